@@ -1,0 +1,1 @@
+//! Takes tasks over HTTP and relays opaque bytes between nodes.

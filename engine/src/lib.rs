@@ -1,0 +1,1 @@
+//! Threshold schemes behind one trait; bytes in, bytes out.

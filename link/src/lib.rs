@@ -1,0 +1,1 @@
+//! QUIC link, relayed pair streams and the end-to-end tunnel between nodes.

@@ -1,0 +1,1 @@
+//! Runs risk plugins: WebAssembly components that can only refuse.

@@ -1,0 +1,1 @@
+//! The Countersign co-signer node: daemon and command line.

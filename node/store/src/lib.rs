@@ -1,0 +1,1 @@
+//! What a node keeps: age-sealed secrets and the journal.

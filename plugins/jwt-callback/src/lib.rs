@@ -1,0 +1,1 @@
+//! Asks callback servers by RS256 JWT, as a plugin.

@@ -1,0 +1,1 @@
+//! The embedded risk rules as a plugin.

@@ -1,0 +1,1 @@
+//! Ids, tasks, frames, codec and session state machines of Countersign; no I/O, no clock.

@@ -1,0 +1,1 @@
+//! The public side of a key: child derivation and signature checks.
