@@ -1,1 +1,37 @@
-//! Ids, tasks, frames, codec and session state machines of Countersign; no I/O, no clock.
+//! What the parts of Countersign say to each other: ids, tasks, frames, their codec, and the state machine of a session.
+//!
+//! Nothing here performs I/O, reads a clock or does threshold mathematics. Time, randomness and the node's signature
+//! function are arguments; bytes go in, bytes come out.
+
+pub mod codec;
+pub mod committee;
+pub mod control;
+pub mod frame;
+pub mod hash;
+pub mod id;
+pub mod outcome;
+pub mod path;
+pub mod payload;
+pub mod scheme;
+pub mod session;
+pub mod task;
+
+pub use codec::{DecodeError, decode, encode};
+pub use committee::{Committee, CommitteeError, KeygenIndex, Threshold};
+pub use hash::{Hash, Hasher};
+pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
+pub use outcome::{Announcement, Cause, Failure, Outcome, PluginVerdict, Refusal, Signed, StoredMark};
+pub use path::DerivationPath;
+pub use payload::{Payload, PayloadKind};
+pub use scheme::Scheme;
+pub use session::{Session, SessionEvent};
+pub use task::{Authenticated, KeyGen, KeySign, Operation, SignedTask, Task, TaskError, UnixMillis};
+
+/// The version of everything in this crate that travels: control frames, tunnel frames and tasks.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Signs bytes with the identity key of this node: the one thing a session needs and cannot be given by value.
+pub trait IdentitySigner: Send + Sync {
+    /// An Ed25519 signature (RFC 8032) over `message`.
+    fn sign(&self, message: &[u8]) -> [u8; 64];
+}

@@ -1,0 +1,108 @@
+//! What a node and its coordinator say to each other on the control stream. Variants are appended, never changed.
+
+use crate::id::{NodeId, TaskId};
+use crate::outcome::{Announcement, Outcome, PluginVerdict, Refusal};
+use crate::task::SignedTask;
+use serde::{Deserialize, Serialize};
+
+/// From a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromNode {
+    /// First frame of every connection.
+    Hello {
+        /// [`crate::PROTOCOL_VERSION`].
+        protocol: u16,
+        /// Program and version, for people.
+        software: String,
+        /// Keys whose KeyGen this node has stored and not yet seen confirmed by all.
+        pending: Vec<TaskId>,
+    },
+    /// What the node decided. After an approval it waits for `Start`.
+    Decision {
+        /// Which task.
+        task: TaskId,
+        /// Absent: approved.
+        refusal: Option<Refusal>,
+        /// What each plugin that was asked said.
+        verdicts: Vec<PluginVerdict>,
+    },
+    /// Where a task stands.
+    Progress {
+        /// Which task.
+        task: TaskId,
+        /// What is being done.
+        stage: Stage,
+        /// Whom the node waits for.
+        waiting_for: Vec<NodeId>,
+    },
+    /// How the task ended here. Sent again whenever the task is offered again.
+    Outcome {
+        /// Which task.
+        task: TaskId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// To a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToNode {
+    /// Answer to `Hello`: the link is up.
+    Welcome {
+        /// [`crate::PROTOCOL_VERSION`].
+        protocol: u16,
+        /// Program and version, for people.
+        software: String,
+    },
+    /// May this be done? Also sent again after a reconnect, for tasks without outcome.
+    Offer {
+        /// The task, exactly as the requester signed it.
+        task: SignedTask,
+        /// Who is to take part, in the order of their ids.
+        parties: Vec<NodeId>,
+    },
+    /// All parties approved: begin.
+    Start {
+        /// Which task.
+        task: TaskId,
+    },
+    /// It will not be done: drop it.
+    Cancel {
+        /// Which task.
+        task: TaskId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A key whose marks are complete; settles a KeyGen whose last marks did not arrive.
+    Settle {
+        /// Which task.
+        task: TaskId,
+        /// The key with all marks.
+        announcement: Box<Announcement>,
+    },
+}
+
+/// What a node is doing for a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Waiting until every party is ready.
+    Ready,
+    /// Making auxiliary information for a new committee.
+    AuxInfo,
+    /// Running the protocol.
+    Running,
+    /// Waiting until every party has stored.
+    Storing,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Stage::Ready => "meeting the others",
+            Stage::AuxInfo => "making auxiliary information",
+            Stage::Running => "running the protocol",
+            Stage::Storing => "storing",
+        })
+    }
+}

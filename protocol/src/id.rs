@@ -1,0 +1,269 @@
+//! Names of things. Every id is parsed once at the edge; what carries the type is well-formed.
+//!
+//! Public keys and key ids are bech32m text (BIP-350) with a prefix for each role, so that a typing error or a mix-up of
+//! roles is noticed before anything else happens. Ids serialise as text for people and as bytes on the wire.
+
+use crate::hash::Hasher;
+
+/// Why a text is not the id it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// The checksum or alphabet is wrong.
+    #[error("`{text}` is not a valid {what}: a character is missing or mistyped; copy the id again")]
+    Malformed {
+        /// What was expected.
+        what: &'static str,
+        /// What was found.
+        text: String,
+    },
+    /// A valid id, of another role.
+    #[error("`{text}` is the id of something else: {what} begins with `{prefix}1`; use the right id")]
+    WrongRole {
+        /// What was expected.
+        what: &'static str,
+        /// The prefix that was expected.
+        prefix: &'static str,
+        /// What was found.
+        text: String,
+    },
+    /// The bytes are no valid Ed25519 public key.
+    #[error("`{text}` names no valid public key; ask its owner for the id again")]
+    NotAKey {
+        /// What was found.
+        text: String,
+    },
+}
+
+/// Text and serde for a fixed array shown as lower-case hexadecimal.
+macro_rules! byte_text {
+    ($name:ident, $len:literal, $expect:literal) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = $crate::id::IdError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let malformed = || $crate::id::IdError::Malformed { what: $expect, text: text.into() };
+                let lower = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                let mut bytes = [0u8; $len];
+                if !lower || hex::decode_to_slice(text, &mut bytes).is_err() {
+                    return Err(malformed());
+                }
+                Ok($name(bytes))
+            }
+        }
+        $crate::id::text_serde!($name, $len);
+    };
+}
+pub(crate) use byte_text;
+
+/// Debug and serde through `Display`/`FromStr` for people, through the bytes on the wire.
+macro_rules! text_serde {
+    ($name:ident, $len:literal) => {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{self}")
+            }
+        }
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    serde::Serialize::serialize(&self.0, serializer)
+                }
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use serde::de::Error;
+                if deserializer.is_human_readable() {
+                    let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+                    text.parse().map_err(D::Error::custom)
+                } else {
+                    let bytes = <[u8; $len] as serde::Deserialize>::deserialize(deserializer)?;
+                    Self::from_bytes(bytes).map_err(D::Error::custom)
+                }
+            }
+        }
+    };
+}
+pub(crate) use text_serde;
+
+fn to_bech32m(prefix: &str, bytes: &[u8]) -> Option<String> {
+    bech32::encode::<bech32::Bech32m>(bech32::Hrp::parse(prefix).ok()?, bytes).ok()
+}
+
+fn from_bech32m<const N: usize>(
+    prefix: &'static str,
+    what: &'static str,
+    text: &str,
+) -> Result<[u8; N], IdError> {
+    let malformed = || IdError::Malformed { what, text: text.into() };
+    let checked = bech32::primitives::decode::CheckedHrpstring::new::<bech32::Bech32m>(text)
+        .map_err(|_| malformed())?;
+    if checked.hrp().to_lowercase() != prefix {
+        return Err(IdError::WrongRole { what, prefix, text: text.into() });
+    }
+    let bytes: Vec<u8> = checked.byte_iter().collect();
+    bytes.try_into().map_err(|_| malformed())
+}
+
+macro_rules! bech32_id {
+    ($(#[$doc:meta])* $name:ident, $len:literal, $prefix:literal, $what:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name([u8; $len]);
+
+        impl $name {
+            /// The human-readable prefix of the text form.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// Checks bytes that came from elsewhere.
+            pub fn from_bytes(bytes: [u8; $len]) -> Result<Self, IdError> {
+                let check: fn(&[u8; $len]) -> bool = $check;
+                if !check(&bytes) {
+                    return Err(IdError::NotAKey { text: hex::encode(bytes) });
+                }
+                Ok($name(bytes))
+            }
+
+            /// The bytes.
+            pub fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&to_bech32m($prefix, &self.0).ok_or(std::fmt::Error)?)
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::from_bytes(from_bech32m($prefix, $what, text)?)
+            }
+        }
+        text_serde!($name, $len);
+    };
+}
+
+/// True if the bytes are a canonical Ed25519 public key outside the small subgroup.
+fn is_public_key(bytes: &[u8; 32]) -> bool {
+    ed25519_dalek::VerifyingKey::from_bytes(bytes).is_ok_and(|key| !key.is_weak())
+}
+
+bech32_id!(
+    /// A node: its Ed25519 identity key. Text `csn1…`.
+    NodeId, 32, "csn", "a node id", is_public_key
+);
+bech32_id!(
+    /// A coordinator: its Ed25519 identity key. Text `csc1…`.
+    CoordinatorId, 32, "csc", "a coordinator id", is_public_key
+);
+bech32_id!(
+    /// Whoever may order tasks: an Ed25519 key. Text `csr1…`.
+    RequesterId, 32, "csr", "a requester id", is_public_key
+);
+bech32_id!(
+    /// A threshold key (a wallet). Text `csk1…`; made from the KeyGen task that created it.
+    KeyId, 16, "csk", "a key id", |_| true
+);
+
+macro_rules! verifying_id {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Strict Ed25519 verification (no malleability, no small-order keys).
+            pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+                let signature = ed25519_dalek::Signature::from_bytes(signature);
+                ed25519_dalek::VerifyingKey::from_bytes(&self.0)
+                    .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+            }
+        }
+    )*};
+}
+verifying_id!(NodeId, CoordinatorId, RequesterId);
+
+impl KeyId {
+    /// The id of the key that the KeyGen task with this hash makes.
+    pub fn of_task(task: &crate::hash::Hash) -> KeyId {
+        let hash = Hasher::new("countersign/1 key id").field(task.as_bytes()).finish();
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.0[..16]);
+        KeyId(id)
+    }
+}
+
+/// A task: 16 bytes chosen by the requester, shown as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub [u8; 16]);
+byte_text!(TaskId, 16, "task id (32 lower-case hexadecimal digits)");
+
+/// One run of one protocol: a hash to which every party contributed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub [u8; 32]);
+byte_text!(SessionId, 32, "session id (64 lower-case hexadecimal digits)");
+
+macro_rules! plain_bytes {
+    ($($name:ident: $len:literal),*) => {$(
+        impl $name {
+            /// Any bytes will do.
+            pub fn from_bytes(bytes: [u8; $len]) -> Result<Self, IdError> {
+                Ok($name(bytes))
+            }
+        }
+    )*};
+}
+use crate::hash::Hash;
+plain_bytes!(TaskId: 16, SessionId: 32, Hash: 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> NodeId {
+        NodeId::from_bytes(ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_node_id_survives_text_json_and_wire() {
+        let id = node();
+        let text = id.to_string();
+        assert!(text.starts_with("csn1"), "{text}");
+        assert_eq!(text.parse::<NodeId>().unwrap(), id);
+        assert_eq!(serde_json::from_str::<NodeId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
+        assert_eq!(postcard::from_bytes::<NodeId>(&postcard::to_stdvec(&id).unwrap()).unwrap(), id);
+    }
+
+    #[test]
+    fn one_wrong_character_is_noticed() {
+        let text = node().to_string();
+        let flipped = text.replacen(&text[10..11], if &text[10..11] == "q" { "p" } else { "q" }, 1);
+        assert!(matches!(flipped.parse::<NodeId>(), Err(IdError::Malformed { .. })), "{flipped}");
+    }
+
+    #[test]
+    fn roles_do_not_mix() {
+        let text = node().to_string();
+        assert!(matches!(text.parse::<RequesterId>(), Err(IdError::WrongRole { .. })));
+    }
+
+    #[test]
+    fn the_weak_key_is_no_identity() {
+        let mut identity_point = [0; 32];
+        identity_point[0] = 1;
+        assert!(matches!(NodeId::from_bytes(identity_point), Err(IdError::NotAKey { .. })));
+    }
+
+    #[test]
+    fn task_ids_are_exact_lower_case_hex() {
+        assert!("00112233445566778899aabbccddeeff".parse::<TaskId>().is_ok());
+        assert!("00112233445566778899AABBCCDDEEFF".parse::<TaskId>().is_err());
+        assert!("0011".parse::<TaskId>().is_err());
+    }
+}

@@ -1,0 +1,173 @@
+//! How a task ends at a node, and what a node tells of its decision.
+
+use crate::committee::{Committee, Threshold};
+use crate::hash::{Hash, Hasher};
+use crate::id::{KeyId, NodeId, SessionId};
+use crate::scheme::Scheme;
+use serde::{Deserialize, Serialize};
+
+/// The one outcome of a task at a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// KeyGen: every member has stored its share and said so.
+    Created(Announcement),
+    /// KeySign: a signature that the node itself verified.
+    Signed(Signed),
+    /// The node did not take part.
+    Refused(Refusal),
+    /// The node took part, and it came to nothing.
+    Failed(Failure),
+}
+
+/// A new key, with the signed confirmation of all its holders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// The new key.
+    pub key: KeyId,
+    /// The run that made it.
+    pub session: SessionId,
+    /// The name that the requester gave.
+    pub name: String,
+    /// What it signs.
+    pub scheme: Scheme,
+    /// Who holds it, by keygen index.
+    pub committee: Committee,
+    /// How many are needed.
+    pub threshold: Threshold,
+    /// 0 for a new key; one more after each reshare.
+    pub generation: u32,
+    /// secp256k1: 33 bytes compressed (SEC 1). ed25519: 32 bytes.
+    #[serde(with = "hex::serde")]
+    pub root_public_key: Vec<u8>,
+    /// BIP-32 chain code.
+    pub chain_code: Hash,
+    /// Hash of all public key shares: what makes two views of the same key differ.
+    pub public_shares: Hash,
+    /// One mark of each member over [`Announcement::digest`].
+    pub stored: Vec<StoredMark>,
+}
+
+/// A member's signed word that its share of a key is durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredMark {
+    /// Who says so.
+    pub node: NodeId,
+    /// Ed25519 over [`Announcement::digest`].
+    #[serde(with = "hex::serde")]
+    pub signature: Vec<u8>,
+}
+
+impl Announcement {
+    /// What members sign when they have stored: every fact of the key but the marks themselves.
+    pub fn digest(&self) -> Hash {
+        Hasher::new("countersign/1 stored")
+            .field(self.key.as_bytes())
+            .field(&self.session.0)
+            .field(self.name.as_bytes())
+            .field(self.scheme.name().as_bytes())
+            .field(self.committee.hash().as_bytes())
+            .number(self.threshold.get().into())
+            .number(self.generation.into())
+            .field(&self.root_public_key)
+            .field(self.chain_code.as_bytes())
+            .field(self.public_shares.as_bytes())
+            .finish()
+    }
+
+    /// True if every member's mark is there, in order, and verifies.
+    pub fn is_complete(&self) -> bool {
+        let digest = self.digest();
+        let members = self.committee.members();
+        members.len() == self.stored.len()
+            && members
+                .iter()
+                .zip(&self.stored)
+                .all(|(member, mark)| mark.node == *member && mark.verifies(&digest))
+    }
+}
+
+impl StoredMark {
+    /// True if the signature is the node's over this digest.
+    pub fn verifies(&self, digest: &Hash) -> bool {
+        <&[u8; 64]>::try_from(self.signature.as_slice())
+            .is_ok_and(|signature| self.node.verify(digest.as_bytes(), signature))
+    }
+}
+
+/// A finished signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// The run that made it.
+    pub session: SessionId,
+    /// The key under which it verifies: the derived child (for `taproot` the x-only BIP-341 output key).
+    #[serde(with = "hex::serde")]
+    pub public_key: Vec<u8>,
+    /// The bytes that were handed to the signature algorithm.
+    #[serde(with = "hex::serde")]
+    pub signed_bytes: Vec<u8>,
+    /// ECDSA: r, s (64 bytes, low s). Ed25519, BIP-340: 64 bytes. RFC 9591 secp256k1: 65 bytes.
+    #[serde(with = "hex::serde")]
+    pub signature: Vec<u8>,
+    /// ECDSA only: 0 or 1 (2 and 3 do not occur in practice).
+    pub recovery_id: Option<u8>,
+}
+
+/// Why a node did not take part. Never retried by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Stable, for programs.
+    pub code: String,
+    /// One sentence for people, free of control characters.
+    pub reason: String,
+    /// The plugin that refused; absent if the node itself did.
+    pub plugin: Option<String>,
+}
+
+/// Whose doing a failure is; each leads to another action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The request: correct it.
+    Caller,
+    /// A peer: see who, and why.
+    Peer,
+    /// Network, disk, time: try again with a new task.
+    Environment,
+    /// This program: report it.
+    Bug,
+}
+
+/// Why a session came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Whose doing.
+    pub cause: Cause,
+    /// Stable, for programs.
+    pub code: String,
+    /// One sentence for people that ends with what to do.
+    pub text: String,
+    /// Who is to blame or who was waited for.
+    pub culprits: Vec<NodeId>,
+}
+
+/// What one plugin said of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginVerdict {
+    /// Its name in the configuration.
+    pub plugin: String,
+    /// Its own version.
+    pub version: String,
+    /// SHA-256 of the component that ran.
+    pub digest: Hash,
+    /// SHA-256 of the configuration that it ran with.
+    pub config: Hash,
+    /// True if it approved.
+    pub approved: bool,
+    /// Stable code of a refusal; empty for an approval.
+    pub code: String,
+    /// One sentence; empty for an approval.
+    pub reason: String,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+}

@@ -1,0 +1,79 @@
+//! The one list of signature schemes. Everything that depends on the scheme is looked up from here.
+
+use serde::{Deserialize, Serialize};
+
+/// A threshold signature scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// ECDSA over secp256k1, by CGGMP24.
+    #[serde(rename = "ecdsa-secp256k1")]
+    EcdsaSecp256k1,
+    /// Ed25519 (RFC 8032), by FROST (RFC 9591).
+    Ed25519,
+    /// Schnorr over secp256k1 as in RFC 9591.
+    #[serde(rename = "schnorr-secp256k1")]
+    SchnorrSecp256k1,
+    /// BIP-340 under a BIP-341 output key, by FROST.
+    Taproot,
+}
+
+impl Scheme {
+    /// Every scheme there is.
+    pub const ALL: [Scheme; 4] =
+        [Scheme::EcdsaSecp256k1, Scheme::Ed25519, Scheme::SchnorrSecp256k1, Scheme::Taproot];
+
+    /// The name in tasks, configuration and texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::EcdsaSecp256k1 => "ecdsa-secp256k1",
+            Scheme::Ed25519 => "ed25519",
+            Scheme::SchnorrSecp256k1 => "schnorr-secp256k1",
+            Scheme::Taproot => "taproot",
+        }
+    }
+
+    /// The curve: `secp256k1` or `ed25519`.
+    pub fn curve(self) -> &'static str {
+        match self {
+            Scheme::Ed25519 => "ed25519",
+            Scheme::EcdsaSecp256k1 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => "secp256k1",
+        }
+    }
+
+    /// True if a committee needs auxiliary information (Paillier moduli) before it can use the scheme.
+    pub fn needs_aux(self) -> bool {
+        matches!(self, Scheme::EcdsaSecp256k1)
+    }
+}
+
+impl std::fmt::Display for Scheme {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text names no scheme.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no scheme; use one of ecdsa-secp256k1, ed25519, schnorr-secp256k1, taproot")]
+pub struct UnknownScheme(String);
+
+impl std::str::FromStr for Scheme {
+    type Err = UnknownScheme;
+    fn from_str(text: &str) -> Result<Self, UnknownScheme> {
+        Scheme::ALL.into_iter().find(|scheme| scheme.name() == text).ok_or_else(|| UnknownScheme(text.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serde_and_text_agree_for_every_scheme() {
+        for scheme in Scheme::ALL {
+            assert_eq!(serde_json::to_string(&scheme).unwrap(), format!("\"{scheme}\""));
+            assert_eq!(scheme.name().parse::<Scheme>().unwrap(), scheme);
+        }
+    }
+}

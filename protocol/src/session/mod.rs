@@ -1,0 +1,519 @@
+//! One run of one protocol, as a state machine that is fed and polled. It never touches a socket, a clock or a secret.
+//!
+//! A session goes through three stages, each with a deadline. **Ready**: the parties exchange their view of the task and
+//! fresh randomness; the session id is the hash over all of it, so a split view dies before any message that depends on a
+//! secret. **Running**: one engine after the other (phases) exchanges direct messages and [reliable broadcasts](broadcast).
+//! **Storing** (only where shares are made): everybody signs that its result is durable. A session that cannot go on says
+//! why and whom it waits for, and tells the others so that they need not wait.
+
+mod broadcast;
+pub mod hold;
+#[cfg(test)]
+mod tests;
+
+use crate::frame::{Body, Frame, Message, Ready};
+use crate::hash::{Hash, Hasher};
+use crate::id::{NodeId, SessionId, TaskId};
+use crate::outcome::{Cause, Failure, StoredMark};
+use crate::{IdentitySigner, control::Stage};
+use broadcast::{Accepted, Broadcasts};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long each stage may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From the start until every party is ready.
+    pub ready: Duration,
+    /// From the local result until every party has stored.
+    pub storing: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { ready: Duration::from_secs(5), storing: Duration::from_secs(10) }
+    }
+}
+
+/// How long a session goes on after a tunnel broke: long enough to use what has arrived.
+const LOST_GRACE: Duration = Duration::from_secs(2);
+/// Engine messages that may wait for their phase.
+const MAX_WAITING: usize = 256;
+/// Bytes that may wait for their phase or for echoes.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a session is made from.
+pub struct Setup {
+    /// The task.
+    pub task: TaskId,
+    /// Hash of its exact bytes.
+    pub task_hash: Hash,
+    /// Who takes part, in the order of their ids.
+    pub parties: Vec<NodeId>,
+    /// This node.
+    pub me: NodeId,
+    /// 32 bytes from the system's generator, used once.
+    pub fresh: [u8; 32],
+    /// See [`Ready::holds`].
+    pub holds: Option<Hash>,
+    /// Signs broadcasts and marks.
+    pub signer: Arc<dyn IdentitySigner>,
+    /// Deadlines.
+    pub limits: Limits,
+}
+
+/// What a session has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// Everybody is ready and sees the same. `holds` has one entry for each party.
+    Begun {
+        /// The id of this run.
+        session: SessionId,
+        /// What each party said it holds.
+        holds: Vec<Option<Hash>>,
+    },
+    /// A message for the engine of the current phase.
+    Message {
+        /// Position of the sender among the parties.
+        from: u16,
+        /// True for a broadcast that all parties received alike.
+        broadcast: bool,
+        /// The engine's bytes.
+        body: Vec<u8>,
+    },
+    /// Everybody has stored; one mark for each party, in order.
+    AllStored(Vec<StoredMark>),
+    /// It came to nothing. Last event.
+    Failed(Failure),
+}
+
+enum State {
+    Ready,
+    Running,
+    Storing(Hash),
+    Done,
+}
+
+/// What is known of one party.
+#[derive(Default)]
+struct Party {
+    ready: Option<Ready>,
+    /// Next frame number expected from it.
+    incoming: u32,
+    /// Next frame number sent to it.
+    outgoing: u32,
+    /// Engine messages of the current phase that arrived from it.
+    heard: u32,
+    mark: Option<(Hash, [u8; 64])>,
+}
+
+/// One run of one protocol for one task.
+pub struct Session {
+    setup: Setup,
+    position: usize,
+    parties: Vec<Party>,
+    state: State,
+    session: Option<SessionId>,
+    phase: Option<u8>,
+    broadcasts: Broadcasts,
+    /// `Run` messages that arrived before the session id or their phase was known.
+    early: VecDeque<(usize, SessionId, Message)>,
+    waiting: VecDeque<(u8, SessionEvent)>,
+    waiting_bytes: usize,
+    deadline: Instant,
+    lost: Option<(usize, Instant)>,
+    transmits: VecDeque<(NodeId, Frame)>,
+    events: VecDeque<SessionEvent>,
+}
+
+impl Session {
+    /// Begins to meet the others. `None` if this node is not among the parties.
+    pub fn new(now: Instant, setup: Setup) -> Option<Session> {
+        let position = setup.parties.iter().position(|party| *party == setup.me)?;
+        let ready = Ready {
+            task: setup.task_hash,
+            parties: parties_hash(&setup.parties),
+            fresh: setup.fresh,
+            holds: setup.holds,
+        };
+        let mut parties: Vec<Party> = setup.parties.iter().map(|_| Party::default()).collect();
+        parties[position].ready = Some(ready.clone());
+        let mut session = Session {
+            deadline: now + setup.limits.ready,
+            broadcasts: Broadcasts::new(position, setup.parties.clone()),
+            position,
+            parties,
+            setup,
+            state: State::Ready,
+            session: None,
+            phase: None,
+            early: VecDeque::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            lost: None,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        session.transmit_all(&Body::Ready(ready));
+        Some(session)
+    }
+
+    /// A frame of this task arrived in the tunnel from `from`.
+    pub fn handle_frame(&mut self, now: Instant, from: &NodeId, frame: Frame) {
+        let Some(sender) = self.setup.parties.iter().position(|party| party == from) else { return };
+        if sender == self.position || matches!(self.state, State::Done) {
+            return;
+        }
+        match frame.seq.cmp(&self.parties[sender].incoming) {
+            std::cmp::Ordering::Less => return,
+            std::cmp::Ordering::Greater => return self.fail(frames_lost(*from)),
+            std::cmp::Ordering::Equal => self.parties[sender].incoming += 1,
+        }
+        match frame.body {
+            Body::Ready(ready) => self.on_ready(now, sender, ready),
+            Body::Run { session, message } => self.on_run(sender, session, message),
+            Body::Abort { code, text } => self.end(aborted(*from, code, &text)),
+        }
+    }
+
+    /// The tunnel to `peer` broke. What has arrived may still be enough; if not, the session ends soon.
+    pub fn handle_peer_lost(&mut self, now: Instant, peer: &NodeId) {
+        let position = self.setup.parties.iter().position(|party| party == peer);
+        if let (Some(position), None) = (position, self.lost) {
+            self.lost = Some((position, now + LOST_GRACE));
+        }
+    }
+
+    /// Time has passed: ends the session if a deadline has.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if matches!(self.state, State::Done) {
+            return;
+        }
+        if let Some((party, _)) = self.lost.filter(|(_, deadline)| *deadline <= now) {
+            self.fail(peer_lost(self.setup.parties[party]));
+        } else if self.deadline <= now {
+            self.fail(timed_out(self.stage(), self.waiting_for()));
+        }
+    }
+
+    /// Begins the next engine: its messages are delivered from now on, and it has `limit` to finish.
+    pub fn begin_phase(&mut self, now: Instant, phase: u8, limit: Duration) {
+        self.phase = Some(phase);
+        self.deadline = now + limit;
+        self.parties.iter_mut().for_each(|party| party.heard = 0);
+        for (of, event) in std::mem::take(&mut self.waiting) {
+            self.deliver(of, event);
+        }
+    }
+
+    /// The engine has a message for one party.
+    pub fn send_direct(&mut self, to: u16, body: Vec<u8>) {
+        let (Some(phase), true) = (self.phase, usize::from(to) < self.parties.len()) else { return };
+        self.run_to(usize::from(to), Message::Direct { phase, body });
+    }
+
+    /// The engine has a message for all.
+    pub fn send_broadcast(&mut self, body: Vec<u8>) {
+        let (Some(phase), Some(session)) = (self.phase, self.session) else { return };
+        let message = self.broadcasts.make(session, phase, body, &*self.setup.signer);
+        self.run_all(message);
+    }
+
+    /// The local result with this digest is durable: says so, and waits for the others.
+    pub fn stored(&mut self, now: Instant, digest: Hash) {
+        self.state = State::Storing(digest);
+        self.deadline = now + self.setup.limits.storing;
+        let signature = self.setup.signer.sign(digest.as_bytes());
+        self.parties[self.position].mark = Some((digest, signature));
+        self.run_all(Message::Stored { digest, signature });
+        self.check_marks();
+    }
+
+    /// Gives up and tells the others.
+    pub fn abort(&mut self, failure: Failure) {
+        self.fail(failure);
+    }
+
+    /// The result is there and nothing is left to wait for.
+    pub fn finish(&mut self) {
+        self.state = State::Done;
+    }
+
+    /// The next frame to send.
+    pub fn poll_transmit(&mut self) -> Option<(NodeId, Frame)> {
+        self.transmits.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let lost = self.lost.map_or(self.deadline, |(_, deadline)| deadline.min(self.deadline));
+        (!matches!(self.state, State::Done)).then_some(lost)
+    }
+
+    /// What the session is doing.
+    pub fn stage(&self) -> Stage {
+        match self.state {
+            State::Ready => Stage::Ready,
+            State::Storing(_) => Stage::Storing,
+            State::Running | State::Done => Stage::Running,
+        }
+    }
+
+    /// The parties that are behind the others, in the order of their ids.
+    pub fn waiting_for(&self) -> Vec<NodeId> {
+        let least = self.others().map(|(_, party)| party.heard).min().unwrap_or(0);
+        let silent = self.broadcasts.silent(self.phase);
+        self.others()
+            .filter(|(position, party)| match self.state {
+                State::Ready => party.ready.is_none(),
+                State::Storing(_) => party.mark.is_none(),
+                State::Running if !silent.is_empty() => silent.contains(position),
+                State::Running => party.heard == least,
+                State::Done => false,
+            })
+            .map(|(position, _)| self.setup.parties[position])
+            .collect()
+    }
+
+    fn others(&self) -> impl Iterator<Item = (usize, &Party)> {
+        self.parties.iter().enumerate().filter(|(position, _)| *position != self.position)
+    }
+
+    fn on_ready(&mut self, now: Instant, sender: usize, ready: Ready) {
+        let mine = self.parties[self.position].ready.as_ref();
+        if mine.is_none_or(|mine| mine.task != ready.task || mine.parties != ready.parties) {
+            return self.fail(split_view(self.setup.parties[sender]));
+        }
+        if self.parties[sender].ready.replace(ready).is_some() {
+            return self.fail(misbehaved(self.setup.parties[sender], "said twice that it is ready"));
+        }
+        if self.parties.iter().all(|party| party.ready.is_some()) {
+            self.begin(now);
+        }
+    }
+
+    /// All views are equal: fixes the session id.
+    fn begin(&mut self, now: Instant) {
+        let readies: Vec<&Ready> = self.parties.iter().filter_map(|party| party.ready.as_ref()).collect();
+        let session = session_id(self.setup.task_hash, &self.setup.parties, &readies);
+        let holds = readies.iter().map(|ready| ready.holds).collect();
+        self.session = Some(session);
+        self.state = State::Running;
+        self.deadline = now + self.setup.limits.ready;
+        self.events.push_back(SessionEvent::Begun { session, holds });
+        for (sender, claimed, message) in std::mem::take(&mut self.early) {
+            self.on_run(sender, claimed, message);
+        }
+    }
+
+    fn on_run(&mut self, sender: usize, claimed: SessionId, message: Message) {
+        let Some(session) = self.session else {
+            return self.keep_early(sender, claimed, message);
+        };
+        if claimed != session {
+            return self.fail(split_view(self.setup.parties[sender]));
+        }
+        match message {
+            Message::Direct { phase, body } => {
+                self.deliver(phase, SessionEvent::Message { from: sender as u16, broadcast: false, body });
+            }
+            Message::Stored { digest, signature } => self.on_stored(sender, digest, signature),
+            Message::Broadcast { .. } | Message::Echo { .. } => {
+                match self.broadcasts.handle(session, sender, message) {
+                    Ok(accepted) => self.on_accepted(accepted),
+                    Err(failure) => self.fail(failure),
+                }
+            }
+        }
+    }
+
+    fn keep_early(&mut self, sender: usize, claimed: SessionId, message: Message) {
+        self.waiting_bytes += size_of_message(&message);
+        self.early.push_back((sender, claimed, message));
+        self.check_bounds(sender);
+    }
+
+    fn on_accepted(&mut self, accepted: Accepted) {
+        for (to, echo) in accepted.echoes {
+            self.run_to(to, echo);
+        }
+        for (phase, from, body) in accepted.deliver {
+            self.deliver(phase, SessionEvent::Message { from: from as u16, broadcast: true, body });
+        }
+    }
+
+    /// Hands a message to the engine, or keeps it for the engine of a later phase.
+    fn deliver(&mut self, phase: u8, event: SessionEvent) {
+        let SessionEvent::Message { from, body, .. } = &event else { return };
+        let from = usize::from(*from);
+        match self.phase {
+            Some(current) if phase == current => {
+                self.parties[from].heard += 1;
+                self.events.push_back(event);
+            }
+            Some(current) if phase < current => {}
+            _ => {
+                self.waiting_bytes += body.len();
+                self.waiting.push_back((phase, event));
+                self.check_bounds(from);
+            }
+        }
+    }
+
+    fn check_bounds(&mut self, sender: usize) {
+        let waiting = self.waiting.len() + self.early.len();
+        if waiting > MAX_WAITING || self.waiting_bytes > MAX_WAITING_BYTES {
+            self.fail(misbehaved(self.setup.parties[sender], "sent far ahead of the protocol"));
+        }
+    }
+
+    fn on_stored(&mut self, sender: usize, digest: Hash, signature: [u8; 64]) {
+        let node = self.setup.parties[sender];
+        if !node.verify(digest.as_bytes(), &signature) {
+            return self.fail(misbehaved(node, "signed its confirmation wrongly"));
+        }
+        self.parties[sender].mark = Some((digest, signature));
+        self.check_marks();
+    }
+
+    /// Compares the marks that are there; the last one completes the session.
+    fn check_marks(&mut self) {
+        let State::Storing(digest) = self.state else { return };
+        let differing =
+            self.parties.iter().position(|party| party.mark.is_some_and(|(other, _)| other != digest));
+        if let Some(party) = differing {
+            return self.fail(split_view(self.setup.parties[party]));
+        }
+        let marks: Vec<StoredMark> = self.marks().collect();
+        if marks.len() == self.parties.len() {
+            self.state = State::Done;
+            self.events.push_back(SessionEvent::AllStored(marks));
+        }
+    }
+
+    fn marks(&self) -> impl Iterator<Item = StoredMark> {
+        self.setup.parties.iter().zip(&self.parties).filter_map(|(node, party)| {
+            let (_, signature) = party.mark?;
+            Some(StoredMark { node: *node, signature: signature.to_vec() })
+        })
+    }
+
+    fn run_to(&mut self, to: usize, message: Message) {
+        let Some(session) = self.session else { return };
+        self.transmit(to, Body::Run { session, message });
+    }
+
+    fn run_all(&mut self, message: Message) {
+        let Some(session) = self.session else { return };
+        self.transmit_all(&Body::Run { session, message });
+    }
+
+    fn transmit_all(&mut self, body: &Body) {
+        for to in (0..self.parties.len()).filter(|to| *to != self.position).collect::<Vec<_>>() {
+            self.transmit(to, body.clone());
+        }
+    }
+
+    fn transmit(&mut self, to: usize, body: Body) {
+        let seq = self.parties[to].outgoing;
+        self.parties[to].outgoing += 1;
+        self.transmits.push_back((self.setup.parties[to], Frame { task: self.setup.task, seq, body }));
+    }
+
+    /// Ends the session and tells the others why.
+    fn fail(&mut self, failure: Failure) {
+        if !matches!(self.state, State::Done) {
+            self.transmit_all(&Body::Abort { code: failure.code.clone(), text: failure.text.clone() });
+            self.end(failure);
+        }
+    }
+
+    /// Ends the session in silence: the others know, or need not.
+    fn end(&mut self, failure: Failure) {
+        if !matches!(self.state, State::Done) {
+            self.state = State::Done;
+            self.events.retain(|event| !matches!(event, SessionEvent::Message { .. }));
+            self.events.push_back(SessionEvent::Failed(failure));
+        }
+    }
+}
+
+fn size_of_message(message: &Message) -> usize {
+    match message {
+        Message::Direct { body, .. } | Message::Broadcast { body, .. } => body.len(),
+        Message::Echo { .. } | Message::Stored { .. } => 128,
+    }
+}
+
+fn parties_hash(parties: &[NodeId]) -> Hash {
+    parties
+        .iter()
+        .fold(Hasher::new("countersign/1 parties"), |hash, node| hash.field(node.as_bytes()))
+        .finish()
+}
+
+/// The hash over everything that all parties said when they met.
+fn session_id(task: Hash, parties: &[NodeId], readies: &[&Ready]) -> SessionId {
+    let start = Hasher::new("countersign/1 session").field(task.as_bytes());
+    let hash = parties.iter().zip(readies).fold(start, |hash, (node, ready)| {
+        let holds: &[u8] = ready.holds.as_ref().map_or(&[], |holds| holds.as_bytes());
+        hash.field(node.as_bytes()).field(&ready.fresh).field(holds)
+    });
+    SessionId(hash.finish().0)
+}
+
+fn failure(cause: Cause, code: &str, culprits: Vec<NodeId>, text: String) -> Failure {
+    Failure { cause, code: code.into(), text, culprits }
+}
+
+fn misbehaved(node: NodeId, what: &str) -> Failure {
+    failure(
+        Cause::Peer,
+        "peer-misbehaved",
+        vec![node],
+        format!("{node} {what}; ask its operator which program and version it runs before trying again"),
+    )
+}
+
+fn split_view(node: NodeId) -> Failure {
+    let text = format!(
+        "{node} sees another task, committee or result than this node; compare both journals before trying again"
+    );
+    failure(Cause::Peer, "split-view", vec![node], text)
+}
+
+fn frames_lost(node: NodeId) -> Failure {
+    failure(
+        Cause::Environment,
+        "frames-lost",
+        vec![node],
+        format!("frames of {node} were lost on the way; try again"),
+    )
+}
+
+fn peer_lost(node: NodeId) -> Failure {
+    let text = format!("the connection to {node} broke; see that it runs and is on line, then try again");
+    failure(Cause::Environment, "peer-lost", vec![node], text)
+}
+
+fn timed_out(stage: Stage, waiting_for: Vec<NodeId>) -> Failure {
+    let names: Vec<String> = waiting_for.iter().map(NodeId::to_string).collect();
+    let text = format!(
+        "time ran out while {stage}, waiting for {}; see that it runs and is on line, then try again",
+        names.join(" and ")
+    );
+    failure(Cause::Environment, "session-timeout", waiting_for, text)
+}
+
+/// Another party gave up. Its words are shown, cut and without control characters.
+fn aborted(node: NodeId, code: String, text: &str) -> Failure {
+    let said: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
+    let code: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    failure(Cause::Peer, "peer-aborted", vec![node], format!("{node} gave up ({code}): {said}"))
+}

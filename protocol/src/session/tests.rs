@@ -1,0 +1,331 @@
+//! Sessions among simulated parties: one thread, one clock, every frame in our hands.
+
+use super::*;
+use crate::frame::{body_hash, broadcast_digest};
+use ed25519_dalek::{Signer, SigningKey};
+
+struct Key(SigningKey);
+impl IdentitySigner for Key {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+}
+
+struct World {
+    now: Instant,
+    nodes: Vec<NodeId>,
+    keys: Vec<Arc<Key>>,
+    sessions: Vec<Session>,
+    /// Frames on their way: from, to, frame.
+    wire: VecDeque<(NodeId, NodeId, Frame)>,
+}
+
+const TASK: TaskId = TaskId([5; 16]);
+
+impl World {
+    fn new(n: u8) -> World {
+        World::with_views(&vec![Hash([1; 32]); n.into()])
+    }
+
+    fn with_views(views: &[Hash]) -> World {
+        let mut keys: Vec<Arc<Key>> =
+            (0..views.len()).map(|i| Arc::new(Key(SigningKey::from_bytes(&[i as u8 + 1; 32])))).collect();
+        let id = |key: &Arc<Key>| NodeId::from_bytes(key.0.verifying_key().to_bytes()).unwrap();
+        keys.sort_by_key(id);
+        let nodes: Vec<NodeId> = keys.iter().map(id).collect();
+        let now = Instant::now();
+        let session = |i: usize| {
+            let setup = Setup {
+                task: TASK,
+                task_hash: views[i],
+                parties: nodes.clone(),
+                me: nodes[i],
+                fresh: [i as u8; 32],
+                holds: (i == 0).then_some(Hash([9; 32])),
+                signer: keys[i].clone(),
+                limits: Limits::default(),
+            };
+            Session::new(now, setup).unwrap()
+        };
+        let sessions = (0..views.len()).map(session).collect();
+        World { now, nodes, keys, sessions, wire: VecDeque::new() }
+    }
+
+    /// Moves what the sessions want to send onto the wire.
+    fn collect(&mut self) {
+        for (i, session) in self.sessions.iter_mut().enumerate() {
+            while let Some((to, frame)) = session.poll_transmit() {
+                self.wire.push_back((self.nodes[i], to, frame));
+            }
+        }
+    }
+
+    /// Delivers everything until the world is quiet; `alter` may change or drop each frame.
+    fn run_with(&mut self, mut alter: impl FnMut(NodeId, NodeId, Frame) -> Option<Frame>) {
+        self.collect();
+        while let Some((from, to, frame)) = self.wire.pop_front() {
+            if let Some(frame) = alter(from, to, frame) {
+                let index = self.nodes.iter().position(|node| *node == to).unwrap();
+                self.sessions[index].handle_frame(self.now, &from, frame);
+            }
+            self.collect();
+        }
+    }
+
+    fn run(&mut self) {
+        self.run_with(|_, _, frame| Some(frame));
+    }
+
+    fn begin(&mut self) -> SessionId {
+        self.run();
+        let mut ids = Vec::new();
+        for session in &mut self.sessions {
+            let Some(SessionEvent::Begun { session: id, holds }) = session.poll_event() else {
+                panic!("not begun")
+            };
+            assert_eq!(holds[0], Some(Hash([9; 32])));
+            ids.push(id);
+            session.begin_phase(self.now, 0, Duration::from_secs(5));
+        }
+        assert!(ids.windows(2).all(|pair| pair[0] == pair[1]));
+        ids[0]
+    }
+
+    fn failure(&mut self, i: usize) -> Failure {
+        while let Some(event) = self.sessions[i].poll_event() {
+            if let SessionEvent::Failed(failure) = event {
+                return failure;
+            }
+        }
+        panic!("session {i} has not failed")
+    }
+
+    fn messages(&mut self, i: usize) -> Vec<(u16, bool, Vec<u8>)> {
+        std::iter::from_fn(|| self.sessions[i].poll_event())
+            .map(|event| match event {
+                SessionEvent::Message { from, broadcast, body } => (from, broadcast, body),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn after(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        let now = self.now;
+        self.sessions.iter_mut().for_each(|session| session.handle_timeout(now));
+    }
+}
+
+#[test]
+fn all_parties_meet_and_messages_arrive_alike() {
+    let mut world = World::new(4);
+    world.begin();
+    world.sessions[1].send_broadcast(b"to all".to_vec());
+    world.sessions[2].send_direct(0, b"to one".to_vec());
+    world.run();
+    assert_eq!(world.messages(0), [(2, false, b"to one".to_vec()), (1, true, b"to all".to_vec())]);
+    assert_eq!(world.messages(3), [(1, true, b"to all".to_vec())]);
+    assert!(world.messages(1).is_empty());
+}
+
+#[test]
+fn fresh_randomness_gives_every_run_its_own_id() {
+    let (mut one, mut two) = (World::new(2), World::new(2));
+    two.sessions[0].setup.fresh = [0xee; 32];
+    two.sessions[0].transmits.iter_mut().for_each(|(_, frame)| {
+        if let Body::Ready(ready) = &mut frame.body {
+            ready.fresh = [0xee; 32];
+        }
+    });
+    two.sessions[0].parties[0].ready.as_mut().unwrap().fresh = [0xee; 32];
+    assert_ne!(one.begin(), two.begin());
+}
+
+#[test]
+fn a_split_view_dies_before_the_first_message() {
+    let mut world = World::with_views(&[Hash([1; 32]), Hash([1; 32]), Hash([2; 32])]);
+    world.run();
+    for i in 0..3 {
+        let failure = world.failure(i);
+        assert!(["split-view", "peer-aborted"].contains(&failure.code.as_str()), "{failure:?}");
+        assert!(world.sessions[i].session.is_none());
+    }
+}
+
+#[test]
+fn an_absent_party_is_named_at_the_deadline() {
+    let mut world = World::new(3);
+    let absent = world.nodes[2];
+    world.run_with(|from, _, frame| (from != absent).then_some(frame));
+    world.after(4);
+    assert!(world.sessions[0].poll_event().is_none());
+    world.after(1);
+    let failure = world.failure(0);
+    assert_eq!((failure.code.as_str(), failure.cause), ("session-timeout", Cause::Environment));
+    assert_eq!(failure.culprits, [absent]);
+    assert!(failure.text.contains(&absent.to_string()), "{}", failure.text);
+}
+
+#[test]
+fn a_party_that_falls_silent_in_mid_run_is_named() {
+    let mut world = World::new(3);
+    world.begin();
+    let silent = world.nodes[1];
+    for session in &mut world.sessions {
+        session.send_broadcast(b"round one".to_vec());
+    }
+    world.run_with(|from, _, frame| (from != silent).then_some(frame));
+    assert_eq!(world.sessions[0].waiting_for(), [silent]);
+    world.after(5);
+    assert_eq!(world.failure(0).culprits, [silent]);
+}
+
+#[test]
+fn two_different_broadcasts_under_one_number_prove_who_cheats() {
+    let mut world = World::new(3);
+    let session = world.begin();
+    let (cheat, victim) = (world.nodes[0], world.nodes[2]);
+    let key = world.keys[0].clone();
+    world.sessions[0].send_broadcast(b"one story".to_vec());
+    world.run_with(|from, to, mut frame| {
+        if let (true, true, Body::Run { message: Message::Broadcast { body, signature, .. }, .. }) =
+            (from == cheat, to == victim, &mut frame.body)
+        {
+            *body = b"another story".to_vec();
+            let digest = broadcast_digest(session, &cheat, 0, 0, body_hash(body));
+            *signature = key.sign(digest.as_bytes());
+        }
+        Some(frame)
+    });
+    let failures = [world.failure(1), world.failure(2)];
+    let proven = failures.iter().find(|failure| failure.code == "equivocation").unwrap();
+    assert_eq!(proven.culprits, [cheat]);
+    assert!(failures.iter().all(|failure| ["equivocation", "peer-aborted"].contains(&failure.code.as_str())));
+}
+
+#[test]
+fn a_broadcast_with_a_foreign_signature_is_refused() {
+    let mut world = World::new(2);
+    world.begin();
+    world.sessions[0].send_broadcast(b"signed".to_vec());
+    world.run_with(|_, _, mut frame| {
+        if let Body::Run { message: Message::Broadcast { signature, .. }, .. } = &mut frame.body {
+            signature[3] ^= 1;
+        }
+        Some(frame)
+    });
+    assert_eq!(world.failure(1).code, "peer-misbehaved");
+}
+
+#[test]
+fn duplicates_are_dropped_and_gaps_end_the_session() {
+    let mut world = World::new(2);
+    world.begin();
+    world.sessions[0].send_direct(1, b"once".to_vec());
+    world.collect();
+    let (from, _, frame) = world.wire.pop_front().unwrap();
+    let now = world.now;
+    world.sessions[1].handle_frame(now, &from, frame.clone());
+    world.sessions[1].handle_frame(now, &from, frame.clone());
+    assert_eq!(world.messages(1).len(), 1);
+    world.sessions[1].handle_frame(now, &from, Frame { seq: frame.seq + 2, ..frame });
+    assert_eq!(world.failure(1).code, "frames-lost");
+}
+
+#[test]
+fn messages_of_a_later_phase_wait_for_it() {
+    let mut world = World::new(2);
+    world.begin();
+    let now = world.now;
+    world.sessions[0].begin_phase(now, 1, Duration::from_secs(1));
+    world.sessions[0].send_broadcast(b"second engine".to_vec());
+    world.run();
+    assert!(world.messages(1).is_empty());
+    world.sessions[1].begin_phase(now, 1, Duration::from_secs(1));
+    assert_eq!(world.messages(1), [(0, true, b"second engine".to_vec())]);
+}
+
+#[test]
+fn a_flood_of_later_phases_ends_the_session() {
+    let mut world = World::new(2);
+    world.begin();
+    let now = world.now;
+    world.sessions[0].begin_phase(now, 1, Duration::from_secs(1));
+    for _ in 0..=MAX_WAITING {
+        world.sessions[0].send_direct(1, vec![0; 10]);
+    }
+    world.run();
+    assert_eq!(world.failure(1).code, "peer-misbehaved");
+}
+
+#[test]
+fn a_key_counts_only_when_all_have_stored_the_same() {
+    let mut world = World::new(3);
+    world.begin();
+    let now = world.now;
+    for i in 0..2 {
+        world.sessions[i].stored(now, Hash([4; 32]));
+    }
+    world.run();
+    assert!(world.sessions[0].poll_event().is_none());
+    assert_eq!(world.sessions[0].waiting_for(), [world.nodes[2]]);
+    world.sessions[2].stored(now, Hash([4; 32]));
+    world.run();
+    for i in 0..3 {
+        let Some(SessionEvent::AllStored(marks)) = world.sessions[i].poll_event() else {
+            panic!("not stored")
+        };
+        assert!(marks.iter().all(|mark| mark.verifies(&Hash([4; 32]))));
+        assert_eq!(marks.len(), 3);
+    }
+}
+
+#[test]
+fn different_results_are_a_split_view() {
+    let mut world = World::new(2);
+    world.begin();
+    let now = world.now;
+    world.sessions[0].stored(now, Hash([4; 32]));
+    world.sessions[1].stored(now, Hash([5; 32]));
+    world.run();
+    assert!(["split-view", "peer-aborted"].contains(&world.failure(0).code.as_str()));
+}
+
+#[test]
+fn a_lost_peer_ends_the_session_after_a_moment() {
+    let mut world = World::new(2);
+    world.begin();
+    let (now, peer) = (world.now, world.nodes[1]);
+    world.sessions[0].handle_peer_lost(now, &peer);
+    assert_eq!(world.sessions[0].poll_timeout(), Some(now + LOST_GRACE));
+    world.after(2);
+    let failure = world.failure(0);
+    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-lost", vec![peer]));
+}
+
+#[test]
+fn whoever_gives_up_tells_the_others_why() {
+    let mut world = World::new(3);
+    world.begin();
+    world.sessions[1].abort(super::failure(Cause::Bug, "engine", vec![], "it broke\u{1b}[31m".into()));
+    world.run();
+    let failure = world.failure(0);
+    assert_eq!((failure.code.as_str(), &failure.culprits), ("peer-aborted", &vec![world.nodes[1]]));
+    assert!(failure.text.contains("it broke") && !failure.text.contains('\u{1b}'), "{}", failure.text);
+}
+
+#[test]
+fn early_frames_are_held_in_small_numbers() {
+    let mut hold = hold::Hold::default();
+    let world = World::new(2);
+    let frame =
+        |seq| Frame { task: TASK, seq, body: Body::Abort { code: String::new(), text: String::new() } };
+    for seq in 0..100 {
+        hold.put(world.now, world.nodes[0], frame(seq));
+    }
+    hold.put(world.now, world.nodes[1], frame(0));
+    let taken = hold.take(TASK);
+    assert_eq!(taken.len(), 65);
+    assert_eq!(taken[0].1.seq, 36);
+    assert!(hold.take(TASK).is_empty());
+}

@@ -1,0 +1,361 @@
+//! Tasks: what a requester orders, as JSON text whose exact bytes carry the requester's signature.
+
+use crate::committee::{Committee, CommitteeError, Threshold};
+use crate::hash::Hash;
+use crate::id::{KeyId, NodeId, RequesterId, TaskId};
+use crate::path::DerivationPath;
+use crate::payload::{Payload, PayloadError};
+use crate::scheme::Scheme;
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since 1970, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnixMillis(pub u64);
+
+/// One request with one outcome per node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Version of this format: 1.
+    pub version: u16,
+    /// Chosen at random by the requester; the same id never means anything else.
+    pub id: TaskId,
+    /// When the requester made it.
+    pub created: UnixMillis,
+    /// Nothing is approved or started after this.
+    pub not_after: UnixMillis,
+    /// Whose key signs the task.
+    pub requester: RequesterId,
+    /// A remark of the requester for people and plugins; nobody verifies it. At most 256 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What to do.
+    pub operation: Operation,
+}
+
+/// What a task orders. Operations are appended, never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Make a new key.
+    KeyGen(KeyGen),
+    /// Use a key.
+    KeySign(KeySign),
+}
+
+/// Make a new key. All members take part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyGen {
+    /// A name for people, at most 64 bytes.
+    pub name: String,
+    /// The scheme that the key is for. One key serves one scheme.
+    pub scheme: Scheme,
+    /// Who will hold it.
+    pub committee: Committee,
+    /// How many of them must sign.
+    pub threshold: Threshold,
+}
+
+/// Use a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySign {
+    /// Which key.
+    pub key: KeyId,
+    /// The child that signs; `m` is the root key itself.
+    pub path: DerivationPath,
+    /// What is signed.
+    pub payload: Payload,
+    /// Who is to sign. Absent: the coordinator chooses among those on line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signers: Option<Vec<NodeId>>,
+}
+
+impl Operation {
+    /// The name in texts and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Operation::KeyGen(_) => "KeyGen",
+            Operation::KeySign(_) => "KeySign",
+        }
+    }
+}
+
+/// Why a task is not accepted. Each has a stable [code](TaskError::code).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// Over [`SignedTask::MAX_BYTES`].
+    #[error("the task has {0} bytes, at most {max} are allowed; shorten the payload", max = SignedTask::MAX_BYTES)]
+    TooLarge(usize),
+    /// Not the JSON of a task.
+    #[error("the task cannot be read ({0}); correct the named field")]
+    Malformed(String),
+    /// Another version of the format.
+    #[error("the task has format version {0}, this program knows 1; update the older of the two programs")]
+    Version(u16),
+    /// A requester that is not listed.
+    #[error(
+        "requester {0} is not listed here; add it under `requesters` in the configuration if it may order tasks"
+    )]
+    UnknownRequester(RequesterId),
+    /// The signature does not fit bytes and requester.
+    #[error(
+        "the signature does not fit the task; sign exactly the bytes that are sent, with the key of `requester`"
+    )]
+    BadSignature,
+    /// Made in the future.
+    #[error("the task was made {0} s in the future; set the clocks right")]
+    FromTheFuture(u64),
+    /// Too old.
+    #[error("the task expired {0} s ago; make a new one")]
+    Expired(u64),
+    /// A life that is too long or not positive.
+    #[error("the task may live at most {max} s and must end after it begins; choose an earlier not_after", max = Task::MAX_LIFE_MS / 1000)]
+    Lifetime,
+    /// A text that is too long or has control characters.
+    #[error("`{0}` is too long or has control characters; shorten it")]
+    Text(&'static str),
+    /// Threshold and committee do not fit.
+    #[error(transparent)]
+    Committee(#[from] CommitteeError),
+    /// A payload that nobody can sign.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// Signers listed twice, or too many.
+    #[error("the list of signers names a node twice or has not 2 to 9 entries; list each signer once")]
+    Signers,
+}
+
+impl TaskError {
+    /// The stable code on the wire and in decision records.
+    pub fn code(&self) -> &'static str {
+        match self {
+            TaskError::TooLarge(_) => "task-too-large",
+            TaskError::Malformed(_) => "task-malformed",
+            TaskError::Version(_) => "task-version",
+            TaskError::UnknownRequester(_) => "requester-unknown",
+            TaskError::BadSignature => "requester-signature",
+            TaskError::FromTheFuture(_) => "task-from-the-future",
+            TaskError::Expired(_) => "task-expired",
+            TaskError::Lifetime => "task-lifetime",
+            TaskError::Text(_) => "task-text",
+            TaskError::Committee(_) => "task-committee",
+            TaskError::Payload(_) => "task-payload",
+            TaskError::Signers => "task-signers",
+        }
+    }
+}
+
+impl Task {
+    /// How far ahead of the reader's clock a task may have been made.
+    pub const MAX_SKEW_MS: u64 = 30_000;
+    /// The longest time between `created` and `not_after`.
+    pub const MAX_LIFE_MS: u64 = 24 * 3600 * 1000;
+
+    /// The JSON text. These bytes are what the requester signs.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("a task is plain data: {error}"))
+    }
+
+    /// Everything that can be said of a task without knowing the time or the requesters.
+    fn check(&self) -> Result<(), TaskError> {
+        if self.version != 1 {
+            return Err(TaskError::Version(self.version));
+        }
+        let life = self.not_after.0.checked_sub(self.created.0).ok_or(TaskError::Lifetime)?;
+        if life == 0 || life > Self::MAX_LIFE_MS {
+            return Err(TaskError::Lifetime);
+        }
+        check_text("note", self.note.as_deref().unwrap_or_default(), 256)?;
+        match &self.operation {
+            Operation::KeyGen(keygen) => keygen.check(),
+            Operation::KeySign(keysign) => keysign.check(),
+        }
+    }
+
+    fn check_window(&self, now: UnixMillis) -> Result<(), TaskError> {
+        if self.created.0 > now.0.saturating_add(Self::MAX_SKEW_MS) {
+            return Err(TaskError::FromTheFuture((self.created.0 - now.0) / 1000));
+        }
+        match now.0.checked_sub(self.not_after.0) {
+            Some(late) => Err(TaskError::Expired(late / 1000)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl KeyGen {
+    fn check(&self) -> Result<(), TaskError> {
+        check_text("name", &self.name, 64)?;
+        Ok(self.committee.threshold(self.threshold)?)
+    }
+}
+
+impl KeySign {
+    fn check(&self) -> Result<(), TaskError> {
+        self.payload.check()?;
+        let Some(signers) = &self.signers else { return Ok(()) };
+        Committee::new(signers.clone()).map(drop).map_err(|_| TaskError::Signers)
+    }
+}
+
+fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), TaskError> {
+    if text.len() > max || text.chars().any(char::is_control) { Err(TaskError::Text(what)) } else { Ok(()) }
+}
+
+/// A task as it travels: its exact bytes and the requester's signature over them. Not yet believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedTask {
+    /// The JSON text of a [`Task`].
+    pub bytes: Vec<u8>,
+    /// Ed25519 over [`SignedTask::signed_message`].
+    #[serde(with = "serde_bytes")]
+    pub signature: [u8; 64],
+}
+
+impl SignedTask {
+    /// The largest task.
+    pub const MAX_BYTES: usize = 256 * 1024;
+
+    /// What a requester signs for these task bytes: a labelled hash, so that no other signature of the key fits.
+    pub fn signed_message(bytes: &[u8]) -> [u8; 32] {
+        Hash::of("countersign/1 task signature", bytes).0
+    }
+
+    /// The hash that names exactly these bytes.
+    pub fn hash(&self) -> Hash {
+        Hash::of("countersign/1 task", &self.bytes)
+    }
+
+    /// Reads the task within its bounds. The result is what somebody claims; only [`authenticate`](Self::authenticate)
+    /// says who.
+    pub fn parse(&self) -> Result<Task, TaskError> {
+        if self.bytes.len() > Self::MAX_BYTES {
+            return Err(TaskError::TooLarge(self.bytes.len()));
+        }
+        let task: Task =
+            serde_json::from_slice(&self.bytes).map_err(|error| TaskError::Malformed(error.to_string()))?;
+        task.check()?;
+        Ok(task)
+    }
+
+    /// Checks bounds, signature, requester and time window; the only way to an [`Authenticated`] task.
+    pub fn authenticate(
+        &self,
+        listed: impl Fn(&RequesterId) -> bool,
+        now: UnixMillis,
+    ) -> Result<Authenticated<Task>, TaskError> {
+        let task = self.parse()?;
+        if !listed(&task.requester) {
+            return Err(TaskError::UnknownRequester(task.requester));
+        }
+        if !task.requester.verify(&Self::signed_message(&self.bytes), &self.signature) {
+            return Err(TaskError::BadSignature);
+        }
+        task.check_window(now)?;
+        Ok(Authenticated { hash: self.hash(), value: task })
+    }
+}
+
+/// A value whose requester was proven. Made by [`SignedTask::authenticate`] alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authenticated<T> {
+    hash: Hash,
+    value: T,
+}
+
+impl<T> Authenticated<T> {
+    /// The hash of the exact bytes that were signed.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+}
+
+impl<T> std::ops::Deref for Authenticated<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::{Signer, SigningKey};
+
+    fn requester() -> SigningKey {
+        SigningKey::from_bytes(&[9; 32])
+    }
+
+    fn task() -> Task {
+        Task {
+            version: 1,
+            id: TaskId([1; 16]),
+            created: UnixMillis(1_000_000),
+            not_after: UnixMillis(1_060_000),
+            requester: RequesterId::from_bytes(requester().verifying_key().to_bytes()).unwrap(),
+            note: None,
+            operation: Operation::KeySign(KeySign {
+                key: KeyId::from_bytes([3; 16]).unwrap(),
+                path: "m/0/1".parse().unwrap(),
+                payload: Payload { kind: crate::PayloadKind::Message, bytes: b"pay".to_vec() },
+                signers: None,
+            }),
+        }
+    }
+
+    fn signed(bytes: Vec<u8>) -> SignedTask {
+        let signature = requester().sign(&SignedTask::signed_message(&bytes)).to_bytes();
+        SignedTask { bytes, signature }
+    }
+
+    const NOW: UnixMillis = UnixMillis(1_010_000);
+
+    #[test]
+    fn the_text_of_a_task_is_frozen() {
+        let expected = concat!(
+            r#"{"version":1,"id":"01010101010101010101010101010101","created":1000000,"not_after":1060000,"#,
+            r#""requester":"csr1l5tjgwz65rr4ke8m0rxkqtapmxglm6lhdvfutrkhqt4vsd0f7cvqpw6j5l","#,
+            r#""operation":{"key-sign":{"key":"csk1qvpsxqcrqvpsxqcrqvpsxqcrqvptzmel","path":"m/0/1","#,
+            r#""payload":{"kind":"message","bytes":"706179"}}}}"#
+        );
+        let text = String::from_utf8(task().to_bytes()).unwrap();
+        assert_eq!(text, expected);
+        assert_eq!(signed(expected.into()).parse().unwrap(), task());
+    }
+
+    #[test]
+    fn a_listed_requester_is_believed() {
+        let authenticated = signed(task().to_bytes()).authenticate(|_| true, NOW).unwrap();
+        assert_eq!(*authenticated, task());
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_own_code() {
+        let code = |signed: SignedTask, now| signed.authenticate(|_| true, now).unwrap_err().code();
+        let good = signed(task().to_bytes());
+        assert_eq!(good.authenticate(|_| false, NOW).unwrap_err().code(), "requester-unknown");
+        let mut other = good.clone();
+        other.bytes = String::from_utf8(other.bytes).unwrap().replace("706179", "706178").into();
+        assert_eq!(code(other, NOW), "requester-signature");
+        assert_eq!(code(good.clone(), UnixMillis(1_060_000)), "task-expired");
+        assert_eq!(code(good.clone(), UnixMillis(900_000)), "task-from-the-future");
+        assert_eq!(code(signed(vec![b' '; SignedTask::MAX_BYTES + 1]), NOW), "task-too-large");
+        let text = String::from_utf8(task().to_bytes()).unwrap();
+        for (from, to, expected) in [
+            ("\"version\":1", "\"version\":2", "task-version"),
+            ("\"id\"", "\"idd\"", "task-malformed"),
+            ("{\"version\":1", "{\"version\":1,\"version\":1", "task-malformed"),
+            ("1060000", "999999", "task-lifetime"),
+            ("1060000", "99999999999", "task-lifetime"),
+            ("\"message\",\"bytes\":\"706179\"", "\"digest\",\"bytes\":\"706179\"", "task-payload"),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text);
+            assert_eq!(code(signed(changed.into()), NOW), expected, "{to}");
+        }
+    }
+}
