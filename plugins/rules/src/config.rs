@@ -1,0 +1,104 @@
+//! The incumbent's `embedded_risk_control_rules` tree. Unknown keys are errors: a misspelt rule must not vanish.
+
+use serde::Deserialize;
+
+/// Root of the tree.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Must be true.
+    #[serde(default)]
+    pub enable: bool,
+    /// Rules for KeyGen.
+    #[serde(default)]
+    pub key_gen: KeyGenRules,
+    /// Rules for KeySign; there is no list: allowed unless `reject_all`.
+    #[serde(default)]
+    pub key_sign: RejectAll,
+    /// Rules for KeyReshare.
+    #[serde(default)]
+    pub key_reshare: KeyReshareRules,
+    /// Rules for check-ups of key shares; allowed unless `reject_all`.
+    #[serde(default)]
+    pub key_share_sign: RejectAll,
+}
+
+/// A switch without a list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejectAll {
+    /// Refuses every task of the kind.
+    #[serde(default)]
+    pub reject_all: bool,
+}
+
+/// Rules for KeyGen. No list, no key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyGenRules {
+    /// Refuses every KeyGen.
+    #[serde(default)]
+    pub reject_all: bool,
+    /// A KeyGen must equal one of these.
+    #[serde(default)]
+    pub allow_list: Vec<KeyGenEntry>,
+}
+
+/// One permitted committee.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyGenEntry {
+    /// Exactly this threshold.
+    pub threshold: u16,
+    /// Exactly these nodes, in any order.
+    pub node_ids: Vec<String>,
+}
+
+/// Rules for KeyReshare. No list, no reshare.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyReshareRules {
+    /// Refuses every KeyReshare.
+    #[serde(default)]
+    pub reject_all: bool,
+    /// A KeyReshare must equal one of these.
+    #[serde(default)]
+    pub allow_list: Vec<KeyReshareEntry>,
+}
+
+/// One permitted move of one key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyReshareEntry {
+    /// Root extended public key of the key.
+    pub xpubkey: String,
+    /// Exactly this threshold afterwards.
+    pub new_threshold: u16,
+    /// Exactly these nodes afterwards, in any order.
+    pub new_node_ids: Vec<String>,
+}
+
+impl Config {
+    /// Entries that can never match are mistakes of whoever wrote them.
+    pub fn validate(&self) -> Result<(), String> {
+        for (i, entry) in self.key_gen.allow_list.iter().enumerate() {
+            committee(&format!("key_gen.allow_list[{i}]"), entry.threshold, &entry.node_ids)?;
+        }
+        for (i, entry) in self.key_reshare.allow_list.iter().enumerate() {
+            committee(&format!("key_reshare.allow_list[{i}]"), entry.new_threshold, &entry.new_node_ids)?;
+        }
+        Ok(())
+    }
+}
+
+fn committee(at: &str, threshold: u16, node_ids: &[String]) -> Result<(), String> {
+    let mut ids: Vec<_> = node_ids.iter().collect();
+    ids.sort();
+    if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("{at}: the node id {} is repeated", pair[0]));
+    }
+    if threshold == 0 || usize::from(threshold) > node_ids.len() {
+        return Err(format!("{at}: the threshold {threshold} does not fit {} nodes", node_ids.len()));
+    }
+    Ok(())
+}

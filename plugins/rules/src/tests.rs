@@ -1,0 +1,126 @@
+//! What the rules let through, through a mock host.
+
+use countersign_sdk::testing::{self, MockHost};
+use countersign_sdk::{Intent, KeyShareCheck, json};
+
+use super::*;
+
+const LISTS: &str = r#"{
+    "enable": true,
+    "key_gen": { "allow_list": [ { "threshold": 2, "node_ids": ["a", "b", "c"] } ] },
+    "key_sign": { "reject_all": false },
+    "key_reshare": { "allow_list": [ { "xpubkey": "xpub-1", "new_threshold": 2, "new_node_ids": ["b", "c", "d"] } ] }
+}"#;
+
+const CLOSED: &str = r#"{
+    "enable": true,
+    "key_gen": { "reject_all": true, "allow_list": [ { "threshold": 2, "node_ids": ["a", "b", "c"] } ] },
+    "key_sign": { "reject_all": true },
+    "key_reshare": { "reject_all": true },
+    "key_share_sign": { "reject_all": true }
+}"#;
+
+/// `approve`, or the code of the rejection.
+fn judge(document: &str, task: &Task) -> String {
+    let config = json::config::<Config>(document).unwrap();
+    match Rules::evaluate(&config, task, &MockHost::default()).unwrap() {
+        Verdict::Approve => "approve".into(),
+        Verdict::Reject(rejection) => rejection.code,
+    }
+}
+
+fn reshare(new_threshold: u16, new_members: &[&str]) -> Task {
+    testing::task(Operation::Reshare(Resharing {
+        key: testing::key(),
+        signers: vec!["a".into(), "b".into()],
+        new_threshold,
+        new_members: new_members.iter().map(|id| id.to_string()).collect(),
+    }))
+}
+
+fn check_up() -> Task {
+    let check = KeyShareCheck { key: testing::key(), message: "hello".into() };
+    testing::task(Operation::KeyShareSign(KeyShareSigning { checks: vec![check] }))
+}
+
+#[test]
+fn keygen_must_equal_an_entry() {
+    assert_eq!(judge(LISTS, &testing::keygen(2, &["a", "b", "c"])), "approve");
+    assert_eq!(judge(LISTS, &testing::keygen(2, &["c", "a", "b"])), "approve");
+    for (threshold, members) in [
+        (1, &["a", "b", "c"][..]),
+        (3, &["a", "b", "c"]),
+        (2, &["a", "b"]),
+        (2, &["a", "b", "c", "d"]),
+        (2, &["a", "b", "d"]),
+        (2, &["a", "b", "b"]),
+        (2, &["a", "b", "c", "c"]),
+    ] {
+        assert_eq!(judge(LISTS, &testing::keygen(threshold, members)), "keygen-not-allowed", "{members:?}");
+    }
+}
+
+#[test]
+fn reshare_must_equal_an_entry() {
+    assert_eq!(judge(LISTS, &reshare(2, &["d", "c", "b"])), "approve");
+    assert_eq!(judge(LISTS, &reshare(3, &["b", "c", "d"])), "keyreshare-not-allowed");
+    assert_eq!(judge(LISTS, &reshare(2, &["b", "c", "e"])), "keyreshare-not-allowed");
+    let other_key = LISTS.replace("xpub-1", "xpub-2");
+    assert_eq!(judge(&other_key, &reshare(2, &["b", "c", "d"])), "keyreshare-not-allowed");
+}
+
+#[test]
+fn without_a_list_only_signing_is_allowed() {
+    let bare = r#"{"enable": true}"#;
+    assert_eq!(judge(bare, &testing::keygen(2, &["a", "b"])), "keygen-not-allowed");
+    assert_eq!(judge(bare, &reshare(2, &["a", "b"])), "keyreshare-not-allowed");
+    assert_eq!(judge(bare, &testing::signing(Intent::Opaque)), "approve");
+    assert_eq!(judge(bare, &check_up()), "approve");
+}
+
+#[test]
+fn reject_all_beats_the_list() {
+    assert_eq!(judge(CLOSED, &testing::keygen(2, &["a", "b", "c"])), "keygen-reject-all");
+    assert_eq!(judge(CLOSED, &testing::signing(Intent::Opaque)), "keysign-reject-all");
+    assert_eq!(judge(CLOSED, &reshare(2, &["b", "c", "d"])), "keyreshare-reject-all");
+    assert_eq!(judge(CLOSED, &check_up()), "keysharesign-reject-all");
+}
+
+#[test]
+fn unknown_operations_are_not_approved() {
+    let config = json::config::<Config>(LISTS).unwrap();
+    let task = testing::task(Operation::Other("export".into()));
+    let failure = Rules::evaluate(&config, &task, &MockHost::default()).unwrap_err();
+    assert!(matches!(failure, Failure::Unsupported(_)));
+}
+
+#[test]
+fn rules_that_are_turned_off_are_a_mistake() {
+    for document in ["{}", r#"{"enable": false}"#] {
+        let config = json::config::<Config>(document).unwrap();
+        let host = MockHost::default();
+        assert!(matches!(Rules::check(&config, &host), Err(Failure::Misconfigured(text)) if text.contains("remove")));
+        assert!(Rules::evaluate(&config, &testing::signing(Intent::Opaque), &host).is_err());
+    }
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_found() {
+    for document in [
+        r#"{"enable": true, "keygen": {}}"#,
+        r#"{"enable": true, "key_sign": {"rejectall": true}}"#,
+        r#"{"enable": true, "enable": false}"#,
+        r#"{"enable": true, "key_gen": {"allow_list": [{"threshold": 2}]}}"#,
+    ] {
+        assert!(json::config::<Config>(document).is_err(), "{document}");
+    }
+    for entry in [
+        r#"{"threshold": 0, "node_ids": ["a"]}"#,
+        r#"{"threshold": 3, "node_ids": ["a", "b"]}"#,
+        r#"{"threshold": 1, "node_ids": ["a", "a"]}"#,
+    ] {
+        let document = format!(r#"{{"enable": true, "key_gen": {{"allow_list": [{entry}]}}}}"#);
+        let config = json::config::<Config>(&document).unwrap();
+        assert!(Rules::check(&config, &MockHost::default()).is_err(), "{entry}");
+    }
+}

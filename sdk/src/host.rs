@@ -1,0 +1,50 @@
+//! What a plugin can ask of the node. One trait, so that the same plugin runs in a node and in a native unit test.
+
+use std::time::Duration;
+
+use crate::{HttpError, KeyError, Level, Request, Response, StateError};
+
+/// The node, as a plugin sees it. Inside a component it is the node; in tests it is
+/// [`MockHost`](crate::testing::MockHost).
+///
+/// Take it as `&impl Host`, never as `&dyn Host`: a trait object would make the component import everything.
+pub trait Host {
+    /// The plugin's configuration as JSON.
+    fn document(&self) -> String;
+
+    /// SHA-256 of [`document`](Self::document).
+    fn revision(&self) -> Vec<u8>;
+
+    /// Milliseconds since 1970.
+    fn now(&self) -> u64;
+
+    /// Pauses. Does not extend the task's deadline.
+    fn sleep(&self, duration: Duration);
+
+    /// Writes one log line.
+    fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
+
+    /// Signs with a private key that the node holds; `algorithm` is a JWA name such as `RS256`.
+    fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// Verifies with a public key that the node holds.
+    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError>;
+
+    /// Public half of a key, DER SubjectPublicKeyInfo.
+    fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError>;
+
+    /// Sends one HTTP request and reads the whole response.
+    fn send(&self, request: &Request) -> Result<Response, HttpError>;
+
+    /// Reads an entry of the plugin's memory.
+    fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// Writes an entry; it becomes durable if the node approves the task.
+    fn state_set(&self, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), StateError>;
+
+    /// Removes an entry.
+    fn state_delete(&self, key: &str) -> Result<(), StateError>;
+
+    /// Keys that begin with `prefix`, in byte order, at most `limit`.
+    fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError>;
+}

@@ -1,0 +1,40 @@
+//! The one trait that an author implements. It holds no state: every call may run in a new instance.
+
+use serde::de::DeserializeOwned;
+
+use crate::{Failure, Host, Rejection, Task, Verdict};
+
+/// A risk plugin. Export it with [`export_plugin!`](crate::export_plugin).
+pub trait Plugin {
+    /// The plugin's configuration, read from the node's JSON. Use `#[serde(deny_unknown_fields)]`: a misspelt rule
+    /// must not be silently absent.
+    type Config: DeserializeOwned;
+
+    /// Name by which configuration refers to the plugin, e.g. `rules`.
+    const NAME: &'static str;
+
+    /// One line for operators.
+    const DESCRIPTION: &'static str;
+
+    /// JSON Schema of [`Config`](Self::Config), if there is one.
+    const CONFIG_SCHEMA: Option<&'static str> = None;
+
+    /// Whether the configuration is sound beyond its form. Called before it takes effect.
+    fn check(config: &Self::Config, host: &impl Host) -> Result<(), Failure> {
+        let _ = (config, host); // The form was checked when `config` was parsed.
+        Ok(())
+    }
+
+    /// Whether the node may take part in `task`. Everything but `Ok(Verdict::Approve)` keeps it out.
+    fn evaluate(config: &Self::Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure>;
+}
+
+/// No objection.
+pub fn approve() -> Result<Verdict, Failure> {
+    Ok(Verdict::Approve)
+}
+
+/// An objection: a stable `code` (lower-case letters, digits, `-`, `.`) and a sentence for people.
+pub fn reject(code: impl Into<String>, reason: impl Into<String>) -> Result<Verdict, Failure> {
+    Ok(Verdict::Reject(Rejection { code: code.into(), reason: reason.into() }))
+}
