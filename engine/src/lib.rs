@@ -1,1 +1,44 @@
 //! Threshold schemes behind one trait; bytes in, bytes out.
+//!
+//! [`keygen`], [`aux_info`] and [`sign`] each build an [`Engine`]: a struct that a driver feeds with the bytes of other
+//! parties and polls for bytes to send, until it yields a [`Share`], an [`Aux`] or a [`Signature`]. One driver therefore
+//! runs every task of every [`Scheme`].
+//!
+//! What this crate never does: it opens no socket and no file, reads no clock, starts no thread, and logs nothing. Secrets
+//! leave it only through `to_bytes`, and a signature only after it was checked under the key that it is for.
+
+#[cfg(all(feature = "gmp", feature = "pure-rust"))]
+compile_error!("features `gmp` and `pure-rust` exclude each other: build `pure-rust` with `--no-default-features`");
+#[cfg(not(any(feature = "gmp", feature = "pure-rust")))]
+compile_error!("choose the big integers of threshold ECDSA: feature `gmp` (default) or `pure-rust`");
+
+mod adapter;
+mod aux_info;
+mod blame;
+mod curve;
+mod derive;
+mod ecdsa;
+mod engine;
+mod error;
+mod frost;
+mod keygen;
+mod memory;
+pub mod primes;
+mod random;
+mod scheme;
+mod sealed;
+mod session;
+mod share;
+mod sign;
+
+pub use aux_info::{Aux, AuxParams, aux_info};
+pub use derive::{ChildKey, DeriveError, derive_public};
+pub use engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};
+pub use error::{CallerFault, Cause, EngineError, EnvironmentFault, PeerFault};
+pub use keygen::{KeygenParams, MAX_PARTIES, MIN_PARTIES, keygen};
+pub use memory::wipe_gmp_memory;
+pub use primes::{Primes, SafePrime};
+pub use scheme::{Scheme, UnknownScheme};
+pub use sealed::DecodeError;
+pub use share::{PublicShare, Share};
+pub use sign::{CheckError, Message, SignParams, Signature, check_signature, sign, verification_key};

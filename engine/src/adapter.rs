@@ -1,0 +1,171 @@
+//! Turns any round-based protocol into an [`Engine`]: key generation, auxiliary information and signing alike.
+//!
+//! It decodes, checks who may say what in which round, and keeps early messages. It knows no scheme.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use round_based::state_machine::{MpcParty, ProceedResult, StateMachine, wrap_protocol};
+use round_based::{Incoming, MessageDestination, MessageType, ProtocolMessage};
+use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
+
+use crate::engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};
+use crate::error::{CallerFault, EngineError, PeerFault};
+use crate::sealed::decode_exactly;
+
+/// Longest message that carries a secret; its buffer is reserved at once, so that growing leaves no copy behind.
+const SECRET_BODY: usize = 1024;
+
+/// A message of a protocol, with the kind that its round demands.
+pub(crate) trait RoundMessage: ProtocolMessage + Serialize + DeserializeOwned + 'static {
+    fn kind(&self) -> MessageKind;
+}
+
+/// One party's run of a round-based protocol.
+pub(crate) struct Adapter<M, O> {
+    me: PartyIndex,
+    parties: u16,
+    state: State<M, O>,
+}
+
+/// Starts `protocol` as party `me` of `parties`. The future owns all that it needs, secrets included.
+pub(crate) fn start<M, O, F>(
+    me: PartyIndex,
+    parties: u16,
+    protocol: impl FnOnce(MpcParty<M>) -> F,
+) -> Box<dyn Engine<Output = O>>
+where
+    M: RoundMessage,
+    O: 'static,
+    F: Future<Output = Result<O, EngineError>> + 'static,
+{
+    let machine = Box::new(wrap_protocol(protocol));
+    let run = Run { machine, waiting: false, inbox: VecDeque::new(), heard: BTreeSet::new() };
+    Box::new(Adapter { me, parties, state: State::Running(run) })
+}
+
+impl<M: RoundMessage, O> Engine for Adapter<M, O> {
+    type Output = O;
+
+    fn step(&mut self) -> Result<Step<O>, EngineError> {
+        let step = match &mut self.state {
+            State::Running(run) => run.step(),
+            State::Finished => Err(EngineError::bug("an engine was stepped after its end")),
+            State::Failed(error) => return Err(error.clone()),
+        };
+        if let Ok(Step::Done(_)) = step {
+            self.state = State::Finished;
+        }
+        self.keep_failure(step)
+    }
+
+    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+        if from == self.me || from.0 >= self.parties {
+            return Err(CallerFault::NotInSession(from).into());
+        }
+        let received = match &mut self.state {
+            State::Running(run) => run.receive(from, kind, body),
+            State::Finished => Ok(()),
+            State::Failed(error) => return Err(error.clone()),
+        };
+        self.keep_failure(received)
+    }
+}
+
+impl<M, O> Adapter<M, O> {
+    /// An error ends the run: the machine and its secrets are dropped.
+    fn keep_failure<T>(&mut self, result: Result<T, EngineError>) -> Result<T, EngineError> {
+        if let Err(error) = &result {
+            self.state = State::Failed(error.clone());
+        }
+        result
+    }
+}
+
+enum State<M, O> {
+    Running(Run<M, O>),
+    Finished,
+    Failed(EngineError),
+}
+
+type Machine<M, O> = Box<dyn StateMachine<Output = Result<O, EngineError>, Msg = M>>;
+
+struct Run<M, O> {
+    machine: Machine<M, O>,
+    waiting: bool,
+    inbox: VecDeque<Incoming<M>>,
+    /// Who was heard in which round. Rounds are few, so this bounds the inbox too.
+    heard: BTreeSet<(PartyIndex, u16)>,
+}
+
+impl<M: RoundMessage, O> Run<M, O> {
+    fn step(&mut self) -> Result<Step<O>, EngineError> {
+        loop {
+            if self.waiting && !self.deliver()? {
+                return Ok(Step::NeedMessage);
+            }
+            match self.proceed()? {
+                ProceedResult::SendMsg(message) => return encode(message).map(Step::Send),
+                ProceedResult::NeedsOneMoreMessage => self.waiting = true,
+                ProceedResult::Yielded => {}
+                ProceedResult::Output(output) => return output.map(Step::Done),
+                ProceedResult::Error(error) => return Err(EngineError::bug(error)),
+            }
+        }
+    }
+
+    /// Hands over one message, if there is one.
+    fn deliver(&mut self) -> Result<bool, EngineError> {
+        let Some(message) = self.inbox.pop_front() else { return Ok(false) };
+        self.machine.received_msg(message).map_err(|_| EngineError::bug("a message was refused"))?;
+        self.waiting = false;
+        Ok(true)
+    }
+
+    /// The libraries compute on numbers that peers chose; a panic in them must end this run and nothing else.
+    fn proceed(&mut self) -> Result<ProceedResult<Result<O, EngineError>, M>, EngineError> {
+        catch_unwind(AssertUnwindSafe(|| self.machine.proceed())).map_err(|_| EngineError::bug("a protocol panicked"))
+    }
+
+    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+        let msg: M = decode(body).ok_or_else(|| EngineError::peer(PeerFault::Malformed, from))?;
+        if msg.kind() != kind {
+            return Err(EngineError::peer(PeerFault::WrongKind, from));
+        }
+        if !self.heard.insert((from, msg.round())) {
+            return Err(EngineError::peer(PeerFault::Repeated, from));
+        }
+        let id = self.heard.len() as u64;
+        self.inbox.push_back(Incoming { id, sender: from.0, msg_type: message_type(kind), msg });
+        Ok(())
+    }
+}
+
+fn encode<M: Serialize>(message: round_based::Outgoing<M>) -> Result<Outgoing, EngineError> {
+    let mut body = Zeroizing::new(Vec::with_capacity(SECRET_BODY));
+    ciborium::into_writer(&message.msg, &mut *body).map_err(EngineError::bug)?;
+    Ok(Outgoing { to: recipient(message.recipient), body })
+}
+
+fn decode<M: DeserializeOwned>(body: &[u8]) -> Option<M> {
+    if body.len() > MAX_BODY {
+        return None;
+    }
+    decode_exactly(body)
+}
+
+fn recipient(destination: MessageDestination) -> Recipient {
+    match destination {
+        MessageDestination::AllParties => Recipient::All,
+        MessageDestination::OneParty(party) => Recipient::One(PartyIndex(party)),
+    }
+}
+
+fn message_type(kind: MessageKind) -> MessageType {
+    match kind {
+        MessageKind::Broadcast => MessageType::Broadcast,
+        MessageKind::Direct => MessageType::P2P,
+    }
+}

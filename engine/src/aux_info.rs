@@ -1,0 +1,148 @@
+//! Auxiliary information of a committee: the Paillier and ring-Pedersen parameters that ECDSA signers need.
+//!
+//! Generated once per committee, in the order of its parties, and used by all its ECDSA keys. Costs seconds of CPU.
+
+use std::fmt;
+
+use cggmp24::ExecutionId;
+use cggmp24::key_refresh::Msg;
+use cggmp24::key_share::{AuxInfo, Validate};
+use cggmp24::security_level::SecurityLevel128;
+use rand_core::CryptoRngCore;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::adapter::{self, RoundMessage};
+use crate::blame::judge;
+use crate::engine::MessageKind;
+use crate::keygen::check_committee;
+use crate::random::tried;
+use crate::sealed::{DecodeError, Kind, open, seal};
+use crate::session::{Task, execution_id, labelled_hash};
+use crate::{Engine, EngineError, PartyIndex, Primes};
+
+const KIND: Kind = Kind { name: "aux", version: 1 };
+
+/// More than the longest record needs: 13 kB for three parties, 3.3 kB for each further one.
+const CAPACITY: usize = 64 << 10;
+
+/// What an auxiliary-information run is about. All parties must use the same values, but for `me`.
+#[derive(Debug, Clone)]
+pub struct AuxParams<'a> {
+    /// Bytes that name this run and no other.
+    pub session: &'a [u8],
+    /// Position of this party in the committee.
+    pub me: PartyIndex,
+    /// Size of the committee, 2 to 9.
+    pub parties: u16,
+}
+
+/// Generates auxiliary information and consumes a set of primes. Three rounds, the first of them echoed.
+pub fn aux_info(
+    params: AuxParams<'_>,
+    primes: Primes,
+    rng: impl CryptoRngCore + 'static,
+) -> Result<Box<dyn Engine<Output = Aux>>, EngineError> {
+    crate::wipe_gmp_memory();
+    let mut rng = tried(rng)?;
+    let AuxParams { session, me, parties } = params;
+    check_committee(me, parties)?;
+    let id = execution_id(Task::AuxInfo, session, &[&parties.to_be_bytes()])?;
+    let primes = primes.into_pregenerated()?;
+    Ok(adapter::start(me, parties, move |party| async move {
+        let builder = cggmp24::aux_info_gen(ExecutionId::new(&id), me.0, parties, primes);
+        let info = builder.start(&mut rng, party).await.map_err(judge)?;
+        Ok(Aux { index: me, info })
+    }))
+}
+
+/// One party's auxiliary information. Secret: it holds the party's Paillier primes.
+pub struct Aux {
+    index: PartyIndex,
+    info: AuxInfo,
+}
+
+impl Aux {
+    /// Size of the committee.
+    pub fn parties(&self) -> u16 {
+        // Bounded when it was made or decoded.
+        self.info.N.len() as u16
+    }
+
+    /// Whose it is: position in the committee.
+    pub fn index(&self) -> PartyIndex {
+        self.index
+    }
+
+    /// SHA-256 over the public parameters of all parties in order: equal at all parties of one run.
+    pub fn public_digest(&self) -> [u8; 32] {
+        let paillier = self.info.N.iter().map(|modulus| modulus.to_bytes_msf());
+        let pedersen = self.info.pedersen_params.iter();
+        let pedersen = pedersen.flat_map(|params| [&params.hat_N, &params.s, &params.t].map(|part| part.to_bytes_msf()));
+        let parts: Vec<_> = paillier.chain(pedersen).collect();
+        let fields: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        labelled_hash(b"countersign engine aux public v1", &fields)
+    }
+
+    /// A copy that signs a quarter faster and takes 0.3 MB more per party. Takes seconds of CPU, so build it once, in the
+    /// background. [`to_bytes`](Self::to_bytes) leaves the tables out.
+    pub fn with_multiexp_tables(&self) -> Result<Self, EngineError> {
+        let mut info = self.info.clone().into_inner();
+        info.precompute_multiexp_tables().map_err(EngineError::bug)?;
+        let info = info.validate().map_err(|error| EngineError::bug(error.error()))?;
+        Ok(Self { index: self.index, info })
+    }
+
+    /// Secret bytes for an encrypted store: version, CBOR, checksum.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut info = self.info.clone().into_inner();
+        info.pedersen_params.iter_mut().for_each(|params| params.multiexp = None);
+        seal(KIND, &Record { index: self.index, info }, CAPACITY)
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the primes are those of the party's public key.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        crate::wipe_gmp_memory();
+        let record: Record<AuxInfo> = open(KIND, bytes)?;
+        if !consistent(&record) {
+            return Err(DecodeError::Inconsistent);
+        }
+        Ok(Self { index: record.index, info: record.info })
+    }
+
+    pub(crate) fn info(&self) -> &AuxInfo {
+        &self.info
+    }
+}
+
+impl fmt::Debug for Aux {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Aux(party {} of {}, ..)", self.index, self.info.N.len())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record<T> {
+    index: PartyIndex,
+    info: T,
+}
+
+/// `AuxInfo` has proven sizes when it is decoded; tables are refused because nothing proves that they are right.
+fn consistent(record: &Record<AuxInfo>) -> bool {
+    let Record { index, info } = record;
+    let Ok(parties) = u16::try_from(info.N.len()) else { return false };
+    check_committee(*index, parties).is_ok()
+        && info.pedersen_params.len() == info.N.len()
+        && info.pedersen_params.iter().all(|params| params.multiexp.is_none())
+        && info.N[usize::from(index.0)] == &info.p * &info.q
+}
+
+impl RoundMessage for Msg<Sha256, SecurityLevel128> {
+    fn kind(&self) -> MessageKind {
+        match self {
+            Self::Round1(_) | Self::ReliabilityCheck(_) | Self::Round2(_) => MessageKind::Broadcast,
+            Self::Round3(_) => MessageKind::Direct,
+        }
+    }
+}

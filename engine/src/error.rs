@@ -1,0 +1,163 @@
+//! Why a run failed, in the four causes that call for four actions: fix the call, exclude the peer, retry, file an issue.
+
+use crate::PartyIndex;
+
+/// Who has to act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The code or the operator that called.
+    Caller,
+    /// Another party of the session.
+    Peer,
+    /// The machine.
+    Environment,
+    /// The authors.
+    Bug,
+}
+
+/// A failed run. Cloneable, because an engine repeats its error when it is stepped again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The call was wrong; the same call will fail again.
+    #[error(transparent)]
+    Caller(#[from] CallerFault),
+    /// Another party did not follow the protocol.
+    #[error("{fault}, by {}", names(culprits))]
+    Peer {
+        /// What was wrong.
+        fault: PeerFault,
+        /// Who did it, where the protocol can tell; positions in the session's party list.
+        culprits: Vec<PartyIndex>,
+    },
+    /// The machine failed.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentFault),
+    /// A state that should not exist.
+    #[error("internal error: {0}; please report it")]
+    Bug(String),
+}
+
+impl EngineError {
+    /// Who has to act.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Caller(_) => Cause::Caller,
+            Self::Peer { .. } => Cause::Peer,
+            Self::Environment(_) => Cause::Environment,
+            Self::Bug(_) => Cause::Bug,
+        }
+    }
+
+    /// Parties that are proven to have broken the protocol, as positions in the session's party list. Empty when the
+    /// protocol cannot tell, or when nobody did.
+    pub fn culprits(&self) -> &[PartyIndex] {
+        match self {
+            Self::Peer { culprits, .. } => culprits,
+            Self::Caller(_) | Self::Environment(_) | Self::Bug(_) => &[],
+        }
+    }
+
+    pub(crate) fn peer(fault: PeerFault, culprit: PartyIndex) -> Self {
+        Self::Peer { fault, culprits: vec![culprit] }
+    }
+
+    pub(crate) fn bug(what: impl ToString) -> Self {
+        Self::Bug(what.to_string())
+    }
+}
+
+/// What the caller did wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallerFault {
+    /// A committee of a size that is not supported.
+    #[error("{0} parties: choose between {min} and {max}", min = crate::MIN_PARTIES, max = crate::MAX_PARTIES)]
+    Parties(u16),
+    /// A threshold below 2 or above the number of parties.
+    #[error("threshold {threshold} for {parties} parties: choose between {min} and {parties}", min = crate::MIN_PARTIES)]
+    Threshold {
+        /// What was asked for.
+        threshold: u16,
+        /// Size of the committee.
+        parties: u16,
+    },
+    /// An index that is not in the session's party list.
+    #[error("party {0} is not in this session")]
+    NotInSession(PartyIndex),
+    /// The session id has no bytes.
+    #[error("the session id is empty: every run needs an id of its own")]
+    EmptySession,
+    /// A number of signers other than the threshold.
+    #[error("{given} signers for a key that needs {needed}: choose exactly {needed}")]
+    SignerCount {
+        /// How many were chosen.
+        given: usize,
+        /// The threshold of the key.
+        needed: u16,
+    },
+    /// The signers are not distinct, ascending members of the committee.
+    #[error("the signers must be distinct members of the committee in ascending order")]
+    Signers,
+    /// The share is not that of the signer at the given position.
+    #[error("the key share is that of party {share}, but signer {signer} is to sign with it")]
+    WrongShare {
+        /// Index of the share.
+        share: PartyIndex,
+        /// Keygen index of the signer at the caller's position.
+        signer: PartyIndex,
+    },
+    /// A key share of an unexpected scheme or without chain code.
+    #[error("the key share does not fit its scheme: restore it from a backup")]
+    UnusableShare,
+    /// The child path cannot be derived.
+    #[error(transparent)]
+    Derive(#[from] crate::DeriveError),
+    /// ECDSA without auxiliary information.
+    #[error("ECDSA needs the auxiliary information of the committee: generate it first")]
+    AuxMissing,
+    /// Auxiliary information of another committee or party.
+    #[error("the auxiliary information belongs to another committee or party: use that of the key's committee")]
+    AuxMismatch,
+}
+
+/// What another party did wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerFault {
+    /// A body that is too long or does not decode.
+    #[error("a message cannot be decoded")]
+    Malformed,
+    /// A second message for a round.
+    #[error("two messages for one round")]
+    Repeated,
+    /// A broadcast where a direct message belongs, or the reverse.
+    #[error("a message of the wrong kind")]
+    WrongKind,
+    /// The parties were not asked to do the same: session, signers, key, path or message differ.
+    #[error("the parties do not agree on what is to be done")]
+    Disagreement,
+    /// The parties saw different broadcasts of the first round.
+    #[error("the parties received different broadcasts")]
+    UnreliableBroadcast,
+    /// A proof, commitment or share that does not hold.
+    #[error("the protocol was broken: {0}")]
+    Protocol(String),
+}
+
+/// What the machine did wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvironmentFault {
+    /// No randomness.
+    #[error("the random generator failed: check the operating system's entropy source")]
+    Randomness,
+}
+
+fn names(culprits: &[PartyIndex]) -> String {
+    if culprits.is_empty() {
+        return "a party that the protocol cannot name".into();
+    }
+    let names: Vec<_> = culprits.iter().map(|party| format!("party {party}")).collect();
+    names.join(", ")
+}

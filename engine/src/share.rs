@@ -1,0 +1,120 @@
+//! A party's share of a key, and the public half of it.
+
+use std::fmt;
+
+use cggmp24::IncompleteKeyShare;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::curve::{Core, KeyCurve};
+use crate::scheme::with_suite;
+use crate::sealed::{DecodeError, Kind, open, seal};
+use crate::sign::Suite;
+use crate::{CallerFault, PartyIndex, Scheme};
+
+const KIND: Kind = Kind { name: "share", version: 1 };
+
+/// More than the longest share needs: nine public shares of 33 bytes, nine indices, the key, and their names.
+const CAPACITY: usize = 4096;
+
+/// One party's secret share of a key. Wiped when dropped.
+pub struct Share {
+    scheme: Scheme,
+    core: Core,
+}
+
+/// What anybody may know of a share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicShare {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// Size of the committee.
+    pub parties: u16,
+    /// How many of them sign.
+    pub threshold: u16,
+    /// Whose share it is: position in the committee.
+    pub index: PartyIndex,
+    /// 33 bytes, compressed, on secp256k1; 32 bytes on Ed25519. For `taproot` the plain key, without the output tweak.
+    pub root_public_key: Vec<u8>,
+    /// Chain code of the root, for derivation.
+    pub chain_code: [u8; 32],
+    /// The public share of every party, encoded as the root key is.
+    pub public_shares: Vec<Vec<u8>>,
+}
+
+impl Share {
+    pub(crate) fn new<E: KeyCurve>(scheme: Scheme, core: IncompleteKeyShare<E>) -> Self {
+        Self { scheme, core: E::wrap(core) }
+    }
+
+    /// The scheme that it signs with.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Everything but the secret.
+    pub fn public(&self) -> PublicShare {
+        match &self.core {
+            Core::Secp256k1(core) => public(self.scheme, core),
+            Core::Ed25519(core) => public(self.scheme, core),
+        }
+    }
+
+    /// Secret bytes for an encrypted store: version, CBOR, checksum.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        match &self.core {
+            Core::Secp256k1(core) => encode(self.scheme, core),
+            Core::Ed25519(core) => encode(self.scheme, core),
+        }
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the share fits its public key.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let head: Record<IgnoredAny> = open(KIND, bytes)?;
+        with_suite!(head.scheme, S => decode::<<S as Suite>::Curve>(bytes))
+    }
+
+    pub(crate) fn core<E: KeyCurve>(&self) -> Result<&IncompleteKeyShare<E>, CallerFault> {
+        E::unwrap(&self.core).ok_or(CallerFault::UnusableShare)
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Share({}, ..)", self.scheme)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record<T> {
+    scheme: Scheme,
+    core: T,
+}
+
+fn encode<E: KeyCurve>(scheme: Scheme, core: &IncompleteKeyShare<E>) -> Zeroizing<Vec<u8>> {
+    seal(KIND, &Record { scheme, core }, CAPACITY)
+}
+
+/// `IncompleteKeyShare` validates itself when it is decoded: public shares interpolate to the key, the secret fits its own.
+fn decode<E: KeyCurve>(bytes: &[u8]) -> Result<Share, DecodeError> {
+    let record: Record<IncompleteKeyShare<E>> = open(KIND, bytes)?;
+    let core = record.core;
+    if core.vss_setup.is_none() || core.chain_code.is_none() || core.n() > crate::MAX_PARTIES {
+        return Err(DecodeError::Inconsistent);
+    }
+    Ok(Share::new(record.scheme, core))
+}
+
+fn public<E: KeyCurve>(scheme: Scheme, core: &IncompleteKeyShare<E>) -> PublicShare {
+    PublicShare {
+        scheme,
+        parties: core.n(),
+        threshold: core.min_signers(),
+        index: PartyIndex(core.i),
+        root_public_key: core.shared_public_key.to_bytes(true).to_vec(),
+        // Key generation and decoding both insist on a chain code.
+        chain_code: core.chain_code.unwrap_or_default(),
+        public_shares: core.public_shares.iter().map(|share| share.to_bytes(true).to_vec()).collect(),
+    }
+}

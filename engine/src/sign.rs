@@ -1,0 +1,261 @@
+//! Signing: what is common to all schemes. Checks the call, derives the child key, starts the suite's protocol, and lets no
+//! signature out that does not verify under the derived key.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cggmp24::IncompleteKeyShare;
+use generic_ec::Point;
+use rand_core::CryptoRngCore;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::curve::KeyCurve;
+use crate::derive::{Child, derive, point, root};
+use crate::engine::{MessageKind, Step};
+use crate::random::{Rng, tried};
+use crate::scheme::with_suite;
+use crate::session::{Task, execution_id};
+use crate::{Aux, CallerFault, DeriveError, Engine, EngineError, PartyIndex, Scheme, Share};
+
+/// What is to be signed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// A message. ECDSA signs its SHA-256; the other schemes sign the bytes as they are.
+    Raw(Vec<u8>),
+    /// A digest. ECDSA signs it as the finished hash; the other schemes sign these 32 bytes as a message.
+    Digest([u8; 32]),
+}
+
+impl Message {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Raw(bytes) => bytes,
+            Self::Digest(digest) => digest,
+        }
+    }
+
+    /// The hash that ECDSA signs.
+    pub(crate) fn prehash(&self) -> [u8; 32] {
+        match self {
+            Self::Raw(bytes) => Sha256::digest(bytes).into(),
+            Self::Digest(digest) => *digest,
+        }
+    }
+
+    /// Distinguishes a digest from a raw message of the same bytes.
+    fn form(&self) -> &'static [u8] {
+        match self {
+            Self::Raw(_) => b"raw",
+            Self::Digest(_) => b"digest",
+        }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Raw(bytes) => write!(f, "Raw({} bytes)", bytes.len()),
+            Self::Digest(_) => f.write_str("Digest(..)"),
+        }
+    }
+}
+
+/// A finished signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// ECDSA: r ‖ s, 64 bytes, low s. Ed25519 and Taproot: 64 bytes of RFC 8032 and BIP-340. Schnorr: R ‖ z, 65 bytes.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+    /// ECDSA only: 0 to 3.
+    pub recovery_id: Option<u8>,
+}
+
+/// What a signing run is about. All signers must use the same values, but for `me`.
+#[derive(Debug, Clone)]
+pub struct SignParams<'a> {
+    /// Bytes that name this run and no other.
+    pub session: &'a [u8],
+    /// Position of this party in `signers`.
+    pub me: PartyIndex,
+    /// The signers' positions in the committee, ascending; exactly as many as the threshold.
+    pub signers: &'a [PartyIndex],
+    /// Child indices below 2³¹ from the root; empty signs with the root key.
+    pub path: &'a [u32],
+    /// What to sign.
+    pub message: Message,
+}
+
+/// Signs under the child key at `path`; for `taproot`, under its BIP-341 output key.
+///
+/// ECDSA takes five rounds, the first of them echoed, and needs `aux`; the other schemes take two and ignore it. Indices in
+/// messages and errors are positions in `signers`.
+pub fn sign(
+    params: SignParams<'_>,
+    share: &Share,
+    aux: Option<Arc<Aux>>,
+    rng: impl CryptoRngCore + 'static,
+) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
+    crate::wipe_gmp_memory();
+    let rng = tried(rng)?;
+    with_suite!(share.scheme(), S => start::<S>(params, share, aux, rng))
+}
+
+/// The key that signatures under `public_key` verify with: for `taproot` the 32-byte x-only BIP-341 output key without
+/// scripts, otherwise `public_key` itself.
+pub fn verification_key(scheme: Scheme, public_key: &[u8]) -> Result<Vec<u8>, DeriveError> {
+    with_suite!(scheme, S => S::verification_key(&*point(public_key)?))
+}
+
+/// Checks a signature under a [`verification_key`]; ECDSA also for low s and the right recovery id, if there is one.
+pub fn check_signature(
+    scheme: Scheme,
+    verification_key: &[u8],
+    message: &Message,
+    signature: &Signature,
+) -> Result<(), CheckError> {
+    let valid = with_suite!(scheme, S => S::verify(verification_key, message, signature));
+    valid.then_some(()).ok_or(CheckError)
+}
+
+/// A signature that does not verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature is not valid for this key and message")]
+pub struct CheckError;
+
+/// A scheme's own part: how it signs, and what a valid signature is.
+pub(crate) trait Suite: 'static {
+    const SCHEME: Scheme;
+    type Curve: KeyCurve;
+
+    /// Starts the protocol; its output need not be checked.
+    fn sign(job: Job<Self::Curve>, aux: Option<Arc<Aux>>, rng: Rng) -> Result<Box<dyn Engine<Output = Signature>>, EngineError>;
+
+    fn verification_key(public_key: &Point<Self::Curve>) -> Result<Vec<u8>, DeriveError>;
+
+    fn verify(verification_key: &[u8], message: &Message, signature: &Signature) -> bool;
+}
+
+/// A signing run whose parameters were checked.
+pub(crate) struct Job<E: KeyCurve> {
+    /// Execution id, over all that the signers must agree on.
+    pub id: [u8; 32],
+    pub me: PartyIndex,
+    /// Positions in the committee, of which there are as many as the threshold.
+    pub signers: Vec<u16>,
+    pub core: IncompleteKeyShare<E>,
+    pub path: Vec<u32>,
+    pub child: Child<E>,
+    pub message: Message,
+}
+
+impl<E: KeyCurve> Job<E> {
+    /// How many sign.
+    pub fn parties(&self) -> u16 {
+        self.core.min_signers()
+    }
+}
+
+fn start<S: Suite>(
+    params: SignParams<'_>,
+    share: &Share,
+    aux: Option<Arc<Aux>>,
+    rng: Rng,
+) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
+    let job = job::<S>(params, share)?;
+    let key = S::verification_key(&job.child.key.public_key).map_err(CallerFault::from)?;
+    let message = job.message.clone();
+    let verify = move |signature: &Signature| S::verify(&key, &message, signature);
+    Ok(Box::new(Verified { inner: S::sign(job, aux, rng)?, verify }))
+}
+
+fn job<S: Suite>(params: SignParams<'_>, share: &Share) -> Result<Job<S::Curve>, CallerFault> {
+    let core = share.core::<S::Curve>()?;
+    check_signers(&params, core)?;
+    let child = derive(root(core)?, params.path)?;
+    Ok(Job {
+        id: job_id(S::SCHEME, &params, &child)?,
+        me: params.me,
+        signers: params.signers.iter().map(|signer| signer.0).collect(),
+        core: core.clone(),
+        path: params.path.to_vec(),
+        child,
+        message: params.message,
+    })
+}
+
+fn check_signers<E: KeyCurve>(params: &SignParams<'_>, core: &IncompleteKeyShare<E>) -> Result<(), CallerFault> {
+    let SignParams { me, signers, .. } = params;
+    let needed = core.min_signers();
+    if signers.len() != usize::from(needed) {
+        return Err(CallerFault::SignerCount { given: signers.len(), needed });
+    }
+    let ascending = signers.windows(2).all(|pair| pair[0] < pair[1]);
+    if !ascending || signers.iter().any(|signer| signer.0 >= core.n()) {
+        return Err(CallerFault::Signers);
+    }
+    let signer = *signers.get(usize::from(me.0)).ok_or(CallerFault::NotInSession(*me))?;
+    if signer.0 != core.i {
+        return Err(CallerFault::WrongShare { share: PartyIndex(core.i), signer });
+    }
+    Ok(())
+}
+
+/// Binds scheme, signers, child key and message, so that signers who were asked for different things cannot go on together.
+fn job_id<E: KeyCurve>(scheme: Scheme, params: &SignParams<'_>, child: &Child<E>) -> Result<[u8; 32], CallerFault> {
+    let signers: Vec<u8> = params.signers.iter().flat_map(|signer| signer.0.to_be_bytes()).collect();
+    let key = child.key.public_key.to_bytes(true);
+    let message = &params.message;
+    let parameters = [scheme.name().as_bytes(), &signers, key.as_bytes(), message.form(), message.bytes()];
+    execution_id(Task::Sign, params.session, &parameters)
+}
+
+/// Passes a signature on only if it verifies.
+struct Verified<V> {
+    inner: Box<dyn Engine<Output = Signature>>,
+    verify: V,
+}
+
+impl<V: Fn(&Signature) -> bool> Engine for Verified<V> {
+    type Output = Signature;
+
+    fn step(&mut self) -> Result<Step<Signature>, EngineError> {
+        let step = self.inner.step()?;
+        match &step {
+            Step::Done(signature) if !(self.verify)(signature) => {
+                Err(EngineError::bug("the finished signature does not verify"))
+            }
+            _ => Ok(step),
+        }
+    }
+
+    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+        self.inner.receive(from, kind, body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Forger;
+
+    impl Engine for Forger {
+        type Output = Signature;
+
+        fn step(&mut self) -> Result<Step<Signature>, EngineError> {
+            Ok(Step::Done(Signature { bytes: vec![1; 64], recovery_id: None }))
+        }
+
+        fn receive(&mut self, _: PartyIndex, _: MessageKind, _: &[u8]) -> Result<(), EngineError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_unverified_signature_leaves() {
+        let outcome = |valid: bool| Verified { inner: Box::new(Forger), verify: move |_: &Signature| valid }.step();
+        assert!(matches!(outcome(false), Err(EngineError::Bug(_))));
+        assert!(matches!(outcome(true), Ok(Step::Done(_))));
+    }
+}
