@@ -180,11 +180,12 @@ impl Broadcasts {
         let slot = self.slots.entry(key).or_default();
         let complete = receivers.iter().all(|party| slot.echoed.contains(party));
         let mut accepted = Accepted::default();
-        if complete && !slot.done {
-            if let Some(body) = slot.body.take() {
-                slot.done = true;
-                accepted.deliver.push((key.phase, key.sender, body));
-            }
+        if complete
+            && !slot.done
+            && let Some(body) = slot.body.take()
+        {
+            slot.done = true;
+            accepted.deliver.push((key.phase, key.sender, body));
         }
         accepted
     }

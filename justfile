@@ -1,0 +1,52 @@
+# The one door to every task. `./run RECIPE` installs what a recipe needs first.
+
+# What there is.
+default:
+    @just --list --unsorted
+
+# Programs and plugins, as the demo and the tests use them.
+build:
+    cargo build --workspace --bins
+    cargo plugins
+
+# Three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
+demo: build
+    cargo run --quiet -p countersign-tests --bin countersign-demo
+
+# All tests, then the demo.
+test: build
+    cargo test --workspace
+    cargo run --quiet -p countersign-tests --bin countersign-demo
+
+# Everything but the tests that a change must pass.
+check: fmt clippy deny docs purity
+
+# Formatting.
+fmt:
+    cargo fmt --all --check
+
+# Lints, with warnings as errors.
+clippy:
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --target wasm32-wasip2 -p countersign-sdk -p countersign-rules -p countersign-jwt-callback -- -D warnings
+
+# Banned crates and licences. Advisories need the network of rustsec.org: `cargo deny check advisories`.
+deny:
+    cargo deny --all-features check bans licenses sources
+
+# The documentation of every public item.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+# The layers of ARCHITECTURE.md, checked against what cargo resolves.
+purity:
+    ./tests/purity.sh
+
+# Ours against the bare library call, as ratios in one run.
+bench: build
+    cargo bench --workspace
+
+# The programs as they ship.
+release:
+    cargo build --release
+    cargo plugins

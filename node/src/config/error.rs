@@ -1,0 +1,110 @@
+//! What can be wrong with a configuration. Each text ends with what to do.
+
+use std::path::{Path, PathBuf};
+
+/// Why a configuration is not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No such file, or no right to read it.
+    #[error("cannot read {}: {source}; name the file with --config", file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not YAML, a wrong type, or an unknown key.
+    #[error("{0}")]
+    Yaml(String),
+    /// Anything below, with the file it is in.
+    #[error("{}: {error}", file.display())]
+    InFile {
+        /// Which file.
+        file: PathBuf,
+        /// What.
+        error: Box<ConfigError>,
+    },
+    /// `db.path` names another file.
+    #[error("db.path is {}, but the file is always called secrets.redb.age; change the last part of the path", .0.display())]
+    DbPath(PathBuf),
+    /// No plugin.
+    #[error("no plugin is configured, so nothing would guard the key shares; add one under policy.plugins, or write policy.allow_unguarded: true")]
+    Unguarded,
+    /// Listed twice.
+    #[error("`{name}` stands twice under {section}; remove one")]
+    Duplicate {
+        /// Where.
+        section: &'static str,
+        /// What.
+        name: String,
+    },
+    /// A number out of range.
+    #[error("{key} is {value}; choose {from} to {to}")]
+    Range {
+        /// Which key.
+        key: &'static str,
+        /// What it says.
+        value: u64,
+        /// Least.
+        from: u64,
+        /// Most.
+        to: u64,
+    },
+    /// Inline and file.
+    #[error("plugin `{0}` has config and config_file; keep one of them")]
+    TwoConfigs(String),
+    /// Not a digest.
+    #[error("the digest of plugin `{plugin}` is `{text}`; write sha256: and 64 hexadecimal digits, as sha256sum prints them")]
+    Digest {
+        /// Which plugin.
+        plugin: String,
+        /// What it says.
+        text: String,
+    },
+    /// Not a level.
+    #[error("log.std.level is `{0}`; choose error, warn, info or debug")]
+    LogLevel(String),
+}
+
+impl ConfigError {
+    pub(super) fn in_file(self, file: &Path) -> ConfigError {
+        ConfigError::InFile { file: file.into(), error: Box::new(self) }
+    }
+
+    /// Adds the nearest known key to what the YAML reader says.
+    pub(super) fn from_yaml(error: &serde_norway::Error, text: &str) -> ConfigError {
+        let message = error.to_string();
+        let line = error.location().map_or(String::new(), |at| format!("line {}: ", at.line()));
+        let Some((unknown, known)) = unknown_field(&message) else {
+            return ConfigError::Yaml(format!("{line}{message}; correct the file"));
+        };
+        let line = line_of_key(text, unknown).map_or(line, |number| format!("line {number}: "));
+        let nearest = known.iter().max_by(|a, b| similarity(unknown, a).total_cmp(&similarity(unknown, b)));
+        let advice = nearest.map_or(String::from("remove it"), |key| format!("did you mean `{key}`?"));
+        ConfigError::Yaml(format!("{line}there is no key `{unknown}` here; {advice}"))
+    }
+}
+
+/// Takes the key and its known siblings from serde's text, which is the only place that has them.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let (_, rest) = message.split_once("unknown field `")?;
+    let (unknown, rest) = rest.split_once('`')?;
+    Some((unknown, rest.split('`').skip(1).step_by(2).collect()))
+}
+
+/// The first line that has the key; the reader's own location is that of the section around it.
+fn line_of_key(text: &str, key: &str) -> Option<usize> {
+    let has_key = |line: &str| {
+        let before = |rest: &str| rest.trim_start().starts_with(':');
+        line.match_indices(key).any(|(at, _)| {
+            let starts = line[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || "{,-\"'".contains(c));
+            starts && before(line[at + key.len()..].trim_start_matches(['"', '\'']))
+        })
+    };
+    text.lines().position(has_key).map(|index| index + 1)
+}
+
+fn similarity(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(a, b)
+}

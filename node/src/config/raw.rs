@@ -1,0 +1,223 @@
+//! The configuration as it is written: YAML, every key documented, unknown keys refused.
+//!
+//! Where the incumbent's file has a key for the same thing, ours has the same name at the same place.
+
+use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    /// Secrets and journal.
+    #[serde(default)]
+    pub db: RawDb,
+    /// Whom the node dials.
+    pub coordinator: RawCoordinator,
+    /// Whose tasks the node considers.
+    #[serde(default)]
+    pub requesters: Vec<RawRequester>,
+    /// The other nodes it works with.
+    #[serde(default)]
+    pub roster: Vec<RawPeer>,
+    /// What is asked before a share is used.
+    #[serde(default)]
+    pub policy: RawPolicy,
+    /// Keys with exceptions.
+    #[serde(default)]
+    pub keys: RawKeys,
+    /// Deadlines.
+    #[serde(default)]
+    pub limits: RawLimits,
+    /// Logging.
+    #[serde(default)]
+    pub log: RawLog,
+}
+
+/// `db`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawDb {
+    /// The secrets file; the journal and the identity lie beside it. Its name is always `secrets.redb.age`.
+    pub path: PathBuf,
+    /// File with the passphrase, mode 600. Absent: the passphrase is asked for.
+    pub key_file: Option<PathBuf>,
+    /// age recipients that can read the secrets as well, such as an offline recovery key.
+    pub recipients: Vec<String>,
+}
+
+impl Default for RawDb {
+    fn default() -> RawDb {
+        RawDb { path: "db/secrets.redb.age".into(), key_file: None, recipients: Vec::new() }
+    }
+}
+
+/// `coordinator`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawCoordinator {
+    /// `host:port` (UDP).
+    pub address: String,
+    /// Its identity. Another one is not talked to.
+    pub id: CoordinatorId,
+}
+
+/// An entry of `requesters`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRequester {
+    /// For people and plugins.
+    pub name: String,
+    /// Its key.
+    pub id: RequesterId,
+}
+
+/// An entry of `roster`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPeer {
+    /// For people and plugins.
+    pub name: String,
+    /// Its key.
+    pub id: NodeId,
+}
+
+/// `policy`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPolicy {
+    /// Take part although no plugin is configured. Logged at every task.
+    pub allow_unguarded: bool,
+    /// Every plugin must have answered by then.
+    pub deadline_seconds: u64,
+    /// Public keys (PEM) that plugins may verify with, by name.
+    pub public_keys: BTreeMap<String, PathBuf>,
+    /// CA certificates (PEM) that plugins' https requests trust. Absent: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Asked in this order; those without http first, the others all at once.
+    pub plugins: Vec<RawPlugin>,
+}
+
+impl Default for RawPolicy {
+    fn default() -> RawPolicy {
+        RawPolicy {
+            allow_unguarded: false,
+            deadline_seconds: 60,
+            public_keys: BTreeMap::new(),
+            ca_file: None,
+            plugins: Vec::new(),
+        }
+    }
+}
+
+/// An entry of `policy.plugins`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPlugin {
+    /// The name that the component gives itself.
+    pub name: String,
+    /// The component.
+    pub file: PathBuf,
+    /// SHA-256 of the component, `sha256:<64 hex>`. Absent: any component at that place.
+    pub digest: Option<String>,
+    /// Its configuration.
+    pub config: Option<serde_json::Value>,
+    /// Its configuration in a YAML or JSON file of its own, which may change while the node runs.
+    pub config_file: Option<PathBuf>,
+    /// What it may do.
+    #[serde(default)]
+    pub grants: RawGrants,
+}
+
+/// `policy.plugins[].grants`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawGrants {
+    /// Keys it may sign or verify with: `callback` (the node's own), or a name of `policy.public_keys`.
+    pub keys: Vec<String>,
+    /// URL prefixes it may send requests to.
+    pub http: Vec<String>,
+    /// Durable state, in bytes.
+    pub state_bytes: u64,
+    /// CPU time per call.
+    pub cpu_ms: u64,
+    /// Memory per call.
+    pub memory_bytes: u64,
+}
+
+impl Default for RawGrants {
+    fn default() -> RawGrants {
+        RawGrants { keys: Vec::new(), http: Vec::new(), state_bytes: 0, cpu_ms: 200, memory_bytes: 32 << 20 }
+    }
+}
+
+/// `keys`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawKeys {
+    /// Keys that may sign a bare digest, which the node cannot understand.
+    pub allow_blind: Vec<KeyId>,
+}
+
+/// `limits`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLimits {
+    /// Until every party is ready.
+    pub ready_seconds: u64,
+    /// One signature by FROST.
+    pub frost_seconds: u64,
+    /// One signature by CGGMP24, which computes for half a second per party.
+    pub ecdsa_seconds: u64,
+    /// Making a key.
+    pub keygen_seconds: u64,
+    /// Making auxiliary information for a new committee, which computes for ten seconds per party.
+    pub aux_seconds: u64,
+    /// Until every party has stored.
+    pub storing_seconds: u64,
+    /// Tasks at a time; further ones are refused.
+    pub tasks: usize,
+    /// Prime sets kept ready; each serves one new ECDSA committee.
+    pub prime_sets: usize,
+}
+
+impl Default for RawLimits {
+    fn default() -> RawLimits {
+        RawLimits {
+            ready_seconds: 5,
+            frost_seconds: 5,
+            ecdsa_seconds: 60,
+            keygen_seconds: 10,
+            aux_seconds: 300,
+            storing_seconds: 10,
+            tasks: 256,
+            prime_sets: 1,
+        }
+    }
+}
+
+/// `log`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLog {
+    /// The terminal.
+    pub std: RawLogStd,
+}
+
+/// `log.std`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLogStd {
+    /// On or off.
+    pub enable: bool,
+    /// `error`, `warn`, `info` or `debug`.
+    pub level: String,
+}
+
+impl Default for RawLogStd {
+    fn default() -> RawLogStd {
+        RawLogStd { enable: true, level: "info".into() }
+    }
+}

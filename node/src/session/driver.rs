@@ -1,0 +1,287 @@
+//! The one driver: pumps bytes between the tunnels, the session state machine and an engine.
+//!
+//! A task reads as the steps it is made of: [`Run::meet`], one or more [`Run::phase`], and [`Run::store`] where shares are
+//! made. Whatever goes wrong in a step comes back as the [`Failure`] that is journalled and reported.
+
+use super::router::{Arrival, Inbox, Router};
+use super::worker::{FromEngine, Incoming, Lane, WorkError, Worker};
+use countersign_engine::{Engine, EngineError, MessageKind, Recipient};
+use countersign_link::PeerKey;
+use countersign_protocol::control::Stage;
+use countersign_protocol::session::Setup;
+use countersign_protocol::{Cause, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How often a tunnel that is not up yet is looked for.
+const TUNNEL_POLL: Duration = Duration::from_millis(10);
+
+/// Tells where a run stands.
+pub type Progress = Box<dyn Fn(Stage, Vec<NodeId>) + Send + Sync>;
+
+/// One run of one task.
+pub struct Run {
+    session: Session,
+    parties: Vec<NodeId>,
+    router: Arc<Router>,
+    inbox: Inbox,
+    progress: Progress,
+    cancelled: CancellationToken,
+}
+
+/// What made the driver wake up.
+enum Wake<T> {
+    Arrived(Option<Arrival>),
+    Engine(Option<FromEngine<T>>),
+    Deadline,
+    Cancelled,
+}
+
+/// An engine that is never built: for the steps that have none.
+type NoEngine = Worker<std::convert::Infallible>;
+
+impl Run {
+    /// Waits for the tunnels to all parties, then begins to meet them.
+    pub async fn begin(
+        setup: Setup,
+        router: Arc<Router>,
+        inbox: Inbox,
+        progress: Progress,
+        cancelled: CancellationToken,
+    ) -> Result<Run, Failure> {
+        let parties = setup.parties.clone();
+        let others: Vec<NodeId> = parties.iter().copied().filter(|party| *party != setup.me).collect();
+        progress(Stage::Ready, others.clone());
+        wait_for_tunnels(&router, &others, setup.limits.ready).await?;
+        let session = Session::new(Instant::now(), setup)
+            .ok_or_else(|| failure(Cause::Bug, "not-a-party", "this node is not among the parties; report this"))?;
+        Ok(Run { session, parties, router, inbox, progress, cancelled })
+    }
+
+    /// Exchanges views with the others. Returns the session id and what each party holds.
+    pub async fn meet(&mut self) -> Result<(SessionId, Vec<Option<Hash>>), Failure> {
+        loop {
+            match self.event(None::<&mut NoEngine>).await? {
+                SessionEvent::Begun { session, holds } => return Ok((session, holds)),
+                event => self.unexpected(&event)?,
+            }
+        }
+    }
+
+    /// Runs one engine to its end.
+    pub async fn phase<T, F>(
+        &mut self,
+        (number, stage): (u8, Stage),
+        limit: Duration,
+        lane: Lane,
+        build: F,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError> + Send + 'static,
+    {
+        (self.progress)(stage, Vec::new());
+        self.session.begin_phase(Instant::now(), number, limit);
+        let started = Worker::start(lane, build);
+        let mut worker = started.map_err(|error| self.give_up(no_thread(&error)))?;
+        loop {
+            while let Some(event) = self.session.poll_event() {
+                self.to_engine(&worker, event)?;
+            }
+            self.transmit().await;
+            match self.wake(Some(&mut worker)).await {
+                Wake::Engine(Some(FromEngine::Send(message))) => match message.to {
+                    Recipient::All => self.session.send_broadcast(message.body.to_vec()),
+                    Recipient::One(party) => self.session.send_direct(party.0, message.body.to_vec()),
+                },
+                Wake::Engine(Some(FromEngine::Done(result))) => {
+                    self.transmit().await;
+                    return result.map_err(|error| self.give_up(self.engine_failure(&error)));
+                }
+                other => self.absorb(other)?,
+            }
+        }
+    }
+
+    /// Says that the result with this digest is durable here, and waits until it is everywhere.
+    pub async fn store(&mut self, digest: Hash) -> Result<Vec<StoredMark>, Failure> {
+        (self.progress)(Stage::Storing, Vec::new());
+        self.session.stored(Instant::now(), digest);
+        loop {
+            match self.event(None::<&mut NoEngine>).await? {
+                SessionEvent::AllStored(marks) => return Ok(marks),
+                event => self.unexpected(&event)?,
+            }
+        }
+    }
+
+    /// Ends the run; nothing is left to wait for.
+    pub async fn finish(mut self) {
+        self.transmit().await;
+        self.session.finish();
+    }
+
+    /// Ends the run because of something that happened here, and tells the others.
+    pub async fn abort(mut self, failure: Failure) -> Failure {
+        self.session.abort(failure.clone());
+        self.transmit().await;
+        failure
+    }
+
+    /// The next event of the session.
+    async fn event<T: Send + 'static>(&mut self, mut worker: Option<&mut Worker<T>>) -> Result<SessionEvent, Failure> {
+        loop {
+            self.transmit().await;
+            match self.session.poll_event() {
+                Some(SessionEvent::Failed(failure)) => return Err(failure),
+                Some(event) => return Ok(event),
+                None => {}
+            }
+            let wake = self.wake(worker.as_deref_mut()).await;
+            self.absorb(wake)?;
+        }
+    }
+
+    async fn wake<T: Send + 'static>(&mut self, worker: Option<&mut Worker<T>>) -> Wake<T> {
+        let deadline = self.session.poll_timeout().unwrap_or_else(Instant::now);
+        let engine = async {
+            match worker {
+                Some(worker) => worker.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancelled.cancelled() => Wake::Cancelled,
+            arrival = self.inbox.next() => Wake::Arrived(arrival),
+            from_engine = engine => Wake::Engine(from_engine),
+            () = tokio::time::sleep_until(deadline.into()) => Wake::Deadline,
+        }
+    }
+
+    /// What every step does with what woke it.
+    fn absorb<T>(&mut self, wake: Wake<T>) -> Result<(), Failure> {
+        let now = Instant::now();
+        match wake {
+            Wake::Arrived(Some(Arrival::Frame(from, frame))) => self.session.handle_frame(now, &from, frame),
+            Wake::Arrived(Some(Arrival::Lost(peer))) => self.session.handle_peer_lost(now, &peer),
+            Wake::Arrived(None) => return Err(self.give_up(overrun())),
+            Wake::Engine(_) => return Err(self.give_up(engine_died())),
+            Wake::Deadline => {
+                (self.progress)(self.session.stage(), self.session.waiting_for());
+                self.session.handle_timeout(now);
+            }
+            Wake::Cancelled => return Err(self.give_up(cancelled())),
+        }
+        Ok(())
+    }
+
+    fn to_engine<T: Send + 'static>(&mut self, worker: &Worker<T>, event: SessionEvent) -> Result<(), Failure> {
+        match event {
+            SessionEvent::Message { from, broadcast, body } => {
+                let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
+                // An engine that is gone has its reason in the outbox, where the next wake finds it.
+                worker.deliver(Incoming { from, kind, body });
+                Ok(())
+            }
+            SessionEvent::Failed(failure) => Err(failure),
+            event => self.unexpected(&event),
+        }
+    }
+
+    fn unexpected(&mut self, event: &SessionEvent) -> Result<(), Failure> {
+        tracing::error!(?event, "an event out of turn");
+        Err(self.give_up(failure(Cause::Bug, "event-out-of-turn", "the session lost its order; report this")))
+    }
+
+    /// Makes the session tell the others that this node has given up. The frames leave when the caller next transmits,
+    /// or with [`flush`](Self::flush).
+    fn give_up(&mut self, failure: Failure) -> Failure {
+        self.session.abort(failure.clone());
+        failure
+    }
+
+    /// Sends what the session still has to say, after a failure.
+    pub async fn flush(&mut self) {
+        self.transmit().await;
+    }
+
+    async fn transmit(&mut self) {
+        while let Some((to, frame)) = self.session.poll_transmit() {
+            let sent = self.router.mesh().send(&PeerKey(*to.as_bytes()), encode(&frame)).await;
+            if let Err(error) = sent {
+                tracing::debug!(%to, %error, "a frame could not be sent");
+                self.session.handle_peer_lost(Instant::now(), &to);
+            }
+        }
+    }
+
+    fn engine_failure(&self, error: &WorkError) -> Failure {
+        match error {
+            WorkError::Engine(error) => Failure {
+                cause: cause(error),
+                code: "protocol".into(),
+                text: format!("the protocol failed: {error}"),
+                culprits: error.culprits().iter().filter_map(|party| self.parties.get(usize::from(party.0))).copied().collect(),
+            },
+            WorkError::Secrets(text) => failure(Cause::Environment, "secrets", text),
+            WorkError::Stopped => engine_died(),
+        }
+    }
+}
+
+fn cause(error: &EngineError) -> Cause {
+    match error.cause() {
+        countersign_engine::Cause::Caller => Cause::Caller,
+        countersign_engine::Cause::Peer => Cause::Peer,
+        countersign_engine::Cause::Environment => Cause::Environment,
+        countersign_engine::Cause::Bug => Cause::Bug,
+    }
+}
+
+/// Tunnels come and go with the coordinator; a run begins when all that it needs are up.
+async fn wait_for_tunnels(router: &Router, others: &[NodeId], limit: Duration) -> Result<(), Failure> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let up = |node: &NodeId| router.mesh().connected(&PeerKey(*node.as_bytes()));
+        let missing: Vec<NodeId> = others.iter().copied().filter(|node| !up(node)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(no_tunnel(missing));
+        }
+        tokio::time::sleep(TUNNEL_POLL).await;
+    }
+}
+
+/// A failure without culprits.
+pub fn failure(cause: Cause, code: &str, text: &str) -> Failure {
+    Failure { cause, code: code.into(), text: text.into(), culprits: Vec::new() }
+}
+
+fn no_tunnel(missing: Vec<NodeId>) -> Failure {
+    let names: Vec<String> = missing.iter().map(NodeId::to_string).collect();
+    let text = format!(
+        "no tunnel to {}; see that it runs, is on line and has this node on its roster, then try again",
+        names.join(" and ")
+    );
+    Failure { cause: Cause::Environment, code: "session-timeout".into(), text, culprits: missing }
+}
+
+fn no_thread(error: &std::io::Error) -> Failure {
+    failure(Cause::Environment, "no-thread", &format!("no thread could be started ({error}); lower limits.tasks, then try again"))
+}
+
+fn engine_died() -> Failure {
+    failure(Cause::Bug, "engine-died", "the thread of the protocol died; report this with the log")
+}
+
+fn overrun() -> Failure {
+    failure(Cause::Environment, "overrun", "frames came faster than they could be handled; try again")
+}
+
+fn cancelled() -> Failure {
+    failure(Cause::Environment, "cancelled", "the task was cancelled or the node is stopping; try again with a new task")
+}

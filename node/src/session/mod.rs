@@ -1,0 +1,9 @@
+//! Runs sessions: one driver for every task of every scheme, one thread for every engine.
+
+pub mod driver;
+pub mod router;
+pub mod worker;
+
+pub use driver::Run;
+pub use router::Router;
+pub use worker::Lanes;
