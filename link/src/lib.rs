@@ -1,1 +1,33 @@
 //! QUIC link, relayed pair streams and the end-to-end tunnel between nodes.
+//!
+//! Three layers, each a file or two:
+//!
+//! * the **link** ([`hub`], [`dial`]): QUIC from a node to the coordinator, one control stream and one relayed stream per
+//!   pair of nodes; both sides pinned by raw Ed25519 keys, key exchange only X25519MLKEM768;
+//! * the **tunnel** ([`tunnel`]): TLS 1.3 between two nodes inside a relayed stream, which the coordinator cannot read;
+//! * the **mesh** ([`mesh`]): keeps one live tunnel per roster peer.
+//!
+//! This crate carries opaque frames. It never reads them, never decides who is on a roster, and writes nothing to disk.
+
+mod backoff;
+mod closed;
+pub mod dial;
+mod frame;
+pub mod hub;
+mod identity;
+pub mod mesh;
+mod splice;
+mod switchboard;
+mod tls;
+mod transport;
+pub mod tunnel;
+
+pub use backoff::{Reconnect, full_jitter};
+pub use closed::{Closed, LinkHandle};
+pub use dial::Link;
+pub use frame::{Control, ControlReceiver, ControlSender, FrameError, MAX_FRAME};
+pub use hub::{Hub, NodeLink};
+pub use identity::{Identity, IdentityError, PeerKey};
+pub use mesh::{Mesh, MeshEvent};
+pub use tls::Admit;
+pub use tunnel::Tunnel;

@@ -1,0 +1,78 @@
+//! When to try again: exponential back-off with full jitter. Reads no clock and no random source of its own.
+
+use std::time::{Duration, Instant};
+
+/// Ceiling of the first delay.
+const FIRST: Duration = Duration::from_millis(100);
+/// Ceiling of every delay.
+const LAST: Duration = Duration::from_secs(30);
+/// A connection that held so long was healthy: the next loss starts from the first delay.
+const HEALTHY: Duration = Duration::from_secs(60);
+
+/// Delay before retry number `attempt` (0 is the first): uniform between zero and `min(30 s, 0.1 s * 2^attempt)`, with
+/// `random` uniform over all of `u64`. Full jitter keeps a thousand nodes from returning in one instant.
+pub fn full_jitter(attempt: u32, random: u64) -> Duration {
+    let ceiling = FIRST.saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(LAST);
+    let share = (ceiling.as_nanos() * u128::from(random)) >> 64;
+    Duration::from_nanos(share as u64)
+}
+
+/// Counts attempts for one peer. The caller tells it what happened and when.
+#[derive(Debug, Default)]
+pub struct Reconnect {
+    attempt: u32,
+    connected_at: Option<Instant>,
+}
+
+impl Reconnect {
+    /// A connection is up and confirmed by an application message.
+    pub fn connected(&mut self, now: Instant) {
+        self.connected_at = Some(now);
+    }
+
+    /// An attempt failed or a connection was lost. Returns how long to wait before the next attempt.
+    pub fn lost(&mut self, now: Instant, random: u64) -> Duration {
+        let held = self.connected_at.take().map(|since| now.saturating_duration_since(since));
+        if held.is_some_and(|held| held >= HEALTHY) {
+            self.attempt = 0;
+        }
+        let delay = full_jitter(self.attempt, random);
+        self.attempt = self.attempt.saturating_add(1);
+        delay
+    }
+}
+
+/// A uniform `u64`. Should the system's source ever fail, the answer is the longest delay.
+pub(crate) fn random() -> u64 {
+    let mut bytes = [0; 8];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => u64::from_be_bytes(bytes),
+        Err(_) => u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_from_a_tenth_to_thirty_seconds() {
+        let longest = |attempt| full_jitter(attempt, u64::MAX).as_millis();
+        assert_eq!((longest(0), longest(1), longest(3)), (99, 199, 799));
+        assert_eq!((longest(9), longest(31), longest(32), longest(u32::MAX)), (29999, 29999, 29999, 29999));
+        assert_eq!(full_jitter(9, 0), Duration::ZERO);
+        assert_eq!(full_jitter(9, 1 << 63), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn only_a_healthy_minute_resets_the_delay() {
+        let start = Instant::now();
+        let mut reconnect = Reconnect::default();
+        let delays: Vec<_> = (0..4).map(|_| reconnect.lost(start, u64::MAX).as_millis()).collect();
+        assert_eq!(delays, [99, 199, 399, 799]);
+        reconnect.connected(start);
+        assert_eq!(reconnect.lost(start + Duration::from_secs(59), u64::MAX).as_millis(), 1599);
+        reconnect.connected(start);
+        assert_eq!(reconnect.lost(start + Duration::from_secs(60), u64::MAX).as_millis(), 99);
+    }
+}

@@ -1,0 +1,140 @@
+//! Length-delimited frames (4-byte big-endian length, then the bytes) over any byte stream, with one bound for all.
+//!
+//! The content is never read here. Each frame is flushed on its own: latency first.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec, LengthDelimitedCodecError};
+
+/// Largest frame on the control stream and in the tunnel, in bytes.
+pub const MAX_FRAME: usize = 1024 * 1024;
+
+/// Why a frame was not carried.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Our own frame is over the bound. Nothing was sent and the stream stays good.
+    #[error("frame of {len} bytes is over the bound of {MAX_FRAME}: send less at a time")]
+    TooLarge {
+        /// Bytes in the refused frame.
+        len: usize,
+    },
+    /// The other side announced a frame over the bound. The stream is lost.
+    #[error(
+        "the other side announced a frame over the bound of {MAX_FRAME} bytes: drop it and check its version"
+    )]
+    PeerTooLarge,
+    /// The stream under the frames broke, was cut, or carried altered bytes.
+    #[error("the stream broke ({0}): reconnect")]
+    Broken(#[source] io::Error),
+}
+
+/// The control stream of a link, framed, both directions.
+#[derive(Debug)]
+pub struct Control {
+    /// Towards the other side.
+    pub sender: ControlSender,
+    /// From the other side.
+    pub receiver: ControlReceiver,
+}
+
+/// Sends control frames.
+pub type ControlSender = FrameSender<quinn::SendStream>;
+/// Receives control frames.
+pub type ControlReceiver = FrameReceiver<quinn::RecvStream>;
+
+impl Control {
+    pub(crate) fn new((send, recv): (quinn::SendStream, quinn::RecvStream)) -> Self {
+        Self { sender: FrameSender::new(send), receiver: FrameReceiver::new(recv) }
+    }
+}
+
+/// Writes frames to a byte stream.
+#[derive(Debug)]
+pub struct FrameSender<W>(FramedWrite<W, LengthDelimitedCodec>);
+
+impl<W: AsyncWrite + Unpin> FrameSender<W> {
+    pub(crate) fn new(stream: W) -> Self {
+        Self(FramedWrite::new(stream, codec()))
+    }
+
+    /// Sends one frame of at most [`MAX_FRAME`] bytes and flushes it. Waits when the other side is slow.
+    pub async fn send(&mut self, frame: &[u8]) -> Result<(), FrameError> {
+        if frame.len() > MAX_FRAME {
+            return Err(FrameError::TooLarge { len: frame.len() });
+        }
+        self.0.send(Bytes::copy_from_slice(frame)).await.map_err(FrameError::Broken)
+    }
+
+    /// Says that no more frames follow.
+    pub async fn close(&mut self) -> Result<(), FrameError> {
+        SinkExt::<Bytes>::close(&mut self.0).await.map_err(FrameError::Broken)
+    }
+}
+
+/// Reads frames from a byte stream.
+#[derive(Debug)]
+pub struct FrameReceiver<R>(FramedRead<R, LengthDelimitedCodec>);
+
+impl<R: AsyncRead + Unpin> FrameReceiver<R> {
+    pub(crate) fn new(stream: R) -> Self {
+        Self(FramedRead::new(stream, codec()))
+    }
+
+    /// Next frame, or `None` when the other side closed cleanly between two frames. Safe to cancel.
+    pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
+        match self.0.next().await {
+            None => Ok(None),
+            Some(Ok(frame)) => Ok(Some(frame.into())),
+            Some(Err(error)) => Err(receive_error(error)),
+        }
+    }
+}
+
+fn receive_error(error: io::Error) -> FrameError {
+    match error.get_ref().is_some_and(|inner| inner.is::<LengthDelimitedCodecError>()) {
+        true => FrameError::PeerTooLarge,
+        false => FrameError::Broken(error),
+    }
+}
+
+fn codec() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn bound_is_exact_and_refusal_leaves_the_stream_good() {
+        let (a, b) = tokio::io::duplex(2 * MAX_FRAME);
+        let (mut sender, mut receiver) = (FrameSender::new(a), FrameReceiver::new(b));
+        let refused = sender.send(&vec![0; MAX_FRAME + 1]).await;
+        assert!(matches!(refused, Err(FrameError::TooLarge { len }) if len == MAX_FRAME + 1));
+        sender.send(&vec![7; MAX_FRAME]).await.unwrap();
+        assert_eq!(receiver.recv().await.unwrap().unwrap(), vec![7; MAX_FRAME]);
+    }
+
+    #[tokio::test]
+    async fn announced_frame_over_the_bound_is_refused_before_its_bytes() {
+        let (mut a, b) = tokio::io::duplex(64);
+        a.write_all(&(MAX_FRAME as u32 + 1).to_be_bytes()).await.unwrap();
+        assert!(matches!(FrameReceiver::new(b).recv().await, Err(FrameError::PeerTooLarge)));
+    }
+
+    #[tokio::test]
+    async fn clean_end_and_cut_frame_differ() {
+        let (mut a, b) = tokio::io::duplex(64);
+        a.write_all(&[0, 0, 0, 9, 1]).await.unwrap();
+        drop(a);
+        assert!(matches!(FrameReceiver::new(b).recv().await, Err(FrameError::Broken(_))));
+        let (a, b) = tokio::io::duplex(64);
+        drop(a);
+        assert!(matches!(FrameReceiver::new(b).recv().await, Ok(None)));
+    }
+}

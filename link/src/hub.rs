@@ -1,0 +1,357 @@
+//! Coordinator side of the link: admits nodes, yields their control streams, and splices their pair streams.
+//!
+//! The hub reads no frame of a pair stream beyond the 32 bytes that name the peer, and holds no key of a tunnel: it can
+//! deny service and nothing else.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quinn::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, ServerConfig, TokioRuntime};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tracing::{debug, info};
+
+use crate::closed::{DONE, LinkHandle, REPLACED};
+use crate::frame::Control;
+use crate::identity::{Identity, IdentityError, PeerKey};
+use crate::splice::{PairStream, splice};
+use crate::switchboard::{End, Match, Switchboard};
+use crate::tls::{self, Admit, LINK_ALPN};
+use crate::transport;
+
+/// Sees every spliced chunk as (from, to, bytes). For tests, which prove with it that nothing passes in clear.
+pub type Recorder = Arc<dyn Fn(PeerKey, PeerKey, &[u8]) + Send + Sync>;
+
+/// Accepts nodes and relays between them until dropped.
+pub struct Hub {
+    endpoint: Endpoint,
+    shared: Arc<Shared>,
+    links: tokio::sync::Mutex<mpsc::Receiver<NodeLink>>,
+    address: SocketAddr,
+}
+
+/// One connected, authenticated node.
+#[derive(Debug)]
+pub struct NodeLink {
+    /// The node's key, proven in the handshake.
+    pub peer: PeerKey,
+    /// The control stream. Its first frame is the node's hello; the node counts as connected once that is answered.
+    pub control: Control,
+    /// Waits for, or makes, the end of the connection.
+    pub handle: LinkHandle,
+}
+
+/// Why a hub could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The UDP socket could not be opened.
+    #[error("cannot listen on UDP {address} ({source}): free the port or choose another address")]
+    Socket {
+        /// Address asked for.
+        address: SocketAddr,
+        /// Answer of the operating system.
+        source: io::Error,
+    },
+    /// The identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The TLS library refused the profile.
+    #[error("the TLS profile was refused ({0}): this build is broken, install a released one")]
+    Tls(#[from] rustls::Error),
+    /// The cipher suite of QUIC's first packets is missing.
+    #[error("the TLS profile lacks QUIC's initial suite ({0}): this build is broken, install a released one")]
+    Suite(#[from] NoInitialCipherSuite),
+}
+
+impl Hub {
+    /// Listens on `address` (UDP). `admit` is asked at every handshake; a key it refuses gets no stream. Must be called
+    /// inside a tokio runtime.
+    pub fn bind(
+        address: SocketAddr,
+        identity: &Arc<Identity>,
+        admit: Admit,
+        recorder: Option<Recorder>,
+    ) -> Result<Self, BindError> {
+        let socket_error = |source| BindError::Socket { address, source };
+        let config = server_config(identity, admit)?;
+        let socket = UdpSocket::bind(address).map_err(socket_error)?;
+        let settings = transport::hub_endpoint(identity)?;
+        let endpoint =
+            Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime)).map_err(socket_error)?;
+        let address = endpoint.local_addr().map_err(socket_error)?;
+        let shared = Arc::new(Shared { state: Mutex::default(), recorder });
+        let (sender, links) = mpsc::channel(LINK_QUEUE);
+        tokio::spawn(accept_all(endpoint.clone(), shared.clone(), sender));
+        Ok(Self { endpoint, shared, links: tokio::sync::Mutex::new(links), address })
+    }
+
+    /// Next node that connected, or `None` after [`Hub::close`]. A node that connects again is yielded again, and its
+    /// older connection ends.
+    pub async fn accept(&self) -> Option<NodeLink> {
+        self.links.lock().await.recv().await
+    }
+
+    /// Address the hub listens on, with the port that port 0 became.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends the connection of `peer`, if any. Call it when a key is taken off the admission list, since `admit` is asked
+    /// only at handshakes.
+    pub fn disconnect(&self, peer: &PeerKey, reason: &str) {
+        if let Some(connection) = self.shared.state().nodes.get(peer) {
+            connection.close(DONE, reason.as_bytes());
+        }
+    }
+
+    /// Keys of the nodes connected now.
+    pub fn connected(&self) -> Vec<PeerKey> {
+        self.shared.state().nodes.keys().copied().collect()
+    }
+
+    /// Tells every node that the hub stops, and waits until they heard it.
+    pub async fn close(&self, reason: &str) {
+        self.endpoint.close(DONE, reason.as_bytes());
+        self.endpoint.wait_idle().await;
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.endpoint.close(DONE, b"the coordinator stopped");
+    }
+}
+
+struct Shared {
+    state: Mutex<State>,
+    recorder: Option<Recorder>,
+}
+
+#[derive(Default)]
+struct State {
+    nodes: HashMap<PeerKey, Connection>,
+    switchboard: Switchboard<PairStream>,
+}
+
+impl Shared {
+    /// No code panics while holding the lock, and the maps are valid between any two statements.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest connection of a key is the node; an older one ends.
+    fn register(&self, peer: PeerKey, connection: &Connection) {
+        if let Some(older) = self.state().nodes.insert(peer, connection.clone()) {
+            older.close(REPLACED, b"replaced by a newer connection");
+        }
+    }
+
+    fn unregister(&self, peer: PeerKey, connection: &Connection) {
+        let mut state = self.state();
+        state.switchboard.forget(connection.stable_id());
+        if state.nodes.get(&peer).is_some_and(|c| c.stable_id() == connection.stable_id()) {
+            state.nodes.remove(&peer);
+        }
+    }
+
+    /// Streams of a connection that was just replaced must not win over those of its successor.
+    fn offer(&self, end: End<PairStream>, peer: PeerKey) -> Option<Match<PairStream>> {
+        let mut state = self.state();
+        let current = state.nodes.get(&end.owner).is_some_and(|c| c.stable_id() == end.connection);
+        if current { state.switchboard.offer(end, peer) } else { None }
+    }
+}
+
+async fn accept_all(endpoint: Endpoint, shared: Arc<Shared>, links: mpsc::Sender<NodeLink>) {
+    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    while let Some(incoming) = endpoint.accept().await {
+        let busy = handshakes.available_permits() < MAX_HANDSHAKES - RETRY_ABOVE;
+        if busy && !incoming.remote_address_validated() {
+            retry(incoming);
+            continue;
+        }
+        let Ok(permit) = handshakes.clone().try_acquire_owned() else {
+            incoming.refuse();
+            continue;
+        };
+        let (shared, links) = (shared.clone(), links.clone());
+        tokio::spawn(async move {
+            let admitted = timeout(HANDSHAKE, handshake(incoming)).await;
+            drop(permit);
+            match admitted {
+                Ok(Ok((peer, connection))) => serve(peer, connection, &shared, links).await,
+                Ok(Err(error)) => info!(%error, "handshake refused"),
+                Err(_) => debug!("handshake timed out"),
+            }
+        });
+    }
+}
+
+/// Makes the sender prove its address before it costs us a key exchange.
+fn retry(incoming: Incoming) {
+    if let Err(error) = incoming.retry() {
+        error.into_incoming().refuse();
+    }
+}
+
+async fn handshake(incoming: Incoming) -> Result<(PeerKey, Connection), io::Error> {
+    let connection = incoming.accept()?.await?;
+    let identity =
+        connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let peer = identity.and_then(|keys| tls::peer_key(&keys));
+    // Client authentication is mandatory in our profile, so a key is always there.
+    let peer = peer.ok_or_else(|| io::Error::other("no client key"))?;
+    Ok((peer, connection))
+}
+
+/// Lives as long as the connection: the first stream is control, every further one a pair stream.
+async fn serve(peer: PeerKey, connection: Connection, shared: &Arc<Shared>, links: mpsc::Sender<NodeLink>) {
+    let Ok(Ok(control)) = timeout(HANDSHAKE, connection.accept_bi()).await else {
+        return connection.close(DONE, b"no control stream");
+    };
+    info!(%peer, address = %connection.remote_address(), "node connected");
+    shared.register(peer, &connection);
+    let handle = LinkHandle(connection.clone());
+    let link = NodeLink { peer, control: Control::new(control), handle };
+    if links.send(link).await.is_ok() {
+        relay_pairs(peer, &connection, shared).await;
+    }
+    shared.unregister(peer, &connection);
+    info!(%peer, "node disconnected");
+}
+
+async fn relay_pairs(owner: PeerKey, connection: &Connection, shared: &Arc<Shared>) {
+    while let Ok((send, recv)) = connection.accept_bi().await {
+        let (shared, connection) = (shared.clone(), connection.stable_id());
+        // Bounded by the connection's stream limit.
+        tokio::spawn(async move {
+            let Ok(Ok((peer, stream))) = timeout(HANDSHAKE, read_peer(send, recv)).await else {
+                return debug!(%owner, "pair stream without a peer");
+            };
+            if let Some(found) = shared.offer(End { owner, connection, stream }, peer) {
+                relay(found, &shared).await;
+            }
+        });
+    }
+}
+
+async fn relay(mut found: Match<PairStream>, shared: &Shared) {
+    let [a, b] = [found.ends[0].owner, found.ends[1].owner];
+    debug!(%a, %b, "pair joined");
+    splice(&mut found, shared.recorder.as_ref()).await;
+    shared.state().switchboard.finished(a, b, &found.replaced);
+    debug!(%a, %b, "pair parted");
+}
+
+/// Reads the one frame of a pair stream that is meant for the hub: 4 bytes of length (32), then the peer's key. Exactly
+/// so many bytes are taken; the next one belongs to the peer.
+async fn read_peer(send: SendStream, mut recv: RecvStream) -> io::Result<(PeerKey, PairStream)> {
+    let length = {
+        let mut length = [0; 4];
+        recv.read_exact(&mut length).await.map_err(io::Error::other)?;
+        u32::from_be_bytes(length)
+    };
+    if length != 32 {
+        return Err(io::Error::other("the first frame of a pair stream is not a key"));
+    }
+    let mut peer = [0; 32];
+    recv.read_exact(&mut peer).await.map_err(io::Error::other)?;
+    Ok((PeerKey(peer), PairStream { send, recv }))
+}
+
+fn server_config(identity: &Arc<Identity>, admit: Admit) -> Result<ServerConfig, BindError> {
+    let tls = tls::server_config(identity, admit, LINK_ALPN)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
+    config.transport_config(transport::hub_transport()).max_incoming(MAX_HANDSHAKES);
+    Ok(config)
+}
+
+/// Handshake, control stream and the first frame of a pair stream each have so long.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes under way at most; more are refused.
+const MAX_HANDSHAKES: usize = 512;
+/// With more handshakes under way, senders must prove their address first.
+const RETRY_ABOVE: usize = 64;
+/// Connected nodes that wait for `accept`.
+const LINK_QUEUE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::closed::Closed;
+    use crate::frame::MAX_FRAME;
+    use quinn::ReadError;
+    use quinn::crypto::rustls::QuicClientConfig;
+    use rustls::NamedGroup;
+
+    fn identity(number: u8) -> Arc<Identity> {
+        Arc::new(Identity::from_seed(&[number; 32]).unwrap())
+    }
+
+    /// A hub that admits all, and drops a node whose control stream breaks.
+    fn start() -> Arc<Hub> {
+        let hub =
+            Hub::bind("127.0.0.1:0".parse().unwrap(), &identity(200), Arc::new(|_| true), None).unwrap();
+        let hub = Arc::new(hub);
+        let accepting = hub.clone();
+        tokio::spawn(async move {
+            while let Some(mut link) = accepting.accept().await {
+                tokio::spawn(async move {
+                    while let Ok(Some(_)) = link.control.receiver.recv().await {}
+                    link.handle.close("bad control frame");
+                });
+            }
+        });
+        hub
+    }
+
+    /// A client that need not keep to our protocol, with the given key exchange groups.
+    async fn dial(hub: &Hub, number: u8, groups: &[NamedGroup]) -> Result<Connection, Closed> {
+        let tls = tls::client_config_of(groups, &identity(number), Arc::new(|_| true), LINK_ALPN).unwrap();
+        let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+        let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        endpoint.connect_with(config, hub.address(), "hub").unwrap().await.map_err(Closed::from)
+    }
+
+    const HYBRID: &[NamedGroup] = &[NamedGroup::X25519MLKEM768];
+
+    #[tokio::test]
+    async fn client_without_a_post_quantum_group_is_refused() {
+        let hub = start();
+        assert!(dial(&hub, 1, &[NamedGroup::X25519MLKEM768, NamedGroup::X25519]).await.is_ok());
+        for classical in [NamedGroup::X25519, NamedGroup::secp256r1] {
+            assert_eq!(dial(&hub, 1, &[classical]).await.unwrap_err(), Closed::NoCommonParameters);
+        }
+    }
+
+    #[tokio::test]
+    async fn announced_frame_over_the_bound_ends_only_its_own_link() {
+        let hub = start();
+        let (loud, calm) = (dial(&hub, 1, HYBRID).await.unwrap(), dial(&hub, 2, HYBRID).await.unwrap());
+        let (mut send, _recv) = loud.open_bi().await.unwrap();
+        let (mut calm_send, _calm_recv) = calm.open_bi().await.unwrap();
+        calm_send.write_all(&[0, 0, 0, 1, 7]).await.unwrap();
+        send.write_all(&(MAX_FRAME as u32 + 1).to_be_bytes()).await.unwrap();
+        let reason = Closed::ByPeer { reason: "bad control frame".into() };
+        assert_eq!(Closed::from(loud.closed().await), reason);
+        assert_eq!(calm.close_reason(), None);
+    }
+
+    #[tokio::test]
+    async fn pair_stream_that_names_no_key_is_dropped_alone() {
+        let hub = start();
+        let node = dial(&hub, 1, HYBRID).await.unwrap();
+        let (mut control, _control_recv) = node.open_bi().await.unwrap();
+        control.write_all(&[0, 0, 0, 0]).await.unwrap();
+        let (mut send, mut recv) = node.open_bi().await.unwrap();
+        send.write_all(&33u32.to_be_bytes()).await.unwrap();
+        assert!(matches!(recv.read(&mut [0]).await, Ok(None) | Err(ReadError::Reset(_))));
+        assert_eq!(node.close_reason(), None);
+    }
+}

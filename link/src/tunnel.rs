@@ -1,0 +1,177 @@
+//! The end-to-end channel between two nodes: mutually authenticated TLS 1.3 inside a stream that a stranger carries.
+//!
+//! Whoever carries the stream can end it, and nothing else: altered, missing, repeated or reordered bytes break the tunnel
+//! before a wrong frame is delivered. The tunnel never falls back, resumes or accepts another key than the expected one.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError};
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::frame::{FrameError, FrameReceiver, FrameSender};
+use crate::identity::{Identity, PeerKey};
+use crate::tls::{self, Admit, TUNNEL_ALPN};
+
+/// A live tunnel to exactly one peer.
+pub struct Tunnel {
+    sender: TunnelSender,
+    receiver: TunnelReceiver,
+}
+
+/// Sends frames (at most [`crate::MAX_FRAME`] bytes) to the peer.
+pub type TunnelSender = FrameSender<WriteHalf<TlsStream<Carrier>>>;
+/// Receives frames from the peer; `None` only after the peer itself said so, inside the encryption.
+pub type TunnelReceiver = FrameReceiver<ReadHalf<TlsStream<Carrier>>>;
+/// Any byte stream that carries a tunnel.
+pub type Carrier = Box<dyn ByteStream>;
+
+/// Both directions of a byte stream.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+/// Why no tunnel came about.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TunnelError {
+    /// The other end of the stream holds another key than the peer's.
+    #[error(
+        "the stream leads to another node than the expected peer: do not trust this coordinator, tell its operator"
+    )]
+    WrongPeer,
+    /// The other end expects another key than ours.
+    #[error("the other end did not accept this node's key: check that both rosters name the right node ids")]
+    Refused,
+    /// The other end does not finish the handshake.
+    #[error("the peer did not finish the handshake within {} s: try again", HANDSHAKE.as_secs())]
+    TimedOut,
+    /// Asked for a tunnel to ourselves.
+    #[error("a node cannot open a tunnel to itself: take this node's own id off its roster")]
+    OwnKey,
+    /// The stream broke, was altered, or the other end speaks another version.
+    #[error("the tunnel's handshake broke ({0}): try again, then update the older node")]
+    Broken(#[source] io::Error),
+    /// The TLS library refused the profile.
+    #[error("the TLS profile was refused ({0}): this build is broken, install a released one")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Tunnel {
+    /// Runs the handshake over `stream`. The lower key acts as TLS client. Succeeds only with a peer that proves `peer`
+    /// and accepts `identity`; gives up after 10 s.
+    pub async fn establish<S>(stream: S, identity: &Arc<Identity>, peer: PeerKey) -> Result<Self, TunnelError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let shaken = timeout(HANDSHAKE, establish(Box::new(stream), identity, peer)).await;
+        shaken.map_err(|_| TunnelError::TimedOut)?
+    }
+
+    /// Sends one frame. See [`TunnelSender`].
+    pub async fn send(&mut self, frame: &[u8]) -> Result<(), FrameError> {
+        self.sender.send(frame).await
+    }
+
+    /// Next frame from the peer. See [`TunnelReceiver`].
+    pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
+        self.receiver.recv().await
+    }
+
+    /// Both directions apart, for two tasks.
+    pub fn split(self) -> (TunnelSender, TunnelReceiver) {
+        (self.sender, self.receiver)
+    }
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tunnel(..)")
+    }
+}
+
+/// True when we act as TLS client towards `peer`: the lower key dials.
+pub(crate) fn dials(identity: &Identity, peer: PeerKey) -> bool {
+    identity.public() < peer
+}
+
+/// In TLS 1.3 the client is done before the server has looked at the client's key. So the server says when it is done, by
+/// an empty frame, and both sides hold a tunnel only when both keys are proven.
+async fn establish(carrier: Carrier, identity: &Arc<Identity>, peer: PeerKey) -> Result<Tunnel, TunnelError> {
+    let (receiver, sender) = tokio::io::split(handshake(carrier, identity, peer).await?);
+    let mut tunnel = Tunnel { sender: FrameSender::new(sender), receiver: FrameReceiver::new(receiver) };
+    if !dials(identity, peer) {
+        tunnel.send(&[]).await.map_err(confirm_error)?;
+        return Ok(tunnel);
+    }
+    match tunnel.recv().await.map_err(confirm_error)? {
+        Some(frame) if frame.is_empty() => Ok(tunnel),
+        _ => Err(TunnelError::Broken(io::Error::other("no confirmation"))),
+    }
+}
+
+async fn handshake(
+    carrier: Carrier,
+    identity: &Arc<Identity>,
+    peer: PeerKey,
+) -> Result<TlsStream<Carrier>, TunnelError> {
+    if identity.public() == peer {
+        return Err(TunnelError::OwnKey);
+    }
+    let expected: Admit = Arc::new(move |key| *key == peer);
+    let stream = match dials(identity, peer) {
+        true => dial(carrier, identity, expected).await?,
+        false => answer(carrier, identity, expected).await?,
+    };
+    if stream.get_ref().1.alpn_protocol() != Some(TUNNEL_ALPN) {
+        return Err(TunnelError::Broken(io::Error::other("the other end is not a tunnel")));
+    }
+    Ok(stream)
+}
+
+async fn dial(
+    carrier: Carrier,
+    identity: &Arc<Identity>,
+    expected: Admit,
+) -> Result<TlsStream<Carrier>, TunnelError> {
+    let config = tls::client_config(identity, expected, TUNNEL_ALPN)?;
+    // TLS wants a name; ours is never sent nor checked, the key is.
+    let name = ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED));
+    let stream =
+        TlsConnector::from(Arc::new(config)).connect(name, carrier).await.map_err(handshake_error)?;
+    Ok(stream.into())
+}
+
+async fn answer(
+    carrier: Carrier,
+    identity: &Arc<Identity>,
+    expected: Admit,
+) -> Result<TlsStream<Carrier>, TunnelError> {
+    let config = tls::server_config(identity, expected, TUNNEL_ALPN)?;
+    let stream = TlsAcceptor::from(Arc::new(config)).accept(carrier).await.map_err(handshake_error)?;
+    Ok(stream.into())
+}
+
+fn handshake_error(error: io::Error) -> TunnelError {
+    use rustls::Error::{AlertReceived, InvalidCertificate};
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => TunnelError::WrongPeer,
+        Some(AlertReceived(AlertDescription::AccessDenied)) => TunnelError::Refused,
+        _ => TunnelError::Broken(error),
+    }
+}
+
+fn confirm_error(error: FrameError) -> TunnelError {
+    match error {
+        FrameError::Broken(error) => handshake_error(error),
+        other => TunnelError::Broken(io::Error::other(other)),
+    }
+}
+
+/// From the first byte to the last of the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
