@@ -6,7 +6,7 @@ wit_bindgen::generate!({
     world: "risk-plugin",
     pub_export_macro: true,
     export_macro_name: "export_component",
-    default_bindings_module: "countersign_sdk::private::bindings",
+    default_bindings_module: "countersign_sdk::bindings",
     runtime_path: "countersign_sdk::private::wit_bindgen::rt",
     additional_derives: [PartialEq],
 });

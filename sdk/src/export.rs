@@ -40,7 +40,7 @@ macro_rules! export_plugin {
     ($plugin:ty) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::private::bindings::exports::countersign::policy::plugin::{Guest, Info};
+            use $crate::bindings::exports::countersign::policy::plugin::{Guest, Info};
 
             struct Component;
 
@@ -58,7 +58,7 @@ macro_rules! export_plugin {
                 }
             }
 
-            $crate::private::bindings::export_component!(Component with_types_in $crate::private::bindings);
+            $crate::bindings::export_component!(Component with_types_in $crate::bindings);
         };
     };
 }

@@ -40,7 +40,8 @@
 //!
 //! This crate never talks to a node by itself: all effects go through [`Host`].
 
-mod bindings;
+#[doc(hidden)]
+pub mod bindings;
 mod export;
 mod failure;
 mod host;
@@ -66,8 +67,6 @@ pub use plugin::{Plugin, approve, reject};
 /// For the expansion of [`export_plugin!`]; not part of the interface.
 #[doc(hidden)]
 pub mod private {
-    #[cfg(target_family = "wasm")]
-    pub use crate::bindings;
     #[cfg(target_family = "wasm")]
     pub use crate::export::{check, describe, evaluate};
     pub use wit_bindgen;

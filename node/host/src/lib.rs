@@ -1,1 +1,46 @@
 //! Runs risk plugins: WebAssembly components that can only refuse.
+//!
+//! ```text
+//! PluginSpec --Host::load--> Plugin --Chain--> Decision
+//!                                      ^
+//!                           Pipeline swaps it whole
+//! ```
+//!
+//! This is the only crate that sees wasmtime. A component reaches nothing but the imports of `wit/policy.wit`, each
+//! compared with the operator's [`Grants`] before it runs; there is no ambient WASI. Whatever goes wrong inside a
+//! plugin becomes a refusal with a code of [`Code`], never an approval and never a crash of the node.
+
+mod bindings;
+mod call;
+mod chain;
+mod code;
+mod compile;
+mod evaluation;
+mod grants;
+mod host;
+mod http;
+mod imports;
+mod load;
+mod pipeline;
+mod plugin;
+pub mod rs256;
+mod services;
+mod task;
+mod text;
+
+pub use chain::{Chain, ChainError, Decision, Refusal};
+pub use code::Code;
+pub use evaluation::{Evaluation, Level, LogLine, StateWrite, Verdict};
+pub use grants::{Grants, KeyGrant, KeyUsage, PrefixError, UrlPrefix};
+pub use host::{Host, HostError, HostLimits};
+pub use http::{HttpClient, HttpClientError, HttpOptions};
+pub use load::{LoadError, PluginSpec};
+pub use pipeline::Pipeline;
+pub use plugin::{Info, Plugin};
+pub use services::{
+    HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Sending, Services, StateError,
+};
+pub use task::{
+    Destination, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin, Principal, Resharing,
+    Signing, Statement, Task, Transaction,
+};

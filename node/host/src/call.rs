@@ -1,0 +1,236 @@
+//! One call into a component: a fresh store, its limits and budgets, and the reading of what stopped it. Nothing
+//! survives a call but its answer.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout_at;
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use crate::bindings::{RiskPlugin, RiskPluginPre};
+use crate::evaluation::{LogLine, StateWrite};
+use crate::host::{Host, TABLE_ELEMENTS};
+use crate::text::{self, printable};
+use crate::{Code, Grants, Services};
+
+/// Bytes that one call may pass to the host in all.
+const TRANSFER: usize = 4 << 20;
+/// Bytes of standard output and error that are kept.
+const STDIO: usize = 4 << 10;
+
+/// What the host knows about a plugin before it runs.
+pub(crate) struct Context {
+    pub(crate) name: String,
+    pub(crate) document: String,
+    pub(crate) revision: [u8; 32],
+    pub(crate) grants: Grants,
+    pub(crate) services: Arc<dyn Services>,
+}
+
+impl Context {
+    /// The instant at which a call that begins now is cut off.
+    pub(crate) fn cut_off(&self, deadline: Instant) -> Instant {
+        deadline.min(Instant::now() + Duration::from_millis(self.grants.wall_ms))
+    }
+}
+
+/// A question that a component's export answers.
+pub(crate) trait Ask {
+    type Answer: Send;
+
+    fn ask(
+        self,
+        plugin: &RiskPlugin,
+        store: &mut Store<Call>,
+    ) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
+}
+
+/// Answer and remains of a call.
+pub(crate) struct Finished<T> {
+    pub(crate) result: Result<T, Broken>,
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) writes: Vec<StateWrite>,
+}
+
+/// A call without a usable answer.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) code: Code,
+    pub(crate) reason: String,
+}
+
+impl Broken {
+    pub(crate) fn new(code: Code, reason: impl AsRef<str>) -> Self {
+        Self { code, reason: printable(reason.as_ref(), text::REASON) }
+    }
+}
+
+/// Puts `ask` to a new instance, until `cut_off` at the latest.
+pub(crate) async fn call<A: Ask>(
+    host: &Host,
+    pre: &RiskPluginPre<Call>,
+    context: &Arc<Context>,
+    cut_off: Instant,
+    ask: A,
+) -> Finished<A::Answer> {
+    // Held until the store is gone: a slot of the pool is free only then.
+    let slot = match slot(host, cut_off).await {
+        Ok(slot) => slot,
+        Err(broken) => return Finished { result: Err(broken), logs: Vec::new(), writes: Vec::new() },
+    };
+    let mut store = store(host, context.clone());
+    let answer = timeout_at(cut_off.into(), async {
+        let plugin = pre.instantiate_async(&mut store).await?;
+        ask.ask(&plugin, &mut store).await
+    })
+    .await;
+    let call = store.into_data();
+    drop(slot);
+    let result = match answer {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(broken(&error, &call.stdio.contents())),
+        Err(_) => Err(Broken::new(Code::Timeout, "no answer in the time that was left to it")),
+    };
+    Finished { result, logs: call.logs, writes: call.staged.into_values().collect() }
+}
+
+async fn slot(host: &Host, cut_off: Instant) -> Result<SemaphorePermit<'_>, Broken> {
+    match timeout_at(cut_off.into(), host.shared.slots.acquire()).await {
+        Ok(Ok(slot)) => Ok(slot),
+        _ => Err(Broken::new(Code::Busy, "all instances were in use; raise the number of slots")),
+    }
+}
+
+fn store(host: &Host, context: Arc<Context>) -> Store<Call> {
+    let cpu_ms = context.grants.cpu_ms;
+    let mut store = Store::new(&host.shared.engine, Call::new(context));
+    store.limiter(|call| &mut call.limiter);
+    store.set_hostcall_fuel(TRANSFER);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |call| charge_tick(call, cpu_ms));
+    store
+}
+
+/// Counts the milliseconds in which the guest runs, and lets others run after each.
+fn charge_tick(mut call: StoreContextMut<Call>, cpu_ms: u64) -> wasmtime::Result<UpdateDeadline> {
+    let call = call.data_mut();
+    call.ticks += 1;
+    if call.ticks > cpu_ms { Err(Stop::Cpu(cpu_ms).into()) } else { Ok(UpdateDeadline::Yield(1)) }
+}
+
+/// The data of one store.
+pub(crate) struct Call {
+    pub(crate) context: Arc<Context>,
+    pub(crate) spent: Spent,
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) staged: BTreeMap<String, StateWrite>,
+    /// Bytes by which the staged writes change the plugin's memory.
+    pub(crate) staged_bytes: i64,
+    limiter: Limiter,
+    ticks: u64,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    stdio: MemoryOutputPipe,
+}
+
+impl Call {
+    fn new(context: Arc<Context>) -> Self {
+        let stdio = MemoryOutputPipe::new(STDIO);
+        let wasi = WasiCtxBuilder::new().stdout(stdio.clone()).stderr(stdio.clone()).build();
+        Self {
+            limiter: Limiter { used: 0, granted: context.grants.memory_bytes },
+            context,
+            spent: Spent::default(),
+            logs: Vec::new(),
+            staged: BTreeMap::new(),
+            staged_bytes: 0,
+            ticks: 0,
+            wasi,
+            table: ResourceTable::new(),
+            stdio,
+        }
+    }
+}
+
+impl WasiView for Call {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Use of what is counted.
+#[derive(Default)]
+pub(crate) struct Spent {
+    pub(crate) lines: u32,
+    pub(crate) key_operations: u32,
+    pub(crate) requests: u32,
+    pub(crate) state_operations: u32,
+}
+
+/// Counts all memories of a store against one grant.
+struct Limiter {
+    used: usize,
+    granted: usize,
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        let wanted = self.used.saturating_add(desired.saturating_sub(current));
+        if wanted > self.granted {
+            return Err(Stop::Memory { wanted, granted: self.granted }.into());
+        }
+        self.used = wanted;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS { Err(Stop::Table(desired).into()) } else { Ok(true) }
+    }
+}
+
+/// Why the host stopped a guest. Carried through wasmtime as the cause of the trap.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error("used more than {0} ms of CPU time")]
+    Cpu(u64),
+    #[error("wanted {wanted} bytes of memory, {granted} are granted")]
+    Memory { wanted: usize, granted: usize },
+    #[error("wanted a table of {0} elements")]
+    Table(usize),
+    #[error("too many {0} in one call")]
+    Budget(&'static str),
+}
+
+fn broken(error: &wasmtime::Error, stdio: &[u8]) -> Broken {
+    let code = code(error);
+    let said = String::from_utf8_lossy(stdio);
+    let said = if said.is_empty() { String::new() } else { format!("; it printed: {}", said.trim_end()) };
+    Broken::new(code, format!("{}{said}", error.root_cause()))
+}
+
+fn code(error: &wasmtime::Error) -> Code {
+    if let Some(stop) = error.downcast_ref::<Stop>() {
+        return match stop {
+            Stop::Cpu(_) => Code::Cpu,
+            Stop::Memory { .. } | Stop::Table(_) => Code::Memory,
+            Stop::Budget(_) => Code::Budget,
+        };
+    }
+    if error.is::<I32Exit>() {
+        return Code::Exit;
+    }
+    // wasmtime keeps the type of this one to itself; a test notices if the words change.
+    if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+        return Code::Output;
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => Code::Stack,
+        _ => Code::Trap,
+    }
+}

@@ -1,0 +1,225 @@
+//! The joint between the host and the node: everything outside that a plugin can reach goes through [`Services`].
+//! Grants are checked before any of these is called.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::http::HttpClient;
+use crate::rs256;
+
+/// An HTTP exchange under way. It runs on its own task and is dropped when the plugin's time is up.
+pub type Sending = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send>>;
+
+/// What the node does for its plugins. The synchronous methods must return within about a millisecond: they run on the
+/// executor.
+pub trait Services: Send + Sync + 'static {
+    /// Milliseconds since 1970.
+    fn now(&self) -> u64;
+
+    /// Signs `data` with the private key `key`; `algorithm` is a JWA name.
+    fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// Whether `signature` over `data` verifies under the public half of `key`.
+    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError>;
+
+    /// Public half of `key`, DER SubjectPublicKeyInfo.
+    fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError>;
+
+    /// Sends a request that a grant covers.
+    fn send(&self, request: HttpRequest) -> Sending;
+
+    /// Reads a committed entry of `plugin`'s memory.
+    fn state_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// Committed keys of `plugin` that begin with `prefix`, in byte order, at most `limit`.
+    fn state_keys(&self, plugin: &str, prefix: &str, limit: usize) -> Result<Vec<String>, StateError>;
+
+    /// Bytes of committed keys and values of `plugin`.
+    fn state_used(&self, plugin: &str) -> Result<u64, StateError>;
+}
+
+/// A request whose URL a grant covers and whose headers are not reserved.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// Method.
+    pub method: String,
+    /// Absolute URL, `http` or `https`.
+    pub url: url::Url,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+    /// What the plugin asks for; the client has its own limit.
+    pub timeout: Option<Duration>,
+}
+
+/// A whole response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// Status code.
+    pub status: u16,
+    /// Names and values; values that are not text are left out.
+    pub headers: Vec<(String, String)>,
+    /// Body, within the client's limit.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum HttpError {
+    #[error("no grant covers {0}")]
+    Denied(String),
+    #[error("malformed request: {0}")]
+    Invalid(String),
+    #[error("no answer in time")]
+    Timeout,
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    #[error("the answer exceeds {0} bytes")]
+    TooLarge(u64),
+    #[error("broken answer: {0}")]
+    Protocol(String),
+}
+
+/// Why a key did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum KeyError {
+    #[error("no key `{0}`")]
+    Unknown(String),
+    #[error("the algorithm `{0}` does not fit the key")]
+    Algorithm(String),
+    #[error("key operation failed: {0}")]
+    Internal(String),
+}
+
+/// Why the plugin's memory did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StateError {
+    #[error("{0}")]
+    Denied(String),
+    #[error("cannot read the plugin's memory: {0}")]
+    Internal(String),
+}
+
+/// RS256 keys by name, in memory.
+#[derive(Debug, Default)]
+pub struct KeyRing {
+    signing: HashMap<String, rs256::SigningKey>,
+    verifying: HashMap<String, rs256::VerifyingKey>,
+}
+
+impl KeyRing {
+    /// Adds a key pair, e.g. under `callback`.
+    pub fn insert_signing(&mut self, name: impl Into<String>, key: rs256::SigningKey) {
+        let name = name.into();
+        self.verifying.insert(name.clone(), key.verifying_key());
+        self.signing.insert(name, key);
+    }
+
+    /// Adds a public key, e.g. of a callback server.
+    pub fn insert_verifying(&mut self, name: impl Into<String>, key: rs256::VerifyingKey) {
+        self.verifying.insert(name.into(), key);
+    }
+
+    /// See [`Services::sign`].
+    pub fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let found = self.signing.get(key).ok_or_else(|| KeyError::Unknown(key.into()))?;
+        only_rs256(algorithm)?;
+        found.sign(data).map_err(|error| KeyError::Internal(error.to_string()))
+    }
+
+    /// See [`Services::verify`].
+    pub fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+        let found = self.verifying.get(key).ok_or_else(|| KeyError::Unknown(key.into()))?;
+        only_rs256(algorithm)?;
+        Ok(found.verify(data, signature))
+    }
+
+    /// See [`Services::public_key`].
+    pub fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
+        let found = self.verifying.get(key).ok_or_else(|| KeyError::Unknown(key.into()))?;
+        Ok(found.spki_der().to_vec())
+    }
+}
+
+fn only_rs256(algorithm: &str) -> Result<(), KeyError> {
+    if algorithm == "RS256" { Ok(()) } else { Err(KeyError::Algorithm(algorithm.into())) }
+}
+
+/// [`Services`] that need no node: a key ring, an HTTP client, the system's clock, and memory that ends with the
+/// process. For tests and for trying plugins out.
+#[derive(Debug)]
+pub struct LocalServices {
+    keys: KeyRing,
+    http: HttpClient,
+    state: Mutex<BTreeMap<(String, String), Vec<u8>>>,
+}
+
+impl LocalServices {
+    /// Services over these keys and this client.
+    pub fn new(keys: KeyRing, http: HttpClient) -> Self {
+        Self { keys, http, state: Mutex::default() }
+    }
+
+    /// Makes an approved evaluation's writes visible. Entries do not expire here.
+    pub fn commit(&self, evaluation: &crate::Evaluation) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for write in &evaluation.writes {
+            let key = (evaluation.plugin.clone(), write.key.clone());
+            match &write.value {
+                Some(value) => state.insert(key, value.clone()),
+                None => state.remove(&key),
+            };
+        }
+    }
+
+    fn with_state<T>(&self, read: impl FnOnce(&BTreeMap<(String, String), Vec<u8>>) -> T) -> T {
+        read(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Services for LocalServices {
+    fn now(&self) -> u64 {
+        // A clock before 1970 makes every deadline and token expire: it fails closed.
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |since| since.as_millis() as u64)
+    }
+
+    fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.keys.sign(key, algorithm, data)
+    }
+
+    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+        self.keys.verify(key, algorithm, data, signature)
+    }
+
+    fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
+        self.keys.public_key(key)
+    }
+
+    fn send(&self, request: HttpRequest) -> Sending {
+        let client = self.http.clone();
+        Box::pin(async move { client.send(request).await })
+    }
+
+    fn state_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.with_state(|state| state.get(&(plugin.into(), key.into())).cloned()))
+    }
+
+    fn state_keys(&self, plugin: &str, prefix: &str, limit: usize) -> Result<Vec<String>, StateError> {
+        let matches = |(owner, key): &&(String, String)| owner == plugin && key.starts_with(prefix);
+        Ok(self.with_state(|state| state.keys().filter(matches).take(limit).map(|(_, key)| key.clone()).collect()))
+    }
+
+    fn state_used(&self, plugin: &str) -> Result<u64, StateError> {
+        let size = |((_, key), value): (&(String, String), &Vec<u8>)| (key.len() + value.len()) as u64;
+        Ok(self.with_state(|state| state.iter().filter(|((owner, _), _)| owner == plugin).map(size).sum()))
+    }
+}
