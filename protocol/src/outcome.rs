@@ -2,7 +2,7 @@
 
 use crate::committee::{Committee, Threshold};
 use crate::hash::{Hash, Hasher};
-use crate::id::{KeyId, NodeId, SessionId};
+use crate::id::{KeyId, NodeId, SessionId, TaskId};
 use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ pub enum Outcome {
 pub struct Announcement {
     /// The new key.
     pub key: KeyId,
+    /// The KeyGen that made it.
+    pub task: TaskId,
     /// The run that made it.
     pub session: SessionId,
     /// The name that the requester gave.
@@ -44,6 +46,8 @@ pub struct Announcement {
     pub chain_code: Hash,
     /// Hash of all public key shares: what makes two views of the same key differ.
     pub public_shares: Hash,
+    /// The committee's auxiliary information that the key signs with, by its public digest; ECDSA only.
+    pub aux: Option<Hash>,
     /// One mark of each member over [`Announcement::digest`].
     pub stored: Vec<StoredMark>,
 }
@@ -63,6 +67,7 @@ impl Announcement {
     pub fn digest(&self) -> Hash {
         Hasher::new("countersign/1 stored")
             .field(self.key.as_bytes())
+            .field(&self.task.0)
             .field(&self.session.0)
             .field(self.name.as_bytes())
             .field(self.scheme.name().as_bytes())
@@ -72,6 +77,7 @@ impl Announcement {
             .field(&self.root_public_key)
             .field(self.chain_code.as_bytes())
             .field(self.public_shares.as_bytes())
+            .field(self.aux.as_ref().map_or(&[], |aux| aux.as_bytes()))
             .finish()
     }
 
