@@ -1,1 +1,176 @@
-//! The public side of a key: child derivation and signature checks.
+//! The public side of a key: child derivation, extended keys, and signature checks.
+//!
+//! Everything here is done by libraries that sign nothing in this product: libsecp256k1 for secp256k1, aws-lc-rs for
+//! Ed25519. A fault in a scheme library therefore cannot vouch for itself. Nothing here knows a private key or a share.
+
+mod derive;
+mod ecdsa;
+mod ed25519;
+mod extended;
+mod schnorr;
+mod taproot;
+
+use countersign_protocol::Scheme;
+
+pub use derive::{DeriveError, derive_public};
+pub use extended::{ExtendedPublicKey, ParseError, extended_public_key};
+pub use taproot::taproot_output_key;
+
+/// A signature that was checked. Only [`verify`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    verification_key: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl Verified {
+    /// The key that the signature verifies with: for `taproot` the 32-byte x-only output key, otherwise the child key.
+    pub fn verification_key(&self) -> &[u8] {
+        &self.verification_key
+    }
+
+    /// The signature, encoded as [`verify`] says.
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}
+
+/// Why a signature is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The key is no point of the scheme's curve in its one encoding.
+    #[error("the public key is not one of the scheme: compare it with the wallet's record")]
+    Key,
+    /// ECDSA signs a digest of 32 bytes.
+    #[error("ECDSA signs 32 bytes, not {0}: pass the digest, not the message")]
+    DigestLength(usize),
+    /// The signature has not the scheme's length.
+    #[error("a signature of this scheme has {expected} bytes, not {found}: do not use it")]
+    SignatureLength {
+        /// Bytes the scheme's signatures have.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// The signature does not verify, or not in the one accepted form (ECDSA: low s).
+    #[error(
+        "the signature is not valid for this key and message: do not use it, and ask which node reported it"
+    )]
+    Invalid,
+}
+
+/// Checks `signature` over `signed_bytes` (what `Payload::signed_bytes` gives) under `child_key`.
+///
+/// | scheme | `child_key` | `signed_bytes` | `signature` |
+/// |---|---|---|---|
+/// | `ecdsa-secp256k1` | 33 B compressed | 32 B digest | r ‖ s, 64 B, low s |
+/// | `ed25519` | 32 B | any | 64 B, RFC 8032 |
+/// | `schnorr-secp256k1` | 33 B compressed | any | R ‖ z, 65 B, RFC 9591 |
+/// | `taproot` | internal key: 33 B compressed or 32 B x-only | any | 64 B, BIP-340 under the BIP-341 output key |
+pub fn verify(
+    scheme: Scheme,
+    child_key: &[u8],
+    signed_bytes: &[u8],
+    signature: &[u8],
+) -> Result<Verified, VerifyError> {
+    let verification_key = match scheme {
+        Scheme::EcdsaSecp256k1 => {
+            ecdsa::verify(child_key, signed_bytes, signature).map(|()| child_key.to_vec())
+        }
+        Scheme::Ed25519 => ed25519::verify(child_key, signed_bytes, signature).map(|()| child_key.to_vec()),
+        Scheme::SchnorrSecp256k1 => {
+            schnorr::verify(child_key, signed_bytes, signature).map(|()| child_key.to_vec())
+        }
+        Scheme::Taproot => taproot::verify(child_key, signed_bytes, signature).map(|key| key.to_vec()),
+    }?;
+    Ok(Verified { verification_key, signature: signature.to_vec() })
+}
+
+/// The signature as an array of the scheme's length.
+fn exactly<const N: usize>(signature: &[u8]) -> Result<&[u8; N], VerifyError> {
+    signature.try_into().map_err(|_| VerifyError::SignatureLength { expected: N, found: signature.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secp256k1::{Keypair, Message, Scalar, Secp256k1};
+
+    /// A key and a valid signature over `signed` for each scheme, with the key's verification key.
+    fn signed(scheme: Scheme, signed: &[u8; 32]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+        let secp = Secp256k1::new();
+        let pair = Keypair::from_seckey_byte_array(&secp, [5; 32]).unwrap();
+        let key = pair.public_key().serialize().to_vec();
+        match scheme {
+            Scheme::EcdsaSecp256k1 => {
+                let signature = secp.sign_ecdsa(Message::from_digest(*signed), &pair.secret_key());
+                (key.clone(), signature.serialize_compact().to_vec(), key)
+            }
+            Scheme::Ed25519 => {
+                use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+                let pair = Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap();
+                let key = pair.public_key().as_ref().to_vec();
+                (key.clone(), pair.sign(signed).as_ref().to_vec(), key)
+            }
+            Scheme::SchnorrSecp256k1 => {
+                let signature = schnorr::tests::sign(&pair, signed);
+                (key.clone(), signature, key)
+            }
+            Scheme::Taproot => {
+                let output = taproot_output_key(&key).unwrap();
+                let tweak = Scalar::from_be_bytes(taproot::tap_tweak(&key[1..].try_into().unwrap())).unwrap();
+                let tweaked = pair.add_xonly_tweak(&secp, &tweak).unwrap();
+                let signature = secp.sign_schnorr_no_aux_rand(signed, &tweaked);
+                (key, signature.to_byte_array().to_vec(), output.to_vec())
+            }
+        }
+    }
+
+    #[test]
+    fn every_scheme_accepts_its_signature_and_no_change_of_it() {
+        for scheme in Scheme::ALL {
+            let message = [0x33; 32];
+            let (key, signature, verification_key) = signed(scheme, &message);
+            let verified = verify(scheme, &key, &message, &signature).unwrap();
+            assert_eq!(
+                (verified.verification_key(), verified.signature()),
+                (&verification_key[..], &signature[..])
+            );
+
+            for index in 0..signature.len() {
+                let mut changed = signature.clone();
+                changed[index] ^= 1;
+                assert!(verify(scheme, &key, &message, &changed).is_err(), "{scheme} byte {index}");
+            }
+            assert_eq!(verify(scheme, &key, &[0x34; 32], &signature), Err(VerifyError::Invalid), "{scheme}");
+            let other = signed(Scheme::EcdsaSecp256k1, &message).0;
+            for wrong in [vec![], vec![0; 32], vec![0xff; 33], [&other[..], &[0]].concat()] {
+                assert!(verify(scheme, &wrong, &message, &signature).is_err(), "{scheme} {wrong:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_scheme_refuses_other_lengths() {
+        for scheme in Scheme::ALL {
+            let (key, signature, _) = signed(scheme, &[0x33; 32]);
+            for wrong in [&signature[1..], &[&signature[..], &[0]].concat(), &[]] {
+                let expected = VerifyError::SignatureLength { expected: signature.len(), found: wrong.len() };
+                assert_eq!(verify(scheme, &key, &[0x33; 32], wrong), Err(expected), "{scheme}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_scheme_accepts_the_signature_of_another() {
+        let message = [0x33; 32];
+        for scheme in Scheme::ALL {
+            let (_, signature, _) = signed(scheme, &message);
+            for other in Scheme::ALL.into_iter().filter(|other| *other != scheme) {
+                let (key, ..) = signed(other, &message);
+                assert!(verify(other, &key, &message, &signature).is_err(), "{scheme} as {other}");
+            }
+        }
+    }
+}

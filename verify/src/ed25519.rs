@@ -1,0 +1,85 @@
+//! Ed25519 (RFC 8032), by aws-lc-rs.
+
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::traits::IsIdentity;
+
+use crate::{VerifyError, exactly};
+
+pub(crate) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
+    point(key).ok_or(VerifyError::Key)?;
+    let signature = exactly::<64>(signature)?;
+    UnparsedPublicKey::new(&ED25519, key).verify(message, signature).map_err(|_| VerifyError::Invalid)
+}
+
+/// A point of the prime-order group in its one accepted encoding: 32 bytes. A small-order key, under which one signature
+/// holds for many messages, is none.
+pub(crate) fn point(bytes: &[u8]) -> Option<EdwardsPoint> {
+    let compressed = CompressedEdwardsY::from_slice(bytes).ok()?;
+    let point = compressed.decompress()?;
+    let sound = point.compress() == compressed && point.is_torsion_free() && !point.is_identity();
+    sound.then_some(point)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8032, section 7.1, tests 1 to 3: key, message, signature.
+    const VECTORS: [[&str; 3]; 3] = [
+        [
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            "",
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+        ],
+        [
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "72",
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        ],
+        [
+            "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+            "af82",
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+        ],
+    ];
+
+    #[test]
+    fn rfc_8032_vectors_verify() {
+        for [key, message, signature] in VECTORS {
+            let [key, message, signature] = [key, message, signature].map(|text| hex::decode(text).unwrap());
+            assert_eq!(verify(&key, &message, &signature), Ok(()));
+            assert_eq!(verify(&key, b"another", &signature), Err(VerifyError::Invalid));
+        }
+    }
+
+    #[test]
+    fn s_plus_the_order_is_refused() {
+        let [key, message, signature] = VECTORS[1].map(|text| hex::decode(text).unwrap());
+        // L, little-endian: adding it to S leaves the equation true, so only the range check stands against it.
+        let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+        let mut malleated = signature;
+        let mut carry = 0;
+        for (byte, addend) in malleated[32..].iter_mut().zip(order) {
+            let sum = u16::from(*byte) + u16::from(addend) + carry;
+            (*byte, carry) = (sum as u8, sum >> 8);
+        }
+        assert_eq!(verify(&key, &message, &malleated), Err(VerifyError::Invalid));
+    }
+
+    #[test]
+    fn small_order_and_uncanonical_keys_are_none() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        assert!(point(&identity).is_none());
+        assert!(point(&[0; 32]).is_none(), "a point of order four");
+        // y = p + 1, which reads as the identity.
+        let mut uncanonical = [0xff; 32];
+        (uncanonical[0], uncanonical[31]) = (0xee, 0x7f);
+        assert!(point(&uncanonical).is_none());
+        // R = identity, S = 0 verifies under a small-order key in a check without this guard.
+        let mut forged = [0; 64];
+        forged[0] = 1;
+        assert_eq!(verify(&identity, b"anything", &forged), Err(VerifyError::Key));
+    }
+}
