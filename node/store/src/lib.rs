@@ -1,1 +1,22 @@
-//! What a node keeps: age-sealed secrets and the journal.
+//! What a node keeps: [`Secrets`], sealed with age, and the [`Journal`], which holds no secret.
+//!
+//! The only crate of the node that sees redb and age. It reads no clock, opens no socket and starts one thread: the
+//! writer of the journal. Every call blocks until it is done; a write that returned `Ok` survives a power cut.
+
+mod files;
+mod image;
+pub mod journal;
+mod passphrase;
+mod seal;
+pub mod secrets;
+mod trailer;
+
+pub use journal::{
+    AuditEntry, AuditError, AuditHead, AuditKind, Decided, Journal, JournalOpenError, KeyRecord, KeyStatus,
+    LookUp, ReadJournalError, Refused, Row, State, StateWrite, TaskKind, WriteJournalError, Written,
+};
+pub use passphrase::{Passphrase, PassphraseError};
+pub use secrets::{Change, CommitError, CreateError, OpenError, ReadError, Secrets, Section};
+
+/// The scrypt work factor (base-2 logarithm) for passphrases: 64 MiB and about 0.13 s of one core.
+pub const DEFAULT_WORK_FACTOR: u8 = 16;

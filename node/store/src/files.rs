@@ -1,0 +1,76 @@
+//! Files that only their owner may open, replaced whole or not at all. Knows nothing of what is in them.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Why a path is not private.
+#[derive(Debug)]
+pub(crate) enum NotPrivate {
+    Io(io::Error),
+    Mode(PathBuf, u32),
+}
+
+/// Makes the directory with mode 0700, or checks that it has it.
+pub(crate) fn private_dir(dir: &Path) -> Result<(), NotPrivate> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => dir.parent().map_or(Ok(()), sync_dir).map_err(NotPrivate::Io),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(dir),
+        Err(error) => Err(NotPrivate::Io(error)),
+    }
+}
+
+/// True to the promise that neither group nor others have any right to this path.
+pub(crate) fn check_private(path: &Path) -> Result<(), NotPrivate> {
+    let mode = path.metadata().map_err(NotPrivate::Io)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(NotPrivate::Mode(path.into(), mode)) }
+}
+
+/// Opens a new, empty file with mode 0600 in place of a left-over.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    remove_if_there(path)?;
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Writes a file under its temporary name, down to the disk.
+pub(crate) fn stage(
+    path: &Path,
+    write: impl FnOnce(&mut io::BufWriter<&File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let file = create_private(path)?;
+    let mut buffered = io::BufWriter::new(&file);
+    write(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
+    file.sync_all()
+}
+
+/// Gives a staged file its name; from here on the new content is there after a power cut.
+pub(crate) fn publish(staged: &Path, name: &Path) -> io::Result<()> {
+    std::fs::rename(staged, name)?;
+    name.parent().map_or(Ok(()), sync_dir)
+}
+
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir)?.sync_all()
+}
+
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Takes the lock that lasts as long as the returned file is open; `None` if another process has it.
+pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}

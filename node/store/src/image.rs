@@ -1,0 +1,120 @@
+//! A redb database in memory whose bytes can be taken out. It never touches a disk and is wiped when dropped.
+//!
+//! Limit: redb copies pages while it works; those copies are freed unwiped. The zeroizing allocator of the node's binary
+//! covers them, this file cannot.
+
+use redb::{Builder, Database, StorageBackend};
+use std::io::{Error, ErrorKind};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Shared bytes of one database.
+#[derive(Clone)]
+pub(crate) struct Image(Arc<RwLock<Zeroizing<Vec<u8>>>>);
+
+impl Image {
+    /// Takes over the bytes of a database; none for a new one.
+    pub(crate) fn new(bytes: Zeroizing<Vec<u8>>) -> Image {
+        Image(Arc::new(RwLock::new(bytes)))
+    }
+
+    /// Opens the database. Without a page cache: the image is memory already, and each copy less is a secret less.
+    pub(crate) fn database(&self) -> Result<Database, redb::DatabaseError> {
+        Builder::new().set_cache_size(0).create_with_backend(self.clone())
+    }
+
+    /// The bytes: a whole database only while none is open on it.
+    pub(crate) fn bytes(&self) -> RwLockReadGuard<'_, Zeroizing<Vec<u8>>> {
+        // A panic while the lock is held leaves bytes that redb's own checks judge, so poison carries no news.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bytes_mut(&self) -> RwLockWriteGuard<'_, Zeroizing<Vec<u8>>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Image({} bytes)", self.bytes().len())
+    }
+}
+
+impl StorageBackend for Image {
+    fn len(&self) -> Result<u64, Error> {
+        Ok(self.bytes().len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        let bytes = self.bytes();
+        let range = range(offset, out.len(), bytes.len())?;
+        out.copy_from_slice(&bytes[range]);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), Error> {
+        let len = usize::try_from(len).map_err(|_| Error::from(ErrorKind::OutOfMemory))?;
+        resize(&mut self.bytes_mut(), len);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), Error> {
+        let mut bytes = self.bytes_mut();
+        let range = range(offset, data.len(), bytes.len())?;
+        bytes[range].copy_from_slice(data);
+        Ok(())
+    }
+}
+
+fn range(offset: u64, len: usize, size: usize) -> Result<std::ops::Range<usize>, Error> {
+    let start = usize::try_from(offset).map_err(|_| Error::from(ErrorKind::UnexpectedEof))?;
+    let end = start.checked_add(len).filter(|end| *end <= size);
+    end.map(|end| start..end).ok_or_else(|| ErrorKind::UnexpectedEof.into())
+}
+
+/// Like `Vec::resize` with zeros, but every byte that is given up is wiped.
+fn resize(bytes: &mut Zeroizing<Vec<u8>>, len: usize) {
+    if len <= bytes.len() {
+        bytes[len..].zeroize();
+        bytes.truncate(len);
+        return;
+    }
+    if len > bytes.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(len));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
+    }
+    bytes.resize(len, 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_off_reads_as_zeros_when_it_comes_back() {
+        let image = Image::new(Zeroizing::new(vec![7; 100]));
+        image.set_len(10).unwrap();
+        image.set_len(1000).unwrap();
+        let mut out = [1; 100];
+        image.read(0, &mut out).unwrap();
+        assert_eq!((&out[..10], &out[10..]), (&[7; 10][..], &[0; 90][..]));
+    }
+
+    #[test]
+    fn nothing_is_read_or_written_past_the_end() {
+        let image = Image::new(Zeroizing::new(vec![0; 100]));
+        assert!(image.read(90, &mut [0; 11]).is_err());
+        assert!(image.write(90, &[0; 11]).is_err());
+        assert!(image.read(u64::MAX, &mut [0; 2]).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_content() {
+        assert_eq!(format!("{:?}", Image::new(Zeroizing::new(b"canary".to_vec()))), "Image(6 bytes)");
+    }
+}

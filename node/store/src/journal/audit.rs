@@ -1,0 +1,107 @@
+//! The audit log: each entry carries the hash of the one before it and of the row that it is about.
+//!
+//! It makes an edit visible to whoever kept a later [`AuditHead`]; it does not stop one who can write the file from making
+//! a whole new log. Keep the head elsewhere (event receiver, backup, peer).
+
+use countersign_protocol::{Hash, Hasher, TaskId, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Counts from 0 without a gap.
+    pub seq: u64,
+    /// When, by the node's clock.
+    pub time: UnixMillis,
+    /// What happened.
+    pub kind: AuditKind,
+    /// To which task; absent for alarms without one.
+    pub task: Option<TaskId>,
+    /// One sentence for people.
+    pub text: String,
+    /// Hash of the task's row as it was written with this entry.
+    pub record: Option<Hash>,
+    /// Hash of the entry before; zeros for the first.
+    pub previous: Hash,
+    /// Hash of everything above.
+    pub hash: Hash,
+}
+
+/// What an entry tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum AuditKind {
+    /// The node agreed to take part.
+    Approved,
+    /// The node did not take part.
+    Refused,
+    /// A task that the node had approved is over.
+    Ended,
+    /// Something that an operator must look at.
+    Alarm,
+}
+
+/// The end of a log that was verified: how long it is, and the hash that stands for all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// Number of entries.
+    pub entries: u64,
+    /// Hash of the last one; zeros for an empty log.
+    pub hash: Hash,
+}
+
+impl AuditHead {
+    pub(super) const EMPTY: AuditHead = AuditHead { entries: 0, hash: Hash([0; 32]) };
+
+    /// The next entry of the log.
+    pub(super) fn append(
+        self,
+        time: UnixMillis,
+        kind: AuditKind,
+        task: Option<TaskId>,
+        text: String,
+        record: Option<Hash>,
+    ) -> AuditEntry {
+        let zero = Hash([0; 32]);
+        let mut entry =
+            AuditEntry { seq: self.entries, time, kind, task, text, record, previous: self.hash, hash: zero };
+        entry.hash = entry.digest();
+        entry
+    }
+}
+
+impl AuditEntry {
+    /// The head of a log that ends here.
+    pub(super) fn head(&self) -> AuditHead {
+        AuditHead { entries: self.seq + 1, hash: self.hash }
+    }
+
+    /// True if this is what follows `head`.
+    pub(super) fn follows(&self, head: AuditHead) -> bool {
+        self.seq == head.entries && self.previous == head.hash && self.hash == self.digest()
+    }
+
+    fn digest(&self) -> Hash {
+        Hasher::new("countersign/1 audit entry")
+            .number(self.seq)
+            .number(self.time.0)
+            .field(self.kind.name().as_bytes())
+            .field(self.task.as_ref().map_or(&[][..], |task| &task.0))
+            .field(self.text.as_bytes())
+            .field(self.record.as_ref().map_or(&[][..], |hash| &hash.0))
+            .field(&self.previous.0)
+            .finish()
+    }
+}
+
+impl AuditKind {
+    /// The name in texts, logs and hashes.
+    pub fn name(self) -> &'static str {
+        match self {
+            AuditKind::Approved => "approved",
+            AuditKind::Refused => "refused",
+            AuditKind::Ended => "ended",
+            AuditKind::Alarm => "alarm",
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What the node did and must not do again: task register, plugin state, key records and audit log, in `journal.redb`.
+//!
+//! Holds no secret. A write that returned is on the disk; one that failed left nothing behind, and the node must not sign
+//! then. Writes of concurrent tasks share one commit ([`writer`]); reads see the last commit and never wait.
+
+mod audit;
+#[cfg(test)]
+mod crash;
+mod error;
+mod operation;
+mod row;
+#[cfg(test)]
+mod testing;
+mod writer;
+
+pub use audit::{AuditEntry, AuditHead, AuditKind};
+pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
+pub use operation::{Decided, StateWrite, Written};
+pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
+
+use crate::files::{self, NotPrivate};
+use countersign_protocol::{Hash, KeyId, Outcome, Refusal, TaskId, UnixMillis};
+use operation::{AUDIT, KEYS, META, ORDER, Operation, STATE, TASKS, Tables};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use row::StateValue;
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use writer::Writer;
+
+/// The journal's file.
+pub const JOURNAL_FILE: &str = "journal.redb";
+const STAGED_JOURNAL: &str = ".journal.redb.tmp";
+
+/// The format that this program writes.
+const FORMAT: u64 = 1;
+/// Pages kept in memory, in bytes. The default of redb is 1 GiB.
+const CACHE: usize = 16 * 1024 * 1024;
+
+/// The open journal of one node. Clones share it; it closes with the last of them.
+#[derive(Clone)]
+pub struct Journal {
+    writer: Arc<Writer>,
+    database: Arc<Database>,
+}
+
+/// What the register knows of a task id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookUp {
+    /// Nothing.
+    New,
+    /// These very bytes, and what became of them.
+    Same(Box<Row>),
+    /// The id, with other bytes: refuse and raise an alarm.
+    Different,
+}
+
+impl Journal {
+    /// Makes an empty journal in `dir`, which is made with mode 0700 if it is not there. All or nothing.
+    pub fn create(dir: &Path) -> Result<Journal, JournalOpenError> {
+        let (path, staged) = (dir.join(JOURNAL_FILE), dir.join(STAGED_JOURNAL));
+        if path.exists() {
+            return Err(JournalOpenError::Exists { path });
+        }
+        files::private_dir(dir).map_err(|error| private(dir, error))?;
+        let io = |error| JournalOpenError::Io { path: path.clone(), error };
+        let file = files::create_private(&staged).map_err(io)?;
+        let synced = file.try_clone().map_err(io)?;
+        Builder::new()
+            .create_file(file)
+            .map_err(redb::Error::from)
+            .and_then(initialise)
+            .map_err(|error| unopened(&path, error))?;
+        synced.sync_all().and_then(|()| files::publish(&staged, &path)).map_err(io)?;
+        drop(synced);
+        Journal::open(dir)
+    }
+
+    /// Opens the journal in `dir`, after a crash too.
+    pub fn open(dir: &Path) -> Result<Journal, JournalOpenError> {
+        let path = dir.join(JOURNAL_FILE);
+        if !path.exists() {
+            return Err(JournalOpenError::Missing { path });
+        }
+        files::check_private(dir).map_err(|error| private(dir, error))?;
+        files::check_private(&path).map_err(|error| private(&path, error))?;
+        let database = Builder::new().set_cache_size(CACHE).open(&path);
+        let database = database.map_err(|error| unopened(&path, error.into()))?;
+        match format(&database).map_err(|error| unopened(&path, error))? {
+            Some(version) if version > FORMAT => Err(JournalOpenError::NewerFormat { path, version }),
+            Some(_) => Journal::start(database).map_err(|error| JournalOpenError::Io { path, error }),
+            None => Err(JournalOpenError::Damaged { path, what: "it is no journal".into() }),
+        }
+    }
+
+    fn start(database: Database) -> io::Result<Journal> {
+        let database = Arc::new(database);
+        Ok(Journal { writer: Arc::new(Writer::start(database.clone())?), database })
+    }
+
+    /// What is known of a task: to be asked before anything is decided.
+    pub fn look_up(&self, task: &TaskId, hash: &Hash) -> Result<LookUp, ReadJournalError> {
+        Ok(match self.row(task)? {
+            None => LookUp::New,
+            Some(row) if row.hash == *hash => LookUp::Same(Box::new(row)),
+            Some(_) => LookUp::Different,
+        })
+    }
+
+    /// Records an approval, and with it what the plugins wrote into their state. Only after this returned may the approval
+    /// leave the node.
+    pub fn approve(
+        &self,
+        now: UnixMillis,
+        task: Decided,
+        state: Vec<StateWrite>,
+    ) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Approve { now, task: Box::new(task), state }).map(drop)
+    }
+
+    /// Records a task that ends with this node's refusal. What plugins wrote is forgotten.
+    pub fn refuse(&self, now: UnixMillis, task: Decided, refusal: Refusal) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Refuse { now, task: Box::new(task), refusal }).map(drop)
+    }
+
+    /// Records the one outcome of an approved task. The same outcome again is [`Written::Already`]; another is refused.
+    /// [`Outcome::Created`] makes the key active in the same commit.
+    pub fn end(&self, now: UnixMillis, task: TaskId, outcome: Outcome) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::End { now, task, outcome: Box::new(outcome) })
+    }
+
+    /// At start: ends every approved task that has no outcome as failed with code `aborted-by-restart`, but for those in
+    /// `settling`, whose new share is stored and waits for the other members. Tells which were ended.
+    pub fn abort_unfinished(
+        &self,
+        now: UnixMillis,
+        settling: &[TaskId],
+    ) -> Result<Vec<TaskId>, WriteJournalError> {
+        match self.writer.run(Operation::AbortUnfinished { now, settling: settling.to_vec() })? {
+            Written::Aborted(tasks) => Ok(tasks),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Adds a line to the audit log that an operator must see.
+    pub fn alarm(&self, now: UnixMillis, task: Option<TaskId>, text: &str) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Alarm { now, task, text: text.into() }).map(drop)
+    }
+
+    /// Writes the public record of a key, over the old one if there is one.
+    pub fn put_key(&self, record: KeyRecord) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::PutKey(Box::new(record))).map(drop)
+    }
+
+    /// Removes the public record of a key that came to nothing.
+    pub fn delete_key(&self, key: KeyId) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::DeleteKey(key)).map(drop)
+    }
+
+    /// Removes plugin state that has expired. Reads do not see it in any case.
+    pub fn forget_expired(&self, now: UnixMillis) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::ForgetExpired { now }).map(drop)
+    }
+
+    /// The row of a task.
+    pub fn row(&self, task: &TaskId) -> Result<Option<Row>, ReadJournalError> {
+        let table = self.database.begin_read()?.open_table(TASKS)?;
+        table.get(&task.0)?.map(|row| read("tasks", row.value())).transpose()
+    }
+
+    /// The tasks recorded last, newest first.
+    pub fn recent(&self, limit: usize) -> Result<Vec<Row>, ReadJournalError> {
+        let transaction = self.database.begin_read()?;
+        let (order, tasks) = (transaction.open_table(ORDER)?, transaction.open_table(TASKS)?);
+        let mut rows = Vec::new();
+        for entry in order.iter()?.rev().take(limit) {
+            let task = entry?.1;
+            let row = tasks.get(task.value())?.ok_or(ReadJournalError::Damaged { table: "tasks" })?;
+            rows.push(read("tasks", row.value())?);
+        }
+        Ok(rows)
+    }
+
+    /// The approved tasks without outcome.
+    pub fn unfinished(&self) -> Result<Vec<TaskId>, ReadJournalError> {
+        let table = self.database.begin_read()?.open_table(operation::UNFINISHED)?;
+        table.iter()?.map(|entry| Ok(TaskId(*entry?.0.value()))).collect()
+    }
+
+    /// What a plugin last wrote under `key`, unless it has expired.
+    pub fn state_get(
+        &self,
+        plugin: &str,
+        key: &str,
+        now: UnixMillis,
+    ) -> Result<Option<Vec<u8>>, ReadJournalError> {
+        let table = self.database.begin_read()?.open_table(STATE)?;
+        let Some(value) = table.get((plugin, key))? else { return Ok(None) };
+        let value: StateValue = read("state", value.value())?;
+        Ok(value.is_alive(now).then_some(value.value))
+    }
+
+    /// Keys and values of a plugin whose keys begin with `prefix`, in byte order, at most `limit`.
+    pub fn state_list(
+        &self,
+        plugin: &str,
+        prefix: &str,
+        limit: usize,
+        now: UnixMillis,
+    ) -> Result<Vec<(String, Vec<u8>)>, ReadJournalError> {
+        let table = self.database.begin_read()?.open_table(STATE)?;
+        let mut found = Vec::new();
+        for entry in table.range((plugin, prefix)..)? {
+            let (key, value) = entry?;
+            let (owner, key) = key.value();
+            if found.len() == limit || owner != plugin || !key.starts_with(prefix) {
+                break;
+            }
+            let value: StateValue = read("state", value.value())?;
+            if value.is_alive(now) {
+                found.push((key.to_owned(), value.value));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The public record of a key.
+    pub fn key(&self, key: &KeyId) -> Result<Option<KeyRecord>, ReadJournalError> {
+        let table = self.database.begin_read()?.open_table(KEYS)?;
+        table.get(key.as_bytes())?.map(|record| read("keys", record.value())).transpose()
+    }
+
+    /// All key records, by id.
+    pub fn keys(&self) -> Result<Vec<KeyRecord>, ReadJournalError> {
+        let table = self.database.begin_read()?.open_table(KEYS)?;
+        table.iter()?.map(|entry| read("keys", entry?.1.value())).collect()
+    }
+
+    /// Entries of the audit log from `from` on, at most `limit`.
+    pub fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, ReadJournalError> {
+        let table = self.database.begin_read()?.open_table(AUDIT)?;
+        table.range(from..)?.take(limit).map(|entry| read("audit", entry?.1.value())).collect()
+    }
+
+    /// Reads the whole audit log and every task row, and checks that each follows from the one before.
+    pub fn verify_audit(&self) -> Result<AuditHead, AuditError> {
+        let transaction = self.database.begin_read()?;
+        let mut head = AuditHead::EMPTY;
+        let mut vouched = HashMap::new();
+        for entry in transaction.open_table(AUDIT)?.iter()? {
+            let (seq, entry) = entry?;
+            let broken = AuditError::Broken { at: head.entries };
+            let Ok(entry) = row::decode::<AuditEntry>(entry.value()) else { return Err(broken) };
+            if seq.value() != head.entries || !entry.follows(head) {
+                return Err(broken);
+            }
+            head = entry.head();
+            if let (Some(task), Some(record)) = (entry.task, entry.record) {
+                vouched.insert(task, (entry.seq, record));
+            }
+        }
+        check_rows(&transaction, vouched).map(|()| head)
+    }
+
+    /// How many commits the journal has made since it was opened. Several writes can share one.
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("commits", &self.commits()).finish_non_exhaustive()
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, ReadJournalError> {
+    row::decode(bytes).map_err(|error| ReadJournalError::record(table, error))
+}
+
+/// Every row must be the one that the last entry about it vouches for, and no vouched row may be missing.
+fn check_rows(
+    transaction: &ReadTransaction,
+    mut vouched: HashMap<TaskId, (u64, Hash)>,
+) -> Result<(), AuditError> {
+    for entry in transaction.open_table(TASKS)?.iter()? {
+        let (task, bytes) = entry?;
+        let task = TaskId(*task.value());
+        match vouched.remove(&task) {
+            None => return Err(AuditError::Unlogged { task }),
+            Some((_, record)) if record == operation::record_hash(bytes.value()) => {}
+            Some((at, _)) => return Err(AuditError::Record { at, task }),
+        }
+    }
+    match vouched.into_iter().min_by_key(|(_, (at, _))| *at) {
+        Some((task, (at, _))) => Err(AuditError::Record { at, task }),
+        None => Ok(()),
+    }
+}
+
+/// Makes all tables, so that no read meets a missing one, and closes the database.
+fn initialise(database: Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    drop(Tables::open(&transaction)?);
+    transaction.open_table(META)?.insert("format", FORMAT)?;
+    Ok(transaction.commit()?)
+}
+
+fn format(database: &Database) -> Result<Option<u64>, redb::Error> {
+    match database.begin_read()?.open_table(META) {
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        table => Ok(table?.get("format")?.map(|version| version.value())),
+    }
+}
+
+fn unopened(path: &Path, error: redb::Error) -> JournalOpenError {
+    let path = path.into();
+    match error {
+        redb::Error::DatabaseAlreadyOpen => JournalOpenError::Locked { path },
+        redb::Error::UpgradeRequired(version) => {
+            JournalOpenError::NewerFormat { path, version: version.into() }
+        }
+        redb::Error::Io(error) => JournalOpenError::Io { path, error },
+        other => JournalOpenError::Damaged { path, what: other.to_string() },
+    }
+}
+
+fn private(path: &Path, error: NotPrivate) -> JournalOpenError {
+    match error {
+        NotPrivate::Io(error) => JournalOpenError::Io { path: path.into(), error },
+        NotPrivate::Mode(path, mode) => JournalOpenError::Exposed { path, mode },
+    }
+}

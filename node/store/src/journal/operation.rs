@@ -1,0 +1,314 @@
+//! What can be written into the journal. Each operation judges before its first write, so that a refused one leaves nothing
+//! behind in the transaction that it shares with others; any other error takes the whole transaction with it.
+
+use super::audit::{AuditEntry, AuditHead, AuditKind};
+use super::error::{ReadJournalError, Refused, WriteJournalError};
+use super::row::{self, KeyRecord, KeyStatus, Row, State, StateValue, TaskKind};
+use countersign_protocol::{
+    Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, TaskId, UnixMillis,
+};
+use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
+
+type Bytes = &'static [u8];
+type Id = &'static [u8; 16];
+
+pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+/// Task id to [`Row`].
+pub(super) const TASKS: TableDefinition<Id, Bytes> = TableDefinition::new("tasks");
+/// Position in time to task id.
+pub(super) const ORDER: TableDefinition<u64, Id> = TableDefinition::new("order");
+/// Approved tasks without outcome.
+pub(super) const UNFINISHED: TableDefinition<Id, ()> = TableDefinition::new("unfinished");
+/// Plugin and key to [`StateValue`].
+pub(super) const STATE: TableDefinition<(&str, &str), Bytes> = TableDefinition::new("state");
+/// Sequence number to [`AuditEntry`].
+pub(super) const AUDIT: TableDefinition<u64, Bytes> = TableDefinition::new("audit");
+/// Key id to [`KeyRecord`].
+pub(super) const KEYS: TableDefinition<Id, Bytes> = TableDefinition::new("keys");
+
+/// The longest name of a plugin or of its state, in bytes.
+const MAX_STATE_KEY: usize = 1024;
+/// The largest value of a plugin's state, in bytes. Hosts allow less.
+const MAX_STATE_VALUE: usize = 1024 * 1024;
+/// The longest text in the audit log, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// A task on which the node has decided, as it enters the register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// Which task.
+    pub task: TaskId,
+    /// Hash of the exact bytes that the requester signed.
+    pub hash: Hash,
+    /// What it orders.
+    pub kind: TaskKind,
+    /// When the node first saw it.
+    pub received_at: UnixMillis,
+    /// What each plugin that was asked said.
+    pub verdicts: Vec<PluginVerdict>,
+    /// Who is to take part, in the order of their ids.
+    pub parties: Vec<NodeId>,
+    /// The bytes that the requester signed.
+    pub bytes: Vec<u8>,
+}
+
+/// What a plugin staged while it judged a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateWrite {
+    /// Whose state.
+    pub plugin: String,
+    /// Under which name.
+    pub key: String,
+    /// The new value; absent: delete.
+    pub value: Option<Vec<u8>>,
+    /// From when on it is as if deleted.
+    pub expires: Option<UnixMillis>,
+}
+
+/// What a successful write did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It is on the disk.
+    Now,
+    /// The very same was on the disk before.
+    Already,
+    /// These tasks were ended.
+    Aborted(Vec<TaskId>),
+}
+
+/// One write.
+pub(super) enum Operation {
+    Approve { now: UnixMillis, task: Box<Decided>, state: Vec<StateWrite> },
+    Refuse { now: UnixMillis, task: Box<Decided>, refusal: Refusal },
+    End { now: UnixMillis, task: TaskId, outcome: Box<Outcome> },
+    AbortUnfinished { now: UnixMillis, settling: Vec<TaskId> },
+    Alarm { now: UnixMillis, task: Option<TaskId>, text: String },
+    PutKey(Box<KeyRecord>),
+    DeleteKey(KeyId),
+    ForgetExpired { now: UnixMillis },
+}
+
+/// The open tables of one write transaction.
+pub(super) struct Tables<'t> {
+    tasks: Table<'t, Id, Bytes>,
+    order: Table<'t, u64, Id>,
+    unfinished: Table<'t, Id, ()>,
+    state: Table<'t, (&'static str, &'static str), Bytes>,
+    audit: Table<'t, u64, Bytes>,
+    keys: Table<'t, Id, Bytes>,
+}
+
+type Done = Result<Written, WriteJournalError>;
+
+impl<'t> Tables<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, TableError> {
+        Ok(Tables {
+            tasks: transaction.open_table(TASKS)?,
+            order: transaction.open_table(ORDER)?,
+            unfinished: transaction.open_table(UNFINISHED)?,
+            state: transaction.open_table(STATE)?,
+            audit: transaction.open_table(AUDIT)?,
+            keys: transaction.open_table(KEYS)?,
+        })
+    }
+
+    pub(super) fn apply(&mut self, operation: Operation) -> Done {
+        match operation {
+            Operation::Approve { now, task, state } => self.approve(now, *task, state),
+            Operation::Refuse { now, task, refusal } => self.refuse(now, *task, refusal),
+            Operation::End { now, task, outcome } => self.end(now, task, *outcome),
+            Operation::AbortUnfinished { now, settling } => self.abort_unfinished(now, &settling),
+            Operation::Alarm { now, task, text } => self.log(now, AuditKind::Alarm, task, &text, None),
+            Operation::PutKey(record) => self.put_key(&record),
+            Operation::DeleteKey(key) => self.delete_key(key),
+            Operation::ForgetExpired { now } => self.forget_expired(now),
+        }
+    }
+
+    fn approve(&mut self, now: UnixMillis, task: Decided, state: Vec<StateWrite>) -> Done {
+        self.check_new(&task)?;
+        state.iter().try_for_each(StateWrite::check)?;
+        for write in state {
+            self.write_state(write)?;
+        }
+        self.unfinished.insert(&task.task.0, ())?;
+        let text = format!("{} with {} parties", task.kind.name(), task.parties.len());
+        self.enter(now, AuditKind::Approved, task.into_row(State::Approved), &text)
+    }
+
+    fn refuse(&mut self, now: UnixMillis, task: Decided, refusal: Refusal) -> Done {
+        self.check_new(&task)?;
+        let outcome = Outcome::Refused(refusal);
+        let text = describe(&outcome);
+        let row = task.into_row(State::Ended { outcome, at: now });
+        self.enter(now, AuditKind::Refused, row, &text)
+    }
+
+    fn end(&mut self, now: UnixMillis, task: TaskId, outcome: Outcome) -> Done {
+        let mut row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
+        match &row.state {
+            State::Approved => {}
+            State::Ended { outcome: old, .. } if *old == outcome => return Ok(Written::Already),
+            State::Ended { .. } => return Err(Refused::OtherOutcome(task).into()),
+        }
+        if let Outcome::Created(announcement) = &outcome {
+            self.activate(now, announcement)?;
+        }
+        let text = describe(&outcome);
+        row.state = State::Ended { outcome, at: now };
+        self.unfinished.remove(&task.0)?;
+        self.put_row(now, AuditKind::Ended, &row, &text)
+    }
+
+    fn abort_unfinished(&mut self, now: UnixMillis, settling: &[TaskId]) -> Done {
+        let mut tasks = Vec::new();
+        for entry in self.unfinished.iter()? {
+            let task = TaskId(*entry?.0.value());
+            if !settling.contains(&task) {
+                tasks.push(task);
+            }
+        }
+        for task in &tasks {
+            self.end(now, *task, Outcome::Failed(aborted_by_restart()))?;
+        }
+        Ok(Written::Aborted(tasks))
+    }
+
+    fn put_key(&mut self, record: &KeyRecord) -> Done {
+        self.keys.insert(record.key().as_bytes(), row::encode(record).as_slice())?;
+        Ok(Written::Now)
+    }
+
+    fn delete_key(&mut self, key: KeyId) -> Done {
+        let removed = self.keys.remove(key.as_bytes())?.is_some();
+        Ok(if removed { Written::Now } else { Written::Already })
+    }
+
+    fn forget_expired(&mut self, now: UnixMillis) -> Done {
+        // What cannot be read is kept; reading it reports the damage.
+        let alive = |bytes: &[u8]| row::decode::<StateValue>(bytes).map_or(true, |value| value.is_alive(now));
+        self.state.retain(|_, value| alive(value))?;
+        Ok(Written::Now)
+    }
+
+    fn check_new(&self, task: &Decided) -> Result<(), WriteJournalError> {
+        match self.row(&task.task)? {
+            None => Ok(()),
+            Some(row) if row.hash == task.hash => Err(Refused::Known(task.task).into()),
+            Some(_) => Err(Refused::OtherContent(task.task).into()),
+        }
+    }
+
+    fn row(&self, task: &TaskId) -> Result<Option<Row>, WriteJournalError> {
+        let row = self.tasks.get(&task.0)?;
+        let read = |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("tasks", e));
+        Ok(row.map(|row| read(row.value())).transpose()?)
+    }
+
+    /// Adds a row that was not there.
+    fn enter(&mut self, now: UnixMillis, kind: AuditKind, row: Row, text: &str) -> Done {
+        let position = self.order.last()?.map_or(0, |(last, _)| last.value() + 1);
+        self.order.insert(position, &row.task.0)?;
+        self.put_row(now, kind, &row, text)
+    }
+
+    fn put_row(&mut self, now: UnixMillis, kind: AuditKind, row: &Row, text: &str) -> Done {
+        let bytes = row::encode(row);
+        self.tasks.insert(&row.task.0, bytes.as_slice())?;
+        self.log(now, kind, Some(row.task), text, Some(record_hash(&bytes)))
+    }
+
+    fn log(
+        &mut self,
+        now: UnixMillis,
+        kind: AuditKind,
+        task: Option<TaskId>,
+        text: &str,
+        record: Option<Hash>,
+    ) -> Done {
+        let entry = self.head()?.append(now, kind, task, one_line(text), record);
+        self.audit.insert(entry.seq, row::encode(&entry).as_slice())?;
+        Ok(Written::Now)
+    }
+
+    fn head(&self) -> Result<AuditHead, WriteJournalError> {
+        let Some((_, last)) = self.audit.last()? else { return Ok(AuditHead::EMPTY) };
+        let entry: Result<AuditEntry, _> = row::decode(last.value());
+        Ok(entry.map_err(|error| ReadJournalError::record("audit", error))?.head())
+    }
+
+    fn write_state(&mut self, write: StateWrite) -> Result<(), WriteJournalError> {
+        let place = (write.plugin.as_str(), write.key.as_str());
+        match write.value {
+            Some(value) => {
+                let value = row::encode(&StateValue { value, expires: write.expires });
+                self.state.insert(place, value.as_slice())?;
+            }
+            None => drop(self.state.remove(place)?),
+        }
+        Ok(())
+    }
+
+    /// A created key is in use from the moment that the outcome is on record.
+    fn activate(&mut self, now: UnixMillis, announcement: &Announcement) -> Result<(), WriteJournalError> {
+        let known = match self.keys.get(announcement.key.as_bytes())? {
+            Some(known) => Some(
+                row::decode::<KeyRecord>(known.value()).map_err(|e| ReadJournalError::record("keys", e))?,
+            ),
+            None => None,
+        };
+        let created = known.map_or(now, |known| known.created);
+        let record = KeyRecord { announcement: announcement.clone(), status: KeyStatus::Active, created };
+        self.put_key(&record).map(drop)
+    }
+}
+
+impl Decided {
+    fn into_row(self, state: State) -> Row {
+        let Decided { task, hash, kind, received_at, verdicts, parties, bytes } = self;
+        Row { task, hash, kind, received_at, state, verdicts, parties, bytes }
+    }
+}
+
+impl StateWrite {
+    fn check(&self) -> Result<(), Refused> {
+        let value = self.value.as_ref().map_or(0, Vec::len);
+        if self.plugin.len().max(self.key.len()) > MAX_STATE_KEY || value > MAX_STATE_VALUE {
+            return Err(Refused::StateTooLarge { plugin: one_line(&self.plugin) });
+        }
+        Ok(())
+    }
+}
+
+/// What an audit entry says of a row, over the bytes as they are stored.
+pub(super) fn record_hash(row: &[u8]) -> Hash {
+    Hash::of("countersign/1 journal row", row)
+}
+
+fn aborted_by_restart() -> Failure {
+    Failure {
+        cause: Cause::Environment,
+        code: "aborted-by-restart".into(),
+        text: "the node was restarted before the task ended; order it again as a new task".into(),
+        culprits: Vec::new(),
+    }
+}
+
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Created(announcement) => format!("created {}", announcement.key),
+        Outcome::Signed(signed) => format!("signed in session {}", signed.session),
+        Outcome::Refused(refusal) => {
+            let by = refusal.plugin.as_deref().unwrap_or("the node");
+            format!("refused by {by} with {}: {}", refusal.code, refusal.reason)
+        }
+        Outcome::Failed(failure) => format!("failed with {}: {}", failure.code, failure.text),
+    }
+}
+
+/// A text that cannot forge a second line and has a bounded length.
+fn one_line(text: &str) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    line.truncate(line.floor_char_boundary(MAX_TEXT));
+    line
+}

@@ -1,0 +1,114 @@
+//! The one thread that writes the journal. What has queued up while it waited for the disk goes into its next commit, so
+//! that many tasks share one `fsync`.
+
+use super::error::WriteJournalError;
+use super::operation::{Operation, Tables, Written};
+use redb::{Database, Durability};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
+
+/// The most operations in one commit.
+const MAX_BATCH: usize = 64;
+/// The most operations that wait; callers beyond that wait to be let in.
+const MAX_QUEUE: usize = 256;
+
+type Done = Result<Written, WriteJournalError>;
+
+struct Request {
+    operation: Operation,
+    reply: Sender<Done>,
+}
+
+/// The sending side. Dropping it lets the thread finish what is queued, and waits for it.
+pub(super) struct Writer {
+    requests: Option<SyncSender<Request>>,
+    thread: Option<JoinHandle<()>>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    commits: AtomicU64,
+    /// Operations that were handed over and not yet answered.
+    pending: AtomicUsize,
+}
+
+impl Writer {
+    pub(super) fn start(database: Arc<Database>) -> io::Result<Writer> {
+        let (requests, queue) = sync_channel(MAX_QUEUE);
+        let counts = Arc::new(Counts::default());
+        let theirs = counts.clone();
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || serve(&database, &queue, &theirs.commits))?;
+        Ok(Writer { requests: Some(requests), thread: Some(thread), counts })
+    }
+
+    /// Hands an operation over and waits until it is on the disk, or is not.
+    pub(super) fn run(&self, operation: Operation) -> Done {
+        let (reply, answer) = channel();
+        let requests = self.requests.as_ref().ok_or(WriteJournalError::Closed)?;
+        requests.send(Request { operation, reply }).map_err(|_| WriteJournalError::Closed)?;
+        self.counts.pending.fetch_add(1, Ordering::SeqCst);
+        // A thread that died by a panic drops the reply.
+        let done = answer.recv().unwrap_or(Err(WriteJournalError::Closed));
+        self.counts.pending.fetch_sub(1, Ordering::SeqCst);
+        done
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.counts.commits.load(Ordering::SeqCst)
+    }
+
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> usize {
+        self.counts.pending.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.requests = None;
+        // A panic of the thread was already told to everyone who waited for it.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn serve(database: &Database, queue: &Receiver<Request>, commits: &AtomicU64) {
+    while let Ok(first) = queue.recv() {
+        let batch = std::iter::once(first).chain(queue.try_iter()).take(MAX_BATCH);
+        let (operations, replies): (Vec<_>, Vec<_>) =
+            batch.map(|request| (request.operation, request.reply)).unzip();
+        let answers = match write(database, operations) {
+            Ok(answers) => {
+                commits.fetch_add(1, Ordering::SeqCst);
+                answers
+            }
+            Err(error) => std::iter::repeat_with(|| Err(error.for_another())).take(replies.len()).collect(),
+        };
+        for (reply, answer) in replies.into_iter().zip(answers) {
+            // Nobody waits any longer; what was written stays true.
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+/// One transaction for all. An operation that is refused answers for itself; a failing disk or a damaged record fails all.
+fn write(database: &Database, operations: Vec<Operation>) -> Result<Vec<Done>, WriteJournalError> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    let mut tables = Tables::open(&transaction)?;
+    let mut answers = Vec::with_capacity(operations.len());
+    for operation in operations {
+        match tables.apply(operation) {
+            answer @ (Ok(_) | Err(WriteJournalError::Refused(_))) => answers.push(answer),
+            Err(error) => return Err(error),
+        }
+    }
+    drop(tables);
+    transaction.commit()?;
+    Ok(answers)
+}

@@ -1,0 +1,447 @@
+//! Everything secret that a node keeps, in one file that is sealed and replaced whole.
+//!
+//! `secrets.redb.age` is a redb image and one page of proof ([`crate::trailer`]), encrypted with age to the node and its
+//! recovery recipients. `age -d` gives a file that redb opens. Each commit copies what is still alive into a new image, so
+//! that a deleted secret is in no later file; then writes, syncs and renames. No plaintext ever reaches a disk, and no older
+//! generation is kept. The node's age identity lies in `identity.age` under the operator's passphrase.
+//!
+//! What this file cannot do: notice that both files were replaced by an older copy of themselves. Compare
+//! [`Secrets::generation`] with what the journal or the peers remember.
+
+mod error;
+
+pub use error::{CommitError, CreateError, OpenError, ReadError};
+
+use crate::files::{self, NotPrivate};
+use crate::image::Image;
+use crate::passphrase::Passphrase;
+use crate::seal::{MAX_WORK_FACTOR, NodeKey, Recipients, Unsealed};
+use crate::trailer::{self, BadTrailer};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use zeroize::Zeroizing;
+
+/// The sealed database.
+pub const SECRETS_FILE: &str = "secrets.redb.age";
+/// The node's age identity under its passphrase.
+pub const IDENTITY_FILE: &str = "identity.age";
+const LOCK_FILE: &str = "store.lock";
+/// Where a file is written before it gets its name.
+const STAGED_SECRETS: &str = ".secrets.redb.age.tmp";
+const STAGED_IDENTITY: &str = ".identity.age.tmp";
+/// The first generation of a store whose identity may already have its name; see [`Secrets::create`].
+const FIRST_SECRETS: &str = ".secrets.redb.age.first";
+
+/// The longest key within a section, in bytes.
+pub const MAX_KEY: usize = 256;
+/// The largest value, in bytes.
+pub const MAX_VALUE: usize = 16 * 1024 * 1024;
+
+/// In front of every value.
+const VALUE_VERSION: u8 = 1;
+
+type Table<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
+
+/// What kind of secret it is. Sections are appended, never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Section {
+    /// The node's Ed25519 identity on the network.
+    Identity,
+    /// RSA keys of approval callbacks.
+    CallbackKey,
+    /// Keys that sign event notifications.
+    EventKey,
+    /// Key shares in use.
+    Share,
+    /// Key shares that not every member has confirmed yet.
+    PendingShare,
+    /// Auxiliary information of a committee.
+    Aux,
+    /// Safe primes made in advance.
+    Prime,
+}
+
+/// One step of a commit.
+pub enum Change {
+    /// Writes a value, over the old one if there is one.
+    Put {
+        /// Where.
+        section: Section,
+        /// Under which name: 1 to [`MAX_KEY`] bytes.
+        key: String,
+        /// What: at most [`MAX_VALUE`] bytes.
+        value: Zeroizing<Vec<u8>>,
+    },
+    /// Removes a value; one that is not there stays not there.
+    Delete {
+        /// Where.
+        section: Section,
+        /// Which.
+        key: String,
+    },
+}
+
+/// The open store of one node. Holds the lock of its directory until it is dropped.
+pub struct Secrets {
+    dir: PathBuf,
+    key: NodeKey,
+    recipients: Recipients,
+    /// `None` after a failed write.
+    state: RwLock<Option<Open>>,
+    _lock: File,
+}
+
+struct Open {
+    database: Database,
+    generation: u64,
+}
+
+impl Secrets {
+    /// Makes a new, empty store of generation 1 in `dir`, which is made with mode 0700 if it is not there.
+    ///
+    /// `recipients`: age recipients (`age1…`) that can open the store too, such as an offline recovery key. `work_factor`:
+    /// base-2 logarithm of scrypt's N, see [`crate::DEFAULT_WORK_FACTOR`]. Interrupted at any point there is either a whole
+    /// store or none, and the call can be repeated.
+    pub fn create(
+        dir: &Path,
+        passphrase: &Passphrase,
+        recipients: &[String],
+        work_factor: u8,
+    ) -> Result<Secrets, CreateError> {
+        let recipients = Recipients::parse(recipients)?;
+        check_choice(passphrase, work_factor)?;
+        files::private_dir(dir).map_err(|error| CreateError::directory(dir, error))?;
+        let lock = lock(dir).map_err(CreateError::io(dir))?;
+        let lock = lock.ok_or_else(|| CreateError::Locked { dir: dir.into() })?;
+        finish_creation(dir).map_err(CreateError::io(dir))?;
+        refuse_existing(dir)?;
+        let (key, image) = (NodeKey::generate(), rebuild(None, &[])?);
+        write_first(dir, &key, &recipients, &image, passphrase, work_factor).map_err(CreateError::io(dir))?;
+        let state = RwLock::new(Some(Open { database: image.database()?, generation: 1 }));
+        Ok(Secrets { dir: dir.into(), key, recipients, state, _lock: lock })
+    }
+
+    /// Opens the store in `dir`. `recipients` take effect with the next commit.
+    pub fn open(dir: &Path, passphrase: &Passphrase, recipients: &[String]) -> Result<Secrets, OpenError> {
+        let recipients = Recipients::parse(recipients)?;
+        if !dir.is_dir() {
+            return Err(OpenError::Missing { path: dir.into() });
+        }
+        let lock = lock(dir).map_err(OpenError::io(dir))?;
+        let lock = lock.ok_or_else(|| OpenError::Locked { dir: dir.into() })?;
+        finish_creation(dir).map_err(OpenError::io(dir))?;
+        files::check_private(dir).map_err(|error| OpenError::private(dir, error))?;
+        let key = open_identity(&dir.join(IDENTITY_FILE), passphrase)?;
+        let open = open_image(&dir.join(SECRETS_FILE), &key)?;
+        remove_leftovers(dir).map_err(OpenError::io(dir))?;
+        Ok(Secrets { dir: dir.into(), key, recipients, state: RwLock::new(Some(open)), _lock: lock })
+    }
+
+    /// A value, in memory that is wiped.
+    pub fn get(&self, section: Section, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
+        self.read(|transaction| {
+            let table = match transaction.open_table(section.table()) {
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+                table => table?,
+            };
+            table.get(key)?.map(|value| unversioned(value.value())).transpose()
+        })
+    }
+
+    /// The names in a section, in byte order.
+    pub fn keys(&self, section: Section) -> Result<Vec<String>, ReadError> {
+        self.read(|transaction| {
+            let table = match transaction.open_table(section.table()) {
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                table => table?,
+            };
+            table.iter()?.map(|entry| Ok(entry?.0.value().to_owned())).collect()
+        })
+    }
+
+    /// Counts commits since creation. A node that sees an older one than before was rolled back.
+    pub fn generation(&self) -> Result<u64, ReadError> {
+        self.state
+            .read()
+            .ok()
+            .and_then(|state| state.as_ref().map(|open| open.generation))
+            .ok_or(ReadError::Closed)
+    }
+
+    /// Makes all changes durable, or none, and tells the new generation. An empty list seals the store anew, to the
+    /// recipients that it was opened with. After an error other than [`CommitError::Rejected`] the store is closed.
+    pub fn commit(&self, changes: Vec<Change>) -> Result<u64, CommitError> {
+        changes.iter().try_for_each(Change::check)?;
+        let mut state = self.state.write().map_err(|_| CommitError::Closed)?;
+        // Taken out: whatever goes wrong from here on leaves the store closed.
+        let old = state.take().ok_or(CommitError::Closed)?;
+        let generation = old.generation + 1;
+        let image = rebuild(Some(&old.database), &changes)?;
+        drop(old);
+        write_secrets(&self.dir.join(STAGED_SECRETS), &self.key, &self.recipients, &image, generation)
+            .and_then(|()| files::publish(&self.dir.join(STAGED_SECRETS), &self.dir.join(SECRETS_FILE)))
+            .map_err(|error| CommitError::Io { dir: self.dir.clone(), error })?;
+        *state = Some(Open { database: image.database()?, generation });
+        Ok(generation)
+    }
+
+    /// Puts the identity under another passphrase. The identity and the sealed database stay what they are: whoever has
+    /// an old copy of `identity.age` and the old passphrase can still open the store.
+    pub fn change_passphrase(&self, new: &Passphrase, work_factor: u8) -> Result<(), CreateError> {
+        check_choice(new, work_factor)?;
+        // One at a time: two writers would share one temporary name.
+        let _exclusive = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let staged = self.dir.join(STAGED_IDENTITY);
+        write_identity(&staged, &self.key, new, work_factor)
+            .and_then(|()| files::publish(&staged, &self.dir.join(IDENTITY_FILE)))
+            .map_err(CreateError::io(&self.dir))
+    }
+
+    fn read<T>(&self, read: impl FnOnce(ReadTransaction) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let state = self.state.read().map_err(|_| ReadError::Closed)?;
+        let open = state.as_ref().ok_or(ReadError::Closed)?;
+        read(open.database.begin_read()?)
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Section {
+    /// Every section there is.
+    pub const ALL: [Section; 7] = [
+        Section::Identity,
+        Section::CallbackKey,
+        Section::EventKey,
+        Section::Share,
+        Section::PendingShare,
+        Section::Aux,
+        Section::Prime,
+    ];
+
+    /// The name of its table in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Section::Identity => "identity",
+            Section::CallbackKey => "callback-key",
+            Section::EventKey => "event-key",
+            Section::Share => "share",
+            Section::PendingShare => "pending-share",
+            Section::Aux => "aux",
+            Section::Prime => "prime",
+        }
+    }
+
+    fn table(self) -> Table<'static> {
+        TableDefinition::new(self.name())
+    }
+}
+
+impl Change {
+    fn place(&self) -> (Section, &str) {
+        match self {
+            Change::Put { section, key, .. } | Change::Delete { section, key } => (*section, key),
+        }
+    }
+
+    fn check(&self) -> Result<(), CommitError> {
+        let (section, key) = self.place();
+        let rejected = |what| Err(CommitError::Rejected { section, key: key.into(), what });
+        match self {
+            _ if key.is_empty() || key.len() > MAX_KEY => rejected("its name is empty or too long"),
+            Change::Put { value, .. } if value.len() > MAX_VALUE => rejected("its value is too large"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (section, key) = self.place();
+        let verb = if matches!(self, Change::Put { .. }) { "Put" } else { "Delete" };
+        write!(f, "{verb}({}/{key}, ..)", section.name())
+    }
+}
+
+fn check_choice(passphrase: &Passphrase, work_factor: u8) -> Result<(), CreateError> {
+    if !passphrase.is_long_enough() {
+        return Err(CreateError::ShortPassphrase);
+    }
+    if !(1..=MAX_WORK_FACTOR).contains(&work_factor) {
+        return Err(CreateError::WorkFactor(work_factor));
+    }
+    Ok(())
+}
+
+fn lock(dir: &Path) -> io::Result<Option<File>> {
+    files::try_lock(&dir.join(LOCK_FILE))
+}
+
+/// Writes both files of a new store. The identity's name is the moment of creation: the sealed database is on the disk
+/// before it, and [`finish_creation`] gives it its name if we do not come to it.
+fn write_first(
+    dir: &Path,
+    key: &NodeKey,
+    recipients: &Recipients,
+    image: &Image,
+    passphrase: &Passphrase,
+    work_factor: u8,
+) -> io::Result<()> {
+    let staged = dir.join(STAGED_IDENTITY);
+    write_secrets(&dir.join(FIRST_SECRETS), key, recipients, image, 1)?;
+    write_identity(&staged, key, passphrase, work_factor)?;
+    files::publish(&staged, &dir.join(IDENTITY_FILE))?;
+    finish_creation(dir)
+}
+
+/// Completes a creation that was interrupted after its point of no return.
+fn finish_creation(dir: &Path) -> io::Result<()> {
+    let (first, secrets) = (dir.join(FIRST_SECRETS), dir.join(SECRETS_FILE));
+    if dir.join(IDENTITY_FILE).exists() && first.exists() && !secrets.exists() {
+        files::publish(&first, &secrets)?;
+    }
+    Ok(())
+}
+
+fn refuse_existing(dir: &Path) -> Result<(), CreateError> {
+    match [SECRETS_FILE, IDENTITY_FILE].iter().map(|name| dir.join(name)).find(|path| path.exists()) {
+        Some(path) => Err(CreateError::Exists { path }),
+        None => Ok(()),
+    }
+}
+
+fn remove_leftovers(dir: &Path) -> io::Result<()> {
+    [STAGED_SECRETS, STAGED_IDENTITY, FIRST_SECRETS]
+        .iter()
+        .try_for_each(|name| files::remove_if_there(&dir.join(name)))
+}
+
+fn write_identity(path: &Path, key: &NodeKey, passphrase: &Passphrase, work_factor: u8) -> io::Result<()> {
+    let sealed = key.seal(passphrase, work_factor)?;
+    files::stage(path, |file| io::Write::write_all(file, &sealed))
+}
+
+/// Seals an image on which no database is open.
+fn write_secrets(
+    path: &Path,
+    key: &NodeKey,
+    recipients: &Recipients,
+    image: &Image,
+    generation: u64,
+) -> io::Result<()> {
+    let bytes = image.bytes();
+    let trailer = trailer::make(&key.mac_key(), &bytes, generation);
+    files::stage(path, |file| {
+        key.seal_file(recipients, file, |writer| {
+            writer.write_all(&bytes)?;
+            writer.write_all(&trailer)
+        })
+    })
+}
+
+fn open_identity(path: &Path, passphrase: &Passphrase) -> Result<NodeKey, OpenError> {
+    let sealed = read_private(path)?;
+    NodeKey::unseal(&sealed, passphrase).map_err(|error| match error {
+        Unsealed::WrongKey => OpenError::WrongPassphrase { path: path.into() },
+        Unsealed::NotForUs => OpenError::damaged(path, "it is not sealed with a passphrase"),
+        Unsealed::Damaged(what) => OpenError::damaged(path, what),
+    })
+}
+
+fn open_image(path: &Path, key: &NodeKey) -> Result<Open, OpenError> {
+    let sealed = read_private(path)?;
+    let mut plaintext = key.unseal_file(&sealed).map_err(|error| match error {
+        Unsealed::NotForUs => OpenError::damaged(path, "it is not sealed to this node's identity"),
+        Unsealed::WrongKey => OpenError::damaged(path, "its header was changed"),
+        Unsealed::Damaged(what) => OpenError::damaged(path, what),
+    })?;
+    let (len, generation) = trailer::check(&key.mac_key(), &plaintext).map_err(|error| match error {
+        BadTrailer::Absent => OpenError::damaged(path, "it has no trailer"),
+        BadTrailer::Forged => OpenError::damaged(path, "it was not written by this node"),
+        BadTrailer::Newer(version) => OpenError::NewerFormat { path: path.into(), version },
+    })?;
+    plaintext.truncate(len);
+    let database = Image::new(plaintext).database().map_err(|error| OpenError::damaged(path, error))?;
+    Ok(Open { database, generation })
+}
+
+fn read_private(path: &Path) -> Result<Vec<u8>, OpenError> {
+    files::check_private(path).map_err(|error| match error {
+        NotPrivate::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+            OpenError::Missing { path: path.into() }
+        }
+        other => OpenError::private(path, other),
+    })?;
+    std::fs::read(path).map_err(OpenError::io(path))
+}
+
+/// A new image of all that is alive after the changes, closed. Nothing deleted or overwritten is in it.
+fn rebuild(old: Option<&Database>, changes: &[Change]) -> Result<Image, redb::Error> {
+    let image = Image::new(Zeroizing::default());
+    let mut database = image.database()?;
+    let transaction = database.begin_write()?;
+    for section in Section::ALL {
+        let mut table = transaction.open_table(section.table())?;
+        let mine: Vec<&Change> = changes.iter().filter(|change| change.place().0 == section).collect();
+        if let Some(old) = old {
+            copy_untouched(&old.begin_read()?, section, &mine, &mut table)?;
+        }
+        mine.into_iter().try_for_each(|change| apply(change, &mut table))?;
+    }
+    transaction.commit()?;
+    database.compact()?;
+    drop(database);
+    Ok(image)
+}
+
+fn copy_untouched(
+    old: &ReadTransaction,
+    section: Section,
+    changes: &[&Change],
+    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+) -> Result<(), redb::Error> {
+    let touched: HashSet<&str> = changes.iter().map(|change| change.place().1).collect();
+    let old = match old.open_table(section.table()) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+        old => old?,
+    };
+    for entry in old.iter()? {
+        let (key, value) = entry?;
+        if !touched.contains(key.value()) {
+            table.insert(key.value(), value.value())?;
+        }
+    }
+    Ok(())
+}
+
+fn apply(
+    change: &Change,
+    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+) -> Result<(), redb::Error> {
+    match change {
+        Change::Put { key, value, .. } => {
+            let mut place = table.insert_reserve(key.as_str(), value.len() + 1)?;
+            let place = place.as_mut();
+            place[0] = VALUE_VERSION;
+            place[1..].copy_from_slice(value);
+        }
+        Change::Delete { key, .. } => drop(table.remove(key.as_str())?),
+    }
+    Ok(())
+}
+
+fn unversioned(value: &[u8]) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    match value.split_first() {
+        Some((&VALUE_VERSION, rest)) => Ok(Zeroizing::new(rest.to_vec())),
+        Some((&version, _)) => Err(ReadError::NewerFormat { version }),
+        None => Err(ReadError::NewerFormat { version: 0 }),
+    }
+}
