@@ -34,6 +34,9 @@ pub enum Closed {
     /// The other side restarted and no longer knows this connection.
     #[error("the other side restarted: reconnect")]
     Restarted,
+    /// The other side is too busy for new connections.
+    #[error("the coordinator refuses new connections for now: try again later")]
+    Busy,
     /// Nothing was heard within the idle timeout.
     #[error("nothing heard from the other side: check the network and that UDP is open, then reconnect")]
     TimedOut,
@@ -57,6 +60,11 @@ impl From<ConnectionError> for Closed {
             ConnectionError::ApplicationClosed(e) if e.error_code == REPLACED => Self::Replaced,
             ConnectionError::ApplicationClosed(e) => {
                 Self::ByPeer { reason: String::from_utf8_lossy(&e.reason).into_owned() }
+            }
+            ConnectionError::ConnectionClosed(e)
+                if e.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+            {
+                Self::Busy
             }
             ConnectionError::Reset => Self::Restarted,
             ConnectionError::TimedOut => Self::TimedOut,

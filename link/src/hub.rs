@@ -35,7 +35,7 @@ pub struct Hub {
     address: SocketAddr,
 }
 
-/// One connected, authenticated node.
+/// One connected, authenticated node. Dropping it ends the control stream but not the connection: close that by `handle`.
 #[derive(Debug)]
 pub struct NodeLink {
     /// The node's key, proven in the handshake.
@@ -87,7 +87,7 @@ impl Hub {
         let address = endpoint.local_addr().map_err(socket_error)?;
         let shared = Arc::new(Shared { state: Mutex::default(), recorder });
         let (sender, links) = mpsc::channel(LINK_QUEUE);
-        tokio::spawn(accept_all(endpoint.clone(), shared.clone(), sender));
+        tokio::spawn(accept_all(endpoint.clone(), shared.clone(), sender, LIMITS));
         Ok(Self { endpoint, shared, links: tokio::sync::Mutex::new(links), address })
     }
 
@@ -168,10 +168,10 @@ impl Shared {
     }
 }
 
-async fn accept_all(endpoint: Endpoint, shared: Arc<Shared>, links: mpsc::Sender<NodeLink>) {
-    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+async fn accept_all(endpoint: Endpoint, shared: Arc<Shared>, links: mpsc::Sender<NodeLink>, limits: Limits) {
+    let handshakes = Arc::new(Semaphore::new(limits.handshakes));
     while let Some(incoming) = endpoint.accept().await {
-        let busy = handshakes.available_permits() < MAX_HANDSHAKES - RETRY_ABOVE;
+        let busy = limits.handshakes - handshakes.available_permits() >= limits.retry_from;
         if busy && !incoming.remote_address_validated() {
             retry(incoming);
             continue;
@@ -268,16 +268,22 @@ async fn read_peer(send: SendStream, mut recv: RecvStream) -> io::Result<(PeerKe
 fn server_config(identity: &Arc<Identity>, admit: Admit) -> Result<ServerConfig, BindError> {
     let tls = tls::server_config(identity, admit, LINK_ALPN)?;
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    config.transport_config(transport::hub_transport()).max_incoming(MAX_HANDSHAKES);
+    config.transport_config(transport::hub_transport()).max_incoming(LIMITS.handshakes);
     Ok(config)
 }
 
+/// What strangers may cost us.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Handshakes under way at most; more are refused.
+    handshakes: usize,
+    /// With so many under way, senders must prove their address first.
+    retry_from: usize,
+}
+
+const LIMITS: Limits = Limits { handshakes: 512, retry_from: 64 };
 /// Handshake, control stream and the first frame of a pair stream each have so long.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes under way at most; more are refused.
-const MAX_HANDSHAKES: usize = 512;
-/// With more handshakes under way, senders must prove their address first.
-const RETRY_ABOVE: usize = 64;
 /// Connected nodes that wait for `accept`.
 const LINK_QUEUE: usize = 64;
 
@@ -289,6 +295,8 @@ mod tests {
     use quinn::ReadError;
     use quinn::crypto::rustls::QuicClientConfig;
     use rustls::NamedGroup;
+    use rustls::client::Resumption;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn identity(number: u8) -> Arc<Identity> {
         Arc::new(Identity::from_seed(&[number; 32]).unwrap())
@@ -311,12 +319,29 @@ mod tests {
         hub
     }
 
+    /// A hub whose accept loop has other limits; it serves no links.
+    fn start_limited(limits: Limits) -> Endpoint {
+        let identity = identity(200);
+        let config = server_config(&identity, Arc::new(|_| true)).unwrap();
+        let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let shared = Arc::new(Shared { state: Mutex::default(), recorder: None });
+        tokio::spawn(accept_all(endpoint.clone(), shared, mpsc::channel(1).0, limits));
+        endpoint
+    }
+
     /// A client that need not keep to our protocol, with the given key exchange groups.
     async fn dial(hub: &Hub, number: u8, groups: &[NamedGroup]) -> Result<Connection, Closed> {
-        let tls = tls::client_config_of(groups, &identity(number), Arc::new(|_| true), LINK_ALPN).unwrap();
+        dial_with(hub.address(), client(number, groups)).await
+    }
+
+    async fn dial_with(address: SocketAddr, tls: rustls::ClientConfig) -> Result<Connection, Closed> {
         let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
         let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-        endpoint.connect_with(config, hub.address(), "hub").unwrap().await.map_err(Closed::from)
+        endpoint.connect_with(config, address, "hub").unwrap().await.map_err(Closed::from)
+    }
+
+    fn client(number: u8, groups: &[NamedGroup]) -> rustls::ClientConfig {
+        tls::client_config_of(groups, &identity(number), Arc::new(|_| true), LINK_ALPN).unwrap()
     }
 
     const HYBRID: &[NamedGroup] = &[NamedGroup::X25519MLKEM768];
@@ -328,6 +353,38 @@ mod tests {
         for classical in [NamedGroup::X25519, NamedGroup::secp256r1] {
             assert_eq!(dial(&hub, 1, &[classical]).await.unwrap_err(), Closed::NoCommonParameters);
         }
+    }
+
+    /// A client that keeps every ticket it can get must still pass the verifier each time.
+    #[tokio::test]
+    async fn no_ticket_brings_a_removed_node_back() {
+        let admitted = Arc::new(AtomicBool::new(true));
+        let list = admitted.clone();
+        let admit: Admit = Arc::new(move |_| list.load(Ordering::SeqCst));
+        let hub = Hub::bind("127.0.0.1:0".parse().unwrap(), &identity(200), admit, None).unwrap();
+        let mut tls = client(1, HYBRID);
+        tls.resumption = Resumption::in_memory_sessions(8);
+
+        let first = dial_with(hub.address(), tls.clone()).await.unwrap();
+        let (mut control, _recv) = first.open_bi().await.unwrap();
+        control.write_all(&[0, 0, 0, 0]).await.unwrap();
+        // Tickets, if there were any, came before the hub yields the link.
+        hub.accept().await.unwrap();
+        admitted.store(false, Ordering::SeqCst);
+        let end = match dial_with(hub.address(), tls).await {
+            Ok(connection) => timeout(Duration::from_secs(2), connection.closed()).await.unwrap().into(),
+            Err(end) => end,
+        };
+        assert_eq!(end, Closed::NotAdmitted);
+    }
+
+    #[tokio::test]
+    async fn busy_hub_asks_for_the_address_and_full_hub_refuses() {
+        let busy = start_limited(Limits { handshakes: 1, retry_from: 0 });
+        assert!(dial_with(busy.local_addr().unwrap(), client(1, HYBRID)).await.is_ok());
+        let full = start_limited(Limits { handshakes: 0, retry_from: 1 });
+        let refused = dial_with(full.local_addr().unwrap(), client(1, HYBRID)).await;
+        assert_eq!(refused.unwrap_err(), Closed::Busy);
     }
 
     #[tokio::test]

@@ -109,7 +109,8 @@ impl Mesh {
         }
     }
 
-    /// Queues a frame for `peer`; waits while its queue is full. `Ok` means taken, not delivered.
+    /// Queues a frame for `peer`; waits while its queue is full. `Ok` means taken, not delivered. Do not await it in the
+    /// task that drains the events: two nodes that both wait to send would then wait for ever.
     pub async fn send(&self, peer: &PeerKey, frame: Vec<u8>) -> Result<(), SendError> {
         if frame.len() > MAX_FRAME {
             return Err(SendError::TooLarge { len: frame.len() });
