@@ -24,12 +24,17 @@ fn main() {
 }
 
 fn run(parties: u16, primes: &[String]) -> Vec<countersign_engine::Aux> {
-    let decode = |hex: &String| SafePrime::from_bytes(&hex::decode(hex).expect("hexadecimal")).expect("a prime");
+    let decode =
+        |hex: &String| SafePrime::from_bytes(&hex::decode(hex).expect("hexadecimal")).expect("a prime");
     let sets = primes.chunks_exact(4).map(|set| [0, 1, 2, 3].map(|i| decode(&set[i])));
     let sets = sets.map(|set| Primes::new(set).expect("distinct"));
     let engines = (0..parties).zip(sets).map(|(me, primes)| {
         let params = AuxParams { session: b"fixture", me: PartyIndex(me), parties };
         aux_info(params, primes, OsRng).expect("valid parameters")
     });
-    driver::run(engines.collect())
+    let outcomes = driver::run_altered(engines.collect(), |packet| {
+        let driver::Packet { from, to, kind, number, body } = packet;
+        eprintln!("{kind:?} message {number} from {from} to {to}: {} bytes", body.len());
+    });
+    outcomes.into_iter().map(|outcome| outcome.expect("no party waits").expect("no party fails")).collect()
 }

@@ -126,7 +126,8 @@ impl<M: RoundMessage, O> Run<M, O> {
 
     /// The libraries compute on numbers that peers chose; a panic in them must end this run and nothing else.
     fn proceed(&mut self) -> Result<ProceedResult<Result<O, EngineError>, M>, EngineError> {
-        catch_unwind(AssertUnwindSafe(|| self.machine.proceed())).map_err(|_| EngineError::bug("a protocol panicked"))
+        catch_unwind(AssertUnwindSafe(|| self.machine.proceed()))
+            .map_err(|_| EngineError::bug("a protocol panicked"))
     }
 
     fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
@@ -167,5 +168,47 @@ fn message_type(kind: MessageKind) -> MessageType {
     match kind {
         MessageKind::Broadcast => MessageType::Broadcast,
         MessageKind::Direct => MessageType::P2P,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::Cause;
+
+    #[derive(ProtocolMessage, Clone, Serialize, Deserialize)]
+    enum Msg {
+        Only(Empty),
+    }
+
+    #[derive(Clone, Serialize, Deserialize)]
+    struct Empty;
+
+    impl RoundMessage for Msg {
+        fn kind(&self) -> MessageKind {
+            MessageKind::Broadcast
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_the_run_and_nothing_else() {
+        let secret = std::rc::Rc::new(());
+        let held = secret.clone();
+        let mut engine: Box<dyn Engine<Output = ()>> =
+            start::<Msg, _, _>(PartyIndex(0), 2, |_| async move { panic!("{held:?}") });
+        let error = engine.step().unwrap_err();
+        assert_eq!(error.cause(), Cause::Bug);
+        assert_eq!(engine.step().unwrap_err(), error);
+        assert_eq!(std::rc::Rc::strong_count(&secret), 1, "a failed run keeps nothing");
+    }
+
+    #[test]
+    fn after_the_end_messages_are_dropped_and_steps_fail() {
+        let mut engine = start::<Msg, _, _>(PartyIndex(0), 2, |_| async { Ok(7) });
+        assert!(matches!(engine.step(), Ok(Step::Done(7))));
+        assert_eq!(engine.receive(PartyIndex(1), MessageKind::Broadcast, b"late"), Ok(()));
+        assert_eq!(engine.step().unwrap_err().cause(), Cause::Bug);
     }
 }

@@ -79,7 +79,8 @@ impl Aux {
     pub fn public_digest(&self) -> [u8; 32] {
         let paillier = self.info.N.iter().map(|modulus| modulus.to_bytes_msf());
         let pedersen = self.info.pedersen_params.iter();
-        let pedersen = pedersen.flat_map(|params| [&params.hat_N, &params.s, &params.t].map(|part| part.to_bytes_msf()));
+        let pedersen =
+            pedersen.flat_map(|params| [&params.hat_N, &params.s, &params.t].map(|part| part.to_bytes_msf()));
         let parts: Vec<_> = paillier.chain(pedersen).collect();
         let fields: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         labelled_hash(b"countersign engine aux public v1", &fields)

@@ -55,7 +55,10 @@ mod tests {
         let proofs = "KeygenError(Aborted(InvalidSchnorrProof([AbortBlame { faulty_party: 2, data_message: 12, proof_message: 3 }, \
                       AbortBlame { faulty_party: 0, data_message: 1, proof_message: 1 }])))";
         assert_eq!(named(proofs), [PartyIndex(0), PartyIndex(2)]);
-        assert_eq!(named("KeygenError(Aborted(InvalidDataSize { parties: [4, 1] }))"), [PartyIndex(1), PartyIndex(4)]);
+        assert_eq!(
+            named("KeygenError(Aborted(InvalidDataSize { parties: [4, 1] }))"),
+            [PartyIndex(1), PartyIndex(4)]
+        );
         assert_eq!(named("SigningError(Aborted(MismatchedDelta))"), []);
     }
 }

@@ -118,7 +118,10 @@ impl DeriveShift<Ed25519> for PublicEdwards {
 
     /// Required by the trait and reached by nothing: paths are `NonHardenedIndex` throughout. As on secp256k1, the private
     /// key takes the place of the public key.
-    fn derive_hardened_shift(parent: &ExtendedKeyPair<Ed25519>, index: HardenedIndex) -> DerivedShift<Ed25519> {
+    fn derive_hardened_shift(
+        parent: &ExtendedKeyPair<Ed25519>,
+        index: HardenedIndex,
+    ) -> DerivedShift<Ed25519> {
         let mut hmac = keyed(parent.chain_code());
         hmac.update(&[0]);
         hmac.update(&parent.secret_key().secret_key.as_ref().to_be_bytes());
@@ -130,7 +133,11 @@ fn keyed(chain_code: &[u8; 32]) -> Hmac<Sha512> {
     Hmac::new_from_slice(chain_code).expect("HMAC takes keys of any length")
 }
 
-fn shifted(parent: &ExtendedPublicKey<Ed25519>, mut hmac: Hmac<Sha512>, index: &[u8]) -> DerivedShift<Ed25519> {
+fn shifted(
+    parent: &ExtendedPublicKey<Ed25519>,
+    mut hmac: Hmac<Sha512>,
+    index: &[u8],
+) -> DerivedShift<Ed25519> {
     hmac.update(index);
     let output: [u8; 64] = hmac.finalize().into_bytes().into();
     let (left, right) = output.split_at(32);

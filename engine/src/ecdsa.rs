@@ -70,7 +70,9 @@ fn join(job: &Job<Secp256k1>, aux: &Aux) -> Result<KeyShare<Secp256k1>, CallerFa
 fn data_to_sign(message: &Message) -> Box<dyn AnyDataToSign<Secp256k1>> {
     match message {
         Message::Raw(bytes) => Box::new(DataToSign::digest::<Sha256>(bytes)),
-        Message::Digest(digest) => Box::new(PrehashedDataToSign::from_scalar(Scalar::from_be_bytes_mod_order(digest))),
+        Message::Digest(digest) => {
+            Box::new(PrehashedDataToSign::from_scalar(Scalar::from_be_bytes_mod_order(digest)))
+        }
     }
 }
 
@@ -78,16 +80,20 @@ fn data_to_sign(message: &Message) -> Box<dyn AnyDataToSign<Secp256k1>> {
 fn finish(signature: &cggmp24::Signature<Secp256k1>, job: &Job<Secp256k1>) -> Result<Signature, EngineError> {
     let mut bytes = vec![0; cggmp24::Signature::<Secp256k1>::serialized_len()];
     signature.write_to_slice(&mut bytes);
-    let key = VerifyingKey::from_sec1_bytes(&job.child.key.public_key.to_bytes(true)).map_err(EngineError::bug)?;
+    let key =
+        VerifyingKey::from_sec1_bytes(&job.child.key.public_key.to_bytes(true)).map_err(EngineError::bug)?;
     let parsed = k256::ecdsa::Signature::from_slice(&bytes).map_err(EngineError::bug)?;
-    let id = RecoveryId::trial_recovery_from_prehash(&key, &job.message.prehash(), &parsed).map_err(EngineError::bug)?;
+    let id = RecoveryId::trial_recovery_from_prehash(&key, &job.message.prehash(), &parsed)
+        .map_err(EngineError::bug)?;
     Ok(Signature { bytes, recovery_id: Some(id.to_byte()) })
 }
 
 impl RoundMessage for Msg<Secp256k1, Sha256> {
     fn kind(&self) -> MessageKind {
         match self {
-            Self::Round1a(_) | Self::ReliabilityCheck(_) | Self::Round3(_) | Self::Round4(_) => MessageKind::Broadcast,
+            Self::Round1a(_) | Self::ReliabilityCheck(_) | Self::Round3(_) | Self::Round4(_) => {
+                MessageKind::Broadcast
+            }
             Self::Round1b(_) | Self::Round2(_) => MessageKind::Direct,
         }
     }

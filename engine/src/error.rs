@@ -117,7 +117,9 @@ pub enum CallerFault {
     #[error("ECDSA needs the auxiliary information of the committee: generate it first")]
     AuxMissing,
     /// Auxiliary information of another committee or party.
-    #[error("the auxiliary information belongs to another committee or party: use that of the key's committee")]
+    #[error(
+        "the auxiliary information belongs to another committee or party: use that of the key's committee"
+    )]
     AuxMismatch,
 }
 

@@ -15,8 +15,8 @@ use frost_core::round1::{self, SigningCommitments};
 use frost_core::round2::{self, SignatureShare};
 use frost_core::{CheaterDetection, Ciphersuite, Identifier, SigningPackage, VerifyingKey, aggregate_custom};
 use generic_ec::{NonZero, Point, Scalar, SecretScalar};
-use round_based::rounds_router::simple_store::{RoundInput, RoundMsgs};
 use round_based::rounds_router::RoundsRouter;
+use round_based::rounds_router::simple_store::{RoundInput, RoundMsgs};
 use round_based::state_machine::MpcParty;
 use round_based::{Delivery, Outgoing, ProtocolMessage, SinkExt};
 use serde::{Deserialize, Serialize};
@@ -217,7 +217,10 @@ fn aggregate<C: FrostSuite>(
 }
 
 /// All signers must be about the same job: otherwise honest shares would look like forged ones.
-fn check_agreement<C: Ciphersuite>(theirs: &RoundMsgs<Commitment<C>>, id: &[u8; 32]) -> Result<(), EngineError> {
+fn check_agreement<C: Ciphersuite>(
+    theirs: &RoundMsgs<Commitment<C>>,
+    id: &[u8; 32],
+) -> Result<(), EngineError> {
     let others = theirs.iter_indexed().filter(|(_, _, commitment)| commitment.job != *id);
     let culprits: Vec<_> = others.map(|(party, _, _)| PartyIndex(party)).collect();
     if culprits.is_empty() {

@@ -8,7 +8,9 @@
 //! leave it only through `to_bytes`, and a signature only after it was checked under the key that it is for.
 
 #[cfg(all(feature = "gmp", feature = "pure-rust"))]
-compile_error!("features `gmp` and `pure-rust` exclude each other: build `pure-rust` with `--no-default-features`");
+compile_error!(
+    "features `gmp` and `pure-rust` exclude each other: build `pure-rust` with `--no-default-features`"
+);
 #[cfg(not(any(feature = "gmp", feature = "pure-rust")))]
 compile_error!("choose the big integers of threshold ECDSA: feature `gmp` (default) or `pure-rust`");
 

@@ -27,7 +27,11 @@ impl Task {
 }
 
 /// 32 bytes over the task, the session and the parameters, each preceded by its length.
-pub(crate) fn execution_id(task: Task, session: &[u8], parameters: &[&[u8]]) -> Result<[u8; 32], CallerFault> {
+pub(crate) fn execution_id(
+    task: Task,
+    session: &[u8],
+    parameters: &[&[u8]],
+) -> Result<[u8; 32], CallerFault> {
     if session.is_empty() {
         return Err(CallerFault::EmptySession);
     }
@@ -52,7 +56,8 @@ mod tests {
 
     #[test]
     fn tasks_and_parameters_never_share_an_id() {
-        let id = |task, session: &[u8], parameters: &[&[u8]]| execution_id(task, session, parameters).unwrap();
+        let id =
+            |task, session: &[u8], parameters: &[&[u8]]| execution_id(task, session, parameters).unwrap();
         let ids = [
             id(Task::Keygen, b"s", &[b"ab", b"c"]),
             id(Task::AuxInfo, b"s", &[b"ab", b"c"]),

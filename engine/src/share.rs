@@ -118,3 +118,48 @@ fn public<E: KeyCurve>(scheme: Scheme, core: &IncompleteKeyShare<E>) -> PublicSh
         public_shares: core.public_shares.iter().map(|share| share.to_bytes(true).to_vec()).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use generic_ec::curves::Ed25519;
+    use generic_ec::{NonZero, Point, Scalar, SecretScalar};
+    use key_share::{DirtyCoreKeyShare, DirtyKeyInfo, Validate, VssSetup};
+
+    use super::*;
+
+    /// A 2-of-2 share with secret f(1) of f(x) = 1 + x, or another secret in its place.
+    fn dirty(secret: u16) -> DirtyCoreKeyShare<Ed25519> {
+        let nonzero = |n: u16| NonZero::from_scalar(Scalar::from(n)).unwrap();
+        let key_info = DirtyKeyInfo {
+            curve: Default::default(),
+            shared_public_key: Point::generator() * nonzero(1),
+            public_shares: [2, 3].map(|share| Point::generator() * nonzero(share)).to_vec(),
+            vss_setup: Some(VssSetup { min_signers: 2, I: [1, 2].map(nonzero).to_vec() }),
+            chain_code: Some([5; 32]),
+        };
+        let x = NonZero::from_secret_scalar(SecretScalar::new(&mut Scalar::from(secret))).unwrap();
+        DirtyCoreKeyShare { i: 0, key_info, x }
+    }
+
+    fn decode(core: DirtyCoreKeyShare<Ed25519>) -> Result<Share, DecodeError> {
+        Share::from_bytes(&seal(KIND, &Record { scheme: Scheme::Ed25519, core }, CAPACITY))
+    }
+
+    #[test]
+    fn a_share_with_a_good_checksum_is_still_proven() {
+        assert!(dirty(2).is_valid().is_ok());
+        assert!(decode(dirty(2)).is_ok());
+        assert_eq!(decode(dirty(3)).err(), Some(DecodeError::Damaged), "not the secret of this party");
+
+        let mut no_chain_code = dirty(2);
+        no_chain_code.key_info.chain_code = None;
+        assert_eq!(decode(no_chain_code).err(), Some(DecodeError::Inconsistent));
+    }
+
+    #[test]
+    fn a_record_fits_its_reserved_buffer() {
+        let longest = Record { scheme: Scheme::Ed25519, core: dirty(2) };
+        let one_party = 2 * 64;
+        assert!(seal(KIND, &longest, 0).len() + 9 * one_party < CAPACITY);
+    }
+}

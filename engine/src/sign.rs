@@ -129,7 +129,11 @@ pub(crate) trait Suite: 'static {
     type Curve: KeyCurve;
 
     /// Starts the protocol; its output need not be checked.
-    fn sign(job: Job<Self::Curve>, aux: Option<Arc<Aux>>, rng: Rng) -> Result<Box<dyn Engine<Output = Signature>>, EngineError>;
+    fn sign(
+        job: Job<Self::Curve>,
+        aux: Option<Arc<Aux>>,
+        rng: Rng,
+    ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError>;
 
     fn verification_key(public_key: &Point<Self::Curve>) -> Result<Vec<u8>, DeriveError>;
 
@@ -184,7 +188,10 @@ fn job<S: Suite>(params: SignParams<'_>, share: &Share) -> Result<Job<S::Curve>,
     })
 }
 
-fn check_signers<E: KeyCurve>(params: &SignParams<'_>, core: &IncompleteKeyShare<E>) -> Result<(), CallerFault> {
+fn check_signers<E: KeyCurve>(
+    params: &SignParams<'_>,
+    core: &IncompleteKeyShare<E>,
+) -> Result<(), CallerFault> {
     let SignParams { me, signers, .. } = params;
     let needed = core.min_signers();
     if signers.len() != usize::from(needed) {
@@ -202,7 +209,11 @@ fn check_signers<E: KeyCurve>(params: &SignParams<'_>, core: &IncompleteKeyShare
 }
 
 /// Binds scheme, signers, child key and message, so that signers who were asked for different things cannot go on together.
-fn job_id<E: KeyCurve>(scheme: Scheme, params: &SignParams<'_>, child: &Child<E>) -> Result<[u8; 32], CallerFault> {
+fn job_id<E: KeyCurve>(
+    scheme: Scheme,
+    params: &SignParams<'_>,
+    child: &Child<E>,
+) -> Result<[u8; 32], CallerFault> {
     let signers: Vec<u8> = params.signers.iter().flat_map(|signer| signer.0.to_be_bytes()).collect();
     let key = child.key.public_key.to_bytes(true);
     let message = &params.message;
@@ -254,7 +265,8 @@ mod tests {
 
     #[test]
     fn no_unverified_signature_leaves() {
-        let outcome = |valid: bool| Verified { inner: Box::new(Forger), verify: move |_: &Signature| valid }.step();
+        let outcome =
+            |valid: bool| Verified { inner: Box::new(Forger), verify: move |_: &Signature| valid }.step();
         assert!(matches!(outcome(false), Err(EngineError::Bug(_))));
         assert!(matches!(outcome(true), Ok(Step::Done(_))));
     }

@@ -45,7 +45,8 @@ fn vector_signs<C: FrostSuite>(scalar: impl Fn(&[u8]) -> Scalar<C::Curve>) {
     };
 
     let identified = |signer: &VectorSigner| *keys_of(signer.index).secret.identifier();
-    let commitments = vector.signers.iter().map(|signer| (identified(signer), *nonces_of(signer).commitments()));
+    let commitments =
+        vector.signers.iter().map(|signer| (identified(signer), *nonces_of(signer).commitments()));
     let package = SigningPackage::new(commitments.collect(), &bytes(&vector.message));
     let mut signature_shares = BTreeMap::new();
     for signer in &vector.signers {

@@ -40,7 +40,12 @@ pub(super) fn search(
             }
             let q = Integer::from(&start + offset);
             let p = Integer::from(&q << 1) + 1u32;
-            if p.significant_bits() == bits && fermat(&q) && fermat(&p) && is_prime(&q, rng) && is_prime(&p, rng) {
+            if p.significant_bits() == bits
+                && fermat(&q)
+                && fermat(&p)
+                && is_prime(&q, rng)
+                && is_prime(&p, rng)
+            {
                 return Ok(p);
             }
         }

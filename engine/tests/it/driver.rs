@@ -24,7 +24,10 @@ pub fn run<O>(engines: Vec<Box<dyn Engine<Output = O>>>) -> Vec<O> {
 }
 
 /// Runs until nothing moves. `alter` sees every message before it is delivered.
-pub fn run_altered<O>(engines: Vec<Box<dyn Engine<Output = O>>>, alter: impl FnMut(&mut Packet)) -> Outcomes<O> {
+pub fn run_altered<O>(
+    engines: Vec<Box<dyn Engine<Output = O>>>,
+    alter: impl FnMut(&mut Packet),
+) -> Outcomes<O> {
     let seed = OsRng.r#gen();
     // Shown by the test runner when the test fails.
     println!("order of delivery: seed {seed}");
@@ -77,7 +80,9 @@ impl<O, A: FnMut(&mut Packet)> Network<O, A> {
 
     fn post(&mut self, from: usize, to: Recipient, body: &[u8]) {
         let (kind, receivers) = match to {
-            Recipient::All => (MessageKind::Broadcast, (0..self.engines.len()).filter(|to| *to != from).collect()),
+            Recipient::All => {
+                (MessageKind::Broadcast, (0..self.engines.len()).filter(|to| *to != from).collect())
+            }
             Recipient::One(to) => (MessageKind::Direct, vec![usize::from(to.0)]),
         };
         let from = PartyIndex(from as u16);

@@ -1,0 +1,113 @@
+//! Keys, auxiliary information and primes that tests share.
+
+use std::sync::Arc;
+
+use countersign_engine::{
+    Aux, Engine, KeygenParams, Message, PartyIndex, Primes, SafePrime, Scheme, Share, SignParams, Signature,
+    keygen, sign,
+};
+use rand::rngs::OsRng;
+
+use crate::driver;
+
+/// One key generation; all shares, in order.
+pub fn generate(scheme: Scheme, threshold: u16, parties: u16, session: &[u8]) -> Vec<Share> {
+    driver::run(keygens(scheme, threshold, parties, session))
+}
+
+pub fn keygens(
+    scheme: Scheme,
+    threshold: u16,
+    parties: u16,
+    session: &[u8],
+) -> Vec<Box<dyn Engine<Output = Share>>> {
+    let engine = |me| {
+        let params = KeygenParams { session, me: PartyIndex(me), parties, threshold };
+        keygen(scheme, params, OsRng).expect("valid parameters")
+    };
+    (0..parties).map(engine).collect()
+}
+
+/// A committee with its key and, for ECDSA, its auxiliary information.
+pub struct Wallet {
+    pub shares: Vec<Share>,
+    pub auxes: Vec<Option<Arc<Aux>>>,
+}
+
+impl Wallet {
+    pub fn new(scheme: Scheme, threshold: u16, parties: u16) -> Self {
+        let auxes = (0..parties).map(|index| scheme.needs_aux().then(|| aux(parties, index)));
+        Self { shares: generate(scheme, threshold, parties, b"wallet"), auxes: auxes.collect() }
+    }
+
+    pub fn signers(
+        &self,
+        signers: &[u16],
+        path: &[u32],
+        message: &Message,
+    ) -> Vec<Box<dyn Engine<Output = Signature>>> {
+        (0..signers.len()).map(|me| self.signer(me, signers, path, message, b"signing")).collect()
+    }
+
+    pub fn signer(
+        &self,
+        me: usize,
+        signers: &[u16],
+        path: &[u32],
+        message: &Message,
+        session: &[u8],
+    ) -> Box<dyn Engine<Output = Signature>> {
+        let mine = usize::from(signers[me]);
+        let signers: Vec<_> = signers.iter().copied().map(PartyIndex).collect();
+        let params = SignParams {
+            session,
+            me: PartyIndex(me as u16),
+            signers: &signers,
+            path,
+            message: message.clone(),
+        };
+        sign(params, &self.shares[mine], self.auxes[mine].clone(), OsRng).expect("valid parameters")
+    }
+
+    /// Signs, and returns the one signature that all signers have.
+    pub fn sign(&self, signers: &[u16], path: &[u32], message: &Message) -> Signature {
+        let signatures = driver::run(self.signers(signers, path, message));
+        assert!(signatures.windows(2).all(|pair| pair[0] == pair[1]));
+        signatures.into_iter().next().expect("signers")
+    }
+}
+
+/// Auxiliary information from `tests/fixtures/aux`: of whole committees of three and five.
+pub fn aux(parties: u16, index: u16) -> Arc<Aux> {
+    Arc::new(Aux::from_bytes(aux_bytes(parties, index)).expect("a sound fixture"))
+}
+
+pub fn aux_bytes(parties: u16, index: u16) -> &'static [u8] {
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_bytes!(concat!("../fixtures/aux/", $name, ".cbor"))
+        };
+    }
+    match (parties, index) {
+        (3, 0) => fixture!("3-0"),
+        (3, 1) => fixture!("3-1"),
+        (3, 2) => fixture!("3-2"),
+        (5, 0) => fixture!("5-0"),
+        (5, 1) => fixture!("5-1"),
+        (5, 2) => fixture!("5-2"),
+        (5, 3) => fixture!("5-3"),
+        (5, 4) => fixture!("5-4"),
+        _ => panic!("no fixture for {parties} parties"),
+    }
+}
+
+/// The set of primes of one party, from the repository's test primes.
+pub fn primes(party: usize) -> Primes {
+    Primes::new([0, 1, 2, 3].map(|i| prime(4 * party + i))).expect("distinct")
+}
+
+pub fn prime(index: usize) -> SafePrime {
+    let list = include_str!("../../../tests/fixtures/primes/safe-primes.json");
+    let list: Vec<String> = serde_json::from_str(list).unwrap();
+    SafePrime::from_bytes(&hex::decode(&list[index]).unwrap()).expect("a sound fixture")
+}

@@ -1,0 +1,10 @@
+//! The engine from outside: every scheme through one suite, on a network that reorders, with verifiers of other make.
+
+mod aux_info;
+mod derivation;
+mod driver;
+mod ecdsa;
+mod fixtures;
+mod oracle;
+mod records;
+mod schemes;
