@@ -1,0 +1,66 @@
+//! What nodes say, made harmless: bounded lengths, no control characters. Nothing is judged here.
+
+use countersign_protocol::control::FromNode;
+use countersign_protocol::{Outcome, PluginVerdict, Refusal};
+
+/// A frame with all its texts and lists within bounds.
+pub fn frame(frame: FromNode) -> FromNode {
+    match frame {
+        FromNode::Hello { protocol, software, mut pending } => {
+            pending.truncate(PENDING);
+            FromNode::Hello { protocol, software: text(&software), pending }
+        }
+        FromNode::Decision { task, refusal, mut verdicts } => {
+            verdicts.truncate(VERDICTS);
+            let verdicts = verdicts.into_iter().map(verdict).collect();
+            FromNode::Decision { task, refusal: refusal.map(self::refusal), verdicts }
+        }
+        FromNode::Progress { task, stage, mut waiting_for } => {
+            waiting_for.truncate(NODES);
+            FromNode::Progress { task, stage, waiting_for }
+        }
+        FromNode::Outcome { task, outcome } => FromNode::Outcome { task, outcome: self::outcome(outcome) },
+    }
+}
+
+/// A text for people: at most 512 characters on one line.
+pub fn text(text: &str) -> String {
+    text.chars().take(TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn outcome(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Refused(refused) => Outcome::Refused(refusal(refused)),
+        Outcome::Failed(mut failure) => {
+            failure.code = text(&failure.code);
+            failure.text = text(&failure.text);
+            failure.culprits.truncate(NODES);
+            Outcome::Failed(failure)
+        }
+        // Verified to the last byte before anything is done with them.
+        Outcome::Created(_) | Outcome::Signed(_) => outcome,
+    }
+}
+
+fn refusal(refusal: Refusal) -> Refusal {
+    Refusal {
+        code: text(&refusal.code),
+        reason: text(&refusal.reason),
+        plugin: refusal.plugin.map(|plugin| text(&plugin)),
+    }
+}
+
+fn verdict(verdict: PluginVerdict) -> PluginVerdict {
+    PluginVerdict {
+        plugin: text(&verdict.plugin),
+        version: text(&verdict.version),
+        code: text(&verdict.code),
+        reason: text(&verdict.reason),
+        ..verdict
+    }
+}
+
+const TEXT: usize = 512;
+const VERDICTS: usize = 32;
+const NODES: usize = 9;
+const PENDING: usize = 1024;

@@ -1,0 +1,270 @@
+//! The configuration: what the operator writes ([`RawConfig`]) and what is meant by it ([`Config`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use countersign_protocol::{NodeId, RequesterId};
+use serde::Deserialize;
+
+use crate::api_key::ApiKey;
+use crate::desk::Rules;
+use crate::task::flow::Timings;
+
+/// The file as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    /// UDP address where nodes connect.
+    #[serde(default = "default_quic")]
+    listen_quic: SocketAddr,
+    /// TCP address of the HTTP API; loopback by default, since it has no TLS of its own.
+    #[serde(default = "default_http")]
+    listen_http: SocketAddr,
+    /// Directory of the identity and the database; relative to the file.
+    data: PathBuf,
+    /// Who may connect.
+    #[serde(default)]
+    nodes: Vec<RawNode>,
+    /// Who may use the API.
+    #[serde(default)]
+    api_keys: Vec<ApiKey>,
+    /// Whose tasks are taken; absent: everybody's whose signature fits. Nodes have their own list in any case.
+    requesters: Option<Vec<RequesterId>>,
+    /// Bounds.
+    #[serde(default)]
+    limits: RawLimits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNode {
+    name: String,
+    id: NodeId,
+}
+
+/// Bounds, all optional.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimits {
+    open_tasks: usize,
+    decision_seconds: u64,
+    keygen_seconds: u64,
+    keysign_seconds: u64,
+}
+
+impl Default for RawLimits {
+    fn default() -> RawLimits {
+        RawLimits { open_tasks: 1000, decision_seconds: 60, keygen_seconds: 300, keysign_seconds: 60 }
+    }
+}
+
+/// The configuration as meant: paths resolved, ranges checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// UDP address where nodes connect.
+    pub listen_quic: SocketAddr,
+    /// TCP address of the HTTP API.
+    pub listen_http: SocketAddr,
+    /// Directory of the identity and the database.
+    pub data: PathBuf,
+    /// Who may use the API.
+    pub api_keys: Vec<ApiKey>,
+    /// Nodes, requesters and limits.
+    pub rules: Rules,
+}
+
+/// Why a configuration is not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No file.
+    #[error(
+        "the configuration {path} cannot be read ({reason}); run `countersign-coordinator init`, or correct --config"
+    )]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// A key that does not exist.
+    #[error("line {line}: unknown key `{key}`; {advice}")]
+    UnknownKey {
+        /// Where.
+        line: usize,
+        /// What was written.
+        key: String,
+        /// The nearest key, or all of them.
+        advice: String,
+    },
+    /// Anything else that YAML or a value is wrong in.
+    #[error("{0}; correct the configuration there")]
+    Malformed(String),
+    /// Two entries that exclude each other.
+    #[error("{0} is listed twice; list it once")]
+    Duplicate(String),
+    /// A number out of range.
+    #[error("`limits.{key}` is {value}, allowed are {min} to {max}; choose a number in that range")]
+    Range {
+        /// Which.
+        key: &'static str,
+        /// What was written.
+        value: u64,
+        /// Least.
+        min: u64,
+        /// Most.
+        max: u64,
+    },
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable { path: path.into(), reason: error.to_string() })?;
+        Config::parse(&text, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Reads a text; relative paths start at `base`.
+    pub fn parse(text: &str, base: &Path) -> Result<Config, ConfigError> {
+        let raw: RawConfig = serde_norway::from_str(text).map_err(|error| explain(&error))?;
+        let nodes = named_nodes(raw.nodes)?;
+        distinct(raw.api_keys.iter().map(|key| format!("API key `{}`", key.name)))?;
+        let rules = Rules {
+            nodes,
+            requesters: raw.requesters,
+            timings: timings(&raw.limits)?,
+            open_tasks: in_range("open_tasks", raw.limits.open_tasks as u64, 1, 1000)? as usize,
+        };
+        Ok(Config {
+            listen_quic: raw.listen_quic,
+            listen_http: raw.listen_http,
+            data: base.join(raw.data),
+            api_keys: raw.api_keys,
+            rules,
+        })
+    }
+
+    /// The identity's file.
+    pub fn identity_file(&self) -> PathBuf {
+        self.data.join(IDENTITY_FILE)
+    }
+
+    /// The database's file.
+    pub fn database_file(&self) -> PathBuf {
+        self.data.join("coordinator.redb")
+    }
+}
+
+/// A configuration for a new data directory.
+pub fn example() -> String {
+    format!(
+        "# Where nodes connect (UDP).\nlisten_quic: {quic}\n\
+         # The HTTP API. It has no TLS: keep it on loopback, or put a TLS proxy in front.\nlisten_http: {http}\n\
+         # Directory of the identity key and the database, relative to this file.\ndata: .\n\
+         # Nodes that may connect. `countersign-node info` prints the id.\nnodes: []\n# - name: a\n#   id: csn1...\n\
+         # Made with `countersign-coordinator api-key new NAME --scope read,create`.\napi_keys: []\n\
+         # Whose tasks are taken. Nodes check requesters against their own list in any case.\n# requesters: [csr1...]\n\
+         limits:\n  open_tasks: 1000\n  decision_seconds: 60\n  keygen_seconds: 300\n  keysign_seconds: 60\n",
+        quic = default_quic(),
+        http = default_http(),
+    )
+}
+
+/// The identity's file name in the data directory.
+pub const IDENTITY_FILE: &str = "identity.key";
+
+fn default_quic() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 7443))
+}
+
+fn default_http() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7480))
+}
+
+fn named_nodes(nodes: Vec<RawNode>) -> Result<BTreeMap<NodeId, String>, ConfigError> {
+    distinct(nodes.iter().map(|node| format!("node name `{}`", node.name)))?;
+    distinct(nodes.iter().map(|node| format!("node id {}", node.id)))?;
+    Ok(nodes.into_iter().map(|node| (node.id, node.name)).collect())
+}
+
+fn distinct(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.clone()) {
+            return Err(ConfigError::Duplicate(name));
+        }
+    }
+    Ok(())
+}
+
+fn timings(limits: &RawLimits) -> Result<Timings, ConfigError> {
+    let millis = |key, seconds| Ok::<u64, ConfigError>(in_range(key, seconds, 1, 24 * 3600)? * 1000);
+    Ok(Timings {
+        decision: millis("decision_seconds", limits.decision_seconds)?,
+        keygen: millis("keygen_seconds", limits.keygen_seconds)?,
+        keysign: millis("keysign_seconds", limits.keysign_seconds)?,
+        ..Timings::default()
+    })
+}
+
+fn in_range(key: &'static str, value: u64, min: u64, max: u64) -> Result<u64, ConfigError> {
+    if (min..=max).contains(&value) { Ok(value) } else { Err(ConfigError::Range { key, value, min, max }) }
+}
+
+/// serde names the unknown field and those it knows between backticks: the nearest one is what was meant.
+fn explain(error: &serde_norway::Error) -> ConfigError {
+    let text = error.to_string();
+    let mut quoted = text.split('`').skip(1).step_by(2);
+    let unknown = text.contains("unknown field").then(|| quoted.next()).flatten();
+    let (Some(key), Some(place)) = (unknown, error.location()) else { return ConfigError::Malformed(text) };
+    let known: Vec<&str> = quoted.collect();
+    let nearest = known.iter().min_by_key(|name| strsim::damerau_levenshtein(name, key));
+    let near = nearest.filter(|name| strsim::normalized_damerau_levenshtein(name, key) > 0.5);
+    let advice = match near {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("the keys here are {}; use one of them", known.join(", ")),
+    };
+    ConfigError::UnknownKey { line: place.line(), key: key.into(), advice }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("/base"))
+    }
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let config = parse(&example()).unwrap();
+        assert!(config.listen_http.ip().is_loopback());
+        assert_eq!(config.database_file(), Path::new("/base/./coordinator.redb"));
+        assert_eq!(config.rules.timings, Timings::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
+        let error = parse("data: .\nlimits:\n  open_task: 3\n").unwrap_err().to_string();
+        assert_eq!(error, "line 3: unknown key `open_task`; did you mean `open_tasks`?");
+        let error = parse("data: .\nlisten_htp: 127.0.0.1:1\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("`listen_http`"), "{error}");
+        let error = parse("data: .\nzzz: 1\n").unwrap_err().to_string();
+        assert!(error.contains("the keys here are listen_quic"), "{error}");
+    }
+
+    #[test]
+    fn what_excludes_itself_is_refused() {
+        let key = |name: &str| format!("  - {{name: {name}, sha256: {}, scopes: [read]}}\n", "0".repeat(64));
+        let twice = format!("data: .\napi_keys:\n{}{}", key("a"), key("a"));
+        assert!(matches!(parse(&twice), Err(ConfigError::Duplicate(_))));
+        assert!(parse(&format!("data: .\napi_keys:\n{}{}", key("a"), key("b"))).is_ok());
+        assert!(matches!(parse("data: .\nlimits: {open_tasks: 0}\n"), Err(ConfigError::Range { .. })));
+        assert!(matches!(
+            parse("data: .\nnodes: [{name: a, id: nonsense}]\n"),
+            Err(ConfigError::Malformed(_))
+        ));
+    }
+}

@@ -1,0 +1,82 @@
+//! The HTTP API `/v1`: what a caller may ask, and how it is answered.
+//!
+//! Handlers translate; the [desk](crate::desk) decides. Every error is JSON with a stable code and a sentence that ends
+//! with what to do. There is no TLS here: the listener belongs on loopback or behind a proxy.
+
+mod error;
+mod nodes;
+pub mod server;
+mod tasks;
+mod view;
+mod wallets;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+use crate::api_key::{self, ApiKey, Scope};
+use crate::desk::Desk;
+use error::ApiError;
+
+/// What handlers need.
+#[derive(Debug)]
+pub struct App {
+    /// Where everything meets.
+    pub desk: Arc<Desk>,
+    /// Who may ask.
+    pub keys: Vec<ApiKey>,
+}
+
+/// The whole API.
+pub fn router(app: Arc<App>) -> Router {
+    let v1 = Router::new()
+        .route("/tasks", get(tasks::list).post(tasks::submit))
+        .route("/tasks/{id}", get(tasks::show))
+        .route("/wallets", get(wallets::list))
+        .route("/wallets/{id}", get(wallets::show))
+        .route("/nodes", get(nodes::list))
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        // Around everything under /v1, unknown paths included: nothing is answered without a key.
+        .layer(from_fn_with_state(app.clone(), authorise));
+    Router::new()
+        .nest("/v1", v1)
+        .route("/live", get(async || Json(json!({"live": true}))))
+        .route("/ready", get(ready))
+        .fallback(error::no_such_path)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(limit_time))
+        .with_state(app)
+}
+
+/// Reading needs `read`, everything else `create`.
+async fn authorise(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, ApiError> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let scope = if reads { Scope::Read } else { Scope::Create };
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key = api_key::check(&app.keys, header.and_then(|value| value.strip_prefix("Bearer ")), scope)?;
+    tracing::debug!(key = %key.name, method = %request.method(), path = request.uri().path(), "request");
+    Ok(next.run(request).await)
+}
+
+async fn limit_time(request: Request, next: Next) -> Response {
+    let late = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "no answer in time; try again");
+    tokio::time::timeout(REQUEST, next.run(request)).await.unwrap_or_else(|_| late().into_response())
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    app.desk.store().check()?;
+    Ok(Json(json!({"ready": true})).into_response())
+}
+
+/// A task's text, escaped inside JSON, with room for the rest.
+const MAX_BODY: usize = 1024 * 1024;
+/// The longest that any request takes; more than the longest wait of a long poll.
+const REQUEST: Duration = Duration::from_secs(45);

@@ -1,0 +1,41 @@
+//! `/v1/nodes`: who is admitted, and who is on line.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use countersign_protocol::{NodeId, UnixMillis};
+use serde::Serialize;
+
+use super::App;
+
+/// A node.
+#[derive(Debug, Serialize)]
+pub struct NodeView {
+    id: NodeId,
+    name: String,
+    online: bool,
+    /// Program and version, while it is on line.
+    software: Option<String>,
+    /// Since when it is on line.
+    since: Option<UnixMillis>,
+}
+
+/// All nodes.
+#[derive(Debug, Serialize)]
+pub struct Listing {
+    nodes: Vec<NodeView>,
+}
+
+/// `GET`: every admitted node.
+pub async fn list(State(app): State<Arc<App>>) -> Json<Listing> {
+    let mut online = app.desk.online();
+    let view = |(id, name): (&NodeId, &String)| {
+        let presence = online.remove(id);
+        let since = presence.as_ref().map(|presence| presence.since);
+        let software = presence.map(|presence| presence.software);
+        NodeView { id: *id, name: name.clone(), online: since.is_some(), software, since }
+    };
+    let nodes = app.desk.rules().nodes.iter().map(view).collect();
+    Json(Listing { nodes })
+}

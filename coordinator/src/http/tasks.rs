@@ -1,0 +1,138 @@
+//! `/v1/tasks`: hand in, list, look at, wait for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use countersign_protocol::{SignedTask, TaskId};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
+
+use super::App;
+use super::error::ApiError;
+use super::view::{Summary, TaskView};
+use crate::clock;
+use crate::task::record::TaskRecord;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Submission {
+    /// The exact JSON text of the task.
+    task: String,
+    /// Ed25519 of the requester, 128 hexadecimal digits.
+    signature: String,
+}
+
+/// `POST`: 201 for a new task, 200 for the same one again, 409 for another one with the same id.
+pub async fn submit(
+    State(app): State<Arc<App>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<TaskView>), ApiError> {
+    let submitted = app.desk.submit(signed_task(&body.map_err(|error| too_large(&error))?)?, clock::now())?;
+    app.desk.store().durable(submitted.ticket).await?;
+    let status = if submitted.new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(TaskView::new(&app.desk, submitted.record)?)))
+}
+
+/// Which tasks to list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    limit: Option<usize>,
+    before: Option<u64>,
+}
+
+/// A page of tasks, newest first.
+#[derive(Debug, Serialize)]
+pub struct Listing {
+    tasks: Vec<Summary>,
+    /// `before` of the next page; absent on the last one.
+    next: Option<u64>,
+}
+
+/// `GET`: newest first.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<Listing>, ApiError> {
+    let Query(page) = page.map_err(|error| bad_query(&error))?;
+    let limit = page.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let store = app.desk.store();
+    store.durable(store.now()).await?;
+    let records = store.tasks(page.before.unwrap_or(u64::MAX), limit)?;
+    let next =
+        records.last().filter(|last| records.len() == limit && last.sequence > 1).map(|last| last.sequence);
+    let tasks = records.into_iter().map(Summary::new).collect::<Result<_, _>>()?;
+    Ok(Json(Listing { tasks, next }))
+}
+
+/// How long to wait for news.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// Seconds, at most 30. Absent: answer at once.
+    wait: Option<u64>,
+    /// The revision that the caller has; answered as soon as there is a later one, or the task has ended.
+    revision: Option<u64>,
+}
+
+/// `GET /{id}`: with `wait` and `revision`, a long poll.
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    wait: Result<Query<Wait>, QueryRejection>,
+) -> Result<Json<TaskView>, ApiError> {
+    let Query(wait) = wait.map_err(|error| bad_query(&error))?;
+    let id: TaskId = id.parse().map_err(|error| ApiError::bad("task-id", format!("{error}")))?;
+    let seconds = wait.wait.unwrap_or(0).min(MAX_WAIT);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let record = news(&app, id, wait.revision.unwrap_or(0), until).await?;
+    Ok(Json(TaskView::new(&app.desk, record)?))
+}
+
+async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskRecord, ApiError> {
+    let unknown =
+        || ApiError::missing("task-unknown", "there is no such task; list the tasks, or send it again");
+    let watch = app.desk.watch(id);
+    let record = app.desk.record(id)?.ok_or_else(unknown)?;
+    let Some(mut watch) = watch.filter(|_| record.revision <= known && !record.state.is_final()) else {
+        return Ok(record);
+    };
+    // An end of time or of the task is news as well: the record is read again in each case.
+    let waited = timeout_at(until, watch.wait_for(|revision| *revision > known)).await;
+    tracing::trace!(task = %id, in_time = waited.is_ok(), "long poll");
+    app.desk.record(id)?.ok_or_else(unknown)
+}
+
+fn signed_task(body: &[u8]) -> Result<SignedTask, ApiError> {
+    let submission: Submission = serde_json::from_slice(body).map_err(|error| {
+        let message =
+            format!("the body cannot be read ({error}); send {{\"task\": text, \"signature\": hex}}");
+        ApiError::bad("body-malformed", message)
+    })?;
+    let mut signature = [0; 64];
+    hex::decode_to_slice(&submission.signature, &mut signature).map_err(|_| {
+        ApiError::bad(
+            "signature-malformed",
+            "`signature` has not 128 hexadecimal digits; send Ed25519 in hex",
+        )
+    })?;
+    Ok(SignedTask { bytes: submission.task.into_bytes(), signature })
+}
+
+fn too_large(error: &BytesRejection) -> ApiError {
+    let message = format!("the body was not taken ({error}); send at most 1 MiB");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)
+}
+
+fn bad_query(error: &QueryRejection) -> ApiError {
+    ApiError::bad("query-malformed", format!("{error}; correct the query"))
+}
+
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 200;
+const MAX_WAIT: u64 = 30;

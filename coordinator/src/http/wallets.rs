@@ -1,0 +1,62 @@
+//! `/v1/wallets`: the keys that were made through this coordinator.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use countersign_protocol::{Announcement, KeyId, TaskId};
+use serde::Serialize;
+
+use super::App;
+use super::error::ApiError;
+use crate::store::Wallet;
+use crate::task::proof;
+
+/// A wallet.
+#[derive(Debug, Serialize)]
+pub struct WalletView {
+    id: KeyId,
+    name: String,
+    /// The task that made it.
+    task: TaskId,
+    /// `xpub…` of the root (secp256k1), `cpub…` (ed25519).
+    extended_public_key: String,
+    /// Everything, with the marks of all holders; verify it.
+    announcement: Announcement,
+}
+
+/// All wallets.
+#[derive(Debug, Serialize)]
+pub struct Listing {
+    wallets: Vec<WalletView>,
+}
+
+/// `GET`: all wallets, by id.
+pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Listing>, ApiError> {
+    let store = app.desk.store();
+    store.durable(store.now()).await?;
+    let wallets = store.wallets()?.into_iter().map(view).collect::<Result<_, _>>()?;
+    Ok(Json(Listing { wallets }))
+}
+
+/// `GET /{id}`: one wallet.
+pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<WalletView>, ApiError> {
+    let id: KeyId = id.parse().map_err(|error| ApiError::bad("wallet-id", format!("{error}")))?;
+    let unknown =
+        || ApiError::missing("wallet-unknown", "there is no such wallet; list the wallets for their ids");
+    let wallet = app.desk.store().wallet(id)?.ok_or_else(unknown)?;
+    view(wallet).map(Json)
+}
+
+fn view(wallet: Wallet) -> Result<WalletView, ApiError> {
+    let announcement = wallet.announcement;
+    let extended_public_key = proof::extended_public_key(&announcement)
+        .map_err(|reason| crate::store::StoreError::Row { table: "wallets", reason })?;
+    Ok(WalletView {
+        id: announcement.key,
+        name: announcement.name.clone(),
+        task: wallet.task,
+        extended_public_key,
+        announcement,
+    })
+}

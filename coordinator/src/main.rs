@@ -1,0 +1,150 @@
+//! `countersign-coordinator`: parses the command line, calls the library, and turns errors into exit codes.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use countersign_coordinator::api_key::{self, Scope};
+use countersign_coordinator::{Config, config, identity};
+
+/// Takes tasks over HTTP, asks co-signer nodes over QUIC, and relays opaque bytes between them.
+///
+/// The coordinator holds no key share and signs for nobody. Exit codes: 0 done or stopped on request, 1 anything else;
+/// the message says what to do.
+#[derive(Debug, Parser)]
+#[command(name = "countersign-coordinator", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a data directory: an identity key, an example configuration; prints the coordinator's id.
+    Init {
+        /// The directory; made if it is not there. An existing identity is never overwritten.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Run until SIGTERM or ctrl-c. Logs go to stderr; RUST_LOG sets the level.
+    Serve {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Write logs as JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Work with API keys.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
+    /// Check a configuration without running it.
+    Check {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum ApiKeyCommand {
+    /// Make an API key. The key is printed on stdout, once; the entry for the configuration on stderr.
+    New {
+        /// Whose key it is, for logs.
+        name: String,
+        /// What it may do.
+        #[arg(long, value_enum, value_delimiter = ',', required = true)]
+        scope: Vec<Scope>,
+        /// Print key and entry as one JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Init { data } => init(&data),
+        Command::Serve { config, json } => serve(&config, json),
+        Command::ApiKey(ApiKeyCommand::New { name, scope, json }) => new_api_key(&name, scope, json),
+        Command::Check { config } => {
+            Config::load(&config)?;
+            println!("{} is good", config.display());
+            Ok(())
+        }
+        Command::Version => {
+            println!("countersign-coordinator {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    }
+}
+
+fn init(data: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("cannot make {}; choose a directory that you may write", data.display()))?;
+    let id = identity::create(&data.join(config::IDENTITY_FILE))?;
+    let example = data.join("coordinator.yaml");
+    if !example.exists() {
+        std::fs::write(&example, config::example())
+            .with_context(|| format!("cannot write {}; check the disk", example.display()))?;
+    }
+    eprintln!("Give the id to the operators of the nodes; add their nodes to {}.", example.display());
+    println!("{id}");
+    Ok(())
+}
+
+fn new_api_key(name: &str, scopes: Vec<Scope>, json: bool) -> anyhow::Result<()> {
+    let (key, entry) = api_key::generate(name, scopes);
+    if json {
+        println!("{}", serde_json::json!({"key": *key, "entry": entry}));
+        return Ok(());
+    }
+    eprintln!("Add this line under `api_keys` in the configuration, then restart the coordinator:");
+    eprintln!("  - {}", serde_json::to_string(&entry)?);
+    eprintln!("The key is shown only now:");
+    println!("{}", *key);
+    Ok(())
+}
+
+fn serve(path: &Path, json: bool) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    log_to_stderr(json);
+    let runtime = tokio::runtime::Runtime::new().context("no threads; raise the process limit")?;
+    runtime.block_on(async { Ok(countersign_coordinator::run(config, shutdown()?).await?) })
+}
+
+/// Resolves on SIGTERM or ctrl-c. The handlers are in place when this returns.
+fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn log_to_stderr(json: bool) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    if json { log.json().init() } else { log.init() }
+}

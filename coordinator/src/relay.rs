@@ -1,0 +1,63 @@
+//! The nodes' side of the coordinator: every connection that the hub admits gets a session. The only file that sees the link.
+
+use std::sync::Arc;
+
+use countersign_link::{Control, ControlReceiver, ControlSender, Hub, NodeLink, PeerKey};
+use countersign_protocol::NodeId;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::info;
+
+use crate::desk::Desk;
+use crate::run::stopped;
+use crate::session::{self, Sink, Source};
+
+/// Serves nodes until `stop` turns true, then tells them.
+pub async fn serve(hub: Hub, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            link = hub.accept() => match link {
+                Some(link) => drop(sessions.spawn(serve_node(link, desk.clone()))),
+                None => break,
+            },
+            // Reaps ended sessions. One per admitted node lives; an older one ends when a newer connects.
+            Some(ended) = sessions.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a session panicked");
+                }
+            }
+            () = stopped(&mut stop) => break,
+        }
+    }
+    hub.close("the coordinator stops").await;
+}
+
+async fn serve_node(link: NodeLink, desk: Arc<Desk>) {
+    let NodeLink { peer, control, handle } = link;
+    let Ok(node) = NodeId::from_bytes(peer.0) else { return handle.close("this key is no node id") };
+    let Control { sender, receiver } = control;
+    let end = session::serve(&desk, node, receiver, sender).await;
+    info!(%node, %end, "node off line");
+    handle.close(&end.to_string());
+}
+
+/// Admits exactly the configured nodes.
+pub fn admits(desk: &Arc<Desk>) -> countersign_link::Admit {
+    let desk = desk.clone();
+    Arc::new(move |key: &PeerKey| {
+        NodeId::from_bytes(key.0).is_ok_and(|id| desk.rules().nodes.contains_key(&id))
+    })
+}
+
+impl Source for ControlReceiver {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.recv().await.map_err(|error| error.to_string())
+    }
+}
+
+impl Sink for ControlSender {
+    async fn send(&mut self, frame: &[u8]) -> Result<(), String> {
+        ControlSender::send(self, frame).await.map_err(|error| error.to_string())
+    }
+}

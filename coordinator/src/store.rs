@@ -1,0 +1,376 @@
+//! The coordinator's memory: tasks and wallets in one redb file. The only module that sees redb.
+//!
+//! Rows are a version byte and JSON. Writing is behind: [`Store::put_task`] makes a row visible at once, a writer thread
+//! commits many rows together, and [`Store::durable`] waits for it. Nothing here is secret, and nothing here decides.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use countersign_protocol::{Announcement, KeyId, TaskId};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::task::record::TaskRecord;
+
+/// A wallet that was created through this coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wallet {
+    /// The task that made it.
+    pub task: TaskId,
+    /// The key with the marks of all its holders.
+    pub announcement: Announcement,
+}
+
+/// Why the store does not do what it should.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database refused.
+    #[error("the database does not answer ({0}); check the disk under the data directory, then restart")]
+    Database(String),
+    /// A row of a later version, or damage.
+    #[error(
+        "a row of `{table}` cannot be read ({reason}); restore a backup, or run the version that wrote it"
+    )]
+    Row {
+        /// Where.
+        table: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Tasks and wallets. Dropping it commits what is pending.
+#[derive(Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+    writer: Option<std::thread::JoinHandle<()>>,
+}
+
+/// A point in the order of writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+#[derive(Debug)]
+struct Shared {
+    db: Database,
+    state: Mutex<Pending>,
+    wake: Condvar,
+    committed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    batch: Batch,
+    committing: Arc<Batch>,
+    writes: u64,
+    urgent: bool,
+    stop: bool,
+    broken: Option<StoreError>,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    tasks: BTreeMap<[u8; 16], TaskRow>,
+    wallets: BTreeMap<[u8; 16], Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct TaskRow {
+    sequence: u64,
+    open: bool,
+    row: Vec<u8>,
+}
+
+impl Store {
+    /// Opens or creates the file.
+    pub fn open(path: &Path) -> Result<Store, StoreError> {
+        let db = open_database(path)?;
+        create_tables(&db)?;
+        let shared = Arc::new(Shared {
+            db,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            committed: watch::Sender::new(0),
+        });
+        let writer = std::thread::Builder::new().name("store".into()).spawn({
+            let shared = shared.clone();
+            move || shared.write_until_stopped()
+        });
+        let writer = writer.map_err(|error| StoreError::Database(error.to_string()))?;
+        Ok(Store { shared, writer: Some(writer) })
+    }
+
+    /// Makes a task visible, and durable soon; at once if somebody waits for its ticket or it ended.
+    pub fn put_task(&self, id: TaskId, record: &TaskRecord) -> Result<Ticket, StoreError> {
+        let open = !record.state.is_final();
+        let row = TaskRow { sequence: record.sequence, open, row: to_row(record) };
+        let mut pending = self.shared.lock();
+        pending.check()?;
+        pending.batch.tasks.insert(id.0, row);
+        Ok(self.shared.written(pending, !open))
+    }
+
+    /// Makes a wallet visible, and durable soon.
+    pub fn put_wallet(&self, wallet: &Wallet) -> Result<Ticket, StoreError> {
+        let key = *wallet.announcement.key.as_bytes();
+        let mut pending = self.shared.lock();
+        pending.check()?;
+        pending.batch.wallets.insert(key, to_row(wallet));
+        Ok(self.shared.written(pending, true))
+    }
+
+    /// Waits until everything up to the ticket is on disk.
+    pub async fn durable(&self, ticket: Ticket) -> Result<(), StoreError> {
+        let mut committed = self.shared.committed.subscribe();
+        self.shared.lock().urgent = true;
+        self.shared.wake.notify_one();
+        // The sender lives as long as `self`; it reports a broken store as "all written" and `check` tells them apart.
+        if committed.wait_for(|done| *done >= ticket.0).await.is_err() {
+            return Err(StoreError::Database("the writer is gone".into()));
+        }
+        self.check()
+    }
+
+    /// An error if the store no longer writes.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.shared.lock().check()
+    }
+
+    /// One task.
+    pub fn task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        let found = self.shared.lock().find(|batch| batch.tasks.get(&id.0).map(|row| row.row.clone()));
+        match found {
+            Some(row) => from_row("tasks", &row).map(Some),
+            None => self.shared.read(TASKS, "tasks", id.0),
+        }
+    }
+
+    /// One wallet.
+    pub fn wallet(&self, id: KeyId) -> Result<Option<Wallet>, StoreError> {
+        let found = self.shared.lock().find(|batch| batch.wallets.get(id.as_bytes()).cloned());
+        match found {
+            Some(row) => from_row("wallets", &row).map(Some),
+            None => self.shared.read(WALLETS, "wallets", *id.as_bytes()),
+        }
+    }
+
+    /// At most `limit` durable tasks with a sequence number below `before`, newest first.
+    pub fn tasks(&self, before: u64, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
+        let read = self.shared.db.begin_read()?;
+        let (order, tasks) = (read.open_table(ORDER)?, read.open_table(TASKS)?);
+        let mut found = Vec::new();
+        for entry in order.range(..before)?.rev().take(limit) {
+            let id = entry?.1.value();
+            if let Some(row) = tasks.get(id)? {
+                found.push(from_row("tasks", row.value())?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All durable wallets, by id.
+    pub fn wallets(&self) -> Result<Vec<Wallet>, StoreError> {
+        let read = self.shared.db.begin_read()?;
+        let wallets = read.open_table(WALLETS)?;
+        wallets.iter()?.map(|entry| from_row("wallets", entry?.1.value())).collect()
+    }
+
+    /// The durable tasks that have not ended.
+    pub fn unfinished(&self) -> Result<Vec<TaskRecord>, StoreError> {
+        let read = self.shared.db.begin_read()?;
+        let (open, tasks) = (read.open_table(OPEN)?, read.open_table(TASKS)?);
+        let mut found = Vec::new();
+        for entry in open.iter()? {
+            if let Some(row) = tasks.get(entry?.0.value())? {
+                found.push(from_row("tasks", row.value())?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The sequence number of the newest durable task, 0 if there is none.
+    pub fn last_sequence(&self) -> Result<u64, StoreError> {
+        let order = self.shared.db.begin_read()?.open_table(ORDER)?;
+        Ok(order.last()?.map_or(0, |(sequence, _)| sequence.value()))
+    }
+
+    /// A ticket for everything written so far.
+    pub fn now(&self) -> Ticket {
+        Ticket(self.shared.lock().writes)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.wake.notify_one();
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the store's writer panicked; the last changes may be lost");
+        }
+    }
+}
+
+impl Shared {
+    /// No code panics while holding the lock.
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self, mut pending: MutexGuard<'_, Pending>, urgent: bool) -> Ticket {
+        pending.writes += 1;
+        pending.urgent |= urgent;
+        self.wake.notify_one();
+        Ticket(pending.writes)
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        table: TableDefinition<'static, [u8; 16], &'static [u8]>,
+        name: &'static str,
+        key: [u8; 16],
+    ) -> Result<Option<T>, StoreError> {
+        let table = self.db.begin_read()?.open_table(table)?;
+        table.get(key)?.map(|row| from_row(name, row.value())).transpose()
+    }
+
+    fn write_until_stopped(&self) {
+        while let Some((batch, writes)) = self.next_batch() {
+            let result = self.commit(&batch);
+            let mut pending = self.lock();
+            pending.committing = Arc::default();
+            if let Err(error) = result {
+                tracing::error!(%error, "the store is broken");
+                pending.broken = Some(error);
+            }
+            drop(pending);
+            self.committed.send_replace(writes);
+        }
+    }
+
+    /// Waits for something urgent, or a while for company; `None` after the last batch before a stop.
+    fn next_batch(&self) -> Option<(Arc<Batch>, u64)> {
+        let mut pending = self.lock();
+        while pending.batch.is_empty() && !pending.urgent && !pending.stop {
+            pending = self.wake.wait(pending).unwrap_or_else(PoisonError::into_inner);
+        }
+        let idle = |pending: &mut Pending| !pending.urgent && !pending.stop;
+        let waited = self.wake.wait_timeout_while(pending, LINGER, idle);
+        let (mut pending, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if pending.stop && pending.batch.is_empty() {
+            return None;
+        }
+        pending.urgent = false;
+        pending.committing = Arc::new(std::mem::take(&mut pending.batch));
+        Some((pending.committing.clone(), pending.writes))
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let write = self.db.begin_write()?;
+        {
+            let mut tasks = write.open_table(TASKS)?;
+            let mut order = write.open_table(ORDER)?;
+            let mut open = write.open_table(OPEN)?;
+            let mut wallets = write.open_table(WALLETS)?;
+            for (id, task) in &batch.tasks {
+                tasks.insert(id, task.row.as_slice())?;
+                order.insert(task.sequence, id)?;
+                if task.open {
+                    open.insert(id, ())?
+                } else {
+                    open.remove(id)?
+                };
+            }
+            for (id, row) in &batch.wallets {
+                wallets.insert(id, row.as_slice())?;
+            }
+        }
+        Ok(write.commit()?)
+    }
+}
+
+impl Pending {
+    fn check(&self) -> Result<(), StoreError> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// The newest version that is not yet, or just being, committed.
+    fn find<T>(&self, get: impl Fn(&Batch) -> Option<T>) -> Option<T> {
+        get(&self.batch).or_else(|| get(&self.committing))
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.wallets.is_empty()
+    }
+}
+
+/// A new file gets its name only when it is whole: redb's own creation is not atomic.
+fn open_database(path: &Path) -> Result<Database, StoreError> {
+    if !path.exists() {
+        let fresh = path.with_extension("redb.new");
+        let io = |error: std::io::Error| StoreError::Database(format!("{}: {error}", fresh.display()));
+        if fresh.exists() {
+            std::fs::remove_file(&fresh).map_err(io)?;
+        }
+        drop(Database::create(&fresh)?);
+        std::fs::rename(&fresh, path).map_err(io)?;
+    }
+    Ok(Database::open(path)?)
+}
+
+fn create_tables(db: &Database) -> Result<(), StoreError> {
+    let write = db.begin_write()?;
+    write.open_table(TASKS)?;
+    write.open_table(ORDER)?;
+    write.open_table(OPEN)?;
+    write.open_table(WALLETS)?;
+    Ok(write.commit()?)
+}
+
+fn to_row<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut row = vec![ROW_VERSION];
+    serde_json::to_writer(&mut row, value)
+        .unwrap_or_else(|error| unreachable!("rows are plain data in memory: {error}"));
+    row
+}
+
+fn from_row<T: serde::de::DeserializeOwned>(table: &'static str, row: &[u8]) -> Result<T, StoreError> {
+    let broken = |reason: String| StoreError::Row { table, reason };
+    match row.split_first() {
+        Some((&ROW_VERSION, json)) => serde_json::from_slice(json).map_err(|error| broken(error.to_string())),
+        Some((version, _)) => Err(broken(format!("it has version {version}, this program knows 1"))),
+        None => Err(broken("it is empty".into())),
+    }
+}
+
+/// redb has an error type for each step; to us all mean that the disk or the file is bad.
+macro_rules! database_errors {
+    ($($error:ident),*) => {$(
+        impl From<redb::$error> for StoreError {
+            fn from(error: redb::$error) -> StoreError {
+                StoreError::Database(error.to_string())
+            }
+        }
+    )*};
+}
+database_errors!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
+
+const ROW_VERSION: u8 = 1;
+/// How long a row waits for others to share a commit with, if nobody waits for it.
+const LINGER: Duration = Duration::from_millis(100);
+/// Task id to row.
+const TASKS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("tasks");
+/// Sequence number to task id.
+const ORDER: TableDefinition<u64, [u8; 16]> = TableDefinition::new("order");
+/// Ids of tasks that have not ended.
+const OPEN: TableDefinition<[u8; 16], ()> = TableDefinition::new("open");
+/// Key id to row.
+const WALLETS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("wallets");

@@ -1,0 +1,511 @@
+//! The life of one task: waiting, approving, running, and one of four ends.
+//!
+//! [`Flow::step`] takes what happened and returns what to send. It never sends, stores, or reads a clock. A result is
+//! believed only when [`proof`] has verified it; no word of a node ends a task well.
+
+use std::collections::BTreeSet;
+
+use countersign_protocol::control::{Stage, ToNode};
+use countersign_protocol::{
+    Announcement, Cause, Failure, Hash, NodeId, Outcome, PluginVerdict, Refusal, SignedTask, Task, TaskError,
+    TaskId, UnixMillis,
+};
+
+use super::record::{Decision, Party, Progress, Proof, Reason, Report, State, TaskRecord};
+use super::{choose, proof};
+
+/// A task and everything needed to carry it on.
+#[derive(Debug)]
+pub struct Flow {
+    /// What is shown and stored.
+    pub record: TaskRecord,
+    task: Task,
+    signed: SignedTask,
+    hash: Hash,
+    wallet: Option<Announcement>,
+    /// Parties whose decision came in over the connection they have now: the ones that a `Start` reaches.
+    confirmed: BTreeSet<NodeId>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// Time passed.
+    Tick,
+    /// A node came on line, perhaps again.
+    Joined(NodeId),
+    /// A node went off line.
+    Left(NodeId),
+    /// A node decided.
+    Decision {
+        /// Who.
+        from: NodeId,
+        /// Absent: approved.
+        refusal: Option<Refusal>,
+        /// What its plugins said.
+        verdicts: Vec<PluginVerdict>,
+    },
+    /// A node says where it stands.
+    Progress {
+        /// Who.
+        from: NodeId,
+        /// What it does.
+        stage: Stage,
+        /// Whom it waits for.
+        waiting_for: Vec<NodeId>,
+    },
+    /// The task ended at a node.
+    Outcome {
+        /// Who.
+        from: NodeId,
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// What to do about it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Frames for nodes. One for a node that is off line is dropped: it is offered the task again when it returns.
+    pub send: Vec<(NodeId, ToNode)>,
+    /// What became of the record.
+    pub change: Change,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Nothing.
+    #[default]
+    None,
+    /// Something worth showing, which may be lost in a restart.
+    Shown,
+    /// Something worth storing.
+    Stored,
+}
+
+/// How long the coordinator waits for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timings {
+    /// From the offer to the last decision, in ms.
+    pub decision: u64,
+    /// From the start of a KeyGen to its result, in ms.
+    pub keygen: u64,
+    /// From the start of a KeySign to its result, in ms.
+    pub keysign: u64,
+    /// From the first failure to the verdict on the task, in ms: time for the others to report the real cause.
+    pub grace: u64,
+}
+
+impl Default for Timings {
+    fn default() -> Timings {
+        Timings { decision: 60_000, keygen: 300_000, keysign: 60_000, grace: 2_000 }
+    }
+}
+
+/// What a step needs to know of the world.
+pub struct World<'a> {
+    /// The time.
+    pub now: UnixMillis,
+    /// Who is on line.
+    pub online: &'a dyn Fn(&NodeId) -> bool,
+    /// How long to wait.
+    pub timings: &'a Timings,
+}
+
+impl Flow {
+    /// A task that was just accepted.
+    pub fn accept(
+        sequence: u64,
+        signed: SignedTask,
+        wallet: Option<Announcement>,
+        now: UnixMillis,
+    ) -> Result<Flow, TaskError> {
+        let task = signed.parse()?;
+        let text = String::from_utf8(signed.bytes.clone())
+            .map_err(|_| TaskError::Malformed("it is not UTF-8".into()))?;
+        let parties = choose::fixed(&task.operation).unwrap_or_default();
+        let mut record = TaskRecord {
+            sequence,
+            revision: 1,
+            task: text,
+            signature: signed.signature,
+            state: State::Waiting,
+            submitted: now,
+            offered: None,
+            started: None,
+            ended: None,
+            parties: parties.into_iter().map(Party::new).collect(),
+            reason: None,
+            result: None,
+            events: Vec::new(),
+        };
+        record.note(now, "accepted");
+        let hash = signed.hash();
+        Ok(Flow { record, task, signed, hash, wallet, confirmed: BTreeSet::new() })
+    }
+
+    /// A task from the store. Nobody is confirmed: every party is asked again when it returns.
+    pub fn restore(record: TaskRecord) -> Result<Flow, TaskError> {
+        let signed = SignedTask { bytes: record.task.clone().into_bytes(), signature: record.signature };
+        let task = signed.parse()?;
+        let hash = signed.hash();
+        Ok(Flow { record, task, signed, hash, wallet: None, confirmed: BTreeSet::new() })
+    }
+
+    /// Says which wallet the task uses.
+    pub fn set_wallet(&mut self, wallet: Option<Announcement>) {
+        self.wallet = wallet;
+    }
+
+    /// The task.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// The exact bytes with their signature.
+    pub fn signed(&self) -> &SignedTask {
+        &self.signed
+    }
+
+    /// The hash of the task's exact bytes.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// Takes in what happened and says what to do.
+    pub fn step(&mut self, input: Input, world: &World<'_>) -> Effects {
+        let mut effects = Effects::default();
+        match input {
+            Input::Tick => {}
+            Input::Joined(node) => self.joined(node, &mut effects),
+            Input::Left(node) => drop(self.confirmed.remove(&node)),
+            Input::Decision { from, refusal, verdicts } => {
+                self.decided(from, refusal, verdicts, world, &mut effects);
+            }
+            Input::Progress { from, stage, waiting_for } => {
+                self.progressed(from, stage, waiting_for, world.now, &mut effects);
+            }
+            Input::Outcome { from, outcome } => self.reported(from, outcome, world, &mut effects),
+        }
+        self.advance(world, &mut effects);
+        self.record.revision += u64::from(effects.change > Change::None);
+        effects
+    }
+
+    /// The instant after which a tick changes something; for whoever has to tell the time.
+    fn decision_deadline(&self, timings: &Timings) -> u64 {
+        let offered = self.record.offered.map_or(u64::MAX, |at| at.0.saturating_add(timings.decision));
+        offered.min(self.task.not_after.0)
+    }
+
+    fn advance(&mut self, world: &World<'_>, effects: &mut Effects) {
+        match self.record.state {
+            State::Waiting => self.offer_or_expire(world, effects),
+            State::Approving => {
+                self.conclude_failures(world, effects);
+                self.start_or_give_up(world, effects);
+            }
+            State::Running => {
+                self.conclude_failures(world, effects);
+                self.give_up_silence(world, effects);
+            }
+            State::Completed | State::Rejected | State::Failed | State::Expired => {}
+        }
+    }
+
+    // Waiting.
+
+    fn offer_or_expire(&mut self, world: &World<'_>, effects: &mut Effects) {
+        if world.now >= self.task.not_after {
+            return self.expire(world.now, effects);
+        }
+        let Some(parties) = self.available_parties(world) else { return };
+        self.record.parties = parties.iter().copied().map(Party::new).collect();
+        self.record.offered = Some(world.now);
+        self.enter(State::Approving, world.now, "offered to the parties", effects);
+        for node in parties {
+            self.offer(node, effects);
+        }
+    }
+
+    fn available_parties(&self, world: &World<'_>) -> Option<Vec<NodeId>> {
+        match choose::fixed(&self.task.operation) {
+            Some(parties) => parties.iter().all(world.online).then_some(parties),
+            None => choose::signers(&self.task.id, self.wallet.as_ref()?, world.online),
+        }
+    }
+
+    fn expire(&mut self, now: UnixMillis, effects: &mut Effects) {
+        let message =
+            "the nodes that are needed did not come on line in time; start them and send a new task";
+        self.record.reason =
+            Some(Reason { code: "expired".into(), message: message.into(), nodes: Vec::new(), plugin: None });
+        self.enter(State::Expired, now, message, effects);
+    }
+
+    fn offer(&self, node: NodeId, effects: &mut Effects) {
+        let parties = self.record.parties.iter().map(|party| party.node).collect();
+        effects.send.push((node, ToNode::Offer { task: self.signed.clone(), parties }));
+    }
+
+    // Nodes come and go.
+
+    /// The node answers a task it knows with its recorded decision or outcome, so an offer may always be repeated.
+    fn joined(&mut self, node: NodeId, effects: &mut Effects) {
+        self.confirmed.remove(&node);
+        let under_way = matches!(self.record.state, State::Approving | State::Running);
+        let open = self.record.parties.iter().any(|party| party.node == node && party.report.is_none());
+        if under_way && open {
+            self.offer(node, effects);
+        }
+    }
+
+    // Approving.
+
+    fn decided(
+        &mut self,
+        from: NodeId,
+        refusal: Option<Refusal>,
+        verdicts: Vec<PluginVerdict>,
+        world: &World<'_>,
+        effects: &mut Effects,
+    ) {
+        let now = world.now;
+        let Some(party) = self.record.party_mut(&from) else { return };
+        let changed = party.decision.as_ref().is_none_or(|known| known.refusal != refusal);
+        if changed {
+            party.decision = Some(Decision { at: now, refusal: refusal.clone(), verdicts });
+            effects.change = Change::Stored;
+        }
+        match (self.record.state, refusal) {
+            (State::Approving | State::Running, Some(refusal)) => self.reject(from, &refusal, now, effects),
+            (State::Approving, None) => {
+                self.confirmed.insert(from);
+            }
+            // It lost the connection after the others began.
+            (State::Running, None) => {
+                self.confirmed.insert(from);
+                effects.send.push((from, ToNode::Start { task: self.task.id }));
+            }
+            (State::Completed, _) => self.settle(from, effects),
+            (State::Waiting, _) => {}
+            (State::Rejected | State::Failed | State::Expired, Some(_)) => {}
+            (State::Rejected | State::Failed | State::Expired, None) => self.cancel(from, effects),
+        }
+    }
+
+    fn start_or_give_up(&mut self, world: &World<'_>, effects: &mut Effects) {
+        if self.record.state != State::Approving {
+            return;
+        }
+        let late = world.now.0 >= self.decision_deadline(world.timings);
+        let missing: Vec<NodeId> = self.unready().collect();
+        match (late, missing.is_empty()) {
+            (true, _) => self.give_up_decisions(missing, world.now, effects),
+            (false, true) => self.start(world.now, effects),
+            (false, false) => {}
+        }
+    }
+
+    fn unready(&self) -> impl Iterator<Item = NodeId> {
+        self.record
+            .parties
+            .iter()
+            .filter(|party| !party.approved() || !self.confirmed.contains(&party.node))
+            .map(|party| party.node)
+    }
+
+    fn start(&mut self, now: UnixMillis, effects: &mut Effects) {
+        self.record.started = Some(now);
+        self.enter(State::Running, now, "approved by all parties, started", effects);
+        let task: TaskId = self.task.id;
+        effects.send.extend(self.record.parties.iter().map(|party| (party.node, ToNode::Start { task })));
+    }
+
+    fn give_up_decisions(&mut self, missing: Vec<NodeId>, now: UnixMillis, effects: &mut Effects) {
+        let message = "not every party decided in time, or one lost its connection before the start; see that the \
+                       named nodes run and are connected, then send a new task";
+        self.fail("decision-timeout", message.into(), missing, now, effects);
+    }
+
+    fn reject(&mut self, node: NodeId, refusal: &Refusal, now: UnixMillis, effects: &mut Effects) {
+        self.record.reason = Some(Reason {
+            code: refusal.code.clone(),
+            message: refusal.reason.clone(),
+            nodes: vec![node],
+            plugin: refusal.plugin.clone(),
+        });
+        let by = refusal.plugin.as_ref().map_or(String::new(), |plugin| format!(", plugin {plugin}"));
+        let text = format!("refused by {node}{by}: {} ({})", refusal.reason, refusal.code);
+        self.enter(State::Rejected, now, &text, effects);
+        self.cancel_all(effects);
+    }
+
+    // Running.
+
+    fn progressed(
+        &mut self,
+        from: NodeId,
+        stage: Stage,
+        waiting_for: Vec<NodeId>,
+        now: UnixMillis,
+        effects: &mut Effects,
+    ) {
+        let known: BTreeSet<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
+        let waiting_for: Vec<NodeId> = waiting_for.into_iter().filter(|node| known.contains(node)).collect();
+        let Some(party) = self.record.party_mut(&from) else { return };
+        let news = party.progress.as_ref().is_none_or(|p| (p.stage, &p.waiting_for) != (stage, &waiting_for));
+        if news {
+            party.progress = Some(Progress { at: now, stage, waiting_for });
+            effects.change = effects.change.max(Change::Shown);
+        }
+    }
+
+    /// A node has one outcome: the first that it reports.
+    fn reported(&mut self, from: NodeId, outcome: Outcome, world: &World<'_>, effects: &mut Effects) {
+        if self.record.parties.iter().all(|party| party.node != from || party.report.is_some()) {
+            return;
+        }
+        let checked = proof::check(&self.task, self.hash, self.wallet.as_ref(), &outcome);
+        let (outcome, proof) = match checked {
+            Ok(proof) => (outcome, proof),
+            Err(wrong) => (Outcome::Failed(wrong_result(from, &wrong)), None),
+        };
+        if let Some(party) = self.record.party_mut(&from) {
+            party.report = Some(Report { at: world.now, outcome: outcome.clone() });
+        }
+        effects.change = Change::Stored;
+        match (proof, outcome) {
+            (Some(proof), _) => self.complete(from, proof, world.now, effects),
+            (None, Outcome::Refused(refusal)) if !self.record.state.is_final() => {
+                self.reject(from, &refusal, world.now, effects);
+            }
+            (None, Outcome::Failed(failure)) => {
+                let text = format!("failed at {from}: {} ({})", failure.text, failure.code);
+                self.record.note(world.now, text);
+            }
+            (None, Outcome::Refused(_) | Outcome::Created(_) | Outcome::Signed(_)) => {}
+        }
+    }
+
+    /// A proof outranks every other end: what was verified exists, whatever else went wrong.
+    fn complete(&mut self, from: NodeId, proof: Proof, now: UnixMillis, effects: &mut Effects) {
+        if self.record.state == State::Completed {
+            return;
+        }
+        self.record.result = Some(proof);
+        self.record.reason = None;
+        self.enter(State::Completed, now, &format!("completed: {from} reported a verified result"), effects);
+        let open: Vec<NodeId> = self.unreported().collect();
+        for node in open {
+            self.settle(node, effects);
+        }
+    }
+
+    /// Gives a member of a new key the marks that it may lack.
+    pub fn settle(&self, node: NodeId, effects: &mut Effects) {
+        if let Some(Proof::Created(announcement)) = &self.record.result {
+            let announcement = Box::new(announcement.clone());
+            effects.send.push((node, ToNode::Settle { task: self.task.id, announcement }));
+        }
+    }
+
+    fn unreported(&self) -> impl Iterator<Item = NodeId> {
+        self.record.parties.iter().filter(|party| party.report.is_none()).map(|party| party.node)
+    }
+
+    /// Once all have reported, or some time after the first failure, the first real cause is the task's.
+    fn conclude_failures(&mut self, world: &World<'_>, effects: &mut Effects) {
+        let Some(first) = self.record.parties.iter().filter_map(|p| Some(p.report.as_ref()?.at.0)).min()
+        else {
+            return;
+        };
+        let waited = world.now.0 >= first.saturating_add(world.timings.grace);
+        if self.record.state.is_final() || (!waited && self.unreported().next().is_some()) {
+            return;
+        }
+        let Some(cause) = first_real_cause(&self.record.parties) else { return };
+        self.fail(&cause.code, cause.text, cause.culprits, world.now, effects);
+    }
+
+    fn give_up_silence(&mut self, world: &World<'_>, effects: &mut Effects) {
+        let limit = match self.task.operation {
+            countersign_protocol::Operation::KeyGen(_) => world.timings.keygen,
+            countersign_protocol::Operation::KeySign(_) => world.timings.keysign,
+        };
+        let started = self.record.started.unwrap_or(self.record.submitted);
+        if self.record.state.is_final() || world.now.0 < started.0.saturating_add(limit) {
+            return;
+        }
+        let message =
+            "the named nodes did not report an outcome in time; see their logs, then send a new task";
+        let silent = self.unreported().collect();
+        self.fail("no-outcome", message.into(), silent, world.now, effects);
+    }
+
+    fn fail(
+        &mut self,
+        code: &str,
+        message: String,
+        nodes: Vec<NodeId>,
+        now: UnixMillis,
+        effects: &mut Effects,
+    ) {
+        let text = format!("failed: {message} ({code})");
+        self.record.reason = Some(Reason { code: code.into(), message, nodes, plugin: None });
+        self.enter(State::Failed, now, &text, effects);
+        self.cancel_all(effects);
+    }
+
+    fn cancel_all(&self, effects: &mut Effects) {
+        for node in self.unreported().collect::<Vec<_>>() {
+            self.cancel(node, effects);
+        }
+    }
+
+    /// Those that refused have nothing to drop.
+    fn cancel(&self, node: NodeId, effects: &mut Effects) {
+        let refused = |party: &Party| party.decision.as_ref().is_some_and(|d| d.refusal.is_some());
+        if self.record.parties.iter().any(|party| party.node == node && refused(party)) {
+            return;
+        }
+        let code = self.record.reason.as_ref().map_or("cancelled", |reason| &reason.code);
+        effects.send.push((node, ToNode::Cancel { task: self.task.id, reason: code.into() }));
+    }
+
+    fn enter(&mut self, state: State, now: UnixMillis, text: &str, effects: &mut Effects) {
+        self.record.state = state;
+        self.record.note(now, text);
+        if state.is_final() {
+            self.record.ended = Some(now);
+        }
+        effects.change = Change::Stored;
+    }
+}
+
+/// The earliest cause that is not merely "somebody else gave up"; that one if there is no other.
+fn first_real_cause(parties: &[Party]) -> Option<Failure> {
+    let mut failures: Vec<(bool, u64, Failure)> = parties
+        .iter()
+        .filter_map(|party| {
+            let report = party.report.as_ref()?;
+            let Outcome::Failed(failure) = &report.outcome else { return None };
+            Some((failure.code == PEER_ABORTED, report.at.0, failure.clone()))
+        })
+        .collect();
+    failures.sort_by_key(|(second_hand, at, _)| (*second_hand, *at));
+    failures.into_iter().next().map(|(_, _, failure)| failure)
+}
+
+fn wrong_result(node: NodeId, wrong: &str) -> Failure {
+    Failure {
+        cause: Cause::Peer,
+        code: "wrong-result".into(),
+        text: format!("{node} reported a result that is wrong: {wrong}; examine that node before using it"),
+        culprits: vec![node],
+    }
+}
+
+/// The code of a session that ended because another party gave up.
+const PEER_ABORTED: &str = "peer-aborted";

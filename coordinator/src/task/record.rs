@@ -1,0 +1,169 @@
+//! What is known of a task: kept in the store, shown by the API. Plain data; it decides nothing.
+
+use countersign_protocol::control::Stage;
+use countersign_protocol::{Announcement, NodeId, Outcome, PluginVerdict, Refusal, Signed, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// Everything the coordinator remembers of one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// Counts accepted tasks from 1: the order of lists.
+    pub sequence: u64,
+    /// Counts the changes of this record from 1: what a long poll waits for.
+    pub revision: u64,
+    /// The exact JSON text that the requester signed.
+    pub task: String,
+    /// Ed25519 of the requester over the text.
+    #[serde(with = "hex::serde")]
+    pub signature: [u8; 64],
+    /// Where it stands.
+    pub state: State,
+    /// When it came in.
+    pub submitted: UnixMillis,
+    /// When the parties were asked.
+    pub offered: Option<UnixMillis>,
+    /// When all had approved.
+    pub started: Option<UnixMillis>,
+    /// When its state became final.
+    pub ended: Option<UnixMillis>,
+    /// Who takes part, in the order of their ids; empty until chosen.
+    pub parties: Vec<Party>,
+    /// Why it ended without a result.
+    pub reason: Option<Reason>,
+    /// What it made, verified here.
+    pub result: Option<Proof>,
+    /// What happened, oldest first; at most [`TaskRecord::MAX_EVENTS`].
+    pub events: Vec<Event>,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Nodes that are needed are not on line.
+    Waiting,
+    /// The parties decide.
+    Approving,
+    /// All approved; the protocol runs.
+    Running,
+    /// There is a verified result.
+    Completed,
+    /// A party refused.
+    Rejected,
+    /// It came to nothing after it was offered.
+    Failed,
+    /// The nodes did not come on line in time.
+    Expired,
+}
+
+impl State {
+    /// True if nothing more is expected.
+    pub fn is_final(self) -> bool {
+        matches!(self, State::Completed | State::Rejected | State::Failed | State::Expired)
+    }
+}
+
+/// One party of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// Who.
+    pub node: NodeId,
+    /// What it decided.
+    pub decision: Option<Decision>,
+    /// What it does, as last reported.
+    pub progress: Option<Progress>,
+    /// How the task ended there.
+    pub report: Option<Report>,
+}
+
+/// A node's decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When it came in.
+    pub at: UnixMillis,
+    /// Absent: approved.
+    pub refusal: Option<Refusal>,
+    /// What each plugin said.
+    pub verdicts: Vec<PluginVerdict>,
+}
+
+/// What a node is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// When it came in.
+    pub at: UnixMillis,
+    /// What is being done.
+    pub stage: Stage,
+    /// Whom it waits for.
+    pub waiting_for: Vec<NodeId>,
+}
+
+/// A node's outcome, as the node reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// When it came in.
+    pub at: UnixMillis,
+    /// The outcome. A result that does not stand up to verification is kept as a failure with code `wrong-result`.
+    pub outcome: Outcome,
+}
+
+/// Why a task ended without a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Stable, for programs.
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+    /// The nodes it is about: who refused, who failed, who is waited for.
+    pub nodes: Vec<NodeId>,
+    /// The plugin that refused.
+    pub plugin: Option<String>,
+}
+
+/// A result that was verified here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// A key with the marks of all its holders.
+    Created(Announcement),
+    /// A signature.
+    Signed(Signed),
+}
+
+/// One line of a task's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: UnixMillis,
+    /// What, for people.
+    pub text: String,
+}
+
+impl TaskRecord {
+    /// How many events are kept.
+    pub const MAX_EVENTS: usize = 100;
+
+    /// The party that this node is.
+    pub fn party_mut(&mut self, node: &NodeId) -> Option<&mut Party> {
+        self.parties.iter_mut().find(|party| party.node == *node)
+    }
+
+    /// Adds a line of history.
+    pub fn note(&mut self, at: UnixMillis, text: impl Into<String>) {
+        if self.events.len() < Self::MAX_EVENTS {
+            self.events.push(Event { at, text: text.into() });
+        }
+    }
+}
+
+impl Party {
+    /// A party of which nothing is known yet.
+    pub fn new(node: NodeId) -> Party {
+        Party { node, decision: None, progress: None, report: None }
+    }
+
+    /// True if it approved.
+    pub fn approved(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.refusal.is_none())
+    }
+}
