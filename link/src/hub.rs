@@ -366,10 +366,11 @@ mod tests {
         tls.resumption = Resumption::in_memory_sessions(8);
 
         let first = dial_with(hub.address(), tls.clone()).await.unwrap();
-        let (mut control, _recv) = first.open_bi().await.unwrap();
+        let (mut control, mut recv) = first.open_bi().await.unwrap();
         control.write_all(&[0, 0, 0, 0]).await.unwrap();
-        // Tickets, if there were any, came before the hub yields the link.
-        hub.accept().await.unwrap();
+        // Tickets, if there are any, come before the welcome.
+        hub.accept().await.unwrap().control.sender.send(b"welcome").await.unwrap();
+        recv.read_exact(&mut [0; 4]).await.unwrap();
         admitted.store(false, Ordering::SeqCst);
         let end = match dial_with(hub.address(), tls).await {
             Ok(connection) => timeout(Duration::from_secs(2), connection.closed()).await.unwrap().into(),

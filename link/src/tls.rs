@@ -217,3 +217,81 @@ pub(crate) fn client_config_of(
     let provider = CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() };
     client_config_with(Arc::new(provider), identity, admit, alpn)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
+    use std::io;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    fn identity(number: u8) -> Arc<Identity> {
+        Arc::new(Identity::from_seed(&[number; 32]).unwrap())
+    }
+
+    fn only(identity: &Arc<Identity>) -> Admit {
+        let key = identity.public();
+        Arc::new(move |other| *other == key)
+    }
+
+    /// The key of one identity, proven by the secret of another.
+    fn stolen_key(victim: &Arc<Identity>, thief: &Arc<Identity>) -> Arc<CertifiedKey> {
+        let spki = CertificateDer::from(TlsKey(victim.clone()).spki());
+        Arc::new(CertifiedKey::new(vec![spki], Arc::new(TlsKey(thief.clone()))))
+    }
+
+    /// Shakes hands and passes a byte from server to client. Returns the client's end.
+    async fn shake(
+        client: ClientConfig,
+        server: ServerConfig,
+    ) -> io::Result<tokio_rustls::client::TlsStream<tokio::io::DuplexStream>> {
+        let (x, y) = duplex(16 * 1024);
+        let name = ServerName::try_from("unused").unwrap();
+        let client = async {
+            let mut stream = TlsConnector::from(Arc::new(client)).connect(name, x).await?;
+            stream.read_u8().await?;
+            Ok(stream)
+        };
+        let server = async { TlsAcceptor::from(Arc::new(server)).accept(y).await?.write_u8(1).await };
+        tokio::try_join!(client, server).map(|(stream, ())| stream)
+    }
+
+    fn configs(client: &Arc<Identity>, server: &Arc<Identity>) -> (ClientConfig, ServerConfig) {
+        let client_side = client_config(client, only(server), LINK_ALPN).unwrap();
+        (client_side, server_config(server, only(client), LINK_ALPN).unwrap())
+    }
+
+    #[tokio::test]
+    async fn handshake_is_full_tls_1_3_with_the_hybrid_group() {
+        let (client, server) = configs(&identity(1), &identity(2));
+        let stream = shake(client, server).await.unwrap();
+        let connection = stream.get_ref().1;
+        assert_eq!(connection.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+        assert_eq!(connection.handshake_kind(), Some(HandshakeKind::Full));
+        let group = connection.negotiated_key_exchange_group().unwrap().name();
+        assert_eq!(group, NamedGroup::X25519MLKEM768);
+        assert_eq!(connection.peer_certificates().and_then(peer_key), Some(identity(2).public()));
+    }
+
+    #[tokio::test]
+    async fn a_key_without_its_secret_proves_nothing_in_either_role() {
+        let (alice, hub, thief) = (identity(1), identity(2), identity(3));
+        let (mut client, server) = configs(&alice, &hub);
+        let stolen = stolen_key(&alice, &thief);
+        client.client_auth_cert_resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(stolen));
+        assert!(shake(client, server).await.is_err());
+
+        let (client, mut server) = configs(&alice, &hub);
+        let stolen = stolen_key(&hub, &thief);
+        server.cert_resolver = Arc::new(AlwaysResolvesServerRawPublicKeys::new(stolen));
+        assert!(shake(client, server).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_two_layers_do_not_mix() {
+        let (alice, hub) = (identity(1), identity(2));
+        let tunnel = client_config(&alice, only(&hub), TUNNEL_ALPN).unwrap();
+        assert!(shake(tunnel, configs(&alice, &hub).1).await.is_err());
+    }
+}
