@@ -19,7 +19,7 @@ use tracing::{debug, info};
 use crate::closed::{DONE, LinkHandle, REPLACED};
 use crate::frame::Control;
 use crate::identity::{Identity, IdentityError, PeerKey};
-use crate::splice::{PairStream, splice};
+use crate::splice::{Halves, splice};
 use crate::switchboard::{End, Match, Switchboard};
 use crate::tls::{self, Admit, LINK_ALPN};
 use crate::transport;
@@ -136,7 +136,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     nodes: HashMap<PeerKey, Connection>,
-    switchboard: Switchboard<PairStream>,
+    switchboard: Switchboard<Halves>,
 }
 
 impl Shared {
@@ -161,7 +161,7 @@ impl Shared {
     }
 
     /// Streams of a connection that was just replaced must not win over those of its successor.
-    fn offer(&self, end: End<PairStream>, peer: PeerKey) -> Option<Match<PairStream>> {
+    fn offer(&self, end: End<Halves>, peer: PeerKey) -> Option<Match<Halves>> {
         let mut state = self.state();
         let current = state.nodes.get(&end.owner).is_some_and(|c| c.stable_id() == end.connection);
         if current { state.switchboard.offer(end, peer) } else { None }
@@ -241,7 +241,7 @@ async fn relay_pairs(owner: PeerKey, connection: &Connection, shared: &Arc<Share
     }
 }
 
-async fn relay(mut found: Match<PairStream>, shared: &Shared) {
+async fn relay(mut found: Match<Halves>, shared: &Shared) {
     let [a, b] = [found.ends[0].owner, found.ends[1].owner];
     debug!(%a, %b, "pair joined");
     splice(&mut found, shared.recorder.as_ref()).await;
@@ -251,7 +251,7 @@ async fn relay(mut found: Match<PairStream>, shared: &Shared) {
 
 /// Reads the one frame of a pair stream that is meant for the hub: 4 bytes of length (32), then the peer's key. Exactly
 /// so many bytes are taken; the next one belongs to the peer.
-async fn read_peer(send: SendStream, mut recv: RecvStream) -> io::Result<(PeerKey, PairStream)> {
+async fn read_peer(send: SendStream, mut recv: RecvStream) -> io::Result<(PeerKey, Halves)> {
     let length = {
         let mut length = [0; 4];
         recv.read_exact(&mut length).await.map_err(io::Error::other)?;
@@ -262,7 +262,7 @@ async fn read_peer(send: SendStream, mut recv: RecvStream) -> io::Result<(PeerKe
     }
     let mut peer = [0; 32];
     recv.read_exact(&mut peer).await.map_err(io::Error::other)?;
-    Ok((PeerKey(peer), PairStream { send, recv }))
+    Ok((PeerKey(peer), Halves { send, recv }))
 }
 
 fn server_config(identity: &Arc<Identity>, admit: Admit) -> Result<ServerConfig, BindError> {

@@ -7,6 +7,27 @@
 //! * the **tunnel** ([`tunnel`]): TLS 1.3 between two nodes inside a relayed stream, which the coordinator cannot read;
 //! * the **mesh** ([`mesh`]): keeps one live tunnel per roster peer.
 //!
+//! A node's loop, without its reading of control frames:
+//!
+//! ```no_run
+//! # use std::{net::SocketAddr, sync::Arc, time::Instant};
+//! # use countersign_link::{dial, Identity, Mesh, PeerKey, Reconnect};
+//! # async fn run(at: SocketAddr, own: Arc<Identity>, coordinator: PeerKey, mesh: Mesh, random: fn() -> u64) {
+//! let mut reconnect = Reconnect::default();
+//! loop {
+//!     match dial::connect(at, &own, coordinator, b"hello").await {
+//!         Ok(link) => {
+//!             reconnect.connected(Instant::now());
+//!             mesh.attach(link.pairs.clone());
+//!             tracing::warn!("link lost: {}", link.handle.closed().await);
+//!         }
+//!         Err(error) => tracing::warn!("no link: {error}"),
+//!     }
+//!     tokio::time::sleep(reconnect.lost(Instant::now(), random())).await;
+//! }
+//! # }
+//! ```
+//!
 //! This crate carries opaque frames. It never reads them, never decides who is on a roster, and writes nothing to disk.
 
 mod backoff;
@@ -25,7 +46,7 @@ pub mod tunnel;
 pub use backoff::{Reconnect, full_jitter};
 pub use closed::{Closed, LinkHandle};
 pub use dial::Link;
-pub use frame::{Control, ControlReceiver, ControlSender, FrameError, MAX_FRAME};
+pub use frame::{Control, ControlReceiver, ControlSender, FrameError, FrameReceiver, FrameSender, MAX_FRAME};
 pub use hub::{Hub, NodeLink};
 pub use identity::{Identity, IdentityError, PeerKey};
 pub use mesh::{Mesh, MeshEvent};

@@ -17,15 +17,15 @@ const CHUNK: usize = 64 * 1024;
 /// Stream error code: the other end went away.
 pub(crate) const GONE: VarInt = VarInt::from_u32(2);
 
-/// A pair stream as the hub holds it.
+/// Both halves of a pair stream as the hub holds it.
 #[derive(Debug)]
-pub(crate) struct PairStream {
+pub(crate) struct Halves {
     pub(crate) send: SendStream,
     pub(crate) recv: RecvStream,
 }
 
 /// Runs until one end finishes, breaks or opens a newer stream; then both are over.
-pub(crate) async fn splice(found: &mut Match<PairStream>, recorder: Option<&Recorder>) {
+pub(crate) async fn splice(found: &mut Match<Halves>, recorder: Option<&Recorder>) {
     let [one, two] = &mut found.ends;
     if join(one, two).await.is_err() {
         return hang_up(one, two);
@@ -42,7 +42,7 @@ pub(crate) async fn splice(found: &mut Match<PairStream>, recorder: Option<&Reco
     hang_up(one, two);
 }
 
-async fn join(one: &mut End<PairStream>, two: &mut End<PairStream>) -> io::Result<()> {
+async fn join(one: &mut End<Halves>, two: &mut End<Halves>) -> io::Result<()> {
     one.stream.send.write_all(&[JOINED]).await?;
     two.stream.send.write_all(&[JOINED]).await?;
     Ok(())
@@ -67,7 +67,7 @@ fn tap<'a>(recorder: Option<&'a Recorder>, from: PeerKey, to: PeerKey) -> impl F
 }
 
 /// Ends all four halves. Errors say that a half is over already, which is the aim. A finished half still delivers.
-fn hang_up(one: &mut End<PairStream>, two: &mut End<PairStream>) {
+fn hang_up(one: &mut End<Halves>, two: &mut End<Halves>) {
     for end in [one, two] {
         let _ = end.stream.recv.stop(GONE);
         let _ = end.stream.send.finish();
