@@ -15,10 +15,9 @@ pub(crate) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(),
 /// A point of the prime-order group in its one accepted encoding: 32 bytes. A small-order key, under which one signature
 /// holds for many messages, is none.
 pub(crate) fn point(bytes: &[u8]) -> Option<EdwardsPoint> {
-    let compressed = CompressedEdwardsY::from_slice(bytes).ok()?;
-    let point = compressed.decompress()?;
-    let sound = point.compress() == compressed && point.is_torsion_free() && !point.is_identity();
-    sound.then_some(point)
+    let point = CompressedEdwardsY::from_slice(bytes).ok()?.decompress()?;
+    // That refuses second encodings too: all points that have one (y below 19) have a small-order part.
+    (point.is_torsion_free() && !point.is_identity()).then_some(point)
 }
 
 #[cfg(test)]
@@ -68,18 +67,24 @@ mod tests {
     }
 
     #[test]
-    fn small_order_and_uncanonical_keys_are_none() {
+    fn small_order_keys_are_none() {
         let mut identity = [0; 32];
         identity[0] = 1;
         assert!(point(&identity).is_none());
         assert!(point(&[0; 32]).is_none(), "a point of order four");
-        // y = p + 1, which reads as the identity.
-        let mut uncanonical = [0xff; 32];
-        (uncanonical[0], uncanonical[31]) = (0xee, 0x7f);
-        assert!(point(&uncanonical).is_none());
         // R = identity, S = 0 verifies under a small-order key in a check without this guard.
         let mut forged = [0; 64];
         forged[0] = 1;
         assert_eq!(verify(&identity, b"anything", &forged), Err(VerifyError::Key));
+    }
+    #[test]
+    fn what_has_a_second_encoding_is_none() {
+        // y and y + p for every y below 2^255 - p, where p = 2^255 - 19 ends in 0xed; with either sign of x.
+        for (y, sign) in (0..19).flat_map(|y| [(y, 0), (y, 0x80)]) {
+            let (mut first, mut second) = ([0; 32], [0xff; 32]);
+            (first[0], first[31]) = (y, sign);
+            (second[0], second[31]) = (0xed + y, 0x7f | sign);
+            assert!(point(&first).is_none() && point(&second).is_none(), "{y} {sign}");
+        }
     }
 }

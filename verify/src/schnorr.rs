@@ -80,9 +80,12 @@ pub(crate) mod tests {
 
     /// A signature with a fixed nonce, for tests only: z = k + c·x.
     pub(crate) fn sign(pair: &Keypair, message: &[u8]) -> Vec<u8> {
-        let secp = Secp256k1::new();
         let nonce = SecretKey::from_byte_array([9; 32]).unwrap();
-        let commitment = nonce.public_key(&secp).serialize();
+        sign_for(nonce.public_key(&Secp256k1::new()).serialize(), nonce, pair, message)
+    }
+
+    /// The same, for whatever commitment is claimed.
+    fn sign_for(commitment: [u8; 33], nonce: SecretKey, pair: &Keypair, message: &[u8]) -> Vec<u8> {
         let c = challenge(&commitment, &pair.public_key().serialize(), message);
         let high = pair
             .secret_key()
@@ -116,6 +119,19 @@ pub(crate) mod tests {
         {
             assert_eq!(verify(&key, b"test", &wrong), Err(VerifyError::Invalid));
         }
+    }
+
+    #[test]
+    fn commitment_of_the_other_parity_is_refused() {
+        let secp = Secp256k1::new();
+        let pair = Keypair::from_seckey_byte_array(&secp, [5; 32]).unwrap();
+        let nonce = SecretKey::from_byte_array([9; 32]).unwrap();
+        let mut claimed = nonce.public_key(&secp).serialize();
+        let key = pair.public_key().serialize();
+        assert_eq!(verify(&key, b"m", &sign_for(claimed, nonce, &pair, b"m")), Ok(()));
+        claimed[0] ^= 1;
+        let signature = sign_for(claimed, nonce, &pair, b"m");
+        assert_eq!(verify(&key, b"m", &signature), Err(VerifyError::Invalid));
     }
 
     #[test]
