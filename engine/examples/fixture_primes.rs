@@ -1,6 +1,8 @@
-//! Writes safe primes for tests: `cargo run --release -p countersign-engine --example fixture_primes -- COUNT`.
+//! Writes safe primes for tests: `cargo run --release -p countersign-engine --example fixture_primes --
+//! COUNT`.
 //!
-//! Prints a JSON list of hexadecimal strings. Primes in a public repository protect nothing: never use them for a wallet.
+//! Prints a JSON list of hexadecimal strings. Primes in a public repository protect nothing: never use them
+//! for a wallet.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! Turns any round-based protocol into an [`Engine`]: key generation, auxiliary information and signing alike.
+//! Turns any round-based protocol into an [`Engine`]: key generation, auxiliary information and signing
+//! alike.
 //!
 //! It decodes, checks who may say what in which round, and keeps early messages. It knows no scheme.
 
@@ -15,7 +16,8 @@ use crate::engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipie
 use crate::error::{CallerFault, EngineError, PeerFault};
 use crate::sealed::decode_exactly;
 
-/// Longest message that carries a secret; its buffer is reserved at once, so that growing leaves no copy behind.
+/// Longest message that carries a secret; its buffer is reserved at once, so that growing leaves no copy
+/// behind.
 const SECRET_BODY: usize = 1024;
 
 /// A message of a protocol, with the kind that its round demands.

@@ -1,6 +1,7 @@
 //! Auxiliary information of a committee: the Paillier and ring-Pedersen parameters that ECDSA signers need.
 //!
-//! Generated once per committee, in the order of its parties, and used by all its ECDSA keys. Costs seconds of CPU.
+//! Generated once per committee, in the order of its parties, and used by all its ECDSA keys. Costs seconds
+//! of CPU.
 
 use std::fmt;
 
@@ -86,8 +87,8 @@ impl Aux {
         labelled_hash(b"countersign engine aux public v1", &fields)
     }
 
-    /// A copy that signs a quarter faster and takes 0.3 MB more per party. Takes seconds of CPU, so build it once, in the
-    /// background. [`to_bytes`](Self::to_bytes) leaves the tables out.
+    /// A copy that signs a quarter faster and takes 0.3 MB more per party. Takes seconds of CPU, so build it
+    /// once, in the background. [`to_bytes`](Self::to_bytes) leaves the tables out.
     pub fn with_multiexp_tables(&self) -> Result<Self, EngineError> {
         let mut info = self.info.clone().into_inner();
         info.precompute_multiexp_tables().map_err(EngineError::bug)?;
@@ -102,7 +103,8 @@ impl Aux {
         seal(KIND, &Record { index: self.index, info }, CAPACITY)
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the primes are those of the party's public key.
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the primes are those of the party's
+    /// public key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         crate::wipe_gmp_memory();
         let record: Record<AuxInfo> = open(KIND, bytes)?;
@@ -129,7 +131,8 @@ struct Record<T> {
     info: T,
 }
 
-/// `AuxInfo` has proven sizes when it is decoded; tables are refused because nothing proves that they are right.
+/// `AuxInfo` has proven sizes when it is decoded; tables are refused because nothing proves that they are
+/// right.
 fn consistent(record: &Record<AuxInfo>) -> bool {
     let Record { index, info } = record;
     let Ok(parties) = u16::try_from(info.N.len()) else { return false };

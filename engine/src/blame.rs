@@ -1,6 +1,7 @@
 //! Finds the culprits in the errors of the cggmp24 crates, which print them but keep them private.
 //!
-//! The crates are pinned to one version, so the printed form is stable; where it says nothing, nobody is accused.
+//! The crates are pinned to one version, so the printed form is stable; where it says nothing, nobody is
+//! accused.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -13,8 +14,8 @@ pub(crate) fn judge(error: impl Error) -> EngineError {
     if !printed.contains("(Aborted(") {
         return EngineError::Bug(chain(&error));
     }
-    // A differing echo accuses whoever sent it, although another party may have told two stories in the first round. The
-    // signed echo of the session layer knows better.
+    // A differing echo accuses whoever sent it, although another party may have told two stories in the first
+    // round. The signed echo of the session layer knows better.
     if printed.contains("NotReliable") {
         return EngineError::Peer { fault: PeerFault::UnreliableBroadcast, culprits: vec![] };
     }

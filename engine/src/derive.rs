@@ -1,7 +1,7 @@
 //! Child keys by public derivation: BIP-32 on secp256k1, and its non-hardened analogue on Ed25519.
 //!
-//! A child differs from its root by a sum of shifts that anybody with the chain code can compute, so signers derive without
-//! talking. Hardened children do not exist here: they need the private key in one place.
+//! A child differs from its root by a sum of shifts that anybody with the chain code can compute, so signers
+//! derive without talking. Hardened children do not exist here: they need the private key in one place.
 
 use generic_ec::curves::Ed25519;
 use generic_ec::{NonZero, Point, Scalar};
@@ -45,8 +45,8 @@ pub enum DeriveError {
 
 /// Derives the child at `path` from a root public key.
 ///
-/// Source: BIP-32 (by SLIP-10, which is the same for secp256k1); for Ed25519 I = HMAC-SHA512(chain code, 0x00 ‖ A ‖ index),
-/// child = A + (I_L mod L)·B with I_L read big-endian, chain code = I_R.
+/// Source: BIP-32 (by SLIP-10, which is the same for secp256k1); for Ed25519 I = HMAC-SHA512(chain code, 0x00
+/// ‖ A ‖ index), child = A + (I_L mod L)·B with I_L read big-endian, chain code = I_R.
 pub fn derive_public(
     scheme: Scheme,
     root_public_key: &[u8],
@@ -116,8 +116,8 @@ impl DeriveShift<Ed25519> for PublicEdwards {
         shifted(parent, hmac, &index.to_be_bytes())
     }
 
-    /// Required by the trait and reached by nothing: paths are `NonHardenedIndex` throughout. As on secp256k1, the private
-    /// key takes the place of the public key.
+    /// Required by the trait and reached by nothing: paths are `NonHardenedIndex` throughout. As on
+    /// secp256k1, the private key takes the place of the public key.
     fn derive_hardened_shift(
         parent: &ExtendedKeyPair<Ed25519>,
         index: HardenedIndex,

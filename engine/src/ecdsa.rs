@@ -66,7 +66,8 @@ fn join(job: &Job<Secp256k1>, aux: &Aux) -> Result<KeyShare<Secp256k1>, CallerFa
     Valid::from_parts((job.core.clone(), aux.info().clone())).map_err(|_| CallerFault::AuxMismatch)
 }
 
-/// A bare digest is safe here because the message is fixed before the nonce exists; see `PrehashedDataToSign`.
+/// A bare digest is safe here because the message is fixed before the nonce exists; see
+/// `PrehashedDataToSign`.
 fn data_to_sign(message: &Message) -> Box<dyn AnyDataToSign<Secp256k1>> {
     match message {
         Message::Raw(bytes) => Box::new(DataToSign::digest::<Sha256>(bytes)),

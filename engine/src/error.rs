@@ -1,4 +1,5 @@
-//! Why a run failed, in the four causes that call for four actions: fix the call, exclude the peer, retry, file an issue.
+//! Why a run failed, in the four causes that call for four actions: fix the call, exclude the peer, retry,
+//! file an issue.
 
 use crate::PartyIndex;
 
@@ -49,8 +50,8 @@ impl EngineError {
         }
     }
 
-    /// Parties that are proven to have broken the protocol, as positions in the session's party list. Empty when the
-    /// protocol cannot tell, or when nobody did.
+    /// Parties that are proven to have broken the protocol, as positions in the session's party list. Empty
+    /// when the protocol cannot tell, or when nobody did.
     pub fn culprits(&self) -> &[PartyIndex] {
         match self {
             Self::Peer { culprits, .. } => culprits,

@@ -1,7 +1,7 @@
 //! FROST signing (RFC 9591), written once over the ciphersuites: two rounds, nonces in memory only.
 //!
-//! Every signer aggregates for itself. Keys come from our own key generation and are handed to the FROST crates through
-//! their public constructors, as bytes.
+//! Every signer aggregates for itself. Keys come from our own key generation and are handed to the FROST
+//! crates through their public constructors, as bytes.
 
 mod suites;
 
@@ -60,7 +60,7 @@ impl<C: FrostSuite> Suite for Frost<C> {
         _: Option<Arc<Aux>>,
         rng: Rng,
     ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
-        let keys = C::tweak(keys::<C>(&job.core, &job.child.shift).map_err(EngineError::bug)?);
+        let keys = C::tweak(keys::<C>(&job.core, &job.signers, &job.child.shift).map_err(EngineError::bug)?);
         let signers = Signers::new(&job).map_err(EngineError::bug)?;
         let Job { id, me, message, .. } = job;
         Ok(adapter::start(me, signers.count(), move |party| run(party, id, me, signers, keys, message, rng)))
@@ -77,16 +77,17 @@ impl<C: FrostSuite> Suite for Frost<C> {
     }
 }
 
-/// A key share and the public shares, as the FROST crates want them.
+/// A key share and the signers' public shares, as the FROST crates want them.
 pub(crate) struct Keys<C: Ciphersuite> {
     secret: KeyPackage<C>,
     public: PublicKeyPackage<C>,
 }
 
-/// Moves a share over by bytes and adds the shift of the child. With f the sharing polynomial, f + shift shares the child
-/// key: every secret share grows by the shift, every public one by shift·G.
+/// Moves a share over by bytes and adds the shift of the child. With f the sharing polynomial, f + shift
+/// shares the child key: every secret share grows by the shift, every public one by shift·G.
 fn keys<C: FrostSuite>(
     core: &IncompleteKeyShare<C::Curve>,
+    signers: &[u16],
     shift: &Scalar<C::Curve>,
 ) -> Result<Keys<C>, frost_core::Error<C>> {
     let shift_point = Point::generator() * shift;
@@ -96,18 +97,19 @@ fn keys<C: FrostSuite>(
     let threshold = core.min_signers();
 
     let verifying_key = VerifyingKey::deserialize(&(core.shared_public_key + shift_point).to_bytes(true))?;
-    let public_shares = core.public_shares.iter().zip(0..);
-    let verifying_shares = public_shares.map(|(share, index)| {
+    let public_shares = signers.iter().map(|signer| {
+        let share =
+            core.public_shares.get(usize::from(*signer)).ok_or(frost_core::Error::UnknownIdentifier)?;
         let share = VerifyingShare::deserialize(&(share + shift_point).to_bytes(true))?;
-        Ok((identifier::<C>(core, index)?, share))
+        Ok((identifier::<C>(core, *signer)?, share))
     });
-    let verifying_shares: BTreeMap<_, _> = verifying_shares.collect::<Result<_, frost_core::Error<C>>>()?;
+    let public_shares: BTreeMap<_, _> = public_shares.collect::<Result<_, frost_core::Error<C>>>()?;
 
     let me = identifier::<C>(core, core.i)?;
-    let mine = *verifying_shares.get(&me).ok_or(frost_core::Error::UnknownIdentifier)?;
+    let mine = *public_shares.get(&me).ok_or(frost_core::Error::UnknownIdentifier)?;
     Ok(Keys {
         secret: KeyPackage::new(me, secret, mine, verifying_key, threshold),
-        public: PublicKeyPackage::new(verifying_shares, verifying_key, Some(threshold)),
+        public: PublicKeyPackage::new(public_shares, verifying_key, Some(threshold)),
     })
 }
 

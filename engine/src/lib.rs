@@ -1,11 +1,12 @@
 //! Threshold schemes behind one trait; bytes in, bytes out.
 //!
-//! [`keygen`], [`aux_info`] and [`sign`] each build an [`Engine`]: a struct that a driver feeds with the bytes of other
-//! parties and polls for bytes to send, until it yields a [`Share`], an [`Aux`] or a [`Signature`]. One driver therefore
-//! runs every task of every [`Scheme`].
+//! [`keygen`], [`aux_info`] and [`sign`] each build an [`Engine`]: a struct that a driver feeds with the
+//! bytes of other parties and polls for bytes to send, until it yields a [`Share`], an [`Aux`] or a
+//! [`Signature`]. One driver therefore runs every task of every [`Scheme`].
 //!
-//! What this crate never does: it opens no socket and no file, reads no clock, starts no thread, and logs nothing. Secrets
-//! leave it only through `to_bytes`, and a signature only after it was checked under the key that it is for.
+//! What this crate never does: it opens no socket and no file, reads no clock, starts no thread, and logs
+//! nothing. Secrets leave it only through `to_bytes`, and a signature only after it was checked under the key
+//! that it is for.
 
 #[cfg(all(feature = "gmp", feature = "pure-rust"))]
 compile_error!(

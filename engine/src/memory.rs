@@ -2,8 +2,9 @@
 //!
 //! Not covered: temporaries below 64 KiB, which GMP keeps on the stack, and registers.
 
-/// Makes GMP wipe every block that it frees or moves. Every entry point of this crate that touches big integers calls it
-/// first; call it at start-up too if anything else in the process uses GMP. Without the `gmp` feature it does nothing.
+/// Makes GMP wipe every block that it frees or moves. Every entry point of this crate that touches big
+/// integers calls it first; call it at start-up too if anything else in the process uses GMP. Without the
+/// `gmp` feature it does nothing.
 pub fn wipe_gmp_memory() {
     #[cfg(feature = "gmp")]
     gmp::install();
@@ -27,8 +28,9 @@ mod gmp {
         static INSTALLED: Once = Once::new();
         INSTALLED.call_once(|| {
             let (allocate, _) = original();
-            // SAFETY: the functions keep GMP's contract, as they pass on to its own. The switch is not atomic, so no other
-            // thread may be inside GMP: this crate is the only user, and all its entries wait for this `Once`.
+            // SAFETY: the functions keep GMP's contract, as they pass on to its own. The switch is not
+            // atomic, so no other thread may be inside GMP: this crate is the only user, and all its entries
+            // wait for this `Once`.
             unsafe { set_memory_functions(Some(allocate), Some(wiping_reallocate), Some(wiping_free)) };
         });
     }
@@ -46,7 +48,8 @@ mod gmp {
 
     unsafe extern "C" fn wiping_free(block: *mut c_void, size: usize) {
         let (_, free) = original();
-        // SAFETY: `block` has `size` bytes by GMP's contract, nobody else refers to them, and any byte is a valid `u8`.
+        // SAFETY: `block` has `size` bytes by GMP's contract, nobody else refers to them, and any byte is a
+        // valid `u8`.
         unsafe { std::slice::from_raw_parts_mut(block.cast::<u8>(), size) }.zeroize();
         // SAFETY: `block` came from the allocator that `free` belongs to.
         unsafe { free(block, size) }
@@ -56,7 +59,8 @@ mod gmp {
     fn original() -> (Allocate, Free) {
         *ORIGINAL.get_or_init(|| {
             let (mut allocate, mut reallocate, mut free) = (None, None, None);
-            // SAFETY: GMP writes one function pointer through each of three valid pointers, and never a null one.
+            // SAFETY: GMP writes one function pointer through each of three valid pointers, and never a null
+            // one.
             unsafe { get_memory_functions(&mut allocate, &mut reallocate, &mut free) };
             allocate.zip(free).expect("GMP has allocation functions")
         })

@@ -1,7 +1,7 @@
 //! Safe primes for auxiliary information: four per run, a second of CPU each.
 //!
-//! With the `gmp` feature the generator is the double sieve below; with `pure-rust` it is that of the scheme library, which
-//! takes some fifteen times longer. Neither runs in constant time.
+//! With the `gmp` feature the generator is the double sieve below; with `pure-rust` it is that of the scheme
+//! library, which takes some fifteen times longer. Neither runs in constant time.
 
 use std::fmt;
 
@@ -30,8 +30,8 @@ const CAPACITY: usize = 1024;
 /// A secret prime p of 1536 bits for which (p − 1) / 2 is prime too.
 pub struct SafePrime(Integer);
 
-/// The four primes of one auxiliary-information run: two for the Paillier key, two for the ring-Pedersen parameters. Never
-/// used twice.
+/// The four primes of one auxiliary-information run: two for the Paillier key, two for the ring-Pedersen
+/// parameters. Never used twice.
 pub struct Primes([SafePrime; 4]);
 
 /// Why there is no prime.
@@ -46,8 +46,8 @@ pub enum PrimeError {
     Environment(#[from] EnvironmentFault),
 }
 
-/// Searches one safe prime. `go_on` is asked every few milliseconds (with `pure-rust`: before the search only), and ends it
-/// by returning false.
+/// Searches one safe prime. `go_on` is asked every few milliseconds (with `pure-rust`: before the search
+/// only), and ends it by returning false.
 pub fn generate_safe_prime(
     rng: &mut impl CryptoRngCore,
     go_on: &mut dyn FnMut() -> bool,
@@ -82,8 +82,8 @@ impl SafePrime {
     fn from_digits(digits: &[u8]) -> Result<Self, DecodeError> {
         crate::wipe_gmp_memory();
         let prime = Integer::from_bytes_msf(digits);
-        // Every safe prime above 7 is 11 mod 12. One Fermat test each finds anything but an attack on the store, and a
-        // composite number would still fail in the proofs of the protocol.
+        // Every safe prime above 7 is 11 mod 12. One Fermat test each finds anything but an attack on the
+        // store, and a composite number would still fail in the proofs of the protocol.
         let half = &prime >> 1;
         let sound = prime.significant_bits() == u64::from(PRIME_BITS) && prime.mod_u(12) == 11;
         (sound && fermat(&half) && fermat(&prime)).then_some(Self(prime)).ok_or(DecodeError::Inconsistent)

@@ -1,6 +1,7 @@
 //! The one place that lists schemes.
 //!
-//! To add a scheme: a variant, a row in [`TABLE`], a line in `with_suite!`, and a [`Suite`](crate::sign::Suite) for it.
+//! To add a scheme: a variant, a row in [`TABLE`], a line in `with_suite!`, and a
+//! [`Suite`](crate::sign::Suite) for it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +18,8 @@ pub enum Scheme {
     Ed25519,
     /// FROST(secp256k1, SHA-256) of RFC 9591; signatures are R ‖ z with R compressed, 65 bytes.
     SchnorrSecp256k1,
-    /// FROST on secp256k1 with BIP-340 signatures, valid under the BIP-341 output key of the (child) key without scripts.
+    /// FROST on secp256k1 with BIP-340 signatures, valid under the BIP-341 output key of the (child) key
+    /// without scripts.
     Taproot,
 }
 

@@ -1,7 +1,7 @@
 //! How secrets become bytes and return: a version byte, CBOR, and a checksum, decoded with suspicion.
 //!
-//! The checksum finds damage, for instance in a chain code, which has no structure of its own. It is no protection against
-//! an attacker: the store encrypts and authenticates these bytes.
+//! The checksum finds damage, for instance in a chain code, which has no structure of its own. It is no
+//! protection against an attacker: the store encrypts and authenticates these bytes.
 
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;

@@ -1,8 +1,8 @@
 //! Execution ids: what binds every proof to one task of one session.
 //!
-//! The caller's session bytes never reach a protocol. A hash over a label, the task and its parameters does, so that key
-//! generation, auxiliary information and signing with the same session bytes still run under unrelated ids, and parties
-//! that disagree on a parameter cannot finish together.
+//! The caller's session bytes never reach a protocol. A hash over a label, the task and its parameters does,
+//! so that key generation, auxiliary information and signing with the same session bytes still run under
+//! unrelated ids, and parties that disagree on a parameter cannot finish together.
 
 use sha2::{Digest, Sha256};
 

@@ -35,7 +35,8 @@ pub struct PublicShare {
     pub threshold: u16,
     /// Whose share it is: position in the committee.
     pub index: PartyIndex,
-    /// 33 bytes, compressed, on secp256k1; 32 bytes on Ed25519. For `taproot` the plain key, without the output tweak.
+    /// 33 bytes, compressed, on secp256k1; 32 bytes on Ed25519. For `taproot` the plain key, without the
+    /// output tweak.
     pub root_public_key: Vec<u8>,
     /// Chain code of the root, for derivation.
     pub chain_code: [u8; 32],
@@ -96,7 +97,8 @@ fn encode<E: KeyCurve>(scheme: Scheme, core: &IncompleteKeyShare<E>) -> Zeroizin
     seal(KIND, &Record { scheme, core }, CAPACITY)
 }
 
-/// `IncompleteKeyShare` validates itself when it is decoded: public shares interpolate to the key, the secret fits its own.
+/// `IncompleteKeyShare` validates itself when it is decoded: public shares interpolate to the key, the secret
+/// fits its own.
 fn decode<E: KeyCurve>(bytes: &[u8]) -> Result<Share, DecodeError> {
     let record: Record<IncompleteKeyShare<E>> = open(KIND, bytes)?;
     let core = record.core;
@@ -127,9 +129,12 @@ mod tests {
 
     use super::*;
 
+    fn nonzero(n: u16) -> NonZero<Scalar<Ed25519>> {
+        NonZero::from_scalar(Scalar::from(n)).unwrap()
+    }
+
     /// A 2-of-2 share with secret f(1) of f(x) = 1 + x, or another secret in its place.
     fn dirty(secret: u16) -> DirtyCoreKeyShare<Ed25519> {
-        let nonzero = |n: u16| NonZero::from_scalar(Scalar::from(n)).unwrap();
         let key_info = DirtyKeyInfo {
             curve: Default::default(),
             shared_public_key: Point::generator() * nonzero(1),
@@ -154,6 +159,11 @@ mod tests {
         let mut no_chain_code = dirty(2);
         no_chain_code.key_info.chain_code = None;
         assert_eq!(decode(no_chain_code).err(), Some(DecodeError::Inconsistent));
+
+        let mut one_of_two = dirty(1);
+        one_of_two.key_info.public_shares = [1, 1].map(|share| Point::generator() * nonzero(share)).to_vec();
+        one_of_two.key_info.vss_setup = Some(VssSetup { min_signers: 1, I: [1, 2].map(nonzero).to_vec() });
+        assert_eq!(decode(one_of_two).err(), Some(DecodeError::Damaged), "no threshold key");
     }
 
     #[test]

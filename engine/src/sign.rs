@@ -1,5 +1,5 @@
-//! Signing: what is common to all schemes. Checks the call, derives the child key, starts the suite's protocol, and lets no
-//! signature out that does not verify under the derived key.
+//! Signing: what is common to all schemes. Checks the call, derives the child key, starts the suite's
+//! protocol, and lets no signature out that does not verify under the derived key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -64,7 +64,8 @@ impl fmt::Debug for Message {
 /// A finished signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// ECDSA: r ‖ s, 64 bytes, low s. Ed25519 and Taproot: 64 bytes of RFC 8032 and BIP-340. Schnorr: R ‖ z, 65 bytes.
+    /// ECDSA: r ‖ s, 64 bytes, low s. Ed25519 and Taproot: 64 bytes of RFC 8032 and BIP-340. Schnorr: R ‖ z,
+    /// 65 bytes.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
     /// ECDSA only: 0 to 3.
@@ -88,8 +89,8 @@ pub struct SignParams<'a> {
 
 /// Signs under the child key at `path`; for `taproot`, under its BIP-341 output key.
 ///
-/// ECDSA takes five rounds, the first of them echoed, and needs `aux`; the other schemes take two and ignore it. Indices in
-/// messages and errors are positions in `signers`.
+/// ECDSA takes five rounds, the first of them echoed, and needs `aux`; the other schemes take two and ignore
+/// it. Indices in messages and errors are positions in `signers`.
 pub fn sign(
     params: SignParams<'_>,
     share: &Share,
@@ -101,13 +102,14 @@ pub fn sign(
     with_suite!(share.scheme(), S => start::<S>(params, share, aux, rng))
 }
 
-/// The key that signatures under `public_key` verify with: for `taproot` the 32-byte x-only BIP-341 output key without
-/// scripts, otherwise `public_key` itself.
+/// The key that signatures under `public_key` verify with: for `taproot` the 32-byte x-only BIP-341 output
+/// key without scripts, otherwise `public_key` itself.
 pub fn verification_key(scheme: Scheme, public_key: &[u8]) -> Result<Vec<u8>, DeriveError> {
     with_suite!(scheme, S => S::verification_key(&*point(public_key)?))
 }
 
-/// Checks a signature under a [`verification_key`]; ECDSA also for low s and the right recovery id, if there is one.
+/// Checks a signature under a [`verification_key`]; ECDSA also for low s and the right recovery id, if there
+/// is one.
 pub fn check_signature(
     scheme: Scheme,
     verification_key: &[u8],
@@ -208,7 +210,8 @@ fn check_signers<E: KeyCurve>(
     Ok(())
 }
 
-/// Binds scheme, signers, child key and message, so that signers who were asked for different things cannot go on together.
+/// Binds scheme, signers, child key and message, so that signers who were asked for different things cannot
+/// go on together.
 fn job_id<E: KeyCurve>(
     scheme: Scheme,
     params: &SignParams<'_>,

@@ -1,4 +1,5 @@
-//! GMP's memory, seen from beneath: every block comes back wiped. In a process of its own, as the hooks are global.
+//! GMP's memory, seen from beneath: every block comes back wiped. In a process of its own, as the hooks are
+//! global.
 #![cfg(feature = "gmp")]
 
 use std::ffi::c_void;

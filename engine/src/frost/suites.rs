@@ -30,7 +30,8 @@ impl FrostSuite for Secp256K1Sha256TR {
         Keys { secret: keys.secret.tweak::<&[u8]>(None), public: keys.public.tweak::<&[u8]>(None) }
     }
 
-    /// x of the output key: Q = lift_x(x(P)) + hash_TapTweak(x(P))·G (BIP-341). Computed here and not by the crate that signs.
+    /// x of the output key: Q = lift_x(x(P)) + hash_TapTweak(x(P))·G (BIP-341). Computed here and not by the
+    /// crate that signs.
     fn verification_key(public_key: &Point<Secp256k1>) -> Result<Vec<u8>, DeriveError> {
         let encoded = public_key.to_bytes(true);
         let x = encoded.get(1..).ok_or(DeriveError::PublicKey)?;

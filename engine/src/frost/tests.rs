@@ -38,7 +38,7 @@ fn rfc_9591_secp256k1() {
 fn vector_signs<C: FrostSuite>(scalar: impl Fn(&[u8]) -> Scalar<C::Curve>) {
     let vector = vector(C::SCHEME);
     let shares: Vec<_> = vector.shares.iter().map(|share| scalar(&bytes(share))).collect();
-    let keys_of = |index: u16| keys::<C>(&core(&vector, &shares, index), &Scalar::zero()).unwrap();
+    let keys_of = |index: u16| keys::<C>(&core(&vector, &shares, index), &[0, 2], &Scalar::zero()).unwrap();
     let nonces_of = |signer: &VectorSigner| -> SigningNonces<C> {
         let nonce = |hex: &str| Nonce::deserialize(&bytes(hex)).unwrap();
         SigningNonces::from_nonces(nonce(&signer.hiding_nonce), nonce(&signer.binding_nonce))

@@ -1,7 +1,9 @@
-//! The double sieve: strikes out candidates q for which q or 2q + 1 has a small factor, before any costly test.
+//! The double sieve: strikes out candidates q for which q or 2q + 1 has a small factor, before any costly
+//! test.
 //!
-//! Candidates are q, q + 6, q + 12, … from a random start q = 5 mod 6; every safe prime above 7 has such a q. Taking the
-//! first hit after a random point favours primes after long gaps a little; a fresh start for each prime is standard practice.
+//! Candidates are q, q + 6, q + 12, … from a random start q = 5 mod 6; every safe prime above 7 has such a q.
+//! Taking the first hit after a random point favours primes after long gaps a little; a fresh start for each
+//! prime is standard practice.
 
 use std::sync::OnceLock;
 
@@ -19,14 +21,16 @@ const SIEVE_BOUND: usize = 1 << 22;
 /// Candidates per random start. Holds a hit nearly always at 1536 bits; otherwise the search starts anew.
 const WINDOW: usize = 1 << 18;
 
-/// Miller-Rabin rounds with random bases. A composite number passes one with probability below 1/4 whatever its shape, so 64
-/// give 2^-128; FIPS 186-5 table B.1 asks for 4 at this size, trusting the candidates to be random.
+/// Miller-Rabin rounds with random bases. A composite number passes one with probability below 1/4 whatever
+/// its shape, so 64 give 2^-128; FIPS 186-5 table B.1 asks for 4 at this size, trusting the candidates to be
+/// random.
 const ROUNDS: u32 = 64;
 
 /// Repetitions up to which GMP runs its Baillie-PSW test (Miller-Rabin base 2 and Lucas) and nothing else.
 const BAILLIE_PSW: u32 = 24;
 
-/// A safe prime of exactly `bits` bits with the two highest bits set, so that a product of two has 2·`bits` bits.
+/// A safe prime of exactly `bits` bits with the two highest bits set, so that a product of two has 2·`bits`
+/// bits.
 pub(super) fn search(
     bits: u32,
     rng: &mut impl CryptoRngCore,
@@ -170,7 +174,8 @@ mod tests {
 
     #[test]
     fn composites_that_fool_simpler_tests_are_found() {
-        // A Carmichael number, and strong pseudoprimes to the first 4, 12 and 13 primes (Sorenson and Webster, 2015).
+        // A Carmichael number, and strong pseudoprimes to the first 4, 12 and 13 primes (Sorenson and
+        // Webster, 2015).
         for composite in ["561", "3215031751", "318665857834031151167461", "3317044064679887385961981"] {
             let n: Integer = composite.parse().unwrap();
             assert!(!is_prime(&n, &mut OsRng));

@@ -1,4 +1,5 @@
-//! A network in memory: delivers in random order, often before the receiver is ready, and lets a test alter what is sent.
+//! A network in memory: delivers in random order, often before the receiver is ready, and lets a test alter
+//! what is sent.
 
 use countersign_engine::{Engine, EngineError, MessageKind, PartyIndex, Recipient, Step};
 use rand::rngs::{OsRng, StdRng};

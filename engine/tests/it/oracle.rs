@@ -1,5 +1,5 @@
-//! What a wallet would say: derivation and verification by libraries that sign nothing here (libsecp256k1, aws-lc), and by
-//! formulas written out from the standards.
+//! What a wallet would say: derivation and verification by libraries that sign nothing here (libsecp256k1,
+//! aws-lc), and by formulas written out from the standards.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;

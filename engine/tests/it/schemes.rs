@@ -182,33 +182,44 @@ fn altered_last_messages_yield_no_signature(scheme: Scheme) {
 fn signers_must_agree_on_the_message(scheme: Scheme) {
     let wallet = Wallet::new(scheme, 2, 3);
     let other = Message::Raw(b"pay 1000 to Mallory".to_vec());
-    nobody_signs(vec![
-        wallet.signer(0, &[0, 1], &[], &message(), b"signing"),
-        wallet.signer(1, &[0, 1], &[], &other, b"signing"),
-    ]);
+    nobody_signs(
+        scheme,
+        vec![
+            wallet.signer(0, &[0, 1], &[], &message(), b"signing"),
+            wallet.signer(1, &[0, 1], &[], &other, b"signing"),
+        ],
+    );
 }
 
 fn signers_must_agree_on_the_session(scheme: Scheme) {
     let wallet = Wallet::new(scheme, 2, 3);
-    nobody_signs(vec![
-        wallet.signer(0, &[0, 1], &[], &message(), b"first"),
-        wallet.signer(1, &[0, 1], &[], &message(), b"second"),
-    ]);
+    nobody_signs(
+        scheme,
+        vec![
+            wallet.signer(0, &[0, 1], &[], &message(), b"first"),
+            wallet.signer(1, &[0, 1], &[], &message(), b"second"),
+        ],
+    );
 }
 
 fn shares_of_two_keys_do_not_mix(scheme: Scheme) {
     let (one, other) = (Wallet::new(scheme, 2, 3), Wallet::new(scheme, 2, 3));
     assert_ne!(one.shares[0].public().root_public_key, other.shares[0].public().root_public_key);
-    nobody_signs(vec![
-        one.signer(0, &[0, 1], &[], &message(), b"signing"),
-        other.signer(1, &[0, 1], &[], &message(), b"signing"),
-    ]);
+    nobody_signs(
+        scheme,
+        vec![
+            one.signer(0, &[0, 1], &[], &message(), b"signing"),
+            other.signer(1, &[0, 1], &[], &message(), b"signing"),
+        ],
+    );
 }
 
-fn nobody_signs(engines: Vec<Box<dyn Engine<Output = Signature>>>) {
+/// FROST signers compare what they are about; CGGMP24's proofs fail when their contexts differ.
+fn nobody_signs(scheme: Scheme, engines: Vec<Box<dyn Engine<Output = Signature>>>) {
     for outcome in driver::run_altered(engines, |_| {}) {
         let error = outcome.expect("no party waits in vain").expect_err("no signature");
-        assert_eq!(error.cause(), Cause::Peer, "{error}");
+        let EngineError::Peer { fault, .. } = error else { panic!("{error}") };
+        assert!(scheme == Scheme::EcdsaSecp256k1 || fault == PeerFault::Disagreement, "{fault}");
     }
 }
 
