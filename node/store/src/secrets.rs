@@ -18,7 +18,7 @@ use crate::passphrase::Passphrase;
 use crate::seal::{MAX_WORK_FACTOR, NodeKey, Recipients, Unsealed};
 use crate::trailer::{self, BadTrailer};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,8 @@ pub const MAX_VALUE: usize = 16 * 1024 * 1024;
 /// In front of every value.
 const VALUE_VERSION: u8 = 1;
 
-type Table<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
+type Table = TableDefinition<'static, &'static str, &'static [u8]>;
+type Writable<'t> = redb::Table<'t, &'static str, &'static [u8]>;
 
 /// What kind of secret it is. Sections are appended, never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -240,7 +241,7 @@ impl Section {
         }
     }
 
-    fn table(self) -> Table<'static> {
+    fn table(self) -> Table {
         TableDefinition::new(self.name())
     }
 }
@@ -249,6 +250,14 @@ impl Change {
     fn place(&self) -> (Section, &str) {
         match self {
             Change::Put { section, key, .. } | Change::Delete { section, key } => (*section, key),
+        }
+    }
+
+    /// What the key holds after this change.
+    fn value(&self) -> Option<&[u8]> {
+        match self {
+            Change::Put { value, .. } => Some(value),
+            Change::Delete { .. } => None,
         }
     }
 
@@ -390,11 +399,13 @@ fn rebuild(old: Option<&Database>, changes: &[Change]) -> Result<Image, redb::Er
     let transaction = database.begin_write()?;
     for section in Section::ALL {
         let mut table = transaction.open_table(section.table())?;
-        let mine: Vec<&Change> = changes.iter().filter(|change| change.place().0 == section).collect();
+        let last = last_changes(section, changes);
         if let Some(old) = old {
-            copy_untouched(&old.begin_read()?, section, &mine, &mut table)?;
+            copy_untouched(&old.begin_read()?, section, &last, &mut table)?;
         }
-        mine.into_iter().try_for_each(|change| apply(change, &mut table))?;
+        for (key, value) in last {
+            value.map_or(Ok(()), |value| insert(&mut table, key, value))?;
+        }
     }
     transaction.commit()?;
     database.compact()?;
@@ -402,39 +413,36 @@ fn rebuild(old: Option<&Database>, changes: &[Change]) -> Result<Image, redb::Er
     Ok(image)
 }
 
+/// What each changed key of a section ends as. An earlier change of the same key never enters an image.
+fn last_changes(section: Section, changes: &[Change]) -> BTreeMap<&str, Option<&[u8]>> {
+    let mine = changes.iter().filter(|change| change.place().0 == section);
+    mine.map(|change| (change.place().1, change.value())).collect()
+}
+
 fn copy_untouched(
     old: &ReadTransaction,
     section: Section,
-    changes: &[&Change],
-    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    touched: &BTreeMap<&str, Option<&[u8]>>,
+    table: &mut Writable<'_>,
 ) -> Result<(), redb::Error> {
-    let touched: HashSet<&str> = changes.iter().map(|change| change.place().1).collect();
     let old = match old.open_table(section.table()) {
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
         old => old?,
     };
     for entry in old.iter()? {
         let (key, value) = entry?;
-        if !touched.contains(key.value()) {
+        if !touched.contains_key(key.value()) {
             table.insert(key.value(), value.value())?;
         }
     }
     Ok(())
 }
 
-fn apply(
-    change: &Change,
-    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
-) -> Result<(), redb::Error> {
-    match change {
-        Change::Put { key, value, .. } => {
-            let mut place = table.insert_reserve(key.as_str(), value.len() + 1)?;
-            let place = place.as_mut();
-            place[0] = VALUE_VERSION;
-            place[1..].copy_from_slice(value);
-        }
-        Change::Delete { key, .. } => drop(table.remove(key.as_str())?),
-    }
+fn insert(table: &mut Writable<'_>, key: &str, value: &[u8]) -> Result<(), redb::Error> {
+    let mut place = table.insert_reserve(key, value.len() + 1)?;
+    let place = place.as_mut();
+    place[0] = VALUE_VERSION;
+    place[1..].copy_from_slice(value);
     Ok(())
 }
 

@@ -321,7 +321,9 @@ fn unopened(path: &Path, error: redb::Error) -> JournalOpenError {
         redb::Error::UpgradeRequired(version) => {
             JournalOpenError::NewerFormat { path, version: version.into() }
         }
-        redb::Error::Io(error) => JournalOpenError::Io { path, error },
+        redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
+            JournalOpenError::Io { path, error }
+        }
         other => JournalOpenError::Damaged { path, what: other.to_string() },
     }
 }

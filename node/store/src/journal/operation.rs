@@ -140,7 +140,7 @@ impl<'t> Tables<'t> {
         self.check_new(&task)?;
         let outcome = Outcome::Refused(refusal);
         let text = describe(&outcome);
-        let row = task.into_row(State::Ended { outcome, at: now });
+        let row = task.into_row(State::Ended { outcome: outcome.into(), at: now });
         self.enter(now, AuditKind::Refused, row, &text)
     }
 
@@ -148,14 +148,14 @@ impl<'t> Tables<'t> {
         let mut row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
         match &row.state {
             State::Approved => {}
-            State::Ended { outcome: old, .. } if *old == outcome => return Ok(Written::Already),
+            State::Ended { outcome: old, .. } if **old == outcome => return Ok(Written::Already),
             State::Ended { .. } => return Err(Refused::OtherOutcome(task).into()),
         }
         if let Outcome::Created(announcement) = &outcome {
             self.activate(now, announcement)?;
         }
         let text = describe(&outcome);
-        row.state = State::Ended { outcome, at: now };
+        row.state = State::Ended { outcome: outcome.into(), at: now };
         self.unfinished.remove(&task.0)?;
         self.put_row(now, AuditKind::Ended, &row, &text)
     }
@@ -169,7 +169,13 @@ impl<'t> Tables<'t> {
             }
         }
         for task in &tasks {
-            self.end(now, *task, Outcome::Failed(aborted_by_restart()))?;
+            match self.end(now, *task, Outcome::Failed(aborted_by_restart())) {
+                // Some are written already, so this is no refusal of the kind that leaves nothing behind.
+                Err(WriteJournalError::Refused(_)) => {
+                    return Err(ReadJournalError::Damaged { table: "unfinished" }.into());
+                }
+                done => done?,
+            };
         }
         Ok(Written::Aborted(tasks))
     }

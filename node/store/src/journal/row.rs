@@ -48,7 +48,7 @@ pub enum State {
     /// Over. There is no way back.
     Ended {
         /// How.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
         /// When.
         at: UnixMillis,
     },
@@ -134,5 +134,118 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable>
         },
         Some((&version, _)) if version > VERSION => Err(Unreadable::Newer(version)),
         _ => Err(Unreadable::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::audit::{AuditHead, AuditKind};
+    use super::*;
+    use countersign_protocol::{
+        Cause, Committee, Failure, Refusal, Scheme, SessionId, Signed, StoredMark, Threshold,
+    };
+
+    fn node(seed: u8) -> NodeId {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
+        NodeId::from_bytes(key.verifying_key().to_bytes()).unwrap()
+    }
+
+    fn row(state: State) -> Row {
+        let verdict = PluginVerdict {
+            plugin: "rules".into(),
+            version: "1.0.0".into(),
+            digest: Hash([1; 32]),
+            config: Hash([2; 32]),
+            approved: true,
+            code: String::new(),
+            reason: String::new(),
+            micros: 300,
+        };
+        Row {
+            task: TaskId([3; 16]),
+            hash: Hash([4; 32]),
+            kind: TaskKind::KeySign,
+            received_at: UnixMillis(1_000),
+            state,
+            verdicts: vec![verdict],
+            parties: vec![node(1)],
+            bytes: b"{}".to_vec(),
+        }
+    }
+
+    fn ended(outcome: Outcome) -> Row {
+        row(State::Ended { outcome: outcome.into(), at: UnixMillis(2_000) })
+    }
+
+    fn announcement() -> Announcement {
+        Announcement {
+            key: KeyId::from_bytes([5; 16]).unwrap(),
+            task: TaskId([3; 16]),
+            session: SessionId([6; 32]),
+            name: "n".into(),
+            scheme: Scheme::Taproot,
+            committee: Committee::new(vec![node(1), node(2)]).unwrap(),
+            threshold: Threshold::try_from(2).unwrap(),
+            generation: 1,
+            root_public_key: vec![7; 33],
+            chain_code: Hash([8; 32]),
+            public_shares: Hash([9; 32]),
+            aux: Some(Hash([10; 32])),
+            stored: vec![StoredMark { node: node(1), signature: vec![11; 64] }],
+        }
+    }
+
+    /// One value of each kind that is stored, by name.
+    fn samples() -> Vec<(&'static str, Vec<u8>)> {
+        let refusal = Refusal { code: "c".into(), reason: "r".into(), plugin: Some("p".into()) };
+        let failure =
+            Failure { cause: Cause::Bug, code: "c".into(), text: "t".into(), culprits: vec![node(2)] };
+        let signed = Signed {
+            session: SessionId([6; 32]),
+            public_key: vec![1, 2],
+            signed_bytes: vec![3, 4],
+            signature: vec![5, 6],
+            recovery_id: Some(1),
+        };
+        let key =
+            KeyRecord { announcement: announcement(), status: KeyStatus::Active, created: UnixMillis(3_000) };
+        let state = StateValue { value: vec![1, 2, 3], expires: Some(UnixMillis(4_000)) };
+        let head = AuditHead { entries: 7, hash: Hash([12; 32]) };
+        let record = Some(Hash([13; 32]));
+        let entry =
+            head.append(UnixMillis(5_000), AuditKind::Ended, Some(TaskId([3; 16])), "t".into(), record);
+        vec![
+            ("approved", encode(&row(State::Approved))),
+            ("created", encode(&ended(Outcome::Created(announcement())))),
+            ("signed", encode(&ended(Outcome::Signed(signed)))),
+            ("refused", encode(&ended(Outcome::Refused(refusal)))),
+            ("failed", encode(&ended(Outcome::Failed(failure)))),
+            ("key", encode(&key)),
+            ("state", encode(&state)),
+            ("audit", encode(&entry)),
+        ]
+    }
+
+    #[test]
+    fn the_bytes_of_every_record_are_frozen() {
+        let found: String =
+            samples().iter().map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes))).collect();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1/records.txt");
+        if std::env::var("BLESS").is_ok_and(|format| format == "v1") {
+            std::fs::write(path, &found).unwrap();
+        }
+        assert_eq!(found, std::fs::read_to_string(path).unwrap());
+    }
+
+    #[test]
+    fn only_exactly_one_record_of_a_known_version_is_read() {
+        let mut bytes = encode(&row(State::Approved));
+        assert_eq!(decode::<Row>(&bytes).unwrap(), row(State::Approved));
+        assert_eq!(decode::<Row>(&bytes[..bytes.len() - 1]), Err(Unreadable::Malformed));
+        bytes.push(0);
+        assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Malformed));
+        bytes[0] = 2;
+        assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Newer(2)));
+        assert_eq!(decode::<Row>(&[]), Err(Unreadable::Malformed));
     }
 }

@@ -1,0 +1,9 @@
+//! The store from outside: what it keeps, what it refuses, and what is left of it after a crash.
+
+mod damage;
+mod fixtures;
+mod journal;
+mod kill;
+mod recovery;
+mod secrets;
+mod support;

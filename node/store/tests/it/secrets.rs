@@ -1,0 +1,194 @@
+//! The sealed store: values, lock, modes, passphrase, and what never reaches the disk.
+
+use crate::support::*;
+use countersign_store::secrets::{IDENTITY_FILE, MAX_KEY, MAX_VALUE, SECRETS_FILE};
+use countersign_store::{CommitError, CreateError, OpenError, ReadError, Secrets, Section};
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn values_come_back_after_closing() {
+    let dir = temporary();
+    let secrets = create(dir.path());
+    assert_eq!(secrets.generation().unwrap(), 1);
+    let changes = Section::ALL.map(|section| put(section, "name", section.name().as_bytes()));
+    assert_eq!(secrets.commit(changes.into()).unwrap(), 2);
+    drop(secrets);
+    let secrets = open(dir.path());
+    assert_eq!(secrets.generation().unwrap(), 2);
+    for section in Section::ALL {
+        assert_eq!(get(&secrets, section, "name").unwrap(), section.name().as_bytes());
+        assert_eq!(secrets.keys(section).unwrap(), ["name"]);
+    }
+    assert_eq!(get(&secrets, Section::Share, "other"), None);
+}
+
+#[test]
+fn a_batch_is_applied_in_order_and_whole() {
+    let dir = temporary();
+    let secrets = create(dir.path());
+    let share = Section::Share;
+    secrets.commit(vec![put(share, "a", b"1"), put(share, "b", b"1"), put(share, "a", b"2")]).unwrap();
+    secrets.commit(vec![delete(share, "b"), put(share, "c", b""), delete(share, "never")]).unwrap();
+    assert_eq!(get(&secrets, share, "a").unwrap(), b"2");
+    assert_eq!(secrets.keys(share).unwrap(), ["a", "c"]);
+    let too_long = "x".repeat(MAX_KEY + 1);
+    for change in [put(share, "", b""), put(share, &too_long, b""), put(share, "x", &vec![0; MAX_VALUE + 1])]
+    {
+        let error = secrets.commit(vec![put(share, "d", b"1"), change]).unwrap_err();
+        assert!(matches!(error, CommitError::Rejected { .. }), "{error}");
+    }
+    assert_eq!(secrets.keys(share).unwrap(), ["a", "c"]);
+    assert_eq!(secrets.generation().unwrap(), 3);
+}
+
+#[test]
+fn another_passphrase_does_not_open_it() {
+    let dir = temporary();
+    drop(create(dir.path()));
+    let error = Secrets::open(dir.path(), &passphrase("correct horse battery stable"), &[]).unwrap_err();
+    assert!(matches!(error, OpenError::WrongPassphrase { .. }), "{error}");
+}
+
+#[test]
+fn the_passphrase_can_be_changed() {
+    let dir = temporary();
+    let secrets = create(dir.path());
+    secrets.commit(vec![put(Section::Share, "a", b"1")]).unwrap();
+    let error = secrets.change_passphrase(&passphrase("short"), WORK_FACTOR).unwrap_err();
+    assert!(matches!(error, CreateError::ShortPassphrase), "{error}");
+    secrets.change_passphrase(&passphrase("staple battery horse correct"), WORK_FACTOR).unwrap();
+    drop(secrets);
+    let error = Secrets::open(dir.path(), &passphrase(WORDS), &[]).unwrap_err();
+    assert!(matches!(error, OpenError::WrongPassphrase { .. }), "{error}");
+    let secrets = Secrets::open(dir.path(), &passphrase("staple battery horse correct"), &[]).unwrap();
+    assert_eq!(get(&secrets, Section::Share, "a").unwrap(), b"1");
+}
+
+#[test]
+fn a_store_is_made_only_with_sound_choices() {
+    let dir = temporary();
+    let path = dir.path().join("data");
+    let create = |words, recipients: &[String], factor| {
+        Secrets::create(&path, &passphrase(words), recipients, factor).unwrap_err()
+    };
+    assert!(matches!(create("fifteen letters", &[], 1), CreateError::ShortPassphrase));
+    assert!(matches!(create(WORDS, &[], 0), CreateError::WorkFactor(0)));
+    assert!(matches!(create(WORDS, &[], 21), CreateError::WorkFactor(21)));
+    assert!(matches!(create(WORDS, &["age1nonsense".into()], 1), CreateError::Recipient { .. }));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_store_is_never_made_over_another() {
+    let dir = temporary();
+    drop(create(dir.path()));
+    for kept in [SECRETS_FILE, IDENTITY_FILE] {
+        let only = temporary();
+        std::fs::copy(dir.path().join(kept), only.path().join(kept)).unwrap();
+        let error = Secrets::create(only.path(), &passphrase(WORDS), &[], WORK_FACTOR).unwrap_err();
+        assert!(matches!(&error, CreateError::Exists { path } if path.ends_with(kept)), "{error}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let dir = temporary();
+    let missing = |dir: &std::path::Path, name: &str| {
+        let error = Secrets::open(dir, &passphrase(WORDS), &[]).unwrap_err();
+        assert!(matches!(&error, OpenError::Missing { path } if path.ends_with(name)), "{error}");
+    };
+    missing(&dir.path().join("nowhere"), "nowhere");
+    missing(dir.path(), IDENTITY_FILE);
+    drop(create(dir.path()));
+    std::fs::remove_file(dir.path().join(SECRETS_FILE)).unwrap();
+    missing(dir.path(), SECRETS_FILE);
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let dir = temporary();
+    let secrets = create(dir.path());
+    let error = Secrets::open(dir.path(), &passphrase(WORDS), &[]).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    let error = Secrets::create(dir.path(), &passphrase(WORDS), &[], WORK_FACTOR).unwrap_err();
+    assert!(matches!(error, CreateError::Locked { .. }), "{error}");
+    drop(secrets);
+    drop(open(dir.path()));
+}
+
+#[test]
+fn only_the_owner_can_open_the_files() {
+    let parent = temporary();
+    let dir = parent.path().join("data");
+    let secrets = create(&dir);
+    secrets.commit(vec![]).unwrap();
+    secrets.change_passphrase(&passphrase(WORDS), WORK_FACTOR).unwrap();
+    drop(secrets);
+    assert_eq!(mode(&dir), 0o700);
+    for name in names(&dir) {
+        assert_eq!(mode(&dir.join(&name)), 0o600, "{name}");
+    }
+    for path in [dir.clone(), dir.join(SECRETS_FILE), dir.join(IDENTITY_FILE)] {
+        let before = path.metadata().unwrap().permissions();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode(&path) | 0o044)).unwrap();
+        let error = Secrets::open(&dir, &passphrase(WORDS), &[]).unwrap_err();
+        assert!(matches!(&error, OpenError::Exposed { path: p, .. } if *p == path), "{error}");
+        std::fs::set_permissions(&path, before).unwrap();
+    }
+    drop(open(&dir));
+}
+
+#[test]
+fn a_directory_that_others_can_look_into_gets_no_store() {
+    let dir = temporary();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let error = Secrets::create(dir.path(), &passphrase(WORDS), &[], WORK_FACTOR).unwrap_err();
+    assert!(matches!(error, CreateError::Exposed { mode: 0o755, .. }), "{error}");
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn no_plaintext_and_no_other_file_is_left() {
+    let dir = temporary();
+    let secrets = create(dir.path());
+    let canary = b"canary-of-the-store-0123456789".repeat(3);
+    for round in 0..5 {
+        secrets.commit(vec![put(Section::Share, &format!("canary-name-{round}"), &canary)]).unwrap();
+    }
+    drop(secrets);
+    assert_eq!(names(dir.path()), [IDENTITY_FILE, SECRETS_FILE, "store.lock"]);
+    for name in names(dir.path()) {
+        let bytes = std::fs::read(dir.path().join(&name)).unwrap();
+        for needle in [&b"canary"[..], b"AGE-SECRET-KEY", b"redb", WORDS.as_bytes()] {
+            assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_write_closes_the_store_and_keeps_the_old_state() {
+    let dir = temporary();
+    let secrets = create(dir.path());
+    secrets.commit(vec![put(Section::Share, "a", b"1")]).unwrap();
+    // A directory where the temporary file should be: the write fails, even for root.
+    let obstacle = dir.path().join(".secrets.redb.age.tmp");
+    std::fs::create_dir(&obstacle).unwrap();
+    let error = secrets.commit(vec![put(Section::Share, "b", b"2")]).unwrap_err();
+    assert!(matches!(error, CommitError::Io { .. }), "{error}");
+    std::fs::remove_dir(&obstacle).unwrap();
+    assert!(matches!(secrets.commit(vec![]), Err(CommitError::Closed)));
+    assert!(matches!(secrets.get(Section::Share, "a"), Err(ReadError::Closed)));
+    assert!(matches!(secrets.keys(Section::Share), Err(ReadError::Closed)));
+    assert!(matches!(secrets.generation(), Err(ReadError::Closed)));
+    drop(secrets);
+    let secrets = open(dir.path());
+    assert_eq!(secrets.keys(Section::Share).unwrap(), ["a"]);
+    assert_eq!(secrets.generation().unwrap(), 2);
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    let dir = temporary();
+    let shown = format!("{:?} {:?}", create(dir.path()), put(Section::Share, "name", b"canary"));
+    assert!(!shown.contains("canary") && !shown.contains("AGE") && shown.contains("share/name"), "{shown}");
+}

@@ -1,0 +1,142 @@
+//! What several tests of the store need.
+
+use countersign_protocol::{
+    Announcement, Committee, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, Scheme, SessionId, Signed,
+    TaskId, Threshold, UnixMillis,
+};
+use countersign_store::{Change, Decided, Passphrase, Secrets, Section, StateWrite, TaskKind};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// The lowest work factor: the tests are about files, not about scrypt.
+pub const WORK_FACTOR: u8 = 1;
+pub const WORDS: &str = "correct horse battery staple";
+
+pub fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(Zeroizing::new(text.into()))
+}
+
+/// A directory that only its owner can look into.
+pub fn temporary() -> tempfile::TempDir {
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().permissions(private).tempdir().unwrap()
+}
+
+pub fn create(dir: &Path) -> Secrets {
+    Secrets::create(dir, &passphrase(WORDS), &[], WORK_FACTOR).unwrap()
+}
+
+pub fn open(dir: &Path) -> Secrets {
+    Secrets::open(dir, &passphrase(WORDS), &[]).unwrap()
+}
+
+pub fn put(section: Section, key: &str, value: &[u8]) -> Change {
+    Change::Put { section, key: key.into(), value: Zeroizing::new(value.to_vec()) }
+}
+
+pub fn delete(section: Section, key: &str) -> Change {
+    Change::Delete { section, key: key.into() }
+}
+
+pub fn get(secrets: &Secrets, section: Section, key: &str) -> Option<Vec<u8>> {
+    secrets.get(section, key).unwrap().map(|value| value.to_vec())
+}
+
+pub fn mode(path: &Path) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777
+}
+
+/// Names in a directory, sorted.
+pub fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+pub fn at(millis: u64) -> UnixMillis {
+    UnixMillis(millis)
+}
+
+pub fn node(seed: u8) -> NodeId {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
+    NodeId::from_bytes(key.verifying_key().to_bytes()).unwrap()
+}
+
+pub fn task(number: u8) -> TaskId {
+    TaskId([number; 16])
+}
+
+pub fn decided(number: u8) -> Decided {
+    Decided {
+        task: task(number),
+        hash: Hash([number; 32]),
+        kind: TaskKind::KeySign,
+        received_at: at(1_000 + u64::from(number)),
+        verdicts: vec![PluginVerdict {
+            plugin: "rules".into(),
+            version: "1.2.3".into(),
+            digest: Hash([7; 32]),
+            config: Hash([8; 32]),
+            approved: true,
+            code: String::new(),
+            reason: String::new(),
+            micros: 42,
+        }],
+        parties: vec![node(1), node(2)],
+        bytes: format!("{{\"task\":{number}}}").into_bytes(),
+    }
+}
+
+pub fn signed(number: u8) -> Outcome {
+    Outcome::Signed(Signed {
+        session: SessionId([number; 32]),
+        public_key: vec![2; 33],
+        signed_bytes: vec![3; 32],
+        signature: vec![4; 64],
+        recovery_id: Some(1),
+    })
+}
+
+pub fn refusal() -> Refusal {
+    Refusal { code: "limit".into(), reason: "too much".into(), plugin: Some("rules".into()) }
+}
+
+pub fn state(key: &str, value: Option<&[u8]>) -> StateWrite {
+    StateWrite { plugin: "rules".into(), key: key.into(), value: value.map(<[u8]>::to_vec), expires: None }
+}
+
+/// The node's age identity, taken out of its file by age alone.
+pub fn identity(dir: &Path, words: &str) -> age::x25519::Identity {
+    let sealed = std::fs::read(dir.join(countersign_store::secrets::IDENTITY_FILE)).unwrap();
+    let passphrase = age::scrypt::Identity::new(age::secrecy::SecretString::from(words));
+    let text = String::from_utf8(age::decrypt(&passphrase, &sealed).unwrap()).unwrap();
+    text.lines().find(|line| !line.starts_with('#')).unwrap().parse().unwrap()
+}
+
+pub fn secret_text(identity: &age::x25519::Identity) -> String {
+    use age::secrecy::ExposeSecret;
+    identity.to_string().expose_secret().to_owned()
+}
+
+pub fn announcement(number: u8) -> Announcement {
+    Announcement {
+        key: KeyId::from_bytes([number; 16]).unwrap(),
+        task: task(number),
+        session: SessionId([number; 32]),
+        name: "treasury".into(),
+        scheme: Scheme::Ed25519,
+        committee: Committee::new(vec![node(1), node(2), node(3)]).unwrap(),
+        threshold: Threshold::try_from(2).unwrap(),
+        generation: 0,
+        root_public_key: vec![5; 32],
+        chain_code: Hash([6; 32]),
+        public_shares: Hash([7; 32]),
+        aux: None,
+        stored: Vec::new(),
+    }
+}
+
+pub fn created(number: u8) -> Outcome {
+    Outcome::Created(announcement(number))
+}
