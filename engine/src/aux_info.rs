@@ -150,3 +150,36 @@ impl RoundMessage for Msg<Sha256, SecurityLevel128> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cggmp24::key_share::DirtyAuxInfo;
+    use paillier_zk::multiexp::MultiexpTable;
+
+    use super::*;
+
+    /// Decodes the test record of party 0 of 3, alters it, and seals it with a good checksum again.
+    fn altered(alter: impl FnOnce(&mut Record<DirtyAuxInfo>)) -> Result<Aux, DecodeError> {
+        let bytes = include_bytes!("../tests/fixtures/aux/3-0.cbor");
+        let mut record: Record<DirtyAuxInfo> = open(KIND, bytes).unwrap();
+        alter(&mut record);
+        Aux::from_bytes(&seal(KIND, &record, CAPACITY))
+    }
+
+    #[test]
+    fn a_record_with_a_good_checksum_is_still_proven() {
+        assert!(altered(|_| ()).is_ok());
+        let inconsistent = |alter: fn(&mut Record<DirtyAuxInfo>)| {
+            assert_eq!(altered(alter).err(), Some(DecodeError::Inconsistent));
+        };
+        inconsistent(|record| record.index = PartyIndex(1));
+        inconsistent(|record| record.index = PartyIndex(3));
+        inconsistent(|record| record.info.N.swap(0, 2));
+        inconsistent(|record| record.info.pedersen_params.truncate(2));
+        inconsistent(|record| {
+            let params = &mut record.info.pedersen_params[0];
+            let table = MultiexpTable::build(&params.s, &params.t, 8, 8, params.hat_N.clone()).unwrap();
+            params.multiexp = Some(table.into());
+        });
+    }
+}

@@ -133,3 +133,26 @@ fn fermat(n: &Integer) -> bool {
     let exponent = n - 1;
     Integer::from(2).pow_mod(&exponent, n).is_some_and(|power| power.is_one())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first of the repository's test primes, plus `difference`, with a good checksum.
+    fn near_prime(difference: u32) -> Result<SafePrime, DecodeError> {
+        let list = include_str!("../../tests/fixtures/primes/safe-primes.json");
+        let list: Vec<String> = serde_json::from_str(list).unwrap();
+        let prime = SafePrime::from_bytes(&hex::decode(&list[0]).unwrap()).unwrap();
+        let digits = (prime.0 + difference).to_bytes_msf();
+        SafePrime::from_bytes(&seal(PRIME, &Bytes::new(&digits), CAPACITY))
+    }
+
+    #[test]
+    fn a_number_with_a_good_checksum_is_still_tested() {
+        assert!(near_prime(0).is_ok());
+        assert_eq!(near_prime(1).err(), Some(DecodeError::Inconsistent), "even");
+        assert_eq!(near_prime(12).err(), Some(DecodeError::Inconsistent), "of the right shape");
+        let short = SafePrime::from_bytes(&seal(PRIME, &Bytes::new(&[11]), CAPACITY));
+        assert_eq!(short.err(), Some(DecodeError::Inconsistent), "a safe prime, but not of 1536 bits");
+    }
+}
