@@ -1,1 +1,18 @@
-//! The Countersign co-signer node: daemon and command line.
+//! The Countersign co-signer node: what its daemon and its command line are made of.
+//!
+//! [`daemon::run`] wires a node; `cli` is what an operator types. The way of a task is told in [`task`].
+
+pub mod aux_cache;
+pub mod cli;
+pub mod config;
+pub mod core;
+pub mod daemon;
+pub mod dispatch;
+pub mod harden;
+pub mod primes;
+pub mod public;
+pub mod report;
+pub mod risk;
+pub mod session;
+pub mod task;
+pub mod vault;

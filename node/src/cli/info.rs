@@ -1,0 +1,73 @@
+//! `info`: what anybody may know of the node.
+
+use super::Args;
+use crate::config::Config;
+use crate::public::{self, PublicKeyRecord};
+use anyhow::Context;
+use countersign_protocol::NodeId;
+
+/// Arguments of `info`.
+#[derive(Debug, clap::Args)]
+pub struct Info {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// `group` lists the keys; `group ID` shows one.
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The keys of which the node holds a share.
+    Group {
+        /// Only this one.
+        id: Option<String>,
+    },
+}
+
+impl Info {
+    pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
+        let config = Config::load(&args.config)?;
+        let missing = || format!("{} cannot be read; run `countersign-node init` first", config.dir.join(public::FILE).display());
+        let record = public::read(&config.dir).with_context(missing)?;
+        match &self.what {
+            None if self.json => println!("{}", serde_json::to_string_pretty(&record)?),
+            None => println!("Node ID: {}\nCallback public key:\n{}", record.node, record.callback_public_key.trim_end()),
+            Some(What::Group { id }) => {
+                let wanted = |key: &&PublicKeyRecord| id.as_ref().is_none_or(|id| key.announcement.key.to_string() == *id);
+                let keys: Vec<&PublicKeyRecord> = record.keys.iter().filter(wanted).collect();
+                if let (Some(id), true) = (id, keys.is_empty()) {
+                    anyhow::bail!("this node holds no share of {id}; `info group` lists what it holds");
+                }
+                match self.json {
+                    true => println!("{}", serde_json::to_string_pretty(&keys)?),
+                    false => show(&keys, &record.node, &config),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn show(keys: &[&PublicKeyRecord], me: &NodeId, config: &Config) {
+    println!("Total number of groups: {}, from {}", keys.len(), config.dir.display());
+    for key in keys {
+        let announcement = &key.announcement;
+        println!("\nGroup info:");
+        println!("  Group ID: {}", announcement.key);
+        println!("  Name: {}", announcement.name);
+        println!("  Root Extended Public Key: {}", key.extended_public_key);
+        println!("  ChainCode: 0x{}", announcement.chain_code);
+        println!("  Scheme: {}", announcement.scheme);
+        println!("  Curve: {}", announcement.scheme.curve());
+        println!("  Threshold: {}", announcement.threshold.get());
+        println!("  Generation: {}", announcement.generation);
+        println!("  Local Node ID: {me}");
+        println!("  Participants: {}", announcement.committee.members().len());
+        for (index, node) in announcement.committee.members().iter().enumerate() {
+            let name = config.roster.get(node).map_or("", String::as_str);
+            println!("    ({index}) {node} {name}");
+        }
+    }
+}

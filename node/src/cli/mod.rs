@@ -1,0 +1,62 @@
+//! What an operator types. One verb, one file.
+
+mod check;
+mod info;
+mod init;
+mod passphrase;
+mod start;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A co-signer node: holds key shares, asks your risk control, and takes part in threshold signatures.
+///
+/// A new node: `init` makes its identity, its callback key and its first primes; write its id (`info`) into the
+/// configurations of the coordinator and the other nodes; then `start`.
+#[derive(Debug, Parser)]
+#[command(name = "countersign-node", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Args {
+    /// The configuration file (YAML).
+    #[arg(short, long, global = true, default_value = "configs/countersign-node.yaml", env = "COUNTERSIGN_NODE_CONFIG")]
+    config: PathBuf,
+    /// File with the passphrase, mode 600; overrides db.key_file.
+    #[arg(long, global = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the store of a new node: identity, callback key and primes. Refuses to touch an existing one.
+    Init(init::Init),
+    /// Run the node until SIGTERM or Ctrl-C.
+    Start,
+    /// Show the node's id, its callback public key and its keys. Needs no passphrase and works while the node runs.
+    Info(info::Info),
+    /// Work with the configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show the version.
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the file, load every plugin, and say what is wrong. Changes nothing.
+    Check,
+}
+
+/// Does what was typed.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Init(init) => init.run(&args),
+        Command::Start => start::run(&args),
+        Command::Info(info) => info.run(&args),
+        Command::Config(ConfigCommand::Check) => check::run(&args),
+        Command::Version => {
+            println!("countersign-node {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What every task of a node shares. Wired once, in the daemon.
+
+use crate::aux_cache::AuxCache;
+use crate::config::Config;
+use crate::primes::PrimePool;
+use crate::report::Reporter;
+use crate::risk::Guard;
+use crate::session::{Lanes, Router};
+use crate::vault::Vault;
+use countersign_link::Identity;
+use countersign_protocol::{Announcement, Committee, Hash, IdentitySigner, NodeId, UnixMillis};
+use countersign_store::{Journal, KeyRecord, KeyStatus, WriteJournalError};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio_util::sync::CancellationToken;
+
+/// The parts of a running node.
+pub struct Core {
+    /// What the operator wrote.
+    pub config: Config,
+    /// Who this node is.
+    pub me: NodeId,
+    /// Signs broadcasts and marks.
+    pub signer: Arc<dyn IdentitySigner>,
+    /// Secrets.
+    pub vault: Arc<Vault>,
+    /// Decisions and outcomes.
+    pub journal: Journal,
+    /// Risk control.
+    pub guard: Guard,
+    /// Sessions and tunnels.
+    pub router: Arc<Router>,
+    /// How engines share the processor.
+    pub lanes: Lanes,
+    /// Auxiliary information in memory.
+    pub auxes: AuxCache,
+    /// Primes in store.
+    pub primes: PrimePool,
+    /// The way to the coordinator.
+    pub reporter: Reporter,
+    /// Cancelled when the node is to stop.
+    pub stopping: CancellationToken,
+}
+
+impl Core {
+    /// The one clock of the node.
+    pub fn now(&self) -> UnixMillis {
+        now()
+    }
+
+    /// Uses the journal off the network's threads: it waits for the disk.
+    pub async fn journal<T, F>(&self, use_it: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce(&Journal) -> T + Send + 'static,
+    {
+        let journal = self.journal.clone();
+        let used = tokio::task::spawn_blocking(move || use_it(&journal)).await;
+        used.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    /// Auxiliary information that all members of a committee are known to hold: that of its newest active ECDSA key.
+    pub fn aux_of(&self, committee: &Committee) -> Option<Hash> {
+        let keys = self.journal.keys().unwrap_or_default();
+        let of_committee = |key: &&KeyRecord| {
+            key.status == KeyStatus::Active && key.announcement.aux.is_some() && key.announcement.committee == *committee
+        };
+        keys.iter().filter(of_committee).max_by_key(|key| (key.created, key.announcement.key))?.announcement.aux
+    }
+
+    /// Marks a key as confirmed by all its members, and shows it in the public record.
+    pub async fn activate_key(self: &Arc<Self>, announcement: Announcement) -> Result<(), WriteJournalError> {
+        if let Some(digest) = announcement.aux {
+            self.auxes.build_tables(digest, self.vault.clone(), self.lanes.aux.clone());
+        }
+        let record = KeyRecord { announcement, status: KeyStatus::Active, created: self.now() };
+        self.journal(move |journal| journal.put_key(record)).await?;
+        let core = self.clone();
+        let written = tokio::task::spawn_blocking(move || crate::public::update(&core)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the public record is out of date");
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds since 1970. A clock before that reads 0, and every task is then from the future.
+pub fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The link's identity as a session's signer.
+pub struct Signer(pub Arc<Identity>);
+
+impl IdentitySigner for Signer {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message)
+    }
+}

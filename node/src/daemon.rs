@@ -1,0 +1,145 @@
+//! Wires a node from its configuration, runs it, and stops it without losing a session that can still finish.
+
+use crate::aux_cache::AuxCache;
+use crate::config::Config;
+use crate::core::{Core, Signer, now};
+use crate::dispatch::Dispatch;
+use crate::primes::PrimePool;
+use crate::public::{self, PublicRecord};
+use crate::report::Reporter;
+use crate::risk::{Guard, GuardError, NodeServices, ServicesError};
+use crate::session::{Lanes, Router};
+use crate::task::Desk;
+use crate::vault::{Vault, VaultError};
+use countersign_link::mesh::MeshConfig;
+use countersign_link::{Identity, Mesh, PeerKey};
+use countersign_protocol::{IdError, NodeId};
+use countersign_store::{Journal, JournalOpenError, KeyRecord, KeyStatus, ReadJournalError, WriteJournalError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long sessions under way may finish when the node is told to stop.
+const GRACE: Duration = Duration::from_secs(25);
+/// How long the last reports have to leave.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Secrets.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    OpenJournal(#[from] JournalOpenError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    ReadJournal(#[from] ReadJournalError),
+    /// The journal cannot be written.
+    #[error(transparent)]
+    WriteJournal(#[from] WriteJournalError),
+    /// What plugins are given.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+    /// Plugins.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The identity in the store is none.
+    #[error(transparent)]
+    Identity(#[from] IdError),
+    /// The operating system.
+    #[error("the node cannot start: {0}; free resources and try again")]
+    System(#[from] std::io::Error),
+}
+
+/// Runs a node until `shutdown`.
+pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> Result<(), StartError> {
+    let vault = Arc::new(vault);
+    let identity = Arc::new(vault.identity()?);
+    let journal = open_journal(&config)?;
+    let services = NodeServices::new(&config.policy, &vault.callback_key()?, journal.clone())?;
+    let guard = Guard::load(config.policy.clone(), Arc::new(services)).await?;
+    let (mesh, events) = Mesh::new(identity.clone(), MeshConfig::default());
+    mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
+    let (reporter, reports) = Reporter::new();
+    let core = Arc::new(Core {
+        me: NodeId::from_bytes(identity.public().0)?,
+        signer: Arc::new(Signer(identity.clone())),
+        vault,
+        journal,
+        guard,
+        router: Router::new(mesh),
+        lanes: Lanes::new(),
+        auxes: AuxCache::default(),
+        primes: PrimePool::new(),
+        reporter,
+        stopping: CancellationToken::new(),
+        config,
+    });
+    reconcile(&core)?;
+    publish(&core)?;
+    tracing::info!(node = %core.me, "node started");
+    let router = core.router.clone();
+    tokio::spawn(async move { router.run(events).await });
+    serve(core, identity, reports, shutdown).await
+}
+
+async fn serve(
+    core: Arc<Core>,
+    identity: Arc<Identity>,
+    reports: tokio::sync::mpsc::Receiver<countersign_protocol::control::FromNode>,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
+    core.primes.keep_full(core.vault.clone(), core.config.prime_sets, core.stopping.clone())?;
+    tokio::spawn(crate::risk::watch(core.clone()));
+    let desk = Desk::new(core.clone());
+    let hang_up = CancellationToken::new();
+    let dispatch = Dispatch { core: core.clone(), desk: desk.clone(), identity, reports };
+    let linked = tokio::spawn(dispatch.run(hang_up.clone()));
+    shutdown.cancelled().await;
+    tracing::info!("stopping: sessions under way may finish");
+    core.stopping.cancel();
+    desk.drain(GRACE).await;
+    tokio::time::sleep(LAST_WORDS).await;
+    hang_up.cancel();
+    if let Err(error) = linked.await {
+        tracing::error!(%error, "the link did not end cleanly");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What was approved and has no outcome did not survive: it is over, and a retry is a new task.
+fn open_journal(config: &Config) -> Result<Journal, StartError> {
+    let journal = Journal::open(&config.dir)?;
+    for task in journal.abort_unfinished(now(), &[])? {
+        tracing::warn!(%task, "was under way when the node stopped, and is recorded as failed");
+    }
+    Ok(journal)
+}
+
+/// A share without a record was stored the moment before a crash; its record is made up for.
+fn reconcile(core: &Core) -> Result<(), StartError> {
+    let known: Vec<_> = core.journal.keys()?.into_iter().map(|key| key.announcement.key).collect();
+    for announcement in core.vault.stored_keys()?.into_iter().filter(|stored| !known.contains(&stored.key)) {
+        tracing::warn!(key = %announcement.key, "a share without a record; the key waits for its members' confirmation");
+        core.journal.put_key(KeyRecord { announcement, status: KeyStatus::Pending, created: now() })?;
+    }
+    for key in core.journal.keys()?.into_iter().filter(|key| key.status == KeyStatus::Active) {
+        if let Some(digest) = key.announcement.aux {
+            core.auxes.build_tables(digest, core.vault.clone(), core.lanes.aux.clone());
+        }
+    }
+    Ok(())
+}
+
+fn publish(core: &Core) -> Result<(), StartError> {
+    if public::read(&core.config.dir).is_err() {
+        let callback_public_key = public::callback_pem(&core.vault)?;
+        let record = PublicRecord { version: 1, node: core.me, callback_public_key, keys: Vec::new() };
+        public::write(&core.config.dir, &record)?;
+    }
+    Ok(public::update(core)?)
+}

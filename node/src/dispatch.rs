@@ -1,0 +1,139 @@
+//! The link to the coordinator: dials, says hello, brings offers to the desk and reports back. Never believes a word that
+//! is not signed by somebody else.
+
+use crate::core::Core;
+use crate::task::{Desk, Offered};
+use countersign_link::{Identity, Link, PeerKey, Reconnect};
+use countersign_protocol::control::{FromNode, ToNode};
+use countersign_protocol::{Announcement, PROTOCOL_VERSION, TaskId, decode, encode};
+use countersign_store::KeyStatus;
+use rand::RngCore;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How a link ended.
+type Ended = String;
+
+/// The link of one node.
+pub struct Dispatch {
+    /// What tasks share.
+    pub core: Arc<Core>,
+    /// Where offers go.
+    pub desk: Arc<Desk>,
+    /// This node's key.
+    pub identity: Arc<Identity>,
+    /// What tasks report.
+    pub reports: mpsc::Receiver<FromNode>,
+}
+
+impl Dispatch {
+    /// Keeps the link up until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut reconnect = Reconnect::default();
+        while !stop.is_cancelled() {
+            let ended = stop.run_until_cancelled(self.once(&mut reconnect)).await;
+            self.core.router.mesh().detach();
+            let Some(reason) = ended else { break };
+            let delay = reconnect.lost(Instant::now(), rand::rngs::OsRng.next_u64());
+            tracing::warn!(%reason, retry_ms = delay.as_millis() as u64, "no link to the coordinator");
+            self.idle(delay, &stop).await;
+        }
+    }
+
+    /// One link from dialling to its end.
+    async fn once(&mut self, reconnect: &mut Reconnect) -> Ended {
+        let link = match self.dial().await {
+            Ok(link) => link,
+            Err(error) => return error,
+        };
+        match decode::<ToNode>(&link.welcome) {
+            Ok(ToNode::Welcome { protocol: PROTOCOL_VERSION, software }) => {
+                tracing::info!(coordinator = %self.core.config.coordinator, %software, "linked");
+            }
+            Ok(_) | Err(_) => return "the coordinator speaks another version; update the older program".into(),
+        }
+        reconnect.connected(Instant::now());
+        self.core.router.mesh().attach(link.pairs);
+        let (mut sender, mut receiver) = (link.control.sender, link.control.receiver);
+        loop {
+            tokio::select! {
+                frame = receiver.recv() => match frame {
+                    Ok(Some(frame)) => self.dispatch(&frame).await,
+                    Ok(None) => return link.handle.closed().await.to_string(),
+                    Err(_) => return link.handle.closed().await.to_string(),
+                },
+                Some(report) = self.reports.recv() => {
+                    if let Err(error) = sender.send(&encode(&report)).await {
+                        return error.to_string();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn dial(&self) -> Result<Link, Ended> {
+        let config = &self.core.config;
+        let address = resolve(&config.coordinator_address).await?;
+        let hello = FromNode::Hello {
+            protocol: PROTOCOL_VERSION,
+            software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
+            pending: self.pending().await,
+        };
+        let coordinator = PeerKey(*config.coordinator.as_bytes());
+        let link = countersign_link::dial::connect(address, &self.identity, coordinator, &encode(&hello)).await;
+        link.map_err(|error| error.to_string())
+    }
+
+    /// KeyGens that this node has stored and whose last confirmations it has not seen.
+    async fn pending(&self) -> Vec<TaskId> {
+        let keys = self.core.journal(|journal| journal.keys()).await.unwrap_or_default();
+        keys.into_iter().filter(|key| key.status == KeyStatus::Pending).map(|key| key.announcement.task).collect()
+    }
+
+    async fn dispatch(&self, frame: &[u8]) {
+        match decode::<ToNode>(frame) {
+            Ok(ToNode::Offer { task, parties }) => self.desk.offer(Offered { signed: task, parties }),
+            Ok(ToNode::Start { task }) => self.desk.start(task),
+            Ok(ToNode::Cancel { task, reason }) => self.desk.cancel(task, &reason),
+            Ok(ToNode::Settle { task, announcement }) => self.settle(task, *announcement).await,
+            Ok(ToNode::Welcome { .. }) => tracing::warn!("a second welcome was ignored"),
+            Err(error) => tracing::warn!(%error, "a frame of the coordinator was ignored"),
+        }
+    }
+
+    /// Activates a pending key, if every member's mark over exactly what is stored here is there.
+    async fn settle(&self, task: TaskId, announcement: Announcement) {
+        let key = announcement.key;
+        let Ok(Some(record)) = self.core.journal(move |journal| journal.key(&key)).await else { return };
+        let same = record.announcement.digest() == announcement.digest();
+        if record.status != KeyStatus::Pending || announcement.task != task || !same || !announcement.is_complete() {
+            return tracing::debug!(%key, "a settlement does not fit and was ignored");
+        }
+        match self.core.activate_key(announcement).await {
+            Ok(()) => tracing::info!(%key, "key confirmed by all members"),
+            Err(error) => tracing::error!(%key, %error, "the key stays pending"),
+        }
+    }
+
+    /// Waits; what tasks report meanwhile is dropped, because the coordinator asks again.
+    async fn idle(&mut self, delay: std::time::Duration, stop: &CancellationToken) {
+        let until = tokio::time::Instant::now() + delay;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(until) => return,
+                Some(_) = self.reports.recv() => {}
+            }
+        }
+    }
+}
+
+async fn resolve(address: &str) -> Result<SocketAddr, Ended> {
+    let advice = "correct coordinator.address in the configuration";
+    let mut found =
+        tokio::net::lookup_host(address).await.map_err(|error| format!("cannot resolve {address}: {error}; {advice}"))?;
+    found.next().ok_or_else(|| format!("{address} resolves to nothing; {advice}"))
+}

@@ -1,0 +1,23 @@
+//! `countersign-node`: parses, runs, and maps errors to exit codes.
+
+use clap::Parser;
+use countersign_node::{cli, harden};
+use std::process::ExitCode;
+
+/// Wipes every block of memory when it is freed.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
+fn main() -> ExitCode {
+    if let Err(error) = harden::harden_process() {
+        eprintln!("countersign-node: the process cannot be hardened ({error}); run it on Linux with its usual system calls");
+        return ExitCode::FAILURE;
+    }
+    match cli::run(cli::Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("countersign-node: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

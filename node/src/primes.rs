@@ -1,0 +1,100 @@
+//! The pool of Paillier primes: filled by `init`, refilled at low priority while the node runs.
+//!
+//! Four safe primes make a set; a set serves one committee, once.
+
+use crate::harden::lower_priority;
+use crate::vault::{Vault, VaultError};
+use countersign_engine::Primes;
+use countersign_engine::primes::{PrimeError, SafePrime, generate_safe_prime};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// Safe primes in a set.
+pub const SET: usize = 4;
+
+/// Why there are no primes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// The store failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The search failed or was stopped.
+    #[error(transparent)]
+    Prime(#[from] PrimeError),
+    /// Four primes do not make a set.
+    #[error("the generated primes do not make a set ({0}); report this")]
+    Set(String),
+}
+
+/// Hands out sets and asks for more.
+pub struct PrimePool {
+    wanted: SyncSender<()>,
+    wishes: Mutex<Option<Receiver<()>>>,
+}
+
+impl PrimePool {
+    /// A pool without its refilling thread.
+    pub fn new() -> PrimePool {
+        let (wanted, wishes) = sync_channel(1);
+        PrimePool { wanted, wishes: Mutex::new(Some(wishes)) }
+    }
+
+    /// A set from the store; found on the spot if the pool is empty.
+    pub fn take(&self, vault: &Vault) -> Result<Primes, PoolError> {
+        let taken = vault.take_primes()?;
+        // A full channel already holds the same wish.
+        drop(self.wanted.try_send(()));
+        match taken {
+            Some(primes) => Ok(primes),
+            None => search_set(),
+        }
+    }
+
+    /// Starts the thread that keeps `sets` sets in the store.
+    pub fn keep_full(&self, vault: Arc<Vault>, sets: usize, stopping: CancellationToken) -> std::io::Result<()> {
+        let Some(wishes) = self.wishes.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let refill = move || {
+            lower_priority();
+            while !stopping.is_cancelled() {
+                if let Err(error) = fill(&vault, sets, &mut |_, _| !stopping.is_cancelled()) {
+                    tracing::warn!(%error, "the pool of primes was not refilled");
+                }
+                if wishes.recv().is_err() {
+                    break;
+                }
+            }
+        };
+        std::thread::Builder::new().name("primes".into()).spawn(refill).map(drop)
+    }
+}
+
+impl Default for PrimePool {
+    fn default() -> PrimePool {
+        PrimePool::new()
+    }
+}
+
+/// Fills the store up to `sets` sets. `progress` hears of each prime (how many there are, how many there will be) and
+/// says whether to go on.
+pub fn fill(vault: &Vault, sets: usize, progress: &mut dyn FnMut(usize, usize) -> bool) -> Result<(), PoolError> {
+    let wanted = sets * SET;
+    let mut have = vault.prime_count()?;
+    while have < wanted {
+        let prime = generate_safe_prime(&mut rand::rngs::OsRng, &mut || progress(have, wanted));
+        match prime {
+            Err(PrimeError::Cancelled) => return Ok(()),
+            prime => vault.put_prime(&prime?)?,
+        }
+        have += 1;
+    }
+    progress(have, wanted);
+    Ok(())
+}
+
+fn search_set() -> Result<Primes, PoolError> {
+    let mut prime = || generate_safe_prime(&mut rand::rngs::OsRng, &mut || true);
+    let set: [SafePrime; SET] = [prime()?, prime()?, prime()?, prime()?];
+    Primes::new(set).map_err(|error| PoolError::Set(error.to_string()))
+}

@@ -1,0 +1,79 @@
+//! `public.json`: what anybody may know of a node, readable without the passphrase and while the node runs.
+
+use crate::core::Core;
+use crate::vault::{Vault, VaultError};
+use countersign_host::rs256;
+use countersign_protocol::{Announcement, NodeId};
+use countersign_store::KeyStatus;
+use countersign_verify::DeriveError;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::Path;
+
+/// The file's name in the node's folder.
+pub const FILE: &str = "public.json";
+
+/// The record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PublicRecord {
+    /// Version of this format: 1.
+    pub version: u16,
+    /// The node.
+    pub node: NodeId,
+    /// RSA key that verifies callback requests, PEM (SubjectPublicKeyInfo).
+    pub callback_public_key: String,
+    /// Confirmed keys, oldest first.
+    pub keys: Vec<PublicKeyRecord>,
+}
+
+/// A key in the record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PublicKeyRecord {
+    /// Everything announced of it.
+    #[serde(flatten)]
+    pub announcement: Announcement,
+    /// `xpub…` or `cpub…`.
+    pub extended_public_key: String,
+}
+
+/// Reads a node's record.
+pub fn read(dir: &Path) -> std::io::Result<PublicRecord> {
+    serde_json::from_slice(&std::fs::read(dir.join(FILE))?).map_err(std::io::Error::other)
+}
+
+/// Replaces a node's record atomically.
+pub fn write(dir: &Path, record: &PublicRecord) -> std::io::Result<()> {
+    let temporary = dir.join(".public.json.tmp");
+    let mut file = std::fs::File::create(&temporary)?;
+    serde_json::to_writer_pretty(&mut file, record)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, dir.join(FILE))?;
+    std::fs::File::open(dir)?.sync_all()
+}
+
+/// The public half of the node's callback key.
+pub fn callback_pem(vault: &Vault) -> Result<String, VaultError> {
+    let unusable = |error: rs256::KeyFormatError| VaultError::Unusable { what: "callback key", why: error.to_string() };
+    let key = rs256::SigningKey::from_pkcs8(&vault.callback_key()?).map_err(unusable)?;
+    Ok(key.verifying_key().to_pem())
+}
+
+/// Writes the journal's confirmed keys into the record.
+pub fn update(core: &Core) -> std::io::Result<()> {
+    let mut record = read(&core.config.dir)?;
+    let keys = core.journal.keys().map_err(std::io::Error::other)?;
+    let mut active: Vec<_> = keys.into_iter().filter(|key| key.status == KeyStatus::Active).collect();
+    active.sort_by_key(|key| (key.created, key.announcement.key));
+    record.keys = active.into_iter().map(|key| describe(key.announcement)).collect::<Result<_, _>>().map_err(std::io::Error::other)?;
+    write(&core.config.dir, &record)
+}
+
+fn describe(announcement: Announcement) -> Result<PublicKeyRecord, DeriveError> {
+    let extended_public_key = countersign_verify::extended_public_key(
+        announcement.scheme,
+        &announcement.root_public_key,
+        announcement.chain_code.as_bytes(),
+    )?;
+    Ok(PublicKeyRecord { announcement, extended_public_key })
+}

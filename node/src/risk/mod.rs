@@ -1,0 +1,180 @@
+//! Risk control: the one place that can say yes.
+//!
+//! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A plugin can only refuse.
+
+mod services;
+mod specs;
+mod watch;
+
+pub use services::{NodeServices, ServicesError};
+pub use specs::SpecError;
+pub use watch::watch;
+
+use crate::config::Policy;
+use crate::core::Core;
+use crate::task::Job;
+use countersign_host::{
+    Chain, Evaluation, Host, HostError, HostLimits, Origin, Pipeline, Plugin, Principal, Statement,
+};
+use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
+use countersign_store::StateWrite;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An operation that every configured plugin approved. Made by [`Guard::decide`] alone.
+#[derive(Debug, Clone)]
+pub struct Approved<J> {
+    plan: J,
+    verdicts: Vec<PluginVerdict>,
+}
+
+impl<J> Approved<J> {
+    /// What was approved.
+    pub fn plan(&self) -> &J {
+        &self.plan
+    }
+
+    /// Who approved.
+    pub fn verdicts(&self) -> &[PluginVerdict] {
+        &self.verdicts
+    }
+}
+
+/// What became of the question.
+pub enum Decision<J> {
+    /// This node takes part.
+    Approved {
+        /// The evidence.
+        approved: Approved<J>,
+        /// What plugins remember if the approval becomes durable.
+        writes: Vec<StateWrite>,
+    },
+    /// It does not.
+    Refused {
+        /// By whom, and why.
+        refusal: Refusal,
+        /// What each plugin that was asked said.
+        verdicts: Vec<PluginVerdict>,
+    },
+}
+
+/// The plugins of this node.
+pub struct Guard {
+    policy: Policy,
+    /// `None` only where the operator allowed it in writing.
+    pipeline: Option<Pipeline>,
+}
+
+/// Why there is no risk control, and so no node.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuardError {
+    /// The sandbox cannot run here.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A plugin's entry cannot be used.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// What plugins are given.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+    /// A plugin was refused.
+    #[error(transparent)]
+    Chain(#[from] countersign_host::ChainError),
+}
+
+impl Guard {
+    /// Loads every configured plugin; one that cannot be loaded stops the node.
+    pub async fn load(policy: Policy, services: Arc<NodeServices>) -> Result<Guard, GuardError> {
+        let pipeline = match policy.plugins.is_empty() {
+            true => None,
+            false => {
+                let host = Host::new(HostLimits::default())?;
+                Some(Pipeline::load(host, specs::read(&policy)?, services).await?)
+            }
+        };
+        Ok(Guard { policy, pipeline })
+    }
+
+    /// Asks every plugin.
+    pub async fn decide<J: Job>(
+        &self,
+        core: &Core,
+        task: &Authenticated<Task>,
+        signed: &SignedTask,
+        job: J,
+    ) -> Decision<J> {
+        let Some(pipeline) = &self.pipeline else {
+            tracing::warn!(task = %task.id, "no plugin guards this node: approved because policy.allow_unguarded is set");
+            return Decision::Approved { approved: Approved { plan: job, verdicts: Vec::new() }, writes: Vec::new() };
+        };
+        let question = question(core, task, signed, &job);
+        let left = Duration::from_millis(task.not_after.0.saturating_sub(core.now().0));
+        let decision = pipeline.decide(&question, Instant::now() + left.min(self.policy.deadline)).await;
+        conclude(core.now(), job, &decision)
+    }
+}
+
+fn conclude<J: Job>(now: UnixMillis, job: J, decision: &countersign_host::Decision) -> Decision<J> {
+    let verdicts: Vec<PluginVerdict> = decision.evaluations().iter().map(verdict).collect();
+    match decision.refusal() {
+        None => Decision::Approved {
+            writes: decision.writes().map(|(plugin, write)| state_write(now, plugin, write)).collect(),
+            approved: Approved { plan: job, verdicts },
+        },
+        Some(refused) => Decision::Refused {
+            refusal: Refusal { code: refused.code, reason: refused.reason, plugin: refused.plugin },
+            verdicts,
+        },
+    }
+}
+
+/// Loads every plugin as `start` would, and says what each is.
+pub async fn check(policy: &Policy) -> Result<Vec<String>, GuardError> {
+    let host = Host::new(HostLimits::default())?;
+    let chain = Chain::load(&host, specs::read(policy)?, Arc::new(services::scratch(policy)?)).await?;
+    let describe = |plugin: &Plugin| {
+        format!("{} {} sha256:{}", plugin.name(), plugin.info().version, hex::encode(plugin.digest()))
+    };
+    Ok(chain.plugins().iter().map(describe).collect())
+}
+
+fn question<J: Job>(core: &Core, task: &Authenticated<Task>, signed: &SignedTask, job: &J) -> countersign_host::Task {
+    let requester = core.config.requesters.get(&task.requester).cloned().unwrap_or_default();
+    let note = task.note.iter().map(|note| Statement { name: "note".into(), value: note.clone(), origin: Origin::Claim });
+    countersign_host::Task {
+        id: task.id.to_string(),
+        attempt: 1,
+        received_at: core.now().0,
+        requester: Principal { id: task.requester.to_string(), name: requester },
+        coordinator: Principal { id: core.config.coordinator.to_string(), name: core.config.coordinator_address.clone() },
+        node: core.me.to_string(),
+        operation: job.question(),
+        extra: note.collect(),
+        raw: signed.bytes.clone(),
+    }
+}
+
+fn verdict(evaluation: &Evaluation) -> PluginVerdict {
+    let refusal = evaluation.verdict.refusal();
+    PluginVerdict {
+        plugin: evaluation.plugin.clone(),
+        version: evaluation.version.clone(),
+        digest: Hash(evaluation.digest),
+        config: Hash(evaluation.revision),
+        approved: refusal.is_none(),
+        code: refusal.map(|(code, _)| code.to_owned()).unwrap_or_default(),
+        reason: refusal.map(|(_, reason)| reason.to_owned()).unwrap_or_default(),
+        micros: evaluation.elapsed.as_micros() as u64,
+    }
+}
+
+fn state_write(now: UnixMillis, plugin: &str, write: &countersign_host::StateWrite) -> StateWrite {
+    let expiry = |seconds: u64| UnixMillis(now.0.saturating_add(seconds.saturating_mul(1000)));
+    StateWrite {
+        plugin: plugin.into(),
+        key: write.key.clone(),
+        value: write.value.clone(),
+        expires: write.ttl_seconds.map(expiry),
+    }
+}

@@ -1,0 +1,121 @@
+//! What the host gives to plugins on behalf of this node: its callback key, the keys of its approvers, HTTP, memory.
+
+use crate::config::Policy;
+use countersign_host::{
+    HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError, KeyRing, LocalServices, Sending, Services, StateError, rs256,
+};
+use countersign_protocol::UnixMillis;
+use countersign_store::Journal;
+use std::path::{Path, PathBuf};
+
+/// The name under which plugins sign with the node's callback key.
+pub const CALLBACK_KEY: &str = "callback";
+
+/// Services backed by the node's store and journal.
+pub struct NodeServices {
+    keys: KeyRing,
+    http: HttpClient,
+    journal: Journal,
+}
+
+/// Why plugins cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServicesError {
+    /// A file of `policy` cannot be read.
+    #[error("cannot read {}: {source}; correct its path in the configuration", file.display())]
+    Unreadable {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A public key cannot be used.
+    #[error("policy.public_keys.{name} cannot be used: {source}")]
+    PublicKey {
+        /// Which.
+        name: String,
+        /// Why.
+        source: rs256::KeyFormatError,
+    },
+    /// The node's own key cannot be used.
+    #[error("the callback key of the store cannot be used: {0}; restore the store from a backup")]
+    CallbackKey(rs256::KeyFormatError),
+    /// No HTTP client.
+    #[error(transparent)]
+    Http(#[from] HttpClientError),
+}
+
+impl NodeServices {
+    /// Reads the keys that the policy names.
+    pub fn new(policy: &Policy, callback_key: &[u8], journal: Journal) -> Result<NodeServices, ServicesError> {
+        let own = rs256::SigningKey::from_pkcs8(callback_key).map_err(ServicesError::CallbackKey)?;
+        Ok(NodeServices { keys: key_ring(policy, own)?, http: http_client(policy)?, journal })
+    }
+}
+
+/// Services without a store: what plugins are checked against before a node runs.
+pub fn scratch(policy: &Policy) -> Result<LocalServices, ServicesError> {
+    let own = rs256::SigningKey::generate().map_err(ServicesError::CallbackKey)?;
+    Ok(LocalServices::new(key_ring(policy, own)?, http_client(policy)?))
+}
+
+fn key_ring(policy: &Policy, own: rs256::SigningKey) -> Result<KeyRing, ServicesError> {
+    let mut keys = KeyRing::default();
+    keys.insert_signing(CALLBACK_KEY, own);
+    for (name, file) in &policy.public_keys {
+        let key = rs256::VerifyingKey::from_pem(&read(file)?);
+        keys.insert_verifying(name.clone(), key.map_err(|source| ServicesError::PublicKey { name: name.clone(), source })?);
+    }
+    Ok(keys)
+}
+
+fn http_client(policy: &Policy) -> Result<HttpClient, ServicesError> {
+    let extra_ca_pem = policy.ca_file.as_deref().map(read).transpose()?;
+    Ok(HttpClient::new(&HttpOptions { extra_ca_pem, ..HttpOptions::default() })?)
+}
+
+impl Services for NodeServices {
+    fn now(&self) -> u64 {
+        crate::core::now().0
+    }
+
+    fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.keys.sign(key, algorithm, data)
+    }
+
+    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+        self.keys.verify(key, algorithm, data, signature)
+    }
+
+    fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
+        self.keys.public_key(key)
+    }
+
+    fn send(&self, request: HttpRequest) -> Sending {
+        let client = self.http.clone();
+        Box::pin(async move { client.send(request).await })
+    }
+
+    fn state_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        self.journal.state_get(plugin, key, UnixMillis(self.now())).map_err(internal)
+    }
+
+    fn state_keys(&self, plugin: &str, prefix: &str, limit: usize) -> Result<Vec<String>, StateError> {
+        let found = self.journal.state_list(plugin, prefix, limit, UnixMillis(self.now())).map_err(internal)?;
+        Ok(found.into_iter().map(|(key, _)| key).collect())
+    }
+
+    fn state_used(&self, plugin: &str) -> Result<u64, StateError> {
+        let all = self.journal.state_list(plugin, "", usize::MAX, UnixMillis(self.now())).map_err(internal)?;
+        Ok(all.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
+    }
+}
+
+fn internal(error: impl std::fmt::Display) -> StateError {
+    StateError::Internal(error.to_string())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, ServicesError> {
+    std::fs::read(file).map_err(|source| ServicesError::Unreadable { file: file.into(), source })
+}

@@ -1,0 +1,82 @@
+//! From the operator's plugin entries to what the host loads. Read anew at every reload.
+
+use super::services::CALLBACK_KEY;
+use crate::config::{PluginConfig, PluginEntry, Policy};
+use countersign_host::{Grants, KeyGrant, KeyUsage, PluginSpec, PrefixError};
+use std::path::{Path, PathBuf};
+
+/// Why an entry cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// The plugin's own configuration file.
+    #[error("plugin `{plugin}`: cannot read {}: {why}; correct the file or its path", file.display())]
+    ConfigFile {
+        /// Which plugin.
+        plugin: String,
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A key that nobody configured.
+    #[error("plugin `{plugin}` is granted the key `{key}`, which is neither `callback` nor under policy.public_keys; add it there")]
+    UnknownKey {
+        /// Which plugin.
+        plugin: String,
+        /// Which key.
+        key: String,
+    },
+    /// A URL prefix.
+    #[error("plugin `{plugin}`: {source}")]
+    Prefix {
+        /// Which plugin.
+        plugin: String,
+        /// Why.
+        source: PrefixError,
+    },
+}
+
+/// What the host is to load, in the order of the configuration.
+pub fn read(policy: &Policy) -> Result<Vec<PluginSpec>, SpecError> {
+    policy.plugins.iter().map(|entry| spec(policy, entry)).collect()
+}
+
+fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
+    let config = match &entry.source {
+        PluginConfig::Inline(value) => value.clone(),
+        PluginConfig::File(file) => read_document(file)
+            .map_err(|why| SpecError::ConfigFile { plugin: entry.name.clone(), file: file.clone(), why })?,
+    };
+    let mut grants = Grants {
+        state_bytes: entry.grants.state_bytes,
+        cpu_ms: entry.grants.cpu_ms,
+        wall_ms: policy.deadline.as_millis() as u64,
+        memory_bytes: usize::try_from(entry.grants.memory_bytes).unwrap_or(usize::MAX),
+        ..Grants::default()
+    };
+    for key in &entry.grants.keys {
+        grants.keys.push(key_grant(policy, entry, key)?);
+    }
+    for prefix in &entry.grants.http {
+        let prefix = prefix.parse().map_err(|source| SpecError::Prefix { plugin: entry.name.clone(), source })?;
+        grants.http.push(prefix);
+    }
+    Ok(PluginSpec { name: entry.name.clone(), file: entry.file.clone(), digest: entry.digest, config, grants })
+}
+
+/// YAML, of which JSON is a part.
+fn read_document(file: &Path) -> Result<serde_json::Value, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    serde_norway::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// The node's own key signs tokens; every other key verifies.
+fn key_grant(policy: &Policy, entry: &PluginEntry, key: &str) -> Result<KeyGrant, SpecError> {
+    let usage = match key {
+        CALLBACK_KEY => KeyUsage::SignJwt,
+        _ if policy.public_keys.contains_key(key) => KeyUsage::Verify,
+        _ => return Err(SpecError::UnknownKey { plugin: entry.name.clone(), key: key.into() }),
+    };
+    Ok(KeyGrant { name: key.into(), usage })
+}

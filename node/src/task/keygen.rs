@@ -1,0 +1,164 @@
+//! KeyGen: a key in shares, auxiliary information where the committee has none, and everybody's word that it is stored.
+
+use super::Job;
+use crate::core::Core;
+use crate::risk::Approved;
+use crate::session::Run;
+use crate::session::driver::failure;
+use crate::session::worker::WorkError;
+use crate::vault::NewAux;
+use countersign_engine::{Aux, AuxParams, KeygenParams, PartyIndex, Primes, Share};
+use countersign_protocol::control::Stage;
+use countersign_protocol::{
+    Announcement, Cause, Failure, Hash, Hasher, KeyGen, KeyId, NodeId, Outcome, SessionId, StoredMark, TaskId,
+};
+use countersign_store::{KeyRecord, KeyStatus};
+use std::sync::Arc;
+
+const KEY_PHASE: (u8, Stage) = (0, Stage::Running);
+const AUX_PHASE: (u8, Stage) = (1, Stage::AuxInfo);
+
+/// An admitted KeyGen.
+#[derive(Debug, Clone)]
+pub struct KeyGenPlan {
+    task: TaskId,
+    key: KeyId,
+    keygen: KeyGen,
+    /// Auxiliary information that this node has for the committee.
+    aux: Option<Hash>,
+}
+
+impl KeyGenPlan {
+    pub(super) fn new(task: TaskId, key: KeyId, keygen: KeyGen, aux: Option<Hash>) -> KeyGenPlan {
+        KeyGenPlan { task, key, keygen, aux }
+    }
+
+    /// The id that the new key will have.
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+
+    fn me(&self, core: &Core) -> PartyIndex {
+        PartyIndex(self.keygen.committee.index_of(&core.me).map_or(u16::MAX, |index| index.0))
+    }
+
+    fn size(&self) -> u16 {
+        self.keygen.committee.members().len() as u16
+    }
+}
+
+impl Job for KeyGenPlan {
+    fn parties(&self) -> &[NodeId] {
+        self.keygen.committee.members()
+    }
+
+    fn question(&self) -> countersign_host::Operation {
+        countersign_host::Operation::Keygen(countersign_host::Keygen {
+            scheme: self.keygen.scheme.to_string(),
+            curve: self.keygen.scheme.curve().to_string(),
+            threshold: self.keygen.threshold.get(),
+            members: self.parties().iter().map(NodeId::to_string).collect(),
+        })
+    }
+
+    fn holds(&self, _core: &Core) -> Option<Hash> {
+        self.aux
+    }
+
+    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Failure> {
+        let plan = approved.plan();
+        let (session, holds) = run.meet().await?;
+        let share = make_key(&core, plan, session, run).await?;
+        let (aux, fresh) = agree_on_aux(&core, plan, session, &holds, run).await?;
+        let mut announcement = announce(plan, session, &share, aux);
+        store_share(&core, &approved, share, announcement.clone(), fresh).await?;
+        announcement.stored = run.store(announcement.digest()).await?;
+        activate(&core, announcement.clone()).await?;
+        Ok(Outcome::Created(announcement))
+    }
+}
+
+async fn make_key(core: &Arc<Core>, plan: &KeyGenPlan, session: SessionId, run: &mut Run) -> Result<Share, Failure> {
+    let (me, parties) = (plan.me(core), plan.size());
+    let (scheme, threshold) = (plan.keygen.scheme, plan.keygen.threshold.get());
+    run.phase(KEY_PHASE, core.config.engines.keygen, core.lanes.free.clone(), move || {
+        let params = KeygenParams { session: &session.0, me, parties, threshold };
+        Ok(countersign_engine::keygen(scheme, params, rand::rngs::OsRng)?)
+    })
+    .await
+}
+
+/// The committee's auxiliary information if all members hold the same, new one otherwise; none for FROST schemes.
+async fn agree_on_aux(
+    core: &Arc<Core>,
+    plan: &KeyGenPlan,
+    session: SessionId,
+    holds: &[Option<Hash>],
+    run: &mut Run,
+) -> Result<(Option<Hash>, Option<NewAux>), Failure> {
+    if !plan.keygen.scheme.needs_aux() {
+        return Ok((None, None));
+    }
+    if plan.aux.is_some() && holds.iter().all(|held| *held == plan.aux) {
+        return Ok((plan.aux, None));
+    }
+    let aux = make_aux(core, plan, session, run).await?;
+    let digest = Hash(aux.public_digest());
+    let fresh = NewAux { digest, bytes: aux.to_bytes() };
+    core.auxes.put(digest, aux);
+    Ok((Some(digest), Some(fresh)))
+}
+
+async fn make_aux(core: &Arc<Core>, plan: &KeyGenPlan, session: SessionId, run: &mut Run) -> Result<Aux, Failure> {
+    let (me, parties) = (plan.me(core), plan.size());
+    let for_worker = core.clone();
+    run.phase(AUX_PHASE, core.config.engines.aux, core.lanes.aux.clone(), move || {
+        let primes: Primes = for_worker.primes.take(&for_worker.vault).map_err(|error| WorkError::Secrets(error.to_string()))?;
+        let params = AuxParams { session: &session.0, me, parties };
+        Ok(countersign_engine::aux_info(params, primes, rand::rngs::OsRng)?)
+    })
+    .await
+}
+
+fn announce(plan: &KeyGenPlan, session: SessionId, share: &Share, aux: Option<Hash>) -> Announcement {
+    let public = share.public();
+    let label = Hasher::new("countersign/1 public shares");
+    let public_shares = public.public_shares.iter().fold(label, |hash, share| hash.field(share)).finish();
+    Announcement {
+        key: plan.key,
+        task: plan.task,
+        session,
+        name: plan.keygen.name.clone(),
+        scheme: plan.keygen.scheme,
+        committee: plan.keygen.committee.clone(),
+        threshold: plan.keygen.threshold,
+        generation: 0,
+        root_public_key: public.root_public_key,
+        chain_code: Hash(public.chain_code),
+        public_shares,
+        aux,
+        stored: Vec::<StoredMark>::new(),
+    }
+}
+
+/// The share first, then the public record: a record never promises a share that is not there.
+async fn store_share(
+    core: &Arc<Core>,
+    approved: &Arc<Approved<KeyGenPlan>>,
+    share: Share,
+    announcement: Announcement,
+    aux: Option<NewAux>,
+) -> Result<(), Failure> {
+    let (core, approved) = (core.clone(), approved.clone());
+    let written = tokio::task::spawn_blocking(move || {
+        let pending = KeyRecord { status: KeyStatus::Pending, created: core.now(), announcement };
+        core.vault.put_share(&approved, &share, &pending.announcement, aux).map_err(|error| error.to_string())?;
+        core.journal.put_key(pending).map_err(|error| error.to_string())
+    });
+    let written = written.await.map_err(|error| error.to_string()).and_then(std::convert::identity);
+    written.map_err(|error| failure(Cause::Environment, "store", &format!("the new share could not be stored: {error}")))
+}
+
+async fn activate(core: &Arc<Core>, announcement: Announcement) -> Result<(), Failure> {
+    core.activate_key(announcement).await.map_err(|error| failure(Cause::Environment, "journal", &error.to_string()))
+}

@@ -1,0 +1,37 @@
+//! The way of a task through the node, the same for every operation.
+//!
+//! Authenticated, looked up in the journal, admitted, approved, journalled, started, run, journalled, reported. An
+//! operation is a [`Job`]: what it asks the plugins, who takes part, and the steps it runs.
+
+pub mod admission;
+pub mod keygen;
+pub mod keysign;
+mod offer;
+
+pub use offer::{Desk, Offered};
+
+use crate::core::Core;
+use crate::risk::Approved;
+use crate::session::Run;
+use countersign_protocol::{Failure, Hash, NodeId, Outcome};
+use std::future::Future;
+use std::sync::Arc;
+
+/// One operation, admitted: every fact it needs is resolved, and nothing has been asked yet.
+pub trait Job: Clone + Send + Sync + Sized + 'static {
+    /// Who takes part, in the order of their ids.
+    fn parties(&self) -> &[NodeId];
+
+    /// What plugins are asked.
+    fn question(&self) -> countersign_host::Operation;
+
+    /// What this node holds that the others should know of; see [`countersign_protocol::frame::Ready::holds`].
+    fn holds(&self, core: &Core) -> Option<Hash>;
+
+    /// The steps of the session.
+    fn run(
+        core: Arc<Core>,
+        approved: Arc<Approved<Self>>,
+        run: &mut Run,
+    ) -> impl Future<Output = Result<Outcome, Failure>> + Send;
+}

@@ -1,0 +1,57 @@
+#!/bin/sh
+# The layers of ARCHITECTURE.md, checked against what cargo resolves. Says which line is broken, and by whom.
+set -eu
+cd "$(dirname "$0")/.."
+broken=0
+
+# normal dependencies of a package, one name a line
+deps() { cargo tree --locked -p "$1" -e normal --prefix none --format '{p}' | cut -d' ' -f1 | sort -u; }
+
+never() { # package, reason, names...
+    package=$1 reason=$2
+    shift 2
+    for name in "$@"; do
+        if deps "$package" | grep -qx "$name"; then
+            echo "purity: $package must not reach $name: $reason" >&2
+            broken=1
+        fi
+    done
+}
+
+never countersign-protocol "it performs no I/O" tokio quinn wasmtime redb age mio reqwest countersign-engine
+never countersign-engine "it performs no I/O" tokio quinn wasmtime redb age mio reqwest
+never countersign-coordinator "it holds nothing that signs" countersign-engine cggmp24 frost-core age wasmtime
+never countersign-client "it holds nothing that signs" countersign-engine cggmp24 frost-core age wasmtime redb
+never countersign-link "it stores nothing" redb age wasmtime countersign-engine
+never countersign-store "it talks to nobody" tokio quinn wasmtime countersign-engine
+never countersign-host "it knows no key" redb age quinn countersign-engine countersign-store
+
+# one direct user each
+only() { # dependency, allowed packages...
+    dependency=$1
+    shift
+    users=$(grep -lE "^$dependency(\.workspace)? *=|^$dependency\.workspace" */Cargo.toml node/*/Cargo.toml plugins/*/Cargo.toml || true)
+    for user in $users; do
+        case " $* " in *" $user "*) ;; *) echo "purity: $user must not name $dependency; go through: $*" >&2; broken=1 ;; esac
+    done
+}
+
+only wasmtime node/host/Cargo.toml
+only quinn link/Cargo.toml
+only rustls link/Cargo.toml node/host/Cargo.toml client/Cargo.toml
+only age node/store/Cargo.toml
+only redb node/store/Cargo.toml coordinator/Cargo.toml
+only cggmp24 engine/Cargo.toml
+only frost-core engine/Cargo.toml
+
+# no clock and no I/O in the two pure crates, and no fixture outside tests
+if grep -nE 'SystemTime|Instant::now|std::(fs|net|thread|env)|println!' protocol/src engine/src -r | grep -v '/tests.rs:' | grep -v '^[^:]*:[0-9]*: *//'; then
+    echo "purity: protocol and engine read no clock and perform no I/O" >&2
+    broken=1
+fi
+if grep -rn 'fixtures/primes' --include='*.rs' node/src engine/src coordinator/src client/src | grep -v 'cfg(test)'; then
+    echo "purity: fixture primes belong to tests alone" >&2
+    broken=1
+fi
+[ "$broken" = 0 ] && echo "purity: the layers hold"
+exit "$broken"
