@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::clean;
-use crate::store::{Store, StoreError, Ticket, Wallet};
+use crate::store::{Store, StoreError, Ticket};
 use crate::task::flow::{Change, Effects, Flow, Input, Timings, World};
 use crate::task::record::{Proof, TaskRecord};
 
@@ -293,7 +293,7 @@ impl Desk {
             }
             Operation::KeySign(keysign) => {
                 let wallet = self.store.wallet(keysign.key)?;
-                let wallet = wallet.ok_or(SubmitError::UnknownWallet(keysign.key))?.announcement;
+                let wallet = wallet.ok_or(SubmitError::UnknownWallet(keysign.key))?;
                 check_signers(keysign, &wallet)?;
                 Ok(Some(wallet))
             }
@@ -353,12 +353,10 @@ impl Desk {
     fn keep(&self, flow: &Flow, new_result: bool) {
         let (id, record) = (flow.task().id, &flow.record);
         let wallet = match &record.result {
-            Some(Proof::Created(announcement)) if new_result => {
-                Some(Wallet { task: id, announcement: announcement.clone() })
-            }
+            Some(Proof::Created(announcement)) if new_result => Some(announcement),
             _ => None,
         };
-        let kept = wallet.map_or(Ok(()), |wallet| self.store.put_wallet(&wallet).map(drop));
+        let kept = wallet.map_or(Ok(()), |wallet| self.store.put_wallet(wallet).map(drop));
         if let Err(error) = kept.and_then(|()| self.store.put_task(id, record).map(drop)) {
             error!(task = %id, %error, "the task cannot be stored");
         }
@@ -405,7 +403,7 @@ fn restore(store: &Store, record: TaskRecord) -> Result<Flow, StoreError> {
     let unreadable = |error: TaskError| StoreError::Row { table: "tasks", reason: error.to_string() };
     let mut flow = Flow::restore(record).map_err(unreadable)?;
     if let Operation::KeySign(keysign) = &flow.task().operation {
-        let wallet = store.wallet(keysign.key)?.map(|wallet| wallet.announcement);
+        let wallet = store.wallet(keysign.key)?;
         flow.set_wallet(wallet);
     }
     Ok(flow)

@@ -19,6 +19,8 @@ pub mod session;
 pub mod store;
 pub mod task;
 #[cfg(test)]
+mod testkit;
+#[cfg(test)]
 mod tests;
 
 pub use config::{Config, ConfigError};

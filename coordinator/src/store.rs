@@ -10,19 +10,10 @@ use std::time::Duration;
 
 use countersign_protocol::{Announcement, KeyId, TaskId};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::task::record::TaskRecord;
-
-/// A wallet that was created through this coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wallet {
-    /// The task that made it.
-    pub task: TaskId,
-    /// The key with the marks of all its holders.
-    pub announcement: Announcement,
-}
 
 /// Why the store does not do what it should.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -115,8 +106,8 @@ impl Store {
     }
 
     /// Makes a wallet visible, and durable soon.
-    pub fn put_wallet(&self, wallet: &Wallet) -> Result<Ticket, StoreError> {
-        let key = *wallet.announcement.key.as_bytes();
+    pub fn put_wallet(&self, wallet: &Announcement) -> Result<Ticket, StoreError> {
+        let key = *wallet.key.as_bytes();
         let mut pending = self.shared.lock();
         pending.check()?;
         pending.batch.wallets.insert(key, to_row(wallet));
@@ -150,7 +141,7 @@ impl Store {
     }
 
     /// One wallet.
-    pub fn wallet(&self, id: KeyId) -> Result<Option<Wallet>, StoreError> {
+    pub fn wallet(&self, id: KeyId) -> Result<Option<Announcement>, StoreError> {
         let found = self.shared.lock().find(|batch| batch.wallets.get(id.as_bytes()).cloned());
         match found {
             Some(row) => from_row("wallets", &row).map(Some),
@@ -173,7 +164,7 @@ impl Store {
     }
 
     /// All durable wallets, by id.
-    pub fn wallets(&self) -> Result<Vec<Wallet>, StoreError> {
+    pub fn wallets(&self) -> Result<Vec<Announcement>, StoreError> {
         let read = self.shared.db.begin_read()?;
         let wallets = read.open_table(WALLETS)?;
         wallets.iter()?.map(|entry| from_row("wallets", entry?.1.value())).collect()

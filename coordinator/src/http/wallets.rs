@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::App;
 use super::error::ApiError;
-use crate::store::Wallet;
 use crate::task::proof;
 
 /// A wallet.
@@ -48,14 +47,13 @@ pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result
     view(wallet).map(Json)
 }
 
-fn view(wallet: Wallet) -> Result<WalletView, ApiError> {
-    let announcement = wallet.announcement;
+fn view(announcement: Announcement) -> Result<WalletView, ApiError> {
     let extended_public_key = proof::extended_public_key(&announcement)
         .map_err(|reason| crate::store::StoreError::Row { table: "wallets", reason })?;
     Ok(WalletView {
         id: announcement.key,
         name: announcement.name.clone(),
-        task: wallet.task,
+        task: announcement.task,
         extended_public_key,
         announcement,
     })

@@ -7,4 +7,4 @@ pub mod flow;
 pub mod proof;
 pub mod record;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -18,7 +18,7 @@ pub fn check(
     match (&task.operation, outcome) {
         (_, Outcome::Refused(_) | Outcome::Failed(_)) => Ok(None),
         (Operation::KeyGen(keygen), Outcome::Created(announcement)) => {
-            check_created(keygen, hash, announcement)?;
+            check_created(task, keygen, hash, announcement)?;
             Ok(Some(Proof::Created(announcement.clone())))
         }
         (Operation::KeySign(keysign), Outcome::Signed(signed)) => {
@@ -40,14 +40,16 @@ pub fn extended_public_key(wallet: &Announcement) -> Result<String, String> {
     .map_err(|error| error.to_string())
 }
 
-fn check_created(keygen: &KeyGen, hash: Hash, made: &Announcement) -> Result<(), String> {
+fn check_created(task: &Task, keygen: &KeyGen, hash: Hash, made: &Announcement) -> Result<(), String> {
     let facts = [
         ("key id", made.key == KeyId::of_task(&hash)),
+        ("task", made.task == task.id),
         ("name", made.name == keygen.name),
         ("scheme", made.scheme == keygen.scheme),
         ("committee", made.committee == keygen.committee),
         ("threshold", made.threshold == keygen.threshold),
         ("generation", made.generation == 0),
+        ("auxiliary information", made.aux.is_some() == keygen.scheme.needs_aux()),
     ];
     if let Some((fact, _)) = facts.iter().find(|(_, fits)| !fits) {
         return Err(format!("the {fact} of the new key is not the one that was ordered"));

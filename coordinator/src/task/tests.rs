@@ -1,1 +1,387 @@
-//! Tests.
+//! The life of a task, step by step: every way that it can go, told as scripts.
+
+use std::collections::BTreeSet;
+
+use super::flow::{Effects, Flow, Input, Timings, World};
+use super::record::{Proof, State};
+use crate::testkit::*;
+use countersign_protocol::control::{Stage, ToNode};
+use countersign_protocol::{Announcement, KeyId, NodeId, Operation, Outcome, UnixMillis};
+
+/// A flow with a clock and a set of nodes that are on line.
+struct Play {
+    flow: Flow,
+    online: BTreeSet<NodeId>,
+    now: u64,
+    sent: Vec<(usize, &'static str)>,
+}
+
+/// What happens in a script; nodes are numbered in the order of their ids.
+enum Act {
+    On(usize),
+    Off(usize),
+    Yes(usize),
+    No(usize),
+    Says(usize, Outcome),
+    Wait(u64),
+}
+use Act::*;
+
+const T0: u64 = 1_000_000;
+
+impl Play {
+    fn new(operation: Operation, wallet: Option<Announcement>) -> Play {
+        let signed = sign_task(&task(1, UnixMillis(T0), operation));
+        let flow = Flow::accept(1, signed, wallet, UnixMillis(T0)).unwrap();
+        Play { flow, online: BTreeSet::new(), now: T0, sent: Vec::new() }
+    }
+
+    fn keygen() -> Play {
+        Play::new(keygen(), None)
+    }
+
+    /// A KeySign by the first two nodes.
+    fn keysign() -> Play {
+        let signers = nodes()[..2].to_vec();
+        Play::new(keysign(wallet().key, Some(signers)), Some(wallet()))
+    }
+
+    fn step(&mut self, input: Input) {
+        let online = |node: &NodeId| self.online.contains(node);
+        let timings = Timings::default();
+        let world = World { now: UnixMillis(self.now), online: &online, timings: &timings };
+        let before = self.flow.record.revision;
+        let Effects { send, change } = self.flow.step(input, &world);
+        assert_eq!(self.flow.record.revision > before, change != super::flow::Change::None);
+        let number = |node: NodeId| nodes().iter().position(|known| *known == node).unwrap();
+        self.sent.extend(send.iter().map(|(node, frame)| (number(*node), name(frame))));
+    }
+
+    fn act(mut self, acts: impl IntoIterator<Item = Act>) -> Play {
+        for act in acts {
+            match act {
+                On(n) => {
+                    self.online.insert(nodes()[n]);
+                    self.step(Input::Joined(nodes()[n]));
+                }
+                Off(n) => {
+                    self.online.remove(&nodes()[n]);
+                    self.step(Input::Left(nodes()[n]));
+                }
+                Yes(n) => self.step(Input::Decision { from: nodes()[n], refusal: None, verdicts: vec![] }),
+                No(n) => {
+                    let refusal = Some(refusal());
+                    self.step(Input::Decision { from: nodes()[n], refusal, verdicts: vec![] });
+                }
+                Says(n, outcome) => self.step(Input::Outcome { from: nodes()[n], outcome }),
+                Wait(seconds) => {
+                    self.now += seconds * 1000;
+                    self.step(Input::Tick);
+                }
+            }
+        }
+        self
+    }
+
+    /// The state, the reason's code, and what was sent since the last look.
+    fn look(&mut self) -> (State, &str, Vec<(usize, &'static str)>) {
+        let code = self.flow.record.reason.as_ref().map_or("", |reason| reason.code.as_str());
+        (self.flow.record.state, code, std::mem::take(&mut self.sent))
+    }
+
+    fn culprits(&self) -> Vec<NodeId> {
+        self.flow.record.reason.as_ref().unwrap().nodes.clone()
+    }
+
+    fn created(&self) -> Outcome {
+        Outcome::Created(announcement(self.flow.task().id, self.flow.hash()))
+    }
+}
+
+fn name(frame: &ToNode) -> &'static str {
+    match frame {
+        ToNode::Welcome { .. } => "welcome",
+        ToNode::Offer { .. } => "offer",
+        ToNode::Start { .. } => "start",
+        ToNode::Cancel { .. } => "cancel",
+        ToNode::Settle { .. } => "settle",
+    }
+}
+
+fn wallet() -> Announcement {
+    let task = task(2, UnixMillis(T0), keygen());
+    announcement(task.id, sign_task(&task).hash())
+}
+
+fn signed() -> Outcome {
+    Outcome::Signed(signature())
+}
+
+const OFFERS: [(usize, &str); 2] = [(0, "offer"), (1, "offer")];
+const STARTS: [(usize, &str); 2] = [(0, "start"), (1, "start")];
+
+#[test]
+fn a_signature_goes_through_all_states() {
+    let mut play = Play::keysign().act([On(0)]);
+    assert_eq!(play.look(), (State::Waiting, "", vec![]));
+    let mut play = play.act([On(1)]);
+    assert_eq!(play.look(), (State::Approving, "", OFFERS.to_vec()));
+    let mut play = play.act([Yes(0)]);
+    assert_eq!(play.look(), (State::Approving, "", vec![]));
+    let mut play = play.act([Yes(1)]);
+    assert_eq!(play.look(), (State::Running, "", STARTS.to_vec()));
+    let mut play = play.act([Says(1, signed())]);
+    assert_eq!(play.look(), (State::Completed, "", vec![]));
+    assert_eq!(play.flow.record.result, Some(Proof::Signed(signature())));
+}
+
+#[test]
+fn every_end_without_result_has_its_state_and_code() {
+    let start = || [On(0), On(1), Yes(0), Yes(1)];
+    let table: Vec<(&str, Vec<Act>, State, &str)> = vec![
+        ("nobody comes", vec![Wait(599)], State::Waiting, ""),
+        ("nobody comes in time", vec![Wait(600)], State::Expired, "expired"),
+        ("one refuses", vec![On(0), On(1), Yes(0), No(1)], State::Rejected, "limit"),
+        ("the first refuses", vec![On(0), On(1), No(0)], State::Rejected, "limit"),
+        ("one says nothing yet", vec![On(0), On(1), Yes(0), Wait(59)], State::Approving, ""),
+        ("one says nothing", vec![On(0), On(1), Yes(0), Wait(60)], State::Failed, "decision-timeout"),
+        (
+            "one is lost",
+            vec![On(0), On(1), Yes(1), Off(1), Yes(0), Wait(60)],
+            State::Failed,
+            "decision-timeout",
+        ),
+        (
+            "the window ends",
+            vec![Wait(580), On(0), On(1), Yes(0), Wait(20)],
+            State::Failed,
+            "decision-timeout",
+        ),
+    ];
+    for (what, acts, state, code) in table {
+        let mut play = Play::keysign().act(acts);
+        let (is, why, _) = play.look();
+        assert_eq!((is, why), (state, code), "{what}");
+    }
+    let after_start: Vec<(&str, Vec<Act>, State, &str)> = vec![
+        ("no outcome yet", vec![Wait(59)], State::Running, ""),
+        ("no outcome", vec![Wait(60)], State::Failed, "no-outcome"),
+        ("one fails, the other may know why", vec![Says(0, failed("peer-aborted"))], State::Running, ""),
+        (
+            "both fail",
+            vec![Says(0, failed("peer-aborted")), Says(1, failed("peer-lost"))],
+            State::Failed,
+            "peer-lost",
+        ),
+        ("the first cause", vec![Says(0, failed("a")), Wait(1), Says(1, failed("b"))], State::Failed, "a"),
+        ("only echoes", vec![Says(0, failed("peer-aborted")), Wait(2)], State::Failed, "peer-aborted"),
+        ("one node is wrong", vec![Says(0, wrong_signature())], State::Running, ""),
+        (
+            "one node is wrong, the other silent",
+            vec![Says(0, wrong_signature()), Wait(2)],
+            State::Failed,
+            "wrong-result",
+        ),
+        ("one refuses late", vec![Says(0, Outcome::Refused(refusal()))], State::Rejected, "limit"),
+    ];
+    for (what, acts, state, code) in after_start {
+        let mut play = Play::keysign().act(start()).act(acts);
+        let (is, why, _) = play.look();
+        assert_eq!((is, why), (state, code), "{what}");
+    }
+}
+
+#[test]
+fn a_refusal_names_node_plugin_and_reason_and_cancels_the_others() {
+    let mut play = Play::keygen().act([On(0), On(1), On(2), Yes(0)]);
+    play.look();
+    let mut play = play.act([No(1), Yes(2)]);
+    assert_eq!(play.look(), (State::Rejected, "limit", vec![(0, "cancel"), (2, "cancel"), (2, "cancel")]));
+    let reason = play.flow.record.reason.clone().unwrap();
+    assert_eq!((reason.nodes, reason.plugin.as_deref()), (vec![nodes()[1]], Some("rules")));
+    assert_eq!(reason.message, "over the limit");
+}
+
+#[test]
+fn an_approval_cannot_be_taken_for_another_party_and_a_stranger_counts_for_nothing() {
+    let mut play =
+        Play::keysign().act([On(0), On(1), On(2), Yes(0), Yes(0), Yes(2), No(2), Says(2, signed())]);
+    let (state, _, sent) = play.look();
+    assert_eq!((state, sent), (State::Approving, OFFERS.to_vec()));
+}
+
+#[test]
+fn a_node_that_returns_before_the_start_is_asked_again_and_must_answer_again() {
+    let mut play = Play::keysign().act([On(0), On(1), Yes(0), Off(0), Yes(1)]);
+    assert_eq!(play.look(), (State::Approving, "", OFFERS.to_vec()));
+    let mut play = play.act([On(0)]);
+    assert_eq!(play.look(), (State::Approving, "", vec![(0, "offer")]));
+    let mut play = play.act([Yes(0)]);
+    assert_eq!(play.look(), (State::Running, "", STARTS.to_vec()));
+}
+
+#[test]
+fn a_node_that_returns_after_the_start_is_started_again() {
+    let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1)]);
+    play.look();
+    let mut play = play.act([Off(0), On(0), Yes(0)]);
+    assert_eq!(play.look(), (State::Running, "", vec![(0, "offer"), (0, "start")]));
+    let mut play = play.act([Says(0, failed("peer-lost")), Off(0), On(0)]);
+    assert_eq!(play.look(), (State::Running, "", vec![]), "its outcome is known");
+}
+
+#[test]
+fn a_restored_task_starts_only_what_has_answered_since() {
+    let play = Play::keysign().act([On(0), On(1), Yes(0)]);
+    let mut flow = Flow::restore(play.flow.record).unwrap();
+    flow.set_wallet(Some(wallet()));
+    let play = Play { flow, online: BTreeSet::new(), now: play.now, sent: vec![] };
+    let mut play = play.act([On(0), On(1), Yes(1)]);
+    assert_eq!(play.look(), (State::Approving, "", OFFERS.to_vec()));
+    let mut play = play.act([Yes(0)]);
+    assert_eq!(play.look(), (State::Running, "", STARTS.to_vec()));
+}
+
+#[test]
+fn a_wrong_signature_is_the_fault_of_its_node_and_a_right_one_still_counts() {
+    let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), Says(0, wrong_signature())]);
+    assert!(play.flow.record.result.is_none());
+    let Some(Outcome::Failed(fault)) = play.flow.record.parties[0].report.as_ref().map(|r| &r.outcome) else {
+        panic!("{:?}", play.flow.record.parties[0])
+    };
+    assert_eq!((fault.code.as_str(), &fault.culprits[..]), ("wrong-result", &nodes()[..1]));
+    play = play.act([Says(0, signed())]);
+    assert_eq!(play.look().0, State::Running, "a node has one outcome");
+    play = play.act([Says(1, signed())]);
+    assert_eq!(play.look().0, State::Completed);
+}
+
+#[test]
+fn a_signature_must_be_the_one_that_was_ordered() {
+    let change = |change: fn(&mut countersign_protocol::Signed)| {
+        let mut signed = signature();
+        change(&mut signed);
+        Outcome::Signed(signed)
+    };
+    for (what, outcome) in [
+        ("signature", wrong_signature()),
+        ("length", change(|signed| signed.signature.truncate(63))),
+        ("public key", change(|signed| signed.public_key[0] ^= 1)),
+        ("signed bytes", change(|signed| signed.signed_bytes.push(0))),
+        ("another kind", Outcome::Created(wallet())),
+    ] {
+        let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), Says(0, outcome)]);
+        assert_eq!(play.look().0, State::Running, "{what}");
+    }
+    let mut other_path = keysign(wallet().key, None);
+    if let Operation::KeySign(keysign) = &mut other_path {
+        keysign.path = "m/1".parse().unwrap();
+    }
+    let play = Play::new(other_path, Some(wallet())).act([On(0), On(1), Yes(0), Yes(1)]);
+    assert_eq!(play.act([Says(0, signed())]).look().0, State::Running, "the root key is not the child key");
+}
+
+#[test]
+fn a_new_key_is_settled_at_members_that_did_not_report_it() {
+    let mut play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
+    play.look();
+    let created = play.created();
+    let mut play = play.act([Says(1, created.clone())]);
+    assert_eq!(play.look(), (State::Completed, "", vec![(0, "settle"), (2, "settle")]));
+    assert!(matches!(&play.flow.record.result, Some(Proof::Created(made)) if made.is_complete()));
+    let mut play = play.act([Says(0, created)]);
+    assert_eq!(play.look(), (State::Completed, "", vec![]));
+}
+
+#[test]
+fn a_new_key_must_be_the_one_that_was_ordered_with_all_marks() {
+    type Change = fn(&mut Announcement);
+    let changes: [(&str, Change); 10] = [
+        ("task", |made| made.task.0[0] ^= 1),
+        ("auxiliary information", |made| made.aux = Some(countersign_protocol::Hash([1; 32]))),
+        ("key", |made| made.key = KeyId::from_bytes([1; 16]).unwrap()),
+        ("name", |made| made.name.push('!')),
+        ("scheme", |made| made.scheme = countersign_protocol::Scheme::Taproot),
+        ("threshold", |made| made.threshold = 3.try_into().unwrap()),
+        ("generation", |made| made.generation = 1),
+        ("root key", |made| made.root_public_key = vec![0xff; 32]),
+        ("committee", |made| made.committee = nodes()[..2].to_vec().try_into().unwrap()),
+        ("nothing", |_| {}),
+    ];
+    for (what, change) in changes {
+        let play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
+        let mut made = announcement(play.flow.task().id, play.flow.hash());
+        change(&mut made);
+        mark(&mut made);
+        let expected = if what == "nothing" { State::Completed } else { State::Running };
+        assert_eq!(play.act([Says(0, Outcome::Created(made))]).look().0, expected, "{what}");
+    }
+    let play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
+    let mut made = announcement(play.flow.task().id, play.flow.hash());
+    made.stored[2].signature[0] ^= 1;
+    assert_eq!(play.act([Says(0, Outcome::Created(made))]).look().0, State::Running, "a wrong mark");
+}
+
+#[test]
+fn a_proof_that_comes_late_outranks_the_failure() {
+    let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), Wait(60)]);
+    assert_eq!(play.look().0, State::Failed);
+    let mut play = play.act([Says(0, failed("peer-lost"))]);
+    assert_eq!(play.look(), (State::Failed, "no-outcome", vec![]));
+    let mut play = play.act([Says(1, signed())]);
+    assert_eq!(play.look(), (State::Completed, "", vec![]));
+}
+
+#[test]
+fn a_silent_node_is_named() {
+    let play = Play::keysign().act([On(0), On(1), Yes(0), Wait(60)]);
+    assert_eq!(play.culprits(), vec![nodes()[1]]);
+    let play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), Wait(60)]);
+    assert_eq!(play.culprits(), nodes()[..2].to_vec());
+}
+
+#[test]
+fn a_keygen_has_its_own_deadline() {
+    let start = [On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)];
+    let mut play = Play::keygen().act(start).act([Wait(299)]);
+    assert_eq!(play.look().0, State::Running);
+    assert_eq!(play.act([Wait(1)]).look().0, State::Failed);
+}
+
+#[test]
+fn progress_is_shown_once_and_names_only_parties() {
+    let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1)]);
+    let revision = play.flow.record.revision;
+    for _ in 0..2 {
+        let waiting_for = vec![nodes()[1], nodes()[2]];
+        play.step(Input::Progress { from: nodes()[0], stage: Stage::Ready, waiting_for });
+    }
+    assert_eq!(play.flow.record.revision, revision + 1);
+    assert_eq!(play.flow.record.parties[0].progress.as_ref().unwrap().waiting_for, vec![nodes()[1]]);
+}
+
+#[test]
+fn signers_are_members_on_line_and_the_same_for_the_same_task() {
+    let choose = |id: u8, absent: usize| {
+        let id = countersign_protocol::TaskId([id; 16]);
+        super::choose::signers(&id, &wallet(), |node| *node != nodes()[absent])
+    };
+    let mut all = nodes();
+    all.remove(1);
+    assert_eq!(choose(1, 1), Some(all));
+    assert_eq!(choose(7, 2), choose(7, 2));
+    let id = |id: u8| countersign_protocol::TaskId([id; 16]);
+    let sets: BTreeSet<_> =
+        (0..50).map(|n| super::choose::signers(&id(n), &wallet(), |_| true).unwrap()).collect();
+    assert_eq!(sets.len(), 3, "tasks spread over all pairs");
+    assert_eq!(super::choose::signers(&id(1), &wallet(), |node| *node == nodes()[0]), None);
+}
+
+#[test]
+fn history_is_bounded() {
+    let mut play = Play::keysign();
+    for n in 0..1000 {
+        play.flow.record.note(UnixMillis(n), "again");
+    }
+    assert_eq!(play.flow.record.events.len(), super::record::TaskRecord::MAX_EVENTS);
+}
