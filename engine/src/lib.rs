@@ -35,13 +35,13 @@ mod share;
 mod sign;
 
 pub use aux_info::{Aux, AuxParams, aux_info};
+pub use countersign_protocol::Scheme;
 pub use derive::{ChildKey, DeriveError, derive_public};
 pub use engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};
 pub use error::{CallerFault, Cause, EngineError, EnvironmentFault, PeerFault};
 pub use keygen::{KeygenParams, MAX_PARTIES, MIN_PARTIES, keygen};
 pub use memory::wipe_gmp_memory;
 pub use primes::{Primes, SafePrime};
-pub use scheme::{Scheme, UnknownScheme};
 pub use sealed::DecodeError;
 pub use share::{PublicShare, Share};
 pub use sign::{CheckError, Message, SignParams, Signature, check_signature, sign, verification_key};
