@@ -64,12 +64,23 @@ pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes the lock that lasts as long as the returned file is open; `None` if another process has it.
-pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+/// An advisory lock (`flock`) that ends with this value or with the process.
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Explicitly: a child that was just forked has the file open until it executes its program. If it fails, closing
+        // the file ends the lock as soon as that child has.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the lock; `None` if another process has it.
+pub(crate) fn try_lock(path: &Path) -> io::Result<Option<Lock>> {
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Lock(file))),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }

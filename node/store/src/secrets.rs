@@ -12,14 +12,13 @@ mod error;
 
 pub use error::{CommitError, CreateError, OpenError, ReadError};
 
-use crate::files::{self, NotPrivate};
+use crate::files::{self, Lock, NotPrivate};
 use crate::image::Image;
 use crate::passphrase::Passphrase;
 use crate::seal::{MAX_WORK_FACTOR, NodeKey, Recipients, Unsealed};
 use crate::trailer::{self, BadTrailer};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -94,11 +93,12 @@ pub struct Secrets {
     recipients: Recipients,
     /// `None` after a failed write.
     state: RwLock<Option<Open>>,
-    _lock: File,
+    _lock: Lock,
 }
 
 struct Open {
     database: Database,
+    image: Image,
     generation: u64,
 }
 
@@ -123,7 +123,7 @@ impl Secrets {
         refuse_existing(dir)?;
         let (key, image) = (NodeKey::generate(), rebuild(None, &[])?);
         write_first(dir, &key, &recipients, &image, passphrase, work_factor).map_err(CreateError::io(dir))?;
-        let state = RwLock::new(Some(Open { database: image.database()?, generation: 1 }));
+        let state = RwLock::new(Some(Open::new(image, 1)?));
         Ok(Secrets { dir: dir.into(), key, recipients, state, _lock: lock })
     }
 
@@ -182,12 +182,12 @@ impl Secrets {
         // Taken out: whatever goes wrong from here on leaves the store closed.
         let old = state.take().ok_or(CommitError::Closed)?;
         let generation = old.generation + 1;
-        let image = rebuild(Some(&old.database), &changes)?;
+        let image = rebuild(Some(&old), &changes)?;
         drop(old);
         write_secrets(&self.dir.join(STAGED_SECRETS), &self.key, &self.recipients, &image, generation)
             .and_then(|()| files::publish(&self.dir.join(STAGED_SECRETS), &self.dir.join(SECRETS_FILE)))
             .map_err(|error| CommitError::Io { dir: self.dir.clone(), error })?;
-        *state = Some(Open { database: image.database()?, generation });
+        *state = Some(Open::new(image, generation)?);
         Ok(generation)
     }
 
@@ -207,6 +207,12 @@ impl Secrets {
         let state = self.state.read().map_err(|_| ReadError::Closed)?;
         let open = state.as_ref().ok_or(ReadError::Closed)?;
         read(open.database.begin_read()?)
+    }
+}
+
+impl Open {
+    fn new(image: Image, generation: u64) -> Result<Open, redb::DatabaseError> {
+        Ok(Open { database: image.database()?, image, generation })
     }
 }
 
@@ -290,7 +296,7 @@ fn check_choice(passphrase: &Passphrase, work_factor: u8) -> Result<(), CreateEr
     Ok(())
 }
 
-fn lock(dir: &Path) -> io::Result<Option<File>> {
+fn lock(dir: &Path) -> io::Result<Option<Lock>> {
     files::try_lock(&dir.join(LOCK_FILE))
 }
 
@@ -378,8 +384,7 @@ fn open_image(path: &Path, key: &NodeKey) -> Result<Open, OpenError> {
         BadTrailer::Newer(version) => OpenError::NewerFormat { path: path.into(), version },
     })?;
     plaintext.truncate(len);
-    let database = Image::new(plaintext).database().map_err(|error| OpenError::damaged(path, error))?;
-    Ok(Open { database, generation })
+    Open::new(Image::new(plaintext), generation).map_err(|error| OpenError::damaged(path, error))
 }
 
 fn read_private(path: &Path) -> Result<Vec<u8>, OpenError> {
@@ -393,22 +398,27 @@ fn read_private(path: &Path) -> Result<Vec<u8>, OpenError> {
 }
 
 /// A new image of all that is alive after the changes, closed. Nothing deleted or overwritten is in it.
-fn rebuild(old: Option<&Database>, changes: &[Change]) -> Result<Image, redb::Error> {
-    let image = Image::new(Zeroizing::default());
+fn rebuild(old: Option<&Open>, changes: &[Change]) -> Result<Image, redb::Error> {
+    let capacity = old.map_or(0, |old| old.image.bytes().len());
+    let image = Image::new(Zeroizing::new(Vec::with_capacity(capacity)));
     let mut database = image.database()?;
     let transaction = database.begin_write()?;
     for section in Section::ALL {
         let mut table = transaction.open_table(section.table())?;
         let last = last_changes(section, changes);
         if let Some(old) = old {
-            copy_untouched(&old.begin_read()?, section, &last, &mut table)?;
+            copy_untouched(&old.database.begin_read()?, section, &last, &mut table)?;
         }
         for (key, value) in last {
             value.map_or(Ok(()), |value| insert(&mut table, key, value))?;
         }
     }
+    let stats = transaction.stats()?;
+    let used = stats.allocated_pages() * stats.page_size() as u64;
     transaction.commit()?;
-    database.compact()?;
+    if image.bytes().len() as u64 > used + used / 4 {
+        database.compact()?;
+    }
     drop(database);
     Ok(image)
 }
