@@ -44,11 +44,17 @@ impl PrimePool {
     /// A set from the store; found on the spot if the pool is empty.
     pub fn take(&self, vault: &Vault) -> Result<Primes, PoolError> {
         let taken = vault.take_primes()?;
-        // A full channel already holds the same wish.
-        drop(self.wanted.try_send(()));
+        self.wish();
         match taken {
             Some(primes) => Ok(primes),
             None => search_set(),
+        }
+    }
+
+    /// Asks for a refill. A full channel already holds the same wish.
+    fn wish(&self) {
+        if self.wanted.try_send(()).is_err() {
+            tracing::debug!("a refill of the pool of primes is under way already");
         }
     }
 
@@ -94,7 +100,7 @@ pub fn fill(vault: &Vault, sets: usize, progress: &mut dyn FnMut(usize, usize) -
 }
 
 fn search_set() -> Result<Primes, PoolError> {
-    let mut prime = || generate_safe_prime(&mut rand::rngs::OsRng, &mut || true);
+    let prime = || generate_safe_prime(&mut rand::rngs::OsRng, &mut || true);
     let set: [SafePrime; SET] = [prime()?, prime()?, prime()?, prime()?];
     Primes::new(set).map_err(|error| PoolError::Set(error.to_string()))
 }

@@ -84,6 +84,7 @@ pub(crate) async fn call<A: Ask>(
         Ok(slot) => slot,
         Err(broken) => return Finished { result: Err(broken), logs: Vec::new(), writes: Vec::new() },
     };
+    let _timed = host.shared.ticker.run();
     let mut store = store(host, context.clone());
     let answer = timeout_at(cut_off.into(), async {
         let plugin = pre.instantiate_async(&mut store).await?;

@@ -80,19 +80,18 @@ impl Chain {
         for plugin in local {
             evaluations.push(plugin.evaluate(task, deadline).await);
             if evaluations.last().is_some_and(|last| last.verdict.refusal().is_some()) {
-                return Decision { evaluations, asked_all: false, chain: self.revision };
+                return Decision { evaluations, chain: self.revision };
             }
         }
         evaluations.extend(join_all(remote.into_iter().map(|plugin| plugin.evaluate(task, deadline))).await);
-        Decision { evaluations, asked_all: true, chain: self.revision }
+        Decision { evaluations, chain: self.revision }
     }
 }
 
-/// What a chain answered. Only [`Chain::decide`] makes one.
+/// What a chain answered. Only [`Chain::decide`] makes one, and it leaves plugins unasked only after a refusal.
 #[derive(Clone, Debug)]
 pub struct Decision {
     evaluations: Vec<Evaluation>,
-    asked_all: bool,
     chain: [u8; 32],
 }
 
@@ -108,7 +107,7 @@ pub struct Refusal {
 }
 
 impl Decision {
-    /// True if there was at least one plugin, all were asked, and every one approved.
+    /// True if there is at least one plugin, and every one approved.
     pub fn approved(&self) -> bool {
         self.refusal().is_none()
     }
@@ -124,8 +123,7 @@ impl Decision {
             code: Code::NoPlugin.as_str().into(),
             reason: "no plugin is configured, so nobody can approve; configure one".into(),
         };
-        let unasked = self.evaluations.is_empty() || !self.asked_all;
-        first.or_else(|| unasked.then(nobody))
+        first.or_else(|| self.evaluations.is_empty().then(nobody))
     }
 
     /// What each plugin that was asked said, in the order of asking.

@@ -1,8 +1,7 @@
-//! The engine that all plugins share: its settings, its clock of CPU time, and the queue for its instances.
+//! The engine that all plugins share: its settings, what it links, and the queue for its instances.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
@@ -15,6 +14,7 @@ use wasmtime_wasi::WasiView;
 use crate::bindings::RiskPlugin;
 use crate::call::Call;
 use crate::compile::Compiled;
+use crate::ticker::Ticker;
 
 /// Most elements that a guest's tables may have.
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
@@ -57,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) limits: HostLimits,
     /// As many permits as the pool has slots: an exhausted pool is an error, an exhausted semaphore a queue.
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) ticker: Ticker,
     /// Compiled components by digest, as long as somebody uses them.
     pub(crate) compiled: Mutex<HashMap<[u8; 32], Weak<Compiled>>>,
 }
@@ -67,9 +68,9 @@ impl Host {
         let error = |error: wasmtime::Error| HostError(format!("{error:#}"));
         let engine = engine(&limits).map_err(error)?;
         let linker = linker(&engine).map_err(error)?;
-        tick(&engine).map_err(|error| HostError(error.to_string()))?;
+        let ticker = Ticker::start(&engine).map_err(|error| HostError(error.to_string()))?;
         let slots = Arc::new(Semaphore::new(limits.slots as usize));
-        Ok(Self { shared: Arc::new(Shared { engine, linker, limits, slots, compiled: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { engine, linker, limits, slots, ticker, compiled: Mutex::default() }) })
     }
 }
 
@@ -133,18 +134,4 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Call>> {
     cli::terminal_stdout::add_to_linker::<Call, WasiCli>(l, Call::cli)?;
     cli::terminal_stderr::add_to_linker::<Call, WasiCli>(l, Call::cli)?;
     Ok(linker)
-}
-
-/// Advances the epoch every millisecond. A plain thread: a busy executor must not stop the clock that limits guests.
-/// It ends with the engine.
-fn tick(engine: &Engine) -> std::io::Result<()> {
-    let engine = engine.weak();
-    let run = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    };
-    std::thread::Builder::new().name("plugin-epoch".into()).spawn(run).map(drop)
 }

@@ -27,6 +27,7 @@ pub mod rs256;
 mod services;
 mod task;
 mod text;
+mod ticker;
 
 pub use chain::{Chain, ChainError, Decision, Refusal};
 pub use code::Code;

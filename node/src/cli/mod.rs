@@ -17,7 +17,7 @@ use std::path::PathBuf;
 #[command(name = "countersign-node", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Args {
     /// The configuration file (YAML).
-    #[arg(short, long, global = true, default_value = "configs/countersign-node.yaml", env = "COUNTERSIGN_NODE_CONFIG")]
+    #[arg(short, long, global = true, default_value = "configs/countersign-node.yaml")]
     config: PathBuf,
     /// File with the passphrase, mode 600; overrides db.key_file.
     #[arg(long, global = true, value_name = "FILE")]

@@ -246,12 +246,10 @@ impl Desk {
     fn repeat(&self, task: TaskId, row: &Row) {
         match &row.state {
             State::Approved => self.report_decision(task, None, row.verdicts.clone()),
-            State::Ended { outcome: Outcome::Refused(refusal), .. } => {
-                self.report_decision(task, Some(refusal.clone()), row.verdicts.clone());
-            }
-            State::Ended { outcome, .. } => {
-                self.core.reporter.send(FromNode::Outcome { task, outcome: outcome.clone() });
-            }
+            State::Ended { outcome, .. } => match &**outcome {
+                Outcome::Refused(refusal) => self.report_decision(task, Some(refusal.clone()), row.verdicts.clone()),
+                outcome => self.core.reporter.send(FromNode::Outcome { task, outcome: outcome.clone() }),
+            },
         }
     }
 

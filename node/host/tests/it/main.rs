@@ -6,3 +6,4 @@ mod guests;
 mod loading;
 mod server;
 mod swapping;
+mod tls;
