@@ -1,0 +1,301 @@
+//! The coordinator's HTTP API as the client sees it: requests out, bounded answers in. Nothing here is believed.
+
+use std::time::Duration;
+
+use countersign_protocol::control::Stage;
+use countersign_protocol::{
+    Announcement, KeyId, NodeId, Outcome, PluginVerdict, Refusal, RequesterId, Signed, SignedTask, TaskId,
+    UnixMillis,
+};
+use reqwest::{Method, RequestBuilder, redirect::Policy};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::error::ClientError;
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Nodes that are needed are not on line.
+    Waiting,
+    /// The parties decide.
+    Approving,
+    /// The protocol runs.
+    Running,
+    /// There is a result.
+    Completed,
+    /// A party refused.
+    Rejected,
+    /// It came to nothing.
+    Failed,
+    /// The nodes did not come on line in time.
+    Expired,
+}
+
+impl State {
+    /// True if nothing more is expected.
+    pub fn is_final(self) -> bool {
+        matches!(self, State::Completed | State::Rejected | State::Failed | State::Expired)
+    }
+}
+
+/// A task in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+pub struct TaskSummary {
+    pub id: TaskId,
+    pub sequence: u64,
+    pub revision: u64,
+    pub state: State,
+    pub operation: String,
+    pub requester: RequesterId,
+    pub wallet: KeyId,
+    pub submitted: UnixMillis,
+    pub offered: Option<UnixMillis>,
+    pub started: Option<UnixMillis>,
+    pub ended: Option<UnixMillis>,
+    pub not_after: UnixMillis,
+    pub reason: Option<Reason>,
+}
+
+/// A task in full.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskView {
+    /// What lists show.
+    #[serde(flatten)]
+    pub summary: TaskSummary,
+    /// The exact text that the requester signed.
+    pub task: String,
+    /// Ed25519 of the requester.
+    #[serde(with = "hex::serde")]
+    pub signature: [u8; 64],
+    /// The parties.
+    pub nodes: Vec<PartyView>,
+    /// What it made, as the coordinator says.
+    pub result: Option<ResultView>,
+    /// Its history.
+    pub events: Vec<EventView>,
+}
+
+impl TaskView {
+    /// The order behind the task.
+    pub fn order(&self) -> SignedTask {
+        SignedTask { bytes: self.task.clone().into_bytes(), signature: self.signature }
+    }
+}
+
+/// One party of a task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+pub struct PartyView {
+    pub node: NodeId,
+    pub name: Option<String>,
+    pub online: bool,
+    pub decision: Option<DecisionView>,
+    pub progress: Option<ProgressView>,
+    pub outcome: Option<OutcomeView>,
+}
+
+/// A node's decision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+pub struct DecisionView {
+    pub at: UnixMillis,
+    pub refusal: Option<Refusal>,
+    pub verdicts: Vec<PluginVerdict>,
+}
+
+/// What a node is doing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+pub struct ProgressView {
+    pub at: UnixMillis,
+    pub stage: Stage,
+    pub waiting_for: Vec<NodeId>,
+}
+
+/// How a task ended at a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+pub struct OutcomeView {
+    pub at: UnixMillis,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// Why a task ended without a result.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+pub struct Reason {
+    pub code: String,
+    pub message: String,
+    pub nodes: Vec<NodeId>,
+    pub plugin: Option<String>,
+}
+
+/// A result, as the coordinator says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResultView {
+    /// A new key.
+    Created(Announcement),
+    /// A signature.
+    Signed(Signed),
+}
+
+/// One line of a task's history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+pub struct EventView {
+    pub at: UnixMillis,
+    pub text: String,
+}
+
+/// A page of tasks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskPage {
+    /// Newest first.
+    pub tasks: Vec<TaskSummary>,
+    /// `before` of the next page.
+    pub next: Option<u64>,
+}
+
+/// A node as the coordinator sees it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+pub struct NodeView {
+    pub id: NodeId,
+    pub name: String,
+    pub online: bool,
+    pub software: Option<String>,
+    pub since: Option<UnixMillis>,
+}
+
+#[derive(Deserialize)]
+struct Nodes {
+    nodes: Vec<NodeView>,
+}
+
+#[derive(Deserialize)]
+struct WalletView {
+    announcement: Announcement,
+}
+
+#[derive(Deserialize)]
+struct Wallets {
+    wallets: Vec<WalletView>,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorView,
+}
+
+#[derive(Deserialize)]
+struct ErrorView {
+    code: String,
+    message: String,
+}
+
+/// Requests to one coordinator.
+pub struct Api {
+    http: reqwest::Client,
+    base: String,
+    key: Zeroizing<String>,
+}
+
+impl Api {
+    /// Speaks to the coordinator at this URL with this API key. Follows no redirect and asks no proxy.
+    pub fn new(base: &str, key: Zeroizing<String>) -> Result<Api, ClientError> {
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            let message = format!("`{base}` is no http or https URL; correct `coordinator` in the profile");
+            return Err(ClientError::Usage(message));
+        }
+        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(REQUEST).build();
+        let http =
+            http.map_err(|error| ClientError::Usage(format!("no HTTP client ({error}); reinstall")))?;
+        Ok(Api { http, base: base.trim_end_matches('/').into(), key })
+    }
+
+    /// Hands a task in.
+    pub async fn submit(&self, task: &SignedTask) -> Result<TaskView, ClientError> {
+        let text = String::from_utf8_lossy(&task.bytes);
+        let body = serde_json::json!({"task": text, "signature": hex::encode(task.signature)});
+        let request = self.request(Method::POST, "/v1/tasks").body(body.to_string());
+        self.answer(request.header("content-type", "application/json")).await
+    }
+
+    /// A task; with `wait`, once it is past `revision`, has ended, or so many seconds are over.
+    pub async fn task(&self, id: TaskId, wait: Option<(u64, u64)>) -> Result<TaskView, ClientError> {
+        let query =
+            wait.map_or(String::new(), |(seconds, known)| format!("?wait={seconds}&revision={known}"));
+        self.answer(self.request(Method::GET, &format!("/v1/tasks/{id}{query}"))).await
+    }
+
+    /// Tasks, newest first.
+    pub async fn tasks(&self, limit: usize, before: Option<u64>) -> Result<TaskPage, ClientError> {
+        let before = before.map_or(String::new(), |before| format!("&before={before}"));
+        self.answer(self.request(Method::GET, &format!("/v1/tasks?limit={limit}{before}"))).await
+    }
+
+    /// All wallets, unverified.
+    pub async fn wallets(&self) -> Result<Vec<Announcement>, ClientError> {
+        let listing: Wallets = self.answer(self.request(Method::GET, "/v1/wallets")).await?;
+        Ok(listing.wallets.into_iter().map(|wallet| wallet.announcement).collect())
+    }
+
+    /// One wallet, unverified.
+    pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
+        let wallet: WalletView = self.answer(self.request(Method::GET, &format!("/v1/wallets/{id}"))).await?;
+        Ok(wallet.announcement)
+    }
+
+    /// All nodes.
+    pub async fn nodes(&self) -> Result<Vec<NodeView>, ClientError> {
+        let listing: Nodes = self.answer(self.request(Method::GET, "/v1/nodes")).await?;
+        Ok(listing.nodes)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&*self.key)
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
+            url: self.base.clone(),
+            reason: root_cause(&error),
+        };
+        let mut response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ANSWER {
+                return Err(ClientError::Answer(format!("it is longer than {MAX_ANSWER} bytes")));
+            }
+        }
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| ClientError::Answer(error.to_string()));
+        }
+        let error: ErrorBody = serde_json::from_slice(&body)
+            .map_err(|_| ClientError::Answer(format!("HTTP status {status}")))?;
+        let (code, message) = (error.error.code, error.error.message);
+        Err(ClientError::Api { status: status.as_u16(), code, message })
+    }
+}
+
+/// The innermost cause says what happened; the outer ones repeat the URL.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// For one request; longer than any long poll.
+const REQUEST: Duration = Duration::from_secs(50);
+/// No answer is longer: a list of wallets is the longest.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;

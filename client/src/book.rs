@@ -1,0 +1,99 @@
+//! The wallet book: every wallet whose announcement this client has verified, in one JSON file.
+//!
+//! It is what makes a coordinator's second story noticed. It holds nothing secret, but whoever can write it can make the
+//! client trust another key.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use countersign_protocol::{Announcement, KeyId};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ClientError;
+use crate::proof;
+
+/// The file as written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pages {
+    version: u16,
+    wallets: BTreeMap<KeyId, Announcement>,
+}
+
+/// Wallets that were verified, by id.
+#[derive(Debug, Clone)]
+pub struct Book {
+    path: PathBuf,
+}
+
+impl Book {
+    /// The book in this file. It need not exist yet.
+    pub fn new(path: &Path) -> Book {
+        Book { path: path.into() }
+    }
+
+    /// All wallets. Each is verified again.
+    pub fn wallets(&self) -> Result<BTreeMap<KeyId, Announcement>, ClientError> {
+        let text = match std::fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(self.unusable(error.to_string())),
+        };
+        let pages: Pages = serde_json::from_str(&text).map_err(|error| self.unusable(error.to_string()))?;
+        if pages.version != 1 {
+            return Err(self.unusable(format!("it has version {}, this program knows 1", pages.version)));
+        }
+        for (id, wallet) in &pages.wallets {
+            proof::check_wallet(*id, wallet)?;
+        }
+        Ok(pages.wallets)
+    }
+
+    /// Compares with what is known, and adds what is new. True if it was new.
+    pub fn record(&self, wallet: &Announcement) -> Result<bool, ClientError> {
+        let _lock = self.lock()?;
+        let mut wallets = self.wallets()?;
+        match wallets.get(&wallet.key) {
+            Some(known) => check_same(known, wallet).map(|()| false),
+            None => {
+                wallets.insert(wallet.key, wallet.clone());
+                self.write(&Pages { version: 1, wallets })?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Held while the file is read and replaced, so that two clients do not lose each other's wallets.
+    fn lock(&self) -> Result<File, ClientError> {
+        let lock = File::create(self.path.with_extension("lock")).and_then(|file| file.lock().map(|()| file));
+        lock.map_err(|error| self.unusable(error.to_string()))
+    }
+
+    fn write(&self, pages: &Pages) -> Result<(), ClientError> {
+        let fresh = self.path.with_extension("new");
+        let text = serde_json::to_vec_pretty(pages).map_err(|error| self.unusable(error.to_string()))?;
+        let written = File::create(&fresh).and_then(|mut file| {
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&fresh, &self.path)
+        });
+        written.map_err(|error| self.unusable(error.to_string()))
+    }
+
+    fn unusable(&self, reason: String) -> ClientError {
+        let advice = "restore the wallet book from a backup, or correct its directory";
+        ClientError::File { path: self.path.clone(), reason, advice }
+    }
+}
+
+/// Refuses another story about a wallet that is known.
+pub fn check_same(known: &Announcement, told: &Announcement) -> Result<(), ClientError> {
+    if known.digest() == told.digest() {
+        return Ok(());
+    }
+    let what = if known.root_public_key == told.root_public_key { "facts" } else { "root key" };
+    let reason = format!("its {what} differs from what this client has seen before");
+    Err(ClientError::Wallet { wallet: known.key, reason })
+}

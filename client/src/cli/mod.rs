@@ -1,0 +1,134 @@
+//! The command line: arguments, exit codes, and one file for each noun.
+
+mod node;
+mod output;
+mod progress;
+mod requester;
+mod sign;
+mod task;
+mod wallet;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use countersign_client::{Client, ClientError, Profile};
+
+use output::Output;
+
+/// Order wallets and signatures from a group of Countersign nodes, and verify what comes back.
+///
+/// Everything that comes back is verified here: a wallet by the signed marks of all its nodes, a signature under the child
+/// key derived here. Neither the coordinator nor any single node is trusted.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, after_long_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The profile; default: countersign/config.yaml in the user's configuration directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON value on stdout and nothing else there.
+    #[arg(long, global = true)]
+    json: bool,
+    /// How long an order lives and is waited for; default 600 for a wallet, 120 for a signature.
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    timeout: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a requester key.
+    #[command(subcommand)]
+    Requester(requester::RequesterCommand),
+    /// Make, list and show wallets.
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
+    /// Sign a message or a digest with a wallet.
+    Sign(sign::SignArgs),
+    /// Look at tasks.
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Look at nodes.
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// Print the version.
+    Version,
+}
+
+/// Parses the arguments of the process, runs, and returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed stdout or stderr is no reason for another message.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+        }
+    };
+    let output = Output::new(cli.global.json);
+    match execute(cli, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn execute(cli: Cli, output: &Output) -> Result<(), ClientError> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Version => output.version(),
+        Command::Requester(command) => requester::execute(command, output),
+        Command::Wallet(command) => in_runtime(wallet::execute(command, &connect(&global)?, output)),
+        Command::Sign(args) => in_runtime(sign::execute(args, &connect(&global)?, output)),
+        Command::Task(command) => in_runtime(task::execute(command, &connect(&global)?, output)),
+        Command::Node(command) => in_runtime(node::execute(command, &connect(&global)?, output)),
+    }
+}
+
+fn connect(global: &Global) -> Result<Client, ClientError> {
+    let no_home = || ClientError::Usage("there is no home directory; name the profile with --config".into());
+    let path = global.config.clone().or_else(Profile::default_path).ok_or_else(no_home)?;
+    let client = Client::new(Profile::load(&path)?)?;
+    Ok(client.with_timeout(global.timeout.map(Duration::from_secs)))
+}
+
+fn in_runtime<T>(work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| ClientError::Usage(format!("no runtime ({error}); raise the limits")))?;
+    runtime.block_on(work)
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done, and verified
+  1  wrong usage, or something here is missing: file, network, permission
+  2  refused by a node's policy
+  3  failed, not in time, or the result does not verify
+
+Profile (YAML; paths relative to it):
+  coordinator: http://127.0.0.1:7480
+  api_key_file: api.key              # mode 600
+  requester_key_file: requester.key  # mode 600, from `countersign requester new`
+  wallet_book: wallets.json          # wallets that this client has verified; keep it
+  nodes:                             # your own names, with ids from the nodes' operators
+    alice: csn1...
+
+Examples:
+  countersign requester new --out requester.key
+  countersign wallet create treasury --scheme ed25519 --threshold 2 --nodes alice,bob,carol
+  countersign sign treasury --path m/0/7 --message 'pay 5 to bob'
+
+Commands that wait do so until the order has ended or --timeout is over; a task that is not in time may still end.
+The wallet book is what makes a coordinator's second story noticed: a wallet whose root key or committee differs from
+the book is refused. What no client can know is who runs a node: compare node ids with their operators.";

@@ -1,0 +1,28 @@
+//! `countersign requester`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use countersign_client::{ClientError, RequesterKey};
+use serde_json::json;
+
+use super::output::Output;
+
+/// What to do about requesters.
+#[derive(Debug, Subcommand)]
+pub enum RequesterCommand {
+    /// Make a key in a new file of mode 600, and print its id (csr1…) for the operators of the nodes.
+    New {
+        /// The file; never overwritten.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// Runs the command.
+pub fn execute(command: RequesterCommand, output: &Output) -> Result<(), ClientError> {
+    let RequesterCommand::New { out } = command;
+    let id = RequesterKey::create(&out)?.id();
+    output.note("Give this id to the operators of the nodes, who list it under `requesters`:");
+    output.result(&json!({"requester": id, "file": out}), &[id.to_string()])
+}

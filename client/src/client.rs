@@ -1,0 +1,350 @@
+//! Orders for a coordinator, followed to their end and verified.
+
+use std::time::Duration;
+
+use countersign_protocol::{
+    Announcement, Committee, DerivationPath, KeyGen, KeyId, KeySign, NodeId, Operation, Payload, RequesterId,
+    Scheme, Signed, SignedTask, Task, TaskId, Threshold, UnixMillis,
+};
+use rand::RngCore;
+use tokio::time::Instant;
+
+use crate::api::{Api, NodeView, ResultView, State, TaskPage, TaskView};
+use crate::book::{self, Book};
+use crate::error::ClientError;
+use crate::profile::Profile;
+use crate::proof;
+use crate::requester_key::{self, RequesterKey};
+
+/// A requester at one coordinator.
+pub struct Client {
+    api: Api,
+    requester: Option<RequesterKey>,
+    book: Book,
+    profile: Profile,
+    timeout: Option<Duration>,
+}
+
+/// A wallet to be made.
+#[derive(Debug, Clone)]
+pub struct NewWallet {
+    /// A name for people, at most 64 bytes.
+    pub name: String,
+    /// What it signs.
+    pub scheme: Scheme,
+    /// Who will hold it.
+    pub committee: Committee,
+    /// How many must sign.
+    pub threshold: Threshold,
+    /// A remark for nodes' plugins and people.
+    pub note: Option<String>,
+}
+
+/// A signature to be made.
+#[derive(Debug, Clone)]
+pub struct SignOrder {
+    /// With which wallet.
+    pub wallet: KeyId,
+    /// By which child.
+    pub path: DerivationPath,
+    /// Of what.
+    pub payload: Payload,
+    /// By whom; absent: the coordinator chooses.
+    pub signers: Option<Vec<NodeId>>,
+    /// A remark for nodes' plugins and people.
+    pub note: Option<String>,
+}
+
+/// A verified signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The task that made it.
+    pub task: TaskId,
+    /// The wallet.
+    pub wallet: KeyId,
+    /// The scheme, which says how to read the bytes.
+    pub scheme: Scheme,
+    /// The signature and the key under which it verifies.
+    pub signed: Signed,
+}
+
+impl Client {
+    /// Reads the keys that the profile names. Without a requester key it can only look.
+    pub fn new(profile: Profile) -> Result<Client, ClientError> {
+        let advice = "write the key from `countersign-coordinator api-key new` there, mode 600";
+        let key = requester_key::read_secret(&profile.api_key_file, advice)?;
+        let api = Api::new(&profile.coordinator, zeroize::Zeroizing::new(key.trim().to_owned()))?;
+        let requester = profile.requester_key_file.as_deref().map(RequesterKey::load).transpose()?;
+        let book = Book::new(&profile.wallet_book);
+        Ok(Client { api, requester, book, profile, timeout: None })
+    }
+
+    /// Limits how long an order lives and is waited for. The default is 10 minutes for a wallet, 2 for a signature.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Option<Duration>) -> Client {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The profile.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Who orders.
+    pub fn requester(&self) -> Option<RequesterId> {
+        self.requester.as_ref().map(RequesterKey::id)
+    }
+
+    /// Makes a wallet, verifies it, and writes it into the wallet book. `progress` sees the task at every change.
+    pub async fn create_wallet(
+        &self,
+        new: &NewWallet,
+        progress: impl FnMut(&TaskView),
+    ) -> Result<Announcement, ClientError> {
+        let operation = Operation::KeyGen(KeyGen {
+            name: new.name.clone(),
+            scheme: new.scheme,
+            committee: new.committee.clone(),
+            threshold: new.threshold,
+        });
+        let (order, view) = self.carry_out(operation, new.note.clone(), WALLET, progress).await?;
+        let task = view.summary.id;
+        let invalid = |reason: String| ClientError::Invalid { task, reason };
+        let Some(ResultView::Created(wallet)) = view.result else {
+            return Err(invalid("there is no wallet in it".into()));
+        };
+        proof::check_wallet(KeyId::of_task(&order.hash()), &wallet)?;
+        proof::check_origin(&wallet, &order).map_err(invalid)?;
+        self.book.record(&wallet)?;
+        Ok(wallet)
+    }
+
+    /// Makes a signature and verifies it under the child key derived here. `progress` sees the task at every change.
+    pub async fn sign(
+        &self,
+        order: &SignOrder,
+        progress: impl FnMut(&TaskView),
+    ) -> Result<Signature, ClientError> {
+        let wallet = self.wallet(order.wallet).await?;
+        let keysign = KeySign {
+            key: order.wallet,
+            path: order.path.clone(),
+            payload: order.payload.clone(),
+            signers: order.signers.clone(),
+        };
+        let operation = Operation::KeySign(keysign.clone());
+        let (_, view) = self.carry_out(operation, order.note.clone(), SIGNATURE, progress).await?;
+        let task = view.summary.id;
+        let invalid = |reason: String| ClientError::Invalid { task, reason };
+        let Some(ResultView::Signed(signed)) = view.result else {
+            return Err(invalid("there is no signature in it".into()));
+        };
+        proof::check_signature(&keysign, &wallet, &signed).map_err(invalid)?;
+        Ok(Signature { task, wallet: wallet.key, scheme: wallet.scheme, signed })
+    }
+
+    /// A task as the coordinator tells it.
+    pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
+        self.api.task(id, None).await
+    }
+
+    /// Tasks as the coordinator tells them, newest first.
+    pub async fn tasks(&self, limit: usize, before: Option<u64>) -> Result<TaskPage, ClientError> {
+        self.api.tasks(limit, before).await
+    }
+
+    /// Nodes as the coordinator sees them.
+    pub async fn nodes(&self) -> Result<Vec<NodeView>, ClientError> {
+        self.api.nodes().await
+    }
+
+    /// Waits until a task has ended, however it ends.
+    pub async fn wait(
+        &self,
+        id: TaskId,
+        mut progress: impl FnMut(&TaskView),
+    ) -> Result<TaskView, ClientError> {
+        let until = Instant::now() + self.timeout.unwrap_or(WALLET);
+        let first = self.api.task(id, None).await?;
+        progress(&first);
+        self.follow(first, until, progress).await
+    }
+
+    /// A verified wallet: from the wallet book, or, at first sight, from the coordinator with the order that made it.
+    pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
+        if let Some(known) = self.book.wallets()?.remove(&id) {
+            return Ok(known);
+        }
+        let told = self.api.wallet(id).await?;
+        self.meet(told, id).await
+    }
+
+    /// Every wallet that the coordinator tells of or the book knows, each with what is wrong with it, if anything is.
+    pub async fn wallets(&self) -> Result<Vec<(Announcement, Option<ClientError>)>, ClientError> {
+        let mut known = self.book.wallets()?;
+        let mut all = Vec::new();
+        for told in self.api.wallets().await? {
+            let judged = match known.remove(&told.key) {
+                Some(known) => book::check_same(&known, &told),
+                None => proof::check_wallet(told.key, &told),
+            };
+            all.push((told, judged.err()));
+        }
+        all.extend(known.into_values().map(|wallet| (wallet, None)));
+        Ok(all)
+    }
+
+    /// The wallet with this id or name. A name in the book comes before the coordinator's names.
+    pub async fn find_wallet(&self, text: &str) -> Result<Announcement, ClientError> {
+        if let Ok(id) = text.parse::<KeyId>() {
+            return self.checked_wallet(id).await;
+        }
+        let named = |wallets: Vec<Announcement>| -> Vec<KeyId> {
+            wallets.into_iter().filter(|wallet| wallet.name == text).map(|wallet| wallet.key).collect()
+        };
+        let mut found = named(self.book.wallets()?.into_values().collect());
+        if found.is_empty() {
+            found = named(self.api.wallets().await?);
+        }
+        match found[..] {
+            [id] => self.wallet(id).await,
+            [] => Err(ClientError::Usage(format!(
+                "no wallet has the name `{text}`; see `countersign wallet list`"
+            ))),
+            _ => {
+                Err(ClientError::Usage(format!("several wallets have the name `{text}`; use the id (csk1…)")))
+            }
+        }
+    }
+
+    /// The text of a wallet's root key: `xpub…` (secp256k1) or `cpub…` (ed25519).
+    pub fn extended_public_key(&self, wallet: &Announcement) -> Result<String, ClientError> {
+        proof::extended_public_key(wallet)
+            .map_err(|reason| ClientError::Wallet { wallet: wallet.key, reason })
+    }
+
+    /// Like [`wallet`](Self::wallet), and compares the book with what the coordinator tells now.
+    async fn checked_wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
+        let told = self.api.wallet(id).await?;
+        match self.book.wallets()?.get(&id) {
+            Some(known) => book::check_same(known, &told).map(|()| told),
+            None => self.meet(told, id).await,
+        }
+    }
+
+    /// First sight of a wallet: all its marks, and the order that made it, must verify.
+    async fn meet(&self, told: Announcement, id: KeyId) -> Result<Announcement, ClientError> {
+        proof::check_wallet(id, &told)?;
+        let origin = self.api.task(told.task, None).await?.order();
+        proof::check_origin(&told, &origin).map_err(|reason| ClientError::Wallet { wallet: id, reason })?;
+        self.book.record(&told)?;
+        Ok(told)
+    }
+
+    async fn carry_out(
+        &self,
+        operation: Operation,
+        note: Option<String>,
+        default: Duration,
+        mut progress: impl FnMut(&TaskView),
+    ) -> Result<(SignedTask, TaskView), ClientError> {
+        let life = self.timeout.unwrap_or(default);
+        let until = Instant::now() + life + REPORT;
+        let order = self.order(operation, note, life)?;
+        let first = self.api.submit(&order).await?;
+        progress(&first);
+        let view = self.follow(first, until, progress).await?;
+        self.judge(&view)?;
+        Ok((order, view))
+    }
+
+    fn order(
+        &self,
+        operation: Operation,
+        note: Option<String>,
+        life: Duration,
+    ) -> Result<SignedTask, ClientError> {
+        let no_key = "there is no requester key; name one under `requester_key_file` in the profile";
+        let requester = self.requester.as_ref().ok_or_else(|| ClientError::Usage(no_key.into()))?;
+        let mut id = [0; 16];
+        rand::rngs::OsRng.fill_bytes(&mut id);
+        let now = now();
+        let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX).clamp(1, Task::MAX_LIFE_MS);
+        let task = Task {
+            version: 1,
+            id: TaskId(id),
+            created: now,
+            not_after: UnixMillis(now.0 + life),
+            requester: requester.id(),
+            note,
+            operation,
+        };
+        let order = requester.sign(&task);
+        order.parse().map_err(|error| ClientError::Usage(error.to_string()))?;
+        Ok(order)
+    }
+
+    /// A coordinator that is away for a moment, such as for a restart, is asked again until the time is over.
+    async fn follow(
+        &self,
+        mut view: TaskView,
+        until: Instant,
+        mut progress: impl FnMut(&TaskView),
+    ) -> Result<TaskView, ClientError> {
+        let id = view.summary.id;
+        while !view.summary.state.is_final() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ClientError::TimedOut(id));
+            }
+            let wait = left.as_secs().clamp(1, LONG_POLL);
+            match self.api.task(id, Some((wait, view.summary.revision))).await {
+                Ok(news) if news.summary.id == id => view = news,
+                Ok(_) => return Err(ClientError::Answer("it is about another task".into())),
+                Err(ClientError::Unreachable { .. }) => {
+                    tokio::time::sleep(AWAY.min(left)).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            progress(&view);
+        }
+        Ok(view)
+    }
+
+    fn judge(&self, view: &TaskView) -> Result<(), ClientError> {
+        let summary = &view.summary;
+        let (task, reason) = (summary.id, summary.reason.clone());
+        let (code, message, nodes, plugin) = match reason {
+            Some(reason) => (reason.code, reason.message, reason.nodes, reason.plugin),
+            None => ("unknown".into(), "the coordinator gives no reason; see its log".into(), vec![], None),
+        };
+        let state = match summary.state {
+            State::Rejected => {
+                let node = nodes.first().map_or("a node".into(), |node| self.profile.name_of(node));
+                return Err(ClientError::Rejected { task, node, plugin, code, reason: message });
+            }
+            State::Failed => "failed",
+            State::Expired => "expired",
+            State::Completed | State::Waiting | State::Approving | State::Running => return Ok(()),
+        };
+        Err(ClientError::Failed { task, state, code, message, nodes })
+    }
+}
+
+fn now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// How long a wallet may take: the first one of a committee may wait for prime numbers.
+const WALLET: Duration = Duration::from_secs(600);
+/// How long a signature may take.
+const SIGNATURE: Duration = Duration::from_secs(120);
+/// For the coordinator to say how an order ended whose time is over.
+const REPORT: Duration = Duration::from_secs(5);
+/// Seconds of one long poll.
+const LONG_POLL: u64 = 25;
+/// Between two attempts while the coordinator is away.
+const AWAY: Duration = Duration::from_millis(500);

@@ -1,0 +1,149 @@
+//! What can go wrong for a requester, and the exit code that it leads to.
+
+use std::path::PathBuf;
+
+use countersign_protocol::{KeyId, NodeId, TaskId};
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// A file that cannot be used.
+    #[error("{path}: {reason}; {advice}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The coordinator cannot be reached.
+    #[error(
+        "the coordinator at {url} does not answer ({reason}); see that it runs and that the URL in the profile is right"
+    )]
+    Unreachable {
+        /// Where it should be.
+        url: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The coordinator said no.
+    #[error("the coordinator refused: {message} [{code}]")]
+    Api {
+        /// HTTP status.
+        status: u16,
+        /// Stable code.
+        code: String,
+        /// Its sentence.
+        message: String,
+    },
+    /// The answer is none of this protocol.
+    #[error(
+        "the coordinator's answer cannot be read ({0}); check the URL, and update the older of the two programs"
+    )]
+    Answer(String),
+    /// A node refused.
+    #[error("refused by {node}{by}: {reason} [{code}]; ask that node's operator, then send a new task", by = by(.plugin))]
+    Rejected {
+        /// Which task.
+        task: TaskId,
+        /// Who refused.
+        node: String,
+        /// Which plugin, if it was one.
+        plugin: Option<String>,
+        /// Stable code.
+        code: String,
+        /// One sentence.
+        reason: String,
+    },
+    /// The task came to nothing.
+    #[error("task {task} {state}: {message} [{code}]")]
+    Failed {
+        /// Which task.
+        task: TaskId,
+        /// `failed` or `expired`.
+        state: &'static str,
+        /// Stable code.
+        code: String,
+        /// One sentence that ends with what to do.
+        message: String,
+        /// The nodes it is about.
+        nodes: Vec<NodeId>,
+    },
+    /// No end in time.
+    #[error(
+        "task {0} has not ended in time and may still end; look with `countersign task show {0}` before sending a new one"
+    )]
+    TimedOut(TaskId),
+    /// A result that does not verify.
+    #[error(
+        "the result of task {task} is not valid ({reason}); do not use it, and do not trust this coordinator"
+    )]
+    Invalid {
+        /// Which task.
+        task: TaskId,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A wallet that does not verify, or is not the one seen before.
+    #[error("wallet {wallet} is not trustworthy: {reason}; do not use it, and do not trust this coordinator")]
+    Wallet {
+        /// Which wallet.
+        wallet: KeyId,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    /// 1 usage or environment, 2 refused by a node's policy, 3 failed, not in time, or not valid.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ClientError::File { .. }
+            | ClientError::Usage(_)
+            | ClientError::Unreachable { .. }
+            | ClientError::Api { .. }
+            | ClientError::Answer(_) => 1,
+            ClientError::Rejected { .. } => 2,
+            ClientError::Failed { .. }
+            | ClientError::TimedOut(_)
+            | ClientError::Invalid { .. }
+            | ClientError::Wallet { .. } => 3,
+        }
+    }
+
+    /// Stable, for programs.
+    pub fn code(&self) -> &str {
+        match self {
+            ClientError::File { .. } => "file",
+            ClientError::Usage(_) => "usage",
+            ClientError::Unreachable { .. } => "unreachable",
+            ClientError::Api { code, .. }
+            | ClientError::Rejected { code, .. }
+            | ClientError::Failed { code, .. } => code,
+            ClientError::Answer(_) => "answer",
+            ClientError::TimedOut(_) => "timeout",
+            ClientError::Invalid { .. } => "invalid-result",
+            ClientError::Wallet { .. } => "invalid-wallet",
+        }
+    }
+
+    /// The task it is about, if there is one.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            ClientError::Rejected { task, .. }
+            | ClientError::Failed { task, .. }
+            | ClientError::TimedOut(task)
+            | ClientError::Invalid { task, .. } => Some(*task),
+            _ => None,
+        }
+    }
+}
+
+fn by(plugin: &Option<String>) -> String {
+    plugin.as_ref().map_or(String::new(), |plugin| format!(", plugin {plugin}"))
+}
