@@ -5,9 +5,15 @@ default:
     @just --list --unsorted
 
 # Programs and plugins, as the demo and the tests use them.
-build:
+build: plugins
     cargo build --workspace --bins
+
+# The plugins that ship, into dist/plugins.
+plugins:
     cargo plugins
+    mkdir -p dist/plugins
+    cp target/wasm32-wasip2/plugin/countersign_rules.wasm dist/plugins/rules.wasm
+    cp target/wasm32-wasip2/plugin/countersign_jwt_callback.wasm dist/plugins/jwt-callback.wasm
 
 # Three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
 demo: build
@@ -47,6 +53,5 @@ bench: build
     cargo bench --workspace
 
 # The programs as they ship.
-release:
+release: plugins
     cargo build --release
-    cargo plugins

@@ -1,1 +1,11 @@
-//! End-to-end tests, the demo and the benches.
+//! What end-to-end tests, the demo and the benches share: real processes on loopback, an approval server, and verifiers
+//! that share no code with what signs.
+
+pub mod approver;
+pub mod cluster;
+pub mod fixtures;
+pub mod openssl;
+pub mod process;
+
+pub use approver::{Approver, Script};
+pub use cluster::{Blueprint, Cluster, Plugins, PrimeSource};

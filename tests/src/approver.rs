@@ -1,0 +1,167 @@
+//! A callback server as an organisation would run it, with a script: RS256 JWT in, RS256 JWT out (form field `TSS_JWT_MSG`).
+//!
+//! It signs and verifies with the `rsa` crate, which the product never uses.
+
+use anyhow::Context;
+use axum::{Form, Router, extract::State, http::StatusCode, routing::post};
+use base64::{Engine as _, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use rsa::pkcs1v15::{Signature, SigningKey, VerifyingKey};
+use rsa::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
+use rsa::signature::{SignatureEncoding, Signer, Verifier};
+use rsa::{RsaPrivateKey, RsaPublicKey};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What the server does with the next requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Script {
+    /// Approve.
+    Approve,
+    /// Reject, for this reason.
+    Reject(String),
+    /// Approve with a key that nobody pinned.
+    WrongKey,
+    /// Approve in a token with `alg: none`.
+    AlgNone,
+    /// Approve another request.
+    OtherRequest,
+    /// Answer after this long.
+    Slow(Duration),
+}
+
+/// A running server.
+pub struct Approver {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    server: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    key: RsaPrivateKey,
+    other_key: RsaPrivateKey,
+    nodes: Mutex<Vec<RsaPublicKey>>,
+    script: Mutex<Script>,
+    seen: Mutex<Vec<Value>>,
+}
+
+/// Key generation takes a second; one pair serves all servers of a process.
+fn keys() -> &'static (RsaPrivateKey, RsaPrivateKey) {
+    static KEYS: OnceLock<(RsaPrivateKey, RsaPrivateKey)> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let make = || RsaPrivateKey::new(&mut rand::rngs::OsRng, 2048).expect("the system has randomness");
+        (make(), make())
+    })
+}
+
+impl Approver {
+    /// Listens on a free port of loopback.
+    pub async fn start() -> anyhow::Result<Approver> {
+        let (key, other_key) = tokio::task::spawn_blocking(keys).await?.clone();
+        let shared = Arc::new(Shared {
+            key,
+            other_key,
+            nodes: Mutex::default(),
+            script: Mutex::new(Script::Approve),
+            seen: Mutex::default(),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let router = Router::new().route("/v2/check", post(check)).with_state(shared.clone());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("the listener works") });
+        Ok(Approver { shared, address, server })
+    }
+
+    /// Where nodes post to.
+    pub fn url(&self) -> String {
+        format!("http://{}/v2/check", self.address)
+    }
+
+    /// The key that nodes pin.
+    pub fn public_key_pem(&self) -> anyhow::Result<String> {
+        Ok(RsaPublicKey::from(&self.shared.key).to_public_key_pem(LineEnding::LF)?)
+    }
+
+    /// Trusts requests of this node.
+    pub fn trust(&self, callback_public_key: &str) -> anyhow::Result<()> {
+        lock(&self.shared.nodes).push(RsaPublicKey::from_public_key_pem(callback_public_key)?);
+        Ok(())
+    }
+
+    /// What to do from now on.
+    pub fn script(&self, script: Script) {
+        *lock(&self.shared.script) = script;
+    }
+
+    /// Every request so far that carried a known node's signature.
+    pub fn seen(&self) -> Vec<Value> {
+        lock(&self.shared.seen).clone()
+    }
+}
+
+impl Drop for Approver {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn check(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<String, String>>) -> (StatusCode, String) {
+    let script = lock(&shared.script).clone();
+    if let Script::Slow(delay) = &script {
+        tokio::time::sleep(*delay).await;
+    }
+    let answered = tokio::task::spawn_blocking(move || answer(&shared, &script, &form)).await;
+    match answered.map_err(anyhow::Error::from).and_then(std::convert::identity) {
+        Ok(token) => (StatusCode::OK, token),
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+    }
+}
+
+fn answer(shared: &Shared, script: &Script, form: &HashMap<String, String>) -> anyhow::Result<String> {
+    let token = form.get("TSS_JWT_MSG").context("the form has no TSS_JWT_MSG")?;
+    let request = open(&lock(&shared.nodes), token)?;
+    lock(&shared.seen).push(request.clone());
+    let id = request["request_id"].as_str().context("no request_id")?;
+    let (action, reason) = match script {
+        Script::Reject(reason) => ("REJECT", reason.as_str()),
+        _ => ("APPROVE", ""),
+    };
+    let id = if *script == Script::OtherRequest { "0000:1" } else { id };
+    let response = json!({ "status": 0, "request_id": id, "action": action, "error": reason });
+    let expires = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 120;
+    let claims = json!({ "exp": expires, "iss": "approver", "package_data": STANDARD.encode(response.to_string()) });
+    Ok(match script {
+        Script::AlgNone => format!("{}.", signing_input("none", &claims)),
+        Script::WrongKey => seal(&shared.other_key, &claims),
+        _ => seal(&shared.key, &claims),
+    })
+}
+
+fn signing_input(algorithm: &str, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}", part(&json!({ "alg": algorithm, "typ": "JWT" })), part(claims))
+}
+
+fn seal(key: &RsaPrivateKey, claims: &Value) -> String {
+    let input = signing_input("RS256", claims);
+    let signature = SigningKey::<Sha256>::new(key.clone()).sign(input.as_bytes());
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+}
+
+/// Verifies a node's token and takes the request out of it.
+fn open(nodes: &[RsaPublicKey], token: &str) -> anyhow::Result<Value> {
+    let (input, signature) = token.rsplit_once('.').context("not a token")?;
+    let signature = Signature::try_from(URL_SAFE_NO_PAD.decode(signature)?.as_slice())?;
+    let fits = |key: &RsaPublicKey| VerifyingKey::<Sha256>::new(key.clone()).verify(input.as_bytes(), &signature).is_ok();
+    anyhow::ensure!(nodes.iter().any(fits), "the token is not signed by a known node");
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(input.split_once('.').context("not a token")?.1)?)?;
+    let package = claims["package_data"].as_str().context("no package_data")?;
+    Ok(serde_json::from_slice(&STANDARD.decode(package)?)?)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,382 @@
+//! A coordinator and its nodes as real processes in a folder of their own, with a client that orders from them.
+
+use crate::fixtures;
+use crate::process::{self, Daemon};
+use anyhow::{Context, bail};
+use countersign_client::requester_key::RequesterKey;
+use countersign_client::{Client, NewWallet, Profile, SignOrder};
+use countersign_node::vault::Vault;
+use countersign_protocol::{
+    Announcement, Committee, KeyId, NodeId, Payload, PayloadKind, RequesterId, Scheme, Threshold,
+};
+use countersign_store::Passphrase;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The passphrase of every test node.
+const PASSPHRASE: &str = "a passphrase for tests only";
+/// How long a node may take from start to being on line.
+const ONLINE: Duration = Duration::from_secs(60);
+
+/// Where a node's Paillier primes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrimeSource {
+    /// No ECDSA here.
+    None,
+    /// The fixtures.
+    Fixture,
+    /// `init` searches, as for a user.
+    Live,
+}
+
+/// What the nodes' `policy` section says, below `policy:`, indented by two.
+#[derive(Clone)]
+pub enum Plugins {
+    /// No plugin; `allow_unguarded`.
+    Unguarded,
+    /// `rules` from a file that allows every committee of these nodes.
+    Rules,
+    /// `rules` and `jwt-callback`, which asks this URL.
+    RulesAndCallback {
+        /// URL of the approval server.
+        url: String,
+        /// Its public key.
+        public_key: String,
+    },
+    /// The text as given.
+    Text(String),
+}
+
+/// What a cluster is made from.
+#[derive(Clone)]
+pub struct Blueprint {
+    /// How many nodes.
+    pub nodes: usize,
+    /// Their primes.
+    pub primes: PrimeSource,
+    /// Their plugins.
+    pub plugins: Plugins,
+    /// Their `limits` section in flow style, such as `{ ready_seconds: 2 }`.
+    pub limits: String,
+}
+
+impl Default for Blueprint {
+    fn default() -> Blueprint {
+        Blueprint { nodes: 3, primes: PrimeSource::None, plugins: Plugins::Rules, limits: "{ prime_sets: 0 }".into() }
+    }
+}
+
+/// A running cluster. Everything ends and is removed when it is dropped.
+pub struct Cluster {
+    /// The nodes, in the order of their numbers.
+    pub nodes: Vec<Node>,
+    /// Orders and follows.
+    pub client: Client,
+    /// The coordinator's process; `None` while it is stopped, or when the test runs one of its own.
+    pub coordinator: Option<Daemon>,
+    /// What it was made from.
+    pub blueprint: Blueprint,
+    coordinator_id: String,
+    http: SocketAddr,
+    quic: SocketAddr,
+    requester: RequesterId,
+    dir: TempDir,
+}
+
+/// One node.
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name on the others' rosters.
+    pub name: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Its process; `None` while it is stopped.
+    pub daemon: Option<Daemon>,
+}
+
+impl Node {
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("node.yaml")
+    }
+
+    /// Its rules file.
+    pub fn rules(&self) -> PathBuf {
+        self.dir.join("rules.yaml")
+    }
+
+    /// Its folder of secrets.
+    pub fn db(&self) -> PathBuf {
+        self.dir.join("db")
+    }
+
+    /// A command of the node's program on this node.
+    pub fn command(&self, verb: &str) -> anyhow::Result<Command> {
+        node_command(&self.dir, verb)
+    }
+
+    /// Starts the daemon.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        self.daemon = Some(Daemon::start(&mut self.command("start")?, &self.dir.join("log"))?);
+        Ok(())
+    }
+
+    /// The daemon, which must have been started.
+    pub fn daemon(&mut self) -> &mut Daemon {
+        self.daemon.as_mut().expect("the node was started")
+    }
+
+    /// What the daemon has printed so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+}
+
+fn node_command(dir: &Path, verb: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(process::program("countersign-node")?);
+    command.arg(verb).arg("--config").arg(dir.join("node.yaml")).arg("--key-file").arg(dir.join("passphrase"));
+    Ok(command)
+}
+
+impl Cluster {
+    /// Initialises everything, starts it, and waits until all nodes are on line.
+    pub async fn start(blueprint: Blueprint) -> anyhow::Result<Cluster> {
+        let mut cluster = Cluster::prepare(blueprint).await?;
+        cluster.start_coordinator()?;
+        for node in &mut cluster.nodes {
+            node.start()?;
+        }
+        cluster.wait_online().await?;
+        Ok(cluster)
+    }
+
+    /// Initialises everything and starts nothing.
+    pub async fn prepare(blueprint: Blueprint) -> anyhow::Result<Cluster> {
+        let dir = tempfile::Builder::new().prefix("countersign-").tempdir()?;
+        let (http, quic) = free_ports()?;
+        let coordinator_dir = dir.path().join("coordinator");
+        let mut init = Command::new(process::program("countersign-coordinator")?);
+        let printed = process::expect_success(init.arg("init").arg("--data").arg(&coordinator_dir))?;
+        let coordinator_id = printed.trim().to_owned();
+        let requester = RequesterKey::create(&dir.path().join("requester.key"))?.id();
+        let nodes = init_nodes(dir.path(), &blueprint, &coordinator_id, quic).await?;
+        let entry = make_api_key(dir.path())?;
+        let client = make_client(dir.path(), http, &nodes)?;
+        let cluster =
+            Cluster { nodes, client, coordinator: None, blueprint, coordinator_id, http, quic, requester, dir };
+        cluster.write_coordinator_config(&coordinator_dir, &entry)?;
+        for index in 0..cluster.nodes.len() {
+            cluster.write_node_config(index, &cluster.blueprint.plugins)?;
+        }
+        Ok(cluster)
+    }
+
+    /// The cluster's folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the coordinator's API listens.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The coordinator's configuration file.
+    pub fn coordinator_config(&self) -> PathBuf {
+        self.dir.path().join("coordinator/coordinator.yaml")
+    }
+
+    /// The profile of the cluster's requester.
+    pub fn profile(&self) -> PathBuf {
+        self.dir.path().join("profile.yaml")
+    }
+
+    /// Starts the coordinator's process.
+    pub fn start_coordinator(&mut self) -> anyhow::Result<()> {
+        let mut serve = Command::new(process::program("countersign-coordinator")?);
+        serve.arg("serve").arg("--config").arg(self.coordinator_config());
+        self.coordinator = Some(Daemon::start(&mut serve, &self.dir.path().join("coordinator/log"))?);
+        Ok(())
+    }
+
+    /// Waits until every started node is on line.
+    pub async fn wait_online(&self) -> anyhow::Result<()> {
+        let wanted = self.nodes.iter().filter(|node| node.daemon.is_some()).count();
+        let deadline = Instant::now() + ONLINE;
+        while Instant::now() < deadline {
+            let online = self.client.nodes().await.map_or(0, |nodes| nodes.iter().filter(|node| node.online).count());
+            if online == wanted {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let logs: Vec<String> = self.nodes.iter().map(|node| format!("--- {}\n{}", node.name, node.log())).collect();
+        bail!("the nodes are not on line:\n{}\n--- coordinator\n{}", logs.join("\n"), self.coordinator_log())
+    }
+
+    /// What the coordinator has printed.
+    pub fn coordinator_log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("coordinator/log")).unwrap_or_default()
+    }
+
+    /// The ids of these nodes.
+    pub fn ids(&self, indices: &[usize]) -> Vec<NodeId> {
+        indices.iter().map(|index| self.nodes[*index].id).collect()
+    }
+
+    /// A wallet of all nodes.
+    pub fn new_wallet(&self, name: &str, scheme: Scheme, threshold: u16) -> anyhow::Result<NewWallet> {
+        Ok(NewWallet {
+            name: name.into(),
+            scheme,
+            committee: Committee::new(self.nodes.iter().map(|node| node.id).collect())?,
+            threshold: Threshold::try_from(threshold)?,
+            note: None,
+        })
+    }
+
+    /// Makes a wallet of all nodes.
+    pub async fn create_wallet(&self, name: &str, scheme: Scheme, threshold: u16) -> anyhow::Result<Announcement> {
+        let wallet = self.client.create_wallet(&self.new_wallet(name, scheme, threshold)?, |_| {}).await;
+        wallet.with_context(|| self.logs())
+    }
+
+    /// Everybody's log, for the message of a failed test.
+    pub fn logs(&self) -> String {
+        let nodes = self.nodes.iter().map(|node| format!("--- {}\n{}", node.name, node.log()));
+        nodes.chain([format!("--- coordinator\n{}", self.coordinator_log())]).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Writes a node's configuration, whose roster is all the others.
+    pub fn write_node_config(&self, index: usize, plugins: &Plugins) -> anyhow::Result<()> {
+        let node = &self.nodes[index];
+        let others = self.nodes.iter().filter(|other| other.id != node.id);
+        let roster: String = others.map(|other| format!("  - {{ name: {}, id: {} }}\n", other.name, other.id)).collect();
+        std::fs::write(node.rules(), self.permissive_rules())?;
+        let text = format!(
+            "db: {{ path: db/secrets.redb.age }}\ncoordinator: {{ address: '{}', id: {} }}\nrequesters:\n  - {{ name: tests, id: {} }}\n\
+             roster:\n{roster}limits: {}\npolicy:\n{}\nlog: {{ std: {{ level: debug }} }}\n",
+            self.quic, self.coordinator_id, self.requester, self.blueprint.limits, policy_text(plugins)?,
+        );
+        let pem = match plugins {
+            Plugins::RulesAndCallback { public_key, .. } => public_key,
+            _ => "",
+        };
+        std::fs::write(node.dir.join("approver.pem"), pem)?;
+        Ok(std::fs::write(node.config(), text)?)
+    }
+
+    /// Rules that allow a KeyGen of all nodes with any threshold, and every KeySign.
+    pub fn permissive_rules(&self) -> String {
+        let ids: Vec<String> = self.nodes.iter().map(|node| node.id.to_string()).collect();
+        let entries = (2..=self.nodes.len())
+            .map(|threshold| format!("    - {{ threshold: {threshold}, node_ids: [{}] }}\n", ids.join(", ")));
+        format!("enable: true\nkey_gen:\n  allow_list:\n{}key_sign:\n  reject_all: false\n", entries.collect::<String>())
+    }
+
+    /// An order to sign a message.
+    pub fn order(&self, wallet: KeyId, path: &str, message: &[u8], signers: Option<&[usize]>) -> anyhow::Result<SignOrder> {
+        Ok(SignOrder {
+            wallet,
+            path: path.parse()?,
+            payload: Payload { kind: PayloadKind::Message, bytes: message.to_vec() },
+            signers: signers.map(|indices| self.ids(indices)),
+            note: None,
+        })
+    }
+
+    fn write_coordinator_config(&self, dir: &Path, api_key: &str) -> anyhow::Result<()> {
+        let entry = |node: &Node| format!("  - {{ name: {}, id: {} }}\n", node.name, node.id);
+        let nodes: String = self.nodes.iter().map(entry).collect();
+        let text = format!(
+            "listen_quic: {}\nlisten_http: {}\ndata: .\nnodes:\n{nodes}api_keys:\n  - {api_key}\n",
+            self.quic, self.http
+        );
+        Ok(std::fs::write(dir.join("coordinator.yaml"), text)?)
+    }
+}
+
+/// Writes the key into the client's file and returns the coordinator's entry for it.
+fn make_api_key(dir: &Path) -> anyhow::Result<String> {
+    let mut new_key = Command::new(process::program("countersign-coordinator")?);
+    new_key.args(["api-key", "new", "tests", "--scope", "read,create", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&process::expect_success(&mut new_key)?)?;
+    write_private(&dir.join("api.key"), made["key"].as_str().context("a key")?)?;
+    Ok(made["entry"].to_string())
+}
+
+/// Initialises all nodes at once.
+async fn init_nodes(dir: &Path, blueprint: &Blueprint, coordinator: &str, quic: SocketAddr) -> anyhow::Result<Vec<Node>> {
+    let mut inits = tokio::task::JoinSet::new();
+    for index in 0..blueprint.nodes {
+        let (dir, coordinator, primes) = (dir.join(NAMES[index]), coordinator.to_owned(), blueprint.primes);
+        inits.spawn_blocking(move || init_node(index, dir, &coordinator, quic, primes));
+    }
+    let mut nodes = inits.join_all().await.into_iter().collect::<anyhow::Result<Vec<Node>>>()?;
+    nodes.sort_by_key(|node| NAMES.iter().position(|name| *name == node.name));
+    Ok(nodes)
+}
+
+/// Names of nodes.
+pub const NAMES: [&str; 9] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan"];
+
+/// Makes the folder, passphrase, configuration and store of a node that knows nobody yet.
+pub fn init_node(index: usize, dir: PathBuf, coordinator: &str, quic: SocketAddr, primes: PrimeSource) -> anyhow::Result<Node> {
+    std::fs::create_dir_all(&dir)?;
+    write_private(&dir.join("passphrase"), PASSPHRASE)?;
+    let text = format!("coordinator: {{ address: '{quic}', id: {coordinator} }}\npolicy: {{ allow_unguarded: true }}\n");
+    std::fs::write(dir.join("node.yaml"), text)?;
+    let mut init = node_command(&dir, "init")?;
+    if primes != PrimeSource::Live {
+        init.arg("--no-primes");
+    }
+    let printed = process::expect_success(&mut init)?;
+    std::fs::write(dir.join("init.log"), &printed)?;
+    let id = printed.lines().find_map(|line| line.split_once("Node ID: ")).context("init prints the node's id")?.1;
+    if primes == PrimeSource::Fixture {
+        let vault = Vault::open(&dir.join("db"), &Passphrase::from_file(&dir.join("passphrase"))?, &[])?;
+        fixtures::primes(index)?.iter().try_for_each(|prime| vault.put_prime(prime))?;
+    }
+    Ok(Node { id: id.trim().parse()?, name: NAMES[index].into(), dir, daemon: None })
+}
+
+fn make_client(dir: &Path, http: SocketAddr, nodes: &[Node]) -> anyhow::Result<Client> {
+    let names: String = nodes.iter().map(|node| format!("  {}: {}\n", node.name, node.id)).collect();
+    let text = format!(
+        "coordinator: http://{http}\napi_key_file: api.key\nrequester_key_file: requester.key\nwallet_book: wallets.json\nnodes:\n{names}"
+    );
+    std::fs::write(dir.join("profile.yaml"), text)?;
+    Ok(Client::new(Profile::load(&dir.join("profile.yaml"))?)?)
+}
+
+fn policy_text(plugins: &Plugins) -> anyhow::Result<String> {
+    let rules = format!("    - {{ name: rules, file: '{}', config_file: rules.yaml }}", process::plugin("rules")?.display());
+    Ok(match plugins {
+        Plugins::Unguarded => "  allow_unguarded: true".into(),
+        Plugins::Rules => format!("  plugins:\n{rules}"),
+        Plugins::RulesAndCallback { url, .. } => format!(
+            "  deadline_seconds: 20\n  public_keys: {{ approver: approver.pem }}\n  plugins:\n{rules}\n    - name: jwt-callback\n      file: '{}'\n      \
+             config: {{ retry_times: 1, sleep_seconds: 1, request_timeout: 2, servers: [ {{ url: '{url}', key: approver }} ] }}\n      \
+             grants: {{ keys: [callback, approver], http: ['{url}'] }}",
+            process::plugin("jwt-callback")?.display()
+        ),
+        Plugins::Text(text) => text.clone(),
+    })
+}
+
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text)?;
+    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
+}
+
+/// A TCP and a UDP port of loopback that are free now.
+fn free_ports() -> anyhow::Result<(SocketAddr, SocketAddr)> {
+    let http = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let quic = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+    Ok((http, quic))
+}

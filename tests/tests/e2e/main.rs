@@ -1,0 +1,28 @@
+//! End to end, with real processes: what an operator, a requester or an attacker sees from outside.
+
+mod approvals;
+mod capture;
+mod cli;
+mod coordinator;
+mod crashes;
+mod hostile;
+mod schemes;
+mod store;
+
+use countersign_client::ClientError;
+
+/// Code and text of a refusal by a node.
+fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (String, String) {
+    match result {
+        Err(ClientError::Rejected { code, reason, .. }) => (code, reason),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+/// Code and text of a failure.
+fn failure<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (String, String) {
+    match result {
+        Err(ClientError::Failed { code, message, .. }) => (code, message),
+        other => panic!("expected a failure, got {other:?}"),
+    }
+}
