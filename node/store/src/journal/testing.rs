@@ -3,6 +3,7 @@
 use redb::StorageBackend;
 use std::io::{Error, ErrorKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 const SECTOR: usize = 512;
 
@@ -39,8 +40,10 @@ impl Disk {
 
     /// Waits until somebody hangs in a held sync.
     pub(super) fn wait_for_sync(&self) {
-        let state = self.0.1.wait_while(self.state(), |state| !state.waiting);
-        drop(state.unwrap());
+        let long = Duration::from_secs(20);
+        let (_state, waited) =
+            self.0.1.wait_timeout_while(self.state(), long, |state| !state.waiting).unwrap();
+        assert!(!waited.timed_out(), "nobody synced the disk");
     }
 
     pub(super) fn release(&self) {
