@@ -1,1 +1,608 @@
-//! Tests.
+//! The API and the nodes' sessions in one process: real router, real store, nodes played over in-memory channels.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use countersign_protocol::control::{FromNode, ToNode};
+use countersign_protocol::{
+    KeyId, NodeId, Operation, Outcome, PROTOCOL_VERSION, SignedTask, TaskId, decode, encode,
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+use crate::api_key::{self, Scope};
+use crate::clock;
+use crate::desk::{Desk, Rules};
+use crate::http::{App, router};
+use crate::session::{self, End, Sink, Source};
+use crate::store::Store;
+use crate::task::flow::Timings;
+use crate::testkit::*;
+
+impl Source for mpsc::Receiver<Vec<u8>> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.recv().await)
+    }
+}
+
+impl Sink for mpsc::Sender<Vec<u8>> {
+    async fn send(&mut self, frame: &[u8]) -> Result<(), String> {
+        mpsc::Sender::send(self, frame.to_vec()).await.map_err(|error| error.to_string())
+    }
+}
+
+/// A node that says what the test tells it to.
+struct FakeNode {
+    id: NodeId,
+    say: mpsc::Sender<Vec<u8>>,
+    hear: mpsc::Receiver<Vec<u8>>,
+    end: tokio::task::JoinHandle<End>,
+}
+
+impl FakeNode {
+    async fn connect(world: &World, number: usize, pending: Vec<TaskId>) -> FakeNode {
+        let id = nodes()[number];
+        let (say, from_node) = mpsc::channel(16);
+        let (to_node, hear) = mpsc::channel(16);
+        let desk = world.app.desk.clone();
+        let end = tokio::spawn(async move { session::serve(&desk, id, from_node, to_node).await });
+        let mut node = FakeNode { id, say, hear, end };
+        node.say(FromNode::Hello { protocol: PROTOCOL_VERSION, software: "fake 1".into(), pending }).await;
+        assert!(matches!(node.hear().await, ToNode::Welcome { .. }));
+        node
+    }
+
+    async fn say(&self, frame: FromNode) {
+        self.say.send(encode(&frame)).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> ToNode {
+        let frame = tokio::time::timeout(Duration::from_secs(5), self.hear.recv()).await;
+        decode(&frame.expect("a frame in time").expect("an open connection")).unwrap()
+    }
+
+    async fn offered(&mut self) -> TaskId {
+        match self.hear().await {
+            ToNode::Offer { task, parties } => {
+                assert!(parties.contains(&self.id));
+                task.parse().unwrap().id
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn approve(&mut self) -> TaskId {
+        let task = self.offered().await;
+        self.say(FromNode::Decision { task, refusal: None, verdicts: vec![] }).await;
+        task
+    }
+
+    async fn report(&mut self, task: TaskId, outcome: Outcome) {
+        assert_eq!(self.hear().await, ToNode::Start { task });
+        self.say(FromNode::Outcome { task, outcome }).await;
+    }
+
+    async fn disconnect(self) {
+        drop(self.say);
+        self.end.await.unwrap();
+    }
+}
+
+struct World {
+    app: Arc<App>,
+    router: Router,
+    key: String,
+    reader: String,
+}
+
+impl World {
+    fn open(dir: &Path, change: impl FnOnce(&mut Rules)) -> World {
+        let mut rules = Rules {
+            nodes: nodes().into_iter().zip(["a", "b", "c"].map(String::from)).collect(),
+            requesters: None,
+            timings: Timings::default(),
+            open_tasks: 100,
+        };
+        change(&mut rules);
+        let store = Store::open(&dir.join("coordinator.redb")).unwrap();
+        let (key, create) = api_key::generate("ops", vec![Scope::Read, Scope::Create]);
+        let (reader, read) = api_key::generate("screen", vec![Scope::Read]);
+        let desk = Arc::new(Desk::open(rules, store).unwrap());
+        let app = Arc::new(App { desk, keys: vec![create, read] });
+        World { router: router(app.clone()), app, key: key.to_string(), reader: reader.to_string() }
+    }
+
+    async fn ask(&self, key: Option<&str>, method: &str, path: &str, body: String) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), 1 << 22).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.ask(Some(&self.key), "GET", path, String::new()).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body
+    }
+
+    async fn post(&self, task: &SignedTask) -> (StatusCode, Value) {
+        self.ask(Some(&self.key), "POST", "/v1/tasks", submission(task)).await
+    }
+
+    async fn ended(&self, id: TaskId) -> Value {
+        let mut revision = 0;
+        loop {
+            let task = self.get(&format!("/v1/tasks/{id}?wait=5&revision={revision}")).await;
+            if !task["ended"].is_null() {
+                return task;
+            }
+            revision = task["revision"].as_u64().unwrap();
+        }
+    }
+
+    /// Makes the wallet of the test kit with all three nodes.
+    async fn make_wallet(&self, nodes: &mut [FakeNode]) -> KeyId {
+        let order = new_task(2, keygen());
+        assert_eq!(self.post(&order).await.0, StatusCode::CREATED);
+        let id = order.parse().unwrap().id;
+        for node in nodes.iter_mut() {
+            node.approve().await;
+        }
+        for node in nodes.iter_mut() {
+            assert_eq!(node.hear().await, ToNode::Start { task: id });
+        }
+        for node in nodes.iter() {
+            let outcome = Outcome::Created(announcement(id, order.hash()));
+            node.say(FromNode::Outcome { task: id, outcome }).await;
+        }
+        assert_eq!(self.ended(id).await["state"], "completed");
+        for node in &mut nodes[..] {
+            settle_frames(node);
+        }
+        KeyId::of_task(&order.hash())
+    }
+}
+
+/// A settle may or may not have gone out before the node's own report came in.
+fn settle_frames(node: &mut FakeNode) {
+    while let Ok(frame) = node.hear.try_recv() {
+        assert!(matches!(decode(&frame).unwrap(), ToNode::Settle { .. }));
+    }
+}
+
+fn new_task(id: u8, operation: Operation) -> SignedTask {
+    sign_task(&task(id, clock::now(), operation))
+}
+
+fn submission(task: &SignedTask) -> String {
+    let text = String::from_utf8(task.bytes.clone()).unwrap();
+    json!({"task": text, "signature": hex::encode(task.signature)}).to_string()
+}
+
+fn code(body: &Value) -> &str {
+    let message = body["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.len() > 20, "{body}");
+    body["error"]["code"].as_str().unwrap_or_default()
+}
+
+async fn three(world: &World) -> Vec<FakeNode> {
+    let mut all = Vec::new();
+    for number in 0..3 {
+        all.push(FakeNode::connect(world, number, vec![]).await);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_wallet_and_a_signature_from_order_to_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    let wallet = world.make_wallet(&mut nodes).await;
+    let shown = world.get(&format!("/v1/wallets/{wallet}")).await;
+    assert!(shown["extended_public_key"].as_str().unwrap().starts_with("cpub"), "{shown}");
+    assert_eq!(world.get("/v1/wallets").await["wallets"][0]["id"], wallet.to_string());
+
+    let signers = crate::testkit::nodes()[1..].to_vec();
+    let order = new_task(3, keysign(wallet, Some(signers)));
+    let (status, body) = world.post(&order).await;
+    assert_eq!((status, body["state"].as_str()), (StatusCode::CREATED, Some("approving")));
+    let id = nodes[1].approve().await;
+    nodes[2].approve().await;
+    nodes[1].report(id, Outcome::Signed(signature())).await;
+    let task = world.ended(id).await;
+    assert_eq!((&task["state"], &task["operation"]), (&json!("completed"), &json!("KeySign")));
+    assert_eq!(task["result"]["signed"]["signature"], hex::encode(signature().signature));
+    assert_eq!((&task["nodes"][0]["name"], &task["nodes"][0]["online"]), (&json!("b"), &json!(true)));
+    assert!(task["nodes"][0]["outcome"]["signed"].is_object(), "{task}");
+    let list = world.get("/v1/tasks?limit=1").await;
+    assert_eq!(list["tasks"][0]["id"], id.to_string());
+    let page = world.get(&format!("/v1/tasks?before={}", list["next"])).await;
+    assert_eq!((&page["tasks"][0]["operation"], &page["next"]), (&json!("KeyGen"), &Value::Null));
+}
+
+#[tokio::test]
+async fn the_same_task_again_is_the_same_and_another_one_with_its_id_is_a_conflict() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let order = new_task(2, keygen());
+    assert_eq!(world.post(&order).await.0, StatusCode::CREATED);
+    let (status, body) = world.post(&order).await;
+    assert_eq!((status, body["sequence"].as_u64()), (StatusCode::OK, Some(1)));
+    let mut other = order.parse().unwrap();
+    other.note = Some("another".into());
+    let (status, body) = world.post(&sign_task(&other)).await;
+    assert_eq!((status, code(&body)), (StatusCode::CONFLICT, "task-conflict"));
+}
+
+#[tokio::test]
+async fn what_is_no_good_task_is_refused_with_its_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |rules| drop(rules.nodes.remove(&nodes()[2])));
+    let mut forged = new_task(1, keygen());
+    forged.signature[0] ^= 1;
+    let unknown_wallet = new_task(1, keysign(KeyId::from_bytes([1; 16]).unwrap(), None));
+    let old = sign_task(&task(1, countersign_protocol::UnixMillis(1000), keygen()));
+    for (task, expected) in [
+        (forged, "requester-signature"),
+        (unknown_wallet, "wallet-unknown"),
+        (old, "task-expired"),
+        (new_task(1, keygen()), "node-unknown"),
+        (SignedTask { bytes: b"{}".to_vec(), signature: [0; 64] }, "task-malformed"),
+        (SignedTask { bytes: vec![b' '; SignedTask::MAX_BYTES + 1], signature: [0; 64] }, "task-too-large"),
+    ] {
+        let (status, body) = world.post(&task).await;
+        assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, expected));
+    }
+    for (body, status, expected) in [
+        ("nonsense".to_owned(), StatusCode::BAD_REQUEST, "body-malformed"),
+        (r#"{"task":"{}","signature":"00"}"#.into(), StatusCode::BAD_REQUEST, "signature-malformed"),
+        (r#"{"task":"{}","signature":"00","more":1}"#.into(), StatusCode::BAD_REQUEST, "body-malformed"),
+        (" ".repeat(1024 * 1024 + 1), StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
+    ] {
+        let (is, body) = world.ask(Some(&world.key), "POST", "/v1/tasks", body).await;
+        assert_eq!((is, code(&body)), (status, expected));
+    }
+    assert_eq!(world.get("/v1/tasks").await["tasks"], json!([]), "nothing was kept");
+}
+
+#[tokio::test]
+async fn only_listed_requesters_may_order_where_a_list_is_configured() {
+    let dir = tempfile::tempdir().unwrap();
+    let order = new_task(2, keygen());
+    let listed = order.parse().unwrap().requester;
+    let world = World::open(dir.path(), |rules| rules.requesters = Some(vec![]));
+    let (status, body) = world.post(&order).await;
+    assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "requester-unknown"));
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |rules| rules.requesters = Some(vec![listed]));
+    assert_eq!(world.post(&order).await.0, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn signers_must_be_as_many_members_as_the_threshold() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let wallet = world.make_wallet(&mut three(&world).await).await;
+    let stranger = node_id(&key(50));
+    for signers in [nodes(), vec![nodes()[0], stranger]] {
+        let (status, body) = world.post(&new_task(3, keysign(wallet, Some(signers)))).await;
+        assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "task-signers"));
+    }
+}
+
+#[tokio::test]
+async fn there_is_a_limit_to_tasks_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |rules| rules.open_tasks = 1);
+    assert_eq!(world.post(&new_task(1, keygen())).await.0, StatusCode::CREATED);
+    let (status, body) = world.post(&new_task(2, keygen())).await;
+    assert_eq!((status, code(&body)), (StatusCode::SERVICE_UNAVAILABLE, "too-many-tasks"));
+}
+
+#[tokio::test]
+async fn nothing_is_answered_without_a_key_of_the_right_scope() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let body = submission(&new_task(1, keygen()));
+    for path in ["/v1/tasks", "/v1/wallets", "/v1/nodes", "/v1/tasks/00", "/v1/nothing"] {
+        for key in [None, Some("wrong")] {
+            let (status, body) = world.ask(key, "GET", path, String::new()).await;
+            assert_eq!((status, code(&body)), (StatusCode::UNAUTHORIZED, "unauthorised"), "{path}");
+        }
+    }
+    let (status, answer) = world.ask(Some(&world.reader), "POST", "/v1/tasks", body).await;
+    assert_eq!((status, code(&answer)), (StatusCode::FORBIDDEN, "scope"));
+    assert_eq!(world.ask(Some(&world.reader), "GET", "/v1/tasks", String::new()).await.0, StatusCode::OK);
+    assert_eq!(world.ask(None, "GET", "/live", String::new()).await.0, StatusCode::OK);
+    assert_eq!(world.ask(None, "GET", "/ready", String::new()).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_said_so_in_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let task = format!("/v1/tasks/{}", TaskId([1; 16]));
+    let wallet = format!("/v1/wallets/{}", KeyId::from_bytes([1; 16]).unwrap());
+    for (method, path, status, expected) in [
+        ("GET", task.as_str(), StatusCode::NOT_FOUND, "task-unknown"),
+        ("GET", "/v1/tasks/xyz", StatusCode::BAD_REQUEST, "task-id"),
+        ("GET", wallet.as_str(), StatusCode::NOT_FOUND, "wallet-unknown"),
+        ("GET", "/v1/wallets/xyz", StatusCode::BAD_REQUEST, "wallet-id"),
+        ("GET", "/v1/nothing", StatusCode::NOT_FOUND, "no-such-path"),
+        ("GET", "/v1/tasks?limit=x", StatusCode::BAD_REQUEST, "query-malformed"),
+        ("DELETE", "/v1/tasks", StatusCode::METHOD_NOT_ALLOWED, "no-such-method"),
+    ] {
+        let (is, body) = world.ask(Some(&world.key), method, path, String::new()).await;
+        assert_eq!((is, code(&body)), (status, expected), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_rejects_the_task_and_cancels_it_at_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    world.post(&new_task(2, keygen())).await;
+    let id = nodes[0].approve().await;
+    nodes[1].offered().await;
+    nodes[2].offered().await;
+    nodes[1].say(FromNode::Decision { task: id, refusal: Some(refusal()), verdicts: vec![] }).await;
+    let task = world.ended(id).await;
+    assert_eq!(task["state"], "rejected");
+    let reason = &task["reason"];
+    assert_eq!((&reason["code"], &reason["plugin"]), (&json!("limit"), &json!("rules")));
+    assert_eq!(reason["nodes"], json!([nodes[1].id]));
+    for number in [0, 2] {
+        assert!(matches!(nodes[number].hear().await, ToNode::Cancel { task, .. } if task == id));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_signature_is_not_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    let wallet = world.make_wallet(&mut nodes).await;
+    let signers = crate::testkit::nodes()[..2].to_vec();
+    world.post(&new_task(3, keysign(wallet, Some(signers)))).await;
+    let id = nodes[0].approve().await;
+    nodes[1].approve().await;
+    nodes[0].report(id, wrong_signature()).await;
+    nodes[1].report(id, wrong_signature()).await;
+    let task = world.ended(id).await;
+    assert_eq!((&task["state"], &task["reason"]["code"]), (&json!("failed"), &json!("wrong-result")));
+    assert_eq!((&task["result"], &task["reason"]["nodes"]), (&Value::Null, &json!([nodes[0].id])));
+}
+
+#[tokio::test]
+async fn a_task_waits_for_its_nodes_and_is_offered_again_when_one_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let (_, body) = world.post(&new_task(2, keygen())).await;
+    assert_eq!(body["state"], "waiting");
+    let mut nodes = three(&world).await;
+    let id = nodes[0].approve().await;
+    nodes[1].approve().await;
+    nodes.remove(0).disconnect().await;
+    nodes[1].approve().await;
+    let mut back = FakeNode::connect(&world, 0, vec![]).await;
+    back.approve().await;
+    for node in nodes.iter_mut().chain([&mut back]) {
+        assert_eq!(node.hear().await, ToNode::Start { task: id });
+    }
+}
+
+#[tokio::test]
+async fn the_newer_connection_of_a_node_is_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    let mut newer = FakeNode::connect(&world, 0, vec![]).await;
+    let older = nodes.remove(0);
+    world.post(&new_task(2, keygen())).await;
+    let id = newer.offered().await;
+    older
+        .say
+        .try_send(encode(&FromNode::Decision { task: id, refusal: Some(refusal()), verdicts: vec![] }))
+        .ok();
+    older.disconnect().await;
+    assert_eq!(world.get(&format!("/v1/tasks/{id}")).await["state"], "approving");
+    assert_eq!(world.app.desk.online().len(), 3, "the end of the older one takes nobody off line");
+}
+
+#[tokio::test]
+async fn a_member_that_missed_the_end_is_settled_when_it_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    let order = new_task(2, keygen());
+    world.post(&order).await;
+    let mut id = TaskId([0; 16]);
+    for node in &mut nodes {
+        id = node.approve().await;
+    }
+    assert_eq!(nodes[0].hear().await, ToNode::Start { task: id });
+    nodes.remove(0).disconnect().await;
+    let made = announcement(id, order.hash());
+    nodes[0].report(id, Outcome::Created(made.clone())).await;
+    world.ended(id).await;
+    assert_eq!(nodes[1].hear().await, ToNode::Start { task: id });
+    let settle = ToNode::Settle { task: id, announcement: Box::new(made) };
+    assert_eq!(nodes[1].hear().await, settle);
+    let mut back = FakeNode::connect(&world, 0, vec![TaskId([9; 16]), id]).await;
+    assert_eq!(back.hear().await, settle);
+}
+
+#[tokio::test]
+async fn a_node_that_speaks_nonsense_is_disconnected_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let nodes = three(&world).await;
+    nodes[0].say.send(vec![0xff; 40]).await.unwrap();
+    nodes[1].say(FromNode::Hello { protocol: 1, software: String::new(), pending: vec![] }).await;
+    let mut nodes = nodes.into_iter();
+    for _ in 0..2 {
+        let node = nodes.next().unwrap();
+        assert!(matches!(node.end.await.unwrap(), End::Misbehaved(_)));
+    }
+    let online: Vec<NodeId> = world.app.desk.online().into_keys().collect();
+    assert_eq!(online, vec![crate::testkit::nodes()[2]]);
+    let shown = world.get("/v1/nodes").await;
+    assert_eq!(
+        (&shown["nodes"][2]["online"], &shown["nodes"][2]["software"]),
+        (&json!(true), &json!("fake 1"))
+    );
+}
+
+#[tokio::test]
+async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let hello = FromNode::Hello { protocol: 7, software: String::new(), pending: vec![] };
+    let early = FromNode::Decision { task: TaskId([1; 16]), refusal: None, verdicts: vec![] };
+    for (first, version) in [(hello, true), (early, false)] {
+        let (say, from_node) = mpsc::channel(1);
+        say.send(encode(&first)).await.unwrap();
+        let end = session::serve(&world.app.desk, nodes()[0], from_node, mpsc::channel(1).0).await;
+        assert_eq!(matches!(end, End::Version(7)), version, "{end}");
+        assert_eq!(matches!(end, End::Misbehaved(_)), !version, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |rules| rules.open_tasks = 10_000);
+    let desk = &world.app.desk;
+    let mut queues: Vec<_> =
+        nodes().into_iter().map(|node| desk.join(node, "", &[], clock::now()).1).collect();
+    for sent in 1u128.. {
+        let mut order = task(1, clock::now(), keygen());
+        order.id = TaskId(sent.to_be_bytes());
+        desk.submit(sign_task(&order), clock::now()).unwrap();
+        assert!(queues[1].try_recv().is_ok() && queues[2].try_recv().is_ok());
+        if !desk.online().contains_key(&nodes()[0]) {
+            break;
+        }
+        assert!(sent < 3000, "the queue of a node that does not read has no bound");
+    }
+    assert_eq!(desk.online().len(), 2);
+    while queues[0].try_recv().is_ok() {}
+    assert!(queues[0].is_closed());
+}
+
+#[tokio::test]
+async fn tasks_and_wallets_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (wallet, open) = {
+        let world = World::open(dir.path(), |_| ());
+        let mut nodes = three(&world).await;
+        let wallet = world.make_wallet(&mut nodes).await;
+        let signers = crate::testkit::nodes()[..2].to_vec();
+        let order = new_task(3, keysign(wallet, Some(signers)));
+        world.post(&order).await;
+        let id = nodes[0].approve().await;
+        for node in nodes {
+            node.disconnect().await;
+        }
+        (wallet, (id, order))
+    };
+    let world = World::open(dir.path(), |_| ());
+    let (id, order) = open;
+    assert_eq!(world.get(&format!("/v1/wallets/{wallet}")).await["name"], "hot");
+    assert_eq!(world.get(&format!("/v1/tasks/{id}")).await["state"], "approving");
+    let (status, body) = world.post(&order).await;
+    assert_eq!((status, &body["sequence"]), (StatusCode::OK, &json!(2)));
+    let mut first = FakeNode::connect(&world, 0, vec![]).await;
+    let mut second = FakeNode::connect(&world, 1, vec![]).await;
+    assert_eq!(first.approve().await, id);
+    second.approve().await;
+    first.report(id, Outcome::Signed(signature())).await;
+    assert_eq!(world.ended(id).await["state"], "completed");
+    assert_eq!(world.post(&new_task(4, keygen())).await.1["sequence"], 3);
+}
+
+#[tokio::test]
+async fn an_outcome_that_comes_after_a_restart_and_the_end_still_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let order = new_task(2, keygen());
+    let id = order.parse().unwrap().id;
+    {
+        let world = World::open(dir.path(), |rules| rules.timings.keygen = 1);
+        let mut nodes = three(&world).await;
+        world.post(&order).await;
+        for node in &mut nodes {
+            node.approve().await;
+        }
+        for node in &mut nodes {
+            assert_eq!(node.hear().await, ToNode::Start { task: id });
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        world.app.desk.tick(clock::now());
+        assert_eq!(world.ended(id).await["state"], "failed");
+        for node in nodes {
+            node.disconnect().await;
+        }
+    }
+    let world = World::open(dir.path(), |_| ());
+    let node = FakeNode::connect(&world, 0, vec![]).await;
+    let outcome = Outcome::Created(announcement(id, order.hash()));
+    node.say(FromNode::Outcome { task: id, outcome }).await;
+    let wallet = format!("/v1/wallets/{}", KeyId::of_task(&order.hash()));
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if world.ask(Some(&world.key), "GET", &wallet, String::new()).await.0 == StatusCode::OK {
+            break;
+        }
+    }
+    assert_eq!(world.get(&wallet).await["name"], "hot");
+    assert_eq!(world.get(&format!("/v1/tasks/{id}")).await["state"], "completed");
+}
+
+#[tokio::test]
+async fn a_long_poll_answers_at_news_and_at_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let (_, body) = world.post(&new_task(2, keygen())).await;
+    let (id, revision) = (body["id"].as_str().unwrap(), body["revision"].as_u64().unwrap());
+    let began = std::time::Instant::now();
+    let same = world.get(&format!("/v1/tasks/{id}?wait=1&revision={revision}")).await;
+    assert_eq!(same["revision"], revision);
+    assert!(began.elapsed() >= Duration::from_millis(900));
+    let path = format!("/v1/tasks/{id}?wait=30&revision={revision}");
+    let (news, _nodes) = tokio::join!(world.get(&path), three(&world));
+    assert_eq!(news["state"], "approving");
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_row_of_a_later_version_is_refused_and_this_version_is_read_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("coordinator.redb");
+    drop(Store::open(&path).unwrap());
+    const TASKS: redb::TableDefinition<[u8; 16], &[u8]> = redb::TableDefinition::new("tasks");
+    let put = |id: u8, row: &[u8]| {
+        let db = redb::Database::open(&path).unwrap();
+        let write = db.begin_write().unwrap();
+        write.open_table(TASKS).unwrap().insert([id; 16], row).unwrap();
+        write.commit().unwrap();
+    };
+    put(1, include_bytes!("../fixtures/task-row-v1.bin"));
+    put(2, b"\x02{}");
+    let store = Store::open(&path).unwrap();
+    let record = store.task(TaskId([1; 16])).unwrap().unwrap();
+    assert_eq!(record.parties.len(), 3);
+    assert!(record.result.is_some());
+    let error = store.task(TaskId([2; 16])).unwrap_err().to_string();
+    assert!(error.contains("version 2"), "{error}");
+}

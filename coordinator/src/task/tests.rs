@@ -22,10 +22,15 @@ enum Act {
     Off(usize),
     Yes(usize),
     No(usize),
-    Says(usize, Outcome),
+    Says(usize, Box<Outcome>),
     Wait(u64),
 }
-use Act::*;
+use Act::{No, Off, On, Wait, Yes};
+
+/// A node reports.
+fn says(node: usize, outcome: Outcome) -> Act {
+    Act::Says(node, Box::new(outcome))
+}
 
 const T0: u64 = 1_000_000;
 
@@ -73,7 +78,7 @@ impl Play {
                     let refusal = Some(refusal());
                     self.step(Input::Decision { from: nodes()[n], refusal, verdicts: vec![] });
                 }
-                Says(n, outcome) => self.step(Input::Outcome { from: nodes()[n], outcome }),
+                Act::Says(n, outcome) => self.step(Input::Outcome { from: nodes()[n], outcome: *outcome }),
                 Wait(seconds) => {
                     self.now += seconds * 1000;
                     self.step(Input::Tick);
@@ -130,7 +135,7 @@ fn a_signature_goes_through_all_states() {
     assert_eq!(play.look(), (State::Approving, "", vec![]));
     let mut play = play.act([Yes(1)]);
     assert_eq!(play.look(), (State::Running, "", STARTS.to_vec()));
-    let mut play = play.act([Says(1, signed())]);
+    let mut play = play.act([says(1, signed())]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
     assert_eq!(play.flow.record.result, Some(Proof::Signed(signature())));
 }
@@ -166,23 +171,23 @@ fn every_end_without_result_has_its_state_and_code() {
     let after_start: Vec<(&str, Vec<Act>, State, &str)> = vec![
         ("no outcome yet", vec![Wait(59)], State::Running, ""),
         ("no outcome", vec![Wait(60)], State::Failed, "no-outcome"),
-        ("one fails, the other may know why", vec![Says(0, failed("peer-aborted"))], State::Running, ""),
+        ("one fails, the other may know why", vec![says(0, failed("peer-aborted"))], State::Running, ""),
         (
             "both fail",
-            vec![Says(0, failed("peer-aborted")), Says(1, failed("peer-lost"))],
+            vec![says(0, failed("peer-aborted")), says(1, failed("peer-lost"))],
             State::Failed,
             "peer-lost",
         ),
-        ("the first cause", vec![Says(0, failed("a")), Wait(1), Says(1, failed("b"))], State::Failed, "a"),
-        ("only echoes", vec![Says(0, failed("peer-aborted")), Wait(2)], State::Failed, "peer-aborted"),
-        ("one node is wrong", vec![Says(0, wrong_signature())], State::Running, ""),
+        ("the first cause", vec![says(0, failed("a")), Wait(1), says(1, failed("b"))], State::Failed, "a"),
+        ("only echoes", vec![says(0, failed("peer-aborted")), Wait(2)], State::Failed, "peer-aborted"),
+        ("one node is wrong", vec![says(0, wrong_signature())], State::Running, ""),
         (
             "one node is wrong, the other silent",
-            vec![Says(0, wrong_signature()), Wait(2)],
+            vec![says(0, wrong_signature()), Wait(2)],
             State::Failed,
             "wrong-result",
         ),
-        ("one refuses late", vec![Says(0, Outcome::Refused(refusal()))], State::Rejected, "limit"),
+        ("one refuses late", vec![says(0, Outcome::Refused(refusal()))], State::Rejected, "limit"),
     ];
     for (what, acts, state, code) in after_start {
         let mut play = Play::keysign().act(start()).act(acts);
@@ -205,7 +210,7 @@ fn a_refusal_names_node_plugin_and_reason_and_cancels_the_others() {
 #[test]
 fn an_approval_cannot_be_taken_for_another_party_and_a_stranger_counts_for_nothing() {
     let mut play =
-        Play::keysign().act([On(0), On(1), On(2), Yes(0), Yes(0), Yes(2), No(2), Says(2, signed())]);
+        Play::keysign().act([On(0), On(1), On(2), Yes(0), Yes(0), Yes(2), No(2), says(2, signed())]);
     let (state, _, sent) = play.look();
     assert_eq!((state, sent), (State::Approving, OFFERS.to_vec()));
 }
@@ -226,7 +231,7 @@ fn a_node_that_returns_after_the_start_is_started_again() {
     play.look();
     let mut play = play.act([Off(0), On(0), Yes(0)]);
     assert_eq!(play.look(), (State::Running, "", vec![(0, "offer"), (0, "start")]));
-    let mut play = play.act([Says(0, failed("peer-lost")), Off(0), On(0)]);
+    let mut play = play.act([says(0, failed("peer-lost")), Off(0), On(0)]);
     assert_eq!(play.look(), (State::Running, "", vec![]), "its outcome is known");
 }
 
@@ -244,15 +249,15 @@ fn a_restored_task_starts_only_what_has_answered_since() {
 
 #[test]
 fn a_wrong_signature_is_the_fault_of_its_node_and_a_right_one_still_counts() {
-    let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), Says(0, wrong_signature())]);
+    let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), says(0, wrong_signature())]);
     assert!(play.flow.record.result.is_none());
     let Some(Outcome::Failed(fault)) = play.flow.record.parties[0].report.as_ref().map(|r| &r.outcome) else {
         panic!("{:?}", play.flow.record.parties[0])
     };
     assert_eq!((fault.code.as_str(), &fault.culprits[..]), ("wrong-result", &nodes()[..1]));
-    play = play.act([Says(0, signed())]);
+    play = play.act([says(0, signed())]);
     assert_eq!(play.look().0, State::Running, "a node has one outcome");
-    play = play.act([Says(1, signed())]);
+    play = play.act([says(1, signed())]);
     assert_eq!(play.look().0, State::Completed);
 }
 
@@ -270,7 +275,7 @@ fn a_signature_must_be_the_one_that_was_ordered() {
         ("signed bytes", change(|signed| signed.signed_bytes.push(0))),
         ("another kind", Outcome::Created(wallet())),
     ] {
-        let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), Says(0, outcome)]);
+        let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), says(0, outcome)]);
         assert_eq!(play.look().0, State::Running, "{what}");
     }
     let mut other_path = keysign(wallet().key, None);
@@ -278,7 +283,7 @@ fn a_signature_must_be_the_one_that_was_ordered() {
         keysign.path = "m/1".parse().unwrap();
     }
     let play = Play::new(other_path, Some(wallet())).act([On(0), On(1), Yes(0), Yes(1)]);
-    assert_eq!(play.act([Says(0, signed())]).look().0, State::Running, "the root key is not the child key");
+    assert_eq!(play.act([says(0, signed())]).look().0, State::Running, "the root key is not the child key");
 }
 
 #[test]
@@ -286,10 +291,10 @@ fn a_new_key_is_settled_at_members_that_did_not_report_it() {
     let mut play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
     play.look();
     let created = play.created();
-    let mut play = play.act([Says(1, created.clone())]);
+    let mut play = play.act([says(1, created.clone())]);
     assert_eq!(play.look(), (State::Completed, "", vec![(0, "settle"), (2, "settle")]));
     assert!(matches!(&play.flow.record.result, Some(Proof::Created(made)) if made.is_complete()));
-    let mut play = play.act([Says(0, created)]);
+    let mut play = play.act([says(0, created)]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
 }
 
@@ -314,21 +319,21 @@ fn a_new_key_must_be_the_one_that_was_ordered_with_all_marks() {
         change(&mut made);
         mark(&mut made);
         let expected = if what == "nothing" { State::Completed } else { State::Running };
-        assert_eq!(play.act([Says(0, Outcome::Created(made))]).look().0, expected, "{what}");
+        assert_eq!(play.act([says(0, Outcome::Created(made))]).look().0, expected, "{what}");
     }
     let play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
     let mut made = announcement(play.flow.task().id, play.flow.hash());
     made.stored[2].signature[0] ^= 1;
-    assert_eq!(play.act([Says(0, Outcome::Created(made))]).look().0, State::Running, "a wrong mark");
+    assert_eq!(play.act([says(0, Outcome::Created(made))]).look().0, State::Running, "a wrong mark");
 }
 
 #[test]
 fn a_proof_that_comes_late_outranks_the_failure() {
     let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), Wait(60)]);
     assert_eq!(play.look().0, State::Failed);
-    let mut play = play.act([Says(0, failed("peer-lost"))]);
+    let mut play = play.act([says(0, failed("peer-lost"))]);
     assert_eq!(play.look(), (State::Failed, "no-outcome", vec![]));
-    let mut play = play.act([Says(1, signed())]);
+    let mut play = play.act([says(1, signed())]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
 }
 

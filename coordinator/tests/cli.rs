@@ -1,0 +1,90 @@
+//! The binary as an operator meets it: what it prints, what it leaves behind, how it stops.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_countersign-coordinator")).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn init(dir: &Path) -> String {
+    let output = run(&["init", "--data", dir.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output).trim().to_owned()
+}
+
+#[test]
+fn init_makes_a_private_key_and_a_good_configuration_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let id = init(&data);
+    assert!(id.starts_with("csc1"), "{id}");
+    let mode = std::fs::metadata(data.join("identity.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let config = data.join("coordinator.yaml");
+    assert!(run(&["check", "--config", config.to_str().unwrap()]).status.success());
+    let again = run(&["init", "--data", data.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).starts_with("error: "), "{}", stderr(&again));
+}
+
+#[test]
+fn a_new_api_key_is_shown_once_and_its_entry_fits_the_configuration() {
+    let output = run(&["api-key", "new", "ops", "--scope", "read,create", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("c.yaml");
+    std::fs::write(&config, format!("data: .\napi_keys:\n  - {}\n", made["entry"])).unwrap();
+    let check = run(&["check", "--config", config.to_str().unwrap()]);
+    assert!(check.status.success(), "{}", stderr(&check));
+    let key = made["key"].as_str().unwrap();
+    assert!(key.starts_with("csapi_") && !made["entry"].to_string().contains(&key[6..]));
+}
+
+#[test]
+fn an_unknown_key_stops_the_start_with_line_and_advice() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("c.yaml");
+    std::fs::write(&config, "data: .\nlisten_quick: 127.0.0.1:1\n").unwrap();
+    let output = run(&["serve", "--config", config.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "error: line 2: unknown key `listen_quick`; did you mean `listen_quic`?\n");
+}
+
+#[test]
+fn help_names_every_command() {
+    let help = stdout(&run(&["--help"]));
+    for word in ["init", "serve", "api-key", "check", "version", "Exit codes"] {
+        assert!(help.contains(word), "{word} is missing in\n{help}");
+    }
+}
+
+#[test]
+fn it_stops_on_sigterm_with_success() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let config = dir.path().join("coordinator.yaml");
+    std::fs::write(&config, "data: .\nlisten_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\n").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_countersign-coordinator"))
+        .args(["serve", "--config", config.to_str().unwrap()])
+        .env("RUST_LOG", "info")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("coordinator runs")));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+    assert!(lines.any(|line| line.unwrap().contains("coordinator stopped")));
+}
