@@ -115,7 +115,8 @@ mod tests {
     }
 
     fn token(host: &MockHost, header: &Value, claims: &str) -> String {
-        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
+        let signed =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
         let signature = host.sign("mine", "RS256", signed.as_bytes()).unwrap();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -132,12 +133,19 @@ mod tests {
     fn the_header_chooses_nothing() {
         let host = host();
         let claims = json!({"exp": NOW_S + 60}).to_string();
-        for header in [json!({"alg": "none"}), json!({"alg": "HS256"}), json!({"typ": "JWT"}), json!({"alg": null})] {
+        for header in
+            [json!({"alg": "none"}), json!({"alg": "HS256"}), json!({"typ": "JWT"}), json!({"alg": null})]
+        {
             let error = verify(&host, "mine", &token(&host, &header, &claims));
             assert_eq!(error, Err(TokenError::Header("`alg` is not RS256")), "{header}");
         }
-        for header in [json!({"alg": "RS256", "typ": "JOSE"}), json!({"alg": "RS256", "crit": ["b64"], "b64": false})] {
-            assert!(matches!(verify(&host, "mine", &token(&host, &header, &claims)), Err(TokenError::Header(_))));
+        for header in
+            [json!({"alg": "RS256", "typ": "JOSE"}), json!({"alg": "RS256", "crit": ["b64"], "b64": false})]
+        {
+            assert!(matches!(
+                verify(&host, "mine", &token(&host, &header, &claims)),
+                Err(TokenError::Header(_))
+            ));
         }
         assert!(verify(&host, "mine", &token(&host, &json!({"alg": "RS256"}), &claims)).is_ok());
     }
@@ -162,8 +170,16 @@ mod tests {
     fn spelling_is_strict() {
         let host = host();
         let good = sign(&host, "mine", &json!({"exp": NOW_S + 60})).unwrap();
-        let repeated = token(&host, &json!({"alg": "RS256"}), &format!(r#"{{"exp":1,"exp":{}}}"#, NOW_S + 60));
-        let bad = [String::new(), "a.b".into(), format!("{good}="), format!("{good}.x"), format!(" {good}"), repeated];
+        let repeated =
+            token(&host, &json!({"alg": "RS256"}), &format!(r#"{{"exp":1,"exp":{}}}"#, NOW_S + 60));
+        let bad = [
+            String::new(),
+            "a.b".into(),
+            format!("{good}="),
+            format!("{good}.x"),
+            format!(" {good}"),
+            repeated,
+        ];
         for token in bad {
             assert!(verify(&host, "mine", &token).is_err(), "{token}");
         }

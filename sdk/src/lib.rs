@@ -58,8 +58,8 @@ pub use bindings::countersign::policy::keys::Error as KeyError;
 pub use bindings::countersign::policy::logging::Level;
 pub use bindings::countersign::policy::state::Error as StateError;
 pub use bindings::countersign::policy::types::{
-    Destination, Failure, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin, Principal,
-    Rejection, Resharing, Signing, Statement, Task, Transaction, Verdict,
+    Destination, Failure, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin,
+    Principal, Rejection, Resharing, Signing, Statement, Task, Transaction, Verdict,
 };
 pub use host::Host;
 pub use plugin::{Plugin, approve, reject};

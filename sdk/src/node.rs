@@ -26,7 +26,8 @@ impl Host for Node {
     }
 
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let fields: Vec<_> =
+            fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         logging::log(level, message, &fields);
     }
 

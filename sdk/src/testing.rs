@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::{
-    Destination, Host, HttpError, Input, Intent, Key, KeyError, Keygen, Level, Operation, Principal, Request, Response,
-    Signing, StateError, Task, Transaction,
+    Destination, Host, HttpError, Input, Intent, Key, KeyError, Keygen, Level, Operation, Principal, Request,
+    Response, Signing, StateError, Task, Transaction,
 };
 
 type Server = Box<dyn Fn(&MockHost, &Request) -> Result<Response, HttpError>>;

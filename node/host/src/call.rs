@@ -122,7 +122,11 @@ fn store(host: &Host, context: Arc<Context>) -> Store<Call> {
 fn charge_tick(mut call: StoreContextMut<Call>, cpu_ms: u64) -> wasmtime::Result<UpdateDeadline> {
     let call = call.data_mut();
     call.ticks += 1;
-    if call.ticks > cpu_ms { Err(Stop::Cpu(cpu_ms).into()) } else { Ok(UpdateDeadline::Yield(1)) }
+    if call.ticks > cpu_ms {
+        return Err(Stop::Cpu(cpu_ms).into());
+    }
+    // tokio's own yield lets timers and sockets have their turn; a plain one is polled again before them.
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
 }
 
 /// The data of one store.
@@ -181,7 +185,12 @@ struct Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let wanted = self.used.saturating_add(desired.saturating_sub(current));
         if wanted > self.granted {
             return Err(Stop::Memory { wanted, granted: self.granted }.into());
@@ -190,7 +199,12 @@ impl ResourceLimiter for Limiter {
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if desired > TABLE_ELEMENTS { Err(Stop::Table(desired).into()) } else { Ok(true) }
     }
 }

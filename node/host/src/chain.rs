@@ -75,7 +75,8 @@ impl Chain {
     /// Puts `task` to the plugins: first those without network, in order, up to the first refusal; then all others at
     /// once, so that the wait is the slowest and not the sum.
     pub async fn decide(&self, task: &Task, deadline: Instant) -> Decision {
-        let (local, remote): (Vec<_>, Vec<_>) = self.plugins.iter().partition(|plugin| plugin.grants().http.is_empty());
+        let (local, remote): (Vec<_>, Vec<_>) =
+            self.plugins.iter().partition(|plugin| plugin.grants().http.is_empty());
         let mut evaluations = Vec::with_capacity(self.plugins.len());
         for plugin in local {
             evaluations.push(plugin.evaluate(task, deadline).await);
@@ -116,7 +117,11 @@ impl Decision {
     pub fn refusal(&self) -> Option<Refusal> {
         let first = self.evaluations.iter().find_map(|evaluation| {
             let (code, reason) = evaluation.verdict.refusal()?;
-            Some(Refusal { plugin: Some(evaluation.plugin.clone()), code: code.into(), reason: reason.into() })
+            Some(Refusal {
+                plugin: Some(evaluation.plugin.clone()),
+                code: code.into(),
+                reason: reason.into(),
+            })
         });
         let nobody = || Refusal {
             plugin: None,
@@ -139,7 +144,8 @@ impl Decision {
     /// What to make durable with an approval: plugin and write. Nothing if the decision is a refusal.
     pub fn writes(&self) -> impl Iterator<Item = (&str, &StateWrite)> {
         let approved = self.evaluations.iter().filter(|_| self.approved());
-        approved.flat_map(|evaluation| evaluation.writes.iter().map(|write| (evaluation.plugin.as_str(), write)))
+        approved
+            .flat_map(|evaluation| evaluation.writes.iter().map(|write| (evaluation.plugin.as_str(), write)))
     }
 }
 

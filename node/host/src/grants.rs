@@ -12,7 +12,8 @@ pub struct Grants {
     pub http: Vec<UrlPrefix>,
     /// Quota of its durable memory; 0: the component must not import `state`.
     pub state_bytes: u64,
-    /// CPU time of a call, in milliseconds.
+    /// CPU time of a call, in milliseconds, with the signatures that it asks for. On a crowded machine a guest gets
+    /// less out of a millisecond: be generous.
     pub cpu_ms: u64,
     /// Duration of a call, in milliseconds; the task's deadline applies as well.
     pub wall_ms: u64,
@@ -89,9 +90,12 @@ impl std::str::FromStr for UrlPrefix {
 impl UrlPrefix {
     /// Whether `url` has the same origin and lies at or below the path.
     pub fn covers(&self, url: &Url) -> bool {
-        let origin = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+        let origin = |url: &Url| {
+            (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default())
+        };
         let path = self.0.path().trim_end_matches('/');
-        let below = url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below =
+            url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         is_plain(url) && origin(&self.0) == origin(url) && below
     }
 }
@@ -142,7 +146,9 @@ mod tests {
 
     #[test]
     fn prefixes_are_plain() {
-        for text in ["a.example", "ftp://a.example/", "https://u:p@a.example/", "https://a.example/?q", "file:///etc"] {
+        for text in
+            ["a.example", "ftp://a.example/", "https://u:p@a.example/", "https://a.example/?q", "file:///etc"]
+        {
             assert!(text.parse::<UrlPrefix>().is_err(), "{text}");
         }
     }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::p2::bindings::{cli, random};
 use wasmtime_wasi::random::WasiRandom;
-use wasmtime_wasi::WasiView;
 
 use crate::bindings::RiskPlugin;
 use crate::call::Call;
@@ -42,7 +42,9 @@ impl Default for HostLimits {
 
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start the plugin engine: {0}; check the machine's memory limits (ulimit -v, vm.overcommit_memory)")]
+#[error(
+    "cannot start the plugin engine: {0}; check the machine's memory limits (ulimit -v, vm.overcommit_memory)"
+)]
 pub struct HostError(String);
 
 /// Runs plugins. Cheap to clone; all clones share one engine.
@@ -70,7 +72,9 @@ impl Host {
         let linker = linker(&engine).map_err(error)?;
         let ticker = Ticker::start(&engine).map_err(|error| HostError(error.to_string()))?;
         let slots = Arc::new(Semaphore::new(limits.slots as usize));
-        Ok(Self { shared: Arc::new(Shared { engine, linker, limits, slots, ticker, compiled: Mutex::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared { engine, linker, limits, slots, ticker, compiled: Mutex::default() }),
+        })
     }
 }
 
@@ -78,7 +82,10 @@ fn engine(limits: &HostLimits) -> wasmtime::Result<Engine> {
     let mut pooled = config(limits);
     pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
     Engine::new(&pooled).or_else(|error| {
-        tracing::warn!(error = format!("{error:#}"), "no memory for a plugin pool: each call allocates, and is slower");
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "no memory for a plugin pool: each call allocates, and is slower"
+        );
         Engine::new(&config(limits))
     })
 }

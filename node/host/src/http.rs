@@ -76,10 +76,13 @@ impl HttpClient {
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| HttpError::Invalid("the method".into()))?;
-        let sent = self.client.request(method, request.url).headers(headers(&request.headers)?).body(request.body);
+        let sent =
+            self.client.request(method, request.url).headers(headers(&request.headers)?).body(request.body);
         let response = sent.send().await.map_err(classify)?;
         let status = response.status().as_u16();
-        let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.into()));
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.to_string(), value.to_str().ok()?.into()))
+        };
         let headers = response.headers().iter().filter_map(text).collect();
         Ok(HttpResponse { status, headers, body: self.body(response).await? })
     }
@@ -146,17 +149,15 @@ fn classify(error: reqwest::Error) -> HttpError {
     }
 }
 
-fn caused_by_tls(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        // An I/O error carries what it wraps as its inner value, not as its source.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        source = error.source();
+fn caused_by_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
     }
-    false
+    // An I/O error skips what it wraps when it is asked for its source.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => caused_by_tls(inner),
+        None => error.source().is_some_and(caused_by_tls),
+    }
 }
 
 /// The error with its causes, without the URL (which may carry a token).

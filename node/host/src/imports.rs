@@ -58,7 +58,12 @@ impl clock::Host for Call {
 }
 
 impl logging::Host for Call {
-    fn log(&mut self, level: logging::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+    fn log(
+        &mut self,
+        level: logging::Level,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> wasmtime::Result<()> {
         spend(&mut self.spent.lines, LINES, "log lines")?;
         if self.spent.lines > KEPT_LINES {
             return Ok(());
@@ -141,7 +146,8 @@ fn is_jwt(data: &[u8], algorithm: &str) -> bool {
     let object = |part: &str| -> Option<serde_json::Map<String, serde_json::Value>> {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
     };
-    let names_algorithm = object(header).is_some_and(|header| header.get("alg").is_some_and(|alg| alg == algorithm));
+    let names_algorithm =
+        object(header).is_some_and(|header| header.get("alg").is_some_and(|alg| alg == algorithm));
     names_algorithm && object(claims).is_some()
 }
 
@@ -156,7 +162,10 @@ impl From<KeyError> for keys::Error {
 }
 
 impl http::Host for Call {
-    async fn send(&mut self, request: http::Request) -> wasmtime::Result<Result<http::Response, http::Error>> {
+    async fn send(
+        &mut self,
+        request: http::Request,
+    ) -> wasmtime::Result<Result<http::Response, http::Error>> {
         spend(&mut self.spent.requests, REQUESTS, "HTTP requests")?;
         let request = match self.granted(request) {
             Ok(request) => request,
@@ -234,7 +243,11 @@ impl state::Host for Call {
         Ok(self.stage(StateWrite { key, value: None, ttl_seconds: None }).map_err(Into::into))
     }
 
-    fn list_keys(&mut self, prefix: String, limit: u32) -> wasmtime::Result<Result<Vec<String>, state::Error>> {
+    fn list_keys(
+        &mut self,
+        prefix: String,
+        limit: u32,
+    ) -> wasmtime::Result<Result<Vec<String>, state::Error>> {
         spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
         Ok(self.visible_keys(&prefix, (limit as usize).min(STATE_LIST)).map_err(Into::into))
     }
@@ -250,7 +263,8 @@ impl Call {
     }
 
     fn visible_keys(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StateError> {
-        let committed = self.context.services.state_keys(&self.context.name, prefix, limit + self.staged.len())?;
+        let committed =
+            self.context.services.state_keys(&self.context.name, prefix, limit + self.staged.len())?;
         let mut keys: BTreeSet<String> = committed.into_iter().collect();
         for (key, write) in self.staged.iter().filter(|(key, _)| key.starts_with(prefix)) {
             if write.value.is_some() {
@@ -267,7 +281,9 @@ impl Call {
         if write.key.len() > STATE_KEY || value_len > STATE_VALUE {
             return Err(StateError::Denied(format!("keys have {STATE_KEY} bytes, values {STATE_VALUE}")));
         }
-        let size = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, |value| (write.key.len() + value.len()) as i64);
+        let size = |value: &Option<Vec<u8>>| {
+            value.as_ref().map_or(0, |value| (write.key.len() + value.len()) as i64)
+        };
         let bytes = self.staged_bytes + size(&write.value) - size(&self.visible(&write.key)?);
         let committed = self.context.services.state_used(&self.context.name)?;
         let quota = self.context.grants.state_bytes;

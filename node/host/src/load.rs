@@ -84,7 +84,9 @@ pub enum LoadError {
     #[error("the component does not fit countersign:policy@0.1: {0}; rebuild it with a matching SDK")]
     Incompatible(String),
     /// The component has another name.
-    #[error("the component calls itself `{actual}`; name the entry `{actual}` or `{actual}:<label>`, or fix the file")]
+    #[error(
+        "the component calls itself `{actual}`; name the entry `{actual}` or `{actual}:<label>`, or fix the file"
+    )]
     Name {
         /// Its own name.
         actual: String,

@@ -29,7 +29,11 @@ impl fmt::Debug for Pipeline {
 
 impl Pipeline {
     /// Loads the first chain.
-    pub async fn load(host: Host, specs: Vec<PluginSpec>, services: Arc<dyn Services>) -> Result<Self, ChainError> {
+    pub async fn load(
+        host: Host,
+        specs: Vec<PluginSpec>,
+        services: Arc<dyn Services>,
+    ) -> Result<Self, ChainError> {
         let chain = Chain::load(&host, specs, services.clone()).await?;
         Ok(Self { host, services, chain: ArcSwap::from_pointee(chain), reloading: Mutex::new(()) })
     }

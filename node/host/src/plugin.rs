@@ -82,7 +82,8 @@ impl Plugin {
         let cut_off = self.context.cut_off(deadline);
         let left = cut_off.saturating_duration_since(started).as_millis() as u64;
         let question = Evaluate(task.to_wit(self.context.services.now().saturating_add(left)));
-        let Finished { result, logs, writes } = call(&self.host, &self.pre, &self.context, cut_off, question).await;
+        let Finished { result, logs, writes } =
+            call(&self.host, &self.pre, &self.context, cut_off, question).await;
         let verdict = verdict(result);
         let writes = if verdict == Verdict::Approve { writes } else { Vec::new() };
         Evaluation {

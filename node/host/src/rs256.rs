@@ -153,7 +153,9 @@ uFEqeRnZ3TPWPaLQdwIDAQAB
     #[test]
     fn short_and_foreign_keys_are_refused() {
         assert!(SigningKey::from_pkcs8(b"nonsense").is_err());
-        assert!(VerifyingKey::from_pem(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n").is_err());
+        assert!(
+            VerifyingKey::from_pem(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n").is_err()
+        );
         assert!(VerifyingKey::from_pem(RSA_1024.as_bytes()).is_err());
     }
 }

@@ -137,7 +137,13 @@ impl KeyRing {
     }
 
     /// See [`Services::verify`].
-    pub fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+    pub fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError> {
         let found = self.verifying.get(key).ok_or_else(|| KeyError::Unknown(key.into()))?;
         only_rs256(algorithm)?;
         Ok(found.verify(data, signature))
@@ -215,7 +221,9 @@ impl Services for LocalServices {
 
     fn state_keys(&self, plugin: &str, prefix: &str, limit: usize) -> Result<Vec<String>, StateError> {
         let matches = |(owner, key): &&(String, String)| owner == plugin && key.starts_with(prefix);
-        Ok(self.with_state(|state| state.keys().filter(matches).take(limit).map(|(_, key)| key.clone()).collect()))
+        Ok(self.with_state(|state| {
+            state.keys().filter(matches).take(limit).map(|(_, key)| key.clone()).collect()
+        }))
     }
 
     fn state_used(&self, plugin: &str) -> Result<u64, StateError> {

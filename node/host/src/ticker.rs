@@ -22,7 +22,8 @@ impl Ticker {
     pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
         let running = Arc::new(AtomicUsize::new(0));
         let (weak, count) = (engine.weak(), running.clone());
-        let handle = std::thread::Builder::new().name("plugin-epoch".into()).spawn(move || tick(&weak, &count))?;
+        let handle =
+            std::thread::Builder::new().name("plugin-epoch".into()).spawn(move || tick(&weak, &count))?;
         Ok(Self { running, thread: handle.thread().clone() })
     }
 

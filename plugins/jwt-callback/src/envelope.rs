@@ -51,7 +51,8 @@ pub(crate) fn open(host: &impl Host, key: &str, body: &[u8], id: &str) -> Result
         return Err("the answer is empty".into());
     }
     let claims = jwt::verify(host, key, token).map_err(|error| error.to_string())?;
-    let package = claims.get("package_data").and_then(Value::as_str).ok_or("the answer has no package_data")?;
+    let package =
+        claims.get("package_data").and_then(Value::as_str).ok_or("the answer has no package_data")?;
     let document = STANDARD.decode(package).map_err(|_| "package_data is not Base64")?;
     let response = json::strict(&document).map_err(|error| format!("package_data: {error}"))?;
     judge(response, id)

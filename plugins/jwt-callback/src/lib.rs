@@ -91,12 +91,18 @@ fn try_once(
     match host.send(&post) {
         Ok(response) => Ok(read(&response, server, id, host)),
         Err(error @ (HttpError::Denied(_) | HttpError::Invalid(_))) => Err(error.into()),
-        Err(error) => Ok(Err(error.to_string())),
+        Err(error) => Ok(Err(error.describe())),
     }
 }
 
 /// A new token for each try: the previous one may have expired meanwhile.
-fn post(config: &Config, server: &Server, request: &str, deadline: u64, host: &impl Host) -> Result<Request, Failure> {
+fn post(
+    config: &Config,
+    server: &Server,
+    request: &str,
+    deadline: u64,
+    host: &impl Host,
+) -> Result<Request, Failure> {
     let token = envelope::seal(host, &config.signing_key, request, config.token_expire_minutes)?;
     let left = deadline.saturating_sub(host.now());
     let timeout = left.min(config.request_timeout.saturating_mul(1000));

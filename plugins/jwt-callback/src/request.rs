@@ -28,7 +28,9 @@ pub(crate) fn callback_request(task: &Task, id: &str) -> Result<String, Failure>
         Operation::Sign(signing) => (2, detail(task, key_sign(signing)?)?),
         Operation::Reshare(resharing) => (3, detail(task, key_reshare(resharing)?)?),
         Operation::KeyShareSign(signing) => (5, detail(task, key_share_sign(&task.node, signing))?),
-        Operation::Other(name) => return Err(Failure::Unsupported(format!("callback servers do not know `{name}`"))),
+        Operation::Other(name) => {
+            return Err(Failure::Unsupported(format!("callback servers do not know `{name}`")));
+        }
     };
     text(&CallbackRequest { request_id: id, request_type, request_detail, extra_info: extra_info(task)? })
 }
@@ -127,8 +129,10 @@ struct KeyShareSignDetail<'a> {
 }
 
 fn key_share_sign<'a>(node_id: &'a str, signing: &'a KeyShareSigning) -> KeyShareSign<'a> {
-    let details =
-        signing.checks.iter().map(|check| KeyShareSignDetail { group_id: &check.key.id, message: &check.message });
+    let details = signing
+        .checks
+        .iter()
+        .map(|check| KeyShareSignDetail { group_id: &check.key.id, message: &check.message });
     KeyShareSign { node_id, details: details.collect() }
 }
 
@@ -147,7 +151,9 @@ fn curve(name: &str) -> Result<u8, Failure> {
     match name {
         "secp256k1" => Ok(0),
         "ed25519" => Ok(2),
-        other => Err(Failure::Unsupported(format!("callback servers have no number for the curve `{other}`"))),
+        other => {
+            Err(Failure::Unsupported(format!("callback servers have no number for the curve `{other}`")))
+        }
     }
 }
 
@@ -157,7 +163,9 @@ fn signature_type(scheme: &str) -> Result<(u8, u8), Failure> {
         "ecdsa-secp256k1" => Ok((1, 0)),
         "ed25519" => Ok((2, 0)),
         "schnorr-secp256k1" | "taproot" => Ok((3, 0)),
-        other => Err(Failure::Unsupported(format!("callback servers have no number for the scheme `{other}`"))),
+        other => {
+            Err(Failure::Unsupported(format!("callback servers have no number for the scheme `{other}`")))
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use countersign_sdk::testing::{self, MockHost};
-use countersign_sdk::{Input, Intent, KeyShareCheck, KeyShareSigning, Operation, Origin, Resharing, Statement, json};
+use countersign_sdk::{
+    Input, Intent, KeyShareCheck, KeyShareSigning, Operation, Origin, Resharing, Statement, json,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -25,8 +27,11 @@ fn ok(body: impl Into<Vec<u8>>) -> Result<Response, HttpError> {
 
 /// A token as servers make it.
 fn token(host: &MockHost, key: &str, header: Value, claims: Value) -> String {
-    let signed =
-        format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    );
     let signature = host.sign(key, "RS256", signed.as_bytes()).unwrap();
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
@@ -66,7 +71,8 @@ fn approve_approves_and_reject_rejects_at_once() {
     assert_eq!(evaluate(&approving), Ok(Verdict::Approve));
     assert_eq!(approving.requests().len(), 1);
 
-    let rejecting = host(|host, _| ok(good(host, json!({"request_id": ID, "action": "REJECT", "error": "too much"}))));
+    let rejecting =
+        host(|host, _| ok(good(host, json!({"request_id": ID, "action": "REJECT", "error": "too much"}))));
     let verdict = evaluate(&rejecting);
     assert!(
         matches!(&verdict, Ok(Verdict::Reject(r)) if r.code == "callback-rejected" && r.reason.contains("too much")),
@@ -80,7 +86,8 @@ fn what_servers_in_the_field_vary_is_tolerated() {
     let quoted = host(|host, _| ok(format!("\"{}\"\n", good(host, answer("APPROVE")))));
     assert_eq!(evaluate(&quoted), Ok(Verdict::Approve));
 
-    let sparse = host(|host, _| ok(good(host, json!({"request_id": ID, "action": "APPROVE", "error": null}))));
+    let sparse =
+        host(|host, _| ok(good(host, json!({"request_id": ID, "action": "APPROVE", "error": null}))));
     assert_eq!(evaluate(&sparse), Ok(Verdict::Approve));
 
     let nulls = host(|host, _| {
@@ -225,7 +232,8 @@ fn keygen_on_the_wire() {
 #[test]
 fn keysign_on_the_wire() {
     let mut task = testing::signing(Intent::Opaque);
-    let statement = |name: &str, value: &str| Statement { name: name.into(), value: value.into(), origin: Origin::Claim };
+    let statement =
+        |name: &str, value: &str| Statement { name: name.into(), value: value.into(), origin: Origin::Claim };
     task.extra = vec![statement("reference", "tx-ß"), statement("extra-info", r#"{"note":"ü"}"#)];
     let (kind, detail, extra) = sent(task);
     assert_eq!(kind, 2);
@@ -274,7 +282,8 @@ fn keyreshare_on_the_wire() {
 #[test]
 fn key_share_sign_on_the_wire() {
     let check = KeyShareCheck { key: testing::key(), message: "hello".into() };
-    let (kind, detail, _) = sent(testing::task(Operation::KeyShareSign(KeyShareSigning { checks: vec![check] })));
+    let (kind, detail, _) =
+        sent(testing::task(Operation::KeyShareSign(KeyShareSigning { checks: vec![check] })));
     assert_eq!(kind, 5);
     assert_eq!(
         detail,

@@ -6,7 +6,8 @@ mod config;
 use std::collections::BTreeSet;
 
 use countersign_sdk::{
-    Failure, Host, KeyShareSigning, Keygen, Operation, Plugin, Resharing, Task, Verdict, approve, export_plugin, reject,
+    Failure, Host, KeyShareSigning, Keygen, Operation, Plugin, Resharing, Task, Verdict, approve,
+    export_plugin, reject,
 };
 
 pub use config::{Config, KeyGenEntry, KeyGenRules, KeyReshareEntry, KeyReshareRules, RejectAll};
@@ -36,7 +37,9 @@ impl Plugin for Rules {
             Operation::Sign(_) => unless(config.key_sign.reject_all, "keysign-reject-all"),
             Operation::Reshare(resharing) => judge_reshare(&config.key_reshare, resharing),
             Operation::KeyShareSign(check_up) => judge_check_up(&config.key_share_sign, check_up),
-            Operation::Other(name) => Err(Failure::Unsupported(format!("no rule for the operation `{name}`"))),
+            Operation::Other(name) => {
+                Err(Failure::Unsupported(format!("no rule for the operation `{name}`")))
+            }
         }
     }
 }
@@ -46,14 +49,18 @@ export_plugin!(Rules);
 /// For the incumbent `enable: false` turns the rules off. Here every plugin must approve, so a plugin that is turned
 /// off would either block everything or be a hole; neither is what was meant.
 fn disabled() -> Failure {
-    Failure::Misconfigured("`enable` is not true: set it, or remove this plugin's entry to do without rules".into())
+    Failure::Misconfigured(
+        "`enable` is not true: set it, or remove this plugin's entry to do without rules".into(),
+    )
 }
 
 fn judge_keygen(rules: &KeyGenRules, keygen: &Keygen) -> Result<Verdict, Failure> {
     if rules.reject_all {
         return unless(true, "keygen-reject-all");
     }
-    let fits = |entry: &KeyGenEntry| entry.threshold == keygen.threshold && same_set(&entry.node_ids, &keygen.members);
+    let fits = |entry: &KeyGenEntry| {
+        entry.threshold == keygen.threshold && same_set(&entry.node_ids, &keygen.members)
+    };
     if rules.allow_list.iter().any(fits) {
         return approve();
     }

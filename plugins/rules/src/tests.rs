@@ -99,7 +99,9 @@ fn rules_that_are_turned_off_are_a_mistake() {
     for document in ["{}", r#"{"enable": false}"#] {
         let config = json::config::<Config>(document).unwrap();
         let host = MockHost::default();
-        assert!(matches!(Rules::check(&config, &host), Err(Failure::Misconfigured(text)) if text.contains("remove")));
+        assert!(
+            matches!(Rules::check(&config, &host), Err(Failure::Misconfigured(text)) if text.contains("remove"))
+        );
         assert!(Rules::evaluate(&config, &testing::signing(Intent::Opaque), &host).is_err());
     }
 }

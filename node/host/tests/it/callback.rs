@@ -36,14 +36,19 @@ async fn evaluate(url: &str, retry_times: u64) -> Evaluation {
     plugin.evaluate(&keygen(), soon()).await
 }
 
-async fn ask(script: impl Fn(usize, &Received) -> Option<String> + Send + Sync + 'static) -> (Evaluation, Server) {
+async fn ask(
+    script: impl Fn(usize, &Received) -> Option<String> + Send + Sync + 'static,
+) -> (Evaluation, Server) {
     let server = Server::start(script).await;
     let evaluation = evaluate(&format!("http://{}/v2/check", server.address), 0).await;
     (evaluation, server)
 }
 
 /// No approval, and no rejection either: nobody is believed.
-async fn assert_disbelieved(script: impl Fn(usize, &Received) -> Option<String> + Send + Sync + 'static, words: &str) {
+async fn assert_disbelieved(
+    script: impl Fn(usize, &Received) -> Option<String> + Send + Sync + 'static,
+    words: &str,
+) {
     let (evaluation, _server) = ask(script).await;
     let Verdict::Failed { code, reason } = evaluation.verdict else { panic!("{:?}", evaluation.verdict) };
     assert_eq!((code, reason.contains(words)), (Code::Unavailable, true), "{reason}");
@@ -112,7 +117,10 @@ async fn an_answer_to_another_request_does_not_count() {
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let answer = |n, received: &Received| match n {
-        1 => Some("HTTP/1.1 307 Temporary Redirect\r\nlocation: /v2/check/other\r\ncontent-length: 0\r\n\r\n".into()),
+        1 => Some(
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: /v2/check/other\r\ncontent-length: 0\r\n\r\n"
+                .into(),
+        ),
         _ => http("200 OK", &sound(received, "APPROVE")),
     };
     assert_disbelieved(answer, "307").await;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use countersign_host::rs256::SigningKey;
 use countersign_host::{
-    Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing, KeyUsage, Keygen, LocalServices, Operation,
-    PluginSpec, Principal, Task,
+    Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing, KeyUsage, Keygen, LocalServices,
+    Operation, PluginSpec, Principal, Task,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,10 @@ fn build() -> PathBuf {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .unwrap();
-    assert!(status.success(), "the components do not build: is the target there? `rustup target add wasm32-wasip2`");
+    assert!(
+        status.success(),
+        "the components do not build: is the target there? `rustup target add wasm32-wasip2`"
+    );
     target.join("wasm32-wasip2/plugin")
 }
 

@@ -1,7 +1,5 @@
 //! What is loaded, and what is refused before anything of it runs.
 
-use std::path::Path;
-
 use countersign_host::{Chain, Code, Grants, Host, HostLimits, LoadError, PluginSpec};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -128,7 +126,9 @@ async fn a_wrong_configuration_is_refused() {
 
 #[tokio::test]
 async fn a_hostile_check_is_contained() {
-    for (deed, code) in [("loop", Code::Cpu), ("allocate", Code::Memory), ("panic", Code::Trap), ("exit", Code::Exit)] {
+    for (deed, code) in
+        [("loop", Code::Cpu), ("allocate", Code::Memory), ("panic", Code::Trap), ("exit", Code::Exit)]
+    {
         assert_refused(&rogue(json!({"check": deed})), code).await;
     }
 }
@@ -171,5 +171,4 @@ async fn an_unchanged_component_is_compiled_once() {
     let started = std::time::Instant::now();
     crate::guests::host().load(&open_rules(), services).await.unwrap();
     assert!(ten < started.elapsed() * 5, "ten cached loads took {ten:?}");
-    assert!(Path::new(&open_rules().file).exists());
 }

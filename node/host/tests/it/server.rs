@@ -75,7 +75,8 @@ async fn receive(stream: &mut TcpStream) -> Received {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let head = head.to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("no content-length");
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("no content-length");
         if body.len() == length.parse::<usize>().unwrap() {
             return Received { head, request: open(body) };
         }

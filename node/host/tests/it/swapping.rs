@@ -42,7 +42,9 @@ async fn local_rules_come_before_the_network() {
 #[tokio::test]
 async fn plugins_with_network_are_asked_at_once() {
     let slow = |name: &str| PluginSpec { name: name.into(), ..rogue(json!({"evaluate": {"sleep": 300}})) };
-    let chain = Chain::load(&host(), vec![slow("rogue:a"), slow("rogue:b"), slow("rogue:c")], services()).await.unwrap();
+    let chain = Chain::load(&host(), vec![slow("rogue:a"), slow("rogue:b"), slow("rogue:c")], services())
+        .await
+        .unwrap();
     let started = std::time::Instant::now();
     assert!(chain.decide(&keygen(), soon()).await.approved());
     assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
@@ -86,7 +88,9 @@ async fn judge(pipeline: Arc<Pipeline>, open: [u8; 32]) -> (u32, u32) {
         let Some(evaluation) = decision.evaluations().first() else { return (approved, refused) };
         match &evaluation.verdict {
             Verdict::Approve if evaluation.revision == open => approved += 1,
-            Verdict::Reject { code, .. } if evaluation.revision != open && code == "keygen-reject-all" => refused += 1,
+            Verdict::Reject { code, .. } if evaluation.revision != open && code == "keygen-reject-all" => {
+                refused += 1
+            }
             other => panic!("{other:?} by revision {:?}", evaluation.revision),
         }
     }

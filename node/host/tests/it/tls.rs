@@ -55,7 +55,8 @@ async fn get(address: SocketAddr, extra_ca: Option<&str>) -> Result<HttpResponse
         ..HttpOptions::default()
     };
     let url = format!("https://{address}/").parse().unwrap();
-    let request = HttpRequest { method: "GET".into(), url, headers: Vec::new(), body: Vec::new(), timeout: None };
+    let request =
+        HttpRequest { method: "GET".into(), url, headers: Vec::new(), body: Vec::new(), timeout: None };
     HttpClient::new(&options).unwrap().send(request).await
 }
 

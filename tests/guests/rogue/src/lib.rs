@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use countersign_sdk::{
-    Failure, Host, HttpError, KeyError, Level, Plugin, Request, StateError, Task, Verdict, approve, export_plugin,
-    reject,
+    Failure, Host, HttpError, KeyError, Level, Plugin, Request, StateError, Task, Verdict, approve,
+    export_plugin, reject,
 };
 use serde::Deserialize;
 
@@ -90,7 +90,7 @@ fn act(deed: &Deed, host: &impl Host) -> Result<Verdict, Failure> {
         Deed::Nothing => approve(),
         Deed::Loop => spin(),
         Deed::Allocate => allocate(),
-        Deed::Recurse => recurse(1),
+        Deed::Recurse => recurse(),
         Deed::Panic => panic!("something is wrong"),
         Deed::Exit => std::process::exit(0),
         Deed::Reason(bytes) => reject("plugin-failed:internal\n", "\u{1b}[2J".repeat(bytes / 4)),
@@ -124,14 +124,15 @@ fn allocate() -> Result<Verdict, Failure> {
     approve()
 }
 
-fn recurse(depth: u64) -> Result<Verdict, Failure> {
-    let pad = black_box([depth; 32]);
-    if black_box(pad[0]) == 0 {
-        return approve();
-    }
-    let verdict = recurse(depth + 1);
-    black_box(pad);
-    verdict
+fn recurse() -> Result<Verdict, Failure> {
+    black_box(descend(0, black_box(u64::MAX)));
+    approve()
+}
+
+/// Neither a loop in disguise nor a user of linear memory, whose end would stop it first.
+#[inline(never)]
+fn descend(depth: u64, end: u64) -> u64 {
+    if depth == end { end } else { descend(depth + 1, end).wrapping_mul(3).wrapping_add(depth) }
 }
 
 fn log(host: &impl Host, lines: u32, bytes: usize) -> Result<Verdict, Failure> {
@@ -179,9 +180,12 @@ fn verify(host: &impl Host, key: &str) -> Result<Verdict, Failure> {
 
 fn request(host: &impl Host, url: &str, header: &str) -> Result<Verdict, Failure> {
     let headers = vec![(header.into(), "x".into())];
-    let request = Request { method: "GET".into(), url: url.into(), headers, body: Vec::new(), timeout_ms: None };
+    let request =
+        Request { method: "GET".into(), url: url.into(), headers, body: Vec::new(), timeout_ms: None };
     match host.send(&request) {
-        Ok(response) => reject(format!("status-{}", response.status), format!("{} bytes", response.body.len())),
+        Ok(response) => {
+            reject(format!("status-{}", response.status), format!("{} bytes", response.body.len()))
+        }
         Err(HttpError::Denied(what)) => reject("denied", what),
         Err(HttpError::TooLarge(limit)) => reject("too-large", limit.to_string()),
         Err(error) => Err(error.into()),
@@ -201,7 +205,11 @@ fn remember(host: &impl Host, bytes: usize) -> Result<Verdict, Failure> {
         Err(error) => return Err(error.into()),
     }
     let after = host.state_get("entry")?.unwrap_or_default();
-    host.log(Level::Info, "remembered", &[("before", &before.len().to_string()), ("after", &after.len().to_string())]);
+    host.log(
+        Level::Info,
+        "remembered",
+        &[("before", &before.len().to_string()), ("after", &after.len().to_string())],
+    );
     approve()
 }
 
