@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_link::Hub;
+use countersign_link::hub::Recorder;
 use countersign_protocol::CoordinatorId;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -72,9 +73,15 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 impl Coordinator {
     /// Binds the ports and starts. Port 0 becomes a free port.
     pub async fn start(config: Config) -> Result<Coordinator, RunError> {
+        Coordinator::start_recorded(config, None).await
+    }
+
+    /// Starts, and shows a recorder every byte that is relayed between nodes: how tests prove that the coordinator can read
+    /// none of it.
+    pub async fn start_recorded(config: Config, recorder: Option<Recorder>) -> Result<Coordinator, RunError> {
         let (identity, id) = identity::load(&config.identity_file())?;
         let desk = Arc::new(open_desk(&config)?);
-        let hub = Hub::bind(config.listen_quic, &identity, relay::admits(&desk), None)?;
+        let hub = Hub::bind(config.listen_quic, &identity, relay::admits(&desk), recorder)?;
         let quic = hub.address();
         let (listener, http) = listen(config.listen_http).await?;
         let stop = watch::Sender::new(false);

@@ -21,7 +21,11 @@ use countersign_store::StateWrite;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// An operation that every configured plugin approved. Made by [`Guard::decide`] alone.
+/// An operation that every configured plugin approved. Made by [`Guard::decide`] alone; nobody else can:
+///
+/// ```compile_fail,E0451
+/// let forged = countersign_node::risk::Approved { plan: "pay me", verdicts: Vec::new() };
+/// ```
 #[derive(Debug, Clone)]
 pub struct Approved<J> {
     plan: J,
