@@ -1,0 +1,228 @@
+//! The client against a real coordinator: what it accepts, what it refuses, and what the command line says.
+
+mod cluster;
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use cluster::{Cluster, Mood};
+use countersign_client::{Client, ClientError, NewWallet, SignOrder};
+use countersign_protocol::{Announcement, Committee, Payload, PayloadKind, Scheme, Threshold};
+use serde_json::Value;
+
+fn new_wallet(cluster: &Cluster) -> NewWallet {
+    NewWallet {
+        name: "hot".into(),
+        scheme: Scheme::Ed25519,
+        committee: Committee::new(cluster.nodes.clone()).unwrap(),
+        threshold: Threshold::try_from(2).unwrap(),
+        note: None,
+    }
+}
+
+fn pay(wallet: &Announcement) -> SignOrder {
+    let payload = Payload { kind: PayloadKind::Message, bytes: b"pay".to_vec() };
+    SignOrder { wallet: wallet.key, path: "m".parse().unwrap(), payload, signers: None, note: None }
+}
+
+fn client(cluster: &Cluster) -> Client {
+    Client::new(cluster.profile()).unwrap()
+}
+
+/// Waits until all nodes are on line, so that no task has to wait for them.
+async fn all_on_line(client: &Client) {
+    while client.nodes().await.unwrap().iter().any(|node| !node.online) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn ready(mood: Mood) -> (Cluster, Client, Announcement) {
+    let cluster = Cluster::start(mood).await;
+    let client = client(&cluster);
+    all_on_line(&client).await;
+    let wallet = client.create_wallet(&new_wallet(&cluster), |_| ()).await.unwrap();
+    (cluster, client, wallet)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_and_a_signature_are_made_followed_and_verified() {
+    let (cluster, client, wallet) = ready(Mood::Honest).await;
+    assert!(client.extended_public_key(&wallet).unwrap().starts_with("cpub"));
+    let mut states = Vec::new();
+    let signature = client.sign(&pay(&wallet), |task| states.push(task.summary.state)).await.unwrap();
+    assert_eq!(signature.signed.signed_bytes, b"pay");
+    assert!(states.last().is_some_and(|state| state.is_final()), "{states:?}");
+    let task = client.wait(signature.task, |_| ()).await.unwrap();
+    assert_eq!((task.summary.operation.as_str(), task.nodes.len()), ("KeySign", 2));
+    assert_eq!(client.tasks(10, None).await.unwrap().tasks.len(), 2);
+    assert_eq!(client.find_wallet("hot").await.unwrap(), wallet);
+    assert!(cluster.dir.path().join("wallets.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_node_and_plugin() {
+    let (_cluster, client, wallet) = ready(Mood::Strict).await;
+    let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let ClientError::Rejected { node, plugin, code, .. } = error else { panic!("{error}") };
+    assert!(node.starts_with('n') && node.len() == 2, "the profile's own name, not {node}");
+    assert_eq!((plugin.as_deref(), code.as_str()), (Some("rules"), "limit"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_signature_is_not_accepted() {
+    let (cluster, honest, wallet) = ready(Mood::Honest).await;
+    let signature = hex::encode(honest.sign(&pay(&wallet), |_| ()).await.unwrap().signed.signature);
+    let changed = format!("{}{}", if signature.starts_with('0') { "1" } else { "0" }, &signature[1..]);
+    cluster.lie(&signature, &changed).await;
+    let error = client(&cluster).sign(&pay(&wallet), |_| ()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Invalid { .. }), "{error}");
+    assert_eq!(error.exit_code(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_with_another_root_key_is_refused_known_or_not() {
+    let (cluster, _, wallet) = ready(Mood::Honest).await;
+    let root = hex::encode(&wallet.root_public_key);
+    let other = hex::encode(cluster.nodes[0].as_bytes());
+    cluster.lie(&root, &other).await;
+    let liar = client(&cluster);
+    let known = liar.find_wallet(&wallet.key.to_string()).await.unwrap_err().to_string();
+    assert!(known.contains("root key differs"), "{known}");
+    let listed = liar.wallets().await.unwrap();
+    assert!(listed.len() == 1 && listed[0].1.is_some());
+    std::fs::remove_file(cluster.dir.path().join("wallets.json")).unwrap();
+    let fresh = liar.find_wallet(&wallet.key.to_string()).await.unwrap_err().to_string();
+    assert!(fresh.contains("mark"), "{fresh}");
+    let made = liar.create_wallet(&new_wallet(&cluster), |_| ()).await.unwrap_err();
+    assert!(matches!(made, ClientError::Wallet { .. }), "{made}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_is_met_later_must_belong_to_a_signed_order() {
+    let (cluster, honest, wallet) = ready(Mood::Honest).await;
+    let book = cluster.dir.path().join("wallets.json");
+    std::fs::remove_file(&book).unwrap();
+    let task = honest.task(wallet.task).await.unwrap();
+    let signature = hex::encode(task.signature);
+    let changed = format!("{}{}", if signature.starts_with('0') { "1" } else { "0" }, &signature[1..]);
+    cluster.lie(&signature, &changed).await;
+    let error = client(&cluster).wallet(wallet.key).await.unwrap_err().to_string();
+    assert!(error.contains("not signed by its requester"), "{error}");
+    assert!(!book.exists());
+    assert_eq!(honest.wallet(wallet.key).await.unwrap(), wallet);
+    assert!(book.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_not_in_time_says_so() {
+    let (cluster, _, wallet) = ready(Mood::Honest).await;
+    let client = client(&cluster).with_timeout(Some(Duration::from_millis(1)));
+    let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
+    assert!(matches!(error.code(), "expired" | "decision-timeout" | "task-expired"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_makes_wallets_and_signatures() {
+    let cluster = Cluster::start(Mood::Honest).await;
+    all_on_line(&client(&cluster)).await;
+    let create =
+        ["wallet", "create", "hot", "--scheme", "ed25519", "--threshold", "2", "--nodes", "n0,n1,n2"];
+    let made = json(&run(&cluster, &[&create[..], &["--json"]].concat()).await);
+    assert!(made["extended_public_key"].as_str().unwrap().starts_with("cpub"), "{made}");
+    let sign = run(&cluster, &["sign", "hot", "--message", "pay"]).await;
+    assert_eq!(sign.status.code(), Some(0), "{}", text(&sign.stderr));
+    assert_eq!(text(&sign.stdout).trim().len(), 128, "stdout is the signature and nothing else");
+    assert!(text(&sign.stderr).contains("completed") && text(&sign.stderr).contains("verified under"));
+    for (args, key) in [
+        (&["wallet", "list"][..], "wallets"),
+        (&["wallet", "show", "hot"], "wallet"),
+        (&["task", "list"], "tasks"),
+        (&["node", "list"], "nodes"),
+        (&["version"], "version"),
+        (&["sign", "hot", "--digest", &"00".repeat(32)], "signature"),
+    ] {
+        let output = run(&cluster, &[args, &["--json"]].concat()).await;
+        assert!(!json(&output)[key].is_null(), "{args:?} {}", text(&output.stderr));
+        assert!(run(&cluster, args).await.status.success());
+    }
+    let tasks = json(&run(&cluster, &["task", "list", "--json"]).await);
+    let id = tasks["tasks"][0]["id"].as_str().unwrap();
+    assert!(text(&run(&cluster, &["task", "show", id]).await.stdout).contains("approved by all parties"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_tell_refusal_from_failure_and_from_wrong_usage() {
+    let (cluster, ..) = ready(Mood::Strict).await;
+    let refused = run(&cluster, &["sign", "hot", "--message", "pay", "--json"]).await;
+    assert_eq!(refused.status.code(), Some(2));
+    let body: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(body["error"]["code"], "limit");
+    for args in [
+        &["sign", "cold", "--message", "pay"][..],
+        &["sign", "hot"],
+        &["sign", "hot", "--message", "a", "--digest", "00"],
+        &["sign", "hot", "--digest", "00"],
+        &["sign", "hot", "--message-hex", "xy"],
+        &["sign", "hot", "--message", "a", "--path", "m/44'"],
+        &["sign", "hot", "--message", "a", "--signers", "mallory,n1"],
+        &["wallet", "create", "x", "--scheme", "ed25519", "--threshold", "4", "--nodes", "n0,n1,n2"],
+        &["nonsense"],
+    ] {
+        let output = run(&cluster, args).await;
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{args:?}");
+    }
+    let cluster_http = cluster.coordinator.http;
+    cluster.coordinator.stop().await;
+    let gone = binary(cluster.dir.path(), &["node", "list"]).await;
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains(&cluster_http.to_string()), "{}", text(&gone.stderr));
+}
+
+#[tokio::test]
+async fn help_says_what_exit_codes_and_files_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = text(&binary(dir.path(), &["--help"]).await.stdout);
+    for word in
+        ["requester", "wallet", "sign", "task", "node", "Exit codes", "api_key_file", "--json", "--timeout"]
+    {
+        assert!(help.contains(word), "{word} is missing in\n{help}");
+    }
+    let sign = text(&binary(dir.path(), &["sign", "--help"]).await.stdout);
+    assert!(sign.contains("--message-hex") && sign.contains("blindly"), "{sign}");
+}
+
+#[tokio::test]
+async fn a_requester_is_made_once_and_only_its_id_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("requester.key");
+    let args = ["requester", "new", "--out", file.to_str().unwrap(), "--json"];
+    let made = json(&binary(dir.path(), &args).await);
+    assert!(made["requester"].as_str().unwrap().starts_with("csr1"), "{made}");
+    let secret = std::fs::read_to_string(&file).unwrap();
+    assert!(!made.to_string().contains(secret.trim()));
+    assert_eq!(binary(dir.path(), &args).await.status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), secret);
+}
+
+async fn run(cluster: &Cluster, args: &[&str]) -> Output {
+    binary(cluster.dir.path(), args).await
+}
+
+/// Runs the binary with the profile in this directory, beside the coordinator's own threads.
+async fn binary(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(args).arg("--config").arg(dir.join("profile.yaml"));
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}\n{}", text(&output.stdout), text(&output.stderr)))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

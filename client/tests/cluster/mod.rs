@@ -1,0 +1,185 @@
+//! A real coordinator in this process, and three nodes that play the protocol without doing any: the wallet's private key
+//! lies in the test. In front of the coordinator, if wanted, somebody who changes its answers.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use countersign_client::{Profile, RequesterKey};
+use countersign_coordinator::{Config, Coordinator, api_key, identity};
+use countersign_link::{Identity, PeerKey, dial};
+use countersign_protocol::control::{FromNode, ToNode};
+use countersign_protocol::{
+    Announcement, Hash, KeyGen, KeyId, KeySign, NodeId, Operation, Outcome, PROTOCOL_VERSION, Refusal,
+    Scheme, SessionId, Signed, SignedTask, StoredMark, decode, encode,
+};
+
+/// What the nodes do with an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// What is asked.
+    Honest,
+    /// Refuse every signature.
+    Strict,
+}
+
+pub struct Cluster {
+    pub dir: tempfile::TempDir,
+    pub coordinator: Coordinator,
+    pub nodes: Vec<NodeId>,
+}
+
+impl Cluster {
+    pub async fn start(mood: Mood) -> Cluster {
+        let dir = tempfile::tempdir().unwrap();
+        let identities: Vec<Arc<Identity>> = (1..=3).map(node).collect();
+        let nodes: Vec<NodeId> = identities.iter().map(|identity| id(identity)).collect();
+        identity::create(&dir.path().join("identity.key")).unwrap();
+        let config = Config::parse(&config(dir.path(), &nodes), dir.path()).unwrap();
+        let coordinator = Coordinator::start(config).await.unwrap();
+        for identity in identities {
+            tokio::spawn(play(identity, coordinator.quic, PeerKey(*coordinator.id.as_bytes()), mood));
+        }
+        RequesterKey::create(&dir.path().join("requester.key")).unwrap();
+        let cluster = Cluster { dir, coordinator, nodes };
+        cluster.write_profile(cluster.coordinator.http);
+        cluster
+    }
+
+    /// Directs the profile to this address.
+    pub fn write_profile(&self, address: SocketAddr) {
+        let names: String =
+            self.nodes.iter().enumerate().map(|(n, node)| format!("  n{n}: {node}\n")).collect();
+        let keys = "api_key_file: api.key\nrequester_key_file: requester.key";
+        let text = format!("coordinator: http://{address}\n{keys}\nnodes:\n{names}");
+        std::fs::write(self.profile_path(), text).unwrap();
+    }
+
+    pub fn profile_path(&self) -> PathBuf {
+        self.dir.path().join("profile.yaml")
+    }
+
+    pub fn profile(&self) -> Profile {
+        Profile::load(&self.profile_path()).unwrap()
+    }
+
+    /// Puts a liar between client and coordinator, who replaces one text in each answer by another.
+    pub async fn lie(&self, from: &str, to: &str) {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let base = format!("http://{}", self.coordinator.http);
+        let app = axum::Router::new().fallback(async move |request: axum::extract::Request| {
+            let (head, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+            let real = reqwest::Client::new().request(head.method, format!("{base}{}", head.uri));
+            let real = real.headers(head.headers).body(body).send().await.unwrap();
+            (real.status(), real.text().await.unwrap().replace(&from, &to))
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.write_profile(listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, app).into_future());
+    }
+}
+
+fn config(dir: &Path, nodes: &[NodeId]) -> String {
+    let (key, entry) = api_key::generate("test", vec![api_key::Scope::Read, api_key::Scope::Create]);
+    write_private(&dir.join("api.key"), &key);
+    let nodes: String =
+        nodes.iter().enumerate().map(|(n, node)| format!("  - {{name: n{n}, id: {node}}}\n")).collect();
+    let entry = serde_json::to_string(&entry).unwrap();
+    format!(
+        "listen_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\ndata: .\nnodes:\n{nodes}api_keys:\n  - {entry}\n"
+    )
+}
+
+fn write_private(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn node(seed: u8) -> Arc<Identity> {
+    Arc::new(Identity::from_seed(&[seed; 32]).unwrap())
+}
+
+fn id(identity: &Identity) -> NodeId {
+    NodeId::from_bytes(identity.public().0).unwrap()
+}
+
+/// The private key of every wallet here. Its public half is the root key.
+fn wallet_key() -> Identity {
+    Identity::from_seed(&[77; 32]).unwrap()
+}
+
+async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood: Mood) {
+    let hello = FromNode::Hello { protocol: PROTOCOL_VERSION, software: "played".into(), pending: vec![] };
+    let link = dial::connect(address, &me, coordinator, &encode(&hello)).await.unwrap();
+    let mut control = link.control;
+    let mut orders: Vec<SignedTask> = Vec::new();
+    while let Ok(Some(frame)) = control.receiver.recv().await {
+        let answer = match decode(&frame).unwrap() {
+            ToNode::Offer { task, .. } => {
+                let parsed = task.parse().unwrap();
+                orders.push(task);
+                let refuse = mood == Mood::Strict && matches!(parsed.operation, Operation::KeySign(_));
+                FromNode::Decision { task: parsed.id, refusal: refuse.then(refusal), verdicts: vec![] }
+            }
+            ToNode::Start { task } => {
+                let order = orders.iter().find(|order| order.parse().unwrap().id == task).unwrap();
+                FromNode::Outcome { task, outcome: outcome(order) }
+            }
+            ToNode::Welcome { .. } | ToNode::Cancel { .. } | ToNode::Settle { .. } => continue,
+        };
+        if control.sender.send(&encode(&answer)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn refusal() -> Refusal {
+    Refusal { code: "limit".into(), reason: "over the limit".into(), plugin: Some("rules".into()) }
+}
+
+fn outcome(order: &SignedTask) -> Outcome {
+    match order.parse().unwrap().operation {
+        Operation::KeyGen(keygen) => Outcome::Created(announcement(order, &keygen)),
+        Operation::KeySign(keysign) => Outcome::Signed(signed(&keysign)),
+    }
+}
+
+/// A complete announcement for this order, with the marks of all its members.
+fn announcement(order: &SignedTask, keygen: &KeyGen) -> Announcement {
+    let mut made = Announcement {
+        key: KeyId::of_task(&order.hash()),
+        task: order.parse().unwrap().id,
+        session: SessionId([5; 32]),
+        name: keygen.name.clone(),
+        scheme: Scheme::Ed25519,
+        committee: keygen.committee.clone(),
+        threshold: keygen.threshold,
+        generation: 0,
+        root_public_key: wallet_key().public().0.to_vec(),
+        chain_code: Hash([6; 32]),
+        public_shares: Hash([7; 32]),
+        aux: None,
+        stored: Vec::new(),
+    };
+    let digest = made.digest();
+    let mut keys: Vec<_> = (1..=3).map(node).collect();
+    keys.sort_by_key(|identity| id(identity));
+    made.stored = keys
+        .iter()
+        .map(|key| StoredMark { node: id(key), signature: key.sign(digest.as_bytes()).to_vec() })
+        .collect();
+    made
+}
+
+fn signed(keysign: &KeySign) -> Signed {
+    let bytes = keysign.payload.signed_bytes(Scheme::Ed25519);
+    Signed {
+        session: SessionId([8; 32]),
+        public_key: wallet_key().public().0.to_vec(),
+        signature: wallet_key().sign(&bytes).to_vec(),
+        signed_bytes: bytes,
+        recovery_id: None,
+    }
+}
