@@ -95,14 +95,15 @@ impl Store {
         Ok(Store { shared, writer: Some(writer) })
     }
 
-    /// Makes a task visible, and durable soon; at once if somebody waits for its ticket or it ended.
+    /// Makes a task visible, and durable soon; at once if somebody waits for its ticket. What a crash takes in between, the
+    /// nodes tell again: they answer a repeated offer with what they decided and how it ended.
     pub fn put_task(&self, id: TaskId, record: &TaskRecord) -> Result<Ticket, StoreError> {
         let open = !record.state.is_final();
         let row = TaskRow { sequence: record.sequence, open, row: to_row(record) };
         let mut pending = self.shared.lock();
         pending.check()?;
         pending.batch.tasks.insert(id.0, row);
-        Ok(self.shared.written(pending, !open))
+        Ok(self.shared.written(pending))
     }
 
     /// Makes a wallet visible, and durable soon.
@@ -111,7 +112,7 @@ impl Store {
         let mut pending = self.shared.lock();
         pending.check()?;
         pending.batch.wallets.insert(key, to_row(wallet));
-        Ok(self.shared.written(pending, true))
+        Ok(self.shared.written(pending))
     }
 
     /// Waits until everything up to the ticket is on disk.
@@ -211,9 +212,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn written(&self, mut pending: MutexGuard<'_, Pending>, urgent: bool) -> Ticket {
+    fn written(&self, mut pending: MutexGuard<'_, Pending>) -> Ticket {
         pending.writes += 1;
-        pending.urgent |= urgent;
         self.wake.notify_one();
         Ticket(pending.writes)
     }
@@ -311,10 +311,10 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
         if fresh.exists() {
             std::fs::remove_file(&fresh).map_err(io)?;
         }
-        drop(Database::create(&fresh)?);
+        drop(Database::builder().create(&fresh)?);
         std::fs::rename(&fresh, path).map_err(io)?;
     }
-    Ok(Database::open(path)?)
+    Ok(Database::builder().set_cache_size(CACHE).open(path)?)
 }
 
 fn create_tables(db: &Database) -> Result<(), StoreError> {
@@ -355,6 +355,8 @@ macro_rules! database_errors {
 database_errors!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
 
 const ROW_VERSION: u8 = 1;
+/// Bytes of pages kept in memory.
+const CACHE: usize = 32 * 1024 * 1024;
 /// How long a row waits for others to share a commit with, if nobody waits for it.
 const LINGER: Duration = Duration::from_millis(100);
 /// Task id to row.

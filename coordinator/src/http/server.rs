@@ -31,6 +31,10 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
             },
             () = stopped(&mut stop) => break,
         };
+        // An answer in two segments must not wait for the caller's delayed acknowledgement.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "answers on this connection may be slow");
+        }
         let service = TowerToHyperService::new(router.clone());
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(MAX_HEADERS);
