@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::guests::{component, host, keygen, server_key, services, soon};
 use crate::server::{Received, Server, http, sound, token};
 
-fn spec(url: &str, retry_times: u64) -> PluginSpec {
+/// An entry of the callback plugin with one server.
+pub fn spec(url: &str, retry_times: u64) -> PluginSpec {
     let grant = |name: &str, usage| KeyGrant { name: name.into(), usage };
     PluginSpec {
         name: "jwt-callback".into(),

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use countersign_host::rs256::SigningKey;
 use countersign_host::{
     Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing, KeyUsage, Keygen, LocalServices,
-    Operation, PluginSpec, Principal, Task,
+    Operation, Plugin, PluginSpec, Principal, Task,
 };
 use serde_json::{Value, json};
+
+use crate::callback;
 
 /// File of the component of `package`, built on first use from the test and never from a build script.
 pub fn component(package: &str) -> PathBuf {
@@ -35,8 +37,20 @@ fn build() -> PathBuf {
     target.join("wasm32-wasip2/plugin")
 }
 
+/// The host that most tests share, so that each component is compiled once: it is kept as long as a plugin uses it.
 pub fn host() -> Host {
-    Host::new(HostLimits { slots: 8, ..HostLimits::default() }).unwrap()
+    static WARM: OnceLock<(Host, Vec<Plugin>)> = OnceLock::new();
+    // On a thread of its own, because the caller is inside a runtime already.
+    WARM.get_or_init(|| std::thread::spawn(warm).join().unwrap()).0.clone()
+}
+
+fn warm() -> (Host, Vec<Plugin>) {
+    let host = Host::new(HostLimits::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let specs = [open_rules(), rogue(json!({})), callback::spec("http://127.0.0.1:9/", 0)];
+    let load = |spec: &PluginSpec| runtime.block_on(host.load(spec, services())).unwrap();
+    let plugins = specs.iter().map(load).collect();
+    (host, plugins)
 }
 
 pub fn soon() -> Instant {
