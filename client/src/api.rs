@@ -266,6 +266,7 @@ impl Api {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             url: self.base.clone(),
             reason: root_cause(&error),
+            sent: !error.is_connect(),
         };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();

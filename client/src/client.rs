@@ -252,11 +252,33 @@ impl Client {
         let life = self.timeout.unwrap_or(default);
         let until = Instant::now() + life + REPORT;
         let order = self.order(operation, note, life)?;
-        let first = self.api.submit(&order).await?;
+        let first = self.hand_in(&order, until).await?;
         progress(&first);
         let view = self.follow(first, until, progress).await?;
         self.judge(&view)?;
         Ok((order, view))
+    }
+
+    /// Once the order may have arrived, it is handed in again, the same bytes, until it is known whether it did: a second
+    /// order in its place might be carried out twice.
+    async fn hand_in(&self, order: &SignedTask, until: Instant) -> Result<TaskView, ClientError> {
+        let id = order.parse().map_err(|error| ClientError::Usage(error.to_string()))?.id;
+        let mut arrived = false;
+        loop {
+            let error = match self.api.submit(order).await {
+                Ok(view) if view.summary.id == id => return Ok(view),
+                Ok(_) => return Err(another_task()),
+                Err(error) => error,
+            };
+            arrived |= may_have_arrived(&error);
+            if !arrived || !is_passing(&error) {
+                return Err(error);
+            }
+            if Instant::now() >= until {
+                return Err(ClientError::TimedOut(id));
+            }
+            tokio::time::sleep(AWAY).await;
+        }
     }
 
     fn order(
@@ -301,8 +323,8 @@ impl Client {
             let wait = left.as_secs().clamp(1, LONG_POLL);
             match self.api.task(id, Some((wait, view.summary.revision))).await {
                 Ok(news) if news.summary.id == id => view = news,
-                Ok(_) => return Err(ClientError::Answer("it is about another task".into())),
-                Err(ClientError::Unreachable { .. }) => {
+                Ok(_) => return Err(another_task()),
+                Err(error) if is_passing(&error) => {
                     tokio::time::sleep(AWAY.min(left)).await;
                     continue;
                 }
@@ -331,6 +353,24 @@ impl Client {
         };
         Err(ClientError::Failed { task, state, code, message, nodes })
     }
+}
+
+/// True if the same request may be answered a moment later.
+fn is_passing(error: &ClientError) -> bool {
+    matches!(error, ClientError::Unreachable { .. } | ClientError::Api { status: 503, .. })
+}
+
+/// True if the coordinator may have taken the order although it did not say so.
+fn may_have_arrived(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { sent, .. } => *sent,
+        ClientError::Api { status: 503, code, .. } => code != "too-many-tasks",
+        _ => false,
+    }
+}
+
+fn another_task() -> ClientError {
+    ClientError::Answer("it is about another task".into())
 }
 
 fn now() -> UnixMillis {

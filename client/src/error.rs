@@ -30,6 +30,8 @@ pub enum ClientError {
         url: String,
         /// What the network said.
         reason: String,
+        /// True if the request may have arrived.
+        sent: bool,
     },
     /// The coordinator said no.
     #[error("the coordinator refused: {message} [{code}]")]

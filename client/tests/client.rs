@@ -124,6 +124,16 @@ async fn an_order_that_is_not_in_time_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_answer_was_lost_is_handed_in_again_and_carried_out_once() {
+    let cluster = Cluster::start(Mood::Honest).await;
+    let honest = client(&cluster);
+    all_on_line(&honest).await;
+    cluster::swallow_first_answer(&cluster).await;
+    client(&cluster).create_wallet(&new_wallet(&cluster), |_| ()).await.unwrap();
+    assert_eq!(honest.tasks(10, None).await.unwrap().tasks.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_makes_wallets_and_signatures() {
     let cluster = Cluster::start(Mood::Honest).await;
     all_on_line(&client(&cluster)).await;

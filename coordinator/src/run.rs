@@ -58,6 +58,7 @@ pub struct Coordinator {
     pub http: SocketAddr,
     /// Where nodes connect.
     pub quic: SocketAddr,
+    desk: Arc<Desk>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -88,10 +89,10 @@ impl Coordinator {
         let mut tasks = JoinSet::new();
         tasks.spawn(relay::serve(hub, desk.clone(), stop.subscribe()));
         tasks.spawn(tell_time(desk.clone(), stop.subscribe()));
-        let app = Arc::new(App { desk, keys: config.api_keys });
+        let app = Arc::new(App { desk: desk.clone(), keys: config.api_keys, stop: stop.subscribe() });
         tasks.spawn(server::serve(listener, router(app), stop.subscribe()));
         info!(%id, %http, %quic, "coordinator runs");
-        Ok(Coordinator { id, http, quic, stop, tasks })
+        Ok(Coordinator { id, http, quic, desk, stop, tasks })
     }
 
     /// Stops taking requests, lets those under way finish, tells the nodes, and commits what is pending.
@@ -102,6 +103,10 @@ impl Coordinator {
                 error!(%error, "a part of the coordinator panicked");
             }
         }
+        let store = self.desk.store();
+        if let Err(error) = store.durable(store.now()).await {
+            error!(%error, "the last changes are not stored");
+        }
         info!("coordinator stopped");
     }
 }
@@ -109,7 +114,7 @@ impl Coordinator {
 /// Resolves when the coordinator is to stop. That the sender is gone is a stop as well.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
-        info!("the coordinator was dropped");
+        tracing::debug!("the coordinator was dropped");
     }
 }
 

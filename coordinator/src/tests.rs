@@ -12,7 +12,7 @@ use countersign_protocol::{
     KeyId, NodeId, Operation, Outcome, PROTOCOL_VERSION, SignedTask, TaskId, decode, encode,
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use crate::api_key::{self, Scope};
@@ -98,6 +98,7 @@ struct World {
     router: Router,
     key: String,
     reader: String,
+    stop: watch::Sender<bool>,
 }
 
 impl World {
@@ -113,8 +114,9 @@ impl World {
         let (key, create) = api_key::generate("ops", vec![Scope::Read, Scope::Create]);
         let (reader, read) = api_key::generate("screen", vec![Scope::Read]);
         let desk = Arc::new(Desk::open(rules, store).unwrap());
-        let app = Arc::new(App { desk, keys: vec![create, read] });
-        World { router: router(app.clone()), app, key: key.to_string(), reader: reader.to_string() }
+        let stop = watch::Sender::new(false);
+        let app = Arc::new(App { desk, keys: vec![create, read], stop: stop.subscribe() });
+        World { router: router(app.clone()), app, key: key.to_string(), reader: reader.to_string(), stop }
     }
 
     async fn ask(&self, key: Option<&str>, method: &str, path: &str, body: String) -> (StatusCode, Value) {
@@ -582,6 +584,8 @@ async fn a_long_poll_answers_at_news_and_at_its_end() {
     let path = format!("/v1/tasks/{id}?wait=30&revision={revision}");
     let (news, _nodes) = tokio::join!(world.get(&path), three(&world));
     assert_eq!(news["state"], "approving");
+    let path = format!("/v1/tasks/{id}?wait=30&revision=1000");
+    tokio::join!(world.get(&path), async { world.stop.send_replace(true) });
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 

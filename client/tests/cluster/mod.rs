@@ -80,6 +80,33 @@ impl Cluster {
     }
 }
 
+/// A carrier that hands the first request on and cuts the connection instead of answering it.
+pub async fn swallow_first_answer(cluster: &Cluster) {
+    use tokio::io::{AsyncReadExt, copy_bidirectional};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    cluster.write_profile(listener.local_addr().unwrap());
+    let real = cluster.coordinator.http;
+    tokio::spawn(async move {
+        let mut first = true;
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = tokio::net::TcpStream::connect(real).await.unwrap();
+            if std::mem::take(&mut first) {
+                let (mut read, mut write) = near.split();
+                let carry = tokio::io::copy(&mut read, &mut far);
+                tokio::select! {
+                    carried = carry => drop(carried.unwrap()),
+                    () = tokio::time::sleep(std::time::Duration::from_millis(300)) => {}
+                }
+                tokio::io::AsyncWriteExt::shutdown(&mut write).await.unwrap();
+                assert!(far.read(&mut [0; 64]).await.unwrap() > 0, "it was answered");
+                continue;
+            }
+            tokio::spawn(async move { copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+}
+
 fn config(dir: &Path, nodes: &[NodeId]) -> String {
     let (key, entry) = api_key::generate("test", vec![api_key::Scope::Read, api_key::Scope::Create]);
     write_private(&dir.join("api.key"), &key);

@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::api_key::{self, ApiKey, Scope};
 use crate::desk::Desk;
@@ -32,6 +33,8 @@ pub struct App {
     pub desk: Arc<Desk>,
     /// Who may ask.
     pub keys: Vec<ApiKey>,
+    /// Turns true when the coordinator stops: nobody is kept waiting then.
+    pub stop: watch::Receiver<bool>,
 }
 
 /// The whole API.

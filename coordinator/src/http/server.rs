@@ -10,6 +10,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::run::stopped;
@@ -18,6 +19,7 @@ use crate::run::stopped;
 pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { break };
         let stream = tokio::select! {
@@ -39,12 +41,13 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(MAX_HEADERS);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
+        connections.spawn(async move {
             if let Err(error) = connection.await {
                 debug!(%error, "HTTP connection ended");
             }
             drop(place);
         });
+        while connections.try_join_next().is_some() {}
     }
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         warn!("HTTP requests were cut off by the stop");

@@ -16,6 +16,7 @@ use super::App;
 use super::error::ApiError;
 use super::view::{Summary, TaskView};
 use crate::clock;
+use crate::run::stopped;
 use crate::task::record::TaskRecord;
 
 #[derive(Debug, Deserialize)]
@@ -102,9 +103,12 @@ async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskR
     let Some(mut watch) = watch.filter(|_| record.revision <= known && !record.state.is_final()) else {
         return Ok(record);
     };
-    // An end of time or of the task is news as well: the record is read again in each case.
-    let waited = timeout_at(until, watch.wait_for(|revision| *revision > known)).await;
-    tracing::trace!(task = %id, in_time = waited.is_ok(), "long poll");
+    let mut stop = app.stop.clone();
+    // However the wait ends, the record is read again: the end of time, of the task, or of the coordinator is no error.
+    tokio::select! {
+        waited = timeout_at(until, watch.wait_for(|revision| *revision > known)) => drop(waited),
+        () = stopped(&mut stop) => {}
+    }
     app.desk.record(id)?.ok_or_else(unknown)
 }
 
