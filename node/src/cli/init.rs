@@ -7,6 +7,7 @@ use crate::public::{self, PublicRecord};
 use crate::vault::Vault;
 use countersign_host::rs256;
 use countersign_protocol::NodeId;
+use countersign_store::Journal;
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
@@ -25,6 +26,7 @@ impl Init {
         println!("Initialize database: {}", config.dir.join("secrets.redb.age").display());
         let callback_key = rs256::SigningKey::generate()?;
         let vault = Vault::create(&config.dir, &passphrase, &config.recipients, callback_key.to_pkcs8()?)?;
+        Journal::create(&config.dir)?;
         let node = NodeId::from_bytes(vault.identity()?.public().0)?;
         let pem = callback_key.verifying_key().to_pem();
         println!("Initialize Node ID: {node}");
