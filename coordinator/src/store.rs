@@ -127,6 +127,13 @@ impl Store {
         self.check()
     }
 
+    /// Waits until what is shown of this task is on disk. Returns at once if it is.
+    pub async fn task_durable(&self, id: TaskId) -> Result<(), StoreError> {
+        let pending =
+            self.shared.lock().find(|batch| batch.tasks.contains_key(&id.0).then_some(())).is_some();
+        if pending { self.durable(self.now()).await } else { self.check() }
+    }
+
     /// An error if the store no longer writes.
     pub fn check(&self) -> Result<(), StoreError> {
         self.shared.lock().check()

@@ -535,6 +535,19 @@ async fn tasks_and_wallets_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn an_end_that_was_shown_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut nodes = three(&world).await;
+    world.post(&new_task(2, keygen())).await;
+    let id = nodes[0].offered().await;
+    nodes[0].say(FromNode::Decision { task: id, refusal: Some(refusal()), verdicts: vec![] }).await;
+    let shown = world.ended(id).await;
+    let on_disk = &world.app.desk.store().tasks(u64::MAX, 1).unwrap()[0];
+    assert_eq!(Some(on_disk.revision), shown["revision"].as_u64());
+}
+
+#[tokio::test]
 async fn an_outcome_that_comes_after_a_restart_and_the_end_still_counts() {
     let dir = tempfile::tempdir().unwrap();
     let order = new_task(2, keygen());
