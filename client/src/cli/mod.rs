@@ -129,6 +129,7 @@ Examples:
   countersign wallet create treasury --scheme ed25519 --threshold 2 --nodes alice,bob,carol
   countersign sign treasury --path m/0/7 --message 'pay 5 to bob'
 
-Commands that wait do so until the order has ended or --timeout is over; a task that is not in time may still end.
-The wallet book is what makes a coordinator's second story noticed: a wallet whose root key or committee differs from
-the book is refused. What no client can know is who runs a node: compare node ids with their operators.";
+Commands that wait do so until the order has ended or --timeout is over; a task that is
+not in time may still end. The wallet book is what makes a coordinator's second story
+noticed: a wallet whose root key or committee differs from the book is refused. What no
+client can know is who runs a node: compare node ids with their operators.";

@@ -193,7 +193,7 @@ impl Flow {
         effects
     }
 
-    /// The instant after which a tick changes something; for whoever has to tell the time.
+    /// Nothing starts from this instant on, in ms since 1970.
     fn decision_deadline(&self, timings: &Timings) -> u64 {
         let offered = self.record.offered.map_or(u64::MAX, |at| at.0.saturating_add(timings.decision));
         offered.min(self.task.not_after.0)
