@@ -63,9 +63,15 @@ impl Core {
     pub fn aux_of(&self, committee: &Committee) -> Option<Hash> {
         let keys = self.journal.keys().unwrap_or_default();
         let of_committee = |key: &&KeyRecord| {
-            key.status == KeyStatus::Active && key.announcement.aux.is_some() && key.announcement.committee == *committee
+            key.status == KeyStatus::Active
+                && key.announcement.aux.is_some()
+                && key.announcement.committee == *committee
         };
-        keys.iter().filter(of_committee).max_by_key(|key| (key.created, key.announcement.key))?.announcement.aux
+        keys.iter()
+            .filter(of_committee)
+            .max_by_key(|key| (key.created, key.announcement.key))?
+            .announcement
+            .aux
     }
 
     /// Marks a key as confirmed by all its members, and shows it in the public record.

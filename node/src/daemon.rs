@@ -14,7 +14,9 @@ use crate::vault::{Vault, VaultError};
 use countersign_link::mesh::MeshConfig;
 use countersign_link::{Identity, Mesh, PeerKey};
 use countersign_protocol::{IdError, NodeId};
-use countersign_store::{Journal, JournalOpenError, KeyRecord, KeyStatus, ReadJournalError, WriteJournalError};
+use countersign_store::{
+    Journal, JournalOpenError, KeyRecord, KeyStatus, ReadJournalError, WriteJournalError,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

@@ -53,7 +53,9 @@ impl Dispatch {
             Ok(ToNode::Welcome { protocol: PROTOCOL_VERSION, software }) => {
                 tracing::info!(coordinator = %self.core.config.coordinator, %software, "linked");
             }
-            Ok(_) | Err(_) => return "the coordinator speaks another version; update the older program".into(),
+            Ok(_) | Err(_) => {
+                return "the coordinator speaks another version; update the older program".into();
+            }
         }
         reconnect.connected(Instant::now());
         self.core.router.mesh().attach(link.pairs);
@@ -83,14 +85,18 @@ impl Dispatch {
             pending: self.pending().await,
         };
         let coordinator = PeerKey(*config.coordinator.as_bytes());
-        let link = countersign_link::dial::connect(address, &self.identity, coordinator, &encode(&hello)).await;
+        let link =
+            countersign_link::dial::connect(address, &self.identity, coordinator, &encode(&hello)).await;
         link.map_err(|error| error.to_string())
     }
 
     /// KeyGens that this node has stored and whose last confirmations it has not seen.
     async fn pending(&self) -> Vec<TaskId> {
         let keys = self.core.journal(|journal| journal.keys()).await.unwrap_or_default();
-        keys.into_iter().filter(|key| key.status == KeyStatus::Pending).map(|key| key.announcement.task).collect()
+        keys.into_iter()
+            .filter(|key| key.status == KeyStatus::Pending)
+            .map(|key| key.announcement.task)
+            .collect()
     }
 
     async fn dispatch(&self, frame: &[u8]) {
@@ -109,7 +115,11 @@ impl Dispatch {
         let key = announcement.key;
         let Ok(Some(record)) = self.core.journal(move |journal| journal.key(&key)).await else { return };
         let same = record.announcement.digest() == announcement.digest();
-        if record.status != KeyStatus::Pending || announcement.task != task || !same || !announcement.is_complete() {
+        if record.status != KeyStatus::Pending
+            || announcement.task != task
+            || !same
+            || !announcement.is_complete()
+        {
             return tracing::debug!(%key, "a settlement does not fit and was ignored");
         }
         match self.core.activate_key(announcement).await {
@@ -133,7 +143,8 @@ impl Dispatch {
 
 async fn resolve(address: &str) -> Result<SocketAddr, Ended> {
     let advice = "correct coordinator.address in the configuration";
-    let mut found =
-        tokio::net::lookup_host(address).await.map_err(|error| format!("cannot resolve {address}: {error}; {advice}"))?;
+    let mut found = tokio::net::lookup_host(address)
+        .await
+        .map_err(|error| format!("cannot resolve {address}: {error}; {advice}"))?;
     found.next().ok_or_else(|| format!("{address} resolves to nothing; {advice}"))
 }

@@ -6,11 +6,14 @@ use std::process::ExitCode;
 
 /// Wipes every block of memory when it is freed.
 #[global_allocator]
-static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     if let Err(error) = harden::harden_process() {
-        eprintln!("countersign-node: the process cannot be hardened ({error}); run it on Linux with its usual system calls");
+        eprintln!(
+            "countersign-node: the process cannot be hardened ({error}); run it on Linux with its usual system calls"
+        );
         return ExitCode::FAILURE;
     }
     match cli::run(cli::Args::parse()) {

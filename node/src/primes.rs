@@ -59,8 +59,15 @@ impl PrimePool {
     }
 
     /// Starts the thread that keeps `sets` sets in the store.
-    pub fn keep_full(&self, vault: Arc<Vault>, sets: usize, stopping: CancellationToken) -> std::io::Result<()> {
-        let Some(wishes) = self.wishes.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+    pub fn keep_full(
+        &self,
+        vault: Arc<Vault>,
+        sets: usize,
+        stopping: CancellationToken,
+    ) -> std::io::Result<()> {
+        let Some(wishes) = self.wishes.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(());
+        };
         let refill = move || {
             lower_priority();
             while !stopping.is_cancelled() {
@@ -84,7 +91,11 @@ impl Default for PrimePool {
 
 /// Fills the store up to `sets` sets. `progress` hears of each prime (how many there are, how many there will be) and
 /// says whether to go on.
-pub fn fill(vault: &Vault, sets: usize, progress: &mut dyn FnMut(usize, usize) -> bool) -> Result<(), PoolError> {
+pub fn fill(
+    vault: &Vault,
+    sets: usize,
+    progress: &mut dyn FnMut(usize, usize) -> bool,
+) -> Result<(), PoolError> {
     let wanted = sets * SET;
     let mut have = vault.prime_count()?;
     while have < wanted {

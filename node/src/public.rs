@@ -54,7 +54,8 @@ pub fn write(dir: &Path, record: &PublicRecord) -> std::io::Result<()> {
 
 /// The public half of the node's callback key.
 pub fn callback_pem(vault: &Vault) -> Result<String, VaultError> {
-    let unusable = |error: rs256::KeyFormatError| VaultError::Unusable { what: "callback key", why: error.to_string() };
+    let unusable =
+        |error: rs256::KeyFormatError| VaultError::Unusable { what: "callback key", why: error.to_string() };
     let key = rs256::SigningKey::from_pkcs8(&vault.callback_key()?).map_err(unusable)?;
     Ok(key.verifying_key().to_pem())
 }
@@ -65,7 +66,11 @@ pub fn update(core: &Core) -> std::io::Result<()> {
     let keys = core.journal.keys().map_err(std::io::Error::other)?;
     let mut active: Vec<_> = keys.into_iter().filter(|key| key.status == KeyStatus::Active).collect();
     active.sort_by_key(|key| (key.created, key.announcement.key));
-    record.keys = active.into_iter().map(|key| describe(key.announcement)).collect::<Result<_, _>>().map_err(std::io::Error::other)?;
+    record.keys = active
+        .into_iter()
+        .map(|key| describe(key.announcement))
+        .collect::<Result<_, _>>()
+        .map_err(std::io::Error::other)?;
     write(&core.config.dir, &record)
 }
 

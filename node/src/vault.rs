@@ -10,7 +10,9 @@ use countersign_engine::primes::SafePrime;
 use countersign_engine::{Aux, Primes, Share};
 use countersign_link::Identity;
 use countersign_protocol::{Announcement, Hash};
-use countersign_store::{Change, CommitError, CreateError, OpenError, Passphrase, ReadError, Secrets, Section};
+use countersign_store::{
+    Change, CommitError, CreateError, OpenError, Passphrase, ReadError, Secrets, Section,
+};
 use rand::RngCore;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -71,7 +73,10 @@ impl Vault {
         let mut seed = Zeroizing::new(vec![0; 32]);
         rand::rngs::OsRng.fill_bytes(&mut seed);
         let secrets = Secrets::create(dir, passphrase, recipients, countersign_store::DEFAULT_WORK_FACTOR)?;
-        secrets.commit(vec![put(Section::Identity, SELF, seed), put(Section::CallbackKey, SELF, callback_key)])?;
+        secrets.commit(vec![
+            put(Section::Identity, SELF, seed),
+            put(Section::CallbackKey, SELF, callback_key),
+        ])?;
         Ok(Vault { secrets, primes: Mutex::default() })
     }
 
@@ -124,7 +129,8 @@ impl Vault {
         let mut keys = Vec::new();
         for name in secrets.keys(Section::Share)? {
             let bytes = secrets.get(Section::Share, &name)?.ok_or(VaultError::Missing("share"))?;
-            let unusable = || VaultError::Unusable { what: "share", why: format!("the record of {name} is damaged") };
+            let unusable =
+                || VaultError::Unusable { what: "share", why: format!("the record of {name} is damaged") };
             keys.push(split_share(&bytes).ok_or_else(unusable)?.0);
         }
         Ok(keys)
@@ -165,7 +171,9 @@ impl Vault {
             let bytes = secrets.get(Section::Prime, name)?.ok_or(VaultError::Missing("prime"))?;
             primes.push(SafePrime::from_bytes(&bytes).map_err(unusable_primes)?);
         }
-        secrets.commit(names.iter().map(|name| Change::Delete { section: Section::Prime, key: name.clone() }).collect())?;
+        secrets.commit(
+            names.iter().map(|name| Change::Delete { section: Section::Prime, key: name.clone() }).collect(),
+        )?;
         let set = <[SafePrime; 4]>::try_from(primes).map_err(|_| VaultError::Missing("prime"))?;
         Primes::new(set).map(Some).map_err(unusable_primes)
     }
@@ -190,7 +198,8 @@ fn put(section: Section, key: &str, value: Zeroizing<Vec<u8>>) -> Change {
 
 /// Length of the public part (4 bytes, big-endian), the public part as JSON, the share.
 fn join_share(key: &Announcement, share: &Share) -> Zeroizing<Vec<u8>> {
-    let public = serde_json::to_vec(key).unwrap_or_else(|error| unreachable!("a key record is plain data: {error}"));
+    let public =
+        serde_json::to_vec(key).unwrap_or_else(|error| unreachable!("a key record is plain data: {error}"));
     let secret = share.to_bytes();
     let mut record = Zeroizing::new(Vec::with_capacity(4 + public.len() + secret.len()));
     record.extend_from_slice(&(public.len() as u32).to_be_bytes());

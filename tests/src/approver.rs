@@ -4,7 +4,10 @@
 
 use anyhow::Context;
 use axum::{Form, Router, extract::State, http::StatusCode, routing::post};
-use base64::{Engine as _, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use rsa::pkcs1v15::{Signature, SigningKey, VerifyingKey};
 use rsa::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
 use rsa::signature::{SignatureEncoding, Signer, Verifier};
@@ -71,7 +74,8 @@ impl Approver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let router = Router::new().route("/v2/check", post(check)).with_state(shared.clone());
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("the listener works") });
+        let server =
+            tokio::spawn(async move { axum::serve(listener, router).await.expect("the listener works") });
         Ok(Approver { shared, address, server })
     }
 
@@ -108,7 +112,10 @@ impl Drop for Approver {
     }
 }
 
-async fn check(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<String, String>>) -> (StatusCode, String) {
+async fn check(
+    State(shared): State<Arc<Shared>>,
+    Form(form): Form<HashMap<String, String>>,
+) -> (StatusCode, String) {
     let script = lock(&shared.script).clone();
     if let Script::Slow(delay) = &script {
         tokio::time::sleep(*delay).await;
@@ -132,7 +139,8 @@ fn answer(shared: &Shared, script: &Script, form: &HashMap<String, String>) -> a
     let id = if *script == Script::OtherRequest { "0000:1" } else { id };
     let response = json!({ "status": 0, "request_id": id, "action": action, "error": reason });
     let expires = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 120;
-    let claims = json!({ "exp": expires, "iss": "approver", "package_data": STANDARD.encode(response.to_string()) });
+    let claims =
+        json!({ "exp": expires, "iss": "approver", "package_data": STANDARD.encode(response.to_string()) });
     Ok(match script {
         Script::AlgNone => format!("{}.", signing_input("none", &claims)),
         Script::WrongKey => seal(&shared.other_key, &claims),
@@ -155,9 +163,12 @@ fn seal(key: &RsaPrivateKey, claims: &Value) -> String {
 fn open(nodes: &[RsaPublicKey], token: &str) -> anyhow::Result<Value> {
     let (input, signature) = token.rsplit_once('.').context("not a token")?;
     let signature = Signature::try_from(URL_SAFE_NO_PAD.decode(signature)?.as_slice())?;
-    let fits = |key: &RsaPublicKey| VerifyingKey::<Sha256>::new(key.clone()).verify(input.as_bytes(), &signature).is_ok();
+    let fits = |key: &RsaPublicKey| {
+        VerifyingKey::<Sha256>::new(key.clone()).verify(input.as_bytes(), &signature).is_ok()
+    };
     anyhow::ensure!(nodes.iter().any(fits), "the token is not signed by a known node");
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(input.split_once('.').context("not a token")?.1)?)?;
+    let claims: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(input.split_once('.').context("not a token")?.1)?)?;
     let package = claims["package_data"].as_str().context("no package_data")?;
     Ok(serde_json::from_slice(&STANDARD.decode(package)?)?)
 }

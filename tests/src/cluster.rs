@@ -66,7 +66,12 @@ pub struct Blueprint {
 
 impl Default for Blueprint {
     fn default() -> Blueprint {
-        Blueprint { nodes: 3, primes: PrimeSource::None, plugins: Plugins::Rules, limits: "{ prime_sets: 0 }".into() }
+        Blueprint {
+            nodes: 3,
+            primes: PrimeSource::None,
+            plugins: Plugins::Rules,
+            limits: "{ prime_sets: 0 }".into(),
+        }
     }
 }
 
@@ -139,7 +144,12 @@ impl Node {
 
 fn node_command(dir: &Path, verb: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(process::program("countersign-node")?);
-    command.arg(verb).arg("--config").arg(dir.join("node.yaml")).arg("--key-file").arg(dir.join("passphrase"));
+    command
+        .arg(verb)
+        .arg("--config")
+        .arg(dir.join("node.yaml"))
+        .arg("--key-file")
+        .arg(dir.join("passphrase"));
     Ok(command)
 }
 
@@ -167,8 +177,17 @@ impl Cluster {
         let nodes = init_nodes(dir.path(), &blueprint, &coordinator_id, quic).await?;
         let entry = make_api_key(dir.path())?;
         let client = make_client(dir.path(), http, &nodes)?;
-        let cluster =
-            Cluster { nodes, client, coordinator: None, blueprint, coordinator_id, http, quic, requester, dir };
+        let cluster = Cluster {
+            nodes,
+            client,
+            coordinator: None,
+            blueprint,
+            coordinator_id,
+            http,
+            quic,
+            requester,
+            dir,
+        };
         cluster.write_coordinator_config(&coordinator_dir, &entry)?;
         for index in 0..cluster.nodes.len() {
             cluster.write_node_config(index, &cluster.blueprint.plugins)?;
@@ -209,13 +228,15 @@ impl Cluster {
         let wanted = self.nodes.iter().filter(|node| node.daemon.is_some()).count();
         let deadline = Instant::now() + ONLINE;
         while Instant::now() < deadline {
-            let online = self.client.nodes().await.map_or(0, |nodes| nodes.iter().filter(|node| node.online).count());
+            let online =
+                self.client.nodes().await.map_or(0, |nodes| nodes.iter().filter(|node| node.online).count());
             if online == wanted {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let logs: Vec<String> = self.nodes.iter().map(|node| format!("--- {}\n{}", node.name, node.log())).collect();
+        let logs: Vec<String> =
+            self.nodes.iter().map(|node| format!("--- {}\n{}", node.name, node.log())).collect();
         bail!("the nodes are not on line:\n{}\n--- coordinator\n{}", logs.join("\n"), self.coordinator_log())
     }
 
@@ -241,7 +262,12 @@ impl Cluster {
     }
 
     /// Makes a wallet of all nodes.
-    pub async fn create_wallet(&self, name: &str, scheme: Scheme, threshold: u16) -> anyhow::Result<Announcement> {
+    pub async fn create_wallet(
+        &self,
+        name: &str,
+        scheme: Scheme,
+        threshold: u16,
+    ) -> anyhow::Result<Announcement> {
         let wallet = self.client.create_wallet(&self.new_wallet(name, scheme, threshold)?, |_| {}).await;
         wallet.with_context(|| self.logs())
     }
@@ -256,12 +282,17 @@ impl Cluster {
     pub fn write_node_config(&self, index: usize, plugins: &Plugins) -> anyhow::Result<()> {
         let node = &self.nodes[index];
         let others = self.nodes.iter().filter(|other| other.id != node.id);
-        let roster: String = others.map(|other| format!("  - {{ name: {}, id: {} }}\n", other.name, other.id)).collect();
+        let roster: String =
+            others.map(|other| format!("  - {{ name: {}, id: {} }}\n", other.name, other.id)).collect();
         std::fs::write(node.rules(), self.permissive_rules())?;
         let text = format!(
             "db: {{ path: db/secrets.redb.age }}\ncoordinator: {{ address: '{}', id: {} }}\nrequesters:\n  - {{ name: tests, id: {} }}\n\
              roster:\n{roster}limits: {}\npolicy:\n{}\nlog: {{ std: {{ level: debug }} }}\n",
-            self.quic, self.coordinator_id, self.requester, self.blueprint.limits, policy_text(plugins)?,
+            self.quic,
+            self.coordinator_id,
+            self.requester,
+            self.blueprint.limits,
+            policy_text(plugins)?,
         );
         let pem = match plugins {
             Plugins::RulesAndCallback { public_key, .. } => public_key,
@@ -276,11 +307,20 @@ impl Cluster {
         let ids: Vec<String> = self.nodes.iter().map(|node| node.id.to_string()).collect();
         let entries = (2..=self.nodes.len())
             .map(|threshold| format!("    - {{ threshold: {threshold}, node_ids: [{}] }}\n", ids.join(", ")));
-        format!("enable: true\nkey_gen:\n  allow_list:\n{}key_sign:\n  reject_all: false\n", entries.collect::<String>())
+        format!(
+            "enable: true\nkey_gen:\n  allow_list:\n{}key_sign:\n  reject_all: false\n",
+            entries.collect::<String>()
+        )
     }
 
     /// An order to sign a message.
-    pub fn order(&self, wallet: KeyId, path: &str, message: &[u8], signers: Option<&[usize]>) -> anyhow::Result<SignOrder> {
+    pub fn order(
+        &self,
+        wallet: KeyId,
+        path: &str,
+        message: &[u8],
+        signers: Option<&[usize]>,
+    ) -> anyhow::Result<SignOrder> {
         Ok(SignOrder {
             wallet,
             path: path.parse()?,
@@ -311,7 +351,12 @@ fn make_api_key(dir: &Path) -> anyhow::Result<String> {
 }
 
 /// Initialises all nodes at once.
-async fn init_nodes(dir: &Path, blueprint: &Blueprint, coordinator: &str, quic: SocketAddr) -> anyhow::Result<Vec<Node>> {
+async fn init_nodes(
+    dir: &Path,
+    blueprint: &Blueprint,
+    coordinator: &str,
+    quic: SocketAddr,
+) -> anyhow::Result<Vec<Node>> {
     let mut inits = tokio::task::JoinSet::new();
     for index in 0..blueprint.nodes {
         let (dir, coordinator, primes) = (dir.join(NAMES[index]), coordinator.to_owned(), blueprint.primes);
@@ -326,10 +371,18 @@ async fn init_nodes(dir: &Path, blueprint: &Blueprint, coordinator: &str, quic: 
 pub const NAMES: [&str; 9] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan"];
 
 /// Makes the folder, passphrase, configuration and store of a node that knows nobody yet.
-pub fn init_node(index: usize, dir: PathBuf, coordinator: &str, quic: SocketAddr, primes: PrimeSource) -> anyhow::Result<Node> {
+pub fn init_node(
+    index: usize,
+    dir: PathBuf,
+    coordinator: &str,
+    quic: SocketAddr,
+    primes: PrimeSource,
+) -> anyhow::Result<Node> {
     std::fs::create_dir_all(&dir)?;
     write_private(&dir.join("passphrase"), PASSPHRASE)?;
-    let text = format!("coordinator: {{ address: '{quic}', id: {coordinator} }}\npolicy: {{ allow_unguarded: true }}\n");
+    let text = format!(
+        "coordinator: {{ address: '{quic}', id: {coordinator} }}\npolicy: {{ allow_unguarded: true }}\n"
+    );
     std::fs::write(dir.join("node.yaml"), text)?;
     let mut init = node_command(&dir, "init")?;
     if primes != PrimeSource::Live {
@@ -337,7 +390,8 @@ pub fn init_node(index: usize, dir: PathBuf, coordinator: &str, quic: SocketAddr
     }
     let printed = process::expect_success(&mut init)?;
     std::fs::write(dir.join("init.log"), &printed)?;
-    let id = printed.lines().find_map(|line| line.split_once("Node ID: ")).context("init prints the node's id")?.1;
+    let id =
+        printed.lines().find_map(|line| line.split_once("Node ID: ")).context("init prints the node's id")?.1;
     if primes == PrimeSource::Fixture {
         let vault = Vault::open(&dir.join("db"), &Passphrase::from_file(&dir.join("passphrase"))?, &[])?;
         fixtures::primes(index)?.iter().try_for_each(|prime| vault.put_prime(prime))?;
@@ -355,7 +409,10 @@ fn make_client(dir: &Path, http: SocketAddr, nodes: &[Node]) -> anyhow::Result<C
 }
 
 fn policy_text(plugins: &Plugins) -> anyhow::Result<String> {
-    let rules = format!("    - {{ name: rules, file: '{}', config_file: rules.yaml }}", process::plugin("rules")?.display());
+    let rules = format!(
+        "    - {{ name: rules, file: '{}', config_file: rules.yaml }}",
+        process::plugin("rules")?.display()
+    );
     Ok(match plugins {
         Plugins::Unguarded => "  allow_unguarded: true".into(),
         Plugins::Rules => format!("  plugins:\n{rules}"),

@@ -11,12 +11,22 @@ const ED25519_SPKI: &str = "302a300506032b6570032100";
 const SECP256K1_SPKI: &str = "3036301006072a8648ce3d020106052b8104000a032200";
 
 /// Verifies Ed25519 (RFC 8032) over a message.
-pub fn verify_ed25519(scratch: &Path, public_key: &[u8], message: &[u8], signature: &[u8]) -> anyhow::Result<()> {
+pub fn verify_ed25519(
+    scratch: &Path,
+    public_key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> anyhow::Result<()> {
     verify(scratch, ED25519_SPKI, public_key, message, signature, &["-rawin"])
 }
 
 /// Verifies ECDSA over a 32-byte digest; the signature is r, s.
-pub fn verify_ecdsa(scratch: &Path, public_key: &[u8], digest: &[u8], signature: &[u8]) -> anyhow::Result<()> {
+pub fn verify_ecdsa(
+    scratch: &Path,
+    public_key: &[u8],
+    digest: &[u8],
+    signature: &[u8],
+) -> anyhow::Result<()> {
     verify(scratch, SECP256K1_SPKI, public_key, digest, &der(signature)?, &[])
 }
 

@@ -27,7 +27,8 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
 /// One of our plugins, by its name.
 pub fn plugin(name: &str) -> anyhow::Result<PathBuf> {
     let target = programs()?.parent().map(Path::to_path_buf).context("the build folder has a parent")?;
-    let path = target.join("wasm32-wasip2/plugin").join(format!("countersign_{}.wasm", name.replace('-', "_")));
+    let path =
+        target.join("wasm32-wasip2/plugin").join(format!("countersign_{}.wasm", name.replace('-', "_")));
     anyhow::ensure!(path.exists(), "{} is not built; run `just build` first", path.display());
     Ok(path)
 }
@@ -90,7 +91,10 @@ impl Daemon {
     /// SIGTERM, then waits.
     pub fn terminate(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
         // SAFETY: a signal to a child that has not been waited for.
-        anyhow::ensure!(unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) } == 0, "the process is gone");
+        anyhow::ensure!(
+            unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) } == 0,
+            "the process is gone"
+        );
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {

@@ -16,7 +16,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         println!("  plugin       {line}");
     }
     if config.policy.allow_unguarded {
-        println!("  WARNING      policy.allow_unguarded is set: without plugins, every task of a requester is approved");
+        println!(
+            "  WARNING      policy.allow_unguarded is set: without plugins, every task of a requester is approved"
+        );
     }
     Ok(())
 }

@@ -29,13 +29,24 @@ enum What {
 impl Info {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let config = Config::load(&args.config)?;
-        let missing = || format!("{} cannot be read; run `countersign-node init` first", config.dir.join(public::FILE).display());
+        let missing = || {
+            format!(
+                "{} cannot be read; run `countersign-node init` first",
+                config.dir.join(public::FILE).display()
+            )
+        };
         let record = public::read(&config.dir).with_context(missing)?;
         match &self.what {
             None if self.json => println!("{}", serde_json::to_string_pretty(&record)?),
-            None => println!("Node ID: {}\nCallback public key:\n{}", record.node, record.callback_public_key.trim_end()),
+            None => println!(
+                "Node ID: {}\nCallback public key:\n{}",
+                record.node,
+                record.callback_public_key.trim_end()
+            ),
             Some(What::Group { id }) => {
-                let wanted = |key: &&PublicKeyRecord| id.as_ref().is_none_or(|id| key.announcement.key.to_string() == *id);
+                let wanted = |key: &&PublicKeyRecord| {
+                    id.as_ref().is_none_or(|id| key.announcement.key.to_string() == *id)
+                };
                 let keys: Vec<&PublicKeyRecord> = record.keys.iter().filter(wanted).collect();
                 if let (Some(id), true) = (id, keys.is_empty()) {
                     anyhow::bail!("this node holds no share of {id}; `info group` lists what it holds");

@@ -49,5 +49,7 @@ fn typed(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     if !std::io::stdin().is_terminal() {
         bail!("there is no terminal to ask for the password on; give a file with --key-file or db.key_file");
     }
-    rpassword::prompt_password(prompt).map(Zeroizing::new).context("the password could not be read; use --key-file")
+    rpassword::prompt_password(prompt)
+        .map(Zeroizing::new)
+        .context("the password could not be read; use --key-file")
 }

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::daemon;
 use crate::vault::Vault;
 use anyhow::Context;
+use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn log_to_terminal(config: &Config) {
     if let Some(level) = config.log_level {
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+        let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+        log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
     }
 }
 

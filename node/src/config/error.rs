@@ -29,7 +29,9 @@ pub enum ConfigError {
     #[error("db.path is {}, but the file is always called secrets.redb.age; change the last part of the path", .0.display())]
     DbPath(PathBuf),
     /// No plugin.
-    #[error("no plugin is configured, so nothing would guard the key shares; add one under policy.plugins, or write policy.allow_unguarded: true")]
+    #[error(
+        "no plugin is configured, so nothing would guard the key shares; add one under policy.plugins, or write policy.allow_unguarded: true"
+    )]
     Unguarded,
     /// Listed twice.
     #[error("`{name}` stands twice under {section}; remove one")]
@@ -55,7 +57,9 @@ pub enum ConfigError {
     #[error("plugin `{0}` has config and config_file; keep one of them")]
     TwoConfigs(String),
     /// Not a digest.
-    #[error("the digest of plugin `{plugin}` is `{text}`; write sha256: and 64 hexadecimal digits, as sha256sum prints them")]
+    #[error(
+        "the digest of plugin `{plugin}` is `{text}`; write sha256: and 64 hexadecimal digits, as sha256sum prints them"
+    )]
     Digest {
         /// Which plugin.
         plugin: String,
@@ -98,7 +102,8 @@ fn line_of_key(text: &str, key: &str) -> Option<usize> {
     let has_key = |line: &str| {
         let before = |rest: &str| rest.trim_start().starts_with(':');
         line.match_indices(key).any(|(at, _)| {
-            let starts = line[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || "{,-\"'".contains(c));
+            let starts =
+                line[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || "{,-\"'".contains(c));
             starts && before(line[at + key.len()..].trim_start_matches(['"', '\'']))
         })
     };

@@ -108,7 +108,8 @@ impl Config {
 
     /// Checks a text whose relative paths start at `base`.
     pub fn parse(text: &str, base: &Path) -> Result<Config, ConfigError> {
-        let raw: RawConfig = serde_norway::from_str(text).map_err(|error| ConfigError::from_yaml(&error, text))?;
+        let raw: RawConfig =
+            serde_norway::from_str(text).map_err(|error| ConfigError::from_yaml(&error, text))?;
         Config::from_raw(raw, base)
     }
 
@@ -210,7 +211,8 @@ fn count(key: &'static str, value: usize, from: u64, to: u64) -> Result<usize, C
 fn digest(plugin: &str, text: &str) -> Result<[u8; 32], ConfigError> {
     let mut bytes = [0; 32];
     let hex = text.strip_prefix("sha256:").unwrap_or_default();
-    hex::decode_to_slice(hex, &mut bytes).map_err(|_| ConfigError::Digest { plugin: plugin.into(), text: text.into() })?;
+    hex::decode_to_slice(hex, &mut bytes)
+        .map_err(|_| ConfigError::Digest { plugin: plugin.into(), text: text.into() })?;
     Ok(bytes)
 }
 
@@ -229,8 +231,8 @@ mod tests {
 
     fn parse(rest: &str) -> Result<Config, ConfigError> {
         let key = [
-            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e, 0xe1,
-            0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
+            0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
         ];
         let id = CoordinatorId::from_bytes(key).unwrap().to_string();
         Config::parse(&format!("{}{rest}", COORDINATOR.replace("CSC", &id)), Path::new("/base"))
@@ -259,9 +261,11 @@ mod tests {
 
     #[test]
     fn values_out_of_range_name_their_key() {
-        let error = parse("policy: {allow_unguarded: true}\nlimits: {ready_seconds: 0}\n").unwrap_err().to_string();
+        let error =
+            parse("policy: {allow_unguarded: true}\nlimits: {ready_seconds: 0}\n").unwrap_err().to_string();
         assert!(error.contains("limits.ready_seconds"), "{error}");
-        let error = parse("policy: {allow_unguarded: true}\nlog: {std: {level: loud}}\n").unwrap_err().to_string();
+        let error =
+            parse("policy: {allow_unguarded: true}\nlog: {std: {level: loud}}\n").unwrap_err().to_string();
         assert!(error.contains("loud"), "{error}");
     }
 

@@ -110,7 +110,10 @@ impl Guard {
     ) -> Decision<J> {
         let Some(pipeline) = &self.pipeline else {
             tracing::warn!(task = %task.id, "no plugin guards this node: approved because policy.allow_unguarded is set");
-            return Decision::Approved { approved: Approved { plan: job, verdicts: Vec::new() }, writes: Vec::new() };
+            return Decision::Approved {
+                approved: Approved { plan: job, verdicts: Vec::new() },
+                writes: Vec::new(),
+            };
         };
         let question = question(core, task, signed, &job);
         let left = Duration::from_millis(task.not_after.0.saturating_sub(core.now().0));
@@ -143,15 +146,27 @@ pub async fn check(policy: &Policy) -> Result<Vec<String>, GuardError> {
     Ok(chain.plugins().iter().map(describe).collect())
 }
 
-fn question<J: Job>(core: &Core, task: &Authenticated<Task>, signed: &SignedTask, job: &J) -> countersign_host::Task {
+fn question<J: Job>(
+    core: &Core,
+    task: &Authenticated<Task>,
+    signed: &SignedTask,
+    job: &J,
+) -> countersign_host::Task {
     let requester = core.config.requesters.get(&task.requester).cloned().unwrap_or_default();
-    let note = task.note.iter().map(|note| Statement { name: "note".into(), value: note.clone(), origin: Origin::Claim });
+    let note = task.note.iter().map(|note| Statement {
+        name: "note".into(),
+        value: note.clone(),
+        origin: Origin::Claim,
+    });
     countersign_host::Task {
         id: task.id.to_string(),
         attempt: 1,
         received_at: core.now().0,
         requester: Principal { id: task.requester.to_string(), name: requester },
-        coordinator: Principal { id: core.config.coordinator.to_string(), name: core.config.coordinator_address.clone() },
+        coordinator: Principal {
+            id: core.config.coordinator.to_string(),
+            name: core.config.coordinator_address.clone(),
+        },
         node: core.me.to_string(),
         operation: job.question(),
         extra: note.collect(),

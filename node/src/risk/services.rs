@@ -2,7 +2,8 @@
 
 use crate::config::Policy;
 use countersign_host::{
-    HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError, KeyRing, LocalServices, Sending, Services, StateError, rs256,
+    HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError, KeyRing, LocalServices, Sending,
+    Services, StateError, rs256,
 };
 use countersign_protocol::UnixMillis;
 use countersign_store::Journal;
@@ -48,7 +49,11 @@ pub enum ServicesError {
 
 impl NodeServices {
     /// Reads the keys that the policy names.
-    pub fn new(policy: &Policy, callback_key: &[u8], journal: Journal) -> Result<NodeServices, ServicesError> {
+    pub fn new(
+        policy: &Policy,
+        callback_key: &[u8],
+        journal: Journal,
+    ) -> Result<NodeServices, ServicesError> {
         let own = rs256::SigningKey::from_pkcs8(callback_key).map_err(ServicesError::CallbackKey)?;
         Ok(NodeServices { keys: key_ring(policy, own)?, http: http_client(policy)?, journal })
     }
@@ -65,7 +70,10 @@ fn key_ring(policy: &Policy, own: rs256::SigningKey) -> Result<KeyRing, Services
     keys.insert_signing(CALLBACK_KEY, own);
     for (name, file) in &policy.public_keys {
         let key = rs256::VerifyingKey::from_pem(&read(file)?);
-        keys.insert_verifying(name.clone(), key.map_err(|source| ServicesError::PublicKey { name: name.clone(), source })?);
+        keys.insert_verifying(
+            name.clone(),
+            key.map_err(|source| ServicesError::PublicKey { name: name.clone(), source })?,
+        );
     }
     Ok(keys)
 }
@@ -102,12 +110,14 @@ impl Services for NodeServices {
     }
 
     fn state_keys(&self, plugin: &str, prefix: &str, limit: usize) -> Result<Vec<String>, StateError> {
-        let found = self.journal.state_list(plugin, prefix, limit, UnixMillis(self.now())).map_err(internal)?;
+        let found =
+            self.journal.state_list(plugin, prefix, limit, UnixMillis(self.now())).map_err(internal)?;
         Ok(found.into_iter().map(|(key, _)| key).collect())
     }
 
     fn state_used(&self, plugin: &str) -> Result<u64, StateError> {
-        let all = self.journal.state_list(plugin, "", usize::MAX, UnixMillis(self.now())).map_err(internal)?;
+        let all =
+            self.journal.state_list(plugin, "", usize::MAX, UnixMillis(self.now())).map_err(internal)?;
         Ok(all.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
     }
 }

@@ -20,7 +20,9 @@ pub enum SpecError {
         why: String,
     },
     /// A key that nobody configured.
-    #[error("plugin `{plugin}` is granted the key `{key}`, which is neither `callback` nor under policy.public_keys; add it there")]
+    #[error(
+        "plugin `{plugin}` is granted the key `{key}`, which is neither `callback` nor under policy.public_keys; add it there"
+    )]
     UnknownKey {
         /// Which plugin.
         plugin: String,
@@ -45,8 +47,11 @@ pub fn read(policy: &Policy) -> Result<Vec<PluginSpec>, SpecError> {
 fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
     let config = match &entry.source {
         PluginConfig::Inline(value) => value.clone(),
-        PluginConfig::File(file) => read_document(file)
-            .map_err(|why| SpecError::ConfigFile { plugin: entry.name.clone(), file: file.clone(), why })?,
+        PluginConfig::File(file) => read_document(file).map_err(|why| SpecError::ConfigFile {
+            plugin: entry.name.clone(),
+            file: file.clone(),
+            why,
+        })?,
     };
     let mut grants = Grants {
         state_bytes: entry.grants.state_bytes,
@@ -59,10 +64,17 @@ fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
         grants.keys.push(key_grant(policy, entry, key)?);
     }
     for prefix in &entry.grants.http {
-        let prefix = prefix.parse().map_err(|source| SpecError::Prefix { plugin: entry.name.clone(), source })?;
+        let prefix =
+            prefix.parse().map_err(|source| SpecError::Prefix { plugin: entry.name.clone(), source })?;
         grants.http.push(prefix);
     }
-    Ok(PluginSpec { name: entry.name.clone(), file: entry.file.clone(), digest: entry.digest, config, grants })
+    Ok(PluginSpec {
+        name: entry.name.clone(),
+        file: entry.file.clone(),
+        digest: entry.digest,
+        config,
+        grants,
+    })
 }
 
 /// YAML, of which JSON is a part.

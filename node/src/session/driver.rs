@@ -9,7 +9,9 @@ use countersign_engine::{Engine, EngineError, MessageKind, Recipient};
 use countersign_link::PeerKey;
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::Setup;
-use countersign_protocol::{Cause, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode};
+use countersign_protocol::{
+    Cause, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -54,8 +56,9 @@ impl Run {
         let others: Vec<NodeId> = parties.iter().copied().filter(|party| *party != setup.me).collect();
         progress(Stage::Ready, others.clone());
         wait_for_tunnels(&router, &others, setup.limits.ready).await?;
-        let session = Session::new(Instant::now(), setup)
-            .ok_or_else(|| failure(Cause::Bug, "not-a-party", "this node is not among the parties; report this"))?;
+        let session = Session::new(Instant::now(), setup).ok_or_else(|| {
+            failure(Cause::Bug, "not-a-party", "this node is not among the parties; report this")
+        })?;
         Ok(Run { session, parties, router, inbox, progress, cancelled })
     }
 
@@ -130,7 +133,10 @@ impl Run {
     }
 
     /// The next event of the session.
-    async fn event<T: Send + 'static>(&mut self, mut worker: Option<&mut Worker<T>>) -> Result<SessionEvent, Failure> {
+    async fn event<T: Send + 'static>(
+        &mut self,
+        mut worker: Option<&mut Worker<T>>,
+    ) -> Result<SessionEvent, Failure> {
         loop {
             self.transmit().await;
             match self.session.poll_event() {
@@ -177,7 +183,11 @@ impl Run {
         Ok(())
     }
 
-    fn to_engine<T: Send + 'static>(&mut self, worker: &Worker<T>, event: SessionEvent) -> Result<(), Failure> {
+    fn to_engine<T: Send + 'static>(
+        &mut self,
+        worker: &Worker<T>,
+        event: SessionEvent,
+    ) -> Result<(), Failure> {
         match event {
             SessionEvent::Message { from, broadcast, body } => {
                 let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
@@ -223,7 +233,12 @@ impl Run {
                 cause: cause(error),
                 code: "protocol".into(),
                 text: format!("the protocol failed: {error}"),
-                culprits: error.culprits().iter().filter_map(|party| self.parties.get(usize::from(party.0))).copied().collect(),
+                culprits: error
+                    .culprits()
+                    .iter()
+                    .filter_map(|party| self.parties.get(usize::from(party.0)))
+                    .copied()
+                    .collect(),
             },
             WorkError::Secrets(text) => failure(Cause::Environment, "secrets", text),
             WorkError::Stopped => engine_died(),
@@ -271,7 +286,11 @@ fn no_tunnel(missing: Vec<NodeId>) -> Failure {
 }
 
 fn no_thread(error: &std::io::Error) -> Failure {
-    failure(Cause::Environment, "no-thread", &format!("no thread could be started ({error}); lower limits.tasks, then try again"))
+    failure(
+        Cause::Environment,
+        "no-thread",
+        &format!("no thread could be started ({error}); lower limits.tasks, then try again"),
+    )
 }
 
 fn engine_died() -> Failure {
@@ -283,5 +302,9 @@ fn overrun() -> Failure {
 }
 
 fn cancelled() -> Failure {
-    failure(Cause::Environment, "cancelled", "the task was cancelled or the node is stopping; try again with a new task")
+    failure(
+        Cause::Environment,
+        "cancelled",
+        "the task was cancelled or the node is stopping; try again with a new task",
+    )
 }

@@ -100,7 +100,9 @@ impl Router {
         let Ok(node) = NodeId::from_bytes(peer.0) else { return };
         let mut open = self.lock();
         // A session whose inbox is full and cannot be told ends at its deadline; dropping it ends it now.
-        open.sessions.retain(|_, session| !matches!(session.try_send(Arrival::Lost(node)), Err(mpsc::error::TrySendError::Full(_))));
+        open.sessions.retain(|_, session| {
+            !matches!(session.try_send(Arrival::Lost(node)), Err(mpsc::error::TrySendError::Full(_)))
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {

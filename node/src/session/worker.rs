@@ -28,7 +28,11 @@ impl Lanes {
     /// Lanes for this machine.
     pub fn new() -> Lanes {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        Lanes { ecdsa: Lane::of(processors), aux: Lane { background: true, ..Lane::of(1) }, free: Lane::default() }
+        Lanes {
+            ecdsa: Lane::of(processors),
+            aux: Lane { background: true, ..Lane::of(1) },
+            free: Lane::default(),
+        }
     }
 }
 

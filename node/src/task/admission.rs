@@ -3,9 +3,11 @@
 use super::keygen::KeyGenPlan;
 use super::keysign::{Derived, KeySignPlan};
 use crate::core::Core;
-use countersign_protocol::{Announcement, Authenticated, KeyGen, KeyId, KeySign, NodeId, Operation, Refusal, Task};
-use countersign_verify::DeriveError;
+use countersign_protocol::{
+    Announcement, Authenticated, KeyGen, KeyId, KeySign, NodeId, Operation, Refusal, Task,
+};
 use countersign_store::{KeyRecord, KeyStatus};
+use countersign_verify::DeriveError;
 
 /// An admitted task.
 pub enum Plan {
@@ -30,7 +32,10 @@ fn admit_keygen(
     parties: &[NodeId],
 ) -> Result<KeyGenPlan, Refusal> {
     if parties != keygen.committee.members() {
-        return refuse("parties-mismatch", "the coordinator named other parties than the task; ask its operator why");
+        return refuse(
+            "parties-mismatch",
+            "the coordinator named other parties than the task; ask its operator why",
+        );
     }
     all_known(core, parties)?;
     Ok(KeyGenPlan::new(task.id, KeyId::of_task(&task.hash()), keygen.clone(), core.aux_of(&keygen.committee)))
@@ -65,8 +70,13 @@ fn derive(key: &Announcement, keysign: &KeySign) -> Result<Derived, DeriveError>
 fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {
     match core.journal.key(&key) {
         Ok(Some(record)) if record.status == KeyStatus::Active => Ok(record),
-        Ok(Some(_)) => refuse("key-pending", "not every member has confirmed this key; connect all of them to the coordinator"),
-        Ok(None) => refuse("key-unknown", &format!("this node holds no share of {key}; choose another signer")),
+        Ok(Some(_)) => refuse(
+            "key-pending",
+            "not every member has confirmed this key; connect all of them to the coordinator",
+        ),
+        Ok(None) => {
+            refuse("key-unknown", &format!("this node holds no share of {key}; choose another signer"))
+        }
         Err(error) => refuse("journal", &error.to_string()),
     }
 }
@@ -77,16 +87,20 @@ fn check_signers(keysign: &KeySign, record: &KeyRecord, parties: &[NodeId]) -> R
     let ascending = parties.windows(2).all(|pair| pair[0] < pair[1]);
     let members = parties.iter().all(|party| announcement.committee.index_of(party).is_some());
     if !ascending || !members || parties.len() != usize::from(announcement.threshold.get()) {
-        return refuse("signers", "the signers are not exactly as many members as the key needs; choose others");
+        return refuse(
+            "signers",
+            "the signers are not exactly as many members as the key needs; choose others",
+        );
     }
     let asked = keysign.signers.clone().map(|mut signers| {
         signers.sort_unstable();
         signers
     });
     match asked {
-        Some(asked) if asked != parties => {
-            refuse("parties-mismatch", "the coordinator named other signers than the task; ask its operator why")
-        }
+        Some(asked) if asked != parties => refuse(
+            "parties-mismatch",
+            "the coordinator named other signers than the task; ask its operator why",
+        ),
         _ => Ok(()),
     }
 }
@@ -94,11 +108,17 @@ fn check_signers(keysign: &KeySign, record: &KeyRecord, parties: &[NodeId]) -> R
 /// Peers come from this node's own roster, never from the coordinator's word.
 fn all_known(core: &Core, parties: &[NodeId]) -> Result<(), Refusal> {
     if !parties.contains(&core.me) {
-        return refuse("not-a-party", "this node is not among the parties; ask the coordinator's operator why it was asked");
+        return refuse(
+            "not-a-party",
+            "this node is not among the parties; ask the coordinator's operator why it was asked",
+        );
     }
     let known = |party: &&NodeId| **party == core.me || core.config.roster.contains_key(party);
     match parties.iter().find(|party| !known(party)) {
-        Some(stranger) => refuse("peer-unknown", &format!("{stranger} is not on this node's roster; add it if it should be")),
+        Some(stranger) => refuse(
+            "peer-unknown",
+            &format!("{stranger} is not on this node's roster; add it if it should be"),
+        ),
         None => Ok(()),
     }
 }

@@ -78,7 +78,12 @@ impl Job for KeyGenPlan {
     }
 }
 
-async fn make_key(core: &Arc<Core>, plan: &KeyGenPlan, session: SessionId, run: &mut Run) -> Result<Share, Failure> {
+async fn make_key(
+    core: &Arc<Core>,
+    plan: &KeyGenPlan,
+    session: SessionId,
+    run: &mut Run,
+) -> Result<Share, Failure> {
     let (me, parties) = (plan.me(core), plan.size());
     let (scheme, threshold) = (plan.keygen.scheme, plan.keygen.threshold.get());
     run.phase(KEY_PHASE, core.config.engines.keygen, core.lanes.free.clone(), move || {
@@ -109,11 +114,19 @@ async fn agree_on_aux(
     Ok((Some(digest), Some(fresh)))
 }
 
-async fn make_aux(core: &Arc<Core>, plan: &KeyGenPlan, session: SessionId, run: &mut Run) -> Result<Aux, Failure> {
+async fn make_aux(
+    core: &Arc<Core>,
+    plan: &KeyGenPlan,
+    session: SessionId,
+    run: &mut Run,
+) -> Result<Aux, Failure> {
     let (me, parties) = (plan.me(core), plan.size());
     let for_worker = core.clone();
     run.phase(AUX_PHASE, core.config.engines.aux, core.lanes.aux.clone(), move || {
-        let primes: Primes = for_worker.primes.take(&for_worker.vault).map_err(|error| WorkError::Secrets(error.to_string()))?;
+        let primes: Primes = for_worker
+            .primes
+            .take(&for_worker.vault)
+            .map_err(|error| WorkError::Secrets(error.to_string()))?;
         let params = AuxParams { session: &session.0, me, parties };
         Ok(countersign_engine::aux_info(params, primes, rand::rngs::OsRng)?)
     })
@@ -152,13 +165,19 @@ async fn store_share(
     let (core, approved) = (core.clone(), approved.clone());
     let written = tokio::task::spawn_blocking(move || {
         let pending = KeyRecord { status: KeyStatus::Pending, created: core.now(), announcement };
-        core.vault.put_share(&approved, &share, &pending.announcement, aux).map_err(|error| error.to_string())?;
+        core.vault
+            .put_share(&approved, &share, &pending.announcement, aux)
+            .map_err(|error| error.to_string())?;
         core.journal.put_key(pending).map_err(|error| error.to_string())
     });
     let written = written.await.map_err(|error| error.to_string()).and_then(std::convert::identity);
-    written.map_err(|error| failure(Cause::Environment, "store", &format!("the new share could not be stored: {error}")))
+    written.map_err(|error| {
+        failure(Cause::Environment, "store", &format!("the new share could not be stored: {error}"))
+    })
 }
 
 async fn activate(core: &Arc<Core>, announcement: Announcement) -> Result<(), Failure> {
-    core.activate_key(announcement).await.map_err(|error| failure(Cause::Environment, "journal", &error.to_string()))
+    core.activate_key(announcement)
+        .await
+        .map_err(|error| failure(Cause::Environment, "journal", &error.to_string()))
 }

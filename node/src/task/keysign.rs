@@ -37,7 +37,12 @@ pub(super) struct Derived {
 }
 
 impl KeySignPlan {
-    pub(super) fn new(record: KeyRecord, keysign: KeySign, signers: Vec<NodeId>, derived: Derived) -> KeySignPlan {
+    pub(super) fn new(
+        record: KeyRecord,
+        keysign: KeySign,
+        signers: Vec<NodeId>,
+        derived: Derived,
+    ) -> KeySignPlan {
         let Derived { child, root } = derived;
         KeySignPlan { record: Arc::new(record), keysign, signers, child, root }
     }
@@ -70,7 +75,11 @@ impl KeySignPlan {
     /// The signers' keygen indices, ascending because committees are sorted by id.
     fn indices(&self) -> Vec<PartyIndex> {
         let committee = &self.record.announcement.committee;
-        self.signers.iter().filter_map(|node| committee.index_of(node)).map(|index| PartyIndex(index.0)).collect()
+        self.signers
+            .iter()
+            .filter_map(|node| committee.index_of(node))
+            .map(|index| PartyIndex(index.0))
+            .collect()
     }
 
     fn message(&self) -> Message {
@@ -151,7 +160,13 @@ fn build(
 ) -> Result<Box<dyn countersign_engine::Engine<Output = Signature>>, WorkError> {
     let plan = approved.plan();
     let secrets = |error: crate::vault::VaultError| WorkError::Secrets(error.to_string());
-    let aux = plan.record.announcement.aux.map(|digest| core.auxes.get(digest, &core.vault)).transpose().map_err(secrets)?;
+    let aux = plan
+        .record
+        .announcement
+        .aux
+        .map(|digest| core.auxes.get(digest, &core.vault))
+        .transpose()
+        .map_err(secrets)?;
     let share = core.vault.open_share(approved).map_err(secrets)?;
     let signers = plan.indices();
     let me = plan.signers.iter().position(|node| *node == core.me).map_or(u16::MAX, |at| at as u16);
@@ -171,7 +186,13 @@ fn check(plan: &KeySignPlan, session: SessionId, signature: Signature) -> Result
     let signed_bytes = plan.signed_bytes();
     let verified = countersign_verify::verify(scheme, &plan.child, &signed_bytes, &signature.bytes);
     let invalid = |error| {
-        failure(Cause::Peer, "signature-invalid", &format!("the finished signature does not verify ({error}); nothing was given out, look at the other signers' journals"))
+        failure(
+            Cause::Peer,
+            "signature-invalid",
+            &format!(
+                "the finished signature does not verify ({error}); nothing was given out, look at the other signers' journals"
+            ),
+        )
     };
     let verified = verified.map_err(invalid)?;
     Ok(Signed {

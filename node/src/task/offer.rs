@@ -1,11 +1,11 @@
 //! The desk where offers arrive: each is handled on its own, once.
 
-use super::admission::{self, Plan, refusal};
 use super::Job;
+use super::admission::{self, Plan, refusal};
 use crate::core::Core;
 use crate::risk::{Approved, Decision};
 use crate::session::driver::failure;
-use crate::session::{Run, Router};
+use crate::session::{Router, Run};
 use countersign_protocol::control::FromNode;
 use countersign_protocol::session::Setup;
 use countersign_protocol::{
@@ -176,7 +176,11 @@ impl Desk {
     ) -> Result<Outcome, Failure> {
         let core = self.core.clone();
         let Some(inbox) = Router::open(&core.router, task.id) else {
-            return Err(failure(Cause::Bug, "session-open", "a session of this task is open already; report this"));
+            return Err(failure(
+                Cause::Bug,
+                "session-open",
+                "a session of this task is open already; report this",
+            ));
         };
         let mut fresh = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut fresh);
@@ -191,7 +195,8 @@ impl Desk {
             limits: core.config.session,
         };
         let progress = core.reporter.progress(task.id);
-        let mut run = Run::begin(setup, core.router.clone(), inbox, progress, handle.cancelled.clone()).await?;
+        let mut run =
+            Run::begin(setup, core.router.clone(), inbox, progress, handle.cancelled.clone()).await?;
         match J::run(core, Arc::new(approved), &mut run).await {
             Ok(outcome) => {
                 run.finish().await;
@@ -208,11 +213,19 @@ impl Desk {
         log_outcome(task, &outcome);
         match self.core.journal(move |journal| journal.end(now, task, recorded)).await {
             Ok(_) => self.core.reporter.send(FromNode::Outcome { task, outcome }),
-            Err(error) => tracing::error!(%task, %error, "the outcome could not be journalled and is not given out"),
+            Err(error) => {
+                tracing::error!(%task, %error, "the outcome could not be journalled and is not given out")
+            }
         }
     }
 
-    async fn refuse(&self, task: &Authenticated<Task>, offered: &Offered, refusal: Refusal, verdicts: Vec<PluginVerdict>) {
+    async fn refuse(
+        &self,
+        task: &Authenticated<Task>,
+        offered: &Offered,
+        refusal: Refusal,
+        verdicts: Vec<PluginVerdict>,
+    ) {
         tracing::warn!(task = %task.id, code = %refusal.code, plugin = ?refusal.plugin, reason = %refusal.reason, "refused");
         let row = self.row(task, offered, verdicts.clone());
         let (id, now, recorded) = (task.id, self.core.now(), refusal.clone());
@@ -247,7 +260,9 @@ impl Desk {
         match &row.state {
             State::Approved => self.report_decision(task, None, row.verdicts.clone()),
             State::Ended { outcome, .. } => match &**outcome {
-                Outcome::Refused(refusal) => self.report_decision(task, Some(refusal.clone()), row.verdicts.clone()),
+                Outcome::Refused(refusal) => {
+                    self.report_decision(task, Some(refusal.clone()), row.verdicts.clone())
+                }
                 outcome => self.core.reporter.send(FromNode::Outcome { task, outcome: outcome.clone() }),
             },
         }
@@ -322,5 +337,9 @@ fn cancelled(text: &str) -> Failure {
 }
 
 fn not_started() -> Failure {
-    failure(Cause::Environment, "not-started", "the other parties did not approve in time; see whom the task waits for, then make a new one")
+    failure(
+        Cause::Environment,
+        "not-started",
+        "the other parties did not approve in time; see whom the task waits for, then make a new one",
+    )
 }

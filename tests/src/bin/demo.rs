@@ -32,7 +32,9 @@ async fn demo(screen: &Screen) -> anyhow::Result<()> {
     let wallets = create_wallets(screen, &cluster).await?;
     sign_with_every_pair(screen, &cluster, &wallets).await?;
     let approvals = approver.seen().len();
-    screen.note(&format!("the approval server was asked {approvals} times, each request signed by the node that asked"));
+    screen.note(&format!(
+        "the approval server was asked {approvals} times, each request signed by the node that asked"
+    ));
     reject_one(screen, &cluster, &approver, &wallets[1]).await?;
     change_a_rule(screen, &cluster, &wallets[1]).await?;
     stop(screen, cluster).await?;
@@ -43,7 +45,8 @@ async fn demo(screen: &Screen) -> anyhow::Result<()> {
 async fn start(screen: &Screen, approver: &Approver) -> anyhow::Result<Cluster> {
     screen.step("Initialise: identities, callback keys, and 12 Paillier primes of 1536 bits, searched live");
     let plugins = Plugins::RulesAndCallback { url: approver.url(), public_key: approver.public_key_pem()? };
-    let blueprint = Blueprint { nodes: 3, primes: PrimeSource::Live, plugins, limits: "{ prime_sets: 1 }".into() };
+    let blueprint =
+        Blueprint { nodes: 3, primes: PrimeSource::Live, plugins, limits: "{ prime_sets: 1 }".into() };
     let mut cluster = screen.busy("searching", Cluster::prepare(blueprint)).await?;
     for node in &cluster.nodes {
         let record = countersign_node::public::read(&node.db())?;
@@ -59,7 +62,9 @@ async fn start(screen: &Screen, approver: &Approver) -> anyhow::Result<Cluster> 
 }
 
 async fn create_wallets(screen: &Screen, cluster: &Cluster) -> anyhow::Result<Vec<Announcement>> {
-    screen.step("Create a 2-of-3 wallet for every scheme; ECDSA first makes its committee's auxiliary information");
+    screen.step(
+        "Create a 2-of-3 wallet for every scheme; ECDSA first makes its committee's auxiliary information",
+    );
     let mut wallets = Vec::new();
     for scheme in Scheme::ALL {
         let started = Instant::now();
@@ -68,26 +73,44 @@ async fn create_wallets(screen: &Screen, cluster: &Cluster) -> anyhow::Result<Ve
         let wallet = cluster.client.create_wallet(&order, |view| live.show(view)).await;
         live.clear();
         let wallet = wallet.with_context(|| format!("making the {scheme} wallet"))?;
-        let root = countersign_verify::extended_public_key(scheme, &wallet.root_public_key, wallet.chain_code.as_bytes())?;
-        screen.done(&format!("{scheme:<18} {}…  {:>6.0} ms", &root[..20], started.elapsed().as_secs_f64() * 1e3));
+        let root = countersign_verify::extended_public_key(
+            scheme,
+            &wallet.root_public_key,
+            wallet.chain_code.as_bytes(),
+        )?;
+        screen.done(&format!(
+            "{scheme:<18} {}…  {:>6.0} ms",
+            &root[..20],
+            started.elapsed().as_secs_f64() * 1e3
+        ));
         wallets.push(wallet);
     }
     Ok(wallets)
 }
 
-async fn sign_with_every_pair(screen: &Screen, cluster: &Cluster, wallets: &[Announcement]) -> anyhow::Result<()> {
+async fn sign_with_every_pair(
+    screen: &Screen,
+    cluster: &Cluster,
+    wallets: &[Announcement],
+) -> anyhow::Result<()> {
     screen.step("Sign with each pair of nodes; check each signature with a library that does not sign here");
     for wallet in wallets {
         let mut times = Vec::new();
         for (number, pair) in PAIRS.iter().enumerate() {
             let started = Instant::now();
             let message = format!("pay {} to bob", number + 1);
-            let order = cluster.order(wallet.key, &format!("m/0/{number}"), message.as_bytes(), Some(pair))?;
+            let order =
+                cluster.order(wallet.key, &format!("m/0/{number}"), message.as_bytes(), Some(pair))?;
             let live = screen.live(cluster);
             let signature = cluster.client.sign(&order, |view| live.show(view)).await;
             live.clear();
             let signature = signature.with_context(|| format!("signing with {}", wallet.name))?;
-            times.push(format!("{}+{} {:.0} ms", short(cluster, pair[0]), short(cluster, pair[1]), started.elapsed().as_secs_f64() * 1e3));
+            times.push(format!(
+                "{}+{} {:.0} ms",
+                short(cluster, pair[0]),
+                short(cluster, pair[1]),
+                started.elapsed().as_secs_f64() * 1e3
+            ));
             check_independently(cluster, &signature)?;
         }
         screen.done(&format!("{:<18} {}   {}", wallet.scheme, times.join("   "), verifier(wallet.scheme)));
@@ -114,7 +137,9 @@ fn check_independently(cluster: &Cluster, made: &Signature) -> anyhow::Result<()
         Scheme::EcdsaSecp256k1 => openssl::verify_ecdsa(cluster.dir(), key, bytes, signature),
         Scheme::Ed25519 => openssl::verify_ed25519(cluster.dir(), key, bytes, signature),
         Scheme::Taproot => verify_bip340(key, bytes, signature),
-        Scheme::SchnorrSecp256k1 => Ok(countersign_verify::verify(made.scheme, key, bytes, signature).map(drop)?),
+        Scheme::SchnorrSecp256k1 => {
+            Ok(countersign_verify::verify(made.scheme, key, bytes, signature).map(drop)?)
+        }
     }
 }
 
@@ -124,10 +149,18 @@ fn verify_bip340(key: &[u8], message: &[u8], signature: &[u8]) -> anyhow::Result
     Ok(secp256k1::Secp256k1::verification_only().verify_schnorr(&signature, message, &key)?)
 }
 
-async fn reject_one(screen: &Screen, cluster: &Cluster, approver: &Approver, wallet: &Announcement) -> anyhow::Result<()> {
+async fn reject_one(
+    screen: &Screen,
+    cluster: &Cluster,
+    approver: &Approver,
+    wallet: &Announcement,
+) -> anyhow::Result<()> {
     screen.step("The approval server rejects one task");
     approver.script(Script::Reject("amount over the daily limit".into()));
-    let refused = cluster.client.sign(&cluster.order(wallet.key, "m/0/9", b"pay 9000 to mallory", Some(&[0, 1]))?, |_| {}).await;
+    let refused = cluster
+        .client
+        .sign(&cluster.order(wallet.key, "m/0/9", b"pay 9000 to mallory", Some(&[0, 1]))?, |_| {})
+        .await;
     approver.script(Script::Approve);
     let said = expect_refusal(refused, "jwt-callback")?;
     anyhow::ensure!(said.contains("amount over the daily limit"), "the server's reason is missing: {said}");
@@ -144,11 +177,17 @@ async fn change_a_rule(screen: &Screen, cluster: &Cluster, wallet: &Announcement
     let rules = cluster.permissive_rules();
     std::fs::write(alice.rules(), rules.replace("reject_all: false", "reject_all: true"))?;
     wait_for_reload(cluster, 1).await?;
-    let refused = cluster.client.sign(&cluster.order(wallet.key, "m/0/10", b"pay 10 to bob", Some(&[0, 1]))?, |_| {}).await;
+    let refused = cluster
+        .client
+        .sign(&cluster.order(wallet.key, "m/0/10", b"pay 10 to bob", Some(&[0, 1]))?, |_| {})
+        .await;
     screen.done(&expect_refusal(refused, "rules")?);
     std::fs::write(alice.rules(), rules)?;
     wait_for_reload(cluster, 2).await?;
-    cluster.client.sign(&cluster.order(wallet.key, "m/0/10", b"pay 10 to bob", Some(&[0, 1]))?, |_| {}).await?;
+    cluster
+        .client
+        .sign(&cluster.order(wallet.key, "m/0/10", b"pay 10 to bob", Some(&[0, 1]))?, |_| {})
+        .await?;
     anyhow::ensure!(before == alice.daemon.as_ref().map(|daemon| daemon.id()), "a process was restarted");
     screen.done("the rule is taken back and the next task is signed; no process was restarted");
     Ok(())
@@ -200,7 +239,11 @@ struct Screen {
 
 impl Screen {
     fn new() -> Screen {
-        Screen { live: std::io::stdout().is_terminal(), started: Instant::now(), steps: std::cell::Cell::new(0) }
+        Screen {
+            live: std::io::stdout().is_terminal(),
+            started: Instant::now(),
+            steps: std::cell::Cell::new(0),
+        }
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
@@ -267,7 +310,9 @@ struct Live<'a> {
 
 impl Live<'_> {
     fn show(&self, view: &TaskView) {
-        let name = |id: &NodeId| self.cluster.nodes.iter().find(|node| node.id == *id).map_or("?", |node| node.name.as_str());
+        let name = |id: &NodeId| {
+            self.cluster.nodes.iter().find(|node| node.id == *id).map_or("?", |node| node.name.as_str())
+        };
         let parties: Vec<String> = view
             .nodes
             .iter()
@@ -280,7 +325,11 @@ impl Live<'_> {
                 format!("{}: {said}", name(&party.node))
             })
             .collect();
-        self.screen.redraw(&format!("     {:>4.1} s  {}", self.started.elapsed().as_secs_f64(), parties.join("  ")));
+        self.screen.redraw(&format!(
+            "     {:>4.1} s  {}",
+            self.started.elapsed().as_secs_f64(),
+            parties.join("  ")
+        ));
     }
 
     fn clear(&self) {

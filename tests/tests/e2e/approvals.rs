@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 async fn guarded() -> (Approver, Cluster, Announcement) {
     let approver = Approver::start().await.unwrap();
-    let plugins = Plugins::RulesAndCallback { url: approver.url(), public_key: approver.public_key_pem().unwrap() };
+    let plugins =
+        Plugins::RulesAndCallback { url: approver.url(), public_key: approver.public_key_pem().unwrap() };
     let cluster = Cluster::start(Blueprint { plugins, nodes: 2, ..Blueprint::default() }).await.unwrap();
     for node in &cluster.nodes {
         approver.trust(&countersign_node::public::read(&node.db()).unwrap().callback_public_key).unwrap();
@@ -30,23 +31,29 @@ async fn only_a_genuine_approval_counts() {
         let (said_code, reason) = crate::refusal(cluster.client.sign(&order, |_| {}).await);
         assert!(reason.contains(words), "{script:?}: {reason}");
         assert_eq!(said_code, code, "{script:?}: {reason}");
-        assert!(!cluster.logs().contains(" signed"), "{script:?}: something was signed");
+        assert!(!cluster.logs().contains(" INFO signed"), "{script:?}: something was signed");
     }
     approver.script(Script::Approve);
     cluster.client.sign(&order, |_| {}).await.unwrap();
+    assert!(cluster.logs().contains(" INFO signed"), "the check above looks for the right words");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_say_what_is_signed_and_carry_the_nodes_key() {
     let (approver, cluster, wallet) = guarded().await;
     let before = approver.seen().len();
-    let signed = cluster.client.sign(&cluster.order(wallet.key, "m/1/2", b"pay", None).unwrap(), |_| {}).await.unwrap();
+    let signed = cluster
+        .client
+        .sign(&cluster.order(wallet.key, "m/1/2", b"pay", None).unwrap(), |_| {})
+        .await
+        .unwrap();
     let requests = approver.seen().split_off(before);
     assert_eq!(requests.len(), 2, "each signer asks");
     for request in requests {
         assert_eq!(request["request_type"], 2);
         assert_eq!(request["request_id"], format!("{}:1", signed.task));
-        let detail: serde_json::Value = serde_json::from_str(request["request_detail"].as_str().unwrap()).unwrap();
+        let detail: serde_json::Value =
+            serde_json::from_str(request["request_detail"].as_str().unwrap()).unwrap();
         assert_eq!(detail["bip32_path_list"], serde_json::json!(["m/1/2"]));
         assert_eq!(detail["msg_hash_list"], serde_json::json!([format!("0x{}", hex::encode(b"pay"))]));
         assert_eq!(detail["group_id"], wallet.key.to_string());
@@ -88,6 +95,7 @@ async fn a_changed_rule_counts_for_the_next_task_and_a_bad_one_never() {
     assert_eq!(crate::refusal(cluster.client.sign(&order, |_| {}).await).0, "keysign-reject-all");
     change("enable: true\nkey_sign: { reject_all: false }\n", "plugins reloaded").await;
     cluster.client.sign(&order, |_| {}).await.unwrap();
-    let keygen = cluster.client.create_wallet(&cluster.new_wallet("x", Scheme::Ed25519, 2).unwrap(), |_| {}).await;
+    let keygen =
+        cluster.client.create_wallet(&cluster.new_wallet("x", Scheme::Ed25519, 2).unwrap(), |_| {}).await;
     assert_eq!(crate::refusal(keygen).0, "keygen-not-allowed");
 }

@@ -30,7 +30,12 @@ async fn a_node_without_plugins_or_with_unknown_keys_does_not_start() {
     let said = start(&good[..policy]);
     assert!(said.contains("no plugin is configured") && said.contains("allow_unguarded"), "{said}");
     let said = start(&good.replace("requesters:", "requestors:"));
-    assert!(said.contains("`requestors`") && said.contains("did you mean `requesters`?") && said.contains("line "), "{said}");
+    assert!(
+        said.contains("`requestors`")
+            && said.contains("did you mean `requesters`?")
+            && said.contains("line "),
+        "{said}"
+    );
     let said = start(&good.replace("countersign_rules.wasm", "gone.wasm"));
     assert!(said.contains("gone.wasm"), "{said}");
     std::fs::write(node.config(), good).unwrap();
@@ -49,7 +54,7 @@ async fn init_refuses_an_existing_store_and_info_needs_no_passphrase() {
     let node = &cluster.nodes[0];
     let again = process::run(&mut node.command("init").unwrap()).unwrap();
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
-    assert!(!again.status.success() && said.contains("exists"), "{said}");
+    assert!(!again.status.success() && said.contains("is there already"), "{said}");
     let mut info = Command::new(process::program("countersign-node").unwrap());
     let printed = process::expect_success(info.args(["info", "--config"]).arg(node.config())).unwrap();
     assert!(printed.starts_with(&format!("Node ID: {}", node.id)), "{printed}");

@@ -27,14 +27,9 @@ async fn killed_between_tasks_it_comes_back_with_wallets_and_tasks() {
 async fn a_task_ordered_while_a_node_is_off_line_waits_for_it() {
     let mut cluster = Cluster::start(Blueprint { nodes: 2, ..Blueprint::default() }).await.unwrap();
     let wallet = cluster.create_wallet("patient", Scheme::Ed25519, 2).await.unwrap();
-    cluster.nodes[1].daemon.take();
+    drop(cluster.nodes[1].daemon.take());
     let order = cluster.order(wallet.key, "m", b"pay", None).unwrap();
-    let mut node = std::mem::replace(&mut cluster.nodes[1], countersign_tests::cluster::Node {
-        id: cluster.nodes[0].id,
-        name: String::new(),
-        dir: Default::default(),
-        daemon: None,
-    });
+    let mut node = cluster.nodes.remove(1);
     let (signed, ()) = tokio::join!(cluster.client.sign(&order, |_| {}), async {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         node.start().unwrap();

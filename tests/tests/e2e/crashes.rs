@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
+/// A killed process says nothing: its link is dead after 20 s of silence, and its tunnels then break at once.
+const NOTICED: Duration = Duration::from_secs(30);
+
 /// ECDSA computes long enough to be interrupted.
 async fn cluster() -> Cluster {
     let limits = "{ ready_seconds: 3, storing_seconds: 3, prime_sets: 0 }".into();
@@ -40,8 +43,11 @@ async fn a_node_killed_in_keygen_and_in_keysign_is_named_and_the_next_task_works
         Instant::now()
     });
     assert_named(result, victim);
-    assert!(started.elapsed() < Duration::from_secs(10), "the others waited for {:?}", started.elapsed());
-    assert!(cluster.client.wallets().await.unwrap().is_empty(), "a key was announced that one member does not have");
+    assert!(started.elapsed() < NOTICED, "the others waited for {:?}", started.elapsed());
+    assert!(
+        cluster.client.wallets().await.unwrap().is_empty(),
+        "a key was announced that one member does not have"
+    );
 
     cluster.nodes[2].start().unwrap();
     cluster.wait_online().await.unwrap();
@@ -56,7 +62,7 @@ async fn a_node_killed_in_keygen_and_in_keysign_is_named_and_the_next_task_works
         Instant::now()
     });
     assert_named(result, victim);
-    assert!(started.elapsed() < Duration::from_secs(10), "the other waited for {:?}", started.elapsed());
+    assert!(started.elapsed() < NOTICED, "the other waited for {:?}", started.elapsed());
 
     let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
     cluster.client.sign(&order, |_| {}).await.unwrap();

@@ -5,8 +5,8 @@ use countersign_link::hub::NodeLink;
 use countersign_link::{Hub, Identity};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Committee, CoordinatorId, KeyGen, NodeId, Operation, PROTOCOL_VERSION, Refusal, Scheme, SignedTask, Task, TaskId,
-    Threshold, UnixMillis, decode, encode,
+    Committee, CoordinatorId, KeyGen, NodeId, Operation, PROTOCOL_VERSION, Refusal, Scheme, SignedTask, Task,
+    TaskId, Threshold, UnixMillis, decode, encode,
 };
 use countersign_tests::cluster::{Node, init_node};
 use countersign_tests::{PrimeSource, process};
@@ -40,7 +40,8 @@ impl Liar {
         let hub = Hub::bind("127.0.0.1:0".parse().unwrap(), &me, Arc::new(|_| true), None).unwrap();
         let id = CoordinatorId::from_bytes(me.public().0).unwrap();
         let (home, quic, text) = (dir.path().join("alice"), hub.address(), id.to_string());
-        let made = tokio::task::spawn_blocking(move || init_node(0, home, &text, quic, PrimeSource::None)).await;
+        let made =
+            tokio::task::spawn_blocking(move || init_node(0, home, &text, quic, PrimeSource::None)).await;
         let mut node = made.unwrap().unwrap();
         let requester = RequesterKey::create(&dir.path().join("requester.key")).unwrap();
         let absent = NodeId::from_bytes(identity(2).public().0).unwrap();
@@ -66,7 +67,8 @@ impl Liar {
 
     async fn hear(&mut self) -> FromNode {
         loop {
-            let frame = tokio::time::timeout(Duration::from_secs(10), self.link.control.receiver.recv()).await;
+            let frame =
+                tokio::time::timeout(Duration::from_secs(10), self.link.control.receiver.recv()).await;
             match decode(&frame.unwrap().unwrap().unwrap()).unwrap() {
                 FromNode::Progress { .. } => {}
                 other => return other,
@@ -116,12 +118,16 @@ async fn nothing_is_done_without_the_requesters_signature_over_these_very_bytes(
     let good = liar.requester.sign(&liar.task(1, parties.clone()));
 
     let mut forged = good.clone();
-    forged.bytes = String::from_utf8(forged.bytes).unwrap().replace("\"threshold\":2", "\"threshold\": 2").into();
+    forged.bytes =
+        String::from_utf8(forged.bytes).unwrap().replace("\"threshold\":2", "\"threshold\": 2").into();
     liar.offer(forged, parties.clone()).await;
     assert_eq!(liar.refusal().await.code, "requester-signature");
 
     liar.offer(good.clone(), parties.clone()).await;
-    assert!(matches!(liar.hear().await, FromNode::Decision { refusal: None, .. }), "the genuine task is approved");
+    assert!(
+        matches!(liar.hear().await, FromNode::Decision { refusal: None, .. }),
+        "the genuine task is approved"
+    );
 
     let mut expired = liar.task(2, parties.clone());
     (expired.created, expired.not_after) = (UnixMillis(now() - 120_000), UnixMillis(now() - 60_000));
@@ -209,7 +215,8 @@ async fn a_coordinator_with_another_key_is_not_talked_to() {
     let impostor = Hub::bind("127.0.0.1:0".parse().unwrap(), &identity(9), Arc::new(|_| true), None).unwrap();
     let genuine = CoordinatorId::from_bytes(identity(1).public().0).unwrap().to_string();
     let (home, quic) = (dir.path().join("alice"), impostor.address());
-    let made = tokio::task::spawn_blocking(move || init_node(0, home, &genuine, quic, PrimeSource::None)).await;
+    let made =
+        tokio::task::spawn_blocking(move || init_node(0, home, &genuine, quic, PrimeSource::None)).await;
     let mut node = made.unwrap().unwrap();
     node.start().unwrap();
     for _ in 0..200 {

@@ -18,11 +18,3 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (String, Strin
         other => panic!("expected a refusal, got {other:?}"),
     }
 }
-
-/// Code and text of a failure.
-fn failure<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (String, String) {
-    match result {
-        Err(ClientError::Failed { code, message, .. }) => (code, message),
-        other => panic!("expected a failure, got {other:?}"),
-    }
-}

@@ -32,7 +32,11 @@ async fn every_pair_signs(cluster: &Cluster, scheme: Scheme) {
     for (pair, path) in [([0, 1], "m"), ([0, 2], "m/0/7"), ([1, 2], "m/44/60/0/0/2147483647")] {
         let message = format!("{path} by {pair:?}");
         let order = cluster.order(wallet.key, path, message.as_bytes(), Some(&pair)).unwrap();
-        let signature = cluster.client.sign(&order, |_| {}).await.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
+        let signature = cluster
+            .client
+            .sign(&order, |_| {})
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
         assert_ne!(signature.signed.public_key, Vec::<u8>::new());
         check(cluster, &signature);
     }
@@ -55,7 +59,8 @@ fn check(cluster: &Cluster, made: &Signature) {
         Scheme::EcdsaSecp256k1 => openssl::verify_ecdsa(cluster.dir(), key, bytes, signature).unwrap(),
         Scheme::Ed25519 => openssl::verify_ed25519(cluster.dir(), key, bytes, signature).unwrap(),
         Scheme::Taproot => {
-            let signature = secp256k1::schnorr::Signature::from_byte_array(signature.as_slice().try_into().unwrap());
+            let signature =
+                secp256k1::schnorr::Signature::from_byte_array(signature.as_slice().try_into().unwrap());
             let key = secp256k1::XOnlyPublicKey::from_byte_array(key.as_slice().try_into().unwrap()).unwrap();
             secp256k1::Secp256k1::verification_only().verify_schnorr(&signature, bytes, &key).unwrap();
         }

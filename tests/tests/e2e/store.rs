@@ -59,7 +59,8 @@ fn age_identity(db: &std::path::Path) -> Vec<u8> {
 fn share_bytes(opened: &[u8], key: &str) -> Vec<u8> {
     let at = opened.windows(key.len()).rposition(|window| window == key.as_bytes()).unwrap();
     let marker = b"\"stored\":[]";
-    let from = opened[at..].windows(marker.len()).position(|window| window == marker).map_or(at, |found| at + found);
+    let from =
+        opened[at..].windows(marker.len()).position(|window| window == marker).map_or(at, |found| at + found);
     opened[from + 40..from + 104].to_vec()
 }
 
@@ -91,7 +92,8 @@ async fn wrong_passphrase_second_process_and_damage_are_told_apart() {
         assert!(!refused.status.success() && text.contains("backup"), "{text}");
     }
     std::fs::write(&secrets, whole).unwrap();
-    countersign_node::vault::Vault::open(&node.db(), &Passphrase::from_file(&passphrase).unwrap(), &[]).unwrap();
+    countersign_node::vault::Vault::open(&node.db(), &Passphrase::from_file(&passphrase).unwrap(), &[])
+        .unwrap();
 }
 
 fn flip(bytes: &[u8], at: usize) -> Vec<u8> {
