@@ -42,7 +42,7 @@ deny:
 
 # The documentation of every public item.
 docs:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 # The layers of ARCHITECTURE.md, checked against what cargo resolves.
 purity:

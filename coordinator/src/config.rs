@@ -1,4 +1,4 @@
-//! The configuration: what the operator writes ([`RawConfig`]) and what is meant by it ([`Config`]).
+//! The configuration: what the operator writes (`RawConfig`) and what is meant by it ([`Config`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

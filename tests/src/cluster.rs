@@ -358,8 +358,8 @@ async fn init_nodes(
     quic: SocketAddr,
 ) -> anyhow::Result<Vec<Node>> {
     let mut inits = tokio::task::JoinSet::new();
-    for index in 0..blueprint.nodes {
-        let (dir, coordinator, primes) = (dir.join(NAMES[index]), coordinator.to_owned(), blueprint.primes);
+    for (index, name) in NAMES.iter().enumerate().take(blueprint.nodes) {
+        let (dir, coordinator, primes) = (dir.join(name), coordinator.to_owned(), blueprint.primes);
         inits.spawn_blocking(move || init_node(index, dir, &coordinator, quic, primes));
     }
     let mut nodes = inits.join_all().await.into_iter().collect::<anyhow::Result<Vec<Node>>>()?;

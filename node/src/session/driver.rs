@@ -90,7 +90,7 @@ impl Run {
         let mut worker = started.map_err(|error| self.give_up(no_thread(&error)))?;
         loop {
             while let Some(event) = self.session.poll_event() {
-                self.to_engine(&worker, event)?;
+                self.hand_over(&worker, event)?;
             }
             self.transmit().await;
             match self.wake(Some(&mut worker)).await {
@@ -183,7 +183,7 @@ impl Run {
         Ok(())
     }
 
-    fn to_engine<T: Send + 'static>(
+    fn hand_over<T: Send + 'static>(
         &mut self,
         worker: &Worker<T>,
         event: SessionEvent,
@@ -191,9 +191,10 @@ impl Run {
         match event {
             SessionEvent::Message { from, broadcast, body } => {
                 let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
-                // An engine that is gone has its reason in the outbox, where the next wake finds it.
-                worker.deliver(Incoming { from, kind, body });
-                Ok(())
+                match worker.deliver(Incoming { from, kind, body }) {
+                    true => Ok(()),
+                    false => Err(self.give_up(overrun())),
+                }
             }
             SessionEvent::Failed(failure) => Err(failure),
             event => self.unexpected(&event),

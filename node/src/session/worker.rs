@@ -134,9 +134,10 @@ impl<T: Send + 'static> Worker<T> {
         Ok(Worker { inbox, outbox })
     }
 
-    /// Hands a message to the engine. False: the engine is gone or hopelessly behind.
+    /// Hands a message to the engine. False: the engine is hopelessly behind. An engine that is gone needs no message, and
+    /// has its reason in the outbox.
     pub fn deliver(&self, message: Incoming) -> bool {
-        self.inbox.try_send(message).is_ok()
+        !matches!(self.inbox.try_send(message), Err(inbox::TrySendError::Full(_)))
     }
 
     /// What the engine says next; `None` if its thread died.

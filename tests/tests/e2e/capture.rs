@@ -18,12 +18,12 @@ async fn no_key_generation_message_passes_the_coordinator_in_clear() {
     cluster.wait_online().await.unwrap();
     let wallet = cluster.create_wallet("observed", Scheme::Ed25519, 2).await.unwrap();
 
+    coordinator.stop().await;
+
     let tape = seen.lock().unwrap();
     assert!(tape.len() > 10_000, "the nodes spoke through the coordinator: {} bytes", tape.len());
     let finds = |needle: &[u8]| tape.windows(needle.len()).any(|window| window == needle);
     // Every frame of the session begins with the task's id and repeats the session's; any one in clear would show them.
     assert!(!finds(&wallet.task.0), "a frame passed in clear");
     assert!(!finds(&wallet.session.0), "a frame passed in clear");
-    drop(tape);
-    coordinator.stop().await;
 }
