@@ -1,6 +1,6 @@
 //! Everything secret that a node keeps, in one file that is sealed and replaced whole.
 //!
-//! `secrets.redb.age` is a redb image and one page of proof ([`crate::trailer`]), encrypted with age to the node and its
+//! `secrets.redb.age` is a redb image and one page of proof (`trailer`), encrypted with age to the node and its
 //! recovery recipients. `age -d` gives a file that redb opens. Each commit copies what is still alive into a new image, so
 //! that a deleted secret is in no later file; then writes, syncs and renames. No plaintext ever reaches a disk, and no older
 //! generation is kept. The node's age identity lies in `identity.age` under the operator's passphrase.

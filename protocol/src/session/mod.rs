@@ -2,7 +2,7 @@
 //!
 //! A session goes through three stages, each with a deadline. **Ready**: the parties exchange their view of the task and
 //! fresh randomness; the session id is the hash over all of it, so a split view dies before any message that depends on a
-//! secret. **Running**: one engine after the other (phases) exchanges direct messages and [reliable broadcasts](broadcast).
+//! secret. **Running**: one engine after the other (phases) exchanges direct messages and reliable broadcasts (`broadcast.rs`).
 //! **Storing** (only where shares are made): everybody signs that its result is durable. A session that cannot go on says
 //! why and whom it waits for, and tells the others so that they need not wait.
 

@@ -1,7 +1,7 @@
 //! What the node did and must not do again: task register, plugin state, key records and audit log, in `journal.redb`.
 //!
 //! Holds no secret. A write that returned is on the disk; one that failed left nothing behind, and the node must not sign
-//! then. Writes of concurrent tasks share one commit ([`writer`]); reads see the last commit and never wait.
+//! then. Writes of concurrent tasks share one commit (`writer`); reads see the last commit and never wait.
 
 mod audit;
 #[cfg(test)]
