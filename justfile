@@ -48,9 +48,10 @@ docs:
 purity:
     ./tests/purity.sh
 
-# Ours against the bare library call, as ratios in one run.
-bench: build
-    cargo bench --workspace
+# Ours against the bare call, as ratios in one run, in programs as they ship.
+bench: plugins
+    cargo build --release --bins -p countersign-node -p countersign-coordinator -p countersign-client -p countersign-tests
+    cargo bench -p countersign-tests --bench ratios
 
 # The programs as they ship.
 release: plugins

@@ -1,0 +1,101 @@
+//! The nodes that are measured: real processes with the rules plugin and durable journals, logging as in production.
+
+use crate::bare::{MESSAGE, PATH};
+use crate::process;
+use crate::sample::Samples;
+use crate::table::{Figure, Table, time};
+use countersign_client::{Client, Profile, SignOrder};
+use countersign_protocol::{KeyId, Scheme};
+use countersign_tests::{Blueprint, Cluster, PrimeSource};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Memory that an idle node may take, in MiB.
+const IDLE_MIB: f64 = 80.0;
+
+/// A running cluster and a client that many tasks can share.
+pub struct Nodes {
+    pub cluster: Cluster,
+    pub client: Arc<Client>,
+}
+
+impl Nodes {
+    /// Starts them, and tells what they take before they have done anything.
+    pub async fn start(table: &mut Table) -> anyhow::Result<Nodes> {
+        let blueprint = Blueprint { primes: PrimeSource::Fixture, ..Blueprint::default() };
+        let mut cluster = Cluster::prepare(blueprint).await?;
+        let disk = fsync_time(cluster.dir())?;
+        table.plain("one fsync of this disk, 4 KiB", &time(disk), &[]);
+        log_as_in_production(&cluster)?;
+        cluster.start_coordinator()?;
+        cluster.nodes.iter_mut().try_for_each(|node| node.start())?;
+        cluster.wait_online().await?;
+        let client = Arc::new(Client::new(Profile::load(&cluster.profile())?)?);
+        let mut nodes = Nodes { cluster, client };
+        nodes.settle().await?;
+        nodes.memory("memory of an idle node, at its first start", table)?;
+        Ok(nodes)
+    }
+
+    /// What the fattest node takes now.
+    pub fn memory(&mut self, what: &str, table: &mut Table) -> anyhow::Result<()> {
+        let sizes = self.cluster.nodes.iter_mut().map(|node| process::resident(node.daemon().id()));
+        let most = sizes.collect::<anyhow::Result<Vec<f64>>>()?.into_iter().fold(0.0, f64::max);
+        table.plain(what, &format!("{most:.0} MiB"), &[Figure { asks: "<= 80 MiB", met: most <= IDLE_MIB }]);
+        Ok(())
+    }
+
+    /// Waits until no node computes: tables for ECDSA are built in the background.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        let ids: Vec<u32> =
+            self.cluster.nodes.iter().filter_map(|node| node.daemon.as_ref()).map(|it| it.id()).collect();
+        let mut before = process::processor_ticks(&ids)?;
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = process::processor_ticks(&ids)?;
+            // Keep-alives cost a tick now and then.
+            if now - before <= 3 {
+                return Ok(());
+            }
+            before = now;
+        }
+    }
+
+    /// Makes a 2-of-3 wallet.
+    pub async fn wallet(&self, name: &str, scheme: Scheme) -> anyhow::Result<KeyId> {
+        Ok(self.cluster.create_wallet(name, scheme, crate::bare::THRESHOLD).await?.key)
+    }
+
+    /// An order of what the bare call signs.
+    pub fn order(&self, wallet: KeyId, signers: Option<&[usize]>) -> anyhow::Result<SignOrder> {
+        let path = format!("m/{}/{}", PATH[0], PATH[1]);
+        self.cluster.order(wallet, &path, MESSAGE, signers)
+    }
+}
+
+/// Tests log everything; `info` is the default.
+fn log_as_in_production(cluster: &Cluster) -> anyhow::Result<()> {
+    for node in &cluster.nodes {
+        let text = std::fs::read_to_string(node.config())?;
+        std::fs::write(node.config(), text.replace("level: debug", "level: info"))?;
+    }
+    Ok(())
+}
+
+/// The least that durability costs here.
+fn fsync_time(dir: &Path) -> anyhow::Result<Duration> {
+    let path = dir.join("fsync");
+    let mut file = File::create(&path)?;
+    let mut write = || {
+        let started = Instant::now();
+        file.write_all(&[0x55; 4096])?;
+        file.sync_data()?;
+        Ok(started.elapsed())
+    };
+    let times = (0..200).map(|_| write()).collect::<std::io::Result<Vec<_>>>()?;
+    std::fs::remove_file(&path)?;
+    Ok(Samples::new(times).median())
+}

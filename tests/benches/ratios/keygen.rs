@@ -1,0 +1,57 @@
+//! KeyGen end to end: from the order to a verified wallet whose shares are durable at three nodes.
+
+use crate::bare::{generate, generate_aux};
+use crate::cluster::Nodes;
+use crate::sample::{Effort, Pair, Samples, by_turns};
+use crate::table::{Figure, Table};
+use countersign_engine::Aux;
+use countersign_protocol::{KeyId, Scheme};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A KeyGen, end to end.
+const LIMIT: Duration = Duration::from_millis(60);
+/// Auxiliary information of a new committee, against the library call.
+const AUX_RATIO: f64 = 1.1;
+
+/// FROST.
+pub async fn frost(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
+    for scheme in [Scheme::Ed25519, Scheme::Taproot] {
+        compare(effort, nodes, scheme, table).await?;
+    }
+    Ok(())
+}
+
+/// ECDSA, of a committee that has its auxiliary information.
+pub async fn ecdsa(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
+    nodes.settle().await?;
+    compare(effort, nodes, Scheme::EcdsaSecp256k1, table).await
+}
+
+async fn compare(effort: &Effort, nodes: &Nodes, scheme: Scheme, table: &mut Table) -> anyhow::Result<()> {
+    let mut number = 0;
+    let ours = async || {
+        number += 1;
+        nodes.wallet(&format!("{scheme} {number}"), scheme).await.map(drop)
+    };
+    let pair = by_turns(effort.keygens, ours, async || generate(scheme).map(drop)).await?;
+    let figure = Figure { asks: "p50 <= 60 ms", met: pair.ours.median() <= LIMIT };
+    table.compare(&format!("KeyGen, {scheme}"), &pair, &[figure]);
+    Ok(())
+}
+
+/// The first ECDSA KeyGen of a committee makes its auxiliary information, so it happens once. Returns the wallet, and
+/// auxiliary information of the bare call.
+pub async fn first_ecdsa(nodes: &Nodes, table: &mut Table) -> anyhow::Result<(KeyId, Vec<Arc<Aux>>)> {
+    let started = Instant::now();
+    let wallet = nodes.wallet("ecdsa", Scheme::EcdsaSecp256k1).await?;
+    let ours = Samples::new(vec![started.elapsed()]);
+    // The nodes build tables now; the bare call is to have the processors to itself.
+    nodes.settle().await?;
+    let started = Instant::now();
+    let auxes = generate_aux()?;
+    let pair = Pair { ours, bare: Samples::new(vec![started.elapsed()]) };
+    let figure = Figure { asks: "ratio <= 1.1", met: pair.ratio() <= AUX_RATIO };
+    table.compare("first KeyGen: auxiliary information, once", &pair, &[figure]);
+    Ok((wallet, auxes))
+}

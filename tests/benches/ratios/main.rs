@@ -1,0 +1,72 @@
+//! `just bench`: ours against the bare call, as ratios in one run, each beside the figure that the design asks for.
+//!
+//! Ours and the bare call alternate, so that a noisy machine slows both. A missed figure is said in words; the exit code
+//! is other than 0 only if something could not be measured. `--quick` repeats little, to see that the bench itself works.
+
+mod bare;
+mod cluster;
+mod keygen;
+mod policy;
+mod process;
+mod sample;
+mod signing;
+mod table;
+
+use cluster::Nodes;
+use sample::Effort;
+use std::process::ExitCode;
+use table::Table;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Some(effort) = effort(std::env::args().skip(1)) else {
+        eprintln!("usage: ratios [--quick]");
+        return ExitCode::from(2);
+    };
+    let mut table = Table::new(&effort);
+    measure(&effort, &mut table).await;
+    table.end()
+}
+
+/// `--bench` is what cargo adds.
+fn effort(arguments: impl Iterator<Item = String>) -> Option<Effort> {
+    let mut effort = Effort::FULL;
+    for argument in arguments {
+        match argument.as_str() {
+            "--bench" => {}
+            "--quick" => effort = Effort::QUICK,
+            _ => return None,
+        }
+    }
+    Some(effort)
+}
+
+async fn measure(effort: &Effort, table: &mut Table) {
+    table.heading("Policy");
+    let measured = policy::measure(effort, table).await;
+    table.expect("policy", measured);
+
+    table.heading("Nodes");
+    let nodes = Nodes::start(table).await;
+    let Some(mut nodes) = table.expect("a cluster", nodes) else { return };
+
+    table.heading("FROST, 2 of 3");
+    let measured = signing::frost(effort, &nodes, table).await;
+    table.expect("FROST signing", measured);
+    let measured = keygen::frost(effort, &nodes, table).await;
+    table.expect("FROST KeyGen", measured);
+
+    table.heading("ECDSA, 2 of 3");
+    let measured = ecdsa(effort, &nodes, table).await;
+    table.expect("ECDSA", measured);
+
+    table.heading("A node that starts again, with the keys of this run");
+    let measured = process::restart(effort, &mut nodes, table).await;
+    table.expect("the start of a node", measured);
+}
+
+async fn ecdsa(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
+    let (wallet, auxes) = keygen::first_ecdsa(nodes, table).await?;
+    keygen::ecdsa(effort, nodes, table).await?;
+    signing::ecdsa(effort, nodes, wallet, &auxes, table).await
+}

@@ -1,0 +1,90 @@
+//! KeySign end to end: from the client's order to a signature that it has verified.
+
+use crate::bare;
+use crate::cluster::Nodes;
+use crate::sample::{Effort, by_turns};
+use crate::table::{Figure, Table};
+use countersign_engine::Aux;
+use countersign_protocol::{KeyId, Scheme};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// FROST, end to end.
+const FROST_P50: Duration = Duration::from_millis(15);
+const FROST_P99: Duration = Duration::from_millis(60);
+/// FROST signatures a second.
+const FROST_RATE: f64 = 300.0;
+/// ECDSA, against the in-process protocol.
+const ECDSA_RATIO: f64 = 1.15;
+/// Orders under way at a time.
+const AT_A_TIME: usize = 16;
+/// Who signs when one order follows the other.
+const PAIR: &[usize] = &[0, 1];
+
+/// FROST: one after the other, then many at a time.
+pub async fn frost(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
+    for scheme in [Scheme::Ed25519, Scheme::Taproot] {
+        let wallet = nodes.wallet(&format!("{scheme}"), scheme).await?;
+        let shares = bare::generate(scheme)?;
+        let order = nodes.order(wallet, Some(PAIR))?;
+        let ours = async || Ok(nodes.client.sign(&order, |_| {}).await.map(drop)?);
+        let bare = async || bare::sign_in_one_thread(&shares);
+        let pair = by_turns(effort.frost, ours, bare).await?;
+        let figures = [
+            Figure { asks: "p50 <= 15 ms", met: pair.ours.median() <= FROST_P50 },
+            Figure { asks: "p99 <= 60 ms", met: pair.ours.percentile(99) <= FROST_P99 },
+        ];
+        table.compare(&format!("KeySign, {scheme}"), &pair, &figures);
+
+        let rate = rate(effort.burst, nodes, wallet).await?;
+        let what = format!("KeySign, {scheme}, {AT_A_TIME} at a time");
+        let figure = Figure { asks: ">= 300/s", met: rate >= FROST_RATE };
+        table.plain(&what, &format!("{rate:.0}/s"), &[figure]);
+    }
+    Ok(())
+}
+
+/// Signatures a second, by whichever pair the coordinator chooses.
+async fn rate(signatures: usize, nodes: &Nodes, wallet: KeyId) -> anyhow::Result<f64> {
+    burst(AT_A_TIME, nodes, wallet).await?;
+    let started = Instant::now();
+    burst(signatures, nodes, wallet).await?;
+    Ok(signatures as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Each worker hands in its next order when it has the last signature.
+async fn burst(signatures: usize, nodes: &Nodes, wallet: KeyId) -> anyhow::Result<()> {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let mut workers = JoinSet::new();
+    for _ in 0..AT_A_TIME {
+        let (client, order, taken) = (nodes.client.clone(), nodes.order(wallet, None)?, taken.clone());
+        workers.spawn(async move {
+            while taken.fetch_add(1, Ordering::Relaxed) < signatures {
+                client.sign(&order, |_| {}).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    workers.join_all().await.into_iter().collect()
+}
+
+/// ECDSA, with the tables on both sides.
+pub async fn ecdsa(
+    effort: &Effort,
+    nodes: &Nodes,
+    wallet: KeyId,
+    auxes: &[Arc<Aux>],
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let shares = bare::generate(Scheme::EcdsaSecp256k1)?;
+    let auxes = auxes.iter().map(|aux| bare::with_tables(aux)).collect::<anyhow::Result<Vec<_>>>()?;
+    nodes.settle().await?;
+    let order = nodes.order(wallet, Some(PAIR))?;
+    let ours = async || Ok(nodes.client.sign(&order, |_| {}).await.map(drop)?);
+    let pair = by_turns(effort.ecdsa, ours, async || bare::sign_in_threads(&shares, &auxes)).await?;
+    let figure = Figure { asks: "ratio <= 1.15", met: pair.ratio() <= ECDSA_RATIO };
+    table.compare("KeySign", &pair, &[figure]);
+    Ok(())
+}
