@@ -2,6 +2,7 @@
 //! DIRECTORY`.
 //!
 //! One committee of three and one of five; minutes of CPU. Use it for tests only, as its primes are public.
+#![expect(clippy::disallowed_methods, reason = "a program, not the engine")]
 
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 //!
 //! Prints a JSON list of hexadecimal strings. Primes in a public repository protect nothing: never use them
 //! for a wallet.
+#![expect(clippy::disallowed_methods, reason = "a program, not the engine")]
 
 use std::time::Instant;
 

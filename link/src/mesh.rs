@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::backoff::{Reconnect, random};
 use crate::dial::PairOpener;
@@ -210,13 +210,13 @@ impl Keeper {
         let (queue, outgoing) = mpsc::channel(self.shared.config.outgoing);
         lock(&self.shared.live).insert(self.peer, queue);
         self.reconnect.connected(Instant::now());
-        info!(peer = %self.peer, "tunnel up");
+        debug!(peer = %self.peer, "tunnel up");
         let next = match self.shared.report(MeshEvent::Up(self.peer)).await {
             true => self.carry(tunnel, outgoing).await,
             false => Next::Stop,
         };
         lock(&self.shared.live).remove(&self.peer);
-        info!(peer = %self.peer, "tunnel down");
+        debug!(peer = %self.peer, "tunnel down");
         match self.shared.report(MeshEvent::Down(self.peer)).await {
             true => next,
             false => Next::Stop,

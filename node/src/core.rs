@@ -10,7 +10,7 @@ use crate::vault::Vault;
 use countersign_link::Identity;
 use countersign_protocol::{Announcement, Committee, Hash, IdentitySigner, NodeId, UnixMillis};
 use countersign_store::{Journal, KeyRecord, KeyStatus, WriteJournalError};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,8 @@ pub struct Core {
     pub primes: PrimePool,
     /// The way to the coordinator.
     pub reporter: Reporter,
+    /// Held while the public record is written.
+    pub publishing: Mutex<()>,
     /// Cancelled when the node is to stop.
     pub stopping: CancellationToken,
 }

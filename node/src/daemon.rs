@@ -72,11 +72,12 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         vault,
         journal,
         guard,
-        router: Router::new(mesh),
+        router: Router::new(mesh, config.roster.clone()),
         lanes: Lanes::new(),
         auxes: AuxCache::default(),
         primes: PrimePool::new(),
         reporter,
+        publishing: std::sync::Mutex::default(),
         stopping: CancellationToken::new(),
         config,
     });

@@ -22,3 +22,10 @@ pub fn lower_priority() {
         tracing::warn!(error = %std::io::Error::last_os_error(), "background work runs at normal priority");
     }
 }
+
+/// Ends the process in silence when its output is closed, as `head` does to what it reads from. For commands that only
+/// print; a daemon must not die of it.
+pub fn end_on_closed_output() {
+    // SAFETY: sets a signal's action to the default, before any thread is started.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}

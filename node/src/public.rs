@@ -9,6 +9,7 @@ use countersign_verify::DeriveError;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
+use std::sync::PoisonError;
 
 /// The file's name in the node's folder.
 pub const FILE: &str = "public.json";
@@ -62,6 +63,7 @@ pub fn callback_pem(vault: &Vault) -> Result<String, VaultError> {
 
 /// Writes the journal's confirmed keys into the record.
 pub fn update(core: &Core) -> std::io::Result<()> {
+    let _alone = core.publishing.lock().unwrap_or_else(PoisonError::into_inner);
     let mut record = read(&core.config.dir)?;
     let keys = core.journal.keys().map_err(std::io::Error::other)?;
     let mut active: Vec<_> = keys.into_iter().filter(|key| key.status == KeyStatus::Active).collect();

@@ -47,8 +47,17 @@ enum ConfigCommand {
     Check,
 }
 
+impl Command {
+    fn only_prints(&self) -> bool {
+        matches!(self, Command::Info(_) | Command::Config(_) | Command::Version)
+    }
+}
+
 /// Does what was typed.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.command.only_prints() {
+        crate::harden::end_on_closed_output();
+    }
     match &args.command {
         Command::Init(init) => init.run(&args),
         Command::Start => start::run(&args),

@@ -14,7 +14,7 @@ use crate::config::Policy;
 use crate::core::Core;
 use crate::task::Job;
 use countersign_host::{
-    Chain, Evaluation, Host, HostError, HostLimits, Origin, Pipeline, Plugin, Principal, Statement,
+    Chain, Evaluation, Host, HostError, HostLimits, Level, Origin, Pipeline, Plugin, Principal, Statement,
 };
 use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
 use countersign_store::StateWrite;
@@ -118,6 +118,7 @@ impl Guard {
         let question = question(core, task, signed, &job);
         let left = Duration::from_millis(task.not_after.0.saturating_sub(core.now().0));
         let decision = pipeline.decide(&question, Instant::now() + left.min(self.policy.deadline)).await;
+        decision.evaluations().iter().for_each(|evaluation| pass_on_logs(&question.id, evaluation));
         conclude(core.now(), job, &decision)
     }
 }
@@ -171,6 +172,19 @@ fn question<J: Job>(
         operation: job.question(),
         extra: note.collect(),
         raw: signed.bytes.clone(),
+    }
+}
+
+/// What plugins log, under the node's own name for them. The host has bounded and cleaned it.
+fn pass_on_logs(task: &str, evaluation: &Evaluation) {
+    let plugin = &evaluation.plugin;
+    for line in &evaluation.logs {
+        let (message, fields) = (&line.message, &line.fields);
+        match line.level {
+            Level::Trace | Level::Debug => tracing::debug!(task, plugin, ?fields, "{message}"),
+            Level::Info => tracing::info!(task, plugin, ?fields, "{message}"),
+            Level::Warn | Level::Error => tracing::warn!(task, plugin, ?fields, "{message}"),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use countersign_link::{Mesh, MeshEvent, PeerKey};
 use countersign_protocol::frame::Frame;
 use countersign_protocol::session::hold::Hold;
 use countersign_protocol::{NodeId, TaskId, decode};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -27,6 +27,8 @@ pub enum Arrival {
 /// Knows the open sessions and the mesh.
 pub struct Router {
     mesh: Mesh,
+    /// What the operator calls the peers.
+    names: BTreeMap<NodeId, String>,
     open: Mutex<Open>,
 }
 
@@ -45,8 +47,8 @@ pub struct Inbox {
 
 impl Router {
     /// Routes what comes out of `mesh`.
-    pub fn new(mesh: Mesh) -> Arc<Router> {
-        Arc::new(Router { mesh, open: Mutex::default() })
+    pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> Arc<Router> {
+        Arc::new(Router { mesh, names, open: Mutex::default() })
     }
 
     /// The tunnels.
@@ -58,8 +60,11 @@ impl Router {
     pub async fn run(&self, mut events: mpsc::Receiver<MeshEvent>) {
         while let Some(event) = events.recv().await {
             match event {
-                MeshEvent::Up(_) => {}
-                MeshEvent::Down(peer) => self.lost(peer),
+                MeshEvent::Up(peer) => tracing::info!(peer = self.name(peer), "tunnel up"),
+                MeshEvent::Down(peer) => {
+                    tracing::info!(peer = self.name(peer), "tunnel down");
+                    self.lost(peer);
+                }
                 MeshEvent::Frame(peer, bytes) => self.frame(peer, &bytes),
             }
         }
@@ -78,6 +83,11 @@ impl Router {
         }
         open.sessions.insert(task, sender);
         Some(Inbox { task, router: self.clone(), arrivals })
+    }
+
+    fn name(&self, peer: PeerKey) -> &str {
+        let named = NodeId::from_bytes(peer.0).ok().and_then(|node| self.names.get(&node));
+        named.map_or("?", String::as_str)
     }
 
     fn frame(&self, peer: PeerKey, bytes: &[u8]) {

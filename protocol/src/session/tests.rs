@@ -1,4 +1,5 @@
 //! Sessions among simulated parties: one thread, one clock, every frame in our hands.
+#![expect(clippy::disallowed_methods, reason = "the tests own the clock")]
 
 use super::*;
 use crate::frame::{body_hash, broadcast_digest};

@@ -100,6 +100,9 @@ fn route(message: &Outgoing, from: usize, parties: usize) -> (MessageKind, Vec<u
     }
 }
 
+/// More messages than a party sends in a run, so that nobody waits to be heard.
+const INBOX: usize = 64;
+
 /// A message on its way between threads.
 type Packet = (PartyIndex, MessageKind, Vec<u8>);
 
@@ -109,7 +112,8 @@ where
     O: Send,
     B: FnOnce(PartyIndex) -> Result<Boxed<O>, EngineError> + Send,
 {
-    let (senders, inboxes): (Vec<_>, Vec<_>) = builds.iter().map(|_| mpsc::channel::<Packet>()).unzip();
+    let (senders, inboxes): (Vec<_>, Vec<_>) =
+        builds.iter().map(|_| mpsc::sync_channel::<Packet>(INBOX)).unzip();
     std::thread::scope(|scope| {
         let parties = builds.into_iter().zip(inboxes).enumerate();
         let threads = parties.map(|(me, (build, inbox))| {
@@ -129,7 +133,7 @@ fn run<O>(
     mut engine: Boxed<O>,
     me: usize,
     inbox: &mpsc::Receiver<Packet>,
-    senders: &[mpsc::Sender<Packet>],
+    senders: &[mpsc::SyncSender<Packet>],
 ) -> anyhow::Result<O> {
     loop {
         match engine.step()? {

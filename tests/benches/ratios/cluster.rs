@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Memory that an idle node may take, in MiB.
 const IDLE_MIB: f64 = 80.0;
+/// How long nodes may compute in the background.
+const SETTLING: Duration = Duration::from_secs(180);
 
 /// A running cluster and a client that many tasks can share.
 pub struct Nodes {
@@ -52,8 +54,10 @@ impl Nodes {
     pub async fn settle(&self) -> anyhow::Result<()> {
         let ids: Vec<u32> =
             self.cluster.nodes.iter().filter_map(|node| node.daemon.as_ref()).map(|it| it.id()).collect();
+        let deadline = Instant::now() + SETTLING;
         let mut before = process::processor_ticks(&ids)?;
         loop {
+            anyhow::ensure!(Instant::now() < deadline, "the nodes still compute after {SETTLING:?}");
             tokio::time::sleep(Duration::from_secs(1)).await;
             let now = process::processor_ticks(&ids)?;
             // Keep-alives cost a tick now and then.
@@ -67,6 +71,11 @@ impl Nodes {
     /// Makes a 2-of-3 wallet.
     pub async fn wallet(&self, name: &str, scheme: Scheme) -> anyhow::Result<KeyId> {
         Ok(self.cluster.create_wallet(name, scheme, crate::bare::THRESHOLD).await?.key)
+    }
+
+    /// How many wallets there are: nodes and client keep records of them all.
+    pub async fn wallets(&self) -> anyhow::Result<usize> {
+        Ok(self.client.wallets().await?.len())
     }
 
     /// An order of what the bare call signs.

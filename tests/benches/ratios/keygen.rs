@@ -29,14 +29,16 @@ pub async fn ecdsa(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow:
 }
 
 async fn compare(effort: &Effort, nodes: &Nodes, scheme: Scheme, table: &mut Table) -> anyhow::Result<()> {
-    let mut number = 0;
+    let before = nodes.wallets().await?;
+    let mut number = before;
     let ours = async || {
         number += 1;
         nodes.wallet(&format!("{scheme} {number}"), scheme).await.map(drop)
     };
     let pair = by_turns(effort.keygens, ours, async || generate(scheme).map(drop)).await?;
     let figure = Figure { asks: "p50 <= 60 ms", met: pair.ours.median() <= LIMIT };
-    table.compare(&format!("KeyGen, {scheme}"), &pair, &[figure]);
+    let after = nodes.wallets().await?;
+    table.compare(&format!("KeyGen, {scheme}, {before} to {after} wallets"), &pair, &[figure]);
     Ok(())
 }
 

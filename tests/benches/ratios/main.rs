@@ -55,6 +55,8 @@ async fn measure(effort: &Effort, table: &mut Table) {
     table.expect("FROST signing", measured);
     let measured = keygen::frost(effort, &nodes, table).await;
     table.expect("FROST KeyGen", measured);
+    let measured = signing::frost_among_many(effort, &nodes, table).await;
+    table.expect("FROST signing with many wallets", measured);
 
     table.heading("ECDSA, 2 of 3");
     let measured = ecdsa(effort, &nodes, table).await;

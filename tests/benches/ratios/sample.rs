@@ -28,7 +28,7 @@ impl Effort {
         frost: 500,
         burst: 3_000,
         ecdsa: 40,
-        keygens: 50,
+        keygens: 30,
         starts: 5,
     };
     /// A try-out.

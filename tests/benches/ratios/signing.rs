@@ -27,22 +27,40 @@ const PAIR: &[usize] = &[0, 1];
 pub async fn frost(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
     for scheme in [Scheme::Ed25519, Scheme::Taproot] {
         let wallet = nodes.wallet(&format!("{scheme}"), scheme).await?;
-        let shares = bare::generate(scheme)?;
-        let order = nodes.order(wallet, Some(PAIR))?;
-        let ours = async || Ok(nodes.client.sign(&order, |_| {}).await.map(drop)?);
-        let bare = async || bare::sign_in_one_thread(&shares);
-        let pair = by_turns(effort.frost, ours, bare).await?;
-        let figures = [
-            Figure { asks: "p50 <= 15 ms", met: pair.ours.median() <= FROST_P50 },
-            Figure { asks: "p99 <= 60 ms", met: pair.ours.percentile(99) <= FROST_P99 },
-        ];
-        table.compare(&format!("KeySign, {scheme}"), &pair, &figures);
-
+        compare(effort, nodes, (scheme, wallet), &format!("KeySign, {scheme}"), table).await?;
         let rate = rate(effort.burst, nodes, wallet).await?;
         let what = format!("KeySign, {scheme}, {AT_A_TIME} at a time");
         let figure = Figure { asks: ">= 300/s", met: rate >= FROST_RATE };
         table.plain(&what, &format!("{rate:.0}/s"), &[figure]);
     }
+    Ok(())
+}
+
+/// FROST again, when nodes and client have many wallets: it should cost the same.
+pub async fn frost_among_many(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
+    let scheme = Scheme::Ed25519;
+    let wallet = nodes.wallet("one of many", scheme).await?;
+    let what = format!("KeySign, {scheme}, with {} wallets", nodes.wallets().await?);
+    compare(effort, nodes, (scheme, wallet), &what, table).await
+}
+
+async fn compare(
+    effort: &Effort,
+    nodes: &Nodes,
+    (scheme, wallet): (Scheme, KeyId),
+    what: &str,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let shares = bare::generate(scheme)?;
+    let order = nodes.order(wallet, Some(PAIR))?;
+    let ours = async || Ok(nodes.client.sign(&order, |_| {}).await.map(drop)?);
+    let bare = async || bare::sign_in_one_thread(&shares);
+    let pair = by_turns(effort.frost, ours, bare).await?;
+    let figures = [
+        Figure { asks: "p50 <= 15 ms", met: pair.ours.median() <= FROST_P50 },
+        Figure { asks: "p99 <= 60 ms", met: pair.ours.percentile(99) <= FROST_P99 },
+    ];
+    table.compare(what, &pair, &figures);
     Ok(())
 }
 
@@ -85,6 +103,6 @@ pub async fn ecdsa(
     let ours = async || Ok(nodes.client.sign(&order, |_| {}).await.map(drop)?);
     let pair = by_turns(effort.ecdsa, ours, async || bare::sign_in_threads(&shares, &auxes)).await?;
     let figure = Figure { asks: "ratio <= 1.15", met: pair.ratio() <= ECDSA_RATIO };
-    table.compare("KeySign", &pair, &[figure]);
+    table.compare("KeySign, ecdsa-secp256k1", &pair, &[figure]);
     Ok(())
 }

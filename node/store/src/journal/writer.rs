@@ -7,7 +7,7 @@ use redb::{Database, Durability};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// The most operations in one commit.
@@ -19,7 +19,7 @@ type Done = Result<Written, WriteJournalError>;
 
 struct Request {
     operation: Operation,
-    reply: Sender<Done>,
+    reply: SyncSender<Done>,
 }
 
 /// The sending side. Dropping it lets the thread finish what is queued, and waits for it.
@@ -49,7 +49,7 @@ impl Writer {
 
     /// Hands an operation over and waits until it is on the disk, or is not.
     pub(super) fn run(&self, operation: Operation) -> Done {
-        let (reply, answer) = channel();
+        let (reply, answer) = sync_channel(1);
         let requests = self.requests.as_ref().ok_or(WriteJournalError::Closed)?;
         requests.send(Request { operation, reply }).map_err(|_| WriteJournalError::Closed)?;
         self.counts.pending.fetch_add(1, Ordering::SeqCst);
