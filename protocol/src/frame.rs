@@ -49,8 +49,8 @@ pub struct Ready {
     pub holds: Option<Hash>,
 }
 
-/// A message of a running session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A message of a running session. Its `Debug` shows no bytes of engines: they can carry a share.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
     /// For one party.
     Direct {
@@ -95,6 +95,21 @@ pub enum Message {
         #[serde(with = "serde_bytes")]
         signature: [u8; 64],
     },
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Message::Direct { phase, body } => write!(f, "Direct(phase {phase}, {} bytes)", body.len()),
+            Message::Broadcast { phase, number, body, .. } => {
+                write!(f, "Broadcast(phase {phase}, number {number}, {} bytes)", body.len())
+            }
+            Message::Echo { phase, sender, number, .. } => {
+                write!(f, "Echo(phase {phase}, sender {sender}, number {number})")
+            }
+            Message::Stored { digest, .. } => write!(f, "Stored({digest})"),
+        }
+    }
 }
 
 /// The hash of a broadcast's body.

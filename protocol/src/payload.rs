@@ -51,9 +51,10 @@ impl Payload {
         }
     }
 
-    /// True if the node cannot know what it signs.
+    /// True if the node cannot know what it signs: a digest, or 32 bytes under another name. Schemes that sign messages as
+    /// they are make the same signature of both, so what a requester calls 32 bytes changes nothing.
     pub fn is_blind(&self) -> bool {
-        self.kind == PayloadKind::Digest
+        self.kind == PayloadKind::Digest || self.bytes.len() == 32
     }
 
     /// The bytes handed to the signature algorithm: what is verified in the end. For ECDSA always the 32-byte digest.
@@ -75,6 +76,13 @@ mod tests {
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hex::encode(payload.signed_bytes(Scheme::EcdsaSecp256k1)), digest);
         assert_eq!(payload.signed_bytes(Scheme::Ed25519), b"abc");
+    }
+
+    #[test]
+    fn a_hash_is_blind_whatever_it_is_called() {
+        let of_kind = |kind, length| Payload { kind, bytes: vec![1; length] }.is_blind();
+        assert!(of_kind(PayloadKind::Digest, 32) && of_kind(PayloadKind::Message, 32));
+        assert!(!of_kind(PayloadKind::Message, 31) && !of_kind(PayloadKind::Message, 33));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::worker::{FromEngine, Incoming, Lane, WorkError, Worker};
 use countersign_engine::{Engine, EngineError, MessageKind, Recipient};
 use countersign_link::PeerKey;
 use countersign_protocol::control::Stage;
-use countersign_protocol::session::Setup;
+use countersign_protocol::session::{EngineMessage, Setup};
 use countersign_protocol::{
     Cause, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode,
 };
@@ -189,7 +189,7 @@ impl Run {
         event: SessionEvent,
     ) -> Result<(), Failure> {
         match event {
-            SessionEvent::Message { from, broadcast, body } => {
+            SessionEvent::Message(EngineMessage { from, broadcast, body }) => {
                 let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
                 match worker.deliver(Incoming { from, kind, body }) {
                     true => Ok(()),

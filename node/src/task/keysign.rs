@@ -97,9 +97,9 @@ impl Job for KeySignPlan {
     }
 
     fn question(&self) -> countersign_host::Operation {
-        let intent = match self.payload().kind {
-            PayloadKind::Message => countersign_host::Intent::Message(self.payload().bytes.clone()),
-            PayloadKind::Digest => countersign_host::Intent::Opaque,
+        let intent = match self.payload().is_blind() {
+            false => countersign_host::Intent::Message(self.payload().bytes.clone()),
+            true => countersign_host::Intent::Opaque,
         };
         countersign_host::Operation::Sign(countersign_host::Signing {
             key: self.describe_key(),

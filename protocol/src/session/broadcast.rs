@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_PHASES: u8 = 8;
 /// Broadcasts of one sender in one phase; the longest protocol here has five.
 const MAX_NUMBER: u16 = 32;
+/// Broadcasts of one sender that may wait for echoes. An honest sender is at most one round ahead of whoever waits.
+const MAX_INCOMPLETE: usize = 3;
 
 /// All broadcasts of one session.
 pub(super) struct Broadcasts {
@@ -23,6 +25,8 @@ pub(super) struct Broadcasts {
     parties: Vec<NodeId>,
     /// How many of its own broadcasts this party has made, by phase.
     made: BTreeMap<u8, u16>,
+    /// How many broadcasts have arrived, by phase and sender: tunnels keep the order, so the next one has that number.
+    arrived: BTreeMap<(u8, usize), u16>,
     slots: BTreeMap<Key, Slot>,
 }
 
@@ -54,7 +58,7 @@ pub(super) struct Accepted {
 
 impl Broadcasts {
     pub(super) fn new(me: usize, parties: Vec<NodeId>) -> Broadcasts {
-        Broadcasts { me, parties, made: BTreeMap::new(), slots: BTreeMap::new() }
+        Broadcasts { me, parties, made: BTreeMap::new(), arrived: BTreeMap::new(), slots: BTreeMap::new() }
     }
 
     /// Numbers and signs a broadcast of this party.
@@ -82,6 +86,7 @@ impl Broadcasts {
         match message {
             Message::Broadcast { phase, number, body, signature } => {
                 let key = self.key(from, phase, from, number)?;
+                self.check_turn(key)?;
                 let hash = body_hash(&body);
                 self.check_signed(session, from, key, hash, signature)?;
                 self.on_broadcast(from, key, hash, signature, body)
@@ -122,6 +127,16 @@ impl Broadcasts {
         Ok(Key { phase, sender, number })
     }
 
+    /// What waits for echoes is bounded: the next number, and few at a time.
+    fn check_turn(&self, key: Key) -> Result<(), Failure> {
+        let next = self.arrived.get(&(key.phase, key.sender)).copied().unwrap_or(0);
+        let waits = |(other, slot): &(&Key, &Slot)| other.sender == key.sender && slot.body.is_some();
+        if key.number != next || self.slots.iter().filter(waits).count() >= MAX_INCOMPLETE {
+            return Err(misbehaved(self.parties[key.sender], "sent a broadcast out of turn"));
+        }
+        Ok(())
+    }
+
     /// Checks the sender's signature, and that it signed nothing else under this number.
     fn check_signed(
         &mut self,
@@ -133,7 +148,7 @@ impl Broadcasts {
     ) -> Result<(), Failure> {
         let sender = self.parties[key.sender];
         let known = self.slots.entry(key).or_default().signed;
-        if known.is_some_and(|known| known == (hash, signature)) {
+        if known == Some((hash, signature)) {
             return Ok(());
         }
         let digest = broadcast_digest(session, &sender, key.phase, key.number, hash);
@@ -141,7 +156,9 @@ impl Broadcasts {
             return Err(misbehaved(self.parties[from], "sent a broadcast with a wrong signature"));
         }
         match known {
-            Some((other, _)) if other != hash => Err(equivocation(sender)),
+            Some(other) if other.0 != hash => {
+                Err(equivocation(session, sender, key, [other, (hash, signature)]))
+            }
             Some(_) => Ok(()),
             None => {
                 self.slots.entry(key).or_default().signed = Some((hash, signature));
@@ -159,9 +176,8 @@ impl Broadcasts {
         body: Vec<u8>,
     ) -> Result<Accepted, Failure> {
         let slot = self.slots.entry(key).or_default();
-        if slot.done || slot.body.replace(body).is_some() {
-            return Err(misbehaved(self.parties[from], "sent a broadcast twice"));
-        }
+        slot.body = Some(body);
+        *self.arrived.entry((key.phase, from)).or_default() += 1;
         let echo = Message::Echo {
             phase: key.phase,
             sender: key.sender as u16,
@@ -191,9 +207,13 @@ impl Broadcasts {
     }
 }
 
-fn equivocation(node: NodeId) -> Failure {
+/// The failure carries its proof: whoever has the sender's key can verify both signatures over [`broadcast_digest`].
+fn equivocation(session: SessionId, node: NodeId, key: Key, signed: [(Hash, [u8; 64]); 2]) -> Failure {
+    let [one, two] = signed.map(|(hash, signature)| format!("{hash} signed {}", hex::encode(signature)));
     let text = format!(
-        "{node} told different parties different things, which its signatures prove; do not use it again before its operator has explained"
+        "{node} told different parties different things in session {session}, phase {}, broadcast {}: {one}; and {two}; do \
+         not use it again before its operator has explained",
+        key.phase, key.number
     );
     failure(Cause::Peer, "equivocation", vec![node], text)
 }

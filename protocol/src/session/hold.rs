@@ -1,6 +1,6 @@
 //! Frames that arrive before their task does: another party may be a moment ahead. Held in small numbers, for a short time.
 
-use crate::frame::Frame;
+use crate::frame::{Body, Frame};
 use crate::id::{NodeId, TaskId};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,16 +9,20 @@ use std::time::{Duration, Instant};
 const MAX_FRAMES: usize = 64;
 /// How long.
 const MAX_AGE: Duration = Duration::from_secs(10);
-/// Peers × frames over all.
+/// Frames held for all peers.
 const MAX_TOTAL: usize = 512;
 
-/// Holds frames for tasks that this node has not begun.
+/// Holds frames for tasks that this node has not begun. Nobody can run a session with a node that has not said it is ready,
+/// so only small frames are worth holding.
 #[derive(Default)]
 pub struct Hold(VecDeque<(Instant, NodeId, Frame)>);
 
 impl Hold {
     /// Holds a frame; the oldest of the same peer, or of all, makes room.
     pub fn put(&mut self, now: Instant, from: NodeId, frame: Frame) {
+        if matches!(frame.body, Body::Run { .. }) {
+            return;
+        }
         self.0.retain(|(since, ..)| now.duration_since(*since) < MAX_AGE);
         let of_peer = self.0.iter().filter(|(_, peer, _)| *peer == from).count();
         if of_peer >= MAX_FRAMES || self.0.len() >= MAX_TOTAL {

@@ -38,10 +38,11 @@ impl Default for Limits {
 
 /// How long a session goes on after a tunnel broke: long enough to use what has arrived.
 const LOST_GRACE: Duration = Duration::from_secs(2);
-/// Engine messages that may wait for their phase.
-const MAX_WAITING: usize = 256;
-/// Bytes that may wait for their phase or for echoes.
-const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// Engine messages of one party in one phase, and messages of one party that wait for their phase or for the session to
+/// begin. The longest protocol here has ten.
+const MAX_MESSAGES: u32 = 32;
+/// Bytes of one party that wait. The largest honest message has 212 kB.
+const MAX_WAITING_BYTES: usize = 2 * 1024 * 1024;
 
 /// What a session is made from.
 pub struct Setup {
@@ -74,18 +75,34 @@ pub enum SessionEvent {
         holds: Vec<Option<Hash>>,
     },
     /// A message for the engine of the current phase.
-    Message {
-        /// Position of the sender among the parties.
-        from: u16,
-        /// True for a broadcast that all parties received alike.
-        broadcast: bool,
-        /// The engine's bytes.
-        body: Vec<u8>,
-    },
+    Message(EngineMessage),
     /// Everybody has stored; one mark for each party, in order.
     AllStored(Vec<StoredMark>),
     /// It came to nothing. Last event.
     Failed(Failure),
+}
+
+/// A message for an engine. Its `Debug` shows no bytes: they can carry a share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EngineMessage {
+    /// Position of the sender among the parties.
+    pub from: u16,
+    /// True for a broadcast that all parties received alike.
+    pub broadcast: bool,
+    /// The engine's bytes.
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for EngineMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "EngineMessage(from {}, broadcast {}, {} bytes)",
+            self.from,
+            self.broadcast,
+            self.body.len()
+        )
+    }
 }
 
 enum State {
@@ -105,6 +122,8 @@ struct Party {
     outgoing: u32,
     /// Engine messages of the current phase that arrived from it.
     heard: u32,
+    /// Its messages that wait, and their bytes.
+    waiting: (u32, usize),
     mark: Option<(Hash, [u8; 64])>,
 }
 
@@ -119,8 +138,8 @@ pub struct Session {
     broadcasts: Broadcasts,
     /// `Run` messages that arrived before the session id or their phase was known.
     early: VecDeque<(usize, SessionId, Message)>,
-    waiting: VecDeque<(u8, SessionEvent)>,
-    waiting_bytes: usize,
+    /// Messages for the engine of a later phase.
+    waiting: VecDeque<(u8, EngineMessage)>,
     deadline: Instant,
     lost: Option<(usize, Instant)>,
     transmits: VecDeque<(NodeId, Frame)>,
@@ -150,7 +169,6 @@ impl Session {
             phase: None,
             early: VecDeque::new(),
             waiting: VecDeque::new(),
-            waiting_bytes: 0,
             lost: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -162,7 +180,7 @@ impl Session {
     /// A frame of this task arrived in the tunnel from `from`.
     pub fn handle_frame(&mut self, now: Instant, from: &NodeId, frame: Frame) {
         let Some(sender) = self.setup.parties.iter().position(|party| party == from) else { return };
-        if sender == self.position || matches!(self.state, State::Done) {
+        if sender == self.position || self.is_over() {
             return;
         }
         match frame.seq.cmp(&self.parties[sender].incoming) {
@@ -187,7 +205,7 @@ impl Session {
 
     /// Time has passed: ends the session if a deadline has.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if matches!(self.state, State::Done) {
+        if self.is_over() {
             return;
         }
         if let Some((party, _)) = self.lost.filter(|(_, deadline)| *deadline <= now) {
@@ -199,11 +217,14 @@ impl Session {
 
     /// Begins the next engine: its messages are delivered from now on, and it has `limit` to finish.
     pub fn begin_phase(&mut self, now: Instant, phase: u8, limit: Duration) {
+        if self.is_over() {
+            return;
+        }
         self.phase = Some(phase);
         self.deadline = now + limit;
-        self.parties.iter_mut().for_each(|party| party.heard = 0);
-        for (of, event) in std::mem::take(&mut self.waiting) {
-            self.deliver(of, event);
+        self.parties.iter_mut().for_each(|party| (party.heard, party.waiting) = (0, (0, 0)));
+        for (of, message) in std::mem::take(&mut self.waiting) {
+            self.deliver(of, message);
         }
     }
 
@@ -222,8 +243,12 @@ impl Session {
 
     /// The local result with this digest is durable: says so, and waits for the others.
     pub fn stored(&mut self, now: Instant, digest: Hash) {
+        if self.is_over() {
+            return;
+        }
         self.state = State::Storing(digest);
-        self.deadline = now + self.setup.limits.storing;
+        // A slower party may use all of the last engine's time before it stores.
+        self.deadline = self.deadline.max(now + self.setup.limits.storing);
         let signature = self.setup.signer.sign(digest.as_bytes());
         self.parties[self.position].mark = Some((digest, signature));
         self.run_all(Message::Stored { digest, signature });
@@ -253,7 +278,7 @@ impl Session {
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let lost = self.lost.map_or(self.deadline, |(_, deadline)| deadline.min(self.deadline));
-        (!matches!(self.state, State::Done)).then_some(lost)
+        (!self.is_over()).then_some(lost)
     }
 
     /// What the session is doing.
@@ -279,6 +304,10 @@ impl Session {
             })
             .map(|(position, _)| self.setup.parties[position])
             .collect()
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Done)
     }
 
     fn others(&self) -> impl Iterator<Item = (usize, &Party)> {
@@ -307,12 +336,16 @@ impl Session {
         self.state = State::Running;
         self.deadline = now + self.setup.limits.ready;
         self.events.push_back(SessionEvent::Begun { session, holds });
+        self.parties.iter_mut().for_each(|party| party.waiting = (0, 0));
         for (sender, claimed, message) in std::mem::take(&mut self.early) {
             self.on_run(sender, claimed, message);
         }
     }
 
     fn on_run(&mut self, sender: usize, claimed: SessionId, message: Message) {
+        if self.is_over() {
+            return;
+        }
         let Some(session) = self.session else {
             return self.keep_early(sender, claimed, message);
         };
@@ -321,7 +354,7 @@ impl Session {
         }
         match message {
             Message::Direct { phase, body } => {
-                self.deliver(phase, SessionEvent::Message { from: sender as u16, broadcast: false, body });
+                self.deliver(phase, EngineMessage { from: sender as u16, broadcast: false, body });
             }
             Message::Stored { digest, signature } => self.on_stored(sender, digest, signature),
             Message::Broadcast { .. } | Message::Echo { .. } => {
@@ -334,9 +367,9 @@ impl Session {
     }
 
     fn keep_early(&mut self, sender: usize, claimed: SessionId, message: Message) {
-        self.waiting_bytes += size_of_message(&message);
+        let bytes = size_of_message(&message);
         self.early.push_back((sender, claimed, message));
-        self.check_bounds(sender);
+        self.count_waiting(sender, bytes);
     }
 
     fn on_accepted(&mut self, accepted: Accepted) {
@@ -344,31 +377,40 @@ impl Session {
             self.run_to(to, echo);
         }
         for (phase, from, body) in accepted.deliver {
-            self.deliver(phase, SessionEvent::Message { from: from as u16, broadcast: true, body });
+            self.deliver(phase, EngineMessage { from: from as u16, broadcast: true, body });
         }
     }
 
-    /// Hands a message to the engine, or keeps it for the engine of a later phase.
-    fn deliver(&mut self, phase: u8, event: SessionEvent) {
-        let SessionEvent::Message { from, body, .. } = &event else { return };
-        let from = usize::from(*from);
+    /// Hands a message to the engine, or keeps it for the engine of a later phase. What comes after its engine has ended is
+    /// of no use to anybody.
+    fn deliver(&mut self, phase: u8, message: EngineMessage) {
+        let from = usize::from(message.from);
         match self.phase {
             Some(current) if phase == current => {
                 self.parties[from].heard += 1;
-                self.events.push_back(event);
+                if self.parties[from].heard > MAX_MESSAGES {
+                    self.fail(misbehaved(
+                        self.setup.parties[from],
+                        "sent more messages than the protocol has",
+                    ));
+                } else if matches!(self.state, State::Running) {
+                    self.events.push_back(SessionEvent::Message(message));
+                }
             }
             Some(current) if phase < current => {}
             _ => {
-                self.waiting_bytes += body.len();
-                self.waiting.push_back((phase, event));
-                self.check_bounds(from);
+                let bytes = message.body.len();
+                self.waiting.push_back((phase, message));
+                self.count_waiting(from, bytes);
             }
         }
     }
 
-    fn check_bounds(&mut self, sender: usize) {
-        let waiting = self.waiting.len() + self.early.len();
-        if waiting > MAX_WAITING || self.waiting_bytes > MAX_WAITING_BYTES {
+    /// Whoever sends far ahead of the protocol is the one who is named for it.
+    fn count_waiting(&mut self, sender: usize, bytes: usize) {
+        let (messages, total) = &mut self.parties[sender].waiting;
+        (*messages, *total) = (*messages + 1, *total + bytes);
+        if *messages > MAX_MESSAGES || *total > MAX_WAITING_BYTES {
             self.fail(misbehaved(self.setup.parties[sender], "sent far ahead of the protocol"));
         }
     }
@@ -428,7 +470,7 @@ impl Session {
 
     /// Ends the session and tells the others why.
     fn fail(&mut self, failure: Failure) {
-        if !matches!(self.state, State::Done) {
+        if !self.is_over() {
             self.transmit_all(&Body::Abort { code: failure.code.clone(), text: failure.text.clone() });
             self.end(failure);
         }
@@ -436,9 +478,9 @@ impl Session {
 
     /// Ends the session in silence: the others know, or need not.
     fn end(&mut self, failure: Failure) {
-        if !matches!(self.state, State::Done) {
+        if !self.is_over() {
             self.state = State::Done;
-            self.events.retain(|event| !matches!(event, SessionEvent::Message { .. }));
+            self.events.clear();
             self.events.push_back(SessionEvent::Failed(failure));
         }
     }

@@ -104,7 +104,7 @@ impl World {
     fn messages(&mut self, i: usize) -> Vec<(u16, bool, Vec<u8>)> {
         std::iter::from_fn(|| self.sessions[i].poll_event())
             .map(|event| match event {
-                SessionEvent::Message { from, broadcast, body } => (from, broadcast, body),
+                SessionEvent::Message(EngineMessage { from, broadcast, body }) => (from, broadcast, body),
                 other => panic!("{other:?}"),
             })
             .collect()
@@ -201,7 +201,19 @@ fn two_different_broadcasts_under_one_number_prove_who_cheats() {
     let failures = [world.failure(1), world.failure(2)];
     let proven = failures.iter().find(|failure| failure.code == "equivocation").unwrap();
     assert_eq!(proven.culprits, [cheat]);
+    assert!(proves(&cheat, session, &proven.text), "the failure carries no proof: {}", proven.text);
     assert!(failures.iter().all(|failure| ["equivocation", "peer-aborted"].contains(&failure.code.as_str())));
+}
+
+/// Finds two pairs of hash and signature in a text and verifies both.
+fn proves(cheat: &NodeId, session: SessionId, text: &str) -> bool {
+    let words: Vec<&str> = text.split([' ', ';']).collect();
+    let signed = words.windows(3).filter(|three| three[1] == "signed").filter(|three| {
+        let (hash, mut signature) = (three[0].parse().unwrap(), [0; 64]);
+        hex::decode_to_slice(three[2], &mut signature).unwrap();
+        cheat.verify(broadcast_digest(session, cheat, 0, 0, hash).as_bytes(), &signature)
+    });
+    signed.map(|three| three[0]).collect::<std::collections::BTreeSet<_>>().len() == 2
 }
 
 #[test]
@@ -247,16 +259,93 @@ fn messages_of_a_later_phase_wait_for_it() {
 }
 
 #[test]
-fn a_flood_of_later_phases_ends_the_session() {
+fn whoever_floods_is_named_for_it() {
+    for phase in [0, 1] {
+        let mut world = World::new(3);
+        world.begin();
+        let now = world.now;
+        world.sessions[0].begin_phase(now, phase, Duration::from_secs(1));
+        for _ in 0..=MAX_MESSAGES {
+            world.sessions[0].send_direct(1, vec![0; 10]);
+        }
+        world.run();
+        let failure = world.failure(1);
+        assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![world.nodes[0]]));
+    }
+}
+
+#[test]
+fn broadcasts_that_wait_for_echoes_are_few_and_in_turn() {
+    let mut world = World::new(3);
+    world.begin();
+    for _ in 0..4 {
+        world.sessions[0].send_broadcast(vec![0; 1000]);
+    }
+    let (sender, victim) = (world.nodes[0], world.nodes[1]);
+    world.run_with(|from, to, frame| (from == sender && to == victim).then_some(frame));
+    let failure = world.failure(1);
+    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![sender]));
+
+    let mut world = World::new(2);
+    world.begin();
+    world.sessions[0].send_broadcast(b"first".to_vec());
+    world.run_with(|_, _, mut frame| {
+        if let Body::Run { message: Message::Broadcast { number, .. }, .. } = &mut frame.body {
+            *number = 1;
+        }
+        Some(frame)
+    });
+    assert_eq!(world.failure(1).culprits, [world.nodes[0]]);
+}
+
+#[test]
+fn a_message_after_the_end_of_its_engine_is_dropped_and_never_shown() {
     let mut world = World::new(2);
     world.begin();
     let now = world.now;
-    world.sessions[0].begin_phase(now, 1, Duration::from_secs(1));
-    for _ in 0..=MAX_WAITING {
-        world.sessions[0].send_direct(1, vec![0; 10]);
-    }
+    world.sessions[1].stored(now, Hash([4; 32]));
+    world.sessions[0].send_direct(1, b"secret".to_vec());
     world.run();
-    assert_eq!(world.failure(1).code, "peer-misbehaved");
+    assert!(world.messages(1).is_empty());
+    let message = EngineMessage { from: 0, broadcast: false, body: b"secret".to_vec() };
+    assert!(!format!("{:?}", SessionEvent::Message(message)).contains("115"), "the bytes are shown");
+}
+
+#[test]
+fn storing_waits_for_a_party_that_is_still_within_its_engine_time() {
+    let mut world = World::new(2);
+    world.begin();
+    let now = world.now;
+    world.sessions.iter_mut().for_each(|session| session.begin_phase(now, 1, Duration::from_secs(60)));
+    world.sessions[0].stored(now, Hash([4; 32]));
+    world.run();
+    world.after(50);
+    let now = world.now;
+    world.sessions[1].stored(now, Hash([4; 32]));
+    world.run();
+    assert!(matches!(world.sessions[0].poll_event(), Some(SessionEvent::AllStored(_))));
+}
+
+#[test]
+fn after_a_failure_nothing_else_is_said() {
+    let mut world = World::new(3);
+    let (now, from) = (world.now, world.nodes[1]);
+    let foreign = Message::Direct { phase: 0, body: b"early".to_vec() };
+    world.run_with(|from, to, frame| (from != to).then_some(frame).filter(|frame| frame.seq == u32::MAX));
+    world.sessions[0].keep_early(1, SessionId([9; 32]), foreign);
+    let ready: Vec<Ready> = (1..3).map(|i| world.sessions[i].parties[i].ready.clone().unwrap()).collect();
+    for (i, ready) in ready.into_iter().enumerate() {
+        let frame = Frame { task: TASK, seq: 0, body: Body::Ready(ready) };
+        let node = world.nodes[i + 1];
+        world.sessions[0].handle_frame(now, &node, frame);
+    }
+    let events: Vec<SessionEvent> = std::iter::from_fn(|| world.sessions[0].poll_event()).collect();
+    assert!(
+        matches!(&events[..], [SessionEvent::Failed(failure)] if failure.culprits == [from]),
+        "{events:?}"
+    );
+    world.sessions[0].stored(now, Hash([4; 32]));
+    assert!(world.sessions[0].poll_event().is_none());
 }
 
 #[test]
