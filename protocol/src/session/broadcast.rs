@@ -4,7 +4,7 @@
 //! signature; it is handed on once all of them said the same. Two signatures of one sender under one number prove to
 //! anybody that the sender cheats. With two parties there is nobody to echo to and nothing is sent.
 
-use super::{failure, misbehaved};
+use super::failure::{failure, misbehaved};
 use crate::IdentitySigner;
 use crate::frame::{Message, body_hash, broadcast_digest};
 use crate::hash::Hash;

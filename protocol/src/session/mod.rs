@@ -7,6 +7,7 @@
 //! why and whom it waits for, and tells the others so that they need not wait.
 
 mod broadcast;
+mod failure;
 pub mod hold;
 #[cfg(test)]
 mod tests;
@@ -14,9 +15,10 @@ mod tests;
 use crate::frame::{Body, Frame, Message, Ready};
 use crate::hash::{Hash, Hasher};
 use crate::id::{NodeId, SessionId, TaskId};
-use crate::outcome::{Cause, Failure, StoredMark};
+use crate::outcome::{Failure, StoredMark};
 use crate::{IdentitySigner, control::Stage};
 use broadcast::{Accepted, Broadcasts};
+use failure::{aborted, frames_lost, misbehaved, peer_lost, split_view, timed_out};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -508,54 +510,4 @@ fn session_id(task: Hash, parties: &[NodeId], readies: &[&Ready]) -> SessionId {
         hash.field(node.as_bytes()).field(&ready.fresh).field(holds)
     });
     SessionId(hash.finish().0)
-}
-
-fn failure(cause: Cause, code: &str, culprits: Vec<NodeId>, text: String) -> Failure {
-    Failure { cause, code: code.into(), text, culprits }
-}
-
-fn misbehaved(node: NodeId, what: &str) -> Failure {
-    failure(
-        Cause::Peer,
-        "peer-misbehaved",
-        vec![node],
-        format!("{node} {what}; ask its operator which program and version it runs before trying again"),
-    )
-}
-
-fn split_view(node: NodeId) -> Failure {
-    let text = format!(
-        "{node} sees another task, committee or result than this node; compare both journals before trying again"
-    );
-    failure(Cause::Peer, "split-view", vec![node], text)
-}
-
-fn frames_lost(node: NodeId) -> Failure {
-    failure(
-        Cause::Environment,
-        "frames-lost",
-        vec![node],
-        format!("frames of {node} were lost on the way; try again"),
-    )
-}
-
-fn peer_lost(node: NodeId) -> Failure {
-    let text = format!("the connection to {node} broke; see that it runs and is on line, then try again");
-    failure(Cause::Environment, "peer-lost", vec![node], text)
-}
-
-fn timed_out(stage: Stage, waiting_for: Vec<NodeId>) -> Failure {
-    let names: Vec<String> = waiting_for.iter().map(NodeId::to_string).collect();
-    let text = format!(
-        "time ran out while {stage}, waiting for {}; see that it runs and is on line, then try again",
-        names.join(" and ")
-    );
-    failure(Cause::Environment, "session-timeout", waiting_for, text)
-}
-
-/// Another party gave up. Its words are shown, cut and without control characters.
-fn aborted(node: NodeId, code: String, text: &str) -> Failure {
-    let said: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
-    let code: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
-    failure(Cause::Peer, "peer-aborted", vec![node], format!("{node} gave up ({code}): {said}"))
 }

@@ -397,7 +397,12 @@ fn a_lost_peer_ends_the_session_after_a_moment() {
 fn whoever_gives_up_tells_the_others_why() {
     let mut world = World::new(3);
     world.begin();
-    world.sessions[1].abort(super::failure(Cause::Bug, "engine", vec![], "it broke\u{1b}[31m".into()));
+    world.sessions[1].abort(super::failure::failure(
+        Cause::Bug,
+        "engine",
+        vec![],
+        "it broke\u{1b}[31m".into(),
+    ));
     world.run();
     let failure = world.failure(0);
     assert_eq!((failure.code.as_str(), &failure.culprits), ("peer-aborted", &vec![world.nodes[1]]));
