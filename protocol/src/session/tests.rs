@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::frame::{body_hash, broadcast_digest};
+use crate::outcome::Cause;
 use ed25519_dalek::{Signer, SigningKey};
 
 struct Key(SigningKey);
