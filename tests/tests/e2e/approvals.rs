@@ -71,31 +71,3 @@ async fn a_server_that_is_down_refuses_and_the_node_lives() {
     assert!(started.elapsed() < Duration::from_secs(20), "retries end");
     assert!(cluster.client.nodes().await.unwrap().iter().all(|node| node.online));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_changed_rule_counts_for_the_next_task_and_a_bad_one_never() {
-    let cluster = Cluster::start(Blueprint { nodes: 2, ..Blueprint::default() }).await.unwrap();
-    let wallet = cluster.create_wallet("rules", Scheme::Ed25519, 2).await.unwrap();
-    let order = cluster.order(wallet.key, "m", b"pay", None).unwrap();
-    let node = &cluster.nodes[0];
-    let change = async |text: &str, sign: &str| {
-        let before = node.log().matches(sign).count();
-        std::fs::write(node.rules(), text).unwrap();
-        for _ in 0..200 {
-            if node.log().matches(sign).count() > before {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("not noticed:\n{}", node.log());
-    };
-    change("enable: true\nkey_sign: { reject_all: true }\n", "plugins reloaded").await;
-    assert_eq!(crate::refusal(cluster.client.sign(&order, |_| {}).await).0, "keysign-reject-all");
-    change("enable: true\nkey_sing: { reject_all: false }\n", "the old ones stay in force").await;
-    assert_eq!(crate::refusal(cluster.client.sign(&order, |_| {}).await).0, "keysign-reject-all");
-    change("enable: true\nkey_sign: { reject_all: false }\n", "plugins reloaded").await;
-    cluster.client.sign(&order, |_| {}).await.unwrap();
-    let keygen =
-        cluster.client.create_wallet(&cluster.new_wallet("x", Scheme::Ed25519, 2).unwrap(), |_| {}).await;
-    assert_eq!(crate::refusal(keygen).0, "keygen-not-allowed");
-}

@@ -6,6 +6,7 @@ mod cli;
 mod coordinator;
 mod crashes;
 mod hostile;
+mod plugins;
 mod schemes;
 mod store;
 

@@ -1,0 +1,69 @@
+//! Plugins in a running node: changed while it runs, and hostile.
+
+use countersign_protocol::Scheme;
+use countersign_tests::cluster::Node;
+use countersign_tests::{Blueprint, Cluster, Plugins, process};
+use std::path::Path;
+use std::time::Duration;
+
+/// Writes a file of a plugin and waits until the node says what it makes of it.
+async fn rewrite(node: &Node, file: &Path, text: &str, sign: &str) {
+    let before = node.log().matches(sign).count();
+    std::fs::write(file, text).unwrap();
+    for _ in 0..200 {
+        if node.log().matches(sign).count() > before {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not noticed:\n{}", node.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_plugin_does_wrong_refuses_and_the_node_lives() {
+    let rogue = process::guest("rogue").unwrap();
+    let policy = format!("  plugins:\n    - {{ name: rogue, file: '{}', config_file: rogue.yaml }}", rogue.display());
+    let cluster = Cluster::prepare(Blueprint { nodes: 2, plugins: Plugins::Text(policy), ..Blueprint::default() });
+    let mut cluster = cluster.await.unwrap();
+    for node in &cluster.nodes {
+        std::fs::write(node.dir.join("rogue.yaml"), "{}").unwrap();
+    }
+    cluster.start_coordinator().unwrap();
+    cluster.nodes.iter_mut().for_each(|node| node.start().unwrap());
+    cluster.wait_online().await.unwrap();
+    let wallet = cluster.create_wallet("hostile", Scheme::Ed25519, 2).await.unwrap();
+    let order = cluster.order(wallet.key, "m", b"pay", None).unwrap();
+    let node = &cluster.nodes[0];
+    for (deed, code) in [
+        ("loop", "plugin-cpu"),
+        ("allocate", "plugin-memory"),
+        ("recurse", "plugin-stack"),
+        ("panic", "plugin-trap"),
+        ("{ reason: 12000000 }", "plugin-output"),
+        ("{ sign: callback }", "plugin-failed:misconfigured"),
+    ] {
+        rewrite(node, &node.dir.join("rogue.yaml"), &format!("evaluate: {deed}\n"), "plugins reloaded").await;
+        let (said, reason) = crate::refusal(cluster.client.sign(&order, |_| {}).await);
+        assert!(said == code || deed.contains("sign"), "{deed}: {said}: {reason}");
+    }
+    rewrite(node, &node.dir.join("rogue.yaml"), "evaluate: nothing\n", "plugins reloaded").await;
+    cluster.client.sign(&order, |_| {}).await.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_rule_counts_for_the_next_task_and_a_bad_one_never() {
+    let cluster = Cluster::start(Blueprint { nodes: 2, ..Blueprint::default() }).await.unwrap();
+    let wallet = cluster.create_wallet("rules", Scheme::Ed25519, 2).await.unwrap();
+    let order = cluster.order(wallet.key, "m", b"pay", None).unwrap();
+    let node = &cluster.nodes[0];
+    let change = async |text: &str, sign: &str| rewrite(node, &node.rules(), text, sign).await;
+    change("enable: true\nkey_sign: { reject_all: true }\n", "plugins reloaded").await;
+    assert_eq!(crate::refusal(cluster.client.sign(&order, |_| {}).await).0, "keysign-reject-all");
+    change("enable: true\nkey_sing: { reject_all: false }\n", "the old ones stay in force").await;
+    assert_eq!(crate::refusal(cluster.client.sign(&order, |_| {}).await).0, "keysign-reject-all");
+    change("enable: true\nkey_sign: { reject_all: false }\n", "plugins reloaded").await;
+    cluster.client.sign(&order, |_| {}).await.unwrap();
+    let keygen =
+        cluster.client.create_wallet(&cluster.new_wallet("x", Scheme::Ed25519, 2).unwrap(), |_| {}).await;
+    assert_eq!(crate::refusal(keygen).0, "keygen-not-allowed");
+}
