@@ -37,7 +37,9 @@ pub fn plugin(name: &str) -> anyhow::Result<PathBuf> {
 pub fn guest(name: &str) -> anyhow::Result<PathBuf> {
     let target = programs()?.parent().map(Path::to_path_buf).context("the build folder has a parent")?;
     let mut build = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    build.args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"]).arg(&target);
+    build
+        .args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"])
+        .arg(&target);
     build.arg("-p").arg(format!("countersign-guest-{name}")).current_dir(env!("CARGO_MANIFEST_DIR"));
     expect_success(&mut build)?;
     Ok(target.join("wasm32-wasip2/plugin").join(format!("countersign_guest_{name}.wasm")))

@@ -91,7 +91,7 @@ pub struct Secrets {
     dir: PathBuf,
     key: NodeKey,
     recipients: Recipients,
-    /// `None` after a failed write.
+    /// `None` after a write of which nobody knows whether it took effect.
     state: RwLock<Option<Open>>,
     _lock: Lock,
 }
@@ -175,19 +175,21 @@ impl Secrets {
     }
 
     /// Makes all changes durable, or none, and tells the new generation. An empty list seals the store anew, to the
-    /// recipients that it was opened with. After an error other than [`CommitError::Rejected`] the store is closed.
+    /// recipients that it was opened with. What fails before the new file gets its name leaves everything as it was;
+    /// after [`CommitError::Unsure`] the store is closed.
     pub fn commit(&self, changes: Vec<Change>) -> Result<u64, CommitError> {
         changes.iter().try_for_each(Change::check)?;
         let mut state = self.state.write().map_err(|_| CommitError::Closed)?;
-        // Taken out: whatever goes wrong from here on leaves the store closed.
-        let old = state.take().ok_or(CommitError::Closed)?;
+        let old = state.as_ref().ok_or(CommitError::Closed)?;
         let generation = old.generation + 1;
-        let image = rebuild(Some(&old), &changes)?;
-        drop(old);
-        write_secrets(&self.dir.join(STAGED_SECRETS), &self.key, &self.recipients, &image, generation)
-            .and_then(|()| files::publish(&self.dir.join(STAGED_SECRETS), &self.dir.join(SECRETS_FILE)))
-            .map_err(|error| CommitError::Io { dir: self.dir.clone(), error })?;
-        *state = Some(Open::new(image, generation)?);
+        let image = rebuild(Some(old), &changes)?;
+        self.stage(&image, generation)?;
+        let new = Open::new(image, generation)?;
+        // Whatever goes wrong from here on leaves the store closed: the disk may hold the old state or the new one.
+        *state = None;
+        files::publish(&self.dir.join(STAGED_SECRETS), &self.dir.join(SECRETS_FILE))
+            .map_err(|error| CommitError::Unsure { dir: self.dir.clone(), error })?;
+        *state = Some(new);
         Ok(generation)
     }
 
@@ -201,6 +203,16 @@ impl Secrets {
         write_identity(&staged, &self.key, new, work_factor)
             .and_then(|()| files::publish(&staged, &self.dir.join(IDENTITY_FILE)))
             .map_err(CreateError::io(&self.dir))
+    }
+
+    /// Writes the next generation under its temporary name.
+    fn stage(&self, image: &Image, generation: u64) -> Result<(), CommitError> {
+        let staged = self.dir.join(STAGED_SECRETS);
+        write_secrets(&staged, &self.key, &self.recipients, image, generation).map_err(|error| {
+            // Half a file only takes up space; if it cannot be removed, the next commit replaces it.
+            let _ = files::remove_if_there(&staged);
+            CommitError::Io { dir: self.dir.clone(), error }
+        })
     }
 
     fn read<T>(&self, read: impl FnOnce(ReadTransaction) -> Result<T, ReadError>) -> Result<T, ReadError> {

@@ -162,9 +162,9 @@ pub enum CommitError {
         "the store was closed after a failed write; remove the cause (disk full?), then restart the node"
     )]
     Closed,
-    /// The file was not written. The store is closed now, since the disk may hold the old state or the new one.
+    /// The new file was not written. Everything is as it was, and the store stays open.
     #[error(
-        "cannot write in {dir} ({error}), the store is closed now; remove the cause (disk full?), then restart the node"
+        "cannot write in {dir} ({error}), nothing was changed; check space, owner and permissions, then try again"
     )]
     Io {
         /// The data directory.
@@ -172,9 +172,19 @@ pub enum CommitError {
         /// What the system said.
         error: io::Error,
     },
-    /// The database in memory failed. The store is closed now.
+    /// The new file may have got its name or not. The store is closed now, since the disk may hold the old state or the new.
     #[error(
-        "the database in memory failed ({0}), the store is closed now; check free memory and restart the node"
+        "cannot replace the secrets in {dir} ({error}), the store is closed now; remove the cause, then restart the node"
+    )]
+    Unsure {
+        /// The data directory.
+        dir: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The database in memory failed. Everything is as it was, and the store stays open.
+    #[error(
+        "the database in memory failed ({0}), nothing was changed; check free memory, and report this if it persists"
     )]
     Database(Box<redb::Error>),
 }

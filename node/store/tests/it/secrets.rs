@@ -166,7 +166,7 @@ fn no_plaintext_and_no_other_file_is_left() {
 }
 
 #[test]
-fn a_failed_write_closes_the_store_and_keeps_the_old_state() {
+fn a_write_that_fails_before_it_takes_effect_changes_nothing() {
     let dir = temporary();
     let secrets = create(dir.path());
     secrets.commit(vec![put(Section::Share, "a", b"1")]).unwrap();
@@ -175,7 +175,30 @@ fn a_failed_write_closes_the_store_and_keeps_the_old_state() {
     std::fs::create_dir(&obstacle).unwrap();
     let error = secrets.commit(vec![put(Section::Share, "b", b"2")]).unwrap_err();
     assert!(matches!(error, CommitError::Io { .. }), "{error}");
+    assert_eq!(get(&secrets, Section::Share, "a").unwrap(), b"1");
+    assert_eq!(get(&secrets, Section::Share, "b"), None);
+    assert_eq!(secrets.generation().unwrap(), 2);
     std::fs::remove_dir(&obstacle).unwrap();
+    assert_eq!(secrets.commit(vec![put(Section::Share, "c", b"3")]).unwrap(), 3);
+    drop(secrets);
+    let secrets = open(dir.path());
+    assert_eq!(secrets.keys(Section::Share).unwrap(), ["a", "c"]);
+    assert_eq!(secrets.generation().unwrap(), 3);
+}
+
+#[test]
+fn a_write_of_unknown_effect_closes_the_store() {
+    let dir = temporary();
+    let secrets = create(dir.path());
+    secrets.commit(vec![put(Section::Share, "a", b"1")]).unwrap();
+    // A directory under the name of the database: a file is not renamed over it, even by root.
+    let (name, kept) = (dir.path().join(SECRETS_FILE), dir.path().join("kept"));
+    std::fs::rename(&name, &kept).unwrap();
+    std::fs::create_dir(&name).unwrap();
+    let error = secrets.commit(vec![put(Section::Share, "b", b"2")]).unwrap_err();
+    assert!(matches!(error, CommitError::Unsure { .. }), "{error}");
+    std::fs::remove_dir(&name).unwrap();
+    std::fs::rename(&kept, &name).unwrap();
     assert!(matches!(secrets.commit(vec![]), Err(CommitError::Closed)));
     assert!(matches!(secrets.get(Section::Share, "a"), Err(ReadError::Closed)));
     assert!(matches!(secrets.keys(Section::Share), Err(ReadError::Closed)));
