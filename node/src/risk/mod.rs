@@ -20,6 +20,7 @@ use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTa
 use countersign_store::StateWrite;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// An operation that every configured plugin approved. Made by [`Guard::decide`] alone; nobody else can:
 ///
@@ -52,6 +53,8 @@ pub enum Decision<J> {
         approved: Approved<J>,
         /// What plugins remember if the approval becomes durable.
         writes: Vec<StateWrite>,
+        /// To be kept until the approval is durable.
+        turn: Turn,
     },
     /// It does not.
     Refused {
@@ -67,6 +70,35 @@ pub struct Guard {
     policy: Policy,
     /// `None` only where the operator allowed it in writing.
     pipeline: Option<Pipeline>,
+    turns: Turns,
+}
+
+/// One decision at a time where a plugin remembers something: two tasks that were judged by the same memory could each
+/// use up what is left of a limit. Without such a plugin decisions do not wait for each other.
+struct Turns(Option<Arc<Mutex<()>>>);
+
+/// The right to decide. While somebody holds it, nobody else reads what plugins remember.
+pub struct Turn(Option<OwnedMutexGuard<()>>);
+
+impl Turns {
+    fn new(policy: &Policy) -> Turns {
+        let remembers = policy.plugins.iter().any(|plugin| plugin.grants.state_bytes > 0);
+        Turns(remembers.then(Arc::default))
+    }
+
+    async fn next(&self) -> Turn {
+        match &self.0 {
+            Some(turns) => Turn(Some(turns.clone().lock_owned().await)),
+            None => Turn(None),
+        }
+    }
+}
+
+impl Turn {
+    /// Lets the next decision begin.
+    pub fn end(self) {
+        drop(self.0);
+    }
 }
 
 /// Why there is no risk control, and so no node.
@@ -97,10 +129,10 @@ impl Guard {
                 Some(Pipeline::load(host, specs::read(&policy)?, services).await?)
             }
         };
-        Ok(Guard { policy, pipeline })
+        Ok(Guard { turns: Turns::new(&policy), policy, pipeline })
     }
 
-    /// Asks every plugin.
+    /// Asks every plugin, in turn with other tasks if one of them remembers anything.
     pub async fn decide<J: Job>(
         &self,
         core: &Core,
@@ -108,27 +140,35 @@ impl Guard {
         signed: &SignedTask,
         job: J,
     ) -> Decision<J> {
+        let turn = self.turns.next().await;
         let Some(pipeline) = &self.pipeline else {
             tracing::warn!(task = %task.id, "no plugin guards this node: approved because policy.allow_unguarded is set");
             return Decision::Approved {
                 approved: Approved { plan: job, verdicts: Vec::new() },
                 writes: Vec::new(),
+                turn,
             };
         };
         let question = question(core, task, signed, &job);
         let left = Duration::from_millis(task.not_after.0.saturating_sub(core.now().0));
         let decision = pipeline.decide(&question, Instant::now() + left.min(self.policy.deadline)).await;
         decision.evaluations().iter().for_each(|evaluation| pass_on_logs(&question.id, evaluation));
-        conclude(core.now(), job, &decision)
+        conclude(core.now(), job, &decision, turn)
     }
 }
 
-fn conclude<J: Job>(now: UnixMillis, job: J, decision: &countersign_host::Decision) -> Decision<J> {
+fn conclude<J: Job>(
+    now: UnixMillis,
+    job: J,
+    decision: &countersign_host::Decision,
+    turn: Turn,
+) -> Decision<J> {
     let verdicts: Vec<PluginVerdict> = decision.evaluations().iter().map(verdict).collect();
     match decision.refusal() {
         None => Decision::Approved {
             writes: decision.writes().map(|(plugin, write)| state_write(now, plugin, write)).collect(),
             approved: Approved { plan: job, verdicts },
+            turn,
         },
         Some(refused) => Decision::Refused {
             refusal: Refusal { code: refused.code, reason: refused.reason, plugin: refused.plugin },
@@ -209,5 +249,45 @@ fn state_write(now: UnixMillis, plugin: &str, write: &countersign_host::StateWri
         key: write.key.clone(),
         value: write.value.clone(),
         expires: write.ttl_seconds.map(expiry),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{PluginConfig, PluginEntry, RawGrants};
+    use futures_util::FutureExt;
+
+    fn turns(state_bytes: u64) -> Turns {
+        let entry = PluginEntry {
+            name: "rules".into(),
+            file: "rules.wasm".into(),
+            digest: None,
+            source: PluginConfig::Inline(serde_json::Value::Null),
+            grants: RawGrants { state_bytes, ..RawGrants::default() },
+        };
+        Turns::new(&Policy {
+            allow_unguarded: false,
+            deadline: Duration::from_secs(1),
+            public_keys: std::collections::BTreeMap::new(),
+            ca_file: None,
+            plugins: vec![entry],
+        })
+    }
+
+    #[test]
+    fn with_a_plugin_that_remembers_a_decision_waits_for_the_one_before_to_be_durable() {
+        let turns = turns(1);
+        let first = turns.next().now_or_never().expect("nobody decides");
+        assert!(turns.next().now_or_never().is_none(), "the first decision is not durable yet");
+        first.end();
+        assert!(turns.next().now_or_never().is_some());
+    }
+
+    #[test]
+    fn without_one_decisions_do_not_wait() {
+        let turns = turns(0);
+        let _first = turns.next().now_or_never().expect("nobody decides");
+        assert!(turns.next().now_or_never().is_some());
     }
 }

@@ -12,12 +12,16 @@ use countersign_protocol::session::{EngineMessage, Setup};
 use countersign_protocol::{
     Cause, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often a tunnel that is not up yet is looked for.
 const TUNNEL_POLL: Duration = Duration::from_millis(10);
+
+/// How long a peer may keep a frame waiting. Longer, and it no longer reads: the run treats it as lost.
+const SEND_LIMIT: Duration = Duration::from_secs(2);
 
 /// Tells where a run stands.
 pub type Progress = Box<dyn Fn(Stage, Vec<NodeId>) + Send + Sync>;
@@ -30,6 +34,8 @@ pub struct Run {
     inbox: Inbox,
     progress: Progress,
     cancelled: CancellationToken,
+    /// Peers that missed a frame. They get no more: a session does not survive a gap.
+    stalled: BTreeSet<NodeId>,
 }
 
 /// What made the driver wake up.
@@ -55,17 +61,18 @@ impl Run {
         let parties = setup.parties.clone();
         let others: Vec<NodeId> = parties.iter().copied().filter(|party| *party != setup.me).collect();
         progress(Stage::Ready, others.clone());
-        wait_for_tunnels(&router, &others, setup.limits.ready).await?;
+        let tunnels = wait_for_tunnels(&router, &others, setup.limits.ready);
+        cancelled.run_until_cancelled(tunnels).await.unwrap_or_else(|| Err(called_off()))?;
         let session = Session::new(Instant::now(), setup).ok_or_else(|| {
             failure(Cause::Bug, "not-a-party", "this node is not among the parties; report this")
         })?;
-        Ok(Run { session, parties, router, inbox, progress, cancelled })
+        Ok(Run { session, parties, router, inbox, progress, cancelled, stalled: BTreeSet::new() })
     }
 
     /// Exchanges views with the others. Returns the session id and what each party holds.
     pub async fn meet(&mut self) -> Result<(SessionId, Vec<Option<Hash>>), Failure> {
         loop {
-            match self.event(None::<&mut NoEngine>).await? {
+            match self.event().await? {
                 SessionEvent::Begun { session, holds } => return Ok((session, holds)),
                 event => self.unexpected(&event)?,
             }
@@ -112,7 +119,7 @@ impl Run {
         (self.progress)(Stage::Storing, Vec::new());
         self.session.stored(Instant::now(), digest);
         loop {
-            match self.event(None::<&mut NoEngine>).await? {
+            match self.event().await? {
                 SessionEvent::AllStored(marks) => return Ok(marks),
                 event => self.unexpected(&event)?,
             }
@@ -132,11 +139,8 @@ impl Run {
         failure
     }
 
-    /// The next event of the session.
-    async fn event<T: Send + 'static>(
-        &mut self,
-        mut worker: Option<&mut Worker<T>>,
-    ) -> Result<SessionEvent, Failure> {
+    /// The next event of the session, in a step without engine.
+    async fn event(&mut self) -> Result<SessionEvent, Failure> {
         loop {
             self.transmit().await;
             match self.session.poll_event() {
@@ -144,11 +148,12 @@ impl Run {
                 Some(event) => return Ok(event),
                 None => {}
             }
-            let wake = self.wake(worker.as_deref_mut()).await;
+            let wake = self.wake(None::<&mut NoEngine>).await;
             self.absorb(wake)?;
         }
     }
 
+    /// Peers can keep neither the deadline nor the engine waiting, however much they send.
     async fn wake<T: Send + 'static>(&mut self, worker: Option<&mut Worker<T>>) -> Wake<T> {
         let deadline = self.session.poll_timeout().unwrap_or_else(Instant::now);
         let engine = async {
@@ -157,12 +162,18 @@ impl Run {
                 None => std::future::pending().await,
             }
         };
+        let input = async {
+            // Unbiased: whoever is ready has its turn.
+            tokio::select! {
+                arrival = self.inbox.next() => Wake::Arrived(arrival),
+                from_engine = engine => Wake::Engine(from_engine),
+            }
+        };
         tokio::select! {
             biased;
             () = self.cancelled.cancelled() => Wake::Cancelled,
-            arrival = self.inbox.next() => Wake::Arrived(arrival),
-            from_engine = engine => Wake::Engine(from_engine),
             () = tokio::time::sleep_until(deadline.into()) => Wake::Deadline,
+            wake = input => wake,
         }
     }
 
@@ -172,13 +183,14 @@ impl Run {
         match wake {
             Wake::Arrived(Some(Arrival::Frame(from, frame))) => self.session.handle_frame(now, &from, frame),
             Wake::Arrived(Some(Arrival::Lost(peer))) => self.session.handle_peer_lost(now, &peer),
-            Wake::Arrived(None) => return Err(self.give_up(overrun())),
+            Wake::Arrived(Some(Arrival::Flood(peer))) => return Err(self.give_up(peer_flood(peer))),
+            Wake::Arrived(None) => return Err(self.give_up(cut_off())),
             Wake::Engine(_) => return Err(self.give_up(engine_died())),
             Wake::Deadline => {
                 (self.progress)(self.session.stage(), self.session.waiting_for());
                 self.session.handle_timeout(now);
             }
-            Wake::Cancelled => return Err(self.give_up(cancelled())),
+            Wake::Cancelled => return Err(self.give_up(called_off())),
         }
         Ok(())
     }
@@ -193,7 +205,10 @@ impl Run {
                 let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
                 match worker.deliver(Incoming { from, kind, body }) {
                     true => Ok(()),
-                    false => Err(self.give_up(overrun())),
+                    false => {
+                        let peer = self.parties.get(usize::from(from)).copied();
+                        Err(self.give_up(peer.map_or_else(cut_off, peer_flood)))
+                    }
                 }
             }
             SessionEvent::Failed(failure) => Err(failure),
@@ -206,25 +221,30 @@ impl Run {
         Err(self.give_up(failure(Cause::Bug, "event-out-of-turn", "the session lost its order; report this")))
     }
 
-    /// Makes the session tell the others that this node has given up. The frames leave when the caller next transmits,
-    /// or with [`flush`](Self::flush).
+    /// Makes the session tell the others that this node has given up. The frames leave with the next transmission.
     fn give_up(&mut self, failure: Failure) -> Failure {
         self.session.abort(failure.clone());
         failure
     }
 
-    /// Sends what the session still has to say, after a failure.
-    pub async fn flush(&mut self) {
-        self.transmit().await;
-    }
-
     async fn transmit(&mut self) {
         while let Some((to, frame)) = self.session.poll_transmit() {
-            let sent = self.router.mesh().send(&PeerKey(*to.as_bytes()), encode(&frame)).await;
-            if let Err(error) = sent {
+            if self.stalled.contains(&to) {
+                continue;
+            }
+            if let Err(error) = self.send(&to, encode(&frame)).await {
                 tracing::debug!(%to, %error, "a frame could not be sent");
+                self.stalled.insert(to);
                 self.session.handle_peer_lost(Instant::now(), &to);
             }
+        }
+    }
+
+    async fn send(&self, to: &NodeId, frame: Vec<u8>) -> Result<(), String> {
+        let key = PeerKey(*to.as_bytes());
+        match tokio::time::timeout(SEND_LIMIT, self.router.mesh().send(&key, frame)).await {
+            Ok(sent) => sent.map_err(|error| error.to_string()),
+            Err(_) => Err("the peer does not read".into()),
         }
     }
 
@@ -233,7 +253,7 @@ impl Run {
             WorkError::Engine(error) => Failure {
                 cause: cause(error),
                 code: "protocol".into(),
-                text: format!("the protocol failed: {error}"),
+                text: format!("the protocol failed: {error}{}", advice(error)),
                 culprits: error
                     .culprits()
                     .iter()
@@ -244,6 +264,16 @@ impl Run {
             WorkError::Secrets(text) => failure(Cause::Environment, "secrets", text),
             WorkError::Stopped => engine_died(),
         }
+    }
+}
+
+/// What to do; engines say it themselves where it is about this program.
+fn advice(error: &EngineError) -> &'static str {
+    match error.cause() {
+        countersign_engine::Cause::Caller => "; correct this, then try again with a new task",
+        countersign_engine::Cause::Peer => "; examine the named nodes and their logs before trying again",
+        countersign_engine::Cause::Environment => "; then try again with a new task",
+        countersign_engine::Cause::Bug => "",
     }
 }
 
@@ -298,11 +328,18 @@ fn engine_died() -> Failure {
     failure(Cause::Bug, "engine-died", "the thread of the protocol died; report this with the log")
 }
 
-fn overrun() -> Failure {
-    failure(Cause::Environment, "overrun", "frames came faster than they could be handled; try again")
+/// A party sent faster than its messages could be handled, which no honest one does.
+fn peer_flood(peer: NodeId) -> Failure {
+    let text =
+        format!("{peer} sent more than its part of the protocol; examine that node before trying again");
+    Failure { cause: Cause::Peer, code: "peer-flood".into(), text, culprits: vec![peer] }
 }
 
-fn cancelled() -> Failure {
+fn cut_off() -> Failure {
+    failure(Cause::Bug, "cut-off", "the session lost its place at the router; report this with the log")
+}
+
+fn called_off() -> Failure {
     failure(
         Cause::Environment,
         "cancelled",

@@ -136,10 +136,12 @@ impl Desk {
         };
         match decision {
             Decision::Refused { refusal, verdicts } => self.refuse(&task, &offered, refusal, verdicts).await,
-            Decision::Approved { approved, writes } => {
+            Decision::Approved { approved, writes, turn } => {
                 let row = self.row(&task, &offered, approved.verdicts().to_vec());
                 let now = self.core.now();
-                match self.core.journal(move |journal| journal.approve(now, row, writes)).await {
+                let written = self.core.journal(move |journal| journal.approve(now, row, writes)).await;
+                turn.end();
+                match written {
                     Ok(()) => self.approved(task, handle, approved).await,
                     Err(error) => self.unwritable(task.id, &error),
                 }
@@ -175,7 +177,7 @@ impl Desk {
         approved: Approved<J>,
     ) -> Result<Outcome, Failure> {
         let core = self.core.clone();
-        let Some(inbox) = Router::open(&core.router, task.id) else {
+        let Some(inbox) = Router::open(&core.router, task.id, approved.plan().parties()) else {
             return Err(failure(
                 Cause::Bug,
                 "session-open",
