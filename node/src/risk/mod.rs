@@ -71,6 +71,8 @@ pub struct Guard {
     /// `None` only where the operator allowed it in writing.
     pipeline: Option<Pipeline>,
     turns: Turns,
+    /// What the plugins' files looked like just before they were loaded.
+    loaded: watch::Sight,
 }
 
 /// One decision at a time where a plugin remembers something: two tasks that were judged by the same memory could each
@@ -122,6 +124,7 @@ pub enum GuardError {
 impl Guard {
     /// Loads every configured plugin; one that cannot be loaded stops the node.
     pub async fn load(policy: Policy, services: Arc<NodeServices>) -> Result<Guard, GuardError> {
+        let loaded = watch::look(&policy).await;
         let pipeline = match policy.plugins.is_empty() {
             true => None,
             false => {
@@ -129,7 +132,7 @@ impl Guard {
                 Some(Pipeline::load(host, specs::read(&policy)?, services).await?)
             }
         };
-        Ok(Guard { turns: Turns::new(&policy), policy, pipeline })
+        Ok(Guard { turns: Turns::new(&policy), policy, pipeline, loaded })
     }
 
     /// Asks every plugin, in turn with other tasks if one of them remembers anything.

@@ -32,7 +32,7 @@ pub enum ServicesError {
         source: std::io::Error,
     },
     /// A public key cannot be used.
-    #[error("policy.public_keys.{name} cannot be used: {source}")]
+    #[error("policy.public_keys.{name} cannot be used: {source}; correct the file that it names")]
     PublicKey {
         /// Which.
         name: String,

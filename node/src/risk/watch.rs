@@ -9,29 +9,77 @@ use crate::core::Core;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// A change that was refused is tried again after this, even if no file has changed: the disk or the memory may have been at
+/// fault.
+const RETRY: Duration = Duration::from_secs(30);
+
 /// What the watched files look like: one hash for each.
-type Sight = Vec<[u8; 32]>;
+pub(super) type Sight = Vec<[u8; 32]>;
+
+/// What is known of the files.
+struct Watch {
+    /// What they looked like when they were last loaded, or refused.
+    tried: Sight,
+    /// What they looked like at the last look.
+    before: Sight,
+    /// When the last try was refused, and why; `None` if it was not.
+    refused: Option<(Instant, String)>,
+}
 
 /// Runs until the node stops.
 pub async fn watch(core: Arc<Core>) {
-    let mut in_force = look(&core.guard.policy).await;
-    let mut before = in_force.clone();
+    let mut watch = Watch::since(core.guard.loaded.clone());
     while core.stopping.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        let now = look(&core.guard.policy).await;
-        if now == before && now != in_force {
-            core.guard.reload(&core).await;
-            in_force.clone_from(&now);
+        let sight = look(&core.guard.policy).await;
+        if watch.is_due(Instant::now(), sight) {
+            let result = core.guard.reload().await;
+            if let Some(news) = watch.tried(Instant::now(), result) {
+                announce(&core, news).await;
+            }
         }
-        before = now;
     }
 }
 
-async fn look(policy: &Policy) -> Sight {
+impl Watch {
+    fn since(loaded: Sight) -> Watch {
+        Watch { tried: loaded.clone(), before: loaded, refused: None }
+    }
+
+    /// True if what was seen is to be loaded now.
+    fn is_due(&mut self, now: Instant, sight: Sight) -> bool {
+        let again = self.refused.as_ref().is_some_and(|(at, _)| now.duration_since(*at) >= RETRY);
+        let due = sight == self.before && (sight != self.tried || again);
+        if due {
+            self.tried.clone_from(&sight);
+        }
+        self.before = sight;
+        due
+    }
+
+    /// What an operator must hear of a try: everything but the same refusal again.
+    fn tried(&mut self, now: Instant, result: Result<(), String>) -> Option<String> {
+        let before = self.refused.take().map(|(_, why)| why);
+        let Err(why) = result else { return Some("plugins reloaded".into()) };
+        self.refused = Some((now, why.clone()));
+        let news = format!("changed plugins were refused and the old ones stay in force: {why}");
+        (before != Some(why)).then_some(news)
+    }
+}
+
+async fn announce(core: &Core, text: String) {
+    tracing::warn!("{text}");
+    let now = core.now();
+    if let Err(error) = core.journal(move |journal| journal.alarm(now, None, &text)).await {
+        tracing::error!(%error, "the alarm was not recorded");
+    }
+}
+
+pub(super) async fn look(policy: &Policy) -> Sight {
     let mut files = Vec::new();
     for plugin in &policy.plugins {
         files.push(plugin.file.clone());
@@ -50,20 +98,44 @@ fn sight(file: &Path) -> [u8; 32] {
 
 impl Guard {
     /// Loads what is on disk now, and swaps it in if it is good.
-    async fn reload(&self, core: &Core) {
-        let Some(pipeline) = &self.pipeline else { return };
-        let result = match specs::read(&self.policy) {
-            Ok(specs) => pipeline.reload(specs).await.map(drop).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let text = match result {
-            Ok(()) => String::from("plugins reloaded"),
-            Err(error) => format!("changed plugins were refused and the old ones stay in force: {error}"),
-        };
-        tracing::warn!("{text}");
-        let now = core.now();
-        if let Err(error) = core.journal(move |journal| journal.alarm(now, None, &text)).await {
-            tracing::error!(%error, "the journal cannot be written");
-        }
+    async fn reload(&self) -> Result<(), String> {
+        let Some(pipeline) = &self.pipeline else { return Ok(()) };
+        let specs = specs::read(&self.policy).map_err(|error| error.to_string())?;
+        pipeline.reload(specs).await.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sight(version: u8) -> Sight {
+        vec![[version; 32]]
+    }
+
+    #[test]
+    fn a_change_counts_once_it_has_been_still_for_one_look() {
+        let now = Instant::now();
+        let mut watch = Watch::since(sight(1));
+        let looks = [1, 2, 3, 3, 3, 3].map(|version| watch.is_due(now, sight(version)));
+        assert_eq!(looks, [false, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn what_was_refused_is_tried_again_after_a_while_and_told_once() {
+        let start = Instant::now();
+        let mut watch = Watch::since(sight(1));
+        let refused = || Err(String::from("bad"));
+        assert!(!watch.is_due(start, sight(2)) && watch.is_due(start, sight(2)));
+        assert!(watch.tried(start, refused()).is_some());
+        assert!(!watch.is_due(start + RETRY / 2, sight(2)));
+        assert!(watch.is_due(start + RETRY, sight(2)));
+        assert_eq!(watch.tried(start + RETRY, refused()), None);
+        assert!(
+            !watch.is_due(start + RETRY, sight(1)) && watch.is_due(start + RETRY, sight(1)),
+            "a change counts at once"
+        );
+        assert!(watch.tried(start + RETRY, Ok(())).is_some());
+        assert!(!watch.is_due(start + 9 * RETRY, sight(1)), "what is in force is not loaded again");
     }
 }
