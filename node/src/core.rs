@@ -8,8 +8,8 @@ use crate::risk::Guard;
 use crate::session::{Lanes, Router};
 use crate::vault::Vault;
 use countersign_link::Identity;
-use countersign_protocol::{Announcement, Committee, Hash, IdentitySigner, NodeId, UnixMillis};
-use countersign_store::{Journal, KeyRecord, KeyStatus, WriteJournalError};
+use countersign_protocol::{Committee, Hash, IdentitySigner, NodeId, UnixMillis};
+use countersign_store::{Journal, KeyRecord, KeyStatus};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,12 @@ impl Core {
     {
         let journal = self.journal.clone();
         let used = tokio::task::spawn_blocking(move || use_it(&journal)).await;
-        used.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        match used.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(used) => used,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // Cancelled: the runtime is shutting down, and nobody will poll this again.
+            Err(Err(_)) => std::future::pending().await,
+        }
     }
 
     /// Auxiliary information that all members of a committee are known to hold: that of its newest active ECDSA key.
@@ -76,19 +81,16 @@ impl Core {
             .aux
     }
 
-    /// Marks a key as confirmed by all its members, and shows it in the public record.
-    pub async fn activate_key(self: &Arc<Self>, announcement: Announcement) -> Result<(), WriteJournalError> {
-        if let Some(digest) = announcement.aux {
+    /// Prepares for signing with a key that has become active, and shows it in the public record.
+    pub async fn key_active(self: &Arc<Self>, aux: Option<Hash>) {
+        if let Some(digest) = aux {
             self.auxes.build_tables(digest, self.vault.clone(), self.lanes.aux.clone());
         }
-        let record = KeyRecord { announcement, status: KeyStatus::Active, created: self.now() };
-        self.journal(move |journal| journal.put_key(record)).await?;
         let core = self.clone();
         let written = tokio::task::spawn_blocking(move || crate::public::update(&core)).await;
         if let Ok(Err(error)) = written {
             tracing::warn!(%error, "the public record is out of date");
         }
-        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::public::{self, PublicRecord};
 use crate::report::Reporter;
 use crate::risk::{Guard, GuardError, NodeServices, ServicesError};
 use crate::session::{Lanes, Router};
-use crate::task::Desk;
+use crate::task::{Desk, settle};
 use crate::vault::{Vault, VaultError};
 use countersign_link::mesh::MeshConfig;
 use countersign_link::{Identity, Mesh, PeerKey};
@@ -19,6 +19,7 @@ use countersign_store::{
 };
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long sessions under way may finish when the node is told to stop.
@@ -54,6 +55,9 @@ pub enum StartError {
     /// The operating system.
     #[error("the node cannot start: {0}; free resources and try again")]
     System(#[from] std::io::Error),
+    /// A part of the node that lives as long as the node.
+    #[error("{0} ended by itself and the node stops; start it again, and report this with the log")]
+    Died(&'static str),
 }
 
 /// Runs a node until `shutdown`.
@@ -85,14 +89,15 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     publish(&core)?;
     tracing::info!(node = %core.me, "node started");
     let router = core.router.clone();
-    tokio::spawn(async move { router.run(events).await });
-    serve(core, identity, reports, shutdown).await
+    let routed = tokio::spawn(async move { router.run(events).await });
+    serve(core, identity, reports, routed, shutdown).await
 }
 
 async fn serve(
     core: Arc<Core>,
     identity: Arc<Identity>,
     reports: tokio::sync::mpsc::Receiver<countersign_protocol::control::FromNode>,
+    mut routed: JoinHandle<()>,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
     core.primes.keep_full(core.vault.clone(), core.config.prime_sets, core.stopping.clone())?;
@@ -100,24 +105,47 @@ async fn serve(
     let desk = Desk::new(core.clone());
     let hang_up = CancellationToken::new();
     let dispatch = Dispatch { core: core.clone(), desk: desk.clone(), identity, reports };
-    let linked = tokio::spawn(dispatch.run(hang_up.clone()));
-    shutdown.cancelled().await;
-    tracing::info!("stopping: sessions under way may finish");
+    let mut linked = tokio::spawn(dispatch.run(hang_up.clone()));
+    let reason = until_end(&shutdown, &mut routed, &mut linked).await;
     core.stopping.cancel();
-    desk.drain(GRACE).await;
+    // Without its link or its router no session can finish.
+    desk.drain(if reason.is_ok() { GRACE } else { Duration::ZERO }).await;
     tokio::time::sleep(LAST_WORDS).await;
     hang_up.cancel();
-    if let Err(error) = linked.await {
+    if !linked.is_finished()
+        && let Err(error) = linked.await
+    {
         tracing::error!(%error, "the link did not end cleanly");
     }
     tracing::info!("stopped");
-    Ok(())
+    reason
 }
 
-/// What was approved and has no outcome did not survive: it is over, and a retry is a new task.
+/// Waits until the node is told to stop, or until something that it cannot do without has ended.
+async fn until_end(
+    shutdown: &CancellationToken,
+    routed: &mut JoinHandle<()>,
+    linked: &mut JoinHandle<()>,
+) -> Result<(), StartError> {
+    let (what, ended) = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {
+            tracing::info!("stopping: sessions under way may finish");
+            return Ok(());
+        }
+        ended = routed => ("the router of frames", ended),
+        ended = linked => ("the link to the coordinator", ended),
+    };
+    let how = ended.err().map_or_else(|| "without error".into(), |error| error.to_string());
+    tracing::error!(how, "{what} ended by itself");
+    Err(StartError::Died(what))
+}
+
+/// What was approved and has no outcome did not survive: it is over, and a retry is a new task. A new key that waits for its
+/// members' confirmation keeps its task open.
 fn open_journal(config: &Config) -> Result<Journal, StartError> {
     let journal = Journal::open(&config.dir)?;
-    for task in journal.abort_unfinished(now(), &[])? {
+    for task in journal.abort_unfinished(now(), &settle::waiting(&journal)?)? {
         tracing::warn!(%task, "was under way when the node stopped, and is recorded as failed");
     }
     Ok(journal)
@@ -145,4 +173,24 @@ fn publish(core: &Core) -> Result<(), StartError> {
         public::write(&core.config.dir, &record)?;
     }
     Ok(public::update(core)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_dies_ends_the_node_with_an_error() {
+        let shutdown = CancellationToken::new();
+        let mut lives = tokio::spawn(std::future::pending());
+        let mut dies = tokio::spawn(async { panic!("for the test") });
+        let end = until_end(&shutdown, &mut lives, &mut dies).await;
+        assert!(matches!(end, Err(StartError::Died(what)) if what.contains("link")));
+        let mut ends = tokio::spawn(async {});
+        let end = until_end(&shutdown, &mut ends, &mut lives).await;
+        assert!(matches!(end, Err(StartError::Died(what)) if what.contains("router")));
+        shutdown.cancel();
+        let mut ends = tokio::spawn(async {});
+        assert!(until_end(&shutdown, &mut ends, &mut lives).await.is_ok(), "it was told to");
+    }
 }

@@ -2,11 +2,11 @@
 //! is not signed by somebody else.
 
 use crate::core::Core;
-use crate::task::{Desk, Offered};
+use crate::task::{Desk, Offered, settle};
 use countersign_link::{Identity, Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, ToNode};
-use countersign_protocol::{Announcement, PROTOCOL_VERSION, TaskId, decode, encode};
-use countersign_store::KeyStatus;
+use countersign_protocol::{Announcement, Outcome, PROTOCOL_VERSION, TaskId, decode, encode};
+use countersign_store::{Journal, KeyStatus};
 use rand::RngCore;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,13 +90,8 @@ impl Dispatch {
         link.map_err(|error| error.to_string())
     }
 
-    /// KeyGens that this node has stored and whose last confirmations it has not seen.
     async fn pending(&self) -> Vec<TaskId> {
-        let keys = self.core.journal(|journal| journal.keys()).await.unwrap_or_default();
-        keys.into_iter()
-            .filter(|key| key.status == KeyStatus::Pending)
-            .map(|key| key.announcement.task)
-            .collect()
+        self.core.journal(settle::waiting).await.unwrap_or_default()
     }
 
     async fn dispatch(&self, frame: &[u8]) {
@@ -122,10 +117,14 @@ impl Dispatch {
         {
             return tracing::debug!(%key, "a settlement does not fit and was ignored");
         }
-        match self.core.activate_key(announcement).await {
-            Ok(()) => tracing::info!(%key, "key confirmed by all members"),
-            Err(error) => tracing::error!(%key, %error, "the key stays pending"),
+        let (now, created, settled) = (self.core.now(), record.created, announcement.clone());
+        let confirm = move |journal: &Journal| settle::confirm(journal, now, created, settled);
+        if let Err(error) = self.core.journal(confirm).await {
+            return tracing::error!(%key, %error, "the key stays pending");
         }
+        tracing::info!(%key, "key confirmed by all members");
+        self.core.key_active(announcement.aux).await;
+        self.core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Created(announcement) });
     }
 
     /// Waits; what tasks report meanwhile is dropped, because the coordinator asks again.

@@ -52,6 +52,11 @@ pub enum VaultError {
         /// Why.
         why: String,
     },
+    /// A share of a key that nobody approved.
+    #[error(
+        "a share of another key than the approved one was to be stored, and was not; report this with the log"
+    )]
+    NotApproved,
 }
 
 /// Auxiliary information that is to be stored along with a new share.
@@ -115,7 +120,9 @@ impl Vault {
         key: &Announcement,
         aux: Option<NewAux>,
     ) -> Result<(), VaultError> {
-        debug_assert_eq!(approved.plan().key(), key.key);
+        if approved.plan().key() != key.key {
+            return Err(VaultError::NotApproved);
+        }
         let name = key.key.to_string();
         let mut changes = vec![put(Section::Share, &name, join_share(key, share))];
         changes.extend(aux.map(|aux| put(Section::Aux, &aux.digest.to_string(), aux.bytes)));

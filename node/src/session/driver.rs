@@ -133,10 +133,9 @@ impl Run {
     }
 
     /// Ends the run because of something that happened here, and tells the others.
-    pub async fn abort(mut self, failure: Failure) -> Failure {
-        self.session.abort(failure.clone());
+    pub async fn abort(mut self, failure: Failure) {
+        self.session.abort(failure);
         self.transmit().await;
-        failure
     }
 
     /// The next event of the session, in a step without engine.

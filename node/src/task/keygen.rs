@@ -1,6 +1,6 @@
 //! KeyGen: a key in shares, auxiliary information where the committee has none, and everybody's word that it is stored.
 
-use super::Job;
+use super::{Job, Stopped};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
@@ -65,15 +65,14 @@ impl Job for KeyGenPlan {
         self.aux
     }
 
-    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Failure> {
+    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
         let share = make_key(&core, plan, session, run).await?;
         let (aux, fresh) = agree_on_aux(&core, plan, session, &holds, run).await?;
         let mut announcement = announce(plan, session, &share, aux);
         store_share(&core, &approved, share, announcement.clone(), fresh).await?;
-        announcement.stored = run.store(announcement.digest()).await?;
-        activate(&core, announcement.clone()).await?;
+        announcement.stored = run.store(announcement.digest()).await.map_err(Stopped::Unsettled)?;
         Ok(Outcome::Created(announcement))
     }
 }
@@ -93,14 +92,15 @@ async fn make_key(
     .await
 }
 
-/// The committee's auxiliary information if all members hold the same, new one otherwise; none for FROST schemes.
+/// The committee's auxiliary information if all members hold the same, new one otherwise; none for FROST schemes. Its name,
+/// and what is new.
 async fn agree_on_aux(
     core: &Arc<Core>,
     plan: &KeyGenPlan,
     session: SessionId,
     holds: &[Option<Hash>],
     run: &mut Run,
-) -> Result<(Option<Hash>, Option<NewAux>), Failure> {
+) -> Result<(Option<Hash>, Option<Aux>), Failure> {
     if !plan.keygen.scheme.needs_aux() {
         return Ok((None, None));
     }
@@ -108,10 +108,7 @@ async fn agree_on_aux(
         return Ok((plan.aux, None));
     }
     let aux = make_aux(core, plan, session, run).await?;
-    let digest = Hash(aux.public_digest());
-    let fresh = NewAux { digest, bytes: aux.to_bytes() };
-    core.auxes.put(digest, aux);
-    Ok((Some(digest), Some(fresh)))
+    Ok((Some(Hash(aux.public_digest())), Some(aux)))
 }
 
 async fn make_aux(
@@ -160,24 +157,32 @@ async fn store_share(
     approved: &Arc<Approved<KeyGenPlan>>,
     share: Share,
     announcement: Announcement,
-    aux: Option<NewAux>,
+    aux: Option<Aux>,
 ) -> Result<(), Failure> {
     let (core, approved) = (core.clone(), approved.clone());
-    let written = tokio::task::spawn_blocking(move || {
-        let pending = KeyRecord { status: KeyStatus::Pending, created: core.now(), announcement };
-        core.vault
-            .put_share(&approved, &share, &pending.announcement, aux)
-            .map_err(|error| error.to_string())?;
-        core.journal.put_key(pending).map_err(|error| error.to_string())
-    });
-    let written = written.await.map_err(|error| error.to_string()).and_then(std::convert::identity);
+    let written =
+        tokio::task::spawn_blocking(move || write_share(&core, &approved, &share, announcement, aux)).await;
+    let written = written
+        .unwrap_or_else(|error| Err(format!("the storing thread died ({error}); report this with the log")));
     written.map_err(|error| {
         failure(Cause::Environment, "store", &format!("the new share could not be stored: {error}"))
     })
 }
 
-async fn activate(core: &Arc<Core>, announcement: Announcement) -> Result<(), Failure> {
-    core.activate_key(announcement)
-        .await
-        .map_err(|error| failure(Cause::Environment, "journal", &error.to_string()))
+/// Auxiliary information serves other tasks only once it is durable.
+fn write_share(
+    core: &Core,
+    approved: &Approved<KeyGenPlan>,
+    share: &Share,
+    announcement: Announcement,
+    aux: Option<Aux>,
+) -> Result<(), String> {
+    let fresh = announcement.aux.zip(aux);
+    let new = fresh.as_ref().map(|(digest, aux)| NewAux { digest: *digest, bytes: aux.to_bytes() });
+    core.vault.put_share(approved, share, &announcement, new).map_err(|error| error.to_string())?;
+    if let Some((digest, aux)) = fresh {
+        core.auxes.put(digest, aux);
+    }
+    let pending = KeyRecord { status: KeyStatus::Pending, created: core.now(), announcement };
+    core.journal.put_key(pending).map_err(|error| error.to_string())
 }

@@ -1,6 +1,6 @@
 //! KeySign: one signature by exactly t members, verified here before anybody sees it.
 
-use super::Job;
+use super::{Job, Stopped};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
@@ -123,17 +123,18 @@ impl Job for KeySignPlan {
         self.record.announcement.aux
     }
 
-    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Failure> {
+    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
         let (session, holds) = run.meet().await?;
         if holds.iter().any(|held| *held != approved.plan().record.announcement.aux) {
             return Err(failure(
                 Cause::Peer,
                 "split-view",
                 "the signers hold different auxiliary information for this key; compare their backups before signing",
-            ));
+            )
+            .into());
         }
         let signature = sign(&core, &approved, session, run).await?;
-        check(approved.plan(), session, signature).map(Outcome::Signed)
+        Ok(Outcome::Signed(check(approved.plan(), session, signature)?))
     }
 }
 

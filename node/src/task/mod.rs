@@ -7,6 +7,8 @@ pub mod admission;
 pub mod keygen;
 pub mod keysign;
 mod offer;
+pub mod settle;
+mod throttle;
 
 pub use offer::{Desk, Offered};
 
@@ -33,5 +35,30 @@ pub trait Job: Clone + Send + Sync + Sized + 'static {
         core: Arc<Core>,
         approved: Arc<Approved<Self>>,
         run: &mut Run,
-    ) -> impl Future<Output = Result<Outcome, Failure>> + Send;
+    ) -> impl Future<Output = Result<Outcome, Stopped>> + Send;
+}
+
+/// Why a job's session gave no outcome that ends the task well.
+#[derive(Debug, Clone)]
+pub enum Stopped {
+    /// The task is over at this node.
+    Failed(Failure),
+    /// The new share is stored, and this node has said so: the others may yet have a key. The task stays open here until
+    /// [it is settled](settle).
+    Unsettled(Failure),
+}
+
+impl Stopped {
+    /// What went wrong.
+    pub fn failure(&self) -> &Failure {
+        match self {
+            Stopped::Failed(failure) | Stopped::Unsettled(failure) => failure,
+        }
+    }
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Stopped {
+        Stopped::Failed(failure)
+    }
 }

@@ -1,7 +1,8 @@
 //! The desk where offers arrive: each is handled on its own, once.
 
-use super::Job;
 use super::admission::{self, Plan, refusal};
+use super::throttle::Throttle;
+use super::{Job, Stopped};
 use crate::core::Core;
 use crate::risk::{Approved, Decision};
 use crate::session::driver::failure;
@@ -9,19 +10,25 @@ use crate::session::{Router, Run};
 use countersign_protocol::control::FromNode;
 use countersign_protocol::session::Setup;
 use countersign_protocol::{
-    Authenticated, Cause, Failure, NodeId, Outcome, PluginVerdict, Refusal, SignedTask, Task, TaskId,
+    Authenticated, Cause, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
+    Task, TaskId,
 };
 use countersign_store::{Decided, LookUp, Row, State, TaskKind};
 use rand::RngCore;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long an approved task waits for the others' approvals.
 const START_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long cancelled sessions have to tell the others.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// Offers that may be looked at beyond the tasks under way.
+const SPARE_OFFERS: usize = 64;
 
 /// A task as the coordinator offers it.
 #[derive(Debug, Clone)]
@@ -36,15 +43,33 @@ pub struct Offered {
 pub struct Desk {
     core: Arc<Core>,
     open: Mutex<HashMap<TaskId, Handle>>,
+    /// Tasks that are decided on or run.
     permits: Semaphore,
+    /// Offers that are looked at, whatever becomes of them.
+    offers: Arc<Semaphore>,
     tracker: TaskTracker,
+    dropped: Throttle,
+    unauthenticated: Throttle,
+    reused: Throttle,
 }
 
 /// How the coordinator reaches a task under way.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Handle {
+    /// Of the exact bytes that were offered.
+    hash: Hash,
     start: Arc<Notify>,
     cancelled: CancellationToken,
+}
+
+/// Whether a task is under way already.
+enum Entered<'a> {
+    /// It was not, and is now.
+    First(Entry<'a>),
+    /// It is.
+    Again,
+    /// Another task under this id is.
+    OtherBytes,
 }
 
 /// Removes the handle when the task is over.
@@ -57,14 +82,39 @@ struct Entry<'a> {
 impl Desk {
     /// A desk for this node.
     pub fn new(core: Arc<Core>) -> Arc<Desk> {
-        let permits = Semaphore::new(core.config.tasks);
-        Arc::new(Desk { core, open: Mutex::default(), permits, tracker: TaskTracker::new() })
+        let tasks = core.config.tasks;
+        Arc::new(Desk {
+            core,
+            open: Mutex::default(),
+            permits: Semaphore::new(tasks),
+            offers: Arc::new(Semaphore::new(tasks + SPARE_OFFERS)),
+            tracker: TaskTracker::new(),
+            dropped: Throttle::default(),
+            unauthenticated: Throttle::default(),
+            reused: Throttle::default(),
+        })
     }
 
     /// Takes an offer; what becomes of it is reported.
     pub fn offer(self: &Arc<Self>, offered: Offered) {
+        if self.core.stopping.is_cancelled() {
+            return tracing::debug!("an offer was ignored, because the node is stopping");
+        }
+        let Ok(place) = self.offers.clone().try_acquire_owned() else { return self.overrun() };
         let desk = self.clone();
-        self.tracker.spawn(async move { desk.handle(offered).await });
+        self.tracker.spawn(async move {
+            desk.handle(offered).await;
+            drop(place);
+        });
+    }
+
+    fn overrun(&self) {
+        if let Some(before) = self.dropped.pass(Instant::now()) {
+            tracing::warn!(
+                before,
+                "the coordinator offers more than limits.tasks allows; an offer was dropped"
+            );
+        }
     }
 
     /// All parties have approved.
@@ -82,12 +132,14 @@ impl Desk {
         }
     }
 
-    /// Lets sessions under way finish for a while, then ends them.
+    /// Lets sessions under way finish for a while, then ends them. Takes no more than `grace` and [`GOODBYE`].
     pub async fn drain(&self, grace: Duration) {
         self.tracker.close();
         if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
             self.lock().values().for_each(|handle| handle.cancelled.cancel());
-            self.tracker.wait().await;
+            if tokio::time::timeout(GOODBYE, self.tracker.wait()).await.is_err() {
+                tracing::warn!("some sessions did not end in time and are cut off");
+            }
         }
     }
 
@@ -95,23 +147,35 @@ impl Desk {
         let Ok(claimed) = offered.signed.parse() else {
             return tracing::warn!("the coordinator offered something that is no task; compare the versions");
         };
-        let Some(entry) = self.enter(claimed.id) else { return self.repeat_decision(claimed.id).await };
         let hash = offered.signed.hash();
-        match self.core.journal(move |journal| journal.look_up(&claimed.id, &hash)).await {
-            Ok(LookUp::New) => self.consider(claimed.id, &entry.handle, offered).await,
-            Ok(LookUp::Same(row)) => self.repeat(claimed.id, &row),
-            Ok(LookUp::Different) => self.id_reused(claimed.id).await,
-            Err(error) => self.unwritable(claimed.id, &error),
+        let entry = match self.enter(claimed.id, hash) {
+            Entered::First(entry) => entry,
+            Entered::Again => return self.repeat_decision(claimed.id).await,
+            Entered::OtherBytes => return self.id_reused(&claimed).await,
+        };
+        let id = claimed.id;
+        match self.core.journal(move |journal| journal.look_up(&id, &hash)).await {
+            Ok(LookUp::New) => self.consider(&claimed, &entry.handle, offered).await,
+            Ok(LookUp::Same(row)) if row.state == State::Approved => {
+                self.report_failure(id, no_end(row.kind))
+            }
+            Ok(LookUp::Same(row)) => self.repeat(id, &row),
+            Ok(LookUp::Different) => self.id_reused(&claimed).await,
+            Err(error) => self.unrecorded(id, &error),
         }
     }
 
-    /// Everything before approval. A refusal here is final for the task.
-    async fn consider(&self, id: TaskId, handle: &Handle, offered: Offered) {
+    /// Everything before approval. A refusal is final for the task once it is journalled: one of a task that nobody
+    /// authenticated, or that the journal did not take, leaves its id as it was.
+    async fn consider(&self, claimed: &Task, handle: &Handle, offered: Offered) {
         let requesters = &self.core.config.requesters;
         let task = match offered.signed.authenticate(|id| requesters.contains_key(id), self.core.now()) {
             Ok(task) => task,
             // Not journalled under its id: whoever made this up must not use up a requester's task id.
-            Err(error) => return self.alarm_and_refuse(id, refusal(error.code(), &error.to_string())).await,
+            Err(error) => {
+                let refusal = refusal(error.code(), &error.to_string());
+                return self.alarm_and_refuse(claimed, refusal, &self.unauthenticated).await;
+            }
         };
         let Ok(_permit) = self.permits.try_acquire() else {
             return self.refuse(&task, &offered, busy(), Vec::new()).await;
@@ -120,7 +184,7 @@ impl Desk {
             let (core, task, parties) = (self.core.clone(), task.clone(), offered.parties.clone());
             tokio::task::spawn_blocking(move || admission::admit(&core, &task, &parties)).await
         };
-        match admitted.unwrap_or_else(|error| Err(refusal("bug", &error.to_string()))) {
+        match admitted.unwrap_or_else(|error| Err(bug(&error))) {
             Ok(Plan::KeyGen(plan)) => self.decide(task, handle, offered, plan).await,
             Ok(Plan::KeySign(plan)) => self.decide(task, handle, offered, plan).await,
             Err(refusal) => self.refuse(&task, &offered, refusal, Vec::new()).await,
@@ -143,7 +207,7 @@ impl Desk {
                 turn.end();
                 match written {
                     Ok(()) => self.approved(task, handle, approved).await,
-                    Err(error) => self.unwritable(task.id, &error),
+                    Err(error) => self.unrecorded(task.id, &error),
                 }
             }
         }
@@ -153,20 +217,29 @@ impl Desk {
         self.report_decision(task.id, None, approved.verdicts().to_vec());
         let outcome = match self.wait_for_start(&task, handle).await {
             Ok(()) => self.session(&task, handle, approved).await,
-            Err(failure) => Err(failure),
+            Err(failure) => Err(failure.into()),
         };
-        self.end(task.id, outcome.unwrap_or_else(Outcome::Failed)).await;
+        match outcome {
+            Ok(outcome) => self.end(&task, outcome).await,
+            Err(Stopped::Failed(failure)) => self.end(&task, Outcome::Failed(failure)).await,
+            Err(Stopped::Unsettled(failure)) => self.leave_open(&task, failure).await,
+        }
     }
 
     async fn wait_for_start(&self, task: &Task, handle: &Handle) -> Result<(), Failure> {
         let left = Duration::from_millis(task.not_after.0.saturating_sub(self.core.now().0));
         tokio::select! {
             biased;
-            () = handle.start.notified() => Ok(()),
+            () = handle.start.notified() => self.in_time(task),
             () = handle.cancelled.cancelled() => Err(cancelled("the coordinator cancelled the task before it began")),
             () = self.core.stopping.cancelled() => Err(cancelled("this node is stopping")),
             () = tokio::time::sleep(left.min(START_LIMIT)) => Err(not_started()),
         }
+    }
+
+    /// Nothing begins after its time, whatever the coordinator says.
+    fn in_time(&self, task: &Task) -> Result<(), Failure> {
+        if self.core.now() <= task.not_after { Ok(()) } else { Err(not_started()) }
     }
 
     /// The session from first to last frame.
@@ -175,14 +248,15 @@ impl Desk {
         task: &Authenticated<Task>,
         handle: &Handle,
         approved: Approved<J>,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, Stopped> {
         let core = self.core.clone();
         let Some(inbox) = Router::open(&core.router, task.id, approved.plan().parties()) else {
             return Err(failure(
                 Cause::Bug,
                 "session-open",
                 "a session of this task is open already; report this",
-            ));
+            )
+            .into());
         };
         let mut fresh = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut fresh);
@@ -204,21 +278,42 @@ impl Desk {
                 run.finish().await;
                 Ok(outcome)
             }
-            Err(failure) => Err(run.abort(failure).await),
+            Err(stopped) => {
+                run.abort(stopped.failure().clone()).await;
+                Err(stopped)
+            }
         }
     }
 
     /// Journals the outcome, then reports it.
-    async fn end(&self, task: TaskId, outcome: Outcome) {
-        let recorded = outcome.clone();
-        let now = self.core.now();
+    async fn end(&self, task: &Task, outcome: Outcome) {
+        let (id, now, recorded) = (task.id, self.core.now(), outcome.clone());
+        if let Err(error) = self.core.journal(move |journal| journal.end(now, id, recorded)).await {
+            return tracing::error!(task = %id, %error, "the outcome was not recorded and is not given out");
+        }
         log_outcome(task, &outcome);
-        match self.core.journal(move |journal| journal.end(now, task, recorded)).await {
-            Ok(_) => self.core.reporter.send(FromNode::Outcome { task, outcome }),
-            Err(error) => {
-                tracing::error!(%task, %error, "the outcome could not be journalled and is not given out")
+        if let Outcome::Created(key) = &outcome {
+            self.core.key_active(key.aux).await;
+        }
+        self.core.reporter.send(FromNode::Outcome { task: id, outcome });
+    }
+
+    /// The new share is stored and may yet be confirmed by all: nothing is journalled, and the coordinator hears how it
+    /// stands here.
+    async fn leave_open(&self, task: &Task, failure: Failure) {
+        let id = task.id;
+        match self.core.journal(move |journal| journal.row(&id)).await {
+            // Settled while the session still waited.
+            Ok(Some(row)) if row.state != State::Approved => self.repeat(id, &row),
+            Ok(_) | Err(_) => {
+                tracing::warn!(task = %id, code = %failure.code, reason = %failure.text, "the new key waits for its members");
+                self.report_failure(id, failure);
             }
         }
+    }
+
+    fn report_failure(&self, task: TaskId, failure: Failure) {
+        self.core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Failed(failure) });
     }
 
     async fn refuse(
@@ -228,32 +323,36 @@ impl Desk {
         refusal: Refusal,
         verdicts: Vec<PluginVerdict>,
     ) {
-        tracing::warn!(task = %task.id, code = %refusal.code, plugin = ?refusal.plugin, reason = %refusal.reason, "refused");
+        log_refusal(task, &refusal);
         let row = self.row(task, offered, verdicts.clone());
         let (id, now, recorded) = (task.id, self.core.now(), refusal.clone());
         match self.core.journal(move |journal| journal.refuse(now, row, recorded)).await {
             Ok(()) => self.report_decision(id, Some(refusal), verdicts),
-            Err(error) => self.unwritable(id, &error),
+            Err(error) => self.unrecorded(id, &error),
         }
     }
 
-    async fn alarm_and_refuse(&self, task: TaskId, refusal: Refusal) {
-        tracing::warn!(%task, code = %refusal.code, reason = %refusal.reason, "refused");
-        let (now, text) = (self.core.now(), format!("{}: {}", refusal.code, refusal.reason));
-        if let Err(error) = self.core.journal(move |journal| journal.alarm(now, Some(task), &text)).await {
-            tracing::error!(%error, "the journal cannot be written");
+    /// Refuses what proves nothing of its maker. The audit log takes one line of this kind in a second.
+    async fn alarm_and_refuse(&self, task: &Task, refusal: Refusal, alarms: &Throttle) {
+        log_refusal(task, &refusal);
+        let id = task.id;
+        if let Some(before) = alarms.pass(Instant::now()) {
+            let (now, text) = (self.core.now(), alarm_text(&refusal, before));
+            if let Err(error) = self.core.journal(move |journal| journal.alarm(now, Some(id), &text)).await {
+                tracing::error!(%error, "the alarm was not recorded");
+            }
         }
-        self.report_decision(task, Some(refusal), Vec::new());
+        self.report_decision(id, Some(refusal), Vec::new());
     }
 
-    async fn id_reused(&self, task: TaskId) {
+    async fn id_reused(&self, task: &Task) {
         let reason = "this task id was used before with other bytes; find out who sends it, and use a new id";
-        self.alarm_and_refuse(task, refusal("task-id-reused", reason)).await;
+        self.alarm_and_refuse(task, refusal("task-id-reused", reason), &self.reused).await;
     }
 
-    /// A journal that cannot be written: nothing is signed.
-    fn unwritable(&self, task: TaskId, error: &dyn std::error::Error) {
-        tracing::error!(%task, %error, "the journal cannot be written; nothing is signed until it can");
+    /// What the journal did not take does not happen.
+    fn unrecorded(&self, task: TaskId, error: &dyn std::error::Error) {
+        tracing::error!(%task, %error, "the decision was not recorded, so the task is refused");
         self.report_decision(task, Some(refusal("journal", &error.to_string())), Vec::new());
     }
 
@@ -293,14 +392,17 @@ impl Desk {
         self.core.reporter.send(FromNode::Decision { task, refusal, verdicts });
     }
 
-    fn enter(&self, task: TaskId) -> Option<Entry<'_>> {
+    fn enter(&self, task: TaskId, hash: Hash) -> Entered<'_> {
         let mut open = self.lock();
-        if open.contains_key(&task) {
-            return None;
+        match open.get(&task) {
+            Some(known) if known.hash == hash => Entered::Again,
+            Some(_) => Entered::OtherBytes,
+            None => {
+                let handle = Handle { hash, start: Arc::default(), cancelled: CancellationToken::new() };
+                open.insert(task, handle.clone());
+                Entered::First(Entry { desk: self, task, handle })
+            }
         }
-        let handle = Handle::default();
-        open.insert(task, handle.clone());
-        Some(Entry { desk: self, task, handle })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Handle>> {
@@ -314,20 +416,56 @@ impl Drop for Entry<'_> {
     }
 }
 
-fn log_outcome(task: TaskId, outcome: &Outcome) {
+/// True if a signature covers what the node does not understand; `None` where nothing is signed.
+fn blind(task: &Task) -> Option<bool> {
+    match &task.operation {
+        Operation::KeySign(keysign) => Some(keysign.payload.is_blind()),
+        Operation::KeyGen(_) => None,
+    }
+}
+
+fn log_outcome(task: &Task, outcome: &Outcome) {
+    let (id, blind) = (task.id, blind(task));
     match outcome {
-        Outcome::Created(key) => tracing::info!(%task, key = %key.key, scheme = %key.scheme, "key created"),
-        Outcome::Signed(_) => tracing::info!(%task, "signed"),
-        Outcome::Refused(refusal) => tracing::warn!(%task, code = %refusal.code, "refused"),
+        Outcome::Created(key) => {
+            tracing::info!(task = %id, key = %key.key, scheme = %key.scheme, "key created")
+        }
+        Outcome::Signed(_) => tracing::info!(task = %id, blind, "signed"),
+        Outcome::Refused(refusal) => log_refusal(task, refusal),
         Outcome::Failed(failure) => {
-            tracing::warn!(%task, code = %failure.code, cause = ?failure.cause, reason = %failure.text, "failed");
+            tracing::warn!(task = %id, blind, code = %failure.code, cause = ?failure.cause, reason = %failure.text, "failed");
         }
     }
+}
+
+fn log_refusal(task: &Task, refusal: &Refusal) {
+    let (id, blind) = (task.id, blind(task));
+    tracing::warn!(task = %id, blind, code = %refusal.code, plugin = ?refusal.plugin, reason = %refusal.reason, "refused");
+}
+
+fn alarm_text(refusal: &Refusal, before: u64) -> String {
+    let text = format!("{}: {}", refusal.code, refusal.reason);
+    if before == 0 { text } else { format!("{text} (after {before} more alarms of this kind)") }
 }
 
 /// Words of others, fit for a log.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+fn bug(error: &dyn std::error::Error) -> Refusal {
+    refusal("bug", &format!("the task could not be examined ({error}); report this with the log"))
+}
+
+/// Approved, not under way, and without an end on record.
+fn no_end(kind: TaskKind) -> Failure {
+    let text = match kind {
+        TaskKind::KeyGen => {
+            "this node waits for the confirmation of every member; connect all of them to the coordinator, then look at the key"
+        }
+        _ => "this node could not record how the task ended; see its log, then try again with a new task",
+    };
+    failure(Cause::Environment, "no-end", text)
 }
 
 fn busy() -> Refusal {

@@ -1,0 +1,45 @@
+//! Keeps what strangers can cause at will from filling the audit log and the terminal.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The least time between two that pass.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Lets one pass each second, and counts the others.
+#[derive(Default)]
+pub(super) struct Throttle(Mutex<Passed>);
+
+#[derive(Default)]
+struct Passed {
+    last: Option<Instant>,
+    suppressed: u64,
+}
+
+impl Throttle {
+    /// How many did not pass since the last that did; `None` if this one does not either.
+    pub(super) fn pass(&self, now: Instant) -> Option<u64> {
+        let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
+            passed.suppressed += 1;
+            return None;
+        }
+        passed.last = Some(now);
+        Some(std::mem::take(&mut passed.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_passes_each_second_and_tells_of_the_others() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        let pass = |millis| throttle.pass(start + Duration::from_millis(millis));
+        assert_eq!(pass(0), Some(0));
+        assert_eq!((1..1000).filter_map(pass).count(), 0);
+        assert_eq!(pass(1000), Some(999));
+        assert_eq!(pass(2500), Some(0));
+    }
+}
