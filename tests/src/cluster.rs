@@ -287,7 +287,7 @@ impl Cluster {
         std::fs::write(node.rules(), self.permissive_rules())?;
         let text = format!(
             "db: {{ path: db/secrets.redb.age }}\ncoordinator: {{ address: '{}', id: {} }}\nrequesters:\n  - {{ name: tests, id: {} }}\n\
-             roster:\n{roster}limits: {}\npolicy:\n{}\nlog: {{ std: {{ level: debug }} }}\n",
+             roster:\n{roster}limits: {}\npolicy:\n{}\nlog: {{ std: {{ level: info }} }}\n",
             self.quic,
             self.coordinator_id,
             self.requester,

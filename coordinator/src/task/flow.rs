@@ -14,6 +14,9 @@ use countersign_protocol::{
 use super::record::{Decision, Party, Progress, Proof, Reason, Report, State, TaskRecord};
 use super::{choose, proof};
 
+/// The code of a result that does not stand up to verification.
+const WRONG_RESULT: &str = "wrong-result";
+
 /// A task and everything needed to carry it on.
 #[derive(Debug)]
 pub struct Flow {
@@ -362,9 +365,15 @@ impl Flow {
         }
     }
 
-    /// A node has one outcome: the first that it reports.
+    /// The first outcome that a node reports is its own, but for a failure that a result replaces: a member of a new key
+    /// that missed the last marks reports once without and once with them.
     fn reported(&mut self, from: NodeId, outcome: Outcome, world: &World<'_>, effects: &mut Effects) {
-        if self.record.parties.iter().all(|party| party.node != from || party.report.is_some()) {
+        let Some(party) = self.record.parties.iter().find(|party| party.node == from) else { return };
+        let replaces = |report: &Report| {
+            matches!(report.outcome, Outcome::Failed(_))
+                && matches!(outcome, Outcome::Created(_) | Outcome::Signed(_))
+        };
+        if party.report.as_ref().is_some_and(|report| !replaces(report)) {
             return;
         }
         let checked = proof::check(&self.task, self.hash, self.wallet.as_ref(), &outcome);
@@ -384,6 +393,7 @@ impl Flow {
             (None, Outcome::Failed(failure)) => {
                 let text = format!("failed at {from}: {} ({})", failure.text, failure.code);
                 self.record.note(world.now, text);
+                self.settle(from, effects);
             }
             (None, Outcome::Refused(_) | Outcome::Created(_) | Outcome::Signed(_)) => {}
         }
@@ -397,8 +407,10 @@ impl Flow {
         self.record.result = Some(proof);
         self.record.reason = None;
         self.enter(State::Completed, now, &format!("completed: {from} reported a verified result"), effects);
-        let open: Vec<NodeId> = self.unreported().collect();
-        for node in open {
+        let created =
+            |party: &&Party| matches!(&party.report, Some(Report { outcome: Outcome::Created(_), .. }));
+        let lacking = self.record.parties.iter().filter(|party| !created(party)).map(|party| party.node);
+        for node in lacking.collect::<Vec<_>>() {
             self.settle(node, effects);
         }
     }
@@ -501,7 +513,7 @@ fn first_real_cause(parties: &[Party]) -> Option<Failure> {
 fn wrong_result(node: NodeId, wrong: &str) -> Failure {
     Failure {
         cause: Cause::Peer,
-        code: "wrong-result".into(),
+        code: WRONG_RESULT.into(),
         text: format!("{node} reported a result that is wrong: {wrong}; examine that node before using it"),
         culprits: vec![node],
     }

@@ -287,6 +287,21 @@ fn a_signature_must_be_the_one_that_was_ordered() {
 }
 
 #[test]
+fn a_member_that_missed_the_last_marks_is_settled_and_may_report_again() {
+    let mut play =
+        Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2), says(0, failed("session-timeout"))]);
+    play.look();
+    let created = play.created();
+    let mut play = play.act([says(1, created.clone())]);
+    assert_eq!(play.look(), (State::Completed, "", vec![(0, "settle"), (2, "settle")]));
+    let mut play = play.act([says(2, failed("session-timeout"))]);
+    assert_eq!(play.look().2, vec![(2, "settle")]);
+    let play = play.act([says(0, created)]);
+    let report = play.flow.record.parties[0].report.as_ref().map(|report| &report.outcome);
+    assert!(matches!(report, Some(Outcome::Created(_))), "{report:?}");
+}
+
+#[test]
 fn a_new_key_is_settled_at_members_that_did_not_report_it() {
     let mut play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
     play.look();

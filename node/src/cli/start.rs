@@ -8,6 +8,9 @@ use anyhow::Context;
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
@@ -23,11 +26,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     })
 }
 
+/// Our own words at the configured level, those of libraries only when something is wrong.
 fn log_to_terminal(config: &Config) {
-    if let Some(level) = config.log_level {
-        let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-        log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
-    }
+    let Some(level) = config.log_level else { return };
+    let filter =
+        Targets::new().with_default(level.min(tracing::Level::WARN)).with_target("countersign", level);
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 async fn wait_for_signal(shutdown: CancellationToken) {

@@ -30,7 +30,8 @@ async fn every_pair_signs(cluster: &Cluster, scheme: Scheme) {
     let wallet = cluster.create_wallet("suite", scheme, 2).await.unwrap();
     assert!(wallet.is_complete());
     for (pair, path) in [([0, 1], "m"), ([0, 2], "m/0/7"), ([1, 2], "m/44/60/0/0/2147483647")] {
-        let message = format!("{path} by {pair:?}");
+        // Not 32 bytes, which would be a digest under another name.
+        let message = format!("{path} signed by {pair:?}");
         let order = cluster.order(wallet.key, path, message.as_bytes(), Some(&pair)).unwrap();
         let signature = cluster
             .client
