@@ -370,8 +370,8 @@ impl Flow {
     fn reported(&mut self, from: NodeId, outcome: Outcome, world: &World<'_>, effects: &mut Effects) {
         let Some(party) = self.record.parties.iter().find(|party| party.node == from) else { return };
         let replaces = |report: &Report| {
-            matches!(report.outcome, Outcome::Failed(_))
-                && matches!(outcome, Outcome::Created(_) | Outcome::Signed(_))
+            matches!(&report.outcome, Outcome::Failed(failure) if failure.code != WRONG_RESULT)
+                && matches!(outcome, Outcome::Created(_))
         };
         if party.report.as_ref().is_some_and(|report| !replaces(report)) {
             return;
