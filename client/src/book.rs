@@ -36,25 +36,22 @@ impl Book {
 
     /// All wallets. Each is verified again.
     pub fn wallets(&self) -> Result<BTreeMap<KeyId, Announcement>, ClientError> {
-        let text = match std::fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            Err(error) => return Err(self.unusable(error.to_string())),
-        };
-        let pages: Pages = serde_json::from_str(&text).map_err(|error| self.unusable(error.to_string()))?;
-        if pages.version != 1 {
-            return Err(self.unusable(format!("it has version {}, this program knows 1", pages.version)));
-        }
-        for (id, wallet) in &pages.wallets {
-            proof::check_wallet(*id, wallet)?;
-        }
-        Ok(pages.wallets)
+        let wallets = self.read()?;
+        wallets.iter().try_for_each(|(id, wallet)| proof::check_wallet(*id, wallet))?;
+        Ok(wallets)
+    }
+
+    /// One wallet, verified again; the others are not looked at.
+    pub fn wallet(&self, id: KeyId) -> Result<Option<Announcement>, ClientError> {
+        let found = self.read()?.remove(&id);
+        found.iter().try_for_each(|wallet| proof::check_wallet(id, wallet))?;
+        Ok(found)
     }
 
     /// Compares with what is known, and adds what is new. True if it was new.
     pub fn record(&self, wallet: &Announcement) -> Result<bool, ClientError> {
         let _lock = self.lock()?;
-        let mut wallets = self.wallets()?;
+        let mut wallets = self.read()?;
         match wallets.get(&wallet.key) {
             Some(known) => check_same(known, wallet).map(|()| false),
             None => {
@@ -62,6 +59,20 @@ impl Book {
                 self.write(&Pages { version: 1, wallets })?;
                 Ok(true)
             }
+        }
+    }
+
+    /// What the file says. Nothing in it is verified yet.
+    fn read(&self) -> Result<BTreeMap<KeyId, Announcement>, ClientError> {
+        let text = match std::fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(self.unusable(error.to_string())),
+        };
+        let pages: Pages = serde_json::from_str(&text).map_err(|error| self.unusable(error.to_string()))?;
+        match pages.version {
+            1 => Ok(pages.wallets),
+            other => Err(self.unusable(format!("it has version {other}, this program knows 1"))),
         }
     }
 

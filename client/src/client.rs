@@ -173,7 +173,7 @@ impl Client {
 
     /// A verified wallet: from the wallet book, or, at first sight, from the coordinator with the order that made it.
     pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
-        if let Some(known) = self.book.wallets()?.remove(&id) {
+        if let Some(known) = self.book.wallet(id)? {
             return Ok(known);
         }
         let told = self.api.wallet(id).await?;
@@ -227,8 +227,8 @@ impl Client {
     /// Like [`wallet`](Self::wallet), and compares the book with what the coordinator tells now.
     async fn checked_wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
         let told = self.api.wallet(id).await?;
-        match self.book.wallets()?.get(&id) {
-            Some(known) => book::check_same(known, &told).map(|()| told),
+        match self.book.wallet(id)? {
+            Some(known) => book::check_same(&known, &told).map(|()| told),
             None => self.meet(told, id).await,
         }
     }

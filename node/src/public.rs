@@ -46,7 +46,7 @@ pub fn read(dir: &Path) -> std::io::Result<PublicRecord> {
 pub fn write(dir: &Path, record: &PublicRecord) -> std::io::Result<()> {
     let temporary = dir.join(".public.json.tmp");
     let mut file = std::fs::File::create(&temporary)?;
-    serde_json::to_writer_pretty(&mut file, record)?;
+    file.write_all(&serde_json::to_vec_pretty(record)?)?;
     file.write_all(b"\n")?;
     file.sync_all()?;
     std::fs::rename(&temporary, dir.join(FILE))?;

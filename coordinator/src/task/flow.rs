@@ -376,7 +376,11 @@ impl Flow {
         if party.report.as_ref().is_some_and(|report| !replaces(report)) {
             return;
         }
-        let checked = proof::check(&self.task, self.hash, self.wallet.as_ref(), &outcome);
+        let checked = match (&outcome, &self.record.result) {
+            // The other signers report the very signature that was verified already.
+            (Outcome::Signed(signed), Some(Proof::Signed(known))) if signed == known => Ok(None),
+            _ => proof::check(&self.task, self.hash, self.wallet.as_ref(), &outcome),
+        };
         let (outcome, proof) = match checked {
             Ok(proof) => (outcome, proof),
             Err(wrong) => (Outcome::Failed(wrong_result(from, &wrong)), None),
