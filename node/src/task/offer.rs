@@ -132,7 +132,7 @@ impl Desk {
         }
     }
 
-    /// Lets sessions under way finish for a while, then ends them. Takes no more than `grace` and [`GOODBYE`].
+    /// Lets sessions under way finish for a while, then ends them. Takes no more than `grace` and five seconds.
     pub async fn drain(&self, grace: Duration) {
         self.tracker.close();
         if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
