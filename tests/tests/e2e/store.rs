@@ -1,7 +1,8 @@
 //! The secrets file from outside: what the real `age` makes of it, and what a thief of the disk sees.
 
 use countersign_protocol::Scheme;
-use countersign_store::Passphrase;
+use countersign_store::{Passphrase, Secrets, Section};
+use countersign_tests::cluster::Node;
 use countersign_tests::{Blueprint, Cluster, process};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 #[tokio::test(flavor = "multi_thread")]
 async fn age_opens_the_store_into_a_file_that_redb_opens() {
     let mut cluster = Cluster::start(Blueprint { nodes: 2, ..Blueprint::default() }).await.unwrap();
-    let wallet = cluster.create_wallet("sealed", Scheme::Ed25519, 2).await.unwrap();
+    let wallet = cluster.create_wallet("sealed", Scheme::Taproot, 2).await.unwrap();
     let node = &mut cluster.nodes[0];
     node.daemon.take();
 
@@ -28,7 +29,7 @@ async fn age_opens_the_store_into_a_file_that_redb_opens() {
 
     let sealed = std::fs::read(node.db().join("secrets.redb.age")).unwrap();
     let plain = std::fs::read(&opened).unwrap();
-    let share = share_bytes(&plain, &wallet.key.to_string());
+    let share = secret_scalar(node, &wallet.key.to_string());
     let finds = |haystack: &[u8]| haystack.windows(share.len()).any(|window| window == share);
     assert!(finds(&plain), "the share is in the opened file");
     for entry in std::fs::read_dir(node.db()).unwrap() {
@@ -55,13 +56,21 @@ fn age_identity(db: &std::path::Path) -> Vec<u8> {
     key.into_bytes()
 }
 
-/// The last 64 bytes of the share's record: secret, whatever else the record holds.
-fn share_bytes(opened: &[u8], key: &str) -> Vec<u8> {
-    let at = opened.windows(key.len()).rposition(|window| window == key.as_bytes()).unwrap();
-    let marker = b"\"stored\":[]";
-    let from =
-        opened[at..].windows(marker.len()).position(|window| window == marker).map_or(at, |found| at + found);
-    opened[from + 40..from + 104].to_vec()
+/// The secret itself: those 32 bytes of the stored record whose public key is the node's public share.
+fn secret_scalar(node: &Node, key: &str) -> [u8; 32] {
+    let passphrase = Passphrase::from_file(&node.dir.join("passphrase")).unwrap();
+    let secrets = Secrets::open(&node.db(), &passphrase, &[]).unwrap();
+    let record = secrets.get(Section::Share, key).unwrap().unwrap();
+    let share = &record[4 + u32::from_be_bytes(record[..4].try_into().unwrap()) as usize..];
+    let public = countersign_engine::Share::from_bytes(share).unwrap().public();
+    let mine = &public.public_shares[usize::from(public.index.0)];
+    let curve = secp256k1::Secp256k1::new();
+    let is_secret = |bytes: &[u8; 32]| {
+        let key = secp256k1::SecretKey::from_byte_array(*bytes);
+        key.is_ok_and(|key| key.public_key(&curve).serialize()[..] == mine[..])
+    };
+    let mut windows = share.windows(32).map(|window| <[u8; 32]>::try_from(window).unwrap());
+    windows.find(is_secret).expect("the record holds the share in big-endian bytes")
 }
 
 #[tokio::test(flavor = "multi_thread")]
