@@ -3,7 +3,7 @@
 
 wit_bindgen::generate!({
     path: "wit",
-    world: "risk-plugin",
+    world: "monitored-plugin",
     pub_export_macro: true,
     export_macro_name: "export_component",
     default_bindings_module: "countersign_sdk::bindings",

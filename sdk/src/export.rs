@@ -1,13 +1,12 @@
 //! From the component's exports to [`Plugin`](crate::Plugin). It decides nothing.
 
 #[cfg(target_family = "wasm")]
-pub use wasm::{check, describe, evaluate};
+pub use wasm::{check, describe, evaluate, probe};
 
 #[cfg(target_family = "wasm")]
 mod wasm {
-    use crate::bindings::exports::countersign::policy::plugin::Info;
     use crate::node::Node;
-    use crate::{Failure, Host, Plugin, Task, Verdict};
+    use crate::{Failure, Host, Info, Plugin, Task, Verdict};
 
     /// The export `describe` of `P`.
     pub fn describe<P: Plugin>(version: &str) -> Info {
@@ -29,6 +28,11 @@ mod wasm {
         P::evaluate(&config::<P>()?, &task, &Node)
     }
 
+    /// The export `probe` of `P`.
+    pub fn probe<P: Plugin>() -> Result<(), Failure> {
+        P::probe(&config::<P>()?, &Node)
+    }
+
     fn config<P: Plugin>() -> Result<P::Config, Failure> {
         crate::json::config(&Node.document())
     }
@@ -40,12 +44,12 @@ macro_rules! export_plugin {
     ($plugin:ty) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::bindings::exports::countersign::policy::plugin::{Guest, Info};
+            use $crate::bindings::exports::countersign::policy::{health, plugin};
 
             struct Component;
 
-            impl Guest for Component {
-                fn describe() -> Info {
+            impl plugin::Guest for Component {
+                fn describe() -> $crate::Info {
                     $crate::private::describe::<$plugin>(env!("CARGO_PKG_VERSION"))
                 }
 
@@ -55,6 +59,12 @@ macro_rules! export_plugin {
 
                 fn evaluate(task: $crate::Task) -> Result<$crate::Verdict, $crate::Failure> {
                     $crate::private::evaluate::<$plugin>(task)
+                }
+            }
+
+            impl health::Guest for Component {
+                fn probe() -> Result<(), $crate::Failure> {
+                    $crate::private::probe::<$plugin>()
                 }
             }
 

@@ -36,6 +36,9 @@ pub trait Host {
     /// Sends one HTTP request and reads the whole response.
     fn send(&self, request: &Request) -> Result<Response, HttpError>;
 
+    /// Sends all requests at once and waits for all; answers are in the order of the requests.
+    fn send_all(&self, requests: &[Request]) -> Vec<Result<Response, HttpError>>;
+
     /// Reads an entry of the plugin's memory.
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError>;
 
@@ -47,4 +50,7 @@ pub trait Host {
 
     /// Keys that begin with `prefix`, in byte order, at most `limit`.
     fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError>;
+
+    /// The same with values.
+    fn state_entries(&self, prefix: &str, limit: u32) -> Result<Vec<(String, Vec<u8>)>, StateError>;
 }

@@ -58,8 +58,9 @@ pub use bindings::countersign::policy::keys::Error as KeyError;
 pub use bindings::countersign::policy::logging::Level;
 pub use bindings::countersign::policy::state::Error as StateError;
 pub use bindings::countersign::policy::types::{
-    Destination, Failure, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin,
-    Principal, Rejection, Resharing, Signing, Statement, Task, Transaction, Verdict,
+    Call, Destination, Failure, Grant, Info, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen,
+    Operation, Origin, Principal, Rejection, Resharing, Signing, Statement, Task, Transaction, TypedData,
+    Verdict,
 };
 pub use host::Host;
 pub use plugin::{Plugin, approve, reject};
@@ -68,7 +69,7 @@ pub use plugin::{Plugin, approve, reject};
 #[doc(hidden)]
 pub mod private {
     #[cfg(target_family = "wasm")]
-    pub use crate::export::{check, describe, evaluate};
+    pub use crate::export::{check, describe, evaluate, probe};
     pub use wit_bindgen;
 }
 

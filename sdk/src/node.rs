@@ -47,6 +47,10 @@ impl Host for Node {
         http::send(request)
     }
 
+    fn send_all(&self, requests: &[Request]) -> Vec<Result<Response, HttpError>> {
+        http::send_all(requests)
+    }
+
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
         state::get(key)
     }
@@ -61,5 +65,9 @@ impl Host for Node {
 
     fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError> {
         state::list_keys(prefix, limit)
+    }
+
+    fn state_entries(&self, prefix: &str, limit: u32) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        state::list_entries(prefix, limit)
     }
 }

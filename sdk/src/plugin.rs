@@ -25,6 +25,12 @@ pub trait Plugin {
         Ok(())
     }
 
+    /// Whether what the plugin depends on is in reach, e.g. an approval server. Asked now and then; decides nothing.
+    fn probe(config: &Self::Config, host: &impl Host) -> Result<(), Failure> {
+        let _ = (config, host); // Depends on nothing.
+        Ok(())
+    }
+
     /// Whether the node may take part in `task`. Everything but `Ok(Verdict::Approve)` keeps it out.
     fn evaluate(config: &Self::Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure>;
 }

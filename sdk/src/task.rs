@@ -11,7 +11,7 @@ impl Task {
         }
     }
 
-    /// The transaction to sign, if the task signs one. Look at [`Transaction::verified`] before believing it.
+    /// The transaction to sign, if the task signs one.
     pub fn transaction(&self) -> Option<&Transaction> {
         match &self.signing()?.intent {
             Intent::Transaction(transaction) => Some(transaction),

@@ -115,6 +115,10 @@ impl Host for MockHost {
         server(self, request)
     }
 
+    fn send_all(&self, requests: &[Request]) -> Vec<Result<Response, HttpError>> {
+        requests.iter().map(|request| self.send(request)).collect()
+    }
+
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
         Ok(self.state.borrow().get(key).cloned())
     }
@@ -132,6 +136,12 @@ impl Host for MockHost {
     fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError> {
         let state = self.state.borrow();
         Ok(state.keys().filter(|key| key.starts_with(prefix)).take(limit as usize).cloned().collect())
+    }
+
+    fn state_entries(&self, prefix: &str, limit: u32) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        let state = self.state.borrow();
+        let found = state.iter().filter(|(key, _)| key.starts_with(prefix)).take(limit as usize);
+        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 }
 
@@ -192,15 +202,20 @@ pub fn signing(intent: Intent) -> Task {
 
 /// A task to sign a verified transfer of the chain's native asset.
 pub fn transfer(chain: &str, address: &str, amount: &str) -> Task {
-    let destination =
-        Destination { address: address.into(), asset: String::new(), amount: amount.into(), memo: None };
+    let destination = Destination {
+        address: address.into(),
+        asset: String::new(),
+        amount: amount.into(),
+        memo: None,
+        change: false,
+    };
     signing(Intent::Transaction(Transaction {
-        verified: true,
         chain: chain.into(),
         sources: vec!["0xsource".into()],
         destinations: vec![destination],
+        calls: Vec::new(),
+        grants: Vec::new(),
         fee: None,
-        data: None,
         unsigned: Vec::new(),
     }))
 }

@@ -7,6 +7,7 @@ wasmtime::component::bindgen!({
     imports: {
         "countersign:policy/clock.sleep": async | trappable,
         "countersign:policy/http.send": async | trappable,
+        "countersign:policy/http.send-all": async | trappable,
         default: trappable,
     },
     exports: { default: async },

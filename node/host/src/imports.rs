@@ -1,7 +1,7 @@
 //! What a component's imports do. Each checks grant and budget, then asks [`Services`](crate::Services); a refusal of a
 //! grant is an error that the guest sees, an exhausted budget ends the call.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine;
@@ -166,20 +166,41 @@ impl http::Host for Call {
         &mut self,
         request: http::Request,
     ) -> wasmtime::Result<Result<http::Response, http::Error>> {
-        spend(&mut self.spent.requests, REQUESTS, "HTTP requests")?;
-        let request = match self.granted(request) {
-            Ok(request) => request,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        // On a task of its own: polled here it would run, TLS handshake and all, on the guest's small stack. The set
-        // aborts the exchange when the call is dropped.
-        let mut exchange = JoinSet::new();
-        exchange.spawn(self.context.services.send(request));
-        match exchange.join_next().await {
-            Some(Ok(answer)) => Ok(answer.map(Into::into).map_err(Into::into)),
-            _ => Ok(Err(http::Error::Protocol("the exchange was cut off".into()))),
-        }
+        let mut answers = self.send_all(vec![request]).await?;
+        Ok(answers.pop().unwrap_or_else(cut_off))
     }
+
+    async fn send_all(
+        &mut self,
+        requests: Vec<http::Request>,
+    ) -> wasmtime::Result<Vec<Result<http::Response, http::Error>>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        // On tasks of their own: polled here they would run, TLS handshake and all, on the guest's small stack. The set
+        // aborts what is under way when the call is dropped.
+        let mut exchanges = JoinSet::new();
+        for (at, request) in requests.into_iter().enumerate() {
+            spend(&mut self.spent.requests, REQUESTS, "HTTP requests")?;
+            answers.push(cut_off());
+            match self.granted(request) {
+                Ok(request) => {
+                    let sending = self.context.services.send(request);
+                    exchanges.spawn(async move { (at, sending.await) });
+                }
+                Err(error) => answers[at] = Err(error.into()),
+            }
+        }
+        while let Some(done) = exchanges.join_next().await {
+            if let Ok((at, answer)) = done {
+                answers[at] = answer.map(Into::into).map_err(Into::into);
+            }
+        }
+        Ok(answers)
+    }
+}
+
+/// The answer of an exchange that never gave one.
+fn cut_off() -> Result<http::Response, http::Error> {
+    Err(http::Error::Protocol("the exchange was cut off".into()))
 }
 
 impl Call {
@@ -248,8 +269,17 @@ impl state::Host for Call {
         prefix: String,
         limit: u32,
     ) -> wasmtime::Result<Result<Vec<String>, state::Error>> {
+        let entries = self.list_entries(prefix, limit)?;
+        Ok(entries.map(|entries| entries.into_iter().map(|(key, _)| key).collect()))
+    }
+
+    fn list_entries(
+        &mut self,
+        prefix: String,
+        limit: u32,
+    ) -> wasmtime::Result<Result<Vec<(String, Vec<u8>)>, state::Error>> {
         spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
-        Ok(self.visible_keys(&prefix, (limit as usize).min(STATE_LIST)).map_err(Into::into))
+        Ok(self.visible_entries(&prefix, (limit as usize).min(STATE_LIST)).map_err(Into::into))
     }
 }
 
@@ -262,18 +292,17 @@ impl Call {
         }
     }
 
-    fn visible_keys(&self, prefix: &str, limit: usize) -> Result<Vec<String>, StateError> {
+    fn visible_entries(&self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StateError> {
         let committed =
-            self.context.services.state_keys(&self.context.name, prefix, limit + self.staged.len())?;
-        let mut keys: BTreeSet<String> = committed.into_iter().collect();
+            self.context.services.state_entries(&self.context.name, prefix, limit + self.staged.len())?;
+        let mut entries: BTreeMap<String, Vec<u8>> = committed.into_iter().collect();
         for (key, write) in self.staged.iter().filter(|(key, _)| key.starts_with(prefix)) {
-            if write.value.is_some() {
-                keys.insert(key.clone());
-            } else {
-                keys.remove(key);
-            }
+            match &write.value {
+                Some(value) => entries.insert(key.clone(), value.clone()),
+                None => entries.remove(key),
+            };
         }
-        Ok(keys.into_iter().take(limit).collect())
+        Ok(entries.into_iter().take(limit).collect())
     }
 
     fn stage(&mut self, write: StateWrite) -> Result<(), StateError> {

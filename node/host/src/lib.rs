@@ -42,6 +42,6 @@ pub use services::{
     HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Sending, Services, StateError,
 };
 pub use task::{
-    Destination, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin, Principal,
-    Resharing, Signing, Statement, Task, Transaction,
+    Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin,
+    Principal, Resharing, Signing, Statement, Task, Transaction, TypedData,
 };

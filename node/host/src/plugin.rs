@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use wasmtime::Store;
 
-use crate::bindings::countersign::policy::types;
-use crate::bindings::exports::countersign::policy::plugin::Info as WitInfo;
+use crate::bindings::countersign::policy::types::{self, Info as WitInfo};
 use crate::bindings::{RiskPlugin, RiskPluginPre};
 use crate::call::{Ask, Broken, Call, Context, Finished, call};
 use crate::compile::Compiled;

@@ -34,8 +34,13 @@ pub trait Services: Send + Sync + 'static {
     /// Reads a committed entry of `plugin`'s memory.
     fn state_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StateError>;
 
-    /// Committed keys of `plugin` that begin with `prefix`, in byte order, at most `limit`.
-    fn state_keys(&self, plugin: &str, prefix: &str, limit: usize) -> Result<Vec<String>, StateError>;
+    /// Committed entries of `plugin` whose keys begin with `prefix`, in byte order, at most `limit`.
+    fn state_entries(
+        &self,
+        plugin: &str,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StateError>;
 
     /// Bytes of committed keys and values of `plugin`.
     fn state_used(&self, plugin: &str) -> Result<u64, StateError>;
@@ -219,10 +224,17 @@ impl Services for LocalServices {
         Ok(self.with_state(|state| state.get(&(plugin.into(), key.into())).cloned()))
     }
 
-    fn state_keys(&self, plugin: &str, prefix: &str, limit: usize) -> Result<Vec<String>, StateError> {
-        let matches = |(owner, key): &&(String, String)| owner == plugin && key.starts_with(prefix);
+    fn state_entries(
+        &self,
+        plugin: &str,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        let first = (plugin.to_owned(), prefix.to_owned());
+        let matches = |(owner, key): &(String, String)| owner == plugin && key.starts_with(prefix);
         Ok(self.with_state(|state| {
-            state.keys().filter(matches).take(limit).map(|(_, key)| key.clone()).collect()
+            let found = state.range(first..).take_while(|(key, _)| matches(key)).take(limit);
+            found.map(|((_, key), value)| (key.clone(), value.clone())).collect()
         }))
     }
 

@@ -3,8 +3,8 @@
 
 use crate::bindings::countersign::policy::types;
 pub use crate::bindings::countersign::policy::types::{
-    Destination, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin, Principal,
-    Resharing, Signing, Statement, Transaction,
+    Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin,
+    Principal, Resharing, Signing, Statement, Transaction, TypedData,
 };
 
 /// May the node take part in this? The fields are those of `task` in `wit/policy.wit`; the deadline is an argument of

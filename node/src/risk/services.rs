@@ -109,10 +109,13 @@ impl Services for NodeServices {
         self.journal.state_get(plugin, key, UnixMillis(self.now())).map_err(internal)
     }
 
-    fn state_keys(&self, plugin: &str, prefix: &str, limit: usize) -> Result<Vec<String>, StateError> {
-        let found =
-            self.journal.state_list(plugin, prefix, limit, UnixMillis(self.now())).map_err(internal)?;
-        Ok(found.into_iter().map(|(key, _)| key).collect())
+    fn state_entries(
+        &self,
+        plugin: &str,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        self.journal.state_list(plugin, prefix, limit, UnixMillis(self.now())).map_err(internal)
     }
 
     fn state_used(&self, plugin: &str) -> Result<u64, StateError> {
