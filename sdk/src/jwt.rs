@@ -56,6 +56,22 @@ pub fn sign(host: &impl Host, key: &str, claims: &impl Serialize) -> Result<Stri
 /// Verifies `token` under the public key named `key` and returns its claims. `exp` (seconds since 1970) is required
 /// and must lie in the future.
 pub fn verify(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Value>, TokenError> {
+    let claims = verify_signature(host, key, token)?;
+    check_expiry(&claims, host.now())?;
+    Ok(claims)
+}
+
+/// Like [`verify`], for protocols whose tokens need not expire: an `exp` counts where there is one. Such a token is
+/// good for ever, so the caller must find in its claims the one request that it answers.
+pub fn verify_answer(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Value>, TokenError> {
+    let claims = verify_signature(host, key, token)?;
+    if claims.contains_key("exp") {
+        check_expiry(&claims, host.now())?;
+    }
+    Ok(claims)
+}
+
+fn verify_signature(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Value>, TokenError> {
     let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("not three parts"))?;
     let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed("not three parts"))?;
     check_header(&object(header)?)?;
@@ -63,9 +79,7 @@ pub fn verify(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Va
     if !host.verify(key, ALGORITHM, signed.as_bytes(), &signature).map_err(TokenError::Key)? {
         return Err(TokenError::Signature);
     }
-    let claims = object(claims)?;
-    check_expiry(&claims, host.now())?;
-    Ok(claims)
+    object(claims)
 }
 
 fn check_header(header: &Map<String, Value>) -> Result<(), TokenError> {
@@ -164,6 +178,21 @@ mod tests {
             let error = verify(&host, "mine", &token(&host, &header, &claims.to_string()));
             assert!(matches!(error, Err(TokenError::Expired(_))), "{claims}");
         }
+    }
+
+    #[test]
+    fn an_answer_may_lack_an_expiry_but_not_have_a_passed_one() {
+        let host = host();
+        let header = json!({"alg": "RS256", "typ": "JWT"});
+        let answer =
+            |claims: Value| verify_answer(&host, "mine", &token(&host, &header, &claims.to_string()));
+        assert!(answer(json!({"iat": NOW_S})).is_ok());
+        assert!(answer(json!({"exp": NOW_S + 1})).is_ok());
+        for exp in [json!(NOW_S), json!(null), json!("9999999999")] {
+            assert!(matches!(answer(json!({"exp": exp})), Err(TokenError::Expired(_))));
+        }
+        let unsigned = token(&host, &json!({"alg": "none"}), "{}");
+        assert!(matches!(verify_answer(&host, "mine", &unsigned), Err(TokenError::Header(_))));
     }
 
     #[test]

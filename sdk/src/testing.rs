@@ -1,9 +1,12 @@
 //! Native unit tests for plugins: a scripted [`MockHost`] and ready-made tasks. Never part of a component: nothing
-//! there refers to it. Its signatures protect nothing.
+//! there refers to it. Its RS256 signatures protect nothing; its HS256 codes are genuine.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 use crate::{
     Destination, Host, HttpError, Input, Intent, Key, KeyError, Keygen, Level, Operation, Principal, Request,
@@ -18,6 +21,7 @@ type Server = Box<dyn Fn(&MockHost, &Request) -> Result<Response, HttpError>>;
 pub struct MockHost {
     document: String,
     keys: BTreeSet<String>,
+    secrets: BTreeMap<String, Vec<u8>>,
     slept: Cell<Duration>,
     server: Option<Server>,
     requests: RefCell<Vec<Request>>,
@@ -38,6 +42,12 @@ impl MockHost {
     /// Grants a key for every use.
     pub fn with_key(mut self, name: impl Into<String>) -> Self {
         self.keys.insert(name.into());
+        self
+    }
+
+    /// Grants a shared secret for HS256.
+    pub fn with_secret(mut self, name: impl Into<String>, secret: impl Into<Vec<u8>>) -> Self {
+        self.secrets.insert(name.into(), secret.into());
         self
     }
 
@@ -65,13 +75,20 @@ impl MockHost {
         self.slept.get()
     }
 
-    fn granted(&self, key: &str, algorithm: &str) -> Result<(), KeyError> {
-        match (self.keys.contains(key), algorithm) {
-            (false, _) => Err(KeyError::UnknownKey(key.into())),
-            (true, "RS256") => Ok(()),
-            (true, _) => Err(KeyError::UnsupportedAlgorithm(algorithm.into())),
+    fn granted(&self, key: &str, algorithm: &str) -> Result<Granted<'_>, KeyError> {
+        match (self.secrets.get(key), self.keys.contains(key), algorithm) {
+            (Some(secret), _, "HS256") => Ok(Granted::Secret(secret)),
+            (None, true, "RS256") => Ok(Granted::Pair),
+            (None, false, _) => Err(KeyError::UnknownKey(key.into())),
+            _ => Err(KeyError::UnsupportedAlgorithm(algorithm.into())),
         }
     }
+}
+
+/// What a name stands for.
+enum Granted<'a> {
+    Pair,
+    Secret(&'a [u8]),
 }
 
 impl Host for MockHost {
@@ -96,8 +113,14 @@ impl Host for MockHost {
     }
 
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
-        self.granted(key, algorithm)?;
-        Ok([key.as_bytes(), b"|", data].concat())
+        match self.granted(key, algorithm)? {
+            Granted::Pair => Ok([key.as_bytes(), b"|", data].concat()),
+            Granted::Secret(secret) => {
+                let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+                mac.update(data);
+                Ok(mac.finalize().into_bytes().to_vec())
+            }
+        }
     }
 
     fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
