@@ -13,9 +13,10 @@ use wasmtime::{ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use crate::bindings::{RiskPlugin, RiskPluginPre};
+use crate::contract::{Prepared, Running};
+use crate::engine::TABLE_ELEMENTS;
 use crate::evaluation::{LogLine, StateWrite};
-use crate::host::{Host, TABLE_ELEMENTS};
+use crate::host::Host;
 use crate::text::{self, printable};
 use crate::{Code, Grants, Services};
 
@@ -46,7 +47,7 @@ pub(crate) trait Ask {
 
     fn ask(
         self,
-        plugin: &RiskPlugin,
+        plugin: &Running,
         store: &mut Store<Call>,
     ) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
 }
@@ -74,7 +75,7 @@ impl Broken {
 /// Puts `ask` to a new instance, until `cut_off` at the latest.
 pub(crate) async fn call<A: Ask>(
     host: &Host,
-    pre: &RiskPluginPre<Call>,
+    pre: &Prepared,
     context: &Arc<Context>,
     cut_off: Instant,
     ask: A,
@@ -87,7 +88,7 @@ pub(crate) async fn call<A: Ask>(
     let _timed = host.shared.ticker.run();
     let mut store = store(host, context.clone());
     let answer = timeout_at(cut_off.into(), async {
-        let plugin = pre.instantiate_async(&mut store).await?;
+        let plugin = pre.instantiate(&mut store).await?;
         ask.ask(&plugin, &mut store).await
     })
     .await;

@@ -15,6 +15,8 @@ mod call;
 mod chain;
 mod code;
 mod compile;
+mod contract;
+mod engine;
 mod evaluation;
 mod grants;
 mod host;

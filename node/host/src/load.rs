@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::bindings::RiskPluginPre;
 use crate::call::{Broken, Context};
 use crate::compile::{check_imports, compile};
+use crate::contract::Prepared;
 use crate::host::Host;
 use crate::plugin::{self, Plugin};
 use crate::{Code, Grants, Services};
@@ -83,6 +83,17 @@ pub enum LoadError {
     /// The component was made for another contract.
     #[error("the component does not fit countersign:policy@0.1: {0}; rebuild it with a matching SDK")]
     Incompatible(String),
+    /// The component was made for a version of the contract that is not served.
+    #[error(
+        "the component was built for countersign:policy@{version}, and this node serves {served}; rebuild it with a \
+         matching SDK, or update the node"
+    )]
+    Version {
+        /// Its version.
+        version: String,
+        /// What is served.
+        served: &'static str,
+    },
     /// The component has another name.
     #[error(
         "the component calls itself `{actual}`; name the entry `{actual}` or `{actual}:<label>`, or fix the file"
@@ -121,7 +132,7 @@ impl LoadError {
             Self::Digest { .. } => Code::Digest,
             Self::NotAComponent { .. } => Code::NotAComponent,
             Self::NotGranted { .. } => Code::NotGranted,
-            Self::Incompatible(_) => Code::Incompatible,
+            Self::Incompatible(_) | Self::Version { .. } => Code::Incompatible,
             Self::Name { .. } => Code::Name,
             Self::Grants(_) => Code::Grants,
             Self::Describe { code, .. } | Self::Check { code, .. } => *code,
@@ -135,12 +146,7 @@ impl Host {
         self.check_grants(&spec.grants)?;
         let compiled = compile(self, &spec.file, spec.digest).await?;
         check_imports(self, &compiled.component, &spec.grants)?;
-        let pre = self
-            .shared
-            .linker
-            .instantiate_pre(&compiled.component)
-            .and_then(RiskPluginPre::new)
-            .map_err(|error| LoadError::Incompatible(format!("{error:#}")))?;
+        let pre = Prepared::new(&self.shared.linker, &compiled.component)?;
         let context = Arc::new(context(spec, services));
         let info = plugin::describe(self, &pre, &context, Instant::now() + PATIENCE)
             .await

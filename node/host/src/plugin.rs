@@ -7,9 +7,9 @@ use std::time::Instant;
 use wasmtime::Store;
 
 use crate::bindings::countersign::policy::types::{self, Info as WitInfo};
-use crate::bindings::{RiskPlugin, RiskPluginPre};
 use crate::call::{Ask, Broken, Call, Context, Finished, call};
 use crate::compile::Compiled;
+use crate::contract::{Prepared, Running};
 use crate::host::Host;
 use crate::text::{self, printable};
 use crate::{Code, Evaluation, Grants, Task, Verdict};
@@ -18,7 +18,7 @@ use crate::{Code, Evaluation, Grants, Task, Verdict};
 pub struct Plugin {
     pub(crate) host: Host,
     pub(crate) compiled: Arc<Compiled>,
-    pub(crate) pre: RiskPluginPre<Call>,
+    pub(crate) pre: Prepared,
     pub(crate) context: Arc<Context>,
     pub(crate) info: Info,
 }
@@ -100,7 +100,7 @@ impl Plugin {
 
 pub(crate) async fn describe(
     host: &Host,
-    pre: &RiskPluginPre<Call>,
+    pre: &Prepared,
     context: &Arc<Context>,
     deadline: Instant,
 ) -> Result<Info, Broken> {
@@ -115,7 +115,7 @@ pub(crate) async fn describe(
 
 pub(crate) async fn check(
     host: &Host,
-    pre: &RiskPluginPre<Call>,
+    pre: &Prepared,
     context: &Arc<Context>,
     deadline: Instant,
 ) -> Result<(), Broken> {
@@ -149,23 +149,23 @@ struct Evaluate(types::Task);
 impl Ask for Describe {
     type Answer = WitInfo;
 
-    async fn ask(self, plugin: &RiskPlugin, store: &mut Store<Call>) -> wasmtime::Result<WitInfo> {
-        plugin.countersign_policy_plugin().call_describe(store).await
+    async fn ask(self, plugin: &Running, store: &mut Store<Call>) -> wasmtime::Result<WitInfo> {
+        plugin.describe(store).await
     }
 }
 
 impl Ask for Check {
     type Answer = Result<(), types::Failure>;
 
-    async fn ask(self, plugin: &RiskPlugin, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
-        plugin.countersign_policy_plugin().call_check(store).await
+    async fn ask(self, plugin: &Running, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
+        plugin.check(store).await
     }
 }
 
 impl Ask for Evaluate {
     type Answer = Result<types::Verdict, types::Failure>;
 
-    async fn ask(self, plugin: &RiskPlugin, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
-        plugin.countersign_policy_plugin().call_evaluate(store, &self.0).await
+    async fn ask(self, plugin: &Running, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
+        plugin.evaluate(store, &self.0).await
     }
 }

@@ -1,0 +1,90 @@
+//! The joint between versions of the contract. What the host judges with is the vocabulary of 0.1; a later version is
+//! one more variant of [`Prepared`] and [`Running`], whose methods translate at the border, and one more line in
+//! [`add_to_linker`]. A component says by the name of its export which version it was built for.
+
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Engine, Store};
+
+use crate::bindings::countersign::policy::types::{Failure, Info, Task, Verdict};
+use crate::bindings::{RiskPlugin, RiskPluginPre};
+use crate::call::Call;
+use crate::load::LoadError;
+
+/// The interface that a plugin exports, without its version.
+const PLUGIN: &str = "countersign:policy/plugin@";
+/// The versions that are served, for people.
+const SERVED: &str = "0.1";
+
+/// A component that is linked against the version it was built for.
+pub(crate) enum Prepared {
+    V0_1(RiskPluginPre<Call>),
+}
+
+/// An instance of it.
+pub(crate) enum Running {
+    V0_1(RiskPlugin),
+}
+
+/// Links all versions; their interfaces have different names.
+pub(crate) fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+    RiskPlugin::add_to_linker::<Call, HasSelf<Call>>(linker, |call| call)
+}
+
+impl Prepared {
+    /// Links `component`. Its types are compared only when it is instantiated.
+    pub(crate) fn new(linker: &Linker<Call>, component: &Component) -> Result<Self, LoadError> {
+        let incompatible = |error: wasmtime::Error| LoadError::Incompatible(format!("{error:#}"));
+        let version = version(linker.engine(), component)?;
+        let linked = linker.instantiate_pre(component).map_err(incompatible)?;
+        match minor(&version) {
+            "0.1" => RiskPluginPre::new(linked).map(Self::V0_1).map_err(incompatible),
+            _ => Err(LoadError::Version { version, served: SERVED }),
+        }
+    }
+
+    pub(crate) async fn instantiate(&self, store: &mut Store<Call>) -> wasmtime::Result<Running> {
+        match self {
+            Self::V0_1(pre) => pre.instantiate_async(store).await.map(Running::V0_1),
+        }
+    }
+}
+
+impl Running {
+    pub(crate) async fn describe(&self, store: &mut Store<Call>) -> wasmtime::Result<Info> {
+        match self {
+            Self::V0_1(plugin) => plugin.countersign_policy_plugin().call_describe(store).await,
+        }
+    }
+
+    pub(crate) async fn check(&self, store: &mut Store<Call>) -> wasmtime::Result<Result<(), Failure>> {
+        match self {
+            Self::V0_1(plugin) => plugin.countersign_policy_plugin().call_check(store).await,
+        }
+    }
+
+    pub(crate) async fn evaluate(
+        &self,
+        store: &mut Store<Call>,
+        task: &Task,
+    ) -> wasmtime::Result<Result<Verdict, Failure>> {
+        match self {
+            Self::V0_1(plugin) => plugin.countersign_policy_plugin().call_evaluate(store, task).await,
+        }
+    }
+}
+
+/// The version of the contract that `component` exports.
+fn version(engine: &Engine, component: &Component) -> Result<String, LoadError> {
+    let exports = component.component_type();
+    let mut exports = exports.exports(engine).filter_map(|(name, _)| name.strip_prefix(PLUGIN));
+    let none = || LoadError::Incompatible("it does not export countersign:policy/plugin".into());
+    exports.next().map(str::to_owned).ok_or_else(none)
+}
+
+/// `0.1` of `0.1.7`: what must agree before 1.0. Pre-releases agree with nothing.
+fn minor(version: &str) -> &str {
+    match version.rsplit_once('.') {
+        Some((minor, patch)) if patch.bytes().all(|byte| byte.is_ascii_digit()) => minor,
+        _ => version,
+    }
+}
