@@ -22,7 +22,7 @@ fn new_wallet(cluster: &Cluster) -> NewWallet {
 }
 
 fn pay(wallet: &Announcement) -> SignOrder {
-    let payload = Payload { kind: PayloadKind::Message, bytes: b"pay".to_vec() };
+    let payload = Payload::new(PayloadKind::Message, b"pay".to_vec());
     SignOrder { wallet: wallet.key, path: "m".parse().unwrap(), payload, signers: None, note: None }
 }
 

@@ -53,7 +53,7 @@ pub fn keygen() -> Operation {
 }
 
 pub fn keysign(key: KeyId, signers: Option<Vec<NodeId>>) -> Operation {
-    let payload = Payload { kind: PayloadKind::Message, bytes: b"pay".to_vec() };
+    let payload = Payload::new(PayloadKind::Message, b"pay".to_vec());
     Operation::KeySign(KeySign { key, path: "m".parse().unwrap(), payload, signers })
 }
 

@@ -22,7 +22,7 @@ pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
 pub use outcome::{Announcement, Cause, Failure, Outcome, PluginVerdict, Refusal, Signed, StoredMark};
 pub use path::DerivationPath;
-pub use payload::{Payload, PayloadKind};
+pub use payload::{Payload, PayloadKind, UnknownPayloadKind};
 pub use scheme::Scheme;
 pub use session::{Session, SessionEvent};
 pub use task::{Authenticated, KeyGen, KeySign, Operation, SignedTask, Task, TaskError, UnixMillis};

@@ -4,7 +4,8 @@ use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The kind of a payload. Kinds are appended, never changed.
+/// The kind of a payload. Kinds are appended, never changed. What the bytes of each are, what is signed and which schemes
+/// sign it is decided by `countersign_payload::decode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PayloadKind {
@@ -12,6 +13,65 @@ pub enum PayloadKind {
     Message,
     /// 32 bytes that hash something nobody showed. Blind: a node refuses it unless its operator allowed it for the key.
     Digest,
+    /// An unsigned Ethereum transaction in the serialisation that is hashed: RLP (EIP-155), or type byte and RLP (EIP-2718).
+    EvmTransaction,
+    /// A personal message of EIP-191 (version `E`), without prefix and length.
+    #[serde(rename = "eip191")]
+    Eip191,
+    /// Typed data of EIP-712: the JSON document that `eth_signTypedData_v4` takes.
+    #[serde(rename = "eip712")]
+    Eip712,
+    /// A partially signed Bitcoin transaction, version 0 (BIP-174, BIP-371).
+    Psbt,
+    /// A message of a Solana transaction, legacy or version 0.
+    SolanaMessage,
+}
+
+impl PayloadKind {
+    /// Every kind there is.
+    pub const ALL: [PayloadKind; 7] = [
+        PayloadKind::Message,
+        PayloadKind::Digest,
+        PayloadKind::EvmTransaction,
+        PayloadKind::Eip191,
+        PayloadKind::Eip712,
+        PayloadKind::Psbt,
+        PayloadKind::SolanaMessage,
+    ];
+
+    /// The name in tasks, plugins and texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            PayloadKind::Message => "message",
+            PayloadKind::Digest => "digest",
+            PayloadKind::EvmTransaction => "evm-transaction",
+            PayloadKind::Eip191 => "eip191",
+            PayloadKind::Eip712 => "eip712",
+            PayloadKind::Psbt => "psbt",
+            PayloadKind::SolanaMessage => "solana-message",
+        }
+    }
+}
+
+impl std::fmt::Display for PayloadKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text names no kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no kind of payload; use one of message, digest, evm-transaction, eip191, eip712, psbt, solana-message"
+)]
+pub struct UnknownPayloadKind(String);
+
+impl std::str::FromStr for PayloadKind {
+    type Err = UnknownPayloadKind;
+    fn from_str(text: &str) -> Result<Self, UnknownPayloadKind> {
+        let named = PayloadKind::ALL.into_iter().find(|kind| kind.name() == text);
+        named.ok_or_else(|| UnknownPayloadKind(text.chars().take(120).collect()))
+    }
 }
 
 /// What is to be signed, as the requester shows it.
@@ -23,6 +83,10 @@ pub struct Payload {
     /// The bytes, at most [`Payload::MAX_BYTES`]. JSON: lower-case hexadecimal.
     #[serde(with = "hex::serde")]
     pub bytes: Vec<u8>,
+    /// What the requester expects to be handed to the signature algorithm, one entry for each signature, in order. Empty:
+    /// no expectation. Otherwise whoever decodes the payload compares. JSON: a list of hexadecimal texts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "hex_list")]
+    pub digests: Vec<Vec<u8>>,
 }
 
 /// Why a payload cannot be signed.
@@ -35,34 +99,79 @@ pub enum PayloadError {
     /// A digest has one length.
     #[error("a digest has 32 bytes, this one has {0}; send the 32-byte hash")]
     DigestLength(usize),
+    /// More expected digests than a task may have signatures.
+    #[error("a task expects at most {max} digests, this one has {0}; leave `digests` out", max = Payload::MAX_DIGESTS)]
+    Digests(usize),
+    /// An expected digest that nobody computes.
+    #[error(
+        "an entry of `digests` has 1 to 64 bytes, this one has {0}; send the hash that is signed, or leave it out"
+    )]
+    ExpectedLength(usize),
 }
 
 impl Payload {
     /// The largest payload.
     pub const MAX_BYTES: usize = 64 * 1024;
+    /// Most expected digests.
+    pub const MAX_DIGESTS: usize = 64;
+
+    /// A payload whose requester states no digests.
+    pub fn new(kind: PayloadKind, bytes: Vec<u8>) -> Payload {
+        Payload { kind, bytes, digests: Vec::new() }
+    }
 
     /// Checks lengths. Everything else about a payload is decided by its kind.
     pub fn check(&self) -> Result<(), PayloadError> {
         match (self.kind, self.bytes.len()) {
-            (PayloadKind::Digest, 32) => Ok(()),
-            (PayloadKind::Digest, length) => Err(PayloadError::DigestLength(length)),
-            (PayloadKind::Message, 1..=Payload::MAX_BYTES) => Ok(()),
-            (PayloadKind::Message, length) => Err(PayloadError::Length(length)),
+            (PayloadKind::Digest, 32) => {}
+            (PayloadKind::Digest, length) => return Err(PayloadError::DigestLength(length)),
+            (_, 1..=Payload::MAX_BYTES) => {}
+            (_, length) => return Err(PayloadError::Length(length)),
+        }
+        if self.digests.len() > Payload::MAX_DIGESTS {
+            return Err(PayloadError::Digests(self.digests.len()));
+        }
+        match self.digests.iter().find(|digest| !(1..=64).contains(&digest.len())) {
+            Some(digest) => Err(PayloadError::ExpectedLength(digest.len())),
+            None => Ok(()),
         }
     }
 
-    /// True if the node cannot know what it signs: a digest, or 32 bytes under another name. Schemes that sign messages as
-    /// they are make the same signature of both, so what a requester calls 32 bytes changes nothing.
+    /// True if the node cannot know what it signs: a digest, or 32 bytes that are called a message. Schemes that sign
+    /// messages as they are make the same signature of both, so what a requester calls 32 bytes changes nothing.
     pub fn is_blind(&self) -> bool {
-        self.kind == PayloadKind::Digest || self.bytes.len() == 32
+        match self.kind {
+            PayloadKind::Digest => true,
+            PayloadKind::Message => self.bytes.len() == 32,
+            _ => false,
+        }
     }
 
-    /// The bytes handed to the signature algorithm: what is verified in the end. For ECDSA always the 32-byte digest.
+    /// The bytes handed to the signature algorithm for a message or a digest. For ECDSA always the 32-byte digest.
+    /// Other kinds are decoded: for them this is empty, which no accepted signature fits.
     pub fn signed_bytes(&self, scheme: Scheme) -> Vec<u8> {
         match (self.kind, scheme) {
             (PayloadKind::Message, Scheme::EcdsaSecp256k1) => Sha256::digest(&self.bytes).to_vec(),
-            _ => self.bytes.clone(),
+            (PayloadKind::Message | PayloadKind::Digest, _) => self.bytes.clone(),
+            _ => Vec::new(),
         }
+    }
+}
+
+/// Lists of bytes as lists of hexadecimal texts.
+mod hex_list {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Hex(#[serde(with = "hex::serde")] Vec<u8>);
+
+    pub(super) fn serialize<S: Serializer>(list: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(list.iter().map(|bytes| Hex(bytes.clone())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
+        Ok(Vec::<Hex>::deserialize(deserializer)?.into_iter().map(|Hex(bytes)| bytes).collect())
     }
 }
 
@@ -72,7 +181,7 @@ mod tests {
 
     #[test]
     fn ecdsa_signs_the_hash_of_a_message_and_the_others_the_message() {
-        let payload = Payload { kind: PayloadKind::Message, bytes: b"abc".to_vec() };
+        let payload = Payload::new(PayloadKind::Message, b"abc".to_vec());
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hex::encode(payload.signed_bytes(Scheme::EcdsaSecp256k1)), digest);
         assert_eq!(payload.signed_bytes(Scheme::Ed25519), b"abc");
@@ -80,18 +189,48 @@ mod tests {
 
     #[test]
     fn a_hash_is_blind_whatever_it_is_called() {
-        let of_kind = |kind, length| Payload { kind, bytes: vec![1; length] }.is_blind();
+        let of_kind = |kind, length| Payload::new(kind, vec![1; length]).is_blind();
         assert!(of_kind(PayloadKind::Digest, 32) && of_kind(PayloadKind::Message, 32));
         assert!(!of_kind(PayloadKind::Message, 31) && !of_kind(PayloadKind::Message, 33));
+        let decoded = PayloadKind::ALL.into_iter().skip(2);
+        decoded.for_each(|kind| assert!(!of_kind(kind, 32), "{kind}"));
     }
 
     #[test]
     fn lengths_are_checked() {
-        let digest = |length| Payload { kind: PayloadKind::Digest, bytes: vec![1; length] };
+        let digest = |length| Payload::new(PayloadKind::Digest, vec![1; length]);
         assert!(digest(32).check().is_ok() && digest(32).is_blind());
         assert_eq!(digest(31).check(), Err(PayloadError::DigestLength(31)));
-        let message = |length| Payload { kind: PayloadKind::Message, bytes: vec![1; length] };
+        let message = |length| Payload::new(PayloadKind::Message, vec![1; length]);
         assert_eq!(message(0).check(), Err(PayloadError::Length(0)));
         assert!(message(Payload::MAX_BYTES + 1).check().is_err());
+        for kind in PayloadKind::ALL {
+            assert!(Payload::new(kind, vec![]).check().is_err(), "{kind}");
+            assert!(Payload::new(kind, vec![1; Payload::MAX_BYTES + 1]).check().is_err(), "{kind}");
+        }
+        let expecting = |digests| Payload { digests, ..digest(32) }.check();
+        assert_eq!(expecting(vec![vec![1; 64]; 64]), Ok(()));
+        assert_eq!(expecting(vec![vec![1; 32]; 65]), Err(PayloadError::Digests(65)));
+        assert_eq!(expecting(vec![vec![1; 32], vec![]]), Err(PayloadError::ExpectedLength(0)));
+        assert_eq!(expecting(vec![vec![1; 65]]), Err(PayloadError::ExpectedLength(65)));
+    }
+
+    #[test]
+    fn serde_and_text_agree_for_every_kind() {
+        for kind in PayloadKind::ALL {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{kind}\""));
+            assert_eq!(kind.name().parse::<PayloadKind>(), Ok(kind));
+        }
+        assert!("transaction".parse::<PayloadKind>().is_err());
+    }
+
+    #[test]
+    fn expected_digests_are_hex_and_absent_if_there_are_none() {
+        let plain = Payload::new(PayloadKind::Psbt, vec![1]);
+        assert_eq!(serde_json::to_string(&plain).unwrap(), r#"{"kind":"psbt","bytes":"01"}"#);
+        let expecting = Payload { digests: vec![vec![0xab], vec![0xcd, 0xef]], ..plain };
+        let text = r#"{"kind":"psbt","bytes":"01","digests":["ab","cdef"]}"#;
+        assert_eq!(serde_json::to_string(&expecting).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Payload>(text).unwrap(), expecting);
     }
 }

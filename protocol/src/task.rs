@@ -301,7 +301,7 @@ mod tests {
             operation: Operation::KeySign(KeySign {
                 key: KeyId::from_bytes([3; 16]).unwrap(),
                 path: "m/0/1".parse().unwrap(),
-                payload: Payload { kind: crate::PayloadKind::Message, bytes: b"pay".to_vec() },
+                payload: Payload::new(crate::PayloadKind::Message, b"pay".to_vec()),
                 signers: None,
             }),
         }

@@ -324,7 +324,7 @@ impl Cluster {
         Ok(SignOrder {
             wallet,
             path: path.parse()?,
-            payload: Payload { kind: PayloadKind::Message, bytes: message.to_vec() },
+            payload: Payload::new(PayloadKind::Message, message.to_vec()),
             signers: signers.map(|indices| self.ids(indices)),
             note: None,
         })

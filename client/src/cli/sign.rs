@@ -81,7 +81,7 @@ fn payload(what: What) -> Result<Payload, ClientError> {
             ))
         })?,
     };
-    let payload = Payload { kind, bytes };
+    let payload = Payload::new(kind, bytes);
     payload.check().map_err(|error| ClientError::Usage(error.to_string()))?;
     Ok(payload)
 }

@@ -110,10 +110,7 @@ impl Job for KeySignPlan {
                 digest: self.signed_bytes(),
                 tweak: None,
             }],
-            payload: match self.payload().kind {
-                PayloadKind::Message => "message".into(),
-                PayloadKind::Digest => "digest".into(),
-            },
+            payload: self.payload().kind.name().into(),
             blind: self.payload().is_blind(),
             intent,
         })

@@ -47,7 +47,7 @@ async fn every_pair_signs(cluster: &Cluster, scheme: Scheme) {
 async fn a_digest_is_refused(cluster: &Cluster, scheme: Scheme) {
     let wallet = cluster.create_wallet("blind", scheme, 2).await.unwrap();
     let mut order = cluster.order(wallet.key, "m", b"", None).unwrap();
-    order.payload = Payload { kind: PayloadKind::Digest, bytes: vec![7; 32] };
+    order.payload = Payload::new(PayloadKind::Digest, vec![7; 32]);
     let (code, reason) = crate::refusal(cluster.client.sign(&order, |_| {}).await);
     assert_eq!(code, "blind-signing");
     assert!(reason.contains("allow_blind"), "{reason}");
