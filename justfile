@@ -14,6 +14,8 @@ plugins:
     mkdir -p dist/plugins
     cp target/wasm32-wasip2/plugin/countersign_rules.wasm dist/plugins/rules.wasm
     cp target/wasm32-wasip2/plugin/countersign_jwt_callback.wasm dist/plugins/jwt-callback.wasm
+    cp target/wasm32-wasip2/plugin/countersign_fireblocks_callback.wasm dist/plugins/fireblocks-callback.wasm
+    cp target/wasm32-wasip2/plugin/countersign_webhook.wasm dist/plugins/webhook.wasm
 
 # Three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
 demo: build
@@ -34,7 +36,7 @@ fmt:
 # Lints, with warnings as errors.
 clippy:
     cargo clippy --workspace --all-targets -- -D warnings
-    cargo clippy --target wasm32-wasip2 -p countersign-sdk -p countersign-rules -p countersign-jwt-callback -- -D warnings
+    cargo clippy --target wasm32-wasip2 -p countersign-sdk -p countersign-rules -p countersign-jwt-callback -p countersign-fireblocks-callback -p countersign-webhook -- -D warnings
 
 # Banned crates and licences. Advisories need the network of rustsec.org: `cargo deny check advisories`.
 deny:
