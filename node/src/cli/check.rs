@@ -15,9 +15,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for line in runtime.block_on(risk::check(&config.policy))? {
         println!("  plugin       {line}");
     }
+    for note in &config.notes {
+        println!("  WARNING      {note}");
+    }
     if config.policy.allow_unguarded {
         println!(
             "  WARNING      policy.allow_unguarded is set: without plugins, every task of a requester is approved"
+        );
+    }
+    if let Some(policy) = &config.expansion {
+        println!(
+            "\nThe file uses shorthands. They stand for this section, which could be written instead:\n\n{policy}"
         );
     }
     Ok(())

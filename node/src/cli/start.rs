@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
     log_to_terminal(&config);
+    config.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let passphrase = passphrase::existing(args, &config)?;
     let vault = Vault::open(&config.dir, &passphrase, &config.recipients)?;
     drop(passphrase);

@@ -53,6 +53,50 @@ pub enum ConfigError {
         /// Most.
         to: u64,
     },
+    /// A key that would mislead.
+    #[error("{key} cannot be honoured here; {instead}")]
+    Refused {
+        /// Which key.
+        key: &'static str,
+        /// What to write.
+        instead: &'static str,
+    },
+    /// No tree, or a switch that is neither on nor off.
+    #[error("embedded_risk_control_rules.enable must be true or false; correct it")]
+    RulesSwitch,
+    /// A file and an installed component.
+    #[error("plugin `{0}` has file and installed; keep one of them")]
+    TwoComponents(String),
+    /// A shadow of nothing.
+    #[error(
+        "plugin `{plugin}` shadows `{shadowed}`, which is no entry that decides; name one under policy.plugins"
+    )]
+    Shadow {
+        /// The shadow.
+        plugin: String,
+        /// What it names.
+        shadowed: String,
+    },
+    /// Not a public key.
+    #[error(
+        "policy.trusted_publishers.{name} is `{text}`; write the 64 hexadecimal digits that `plugin keygen` printed"
+    )]
+    Publisher {
+        /// Which publisher.
+        name: String,
+        /// What it says.
+        text: String,
+    },
+    /// Not a duration.
+    #[error(
+        "monitor_interval of plugin `{plugin}` is `{text}`; write a duration of at least 1s, such as 30s, 5m or 1h"
+    )]
+    Interval {
+        /// Which plugin.
+        plugin: String,
+        /// What it says.
+        text: String,
+    },
     /// Inline and file.
     #[error("plugin `{0}` has config and config_file; keep one of them")]
     TwoConfigs(String),
@@ -80,6 +124,11 @@ impl ConfigError {
     pub(super) fn from_yaml(error: &serde_norway::Error, text: &str) -> ConfigError {
         let message = error.to_string();
         let line = error.location().map_or(String::new(), |at| format!("line {}: ", at.line()));
+        if message.contains("missing field `coordinator`") {
+            return ConfigError::Yaml(format!(
+                "there is no `coordinator`; write coordinator: {{ address: host:port, id: csc1… }} to say whom the node dials"
+            ));
+        }
         let Some((unknown, known)) = unknown_field(&message) else {
             return ConfigError::Yaml(format!("{line}{message}; correct the file"));
         };

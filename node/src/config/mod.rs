@@ -1,10 +1,17 @@
 //! The configuration as it is meant: paths resolved against the file, names unique, ranges proven.
 
+mod duration;
 mod error;
+mod incumbent;
+mod policy;
 mod raw;
+mod raw_policy;
+mod shorthand;
 
 pub use error::ConfigError;
-pub use raw::{RawConfig, RawGrants};
+pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
+pub use raw::RawConfig;
+pub use raw_policy::{RawCompile, RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
 
 use countersign_protocol::session::Limits;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
@@ -43,6 +50,10 @@ pub struct Config {
     pub prime_sets: usize,
     /// Log filter; `None` is silence.
     pub log_level: Option<tracing::Level>,
+    /// What the operator must know of the file: keys that do nothing, schedules that do not fit. Sentences.
+    pub notes: Vec<String>,
+    /// The `policy` section that shorthands of the file stand for, as YAML; `None` if there are none.
+    pub expansion: Option<String>,
 }
 
 /// How long each engine may take.
@@ -56,45 +67,6 @@ pub struct EngineLimits {
     pub keygen: Duration,
     /// Auxiliary information.
     pub aux: Duration,
-}
-
-/// Risk control.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// Take part without plugins.
-    pub allow_unguarded: bool,
-    /// Plugins must have answered by then.
-    pub deadline: Duration,
-    /// Files of public keys by name.
-    pub public_keys: BTreeMap<String, PathBuf>,
-    /// Extra CA certificates for https.
-    pub ca_file: Option<PathBuf>,
-    /// In the order of the file.
-    pub plugins: Vec<PluginEntry>,
-}
-
-/// One configured plugin.
-#[derive(Debug, Clone)]
-pub struct PluginEntry {
-    /// Its name.
-    pub name: String,
-    /// The component.
-    pub file: PathBuf,
-    /// The only component that is accepted.
-    pub digest: Option<[u8; 32]>,
-    /// Where its configuration comes from.
-    pub source: PluginConfig,
-    /// What it may do.
-    pub grants: RawGrants,
-}
-
-/// Where the configuration of a plugin comes from.
-#[derive(Debug, Clone)]
-pub enum PluginConfig {
-    /// The node's own file.
-    Inline(serde_json::Value),
-    /// A file of its own, read again when it changes.
-    File(PathBuf),
 }
 
 impl Config {
@@ -114,6 +86,9 @@ impl Config {
     }
 
     fn from_raw(raw: RawConfig, base: &Path) -> Result<Config, ConfigError> {
+        let mut notes = incumbent::review(&raw)?;
+        let expansion = shorthand::expand(&raw, base)?;
+        notes.extend(expansion.notes.iter().cloned());
         Ok(Config {
             dir: store_dir(&base.join(&raw.db.path))?,
             key_file: raw.db.key_file.map(|file| base.join(file)),
@@ -123,7 +98,9 @@ impl Config {
             requesters: named("requesters", raw.requesters.into_iter().map(|entry| (entry.id, entry.name)))?,
             roster: named("roster", raw.roster.into_iter().map(|entry| (entry.id, entry.name)))?,
             allow_blind: raw.keys.allow_blind.into_iter().collect(),
-            policy: Policy::from_raw(raw.policy, base)?,
+            expansion: expansion.to_yaml(),
+            policy: Policy::from_raw(expansion.policy, base)?,
+            notes,
             session: Limits {
                 ready: seconds("limits.ready_seconds", raw.limits.ready_seconds)?,
                 storing: seconds("limits.storing_seconds", raw.limits.storing_seconds)?,
@@ -138,38 +115,6 @@ impl Config {
             prime_sets: count("limits.prime_sets", raw.limits.prime_sets, 0, 100)?,
             log_level: log_level(&raw.log.std)?,
         })
-    }
-}
-
-impl Policy {
-    fn from_raw(raw: raw::RawPolicy, base: &Path) -> Result<Policy, ConfigError> {
-        if raw.plugins.is_empty() && !raw.allow_unguarded {
-            return Err(ConfigError::Unguarded);
-        }
-        let mut names = BTreeSet::new();
-        if let Some(twice) = raw.plugins.iter().find(|plugin| !names.insert(&plugin.name)) {
-            return Err(ConfigError::Duplicate { section: "policy.plugins", name: twice.name.clone() });
-        }
-        let plugins = raw.plugins.into_iter().map(|plugin| PluginEntry::from_raw(plugin, base));
-        Ok(Policy {
-            allow_unguarded: raw.allow_unguarded,
-            deadline: seconds("policy.deadline_seconds", raw.deadline_seconds)?,
-            public_keys: raw.public_keys.into_iter().map(|(name, file)| (name, base.join(file))).collect(),
-            ca_file: raw.ca_file.map(|file| base.join(file)),
-            plugins: plugins.collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl PluginEntry {
-    fn from_raw(raw: raw::RawPlugin, base: &Path) -> Result<PluginEntry, ConfigError> {
-        let source = match (raw.config, raw.config_file) {
-            (Some(_), Some(_)) => return Err(ConfigError::TwoConfigs(raw.name)),
-            (_, Some(file)) => PluginConfig::File(base.join(file)),
-            (inline, None) => PluginConfig::Inline(inline.unwrap_or_else(|| serde_json::json!({}))),
-        };
-        let digest = raw.digest.map(|text| digest(&raw.name, &text)).transpose()?;
-        Ok(PluginEntry { file: base.join(raw.file), name: raw.name, digest, source, grants: raw.grants })
     }
 }
 
@@ -208,75 +153,9 @@ fn count(key: &'static str, value: usize, from: u64, to: u64) -> Result<usize, C
     in_range.then_some(value).ok_or(ConfigError::Range { key, value: value as u64, from, to })
 }
 
-fn digest(plugin: &str, text: &str) -> Result<[u8; 32], ConfigError> {
-    let mut bytes = [0; 32];
-    let hex = text.strip_prefix("sha256:").unwrap_or_default();
-    hex::decode_to_slice(hex, &mut bytes)
-        .map_err(|_| ConfigError::Digest { plugin: plugin.into(), text: text.into() })?;
-    Ok(bytes)
-}
-
 fn log_level(log: &raw::RawLogStd) -> Result<Option<tracing::Level>, ConfigError> {
     if !log.enable {
         return Ok(None);
     }
     log.level.parse().map(Some).map_err(|_| ConfigError::LogLevel(log.level.clone()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const COORDINATOR: &str = "coordinator: {address: 'localhost:7443', id: CSC}\n";
-
-    fn parse(rest: &str) -> Result<Config, ConfigError> {
-        let key = [
-            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
-            0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
-        ];
-        let id = CoordinatorId::from_bytes(key).unwrap().to_string();
-        Config::parse(&format!("{}{rest}", COORDINATOR.replace("CSC", &id)), Path::new("/base"))
-    }
-
-    #[test]
-    fn paths_start_at_the_file_and_defaults_hold() {
-        let config = parse("policy: {allow_unguarded: true}\n").unwrap();
-        assert_eq!(config.dir, Path::new("/base/db"));
-        assert_eq!(config.session.ready, Duration::from_secs(5));
-    }
-
-    #[test]
-    fn no_plugin_and_no_override_is_refused() {
-        let error = parse("").unwrap_err();
-        assert!(matches!(error, ConfigError::Unguarded));
-        assert!(error.to_string().contains("allow_unguarded"));
-    }
-
-    #[test]
-    fn an_unknown_key_is_named_with_line_and_nearest_key() {
-        let error = parse("policy:\n  allow_ungarded: true\n").unwrap_err().to_string();
-        assert!(error.contains("line 3"), "{error}");
-        assert!(error.contains("`allow_ungarded`") && error.contains("`allow_unguarded`"), "{error}");
-    }
-
-    #[test]
-    fn values_out_of_range_name_their_key() {
-        let error =
-            parse("policy: {allow_unguarded: true}\nlimits: {ready_seconds: 0}\n").unwrap_err().to_string();
-        assert!(error.contains("limits.ready_seconds"), "{error}");
-        let error =
-            parse("policy: {allow_unguarded: true}\nlog: {std: {level: loud}}\n").unwrap_err().to_string();
-        assert!(error.contains("loud"), "{error}");
-    }
-
-    #[test]
-    fn a_plugin_has_one_config_one_name_and_a_whole_digest() {
-        let plugins = |text: &str| parse(&format!("policy:\n  plugins:\n{text}")).unwrap_err().to_string();
-        let two = plugins("  - {name: a, file: a.wasm, config: {}, config_file: b.yaml}\n");
-        assert!(two.contains("config_file"), "{two}");
-        let twice = plugins("  - {name: a, file: a.wasm}\n  - {name: a, file: b.wasm}\n");
-        assert!(twice.contains("`a`"), "{twice}");
-        let digest = plugins("  - {name: a, file: a.wasm, digest: 'sha256:00'}\n");
-        assert!(digest.contains("sha256:"), "{digest}");
-    }
 }

@@ -2,9 +2,10 @@
 //!
 //! Where the incumbent's file has a key for the same thing, ours has the same name at the same place.
 
+use super::incumbent::RawCallback;
+use super::raw_policy::RawPolicy;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The whole file.
@@ -34,6 +35,16 @@ pub struct RawConfig {
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
+    /// Shorthand of a `jwt-callback` plugin.
+    pub callback: Option<RawCallback>,
+    /// Shorthand of a `rules` plugin; the tree is the plugin's configuration.
+    pub embedded_risk_control_rules: Option<serde_json::Value>,
+    /// Means nothing here; tolerated in a file that is brought along.
+    pub env: Option<serde_json::Value>,
+    /// Likewise.
+    pub metrics: Option<serde_json::Value>,
+    /// Refused if it names a relay.
+    pub websocket: Option<serde_json::Value>,
 }
 
 /// `db`
@@ -82,75 +93,6 @@ pub struct RawPeer {
     pub name: String,
     /// Its key.
     pub id: NodeId,
-}
-
-/// `policy`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawPolicy {
-    /// Take part although no plugin is configured. Logged at every task.
-    pub allow_unguarded: bool,
-    /// Every plugin must have answered by then.
-    pub deadline_seconds: u64,
-    /// Public keys (PEM) that plugins may verify with, by name.
-    pub public_keys: BTreeMap<String, PathBuf>,
-    /// CA certificates (PEM) that plugins' https requests trust. Absent: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Asked in this order; those without http first, the others all at once.
-    pub plugins: Vec<RawPlugin>,
-}
-
-impl Default for RawPolicy {
-    fn default() -> RawPolicy {
-        RawPolicy {
-            allow_unguarded: false,
-            deadline_seconds: 60,
-            public_keys: BTreeMap::new(),
-            ca_file: None,
-            plugins: Vec::new(),
-        }
-    }
-}
-
-/// An entry of `policy.plugins`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawPlugin {
-    /// The name that the component gives itself.
-    pub name: String,
-    /// The component.
-    pub file: PathBuf,
-    /// SHA-256 of the component, `sha256:<64 hex>`. Absent: any component at that place.
-    pub digest: Option<String>,
-    /// Its configuration.
-    pub config: Option<serde_json::Value>,
-    /// Its configuration in a YAML or JSON file of its own, which may change while the node runs.
-    pub config_file: Option<PathBuf>,
-    /// What it may do.
-    #[serde(default)]
-    pub grants: RawGrants,
-}
-
-/// `policy.plugins[].grants`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawGrants {
-    /// Keys it may sign or verify with: `callback` (the node's own), or a name of `policy.public_keys`.
-    pub keys: Vec<String>,
-    /// URL prefixes it may send requests to.
-    pub http: Vec<String>,
-    /// Durable state, in bytes.
-    pub state_bytes: u64,
-    /// CPU time per call.
-    pub cpu_ms: u64,
-    /// Memory per call.
-    pub memory_bytes: u64,
-}
-
-impl Default for RawGrants {
-    fn default() -> RawGrants {
-        RawGrants { keys: Vec::new(), http: Vec::new(), state_bytes: 0, cpu_ms: 200, memory_bytes: 32 << 20 }
-    }
 }
 
 /// `keys`
@@ -204,6 +146,8 @@ impl Default for RawLimits {
 pub struct RawLog {
     /// The terminal.
     pub std: RawLogStd,
+    /// Means nothing here; tolerated in a file that is brought along.
+    pub file: Option<serde_json::Value>,
 }
 
 /// `log.std`

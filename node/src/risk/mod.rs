@@ -258,24 +258,21 @@ fn state_write(now: UnixMillis, plugin: &str, write: &countersign_host::StateWri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{PluginConfig, PluginEntry, RawGrants};
+    use crate::config::{Component, PluginConfig, PluginEntry, RawGrants, RawScope};
     use futures_util::FutureExt;
 
     fn turns(state_bytes: u64) -> Turns {
         let entry = PluginEntry {
             name: "rules".into(),
-            file: "rules.wasm".into(),
+            component: Component::Installed("rules".into()),
             digest: None,
+            scope: RawScope::default(),
+            shadow: None,
+            monitor_interval: None,
             source: PluginConfig::Inline(serde_json::Value::Null),
             grants: RawGrants { state_bytes, ..RawGrants::default() },
         };
-        Turns::new(&Policy {
-            allow_unguarded: false,
-            deadline: Duration::from_secs(1),
-            public_keys: std::collections::BTreeMap::new(),
-            ca_file: None,
-            plugins: vec![entry],
-        })
+        Turns::new(&Policy { plugins: vec![entry], ..Policy::default() })
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From the operator's plugin entries to what the host loads. Read anew at every reload.
 
 use super::services::CALLBACK_KEY;
-use crate::config::{PluginConfig, PluginEntry, Policy};
+use crate::config::{Component, PluginConfig, PluginEntry, Policy};
 use countersign_host::{Grants, KeyGrant, KeyUsage, PluginSpec, PrefixError};
 use std::path::{Path, PathBuf};
 
@@ -56,7 +56,7 @@ fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
     let mut grants = Grants {
         state_bytes: entry.grants.state_bytes,
         cpu_ms: entry.grants.cpu_ms,
-        wall_ms: policy.deadline.as_millis() as u64,
+        wall_ms: policy.wall_ms(entry),
         memory_bytes: usize::try_from(entry.grants.memory_bytes).unwrap_or(usize::MAX),
         ..Grants::default()
     };
@@ -70,11 +70,19 @@ fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
     }
     Ok(PluginSpec {
         name: entry.name.clone(),
-        file: entry.file.clone(),
+        file: component_file(policy, entry),
         digest: entry.digest,
         config,
         grants,
     })
+}
+
+/// Where the component of an entry lies now.
+pub(super) fn component_file(policy: &Policy, entry: &PluginEntry) -> PathBuf {
+    match &entry.component {
+        Component::File(file) => file.clone(),
+        Component::Installed(name) => policy.plugin_dir.join(format!("{name}.wasm")),
+    }
 }
 
 /// YAML, of which JSON is a part.

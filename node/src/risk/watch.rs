@@ -82,7 +82,7 @@ async fn announce(core: &Core, text: String) {
 pub(super) async fn look(policy: &Policy) -> Sight {
     let mut files = Vec::new();
     for plugin in &policy.plugins {
-        files.push(plugin.file.clone());
+        files.push(specs::component_file(policy, plugin));
         if let PluginConfig::File(file) = &plugin.source {
             files.push(file.clone());
         }

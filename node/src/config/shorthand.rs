@@ -1,0 +1,166 @@
+//! `embedded_risk_control_rules` and `callback` stand for plugin entries; here they become these entries, in front of the
+//! others. Nothing downstream knows shorthands, and `config check` shows what they stand for.
+
+use super::error::ConfigError;
+use super::incumbent::{RawCallback, RawCallbackServer};
+use super::raw::RawConfig;
+use super::raw_policy::{RawGrants, RawPlugin, RawPolicy};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Durable state of the embedded rules, for limits over time.
+const RULES_STATE: u64 = 1 << 20;
+/// What a callback's call takes besides its tries: signing, verifying, waiting for the processor.
+const CALLBACK_SLACK_MS: u64 = 5_000;
+/// The key that signs requests to callback servers.
+const CALLBACK_KEY: &str = "callback";
+
+/// The policy with all shorthands written out, and what an operator must know of them.
+pub(super) struct Expansion {
+    /// What the operator could write instead.
+    pub policy: RawPolicy,
+    /// True if there was a shorthand that stands for something.
+    pub expanded: bool,
+    /// Sentences for people.
+    pub notes: Vec<String>,
+}
+
+impl Expansion {
+    /// The section as YAML, or nothing if the file has no shorthand.
+    pub fn to_yaml(&self) -> Option<String> {
+        #[derive(serde::Serialize)]
+        struct Section<'a> {
+            policy: &'a RawPolicy,
+        }
+        let section = Section { policy: &self.policy };
+        self.expanded
+            .then(|| serde_norway::to_string(&section).unwrap_or_else(|error| format!("# {error}\n")))
+    }
+}
+
+/// Writes out the shorthands of `raw`. `base` is the folder in which relative paths start.
+pub(super) fn expand(raw: &RawConfig, base: &Path) -> Result<Expansion, ConfigError> {
+    let mut policy = raw.policy.clone();
+    let mut notes = Vec::new();
+    let mut entries = Vec::new();
+    if let Some(tree) = &raw.embedded_risk_control_rules {
+        entries.extend(rules(tree, &mut notes)?);
+    }
+    if let Some(callback) = &raw.callback {
+        entries.extend(callback_entry(callback, &mut policy, &mut notes, base)?);
+    }
+    let expanded = !entries.is_empty();
+    policy.plugins.splice(..0, entries);
+    Ok(Expansion { policy, expanded, notes })
+}
+
+fn rules(tree: &Value, notes: &mut Vec<String>) -> Result<Option<RawPlugin>, ConfigError> {
+    let enabled = match &tree["enable"] {
+        Value::Bool(enabled) => *enabled,
+        Value::Null if tree.is_object() => false,
+        _ => return Err(ConfigError::RulesSwitch),
+    };
+    if !enabled {
+        notes.push(
+            "embedded_risk_control_rules.enable is false: the embedded rules are not asked; write true to turn them on"
+                .into(),
+        );
+        return Ok(None);
+    }
+    let grants = RawGrants { state_bytes: RULES_STATE, ..RawGrants::default() };
+    Ok(Some(RawPlugin { config: Some(without_nulls(tree)), grants, ..RawPlugin::named("rules") }))
+}
+
+/// A key without a value is a key that is not there.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let kept = members.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
+        other => other.clone(),
+    }
+}
+
+fn callback_entry(
+    callback: &RawCallback,
+    policy: &mut RawPolicy,
+    notes: &mut Vec<String>,
+    base: &Path,
+) -> Result<Option<RawPlugin>, ConfigError> {
+    let mut servers = Vec::new();
+    let mut grants = RawGrants { keys: vec![CALLBACK_KEY.into()], ..RawGrants::default() };
+    for (version, list) in [("v1", &callback.cb_server), ("v2", &callback.cb_server_v2)] {
+        for (index, server) in list.iter().enumerate() {
+            let key = format!("callback-{version}-{}", index + 1);
+            if policy.public_keys.insert(key.clone(), server.pubkey_path.clone()).is_some() {
+                return Err(ConfigError::Duplicate { section: "policy.public_keys", name: key });
+            }
+            notes.extend(missing_key(server, base));
+            servers.push(json!({ "url": server.service_address, "key": key, "version": version }));
+            grants.keys.push(key);
+            grants.http.push(without_query(&server.service_address));
+        }
+    }
+    if servers.is_empty() {
+        notes.push(
+            "callback lists no server, so no callback is asked; add one under callback.cb_server_v2".into(),
+        );
+        return Ok(None);
+    }
+    grants.http.dedup();
+    grants.wall_ms = Some(schedule_seconds(callback).saturating_mul(1000).saturating_add(CALLBACK_SLACK_MS));
+    notes.extend(too_slow(callback, policy.deadline_seconds));
+    let config = json!({
+        "servers": servers,
+        "token_expire_minutes": callback.token_expire_minutes,
+        "retry_times": callback.retry_times,
+        "sleep_seconds": callback.sleep_seconds,
+        "request_timeout": callback.request_timeout,
+    });
+    Ok(Some(RawPlugin {
+        config: Some(config),
+        monitor_interval: callback.monitor_interval.clone(),
+        grants,
+        ..RawPlugin::named("jwt-callback")
+    }))
+}
+
+/// How long all tries of a server that never answers take.
+fn schedule_seconds(callback: &RawCallback) -> u64 {
+    let retries = callback.retry_times;
+    let (tries, pauses) = (retries.saturating_add(1), retries);
+    tries
+        .saturating_mul(callback.request_timeout)
+        .saturating_add(pauses.saturating_mul(callback.sleep_seconds))
+}
+
+fn too_slow(callback: &RawCallback, deadline: u64) -> Option<String> {
+    let needed = schedule_seconds(callback);
+    let round = callback.request_timeout.saturating_add(callback.sleep_seconds).max(1);
+    let fitting = deadline.saturating_add(callback.sleep_seconds) / round;
+    (needed > deadline).then(|| {
+        format!(
+            "callback: {} tries of a server that does not answer take {needed} s, but policy.deadline_seconds is \
+             {deadline}: the task is refused then, after {fitting} whole tries; raise policy.deadline_seconds to {needed}, or \
+             lower callback.retry_times",
+            callback.retry_times.saturating_add(1)
+        )
+    })
+}
+
+fn missing_key(server: &RawCallbackServer, base: &Path) -> Option<String> {
+    let path = base.join(&server.pubkey_path);
+    (!path.exists()).then(|| {
+        format!(
+            "callback: there is no file {}; pubkey_path starts at the folder of the configuration file",
+            path.display()
+        )
+    })
+}
+
+/// A grant is a prefix of URLs and has no query.
+fn without_query(url: &str) -> String {
+    url.split(['?', '#']).next().unwrap_or_default().into()
+}

@@ -1,0 +1,213 @@
+//! The configuration file as operators write it.
+
+use countersign_node::config::{Component, Config, ConfigError, PluginConfig, Shadow};
+use countersign_protocol::CoordinatorId;
+use std::path::Path;
+use std::time::Duration;
+
+const COORDINATOR: &str = "coordinator: {address: 'localhost:7443', id: CSC}\n";
+
+/// The whole tree that the incumbent documents, as its operators fill it in.
+const BROUGHT_ALONG: &str = "
+env: production
+db: {key_file: secret/key}
+callback:
+  cb_server:
+    - {service_address: 'http://risk.internal:11020/v1/check', pubkey_path: keys/v1.pem}
+  cb_server_v2:
+    - {service_address: 'https://risk.example.com/v2/check', pubkey_path: keys/v2-a.pem}
+    - {service_address: 'https://audit.example.com/v2/check?tenant=7', pubkey_path: keys/v2-b.pem}
+  token_expire_minutes: 3
+  retry_times: 60
+  sleep_seconds: 60
+  request_timeout: 10
+  monitor_interval: 1m30s
+embedded_risk_control_rules:
+  enable: true
+  key_gen:
+    reject_all: false
+    allow_list:
+      - {threshold: 2, node_ids: [a, b, c]}
+  key_sign: {reject_all: false}
+  key_reshare:
+    allow_list:
+  key_share_sign: {reject_all: true}
+log:
+  std: {enable: true, level: info}
+  file: {enable: true, level: info, filename: logs/node.log, maxsize: 100, max_backups: 30}
+metrics:
+  job: tss-node
+  influxdb: {server_addr: 'http://example.com:8086', database: tss}
+policy:
+  plugins:
+    - {name: mine, file: mine.wasm}
+";
+
+fn parse(rest: &str) -> Result<Config, ConfigError> {
+    let key = [
+        0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e,
+        0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+    ];
+    let id = CoordinatorId::from_bytes(key).unwrap().to_string();
+    Config::parse(&format!("{}{rest}", COORDINATOR.replace("CSC", &id)), Path::new("/base"))
+}
+
+#[test]
+fn paths_start_at_the_file_and_defaults_hold() {
+    let config = parse("policy: {allow_unguarded: true}\n").unwrap();
+    assert_eq!(config.dir, Path::new("/base/db"));
+    assert_eq!(config.session.ready, Duration::from_secs(5));
+}
+
+#[test]
+fn no_plugin_and_no_override_is_refused() {
+    let error = parse("").unwrap_err();
+    assert!(matches!(error, ConfigError::Unguarded));
+    assert!(error.to_string().contains("allow_unguarded"));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_line_and_nearest_key() {
+    let error = parse("policy:\n  allow_ungarded: true\n").unwrap_err().to_string();
+    assert!(error.contains("line 3"), "{error}");
+    assert!(error.contains("`allow_ungarded`") && error.contains("`allow_unguarded`"), "{error}");
+}
+
+#[test]
+fn values_out_of_range_name_their_key() {
+    let error =
+        parse("policy: {allow_unguarded: true}\nlimits: {ready_seconds: 0}\n").unwrap_err().to_string();
+    assert!(error.contains("limits.ready_seconds"), "{error}");
+    let error =
+        parse("policy: {allow_unguarded: true}\nlog: {std: {level: loud}}\n").unwrap_err().to_string();
+    assert!(error.contains("loud"), "{error}");
+}
+
+#[test]
+fn a_plugin_has_one_config_one_name_and_a_whole_digest() {
+    let plugins = |text: &str| parse(&format!("policy:\n  plugins:\n{text}")).unwrap_err().to_string();
+    let two = plugins("  - {name: a, file: a.wasm, config: {}, config_file: b.yaml}\n");
+    assert!(two.contains("config_file"), "{two}");
+    let twice = plugins("  - {name: a, file: a.wasm}\n  - {name: a, file: b.wasm}\n");
+    assert!(twice.contains("`a`"), "{twice}");
+    let digest = plugins("  - {name: a, file: a.wasm, digest: 'sha256:00'}\n");
+    assert!(digest.contains("sha256:"), "{digest}");
+}
+
+#[test]
+fn sections_that_are_brought_along_become_plugin_entries_in_front() {
+    let config = parse(BROUGHT_ALONG).unwrap();
+    let names: Vec<&str> = config.policy.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+    assert_eq!(names, ["rules", "jwt-callback", "mine"]);
+    let (rules, callback) = (&config.policy.plugins[0], &config.policy.plugins[1]);
+    assert_eq!(rules.component, Component::Installed("rules".into()));
+    assert_eq!(rules.grants.state_bytes, 1 << 20);
+    let PluginConfig::Inline(tree) = &rules.source else { panic!("inline") };
+    assert_eq!(tree["key_gen"]["allow_list"][0]["threshold"], 2);
+    assert!(tree["key_reshare"].get("allow_list").is_none(), "a key without value is not there");
+    assert_eq!(callback.grants.keys, ["callback", "callback-v1-1", "callback-v2-1", "callback-v2-2"]);
+    assert_eq!(
+        callback.grants.http,
+        [
+            "http://risk.internal:11020/v1/check",
+            "https://risk.example.com/v2/check",
+            "https://audit.example.com/v2/check"
+        ]
+    );
+    assert_eq!(config.policy.public_keys["callback-v2-2"], Path::new("/base/keys/v2-b.pem"));
+    assert_eq!(callback.monitor_interval, Some(Duration::from_secs(90)));
+    let PluginConfig::Inline(document) = &callback.source else { panic!("inline") };
+    assert_eq!(document["servers"][0]["version"], "v1");
+    assert_eq!(document["servers"][2]["url"], "https://audit.example.com/v2/check?tenant=7");
+    assert_eq!(document["retry_times"], 60);
+}
+
+#[test]
+fn the_printed_expansion_means_the_same_policy() {
+    let config = parse(BROUGHT_ALONG).unwrap();
+    let printed = config.expansion.expect("there are shorthands");
+    assert_eq!(parse(&printed).unwrap().policy, config.policy, "{printed}");
+    assert_eq!(parse(&printed).unwrap().expansion, None);
+}
+
+#[test]
+fn callbacks_have_the_documented_defaults_and_time_for_all_tries() {
+    let server = "{service_address: 'http://a/v2/check', pubkey_path: a.pem}";
+    let config = parse(&format!("callback: {{cb_server_v2: [{server}]}}\n")).unwrap();
+    let PluginConfig::Inline(document) = &config.policy.plugins[0].source else { panic!("inline") };
+    let numbers = ["retry_times", "sleep_seconds", "request_timeout", "token_expire_minutes"];
+    assert_eq!(numbers.map(|name| document[name].as_u64().unwrap()), [2, 15, 10, 2]);
+    assert!(config.policy.wall_ms(&config.policy.plugins[0]) > 60_000, "three tries and two pauses");
+    assert!(!config.notes.iter().any(|note| note.contains("deadline_seconds")), "{:?}", config.notes);
+    let slow = parse(&format!("callback: {{cb_server_v2: [{server}], retry_times: 3}}\n")).unwrap();
+    let note = slow.notes.iter().find(|note| note.contains("deadline_seconds")).expect("it does not fit");
+    assert!(note.contains("take 85 s") && note.contains("after 3 whole tries"), "{note}");
+}
+
+#[test]
+fn what_means_nothing_here_is_named_and_what_would_mislead_is_refused() {
+    let notes = parse(BROUGHT_ALONG).unwrap().notes.join("\n");
+    for key in ["env is ignored", "metrics is ignored", "log.file is ignored", "/base/keys/v1.pem"] {
+        assert!(notes.contains(key), "{key} in {notes}");
+    }
+    let refused =
+        |text: &str| parse(&format!("policy: {{allow_unguarded: true}}\n{text}")).unwrap_err().to_string();
+    let relay = refused("websocket: {url: 'wss://relay.example/ws'}\n");
+    assert!(relay.contains("websocket.url") && relay.contains("coordinator.address"), "{relay}");
+    let policy = refused("callback: {check_policy: {a: 1}}\n");
+    assert!(policy.contains("policy.plugins"), "{policy}");
+    let database = refused("db: {path: db/secrets.db}\n");
+    assert!(database.contains("secrets.redb.age"), "{database}");
+    let unknown = refused("callback: {retry_time: 1}\n");
+    assert!(unknown.contains("did you mean `retry_times`?"), "{unknown}");
+}
+
+#[test]
+fn rules_that_are_switched_off_guard_nothing_and_the_file_says_so() {
+    let error = parse("embedded_risk_control_rules: {enable: false}\n").unwrap_err();
+    assert!(matches!(error, ConfigError::Unguarded));
+    let off =
+        "embedded_risk_control_rules: {key_sign: {reject_all: true}}\npolicy: {allow_unguarded: true}\n";
+    let config = parse(off).unwrap();
+    assert!(config.policy.plugins.is_empty());
+    assert!(config.notes[0].contains("embedded_risk_control_rules.enable is false"), "{:?}", config.notes);
+    let error = parse("embedded_risk_control_rules: {enable: 'yes'}\n").unwrap_err();
+    assert!(matches!(error, ConfigError::RulesSwitch));
+}
+
+#[test]
+fn a_component_is_a_file_or_installed() {
+    let entry = |text: &str| {
+        parse(&format!("policy:\n  plugins:\n  - {text}\n")).map(|c| c.policy.plugins[0].clone())
+    };
+    let installed = |text: &str| entry(text).unwrap().component;
+    assert_eq!(installed("{name: 'rules:night'}"), Component::Installed("rules".into()));
+    assert_eq!(
+        installed("{name: rules, installed: house-rules}"),
+        Component::Installed("house-rules".into())
+    );
+    assert_eq!(installed("{name: a, file: a.wasm}"), Component::File("/base/a.wasm".into()));
+    for (text, word) in [
+        ("{name: a, file: a.wasm, installed: a}", "keep one"),
+        ("{name: a, scope: {operations: [keysing]}}", "keysign"),
+        ("{name: a, monitor_interval: '5'}", "such as 30s"),
+        ("{name: a, monitor_interval: 1ms}", "at least 1s"),
+    ] {
+        let error = entry(text).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+#[test]
+fn a_shadow_decides_nothing_and_is_compared_with_what_does() {
+    let plugins = |text: &str| parse(&format!("policy:\n  plugins: {text}\n"));
+    let config =
+        plugins("[{name: rules}, {name: 'rules:next', shadows: rules}, {name: new, shadow: true}]").unwrap();
+    let shadows: Vec<_> = config.policy.plugins.iter().map(|plugin| plugin.shadow.clone()).collect();
+    assert_eq!(shadows, [None, Some(Shadow::Entry("rules".into())), Some(Shadow::Chain)]);
+    assert!(matches!(plugins("[{name: new, shadow: true}]").unwrap_err(), ConfigError::Unguarded));
+    let lost = plugins("[{name: rules}, {name: new, shadows: rulez}]").unwrap_err().to_string();
+    assert!(lost.contains("`rulez`"), "{lost}");
+    let publisher = parse("policy: {allow_unguarded: true, trusted_publishers: {acme: abc}}\n").unwrap_err();
+    assert!(publisher.to_string().contains("64 hexadecimal digits"), "{publisher}");
+}
