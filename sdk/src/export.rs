@@ -6,7 +6,8 @@ pub use wasm::{check, describe, evaluate, probe};
 #[cfg(target_family = "wasm")]
 mod wasm {
     use crate::node::Node;
-    use crate::{Failure, Host, Info, Plugin, Task, Verdict};
+    use crate::parsed::Parsed;
+    use crate::{Failure, Info, Plugin, Task, Verdict};
 
     /// The export `describe` of `P`.
     pub fn describe<P: Plugin>(version: &str) -> Info {
@@ -19,22 +20,18 @@ mod wasm {
     }
 
     /// The export `check` of `P`.
-    pub fn check<P: Plugin>() -> Result<(), Failure> {
-        P::check(&config::<P>()?, &Node)
+    pub fn check<P: Plugin>(config: &Parsed<P::Config>) -> Result<(), Failure> {
+        P::check(&*config.get(&Node)?, &Node)
     }
 
     /// The export `evaluate` of `P`.
-    pub fn evaluate<P: Plugin>(task: Task) -> Result<Verdict, Failure> {
-        P::evaluate(&config::<P>()?, &task, &Node)
+    pub fn evaluate<P: Plugin>(config: &Parsed<P::Config>, task: Task) -> Result<Verdict, Failure> {
+        P::evaluate(&*config.get(&Node)?, &task, &Node)
     }
 
     /// The export `probe` of `P`.
-    pub fn probe<P: Plugin>() -> Result<(), Failure> {
-        P::probe(&config::<P>()?, &Node)
-    }
-
-    fn config<P: Plugin>() -> Result<P::Config, Failure> {
-        crate::json::config(&Node.document())
+    pub fn probe<P: Plugin>(config: &Parsed<P::Config>) -> Result<(), Failure> {
+        P::probe(&*config.get(&Node)?, &Node)
     }
 }
 
@@ -46,6 +43,12 @@ macro_rules! export_plugin {
         const _: () = {
             use $crate::bindings::exports::countersign::policy::{health, plugin};
 
+            type Config = <$plugin as $crate::Plugin>::Config;
+
+            std::thread_local! {
+                static CONFIG: $crate::private::Parsed<Config> = const { $crate::private::Parsed::new() };
+            }
+
             struct Component;
 
             impl plugin::Guest for Component {
@@ -54,17 +57,17 @@ macro_rules! export_plugin {
                 }
 
                 fn check() -> Result<(), $crate::Failure> {
-                    $crate::private::check::<$plugin>()
+                    CONFIG.with($crate::private::check::<$plugin>)
                 }
 
                 fn evaluate(task: $crate::Task) -> Result<$crate::Verdict, $crate::Failure> {
-                    $crate::private::evaluate::<$plugin>(task)
+                    CONFIG.with(|config| $crate::private::evaluate::<$plugin>(config, task))
                 }
             }
 
             impl health::Guest for Component {
                 fn probe() -> Result<(), $crate::Failure> {
-                    $crate::private::probe::<$plugin>()
+                    CONFIG.with($crate::private::probe::<$plugin>)
                 }
             }
 

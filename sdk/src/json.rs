@@ -15,9 +15,11 @@ pub fn strict<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> 
     serde_json::from_value(value)
 }
 
-/// Reads a plugin's configuration; what is wrong with it becomes [`Failure::Misconfigured`].
+/// Reads a plugin's configuration; what is wrong with it becomes [`Failure::Misconfigured`], which says where.
 pub fn config<T: DeserializeOwned>(document: &str) -> Result<T, Failure> {
-    strict(document.as_bytes()).map_err(|error| Failure::Misconfigured(error.to_string()))
+    let misconfigured = |error: serde_json::Error| Failure::Misconfigured(error.to_string());
+    let Unique(value) = serde_json::from_str(document).map_err(misconfigured)?;
+    serde_path_to_error::deserialize(value).map_err(|error| Failure::Misconfigured(error.to_string()))
 }
 
 /// A value without repeated members.

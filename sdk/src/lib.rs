@@ -40,6 +40,8 @@
 //!
 //! This crate never talks to a node by itself: all effects go through [`Host`].
 
+mod address;
+mod amount;
 #[doc(hidden)]
 pub mod bindings;
 mod export;
@@ -49,10 +51,14 @@ pub mod json;
 pub mod jwt;
 #[cfg(target_family = "wasm")]
 mod node;
+mod parsed;
 mod plugin;
+mod selector;
 mod task;
 pub mod testing;
 
+pub use address::{AddressEntry, AddressError, AddressMap, AddressSet, same_address};
+pub use amount::{Amount, AmountError};
 pub use bindings::countersign::policy::http::{Error as HttpError, Request, Response};
 pub use bindings::countersign::policy::keys::Error as KeyError;
 pub use bindings::countersign::policy::logging::Level;
@@ -64,12 +70,14 @@ pub use bindings::countersign::policy::types::{
 };
 pub use host::Host;
 pub use plugin::{Plugin, approve, reject};
+pub use selector::{Selector, SelectorError};
 
 /// For the expansion of [`export_plugin!`]; not part of the interface.
 #[doc(hidden)]
 pub mod private {
     #[cfg(target_family = "wasm")]
     pub use crate::export::{check, describe, evaluate, probe};
+    pub use crate::parsed::Parsed;
     pub use wit_bindgen;
 }
 

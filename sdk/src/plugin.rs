@@ -6,7 +6,8 @@ use crate::{Failure, Host, Rejection, Task, Verdict};
 
 /// A risk plugin. Export it with [`export_plugin!`](crate::export_plugin).
 pub trait Plugin {
-    /// The plugin's configuration, read from the node's JSON. Use `#[serde(deny_unknown_fields)]`: a misspelt rule
+    /// The plugin's configuration, read from the node's JSON once per instance: put what is costly, such as sorting a
+    /// list, into its [`Deserialize`](serde::Deserialize), e.g. by `#[serde(try_from = "...")]`. Use `#[serde(deny_unknown_fields)]`: a misspelt rule
     /// must not be silently absent.
     type Config: DeserializeOwned;
 

@@ -1,32 +1,47 @@
-//! Native unit tests for plugins: a scripted [`MockHost`] and ready-made tasks. Never part of a component: nothing
-//! there refers to it. Its RS256 signatures protect nothing; its HS256 codes are genuine.
+//! A node for unit tests: its clock moves when it is told to, its servers are closures, and it remembers what the plugin
+//! did.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
+use super::state::{MockCall, Reservation, Store};
 use crate::{
-    Destination, Host, HttpError, Input, Intent, Key, KeyError, Keygen, Level, Operation, Principal, Request,
-    Response, Signing, StateError, Task, Transaction,
+    Failure, Host, HttpError, KeyError, Level, Plugin, Request, Response, StateError, Task, Verdict,
 };
 
 type Server = Box<dyn Fn(&MockHost, &Request) -> Result<Response, HttpError>>;
 
-/// A node for unit tests: its clock moves only by [`Host::sleep`], its servers are closures, and it remembers what the
-/// plugin did.
+/// A line that the plugin logged: level, message and fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MockLine {
+    /// How important it is.
+    pub level: Level,
+    /// The message.
+    pub message: String,
+    /// Names and values.
+    pub fields: Vec<(String, String)>,
+}
+
+/// A node for unit tests: its clock moves only by [`Host::sleep`] and [`advance`](Self::advance), its servers are
+/// closures, and it remembers what the plugin did.
+///
+/// As a [`Host`] it makes every write of state durable at once. What a node does, one decision after the other, is
+/// [`decide`](Self::decide); what happens when two are made at the same time, [`call`](Self::call).
 #[derive(Default)]
 pub struct MockHost {
     document: String,
     keys: BTreeSet<String>,
     secrets: BTreeMap<String, Vec<u8>>,
     slept: Cell<Duration>,
+    advanced: Cell<Duration>,
     server: Option<Server>,
     requests: RefCell<Vec<Request>>,
-    lines: RefCell<Vec<(Level, String)>>,
-    state: RefCell<BTreeMap<String, Vec<u8>>>,
+    lines: RefCell<Vec<MockLine>>,
+    state: RefCell<Store>,
 }
 
 impl MockHost {
@@ -65,9 +80,45 @@ impl MockHost {
         self.requests.borrow().clone()
     }
 
-    /// The log lines so far.
+    /// The log lines so far, without their fields.
     pub fn lines(&self) -> Vec<(Level, String)> {
+        self.lines.borrow().iter().map(|line| (line.level, line.message.clone())).collect()
+    }
+
+    /// The log lines so far.
+    pub fn logged(&self) -> Vec<MockLine> {
         self.lines.borrow().clone()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, duration: Duration) {
+        self.advanced.set(self.advanced.get() + duration);
+    }
+
+    /// Bounds the plugin's memory, keys and values together. Without this there is no bound.
+    pub fn with_state_bytes(self, quota: u64) -> Self {
+        self.state.borrow_mut().quota = Some(quota);
+        self
+    }
+
+    /// Asks `P` as a node does: what it wrote becomes durable if it approves, and is forgotten if it does not.
+    pub fn decide<P: Plugin>(&self, config: &P::Config, task: &Task) -> Result<Verdict, Failure> {
+        let call = self.call();
+        let answer = P::evaluate(config, task, &call);
+        if let Ok(Verdict::Approve) = answer {
+            call.commit().expect("no other decision is under way");
+        }
+        answer
+    }
+
+    /// Begins a decision whose writes nobody else sees until [`MockCall::commit`].
+    pub fn call(&self) -> MockCall<'_> {
+        MockCall::new(self, &self.state)
+    }
+
+    /// Takes back what an approved task had reserved, because nothing was signed.
+    pub fn release(&self, reservation: Reservation) {
+        self.state.borrow_mut().release(reservation);
     }
 
     /// How long the plugin slept in all.
@@ -97,19 +148,20 @@ impl Host for MockHost {
     }
 
     fn revision(&self) -> Vec<u8> {
-        vec![0; 32]
+        Sha256::digest(&self.document).to_vec()
     }
 
     fn now(&self) -> u64 {
-        Self::NOW + self.slept.get().as_millis() as u64
+        Self::NOW + (self.slept.get() + self.advanced.get()).as_millis() as u64
     }
 
     fn sleep(&self, duration: Duration) {
         self.slept.set(self.slept.get() + duration);
     }
 
-    fn log(&self, level: Level, message: &str, _fields: &[(&str, &str)]) {
-        self.lines.borrow_mut().push((level, message.into()));
+    fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
+        let fields = fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        self.lines.borrow_mut().push(MockLine { level, message: message.into(), fields });
     }
 
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
@@ -143,102 +195,26 @@ impl Host for MockHost {
     }
 
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.state.borrow().get(key).cloned())
+        self.call().state_get(key)
     }
 
-    fn state_set(&self, key: &str, value: &[u8], _ttl: Option<Duration>) -> Result<(), StateError> {
-        self.state.borrow_mut().insert(key.into(), value.into());
-        Ok(())
+    fn state_set(&self, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), StateError> {
+        let call = self.call();
+        call.state_set(key, value, ttl)?;
+        call.commit().map(drop).map_err(|_| StateError::Internal("another decision is under way".into()))
     }
 
     fn state_delete(&self, key: &str) -> Result<(), StateError> {
-        self.state.borrow_mut().remove(key);
-        Ok(())
+        let call = self.call();
+        call.state_delete(key)?;
+        call.commit().map(drop).map_err(|_| StateError::Internal("another decision is under way".into()))
     }
 
     fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError> {
-        let state = self.state.borrow();
-        Ok(state.keys().filter(|key| key.starts_with(prefix)).take(limit as usize).cloned().collect())
+        self.call().state_keys(prefix, limit)
     }
 
     fn state_entries(&self, prefix: &str, limit: u32) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        let state = self.state.borrow();
-        let found = state.iter().filter(|(key, _)| key.starts_with(prefix)).take(limit as usize);
-        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+        self.call().state_entries(prefix, limit)
     }
-}
-
-/// A task that asks for `operation`, received [now](MockHost::NOW), to be answered within two minutes.
-pub fn task(operation: Operation) -> Task {
-    Task {
-        id: "task-1".into(),
-        attempt: 1,
-        received_at: MockHost::NOW,
-        deadline: MockHost::NOW + 120_000,
-        requester: Principal { id: "requester-key".into(), name: "treasury".into() },
-        coordinator: Principal { id: "coordinator-key".into(), name: "main".into() },
-        node: "csn1self".into(),
-        operation,
-        extra: Vec::new(),
-        raw: b"{}".to_vec(),
-    }
-}
-
-/// A 2-of-3 ECDSA key.
-pub fn key() -> Key {
-    Key {
-        id: "key-1".into(),
-        scheme: "ecdsa-secp256k1".into(),
-        curve: "secp256k1".into(),
-        root_public_key: "xpub-1".into(),
-        threshold: 2,
-        members: ["csn1a", "csn1b", "csn1c"].map(String::from).to_vec(),
-    }
-}
-
-/// A task to create an ECDSA key.
-pub fn keygen(threshold: u16, members: &[&str]) -> Task {
-    task(Operation::Keygen(Keygen {
-        scheme: "ecdsa-secp256k1".into(),
-        curve: "secp256k1".into(),
-        threshold,
-        members: members.iter().map(|id| id.to_string()).collect(),
-    }))
-}
-
-/// A task to sign for `intent` with [`key`] at `m/44/60/0/0/0`.
-pub fn signing(intent: Intent) -> Task {
-    task(Operation::Sign(Signing {
-        key: key(),
-        signers: ["csn1a", "csn1b"].map(String::from).to_vec(),
-        inputs: vec![Input {
-            path: "m/44/60/0/0/0".into(),
-            public_key: vec![2; 33],
-            digest: vec![0xAB; 32],
-            tweak: None,
-        }],
-        payload: "evm-transaction".into(),
-        blind: false,
-        intent,
-    }))
-}
-
-/// A task to sign a verified transfer of the chain's native asset.
-pub fn transfer(chain: &str, address: &str, amount: &str) -> Task {
-    let destination = Destination {
-        address: address.into(),
-        asset: String::new(),
-        amount: amount.into(),
-        memo: None,
-        change: false,
-    };
-    signing(Intent::Transaction(Transaction {
-        chain: chain.into(),
-        sources: vec!["0xsource".into()],
-        destinations: vec![destination],
-        calls: Vec::new(),
-        grants: Vec::new(),
-        fee: None,
-        unsigned: Vec::new(),
-    }))
 }

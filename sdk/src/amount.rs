@@ -1,0 +1,254 @@
+//! Amounts of money: unsigned whole numbers of any size, counted in an asset's smallest unit. There is no floating
+//! point, no rounding and no overflow anywhere.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+/// An unsigned whole number of any size.
+///
+/// It is kept as its decimal digits, as tasks show it: policies compare and add, and need nothing else.
+///
+/// ```
+/// use countersign_sdk::Amount;
+///
+/// let limit = Amount::from_units("1.5", 18)?; // 1.5 ether in wei
+/// let spent: Amount = "1499999999999999999".parse()?;
+/// assert!(spent < limit);
+/// assert!(spent + &"1".parse()? == limit);
+/// assert_eq!(limit.in_units(18), "1.5");
+/// # Ok::<(), countersign_sdk::AmountError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Amount(String);
+
+/// Why a text is not an amount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AmountError {
+    /// Something else than decimal digits, or none.
+    NotDecimal(String),
+    /// More digits behind the point than the asset has.
+    TooPrecise {
+        /// The text.
+        text: String,
+        /// How many the asset has.
+        decimals: u8,
+    },
+}
+
+impl fmt::Display for AmountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AmountError::NotDecimal(text) => {
+                write!(f, "`{text}` is not an amount; write decimal digits, in quotes")
+            }
+            AmountError::TooPrecise { text, decimals } => {
+                write!(f, "`{text}` has more than {decimals} digits behind the point; leave the others out")
+            }
+        }
+    }
+}
+
+impl std::error::Error for AmountError {}
+
+impl Amount {
+    /// Nothing.
+    pub fn zero() -> Self {
+        Amount("0".into())
+    }
+
+    /// Whether it is nothing.
+    pub fn is_zero(&self) -> bool {
+        self.0 == "0"
+    }
+
+    /// Reads decimal notation of an asset with `decimals` digits behind the point: `1.5`, `1500`, `0.000001`. Strict:
+    /// digits on both sides of a point, no sign, no exponent, no separators.
+    pub fn from_units(text: &str, decimals: u8) -> Result<Self, AmountError> {
+        let not_decimal = || AmountError::NotDecimal(text.into());
+        let (whole, fraction) = match text.split_once('.') {
+            Some((_, "")) => return Err(not_decimal()),
+            Some(parts) => parts,
+            None => (text, ""),
+        };
+        if !is_digits(whole) || !(fraction.is_empty() || is_digits(fraction)) {
+            return Err(not_decimal());
+        }
+        let Some(missing) = usize::from(decimals).checked_sub(fraction.len()) else {
+            return Err(AmountError::TooPrecise { text: text.into(), decimals });
+        };
+        Ok(Self::from_digits(&format!("{whole}{fraction}{}", "0".repeat(missing))))
+    }
+
+    /// Decimal notation of an asset with `decimals` digits behind the point, without needless zeros.
+    pub fn in_units(&self, decimals: u8) -> String {
+        let decimals = usize::from(decimals);
+        let padded = format!("{:0>width$}", self.0, width = decimals + 1);
+        let (whole, fraction) = padded.split_at(padded.len() - decimals);
+        match fraction.trim_end_matches('0') {
+            "" => whole.into(),
+            fraction => format!("{whole}.{fraction}"),
+        }
+    }
+
+    /// The decimal digits, without leading zeros.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `digits` are decimal digits, at least one.
+    fn from_digits(digits: &str) -> Self {
+        match digits.trim_start_matches('0') {
+            "" => Self::zero(),
+            digits => Amount(digits.into()),
+        }
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Decimal digits and nothing else; leading zeros are allowed.
+impl FromStr for Amount {
+    type Err = AmountError;
+
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        if !is_digits(text) {
+            return Err(AmountError::NotDecimal(text.into()));
+        }
+        Ok(Self::from_digits(text))
+    }
+}
+
+impl Ord for Amount {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for Amount {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl std::ops::AddAssign<&Amount> for Amount {
+    fn add_assign(&mut self, other: &Amount) {
+        let (long, short) = if *self < *other { (other, &*self) } else { (&*self, other) };
+        let mut sum = Vec::with_capacity(long.0.len() + 1);
+        let mut carry = 0;
+        let mut addends = short.0.bytes().rev();
+        for digit in long.0.bytes().rev() {
+            let digits = digit - b'0' + addends.next().map_or(0, |digit| digit - b'0') + carry;
+            sum.push(char::from(b'0' + digits % 10));
+            carry = digits / 10;
+        }
+        if carry > 0 {
+            sum.push('1');
+        }
+        self.0 = sum.into_iter().rev().collect();
+    }
+}
+
+impl std::ops::Add<&Amount> for Amount {
+    type Output = Amount;
+
+    fn add(mut self, other: &Amount) -> Amount {
+        self += other;
+        self
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<u64> for Amount {
+    fn from(value: u64) -> Self {
+        Amount(value.to_string())
+    }
+}
+
+/// A text of digits, or a JSON number that is whole.
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected an amount: decimal digits, in quotes")]
+        enum Written {
+            Number(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(number) => Ok(number.into()),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn amount(text: &str) -> Amount {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn only_decimal_digits_are_an_amount() {
+        for text in ["", "-1", "+1", "1.0", "1e3", "0x10", " 1", "1 ", "1_000", "1,000", "١"] {
+            assert!(text.parse::<Amount>().is_err(), "{text:?}");
+        }
+        for text in ["", ".", ".5", "1.", "1.2.3", "-1.5", "1.5e3", "1.x"] {
+            assert!(matches!(Amount::from_units(text, 18), Err(AmountError::NotDecimal(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_digit_too_many_behind_the_point_is_an_error_and_never_rounded() {
+        assert_eq!(Amount::from_units("0.000001", 6).unwrap(), amount("1"));
+        assert!(matches!(Amount::from_units("0.0000001", 6), Err(AmountError::TooPrecise { .. })));
+        assert!(Amount::from_units("1.0", 0).is_err());
+    }
+
+    #[test]
+    fn amounts_beyond_256_bits_add_up() {
+        let most = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
+        let sum = amount(most) + &amount("1");
+        assert_eq!(
+            sum.as_str(),
+            "115792089237316195423570985008687907853269984665640564039457584007913129639936"
+        );
+        assert!(sum > amount(most));
+    }
+
+    #[test]
+    fn json_numbers_and_texts_are_read_but_fractions_are_not() {
+        assert_eq!(serde_json::from_str::<Amount>("7").unwrap(), amount("7"));
+        assert_eq!(serde_json::from_str::<Amount>("\"007\"").unwrap(), amount("7"));
+        for text in ["1.5", "-1", "1e30", "true", "null"] {
+            assert!(serde_json::from_str::<Amount>(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_reckons_as_machine_integers_do(a in 0..u128::MAX / 2, b in 0..u128::MAX / 2) {
+            let (x, y) = (amount(&a.to_string()), amount(&b.to_string()));
+            prop_assert_eq!(x.cmp(&y), a.cmp(&b));
+            prop_assert_eq!(x + &y, amount(&(a + b).to_string()));
+        }
+
+        #[test]
+        fn decimal_notation_survives(a in any::<u128>(), decimals in 0u8..40) {
+            let x = amount(&a.to_string());
+            prop_assert_eq!(Amount::from_units(&x.in_units(decimals), decimals).unwrap(), x);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A configuration that is read once and used by every later call of the instance, as long as it is the one in force.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use serde::de::DeserializeOwned;
+
+use crate::{Failure, Host};
+
+/// The configuration as it was read, with the revision of the document that it was read from.
+///
+/// `check` fills it; a node that keeps the memory of an instance after `check` hands it to every later call.
+pub struct Parsed<C>(RefCell<Option<(Vec<u8>, Rc<C>)>>);
+
+impl<C: DeserializeOwned> Parsed<C> {
+    /// Nothing was read yet.
+    pub const fn new() -> Self {
+        Parsed(RefCell::new(None))
+    }
+
+    /// The configuration of the document that `host` shows now.
+    pub fn get(&self, host: &impl Host) -> Result<Rc<C>, Failure> {
+        let revision = host.revision();
+        if let Some((read, config)) = &*self.0.borrow()
+            && *read == revision
+        {
+            return Ok(config.clone());
+        }
+        let config = Rc::new(crate::json::config::<C>(&host.document())?);
+        *self.0.borrow_mut() = Some((revision, config.clone()));
+        Ok(config)
+    }
+}
+
+impl<C: DeserializeOwned> Default for Parsed<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::MockHost;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Config {
+        limit: u32,
+    }
+
+    #[test]
+    fn a_document_is_read_once() {
+        let parsed = Parsed::<Config>::new();
+        let host = MockHost::default().with_config(r#"{"limit": 1}"#);
+        let first = parsed.get(&host).unwrap();
+        assert!(Rc::ptr_eq(&first, &parsed.get(&host).unwrap()));
+    }
+
+    #[test]
+    fn a_changed_document_is_never_served_from_memory() {
+        let parsed = Parsed::<Config>::new();
+        assert_eq!(parsed.get(&MockHost::default().with_config(r#"{"limit": 1}"#)).unwrap().limit, 1);
+        assert_eq!(parsed.get(&MockHost::default().with_config(r#"{"limit": 2}"#)).unwrap().limit, 2);
+        assert!(parsed.get(&MockHost::default().with_config("{}")).is_err());
+        assert_eq!(parsed.get(&MockHost::default().with_config(r#"{"limit": 2}"#)).unwrap().limit, 2);
+    }
+}

@@ -1,0 +1,222 @@
+//! Ready-made tasks of every operation and intent. Change the fields that a test is about.
+
+use super::MockHost;
+use crate::{
+    Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation,
+    Principal, Resharing, Signing, Task, Transaction, TypedData,
+};
+
+/// A task that asks for `operation`, received [now](MockHost::NOW), to be answered within two minutes.
+pub fn task(operation: Operation) -> Task {
+    Task {
+        id: "task-1".into(),
+        attempt: 1,
+        received_at: MockHost::NOW,
+        deadline: MockHost::NOW + 120_000,
+        requester: Principal { id: "requester-key".into(), name: "treasury".into() },
+        coordinator: Principal { id: "coordinator-key".into(), name: "main".into() },
+        node: "csn1self".into(),
+        operation,
+        extra: Vec::new(),
+        raw: b"{}".to_vec(),
+    }
+}
+
+/// A 2-of-3 ECDSA key.
+pub fn key() -> Key {
+    Key {
+        id: "key-1".into(),
+        scheme: "ecdsa-secp256k1".into(),
+        curve: "secp256k1".into(),
+        root_public_key: "xpub-1".into(),
+        threshold: 2,
+        members: texts(&["csn1a", "csn1b", "csn1c"]),
+    }
+}
+
+/// A task to create an ECDSA key.
+pub fn keygen(threshold: u16, members: &[&str]) -> Task {
+    task(Operation::Keygen(Keygen {
+        scheme: "ecdsa-secp256k1".into(),
+        curve: "secp256k1".into(),
+        threshold,
+        members: texts(members),
+    }))
+}
+
+/// A task to move [`key`] to another committee.
+pub fn reshare(new_threshold: u16, new_members: &[&str]) -> Task {
+    task(Operation::Reshare(Resharing {
+        key: key(),
+        signers: texts(&["csn1a", "csn1b"]),
+        new_threshold,
+        new_members: texts(new_members),
+    }))
+}
+
+/// A task to check this node's share of [`key`].
+pub fn check_up() -> Task {
+    let check = KeyShareCheck { key: key(), message: "hello".into() };
+    task(Operation::KeyShareSign(KeyShareSigning { checks: vec![check] }))
+}
+
+/// A task to sign for `intent` with [`key`] at `m/44/60/0/0/0`, with the payload `evm-transaction`.
+pub fn signing(intent: Intent) -> Task {
+    signing_of("evm-transaction", intent)
+}
+
+/// The same with another kind of payload. Only `digest` is blind.
+pub fn signing_of(payload: &str, intent: Intent) -> Task {
+    task(Operation::Sign(Signing {
+        key: key(),
+        signers: texts(&["csn1a", "csn1b"]),
+        inputs: vec![Input {
+            path: "m/44/60/0/0/0".into(),
+            public_key: vec![2; 33],
+            digest: vec![0xAB; 32],
+            tweak: None,
+        }],
+        payload: payload.into(),
+        blind: payload == "digest",
+        intent,
+    }))
+}
+
+/// A task to sign a bare digest.
+pub fn blind() -> Task {
+    signing_of("digest", Intent::Opaque)
+}
+
+/// A task to sign a message, e.g. of the kind `eip191` or `message`.
+pub fn message(payload: &str, text: impl AsRef<[u8]>) -> Task {
+    signing_of(payload, Intent::Message(text.as_ref().into()))
+}
+
+/// A task to sign typed data with this domain and primary type, and these grants.
+pub fn typed_data(
+    chain: Option<&str>,
+    verifying_contract: Option<&str>,
+    primary_type: &str,
+    grants: Vec<Grant>,
+) -> Task {
+    let typed_data = TypedData {
+        chain: chain.map(Into::into),
+        verifying_contract: verifying_contract.map(Into::into),
+        domain: None,
+        primary_type: primary_type.into(),
+        json: "{}".into(),
+        grants,
+    };
+    signing_of("eip712", Intent::TypedData(typed_data))
+}
+
+/// A task to sign a verified transfer of the chain's native asset.
+pub fn transfer(chain: &str, address: &str, amount: &str) -> Task {
+    transaction(chain).pays(address, amount).task()
+}
+
+/// A transaction on `chain`, without any effect yet.
+pub fn transaction(chain: &str) -> TransactionBuilder {
+    let payload = match chain.split(':').next() {
+        Some("bip122") => "psbt",
+        Some("solana") => "solana-message",
+        _ => "evm-transaction",
+    };
+    let transaction = Transaction {
+        chain: chain.into(),
+        sources: vec!["0xsource".into()],
+        destinations: Vec::new(),
+        calls: Vec::new(),
+        grants: Vec::new(),
+        fee: None,
+        unsigned: Vec::new(),
+    };
+    TransactionBuilder { payload, transaction }
+}
+
+/// A transaction in the making.
+#[derive(Debug, Clone)]
+pub struct TransactionBuilder {
+    payload: &'static str,
+    transaction: Transaction,
+}
+
+impl TransactionBuilder {
+    /// Native value to `address`.
+    pub fn pays(self, address: &str, amount: &str) -> Self {
+        self.pays_asset("", address, amount)
+    }
+
+    /// Value of another asset, by its CAIP-19 id.
+    pub fn pays_asset(mut self, asset: &str, address: &str, amount: &str) -> Self {
+        self.transaction.destinations.push(Destination {
+            address: address.into(),
+            asset: asset.into(),
+            amount: amount.into(),
+            memo: None,
+            change: false,
+        });
+        self
+    }
+
+    /// Native value that returns to the key that signs.
+    pub fn change(self, address: &str, amount: &str) -> Self {
+        let mut changed = self.pays(address, amount);
+        changed.transaction.destinations.iter_mut().next_back().expect("just added").change = true;
+        changed
+    }
+
+    /// A call without value, of a method that nobody knows.
+    pub fn calls(mut self, contract: &str, selector: &[u8]) -> Self {
+        self.transaction.calls.push(Call {
+            contract: contract.into(),
+            selector: selector.into(),
+            method: None,
+            amount: "0".into(),
+            data: selector.into(),
+        });
+        self
+    }
+
+    /// The last call takes native value along.
+    pub fn with_value(mut self, amount: &str) -> Self {
+        self.transaction.calls.last_mut().expect("call `calls` first").amount = amount.into();
+        self
+    }
+
+    /// The last call is of a well-known method.
+    pub fn known_as(mut self, method: &str) -> Self {
+        self.transaction.calls.last_mut().expect("call `calls` first").method = Some(method.into());
+        self
+    }
+
+    /// Creates a contract.
+    pub fn creates(self) -> Self {
+        self.calls("", &[0x60, 0x80, 0x60, 0x40])
+    }
+
+    /// Lets `spender` move an asset, without limit if there is no amount.
+    pub fn grants(mut self, spender: &str, asset: &str, amount: Option<&str>) -> Self {
+        self.transaction.grants.push(Grant {
+            spender: spender.into(),
+            asset: asset.into(),
+            amount: amount.map(Into::into),
+        });
+        self
+    }
+
+    /// Costs at most this.
+    pub fn fee(mut self, amount: &str) -> Self {
+        self.transaction.fee = Some(amount.into());
+        self
+    }
+
+    /// The task to sign it.
+    pub fn task(self) -> Task {
+        signing_of(self.payload, Intent::Transaction(self.transaction))
+    }
+}
+
+fn texts(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| id.to_string()).collect()
+}
