@@ -39,6 +39,10 @@ codes! {
     Digest = "plugin-digest",
     /// The file is not a WebAssembly component.
     NotAComponent = "plugin-not-a-component",
+    /// No trusted publisher signed the component.
+    Signature = "plugin-signature",
+    /// The component could not be compiled within the compiler's limits.
+    Compile = "plugin-compile",
     /// The component imports what was not granted.
     NotGranted = "plugin-not-granted",
     /// The component does not fit the contract.

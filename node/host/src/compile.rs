@@ -1,14 +1,14 @@
-//! From a file to a compiled component. Size and digest are checked first: compilation cannot be interrupted, and a
-//! hostile file of some hundred kilobytes can cost seconds.
+//! From bytes to a compiled component. What was hashed is what is compiled: the bytes are read once, and size, digest
+//! and signature are checked before a compiler sees them.
 
-use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
+use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::Grants;
+use crate::compiler::CompileError;
 use crate::host::Host;
 use crate::load::LoadError;
 
@@ -21,47 +21,82 @@ pub(crate) struct Compiled {
     pub(crate) component: Component,
 }
 
-/// Reads, checks and compiles `file`, or finds the component that is already compiled.
+/// Compiles `bytes`, whose SHA-256 is `digest`, or finds the component that is already compiled.
 pub(crate) async fn compile(
     host: &Host,
-    file: &Path,
-    pin: Option<[u8; 32]>,
-) -> Result<Arc<Compiled>, LoadError> {
-    let bytes = read(file, host.shared.limits.component_bytes).await?;
-    let digest: [u8; 32] = Sha256::digest(&bytes).into();
-    if pin.is_some_and(|pin| pin != digest) {
-        return Err(LoadError::Digest { file: file.into(), actual: hex::encode(digest) });
-    }
-    if let Some(found) = cached(host, &digest) {
+    digest: [u8; 32],
+    bytes: &Arc<[u8]>,
+) -> Result<Arc<Compiled>, CompileError> {
+    if let Some(found) = in_use(host, &digest) {
         return Ok(found);
     }
-    if !bytes.starts_with(&COMPONENT) {
-        return Err(LoadError::NotAComponent { file: file.into(), reason: "wrong first bytes".into() });
-    }
-    let engine = host.shared.engine.clone();
-    let component = tokio::task::spawn_blocking(move || Component::from_binary(&engine, &bytes))
-        .await
-        .map_err(|error| error.to_string())
-        .and_then(|compiled| compiled.map_err(|error| format!("{error:#}")))
-        .map_err(|reason| LoadError::NotAComponent { file: file.into(), reason })?;
+    foreign(bytes).map_or(Ok(()), |what| Err(CompileError::Invalid(what.into())))?;
+    let component = match cached(host, digest).await {
+        Some(component) => component,
+        None => {
+            let code = machine_code(host, bytes).await?;
+            keep(host, digest, &code).await;
+            load_code(host, code).await?
+        }
+    };
     let compiled = Arc::new(Compiled { digest, component });
     remember(host, &compiled);
     Ok(compiled)
 }
 
-/// Reads the file once; what is hashed is what is compiled.
-async fn read(file: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
-    let missing = |source| LoadError::Missing { file: file.into(), source };
-    let open = tokio::fs::File::open(file).await.map_err(missing)?;
-    let mut bytes = Vec::new();
-    open.take(limit + 1).read_to_end(&mut bytes).await.map_err(missing)?;
-    if bytes.len() as u64 > limit {
-        return Err(LoadError::TooLarge { file: file.into(), limit });
+/// Says what `bytes` are, if their beginning shows that they are no component.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    let text = bytes.trim_ascii_start();
+    match bytes {
+        bytes if bytes.starts_with(&COMPONENT) => None,
+        [0x7f, b'E', b'L', b'F', ..] => Some(
+            "it is native code, e.g. a precompiled .cwasm, which is never run; give the .wasm it was made from",
+        ),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Some("it is a core module"),
+        [0, b'a', b's', b'm', _, _, _, _, ..] => Some("it is of another version of the binary format"),
+        _ if COMPONENT.starts_with(bytes) => Some("it is cut off"),
+        _ if text.starts_with(b"(") || text.starts_with(b";;") => {
+            Some("it is the text format; assemble it first")
+        }
+        _ => Some("wrong first bytes"),
     }
-    Ok(bytes)
 }
 
-fn cached(host: &Host, digest: &[u8; 32]) -> Option<Arc<Compiled>> {
+async fn machine_code(host: &Host, bytes: &Arc<[u8]>) -> Result<Vec<u8>, CompileError> {
+    let shared = &host.shared;
+    shared.compiler.compile(&shared.engine, shared.limits.memory_bytes, bytes.clone()).await
+}
+
+async fn load_code(host: &Host, code: Vec<u8>) -> Result<Component, CompileError> {
+    let engine = host.shared.engine.clone();
+    blocking(move || load_own(&engine, &code))
+        .await?
+        .map_err(|error| CompileError::Crashed(format!("{error:#}")))
+}
+
+async fn cached(host: &Host, digest: [u8; 32]) -> Option<Component> {
+    let (cache, engine) = (host.shared.cache.clone()?, host.shared.engine.clone());
+    blocking(move || load_own(&engine, &cache.find(&engine, &digest)?).ok()).await.ok()?
+}
+
+async fn keep(host: &Host, digest: [u8; 32], code: &[u8]) {
+    let Some(cache) = host.shared.cache.clone() else { return };
+    let (engine, code) = (host.shared.engine.clone(), code.to_vec());
+    let _ = blocking(move || cache.keep(&engine, &digest, &code)).await;
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CompileError> {
+    tokio::task::spawn_blocking(work).await.map_err(|panic| CompileError::Crashed(panic.to_string()))
+}
+
+/// The only door for machine code.
+fn load_own(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the code is what a compiler made that this node started, passed in a pipe or in memory, or what such a
+    // compiler made earlier and the cache verified under the node's own key, in this very buffer.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+fn in_use(host: &Host, digest: &[u8; 32]) -> Option<Arc<Compiled>> {
     let known = host.shared.compiled.lock().unwrap_or_else(PoisonError::into_inner);
     known.get(digest)?.upgrade()
 }
@@ -72,21 +107,64 @@ fn remember(host: &Host, compiled: &Arc<Compiled>) {
     known.insert(compiled.digest, Arc::downgrade(compiled));
 }
 
-/// Compares what the component imports with what it is granted.
-pub(crate) fn check_imports(host: &Host, component: &Component, grants: &Grants) -> Result<(), LoadError> {
-    let granted = |import: &str| match import.split('@').next().unwrap_or_default() {
-        "countersign:policy/keys" => !grants.keys.is_empty(),
-        "countersign:policy/http" => !grants.http.is_empty(),
-        "countersign:policy/state" => grants.state_bytes > 0,
-        name => {
-            let always = ["countersign:policy/", "wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"];
-            always.iter().any(|prefix| name.starts_with(prefix))
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// What an import asks of the operator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing.
+    Nothing,
+    /// A grant of keys.
+    Keys,
+    /// A grant of URLs.
+    Http,
+    /// A grant of memory.
+    State,
+    /// What nobody can grant.
+    Impossible,
+}
+
+impl Need {
+    fn of(import: &str) -> Self {
+        match import.split('@').next().unwrap_or_default() {
+            "countersign:policy/keys" => Self::Keys,
+            "countersign:policy/http" => Self::Http,
+            "countersign:policy/state" => Self::State,
+            name => {
+                let always = ["countersign:policy/", "wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"];
+                let linked = always.iter().any(|prefix| name.starts_with(prefix));
+                if linked { Self::Nothing } else { Self::Impossible }
+            }
         }
-    };
-    let imports = component.component_type();
-    let mut imports = imports.imports(&host.shared.engine).map(|(name, _)| name);
-    match imports.find(|import| !granted(import)) {
-        Some(import) => Err(LoadError::NotGranted { import: import.into() }),
+    }
+
+    pub(crate) fn is_granted(self, grants: &Grants) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Keys => !grants.keys.is_empty(),
+            Self::Http => !grants.http.is_empty(),
+            Self::State => grants.state_bytes > 0,
+            Self::Impossible => false,
+        }
+    }
+}
+
+/// Refuses the component if it imports what `allowed` does not let pass.
+pub(crate) fn check_imports(
+    host: &Host,
+    component: &Component,
+    allowed: impl Fn(Need) -> bool,
+) -> Result<(), LoadError> {
+    match imports(host, component).into_iter().find(|import| !allowed(Need::of(import))) {
+        Some(import) => Err(LoadError::NotGranted { import }),
         None => Ok(()),
     }
+}
+
+/// Names of the interfaces that the component imports, e.g. `countersign:policy/http@0.1.0`.
+pub(crate) fn imports(host: &Host, component: &Component) -> Vec<String> {
+    let imports = component.component_type();
+    imports.imports(&host.shared.engine).map(|(name, _)| name.to_owned()).collect()
 }

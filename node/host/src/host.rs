@@ -11,10 +11,13 @@ use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::p2::bindings::{cli, random};
 use wasmtime_wasi::random::WasiRandom;
 
+use crate::cache::CodeCache;
 use crate::call::Call;
 use crate::compile::Compiled;
+use crate::compiler::Compiler;
 use crate::contract;
 use crate::engine;
+use crate::signature::Publisher;
 use crate::ticker::Ticker;
 
 /// What all plugins together may take.
@@ -34,6 +37,19 @@ impl Default for HostLimits {
     }
 }
 
+/// How a host works. The default is for tests and tools: no child process, nothing on disk, everybody's components.
+#[derive(Debug, Default)]
+pub struct HostOptions {
+    /// What all plugins together may take.
+    pub limits: HostLimits,
+    /// Who compiles components.
+    pub compiler: Compiler,
+    /// Where machine code is kept between starts.
+    pub cache: Option<CodeCache>,
+    /// If there is one, only components that one of them signed are loaded.
+    pub trusted_publishers: Vec<Publisher>,
+}
+
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -51,6 +67,9 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<Call>,
     pub(crate) limits: HostLimits,
+    pub(crate) compiler: Compiler,
+    pub(crate) cache: Option<CodeCache>,
+    pub(crate) trusted_publishers: Vec<Publisher>,
     /// As many permits as the pool has slots: an exhausted pool is an error, an exhausted semaphore a queue.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) ticker: Ticker,
@@ -59,15 +78,31 @@ pub(crate) struct Shared {
 }
 
 impl Host {
-    /// Starts the engine. Call it within a tokio runtime or outside; plugins need one.
+    /// Starts the engine with these limits and otherwise default options.
     pub fn new(limits: HostLimits) -> Result<Self, HostError> {
+        Self::with(HostOptions { limits, ..HostOptions::default() })
+    }
+
+    /// Starts the engine. Call it within a tokio runtime or outside; plugins need one.
+    pub fn with(options: HostOptions) -> Result<Self, HostError> {
+        let HostOptions { limits, compiler, cache, trusted_publishers } = options;
         let error = |error: wasmtime::Error| HostError(format!("{error:#}"));
         let engine = engine::running(&limits).map_err(error)?;
         let linker = linker(&engine).map_err(error)?;
         let ticker = Ticker::start(&engine).map_err(|error| HostError(error.to_string()))?;
         let slots = Arc::new(Semaphore::new(limits.slots as usize));
         Ok(Self {
-            shared: Arc::new(Shared { engine, linker, limits, slots, ticker, compiled: Mutex::default() }),
+            shared: Arc::new(Shared {
+                engine,
+                linker,
+                limits,
+                compiler,
+                cache,
+                trusted_publishers,
+                slots,
+                ticker,
+                compiled: Mutex::default(),
+            }),
         })
     }
 }

@@ -11,13 +11,17 @@
 //! plugin becomes a refusal with a code of [`Code`], never an approval and never a crash of the node.
 
 mod bindings;
+mod cache;
 mod call;
 mod chain;
 mod code;
 mod compile;
+mod compiler;
+mod compiler_child;
 mod contract;
 mod engine;
 mod evaluation;
+mod folder;
 mod grants;
 mod host;
 mod http;
@@ -27,22 +31,29 @@ mod pipeline;
 mod plugin;
 pub mod rs256;
 mod services;
+mod signature;
+mod store;
 mod task;
 mod text;
 mod ticker;
 
+pub use cache::CodeCache;
 pub use chain::{Chain, ChainError, Decision, Refusal};
 pub use code::Code;
+pub use compiler::{CompileError, Compiler, CompilerLimits, CompilerProgram};
+pub use compiler_child::compile_main;
 pub use evaluation::{Evaluation, Level, LogLine, StateWrite, Verdict};
 pub use grants::{Grants, KeyGrant, KeyUsage, PrefixError, UrlPrefix};
-pub use host::{Host, HostError, HostLimits};
+pub use host::{Host, HostError, HostLimits, HostOptions};
 pub use http::{HttpClient, HttpClientError, HttpOptions};
-pub use load::{LoadError, PluginSpec};
+pub use load::{Inspection, LoadError, PluginSpec};
 pub use pipeline::Pipeline;
 pub use plugin::{Info, Plugin};
 pub use services::{
     HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Sending, Services, StateError,
 };
+pub use signature::{PluginSignature, Publisher, PublisherError, SignatureError};
+pub use store::{PluginManifest, PluginRelease, PluginSource, PluginStore, StoreError};
 pub use task::{
     Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin,
     Principal, Resharing, Signing, Statement, Task, Transaction, TypedData,

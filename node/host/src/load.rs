@@ -1,28 +1,34 @@
-//! From the operator's entry to a plugin that may run. The order is fixed: size, digest, compilation, imports against
-//! grants, linking, `describe`, `check`.
+//! From the operator's entry to a plugin that may run. The order is fixed: size, digest, signature, compilation, imports
+//! against grants, linking, `describe`, `check`.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
 use crate::call::{Broken, Context};
-use crate::compile::{check_imports, compile};
+use crate::compile::{Compiled, Need, check_imports, compile, imports, sha256};
+use crate::compiler::CompileError;
 use crate::contract::Prepared;
+use crate::folder::read_regular;
 use crate::host::Host;
-use crate::plugin::{self, Plugin};
-use crate::{Code, Grants, Services};
+use crate::plugin::{self, Info, Plugin};
+use crate::signature::{PluginSignature, SignatureError};
+use crate::{Code, Grants, HttpClient, HttpOptions, KeyRing, LocalServices, Services};
 
 /// Limit of `describe` and of `check`; the grants apply as well.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Size of a `.sig` file.
+const SIGNATURE_FILE: u64 = 4 << 10;
 
 /// One plugin as the operator configured it.
 #[derive(Clone, Debug)]
 pub struct PluginSpec {
     /// The component's own name, e.g. `rules`; with several entries of one component, `rules:<label>`.
     pub name: String,
-    /// The component.
+    /// The component. Links are followed: what counts is the digest of what is behind them.
     pub file: PathBuf,
     /// SHA-256 that the file must have. Without it any file of that name runs.
     pub digest: Option<[u8; 32]>,
@@ -42,7 +48,7 @@ pub enum LoadError {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is too large to be compiled.
     #[error("{file} has more than {limit} bytes; strip the component or raise the limit")]
@@ -70,6 +76,22 @@ pub enum LoadError {
         file: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// The component is not a trusted publisher's.
+    #[error("{file} is not accepted: {source}")]
+    Signature {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: SignatureError,
+    },
+    /// The component was not compiled.
+    #[error("{file} was not compiled: {source}; if you trust its author, raise the compiler's limits")]
+    Compile {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: CompileError,
     },
     /// The component wants more than it may have.
     #[error(
@@ -131,6 +153,8 @@ impl LoadError {
             Self::TooLarge { .. } => Code::TooLarge,
             Self::Digest { .. } => Code::Digest,
             Self::NotAComponent { .. } => Code::NotAComponent,
+            Self::Signature { .. } => Code::Signature,
+            Self::Compile { .. } => Code::Compile,
             Self::NotGranted { .. } => Code::NotGranted,
             Self::Incompatible(_) | Self::Version { .. } => Code::Incompatible,
             Self::Name { .. } => Code::Name,
@@ -140,22 +164,126 @@ impl LoadError {
     }
 }
 
+/// What a component says of itself and wants, before anybody configured it.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// SHA-256 of the file.
+    pub digest: [u8; 32],
+    /// How it describes itself.
+    pub info: Info,
+    /// The interfaces that it imports, e.g. `countersign:policy/http@0.1.0`.
+    pub imports: Vec<String>,
+    /// The trusted publisher that signed it; `None` if nobody is trusted by name.
+    pub publisher: Option<String>,
+}
+
+/// A file that passed everything that can be checked without running it.
+struct Admitted {
+    compiled: Arc<Compiled>,
+    publisher: Option<String>,
+}
+
 impl Host {
     /// Loads one plugin. Nothing of it runs before everything before `describe` is in order.
     pub async fn load(&self, spec: &PluginSpec, services: Arc<dyn Services>) -> Result<Plugin, LoadError> {
         self.check_grants(&spec.grants)?;
-        let compiled = compile(self, &spec.file, spec.digest).await?;
-        check_imports(self, &compiled.component, &spec.grants)?;
+        let bytes = self.read(&spec.file).await?;
+        let plugin = spec.name.split(':').next().unwrap_or_default();
+        let Admitted { compiled, .. } = self.admit(&spec.file, &bytes, spec.digest, Some(plugin)).await?;
+        check_imports(self, &compiled.component, |need| need.is_granted(&spec.grants))?;
         let pre = Prepared::new(&self.shared.linker, &compiled.component)?;
         let context = Arc::new(context(spec, services));
-        let info = plugin::describe(self, &pre, &context, Instant::now() + PATIENCE)
-            .await
-            .map_err(|Broken { code, reason }| LoadError::Describe { code, reason })?;
+        let info = self.describe(&pre, &context).await?;
         check_name(&spec.name, &info.name)?;
         plugin::check(self, &pre, &context, Instant::now() + PATIENCE)
             .await
             .map_err(|Broken { code, reason }| LoadError::Check { code, reason })?;
         Ok(Plugin { host: self.clone(), compiled, pre, context, info })
+    }
+
+    /// Does for `file` everything that [`load`](Host::load) does without a configuration.
+    pub async fn inspect(&self, file: &Path) -> Result<Inspection, LoadError> {
+        let bytes = self.read(file).await?;
+        self.inspect_bytes(file, &bytes).await
+    }
+
+    /// The same for bytes that were read from `file`.
+    pub(crate) async fn inspect_bytes(
+        &self,
+        file: &Path,
+        bytes: &Arc<[u8]>,
+    ) -> Result<Inspection, LoadError> {
+        let Admitted { compiled, publisher } = self.admit(file, bytes, None, None).await?;
+        check_imports(self, &compiled.component, |need| need != Need::Impossible)?;
+        let pre = Prepared::new(&self.shared.linker, &compiled.component)?;
+        let info = self.describe(&pre, &Arc::new(stranger(file)?)).await?;
+        if publisher.is_some() {
+            let signature = read_signature(file).await?;
+            let other = (signature.plugin() != info.name).then(|| signature.plugin().to_owned());
+            other.map_or(Ok(()), |name| Err(unsigned(file)(SignatureError::Name(name))))?;
+        }
+        Ok(Inspection {
+            digest: compiled.digest,
+            info,
+            imports: imports(self, &compiled.component),
+            publisher,
+        })
+    }
+
+    /// Reads once; what is hashed is what is compiled.
+    pub(crate) async fn read(&self, file: &Path) -> Result<Arc<[u8]>, LoadError> {
+        let (path, limit) = (file.to_owned(), self.shared.limits.component_bytes);
+        let read = tokio::task::spawn_blocking(move || read_regular(File::open(path)?, limit));
+        read.await.unwrap_or_else(|panic| Err(io::Error::other(panic))).map(Arc::from).map_err(|source| {
+            match source.kind() {
+                io::ErrorKind::FileTooLarge => LoadError::TooLarge { file: file.into(), limit },
+                _ => LoadError::Missing { file: file.into(), source },
+            }
+        })
+    }
+
+    /// Digest, signature, compilation.
+    async fn admit(
+        &self,
+        file: &Path,
+        bytes: &Arc<[u8]>,
+        pin: Option<[u8; 32]>,
+        plugin: Option<&str>,
+    ) -> Result<Admitted, LoadError> {
+        let digest = sha256(bytes);
+        if pin.is_some_and(|pin| pin != digest) {
+            return Err(LoadError::Digest { file: file.into(), actual: hex::encode(digest) });
+        }
+        let publisher = self.check_signature(file, &digest, plugin).await?;
+        let compiled = compile(self, digest, bytes).await.map_err(|source| match source {
+            CompileError::Invalid(reason) => LoadError::NotAComponent { file: file.into(), reason },
+            source => LoadError::Compile { file: file.into(), source },
+        })?;
+        Ok(Admitted { compiled, publisher })
+    }
+
+    /// Name of the publisher; `None` if nobody is trusted by name. `plugin` is the name that must be signed; without
+    /// it any will do.
+    async fn check_signature(
+        &self,
+        file: &Path,
+        digest: &[u8; 32],
+        plugin: Option<&str>,
+    ) -> Result<Option<String>, LoadError> {
+        let publishers = &self.shared.trusted_publishers;
+        if publishers.is_empty() {
+            return Ok(None);
+        }
+        let signature = read_signature(file).await?;
+        let plugin = plugin.unwrap_or_else(|| signature.plugin());
+        let publisher = signature.verify(plugin, digest, publishers).map_err(unsigned(file))?;
+        Ok(Some(publisher.name().to_owned()))
+    }
+
+    async fn describe(&self, pre: &Prepared, context: &Arc<Context>) -> Result<Info, LoadError> {
+        plugin::describe(self, pre, context, Instant::now() + PATIENCE)
+            .await
+            .map_err(|Broken { code, reason }| LoadError::Describe { code, reason })
     }
 
     fn check_grants(&self, grants: &Grants) -> Result<(), LoadError> {
@@ -175,8 +303,48 @@ fn context(spec: &PluginSpec, services: Arc<dyn Services>) -> Context {
         serde_json::Value::Null => "{}".into(),
         config => config.to_string(),
     };
-    let revision = Sha256::digest(&document).into();
+    let revision = sha256(document.as_bytes());
     Context { name: spec.name.clone(), document, revision, grants: spec.grants.clone(), services }
+}
+
+/// For a component that nobody configured: it has nothing and reaches nobody.
+fn stranger(file: &Path) -> Result<Context, LoadError> {
+    let failed = |error: crate::HttpClientError| LoadError::Describe {
+        code: Code::Internal,
+        reason: error.to_string(),
+    };
+    let http = HttpClient::new(&HttpOptions::default()).map_err(failed)?;
+    let spec = PluginSpec {
+        name: String::new(),
+        file: file.into(),
+        digest: None,
+        config: serde_json::Value::Null,
+        grants: Grants::default(),
+    };
+    Ok(context(&spec, Arc::new(LocalServices::new(KeyRing::default(), http))))
+}
+
+/// `<file>.sig`.
+pub(crate) fn signature_file(file: &Path) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(".sig");
+    name.into()
+}
+
+async fn read_signature(file: &Path) -> Result<PluginSignature, LoadError> {
+    let path = signature_file(file);
+    let read = tokio::task::spawn_blocking(move || read_regular(File::open(path)?, SIGNATURE_FILE));
+    let bytes = read.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+    let signature = bytes.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => SignatureError::Missing,
+        _ => SignatureError::Malformed(error.to_string()),
+    });
+    signature.and_then(|bytes| PluginSignature::from_json(&bytes)).map_err(unsigned(file))
+}
+
+fn unsigned(file: &Path) -> impl Fn(SignatureError) -> LoadError {
+    let file = file.to_owned();
+    move |source| LoadError::Signature { file: file.clone(), source }
 }
 
 fn check_name(entry: &str, actual: &str) -> Result<(), LoadError> {

@@ -8,6 +8,7 @@ mod start;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// A co-signer node: holds key shares, asks your risk control, and takes part in threshold signatures.
 ///
@@ -39,6 +40,9 @@ enum Command {
     Config(ConfigCommand),
     /// Show the version.
     Version,
+    /// Compile the component on standard input. The node starts itself with this; nobody else does.
+    #[command(hide = true)]
+    PluginCompiler,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,7 +58,7 @@ impl Command {
 }
 
 /// Does what was typed.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.command.only_prints() {
         crate::harden::end_on_closed_output();
     }
@@ -67,5 +71,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             println!("countersign-node {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
+        Command::PluginCompiler => return Ok(countersign_host::compile_main()),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

@@ -1,8 +1,10 @@
 //! The host against real components: built once, run in a real engine.
 
 mod callback;
+mod compiling;
 mod containment;
 mod guests;
+mod installing;
 mod loading;
 mod server;
 mod swapping;

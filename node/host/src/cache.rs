@@ -1,0 +1,96 @@
+//! Machine code on disk, so that a restart does not compile again what takes seconds. Machine code is not checked when
+//! it is loaded: whoever can write it runs in the node. So each file carries a MAC under a key that only the node has,
+//! and what is verified in memory is what is loaded.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::path::PathBuf;
+
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use zeroize::Zeroizing;
+
+use crate::folder::Folder;
+
+const LABEL: &[u8] = b"countersign-machine-code-v1\0";
+const TAG: usize = 32;
+/// Bytes of a file; a larger one is compiled anew each time.
+const FILE: u64 = 256 << 20;
+
+/// A directory of machine code. A file that is missing, short, changed, or made by another version or for another
+/// machine counts for nothing: the component is compiled again and the file replaced.
+#[derive(Clone)]
+pub struct CodeCache {
+    folder: PathBuf,
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for CodeCache {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("CodeCache").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl CodeCache {
+    /// A cache in `folder`, which is made when it is first needed. `key` must be secret, and the same after a restart.
+    pub fn new(folder: impl Into<PathBuf>, key: [u8; 32]) -> Self {
+        Self { folder: folder.into(), key: Zeroizing::new(key) }
+    }
+
+    /// Code that this node made for the component `digest`.
+    pub(crate) fn find(&self, engine: &Engine, digest: &[u8; 32]) -> Option<Vec<u8>> {
+        let compatibility = compatibility(engine);
+        let folder = Folder::open(&self.folder).ok()?;
+        let mut file = folder.read(&name(digest, &compatibility), FILE).ok()?;
+        let (tag, code) = file.split_at_checked(TAG)?;
+        self.mac(digest, &compatibility, code).verify_slice(tag).ok()?;
+        file.drain(..TAG);
+        Some(file)
+    }
+
+    /// Keeps `code`. A failure costs time at the next start and nothing else.
+    pub(crate) fn keep(&self, engine: &Engine, digest: &[u8; 32], code: &[u8]) {
+        if let Err(error) = self.try_keep(engine, digest, code) {
+            let folder = self.folder.display();
+            tracing::warn!(%error, %folder, "compiled plugins are not kept: the next start compiles them again");
+        }
+    }
+
+    fn try_keep(&self, engine: &Engine, digest: &[u8; 32], code: &[u8]) -> io::Result<()> {
+        let compatibility = compatibility(engine);
+        let mut file = self.mac(digest, &compatibility, code).finalize().into_bytes().to_vec();
+        file.extend_from_slice(code);
+        Folder::open_or_create(&self.folder)?.write(&name(digest, &compatibility), &file)
+    }
+
+    fn mac(&self, digest: &[u8; 32], compatibility: &[u8; 32], code: &[u8]) -> Hmac<Sha256> {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.key).expect("any length");
+        for part in [LABEL, digest, compatibility, code] {
+            mac.update(part);
+        }
+        mac
+    }
+}
+
+fn name(digest: &[u8; 32], compatibility: &[u8; 32]) -> String {
+    format!("{}-{}.cwasm", hex::encode(digest), hex::encode(&compatibility[..8]))
+}
+
+/// What code depends on besides the component: version, settings and processor features of `engine`.
+fn compatibility(engine: &Engine) -> [u8; 32] {
+    struct Sha(Sha256);
+    impl Hasher for Sha {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut sha = Sha(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut sha);
+    sha.0.finalize().into()
+}

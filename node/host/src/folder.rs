@@ -1,0 +1,106 @@
+//! A directory whose files nobody else is meant to write: opened once, and every file in it by a plain name, without
+//! following links. A name never becomes a path.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, openat};
+
+/// Mode of files and directories that are made.
+const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct Folder(File);
+
+impl Folder {
+    /// Opens `path`, which may lie behind links; what counts is that only we can write there.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        let mode = folder.metadata()?.permissions().mode();
+        if mode & 0o022 != 0 {
+            let text = format!("others may write to {}; run `chmod go-w` on it", path.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        Ok(Self(folder))
+    }
+
+    /// Opens `path`, and makes it first (mode 700) if it is not there.
+    pub(crate) fn open_or_create(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        Self::open(path)
+    }
+
+    /// The whole file `name`. One of more than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+    pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(openat(&self.0, plain(name)?, flags, Mode::empty())?);
+        read_regular(file, limit)
+    }
+
+    /// Replaces the file `name` (mode 600) whole: after a crash it has the old bytes or the new ones.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let temporary = format!(".{}.{:016x}.tmp", plain(name)?, nonce()?);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&self.0, &*temporary, flags, PRIVATE_FILE)?);
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        let renamed = written.and_then(|()| Ok(rustix::fs::renameat(&self.0, &*temporary, &self.0, name)?));
+        if renamed.is_err() {
+            let _ = rustix::fs::unlinkat(&self.0, &*temporary, rustix::fs::AtFlags::empty());
+        }
+        renamed.and_then(|()| self.0.sync_all())
+    }
+
+    /// Names of all files, in order.
+    pub(crate) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.0)? {
+            names.extend(entry?.file_name().to_str().map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Waits until nobody else works in the directory; until the value is dropped, others wait.
+    pub(crate) fn lock(&self) -> io::Result<Self> {
+        let lock = self.0.try_clone()?;
+        lock.lock()?;
+        Ok(Self(lock))
+    }
+}
+
+/// The whole file at `path`, which must be a regular one and no link.
+pub(crate) fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    read_regular(File::from(rustix::fs::open(path, flags, Mode::empty())?), limit)
+}
+
+/// Reads once; a device, a pipe or a directory is refused before it could block or never end.
+pub(crate) fn read_regular(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+fn plain(name: &str) -> io::Result<&str> {
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file name"));
+    }
+    Ok(name)
+}
+
+fn nonce() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
+    Ok(u64::from_ne_bytes(bytes))
+}

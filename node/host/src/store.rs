@@ -1,0 +1,272 @@
+//! Installed plugins: a directory of components named by their digests, and one manifest per plugin that says which of
+//! them is in force. A name never becomes a path, and a component runs only with the digest that its manifest pins.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::folder::{Folder, read_file};
+use crate::host::Host;
+use crate::load::{LoadError, signature_file};
+
+/// Version of the manifest.
+const FORMAT: u32 = 1;
+/// Bytes of a manifest.
+const MANIFEST: u64 = 64 << 10;
+/// Releases to which a plugin can be brought back.
+const PREVIOUS: usize = 10;
+
+/// Where a plugin's component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginSource {
+    /// A file of the operator's.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// SHA-256 that it must have.
+        digest: Option<[u8; 32]>,
+    },
+    /// What the store has under a name.
+    Installed {
+        /// Name of the plugin.
+        name: String,
+        /// SHA-256 that must be in force; without it, whatever was installed last.
+        digest: Option<[u8; 32]>,
+    },
+}
+
+/// A directory of installed plugins. Several processes may use it at once.
+#[derive(Clone, Debug)]
+pub struct PluginStore {
+    folder: PathBuf,
+}
+
+/// What is installed under one name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginManifest {
+    format: u32,
+    /// Name of the plugin.
+    pub name: String,
+    /// What is in force.
+    pub current: PluginRelease,
+    /// What was in force before, newest first.
+    pub previous: Vec<PluginRelease>,
+}
+
+/// One installed component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginRelease {
+    /// By its own description.
+    pub version: String,
+    /// SHA-256 of the component.
+    #[serde(with = "hex")]
+    pub digest: [u8; 32],
+    /// The trusted publisher whose signature was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// Milliseconds since 1970.
+    pub installed_at: u64,
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The name is none.
+    #[error("`{0}` is not a plugin's name; use 1 to 64 of a-z, 0-9 and -")]
+    Name(String),
+    /// Nothing of that name.
+    #[error("no plugin `{0}` is installed; install it, or name a file instead")]
+    Unknown(String),
+    /// Nothing to go back to.
+    #[error("`{0}` has no earlier release; install the one you want")]
+    NoPrevious(String),
+    /// Another component is in force.
+    #[error(
+        "`{name}` is installed with SHA-256 {actual}, which is not the pinned digest; pin it, or roll back"
+    )]
+    Digest {
+        /// Name of the plugin.
+        name: String,
+        /// SHA-256 of what is installed, hex.
+        actual: String,
+    },
+    /// The manifest cannot be understood.
+    #[error("the manifest of `{name}` is damaged: {reason}; install the plugin again")]
+    Manifest {
+        /// Name of the plugin.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The component was refused.
+    #[error(transparent)]
+    Component(#[from] LoadError),
+    /// The file or the directory.
+    #[error("cannot use {path}: {source}; correct its path, owner or mode", path = path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl PluginSource {
+    /// The file, and the digest that it must have.
+    pub fn locate(&self, store: &PluginStore) -> Result<(PathBuf, Option<[u8; 32]>), StoreError> {
+        match self {
+            Self::File { path, digest } => Ok((path.clone(), *digest)),
+            Self::Installed { name, digest: pin } => {
+                let actual = store.find(name)?.current.digest;
+                if pin.is_some_and(|pin| pin != actual) {
+                    return Err(StoreError::Digest { name: name.clone(), actual: hex::encode(actual) });
+                }
+                Ok((store.folder.join(component(&actual)), Some(actual)))
+            }
+        }
+    }
+}
+
+impl PluginStore {
+    /// The store in `folder`, which is made at the first installation.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// Installs the component in `file` under its own name, after everything that can be checked without a
+    /// configuration: size, signature (`<file>.sig`, if `host` trusts publishers), compilation, imports, `describe`.
+    /// What was in force becomes the newest previous release. Links are not followed.
+    pub async fn install(&self, host: &Host, file: &Path) -> Result<PluginManifest, StoreError> {
+        let limit = host.shared.limits.component_bytes;
+        let bytes = read_file(file, limit).map_err(|source| match source.kind() {
+            io::ErrorKind::FileTooLarge => LoadError::TooLarge { file: file.into(), limit }.into(),
+            _ => StoreError::Io { path: file.into(), source },
+        })?;
+        let bytes = bytes.into();
+        let seen = host.inspect_bytes(file, &bytes).await?;
+        let name = check_name(&seen.info.name)?.to_owned();
+        let release = PluginRelease {
+            version: seen.info.version,
+            digest: seen.digest,
+            publisher: seen.publisher,
+            installed_at: now(),
+        };
+        let folder = Folder::open_or_create(&self.folder).map_err(|source| self.io(source))?;
+        let _alone = folder.lock().map_err(|source| self.io(source))?;
+        let write = |name: &str, bytes: &[u8]| folder.write(name, bytes).map_err(|source| self.io(source));
+        write(&component(&release.digest), &bytes)?;
+        match read_file(&signature_file(file), MANIFEST) {
+            Ok(signature) => write(&format!("{}.sig", component(&release.digest)), &signature)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StoreError::Io { path: signature_file(file), source }),
+        }
+        let manifest = match read_manifest(&folder, &name) {
+            Ok(manifest) => manifest.followed_by(release),
+            Err(StoreError::Unknown(_)) => {
+                PluginManifest { format: FORMAT, name, current: release, previous: Vec::new() }
+            }
+            Err(error) => return Err(error),
+        };
+        write(&manifest_file(&manifest.name), &manifest.to_json())?;
+        Ok(manifest)
+    }
+
+    /// Puts the newest previous release of `name` in force again; doing it twice changes nothing.
+    pub fn rollback(&self, name: &str) -> Result<PluginManifest, StoreError> {
+        check_name(name)?;
+        let folder = self.open(name)?;
+        let _alone = folder.lock().map_err(|source| self.io(source))?;
+        let mut manifest = read_manifest(&folder, name)?;
+        let newest = manifest.previous.first_mut().ok_or_else(|| StoreError::NoPrevious(name.into()))?;
+        std::mem::swap(&mut manifest.current, newest);
+        folder.write(&manifest_file(name), &manifest.to_json()).map_err(|source| self.io(source))?;
+        Ok(manifest)
+    }
+
+    /// What is installed under `name`.
+    pub fn find(&self, name: &str) -> Result<PluginManifest, StoreError> {
+        check_name(name)?;
+        read_manifest(&self.open(name)?, name)
+    }
+
+    /// Everything that is installed, by name.
+    pub fn list(&self) -> Result<Vec<PluginManifest>, StoreError> {
+        let folder = match Folder::open(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            opened => opened.map_err(|source| self.io(source))?,
+        };
+        let names = folder.names().map_err(|source| self.io(source))?;
+        let names = names.iter().filter_map(|file| check_name(file.strip_suffix(".json")?).ok());
+        names.map(|name| read_manifest(&folder, name)).collect()
+    }
+
+    /// The directory. Not for writing.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn open(&self, name: &str) -> Result<Folder, StoreError> {
+        Folder::open(&self.folder).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StoreError::Unknown(name.into()),
+            _ => self.io(source),
+        })
+    }
+
+    fn io(&self, source: io::Error) -> StoreError {
+        StoreError::Io { path: self.folder.clone(), source }
+    }
+}
+
+impl PluginManifest {
+    fn followed_by(mut self, release: PluginRelease) -> Self {
+        if self.current.digest != release.digest {
+            self.previous.retain(|previous| previous.digest != release.digest);
+            self.previous.insert(0, std::mem::replace(&mut self.current, release));
+            self.previous.truncate(PREVIOUS);
+        }
+        self
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+}
+
+fn read_manifest(folder: &Folder, name: &str) -> Result<PluginManifest, StoreError> {
+    let damaged = |reason: String| StoreError::Manifest { name: name.into(), reason };
+    let bytes = folder.read(&manifest_file(name), MANIFEST).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StoreError::Unknown(name.into()),
+        _ => damaged(error.to_string()),
+    })?;
+    let manifest: PluginManifest =
+        serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+    match manifest {
+        PluginManifest { format: FORMAT, .. } if manifest.name == name => Ok(manifest),
+        PluginManifest { format: FORMAT, name: other, .. } => Err(damaged(format!("it is about `{other}`"))),
+        PluginManifest { format, .. } => Err(damaged(format!("format {format} is not known"))),
+    }
+}
+
+/// A name that is safe as a file's.
+fn check_name(name: &str) -> Result<&str, StoreError> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let good = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
+    if good { Ok(name) } else { Err(StoreError::Name(crate::text::printable(name, 64))) }
+}
+
+fn manifest_file(name: &str) -> String {
+    format!("{name}.json")
+}
+
+fn component(digest: &[u8; 32]) -> String {
+    format!("sha256-{}.wasm", hex::encode(digest))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
