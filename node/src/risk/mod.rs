@@ -2,20 +2,20 @@
 //!
 //! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A plugin can only refuse.
 
+mod sandbox;
 mod services;
 mod specs;
 mod watch;
 
-pub use services::{NodeServices, ServicesError};
-pub use specs::SpecError;
+pub use sandbox::{SandboxError, sandbox};
+pub use services::{CALLBACK_KEY, NodeServices, ServicesError, scratch};
+pub use specs::{SpecError, spec, users};
 pub use watch::watch;
 
 use crate::config::Policy;
 use crate::core::Core;
 use crate::task::Job;
-use countersign_host::{
-    Chain, Evaluation, Host, HostError, HostLimits, Level, Origin, Pipeline, Plugin, Principal, Statement,
-};
+use countersign_host::{Chain, CodeCache, Evaluation, Level, Origin, Pipeline, Plugin, Principal, Statement};
 use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
 use countersign_store::StateWrite;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl Turn {
 pub enum GuardError {
     /// The sandbox cannot run here.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Sandbox(#[from] SandboxError),
     /// A plugin's entry cannot be used.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -123,12 +123,17 @@ pub enum GuardError {
 
 impl Guard {
     /// Loads every configured plugin; one that cannot be loaded stops the node.
-    pub async fn load(policy: Policy, services: Arc<NodeServices>) -> Result<Guard, GuardError> {
+    /// `cache` keeps machine code between starts.
+    pub async fn load(
+        policy: Policy,
+        cache: Option<CodeCache>,
+        services: Arc<NodeServices>,
+    ) -> Result<Guard, GuardError> {
         let loaded = watch::look(&policy).await;
         let pipeline = match policy.plugins.is_empty() {
             true => None,
             false => {
-                let host = Host::new(HostLimits::default())?;
+                let host = sandbox(&policy, cache)?;
                 Some(Pipeline::load(host, specs::read(&policy)?, services).await?)
             }
         };
@@ -182,8 +187,8 @@ fn conclude<J: Job>(
 
 /// Loads every plugin as `start` would, and says what each is.
 pub async fn check(policy: &Policy) -> Result<Vec<String>, GuardError> {
-    let host = Host::new(HostLimits::default())?;
-    let chain = Chain::load(&host, specs::read(policy)?, Arc::new(services::scratch(policy)?)).await?;
+    let host = sandbox(policy, None)?;
+    let chain = Chain::load(&host, specs::read(policy)?, Arc::new(scratch(policy)?)).await?;
     let describe = |plugin: &Plugin| {
         format!("{} {} sha256:{}", plugin.name(), plugin.info().version, hex::encode(plugin.digest()))
     };
