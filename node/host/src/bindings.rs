@@ -12,5 +12,5 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     require_store_data_send: true,
-    additional_derives: [PartialEq],
+    additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
 });

@@ -13,11 +13,13 @@ use wasmtime::{ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use crate::contract::{Prepared, Running};
 use crate::engine::TABLE_ELEMENTS;
 use crate::evaluation::{LogLine, StateWrite};
 use crate::host::Host;
+use crate::services::Memory;
+use crate::surroundings::{self, Clock, surround};
 use crate::text::{self, printable};
+use crate::trace::{Asked, Divergence, Played, Spoken, Tape, Trace};
 use crate::{Code, Grants, Services};
 
 /// Bytes that one call may pass to the host in all.
@@ -32,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) revision: [u8; 32],
     pub(crate) grants: Grants,
     pub(crate) services: Arc<dyn Services>,
+    /// Whose memory it reads: its own, or that of the entry that it is compared with.
+    pub(crate) memory_of: String,
 }
 
 impl Context {
@@ -41,15 +45,11 @@ impl Context {
     }
 }
 
-/// A question that a component's export answers.
+/// A question that a component's export answers. It knows how to make an instance, of whatever world.
 pub(crate) trait Ask {
     type Answer: Send;
 
-    fn ask(
-        self,
-        plugin: &Running,
-        store: &mut Store<Call>,
-    ) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
+    fn ask(self, store: &mut Store<Call>) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
 }
 
 /// Answer and remains of a call.
@@ -57,6 +57,17 @@ pub(crate) struct Finished<T> {
     pub(crate) result: Result<T, Broken>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) writes: Vec<StateWrite>,
+    pub(crate) trace: Trace,
+    pub(crate) divergence: Option<Divergence>,
+}
+
+/// With what a call is surrounded.
+#[derive(Default)]
+pub(crate) struct Setting {
+    /// Given: everything from outside is as it was then, and the call was stopped with this code, if it was.
+    pub(crate) replay: Option<(Trace, Option<Code>)>,
+    /// Given: the plugin's memory as it is to see it. Otherwise it is looked at when it first asks.
+    pub(crate) memory: Option<Box<dyn Memory>>,
 }
 
 /// A call without a usable answer.
@@ -75,7 +86,17 @@ impl Broken {
 /// Puts `ask` to a new instance, until `cut_off` at the latest.
 pub(crate) async fn call<A: Ask>(
     host: &Host,
-    pre: &Prepared,
+    context: &Arc<Context>,
+    cut_off: Instant,
+    ask: A,
+) -> Finished<A::Answer> {
+    call_in(Setting::default(), host, context, cut_off, ask).await
+}
+
+/// The same in a setting of its own.
+pub(crate) async fn call_in<A: Ask>(
+    setting: Setting,
+    host: &Host,
     context: &Arc<Context>,
     cut_off: Instant,
     ask: A,
@@ -83,23 +104,31 @@ pub(crate) async fn call<A: Ask>(
     // Held until the store is gone: a slot of the pool is free only then.
     let slot = match slot(host, cut_off).await {
         Ok(slot) => slot,
-        Err(broken) => return Finished { result: Err(broken), logs: Vec::new(), writes: Vec::new() },
+        Err(broken) => return Finished::never(broken),
+    };
+    let Some(call) = Call::new(context.clone(), setting) else {
+        return Finished::never(Broken::new(Code::Busy, "the operating system gave no randomness"));
     };
     let _timed = host.shared.ticker.run();
-    let mut store = store(host, context.clone());
-    let answer = timeout_at(cut_off.into(), async {
-        let plugin = pre.instantiate(&mut store).await?;
-        ask.ask(&plugin, &mut store).await
-    })
-    .await;
-    let call = store.into_data();
+    let mut store = store(host, call);
+    let answer = timeout_at(cut_off.into(), ask.ask(&mut store)).await;
+    let mut call = store.into_data();
     drop(slot);
     let result = match answer {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(broken(&error, &call.stdio.contents())),
         Err(_) => Err(Broken::new(Code::Timeout, "no answer in the time that was left to it")),
     };
-    Finished { result, logs: call.logs, writes: call.staged.into_values().collect() }
+    let divergence = call.tape.divergence();
+    let (logs, writes) = (std::mem::take(&mut call.logs), std::mem::take(&mut call.staged));
+    Finished { result, logs, writes: writes.into_values().collect(), trace: call.into_trace(), divergence }
+}
+
+impl<T> Finished<T> {
+    fn never(broken: Broken) -> Self {
+        let (logs, writes) = (Vec::new(), Vec::new());
+        Self { result: Err(broken), logs, writes, trace: Trace::default(), divergence: None }
+    }
 }
 
 async fn slot(host: &Host, cut_off: Instant) -> Result<SemaphorePermit<'_>, Broken> {
@@ -109,9 +138,9 @@ async fn slot(host: &Host, cut_off: Instant) -> Result<SemaphorePermit<'_>, Brok
     }
 }
 
-fn store(host: &Host, context: Arc<Context>) -> Store<Call> {
-    let cpu_ms = context.grants.cpu_ms;
-    let mut store = Store::new(&host.shared.engine, Call::new(context));
+fn store(host: &Host, call: Call) -> Store<Call> {
+    let cpu_ms = call.context.grants.cpu_ms;
+    let mut store = Store::new(&host.shared.engine, call);
     store.limiter(|call| &mut call.limiter);
     store.set_hostcall_fuel(TRANSFER);
     store.set_epoch_deadline(1);
@@ -138,6 +167,12 @@ pub(crate) struct Call {
     pub(crate) staged: BTreeMap<String, StateWrite>,
     /// Bytes by which the staged writes change the plugin's memory.
     pub(crate) staged_bytes: i64,
+    pub(crate) memory: Option<Box<dyn Memory>>,
+    /// Bytes of the committed memory, once they were counted.
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) clock: Clock,
+    pub(crate) tape: Tape,
+    seed: [u8; 32],
     limiter: Limiter,
     ticks: u64,
     wasi: WasiCtx,
@@ -146,20 +181,64 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    fn new(context: Arc<Context>) -> Self {
+    /// `None` if the operating system gives no randomness.
+    fn new(context: Arc<Context>, setting: Setting) -> Option<Self> {
+        let (seed, clock, tape) = match setting.replay {
+            Some((trace, end)) => {
+                (trace.seed, Clock::playing(trace.readings), Tape::playing(trace.calls, end))
+            }
+            None => (surroundings::seed()?, Clock::at(context.services.now()), Tape::recording()),
+        };
         let stdio = MemoryOutputPipe::new(STDIO);
-        let wasi = WasiCtxBuilder::new().stdout(stdio.clone()).stderr(stdio.clone()).build();
-        Self {
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(stdio.clone()).stderr(stdio.clone());
+        surround(&mut wasi, seed, &clock);
+        Some(Self {
             limiter: Limiter { used: 0, granted: context.grants.memory_bytes },
             context,
             spent: Spent::default(),
             logs: Vec::new(),
             staged: BTreeMap::new(),
             staged_bytes: 0,
+            memory: setting.memory,
+            memory_bytes: None,
+            clock,
+            tape,
+            seed,
             ticks: 0,
-            wasi,
+            wasi: wasi.build(),
             table: ResourceTable::new(),
             stdio,
+        })
+    }
+
+    fn into_trace(self) -> Trace {
+        let (calls, calls_cut) = self.tape.into_calls();
+        let (readings, readings_cut) = self.clock.take_readings();
+        Trace { deadline: 0, seed: self.seed, readings, calls, cut: calls_cut || readings_cut, ran: true }
+    }
+
+    /// The answer of an import: from the recording, if one is played, else made and put on record.
+    pub(crate) fn answer<T: Spoken>(
+        &mut self,
+        asked: Asked,
+        make: impl FnOnce(&mut Self) -> T,
+    ) -> wasmtime::Result<T> {
+        if let Some(answer) = self.heard(&asked)? {
+            return Ok(answer);
+        }
+        let answer = make(self);
+        self.tape.note(asked, &answer);
+        Ok(answer)
+    }
+
+    /// What the recording answers, if one is played.
+    pub(crate) fn heard<T: Spoken>(&mut self, asked: &Asked) -> wasmtime::Result<Option<T>> {
+        let Tape::Playing(player) = &mut self.tape else { return Ok(None) };
+        match player.play(asked) {
+            Played::Answer(answer) => Ok(Some(answer)),
+            Played::CutOff => Err(Stop::CutOff.into()),
+            Played::Diverged => Err(Stop::Diverged.into()),
         }
     }
 }
@@ -221,6 +300,10 @@ pub(crate) enum Stop {
     Table(usize),
     #[error("too many {0} in one call")]
     Budget(&'static str),
+    #[error("the recorded call was cut off here")]
+    CutOff,
+    #[error("the replay asked for something else than what was recorded")]
+    Diverged,
 }
 
 fn broken(error: &wasmtime::Error, stdio: &[u8]) -> Broken {
@@ -236,6 +319,8 @@ fn code(error: &wasmtime::Error) -> Code {
             Stop::Cpu(_) => Code::Cpu,
             Stop::Memory { .. } | Stop::Table(_) => Code::Memory,
             Stop::Budget(_) => Code::Budget,
+            Stop::CutOff => Code::Timeout,
+            Stop::Diverged => Code::Internal,
         };
     }
     if error.is::<I32Exit>() {

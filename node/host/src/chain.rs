@@ -1,20 +1,25 @@
-//! All plugins of a node as one judge. Every one must approve; none means refusal.
+//! All plugins of a node as one judge. Every one that guards a task must approve; none means refusal.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
+use crate::call::Broken;
 use crate::host::Host;
-use crate::load::{LoadError, PluginSpec};
-use crate::{Code, Evaluation, Plugin, Services, StateWrite, Task};
+use crate::load::PluginSpec;
+use crate::panel::{Heard, Panel};
+use crate::recording::{Recorded, Recording};
+use crate::role::{Subject, subjects};
+use crate::slot::{Configured, Entry};
+use crate::turns::{Turn, Turns};
+use crate::{Code, Evaluation, Plugin, Services, Shadow, StateWrite, Task};
 
-/// The plugins in force, in the order of the configuration.
+/// The entries in force, in the order of the configuration.
 #[derive(Debug)]
 pub struct Chain {
-    plugins: Vec<Plugin>,
+    entries: Vec<Entry>,
     revision: [u8; 32],
 }
 
@@ -23,24 +28,34 @@ pub struct Chain {
 #[non_exhaustive]
 pub enum ChainError {
     /// One plugin was not loaded.
-    #[error("plugin `{plugin}`: {source}")]
+    #[error("plugin `{plugin}`: {reason}")]
     Load {
         /// Name of the entry.
         plugin: String,
-        /// Why.
-        source: LoadError,
+        /// Why, as a stable code.
+        code: Code,
+        /// Why, and what to do.
+        reason: String,
     },
     /// Two entries have the same name.
     #[error("there are two plugins `{0}`; add a label, e.g. `{0}:second`")]
     Repeated(String),
+    /// A shadow is compared with an entry that does not decide.
+    #[error("plugin `{shadow}` shadows `{entry}`, which decides nothing; name an entry in force, or none")]
+    NoEntry {
+        /// The shadow.
+        shadow: String,
+        /// What it names.
+        entry: String,
+    },
 }
 
 impl ChainError {
     /// The stable code of the plugin's error, if it was one.
     pub fn code(&self) -> Option<Code> {
         match self {
-            Self::Load { source, .. } => Some(source.code()),
-            Self::Repeated(_) => None,
+            Self::Load { code, .. } => Some(*code),
+            Self::Repeated(_) | Self::NoEntry { .. } => None,
         }
     }
 }
@@ -52,54 +67,124 @@ impl Chain {
         specs: Vec<PluginSpec>,
         services: Arc<dyn Services>,
     ) -> Result<Self, ChainError> {
-        check_names(&specs)?;
-        let mut plugins = Vec::with_capacity(specs.len());
-        for spec in specs {
-            let loaded = host.load(&spec, services.clone()).await;
-            plugins.push(loaded.map_err(|source| ChainError::Load { plugin: spec.name, source })?);
+        let specs = specs.into_iter().map(Configured::from).collect();
+        let chain = Self::load_what_can_be(host, specs, services, None).await?;
+        match chain.entries.iter().find_map(|entry| Some((entry, entry.broken()?))) {
+            Some((entry, broken)) => Err(load_error(&entry.name, broken)),
+            None => Ok(chain),
         }
-        let revision = revision(&plugins);
-        Ok(Self { plugins, revision })
     }
 
-    /// The plugins.
-    pub fn plugins(&self) -> &[Plugin] {
-        &self.plugins
+    /// Loads every entry; one that fails is broken and refuses what it guards. Entries of `before` that have the same
+    /// name lend their counters.
+    pub(crate) async fn load_what_can_be(
+        host: &Host,
+        configured: Vec<Configured>,
+        services: Arc<dyn Services>,
+        before: Option<&Chain>,
+    ) -> Result<Self, ChainError> {
+        check_names(&configured)?;
+        let mut entries = Vec::with_capacity(configured.len());
+        for configured in configured {
+            let known = before.and_then(|before| before.entry(configured.name()));
+            let stats = known.map(|entry| entry.stats.clone()).unwrap_or_default();
+            entries.push(Entry::load(host, configured, services.clone(), stats).await);
+        }
+        let revision = revision(&entries);
+        Ok(Self { entries, revision })
     }
 
-    /// SHA-256 over names, component digests and configurations of all plugins: what is in force, in one value.
+    /// The first entry that is broken here and is not broken in `before`.
+    pub(crate) fn worse_than(&self, before: &Chain) -> Option<ChainError> {
+        let newly = |entry: &&Entry| before.entry(&entry.name).is_none_or(|before| before.broken().is_none());
+        let mut broken = self.entries.iter().filter(|entry| entry.broken().is_some());
+        let entry = broken.find(newly)?;
+        entry.broken().map(|broken| load_error(&entry.name, broken))
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// The plugins that were loaded, shadows too.
+    pub fn plugins(&self) -> Vec<&Plugin> {
+        self.entries.iter().filter_map(Entry::plugin).collect()
+    }
+
+    /// SHA-256 over names, roles, component digests and configurations: what is in force, in one value.
     pub fn revision(&self) -> [u8; 32] {
         self.revision
     }
 
-    /// Puts `task` to the plugins: first those without network, in order, up to the first refusal; then all others at
-    /// once, so that the wait is the slowest and not the sum.
+    /// Puts `task` to the plugins that guard it: first those without network, in order, up to the first refusal; then
+    /// all others at once. Nobody else's decision is waited for; [`Pipeline::decide`](crate::Pipeline::decide) is for
+    /// nodes.
     pub async fn decide(&self, task: &Task, deadline: Instant) -> Decision {
-        let (local, remote): (Vec<_>, Vec<_>) =
-            self.plugins.iter().partition(|plugin| plugin.grants().http.is_empty());
-        let mut evaluations = Vec::with_capacity(self.plugins.len());
-        for plugin in local {
-            evaluations.push(plugin.evaluate(task, deadline).await);
-            if evaluations.last().is_some_and(|last| last.verdict.refusal().is_some()) {
-                return Decision { evaluations, chain: self.revision };
+        self.decide_in_turn(task, deadline, &Turns::default()).await.0
+    }
+
+    /// The same in turn with other decisions, as far as plugins remember.
+    pub(crate) async fn decide_in_turn(
+        &self,
+        task: &Task,
+        deadline: Instant,
+        turns: &Turns,
+    ) -> (Decision, Turn) {
+        let chain = self.revision;
+        let subjects = subjects(&task.operation);
+        if let Some(refusal) = self.unguarded(&subjects) {
+            return (Decision { evaluations: Vec::new(), stopped: Some(refusal), chain }, Turn::default());
+        }
+        let guards = |entry: &&Entry| subjects.iter().any(|subject| entry.guards(subject));
+        let panel = Panel::new(self.entries.iter().filter(guards));
+        match panel.hear(task, deadline, turns).await {
+            Heard::All { evaluations, turn } => (Decision { evaluations, stopped: None, chain }, turn),
+            Heard::NoTurn(evaluations) => {
+                (Decision { evaluations, stopped: Some(no_turn()), chain }, Turn::default())
             }
         }
-        evaluations.extend(join_all(remote.into_iter().map(|plugin| plugin.evaluate(task, deadline))).await);
-        Decision { evaluations, chain: self.revision }
     }
+
+    /// A refusal, if anything that the task uses has no guard.
+    fn unguarded(&self, subjects: &[Subject]) -> Option<Refusal> {
+        let alone = |subject: &Subject| !self.entries.iter().any(|entry| entry.guards(subject));
+        let reason = match self.entries.is_empty() {
+            true => "no plugin is configured, so nobody can approve; configure one",
+            false => "no plugin guards this task, so nobody can approve; widen the scope of an entry",
+        };
+        subjects.iter().any(alone).then(|| refusal(Code::NoPlugin, reason))
+    }
+}
+
+fn no_turn() -> Refusal {
+    refusal(Code::Busy, "other decisions were under way until the deadline; try again with a new task")
+}
+
+fn refusal(code: Code, reason: &str) -> Refusal {
+    Refusal { plugin: None, code: code.as_str().into(), reason: reason.into() }
+}
+
+fn load_error(name: &str, broken: &Broken) -> ChainError {
+    ChainError::Load { plugin: name.into(), code: broken.code, reason: broken.reason.clone() }
 }
 
 /// What a chain answered. Only [`Chain::decide`] makes one, and it leaves plugins unasked only after a refusal.
 #[derive(Clone, Debug)]
 pub struct Decision {
     evaluations: Vec<Evaluation>,
+    /// Why it went no further, although no plugin refused.
+    stopped: Option<Refusal>,
     chain: [u8; 32],
 }
 
 /// The first objection of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Name of the plugin's entry; `None` if there was no plugin.
+    /// Name of the plugin's entry; `None` if it was none of them.
     pub plugin: Option<String>,
     /// Stable code: the plugin's own, or one of [`Code`].
     pub code: String,
@@ -108,7 +193,7 @@ pub struct Refusal {
 }
 
 impl Decision {
-    /// True if there is at least one plugin, and every one approved.
+    /// True if everything that the task uses is guarded, and every guard approved.
     pub fn approved(&self) -> bool {
         self.refusal().is_none()
     }
@@ -123,17 +208,18 @@ impl Decision {
                 reason: reason.into(),
             })
         });
-        let nobody = || Refusal {
-            plugin: None,
-            code: Code::NoPlugin.as_str().into(),
-            reason: "no plugin is configured, so nobody can approve; configure one".into(),
-        };
-        first.or_else(|| self.evaluations.is_empty().then(nobody))
+        first.or_else(|| self.stopped.clone())
     }
 
     /// What each plugin that was asked said, in the order of asking.
     pub fn evaluations(&self) -> &[Evaluation] {
         &self.evaluations
+    }
+
+    /// What there is to keep of the decision for a replay. Takes the question, which is as large as the task.
+    pub fn recording(&self, question: Task) -> Recording {
+        let evaluations = self.evaluations.iter().map(Recorded::from).collect();
+        Recording { chain: self.chain, question: Some(question), evaluations }
     }
 
     /// [`Chain::revision`] of the chain that decided.
@@ -149,22 +235,29 @@ impl Decision {
     }
 }
 
-fn check_names(specs: &[PluginSpec]) -> Result<(), ChainError> {
+fn check_names(configured: &[Configured]) -> Result<(), ChainError> {
     let mut names = BTreeSet::new();
-    match specs.iter().find(|spec| !names.insert(&spec.name)) {
-        Some(spec) => Err(ChainError::Repeated(spec.name.clone())),
-        None => Ok(()),
+    if let Some(twice) = configured.iter().find(|entry| !names.insert(entry.name())) {
+        return Err(ChainError::Repeated(twice.name().into()));
     }
+    let decides =
+        |name: &str| configured.iter().any(|entry| entry.name() == name && entry.role().shadow.is_none());
+    let shadowed = |entry: &Configured| {
+        let name = entry.role().shadow.as_ref().and_then(Shadow::entry)?;
+        (!decides(name)).then(|| ChainError::NoEntry { shadow: entry.name().into(), entry: name.into() })
+    };
+    configured.iter().find_map(shadowed).map_or(Ok(()), Err)
 }
 
-fn revision(plugins: &[Plugin]) -> [u8; 32] {
+fn revision(entries: &[Entry]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(b"countersign-chain-v1");
-    for plugin in plugins {
-        hash.update((plugin.name().len() as u64).to_be_bytes());
-        hash.update(plugin.name());
-        hash.update(plugin.digest());
-        hash.update(plugin.revision());
+    for entry in entries {
+        hash.update((entry.name.len() as u64).to_be_bytes());
+        hash.update(&entry.name);
+        entry.role.hash_into(&mut hash);
+        hash.update(entry.plugin().map_or([0; 32], Plugin::digest));
+        hash.update(entry.plugin().map_or([0; 32], Plugin::revision));
     }
     hash.finalize().into()
 }

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// Why a plugin gave no usable answer. A plugin's own rejections carry codes of their own.
@@ -29,6 +32,8 @@ macro_rules! codes {
 codes! {
     /// No plugin is configured: nobody can approve.
     NoPlugin = "policy-missing",
+    /// The entry's configuration cannot be read.
+    Config = "plugin-config",
     /// Every instance was in use until the deadline.
     Busy = "plugin-busy",
     /// The component's file is missing or unreadable.
@@ -75,6 +80,20 @@ codes! {
     Unsupported = "plugin-failed:unsupported",
     /// The plugin reports a defect of its own.
     Internal = "plugin-failed:internal",
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let known = Self::ALL.iter().copied().find(|code| code.as_str() == text);
+        known.ok_or_else(|| D::Error::custom(format!("no code `{text}`")))
+    }
 }
 
 impl fmt::Display for Code {

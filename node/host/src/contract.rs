@@ -12,6 +12,8 @@ use crate::load::LoadError;
 
 /// The interface that a plugin exports, without its version.
 const PLUGIN: &str = "countersign:policy/plugin@";
+/// The optional interface by which 0.1 says how it is.
+const HEALTH_0_1: &str = "countersign:policy/health@0.1.0";
 /// The versions that are served, for people.
 const SERVED: &str = "0.1";
 
@@ -40,6 +42,24 @@ impl Prepared {
             "0.1" => RiskPluginPre::new(linked).map(Self::V0_1).map_err(incompatible),
             _ => Err(LoadError::Version { version, served: SERVED }),
         }
+    }
+
+    /// Whether the component has the optional export `health`.
+    pub(crate) fn has_probe(&self) -> bool {
+        match self {
+            Self::V0_1(pre) => pre.instance_pre().component().get_export_index(None, HEALTH_0_1).is_some(),
+        }
+    }
+
+    /// Calls `health.probe` of a new instance.
+    pub(crate) async fn probe(&self, store: &mut Store<Call>) -> wasmtime::Result<Result<(), Failure>> {
+        let Self::V0_1(pre) = self;
+        let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
+        let health = instance.get_export_index(&mut *store, None, HEALTH_0_1);
+        let probe = health.and_then(|health| instance.get_export_index(&mut *store, Some(&health), "probe"));
+        let probe = probe.ok_or_else(|| wasmtime::Error::msg("it exports no health.probe"))?;
+        let probe = instance.get_typed_func::<(), (Result<(), Failure>,)>(&mut *store, &probe)?;
+        Ok(probe.call_async(&mut *store, ()).await?.0)
     }
 
     pub(crate) async fn instantiate(&self, store: &mut Store<Call>) -> wasmtime::Result<Running> {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::Code;
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Trace};
 
 /// One plugin's answer.
 #[derive(Clone, Debug)]
@@ -23,10 +25,12 @@ pub struct Evaluation {
     pub logs: Vec<LogLine>,
     /// What it wants to remember; to be committed with the node's decision. Empty unless it approves.
     pub writes: Vec<StateWrite>,
+    /// What it heard from outside while it judged.
+    pub trace: Trace,
 }
 
 /// Approval, objection, or no usable answer. The last two refuse alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// No objection.
     Approve,
@@ -47,6 +51,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The refusal's code; `None` for an approval.
+    pub fn code(&self) -> Option<&str> {
+        self.refusal().map(|(code, _)| code)
+    }
+
     /// Code and reason, unless it is an approval.
     pub fn refusal(&self) -> Option<(&str, &str)> {
         match self {

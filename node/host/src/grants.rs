@@ -50,13 +50,15 @@ pub struct KeyGrant {
     pub usage: KeyUsage,
 }
 
-/// What a plugin may do with a key. The public half may be read with either.
+/// What a plugin may do with a key. The public half may be read with the first two; a shared secret has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyUsage {
     /// Sign what has the form of a JWT for the same algorithm, and nothing else.
     SignJwt,
     /// Verify signatures.
     Verify,
+    /// Sign any data with a shared secret, and verify with it.
+    Mac,
 }
 
 /// An origin and a path that URLs must begin with.

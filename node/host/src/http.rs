@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::resolve::{Guarded, Lookup, Misleading, System};
 use crate::services::{HttpError, HttpRequest, HttpResponse};
 
 /// Settings of an [`HttpClient`].
@@ -52,11 +53,16 @@ pub struct HttpClient {
 impl HttpClient {
     /// A client with its own connection pool.
     pub fn new(options: &HttpOptions) -> Result<Self, HttpClientError> {
+        Self::resolving_by(Arc::new(System), options)
+    }
+
+    fn resolving_by(lookup: Arc<dyn Lookup>, options: &HttpOptions) -> Result<Self, HttpClientError> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(options)?)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
+            .dns_resolver(Arc::new(Guarded(lookup)))
             .referer(false)
             .http1_only()
             .connect_timeout(options.timeout)
@@ -138,9 +144,11 @@ fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, HttpError> {
 
 fn classify(error: reqwest::Error) -> HttpError {
     let text = chain(&error);
-    if error.is_timeout() {
+    if let Some(misleading) = cause::<Misleading>(&error) {
+        HttpError::Denied(misleading.to_string())
+    } else if error.is_timeout() {
         HttpError::Timeout
-    } else if caused_by_tls(&error) {
+    } else if cause::<rustls::Error>(&error).is_some() {
         HttpError::Tls(text)
     } else if error.is_connect() {
         HttpError::Connect(text)
@@ -149,14 +157,15 @@ fn classify(error: reqwest::Error) -> HttpError {
     }
 }
 
-fn caused_by_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    if error.is::<rustls::Error>() {
-        return true;
+/// The first cause of this type.
+fn cause<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e E> {
+    if let Some(found) = error.downcast_ref::<E>() {
+        return Some(found);
     }
     // An I/O error skips what it wraps when it is asked for its source.
     match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(inner) => caused_by_tls(inner),
-        None => error.source().is_some_and(caused_by_tls),
+        Some(inner) => cause(inner),
+        None => error.source().and_then(cause),
     }
 }
 
@@ -169,4 +178,54 @@ fn chain(error: &reqwest::Error) -> String {
         source = error.source();
     }
     if parts.is_empty() { "the exchange failed".into() } else { parts.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::net::IpAddr;
+    use std::pin::Pin;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// A resolver in the hands of somebody else.
+    struct Fixed(IpAddr);
+
+    impl Lookup for Fixed {
+        fn lookup(&self, _: String) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>> {
+            let address = self.0;
+            Box::pin(async move { Ok(vec![address]) })
+        }
+    }
+
+    /// Asks a server on this machine's loopback by `host`, whose name the resolver answers with `address`.
+    async fn get(host: &str, address: &str) -> Result<HttpResponse, HttpError> {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.unwrap();
+            stream.read(&mut [0; 1024]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        });
+        let lookup = Arc::new(Fixed(address.parse().unwrap()));
+        let client = HttpClient::resolving_by(lookup, &HttpOptions::default()).unwrap();
+        let url = format!("http://{host}:{port}/").parse().unwrap();
+        let (headers, body) = (Vec::new(), Vec::new());
+        client.send(HttpRequest { method: "GET".into(), url, headers, body, timeout: None }).await
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_turned_to_this_machine_is_denied() {
+        let error = get("risk.example.com", "127.0.0.1").await.unwrap_err();
+        assert!(
+            matches!(&error, HttpError::Denied(text) if text.contains("leads to 127.0.0.1")),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_the_operator_wrote_is_dialled() {
+        assert_eq!(get("127.0.0.1", "192.0.2.1").await.unwrap().status, 200);
+        assert_eq!(get("localhost", "127.0.0.1").await.unwrap().status, 200);
+    }
 }

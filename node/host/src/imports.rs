@@ -12,8 +12,9 @@ use crate::bindings::countersign::policy::{clock, config, http, keys, logging, s
 use crate::call::{Call, Stop};
 use crate::evaluation::{Level, LogLine, StateWrite};
 use crate::grants::KeyUsage;
-use crate::services::{HttpError, HttpRequest, HttpResponse, KeyError, StateError};
+use crate::services::{HttpError, HttpRequest, HttpResponse, KeyError, Memory, StateError};
 use crate::text::{self, printable};
+use crate::trace::Asked;
 
 /// Lines that are kept, and lines after which the call is stopped.
 const KEPT_LINES: u32 = 100;
@@ -47,12 +48,16 @@ impl config::Host for Call {
 
 impl clock::Host for Call {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.context.services.now())
+        Ok(self.clock.read())
     }
 
     /// The call's own deadline cuts this off.
     async fn sleep(&mut self, milliseconds: u64) -> wasmtime::Result<()> {
-        tokio::time::sleep(Duration::from_millis(milliseconds.min(NAP))).await;
+        let asked = Asked::new("clock.sleep", milliseconds.to_string(), &[]);
+        if self.heard::<()>(&asked)?.is_none() {
+            tokio::time::sleep(Duration::from_millis(milliseconds.min(NAP))).await;
+            self.tape.note(asked, &());
+        }
         Ok(())
     }
 }
@@ -96,16 +101,9 @@ impl keys::Host for Call {
         algorithm: String,
         data: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, keys::Error>> {
-        self.key_operation(&key, |usage| usage == KeyUsage::SignJwt)?.map_or_else(
-            |denied| Ok(Err(denied)),
-            |()| {
-                if !is_jwt(&data, &algorithm) {
-                    let reason = "this key signs JWTs of the same algorithm only";
-                    return Ok(Err(keys::Error::UnsupportedAlgorithm(reason.into())));
-                }
-                Ok(self.context.services.sign(&key, &algorithm, &data).map_err(Into::into))
-            },
-        )
+        spend(&mut self.spent.key_operations, KEY_OPERATIONS, "key operations")?;
+        let asked = Asked::new("keys.sign", key.as_str(), &[algorithm.as_bytes(), &data]);
+        self.answer(asked, |call| call.sign_granted(&key, &algorithm, &data))
     }
 
     fn verify(
@@ -115,26 +113,36 @@ impl keys::Host for Call {
         data: Vec<u8>,
         signature: Vec<u8>,
     ) -> wasmtime::Result<Result<bool, keys::Error>> {
-        let granted = self.key_operation(&key, |usage| usage == KeyUsage::Verify)?;
-        let services = &self.context.services;
-        Ok(granted.and_then(|()| services.verify(&key, &algorithm, &data, &signature).map_err(Into::into)))
+        spend(&mut self.spent.key_operations, KEY_OPERATIONS, "key operations")?;
+        let asked = Asked::new("keys.verify", key.as_str(), &[algorithm.as_bytes(), &data, &signature]);
+        self.answer(asked, |call| {
+            call.key_grant(&key, |usage| matches!(usage, KeyUsage::Verify | KeyUsage::Mac))?;
+            Ok(call.context.services.verify(&key, &algorithm, &data, &signature)?)
+        })
     }
 
     fn public_key(&mut self, key: String) -> wasmtime::Result<Result<Vec<u8>, keys::Error>> {
-        let granted = self.key_operation(&key, |_| true)?;
-        Ok(granted.and_then(|()| self.context.services.public_key(&key).map_err(Into::into)))
+        spend(&mut self.spent.key_operations, KEY_OPERATIONS, "key operations")?;
+        self.answer(Asked::new("keys.public-key", key.as_str(), &[]), |call| {
+            call.key_grant(&key, |usage| usage != KeyUsage::Mac)?;
+            Ok(call.context.services.public_key(&key)?)
+        })
     }
 }
 
 impl Call {
-    fn key_operation(
-        &mut self,
-        key: &str,
-        usage: impl Fn(KeyUsage) -> bool,
-    ) -> wasmtime::Result<Result<(), keys::Error>> {
-        spend(&mut self.spent.key_operations, KEY_OPERATIONS, "key operations")?;
-        let granted = self.context.grants.key(key, usage).is_some();
-        Ok(if granted { Ok(()) } else { Err(keys::Error::UnknownKey(printable(key, 128))) })
+    fn sign_granted(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, keys::Error> {
+        let usage = self.key_grant(key, |usage| usage != KeyUsage::Verify)?;
+        if usage == KeyUsage::SignJwt && !is_jwt(data, algorithm) {
+            let reason = "this key signs JWTs of the same algorithm only";
+            return Err(keys::Error::UnsupportedAlgorithm(reason.into()));
+        }
+        Ok(self.context.services.sign(key, algorithm, data)?)
+    }
+
+    fn key_grant(&self, key: &str, usage: impl Fn(KeyUsage) -> bool) -> Result<KeyUsage, keys::Error> {
+        let granted = self.context.grants.key(key, usage).map(|grant| grant.usage);
+        granted.ok_or_else(|| keys::Error::UnknownKey(printable(key, 128)))
     }
 }
 
@@ -174,12 +182,18 @@ impl http::Host for Call {
         &mut self,
         requests: Vec<http::Request>,
     ) -> wasmtime::Result<Vec<Result<http::Response, http::Error>>> {
+        let asked = asked_of(&requests);
+        for _ in &requests {
+            spend(&mut self.spent.requests, REQUESTS, "HTTP requests")?;
+        }
+        if let Some(answers) = self.heard(&asked)? {
+            return Ok(answers);
+        }
         let mut answers = Vec::with_capacity(requests.len());
         // On tasks of their own: polled here they would run, TLS handshake and all, on the guest's small stack. The set
         // aborts what is under way when the call is dropped.
         let mut exchanges = JoinSet::new();
         for (at, request) in requests.into_iter().enumerate() {
-            spend(&mut self.spent.requests, REQUESTS, "HTTP requests")?;
             answers.push(cut_off());
             match self.granted(request) {
                 Ok(request) => {
@@ -194,8 +208,19 @@ impl http::Host for Call {
                 answers[at] = answer.map(Into::into).map_err(Into::into);
             }
         }
+        self.tape.note(asked, &answers);
         Ok(answers)
     }
+}
+
+fn asked_of(requests: &[http::Request]) -> Asked {
+    let first = requests.first().map_or("", |request| request.url.as_str());
+    let mut rest: Vec<&[u8]> = Vec::new();
+    for request in requests {
+        rest.extend([request.method.as_bytes(), request.url.as_bytes(), request.body.as_slice()]);
+        rest.extend(request.headers.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
+    }
+    Asked::new("http.send", printable(first, 256), &rest)
 }
 
 /// The answer of an exchange that never gave one.
@@ -246,7 +271,7 @@ impl From<HttpError> for http::Error {
 impl state::Host for Call {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, state::Error>> {
         spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
-        Ok(self.visible(&key).map_err(Into::into))
+        self.answer(Asked::new("state.get", key.as_str(), &[]), |call| Ok(call.visible(&key)?))
     }
 
     fn set(
@@ -256,12 +281,15 @@ impl state::Host for Call {
         ttl_seconds: Option<u64>,
     ) -> wasmtime::Result<Result<(), state::Error>> {
         spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
-        Ok(self.stage(StateWrite { key, value: Some(value), ttl_seconds }).map_err(Into::into))
+        let ttl = ttl_seconds.map_or(u64::MAX, |seconds| seconds).to_be_bytes();
+        let asked = Asked::new("state.set", key.as_str(), &[&value, &ttl]);
+        self.write(asked, StateWrite { key, value: Some(value), ttl_seconds })
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), state::Error>> {
         spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
-        Ok(self.stage(StateWrite { key, value: None, ttl_seconds: None }).map_err(Into::into))
+        let asked = Asked::new("state.delete", key.as_str(), &[]);
+        self.write(asked, StateWrite { key, value: None, ttl_seconds: None })
     }
 
     fn list_keys(
@@ -279,23 +307,44 @@ impl state::Host for Call {
         limit: u32,
     ) -> wasmtime::Result<Result<Vec<(String, Vec<u8>)>, state::Error>> {
         spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
-        Ok(self.visible_entries(&prefix, (limit as usize).min(STATE_LIST)).map_err(Into::into))
+        let asked = Asked::new("state.list", prefix.as_str(), &[&limit.to_be_bytes()]);
+        let limit = (limit as usize).min(STATE_LIST);
+        self.answer(asked, |call| Ok(call.visible_entries(&prefix, limit)?))
     }
 }
 
 impl Call {
+    /// Stages a write. What a recording allowed is staged without asking again.
+    fn write(&mut self, asked: Asked, write: StateWrite) -> wasmtime::Result<Result<(), state::Error>> {
+        if let Some(answer) = self.heard::<Result<(), state::Error>>(&asked)? {
+            if answer.is_ok() {
+                self.staged.insert(write.key.clone(), write);
+            }
+            return Ok(answer);
+        }
+        self.answer(asked, |call| Ok(call.stage(write)?))
+    }
+
+    /// The plugin's memory as it was when it was first looked at: all that one call reads is of one moment.
+    fn memory(&mut self) -> Result<&dyn Memory, StateError> {
+        if self.memory.is_none() {
+            self.memory = Some(self.context.services.memory(&self.context.memory_of)?);
+        }
+        self.memory.as_deref().ok_or_else(|| StateError::Internal("it is gone".into()))
+    }
+
     /// The value that this call sees: its own write, else the committed entry.
-    fn visible(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+    fn visible(&mut self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
         match self.staged.get(key) {
             Some(write) => Ok(write.value.clone()),
-            None => self.context.services.state_get(&self.context.name, key),
+            None => self.memory()?.get(key),
         }
     }
 
-    fn visible_entries(&self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        let committed =
-            self.context.services.state_entries(&self.context.name, prefix, limit + self.staged.len())?;
-        let mut entries: BTreeMap<String, Vec<u8>> = committed.into_iter().collect();
+    fn visible_entries(&mut self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        let most = limit + self.staged.len();
+        let mut entries: BTreeMap<String, Vec<u8>> =
+            self.memory()?.entries(prefix, most)?.into_iter().collect();
         for (key, write) in self.staged.iter().filter(|(key, _)| key.starts_with(prefix)) {
             match &write.value {
                 Some(value) => entries.insert(key.clone(), value.clone()),
@@ -314,7 +363,11 @@ impl Call {
             value.as_ref().map_or(0, |value| (write.key.len() + value.len()) as i64)
         };
         let bytes = self.staged_bytes + size(&write.value) - size(&self.visible(&write.key)?);
-        let committed = self.context.services.state_used(&self.context.name)?;
+        let committed = match self.memory_bytes {
+            Some(bytes) => bytes,
+            None => self.memory()?.used()?,
+        };
+        self.memory_bytes = Some(committed);
         let quota = self.context.grants.state_bytes;
         if write.value.is_some() && i128::from(committed) + i128::from(bytes) > i128::from(quota) {
             return Err(StateError::Denied(format!("the quota of {quota} bytes is used up")));

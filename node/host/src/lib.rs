@@ -24,18 +24,30 @@ mod evaluation;
 mod folder;
 mod grants;
 mod host;
+pub mod hs256;
 mod http;
 mod imports;
 mod load;
+mod monitor;
+mod panel;
 mod pipeline;
 mod plugin;
+mod recording;
+mod resolve;
+mod role;
 pub mod rs256;
 mod services;
 mod signature;
 mod store;
+mod shadow;
+mod slot;
+mod status;
+mod surroundings;
 mod task;
 mod text;
 mod ticker;
+mod trace;
+mod turns;
 
 pub use cache::CodeCache;
 pub use chain::{Chain, ChainError, Decision, Refusal};
@@ -49,12 +61,20 @@ pub use http::{HttpClient, HttpClientError, HttpOptions};
 pub use load::{Inspection, LoadError, PluginSpec};
 pub use pipeline::Pipeline;
 pub use plugin::{Info, Plugin};
+pub use recording::{Recorded, Recording, Replay, ReplayError, Unreadable, With};
+pub use role::{OperationKind, Role, Scope, Shadow, UnknownOperation};
 pub use services::{
-    HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Sending, Services, StateError,
+    HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Memory, Sending, Services,
+    StateError,
 };
 pub use signature::{PluginSignature, Publisher, PublisherError, SignatureError};
 pub use store::{PluginManifest, PluginRelease, PluginSource, PluginStore, StoreError};
+pub use shadow::Difference;
+pub use slot::Configured;
+pub use status::{Condition, Counts, EntryStatus, Health, LATENCY_MICROS, LastError};
 pub use task::{
     Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin,
     Principal, Resharing, Signing, Statement, Task, Transaction, TypedData,
 };
+pub use trace::{Asked, Divergence, Heard, Reading, Trace};
+pub use turns::Turn;

@@ -16,7 +16,7 @@ use crate::folder::read_regular;
 use crate::host::Host;
 use crate::plugin::{self, Info, Plugin};
 use crate::signature::{PluginSignature, SignatureError};
-use crate::{Code, Grants, HttpClient, HttpOptions, KeyRing, LocalServices, Services};
+use crate::{Code, Grants, HttpClient, HttpOptions, KeyRing, LocalServices, Role, Services, Shadow};
 
 /// Limit of `describe` and of `check`; the grants apply as well.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +36,8 @@ pub struct PluginSpec {
     pub config: serde_json::Value,
     /// What it may have.
     pub grants: Grants,
+    /// What it has a say in.
+    pub role: Role,
 }
 
 /// Why a plugin was not loaded.
@@ -186,6 +188,17 @@ struct Admitted {
 impl Host {
     /// Loads one plugin. Nothing of it runs before everything before `describe` is in order.
     pub async fn load(&self, spec: &PluginSpec, services: Arc<dyn Services>) -> Result<Plugin, LoadError> {
+        let plugin = self.load_unchecked(spec, services).await?;
+        let checked = plugin.check(Instant::now() + PATIENCE).await;
+        checked.map(|()| plugin).map_err(|(code, reason)| LoadError::Check { code, reason })
+    }
+
+    /// Everything but `check`: it may ask for what is not there in a replay.
+    pub(crate) async fn load_unchecked(
+        &self,
+        spec: &PluginSpec,
+        services: Arc<dyn Services>,
+    ) -> Result<Plugin, LoadError> {
         self.check_grants(&spec.grants)?;
         let bytes = self.read(&spec.file).await?;
         let plugin = spec.name.split(':').next().unwrap_or_default();
@@ -195,9 +208,6 @@ impl Host {
         let context = Arc::new(context(spec, services));
         let info = self.describe(&pre, &context).await?;
         check_name(&spec.name, &info.name)?;
-        plugin::check(self, &pre, &context, Instant::now() + PATIENCE)
-            .await
-            .map_err(|Broken { code, reason }| LoadError::Check { code, reason })?;
         Ok(Plugin { host: self.clone(), compiled, pre, context, info })
     }
 
@@ -304,7 +314,9 @@ fn context(spec: &PluginSpec, services: Arc<dyn Services>) -> Context {
         config => config.to_string(),
     };
     let revision = sha256(document.as_bytes());
-    Context { name: spec.name.clone(), document, revision, grants: spec.grants.clone(), services }
+    let shadowed = spec.role.shadow.as_ref().and_then(Shadow::entry);
+    let memory_of = shadowed.unwrap_or(&spec.name).to_owned();
+    Context { name: spec.name.clone(), document, revision, grants: spec.grants.clone(), services, memory_of }
 }
 
 /// For a component that nobody configured: it has nothing and reaches nobody.
@@ -320,6 +332,7 @@ fn stranger(file: &Path) -> Result<Context, LoadError> {
         digest: None,
         config: serde_json::Value::Null,
         grants: Grants::default(),
+        role: Role::default(),
     };
     Ok(context(&spec, Arc::new(LocalServices::new(KeyRing::default(), http))))
 }

@@ -9,7 +9,10 @@ use tokio::sync::Mutex;
 
 use crate::chain::{Chain, ChainError, Decision};
 use crate::host::Host;
-use crate::load::PluginSpec;
+use crate::shadow::Onlookers;
+use crate::slot::{Configured, Entry};
+use crate::status::EntryStatus;
+use crate::turns::{Turn, Turns};
 use crate::{Services, Task};
 
 /// Holds the chain that judges.
@@ -19,6 +22,8 @@ pub struct Pipeline {
     chain: ArcSwap<Chain>,
     /// One reload at a time: the last one that was asked for is the one in force.
     reloading: Mutex<()>,
+    turns: Turns,
+    onlookers: Onlookers,
 }
 
 impl fmt::Debug for Pipeline {
@@ -28,14 +33,23 @@ impl fmt::Debug for Pipeline {
 }
 
 impl Pipeline {
-    /// Loads the first chain.
-    pub async fn load(
+    /// Loads the first chain. An entry that cannot be loaded is broken: what it guards is refused, and
+    /// [`status`](Self::status) says why.
+    pub async fn load<C: Into<Configured>>(
         host: Host,
-        specs: Vec<PluginSpec>,
+        configured: Vec<C>,
         services: Arc<dyn Services>,
     ) -> Result<Self, ChainError> {
-        let chain = Chain::load(&host, specs, services.clone()).await?;
-        Ok(Self { host, services, chain: ArcSwap::from_pointee(chain), reloading: Mutex::new(()) })
+        let configured = configured.into_iter().map(Into::into).collect();
+        let chain = Chain::load_what_can_be(&host, configured, services.clone(), None).await?;
+        Ok(Self {
+            host,
+            services,
+            chain: ArcSwap::from_pointee(chain),
+            reloading: Mutex::default(),
+            turns: Turns::default(),
+            onlookers: Onlookers::default(),
+        })
     }
 
     /// The chain in force.
@@ -43,17 +57,33 @@ impl Pipeline {
         self.chain.load_full()
     }
 
-    /// Judges `task` by the chain in force now, to the end.
-    pub async fn decide(&self, task: &Task, deadline: Instant) -> Decision {
-        self.chain().decide(task, deadline).await
+    /// Judges `task` by the chain in force now, to the end. Keep the turn until the decision is durable.
+    pub async fn decide(&self, task: &Task, deadline: Instant) -> (Decision, Turn) {
+        let chain = self.chain();
+        let (decision, turn) = chain.decide_in_turn(task, deadline, &self.turns).await;
+        self.onlookers.watch(&chain, &self.services, task, &decision);
+        (decision, turn)
     }
 
-    /// Loads a chain beside the one in force and puts it in its place. On an error the old one stays. Files are read
-    /// again; components that have not changed are not compiled again.
-    pub async fn reload(&self, specs: Vec<PluginSpec>) -> Result<Arc<Chain>, ChainError> {
-        let _one_at_a_time = self.reloading.lock().await;
-        let chain = Arc::new(Chain::load(&self.host, specs, self.services.clone()).await?);
+    /// Loads a chain beside the one in force and puts it in its place. If an entry fails that is not broken now, the
+    /// old chain stays; one that is broken now may stay so. Files are read again; components that have not changed are
+    /// not compiled again.
+    pub async fn reload<C: Into<Configured>>(&self, configured: Vec<C>) -> Result<Arc<Chain>, ChainError> {
+        let _alone = self.reloading.lock().await;
+        let before = self.chain();
+        let configured = configured.into_iter().map(Into::into).collect();
+        let services = self.services.clone();
+        let chain = Chain::load_what_can_be(&self.host, configured, services, Some(&before)).await?;
+        if let Some(error) = chain.worse_than(&before) {
+            return Err(error);
+        }
+        let chain = Arc::new(chain);
         self.chain.store(chain.clone());
         Ok(chain)
+    }
+
+    /// How each entry fares, in the order of the configuration.
+    pub fn status(&self) -> Vec<EntryStatus> {
+        self.chain().entries().iter().map(Entry::status).collect()
     }
 }

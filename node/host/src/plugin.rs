@@ -2,17 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
 use crate::bindings::countersign::policy::types::{self, Info as WitInfo};
-use crate::call::{Ask, Broken, Call, Context, Finished, call};
+use crate::call::{Ask, Broken, Call, Context, Finished, Setting, call, call_in};
 use crate::compile::Compiled;
-use crate::contract::{Prepared, Running};
+use crate::contract::Prepared;
 use crate::host::Host;
 use crate::text::{self, printable};
-use crate::{Code, Evaluation, Grants, Task, Verdict};
+use crate::{Code, Divergence, Evaluation, Grants, Memory, Task, Trace, Verdict};
+
+/// The longest replay. Pauses are not repeated, so it computes all the time.
+const REPLAY: Duration = Duration::from_secs(60);
 
 /// A plugin that was loaded and found its configuration sound.
 pub struct Plugin {
@@ -69,6 +72,11 @@ impl Plugin {
         &self.context.grants
     }
 
+    /// Whose memory it reads.
+    pub(crate) fn memory_of(&self) -> &str {
+        &self.context.memory_of
+    }
+
     /// Asks again whether the configuration is sound and what it needs is in reach.
     pub async fn check(&self, deadline: Instant) -> Result<(), (Code, String)> {
         let checked = check(&self.host, &self.pre, &self.context, deadline).await;
@@ -77,15 +85,51 @@ impl Plugin {
 
     /// Asks whether the node may take part in `task`. There is always an answer, at about `deadline` at the latest.
     pub async fn evaluate(&self, task: &Task, deadline: Instant) -> Evaluation {
+        self.evaluate_seeing(None, task, deadline).await
+    }
+
+    /// The same with the plugin's memory as it is to see it; `None`: as it is when it first looks.
+    pub(crate) async fn evaluate_seeing(
+        &self,
+        memory: Option<Box<dyn Memory>>,
+        task: &Task,
+        deadline: Instant,
+    ) -> Evaluation {
         let started = Instant::now();
         let cut_off = self.context.cut_off(deadline);
         let left = cut_off.saturating_duration_since(started).as_millis() as u64;
-        let question = Evaluate(task.to_wit(self.context.services.now().saturating_add(left)));
-        let Finished { result, logs, writes } =
-            call(&self.host, &self.pre, &self.context, cut_off, question).await;
+        let told = self.context.services.now().saturating_add(left);
+        let question = Evaluate(&self.pre, task.to_wit(told));
+        let setting = Setting { memory, ..Setting::default() };
+        let mut finished = call_in(setting, &self.host, &self.context, cut_off, question).await;
+        finished.trace.deadline = told;
+        self.evaluation(finished, started).0
+    }
+
+    /// Puts a recorded question again, and answers for the outside what was answered then.
+    pub(crate) async fn replay(
+        &self,
+        task: &Task,
+        trace: Trace,
+        verdict: &Verdict,
+    ) -> (Evaluation, Option<Divergence>) {
+        let started = Instant::now();
+        let question = Evaluate(&self.pre, task.to_wit(trace.deadline));
+        let end = match verdict {
+            Verdict::Failed { code, .. } => Some(*code),
+            _ => None,
+        };
+        let setting = Setting { replay: Some((trace, end)), memory: None };
+        let cut_off = self.context.cut_off(started + REPLAY);
+        let finished = call_in(setting, &self.host, &self.context, cut_off, question).await;
+        self.evaluation(finished, started)
+    }
+
+    fn evaluation(&self, finished: Finished<Answer>, started: Instant) -> (Evaluation, Option<Divergence>) {
+        let Finished { result, logs, writes, trace, divergence } = finished;
         let verdict = verdict(result);
         let writes = if verdict == Verdict::Approve { writes } else { Vec::new() };
-        Evaluation {
+        let evaluation = Evaluation {
             plugin: self.context.name.clone(),
             version: self.info.version.clone(),
             digest: self.digest(),
@@ -94,7 +138,20 @@ impl Plugin {
             elapsed: started.elapsed(),
             logs,
             writes,
+            trace,
+        };
+        (evaluation, divergence)
+    }
+
+    /// Asks whether what the plugin depends on is in reach. `None`: the component does not say.
+    pub async fn probe(&self, deadline: Instant) -> Option<Result<(), (Code, String)>> {
+        if !self.pre.has_probe() {
+            return None;
         }
+        let probe = Probe(&self.pre);
+        let asked = call(&self.host, &self.context, self.context.cut_off(deadline), probe).await.result;
+        let answer = asked.and_then(|answer| answer.map_err(failed));
+        Some(answer.map_err(|Broken { code, reason }| (code, reason)))
     }
 }
 
@@ -104,7 +161,7 @@ pub(crate) async fn describe(
     context: &Arc<Context>,
     deadline: Instant,
 ) -> Result<Info, Broken> {
-    let info = call(host, pre, context, context.cut_off(deadline), Describe).await.result?;
+    let info = call(host, context, context.cut_off(deadline), Describe(pre)).await.result?;
     Ok(Info {
         name: printable(&info.name, 128),
         version: printable(&info.version, 64),
@@ -119,10 +176,10 @@ pub(crate) async fn check(
     context: &Arc<Context>,
     deadline: Instant,
 ) -> Result<(), Broken> {
-    call(host, pre, context, context.cut_off(deadline), Check).await.result?.map_err(failed)
+    call(host, context, context.cut_off(deadline), Check(pre)).await.result?.map_err(failed)
 }
 
-fn verdict(result: Result<Result<types::Verdict, types::Failure>, Broken>) -> Verdict {
+fn verdict(result: Result<Answer, Broken>) -> Verdict {
     match result.and_then(|answer| answer.map_err(failed)) {
         Ok(types::Verdict::Approve) => Verdict::Approve,
         Ok(types::Verdict::Reject(types::Rejection { code, reason })) => Verdict::Reject {
@@ -142,30 +199,41 @@ fn failed(failure: types::Failure) -> Broken {
     }
 }
 
-struct Describe;
-struct Check;
-struct Evaluate(types::Task);
+struct Describe<'p>(&'p Prepared);
+struct Check<'p>(&'p Prepared);
+struct Evaluate<'p>(&'p Prepared, types::Task);
+struct Probe<'p>(&'p Prepared);
 
-impl Ask for Describe {
+type Answer = Result<types::Verdict, types::Failure>;
+
+impl Ask for Describe<'_> {
     type Answer = WitInfo;
 
-    async fn ask(self, plugin: &Running, store: &mut Store<Call>) -> wasmtime::Result<WitInfo> {
-        plugin.describe(store).await
+    async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<WitInfo> {
+        self.0.instantiate(&mut *store).await?.describe(store).await
     }
 }
 
-impl Ask for Check {
+impl Ask for Check<'_> {
     type Answer = Result<(), types::Failure>;
 
-    async fn ask(self, plugin: &Running, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
-        plugin.check(store).await
+    async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
+        self.0.instantiate(&mut *store).await?.check(store).await
     }
 }
 
-impl Ask for Evaluate {
-    type Answer = Result<types::Verdict, types::Failure>;
+impl Ask for Evaluate<'_> {
+    type Answer = Answer;
 
-    async fn ask(self, plugin: &Running, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
-        plugin.evaluate(store, &self.0).await
+    async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
+        self.0.instantiate(&mut *store).await?.evaluate(store, &self.1).await
+    }
+}
+
+impl Ask for Probe<'_> {
+    type Answer = Result<(), types::Failure>;
+
+    async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
+        self.0.probe(store).await
     }
 }

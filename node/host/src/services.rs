@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::http::HttpClient;
-use crate::rs256;
+use crate::shadow::Difference;
+use crate::{hs256, rs256};
 
 /// An HTTP exchange under way. It runs on its own task and is dropped when the plugin's time is up.
 pub type Sending = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send>>;
@@ -31,19 +32,25 @@ pub trait Services: Send + Sync + 'static {
     /// Sends a request that a grant covers.
     fn send(&self, request: HttpRequest) -> Sending;
 
-    /// Reads a committed entry of `plugin`'s memory.
-    fn state_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StateError>;
+    /// The committed memory of `plugin`, as it is now and stays in this view.
+    fn memory(&self, plugin: &str) -> Result<Box<dyn Memory>, StateError>;
 
-    /// Committed entries of `plugin` whose keys begin with `prefix`, in byte order, at most `limit`.
-    fn state_entries(
-        &self,
-        plugin: &str,
-        prefix: &str,
-        limit: usize,
-    ) -> Result<Vec<(String, Vec<u8>)>, StateError>;
+    /// Takes note that a plugin which decides nothing would have decided otherwise.
+    fn differs(&self, difference: Difference) {
+        tracing::info!(?difference, "a shadow would have decided otherwise");
+    }
+}
 
-    /// Bytes of committed keys and values of `plugin`.
-    fn state_used(&self, plugin: &str) -> Result<u64, StateError>;
+/// What a plugin remembers, at one moment.
+pub trait Memory: Send + 'static {
+    /// Reads an entry.
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// Entries whose keys begin with `prefix`, in byte order, at most `limit`.
+    fn entries(&self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StateError>;
+
+    /// Bytes of all keys and values.
+    fn used(&self) -> Result<u64, StateError>;
 }
 
 /// A request whose URL a grant covers and whose headers are not reserved.
@@ -114,11 +121,12 @@ pub enum StateError {
     Internal(String),
 }
 
-/// RS256 keys by name, in memory.
+/// Keys by name, in memory: RSA for `RS256`, shared secrets for `HS256`. A key works with its own algorithm only.
 #[derive(Debug, Default)]
 pub struct KeyRing {
     signing: HashMap<String, rs256::SigningKey>,
     verifying: HashMap<String, rs256::VerifyingKey>,
+    secrets: HashMap<String, hs256::Secret>,
 }
 
 impl KeyRing {
@@ -134,10 +142,18 @@ impl KeyRing {
         self.verifying.insert(name.into(), key);
     }
 
+    /// Adds a secret shared with a server, e.g. of a webhook.
+    pub fn insert_secret(&mut self, name: impl Into<String>, secret: hs256::Secret) {
+        self.secrets.insert(name.into(), secret);
+    }
+
     /// See [`Services::sign`].
     pub fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
+        if let Some(secret) = self.secrets.get(key) {
+            return only("HS256", algorithm).map(|()| secret.sign(data));
+        }
         let found = self.signing.get(key).ok_or_else(|| KeyError::Unknown(key.into()))?;
-        only_rs256(algorithm)?;
+        only("RS256", algorithm)?;
         found.sign(data).map_err(|error| KeyError::Internal(error.to_string()))
     }
 
@@ -149,8 +165,11 @@ impl KeyRing {
         data: &[u8],
         signature: &[u8],
     ) -> Result<bool, KeyError> {
+        if let Some(secret) = self.secrets.get(key) {
+            return only("HS256", algorithm).map(|()| secret.verify(data, signature));
+        }
         let found = self.verifying.get(key).ok_or_else(|| KeyError::Unknown(key.into()))?;
-        only_rs256(algorithm)?;
+        only("RS256", algorithm)?;
         Ok(found.verify(data, signature))
     }
 
@@ -161,8 +180,8 @@ impl KeyRing {
     }
 }
 
-fn only_rs256(algorithm: &str) -> Result<(), KeyError> {
-    if algorithm == "RS256" { Ok(()) } else { Err(KeyError::Algorithm(algorithm.into())) }
+fn only(fits: &str, algorithm: &str) -> Result<(), KeyError> {
+    if algorithm == fits { Ok(()) } else { Err(KeyError::Algorithm(algorithm.into())) }
 }
 
 /// [`Services`] that need no node: a key ring, an HTTP client, the system's clock, and memory that ends with the
@@ -191,10 +210,6 @@ impl LocalServices {
             };
         }
     }
-
-    fn with_state<T>(&self, read: impl FnOnce(&BTreeMap<(String, String), Vec<u8>>) -> T) -> T {
-        read(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl Services for LocalServices {
@@ -220,26 +235,53 @@ impl Services for LocalServices {
         Box::pin(async move { client.send(request).await })
     }
 
-    fn state_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.with_state(|state| state.get(&(plugin.into(), key.into())).cloned()))
+    fn memory(&self, plugin: &str) -> Result<Box<dyn Memory>, StateError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = state.iter().filter(|((owner, _), _)| owner == plugin);
+        Ok(Box::new(own.map(|((_, key), value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()))
+    }
+}
+
+impl Memory for BTreeMap<String, Vec<u8>> {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(BTreeMap::get(self, key).cloned())
     }
 
-    fn state_entries(
-        &self,
-        plugin: &str,
-        prefix: &str,
-        limit: usize,
-    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        let first = (plugin.to_owned(), prefix.to_owned());
-        let matches = |(owner, key): &(String, String)| owner == plugin && key.starts_with(prefix);
-        Ok(self.with_state(|state| {
-            let found = state.range(first..).take_while(|(key, _)| matches(key)).take(limit);
-            found.map(|((_, key), value)| (key.clone(), value.clone())).collect()
-        }))
+    fn entries(&self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        let matching = self.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        Ok(matching.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn state_used(&self, plugin: &str) -> Result<u64, StateError> {
-        let size = |((_, key), value): (&(String, String), &Vec<u8>)| (key.len() + value.len()) as u64;
-        Ok(self.with_state(|state| state.iter().filter(|((owner, _), _)| owner == plugin).map(size).sum()))
+    fn used(&self) -> Result<u64, StateError> {
+        Ok(self.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
+    }
+}
+
+/// [`Services`] that have nothing: for replays, where all answers are on record.
+pub(crate) struct Nothing;
+
+impl Services for Nothing {
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn sign(&self, key: &str, _algorithm: &str, _data: &[u8]) -> Result<Vec<u8>, KeyError> {
+        Err(KeyError::Unknown(key.into()))
+    }
+
+    fn verify(&self, key: &str, _: &str, _: &[u8], _: &[u8]) -> Result<bool, KeyError> {
+        Err(KeyError::Unknown(key.into()))
+    }
+
+    fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
+        Err(KeyError::Unknown(key.into()))
+    }
+
+    fn send(&self, _request: HttpRequest) -> Sending {
+        Box::pin(async { Err(HttpError::Connect("there is no network in a replay".into())) })
+    }
+
+    fn memory(&self, _plugin: &str) -> Result<Box<dyn Memory>, StateError> {
+        Ok(Box::new(BTreeMap::new()))
     }
 }

@@ -2,25 +2,25 @@
 //!
 //! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A plugin can only refuse.
 
-mod sandbox;
 mod services;
 mod specs;
 mod watch;
 
-pub use sandbox::{SandboxError, sandbox};
-pub use services::{CALLBACK_KEY, NodeServices, ServicesError, scratch};
-pub use specs::{SpecError, spec, users};
+pub use services::{NodeServices, ServicesError};
+pub use specs::SpecError;
 pub use watch::watch;
 
 use crate::config::Policy;
 use crate::core::Core;
 use crate::task::Job;
-use countersign_host::{Chain, CodeCache, Evaluation, Level, Origin, Pipeline, Plugin, Principal, Statement};
+use countersign_host::{
+    Chain, Condition, EntryStatus, Evaluation, Host, HostError, HostLimits, Level, Origin, Pipeline, Plugin,
+    Principal, Statement, Turn,
+};
 use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
 use countersign_store::StateWrite;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// An operation that every configured plugin approved. Made by [`Guard::decide`] alone; nobody else can:
 ///
@@ -53,6 +53,8 @@ pub enum Decision<J> {
         approved: Approved<J>,
         /// What plugins remember if the approval becomes durable.
         writes: Vec<StateWrite>,
+        /// What plugins saw and heard, for a replay.
+        recording: Vec<u8>,
         /// To be kept until the approval is durable.
         turn: Turn,
     },
@@ -62,6 +64,8 @@ pub enum Decision<J> {
         refusal: Refusal,
         /// What each plugin that was asked said.
         verdicts: Vec<PluginVerdict>,
+        /// What plugins saw and heard, for a replay.
+        recording: Vec<u8>,
     },
 }
 
@@ -70,37 +74,8 @@ pub struct Guard {
     policy: Policy,
     /// `None` only where the operator allowed it in writing.
     pipeline: Option<Pipeline>,
-    turns: Turns,
     /// What the plugins' files looked like just before they were loaded.
     loaded: watch::Sight,
-}
-
-/// One decision at a time where a plugin remembers something: two tasks that were judged by the same memory could each
-/// use up what is left of a limit. Without such a plugin decisions do not wait for each other.
-struct Turns(Option<Arc<Mutex<()>>>);
-
-/// The right to decide. While somebody holds it, nobody else reads what plugins remember.
-pub struct Turn(Option<OwnedMutexGuard<()>>);
-
-impl Turns {
-    fn new(policy: &Policy) -> Turns {
-        let remembers = policy.plugins.iter().any(|plugin| plugin.grants.state_bytes > 0);
-        Turns(remembers.then(Arc::default))
-    }
-
-    async fn next(&self) -> Turn {
-        match &self.0 {
-            Some(turns) => Turn(Some(turns.clone().lock_owned().await)),
-            None => Turn(None),
-        }
-    }
-}
-
-impl Turn {
-    /// Lets the next decision begin.
-    pub fn end(self) {
-        drop(self.0);
-    }
 }
 
 /// Why there is no risk control, and so no node.
@@ -109,7 +84,7 @@ impl Turn {
 pub enum GuardError {
     /// The sandbox cannot run here.
     #[error(transparent)]
-    Sandbox(#[from] SandboxError),
+    Host(#[from] HostError),
     /// A plugin's entry cannot be used.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -122,22 +97,32 @@ pub enum GuardError {
 }
 
 impl Guard {
-    /// Loads every configured plugin; one that cannot be loaded stops the node.
-    /// `cache` keeps machine code between starts.
-    pub async fn load(
-        policy: Policy,
-        cache: Option<CodeCache>,
-        services: Arc<NodeServices>,
-    ) -> Result<Guard, GuardError> {
+    /// Loads every configured plugin. One that cannot be loaded does not stop the node: what it guards is refused.
+    pub async fn load(policy: Policy, services: Arc<NodeServices>) -> Result<Guard, GuardError> {
         let loaded = watch::look(&policy).await;
         let pipeline = match policy.plugins.is_empty() {
             true => None,
             false => {
-                let host = sandbox(&policy, cache)?;
-                Some(Pipeline::load(host, specs::read(&policy)?, services).await?)
+                let host = Host::new(HostLimits::default())?;
+                Some(Pipeline::load(host, specs::configured(&policy), services).await?)
             }
         };
-        Ok(Guard { turns: Turns::new(&policy), policy, pipeline, loaded })
+        let guard = Guard { policy, pipeline, loaded };
+        guard.status().iter().for_each(report_broken);
+        Ok(guard)
+    }
+
+    /// How each plugin entry fares.
+    pub fn status(&self) -> Vec<EntryStatus> {
+        self.pipeline.as_ref().map(Pipeline::status).unwrap_or_default()
+    }
+
+    /// Asks plugins whether what they depend on is in reach, as often as their entries say, for ever.
+    pub async fn monitor(&self) {
+        match &self.pipeline {
+            Some(pipeline) => pipeline.monitor().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Asks every plugin, in turn with other tasks if one of them remembers anything.
@@ -148,20 +133,33 @@ impl Guard {
         signed: &SignedTask,
         job: J,
     ) -> Decision<J> {
-        let turn = self.turns.next().await;
         let Some(pipeline) = &self.pipeline else {
             tracing::warn!(task = %task.id, "no plugin guards this node: approved because policy.allow_unguarded is set");
             return Decision::Approved {
                 approved: Approved { plan: job, verdicts: Vec::new() },
                 writes: Vec::new(),
-                turn,
+                recording: Vec::new(),
+                turn: Turn::default(),
             };
         };
         let question = question(core, task, signed, &job);
         let left = Duration::from_millis(task.not_after.0.saturating_sub(core.now().0));
-        let decision = pipeline.decide(&question, Instant::now() + left.min(self.policy.deadline)).await;
+        let deadline = Instant::now() + left.min(self.policy.deadline);
+        let (decision, turn) = pipeline.decide(&question, deadline).await;
         decision.evaluations().iter().for_each(|evaluation| pass_on_logs(&question.id, evaluation));
-        conclude(core.now(), job, &decision, turn)
+        let recording = decision.recording(question).encode();
+        conclude(core.now(), job, &decision, turn, recording)
+    }
+}
+
+/// Probes what plugins depend on, until the node stops.
+pub async fn monitor(core: Arc<Core>) {
+    core.stopping.run_until_cancelled(core.guard.monitor()).await;
+}
+
+fn report_broken(entry: &EntryStatus) {
+    if let Condition::Broken { code, reason } = &entry.condition {
+        tracing::error!(plugin = entry.name, %code, reason, "the plugin cannot be used, and what it guards is refused");
     }
 }
 
@@ -170,29 +168,32 @@ fn conclude<J: Job>(
     job: J,
     decision: &countersign_host::Decision,
     turn: Turn,
+    recording: Vec<u8>,
 ) -> Decision<J> {
     let verdicts: Vec<PluginVerdict> = decision.evaluations().iter().map(verdict).collect();
     match decision.refusal() {
         None => Decision::Approved {
             writes: decision.writes().map(|(plugin, write)| state_write(now, plugin, write)).collect(),
             approved: Approved { plan: job, verdicts },
+            recording,
             turn,
         },
         Some(refused) => Decision::Refused {
             refusal: Refusal { code: refused.code, reason: refused.reason, plugin: refused.plugin },
             verdicts,
+            recording,
         },
     }
 }
 
 /// Loads every plugin as `start` would, and says what each is.
 pub async fn check(policy: &Policy) -> Result<Vec<String>, GuardError> {
-    let host = sandbox(policy, None)?;
-    let chain = Chain::load(&host, specs::read(policy)?, Arc::new(scratch(policy)?)).await?;
+    let host = Host::new(HostLimits::default())?;
+    let chain = Chain::load(&host, specs::read(policy)?, Arc::new(services::scratch(policy)?)).await?;
     let describe = |plugin: &Plugin| {
         format!("{} {} sha256:{}", plugin.name(), plugin.info().version, hex::encode(plugin.digest()))
     };
-    Ok(chain.plugins().iter().map(describe).collect())
+    Ok(chain.plugins().into_iter().map(describe).collect())
 }
 
 fn question<J: Job>(
@@ -257,42 +258,5 @@ fn state_write(now: UnixMillis, plugin: &str, write: &countersign_host::StateWri
         key: write.key.clone(),
         value: write.value.clone(),
         expires: write.ttl_seconds.map(expiry),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Component, PluginConfig, PluginEntry, RawGrants, RawScope};
-    use futures_util::FutureExt;
-
-    fn turns(state_bytes: u64) -> Turns {
-        let entry = PluginEntry {
-            name: "rules".into(),
-            component: Component::Installed("rules".into()),
-            digest: None,
-            scope: RawScope::default(),
-            shadow: None,
-            monitor_interval: None,
-            source: PluginConfig::Inline(serde_json::Value::Null),
-            grants: RawGrants { state_bytes, ..RawGrants::default() },
-        };
-        Turns::new(&Policy { plugins: vec![entry], ..Policy::default() })
-    }
-
-    #[test]
-    fn with_a_plugin_that_remembers_a_decision_waits_for_the_one_before_to_be_durable() {
-        let turns = turns(1);
-        let first = turns.next().now_or_never().expect("nobody decides");
-        assert!(turns.next().now_or_never().is_none(), "the first decision is not durable yet");
-        first.end();
-        assert!(turns.next().now_or_never().is_some());
-    }
-
-    #[test]
-    fn without_one_decisions_do_not_wait() {
-        let turns = turns(0);
-        let _first = turns.next().now_or_never().expect("nobody decides");
-        assert!(turns.next().now_or_never().is_some());
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::config::Policy;
 use countersign_host::{
-    HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError, KeyRing, LocalServices, Sending,
-    Services, StateError, rs256,
+    Difference, HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError, KeyRing, LocalServices,
+    Memory, Sending, Services, StateError, hs256, rs256,
 };
 use countersign_protocol::UnixMillis;
-use countersign_store::Journal;
+use countersign_store::{Journal, Snapshot};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// The name under which plugins sign with the node's callback key.
 pub const CALLBACK_KEY: &str = "callback";
@@ -38,6 +39,14 @@ pub enum ServicesError {
         name: String,
         /// Why.
         source: rs256::KeyFormatError,
+    },
+    /// A shared secret cannot be used.
+    #[error("policy.secrets.{name} cannot be used: {source}")]
+    Secret {
+        /// Which.
+        name: String,
+        /// Why.
+        source: hs256::TooShort,
     },
     /// The node's own key cannot be used.
     #[error("the callback key of the store cannot be used: {0}; restore the store from a backup")]
@@ -75,6 +84,14 @@ fn key_ring(policy: &Policy, own: rs256::SigningKey) -> Result<KeyRing, Services
             key.map_err(|source| ServicesError::PublicKey { name: name.clone(), source })?,
         );
     }
+    for (name, file) in &policy.secrets {
+        let bytes = Zeroizing::new(read(file)?);
+        let secret = hs256::Secret::new(bytes.trim_ascii_end());
+        keys.insert_secret(
+            name.clone(),
+            secret.map_err(|source| ServicesError::Secret { name: name.clone(), source })?,
+        );
+    }
     Ok(keys)
 }
 
@@ -105,22 +122,50 @@ impl Services for NodeServices {
         Box::pin(async move { client.send(request).await })
     }
 
-    fn state_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StateError> {
-        self.journal.state_get(plugin, key, UnixMillis(self.now())).map_err(internal)
+    fn memory(&self, plugin: &str) -> Result<Box<dyn Memory>, StateError> {
+        let snapshot = self.journal.snapshot(UnixMillis(self.now())).map_err(internal)?;
+        Ok(Box::new(PluginMemory { snapshot, plugin: plugin.into() }))
     }
 
-    fn state_entries(
-        &self,
-        plugin: &str,
-        prefix: &str,
-        limit: usize,
-    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        self.journal.state_list(plugin, prefix, limit, UnixMillis(self.now())).map_err(internal)
+    fn differs(&self, difference: Difference) {
+        let Ok(task) = difference.task.parse() else { return };
+        let (plugin, refusal) = (&difference.evaluation.plugin, difference.evaluation.verdict.refusal());
+        let record = countersign_store::Difference {
+            at: UnixMillis(self.now()),
+            task,
+            shadow: plugin.clone(),
+            against: difference.against,
+            decided: difference.decided,
+            would_have: refusal.map(|(code, _)| code.to_owned()),
+            reason: refusal.map(|(_, reason)| reason.to_owned()).unwrap_or_default(),
+        };
+        tracing::info!(%task, shadow = plugin, decided = ?record.decided, would_have = ?record.would_have, "a shadow would have decided otherwise");
+        let journal = self.journal.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = journal.differ(record) {
+                tracing::error!(%error, "what a shadow would have decided was not recorded");
+            }
+        });
+    }
+}
+
+/// What one plugin remembers.
+struct PluginMemory {
+    snapshot: Snapshot,
+    plugin: String,
+}
+
+impl Memory for PluginMemory {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        self.snapshot.get(&self.plugin, key).map_err(internal)
     }
 
-    fn state_used(&self, plugin: &str) -> Result<u64, StateError> {
-        let all =
-            self.journal.state_list(plugin, "", usize::MAX, UnixMillis(self.now())).map_err(internal)?;
+    fn entries(&self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        self.snapshot.list(&self.plugin, prefix, limit).map_err(internal)
+    }
+
+    fn used(&self) -> Result<u64, StateError> {
+        let all = self.snapshot.list(&self.plugin, "", usize::MAX).map_err(internal)?;
         Ok(all.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
     }
 }

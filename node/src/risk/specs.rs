@@ -1,9 +1,9 @@
 //! From the operator's plugin entries to what the host loads. Read anew at every reload.
 
 use super::services::CALLBACK_KEY;
-use crate::config::{Component, PluginConfig, PluginEntry, Policy};
+use crate::config::{self, Component, PluginConfig, PluginEntry, Policy, RawOperation};
 use countersign_host::{
-    Grants, KeyGrant, KeyUsage, PluginSource, PluginSpec, PluginStore, PrefixError, StoreError,
+    Configured, Grants, KeyGrant, KeyUsage, OperationKind, PluginSpec, PrefixError, Role, Scope, Shadow,
 };
 use std::path::{Path, PathBuf};
 
@@ -23,21 +23,13 @@ pub enum SpecError {
     },
     /// A key that nobody configured.
     #[error(
-        "plugin `{plugin}` is granted the key `{key}`, which is neither `callback` nor under policy.public_keys; add it there"
+        "plugin `{plugin}` is granted the key `{key}`, which is neither `callback` nor under policy.public_keys or policy.secrets; add it there"
     )]
     UnknownKey {
         /// Which plugin.
         plugin: String,
         /// Which key.
         key: String,
-    },
-    /// The installed component.
-    #[error("plugin `{plugin}`: {source}")]
-    Store {
-        /// Which plugin.
-        plugin: String,
-        /// Why.
-        source: Box<StoreError>,
     },
     /// A URL prefix.
     #[error("plugin `{plugin}`: {source}")]
@@ -54,8 +46,18 @@ pub fn read(policy: &Policy) -> Result<Vec<PluginSpec>, SpecError> {
     policy.plugins.iter().map(|entry| spec(policy, entry)).collect()
 }
 
-/// What the host is to load for one entry.
-pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
+/// The same for a node that runs: an entry that cannot be used is said to be so, and what it guards is refused.
+pub fn configured(policy: &Policy) -> Vec<Configured> {
+    let configured = |entry: &PluginEntry| match spec(policy, entry) {
+        Ok(spec) => spec.into(),
+        Err(error) => {
+            Configured::Unusable { name: entry.name.clone(), role: role(entry), reason: error.to_string() }
+        }
+    };
+    policy.plugins.iter().map(configured).collect()
+}
+
+fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
     let config = match &entry.source {
         PluginConfig::Inline(value) => value.clone(),
         PluginConfig::File(file) => read_document(file).map_err(|why| SpecError::ConfigFile {
@@ -64,9 +66,6 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
             why,
         })?,
     };
-    let located = source(entry).locate(&PluginStore::new(&policy.plugin_dir));
-    let (file, digest) = located
-        .map_err(|source| SpecError::Store { plugin: entry.name.clone(), source: Box::new(source) })?;
     let mut grants = Grants {
         state_bytes: entry.grants.state_bytes,
         cpu_ms: entry.grants.cpu_ms,
@@ -82,40 +81,41 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
             prefix.parse().map_err(|source| SpecError::Prefix { plugin: entry.name.clone(), source })?;
         grants.http.push(prefix);
     }
-    Ok(PluginSpec { name: entry.name.clone(), file, digest, config, grants })
+    Ok(PluginSpec {
+        name: entry.name.clone(),
+        file: component_file(policy, entry),
+        digest: entry.digest,
+        config,
+        grants,
+        role: role(entry),
+    })
 }
 
-/// The entries that use what is installed as `installed`.
-pub fn users<'a>(policy: &'a Policy, installed: &'a str) -> impl Iterator<Item = &'a PluginEntry> {
-    let uses = move |entry: &&PluginEntry| matches!(&entry.component, Component::Installed(name) if name == installed);
-    policy.plugins.iter().filter(uses)
+fn role(entry: &PluginEntry) -> Role {
+    let operation = |operation: &RawOperation| match operation {
+        RawOperation::Keygen => OperationKind::Keygen,
+        RawOperation::Keysign => OperationKind::Keysign,
+        RawOperation::Keyreshare => OperationKind::Keyreshare,
+        RawOperation::Keysharesign => OperationKind::Keysharesign,
+    };
+    let scope = Scope {
+        operations: entry.scope.operations.iter().map(operation).collect(),
+        keys: entry.scope.keys.iter().map(ToString::to_string).collect(),
+        schemes: entry.scope.schemes.iter().map(ToString::to_string).collect(),
+    };
+    let shadow = entry.shadow.clone().map(|shadow| match shadow {
+        config::Shadow::Chain => Shadow::Chain,
+        config::Shadow::Entry(name) => Shadow::Entry(name),
+    });
+    Role { scope, shadow, monitor: entry.monitor_interval }
 }
 
-fn source(entry: &PluginEntry) -> PluginSource {
+/// Where the component of an entry lies now.
+pub(super) fn component_file(policy: &Policy, entry: &PluginEntry) -> PathBuf {
     match &entry.component {
-        Component::File(path) => PluginSource::File { path: path.clone(), digest: entry.digest },
-        Component::Installed(name) => PluginSource::Installed { name: name.clone(), digest: entry.digest },
-    }
-}
-
-/// Files on which an entry depends: when one changes, the entry is loaded again.
-pub(super) fn files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
-    let store = PluginStore::new(&policy.plugin_dir);
-    let mut files = vec![match &entry.component {
         Component::File(file) => file.clone(),
-        Component::Installed(name) => store.folder().join(format!("{name}.json")),
-    }];
-    // A signature may come after its component.
-    if let (Component::File(file), false) = (&entry.component, policy.trusted_publishers.is_empty()) {
-        files.push(PathBuf::from(format!("{}.sig", file.display())));
+        Component::Installed(name) => policy.plugin_dir.join(format!("{name}.wasm")),
     }
-    if let PluginConfig::File(file) = &entry.source {
-        files.push(file.clone());
-    }
-    let key_files = policy.public_keys.iter().chain(&policy.secrets);
-    let used = key_files.filter(|(name, _)| entry.grants.keys.contains(name));
-    files.extend(used.map(|(_, file)| file.clone()));
-    files
 }
 
 /// YAML, of which JSON is a part.
@@ -124,11 +124,12 @@ fn read_document(file: &Path) -> Result<serde_json::Value, String> {
     serde_norway::from_str(&text).map_err(|error| error.to_string())
 }
 
-/// The node's own key signs tokens; every other key verifies.
+/// The node's own key signs tokens; a public key verifies; a secret does both with whoever shares it.
 fn key_grant(policy: &Policy, entry: &PluginEntry, key: &str) -> Result<KeyGrant, SpecError> {
     let usage = match key {
         CALLBACK_KEY => KeyUsage::SignJwt,
         _ if policy.public_keys.contains_key(key) => KeyUsage::Verify,
+        _ if policy.secrets.contains_key(key) => KeyUsage::Mac,
         _ => return Err(SpecError::UnknownKey { plugin: entry.name.clone(), key: key.into() }),
     };
     Ok(KeyGrant { name: key.into(), usage })

@@ -4,7 +4,7 @@
 //! force; if it is bad, what is in force stays, and that is said loudly and written into the audit log.
 
 use super::{Guard, specs};
-use crate::config::Policy;
+use crate::config::{PluginConfig, Policy};
 use crate::core::Core;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -80,7 +80,13 @@ async fn announce(core: &Core, text: String) {
 }
 
 pub(super) async fn look(policy: &Policy) -> Sight {
-    let files: Vec<_> = policy.plugins.iter().flat_map(|entry| specs::files(policy, entry)).collect();
+    let mut files = Vec::new();
+    for plugin in &policy.plugins {
+        files.push(specs::component_file(policy, plugin));
+        if let PluginConfig::File(file) = &plugin.source {
+            files.push(file.clone());
+        }
+    }
     let looked = tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file)).collect());
     looked.await.unwrap_or_default()
 }
@@ -94,8 +100,7 @@ impl Guard {
     /// Loads what is on disk now, and swaps it in if it is good.
     async fn reload(&self) -> Result<(), String> {
         let Some(pipeline) = &self.pipeline else { return Ok(()) };
-        let specs = specs::read(&self.policy).map_err(|error| error.to_string())?;
-        pipeline.reload(specs).await.map(drop).map_err(|error| error.to_string())
+        pipeline.reload(specs::configured(&self.policy)).await.map(drop).map_err(|error| error.to_string())
     }
 }
 

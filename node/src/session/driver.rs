@@ -36,6 +36,8 @@ pub struct Run {
     cancelled: CancellationToken,
     /// Peers that missed a frame. They get no more: a session does not survive a gap.
     stalled: BTreeSet<NodeId>,
+    /// An engine was started: from then on the others may hold what a signature needs.
+    may_have_signed: bool,
 }
 
 /// What made the driver wake up.
@@ -66,7 +68,8 @@ impl Run {
         let session = Session::new(Instant::now(), setup).ok_or_else(|| {
             failure(Cause::Bug, "not-a-party", "this node is not among the parties; report this")
         })?;
-        Ok(Run { session, parties, router, inbox, progress, cancelled, stalled: BTreeSet::new() })
+        let stalled = BTreeSet::new();
+        Ok(Run { session, parties, router, inbox, progress, cancelled, stalled, may_have_signed: false })
     }
 
     /// Exchanges views with the others. Returns the session id and what each party holds.
@@ -92,6 +95,7 @@ impl Run {
         F: FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError> + Send + 'static,
     {
         (self.progress)(stage, Vec::new());
+        self.may_have_signed = true;
         self.session.begin_phase(Instant::now(), number, limit);
         let started = Worker::start(lane, build);
         let mut worker = started.map_err(|error| self.give_up(no_thread(&error)))?;
@@ -112,6 +116,11 @@ impl Run {
                 other => self.absorb(other)?,
             }
         }
+    }
+
+    /// True once a share was put to use: whatever happened then, a signature may exist.
+    pub fn may_have_signed(&self) -> bool {
+        self.may_have_signed
     }
 
     /// Says that the result with this digest is durable here, and waits until it is everywhere.

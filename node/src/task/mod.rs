@@ -43,6 +43,8 @@ pub trait Job: Clone + Send + Sync + Sized + 'static {
 pub enum Stopped {
     /// The task is over at this node.
     Failed(Failure),
+    /// The task is over at this node, and no share was used for it.
+    Unused(Failure),
     /// The new share is stored, and this node has said so: the others may yet have a key. The task stays open here until
     /// [it is settled](settle).
     Unsettled(Failure),
@@ -52,7 +54,7 @@ impl Stopped {
     /// What went wrong.
     pub fn failure(&self) -> &Failure {
         match self {
-            Stopped::Failed(failure) | Stopped::Unsettled(failure) => failure,
+            Stopped::Failed(failure) | Stopped::Unused(failure) | Stopped::Unsettled(failure) => failure,
         }
     }
 }

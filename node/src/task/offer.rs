@@ -13,7 +13,7 @@ use countersign_protocol::{
     Authenticated, Cause, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
     Task, TaskId,
 };
-use countersign_store::{Decided, LookUp, Row, State, TaskKind};
+use countersign_store::{Decided, Journal, LookUp, Row, State, TaskKind};
 use rand::RngCore;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -178,7 +178,7 @@ impl Desk {
             }
         };
         let Ok(_permit) = self.permits.try_acquire() else {
-            return self.refuse(&task, &offered, busy(), Vec::new()).await;
+            return self.refuse(&task, &offered, busy()).await;
         };
         let admitted = {
             let (core, task, parties) = (self.core.clone(), task.clone(), offered.parties.clone());
@@ -187,7 +187,7 @@ impl Desk {
         match admitted.unwrap_or_else(|error| Err(bug(&error))) {
             Ok(Plan::KeyGen(plan)) => self.decide(task, handle, offered, plan).await,
             Ok(Plan::KeySign(plan)) => self.decide(task, handle, offered, plan).await,
-            Err(refusal) => self.refuse(&task, &offered, refusal, Vec::new()).await,
+            Err(refusal) => self.refuse(&task, &offered, refusal).await,
         }
     }
 
@@ -199,9 +199,12 @@ impl Desk {
             decision = self.core.guard.decide(&self.core, &task, &offered.signed, job) => decision,
         };
         match decision {
-            Decision::Refused { refusal, verdicts } => self.refuse(&task, &offered, refusal, verdicts).await,
-            Decision::Approved { approved, writes, turn } => {
-                let row = self.row(&task, &offered, approved.verdicts().to_vec());
+            Decision::Refused { refusal, verdicts, recording } => {
+                let row = self.row(&task, &offered, verdicts, recording);
+                self.record_refusal(&task, row, refusal).await
+            }
+            Decision::Approved { approved, writes, recording, turn } => {
+                let row = self.row(&task, &offered, approved.verdicts().to_vec(), recording);
                 let now = self.core.now();
                 let written = self.core.journal(move |journal| journal.approve(now, row, writes)).await;
                 turn.end();
@@ -217,11 +220,12 @@ impl Desk {
         self.report_decision(task.id, None, approved.verdicts().to_vec());
         let outcome = match self.wait_for_start(&task, handle).await {
             Ok(()) => self.session(&task, handle, approved).await,
-            Err(failure) => Err(failure.into()),
+            Err(failure) => Err(Stopped::Unused(failure)),
         };
         match outcome {
-            Ok(outcome) => self.end(&task, outcome).await,
-            Err(Stopped::Failed(failure)) => self.end(&task, Outcome::Failed(failure)).await,
+            Ok(outcome) => self.end(&task, outcome, true).await,
+            Err(Stopped::Failed(failure)) => self.end(&task, Outcome::Failed(failure), true).await,
+            Err(Stopped::Unused(failure)) => self.end(&task, Outcome::Failed(failure), false).await,
             Err(Stopped::Unsettled(failure)) => self.leave_open(&task, failure).await,
         }
     }
@@ -251,12 +255,11 @@ impl Desk {
     ) -> Result<Outcome, Stopped> {
         let core = self.core.clone();
         let Some(inbox) = Router::open(&core.router, task.id, approved.plan().parties()) else {
-            return Err(failure(
+            return Err(Stopped::Unused(failure(
                 Cause::Bug,
                 "session-open",
                 "a session of this task is open already; report this",
-            )
-            .into());
+            )));
         };
         let mut fresh = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut fresh);
@@ -271,24 +274,33 @@ impl Desk {
             limits: core.config.session,
         };
         let progress = core.reporter.progress(task.id);
-        let mut run =
-            Run::begin(setup, core.router.clone(), inbox, progress, handle.cancelled.clone()).await?;
+        let mut run = Run::begin(setup, core.router.clone(), inbox, progress, handle.cancelled.clone())
+            .await
+            .map_err(Stopped::Unused)?;
         match J::run(core, Arc::new(approved), &mut run).await {
             Ok(outcome) => {
                 run.finish().await;
                 Ok(outcome)
             }
             Err(stopped) => {
+                let used = run.may_have_signed();
                 run.abort(stopped.failure().clone()).await;
-                Err(stopped)
+                match stopped {
+                    Stopped::Failed(failure) if !used => Err(Stopped::Unused(failure)),
+                    stopped => Err(stopped),
+                }
             }
         }
     }
 
-    /// Journals the outcome, then reports it.
-    async fn end(&self, task: &Task, outcome: Outcome) {
+    /// Journals the outcome, then reports it. If no share was used, plugins forget what they wrote for the task.
+    async fn end(&self, task: &Task, outcome: Outcome, used: bool) {
         let (id, now, recorded) = (task.id, self.core.now(), outcome.clone());
-        if let Err(error) = self.core.journal(move |journal| journal.end(now, id, recorded)).await {
+        let write = move |journal: &Journal| match used {
+            true => journal.end(now, id, recorded),
+            false => journal.end_unused(now, id, recorded),
+        };
+        if let Err(error) = self.core.journal(write).await {
             return tracing::error!(task = %id, %error, "the outcome was not recorded and is not given out");
         }
         log_outcome(task, &outcome);
@@ -316,16 +328,14 @@ impl Desk {
         self.core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Failed(failure) });
     }
 
-    async fn refuse(
-        &self,
-        task: &Authenticated<Task>,
-        offered: &Offered,
-        refusal: Refusal,
-        verdicts: Vec<PluginVerdict>,
-    ) {
+    /// Refuses before any plugin was asked.
+    async fn refuse(&self, task: &Authenticated<Task>, offered: &Offered, refusal: Refusal) {
+        self.record_refusal(task, self.row(task, offered, Vec::new(), Vec::new()), refusal).await;
+    }
+
+    async fn record_refusal(&self, task: &Task, row: Decided, refusal: Refusal) {
         log_refusal(task, &refusal);
-        let row = self.row(task, offered, verdicts.clone());
-        let (id, now, recorded) = (task.id, self.core.now(), refusal.clone());
+        let (id, now, recorded, verdicts) = (task.id, self.core.now(), refusal.clone(), row.verdicts.clone());
         match self.core.journal(move |journal| journal.refuse(now, row, recorded)).await {
             Ok(()) => self.report_decision(id, Some(refusal), verdicts),
             Err(error) => self.unrecorded(id, &error),
@@ -376,7 +386,13 @@ impl Desk {
         }
     }
 
-    fn row(&self, task: &Authenticated<Task>, offered: &Offered, verdicts: Vec<PluginVerdict>) -> Decided {
+    fn row(
+        &self,
+        task: &Authenticated<Task>,
+        offered: &Offered,
+        verdicts: Vec<PluginVerdict>,
+        recording: Vec<u8>,
+    ) -> Decided {
         Decided {
             task: task.id,
             hash: task.hash(),
@@ -385,6 +401,7 @@ impl Desk {
             bytes: offered.signed.bytes.clone(),
             parties: offered.parties.clone(),
             verdicts,
+            recording,
         }
     }
 

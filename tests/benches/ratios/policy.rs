@@ -4,7 +4,7 @@ use crate::sample::{Effort, by_turns};
 use crate::table::{Figure, Table};
 use countersign_host::{
     Chain, Grants, Host, HostLimits, HttpClient, HttpOptions, Input, Intent, Key, KeyRing, LocalServices,
-    Operation, PluginSpec, Principal, Signing, Task,
+    Operation, PluginSpec, Principal, Role, Signing, Task,
 };
 use countersign_tests::process;
 use serde_json::json;
@@ -24,7 +24,7 @@ pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
     let http = HttpClient::new(&HttpOptions::default())?;
     let services = Arc::new(LocalServices::new(KeyRing::default(), http));
     let chain = Chain::load(&host, vec![rules()?], services).await?;
-    let (plugin, task) = (&chain.plugins()[0], keysign());
+    let (plugin, task) = (chain.plugins()[0], keysign());
     let ours = async || {
         let decision = chain.decide(&task, Instant::now() + DEADLINE).await;
         anyhow::ensure!(decision.approved(), "refused: {:?}", decision.refusal());
@@ -59,6 +59,7 @@ fn rules() -> anyhow::Result<PluginSpec> {
             "key_sign": { "reject_all": false },
         }),
         grants: Grants::default(),
+        role: Role::default(),
     })
 }
 

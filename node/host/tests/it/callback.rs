@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use countersign_host::rs256::SigningKey;
-use countersign_host::{Code, Evaluation, Grants, KeyGrant, KeyUsage, PluginSpec, Verdict};
+use countersign_host::{Code, Evaluation, Grants, KeyGrant, KeyUsage, PluginSpec, Role, Verdict};
 use serde_json::json;
 
 use crate::guests::{component, host, keygen, server_key, services, soon};
@@ -29,6 +29,7 @@ pub fn spec(url: &str, retry_times: u64) -> PluginSpec {
             http: vec![url.parse().unwrap()],
             ..Grants::default()
         },
+        role: Role::default(),
     }
 }
 

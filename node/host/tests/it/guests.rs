@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use countersign_host::rs256::SigningKey;
 use countersign_host::{
     Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing, KeyUsage, Keygen, LocalServices,
-    Operation, Plugin, PluginSpec, Principal, Task,
+    Operation, Plugin, PluginSpec, Principal, Role, Task,
 };
 use serde_json::{Value, json};
 
@@ -89,6 +89,7 @@ pub fn rules(config: Value) -> PluginSpec {
         digest: None,
         config,
         grants: Grants::default(),
+        role: Role::default(),
     }
 }
 
@@ -118,6 +119,7 @@ pub fn rogue(config: Value) -> PluginSpec {
             wall_ms: 1500,
             memory_bytes: 32 << 20,
         },
+        role: Role::default(),
     }
 }
 

@@ -70,7 +70,7 @@ async fn every_decision_names_the_configuration_that_made_it() {
         pipeline.reload(vec![spec]).await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    pipeline.reload(Vec::new()).await.unwrap();
+    pipeline.reload(Vec::<PluginSpec>::new()).await.unwrap();
     let (mut approved, mut refused) = (0, 0);
     for judge in judges {
         let (a, r) = judge.await.unwrap();
@@ -84,7 +84,7 @@ async fn every_decision_names_the_configuration_that_made_it() {
 async fn judge(pipeline: Arc<Pipeline>, open: [u8; 32]) -> (u32, u32) {
     let (mut approved, mut refused) = (0, 0);
     loop {
-        let decision = pipeline.decide(&keygen(), soon()).await;
+        let (decision, _turn) = pipeline.decide(&keygen(), soon()).await;
         let Some(evaluation) = decision.evaluations().first() else { return (approved, refused) };
         match &evaluation.verdict {
             Verdict::Approve if evaluation.revision == open => approved += 1,
@@ -109,7 +109,7 @@ async fn a_bad_replacement_leaves_the_old_chain_in_force() {
         let error = pipeline.reload(vec![bad]).await.unwrap_err();
         assert_eq!(error.code(), Some(code), "{error}");
         assert_eq!(pipeline.chain().revision(), before);
-        assert!(pipeline.decide(&keygen(), soon()).await.approved());
+        assert!(pipeline.decide(&keygen(), soon()).await.0.approved());
     }
 }
 
@@ -124,8 +124,8 @@ async fn a_task_under_way_keeps_its_chain() {
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     pipeline.reload(vec![closed_rules()]).await.unwrap();
-    assert!(!pipeline.decide(&keygen(), soon()).await.approved());
-    let decision = under_way.await.unwrap();
+    assert!(!pipeline.decide(&keygen(), soon()).await.0.approved());
+    let (decision, _turn) = under_way.await.unwrap();
     assert!(decision.approved());
     assert_eq!(decision.chain(), before);
 }

@@ -7,8 +7,11 @@ mod audit;
 #[cfg(test)]
 mod crash;
 mod error;
+mod memory;
 mod operation;
+mod recordings;
 mod row;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 mod writer;
@@ -16,13 +19,16 @@ mod writer;
 pub use audit::{AuditEntry, AuditHead, AuditKind};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
 pub use operation::{Decided, StateWrite, Written};
+pub use recordings::Difference;
 pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
+pub use snapshot::Snapshot;
 
 use crate::files::{self, NotPrivate};
 use countersign_protocol::{Hash, KeyId, Outcome, Refusal, TaskId, UnixMillis};
-use operation::{AUDIT, KEYS, META, ORDER, Operation, STATE, TASKS, Tables};
+use operation::{
+    AUDIT, DIFFERENCES, KEYS, META, ORDER, Operation, RECORDINGS, Reservations, STATE, TASKS, Tables,
+};
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
-use row::StateValue;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
@@ -125,9 +131,35 @@ impl Journal {
     }
 
     /// Records the one outcome of an approved task. The same outcome again is [`Written::Already`]; another is refused.
-    /// [`Outcome::Created`] makes the key active in the same commit.
+    /// [`Outcome::Created`] makes the key active in the same commit. What plugins wrote for the task stays.
     pub fn end(&self, now: UnixMillis, task: TaskId, outcome: Outcome) -> Result<Written, WriteJournalError> {
-        self.writer.run(Operation::End { now, task, outcome: Box::new(outcome) })
+        self.write_end(now, task, outcome, Reservations::Keep)
+    }
+
+    /// Like [`end`](Self::end), for a task of which this node knows that nothing was signed and nothing will be: what
+    /// plugins wrote for it is taken back, but for entries that a later task wrote too.
+    pub fn end_unused(
+        &self,
+        now: UnixMillis,
+        task: TaskId,
+        outcome: Outcome,
+    ) -> Result<Written, WriteJournalError> {
+        self.write_end(now, task, outcome, Reservations::Release)
+    }
+
+    fn write_end(
+        &self,
+        now: UnixMillis,
+        task: TaskId,
+        outcome: Outcome,
+        reservations: Reservations,
+    ) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::End { now, task, outcome: Box::new(outcome), reservations })
+    }
+
+    /// Keeps what a shadow would have decided. Not part of the audit log: it decided nothing.
+    pub fn differ(&self, difference: Difference) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Differ(Box::new(difference))).map(drop)
     }
 
     /// At start: ends every approved task that has no outcome as failed with code `aborted-by-restart`, but for those in
@@ -195,10 +227,7 @@ impl Journal {
         key: &str,
         now: UnixMillis,
     ) -> Result<Option<Vec<u8>>, ReadJournalError> {
-        let table = self.database.begin_read()?.open_table(STATE)?;
-        let Some(value) = table.get((plugin, key))? else { return Ok(None) };
-        let value: StateValue = read("state", value.value())?;
-        Ok(value.is_alive(now).then_some(value.value))
+        self.snapshot(now)?.get(plugin, key)
     }
 
     /// Keys and values of a plugin whose keys begin with `prefix`, in byte order, at most `limit`.
@@ -209,20 +238,36 @@ impl Journal {
         limit: usize,
         now: UnixMillis,
     ) -> Result<Vec<(String, Vec<u8>)>, ReadJournalError> {
-        let table = self.database.begin_read()?.open_table(STATE)?;
-        let mut found = Vec::new();
-        for entry in table.range((plugin, prefix)..)? {
-            let (key, value) = entry?;
-            let (owner, key) = key.value();
-            if found.len() == limit || owner != plugin || !key.starts_with(prefix) {
-                break;
-            }
-            let value: StateValue = read("state", value.value())?;
-            if value.is_alive(now) {
-                found.push((key.to_owned(), value.value));
-            }
+        self.snapshot(now)?.list(plugin, prefix, limit)
+    }
+
+    /// The plugins' state as it is at `now`, whatever is written afterwards.
+    pub fn snapshot(&self, now: UnixMillis) -> Result<Snapshot, ReadJournalError> {
+        Ok(Snapshot::new(self.database.begin_read()?.open_table(STATE)?, now))
+    }
+
+    /// The recording of a task's decision, if it is still kept.
+    pub fn recording(&self, task: &TaskId) -> Result<Option<Vec<u8>>, ReadJournalError> {
+        let table = self.later_table(RECORDINGS)?;
+        let Some(table) = table else { return Ok(None) };
+        Ok(table.get(&task.0)?.map(|recording| recording.value().to_vec()))
+    }
+
+    /// What shadows would have decided otherwise, newest first.
+    pub fn differences(&self, limit: usize) -> Result<Vec<Difference>, ReadJournalError> {
+        let Some(table) = self.later_table(DIFFERENCES)? else { return Ok(Vec::new()) };
+        table.iter()?.rev().take(limit).map(|entry| read("differences", entry?.1.value())).collect()
+    }
+
+    /// A table that journals of the first programs lack until something is written.
+    fn later_table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &self,
+        table: redb::TableDefinition<K, V>,
+    ) -> Result<Option<redb::ReadOnlyTable<K, V>>, ReadJournalError> {
+        match self.database.begin_read()?.open_table(table) {
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            table => Ok(Some(table?)),
         }
-        Ok(found)
     }
 
     /// The public record of a key.

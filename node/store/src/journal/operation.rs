@@ -3,7 +3,9 @@
 
 use super::audit::{AuditEntry, AuditHead, AuditKind};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
-use super::row::{self, KeyRecord, KeyStatus, Row, State, StateValue, TaskKind};
+use super::memory::Memory;
+use super::recordings::{Difference, Recordings};
+use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
 use countersign_protocol::{
     Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, TaskId, UnixMillis,
 };
@@ -21,6 +23,16 @@ pub(super) const ORDER: TableDefinition<u64, Id> = TableDefinition::new("order")
 pub(super) const UNFINISHED: TableDefinition<Id, ()> = TableDefinition::new("unfinished");
 /// Plugin and key to [`StateValue`].
 pub(super) const STATE: TableDefinition<(&str, &str), Bytes> = TableDefinition::new("state");
+/// Approved task without outcome to [`Reservation`]s: what its approval changed in the plugins' state.
+pub(super) const RESERVED: TableDefinition<Id, Bytes> = TableDefinition::new("reserved");
+/// Plugin and key to the approved task without outcome that wrote it last.
+pub(super) const RESERVERS: TableDefinition<(&str, &str), Id> = TableDefinition::new("reservers");
+/// Task id to the recording of its decision.
+pub(super) const RECORDINGS: TableDefinition<Id, Bytes> = TableDefinition::new("recordings");
+/// Position in time to task id, of those that have a recording.
+pub(super) const RECORDED: TableDefinition<u64, Id> = TableDefinition::new("recorded");
+/// Position in time to what a shadow would have said.
+pub(super) const DIFFERENCES: TableDefinition<u64, Bytes> = TableDefinition::new("differences");
 /// Sequence number to [`AuditEntry`].
 pub(super) const AUDIT: TableDefinition<u64, Bytes> = TableDefinition::new("audit");
 /// Key id to [`KeyRecord`].
@@ -50,6 +62,8 @@ pub struct Decided {
     pub parties: Vec<NodeId>,
     /// The bytes that the requester signed.
     pub bytes: Vec<u8>,
+    /// What the plugins saw and heard, for a later replay. Empty: nothing is kept.
+    pub recording: Vec<u8>,
 }
 
 /// What a plugin staged while it judged a task.
@@ -76,11 +90,19 @@ pub enum Written {
     Aborted(Vec<TaskId>),
 }
 
+/// What becomes of the state that plugins wrote for a task, now that it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reservations {
+    Keep,
+    Release,
+}
+
 /// One write.
 pub(super) enum Operation {
     Approve { now: UnixMillis, task: Box<Decided>, state: Vec<StateWrite> },
     Refuse { now: UnixMillis, task: Box<Decided>, refusal: Refusal },
-    End { now: UnixMillis, task: TaskId, outcome: Box<Outcome> },
+    End { now: UnixMillis, task: TaskId, outcome: Box<Outcome>, reservations: Reservations },
+    Differ(Box<Difference>),
     AbortUnfinished { now: UnixMillis, settling: Vec<TaskId> },
     Alarm { now: UnixMillis, task: Option<TaskId>, text: String },
     PutKey(Box<KeyRecord>),
@@ -93,7 +115,8 @@ pub(super) struct Tables<'t> {
     tasks: Table<'t, Id, Bytes>,
     order: Table<'t, u64, Id>,
     unfinished: Table<'t, Id, ()>,
-    state: Table<'t, (&'static str, &'static str), Bytes>,
+    state: Memory<'t>,
+    recordings: Recordings<'t>,
     audit: Table<'t, u64, Bytes>,
     keys: Table<'t, Id, Bytes>,
 }
@@ -106,7 +129,8 @@ impl<'t> Tables<'t> {
             tasks: transaction.open_table(TASKS)?,
             order: transaction.open_table(ORDER)?,
             unfinished: transaction.open_table(UNFINISHED)?,
-            state: transaction.open_table(STATE)?,
+            state: Memory::open(transaction)?,
+            recordings: Recordings::open(transaction)?,
             audit: transaction.open_table(AUDIT)?,
             keys: transaction.open_table(KEYS)?,
         })
@@ -116,7 +140,10 @@ impl<'t> Tables<'t> {
         match operation {
             Operation::Approve { now, task, state } => self.approve(now, *task, state),
             Operation::Refuse { now, task, refusal } => self.refuse(now, *task, refusal),
-            Operation::End { now, task, outcome } => self.end(now, task, *outcome),
+            Operation::End { now, task, outcome, reservations } => {
+                self.end(now, task, *outcome, reservations)
+            }
+            Operation::Differ(difference) => self.recordings.differ(&difference),
             Operation::AbortUnfinished { now, settling } => self.abort_unfinished(now, &settling),
             Operation::Alarm { now, task, text } => self.log(now, AuditKind::Alarm, task, &text, None),
             Operation::PutKey(record) => self.put_key(&record),
@@ -128,9 +155,8 @@ impl<'t> Tables<'t> {
     fn approve(&mut self, now: UnixMillis, task: Decided, state: Vec<StateWrite>) -> Done {
         self.check_new(&task)?;
         state.iter().try_for_each(StateWrite::check)?;
-        for write in state {
-            self.write_state(write)?;
-        }
+        self.state.reserve(task.task, state)?;
+        self.recordings.keep(task.task, &task.recording)?;
         self.unfinished.insert(&task.task.0, ())?;
         let text = format!("{} with {} parties", task.kind.name(), task.parties.len());
         self.enter(now, AuditKind::Approved, task.into_row(State::Approved), &text)
@@ -138,13 +164,14 @@ impl<'t> Tables<'t> {
 
     fn refuse(&mut self, now: UnixMillis, task: Decided, refusal: Refusal) -> Done {
         self.check_new(&task)?;
+        self.recordings.keep(task.task, &task.recording)?;
         let outcome = Outcome::Refused(refusal);
         let text = describe(&outcome);
         let row = task.into_row(State::Ended { outcome: outcome.into(), at: now });
         self.enter(now, AuditKind::Refused, row, &text)
     }
 
-    fn end(&mut self, now: UnixMillis, task: TaskId, outcome: Outcome) -> Done {
+    fn end(&mut self, now: UnixMillis, task: TaskId, outcome: Outcome, reservations: Reservations) -> Done {
         let mut row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
         match &row.state {
             State::Approved => {}
@@ -157,6 +184,7 @@ impl<'t> Tables<'t> {
         let text = describe(&outcome);
         row.state = State::Ended { outcome: outcome.into(), at: now };
         self.unfinished.remove(&task.0)?;
+        self.state.settle(task, reservations)?;
         self.put_row(now, AuditKind::Ended, &row, &text)
     }
 
@@ -169,7 +197,7 @@ impl<'t> Tables<'t> {
             }
         }
         for task in &tasks {
-            match self.end(now, *task, Outcome::Failed(aborted_by_restart())) {
+            match self.end(now, *task, Outcome::Failed(aborted_by_restart()), Reservations::Keep) {
                 // Some are written already, so this is no refusal of the kind that leaves nothing behind.
                 Err(WriteJournalError::Refused(_)) => {
                     return Err(ReadJournalError::Damaged { table: "unfinished" }.into());
@@ -191,9 +219,7 @@ impl<'t> Tables<'t> {
     }
 
     fn forget_expired(&mut self, now: UnixMillis) -> Done {
-        // What cannot be read is kept; reading it reports the damage.
-        let alive = |bytes: &[u8]| row::decode::<StateValue>(bytes).map_or(true, |value| value.is_alive(now));
-        self.state.retain(|_, value| alive(value))?;
+        self.state.forget_expired(now)?;
         Ok(Written::Now)
     }
 
@@ -243,18 +269,6 @@ impl<'t> Tables<'t> {
         Ok(entry.map_err(|error| ReadJournalError::record("audit", error))?.head())
     }
 
-    fn write_state(&mut self, write: StateWrite) -> Result<(), WriteJournalError> {
-        let place = (write.plugin.as_str(), write.key.as_str());
-        match write.value {
-            Some(value) => {
-                let value = row::encode(&StateValue { value, expires: write.expires });
-                self.state.insert(place, value.as_slice())?;
-            }
-            None => drop(self.state.remove(place)?),
-        }
-        Ok(())
-    }
-
     /// A created key is in use from the moment that the outcome is on record.
     fn activate(&mut self, now: UnixMillis, announcement: &Announcement) -> Result<(), WriteJournalError> {
         let known = match self.keys.get(announcement.key.as_bytes())? {
@@ -271,7 +285,7 @@ impl<'t> Tables<'t> {
 
 impl Decided {
     fn into_row(self, state: State) -> Row {
-        let Decided { task, hash, kind, received_at, verdicts, parties, bytes } = self;
+        let Decided { task, hash, kind, received_at, verdicts, parties, bytes, recording: _ } = self;
         Row { task, hash, kind, received_at, state, verdicts, parties, bytes }
     }
 }

@@ -81,6 +81,14 @@ pub(super) struct StateValue {
     pub(super) expires: Option<UnixMillis>,
 }
 
+/// An entry that a task changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reservation {
+    pub(super) plugin: String,
+    pub(super) key: String,
+    pub(super) before: Option<StateValue>,
+}
+
 impl From<&Operation> for TaskKind {
     fn from(operation: &Operation) -> TaskKind {
         match operation {

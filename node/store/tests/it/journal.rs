@@ -3,8 +3,8 @@
 use crate::support::*;
 use countersign_protocol::{Cause, Failure, Hash, KeyId, Outcome, UnixMillis};
 use countersign_store::{
-    AuditError, AuditKind, Decided, Journal, JournalOpenError, KeyRecord, KeyStatus, LookUp, Refused, State,
-    StateWrite, WriteJournalError, Written,
+    AuditError, AuditKind, Decided, Difference, Journal, JournalOpenError, KeyRecord, KeyStatus, LookUp,
+    Refused, State, StateWrite, WriteJournalError, Written,
 };
 use redb::{Database, ReadableTable, TableDefinition};
 use std::path::Path;
@@ -289,4 +289,112 @@ fn what_is_no_journal_or_a_later_one_is_told_apart() {
         let error = Journal::open(dir.path()).unwrap_err();
         assert!(matches!(error, JournalOpenError::Damaged { .. }), "{error}");
     }
+}
+
+#[test]
+fn what_a_task_reserved_is_taken_back_if_nothing_was_signed() {
+    let (_dir, journal) = journal();
+    let get = |key: &str| journal.state_get("rules", key, NOW).unwrap();
+    journal.approve(NOW, decided(1), vec![state("total", Some(b"5")), state("gone", Some(b"1"))]).unwrap();
+    journal.end(NOW, task(1), signed(1)).unwrap();
+    let writes = vec![state("total", Some(b"8")), state("new", Some(b"2")), state("gone", None)];
+    journal.approve(NOW, decided(2), writes).unwrap();
+    assert_eq!((get("total").unwrap(), get("new").unwrap(), get("gone")), (b"8".into(), b"2".into(), None));
+    journal.end_unused(NOW, task(2), failed()).unwrap();
+    assert_eq!((get("total").unwrap(), get("new"), get("gone").unwrap()), (b"5".into(), None, b"1".into()));
+}
+
+#[test]
+fn what_a_task_reserved_stays_if_a_signature_may_exist() {
+    let (_dir, journal) = journal();
+    journal.approve(NOW, decided(1), vec![state("spent", Some(b"5"))]).unwrap();
+    journal.end(NOW, task(1), failed()).unwrap();
+    assert_eq!(journal.end_unused(NOW, task(1), failed()).unwrap(), Written::Already);
+    assert_eq!(journal.state_get("rules", "spent", NOW).unwrap().unwrap(), b"5");
+}
+
+#[test]
+fn an_entry_that_a_later_task_wrote_stays_as_that_one_left_it() {
+    let (_dir, journal) = journal();
+    journal.approve(NOW, decided(1), vec![state("total", Some(b"1")), state("own/1", Some(b"1"))]).unwrap();
+    journal.approve(NOW, decided(2), vec![state("total", Some(b"2")), state("own/2", Some(b"1"))]).unwrap();
+    journal.end_unused(NOW, task(1), failed()).unwrap();
+    let get = |key: &str| journal.state_get("rules", key, NOW).unwrap();
+    assert_eq!(
+        (get("total").unwrap(), get("own/1"), get("own/2").unwrap()),
+        (b"2".into(), None, b"1".into())
+    );
+    journal.end(NOW, task(2), signed(2)).unwrap();
+    assert_eq!(get("total").unwrap(), b"2");
+}
+
+#[test]
+fn what_was_reserved_before_a_crash_stays() {
+    let (dir, journal) = journal();
+    journal.approve(NOW, decided(1), vec![state("spent", Some(b"5"))]).unwrap();
+    drop(journal);
+    let journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(journal.abort_unfinished(NOW, &[]).unwrap(), [task(1)]);
+    assert_eq!(journal.state_get("rules", "spent", NOW).unwrap().unwrap(), b"5");
+}
+
+#[test]
+fn what_expired_while_it_was_reserved_does_not_come_back() {
+    let (_dir, journal) = journal();
+    let short = StateWrite { expires: Some(at(11_000)), ..state("spent", Some(b"1")) };
+    journal.approve(NOW, decided(1), vec![short]).unwrap();
+    journal.end(NOW, task(1), signed(1)).unwrap();
+    journal.approve(NOW, decided(2), vec![state("spent", Some(b"2"))]).unwrap();
+    journal.end_unused(at(12_000), task(2), failed()).unwrap();
+    assert_eq!(journal.state_get("rules", "spent", at(10_500)).unwrap().unwrap(), b"1");
+    assert_eq!(journal.state_get("rules", "spent", at(12_000)).unwrap(), None);
+}
+
+#[test]
+fn a_snapshot_does_not_move() {
+    let (_dir, journal) = journal();
+    journal.approve(NOW, decided(1), vec![state("a", Some(b"1"))]).unwrap();
+    let before = journal.snapshot(NOW).unwrap();
+    journal.approve(NOW, decided(2), vec![state("a", Some(b"2")), state("b", Some(b"2"))]).unwrap();
+    assert_eq!(before.list("rules", "", 9).unwrap(), [("a".to_owned(), b"1".to_vec())]);
+    assert_eq!(journal.snapshot(NOW).unwrap().get("rules", "a").unwrap().unwrap(), b"2");
+}
+
+#[test]
+fn a_recording_is_kept_with_the_decision() {
+    let (_dir, journal) = journal();
+    journal.approve(NOW, Decided { recording: b"heard".to_vec(), ..decided(1) }, vec![]).unwrap();
+    journal.refuse(NOW, Decided { recording: b"seen".to_vec(), ..decided(2) }, refusal()).unwrap();
+    journal.approve(NOW, decided(3), vec![]).unwrap();
+    let found = [1, 2, 3].map(|number| journal.recording(&task(number)).unwrap());
+    assert_eq!(found, [Some(b"heard".to_vec()), Some(b"seen".to_vec()), None]);
+    refused(journal.approve(NOW, Decided { recording: b"other".to_vec(), ..decided(1) }, vec![]));
+    assert_eq!(journal.recording(&task(1)).unwrap().unwrap(), b"heard");
+}
+
+#[test]
+fn what_shadows_would_have_said_is_listed_newest_first() {
+    let (_dir, journal) = journal();
+    let differ = |number: u8| Difference {
+        at: NOW,
+        task: task(number),
+        shadow: "rules:next".into(),
+        against: Some("rules".into()),
+        decided: None,
+        would_have: Some("limit".into()),
+        reason: "too much".into(),
+    };
+    journal.differ(differ(1)).unwrap();
+    journal.differ(differ(2)).unwrap();
+    assert_eq!(journal.differences(9).unwrap(), [differ(2), differ(1)]);
+    assert_eq!(journal.differences(1).unwrap(), [differ(2)]);
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(Failure {
+        cause: Cause::Environment,
+        code: "not-started".into(),
+        text: "t".into(),
+        culprits: Vec::new(),
+    })
 }

@@ -85,6 +85,7 @@ pub fn decided(number: u8) -> Decided {
         }],
         parties: vec![node(1), node(2)],
         bytes: format!("{{\"task\":{number}}}").into_bytes(),
+        recording: Vec::new(),
     }
 }
 

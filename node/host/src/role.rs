@@ -1,0 +1,152 @@
+//! What an entry has a say in: which tasks it guards, or that it only looks on.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::{Key, Operation};
+
+/// The part that an operator gives to one plugin entry. By default it guards every task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// Which tasks it guards.
+    pub scope: Scope,
+    /// Given: it decides nothing, and is compared with what does.
+    pub shadow: Option<Shadow>,
+    /// How often to ask whether what it depends on is in reach. Never, if absent.
+    pub monitor: Option<Duration>,
+}
+
+/// Which tasks an entry guards, by facts alone. A list that is empty allows everything; a task must fit all three.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Kinds of operation. One that this version does not know is guarded by entries without this list.
+    pub operations: Vec<OperationKind>,
+    /// Key ids. An operation without a key, such as a key generation, is guarded by entries without this list.
+    pub keys: Vec<String>,
+    /// Schemes, e.g. `ed25519`.
+    pub schemes: Vec<String>,
+}
+
+/// Kinds of operation, as configurations name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OperationKind {
+    /// `keygen`
+    Keygen,
+    /// `keysign`
+    Keysign,
+    /// `keyreshare`
+    Keyreshare,
+    /// `keysharesign`
+    Keysharesign,
+}
+
+/// What an entry that decides nothing is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shadow {
+    /// The entry of this name. The shadow sees that entry's memory too.
+    Entry(String),
+    /// All deciding entries together.
+    Chain,
+}
+
+impl Shadow {
+    /// Name of the entry it is compared with, if it is one.
+    pub fn entry(&self) -> Option<&str> {
+        match self {
+            Shadow::Entry(name) => Some(name),
+            Shadow::Chain => None,
+        }
+    }
+}
+
+impl OperationKind {
+    const ALL: [Self; 4] = [Self::Keygen, Self::Keysign, Self::Keyreshare, Self::Keysharesign];
+
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keygen => "keygen",
+            Self::Keysign => "keysign",
+            Self::Keyreshare => "keyreshare",
+            Self::Keysharesign => "keysharesign",
+        }
+    }
+}
+
+impl std::str::FromStr for OperationKind {
+    type Err = UnknownOperation;
+
+    fn from_str(text: &str) -> Result<Self, UnknownOperation> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        kind.ok_or_else(|| UnknownOperation(text.into()))
+    }
+}
+
+/// Not a kind of operation.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no operation; write keygen, keysign, keyreshare or keysharesign")]
+pub struct UnknownOperation(String);
+
+/// One thing that a task uses. A check-up of shares can use several keys; every one must be guarded.
+pub(crate) struct Subject<'t> {
+    operation: Option<OperationKind>,
+    key: Option<&'t str>,
+    scheme: Option<&'t str>,
+}
+
+impl Role {
+    /// The role as it enters the revision of a chain.
+    pub(crate) fn hash_into(&self, hash: &mut Sha256) {
+        let mut list = |items: Vec<&[u8]>| {
+            hash.update((items.len() as u64).to_be_bytes());
+            for item in items {
+                hash.update((item.len() as u64).to_be_bytes());
+                hash.update(item);
+            }
+        };
+        let operations = self.scope.operations.iter();
+        list(operations.map(|operation| operation.name().as_bytes()).collect());
+        list(self.scope.keys.iter().map(String::as_bytes).collect());
+        list(self.scope.schemes.iter().map(String::as_bytes).collect());
+        let shadow = self.shadow.as_ref().map(|shadow| shadow.entry().unwrap_or_default().as_bytes());
+        list(shadow.into_iter().collect());
+    }
+}
+
+impl Scope {
+    /// Whether the entry has a say in this subject.
+    pub(crate) fn covers(&self, subject: &Subject) -> bool {
+        let listed = |list: &[String], fact: Option<&str>| {
+            list.is_empty() || list.iter().any(|item| fact == Some(item))
+        };
+        let operation = self.operations.is_empty()
+            || subject.operation.is_some_and(|operation| self.operations.contains(&operation));
+        operation && listed(&self.keys, subject.key) && listed(&self.schemes, subject.scheme)
+    }
+}
+
+/// What `operation` uses, at least one subject.
+pub(crate) fn subjects(operation: &Operation) -> Vec<Subject<'_>> {
+    use OperationKind::{Keygen, Keyreshare, Keysharesign, Keysign};
+    match operation {
+        Operation::Keygen(keygen) => {
+            vec![Subject { operation: Some(Keygen), key: None, scheme: Some(&keygen.scheme) }]
+        }
+        Operation::Sign(signing) => vec![Subject::of_key(Keysign, &signing.key)],
+        Operation::Reshare(resharing) => vec![Subject::of_key(Keyreshare, &resharing.key)],
+        Operation::KeyShareSign(signing) if !signing.checks.is_empty() => {
+            signing.checks.iter().map(|check| Subject::of_key(Keysharesign, &check.key)).collect()
+        }
+        Operation::KeyShareSign(_) => {
+            vec![Subject { operation: Some(Keysharesign), key: None, scheme: None }]
+        }
+        Operation::Other(_) => vec![Subject { operation: None, key: None, scheme: None }],
+    }
+}
+
+impl<'t> Subject<'t> {
+    fn of_key(operation: OperationKind, key: &'t Key) -> Self {
+        Self { operation: Some(operation), key: Some(&key.id), scheme: Some(&key.scheme) }
+    }
+}

@@ -1,0 +1,104 @@
+//! Entries that decide nothing: asked after everybody else, beside the task, and compared with what decided. Whatever
+//! becomes of them, the task does not notice.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::chain::{Chain, Decision};
+use crate::role::subjects;
+use crate::slot::Entry;
+use crate::{Evaluation, Services, Shadow, Task};
+
+/// Shadows that are asked at the same time; further ones are left out.
+const AT_ONCE: usize = 8;
+
+/// A shadow would have decided otherwise.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// Id of the task.
+    pub task: String,
+    /// The entry that was compared with; `None`: all that decide.
+    pub against: Option<String>,
+    /// Code of the refusal that counted; `None`: approved.
+    pub decided: Option<String>,
+    /// What the shadow said.
+    pub evaluation: Evaluation,
+}
+
+/// Asks the shadows.
+pub(crate) struct Onlookers(Arc<Semaphore>);
+
+impl Default for Onlookers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+impl Onlookers {
+    /// Lets the shadows of `chain` judge what was just decided. What they remember is looked at now, while the decision
+    /// is not yet part of it.
+    pub(crate) fn watch(
+        &self,
+        chain: &Arc<Chain>,
+        services: &Arc<dyn Services>,
+        task: &Task,
+        decision: &Decision,
+    ) {
+        if chain.entries().iter().all(|entry| entry.role.shadow.is_none()) {
+            return;
+        }
+        let subjects = subjects(&task.operation);
+        let concerned = |entry: &Entry| subjects.iter().any(|subject| entry.role.scope.covers(subject));
+        let task = Arc::new(task.clone());
+        for (at, entry) in chain.entries().iter().enumerate() {
+            if let (Some(shadow), true) = (&entry.role.shadow, concerned(entry)) {
+                let begun = self.begin(chain, services, at, decided(shadow, decision), &task);
+                begun.unwrap_or_else(|| entry.stats.skip());
+            }
+        }
+    }
+
+    /// `None` if there is nothing to compare with, or no room.
+    fn begin(
+        &self,
+        chain: &Arc<Chain>,
+        services: &Arc<dyn Services>,
+        at: usize,
+        decided: Option<Option<String>>,
+        task: &Arc<Task>,
+    ) -> Option<()> {
+        let decided = decided?;
+        let plugin = chain.entries()[at].plugin()?;
+        let room = self.0.clone().try_acquire_owned().ok()?;
+        let memory = match plugin.grants().state_bytes {
+            0 => None,
+            _ => Some(services.memory(plugin.memory_of()).ok()?),
+        };
+        let deadline = Instant::now() + Duration::from_millis(plugin.grants().wall_ms);
+        let (chain, services, task) = (chain.clone(), services.clone(), task.clone());
+        tokio::spawn(async move {
+            let entry = &chain.entries()[at];
+            let evaluation = entry.ask_seeing(memory, &task, deadline).await;
+            if evaluation.verdict.code() != decided.as_deref() {
+                entry.stats.differ();
+                let against = entry.role.shadow.as_ref().and_then(Shadow::entry).map(str::to_owned);
+                services.differs(Difference { task: task.id.clone(), against, decided, evaluation });
+            }
+            drop(room);
+        });
+        Some(())
+    }
+}
+
+/// Code of the refusal that a shadow is compared with: `Some(None)` if that was an approval, `None` if nobody was asked.
+fn decided(shadow: &Shadow, decision: &Decision) -> Option<Option<String>> {
+    match shadow {
+        Shadow::Chain => Some(decision.refusal().map(|refusal| refusal.code)),
+        Shadow::Entry(name) => {
+            let evaluation = decision.evaluations().iter().find(|evaluation| evaluation.plugin == *name)?;
+            Some(evaluation.verdict.code().map(str::to_owned))
+        }
+    }
+}
