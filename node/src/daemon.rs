@@ -11,12 +11,14 @@ use crate::risk::{Guard, GuardError, NodeServices, ServicesError};
 use crate::session::{Lanes, Router};
 use crate::task::{Desk, settle};
 use crate::vault::{Vault, VaultError};
+use countersign_host::CodeCache;
 use countersign_link::mesh::MeshConfig;
 use countersign_link::{Identity, Mesh, PeerKey};
 use countersign_protocol::{IdError, NodeId};
 use countersign_store::{
     Journal, JournalOpenError, KeyRecord, KeyStatus, ReadJournalError, WriteJournalError,
 };
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -66,7 +68,8 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     let identity = Arc::new(vault.identity()?);
     let journal = open_journal(&config)?;
     let services = NodeServices::new(&config.policy, &vault.callback_key()?, journal.clone())?;
-    let guard = Guard::load(config.policy.clone(), Arc::new(services)).await?;
+    let guard =
+        Guard::load(config.policy.clone(), Some(code_cache(&config, &vault)?), Arc::new(services)).await?;
     let (mesh, events) = Mesh::new(identity.clone(), MeshConfig::default());
     mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
     let (reporter, reports) = Reporter::new();
@@ -91,6 +94,13 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     let router = core.router.clone();
     let routed = tokio::spawn(async move { router.run(events).await });
     serve(core, identity, reports, routed, shutdown).await
+}
+
+/// Whoever could forge machine code would run in the node, so its MAC's key comes from a secret of the store.
+fn code_cache(config: &Config, vault: &Vault) -> Result<CodeCache, StartError> {
+    let mut key = Sha256::new_with_prefix(b"countersign/1 key of compiled plugins");
+    key.update(&*vault.callback_key()?);
+    Ok(CodeCache::new(config.dir.join("compiled-plugins"), key.finalize().into()))
 }
 
 async fn serve(

@@ -19,8 +19,15 @@ fn main() -> ExitCode {
     match cli::run(cli::Args::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("countersign-node: {error:#}");
+            eprintln!("countersign-node: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, each once: some name their cause in their own text.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |told, cause| {
+        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+    })
 }

@@ -37,11 +37,11 @@ mod resolve;
 mod role;
 pub mod rs256;
 mod services;
-mod signature;
-mod store;
 mod shadow;
+mod signature;
 mod slot;
 mod status;
+mod store;
 mod surroundings;
 mod task;
 mod text;
@@ -67,11 +67,11 @@ pub use services::{
     HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Memory, Sending, Services,
     StateError,
 };
-pub use signature::{PluginSignature, Publisher, PublisherError, SignatureError};
-pub use store::{PluginManifest, PluginRelease, PluginSource, PluginStore, StoreError};
 pub use shadow::Difference;
+pub use signature::{PluginSignature, Publisher, PublisherError, SignatureError};
 pub use slot::Configured;
 pub use status::{Condition, Counts, EntryStatus, Health, LATENCY_MICROS, LastError};
+pub use store::{PluginManifest, PluginRelease, PluginSource, PluginStore, StoreError};
 pub use task::{
     Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin,
     Principal, Resharing, Signing, Statement, Task, Transaction, TypedData,

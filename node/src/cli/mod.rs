@@ -4,11 +4,15 @@ mod check;
 mod info;
 mod init;
 mod passphrase;
+mod plugin;
 mod start;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// The configuration file unless one is named.
+const CONFIG: &str = "configs/countersign-node.yaml";
 
 /// A co-signer node: holds key shares, asks your risk control, and takes part in threshold signatures.
 ///
@@ -18,7 +22,7 @@ use std::process::ExitCode;
 #[command(name = "countersign-node", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Args {
     /// The configuration file (YAML).
-    #[arg(short, long, global = true, default_value = "configs/countersign-node.yaml")]
+    #[arg(short, long, global = true, default_value = CONFIG)]
     config: PathBuf,
     /// File with the passphrase, mode 600; overrides db.key_file.
     #[arg(long, global = true, value_name = "FILE")]
@@ -38,6 +42,9 @@ enum Command {
     /// Work with the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Work with plugins: what decides whether this node takes part.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Show the version.
     Version,
     /// Compile the component on standard input. The node starts itself with this; nobody else does.
@@ -53,7 +60,10 @@ enum ConfigCommand {
 
 impl Command {
     fn only_prints(&self) -> bool {
-        matches!(self, Command::Info(_) | Command::Config(_) | Command::Version)
+        match self {
+            Command::Plugin(plugin) => plugin.only_prints(),
+            other => matches!(other, Command::Info(_) | Command::Config(_) | Command::Version),
+        }
     }
 }
 
@@ -67,6 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Start => start::run(&args),
         Command::Info(info) => info.run(&args),
         Command::Config(ConfigCommand::Check) => check::run(&args),
+        Command::Plugin(plugin) => return plugin.run(&args),
         Command::Version => {
             println!("countersign-node {}", env!("CARGO_PKG_VERSION"));
             Ok(())

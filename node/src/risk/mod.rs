@@ -2,20 +2,22 @@
 //!
 //! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A plugin can only refuse.
 
+mod sandbox;
 mod services;
 mod specs;
 mod watch;
 
-pub use services::{NodeServices, ServicesError};
-pub use specs::SpecError;
+pub use sandbox::{SandboxError, sandbox};
+pub use services::{CALLBACK_KEY, NodeServices, ServicesError, scratch};
+pub use specs::{SpecError, spec, users};
 pub use watch::watch;
 
 use crate::config::Policy;
 use crate::core::Core;
 use crate::task::Job;
 use countersign_host::{
-    Chain, Condition, EntryStatus, Evaluation, Host, HostError, HostLimits, Level, Origin, Pipeline, Plugin,
-    Principal, Statement, Turn,
+    Chain, CodeCache, Condition, EntryStatus, Evaluation, Level, Origin, Pipeline, Plugin, Principal,
+    Statement, Turn,
 };
 use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
 use countersign_store::StateWrite;
@@ -84,7 +86,7 @@ pub struct Guard {
 pub enum GuardError {
     /// The sandbox cannot run here.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Sandbox(#[from] SandboxError),
     /// A plugin's entry cannot be used.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -98,12 +100,17 @@ pub enum GuardError {
 
 impl Guard {
     /// Loads every configured plugin. One that cannot be loaded does not stop the node: what it guards is refused.
-    pub async fn load(policy: Policy, services: Arc<NodeServices>) -> Result<Guard, GuardError> {
+    /// `cache` keeps machine code between starts.
+    pub async fn load(
+        policy: Policy,
+        cache: Option<CodeCache>,
+        services: Arc<NodeServices>,
+    ) -> Result<Guard, GuardError> {
         let loaded = watch::look(&policy).await;
         let pipeline = match policy.plugins.is_empty() {
             true => None,
             false => {
-                let host = Host::new(HostLimits::default())?;
+                let host = sandbox(&policy, cache)?;
                 Some(Pipeline::load(host, specs::configured(&policy), services).await?)
             }
         };
@@ -188,8 +195,8 @@ fn conclude<J: Job>(
 
 /// Loads every plugin as `start` would, and says what each is.
 pub async fn check(policy: &Policy) -> Result<Vec<String>, GuardError> {
-    let host = Host::new(HostLimits::default())?;
-    let chain = Chain::load(&host, specs::read(policy)?, Arc::new(services::scratch(policy)?)).await?;
+    let host = sandbox(policy, None)?;
+    let chain = Chain::load(&host, specs::read(policy)?, Arc::new(scratch(policy)?)).await?;
     let describe = |plugin: &Plugin| {
         format!("{} {} sha256:{}", plugin.name(), plugin.info().version, hex::encode(plugin.digest()))
     };

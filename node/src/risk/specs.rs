@@ -3,7 +3,8 @@
 use super::services::CALLBACK_KEY;
 use crate::config::{self, Component, PluginConfig, PluginEntry, Policy, RawOperation};
 use countersign_host::{
-    Configured, Grants, KeyGrant, KeyUsage, OperationKind, PluginSpec, PrefixError, Role, Scope, Shadow,
+    Configured, Grants, KeyGrant, KeyUsage, OperationKind, PluginSource, PluginSpec, PluginStore,
+    PrefixError, Role, Scope, Shadow, StoreError,
 };
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,14 @@ pub enum SpecError {
         /// Which key.
         key: String,
     },
+    /// The installed component.
+    #[error("plugin `{plugin}`: {source}")]
+    Store {
+        /// Which plugin.
+        plugin: String,
+        /// Why.
+        source: Box<StoreError>,
+    },
     /// A URL prefix.
     #[error("plugin `{plugin}`: {source}")]
     Prefix {
@@ -57,7 +66,8 @@ pub fn configured(policy: &Policy) -> Vec<Configured> {
     policy.plugins.iter().map(configured).collect()
 }
 
-fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
+/// What the host is to load for one entry.
+pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
     let config = match &entry.source {
         PluginConfig::Inline(value) => value.clone(),
         PluginConfig::File(file) => read_document(file).map_err(|why| SpecError::ConfigFile {
@@ -66,6 +76,9 @@ fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
             why,
         })?,
     };
+    let located = source(entry).locate(&PluginStore::new(&policy.plugin_dir));
+    let (file, digest) = located
+        .map_err(|source| SpecError::Store { plugin: entry.name.clone(), source: Box::new(source) })?;
     let mut grants = Grants {
         state_bytes: entry.grants.state_bytes,
         cpu_ms: entry.grants.cpu_ms,
@@ -81,14 +94,13 @@ fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
             prefix.parse().map_err(|source| SpecError::Prefix { plugin: entry.name.clone(), source })?;
         grants.http.push(prefix);
     }
-    Ok(PluginSpec {
-        name: entry.name.clone(),
-        file: component_file(policy, entry),
-        digest: entry.digest,
-        config,
-        grants,
-        role: role(entry),
-    })
+    Ok(PluginSpec { name: entry.name.clone(), file, digest, config, grants, role: role(entry) })
+}
+
+/// The entries that use what is installed as `installed`.
+pub fn users<'a>(policy: &'a Policy, installed: &'a str) -> impl Iterator<Item = &'a PluginEntry> {
+    let uses = move |entry: &&PluginEntry| matches!(&entry.component, Component::Installed(name) if name == installed);
+    policy.plugins.iter().filter(uses)
 }
 
 fn role(entry: &PluginEntry) -> Role {
@@ -110,12 +122,31 @@ fn role(entry: &PluginEntry) -> Role {
     Role { scope, shadow, monitor: entry.monitor_interval }
 }
 
-/// Where the component of an entry lies now.
-pub(super) fn component_file(policy: &Policy, entry: &PluginEntry) -> PathBuf {
+fn source(entry: &PluginEntry) -> PluginSource {
     match &entry.component {
-        Component::File(file) => file.clone(),
-        Component::Installed(name) => policy.plugin_dir.join(format!("{name}.wasm")),
+        Component::File(path) => PluginSource::File { path: path.clone(), digest: entry.digest },
+        Component::Installed(name) => PluginSource::Installed { name: name.clone(), digest: entry.digest },
     }
+}
+
+/// Files on which an entry depends: when one changes, the entry is loaded again.
+pub(super) fn files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
+    let store = PluginStore::new(&policy.plugin_dir);
+    let mut files = vec![match &entry.component {
+        Component::File(file) => file.clone(),
+        Component::Installed(name) => store.folder().join(format!("{name}.json")),
+    }];
+    // A signature may come after its component.
+    if let (Component::File(file), false) = (&entry.component, policy.trusted_publishers.is_empty()) {
+        files.push(PathBuf::from(format!("{}.sig", file.display())));
+    }
+    if let PluginConfig::File(file) = &entry.source {
+        files.push(file.clone());
+    }
+    let key_files = policy.public_keys.iter().chain(&policy.secrets);
+    let used = key_files.filter(|(name, _)| entry.grants.keys.contains(name));
+    files.extend(used.map(|(_, file)| file.clone()));
+    files
 }
 
 /// YAML, of which JSON is a part.

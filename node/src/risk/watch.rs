@@ -4,7 +4,7 @@
 //! force; if it is bad, what is in force stays, and that is said loudly and written into the audit log.
 
 use super::{Guard, specs};
-use crate::config::{PluginConfig, Policy};
+use crate::config::Policy;
 use crate::core::Core;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -80,13 +80,7 @@ async fn announce(core: &Core, text: String) {
 }
 
 pub(super) async fn look(policy: &Policy) -> Sight {
-    let mut files = Vec::new();
-    for plugin in &policy.plugins {
-        files.push(specs::component_file(policy, plugin));
-        if let PluginConfig::File(file) = &plugin.source {
-            files.push(file.clone());
-        }
-    }
+    let files: Vec<_> = policy.plugins.iter().flat_map(|entry| specs::files(policy, entry)).collect();
     let looked = tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file)).collect());
     looked.await.unwrap_or_default()
 }

@@ -1,0 +1,59 @@
+//! `plugin`: what an operator or an author does with plugins. One verb, one file.
+
+mod check;
+mod install;
+mod list;
+mod publish;
+mod rollback;
+mod run;
+mod target;
+mod task_file;
+mod trial;
+
+use super::Args;
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// `plugin …`
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginCommand {
+    /// List what is configured and what is installed.
+    List(list::List),
+    /// Load a plugin as `start` would, and say what it is.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Check),
+    /// Put a component into policy.plugin_dir. A node that runs takes it up within a second.
+    #[command(after_help = install::EXAMPLES)]
+    Install(install::Install),
+    /// Put the release before the installed one in force again. A node that runs takes it up within a second.
+    #[command(after_help = rollback::EXAMPLES)]
+    Rollback(rollback::Rollback),
+    /// Ask a plugin about a task and explain its verdict. Nothing is signed, remembered or, without --network, sent.
+    #[command(after_help = run::EXAMPLES)]
+    Run(run::Run),
+    /// Make the key with which you sign the plugins that you publish.
+    Keygen(publish::Keygen),
+    /// Sign a component as its publisher. The signature lies beside it, with .sig behind its name.
+    #[command(after_help = publish::EXAMPLES)]
+    Sign(publish::Sign),
+}
+
+impl PluginCommand {
+    /// True if it changes nothing.
+    pub(super) fn only_prints(&self) -> bool {
+        matches!(self, PluginCommand::List(_) | PluginCommand::Check(_) | PluginCommand::Run(_))
+    }
+
+    pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
+        match self {
+            PluginCommand::List(list) => list.run(args),
+            PluginCommand::Check(check) => check.run(args),
+            PluginCommand::Install(install) => install.run(args),
+            PluginCommand::Rollback(rollback) => rollback.run(args),
+            PluginCommand::Run(run) => return run.run(args),
+            PluginCommand::Keygen(keygen) => keygen.run(),
+            PluginCommand::Sign(sign) => sign.run(),
+        }
+        .map(|()| ExitCode::SUCCESS)
+    }
+}

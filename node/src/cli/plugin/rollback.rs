@@ -1,0 +1,40 @@
+//! `plugin rollback`: the release before, in force again.
+
+use super::target;
+use crate::cli::Args;
+use countersign_host::PluginStore;
+
+/// Shown below the help.
+pub(super) const EXAMPLES: &str = "Example:
+  countersign-node plugin rollback rules
+
+Doing it twice changes nothing.";
+
+/// Arguments of `plugin rollback`.
+#[derive(Debug, clap::Args)]
+pub struct Rollback {
+    /// The installed plugin.
+    name: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Rollback {
+    pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
+        let store = PluginStore::new(target::policy(args)?.plugin_dir);
+        let manifest = store.rollback(&self.name)?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&manifest)?);
+            return Ok(());
+        }
+        let release = |release: &countersign_host::PluginRelease| {
+            format!("{} sha256:{}", release.version, hex::encode(release.digest))
+        };
+        println!("Back to {} {}", manifest.name, release(&manifest.current));
+        if let Some(left) = manifest.previous.first() {
+            println!("  left       {}", release(left));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! What an operator names on the command line: an entry of the configuration, an installed plugin, or a file.
+
+use crate::cli::Args;
+use crate::config::{Component, Config, ConfigError, PluginConfig, PluginEntry, Policy, RawGrants, RawScope};
+use crate::risk;
+use anyhow::Context;
+use countersign_host::PluginSpec;
+use std::path::{Path, PathBuf};
+
+/// Durable state of a plugin that no entry grants anything.
+const TRIAL_STATE: u64 = 1 << 20;
+
+/// Which plugin, and with which configuration.
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
+    /// An entry of policy.plugins, an installed plugin, or a component's file (with a `/` or ending in .wasm).
+    #[arg(value_name = "NAME|FILE")]
+    plugin: String,
+    /// The plugin's configuration (YAML or JSON), instead of the entry's.
+    #[arg(long, value_name = "FILE")]
+    plugin_config: Option<PathBuf>,
+    /// A URL prefix that the plugin may send requests to. For a plugin without entry; repeatable.
+    #[arg(long, value_name = "URL")]
+    http: Vec<String>,
+}
+
+impl Target {
+    /// The node's policy, and the entry that was named or stands for what was named.
+    pub(super) fn find(&self, args: &Args) -> anyhow::Result<(Policy, PluginEntry)> {
+        let policy = policy(args)?;
+        let mut entry = match policy.plugins.iter().find(|entry| entry.name == self.plugin) {
+            Some(entry) => entry.clone(),
+            None => self.stranger(&policy),
+        };
+        if let Some(file) = &self.plugin_config {
+            entry.source = PluginConfig::File(file.clone());
+        }
+        Ok((policy, entry))
+    }
+
+    /// An entry for a plugin that has none: it may use every key, and remember a little.
+    fn stranger(&self, policy: &Policy) -> PluginEntry {
+        let component = match is_file(&self.plugin) {
+            true => Component::File(self.plugin.clone().into()),
+            false => Component::Installed(self.plugin.clone()),
+        };
+        let keys = [risk::CALLBACK_KEY.to_owned()].into_iter();
+        let grants = RawGrants {
+            keys: keys.chain(policy.public_keys.keys().chain(policy.secrets.keys()).cloned()).collect(),
+            http: self.http.clone(),
+            state_bytes: TRIAL_STATE,
+            ..RawGrants::default()
+        };
+        PluginEntry {
+            name: self.plugin.clone(),
+            component,
+            digest: None,
+            source: PluginConfig::Inline(serde_json::json!({})),
+            scope: RawScope::default(),
+            shadow: None,
+            monitor_interval: None,
+            grants,
+        }
+    }
+}
+
+/// What the host loads for `entry`. A file without an entry is called what it calls itself.
+pub(super) async fn spec(
+    host: &countersign_host::Host,
+    policy: &Policy,
+    entry: &PluginEntry,
+) -> anyhow::Result<(PluginSpec, countersign_host::Inspection)> {
+    let mut spec = risk::spec(policy, entry)?;
+    let seen = host.inspect(&spec.file).await?;
+    if is_file(&entry.name) {
+        spec.name.clone_from(&seen.info.name);
+    }
+    Ok((spec, seen))
+}
+
+/// The policy of the configuration file; without one, that of an author who has no node.
+pub(super) fn policy(args: &Args) -> anyhow::Result<Policy> {
+    match Config::load(&args.config) {
+        Ok(config) => Ok(config.policy),
+        Err(ConfigError::Unreadable { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound
+                && args.config == Path::new(super::super::CONFIG) =>
+        {
+            Ok(Policy::default())
+        }
+        Err(error) => Err(error).context("the configuration cannot be used"),
+    }
+}
+
+fn is_file(name: &str) -> bool {
+    name.contains('/') || name.ends_with(".wasm")
+}

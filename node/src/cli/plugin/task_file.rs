@@ -1,0 +1,385 @@
+//! A task in a JSON file: the `task` record of `wit/policy.wit` with the contract's own names, bytes in hexadecimal
+//! (`0x…`), and a variant as an object with one member. What is left out is empty.
+
+use countersign_host as host;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Turns what a file says into what plugins are asked.
+trait Meant {
+    type As;
+    fn meant(self) -> Self::As;
+}
+
+macro_rules! plain {
+    ($($type:ty),*) => { $(impl Meant for $type {
+        type As = $type;
+        fn meant(self) -> $type {
+            self
+        }
+    })* };
+}
+
+plain!(String, bool, u16, u32, u64);
+
+impl<T: Meant> Meant for Vec<T> {
+    type As = Vec<T::As>;
+    fn meant(self) -> Self::As {
+        self.into_iter().map(Meant::meant).collect()
+    }
+}
+
+impl<T: Meant> Meant for Option<T> {
+    type As = Option<T::As>;
+    fn meant(self) -> Self::As {
+        self.map(Meant::meant)
+    }
+}
+
+/// Bytes, in a file `0x` and hexadecimal digits.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Bytes(Vec<u8>);
+
+impl Meant for Bytes {
+    type As = Vec<u8>;
+    fn meant(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("0x{}", hex::encode(&self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(from)?;
+        let digits = text.strip_prefix("0x").unwrap_or(&text);
+        let wrong = |_| {
+            serde::de::Error::custom(format!(
+                "`{text}` is not hexadecimal; write 0x and an even number of digits"
+            ))
+        };
+        hex::decode(digits).map(Bytes).map_err(wrong)
+    }
+}
+
+/// One record of the contract, field by field.
+macro_rules! record {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+        pub(super) struct $name {
+            $(#[allow(missing_docs)] pub(super) $field: $type,)*
+        }
+
+        impl Meant for $name {
+            type As = host::$name;
+            fn meant(self) -> host::$name {
+                host::$name { $($field: self.$field.meant(),)* }
+            }
+        }
+    };
+}
+
+/// One variant of the contract, case by case.
+macro_rules! variant {
+    ($(#[$doc:meta])* $name:ident { $($case:ident($type:ty),)* } $({ $($bare:ident,)* })?) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[allow(missing_docs)]
+        pub(super) enum $name {
+            $($case($type),)*
+            $($($bare,)*)?
+        }
+
+        impl Meant for $name {
+            type As = host::$name;
+            fn meant(self) -> host::$name {
+                match self {
+                    $($name::$case(value) => host::$name::$case(value.meant()),)*
+                    $($($name::$bare => host::$name::$bare,)*)?
+                }
+            }
+        }
+    };
+}
+
+record!(
+    /// The question.
+    Task {
+        id: String,
+        attempt: u32,
+        received_at: u64,
+        requester: Principal,
+        coordinator: Principal,
+        node: String,
+        operation: Operation,
+        extra: Vec<Statement>,
+        raw: Bytes,
+    }
+);
+record!(
+    /// Who.
+    Principal { id: String, name: String, }
+);
+record!(
+    /// A named value.
+    Statement { name: String, value: String, origin: Origin, }
+);
+variant!(
+    /// Who stands behind a statement.
+    Origin {} { Fact, Claim, }
+);
+variant!(
+    /// What is to be done.
+    Operation {
+        Keygen(Keygen),
+        Sign(Signing),
+        Reshare(Resharing),
+        KeyShareSign(KeyShareSigning),
+        Other(String),
+    }
+);
+record!(
+    /// Creation of a key.
+    Keygen { scheme: String, curve: String, threshold: u16, members: Vec<String>, }
+);
+record!(
+    /// A key.
+    Key {
+        id: String,
+        scheme: String,
+        curve: String,
+        root_public_key: String,
+        threshold: u16,
+        members: Vec<String>,
+    }
+);
+record!(
+    /// Use of a key.
+    Signing {
+        key: Key,
+        signers: Vec<String>,
+        inputs: Vec<Input>,
+        payload: String,
+        blind: bool,
+        intent: Intent,
+    }
+);
+record!(
+    /// One signature.
+    Input { path: String, public_key: Bytes, digest: Bytes, tweak: Option<Bytes>, }
+);
+variant!(
+    /// What signatures are for.
+    Intent { Transaction(Transaction), Message(Bytes), TypedData(TypedData), } { Opaque, }
+);
+record!(
+    /// What a transaction does.
+    Transaction {
+        chain: String,
+        sources: Vec<String>,
+        destinations: Vec<Destination>,
+        calls: Vec<Call>,
+        grants: Vec<Grant>,
+        fee: Option<String>,
+        unsigned: Bytes,
+    }
+);
+record!(
+    /// One recipient.
+    Destination { address: String, asset: String, amount: String, memo: Option<String>, change: bool, }
+);
+record!(
+    /// One call.
+    Call { contract: String, selector: Bytes, method: Option<String>, amount: String, data: Bytes, }
+);
+record!(
+    /// A right that is handed out.
+    Grant { spender: String, asset: String, amount: Option<String>, }
+);
+record!(
+    /// Structured data of EIP-712.
+    TypedData {
+        chain: Option<String>,
+        verifying_contract: Option<String>,
+        domain: Option<String>,
+        primary_type: String,
+        json: String,
+        grants: Vec<Grant>,
+    }
+);
+record!(
+    /// A move of a key.
+    Resharing { key: Key, signers: Vec<String>, new_threshold: u16, new_members: Vec<String>, }
+);
+record!(
+    /// A check-up of shares.
+    KeyShareSigning { checks: Vec<KeyShareCheck>, }
+);
+record!(
+    /// One share.
+    KeyShareCheck { key: Key, message: String, }
+);
+
+impl Default for Origin {
+    fn default() -> Origin {
+        Origin::Claim
+    }
+}
+
+impl Default for Operation {
+    fn default() -> Operation {
+        Operation::Other("nothing".into())
+    }
+}
+
+impl Default for Intent {
+    fn default() -> Intent {
+        Intent::Opaque
+    }
+}
+
+/// Reads a file's text. What is wrong is said with line and column.
+pub(super) fn parse(text: &str) -> Result<host::Task, serde_json::Error> {
+    serde_json::from_str::<Task>(text).map(Meant::meant)
+}
+
+/// What an operator can start from.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Example {
+    /// Make a 2-of-3 key.
+    Keygen,
+    /// Sign a transfer on Ethereum.
+    Keysign,
+    /// Sign a message.
+    Message,
+    /// Sign a bare digest.
+    Blind,
+    /// Move a key to other nodes.
+    Keyreshare,
+    /// Check a share.
+    Keysharesign,
+}
+
+impl Example {
+    /// The file.
+    pub(super) fn to_json(self) -> String {
+        let task = Task {
+            id: "00000000-0000-4000-8000-000000000001".into(),
+            attempt: 1,
+            requester: Principal { id: "csr1…".into(), name: "treasury".into() },
+            coordinator: Principal { id: "csc1…".into(), name: "coordinator.example:7443".into() },
+            node: "csn1…a".into(),
+            operation: self.operation(),
+            extra: vec![Statement {
+                name: "reference".into(),
+                value: "invoice 17".into(),
+                origin: Origin::Claim,
+            }],
+            ..Task::default()
+        };
+        let mut json = serde_json::to_string_pretty(&task).unwrap_or_default();
+        json.push('\n');
+        json
+    }
+
+    fn operation(self) -> Operation {
+        match self {
+            Example::Keygen => Operation::Keygen(Keygen {
+                scheme: "ecdsa-secp256k1".into(),
+                curve: "secp256k1".into(),
+                threshold: 2,
+                members: members(),
+            }),
+            Example::Keysign => signing("evm-transaction", false, Intent::Transaction(transfer())),
+            Example::Message => signing("message", false, Intent::Message(Bytes(b"pay 3 to bob".to_vec()))),
+            Example::Blind => signing("digest", true, Intent::Opaque),
+            Example::Keyreshare => Operation::Reshare(Resharing {
+                key: key(),
+                signers: members()[..2].to_vec(),
+                new_threshold: 2,
+                new_members: members(),
+            }),
+            Example::Keysharesign => Operation::KeyShareSign(KeyShareSigning {
+                checks: vec![KeyShareCheck { key: key(), message: "check-up of this month".into() }],
+            }),
+        }
+    }
+}
+
+fn members() -> Vec<String> {
+    ["csn1…a", "csn1…b", "csn1…c"].map(String::from).to_vec()
+}
+
+fn key() -> Key {
+    Key {
+        id: "csk1…".into(),
+        scheme: "ecdsa-secp256k1".into(),
+        curve: "secp256k1".into(),
+        root_public_key: "xpub…".into(),
+        threshold: 2,
+        members: members(),
+    }
+}
+
+fn signing(payload: &str, blind: bool, intent: Intent) -> Operation {
+    let input = Input {
+        path: "m/44/60/0/0/0".into(),
+        public_key: Bytes([&[2][..], &[0x11; 32]].concat()),
+        digest: Bytes(vec![0x22; 32]),
+        tweak: None,
+    };
+    let signers = members()[..2].to_vec();
+    Operation::Sign(Signing {
+        key: key(),
+        signers,
+        inputs: vec![input],
+        payload: payload.into(),
+        blind,
+        intent,
+    })
+}
+
+fn transfer() -> Transaction {
+    Transaction {
+        chain: "eip155:1".into(),
+        sources: vec!["0x1111111111111111111111111111111111111111".into()],
+        destinations: vec![Destination {
+            address: "0x2222222222222222222222222222222222222222".into(),
+            amount: "1000000000000000000".into(),
+            ..Destination::default()
+        }],
+        fee: Some("420000000000000".into()),
+        ..Transaction::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn every_example_can_be_read_back() {
+        for example in Example::value_variants() {
+            let task = parse(&example.to_json()).unwrap();
+            assert_eq!(task.operation, example.operation().meant());
+        }
+    }
+
+    #[test]
+    fn a_file_uses_the_names_of_the_contract_and_misspelt_ones_are_refused() {
+        let text = r#"{"operation": {"sign": {"key": {"root-public-key": "xpub1"}, "intent": {"message": "0x6869"}}}}"#;
+        let host::Operation::Sign(signing) = parse(text).unwrap().operation else { panic!("a signature") };
+        assert_eq!(signing.key.root_public_key, "xpub1");
+        assert_eq!(signing.intent, host::Intent::Message(b"hi".to_vec()));
+        let error = parse(r#"{"operation": {"sign": {"blnd": true}}}"#).unwrap_err().to_string();
+        assert!(error.contains("`blnd`") && error.contains("line 1"), "{error}");
+        assert!(parse(r#"{"raw": "0xzz"}"#).unwrap_err().to_string().contains("hexadecimal"));
+    }
+}

@@ -1,0 +1,38 @@
+//! The sandbox with the operator's limits, as the daemon and the command line use it alike.
+
+use crate::config::Policy;
+use countersign_host::{
+    CodeCache, Compiler, CompilerLimits, CompilerProgram, Host, HostError, HostLimits, HostOptions,
+    Publisher, PublisherError,
+};
+use std::time::Duration;
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// A publisher's key.
+    #[error(transparent)]
+    Publisher(#[from] PublisherError),
+    /// The engine.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// Starts it. `cache` keeps machine code between starts.
+pub fn sandbox(policy: &Policy, cache: Option<CodeCache>) -> Result<Host, SandboxError> {
+    let publishers = policy.trusted_publishers.iter().map(|(name, key)| Publisher::new(name, key));
+    let mut compiler = CompilerProgram::this_program(["plugin-compiler"]);
+    compiler.limits = CompilerLimits {
+        cpu_seconds: policy.compile.cpu_seconds,
+        memory_bytes: policy.compile.memory_bytes,
+        wall: Duration::from_secs(policy.compile.wall_seconds),
+        ..CompilerLimits::default()
+    };
+    Ok(Host::with(HostOptions {
+        limits: HostLimits { component_bytes: policy.compile.component_bytes, ..HostLimits::default() },
+        compiler: Compiler::Child(compiler),
+        cache,
+        trusted_publishers: publishers.collect::<Result<_, _>>()?,
+    })?)
+}
