@@ -163,6 +163,14 @@ fn what_means_nothing_here_is_named_and_what_would_mislead_is_refused() {
 }
 
 #[test]
+fn a_file_without_coordinator_is_told_what_to_write() {
+    let error = |text: &str| Config::parse(text, Path::new("/base")).unwrap_err().to_string();
+    assert!(error("policy: {allow_unguarded: true}\n").contains("coordinator: { address"));
+    let relay = error("websocket: {url: 'wss://relay.example/ws'}\n");
+    assert!(relay.contains("websocket.url"), "what was brought along is named first: {relay}");
+}
+
+#[test]
 fn rules_that_are_switched_off_guard_nothing_and_the_file_says_so() {
     let error = parse("embedded_risk_control_rules: {enable: false}\n").unwrap_err();
     assert!(matches!(error, ConfigError::Unguarded));

@@ -28,6 +28,11 @@ pub enum ConfigError {
     /// `db.path` names another file.
     #[error("db.path is {}, but the file is always called secrets.redb.age; change the last part of the path", .0.display())]
     DbPath(PathBuf),
+    /// Nobody to dial.
+    #[error(
+        "there is no `coordinator`; write coordinator: {{ address: host:port, id: csc1… }} to say whom the node dials"
+    )]
+    NoCoordinator,
     /// No plugin.
     #[error(
         "no plugin is configured, so nothing would guard the key shares; add one under policy.plugins, or write policy.allow_unguarded: true"
@@ -124,11 +129,6 @@ impl ConfigError {
     pub(super) fn from_yaml(error: &serde_norway::Error, text: &str) -> ConfigError {
         let message = error.to_string();
         let line = error.location().map_or(String::new(), |at| format!("line {}: ", at.line()));
-        if message.contains("missing field `coordinator`") {
-            return ConfigError::Yaml(format!(
-                "there is no `coordinator`; write coordinator: {{ address: host:port, id: csc1… }} to say whom the node dials"
-            ));
-        }
         let Some((unknown, known)) = unknown_field(&message) else {
             return ConfigError::Yaml(format!("{line}{message}; correct the file"));
         };

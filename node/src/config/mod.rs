@@ -88,13 +88,14 @@ impl Config {
     fn from_raw(raw: RawConfig, base: &Path) -> Result<Config, ConfigError> {
         let mut notes = incumbent::review(&raw)?;
         let expansion = shorthand::expand(&raw, base)?;
+        let coordinator = raw.coordinator.ok_or(ConfigError::NoCoordinator)?;
         notes.extend(expansion.notes.iter().cloned());
         Ok(Config {
             dir: store_dir(&base.join(&raw.db.path))?,
             key_file: raw.db.key_file.map(|file| base.join(file)),
             recipients: raw.db.recipients,
-            coordinator_address: raw.coordinator.address,
-            coordinator: raw.coordinator.id,
+            coordinator_address: coordinator.address,
+            coordinator: coordinator.id,
             requesters: named("requesters", raw.requesters.into_iter().map(|entry| (entry.id, entry.name)))?,
             roster: named("roster", raw.roster.into_iter().map(|entry| (entry.id, entry.name)))?,
             allow_blind: raw.keys.allow_blind.into_iter().collect(),

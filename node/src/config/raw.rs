@@ -16,7 +16,7 @@ pub struct RawConfig {
     #[serde(default)]
     pub db: RawDb,
     /// Whom the node dials.
-    pub coordinator: RawCoordinator,
+    pub coordinator: Option<RawCoordinator>,
     /// Whose tasks the node considers.
     #[serde(default)]
     pub requesters: Vec<RawRequester>,

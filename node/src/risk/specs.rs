@@ -97,12 +97,6 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
     Ok(PluginSpec { name: entry.name.clone(), file, digest, config, grants, role: role(entry) })
 }
 
-/// The entries that use what is installed as `installed`.
-pub fn users<'a>(policy: &'a Policy, installed: &'a str) -> impl Iterator<Item = &'a PluginEntry> {
-    let uses = move |entry: &&PluginEntry| matches!(&entry.component, Component::Installed(name) if name == installed);
-    policy.plugins.iter().filter(uses)
-}
-
 fn role(entry: &PluginEntry) -> Role {
     let operation = |operation: &RawOperation| match operation {
         RawOperation::Keygen => OperationKind::Keygen,
@@ -120,6 +114,12 @@ fn role(entry: &PluginEntry) -> Role {
         config::Shadow::Entry(name) => Shadow::Entry(name),
     });
     Role { scope, shadow, monitor: entry.monitor_interval }
+}
+
+/// The entries that use what is installed as `installed`.
+pub fn users<'a>(policy: &'a Policy, installed: &'a str) -> impl Iterator<Item = &'a PluginEntry> {
+    let uses = move |entry: &&PluginEntry| matches!(&entry.component, Component::Installed(name) if name == installed);
+    policy.plugins.iter().filter(uses)
 }
 
 fn source(entry: &PluginEntry) -> PluginSource {

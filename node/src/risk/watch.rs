@@ -1,4 +1,4 @@
-//! Notices changed components and rule files, and swaps them in while the node runs.
+//! Notices changed components, manifests, rule files and key files, and swaps them in while the node runs.
 //!
 //! A change counts when the bytes differ and have been still for one look. What is new is validated beside what is in
 //! force; if it is bad, what is in force stays, and that is said loudly and written into the audit log.
@@ -6,10 +6,13 @@
 use super::{Guard, specs};
 use crate::config::Policy;
 use crate::core::Core;
+use countersign_host::{Chain, Plugin};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -31,18 +34,39 @@ struct Watch {
     refused: Option<(Instant, String)>,
 }
 
-/// Runs until the node stops.
+/// Runs until the node stops. SIGHUP loads everything at once, changed or not.
 pub async fn watch(core: Arc<Core>) {
     let mut watch = Watch::since(core.guard.loaded.clone());
-    while core.stopping.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+    let mut hangup = hangup();
+    while let Some(asked) = core.stopping.run_until_cancelled(next_look(&mut hangup)).await {
         let sight = look(&core.guard.policy).await;
-        if watch.is_due(Instant::now(), sight) {
+        if asked {
+            watch.insist();
+        }
+        if watch.is_due(Instant::now(), sight) || asked {
             let result = core.guard.reload().await;
             if let Some(news) = watch.tried(Instant::now(), result) {
                 announce(&core, news).await;
             }
         }
     }
+}
+
+/// Without it a node still looks at its files.
+fn hangup() -> Option<Signal> {
+    let hangup = signal(SignalKind::hangup());
+    hangup.inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be handled; changed files are noticed all the same")).ok()
+}
+
+/// Waits until it is time to look; true if an operator asked for it.
+async fn next_look(hangup: &mut Option<Signal>) -> bool {
+    let asked = async {
+        match hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::time::timeout(LOOK, asked).await.is_ok()
 }
 
 impl Watch {
@@ -61,10 +85,18 @@ impl Watch {
         due
     }
 
+    /// An operator asked: whatever comes of it is told, even if it was told before.
+    fn insist(&mut self) {
+        self.refused = None;
+    }
+
     /// What an operator must hear of a try: everything but the same refusal again.
-    fn tried(&mut self, now: Instant, result: Result<(), String>) -> Option<String> {
+    fn tried(&mut self, now: Instant, result: Result<String, String>) -> Option<String> {
         let before = self.refused.take().map(|(_, why)| why);
-        let Err(why) = result else { return Some("plugins reloaded".into()) };
+        let why = match result {
+            Ok(change) => return Some(format!("plugins reloaded: {change}")),
+            Err(why) => why,
+        };
         self.refused = Some((now, why.clone()));
         let news = format!("changed plugins were refused and the old ones stay in force: {why}");
         (before != Some(why)).then_some(news)
@@ -91,11 +123,34 @@ fn sight(file: &Path) -> [u8; 32] {
 }
 
 impl Guard {
-    /// Loads what is on disk now, and swaps it in if it is good.
-    async fn reload(&self) -> Result<(), String> {
-        let Some(pipeline) = &self.pipeline else { return Ok(()) };
-        pipeline.reload(specs::configured(&self.policy)).await.map(drop).map_err(|error| error.to_string())
+    /// Loads what is on disk now, and swaps it in if it is good. Tells what that changed.
+    async fn reload(&self) -> Result<String, String> {
+        let Some(pipeline) = &self.pipeline else { return Ok("there are none".into()) };
+        let old = pipeline.chain();
+        let reloaded = pipeline.reload(specs::configured(&self.policy)).await;
+        let new = reloaded.map_err(|error| error.to_string())?;
+        Ok(change(&old, &new))
     }
+}
+
+/// From which chain to which, and which entries make the difference.
+fn change(old: &Chain, new: &Chain) -> String {
+    if old.revision() == new.revision() {
+        return format!("chain {} is still what is on disk", hex::encode(old.revision()));
+    }
+    let describe = |plugin: &Plugin| {
+        let (digest, config) = (hex::encode(plugin.digest()), hex::encode(plugin.revision()));
+        format!("{} {} sha256:{digest} with config {config}", plugin.name(), plugin.info().version)
+    };
+    let before: BTreeSet<String> = old.plugins().into_iter().map(describe).collect();
+    let changed = new.plugins().into_iter().map(describe).filter(|plugin| !before.contains(plugin));
+    let changed: Vec<String> = changed.collect();
+    format!(
+        "chain {} becomes {}; now in force: {}",
+        hex::encode(old.revision()),
+        hex::encode(new.revision()),
+        changed.join("; ")
+    )
 }
 
 #[cfg(test)]
@@ -115,6 +170,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_is_told_again_to_who_asks() {
+        let now = Instant::now();
+        let mut watch = Watch::since(sight(1));
+        assert!(watch.tried(now, Err("bad".into())).is_some());
+        assert_eq!(watch.tried(now, Err("bad".into())), None);
+        watch.insist();
+        assert!(watch.tried(now, Err("bad".into())).is_some());
+    }
+
+    #[test]
     fn what_was_refused_is_tried_again_after_a_while_and_told_once() {
         let start = Instant::now();
         let mut watch = Watch::since(sight(1));
@@ -128,7 +193,7 @@ mod tests {
             !watch.is_due(start + RETRY, sight(1)) && watch.is_due(start + RETRY, sight(1)),
             "a change counts at once"
         );
-        assert!(watch.tried(start + RETRY, Ok(())).is_some());
+        assert!(watch.tried(start + RETRY, Ok(String::new())).is_some());
         assert!(!watch.is_due(start + 9 * RETRY, sight(1)), "what is in force is not loaded again");
     }
 }

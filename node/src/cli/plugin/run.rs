@@ -5,7 +5,7 @@ use super::task_file::{self, Example};
 use super::trial::Trial;
 use crate::cli::Args;
 use crate::risk;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use countersign_host::{Evaluation, HttpRequest, Level, LogLine, Services, StateWrite, Verdict};
 use serde_json::json;
 use std::path::PathBuf;
@@ -36,12 +36,12 @@ Exit codes: 0 approved, 3 refused, 1 something is wrong, 2 wrong usage.";
 #[command(arg_required_else_help = true)]
 pub struct Run {
     #[command(flatten)]
-    target: Option<Target>,
+    target: Target,
     /// The task to judge (JSON).
     #[arg(long, value_name = "FILE", required_unless_present = "example")]
     task: Option<PathBuf>,
     /// Print a task to start from, and do nothing else.
-    #[arg(long, value_name = "KIND", exclusive = true)]
+    #[arg(long, value_name = "KIND")]
     example: Option<Example>,
     /// What the plugin's clock says: RFC 3339, such as 2026-01-31T23:30:00Z. Absent: the present.
     #[arg(long, value_name = "TIME")]
@@ -60,12 +60,10 @@ impl Run {
             print!("{}", example.to_json());
             return Ok(ExitCode::SUCCESS);
         }
-        let (Some(target), Some(task)) = (&self.target, &self.task) else {
-            bail!("name a plugin and a task; `plugin run --help` has examples");
-        };
-        let (policy, entry) = target.find(args)?;
+        let (policy, entry) = self.target.find(args)?;
         let at = self.at.as_deref().map(instant).transpose()?;
         let trial = Arc::new(Trial::new(risk::scratch(&policy)?, at, self.network));
+        let task = self.task.as_deref().context("name a task with --task FILE")?;
         let text = std::fs::read_to_string(task).with_context(|| {
             format!("cannot read {}; `plugin run --example keysign` prints a task", task.display())
         })?;

@@ -4,6 +4,7 @@ use crate::cli::Args;
 use crate::config::{Component, Config, ConfigError, PluginConfig, PluginEntry, Policy, RawGrants, RawScope};
 use crate::risk;
 use anyhow::Context;
+use clap::CommandFactory;
 use countersign_host::PluginSpec;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ const TRIAL_STATE: u64 = 1 << 20;
 pub(super) struct Target {
     /// An entry of policy.plugins, an installed plugin, or a component's file (with a `/` or ending in .wasm).
     #[arg(value_name = "NAME|FILE")]
-    plugin: String,
+    plugin: Option<String>,
     /// The plugin's configuration (YAML or JSON), instead of the entry's.
     #[arg(long, value_name = "FILE")]
     plugin_config: Option<PathBuf>,
@@ -27,10 +28,11 @@ pub(super) struct Target {
 impl Target {
     /// The node's policy, and the entry that was named or stands for what was named.
     pub(super) fn find(&self, args: &Args) -> anyhow::Result<(Policy, PluginEntry)> {
+        let plugin = self.name();
         let policy = policy(args)?;
-        let mut entry = match policy.plugins.iter().find(|entry| entry.name == self.plugin) {
+        let mut entry = match policy.plugins.iter().find(|entry| entry.name == plugin) {
             Some(entry) => entry.clone(),
-            None => self.stranger(&policy),
+            None => self.stranger(plugin, &policy),
         };
         if let Some(file) = &self.plugin_config {
             entry.source = PluginConfig::File(file.clone());
@@ -38,11 +40,20 @@ impl Target {
         Ok((policy, entry))
     }
 
+    /// What was named; nothing is wrong usage.
+    fn name(&self) -> &str {
+        self.plugin.as_deref().unwrap_or_else(|| {
+            let missing =
+                "name a plugin: an entry of policy.plugins, an installed plugin, or a component's file";
+            Args::command().error(clap::error::ErrorKind::MissingRequiredArgument, missing).exit()
+        })
+    }
+
     /// An entry for a plugin that has none: it may use every key, and remember a little.
-    fn stranger(&self, policy: &Policy) -> PluginEntry {
-        let component = match is_file(&self.plugin) {
-            true => Component::File(self.plugin.clone().into()),
-            false => Component::Installed(self.plugin.clone()),
+    fn stranger(&self, plugin: &str, policy: &Policy) -> PluginEntry {
+        let component = match is_file(plugin) {
+            true => Component::File(plugin.into()),
+            false => Component::Installed(plugin.into()),
         };
         let keys = [risk::CALLBACK_KEY.to_owned()].into_iter();
         let grants = RawGrants {
@@ -52,7 +63,7 @@ impl Target {
             ..RawGrants::default()
         };
         PluginEntry {
-            name: self.plugin.clone(),
+            name: plugin.into(),
             component,
             digest: None,
             source: PluginConfig::Inline(serde_json::json!({})),

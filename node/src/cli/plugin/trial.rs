@@ -1,7 +1,9 @@
 //! What a plugin reaches while it is tried: the real keys of its approvers, a throw-away callback key, memory that is empty
 //! and forgotten, a clock that can be set, and no network unless the operator wants it.
 
-use countersign_host::{HttpError, HttpRequest, KeyError, LocalServices, Memory, Sending, Services, StateError};
+use countersign_host::{
+    HttpError, HttpRequest, KeyError, LocalServices, Memory, Sending, Services, StateError,
+};
 use std::sync::{Mutex, PoisonError};
 
 /// Services for one evaluation that signs nothing.
