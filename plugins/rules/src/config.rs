@@ -1,6 +1,9 @@
-//! The incumbent's `embedded_risk_control_rules` tree. Unknown keys are errors: a misspelt rule must not vanish.
+//! The incumbent's `embedded_risk_control_rules` tree, which `key_sign` extends. Unknown keys are errors: a misspelt rule
+//! must not vanish.
 
 use serde::Deserialize;
+
+use crate::key_sign::KeySignRules;
 
 /// Root of the tree.
 #[derive(Debug, Deserialize)]
@@ -12,9 +15,9 @@ pub struct Config {
     /// Rules for KeyGen.
     #[serde(default)]
     pub key_gen: KeyGenRules,
-    /// Rules for KeySign; there is no list: allowed unless `reject_all`.
+    /// Rules for KeySign; without policies and deny list allowed unless `reject_all`.
     #[serde(default)]
-    pub key_sign: RejectAll,
+    pub key_sign: KeySignRules,
     /// Rules for KeyReshare.
     #[serde(default)]
     pub key_reshare: KeyReshareRules,

@@ -1,7 +1,21 @@
-//! The embedded risk rules: the incumbent's configuration tree, judged on the node's own facts only. Remembers nothing,
-//! asks nobody.
+//! The embedded risk rules: the incumbent's configuration tree with policies for signatures, judged on the node's own
+//! facts only. Asks nobody; remembers what limits count, if there are any. `docs/rules.yaml` shows every key and code.
+//!
+//! From a file's root inwards: `config` → `key_sign` → `policy` → one module for each section of a policy.
 
+mod assets;
+mod calls;
+mod choice;
 mod config;
+mod grants;
+mod hours;
+mod key_sign;
+mod limits;
+mod messages;
+mod policy;
+mod trail;
+mod transactions;
+mod when;
 
 use std::collections::BTreeSet;
 
@@ -11,6 +25,7 @@ use countersign_sdk::{
 };
 
 pub use config::{Config, KeyGenEntry, KeyGenRules, KeyReshareEntry, KeyReshareRules, RejectAll};
+pub use key_sign::KeySignRules;
 
 /// The plugin `rules`.
 pub struct Rules;
@@ -19,7 +34,8 @@ impl Plugin for Rules {
     type Config = Config;
 
     const NAME: &'static str = "rules";
-    const DESCRIPTION: &'static str = "Allow lists for key generation and resharing, switches for signing.";
+    const DESCRIPTION: &'static str =
+        "Allow lists for key generation and resharing, policies and limits for signing.";
 
     fn check(config: &Config, _host: &impl Host) -> Result<(), Failure> {
         if !config.enable {
@@ -28,13 +44,13 @@ impl Plugin for Rules {
         config.validate().map_err(Failure::Misconfigured)
     }
 
-    fn evaluate(config: &Config, task: &Task, _host: &impl Host) -> Result<Verdict, Failure> {
+    fn evaluate(config: &Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure> {
         if !config.enable {
             return Err(disabled());
         }
         match &task.operation {
             Operation::Keygen(keygen) => judge_keygen(&config.key_gen, keygen),
-            Operation::Sign(_) => unless(config.key_sign.reject_all, "keysign-reject-all"),
+            Operation::Sign(signing) => trail::verdict(config.key_sign.judge(host, task, signing)),
             Operation::Reshare(resharing) => judge_reshare(&config.key_reshare, resharing),
             Operation::KeyShareSign(check_up) => judge_check_up(&config.key_share_sign, check_up),
             Operation::Other(name) => {

@@ -1,7 +1,12 @@
 //! What the rules let through, through a mock host.
 
-use countersign_sdk::testing::{self, MockHost};
-use countersign_sdk::{Intent, KeyShareCheck, json};
+mod configuration;
+mod limits;
+mod monotone;
+mod signing;
+
+use countersign_sdk::testing::{self, MockHost, check_up, reshare};
+use countersign_sdk::{Intent, json};
 
 use super::*;
 
@@ -23,24 +28,22 @@ const CLOSED: &str = r#"{
 /// `approve`, or the code of the rejection.
 fn judge(document: &str, task: &Task) -> String {
     let config = json::config::<Config>(document).unwrap();
-    match Rules::evaluate(&config, task, &MockHost::default()).unwrap() {
+    code(MockHost::default().decide::<Rules>(&config, task).unwrap())
+}
+
+fn code(verdict: Verdict) -> String {
+    match verdict {
         Verdict::Approve => "approve".into(),
         Verdict::Reject(rejection) => rejection.code,
     }
 }
 
-fn reshare(new_threshold: u16, new_members: &[&str]) -> Task {
-    testing::task(Operation::Reshare(Resharing {
-        key: testing::key(),
-        signers: vec!["a".into(), "b".into()],
-        new_threshold,
-        new_members: new_members.iter().map(|id| id.to_string()).collect(),
-    }))
-}
-
-fn check_up() -> Task {
-    let check = KeyShareCheck { key: testing::key(), message: "hello".into() };
-    testing::task(Operation::KeyShareSign(KeyShareSigning { checks: vec![check] }))
+/// The document of a file with these rules, in YAML, under `key_sign`.
+fn in_file(key_sign: &str) -> String {
+    let file = format!(
+        "{{enable: true, key_gen: {{allow_list: [{{threshold: 2, node_ids: [a, b, c]}}]}}, key_sign: {key_sign}}}"
+    );
+    serde_norway::from_str::<serde_json::Value>(&file).unwrap().to_string()
 }
 
 #[test]

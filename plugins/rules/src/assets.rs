@@ -1,0 +1,174 @@
+//! Assets by the names that the operator gave them, and ceilings in their units.
+
+use std::collections::BTreeMap;
+
+use countersign_sdk::{Amount, Transaction};
+use serde::Deserialize;
+
+use crate::choice::Quantity;
+use crate::trail::{Objection, refuse};
+
+/// `assets:`, by name.
+pub type Assets = BTreeMap<String, Asset>;
+
+/// What an asset is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asset {
+    /// CAIP-19 id, e.g. `eip155:1/erc20:0x...`; for the native asset of a chain the CAIP-2 id of the chain.
+    pub id: String,
+    /// Digits behind the point in the amounts of this file; 0: they are in smallest units.
+    #[serde(default)]
+    pub decimals: u8,
+}
+
+impl Asset {
+    /// Whether the id can be one that a task shows.
+    pub fn validate(&self, name: &str) -> Result<(), String> {
+        let (chain, token) = match self.id.split_once('/') {
+            Some((chain, token)) => (chain, Some(token)),
+            None => (self.id.as_str(), None),
+        };
+        if !is_chain(chain) {
+            return Err(format!(
+                "assets.{name}: `{}` does not begin with a chain; write e.g. eip155:1/erc20:0x...",
+                self.id
+            ));
+        }
+        match token {
+            Some(token) if token.starts_with("slip44:") => {
+                Err(format!("assets.{name}: the native asset is written as the chain alone: {chain}"))
+            }
+            Some(token) if !token.contains(':') => Err(format!(
+                "assets.{name}: `{token}` names no token; write the standard and the contract, e.g. erc20:0x..."
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether `text` has the form of a CAIP-2 id.
+pub fn is_chain(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(namespace, reference)| {
+        (3..=8).contains(&namespace.len())
+            && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && (1..=32).contains(&reference.len())
+            && reference.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    })
+}
+
+/// A most of one asset.
+#[derive(Debug)]
+pub struct Ceiling {
+    /// The operator's name of the asset.
+    pub name: String,
+    /// The asset.
+    pub asset: Asset,
+    /// In smallest units.
+    pub max: Amount,
+}
+
+/// One entry of a list of ceilings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenCeiling {
+    /// Name of an asset.
+    pub asset: String,
+    /// The most, in the asset's units.
+    pub max: Quantity,
+}
+
+impl Ceiling {
+    /// `quantity` of the asset called `name`.
+    pub fn new(name: &str, quantity: &Quantity, assets: &Assets) -> Result<Self, String> {
+        let asset = assets.get(name).ok_or_else(|| {
+            let known: Vec<_> = assets.keys().map(String::as_str).collect();
+            format!("there is no asset `{name}` under key_sign.assets, only: {}", known.join(", "))
+        })?;
+        let max = quantity.amount(asset.decimals).map_err(|error| error.to_string())?;
+        Ok(Ceiling { name: name.into(), asset: asset.clone(), max })
+    }
+
+    /// The ceilings of a list, each asset once.
+    pub fn list(at: &str, written: &[WrittenCeiling], assets: &Assets) -> Result<Vec<Self>, String> {
+        let mut ceilings: Vec<Ceiling> = Vec::with_capacity(written.len());
+        for (i, entry) in written.iter().enumerate() {
+            let ceiling =
+                Ceiling::new(&entry.asset, &entry.max, assets).map_err(|why| format!("{at}[{i}]: {why}"))?;
+            if ceilings.iter().any(|other| same_asset(&other.asset.id, &ceiling.asset.id)) {
+                return Err(format!("{at}[{i}]: the asset `{}` is listed twice", entry.asset));
+            }
+            ceilings.push(ceiling);
+        }
+        Ok(ceilings)
+    }
+
+    /// For people.
+    pub fn show(&self, amount: &Amount) -> String {
+        format!("{} {}", amount.in_units(self.asset.decimals), self.name)
+    }
+}
+
+/// The one for `asset`, a CAIP-19 or CAIP-2 id.
+pub fn find<'a>(ceilings: &'a [Ceiling], asset: &str) -> Option<&'a Ceiling> {
+    ceilings.iter().find(|ceiling| same_asset(&ceiling.asset.id, asset))
+}
+
+/// Ids of EVM chains contain addresses, in which case does not matter; the others are equal to the letter.
+pub fn same_asset(a: &str, b: &str) -> bool {
+    a == b || (a.starts_with("eip155:") && b.starts_with("eip155:") && a.eq_ignore_ascii_case(b))
+}
+
+/// The id of an asset in a task: the chain stands for its native asset.
+pub fn id<'a>(chain: &'a str, asset: &'a str) -> &'a str {
+    if asset.is_empty() { chain } else { asset }
+}
+
+/// An amount of a task.
+pub fn parse(amount: &str) -> Result<Amount, Objection> {
+    amount.parse().or_else(|_| {
+        refuse("keysign-amount-malformed", format!("the task shows `{amount}` where an amount belongs"))
+    })
+}
+
+/// What leaves the wallet, by asset. Change does not; of native value the larger counts of what destinations receive
+/// and what calls take along.
+#[derive(Debug, Default)]
+pub struct Spending<'a>(Vec<(&'a str, Amount)>);
+
+impl<'a> Spending<'a> {
+    /// Of this transaction.
+    pub fn of(transaction: &'a Transaction) -> Result<Self, Objection> {
+        let mut spending = Spending::default();
+        for destination in &transaction.destinations {
+            let amount = parse(&destination.amount)?;
+            if !destination.change {
+                *spending.entry(id(&transaction.chain, &destination.asset)) += &amount;
+            }
+        }
+        let mut carried = Amount::zero();
+        for call in &transaction.calls {
+            carried += &parse(&call.amount)?;
+        }
+        if !carried.is_zero() {
+            let native = spending.entry(&transaction.chain);
+            if *native < carried {
+                *native = carried;
+            }
+        }
+        Ok(spending)
+    }
+
+    /// Every asset with its amount.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Amount)> {
+        self.0.iter().map(|(asset, amount)| (*asset, amount))
+    }
+
+    fn entry(&mut self, asset: &'a str) -> &mut Amount {
+        let at = self.0.iter().position(|(other, _)| same_asset(other, asset)).unwrap_or_else(|| {
+            self.0.push((asset, Amount::zero()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
+}

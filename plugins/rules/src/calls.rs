@@ -1,0 +1,138 @@
+//! `calls:` of a policy: which methods of which contracts.
+
+use countersign_sdk::{AddressMap, Call, Selector, Transaction, same_address};
+use serde::{Deserialize, Deserializer};
+
+use crate::choice::{Choice, present};
+use crate::trail::{Ruling, refuse};
+
+/// Lists of calls.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calls {
+    /// Every call must be in this list, if there is one.
+    #[serde(default, deserialize_with = "present")]
+    pub allow: Option<CallList>,
+    /// No call may be in this one.
+    #[serde(default)]
+    pub deny: CallList,
+    /// Calls that the node does not understand and `allow` does not list.
+    #[serde(default)]
+    pub unknown: Choice,
+    /// Creation of contracts.
+    #[serde(default)]
+    pub create: Choice,
+}
+
+/// Contracts with their methods; no methods: all of them.
+#[derive(Debug, Default)]
+pub struct CallList(AddressMap<Option<Vec<Selector>>>);
+
+impl CallList {
+    fn contains(&self, chain: &str, call: &Call) -> bool {
+        self.0.find(chain, &call.contract).any(|methods| {
+            methods.as_ref().is_none_or(|methods| methods.iter().any(|method| method.matches(&call.selector)))
+        })
+    }
+}
+
+impl Calls {
+    /// Settings that cannot all be meant.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.unknown == Choice::Allow && self.allow.is_some() {
+            return Err(
+                "calls: with `unknown: allow` beside `allow` nobody can tell what is meant; leave one out"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Judges every call.
+    pub fn judge(&self, transaction: &Transaction) -> Ruling {
+        let mut why = "calls nothing".into();
+        for call in &transaction.calls {
+            why = self.judge_one(transaction, call)?;
+        }
+        Ok(why)
+    }
+
+    fn judge_one(&self, transaction: &Transaction, call: &Call) -> Ruling {
+        if call.contract.is_empty() {
+            return match self.create {
+                Choice::Allow => Ok("may create a contract".into()),
+                Choice::Refuse => refuse("keysign-contract-creation", "it creates a contract"),
+            };
+        }
+        let chain = &transaction.chain;
+        if self.deny.contains(chain, call) {
+            return refuse("keysign-call-denied", format!("calls.deny lists {}", show(call)));
+        }
+        match &self.allow {
+            Some(allow) if allow.contains(chain, call) => Ok("every call is listed".into()),
+            Some(_) => {
+                refuse("keysign-call-not-allowed", format!("calls.allow does not list {}", show(call)))
+            }
+            None if is_understood(transaction, call) => Ok("every call is understood".into()),
+            None if self.unknown == Choice::Allow => Ok("unknown calls are allowed".into()),
+            None => refuse(
+                "keysign-call-unknown",
+                format!(
+                    "the node cannot tell what {} does; list it under calls.allow if it may be called",
+                    show(call)
+                ),
+            ),
+        }
+    }
+}
+
+/// Whether destinations and grants show all that the call does. On EVM chains its own contract must be the asset of one
+/// of them: a well-known selector with other data proves nothing.
+fn is_understood(transaction: &Transaction, call: &Call) -> bool {
+    if call.data.is_empty() && call.selector.is_empty() {
+        return true; // Native value alone, which destinations and `amount` show.
+    }
+    if !transaction.chain.starts_with("eip155:") {
+        return call.method.is_some();
+    }
+    let destinations = transaction.destinations.iter().map(|destination| destination.asset.as_str());
+    let mut assets = destinations.chain(transaction.grants.iter().map(|grant| grant.asset.as_str()));
+    call.method.is_some()
+        && assets.any(|asset| contract(asset).is_some_and(|contract| same_address(contract, &call.contract)))
+}
+
+/// The contract in a CAIP-19 id, `eip155:1/erc20:<contract>` or `eip155:1/erc721:<contract>/<token>`.
+fn contract(asset: &str) -> Option<&str> {
+    let (_, contract) = asset.split('/').nth(1)?.split_once(':')?;
+    Some(contract)
+}
+
+fn show(call: &Call) -> String {
+    let selector: String = call.selector.iter().map(|byte| format!("{byte:02x}")).collect();
+    match &call.method {
+        Some(method) => format!("{method} (0x{selector}) of {}", call.contract),
+        None => format!("0x{selector} of {}", call.contract),
+    }
+}
+
+impl<'de> Deserialize<'de> for CallList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            contract: String,
+            #[serde(default, deserialize_with = "present")]
+            methods: Option<Vec<Selector>>,
+            /// For whoever reads the file.
+            #[serde(default, rename = "label")]
+            _label: Option<String>,
+        }
+        let written = Vec::<Written>::deserialize(deserializer)?;
+        if let Some(entry) = written.iter().find(|entry| entry.methods.as_ref().is_some_and(Vec::is_empty)) {
+            let error = format!("{}: `methods` is empty; name some, or leave it out for all", entry.contract);
+            return Err(serde::de::Error::custom(error));
+        }
+        let entries = written.iter().map(|entry| (entry.contract.as_str(), entry.methods.clone()));
+        AddressMap::new(entries).map(CallList).map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,263 @@
+//! `limits:` of a policy: how many tasks, and how much of an asset, a key may sign for within an hour, a day or a week.
+//! The window slides with the time at which the node received a task.
+//!
+//! Each task writes one entry, `used/<policy>/<key>/<milliseconds>/<task id>`, whose value lists what it spends of the
+//! limited assets, one `<asset> <amount>` a line. The node keeps an entry if it approves the task and takes it back if
+//! nothing was signed, so the entries are what was or may yet be spent; they expire with the policy's longest window.
+
+use std::time::Duration;
+
+use countersign_sdk::{Amount, Failure, Host, Signing, Task};
+use serde::Deserialize;
+
+use crate::assets::{Assets, Ceiling, Spending, same_asset};
+use crate::choice::{Quantity, present};
+use crate::trail::{Objection, Ruling, Trail, refuse};
+
+/// Entries that a node lists at most.
+const LIST: u32 = 1000;
+/// Digits of the milliseconds in an entry's name; enough until the year 2286.
+const DIGITS: usize = 13;
+
+/// As it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenLimit {
+    /// Length of the window.
+    pub per: Window,
+    /// The most tasks.
+    #[serde(default, deserialize_with = "present")]
+    pub tasks: Option<usize>,
+    /// Name of an asset.
+    #[serde(default, deserialize_with = "present")]
+    pub asset: Option<String>,
+    /// The most of it.
+    #[serde(default, deserialize_with = "present")]
+    pub max: Option<Quantity>,
+}
+
+/// Length of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Window {
+    Hour,
+    Day,
+    Week,
+}
+
+impl Window {
+    fn seconds(self) -> u64 {
+        match self {
+            Window::Hour => 3600,
+            Window::Day => 24 * 3600,
+            Window::Week => 7 * 24 * 3600,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Window::Hour => "hour",
+            Window::Day => "day",
+            Window::Week => "week",
+        }
+    }
+}
+
+/// All limits of a policy.
+#[derive(Debug, Default)]
+pub struct Limits(Vec<Limit>);
+
+#[derive(Debug)]
+struct Limit {
+    per: Window,
+    most: Most,
+}
+
+#[derive(Debug)]
+enum Most {
+    Tasks(usize),
+    Amount(Ceiling),
+}
+
+impl Limits {
+    /// What is written, with amounts in smallest units.
+    pub fn new(written: &[WrittenLimit], assets: &Assets) -> Result<Self, String> {
+        let limit = |(i, written): (usize, &WrittenLimit)| {
+            let most = match (&written.tasks, &written.asset, &written.max) {
+                (Some(tasks), None, None) => Most::Tasks(*tasks),
+                (None, Some(asset), Some(max)) => Most::Amount(
+                    Ceiling::new(asset, max, assets).map_err(|why| format!("limits[{i}]: {why}"))?,
+                ),
+                _ => return Err(format!("limits[{i}]: write either `tasks`, or `asset` and `max`")),
+            };
+            Ok(Limit { per: written.per, most })
+        };
+        written.iter().enumerate().map(limit).collect::<Result<_, _>>().map(Limits)
+    }
+
+    /// Whether any of them bounds an amount.
+    pub fn bound_amounts(&self) -> bool {
+        self.ceilings().next().is_some()
+    }
+
+    /// Whether one of them bounds this asset.
+    pub fn names(&self, asset: &str) -> bool {
+        self.ceilings().any(|ceiling| same_asset(&ceiling.asset.id, asset))
+    }
+
+    fn ceilings(&self) -> impl Iterator<Item = &Ceiling> {
+        self.0.iter().filter_map(|limit| match &limit.most {
+            Most::Amount(ceiling) => Some(ceiling),
+            Most::Tasks(_) => None,
+        })
+    }
+
+    /// Judges a task that everything else lets pass, and writes its entry.
+    pub fn judge(
+        &self,
+        trail: &Trail<impl Host>,
+        host: &impl Host,
+        policy: &str,
+        task: &Task,
+        signing: &Signing,
+        spending: &Spending,
+    ) -> Result<(), Objection> {
+        let Some(longest) = self.0.iter().map(|limit| limit.per).max() else { return Ok(()) };
+        let prefix = format!("used/{policy}/{}/", signing.key.id);
+        let used = Used::since(host, &prefix, begin(task.received_at, longest));
+        let used = match used {
+            Ok(used) => used,
+            Err(objection) => return trail.rule("limits", Err(objection)),
+        };
+        for limit in &self.0 {
+            trail.rule("limits", limit.judge(&used, task.received_at, spending))?;
+        }
+        let name = format!("{prefix}{:0DIGITS$}/{}", task.received_at, task.id);
+        let ttl = Duration::from_secs(longest.seconds());
+        host.state_set(&name, self.entry(spending).as_bytes(), Some(ttl))
+            .or_else(|error| trail.rule("limits", Err(full(error))))
+    }
+
+    /// What the task spends of the limited assets.
+    fn entry(&self, spending: &Spending) -> String {
+        let limited = spending.iter().filter(|(asset, _)| self.names(asset));
+        limited.map(|(asset, amount)| format!("{asset} {amount}\n")).collect()
+    }
+}
+
+impl Limit {
+    fn judge(&self, used: &Used, now: u64, spending: &Spending) -> Ruling {
+        let since = begin(now, self.per);
+        let per = self.per.name();
+        match &self.most {
+            Most::Tasks(most) => {
+                let tasks = used.within(since).count() + 1;
+                if tasks > *most {
+                    return refuse(
+                        "keysign-limit-tasks",
+                        format!("it would be task {tasks} within a {per}, at most {most} are allowed"),
+                    );
+                }
+                Ok(format!("task {tasks} of {most} within a {per}").into())
+            }
+            Most::Amount(ceiling) => {
+                let is_same = |asset: &str| same_asset(asset, &ceiling.asset.id);
+                let Some((_, now)) = spending.iter().find(|(asset, _)| is_same(asset)) else {
+                    return Ok(format!("it spends no {}", ceiling.name).into());
+                };
+                let before = used.within(since).flat_map(|entry| &entry.spent);
+                let before = before.filter(|(asset, _)| is_same(asset)).map(|(_, amount)| amount);
+                let sum = before.fold(now.clone(), |sum, amount| sum + amount);
+                if sum > ceiling.max {
+                    return refuse(
+                        "keysign-limit-amount",
+                        format!(
+                            "with it {} would leave within a {per}, at most {} is allowed",
+                            ceiling.show(&sum),
+                            ceiling.show(&ceiling.max)
+                        ),
+                    );
+                }
+                Ok(format!("{} of {} within a {per}", ceiling.show(&sum), ceiling.show(&ceiling.max)).into())
+            }
+        }
+    }
+}
+
+/// First instant of the window that ends now.
+fn begin(now: u64, window: Window) -> u64 {
+    (now + 1).saturating_sub(1000 * window.seconds())
+}
+
+/// What earlier tasks used.
+struct Used(Vec<Entry>);
+
+struct Entry {
+    at: u64,
+    spent: Vec<(String, Amount)>,
+}
+
+impl Used {
+    /// Entries below `prefix` not older than `since`. Those of the future count as well: clocks are set back.
+    fn since(host: &impl Host, prefix: &str, since: u64) -> Result<Self, Objection> {
+        let mut used = Used(Vec::new());
+        used.collect(host, prefix, "", since)?;
+        Ok(used)
+    }
+
+    /// Reads the entries whose time begins with `digits`; if they are too many for one list, digit by digit.
+    fn collect(&mut self, host: &impl Host, prefix: &str, digits: &str, since: u64) -> Result<(), Objection> {
+        let latest = format!("{digits:9<DIGITS$}");
+        if latest.parse::<u64>().is_ok_and(|latest| latest < since) {
+            return Ok(());
+        }
+        let entries = host.state_entries(&format!("{prefix}{digits}"), LIST)?;
+        if entries.len() < LIST as usize {
+            for (name, value) in &entries {
+                let entry = Entry::parse(&name[prefix.len()..], value).ok_or_else(|| damaged(name))?;
+                if entry.at >= since {
+                    self.0.push(entry);
+                }
+            }
+            return Ok(());
+        }
+        if digits.len() == DIGITS {
+            let text = format!("{LIST} tasks within one millisecond are more than a node can list");
+            return Err(Objection::Failed(Failure::Unavailable(text)));
+        }
+        (0..10).try_for_each(|digit| self.collect(host, prefix, &format!("{digits}{digit}"), since))
+    }
+
+    fn within(&self, since: u64) -> impl Iterator<Item = &Entry> {
+        self.0.iter().filter(move |entry| entry.at >= since)
+    }
+}
+
+impl Entry {
+    fn parse(name: &str, value: &[u8]) -> Option<Self> {
+        let (at, _task) = name.split_once('/')?;
+        let spent = str::from_utf8(value).ok()?.lines().map(|line| {
+            let (asset, amount) = line.split_once(' ')?;
+            Some((asset.into(), amount.parse().ok()?))
+        });
+        Some(Entry {
+            at: (at.len() == DIGITS).then(|| at.parse().ok())??,
+            spent: spent.collect::<Option<_>>()?,
+        })
+    }
+}
+
+fn damaged(name: &str) -> Objection {
+    Objection::Failed(Failure::Internal(format!("the entry `{name}` is not one that this plugin wrote")))
+}
+
+/// The entry does not fit.
+fn full(error: countersign_sdk::StateError) -> Objection {
+    match error {
+        countersign_sdk::StateError::Denied(text) => Objection::Failed(Failure::Misconfigured(format!(
+            "the limits have no memory left: {text}; raise the grant state_bytes"
+        ))),
+        error => error.into(),
+    }
+}

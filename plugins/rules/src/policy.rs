@@ -1,0 +1,190 @@
+//! One policy: for which signatures it is made, and what it demands of them.
+
+use countersign_sdk::{Host, Intent, Signing, Task};
+use serde::Deserialize;
+
+use crate::assets::{Assets, Spending};
+use crate::choice::{Choice, present};
+use crate::grants::{self, Grants, WrittenGrants};
+use crate::hours::Hours;
+use crate::limits::{Limits, WrittenLimit};
+use crate::messages::{Messages, TypedDataRules};
+use crate::trail::{Objection, Ruling, Trail, refuse};
+use crate::transactions::{Transactions, WrittenTransactions};
+use crate::when::When;
+
+/// As it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenPolicy {
+    /// Lower-case letters, digits and `-`; limits remember by it.
+    pub name: String,
+    /// For which signatures.
+    #[serde(default)]
+    pub when: When,
+    /// At what times.
+    #[serde(default, deserialize_with = "present")]
+    pub hours: Option<Hours>,
+    /// Which transactions.
+    #[serde(default, deserialize_with = "present")]
+    pub transactions: Option<WrittenTransactions>,
+    /// Which messages.
+    #[serde(default, deserialize_with = "present")]
+    pub messages: Option<Messages>,
+    /// Which typed data.
+    #[serde(default, deserialize_with = "present")]
+    pub typed_data: Option<TypedDataRules>,
+    /// Which rights may be handed out.
+    #[serde(default, deserialize_with = "present")]
+    pub grants: Option<WrittenGrants>,
+    /// Bare digests.
+    #[serde(default)]
+    pub blind: Choice,
+    /// How much within a time.
+    #[serde(default)]
+    pub limits: Vec<WrittenLimit>,
+}
+
+/// As it is judged.
+#[derive(Debug)]
+pub struct Policy {
+    /// Name, unique within the file.
+    pub name: String,
+    when: When,
+    hours: Option<Hours>,
+    transactions: Option<Transactions>,
+    messages: Option<Messages>,
+    typed_data: Option<TypedDataRules>,
+    grants: Option<Grants>,
+    blind: Choice,
+    limits: Limits,
+}
+
+impl Policy {
+    /// What is written, checked and with amounts in smallest units.
+    pub fn new(written: WrittenPolicy, assets: &Assets) -> Result<Self, String> {
+        let WrittenPolicy { name, when, hours, transactions, messages, typed_data, grants, blind, limits } =
+            written;
+        let policy = Policy {
+            limits: Limits::new(&limits, assets)?,
+            transactions: transactions.map(|written| Transactions::new(written, assets)).transpose()?,
+            grants: grants.map(|written| Grants::new(written, assets)).transpose()?,
+            name,
+            when,
+            hours,
+            messages,
+            typed_data,
+            blind,
+        };
+        policy.validate()?;
+        Ok(policy)
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if self.name.is_empty() || self.name.len() > 32 || !self.name.bytes().all(is_name) {
+            return Err("a name has 1 to 32 lower-case letters, digits and `-`".into());
+        }
+        self.when.validate()?;
+        self.hours.as_ref().map_or(Ok(()), Hours::validate)?;
+        let shown = self.transactions.is_some() || self.messages.is_some() || self.typed_data.is_some();
+        if self.blind == Choice::Refuse && !shown {
+            return Err(
+                "it lets nothing through; write `transactions: {}`, `messages: {}`, `typed_data: {}` or `blind: allow`"
+                    .into(),
+            );
+        }
+        if self.blind == Choice::Allow && (shown || self.grants.is_some()) {
+            return Err("`blind: allow` beside rules about contents: a requester would send a bare digest to evade them; \
+                        make a policy of its own for it, with `when: {payloads: [digest]}`"
+                .into());
+        }
+        if self.limits.bound_amounts() && self.transactions.is_none() {
+            return Err("limits: an amount can be counted in `transactions` alone; add that section, or limit `tasks`".into());
+        }
+        let evaded = self.transactions.as_ref().and_then(|rules| {
+            let limited = (self.limits.bound_amounts() && rules.allows_unknown_calls()).then_some("limits");
+            rules.evaded_by_unknown_calls().or(limited)
+        });
+        match evaded {
+            Some(rule) => Err(format!(
+                "{rule} cannot be kept if calls.unknown or calls.create is `allow`: what such a call moves is not known; \
+                 list the calls under calls.allow"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Why the policy is not made for this signature; nothing: it is.
+    pub fn mismatch(&self, task: &Task, signing: &Signing) -> Option<String> {
+        self.when.mismatch(task, signing)
+    }
+
+    /// Judges by all rules, the cheap ones first, and remembers what the limits count.
+    pub fn judge(
+        &self,
+        trail: &Trail<impl Host>,
+        host: &impl Host,
+        task: &Task,
+        signing: &Signing,
+    ) -> Result<(), Objection> {
+        if let Some(hours) = &self.hours {
+            trail.rule("hours", hours.judge(task))?;
+        }
+        let spending = self.judge_intent(trail, signing)?;
+        trail.rule("assets", self.judge_assets(&spending))?;
+        self.limits.judge(trail, host, &self.name, task, signing, &spending)
+    }
+
+    fn judge_intent<'t>(
+        &self,
+        trail: &Trail<impl Host>,
+        signing: &'t Signing,
+    ) -> Result<Spending<'t>, Objection> {
+        if signing.blind || signing.intent == Intent::Opaque {
+            let ruling = match self.blind {
+                Choice::Allow => Ok("blind signatures are allowed".into()),
+                Choice::Refuse => refuse("keysign-blind", "the node cannot tell what is signed"),
+            };
+            trail.rule("blind", ruling)?;
+            return Ok(Spending::default());
+        }
+        match (&signing.intent, &self.transactions, &self.messages, &self.typed_data) {
+            (Intent::Transaction(transaction), Some(rules), _, _) => {
+                return rules.judge(trail, self.grants.as_ref(), transaction);
+            }
+            (Intent::Message(message), _, Some(rules), _) => trail.rule("messages", rules.judge(message))?,
+            (Intent::TypedData(data), _, _, Some(rules)) => {
+                trail.rule("typed_data", rules.judge(data))?;
+                let chain = data.chain.as_deref().unwrap_or_default();
+                trail.rule("grants", grants::judge(self.grants.as_ref(), chain, &data.grants))?;
+                trail.rule("transactions.delegates", grants::judge_delegations(None, chain, &data.grants))?;
+            }
+            (Intent::Transaction(_), None, _, _) => {
+                let ruling = refuse("keysign-no-transactions", "the policy has no `transactions`");
+                trail.rule("transactions", ruling)?;
+            }
+            (Intent::Message(_), ..) => {
+                trail.rule("messages", refuse("keysign-no-messages", "the policy has no `messages`"))?;
+            }
+            (Intent::TypedData(_), ..) => {
+                let ruling = refuse("keysign-no-typed-data", "the policy has no `typed_data`");
+                trail.rule("typed_data", ruling)?;
+            }
+            (Intent::Opaque, ..) => unreachable!("judged as blind"),
+        }
+        Ok(Spending::default())
+    }
+
+    /// Where limits name assets and no list per transaction does, they are the list.
+    fn judge_assets(&self, spending: &Spending) -> Ruling {
+        let listed = self.transactions.as_ref().is_some_and(|rules| rules.assets().is_some());
+        if listed || !self.limits.bound_amounts() {
+            return Ok("no further list of assets".into());
+        }
+        match spending.iter().find(|(asset, _)| !self.limits.names(asset)) {
+            Some((asset, _)) => refuse("keysign-asset-not-limited", format!("no limit names {asset}")),
+            None => Ok("a limit names every asset".into()),
+        }
+    }
+}

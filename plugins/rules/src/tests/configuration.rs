@@ -1,0 +1,159 @@
+//! What a file may say, and how it is told what it may not.
+
+use super::*;
+
+#[test]
+fn the_documented_file_is_sound() {
+    let document: serde_json::Value =
+        serde_norway::from_str(include_str!("../../../../docs/rules.yaml")).unwrap();
+    let config = json::config::<Config>(&document.to_string()).unwrap();
+    Rules::check(&config, &MockHost::default()).unwrap();
+}
+
+/// Keys that a part of the documented file has, at any depth.
+fn keys(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(members) => members.iter().for_each(|(name, value)| {
+            into.insert(name.clone());
+            keys(value, into);
+        }),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| keys(value, into)),
+        _ => {}
+    }
+}
+
+/// The error for an unknown key lists the known ones: each must be in the documented file.
+#[test]
+fn the_documented_file_has_every_key() {
+    let document: serde_json::Value =
+        serde_norway::from_str(include_str!("../../../../docs/rules.yaml")).unwrap();
+    let mut documented = std::collections::BTreeSet::new();
+    keys(&document, &mut documented);
+    let policy = |rules: &str| format!("{{policies: [{{name: p, {rules}}}]}}");
+    for rules in [
+        "{x: 0}".to_string(),
+        "{assets: {a: {x: 0}}}".into(),
+        policy("x: 0"),
+        policy("when: {x: 0}"),
+        policy("hours: {x: 0}"),
+        policy("hours: {quiet: [{x: 0}]}"),
+        policy("transactions: {x: 0}"),
+        policy("transactions: {destinations: {x: 0}}"),
+        policy("transactions: {calls: {x: 0}}"),
+        policy("transactions: {calls: {deny: [{x: 0}]}}"),
+        policy("transactions: {amounts: [{x: 0}]}"),
+        policy("grants: {x: 0}"),
+        policy("limits: [{x: 0}]"),
+        policy("messages: {x: 0}"),
+        policy("typed_data: {x: 0}"),
+    ] {
+        let error = mistake(&rules);
+        assert!(error.contains("unknown field `x`"), "{rules}: {error}");
+        let known = error.split('`').skip(3).step_by(2);
+        for key in known {
+            assert!(documented.contains(key), "{key} is not in docs/rules.yaml");
+        }
+    }
+}
+
+/// What the author of these rules is told.
+fn mistake(rules: &str) -> String {
+    match json::config::<Config>(&in_file(rules)) {
+        Err(Failure::Misconfigured(text)) => text,
+        other => panic!("{rules}: {other:?}"),
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_their_place_and_what_to_write() {
+    let policy = |rules: &str| {
+        format!("{{assets: {{eth: {{id: 'eip155:1', decimals: 18}}}}, policies: [{{name: p, {rules}}}]}}")
+    };
+    let transactions = |rules: &str| policy(&format!("transactions: {{{rules}}}"));
+    for (rules, parts) in [
+        ("{polices: []}".into(), ["unknown field `polices`", "`policies`"]),
+        (
+            "{deny: ['0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed']}".into(),
+            ["checksum", "copy the address again"],
+        ),
+        ("{deny: ~}".into(), ["key_sign.deny", "null"]),
+        ("{assets: {eth: {id: eth}}}".into(), ["assets.eth", "eip155:1"]),
+        ("{assets: {eth: {id: 'eip155:1/slip44:60'}}}".into(), ["native asset", "eip155:1"]),
+        ("{assets: {x: {id: 'eip155:1/0xab'}}}".into(), ["names no token", "erc20:0x"]),
+        ("{policies: ~}".into(), ["key_sign.policies", "null"]),
+        ("{policies: [{name: a, messages: {}}, {name: a, messages: {}}]}".into(), ["two policies", "`a`"]),
+        ("{policies: [{name: A b, messages: {}}]}".into(), ["policy `A b`", "lower-case"]),
+        ("{policies: [{name: p}]}".into(), ["policy `p`", "lets nothing through"]),
+        (policy("messages: ~"), ["messages", "null"]),
+        (policy("hours: ~"), ["hours", "null"]),
+        (policy("messages: {}, whan: {}"), ["policies[0]", "unknown field `whan`"]),
+        (policy("messages: {}, blind: allow"), ["evade", "policy of its own"]),
+        (policy("messages: {}, blind: maybe"), ["unknown variant `maybe`", "`allow`"]),
+        (policy("messages: {}, when: {keys: []}"), ["when.keys is empty", "leave it out"]),
+        (policy("messages: {}, when: {chains: [mainnet]}"), ["`mainnet`", "eip155:1"]),
+        (policy("messages: {}, when: {payloads: [eip-191]}"), ["no kind `eip-191`", "eip191"]),
+        (policy("messages: {}, when: {paths: [\"m/44'\"]}"), ["m/44'", "no hardened index"]),
+        (policy("messages: {}, when: {paths: ['m/**/1']}"), ["m/**/1", "** at the end"]),
+        (policy("messages: {patterns: ['a)|(b']}"), ["a)|(b", "not a regular expression"]),
+        (policy("messages: {}, hours: {}"), ["hours", "`allow` or `quiet`"]),
+        (policy("messages: {}, hours: {allow: []}"), ["hours.allow", "leave it out"]),
+        (
+            policy("messages: {}, hours: {quiet: [{from: '08:00', to: '08:00'}]}"),
+            ["begins when it ends", "24:00"],
+        ),
+        (policy("messages: {}, hours: {quiet: [{from: '8:00', to: '09:00'}]}"), ["`8:00`", "08:30"]),
+        (policy("messages: {}, hours: {quiet: [{from: '24:01', to: '09:00'}]}"), ["`24:01`", "08:30"]),
+        (
+            policy("messages: {}, hours: {quiet: [{days: [], from: '08:00', to: '09:00'}]}"),
+            ["days", "every day"],
+        ),
+        (policy("messages: {}, hours: {zone: Europe/Warsaw, quiet: []}"), ["Europe/Warsaw", "+02:00"]),
+        (policy("messages: {}, limits: [{per: day, asset: eth, max: 1}]"), ["limits", "`transactions`"]),
+        (policy("messages: {}, limits: [{per: day}]"), ["limits[0]", "`tasks`"]),
+        (policy("messages: {}, limits: [{per: day, tasks: 1, asset: eth, max: 1}]"), ["limits[0]", "either"]),
+        (policy("messages: {}, limits: [{per: month, tasks: 1}]"), ["unknown variant `month`", "`week`"]),
+        (transactions("amounts: [{asset: btc, max: 1}]"), ["transactions.amounts[0]", "no asset `btc`"]),
+        (transactions("amounts: [{asset: eth, max: 1.5}]"), ["amounts[0]", "in quotes"]),
+        (transactions("amounts: [{asset: eth, max: '-1'}]"), ["amounts[0]", "`-1` is not an amount"]),
+        (
+            transactions("amounts: [{asset: eth, max: '0.0000000000000000001'}]"),
+            ["more than 18 digits", "leave"],
+        ),
+        (
+            transactions("amounts: [{asset: eth, max: 1}, {asset: eth, max: 2}]"),
+            ["amounts[1]", "listed twice"],
+        ),
+        (
+            transactions("calls: {unknown: allow}, amounts: [{asset: eth, max: 1}]"),
+            ["transactions.amounts cannot be kept", "calls.allow"],
+        ),
+        (
+            transactions("calls: {create: allow}, destinations: {allow: []}"),
+            ["transactions.destinations cannot be kept", "calls.allow"],
+        ),
+        (transactions("calls: {unknown: allow, allow: []}"), ["calls", "leave one out"]),
+        (
+            transactions("calls: {deny: [{contract: '0xab', methods: []}]}"),
+            ["`methods` is empty", "leave it out"],
+        ),
+        (
+            transactions("calls: {deny: [{contract: '0xab', methods: ['transfer']}]}"),
+            ["`transfer` names no method", "transfer(address,uint256)"],
+        ),
+        (transactions("calls: {deny: [{contract: '0xab', methods: ['f(uint)']}]}"), ["`uint`", "`uint256`"]),
+        (policy("transactions: {}, grants: {}"), ["grants", "missing field `spenders`"]),
+        (
+            policy("transactions: {}, grants: {spenders: [], unlimited: allow, amounts: []}"),
+            ["pointless", "leave one"],
+        ),
+    ] {
+        let error = mistake(&rules);
+        for part in parts {
+            assert!(error.contains(part), "{rules}: {error}");
+        }
+    }
+    let token = "{assets: {t: {id: 'eip155:1/erc20:0xab'}}, policies: [{name: p, transactions: {fees: [{asset: t, max: 1}]}}]}";
+    assert!(mistake(token).contains("native assets"));
+    let limited = policy("transactions: {calls: {unknown: allow}}, limits: [{per: day, asset: eth, max: 1}]");
+    assert!(mistake(&limited).contains("limits cannot be kept"));
+}

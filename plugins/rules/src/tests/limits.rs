@@ -1,0 +1,168 @@
+//! What limits remember, and what they do when tasks are decided at the same time.
+
+use std::time::Duration;
+
+use countersign_sdk::Operation;
+use countersign_sdk::testing::{Conflict, message, transfer};
+
+use super::*;
+
+const RULES: &str =
+    "{assets: {eth: {id: 'eip155:1'}}, policies: [{name: p, transactions: {}, messages: {}, limits: [
+    {per: hour, tasks: 3}, {per: day, asset: eth, max: 100}, {per: week, asset: eth, max: 150}]}]}";
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn config() -> Config {
+    json::config(&in_file(RULES)).unwrap()
+}
+
+/// A payment with an id of its own, received when the host's clock says.
+fn pay(host: &MockHost, id: &str, amount: &str) -> Task {
+    let mut task = transfer("eip155:1", "0xabc", amount);
+    task.id = id.into();
+    task.received_at = host.now();
+    task
+}
+
+fn decide(host: &MockHost, task: &Task) -> String {
+    code(host.decide::<Rules>(&config(), task).unwrap())
+}
+
+#[test]
+fn amounts_add_up_over_tasks_and_leave_the_window_to_the_millisecond() {
+    let host = MockHost::default();
+    assert_eq!(decide(&host, &pay(&host, "a", "60")), "approve");
+    assert_eq!(decide(&host, &pay(&host, "b", "41")), "keysign-limit-amount");
+    assert_eq!(decide(&host, &pay(&host, "c", "40")), "approve");
+    host.advance(DAY - Duration::from_millis(1));
+    assert_eq!(decide(&host, &pay(&host, "d", "1")), "keysign-limit-amount", "still within a day");
+    host.advance(Duration::from_millis(1));
+    assert_eq!(decide(&host, &pay(&host, "e", "50")), "approve");
+    assert_eq!(decide(&host, &pay(&host, "f", "1")), "keysign-limit-amount", "the week remembers all 150");
+    host.advance(6 * DAY);
+    assert_eq!(decide(&host, &pay(&host, "g", "100")), "approve", "only 50 of this week are left");
+}
+
+#[test]
+fn tasks_are_counted_whatever_they_sign() {
+    let host = MockHost::default();
+    for id in ["a", "b", "c"] {
+        let mut task = message("eip191", "x");
+        task.id = id.into();
+        assert_eq!(decide(&host, &task), "approve");
+    }
+    assert_eq!(decide(&host, &pay(&host, "d", "1")), "keysign-limit-tasks");
+    host.advance(HOUR);
+    assert_eq!(decide(&host, &pay(&host, "d", "1")), "approve");
+}
+
+#[test]
+fn what_was_refused_uses_nothing_up() {
+    let host = MockHost::default();
+    for id in ["a", "b", "c", "d"] {
+        assert_eq!(decide(&host, &pay(&host, id, "101")), "keysign-limit-amount");
+    }
+    assert_eq!(decide(&host, &pay(&host, "e", "100")), "approve");
+}
+
+#[test]
+fn every_key_has_limits_of_its_own() {
+    let host = MockHost::default();
+    assert_eq!(decide(&host, &pay(&host, "a", "100")), "approve");
+    let mut other = pay(&host, "b", "100");
+    let Operation::Sign(signing) = &mut other.operation else { unreachable!() };
+    signing.key.id = "key-10".into(); // `key-1` is the beginning of its name.
+    assert_eq!(decide(&host, &other), "approve");
+    assert_eq!(decide(&host, &pay(&host, "c", "1")), "keysign-limit-amount");
+}
+
+#[test]
+fn change_uses_nothing_up() {
+    let host = MockHost::default();
+    let mut task = testing::transaction("eip155:1").pays("0xa", "60").change("0xb", "1000").task();
+    assert_eq!(decide(&host, &task), "approve");
+    task.id = "b".into();
+    assert_eq!(decide(&host, &task), "keysign-limit-amount");
+}
+
+#[test]
+fn two_tasks_at_the_same_time_cannot_use_the_same_rest() {
+    let host = MockHost::default();
+    let (first, second) = (host.call(), host.call());
+    let (a, b) = (pay(&host, "a", "60"), pay(&host, "b", "60"));
+    assert_eq!(code(Rules::evaluate(&config(), &a, &first).unwrap()), "approve");
+    assert_eq!(code(Rules::evaluate(&config(), &b, &second).unwrap()), "approve");
+    let _reservation = first.commit().unwrap();
+    assert_eq!(second.commit().unwrap_err(), Conflict, "so the node asks again");
+    assert_eq!(decide(&host, &b), "keysign-limit-amount");
+}
+
+#[test]
+fn what_was_reserved_and_not_signed_is_free_again() {
+    let host = MockHost::default();
+    let call = host.call();
+    assert_eq!(code(Rules::evaluate(&config(), &pay(&host, "a", "100"), &call).unwrap()), "approve");
+    let reservation = call.commit().unwrap();
+    assert_eq!(decide(&host, &pay(&host, "b", "1")), "keysign-limit-amount");
+    host.release(reservation);
+    assert_eq!(decide(&host, &pay(&host, "b", "1")), "approve");
+}
+
+#[test]
+fn a_clock_that_is_set_back_frees_nothing() {
+    let host = MockHost::default();
+    let mut late = pay(&host, "a", "100");
+    late.received_at += 3_600_000;
+    assert_eq!(decide(&host, &late), "approve");
+    assert_eq!(decide(&host, &pay(&host, "b", "1")), "keysign-limit-amount");
+}
+
+#[test]
+fn more_entries_than_one_list_holds_are_all_counted() {
+    let rules = "{assets: {eth: {id: 'eip155:1'}}, policies: [{name: p, transactions: {}, limits: [{per: day, asset: eth, max: 2500}]}]}";
+    let config = json::config::<Config>(&in_file(rules)).unwrap();
+    let host = MockHost::default();
+    for i in 0..2500u64 {
+        let at = MockHost::NOW - 2500 * 7 + i * 7;
+        host.state_set(&format!("used/p/key-1/{at:013}/t{i}"), b"eip155:1 1\n", Some(DAY)).unwrap();
+    }
+    let task = pay(&host, "a", "1");
+    let Verdict::Reject(rejection) = host.decide::<Rules>(&config, &task).unwrap() else {
+        panic!("2501 of 2500")
+    };
+    assert!(rejection.reason.contains("2501 eth"), "{}", rejection.reason);
+}
+
+#[test]
+fn too_many_tasks_in_one_instant_are_a_failure_and_no_approval() {
+    let host = MockHost::default();
+    for i in 0..1000u64 {
+        host.state_set(&format!("used/p/key-1/{:013}/t{i}", MockHost::NOW), b"", Some(DAY)).unwrap();
+    }
+    let failure = host.decide::<Rules>(&config(), &pay(&host, "a", "1")).unwrap_err();
+    assert!(matches!(failure, Failure::Unavailable(_)), "{failure:?}");
+}
+
+#[test]
+fn a_damaged_entry_and_a_full_memory_are_failures() {
+    for (name, value) in
+        [("x", ""), ("1/t", ""), ("1800000000000/t", "eip155:1"), ("1800000000000/t", "eip155:1 -1")]
+    {
+        let host = MockHost::default();
+        host.state_set(&format!("used/p/key-1/{name}"), value.as_bytes(), None).unwrap();
+        let failure = host.decide::<Rules>(&config(), &pay(&host, "a", "1")).unwrap_err();
+        assert!(matches!(failure, Failure::Internal(_)), "{name}: {failure:?}");
+    }
+    let host = MockHost::default().with_state_bytes(10);
+    let failure = host.decide::<Rules>(&config(), &pay(&host, "a", "1")).unwrap_err();
+    assert!(matches!(&failure, Failure::Misconfigured(text) if text.contains("state_bytes")), "{failure:?}");
+}
+
+#[test]
+fn without_limits_nothing_is_remembered() {
+    let config = json::config::<Config>(&in_file("{policies: [{name: p, transactions: {}}]}")).unwrap();
+    let host = MockHost::default();
+    assert_eq!(code(host.decide::<Rules>(&config, &pay(&host, "a", "1")).unwrap()), "approve");
+    assert!(host.state_keys("", 1).unwrap().is_empty());
+}

@@ -1,0 +1,163 @@
+//! Adding a rule never turns a refusal into an approval, whatever the rules were and whatever the task is.
+
+use countersign_sdk::testing::{TransactionBuilder, message, transaction, typed_data};
+use proptest::prelude::*;
+use serde_json::{Value, json as value};
+
+use super::*;
+
+const ADDRESSES: [&str; 3] = [
+    "0x1111111111111111111111111111111111111111",
+    "0x2222222222222222222222222222222222222222",
+    "0x3333333333333333333333333333333333333333",
+];
+
+/// Where a rule is added, and the rule.
+fn rule() -> impl Strategy<Value = (&'static str, Value)> {
+    let address = || prop::sample::select(ADDRESSES.to_vec());
+    let addresses = prop::collection::vec(address(), 0..3);
+    let call = || {
+        (address(), any::<bool>()).prop_map(|(contract, all)| match all {
+            true => value!({"contract": contract}),
+            false => value!({"contract": contract, "methods": ["0xa9059cbb"]}),
+        })
+    };
+    prop_oneof![
+        addresses.clone().prop_map(|list| ("/policies/0/transactions/destinations/allow", value!(list))),
+        addresses.clone().prop_map(|list| ("/policies/0/transactions/destinations/deny", value!(list))),
+        addresses.prop_map(|list| ("/deny", value!(list))),
+        prop::collection::vec(call(), 0..3)
+            .prop_map(|list| ("/policies/0/transactions/calls/deny", value!(list))),
+        (0..20u64)
+            .prop_map(|max| ("/policies/0/transactions/amounts", value!([{"asset": "eth", "max": max}]))),
+        (0..20u64).prop_map(|max| ("/policies/0/transactions/fees", value!([{"asset": "eth", "max": max}]))),
+        (0..3usize, 0..24u64).prop_map(|(tasks, max)| {
+            (
+                "/policies/0/limits",
+                value!([{"per": "day", "tasks": tasks}, {"per": "hour", "asset": "eth", "max": max}]),
+            )
+        }),
+        (0..24u64).prop_map(|hour| {
+            let span = value!({"from": format!("{hour:02}:00"), "to": format!("{:02}:30", (hour + 8) % 24)});
+            ("/policies/0/hours", value!({"allow": [span]}))
+        }),
+        (0..24u64).prop_map(|hour| {
+            let span = value!({"from": format!("{hour:02}:00"), "to": format!("{:02}:30", (hour + 8) % 24)});
+            ("/policies/0/hours", value!({"quiet": [span]}))
+        }),
+        Just(("/policies/0/messages/patterns", value!(["a+"]))),
+        Just(("/policies/0/typed_data/primary_types", value!(["Order"]))),
+        Just(("/policies/0/when/chains", value!(["eip155:1"]))),
+        Just(("/policies/0/when/payloads", value!(["evm-transaction"]))),
+        Just(("/reject_all", value!(true))),
+    ]
+}
+
+fn base() -> Value {
+    value!({
+        "assets": {"eth": {"id": "eip155:1"}},
+        "policies": [{
+            "name": "p",
+            "transactions": {"destinations": {}, "calls": {}},
+            "messages": {},
+            "typed_data": {},
+            "grants": {"spenders": [ADDRESSES[0]]},
+            "when": {},
+        }],
+    })
+}
+
+/// Puts the rule where it belongs; nothing if there is one already.
+fn add(rules: &mut Value, (at, rule): (&str, Value)) {
+    let (parent, name) = at.rsplit_once('/').unwrap();
+    let parent = rules.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    parent.entry(name).or_insert(rule);
+}
+
+/// Something that a transaction does.
+#[derive(Debug, Clone)]
+enum Effect {
+    Pay(&'static str, u64),
+    Change(&'static str, u64),
+    Call(&'static str, u64),
+    TransferToken(&'static str),
+    Grant(&'static str, Option<u64>),
+    Fee(u64),
+}
+
+impl Effect {
+    fn on(&self, tx: TransactionBuilder) -> TransactionBuilder {
+        const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
+        match self {
+            Effect::Pay(to, amount) => tx.pays(to, &amount.to_string()),
+            Effect::Change(to, amount) => tx.change(to, &amount.to_string()),
+            Effect::Call(contract, value) => tx.calls(contract, &TRANSFER).with_value(&value.to_string()),
+            Effect::TransferToken(contract) => {
+                let asset = format!("eip155:1/erc20:{contract}");
+                tx.calls(contract, &TRANSFER).known_as("transfer").pays_asset(&asset, ADDRESSES[0], "1")
+            }
+            Effect::Grant(spender, amount) => {
+                let amount = amount.map(|amount| amount.to_string());
+                tx.grants(spender, "eip155:1/erc20:0xaa", amount.as_deref())
+            }
+            Effect::Fee(fee) => tx.fee(&fee.to_string()),
+        }
+    }
+}
+
+fn effect() -> impl Strategy<Value = Effect> {
+    let address = || prop::sample::select(ADDRESSES.to_vec());
+    prop_oneof![
+        (address(), 0..20u64).prop_map(|(to, amount)| Effect::Pay(to, amount)),
+        (address(), 0..20u64).prop_map(|(to, amount)| Effect::Change(to, amount)),
+        (address(), 0..20u64).prop_map(|(contract, value)| Effect::Call(contract, value)),
+        address().prop_map(Effect::TransferToken),
+        (address(), prop::option::of(0..5u64)).prop_map(|(spender, amount)| Effect::Grant(spender, amount)),
+        (0..20u64).prop_map(Effect::Fee),
+    ]
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    let chain = prop::sample::select(vec!["eip155:1", "eip155:2"]);
+    let transactions = (chain, prop::collection::vec(effect(), 0..4)).prop_map(|(chain, effects)| {
+        effects.iter().fold(transaction(chain), |tx, effect| effect.on(tx)).task()
+    });
+    prop_oneof![
+        4 => transactions,
+        1 => "[ab]{0,2}".prop_map(|text| message("eip191", text)),
+        1 => prop::sample::select(vec!["Order", "Other"]).prop_map(|kind| typed_data(Some("eip155:1"), None, kind, vec![])),
+        1 => Just(testing::blind()),
+    ]
+}
+
+/// Whether the rules approve the last of these tasks, after the node decided on the others.
+fn approves(rules: &Value, before: &[Task], last: &Task) -> bool {
+    let config = json::config::<Config>(&value!({"enable": true, "key_sign": rules}).to_string()).unwrap();
+    let host = MockHost::default();
+    // What was approved before is the same in both worlds: state is part of the world, not of the rules.
+    for (i, task) in before.iter().enumerate() {
+        let spent = task.transaction().map_or("0", |tx| tx.destinations.first().map_or("0", |to| &to.amount));
+        let name = format!("used/p/key-1/{:013}/{i}", MockHost::NOW - 1);
+        host.state_set(&name, format!("eip155:1 {spent}\n").as_bytes(), None).unwrap();
+    }
+    matches!(host.decide::<Rules>(&config, last), Ok(Verdict::Approve))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_further_rule_refuses_more_and_never_less(
+        first in prop::collection::vec(rule(), 0..4),
+        further in rule(),
+        before in prop::collection::vec(task(), 0..3),
+        last in task(),
+    ) {
+        let mut rules = base();
+        first.into_iter().for_each(|rule| add(&mut rules, rule));
+        let without = approves(&rules, &before, &last);
+        add(&mut rules, further);
+        let with = approves(&rules, &before, &last);
+        prop_assert!(without || !with, "{rules}");
+    }
+}

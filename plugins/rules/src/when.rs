@@ -1,0 +1,137 @@
+//! `when:` of a policy: for which signatures it is made.
+
+use countersign_sdk::{Intent, Signing, Task};
+use serde::Deserialize;
+
+use crate::assets::is_chain;
+use crate::choice::present;
+
+const PAYLOADS: [&str; 7] =
+    ["message", "digest", "evm-transaction", "eip191", "eip712", "psbt", "solana-message"];
+
+/// All that is written must match; what is not written matches always.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// Ids of keys, or their root extended public keys.
+    #[serde(default, deserialize_with = "present")]
+    pub keys: Option<Vec<String>>,
+    /// Derivation paths; every signature of the task must be below one of them.
+    #[serde(default, deserialize_with = "present")]
+    pub paths: Option<Vec<PathPattern>>,
+    /// Who orders: the names that the node's operator gave them, or their ids.
+    #[serde(default, deserialize_with = "present")]
+    pub requesters: Option<Vec<String>>,
+    /// CAIP-2 ids of the transaction's chain, or of the one that typed data names.
+    #[serde(default, deserialize_with = "present")]
+    pub chains: Option<Vec<String>>,
+    /// Kinds of payload.
+    #[serde(default, deserialize_with = "present")]
+    pub payloads: Option<Vec<String>>,
+}
+
+impl When {
+    /// Lists that can never match are mistakes.
+    pub fn validate(&self) -> Result<(), String> {
+        let lists = [
+            ("keys", self.keys.as_ref().map(Vec::len)),
+            ("paths", self.paths.as_ref().map(Vec::len)),
+            ("requesters", self.requesters.as_ref().map(Vec::len)),
+            ("chains", self.chains.as_ref().map(Vec::len)),
+            ("payloads", self.payloads.as_ref().map(Vec::len)),
+        ];
+        if let Some((name, _)) = lists.iter().find(|(_, length)| *length == Some(0)) {
+            return Err(format!(
+                "when.{name} is empty and would match nothing; list something or leave it out"
+            ));
+        }
+        if let Some(chain) = self.chains.iter().flatten().find(|chain| !is_chain(chain)) {
+            return Err(format!("when.chains: `{chain}` is not a CAIP-2 id; write e.g. eip155:1"));
+        }
+        if let Some(kind) = self.payloads.iter().flatten().find(|kind| !PAYLOADS.contains(&kind.as_str())) {
+            return Err(format!("when.payloads: there is no kind `{kind}`, only: {}", PAYLOADS.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// The first selector that does not match, and what the task has instead.
+    pub fn mismatch(&self, task: &Task, signing: &Signing) -> Option<String> {
+        let listed = |list: &Option<Vec<String>>, text: &str| {
+            list.as_ref().is_none_or(|list| list.iter().any(|listed| listed == text))
+        };
+        let key = &signing.key;
+        if !listed(&self.keys, &key.id) && !listed(&self.keys, &key.root_public_key) {
+            return Some(format!("the key is {}", key.id));
+        }
+        if let Some(patterns) = &self.paths {
+            let stray = |path: &str| !patterns.iter().any(|pattern| pattern.matches(path));
+            if let Some(input) = signing.inputs.iter().find(|input| stray(&input.path)) {
+                return Some(format!("the path is {}", input.path));
+            }
+        }
+        let requester = &task.requester;
+        if !listed(&self.requesters, &requester.name) && !listed(&self.requesters, &requester.id) {
+            return Some(format!("the requester is {}", requester.name));
+        }
+        match chain(signing) {
+            None if self.chains.is_some() => return Some("the payload names no chain".into()),
+            Some(chain) if !listed(&self.chains, chain) => return Some(format!("the chain is {chain}")),
+            _ => {}
+        }
+        (!listed(&self.payloads, &signing.payload)).then(|| format!("the payload is {}", signing.payload))
+    }
+}
+
+fn chain(signing: &Signing) -> Option<&str> {
+    match &signing.intent {
+        Intent::Transaction(transaction) => Some(&transaction.chain),
+        Intent::TypedData(typed_data) => typed_data.chain.as_deref(),
+        Intent::Message(_) | Intent::Opaque => None,
+    }
+}
+
+/// A derivation path in which `*` stands for any index and a last `**` for any number of them: `m/44/60/0/0/*`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PathPattern(Vec<String>);
+
+impl PathPattern {
+    /// Whether `path` is one of those.
+    pub fn matches(&self, path: &str) -> bool {
+        let mut parts = path.split('/');
+        for pattern in &self.0 {
+            match (pattern.as_str(), parts.next()) {
+                ("**", _) => return true,
+                ("*", Some(_)) => {}
+                (index, Some(part)) if index == part => {}
+                _ => return false,
+            }
+        }
+        parts.next().is_none()
+    }
+}
+
+impl TryFrom<String> for PathPattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parts: Vec<String> = text.split('/').map(Into::into).collect();
+        let is_index = |part: &str| {
+            part == "0"
+                || (!part.starts_with(['0', '+']) && part.parse::<u32>().is_ok_and(|index| index < 1 << 31))
+        };
+        let last = parts.len() - 1;
+        let fits = |(at, part): (usize, &String)| match part.as_str() {
+            "m" => at == 0,
+            "*" => at > 0,
+            "**" => at > 0 && at == last,
+            index => at > 0 && is_index(index),
+        };
+        if !parts.iter().enumerate().all(fits) {
+            return Err(format!(
+                "`{text}` is not a path; write e.g. m/44/60/0/0/*, with * for any index, ** at the end for any rest, and no hardened index"
+            ));
+        }
+        Ok(PathPattern(parts))
+    }
+}
