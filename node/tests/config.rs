@@ -123,6 +123,15 @@ fn sections_that_are_brought_along_become_plugin_entries_in_front() {
 }
 
 #[test]
+fn a_rule_with_nothing_behind_it_reaches_the_plugin_which_refuses_it() {
+    let text = "embedded_risk_control_rules:\n  enable: true\n  key_gen:\n  key_sign:\n    policies:\n      - {name: p, messages: {}, hours: }\n";
+    let config = parse(text).unwrap();
+    let PluginConfig::Inline(tree) = &config.policy.plugins[0].source else { panic!("inline") };
+    assert!(tree.get("key_gen").is_none());
+    assert!(tree["key_sign"]["policies"][0].get("hours").is_some_and(|hours| hours.is_null()), "{tree}");
+}
+
+#[test]
 fn the_printed_expansion_means_the_same_policy() {
     let config = parse(BROUGHT_ALONG).unwrap();
     let printed = config.expansion.expect("there are shorthands");

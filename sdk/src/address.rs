@@ -75,7 +75,7 @@ impl<V> AddressMap<V> {
     pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, V)>) -> Result<Self, AddressError> {
         let entries = entries.into_iter().map(|(text, value)| listed(text, value));
         let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
-        entries.sort_by(|a, b| a.address.cmp(&b.address));
+        entries.sort_unstable_by(|a, b| a.address.cmp(&b.address));
         Ok(AddressMap(entries))
     }
 

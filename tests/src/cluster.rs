@@ -410,7 +410,7 @@ fn make_client(dir: &Path, http: SocketAddr, nodes: &[Node]) -> anyhow::Result<C
 
 fn policy_text(plugins: &Plugins) -> anyhow::Result<String> {
     let rules = format!(
-        "    - {{ name: rules, file: '{}', config_file: rules.yaml }}",
+        "    - {{ name: rules, file: '{}', config_file: rules.yaml, grants: {{ state_bytes: 1048576 }} }}",
         process::plugin("rules")?.display()
     );
     Ok(match plugins {

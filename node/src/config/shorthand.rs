@@ -71,12 +71,15 @@ fn rules(tree: &Value, notes: &mut Vec<String>) -> Result<Option<RawPlugin>, Con
     Ok(Some(RawPlugin { config: Some(without_nulls(tree)), grants, ..RawPlugin::named("rules") }))
 }
 
-/// A key without a value is a key that is not there.
+/// A key without a value is a key that is not there. Not so below `key_sign`: a rule of a policy with nothing behind it is
+/// a mistake, which the plugin refuses.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let kept = members.iter().filter(|(_, value)| !value.is_null());
-            Value::Object(kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+            let inner =
+                |key: &str, value| if key == "key_sign" { Value::clone(value) } else { without_nulls(value) };
+            Value::Object(kept.map(|(key, value)| (key.clone(), inner(key, value))).collect())
         }
         Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
         other => other.clone(),

@@ -159,9 +159,9 @@ impl<'a> Spending<'a> {
         Ok(spending)
     }
 
-    /// Every asset with its amount.
+    /// Every asset of which something leaves, with its amount.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Amount)> {
-        self.0.iter().map(|(asset, amount)| (*asset, amount))
+        self.0.iter().filter(|(_, amount)| !amount.is_zero()).map(|(asset, amount)| (*asset, amount))
     }
 
     fn entry(&mut self, asset: &'a str) -> &mut Amount {

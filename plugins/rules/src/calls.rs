@@ -1,6 +1,6 @@
 //! `calls:` of a policy: which methods of which contracts.
 
-use countersign_sdk::{AddressMap, Call, Selector, Transaction, same_address};
+use countersign_sdk::{AddressMap, Call, Selector, Transaction};
 use serde::{Deserialize, Deserializer};
 
 use crate::choice::{Choice, present};
@@ -86,25 +86,19 @@ impl Calls {
     }
 }
 
-/// Whether destinations and grants show all that the call does. On EVM chains its own contract must be the asset of one
-/// of them: a well-known selector with other data proves nothing.
+/// Whether destinations and grants show all that the call does. On EVM chains a transaction has one call, and the tokens
+/// that its destinations and grants name can only come from there: a well-known selector alone proves nothing.
 fn is_understood(transaction: &Transaction, call: &Call) -> bool {
-    if call.data.is_empty() && call.selector.is_empty() {
-        return true; // Native value alone, which destinations and `amount` show.
-    }
     if !transaction.chain.starts_with("eip155:") {
         return call.method.is_some();
     }
-    let destinations = transaction.destinations.iter().map(|destination| destination.asset.as_str());
-    let mut assets = destinations.chain(transaction.grants.iter().map(|grant| grant.asset.as_str()));
-    call.method.is_some()
-        && assets.any(|asset| contract(asset).is_some_and(|contract| same_address(contract, &call.contract)))
-}
-
-/// The contract in a CAIP-19 id, `eip155:1/erc20:<contract>` or `eip155:1/erc721:<contract>/<token>`.
-fn contract(asset: &str) -> Option<&str> {
-    let (_, contract) = asset.split('/').nth(1)?.split_once(':')?;
-    Some(contract)
+    if call.data.is_empty() && call.selector.is_empty() {
+        return true; // Native value alone, which destinations and `amount` show.
+    }
+    let mut received = transaction.destinations.iter().map(|destination| &destination.asset);
+    let mut granted = transaction.grants.iter().map(|grant| &grant.asset);
+    let shows_tokens = received.any(|asset| !asset.is_empty()) || granted.any(|asset| !asset.is_empty());
+    call.method.is_some() && transaction.calls.len() == 1 && shows_tokens
 }
 
 fn show(call: &Call) -> String {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::assets::{Assets, Ceiling, WrittenCeiling, find, id, parse};
 use crate::choice::{Choice, present};
-use crate::trail::{Ruling, refuse};
+use crate::trail::{Objection, Ruling, refuse};
 
 /// As it is written.
 #[derive(Debug, Deserialize)]
@@ -81,9 +81,7 @@ impl Grants {
 pub fn judge(rules: Option<&Grants>, chain: &str, grants: &[Grant]) -> Ruling {
     let mut why = "hands out no right".into();
     for grant in grants.iter().filter(|grant| !grant.asset.is_empty()) {
-        if let Some(amount) = &grant.amount
-            && parse(amount)?.is_zero()
-        {
+        if takes_away(grant)? {
             continue;
         }
         why = match rules {
@@ -98,11 +96,15 @@ pub fn judge(rules: Option<&Grants>, chain: &str, grants: &[Grant]) -> Ruling {
 
 /// Judges rights over everything that the account holds (EIP-7702): only to listed contracts.
 pub fn judge_delegations(delegates: Option<&AddressSet>, chain: &str, grants: &[Grant]) -> Ruling {
-    let listed = |delegate: &str| delegates.is_some_and(|delegates| delegates.contains(chain, delegate));
-    match grants.iter().find(|grant| grant.asset.is_empty() && !listed(&grant.spender)) {
-        Some(grant) => {
-            refuse("keysign-delegation", format!("it hands the whole account to {}", grant.spender))
+    for grant in grants.iter().filter(|grant| grant.asset.is_empty()) {
+        let listed = delegates.is_some_and(|delegates| delegates.contains(chain, &grant.spender));
+        if !listed && !takes_away(grant)? {
+            return refuse("keysign-delegation", format!("it hands the whole account to {}", grant.spender));
         }
-        None => Ok("hands the account to nobody else".into()),
     }
+    Ok("hands the account to nobody who is not listed".into())
+}
+
+fn takes_away(grant: &Grant) -> Result<bool, Objection> {
+    grant.amount.as_deref().map_or(Ok(false), |amount| parse(amount).map(|amount| amount.is_zero()))
 }

@@ -137,7 +137,10 @@ impl Destinations {
             if !destination.change && !self.allow.as_ref().is_none_or(is_listed) {
                 return refuse(
                     "keysign-destination-not-allowed",
-                    format!("destinations.allow does not list {address}"),
+                    match address.as_str() {
+                        "" => "an output has no address, so destinations.allow cannot list it".into(),
+                        address => format!("destinations.allow does not list {address}"),
+                    },
                 );
             }
             why = "every destination may receive".into();

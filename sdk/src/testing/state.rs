@@ -130,17 +130,16 @@ impl<'a> MockCall<'a> {
             return Err(StateError::Denied(format!("keys have {KEY} bytes, values {VALUE}")));
         }
         let before = self.writes.borrow_mut().insert(key.into(), write);
+        let Some(quota) = self.store.borrow().quota else { return Ok(()) };
         let used: usize = self.seen().iter().map(|(key, value)| key.len() + value.len()).sum();
-        match self.store.borrow().quota {
-            Some(quota) if used as u64 > quota => {
-                match before {
-                    Some(write) => self.writes.borrow_mut().insert(key.into(), write),
-                    None => self.writes.borrow_mut().remove(key),
-                };
-                Err(StateError::Denied(format!("the quota of {quota} bytes is used up")))
-            }
-            _ => Ok(()),
+        if used as u64 <= quota {
+            return Ok(());
         }
+        match before {
+            Some(write) => self.writes.borrow_mut().insert(key.into(), write),
+            None => self.writes.borrow_mut().remove(key),
+        };
+        Err(StateError::Denied(format!("the quota of {quota} bytes is used up")))
     }
 }
 

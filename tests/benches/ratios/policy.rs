@@ -58,7 +58,7 @@ fn rules() -> anyhow::Result<PluginSpec> {
             "key_gen": { "allow_list": [entry(2), entry(3)] },
             "key_sign": { "reject_all": false },
         }),
-        grants: Grants::default(),
+        grants: Grants { state_bytes: 1 << 20, ..Grants::default() },
         role: Role::default(),
     })
 }

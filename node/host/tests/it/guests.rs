@@ -81,14 +81,14 @@ fn key(once: &OnceLock<Vec<u8>>) -> SigningKey {
     SigningKey::from_pkcs8(der).unwrap()
 }
 
-/// An entry of the plugin `rules` without any grant.
+/// An entry of the plugin `rules`, which is granted what its limits may need.
 pub fn rules(config: Value) -> PluginSpec {
     PluginSpec {
         name: "rules".into(),
         file: component("countersign-rules"),
         digest: None,
         config,
-        grants: Grants::default(),
+        grants: Grants { state_bytes: 1 << 20, ..Grants::default() },
         role: Role::default(),
     }
 }

@@ -144,7 +144,7 @@ fn approves(rules: &Value, before: &[Task], last: &Task) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn a_further_rule_refuses_more_and_never_less(

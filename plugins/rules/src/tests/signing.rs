@@ -10,6 +10,7 @@ const BOB: &str = "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359";
 const USDC: &str = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48";
 const USDC_ID: &str = "eip155:1/erc20:0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
 const ETHEREUM: &str = "eip155:1";
+const SOLANA: &str = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp";
 const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
 const APPROVE: [u8; 4] = [0x09, 0x5e, 0xa7, 0xb3];
 
@@ -238,11 +239,28 @@ fn cases() -> Vec<Case> {
         transactions(
             "keysign-call-unknown",
             "",
-            transaction("solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp").calls("Prog", &[3]).task(),
-            transaction("solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp")
-                .calls("Prog", &[3])
-                .known_as("Transfer")
+            transaction(SOLANA).calls("Prog", &[3]).task(),
+            transaction(SOLANA).calls("Prog", &[3]).known_as("Transfer").task(),
+        ),
+        // An instruction without data can do anything.
+        transactions(
+            "keysign-call-unknown",
+            "",
+            transaction(SOLANA).calls("Prog", &[]).task(),
+            transaction(SOLANA).calls("Prog", &[]).known_as("Create").task(),
+        ),
+        // Two calls: which of them the token's destination comes from, nobody can tell.
+        transactions(
+            "keysign-call-unknown",
+            "",
+            transaction(ETHEREUM)
+                .pays_asset(USDC_ID, ALICE, "1")
+                .calls(USDC, &TRANSFER)
+                .known_as("transfer(address,uint256)")
+                .calls(BOB, &TRANSFER)
+                .known_as("transfer(address,uint256)")
                 .task(),
+            pay_usdc(ALICE, "1"),
         ),
         transactions(
             "keysign-call-not-allowed",
@@ -293,6 +311,12 @@ fn cases() -> Vec<Case> {
             transaction(ETHEREUM).grants(BOB, "", None).task(),
             transaction(ETHEREUM).grants(ALICE, "", None).task(),
         ),
+        transactions(
+            "keysign-delegation",
+            "",
+            transaction(ETHEREUM).grants(BOB, "", None).task(),
+            transaction(ETHEREUM).grants("0x0000000000000000000000000000000000000000", "", Some("0")).task(),
+        ),
         policy(
             "keysign-delegation",
             &grants,
@@ -337,6 +361,18 @@ fn cases() -> Vec<Case> {
             "amounts: [{asset: eth, max: 1}]",
             transfer("eip155:2", ALICE, "1"),
             pay(ALICE, "1"),
+        ),
+        transactions(
+            "keysign-asset-not-allowed",
+            "amounts: [{asset: usdc, max: 1}]",
+            pay(ALICE, "1"),
+            pay(ALICE, "0"),
+        ),
+        transactions(
+            "keysign-destination-not-allowed",
+            &format!("destinations: {{allow: ['{ALICE}']}}"),
+            transfer("bip122:000000000019d6689c085ae165831e93", "", "0"),
+            transfer("bip122:000000000019d6689c085ae165831e93", ALICE, "0"),
         ),
         transactions("keysign-amount-malformed", "", pay(ALICE, "1e18"), pay(ALICE, "1")),
         transactions("keysign-amount-malformed", "", pay(ALICE, ""), pay(ALICE, "0")),
