@@ -66,8 +66,7 @@ impl KeySignRules {
     pub fn judge(&self, host: &impl Host, task: &Task, signing: &Signing) -> Result<(), Objection> {
         let trail = Trail::new(host);
         if self.reject_all {
-            return trail
-                .rule("reject_all", refuse("keysign-reject-all", "reject_all is set for this kind of task"));
+            return trail.rule("reject_all", refuse("keysign-reject-all", crate::REJECT_ALL));
         }
         if !self.deny.is_empty() {
             trail.rule("deny", self.judge_deny(signing))?;

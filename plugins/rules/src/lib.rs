@@ -19,10 +19,9 @@ mod when;
 
 use std::collections::BTreeSet;
 
-use countersign_sdk::{
-    Failure, Host, KeyShareSigning, Keygen, Operation, Plugin, Resharing, Task, Verdict, approve,
-    export_plugin, reject,
-};
+use countersign_sdk::{Failure, Host, Keygen, Operation, Plugin, Resharing, Task, Verdict, export_plugin};
+
+use trail::{Ruling, Trail, refuse};
 
 pub use config::{Config, KeyGenEntry, KeyGenRules, KeyReshareEntry, KeyReshareRules, RejectAll};
 pub use key_sign::KeySignRules;
@@ -48,15 +47,21 @@ impl Plugin for Rules {
         if !config.enable {
             return Err(disabled());
         }
-        match &task.operation {
-            Operation::Keygen(keygen) => judge_keygen(&config.key_gen, keygen),
-            Operation::Sign(signing) => trail::verdict(config.key_sign.judge(host, task, signing)),
-            Operation::Reshare(resharing) => judge_reshare(&config.key_reshare, resharing),
-            Operation::KeyShareSign(check_up) => judge_check_up(&config.key_share_sign, check_up),
-            Operation::Other(name) => {
-                Err(Failure::Unsupported(format!("no rule for the operation `{name}`")))
+        let trail = Trail::new(host);
+        let judged = match &task.operation {
+            Operation::Keygen(keygen) => trail.rule("key_gen", judge_keygen(&config.key_gen, keygen)),
+            Operation::Sign(signing) => config.key_sign.judge(host, task, signing),
+            Operation::Reshare(resharing) => {
+                trail.rule("key_reshare", judge_reshare(&config.key_reshare, resharing))
             }
-        }
+            Operation::KeyShareSign(_) => {
+                trail.rule("key_share_sign", judge_check_up(&config.key_share_sign))
+            }
+            Operation::Other(name) => {
+                return Err(Failure::Unsupported(format!("no rule for the operation `{name}`")));
+            }
+        };
+        trail::verdict(judged)
     }
 }
 
@@ -70,23 +75,23 @@ fn disabled() -> Failure {
     )
 }
 
-fn judge_keygen(rules: &KeyGenRules, keygen: &Keygen) -> Result<Verdict, Failure> {
+fn judge_keygen(rules: &KeyGenRules, keygen: &Keygen) -> Ruling {
     if rules.reject_all {
-        return unless(true, "keygen-reject-all");
+        return refuse("keygen-reject-all", REJECT_ALL);
     }
     let fits = |entry: &KeyGenEntry| {
         entry.threshold == keygen.threshold && same_set(&entry.node_ids, &keygen.members)
     };
     if rules.allow_list.iter().any(fits) {
-        return approve();
+        return Ok("an entry of the list allows this committee".into());
     }
     let reason = format!("no entry of key_gen.allow_list is {} of {:?}", keygen.threshold, keygen.members);
-    reject("keygen-not-allowed", reason)
+    refuse("keygen-not-allowed", reason)
 }
 
-fn judge_reshare(rules: &KeyReshareRules, resharing: &Resharing) -> Result<Verdict, Failure> {
+fn judge_reshare(rules: &KeyReshareRules, resharing: &Resharing) -> Ruling {
     if rules.reject_all {
-        return unless(true, "keyreshare-reject-all");
+        return refuse("keyreshare-reject-all", REJECT_ALL);
     }
     let fits = |entry: &KeyReshareEntry| {
         entry.xpubkey == resharing.key.root_public_key
@@ -94,22 +99,23 @@ fn judge_reshare(rules: &KeyReshareRules, resharing: &Resharing) -> Result<Verdi
             && same_set(&entry.new_node_ids, &resharing.new_members)
     };
     if rules.allow_list.iter().any(fits) {
-        return approve();
+        return Ok("an entry of the list allows this move".into());
     }
     let reason = format!(
         "no entry of key_reshare.allow_list moves {} to {} of {:?}",
         resharing.key.root_public_key, resharing.new_threshold, resharing.new_members
     );
-    reject("keyreshare-not-allowed", reason)
+    refuse("keyreshare-not-allowed", reason)
 }
 
-fn judge_check_up(rules: &RejectAll, _check_up: &KeyShareSigning) -> Result<Verdict, Failure> {
-    unless(rules.reject_all, "keysharesign-reject-all")
+fn judge_check_up(rules: &RejectAll) -> Ruling {
+    match rules.reject_all {
+        true => refuse("keysharesign-reject-all", REJECT_ALL),
+        false => Ok("check-ups are allowed".into()),
+    }
 }
 
-fn unless(reject_all: bool, code: &str) -> Result<Verdict, Failure> {
-    if reject_all { reject(code, "reject_all is set for this kind of task") } else { approve() }
-}
+const REJECT_ALL: &str = "reject_all is set for this kind of task";
 
 /// Equality of committees: order does not matter, and a repeated id never equals anything.
 fn same_set(listed: &[String], actual: &[String]) -> bool {

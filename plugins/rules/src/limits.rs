@@ -2,7 +2,7 @@
 //! The window slides with the time at which the node received a task.
 //!
 //! Each task writes one entry, `used/<policy>/<key>/<milliseconds>/<task id>`, whose value lists what it spends of the
-//! limited assets, one `<asset> <amount>` a line. The node keeps an entry if it approves the task and takes it back if
+//! limited assets, `<asset> <amount>`, separated by `;`. The node keeps an entry if it approves the task and takes it back if
 //! nothing was signed, so the entries are what was or may yet be spent; they expire with the policy's longest window.
 
 use std::time::Duration;
@@ -142,7 +142,8 @@ impl Limits {
     /// What the task spends of the limited assets.
     fn entry(&self, spending: &Spending) -> String {
         let limited = spending.iter().filter(|(asset, _)| self.names(asset));
-        limited.map(|(asset, amount)| format!("{asset} {amount}\n")).collect()
+        let parts: Vec<String> = limited.map(|(asset, amount)| format!("{asset} {amount}")).collect();
+        parts.join(";")
     }
 }
 
@@ -237,8 +238,8 @@ impl Used {
 impl Entry {
     fn parse(name: &str, value: &[u8]) -> Option<Self> {
         let (at, _task) = name.split_once('/')?;
-        let spent = str::from_utf8(value).ok()?.lines().map(|line| {
-            let (asset, amount) = line.split_once(' ')?;
+        let spent = str::from_utf8(value).ok()?.split_terminator(';').map(|part| {
+            let (asset, amount) = part.split_once(' ')?;
             Some((asset.into(), amount.parse().ok()?))
         });
         Some(Entry {

@@ -125,7 +125,7 @@ fn more_entries_than_one_list_holds_are_all_counted() {
     let host = MockHost::default();
     for i in 0..2500u64 {
         let at = MockHost::NOW - 2500 * 7 + i * 7;
-        host.state_set(&format!("used/p/key-1/{at:013}/t{i}"), b"eip155:1 1\n", Some(DAY)).unwrap();
+        host.state_set(&format!("used/p/key-1/{at:013}/t{i}"), b"eip155:1 1", Some(DAY)).unwrap();
     }
     let task = pay(&host, "a", "1");
     let Verdict::Reject(rejection) = host.decide::<Rules>(&config, &task).unwrap() else {

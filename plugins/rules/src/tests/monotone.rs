@@ -138,7 +138,7 @@ fn approves(rules: &Value, before: &[Task], last: &Task) -> bool {
     for (i, task) in before.iter().enumerate() {
         let spent = task.transaction().map_or("0", |tx| tx.destinations.first().map_or("0", |to| &to.amount));
         let name = format!("used/p/key-1/{:013}/{i}", MockHost::NOW - 1);
-        host.state_set(&name, format!("eip155:1 {spent}\n").as_bytes(), None).unwrap();
+        host.state_set(&name, format!("eip155:1 {spent}").as_bytes(), None).unwrap();
     }
     matches!(host.decide::<Rules>(&config, last), Ok(Verdict::Approve))
 }
