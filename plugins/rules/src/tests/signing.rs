@@ -242,6 +242,13 @@ fn cases() -> Vec<Case> {
             transaction(SOLANA).calls("Prog", &[3]).task(),
             transaction(SOLANA).calls("Prog", &[3]).known_as("Transfer").task(),
         ),
+        // Tokens that move by a method nobody knows.
+        transactions(
+            "keysign-call-unknown",
+            "",
+            transaction(ETHEREUM).pays_asset(USDC_ID, ALICE, "1").calls(USDC, &TRANSFER).task(),
+            pay_usdc(ALICE, "1"),
+        ),
         // An instruction without data can do anything.
         transactions(
             "keysign-call-unknown",
