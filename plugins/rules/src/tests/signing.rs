@@ -118,6 +118,7 @@ fn cases() -> Vec<Case> {
         ),
         case("keysign-blind", &format!("{{deny: ['{BOB}']}}"), blind(), message("message", "x")),
         policy("keysign-blind", any, blind(), pay(ALICE, "1")),
+        policy("keysign-blind", "messages: {}", said_to_be_blind(), message("message", "x")),
         policy(
             "keysign-no-policy",
             "when: {keys: [key-2, xpub-1]}, transactions: {}",
@@ -462,6 +463,14 @@ fn cases() -> Vec<Case> {
             order(None, "Order"),
         ),
     ]
+}
+
+/// Blind, although the node shows a meaning: nothing is believed of what is blind.
+fn said_to_be_blind() -> Task {
+    let mut task = message("message", "x");
+    let Operation::Sign(signing) = &mut task.operation else { unreachable!() };
+    signing.blind = true;
+    task
 }
 
 fn other_key() -> Task {
