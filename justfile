@@ -16,6 +16,7 @@ plugins:
     cp target/wasm32-wasip2/plugin/countersign_jwt_callback.wasm dist/plugins/jwt-callback.wasm
     cp target/wasm32-wasip2/plugin/countersign_fireblocks_callback.wasm dist/plugins/fireblocks-callback.wasm
     cp target/wasm32-wasip2/plugin/countersign_webhook.wasm dist/plugins/webhook.wasm
+    cp target/wasm32-wasip2/plugin/countersign_jwt_events.wasm dist/plugins/jwt-events.wasm
 
 # Three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
 demo: build
@@ -36,7 +37,7 @@ fmt:
 # Lints, with warnings as errors.
 clippy:
     cargo clippy --workspace --all-targets -- -D warnings
-    cargo clippy --target wasm32-wasip2 -p countersign-sdk -p countersign-rules -p countersign-jwt-callback -p countersign-fireblocks-callback -p countersign-webhook -- -D warnings
+    cargo clippy --target wasm32-wasip2 -p countersign-sdk -p countersign-rules -p countersign-jwt-callback -p countersign-fireblocks-callback -p countersign-webhook -p countersign-jwt-events -- -D warnings
 
 # Banned crates and licences. Advisories need the network of rustsec.org: `cargo deny check advisories`.
 deny:

@@ -10,3 +10,24 @@ wit_bindgen::generate!({
     runtime_path: "countersign_sdk::private::wit_bindgen::rt",
     additional_derives: [PartialEq],
 });
+
+/// The world of receivers of events. What it shares with that of plugins is the same types.
+pub mod event {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "event-plugin",
+        pub_export_macro: true,
+        export_macro_name: "export_event_component",
+        default_bindings_module: "countersign_sdk::bindings::event",
+        runtime_path: "countersign_sdk::private::wit_bindgen::rt",
+        additional_derives: [PartialEq],
+        with: {
+            "countersign:policy/types@0.1.0": crate::bindings::countersign::policy::types,
+            "countersign:policy/config@0.1.0": crate::bindings::countersign::policy::config,
+            "countersign:policy/clock@0.1.0": crate::bindings::countersign::policy::clock,
+            "countersign:policy/logging@0.1.0": crate::bindings::countersign::policy::logging,
+            "countersign:policy/keys@0.1.0": crate::bindings::countersign::policy::keys,
+            "countersign:policy/http@0.1.0": crate::bindings::countersign::policy::http,
+        },
+    });
+}

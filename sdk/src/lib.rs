@@ -35,6 +35,9 @@
 //! assert!(matches!(ChainList::evaluate(&config, &task, &host), Ok(Verdict::Approve)));
 //! ```
 //!
+//! A receiver of events is likewise a type that implements [`EventReceiver`], exported with
+//! [`export_event_receiver!`]. It is told what became of tasks, and decides nothing.
+//!
 //! The crate type is `cdylib`, the target `wasm32-wasip2`; `cargo build` emits a component. A plugin that never calls
 //! [`Host::send`] does not import `http`, so what a plugin *can* do is visible in the binary.
 //!
@@ -45,6 +48,7 @@ mod amount;
 #[doc(hidden)]
 pub mod bindings;
 mod export;
+mod export_receiver;
 mod failure;
 mod host;
 pub mod json;
@@ -53,6 +57,7 @@ pub mod jwt;
 mod node;
 mod parsed;
 mod plugin;
+mod receiver;
 mod selector;
 mod task;
 pub mod testing;
@@ -68,8 +73,12 @@ pub use bindings::countersign::policy::types::{
     Operation, Origin, Principal, Rejection, Resharing, Signing, Statement, Task, Transaction, TypedData,
     Verdict,
 };
+pub use bindings::event::countersign::policy::events::{
+    End, Event, NewKey, Participant, ShareSignature, Signature, Stage, Success, What,
+};
 pub use host::Host;
 pub use plugin::{Plugin, approve, reject};
+pub use receiver::EventReceiver;
 pub use selector::{Selector, SelectorError};
 
 /// For the expansion of [`export_plugin!`]; not part of the interface.
@@ -77,6 +86,8 @@ pub use selector::{Selector, SelectorError};
 pub mod private {
     #[cfg(target_family = "wasm")]
     pub use crate::export::{check, describe, evaluate, probe};
+    #[cfg(target_family = "wasm")]
+    pub use crate::export_receiver::{check_receiver, deliver, describe_receiver};
     pub use crate::parsed::Parsed;
     pub use wit_bindgen;
 }

@@ -14,3 +14,22 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
     additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
 });
+
+/// The world of receivers of events. What it shares with that of plugins is the same types.
+pub mod event {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "event-plugin",
+        exports: { default: async },
+        require_store_data_send: true,
+        additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
+        with: {
+            "countersign:policy/types": crate::bindings::countersign::policy::types,
+            "countersign:policy/config": crate::bindings::countersign::policy::config,
+            "countersign:policy/clock": crate::bindings::countersign::policy::clock,
+            "countersign:policy/logging": crate::bindings::countersign::policy::logging,
+            "countersign:policy/keys": crate::bindings::countersign::policy::keys,
+            "countersign:policy/http": crate::bindings::countersign::policy::http,
+        },
+    });
+}

@@ -19,7 +19,7 @@ use crate::signature::{PluginSignature, SignatureError};
 use crate::{Code, Grants, HttpClient, HttpOptions, KeyRing, LocalServices, Role, Services, Shadow};
 
 /// Limit of `describe` and of `check`; the grants apply as well.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Size of a `.sig` file.
 const SIGNATURE_FILE: u64 = 4 << 10;
 
@@ -199,16 +199,22 @@ impl Host {
         spec: &PluginSpec,
         services: Arc<dyn Services>,
     ) -> Result<Plugin, LoadError> {
-        self.check_grants(&spec.grants)?;
-        let bytes = self.read(&spec.file).await?;
-        let plugin = spec.name.split(':').next().unwrap_or_default();
-        let Admitted { compiled, .. } = self.admit(&spec.file, &bytes, spec.digest, Some(plugin)).await?;
-        check_imports(self, &compiled.component, |need| need.is_granted(&spec.grants))?;
+        let compiled = self.compiled(spec).await?;
         let pre = Prepared::new(&self.shared.linker, &compiled.component)?;
         let context = Arc::new(context(spec, services));
         let info = self.describe(&pre, &context).await?;
         check_name(&spec.name, &info.name)?;
         Ok(Plugin { host: self.clone(), compiled, pre, context, info })
+    }
+
+    /// Everything before the component runs, for plugins and receivers alike.
+    pub(crate) async fn compiled(&self, spec: &PluginSpec) -> Result<Arc<Compiled>, LoadError> {
+        self.check_grants(&spec.grants)?;
+        let bytes = self.read(&spec.file).await?;
+        let plugin = spec.name.split(':').next().unwrap_or_default();
+        let Admitted { compiled, .. } = self.admit(&spec.file, &bytes, spec.digest, Some(plugin)).await?;
+        check_imports(self, &compiled.component, |need| need.is_granted(&spec.grants))?;
+        Ok(compiled)
     }
 
     /// Does for `file` everything that [`load`](Host::load) does without a configuration.
@@ -308,7 +314,7 @@ impl Host {
     }
 }
 
-fn context(spec: &PluginSpec, services: Arc<dyn Services>) -> Context {
+pub(crate) fn context(spec: &PluginSpec, services: Arc<dyn Services>) -> Context {
     let document = match &spec.config {
         serde_json::Value::Null => "{}".into(),
         config => config.to_string(),
@@ -360,7 +366,7 @@ fn unsigned(file: &Path) -> impl Fn(SignatureError) -> LoadError {
     move |source| LoadError::Signature { file: file.clone(), source }
 }
 
-fn check_name(entry: &str, actual: &str) -> Result<(), LoadError> {
+pub(crate) fn check_name(entry: &str, actual: &str) -> Result<(), LoadError> {
     let rest = entry.strip_prefix(actual);
     if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':')) {
         return Ok(());

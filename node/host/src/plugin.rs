@@ -162,12 +162,17 @@ pub(crate) async fn describe(
     deadline: Instant,
 ) -> Result<Info, Broken> {
     let info = call(host, context, context.cut_off(deadline), Describe(pre)).await.result?;
-    Ok(Info {
+    Ok(printable_info(info))
+}
+
+/// What a component says of itself, cut and escaped.
+pub(crate) fn printable_info(info: WitInfo) -> Info {
+    Info {
         name: printable(&info.name, 128),
         version: printable(&info.version, 64),
         description: printable(&info.description, text::REASON),
         config_schema: info.config_schema,
-    })
+    }
 }
 
 pub(crate) async fn check(
@@ -190,7 +195,7 @@ fn verdict(result: Result<Answer, Broken>) -> Verdict {
     }
 }
 
-fn failed(failure: types::Failure) -> Broken {
+pub(crate) fn failed(failure: types::Failure) -> Broken {
     match failure {
         types::Failure::Misconfigured(text) => Broken::new(Code::Misconfigured, text),
         types::Failure::Unavailable(text) => Broken::new(Code::Unavailable, text),

@@ -12,9 +12,9 @@ pub mod secrets;
 mod trailer;
 
 pub use journal::{
-    AuditEntry, AuditError, AuditHead, AuditKind, Decided, Difference, Journal, JournalOpenError, KeyRecord,
-    KeyStatus, LookUp, ReadJournalError, Refused, Row, Snapshot, State, StateWrite, TaskKind,
-    WriteJournalError, Written,
+    AuditEntry, AuditError, AuditHead, AuditKind, Decided, Delivery, Difference, Journal, JournalOpenError,
+    KeyRecord, KeyStatus, LookUp, NewEvent, ReadJournalError, Refused, Row, Snapshot, State, StateWrite,
+    TaskKind, WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use secrets::{Change, CommitError, CreateError, OpenError, ReadError, Secrets, Section};

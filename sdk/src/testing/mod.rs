@@ -20,6 +20,6 @@ mod tasks;
 pub use host::{MockHost, MockLine};
 pub use state::{Conflict, MockCall, Reservation};
 pub use tasks::{
-    TransactionBuilder, blind, check_up, key, keygen, message, reshare, signing, signing_of, task,
+    TransactionBuilder, blind, check_up, event, key, keygen, message, reshare, signing, signing_of, task,
     transaction, transfer, typed_data,
 };

@@ -2,8 +2,8 @@
 
 use super::MockHost;
 use crate::{
-    Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation,
-    Principal, Resharing, Signing, Task, Transaction, TypedData,
+    Call, Destination, Event, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation,
+    Principal, Resharing, Signing, Task, Transaction, TypedData, What,
 };
 
 /// A task that asks for `operation`, received [now](MockHost::NOW), to be answered within two minutes.
@@ -20,6 +20,12 @@ pub fn task(operation: Operation) -> Task {
         extra: Vec::new(),
         raw: b"{}".to_vec(),
     }
+}
+
+/// An event that happened [now](MockHost::NOW), about `task`.
+pub fn event(task: Option<Task>, what: What) -> Event {
+    let id = "3f0c5b1e-9d7a-4c1b-8a44-2f6f4f0c9d11".into();
+    Event { id, at: MockHost::NOW, node: "csn1self".into(), task, what, tries: 0 }
 }
 
 /// A 2-of-3 ECDSA key.

@@ -9,6 +9,7 @@ mod crash;
 mod error;
 mod memory;
 mod operation;
+mod outbox;
 mod recordings;
 mod row;
 mod snapshot;
@@ -19,6 +20,7 @@ mod writer;
 pub use audit::{AuditEntry, AuditHead, AuditKind};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
 pub use operation::{Decided, StateWrite, Written};
+pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
 pub use recordings::Difference;
 pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
 pub use snapshot::Snapshot;
@@ -49,6 +51,8 @@ const CACHE: usize = 16 * 1024 * 1024;
 pub struct Journal {
     writer: Arc<Writer>,
     database: Arc<Database>,
+    /// What the next write tells receivers.
+    events: Vec<NewEvent>,
 }
 
 /// What the register knows of a task id.
@@ -102,7 +106,7 @@ impl Journal {
 
     fn start(database: Database) -> io::Result<Journal> {
         let database = Arc::new(database);
-        Ok(Journal { writer: Arc::new(Writer::start(database.clone())?), database })
+        Ok(Journal { writer: Arc::new(Writer::start(database.clone())?), database, events: Vec::new() })
     }
 
     /// What is known of a task: to be asked before anything is decided.
@@ -122,12 +126,12 @@ impl Journal {
         task: Decided,
         state: Vec<StateWrite>,
     ) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Approve { now, task: Box::new(task), state }).map(drop)
+        self.run(Operation::Approve { now, task: Box::new(task), state }).map(drop)
     }
 
     /// Records a task that ends with this node's refusal. What plugins wrote is forgotten.
     pub fn refuse(&self, now: UnixMillis, task: Decided, refusal: Refusal) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Refuse { now, task: Box::new(task), refusal }).map(drop)
+        self.run(Operation::Refuse { now, task: Box::new(task), refusal }).map(drop)
     }
 
     /// Records the one outcome of an approved task. The same outcome again is [`Written::Already`]; another is refused.
@@ -154,7 +158,7 @@ impl Journal {
         outcome: Outcome,
         reservations: Reservations,
     ) -> Result<Written, WriteJournalError> {
-        self.writer.run(Operation::End { now, task, outcome: Box::new(outcome), reservations })
+        self.run(Operation::End { now, task, outcome: Box::new(outcome), reservations })
     }
 
     /// Keeps what a shadow would have decided. Not part of the audit log: it decided nothing.
@@ -169,7 +173,7 @@ impl Journal {
         now: UnixMillis,
         settling: &[TaskId],
     ) -> Result<Vec<TaskId>, WriteJournalError> {
-        match self.writer.run(Operation::AbortUnfinished { now, settling: settling.to_vec() })? {
+        match self.run(Operation::AbortUnfinished { now, settling: settling.to_vec() })? {
             Written::Aborted(tasks) => Ok(tasks),
             _ => Ok(Vec::new()),
         }

@@ -4,6 +4,7 @@
 use super::audit::{AuditEntry, AuditHead, AuditKind};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::memory::Memory;
+use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
 use super::recordings::{Difference, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
 use countersign_protocol::{
@@ -99,15 +100,47 @@ pub(super) enum Reservations {
 
 /// One write.
 pub(super) enum Operation {
-    Approve { now: UnixMillis, task: Box<Decided>, state: Vec<StateWrite> },
-    Refuse { now: UnixMillis, task: Box<Decided>, refusal: Refusal },
-    End { now: UnixMillis, task: TaskId, outcome: Box<Outcome>, reservations: Reservations },
+    Approve {
+        now: UnixMillis,
+        task: Box<Decided>,
+        state: Vec<StateWrite>,
+    },
+    Refuse {
+        now: UnixMillis,
+        task: Box<Decided>,
+        refusal: Refusal,
+    },
+    End {
+        now: UnixMillis,
+        task: TaskId,
+        outcome: Box<Outcome>,
+        reservations: Reservations,
+    },
     Differ(Box<Difference>),
-    AbortUnfinished { now: UnixMillis, settling: Vec<TaskId> },
-    Alarm { now: UnixMillis, task: Option<TaskId>, text: String },
+    AbortUnfinished {
+        now: UnixMillis,
+        settling: Vec<TaskId>,
+    },
+    Alarm {
+        now: UnixMillis,
+        task: Option<TaskId>,
+        text: String,
+    },
     PutKey(Box<KeyRecord>),
     DeleteKey(KeyId),
-    ForgetExpired { now: UnixMillis },
+    ForgetExpired {
+        now: UnixMillis,
+    },
+    /// The operation, and events that tell of it.
+    Telling {
+        operation: Box<Operation>,
+        events: Vec<NewEvent>,
+    },
+    Post(Vec<NewEvent>),
+    Tried {
+        position: u64,
+        what: Tried,
+    },
 }
 
 /// The open tables of one write transaction.
@@ -119,6 +152,7 @@ pub(super) struct Tables<'t> {
     recordings: Recordings<'t>,
     audit: Table<'t, u64, Bytes>,
     keys: Table<'t, Id, Bytes>,
+    outbox: Outbox<'t>,
 }
 
 type Done = Result<Written, WriteJournalError>;
@@ -133,6 +167,7 @@ impl<'t> Tables<'t> {
             recordings: Recordings::open(transaction)?,
             audit: transaction.open_table(AUDIT)?,
             keys: transaction.open_table(KEYS)?,
+            outbox: Outbox::new(transaction.open_table(OUTBOX)?),
         })
     }
 
@@ -149,6 +184,16 @@ impl<'t> Tables<'t> {
             Operation::PutKey(record) => self.put_key(&record),
             Operation::DeleteKey(key) => self.delete_key(key),
             Operation::ForgetExpired { now } => self.forget_expired(now),
+            Operation::Telling { operation, events } => {
+                let written = self.apply(*operation)?;
+                self.outbox.tell(&written, events)?;
+                Ok(written)
+            }
+            Operation::Post(events) => {
+                events.into_iter().try_for_each(|event| self.outbox.post(event))?;
+                Ok(Written::Now)
+            }
+            Operation::Tried { position, what } => self.outbox.tried(position, what),
         }
     }
 
@@ -327,7 +372,7 @@ fn describe(outcome: &Outcome) -> String {
 }
 
 /// A text that cannot forge a second line and has a bounded length.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.truncate(line.floor_char_boundary(MAX_TEXT));
     line

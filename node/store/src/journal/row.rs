@@ -148,6 +148,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable>
 #[cfg(test)]
 mod tests {
     use super::super::audit::{AuditHead, AuditKind};
+    use super::super::outbox::Delivery;
     use super::*;
     use countersign_protocol::{
         Cause, Committee, Failure, Refusal, Scheme, SessionId, Signed, StoredMark, Threshold,
@@ -222,6 +223,13 @@ mod tests {
         let record = Some(Hash([13; 32]));
         let entry =
             head.append(UnixMillis(5_000), AuditKind::Ended, Some(TaskId([3; 16])), "t".into(), record);
+        let delivery = Delivery {
+            receiver: "r".into(),
+            body: vec![1, 2],
+            tries: 3,
+            next: UnixMillis(6_000),
+            given_up: Some("w".into()),
+        };
         vec![
             ("approved", encode(&row(State::Approved))),
             ("created", encode(&ended(Outcome::Created(announcement())))),
@@ -231,6 +239,7 @@ mod tests {
             ("key", encode(&key)),
             ("state", encode(&state)),
             ("audit", encode(&entry)),
+            ("delivery", encode(&delivery)),
         ]
     }
 

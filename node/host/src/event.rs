@@ -1,0 +1,86 @@
+//! What receivers are told, as the node puts it. Plain data; it can be stored as JSON until it is delivered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Task;
+use crate::bindings::countersign::policy::types::{self, Rejection};
+use crate::bindings::event::countersign::policy::events;
+pub use crate::bindings::event::countersign::policy::events::{
+    NewKey, Participant, ShareSignature, Signature, Stage, Success,
+};
+use events::End;
+
+/// One event. The fields are those of `event` in `wit/policy.wit`; the number of tries is an argument of the delivery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// UUID.
+    pub id: String,
+    /// When it happened, in milliseconds since 1970.
+    pub at: u64,
+    /// Id of this node.
+    pub node: String,
+    /// Which task; none for [`What::Ping`]. Its `raw` is stored beside it.
+    pub task: Option<Task>,
+    /// The bytes that the requester of the task signed.
+    #[serde(with = "hex")]
+    pub raw: Vec<u8>,
+    /// What happened.
+    pub what: What,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum What {
+    /// Nothing; the operator wants to know whether the receiver lives.
+    Ping,
+    /// The node received the task.
+    Created,
+    /// It goes on.
+    Updated(Stage),
+    /// It ended well.
+    Succeeded(Success),
+    /// This node did not take part.
+    Declined {
+        /// Stable code.
+        code: String,
+        /// One sentence.
+        reason: String,
+    },
+    /// It took part, and it came to nothing.
+    Failed(String),
+    /// It was called off before it began.
+    Cancelled(String),
+}
+
+impl Event {
+    /// The event as the guest sees it. `deadline` is in milliseconds since 1970.
+    pub(crate) fn to_wit(&self, deadline: u64, tries: u32) -> events::Event {
+        events::Event {
+            id: self.id.clone(),
+            at: self.at,
+            node: self.node.clone(),
+            task: self
+                .task
+                .as_ref()
+                .map(|task| types::Task { raw: self.raw.clone(), ..task.to_wit(deadline) }),
+            what: self.what.to_wit(),
+            tries,
+        }
+    }
+}
+
+impl What {
+    fn to_wit(&self) -> events::What {
+        match self.clone() {
+            What::Ping => events::What::Ping,
+            What::Created => events::What::Created,
+            What::Updated(stage) => events::What::Updated(stage),
+            What::Succeeded(success) => events::What::Succeeded(success),
+            What::Declined { code, reason } => {
+                events::What::Failed(End::Declined(Rejection { code, reason }))
+            }
+            What::Failed(reason) => events::What::Failed(End::Failed(reason)),
+            What::Cancelled(reason) => events::What::Failed(End::Cancelled(reason)),
+        }
+    }
+}

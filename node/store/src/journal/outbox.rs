@@ -1,0 +1,297 @@
+//! Events on their way to receivers: written in the same commit as what they tell of, kept until they are delivered.
+//!
+//! The journal knows neither what an event says nor how it travels.
+
+use super::error::{ReadJournalError, WriteJournalError};
+use super::operation::Written;
+use super::row;
+use super::{Journal, Operation};
+use countersign_protocol::{TaskId, UnixMillis};
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
+use serde::{Deserialize, Serialize};
+
+/// Position in time to [`Delivery`].
+pub(super) const OUTBOX: TableDefinition<u64, &'static [u8]> = TableDefinition::new("outbox");
+
+/// The most rows that are kept. When it is full, the oldest delivery that was given up makes room, else the new event is
+/// not written: a receiver that is away must not fill the disk.
+pub const MAX_OUTBOX: u64 = 100_000;
+
+/// An event as it enters the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// What it tells of, if it is a task.
+    pub task: Option<TaskId>,
+    /// Names of those who are to hear of it, each with a try budget of its own.
+    pub receivers: Vec<String>,
+    /// The event.
+    pub body: Vec<u8>,
+}
+
+/// One event for one receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Who is to hear of it.
+    pub receiver: String,
+    /// The event.
+    pub body: Vec<u8>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Not to be tried before.
+    pub next: UnixMillis,
+    /// Why it was given up, if it was.
+    pub given_up: Option<String>,
+}
+
+/// What becomes of a delivery after a try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Tried {
+    Delivered,
+    Again { tries: u32, next: UnixMillis },
+    GivenUp { tries: u32, why: String },
+}
+
+impl Journal {
+    /// The same journal for one write, which also puts these events into the outbox, in the same commit; none of them
+    /// if it is refused, or changes nothing. When the write ends several tasks, an event is for one that it ends.
+    pub fn telling(&self, events: Vec<NewEvent>) -> Journal {
+        Journal { events, ..self.clone() }
+    }
+
+    /// Hands an operation to the writer, and with it what it gives reason to tell.
+    pub(super) fn run(&self, operation: Operation) -> Result<Written, WriteJournalError> {
+        if self.events.is_empty() {
+            return self.writer.run(operation);
+        }
+        let events = self.events.clone();
+        self.writer.run(Operation::Telling { operation: Box::new(operation), events })
+    }
+
+    /// Puts events into the outbox that tell of nothing else in the journal.
+    pub fn post(&self, events: Vec<NewEvent>) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Post(events)).map(drop)
+    }
+
+    /// What waits for `receiver`, oldest first, at most `limit`, with positions.
+    pub fn outbox(&self, receiver: &str, limit: usize) -> Result<Vec<(u64, Delivery)>, ReadJournalError> {
+        let wanted = |delivery: &Delivery| delivery.receiver == receiver && delivery.given_up.is_none();
+        self.deliveries(limit, wanted)
+    }
+
+    /// What was given up, oldest first, at most `limit`, with positions.
+    pub fn given_up(&self, limit: usize) -> Result<Vec<(u64, Delivery)>, ReadJournalError> {
+        self.deliveries(limit, |delivery| delivery.given_up.is_some())
+    }
+
+    fn deliveries(
+        &self,
+        limit: usize,
+        wanted: impl Fn(&Delivery) -> bool,
+    ) -> Result<Vec<(u64, Delivery)>, ReadJournalError> {
+        let transaction = self.database.begin_read()?;
+        let table = match transaction.open_table(OUTBOX) {
+            // The journal was made before there were events.
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            table => table?,
+        };
+        let mut found = Vec::new();
+        for entry in table.iter()? {
+            let (position, bytes) = entry?;
+            let delivery = super::read("outbox", bytes.value())?;
+            if found.len() == limit {
+                break;
+            }
+            if wanted(&delivery) {
+                found.push((position.value(), delivery));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The receiver has it: the row is gone.
+    pub fn delivered(&self, position: u64) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Tried { position, what: Tried::Delivered }).map(drop)
+    }
+
+    /// A try failed, and there will be another.
+    pub fn try_again(&self, position: u64, tries: u32, next: UnixMillis) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Tried { position, what: Tried::Again { tries, next } }).map(drop)
+    }
+
+    /// The last try failed. The row is kept for the operator.
+    pub fn give_up(&self, position: u64, tries: u32, why: &str) -> Result<(), WriteJournalError> {
+        let what = Tried::GivenUp { tries, why: super::operation::one_line(why) };
+        self.writer.run(Operation::Tried { position, what }).map(drop)
+    }
+}
+
+/// The outbox within a write transaction.
+pub(super) struct Outbox<'t>(Table<'t, u64, &'static [u8]>);
+
+impl<'t> Outbox<'t> {
+    pub(super) fn new(table: Table<'t, u64, &'static [u8]>) -> Outbox<'t> {
+        Outbox(table)
+    }
+
+    /// Adds the events that `written` gives reason for.
+    pub(super) fn tell(&mut self, written: &Written, events: Vec<NewEvent>) -> Result<(), WriteJournalError> {
+        let told = |event: &NewEvent| match written {
+            Written::Now => true,
+            Written::Already => false,
+            Written::Aborted(tasks) => event.task.is_some_and(|task| tasks.contains(&task)),
+        };
+        events.into_iter().filter(told).try_for_each(|event| self.post(event))
+    }
+
+    pub(super) fn post(&mut self, event: NewEvent) -> Result<(), WriteJournalError> {
+        for receiver in event.receivers {
+            if self.0.len()? >= MAX_OUTBOX && !self.make_room()? {
+                return Ok(());
+            }
+            let position = self.0.last()?.map_or(0, |(last, _)| last.value() + 1);
+            let delivery = Delivery {
+                receiver,
+                body: event.body.clone(),
+                tries: 0,
+                next: UnixMillis(0),
+                given_up: None,
+            };
+            self.0.insert(position, row::encode(&delivery).as_slice())?;
+        }
+        Ok(())
+    }
+
+    /// Whether a delivery that was given up could be removed.
+    fn make_room(&mut self) -> Result<bool, WriteJournalError> {
+        let mut oldest = None;
+        for entry in self.0.iter()? {
+            let (position, bytes) = entry?;
+            if row::decode::<Delivery>(bytes.value()).is_ok_and(|delivery| delivery.given_up.is_some()) {
+                oldest = Some(position.value());
+                break;
+            }
+        }
+        let Some(position) = oldest else { return Ok(false) };
+        self.0.remove(position)?;
+        Ok(true)
+    }
+
+    pub(super) fn tried(&mut self, position: u64, what: Tried) -> Result<Written, WriteJournalError> {
+        let delivery = match self.0.get(position)? {
+            None => return Ok(Written::Already),
+            Some(bytes) => row::decode::<Delivery>(bytes.value()),
+        };
+        let mut delivery = delivery.map_err(|error| ReadJournalError::record("outbox", error))?;
+        match what {
+            Tried::Delivered => {
+                self.0.remove(position)?;
+                return Ok(Written::Now);
+            }
+            Tried::Again { tries, next } => (delivery.tries, delivery.next) = (tries, next),
+            Tried::GivenUp { tries, why } => {
+                (delivery.tries, delivery.given_up) = (tries, Some(why));
+            }
+        }
+        self.0.insert(position, row::encode(&delivery).as_slice())?;
+        Ok(Written::Now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Decided, TaskKind};
+    use countersign_protocol::{Cause, Failure, Hash, Outcome};
+
+    const NOW: UnixMillis = UnixMillis(1_000);
+    const TASK: TaskId = TaskId([1; 16]);
+
+    fn journal() -> (tempfile::TempDir, Journal) {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let journal = Journal::create(dir.path()).unwrap();
+        (dir, journal)
+    }
+
+    fn decided() -> Decided {
+        Decided {
+            task: TASK,
+            hash: Hash([2; 32]),
+            kind: TaskKind::KeySign,
+            received_at: NOW,
+            verdicts: Vec::new(),
+            parties: Vec::new(),
+            bytes: Vec::new(),
+            recording: Vec::new(),
+        }
+    }
+
+    fn failed(code: &str) -> Outcome {
+        let (code, text, culprits) = (code.into(), "text".into(), Vec::new());
+        Outcome::Failed(Failure { cause: Cause::Peer, code, text, culprits })
+    }
+
+    fn event(body: &str) -> Vec<NewEvent> {
+        let receivers = vec!["a".into(), "b".into()];
+        vec![NewEvent { task: Some(TASK), receivers, body: body.as_bytes().to_vec() }]
+    }
+
+    fn bodies(journal: &Journal, receiver: &str) -> Vec<String> {
+        let waiting = journal.outbox(receiver, 1000).unwrap();
+        waiting.into_iter().map(|(_, delivery)| String::from_utf8(delivery.body).unwrap()).collect()
+    }
+
+    #[test]
+    fn an_event_shares_the_commit_of_what_it_tells() {
+        let (_dir, journal) = journal();
+        let before = journal.commits();
+        journal.telling(event("approved")).approve(NOW, decided(), Vec::new()).unwrap();
+        journal.telling(event("ended")).end(NOW, TASK, failed("x")).unwrap();
+        assert_eq!(journal.commits(), before + 2);
+        assert_eq!(bodies(&journal, "a"), ["approved", "ended"]);
+        assert_eq!(bodies(&journal, "b"), ["approved", "ended"]);
+    }
+
+    #[test]
+    fn what_was_not_written_is_not_told() {
+        let (_dir, journal) = journal();
+        journal.approve(NOW, decided(), Vec::new()).unwrap();
+        journal.telling(event("twice")).approve(NOW, decided(), Vec::new()).unwrap_err();
+        journal.end(NOW, TASK, failed("x")).unwrap();
+        journal.telling(event("again")).end(NOW, TASK, failed("x")).unwrap();
+        journal.telling(event("other")).end(NOW, TASK, failed("y")).unwrap_err();
+        assert!(bodies(&journal, "a").is_empty());
+    }
+
+    #[test]
+    fn a_restart_tells_of_the_tasks_that_it_ends() {
+        let (_dir, journal) = journal();
+        journal.approve(NOW, decided(), Vec::new()).unwrap();
+        let mut events = event("ended");
+        events.push(NewEvent { task: Some(TaskId([9; 16])), ..event("not under way").remove(0) });
+        assert_eq!(journal.telling(events).abort_unfinished(NOW, &[]).unwrap(), [TASK]);
+        assert_eq!(bodies(&journal, "a"), ["ended"]);
+    }
+
+    #[test]
+    fn deliveries_are_kept_until_they_succeed_or_are_given_up() {
+        let (dir, journal) = journal();
+        journal.post(event("x")).unwrap();
+        let (position, first) = journal.outbox("a", 1).unwrap().remove(0);
+        assert_eq!((first.tries, first.next), (0, UnixMillis(0)));
+        journal.try_again(position, 1, UnixMillis(7)).unwrap();
+        drop(journal);
+        let journal = Journal::open(dir.path()).unwrap();
+        let (position, again) = journal.outbox("a", 1).unwrap().remove(0);
+        assert_eq!((again.tries, again.next), (1, UnixMillis(7)));
+        journal.delivered(position).unwrap();
+        assert!(bodies(&journal, "a").is_empty());
+        let (position, _) = journal.outbox("b", 1).unwrap().remove(0);
+        journal.give_up(position, 2, "gone\nfor good").unwrap();
+        assert!(bodies(&journal, "b").is_empty());
+        let given_up = journal.given_up(10).unwrap().remove(0).1;
+        assert_eq!((given_up.tries, given_up.given_up.as_deref()), (2, Some("gone for good")));
+        journal.delivered(position).unwrap();
+        journal.delivered(position).unwrap();
+    }
+}

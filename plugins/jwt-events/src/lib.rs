@@ -1,0 +1,102 @@
+//! Tells an event receiver what became of tasks, by the wire format that receivers in the field read: an RS256 JWT in a
+//! form field, signed by the node's event key. Status 200 or 201 is a delivery; the body of the answer means nothing.
+//!
+//! One call is one try. Which events there are, how often and at what interval to try is the node's part: it keeps an
+//! event until this component has passed it on.
+
+mod document;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign_sdk::{Event, EventReceiver, Failure, Host, Request, export_event_receiver, json, jwt};
+use serde::{Deserialize, Serialize};
+
+/// The receiver `jwt-events`.
+pub struct JwtEvents;
+
+/// The receiver's configuration, with the incumbent's names and defaults.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whole URL, e.g. `https://events.example.com/v2/event`.
+    pub url: String,
+    /// Life of a token.
+    #[serde(default = "two")]
+    pub token_expire_minutes: u64,
+    /// Limit of one try, in seconds.
+    #[serde(default = "ten")]
+    pub request_timeout: u64,
+    /// Name of the node's key that signs events.
+    #[serde(default = "event")]
+    pub signing_key: String,
+}
+
+/// Exactly these claims: servers in the field reject others.
+#[derive(Serialize)]
+struct Claims {
+    package_data: String,
+    exp: u64,
+    iss: &'static str,
+}
+
+impl EventReceiver for JwtEvents {
+    type Config = Config;
+
+    const NAME: &'static str = "jwt-events";
+    const DESCRIPTION: &'static str = "Tells an event receiver by RS256 JWT what became of tasks.";
+
+    fn check(config: &Config, host: &impl Host) -> Result<(), Failure> {
+        if config.url.is_empty() {
+            return Err(Failure::Misconfigured("`url` is empty".into()));
+        }
+        if config.token_expire_minutes == 0 || config.request_timeout == 0 {
+            let wrong = "token_expire_minutes and request_timeout must not be 0";
+            return Err(Failure::Misconfigured(wrong.into()));
+        }
+        host.public_key(&config.signing_key)?;
+        Ok(())
+    }
+
+    fn deliver(config: &Config, event: &Event, host: &impl Host) -> Result<(), Failure> {
+        let document = json::ascii(&document::document(event)?);
+        let document = document.map_err(|error| Failure::Internal(error.to_string()))?;
+        let response = host.send(&post(config, &document, host)?)?;
+        match response.status {
+            200 | 201 => Ok(()),
+            status => Err(Failure::Unavailable(format!("{}: HTTP status {status}", config.url))),
+        }
+    }
+}
+
+export_event_receiver!(JwtEvents);
+
+/// A new token for each try: that of the previous one may have expired meanwhile.
+fn post(config: &Config, document: &str, host: &impl Host) -> Result<Request, Failure> {
+    let exp = (host.now() / 1000).saturating_add(config.token_expire_minutes.saturating_mul(60));
+    let claims = Claims { package_data: STANDARD.encode(document), exp, iss: "" };
+    let token = jwt::sign(host, &config.signing_key, &claims)?;
+    let timeout = config.request_timeout.saturating_mul(1000);
+    Ok(Request {
+        method: "POST".into(),
+        url: config.url.clone(),
+        headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
+        // A compact JWT consists of characters that a form does not escape.
+        body: format!("TSS_JWT_MSG={token}").into_bytes(),
+        timeout_ms: Some(u32::try_from(timeout).unwrap_or(u32::MAX)),
+    })
+}
+
+fn two() -> u64 {
+    2
+}
+
+fn ten() -> u64 {
+    10
+}
+
+fn event() -> String {
+    "event".into()
+}
+
+#[cfg(test)]
+mod tests;
