@@ -20,6 +20,7 @@ never() { # package, reason, names...
 
 never countersign-protocol "it performs no I/O" tokio quinn wasmtime redb age mio reqwest countersign-engine
 never countersign-engine "it performs no I/O" tokio quinn wasmtime redb age mio reqwest
+never countersign-payload "it performs no I/O and signs nothing" tokio quinn wasmtime redb age mio reqwest ring openssl-sys countersign-engine cggmp24 frost-core
 never countersign-coordinator "it holds nothing that signs" countersign-engine cggmp24 frost-core age wasmtime
 never countersign-client "it holds nothing that signs" countersign-engine cggmp24 frost-core age wasmtime redb
 never countersign-link "it stores nothing" redb age wasmtime countersign-engine
@@ -41,6 +42,8 @@ only quinn link/Cargo.toml
 only rustls link/Cargo.toml node/host/Cargo.toml client/Cargo.toml
 only age node/store/Cargo.toml
 only redb node/store/Cargo.toml coordinator/Cargo.toml
+only alloy-consensus payload/Cargo.toml
+only bitcoin payload/Cargo.toml
 only cggmp24 engine/Cargo.toml
 only frost-core engine/Cargo.toml
 
@@ -57,9 +60,9 @@ one 'engine\.step\(\)' node/src/session/worker.rs node/src coordinator/src clien
 one 'Section::Share' node/src/vault.rs node/src
 one 'Approved \{ plan' node/src/risk/mod.rs node/src
 
-# no clock and no I/O in the two pure crates, and no fixture outside tests
-if grep -nE 'SystemTime|Instant::now|std::(fs|net|thread|env)|println!' protocol/src engine/src -r | grep -v '/tests.rs:' | grep -v '^[^:]*:[0-9]*: *//'; then
-    echo "purity: protocol and engine read no clock and perform no I/O" >&2
+# no clock and no I/O in the pure crates, and no fixture outside tests
+if grep -nE 'SystemTime|Instant::now|std::(fs|net|thread|env)|println!' protocol/src engine/src payload/src -r | grep -v 'tests.rs:' | grep -v '^[^:]*:[0-9]*: *//'; then
+    echo "purity: protocol, engine and payload read no clock and perform no I/O" >&2
     broken=1
 fi
 for file in $(grep -rl 'fixtures/primes' --include='*.rs' node/src engine/src coordinator/src client/src); do

@@ -4,11 +4,27 @@
 //! before they ask their plugins; coordinator and client decode again before they believe a signature. Nothing here
 //! signs, reads a clock or performs I/O.
 
+mod eip191;
+mod eip712;
+mod eip712_type;
+mod evm;
+mod evm_call;
 mod intent;
+mod json;
+mod message;
+mod psbt;
+mod psbt_key;
+mod solana;
+mod solana_message;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;
 
 pub use intent::{Call, Destination, Grant, Intent, Transaction, TypedData};
 
 use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
+use countersign_verify::{DeriveError, derive_public};
 
 /// The public side of the key that is to sign.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +35,19 @@ pub struct Key<'a> {
     pub root_public_key: &'a [u8],
     /// BIP-32 chain code.
     pub chain_code: &'a [u8; 32],
+}
+
+impl Key<'_> {
+    fn child(&self, path: &DerivationPath) -> Result<Vec<u8>, DeriveError> {
+        Ok(derive_public(self.scheme, self.root_public_key, self.chain_code, path.steps())?.0)
+    }
+
+    fn must_be_ecdsa(&self, kind: &'static str) -> Result<(), DecodeError> {
+        match self.scheme {
+            Scheme::EcdsaSecp256k1 => Ok(()),
+            scheme => Err(DecodeError::Scheme { kind, scheme }),
+        }
+    }
 }
 
 /// The networks of chains whose transactions do not name theirs, as CAIP-2 ids.
@@ -83,6 +112,12 @@ pub enum DecodeError {
         /// The key's scheme.
         scheme: Scheme,
     },
+    /// The path leads to no key.
+    #[error(transparent)]
+    Derive(#[from] DeriveError),
+    /// A CAIP-2 id that is configured and not known.
+    #[error("the network {0} is not known; configure one of the `bip122:` ids that the manual lists")]
+    Network(String),
     /// The requester's digests are not those of the payload.
     #[error(
         "the task says that {claimed} is signed, the payload gives {computed}; find out which of the two is meant"
@@ -96,11 +131,17 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    fn malformed(kind: &'static str, reason: impl Into<String>) -> DecodeError {
+        DecodeError::Malformed { kind, reason: reason.into() }
+    }
+
     /// The stable code in refusals.
     pub fn code(&self) -> &'static str {
         match self {
             DecodeError::Malformed { .. } => "payload-malformed",
             DecodeError::Scheme { .. } => "payload-scheme",
+            DecodeError::Derive(_) => "payload-path",
+            DecodeError::Network(_) => "payload-network",
             DecodeError::DigestMismatch { .. } => "digest-mismatch",
         }
     }
@@ -113,11 +154,26 @@ pub fn decode(
     payload: &Payload,
     networks: &Networks,
 ) -> Result<Decoded, DecodeError> {
-    let _ = networks;
-    let intent = match payload.kind {
-        PayloadKind::Message if !payload.is_blind() => Intent::Message(payload.bytes.clone()),
-        _ => Intent::Opaque,
-    };
-    let signed_bytes = payload.signed_bytes(key.scheme);
-    Ok(Decoded { inputs: vec![Input { path: path.clone(), signed_bytes }], intent })
+    let bytes = &payload.bytes;
+    let decoded = match payload.kind {
+        PayloadKind::Message | PayloadKind::Digest => message::decode(key, path, payload),
+        PayloadKind::EvmTransaction => evm::decode(key, path, bytes),
+        PayloadKind::Eip191 => eip191::decode(key, path, bytes),
+        PayloadKind::Eip712 => eip712::decode(key, path, bytes),
+        PayloadKind::Psbt => psbt::decode(key, path, bytes, networks),
+        PayloadKind::SolanaMessage => solana::decode(key, path, bytes, networks),
+    }?;
+    compare(&payload.digests, &decoded.inputs)?;
+    Ok(decoded)
+}
+
+/// What the requester expects to be signed must be what is signed, if it says so at all.
+fn compare(claimed: &[Vec<u8>], inputs: &[Input]) -> Result<(), DecodeError> {
+    let equal = claimed.iter().eq(inputs.iter().map(|input| &input.signed_bytes));
+    if claimed.is_empty() || equal {
+        return Ok(());
+    }
+    let computed: Vec<_> = inputs.iter().map(|input| hex::encode(&input.signed_bytes)).collect();
+    let claimed: Vec<_> = claimed.iter().map(hex::encode).collect();
+    Err(DecodeError::DigestMismatch { claimed: claimed.join(" "), computed: computed.join(" ") })
 }

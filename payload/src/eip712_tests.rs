@@ -1,0 +1,217 @@
+use super::*;
+use crate::PayloadKind;
+use crate::testkit::{decode_as, digest_of, ecdsa, key_of};
+use countersign_protocol::Scheme;
+
+fn decode(json: &str) -> Result<Decoded, DecodeError> {
+    decode_as(&ecdsa(), PayloadKind::Eip712, json.as_bytes())
+}
+
+fn typed_data(json: &str) -> TypedData {
+    match decode(json).unwrap().intent {
+        Intent::TypedData(typed_data) => typed_data,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The example of EIP-712.
+const MAIL: &str = r#"{"types":{
+    "EIP712Domain":[{"name":"name","type":"string"},{"name":"version","type":"string"},
+        {"name":"chainId","type":"uint256"},{"name":"verifyingContract","type":"address"}],
+    "Person":[{"name":"name","type":"string"},{"name":"wallet","type":"address"}],
+    "Mail":[{"name":"from","type":"Person"},{"name":"to","type":"Person"},{"name":"contents","type":"string"}]},
+    "primaryType":"Mail",
+    "domain":{"name":"Ether Mail","version":"1","chainId":1,
+        "verifyingContract":"0xCcCCccccCCCCcCCCCCCcCcCccCcCCCcCcccccccC"},
+    "message":{"from":{"name":"Cow","wallet":"0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"},
+        "to":{"name":"Bob","wallet":"0xbBbBBBBbbBBBbbbBbbBbbbbBBbBbbbbBbBbbBBbB"},"contents":"Hello, Bob!"}}"#;
+
+#[test]
+fn the_mail_of_eip_712_has_its_published_digest() {
+    let decoded = decode(MAIL).unwrap();
+    assert_eq!(digest_of(&decoded), "be609aee343fb3c4b28e1df9e632fca64fcfaede20f02e86244efddf30957bd2");
+    let facts = typed_data(MAIL);
+    assert_eq!((facts.chain.as_deref(), facts.domain.as_deref()), (Some("eip155:1"), Some("Ether Mail")));
+    let contract = "0xCcCCccccCCCCcCCCCCCcCcCccCcCCCcCcccccccC";
+    assert_eq!((facts.verifying_contract.as_deref(), &*facts.primary_type), (Some(contract), "Mail"));
+    assert_eq!((&*facts.json, facts.grants.len()), (MAIL, 0));
+}
+
+#[test]
+fn numbers_may_be_written_in_each_usual_way_and_mean_the_same() {
+    let digest = digest_of(&decode(MAIL).unwrap());
+    for other in [r#""chainId":"1""#, r#""chainId":"0x1""#] {
+        assert_eq!(digest_of(&decode(&MAIL.replace(r#""chainId":1"#, other)).unwrap()), digest);
+    }
+}
+
+#[test]
+fn a_document_that_two_readers_could_read_differently_is_refused() {
+    for (from, to) in [
+        (r#""contents":"Hello, Bob!""#, r#""contents":"Hello, Bob!","contents":"Pay""#),
+        (r#""contents":"Hello, Bob!""#, r#""contents":"Hello, Bob!","amount":"1""#),
+        (r#""contents":"Hello, Bob!""#, r#""contents":null"#),
+        (r#""contents":"Hello, Bob!""#, r#""contents":7"#),
+        (r#","contents":"Hello, Bob!""#, ""),
+        (r#""primaryType":"Mail""#, r#""primaryType":"Letter""#),
+        (r#""primaryType":"Mail""#, r#""primaryType":"EIP712Domain""#),
+        (r#""primaryType":"Mail""#, r#""primaryType":"Mail","more":1"#),
+        (r#""chainId":1,"#, r#""chainId":1.0,"#),
+        (r#""chainId":1,"#, r#""chainId":-1,"#),
+        (r#""chainId":1,"#, r#""chainId":"","#),
+        (r#""chainId":1,"#, r#""chainId":"1_0","#),
+        (r#""chainId":1,"#, ""),
+        (r#""chainId","type":"uint256""#, r#""chainId","type":"uint8""#),
+        (r#""name":"to","type":"Person""#, r#""name":"from","type":"Person""#),
+        (r#""name":"to","type":"Person""#, r#""name":"to","type":"Nobody""#),
+        (r#""name":"to","type":"Person""#, r#""name":"to","type":"Person[]""#),
+        (r#""Person":["#, r#""address":["#),
+        (r#"0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"#, r#"0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD8"#),
+        (r#"0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"#, r#"CD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"#),
+        ("{\"types\"", "[{\"types\""),
+    ] {
+        let changed = MAIL.replacen(from, to, 1);
+        assert_ne!(changed, MAIL);
+        assert_eq!(decode(&changed).unwrap_err().code(), "payload-malformed", "{to}");
+    }
+    assert!(decode(&format!("{MAIL} {{}}")).is_err());
+    for scheme in [Scheme::Ed25519, Scheme::SchnorrSecp256k1, Scheme::Taproot] {
+        let refused = decode_as(&key_of(scheme), PayloadKind::Eip712, MAIL.as_bytes());
+        assert_eq!(refused.unwrap_err().code(), "payload-scheme");
+    }
+}
+
+/// `encode` of one value, as the struct `T(kind x)`.
+fn hash_of(kind: &str, value: &str) -> Result<String, DecodeError> {
+    let json = format!(
+        r#"{{"types":{{"EIP712Domain":[],"T":[{{"name":"x","type":"{kind}"}}]}},
+            "primaryType":"T","domain":{{}},"message":{{"x":{value}}}}}"#
+    );
+    decode(&json).map(|decoded| digest_of(&decoded))
+}
+
+fn expected(kind: &str, word: &[u8]) -> String {
+    let of_type = |text: &str| keccak256(text.as_bytes());
+    let domain = keccak256(of_type("EIP712Domain()"));
+    let message = keccak256([of_type(&format!("T({kind} x)")).as_slice(), word].concat());
+    hex::encode(keccak256([&[0x19, 1], domain.as_slice(), message.as_slice()].concat()))
+}
+
+#[test]
+fn every_atomic_type_is_encoded_as_the_standard_says_and_bounded() {
+    let minus_one = [0xff; 32];
+    let mut one = [0; 32];
+    one[31] = 1;
+    let mut left = [0; 32];
+    left[..2].copy_from_slice(&[0xab, 0xcd]);
+    for (kind, value, word) in [
+        ("bool", "true", one),
+        ("uint8", "1", one),
+        ("int8", "-1", minus_one),
+        ("int256", "\"-1\"", minus_one),
+        ("bytes2", "\"0xabcd\"", left),
+        ("bytes", "\"0xabcd\"", keccak256([0xab, 0xcd]).0),
+        ("string", "\"abc\"", keccak256("abc").0),
+        ("uint8[2]", "[1,1]", keccak256([one, one].concat()).0),
+        ("uint8[][1]", "[[1]]", keccak256(keccak256(one)).0),
+        ("uint256[]", "[]", keccak256([]).0),
+    ] {
+        assert_eq!(hash_of(kind, value).unwrap(), expected(kind, &word), "{kind}");
+    }
+    for (kind, value) in [
+        ("uint8", "256"),
+        ("uint8", "-1"),
+        ("int8", "128"),
+        ("int8", "-129"),
+        ("uint7", "1"),
+        ("uint", "1"),
+        ("uint264", "1"),
+        ("uint08", "1"),
+        ("bool", "1"),
+        ("bytes2", "\"0xab\""),
+        ("bytes0", "\"0x\""),
+        ("bytes33", "\"0x\""),
+        ("bytes", "\"abcd\""),
+        ("uint8[2]", "[1]"),
+        ("uint8[2]", "{}"),
+        ("uint8[", "[1]"),
+        ("uint8[-1]", "[1]"),
+        ("[]", "[]"),
+    ] {
+        assert!(hash_of(kind, value).is_err(), "{kind} {value}");
+    }
+    assert!(hash_of("int8", "127").is_ok() && hash_of("int8", "-128").is_ok());
+}
+
+fn permit(primary: &str, types: &str, message: &str) -> Vec<Grant> {
+    let json = format!(
+        r#"{{"types":{{"EIP712Domain":[{{"name":"chainId","type":"uint256"}},{{"name":"verifyingContract","type":"address"}}],{types}}},
+        "primaryType":"{primary}","message":{message},
+        "domain":{{"chainId":"0x1","verifyingContract":"0x{}"}}}}"#,
+        "aa".repeat(20)
+    );
+    typed_data(&json).grants
+}
+
+/// A type with these members.
+fn members(name: &str, list: &[(&str, &str)]) -> String {
+    let list: Vec<_> =
+        list.iter().map(|(kind, name)| format!(r#"{{"name":"{name}","type":"{kind}"}}"#)).collect();
+    format!(r#""{name}":[{}]"#, list.join(","))
+}
+
+#[test]
+fn permits_are_grants() {
+    let a = Address::repeat_byte(0xaa);
+    let b = format!("0x{}", "bb".repeat(20));
+    let spender = Address::repeat_byte(0xbb).to_string();
+    let max = U256::MAX.to_string();
+    let max160 = max160().to_string();
+    let erc2612 = members("Permit", &[("address", "spender"), ("uint256", "value")]);
+    let dai = members("Permit", &[("address", "spender"), ("bool", "allowed")]);
+    let nft = members("Permit", &[("address", "spender"), ("uint256", "tokenId")]);
+    let transfer = members("TransferWithAuthorization", &[("address", "to"), ("uint256", "value")]);
+    let details = members("Details", &[("address", "token"), ("uint160", "amount")]);
+    let single = members("PermitSingle", &[("Details", "details"), ("address", "spender")]) + "," + &details;
+    let batch = members("PermitBatchTransferFrom", &[("Details[]", "permitted"), ("address", "spender")])
+        + ","
+        + &details;
+    let detail =
+        |amount: &str| format!(r#"{{"token":"{}","amount":"{amount}"}}"#, a.to_string().to_lowercase());
+    for (primary, types, message, standard, amounts) in [
+        ("Permit", &erc2612, format!(r#"{{"spender":"{b}","value":7}}"#), "erc20", vec![Some("7")]),
+        ("Permit", &erc2612, format!(r#"{{"spender":"{b}","value":"{max}"}}"#), "erc20", vec![None]),
+        ("Permit", &dai, format!(r#"{{"spender":"{b}","allowed":true}}"#), "erc20", vec![None]),
+        ("Permit", &dai, format!(r#"{{"spender":"{b}","allowed":false}}"#), "erc20", vec![Some("0")]),
+        ("Permit", &nft, format!(r#"{{"spender":"{b}","tokenId":7}}"#), "erc721", vec![None]),
+        (
+            "TransferWithAuthorization",
+            &transfer,
+            format!(r#"{{"to":"{b}","value":7}}"#),
+            "erc20",
+            vec![Some("7")],
+        ),
+        (
+            "PermitSingle",
+            &single,
+            format!(r#"{{"details":{},"spender":"{b}"}}"#, detail(&max160)),
+            "erc20",
+            vec![None],
+        ),
+        (
+            "PermitBatchTransferFrom",
+            &batch,
+            format!(r#"{{"permitted":[{},{}],"spender":"{b}"}}"#, detail("7"), detail("8")),
+            "erc20",
+            vec![Some("7"), Some("8")],
+        ),
+    ] {
+        let grants = permit(primary, types, &message);
+        let found: Vec<_> = grants.iter().map(|grant| grant.amount.as_deref()).collect();
+        assert_eq!(found, amounts, "{message}");
+        for grant in grants {
+            assert_eq!(grant.spender, spender);
+            assert!(grant.asset.starts_with(&format!("eip155:1/{standard}:{a}")), "{}", grant.asset);
+        }
+    }
+}

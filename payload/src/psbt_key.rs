@@ -1,0 +1,116 @@
+//! Which inputs and outputs of a PSBT belong to a key: by origins that are derived again, never by what the PSBT says.
+
+use std::collections::BTreeMap;
+
+use bitcoin::bip32::{ChildNumber, KeySource};
+use bitcoin::hashes::Hash as _;
+use bitcoin::script::Instruction;
+use bitcoin::taproot::TapLeafHash;
+use bitcoin::{PubkeyHash, Script, ScriptBuf, WPubkeyHash, XOnlyPublicKey, secp256k1};
+use countersign_protocol::{DerivationPath, Scheme};
+use countersign_verify::taproot_output_key;
+
+use crate::{DecodeError, Key};
+
+/// A root key and its BIP-32 fingerprint.
+pub(crate) struct Owner<'a> {
+    key: &'a Key<'a>,
+    fingerprint: [u8; 4],
+}
+
+/// A child that a PSBT names, derived again.
+pub(crate) struct Origin {
+    pub(crate) path: DerivationPath,
+    scheme: Scheme,
+    child: [u8; 33],
+}
+
+/// How an output is locked to one key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    P2pkh,
+    P2wpkh,
+    /// P2SH of this P2WPKH script.
+    NestedP2wpkh(ScriptBuf),
+    Taproot,
+}
+
+impl<'a> Owner<'a> {
+    pub(crate) fn new(key: &'a Key<'a>) -> Result<Owner<'a>, DecodeError> {
+        let root = key.child(&DerivationPath::default())?;
+        let identifier = PubkeyHash::hash(&root).to_byte_array();
+        Ok(Owner { key, fingerprint: std::array::from_fn(|index| identifier[index]) })
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.key.scheme
+    }
+
+    /// The origin in this key, if there is one. What carries the fingerprint and leads elsewhere is an error.
+    pub(crate) fn origin(
+        &self,
+        ecdsa: &BTreeMap<secp256k1::PublicKey, KeySource>,
+        taproot: &BTreeMap<XOnlyPublicKey, (Vec<TapLeafHash>, KeySource)>,
+    ) -> Result<Option<Origin>, String> {
+        let ours = |source: &KeySource| source.0.to_bytes() == self.fingerprint;
+        let ecdsa = ecdsa
+            .iter()
+            .filter(|(_, source)| ours(source))
+            .map(|(key, source)| (Scheme::EcdsaSecp256k1, key.serialize().to_vec(), source, true));
+        let taproot =
+            taproot.iter().filter(|(_, (_, source))| ours(source)).map(|(key, (leaves, source))| {
+                (Scheme::Taproot, key.serialize().to_vec(), source, leaves.is_empty())
+            });
+        let mut found = ecdsa.chain(taproot);
+        let Some((scheme, named, source, whole)) = found.next() else { return Ok(None) };
+        if found.next().is_some() || scheme != self.key.scheme || !whole {
+            return Err("an origin has the fingerprint of this key, and its use is not supported".into());
+        }
+        let path = path_of(source)?;
+        let child = self.key.child(&path).map_err(|error| error.to_string())?;
+        let child: [u8; 33] = child.try_into().map_err(|_| "the key is not one of secp256k1")?;
+        if !child.ends_with(&named) {
+            return Err(format!("the key at {path} is not the one that the PSBT names"));
+        }
+        Ok(Some(Origin { path, scheme, child }))
+    }
+}
+
+impl Origin {
+    /// How `script` is locked to this child alone, if it is.
+    pub(crate) fn form_of(&self, script: &Script) -> Option<Form> {
+        if self.scheme == Scheme::Taproot {
+            let output = taproot_output_key(&self.child).ok()?;
+            // OP_1, a push of 32 bytes
+            let expected = [&[0x51, 32], output.as_slice()].concat();
+            return (script.as_bytes() == expected).then_some(Form::Taproot);
+        }
+        let witness = ScriptBuf::new_p2wpkh(&WPubkeyHash::hash(&self.child));
+        let forms = [
+            (ScriptBuf::new_p2pkh(&PubkeyHash::hash(&self.child)), Form::P2pkh),
+            (witness.to_p2sh(), Form::NestedP2wpkh(witness.clone())),
+            (witness, Form::P2wpkh),
+        ];
+        forms.into_iter().find(|(expected, _)| expected.as_script() == script).map(|(_, form)| form)
+    }
+}
+
+fn path_of((_, path): &KeySource) -> Result<DerivationPath, String> {
+    let steps = path.into_iter().map(|step| match step {
+        ChildNumber::Normal { index } => Ok(format!("/{index}")),
+        ChildNumber::Hardened { .. } => {
+            Err("an origin has a hardened step, which no threshold key can derive")
+        }
+    });
+    let steps: String = steps.collect::<Result<_, _>>()?;
+    format!("m{steps}").parse::<DerivationPath>().map_err(|error| error.to_string())
+}
+
+/// What an OP_RETURN output carries: its one push, otherwise everything behind the opcode.
+pub(crate) fn op_return_data(script: &Script) -> Vec<u8> {
+    let mut instructions = script.instructions().skip(1);
+    match (instructions.next(), instructions.next()) {
+        (Some(Ok(Instruction::PushBytes(bytes))), None) => bytes.as_bytes().to_vec(),
+        _ => script.as_bytes().get(1..).unwrap_or_default().to_vec(),
+    }
+}

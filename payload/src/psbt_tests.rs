@@ -1,0 +1,294 @@
+use super::*;
+use crate::testkit::{decode_as, ecdsa, ed25519, key_of, transaction};
+use crate::{PayloadKind, decode as decode_payload};
+use bitcoin::bip32::{ChildNumber, Fingerprint};
+use bitcoin::psbt::PsbtSighashType;
+use bitcoin::{
+    Amount, OutPoint, PubkeyHash, ScriptBuf, Sequence, TxIn, WPubkeyHash, XOnlyPublicKey, secp256k1,
+};
+use countersign_protocol::Payload;
+
+fn decode(key: &Key, psbt: &Psbt) -> Result<Decoded, DecodeError> {
+    decode_as(key, PayloadKind::Psbt, &psbt.serialize())
+}
+
+fn child(key: &Key, steps: &[u32]) -> Vec<u8> {
+    countersign_verify::derive_public(key.scheme, key.root_public_key, key.chain_code, steps).unwrap().0
+}
+
+fn source(key: &Key, steps: &[u32]) -> bitcoin::bip32::KeySource {
+    let identifier = PubkeyHash::hash(key.root_public_key).to_byte_array();
+    let fingerprint = Fingerprint::from([identifier[0], identifier[1], identifier[2], identifier[3]]);
+    let path: Vec<_> = steps.iter().map(|index| ChildNumber::Normal { index: *index }).collect();
+    (fingerprint, path.into())
+}
+
+fn point(bytes: &[u8]) -> secp256k1::PublicKey {
+    secp256k1::PublicKey::from_slice(bytes).unwrap()
+}
+
+fn p2wpkh(key: &Key, steps: &[u32]) -> ScriptBuf {
+    ScriptBuf::new_p2wpkh(&WPubkeyHash::hash(&child(key, steps)))
+}
+
+fn taproot_script(key: &Key, steps: &[u32]) -> ScriptBuf {
+    let output = countersign_verify::taproot_output_key(&child(key, steps)).unwrap();
+    ScriptBuf::from_bytes([&[0x51, 32], &output[..]].concat())
+}
+
+fn output(script: ScriptBuf, sats: u64) -> TxOut {
+    TxOut { value: Amount::from_sat(sats), script_pubkey: script }
+}
+
+/// A transaction that pays `outputs` out of nothing that matters.
+fn previous(outputs: Vec<TxOut>) -> bitcoin::Transaction {
+    let input = TxIn { previous_output: OutPoint { vout: 7, ..OutPoint::null() }, ..TxIn::default() };
+    bitcoin::Transaction {
+        version: bitcoin::transaction::Version::TWO,
+        lock_time: bitcoin::absolute::LockTime::ZERO,
+        input: vec![input],
+        output: outputs,
+    }
+}
+
+/// Spends each script, with 1,000 sat in it, to `outputs`. The previous transactions are attached.
+fn spend(scripts: &[ScriptBuf], outputs: Vec<TxOut>) -> Psbt {
+    let from = previous(scripts.iter().map(|script| output(script.clone(), 1000)).collect());
+    let outpoint = |vout| OutPoint { txid: from.compute_txid(), vout };
+    let input = (0..scripts.len() as u32).map(|vout| TxIn {
+        previous_output: outpoint(vout),
+        sequence: Sequence::MAX,
+        ..TxIn::default()
+    });
+    let unsigned = bitcoin::Transaction { input: input.collect(), ..previous(outputs) };
+    let mut psbt = Psbt::from_unsigned_tx(unsigned).unwrap();
+    for (input, spent) in psbt.inputs.iter_mut().zip(&from.output) {
+        input.non_witness_utxo = Some(from.clone());
+        input.witness_utxo = Some(spent.clone());
+    }
+    psbt
+}
+
+fn foreign() -> ScriptBuf {
+    ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([7; 20]))
+}
+
+/// Its address: witness version 0, twenty bytes 7 (BIP-173).
+const FOREIGN: &str = "bc1qqurswpc8qurswpc8qurswpc8qurswpc89fe3yv";
+
+/// One P2WPKH input at m/0/1, one output to somebody and one of change at m/1/0.
+pub(crate) fn payment() -> Psbt {
+    let key = ecdsa();
+    let outputs = vec![output(foreign(), 300), output(p2wpkh(&key, &[1, 0]), 600)];
+    let mut psbt = spend(&[p2wpkh(&key, &[0, 1])], outputs);
+    psbt.inputs[0].bip32_derivation.insert(point(&child(&key, &[0, 1])), source(&key, &[0, 1]));
+    psbt.outputs[1].bip32_derivation.insert(point(&child(&key, &[1, 0])), source(&key, &[1, 0]));
+    psbt
+}
+
+/// The same with a taproot key.
+pub(crate) fn taproot_payment() -> (Key<'static>, Psbt) {
+    let key = key_of(Scheme::Taproot);
+    let outputs = vec![output(foreign(), 300), output(taproot_script(&key, &[1, 0]), 600)];
+    let mut psbt = spend(&[taproot_script(&key, &[0, 1])], outputs);
+    let x_only = |steps: &[u32]| XOnlyPublicKey::from_slice(&child(&key, steps)[1..]).unwrap();
+    psbt.inputs[0].tap_key_origins.insert(x_only(&[0, 1]), (vec![], source(&key, &[0, 1])));
+    psbt.inputs[0].tap_internal_key = Some(x_only(&[0, 1]));
+    psbt.outputs[1].tap_key_origins.insert(x_only(&[1, 0]), (vec![], source(&key, &[1, 0])));
+    (key, psbt)
+}
+
+#[test]
+fn a_payment_shows_recipient_change_and_fee() {
+    let (taproot, taproot_psbt) = taproot_payment();
+    for (key, psbt) in [(ecdsa(), payment()), (taproot, taproot_psbt)] {
+        let decoded = decode(&key, &psbt).unwrap();
+        assert_eq!(decoded.inputs[0].path.to_string(), "m/0/1");
+        assert_eq!(decoded.inputs[0].signed_bytes.len(), 32);
+        let seen = transaction(&decoded);
+        assert_eq!((seen.fee.as_deref(), seen.sources.len(), seen.calls.len()), (Some("100"), 1, 0));
+        let outputs: Vec<_> = seen.destinations.iter().map(|to| (&*to.amount, to.change)).collect();
+        assert_eq!(outputs, [("300", false), ("600", true)]);
+        assert_eq!(seen.destinations[0].address, FOREIGN);
+        assert_eq!(seen.unsigned, bitcoin::consensus::serialize(&psbt.unsigned_tx));
+    }
+}
+
+#[test]
+fn digests_are_those_of_a_signer_that_reads_the_psbt_itself() {
+    let key = ecdsa();
+    let nested = p2wpkh(&key, &[0, 2]);
+    let scripts = [
+        p2wpkh(&key, &[0, 1]),
+        nested.to_p2sh(),
+        ScriptBuf::new_p2pkh(&PubkeyHash::hash(&child(&key, &[0, 3]))),
+        foreign(),
+    ];
+    let mut psbt = spend(&scripts, vec![output(foreign(), 3000)]);
+    for index in 0..3 {
+        let steps = [0, index as u32 + 1];
+        psbt.inputs[index].bip32_derivation.insert(point(&child(&key, &steps)), source(&key, &steps));
+    }
+    psbt.inputs[1].redeem_script = Some(nested);
+    psbt.inputs[2].witness_utxo = None;
+    let decoded = decode(&key, &psbt).unwrap();
+    assert_eq!(decoded.inputs.len(), 3);
+    let mut cache = SighashCache::new(&psbt.unsigned_tx);
+    for (index, input) in decoded.inputs.iter().enumerate() {
+        let (expected, _) = psbt.sighash_ecdsa(index, &mut cache).unwrap();
+        assert_eq!(input.signed_bytes, expected.as_ref());
+        assert_eq!(input.path.to_string(), format!("m/0/{}", index + 1));
+    }
+    assert_eq!(transaction(&decoded).sources.len(), 3);
+}
+
+/// The native P2WPKH example of BIP-143, its input of a foreign P2PK beside.
+#[test]
+fn the_example_of_bip_143_has_its_published_sighash() {
+    let unsigned = "0100000002fff7f7881a8099afa6940d42d1e7f6362bec38171ea3edf433541db4e4ad969f0000000000eeffffffef51e1b804cc89d182d279655c3aa89e815b1b309fe287d9b2b55d57b90ec68a0100000000ffffffff02202cb206000000001976a9148280b37df378db99f66f85c95a783a76ac7a6d5988ac9093510d000000001976a9143bde42dbee7e4dbe6a21b2d50ce2f0167faa815988ac11000000";
+    let unsigned: bitcoin::Transaction =
+        bitcoin::consensus::deserialize(&hex::decode(unsigned).unwrap()).unwrap();
+    let root = hex::decode("025476c2e83188368da1ff3e292e7acafcdb3566bb0ad253f62fc70f07aeee6357").unwrap();
+    let key = Key { root_public_key: &root, ..ecdsa() };
+    let spent = output(ScriptBuf::new_p2wpkh(&WPubkeyHash::hash(&root)), 600_000_000);
+    assert_eq!(hex::encode(spent.script_pubkey.as_bytes()), "00141d0f172a0ecb48aee1be1f2687d2963ae33f71a1");
+    // The previous transactions are not published, so the amounts are taken on trust here, below the check of `decode`.
+    let mut psbt = Psbt::from_unsigned_tx(unsigned).unwrap();
+    psbt.inputs[1].bip32_derivation.insert(point(&root), source(&key, &[]));
+    let spent = [output(ScriptBuf::new(), 0), spent];
+    let owner = Owner::new(&key).unwrap();
+    let mut signing = Signing { psbt: &psbt, spent: &spent, cache: SighashCache::new(&psbt.unsigned_tx) };
+    assert_eq!(signing.input(&owner, 0), Ok(None));
+    let input = signing.input(&owner, 1).unwrap().unwrap();
+    let published = "c37af31116d1b27caf68aae9e3ac82f1477929014d5b917657d0eb49478cb670";
+    assert_eq!(hex::encode(input.signed_bytes), published);
+}
+
+fn refused(key: &Key, change: impl FnOnce(&mut Psbt)) -> DecodeError {
+    let mut psbt = if key.scheme == Scheme::Taproot { taproot_payment().1 } else { payment() };
+    assert!(decode(key, &psbt).is_ok());
+    change(&mut psbt);
+    decode(key, &psbt).unwrap_err()
+}
+
+#[test]
+fn amounts_that_could_be_lies_are_refused() {
+    let key = ecdsa();
+    refused(&key, |psbt| psbt.inputs[0].non_witness_utxo = None);
+    refused(&key, |psbt| psbt.inputs[0].witness_utxo.as_mut().unwrap().value = Amount::from_sat(999));
+    refused(&key, |psbt| {
+        psbt.inputs[0].non_witness_utxo.as_mut().unwrap().output[0].value = Amount::from_sat(2000);
+        psbt.inputs[0].witness_utxo = None;
+    });
+    refused(&key, |psbt| psbt.unsigned_tx.output[0].value = Amount::from_sat(401));
+    let taproot = key_of(Scheme::Taproot);
+    refused(&taproot, |psbt| {
+        psbt.inputs[0].non_witness_utxo = None;
+        psbt.inputs[0].witness_utxo = None;
+    });
+    let mut psbt = taproot_payment().1;
+    let whole = decode(&taproot, &psbt).unwrap();
+    psbt.inputs[0].non_witness_utxo = None;
+    assert_eq!(decode(&taproot, &psbt).unwrap(), whole);
+    // The signature covers the amount, so a lie about it gives another digest.
+    psbt.inputs[0].witness_utxo.as_mut().unwrap().value = Amount::from_sat(999);
+    assert_ne!(decode(&taproot, &psbt).unwrap().inputs, whole.inputs);
+}
+
+#[test]
+fn open_sighash_types_are_refused() {
+    let open = [0x02, 0x03, 0x81, 0x82, 0x83, 0x04, 0x1ff];
+    for (key, more) in [(ecdsa(), 0), (key_of(Scheme::Taproot), 0xff)] {
+        for number in open.into_iter().chain([more]) {
+            let stated = Some(PsbtSighashType::from_u32(number));
+            let error = refused(&key, |psbt| psbt.inputs[0].sighash_type = stated);
+            assert!(error.to_string().contains("sighash"), "{error}");
+        }
+    }
+    let mut psbt = payment();
+    psbt.inputs[0].sighash_type = Some(PsbtSighashType::from_u32(1));
+    assert_eq!(decode(&ecdsa(), &psbt), decode(&ecdsa(), &payment()));
+    let (key, mut psbt) = taproot_payment();
+    let default = decode(&key, &psbt).unwrap();
+    psbt.inputs[0].sighash_type = Some(PsbtSighashType::from_u32(1));
+    assert_ne!(decode(&key, &psbt).unwrap().inputs, default.inputs);
+}
+
+#[test]
+fn an_origin_that_does_not_lead_to_its_key_is_refused() {
+    let key = ecdsa();
+    let wrong = point(&child(&key, &[5]));
+    refused(&key, |psbt| {
+        psbt.inputs[0].bip32_derivation = [(wrong, source(&key, &[0, 1]))].into();
+    });
+    refused(&key, |psbt| {
+        psbt.outputs[1].bip32_derivation = [(wrong, source(&key, &[1, 0]))].into();
+    });
+    // A second key of ours, as in a multisig with ourselves.
+    refused(&key, |psbt| {
+        psbt.inputs[0].bip32_derivation.insert(wrong, source(&key, &[5]));
+    });
+    // The output is not locked to the key that is named.
+    refused(&key, |psbt| {
+        psbt.inputs[0].bip32_derivation = [(wrong, source(&key, &[5]))].into();
+    });
+    refused(&key, |psbt| {
+        let hardened = (source(&key, &[]).0, vec![ChildNumber::Hardened { index: 0 }].into());
+        psbt.inputs[0].bip32_derivation.values_mut().for_each(|origin| *origin = hardened.clone());
+    });
+    refused(&key, |psbt| psbt.inputs[0].bip32_derivation.clear());
+    refused(&key, |psbt| psbt.inputs[0].witness_script = Some(ScriptBuf::new()));
+    refused(&key, |psbt| psbt.inputs[0].redeem_script = Some(ScriptBuf::new()));
+    let taproot = key_of(Scheme::Taproot);
+    refused(&taproot, |psbt| {
+        psbt.inputs[0].tap_merkle_root = Some(bitcoin::TapNodeHash::from_byte_array([1; 32]));
+    });
+    refused(&taproot, |psbt| {
+        let leaf = bitcoin::TapLeafHash::from_byte_array([1; 32]);
+        psbt.inputs[0].tap_key_origins.values_mut().for_each(|(leaves, _)| leaves.push(leaf));
+    });
+}
+
+#[test]
+fn change_is_only_what_was_derived_again() {
+    let key = ecdsa();
+    let mut psbt = payment();
+    // Claims the recipient's output as change.
+    psbt.outputs[0].bip32_derivation.insert(point(&child(&key, &[1, 1])), source(&key, &[1, 1]));
+    let foreign_source = (Fingerprint::from([1; 4]), source(&key, &[1, 0]).1);
+    psbt.outputs[1].bip32_derivation.values_mut().for_each(|origin| *origin = foreign_source.clone());
+    let decoded = decode(&key, &psbt).unwrap();
+    assert!(transaction(&decoded).destinations.iter().all(|to| !to.change));
+}
+
+#[test]
+fn scripts_without_address_are_shown() {
+    let key = ecdsa();
+    let data = ScriptBuf::new_op_return(b"note");
+    let bare = ScriptBuf::from_bytes(vec![0x51]);
+    let mut psbt = spend(&[p2wpkh(&key, &[])], vec![output(data, 0), output(bare, 900)]);
+    psbt.inputs[0].bip32_derivation.insert(point(&child(&key, &[])), source(&key, &[]));
+    let decoded = decode(&key, &psbt).unwrap();
+    let [note, bare] = &transaction(&decoded).destinations[..] else { panic!() };
+    assert_eq!((&*note.address, note.memo.as_deref()), ("", Some("6e6f7465")));
+    assert_eq!((&*bare.address, &bare.memo), ("script:51", &None));
+}
+
+#[test]
+fn network_path_scheme_and_bytes_are_checked() {
+    let bytes = payment().serialize();
+    let payload = Payload::new(PayloadKind::Psbt, bytes.clone());
+    let on = |id: &str| {
+        let networks = Networks { bitcoin: id.into(), ..Networks::default() };
+        decode_payload(&ecdsa(), &Default::default(), &payload, &networks)
+    };
+    let address = |id| transaction(&on(id).unwrap()).destinations[0].address.clone();
+    assert!(address("bip122:00000008819873e925422c1ff0f99f7c").starts_with("tb1"));
+    assert!(address("bip122:0f9188f13cb7b2c71f2a335e3a4fc328").starts_with("bcrt1"));
+    assert_eq!(on("bip122:00000000000000000000000000000000").unwrap_err().code(), "payload-network");
+    let elsewhere = decode_payload(&ecdsa(), &"m/0".parse().unwrap(), &payload, &Networks::default());
+    assert_eq!(elsewhere.unwrap_err().code(), "payload-malformed");
+    assert_eq!(decode_as(&ed25519(), PayloadKind::Psbt, &bytes).unwrap_err().code(), "payload-scheme");
+    assert!(decode_as(&ecdsa(), PayloadKind::Psbt, &[&bytes[..], &[0]].concat()).is_err());
+    assert!(decode_as(&ecdsa(), PayloadKind::Psbt, &bytes[..bytes.len() - 1]).is_err());
+}
