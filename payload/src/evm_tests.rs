@@ -55,6 +55,14 @@ fn the_example_of_eip_155_has_its_published_digest() {
     assert_eq!(transaction.unsigned, bytes);
 }
 
+/// From go-ethereum's tests of its signer for this type.
+#[test]
+fn a_published_transaction_of_eip_2930_has_its_digest() {
+    let bytes = unhex("01e00103018261a894b94f5374fce5edbc8e2a8697c15331677e6ebf0b0a825544c0");
+    let digest = "49b486f0ec0a60dfbbca2d30cb07c9e8ffb2a2ff41f29a1ab6737475f6ff69f3";
+    assert_eq!(digest_of(&decode(&bytes).unwrap()), digest);
+}
+
 #[test]
 fn live_transactions_recover_to_their_senders() {
     // Mainnet 0x280cde7cdefe4b188750e76c888f13bd05ce9a4d7767730feefe8a0e50ca6fc4: a swap.
@@ -70,7 +78,7 @@ fn live_transactions_recover_to_their_senders() {
         (&[0x7f, 0xf3, 0x6a, 0xb5][..], &None, "884487398604084184")
     );
 
-    // Goerli, EIP-1559.
+    // Mainnet, EIP-1559.
     let (eip1559, _) = recovered(
         "02f86f0102843b9aca0085029e7822d68298f094d9e1459a7a482635700cbc20bbaf52d495ab9c9680841b55ba3ac080a0c199674fcb29f353693dd779c017823b954b3c69dffa3cd6b2a6ff7888798039a028ca912de909e7e6cdef9cdcaf24c54dd8c1032946dfa1d85c206b32a9064fe8",
     );
