@@ -65,6 +65,7 @@ fn a_document_that_two_readers_could_read_differently_is_refused() {
         (r#""name":"to","type":"Person""#, r#""name":"from","type":"Person""#),
         (r#""name":"to","type":"Person""#, r#""name":"to","type":"Nobody""#),
         (r#""name":"to","type":"Person""#, r#""name":"to","type":"Person[]""#),
+        (r#""Person":["#, r#""address":[],"Person":["#),
         (r#""Person":["#, r#""address":["#),
         (r#"0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"#, r#"0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD8"#),
         (r#"0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"#, r#"CD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"#),

@@ -257,10 +257,13 @@ fn an_origin_that_does_not_lead_to_its_key_is_refused() {
     refused(&key, |psbt| {
         psbt.outputs[1].bip32_derivation = [(wrong, source(&key, &[1, 0]))].into();
     });
-    // A second key of ours, as in a multisig with ourselves.
-    refused(&key, |psbt| {
-        psbt.inputs[0].bip32_derivation.insert(wrong, source(&key, &[5]));
-    });
+    // A second key of ours, as in a multisig with ourselves, wherever it stands in the list.
+    for step in 5..15 {
+        refused(&key, |psbt| {
+            let second = point(&child(&key, &[step]));
+            psbt.inputs[0].bip32_derivation.insert(second, source(&key, &[step]));
+        });
+    }
     // The output is not locked to the key that is named.
     refused(&key, |psbt| {
         psbt.inputs[0].bip32_derivation = [(wrong, source(&key, &[5]))].into();
