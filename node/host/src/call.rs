@@ -138,7 +138,7 @@ async fn slot(host: &Host, cut_off: Instant) -> Result<SemaphorePermit<'_>, Brok
     }
 }
 
-fn store(host: &Host, call: Call) -> Store<Call> {
+pub(crate) fn store(host: &Host, call: Call) -> Store<Call> {
     let cpu_ms = call.context.grants.cpu_ms;
     let mut store = Store::new(&host.shared.engine, call);
     store.limiter(|call| &mut call.limiter);
@@ -182,7 +182,7 @@ pub(crate) struct Call {
 
 impl Call {
     /// `None` if the operating system gives no randomness.
-    fn new(context: Arc<Context>, setting: Setting) -> Option<Self> {
+    pub(crate) fn new(context: Arc<Context>, setting: Setting) -> Option<Self> {
         let (seed, clock, tape) = match setting.replay {
             Some((trace, end)) => {
                 (trace.seed, Clock::playing(trace.readings), Tape::playing(trace.calls, end))

@@ -44,6 +44,12 @@ pub(crate) async fn compile(
     Ok(compiled)
 }
 
+/// Compiles `bytes` for this process alone: nothing is looked up and nothing kept.
+pub(crate) async fn compile_once(host: &Host, bytes: &Arc<[u8]>) -> Result<Component, CompileError> {
+    let code = machine_code(host, bytes).await?;
+    load_code(host, code).await
+}
+
 /// Says what `bytes` are, if their beginning shows that they are no component.
 fn foreign(bytes: &[u8]) -> Option<&'static str> {
     let text = bytes.trim_ascii_start();

@@ -2,9 +2,10 @@
 //! one more variant of [`Prepared`] and [`Running`], whose methods translate at the border, and one more line in
 //! [`add_to_linker`]. A component says by the name of its export which version it was built for.
 
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Instance, Linker};
 use wasmtime::{Engine, Store};
 
+use crate::bindings::countersign::policy;
 use crate::bindings::countersign::policy::types::{Failure, Info, Task, Verdict};
 use crate::bindings::{RiskPlugin, RiskPluginPre};
 use crate::call::Call;
@@ -30,6 +31,13 @@ pub(crate) enum Running {
 /// Links all versions; their interfaces have different names.
 pub(crate) fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
     RiskPlugin::add_to_linker::<Call, HasSelf<Call>>(linker, |call| call)
+}
+
+/// Links of all versions what depends on the configuration alone.
+pub(crate) fn add_secluded_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+    policy::types::add_to_linker::<Call, HasSelf<Call>>(linker, |call| call)?;
+    policy::config::add_to_linker::<Call, HasSelf<Call>>(linker, |call| call)?;
+    policy::logging::add_to_linker::<Call, HasSelf<Call>>(linker, |call| call)
 }
 
 impl Prepared {
@@ -65,6 +73,19 @@ impl Prepared {
     pub(crate) async fn instantiate(&self, store: &mut Store<Call>) -> wasmtime::Result<Running> {
         match self {
             Self::V0_1(pre) => pre.instantiate_async(store).await.map(Running::V0_1),
+        }
+    }
+
+    /// The same, with exports that no version knows.
+    pub(crate) async fn instantiate_whole(
+        &self,
+        store: &mut Store<Call>,
+    ) -> wasmtime::Result<(Instance, Running)> {
+        match self {
+            Self::V0_1(pre) => {
+                let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
+                Ok((instance, Running::V0_1(RiskPlugin::new(store, &instance)?)))
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::compile::Compiled;
 use crate::compiler::Compiler;
 use crate::contract;
 use crate::engine;
+use crate::freeze::FreezeLimits;
 use crate::signature::Publisher;
 use crate::ticker::Ticker;
 
@@ -48,6 +49,8 @@ pub struct HostOptions {
     pub cache: Option<CodeCache>,
     /// If there is one, only components that one of them signed are loaded.
     pub trusted_publishers: Vec<Publisher>,
+    /// When to keep large configurations in memory as plugins have read them; `None`: never.
+    pub freeze: Option<FreezeLimits>,
 }
 
 /// Why the engine did not start.
@@ -70,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) compiler: Compiler,
     pub(crate) cache: Option<CodeCache>,
     pub(crate) trusted_publishers: Vec<Publisher>,
+    pub(crate) freeze: Option<FreezeLimits>,
     /// As many permits as the pool has slots: an exhausted pool is an error, an exhausted semaphore a queue.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) ticker: Ticker,
@@ -85,7 +89,7 @@ impl Host {
 
     /// Starts the engine. Call it within a tokio runtime or outside; plugins need one.
     pub fn with(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { limits, compiler, cache, trusted_publishers } = options;
+        let HostOptions { limits, compiler, cache, trusted_publishers, freeze } = options;
         let error = |error: wasmtime::Error| HostError(format!("{error:#}"));
         let engine = engine::running(&limits).map_err(error)?;
         let linker = linker(&engine).map_err(error)?;
@@ -99,6 +103,7 @@ impl Host {
                 compiler,
                 cache,
                 trusted_publishers,
+                freeze,
                 slots,
                 ticker,
                 compiled: Mutex::default(),

@@ -13,6 +13,7 @@ use crate::compile::{Compiled, Need, check_imports, compile, imports, sha256};
 use crate::compiler::CompileError;
 use crate::contract::Prepared;
 use crate::folder::read_regular;
+use crate::freeze::freeze;
 use crate::host::Host;
 use crate::plugin::{self, Info, Plugin};
 use crate::signature::{PluginSignature, SignatureError};
@@ -188,9 +189,13 @@ struct Admitted {
 impl Host {
     /// Loads one plugin. Nothing of it runs before everything before `describe` is in order.
     pub async fn load(&self, spec: &PluginSpec, services: Arc<dyn Services>) -> Result<Plugin, LoadError> {
-        let plugin = self.load_unchecked(spec, services).await?;
+        let (mut plugin, bytes) = self.prepare(spec, services).await?;
         let checked = plugin.check(Instant::now() + PATIENCE).await;
-        checked.map(|()| plugin).map_err(|(code, reason)| LoadError::Check { code, reason })
+        checked.map_err(|(code, reason)| LoadError::Check { code, reason })?;
+        if let Some(frozen) = freeze(self, &bytes, &plugin.compiled.component, &plugin.context).await {
+            (plugin.pre, plugin.frozen) = (frozen, true);
+        }
+        Ok(plugin)
     }
 
     /// Everything but `check`: it may ask for what is not there in a replay.
@@ -199,22 +204,32 @@ impl Host {
         spec: &PluginSpec,
         services: Arc<dyn Services>,
     ) -> Result<Plugin, LoadError> {
-        let compiled = self.compiled(spec).await?;
+        self.prepare(spec, services).await.map(|(plugin, _)| plugin)
+    }
+
+    /// The plugin before its first question but `describe`, and the bytes that it was made from.
+    async fn prepare(
+        &self,
+        spec: &PluginSpec,
+        services: Arc<dyn Services>,
+    ) -> Result<(Plugin, Arc<[u8]>), LoadError> {
+        let (compiled, bytes) = self.compiled(spec).await?;
         let pre = Prepared::new(&self.shared.linker, &compiled.component)?;
         let context = Arc::new(context(spec, services));
         let info = self.describe(&pre, &context).await?;
         check_name(&spec.name, &info.name)?;
-        Ok(Plugin { host: self.clone(), compiled, pre, context, info })
+        let plugin = Plugin { host: self.clone(), compiled, pre, frozen: false, context, info };
+        Ok((plugin, bytes))
     }
 
-    /// Everything before the component runs, for plugins and receivers alike.
-    pub(crate) async fn compiled(&self, spec: &PluginSpec) -> Result<Arc<Compiled>, LoadError> {
+    /// Everything before the component runs, for plugins and receivers alike; and the bytes that it was made from.
+    pub(crate) async fn compiled(&self, spec: &PluginSpec) -> Result<(Arc<Compiled>, Arc<[u8]>), LoadError> {
         self.check_grants(&spec.grants)?;
         let bytes = self.read(&spec.file).await?;
         let plugin = spec.name.split(':').next().unwrap_or_default();
         let Admitted { compiled, .. } = self.admit(&spec.file, &bytes, spec.digest, Some(plugin)).await?;
         check_imports(self, &compiled.component, |need| need.is_granted(&spec.grants))?;
-        Ok(compiled)
+        Ok((compiled, bytes))
     }
 
     /// Does for `file` everything that [`load`](Host::load) does without a configuration.

@@ -22,6 +22,7 @@ pub struct Plugin {
     pub(crate) host: Host,
     pub(crate) compiled: Arc<Compiled>,
     pub(crate) pre: Prepared,
+    pub(crate) frozen: bool,
     pub(crate) context: Arc<Context>,
     pub(crate) info: Info,
 }
@@ -60,6 +61,12 @@ impl Plugin {
     /// SHA-256 of the component.
     pub fn digest(&self) -> [u8; 32] {
         self.compiled.digest
+    }
+
+    /// Whether every call finds the configuration already read. What runs then was made from the component of
+    /// [`digest`](Plugin::digest) and the document of [`revision`](Plugin::revision), by nothing else.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
     }
 
     /// SHA-256 of its configuration document.

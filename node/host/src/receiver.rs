@@ -44,7 +44,7 @@ impl Host {
         spec: &PluginSpec,
         services: Arc<dyn Services>,
     ) -> Result<Receiver, LoadError> {
-        let compiled = self.compiled(spec).await?;
+        let (compiled, _) = self.compiled(spec).await?;
         let pre = self
             .shared
             .linker

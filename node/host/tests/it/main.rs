@@ -3,6 +3,7 @@
 mod callback;
 mod compiling;
 mod containment;
+mod freezing;
 mod guests;
 mod installing;
 mod loading;

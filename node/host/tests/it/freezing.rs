@@ -1,0 +1,91 @@
+//! Configurations that are read once, and what must not be frozen with them.
+
+use countersign_host::{FreezeLimits, Grants, Host, HostOptions, Plugin, PluginSpec};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::guests::{component, keygen, open_rules, rogue, services, soon};
+
+fn freezing(freeze: FreezeLimits) -> Host {
+    Host::with(HostOptions { freeze: Some(freeze), ..HostOptions::default() }).unwrap()
+}
+
+fn keeper(deed: &str, padding: usize) -> PluginSpec {
+    let deed: Value = deed.into();
+    PluginSpec {
+        name: "keeper".into(),
+        file: component("countersign-guest-keeper"),
+        config: json!({"check": deed, "padding": "x".repeat(padding)}),
+        grants: Grants { state_bytes: 1000, ..Grants::default() },
+        ..open_rules()
+    }
+}
+
+async fn load(host: &Host, spec: &PluginSpec) -> Plugin {
+    host.load(spec, services()).await.unwrap()
+}
+
+/// How many calls the memory of this call remembers; `check` counts as one.
+async fn remembered(plugin: &Plugin) -> String {
+    plugin.evaluate(&keygen(), soon()).await.verdict.refusal().unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn a_large_configuration_is_read_once_and_no_call_sees_another() {
+    let host = freezing(FreezeLimits::default());
+    let plugin = load(&host, &keeper("nothing", 5000)).await;
+    assert!(plugin.is_frozen());
+    for _ in 0..3 {
+        assert_eq!(remembered(&plugin).await, "kept-1");
+    }
+    let file = std::fs::read(component("countersign-guest-keeper")).unwrap();
+    assert_eq!(plugin.digest(), <[u8; 32]>::from(Sha256::digest(file)), "records name the component itself");
+}
+
+#[tokio::test]
+async fn a_small_one_and_a_host_that_was_not_asked_freeze_nothing() {
+    let small = load(&freezing(FreezeLimits::default()), &keeper("nothing", 10)).await;
+    let unasked = load(&Host::with(HostOptions::default()).unwrap(), &keeper("nothing", 5000)).await;
+    for plugin in [small, unasked] {
+        assert!(!plugin.is_frozen());
+        assert_eq!(remembered(&plugin).await, "kept-0");
+    }
+}
+
+/// Otherwise a nonce, an hour or an amount spent of then would be taken for one of now.
+#[tokio::test]
+async fn what_saw_randomness_time_or_memory_in_check_is_not_frozen() {
+    let host = freezing(FreezeLimits::default());
+    for deed in ["random", "time", "wasi-time", "state", "print"] {
+        let plugin = load(&host, &keeper(deed, 5000)).await;
+        assert!(!plugin.is_frozen(), "{deed}");
+        assert_eq!(remembered(&plugin).await, "kept-0", "{deed}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_show_a_nonce_to_others_is_not_frozen() {
+    let host = freezing(FreezeLimits { document_bytes: 0, ..FreezeLimits::default() });
+    assert!(!load(&host, &rogue(json!({}))).await.is_frozen());
+}
+
+#[tokio::test]
+async fn what_costs_too_much_is_not_frozen() {
+    for limits in [
+        FreezeLimits { component_bytes: 1000, ..FreezeLimits::default() },
+        FreezeLimits { snapshot_bytes: 1000, ..FreezeLimits::default() },
+        FreezeLimits { wall: std::time::Duration::from_millis(1), ..FreezeLimits::default() },
+    ] {
+        let plugin = load(&freezing(limits), &keeper("nothing", 5000)).await;
+        assert!(!plugin.is_frozen());
+        assert_eq!(remembered(&plugin).await, "kept-0");
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_plugin_judges_as_before() {
+    let host = freezing(FreezeLimits { document_bytes: 0, ..FreezeLimits::default() });
+    let plugin = load(&host, &open_rules()).await;
+    assert!(plugin.is_frozen());
+    assert_eq!(plugin.evaluate(&keygen(), soon()).await.verdict.refusal(), None);
+}
