@@ -10,6 +10,8 @@ use crate::bindings::countersign::policy::types::{Failure, Info, Task, Verdict};
 use crate::bindings::{RiskPlugin, RiskPluginPre};
 use crate::call::Call;
 use crate::load::LoadError;
+#[cfg(test)]
+use crate::next;
 
 /// The interface that a plugin exports, without its version.
 const PLUGIN: &str = "countersign:policy/plugin@";
@@ -21,15 +23,21 @@ const SERVED: &str = "0.1";
 /// A component that is linked against the version it was built for.
 pub(crate) enum Prepared {
     V0_1(RiskPluginPre<Call>),
+    #[cfg(test)]
+    Next(next::RiskPluginPre<Call>),
 }
 
 /// An instance of it.
 pub(crate) enum Running {
     V0_1(RiskPlugin),
+    #[cfg(test)]
+    Next(next::RiskPlugin),
 }
 
 /// Links all versions; their interfaces have different names.
 pub(crate) fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+    #[cfg(test)]
+    next::RiskPlugin::add_to_linker::<Call, HasSelf<Call>>(linker, |call| call)?;
     RiskPlugin::add_to_linker::<Call, HasSelf<Call>>(linker, |call| call)
 }
 
@@ -45,9 +53,11 @@ impl Prepared {
     pub(crate) fn new(linker: &Linker<Call>, component: &Component) -> Result<Self, LoadError> {
         let incompatible = |error: wasmtime::Error| LoadError::Incompatible(format!("{error:#}"));
         let version = version(linker.engine(), component)?;
-        let linked = linker.instantiate_pre(component).map_err(incompatible)?;
+        let linked = || linker.instantiate_pre(component).map_err(incompatible);
         match minor(&version) {
-            "0.1" => RiskPluginPre::new(linked).map(Self::V0_1).map_err(incompatible),
+            "0.1" => RiskPluginPre::new(linked()?).map(Self::V0_1).map_err(incompatible),
+            #[cfg(test)]
+            "0.2" => next::RiskPluginPre::new(linked()?).map(Self::Next).map_err(incompatible),
             _ => Err(LoadError::Version { version, served: SERVED }),
         }
     }
@@ -56,12 +66,18 @@ impl Prepared {
     pub(crate) fn has_probe(&self) -> bool {
         match self {
             Self::V0_1(pre) => pre.instance_pre().component().get_export_index(None, HEALTH_0_1).is_some(),
+            #[cfg(test)]
+            Self::Next(_) => false,
         }
     }
 
     /// Calls `health.probe` of a new instance.
     pub(crate) async fn probe(&self, store: &mut Store<Call>) -> wasmtime::Result<Result<(), Failure>> {
-        let Self::V0_1(pre) = self;
+        let pre = match self {
+            Self::V0_1(pre) => pre,
+            #[cfg(test)]
+            Self::Next(_) => wasmtime::bail!("it exports no health.probe"),
+        };
         let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
         let health = instance.get_export_index(&mut *store, None, HEALTH_0_1);
         let probe = health.and_then(|health| instance.get_export_index(&mut *store, Some(&health), "probe"));
@@ -73,6 +89,8 @@ impl Prepared {
     pub(crate) async fn instantiate(&self, store: &mut Store<Call>) -> wasmtime::Result<Running> {
         match self {
             Self::V0_1(pre) => pre.instantiate_async(store).await.map(Running::V0_1),
+            #[cfg(test)]
+            Self::Next(pre) => pre.instantiate_async(store).await.map(Running::Next),
         }
     }
 
@@ -86,6 +104,8 @@ impl Prepared {
                 let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
                 Ok((instance, Running::V0_1(RiskPlugin::new(store, &instance)?)))
             }
+            #[cfg(test)]
+            Self::Next(_) => wasmtime::bail!("this version is not frozen"),
         }
     }
 }
@@ -94,12 +114,16 @@ impl Running {
     pub(crate) async fn describe(&self, store: &mut Store<Call>) -> wasmtime::Result<Info> {
         match self {
             Self::V0_1(plugin) => plugin.countersign_policy_plugin().call_describe(store).await,
+            #[cfg(test)]
+            Self::Next(plugin) => next::describe(plugin, store).await,
         }
     }
 
     pub(crate) async fn check(&self, store: &mut Store<Call>) -> wasmtime::Result<Result<(), Failure>> {
         match self {
             Self::V0_1(plugin) => plugin.countersign_policy_plugin().call_check(store).await,
+            #[cfg(test)]
+            Self::Next(plugin) => next::check(plugin, store).await,
         }
     }
 
@@ -110,6 +134,8 @@ impl Running {
     ) -> wasmtime::Result<Result<Verdict, Failure>> {
         match self {
             Self::V0_1(plugin) => plugin.countersign_policy_plugin().call_evaluate(store, task).await,
+            #[cfg(test)]
+            Self::Next(plugin) => next::evaluate(plugin, store, task).await,
         }
     }
 }
@@ -124,8 +150,12 @@ fn version(engine: &Engine, component: &Component) -> Result<String, LoadError> 
 
 /// `0.1` of `0.1.7`: what must agree before 1.0. Pre-releases agree with nothing.
 fn minor(version: &str) -> &str {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     match version.rsplit_once('.') {
-        Some((minor, patch)) if patch.bytes().all(|byte| byte.is_ascii_digit()) => minor,
+        Some((minor, _)) if version.split('.').count() == 3 && version.split('.').all(is_number) => minor,
         _ => version,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ mod http;
 mod imports;
 mod load;
 mod monitor;
+#[cfg(test)]
+mod next;
 mod panel;
 mod pipeline;
 mod plugin;

@@ -26,16 +26,8 @@ fn build() -> PathBuf {
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"])
         .arg(target)
-        .args([
-            "-p",
-            "countersign-rules",
-            "-p",
-            "countersign-jwt-callback",
-            "-p",
-            "countersign-guest-rogue",
-            "-p",
-            "countersign-guest-keeper",
-        ])
+        .args(["-p", "countersign-rules", "-p", "countersign-jwt-callback"])
+        .args(["-p", "countersign-guest-rogue", "-p", "countersign-guest-keeper"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .unwrap();

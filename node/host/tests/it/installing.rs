@@ -179,7 +179,7 @@ async fn what_cannot_be_loaded_is_not_installed() {
         ),
         (
             wat::parse_str(
-                r#"(component (instance) (export "countersign:policy/plugin@0.3.0" (instance 0)))"#,
+                r#"(component (import "countersign:policy/config@0.3.0" (instance)) (instance) (export "countersign:policy/plugin@0.3.0" (instance 1)))"#,
             )
             .unwrap(),
             Code::Incompatible,

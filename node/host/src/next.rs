@@ -1,0 +1,59 @@
+//! A second version of the contract, in tests alone: `tests/fixtures/wit-next`. This is all that a real one takes: what
+//! wasmtime makes of its WIT, its imports over the same [`Call`], and its words for those of 0.1.
+
+use wasmtime::Store;
+
+use crate::bindings::countersign::policy::types as v0_1;
+use crate::call::Call;
+
+wasmtime::component::bindgen!({
+    path: "tests/fixtures/wit-next",
+    world: "risk-plugin",
+    imports: { default: trappable },
+    exports: { default: async },
+    require_store_data_send: true,
+});
+
+use countersign::policy::{config, types};
+
+impl types::Host for Call {}
+
+impl config::Host for Call {
+    fn document(&mut self) -> wasmtime::Result<String> {
+        Ok(self.context.document.clone())
+    }
+}
+
+pub(crate) async fn describe(plugin: &RiskPlugin, store: &mut Store<Call>) -> wasmtime::Result<v0_1::Info> {
+    let types::Info { name, version } = plugin.countersign_policy_plugin().call_describe(store).await?;
+    Ok(v0_1::Info { name, version, description: String::new(), config_schema: None })
+}
+
+pub(crate) async fn check(
+    plugin: &RiskPlugin,
+    store: &mut Store<Call>,
+) -> wasmtime::Result<Result<(), v0_1::Failure>> {
+    let checked = plugin.countersign_policy_plugin().call_check(store).await?;
+    Ok(checked.map_err(v0_1::Failure::Misconfigured))
+}
+
+pub(crate) async fn evaluate(
+    plugin: &RiskPlugin,
+    store: &mut Store<Call>,
+    task: &v0_1::Task,
+) -> wasmtime::Result<Result<v0_1::Verdict, v0_1::Failure>> {
+    let tag = |statement: &v0_1::Statement| format!("{}={}", statement.name, statement.value);
+    let task = types::Task {
+        id: task.id.clone(),
+        attempt: task.attempt.into(),
+        tags: task.extra.iter().map(tag).collect(),
+        raw: task.raw.clone(),
+    };
+    Ok(match plugin.countersign_policy_plugin().call_evaluate(store, &task).await? {
+        types::Verdict::Approve => Ok(v0_1::Verdict::Approve),
+        types::Verdict::Reject(types::Rejection { code, reason }) => {
+            Ok(v0_1::Verdict::Reject(v0_1::Rejection { code, reason }))
+        }
+        types::Verdict::Abstain => Err(v0_1::Failure::Unsupported("the plugin has no say in this".into())),
+    })
+}
