@@ -2,8 +2,8 @@
 
 use crate::config::Policy;
 use countersign_host::{
-    CodeCache, Compiler, CompilerLimits, CompilerProgram, Host, HostError, HostLimits, HostOptions,
-    Publisher, PublisherError,
+    CodeCache, Compiler, CompilerLimits, CompilerProgram, FreezeLimits, Host, HostError, HostLimits,
+    HostOptions, Publisher, PublisherError,
 };
 use std::time::Duration;
 
@@ -34,5 +34,6 @@ pub fn sandbox(policy: &Policy, cache: Option<CodeCache>) -> Result<Host, Sandbo
         compiler: Compiler::Child(compiler),
         cache,
         trusted_publishers: publishers.collect::<Result<_, _>>()?,
+        freeze: Some(FreezeLimits::default()),
     })?)
 }

@@ -1,10 +1,12 @@
 //! Configurations that are read once, and what must not be frozen with them.
 
+use std::time::Duration;
+
 use countersign_host::{FreezeLimits, Grants, Host, HostOptions, Plugin, PluginSpec};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::guests::{component, keygen, open_rules, rogue, services, soon};
+use crate::guests::{component, host, keygen, open_rules, rogue, services, soon};
 
 fn freezing(freeze: FreezeLimits) -> Host {
     Host::with(HostOptions { freeze: Some(freeze), ..HostOptions::default() }).unwrap()
@@ -74,7 +76,7 @@ async fn what_costs_too_much_is_not_frozen() {
     for limits in [
         FreezeLimits { component_bytes: 1000, ..FreezeLimits::default() },
         FreezeLimits { snapshot_bytes: 1000, ..FreezeLimits::default() },
-        FreezeLimits { wall: std::time::Duration::from_millis(1), ..FreezeLimits::default() },
+        FreezeLimits { wall: Duration::from_millis(1), ..FreezeLimits::default() },
     ] {
         let plugin = load(&freezing(limits), &keeper("nothing", 5000)).await;
         assert!(!plugin.is_frozen());
@@ -88,4 +90,34 @@ async fn a_frozen_plugin_judges_as_before() {
     let plugin = load(&host, &open_rules()).await;
     assert!(plugin.is_frozen());
     assert_eq!(plugin.evaluate(&keygen(), soon()).await.verdict.refusal(), None);
+}
+
+/// Rules with so many entries, of which the first allows the task.
+fn rules_with(entries: usize) -> PluginSpec {
+    let first = json!({"threshold": 2, "node_ids": ["a", "b", "c"]});
+    let other = |i: usize| json!({"threshold": 3, "node_ids": [format!("node-{i}"), "b", "c", "d"]});
+    let entries: Vec<Value> = std::iter::once(first).chain((1..entries).map(other)).collect();
+    PluginSpec { config: json!({"enable": true, "key_gen": {"allow_list": entries}}), ..open_rules() }
+}
+
+/// The fastest of many calls: what others do on this machine only slows calls down.
+async fn fastest(plugin: &Plugin) -> Duration {
+    let mut fastest = Duration::MAX;
+    for _ in 0..500 {
+        let evaluation = plugin.evaluate(&keygen(), soon()).await;
+        assert_eq!(evaluation.verdict.refusal(), None);
+        fastest = fastest.min(evaluation.elapsed);
+    }
+    fastest
+}
+
+#[tokio::test]
+async fn a_hundred_times_the_configuration_costs_at_most_twice_the_time() {
+    let freezing = freezing(FreezeLimits { document_bytes: 0, ..FreezeLimits::default() });
+    let small = fastest(&load(&freezing, &rules_with(10)).await).await;
+    let large = fastest(&load(&freezing, &rules_with(1000)).await).await;
+    let parsing = fastest(&load(&host(), &rules_with(1000)).await).await;
+    println!("10 entries {small:?}, 1,000 entries {large:?}, read in every call {parsing:?}");
+    assert!(large < small * 2, "10 entries {small:?}, 1,000 entries {large:?}");
+    assert!(large * 4 < parsing, "1,000 entries {large:?}, read in every call {parsing:?}");
 }
