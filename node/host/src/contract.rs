@@ -15,6 +15,8 @@ use crate::next;
 
 /// The interface that a plugin exports, without its version.
 const PLUGIN: &str = "countersign:policy/plugin@";
+/// The interface that a receiver of events exports, without its version.
+const RECEIVER: &str = "countersign:policy/event-receiver@";
 /// The optional interface by which 0.1 says how it is.
 const HEALTH_0_1: &str = "countersign:policy/health@0.1.0";
 /// The versions that are served, for people.
@@ -140,12 +142,21 @@ impl Running {
     }
 }
 
+/// Whether `component` receives events and judges nothing.
+pub(crate) fn is_receiver(engine: &Engine, component: &Component) -> bool {
+    exported(engine, component, PLUGIN).is_none() && exported(engine, component, RECEIVER).is_some()
+}
+
 /// The version of the contract that `component` exports.
 fn version(engine: &Engine, component: &Component) -> Result<String, LoadError> {
-    let exports = component.component_type();
-    let mut exports = exports.exports(engine).filter_map(|(name, _)| name.strip_prefix(PLUGIN));
     let none = || LoadError::Incompatible("it does not export countersign:policy/plugin".into());
-    exports.next().map(str::to_owned).ok_or_else(none)
+    exported(engine, component, PLUGIN).ok_or_else(none)
+}
+
+/// The version of the export `interface`.
+fn exported(engine: &Engine, component: &Component, interface: &str) -> Option<String> {
+    let exports = component.component_type();
+    exports.exports(engine).find_map(|(name, _)| name.strip_prefix(interface).map(str::to_owned))
 }
 
 /// `0.1` of `0.1.7`: what must agree before 1.0. Pre-releases agree with nothing.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::call::{Broken, Context};
 use crate::compile::{Compiled, Need, check_imports, compile, imports, sha256};
 use crate::compiler::CompileError;
-use crate::contract::Prepared;
+use crate::contract::{Prepared, is_receiver};
 use crate::folder::read_regular;
 use crate::freeze::freeze;
 use crate::host::Host;
@@ -246,8 +246,12 @@ impl Host {
     ) -> Result<Inspection, LoadError> {
         let Admitted { compiled, publisher } = self.admit(file, bytes, None, None).await?;
         check_imports(self, &compiled.component, |need| need != Need::Impossible)?;
-        let pre = Prepared::new(&self.shared.linker, &compiled.component)?;
-        let info = self.describe(&pre, &Arc::new(stranger(file)?)).await?;
+        let stranger = Arc::new(stranger(file)?);
+        let info = if is_receiver(&self.shared.engine, &compiled.component) {
+            self.describe_receiver(&self.link_receiver(&compiled.component)?, &stranger).await?
+        } else {
+            self.describe(&Prepared::new(&self.shared.linker, &compiled.component)?, &stranger).await?
+        };
         if publisher.is_some() {
             let signature = read_signature(file).await?;
             let other = (signature.plugin() != info.name).then(|| signature.plugin().to_owned());

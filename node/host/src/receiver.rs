@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::Store;
+use wasmtime::component::Component;
 
 use crate::bindings::countersign::policy::types::{Failure, Info as WitInfo};
 use crate::bindings::event::EventPluginPre;
@@ -45,23 +46,31 @@ impl Host {
         services: Arc<dyn Services>,
     ) -> Result<Receiver, LoadError> {
         let (compiled, _) = self.compiled(spec).await?;
-        let pre = self
-            .shared
-            .linker
-            .instantiate_pre(&compiled.component)
-            .and_then(EventPluginPre::new)
-            .map_err(|error| LoadError::Incompatible(format!("{error:#}")))?;
+        let pre = self.link_receiver(&compiled.component)?;
         let context = Arc::new(context(spec, services));
-        let cut_off = || context.cut_off(Instant::now() + PATIENCE);
-        let described = call(self, &context, cut_off(), Describe(&pre)).await.result;
-        let info = described.map_err(|Broken { code, reason }| LoadError::Describe { code, reason })?;
-        let info = printable_info(info);
+        let info = self.describe_receiver(&pre, &context).await?;
         check_name(&spec.name, &info.name)?;
-        let checked = call(self, &context, cut_off(), Check(&pre)).await.result;
+        let cut_off = context.cut_off(Instant::now() + PATIENCE);
+        let checked = call(self, &context, cut_off, Check(&pre)).await.result;
         checked
             .and_then(|sound| sound.map_err(failed))
             .map_err(|Broken { code, reason }| LoadError::Check { code, reason })?;
         Ok(Receiver { host: self.clone(), compiled, pre, context, info })
+    }
+
+    pub(crate) fn link_receiver(&self, component: &Component) -> Result<EventPluginPre<Call>, LoadError> {
+        let linked = self.shared.linker.instantiate_pre(component).and_then(EventPluginPre::new);
+        linked.map_err(|error| LoadError::Incompatible(format!("{error:#}")))
+    }
+
+    pub(crate) async fn describe_receiver(
+        &self,
+        pre: &EventPluginPre<Call>,
+        context: &Arc<Context>,
+    ) -> Result<Info, LoadError> {
+        let cut_off = context.cut_off(Instant::now() + PATIENCE);
+        let described = call(self, context, cut_off, Describe(pre)).await.result;
+        described.map(printable_info).map_err(|Broken { code, reason }| LoadError::Describe { code, reason })
     }
 }
 

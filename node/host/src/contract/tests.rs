@@ -36,7 +36,7 @@ fn spec(name: &str, package: &str, config: Value) -> PluginSpec {
         file: component(package),
         digest: None,
         config,
-        grants: Grants::default(),
+        grants: Grants { state_bytes: 1000, ..Grants::default() },
         role: crate::Role::default(),
     }
 }

