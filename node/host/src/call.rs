@@ -237,7 +237,7 @@ impl Call {
         let Tape::Playing(player) = &mut self.tape else { return Ok(None) };
         match player.play(asked) {
             Played::Answer(answer) => Ok(Some(answer)),
-            Played::CutOff => Err(Stop::CutOff.into()),
+            Played::CutOff(code) => Err(Stop::CutOff(code).into()),
             Played::Diverged => Err(Stop::Diverged.into()),
         }
     }
@@ -301,7 +301,7 @@ pub(crate) enum Stop {
     #[error("too many {0} in one call")]
     Budget(&'static str),
     #[error("the recorded call was cut off here")]
-    CutOff,
+    CutOff(Code),
     #[error("the replay asked for something else than what was recorded")]
     Diverged,
 }
@@ -319,7 +319,7 @@ fn code(error: &wasmtime::Error) -> Code {
             Stop::Cpu(_) => Code::Cpu,
             Stop::Memory { .. } | Stop::Table(_) => Code::Memory,
             Stop::Budget(_) => Code::Budget,
-            Stop::CutOff => Code::Timeout,
+            Stop::CutOff(code) => *code,
             Stop::Diverged => Code::Internal,
         };
     }

@@ -127,8 +127,7 @@ impl Plugin {
             _ => None,
         };
         let setting = Setting { replay: Some((trace, end)), memory: None };
-        let cut_off = self.context.cut_off(started + REPLAY);
-        let finished = call_in(setting, &self.host, &self.context, cut_off, question).await;
+        let finished = call_in(setting, &self.host, &self.context, started + REPLAY, question).await;
         self.evaluation(finished, started)
     }
 

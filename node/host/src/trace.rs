@@ -175,8 +175,8 @@ pub(crate) struct Player {
 /// What a playing tape says.
 pub(crate) enum Played<T> {
     Answer(T),
-    /// The call was cut off here.
-    CutOff,
+    /// The call was cut off here, by the machine's limits and not by anything that it did.
+    CutOff(Code),
     Diverged,
 }
 
@@ -218,13 +218,13 @@ impl Tape {
 
 impl Player {
     pub(crate) fn play<T: Spoken>(&mut self, asked: &Asked) -> Played<T> {
-        match self.left.pop_front() {
-            Some(heard) if heard.asked == *asked => {
+        match (self.left.pop_front(), self.end) {
+            (Some(heard), _) if heard.asked == *asked => {
                 self.played += 1;
                 T::read(heard.answer).map_or(Played::Diverged, Played::Answer)
             }
-            None if self.end == Some(Code::Timeout) => Played::CutOff,
-            heard => {
+            (None, Some(end @ (Code::Timeout | Code::Cpu))) => Played::CutOff(end),
+            (heard, _) => {
                 let recorded = heard.map(|heard| heard.asked);
                 self.divergence = Some(Divergence { at: self.played, recorded, asked: asked.clone() });
                 Played::Diverged

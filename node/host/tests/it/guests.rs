@@ -28,6 +28,7 @@ fn build() -> PathBuf {
         .arg(target)
         .args(["-p", "countersign-rules", "-p", "countersign-jwt-callback"])
         .args(["-p", "countersign-guest-rogue", "-p", "countersign-guest-keeper"])
+        .args(["-p", "countersign-guest-ledger"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .unwrap();

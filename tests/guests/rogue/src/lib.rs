@@ -20,6 +20,9 @@ pub struct Config {
     /// In `evaluate`.
     #[serde(default)]
     pub evaluate: Deed,
+    /// In `probe`.
+    #[serde(default)]
+    pub probe: Deed,
 }
 
 /// What it does.
@@ -61,6 +64,8 @@ pub enum Deed {
     Environment,
     /// Writes an entry of so many bytes, reads it back and counts its calls.
     Remember(usize),
+    /// Rejects with what its clocks and its random numbers say.
+    ClocksAndDice,
     /// Fails by itself.
     Fail(String),
 }
@@ -76,6 +81,10 @@ impl Plugin for Rogue {
 
     fn check(config: &Config, host: &impl Host) -> Result<(), Failure> {
         act(&config.check, host).map(drop)
+    }
+
+    fn probe(config: &Config, host: &impl Host) -> Result<(), Failure> {
+        act(&config.probe, host).map(drop)
     }
 
     fn evaluate(config: &Config, _task: &Task, host: &impl Host) -> Result<Verdict, Failure> {
@@ -104,6 +113,7 @@ fn act(deed: &Deed, host: &impl Host) -> Result<Verdict, Failure> {
         Deed::Request(url, header) => request(host, url, header),
         Deed::Environment => environment(),
         Deed::Remember(bytes) => remember(host, *bytes),
+        Deed::ClocksAndDice => clocks_and_dice(host),
         Deed::Fail(kind) => Err(failure(kind)),
     }
 }
@@ -211,6 +221,14 @@ fn remember(host: &impl Host, bytes: usize) -> Result<Verdict, Failure> {
         &[("before", &before.len().to_string()), ("after", &after.len().to_string())],
     );
     approve()
+}
+
+fn clocks_and_dice(host: &impl Host) -> Result<Verdict, Failure> {
+    use std::hash::{BuildHasher, RandomState};
+    let started = std::time::Instant::now();
+    host.sleep(Duration::from_millis(3));
+    let (wall, dice) = (std::time::SystemTime::now(), RandomState::new().hash_one(1));
+    reject("said", format!("{} {wall:?} {:?} {dice}", host.now(), started.elapsed()))
 }
 
 fn failure(kind: &str) -> Failure {
