@@ -21,6 +21,9 @@ pub trait Host {
     /// Pauses. Does not extend the task's deadline.
     fn sleep(&self, duration: Duration);
 
+    /// 32 bytes that nobody can predict, different in every call, for nonces and ids.
+    fn random(&self) -> [u8; 32];
+
     /// Writes one log line.
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]);
 

@@ -13,6 +13,11 @@ use crate::{Failure, Host, KeyError, json};
 const ALGORITHM: &str = "RS256";
 const HEADER: &str = r#"{"alg":"RS256","typ":"JWT"}"#;
 
+/// Seconds from 1970 to the year 10000: beyond lie mistakes, not dates.
+const YEAR_10000: f64 = 253_402_300_800.0;
+/// Seconds by which the signer's clock may be ahead.
+const CLOCK_SKEW: f64 = 60.0;
+
 /// Why a token is not believed.
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
@@ -23,8 +28,10 @@ pub enum TokenError {
     Header(&'static str),
     /// The signature is not by the named key.
     Signature,
-    /// `exp` is missing, not a number, or not in the future.
+    /// `exp` is missing, not a number, not a date, or not in the future.
     Expired(&'static str),
+    /// `nbf` is not a number, or more than a minute ahead.
+    Early(&'static str),
     /// The node could not verify.
     Key(KeyError),
 }
@@ -36,6 +43,7 @@ impl std::fmt::Display for TokenError {
             Self::Header(what) => write!(f, "token header: {what}"),
             Self::Signature => f.write_str("the token is not signed by the expected key"),
             Self::Expired(what) => write!(f, "token expiry: {what}"),
+            Self::Early(what) => write!(f, "token not valid yet: {what}"),
             Self::Key(error) => write!(f, "cannot verify the token: {error}"),
         }
     }
@@ -58,6 +66,7 @@ pub fn sign(host: &impl Host, key: &str, claims: &impl Serialize) -> Result<Stri
 pub fn verify(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Value>, TokenError> {
     let claims = verify_signature(host, key, token)?;
     check_expiry(&claims, host.now())?;
+    check_start(&claims, host.now())?;
     Ok(claims)
 }
 
@@ -68,6 +77,7 @@ pub fn verify_answer(host: &impl Host, key: &str, token: &str) -> Result<Map<Str
     if claims.contains_key("exp") {
         check_expiry(&claims, host.now())?;
     }
+    check_start(&claims, host.now())?;
     Ok(claims)
 }
 
@@ -100,10 +110,27 @@ fn check_header(header: &Map<String, Value>) -> Result<(), TokenError> {
     Ok(())
 }
 
+/// A NumericDate (RFC 7519 section 2), without leeway.
 fn check_expiry(claims: &Map<String, Value>, now_ms: u64) -> Result<(), TokenError> {
     let exp = claims.get("exp").ok_or(TokenError::Expired("`exp` is missing"))?;
     let exp = exp.as_f64().ok_or(TokenError::Expired("`exp` is not a number"))?;
+    if exp >= YEAR_10000 {
+        return Err(TokenError::Expired("`exp` is not a date"));
+    }
     if exp * 1000.0 > now_ms as f64 { Ok(()) } else { Err(TokenError::Expired("`exp` has passed")) }
+}
+
+/// `nbf` may be missing or null, as some servers have it. Nothing here depends on a token's age, so `iat` may say what it
+/// likes.
+fn check_start(claims: &Map<String, Value>, now_ms: u64) -> Result<(), TokenError> {
+    match claims.get("nbf") {
+        None | Some(Value::Null) => Ok(()),
+        Some(nbf) => match nbf.as_f64() {
+            Some(nbf) if (nbf - CLOCK_SKEW) * 1000.0 <= now_ms as f64 => Ok(()),
+            Some(_) => Err(TokenError::Early("`nbf` lies in the future")),
+            None => Err(TokenError::Early("`nbf` is not a number")),
+        },
+    }
 }
 
 fn object(part: &str) -> Result<Map<String, Value>, TokenError> {
@@ -174,6 +201,8 @@ mod tests {
             json!({"exp": "9999999999"}),
             json!({"exp": NOW_S}),
             json!({"exp": NOW_S - 1}),
+            json!({"exp": -1}),
+            json!({"exp": 1e300}),
         ] {
             let error = verify(&host, "mine", &token(&host, &header, &claims.to_string()));
             assert!(matches!(error, Err(TokenError::Expired(_))), "{claims}");
@@ -193,6 +222,20 @@ mod tests {
         }
         let unsigned = token(&host, &json!({"alg": "none"}), "{}");
         assert!(matches!(verify_answer(&host, "mine", &unsigned), Err(TokenError::Header(_))));
+    }
+
+    #[test]
+    fn a_start_of_validity_is_heeded_if_there_is_one() {
+        let host = host();
+        let header = json!({"alg": "RS256", "typ": "JWT"});
+        let claims = |nbf: Value| json!({"exp": NOW_S + 600, "nbf": nbf, "iat": NOW_S + 600}).to_string();
+        for nbf in [Value::Null, json!(NOW_S), json!(NOW_S + 60), json!(0)] {
+            assert!(verify(&host, "mine", &token(&host, &header, &claims(nbf.clone()))).is_ok(), "{nbf}");
+        }
+        for nbf in [json!(NOW_S + 61), json!("0"), json!([])] {
+            let error = verify(&host, "mine", &token(&host, &header, &claims(nbf.clone())));
+            assert!(matches!(error, Err(TokenError::Early(_))), "{nbf}");
+        }
     }
 
     #[test]

@@ -25,6 +25,13 @@ impl Host for Node {
         clock::sleep(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     }
 
+    /// WASI's generator, which the node backs by its own; nothing is kept in the component's memory.
+    fn random(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).expect("the node has randomness");
+        bytes
+    }
+
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
         let fields: Vec<_> =
             fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();

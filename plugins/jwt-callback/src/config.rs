@@ -1,28 +1,36 @@
 //! The plugin's configuration, with the incumbent's names and defaults.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
 
 /// Root of the configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Servers, all of which must approve.
+    /// Servers, all of which must approve. All are asked at once.
     pub servers: Vec<Server>,
-    /// Life of a request's token.
+    /// Life of a request's token: 1 to 1440 minutes.
     #[serde(default = "two")]
     pub token_expire_minutes: u64,
-    /// Further tries after the first; 0: none.
+    /// Further tries after the first, for each server that gave no sound answer; 0: none. Tries also end where the
+    /// task's deadline leaves no time for another.
     #[serde(default = "two")]
     pub retry_times: u64,
-    /// Pause between tries.
+    /// Pause before a further try: 0 to 86400 seconds.
     #[serde(default = "fifteen")]
     pub sleep_seconds: u64,
-    /// Limit of one try, in seconds.
+    /// Limit of one try: 1 to 60 seconds.
     #[serde(default = "ten")]
     pub request_timeout: u64,
     /// Name of the node's key that signs requests.
     #[serde(default = "callback")]
     pub signing_key: String,
+    /// Requests carry a nonce and a digest, and answers must repeat both and name this node: for servers that know
+    /// this mode. `false`: as servers in the field expect.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 /// One callback server.
@@ -49,20 +57,69 @@ pub enum Version {
     V2,
 }
 
+/// What the node lets one call send.
+const REQUESTS: u64 = 256;
+
 impl Config {
     /// What the form alone does not show.
     pub fn validate(&self) -> Result<(), String> {
         if self.servers.is_empty() {
             return Err("`servers` is empty: list a callback server, or remove this plugin's entry".into());
         }
-        if self.token_expire_minutes == 0 || self.request_timeout == 0 {
-            return Err("token_expire_minutes and request_timeout must not be 0".into());
+        within("token_expire_minutes", self.token_expire_minutes, 1..=1440)?;
+        within("sleep_seconds", self.sleep_seconds, 0..=86_400)?;
+        within("request_timeout", self.request_timeout, 1..=60)?;
+        let tries = self.retry_times.saturating_add(1);
+        if tries.saturating_mul(self.servers.len() as u64) > REQUESTS {
+            return Err(format!(
+                "{tries} tries for each of {} servers: a task has {REQUESTS} requests in all; lower `retry_times`",
+                self.servers.len()
+            ));
         }
-        if let Some(server) = self.servers.iter().find(|server| server.key == self.signing_key) {
-            return Err(format!("{}: the server's key must not be the node's own", server.url));
+        let mut seen = BTreeSet::new();
+        for server in &self.servers {
+            let url = canonical(&server.url).map_err(|why| format!("`{}`: {why}", server.url))?;
+            if !seen.insert(url) {
+                return Err(format!("{} is listed twice: remove one of the two", server.url));
+            }
+            if server.key == self.signing_key {
+                return Err(format!(
+                    "{}: the server's key must not be the node's own; name the server's",
+                    server.url
+                ));
+            }
         }
         Ok(())
     }
+}
+
+fn within(name: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), String> {
+    match range.contains(&value) {
+        true => Ok(()),
+        false => {
+            Err(format!("`{name}` is {value}: choose a number from {} to {}", range.start(), range.end()))
+        }
+    }
+}
+
+/// One spelling of `url`. The host has the last word on what a URL is; this finds mistakes before a task does.
+fn canonical(url: &str) -> Result<String, &'static str> {
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains('#') {
+        return Err("a URL is plain ASCII without spaces and fragment");
+    }
+    let (scheme, default_port, rest) = match url.split_once("://") {
+        Some(("https", rest)) => ("https", ":443", rest),
+        Some(("http", rest)) => ("http", ":80", rest),
+        _ => return Err("write a URL that begins with https:// or http://"),
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if authority.is_empty() || authority.contains('@') {
+        return Err("write the server's host, without user and password");
+    }
+    let authority = authority.to_ascii_lowercase();
+    let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
+    let path = if path.is_empty() { "/" } else { path };
+    Ok(format!("{scheme}://{authority}{path}"))
 }
 
 fn two() -> u64 {

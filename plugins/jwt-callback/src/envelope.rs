@@ -1,32 +1,75 @@
 //! The envelope of both directions: a JWT whose claim `package_data` is Base64 of a JSON document. Strict in what it
 //! believes (algorithm, key, expiry, request id), tolerant in what eight known servers vary (quotes, null, absence).
+//!
+//! Strict mode adds claims beside `package_data`, and nothing inside it:
+//!
+//! | claim | in the request | in the answer |
+//! |---|---|---|
+//! | `iss` | id of the node | as the server likes |
+//! | `aud` | none | id of the node: a string, or an array of this one |
+//! | `nonce` | 32 random bytes in hex, new for each try and server | the same |
+//! | `digest` | SHA-256 of the CallbackRequest's bytes in hex | the same, computed by the server from what it judged |
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_sdk::{Failure, Host, json, jwt};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 /// What a server decided.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) action: Action,
-    /// The server's words; empty if it gave none.
-    pub(crate) error: String,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum Answer {
     Approve,
-    Reject,
+    /// The server's words; empty if it gave none.
+    Reject(String),
 }
 
-/// Exactly these claims: servers in the field reject others.
+/// What an answer in strict mode must repeat.
+pub(crate) struct Binding {
+    nonce: String,
+    digest: String,
+    node: String,
+}
+
+impl Binding {
+    /// For one try at one server.
+    pub(crate) fn new(host: &impl Host, node: &str, document: &str) -> Self {
+        Self {
+            nonce: hex::encode(host.random()),
+            digest: hex::encode(Sha256::digest(document)),
+            node: node.into(),
+        }
+    }
+
+    fn check(&self, claims: &Map<String, Value>) -> Result<(), String> {
+        for (name, expected) in [("nonce", &self.nonce), ("digest", &self.digest)] {
+            if claims.get(name).and_then(Value::as_str) != Some(expected) {
+                return Err(format!("strict mode: the answer does not repeat the {name}"));
+            }
+        }
+        let audience = match claims.get("aud") {
+            Some(Value::Array(names)) if names.len() == 1 => names[0].as_str(),
+            Some(name) => name.as_str(),
+            None => None,
+        };
+        if audience != Some(&self.node) {
+            return Err("strict mode: the answer's `aud` is not this node".into());
+        }
+        Ok(())
+    }
+}
+
+/// Without a binding exactly the first three: servers in the field reject others.
 #[derive(Serialize)]
-struct Claims {
+struct Claims<'a> {
     package_data: String,
     exp: u64,
-    iss: &'static str,
+    iss: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
 }
 
 /// Members may be missing or null.
@@ -39,23 +82,77 @@ struct CallbackResponse {
 }
 
 /// Signs `document` for the servers.
-pub(crate) fn seal(host: &impl Host, key: &str, document: &str, minutes: u64) -> Result<String, Failure> {
-    let exp = (host.now() / 1000).saturating_add(minutes.saturating_mul(60));
-    jwt::sign(host, key, &Claims { package_data: STANDARD.encode(document), exp, iss: "" })
+pub(crate) fn seal(
+    host: &impl Host,
+    key: &str,
+    document: &str,
+    minutes: u64,
+    binding: Option<&Binding>,
+) -> Result<String, Failure> {
+    let claims = Claims {
+        package_data: STANDARD.encode(document),
+        exp: (host.now() / 1000).saturating_add(minutes.saturating_mul(60)),
+        iss: binding.map_or("", |binding| &binding.node),
+        nonce: binding.map(|binding| binding.nonce.as_str()),
+        digest: binding.map(|binding| binding.digest.as_str()),
+    };
+    jwt::sign(host, key, &claims)
 }
 
 /// Reads a server's answer to the request `id`. Every error is a failed try.
-pub(crate) fn open(host: &impl Host, key: &str, body: &[u8], id: &str) -> Result<Answer, String> {
+pub(crate) fn decision(
+    host: &impl Host,
+    key: &str,
+    (status, body): (u16, &[u8]),
+    id: &str,
+    binding: Option<&Binding>,
+) -> Result<Answer, String> {
+    // Some servers in the field sign their rejections with status 400.
+    if !matches!(status, 200 | 400) {
+        return Err(format!("HTTP status {status}"));
+    }
+    let answer = judge(open(host, key, body, binding)?, id)?;
+    match answer {
+        Answer::Approve if status == 400 => Err("HTTP status 400 with APPROVE".into()),
+        answer => Ok(answer),
+    }
+}
+
+/// Reads a server's answer to a ping.
+pub(crate) fn alive(
+    host: &impl Host,
+    key: &str,
+    (status, body): (u16, &[u8]),
+    binding: Option<&Binding>,
+) -> Result<(), String> {
+    if status != 200 {
+        return Err(format!("HTTP status {status}"));
+    }
+    match open(host, key, body, binding)?.status.unwrap_or(0) {
+        0 => Ok(()),
+        status => Err(format!("status {status}")),
+    }
+}
+
+fn open(
+    host: &impl Host,
+    key: &str,
+    body: &[u8],
+    binding: Option<&Binding>,
+) -> Result<CallbackResponse, String> {
     let token = unquote(std::str::from_utf8(body).map_err(|_| "the answer is not text")?.trim());
     if token.is_empty() {
         return Err("the answer is empty".into());
     }
     let claims = jwt::verify(host, key, token).map_err(|error| error.to_string())?;
+    binding.map_or(Ok(()), |binding| binding.check(&claims))?;
     let package =
         claims.get("package_data").and_then(Value::as_str).ok_or("the answer has no package_data")?;
     let document = STANDARD.decode(package).map_err(|_| "package_data is not Base64")?;
-    let response = json::strict(&document).map_err(|error| format!("package_data: {error}"))?;
-    judge(response, id)
+    let package = |error: serde_json::Error| format!("package_data: {error}");
+    // An object first: read as the struct itself, an array of its members would do as well.
+    let members: Map<String, Value> = json::strict(&document).map_err(package)?;
+    serde_json::from_value(Value::Object(members)).map_err(package)
 }
 
 fn judge(response: CallbackResponse, id: &str) -> Result<Answer, String> {
@@ -66,8 +163,8 @@ fn judge(response: CallbackResponse, id: &str) -> Result<Answer, String> {
     let error = error.unwrap_or_default();
     match action.as_deref() {
         // Some servers report an objection of their rules as an error status, so a rejection counts with any.
-        Some("REJECT") => Ok(Answer { action: Action::Reject, error }),
-        Some("APPROVE") if status.unwrap_or(0) == 0 => Ok(Answer { action: Action::Approve, error }),
+        Some("REJECT") => Ok(Answer::Reject(error)),
+        Some("APPROVE") if status.unwrap_or(0) == 0 => Ok(Answer::Approve),
         Some("APPROVE") => Err(format!("status {} with APPROVE: {error}", status.unwrap_or(0))),
         other => Err(format!("action {other:?}, status {}: {error}", status.unwrap_or(0))),
     }

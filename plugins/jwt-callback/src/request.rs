@@ -1,9 +1,13 @@
 //! The CallbackRequest document: what the servers read about a task. Names, numbers and nesting are theirs; nothing
 //! is decided here.
 
-use countersign_sdk::{Failure, Input, KeyShareSigning, Keygen, Operation, Resharing, Signing, Task, json};
+use countersign_sdk::{
+    Failure, Host, Input, KeyShareSigning, Keygen, Operation, Resharing, Signing, Task, json,
+};
 use serde::Serialize;
-use serde_json::Value;
+
+use crate::config::Version;
+use crate::extra::{self, REFERENCE};
 
 /// All four members, always.
 #[derive(Serialize)]
@@ -16,13 +20,14 @@ struct CallbackRequest<'a> {
     extra_info: String,
 }
 
-/// Name of the claim with which a requester supplies `extra_info` itself.
-const EXTRA_INFO: &str = "extra-info";
-/// Name of the claim with the requester's own reference.
-const REFERENCE: &str = "reference";
-
 /// The document for `task` in ASCII.
-pub(crate) fn callback_request(task: &Task, id: &str) -> Result<String, Failure> {
+pub(crate) fn callback_request(
+    task: &Task,
+    id: &str,
+    version: Version,
+    strict: bool,
+    host: &impl Host,
+) -> Result<String, Failure> {
     let (request_type, request_detail) = match &task.operation {
         Operation::Keygen(keygen) => (1, detail(task, key_gen(keygen)?)?),
         Operation::Sign(signing) => (2, detail(task, key_sign(signing)?)?),
@@ -32,7 +37,19 @@ pub(crate) fn callback_request(task: &Task, id: &str) -> Result<String, Failure>
             return Err(Failure::Unsupported(format!("callback servers do not know `{name}`")));
         }
     };
-    text(&CallbackRequest { request_id: id, request_type, request_detail, extra_info: extra_info(task)? })
+    let extra_info = text(&extra::extra_info(task, version, strict, host)?)?;
+    text(&CallbackRequest { request_id: id, request_type, request_detail, extra_info })
+}
+
+/// The document that asks for a sign of life: type 0, and nothing to say.
+pub(crate) fn ping() -> Result<String, Failure> {
+    let nothing = String::new;
+    text(&CallbackRequest {
+        request_id: "",
+        request_type: 0,
+        request_detail: nothing(),
+        extra_info: nothing(),
+    })
 }
 
 /// A detail with the two ids that each has at its end.
@@ -136,17 +153,6 @@ fn key_share_sign<'a>(node_id: &'a str, signing: &'a KeyShareSigning) -> KeyShar
     KeyShareSign { node_id, details: details.collect() }
 }
 
-/// What the requester supplied, or an empty object; never nothing, which servers reject.
-fn extra_info(task: &Task) -> Result<String, Failure> {
-    let Some(supplied) = task.claim(EXTRA_INFO) else { return Ok("{}".into()) };
-    let object: Value = json::strict(supplied.as_bytes())
-        .map_err(|error| Failure::Unsupported(format!("the claim `{EXTRA_INFO}` is not JSON: {error}")))?;
-    if !object.is_object() {
-        return Err(Failure::Unsupported(format!("the claim `{EXTRA_INFO}` is not a JSON object")));
-    }
-    text(&object)
-}
-
 fn curve(name: &str) -> Result<u8, Failure> {
     match name {
         "secp256k1" => Ok(0),
@@ -169,7 +175,7 @@ fn signature_type(scheme: &str) -> Result<(u8, u8), Failure> {
     }
 }
 
-fn hex0x(bytes: &[u8]) -> String {
+pub(crate) fn hex0x(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
 }
 

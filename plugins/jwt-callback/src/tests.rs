@@ -8,9 +8,15 @@ use countersign_sdk::{
 };
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
+use countersign_sdk::{Call, HttpError, Keygen, Request, Response, Transaction, TypedData};
+use sha2::{Digest, Sha256};
+
 use super::*;
 
-const ID: &str = "task-1:1";
+/// The mock's first random number, and the attempt.
+const ID: &str = "01010101010101010101010101010101:1";
 const NOW_S: u64 = MockHost::NOW / 1000;
 
 fn config() -> Config {
@@ -121,7 +127,10 @@ fn what_is_not_a_sound_answer_is_not_believed() {
         ok(token(host, "callback", rs256(), claims(answer("APPROVE"))))
     });
     assert_disbelieved("another request", |host| {
-        ok(good(host, json!({"status": 0, "request_id": "task-1:2", "action": "APPROVE"})))
+        ok(good(
+            host,
+            json!({"status": 0, "request_id": "01010101010101010101010101010101:2", "action": "APPROVE"}),
+        ))
     });
     assert_disbelieved("no request id", |host| ok(good(host, json!({"status": 0, "action": "APPROVE"}))));
     assert_disbelieved("unknown action", |host| ok(good(host, answer("approve"))));
@@ -172,7 +181,7 @@ fn the_deadline_ends_the_tries() {
     assert!(matches!(JwtCallback::evaluate(&config(), &task, &host), Err(Failure::Unavailable(_))));
     assert_eq!(host.requests().len(), 2);
     assert_eq!(host.requests()[0].timeout_ms, Some(10_000));
-    assert_eq!(host.requests()[1].timeout_ms, Some(1_000));
+    assert_eq!(host.requests()[1].timeout_ms, Some(900));
 }
 
 #[test]
@@ -226,7 +235,17 @@ fn keygen_on_the_wire() {
         detail,
         json!({"threshold": 2, "node_ids": ["csn1a", "csn1b"], "curve": 0, "task_id": "task-1", "biz_task_id": "task-1"})
     );
-    assert_eq!(extra, json!({}));
+    assert_eq!(
+        extra,
+        json!({"target_key_share_holder_group": {
+            "key_share_holders": [
+                {"type": "API", "tss_node_id": "csn1a"},
+                {"type": "API", "tss_node_id": "csn1b"},
+            ],
+            "participants": 2,
+            "threshold": 2,
+        }})
+    );
 }
 
 #[test]
@@ -245,7 +264,7 @@ fn keysign_on_the_wire() {
             "tweak_list": [], "signature_type": 1, "tss_protocol": 0, "task_id": "task-1", "biz_task_id": "tx-ß",
         })
     );
-    assert_eq!(extra, json!({"note": "ü"}));
+    assert_eq!(extra["note"], "ü");
 }
 
 #[test]
@@ -316,7 +335,358 @@ fn check_finds_mistakes() {
         let config = json::config(document).unwrap();
         assert!(matches!(JwtCallback::check(&config, &host), Err(Failure::Misconfigured(_))), "{document}");
     }
+    for (document, words) in [
+        (r#"{"servers": [{"url": "ftp://a", "key": "cb"}]}"#, "https://"),
+        (r#"{"servers": [{"url": "https://u:p@a/", "key": "cb"}]}"#, "without user"),
+        (r#"{"servers": [{"url": "https:///x", "key": "cb"}]}"#, "host"),
+        (r#"{"servers": [{"url": "https://a/#x", "key": "cb"}]}"#, "fragment"),
+        (r#"{"servers": [{"url": "https://a b/", "key": "cb"}]}"#, "spaces"),
+        (
+            r#"{"servers": [{"url": "https://A:443", "key": "cb"}, {"url": "https://a/", "key": "cb"}]}"#,
+            "listed twice",
+        ),
+        (r#"{"servers": [{"url": "https://a", "key": "cb"}], "token_expire_minutes": 0}"#, "1 to 1440"),
+        (r#"{"servers": [{"url": "https://a", "key": "cb"}], "request_timeout": 61}"#, "1 to 60"),
+        (r#"{"servers": [{"url": "https://a", "key": "cb"}], "sleep_seconds": 86401}"#, "0 to 86400"),
+        (r#"{"servers": [{"url": "https://a", "key": "cb"}], "retry_times": 256}"#, "256 requests"),
+    ] {
+        let found = JwtCallback::check(&json::config(document).unwrap(), &host);
+        assert!(
+            matches!(&found, Err(Failure::Misconfigured(text)) if text.contains(words)),
+            "{document}: {found:?}"
+        );
+    }
     for document in [r#"{}"#, r#"{"servers": [{"url": "https://a", "key": "cb", "version": "v3"}]}"#] {
         assert!(json::config::<Config>(document).is_err(), "{document}");
     }
+}
+
+fn configured(document: &str) -> Config {
+    json::config(document).unwrap()
+}
+
+fn two_servers() -> Config {
+    configured(
+        r#"{"servers": [{"url": "https://a.example/v1/check", "key": "cb", "version": "v1"},
+                        {"url": "https://b.example/v2/check", "key": "cb"}]}"#,
+    )
+}
+
+#[test]
+fn only_servers_without_a_sound_answer_are_asked_again() {
+    let host = host(|host, request| match (request.url.contains("a.example"), host.requests().len()) {
+        (false, n) if n < 4 => Err(HttpError::Timeout),
+        _ => ok(good(host, answer("APPROVE"))),
+    });
+    assert_eq!(JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host), Ok(Verdict::Approve));
+    let urls: Vec<_> = host.requests().iter().map(|request| request.url.contains("a.example")).collect();
+    assert_eq!(urls, [true, false, false, false], "both at once, then the silent one alone");
+}
+
+#[test]
+fn a_rejection_ends_it_although_another_server_is_silent() {
+    let host = host(|host, request| match request.url.contains("a.example") {
+        true => Err(HttpError::Timeout),
+        false => ok(good(host, answer("REJECT"))),
+    });
+    let verdict = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
+    assert!(matches!(verdict, Ok(Verdict::Reject(r)) if r.reason.contains("b.example")));
+    assert_eq!(host.requests().len(), 2);
+    assert_eq!(host.slept(), Duration::ZERO);
+}
+
+#[test]
+fn every_silent_server_is_named() {
+    let host = host(|_, _| Err(HttpError::Timeout));
+    let failure = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
+    let Err(Failure::Unavailable(text)) = failure else { panic!("{failure:?}") };
+    assert!(text.contains("a.example") && text.contains("b.example") && text.contains("3 tries"), "{text}");
+}
+
+#[test]
+fn no_retries_means_one_try() {
+    let host = host(|_, _| Err(HttpError::Timeout));
+    let config = configured(r#"{"servers": [{"url": "https://a", "key": "cb"}], "retry_times": 0}"#);
+    assert!(JwtCallback::evaluate(&config, &testing::keygen(2, &[]), &host).is_err());
+    assert_eq!((host.requests().len(), host.slept()), (1, Duration::ZERO));
+}
+
+#[test]
+fn without_time_nobody_is_asked() {
+    let host = host(|host, _| ok(good(host, answer("APPROVE"))));
+    let mut task = testing::keygen(2, &[]);
+    task.deadline = MockHost::NOW + 599;
+    let failure = JwtCallback::evaluate(&config(), &task, &host);
+    assert!(matches!(failure, Err(Failure::Unavailable(text)) if text.contains("no time")));
+    assert!(host.requests().is_empty());
+}
+
+#[test]
+fn the_mode_is_logged_once_per_decision() {
+    let said = |document: &str| {
+        let host = host(|_, _| Err(HttpError::Timeout));
+        assert!(JwtCallback::evaluate(&configured(document), &testing::keygen(2, &[]), &host).is_err());
+        host.lines().iter().filter(|(_, line)| line.starts_with("compatible mode: ")).count()
+    };
+    assert_eq!(said(r#"{"servers": [{"url": "https://a", "key": "cb"}]}"#), 1);
+    assert_eq!(said(r#"{"servers": [{"url": "https://a", "key": "cb"}], "strict": true}"#), 0);
+}
+
+fn strict() -> Config {
+    configured(
+        r#"{"servers": [{"url": "https://cb.example/v2/check", "key": "cb"}], "strict": true, "retry_times": 0}"#,
+    )
+}
+
+/// The sound answer in strict mode to what was received, as a claim set.
+fn bound(host: &MockHost, request: &Request, action: &str) -> Value {
+    let (received, document) = opened(host, request);
+    let package = STANDARD.decode(received["package_data"].as_str().unwrap()).unwrap();
+    let mut claims = claims(json!({"request_id": document["request_id"], "action": action}));
+    claims["nonce"] = received["nonce"].clone();
+    claims["digest"] = json!(hex::encode(Sha256::digest(package)));
+    claims["aud"] = received["iss"].clone();
+    claims
+}
+
+#[test]
+fn a_bound_answer_counts_in_strict_mode() {
+    let task = testing::transfer("eip155:1", "0xabc", "1");
+    for (audience, action, verdict) in [
+        (json!("csn1self"), "APPROVE", true),
+        (json!(["csn1self"]), "APPROVE", true),
+        (json!("csn1self"), "REJECT", false),
+    ] {
+        let host = host(move |host, request| {
+            let mut claims = bound(host, request, action);
+            assert_eq!(claims["aud"], "csn1self", "the node names itself");
+            claims["aud"] = audience.clone();
+            ok(token(host, "cb", rs256(), claims))
+        });
+        let answer = JwtCallback::evaluate(&strict(), &task, &host);
+        assert_eq!(answer == Ok(Verdict::Approve), verdict, "{answer:?}");
+        assert!(verdict || matches!(answer, Ok(Verdict::Reject(_))));
+    }
+}
+
+#[test]
+fn an_unbound_answer_does_not_count_in_strict_mode() {
+    for (name, value, words) in [
+        ("nonce", Value::Null, "nonce"),
+        ("nonce", json!("00"), "nonce"),
+        ("digest", Value::Null, "digest"),
+        ("digest", json!("ab".repeat(32)), "digest"),
+        ("aud", Value::Null, "aud"),
+        ("aud", json!("csn1other"), "aud"),
+        ("aud", json!(["csn1self", "csn1other"]), "aud"),
+    ] {
+        let case = format!("{name}: {value}");
+        let host = host(move |host, request| {
+            let mut claims = bound(host, request, "APPROVE");
+            claims[name] = value.clone();
+            ok(token(host, "cb", rs256(), claims))
+        });
+        let failure = JwtCallback::evaluate(&strict(), &testing::keygen(2, &[]), &host);
+        assert!(
+            matches!(&failure, Err(Failure::Unavailable(text)) if text.contains("strict mode") && text.contains(words)),
+            "{case}: {failure:?}"
+        );
+    }
+}
+
+#[test]
+fn each_try_has_a_nonce_of_its_own() {
+    let mut config = strict();
+    config.retry_times = 2;
+    let host = host(|_, _| Err(HttpError::Timeout));
+    assert!(JwtCallback::evaluate(&config, &testing::keygen(2, &[]), &host).is_err());
+    let nonces: std::collections::BTreeSet<_> =
+        host.requests().iter().map(|request| opened(&host, request).0["nonce"].to_string()).collect();
+    assert_eq!(nonces.len(), 3);
+}
+
+#[test]
+fn an_array_of_members_is_not_a_response() {
+    assert_disbelieved("an array", |host| ok(good(host, json!([0, ID, "APPROVE", ""]))));
+}
+
+#[test]
+fn status_400_carries_rejections_only() {
+    assert_disbelieved("approve with 400", |host| {
+        Ok(Response { status: 400, headers: Vec::new(), body: good(host, answer("APPROVE")).into() })
+    });
+}
+
+#[test]
+fn probe_pings_every_server_and_names_the_dead() {
+    let host = host(|host, request| {
+        let (_, ping) = opened(host, request);
+        assert_eq!(
+            ping,
+            json!({"request_id": "", "request_type": 0, "request_detail": "", "extra_info": ""})
+        );
+        match request.url.contains("a.example") {
+            // Some servers leave out whatever is empty or zero.
+            true => ok(good(host, json!({}))),
+            false => ok(good(host, json!({"status": 30}))),
+        }
+    });
+    let failure = JwtCallback::probe(&two_servers(), &host);
+    let Err(Failure::Unavailable(text)) = failure else { panic!("{failure:?}") };
+    assert!(
+        text.contains("b.example") && text.contains("status 30") && !text.contains("a.example"),
+        "{text}"
+    );
+    assert_eq!(host.requests().len(), 2);
+
+    let well = MockHost::default().with_key("callback").with_key("cb");
+    let well = well.with_server(|host, _| ok(good(host, json!({"status": 0, "request_id": ""}))));
+    assert_eq!(JwtCallback::probe(&two_servers(), &well), Ok(()));
+}
+
+fn claim(name: &str, value: &str) -> Statement {
+    Statement { name: name.into(), value: value.into(), origin: Origin::Claim }
+}
+
+/// What a server of the given vocabulary reads as `extra_info`.
+fn extra(version: &str, strict: bool, task: &Task) -> Value {
+    let config = configured(&format!(
+        r#"{{"servers": [{{"url": "https://a", "key": "cb", "version": "{version}"}}], "strict": {strict}, "retry_times": 0}}"#
+    ));
+    let host = host(|_, _| Err(HttpError::Timeout));
+    assert!(JwtCallback::evaluate(&config, task, &host).is_err());
+    let (_, request) = opened(&host, &host.requests()[0]);
+    json::strict(request["extra_info"].as_str().unwrap().as_bytes()).unwrap()
+}
+
+fn payment() -> Task {
+    let mut task = testing::transfer("eip155:1", "0xabc", "1500000000000000000");
+    let Operation::Sign(signing) = &mut task.operation else { unreachable!("built as a signing task") };
+    let Intent::Transaction(transaction) = &mut signing.intent else { unreachable!("built as a transfer") };
+    transaction.unsigned = vec![2, 0xEF];
+    transaction.fee = Some("21000".into());
+    task
+}
+
+#[test]
+fn facts_of_a_transaction_in_v1() {
+    let mut task = payment();
+    task.extra = vec![claim("reference", "order 7"), claim("extra-info", r#"{"coin": "ETH"}"#)];
+    assert_eq!(
+        extra("v1", false, &task),
+        json!({
+            "coin": "ETH", "api_request_id": "order 7", "transaction_type": 102, "operation": 100,
+            "raw_tx_hex": "0x02ef", "from_address": "0xsource", "to_address": "0xabc",
+            "amount": "1500000000000000000", "fee": "21000",
+            "to_address_details": r#"[{"amount":"1500000000000000000","to_address":"0xabc"}]"#,
+        })
+    );
+}
+
+#[test]
+fn facts_of_a_transaction_in_v2() {
+    let extra = extra("v2", false, &payment());
+    assert_eq!(extra["source_addresses"], json!([{"address": "0xsource", "chain_id": "eip155:1"}]));
+    assert_eq!(extra["signer_key_share_holder_group"]["key_share_holders"][2]["signer"], false);
+    assert_eq!(extra["signer_key_share_holder_group"]["tss_key_share_groups"][0]["curve"], "SECP256K1");
+    assert_eq!(
+        extra["transaction"],
+        json!({
+            "transaction_id": "task-1", "wallet_id": "key-1", "status": "PendingSignature",
+            "initiator_type": "API", "created_timestamp": MockHost::NOW, "updated_timestamp": MockHost::NOW,
+            "source": {"source_type": "Org-Controlled", "wallet_id": "key-1", "address": "0xsource"},
+            "destination": {
+                "destination_type": "Address", "account_output": {"address": "0xabc", "amount": "1.5"},
+            },
+            "raw_tx_info": {"unsigned_raw_tx": "0x02ef"},
+        })
+    );
+}
+
+#[test]
+fn a_claim_never_stands_in_for_a_fact() {
+    let lie = r#"{"to_address": "0xgood", "amount": "1", "raw_tx": "0x00", "countersign": {"blind": false},
+                  "note": "n", "transaction": {"destination": "0xgood", "raw_tx_info": {"raw_tx": "0x00"}, "type": "t"},
+                  "source_addresses": []}"#;
+    let mut task = payment();
+    task.extra = vec![claim("extra-info", lie)];
+    let v1 = extra("v1", false, &task);
+    assert_eq!((&v1["to_address"], &v1["note"]), (&json!("0xabc"), &json!("n")));
+    assert!(v1.get("raw_tx").is_none() && v1.get("countersign").is_none(), "{v1}");
+    let v2 = extra("v2", false, &task);
+    assert_eq!(v2["transaction"]["destination"]["account_output"]["address"], "0xabc");
+    assert_eq!(v2["transaction"]["raw_tx_info"], json!({"unsigned_raw_tx": "0x02ef"}));
+    assert_eq!(v2["transaction"]["type"], "t");
+    let strict = extra("v1", true, &task);
+    assert_eq!(strict["countersign"]["overridden"], json!(["raw_tx", "to_address", "amount"]));
+}
+
+#[test]
+fn a_contradiction_is_logged() {
+    let mut task = payment();
+    task.extra = vec![claim("extra-info", r#"{"transaction": {"destination": 1}}"#)];
+    let host = host(|_, _| Err(HttpError::Timeout));
+    assert!(JwtCallback::evaluate(&config(), &task, &host).is_err());
+    assert!(host.lines().iter().any(|(_, line)| line.contains("contradicts")));
+}
+
+#[test]
+fn of_bare_digests_everything_is_the_requesters_word() {
+    let mut task = testing::signing(Intent::Opaque);
+    task.extra = vec![claim("extra-info", r#"{"to_address": "0xgood", "raw_tx_hex": "0x01"}"#)];
+    assert_eq!(
+        extra("v1", false, &task),
+        json!({"to_address": "0xgood", "raw_tx_hex": "0x01", "transaction_type": 102})
+    );
+    let strict = extra("v1", true, &task);
+    assert_eq!(strict["countersign"]["intent"], Value::Null);
+}
+
+#[test]
+fn a_claim_that_is_no_object_is_not_sent() {
+    for text in ["[]", "1", "{", r#"{"a":1,"a":2}"#] {
+        let host = host(|host, _| ok(good(host, answer("APPROVE"))));
+        let mut task = payment();
+        task.extra = vec![claim("extra-info", text)];
+        let failure = JwtCallback::evaluate(&config(), &task, &host);
+        assert!(matches!(failure, Err(Failure::Unsupported(_))), "{text}");
+        assert!(host.requests().is_empty());
+    }
+}
+
+#[test]
+fn contract_calls_messages_and_typed_data_in_v2() {
+    let mut task = payment();
+    let Operation::Sign(signing) = &mut task.operation else { unreachable!("built as a signing task") };
+    let Intent::Transaction(transaction) = &mut signing.intent else { unreachable!("built as a transfer") };
+    transaction.calls = vec![Call {
+        contract: "0xtoken".into(),
+        selector: vec![0xA9, 5, 0x9C, 0xBB],
+        method: Some("transfer(address,uint256)".into()),
+        amount: "0".into(),
+        data: vec![0xA9, 5, 0x9C, 0xBB, 0],
+    }];
+    assert_eq!(
+        extra("v2", false, &task)["transaction"]["destination"],
+        json!({"destination_type": "EVM_Contract", "address": "0xtoken", "value": "0", "calldata": "0xa9059cbb00"})
+    );
+    assert_eq!(extra("v1", false, &task)["operation"], 100, "a token's transfer is a transfer");
+
+    let mut message = testing::signing(Intent::Message(b"hi".to_vec()));
+    let Operation::Sign(signing) = &mut message.operation else { unreachable!("built as a signing task") };
+    signing.payload = "eip191".into();
+    let destination = &extra("v2", false, &message)["transaction"]["destination"];
+    assert_eq!(destination, &json!({"destination_type": "EVM_EIP_191_Signature", "message": "aGk="}));
+    assert_eq!(extra("v1", false, &message)["operation"], 300);
+
+    let typed = testing::signing(Intent::TypedData(TypedData {
+        chain: None,
+        verifying_contract: None,
+        domain: None,
+        primary_type: "Permit".into(),
+        json: r#"{"primaryType": "Permit"}"#.into(),
+        grants: Vec::new(),
+    }));
+    let destination = &extra("v2", true, &typed)["transaction"]["destination"];
+    assert_eq!(destination["structured_data"]["primaryType"], "Permit");
 }

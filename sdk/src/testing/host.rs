@@ -38,6 +38,7 @@ pub struct MockHost {
     secrets: BTreeMap<String, Vec<u8>>,
     slept: Cell<Duration>,
     advanced: Cell<Duration>,
+    drawn: Cell<u8>,
     server: Option<Server>,
     requests: RefCell<Vec<Request>>,
     lines: RefCell<Vec<MockLine>>,
@@ -157,6 +158,12 @@ impl Host for MockHost {
 
     fn sleep(&self, duration: Duration) {
         self.slept.set(self.slept.get() + duration);
+    }
+
+    /// Not random at all: 32 times the number of the call, from 1.
+    fn random(&self) -> [u8; 32] {
+        self.drawn.set(self.drawn.get().wrapping_add(1));
+        [self.drawn.get(); 32]
     }
 
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {

@@ -1,0 +1,69 @@
+//! The member `countersign` of `extra_info` in strict mode: what the node itself established, without the limits of the
+//! servers' vocabulary, and how far the rest is the requester's word. In compatible mode the member is never there, nor
+//! can a requester bring it in.
+
+use countersign_sdk::{Intent, Task, Transaction};
+use serde_json::{Value, json};
+
+use crate::request::hex0x;
+
+/// `{node, requester, received_at, overridden}`, and of a KeySign `{payload, blind, intent}`. `intent` is null for bare
+/// digests, else an object of one member: `transaction`, `message` (hex) or `typed_data`. Names, units and meaning of
+/// what lies below are those of `wit/policy.wit`; bytes are hex. `overridden`: members of the claim `extra-info` that
+/// contradicted the node.
+pub(crate) fn facts(task: &Task, overridden: &[String]) -> Value {
+    let mut facts = json!({
+        "node": task.node,
+        "requester": {"id": task.requester.id, "name": task.requester.name},
+        "received_at": task.received_at,
+        "overridden": overridden,
+    });
+    if let Some(signing) = task.signing() {
+        facts["payload"] = signing.payload.as_str().into();
+        facts["blind"] = signing.blind.into();
+        facts["intent"] = intent(&signing.intent);
+    }
+    facts
+}
+
+fn intent(intent: &Intent) -> Value {
+    match intent {
+        Intent::Transaction(transaction) => json!({"transaction": self::transaction(transaction)}),
+        Intent::Message(message) => json!({"message": hex0x(message)}),
+        Intent::TypedData(data) => json!({"typed_data": {
+            "chain": data.chain,
+            "verifying_contract": data.verifying_contract,
+            "domain": data.domain,
+            "primary_type": data.primary_type,
+            "json": data.json,
+            "grants": grants(&data.grants),
+        }}),
+        Intent::Opaque => Value::Null,
+    }
+}
+
+fn transaction(transaction: &Transaction) -> Value {
+    let destinations = transaction.destinations.iter().map(|to| {
+        json!({"address": to.address, "asset": to.asset, "amount": to.amount, "memo": to.memo, "change": to.change})
+    });
+    let calls = transaction.calls.iter().map(|call| {
+        json!({
+            "contract": call.contract, "selector": hex0x(&call.selector), "method": call.method,
+            "amount": call.amount, "data": hex0x(&call.data),
+        })
+    });
+    json!({
+        "chain": transaction.chain,
+        "sources": transaction.sources,
+        "destinations": destinations.collect::<Vec<_>>(),
+        "calls": calls.collect::<Vec<_>>(),
+        "grants": grants(&transaction.grants),
+        "fee": transaction.fee,
+        "unsigned": hex0x(&transaction.unsigned),
+    })
+}
+
+fn grants(grants: &[countersign_sdk::Grant]) -> Vec<Value> {
+    let grant = |grant: &countersign_sdk::Grant| json!({"spender": grant.spender, "asset": grant.asset, "amount": grant.amount});
+    grants.iter().map(grant).collect()
+}
