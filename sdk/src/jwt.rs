@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::{Failure, Host, KeyError, json};
 
 const ALGORITHM: &str = "RS256";
+const NOT_THREE_PARTS: TokenError = TokenError::Malformed("not three parts");
 const HEADER: &str = r#"{"alg":"RS256","typ":"JWT"}"#;
 
 /// Seconds from 1970 to the year 10000: beyond lie mistakes, not dates.
@@ -82,8 +83,11 @@ pub fn verify_answer(host: &impl Host, key: &str, token: &str) -> Result<Map<Str
 }
 
 fn verify_signature(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Value>, TokenError> {
-    let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("not three parts"))?;
-    let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed("not three parts"))?;
+    let (signed, signature) = token.rsplit_once('.').ok_or(NOT_THREE_PARTS)?;
+    let (header, claims) = signed.split_once('.').ok_or(NOT_THREE_PARTS)?;
+    if claims.contains('.') {
+        return Err(NOT_THREE_PARTS);
+    }
     check_header(&object(header)?)?;
     let signature = decode(signature)?;
     if !host.verify(key, ALGORITHM, signed.as_bytes(), &signature).map_err(TokenError::Key)? {

@@ -3,11 +3,13 @@
 //! It signs and verifies with the `rsa` crate, which the product never uses.
 
 use anyhow::Context;
+use axum::response::{IntoResponse, Response};
 use axum::{Form, Router, extract::State, http::StatusCode, routing::post};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use hmac::{Hmac, Mac};
 use rsa::pkcs1v15::{Signature, SigningKey, VerifyingKey};
 use rsa::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
 use rsa::signature::{SignatureEncoding, Signer, Verifier};
@@ -34,6 +36,24 @@ pub enum Script {
     OtherRequest,
     /// Answer after this long.
     Slow(Duration),
+    /// Approve under HS256 with the pinned public key, which everybody knows, as the secret.
+    SharedSecret,
+    /// Approve in a token with this `exp`; without one if it is null.
+    Expiry(Value),
+    /// Approve with these members in place of the sound ones.
+    Response(Value),
+    /// Approve and reject in one document.
+    Both,
+    /// Send the first sound token again.
+    Replay,
+    /// Send the node's own token back.
+    Reflect,
+    /// Send this body.
+    Body(String),
+    /// Approve with this HTTP status.
+    Status(u16),
+    /// Send the node elsewhere.
+    Redirect(String),
 }
 
 /// A running server.
@@ -49,6 +69,8 @@ struct Shared {
     nodes: Mutex<Vec<RsaPublicKey>>,
     script: Mutex<Script>,
     seen: Mutex<Vec<Value>>,
+    /// The first sound token.
+    first: Mutex<Option<String>>,
 }
 
 /// Key generation takes a second; one pair serves all servers of a process.
@@ -70,6 +92,7 @@ impl Approver {
             nodes: Mutex::default(),
             script: Mutex::new(Script::Approve),
             seen: Mutex::default(),
+            first: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -112,18 +135,25 @@ impl Drop for Approver {
     }
 }
 
-async fn check(
-    State(shared): State<Arc<Shared>>,
-    Form(form): Form<HashMap<String, String>>,
-) -> (StatusCode, String) {
+async fn check(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<String, String>>) -> Response {
     let script = lock(&shared.script).clone();
     if let Script::Slow(delay) = &script {
         tokio::time::sleep(*delay).await;
     }
+    let status = match &script {
+        Script::Status(status) => StatusCode::from_u16(*status).unwrap_or(StatusCode::OK),
+        Script::Redirect(_) => StatusCode::TEMPORARY_REDIRECT,
+        _ => StatusCode::OK,
+    };
+    let location = match &script {
+        Script::Redirect(target) => target.clone(),
+        _ => String::new(),
+    };
     let answered = tokio::task::spawn_blocking(move || answer(&shared, &script, &form)).await;
     match answered.map_err(anyhow::Error::from).and_then(std::convert::identity) {
-        Ok(token) => (StatusCode::OK, token),
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+        Ok(body) if location.is_empty() => (status, body).into_response(),
+        Ok(body) => (status, [("location", location)], body).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     }
 }
 
@@ -131,21 +161,45 @@ fn answer(shared: &Shared, script: &Script, form: &HashMap<String, String>) -> a
     let token = form.get("TSS_JWT_MSG").context("the form has no TSS_JWT_MSG")?;
     let request = open(&lock(&shared.nodes), token)?;
     lock(&shared.seen).push(request.clone());
-    let id = request["request_id"].as_str().context("no request_id")?;
-    let (action, reason) = match script {
-        Script::Reject(reason) => ("REJECT", reason.as_str()),
-        _ => ("APPROVE", ""),
-    };
-    let id = if *script == Script::OtherRequest { "0000:1" } else { id };
-    let response = json!({ "status": 0, "request_id": id, "action": action, "error": reason });
     let expires = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 120;
-    let claims =
-        json!({ "exp": expires, "iss": "approver", "package_data": STANDARD.encode(response.to_string()) });
+    let response = response(script, request["request_id"].as_str().context("no request_id")?);
+    let mut claims = json!({ "exp": expires, "iss": "approver", "package_data": STANDARD.encode(response) });
+    match script {
+        Script::Expiry(Value::Null) => drop(claims.as_object_mut().map(|claims| claims.remove("exp"))),
+        Script::Expiry(exp) => claims["exp"] = exp.clone(),
+        _ => {}
+    }
     Ok(match script {
         Script::AlgNone => format!("{}.", signing_input("none", &claims)),
         Script::WrongKey => seal(&shared.other_key, &claims),
-        _ => seal(&shared.key, &claims),
+        Script::SharedSecret => seal_shared(&shared.key, &claims)?,
+        Script::Reflect => token.clone(),
+        Script::Body(body) => body.clone(),
+        Script::Replay => lock(&shared.first).clone().context("nothing was approved yet")?,
+        _ => {
+            let token = seal(&shared.key, &claims);
+            lock(&shared.first).get_or_insert_with(|| token.clone());
+            token
+        }
     })
+}
+
+/// The CallbackResponse's text.
+fn response(script: &Script, id: &str) -> String {
+    let mut response = json!({ "status": 0, "request_id": id, "action": "APPROVE", "error": "" });
+    match script {
+        Script::Reject(reason) => {
+            response["action"] = "REJECT".into();
+            response["error"] = reason.as_str().into();
+        }
+        Script::OtherRequest => response["request_id"] = "0000:1".into(),
+        Script::Response(Value::Object(members)) => {
+            members.iter().for_each(|(name, value)| response[name] = value.clone());
+        }
+        Script::Both => return response.to_string().replacen('{', "{\"action\":\"REJECT\",", 1),
+        _ => {}
+    }
+    response.to_string()
 }
 
 fn signing_input(algorithm: &str, claims: &Value) -> String {
@@ -157,6 +211,15 @@ fn seal(key: &RsaPrivateKey, claims: &Value) -> String {
     let input = signing_input("RS256", claims);
     let signature = SigningKey::<Sha256>::new(key.clone()).sign(input.as_bytes());
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+}
+
+/// HS256 under the PEM of the public key.
+fn seal_shared(key: &RsaPrivateKey, claims: &Value) -> anyhow::Result<String> {
+    let input = signing_input("HS256", claims);
+    let secret = RsaPublicKey::from(key).to_public_key_pem(LineEnding::LF)?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
+    mac.update(input.as_bytes());
+    Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
 }
 
 /// Verifies a node's token and takes the request out of it.

@@ -5,6 +5,7 @@ pub mod approver;
 pub mod cluster;
 pub mod fixtures;
 pub mod openssl;
+pub mod oracle;
 pub mod process;
 
 pub use approver::{Approver, Script};

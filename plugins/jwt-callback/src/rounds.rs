@@ -118,7 +118,7 @@ fn round<'a>(
 fn given_up(failed: &[(Question, String)], tries: u64, why: &str) -> Failure {
     let told: Vec<_> =
         failed.iter().map(|(question, problem)| format!("{}: {problem}", question.server.url)).collect();
-    Failure::Unavailable(format!("{} ({tries} tries{why})", told.join("; ")))
+    Failure::Unavailable(format!("{} (tries: {tries}{why})", told.join("; ")))
 }
 
 /// Pings every server, all at once; what is wrong with which.

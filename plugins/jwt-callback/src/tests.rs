@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use std::time::Duration;
 
-use countersign_sdk::{Call, HttpError, Keygen, Request, Response, Transaction, TypedData};
+use countersign_sdk::{Call, HttpError, Request, Response, TypedData};
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -400,7 +400,7 @@ fn every_silent_server_is_named() {
     let host = host(|_, _| Err(HttpError::Timeout));
     let failure = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
     let Err(Failure::Unavailable(text)) = failure else { panic!("{failure:?}") };
-    assert!(text.contains("a.example") && text.contains("b.example") && text.contains("3 tries"), "{text}");
+    assert!(text.contains("a.example") && text.contains("b.example") && text.contains("tries: 3"), "{text}");
 }
 
 #[test]

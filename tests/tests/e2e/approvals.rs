@@ -51,9 +51,9 @@ async fn requests_say_what_is_signed_and_carry_the_nodes_key() {
     assert_eq!(requests.len(), 2, "each signer asks");
     for request in requests {
         assert_eq!(request["request_type"], 2);
-        assert_eq!(request["request_id"], format!("{}:1", signed.task));
         let detail: serde_json::Value =
             serde_json::from_str(request["request_detail"].as_str().unwrap()).unwrap();
+        assert_eq!(detail["task_id"], signed.task.to_string());
         assert_eq!(detail["bip32_path_list"], serde_json::json!(["m/1/2"]));
         assert_eq!(detail["msg_hash_list"], serde_json::json!([format!("0x{}", hex::encode(b"pay"))]));
         assert_eq!(detail["group_id"], wallet.key.to_string());

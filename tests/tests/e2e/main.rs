@@ -1,6 +1,7 @@
 //! End to end, with real processes: what an operator, a requester or an attacker sees from outside.
 
 mod approvals;
+mod approver;
 mod capture;
 mod cli;
 mod coordinator;

@@ -1,0 +1,241 @@
+//! Seven checks that must hold after every attack, whatever the attack was:
+//!
+//! 1. nobody holds a signature that policy did not approve;
+//! 2. the key still signs, once everybody is honest again;
+//! 3. the refusal has a documented code and one clear sentence;
+//! 4. no planted secret is in any log;
+//! 5. the audit chain of every node that refused is whole and tells of it;
+//! 6. every process is alive, with its files and its memory in bounds;
+//! 7. no nonce commitment is seen twice.
+//!
+//! ```no_run
+//! # async fn example(cluster: countersign_tests::Cluster, key: countersign_protocol::KeyId) -> anyhow::Result<()> {
+//! use countersign_tests::oracle::{Oracle, refused};
+//!
+//! let mut oracle = Oracle::new(&cluster)?;
+//! let order = cluster.order(key, "m", b"pay", None)?;
+//! // ... make somebody evil ...
+//! let refusal = refused(cluster.client.sign(&order, |_| {}).await)?;
+//! oracle.after_attack(&cluster, &refusal)?;
+//! // ... make everybody honest ...
+//! oracle.after_healing(cluster.client.sign(&order, |_| {}).await?)?;
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::cluster::{Cluster, Node};
+use crate::process;
+use anyhow::{Context, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use countersign_client::{ClientError, Signature};
+use countersign_host::Code;
+use countersign_protocol::{Outcome, TaskId};
+use countersign_store::journal::{Journal, State};
+use countersign_store::{Passphrase, Secrets, Section};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How many more files a process may have open than at first.
+const FILES: usize = 64;
+/// How many more KiB a process may hold than at first.
+const MEMORY_KIB: usize = 192 << 10;
+/// Codes of plugins that ship and of the node's own desk that an attack may end with, besides those of the host.
+const CODES: [&str; 8] = [
+    "callback-rejected",
+    "task-expired",
+    "digest-mismatch",
+    "payload-malformed",
+    "keygen-not-allowed",
+    "keysign-reject-all",
+    "key-unknown",
+    "blind-signing",
+];
+
+/// What must not change, as it was before the first attack.
+pub struct Oracle {
+    before: Vec<Usage>,
+    canaries: Vec<Canary>,
+    nonces: BTreeSet<Vec<u8>>,
+}
+
+/// A refusal, as the requester sees it.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Which task.
+    pub task: TaskId,
+    /// Stable code.
+    pub code: String,
+    /// One sentence.
+    pub reason: String,
+}
+
+/// The refusal in a client's answer; any other answer is an error, a signature above all.
+pub fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> anyhow::Result<Refusal> {
+    match result {
+        Err(ClientError::Rejected { task, code, reason, .. }) => Ok(Refusal { task, code, reason }),
+        other => bail!("expected a refusal, got {other:?}"),
+    }
+}
+
+impl Oracle {
+    /// Looks at a cluster that runs, and at its secrets.
+    pub fn new(cluster: &Cluster) -> anyhow::Result<Oracle> {
+        let mut canaries = Vec::new();
+        for node in &cluster.nodes {
+            canaries.extend(secrets(node)?);
+        }
+        let before = cluster.nodes.iter().map(Usage::of).collect::<anyhow::Result<_>>()?;
+        Ok(Oracle { before, canaries, nonces: BTreeSet::new() })
+    }
+
+    /// Checks 1, 3, 4, 5 and 6.
+    pub fn after_attack(&self, cluster: &Cluster, refusal: &Refusal) -> anyhow::Result<()> {
+        clear(refusal)?;
+        self.silent(cluster)?;
+        let mut told = 0;
+        for (node, before) in cluster.nodes.iter().zip(&self.before) {
+            before.bounds(&Usage::of(node)?).with_context(|| format!("{} (check 6)", node.name))?;
+            told += usize::from(tells(node, refusal).with_context(|| format!("{} (check 5)", node.name))?);
+        }
+        ensure!(told > 0, "no node's audit log tells of {refusal:?} (check 5)");
+        Ok(())
+    }
+
+    /// Checks 2 and 7: this signature exists, and no earlier one has its nonce commitment.
+    pub fn after_healing(&mut self, signature: Signature) -> anyhow::Result<()> {
+        // Schnorr and EdDSA signatures begin with the commitment, ECDSA ones with its x-coordinate.
+        let bytes = &signature.signed.signature;
+        let commitment = bytes[..bytes.len() - 32].to_vec();
+        ensure!(self.nonces.insert(commitment), "a nonce commitment was used twice (check 7): {signature:?}");
+        Ok(())
+    }
+
+    fn silent(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        let logs = cluster.logs();
+        for Canary { name, spellings } in &self.canaries {
+            for spelling in spellings {
+                ensure!(!logs.contains(spelling.as_str()), "{name} is in a log (check 4)");
+            }
+        }
+        ensure!(!logs.contains("panicked at"), "a process panicked (check 3):\n{logs}");
+        Ok(())
+    }
+}
+
+/// Check 3.
+fn clear(refusal: &Refusal) -> anyhow::Result<()> {
+    let Refusal { code, reason, .. } = refusal;
+    let documented = CODES.contains(&code.as_str()) || Code::ALL.iter().any(|known| known.as_str() == code);
+    ensure!(documented, "the code is not documented (check 3): {refusal:?}");
+    let sentence = !reason.is_empty() && !reason.contains('\n') && reason.len() <= 1100;
+    let bare = ["panicked", "unwrap", "RUST_BACKTRACE", ".rs:"].iter().all(|word| !reason.contains(word));
+    ensure!(sentence && bare, "the reason is no clear sentence (check 3): {refusal:?}");
+    Ok(())
+}
+
+/// Checks 1 and 5 at one node: whether its audit log tells of the refusal.
+fn tells(node: &Node, refusal: &Refusal) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        // A copy of a file that is being written can be torn; the next one is not.
+        match look(node, refusal) {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(100)),
+            looked => return looked,
+        }
+    }
+}
+
+fn look(node: &Node, refusal: &Refusal) -> anyhow::Result<bool> {
+    let copy = copy(&node.db())?;
+    let journal = Journal::open(copy.path())?;
+    journal.verify_audit()?;
+    if let Some(row) = journal.row(&refusal.task)? {
+        if let State::Ended { outcome, .. } = &row.state {
+            ensure!(!matches!(**outcome, Outcome::Signed { .. }), "the node holds a signature (check 1)");
+        }
+    }
+    let entries = journal.audit(0, usize::MAX)?;
+    Ok(entries.iter().any(|entry| entry.task == Some(refusal.task)))
+}
+
+fn copy(db: &Path) -> anyhow::Result<tempfile::TempDir> {
+    let to = tempfile::tempdir()?;
+    for entry in std::fs::read_dir(db)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), to.path().join(entry.file_name()))?;
+        }
+    }
+    Ok(to)
+}
+
+/// Something that must not be in a log, however it is written.
+struct Canary {
+    name: String,
+    spellings: Vec<String>,
+}
+
+impl Canary {
+    fn new(name: impl Into<String>, bytes: &[u8]) -> Canary {
+        // Two pieces from the middle: beginnings are the same in every key, and a log may cut an end.
+        let middle = &bytes[bytes.len() / 3..];
+        let piece = &middle[..middle.len().min(24)];
+        // Base64 of a piece at each of the three alignments, without the characters that its neighbours change.
+        let base64 =
+            (0..3).map(|skip| STANDARD_NO_PAD.encode(&piece[skip..skip + (piece.len() - skip) / 3 * 3]));
+        let listed = piece.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+        let spellings = base64.chain([hex::encode(piece), hex::encode_upper(piece), listed]);
+        Canary { name: name.into(), spellings: spellings.collect() }
+    }
+}
+
+fn secrets(node: &Node) -> anyhow::Result<Vec<Canary>> {
+    let file = node.dir.join("passphrase");
+    let passphrase = std::fs::read_to_string(&file)?.trim().to_owned();
+    let copy = copy(&node.db())?;
+    let store = Secrets::open(copy.path(), &Passphrase::from_file(&file)?, &[])?;
+    let mut canaries =
+        vec![Canary { name: format!("{}'s passphrase", node.name), spellings: vec![passphrase] }];
+    for section in [Section::Identity, Section::CallbackKey, Section::Share] {
+        for key in store.keys(section)? {
+            let value = store.get(section, &key)?.context("it was listed")?;
+            // A share's record begins with what everybody may know.
+            let secret = match section {
+                Section::Share => &value[4 + u32::from_be_bytes(value[..4].try_into()?) as usize..],
+                _ => &value[..],
+            };
+            canaries.push(Canary::new(format!("a secret of {} ({key})", node.name), secret));
+        }
+    }
+    ensure!(canaries.len() >= 3, "a node has an identity and a callback key");
+    Ok(canaries)
+}
+
+/// What a node's process holds.
+struct Usage {
+    process: u32,
+    files: usize,
+    memory_kib: usize,
+}
+
+impl Usage {
+    fn of(node: &Node) -> anyhow::Result<Usage> {
+        let process = node.daemon.as_ref().map(process::Daemon::id).context("the node was started")?;
+        let gone = || format!("{} is gone", node.name);
+        let files = std::fs::read_dir(format!("/proc/{process}/fd")).with_context(gone)?.count();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).with_context(gone)?;
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).with_context(gone)?;
+        let memory_kib = memory.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(Usage { process, files, memory_kib })
+    }
+
+    fn bounds(&self, now: &Usage) -> anyhow::Result<()> {
+        ensure!(now.process == self.process, "it was started again");
+        ensure!(now.files <= self.files + FILES, "{} files are open, {} at first", now.files, self.files);
+        let (held, first) = (now.memory_kib, self.memory_kib);
+        ensure!(held <= first + MEMORY_KIB, "it holds {held} KiB, {first} at first");
+        Ok(())
+    }
+}
