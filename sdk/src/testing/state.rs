@@ -160,6 +160,10 @@ impl Host for MockCall<'_> {
         self.host.sleep(duration);
     }
 
+    fn random(&self) -> [u8; 32] {
+        self.host.random()
+    }
+
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
         self.host.log(level, message, fields);
     }

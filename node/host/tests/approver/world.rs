@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use countersign_host::{
     Code, Evaluation, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing, KeyUsage, Keygen,
-    LocalServices, Operation, Plugin, PluginSpec, Principal, Task, Verdict,
+    LocalServices, Operation, Plugin, PluginSpec, Principal, Role, Task, Verdict,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -195,6 +195,7 @@ pub fn spec(urls: &[String], config: Value) -> PluginSpec {
             http: urls.iter().map(|url| url.parse().unwrap()).collect(),
             ..Grants::default()
         },
+        role: Role::default(),
     }
 }
 
