@@ -34,6 +34,8 @@ use countersign_protocol::{Outcome, TaskId};
 use countersign_store::journal::{Journal, State};
 use countersign_store::{Passphrase, Secrets, Section};
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -161,7 +163,7 @@ fn look(node: &Node, refusal: &Refusal) -> anyhow::Result<bool> {
 }
 
 fn copy(db: &Path) -> anyhow::Result<tempfile::TempDir> {
-    let to = tempfile::tempdir()?;
+    let to = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir()?;
     for entry in std::fs::read_dir(db)? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
