@@ -112,6 +112,7 @@ async fn serve(
 ) -> Result<(), StartError> {
     core.primes.keep_full(core.vault.clone(), core.config.prime_sets, core.stopping.clone())?;
     tokio::spawn(crate::risk::watch(core.clone()));
+    let admin = tokio::spawn(crate::admin::serve(core.clone()));
     tokio::spawn(crate::risk::monitor(core.clone()));
     let desk = Desk::new(core.clone());
     let hang_up = CancellationToken::new();
@@ -128,6 +129,8 @@ async fn serve(
     {
         tracing::error!(%error, "the link did not end cleanly");
     }
+    // It removes its socket; it was told to stop with everybody else.
+    drop(tokio::time::timeout(LAST_WORDS, admin).await);
     tracing::info!("stopped");
     reason
 }
@@ -180,7 +183,13 @@ fn reconcile(core: &Core) -> Result<(), StartError> {
 fn publish(core: &Core) -> Result<(), StartError> {
     if public::read(&core.config.dir).is_err() {
         let callback_public_key = public::callback_pem(&core.vault)?;
-        let record = PublicRecord { version: 1, node: core.me, callback_public_key, keys: Vec::new() };
+        let record = PublicRecord {
+            version: 1,
+            node: core.me,
+            callback_public_key,
+            keys: Vec::new(),
+            plugins: Vec::new(),
+        };
         public::write(&core.config.dir, &record)?;
     }
     Ok(public::update(core)?)

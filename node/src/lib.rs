@@ -2,6 +2,7 @@
 //!
 //! [`daemon::run`] wires a node; `cli` is what an operator types. The way of a task is told in [`task`].
 
+pub mod admin;
 pub mod aux_cache;
 pub mod cli;
 pub mod config;

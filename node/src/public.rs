@@ -2,8 +2,8 @@
 
 use crate::core::Core;
 use crate::vault::{Vault, VaultError};
-use countersign_host::rs256;
-use countersign_protocol::{Announcement, NodeId};
+use countersign_host::{Condition, EntryStatus, rs256};
+use countersign_protocol::{Announcement, NodeId, UnixMillis};
 use countersign_store::KeyStatus;
 use countersign_verify::DeriveError;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,30 @@ pub struct PublicRecord {
     pub callback_public_key: String,
     /// Confirmed keys, oldest first.
     pub keys: Vec<PublicKeyRecord>,
+    /// How the configured plugins fare, in the order in which they are asked. Absent in records of the first programs.
+    #[serde(default)]
+    pub plugins: Vec<PublicPluginRecord>,
+}
+
+/// A plugin in the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicPluginRecord {
+    /// Its entry.
+    pub name: String,
+    /// `in-force`, `shadow` or `broken`.
+    pub state: String,
+    /// By its own description; absent if it is broken, as is the digest.
+    pub version: Option<String>,
+    /// SHA-256 of the component, hex.
+    pub digest: Option<String>,
+    /// SHA-256 of its configuration, hex.
+    pub config: Option<String>,
+    /// Why it is broken: code and text.
+    pub broken: Option<(String, String)>,
+    /// What it misses of what it depends on: code and text.
+    pub ill: Option<(String, String)>,
+    /// Since when all of this is so.
+    pub since: UnixMillis,
 }
 
 /// A key in the record.
@@ -73,7 +97,45 @@ pub fn update(core: &Core) -> std::io::Result<()> {
         .map(|key| describe(key.announcement))
         .collect::<Result<_, _>>()
         .map_err(std::io::Error::other)?;
+    record.plugins = since(plugins(core), &record.plugins);
     write(&core.config.dir, &record)
+}
+
+/// How the plugins fare now.
+pub fn plugins(core: &Core) -> Vec<PublicPluginRecord> {
+    let now = core.now();
+    let describe = |entry: EntryStatus| {
+        let (state, broken) = match entry.condition {
+            Condition::InForce => ("in-force", None),
+            Condition::Shadow => ("shadow", None),
+            Condition::Broken { code, reason } => ("broken", Some((code.to_string(), reason))),
+        };
+        let ill = entry.health.and_then(|health| health.result.err());
+        PublicPluginRecord {
+            name: entry.name,
+            state: state.into(),
+            version: entry.version,
+            digest: entry.digest.map(hex::encode),
+            config: entry.revision.map(hex::encode),
+            broken,
+            ill: ill.map(|(code, reason)| (code.to_string(), reason)),
+            since: now,
+        }
+    };
+    core.guard.status().into_iter().map(describe).collect()
+}
+
+/// What was so before has been so since then.
+fn since(now: Vec<PublicPluginRecord>, before: &[PublicPluginRecord]) -> Vec<PublicPluginRecord> {
+    let known = |plugin: &PublicPluginRecord| {
+        let same = |old: &&PublicPluginRecord| {
+            PublicPluginRecord { since: plugin.since, ..(*old).clone() } == *plugin
+        };
+        before.iter().find(same).map(|old| old.since)
+    };
+    now.into_iter()
+        .map(|plugin| PublicPluginRecord { since: known(&plugin).unwrap_or(plugin.since), ..plugin })
+        .collect()
 }
 
 fn describe(announcement: Announcement) -> Result<PublicKeyRecord, DeriveError> {

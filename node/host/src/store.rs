@@ -205,6 +205,12 @@ impl PluginStore {
         names.map(|name| read_manifest(&folder, name)).collect()
     }
 
+    /// The component with this digest, in force or not.
+    pub fn component(&self, digest: &[u8; 32]) -> Option<PathBuf> {
+        let file = self.folder.join(component(digest));
+        file.exists().then_some(file)
+    }
+
     /// The directory. Not for writing.
     pub fn folder(&self) -> &Path {
         &self.folder

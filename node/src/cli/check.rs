@@ -11,12 +11,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     println!("  coordinator  {} at {}", config.coordinator, config.coordinator_address);
     println!("  requesters   {}", config.requesters.values().cloned().collect::<Vec<_>>().join(", "));
     println!("  roster       {}", config.roster.values().cloned().collect::<Vec<_>>().join(", "));
+    for note in &config.notes {
+        println!("  WARNING      {note}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for line in runtime.block_on(risk::check(&config.policy))? {
         println!("  plugin       {line}");
-    }
-    for note in &config.notes {
-        println!("  WARNING      {note}");
     }
     if config.policy.allow_unguarded {
         println!(

@@ -1,8 +1,8 @@
 //! `info`: what anybody may know of the node.
 
-use super::Args;
+use super::{Args, time};
 use crate::config::Config;
-use crate::public::{self, PublicKeyRecord};
+use crate::public::{self, PublicKeyRecord, PublicPluginRecord};
 use anyhow::Context;
 use countersign_protocol::NodeId;
 
@@ -38,11 +38,11 @@ impl Info {
         let record = public::read(&config.dir).with_context(missing)?;
         match &self.what {
             None if self.json => println!("{}", serde_json::to_string_pretty(&record)?),
-            None => println!(
-                "Node ID: {}\nCallback public key:\n{}",
-                record.node,
-                record.callback_public_key.trim_end()
-            ),
+            None => {
+                println!("Node ID: {}", record.node);
+                println!("Callback public key:\n{}", record.callback_public_key.trim_end());
+                record.plugins.iter().for_each(show_plugin);
+            }
             Some(What::Group { id }) => {
                 let wanted = |key: &&PublicKeyRecord| {
                     id.as_ref().is_none_or(|id| key.announcement.key.to_string() == *id)
@@ -58,6 +58,21 @@ impl Info {
             }
         }
         Ok(())
+    }
+}
+
+fn show_plugin(plugin: &PublicPluginRecord) {
+    let version = plugin.version.as_deref().unwrap_or("");
+    println!("\nPlugin: {} {version}", plugin.name);
+    println!("  State: {} since {}", plugin.state, time(plugin.since));
+    if let Some(digest) = &plugin.digest {
+        println!("  Digest: sha256:{digest}");
+    }
+    if let Some((code, reason)) = &plugin.broken {
+        println!("  Everything that it guards is refused: {reason} [{code}]");
+    }
+    if let Some((code, reason)) = &plugin.ill {
+        println!("  Not in reach: {reason} [{code}]");
     }
 }
 

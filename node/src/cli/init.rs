@@ -31,7 +31,13 @@ impl Init {
         let pem = callback_key.verifying_key().to_pem();
         println!("Initialize Node ID: {node}");
         println!("Generate callback public key:\n{}", pem.trim_end());
-        let record = PublicRecord { version: 1, node, callback_public_key: pem, keys: Vec::new() };
+        let record = PublicRecord {
+            version: 1,
+            node,
+            callback_public_key: pem,
+            keys: Vec::new(),
+            plugins: Vec::new(),
+        };
         public::write(&config.dir, &record)?;
         if !self.no_primes && config.prime_sets > 0 {
             fill_pool(&vault, config.prime_sets)?;

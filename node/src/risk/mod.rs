@@ -76,6 +76,7 @@ pub struct Guard {
     policy: Policy,
     /// `None` only where the operator allowed it in writing.
     pipeline: Option<Pipeline>,
+    services: Arc<NodeServices>,
     /// What the plugins' files looked like just before they were loaded.
     loaded: watch::Sight,
 }
@@ -111,10 +112,10 @@ impl Guard {
             true => None,
             false => {
                 let host = sandbox(&policy, cache)?;
-                Some(Pipeline::load(host, specs::configured(&policy), services).await?)
+                Some(Pipeline::load(host, specs::configured(&policy), services.clone()).await?)
             }
         };
-        let guard = Guard { policy, pipeline, loaded };
+        let guard = Guard { policy, pipeline, services, loaded };
         guard.status().iter().for_each(report_broken);
         Ok(guard)
     }

@@ -1,13 +1,16 @@
 //! What the host gives to plugins on behalf of this node: its callback key, the keys of its approvers, HTTP, memory.
 
 use crate::config::Policy;
+use arc_swap::ArcSwap;
 use countersign_host::{
     Difference, HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError, KeyRing, LocalServices,
     Memory, Sending, Services, StateError, hs256, rs256,
 };
 use countersign_protocol::UnixMillis;
 use countersign_store::{Journal, Snapshot};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The name under which plugins sign with the node's callback key.
@@ -15,7 +18,10 @@ pub const CALLBACK_KEY: &str = "callback";
 
 /// Services backed by the node's store and journal.
 pub struct NodeServices {
-    keys: KeyRing,
+    /// The node's own callback key.
+    own: KeyRing,
+    /// Public keys and shared secrets that the policy names; their files may change while the node runs.
+    approvers: ArcSwap<KeyRing>,
     http: HttpClient,
     journal: Journal,
 }
@@ -48,6 +54,14 @@ pub enum ServicesError {
         /// Why.
         source: hs256::TooShort,
     },
+    /// Others can read a secret.
+    #[error("others may read the secret `{name}`; run `chmod 600 {}`, and change the secret if somebody did", file.display())]
+    Exposed {
+        /// Which.
+        name: String,
+        /// Its file.
+        file: PathBuf,
+    },
     /// The node's own key cannot be used.
     #[error("the callback key of the store cannot be used: {0}; restore the store from a backup")]
     CallbackKey(rs256::KeyFormatError),
@@ -63,20 +77,41 @@ impl NodeServices {
         callback_key: &[u8],
         journal: Journal,
     ) -> Result<NodeServices, ServicesError> {
-        let own = rs256::SigningKey::from_pkcs8(callback_key).map_err(ServicesError::CallbackKey)?;
-        Ok(NodeServices { keys: key_ring(policy, own)?, http: http_client(policy)?, journal })
+        let callback = rs256::SigningKey::from_pkcs8(callback_key).map_err(ServicesError::CallbackKey)?;
+        let mut own = KeyRing::default();
+        own.insert_signing(CALLBACK_KEY, callback);
+        let approvers = ArcSwap::from_pointee(approvers(policy)?);
+        Ok(NodeServices { own, approvers, http: http_client(policy)?, journal })
+    }
+
+    /// Reads the files of keys again. Gives back what was in force, for [`restore`](Self::restore).
+    pub(super) fn renew(&self, policy: &Policy) -> Result<Arc<KeyRing>, ServicesError> {
+        Ok(self.approvers.swap(Arc::new(approvers(policy)?)))
+    }
+
+    fn with_key<T>(&self, key: &str, use_it: impl FnOnce(&KeyRing) -> T) -> T {
+        match key {
+            CALLBACK_KEY => use_it(&self.own),
+            _ => use_it(&self.approvers.load()),
+        }
+    }
+
+    /// Takes back a [`renew`](Self::renew).
+    pub(super) fn restore(&self, before: Arc<KeyRing>) {
+        self.approvers.store(before);
     }
 }
 
 /// Services without a store: what plugins are checked against before a node runs.
 pub fn scratch(policy: &Policy) -> Result<LocalServices, ServicesError> {
+    let mut keys = approvers(policy)?;
     let own = rs256::SigningKey::generate().map_err(ServicesError::CallbackKey)?;
-    Ok(LocalServices::new(key_ring(policy, own)?, http_client(policy)?))
+    keys.insert_signing(CALLBACK_KEY, own);
+    Ok(LocalServices::new(keys, http_client(policy)?))
 }
 
-fn key_ring(policy: &Policy, own: rs256::SigningKey) -> Result<KeyRing, ServicesError> {
+fn approvers(policy: &Policy) -> Result<KeyRing, ServicesError> {
     let mut keys = KeyRing::default();
-    keys.insert_signing(CALLBACK_KEY, own);
     for (name, file) in &policy.public_keys {
         let key = rs256::VerifyingKey::from_pem(&read(file)?);
         keys.insert_verifying(
@@ -85,6 +120,7 @@ fn key_ring(policy: &Policy, own: rs256::SigningKey) -> Result<KeyRing, Services
         );
     }
     for (name, file) in &policy.secrets {
+        check_private(name, file)?;
         let bytes = Zeroizing::new(read(file)?);
         let secret = hs256::Secret::new(bytes.trim_ascii_end());
         keys.insert_secret(
@@ -93,6 +129,15 @@ fn key_ring(policy: &Policy, own: rs256::SigningKey) -> Result<KeyRing, Services
         );
     }
     Ok(keys)
+}
+
+fn check_private(name: &str, file: &Path) -> Result<(), ServicesError> {
+    let metadata =
+        std::fs::metadata(file).map_err(|source| ServicesError::Unreadable { file: file.into(), source })?;
+    match metadata.mode() & 0o077 {
+        0 => Ok(()),
+        _ => Err(ServicesError::Exposed { name: name.into(), file: file.into() }),
+    }
 }
 
 fn http_client(policy: &Policy) -> Result<HttpClient, ServicesError> {
@@ -106,15 +151,15 @@ impl Services for NodeServices {
     }
 
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
-        self.keys.sign(key, algorithm, data)
+        self.with_key(key, |keys| keys.sign(key, algorithm, data))
     }
 
     fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
-        self.keys.verify(key, algorithm, data, signature)
+        self.with_key(key, |keys| keys.verify(key, algorithm, data, signature))
     }
 
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
-        self.keys.public_key(key)
+        self.with_key(key, |keys| keys.public_key(key))
     }
 
     fn send(&self, request: HttpRequest) -> Sending {

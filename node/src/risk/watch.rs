@@ -6,7 +6,9 @@
 use super::{Guard, specs};
 use crate::config::Policy;
 use crate::core::Core;
+use crate::public::{self, PublicPluginRecord};
 use countersign_host::{Chain, Plugin};
+use countersign_protocol::UnixMillis;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,6 +40,7 @@ struct Watch {
 pub async fn watch(core: Arc<Core>) {
     let mut watch = Watch::since(core.guard.loaded.clone());
     let mut hangup = hangup();
+    let mut shown = Vec::new();
     while let Some(asked) = core.stopping.run_until_cancelled(next_look(&mut hangup)).await {
         let sight = look(&core.guard.policy).await;
         if asked {
@@ -49,6 +52,7 @@ pub async fn watch(core: Arc<Core>) {
                 announce(&core, news).await;
             }
         }
+        shown = publish(&core, shown).await;
     }
 }
 
@@ -103,6 +107,20 @@ impl Watch {
     }
 }
 
+/// Keeps the public record true: entries break, heal and change also without a reload.
+async fn publish(core: &Arc<Core>, shown: Vec<PublicPluginRecord>) -> Vec<PublicPluginRecord> {
+    let mut plugins = public::plugins(core);
+    plugins.iter_mut().for_each(|plugin| plugin.since = UnixMillis(0));
+    if plugins != shown {
+        let core = core.clone();
+        let written = tokio::task::spawn_blocking(move || public::update(&core)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the public record is out of date");
+        }
+    }
+    plugins
+}
+
 async fn announce(core: &Core, text: String) {
     tracing::warn!("{text}");
     let now = core.now();
@@ -126,9 +144,13 @@ impl Guard {
     /// Loads what is on disk now, and swaps it in if it is good. Tells what that changed.
     async fn reload(&self) -> Result<String, String> {
         let Some(pipeline) = &self.pipeline else { return Ok("there are none".into()) };
+        let keys = self.services.renew(&self.policy).map_err(|error| error.to_string())?;
         let old = pipeline.chain();
         let reloaded = pipeline.reload(specs::configured(&self.policy)).await;
-        let new = reloaded.map_err(|error| error.to_string())?;
+        let new = reloaded.map_err(|error| {
+            self.services.restore(keys);
+            error.to_string()
+        })?;
         Ok(change(&old, &new))
     }
 }

@@ -7,6 +7,7 @@ mod cli;
 mod coordinator;
 mod crashes;
 mod hostile;
+mod operators;
 mod plugins;
 mod schemes;
 mod store;

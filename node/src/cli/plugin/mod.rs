@@ -4,8 +4,10 @@ mod check;
 mod install;
 mod list;
 mod publish;
+mod replay;
 mod rollback;
 mod run;
+mod shadow;
 mod target;
 mod task_file;
 mod trial;
@@ -31,6 +33,11 @@ pub(super) enum PluginCommand {
     /// Ask a plugin about a task and explain its verdict. Nothing is signed, remembered or, without --network, sent.
     #[command(after_help = run::EXAMPLES)]
     Run(run::Run),
+    /// Ask the plugins again what they decided about a task, with what they heard then.
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::ReplayTask),
+    /// List what plugins that decide nothing would have decided otherwise.
+    Shadow(shadow::ShadowReport),
     /// Make the key with which you sign the plugins that you publish.
     Keygen(publish::Keygen),
     /// Sign a component as its publisher. The signature lies beside it, with .sig behind its name.
@@ -41,7 +48,8 @@ pub(super) enum PluginCommand {
 impl PluginCommand {
     /// True if it changes nothing.
     pub(super) fn only_prints(&self) -> bool {
-        matches!(self, PluginCommand::List(_) | PluginCommand::Check(_) | PluginCommand::Run(_))
+        !matches!(self, PluginCommand::Install(_) | PluginCommand::Rollback(_))
+            && !matches!(self, PluginCommand::Keygen(_) | PluginCommand::Sign(_))
     }
 
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
@@ -51,6 +59,8 @@ impl PluginCommand {
             PluginCommand::Install(install) => install.run(args),
             PluginCommand::Rollback(rollback) => rollback.run(args),
             PluginCommand::Run(run) => return run.run(args),
+            PluginCommand::Replay(replay) => return replay.run(args),
+            PluginCommand::Shadow(shadow) => shadow.run(args),
             PluginCommand::Keygen(keygen) => keygen.run(),
             PluginCommand::Sign(sign) => sign.run(),
         }

@@ -270,7 +270,7 @@ impl Example {
     /// The file.
     pub(super) fn to_json(self) -> String {
         let task = Task {
-            id: "00000000-0000-4000-8000-000000000001".into(),
+            id: "00112233445566778899aabbccddeeff".into(),
             attempt: 1,
             requester: Principal { id: "csr1…".into(), name: "treasury".into() },
             coordinator: Principal { id: "csc1…".into(), name: "coordinator.example:7443".into() },

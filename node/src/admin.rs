@@ -1,0 +1,142 @@
+//! `admin.sock`: what the node's own command line reads while the node runs and holds the journal. It lies in the node's
+//! folder, which nobody else can enter, and nothing can be changed through it.
+//!
+//! One connection is one question: a line of JSON, answered by JSON until the end of the stream.
+
+use crate::core::Core;
+use countersign_protocol::TaskId;
+use countersign_store::{Difference, Journal, JournalOpenError, ReadJournalError};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream as Client;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+/// The socket's name in the node's folder.
+const SOCKET: &str = "admin.sock";
+/// Bytes of a question.
+const QUESTION: u64 = 1024;
+/// How long a question and its answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// The recording of a task's decision.
+    Recording(TaskId),
+    /// What shadows would have decided otherwise: the newest, so many.
+    Differences(usize),
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Question::Recording`]; `None` if there is none.
+    Recording(Option<TaskRecording>),
+    /// To [`Question::Differences`].
+    Differences(Vec<Difference>),
+    /// Why there is no answer.
+    Failed(String),
+}
+
+/// A decision on record, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRecording {
+    /// For `countersign_host::Recording::decode`.
+    #[serde(with = "hex")]
+    pub recording: Vec<u8>,
+    /// The bytes that the requester signed.
+    #[serde(with = "hex")]
+    pub task: Vec<u8>,
+}
+
+/// Why nothing could be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The node runs and does not answer.
+    #[error("the node that runs does not answer: {0}; try again, and look at its log")]
+    Node(String),
+    /// No node runs, and its journal cannot be opened.
+    #[error(transparent)]
+    Open(#[from] JournalOpenError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadJournalError),
+}
+
+/// Puts a question to the node that runs in `dir`, or to its journal if none does.
+pub fn ask(dir: &Path, question: &Question) -> Result<Answer, AskError> {
+    let answer = match Client::connect(dir.join(SOCKET)) {
+        Ok(node) => ask_node(node, question).map_err(|error| AskError::Node(error.to_string()))?,
+        Err(_) => answer(&Journal::open(dir)?, question)?,
+    };
+    match answer {
+        Answer::Failed(why) => Err(AskError::Node(why)),
+        answer => Ok(answer),
+    }
+}
+
+fn ask_node(mut node: Client, question: &Question) -> io::Result<Answer> {
+    node.set_read_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(question)?;
+    line.push(b'\n');
+    node.write_all(&line)?;
+    let mut answer = Vec::new();
+    node.read_to_end(&mut answer)?;
+    Ok(serde_json::from_slice(&answer)?)
+}
+
+fn answer(journal: &Journal, question: &Question) -> Result<Answer, ReadJournalError> {
+    Ok(match question {
+        Question::Recording(task) => {
+            let recording = journal.recording(task)?.zip(journal.row(task)?);
+            Answer::Recording(recording.map(|(recording, row)| TaskRecording { recording, task: row.bytes }))
+        }
+        Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
+    })
+}
+
+/// Answers until the node stops. A node that cannot listen works all the same.
+pub async fn serve(core: Arc<Core>) {
+    let path = core.config.dir.join(SOCKET);
+    // What a node that was killed left behind. The journal's lock keeps two nodes out of one folder.
+    drop(std::fs::remove_file(&path));
+    let listener = match UnixListener::bind(&path) {
+        Ok(listener) => listener,
+        Err(error) => {
+            return tracing::warn!(%error, socket = %path.display(), "`plugin replay` and `plugin shadow` work only while the node is stopped");
+        }
+    };
+    // One at a time: nobody but the operator is there.
+    while let Some(accepted) = core.stopping.run_until_cancelled(listener.accept()).await {
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, reply(&core, stream)).await {
+            tracing::debug!(%error, "a question on the admin socket was not answered");
+        }
+    }
+    drop(std::fs::remove_file(&path));
+}
+
+async fn reply(core: &Core, stream: UnixStream) -> io::Result<()> {
+    let (from, mut to) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(from.take(QUESTION)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str::<Question>(&line) {
+        Err(error) => Answer::Failed(error.to_string()),
+        Ok(question) => {
+            let answered = core.journal(move |journal| answer(journal, &question)).await;
+            answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+        }
+    };
+    to.write_all(&serde_json::to_vec(&answer)?).await?;
+    to.shutdown().await
+}
