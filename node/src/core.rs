@@ -2,6 +2,7 @@
 
 use crate::aux_cache::AuxCache;
 use crate::config::Config;
+use crate::events::Events;
 use crate::primes::PrimePool;
 use crate::report::Reporter;
 use crate::risk::Guard;
@@ -26,6 +27,8 @@ pub struct Core {
     pub vault: Arc<Vault>,
     /// Decisions and outcomes.
     pub journal: Journal,
+    /// What receivers are told.
+    pub events: Events,
     /// Risk control.
     pub guard: Guard,
     /// Sessions and tunnels.

@@ -4,14 +4,15 @@ use crate::aux_cache::AuxCache;
 use crate::config::Config;
 use crate::core::{Core, Signer, now};
 use crate::dispatch::Dispatch;
+use crate::events::Events;
 use crate::primes::PrimePool;
 use crate::public::{self, PublicRecord};
 use crate::report::Reporter;
-use crate::risk::{Guard, GuardError, NodeServices, ServicesError};
+use crate::risk::{Guard, GuardError, NodeServices, SandboxError, ServicesError};
 use crate::session::{Lanes, Router};
 use crate::task::{Desk, settle};
 use crate::vault::{Vault, VaultError};
-use countersign_host::CodeCache;
+use countersign_host::{CodeCache, What};
 use countersign_link::mesh::MeshConfig;
 use countersign_link::{Identity, Mesh, PeerKey};
 use countersign_protocol::{IdError, NodeId};
@@ -51,6 +52,9 @@ pub enum StartError {
     /// Plugins.
     #[error(transparent)]
     Guard(#[from] GuardError),
+    /// The sandbox of receivers.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The identity in the store is none.
     #[error(transparent)]
     Identity(#[from] IdError),
@@ -66,15 +70,18 @@ pub enum StartError {
 pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> Result<(), StartError> {
     let vault = Arc::new(vault);
     let identity = Arc::new(vault.identity()?);
-    let journal = open_journal(&config)?;
-    let services = NodeServices::new(&config.policy, &vault.callback_key()?, journal.clone())?;
+    let me = NodeId::from_bytes(identity.public().0)?;
+    let events = Events::new(me, &config.receivers);
+    let journal = open_journal(&config, &events)?;
+    let services = Arc::new(services(&config, &vault, &journal)?);
     let guard =
-        Guard::load(config.policy.clone(), Some(code_cache(&config, &vault)?), Arc::new(services)).await?;
-    let (mesh, events) = Mesh::new(identity.clone(), MeshConfig::default());
+        Guard::load(config.policy.clone(), Some(code_cache(&config, &vault)?), services.clone()).await?;
+    let (mesh, frames) = Mesh::new(identity.clone(), MeshConfig::default());
     mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
     let (reporter, reports) = Reporter::new();
     let core = Arc::new(Core {
-        me: NodeId::from_bytes(identity.public().0)?,
+        me,
+        events,
         signer: Arc::new(Signer(identity.clone())),
         vault,
         journal,
@@ -90,10 +97,25 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     });
     reconcile(&core)?;
     publish(&core)?;
+    crate::events::deliver(&core, Some(code_cache(&core.config, &core.vault)?), services)?;
     tracing::info!(node = %core.me, "node started");
     let router = core.router.clone();
-    let routed = tokio::spawn(async move { router.run(events).await });
+    let routed = tokio::spawn(async move { router.run(frames).await });
     serve(core, identity, reports, routed, shutdown).await
+}
+
+/// What plugins and receivers are given.
+fn services(config: &Config, vault: &Vault, journal: &Journal) -> Result<NodeServices, StartError> {
+    let services = NodeServices::new(&config.policy, &vault.callback_key()?, journal.clone())?;
+    match vault.event_key().map_err(VaultError::from)? {
+        Some(key) => Ok(services.with_event_key(&key)?),
+        None => {
+            if !config.receivers.is_empty() {
+                tracing::warn!("there is no event key; make one with `countersign-node event key create`");
+            }
+            Ok(services)
+        }
+    }
 }
 
 /// Whoever could forge machine code would run in the node, so its MAC's key comes from a secret of the store.
@@ -157,9 +179,12 @@ async fn until_end(
 
 /// What was approved and has no outcome did not survive: it is over, and a retry is a new task. A new key that waits for its
 /// members' confirmation keeps its task open.
-fn open_journal(config: &Config) -> Result<Journal, StartError> {
+fn open_journal(config: &Config, events: &Events) -> Result<Journal, StartError> {
     let journal = Journal::open(&config.dir)?;
-    for task in journal.abort_unfinished(now(), &settle::waiting(&journal)?)? {
+    let aborted = What::Failed("aborted-by-restart: the node was restarted before the task ended".into());
+    let unfinished = journal.unfinished()?.into_iter();
+    let told = unfinished.flat_map(|task| events.tell(&journal, task, aborted.clone())).collect();
+    for task in journal.telling(told).abort_unfinished(now(), &settle::waiting(&journal)?)? {
         tracing::warn!(%task, "was under way when the node stopped, and is recorded as failed");
     }
     Ok(journal)

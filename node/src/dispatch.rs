@@ -2,6 +2,7 @@
 //! is not signed by somebody else.
 
 use crate::core::Core;
+use crate::events;
 use crate::task::{Desk, Offered, settle};
 use countersign_link::{Identity, Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, ToNode};
@@ -117,12 +118,18 @@ impl Dispatch {
         {
             return tracing::debug!(%key, "a settlement does not fit and was ignored");
         }
-        let (now, created, settled) = (self.core.now(), record.created, announcement.clone());
-        let confirm = move |journal: &Journal| settle::confirm(journal, now, created, settled);
+        let (now, created, settled, core) =
+            (self.core.now(), record.created, announcement.clone(), self.core.clone());
+        let confirm = move |journal: &Journal| {
+            let what = events::what_of(&core.events, task, &Outcome::Created(settled.clone()), now.0);
+            let told = core.events.tell(journal, task, what);
+            settle::confirm(&journal.telling(told), now, created, settled)
+        };
         if let Err(error) = self.core.journal(confirm).await {
             return tracing::error!(%key, %error, "the key stays pending");
         }
         tracing::info!(%key, "key confirmed by all members");
+        self.core.events.finish(task);
         self.core.key_active(announcement.aux).await;
         self.core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Created(announcement) });
     }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod dispatch;
+pub mod events;
 pub mod harden;
 pub mod primes;
 pub mod public;

@@ -103,6 +103,17 @@ impl Vault {
         self.get(Section::CallbackKey, SELF)?.ok_or(VaultError::Missing("callback key"))
     }
 
+    /// The RSA key that signs what event receivers are told, as PKCS#8, if there is one.
+    pub fn event_key(&self) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
+        self.get(Section::EventKey, SELF)
+    }
+
+    /// Keeps the key that signs events.
+    pub fn put_event_key(&self, pkcs8: Zeroizing<Vec<u8>>) -> Result<(), VaultError> {
+        self.secrets.commit(vec![put(Section::EventKey, SELF, pkcs8)])?;
+        Ok(())
+    }
+
     /// Opens a share. Call it in the thread that signs.
     pub fn open_share(&self, approved: &Approved<KeySignPlan>) -> Result<Share, VaultError> {
         let key = approved.plan().key().to_string();

@@ -222,8 +222,8 @@ fn seal_shared(key: &RsaPrivateKey, claims: &Value) -> anyhow::Result<String> {
     Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
 }
 
-/// Verifies a node's token and takes the request out of it.
-fn open(nodes: &[RsaPublicKey], token: &str) -> anyhow::Result<Value> {
+/// Verifies a node's token and takes the document out of it.
+pub(crate) fn open(nodes: &[RsaPublicKey], token: &str) -> anyhow::Result<Value> {
     let (input, signature) = token.rsplit_once('.').context("not a token")?;
     let signature = Signature::try_from(URL_SAFE_NO_PAD.decode(signature)?.as_slice())?;
     let fits = |key: &RsaPublicKey| {

@@ -3,6 +3,7 @@
 
 pub mod approver;
 pub mod cluster;
+pub mod event_server;
 pub mod fixtures;
 pub mod openssl;
 pub mod oracle;
@@ -10,3 +11,4 @@ pub mod process;
 
 pub use approver::{Approver, Script};
 pub use cluster::{Blueprint, Cluster, Plugins, PrimeSource};
+pub use event_server::EventServer;

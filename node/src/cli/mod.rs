@@ -1,6 +1,7 @@
 //! What an operator types. One verb, one file.
 
 mod check;
+mod event;
 mod info;
 mod init;
 mod passphrase;
@@ -45,6 +46,9 @@ enum Command {
     /// Work with plugins: what decides whether this node takes part.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Work with the key that signs what event receivers are told.
+    #[command(subcommand)]
+    Event(event::EventCommand),
     /// Show the version.
     Version,
     /// Compile the component on standard input. The node starts itself with this; nobody else does.
@@ -77,6 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Start => start::run(&args),
         Command::Info(info) => info.run(&args),
         Command::Config(ConfigCommand::Check) => check::run(&args),
+        Command::Event(event) => event.run(&args),
         Command::Plugin(plugin) => return plugin.run(&args),
         Command::Version => {
             println!("countersign-node {}", env!("CARGO_PKG_VERSION"));

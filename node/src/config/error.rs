@@ -115,6 +115,11 @@ pub enum ConfigError {
         /// What it says.
         text: String,
     },
+    /// Not the name of an event.
+    #[error(
+        "`{0}` is no event; write request.<operation>.<what>, of keygen, keysign, keyreshare, keysharesign and created, updated, succeeded, failed"
+    )]
+    EventType(String),
     /// Not a level.
     #[error("log.std.level is `{0}`; choose error, warn, info or debug")]
     LogLevel(String),

@@ -2,6 +2,7 @@
 
 mod duration;
 mod error;
+mod events;
 mod incumbent;
 mod policy;
 mod raw;
@@ -9,6 +10,7 @@ mod raw_policy;
 mod shorthand;
 
 pub use error::ConfigError;
+pub use events::{RawEvent, RawEventServer, RawEvents, RawReceiver, ReceiverEntry};
 pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use raw::RawConfig;
 pub use raw_policy::{RawCompile, RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
@@ -40,6 +42,8 @@ pub struct Config {
     pub allow_blind: BTreeSet<KeyId>,
     /// Risk control.
     pub policy: Policy,
+    /// Who is told what becomes of tasks.
+    pub receivers: Vec<ReceiverEntry>,
     /// Deadlines of the stages of a session.
     pub session: Limits,
     /// Deadlines of the engines.
@@ -102,6 +106,7 @@ impl Config {
             expansion: expansion.to_yaml(),
             policy: Policy::from_raw(expansion.policy, base)?,
             notes,
+            receivers: events::receivers(raw.events, raw.event, base)?,
             session: Limits {
                 ready: seconds("limits.ready_seconds", raw.limits.ready_seconds)?,
                 storing: seconds("limits.storing_seconds", raw.limits.storing_seconds)?,

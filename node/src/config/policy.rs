@@ -128,7 +128,7 @@ impl Policy {
 }
 
 impl PluginEntry {
-    fn from_raw(raw: RawPlugin, base: &Path) -> Result<PluginEntry, ConfigError> {
+    pub(super) fn from_raw(raw: RawPlugin, base: &Path) -> Result<PluginEntry, ConfigError> {
         let component = component(&raw, base)?;
         let source = match (raw.config, raw.config_file) {
             (Some(_), Some(_)) => return Err(ConfigError::TwoConfigs(raw.name)),

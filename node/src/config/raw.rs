@@ -2,6 +2,7 @@
 //!
 //! Where the incumbent's file has a key for the same thing, ours has the same name at the same place.
 
+use super::events::{RawEvent, RawEvents};
 use super::incumbent::RawCallback;
 use super::raw_policy::RawPolicy;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
@@ -35,6 +36,11 @@ pub struct RawConfig {
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
+    /// Who is told what becomes of tasks.
+    #[serde(default)]
+    pub events: RawEvents,
+    /// Shorthand of `jwt-events` receivers.
+    pub event: Option<RawEvent>,
     /// Shorthand of a `jwt-callback` plugin.
     pub callback: Option<RawCallback>,
     /// Shorthand of a `rules` plugin; the tree is the plugin's configuration.

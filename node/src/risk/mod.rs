@@ -150,7 +150,7 @@ impl Guard {
                 turn: Turn::default(),
             };
         };
-        let question = question(core, task, signed, &job);
+        let question = question(core, task, signed, job.question());
         let left = Duration::from_millis(task.not_after.0.saturating_sub(core.now().0));
         let deadline = Instant::now() + left.min(self.policy.deadline);
         let (decision, turn) = pipeline.decide(&question, deadline).await;
@@ -204,11 +204,12 @@ pub async fn check(policy: &Policy) -> Result<Vec<String>, GuardError> {
     Ok(chain.plugins().into_iter().map(describe).collect())
 }
 
-fn question<J: Job>(
+/// The task as plugins and receivers are told of it; `operation` holds the node's facts.
+pub(crate) fn question(
     core: &Core,
     task: &Authenticated<Task>,
     signed: &SignedTask,
-    job: &J,
+    operation: countersign_host::Operation,
 ) -> countersign_host::Task {
     let requester = core.config.requesters.get(&task.requester).cloned().unwrap_or_default();
     let note = task.note.iter().map(|note| Statement {
@@ -226,7 +227,7 @@ fn question<J: Job>(
             name: core.config.coordinator_address.clone(),
         },
         node: core.me.to_string(),
-        operation: job.question(),
+        operation,
         extra: note.collect(),
         raw: signed.bytes.clone(),
     }

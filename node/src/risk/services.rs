@@ -1,6 +1,7 @@
 //! What the host gives to plugins on behalf of this node: its callback key, the keys of its approvers, HTTP, memory.
 
 use crate::config::Policy;
+use crate::events::EVENT_KEY;
 use arc_swap::ArcSwap;
 use countersign_host::{
     Difference, HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError, KeyRing, LocalServices,
@@ -18,7 +19,7 @@ pub const CALLBACK_KEY: &str = "callback";
 
 /// Services backed by the node's store and journal.
 pub struct NodeServices {
-    /// The node's own callback key.
+    /// The node's own keys: callback, and event if it has one.
     own: KeyRing,
     /// Public keys and shared secrets that the policy names; their files may change while the node runs.
     approvers: ArcSwap<KeyRing>,
@@ -65,6 +66,9 @@ pub enum ServicesError {
     /// The node's own key cannot be used.
     #[error("the callback key of the store cannot be used: {0}; restore the store from a backup")]
     CallbackKey(rs256::KeyFormatError),
+    /// The node's event key cannot be used.
+    #[error("the event key of the store cannot be used: {0}; restore the store from a backup")]
+    EventKey(rs256::KeyFormatError),
     /// No HTTP client.
     #[error(transparent)]
     Http(#[from] HttpClientError),
@@ -91,7 +95,7 @@ impl NodeServices {
 
     fn with_key<T>(&self, key: &str, use_it: impl FnOnce(&KeyRing) -> T) -> T {
         match key {
-            CALLBACK_KEY => use_it(&self.own),
+            CALLBACK_KEY | EVENT_KEY => use_it(&self.own),
             _ => use_it(&self.approvers.load()),
         }
     }
@@ -99,6 +103,15 @@ impl NodeServices {
     /// Takes back a [`renew`](Self::renew).
     pub(super) fn restore(&self, before: Arc<KeyRing>) {
         self.approvers.store(before);
+    }
+}
+
+impl NodeServices {
+    /// Adds the key that signs what receivers are told.
+    pub fn with_event_key(mut self, event_key: &[u8]) -> Result<NodeServices, ServicesError> {
+        let key = rs256::SigningKey::from_pkcs8(event_key).map_err(ServicesError::EventKey)?;
+        self.own.insert_signing(EVENT_KEY, key);
+        Ok(self)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::services::CALLBACK_KEY;
 use crate::config::{self, Component, PluginConfig, PluginEntry, Policy, RawOperation};
+use crate::events::EVENT_KEY;
 use countersign_host::{
     Configured, Grants, KeyGrant, KeyUsage, OperationKind, PluginSource, PluginSpec, PluginStore,
     PrefixError, Role, Scope, Shadow, StoreError,
@@ -158,7 +159,7 @@ fn read_document(file: &Path) -> Result<serde_json::Value, String> {
 /// The node's own key signs tokens; a public key verifies; a secret does both with whoever shares it.
 fn key_grant(policy: &Policy, entry: &PluginEntry, key: &str) -> Result<KeyGrant, SpecError> {
     let usage = match key {
-        CALLBACK_KEY => KeyUsage::SignJwt,
+        CALLBACK_KEY | EVENT_KEY => KeyUsage::SignJwt,
         _ if policy.public_keys.contains_key(key) => KeyUsage::Verify,
         _ if policy.secrets.contains_key(key) => KeyUsage::Mac,
         _ => return Err(SpecError::UnknownKey { plugin: entry.name.clone(), key: key.into() }),

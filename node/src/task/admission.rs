@@ -1,5 +1,6 @@
 //! What the node itself demands of a task before it asks anybody: members, keys, paths, blind signing.
 
+use super::Job;
 use super::keygen::KeyGenPlan;
 use super::keysign::{Derived, KeySignPlan};
 use crate::core::Core;
@@ -15,6 +16,16 @@ pub enum Plan {
     KeyGen(KeyGenPlan),
     /// Use a key.
     KeySign(KeySignPlan),
+}
+
+impl Plan {
+    /// What plugins are asked, and receivers told.
+    pub fn question(&self) -> countersign_host::Operation {
+        match self {
+            Plan::KeyGen(plan) => plan.question(),
+            Plan::KeySign(plan) => plan.question(),
+        }
+    }
 }
 
 /// Resolves what the task is about, or says why this node takes no part.

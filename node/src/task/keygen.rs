@@ -69,6 +69,7 @@ impl Job for KeyGenPlan {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
         let share = make_key(&core, plan, session, run).await?;
+        core.events.shares(plan.task, participants(plan, &share));
         let (aux, fresh) = agree_on_aux(&core, plan, session, &holds, run).await?;
         let mut announcement = announce(plan, session, &share, aux);
         store_share(&core, &approved, share, announcement.clone(), fresh).await?;
@@ -128,6 +129,19 @@ async fn make_aux(
         Ok(countersign_engine::aux_info(params, primes, rand::rngs::OsRng)?)
     })
     .await
+}
+
+/// Shares lie at 1, 2, 3 and so on, in the order of the members' ids.
+fn participants(plan: &KeyGenPlan, share: &Share) -> Vec<countersign_host::Participant> {
+    let public = share.public();
+    let holders = plan.parties().iter().zip(&public.public_shares).zip(1_u32..);
+    let participant =
+        |((node, public_share), number): ((&NodeId, &Vec<u8>), u32)| countersign_host::Participant {
+            node: node.to_string(),
+            share_id: number.to_string(),
+            share_public_key: public_share.clone(),
+        };
+    holders.map(participant).collect()
 }
 
 fn announce(plan: &KeyGenPlan, session: SessionId, share: &Share, aux: Option<Hash>) -> Announcement {

@@ -4,9 +4,12 @@ use super::admission::{self, Plan, refusal};
 use super::throttle::Throttle;
 use super::{Job, Stopped};
 use crate::core::Core;
+use crate::events;
+use crate::risk;
 use crate::risk::{Approved, Decision};
 use crate::session::driver::failure;
 use crate::session::{Router, Run};
+use countersign_host::{Stage, What};
 use countersign_protocol::control::FromNode;
 use countersign_protocol::session::Setup;
 use countersign_protocol::{
@@ -178,23 +181,37 @@ impl Desk {
             }
         };
         let Ok(_permit) = self.permits.try_acquire() else {
+            self.begin_events(&task, &offered, None);
             return self.refuse(&task, &offered, busy()).await;
         };
         let admitted = {
             let (core, task, parties) = (self.core.clone(), task.clone(), offered.parties.clone());
             tokio::task::spawn_blocking(move || admission::admit(&core, &task, &parties)).await
         };
-        match admitted.unwrap_or_else(|error| Err(bug(&error))) {
+        let admitted = admitted.unwrap_or_else(|error| Err(bug(&error)));
+        self.begin_events(&task, &offered, admitted.as_ref().ok());
+        match admitted {
             Ok(Plan::KeyGen(plan)) => self.decide(task, handle, offered, plan).await,
             Ok(Plan::KeySign(plan)) => self.decide(task, handle, offered, plan).await,
             Err(refusal) => self.refuse(&task, &offered, refusal).await,
         }
     }
 
+    /// The task is known by its requester from here on.
+    fn begin_events(&self, task: &Authenticated<Task>, offered: &Offered, plan: Option<&Plan>) {
+        let (events, kind) = (&self.core.events, TaskKind::from(&task.operation));
+        let operation = plan.map_or_else(|| events::unread(kind), Plan::question);
+        events.begin(task.id, kind, risk::question(&self.core, task, &offered.signed, operation));
+        events.post(&self.core, task.id, vec![What::Created, What::Updated(Stage::Approving)]);
+    }
+
     /// Asks the plugins; what they say is durable before anybody hears of it.
     async fn decide<J: Job>(&self, task: Authenticated<Task>, handle: &Handle, offered: Offered, job: J) {
         let decision = tokio::select! {
-            () = handle.cancelled.cancelled() => return,
+            () = handle.cancelled.cancelled() => {
+                let why = What::Cancelled("cancelled: the coordinator cancelled the task before a decision".into());
+                return self.core.events.post(&self.core, task.id, vec![why]);
+            }
             () = self.core.stopping.cancelled() => return,
             decision = self.core.guard.decide(&self.core, &task, &offered.signed, job) => decision,
         };
@@ -206,7 +223,9 @@ impl Desk {
             Decision::Approved { approved, writes, recording, turn } => {
                 let row = self.row(&task, &offered, approved.verdicts().to_vec(), recording);
                 let now = self.core.now();
-                let written = self.core.journal(move |journal| journal.approve(now, row, writes)).await;
+                let told = self.core.events.tell(&self.core.journal, task.id, What::Updated(Stage::Waiting));
+                let write = move |journal: &Journal| journal.telling(told).approve(now, row, writes);
+                let written = self.core.journal(write).await;
                 turn.end();
                 match written {
                     Ok(()) => self.approved(task, handle, approved).await,
@@ -263,6 +282,7 @@ impl Desk {
         };
         let mut fresh = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut fresh);
+        core.events.post(&core, task.id, vec![What::Updated(Stage::Processing)]);
         let setup = Setup {
             task: task.id,
             task_hash: task.hash(),
@@ -296,9 +316,11 @@ impl Desk {
     /// Journals the outcome, then reports it. If no share was used, plugins forget what they wrote for the task.
     async fn end(&self, task: &Task, outcome: Outcome, used: bool) {
         let (id, now, recorded) = (task.id, self.core.now(), outcome.clone());
+        let what = events::what_of(&self.core.events, id, &outcome, now.0);
+        let told = self.core.events.tell(&self.core.journal, id, what);
         let write = move |journal: &Journal| match used {
-            true => journal.end(now, id, recorded),
-            false => journal.end_unused(now, id, recorded),
+            true => journal.telling(told).end(now, id, recorded),
+            false => journal.telling(told).end_unused(now, id, recorded),
         };
         if let Err(error) = self.core.journal(write).await {
             return tracing::error!(task = %id, %error, "the outcome was not recorded and is not given out");
@@ -336,7 +358,9 @@ impl Desk {
     async fn record_refusal(&self, task: &Task, row: Decided, refusal: Refusal) {
         log_refusal(task, &refusal);
         let (id, now, recorded, verdicts) = (task.id, self.core.now(), refusal.clone(), row.verdicts.clone());
-        match self.core.journal(move |journal| journal.refuse(now, row, recorded)).await {
+        let what = What::Declined { code: refusal.code.clone(), reason: refusal.reason.clone() };
+        let told = self.core.events.tell(&self.core.journal, id, what);
+        match self.core.journal(move |journal| journal.telling(told).refuse(now, row, recorded)).await {
             Ok(()) => self.report_decision(id, Some(refusal), verdicts),
             Err(error) => self.unrecorded(id, &error),
         }
@@ -430,6 +454,7 @@ impl Desk {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.desk.lock().remove(&self.task);
+        self.desk.core.events.finish(self.task);
     }
 }
 

@@ -6,6 +6,7 @@ mod capture;
 mod cli;
 mod coordinator;
 mod crashes;
+mod events;
 mod hostile;
 mod operators;
 mod plugins;

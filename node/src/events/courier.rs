@@ -1,0 +1,245 @@
+//! Delivers what waits in the journal, one task of the runtime for each receiver. What fails is tried again at a fixed
+//! interval, as often as the operator set, and is given up then.
+
+use super::Events;
+use crate::config::{Policy, ReceiverEntry};
+use crate::core::{Core, now};
+use crate::risk::{NodeServices, SandboxError, SpecError};
+use countersign_host::{CodeCache, Event, Host, LoadError, Receiver, What};
+use countersign_protocol::UnixMillis;
+use countersign_store::Delivery;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Deliveries that are looked at in one go.
+const BATCH: usize = 1000;
+/// The longest that nobody looks.
+const IDLE: Duration = Duration::from_secs(60);
+/// A delivery has ended by then, whatever its grants say.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Further tries of a ping, and the pause between them.
+const PING_RETRIES: u32 = 2;
+const PING_PAUSE: Duration = Duration::from_secs(3);
+
+/// Why a receiver cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiverError {
+    /// Its entry.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Its component.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// Loads every receiver, and says what each is.
+pub async fn check(
+    policy: &Policy,
+    entries: &[ReceiverEntry],
+    host: &Host,
+    services: Arc<dyn countersign_host::Services>,
+) -> Result<Vec<String>, (String, ReceiverError)> {
+    let mut described = Vec::new();
+    for entry in entries {
+        let receiver = load(policy, entry, host, services.clone()).await;
+        let receiver = receiver.map_err(|error| (entry.plugin.name.clone(), error))?;
+        let digest = hex::encode(receiver.digest());
+        described.push(format!("{} {} sha256:{digest}", receiver.name(), receiver.info().version));
+    }
+    Ok(described)
+}
+
+/// Starts a courier for each receiver. They have a sandbox of their own, so that a receiver takes no plugin's place.
+pub fn deliver(
+    core: &Arc<Core>,
+    cache: Option<CodeCache>,
+    services: Arc<NodeServices>,
+) -> Result<(), SandboxError> {
+    if core.config.receivers.is_empty() {
+        return Ok(());
+    }
+    let host = crate::risk::sandbox(&core.config.policy, cache)?;
+    for entry in &core.config.receivers {
+        let courier = Courier {
+            core: core.clone(),
+            entry: entry.clone(),
+            host: host.clone(),
+            services: services.clone(),
+            receiver: tokio::sync::Mutex::default(),
+        };
+        tokio::spawn(Arc::new(courier).run());
+    }
+    Ok(())
+}
+
+struct Courier {
+    core: Arc<Core>,
+    entry: ReceiverEntry,
+    host: Host,
+    services: Arc<NodeServices>,
+    /// Loaded when it is first needed, and again after it could not be.
+    receiver: tokio::sync::Mutex<Option<Arc<Receiver>>>,
+}
+
+impl Courier {
+    async fn run(self: Arc<Self>) {
+        if let Some(interval) = self.entry.plugin.monitor_interval {
+            tokio::spawn(self.clone().monitor(interval));
+        }
+        let stopping = self.core.stopping.clone();
+        stopping.run_until_cancelled(self.serve()).await;
+    }
+
+    async fn serve(&self) {
+        loop {
+            // Asked for before the look, so that nothing that comes meanwhile waits.
+            let fresh = self.core.events.fresh.notified();
+            let pause = self.deliver_due().await.min(IDLE);
+            tokio::select! {
+                () = fresh => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Tries everything that is due, oldest first; how long until something is due again.
+    async fn deliver_due(&self) -> Duration {
+        let name = self.name().to_owned();
+        let waiting = match self.core.journal(move |journal| journal.outbox(&name, BATCH)).await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                tracing::error!(receiver = self.name(), %error, "events cannot be read from the journal");
+                return IDLE;
+            }
+        };
+        let full = waiting.len() == BATCH;
+        let mut pause = if full { Duration::ZERO } else { IDLE };
+        for (position, delivery) in waiting {
+            let now = now();
+            if delivery.next > now {
+                pause = pause.min(Duration::from_millis(delivery.next.0 - now.0));
+                continue;
+            }
+            if let Some(again) = self.try_once(position, delivery).await {
+                pause = pause.min(again);
+            }
+        }
+        // A full batch of which nothing is due yet must not be looked at without a pause.
+        pause.max(Duration::from_millis(50))
+    }
+
+    /// One try; how long until the next, if there is to be one.
+    async fn try_once(&self, position: u64, delivery: Delivery) -> Option<Duration> {
+        let tries = delivery.tries.saturating_add(1);
+        let problem = match serde_json::from_slice::<Event>(&delivery.body) {
+            Ok(event) => self.pass_on(&event, delivery.tries).await.err(),
+            Err(error) => return self.give_up(position, tries, &format!("unreadable: {error}")).await,
+        };
+        let Some(problem) = problem else {
+            self.record(move |journal| journal.delivered(position)).await;
+            return None;
+        };
+        if self.entry.retry_times.is_some_and(|times| u64::from(tries) > times) {
+            return self.give_up(position, tries, &problem).await;
+        }
+        tracing::warn!(receiver = self.name(), tries, %problem, "an event was not delivered; it is tried again");
+        let pause = self.entry.pause;
+        let next = UnixMillis(now().0.saturating_add(pause.as_millis() as u64));
+        self.record(move |journal| journal.try_again(position, tries, next)).await;
+        Some(pause)
+    }
+
+    async fn give_up(&self, position: u64, tries: u32, problem: &str) -> Option<Duration> {
+        tracing::error!(receiver = self.name(), tries, %problem, "an event is given up");
+        let why = problem.to_owned();
+        self.record(move |journal| journal.give_up(position, tries, &why)).await;
+        None
+    }
+
+    /// What is not recorded is tried again: events are delivered at least once.
+    async fn record(
+        &self,
+        write: impl FnOnce(&countersign_store::Journal) -> Result<(), countersign_store::WriteJournalError>
+        + Send
+        + 'static,
+    ) {
+        if let Err(error) = self.core.journal(write).await {
+            tracing::error!(receiver = self.name(), %error, "a delivery was not recorded");
+        }
+    }
+
+    async fn pass_on(&self, event: &Event, tries: u32) -> Result<(), String> {
+        let receiver = self.loaded().await.map_err(|error| error.to_string())?;
+        let delivery = receiver.deliver(event, tries, Instant::now() + PATIENCE).await;
+        for line in &delivery.logs {
+            tracing::debug!(receiver = self.name(), fields = ?line.fields, "{}", line.message);
+        }
+        delivery.result.map_err(|(code, reason)| format!("{code}: {reason}"))
+    }
+
+    async fn loaded(&self) -> Result<Arc<Receiver>, ReceiverError> {
+        let mut receiver = self.receiver.lock().await;
+        if let Some(receiver) = &*receiver {
+            return Ok(receiver.clone());
+        }
+        let (policy, services) = (&self.core.config.policy, self.services.clone());
+        let loaded = Arc::new(load(policy, &self.entry, &self.host, services).await?);
+        *receiver = Some(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// Asks now and then whether the receiver lives. Tells the operator, and changes nothing.
+    async fn monitor(self: Arc<Self>, interval: Duration) {
+        let stopping = self.core.stopping.clone();
+        let watch = async {
+            loop {
+                tokio::time::sleep(interval).await;
+                self.ping().await;
+            }
+        };
+        stopping.run_until_cancelled(watch).await;
+    }
+
+    async fn ping(&self) {
+        for tries in 0..=PING_RETRIES {
+            if tries > 0 {
+                tokio::time::sleep(PING_PAUSE).await;
+            }
+            match self.pass_on(&self.core.events.ping(), tries).await {
+                Ok(()) => return tracing::debug!(receiver = self.name(), "the receiver of events lives"),
+                Err(problem) if tries == PING_RETRIES => {
+                    tracing::warn!(receiver = self.name(), %problem, "the receiver of events does not answer");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.entry.plugin.name
+    }
+}
+
+async fn load(
+    policy: &Policy,
+    entry: &ReceiverEntry,
+    host: &Host,
+    services: Arc<dyn countersign_host::Services>,
+) -> Result<Receiver, ReceiverError> {
+    let spec = crate::risk::spec(policy, &entry.plugin)?;
+    Ok(host.load_receiver(&spec, services).await?)
+}
+
+impl Events {
+    fn ping(&self) -> Event {
+        Event {
+            id: super::uuid(),
+            at: now().0,
+            node: self.me.to_string(),
+            task: None,
+            raw: Vec::new(),
+            what: What::Ping,
+        }
+    }
+}

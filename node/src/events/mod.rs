@@ -1,0 +1,185 @@
+//! Events: receivers are told what becomes of tasks. They decide nothing, and nothing waits for them.
+//!
+//! What is to be told is written into the journal in the same commit as what it tells of; [`courier`] delivers it, after a
+//! restart too. A receiver that is broken or away costs no task anything.
+
+mod courier;
+mod kind;
+mod outcome;
+
+pub use courier::{ReceiverError, check, deliver};
+pub use kind::{UnknownEvent, Wanted};
+pub use outcome::what_of;
+
+use crate::config::ReceiverEntry;
+use crate::core::Core;
+use countersign_host::{Event, Participant, Recording, What};
+use countersign_protocol::{NodeId, Operation, SignedTask, TaskId};
+use countersign_store::{Journal, NewEvent, Row, TaskKind};
+use rand::RngCore;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// The name under which receivers sign with the node's event key.
+pub const EVENT_KEY: &str = "event";
+
+/// What receivers are to be told.
+pub struct Events {
+    me: NodeId,
+    /// Who wants what, by name.
+    receivers: Vec<(String, BTreeSet<Wanted>)>,
+    /// Tasks under way, as events describe them.
+    open: Mutex<HashMap<TaskId, Subject>>,
+    /// Wakes the couriers.
+    fresh: Arc<Notify>,
+}
+
+/// A task as its events describe it.
+#[derive(Clone)]
+struct Subject {
+    kind: TaskKind,
+    question: Arc<countersign_host::Task>,
+    /// Holders of the shares that it made, once this node knows them.
+    participants: Vec<Participant>,
+}
+
+impl Events {
+    /// For these receivers.
+    pub fn new(me: NodeId, receivers: &[ReceiverEntry]) -> Events {
+        let wants = |entry: &ReceiverEntry| (entry.plugin.name.clone(), entry.wanted.clone());
+        Events {
+            me,
+            receivers: receivers.iter().filter(|entry| !entry.wanted.is_empty()).map(wants).collect(),
+            open: Mutex::default(),
+            fresh: Arc::default(),
+        }
+    }
+
+    /// A task came in; `question` is what plugins are to be asked about it.
+    pub fn begin(&self, task: TaskId, kind: TaskKind, question: countersign_host::Task) {
+        if !self.receivers.is_empty() {
+            let subject = Subject { kind, question: question.into(), participants: Vec::new() };
+            self.lock().insert(task, subject);
+        }
+    }
+
+    /// The task made these shares.
+    pub fn shares(&self, task: TaskId, participants: Vec<Participant>) {
+        if let Some(subject) = self.lock().get_mut(&task) {
+            subject.participants = participants;
+        }
+    }
+
+    /// Nothing more will happen to the task.
+    pub fn finish(&self, task: TaskId) {
+        self.lock().remove(&task);
+        self.fresh.notify_waiters();
+    }
+
+    /// What is to be written along with what happened to a task. Reads the journal for a task that is not under way: call
+    /// it where that may block.
+    pub fn tell(&self, journal: &Journal, task: TaskId, what: What) -> Vec<NewEvent> {
+        if self.receivers.is_empty() {
+            return Vec::new();
+        }
+        let known = self.lock().get(&task).cloned();
+        let Some(subject) = known.or_else(|| self.recorded(journal, task)) else { return Vec::new() };
+        self.write(task, &subject, what).into_iter().collect()
+    }
+
+    /// The same for something that is not on record anywhere else. Nothing waits for it.
+    pub fn post(&self, core: &Core, task: TaskId, what: Vec<What>) {
+        let Some(subject) = self.lock().get(&task).cloned() else { return };
+        let events: Vec<_> = what.into_iter().filter_map(|what| self.write(task, &subject, what)).collect();
+        if events.is_empty() {
+            return;
+        }
+        let (journal, fresh) = (core.journal.clone(), self.fresh.clone());
+        tokio::task::spawn_blocking(move || match journal.post(events) {
+            Ok(()) => fresh.notify_waiters(),
+            Err(error) => tracing::warn!(%task, %error, "an event was not recorded and will not be sent"),
+        });
+    }
+
+    /// Holders of the shares of a new key, as far as this node knows them.
+    fn participants(&self, task: TaskId) -> Vec<Participant> {
+        self.lock().get(&task).map(|subject| subject.participants.clone()).unwrap_or_default()
+    }
+
+    fn write(&self, task: TaskId, subject: &Subject, what: What) -> Option<NewEvent> {
+        let name = Wanted::of(subject.kind, &what)?;
+        let wants = self.receivers.iter().filter(|(_, wanted)| wanted.contains(&name));
+        let receivers: Vec<String> = wants.map(|(receiver, _)| receiver.clone()).collect();
+        if receivers.is_empty() {
+            return None;
+        }
+        let event = Event {
+            id: uuid(),
+            at: crate::core::now().0,
+            node: self.me.to_string(),
+            task: Some((*subject.question).clone()),
+            raw: subject.question.raw.clone(),
+            what,
+        };
+        let body = serde_json::to_vec(&event)
+            .inspect_err(|error| tracing::error!(%task, %error, "an event cannot be written; report this"));
+        Some(NewEvent { task: Some(task), receivers, body: body.ok()? })
+    }
+
+    /// A task that is over or waits since before a restart: as its decision was recorded, or at least ids and bytes.
+    fn recorded(&self, journal: &Journal, task: TaskId) -> Option<Subject> {
+        let row = journal.row(&task).ok().flatten()?;
+        let recording = journal.recording(&task).ok().flatten();
+        let recording = recording.and_then(|bytes| Recording::decode(&bytes, row.bytes.clone()).ok());
+        let question =
+            recording.and_then(|recording| recording.question).unwrap_or_else(|| question_of(self.me, &row));
+        Some(Subject { kind: row.kind, question: question.into(), participants: Vec::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Subject>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the journal's row alone says of a task: what the requester wrote, and no facts of a key.
+fn question_of(me: NodeId, row: &Row) -> countersign_host::Task {
+    let nobody = || countersign_host::Principal { id: String::new(), name: String::new() };
+    let claimed = SignedTask { bytes: row.bytes.clone(), signature: [0; 64] }.parse().ok();
+    let requester = claimed.as_ref().map(|task| task.requester.to_string()).unwrap_or_default();
+    let operation = match claimed.map(|task| task.operation) {
+        Some(Operation::KeyGen(keygen)) => countersign_host::Operation::Keygen(countersign_host::Keygen {
+            scheme: keygen.scheme.to_string(),
+            curve: keygen.scheme.curve().to_string(),
+            threshold: keygen.threshold.get(),
+            members: keygen.committee.members().iter().map(NodeId::to_string).collect(),
+        }),
+        _ => unread(row.kind),
+    };
+    countersign_host::Task {
+        id: row.task.to_string(),
+        attempt: 1,
+        received_at: row.received_at.0,
+        requester: countersign_host::Principal { id: requester, name: String::new() },
+        coordinator: nobody(),
+        node: me.to_string(),
+        operation,
+        extra: Vec::new(),
+        raw: row.bytes.clone(),
+    }
+}
+
+/// An operation of which nothing but the kind is known.
+pub fn unread(kind: TaskKind) -> countersign_host::Operation {
+    countersign_host::Operation::Other(kind.name().to_ascii_lowercase())
+}
+
+/// Version 4 of RFC 9562.
+fn uuid() -> String {
+    let mut bytes = [0; 16];
+    rand::rngs::OsRng.fill_bytes(&mut bytes);
+    bytes[6] = bytes[6] & 0x0F | 0x40;
+    bytes[8] = bytes[8] & 0x3F | 0x80;
+    let hex = hex::encode(bytes);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}

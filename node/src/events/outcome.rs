@@ -1,0 +1,67 @@
+//! From the outcome of a task to what its event says.
+
+use super::Events;
+use countersign_host::{Key, NewKey, Operation, Participant, Signature, Success, What};
+use countersign_protocol::{Announcement, NodeId, Outcome, Signed, TaskId};
+
+/// Codes of failures that came before the task began.
+const CANCELLED: [&str; 2] = ["cancelled", "not-started"];
+
+/// What the end of a task is to receivers.
+pub fn what_of(events: &Events, task: TaskId, outcome: &Outcome, now: u64) -> What {
+    match outcome {
+        Outcome::Created(announcement) => {
+            What::Succeeded(Success::Key(new_key(announcement, events.participants(task), now)))
+        }
+        Outcome::Signed(signed) => What::Succeeded(Success::Signatures(signatures(events, task, signed))),
+        Outcome::Refused(refusal) => {
+            What::Declined { code: refusal.code.clone(), reason: refusal.reason.clone() }
+        }
+        Outcome::Failed(failure) => {
+            let text = format!("{}: {}", failure.code, failure.text);
+            match CANCELLED.contains(&failure.code.as_str()) {
+                true => What::Cancelled(text),
+                false => What::Failed(text),
+            }
+        }
+    }
+}
+
+fn new_key(key: &Announcement, known: Vec<Participant>, now: u64) -> NewKey {
+    let root_public_key =
+        countersign_verify::extended_public_key(key.scheme, &key.root_public_key, key.chain_code.as_bytes());
+    let members = key.committee.members().iter();
+    let unknown = members.clone().map(|node| Participant {
+        node: node.to_string(),
+        share_id: String::new(),
+        share_public_key: Vec::new(),
+    });
+    NewKey {
+        key: Key {
+            id: key.key.to_string(),
+            scheme: key.scheme.to_string(),
+            curve: key.scheme.curve().to_string(),
+            root_public_key: root_public_key.unwrap_or_default(),
+            threshold: key.threshold.get(),
+            members: members.map(NodeId::to_string).collect(),
+        },
+        chain_code: key.chain_code.as_bytes().to_vec(),
+        created_at: now,
+        participants: if known.is_empty() { unknown.collect() } else { known },
+    }
+}
+
+/// In the order of the task's inputs.
+fn signatures(events: &Events, task: TaskId, signed: &Signed) -> Vec<Signature> {
+    let input = events.lock().get(&task).and_then(|subject| match &subject.question.operation {
+        Operation::Sign(signing) => signing.inputs.first().cloned(),
+        _ => None,
+    });
+    vec![Signature {
+        path: input.as_ref().map(|input| input.path.clone()).unwrap_or_default(),
+        digest: signed.signed_bytes.clone(),
+        tweak: input.and_then(|input| input.tweak),
+        signature: signed.signature.clone(),
+        recovery_id: signed.recovery_id,
+    }]
+}
