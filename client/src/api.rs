@@ -141,7 +141,7 @@ pub struct Reason {
 pub enum ResultView {
     /// A new key.
     Created(Announcement),
-    /// A signature.
+    /// Signatures, one for each input.
     Signed(Signed),
 }
 

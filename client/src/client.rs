@@ -1,7 +1,9 @@
 //! Orders for a coordinator, followed to their end and verified.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use countersign_payload::{Decoded, Networks};
 use countersign_protocol::{
     Announcement, Committee, DerivationPath, KeyGen, KeyId, KeySign, NodeId, Operation, Payload, RequesterId,
     Scheme, Signed, SignedTask, Task, TaskId, Threshold, UnixMillis,
@@ -22,6 +24,7 @@ pub struct Client {
     requester: Option<RequesterKey>,
     book: Book,
     profile: Profile,
+    networks: Networks,
     timeout: Option<Duration>,
 }
 
@@ -38,14 +41,16 @@ pub struct NewWallet {
     pub threshold: Threshold,
     /// A remark for nodes' plugins and people.
     pub note: Option<String>,
+    /// Statements for nodes' plugins, by name; see [`Task::claims`].
+    pub claims: BTreeMap<String, String>,
 }
 
-/// A signature to be made.
+/// Signatures to be made: one, or as many as the payload has inputs.
 #[derive(Debug, Clone)]
 pub struct SignOrder {
     /// With which wallet.
     pub wallet: KeyId,
-    /// By which child.
+    /// By which child; `m` for payloads that name their paths themselves (PSBT).
     pub path: DerivationPath,
     /// Of what.
     pub payload: Payload,
@@ -53,18 +58,27 @@ pub struct SignOrder {
     pub signers: Option<Vec<NodeId>>,
     /// A remark for nodes' plugins and people.
     pub note: Option<String>,
+    /// Statements for nodes' plugins, by name; see [`Task::claims`].
+    pub claims: BTreeMap<String, String>,
 }
 
-/// A verified signature.
+impl SignOrder {
+    /// An order without signers, note or claims.
+    pub fn new(wallet: KeyId, path: DerivationPath, payload: Payload) -> SignOrder {
+        SignOrder { wallet, path, payload, signers: None, note: None, claims: BTreeMap::new() }
+    }
+}
+
+/// Verified signatures: all that were ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// The task that made it.
+    /// The task that made them.
     pub task: TaskId,
     /// The wallet.
     pub wallet: KeyId,
     /// The scheme, which says how to read the bytes.
     pub scheme: Scheme,
-    /// The signature and the key under which it verifies.
+    /// Each signature with the key under which it verifies.
     pub signed: Signed,
 }
 
@@ -76,10 +90,14 @@ impl Client {
         let api = Api::new(&profile.coordinator, zeroize::Zeroizing::new(key.trim().to_owned()))?;
         let requester = profile.requester_key_file.as_deref().map(RequesterKey::load).transpose()?;
         let book = Book::new(&profile.wallet_book);
-        Ok(Client { api, requester, book, profile, timeout: None })
+        let networks = Networks::named(&profile.chains.bitcoin, &profile.chains.solana);
+        let networks =
+            networks.map_err(|error| ClientError::Usage(format!("{error} under `chains` in the profile")))?;
+        Ok(Client { api, requester, book, profile, networks, timeout: None })
     }
 
-    /// Limits how long an order lives and is waited for. The default is 10 minutes for a wallet, 2 for a signature.
+    /// Limits how long an order lives and is waited for. The default is 10 minutes for a wallet, 2 for a signature and 5 s
+    /// for each further one.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Option<Duration>) -> Client {
         self.timeout = timeout;
@@ -108,7 +126,8 @@ impl Client {
             committee: new.committee.clone(),
             threshold: new.threshold,
         });
-        let (order, view) = self.carry_out(operation, new.note.clone(), WALLET, progress).await?;
+        let remarks = Remarks { note: new.note.clone(), claims: new.claims.clone() };
+        let (order, view) = self.carry_out(operation, remarks, WALLET, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
         let Some(ResultView::Created(wallet)) = view.result else {
@@ -120,27 +139,36 @@ impl Client {
         Ok(wallet)
     }
 
-    /// Makes a signature and verifies it under the child key derived here. `progress` sees the task at every change.
+    /// What an order would sign, and what that does, as read from its payload here. An error says why nobody signs it.
+    pub async fn decode(&self, order: &SignOrder) -> Result<Decoded, ClientError> {
+        let wallet = self.wallet(order.wallet).await?;
+        self.decode_for(&wallet, order)
+    }
+
+    /// Makes the signatures and verifies each under the child key derived here. `progress` sees the task at every change.
     pub async fn sign(
         &self,
         order: &SignOrder,
         progress: impl FnMut(&TaskView),
     ) -> Result<Signature, ClientError> {
         let wallet = self.wallet(order.wallet).await?;
-        let keysign = KeySign {
+        let inputs = self.decode_for(&wallet, order)?.inputs;
+        let operation = Operation::KeySign(KeySign {
             key: order.wallet,
             path: order.path.clone(),
             payload: order.payload.clone(),
             signers: order.signers.clone(),
-        };
-        let operation = Operation::KeySign(keysign.clone());
-        let (_, view) = self.carry_out(operation, order.note.clone(), SIGNATURE, progress).await?;
+        });
+        let remarks = Remarks { note: order.note.clone(), claims: order.claims.clone() };
+        let further = u32::try_from(inputs.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let life = SIGNATURE + FURTHER.saturating_mul(further);
+        let (_, view) = self.carry_out(operation, remarks, life, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
         let Some(ResultView::Signed(signed)) = view.result else {
             return Err(invalid("there is no signature in it".into()));
         };
-        proof::check_signature(&keysign, &wallet, &signed).map_err(invalid)?;
+        proof::check_signatures(&inputs, &wallet, &signed).map_err(invalid)?;
         Ok(Signature { task, wallet: wallet.key, scheme: wallet.scheme, signed })
     }
 
@@ -242,16 +270,20 @@ impl Client {
         Ok(told)
     }
 
+    fn decode_for(&self, wallet: &Announcement, order: &SignOrder) -> Result<Decoded, ClientError> {
+        Ok(proof::decode(wallet, &order.path, &order.payload, &self.networks)?)
+    }
+
     async fn carry_out(
         &self,
         operation: Operation,
-        note: Option<String>,
+        remarks: Remarks,
         default: Duration,
         mut progress: impl FnMut(&TaskView),
     ) -> Result<(SignedTask, TaskView), ClientError> {
         let life = self.timeout.unwrap_or(default);
         let until = Instant::now() + life + REPORT;
-        let order = self.order(operation, note, life)?;
+        let order = self.order(operation, remarks, life)?;
         let first = self.hand_in(&order, until).await?;
         progress(&first);
         let view = self.follow(first, until, progress).await?;
@@ -284,7 +316,7 @@ impl Client {
     fn order(
         &self,
         operation: Operation,
-        note: Option<String>,
+        Remarks { note, claims }: Remarks,
         life: Duration,
     ) -> Result<SignedTask, ClientError> {
         let no_key = "there is no requester key; name one under `requester_key_file` in the profile";
@@ -300,6 +332,7 @@ impl Client {
             not_after: UnixMillis(now.0 + life),
             requester: requester.id(),
             note,
+            claims,
             operation,
         };
         let order = requester.sign(&task);
@@ -355,6 +388,12 @@ impl Client {
     }
 }
 
+/// What a requester says beside the order itself.
+struct Remarks {
+    note: Option<String>,
+    claims: BTreeMap<String, String>,
+}
+
 /// True if the same request may be answered a moment later.
 fn is_passing(error: &ClientError) -> bool {
     matches!(error, ClientError::Unreachable { .. } | ClientError::Api { status: 503, .. })
@@ -382,6 +421,8 @@ fn now() -> UnixMillis {
 const WALLET: Duration = Duration::from_secs(600);
 /// How long a signature may take.
 const SIGNATURE: Duration = Duration::from_secs(120);
+/// How much longer each further signature of the same order may take.
+const FURTHER: Duration = Duration::from_secs(5);
 /// For the coordinator to say how an order ended whose time is over.
 const REPORT: Duration = Duration::from_secs(5);
 /// Seconds of one long poll.

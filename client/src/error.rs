@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use countersign_payload::DecodeError;
 use countersign_protocol::{KeyId, NodeId, TaskId};
 
 /// Why there is no result.
@@ -21,6 +22,9 @@ pub enum ClientError {
     /// What was asked for makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// A payload that nobody signs.
+    #[error(transparent)]
+    Payload(#[from] DecodeError),
     /// The coordinator cannot be reached.
     #[error(
         "the coordinator at {url} does not answer ({reason}); see that it runs and that the URL in the profile is right"
@@ -107,6 +111,7 @@ impl ClientError {
         match self {
             ClientError::File { .. }
             | ClientError::Usage(_)
+            | ClientError::Payload(_)
             | ClientError::Unreachable { .. }
             | ClientError::Api { .. }
             | ClientError::Answer(_) => 1,
@@ -123,6 +128,7 @@ impl ClientError {
         match self {
             ClientError::File { .. } => "file",
             ClientError::Usage(_) => "usage",
+            ClientError::Payload(error) => error.code(),
             ClientError::Unreachable { .. } => "unreachable",
             ClientError::Api { code, .. }
             | ClientError::Rejected { code, .. }

@@ -1,8 +1,9 @@
 //! What a requester needs: build and sign tasks, hand them to a coordinator, follow them, and verify what comes back.
 //!
 //! The client trusts neither the coordinator nor the nodes. A new wallet counts only with the signed marks of all the nodes
-//! that were ordered; a signature only if it verifies here under the child key derived here. What has been verified once
-//! lies in a local [wallet book](book), and a coordinator that later tells another story is refused.
+//! that were ordered. Payloads are decoded here as well: signatures count only if there is one for each input, and each
+//! verifies under the child key derived here. What has been verified once lies in a local [wallet book](book), and a
+//! coordinator that later tells another story is refused.
 //!
 //! What it cannot know: that a node's operator is who the requester believes. The committee is the list of node ids that
 //! the requester gave when it ordered the wallet; compare these ids with their operators by another way.

@@ -24,6 +24,25 @@ pub struct Profile {
     /// The requester's own names for nodes. A coordinator's names are not used to choose who holds a key.
     #[serde(default)]
     pub nodes: BTreeMap<String, NodeId>,
+    /// Networks of chains whose transactions do not name theirs.
+    #[serde(default)]
+    pub chains: Chains,
+}
+
+/// `chains`: where the wallets hold their coins. Absent: the main networks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Chains {
+    /// `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`, or a CAIP-2 id.
+    pub bitcoin: String,
+    /// `mainnet`, `devnet`, `testnet`, or a CAIP-2 id.
+    pub solana: String,
+}
+
+impl Default for Chains {
+    fn default() -> Chains {
+        Chains { bitcoin: "mainnet".into(), solana: "mainnet".into() }
+    }
 }
 
 impl Profile {

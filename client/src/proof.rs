@@ -2,7 +2,10 @@
 //!
 //! Children are derived and signatures checked by libraries that sign nothing. Nothing here talks to anybody.
 
-use countersign_protocol::{Announcement, KeyGen, KeyId, KeySign, Operation, Signed, SignedTask};
+use countersign_payload::{DecodeError, Decoded, Input, Key, Networks};
+use countersign_protocol::{
+    Announcement, DerivationPath, InputSignature, KeyGen, KeyId, Operation, Payload, Signed, SignedTask,
+};
 
 use crate::error::ClientError;
 
@@ -41,20 +44,44 @@ pub fn extended_public_key(wallet: &Announcement) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Checks a signature against what was ordered, under the child key derived from the wallet.
-pub fn check_signature(order: &KeySign, wallet: &Announcement, signed: &Signed) -> Result<(), String> {
+/// What a payload means to a wallet: which signatures it asks for, and what they do.
+pub fn decode(
+    wallet: &Announcement,
+    path: &DerivationPath,
+    payload: &Payload,
+    networks: &Networks,
+) -> Result<Decoded, DecodeError> {
+    let key = Key {
+        scheme: wallet.scheme,
+        root_public_key: &wallet.root_public_key,
+        chain_code: wallet.chain_code.as_bytes(),
+    };
+    countersign_payload::decode(&key, path, payload, networks)
+}
+
+/// Checks signatures against the inputs that were ordered, each under its child key derived from the wallet.
+pub fn check_signatures(inputs: &[Input], wallet: &Announcement, signed: &Signed) -> Result<(), String> {
+    if inputs.len() != signed.signatures.len() {
+        let (ordered, made) = (inputs.len(), signed.signatures.len());
+        return Err(format!("{ordered} signatures were ordered, and there are {made} in it"));
+    }
+    inputs.iter().zip(&signed.signatures).try_for_each(|(input, made)| check_signature(input, wallet, made))
+}
+
+fn check_signature(input: &Input, wallet: &Announcement, made: &InputSignature) -> Result<(), String> {
     let (scheme, chain_code) = (wallet.scheme, wallet.chain_code.as_bytes());
-    let path = order.path.steps();
+    let path = input.path.steps();
     let (child, _) = countersign_verify::derive_public(scheme, &wallet.root_public_key, chain_code, path)
         .map_err(|error| error.to_string())?;
-    let bytes = order.payload.signed_bytes(scheme);
-    let verified = countersign_verify::verify(scheme, &child, &bytes, &signed.signature)
+    let verified = countersign_verify::verify(scheme, &child, &input.signed_bytes, &made.signature)
         .map_err(|error| error.to_string())?;
-    let beside = signed.public_key == verified.verification_key() && signed.signed_bytes == bytes;
+    let beside = made.path == input.path
+        && made.public_key == verified.verification_key()
+        && made.signed_bytes == input.signed_bytes;
     if beside {
         Ok(())
     } else {
-        Err("the key or the bytes beside the signature are not those ordered".into())
+        Err("the path, the key or the bytes beside a signature are not those ordered".into())
     }
 }
 

@@ -18,12 +18,13 @@ fn new_wallet(cluster: &Cluster) -> NewWallet {
         committee: Committee::new(cluster.nodes.clone()).unwrap(),
         threshold: Threshold::try_from(2).unwrap(),
         note: None,
+        claims: Default::default(),
     }
 }
 
 fn pay(wallet: &Announcement) -> SignOrder {
     let payload = Payload::new(PayloadKind::Message, b"pay".to_vec());
-    SignOrder { wallet: wallet.key, path: "m".parse().unwrap(), payload, signers: None, note: None }
+    SignOrder::new(wallet.key, "m".parse().unwrap(), payload)
 }
 
 fn client(cluster: &Cluster) -> Client {
@@ -51,7 +52,7 @@ async fn a_wallet_and_a_signature_are_made_followed_and_verified() {
     assert!(client.extended_public_key(&wallet).unwrap().starts_with("cpub"));
     let mut states = Vec::new();
     let signature = client.sign(&pay(&wallet), |task| states.push(task.summary.state)).await.unwrap();
-    assert_eq!(signature.signed.signed_bytes, b"pay");
+    assert_eq!(signature.signed.signatures[0].signed_bytes, b"pay");
     assert!(states.last().is_some_and(|state| state.is_final()), "{states:?}");
     let task = client.wait(signature.task, |_| ()).await.unwrap();
     assert_eq!((task.summary.operation.as_str(), task.nodes.len()), ("KeySign", 2));
@@ -73,7 +74,8 @@ async fn a_refusal_names_node_and_plugin() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_signature_is_not_accepted() {
     let (cluster, honest, wallet) = ready(Mood::Honest).await;
-    let signature = hex::encode(honest.sign(&pay(&wallet), |_| ()).await.unwrap().signed.signature);
+    let signature =
+        hex::encode(honest.sign(&pay(&wallet), |_| ()).await.unwrap().signed.signatures[0].signature.clone());
     let changed = format!("{}{}", if signature.starts_with('0') { "1" } else { "0" }, &signature[1..]);
     cluster.lie(&signature, &changed).await;
     let error = client(&cluster).sign(&pay(&wallet), |_| ()).await.unwrap_err();
@@ -151,7 +153,7 @@ async fn the_command_line_makes_wallets_and_signatures() {
         (&["task", "list"], "tasks"),
         (&["node", "list"], "nodes"),
         (&["version"], "version"),
-        (&["sign", "hot", "--digest", &"00".repeat(32)], "signature"),
+        (&["sign", "hot", "--digest", &"00".repeat(32)], "signatures"),
     ] {
         let output = run(&cluster, &[args, &["--json"]].concat()).await;
         assert!(!json(&output)[key].is_null(), "{args:?} {}", text(&output.stderr));
@@ -175,6 +177,14 @@ async fn exit_codes_tell_refusal_from_failure_and_from_wrong_usage() {
         &["sign", "hot", "--message", "a", "--digest", "00"],
         &["sign", "hot", "--digest", "00"],
         &["sign", "hot", "--message-hex", "xy"],
+        &["sign", "hot", "--message", "a", "--psbt", "cHNidP8="],
+        &["sign", "hot", "--psbt", "?"],
+        &["sign", "hot", "--solana", "?"],
+        &["sign", "hot", "--eip712", "/nowhere/at/all"],
+        &["sign", "hot", "--message", "a", "--claim", "reference"],
+        &["sign", "hot", "--message", "a", "--claim", "Reference=1"],
+        &["sign", "hot", "--message", "a", "--claim", "a=1", "--claim", "a=2"],
+        &["sign", "hot", "--message", "a", "--expect-digest", "xy"],
         &["sign", "hot", "--message", "a", "--path", "m/44'"],
         &["sign", "hot", "--message", "a", "--signers", "mallory,n1"],
         &["wallet", "create", "x", "--scheme", "ed25519", "--threshold", "4", "--nodes", "n0,n1,n2"],
@@ -201,7 +211,19 @@ async fn help_says_what_exit_codes_and_files_there_are() {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }
     let sign = text(&binary(dir.path(), &["sign", "--help"]).await.stdout);
-    assert!(sign.contains("--message-hex") && sign.contains("blindly"), "{sign}");
+    for word in [
+        "--message-hex",
+        "blindly",
+        "--evm-transaction",
+        "--eip191",
+        "--eip712",
+        "--psbt",
+        "--solana",
+        "--claim",
+        "--expect-digest",
+    ] {
+        assert!(sign.contains(word), "{word} is missing in\n{sign}");
+    }
 }
 
 #[tokio::test]

@@ -50,6 +50,7 @@ struct RawLimits {
     open_tasks: usize,
     decision_seconds: u64,
     keygen_seconds: u64,
+    /// For each signature of a task.
     keysign_seconds: u64,
 }
 

@@ -1,9 +1,9 @@
 //! A small world for tests: nodes, a requester and a wallet with fixed keys, and what they would say.
 
 use countersign_protocol::{
-    Announcement, Committee, Failure, Hash, KeyGen, KeyId, KeySign, NodeId, Operation, Outcome, Payload,
-    PayloadKind, Refusal, RequesterId, Scheme, SessionId, Signed, SignedTask, StoredMark, Task, TaskId,
-    Threshold, UnixMillis,
+    Announcement, Committee, Failure, Hash, InputSignature, KeyGen, KeyId, KeySign, NodeId, Operation,
+    Outcome, Payload, PayloadKind, Refusal, RequesterId, Scheme, SessionId, Signed, SignedTask, StoredMark,
+    Task, TaskId, Threshold, UnixMillis,
 };
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -39,6 +39,7 @@ pub fn task(id: u8, now: UnixMillis, operation: Operation) -> Task {
         not_after: UnixMillis(now.0 + 600_000),
         requester: RequesterId::from_bytes(requester().verifying_key().to_bytes()).unwrap(),
         note: None,
+        claims: Default::default(),
         operation,
     }
 }
@@ -103,16 +104,19 @@ pub fn mark(made: &mut Announcement) {
 pub fn signature() -> Signed {
     Signed {
         session: SessionId([8; 32]),
-        public_key: root().verifying_key().to_bytes().to_vec(),
-        signed_bytes: b"pay".to_vec(),
-        signature: root().sign(b"pay").to_bytes().to_vec(),
-        recovery_id: None,
+        signatures: vec![InputSignature {
+            path: "m".parse().unwrap(),
+            public_key: root().verifying_key().to_bytes().to_vec(),
+            signed_bytes: b"pay".to_vec(),
+            signature: root().sign(b"pay").to_bytes().to_vec(),
+            recovery_id: None,
+        }],
     }
 }
 
 pub fn wrong_signature() -> Outcome {
     let mut signed = signature();
-    signed.signature[3] ^= 1;
+    signed.signatures[0].signature[3] ^= 1;
     Outcome::Signed(signed)
 }
 

@@ -223,7 +223,10 @@ async fn a_wallet_and_a_signature_from_order_to_result() {
     nodes[1].report(id, Outcome::Signed(signature())).await;
     let task = world.ended(id).await;
     assert_eq!((&task["state"], &task["operation"]), (&json!("completed"), &json!("KeySign")));
-    assert_eq!(task["result"]["signed"]["signature"], hex::encode(signature().signature));
+    assert_eq!(
+        task["result"]["signed"]["signatures"][0]["signature"],
+        hex::encode(&signature().signatures[0].signature)
+    );
     assert_eq!((&task["nodes"][0]["name"], &task["nodes"][0]["online"]), (&json!("b"), &json!(true)));
     assert!(task["nodes"][0]["outcome"]["signed"].is_object(), "{task}");
     let list = world.get("/v1/tasks?limit=1").await;

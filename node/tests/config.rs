@@ -84,6 +84,18 @@ fn values_out_of_range_name_their_key() {
 }
 
 #[test]
+fn networks_are_named_and_unknown_ones_refused() {
+    let chains = |text: &str| parse(&format!("policy: {{allow_unguarded: true}}\n{text}"));
+    let main = chains("").unwrap().networks;
+    assert_eq!(main.bitcoin, "bip122:000000000019d6689c085ae165831e93");
+    assert_eq!(main.solana, "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp");
+    let regtest = chains("chains: {bitcoin: regtest}\n").unwrap().networks;
+    assert_eq!(regtest.bitcoin, "bip122:0f9188f13cb7b2c71f2a335e3a4fc328");
+    let error = chains("chains: {solana: moonnet}\n").unwrap_err().to_string();
+    assert!(error.contains("moonnet") && error.contains("devnet"), "{error}");
+}
+
+#[test]
 fn a_plugin_has_one_config_one_name_and_a_whole_digest() {
     let plugins = |text: &str| parse(&format!("policy:\n  plugins:\n{text}")).unwrap_err().to_string();
     let two = plugins("  - {name: a, file: a.wasm, config: {}, config_file: b.yaml}\n");

@@ -12,6 +12,7 @@ mod evm_call;
 mod intent;
 mod json;
 mod message;
+mod network;
 mod psbt;
 mod psbt_key;
 mod solana;
@@ -22,6 +23,7 @@ mod testkit;
 mod tests;
 
 pub use intent::{Call, Destination, Grant, Intent, Transaction, TypedData};
+pub use network::UnknownNetwork;
 
 use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
 use countersign_verify::{DeriveError, derive_public};

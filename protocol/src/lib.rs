@@ -20,7 +20,9 @@ pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, KeygenIndex, Threshold};
 pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
-pub use outcome::{Announcement, Cause, Failure, Outcome, PluginVerdict, Refusal, Signed, StoredMark};
+pub use outcome::{
+    Announcement, Cause, Failure, InputSignature, Outcome, PluginVerdict, Refusal, Signed, StoredMark,
+};
 pub use path::DerivationPath;
 pub use payload::{Payload, PayloadKind, UnknownPayloadKind};
 pub use scheme::Scheme;

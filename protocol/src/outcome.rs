@@ -3,6 +3,7 @@
 use crate::committee::{Committee, Threshold};
 use crate::hash::{Hash, Hasher};
 use crate::id::{KeyId, NodeId, SessionId, TaskId};
+use crate::path::DerivationPath;
 use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     /// KeyGen: every member has stored its share and said so.
     Created(Announcement),
-    /// KeySign: a signature that the node itself verified.
+    /// KeySign: signatures that the node itself verified, all that were ordered.
     Signed(Signed),
     /// The node did not take part.
     Refused(Refusal),
@@ -101,11 +102,20 @@ impl StoredMark {
     }
 }
 
-/// A finished signature.
+/// The finished signatures of one task, one for each input of its payload and in that order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signed {
-    /// The run that made it.
+    /// The run that made them.
     pub session: SessionId,
+    /// At least one. Never a part of what was ordered.
+    pub signatures: Vec<InputSignature>,
+}
+
+/// One finished signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputSignature {
+    /// The child that signed.
+    pub path: DerivationPath,
     /// The key under which it verifies: the derived child (for `taproot` the x-only BIP-341 output key).
     #[serde(with = "hex::serde")]
     pub public_key: Vec<u8>,

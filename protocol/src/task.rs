@@ -7,6 +7,7 @@ use crate::path::DerivationPath;
 use crate::payload::{Payload, PayloadError};
 use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Milliseconds since 1970, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +31,12 @@ pub struct Task {
     /// A remark of the requester for people and plugins; nobody verifies it. At most 256 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What the requester states about the business behind the task, by name, for plugins; nobody verifies it. At most
+    /// [`Task::MAX_CLAIMS`]. Names: lower-case letters, digits and `-`, at most 64 bytes. Values: at most
+    /// [`Task::MAX_CLAIM_BYTES`] each and [`Task::MAX_CLAIMS_BYTES`] together, without control characters but line feed
+    /// and tab.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "distinct_claims")]
+    pub claims: BTreeMap<String, String>,
     /// What to do.
     pub operation: Operation,
 }
@@ -118,6 +125,14 @@ pub enum TaskError {
     /// A text that is too long or has control characters.
     #[error("`{0}` is too long or has control characters; shorten it")]
     Text(&'static str),
+    /// Claims that are too many, too long, or not well named.
+    #[error(
+        "the claims are not as they must be ({0}); give at most {max} claims, named by lower-case letters, digits and `-`, with texts of at most {bytes} bytes each and {total} together",
+        max = Task::MAX_CLAIMS,
+        bytes = Task::MAX_CLAIM_BYTES,
+        total = Task::MAX_CLAIMS_BYTES
+    )]
+    Claims(&'static str),
     /// Threshold and committee do not fit.
     #[error(transparent)]
     Committee(#[from] CommitteeError),
@@ -142,6 +157,7 @@ impl TaskError {
             TaskError::Expired(_) => "task-expired",
             TaskError::Lifetime => "task-lifetime",
             TaskError::Text(_) => "task-text",
+            TaskError::Claims(_) => "task-claims",
             TaskError::Committee(_) => "task-committee",
             TaskError::Payload(_) => "task-payload",
             TaskError::Signers => "task-signers",
@@ -154,6 +170,12 @@ impl Task {
     pub const MAX_SKEW_MS: u64 = 30_000;
     /// The longest time between `created` and `not_after`.
     pub const MAX_LIFE_MS: u64 = 24 * 3600 * 1000;
+    /// Most claims.
+    pub const MAX_CLAIMS: usize = 16;
+    /// The longest claim.
+    pub const MAX_CLAIM_BYTES: usize = 16 * 1024;
+    /// The longest claims together, without their names.
+    pub const MAX_CLAIMS_BYTES: usize = 32 * 1024;
 
     /// The JSON text. These bytes are what the requester signs.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -170,6 +192,7 @@ impl Task {
             return Err(TaskError::Lifetime);
         }
         check_text("note", self.note.as_deref().unwrap_or_default(), 256)?;
+        check_claims(&self.claims)?;
         match &self.operation {
             Operation::KeyGen(keygen) => keygen.check(),
             Operation::KeySign(keysign) => keysign.check(),
@@ -204,6 +227,51 @@ impl KeySign {
 
 fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), TaskError> {
     if text.len() > max || text.chars().any(char::is_control) { Err(TaskError::Text(what)) } else { Ok(()) }
+}
+
+fn check_claims(claims: &BTreeMap<String, String>) -> Result<(), TaskError> {
+    let named = |name: &str| {
+        (1..=64).contains(&name.len())
+            && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    let plain = |text: &str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+    let facts = [
+        ("too many", claims.len() <= Task::MAX_CLAIMS),
+        ("a name", claims.keys().all(|name| named(name))),
+        ("a control character", claims.values().all(|text| plain(text))),
+        ("a long text", claims.values().all(|text| text.len() <= Task::MAX_CLAIM_BYTES)),
+        ("long together", claims.values().map(String::len).sum::<usize>() <= Task::MAX_CLAIMS_BYTES),
+    ];
+    match facts.iter().find(|(_, fits)| !fits) {
+        Some((wrong, _)) => Err(TaskError::Claims(wrong)),
+        None => Ok(()),
+    }
+}
+
+/// Reads claims, each name once: of two equal names every reader could believe another one.
+fn distinct_claims<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    struct Claims;
+    impl<'de> serde::de::Visitor<'de> for Claims {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a map of names to texts")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut claims = BTreeMap::new();
+            while let Some((name, text)) = map.next_entry::<String, String>()? {
+                if claims.contains_key(&name) {
+                    return Err(serde::de::Error::custom(format_args!("duplicate claim `{name}`")));
+                }
+                claims.insert(name, text);
+            }
+            Ok(claims)
+        }
+    }
+    deserializer.deserialize_map(Claims)
 }
 
 /// A task as it travels: its exact bytes and the requester's signature over them. Not yet believed.
@@ -298,6 +366,7 @@ mod tests {
             not_after: UnixMillis(1_060_000),
             requester: RequesterId::from_bytes(requester().verifying_key().to_bytes()).unwrap(),
             note: None,
+            claims: BTreeMap::new(),
             operation: Operation::KeySign(KeySign {
                 key: KeyId::from_bytes([3; 16]).unwrap(),
                 path: "m/0/1".parse().unwrap(),
@@ -357,5 +426,35 @@ mod tests {
             assert_ne!(changed, text);
             assert_eq!(code(signed(changed.into()), NOW), expected, "{to}");
         }
+    }
+
+    #[test]
+    fn claims_are_read_within_their_bounds_and_each_name_once() {
+        let claimed = |claims: &[(&str, &str)]| {
+            let claims = claims.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+            signed(Task { claims, ..task() }.to_bytes()).parse().map(|task| task.claims.len())
+        };
+        assert_eq!(claimed(&[]), Ok(0));
+        assert_eq!(claimed(&[("reference", "invoice 7"), ("extra-info", "{\n\t\"a\": 1}")]), Ok(2));
+        let (most, too_long) = ("x".repeat(Task::MAX_CLAIM_BYTES), "x".repeat(Task::MAX_CLAIM_BYTES + 1));
+        assert_eq!(claimed(&[("a", &most), ("b", &most)]), Ok(2));
+        let names: Vec<String> = (0..=Task::MAX_CLAIMS).map(|number| number.to_string()).collect();
+        let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+        assert_eq!(claimed(&many[1..]), Ok(Task::MAX_CLAIMS));
+        for wrong in [
+            &many[..],
+            &[("", "x")],
+            &[("Reference", "x")],
+            &[("a_b", "x")],
+            &[(&"a".repeat(65), "x")],
+            &[("a", "\u{1b}[31m")],
+            &[("a", &too_long)],
+            &[("a", &most), ("b", &most), ("c", "x")],
+        ] {
+            assert_eq!(claimed(wrong).unwrap_err().code(), "task-claims");
+        }
+        let once = String::from_utf8(Task { claims: [("a".into(), "1".into())].into(), ..task() }.to_bytes());
+        let twice = once.unwrap().replace(r#"{"a":"1"}"#, r#"{"a":"1","a":"2"}"#);
+        assert_eq!(signed(twice.into()).parse().unwrap_err().code(), "task-malformed");
     }
 }

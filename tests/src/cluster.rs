@@ -3,18 +3,21 @@
 use crate::fixtures;
 use crate::process::{self, Daemon};
 use anyhow::{Context, bail};
+use countersign_client::api::{Api, TaskView};
 use countersign_client::requester_key::RequesterKey;
 use countersign_client::{Client, NewWallet, Profile, SignOrder};
 use countersign_node::vault::Vault;
 use countersign_protocol::{
-    Announcement, Committee, KeyId, NodeId, Payload, PayloadKind, RequesterId, Scheme, Threshold,
+    Announcement, Committee, KeyId, NodeId, Operation, Payload, PayloadKind, RequesterId, Scheme, Task,
+    TaskId, Threshold, UnixMillis,
 };
 use countersign_store::Passphrase;
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 /// The passphrase of every test node.
@@ -258,6 +261,7 @@ impl Cluster {
             committee: Committee::new(self.nodes.iter().map(|node| node.id).collect())?,
             threshold: Threshold::try_from(threshold)?,
             note: None,
+            claims: BTreeMap::new(),
         })
     }
 
@@ -321,13 +325,29 @@ impl Cluster {
         message: &[u8],
         signers: Option<&[usize]>,
     ) -> anyhow::Result<SignOrder> {
-        Ok(SignOrder {
-            wallet,
-            path: path.parse()?,
-            payload: Payload::new(PayloadKind::Message, message.to_vec()),
-            signers: signers.map(|indices| self.ids(indices)),
+        let payload = Payload::new(PayloadKind::Message, message.to_vec());
+        let signers = signers.map(|indices| self.ids(indices));
+        Ok(SignOrder { signers, ..SignOrder::new(wallet, path.parse()?, payload) })
+    }
+
+    /// Hands in a signed order as it is, whatever a client would say of it, and waits for its end.
+    pub async fn submit(&self, operation: Operation) -> anyhow::Result<TaskView> {
+        let requester = RequesterKey::load(&self.dir.path().join("requester.key"))?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as u64;
+        let order = requester.sign(&Task {
+            version: 1,
+            id: TaskId(rand::random()),
+            created: UnixMillis(now),
+            not_after: UnixMillis(now + 60_000),
+            requester: requester.id(),
             note: None,
-        })
+            claims: BTreeMap::new(),
+            operation,
+        });
+        let key = std::fs::read_to_string(self.dir.path().join("api.key"))?;
+        let api = Api::new(&format!("http://{}", self.http), key.into())?;
+        let task = api.submit(&order).await?;
+        Ok(self.client.wait(task.summary.id, |_| {}).await?)
     }
 
     fn write_coordinator_config(&self, dir: &Path, api_key: &str) -> anyhow::Result<()> {

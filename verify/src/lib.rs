@@ -14,7 +14,7 @@ use countersign_protocol::Scheme;
 
 pub use derive::{DeriveError, derive_public};
 pub use extended::{ExtendedPublicKey, ParseError, extended_public_key};
-pub use taproot::taproot_output_key;
+pub use taproot::{taproot_output_key, taproot_tweak};
 
 /// A signature that was checked. Only [`verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]

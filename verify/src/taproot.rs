@@ -11,12 +11,17 @@ use crate::{DeriveError, VerifyError, exactly};
 ///
 /// Source: BIP-341, Q = P + int(hash_TapTweak(bytes(P)))·G, without a script tree (as BIP-86).
 pub fn taproot_output_key(internal: &[u8]) -> Result<[u8; 32], DeriveError> {
+    let tweak = Scalar::from_be_bytes(taproot_tweak(internal)?).map_err(|_| DeriveError::OutOfRange)?;
     let internal = x_only(internal).ok_or(DeriveError::PublicKey)?;
-    let tweak =
-        Scalar::from_be_bytes(tap_tweak(&internal.serialize())).map_err(|_| DeriveError::OutOfRange)?;
     let secp = Secp256k1::verification_only();
     let (output, _parity) = internal.add_tweak(&secp, &tweak).map_err(|_| DeriveError::OutOfRange)?;
     Ok(output.serialize())
+}
+
+/// The tweak that leads from an internal key, encoded as [`taproot_output_key`] takes it, to its output key:
+/// hash_TapTweak(bytes(P)).
+pub fn taproot_tweak(internal: &[u8]) -> Result<[u8; 32], DeriveError> {
+    Ok(tap_tweak(&x_only(internal).ok_or(DeriveError::PublicKey)?.serialize()))
 }
 
 /// Returns the output key under which the signature is valid.

@@ -1,7 +1,9 @@
 //! The command line: arguments, exit codes, and one file for each noun.
 
+mod describe;
 mod node;
 mod output;
+mod payload;
 mod progress;
 mod requester;
 mod sign;
@@ -38,7 +40,7 @@ struct Global {
     /// Print one JSON value on stdout and nothing else there.
     #[arg(long, global = true)]
     json: bool,
-    /// How long an order lives and is waited for; default 600 for a wallet, 120 for a signature.
+    /// How long an order lives and is waited for; default 600 for a wallet, 120 for a signature and 5 for each further one.
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: Option<u64>,
 }
@@ -51,7 +53,10 @@ enum Command {
     /// Make, list and show wallets.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
-    /// Sign a message or a digest with a wallet.
+    /// Sign a message, a transaction or a digest with a wallet.
+    ///
+    /// Shows what the payload does, as decoded here, before it is sent. Nodes decode it themselves before they ask their
+    /// plugins. On stdout: one signature a line, in the order of the payload's inputs.
     Sign(sign::SignArgs),
     /// Look at tasks.
     #[command(subcommand)]
@@ -123,11 +128,16 @@ Profile (YAML; paths relative to it):
   wallet_book: wallets.json          # wallets that this client has verified; keep it
   nodes:                             # your own names, with ids from the nodes' operators
     alice: csn1...
+  chains:                            # optional; where transactions do not name their network
+    bitcoin: mainnet                 # testnet, testnet4, signet, regtest
+    solana: mainnet                  # devnet, testnet
 
 Examples:
   countersign requester new --out requester.key
   countersign wallet create treasury --scheme ed25519 --threshold 2 --nodes alice,bob,carol
   countersign sign treasury --path m/0/7 --message 'pay 5 to bob'
+  countersign sign treasury --path m/44/60/0/0/0 --evm-transaction @unsigned.hex --claim reference=invoice-7
+  countersign sign treasury --psbt @payment.psbt --json
 
 Commands that wait do so until the order has ended or --timeout is over; a task that is
 not in time may still end. The wallet book is what makes a coordinator's second story

@@ -1,14 +1,16 @@
 //! `countersign sign`.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
 use clap::Args;
 use countersign_client::{Client, ClientError, SignOrder, Signature};
-use countersign_protocol::{DerivationPath, Payload, PayloadKind};
-use serde_json::json;
+use countersign_payload::{Decoded, Intent};
+use countersign_protocol::{DerivationPath, InputSignature};
+use serde_json::{Value, json};
 
+use super::describe;
 use super::output::Output;
+use super::payload::{What, from_hex};
 use super::progress::Progress;
 
 /// What to sign, with what.
@@ -16,84 +18,88 @@ use super::progress::Progress;
 pub struct SignArgs {
     /// Id (csk1…) or name of the wallet.
     wallet: String,
-    /// The child that signs, such as m/44/60/0/0/7; m is the root key itself.
+    /// The child that signs, such as m/44/60/0/0/7; m is the root key itself. A PSBT names its paths.
     #[arg(long, default_value = "m")]
     path: DerivationPath,
     #[command(flatten)]
     what: What,
+    /// What you expect to be signed, such as the hash that another wallet shows; once for each signature, in order. Nodes
+    /// refuse if the payload gives another one.
+    #[arg(long, value_name = "HEX")]
+    expect_digest: Vec<String>,
     /// Who signs: as many nodes as the wallet's threshold; default: the coordinator chooses among those on line.
     #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
     signers: Option<Vec<String>>,
     /// A remark that the nodes' plugins and operators see.
     #[arg(long)]
     note: Option<String>,
+    #[command(flatten)]
+    claims: Claims,
 }
 
+/// Statements for plugins.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct What {
-    /// Sign this text.
-    #[arg(long, value_name = "TEXT")]
-    message: Option<String>,
-    /// Sign the bytes of this file.
-    #[arg(long, value_name = "FILE")]
-    message_file: Option<PathBuf>,
-    /// Sign these bytes.
-    #[arg(long, value_name = "HEX")]
-    message_hex: Option<String>,
-    /// Sign this 32-byte hash blindly; nodes refuse unless their operators allow it for the wallet.
-    #[arg(long, value_name = "HEX")]
-    digest: Option<String>,
+pub struct Claims {
+    /// A statement that the nodes' plugins see as yours, such as reference=invoice-7; may be given several times.
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    claims: Vec<(String, String)>,
+}
+
+impl Claims {
+    /// Each name once.
+    pub fn by_name(self) -> Result<BTreeMap<String, String>, ClientError> {
+        let mut claims = BTreeMap::new();
+        for (name, value) in self.claims {
+            if claims.contains_key(&name) {
+                return Err(ClientError::Usage(format!(
+                    "there are two claims `{name}`; give each name once"
+                )));
+            }
+            claims.insert(name, value);
+        }
+        Ok(claims)
+    }
+}
+
+fn claim(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.into(), value.into()))
 }
 
 /// Runs the command.
 pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let payload = payload(args.what)?;
+    let digests = args.expect_digest.iter().map(|hex| from_hex(hex)).collect::<Result<_, _>>()?;
+    let payload = args.what.payload(digests)?;
+    let claims = args.claims.by_name()?;
     let nodes = |names: Vec<String>| names.iter().map(|name| client.profile().node(name)).collect();
     let signers = args.signers.map(nodes).transpose()?;
     let wallet = client.find_wallet(&args.wallet).await?.key;
-    let order = SignOrder { wallet, path: args.path, payload, signers, note: args.note };
+    let order = SignOrder { wallet, path: args.path, payload, signers, note: args.note, claims };
+    let decoded = client.decode(&order).await?;
+    describe::lines(&order.payload, &decoded).iter().for_each(|line| output.note(line));
     let mut progress = Progress::new(client.profile(), *output);
     let signature = client.sign(&order, |task| progress.show(task)).await?;
-    print(&signature, &order, output)
+    print(&signature, &order, &decoded, output)
 }
 
-fn print(signature: &Signature, order: &SignOrder, output: &Output) -> Result<(), ClientError> {
-    let signed = &signature.signed;
+/// On stdout one signature a line, in the order of the inputs.
+fn print(made: &Signature, order: &SignOrder, decoded: &Decoded, output: &Output) -> Result<(), ClientError> {
+    let signatures = &made.signed.signatures;
     let json = json!({
-        "task": signature.task, "wallet": signature.wallet, "scheme": signature.scheme, "path": order.path,
-        "blind": order.payload.is_blind(), "signature": hex::encode(&signed.signature),
-        "recovery_id": signed.recovery_id, "public_key": hex::encode(&signed.public_key),
-        "signed_bytes": hex::encode(&signed.signed_bytes), "session": signed.session,
+        "task": made.task, "wallet": made.wallet, "scheme": made.scheme, "kind": order.payload.kind,
+        "blind": decoded.intent == Intent::Opaque, "intent": describe::json(&decoded.intent),
+        "session": made.signed.session, "signatures": signatures.iter().map(row).collect::<Vec<_>>(),
     });
-    output.note(&format!("verified under {}", hex::encode(&signed.public_key)));
-    output.result(&json, &[hex::encode(&signed.signature)])
+    for one in signatures {
+        output.note(&format!("{} verified under {}", one.path, hex::encode(&one.public_key)));
+    }
+    let lines: Vec<String> = signatures.iter().map(|one| hex::encode(&one.signature)).collect();
+    output.result(&json, &lines)
 }
 
-fn payload(what: What) -> Result<Payload, ClientError> {
-    let kind = if what.digest.is_some() { PayloadKind::Digest } else { PayloadKind::Message };
-    let bytes = match (what.message, what.message_file, what.message_hex.or(what.digest)) {
-        (Some(text), _, _) => text.into_bytes(),
-        (None, Some(path), _) => read(&path)?,
-        (None, None, hex) => hex::decode(hex.unwrap_or_default()).map_err(|error| {
-            ClientError::Usage(format!(
-                "this is no hexadecimal text ({error}); give two digits for each byte"
-            ))
-        })?,
-    };
-    let payload = Payload::new(kind, bytes);
-    payload.check().map_err(|error| ClientError::Usage(error.to_string()))?;
-    Ok(payload)
-}
-
-/// At most one byte more than a payload may have, so that a larger file is refused and not loaded.
-fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
-    let mut bytes = Vec::new();
-    let limit = Payload::MAX_BYTES as u64 + 1;
-    let read = std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    read.map_err(|error| {
-        let advice = "name a file that you may read";
-        ClientError::File { path: path.into(), reason: error.to_string(), advice }
-    })?;
-    Ok(bytes)
+fn row(one: &InputSignature) -> Value {
+    json!({
+        "path": one.path, "public_key": hex::encode(&one.public_key), "signature": hex::encode(&one.signature),
+        "recovery_id": one.recovery_id, "signed_bytes": hex::encode(&one.signed_bytes),
+    })
 }

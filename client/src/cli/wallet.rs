@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::output::Output;
 use super::progress::Progress;
+use super::sign::Claims;
 
 /// What to do about wallets.
 #[derive(Debug, Subcommand)]
@@ -27,6 +28,8 @@ pub enum WalletCommand {
         /// A remark that the nodes' plugins and operators see.
         #[arg(long)]
         note: Option<String>,
+        #[command(flatten)]
+        claims: Claims,
     },
     /// List the wallets that the coordinator or the wallet book knows; each is verified.
     List,
@@ -40,14 +43,14 @@ pub enum WalletCommand {
 /// Runs the command.
 pub async fn execute(command: WalletCommand, client: &Client, output: &Output) -> Result<(), ClientError> {
     match command {
-        WalletCommand::Create { name, scheme, threshold, nodes, note } => {
+        WalletCommand::Create { name, scheme, threshold, nodes, note, claims } => {
             let usage = |error: countersign_protocol::CommitteeError| ClientError::Usage(error.to_string());
             let nodes = nodes.iter().map(|node| client.profile().node(node)).collect::<Result<_, _>>()?;
             let committee = Committee::new(nodes).map_err(usage)?;
             let threshold = Threshold::try_from(threshold).map_err(usage)?;
             committee.threshold(threshold).map_err(usage)?;
             let mut progress = Progress::new(client.profile(), *output);
-            let new = NewWallet { name, scheme, committee, threshold, note };
+            let new = NewWallet { name, scheme, committee, threshold, note, claims: claims.by_name()? };
             let wallet = client.create_wallet(&new, |task| progress.show(task)).await?;
             show(&wallet, client, output)
         }

@@ -10,8 +10,8 @@ use countersign_coordinator::{Config, Coordinator, api_key, identity};
 use countersign_link::{Identity, PeerKey, dial};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Announcement, Hash, KeyGen, KeyId, KeySign, NodeId, Operation, Outcome, PROTOCOL_VERSION, Refusal,
-    Scheme, SessionId, Signed, SignedTask, StoredMark, decode, encode,
+    Announcement, Hash, InputSignature, KeyGen, KeyId, KeySign, NodeId, Operation, Outcome, PROTOCOL_VERSION,
+    Refusal, Scheme, SessionId, Signed, SignedTask, StoredMark, decode, encode,
 };
 
 /// What the nodes do with an order.
@@ -204,9 +204,12 @@ fn signed(keysign: &KeySign) -> Signed {
     let bytes = keysign.payload.signed_bytes(Scheme::Ed25519);
     Signed {
         session: SessionId([8; 32]),
-        public_key: wallet_key().public().0.to_vec(),
-        signature: wallet_key().sign(&bytes).to_vec(),
-        signed_bytes: bytes,
-        recovery_id: None,
+        signatures: vec![InputSignature {
+            path: keysign.path.clone(),
+            public_key: wallet_key().public().0.to_vec(),
+            signature: wallet_key().sign(&bytes).to_vec(),
+            signed_bytes: bytes,
+            recovery_id: None,
+        }],
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use countersign_protocol::control::{Stage, ToNode};
 use countersign_protocol::{
-    Announcement, Cause, Failure, Hash, NodeId, Outcome, PluginVerdict, Refusal, SignedTask, Task, TaskError,
-    TaskId, UnixMillis,
+    Announcement, Cause, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask, Task,
+    TaskError, TaskId, UnixMillis,
 };
 
 use super::record::{Decision, Party, Progress, Proof, Reason, Report, State, TaskRecord};
@@ -26,6 +26,8 @@ pub struct Flow {
     signed: SignedTask,
     hash: Hash,
     wallet: Option<Announcement>,
+    /// How many signatures the task orders: 1 where that is not known.
+    signatures: u64,
     /// Parties whose decision came in over the connection they have now: the ones that a `Start` reaches.
     confirmed: BTreeSet<NodeId>,
 }
@@ -94,7 +96,7 @@ pub struct Timings {
     pub decision: u64,
     /// From the start of a KeyGen to its result, in ms.
     pub keygen: u64,
-    /// From the start of a KeySign to its result, in ms.
+    /// From the start of a KeySign to its result, in ms for each of its signatures.
     pub keysign: u64,
     /// From the first failure to the verdict on the task, in ms: time for the others to report the real cause.
     pub grace: u64,
@@ -145,7 +147,10 @@ impl Flow {
         };
         record.note(now, "accepted");
         let hash = signed.hash();
-        Ok(Flow { record, task, signed, hash, wallet, confirmed: BTreeSet::new() })
+        let mut flow =
+            Flow { record, task, signed, hash, wallet: None, signatures: 1, confirmed: BTreeSet::new() };
+        flow.set_wallet(wallet);
+        Ok(flow)
     }
 
     /// A task from the store. Nobody is confirmed: every party is asked again when it returns.
@@ -153,11 +158,17 @@ impl Flow {
         let signed = SignedTask { bytes: record.task.clone().into_bytes(), signature: record.signature };
         let task = signed.parse()?;
         let hash = signed.hash();
-        Ok(Flow { record, task, signed, hash, wallet: None, confirmed: BTreeSet::new() })
+        Ok(Flow { record, task, signed, hash, wallet: None, signatures: 1, confirmed: BTreeSet::new() })
     }
 
     /// Says which wallet the task uses.
     pub fn set_wallet(&mut self, wallet: Option<Announcement>) {
+        self.signatures = match (&self.task.operation, &wallet) {
+            (Operation::KeySign(keysign), Some(wallet)) => {
+                proof::inputs(keysign, wallet).map_or(1, |inputs| inputs.len() as u64)
+            }
+            _ => 1,
+        };
         self.wallet = wallet;
     }
 
@@ -377,7 +388,7 @@ impl Flow {
             return;
         }
         let checked = match (&outcome, &self.record.result) {
-            // The other signers report the very signature that was verified already.
+            // The other signers report the very signatures that were verified already.
             (Outcome::Signed(signed), Some(Proof::Signed(known))) if signed == known => Ok(None),
             _ => proof::check(&self.task, self.hash, self.wallet.as_ref(), &outcome),
         };
@@ -447,8 +458,8 @@ impl Flow {
 
     fn give_up_silence(&mut self, world: &World<'_>, effects: &mut Effects) {
         let limit = match self.task.operation {
-            countersign_protocol::Operation::KeyGen(_) => world.timings.keygen,
-            countersign_protocol::Operation::KeySign(_) => world.timings.keysign,
+            Operation::KeyGen(_) => world.timings.keygen,
+            Operation::KeySign(_) => world.timings.keysign.saturating_mul(self.signatures),
         };
         let started = self.record.started.unwrap_or(self.record.submitted);
         if self.record.state.is_final() || world.now.0 < started.0.saturating_add(limit) {

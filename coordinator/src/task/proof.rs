@@ -1,9 +1,12 @@
 //! When the result that a node reports is believed: never on its word.
 //!
-//! A signature must verify under the child key derived here from the wallet's root key; a new key must carry the marks of
-//! all its holders and be the one that the task ordered. Libraries that sign nothing do the checking.
+//! Every signature that the payload asks for must be there and verify under the child key derived here from the wallet's
+//! root key; a new key must carry the marks of all its holders and be the one that the task ordered. Libraries that sign nothing do the checking.
 
-use countersign_protocol::{Announcement, Hash, KeyGen, KeyId, KeySign, Operation, Outcome, Signed, Task};
+use countersign_payload::{Input, Key, Networks, decode};
+use countersign_protocol::{
+    Announcement, Hash, InputSignature, KeyGen, KeyId, KeySign, Operation, Outcome, Signed, Task,
+};
 use countersign_verify::{derive_public, verify};
 
 use super::record::Proof;
@@ -58,19 +61,44 @@ fn check_created(task: &Task, keygen: &KeyGen, hash: Hash, made: &Announcement) 
     if made.is_complete() { Ok(()) } else { Err("not every holder's mark is there and verifies".into()) }
 }
 
+/// Every signature that was ordered, in order, each over the bytes that the payload itself gives.
 fn check_signed(keysign: &KeySign, wallet: &Announcement, signed: &Signed) -> Result<(), String> {
-    let scheme = wallet.scheme;
-    let bytes = keysign.payload.signed_bytes(scheme);
-    let chain_code = wallet.chain_code.as_bytes();
-    let derived = derive_public(scheme, &wallet.root_public_key, chain_code, keysign.path.steps());
-    let (child, _) = derived.map_err(|error| error.to_string())?;
-    let verified =
-        verify(scheme, &child, &bytes, &signed.signature).map_err(|_| "the signature does not verify")?;
-    if signed.public_key != verified.verification_key() {
-        return Err("the public key beside the signature is not the wallet's child key".into());
+    let inputs = inputs(keysign, wallet)?;
+    if signed.signatures.len() != inputs.len() {
+        return Err(format!(
+            "{} signatures were ordered and {} reported",
+            inputs.len(),
+            signed.signatures.len()
+        ));
     }
-    if signed.signed_bytes != bytes {
-        return Err("the bytes beside the signature are not those of the task".into());
+    inputs.iter().zip(&signed.signatures).try_for_each(|(input, made)| check_input(wallet, input, made))
+}
+
+fn check_input(wallet: &Announcement, input: &Input, made: &InputSignature) -> Result<(), String> {
+    let (scheme, chain_code) = (wallet.scheme, wallet.chain_code.as_bytes());
+    let derived = derive_public(scheme, &wallet.root_public_key, chain_code, input.path.steps());
+    let (child, _) = derived.map_err(|error| error.to_string())?;
+    let verified = verify(scheme, &child, &input.signed_bytes, &made.signature)
+        .map_err(|_| "a signature does not verify")?;
+    if made.path != input.path {
+        return Err("the path beside a signature is not the one that was ordered".into());
+    }
+    if made.public_key != verified.verification_key() {
+        return Err("the public key beside a signature is not the wallet's child key".into());
+    }
+    if made.signed_bytes != input.signed_bytes {
+        return Err("the bytes beside a signature are not those of the task".into());
     }
     Ok(())
+}
+
+/// The signatures that a KeySign orders. The networks matter only to what they mean, which is not judged here.
+pub fn inputs(keysign: &KeySign, wallet: &Announcement) -> Result<Vec<Input>, String> {
+    let key = Key {
+        scheme: wallet.scheme,
+        root_public_key: &wallet.root_public_key,
+        chain_code: wallet.chain_code.as_bytes(),
+    };
+    let decoded = decode(&key, &keysign.path, &keysign.payload, &Networks::default());
+    Ok(decoded.map_err(|error| error.to_string())?.inputs)
 }

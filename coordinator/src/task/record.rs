@@ -126,7 +126,7 @@ pub struct Reason {
 pub enum Proof {
     /// A key with the marks of all its holders.
     Created(Announcement),
-    /// A signature.
+    /// All signatures that were ordered.
     Signed(Signed),
 }
 

@@ -270,9 +270,12 @@ fn a_signature_must_be_the_one_that_was_ordered() {
     };
     for (what, outcome) in [
         ("signature", wrong_signature()),
-        ("length", change(|signed| signed.signature.truncate(63))),
-        ("public key", change(|signed| signed.public_key[0] ^= 1)),
-        ("signed bytes", change(|signed| signed.signed_bytes.push(0))),
+        ("length", change(|signed| signed.signatures[0].signature.truncate(63))),
+        ("public key", change(|signed| signed.signatures[0].public_key[0] ^= 1)),
+        ("signed bytes", change(|signed| signed.signatures[0].signed_bytes.push(0))),
+        ("path", change(|signed| signed.signatures[0].path = "m/1".parse().unwrap())),
+        ("too few", change(|signed| signed.signatures.clear())),
+        ("too many", change(|signed| signed.signatures.push(signed.signatures[0].clone()))),
         ("another kind", Outcome::Created(wallet())),
     ] {
         let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), says(0, outcome)]);

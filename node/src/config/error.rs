@@ -120,6 +120,9 @@ pub enum ConfigError {
         "`{0}` is no event; write request.<operation>.<what>, of keygen, keysign, keyreshare, keysharesign and created, updated, succeeded, failed"
     )]
     EventType(String),
+    /// Not a network.
+    #[error("chains: {0}")]
+    Network(#[from] countersign_payload::UnknownNetwork),
     /// Not a level.
     #[error("log.std.level is `{0}`; choose error, warn, info or debug")]
     LogLevel(String),

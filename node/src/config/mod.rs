@@ -15,6 +15,7 @@ pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use raw::RawConfig;
 pub use raw_policy::{RawCompile, RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
 
+use countersign_payload::Networks;
 use countersign_protocol::session::Limits;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,8 @@ pub struct Config {
     pub roster: BTreeMap<NodeId, String>,
     /// Keys that may sign what the node does not understand.
     pub allow_blind: BTreeSet<KeyId>,
+    /// What transactions mean that do not name their network.
+    pub networks: Networks,
     /// Risk control.
     pub policy: Policy,
     /// Who is told what becomes of tasks.
@@ -103,6 +106,7 @@ impl Config {
             requesters: named("requesters", raw.requesters.into_iter().map(|entry| (entry.id, entry.name)))?,
             roster: named("roster", raw.roster.into_iter().map(|entry| (entry.id, entry.name)))?,
             allow_blind: raw.keys.allow_blind.into_iter().collect(),
+            networks: Networks::named(&raw.chains.bitcoin, &raw.chains.solana)?,
             expansion: expansion.to_yaml(),
             policy: Policy::from_raw(expansion.policy, base)?,
             notes,

@@ -30,6 +30,9 @@ pub struct RawConfig {
     /// Keys with exceptions.
     #[serde(default)]
     pub keys: RawKeys,
+    /// Networks of chains whose transactions do not name theirs.
+    #[serde(default)]
+    pub chains: RawChains,
     /// Deadlines.
     #[serde(default)]
     pub limits: RawLimits,
@@ -107,6 +110,22 @@ pub struct RawPeer {
 pub struct RawKeys {
     /// Keys that may sign a bare digest, which the node cannot understand.
     pub allow_blind: Vec<KeyId>,
+}
+
+/// `chains`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawChains {
+    /// Where this node's keys hold bitcoin: `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`, or a CAIP-2 id.
+    pub bitcoin: String,
+    /// Where they hold SOL: `mainnet`, `devnet`, `testnet`, or a CAIP-2 id.
+    pub solana: String,
+}
+
+impl Default for RawChains {
+    fn default() -> RawChains {
+        RawChains { bitcoin: "mainnet".into(), solana: "mainnet".into() }
+    }
 }
 
 /// `limits`

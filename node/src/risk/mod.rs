@@ -212,11 +212,8 @@ pub(crate) fn question(
     operation: countersign_host::Operation,
 ) -> countersign_host::Task {
     let requester = core.config.requesters.get(&task.requester).cloned().unwrap_or_default();
-    let note = task.note.iter().map(|note| Statement {
-        name: "note".into(),
-        value: note.clone(),
-        origin: Origin::Claim,
-    });
+    let note = task.note.iter().map(|note| claim("note", note));
+    let claims = task.claims.iter().map(|(name, value)| claim(name, value));
     countersign_host::Task {
         id: task.id.to_string(),
         attempt: 1,
@@ -228,9 +225,14 @@ pub(crate) fn question(
         },
         node: core.me.to_string(),
         operation,
-        extra: note.collect(),
+        extra: note.chain(claims).collect(),
         raw: signed.bytes.clone(),
     }
+}
+
+/// What the requester says, and nobody else.
+fn claim(name: &str, value: &str) -> Statement {
+    Statement { name: name.into(), value: value.into(), origin: Origin::Claim }
 }
 
 /// What plugins log, under the node's own name for them. The host has bounded and cleaned it.

@@ -2,13 +2,16 @@
 
 use super::Job;
 use super::keygen::KeyGenPlan;
-use super::keysign::{Derived, KeySignPlan};
+use super::keysign::{KeySignPlan, PlannedInput};
 use crate::core::Core;
+use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::{
-    Announcement, Authenticated, KeyGen, KeyId, KeySign, NodeId, Operation, Refusal, Task,
+    Announcement, Authenticated, KeyGen, KeyId, KeySign, NodeId, Operation, Refusal, Scheme, Task,
 };
 use countersign_store::{KeyRecord, KeyStatus};
-use countersign_verify::DeriveError;
+use countersign_verify::{
+    DeriveError, derive_public, extended_public_key, taproot_output_key, taproot_tweak,
+};
 
 /// An admitted task.
 pub enum Plan {
@@ -57,7 +60,8 @@ fn admit_keysign(core: &Core, keysign: &KeySign, parties: &[NodeId]) -> Result<K
     let announcement = &record.announcement;
     check_signers(keysign, &record, parties)?;
     all_known(core, parties)?;
-    if keysign.payload.is_blind() && !core.config.allow_blind.contains(&keysign.key) {
+    let decoded = decode(core, announcement, keysign)?;
+    if decoded.intent == Intent::Opaque && !core.config.allow_blind.contains(&keysign.key) {
         return refuse(
             "blind-signing",
             &format!(
@@ -66,16 +70,45 @@ fn admit_keysign(core: &Core, keysign: &KeySign, parties: &[NodeId]) -> Result<K
             ),
         );
     }
-    match derive(announcement, keysign) {
-        Ok(derived) => Ok(KeySignPlan::new(record, keysign.clone(), parties.to_vec(), derived)),
-        Err(error) => refuse("path", &format!("no key can be derived along {}: {error}", keysign.path)),
-    }
+    let (root, inputs) = derive(announcement, decoded.inputs)?;
+    Ok(KeySignPlan {
+        root,
+        inputs,
+        record: record.into(),
+        signers: parties.to_vec(),
+        kind: keysign.payload.kind,
+        intent: decoded.intent,
+    })
 }
 
-fn derive(key: &Announcement, keysign: &KeySign) -> Result<Derived, DeriveError> {
-    let (root, chain_code) = (&key.root_public_key, key.chain_code.as_bytes());
-    let (child, _) = countersign_verify::derive_public(key.scheme, root, chain_code, keysign.path.steps())?;
-    Ok(Derived { child, root: countersign_verify::extended_public_key(key.scheme, root, chain_code)? })
+/// What the payload means. Nothing is asked of anybody about one that this node cannot read.
+fn decode(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded, Refusal> {
+    let key = countersign_payload::Key {
+        scheme: key.scheme,
+        root_public_key: &key.root_public_key,
+        chain_code: key.chain_code.as_bytes(),
+    };
+    countersign_payload::decode(&key, &keysign.path, &keysign.payload, &core.config.networks)
+        .map_err(|error| refusal(error.code(), &printable(&error.to_string())))
+}
+
+/// The root as text, and the inputs with the keys that will sign them.
+fn derive(key: &Announcement, inputs: Vec<Input>) -> Result<(String, Vec<PlannedInput>), Refusal> {
+    let no_key = |error: DeriveError| refusal("path", &format!("no key can be derived: {error}"));
+    let root = extended_public_key(key.scheme, &key.root_public_key, key.chain_code.as_bytes());
+    let inputs = inputs.into_iter().map(|input| plan_input(key, input)).collect::<Result<_, _>>();
+    Ok((root.map_err(no_key)?, inputs.map_err(no_key)?))
+}
+
+fn plan_input(key: &Announcement, input: Input) -> Result<PlannedInput, DeriveError> {
+    let Input { path, signed_bytes } = input;
+    let (child, _) =
+        derive_public(key.scheme, &key.root_public_key, key.chain_code.as_bytes(), path.steps())?;
+    let (public_key, tweak) = match key.scheme {
+        Scheme::Taproot => (taproot_output_key(&child)?.to_vec(), Some(taproot_tweak(&child)?.to_vec())),
+        Scheme::EcdsaSecp256k1 | Scheme::Ed25519 | Scheme::SchnorrSecp256k1 => (child.clone(), None),
+    };
+    Ok(PlannedInput { path, signed_bytes, child, public_key, tweak })
 }
 
 fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {
@@ -132,6 +165,11 @@ fn all_known(core: &Core, parties: &[NodeId]) -> Result<(), Refusal> {
         ),
         None => Ok(()),
     }
+}
+
+/// Words that may quote the requester, fit for a log and a journal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect()
 }
 
 /// A refusal by the node itself.

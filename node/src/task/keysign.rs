@@ -1,55 +1,62 @@
-//! KeySign: one signature by exactly t members, verified here before anybody sees it.
+//! KeySign: one signature for each input of a payload, by exactly t members, each verified here, and all of them given out
+//! or none.
 
-use super::{Job, Stopped};
+use super::{Job, Stopped, intent};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
 use crate::session::driver::failure;
 use crate::session::worker::WorkError;
 use countersign_engine::{Message, PartyIndex, SignParams, Signature};
+use countersign_payload::{Intent, MAX_INPUTS};
 use countersign_protocol::control::Stage;
+use countersign_protocol::session::MAX_PHASES;
 use countersign_protocol::{
-    Cause, Failure, Hash, KeyId, KeySign, NodeId, Outcome, Payload, PayloadKind, SessionId, Signed,
+    Cause, DerivationPath, Failure, Hash, InputSignature, KeyId, NodeId, Outcome, PayloadKind, Scheme,
+    SessionId, Signed,
 };
 use countersign_store::KeyRecord;
 use std::sync::Arc;
 
-const SIGN_PHASE: (u8, Stage) = (0, Stage::Running);
+// Each input is a phase of the session.
+const _: () = assert!(MAX_INPUTS <= MAX_PHASES as usize);
 
-/// An admitted KeySign.
+/// An admitted KeySign. All of it was established by this node.
 #[derive(Debug, Clone)]
 pub struct KeySignPlan {
-    record: Arc<KeyRecord>,
-    keysign: KeySign,
-    signers: Vec<NodeId>,
-    /// The derived public key, as the scheme's root keys are encoded.
-    child: Vec<u8>,
+    pub(super) record: Arc<KeyRecord>,
+    pub(super) signers: Vec<NodeId>,
+    pub(super) kind: PayloadKind,
+    /// Decoded from the bytes that gave the inputs.
+    pub(super) intent: Intent,
+    /// At least one, at most [`MAX_INPUTS`].
+    pub(super) inputs: Vec<PlannedInput>,
     /// The root as text, `xpub…` or `cpub…`.
-    root: String,
+    pub(super) root: String,
 }
 
-/// The public keys that a path leads from and to.
-pub(super) struct Derived {
-    /// The derived public key.
+/// One signature that is to be made.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedInput {
+    pub path: DerivationPath,
+    /// What the signature algorithm is given.
+    pub signed_bytes: Vec<u8>,
+    /// The derived public key, as the scheme's root keys are encoded.
     pub child: Vec<u8>,
-    /// The root as text.
-    pub root: String,
+    /// The key that signatures verify with.
+    pub public_key: Vec<u8>,
+    /// What makes `public_key` of `child`, if they differ.
+    pub tweak: Option<Vec<u8>>,
 }
 
 impl KeySignPlan {
-    pub(super) fn new(
-        record: KeyRecord,
-        keysign: KeySign,
-        signers: Vec<NodeId>,
-        derived: Derived,
-    ) -> KeySignPlan {
-        let Derived { child, root } = derived;
-        KeySignPlan { record: Arc::new(record), keysign, signers, child, root }
-    }
-
     /// Which key signs.
     pub fn key(&self) -> KeyId {
-        self.keysign.key
+        self.record.announcement.key
+    }
+
+    fn scheme(&self) -> Scheme {
+        self.record.announcement.scheme
     }
 
     fn describe_key(&self) -> countersign_host::Key {
@@ -64,14 +71,6 @@ impl KeySignPlan {
         }
     }
 
-    fn payload(&self) -> &Payload {
-        &self.keysign.payload
-    }
-
-    fn signed_bytes(&self) -> Vec<u8> {
-        self.payload().signed_bytes(self.record.announcement.scheme)
-    }
-
     /// The signers' keygen indices, ascending because committees are sorted by id.
     fn indices(&self) -> Vec<PartyIndex> {
         let committee = &self.record.announcement.committee;
@@ -81,12 +80,22 @@ impl KeySignPlan {
             .map(|index| PartyIndex(index.0))
             .collect()
     }
+}
 
-    fn message(&self) -> Message {
-        let bytes = self.payload().bytes.clone();
-        match (self.payload().kind, <[u8; 32]>::try_from(bytes.as_slice())) {
-            (PayloadKind::Digest, Ok(digest)) => Message::Digest(digest),
-            _ => Message::Raw(bytes),
+impl PlannedInput {
+    fn describe(&self) -> countersign_host::Input {
+        countersign_host::Input {
+            path: self.path.to_string(),
+            public_key: self.public_key.clone(),
+            digest: self.signed_bytes.clone(),
+            tweak: self.tweak.clone(),
+        }
+    }
+
+    fn message(&self, scheme: Scheme) -> Message {
+        match (scheme, <[u8; 32]>::try_from(self.signed_bytes.as_slice())) {
+            (Scheme::EcdsaSecp256k1, Ok(digest)) => Message::Digest(digest),
+            _ => Message::Raw(self.signed_bytes.clone()),
         }
     }
 }
@@ -97,22 +106,13 @@ impl Job for KeySignPlan {
     }
 
     fn question(&self) -> countersign_host::Operation {
-        let intent = match self.payload().is_blind() {
-            false => countersign_host::Intent::Message(self.payload().bytes.clone()),
-            true => countersign_host::Intent::Opaque,
-        };
         countersign_host::Operation::Sign(countersign_host::Signing {
             key: self.describe_key(),
             signers: self.signers.iter().map(NodeId::to_string).collect(),
-            inputs: vec![countersign_host::Input {
-                path: self.keysign.path.to_string(),
-                public_key: self.child.clone(),
-                digest: self.signed_bytes(),
-                tweak: None,
-            }],
-            payload: self.payload().kind.name().into(),
-            blind: self.payload().is_blind(),
-            intent,
+            inputs: self.inputs.iter().map(PlannedInput::describe).collect(),
+            payload: self.kind.name().into(),
+            blind: self.intent == Intent::Opaque,
+            intent: intent::for_plugins(&self.intent),
         })
     }
 
@@ -130,24 +130,30 @@ impl Job for KeySignPlan {
             )
             .into());
         }
-        let signature = sign(&core, &approved, session, run).await?;
-        Ok(Outcome::Signed(check(approved.plan(), session, signature)?))
+        let inputs = &approved.plan().inputs;
+        let mut signatures = Vec::with_capacity(inputs.len());
+        for (number, input) in (0..).zip(inputs) {
+            let signature = sign(&core, &approved, session, number, run).await?;
+            signatures.push(check(approved.plan().scheme(), input, signature)?);
+        }
+        Ok(Outcome::Signed(Signed { session, signatures }))
     }
 }
 
+/// The signature for input `number`, by an engine of its own.
 async fn sign(
     core: &Arc<Core>,
     approved: &Arc<Approved<KeySignPlan>>,
     session: SessionId,
+    number: u8,
     run: &mut Run,
 ) -> Result<Signature, Failure> {
-    let ecdsa = approved.plan().record.announcement.scheme.needs_aux();
-    let (limit, lane) = match ecdsa {
+    let (limit, lane) = match approved.plan().scheme().needs_aux() {
         true => (core.config.engines.ecdsa, core.lanes.ecdsa.clone()),
         false => (core.config.engines.frost, core.lanes.free.clone()),
     };
     let (core, approved) = (core.clone(), approved.clone());
-    run.phase(SIGN_PHASE, limit, lane, move || build(&core, &approved, session)).await
+    run.phase((number, Stage::Running), limit, lane, move || build(&core, &approved, session, number)).await
 }
 
 /// Runs in the worker's thread: the share is opened there and never leaves it.
@@ -155,6 +161,7 @@ fn build(
     core: &Core,
     approved: &Approved<KeySignPlan>,
     session: SessionId,
+    number: u8,
 ) -> Result<Box<dyn countersign_engine::Engine<Output = Signature>>, WorkError> {
     let plan = approved.plan();
     let secrets = |error: crate::vault::VaultError| WorkError::Secrets(error.to_string());
@@ -165,38 +172,39 @@ fn build(
         .map(|digest| core.auxes.get(digest, &core.vault))
         .transpose()
         .map_err(secrets)?;
+    let input = plan.inputs.get(usize::from(number)).ok_or(WorkError::Stopped)?;
     let share = core.vault.open_share(approved).map_err(secrets)?;
     let signers = plan.indices();
     let me = plan.signers.iter().position(|node| *node == core.me).map_or(u16::MAX, |at| at as u16);
     let params = SignParams {
-        session: &session.0,
+        // No two engines of a session run under one name.
+        session: &[&session.0[..], &[number]].concat(),
         me: PartyIndex(me),
         signers: &signers,
-        path: plan.keysign.path.steps(),
-        message: plan.message(),
+        path: input.path.steps(),
+        message: input.message(plan.scheme()),
     };
     Ok(countersign_engine::sign(params, &share, aux, rand::rngs::OsRng)?)
 }
 
-/// The only place where a [`Signed`] is made: by a library that does not sign, under the key that this node derived.
-fn check(plan: &KeySignPlan, session: SessionId, signature: Signature) -> Result<Signed, Failure> {
-    let scheme = plan.record.announcement.scheme;
-    let signed_bytes = plan.signed_bytes();
-    let verified = countersign_verify::verify(scheme, &plan.child, &signed_bytes, &signature.bytes);
+/// The only place where an [`InputSignature`] is made: by a library that does not sign, under the key that this node
+/// derived.
+fn check(scheme: Scheme, input: &PlannedInput, signature: Signature) -> Result<InputSignature, Failure> {
     let invalid = |error| {
         failure(
             Cause::Peer,
             "signature-invalid",
             &format!(
-                "the finished signature does not verify ({error}); nothing was given out, look at the other signers' journals"
+                "a finished signature does not verify ({error}); nothing was given out, look at the other signers' journals"
             ),
         )
     };
-    let verified = verified.map_err(invalid)?;
-    Ok(Signed {
-        session,
+    let verified = countersign_verify::verify(scheme, &input.child, &input.signed_bytes, &signature.bytes)
+        .map_err(invalid)?;
+    Ok(InputSignature {
+        path: input.path.clone(),
         public_key: verified.verification_key().to_vec(),
-        signed_bytes,
+        signed_bytes: input.signed_bytes.clone(),
         signature: signature.bytes,
         recovery_id: signature.recovery_id,
     })

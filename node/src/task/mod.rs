@@ -4,6 +4,7 @@
 //! operation is a [`Job`]: what it asks the plugins, who takes part, and the steps it runs.
 
 pub mod admission;
+mod intent;
 pub mod keygen;
 pub mod keysign;
 mod offer;

@@ -472,7 +472,9 @@ fn log_outcome(task: &Task, outcome: &Outcome) {
         Outcome::Created(key) => {
             tracing::info!(task = %id, key = %key.key, scheme = %key.scheme, "key created")
         }
-        Outcome::Signed(_) => tracing::info!(task = %id, blind, "signed"),
+        Outcome::Signed(signed) => {
+            tracing::info!(task = %id, blind, signatures = signed.signatures.len(), "signed")
+        }
         Outcome::Refused(refusal) => log_refusal(task, refusal),
         Outcome::Failed(failure) => {
             tracing::warn!(task = %id, blind, code = %failure.code, cause = ?failure.cause, reason = %failure.text, "failed");

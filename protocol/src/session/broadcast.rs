@@ -4,6 +4,7 @@
 //! signature; it is handed on once all of them said the same. Two signatures of one sender under one number prove to
 //! anybody that the sender cheats. With two parties there is nobody to echo to and nothing is sent.
 
+use super::MAX_PHASES;
 use super::failure::{failure, misbehaved};
 use crate::IdentitySigner;
 use crate::frame::{Message, body_hash, broadcast_digest};
@@ -12,8 +13,6 @@ use crate::id::{NodeId, SessionId};
 use crate::outcome::{Cause, Failure};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Engines that a session may run one after the other.
-const MAX_PHASES: u8 = 8;
 /// Broadcasts of one sender in one phase; the longest protocol here has five.
 const MAX_NUMBER: u16 = 32;
 /// Broadcasts of one sender that may wait for echoes. An honest sender is at most one round ahead of whoever waits.

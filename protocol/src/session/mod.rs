@@ -38,6 +38,9 @@ impl Default for Limits {
     }
 }
 
+/// Engines that a session may run one after the other: one for each signature of a task.
+pub const MAX_PHASES: u8 = 64;
+
 /// How long a session goes on after a tunnel broke: long enough to use what has arrived.
 const LOST_GRACE: Duration = Duration::from_secs(2);
 /// Engine messages of one party in one phase, and messages of one party that wait for their phase or for the session to
@@ -217,13 +220,16 @@ impl Session {
         }
     }
 
-    /// Begins the next engine: its messages are delivered from now on, and it has `limit` to finish.
+    /// Begins the next engine: its messages are delivered from now on, and it has `limit` to finish. Phases count from 0 to
+    /// [`MAX_PHASES`] - 1, upwards.
     pub fn begin_phase(&mut self, now: Instant, phase: u8, limit: Duration) {
         if self.is_over() {
             return;
         }
         self.phase = Some(phase);
         self.deadline = now + limit;
+        // What an ended engine did not take is not for the next one.
+        self.events.retain(|event| !matches!(event, SessionEvent::Message(_)));
         self.parties.iter_mut().for_each(|party| (party.heard, party.waiting) = (0, (0, 0)));
         for (of, message) in std::mem::take(&mut self.waiting) {
             self.deliver(of, message);

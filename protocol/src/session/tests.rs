@@ -260,6 +260,37 @@ fn messages_of_a_later_phase_wait_for_it() {
 }
 
 #[test]
+fn as_many_engines_as_a_task_may_have_run_one_after_the_other() {
+    let mut world = World::new(3);
+    world.begin();
+    for phase in 0..MAX_PHASES {
+        let now = world.now;
+        for (i, session) in world.sessions.iter_mut().enumerate() {
+            session.begin_phase(now, phase, Duration::from_secs(1));
+            session.send_broadcast(vec![phase, i as u8]);
+        }
+        world.run();
+        for i in 0..3 {
+            let mut bodies: Vec<Vec<u8>> = world.messages(i).into_iter().map(|(_, _, body)| body).collect();
+            bodies.sort();
+            let others = (0..3).filter(|other| *other != i);
+            assert_eq!(bodies, others.map(|other| vec![phase, other as u8]).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn what_one_engine_did_not_take_is_not_given_to_the_next() {
+    let mut world = World::new(2);
+    world.begin();
+    let now = world.now;
+    world.sessions[0].send_direct(1, b"late".to_vec());
+    world.run();
+    world.sessions[1].begin_phase(now, 1, Duration::from_secs(1));
+    assert!(world.messages(1).is_empty());
+}
+
+#[test]
 fn whoever_floods_is_named_for_it() {
     for phase in [0, 1] {
         let mut world = World::new(3);

@@ -131,7 +131,7 @@ fn verifier(scheme: Scheme) -> &'static str {
 }
 
 fn check_independently(cluster: &Cluster, made: &Signature) -> anyhow::Result<()> {
-    let signed = &made.signed;
+    let [signed] = &made.signed.signatures[..] else { anyhow::bail!("one signature was ordered") };
     let (key, bytes, signature) = (&signed.public_key, &signed.signed_bytes, &signed.signature);
     match made.scheme {
         Scheme::EcdsaSecp256k1 => openssl::verify_ecdsa(cluster.dir(), key, bytes, signature),

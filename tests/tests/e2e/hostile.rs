@@ -97,6 +97,7 @@ impl Liar {
             not_after: UnixMillis(now() + 60_000),
             requester: self.requester.id(),
             note: None,
+            claims: Default::default(),
             operation: Operation::KeyGen(KeyGen {
                 name: "x".into(),
                 scheme: Scheme::Ed25519,

@@ -38,7 +38,6 @@ async fn every_pair_signs(cluster: &Cluster, scheme: Scheme) {
             .sign(&order, |_| {})
             .await
             .unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
-        assert_ne!(signature.signed.public_key, Vec::<u8>::new());
         check(cluster, &signature);
     }
 }
@@ -54,7 +53,7 @@ async fn a_digest_is_refused(cluster: &Cluster, scheme: Scheme) {
 }
 
 fn check(cluster: &Cluster, made: &Signature) {
-    let signed = &made.signed;
+    let [signed] = &made.signed.signatures[..] else { panic!("one signature was ordered: {made:?}") };
     let (key, bytes, signature) = (&signed.public_key, &signed.signed_bytes, &signed.signature);
     match made.scheme {
         Scheme::EcdsaSecp256k1 => openssl::verify_ecdsa(cluster.dir(), key, bytes, signature).unwrap(),

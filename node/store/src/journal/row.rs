@@ -151,7 +151,7 @@ mod tests {
     use super::super::outbox::Delivery;
     use super::*;
     use countersign_protocol::{
-        Cause, Committee, Failure, Refusal, Scheme, SessionId, Signed, StoredMark, Threshold,
+        Cause, Committee, Failure, InputSignature, Refusal, Scheme, SessionId, Signed, StoredMark, Threshold,
     };
 
     fn node(seed: u8) -> NodeId {
@@ -211,10 +211,13 @@ mod tests {
             Failure { cause: Cause::Bug, code: "c".into(), text: "t".into(), culprits: vec![node(2)] };
         let signed = Signed {
             session: SessionId([6; 32]),
-            public_key: vec![1, 2],
-            signed_bytes: vec![3, 4],
-            signature: vec![5, 6],
-            recovery_id: Some(1),
+            signatures: vec![InputSignature {
+                path: "m/0/7".parse().unwrap(),
+                public_key: vec![1, 2],
+                signed_bytes: vec![3, 4],
+                signature: vec![5, 6],
+                recovery_id: Some(1),
+            }],
         };
         let key =
             KeyRecord { announcement: announcement(), status: KeyStatus::Active, created: UnixMillis(3_000) };

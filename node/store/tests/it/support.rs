@@ -1,8 +1,8 @@
 //! What several tests of the store need.
 
 use countersign_protocol::{
-    Announcement, Committee, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, Scheme, SessionId, Signed,
-    TaskId, Threshold, UnixMillis,
+    Announcement, Committee, Hash, InputSignature, KeyId, NodeId, Outcome, PluginVerdict, Refusal, Scheme,
+    SessionId, Signed, TaskId, Threshold, UnixMillis,
 };
 use countersign_store::{Change, Decided, Passphrase, Secrets, Section, StateWrite, TaskKind};
 use std::path::Path;
@@ -92,10 +92,13 @@ pub fn decided(number: u8) -> Decided {
 pub fn signed(number: u8) -> Outcome {
     Outcome::Signed(Signed {
         session: SessionId([number; 32]),
-        public_key: vec![2; 33],
-        signed_bytes: vec![3; 32],
-        signature: vec![4; 64],
-        recovery_id: Some(1),
+        signatures: vec![InputSignature {
+            path: "m/0/7".parse().unwrap(),
+            public_key: vec![2; 33],
+            signed_bytes: vec![3; 32],
+            signature: vec![4; 64],
+            recovery_id: Some(1),
+        }],
     })
 }
 

@@ -1,0 +1,129 @@
+//! What an order does, in words and as JSON, as this client decoded it. Nothing here is anybody's claim.
+
+use countersign_payload::{Call, Decoded, Destination, Grant, Intent, Transaction, TypedData};
+use countersign_protocol::Payload;
+use serde_json::{Value, json};
+
+/// A few lines for people.
+pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
+    let mut lines = match &decoded.intent {
+        Intent::Transaction(does) => transaction_lines(does),
+        Intent::Message(message) => vec![format!("{}: {}", payload.kind, excerpt(message))],
+        Intent::TypedData(data) => typed_data_lines(data),
+        Intent::Opaque => vec!["BLIND: nobody can tell what this hash is of".into()],
+    };
+    lines.extend(
+        decoded
+            .inputs
+            .iter()
+            .map(|input| format!("  signs {} with {}", excerpt_hex(&input.signed_bytes), input.path)),
+    );
+    lines
+}
+
+/// The same for programs.
+pub fn json(intent: &Intent) -> Value {
+    match intent {
+        Intent::Transaction(does) => json!({"transaction": {
+            "chain": does.chain, "sources": does.sources, "fee": does.fee,
+            "destinations": does.destinations.iter().map(destination_json).collect::<Vec<_>>(),
+            "calls": does.calls.iter().map(call_json).collect::<Vec<_>>(),
+            "grants": does.grants.iter().map(grant_json).collect::<Vec<_>>(),
+            "unsigned": hex::encode(&does.unsigned),
+        }}),
+        Intent::Message(message) => json!({"message": hex::encode(message)}),
+        Intent::TypedData(data) => json!({"typed_data": {
+            "chain": data.chain, "verifying_contract": data.verifying_contract, "domain": data.domain,
+            "primary_type": data.primary_type, "json": data.json,
+            "grants": data.grants.iter().map(grant_json).collect::<Vec<_>>(),
+        }}),
+        Intent::Opaque => json!("opaque"),
+    }
+}
+
+fn transaction_lines(does: &Transaction) -> Vec<String> {
+    let from =
+        if does.sources.is_empty() { String::new() } else { format!(" from {}", does.sources.join(", ")) };
+    let mut lines = vec![format!("transaction on {}{from}", does.chain)];
+    lines.extend(does.destinations.iter().map(destination_line));
+    lines.extend(does.calls.iter().map(call_line));
+    lines.extend(does.grants.iter().map(grant_line));
+    lines.extend(does.fee.iter().map(|fee| format!("  pays a fee of at most {fee}")));
+    lines
+}
+
+fn typed_data_lines(data: &TypedData) -> Vec<String> {
+    let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
+    let mut lines = vec![format!(
+        "typed data {}: domain {}, chain {}, contract {}",
+        data.primary_type,
+        said(&data.domain),
+        said(&data.chain),
+        said(&data.verifying_contract)
+    )];
+    lines.extend(data.grants.iter().map(grant_line));
+    lines
+}
+
+fn destination_line(to: &Destination) -> String {
+    let kept = if to.change { " (change, stays in the wallet)" } else { "" };
+    let memo = to.memo.as_ref().map_or(String::new(), |memo| format!(", memo {memo}"));
+    format!("  sends {}{} to {}{memo}{kept}", to.amount, of(&to.asset), to.address)
+}
+
+fn call_line(call: &Call) -> String {
+    let method = call.method.clone().unwrap_or_else(|| match call.selector.is_empty() {
+        true => "an unnamed method".into(),
+        false => format!("0x{}", hex::encode(&call.selector)),
+    });
+    let contract = if call.contract.is_empty() { "a new contract" } else { &call.contract };
+    let value = if call.amount == "0" { String::new() } else { format!(" with {}", call.amount) };
+    format!("  calls {method} of {contract}{value}, {} bytes of data", call.data.len())
+}
+
+fn grant_line(grant: &Grant) -> String {
+    let amount = grant.amount.as_deref().unwrap_or("ANY AMOUNT");
+    let asset =
+        if grant.asset.is_empty() { " of everything the account holds".into() } else { of(&grant.asset) };
+    format!("  lets {} take {amount}{asset}", grant.spender)
+}
+
+/// Amounts are in the smallest unit of the asset.
+fn of(asset: &str) -> String {
+    if asset.is_empty() { " (smallest unit)".into() } else { format!(" (smallest unit) of {asset}") }
+}
+
+fn destination_json(to: &Destination) -> Value {
+    json!({"address": to.address, "asset": to.asset, "amount": to.amount, "memo": to.memo, "change": to.change})
+}
+
+fn call_json(call: &Call) -> Value {
+    json!({
+        "contract": call.contract, "selector": hex::encode(&call.selector), "method": call.method,
+        "amount": call.amount, "data": hex::encode(&call.data),
+    })
+}
+
+fn grant_json(grant: &Grant) -> Value {
+    json!({"spender": grant.spender, "asset": grant.asset, "amount": grant.amount})
+}
+
+fn excerpt(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.chars().count() > EXCERPT => {
+            format!("{}… ({} bytes)", text.chars().take(EXCERPT).collect::<String>(), bytes.len())
+        }
+        Ok(text) => text.into(),
+        Err(_) => excerpt_hex(bytes),
+    }
+}
+
+fn excerpt_hex(bytes: &[u8]) -> String {
+    match bytes.get(..EXCERPT / 2) {
+        Some(first) => format!("0x{}… ({} bytes)", hex::encode(first), bytes.len()),
+        None => format!("0x{}", hex::encode(bytes)),
+    }
+}
+
+/// Characters that are shown of a long text.
+const EXCERPT: usize = 200;
