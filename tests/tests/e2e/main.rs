@@ -12,6 +12,7 @@ mod operators;
 mod plugins;
 mod schemes;
 mod store;
+mod swap;
 
 use countersign_client::ClientError;
 
