@@ -124,3 +124,13 @@ impl Drop for Daemon {
         drop(self.kill());
     }
 }
+
+/// The folder of this project's sources.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// The folder that builds go to.
+pub fn target() -> PathBuf {
+    programs().ok().and_then(|programs| programs.parent().map(Path::to_path_buf)).unwrap_or_default()
+}

@@ -9,6 +9,7 @@ mod crashes;
 mod events;
 mod hostile;
 mod operators;
+mod languages;
 mod plugins;
 mod schemes;
 mod store;
