@@ -76,7 +76,8 @@ async fn a_thousand_tasks_while_a_plugin_is_swapped_fifty_times() {
 
     let node = &cluster.nodes[0];
     let log: Arc<Path> = node.dir.join("log").into();
-    let (written, swapped) = (Arc::new(std::sync::atomic::AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (written, swapped) =
+        (Arc::new(std::sync::atomic::AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let mut workers = JoinSet::new();
     for _ in 0..WORKERS {
         let (client, order, log) = (cluster.client.clone(), order.clone(), log.clone());

@@ -95,7 +95,8 @@ impl Animal {
     /// The core module, as text. Imports come first, as the format demands.
     fn text(&self) -> String {
         let Animal { fields, memory, describe, check, evaluate, farewell, realloc, .. } = self;
-        let version = self.wit.split("policy@").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or_default();
+        let version =
+            self.wit.split("policy@").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or_default();
         let plugin = format!("countersign:policy/plugin@{version}");
         format!(
             r#"(module
@@ -114,7 +115,8 @@ impl Animal {
 
     /// The component.
     pub fn component(&self) -> Vec<u8> {
-        let mut module = wat::parse_str(self.text()).unwrap_or_else(|error| panic!("{error}\n{}", self.text()));
+        let mut module =
+            wat::parse_str(self.text()).unwrap_or_else(|error| panic!("{error}\n{}", self.text()));
         let mut resolve = Resolve::default();
         let package = resolve.push_str("policy.wit", &self.wit).unwrap();
         let world = resolve.select_world(&[package], Some(self.world)).unwrap();

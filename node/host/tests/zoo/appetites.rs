@@ -19,12 +19,14 @@ async fn zoo_a_loop_in_evaluate() {
 
 #[tokio::test]
 async fn zoo_a_loop_in_the_allocator() {
-    is_stopped(&Cage::of(&Animal { realloc: looping(), ..Animal::default() }), Code::Cpu, "100 ms of CPU").await;
+    is_stopped(&Cage::of(&Animal { realloc: looping(), ..Animal::default() }), Code::Cpu, "100 ms of CPU")
+        .await;
 }
 
 #[tokio::test]
 async fn zoo_a_loop_in_the_farewell() {
-    is_stopped(&Cage::of(&Animal { farewell: LOOP.into(), ..Animal::default() }), Code::Cpu, "100 ms of CPU").await;
+    is_stopped(&Cage::of(&Animal { farewell: LOOP.into(), ..Animal::default() }), Code::Cpu, "100 ms of CPU")
+        .await;
 }
 
 #[tokio::test]
@@ -35,7 +37,8 @@ async fn zoo_a_loop_in_describe() {
 
 #[tokio::test]
 async fn zoo_a_loop_in_check() {
-    is_not_loaded(&Cage::of(&Animal { check: looping(), ..Animal::default() }), Code::Cpu, "100 ms of CPU").await;
+    is_not_loaded(&Cage::of(&Animal { check: looping(), ..Animal::default() }), Code::Cpu, "100 ms of CPU")
+        .await;
 }
 
 #[tokio::test]
@@ -127,7 +130,8 @@ async fn zoo_recursion() {
 
 #[tokio::test]
 async fn zoo_recursion_in_turns() {
-    let animal = Animal::evaluating("(call $ping)(i32.const 0)").with("(func $ping (call $pong))(func $pong (call $ping))");
+    let animal = Animal::evaluating("(call $ping)(i32.const 0)")
+        .with("(func $ping (call $pong))(func $pong (call $ping))");
     is_stopped(&Cage::of(&animal), Code::Stack, "stack").await;
 }
 
@@ -135,7 +139,12 @@ async fn zoo_recursion_in_turns() {
 async fn zoo_recursion_with_a_huge_frame() {
     let locals = "i64 ".repeat(5_000);
     let fields = format!("(func $deep (local {locals}) (call $deep))");
-    is_stopped(&Cage::of(&Animal::evaluating("(call $deep)(i32.const 0)").with(fields)), Code::Stack, "stack").await;
+    is_stopped(
+        &Cage::of(&Animal::evaluating("(call $deep)(i32.const 0)").with(fields)),
+        Code::Stack,
+        "stack",
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -32,7 +32,8 @@ async fn zoo_text_form() {
 
 #[tokio::test]
 async fn zoo_shell_script() {
-    is_not_loaded(&Cage::holding(b"#!/bin/sh\nexit 0\n"), Code::NotAComponent, "not a WebAssembly component").await;
+    is_not_loaded(&Cage::holding(b"#!/bin/sh\nexit 0\n"), Code::NotAComponent, "not a WebAssembly component")
+        .await;
 }
 
 #[tokio::test]
@@ -119,7 +120,8 @@ async fn zoo_a_changed_record() {
 
 #[tokio::test]
 async fn zoo_imports_something_unknown() {
-    let wit = other_wit("world risk-plugin {", "world risk-plugin {\n    import door: interface { open: func(); }");
+    let wit =
+        other_wit("world risk-plugin {", "world risk-plugin {\n    import door: interface { open: func(); }");
     let animal = Animal { wit, ..Animal::default() }.with(r#"(import "door" "open" (func))"#);
     is_not_loaded(&Cage::of(&animal), Code::NotGranted, "imports door").await;
 }
@@ -155,13 +157,15 @@ fn import(interface: &str) -> Animal {
         _ => ("delete", 3),
     };
     let params = "i32 ".repeat(params);
-    Animal::default()
-        .with(format!(r#"(import "countersign:policy/{interface}@0.1.0" "{function}" (func (param {params})))"#))
+    Animal::default().with(format!(
+        r#"(import "countersign:policy/{interface}@0.1.0" "{function}" (func (param {params})))"#
+    ))
 }
 
 #[tokio::test]
 async fn zoo_grants_of_nothing() {
-    for change in [|g: &mut countersign_host::Grants| g.cpu_ms = 0, |g| g.memory_bytes = 0, |g| g.wall_ms = 0] {
+    for change in [|g: &mut countersign_host::Grants| g.cpu_ms = 0, |g| g.memory_bytes = 0, |g| g.wall_ms = 0]
+    {
         is_not_loaded(&Cage::of(&Animal::default()).granted(change), Code::Grants, "must not be 0").await;
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use countersign_host::rs256::SigningKey;
 use countersign_host::{
     Code, Evaluation, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing, KeyUsage, Keygen,
-    LocalServices, LoadError, Operation, Plugin, PluginSpec, Principal, Task, Verdict,
+    LoadError, LocalServices, Operation, Plugin, PluginSpec, Principal, Task, Verdict,
 };
 use serde_json::Value;
 

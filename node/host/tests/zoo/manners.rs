@@ -85,7 +85,8 @@ async fn zoo_a_reason_in_surrogates() {
 #[tokio::test]
 async fn zoo_a_reason_for_the_terminal() {
     let text = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}approved";
-    let (code, reason) = rejection(&Animal::rejecting((16, 3), (ROOM, text.len() as u32)).with_text(text.as_bytes())).await;
+    let (code, reason) =
+        rejection(&Animal::rejecting((16, 3), (ROOM, text.len() as u32)).with_text(text.as_bytes())).await;
     assert_eq!(code, "zoo");
     assert!(reason.contains("\\u{1b}") && reason.contains("\\u{202e}"), "{reason}");
 }
@@ -93,7 +94,8 @@ async fn zoo_a_reason_for_the_terminal() {
 #[tokio::test]
 async fn zoo_a_reason_that_forges_a_log_line() {
     let text = "no\n2026-01-01T00:00:00Z INFO signed task=1";
-    let (_, reason) = rejection(&Animal::rejecting((16, 3), (ROOM, text.len() as u32)).with_text(text.as_bytes())).await;
+    let (_, reason) =
+        rejection(&Animal::rejecting((16, 3), (ROOM, text.len() as u32)).with_text(text.as_bytes())).await;
     assert!(reason.starts_with("no\\u{a}"), "{reason}");
 }
 
@@ -118,7 +120,10 @@ async fn zoo_a_code_of_the_host() {
 #[tokio::test]
 async fn zoo_a_code_too_long() {
     let text = "a".repeat(65);
-    assert_eq!(rejection(&Animal::rejecting((ROOM, 65), (16, 3)).with_text(text.as_bytes())).await.0, "rejected");
+    assert_eq!(
+        rejection(&Animal::rejecting((ROOM, 65), (16, 3)).with_text(text.as_bytes())).await.0,
+        "rejected"
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 
 mod table;
 
-use countersign_host::{Chain, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyRing, LocalServices, PluginSpec, Verdict};
+use countersign_host::{
+    Chain, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyRing, LocalServices, PluginSpec, Verdict,
+};
 use countersign_tests::process;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +23,10 @@ fn build(dir: &Path, language: &str, command: &[&str], component: &str) -> PathB
     process::expect_success(new.arg("--dir").arg(&project)).unwrap();
     let mut build = Command::new(command[0]);
     // The tools of one test run are those of the next.
-    build.args(&command[1..]).current_dir(&project).env("CARGO_TARGET_DIR", process::target().join("templates"));
+    build
+        .args(&command[1..])
+        .current_dir(&project)
+        .env("CARGO_TARGET_DIR", process::target().join("templates"));
     process::expect_success(&mut build).unwrap();
     let built = [project.join(component), process::target().join("templates").join(component)];
     built.into_iter().find(|file| file.exists()).expect("the project makes a component")
@@ -33,7 +38,8 @@ async fn answers(component: PathBuf, lines: &[Line]) -> Vec<String> {
     let services = LocalServices::new(KeyRing::default(), HttpClient::new(&HttpOptions::default()).unwrap());
     // An interpreter starts within the call, and on a machine that does other things as well.
     let grants = Grants { cpu_ms: 2_000, memory_bytes: 64 << 20, ..Grants::default() };
-    let spec = PluginSpec { name: NAME.into(), file: component, digest: None, config: table::config(), grants };
+    let spec =
+        PluginSpec { name: NAME.into(), file: component, digest: None, config: table::config(), grants };
     let chain = Chain::load(&host, vec![spec], Arc::new(services)).await.unwrap();
     let mut answers = Vec::new();
     for line in lines {

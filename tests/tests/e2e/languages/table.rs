@@ -1,8 +1,8 @@
 //! Fifty tasks and what the policy of the templates says of each, whatever language it is written in.
 
 use countersign_host::{
-    Call, Destination, Grant, Input, Intent, Key, KeyShareSigning, Keygen, Operation, Origin, Principal, Resharing,
-    Signing, Statement, Task, Transaction, TypedData,
+    Call, Destination, Grant, Input, Intent, Key, KeyShareSigning, Keygen, Operation, Origin, Principal,
+    Resharing, Signing, Statement, Task, Transaction, TypedData,
 };
 use serde_json::{Value, json};
 
@@ -53,18 +53,46 @@ fn transfers() -> Vec<Line> {
             APPROVE,
         ),
         signing("a listed address in another script", on("eip155:1", to("Zürich 🔑")), APPROVE),
-        signing("an address in another normal form", on("eip155:1", to("Zu\u{308}rich 🔑")), "address-not-allowed"),
-        signing("an unlisted address", on("eip155:1", to("0x0000000000000000000000000000000000000001")), "address-not-allowed"),
-        signing("a listed address in other letters", on("eip155:1", to("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")), "address-not-allowed"),
-        signing("a listed address and a blank", on("eip155:1", to("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed ")), "address-not-allowed"),
-        signing("a listed address with a zero byte", on("eip155:1", to("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed\0")), "address-not-allowed"),
+        signing(
+            "an address in another normal form",
+            on("eip155:1", to("Zu\u{308}rich 🔑")),
+            "address-not-allowed",
+        ),
+        signing(
+            "an unlisted address",
+            on("eip155:1", to("0x0000000000000000000000000000000000000001")),
+            "address-not-allowed",
+        ),
+        signing(
+            "a listed address in other letters",
+            on("eip155:1", to("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")),
+            "address-not-allowed",
+        ),
+        signing(
+            "a listed address and a blank",
+            on("eip155:1", to("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed ")),
+            "address-not-allowed",
+        ),
+        signing(
+            "a listed address with a zero byte",
+            on("eip155:1", to("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed\0")),
+            "address-not-allowed",
+        ),
         signing("an empty address", on("eip155:1", to("")), "address-not-allowed"),
         signing("an unlisted chain", on("eip155:10", to(SAFE)), "chain-not-allowed"),
         signing("a chain that begins like a listed one", on("eip155:13", to(SAFE)), "chain-not-allowed"),
         signing("an empty chain", on("", to(SAFE)), "chain-not-allowed"),
         signing("two listed addresses", on("eip155:1", vec![pay(SAFE, "1"), pay(OTHER_SAFE, "2")]), APPROVE),
-        signing("the second address is unlisted", on("eip155:1", vec![pay(SAFE, "1"), pay("0xbad", "2")]), "address-not-allowed"),
-        signing("change to an unlisted address", on("eip155:1", vec![pay(SAFE, "1"), change("0xown", ABOVE_MAX)]), APPROVE),
+        signing(
+            "the second address is unlisted",
+            on("eip155:1", vec![pay(SAFE, "1"), pay("0xbad", "2")]),
+            "address-not-allowed",
+        ),
+        signing(
+            "change to an unlisted address",
+            on("eip155:1", vec![pay(SAFE, "1"), change("0xown", ABOVE_MAX)]),
+            APPROVE,
+        ),
         signing("nothing but change", on("eip155:1", vec![change("0xown", "7")]), APPROVE),
         signing("no destination", on("eip155:1", vec![]), APPROVE),
         signing("a hundred listed destinations", on("eip155:1", vec![pay(SAFE, "1"); 100]), APPROVE),
@@ -83,8 +111,16 @@ fn amounts() -> Vec<Line> {
         signing("2^128", of("340282366920938463463374607431768211456"), "amount-too-high"),
         signing("2^256 - 1", of(TWO_TO_256_MINUS_1), "amount-too-high"),
         signing("leading zeros", of("0000000000000000000000000000000000000000000001"), APPROVE),
-        signing("a sum above the limit", on("eip155:1", vec![pay(SAFE, MAX), pay(OTHER_SAFE, "1")]), "amount-too-high"),
-        signing("a sum that wraps 256 bits", on("eip155:1", vec![pay(SAFE, TWO_TO_256_MINUS_1), pay(SAFE, "2")]), "amount-too-high"),
+        signing(
+            "a sum above the limit",
+            on("eip155:1", vec![pay(SAFE, MAX), pay(OTHER_SAFE, "1")]),
+            "amount-too-high",
+        ),
+        signing(
+            "a sum that wraps 256 bits",
+            on("eip155:1", vec![pay(SAFE, TWO_TO_256_MINUS_1), pay(SAFE, "2")]),
+            "amount-too-high",
+        ),
         signing("a negative amount", of("-1"), "amount-malformed"),
         signing("a sign", of("+1"), "amount-malformed"),
         signing("hexadecimal", of("0x10"), "amount-malformed"),
@@ -98,7 +134,8 @@ fn amounts() -> Vec<Line> {
     ]
 }
 
-const TWO_TO_256_MINUS_1: &str = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
+const TWO_TO_256_MINUS_1: &str =
+    "115792089237316195423570985008687907853269984665640564039457584007913129639935";
 
 fn transactions() -> Vec<Line> {
     let call = Call {
@@ -109,15 +146,30 @@ fn transactions() -> Vec<Line> {
         data: vec![0xa9, 5, 0x9c, 0xbb],
     };
     let grant = Grant { spender: SAFE.into(), asset: String::new(), amount: None };
-    let token = Destination { asset: "eip155:1/erc20:0xdAC17F958D2ee523a2206206994597C13D831ec7".into(), ..pay(SAFE, "1") };
+    let token = Destination {
+        asset: "eip155:1/erc20:0xdAC17F958D2ee523a2206206994597C13D831ec7".into(),
+        ..pay(SAFE, "1")
+    };
     let plain = transaction("eip155:1", vec![pay(SAFE, "1")]);
     let with = |transaction: Transaction| Intent::Transaction(transaction);
     vec![
         signing("a call", with(Transaction { calls: vec![call], ..plain.clone() }), "call-not-allowed"),
-        signing("a right handed out", with(Transaction { grants: vec![grant], ..plain.clone() }), "call-not-allowed"),
+        signing(
+            "a right handed out",
+            with(Transaction { grants: vec![grant], ..plain.clone() }),
+            "call-not-allowed",
+        ),
         signing("a token", on("eip155:1", vec![token]), "asset-not-allowed"),
-        signing("the address counts before the asset", on("eip155:1", vec![Destination { asset: "x".into(), ..pay("0xbad", "1") }]), "address-not-allowed"),
-        signing("a memo changes nothing", on("eip155:1", vec![Destination { memo: Some("\u{202e}memo".into()), ..pay(SAFE, "1") }]), APPROVE),
+        signing(
+            "the address counts before the asset",
+            on("eip155:1", vec![Destination { asset: "x".into(), ..pay("0xbad", "1") }]),
+            "address-not-allowed",
+        ),
+        signing(
+            "a memo changes nothing",
+            on("eip155:1", vec![Destination { memo: Some("\u{202e}memo".into()), ..pay(SAFE, "1") }]),
+            APPROVE,
+        ),
     ]
 }
 
@@ -143,8 +195,7 @@ fn other_operations() -> Vec<Line> {
         let scheme = "ed25519".to_owned();
         Operation::Keygen(Keygen { curve: scheme.clone(), scheme, threshold, members: members() })
     };
-    let reshare =
-        Resharing { key: key(), signers: members(), new_threshold: 3, new_members: members() };
+    let reshare = Resharing { key: key(), signers: members(), new_threshold: 3, new_members: members() };
     vec![
         Line { name: "a key of enough nodes", task: task(keygen(2)), answer: APPROVE },
         Line { name: "a key of one node", task: task(keygen(1)), answer: "threshold-too-low" },
@@ -159,7 +210,13 @@ fn other_operations() -> Vec<Line> {
 }
 
 fn pay(address: &str, amount: &str) -> Destination {
-    Destination { address: address.into(), asset: String::new(), amount: amount.into(), memo: None, change: false }
+    Destination {
+        address: address.into(),
+        asset: String::new(),
+        amount: amount.into(),
+        memo: None,
+        change: false,
+    }
 }
 
 fn change(address: &str, amount: &str) -> Destination {
@@ -183,7 +240,8 @@ fn transaction(chain: &str, destinations: Vec<Destination>) -> Transaction {
 }
 
 fn signing(name: &'static str, intent: Intent, answer: &'static str) -> Line {
-    let input = Input { path: "m/44/60/0/0/0".into(), public_key: vec![2; 33], digest: vec![7; 32], tweak: None };
+    let input =
+        Input { path: "m/44/60/0/0/0".into(), public_key: vec![2; 33], digest: vec![7; 32], tweak: None };
     let operation = Operation::Sign(Signing {
         key: key(),
         signers: vec!["csn1a".into(), "csn1b".into()],
