@@ -51,7 +51,7 @@ fn judge_transaction(config: &Config, transaction: &Transaction, host: &impl Hos
     if !transaction.calls.is_empty() || !transaction.grants.is_empty() {
         return reject("call-not-allowed", "only plain transfers are allowed");
     }
-    let mut total = Amount::ZERO;
+    let mut total = Amount::zero();
     for to in transaction.destinations.iter().filter(|to| !to.change) {
         if !config.addresses.contains(&to.address) {
             return reject("address-not-allowed", format!("{} is not listed", to.address));
@@ -62,7 +62,7 @@ fn judge_transaction(config: &Config, transaction: &Transaction, host: &impl Hos
         let Ok(amount) = to.amount.parse::<Amount>() else {
             return reject("amount-malformed", format!("{} is not a decimal", to.amount));
         };
-        total = total + amount;
+        total += &amount;
     }
     if total > config.max_amount {
         return reject("amount-too-high", format!("{total} exceeds {}", config.max_amount));
