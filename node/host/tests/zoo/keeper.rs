@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use countersign_host::rs256::SigningKey;
 use countersign_host::{
     Code, Evaluation, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing, KeyUsage, Keygen,
-    LoadError, LocalServices, Operation, Plugin, PluginSpec, Principal, Task, Verdict,
+    LoadError, LocalServices, Operation, Plugin, PluginSpec, Principal, Role, Task, Verdict,
 };
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ impl Cage {
 
 fn entry(name: &str, file: PathBuf, config: Value) -> PluginSpec {
     let grants = Grants { cpu_ms: 100, wall_ms: 1_500, memory_bytes: 8 << 20, ..Grants::default() };
-    PluginSpec { name: name.into(), file, digest: None, config, grants }
+    PluginSpec { name: name.into(), file, digest: None, config, grants, role: Role::default() }
 }
 
 /// The guest that misbehaves as it is told, with a little of everything granted.

@@ -3,6 +3,7 @@
 mod check;
 mod install;
 mod list;
+mod new;
 mod publish;
 mod replay;
 mod rollback;
@@ -19,6 +20,9 @@ use std::process::ExitCode;
 /// `plugin …`
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
+    /// Begin a plugin: a small project that builds with one command, in Rust, JavaScript or Python.
+    #[command(after_help = new::EXAMPLES)]
+    New(new::New),
     /// List what is configured and what is installed.
     List(list::List),
     /// Load a plugin as `start` would, and say what it is.
@@ -54,6 +58,7 @@ impl PluginCommand {
 
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
         match self {
+            PluginCommand::New(new) => new.run(),
             PluginCommand::List(list) => list.run(args),
             PluginCommand::Check(check) => check.run(args),
             PluginCommand::Install(install) => install.run(args),

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 /// The contract, for languages whose tools make bindings from it.
 const WIT: &str = include_str!("../../../../wit/policy.wit");
 
+pub(super) const EXAMPLES: &str = "Examples:
+  countersign-node plugin new spending-limit
+  countersign-node plugin new spending-limit --lang python --dir plugins/limit";
+
 /// Arguments of `plugin new`.
 #[derive(Debug, clap::Args)]
 pub struct New {
