@@ -306,6 +306,17 @@ pub(crate) enum Stop {
     Diverged,
 }
 
+/// The component does not fit the contract. Types are compared at the first instantiation only.
+#[derive(Debug, thiserror::Error)]
+#[error("the component does not fit the contract")]
+struct Misfit;
+
+/// Marks the error of an instantiation in which no guest code went wrong.
+pub(crate) fn misfit(error: wasmtime::Error) -> wasmtime::Error {
+    let by_guest = error.is::<Trap>() || error.is::<Stop>() || error.is::<I32Exit>();
+    if by_guest { error } else { error.context(Misfit) }
+}
+
 fn broken(error: &wasmtime::Error, stdio: &[u8]) -> Broken {
     let code = code(error);
     let said = String::from_utf8_lossy(stdio);
@@ -322,6 +333,9 @@ fn code(error: &wasmtime::Error) -> Code {
             Stop::CutOff(code) => *code,
             Stop::Diverged => Code::Internal,
         };
+    }
+    if error.is::<Misfit>() {
+        return Code::Incompatible;
     }
     if error.is::<I32Exit>() {
         return Code::Exit;

@@ -77,7 +77,7 @@ async fn load_code(host: &Host, code: Vec<u8>) -> Result<Component, CompileError
     let engine = host.shared.engine.clone();
     blocking(move || load_own(&engine, &code))
         .await?
-        .map_err(|error| CompileError::Crashed(format!("{error:#}")))
+        .map_err(|error| CompileError::Invalid(format!("it does not fit the sandbox: {error:#}")))
 }
 
 async fn cached(host: &Host, digest: [u8; 32]) -> Option<Component> {

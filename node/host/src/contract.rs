@@ -8,7 +8,7 @@ use wasmtime::{Engine, Store};
 use crate::bindings::countersign::policy;
 use crate::bindings::countersign::policy::types::{Failure, Info, Task, Verdict};
 use crate::bindings::{RiskPlugin, RiskPluginPre};
-use crate::call::Call;
+use crate::call::{self, Call};
 use crate::load::LoadError;
 #[cfg(test)]
 use crate::next;
@@ -89,11 +89,12 @@ impl Prepared {
     }
 
     pub(crate) async fn instantiate(&self, store: &mut Store<Call>) -> wasmtime::Result<Running> {
-        match self {
+        let running = match self {
             Self::V0_1(pre) => pre.instantiate_async(store).await.map(Running::V0_1),
             #[cfg(test)]
             Self::Next(pre) => pre.instantiate_async(store).await.map(Running::Next),
-        }
+        };
+        running.map_err(call::misfit)
     }
 
     /// The same, with exports that no version knows.

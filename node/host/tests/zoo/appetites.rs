@@ -70,7 +70,7 @@ async fn zoo_a_nap_of_a_century() {
 
 #[tokio::test]
 async fn zoo_naps_without_end() {
-    let animal = Animal::evaluating("(loop (call $sleep (i64.const 1)) (br 0)) unreachable")
+    let animal = Animal::evaluating("(loop (call $sleep (i64.const 50)) (br 0)) unreachable")
         .with(r#"(import "countersign:policy/clock@0.1.0" "sleep" (func $sleep (param i64)))"#);
     is_stopped(&Cage::of(&animal), Code::Timeout, "no answer").await;
 }

@@ -75,8 +75,10 @@ async fn zoo_a_pipe_in_place_of_a_file() {
     let made = std::process::Command::new("mkfifo").arg(cage.file()).status().unwrap();
     assert!(made.success());
     // Nobody writes into the pipe: whoever opens it as a file waits for ever.
-    let loading =
-        tokio::time::timeout(Duration::from_secs(10), is_not_loaded(&cage, Code::Missing, "not a file"));
+    let loading = tokio::time::timeout(
+        Duration::from_secs(10),
+        is_not_loaded(&cage, Code::Missing, "not a regular file"),
+    );
     loading.await.expect("the host does not wait for a pipe");
 }
 
@@ -84,7 +86,7 @@ async fn zoo_a_pipe_in_place_of_a_file() {
 async fn zoo_a_device_without_end() {
     let mut cage = Cage::of(&Animal::default());
     cage.spec.file = "/dev/zero".into();
-    is_not_loaded(&cage, Code::Missing, "not a file").await;
+    is_not_loaded(&cage, Code::Missing, "not a regular file").await;
 }
 
 #[tokio::test]
