@@ -30,7 +30,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use countersign_client::{ClientError, Signature};
 use countersign_host::Code;
-use countersign_protocol::{Outcome, TaskId};
+use countersign_protocol::{InputSignature, Outcome, TaskId};
 use countersign_store::journal::{Journal, State};
 use countersign_store::{Passphrase, Secrets, Section};
 use std::collections::BTreeSet;
@@ -105,12 +105,13 @@ impl Oracle {
         Ok(())
     }
 
-    /// Checks 2 and 7: this signature exists, and no earlier one has its nonce commitment.
+    /// Checks 2 and 7: these signatures exist, and no other one has their nonce commitments.
     pub fn after_healing(&mut self, signature: Signature) -> anyhow::Result<()> {
-        // Schnorr and EdDSA signatures begin with the commitment, ECDSA ones with its x-coordinate.
-        let bytes = &signature.signed.signature;
-        let commitment = bytes[..bytes.len() - 32].to_vec();
-        ensure!(self.nonces.insert(commitment), "a nonce commitment was used twice (check 7): {signature:?}");
+        for InputSignature { signature: bytes, .. } in &signature.signed.signatures {
+            // Schnorr and EdDSA signatures begin with the commitment, ECDSA ones with its x-coordinate.
+            let fresh = self.nonces.insert(bytes[..bytes.len() - 32].to_vec());
+            ensure!(fresh, "a nonce commitment was used twice (check 7): {signature:?}");
+        }
         Ok(())
     }
 
