@@ -2,6 +2,7 @@
 
 mod approvals;
 mod approver;
+mod bitcoin;
 mod capture;
 mod cli;
 mod coordinator;
@@ -10,6 +11,7 @@ mod events;
 mod hostile;
 mod operators;
 mod languages;
+mod payloads;
 mod plugins;
 mod schemes;
 mod store;
