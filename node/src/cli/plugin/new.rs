@@ -116,7 +116,8 @@ impl New {
 
 fn check_name(name: &str) -> anyhow::Result<()> {
     let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if !plain || !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.ends_with('-') || name.len() > 64 {
+    if !plain || !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.ends_with('-') || name.len() > 64
+    {
         bail!("`{name}` is no name for a plugin; use lower-case letters, digits and `-`, a letter first");
     }
     Ok(())

@@ -4,7 +4,8 @@
 mod table;
 
 use countersign_host::{
-    Chain, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyRing, LocalServices, PluginSpec, Role, Verdict,
+    Chain, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyRing, LocalServices, PluginSpec, Role,
+    Verdict,
 };
 use countersign_tests::process;
 use std::path::{Path, PathBuf};
@@ -38,8 +39,14 @@ async fn answers(component: PathBuf, lines: &[Line]) -> Vec<String> {
     let services = LocalServices::new(KeyRing::default(), HttpClient::new(&HttpOptions::default()).unwrap());
     // An interpreter starts within the call, and on a machine that does other things as well.
     let grants = Grants { cpu_ms: 2_000, memory_bytes: 64 << 20, ..Grants::default() };
-    let spec =
-        PluginSpec { name: NAME.into(), file: component, digest: None, config: table::config(), grants, role: Role::default() };
+    let spec = PluginSpec {
+        name: NAME.into(),
+        file: component,
+        digest: None,
+        config: table::config(),
+        grants,
+        role: Role::default(),
+    };
     let chain = Chain::load(&host, vec![spec], Arc::new(services)).await.unwrap();
     let mut answers = Vec::new();
     for line in lines {
