@@ -2,7 +2,7 @@
 
 use super::Events;
 use countersign_host::{Key, NewKey, Operation, Participant, Signature, Success, What};
-use countersign_protocol::{Announcement, NodeId, Outcome, Signed, TaskId};
+use countersign_protocol::{Announcement, InputSignature, NodeId, Outcome, Signed, TaskId};
 
 /// Codes of failures that came before the task began.
 const CANCELLED: [&str; 2] = ["cancelled", "not-started"];
@@ -53,15 +53,25 @@ fn new_key(key: &Announcement, known: Vec<Participant>, now: u64) -> NewKey {
 
 /// In the order of the task's inputs.
 fn signatures(events: &Events, task: TaskId, signed: &Signed) -> Vec<Signature> {
-    let input = events.lock().get(&task).and_then(|subject| match &subject.question.operation {
-        Operation::Sign(signing) => signing.inputs.first().cloned(),
-        _ => None,
-    });
-    vec![Signature {
-        path: input.as_ref().map(|input| input.path.clone()).unwrap_or_default(),
-        digest: signed.signed_bytes.clone(),
-        tweak: input.and_then(|input| input.tweak),
-        signature: signed.signature.clone(),
-        recovery_id: signed.recovery_id,
-    }]
+    let tweaks = events.tweaks(task);
+    let signature = |(index, made): (usize, &InputSignature)| Signature {
+        path: made.path.to_string(),
+        digest: made.signed_bytes.clone(),
+        tweak: tweaks.get(index).cloned().flatten(),
+        signature: made.signature.clone(),
+        recovery_id: made.recovery_id,
+    };
+    signed.signatures.iter().enumerate().map(signature).collect()
+}
+
+impl Events {
+    /// What each input of the task adds to the child key, as far as it is known.
+    fn tweaks(&self, task: TaskId) -> Vec<Option<Vec<u8>>> {
+        match self.lock().get(&task).map(|subject| &subject.question.operation) {
+            Some(Operation::Sign(signing)) => {
+                signing.inputs.iter().map(|input| input.tweak.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }

@@ -16,7 +16,7 @@ use countersign_protocol::{
     Authenticated, Cause, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
     Task, TaskId,
 };
-use countersign_store::{Decided, Journal, LookUp, Row, State, TaskKind};
+use countersign_store::{Decided, Journal, LookUp, NewEvent, Row, State, TaskKind};
 use rand::RngCore;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -202,7 +202,10 @@ impl Desk {
         let (events, kind) = (&self.core.events, TaskKind::from(&task.operation));
         let operation = plan.map_or_else(|| events::unread(kind), Plan::question);
         events.begin(task.id, kind, risk::question(&self.core, task, &offered.signed, operation));
-        events.post(&self.core, task.id, vec![What::Created, What::Updated(Stage::Approving)]);
+        // A task that is refused at once is told of with its refusal.
+        if plan.is_some() {
+            events.post(&self.core, task.id, vec![What::Created, What::Updated(Stage::Approving)]);
+        }
     }
 
     /// Asks the plugins; what they say is durable before anybody hears of it.
@@ -218,7 +221,7 @@ impl Desk {
         match decision {
             Decision::Refused { refusal, verdicts, recording } => {
                 let row = self.row(&task, &offered, verdicts, recording);
-                self.record_refusal(&task, row, refusal).await
+                self.record_refusal(&task, row, refusal, Vec::new()).await
             }
             Decision::Approved { approved, writes, recording, turn } => {
                 let row = self.row(&task, &offered, approved.verdicts().to_vec(), recording);
@@ -352,14 +355,17 @@ impl Desk {
 
     /// Refuses before any plugin was asked.
     async fn refuse(&self, task: &Authenticated<Task>, offered: &Offered, refusal: Refusal) {
-        self.record_refusal(task, self.row(task, offered, Vec::new(), Vec::new()), refusal).await;
+        let created = self.core.events.tell(&self.core.journal, task.id, What::Created);
+        let row = self.row(task, offered, Vec::new(), Vec::new());
+        self.record_refusal(task, row, refusal, created).await;
     }
 
-    async fn record_refusal(&self, task: &Task, row: Decided, refusal: Refusal) {
+    /// `told` is what receivers have yet to hear before the refusal.
+    async fn record_refusal(&self, task: &Task, row: Decided, refusal: Refusal, mut told: Vec<NewEvent>) {
         log_refusal(task, &refusal);
         let (id, now, recorded, verdicts) = (task.id, self.core.now(), refusal.clone(), row.verdicts.clone());
         let what = What::Declined { code: refusal.code.clone(), reason: refusal.reason.clone() };
-        let told = self.core.events.tell(&self.core.journal, id, what);
+        told.extend(self.core.events.tell(&self.core.journal, id, what));
         match self.core.journal(move |journal| journal.telling(told).refuse(now, row, recorded)).await {
             Ok(()) => self.report_decision(id, Some(refusal), verdicts),
             Err(error) => self.unrecorded(id, &error),
