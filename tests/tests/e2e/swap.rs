@@ -73,6 +73,7 @@ async fn a_thousand_tasks_while_a_plugin_is_swapped_fifty_times() {
     cluster.wait_online().await.unwrap();
     let wallet = cluster.create_wallet("swap", Scheme::Ed25519, 2).await.unwrap();
     let order = cluster.order(wallet.key, "m", b"pay", None).unwrap();
+    let cluster = Arc::new(cluster);
 
     let node = &cluster.nodes[0];
     let log: Arc<Path> = node.dir.join("log").into();
@@ -80,13 +81,13 @@ async fn a_thousand_tasks_while_a_plugin_is_swapped_fifty_times() {
         (Arc::new(std::sync::atomic::AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let mut workers = JoinSet::new();
     for _ in 0..WORKERS {
-        let (client, order, log) = (cluster.client.clone(), order.clone(), log.clone());
+        let (cluster, order, log) = (cluster.clone(), order.clone(), log.clone());
         let (written, swapped) = (written.clone(), swapped.clone());
         workers.spawn(async move {
             let mut done = Vec::new();
             while done.len() < TASKS / WORKERS || !swapped.load(Ordering::SeqCst) {
                 let in_force = swaps_in_force(&log);
-                let signed = client.sign(&order, |_| {}).await;
+                let signed = cluster.client.sign(&order, |_| {}).await;
                 let task = signed.unwrap_or_else(|error| panic!("a task suffered from a swap: {error}")).task;
                 done.push(Done { task, in_force, written: written.load(Ordering::SeqCst) });
             }
