@@ -75,9 +75,18 @@ async fn machine_code(host: &Host, bytes: &Arc<[u8]>) -> Result<Vec<u8>, Compile
 
 async fn load_code(host: &Host, code: Vec<u8>) -> Result<Component, CompileError> {
     let engine = host.shared.engine.clone();
+    let fits_format = Engine::detect_precompiled(&code).is_some();
     blocking(move || load_own(&engine, &code))
         .await?
-        .map_err(|error| CompileError::Invalid(format!("it does not fit the sandbox: {error:#}")))
+        .map_err(|error| unusable(fits_format, &format!("{error:#}")))
+}
+
+/// Sound machine code that is not loaded wants more instances, memory or tables than there are for a plugin.
+fn unusable(fits_format: bool, error: &str) -> CompileError {
+    match fits_format {
+        true => CompileError::Invalid(format!("it does not fit the sandbox: {error}")),
+        false => CompileError::Crashed(error.into()),
+    }
 }
 
 async fn cached(host: &Host, digest: [u8; 32]) -> Option<Component> {

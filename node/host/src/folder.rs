@@ -75,7 +75,17 @@ impl Folder {
 
 /// The whole file at `path`, which must be a regular one and no link.
 pub(crate) fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    read_at(path, OFlags::NOFOLLOW, limit)
+}
+
+/// The whole file at `path` or behind the link there.
+pub(crate) fn read_linked(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_at(path, OFlags::empty(), limit)
+}
+
+/// Does not wait for the writer of a pipe.
+fn read_at(path: &Path, more: OFlags, limit: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | more;
     read_regular(File::from(rustix::fs::open(path, flags, Mode::empty())?), limit)
 }
 

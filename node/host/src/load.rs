@@ -2,7 +2,6 @@
 //! against grants, linking, `describe`, `check`.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use crate::call::{Broken, Context};
 use crate::compile::{Compiled, Need, check_imports, compile, imports, sha256};
 use crate::compiler::CompileError;
 use crate::contract::{Prepared, is_receiver};
-use crate::folder::read_regular;
+use crate::folder::read_linked;
 use crate::freeze::freeze;
 use crate::host::Host;
 use crate::plugin::{self, Info, Plugin};
@@ -268,7 +267,7 @@ impl Host {
     /// Reads once; what is hashed is what is compiled.
     pub(crate) async fn read(&self, file: &Path) -> Result<Arc<[u8]>, LoadError> {
         let (path, limit) = (file.to_owned(), self.shared.limits.component_bytes);
-        let read = tokio::task::spawn_blocking(move || read_regular(File::open(path)?, limit));
+        let read = tokio::task::spawn_blocking(move || read_linked(&path, limit));
         read.await.unwrap_or_else(|panic| Err(io::Error::other(panic))).map(Arc::from).map_err(|source| {
             match source.kind() {
                 io::ErrorKind::FileTooLarge => LoadError::TooLarge { file: file.into(), limit },
@@ -371,7 +370,7 @@ pub(crate) fn signature_file(file: &Path) -> PathBuf {
 
 async fn read_signature(file: &Path) -> Result<PluginSignature, LoadError> {
     let path = signature_file(file);
-    let read = tokio::task::spawn_blocking(move || read_regular(File::open(path)?, SIGNATURE_FILE));
+    let read = tokio::task::spawn_blocking(move || read_linked(&path, SIGNATURE_FILE));
     let bytes = read.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
     let signature = bytes.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => SignatureError::Missing,

@@ -1,13 +1,16 @@
-//! One decision: the chain with the rules plugin against the bare call of its component.
+//! One decision: the chain with the rules plugin against the bare call of its component, a long list against a short one,
+//! and two callbacks against one.
 
 use crate::sample::{Effort, by_turns};
 use crate::table::{Figure, Table};
+use countersign_host::rs256::{SigningKey, VerifyingKey};
 use countersign_host::{
-    Chain, Grants, Host, HostLimits, HttpClient, HttpOptions, Input, Intent, Key, KeyRing, LocalServices,
-    Operation, PluginSpec, Principal, Role, Signing, Task,
+    Chain, Destination, FreezeLimits, Grants, Host, HostOptions, HttpClient, HttpOptions, Input, Intent, Key,
+    KeyGrant, KeyRing, KeyUsage, LocalServices, Operation, PluginSpec, Principal, Role, Signing, Task,
+    Transaction,
 };
-use countersign_tests::process;
-use serde_json::json;
+use countersign_tests::{Approver, Script, process};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,18 +21,94 @@ const RATIO: f64 = 1.2;
 /// Nobody waits that long.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Decides the same KeySign over and over.
+/// Of a list a hundred times as long.
+const LIST_RATIO: f64 = 2.0;
+/// Two callbacks that are asked one after the other would take twice as long as one.
+const CALLBACKS_RATIO: f64 = 1.3;
+/// What an approval server takes to make up its mind.
+const THINKING: Duration = Duration::from_millis(20);
+
+/// Decides the same task over and over.
 pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
-    let host = Host::new(HostLimits::default())?;
-    let http = HttpClient::new(&HttpOptions::default())?;
-    let services = Arc::new(LocalServices::new(KeyRing::default(), http));
-    let chain = Chain::load(&host, vec![rules()?], services).await?;
-    let (plugin, task) = (chain.plugins()[0], keysign());
-    let ours = async || {
-        let decision = chain.decide(&task, Instant::now() + DEADLINE).await;
-        anyhow::ensure!(decision.approved(), "refused: {:?}", decision.refusal());
-        Ok(())
+    let host = Host::with(HostOptions { freeze: Some(FreezeLimits::default()), ..HostOptions::default() })?;
+    rules_only(&host, effort, table).await?;
+    long_list(&host, effort, table).await?;
+    two_callbacks(&host, effort, table).await
+}
+
+fn services(keys: KeyRing) -> anyhow::Result<Arc<LocalServices>> {
+    Ok(Arc::new(LocalServices::new(keys, HttpClient::new(&HttpOptions::default())?)))
+}
+
+async fn approve(chain: &Chain, task: &Task) -> anyhow::Result<()> {
+    let decision = chain.decide(task, Instant::now() + DEADLINE).await;
+    anyhow::ensure!(decision.approved(), "refused: {:?}", decision.refusal());
+    Ok(())
+}
+
+/// Transfers to one of a thousand listed addresses against one of ten.
+async fn long_list(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
+    let listing = async |entries: u32| {
+        let allow: Vec<String> = (0..entries).map(|entry| format!("0x{entry:040x}")).collect();
+        let policy = json!({ "name": "list", "transactions": { "destinations": { "allow": allow } } });
+        let spec = rules_with(json!({ "enable": true, "key_sign": { "policies": [policy] } }))?;
+        anyhow::Ok(Chain::load(host, vec![spec], services(KeyRing::default())?).await?)
     };
+    let (long, short) = (listing(1_000).await?, listing(10).await?);
+    let task = transfer(&format!("0x{:040x}", 9));
+    let pair = by_turns(
+        effort.decisions / 4,
+        async || approve(&long, &task).await,
+        async || approve(&short, &task).await,
+    );
+    let pair = pair.await?;
+    let figure = Figure { asks: "ratio <= 2", met: pair.ratio() <= LIST_RATIO };
+    table.compare("1,000 list entries against 10", &pair, &[figure]);
+    Ok(())
+}
+
+/// The rules and two callback servers against one callback server.
+async fn two_callbacks(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
+    let (approver, callback) = (Approver::start().await?, SigningKey::generate()?);
+    approver.trust(&callback.verifying_key().to_pem())?;
+    approver.script(Script::Slow(THINKING));
+    let pem = approver.public_key_pem()?;
+    let mut keys = KeyRing::default();
+    keys.insert_signing("callback", callback);
+    keys.insert_verifying("approver", VerifyingKey::from_pem(pem.as_bytes())?);
+    let services = services(keys)?;
+    let (first, second) = (asking("first", &approver.url())?, asking("second", &approver.url())?);
+    let one = Chain::load(host, vec![first.clone()], services.clone()).await?;
+    let two = Chain::load(host, vec![rules()?, first, second], services).await?;
+    let task = keysign();
+    let pair =
+        by_turns(effort.frost, async || approve(&two, &task).await, async || approve(&one, &task).await)
+            .await?;
+    let figure = Figure { asks: "slowest, not sum", met: pair.ratio() <= CALLBACKS_RATIO };
+    table.compare("rules and 2 callbacks against 1 callback", &pair, &[figure]);
+    Ok(())
+}
+
+fn asking(label: &str, url: &str) -> anyhow::Result<PluginSpec> {
+    let key = |name: &str, usage| KeyGrant { name: name.into(), usage };
+    Ok(PluginSpec {
+        name: format!("jwt-callback:{label}"),
+        file: process::plugin("jwt-callback")?,
+        digest: None,
+        config: json!({ "retry_times": 0, "servers": [{ "url": url, "key": "approver" }] }),
+        grants: Grants {
+            keys: vec![key("callback", KeyUsage::SignJwt), key("approver", KeyUsage::Verify)],
+            http: vec![url.parse()?],
+            ..Grants::default()
+        },
+        role: Role::default(),
+    })
+}
+
+async fn rules_only(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
+    let chain = Chain::load(host, vec![rules()?], services(KeyRing::default())?).await?;
+    let (plugin, task) = (chain.plugins()[0], keysign());
+    let ours = async || approve(&chain, &task).await;
     let bare = async || {
         let evaluation = plugin.evaluate(&task, Instant::now() + DEADLINE).await;
         anyhow::ensure!(evaluation.verdict.refusal().is_none(), "refused: {:?}", evaluation.verdict);
@@ -49,18 +128,48 @@ pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
 /// The rules of the cluster that is measured below.
 fn rules() -> anyhow::Result<PluginSpec> {
     let entry = |threshold| json!({ "threshold": threshold, "node_ids": MEMBERS });
+    rules_with(json!({
+        "enable": true,
+        "key_gen": { "allow_list": [entry(2), entry(3)] },
+        "key_sign": { "reject_all": false },
+    }))
+}
+
+fn rules_with(config: Value) -> anyhow::Result<PluginSpec> {
     Ok(PluginSpec {
         name: "rules".into(),
         file: process::plugin("rules")?,
         digest: None,
-        config: json!({
-            "enable": true,
-            "key_gen": { "allow_list": [entry(2), entry(3)] },
-            "key_sign": { "reject_all": false },
-        }),
+        config,
         grants: Grants { state_bytes: 1 << 20, ..Grants::default() },
         role: Role::default(),
     })
+}
+
+/// A transfer of a little to an address.
+fn transfer(address: &str) -> Task {
+    let destination = Destination {
+        address: address.into(),
+        asset: String::new(),
+        amount: "1".into(),
+        memo: None,
+        change: false,
+    };
+    let transaction = Transaction {
+        chain: "eip155:1".into(),
+        sources: vec![address.into()],
+        destinations: vec![destination],
+        calls: Vec::new(),
+        grants: Vec::new(),
+        fee: Some("21000".into()),
+        unsigned: vec![2; 100],
+    };
+    let mut task = keysign();
+    if let Operation::Sign(signing) = &mut task.operation {
+        signing.payload = "evm-transaction".into();
+        signing.intent = Intent::Transaction(transaction);
+    }
+    task
 }
 
 /// A question as a node puts it.

@@ -197,5 +197,5 @@ async fn zoo_nested_components_without_end() {
         [&header[..], &[4, low | 0x80, mid | 0x80, high], &inner].concat()
     };
     let bytes = (0..2_000).fold(header.to_vec(), |inner, _| within(inner));
-    is_not_loaded(&Cage::holding(&bytes), Code::NotAComponent, "nest").await;
+    is_not_loaded(&Cage::holding(&bytes), Code::Incompatible, "does not export").await;
 }
