@@ -140,7 +140,7 @@ pub struct Reason {
 #[serde(rename_all = "kebab-case")]
 pub enum ResultView {
     /// A new key.
-    Created(Announcement),
+    Created(Box<Announcement>),
     /// Signatures, one for each input.
     Signed(Signed),
 }

@@ -136,7 +136,7 @@ impl Client {
         proof::check_wallet(KeyId::of_task(&order.hash()), &wallet)?;
         proof::check_origin(&wallet, &order).map_err(invalid)?;
         self.book.record(&wallet)?;
-        Ok(wallet)
+        Ok(*wallet)
     }
 
     /// What an order would sign, and what that does, as read from its payload here. An error says why nobody signs it.

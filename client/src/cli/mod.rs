@@ -57,7 +57,7 @@ enum Command {
     ///
     /// Shows what the payload does, as decoded here, before it is sent. Nodes decode it themselves before they ask their
     /// plugins. On stdout: one signature a line, in the order of the payload's inputs.
-    Sign(sign::SignArgs),
+    Sign(Box<sign::SignArgs>),
     /// Look at tasks.
     #[command(subcommand)]
     Task(task::TaskCommand),

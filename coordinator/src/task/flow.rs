@@ -433,7 +433,7 @@ impl Flow {
     /// Gives a member of a new key the marks that it may lack.
     pub fn settle(&self, node: NodeId, effects: &mut Effects) {
         if let Some(Proof::Created(announcement)) = &self.record.result {
-            let announcement = Box::new(announcement.clone());
+            let announcement = announcement.clone();
             effects.send.push((node, ToNode::Settle { task: self.task.id, announcement }));
         }
     }

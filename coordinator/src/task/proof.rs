@@ -22,7 +22,7 @@ pub fn check(
         (_, Outcome::Refused(_) | Outcome::Failed(_)) => Ok(None),
         (Operation::KeyGen(keygen), Outcome::Created(announcement)) => {
             check_created(task, keygen, hash, announcement)?;
-            Ok(Some(Proof::Created(announcement.clone())))
+            Ok(Some(Proof::Created(Box::new(announcement.clone()))))
         }
         (Operation::KeySign(keysign), Outcome::Signed(signed)) => {
             check_signed(keysign, wallet.ok_or("the wallet is not known here")?, signed)?;

@@ -125,7 +125,7 @@ pub struct Reason {
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
     /// A key with the marks of all its holders.
-    Created(Announcement),
+    Created(Box<Announcement>),
     /// All signatures that were ordered.
     Signed(Signed),
 }

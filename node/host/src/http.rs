@@ -204,7 +204,7 @@ mod tests {
         let port = server.local_addr().unwrap().port();
         tokio::spawn(async move {
             let (mut stream, _) = server.accept().await.unwrap();
-            stream.read(&mut [0; 1024]).await.unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0, "there is a request");
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         });
         let lookup = Arc::new(Fixed(address.parse().unwrap()));

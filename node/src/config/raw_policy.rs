@@ -3,7 +3,7 @@
 use countersign_protocol::{KeyId, Scheme};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `policy`
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -218,8 +218,8 @@ fn is_usual_deadline(value: &u64) -> bool {
     *value == USUAL_DEADLINE
 }
 
-fn is_usual_plugin_dir(value: &PathBuf) -> bool {
-    *value == PathBuf::from(USUAL_PLUGIN_DIR)
+fn is_usual_plugin_dir(value: &Path) -> bool {
+    value.as_os_str() == USUAL_PLUGIN_DIR
 }
 
 fn is_usual_cpu(value: &u64) -> bool {

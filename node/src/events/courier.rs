@@ -88,7 +88,7 @@ impl Courier {
             tokio::spawn(self.clone().monitor(interval));
         }
         let stopping = self.core.stopping.clone();
-        stopping.run_until_cancelled(self.serve()).await;
+        Box::pin(stopping.run_until_cancelled(self.serve())).await;
     }
 
     async fn serve(&self) {

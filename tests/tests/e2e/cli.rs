@@ -36,16 +36,16 @@ async fn a_node_without_plugins_or_with_unknown_keys_does_not_start() {
             && said.contains("line "),
         "{said}"
     );
-    let said = start(&good.replace("countersign_rules.wasm", "gone.wasm"));
-    assert!(said.contains("gone.wasm"), "{said}");
-    std::fs::write(node.config(), good).unwrap();
-    let check = process::expect_success(Command::new(process::program("countersign-node").unwrap()).args([
-        "config",
-        "check",
-        "--config",
-        node.config().to_str().unwrap(),
-    ]));
-    assert!(check.unwrap().contains("rules"));
+    let check = |text: &str| {
+        std::fs::write(node.config(), text).unwrap();
+        let mut check = Command::new(process::program("countersign-node").unwrap());
+        process::run(check.args(["config", "check", "--config"]).arg(node.config())).unwrap()
+    };
+    let refused = check(&good.replace("countersign_rules.wasm", "gone.wasm"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("gone.wasm"), "{said}");
+    let accepted = check(&good);
+    assert!(accepted.status.success() && String::from_utf8_lossy(&accepted.stdout).contains("rules"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,3 +71,21 @@ async fn a_changed_rule_counts_for_the_next_task_and_a_bad_one_never() {
         cluster.client.create_wallet(&cluster.new_wallet("x", Scheme::Ed25519, 2).unwrap(), |_| {}).await;
     assert_eq!(crate::refusal(keygen).0, "keygen-not-allowed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_is_missing_refuses_what_it_guards_and_info_says_why() {
+    let rules = process::plugin("rules").unwrap();
+    let policy = format!(
+        "  plugins:\n    - {{ name: rules, file: '{}', config_file: rules.yaml, grants: {{ state_bytes: 1048576 }} }}\n    \
+         - {{ name: rogue, file: gone.wasm, scope: {{ operations: [keysign] }} }}",
+        rules.display()
+    );
+    let blueprint = Blueprint { nodes: 2, plugins: Plugins::Text(policy), ..Blueprint::default() };
+    let cluster = Cluster::start(blueprint).await.unwrap();
+    let wallet = cluster.create_wallet("unguarded operation", Scheme::Ed25519, 2).await.unwrap();
+    let order = cluster.order(wallet.key, "m", b"pay", None).unwrap();
+    let (code, reason) = crate::refusal(cluster.client.sign(&order, |_| {}).await);
+    assert_eq!(code, "plugin-missing", "{reason}");
+    let told = process::expect_success(&mut cluster.nodes[0].command("info").unwrap()).unwrap();
+    assert!(told.contains("plugin-missing") && told.contains("gone.wasm"), "{told}");
+}

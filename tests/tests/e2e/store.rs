@@ -5,6 +5,7 @@ use countersign_store::{Passphrase, Secrets, Section};
 use countersign_tests::cluster::Node;
 use countersign_tests::{Blueprint, Cluster, process};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,11 +33,21 @@ async fn age_opens_the_store_into_a_file_that_redb_opens() {
     let share = secret_scalar(node, &wallet.key.to_string());
     let finds = |haystack: &[u8]| haystack.windows(share.len()).any(|window| window == share);
     assert!(finds(&plain), "the share is in the opened file");
-    for entry in std::fs::read_dir(node.db()).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files(&node.db()) {
         assert!(!finds(&std::fs::read(&path).unwrap()), "the share is in clear in {}", path.display());
     }
     assert!(sealed.starts_with(b"age-encryption.org/v1\n"));
+}
+
+/// All files in and below a folder.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, others): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
+    others
+        .into_iter()
+        .filter(|path| path.is_file())
+        .chain(folders.iter().flat_map(|dir| files(dir)))
+        .collect()
 }
 
 /// The store's own age identity, opened with the passphrase by the real tool through a pseudo-terminal.

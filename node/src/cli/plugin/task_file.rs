@@ -226,6 +226,7 @@ record!(
     KeyShareCheck { key: Key, message: String, }
 );
 
+#[allow(clippy::derivable_impls, reason = "the enum is a macro's")]
 impl Default for Origin {
     fn default() -> Origin {
         Origin::Claim
@@ -238,6 +239,7 @@ impl Default for Operation {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "the enum is a macro's")]
 impl Default for Intent {
     fn default() -> Intent {
         Intent::Opaque

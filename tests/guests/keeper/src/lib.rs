@@ -57,7 +57,7 @@ impl Plugin for Keeper {
 
     fn evaluate(_config: &Config, _task: &Task, _host: &impl Host) -> Result<Verdict, Failure> {
         let kept = KEPT.replace(KEPT.get() + 1);
-        reject(&format!("kept-{kept}"), "the number of calls that this memory remembers")
+        reject(format!("kept-{kept}"), "the number of calls that this memory remembers")
     }
 }
 
