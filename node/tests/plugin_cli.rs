@@ -15,7 +15,7 @@ struct Bench {
 impl Bench {
     fn new(policy: &str) -> Bench {
         let bench = Bench { dir: tempfile::tempdir().unwrap() };
-        bench.write("node.yaml", &format!("{}{policy}", coordinator()));
+        bench.write("node.yaml", format!("{}{policy}", coordinator()));
         bench
     }
 

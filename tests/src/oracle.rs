@@ -154,10 +154,10 @@ fn look(node: &Node, refusal: &Refusal) -> anyhow::Result<bool> {
     let copy = copy(&node.db())?;
     let journal = Journal::open(copy.path())?;
     journal.verify_audit()?;
-    if let Some(row) = journal.row(&refusal.task)? {
-        if let State::Ended { outcome, .. } = &row.state {
-            ensure!(!matches!(**outcome, Outcome::Signed { .. }), "the node holds a signature (check 1)");
-        }
+    if let Some(row) = journal.row(&refusal.task)?
+        && let State::Ended { outcome, .. } = &row.state
+    {
+        ensure!(!matches!(**outcome, Outcome::Signed { .. }), "the node holds a signature (check 1)");
     }
     let entries = journal.audit(0, usize::MAX)?;
     Ok(entries.iter().any(|entry| entry.task == Some(refusal.task)))

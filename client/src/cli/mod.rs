@@ -94,7 +94,7 @@ fn execute(cli: Cli, output: &Output) -> Result<(), ClientError> {
         Command::Version => output.version(),
         Command::Requester(command) => requester::execute(command, output),
         Command::Wallet(command) => in_runtime(wallet::execute(command, &connect(&global)?, output)),
-        Command::Sign(args) => in_runtime(sign::execute(args, &connect(&global)?, output)),
+        Command::Sign(args) => in_runtime(sign::execute(*args, &connect(&global)?, output)),
         Command::Task(command) => in_runtime(task::execute(command, &connect(&global)?, output)),
         Command::Node(command) => in_runtime(node::execute(command, &connect(&global)?, output)),
     }
