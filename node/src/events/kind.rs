@@ -7,7 +7,7 @@ use std::str::FromStr;
 const OPERATIONS: [&str; 4] = ["keygen", "keysign", "keyreshare", "keysharesign"];
 const HAPPENINGS: [&str; 4] = ["created", "updated", "succeeded", "failed"];
 
-/// A name on the list of [`Wanted::all`], such as `request.keysign.succeeded`.
+/// A name on the list that the configuration knows, such as `request.keysign.succeeded`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
     operation: &'static str,

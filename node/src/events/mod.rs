@@ -1,6 +1,6 @@
 //! Events: receivers are told what becomes of tasks. They decide nothing, and nothing waits for them.
 //!
-//! What is to be told is written into the journal in the same commit as what it tells of; [`courier`] delivers it, after a
+//! What is to be told is written into the journal in the same commit as what it tells of; `courier` delivers it, after a
 //! restart too. A receiver that is broken or away costs no task anything.
 
 mod courier;
