@@ -20,12 +20,13 @@ plugins:
 
 # Three nodes, a coordinator and an approval server on this machine: every scheme, every pair, approvals and refusals.
 demo: build
-    cargo run --quiet -p countersign-tests --bin countersign-demo
+    target/debug/countersign-demo
 
-# All tests, then the demo.
-test: build
+# All tests, then the demo. Built at once: cargo would compile the dependencies a second time for other features.
+test: plugins
+    cargo build --workspace --all-targets
     cargo test --workspace
-    cargo run --quiet -p countersign-tests --bin countersign-demo
+    target/debug/countersign-demo
 
 # Everything but the tests that a change must pass.
 check: fmt clippy deny docs purity
