@@ -97,6 +97,7 @@ async fn cached(host: &Host, digest: [u8; 32]) -> Option<Component> {
 async fn keep(host: &Host, digest: [u8; 32], code: &[u8]) {
     let Some(cache) = host.shared.cache.clone() else { return };
     let (engine, code) = (host.shared.engine.clone(), code.to_vec());
+    // Without the cache the next start compiles again; why it could not be written is in the log.
     let _ = blocking(move || cache.keep(&engine, &digest, &code)).await;
 }
 

@@ -141,7 +141,8 @@ impl CompilerProgram {
             length: component.len() as u64,
         };
         let answer = tokio::time::timeout(self.limits.wall, self.talk(&mut child, request, component)).await;
-        // Whatever happened, it ends here; without this it would go on for as long as its own limits allow.
+        // Whatever happened, it ends here; without this it would go on for as long as its own limits allow. An error says
+        // that it is over already.
         let _ = child.kill().await;
         answer.unwrap_or(Err(CompileError::Wall(self.limits.wall)))
     }

@@ -49,6 +49,7 @@ pub fn compile_main() -> ExitCode {
     match answer(&mut io::stdin().lock(), &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed { code, reason }) => {
+            // The exit code says the kind of the failure even if nobody reads the reason.
             let _ = io::stderr().write_all(reason.as_bytes());
             ExitCode::from(code)
         }

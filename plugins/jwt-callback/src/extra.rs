@@ -45,7 +45,7 @@ pub(crate) fn extra_info(
     let mut extra = Members::new(claimed(task)?);
     match version {
         Version::V1 => v1(&mut extra, task),
-        Version::V2 => v2(&mut extra, task),
+        Version::V2 => v2(&mut extra, task)?,
     }
     let facts = strict.then(|| facts::facts(task, &extra.overridden));
     extra.fact(COUNTERSIGN, facts);
@@ -145,7 +145,7 @@ fn details(outgoing: &[&Destination]) -> Value {
     Value::Array(outgoing.iter().map(detail).collect()).to_string().into()
 }
 
-fn v2(extra: &mut Members, task: &Task) {
+fn v2(extra: &mut Members, task: &Task) -> Result<(), Failure> {
     match &task.operation {
         Operation::Keygen(keygen) => {
             let group = group(None, &keygen.members, &[], keygen.threshold);
@@ -159,7 +159,8 @@ fn v2(extra: &mut Members, task: &Task) {
                 let address = |source: &String| json!({"address": source, "chain_id": transaction.chain});
                 extra.fact("source_addresses", Some(transaction.sources.iter().map(address).collect()));
             }
-            extra.within("transaction", |members| v2_transaction(members, task, signing));
+            let destination = destination(signing)?;
+            extra.within("transaction", |members| v2_transaction(members, task, signing, destination));
         }
         Operation::Reshare(resharing) => {
             let key = &resharing.key;
@@ -177,6 +178,7 @@ fn v2(extra: &mut Members, task: &Task) {
         }
         Operation::Other(_) => {}
     }
+    Ok(())
 }
 
 fn group(key: Option<&Key>, members: &[String], signers: &[String], threshold: u16) -> Value {
@@ -201,7 +203,7 @@ fn group(key: Option<&Key>, members: &[String], signers: &[String], threshold: u
 }
 
 /// Readers of this vocabulary want every one of the defaulted members.
-fn v2_transaction(members: &mut Members, task: &Task, signing: &Signing) {
+fn v2_transaction(members: &mut Members, task: &Task, signing: &Signing, destination: Option<Value>) {
     members.default("transaction_id", task.claim(REFERENCE).unwrap_or(&task.id));
     members.default("wallet_id", signing.key.id.as_str());
     members.default("status", "PendingSignature");
@@ -217,23 +219,25 @@ fn v2_transaction(members: &mut Members, task: &Task, signing: &Signing) {
         source["address"] = address.into();
     }
     members.fact("source", Some(source));
-    members.fact("destination", destination(signing));
+    members.fact("destination", destination);
     let raw = task.transaction().map(|tx| json!({"unsigned_raw_tx": hex0x(&tx.unsigned)}));
     members.fact("raw_tx_info", raw);
 }
 
-fn destination(signing: &Signing) -> Option<Value> {
-    match &signing.intent {
+/// Typed data that a server would have to judge unseen is not sent to it.
+fn destination(signing: &Signing) -> Result<Option<Value>, Failure> {
+    Ok(match &signing.intent {
         Intent::Transaction(transaction) => Some(transaction_destination(transaction)),
         Intent::Message(message) if signing.payload == "eip191" => {
             Some(json!({"destination_type": "EVM_EIP_191_Signature", "message": STANDARD.encode(message)}))
         }
         Intent::TypedData(data) => {
-            let document: Option<Value> = json::strict(data.json.as_bytes()).ok();
+            let document: Value = json::strict(data.json.as_bytes())
+                .map_err(|error| Failure::Unsupported(format!("the typed data is not JSON: {error}")))?;
             Some(json!({"destination_type": "EVM_EIP_712_Signature", "structured_data": document}))
         }
         Intent::Message(_) | Intent::Opaque => None,
-    }
+    })
 }
 
 fn transaction_destination(transaction: &Transaction) -> Value {

@@ -690,3 +690,21 @@ fn contract_calls_messages_and_typed_data_in_v2() {
     let destination = &extra("v2", true, &typed)["transaction"]["destination"];
     assert_eq!(destination["structured_data"]["primaryType"], "Permit");
 }
+
+#[test]
+fn typed_data_that_cannot_be_shown_is_not_sent() {
+    for json in ["{", r#"{"primaryType": "Permit", "primaryType": "Mail"}"#] {
+        let host = host(|host, _| ok(good(host, answer("APPROVE"))));
+        let task = testing::signing(Intent::TypedData(TypedData {
+            chain: None,
+            verifying_contract: None,
+            domain: None,
+            primary_type: "Permit".into(),
+            json: json.into(),
+            grants: Vec::new(),
+        }));
+        let failure = JwtCallback::evaluate(&config(), &task, &host);
+        assert!(matches!(failure, Err(Failure::Unsupported(_))), "{json}");
+        assert!(host.requests().is_empty());
+    }
+}
