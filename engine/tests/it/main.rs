@@ -9,3 +9,4 @@ mod fixtures;
 mod oracle;
 mod records;
 mod schemes;
+mod suite;

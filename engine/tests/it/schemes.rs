@@ -10,32 +10,15 @@ use rand::rngs::OsRng;
 use crate::driver::{self, Outcomes, Packet};
 use crate::fixtures::{Wallet, generate, keygens};
 use crate::oracle;
-
-macro_rules! scheme_suite {
-    ($($module:ident: $scheme:expr,)*) => {
-        $(mod $module {
-            use super::*;
-
-            scheme_suite!(@tests $scheme;
-                every_pair_of_three_signs, three_of_five_sign, a_child_key_signs, shares_agree_and_survive_storage,
-                a_damaged_share_is_refused, wrong_committees_are_refused, wrong_signers_are_refused,
-                hardened_paths_are_refused, altered_last_messages_yield_no_signature, signers_must_agree_on_the_message,
-                signers_must_agree_on_the_session, shares_of_two_keys_do_not_mix, a_false_share_in_keygen_names_the_dealer,
-                a_false_opening_in_keygen_names_the_dealer, two_stories_in_keygen_are_noticed,
-                sessions_do_not_mix_in_keygen, broken_messages_name_the_sender,
-            );
-        })*
-    };
-    (@tests $scheme:expr; $($test:ident,)*) => {
-        $(#[test] fn $test() { super::$test($scheme) })*
-    };
-}
+use crate::suite::scheme_suite;
 
 scheme_suite! {
-    ecdsa: Scheme::EcdsaSecp256k1,
-    ed25519: Scheme::Ed25519,
-    schnorr: Scheme::SchnorrSecp256k1,
-    taproot: Scheme::Taproot,
+    every_pair_of_three_signs, three_of_five_sign, a_child_key_signs, shares_agree_and_survive_storage,
+    a_damaged_share_is_refused, wrong_committees_are_refused, wrong_signers_are_refused,
+    hardened_paths_are_refused, altered_last_messages_yield_no_signature, signers_must_agree_on_the_message,
+    signers_must_agree_on_the_session, shares_of_two_keys_do_not_mix, a_false_share_in_keygen_names_the_dealer,
+    a_false_opening_in_keygen_names_the_dealer, two_stories_in_keygen_are_noticed,
+    sessions_do_not_mix_in_keygen, broken_messages_name_the_sender,
 }
 
 fn message() -> Message {
