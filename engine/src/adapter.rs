@@ -32,7 +32,8 @@ pub(crate) struct Adapter<M, O> {
     state: State<M, O>,
 }
 
-/// Starts `protocol` as party `me` of `parties`. The future owns all that it needs, secrets included.
+/// Starts `protocol` as party `me` of `parties`, in which everybody has a say in every round. The future owns
+/// all that it needs, secrets included.
 pub(crate) fn start<M, O, F>(
     me: PartyIndex,
     parties: u16,
@@ -43,8 +44,24 @@ where
     O: 'static,
     F: Future<Output = Result<O, EngineError>> + 'static,
 {
+    start_where(me, parties, |_, _| true, protocol)
+}
+
+/// As [`start`], but a message is refused where its sender has no say.
+pub(crate) fn start_where<M, O, F>(
+    me: PartyIndex,
+    parties: u16,
+    has_say: impl Fn(PartyIndex, &M) -> bool + 'static,
+    protocol: impl FnOnce(MpcParty<M>) -> F,
+) -> Box<dyn Engine<Output = O>>
+where
+    M: RoundMessage,
+    O: 'static,
+    F: Future<Output = Result<O, EngineError>> + 'static,
+{
     let machine = Box::new(wrap_protocol(protocol));
-    let run = Run { machine, waiting: false, inbox: VecDeque::new(), heard: BTreeSet::new() };
+    let has_say = Box::new(has_say);
+    let run = Run { machine, has_say, waiting: false, inbox: VecDeque::new(), heard: BTreeSet::new() };
     Box::new(Adapter { me, parties, state: State::Running(run) })
 }
 
@@ -92,10 +109,14 @@ enum State<M, O> {
     Failed(EngineError),
 }
 
+/// Whether a party may send this message to this party.
+type HasSay<M> = Box<dyn Fn(PartyIndex, &M) -> bool>;
+
 type Machine<M, O> = Box<dyn StateMachine<Output = Result<O, EngineError>, Msg = M>>;
 
 struct Run<M, O> {
     machine: Machine<M, O>,
+    has_say: HasSay<M>,
     waiting: bool,
     inbox: VecDeque<Incoming<M>>,
     /// Who was heard in which round. Rounds are few, so this bounds the inbox too.
@@ -136,6 +157,9 @@ impl<M: RoundMessage, O> Run<M, O> {
         let msg: M = decode(body).ok_or_else(|| EngineError::peer(PeerFault::Malformed, from))?;
         if msg.kind() != kind {
             return Err(EngineError::peer(PeerFault::WrongKind, from));
+        }
+        if !(self.has_say)(from, &msg) {
+            return Err(EngineError::peer(PeerFault::NoSay, from));
         }
         if !self.heard.insert((from, msg.round())) {
             return Err(EngineError::peer(PeerFault::Repeated, from));

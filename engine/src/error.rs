@@ -122,6 +122,29 @@ pub enum CallerFault {
         "the auxiliary information belongs to another committee or party: use that of the key's committee"
     )]
     AuxMismatch,
+    /// A party of a resharing that neither deals nor joins.
+    #[error("a party neither deals nor joins: leave it out of the resharing")]
+    NoRole,
+    /// A number of dealers other than the old threshold.
+    #[error("{given} dealers for a key that needs {needed}: choose exactly {needed}")]
+    DealerCount {
+        /// How many were chosen.
+        given: usize,
+        /// The threshold of the old committee.
+        needed: u16,
+    },
+    /// The dealers are not distinct members of the old committee.
+    #[error("the dealers must be distinct members of the old committee")]
+    Dealers,
+    /// A dealer without its old share, with that of another key or party, or a share at a party that does not
+    /// deal.
+    #[error("a dealer, and nobody else, must bring its own share of the key that is reshared")]
+    DealerShare,
+    /// Public data of the old committee that contradict each other.
+    #[error(
+        "the old committee's public shares do not lead to its root key: take them from the key's announcement"
+    )]
+    OldKey,
 }
 
 /// What another party did wrong.
@@ -137,6 +160,9 @@ pub enum PeerFault {
     /// A broadcast where a direct message belongs, or the reverse.
     #[error("a message of the wrong kind")]
     WrongKind,
+    /// A message of a round in which its sender has no say.
+    #[error("a message where its sender has no say")]
+    NoSay,
     /// The parties were not asked to do the same: session, signers, key, path or message differ.
     #[error("the parties do not agree on what is to be done")]
     Disagreement,
@@ -146,6 +172,9 @@ pub enum PeerFault {
     /// A proof, commitment or share that does not hold.
     #[error("the protocol was broken: {0}")]
     Protocol(String),
+    /// The same, in a resharing.
+    #[error("the protocol was broken: {0}")]
+    Reshare(#[from] crate::ReshareFault),
 }
 
 /// What the machine did wrong.

@@ -1,8 +1,8 @@
 //! Threshold schemes behind one trait; bytes in, bytes out.
 //!
-//! [`keygen`], [`aux_info`] and [`sign`] each build an [`Engine`]: a struct that a driver feeds with the
-//! bytes of other parties and polls for bytes to send, until it yields a [`Share`], an [`Aux`] or a
-//! [`Signature`]. One driver therefore runs every task of every [`Scheme`].
+//! [`keygen`], [`aux_info`], [`sign`] and [`reshare`] each build an [`Engine`]: a struct that a driver feeds
+//! with the bytes of other parties and polls for bytes to send, until it yields a [`Share`], an [`Aux`], a
+//! [`Signature`] or [`Reshared`]. One driver therefore runs every task of every [`Scheme`].
 //!
 //! What this crate never does: it opens no socket and no file, reads no clock, starts no thread, and logs
 //! nothing. Secrets leave it only through `to_bytes`, and a signature only after it was checked under the key
@@ -27,7 +27,9 @@ mod frost;
 mod keygen;
 mod memory;
 pub mod primes;
+mod proof;
 mod random;
+mod reshare;
 mod scheme;
 mod sealed;
 mod session;
@@ -42,6 +44,7 @@ pub use error::{CallerFault, Cause, EngineError, EnvironmentFault, PeerFault};
 pub use keygen::{KeygenParams, MAX_PARTIES, MIN_PARTIES, keygen};
 pub use memory::wipe_gmp_memory;
 pub use primes::{Primes, SafePrime};
+pub use reshare::{ReshareFault, ReshareParams, Reshared, Role, reshare};
 pub use sealed::DecodeError;
 pub use share::{PublicShare, Share};
 pub use sign::{CheckError, Message, SignParams, Signature, check_signature, sign, verification_key};

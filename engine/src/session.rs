@@ -4,9 +4,12 @@
 //! so that key generation, auxiliary information and signing with the same session bytes still run under
 //! unrelated ids, and parties that disagree on a parameter cannot finish together.
 
-use sha2::{Digest, Sha256};
+use generic_ec::Scalar;
+use sha2::digest::Output;
+use sha2::{Digest, Sha256, Sha512};
 
 use crate::CallerFault;
+use crate::curve::KeyCurve;
 
 /// The task that an id is for.
 #[derive(Clone, Copy)]
@@ -14,6 +17,7 @@ pub(crate) enum Task {
     Keygen,
     AuxInfo,
     Sign,
+    Reshare,
 }
 
 impl Task {
@@ -22,6 +26,7 @@ impl Task {
             Self::Keygen => b"keygen",
             Self::AuxInfo => b"aux-info",
             Self::Sign => b"sign",
+            Self::Reshare => b"reshare",
         }
     }
 }
@@ -42,12 +47,22 @@ pub(crate) fn execution_id(
 
 /// SHA-256 over a label and fields, each preceded by its length as 8 bytes, big-endian.
 pub(crate) fn labelled_hash(label: &[u8], fields: &[&[u8]]) -> [u8; 32] {
-    let mut hash = Sha256::new();
+    labelled::<Sha256>(label, fields).into()
+}
+
+/// As [`labelled_hash`], to a scalar: twice as many bytes are reduced as the scalar has, so that none is
+/// likelier than another.
+pub(crate) fn labelled_scalar<E: KeyCurve>(label: &[u8], fields: &[&[u8]]) -> Scalar<E> {
+    Scalar::from_be_bytes_mod_order(labelled::<Sha512>(label, fields))
+}
+
+fn labelled<D: Digest>(label: &[u8], fields: &[&[u8]]) -> Output<D> {
+    let mut hash = D::new();
     for field in std::iter::once(&label).chain(fields) {
         hash.update((field.len() as u64).to_be_bytes());
         hash.update(field);
     }
-    hash.finalize().into()
+    hash.finalize()
 }
 
 #[cfg(test)]
@@ -62,6 +77,7 @@ mod tests {
             id(Task::Keygen, b"s", &[b"ab", b"c"]),
             id(Task::AuxInfo, b"s", &[b"ab", b"c"]),
             id(Task::Sign, b"s", &[b"ab", b"c"]),
+            id(Task::Reshare, b"s", &[b"ab", b"c"]),
             id(Task::Sign, b"s", &[b"a", b"bc"]),
             id(Task::Sign, b"s", &[b"abc"]),
             id(Task::Sign, b"sab", &[b"c"]),

@@ -8,5 +8,6 @@ mod ecdsa;
 mod fixtures;
 mod oracle;
 mod records;
+mod reshare;
 mod schemes;
 mod suite;

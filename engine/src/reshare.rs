@@ -1,0 +1,111 @@
+//! Resharing: the holders of a key hand it to a new committee, with new shares and perhaps another threshold.
+//! The same protocol for every scheme and curve; `docs/reshare.md` has its argument.
+//!
+//! Root key, chain code and so every address stay. The old shares go on being valid: that all honest holders
+//! erase them, and only once every new member has stored its own, is for the caller to see to. What never
+//! happens here: the key is in no place at any time, and no complaint makes anybody publish a share.
+
+mod deal;
+mod fault;
+mod plan;
+mod rounds;
+
+use generic_ec::{Scalar, SecretScalar};
+use rand_core::CryptoRngCore;
+
+use crate::adapter;
+use crate::curve::KeyCurve;
+use crate::random::{Rng, tried};
+use crate::scheme::with_suite;
+use crate::sign::Suite;
+use crate::{CallerFault, Engine, EngineError, PartyIndex, PublicShare, Share};
+pub use fault::ReshareFault;
+use plan::Plan;
+
+/// What a resharing is about. All parties must use the same values, but for `me` and the index in `old`.
+#[derive(Debug, Clone)]
+pub struct ReshareParams<'a> {
+    /// Bytes that name this run and no other.
+    pub session: &'a [u8],
+    /// Position of this party in `parties`.
+    pub me: PartyIndex,
+    /// Everybody who takes part and in what role: as many dealers as the old threshold, and the 2 to 9
+    /// members of the new committee. Their order here is their order there, so that nobody chooses an index.
+    pub parties: &'a [Role],
+    /// How many members of the new committee sign, 2 to its size.
+    pub threshold: u16,
+    /// What the old committee holds. A party without an old share must have it from a source that it trusts,
+    /// such as a plan that all dealers signed. `index` is not looked at.
+    pub old: &'a PublicShare,
+    /// Number of the generation that is made.
+    pub generation: u64,
+}
+
+/// What one party of a resharing does: it deals, or joins, or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Role {
+    /// Its position in the old committee, if it deals.
+    pub deals: Option<PartyIndex>,
+    /// Whether it becomes a member of the new committee.
+    pub joins: bool,
+}
+
+/// What a resharing ends with. All but the share is the same at all parties.
+#[derive(Debug)]
+pub struct Reshared {
+    /// The new share of a member of the new committee; a dealer that leaves has none.
+    pub share: Option<Share>,
+    /// How many members of the new committee sign.
+    pub threshold: u16,
+    /// The public share of every new member, encoded as in [`PublicShare`].
+    pub public_shares: Vec<Vec<u8>>,
+    /// SHA-256 over the plan and everything that was broadcast until the new shares were fixed.
+    pub transcript: [u8; 32],
+}
+
+/// Shares the key of `params.old` anew. Four messages in three rounds, for parties that all send in each but
+/// the second; takes milliseconds for every scheme.
+///
+/// A dealer brings its old share, which is only read; a party that does not deal brings none. Indices in
+/// messages and errors are positions in `params.parties`.
+pub fn reshare(
+    params: ReshareParams<'_>,
+    old_share: Option<&Share>,
+    rng: impl CryptoRngCore + 'static,
+) -> Result<Box<dyn Engine<Output = Reshared>>, EngineError> {
+    let rng = tried(rng)?;
+    with_suite!(params.old.scheme, S => start::<<S as Suite>::Curve>(params, old_share, rng))
+}
+
+fn start<E: KeyCurve>(
+    params: ReshareParams<'_>,
+    old_share: Option<&Share>,
+    rng: Rng,
+) -> Result<Box<dyn Engine<Output = Reshared>>, EngineError> {
+    let plan = Plan::<E>::new(&params)?;
+    let secret = secret_to_deal(&plan, &params, old_share)?;
+    let (me, parties, has_say) = (plan.me, plan.parties(), plan.speakers());
+    Ok(adapter::start_where(me, parties, has_say, move |party| rounds::run(party, plan, secret, rng)))
+}
+
+/// λ·x of a dealer: its part of the key, if exactly the chosen dealers add theirs.
+fn secret_to_deal<E: KeyCurve>(
+    plan: &Plan<E>,
+    params: &ReshareParams<'_>,
+    old_share: Option<&Share>,
+) -> Result<Option<SecretScalar<E>>, CallerFault> {
+    let (dealer, share) = match (plan.dealer(plan.me), old_share) {
+        (Some(dealer), Some(share)) => (dealer, share),
+        (None, None) => return Ok(None),
+        _ => return Err(CallerFault::DealerShare),
+    };
+    let expected = PublicShare { index: dealer.index, ..params.old.clone() };
+    let core = share.core::<E>()?;
+    if share.public() != expected
+        || core.vss_setup.as_ref().is_none_or(|setup| setup.I != plan::points(core.n()))
+    {
+        return Err(CallerFault::DealerShare);
+    }
+    let weight: Scalar<E> = dealer.weight.into();
+    Ok(Some(SecretScalar::new(&mut (&core.x * weight))))
+}
