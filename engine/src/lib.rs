@@ -18,6 +18,7 @@ compile_error!("choose the big integers of threshold ECDSA: feature `gmp` (defau
 mod adapter;
 mod aux_info;
 mod blame;
+pub mod check_up;
 mod curve;
 mod derive;
 mod ecdsa;

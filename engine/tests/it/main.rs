@@ -2,6 +2,7 @@
 //! other make.
 
 mod aux_info;
+mod check_up;
 mod derivation;
 mod driver;
 mod ecdsa;
