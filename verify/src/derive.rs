@@ -1,5 +1,7 @@
 //! Child keys of a root public key: BIP-32 on secp256k1, its non-hardened analogue on Ed25519.
 
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use curve25519_dalek::traits::IsIdentity;
 use curve25519_dalek::{EdwardsPoint, Scalar as EdwardsScalar};
 use hmac::{Hmac, Mac};
 use secp256k1::{Scalar, Secp256k1};
@@ -7,7 +9,6 @@ use sha2::Sha512;
 
 use crate::ExtendedPublicKey;
 use crate::ecdsa::public_key;
-use crate::ed25519::point;
 use countersign_protocol::Scheme;
 
 /// Why a child key cannot be derived.
@@ -56,6 +57,9 @@ pub(crate) fn secp256k1_child(
 }
 
 /// One step on Ed25519. The only place where this crate adds points of that curve.
+///
+/// `key` is of the prime-order group, as [`ExtendedPublicKey`] has no other: so is what is added, and so is the sum. Asking
+/// again, which costs as much as the step itself, would find nothing but the identity.
 pub(crate) fn ed25519_child(
     key: &[u8],
     chain_code: &[u8; 32],
@@ -64,10 +68,12 @@ pub(crate) fn ed25519_child(
     let (mut left, right) = split_mac(chain_code, &[0], key, index)?;
     left.reverse();
     let shift = EdwardsPoint::mul_base(&EdwardsScalar::from_bytes_mod_order(left));
-    let child = point(key).ok_or(DeriveError::PublicKey)? + shift;
-    let bytes = child.compress().to_bytes();
-    point(&bytes).ok_or(DeriveError::OutOfRange)?;
-    Ok((bytes.to_vec(), right))
+    let parent = CompressedEdwardsY::from_slice(key).ok().and_then(|key| key.decompress());
+    let child = parent.ok_or(DeriveError::PublicKey)? + shift;
+    if child.is_identity() {
+        return Err(DeriveError::OutOfRange);
+    }
+    Ok((child.compress().to_bytes().to_vec(), right))
 }
 
 /// HMAC-SHA512(chain code, prefix ‖ key ‖ index), in two halves.

@@ -9,9 +9,7 @@ use countersign_protocol::{
     Announcement, Authenticated, KeyGen, KeyId, KeySign, NodeId, Operation, Refusal, Scheme, Task,
 };
 use countersign_store::{KeyRecord, KeyStatus};
-use countersign_verify::{
-    DeriveError, derive_public, extended_public_key, taproot_output_key, taproot_tweak,
-};
+use countersign_verify::{DeriveError, ExtendedPublicKey, taproot_output_key, taproot_tweak};
 
 /// An admitted task.
 pub enum Plan {
@@ -95,16 +93,17 @@ fn decode(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded,
 /// The root as text, and the inputs with the keys that will sign them.
 fn derive(key: &Announcement, inputs: Vec<Input>) -> Result<(String, Vec<PlannedInput>), Refusal> {
     let no_key = |error: DeriveError| refusal("path", &format!("no key can be derived: {error}"));
-    let root = extended_public_key(key.scheme, &key.root_public_key, key.chain_code.as_bytes());
-    let inputs = inputs.into_iter().map(|input| plan_input(key, input)).collect::<Result<_, _>>();
-    Ok((root.map_err(no_key)?, inputs.map_err(no_key)?))
+    let root = ExtendedPublicKey::root(key.scheme, &key.root_public_key, key.chain_code.as_bytes());
+    let root = root.map_err(no_key)?;
+    let inputs = inputs.into_iter().map(|input| plan_input(key.scheme, &root, input));
+    let inputs = inputs.collect::<Result<_, _>>().map_err(no_key)?;
+    Ok((root.to_string(), inputs))
 }
 
-fn plan_input(key: &Announcement, input: Input) -> Result<PlannedInput, DeriveError> {
+fn plan_input(scheme: Scheme, root: &ExtendedPublicKey, input: Input) -> Result<PlannedInput, DeriveError> {
     let Input { path, signed_bytes } = input;
-    let (child, _) =
-        derive_public(key.scheme, &key.root_public_key, key.chain_code.as_bytes(), path.steps())?;
-    let (public_key, tweak) = match key.scheme {
+    let child = root.derive(path.steps())?.public_key().to_vec();
+    let (public_key, tweak) = match scheme {
         Scheme::Taproot => (taproot_output_key(&child)?.to_vec(), Some(taproot_tweak(&child)?.to_vec())),
         Scheme::EcdsaSecp256k1 | Scheme::Ed25519 | Scheme::SchnorrSecp256k1 => (child.clone(), None),
     };
