@@ -65,7 +65,7 @@ where
 }
 
 /// EIP-155: six fields, the chain id, and two zeros in the place of the signature.
-fn legacy(mut rest: &[u8]) -> Result<TxLegacy, String> {
+pub(crate) fn legacy(mut rest: &[u8]) -> Result<TxLegacy, String> {
     let mut items = Header::decode_bytes(&mut rest, true).map_err(|error| error.to_string())?;
     let mut transaction = TxLegacy::rlp_decode_fields(&mut items).map_err(|error| error.to_string())?;
     if items.is_empty() {

@@ -15,8 +15,8 @@ fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text).unwrap()
 }
 
-/// Takes the signature off a published transaction, and returns what was signed and who recovers from the digest that is
-/// computed here, through a key whose root is the recovered point.
+/// Takes the signature off a published transaction, puts it back, and returns what was signed and who recovers from the
+/// digest that is computed here, through a key whose root is the recovered point.
 fn recovered(signed: &str) -> (Decoded, Vec<u8>) {
     let envelope = TxEnvelope::decode_2718(&mut unhex(signed).as_slice()).unwrap();
     let unsigned = match &envelope {
@@ -34,6 +34,11 @@ fn recovered(signed: &str) -> (Decoded, Vec<u8>) {
         VerifyingKey::recover_from_prehash(&digest, &Ecdsa::from_slice(&rs).unwrap(), parity).unwrap();
     let root = point.to_encoded_point(true);
     let key = Key { root_public_key: root.as_bytes(), ..ecdsa() };
+    let payload = countersign_protocol::Payload::new(PayloadKind::EvmTransaction, unsigned.clone());
+    let form = crate::BitcoinForm::Transaction;
+    let put_back =
+        crate::finish(&key, &DerivationPath::default(), &payload, &Default::default(), &[&rs], form).unwrap();
+    assert_eq!((hex::encode(put_back.bytes), put_back.missing), (signed.to_string(), 0));
     (decode_as(&key, PayloadKind::EvmTransaction, &unsigned).unwrap(), unsigned)
 }
 

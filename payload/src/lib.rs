@@ -1,14 +1,15 @@
 //! What a payload means: from the bytes that a requester shows to the bytes that are signed, and to what they do.
 //!
 //! [`decode`] computes both from the same bytes, so that whoever judges the meaning judges what is signed. Nodes decode
-//! before they ask their plugins; coordinator and client decode again before they believe a signature. Nothing here
-//! signs, reads a clock or performs I/O.
+//! before they ask their plugins; coordinator and client decode again before they believe a signature. [`finish`] puts
+//! signatures where a chain wants them. Nothing here signs, reads a clock or performs I/O.
 
 mod eip191;
 mod eip712;
 mod eip712_type;
 mod evm;
 mod evm_call;
+mod finish;
 mod intent;
 mod json;
 mod message;
@@ -22,6 +23,7 @@ mod testkit;
 #[cfg(test)]
 mod tests;
 
+pub use finish::{BitcoinForm, FinishError, Finished, finish};
 pub use intent::{Call, Destination, Grant, Intent, Transaction, TypedData};
 pub use network::UnknownNetwork;
 

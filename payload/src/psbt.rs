@@ -94,7 +94,7 @@ fn read(
 }
 
 /// The output that each input spends, as far as its amount cannot be a lie.
-fn spent_outputs(owner: &Owner, psbt: &Psbt) -> Result<Vec<TxOut>, String> {
+pub(crate) fn spent_outputs(owner: &Owner, psbt: &Psbt) -> Result<Vec<TxOut>, String> {
     let mut seen = std::collections::BTreeSet::new();
     let spent = psbt.unsigned_tx.input.iter().zip(&psbt.inputs).enumerate().map(|(index, (txin, input))| {
         let outpoint = txin.previous_output;

@@ -69,7 +69,7 @@ fn spend(scripts: &[ScriptBuf], outputs: Vec<TxOut>) -> Psbt {
     psbt
 }
 
-fn foreign() -> ScriptBuf {
+pub(crate) fn foreign() -> ScriptBuf {
     ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([7; 20]))
 }
 
@@ -114,23 +114,29 @@ fn a_payment_shows_recipient_change_and_fee() {
     }
 }
 
-#[test]
-fn digests_are_those_of_a_signer_that_reads_the_psbt_itself() {
+/// An input of each form that one ECDSA key unlocks, at m/0/1 to m/0/3, then `others`.
+pub(crate) fn every_form(others: &[ScriptBuf]) -> Psbt {
     let key = ecdsa();
     let nested = p2wpkh(&key, &[0, 2]);
-    let scripts = [
+    let ours = [
         p2wpkh(&key, &[0, 1]),
         nested.to_p2sh(),
         ScriptBuf::new_p2pkh(&PubkeyHash::hash(&child(&key, &[0, 3]))),
-        foreign(),
     ];
-    let mut psbt = spend(&scripts, vec![output(foreign(), 3000)]);
+    let mut psbt = spend(&[&ours, others].concat(), vec![output(foreign(), 2000)]);
     for index in 0..3 {
         let steps = [0, index as u32 + 1];
         psbt.inputs[index].bip32_derivation.insert(point(&child(&key, &steps)), source(&key, &steps));
     }
     psbt.inputs[1].redeem_script = Some(nested);
     psbt.inputs[2].witness_utxo = None;
+    psbt
+}
+
+#[test]
+fn digests_are_those_of_a_signer_that_reads_the_psbt_itself() {
+    let key = ecdsa();
+    let psbt = every_form(&[foreign()]);
     let decoded = decode(&key, &psbt).unwrap();
     assert_eq!(decoded.inputs.len(), 3);
     let mut cache = SighashCache::new(&psbt.unsigned_tx);

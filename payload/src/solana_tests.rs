@@ -54,6 +54,11 @@ fn a_published_transaction_is_read_and_its_signature_fits_the_signed_bytes() {
     assert_eq!((&*to.address, &*to.amount), ("J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99", "49"));
     assert_eq!((&*seen.calls[0].contract, seen.calls[0].method.as_deref()), (SYSTEM, Some("Transfer")));
     assert_eq!(decode(bytes).unwrap_err().code(), "payload-malformed", "another signer");
+    let payload = countersign_protocol::Payload::new(PayloadKind::SolanaMessage, bytes.to_vec());
+    let form = crate::BitcoinForm::Transaction;
+    let put_back =
+        crate::finish(&key, &DerivationPath::default(), &payload, &Networks::default(), &[signature], form);
+    assert_eq!(put_back, Ok(crate::Finished { bytes: wire, missing: 0 }));
 }
 
 #[test]

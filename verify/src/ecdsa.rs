@@ -1,6 +1,6 @@
 //! ECDSA over secp256k1, by libsecp256k1: 32-byte digest, r ‖ s of 64 bytes, low s only (BIP-146).
 
-use secp256k1::ecdsa::Signature;
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId, Signature};
 use secp256k1::{Message, PublicKey, Secp256k1};
 
 use crate::{VerifyError, exactly};
@@ -13,6 +13,20 @@ pub(crate) fn verify(key: &[u8], digest: &[u8], signature: &[u8]) -> Result<(), 
     Secp256k1::verification_only()
         .verify_ecdsa(Message::from_digest(digest), &signature, &key)
         .map_err(|_| VerifyError::Invalid)
+}
+
+/// Which of the points with the x-coordinate r is R: the id, 0 to 3, under which `digest` and `signature` lead back to
+/// `key`. `None` if none does. Not part of a signature check: a signature verifies without it.
+pub fn recovery_id(key: &[u8], digest: &[u8], signature: &[u8]) -> Option<u8> {
+    let key = public_key(key)?;
+    let digest = Message::from_digest(digest.try_into().ok()?);
+    let signature: &[u8; 64] = signature.try_into().ok()?;
+    let recovers = |id: &RecoveryId| {
+        let signature = RecoverableSignature::from_compact(signature, *id).ok();
+        signature.is_some_and(|it| Secp256k1::verification_only().recover_ecdsa(digest, &it) == Ok(key))
+    };
+    let ids = [RecoveryId::Zero, RecoveryId::One, RecoveryId::Two, RecoveryId::Three];
+    (0..).zip(&ids).find(|(_, id)| recovers(id)).map(|(number, _)| number)
 }
 
 /// A point in its one accepted encoding: 33 bytes, compressed.
@@ -44,6 +58,17 @@ mod tests {
     #[test]
     fn published_signature_verifies() {
         assert_eq!(check(R, S), Ok(()));
+    }
+
+    #[test]
+    fn a_signature_leads_back_to_its_key_under_one_id() {
+        let (key, digest) = (hex::decode(KEY).unwrap(), Sha256::digest(b"Satoshi Nakamoto"));
+        let low = hex::decode([R, S].concat()).unwrap();
+        let high = hex::decode([R, HIGH_S].concat()).unwrap();
+        let ids = [recovery_id(&key, &digest, &low), recovery_id(&key, &digest, &high)];
+        assert!(ids == [Some(0), Some(1)] || ids == [Some(1), Some(0)], "{ids:?}");
+        assert_eq!(recovery_id(&key, &Sha256::digest(b"another"), &low), None);
+        assert_eq!(recovery_id(&key, &digest, &low[1..]), None);
     }
 
     #[test]

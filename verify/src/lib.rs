@@ -13,6 +13,7 @@ mod taproot;
 use countersign_protocol::Scheme;
 
 pub use derive::{DeriveError, derive_public};
+pub use ecdsa::recovery_id;
 pub use extended::{ExtendedPublicKey, ParseError, extended_public_key};
 pub use taproot::{taproot_output_key, taproot_tweak};
 

@@ -1,0 +1,137 @@
+//! What becomes of a payload once its signatures are there: the bytes that its chain takes.
+//!
+//! The payload is decoded and every signature verified before anything is assembled, and what was assembled is read again and
+//! compared. Nothing here signs, and nothing is sent anywhere.
+
+mod evm;
+mod psbt;
+mod solana;
+
+use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
+use countersign_verify::{VerifyError, recovery_id, verify};
+
+use crate::{DecodeError, Input, Key, Networks, decode};
+
+/// How a Bitcoin payment is written. Other kinds have one form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BitcoinForm {
+    /// PSBT with final scripts and witnesses where the wallet signed (BIP-174, finaliser).
+    Psbt,
+    /// The transaction as the network takes it, which needs everybody's signatures (BIP-174, extractor).
+    Transaction,
+}
+
+/// Bytes to be handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// | kind | bytes |
+    /// |---|---|
+    /// | `psbt` | as [`BitcoinForm`] says |
+    /// | `evm-transaction` | signed transaction, EIP-2718 |
+    /// | `solana-message` | signed transaction: signatures and message |
+    /// | `eip191`, `eip712` | r ‖ s ‖ v, 65 bytes, v is 27 or 28 |
+    /// | `message`, `digest` | the signature as its scheme encodes it |
+    pub bytes: Vec<u8>,
+    /// Signatures of others that are still missing.
+    pub missing: usize,
+}
+
+/// Why nothing was assembled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FinishError {
+    /// The payload is none.
+    #[error(transparent)]
+    Payload(#[from] DecodeError),
+    /// Too few signatures, or too many.
+    #[error("the payload asks for {asked} signatures and there are {given}; give all of one task, in order")]
+    Count {
+        /// By the payload.
+        asked: usize,
+        /// By the caller.
+        given: usize,
+    },
+    /// A signature is not what the payload asks for.
+    #[error("signature {number} of the payload does not fit: {error}")]
+    Signature {
+        /// Counted from 1.
+        number: usize,
+        /// What is wrong.
+        error: VerifyError,
+    },
+    /// The network would not take it yet.
+    #[error("{0} inputs are not signed; write a psbt and have their owners sign it")]
+    Missing(usize),
+    /// What was assembled does not read as what was signed.
+    #[error("the {0} that was assembled is not the one that was signed; nothing was written, report this")]
+    Changed(&'static str),
+}
+
+/// Puts `signatures`, of one task and in its order, where they belong. `path` is the one of the task.
+pub fn finish(
+    key: &Key,
+    path: &DerivationPath,
+    payload: &Payload,
+    networks: &Networks,
+    signatures: &[&[u8]],
+    form: BitcoinForm,
+) -> Result<Finished, FinishError> {
+    let inputs = decode(key, path, payload, networks)?.inputs;
+    let made = checked(key, &inputs, signatures)?;
+    match (payload.kind, &made[..]) {
+        (PayloadKind::Psbt, made) => psbt::finish(key, &payload.bytes, made, form),
+        (PayloadKind::EvmTransaction, [one]) => evm::finish(&payload.bytes, one),
+        (PayloadKind::SolanaMessage, [one]) => solana::finish(&payload.bytes, one),
+        (PayloadKind::Eip191 | PayloadKind::Eip712, [one]) => {
+            Ok(Finished { bytes: [one.signature, &[27 + one.odd()?]].concat(), missing: 0 })
+        }
+        (_, [one]) => Ok(Finished { bytes: one.signature.to_vec(), missing: 0 }),
+        (_, made) => Err(FinishError::Count { asked: 1, given: made.len() }),
+    }
+}
+
+/// A signature that verifies.
+struct Made<'a> {
+    /// Counted from 1.
+    number: usize,
+    /// As [`countersign_verify::verify`] takes it.
+    child: Vec<u8>,
+    signed_bytes: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl Made<'_> {
+    /// 1 if R has an odd y, for ECDSA. Computed here: who sent an Ethereum transaction depends on it, and no signature
+    /// check covers it.
+    fn odd(&self) -> Result<u8, FinishError> {
+        let (number, error) = (self.number, VerifyError::Invalid);
+        recovery_id(&self.child, self.signed_bytes, self.signature)
+            .filter(|id| *id < 2)
+            .ok_or(FinishError::Signature { number, error })
+    }
+
+    /// Whether `signature` is a good one too.
+    fn verifies(&self, scheme: Scheme, signature: &[u8]) -> bool {
+        verify(scheme, &self.child, self.signed_bytes, signature).is_ok()
+    }
+}
+
+fn checked<'a>(
+    key: &Key,
+    inputs: &'a [Input],
+    signatures: &'a [&'a [u8]],
+) -> Result<Vec<Made<'a>>, FinishError> {
+    if inputs.len() != signatures.len() {
+        return Err(FinishError::Count { asked: inputs.len(), given: signatures.len() });
+    }
+    let check = |(number, (input, signature)): (usize, (&'a Input, &&'a [u8]))| {
+        let child = key.child(&input.path).map_err(DecodeError::from)?;
+        verify(key.scheme, &child, &input.signed_bytes, signature)
+            .map_err(|error| FinishError::Signature { number, error })?;
+        Ok(Made { number, child, signed_bytes: &input.signed_bytes, signature })
+    };
+    (1..).zip(inputs.iter().zip(signatures)).map(check).collect()
+}
+
+#[cfg(test)]
+mod tests;
