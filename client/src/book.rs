@@ -3,10 +3,11 @@
 //! It is what makes a coordinator's second story noticed. It holds nothing secret, but whoever can write it can make the
 //! client trust another key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::{Announcement, KeyId};
 use serde::{Deserialize, Serialize};
@@ -26,32 +27,53 @@ struct Pages {
 #[derive(Debug, Clone)]
 pub struct Book {
     path: PathBuf,
+    last: Arc<Mutex<Reading>>,
+}
+
+/// The file as it was last read. The same text is not parsed a second time, nor are its wallets verified: that costs as much
+/// as the signature that is checked next.
+#[derive(Debug, Default)]
+struct Reading {
+    /// `None`: there was no file.
+    text: Option<String>,
+    wallets: BTreeMap<KeyId, Announcement>,
+    verified: BTreeSet<KeyId>,
+}
+
+impl Reading {
+    fn verify(&mut self, id: KeyId) -> Result<Option<&Announcement>, ClientError> {
+        let Some(wallet) = self.wallets.get(&id) else { return Ok(None) };
+        if !self.verified.contains(&id) {
+            proof::check_wallet(id, wallet)?;
+            self.verified.insert(id);
+        }
+        Ok(Some(wallet))
+    }
 }
 
 impl Book {
     /// The book in this file. It need not exist yet.
     pub fn new(path: &Path) -> Book {
-        Book { path: path.into() }
+        Book { path: path.into(), last: Arc::default() }
     }
 
-    /// All wallets. Each is verified again.
+    /// All wallets. Each is verified, whoever wrote the file.
     pub fn wallets(&self) -> Result<BTreeMap<KeyId, Announcement>, ClientError> {
-        let wallets = self.read()?;
-        wallets.iter().try_for_each(|(id, wallet)| proof::check_wallet(*id, wallet))?;
-        Ok(wallets)
+        let mut reading = self.read()?;
+        let ids: Vec<KeyId> = reading.wallets.keys().copied().collect();
+        ids.into_iter().try_for_each(|id| reading.verify(id).map(drop))?;
+        Ok(reading.wallets.clone())
     }
 
-    /// One wallet, verified again; the others are not looked at.
+    /// One wallet, verified; the others are not looked at.
     pub fn wallet(&self, id: KeyId) -> Result<Option<Announcement>, ClientError> {
-        let found = self.read()?.remove(&id);
-        found.iter().try_for_each(|wallet| proof::check_wallet(id, wallet))?;
-        Ok(found)
+        Ok(self.read()?.verify(id)?.cloned())
     }
 
     /// Compares with what is known, and adds what is new. True if it was new.
     pub fn record(&self, wallet: &Announcement) -> Result<bool, ClientError> {
         let _lock = self.lock()?;
-        let mut wallets = self.read()?;
+        let mut wallets = self.read()?.wallets.clone();
         match wallets.get(&wallet.key) {
             Some(known) => check_same(known, wallet).map(|()| false),
             None => {
@@ -62,14 +84,23 @@ impl Book {
         }
     }
 
-    /// What the file says. Nothing in it is verified yet.
-    fn read(&self) -> Result<BTreeMap<KeyId, Announcement>, ClientError> {
+    /// What the file says now.
+    fn read(&self) -> Result<MutexGuard<'_, Reading>, ClientError> {
         let text = match std::fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(self.unusable(error.to_string())),
         };
-        let pages: Pages = serde_json::from_str(&text).map_err(|error| self.unusable(error.to_string()))?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.text != text {
+            let wallets = text.as_deref().map(|text| self.parse(text)).transpose()?.unwrap_or_default();
+            *last = Reading { text, wallets, verified: BTreeSet::new() };
+        }
+        Ok(last)
+    }
+
+    fn parse(&self, text: &str) -> Result<BTreeMap<KeyId, Announcement>, ClientError> {
+        let pages: Pages = serde_json::from_str(text).map_err(|error| self.unusable(error.to_string()))?;
         match pages.version {
             1 => Ok(pages.wallets),
             other => Err(self.unusable(format!("it has version {other}, this program knows 1"))),

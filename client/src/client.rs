@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use countersign_payload::{Decoded, Networks};
+use countersign_payload::{BitcoinForm, Decoded, Finished, Networks};
 use countersign_protocol::{
     Announcement, Committee, DerivationPath, KeyGen, KeyId, KeySign, NodeId, Operation, Payload, RequesterId,
     Scheme, Signed, SignedTask, Task, TaskId, Threshold, UnixMillis,
@@ -170,6 +170,17 @@ impl Client {
         };
         proof::check_signatures(&inputs, &wallet, &signed).map_err(invalid)?;
         Ok(Signature { task, wallet: wallet.key, scheme: wallet.scheme, signed })
+    }
+
+    /// What signatures make of their order's payload, to be handed to its chain. Everything is decoded and verified again.
+    pub async fn finish(
+        &self,
+        order: &SignOrder,
+        made: &Signature,
+        form: BitcoinForm,
+    ) -> Result<Finished, ClientError> {
+        let wallet = self.wallet(order.wallet).await?;
+        Ok(proof::finish(&wallet, order, &self.networks, &made.signed, form)?)
     }
 
     /// A task as the coordinator tells it.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use countersign_payload::DecodeError;
+use countersign_payload::{DecodeError, FinishError};
 use countersign_protocol::{KeyId, NodeId, TaskId};
 
 /// Why there is no result.
@@ -25,6 +25,9 @@ pub enum ClientError {
     /// A payload that nobody signs.
     #[error(transparent)]
     Payload(#[from] DecodeError),
+    /// Signatures that make nothing of their payload.
+    #[error(transparent)]
+    Finish(#[from] FinishError),
     /// The coordinator cannot be reached.
     #[error(
         "the coordinator at {url} does not answer ({reason}); see that it runs and that the URL in the profile is right"
@@ -112,12 +115,14 @@ impl ClientError {
             ClientError::File { .. }
             | ClientError::Usage(_)
             | ClientError::Payload(_)
+            | ClientError::Finish(FinishError::Missing(_))
             | ClientError::Unreachable { .. }
             | ClientError::Api { .. }
             | ClientError::Answer(_) => 1,
             ClientError::Rejected { .. } => 2,
             ClientError::Failed { .. }
             | ClientError::TimedOut(_)
+            | ClientError::Finish(_)
             | ClientError::Invalid { .. }
             | ClientError::Wallet { .. } => 3,
         }
@@ -129,6 +134,7 @@ impl ClientError {
             ClientError::File { .. } => "file",
             ClientError::Usage(_) => "usage",
             ClientError::Payload(error) => error.code(),
+            ClientError::Finish(_) => "finish",
             ClientError::Unreachable { .. } => "unreachable",
             ClientError::Api { code, .. }
             | ClientError::Rejected { code, .. }

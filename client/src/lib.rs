@@ -16,6 +16,8 @@ pub mod profile;
 mod proof;
 pub mod requester_key;
 
+pub use countersign_payload::{BitcoinForm, FinishError, Finished};
+
 pub use client::{Client, NewWallet, SignOrder, Signature};
 pub use error::ClientError;
 pub use profile::Profile;

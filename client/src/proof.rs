@@ -2,11 +2,12 @@
 //!
 //! Children are derived and signatures checked by libraries that sign nothing. Nothing here talks to anybody.
 
-use countersign_payload::{DecodeError, Decoded, Input, Key, Networks};
+use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Input, Key, Networks};
 use countersign_protocol::{
     Announcement, DerivationPath, InputSignature, KeyGen, KeyId, Operation, Payload, Signed, SignedTask,
 };
 
+use crate::client::SignOrder;
 use crate::error::ClientError;
 
 /// Checks a wallet by itself: it has the id that was asked for, a usable root key, and the marks of all its holders.
@@ -51,12 +52,27 @@ pub fn decode(
     payload: &Payload,
     networks: &Networks,
 ) -> Result<Decoded, DecodeError> {
-    let key = Key {
+    countersign_payload::decode(&key(wallet), path, payload, networks)
+}
+
+/// What signatures make of the payload that they were ordered for.
+pub fn finish(
+    wallet: &Announcement,
+    order: &SignOrder,
+    networks: &Networks,
+    signed: &Signed,
+    form: BitcoinForm,
+) -> Result<Finished, FinishError> {
+    let signatures: Vec<&[u8]> = signed.signatures.iter().map(|one| one.signature.as_slice()).collect();
+    countersign_payload::finish(&key(wallet), &order.path, &order.payload, networks, &signatures, form)
+}
+
+fn key(wallet: &Announcement) -> Key<'_> {
+    Key {
         scheme: wallet.scheme,
         root_public_key: &wallet.root_public_key,
         chain_code: wallet.chain_code.as_bytes(),
-    };
-    countersign_payload::decode(&key, path, payload, networks)
+    }
 }
 
 /// Checks signatures against the inputs that were ordered, each under its child key derived from the wallet.

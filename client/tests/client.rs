@@ -62,6 +62,19 @@ async fn a_wallet_and_a_signature_are_made_followed_and_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_book_that_was_changed_is_verified_again() {
+    let (cluster, client, wallet) = ready(Mood::Honest).await;
+    client.sign(&pay(&wallet), |_| ()).await.unwrap();
+    let book = cluster.dir.path().join("wallets.json");
+    let text = std::fs::read_to_string(&book).unwrap();
+    std::fs::write(&book, text.replace(r#""threshold": 2"#, r#""threshold": 3"#)).unwrap();
+    let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Wallet { .. }), "{error}");
+    std::fs::write(&book, text).unwrap();
+    client.sign(&pay(&wallet), |_| ()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_names_node_and_plugin() {
     let (_cluster, client, wallet) = ready(Mood::Strict).await;
     let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
@@ -162,6 +175,38 @@ async fn the_command_line_makes_wallets_and_signatures() {
     let tasks = json(&run(&cluster, &["task", "list", "--json"]).await);
     let id = tasks["tasks"][0]["id"].as_str().unwrap();
     assert!(text(&run(&cluster, &["task", "show", id]).await.stdout).contains("approved by all parties"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_transaction_is_written_once_and_never_over_another_file() {
+    let (cluster, client, wallet) = ready(Mood::Honest).await;
+    // One signer, who pays 5 lamports to 0x22…22 by the system program.
+    let transfer = [&[2, 2, 0, 1, 12][..], &2u32.to_le_bytes(), &5u64.to_le_bytes()].concat();
+    let accounts = [&wallet.root_public_key[..], &[0x22; 32], &[0; 32]].concat();
+    let message = [&[1, 0, 1, 3][..], &accounts, &[0x33; 32], &[1], &transfer].concat();
+    let (hex, file) = (hex::encode(&message), cluster.dir.path().join("signed.tx"));
+    let order = ["sign", "hot", "--solana", &hex, "--out", file.to_str().unwrap()];
+
+    let made = json(&run(&cluster, &[&order[..], &["--json"]].concat()).await);
+    let facts = (&made["out"]["bytes"], &made["out"]["missing_signatures"]);
+    assert_eq!(facts, (&Value::from(215), &Value::from(0)), "{made}");
+    let written = std::fs::read(&file).unwrap();
+    let [1, rest @ ..] = &written[..] else { panic!("one signature, not {}", written[0]) };
+    let (signature, rest) = rest.split_first_chunk().unwrap();
+    let key =
+        ed25519_dalek::VerifyingKey::from_bytes(wallet.root_public_key[..].try_into().unwrap()).unwrap();
+    key.verify_strict(rest, &ed25519_dalek::Signature::from_bytes(signature)).unwrap();
+    assert_eq!(rest, message);
+
+    let orders = client.tasks(10, None).await.unwrap().tasks.len();
+    let refused = run(&cluster, &order).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("--force"), "{}", text(&refused.stderr));
+    let form = run(&cluster, &[&order[..], &["--force", "--format", "tx"]].concat()).await;
+    assert!(text(&form.stderr).contains("leave out --format"), "{}", text(&form.stderr));
+    assert_eq!(client.tasks(10, None).await.unwrap().tasks.len(), orders, "nothing was ordered in vain");
+    let forced = run(&cluster, &[&order[..], &["--force"]].concat()).await;
+    assert!(text(&forced.stderr).contains("complete"), "{}", text(&forced.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]

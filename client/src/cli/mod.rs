@@ -2,6 +2,7 @@
 
 mod describe;
 mod node;
+mod out;
 mod output;
 mod payload;
 mod progress;
@@ -56,7 +57,8 @@ enum Command {
     /// Sign a message, a transaction or a digest with a wallet.
     ///
     /// Shows what the payload does, as decoded here, before it is sent. Nodes decode it themselves before they ask their
-    /// plugins. On stdout: one signature a line, in the order of the payload's inputs.
+    /// plugins. On stdout: one signature a line, in the order of the payload's inputs. With --out, also a file that can be
+    /// broadcast.
     Sign(Box<sign::SignArgs>),
     /// Look at tasks.
     #[command(subcommand)]
@@ -137,7 +139,8 @@ Examples:
   countersign wallet create treasury --scheme ed25519 --threshold 2 --nodes alice,bob,carol
   countersign sign treasury --path m/0/7 --message 'pay 5 to bob'
   countersign sign treasury --path m/44/60/0/0/0 --evm-transaction @unsigned.hex --claim reference=invoice-7
-  countersign sign treasury --psbt @payment.psbt --json
+  countersign sign treasury --psbt @payment.psbt --out signed.psbt
+  countersign sign treasury --psbt @payment.psbt --out payment.tx --format tx
 
 Commands that wait do so until the order has ended or --timeout is over; a task that is
 not in time may still end. The wallet book is what makes a coordinator's second story

@@ -9,6 +9,7 @@ use countersign_protocol::{DerivationPath, InputSignature};
 use serde_json::{Value, json};
 
 use super::describe;
+use super::out::{Out, Pending};
 use super::output::Output;
 use super::payload::{What, from_hex};
 use super::progress::Progress;
@@ -35,6 +36,8 @@ pub struct SignArgs {
     note: Option<String>,
     #[command(flatten)]
     claims: Claims,
+    #[command(flatten)]
+    out: Out,
 }
 
 /// Statements for plugins.
@@ -70,6 +73,7 @@ fn claim(text: &str) -> Result<(String, String), String> {
 pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
     let digests = args.expect_digest.iter().map(|hex| from_hex(hex)).collect::<Result<_, _>>()?;
     let payload = args.what.payload(digests)?;
+    let pending = args.out.open(payload.kind)?;
     let claims = args.claims.by_name()?;
     let nodes = |names: Vec<String>| names.iter().map(|name| client.profile().node(name)).collect();
     let signers = args.signers.map(nodes).transpose()?;
@@ -79,16 +83,47 @@ pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result
     describe::lines(&order.payload, &decoded).iter().for_each(|line| output.note(line));
     let mut progress = Progress::new(client.profile(), *output);
     let signature = client.sign(&order, |task| progress.show(task)).await?;
-    print(&signature, &order, &decoded, output)
+    let file = match pending {
+        Some(pending) => Some(write(pending, client, &order, &signature, output).await?),
+        None => None,
+    };
+    print(&signature, &order, &decoded, file, output)
+}
+
+/// Writes what was ordered with `--out`, and returns what there is to say of it.
+async fn write(
+    pending: Pending,
+    client: &Client,
+    order: &SignOrder,
+    signature: &Signature,
+    output: &Output,
+) -> Result<Value, ClientError> {
+    let finished = client.finish(order, signature, pending.form()).await?;
+    let path = pending.write(&finished.bytes)?;
+    let (file, length) = (path.display().to_string(), finished.bytes.len());
+    match finished.missing {
+        0 => output.note(&format!("{file}: {length} bytes, complete")),
+        missing => {
+            output.note(&format!("{file}: {length} bytes; signatures of others that are missing: {missing}"))
+        }
+    }
+    Ok(json!({ "file": file, "bytes": length, "missing_signatures": finished.missing }))
 }
 
 /// On stdout one signature a line, in the order of the inputs.
-fn print(made: &Signature, order: &SignOrder, decoded: &Decoded, output: &Output) -> Result<(), ClientError> {
+fn print(
+    made: &Signature,
+    order: &SignOrder,
+    decoded: &Decoded,
+    file: Option<Value>,
+    output: &Output,
+) -> Result<(), ClientError> {
     let signatures = &made.signed.signatures;
     let json = json!({
         "task": made.task, "wallet": made.wallet, "scheme": made.scheme, "kind": order.payload.kind,
         "blind": decoded.intent == Intent::Opaque, "intent": describe::json(&decoded.intent),
         "session": made.signed.session, "signatures": signatures.iter().map(row).collect::<Vec<_>>(),
+        "out": file,
     });
     for one in signatures {
         output.note(&format!("{} verified under {}", one.path, hex::encode(&one.public_key)));

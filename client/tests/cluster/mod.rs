@@ -201,7 +201,8 @@ fn announcement(order: &SignedTask, keygen: &KeyGen) -> Announcement {
 }
 
 fn signed(keysign: &KeySign) -> Signed {
-    let bytes = keysign.payload.signed_bytes(Scheme::Ed25519);
+    // Ed25519 signs every payload as it is.
+    let bytes = keysign.payload.bytes.clone();
     Signed {
         session: SessionId([8; 32]),
         signatures: vec![InputSignature {

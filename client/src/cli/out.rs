@@ -1,0 +1,155 @@
+//! `--out`: a file with what the payload's chain takes. Whole or not there, and never in the place of another file unless told
+//! so.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use countersign_client::{BitcoinForm, ClientError};
+use countersign_protocol::PayloadKind;
+use tempfile::{Builder, NamedTempFile};
+
+/// Where to, and how.
+#[derive(Debug, Args)]
+pub struct Out {
+    /// Write what the signatures make of the payload to this file: a finalised PSBT, a signed transaction (Ethereum:
+    /// EIP-2718; Solana), r, s and v of an Ethereum message, otherwise the signature. Bytes, not text.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Of a Bitcoin payment: the finalised PSBT, or the transaction as the network takes it. Default: psbt.
+    #[arg(long, value_enum, requires = "out")]
+    format: Option<Format>,
+    /// Replace the file if there is one.
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+/// How a Bitcoin payment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// With everything else that the PSBT says.
+    Psbt,
+    /// Needs everybody's signatures.
+    Tx,
+}
+
+impl Out {
+    /// Opens the file beside its place, so that nothing is ordered whose result could not be kept.
+    pub fn open(self, kind: PayloadKind) -> Result<Option<Pending>, ClientError> {
+        let Some(path) = self.out else { return Ok(None) };
+        if self.format.is_some() && kind != PayloadKind::Psbt {
+            let advice = "only a PSBT has a choice of formats; leave out --format";
+            return Err(ClientError::Usage(advice.into()));
+        }
+        if !self.force && path.symlink_metadata().is_ok() {
+            return Err(exists(&path));
+        }
+        let form = match self.format {
+            Some(Format::Tx) => BitcoinForm::Transaction,
+            Some(Format::Psbt) | None => BitcoinForm::Psbt,
+        };
+        let file = Builder::new().permissions(ordinary()).tempfile_in(folder(&path));
+        let file =
+            file.map_err(|error| unusable(&path, &error, "name a file in a folder that you may write to"))?;
+        Ok(Some(Pending { file, path, form, force: self.force }))
+    }
+}
+
+/// A file that is not in its place yet. Gone if it never gets there.
+pub struct Pending {
+    file: NamedTempFile,
+    path: PathBuf,
+    form: BitcoinForm,
+    force: bool,
+}
+
+impl Pending {
+    /// How a Bitcoin payment is to be written.
+    pub fn form(&self) -> BitcoinForm {
+        self.form
+    }
+
+    /// Puts the file with these bytes in its place.
+    pub fn write(mut self, bytes: &[u8]) -> Result<PathBuf, ClientError> {
+        let written = self.file.write_all(bytes).and_then(|()| self.file.as_file().sync_all());
+        written.map_err(|error| unusable(&self.path, &error, KEPT))?;
+        let moved = match self.force {
+            true => self.file.persist(&self.path),
+            false => self.file.persist_noclobber(&self.path),
+        };
+        moved.map_err(|error| unusable(&self.path, &error.error, KEPT))?;
+        let folder = std::fs::File::open(folder(&self.path)).and_then(|folder| folder.sync_all());
+        folder.map_err(|error| unusable(&self.path, &error, KEPT))?;
+        Ok(self.path)
+    }
+}
+
+/// When the signatures exist already.
+const KEPT: &str = "the signatures are not lost: `countersign task list` and `task show` find them";
+
+/// As for any file that a program writes; the user's mask counts.
+fn ordinary() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn exists(path: &Path) -> ClientError {
+    let advice = "name another one, or replace it with --force";
+    ClientError::File { path: path.into(), reason: "there is a file already".into(), advice }
+}
+
+fn unusable(path: &Path, error: &std::io::Error, advice: &'static str) -> ClientError {
+    ClientError::File { path: path.into(), reason: error.to_string(), advice }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn out(path: &Path, force: bool) -> Out {
+        Out { out: Some(path.into()), format: None, force }
+    }
+
+    fn names(dir: &Path) -> usize {
+        std::fs::read_dir(dir).unwrap().count()
+    }
+
+    #[test]
+    fn a_file_is_whole_or_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("signed");
+        drop(out(&path, false).open(PayloadKind::Psbt).unwrap());
+        assert_eq!(names(dir.path()), 0);
+        let pending = out(&path, false).open(PayloadKind::Psbt).unwrap().unwrap();
+        assert!(!path.exists());
+        assert_eq!(pending.write(b"bytes").unwrap(), path);
+        assert_eq!((std::fs::read(&path).unwrap(), names(dir.path())), (b"bytes".to_vec(), 1));
+    }
+
+    #[test]
+    fn what_is_there_stays_unless_told_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("signed");
+        let late = out(&path, false).open(PayloadKind::Psbt).unwrap().unwrap();
+        std::fs::write(&path, b"older").unwrap();
+        assert!(out(&path, false).open(PayloadKind::Psbt).is_err());
+        assert!(late.write(b"newer").is_err(), "it came between");
+        assert_eq!((std::fs::read(&path).unwrap(), names(dir.path())), (b"older".to_vec(), 1));
+        out(&path, true).open(PayloadKind::Psbt).unwrap().unwrap().write(b"newer").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"newer");
+    }
+
+    #[test]
+    fn formats_are_for_bitcoin_and_folders_must_exist() {
+        let dir = tempfile::tempdir().unwrap();
+        let chosen =
+            |kind| Out { format: Some(Format::Tx), ..out(&dir.path().join("signed"), false) }.open(kind);
+        assert_eq!(chosen(PayloadKind::Psbt).unwrap().unwrap().form(), BitcoinForm::Transaction);
+        assert!(matches!(chosen(PayloadKind::EvmTransaction), Err(ClientError::Usage(_))));
+        assert!(out(&dir.path().join("no/such/folder"), false).open(PayloadKind::Psbt).is_err());
+        assert_eq!(names(dir.path()), 0);
+    }
+}
