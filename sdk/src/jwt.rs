@@ -88,12 +88,12 @@ fn verify_signature(host: &impl Host, key: &str, token: &str) -> Result<Map<Stri
     if claims.contains('.') {
         return Err(NOT_THREE_PARTS);
     }
-    check_header(&object(header)?)?;
+    check_header(&object(header, "the header is not a JSON object")?)?;
     let signature = decode(signature)?;
     if !host.verify(key, ALGORITHM, signed.as_bytes(), &signature).map_err(TokenError::Key)? {
         return Err(TokenError::Signature);
     }
-    object(claims)
+    object(claims, "the claims are not a JSON object")
 }
 
 fn check_header(header: &Map<String, Value>) -> Result<(), TokenError> {
@@ -137,8 +137,8 @@ fn check_start(claims: &Map<String, Value>, now_ms: u64) -> Result<(), TokenErro
     }
 }
 
-fn object(part: &str) -> Result<Map<String, Value>, TokenError> {
-    json::strict(&decode(part)?).map_err(|_| TokenError::Malformed("a part is not a JSON object"))
+fn object(part: &str, otherwise: &'static str) -> Result<Map<String, Value>, TokenError> {
+    json::strict(&decode(part)?).map_err(|_| TokenError::Malformed(otherwise))
 }
 
 /// Unpadded base64url without stray bits: one token has one spelling.

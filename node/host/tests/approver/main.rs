@@ -11,5 +11,6 @@ mod several;
 mod shapes;
 mod strict;
 mod tls;
+mod web_signature;
 mod world;
 mod wycheproof;
