@@ -30,7 +30,7 @@ const STDIO: usize = 4 << 10;
 /// What the host knows about a plugin before it runs.
 pub(crate) struct Context {
     pub(crate) name: String,
-    pub(crate) document: String,
+    pub(crate) document: Arc<str>,
     pub(crate) revision: [u8; 32],
     pub(crate) grants: Grants,
     pub(crate) services: Arc<dyn Services>,
@@ -68,6 +68,8 @@ pub(crate) struct Setting {
     pub(crate) replay: Option<(Trace, Option<Code>)>,
     /// Given: the plugin's memory as it is to see it. Otherwise it is looked at when it first asks.
     pub(crate) memory: Option<Box<dyn Memory>>,
+    /// Given: the seed of all randomness, where no recording gives it.
+    pub(crate) seed: Option<[u8; 32]>,
 }
 
 /// A call without a usable answer.
@@ -187,7 +189,10 @@ impl Call {
             Some((trace, end)) => {
                 (trace.seed, Clock::playing(trace.readings), Tape::playing(trace.calls, end))
             }
-            None => (surroundings::seed()?, Clock::at(context.services.now()), Tape::recording()),
+            None => {
+                let seed = setting.seed.or_else(surroundings::seed)?;
+                (seed, Clock::at(context.services.now()), Tape::recording())
+            }
         };
         let stdio = MemoryOutputPipe::new(STDIO);
         let mut wasi = WasiCtxBuilder::new();

@@ -222,6 +222,12 @@ impl Decision {
         Recording { chain: self.chain, question: Some(question), evaluations }
     }
 
+    /// The configuration documents under which plugins judged, each with its SHA-256.
+    pub fn documents(&self) -> impl Iterator<Item = ([u8; 32], &Arc<str>)> {
+        let judged = self.evaluations.iter().filter(|evaluation| evaluation.conditions.is_some());
+        judged.map(|evaluation| (evaluation.revision, &evaluation.document))
+    }
+
     /// [`Chain::revision`] of the chain that decided.
     pub fn chain(&self) -> [u8; 32] {
         self.chain

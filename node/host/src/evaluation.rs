@@ -1,10 +1,11 @@
 //! What one plugin said about one task, and what it was that said it. Recorded with the decision.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Trace};
+use crate::{Code, Conditions, Trace};
 
 /// One plugin's answer.
 #[derive(Clone, Debug)]
@@ -17,6 +18,10 @@ pub struct Evaluation {
     pub digest: [u8; 32],
     /// SHA-256 of the configuration document that it saw.
     pub revision: [u8; 32],
+    /// The document itself; empty if there was no plugin to see it.
+    pub document: Arc<str>,
+    /// How the component was made to run; `None` if it was not.
+    pub conditions: Option<Conditions>,
     /// The answer.
     pub verdict: Verdict,
     /// From the question to the answer, waiting included.

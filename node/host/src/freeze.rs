@@ -7,6 +7,10 @@
 //! stream whose handle could be remembered; a component that asks for one of them is not frozen. The seed of hash tables
 //! is the exception. A guest might make more of it, a generator of nonces for instance: so a component that imports
 //! `http` or `keys`, and could show a repeated nonce to anybody, is never frozen.
+//!
+//! A frozen plugin may judge otherwise than the same plugin as it is: it may count its calls, or walk a hash table whose
+//! order the seed decides. So the seed of the freezing run is part of what is recorded of a decision, and a replay freezes
+//! with that seed again: the same component, document and seed make the same memory.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +29,7 @@ use crate::call::{self, Call, Context, Setting};
 use crate::compile::{compile_once, imports};
 use crate::contract::{self, Prepared};
 use crate::host::Host;
+use crate::surroundings;
 
 /// What the freezing run may reach, without versions.
 const ALLOWED: [&str; 6] = [
@@ -62,23 +67,29 @@ impl Default for FreezeLimits {
     }
 }
 
+/// A component with its configuration in memory.
+pub(crate) struct Frozen {
+    pub(crate) prepared: Prepared,
+    /// Of the run that was frozen.
+    pub(crate) seed: [u8; 32],
+}
+
 /// The component in `bytes` with its configuration in memory; `None` if it runs as it is.
 pub(crate) async fn freeze(
     host: &Host,
     bytes: &Arc<[u8]>,
     component: &Component,
     context: &Arc<Context>,
-) -> Option<Prepared> {
+) -> Option<Frozen> {
     let limits = host.shared.freeze.as_ref()?;
     if context.document.len() < limits.document_bytes {
         return None;
     }
-    let (started, plugin) = (Instant::now(), &context.name);
-    let frozen = tokio::time::timeout(limits.wall, try_freeze(host, limits, bytes, component, context)).await;
-    match frozen.unwrap_or_else(|_| Err(wasmtime::format_err!("it takes longer than {:?}", limits.wall))) {
-        Ok(frozen) => {
+    let (started, plugin, seed) = (Instant::now(), &context.name, surroundings::seed()?);
+    match freeze_in_time(host, limits, bytes, component, context, seed).await {
+        Ok(prepared) => {
             tracing::debug!(plugin, elapsed = ?started.elapsed(), "the configuration is read once for all calls");
-            Some(frozen)
+            Some(Frozen { prepared, seed })
         }
         Err(error) => {
             let why = format!("{error:#}");
@@ -88,12 +99,38 @@ pub(crate) async fn freeze(
     }
 }
 
+/// The same as it was once, in a run with this seed.
+pub(crate) async fn freeze_again(
+    host: &Host,
+    bytes: &Arc<[u8]>,
+    component: &Component,
+    context: &Arc<Context>,
+    seed: [u8; 32],
+) -> wasmtime::Result<Prepared> {
+    let limits = host.shared.freeze.clone().unwrap_or_default();
+    freeze_in_time(host, &limits, bytes, component, context, seed).await
+}
+
+async fn freeze_in_time(
+    host: &Host,
+    limits: &FreezeLimits,
+    bytes: &Arc<[u8]>,
+    component: &Component,
+    context: &Arc<Context>,
+    seed: [u8; 32],
+) -> wasmtime::Result<Prepared> {
+    let frozen = try_freeze(host, limits, bytes, component, context, seed);
+    let late = |_| Err(wasmtime::format_err!("it takes longer than {:?}", limits.wall));
+    tokio::time::timeout(limits.wall, frozen).await.unwrap_or_else(late)
+}
+
 async fn try_freeze(
     host: &Host,
     limits: &FreezeLimits,
     bytes: &Arc<[u8]>,
     component: &Component,
     context: &Arc<Context>,
+    seed: [u8; 32],
 ) -> wasmtime::Result<Prepared> {
     let imports = imports(host, component);
     let outward = imports.iter().find(|import| OUTWARD.contains(&without_version(import)));
@@ -106,7 +143,8 @@ async fn try_freeze(
     let (host_, bytes, context_) = (host.clone(), bytes.clone(), context.clone());
     let runtime = Handle::current();
     // On a thread of its own: the rewriting is long, and it panics where a component is not as it expects.
-    let snapshot = tokio::task::spawn_blocking(move || runtime.block_on(snapshot(&host_, &bytes, &context_)));
+    let snapshot =
+        tokio::task::spawn_blocking(move || runtime.block_on(snapshot(&host_, &bytes, &context_, seed)));
     let snapshot =
         snapshot.await.map_err(|panic| wasmtime::format_err!("it cannot be rewritten: {panic}"))??;
     if snapshot.len() > limits.snapshot_bytes {
@@ -121,14 +159,19 @@ async fn try_freeze(
 }
 
 /// Runs `check` in an instance whose memory can be read, and writes the memory into the component.
-async fn snapshot(host: &Host, bytes: &[u8], context: &Arc<Context>) -> wasmtime::Result<Vec<u8>> {
+async fn snapshot(
+    host: &Host,
+    bytes: &[u8],
+    context: &Arc<Context>,
+    seed: [u8; 32],
+) -> wasmtime::Result<Vec<u8>> {
     let wizer = Wizer::new();
     let (layout, instrumented) = wizer.instrument_component(bytes)?;
     let component = compile_once(host, &instrumented.into()).await?;
     let prepared = Prepared::new(&secluded(&component)?, &component)?;
     let _slot = host.shared.slots.acquire().await;
     let _timed = host.shared.ticker.run();
-    let call = Call::new(context.clone(), Setting::default());
+    let call = Call::new(context.clone(), Setting { seed: Some(seed), ..Setting::default() });
     let mut store = call::store(host, call.ok_or_else(|| wasmtime::format_err!("there is no randomness"))?);
     let (instance, plugin) = prepared.instantiate_whole(&mut store).await?;
     if let Err(failure) = plugin.check(&mut store).await? {

@@ -19,6 +19,7 @@ use crate::contract;
 use crate::engine;
 use crate::freeze::FreezeLimits;
 use crate::signature::Publisher;
+use crate::store::PluginStore;
 use crate::ticker::Ticker;
 
 /// What all plugins together may take.
@@ -64,6 +65,8 @@ pub struct HostError(String);
 #[derive(Clone)]
 pub struct Host {
     pub(crate) shared: Arc<Shared>,
+    /// Where every component is kept that a plugin was made from.
+    pub(crate) components: Option<PluginStore>,
 }
 
 pub(crate) struct Shared {
@@ -108,7 +111,13 @@ impl Host {
                 ticker,
                 compiled: Mutex::default(),
             }),
+            components: None,
         })
+    }
+
+    /// The same host, which keeps a copy of every component that it loads as a plugin in `store`, by digest.
+    pub fn keeping(self, store: PluginStore) -> Self {
+        Self { components: Some(store), ..self }
     }
 }
 

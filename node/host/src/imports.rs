@@ -38,7 +38,7 @@ impl types::Host for Call {}
 
 impl config::Host for Call {
     fn document(&mut self) -> wasmtime::Result<String> {
-        Ok(self.context.document.clone())
+        Ok(self.context.document.to_string())
     }
 
     fn revision(&mut self) -> wasmtime::Result<Vec<u8>> {
@@ -133,6 +133,9 @@ impl keys::Host for Call {
 impl Call {
     fn sign_granted(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, keys::Error> {
         let usage = self.key_grant(key, |usage| usage != KeyUsage::Verify)?;
+        if usage == KeyUsage::Mac && algorithm != "HS256" {
+            return Err(keys::Error::UnsupportedAlgorithm("a shared secret signs HS256 only".into()));
+        }
         if usage == KeyUsage::SignJwt && !is_jwt(data, algorithm) {
             let reason = "this key signs JWTs of the same algorithm only";
             return Err(keys::Error::UnsupportedAlgorithm(reason.into()));

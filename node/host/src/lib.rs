@@ -69,7 +69,7 @@ pub use load::{Inspection, LoadError, PluginSpec};
 pub use pipeline::Pipeline;
 pub use plugin::{Info, Plugin};
 pub use receiver::{Delivery, Receiver};
-pub use recording::{Recorded, Recording, Replay, ReplayError, Unreadable, With};
+pub use recording::{Conditions, Recorded, Recording, Replay, ReplayError, Unreadable, With};
 pub use role::{OperationKind, Role, Scope, Shadow, UnknownOperation};
 pub use services::{
     HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Memory, Sending, Services,

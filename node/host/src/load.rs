@@ -20,6 +20,8 @@ use crate::{Code, Grants, HttpClient, HttpOptions, KeyRing, LocalServices, Role,
 
 /// Limit of `describe` and of `check`; the grants apply as well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a configuration document. It is kept with the decisions that are made under it.
+const DOCUMENT: usize = 4 << 20;
 /// Size of a `.sig` file.
 const SIGNATURE_FILE: u64 = 4 << 10;
 
@@ -70,6 +72,12 @@ pub enum LoadError {
         file: PathBuf,
         /// SHA-256 of the file, hex.
         actual: String,
+    },
+    /// The configuration is too large.
+    #[error("the plugin's configuration has more than {limit} bytes as JSON; shorten it")]
+    Document {
+        /// The limit in bytes.
+        limit: usize,
     },
     /// The file is something else.
     #[error("{file} is not a WebAssembly component: {reason}; build it for the target wasm32-wasip2")]
@@ -154,6 +162,7 @@ impl LoadError {
             Self::Missing { .. } => Code::Missing,
             Self::TooLarge { .. } => Code::TooLarge,
             Self::Digest { .. } => Code::Digest,
+            Self::Document { .. } => Code::Config,
             Self::NotAComponent { .. } => Code::NotAComponent,
             Self::Signature { .. } => Code::Signature,
             Self::Compile { .. } => Code::Compile,
@@ -188,46 +197,61 @@ struct Admitted {
 impl Host {
     /// Loads one plugin. Nothing of it runs before everything before `describe` is in order.
     pub async fn load(&self, spec: &PluginSpec, services: Arc<dyn Services>) -> Result<Plugin, LoadError> {
-        let (mut plugin, bytes) = self.prepare(spec, services).await?;
+        let document = spec.document();
+        if document.len() > DOCUMENT {
+            return Err(LoadError::Document { limit: DOCUMENT });
+        }
+        let (compiled, bytes) = self.compiled(spec).await?;
+        let mut plugin = self.prepare(spec, document, compiled, services).await?;
         let checked = plugin.check(Instant::now() + PATIENCE).await;
         checked.map_err(|(code, reason)| LoadError::Check { code, reason })?;
         if let Some(frozen) = freeze(self, &bytes, &plugin.compiled.component, &plugin.context).await {
-            (plugin.pre, plugin.frozen) = (frozen, true);
+            (plugin.pre, plugin.frozen) = (frozen.prepared, Some(frozen.seed));
         }
+        self.keep(&spec.file, plugin.digest(), bytes).await;
         Ok(plugin)
     }
 
-    /// Everything but `check`: it may ask for what is not there in a replay.
-    pub(crate) async fn load_unchecked(
+    /// The plugin before its first question but `describe`.
+    pub(crate) async fn prepare(
         &self,
         spec: &PluginSpec,
+        document: Arc<str>,
+        compiled: Arc<Compiled>,
         services: Arc<dyn Services>,
     ) -> Result<Plugin, LoadError> {
-        self.prepare(spec, services).await.map(|(plugin, _)| plugin)
-    }
-
-    /// The plugin before its first question but `describe`, and the bytes that it was made from.
-    async fn prepare(
-        &self,
-        spec: &PluginSpec,
-        services: Arc<dyn Services>,
-    ) -> Result<(Plugin, Arc<[u8]>), LoadError> {
-        let (compiled, bytes) = self.compiled(spec).await?;
         let pre = Prepared::new(&self.shared.linker, &compiled.component)?;
-        let context = Arc::new(context(spec, services));
+        let context = Arc::new(context(spec, document, services));
         let info = self.describe(&pre, &context).await?;
         check_name(&spec.name, &info.name)?;
-        let plugin = Plugin { host: self.clone(), compiled, pre, frozen: false, context, info };
-        Ok((plugin, bytes))
+        Ok(Plugin { host: self.clone(), compiled, pre, frozen: None, context, info })
+    }
+
+    /// Puts the component beside those that were installed, so that what it decides can be replayed when its file has
+    /// changed. Without that it works all the same.
+    async fn keep(&self, file: &Path, digest: [u8; 32], bytes: Arc<[u8]>) {
+        let Some(store) = self.components.clone() else { return };
+        let folder = store.folder().to_owned();
+        let kept = tokio::task::spawn_blocking(move || store.keep(&digest, &bytes)).await;
+        if let Err(error) = kept.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            let (file, folder) = (file.display(), folder.display());
+            tracing::warn!(%file, %folder, %error, "the component is not kept: once its file has changed, what it decided cannot be replayed");
+        }
     }
 
     /// Everything before the component runs, for plugins and receivers alike; and the bytes that it was made from.
     pub(crate) async fn compiled(&self, spec: &PluginSpec) -> Result<(Arc<Compiled>, Arc<[u8]>), LoadError> {
+        let (compiled, bytes) = self.admitted(spec).await?;
+        check_imports(self, &compiled.component, |need| need.is_granted(&spec.grants))?;
+        Ok((compiled, bytes))
+    }
+
+    /// The same without a look at what it imports: in a replay nothing answers that was not granted then.
+    pub(crate) async fn admitted(&self, spec: &PluginSpec) -> Result<(Arc<Compiled>, Arc<[u8]>), LoadError> {
         self.check_grants(&spec.grants)?;
         let bytes = self.read(&spec.file).await?;
         let plugin = spec.name.split(':').next().unwrap_or_default();
         let Admitted { compiled, .. } = self.admit(&spec.file, &bytes, spec.digest, Some(plugin)).await?;
-        check_imports(self, &compiled.component, |need| need.is_granted(&spec.grants))?;
         Ok((compiled, bytes))
     }
 
@@ -332,11 +356,17 @@ impl Host {
     }
 }
 
-pub(crate) fn context(spec: &PluginSpec, services: Arc<dyn Services>) -> Context {
-    let document = match &spec.config {
-        serde_json::Value::Null => "{}".into(),
-        config => config.to_string(),
-    };
+impl PluginSpec {
+    /// The configuration as the plugin sees it.
+    pub(crate) fn document(&self) -> Arc<str> {
+        match &self.config {
+            serde_json::Value::Null => "{}".into(),
+            config => config.to_string().into(),
+        }
+    }
+}
+
+pub(crate) fn context(spec: &PluginSpec, document: Arc<str>, services: Arc<dyn Services>) -> Context {
     let revision = sha256(document.as_bytes());
     let shadowed = spec.role.shadow.as_ref().and_then(Shadow::entry);
     let memory_of = shadowed.unwrap_or(&spec.name).to_owned();
@@ -358,7 +388,7 @@ fn stranger(file: &Path) -> Result<Context, LoadError> {
         grants: Grants::default(),
         role: Role::default(),
     };
-    Ok(context(&spec, Arc::new(LocalServices::new(KeyRing::default(), http))))
+    Ok(context(&spec, spec.document(), Arc::new(LocalServices::new(KeyRing::default(), http))))
 }
 
 /// `<file>.sig`.

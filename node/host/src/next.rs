@@ -20,7 +20,7 @@ impl types::Host for Call {}
 
 impl config::Host for Call {
     fn document(&mut self) -> wasmtime::Result<String> {
-        Ok(self.context.document.clone())
+        Ok(self.context.document.to_string())
     }
 }
 

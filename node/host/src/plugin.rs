@@ -12,17 +12,18 @@ use crate::compile::Compiled;
 use crate::contract::Prepared;
 use crate::host::Host;
 use crate::text::{self, printable};
-use crate::{Code, Divergence, Evaluation, Grants, Memory, Task, Trace, Verdict};
+use crate::{Code, Conditions, Divergence, Evaluation, Grants, Memory, Task, Trace, Verdict};
 
 /// The longest replay. Pauses are not repeated, so it computes all the time.
-const REPLAY: Duration = Duration::from_secs(60);
+pub(crate) const REPLAY: Duration = Duration::from_secs(60);
 
 /// A plugin that was loaded and found its configuration sound.
 pub struct Plugin {
     pub(crate) host: Host,
     pub(crate) compiled: Arc<Compiled>,
     pub(crate) pre: Prepared,
-    pub(crate) frozen: bool,
+    /// Given: it was frozen, in a run with this seed.
+    pub(crate) frozen: Option<[u8; 32]>,
     pub(crate) context: Arc<Context>,
     pub(crate) info: Info,
 }
@@ -66,7 +67,7 @@ impl Plugin {
     /// Whether every call finds the configuration already read. What runs then was made from the component of
     /// [`digest`](Plugin::digest) and the document of [`revision`](Plugin::revision), by nothing else.
     pub fn is_frozen(&self) -> bool {
-        self.frozen
+        self.frozen.is_some()
     }
 
     /// SHA-256 of its configuration document.
@@ -126,7 +127,7 @@ impl Plugin {
             Verdict::Failed { code, .. } => Some(*code),
             _ => None,
         };
-        let setting = Setting { replay: Some((trace, end)), memory: None };
+        let setting = Setting { replay: Some((trace, end)), ..Setting::default() };
         let finished = call_in(setting, &self.host, &self.context, started + REPLAY, question).await;
         self.evaluation(finished, started)
     }
@@ -140,6 +141,8 @@ impl Plugin {
             version: self.info.version.clone(),
             digest: self.digest(),
             revision: self.revision(),
+            document: self.context.document.clone(),
+            conditions: Some(self.conditions()),
             verdict,
             elapsed: started.elapsed(),
             logs,
@@ -147,6 +150,12 @@ impl Plugin {
             trace,
         };
         (evaluation, divergence)
+    }
+
+    /// What its answers depend on besides component, configuration, question and what it hears.
+    fn conditions(&self) -> Conditions {
+        let grants = self.grants();
+        Conditions { memory_bytes: grants.memory_bytes as u64, cpu_ms: grants.cpu_ms, frozen: self.frozen }
     }
 
     /// Asks whether what the plugin depends on is in reach. `None`: the component does not say.

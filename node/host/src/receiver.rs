@@ -47,7 +47,7 @@ impl Host {
     ) -> Result<Receiver, LoadError> {
         let (compiled, _) = self.compiled(spec).await?;
         let pre = self.link_receiver(&compiled.component)?;
-        let context = Arc::new(context(spec, services));
+        let context = Arc::new(context(spec, spec.document(), services));
         let info = self.describe_receiver(&pre, &context).await?;
         check_name(&spec.name, &info.name)?;
         let cut_off = context.cut_off(Instant::now() + PATIENCE);

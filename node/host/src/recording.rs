@@ -1,18 +1,21 @@
-//! Decisions on record, and their replay: the same component with the same configuration, hearing the same, says the
-//! same, or the record says where it left the way.
+//! Decisions on record, and their replay: the same component with the same configuration, hearing the same under the same
+//! conditions, says the same, or the record says where it left the way. A replay reaches nothing outside: no network, no
+//! keys, no memory, no clock.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::freeze::freeze_again;
 use crate::host::Host;
 use crate::load::{LoadError, PluginSpec};
+use crate::plugin::REPLAY;
 use crate::services::Nothing;
-use crate::{Code, Divergence, Evaluation, Task, Trace, Verdict};
+use crate::{Code, Divergence, Evaluation, Grants, Task, Trace, Verdict};
 
-/// In front of every recording.
-const VERSION: u8 = 1;
+/// In front of every recording. Version 1 had no [`Conditions`].
+const VERSION: u8 = 2;
 /// The largest recording in bytes. Of a larger one only the verdicts are kept.
 const LIMIT: usize = 256 << 10;
 
@@ -46,6 +49,20 @@ pub struct Recorded {
     pub verdict: Verdict,
     /// What it heard.
     pub trace: Trace,
+    /// How it was made to run; absent if it was not, or if the recording is of version 1. Stands at the recording's end.
+    #[serde(skip)]
+    pub conditions: Option<Conditions>,
+}
+
+/// What a plugin's answer depends on besides its component, its configuration, the question and what it hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// Linear memory that it was granted, in bytes.
+    pub memory_bytes: u64,
+    /// CPU time that it was granted, in milliseconds.
+    pub cpu_ms: u64,
+    /// Given: it was frozen, in a run with this seed of all randomness.
+    pub frozen: Option<[u8; 32]>,
 }
 
 impl From<&Evaluation> for Recorded {
@@ -60,6 +77,7 @@ impl From<&Evaluation> for Recorded {
             micros: evaluation.elapsed.as_micros() as u64,
             verdict: evaluation.verdict.clone(),
             trace: evaluation.trace.clone(),
+            conditions: evaluation.conditions,
         }
     }
 }
@@ -86,27 +104,52 @@ impl Recording {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        bytes.extend(postcard::to_stdvec(self).unwrap_or_else(|error| unreachable!("plain data: {error}")));
-        bytes
+        let conditions: Vec<_> = self.evaluations.iter().map(|recorded| recorded.conditions).collect();
+        let bytes = postcard::to_extend(&(self, conditions), vec![VERSION]);
+        bytes.unwrap_or_else(|error| unreachable!("plain data: {error}"))
     }
 
     /// Reads what [`encode`](Self::encode) wrote. `raw` are the bytes that the requester signed.
     pub fn decode(bytes: &[u8], raw: Vec<u8>) -> Result<Self, Unreadable> {
-        let Some((&VERSION, rest)) = bytes.split_first() else { return Err(Unreadable) };
-        let Ok((mut recording, [])) = postcard::take_from_bytes::<Self>(rest) else { return Err(Unreadable) };
+        let mut recording: Self = match bytes.split_first() {
+            Some((1, rest)) => exactly(rest)?,
+            Some((&VERSION, rest)) => {
+                let (recording, conditions): (Self, Vec<_>) = exactly(rest)?;
+                recording.under(conditions)?
+            }
+            _ => return Err(Unreadable),
+        };
         if let Some(question) = &mut recording.question {
             question.raw = raw;
         }
         Ok(recording)
     }
+
+    fn under(mut self, conditions: Vec<Option<Conditions>>) -> Result<Self, Unreadable> {
+        if self.evaluations.len() != conditions.len() {
+            return Err(Unreadable);
+        }
+        for (recorded, conditions) in self.evaluations.iter_mut().zip(conditions) {
+            recorded.conditions = conditions;
+        }
+        Ok(self)
+    }
+}
+
+fn exactly<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(Unreadable),
+    }
 }
 
 /// How far a replay may depart from the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum With {
+pub enum With<'a> {
     /// Not at all: the same component and configuration, or an error.
     TheSame,
+    /// Not at all, with the configuration document as it was kept instead of the entry's.
+    Kept(&'a str),
     /// Another component or configuration: what if it had been in force?
     Another,
 }
@@ -157,6 +200,22 @@ pub enum ReplayError {
     /// Nothing ran.
     #[error("the plugin did not run ({0}), so there is nothing to replay; see why in the record")]
     NeverRan(Code),
+    /// It was frozen, and cannot be frozen again.
+    #[error(
+        "the plugin judged from a frozen memory, which cannot be made again: {0}; replay it with the program that recorded it"
+    )]
+    Frozen(String),
+}
+
+impl Recorded {
+    /// Whether it can be replayed, given the component and the configuration.
+    pub fn is_replayable(&self) -> Result<(), ReplayError> {
+        match (&self.trace, &self.verdict) {
+            (Trace { cut: true, .. }, _) => Err(ReplayError::Cut),
+            (Trace { ran: false, .. }, Verdict::Failed { code, .. }) => Err(ReplayError::NeverRan(*code)),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Host {
@@ -167,26 +226,57 @@ impl Host {
         spec: &PluginSpec,
         question: &Task,
         recorded: &Recorded,
-        with: With,
+        with: With<'_>,
     ) -> Result<Replay, ReplayError> {
-        if recorded.trace.cut {
-            return Err(ReplayError::Cut);
-        }
-        if let (false, Verdict::Failed { code, .. }) = (recorded.trace.ran, &recorded.verdict) {
-            return Err(ReplayError::NeverRan(*code));
-        }
-        let plugin = self.load_unchecked(spec, Arc::new(Nothing)).await?;
-        if with == With::TheSame {
+        recorded.is_replayable()?;
+        let spec = &PluginSpec { grants: regranted(&spec.grants, recorded, with), ..spec.clone() };
+        let document = match with {
+            With::Kept(document) => document.into(),
+            With::TheSame | With::Another => spec.document(),
+        };
+        let (compiled, bytes) = match with {
+            With::Another => self.compiled(spec).await?,
+            With::TheSame | With::Kept(_) => self.admitted(spec).await?,
+        };
+        let mut plugin = self.prepare(spec, document, compiled, Arc::new(Nothing)).await?;
+        if with != With::Another {
             compare(plugin.digest(), recorded.digest)
                 .map_err(|(now, then)| ReplayError::Component { now, then })?;
             compare(plugin.revision(), recorded.revision)
                 .map_err(|(now, then)| ReplayError::Configuration { now, then })?;
+        }
+        if let (Some(seed), true) = (recorded.seed(), with != With::Another) {
+            let frozen = freeze_again(self, &bytes, &plugin.compiled.component, &plugin.context, seed).await;
+            plugin.pre = frozen.map_err(|error| ReplayError::Frozen(format!("{error:#}")))?;
+            plugin.frozen = Some(seed);
         }
         let (evaluation, divergence) =
             plugin.replay(question, recorded.trace.clone(), &recorded.verdict).await;
         let same = divergence.is_none() && agree(&evaluation.verdict, &recorded.verdict);
         Ok(Replay { evaluation, divergence, same })
     }
+}
+
+impl Recorded {
+    /// Of the freezing run, if it was frozen.
+    fn seed(&self) -> Option<[u8; 32]> {
+        self.conditions.and_then(|conditions| conditions.frozen)
+    }
+}
+
+/// The grants of then. A call that was not stopped for its CPU time is not stopped now: this machine may be slower, and no
+/// answer depends on how long it took.
+fn regranted(grants: &Grants, recorded: &Recorded, with: With) -> Grants {
+    let mut grants = grants.clone();
+    if let (Some(conditions), true) = (recorded.conditions, with != With::Another) {
+        grants.memory_bytes = usize::try_from(conditions.memory_bytes).unwrap_or(usize::MAX);
+        grants.cpu_ms = conditions.cpu_ms;
+    }
+    if recorded.verdict.code() != Some(Code::Cpu.as_str()) {
+        grants.cpu_ms = REPLAY.as_millis() as u64;
+    }
+    grants.wall_ms = REPLAY.as_millis() as u64;
+    grants
 }
 
 fn compare(now: [u8; 32], then: [u8; 32]) -> Result<(), (String, String)> {

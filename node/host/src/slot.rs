@@ -140,6 +140,8 @@ impl Entry {
             version: String::new(),
             digest: [0; 32],
             revision: [0; 32],
+            document: Arc::from(""),
+            conditions: None,
             verdict: Verdict::Failed { code: broken.code, reason: broken.reason.clone() },
             elapsed: Duration::ZERO,
             logs: Vec::new(),

@@ -1,5 +1,6 @@
 //! Installed plugins: a directory of components named by their digests, and one manifest per plugin that says which of
-//! them is in force. A name never becomes a path, and a component runs only with the digest that its manifest pins.
+//! them is in force. A name never becomes a path, and a component runs only with the digest that its manifest pins. No
+//! component is ever removed, so that what decided once can be asked again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -207,8 +208,21 @@ impl PluginStore {
 
     /// The component with this digest, in force or not.
     pub fn component(&self, digest: &[u8; 32]) -> Option<PathBuf> {
-        let file = self.folder.join(component(digest));
+        let file = self.component_file(digest);
         file.exists().then_some(file)
+    }
+
+    /// Where the component with this digest lies, if it is here.
+    pub fn component_file(&self, digest: &[u8; 32]) -> PathBuf {
+        self.folder.join(component(digest))
+    }
+
+    /// Keeps a component under its digest, which does not put it in force.
+    pub(crate) fn keep(&self, digest: &[u8; 32], bytes: &[u8]) -> io::Result<()> {
+        if self.component(digest).is_some() {
+            return Ok(());
+        }
+        Folder::open_or_create(&self.folder)?.write(&component(digest), bytes)
     }
 
     /// The directory. Not for writing.

@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::guests::{component, host, keygen, open_rules, rogue, services, soon};
 
-fn freezing(freeze: FreezeLimits) -> Host {
+pub fn freezing(freeze: FreezeLimits) -> Host {
     Host::with(HostOptions { freeze: Some(freeze), ..HostOptions::default() }).unwrap()
 }
 
-fn keeper(deed: &str, padding: usize) -> PluginSpec {
+pub fn keeper(deed: &str, padding: usize) -> PluginSpec {
     let deed: Value = deed.into();
     PluginSpec {
         name: "keeper".into(),

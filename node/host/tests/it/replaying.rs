@@ -1,15 +1,19 @@
 //! What was recorded says the same again, without network, keys, memory and clock; and a difference is explained.
 
-use countersign_host::{Code, PluginSpec, Recorded, Recording, ReplayError, Verdict, With};
+use countersign_host::{
+    Chain, Code, FreezeLimits, Grants, PluginSpec, Recorded, Recording, ReplayError, Verdict, With,
+};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::callback;
+use crate::freezing::{freezing, keeper};
 use crate::guests::{closed_rules, host, keygen, open_rules, rogue, services, soon};
 use crate::server::{Server, http, sound};
 
 /// Evaluates, through the bytes that a journal would keep.
 async fn record(spec: &PluginSpec) -> Recording {
-    let chain = countersign_host::Chain::load(&host(), vec![spec.clone()], services()).await.unwrap();
+    let chain = Chain::load(&host(), vec![spec.clone()], services()).await.unwrap();
     let decision = chain.decide(&keygen(), soon()).await;
     Recording::decode(&decision.recording(keygen()).encode(), keygen().raw).unwrap()
 }
@@ -89,6 +93,63 @@ async fn an_approval_is_replayed_without_the_approver() {
     assert_eq!(server.received().len(), 1, "the replay asked the approver");
 }
 
+/// The entry's configuration has changed; the document that decided is taken as it was kept.
+#[tokio::test]
+async fn a_kept_configuration_stands_in_for_the_entrys() {
+    let recording = record(&open_rules()).await;
+    let (question, recorded) = (recording.question.unwrap(), &recording.evaluations[0]);
+    let kept = open_rules().config.to_string();
+    let replay = host().replay(&closed_rules(), &question, recorded, With::Kept(&kept)).await.unwrap();
+    assert!(replay.same, "{:?}", replay.evaluation.verdict);
+    let other = kept.replace("true", "true ");
+    let error = host().replay(&closed_rules(), &question, recorded, With::Kept(&other)).await.unwrap_err();
+    assert!(matches!(error, ReplayError::Configuration { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_decision_names_the_documents_that_decided() {
+    let chain = Chain::load(&host(), vec![open_rules()], services()).await.unwrap();
+    let decision = chain.decide(&keygen(), soon()).await;
+    let documents: Vec<_> =
+        decision.documents().map(|(digest, document)| (digest, document.to_string())).collect();
+    let document = open_rules().config.to_string();
+    assert_eq!(documents, [(Sha256::digest(&document).into(), document)]);
+}
+
+/// What it was granted then counts, not what its entry grants now: neither the entry nor the operator's leave is needed.
+#[tokio::test]
+async fn a_replay_has_the_memory_of_then_and_needs_no_grants() {
+    let mut spec = rogue(json!({"evaluate": "allocate"}));
+    spec.grants.memory_bytes = 8 << 20;
+    let recording = record(&spec).await;
+    let (question, recorded) = (recording.question.unwrap(), &recording.evaluations[0]);
+    let reason = recorded.verdict.refusal().unwrap().1.to_owned();
+    let bare = PluginSpec { grants: Grants::default(), config: Value::Null, ..spec.clone() };
+    let kept = spec.config.to_string();
+    let replay = host().replay(&bare, &question, recorded, With::Kept(&kept)).await.unwrap();
+    assert!(replay.same);
+    assert_eq!(replay.evaluation.verdict.refusal().unwrap().1, reason);
+}
+
+/// The guest says by its code how many calls its memory remembers: one if it was frozen after `check`.
+#[tokio::test]
+async fn a_frozen_plugin_is_replayed_frozen() {
+    let spec = keeper("nothing", 5000);
+    for (host, code) in [(freezing(FreezeLimits::default()), "kept-1"), (host(), "kept-0")] {
+        let chain = Chain::load(&host, vec![spec.clone()], services()).await.unwrap();
+        let decision = chain.decide(&keygen(), soon()).await;
+        let bytes = decision.recording(keygen()).encode();
+        let recording = Recording::decode(&bytes, keygen().raw).unwrap();
+        let recorded = &recording.evaluations[0];
+        assert_eq!(recorded.verdict.code(), Some(code));
+        // Whether the host that replays would freeze makes no difference.
+        for replaying in [freezing(FreezeLimits::default()), crate::guests::host()] {
+            let replay = replaying.replay(&spec, &keygen(), recorded, With::TheSame).await.unwrap();
+            assert!(replay.same, "{:?}", replay.evaluation.verdict);
+        }
+    }
+}
+
 #[tokio::test]
 async fn another_configuration_or_component_is_told_and_not_taken() {
     let recording = record(&open_rules()).await;
@@ -130,7 +191,7 @@ async fn what_never_ran_or_was_too_large_is_not_replayed() {
 
 #[tokio::test]
 async fn a_question_that_is_too_large_leaves_the_verdict_on_record() {
-    let chain = countersign_host::Chain::load(&host(), vec![open_rules()], services()).await.unwrap();
+    let chain = Chain::load(&host(), vec![open_rules()], services()).await.unwrap();
     let mut large = keygen();
     large.extra = vec![countersign_host::Statement {
         name: "reference".into(),
