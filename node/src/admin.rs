@@ -4,9 +4,10 @@
 //! One connection is one question: a line of JSON, answered by JSON until the end of the stream.
 
 use crate::core::Core;
-use countersign_protocol::TaskId;
-use countersign_store::{Difference, Journal, JournalOpenError, ReadJournalError};
+use countersign_protocol::{Hash, TaskId};
+use countersign_store::{AuditError, Difference, Journal, JournalOpenError, Proof};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream as Client;
 use std::path::Path;
@@ -44,9 +45,15 @@ pub enum Answer {
     Failed(String),
 }
 
-/// A decision on record, as the journal keeps it.
+/// A decision on record, as the journal keeps it and can prove it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecording {
+    /// Number of the audit entry that vouches for all of this.
+    pub entry: u64,
+    /// False if the recording is of a program that did not vouch for it: the entry speaks for the verdicts alone.
+    pub vouched: bool,
+    /// The configuration documents that are kept, by SHA-256.
+    pub configurations: BTreeMap<Hash, String>,
     /// For `countersign_host::Recording::decode`.
     #[serde(with = "hex")]
     pub recording: Vec<u8>,
@@ -62,12 +69,15 @@ pub enum AskError {
     /// The node runs and does not answer.
     #[error("the node that runs does not answer: {0}; try again, and look at its log")]
     Node(String),
+    /// The node that runs cannot answer, and says why.
+    #[error("{0}")]
+    Told(String),
     /// No node runs, and its journal cannot be opened.
     #[error(transparent)]
     Open(#[from] JournalOpenError),
-    /// The journal cannot be read.
+    /// The journal cannot be read, or is not what the node wrote.
     #[error(transparent)]
-    Read(#[from] ReadJournalError),
+    Read(#[from] AuditError),
 }
 
 /// Puts a question to the node that runs in `dir`, or to its journal if none does.
@@ -77,7 +87,7 @@ pub fn ask(dir: &Path, question: &Question) -> Result<Answer, AskError> {
         Err(_) => answer(&Journal::open(dir)?, question)?,
     };
     match answer {
-        Answer::Failed(why) => Err(AskError::Node(why)),
+        Answer::Failed(why) => Err(AskError::Told(why)),
         answer => Ok(answer),
     }
 }
@@ -92,14 +102,21 @@ fn ask_node(mut node: Client, question: &Question) -> io::Result<Answer> {
     Ok(serde_json::from_slice(&answer)?)
 }
 
-fn answer(journal: &Journal, question: &Question) -> Result<Answer, ReadJournalError> {
+fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> {
     Ok(match question {
-        Question::Recording(task) => {
-            let recording = journal.recording(task)?.zip(journal.row(task)?);
-            Answer::Recording(recording.map(|(recording, row)| TaskRecording { recording, task: row.bytes }))
-        }
+        Question::Recording(task) => Answer::Recording(journal.proof(task)?.map(TaskRecording::from)),
         Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
     })
+}
+
+impl From<Proof> for TaskRecording {
+    fn from(proof: Proof) -> TaskRecording {
+        let Proof { row, entry, recording, configurations } = proof;
+        let vouched = row.recording.is_some();
+        let configurations =
+            configurations.into_iter().map(|kept| (kept.digest, kept.document.to_string())).collect();
+        TaskRecording { entry, vouched, configurations, recording, task: row.bytes }
+    }
 }
 
 /// Answers until the node stops. A node that cannot listen works all the same.

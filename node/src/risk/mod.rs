@@ -16,11 +16,11 @@ use crate::config::Policy;
 use crate::core::Core;
 use crate::task::Job;
 use countersign_host::{
-    Chain, CodeCache, Condition, EntryStatus, Evaluation, Level, Origin, Pipeline, Plugin, Principal,
-    Statement, Turn,
+    Chain, CodeCache, Condition, EntryStatus, Evaluation, Level, Origin, Pipeline, Plugin, PluginStore,
+    Principal, Statement, Turn,
 };
 use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
-use countersign_store::StateWrite;
+use countersign_store::{Configuration, Evidence, StateWrite};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,8 +55,8 @@ pub enum Decision<J> {
         approved: Approved<J>,
         /// What plugins remember if the approval becomes durable.
         writes: Vec<StateWrite>,
-        /// What plugins saw and heard, for a replay.
-        recording: Vec<u8>,
+        /// What a replay needs.
+        evidence: Evidence,
         /// To be kept until the approval is durable.
         turn: Turn,
     },
@@ -66,8 +66,8 @@ pub enum Decision<J> {
         refusal: Refusal,
         /// What each plugin that was asked said.
         verdicts: Vec<PluginVerdict>,
-        /// What plugins saw and heard, for a replay.
-        recording: Vec<u8>,
+        /// What a replay needs.
+        evidence: Evidence,
     },
 }
 
@@ -111,7 +111,7 @@ impl Guard {
         let pipeline = match policy.plugins.is_empty() {
             true => None,
             false => {
-                let host = sandbox(&policy, cache)?;
+                let host = sandbox(&policy, cache)?.keeping(PluginStore::new(&policy.plugin_dir));
                 Some(Pipeline::load(host, specs::configured(&policy), services.clone()).await?)
             }
         };
@@ -146,7 +146,7 @@ impl Guard {
             return Decision::Approved {
                 approved: Approved { plan: job, verdicts: Vec::new() },
                 writes: Vec::new(),
-                recording: Vec::new(),
+                evidence: Evidence::default(),
                 turn: Turn::default(),
             };
         };
@@ -155,8 +155,8 @@ impl Guard {
         let deadline = Instant::now() + left.min(self.policy.deadline);
         let (decision, turn) = pipeline.decide(&question, deadline).await;
         decision.evaluations().iter().for_each(|evaluation| pass_on_logs(&question.id, evaluation));
-        let recording = decision.recording(question).encode();
-        conclude(core.now(), job, &decision, turn, recording)
+        let evidence = evidence(&decision, question);
+        conclude(core.now(), job, &decision, turn, evidence)
     }
 }
 
@@ -176,21 +176,33 @@ fn conclude<J: Job>(
     job: J,
     decision: &countersign_host::Decision,
     turn: Turn,
-    recording: Vec<u8>,
+    evidence: Evidence,
 ) -> Decision<J> {
     let verdicts: Vec<PluginVerdict> = decision.evaluations().iter().map(verdict).collect();
     match decision.refusal() {
         None => Decision::Approved {
             writes: decision.writes().map(|(plugin, write)| state_write(now, plugin, write)).collect(),
             approved: Approved { plan: job, verdicts },
-            recording,
+            evidence,
             turn,
         },
         Some(refused) => Decision::Refused {
             refusal: Refusal { code: refused.code, reason: refused.reason, plugin: refused.plugin },
             verdicts,
-            recording,
+            evidence,
         },
+    }
+}
+
+/// What the plugins saw and heard, and under which configurations they judged.
+fn evidence(decision: &countersign_host::Decision, question: countersign_host::Task) -> Evidence {
+    let configuration = |(digest, document): (_, &Arc<str>)| Configuration {
+        digest: Hash(digest),
+        document: document.clone(),
+    };
+    Evidence {
+        recording: decision.recording(question).encode(),
+        configurations: decision.documents().map(configuration).collect(),
     }
 }
 

@@ -16,7 +16,7 @@ use countersign_protocol::{
     Authenticated, Cause, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
     Task, TaskId,
 };
-use countersign_store::{Decided, Journal, LookUp, NewEvent, Row, State, TaskKind};
+use countersign_store::{Decided, Evidence, Journal, LookUp, NewEvent, Row, State, TaskKind};
 use rand::RngCore;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -219,12 +219,12 @@ impl Desk {
             decision = self.core.guard.decide(&self.core, &task, &offered.signed, job) => decision,
         };
         match decision {
-            Decision::Refused { refusal, verdicts, recording } => {
-                let row = self.row(&task, &offered, verdicts, recording);
+            Decision::Refused { refusal, verdicts, evidence } => {
+                let row = self.row(&task, &offered, verdicts, evidence);
                 self.record_refusal(&task, row, refusal, Vec::new()).await
             }
-            Decision::Approved { approved, writes, recording, turn } => {
-                let row = self.row(&task, &offered, approved.verdicts().to_vec(), recording);
+            Decision::Approved { approved, writes, evidence, turn } => {
+                let row = self.row(&task, &offered, approved.verdicts().to_vec(), evidence);
                 let now = self.core.now();
                 let told = self.core.events.tell(&self.core.journal, task.id, What::Updated(Stage::Waiting));
                 let write = move |journal: &Journal| journal.telling(told).approve(now, row, writes);
@@ -356,7 +356,7 @@ impl Desk {
     /// Refuses before any plugin was asked.
     async fn refuse(&self, task: &Authenticated<Task>, offered: &Offered, refusal: Refusal) {
         let created = self.core.events.tell(&self.core.journal, task.id, What::Created);
-        let row = self.row(task, offered, Vec::new(), Vec::new());
+        let row = self.row(task, offered, Vec::new(), Evidence::default());
         self.record_refusal(task, row, refusal, created).await;
     }
 
@@ -421,7 +421,7 @@ impl Desk {
         task: &Authenticated<Task>,
         offered: &Offered,
         verdicts: Vec<PluginVerdict>,
-        recording: Vec<u8>,
+        evidence: Evidence,
     ) -> Decided {
         Decided {
             task: task.id,
@@ -431,7 +431,7 @@ impl Desk {
             bytes: offered.signed.bytes.clone(),
             parties: offered.parties.clone(),
             verdicts,
-            recording,
+            evidence,
         }
     }
 

@@ -71,7 +71,7 @@ mod tests {
             verdicts: Vec::new(),
             parties: vec![node(1), node(2)],
             bytes: b"{}".to_vec(),
-            recording: Vec::new(),
+            evidence: countersign_store::Evidence::default(),
         };
         journal.approve(NOW, task, Vec::new()).unwrap();
         let pending = KeyRecord { announcement: announcement(), status: KeyStatus::Pending, created: NOW };

@@ -12,9 +12,9 @@ pub mod secrets;
 mod trailer;
 
 pub use journal::{
-    AuditEntry, AuditError, AuditHead, AuditKind, Decided, Delivery, Difference, Journal, JournalOpenError,
-    KeyRecord, KeyStatus, LookUp, NewEvent, ReadJournalError, Refused, Row, Snapshot, State, StateWrite,
-    TaskKind, WriteJournalError, Written,
+    AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Decided, Delivery, Difference, Evidence,
+    Journal, JournalOpenError, KeyRecord, KeyStatus, LookUp, NewEvent, Proof, ReadJournalError, Refused, Row,
+    Snapshot, State, StateWrite, TaskKind, WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use secrets::{Change, CommitError, CreateError, OpenError, ReadError, Secrets, Section};

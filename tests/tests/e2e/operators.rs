@@ -5,6 +5,7 @@ use countersign_store::Journal;
 use countersign_tests::cluster::Node;
 use countersign_tests::{Blueprint, Cluster, Plugins, process};
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ async fn a_release_is_installed_and_rolled_back_while_the_node_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_is_replayed_from_the_record_while_the_node_runs() {
-    let cluster = cluster().await;
+    let mut cluster = cluster().await;
     let wallet = cluster.create_wallet("rules", Scheme::Ed25519, 2).await.unwrap();
     let order = cluster.order(wallet.key, "m", b"pay", None).unwrap();
     let node = &cluster.nodes[0];
@@ -102,11 +103,43 @@ async fn a_decision_is_replayed_from_the_record_while_the_node_runs() {
     let mut replay = Command::new(process::program("countersign-node").unwrap());
     let replay = replay.args(["plugin", "replay", &task, "--config"]).arg(node.config());
     let same = process::run(replay).unwrap();
-    assert_eq!(same.status.code(), Some(1), "another configuration decided");
+    let said = String::from_utf8_lossy(&same.stdout).into_owned();
+    assert_eq!(same.status.code(), Some(0), "the configuration that decided is in the journal: {said}");
+    assert!(said.contains("vouches for the recording") && said.contains("(journal)"), "{said}");
     let what_if = process::run(replay.arg("--what-if")).unwrap();
     let said = String::from_utf8_lossy(&what_if.stdout).into_owned();
     assert_eq!(what_if.status.code(), Some(3), "{said}");
     assert!(said.contains("keysign-reject-all") && said.contains("DIFFERENT"), "{said}");
+    cluster.nodes[0].daemon().terminate(Duration::from_secs(30)).unwrap();
+    let node = &cluster.nodes[0];
+    assert!(plugin(node, &["replay", &task]).contains("the same"), "no node needs to run");
+    flip_a_byte_of_every_recording(&node.db());
+    let mut replay = Command::new(process::program("countersign-node").unwrap());
+    let changed =
+        process::run(replay.args(["plugin", "replay", &task, "--config"]).arg(node.config())).unwrap();
+    let said = String::from_utf8_lossy(&changed.stderr).into_owned();
+    assert_eq!(changed.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("the recording of task {task} was changed")), "{said}");
+    assert!(Journal::open(&node.db()).unwrap().verify_audit().is_err());
+}
+
+/// In the middle, where it can still be decoded.
+fn flip_a_byte_of_every_recording(dir: &Path) {
+    const RECORDINGS: redb::TableDefinition<&[u8; 16], &[u8]> = redb::TableDefinition::new("recordings");
+    let database = redb::Database::open(dir.join("journal.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let mut table = transaction.open_table(RECORDINGS).unwrap();
+    let all: Vec<_> = redb::ReadableTable::iter(&table)
+        .unwrap()
+        .map(|entry| entry.map(|(task, bytes)| (*task.value(), bytes.value().to_vec())).unwrap())
+        .collect();
+    for (task, mut bytes) in all {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        table.insert(&task, bytes.as_slice()).unwrap();
+    }
+    drop(table);
+    transaction.commit().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

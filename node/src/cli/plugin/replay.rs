@@ -1,13 +1,18 @@
-//! `plugin replay`: asks the plugins again what they decided, with what they heard then.
+//! `plugin replay`: asks the plugins again what they decided, with what they heard then. Component and configuration are
+//! those that decided, found by their digests; nothing of the present configuration is needed.
 
-use crate::admin::{self, Answer, Question};
+use crate::admin::{self, Answer, Question, TaskRecording};
 use crate::cli::Args;
-use crate::config::{Config, Policy};
+use crate::config::{Component, Config, PluginEntry, Policy};
 use crate::risk;
 use anyhow::{Context, bail};
-use countersign_host::{Host, PluginStore, Recorded, Recording, Replay, Task, Verdict, With};
-use countersign_protocol::TaskId;
+use countersign_host::{
+    Grants, Host, PluginSpec, PluginStore, Recorded, Recording, Replay, Role, Task, Verdict, With,
+};
+use countersign_protocol::{Hash, TaskId};
 use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Exit code if a plugin says something else than it did.
@@ -17,8 +22,9 @@ const DIFFERENT: u8 = 3;
 pub(super) const EXAMPLES: &str = "Example:
   countersign-node plugin replay 0b5e…
 
-Works while the node runs. A component that is no longer in force is found in policy.plugin_dir by its digest. The \
-configuration must be the one that decided; --what-if asks what the present one would say.
+Works while the node runs. The recording is the one that the audit log vouches for, or the command fails. The \
+configuration that decided is in the journal; the component is found in policy.plugin_dir by its digest. --what-if asks \
+what the present ones would say.
 
 Exit codes: 0 every plugin says what it said, 3 one does not, 1 something cannot be replayed.";
 
@@ -35,93 +41,203 @@ pub struct ReplayTask {
     json: bool,
 }
 
+/// Where plugins are asked again.
+struct Stage<'a> {
+    host: Host,
+    policy: &'a Policy,
+    kept: &'a TaskRecording,
+    what_if: bool,
+}
+
+/// What was asked again, and what it says.
+struct Asked {
+    replay: Replay,
+    component: PathBuf,
+    /// Where the configuration comes from.
+    configuration: &'static str,
+}
+
+type Told<'a> = Vec<(&'a Recorded, anyhow::Result<Asked>)>;
+
 impl ReplayTask {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
         let config = Config::load(&args.config)?;
         let Answer::Recording(Some(kept)) = admin::ask(&config.dir, &Question::Recording(self.task))? else {
             bail!("no decision about the task {} is on record; the newest are kept", self.task);
         };
-        let recording = Recording::decode(&kept.recording, kept.task)?;
+        let recording = Recording::decode(&kept.recording, kept.task.clone())?;
         let too_large = "the question was too large to be kept; the journal has the verdicts";
         let question = recording.question.as_ref().context(too_large)?;
+        let policy = self.policy(config.policy);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let replays = runtime.block_on(async {
-            let host = risk::sandbox(&config.policy, None)?;
-            let mut replays = Vec::new();
+        let told = runtime.block_on(async {
+            let host = risk::sandbox(&policy, None)?;
+            let stage = Stage { host, policy: &policy, kept: &kept, what_if: self.what_if };
+            let mut told = Vec::new();
             for recorded in &recording.evaluations {
-                replays.push(self.replay(&host, &config.policy, question, recorded).await);
+                told.push((recorded, stage.ask(question, recorded).await));
             }
-            anyhow::Ok(replays)
+            anyhow::Ok(told)
         })?;
-        let told: Vec<_> = recording.evaluations.iter().zip(&replays).collect();
         match self.json {
-            true => {
-                let plugins: Vec<_> =
-                    told.iter().map(|(recorded, replay)| as_json(recorded, replay)).collect();
-                let chain = hex::encode(recording.chain);
-                let json = json!({ "task": self.task, "chain": chain, "plugins": plugins });
-                println!("{}", serde_json::to_string_pretty(&json)?);
-            }
-            false => {
-                println!("Task {}, decided by chain {}", self.task, hex::encode(recording.chain));
-                told.iter().for_each(|(recorded, replay)| show(recorded, replay));
-            }
+            true => self.print_json(&kept, &recording, &told)?,
+            false => self.print(&kept, &recording, &told),
         }
-        if replays.iter().any(Result::is_err) {
-            return Ok(ExitCode::FAILURE);
-        }
-        let same = replays.iter().flatten().all(|replay| replay.same);
-        Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
+        Ok(conclude(&told))
     }
 
-    async fn replay(
-        &self,
-        host: &Host,
-        policy: &Policy,
-        question: &Task,
-        recorded: &Recorded,
-    ) -> anyhow::Result<Replay> {
-        let entry = policy.plugins.iter().find(|entry| entry.name == recorded.plugin);
-        let gone = || format!("policy.plugins has no entry `{}` any more; write it again", recorded.plugin);
-        let mut spec = risk::spec(policy, entry.with_context(gone)?)?;
-        let with = if self.what_if { With::Another } else { With::TheSame };
-        if let (With::TheSame, Some(file)) =
-            (with, PluginStore::new(&policy.plugin_dir).component(&recorded.digest))
-        {
-            (spec.file, spec.digest) = (file, Some(recorded.digest));
+    /// A component that decided then is asked whoever is trusted now: it is the one on record, and nothing comes of what
+    /// it says.
+    fn policy(&self, policy: Policy) -> Policy {
+        match self.what_if {
+            true => policy,
+            false => Policy { trusted_publishers: Default::default(), ..policy },
         }
-        Ok(host.replay(&spec, question, recorded, with).await?)
+    }
+
+    fn print(&self, kept: &TaskRecording, recording: &Recording, told: &Told) {
+        println!("Task {}, decided by chain {}", self.task, hex::encode(recording.chain));
+        match kept.vouched {
+            true => println!("Audit entry {} vouches for the recording.", kept.entry),
+            false => println!(
+                "Audit entry {} vouches for the verdicts; the program that made the recording did not vouch for it.",
+                kept.entry
+            ),
+        }
+        told.iter().for_each(|(recorded, asked)| show(recorded, asked));
+    }
+
+    fn print_json(&self, kept: &TaskRecording, recording: &Recording, told: &Told) -> anyhow::Result<()> {
+        let plugins: Vec<_> = told.iter().map(|(recorded, asked)| as_json(recorded, asked)).collect();
+        let json = json!({
+            "task": self.task,
+            "chain": hex::encode(recording.chain),
+            "audit_entry": kept.entry,
+            "vouched": kept.vouched,
+            "plugins": plugins,
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+        Ok(())
     }
 }
 
-fn show(recorded: &Recorded, replay: &anyhow::Result<Replay>) {
-    println!("\n{} {} sha256:{}", recorded.plugin, recorded.version, hex::encode(recorded.digest));
-    println!("  said     {}", verdict(&recorded.verdict));
-    match replay {
-        Err(error) => println!("  NOT REPLAYED: {error:#}"),
-        Ok(replay) => {
-            println!("  now says {}", verdict(&replay.evaluation.verdict));
-            if let Some(divergence) = &replay.divergence {
-                println!("  it left the record: {divergence}");
+impl Stage<'_> {
+    async fn ask(&self, question: &Task, recorded: &Recorded) -> anyhow::Result<Asked> {
+        recorded.is_replayable()?;
+        let (spec, with, configuration) = match self.what_if {
+            true => (risk::spec(self.policy, self.entry(recorded)?)?, With::Another, "now"),
+            false => self.as_it_was(recorded)?,
+        };
+        let replay = self.host.replay(&spec, question, recorded, with).await?;
+        Ok(Asked { replay, component: spec.file, configuration })
+    }
+
+    /// The component that decided, with the configuration that decided.
+    fn as_it_was(&self, recorded: &Recorded) -> anyhow::Result<(PluginSpec, With<'_>, &'static str)> {
+        let file = self.component(recorded)?;
+        let pinned = |spec| PluginSpec { file, digest: Some(recorded.digest), ..spec };
+        match self.kept.configurations.get(&Hash(recorded.revision)) {
+            Some(document) => Ok((pinned(self.bare(recorded)), With::Kept(document), "journal")),
+            // Decided by a program that did not keep it: the entry may have it still.
+            None => {
+                let entry = self.entry(recorded).with_context(|| not_kept(recorded))?;
+                let spec = risk::spec(self.policy, entry).with_context(|| not_kept(recorded))?;
+                Ok((pinned(spec), With::TheSame, "policy"))
             }
-            println!("  {}", if replay.same { "the same" } else { "DIFFERENT" });
         }
     }
+
+    /// An entry of that name with neither component nor configuration. Memory and time are those on record; where they are
+    /// not, the entry's of today.
+    fn bare(&self, recorded: &Recorded) -> PluginSpec {
+        let now = self.entry(recorded).ok().and_then(|entry| risk::spec(self.policy, entry).ok());
+        PluginSpec {
+            name: recorded.plugin.clone(),
+            file: PathBuf::new(),
+            digest: None,
+            config: serde_json::Value::Null,
+            grants: now.map_or_else(Grants::default, |spec| spec.grants),
+            role: Role::default(),
+        }
+    }
+
+    fn component(&self, recorded: &Recorded) -> anyhow::Result<PathBuf> {
+        let kept = PluginStore::new(&self.policy.plugin_dir).component_file(&recorded.digest);
+        if kept.exists() {
+            return Ok(kept);
+        }
+        let digest = hex::encode(recorded.digest);
+        let (kept, missing) = (kept.display(), format!("the component with SHA-256 {digest} decided"));
+        let Some(Component::File(file)) = self.entry(recorded).ok().map(|entry| &entry.component) else {
+            bail!("{missing}, and it is not there any more; put it back as {kept}");
+        };
+        match std::fs::read(file).map(Sha256::digest) {
+            Ok(found) if found[..] == recorded.digest => Ok(file.clone()),
+            Ok(found) => bail!(
+                "{missing}, and {} has SHA-256 {} now; put the former one back as {kept}",
+                file.display(),
+                hex::encode(found)
+            ),
+            Err(error) => {
+                bail!("{missing}, and {} cannot be read ({error}); put it back as {kept}", file.display())
+            }
+        }
+    }
+
+    fn entry(&self, recorded: &Recorded) -> anyhow::Result<&PluginEntry> {
+        let entry = self.policy.plugins.iter().find(|entry| entry.name == recorded.plugin);
+        entry.with_context(|| {
+            format!("policy.plugins has no entry `{}` any more; write it again", recorded.plugin)
+        })
+    }
+}
+
+fn not_kept(recorded: &Recorded) -> String {
+    let digest = hex::encode(recorded.revision);
+    format!("the configuration with SHA-256 {digest} decided, and it is not in the journal")
+}
+
+fn conclude(told: &Told) -> ExitCode {
+    if told.iter().any(|(_, asked)| asked.is_err()) {
+        return ExitCode::FAILURE;
+    }
+    let same = told.iter().all(|(_, asked)| asked.as_ref().is_ok_and(|asked| asked.replay.same));
+    if same { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) }
+}
+
+fn show(recorded: &Recorded, asked: &anyhow::Result<Asked>) {
+    println!("\n{} {} sha256:{}", recorded.plugin, recorded.version, hex::encode(recorded.digest));
+    println!("  said       {}", verdict(&recorded.verdict));
+    let Asked { replay, component, configuration } = match asked {
+        Ok(asked) => asked,
+        Err(error) => return println!("  NOT REPLAYED: {error:#}"),
+    };
+    println!("  component  {}", component.display());
+    println!("  config     sha256:{} ({configuration})", hex::encode(replay.evaluation.revision));
+    println!("  now says   {}", verdict(&replay.evaluation.verdict));
+    if let Some(divergence) = &replay.divergence {
+        println!("  it left the record: {divergence}");
+    }
+    println!("  {}", if replay.same { "the same" } else { "DIFFERENT" });
 }
 
 fn verdict(verdict: &Verdict) -> String {
     verdict.refusal().map_or("approve".into(), |(code, reason)| format!("{code}: {reason}"))
 }
 
-fn as_json(recorded: &Recorded, replay: &anyhow::Result<Replay>) -> serde_json::Value {
-    let now = replay.as_ref().ok().map(|replay| &replay.evaluation.verdict);
+fn as_json(recorded: &Recorded, asked: &anyhow::Result<Asked>) -> serde_json::Value {
+    let replayed = asked.as_ref().ok();
+    let sha256 = |digest: [u8; 32]| format!("sha256:{}", hex::encode(digest));
     json!({
         "plugin": recorded.plugin,
         "version": recorded.version,
-        "digest": format!("sha256:{}", hex::encode(recorded.digest)),
+        "digest": sha256(recorded.digest),
         "said": verdict(&recorded.verdict),
-        "now": now.map(verdict),
-        "same": replay.as_ref().is_ok_and(|replay| replay.same),
-        "error": replay.as_ref().err().map(|error| format!("{error:#}")),
+        "component": replayed.map(|asked| &asked.component),
+        "config": replayed.map(|asked| sha256(asked.replay.evaluation.revision)),
+        "config_from": replayed.map(|asked| asked.configuration),
+        "now": replayed.map(|asked| verdict(&asked.replay.evaluation.verdict)),
+        "same": replayed.is_some_and(|asked| asked.replay.same),
+        "error": asked.as_ref().err().map(|error| format!("{error:#}")),
     })
 }

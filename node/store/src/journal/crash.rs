@@ -30,7 +30,7 @@ fn decided(number: u32) -> Decided {
         verdicts: Vec::new(),
         parties: Vec::new(),
         bytes: vec![number as u8; 3_000],
-        recording: Vec::new(),
+        evidence: Evidence::default(),
     }
 }
 

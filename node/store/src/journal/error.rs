@@ -1,7 +1,7 @@
 //! What can go wrong with the journal, one enum per operation. Each text ends with what to do.
 
 use super::row::Unreadable;
-use countersign_protocol::TaskId;
+use countersign_protocol::{Hash, TaskId};
 use std::io;
 use std::path::PathBuf;
 
@@ -83,6 +83,22 @@ pub enum ReadJournalError {
         /// Which table.
         table: &'static str,
     },
+    /// A recording that is not the one of its task.
+    #[error(
+        "the recording of task {task} was changed: it is not the one that the task's record vouches for; keep the file as evidence and compare it with a backup"
+    )]
+    Recording {
+        /// Which task.
+        task: TaskId,
+    },
+    /// A configuration that is another one.
+    #[error(
+        "the configuration kept under SHA-256 {digest} was changed: it has another digest; keep the file as evidence and compare it with a backup"
+    )]
+    Configuration {
+        /// The digest under which it is kept.
+        digest: Hash,
+    },
     /// The database failed.
     #[error("the journal cannot be read ({0}); check the disk and restart the node")]
     Database(Box<redb::Error>),
@@ -160,7 +176,15 @@ pub enum AuditError {
         /// Which task.
         task: TaskId,
     },
-    /// The log cannot be read.
+    /// A recording is not there, although older ones are.
+    #[error(
+        "the recording of task {task} was removed; keep the file as evidence and compare it with a backup"
+    )]
+    Gone {
+        /// Which task.
+        task: TaskId,
+    },
+    /// The log, or what it vouches for, cannot be read.
     #[error(transparent)]
     Read(#[from] ReadJournalError),
 }

@@ -21,15 +21,13 @@ pub use audit::{AuditEntry, AuditHead, AuditKind};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
 pub use operation::{Decided, StateWrite, Written};
 pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
-pub use recordings::Difference;
+pub use recordings::{Configuration, Difference, Evidence, Proof};
 pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
 pub use snapshot::Snapshot;
 
 use crate::files::{self, NotPrivate};
 use countersign_protocol::{Hash, KeyId, Outcome, Refusal, TaskId, UnixMillis};
-use operation::{
-    AUDIT, DIFFERENCES, KEYS, META, ORDER, Operation, RECORDINGS, Reservations, STATE, TASKS, Tables,
-};
+use operation::{AUDIT, DIFFERENCES, KEYS, META, ORDER, Operation, Reservations, STATE, TASKS, Tables};
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use std::collections::HashMap;
 use std::io;
@@ -250,13 +248,6 @@ impl Journal {
         Ok(Snapshot::new(self.database.begin_read()?.open_table(STATE)?, now))
     }
 
-    /// The recording of a task's decision, if it is still kept.
-    pub fn recording(&self, task: &TaskId) -> Result<Option<Vec<u8>>, ReadJournalError> {
-        let table = self.later_table(RECORDINGS)?;
-        let Some(table) = table else { return Ok(None) };
-        Ok(table.get(&task.0)?.map(|recording| recording.value().to_vec()))
-    }
-
     /// What shadows would have decided otherwise, newest first.
     pub fn differences(&self, limit: usize) -> Result<Vec<Difference>, ReadJournalError> {
         let Some(table) = self.later_table(DIFFERENCES)? else { return Ok(Vec::new()) };
@@ -292,7 +283,8 @@ impl Journal {
         table.range(from..)?.take(limit).map(|entry| read("audit", entry?.1.value())).collect()
     }
 
-    /// Reads the whole audit log and every task row, and checks that each follows from the one before.
+    /// Reads the whole audit log, every task's row and what proves the decisions, and checks that each entry follows from
+    /// the one before, that the last entry about a task vouches for its row, and the row for its recording.
     pub fn verify_audit(&self) -> Result<AuditHead, AuditError> {
         let transaction = self.database.begin_read()?;
         let mut head = AuditHead::EMPTY;
@@ -309,7 +301,9 @@ impl Journal {
                 vouched.insert(task, (entry.seq, record));
             }
         }
-        check_rows(&transaction, vouched).map(|()| head)
+        check_rows(&transaction, vouched)?;
+        recordings::verify(&transaction)?;
+        Ok(head)
     }
 
     /// How many commits the journal has made since it was opened. Several writes can share one.
@@ -324,7 +318,7 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, ReadJournalError> {
+fn read<T: row::Stored>(table: &'static str, bytes: &[u8]) -> Result<T, ReadJournalError> {
     row::decode(bytes).map_err(|error| ReadJournalError::record(table, error))
 }
 

@@ -5,7 +5,7 @@ use super::audit::{AuditEntry, AuditHead, AuditKind};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::memory::Memory;
 use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
-use super::recordings::{Difference, Recordings};
+use super::recordings::{Difference, Evidence, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
 use countersign_protocol::{
     Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, TaskId, UnixMillis,
@@ -32,6 +32,9 @@ pub(super) const RESERVERS: TableDefinition<(&str, &str), Id> = TableDefinition:
 pub(super) const RECORDINGS: TableDefinition<Id, Bytes> = TableDefinition::new("recordings");
 /// Position in time to task id, of those that have a recording.
 pub(super) const RECORDED: TableDefinition<u64, Id> = TableDefinition::new("recorded");
+/// SHA-256 to the configuration document of a plugin.
+pub(super) const CONFIGURATIONS: TableDefinition<&'static [u8; 32], Bytes> =
+    TableDefinition::new("configurations");
 /// Position in time to what a shadow would have said.
 pub(super) const DIFFERENCES: TableDefinition<u64, Bytes> = TableDefinition::new("differences");
 /// Sequence number to [`AuditEntry`].
@@ -63,8 +66,8 @@ pub struct Decided {
     pub parties: Vec<NodeId>,
     /// The bytes that the requester signed.
     pub bytes: Vec<u8>,
-    /// What the plugins saw and heard, for a later replay. Empty: nothing is kept.
-    pub recording: Vec<u8>,
+    /// What proves the decision.
+    pub evidence: Evidence,
 }
 
 /// What a plugin staged while it judged a task.
@@ -201,7 +204,7 @@ impl<'t> Tables<'t> {
         self.check_new(&task)?;
         state.iter().try_for_each(StateWrite::check)?;
         self.state.reserve(task.task, state)?;
-        self.recordings.keep(task.task, &task.recording)?;
+        self.recordings.keep(task.task, &task.evidence)?;
         self.unfinished.insert(&task.task.0, ())?;
         let text = format!("{} with {} parties", task.kind.name(), task.parties.len());
         self.enter(now, AuditKind::Approved, task.into_row(State::Approved), &text)
@@ -209,7 +212,7 @@ impl<'t> Tables<'t> {
 
     fn refuse(&mut self, now: UnixMillis, task: Decided, refusal: Refusal) -> Done {
         self.check_new(&task)?;
-        self.recordings.keep(task.task, &task.recording)?;
+        self.recordings.keep(task.task, &task.evidence)?;
         let outcome = Outcome::Refused(refusal);
         let text = describe(&outcome);
         let row = task.into_row(State::Ended { outcome: outcome.into(), at: now });
@@ -330,8 +333,8 @@ impl<'t> Tables<'t> {
 
 impl Decided {
     fn into_row(self, state: State) -> Row {
-        let Decided { task, hash, kind, received_at, verdicts, parties, bytes, recording: _ } = self;
-        Row { task, hash, kind, received_at, state, verdicts, parties, bytes }
+        let Decided { task, hash, kind, received_at, verdicts, parties, bytes, evidence } = self;
+        Row { task, hash, kind, received_at, state, verdicts, parties, bytes, recording: evidence.vouch() }
     }
 }
 

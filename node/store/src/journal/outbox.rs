@@ -200,7 +200,7 @@ impl<'t> Outbox<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Decided, TaskKind};
+    use crate::{Decided, Evidence, TaskKind};
     use countersign_protocol::{Cause, Failure, Hash, Outcome};
 
     const NOW: UnixMillis = UnixMillis(1_000);
@@ -222,7 +222,7 @@ mod tests {
             verdicts: Vec::new(),
             parties: Vec::new(),
             bytes: Vec::new(),
-            recording: Vec::new(),
+            evidence: Evidence::default(),
         }
     }
 

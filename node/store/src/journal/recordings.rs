@@ -1,14 +1,57 @@
-//! Recordings of decisions, and of what shadows would have decided: the newest, within bounds. Opaque here.
+//! What a decision can be proven by: recordings, the newest, within bounds; and the configurations that decided, for ever,
+//! each once. Also what shadows would have decided. Opaque here.
+//!
+//! A recording is vouched for by its task's row, which the audit log vouches for; a configuration by its own digest, which
+//! the row's verdicts name.
 
-use super::error::WriteJournalError;
-use super::operation::{DIFFERENCES, META, RECORDED, RECORDINGS, Written};
-use super::row;
-use countersign_protocol::{TaskId, UnixMillis};
-use redb::{ReadableTable, ReadableTableMetadata, Table, TableError, WriteTransaction};
+use super::error::{AuditError, ReadJournalError, WriteJournalError};
+use super::operation::{
+    AUDIT, CONFIGURATIONS, DIFFERENCES, META, ORDER, RECORDED, RECORDINGS, TASKS, Written, record_hash,
+};
+use super::row::{self, Row};
+use super::{Journal, read};
+use countersign_protocol::{Hash, TaskId, UnixMillis};
+use redb::{
+    ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableError,
+    WriteTransaction,
+};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 type Bytes = &'static [u8];
 type Id = &'static [u8; 16];
+
+/// What proves a decision, to be kept with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// What the plugins saw and heard, for a later replay. Empty: nothing is kept.
+    pub recording: Vec<u8>,
+    /// The configurations under which they judged.
+    pub configurations: Vec<Configuration>,
+}
+
+/// The configuration document of a plugin, as the plugin saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// SHA-256 of the document.
+    pub digest: Hash,
+    /// The document. Whoever makes it bounds its size.
+    pub document: Arc<str>,
+}
+
+/// What the journal can prove of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The task's row.
+    pub row: Row,
+    /// Number of the last audit entry about the task, which vouches for the row.
+    pub entry: u64,
+    /// The recording, for which the row vouches, unless the row is of a program that did not.
+    pub recording: Vec<u8>,
+    /// The configurations that the row's verdicts name, as far as they are kept.
+    pub configurations: Vec<Configuration>,
+}
 
 /// The most recordings that are kept.
 const MAX_RECORDINGS: u64 = 20_000;
@@ -42,6 +85,7 @@ pub struct Difference {
 pub(super) struct Recordings<'t> {
     recordings: Table<'t, Id, Bytes>,
     recorded: Table<'t, u64, Id>,
+    configurations: Table<'t, &'static [u8; 32], Bytes>,
     differences: Table<'t, u64, Bytes>,
     meta: Table<'t, &'static str, u64>,
 }
@@ -51,13 +95,19 @@ impl<'t> Recordings<'t> {
         Ok(Recordings {
             recordings: transaction.open_table(RECORDINGS)?,
             recorded: transaction.open_table(RECORDED)?,
+            configurations: transaction.open_table(CONFIGURATIONS)?,
             differences: transaction.open_table(DIFFERENCES)?,
             meta: transaction.open_table(META)?,
         })
     }
 
-    /// Keeps a recording, and drops the oldest if there are too many.
-    pub(super) fn keep(&mut self, task: TaskId, recording: &[u8]) -> Result<(), WriteJournalError> {
+    /// Keeps the evidence of a decision, and drops the oldest recordings if there are too many.
+    pub(super) fn keep(&mut self, task: TaskId, evidence: &Evidence) -> Result<(), WriteJournalError> {
+        evidence
+            .configurations
+            .iter()
+            .try_for_each(|configuration| self.keep_configuration(configuration))?;
+        let recording = evidence.recording.as_slice();
         if recording.is_empty() {
             return Ok(());
         }
@@ -74,6 +124,16 @@ impl<'t> Recordings<'t> {
         Ok(())
     }
 
+    /// Once, under the digest that it really has. Nothing removes it: rows that name it are kept for ever as well, and
+    /// only operators make new ones.
+    fn keep_configuration(&mut self, configuration: &Configuration) -> Result<(), WriteJournalError> {
+        if self.configurations.get(&configuration.digest.0)?.is_none() {
+            let document = configuration.document.as_bytes();
+            self.configurations.insert(&sha256(document).0, document)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn differ(&mut self, difference: &Difference) -> Result<Written, WriteJournalError> {
         let position = self.differences.last()?.map_or(0, |(last, _)| last.value() + 1);
         self.differences.insert(position, row::encode(difference).as_slice())?;
@@ -82,4 +142,122 @@ impl<'t> Recordings<'t> {
         }
         Ok(Written::Now)
     }
+}
+
+impl Evidence {
+    /// What the task's row says of the recording.
+    pub(super) fn vouch(&self) -> Option<Hash> {
+        (!self.recording.is_empty()).then(|| recording_hash(&self.recording))
+    }
+}
+
+impl Journal {
+    /// The recording of a task's decision, if it is still kept. One that was changed is an error.
+    pub fn recording(&self, task: &TaskId) -> Result<Option<Vec<u8>>, ReadJournalError> {
+        let Some(row) = self.row(task)? else { return Ok(None) };
+        let Some(table) = self.later_table(RECORDINGS)? else { return Ok(None) };
+        let Some(recording) = table.get(&task.0)?.map(|recording| recording.value().to_vec()) else {
+            return Ok(None);
+        };
+        match row.vouches_for(&recording) {
+            true => Ok(Some(recording)),
+            false => Err(ReadJournalError::Recording { task: *task }),
+        }
+    }
+
+    /// All that proves the decision about a task, if its recording is still kept. What does not fit together is an error;
+    /// whether the audit log itself is whole is for [`verify_audit`](Journal::verify_audit) to say.
+    pub fn proof(&self, task: &TaskId) -> Result<Option<Proof>, AuditError> {
+        let Some((row, recording)) = self.row(task)?.zip(self.recording(task)?) else { return Ok(None) };
+        let entry = self.vouched(task)?;
+        let mut digests: Vec<Hash> = row.verdicts.iter().map(|verdict| verdict.config).collect();
+        digests.sort_unstable();
+        digests.dedup();
+        let kept = digests.into_iter().map(|digest| self.configuration(&digest));
+        let configurations = kept.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        Ok(Some(Proof { row, entry, recording, configurations }))
+    }
+
+    /// Number of the last audit entry about `task`, if that one vouches for its row as it is.
+    fn vouched(&self, task: &TaskId) -> Result<u64, AuditError> {
+        let transaction = self.database.begin_read()?;
+        let row = transaction.open_table(TASKS)?.get(&task.0)?.map(|row| record_hash(row.value()));
+        for entry in transaction.open_table(AUDIT)?.iter()?.rev() {
+            let entry: super::AuditEntry = read("audit", entry?.1.value())?;
+            if entry.task == Some(*task) && entry.record.is_some() {
+                let broken = AuditError::Record { at: entry.seq, task: *task };
+                return if entry.record == row { Ok(entry.seq) } else { Err(broken) };
+            }
+        }
+        Err(AuditError::Unlogged { task: *task })
+    }
+
+    /// The configuration with this SHA-256, if it is kept. One that was changed is an error.
+    pub fn configuration(&self, digest: &Hash) -> Result<Option<Configuration>, ReadJournalError> {
+        let Some(table) = self.later_table(CONFIGURATIONS)? else { return Ok(None) };
+        let Some(bytes) = table.get(&digest.0)? else { return Ok(None) };
+        let damaged = ReadJournalError::Configuration { digest: *digest };
+        match str::from_utf8(bytes.value()) {
+            Ok(document) if sha256(bytes.value()) == *digest => {
+                Ok(Some(Configuration { digest: *digest, document: document.into() }))
+            }
+            _ => Err(damaged),
+        }
+    }
+}
+
+impl Row {
+    /// False if `recording` is not the one of this row. A row of the first programs does not say.
+    fn vouches_for(&self, recording: &[u8]) -> bool {
+        self.recording.is_none_or(|hash| hash == recording_hash(recording))
+    }
+}
+
+/// Every recording must be the one that its row vouches for, none but the oldest may be missing, and every configuration
+/// must have the digest under which it is kept.
+pub(super) fn verify(transaction: &ReadTransaction) -> Result<(), AuditError> {
+    let recordings = match transaction.open_table(RECORDINGS) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        table => table?,
+    };
+    let tasks = transaction.open_table(TASKS)?;
+    let mut missing = None;
+    for entry in transaction.open_table(ORDER)?.iter()?.rev() {
+        let id = *entry?.1.value();
+        let task = TaskId(id);
+        let Some(row) = tasks.get(&id)? else { return Err(AuditError::Unlogged { task }) };
+        let row: Row = read("tasks", row.value())?;
+        match (recordings.get(&id)?, missing) {
+            (Some(recording), _) if !row.vouches_for(recording.value()) => {
+                return Err(ReadJournalError::Recording { task }.into());
+            }
+            (Some(_), Some(task)) => return Err(AuditError::Gone { task }),
+            (None, None) if row.recording.is_some() => missing = Some(task),
+            _ => {}
+        }
+    }
+    verify_configurations(transaction)
+}
+
+fn verify_configurations(transaction: &ReadTransaction) -> Result<(), AuditError> {
+    let table = match transaction.open_table(CONFIGURATIONS) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        table => table?,
+    };
+    for entry in table.iter()? {
+        let (digest, document) = entry?;
+        let digest = Hash(*digest.value());
+        if sha256(document.value()) != digest {
+            return Err(ReadJournalError::Configuration { digest }.into());
+        }
+    }
+    Ok(())
+}
+
+fn recording_hash(recording: &[u8]) -> Hash {
+    Hash::of("countersign/1 recording", recording)
+}
+
+fn sha256(bytes: &[u8]) -> Hash {
+    Hash(Sha256::digest(bytes).into())
 }

@@ -1,13 +1,22 @@
 //! What the journal remembers, and its bytes: a version, then postcard. Fields and variants are appended, never changed.
+//! Every version that was ever written is read for ever; what is written is of the newest.
 
+use super::audit::AuditEntry;
+use super::outbox::Delivery;
+use super::recordings::Difference;
 use countersign_protocol::{
     Announcement, Hash, KeyId, NodeId, Operation, Outcome, PluginVerdict, TaskId, UnixMillis,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// In front of every stored value.
-pub(super) const VERSION: u8 = 1;
+/// A type that is stored.
+pub(super) trait Stored: Serialize + DeserializeOwned {
+    /// In front of every value that is written.
+    const VERSION: u8 = 1;
+    /// What version 1 lacks at its end, as postcard writes it where it is absent.
+    const SINCE_1: &'static [u8] = &[];
+}
 
 /// One task at this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +37,8 @@ pub struct Row {
     pub parties: Vec<NodeId>,
     /// The bytes that the requester signed.
     pub bytes: Vec<u8>,
+    /// Hash of the recording of the decision. Absent: nothing was recorded, or by a program that did not vouch for it.
+    pub recording: Option<Hash>,
 }
 
 /// What a task orders, as the journal names it.
@@ -89,6 +100,19 @@ pub(super) struct Reservation {
     pub(super) before: Option<StateValue>,
 }
 
+impl Stored for Row {
+    const VERSION: u8 = 2;
+    /// `recording: None`.
+    const SINCE_1: &'static [u8] = &[0];
+}
+
+impl Stored for KeyRecord {}
+impl Stored for StateValue {}
+impl Stored for Vec<Reservation> {}
+impl Stored for AuditEntry {}
+impl Stored for Delivery {}
+impl Stored for Difference {}
+
 impl From<&Operation> for TaskKind {
     fn from(operation: &Operation) -> TaskKind {
         match operation {
@@ -128,19 +152,24 @@ pub(super) enum Unreadable {
     Malformed,
 }
 
-pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+pub(super) fn encode<T: Stored>(value: &T) -> Vec<u8> {
+    let mut bytes = vec![T::VERSION];
     bytes.extend(postcard::to_stdvec(value).unwrap_or_else(|error| unreachable!("plain data: {error}")));
     bytes
 }
 
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+pub(super) fn decode<T: Stored>(bytes: &[u8]) -> Result<T, Unreadable> {
     match bytes.split_first() {
-        Some((&VERSION, rest)) => match postcard::take_from_bytes(rest) {
-            Ok((value, [])) => Ok(value),
-            _ => Err(Unreadable::Malformed),
-        },
-        Some((&version, _)) if version > VERSION => Err(Unreadable::Newer(version)),
+        Some((version, rest)) if *version == T::VERSION => exactly(rest),
+        Some((1, rest)) => exactly(&[rest, T::SINCE_1].concat()),
+        Some((&version, _)) if version > T::VERSION => Err(Unreadable::Newer(version)),
+        _ => Err(Unreadable::Malformed),
+    }
+}
+
+fn exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
         _ => Err(Unreadable::Malformed),
     }
 }
@@ -148,11 +177,11 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable>
 #[cfg(test)]
 mod tests {
     use super::super::audit::{AuditHead, AuditKind};
-    use super::super::outbox::Delivery;
     use super::*;
     use countersign_protocol::{
         Cause, Committee, Failure, InputSignature, Refusal, Scheme, SessionId, Signed, StoredMark, Threshold,
     };
+    use std::path::{Path, PathBuf};
 
     fn node(seed: u8) -> NodeId {
         let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
@@ -179,6 +208,7 @@ mod tests {
             verdicts: vec![verdict],
             parties: vec![node(1)],
             bytes: b"{}".to_vec(),
+            recording: None,
         }
     }
 
@@ -204,8 +234,8 @@ mod tests {
         }
     }
 
-    /// One value of each kind that is stored, by name.
-    fn samples() -> Vec<(&'static str, Vec<u8>)> {
+    /// One row of each kind, by name.
+    fn rows() -> Vec<(&'static str, Row)> {
         let refusal = Refusal { code: "c".into(), reason: "r".into(), plugin: Some("p".into()) };
         let failure =
             Failure { cause: Cause::Bug, code: "c".into(), text: "t".into(), culprits: vec![node(2)] };
@@ -219,6 +249,17 @@ mod tests {
                 recovery_id: Some(1),
             }],
         };
+        vec![
+            ("approved", row(State::Approved)),
+            ("created", ended(Outcome::Created(announcement()))),
+            ("signed", ended(Outcome::Signed(signed))),
+            ("refused", ended(Outcome::Refused(refusal))),
+            ("failed", ended(Outcome::Failed(failure))),
+        ]
+    }
+
+    /// One value of each other kind that is stored, by name.
+    fn others() -> Vec<(&'static str, Vec<u8>)> {
         let key =
             KeyRecord { announcement: announcement(), status: KeyStatus::Active, created: UnixMillis(3_000) };
         let state = StateValue { value: vec![1, 2, 3], expires: Some(UnixMillis(4_000)) };
@@ -234,11 +275,6 @@ mod tests {
             given_up: Some("w".into()),
         };
         vec![
-            ("approved", encode(&row(State::Approved))),
-            ("created", encode(&ended(Outcome::Created(announcement())))),
-            ("signed", encode(&ended(Outcome::Signed(signed)))),
-            ("refused", encode(&ended(Outcome::Refused(refusal)))),
-            ("failed", encode(&ended(Outcome::Failed(failure)))),
             ("key", encode(&key)),
             ("state", encode(&state)),
             ("audit", encode(&entry)),
@@ -246,15 +282,34 @@ mod tests {
         ]
     }
 
+    fn fixture(version: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).join("records.txt")
+    }
+
+    fn lines<'a>(records: impl Iterator<Item = (&'a str, Vec<u8>)>) -> String {
+        records.map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes))).collect()
+    }
+
     #[test]
     fn the_bytes_of_every_record_are_frozen() {
-        let found: String =
-            samples().iter().map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes))).collect();
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1/records.txt");
-        if std::env::var("BLESS").is_ok_and(|format| format == "v1") {
-            std::fs::write(path, &found).unwrap();
+        let recorded = |(name, row)| (name, encode(&Row { recording: Some(Hash([14; 32])), ..row }));
+        let found = lines(rows().into_iter().map(recorded));
+        if std::env::var("BLESS").is_ok_and(|format| format == "v2") {
+            std::fs::write(fixture("v2"), &found).unwrap();
         }
-        assert_eq!(found, std::fs::read_to_string(path).unwrap());
+        assert_eq!(found, std::fs::read_to_string(fixture("v2")).unwrap());
+        let first = std::fs::read_to_string(fixture("v1")).unwrap();
+        assert!(first.ends_with(&lines(others().into_iter())), "what has its first version still");
+    }
+
+    #[test]
+    fn rows_of_the_first_version_are_read() {
+        let first = std::fs::read_to_string(fixture("v1")).unwrap();
+        for ((name, expected), line) in rows().into_iter().zip(first.lines()) {
+            let bytes = hex::decode(line.strip_prefix(name).unwrap().trim()).unwrap();
+            assert_eq!(bytes[0], 1, "{name}");
+            assert_eq!(decode::<Row>(&bytes), Ok(expected), "{name}");
+        }
     }
 
     #[test]
@@ -264,8 +319,8 @@ mod tests {
         assert_eq!(decode::<Row>(&bytes[..bytes.len() - 1]), Err(Unreadable::Malformed));
         bytes.push(0);
         assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Malformed));
-        bytes[0] = 2;
-        assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Newer(2)));
+        bytes[0] = 3;
+        assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Newer(3)));
         assert_eq!(decode::<Row>(&[]), Err(Unreadable::Malformed));
     }
 }

@@ -1,64 +1,39 @@
-//! Files of each released format, read for ever. `BLESS=v1 cargo test` writes those of the current format anew; once a
-//! format is released its files never change again.
+//! Files of each format, read for ever. `BLESS=v2 cargo test` writes those of the newest format anew; once a format is
+//! released its files never change again.
 
 use crate::support::*;
 use countersign_protocol::Outcome;
-use countersign_store::{
-    Decided, Journal, KeyRecord, KeyStatus, Passphrase, Secrets, Section, State, StateWrite, TaskKind,
-};
+use countersign_store::{Journal, KeyRecord, KeyStatus, Passphrase, Secrets, Section, State};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const FILES: [&str; 4] = ["secrets.redb.age", "identity.age", "journal.redb", "passphrase"];
 
-fn stored() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1")
+const JOURNAL: &str = "journal.redb";
+
+fn stored(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
 }
 
-fn copy(from: &Path, to: &Path) {
-    for name in FILES {
-        std::fs::copy(from.join(name), to.join(name)).unwrap();
-        std::fs::set_permissions(to.join(name), PermissionsExt::from_mode(0o600)).unwrap();
-    }
+fn copy(from: &Path, to: &Path, name: &str) {
+    std::fs::copy(from.join(name), to.join(name)).unwrap();
+    std::fs::set_permissions(to.join(name), PermissionsExt::from_mode(0o600)).unwrap();
 }
 
-fn write_secrets(dir: &Path) {
-    std::fs::write(dir.join("passphrase"), format!("{WORDS}\n")).unwrap();
-    let secrets = create(dir);
-    let value = |section: Section| put(section, "name", section.name().as_bytes());
-    secrets.commit(Section::ALL.map(value).into()).unwrap();
-    secrets.commit(vec![put(Section::Share, "long", &[42; 20_000])]).unwrap();
-}
-
+/// The journal of the program that first vouched for recordings: rows have version 2.
 fn write_journal(dir: &Path) {
     let journal = Journal::create(dir).unwrap();
-    let expiring = StateWrite { expires: Some(at(5_000)), ..state("day", Some(b"7")) };
-    journal.approve(at(2_000), decided(1), vec![expiring]).unwrap();
+    journal.approve(at(2_000), proven(1, b"heard", "{}"), vec![]).unwrap();
     journal.end(at(2_001), task(1), signed(1)).unwrap();
-    journal.refuse(at(2_002), decided(2), refusal()).unwrap();
-    let record = KeyRecord { announcement: announcement(3), status: KeyStatus::Pending, created: at(2_003) };
-    journal.put_key(record).unwrap();
-    journal.approve(at(2_004), Decided { kind: TaskKind::KeyGen, ..decided(3) }, vec![]).unwrap();
-    journal.end(at(2_005), task(3), created(3)).unwrap();
-    journal.approve(at(2_006), decided(4), vec![]).unwrap();
-    journal.alarm(at(2_007), Some(task(4)), "an alarm").unwrap();
+    journal.refuse(at(2_002), proven(2, b"seen", "{}"), refusal()).unwrap();
     drop(journal);
-    redb::Database::open(dir.join("journal.redb")).unwrap().compact().unwrap();
+    redb::Database::open(dir.join(JOURNAL)).unwrap().compact().unwrap();
 }
 
-/// A private copy of the fixtures, as the program demands it.
+/// A private copy of the fixtures of version 1, as the program demands it.
 fn fixtures() -> tempfile::TempDir {
-    static BLESS: std::sync::Once = std::sync::Once::new();
-    BLESS.call_once(|| {
-        if std::env::var("BLESS").is_ok_and(|format| format == "v1") {
-            let dir = temporary();
-            write_secrets(dir.path());
-            write_journal(dir.path());
-            copy(dir.path(), &stored());
-        }
-    });
     let dir = temporary();
-    copy(&stored(), dir.path());
+    FILES.iter().for_each(|name| copy(&stored("v1"), dir.path(), name));
     dir
 }
 
@@ -92,4 +67,25 @@ fn a_journal_of_format_1_is_read() {
     assert_eq!(journal.keys().unwrap(), [active]);
     assert_eq!(journal.state_get("rules", "day", at(4_999)).unwrap().unwrap(), b"7");
     assert_eq!(journal.abort_unfinished(at(9_000), &[]).unwrap(), [task(4)]);
+    assert_eq!(journal.proof(&task(1)).unwrap(), None);
+    journal.approve(at(9_001), proven(5, b"heard", "{}"), vec![]).unwrap();
+    assert_eq!(journal.verify_audit().unwrap().entries, 9, "rows of both versions stand beside each other");
+}
+
+#[test]
+fn a_journal_that_vouches_for_recordings_is_read() {
+    if std::env::var("BLESS").is_ok_and(|format| format == "v2") {
+        let dir = temporary();
+        write_journal(dir.path());
+        copy(dir.path(), &stored("v2"), JOURNAL);
+    }
+    let dir = temporary();
+    copy(&stored("v2"), dir.path(), JOURNAL);
+    let journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(journal.verify_audit().unwrap().entries, 3);
+    for (number, entry, recording) in [(1, 1, b"heard".as_slice()), (2, 2, b"seen")] {
+        let proof = journal.proof(&task(number)).unwrap().unwrap();
+        assert_eq!((proof.entry, proof.recording.as_slice()), (entry, recording));
+        assert_eq!(proof.configurations, [configuration("{}")]);
+    }
 }

@@ -7,7 +7,6 @@ use countersign_store::{
     Refused, State, StateWrite, WriteJournalError, Written,
 };
 use redb::{Database, ReadableTable, TableDefinition};
-use std::path::Path;
 
 const NOW: UnixMillis = UnixMillis(10_000);
 
@@ -22,20 +21,6 @@ fn refused<T: std::fmt::Debug>(result: Result<T, WriteJournalError>) -> Refused 
         WriteJournalError::Refused(refused) => refused,
         other => panic!("{other}"),
     }
-}
-
-/// Changes the closed file behind the journal's back.
-fn tamper<K: redb::Key, V: redb::Value>(
-    dir: &Path,
-    table: TableDefinition<K, V>,
-    change: impl FnOnce(&mut redb::Table<'_, K, V>),
-) -> Journal {
-    let database = Database::open(dir.join("journal.redb")).unwrap();
-    let transaction = database.begin_write().unwrap();
-    change(&mut transaction.open_table(table).unwrap());
-    transaction.commit().unwrap();
-    drop(database);
-    Journal::open(dir).unwrap()
 }
 
 #[test]
@@ -358,18 +343,6 @@ fn a_snapshot_does_not_move() {
     journal.approve(NOW, decided(2), vec![state("a", Some(b"2")), state("b", Some(b"2"))]).unwrap();
     assert_eq!(before.list("rules", "", 9).unwrap(), [("a".to_owned(), b"1".to_vec())]);
     assert_eq!(journal.snapshot(NOW).unwrap().get("rules", "a").unwrap().unwrap(), b"2");
-}
-
-#[test]
-fn a_recording_is_kept_with_the_decision() {
-    let (_dir, journal) = journal();
-    journal.approve(NOW, Decided { recording: b"heard".to_vec(), ..decided(1) }, vec![]).unwrap();
-    journal.refuse(NOW, Decided { recording: b"seen".to_vec(), ..decided(2) }, refusal()).unwrap();
-    journal.approve(NOW, decided(3), vec![]).unwrap();
-    let found = [1, 2, 3].map(|number| journal.recording(&task(number)).unwrap());
-    assert_eq!(found, [Some(b"heard".to_vec()), Some(b"seen".to_vec()), None]);
-    refused(journal.approve(NOW, Decided { recording: b"other".to_vec(), ..decided(1) }, vec![]));
-    assert_eq!(journal.recording(&task(1)).unwrap().unwrap(), b"heard");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The store from outside: what it keeps, what it refuses, and what is left of it after a crash.
 
 mod damage;
+mod evidence;
 mod fixtures;
 mod journal;
 mod kill;

@@ -4,7 +4,11 @@ use countersign_protocol::{
     Announcement, Committee, Hash, InputSignature, KeyId, NodeId, Outcome, PluginVerdict, Refusal, Scheme,
     SessionId, Signed, TaskId, Threshold, UnixMillis,
 };
-use countersign_store::{Change, Decided, Passphrase, Secrets, Section, StateWrite, TaskKind};
+use countersign_store::{
+    Change, Configuration, Decided, Evidence, Journal, Passphrase, Secrets, Section, StateWrite, TaskKind,
+};
+use redb::{Database, TableDefinition};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -85,8 +89,21 @@ pub fn decided(number: u8) -> Decided {
         }],
         parties: vec![node(1), node(2)],
         bytes: format!("{{\"task\":{number}}}").into_bytes(),
-        recording: Vec::new(),
+        evidence: Evidence::default(),
     }
+}
+
+/// The same with a recording, made under the configuration `document`.
+pub fn proven(number: u8, recording: &[u8], document: &str) -> Decided {
+    let configuration = configuration(document);
+    let mut decided = decided(number);
+    decided.verdicts[0].config = configuration.digest;
+    let evidence = Evidence { recording: recording.to_vec(), configurations: vec![configuration] };
+    Decided { evidence, ..decided }
+}
+
+pub fn configuration(document: &str) -> Configuration {
+    Configuration { digest: Hash(Sha256::digest(document).into()), document: document.into() }
 }
 
 pub fn signed(number: u8) -> Outcome {
@@ -143,4 +160,18 @@ pub fn announcement(number: u8) -> Announcement {
 
 pub fn created(number: u8) -> Outcome {
     Outcome::Created(announcement(number))
+}
+
+/// Changes the closed file behind the journal's back.
+pub fn tamper<K: redb::Key, V: redb::Value>(
+    dir: &Path,
+    table: TableDefinition<K, V>,
+    change: impl FnOnce(&mut redb::Table<'_, K, V>),
+) -> Journal {
+    let database = Database::open(dir.join("journal.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    change(&mut transaction.open_table(table).unwrap());
+    transaction.commit().unwrap();
+    drop(database);
+    Journal::open(dir).unwrap()
 }
