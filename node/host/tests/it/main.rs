@@ -7,6 +7,7 @@ mod freezing;
 mod guests;
 mod installing;
 mod judging;
+mod keys;
 mod loading;
 mod replaying;
 mod server;

@@ -56,6 +56,8 @@ pub enum Deed {
     Sign(String),
     /// Signs a JWT without end.
     SignForEver(String),
+    /// Signs text with a key and an algorithm, and rejects with what comes of it.
+    SignBy(String, String),
     /// Verifies with a key.
     Verify(String),
     /// Requests a URL with a header.
@@ -109,6 +111,7 @@ fn act(deed: &Deed, host: &impl Host) -> Result<Verdict, Failure> {
         Deed::WasiSleep(ms) => sleep(std::thread::sleep, *ms),
         Deed::Sign(key) => sign(host, key),
         Deed::SignForEver(key) => sign_for_ever(host, key),
+        Deed::SignBy(key, algorithm) => sign_by(host, key, algorithm),
         Deed::Verify(key) => verify(host, key),
         Deed::Request(url, header) => request(host, url, header),
         Deed::Environment => environment(),
@@ -168,6 +171,19 @@ fn sign(host: &impl Host, key: &str) -> Result<Verdict, Failure> {
         Ok(_) => approve(),
         Err(KeyError::UnknownKey(_)) => reject("unknown-key", "as it should be"),
         Err(KeyError::UnsupportedAlgorithm(why)) => reject("not-a-jwt", why),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn sign_by(host: &impl Host, key: &str, algorithm: &str) -> Result<Verdict, Failure> {
+    match host.sign(key, algorithm, b"pay everything to me") {
+        Ok(signature) => {
+            let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+            let sound = host.verify(key, algorithm, b"pay everything to me", &signature)?;
+            reject(if sound { "signed" } else { "unsound" }, hex)
+        }
+        Err(KeyError::UnknownKey(_)) => reject("unknown-key", "as it should be"),
+        Err(KeyError::UnsupportedAlgorithm(why)) => reject("unsupported-algorithm", why),
         Err(error) => Err(error.into()),
     }
 }
