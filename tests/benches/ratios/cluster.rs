@@ -28,17 +28,23 @@ impl Nodes {
     /// Starts them, and tells what they take before they have done anything.
     pub async fn start(table: &mut Table) -> anyhow::Result<Nodes> {
         let blueprint = Blueprint { primes: PrimeSource::Fixture, ..Blueprint::default() };
-        let mut cluster = Cluster::prepare(blueprint).await?;
+        let cluster = Cluster::prepare(blueprint).await?;
         let disk = fsync_time(cluster.dir())?;
         table.plain("one fsync of this disk, 4 KiB", &time(disk), &[]);
+        let mut nodes = Nodes::run(cluster).await?;
+        nodes.memory("memory of an idle node, at its first start", table)?;
+        Ok(nodes)
+    }
+
+    /// Starts what was prepared, and waits until it is at rest.
+    pub async fn run(mut cluster: Cluster) -> anyhow::Result<Nodes> {
         log_as_in_production(&cluster)?;
         cluster.start_coordinator()?;
         cluster.nodes.iter_mut().try_for_each(|node| node.start())?;
         cluster.wait_online().await?;
         let client = Arc::new(Client::new(Profile::load(&cluster.profile())?)?);
-        let mut nodes = Nodes { cluster, client };
+        let nodes = Nodes { cluster, client };
         nodes.settle().await?;
-        nodes.memory("memory of an idle node, at its first start", table)?;
         Ok(nodes)
     }
 
@@ -80,8 +86,17 @@ impl Nodes {
 
     /// An order of what the bare call signs.
     pub fn order(&self, wallet: KeyId, signers: Option<&[usize]>) -> anyhow::Result<SignOrder> {
-        let path = format!("m/{}/{}", PATH[0], PATH[1]);
-        self.cluster.order(wallet, &path, MESSAGE, signers)
+        self.order_at(&format!("m/{}/{}", PATH[0], PATH[1]), wallet, signers)
+    }
+
+    /// The same of another child.
+    pub fn order_at(
+        &self,
+        path: &str,
+        wallet: KeyId,
+        signers: Option<&[usize]>,
+    ) -> anyhow::Result<SignOrder> {
+        self.cluster.order(wallet, path, MESSAGE, signers)
     }
 }
 

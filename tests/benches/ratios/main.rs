@@ -4,6 +4,7 @@
 //! is other than 0 only if something could not be measured. `--quick` repeats little, to see that the bench itself works.
 
 mod bare;
+mod beside;
 mod cluster;
 mod keygen;
 mod policy;
@@ -61,6 +62,10 @@ async fn measure(effort: &Effort, table: &mut Table) {
     table.heading("ECDSA, 2 of 3");
     let measured = ecdsa(effort, &nodes, table).await;
     table.expect("ECDSA", measured);
+
+    table.heading("Beside plugins that loop or count, Ed25519, 2 of 3");
+    let measured = beside::measure(effort, table).await;
+    table.expect("signing beside such plugins", measured);
 
     table.heading("A node that starts again, with the keys of this run");
     let measured = process::restart(effort, &mut nodes, table).await;

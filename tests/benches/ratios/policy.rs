@@ -69,23 +69,25 @@ async fn long_list(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::R
 
 /// The rules and two callback servers against one callback server.
 async fn two_callbacks(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
-    let (approver, callback) = (Approver::start().await?, SigningKey::generate()?);
-    approver.trust(&callback.verifying_key().to_pem())?;
-    approver.script(Script::Slow(THINKING));
-    let pem = approver.public_key_pem()?;
+    let (servers, callback) = ([Approver::start().await?, Approver::start().await?], SigningKey::generate()?);
     let mut keys = KeyRing::default();
+    for server in &servers {
+        server.trust(&callback.verifying_key().to_pem())?;
+        server.script(Script::Slow(THINKING));
+        // All servers of a process have one key.
+        keys.insert_verifying("approver", VerifyingKey::from_pem(server.public_key_pem()?.as_bytes())?);
+    }
     keys.insert_signing("callback", callback);
-    keys.insert_verifying("approver", VerifyingKey::from_pem(pem.as_bytes())?);
     let services = services(keys)?;
-    let (first, second) = (asking("first", &approver.url())?, asking("second", &approver.url())?);
+    let (first, second) = (asking("first", &servers[0].url())?, asking("second", &servers[1].url())?);
     let one = Chain::load(host, vec![first.clone()], services.clone()).await?;
     let two = Chain::load(host, vec![rules()?, first, second], services).await?;
     let task = keysign();
     let pair =
         by_turns(effort.frost, async || approve(&two, &task).await, async || approve(&one, &task).await)
             .await?;
-    let figure = Figure { asks: "slowest, not sum", met: pair.ratio() <= CALLBACKS_RATIO };
-    table.compare("rules and 2 callbacks against 1 callback", &pair, &[figure]);
+    let figure = Figure { asks: "ratio <= 1.3", met: pair.ratio() <= CALLBACKS_RATIO };
+    table.compare("rules and 2 callback servers, against 1 server", &pair, &[figure]);
     Ok(())
 }
 

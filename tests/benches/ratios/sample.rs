@@ -97,7 +97,8 @@ pub async fn by_turns(
     Ok(Pair { ours: Samples::new(our_times), bare: Samples::new(bare_times) })
 }
 
-async fn timed(call: &mut impl AsyncFnMut() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+/// How long one call takes.
+pub async fn timed(call: &mut impl AsyncFnMut() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
     let started = Instant::now();
     call().await?;
     Ok(started.elapsed())

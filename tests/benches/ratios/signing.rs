@@ -4,6 +4,7 @@ use crate::bare;
 use crate::cluster::Nodes;
 use crate::sample::{Effort, by_turns};
 use crate::table::{Figure, Table};
+use countersign_client::SignOrder;
 use countersign_engine::Aux;
 use countersign_protocol::{KeyId, Scheme};
 use std::sync::Arc;
@@ -28,10 +29,8 @@ pub async fn frost(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow:
     for scheme in [Scheme::Ed25519, Scheme::Taproot] {
         let wallet = nodes.wallet(&format!("{scheme}"), scheme).await?;
         compare(effort, nodes, (scheme, wallet), &format!("KeySign, {scheme}"), table).await?;
-        let rate = rate(effort.burst, nodes, wallet).await?;
-        let what = format!("KeySign, {scheme}, {AT_A_TIME} at a time");
-        let figure = Figure { asks: ">= 300/s", met: rate >= FROST_RATE };
-        table.plain(&what, &format!("{rate:.0}/s"), &[figure]);
+        let rate = rate(effort.burst, nodes, &nodes.order(wallet, None)?).await?;
+        print_rate(&format!("KeySign, {scheme}"), rate, table);
     }
     Ok(())
 }
@@ -65,19 +64,25 @@ async fn compare(
 }
 
 /// Signatures a second, by whichever pair the coordinator chooses.
-async fn rate(signatures: usize, nodes: &Nodes, wallet: KeyId) -> anyhow::Result<f64> {
-    burst(AT_A_TIME, nodes, wallet).await?;
+pub async fn rate(signatures: usize, nodes: &Nodes, order: &SignOrder) -> anyhow::Result<f64> {
+    burst(AT_A_TIME, nodes, order).await?;
     let started = Instant::now();
-    burst(signatures, nodes, wallet).await?;
+    burst(signatures, nodes, order).await?;
     Ok(signatures as f64 / started.elapsed().as_secs_f64())
 }
 
+/// A line for a rate of FROST signatures.
+pub fn print_rate(what: &str, rate: f64, table: &mut Table) {
+    let figure = Figure { asks: ">= 300/s", met: rate >= FROST_RATE };
+    table.plain(&format!("{what}, {AT_A_TIME} at a time"), &format!("{rate:.0}/s"), &[figure]);
+}
+
 /// Each worker hands in its next order when it has the last signature.
-async fn burst(signatures: usize, nodes: &Nodes, wallet: KeyId) -> anyhow::Result<()> {
+async fn burst(signatures: usize, nodes: &Nodes, order: &SignOrder) -> anyhow::Result<()> {
     let taken = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..AT_A_TIME {
-        let (client, order, taken) = (nodes.client.clone(), nodes.order(wallet, None)?, taken.clone());
+        let (client, order, taken) = (nodes.client.clone(), order.clone(), taken.clone());
         workers.spawn(async move {
             while taken.fetch_add(1, Ordering::Relaxed) < signatures {
                 client.sign(&order, |_| {}).await?;
