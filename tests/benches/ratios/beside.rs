@@ -53,11 +53,11 @@ pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
 
 /// `rules`, and a guest that loops whenever one scheme is to sign.
 fn plugins() -> anyhow::Result<String> {
-    let (rules, rogue) = (process::plugin("rules")?, process::guest("rogue")?);
-    let (rules, rogue, cpu_ms) = (rules.display(), rogue.display(), LOOP.as_millis());
+    let (rules, spinner) = (process::plugin("rules")?, process::guest("spinner")?);
+    let (rules, spinner, cpu_ms) = (rules.display(), spinner.display(), LOOP.as_millis());
     Ok(format!(
         "  plugins:\n    - {{ name: rules, file: '{rules}', config_file: rules.yaml, grants: {{ state_bytes: 4194304 }} }}\n    \
-         - {{ name: rogue, file: '{rogue}', config: {{ evaluate: loop }}, grants: {{ cpu_ms: {cpu_ms} }}, \
+         - {{ name: spinner, file: '{spinner}', grants: {{ cpu_ms: {cpu_ms} }}, \
          scope: {{ operations: [keysign], schemes: [{GUARDED}] }} }}"
     ))
 }
@@ -79,8 +79,9 @@ async fn beside_a_loop(
         alone.extend(block(size, &mut sign).await?);
         let looping = looping(nodes, &guarded).await;
         beside.extend(block(size, &mut sign).await?);
-        anyhow::ensure!(!looping.is_finished(), "the loop ended before the signatures beside it");
-        anyhow::ensure!(looping.await?, "a plugin that loops approved");
+        let lasted = !looping.is_finished();
+        let refusal = looping.await?;
+        anyhow::ensure!(lasted, "the loop ended before the signatures beside it: {refusal}");
     }
     let pair = Pair { ours: Samples::new(beside), bare: Samples::new(alone) };
     let figure = Figure { asks: "ratio <= 2", met: pair.ratio() <= LOOP_RATIO };
@@ -99,10 +100,13 @@ async fn block(
     Ok(times)
 }
 
-/// Orders what makes the plugin loop. Comes to whether it was refused.
-async fn looping(nodes: &Nodes, guarded: &SignOrder) -> tokio::task::JoinHandle<bool> {
+/// Orders what makes the plugin loop. Comes to the refusal.
+async fn looping(nodes: &Nodes, guarded: &SignOrder) -> tokio::task::JoinHandle<String> {
     let (client, guarded) = (nodes.client.clone(), guarded.clone());
-    let looping = tokio::spawn(async move { client.sign(&guarded, |_| {}).await.is_err() });
+    let looping = tokio::spawn(async move {
+        let end = client.sign(&guarded, |_| {}).await;
+        end.map_or_else(|error| error.to_string(), |_| "a plugin that loops approved".into())
+    });
     tokio::time::sleep(BEGIN).await;
     looping
 }
