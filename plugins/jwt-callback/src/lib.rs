@@ -12,6 +12,7 @@ mod rounds;
 use countersign_sdk::{Failure, Host, Level, Plugin, Task, Verdict, approve, export_plugin, reject};
 
 pub use config::{Config, Server, Version};
+use request::Contents;
 use rounds::{Objection, Question};
 
 /// The plugin `jwt-callback`.
@@ -39,25 +40,19 @@ impl Plugin for JwtCallback {
     fn probe(config: &Config, host: &impl Host) -> Result<(), Failure> {
         config.validate().map_err(Failure::Misconfigured)?;
         let document = request::ping()?;
-        let question = |server| Question { server, document: &document, node: "" };
+        let question = |server| Question { server, id: String::new(), document: document.clone(), node: "" };
         rounds::ping(config, &config.servers.iter().map(question).collect::<Vec<_>>(), host)
     }
 
     fn evaluate(config: &Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure> {
         config.validate().map_err(Failure::Misconfigured)?;
-        let id = request_id(task, host);
+        let questions = questions(config, task, host)?;
         if !config.strict {
             let mode = "compatible mode: the answer binds the request id only";
-            host.log(Level::Info, mode, &[("request_id", &id)]);
+            let ids: Vec<_> = questions.iter().map(|question| question.id.as_str()).collect();
+            host.log(Level::Info, mode, &[("request_id", &ids.join(" "))]);
         }
-        let document = |version| request::callback_request(task, &id, version, config.strict, host);
-        // One document for each vocabulary that somebody speaks.
-        let spoken = |version| config.servers.iter().any(|server| server.version == version);
-        let v1 = if spoken(Version::V1) { document(Version::V1)? } else { String::new() };
-        let v2 = if spoken(Version::V2) { document(Version::V2)? } else { String::new() };
-        let question = |server| Question::new(server, &v1, &v2, &task.node);
-        let questions = config.servers.iter().map(question).collect();
-        match rounds::ask(config, questions, &id, task.deadline, host)? {
+        match rounds::ask(config, questions, task.deadline, host)? {
             None => approve(),
             Some(Objection { url, error }) => reject("callback-rejected", format!("{url} rejects: {error}")),
         }
@@ -66,10 +61,28 @@ impl Plugin for JwtCallback {
 
 export_plugin!(JwtCallback);
 
+/// What each server is asked: the same for all that speak one vocabulary, under an id of its own.
+fn questions<'a>(config: &'a Config, task: &'a Task, host: &impl Host) -> Result<Vec<Question<'a>>, Failure> {
+    let spoken = |version| config.servers.iter().any(|server| server.version == version);
+    let contents = |version| match spoken(version) {
+        true => request::contents(task, version, config.strict, host),
+        false => Ok(Contents::default()),
+    };
+    let (v1, v2) = (contents(Version::V1)?, contents(Version::V2)?);
+    let question = |server: &'a Server| {
+        let id = request_id(task, host);
+        let contents = if server.version == Version::V1 { &v1 } else { &v2 };
+        Ok(Question { server, document: contents.document(&id)?, id, node: &task.node })
+    };
+    config.servers.iter().map(question).collect()
+}
+
 /// `<32 hex digits>:<attempt>`, as servers in the field know it; the task's own id stands in `request_detail`.
 ///
-/// The digits are 128 random bits of this node, new for every decision, and not the task's id: that one is the
-/// requester's choice and the same for all nodes that are asked. A requester and a coordinator together could order two
+/// The digits are 128 random bits of this node, new for every decision and server. With one id for all, two servers that
+/// share a key could answer for each other: the answer of one, repeated by the other, would count as that one's own.
+///
+/// Nor are they the task's id: that one is the requester's choice and the same for all nodes that are asked. A requester and a coordinator together could order two
 /// things under one id, each of one node; a server that both nodes ask, and that remembers its answers by request id,
 /// would then answer the second with its answer to the first, and so would anyone who recorded it. The node's register
 /// of spent tasks sees only its own half of that. An id that nobody else chooses and nobody uses twice leaves an answer

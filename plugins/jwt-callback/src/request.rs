@@ -15,19 +15,26 @@ struct CallbackRequest<'a> {
     request_id: &'a str,
     request_type: u8,
     /// JSON text.
-    request_detail: String,
+    request_detail: &'a str,
     /// JSON text of an object.
+    extra_info: &'a str,
+}
+
+/// What all servers of one vocabulary are told about a task. Each is told it under a request id of its own.
+#[derive(Default)]
+pub(crate) struct Contents {
+    request_type: u8,
+    request_detail: String,
     extra_info: String,
 }
 
-/// The document for `task` in ASCII.
-pub(crate) fn callback_request(
+/// The contents for `task` in ASCII.
+pub(crate) fn contents(
     task: &Task,
-    id: &str,
     version: Version,
     strict: bool,
     host: &impl Host,
-) -> Result<String, Failure> {
+) -> Result<Contents, Failure> {
     let (request_type, request_detail) = match &task.operation {
         Operation::Keygen(keygen) => (1, detail(task, key_gen(keygen)?)?),
         Operation::Sign(signing) => (2, detail(task, key_sign(signing)?)?),
@@ -38,18 +45,20 @@ pub(crate) fn callback_request(
         }
     };
     let extra_info = text(&extra::extra_info(task, version, strict, host)?)?;
-    text(&CallbackRequest { request_id: id, request_type, request_detail, extra_info })
+    Ok(Contents { request_type, request_detail, extra_info })
+}
+
+impl Contents {
+    /// The document that asks under `id`.
+    pub(crate) fn document(&self, id: &str) -> Result<String, Failure> {
+        let Self { request_type, request_detail, extra_info } = self;
+        text(&CallbackRequest { request_id: id, request_type: *request_type, request_detail, extra_info })
+    }
 }
 
 /// The document that asks for a sign of life: type 0, and nothing to say.
 pub(crate) fn ping() -> Result<String, Failure> {
-    let nothing = String::new;
-    text(&CallbackRequest {
-        request_id: "",
-        request_type: 0,
-        request_detail: nothing(),
-        extra_info: nothing(),
-    })
+    Contents::default().document("")
 }
 
 /// A detail with the two ids that each has at its end.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use countersign_sdk::{Failure, Host, HttpError, Level, Request, Response};
 
-use crate::config::{Config, Server, Version};
+use crate::config::{Config, Server};
 use crate::envelope::{self, Answer, Binding};
 
 /// Left for reading the answers, so that the node does not cut the plugin off with an answer in hand.
@@ -16,21 +16,12 @@ const SHORTEST_ROUND_MS: u64 = 500;
 /// What is asked, of whom, in whose name.
 pub(crate) struct Question<'a> {
     pub(crate) server: &'a Server,
+    /// The request id, which is this server's alone.
+    pub(crate) id: String,
     /// The CallbackRequest.
-    pub(crate) document: &'a str,
+    pub(crate) document: String,
     /// Id of the node that asks.
     pub(crate) node: &'a str,
-}
-
-impl<'a> Question<'a> {
-    /// In the server's vocabulary.
-    pub(crate) fn new(server: &'a Server, v1: &'a str, v2: &'a str, node: &'a str) -> Self {
-        let document = match server.version {
-            Version::V1 => v1,
-            Version::V2 => v2,
-        };
-        Self { server, document, node }
-    }
 }
 
 /// A sound rejection.
@@ -43,7 +34,6 @@ pub(crate) struct Objection {
 pub(crate) fn ask(
     config: &Config,
     mut open: Vec<Question>,
-    id: &str,
     deadline: u64,
     host: &impl Host,
 ) -> Result<Option<Objection>, Failure> {
@@ -52,7 +42,7 @@ pub(crate) fn ask(
     loop {
         let timeout = time_for_a_round(config, host.now(), deadline)
             .ok_or_else(|| Failure::Unavailable("no time is left to ask the callback servers".into()))?;
-        let failed = match round(config, open, id, timeout, host)? {
+        let failed = match round(config, open, timeout, host)? {
             Round::Objection(objection) => return Ok(Some(objection)),
             Round::Unanswered(failed) if failed.is_empty() => return Ok(None),
             Round::Unanswered(failed) => failed,
@@ -78,7 +68,6 @@ enum Round<'a> {
 fn round<'a>(
     config: &Config,
     questions: Vec<Question<'a>>,
-    id: &str,
     timeout_ms: u64,
     host: &impl Host,
 ) -> Result<Round<'a>, Failure> {
@@ -89,7 +78,7 @@ fn round<'a>(
         let server = question.server;
         let answer = match response {
             Ok(Response { status, body, .. }) => {
-                envelope::decision(host, &server.key, (status, &body), id, binding.as_ref())
+                envelope::decision(host, &server.key, (status, &body), &question.id, binding.as_ref())
             }
             Err(error) => {
                 let text = error.describe();
@@ -157,12 +146,12 @@ fn exchange(
     host: &impl Host,
 ) -> Result<Vec<Exchange>, Failure> {
     let bind =
-        |question: &Question| config.strict.then(|| Binding::new(host, question.node, question.document));
+        |question: &Question| config.strict.then(|| Binding::new(host, question.node, &question.document));
     let bindings: Vec<_> = questions.iter().map(bind).collect();
     let mut requests = Vec::with_capacity(questions.len());
     for (question, binding) in questions.iter().zip(&bindings) {
         let (key, minutes) = (&config.signing_key, config.token_expire_minutes);
-        let token = envelope::seal(host, key, question.document, minutes, binding.as_ref())?;
+        let token = envelope::seal(host, key, &question.document, minutes, binding.as_ref())?;
         requests.push(post(&question.server.url, &token, timeout_ms));
     }
     let responses = host.send_all(&requests);

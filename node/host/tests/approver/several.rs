@@ -1,5 +1,6 @@
 //! Several servers of one entry, and several tries.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use countersign_host::{Level, Verdict};
@@ -25,7 +26,7 @@ async fn two_servers_that_approve_are_enough_and_are_asked_at_once() {
     assert_eq!(evaluation.verdict, Verdict::Approve, "{:?}", evaluation.logs);
     // One after the other would take 1.2 s.
     assert!(started.elapsed() < Duration::from_millis(1150), "{:?}", started.elapsed());
-    assert_eq!(a.received()[0].request["request_id"], b.received()[0].request["request_id"]);
+    assert_ne!(a.received()[0].request["request_id"], b.received()[0].request["request_id"]);
 }
 
 #[tokio::test]
@@ -36,6 +37,30 @@ async fn approver_disagrees_with_another_in_either_order() {
     let second = evaluate(&[no.url(), yes.url()], json!({"retry_times": 2})).await;
     assert_rejected(&second, "because");
     assert_eq!((yes.asked(), no.asked()), (2, 2), "a rejection is final");
+}
+
+/// Both are pinned to one key. Whoever sits on the second server must not be able to pass off the first one's word as
+/// its own: under one request id for both it could.
+#[tokio::test]
+async fn approver_repeats_the_approval_of_another_that_shares_its_key() {
+    let overheard = Arc::new(Mutex::new(None));
+    let (said, repeated) = (overheard.clone(), overheard);
+    let honest = Server::start(move |_, r| {
+        said.lock().unwrap().replace(sound(r));
+        http("200 OK", sound(r))
+    })
+    .await;
+    let evil = Server::start(move |_, _| match repeated.lock().unwrap().as_ref() {
+        Some(approval) => http("200 OK", approval),
+        None => http("503 Service Unavailable", ""),
+    })
+    .await;
+    let evaluation =
+        evaluate(&[honest.url(), evil.url()], json!({"retry_times": 3, "sleep_seconds": 1})).await;
+    assert_failed(&evaluation, &evil.url());
+    let Verdict::Failed { reason, .. } = &evaluation.verdict else { unreachable!("it failed") };
+    assert!(reason.contains("the answer is for the request") && !reason.contains(&honest.url()), "{reason}");
+    assert_eq!((honest.asked(), evil.asked()), (1, 4));
 }
 
 #[tokio::test]

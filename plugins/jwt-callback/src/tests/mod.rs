@@ -65,6 +65,12 @@ fn evaluate(host: &MockHost) -> Result<Verdict, Failure> {
     JwtCallback::evaluate(&config(), &testing::transfer("eip155:1", "0xabc", "1"), host)
 }
 
+/// The sound answer to what was received.
+fn good_for(host: &MockHost, request: &Request, action: &str) -> String {
+    let (_, document) = opened(host, request);
+    good(host, json!({"request_id": document["request_id"], "action": action}))
+}
+
 /// The answer is not believed: three tries, two pauses, and no approval.
 fn assert_disbelieved(what: &str, server: impl Fn(&MockHost) -> Result<Response, HttpError> + 'static) {
     let host = host(move |host, _| server(host));
@@ -196,7 +202,7 @@ fn every_server_must_approve() {
     .unwrap();
     let host = host(|host, request| {
         let action = if request.url.contains("a.example") { "APPROVE" } else { "REJECT" };
-        ok(good(host, answer(action)))
+        ok(good_for(host, request, action))
     });
     let verdict = JwtCallback::evaluate(&config, &testing::signing(Intent::Opaque), &host);
     assert!(matches!(verdict, Ok(Verdict::Reject(r)) if r.reason.contains("b.example")));
@@ -379,7 +385,7 @@ fn two_servers() -> Config {
 fn only_servers_without_a_sound_answer_are_asked_again() {
     let host = host(|host, request| match (request.url.contains("a.example"), host.requests().len()) {
         (false, n) if n < 4 => Err(HttpError::Timeout),
-        _ => ok(good(host, answer("APPROVE"))),
+        _ => ok(good_for(host, request, "APPROVE")),
     });
     assert_eq!(JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host), Ok(Verdict::Approve));
     let urls: Vec<_> = host.requests().iter().map(|request| request.url.contains("a.example")).collect();
@@ -390,12 +396,31 @@ fn only_servers_without_a_sound_answer_are_asked_again() {
 fn a_rejection_ends_it_although_another_server_is_silent() {
     let host = host(|host, request| match request.url.contains("a.example") {
         true => Err(HttpError::Timeout),
-        false => ok(good(host, answer("REJECT"))),
+        false => ok(good_for(host, request, "REJECT")),
     });
     let verdict = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
     assert!(matches!(verdict, Ok(Verdict::Reject(r)) if r.reason.contains("b.example")));
     assert_eq!(host.requests().len(), 2);
     assert_eq!(host.slept(), Duration::ZERO);
+}
+
+/// Both servers sign with the key that the node pins for both.
+#[test]
+fn one_servers_approval_does_not_count_for_another_that_shares_its_key() {
+    let overheard = std::cell::RefCell::new(String::new());
+    let host = host(move |host, request| {
+        if request.url.contains("a.example") {
+            overheard.replace(good_for(host, request, "APPROVE"));
+        }
+        ok(overheard.borrow().clone())
+    });
+    let failure = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
+    let Err(Failure::Unavailable(text)) = failure else { panic!("{failure:?}") };
+    assert!(text.contains("b.example") && !text.contains("a.example"), "{text}");
+    let ids: Vec<_> =
+        host.requests().iter().map(|request| opened(&host, request).1["request_id"].clone()).collect();
+    let second = ID.replace("01", "02");
+    assert_eq!(ids, [ID, &second, &second, &second].map(Value::from));
 }
 
 #[test]
