@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::assets::Assets;
 use crate::choice::present;
+use crate::messages::refuse_digest;
 use crate::policy::{Policy, WrittenPolicy};
 use crate::trail::{Objection, Ruling, Trail, refuse};
 
@@ -97,7 +98,12 @@ impl KeySignRules {
                 let spenders = data.grants.iter().map(|grant| &grant.spender);
                 self.refuse_listed(data.chain.as_deref(), spenders.chain(&data.verifying_contract))
             }
-            Intent::Message(_) => Ok("a message names no address that the node knows of".into()),
+            Intent::Message(message) => {
+                if self.policies.is_none() {
+                    refuse_digest(message)?;
+                }
+                Ok("a message names no address that the node knows of".into())
+            }
             Intent::Opaque if self.policies.is_none() => {
                 refuse("keysign-blind", "the node cannot tell what is signed, and there is a deny list")
             }

@@ -256,9 +256,13 @@ fn damaged(name: &str) -> Objection {
 /// The entry does not fit.
 fn full(error: countersign_sdk::StateError) -> Objection {
     match error {
-        countersign_sdk::StateError::Denied(text) => Objection::Failed(Failure::Misconfigured(format!(
-            "the limits have no memory left: {text}; raise the grant state_bytes"
-        ))),
+        countersign_sdk::StateError::Denied(text) => Objection::Refused {
+            code: "keysign-limit-memory",
+            reason: format!(
+                "the limits cannot remember one more task: {text}; raise the grant state_bytes, or wait until earlier tasks \
+                 leave their window"
+            ),
+        },
         error => error.into(),
     }
 }

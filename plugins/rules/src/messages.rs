@@ -4,8 +4,8 @@ use countersign_sdk::{AddressSet, TypedData};
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use crate::choice::present;
-use crate::trail::{Ruling, refuse};
+use crate::choice::{Choice, present};
+use crate::trail::{Objection, Ruling, refuse};
 
 /// Rules for messages, plain and EIP-191.
 #[derive(Debug, Deserialize)]
@@ -14,6 +14,9 @@ pub struct Messages {
     /// The whole message must match one of these, if there are any.
     #[serde(default, deserialize_with = "present")]
     pub patterns: Option<Vec<Pattern>>,
+    /// Messages that could be digests.
+    #[serde(default)]
+    pub digests: Choice,
 }
 
 /// A regular expression for a whole message.
@@ -34,6 +37,9 @@ impl TryFrom<String> for Pattern {
 impl Messages {
     /// Judges a message.
     pub fn judge(&self, message: &[u8]) -> Ruling {
+        if self.digests == Choice::Refuse {
+            refuse_digest(message)?;
+        }
         let Some(patterns) = &self.patterns else { return Ok("any message may be signed".into()) };
         let is_match = |text| patterns.iter().any(|Pattern(pattern)| pattern.is_match(text));
         match str::from_utf8(message) {
@@ -42,6 +48,31 @@ impl Messages {
             Err(_) => refuse("keysign-message-not-text", "the message is not UTF-8, and there are patterns"),
         }
     }
+}
+
+/// Lengths of the digests in use, in bytes.
+const DIGESTS: [usize; 5] = [20, 28, 32, 48, 64];
+
+/// Refuses what could be the digest of something that the node does not see. Contracts take signatures over such messages
+/// for consent to what was hashed: a Safe executes a transaction whose hash was signed as an EIP-191 message.
+pub fn refuse_digest(message: &[u8]) -> Result<(), Objection> {
+    if !could_be_digest(message) {
+        return Ok(());
+    }
+    let reason = "the message could be the digest of something that the node does not see; a policy with \
+                  `messages: {digests: allow}` lets it pass";
+    refuse("keysign-message-digest", reason)
+}
+
+/// Anything of 32 bytes, since a digest can be made to look like anything with enough work and every contract that takes
+/// digests takes 32 bytes; what is no text and as long as another digest; and the hexadecimal digits of a digest.
+fn could_be_digest(message: &[u8]) -> bool {
+    let is_text = || str::from_utf8(message).is_ok_and(|text| !text.contains(char::is_control));
+    let digits = message.strip_prefix(b"0x").or_else(|| message.strip_prefix(b"0X")).unwrap_or(message);
+    let spells_one = digits.len() % 2 == 0
+        && DIGESTS.contains(&(digits.len() / 2))
+        && digits.iter().all(u8::is_ascii_hexdigit);
+    message.len() == 32 || (DIGESTS.contains(&message.len()) && !is_text()) || spells_one
 }
 
 /// Rules for EIP-712.

@@ -145,7 +145,7 @@ fn too_many_tasks_in_one_instant_are_a_failure_and_no_approval() {
 }
 
 #[test]
-fn a_damaged_entry_and_a_full_memory_are_failures() {
+fn a_damaged_entry_is_a_failure() {
     for (name, value) in
         [("x", ""), ("1/t", ""), ("1800000000000/t", "eip155:1"), ("1800000000000/t", "eip155:1 -1")]
     {
@@ -154,9 +154,44 @@ fn a_damaged_entry_and_a_full_memory_are_failures() {
         let failure = host.decide::<Rules>(&config(), &pay(&host, "a", "1")).unwrap_err();
         assert!(matches!(failure, Failure::Internal(_)), "{name}: {failure:?}");
     }
-    let host = MockHost::default().with_state_bytes(10);
-    let failure = host.decide::<Rules>(&config(), &pay(&host, "a", "1")).unwrap_err();
-    assert!(matches!(&failure, Failure::Misconfigured(text) if text.contains("state_bytes")), "{failure:?}");
+}
+
+/// Room for two entries: of two approved tasks under way, or of what they signed.
+fn small_memory() -> MockHost {
+    MockHost::default().with_state_bytes(100)
+}
+
+#[test]
+fn a_memory_full_of_reservations_refuses_and_recovers_when_one_is_released() {
+    let host = small_memory();
+    let reserve = |id: &str| {
+        let call = host.call();
+        assert_eq!(code(Rules::evaluate(&config(), &pay(&host, id, "1"), &call).unwrap()), "approve", "{id}");
+        call.commit().unwrap()
+    };
+    let (first, _second) = (reserve("a"), reserve("b"));
+    let verdict = host.decide::<Rules>(&config(), &pay(&host, "c", "1")).unwrap();
+    let Verdict::Reject(rejection) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(rejection.code, "keysign-limit-memory");
+    assert!(
+        rejection.reason.contains("100 bytes") && rejection.reason.contains("state_bytes"),
+        "{rejection:?}"
+    );
+    host.release(first);
+    assert_eq!(decide(&host, &pay(&host, "c", "1")), "approve", "nothing was signed under the first");
+    assert_eq!(decide(&host, &pay(&host, "d", "1")), "keysign-limit-memory", "and it is full again");
+}
+
+#[test]
+fn a_full_memory_recovers_when_entries_leave_the_longest_window() {
+    let host = small_memory();
+    assert_eq!(decide(&host, &pay(&host, "a", "1")), "approve");
+    host.advance(DAY);
+    assert_eq!(decide(&host, &pay(&host, "b", "1")), "approve");
+    assert_eq!(decide(&host, &pay(&host, "c", "1")), "keysign-limit-memory");
+    host.advance(6 * DAY);
+    assert_eq!(decide(&host, &pay(&host, "c", "1")), "approve", "the first is a week old");
+    assert_eq!(decide(&host, &pay(&host, "d", "1")), "keysign-limit-memory");
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn catalogue() -> Vec<(&'static str, Value)> {
         ("/policies/0/hours", value!({"quiet": span("07:00", "09:00")})),
         ("/policies/0/hours", value!({"allow": span("09:00", "07:00"), "quiet": span("20:00", "21:00")})),
         ("/policies/0/messages/patterns", value!(["a+"])),
+        ("/policies/0/messages/digests", value!("refuse")),
         ("/policies/0/typed_data/primary_types", value!(["Order"])),
         ("/policies/0/when/chains", value!(["eip155:1"])),
         ("/policies/0/when/payloads", value!(["evm-transaction"])),

@@ -74,6 +74,13 @@ fn on_path(mut task: Task, path: &str) -> Task {
     task
 }
 
+/// What a Safe makes of a transaction, as its owners sign it.
+const SAFE: &[u8] = &[0x5a; 32];
+
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn cases() -> Vec<Case> {
     let grants = format!(
         "grants: {{spenders: ['{BOB}'], amounts: [{{asset: usdc, max: 5}}]}}, transactions: {{}}, typed_data: {{}}"
@@ -445,6 +452,42 @@ fn cases() -> Vec<Case> {
             message("message", "ÿ"),
         ),
         policy(
+            "keysign-message-digest",
+            "messages: {}",
+            message("eip191", SAFE),
+            message("eip191", &SAFE[1..]),
+        ),
+        policy(
+            "keysign-message-digest",
+            "messages: {digests: refuse, patterns: ['.*']}",
+            message("eip191", "Sign in as alice at 12 o'clock. "),
+            message("eip191", "Sign in as alice at 12 o'clock."),
+        ),
+        policy(
+            "keysign-message-digest",
+            "messages: {}",
+            message("message", [7; 64]),
+            message("message", ["a line of exactly 32 characters."; 2].concat()),
+        ),
+        policy(
+            "keysign-message-digest",
+            "messages: {}",
+            message("eip191", hex(SAFE)),
+            message("eip191", hex(&SAFE[1..])),
+        ),
+        policy(
+            "keysign-message-digest",
+            "messages: {}",
+            message("eip191", format!("0x{}", hex([0xaa; 20]))),
+            message("eip191", format!("0x{}: mine", hex([0xaa; 20]))),
+        ),
+        case(
+            "keysign-message-digest",
+            &format!("{{deny: ['{BOB}']}}"),
+            message("eip191", SAFE),
+            message("eip191", "hello"),
+        ),
+        policy(
             "keysign-typed-data-contract",
             &format!("typed_data: {{contracts: ['{ALICE}']}}"),
             order(Some(BOB), "Order"),
@@ -534,7 +577,9 @@ fn every_code_is_in_the_documentation_and_in_a_test() {
     let sources = sources.concat();
     assert_eq!(codes(&sources), codes(include_str!("../../../../docs/rules.yaml")), "sources, documentation");
     let cases = cases();
-    let tested: std::collections::BTreeSet<_> = cases.iter().map(|case| case.0).collect();
+    // A full memory is tested among the limits.
+    let tested: std::collections::BTreeSet<_> =
+        cases.iter().map(|case| case.0).chain(["keysign-limit-memory"]).collect();
     let for_signing = codes(&sources).into_iter().filter(|code| code.starts_with("keysign-"));
     assert_eq!(for_signing.collect::<std::collections::BTreeSet<_>>(), tested);
 }
