@@ -1,6 +1,7 @@
 //! The host against real components: built once, run in a real engine.
 
 mod callback;
+mod codes;
 mod compiling;
 mod containment;
 mod freezing;
