@@ -115,7 +115,7 @@ impl Chain {
         self.entries.iter().filter_map(Entry::plugin).collect()
     }
 
-    /// SHA-256 over names, roles, component digests and configurations: what is in force, in one value.
+    /// SHA-256 over names, roles, grants, component digests and configurations: what is in force, in one value.
     pub fn revision(&self) -> [u8; 32] {
         self.revision
     }
@@ -257,11 +257,14 @@ fn check_names(configured: &[Configured]) -> Result<(), ChainError> {
 
 fn revision(entries: &[Entry]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(b"countersign-chain-v1");
+    hash.update(b"countersign-chain-v2");
     for entry in entries {
         hash.update((entry.name.len() as u64).to_be_bytes());
         hash.update(&entry.name);
         entry.role.hash_into(&mut hash);
+        if let Some(plugin) = entry.plugin() {
+            plugin.grants().hash_into(&mut hash);
+        }
         hash.update(entry.plugin().map_or([0; 32], Plugin::digest));
         hash.update(entry.plugin().map_or([0; 32], Plugin::revision));
     }

@@ -289,3 +289,99 @@ fn agree(now: &Verdict, then: &Verdict) -> bool {
         (now, then) => now == then,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::countersign::policy::state;
+    use crate::trace::{Asked, Reading, Tape};
+    use crate::{Keygen, Operation, Origin, Principal, Statement};
+
+    fn question() -> Task {
+        let principal = |id: &str| Principal { id: id.into(), name: "n".into() };
+        Task {
+            id: "t".into(),
+            attempt: 1,
+            received_at: 2,
+            requester: principal("r"),
+            coordinator: principal("c"),
+            node: "me".into(),
+            operation: Operation::Keygen(Keygen {
+                scheme: "ed25519".into(),
+                curve: "ed25519".into(),
+                threshold: 2,
+                members: vec!["a".into(), "b".into()],
+            }),
+            extra: vec![Statement { name: "x".into(), value: "y".into(), origin: Origin::Claim }],
+            raw: b"raw".to_vec(),
+        }
+    }
+
+    /// A recording of three plugins, with what version 2 added or without.
+    fn sample(conditions: Option<Conditions>) -> Recording {
+        let mut tape = Tape::recording();
+        let entry: Result<Option<Vec<u8>>, state::Error> = Ok(Some(vec![3]));
+        tape.note(Asked::new("state.get", "k", &[b"rest"]), &entry);
+        let trace = Trace {
+            deadline: 4,
+            seed: [5; 32],
+            readings: vec![Reading { now: 6, times: 7 }],
+            calls: tape.into_calls().0,
+            cut: false,
+            ran: true,
+        };
+        let recorded = |verdict: Verdict| Recorded {
+            plugin: "p".into(),
+            version: "1.0.0".into(),
+            digest: [8; 32],
+            revision: [9; 32],
+            at: 10,
+            micros: 11,
+            verdict,
+            trace: trace.clone(),
+            conditions,
+        };
+        let evaluations = vec![
+            recorded(Verdict::Approve),
+            recorded(Verdict::Reject { code: "c".into(), reason: "r".into() }),
+            recorded(Verdict::Failed { code: Code::Timeout, reason: "r".into() }),
+        ];
+        Recording { chain: [12; 32], question: Some(question()), evaluations }
+    }
+
+    fn conditions() -> Conditions {
+        Conditions { memory_bytes: 13, cpu_ms: 14, frozen: Some([15; 32]) }
+    }
+
+    /// What each version wrote. A line is never changed; `BLESS=recordings` adds what is missing.
+    #[test]
+    fn recordings_of_every_version_are_read() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/recordings.txt");
+        let second = format!("2 {}\n", hex::encode(sample(Some(conditions())).encode()));
+        if std::env::var("BLESS").is_ok_and(|what| what == "recordings") {
+            let first = [&[1], &*postcard::to_stdvec(&sample(None)).unwrap()].concat();
+            std::fs::write(file, format!("1 {}\n{second}", hex::encode(first))).unwrap();
+        }
+        let kept = std::fs::read_to_string(file).unwrap();
+        assert!(kept.ends_with(&second), "what is written now is of the last version");
+        for (line, conditions) in kept.lines().zip([None, Some(conditions())]) {
+            let bytes = hex::decode(line.split_once(' ').unwrap().1).unwrap();
+            assert_eq!(Recording::decode(&bytes, b"raw".to_vec()).unwrap(), sample(conditions));
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_read() {
+        let bytes = sample(Some(conditions())).encode();
+        let changed = |at: usize, byte: u8| {
+            let mut bytes = bytes.clone();
+            bytes[at] = byte;
+            bytes
+        };
+        for bytes in [vec![], changed(0, 0), changed(0, 1), changed(0, 3), bytes[..bytes.len() - 1].to_vec()]
+        {
+            assert!(Recording::decode(&bytes, Vec::new()).is_err());
+        }
+        assert!(Recording::decode(&[bytes, vec![0]].concat(), Vec::new()).is_err());
+    }
+}

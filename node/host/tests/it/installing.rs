@@ -51,6 +51,34 @@ async fn what_is_installed_runs_under_its_own_name() {
     assert_eq!(plugin.evaluate(&keygen(), soon()).await.verdict.refusal(), None);
 }
 
+/// Otherwise nobody could replay what a plain file decided, once it was replaced.
+#[tokio::test]
+async fn a_component_from_a_plain_file_is_kept_by_its_digest_and_put_in_force_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = PluginStore::new(folder.path().join("plugins"));
+    let file = release(folder.path(), b'k');
+    let then = digest(&file);
+    let spec = PluginSpec { file: file.clone(), ..open_rules() };
+    let keeping = host().keeping(store.clone());
+    keeping.load(&spec, services()).await.unwrap();
+    std::fs::write(&file, "replaced").unwrap();
+    assert!(keeping.load(&spec, services()).await.is_err());
+    let kept = store.component(&then).unwrap();
+    assert_eq!((digest(&kept), kept), (then, store.component_file(&then)));
+    assert_eq!(store.list().unwrap(), []);
+    assert_eq!(std::fs::read_dir(store.folder()).unwrap().count(), 1, "nothing is kept of what was refused");
+}
+
+/// A folder that cannot be written costs replays, not decisions.
+#[tokio::test]
+async fn a_component_that_cannot_be_kept_runs_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = PluginStore::new(folder.path().join("a file"));
+    std::fs::write(store.folder(), "").unwrap();
+    let plugin = host().keeping(store).load(&open_rules(), services()).await.unwrap();
+    assert_eq!(plugin.evaluate(&keygen(), soon()).await.verdict.refusal(), None);
+}
+
 #[tokio::test]
 async fn a_release_can_be_taken_back_and_put_in_force_again() {
     let folder = tempfile::tempdir().unwrap();

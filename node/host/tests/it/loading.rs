@@ -50,6 +50,13 @@ async fn a_missing_file_is_refused() {
     assert!(assert_refused(&spec, Code::Missing).await.contains("install"));
 }
 
+/// It is kept with the decisions that are made under it.
+#[tokio::test]
+async fn a_configuration_of_more_than_four_mebibytes_is_refused() {
+    let config = json!({"enable": true, "padding": "x".repeat(4 << 20)});
+    assert!(assert_refused(&PluginSpec { config, ..open_rules() }, Code::Config).await.contains("shorten"));
+}
+
 #[tokio::test]
 async fn only_the_pinned_file_is_loaded() {
     let bytes = std::fs::read(open_rules().file).unwrap();
