@@ -167,6 +167,7 @@ impl Entry {
             condition,
             counts: self.stats.counts(),
             last_error: self.stats.last_error(),
+            last_code: self.stats.last_code(),
             health: self.stats.health(),
         }
     }

@@ -28,6 +28,8 @@ pub struct EntryStatus {
     pub counts: Counts,
     /// The last answer that was none.
     pub last_error: Option<LastError>,
+    /// Code of the last refusal: the plugin's own, or one of [`Code`].
+    pub last_code: Option<String>,
     /// The last answer to whether what it depends on is in reach.
     pub health: Option<Health>,
 }
@@ -65,6 +67,17 @@ pub struct Counts {
     pub latency: [u64; LATENCY_MICROS.len() + 1],
     /// Duration of all evaluations together, in microseconds.
     pub micros: u64,
+    /// Duration of the longest, in microseconds.
+    pub slowest: u64,
+    /// [`failed`](Self::failed) by code, those that happened.
+    pub failures: Vec<(Code, u64)>,
+}
+
+impl Counts {
+    /// How often it was asked.
+    pub fn asked(&self) -> u64 {
+        self.approved + self.rejected + self.failed
+    }
 }
 
 /// An evaluation that gave no usable answer.
@@ -92,11 +105,14 @@ pub struct Health {
 pub(crate) struct Stats {
     approved: AtomicU64,
     rejected: AtomicU64,
-    failed: AtomicU64,
+    /// One for each of [`Code::ALL`].
+    failed: [AtomicU64; Code::ALL.len()],
     differed: AtomicU64,
     skipped: AtomicU64,
     latency: [AtomicU64; LATENCY_MICROS.len() + 1],
     micros: AtomicU64,
+    slowest: AtomicU64,
+    last_code: Mutex<Option<String>>,
     last_error: Mutex<Option<LastError>>,
     health: Mutex<Option<Health>>,
 }
@@ -109,10 +125,14 @@ impl Stats {
             Verdict::Failed { code, reason } => {
                 let error = LastError { at: SystemTime::now(), code: *code, reason: reason.clone() };
                 *lock(&self.last_error) = Some(error);
-                &self.failed
+                // The codes are numbered in the order of `ALL`.
+                &self.failed[*code as usize]
             }
         };
         result.fetch_add(1, Relaxed);
+        if let Some(code) = evaluation.verdict.code() {
+            *lock(&self.last_code) = Some(code.to_owned());
+        }
         self.time(evaluation.elapsed);
     }
 
@@ -121,6 +141,7 @@ impl Stats {
         let class = LATENCY_MICROS.partition_point(|end| *end < micros);
         self.latency[class].fetch_add(1, Relaxed);
         self.micros.fetch_add(micros, Relaxed);
+        self.slowest.fetch_max(micros, Relaxed);
     }
 
     pub(crate) fn skip(&self) {
@@ -137,19 +158,27 @@ impl Stats {
 
     pub(crate) fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
+        let failures = Code::ALL.iter().map(|code| (*code, read(&self.failed[*code as usize])));
+        let failures: Vec<_> = failures.filter(|(_, count)| *count > 0).collect();
         Counts {
             approved: read(&self.approved),
             rejected: read(&self.rejected),
-            failed: read(&self.failed),
+            failed: failures.iter().map(|(_, count)| count).sum(),
             differed: read(&self.differed),
             skipped: read(&self.skipped),
             latency: self.latency.each_ref().map(read),
             micros: read(&self.micros),
+            slowest: read(&self.slowest),
+            failures,
         }
     }
 
     pub(crate) fn last_error(&self) -> Option<LastError> {
         lock(&self.last_error).clone()
+    }
+
+    pub(crate) fn last_code(&self) -> Option<String> {
+        lock(&self.last_code).clone()
     }
 
     pub(crate) fn health(&self) -> Option<Health> {
@@ -159,4 +188,40 @@ impl Stats {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Trace;
+
+    fn evaluation(verdict: Verdict, millis: u64) -> Evaluation {
+        Evaluation {
+            plugin: "p".into(),
+            version: String::new(),
+            digest: [0; 32],
+            revision: [0; 32],
+            verdict,
+            elapsed: Duration::from_millis(millis),
+            logs: Vec::new(),
+            writes: Vec::new(),
+            trace: Trace::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_asked_is_counted_by_result_and_failures_by_code() {
+        let (stats, text) = (Stats::default(), String::from("x"));
+        assert!(Code::ALL.iter().enumerate().all(|(number, code)| *code as usize == number));
+        stats.count(&evaluation(Verdict::Approve, 1));
+        stats.count(&evaluation(Verdict::Failed { code: Code::Internal, reason: text.clone() }, 9));
+        stats.count(&evaluation(Verdict::Failed { code: Code::NoPlugin, reason: text.clone() }, 2));
+        stats.count(&evaluation(Verdict::Reject { code: "too-much".into(), reason: text }, 3));
+        let counts = stats.counts();
+        assert_eq!((counts.asked(), counts.approved, counts.rejected, counts.failed), (4, 1, 1, 2));
+        assert_eq!(counts.failures, [(Code::NoPlugin, 1), (Code::Internal, 1)]);
+        assert_eq!((counts.micros, counts.slowest), (15_000, 9_000));
+        assert_eq!(stats.last_code().as_deref(), Some("too-much"));
+        assert_eq!(stats.last_error().unwrap().code, Code::NoPlugin);
+    }
 }
