@@ -2,6 +2,7 @@
 //! it is loaded: whoever can write it runs in the node. So each file carries a MAC under a key that only the node has,
 //! and what is verified in memory is what is loaded.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io;
@@ -58,6 +59,21 @@ impl CodeCache {
         }
     }
 
+    /// Removes code of components that are not in `wanted`, and what another version or machine made; gives the names of
+    /// what it removed. A file with a name that this cache does not give is not touched.
+    pub(crate) fn sweep(&self, engine: &Engine, wanted: &BTreeSet<[u8; 32]>) -> io::Result<Vec<String>> {
+        let folder = match Folder::open(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            opened => opened?,
+        };
+        let compatibility = compatibility(engine);
+        let kept: BTreeSet<String> = wanted.iter().map(|digest| name(digest, &compatibility)).collect();
+        let mut removed = folder.names()?;
+        removed.retain(|file| is_name(file) && !kept.contains(file));
+        removed.iter().try_for_each(|file| folder.remove(file))?;
+        Ok(removed)
+    }
+
     fn try_keep(&self, engine: &Engine, digest: &[u8; 32], code: &[u8]) -> io::Result<()> {
         let compatibility = compatibility(engine);
         let mut file = self.mac(digest, &compatibility, code).finalize().into_bytes().to_vec();
@@ -79,6 +95,15 @@ fn name(digest: &[u8; 32], compatibility: &[u8; 32]) -> String {
     format!("{}-{}.cwasm", hex::encode(digest), hex::encode(&compatibility[..8]))
 }
 
+/// Whether [`name`] gives such names.
+fn is_name(file: &str) -> bool {
+    let hex = |text: &str, digits: usize| {
+        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let parts = file.strip_suffix(".cwasm").and_then(|stem| stem.split_once('-'));
+    parts.is_some_and(|(digest, compatibility)| hex(digest, 64) && hex(compatibility, 16))
+}
+
 /// What code depends on besides the component: version, settings and processor features of `engine`.
 fn compatibility(engine: &Engine) -> [u8; 32] {
     struct Sha(Sha256);
@@ -93,4 +118,31 @@ fn compatibility(engine: &Engine) -> [u8; 32] {
     let mut sha = Sha(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut sha);
     sha.0.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_that_nobody_wants_is_removed_and_nothing_else_is_touched() {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let folder = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let (cache, engine) = (CodeCache::new(folder.path(), [1; 32]), Engine::default());
+        for digest in [[2; 32], [3; 32]] {
+            cache.keep(&engine, &digest, b"code");
+        }
+        let other_engine = name(&[2; 32], &[9; 32]);
+        let strangers = ["notes.txt", "x.cwasm", &format!("{}-short.cwasm", hex::encode([2; 32]))];
+        for file in strangers.into_iter().chain([&*other_engine]) {
+            std::fs::write(folder.path().join(file), "x").unwrap();
+        }
+        let mut gone = [name(&[3; 32], &compatibility(&engine)), other_engine];
+        gone.sort();
+        assert_eq!(cache.sweep(&engine, &[[2; 32]].into()).unwrap(), gone);
+        assert_eq!(cache.find(&engine, &[2; 32]).unwrap(), b"code");
+        assert!(strangers.iter().all(|file| folder.path().join(file).exists()));
+        let none = CodeCache::new(folder.path().join("none"), [1; 32]);
+        assert!(none.sweep(&engine, &BTreeSet::new()).unwrap().is_empty());
+    }
 }

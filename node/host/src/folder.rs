@@ -55,6 +55,11 @@ impl Folder {
         renamed.and_then(|()| self.0.sync_all())
     }
 
+    /// Removes the file `name`, or the link of that name.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, plain(name)?, rustix::fs::AtFlags::empty())?)
+    }
+
     /// Names of all files, in order.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();

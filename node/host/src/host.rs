@@ -1,6 +1,7 @@
 //! The engine that all plugins share: its settings, what it links, and the queue for its instances.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::Semaphore;
@@ -118,6 +119,15 @@ impl Host {
     /// The same host, which keeps a copy of every component that it loads as a plugin in `store`, by digest.
     pub fn keeping(self, store: PluginStore) -> Self {
         Self { components: Some(store), ..self }
+    }
+}
+
+impl Host {
+    /// Removes machine code from the cache that was made for components not in `wanted`, by another version or for another
+    /// machine; gives the names of the files. Nothing else in the cache's folder is touched. Waits for the disk.
+    pub fn sweep_cache(&self, wanted: &BTreeSet<[u8; 32]>) -> io::Result<Vec<String>> {
+        let cache = self.shared.cache.as_ref();
+        cache.map_or(Ok(Vec::new()), |cache| cache.sweep(&self.shared.engine, wanted))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Installed plugins: a directory of components named by their digests, and one manifest per plugin that says which of
-//! them is in force. A name never becomes a path, and a component runs only with the digest that its manifest pins. No
-//! component is ever removed, so that what decided once can be asked again.
+//! them is in force. A name never becomes a path, and a component runs only with the digest that its manifest pins.
+//! Nothing is removed but by [`PluginStore::sweep`], which is told what is still needed to ask again what decided once.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -225,6 +226,36 @@ impl PluginStore {
         Folder::open_or_create(&self.folder)?.write(&component(digest), bytes)
     }
 
+    /// Components in the directory that no manifest names, neither as what is in force nor as an earlier release.
+    pub fn unlisted(&self) -> Result<BTreeSet<[u8; 32]>, StoreError> {
+        let folder = match Folder::open(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            opened => opened.map_err(|source| self.io(source))?,
+        };
+        let files = folder.names().map_err(|source| self.io(source))?;
+        let manifests = self.list()?;
+        let listed = |digest: &[u8; 32]| {
+            manifests.iter().flat_map(PluginManifest::releases).any(|release| release.digest == *digest)
+        };
+        Ok(files.iter().filter_map(|file| digest_of(file)).filter(|digest| !listed(digest)).collect())
+    }
+
+    /// Removes [unlisted](Self::unlisted) components that are not in `wanted`, with their signatures; gives the names of the
+    /// files. Nothing else in the directory is touched, and nothing at all if a manifest cannot be read.
+    pub fn sweep(&self, wanted: &BTreeSet<[u8; 32]>) -> Result<Vec<String>, StoreError> {
+        if self.unlisted()?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let folder = Folder::open(&self.folder).map_err(|source| self.io(source))?;
+        let _alone = folder.lock().map_err(|source| self.io(source))?;
+        // Looked at again: what is being installed is listed once the lock is ours.
+        let unwanted: BTreeSet<_> = self.unlisted()?.difference(wanted).copied().collect();
+        let mut removed = folder.names().map_err(|source| self.io(source))?;
+        removed.retain(|file| digest_of(file).is_some_and(|digest| unwanted.contains(&digest)));
+        removed.iter().try_for_each(|file| folder.remove(file)).map_err(|source| self.io(source))?;
+        Ok(removed)
+    }
+
     /// The directory. Not for writing.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -243,6 +274,11 @@ impl PluginStore {
 }
 
 impl PluginManifest {
+    /// What is in force, then what was before, newest first.
+    pub fn releases(&self) -> impl Iterator<Item = &PluginRelease> {
+        [&self.current].into_iter().chain(&self.previous)
+    }
+
     fn followed_by(mut self, release: PluginRelease) -> Self {
         if self.current.digest != release.digest {
             self.previous.retain(|previous| previous.digest != release.digest);
@@ -287,6 +323,96 @@ fn component(digest: &[u8; 32]) -> String {
     format!("sha256-{}.wasm", hex::encode(digest))
 }
 
+/// The component whose file, or whose signature's file, has this name.
+fn digest_of(file: &str) -> Option<[u8; 32]> {
+    let stem = file.strip_suffix(".sig").unwrap_or(file);
+    let mut digest = [0; 32];
+    hex::decode_to_slice(stem.strip_prefix("sha256-")?.strip_suffix(".wasm")?, &mut digest).ok()?;
+    (component(&digest) == stem).then_some(digest)
+}
+
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store with eleven listed releases, the newest in force, and one component that nothing lists.
+    fn store() -> (tempfile::TempDir, PluginStore) {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let folder = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let release = |number: u8| PluginRelease {
+            version: "1".into(),
+            digest: [number; 32],
+            publisher: None,
+            installed_at: 0,
+        };
+        let first = PluginManifest {
+            format: FORMAT,
+            name: "rules".into(),
+            current: release(0),
+            previous: Vec::new(),
+        };
+        let manifest = (1..=11).fold(first, |manifest, number| manifest.followed_by(release(number)));
+        let file = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        file("rules.json", &manifest.to_json());
+        for number in 0..=11 {
+            file(&component(&[number; 32]), b"component");
+        }
+        file(&format!("{}.sig", component(&[0; 32])), b"signature");
+        let store = PluginStore::new(folder.path());
+        (folder, store)
+    }
+
+    #[test]
+    fn a_component_that_nothing_refers_to_is_removed_with_its_signature() {
+        let (_folder, store) = store();
+        assert_eq!(store.unlisted().unwrap(), [[0; 32]].into());
+        let gone = component(&[0; 32]);
+        assert_eq!(store.sweep(&BTreeSet::new()).unwrap(), [gone.clone(), format!("{gone}.sig")]);
+        assert_eq!(store.component(&[0; 32]), None);
+        assert!((1..=11).all(|number| store.component(&[number; 32]).is_some()), "listed");
+        assert!(store.sweep(&BTreeSet::new()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_somebody_wants_stays() {
+        let (_folder, store) = store();
+        assert!(store.sweep(&[[0; 32]].into()).unwrap().is_empty());
+        assert!(store.component(&[0; 32]).is_some());
+    }
+
+    #[test]
+    fn what_the_store_did_not_name_is_not_touched() {
+        let (folder, store) = store();
+        let hex = hex::encode([0xAB; 32]);
+        let others = [
+            "notes.txt".to_owned(),
+            format!("{hex}.wasm"),
+            format!("sha256-{hex}"),
+            format!("sha256-{}.wasm", hex.to_uppercase()),
+            format!("sha256-{hex}.wasm.sig.old"),
+            format!("sha256-{}.wasm", &hex[2..]),
+        ];
+        others.iter().for_each(|name| std::fs::write(folder.path().join(name), "x").unwrap());
+        store.sweep(&BTreeSet::new()).unwrap();
+        assert!(others.iter().all(|name| folder.path().join(name).exists()));
+    }
+
+    #[test]
+    fn nothing_is_removed_while_a_manifest_cannot_be_read() {
+        let (folder, store) = store();
+        std::fs::write(folder.path().join("webhook.json"), "{").unwrap();
+        assert!(matches!(store.sweep(&BTreeSet::new()), Err(StoreError::Manifest { .. })));
+        assert!(store.component(&[0; 32]).is_some());
+    }
+
+    #[test]
+    fn a_store_that_is_not_there_has_nothing_to_be_removed() {
+        let (folder, _) = store();
+        let none = PluginStore::new(folder.path().join("none"));
+        assert!(none.sweep(&BTreeSet::new()).unwrap().is_empty());
+    }
 }

@@ -17,6 +17,7 @@ use redb::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 type Bytes = &'static [u8];
@@ -152,6 +153,19 @@ impl Evidence {
 }
 
 impl Journal {
+    /// SHA-256 of the components that made the decisions whose recordings are kept.
+    pub fn recorded_components(&self) -> Result<BTreeSet<Hash>, ReadJournalError> {
+        let Some(recorded) = self.later_table(RECORDED)? else { return Ok(BTreeSet::new()) };
+        let tasks = self.database.begin_read()?.open_table(TASKS)?;
+        let mut components = BTreeSet::new();
+        for entry in recorded.iter()? {
+            let Some(row) = tasks.get(entry?.1.value())? else { continue };
+            let row: Row = read("tasks", row.value())?;
+            components.extend(row.verdicts.iter().map(|verdict| verdict.digest));
+        }
+        Ok(components)
+    }
+
     /// The recording of a task's decision, if it is still kept. One that was changed is an error.
     pub fn recording(&self, task: &TaskId) -> Result<Option<Vec<u8>>, ReadJournalError> {
         let Some(row) = self.row(task)? else { return Ok(None) };

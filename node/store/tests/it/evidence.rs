@@ -1,7 +1,7 @@
 //! What proves a decision is kept with it, each configuration once, and nobody changes any of it unnoticed.
 
 use crate::support::*;
-use countersign_protocol::UnixMillis;
+use countersign_protocol::{Hash, UnixMillis};
 use countersign_store::{AuditError, Decided, Evidence, Journal, ReadJournalError};
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition};
 use std::path::Path;
@@ -33,6 +33,22 @@ fn flip(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[0] ^= 1;
     bytes
+}
+
+#[test]
+fn the_components_of_recorded_decisions_are_known() {
+    let dir = temporary();
+    let journal = Journal::create(dir.path()).unwrap();
+    let by = |number: u8, recording: &[u8]| {
+        let mut decided = proven(number, recording, "{}");
+        decided.verdicts[0].digest = Hash([number; 32]);
+        decided
+    };
+    assert!(journal.recorded_components().unwrap().is_empty());
+    journal.approve(NOW, by(1, b"heard"), vec![]).unwrap();
+    journal.refuse(NOW, by(2, b"seen"), refusal()).unwrap();
+    journal.approve(NOW, by(3, b""), vec![]).unwrap();
+    assert_eq!(journal.recorded_components().unwrap(), [Hash([1; 32]), Hash([2; 32])].into());
 }
 
 #[test]
