@@ -152,6 +152,69 @@ fn the_printed_expansion_means_the_same_policy() {
 }
 
 #[test]
+fn the_printed_receivers_are_those_that_the_shorthand_stands_for() {
+    let event = "policy: {allow_unguarded: true}
+events: {receivers: [{name: mine, file: mine.wasm}]}
+event:
+  server: [{url: 'https://a.example/v2/event?x=1'}, {url: 'https://b.example/', retry_times: 0, sleep_seconds: 5}]
+  event_types: [request.keysign.failed]
+  monitor_interval: 5m
+";
+    let config = parse(event).unwrap();
+    let printed = config.expansion.expect("there is a shorthand");
+    assert!(printed.starts_with("events:") && !printed.contains("policy:"), "{printed}");
+    let again = parse(&format!("policy: {{allow_unguarded: true}}\n{printed}")).unwrap();
+    assert_eq!((again.receivers, again.expansion), (config.receivers, None), "{printed}");
+    let silent = parse("policy: {allow_unguarded: true}\nevent: {server: [{url: 'https://a.example/'}]}\n");
+    assert!(silent.unwrap().notes[0].contains("event.event_types"));
+}
+
+#[test]
+fn the_keys_of_the_node_are_each_for_one_purpose() {
+    let error = |text: &str| parse(text).unwrap_err().to_string();
+    let plugin = error("policy: {plugins: [{name: a, file: a.wasm, grants: {keys: [callback, event]}}]}\n");
+    assert!(
+        plugin.contains("plugin `a` is granted the key `event`") && plugin.contains("grants.keys"),
+        "{plugin}"
+    );
+    let receiver = error(
+        "policy: {allow_unguarded: true}\nevents: {receivers: [{name: b, file: b.wasm, grants: {keys: [callback]}}]}\n",
+    );
+    assert!(receiver.contains("receiver `b` is granted the key `callback`"), "{receiver}");
+    for section in ["public_keys", "secrets"] {
+        for name in ["event", "callback"] {
+            let taken = error(&format!("policy: {{allow_unguarded: true, {section}: {{{name}: a.pem}}}}\n"));
+            assert!(taken.contains(section) && taken.contains("choose another name"), "{taken}");
+        }
+    }
+}
+
+#[test]
+fn a_node_lets_itself_be_looked_at_on_its_own_machine_only() {
+    let metrics = |text: &str| parse(&format!("policy: {{allow_unguarded: true}}\nmetrics: {text}\n"));
+    let whole =
+        metrics("{listen: '127.0.0.1:9464', job: tss, instance: 3, name_prefix: a_}").unwrap().metrics;
+    assert_eq!(whole.listen, Some("127.0.0.1:9464".parse().unwrap()));
+    assert_eq!(whole.labels, [("job".into(), "tss".into()), ("instance".into(), "3".into())]);
+    assert_eq!(whole.prefix, "a_");
+    assert_eq!(metrics("{listen: '[::1]:1'}").unwrap().metrics.listen, Some("[::1]:1".parse().unwrap()));
+    assert_eq!(metrics("").unwrap().metrics.listen, None);
+    for (text, word) in [
+        ("{listen: '0.0.0.0:9464'}", "other machines may reach"),
+        ("{listen: '192.168.1.5:9464'}", "other machines may reach"),
+        ("{listen: 'localhost:9464'}", "write 127.0.0.1:PORT"),
+        ("{listen: '9464'}", "write 127.0.0.1:PORT"),
+        ("{instance: [1]}", "metrics.instance"),
+        ("{name_prefix: a-}", "metrics.name_prefix"),
+        ("{name_prefix: 1a}", "metrics.name_prefix"),
+        ("{listn: x}", "did you mean `listen`?"),
+    ] {
+        let error = metrics(text).unwrap_err().to_string();
+        assert!(error.contains(word), "{text}: {error}");
+    }
+}
+
+#[test]
 fn callbacks_have_the_documented_defaults_and_time_for_all_tries() {
     let server = "{service_address: 'http://a/v2/check', pubkey_path: a.pem}";
     let config = parse(&format!("callback: {{cb_server_v2: [{server}]}}\n")).unwrap();
@@ -168,7 +231,7 @@ fn callbacks_have_the_documented_defaults_and_time_for_all_tries() {
 #[test]
 fn what_means_nothing_here_is_named_and_what_would_mislead_is_refused() {
     let notes = parse(BROUGHT_ALONG).unwrap().notes.join("\n");
-    for key in ["env is ignored", "metrics is ignored", "log.file is ignored", "/base/keys/v1.pem"] {
+    for key in ["env is ignored", "metrics.influxdb is ignored", "log.file is ignored", "/base/keys/v1.pem"] {
         assert!(notes.contains(key), "{key} in {notes}");
     }
     let refused =

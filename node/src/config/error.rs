@@ -115,6 +115,26 @@ pub enum ConfigError {
         /// What it says.
         text: String,
     },
+    /// A key of the node for another purpose.
+    #[error("{section} `{name}` is granted the key `{key}`, {purpose}; take it out of grants.keys")]
+    ForeignKey {
+        /// What kind of entry.
+        section: &'static str,
+        /// Which.
+        name: String,
+        /// Which key.
+        key: &'static str,
+        /// What the key is for.
+        purpose: &'static str,
+    },
+    /// A name that the node uses itself.
+    #[error("{section} has a key `{name}`, which is the name of the node's own key; choose another name")]
+    OwnKey {
+        /// Where.
+        section: &'static str,
+        /// Which.
+        name: &'static str,
+    },
     /// Not the name of an event.
     #[error(
         "`{0}` is no event; write request.<operation>.<what>, of keygen, keysign, keyreshare, keysharesign and created, updated, succeeded, failed"
@@ -123,6 +143,20 @@ pub enum ConfigError {
     /// Not a network.
     #[error("chains: {0}")]
     Network(#[from] countersign_payload::UnknownNetwork),
+    /// No address.
+    #[error("metrics.listen is `{0}`; write 127.0.0.1:PORT or [::1]:PORT")]
+    Listen(String),
+    /// An address that others reach.
+    #[error(
+        "metrics.listen is `{0}`, which other machines may reach, and nothing asks who looks; write 127.0.0.1:PORT or [::1]:PORT, and let a program on this machine pass it on"
+    )]
+    NotLoopback(String),
+    /// Neither text nor number.
+    #[error("metrics.instance must be a text or a number; correct it")]
+    MetricsInstance,
+    /// Nothing that a metric's name can begin with.
+    #[error("metrics.name_prefix is `{0}`; use letters, digits and _, and no digit in front")]
+    MetricsPrefix(String),
     /// Not a level.
     #[error("log.std.level is `{0}`; choose error, warn, info or debug")]
     LogLevel(String),

@@ -1,11 +1,14 @@
 //! `events`: who is told what becomes of tasks; and `event`, the shorthand of the co-signer that operators come from.
 
 use super::error::ConfigError;
-use super::policy::PluginEntry;
-use super::raw_policy::{RawGrants, RawPlugin};
-use super::{duration, seconds};
-use crate::events::Wanted;
-use serde::{Deserialize, Deserializer};
+use super::policy::{PluginEntry, refuse_key};
+use super::raw::RawConfig;
+use super::raw_policy::{RawGrants, RawPlugin, is_default};
+use super::seconds;
+use super::shorthand::Expanded;
+use crate::events::{EVENT_KEY, Wanted};
+use crate::risk::CALLBACK_KEY;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,7 +18,7 @@ use std::time::Duration;
 const SLACK_MS: u64 = 5_000;
 
 /// `events`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawEvents {
     /// Receivers, each with a state of its own.
@@ -23,33 +26,37 @@ pub struct RawEvents {
 }
 
 /// An entry of `events.receivers`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawReceiver {
     /// The name that the component gives itself, or that name, a colon and a label.
     pub name: String,
     /// The component. Absent: the installed one.
+    #[serde(skip_serializing_if = "is_default")]
     pub file: Option<PathBuf>,
     /// Name under which the component is installed. Absent: `name` up to the colon.
+    #[serde(skip_serializing_if = "is_default")]
     pub installed: Option<String>,
     /// SHA-256 of the component, `sha256:<64 hex>`. Absent: any component at that place.
+    #[serde(skip_serializing_if = "is_default")]
     pub digest: Option<String>,
     /// Its configuration.
+    #[serde(skip_serializing_if = "is_default")]
     pub config: Option<serde_json::Value>,
     /// What it may do. The key `event` is the node's event key.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub grants: RawGrants,
     /// Which events it is sent, such as `request.keysign.succeeded`. Empty: none.
     #[serde(default)]
     pub event_types: Vec<String>,
     /// Further tries after the first; 0: for ever.
-    #[serde(default = "sixty")]
+    #[serde(default = "sixty", skip_serializing_if = "is_sixty")]
     pub retry_times: u64,
     /// Pause between tries of the same event.
-    #[serde(default = "sixty")]
+    #[serde(default = "sixty", skip_serializing_if = "is_sixty")]
     pub sleep_seconds: u64,
     /// How often it is pinged, such as `10s`, `5m` or `1h`. Empty: never.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub monitor_interval: String,
 }
 
@@ -130,39 +137,38 @@ pub struct ReceiverEntry {
 }
 
 /// All receivers, those of the shorthand first.
-pub(super) fn receivers(
-    raw: RawEvents,
-    shorthand: Option<RawEvent>,
-    base: &Path,
-) -> Result<Vec<ReceiverEntry>, ConfigError> {
-    let mut all = shorthand.map(expand).transpose()?.unwrap_or_default();
-    all.extend(raw.receivers);
-    let mut names = BTreeSet::new();
-    if let Some(twice) = all.iter().find(|receiver| !names.insert(receiver.name.clone())) {
-        return Err(ConfigError::Duplicate { section: "events.receivers", name: twice.name.clone() });
+pub(super) fn expand(raw: &RawConfig, notes: &mut Vec<String>) -> Result<Expanded<RawEvents>, ConfigError> {
+    let mut events = raw.events.clone();
+    let entries = raw.event.as_ref().map(entries).transpose()?;
+    if entries.as_ref().is_some_and(Vec::is_empty) {
+        notes.push("event lists no server, so nobody is told anything; add one under event.server".into());
     }
-    all.into_iter().map(|raw| receiver(raw, base)).collect()
+    let entries = entries.unwrap_or_default();
+    if entries.iter().any(|entry| entry.event_types.is_empty()) {
+        notes.push(
+            "event: without event_types a server is told nothing; list them under event.event_types".into(),
+        );
+    }
+    let expanded = !entries.is_empty();
+    events.receivers.splice(..0, entries);
+    Ok(Expanded { section: events, expanded })
 }
 
-fn expand(event: RawEvent) -> Result<Vec<RawReceiver>, ConfigError> {
+fn entries(event: &RawEvent) -> Result<Vec<RawReceiver>, ConfigError> {
     let proxied =
         event.server.iter().any(|server| server.proxy.as_ref().is_some_and(|proxy| !proxy.is_empty()));
     if proxied || !event.proxy.is_empty() {
         let instead = "nodes use no proxies; remove the key and let the node reach the receiver directly";
         return Err(ConfigError::Refused { key: "event.proxy", instead });
     }
-    Ok(event
-        .server
-        .iter()
-        .enumerate()
-        .map(|(index, server)| expand_server(&event, index + 1, server))
-        .collect())
+    let servers = event.server.iter().enumerate();
+    Ok(servers.map(|(index, server)| expand_server(event, index + 1, server)).collect())
 }
 
 fn expand_server(event: &RawEvent, number: usize, server: &RawEventServer) -> RawReceiver {
     let timeout = server.request_timeout.unwrap_or(event.request_timeout);
     let grants = RawGrants {
-        keys: vec![crate::events::EVENT_KEY.into()],
+        keys: vec![EVENT_KEY.into()],
         http: vec![server.url.split(['?', '#']).next().unwrap_or_default().into()],
         wall_ms: Some(timeout.saturating_mul(1000).saturating_add(SLACK_MS)),
         ..RawGrants::default()
@@ -185,14 +191,23 @@ fn expand_server(event: &RawEvent, number: usize, server: &RawEventServer) -> Ra
     }
 }
 
+/// Receivers as they are meant.
+pub(super) fn receivers(raw: RawEvents, base: &Path) -> Result<Vec<ReceiverEntry>, ConfigError> {
+    let mut names = BTreeSet::new();
+    if let Some(twice) = raw.receivers.iter().find(|receiver| !names.insert(&receiver.name)) {
+        return Err(ConfigError::Duplicate { section: "events.receivers", name: twice.name.clone() });
+    }
+    raw.receivers.into_iter().map(|raw| receiver(raw, base)).collect()
+}
+
 fn receiver(raw: RawReceiver, base: &Path) -> Result<ReceiverEntry, ConfigError> {
     let wanted =
         raw.event_types.iter().map(|name| name.parse().map_err(|_| ConfigError::EventType(name.clone())));
     let wanted = wanted.collect::<Result<_, _>>()?;
+    // What a receiver could sign with it would pass for the node's question to an approval server.
+    let of_callbacks = "which signs what approval servers are asked and nothing else";
+    refuse_key("receiver", &raw.name, &raw.grants, CALLBACK_KEY, of_callbacks)?;
     let pause = seconds("events.receivers.sleep_seconds", raw.sleep_seconds)?;
-    if !raw.monitor_interval.is_empty() && duration::parse(&raw.monitor_interval).is_none() {
-        return Err(ConfigError::Interval { plugin: raw.name, text: raw.monitor_interval });
-    }
     let plugin = RawPlugin {
         file: raw.file,
         installed: raw.installed,
@@ -219,12 +234,17 @@ fn sixty() -> u64 {
     60
 }
 
+fn is_sixty(value: &u64) -> bool {
+    *value == 60
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn expanded(text: &str) -> Result<Vec<ReceiverEntry>, ConfigError> {
-        receivers(RawEvents::default(), Some(serde_norway::from_str(text).unwrap()), Path::new("."))
+        let receivers_of = |receivers| receivers(RawEvents { receivers }, Path::new("."));
+        receivers_of(entries(&serde_norway::from_str(text).unwrap())?)
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod duration;
 mod error;
 mod events;
 mod incumbent;
+mod metrics;
 mod policy;
 mod raw;
 mod raw_policy;
@@ -11,6 +12,7 @@ mod shorthand;
 
 pub use error::ConfigError;
 pub use events::{RawEvent, RawEventServer, RawEvents, RawReceiver, ReceiverEntry};
+pub use metrics::{Metrics, RawMetrics};
 pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use raw::RawConfig;
 pub use raw_policy::{RawCompile, RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
@@ -55,11 +57,13 @@ pub struct Config {
     pub tasks: usize,
     /// Prime sets kept ready.
     pub prime_sets: usize,
+    /// Where the node lets itself be looked at.
+    pub metrics: Metrics,
     /// Log filter; `None` is silence.
     pub log_level: Option<tracing::Level>,
     /// What the operator must know of the file: keys that do nothing, schedules that do not fit. Sentences.
     pub notes: Vec<String>,
-    /// The `policy` section that shorthands of the file stand for, as YAML; `None` if there are none.
+    /// The sections that shorthands of the file stand for, as YAML; `None` if there are none.
     pub expansion: Option<String>,
 }
 
@@ -95,8 +99,9 @@ impl Config {
     fn from_raw(raw: RawConfig, base: &Path) -> Result<Config, ConfigError> {
         let mut notes = incumbent::review(&raw)?;
         let expansion = shorthand::expand(&raw, base)?;
+        let (expanded, events) = (expansion.to_yaml(), expansion.events.section);
         let coordinator = raw.coordinator.ok_or(ConfigError::NoCoordinator)?;
-        notes.extend(expansion.notes.iter().cloned());
+        notes.extend(expansion.notes);
         Ok(Config {
             dir: store_dir(&base.join(&raw.db.path))?,
             key_file: raw.db.key_file.map(|file| base.join(file)),
@@ -107,10 +112,10 @@ impl Config {
             roster: named("roster", raw.roster.into_iter().map(|entry| (entry.id, entry.name)))?,
             allow_blind: raw.keys.allow_blind.into_iter().collect(),
             networks: Networks::named(&raw.chains.bitcoin, &raw.chains.solana)?,
-            expansion: expansion.to_yaml(),
-            policy: Policy::from_raw(expansion.policy, base)?,
+            expansion: expanded,
+            policy: Policy::from_raw(expansion.policy.section, base)?,
             notes,
-            receivers: events::receivers(raw.events, raw.event, base)?,
+            receivers: events::receivers(events, base)?,
             session: Limits {
                 ready: seconds("limits.ready_seconds", raw.limits.ready_seconds)?,
                 storing: seconds("limits.storing_seconds", raw.limits.storing_seconds)?,
@@ -123,6 +128,7 @@ impl Config {
             },
             tasks: count("limits.tasks", raw.limits.tasks, 1, 10_000)?,
             prime_sets: count("limits.prime_sets", raw.limits.prime_sets, 0, 100)?,
+            metrics: Metrics::from_raw(raw.metrics.unwrap_or_default())?,
             log_level: log_level(&raw.log.std)?,
         })
     }

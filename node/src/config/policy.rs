@@ -3,6 +3,8 @@
 use super::error::ConfigError;
 use super::raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
 use super::{duration, seconds};
+use crate::events::EVENT_KEY;
+use crate::risk::CALLBACK_KEY;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -103,6 +105,13 @@ impl Policy {
                 name: both.clone(),
             });
         }
+        check_key_names("policy.public_keys", &raw.public_keys)?;
+        check_key_names("policy.secrets", &raw.secrets)?;
+        // What a plugin could sign with it would pass for the node's word to receivers.
+        let of_events = "which signs what event receivers are told and nothing else";
+        raw.plugins.iter().try_for_each(|plugin| {
+            refuse_key("plugin", &plugin.name, &plugin.grants, EVENT_KEY, of_events)
+        })?;
         let resolve = |files: BTreeMap<String, PathBuf>| {
             files.into_iter().map(|(name, file)| (name, base.join(file))).collect()
         };
@@ -173,6 +182,28 @@ fn check_shadows(plugins: &[RawPlugin]) -> Result<(), ConfigError> {
             shadowed: plugin.shadows.clone().unwrap_or_default(),
         }),
         None => Ok(()),
+    }
+}
+
+/// A name of the node's own keys would be taken for that key.
+fn check_key_names(section: &'static str, files: &BTreeMap<String, PathBuf>) -> Result<(), ConfigError> {
+    match [CALLBACK_KEY, EVENT_KEY].into_iter().find(|own| files.contains_key(*own)) {
+        Some(name) => Err(ConfigError::OwnKey { section, name }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses the grant of one of the node's own keys to an entry that it is not for.
+pub(super) fn refuse_key(
+    section: &'static str,
+    name: &str,
+    grants: &RawGrants,
+    key: &'static str,
+    purpose: &'static str,
+) -> Result<(), ConfigError> {
+    match grants.keys.iter().any(|granted| granted == key) {
+        true => Err(ConfigError::ForeignKey { section, name: name.into(), key, purpose }),
+        false => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::events::{RawEvent, RawEvents};
 use super::incumbent::RawCallback;
+use super::metrics::RawMetrics;
 use super::raw_policy::RawPolicy;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 use serde::Deserialize;
@@ -50,8 +51,8 @@ pub struct RawConfig {
     pub embedded_risk_control_rules: Option<serde_json::Value>,
     /// Means nothing here; tolerated in a file that is brought along.
     pub env: Option<serde_json::Value>,
-    /// Likewise.
-    pub metrics: Option<serde_json::Value>,
+    /// Where the node lets itself be looked at.
+    pub metrics: Option<RawMetrics>,
     /// Refused if it names a relay.
     pub websocket: Option<serde_json::Value>,
 }

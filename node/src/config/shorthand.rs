@@ -1,10 +1,12 @@
-//! `embedded_risk_control_rules` and `callback` stand for plugin entries; here they become these entries, in front of the
-//! others. Nothing downstream knows shorthands, and `config check` shows what they stand for.
+//! `embedded_risk_control_rules` and `callback` stand for plugin entries, `event` for receivers; here they become these
+//! entries, in front of the others. Nothing downstream knows shorthands, and `config check` shows what they stand for.
 
 use super::error::ConfigError;
+use super::events::{self, RawEvents};
 use super::incumbent::{RawCallback, RawCallbackServer};
 use super::raw::RawConfig;
 use super::raw_policy::{RawGrants, RawPlugin, RawPolicy};
+use crate::risk::CALLBACK_KEY;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -12,29 +14,40 @@ use std::path::Path;
 const RULES_STATE: u64 = 1 << 20;
 /// What a callback's call takes besides its tries: signing, verifying, waiting for the processor.
 const CALLBACK_SLACK_MS: u64 = 5_000;
-/// The key that signs requests to callback servers.
-const CALLBACK_KEY: &str = "callback";
 
-/// The policy with all shorthands written out, and what an operator must know of them.
+/// Sections with all shorthands written out, and what an operator must know of them.
 pub(super) struct Expansion {
-    /// What the operator could write instead.
-    pub policy: RawPolicy,
-    /// True if there was a shorthand that stands for something.
-    pub expanded: bool,
+    /// Risk control.
+    pub policy: Expanded<RawPolicy>,
+    /// Receivers.
+    pub events: Expanded<RawEvents>,
     /// Sentences for people.
     pub notes: Vec<String>,
 }
 
+/// A section that the operator could write instead.
+pub(super) struct Expanded<S> {
+    /// What it says.
+    pub section: S,
+    /// True if there was a shorthand that stands for something.
+    pub expanded: bool,
+}
+
 impl Expansion {
-    /// The section as YAML, or nothing if the file has no shorthand.
+    /// The sections that shorthands went into, as YAML; nothing if the file has no shorthand.
     pub fn to_yaml(&self) -> Option<String> {
         #[derive(serde::Serialize)]
-        struct Section<'a> {
-            policy: &'a RawPolicy,
+        struct Sections<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            policy: Option<&'a RawPolicy>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            events: Option<&'a RawEvents>,
         }
-        let section = Section { policy: &self.policy };
-        self.expanded
-            .then(|| serde_norway::to_string(&section).unwrap_or_else(|error| format!("# {error}\n")))
+        let policy = self.policy.expanded.then_some(&self.policy.section);
+        let events = self.events.expanded.then_some(&self.events.section);
+        let sections = Sections { policy, events };
+        (policy.is_some() || events.is_some())
+            .then(|| serde_norway::to_string(&sections).unwrap_or_else(|error| format!("# {error}\n")))
     }
 }
 
@@ -51,7 +64,8 @@ pub(super) fn expand(raw: &RawConfig, base: &Path) -> Result<Expansion, ConfigEr
     }
     let expanded = !entries.is_empty();
     policy.plugins.splice(..0, entries);
-    Ok(Expansion { policy, expanded, notes })
+    let policy = Expanded { section: policy, expanded };
+    Ok(Expansion { policy, events: events::expand(raw, &mut notes)?, notes })
 }
 
 fn rules(tree: &Value, notes: &mut Vec<String>) -> Result<Option<RawPlugin>, ConfigError> {
