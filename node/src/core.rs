@@ -2,7 +2,8 @@
 
 use crate::aux_cache::AuxCache;
 use crate::config::Config;
-use crate::events::Events;
+use crate::events::{Events, Receivers};
+use crate::metrics::Tally;
 use crate::primes::PrimePool;
 use crate::report::Reporter;
 use crate::risk::Guard;
@@ -29,6 +30,8 @@ pub struct Core {
     pub journal: Journal,
     /// What receivers are told.
     pub events: Events,
+    /// The receivers.
+    pub receivers: Receivers,
     /// Risk control.
     pub guard: Guard,
     /// Sessions and tunnels.
@@ -41,6 +44,8 @@ pub struct Core {
     pub primes: PrimePool,
     /// The way to the coordinator.
     pub reporter: Reporter,
+    /// What is counted for operators.
+    pub tally: Tally,
     /// Held while the public record is written.
     pub publishing: Mutex<()>,
     /// Cancelled when the node is to stop.

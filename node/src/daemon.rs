@@ -4,7 +4,8 @@ use crate::aux_cache::AuxCache;
 use crate::config::Config;
 use crate::core::{Core, Signer, now};
 use crate::dispatch::Dispatch;
-use crate::events::Events;
+use crate::events::{Events, Receivers};
+use crate::metrics::{self, Reading, Tally};
 use crate::primes::PrimePool;
 use crate::public::{self, PublicRecord};
 use crate::report::Reporter;
@@ -61,6 +62,9 @@ pub enum StartError {
     /// The operating system.
     #[error("the node cannot start: {0}; free resources and try again")]
     System(#[from] std::io::Error),
+    /// Nobody could look at the node.
+    #[error("cannot listen on metrics.listen: {0}; choose another port, or end what uses it")]
+    Metrics(std::io::Error),
     /// A part of the node that lives as long as the node.
     #[error("{0} ended by itself and the node stops; start it again, and report this with the log")]
     Died(&'static str),
@@ -76,12 +80,16 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     let services = Arc::new(services(&config, &vault, &journal)?);
     let guard =
         Guard::load(config.policy.clone(), Some(code_cache(&config, &vault)?), services.clone()).await?;
+    let cache = code_cache(&config, &vault)?;
+    let receivers = Receivers::new(&config.policy, &config.receivers, cache, services).await?;
+    let listener = metrics::listen(&config.metrics).await.map_err(StartError::Metrics)?;
     let (mesh, frames) = Mesh::new(identity.clone(), MeshConfig::default());
     mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
     let (reporter, reports) = Reporter::new();
     let core = Arc::new(Core {
         me,
         events,
+        receivers,
         signer: Arc::new(Signer(identity.clone())),
         vault,
         journal,
@@ -91,13 +99,21 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         auxes: AuxCache::default(),
         primes: PrimePool::new(),
         reporter,
+        tally: Tally::default(),
         publishing: std::sync::Mutex::default(),
         stopping: CancellationToken::new(),
         config,
     });
     reconcile(&core)?;
     publish(&core)?;
-    crate::events::deliver(&core, Some(code_cache(&core.config, &core.vault)?), services)?;
+    crate::events::deliver(&core);
+    tokio::spawn(settle_in(core.clone()));
+    if let Some(listener) = listener {
+        let seen = core.clone();
+        let look = Arc::new(move || Box::pin(Reading::of(seen.clone())) as _);
+        let (names, stop) = (core.config.metrics.clone(), core.stopping.clone());
+        tokio::spawn(metrics::serve(listener, names, look, stop));
+    }
     tracing::info!(node = %core.me, "node started");
     let router = core.router.clone();
     let routed = tokio::spawn(async move { router.run(frames).await });
@@ -123,6 +139,12 @@ fn code_cache(config: &Config, vault: &Vault) -> Result<CodeCache, StartError> {
     let mut key = Sha256::new_with_prefix(b"countersign/1 key of compiled plugins");
     key.update(&*vault.callback_key()?);
     Ok(CodeCache::new(config.dir.join("compiled-plugins"), key.finalize().into()))
+}
+
+/// What can wait until the node runs.
+async fn settle_in(core: Arc<Core>) {
+    core.receivers.load_all().await;
+    crate::risk::sweep(core).await;
 }
 
 async fn serve(

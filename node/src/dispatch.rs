@@ -3,11 +3,12 @@
 
 use crate::core::Core;
 use crate::events;
+use crate::metrics;
 use crate::task::{Desk, Offered, settle};
 use countersign_link::{Identity, Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{Announcement, Outcome, PROTOCOL_VERSION, TaskId, decode, encode};
-use countersign_store::{Journal, KeyStatus};
+use countersign_store::{Journal, KeyStatus, TaskKind};
 use rand::RngCore;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ impl Dispatch {
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
             let ended = stop.run_until_cancelled(self.once(&mut reconnect)).await;
+            self.core.tally.set_online(false);
             self.core.router.mesh().detach();
             let Some(reason) = ended else { break };
             let delay = reconnect.lost(Instant::now(), rand::rngs::OsRng.next_u64());
@@ -60,6 +62,7 @@ impl Dispatch {
         }
         reconnect.connected(Instant::now());
         self.core.router.mesh().attach(link.pairs);
+        self.core.tally.set_online(true);
         let (mut sender, mut receiver) = (link.control.sender, link.control.receiver);
         loop {
             tokio::select! {
@@ -129,6 +132,7 @@ impl Dispatch {
             return tracing::error!(%key, %error, "the key stays pending");
         }
         tracing::info!(%key, "key confirmed by all members");
+        self.core.tally.task(TaskKind::KeyGen, metrics::Ended::Succeeded);
         self.core.events.finish(task);
         self.core.key_active(announcement.aux).await;
         self.core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Created(announcement) });

@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod dispatch;
 pub mod events;
 pub mod harden;
+pub mod metrics;
 pub mod primes;
 pub mod public;
 pub mod report;

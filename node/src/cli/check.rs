@@ -2,7 +2,8 @@
 
 use super::Args;
 use crate::config::Config;
-use crate::risk;
+use crate::{events, risk};
+use std::sync::Arc;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
@@ -15,18 +16,34 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         println!("  WARNING      {note}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for line in runtime.block_on(risk::check(&config.policy))? {
-        println!("  plugin       {line}");
-    }
+    runtime.block_on(load(&config))?;
     if config.policy.allow_unguarded {
         println!(
             "  WARNING      policy.allow_unguarded is set: without plugins, every task of a requester is approved"
         );
     }
-    if let Some(policy) = &config.expansion {
-        println!(
-            "\nThe file uses shorthands. They stand for this section, which could be written instead:\n\n{policy}"
-        );
+    if let Some(sections) = &config.expansion {
+        println!("\nThe file uses shorthands. What they stand for could be written instead:\n\n{sections}");
+    }
+    Ok(())
+}
+
+/// Loads plugins and receivers as `start` would.
+async fn load(config: &Config) -> anyhow::Result<()> {
+    let policy = &config.policy;
+    let host = risk::sandbox(policy, None)?;
+    let services = Arc::new(risk::scratch(policy)?);
+    for line in risk::check(policy, &host, services.clone()).await? {
+        println!("  plugin       {line}");
+    }
+    let receivers = events::check(policy, &config.receivers, &host, services).await;
+    for line in
+        receivers.map_err(|(name, error)| anyhow::Error::new(error).context(format!("receiver `{name}`")))?
+    {
+        println!("  receiver     {line}");
+    }
+    if !config.receivers.is_empty() {
+        println!("  event key    not looked at: `event key info` asks for the passphrase and shows it");
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 //! interval, as often as the operator set, and is given up then.
 
 use super::Events;
-use crate::config::{Policy, ReceiverEntry};
+use super::receivers::ReceiverError;
+use crate::config::ReceiverEntry;
 use crate::core::{Core, now};
-use crate::risk::{NodeServices, SandboxError, SpecError};
-use countersign_host::{CodeCache, Event, Host, LoadError, Receiver, What};
+use countersign_host::{Event, What};
 use countersign_protocol::UnixMillis;
 use countersign_store::Delivery;
 use std::sync::Arc;
@@ -21,70 +21,22 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const PING_RETRIES: u32 = 2;
 const PING_PAUSE: Duration = Duration::from_secs(3);
 
-/// Why a receiver cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReceiverError {
-    /// Its entry.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// Its component.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-}
-
-/// Loads every receiver, and says what each is.
-pub async fn check(
-    policy: &Policy,
-    entries: &[ReceiverEntry],
-    host: &Host,
-    services: Arc<dyn countersign_host::Services>,
-) -> Result<Vec<String>, (String, ReceiverError)> {
-    let mut described = Vec::new();
-    for entry in entries {
-        let receiver = load(policy, entry, host, services.clone()).await;
-        let receiver = receiver.map_err(|error| (entry.plugin.name.clone(), error))?;
-        let digest = hex::encode(receiver.digest());
-        described.push(format!("{} {} sha256:{digest}", receiver.name(), receiver.info().version));
+/// Starts a courier for each receiver.
+pub fn deliver(core: &Arc<Core>) {
+    for index in 0..core.config.receivers.len() {
+        tokio::spawn(Arc::new(Courier { core: core.clone(), index }).run());
     }
-    Ok(described)
-}
-
-/// Starts a courier for each receiver. They have a sandbox of their own, so that a receiver takes no plugin's place.
-pub fn deliver(
-    core: &Arc<Core>,
-    cache: Option<CodeCache>,
-    services: Arc<NodeServices>,
-) -> Result<(), SandboxError> {
-    if core.config.receivers.is_empty() {
-        return Ok(());
-    }
-    let host = crate::risk::sandbox(&core.config.policy, cache)?;
-    for entry in &core.config.receivers {
-        let courier = Courier {
-            core: core.clone(),
-            entry: entry.clone(),
-            host: host.clone(),
-            services: services.clone(),
-            receiver: tokio::sync::Mutex::default(),
-        };
-        tokio::spawn(Arc::new(courier).run());
-    }
-    Ok(())
 }
 
 struct Courier {
     core: Arc<Core>,
-    entry: ReceiverEntry,
-    host: Host,
-    services: Arc<NodeServices>,
-    /// Loaded when it is first needed, and again after it could not be.
-    receiver: tokio::sync::Mutex<Option<Arc<Receiver>>>,
+    /// Whose courier it is.
+    index: usize,
 }
 
 impl Courier {
     async fn run(self: Arc<Self>) {
-        if let Some(interval) = self.entry.plugin.monitor_interval {
+        if let Some(interval) = self.entry().plugin.monitor_interval {
             tokio::spawn(self.clone().monitor(interval));
         }
         let stopping = self.core.stopping.clone();
@@ -140,11 +92,11 @@ impl Courier {
             self.record(move |journal| journal.delivered(position)).await;
             return None;
         };
-        if self.entry.retry_times.is_some_and(|times| u64::from(tries) > times) {
+        if self.entry().retry_times.is_some_and(|times| u64::from(tries) > times) {
             return self.give_up(position, tries, &problem).await;
         }
         tracing::warn!(receiver = self.name(), tries, %problem, "an event was not delivered; it is tried again");
-        let pause = self.entry.pause;
+        let pause = self.entry().pause;
         let next = UnixMillis(now().0.saturating_add(pause.as_millis() as u64));
         self.record(move |journal| journal.try_again(position, tries, next)).await;
         Some(pause)
@@ -170,23 +122,12 @@ impl Courier {
     }
 
     async fn pass_on(&self, event: &Event, tries: u32) -> Result<(), String> {
-        let receiver = self.loaded().await.map_err(|error| error.to_string())?;
+        let receiver = self.receiver().await.map_err(|error| error.to_string())?;
         let delivery = receiver.deliver(event, tries, Instant::now() + PATIENCE).await;
         for line in &delivery.logs {
             tracing::debug!(receiver = self.name(), fields = ?line.fields, "{}", line.message);
         }
         delivery.result.map_err(|(code, reason)| format!("{code}: {reason}"))
-    }
-
-    async fn loaded(&self) -> Result<Arc<Receiver>, ReceiverError> {
-        let mut receiver = self.receiver.lock().await;
-        if let Some(receiver) = &*receiver {
-            return Ok(receiver.clone());
-        }
-        let (policy, services) = (&self.core.config.policy, self.services.clone());
-        let loaded = Arc::new(load(policy, &self.entry, &self.host, services).await?);
-        *receiver = Some(loaded.clone());
-        Ok(loaded)
     }
 
     /// Asks now and then whether the receiver lives. Tells the operator, and changes nothing.
@@ -216,19 +157,17 @@ impl Courier {
         }
     }
 
-    fn name(&self) -> &str {
-        &self.entry.plugin.name
+    async fn receiver(&self) -> Result<Arc<countersign_host::Receiver>, ReceiverError> {
+        self.core.receivers.get(self.index).await
     }
-}
 
-async fn load(
-    policy: &Policy,
-    entry: &ReceiverEntry,
-    host: &Host,
-    services: Arc<dyn countersign_host::Services>,
-) -> Result<Receiver, ReceiverError> {
-    let spec = crate::risk::spec(policy, &entry.plugin)?;
-    Ok(host.load_receiver(&spec, services).await?)
+    fn entry(&self) -> &ReceiverEntry {
+        &self.core.config.receivers[self.index]
+    }
+
+    fn name(&self) -> &str {
+        &self.entry().plugin.name
+    }
 }
 
 impl Events {

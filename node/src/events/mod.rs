@@ -6,10 +6,12 @@
 mod courier;
 mod kind;
 mod outcome;
+mod receivers;
 
-pub use courier::{ReceiverError, check, deliver};
+pub use courier::deliver;
 pub use kind::{UnknownEvent, Wanted};
 pub use outcome::what_of;
+pub use receivers::{LiveReceiver, ReceiverError, Receivers, check};
 
 use crate::config::ReceiverEntry;
 use crate::core::Core;

@@ -2,22 +2,25 @@
 //!
 //! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A plugin can only refuse.
 
+mod housekeeping;
 mod sandbox;
 mod services;
 mod specs;
 mod watch;
 
+pub use housekeeping::sweep;
 pub use sandbox::{SandboxError, sandbox};
 pub use services::{CALLBACK_KEY, NodeServices, ServicesError, scratch};
 pub use specs::{SpecError, spec, users};
 pub use watch::watch;
+pub(crate) use watch::{Sight, look};
 
 use crate::config::Policy;
 use crate::core::Core;
 use crate::task::Job;
 use countersign_host::{
-    Chain, CodeCache, Condition, EntryStatus, Evaluation, Level, Origin, Pipeline, Plugin, PluginStore,
-    Principal, Statement, Turn,
+    Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, Origin, Pipeline, Plugin, PluginStore,
+    Principal, Services, Statement, Turn,
 };
 use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
 use countersign_store::{Configuration, Evidence, StateWrite};
@@ -76,6 +79,8 @@ pub struct Guard {
     policy: Policy,
     /// `None` only where the operator allowed it in writing.
     pipeline: Option<Pipeline>,
+    /// Where they run; `None` if there are none.
+    host: Option<Host>,
     services: Arc<NodeServices>,
     /// What the plugins' files looked like just before they were loaded.
     loaded: watch::Sight,
@@ -107,15 +112,16 @@ impl Guard {
         cache: Option<CodeCache>,
         services: Arc<NodeServices>,
     ) -> Result<Guard, GuardError> {
-        let loaded = watch::look(&policy).await;
-        let pipeline = match policy.plugins.is_empty() {
+        let loaded = watch::look(&policy, &policy.plugins).await;
+        let host = match policy.plugins.is_empty() {
             true => None,
-            false => {
-                let host = sandbox(&policy, cache)?.keeping(PluginStore::new(&policy.plugin_dir));
-                Some(Pipeline::load(host, specs::configured(&policy), services.clone()).await?)
-            }
+            false => Some(sandbox(&policy, cache)?.keeping(PluginStore::new(&policy.plugin_dir))),
         };
-        let guard = Guard { policy, pipeline, services, loaded };
+        let pipeline = match host.clone() {
+            None => None,
+            Some(host) => Some(Pipeline::load(host, specs::configured(&policy), services.clone()).await?),
+        };
+        let guard = Guard { policy, pipeline, host, services, loaded };
         guard.status().iter().for_each(report_broken);
         Ok(guard)
     }
@@ -207,9 +213,12 @@ fn evidence(decision: &countersign_host::Decision, question: countersign_host::T
 }
 
 /// Loads every plugin as `start` would, and says what each is.
-pub async fn check(policy: &Policy) -> Result<Vec<String>, GuardError> {
-    let host = sandbox(policy, None)?;
-    let chain = Chain::load(&host, specs::read(policy)?, Arc::new(scratch(policy)?)).await?;
+pub async fn check(
+    policy: &Policy,
+    host: &Host,
+    services: Arc<dyn Services>,
+) -> Result<Vec<String>, GuardError> {
+    let chain = Chain::load(host, specs::read(policy)?, services).await?;
     let describe = |plugin: &Plugin| {
         format!("{} {} sha256:{}", plugin.name(), plugin.info().version, hex::encode(plugin.digest()))
     };

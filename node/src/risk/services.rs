@@ -1,4 +1,4 @@
-//! What the host gives to plugins on behalf of this node: its callback key, the keys of its approvers, HTTP, memory.
+//! What the host gives to plugins on behalf of this node: its own keys, the keys of its approvers, HTTP, memory.
 
 use crate::config::Policy;
 use crate::events::EVENT_KEY;
@@ -21,10 +21,17 @@ pub const CALLBACK_KEY: &str = "callback";
 pub struct NodeServices {
     /// The node's own keys: callback, and event if it has one.
     own: KeyRing,
-    /// Public keys and shared secrets that the policy names; their files may change while the node runs.
-    approvers: ArcSwap<KeyRing>,
-    http: HttpClient,
+    /// What the policy's files say of others; they may change while the node runs.
+    outside: ArcSwap<Outside>,
     journal: Journal,
+}
+
+/// Others as the policy's files describe them, read whole or not at all.
+pub(super) struct Outside {
+    /// Public keys and shared secrets.
+    approvers: KeyRing,
+    /// Believes the configured authorities. A new one has no connections: none outlives the trust it was made in.
+    http: HttpClient,
 }
 
 /// Why plugins cannot be served.
@@ -84,25 +91,30 @@ impl NodeServices {
         let callback = rs256::SigningKey::from_pkcs8(callback_key).map_err(ServicesError::CallbackKey)?;
         let mut own = KeyRing::default();
         own.insert_signing(CALLBACK_KEY, callback);
-        let approvers = ArcSwap::from_pointee(approvers(policy)?);
-        Ok(NodeServices { own, approvers, http: http_client(policy)?, journal })
+        Ok(NodeServices { own, outside: ArcSwap::from_pointee(Outside::read(policy)?), journal })
     }
 
-    /// Reads the files of keys again. Gives back what was in force, for [`restore`](Self::restore).
-    pub(super) fn renew(&self, policy: &Policy) -> Result<Arc<KeyRing>, ServicesError> {
-        Ok(self.approvers.swap(Arc::new(approvers(policy)?)))
+    /// Reads the files of keys and authorities again. Gives back what was in force, for [`restore`](Self::restore).
+    pub(super) fn renew(&self, policy: &Policy) -> Result<Arc<Outside>, ServicesError> {
+        Ok(self.outside.swap(Arc::new(Outside::read(policy)?)))
     }
 
     fn with_key<T>(&self, key: &str, use_it: impl FnOnce(&KeyRing) -> T) -> T {
         match key {
             CALLBACK_KEY | EVENT_KEY => use_it(&self.own),
-            _ => use_it(&self.approvers.load()),
+            _ => use_it(&self.outside.load().approvers),
         }
     }
 
     /// Takes back a [`renew`](Self::renew).
-    pub(super) fn restore(&self, before: Arc<KeyRing>) {
-        self.approvers.store(before);
+    pub(super) fn restore(&self, before: Arc<Outside>) {
+        self.outside.store(before);
+    }
+}
+
+impl Outside {
+    fn read(policy: &Policy) -> Result<Outside, ServicesError> {
+        Ok(Outside { approvers: approvers(policy)?, http: http_client(policy)? })
     }
 }
 
@@ -115,12 +127,14 @@ impl NodeServices {
     }
 }
 
-/// Services without a store: what plugins are checked against before a node runs.
+/// Services without a store: what plugins and receivers are checked against before a node runs, with throw-away keys in
+/// place of the node's own.
 pub fn scratch(policy: &Policy) -> Result<LocalServices, ServicesError> {
-    let mut keys = approvers(policy)?;
-    let own = rs256::SigningKey::generate().map_err(ServicesError::CallbackKey)?;
-    keys.insert_signing(CALLBACK_KEY, own);
-    Ok(LocalServices::new(keys, http_client(policy)?))
+    let Outside { approvers: mut keys, http } = Outside::read(policy)?;
+    for own in [CALLBACK_KEY, EVENT_KEY] {
+        keys.insert_signing(own, rs256::SigningKey::generate().map_err(ServicesError::CallbackKey)?);
+    }
+    Ok(LocalServices::new(keys, http))
 }
 
 fn approvers(policy: &Policy) -> Result<KeyRing, ServicesError> {
@@ -176,7 +190,7 @@ impl Services for NodeServices {
     }
 
     fn send(&self, request: HttpRequest) -> Sending {
-        let client = self.http.clone();
+        let client = self.outside.load().http.clone();
         Box::pin(async move { client.send(request).await })
     }
 
@@ -234,4 +248,90 @@ fn internal(error: impl std::fmt::Display) -> StateError {
 
 fn read(file: &Path) -> Result<Vec<u8>, ServicesError> {
     std::fs::read(file).map_err(|source| ServicesError::Unreadable { file: file.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use countersign_host::{HttpError, HttpResponse};
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    /// `openssl s_server` on loopback, with a certificate of an authority that vouches for nobody else.
+    struct Server {
+        process: Child,
+        address: String,
+        authority: String,
+    }
+
+    impl Server {
+        fn start(dir: &Path, name: &str) -> Server {
+            let mut authority = CertificateParams::default();
+            authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+            let key = KeyPair::generate().unwrap();
+            let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+            let leaf = leaf.signed_by(&key, &authority).unwrap();
+            let file = dir.join(name);
+            let both = pem("CERTIFICATE", leaf.der()) + &pem("PRIVATE KEY", &key.serialize_der());
+            std::fs::write(&file, both).unwrap();
+            let mut command = Command::new("openssl");
+            command.args(["s_server", "-www", "-accept", "127.0.0.1:0", "-cert"]).arg(file);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+            let mut process = command.spawn().unwrap();
+            let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+            let mut addresses =
+                lines.filter_map(|line| line.unwrap().strip_prefix("ACCEPT ").map(str::to_owned));
+            let address = addresses.next().expect("it says where it listens");
+            Server { process, address, authority: pem("CERTIFICATE", authority.der()) }
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            self.process.kill().unwrap();
+            self.process.wait().unwrap();
+        }
+    }
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        let text = base64::engine::general_purpose::STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    }
+
+    async fn get(services: &NodeServices, server: &Server) -> Result<HttpResponse, HttpError> {
+        let url = format!("https://{}/", server.address).parse().unwrap();
+        let (headers, body) = (Vec::new(), Vec::new());
+        services.send(HttpRequest { method: "GET".into(), url, headers, body, timeout: None }).await
+    }
+
+    #[tokio::test]
+    async fn changed_authorities_count_for_the_next_request_and_unreadable_ones_never() {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let (first, second) =
+            (Server::start(dir.path(), "first.pem"), Server::start(dir.path(), "second.pem"));
+        let file = dir.path().join("ca.pem");
+        std::fs::write(&file, &first.authority).unwrap();
+        let policy = Policy { ca_file: Some(file.clone()), ..Policy::default() };
+        let callback = rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
+        let journal = Journal::create(dir.path()).unwrap();
+        let services = NodeServices::new(&policy, &callback, journal).unwrap();
+        assert_eq!(get(&services, &first).await.unwrap().status, 200);
+        assert!(matches!(get(&services, &second).await, Err(HttpError::Tls(_))));
+
+        std::fs::write(&file, &second.authority).unwrap();
+        let before = services.renew(&policy).unwrap();
+        assert_eq!(get(&services, &second).await.unwrap().status, 200);
+        assert!(matches!(get(&services, &first).await, Err(HttpError::Tls(_))), "no longer believed");
+
+        std::fs::write(&file, "no certificate").unwrap();
+        let error = services.renew(&policy).err().expect("it is none").to_string();
+        assert!(error.contains("the extra CA file") && error.contains("export the authority"), "{error}");
+        assert_eq!(get(&services, &second).await.unwrap().status, 200, "what was in force stays");
+        services.restore(before);
+        assert_eq!(get(&services, &first).await.unwrap().status, 200);
+    }
 }

@@ -130,8 +130,8 @@ fn source(entry: &PluginEntry) -> PluginSource {
     }
 }
 
-/// Files on which an entry depends: when one changes, the entry is loaded again.
-pub(super) fn files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
+/// Files on which an entry alone depends: when one changes, the entry is loaded again.
+pub(crate) fn own_files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
     let store = PluginStore::new(&policy.plugin_dir);
     let mut files = vec![match &entry.component {
         Component::File(file) => file.clone(),
@@ -144,10 +144,12 @@ pub(super) fn files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
     if let PluginConfig::File(file) = &entry.source {
         files.push(file.clone());
     }
-    let key_files = policy.public_keys.iter().chain(&policy.secrets);
-    let used = key_files.filter(|(name, _)| entry.grants.keys.contains(name));
-    files.extend(used.map(|(_, file)| file.clone()));
     files
+}
+
+/// Files that plugins and receivers share: keys and authorities of those whom they ask and tell.
+pub(crate) fn shared_files(policy: &Policy) -> impl Iterator<Item = PathBuf> {
+    policy.public_keys.values().chain(policy.secrets.values()).chain(&policy.ca_file).cloned()
 }
 
 /// YAML, of which JSON is a part.

@@ -1,10 +1,11 @@
-//! Notices changed components, manifests, rule files and key files, and swaps them in while the node runs.
+//! Notices changed components, manifests, rule files, keys and authorities, and swaps them in while the node runs: those of
+//! plugins whole or not at all, then those of receivers, each by itself.
 //!
 //! A change counts when the bytes differ and have been still for one look. What is new is validated beside what is in
 //! force; if it is bad, what is in force stays, and that is said loudly and written into the audit log.
 
-use super::{Guard, specs};
-use crate::config::Policy;
+use super::{Guard, housekeeping, specs};
+use crate::config::{PluginEntry, Policy};
 use crate::core::Core;
 use crate::public::{self, PublicPluginRecord};
 use countersign_host::{Chain, Plugin};
@@ -24,10 +25,12 @@ const LOOK: Duration = Duration::from_millis(250);
 const RETRY: Duration = Duration::from_secs(30);
 
 /// What the watched files look like: one hash for each.
-pub(super) type Sight = Vec<[u8; 32]>;
+pub(crate) type Sight = Vec<[u8; 32]>;
 
-/// What is known of the files.
+/// What is known of some files.
 struct Watch {
+    /// Whose they are, for messages.
+    whose: &'static str,
     /// What they looked like when they were last loaded, or refused.
     tried: Sight,
     /// What they looked like at the last look.
@@ -38,19 +41,28 @@ struct Watch {
 
 /// Runs until the node stops. SIGHUP loads everything at once, changed or not.
 pub async fn watch(core: Arc<Core>) {
-    let mut watch = Watch::since(core.guard.loaded.clone());
+    let mut plugins = Watch::since("plugins", core.guard.loaded.clone());
+    let mut receivers = Watch::since("receivers", core.receivers.loaded().clone());
     let mut hangup = hangup();
     let mut shown = Vec::new();
     while let Some(asked) = core.stopping.run_until_cancelled(next_look(&mut hangup)).await {
-        let sight = look(&core.guard.policy).await;
-        if asked {
-            watch.insist();
+        let (policy, entries) = (&core.config.policy, &core.config.receivers);
+        let mut swapped = false;
+        if plugins.wants(asked, look(policy, &policy.plugins).await) {
+            let reloaded = core.guard.reload().await;
+            swapped |= reloaded.is_ok();
+            core.tally.swap(reloaded.is_ok());
+            plugins.tell(&core, reloaded).await;
         }
-        if watch.is_due(Instant::now(), sight) || asked {
-            let result = core.guard.reload().await;
-            if let Some(news) = watch.tried(Instant::now(), result) {
-                announce(&core, news).await;
-            }
+        // After the guard, which alone decides whether changed keys and authorities are in force.
+        let sight = look(policy, entries.iter().map(|entry| &entry.plugin)).await;
+        if receivers.wants(asked, sight) && !entries.is_empty() {
+            let reloaded = core.receivers.reload().await;
+            swapped |= reloaded.is_ok();
+            receivers.tell(&core, reloaded).await;
+        }
+        if swapped {
+            housekeeping::sweep(core.clone()).await;
         }
         shown = publish(&core, shown).await;
     }
@@ -74,11 +86,19 @@ async fn next_look(hangup: &mut Option<Signal>) -> bool {
 }
 
 impl Watch {
-    fn since(loaded: Sight) -> Watch {
-        Watch { tried: loaded.clone(), before: loaded, refused: None }
+    fn since(whose: &'static str, loaded: Sight) -> Watch {
+        Watch { whose, tried: loaded.clone(), before: loaded, refused: None }
     }
 
-    /// True if what was seen is to be loaded now.
+    /// True if what was seen is to be loaded now. If an operator asked for it, whatever comes of it is told, even if it
+    /// was told before.
+    fn wants(&mut self, asked: bool, sight: Sight) -> bool {
+        if asked {
+            self.refused = None;
+        }
+        self.is_due(Instant::now(), sight) || asked
+    }
+
     fn is_due(&mut self, now: Instant, sight: Sight) -> bool {
         let again = self.refused.as_ref().is_some_and(|(at, _)| now.duration_since(*at) >= RETRY);
         let due = sight == self.before && (sight != self.tried || again);
@@ -89,20 +109,22 @@ impl Watch {
         due
     }
 
-    /// An operator asked: whatever comes of it is told, even if it was told before.
-    fn insist(&mut self) {
-        self.refused = None;
+    /// Logs and records what an operator must hear of a try.
+    async fn tell(&mut self, core: &Core, result: Result<String, String>) {
+        if let Some(news) = self.tried(Instant::now(), result) {
+            announce(core, news).await;
+        }
     }
 
-    /// What an operator must hear of a try: everything but the same refusal again.
+    /// Everything but the same refusal again.
     fn tried(&mut self, now: Instant, result: Result<String, String>) -> Option<String> {
         let before = self.refused.take().map(|(_, why)| why);
         let why = match result {
-            Ok(change) => return Some(format!("plugins reloaded: {change}")),
+            Ok(change) => return Some(format!("{} reloaded: {change}", self.whose)),
             Err(why) => why,
         };
         self.refused = Some((now, why.clone()));
-        let news = format!("changed plugins were refused and the old ones stay in force: {why}");
+        let news = format!("changed {} were refused and the old ones stay in force: {why}", self.whose);
         (before != Some(why)).then_some(news)
     }
 }
@@ -129,8 +151,10 @@ async fn announce(core: &Core, text: String) {
     }
 }
 
-pub(super) async fn look(policy: &Policy) -> Sight {
-    let files: Vec<_> = policy.plugins.iter().flat_map(|entry| specs::files(policy, entry)).collect();
+/// Looks at everything on which these entries depend.
+pub(crate) async fn look(policy: &Policy, entries: impl IntoIterator<Item = &PluginEntry>) -> Sight {
+    let own = entries.into_iter().flat_map(|entry| specs::own_files(policy, entry));
+    let files: Vec<_> = own.chain(specs::shared_files(policy)).collect();
     let looked = tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file)).collect());
     looked.await.unwrap_or_default()
 }
@@ -143,12 +167,14 @@ fn sight(file: &Path) -> [u8; 32] {
 impl Guard {
     /// Loads what is on disk now, and swaps it in if it is good. Tells what that changed.
     async fn reload(&self) -> Result<String, String> {
-        let Some(pipeline) = &self.pipeline else { return Ok("there are none".into()) };
-        let keys = self.services.renew(&self.policy).map_err(|error| error.to_string())?;
+        let before = self.services.renew(&self.policy).map_err(|error| error.to_string())?;
+        let Some(pipeline) = &self.pipeline else {
+            return Ok("there are none; keys and authorities were read again".into());
+        };
         let old = pipeline.chain();
         let reloaded = pipeline.reload(specs::configured(&self.policy)).await;
         let new = reloaded.map_err(|error| {
-            self.services.restore(keys);
+            self.services.restore(before);
             error.to_string()
         })?;
         Ok(change(&old, &new))
@@ -158,7 +184,8 @@ impl Guard {
 /// From which chain to which, and which entries make the difference.
 fn change(old: &Chain, new: &Chain) -> String {
     if old.revision() == new.revision() {
-        return format!("chain {} is still what is on disk", hex::encode(old.revision()));
+        let revision = hex::encode(old.revision());
+        return format!("chain {revision} is still what is on disk; keys and authorities were read again");
     }
     let describe = |plugin: &Plugin| {
         let (digest, config) = (hex::encode(plugin.digest()), hex::encode(plugin.revision()));
@@ -186,25 +213,44 @@ mod tests {
     #[test]
     fn a_change_counts_once_it_has_been_still_for_one_look() {
         let now = Instant::now();
-        let mut watch = Watch::since(sight(1));
+        let mut watch = Watch::since("plugins", sight(1));
         let looks = [1, 2, 3, 3, 3, 3].map(|version| watch.is_due(now, sight(version)));
         assert_eq!(looks, [false, false, false, true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn keys_and_authorities_are_looked_at_whoever_uses_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(name);
+        let policy = Policy {
+            public_keys: [("approver".to_owned(), file("key.pem"))].into(),
+            secrets: [("hook".to_owned(), file("secret"))].into(),
+            ca_file: Some(file("ca.pem")),
+            ..Policy::default()
+        };
+        let mut before = look(&policy, &policy.plugins).await;
+        for name in ["key.pem", "secret", "ca.pem"] {
+            std::fs::write(file(name), "changed").unwrap();
+            let after = look(&policy, &policy.plugins).await;
+            assert_ne!(after, before, "{name}");
+            before = after;
+        }
     }
 
     #[test]
     fn a_refusal_is_told_again_to_who_asks() {
         let now = Instant::now();
-        let mut watch = Watch::since(sight(1));
+        let mut watch = Watch::since("plugins", sight(1));
         assert!(watch.tried(now, Err("bad".into())).is_some());
         assert_eq!(watch.tried(now, Err("bad".into())), None);
-        watch.insist();
+        assert!(watch.wants(true, sight(1)));
         assert!(watch.tried(now, Err("bad".into())).is_some());
     }
 
     #[test]
     fn what_was_refused_is_tried_again_after_a_while_and_told_once() {
         let start = Instant::now();
-        let mut watch = Watch::since(sight(1));
+        let mut watch = Watch::since("plugins", sight(1));
         let refused = || Err(String::from("bad"));
         assert!(!watch.is_due(start, sight(2)) && watch.is_due(start, sight(2)));
         assert!(watch.tried(start, refused()).is_some());

@@ -106,6 +106,11 @@ impl Router {
         Some(Inbox { task, router: self.clone(), arrivals, shares })
     }
 
+    /// How many are open.
+    pub fn sessions(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
     fn name(&self, peer: PeerKey) -> &str {
         let named = NodeId::from_bytes(peer.0).ok().and_then(|node| self.names.get(&node));
         named.map_or("?", String::as_str)

@@ -5,6 +5,7 @@ use super::throttle::Throttle;
 use super::{Job, Stopped};
 use crate::core::Core;
 use crate::events;
+use crate::metrics::Ended;
 use crate::risk;
 use crate::risk::{Approved, Decision};
 use crate::session::driver::failure;
@@ -329,6 +330,7 @@ impl Desk {
             return tracing::error!(task = %id, %error, "the outcome was not recorded and is not given out");
         }
         log_outcome(task, &outcome);
+        self.count(task, ended(&outcome));
         if let Outcome::Created(key) = &outcome {
             self.core.key_active(key.aux).await;
         }
@@ -367,7 +369,10 @@ impl Desk {
         let what = What::Declined { code: refusal.code.clone(), reason: refusal.reason.clone() };
         told.extend(self.core.events.tell(&self.core.journal, id, what));
         match self.core.journal(move |journal| journal.telling(told).refuse(now, row, recorded)).await {
-            Ok(()) => self.report_decision(id, Some(refusal), verdicts),
+            Ok(()) => {
+                self.count(task, Ended::Refused);
+                self.report_decision(id, Some(refusal), verdicts)
+            }
             Err(error) => self.unrecorded(id, &error),
         }
     }
@@ -375,6 +380,7 @@ impl Desk {
     /// Refuses what proves nothing of its maker. The audit log takes one line of this kind in a second.
     async fn alarm_and_refuse(&self, task: &Task, refusal: Refusal, alarms: &Throttle) {
         log_refusal(task, &refusal);
+        self.count(task, Ended::Alarmed);
         let id = task.id;
         if let Some(before) = alarms.pass(Instant::now()) {
             let (now, text) = (self.core.now(), alarm_text(&refusal, before));
@@ -414,6 +420,10 @@ impl Desk {
         if let Ok(Some(row)) = self.core.journal(move |journal| journal.row(&task)).await {
             self.repeat(task, &row);
         }
+    }
+
+    fn count(&self, task: &Task, ended: Ended) {
+        self.core.tally.task(TaskKind::from(&task.operation), ended);
     }
 
     fn row(
@@ -469,6 +479,14 @@ fn blind(task: &Task) -> Option<bool> {
     match &task.operation {
         Operation::KeySign(keysign) => Some(keysign.payload.is_blind()),
         Operation::KeyGen(_) => None,
+    }
+}
+
+fn ended(outcome: &Outcome) -> Ended {
+    match outcome {
+        Outcome::Created(_) | Outcome::Signed(_) => Ended::Succeeded,
+        Outcome::Refused(_) => Ended::Refused,
+        Outcome::Failed(_) => Ended::Failed,
     }
 }
 

@@ -83,6 +83,11 @@ impl Journal {
         self.deliveries(limit, |delivery| delivery.given_up.is_some())
     }
 
+    /// How many deliveries are kept, those that were given up among them.
+    pub fn outbox_len(&self) -> Result<u64, ReadJournalError> {
+        Ok(self.later_table(OUTBOX)?.map_or(Ok(0), |table| table.len())?)
+    }
+
     fn deliveries(
         &self,
         limit: usize,
@@ -277,6 +282,7 @@ mod tests {
     fn deliveries_are_kept_until_they_succeed_or_are_given_up() {
         let (dir, journal) = journal();
         journal.post(event("x")).unwrap();
+        assert_eq!(journal.outbox_len().unwrap(), 2);
         let (position, first) = journal.outbox("a", 1).unwrap().remove(0);
         assert_eq!((first.tries, first.next), (0, UnixMillis(0)));
         journal.try_again(position, 1, UnixMillis(7)).unwrap();

@@ -1,0 +1,91 @@
+//! One look at a node: everything that its metrics and its readiness are made of.
+
+use super::tally::Ended;
+use crate::core::Core;
+use crate::events::LiveReceiver;
+use countersign_host::{Condition, EntryStatus};
+use countersign_store::{Journal, KeyStatus, ReadJournalError};
+use std::sync::Arc;
+
+/// What was seen.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The node was told to stop.
+    pub stopping: bool,
+    /// There is a link to the coordinator.
+    pub online: bool,
+    /// What the journal says, or why it says nothing.
+    pub journal: Result<JournalReading, String>,
+    /// Sessions under way.
+    pub sessions: usize,
+    /// How each plugin fares.
+    pub plugins: Vec<EntryStatus>,
+    /// How each receiver fares.
+    pub receivers: Vec<LiveReceiver>,
+    /// Changes of plugins that were put in force, and that were refused.
+    pub swaps: (u64, u64),
+    /// Kind, end and number of tasks.
+    pub tasks: Vec<(&'static str, Ended, u64)>,
+}
+
+/// What the journal says.
+#[derive(Debug, Clone, Default)]
+pub struct JournalReading {
+    /// Keys that can be used.
+    pub active_keys: usize,
+    /// Keys that wait for their members' confirmation.
+    pub pending_keys: usize,
+    /// Deliveries of events that are kept, those that were given up among them.
+    pub outbox: u64,
+}
+
+impl Reading {
+    /// Looks at a node that runs.
+    pub async fn of(core: Arc<Core>) -> Reading {
+        Reading {
+            stopping: core.stopping.is_cancelled(),
+            online: core.tally.is_online(),
+            journal: core.journal(JournalReading::of).await.map_err(|error| error.to_string()),
+            sessions: core.router.sessions(),
+            plugins: core.guard.status(),
+            receivers: core.receivers.live(),
+            swaps: core.tally.swaps(),
+            tasks: core.tally.tasks(),
+        }
+    }
+
+    /// Why the node cannot do its work now; nothing if it can.
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.stopping {
+            reasons.push("the node is stopping".into());
+        }
+        if let Err(error) = &self.journal {
+            reasons.push(format!("store: {error}"));
+        }
+        if !self.online {
+            reasons.push("coordinator: there is no link; the log says why".into());
+        }
+        reasons.extend(self.plugins.iter().filter_map(broken));
+        reasons
+    }
+}
+
+fn broken(entry: &EntryStatus) -> Option<String> {
+    match &entry.condition {
+        Condition::Broken { code, reason } => Some(format!("plugin {}: {reason} [{code}]", entry.name)),
+        Condition::InForce | Condition::Shadow => None,
+    }
+}
+
+impl JournalReading {
+    fn of(journal: &Journal) -> Result<JournalReading, ReadJournalError> {
+        let keys = journal.keys()?;
+        let active_keys = keys.iter().filter(|key| key.status == KeyStatus::Active).count();
+        Ok(JournalReading {
+            active_keys,
+            pending_keys: keys.len() - active_keys,
+            outbox: journal.outbox_len()?,
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! A [`Reading`] as Prometheus reads it. Each metric is described here and in `docs/metrics.md`. Labels take few values:
+//! entries, versions, verdicts, codes of the host; never a code or a text that a plugin makes up.
+
+use super::reading::Reading;
+use crate::config::Metrics;
+use countersign_host::{Condition, EntryStatus, LATENCY_MICROS};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::UNIX_EPOCH;
+
+/// What text of this kind is called.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The text of a reading.
+pub(super) fn text(reading: Reading, names: &Metrics) -> Result<String, fmt::Error> {
+    let labels = names.labels.iter().map(|(name, value)| (Cow::from(name.clone()), Cow::from(plain(value))));
+    let mut registry = Registry::with_labels(labels);
+    registry.register_collector(Box::new(Collected { reading, prefix: names.prefix.clone() }));
+    let mut text = String::new();
+    text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Collected {
+    reading: Reading,
+    prefix: String,
+}
+
+impl Collector for Collected {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let (reading, mut sheet) = (&self.reading, Sheet { encoder, prefix: &self.prefix });
+        node(reading, &mut sheet)?;
+        tasks(reading, &mut sheet)?;
+        evaluations(&reading.plugins, &mut sheet)?;
+        conditions(&reading.plugins, &mut sheet)?;
+        probes(&reading.plugins, &mut sheet)?;
+        receivers(reading, &mut sheet)
+    }
+}
+
+fn node(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
+    let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
+    sheet.gauges("build", "The version of the program", [(version, 1.0)])?;
+    let one = |is: bool| f64::from(u8::from(is));
+    sheet.gauge("ready", "1 if nothing keeps the node from its work", one(reading.not_ready().is_empty()))?;
+    sheet.gauge("online", "1 if there is a link to the coordinator", one(reading.online))?;
+    sheet.gauge("store_readable", "1 if the journal can be read", one(reading.journal.is_ok()))?;
+    sheet.gauge("sessions", "Sessions under way", reading.sessions as f64)?;
+    let Ok(journal) = &reading.journal else { return Ok(()) };
+    let keys = [("active", journal.active_keys), ("pending", journal.pending_keys)];
+    let keys = keys.map(|(status, count)| ([("status", status.to_owned())], count as f64));
+    sheet.gauges("keys", "Keys of which the node holds a share, by status", keys)?;
+    sheet.gauge("outbox", "Deliveries of events that are kept, given up ones too", journal.outbox as f64)
+}
+
+fn tasks(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
+    let tasks = reading.tasks.iter().map(|(kind, ended, count)| {
+        ([("kind", kind.to_ascii_lowercase()), ("outcome", ended.name().to_owned())], *count)
+    });
+    sheet.counters("tasks", "Tasks that ended at this node, by kind and outcome", tasks)?;
+    let (taken, refused) = reading.swaps;
+    let swaps = [("taken", taken), ("refused", refused)];
+    let swaps = swaps.map(|(result, count)| ([("result", result.to_owned())], count));
+    sheet.counters(
+        "plugin_swaps",
+        "Changes of plugins, rules and keys that were put in force or refused",
+        swaps,
+    )
+}
+
+fn evaluations(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
+    let verdicts = plugins.iter().flat_map(|entry| {
+        let counts = &entry.counts;
+        let verdicts =
+            [("approved", counts.approved), ("rejected", counts.rejected), ("failed", counts.failed)];
+        verdicts.map(|(verdict, count)| (labelled(entry, "verdict", verdict), count))
+    });
+    sheet.counters("plugin_evaluations", "Questions put to a plugin, by verdict", verdicts)?;
+    let failures = plugins.iter().flat_map(|entry| {
+        let failures = entry.counts.failures.iter();
+        failures.map(|(code, count)| (labelled(entry, "code", code.as_str()), *count))
+    });
+    sheet.counters("plugin_failures", "Questions without a usable answer, by the host's code", failures)?;
+    let shadows = plugins.iter().filter(|entry| entry.condition == Condition::Shadow);
+    let shadows = shadows.flat_map(|entry| {
+        let results = [("differed", entry.counts.differed), ("skipped", entry.counts.skipped)];
+        results.map(|(result, count)| (labelled(entry, "result", result), count))
+    });
+    sheet.counters(
+        "plugin_shadows",
+        "Shadows that would have decided otherwise, or were left out",
+        shadows,
+    )?;
+    sheet.histograms(
+        "plugin_evaluation_seconds",
+        "Duration of evaluations",
+        plugins.iter().map(|entry| (of(entry), entry)),
+    )
+}
+
+fn conditions(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
+    let broken =
+        |entry: &EntryStatus| f64::from(u8::from(matches!(entry.condition, Condition::Broken { .. })));
+    let broken = plugins.iter().map(|entry| (of(entry), broken(entry)));
+    sheet.gauges("plugin_broken", "1 if the entry is broken and refuses everything that it guards", broken)
+}
+
+fn probes(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
+    let probed = || plugins.iter().filter_map(|entry| Some((of(entry), entry.health.as_ref()?)));
+    let healthy = probed().map(|(labels, health)| (labels, f64::from(u8::from(health.result.is_ok()))));
+    sheet.gauges(
+        "plugin_healthy",
+        "1 if what the plugin depends on was in reach at the last probe",
+        healthy,
+    )?;
+    let at = probed().map(|(labels, health)| {
+        (labels, health.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
+    });
+    sheet.gauges("plugin_probed_timestamp_seconds", "When the last probe ended", at)
+}
+
+fn receivers(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
+    let receivers = reading.receivers.iter().map(|receiver| {
+        let labels = [("receiver", receiver.name.clone())];
+        (labels, f64::from(u8::from(receiver.trouble.is_some())))
+    });
+    sheet.gauges(
+        "receiver_broken",
+        "1 if what is on disk for the receiver of events cannot be used",
+        receivers,
+    )
+}
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+fn of(entry: &EntryStatus) -> Labels<2> {
+    [("plugin", entry.name.clone()), ("version", entry.version.clone().unwrap_or_default())]
+}
+
+fn labelled(entry: &EntryStatus, name: &'static str, value: &str) -> Labels<3> {
+    let [plugin, version] = of(entry);
+    [plugin, version, (name, value.to_owned())]
+}
+
+/// Where metrics are written down, each kind by one method.
+struct Sheet<'p, 'e> {
+    encoder: DescriptorEncoder<'e>,
+    prefix: &'p str,
+}
+
+impl Sheet<'_, '_> {
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let name = self.name(name);
+        let gauge = self.encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(gauge)
+    }
+
+    fn gauges<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (Labels<N>, f64)>,
+    ) -> fmt::Result {
+        let name = self.name(name);
+        let mut family = self.encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+        values.into_iter().try_for_each(|(labels, value)| {
+            ConstGauge::new(value).encode(family.encode_family(&sound(labels))?)
+        })
+    }
+
+    fn counters<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (Labels<N>, u64)>,
+    ) -> fmt::Result {
+        let name = self.name(name);
+        let mut family = self.encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
+        values.into_iter().try_for_each(|(labels, value)| {
+            ConstCounter::new(value).encode(family.encode_family(&sound(labels))?)
+        })
+    }
+
+    fn histograms<'e, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        entries: impl IntoIterator<Item = (Labels<N>, &'e EntryStatus)>,
+    ) -> fmt::Result {
+        let name = self.name(name);
+        let mut family = self.encoder.encode_descriptor(&name, help, None, MetricType::Histogram)?;
+        entries.into_iter().try_for_each(|(labels, entry)| {
+            let counts = &entry.counts;
+            let ends = LATENCY_MICROS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::MAX]);
+            let buckets: Vec<(f64, u64)> = ends.zip(counts.latency).collect();
+            let (sum, count) = (counts.micros as f64 / 1e6, counts.latency.iter().sum());
+            let labels = sound(labels);
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        })
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}countersign_{name}", self.prefix)
+    }
+}
+
+/// Labels whose values cannot break the text.
+fn sound<const N: usize>(labels: Labels<N>) -> [(&'static str, String); N] {
+    labels.map(|(name, value)| (name, plain(&value)))
+}
+
+/// The text without what has a meaning in the format.
+fn plain(value: &str) -> String {
+    value.chars().map(|c| if c.is_control() || c == '"' || c == '\\' { '_' } else { c }).collect()
+}
