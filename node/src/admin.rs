@@ -4,6 +4,8 @@
 //! One connection is one question: a line of JSON, answered by JSON until the end of the stream.
 
 use crate::core::Core;
+use crate::events::LiveReceiver;
+use crate::public::{self, LivePlugin};
 use countersign_protocol::{Hash, TaskId};
 use countersign_store::{AuditError, Difference, Journal, JournalOpenError, Proof};
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,8 @@ pub enum Question {
     Recording(TaskId),
     /// What shadows would have decided otherwise: the newest, so many.
     Differences(usize),
+    /// How plugins and receivers fare. Only a node that runs knows.
+    Plugins,
 }
 
 /// What is answered.
@@ -41,6 +45,13 @@ pub enum Answer {
     Recording(Option<TaskRecording>),
     /// To [`Question::Differences`].
     Differences(Vec<Difference>),
+    /// To [`Question::Plugins`].
+    Plugins {
+        /// In the order in which they are asked.
+        plugins: Vec<LivePlugin>,
+        /// In the order of the configuration.
+        receivers: Vec<LiveReceiver>,
+    },
     /// Why there is no answer.
     Failed(String),
 }
@@ -82,10 +93,20 @@ pub enum AskError {
 
 /// Puts a question to the node that runs in `dir`, or to its journal if none does.
 pub fn ask(dir: &Path, question: &Question) -> Result<Answer, AskError> {
-    let answer = match Client::connect(dir.join(SOCKET)) {
-        Ok(node) => ask_node(node, question).map_err(|error| AskError::Node(error.to_string()))?,
-        Err(_) => answer(&Journal::open(dir)?, question)?,
-    };
+    match ask_running(dir, question)? {
+        Some(answer) => Ok(answer),
+        None => told(answer(&Journal::open(dir)?, question)?),
+    }
+}
+
+/// Puts a question to the node that runs in `dir`; `None` if none does.
+pub fn ask_running(dir: &Path, question: &Question) -> Result<Option<Answer>, AskError> {
+    let Ok(node) = Client::connect(dir.join(SOCKET)) else { return Ok(None) };
+    let answer = ask_node(node, question).map_err(|error| AskError::Node(error.to_string()))?;
+    told(answer).map(Some)
+}
+
+fn told(answer: Answer) -> Result<Answer, AskError> {
     match answer {
         Answer::Failed(why) => Err(AskError::Told(why)),
         answer => Ok(answer),
@@ -106,6 +127,7 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
     Ok(match question {
         Question::Recording(task) => Answer::Recording(journal.proof(task)?.map(TaskRecording::from)),
         Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
+        Question::Plugins => Answer::Failed("no node runs here; start it".into()),
     })
 }
 
@@ -127,7 +149,7 @@ pub async fn serve(core: Arc<Core>) {
     let listener = match UnixListener::bind(&path) {
         Ok(listener) => listener,
         Err(error) => {
-            return tracing::warn!(%error, socket = %path.display(), "`plugin replay` and `plugin shadow` work only while the node is stopped");
+            return tracing::warn!(%error, socket = %path.display(), "`plugin list`, `plugin replay` and `plugin shadow` cannot ask this node");
         }
     };
     // One at a time: nobody but the operator is there.
@@ -143,12 +165,13 @@ pub async fn serve(core: Arc<Core>) {
     drop(std::fs::remove_file(&path));
 }
 
-async fn reply(core: &Core, stream: UnixStream) -> io::Result<()> {
+async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
     BufReader::new(from.take(QUESTION)).read_line(&mut line).await?;
     let answer = match serde_json::from_str::<Question>(&line) {
         Err(error) => Answer::Failed(error.to_string()),
+        Ok(Question::Plugins) => plugins(core.clone()).await,
         Ok(question) => {
             let answered = core.journal(move |journal| answer(journal, &question)).await;
             answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
@@ -156,4 +179,13 @@ async fn reply(core: &Core, stream: UnixStream) -> io::Result<()> {
     };
     to.write_all(&serde_json::to_vec(&answer)?).await?;
     to.shutdown().await
+}
+
+async fn plugins(core: Arc<Core>) -> Answer {
+    let receivers = core.receivers.live();
+    let plugins = tokio::task::spawn_blocking(move || public::live(&core)).await;
+    match plugins.map_err(io::Error::other).flatten() {
+        Ok(plugins) => Answer::Plugins { plugins, receivers },
+        Err(error) => Answer::Failed(format!("{} cannot be read: {error}", public::FILE)),
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::vault::{Vault, VaultError};
-use countersign_host::{Condition, EntryStatus, rs256};
+use countersign_host::{Condition, EntryStatus, Health, rs256};
 use countersign_protocol::{Announcement, NodeId, UnixMillis};
 use countersign_store::KeyStatus;
 use countersign_verify::DeriveError;
@@ -101,17 +101,67 @@ pub fn update(core: &Core) -> std::io::Result<()> {
     write(&core.config.dir, &record)
 }
 
-/// How the plugins fare now.
+/// A plugin as the node that runs knows it: what the record shows, and what was counted since the node started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LivePlugin {
+    /// What the record shows.
+    #[serde(flatten)]
+    pub shown: PublicPluginRecord,
+    /// How often it was asked.
+    pub asked: u64,
+    /// How often it approved.
+    pub approved: u64,
+    /// How often it rejected.
+    pub rejected: u64,
+    /// How often it gave no usable answer.
+    pub failed: u64,
+    /// As a shadow: how often it would have decided otherwise.
+    pub differed: u64,
+    /// As a shadow: how often it was left out.
+    pub skipped: u64,
+    /// Code of its last refusal.
+    pub last_code: Option<String>,
+    /// Mean duration of an evaluation in microseconds; absent if there was none, as is the slowest.
+    pub mean_micros: Option<u64>,
+    /// Duration of the slowest.
+    pub slowest_micros: Option<u64>,
+    /// When it was last asked whether what it depends on is in reach; absent: never.
+    pub probed: Option<UnixMillis>,
+}
+
+/// How the plugins fare now. All of it is so since now; [`live`] knows better.
 pub fn plugins(core: &Core) -> Vec<PublicPluginRecord> {
+    described(core).into_iter().map(|plugin| plugin.shown).collect()
+}
+
+/// How the plugins fare now, and since when. Reads the record: call it where that may block.
+pub fn live(core: &Core) -> std::io::Result<Vec<LivePlugin>> {
+    let record = read(&core.config.dir)?;
+    let mut plugins = described(core);
+    let shown = plugins.iter().map(|plugin| plugin.shown.clone()).collect();
+    for (plugin, shown) in plugins.iter_mut().zip(since(shown, &record.plugins)) {
+        plugin.shown = shown;
+    }
+    Ok(plugins)
+}
+
+fn described(core: &Core) -> Vec<LivePlugin> {
     let now = core.now();
-    let describe = |entry: EntryStatus| {
-        let (state, broken) = match entry.condition {
-            Condition::InForce => ("in-force", None),
-            Condition::Shadow => ("shadow", None),
-            Condition::Broken { code, reason } => ("broken", Some((code.to_string(), reason))),
-        };
-        let ill = entry.health.and_then(|health| health.result.err());
-        PublicPluginRecord {
+    core.guard.status().into_iter().map(|entry| describe_plugin(entry, now)).collect()
+}
+
+fn describe_plugin(entry: EntryStatus, now: UnixMillis) -> LivePlugin {
+    let (state, broken) = match entry.condition {
+        Condition::InForce => ("in-force", None),
+        Condition::Shadow => ("shadow", None),
+        Condition::Broken { code, reason } => ("broken", Some((code.to_string(), reason))),
+    };
+    let probed = entry.health.as_ref().map(probed_at);
+    let ill = entry.health.and_then(|health| health.result.err());
+    let counts = entry.counts;
+    let asked = counts.asked();
+    LivePlugin {
+        shown: PublicPluginRecord {
             name: entry.name,
             state: state.into(),
             version: entry.version,
@@ -120,9 +170,23 @@ pub fn plugins(core: &Core) -> Vec<PublicPluginRecord> {
             broken,
             ill: ill.map(|(code, reason)| (code.to_string(), reason)),
             since: now,
-        }
-    };
-    core.guard.status().into_iter().map(describe).collect()
+        },
+        asked,
+        approved: counts.approved,
+        rejected: counts.rejected,
+        failed: counts.failed,
+        differed: counts.differed,
+        skipped: counts.skipped,
+        last_code: entry.last_code,
+        mean_micros: counts.micros.checked_div(asked),
+        slowest_micros: (asked > 0).then_some(counts.slowest),
+        probed,
+    }
+}
+
+fn probed_at(health: &Health) -> UnixMillis {
+    let since = health.at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(since.as_millis() as u64)
 }
 
 /// What was so before has been so since then.

@@ -202,3 +202,37 @@ embedded_risk_control_rules: {enable: true, key_sign: {reject_all: true}}
     let again = bench.run("config check").with(0);
     assert!(again.contains("jwt-callback") && !again.contains("shorthands"), "{again}");
 }
+
+#[test]
+fn config_check_loads_receivers_and_shows_what_their_shorthand_stands_for() {
+    let event =
+        "event: {server: [{url: 'https://risk.example/v2/event'}], event_types: [request.keysign.failed]}\n";
+    let bench = Bench::new(&format!("{UNGUARDED}{event}"));
+    let missing = bench.run("config check").with(1);
+    assert!(missing.contains("receiver `jwt-events:1`") && missing.contains("install it"), "{missing}");
+    bench.bring("jwt-events", "component.wasm");
+    bench.run("plugin install component.wasm").with(0);
+    let said = bench.run("config check").with(0);
+    for words in [
+        "receiver     jwt-events:1 0.1.0 sha256:",
+        "event key",
+        "events:\n",
+        "- name: jwt-events:1",
+        "- event\n",
+    ] {
+        assert!(said.contains(words), "{words} in:\n{said}");
+    }
+    let section = &said[said.find("\nevents:\n").unwrap()..];
+    bench.write("node.yaml", coordinator() + UNGUARDED + section);
+    let again = bench.run("config check").with(0);
+    assert!(again.contains("receiver     jwt-events:1") && !again.contains("shorthands"), "{again}");
+    bench.write("node.yaml", coordinator() + UNGUARDED + &section.replace("- event\n", "- callback\n"));
+    let foreign = bench.run("config check").with(1);
+    assert!(foreign.contains("is granted the key `callback`"), "{foreign}");
+    bench.write(
+        "node.yaml",
+        coordinator() + UNGUARDED + &section.replace("token_expire_minutes: 2", "token_expire_minutes: 0"),
+    );
+    let wrong = bench.run("config check").with(1);
+    assert!(wrong.contains("receiver `jwt-events:1`") && wrong.contains("must not be 0"), "{wrong}");
+}

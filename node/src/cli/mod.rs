@@ -7,6 +7,7 @@ mod init;
 mod passphrase;
 mod plugin;
 mod start;
+mod table;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

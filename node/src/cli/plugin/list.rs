@@ -1,9 +1,21 @@
-//! `plugin list`: what is configured, and what is installed.
+//! `plugin list`: how the configured plugins fare in the node that runs, or what the files say of them; and what is
+//! installed.
 
-use crate::cli::Args;
+use crate::admin::{self, Answer, Question};
+use crate::cli::{Args, table, time};
 use crate::config::{Component, Config, PluginEntry, Shadow};
+use crate::events::LiveReceiver;
+use crate::public::LivePlugin;
 use countersign_host::{PluginManifest, PluginStore};
+use countersign_protocol::UnixMillis;
 use serde_json::json;
+
+/// Shown below the help.
+pub(super) const EXAMPLES: &str = "While the node runs, it is asked how each entry fares: in force, a shadow, or broken, which refuses \
+everything that the entry guards. Counts and times are those since the node started. When no node runs, the files are read.";
+
+/// Characters of a digest in a table.
+const SHORT: usize = 12;
 
 /// Arguments of `plugin list`.
 #[derive(Debug, clap::Args)]
@@ -13,56 +25,216 @@ pub struct List {
     json: bool,
 }
 
+/// What the node says that runs.
+struct Live {
+    plugins: Vec<LivePlugin>,
+    receivers: Vec<LiveReceiver>,
+}
+
 impl List {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
-        let policy = Config::load(&args.config)?.policy;
-        let installed = PluginStore::new(&policy.plugin_dir).list()?;
+        let config = Config::load(&args.config)?;
+        let installed = PluginStore::new(&config.policy.plugin_dir).list()?;
+        let live = ask(&config)?;
         if self.json {
-            let entries: Vec<_> = policy.plugins.iter().map(|entry| as_json(entry, &installed)).collect();
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&json!({ "configured": entries, "installed": installed }))?
-            );
+            println!("{}", serde_json::to_string_pretty(&as_json(&config, &installed, live.as_ref()))?);
             return Ok(());
         }
-        println!("Configured, in the order in which they are asked:");
-        policy.plugins.iter().for_each(|entry| show_entry(entry, &installed));
-        if policy.plugins.is_empty() {
-            println!("  none");
+        match &live {
+            Some(live) => {
+                println!("The node runs. Its plugins, in the order of the configuration:\n");
+                show_plugins(&live.plugins);
+                show_receivers(&live.receivers);
+                show_news(&config, live);
+            }
+            None => {
+                println!("No node runs in {}. What the files say:\n", config.dir.display());
+                show_files(&config, &installed);
+            }
         }
-        println!("\nInstalled in {}:", policy.plugin_dir.display());
-        installed.iter().for_each(show_installed);
-        if installed.is_empty() {
-            println!("  none; `plugin install FILE` installs one");
-        }
+        println!("\nInstalled in {}:\n", config.policy.plugin_dir.display());
+        show_installed(&installed);
         Ok(())
     }
 }
 
-fn show_entry(entry: &PluginEntry, installed: &[PluginManifest]) {
-    let role = match &entry.shadow {
-        None => String::new(),
-        Some(Shadow::Chain) => ", decides nothing".into(),
-        Some(Shadow::Entry(other)) => format!(", decides nothing, compared with {other}"),
-    };
-    let component = match &entry.component {
-        Component::File(file) => file.display().to_string(),
-        Component::Installed(name) => match found(installed, name) {
-            Some(manifest) => format!("installed {name} {}", manifest.current.version),
-            None => format!("NOT INSTALLED: {name}; run `plugin install`"),
-        },
-    };
-    println!("  {:<20} {component}{role}", entry.name);
+fn ask(config: &Config) -> anyhow::Result<Option<Live>> {
+    match admin::ask_running(&config.dir, &Question::Plugins)? {
+        None => Ok(None),
+        Some(Answer::Plugins { plugins, receivers }) => Ok(Some(Live { plugins, receivers })),
+        Some(_) => anyhow::bail!("the node answered something else; is it of this version?"),
+    }
 }
 
-fn show_installed(manifest: &PluginManifest) {
-    let release = &manifest.current;
-    println!("  {:<20} {:<10} sha256:{}", manifest.name, release.version, hex::encode(release.digest));
-    if let Some(publisher) = &release.publisher {
-        println!("  {:<20} signed by {publisher}", "");
+fn show_plugins(plugins: &[LivePlugin]) {
+    if plugins.is_empty() {
+        return println!("  none: every task of a requester is approved");
     }
-    for previous in &manifest.previous {
-        println!("  {:<20} {:<10} sha256:{}", "  before", previous.version, hex::encode(previous.digest));
+    let state = |plugin: &LivePlugin| {
+        let shown = &plugin.shown;
+        let of = |text: &Option<String>| text.as_deref().map_or("-".into(), short);
+        [
+            shown.name.clone(),
+            state_text(&shown.state).into(),
+            shown.version.clone().unwrap_or_else(|| "-".into()),
+            of(&shown.digest),
+            of(&shown.config),
+            time(UnixMillis(shown.since.0 / 1000 * 1000)),
+            reach(plugin).into(),
+        ]
+    };
+    table::print(
+        ["NAME", "STATE", "VERSION", "SHA256", "CONFIG", "SINCE", "IN REACH"],
+        &plugins.iter().map(state).collect::<Vec<_>>(),
+    );
+    let counts = |plugin: &LivePlugin| {
+        [
+            plugin.shown.name.clone(),
+            plugin.asked.to_string(),
+            plugin.approved.to_string(),
+            plugin.rejected.to_string(),
+            plugin.failed.to_string(),
+            plugin.mean_micros.map_or("-".into(), duration),
+            plugin.slowest_micros.map_or("-".into(), duration),
+            plugin.last_code.clone().unwrap_or_else(|| "-".into()),
+        ]
+    };
+    println!();
+    table::print(
+        ["NAME", "ASKED", "APPROVED", "REJECTED", "FAILED", "MEAN", "SLOWEST", "LAST REFUSAL"],
+        &plugins.iter().map(counts).collect::<Vec<_>>(),
+    );
+    plugins.iter().for_each(show_trouble);
+}
+
+fn show_trouble(plugin: &LivePlugin) {
+    let name = &plugin.shown.name;
+    if let Some((code, reason)) = &plugin.shown.broken {
+        println!("\n  {name} is broken, and everything that it guards is refused: {reason} [{code}]");
+    }
+    if let Some((code, reason)) = &plugin.shown.ill {
+        println!("\n  {name} misses what it needs: {reason} [{code}]");
+    }
+    if plugin.shown.state == "shadow" {
+        println!(
+            "\n  {name} decides nothing; it would have decided otherwise {} times, and was left out {} times",
+            plugin.differed, plugin.skipped
+        );
+    }
+}
+
+fn show_receivers(receivers: &[LiveReceiver]) {
+    if receivers.is_empty() {
+        return;
+    }
+    println!("\nIts receivers of events:\n");
+    let row = |receiver: &LiveReceiver| {
+        let state = match (&receiver.digest, &receiver.trouble) {
+            (Some(_), _) => "in force",
+            (None, Some(_)) => "BROKEN",
+            (None, None) => "loading",
+        };
+        let version = receiver.version.clone().unwrap_or_else(|| "-".into());
+        [receiver.name.clone(), state.into(), version, receiver.digest.as_deref().map_or("-".into(), short)]
+    };
+    table::print(["NAME", "STATE", "VERSION", "SHA256"], &receivers.iter().map(row).collect::<Vec<_>>());
+    for receiver in receivers {
+        if let Some(trouble) = &receiver.trouble {
+            println!("\n  {}: what is on disk is not taken up: {trouble}", receiver.name);
+        }
+    }
+}
+
+/// What the file says and the node does not know.
+fn show_news(config: &Config, live: &Live) {
+    let names = |plugins: &mut dyn Iterator<Item = &String>| plugins.cloned().collect::<Vec<_>>();
+    let node = names(&mut live.plugins.iter().map(|plugin| &plugin.shown.name));
+    let file = names(&mut config.policy.plugins.iter().map(|entry| &entry.name));
+    if node != file {
+        println!(
+            "\nThe configuration file lists other plugins now: {}. They count once the node is started again.",
+            if file.is_empty() { "none".into() } else { file.join(", ") }
+        );
+    }
+}
+
+fn show_files(config: &Config, installed: &[PluginManifest]) {
+    let receivers = config.receivers.iter().map(|receiver| (&receiver.plugin, "told of events".to_owned()));
+    let plugins = config.policy.plugins.iter().map(|entry| (entry, role(entry)));
+    let row = |(entry, role): (&PluginEntry, String)| {
+        let (component, version, digest) = component(entry, installed);
+        [entry.name.clone(), role, version, digest, component]
+    };
+    let rows: Vec<_> = plugins.chain(receivers).map(row).collect();
+    match rows.is_empty() {
+        true => println!("  no plugin is configured"),
+        false => table::print(["NAME", "ROLE", "VERSION", "SHA256", "COMPONENT"], &rows),
+    }
+}
+
+fn role(entry: &PluginEntry) -> String {
+    match &entry.shadow {
+        None => "decides".into(),
+        Some(Shadow::Chain) => "shadow".into(),
+        Some(Shadow::Entry(other)) => format!("shadow of {other}"),
+    }
+}
+
+/// Place, version and digest of an entry's component, as far as files tell.
+fn component(entry: &PluginEntry, installed: &[PluginManifest]) -> (String, String, String) {
+    let pinned = entry.digest.map_or("-".into(), |digest| short(&hex::encode(digest)));
+    match &entry.component {
+        Component::File(file) => (file.display().to_string(), "-".into(), pinned),
+        Component::Installed(name) => match found(installed, name) {
+            Some(PluginManifest { current, .. }) => {
+                (format!("installed {name}"), current.version.clone(), short(&hex::encode(current.digest)))
+            }
+            None => (format!("NOT INSTALLED: {name}; run `plugin install`"), "-".into(), pinned),
+        },
+    }
+}
+
+fn show_installed(installed: &[PluginManifest]) {
+    if installed.is_empty() {
+        return println!("  none; `plugin install FILE` installs one");
+    }
+    let mut rows = Vec::new();
+    for manifest in installed {
+        for (index, release) in manifest.releases().enumerate() {
+            let name = if index == 0 { manifest.name.clone() } else { "  before".into() };
+            let publisher = release.publisher.clone().unwrap_or_else(|| "-".into());
+            let at = time(UnixMillis(release.installed_at / 1000 * 1000));
+            rows.push([name, release.version.clone(), short(&hex::encode(release.digest)), publisher, at]);
+        }
+    }
+    table::print(["NAME", "VERSION", "SHA256", "SIGNED BY", "INSTALLED"], &rows);
+}
+
+fn state_text(state: &str) -> &str {
+    match state {
+        "in-force" => "in force",
+        "broken" => "BROKEN",
+        other => other,
+    }
+}
+
+fn reach(plugin: &LivePlugin) -> &'static str {
+    match (&plugin.probed, &plugin.shown.ill) {
+        (None, _) => "-",
+        (Some(_), None) => "yes",
+        (Some(_), Some(_)) => "NO",
+    }
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(SHORT).collect()
+}
+
+fn duration(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros} us"),
+        1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        _ => format!("{:.1} s", micros as f64 / 1e6),
     }
 }
 
@@ -70,7 +242,19 @@ fn found<'a>(installed: &'a [PluginManifest], name: &str) -> Option<&'a PluginMa
     installed.iter().find(|manifest| manifest.name == name)
 }
 
-fn as_json(entry: &PluginEntry, installed: &[PluginManifest]) -> serde_json::Value {
+fn as_json(config: &Config, installed: &[PluginManifest], live: Option<&Live>) -> serde_json::Value {
+    let configured: Vec<_> =
+        config.policy.plugins.iter().map(|entry| entry_as_json(entry, installed)).collect();
+    json!({
+        "running": live.is_some(),
+        "plugins": live.map(|live| &live.plugins),
+        "receivers": live.map(|live| &live.receivers),
+        "configured": configured,
+        "installed": installed,
+    })
+}
+
+fn entry_as_json(entry: &PluginEntry, installed: &[PluginManifest]) -> serde_json::Value {
     let (file, installed_as) = match &entry.component {
         Component::File(file) => (Some(file), None),
         Component::Installed(name) => (None, Some(name)),

@@ -23,7 +23,8 @@ pub(super) enum PluginCommand {
     /// Begin a plugin: a small project that builds with one command, in Rust, JavaScript or Python.
     #[command(after_help = new::EXAMPLES)]
     New(new::New),
-    /// List what is configured and what is installed.
+    /// List how the configured plugins fare, and what is installed.
+    #[command(after_help = list::EXAMPLES)]
     List(list::List),
     /// Load a plugin as `start` would, and say what it is.
     #[command(after_help = check::EXAMPLES)]
