@@ -243,8 +243,8 @@ mod tests {
     use super::*;
 
     fn expanded(text: &str) -> Result<Vec<ReceiverEntry>, ConfigError> {
-        let receivers_of = |receivers| receivers(RawEvents { receivers }, Path::new("."));
-        receivers_of(entries(&serde_norway::from_str(text).unwrap())?)
+        let section = RawEvents { receivers: entries(&serde_norway::from_str(text).unwrap())? };
+        receivers(section, Path::new("."))
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl Sheet<'_, '_> {
         let mut family = self.encoder.encode_descriptor(&name, help, None, MetricType::Histogram)?;
         entries.into_iter().try_for_each(|(labels, entry)| {
             let counts = &entry.counts;
-            let ends = LATENCY_MICROS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::MAX]);
+            let ends = LATENCY_MICROS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = ends.zip(counts.latency).collect();
             let (sum, count) = (counts.micros as f64 / 1e6, counts.latency.iter().sum());
             let labels = sound(labels);
