@@ -201,6 +201,8 @@ mod tests {
             version: String::new(),
             digest: [0; 32],
             revision: [0; 32],
+            document: std::sync::Arc::from(""),
+            conditions: None,
             verdict,
             elapsed: Duration::from_millis(millis),
             logs: Vec::new(),

@@ -22,6 +22,8 @@ enum SweepError {
 
 /// Removes what is not needed now. A failure costs room and nothing else.
 pub async fn sweep(core: Arc<Core>) {
+    let node = core.clone();
+    let _alone = node.guard.changing.lock().await;
     let swept = tokio::task::spawn_blocking(move || sweep_now(&core)).await;
     match swept {
         Ok(Ok(removed)) if removed.is_empty() => {}
@@ -33,13 +35,12 @@ pub async fn sweep(core: Arc<Core>) {
 
 fn sweep_now(core: &Core) -> Result<Vec<String>, SweepError> {
     let store = PluginStore::new(&core.config.policy.plugin_dir);
-    let in_force = in_force(core);
+    let needed = needed(core);
     let mut removed = Vec::new();
     // The journal is read only if there is something to be removed.
-    if !store.unlisted()?.is_subset(&in_force) {
+    if !store.unlisted()?.is_subset(&needed) {
         let recorded = core.journal.recorded_components()?;
-        removed =
-            store.sweep(&in_force.iter().copied().chain(recorded.iter().map(|hash| hash.0)).collect())?;
+        removed = store.sweep(&needed.iter().copied().chain(recorded.iter().map(|hash| hash.0)).collect())?;
     }
     let host = core.guard.host.as_ref().or_else(|| core.receivers.host());
     if let Some(host) = host {
@@ -47,16 +48,15 @@ fn sweep_now(core: &Core) -> Result<Vec<String>, SweepError> {
             let newest: Vec<_> = manifest.releases().take(2).map(|release| release.digest).collect();
             newest
         });
-        removed.extend(host.sweep_cache(&in_force.into_iter().chain(at_hand).collect())?);
+        removed.extend(host.sweep_cache(&needed.into_iter().chain(at_hand).collect())?);
     }
     Ok(removed)
 }
 
-/// What plugins and receivers are made of, and what the configuration pins.
-fn in_force(core: &Core) -> BTreeSet<Digest> {
+/// What plugins are or were made of since the node started, what receivers are, and what the configuration pins.
+fn needed(core: &Core) -> BTreeSet<Digest> {
     let policy = &core.config.policy;
     let entries = policy.plugins.iter().chain(core.config.receivers.iter().map(|receiver| &receiver.plugin));
     let pinned = entries.filter_map(|entry| entry.digest);
-    let plugins = core.guard.status().into_iter().filter_map(|entry| entry.digest);
-    pinned.chain(plugins).chain(core.receivers.digests()).collect()
+    pinned.chain(core.guard.note()).chain(core.receivers.digests()).collect()
 }

@@ -24,7 +24,8 @@ use countersign_host::{
 };
 use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
 use countersign_store::{Configuration, Evidence, StateWrite};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// An operation that every configured plugin approved. Made by [`Guard::decide`] alone; nobody else can:
@@ -84,6 +85,10 @@ pub struct Guard {
     services: Arc<NodeServices>,
     /// What the plugins' files looked like just before they were loaded.
     loaded: watch::Sight,
+    /// What was in force at any time since the node started: a task under way may yet be decided by it.
+    has_been: Mutex<BTreeSet<[u8; 32]>>,
+    /// Held while plugins are loaded, and while files are removed: what is being loaded must not be taken for forgotten.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// Why there is no risk control, and so no node.
@@ -121,9 +126,18 @@ impl Guard {
             None => None,
             Some(host) => Some(Pipeline::load(host, specs::configured(&policy), services.clone()).await?),
         };
-        let guard = Guard { policy, pipeline, host, services, loaded };
+        let (has_been, changing) = Default::default();
+        let guard = Guard { policy, pipeline, host, services, loaded, has_been, changing };
+        guard.note();
         guard.status().iter().for_each(report_broken);
         Ok(guard)
+    }
+
+    /// Notes what is in force now; gives all that has been noted.
+    fn note(&self) -> BTreeSet<[u8; 32]> {
+        let mut has_been = self.has_been.lock().unwrap_or_else(PoisonError::into_inner);
+        has_been.extend(self.status().into_iter().filter_map(|entry| entry.digest));
+        has_been.clone()
     }
 
     /// How each plugin entry fares.

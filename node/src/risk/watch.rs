@@ -167,6 +167,7 @@ fn sight(file: &Path) -> [u8; 32] {
 impl Guard {
     /// Loads what is on disk now, and swaps it in if it is good. Tells what that changed.
     async fn reload(&self) -> Result<String, String> {
+        let _alone = self.changing.lock().await;
         let before = self.services.renew(&self.policy).map_err(|error| error.to_string())?;
         let Some(pipeline) = &self.pipeline else {
             return Ok("there are none; keys and authorities were read again".into());
@@ -177,6 +178,7 @@ impl Guard {
             self.services.restore(before);
             error.to_string()
         })?;
+        self.note();
         Ok(change(&old, &new))
     }
 }
