@@ -7,6 +7,7 @@
 
 mod deal;
 mod fault;
+mod new_key;
 mod plan;
 mod rounds;
 
@@ -59,7 +60,7 @@ pub struct Reshared {
     pub threshold: u16,
     /// The public share of every new member, encoded as in [`PublicShare`].
     pub public_shares: Vec<Vec<u8>>,
-    /// SHA-256 over the plan and everything that was broadcast until the new shares were fixed.
+    /// SHA-256 over the plan and all that was dealt in public.
     pub transcript: [u8; 32],
 }
 

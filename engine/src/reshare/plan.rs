@@ -45,24 +45,20 @@ impl<E: KeyCurve> Plan<E> {
         if usize::from(me.0) >= roles.len() {
             return Err(CallerFault::NotInSession(me));
         }
-        if roles.iter().any(|role| role.deals.is_none() && !role.joins) {
-            return Err(CallerFault::NoRole);
-        }
         let old = key_info(params.old)?;
+        check_roles(roles, params.old.threshold)?;
+        check_new_committee(roles, threshold)?;
         let members = positions(roles, |role| role.joins.then_some(()));
-        let members = members.into_iter().map(|(party, ())| party).collect();
-        let plan = Self {
+        Ok(Self {
             scheme: params.old.scheme,
             id: plan_id(params, &old)?,
             me,
             dealers: dealers(roles, &old)?,
-            members,
+            members: members.into_iter().map(|(party, ())| party).collect(),
             roles: roles.to_vec(),
             threshold,
             old,
-        };
-        check_new_committee(plan.members.len(), threshold)?;
-        Ok(plan)
+        })
     }
 
     /// Size of the session.
@@ -116,14 +112,33 @@ fn key_info<E: KeyCurve>(old: &PublicShare) -> Result<KeyInfo<E>, CallerFault> {
     info.validate().map_err(|_| CallerFault::OldKey)
 }
 
-/// The dealers with their parts of the key. Exactly as many as the threshold, because a part depends on who
-/// else deals.
+/// Everybody has something to do, and exactly as many deal as the old threshold says.
+fn check_roles(roles: &[Role], needed: u16) -> Result<(), CallerFault> {
+    if roles.iter().any(|role| role.deals.is_none() && !role.joins) {
+        return Err(CallerFault::NoRole);
+    }
+    let given = roles.iter().filter(|role| role.deals.is_some()).count();
+    if given != usize::from(needed) {
+        return Err(CallerFault::DealerCount { given, needed });
+    }
+    Ok(())
+}
+
+fn check_new_committee(roles: &[Role], threshold: u16) -> Result<(), CallerFault> {
+    let joining = roles.iter().filter(|role| role.joins).count();
+    let parties = u16::try_from(joining).unwrap_or(u16::MAX);
+    if !(MIN_PARTIES..=MAX_PARTIES).contains(&parties) {
+        return Err(CallerFault::Parties(parties));
+    }
+    if !(MIN_PARTIES..=parties).contains(&threshold) {
+        return Err(CallerFault::Threshold { threshold, parties });
+    }
+    Ok(())
+}
+
+/// The dealers with their parts of the key, which depend on who else deals.
 fn dealers<E: KeyCurve>(roles: &[Role], old: &KeyInfo<E>) -> Result<Vec<Dealer<E>>, CallerFault> {
     let chosen = positions(roles, |role| role.deals);
-    let needed = old.vss_setup.as_ref().map_or(0, |setup| setup.min_signers);
-    if chosen.len() != usize::from(needed) {
-        return Err(CallerFault::DealerCount { given: chosen.len(), needed });
-    }
     let held = |index: PartyIndex| old.share_preimage(index.0).ok_or(CallerFault::Dealers);
     let points = chosen.iter().map(|(_, index)| held(*index)).collect::<Result<Vec<_>, _>>()?;
     let dealer = |(nth, (party, index)): (usize, &(PartyIndex, PartyIndex))| {
@@ -133,17 +148,6 @@ fn dealers<E: KeyCurve>(roles: &[Role], old: &KeyInfo<E>) -> Result<Vec<Dealer<E
         Ok(Dealer { party: *party, index: *index, weight, part: (public_share * weight).into() })
     };
     chosen.iter().enumerate().map(dealer).collect()
-}
-
-fn check_new_committee(size: usize, threshold: u16) -> Result<(), CallerFault> {
-    let parties = u16::try_from(size).unwrap_or(u16::MAX);
-    if !(MIN_PARTIES..=MAX_PARTIES).contains(&parties) {
-        return Err(CallerFault::Parties(parties));
-    }
-    if !(MIN_PARTIES..=parties).contains(&threshold) {
-        return Err(CallerFault::Threshold { threshold, parties });
-    }
-    Ok(())
 }
 
 /// The parties for which `part` finds something, with what it finds.

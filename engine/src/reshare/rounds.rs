@@ -3,23 +3,22 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use cggmp24::key_share::{DirtyIncompleteKeyShare, DirtyKeyInfo, Validate, VssSetup};
-use generic_ec::{NonZero, Point, SecretScalar};
+use generic_ec::{Point, SecretScalar};
 use round_based::rounds_router::{MessagesStore, RoundsRouter};
 use round_based::state_machine::MpcParty;
 use round_based::{Delivery, Incoming, Outgoing, ProtocolMessage, SinkExt};
 use serde::{Deserialize, Serialize};
 
-use super::deal::{Deal, Opening, evaluate};
-use super::plan::{Plan, points};
+use super::deal::{Deal, Opening};
+use super::new_key::NewKey;
+use super::plan::Plan;
 use super::{ReshareFault, Reshared};
 use crate::adapter::RoundMessage;
 use crate::curve::KeyCurve;
 use crate::engine::MessageKind;
 use crate::proof::Proof;
 use crate::random::Rng;
-use crate::session::labelled_hash;
-use crate::{EngineError, PartyIndex, PeerFault, Share};
+use crate::{EngineError, PartyIndex, PeerFault};
 
 /// Everything that is sent. Of a party that does not deal there are the first and the last alone.
 #[derive(Clone, ProtocolMessage, Serialize, Deserialize)]
@@ -105,15 +104,14 @@ pub(super) async fn run<E: KeyCurve>(
         return Err(broken(ReshareFault::SubShare, dealer));
     }
 
-    let key = NewKey::new(&plan, &promises, &openings)?;
+    let key = NewKey::new(&plan, openings)?;
     sub_shares.extend(deal.as_ref().zip(my_index).map(|(deal, index)| (me, SubShare(deal.sub_share(index)))));
-    let secret = my_index.map(|_| sum(&sub_shares));
-    let mine = key.close(&plan, deal.as_ref(), secret.as_ref(), &mut rng);
+    let share = my_index.map(|index| (index, sum(&sub_shares)));
+    let mine = key.close(deal.as_ref(), share.as_ref(), &mut rng);
     drop((deal, sub_shares));
     outgoings.send(Outgoing::broadcast(Msg::Closing(mine))).await.map_err(EngineError::bug)?;
-    let closings = rounds.complete(closings).await.map_err(EngineError::bug)?;
-    key.check(&plan, &openings, &closings)?;
-    key.finish(&plan, secret)
+    key.check(&rounds.complete(closings).await.map_err(EngineError::bug)?)?;
+    key.finish(share)
 }
 
 /// The second round of a dealer: its polynomial to all, and to each new member its value there.
@@ -180,169 +178,7 @@ fn sum<E: KeyCurve>(sub_shares: &BTreeMap<PartyIndex, SubShare<E>>) -> SecretSca
     SecretScalar::new(&mut sub_shares.values().map(|SubShare(value)| value).sum())
 }
 
-/// The public side of the new shares, the same at all parties.
-struct NewKey<E: KeyCurve> {
-    transcript: [u8; 32],
-    public_shares: Vec<NonZero<Point<E>>>,
-}
-
-impl<E: KeyCurve> NewKey<E> {
-    /// Adds the polynomials. What they share must be the key itself.
-    fn new(
-        plan: &Plan<E>,
-        promises: &BTreeMap<PartyIndex, [u8; 32]>,
-        openings: &BTreeMap<PartyIndex, Opening<E>>,
-    ) -> Result<Self, EngineError> {
-        let term =
-            |degree: usize| openings.values().filter_map(|opening| opening.coefficients.get(degree)).sum();
-        let polynomial: Vec<Point<E>> = (0..usize::from(plan.threshold)).map(term).collect();
-        if polynomial.first() != Some(&plan.old.shared_public_key.into()) {
-            return Err(EngineError::bug("the dealers' parts do not add up to the key"));
-        }
-        let members = (0..).map(PartyIndex).take(plan.members.len());
-        let public_shares = members.map(|member| NonZero::from_point(evaluate(&polynomial, member)));
-        let public_shares =
-            public_shares.collect::<Option<_>>().ok_or_else(|| EngineError::bug("a new share is zero"))?;
-        Ok(Self { transcript: transcript(plan, promises, openings), public_shares })
-    }
-
-    /// This party's last message.
-    fn close(
-        &self,
-        plan: &Plan<E>,
-        deal: Option<&Deal<E>>,
-        secret: Option<&SecretScalar<E>>,
-        rng: &mut Rng,
-    ) -> Closing<E> {
-        let dealer = deal.map(|deal| {
-            Proof::new(
-                deal.secrets(),
-                &deal.opening.coefficients,
-                &self.context(b"dealer", plan, plan.me),
-                rng,
-            )
-        });
-        let member = secret.zip(plan.new_index(plan.me)).map(|(secret, index)| {
-            let secret = std::slice::from_ref(secret);
-            Proof::new(secret, &self.public_share(index), &self.context(b"member", plan, plan.me), rng)
-        });
-        Closing::Proofs { transcript: self.transcript, dealer, member }
-    }
-
-    /// The others' last messages. Complaints first, since who complains proves nothing; then the transcripts,
-    /// since proofs over another transcript fail without anybody's fault.
-    fn check(
-        &self,
-        plan: &Plan<E>,
-        openings: &BTreeMap<PartyIndex, Opening<E>>,
-        closings: &BTreeMap<PartyIndex, Closing<E>>,
-    ) -> Result<(), EngineError> {
-        let proofs: Vec<_> = closings
-            .iter()
-            .map(|(party, closing)| match closing {
-                Closing::Complaint(accused) => Err(complaint(plan, *party, *accused)),
-                Closing::Proofs { transcript, dealer, member } => Ok((*party, transcript, dealer, member)),
-            })
-            .collect::<Result<_, _>>()?;
-        if proofs.iter().any(|(_, transcript, ..)| **transcript != self.transcript) {
-            return Err(EngineError::Peer { fault: PeerFault::UnreliableBroadcast, culprits: vec![] });
-        }
-        for (party, _, dealer, member) in proofs {
-            let polynomial = openings.get(&party).map(|opening| opening.coefficients.as_slice());
-            if !self.proven(b"dealer", plan, party, polynomial, dealer) {
-                return Err(broken(ReshareFault::DealerProof, party));
-            }
-            let public_share = plan.new_index(party).map(|index| self.public_share(index));
-            if !self.proven(
-                b"member",
-                plan,
-                party,
-                public_share.as_ref().map(|share| share.as_slice()),
-                member,
-            ) {
-                return Err(broken(ReshareFault::MemberProof, party));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a proof is there exactly if there is something to prove, and holds.
-    fn proven(
-        &self,
-        role: &[u8],
-        plan: &Plan<E>,
-        party: PartyIndex,
-        points: Option<&[Point<E>]>,
-        proof: &Option<Proof<E>>,
-    ) -> bool {
-        match (points, proof) {
-            (Some(points), Some(proof)) => proof.holds(points, &self.context(role, plan, party)),
-            (None, None) => true,
-            _ => false,
-        }
-    }
-
-    fn context(&self, role: &[u8], plan: &Plan<E>, party: PartyIndex) -> [u8; 32] {
-        let fields = [role, &plan.id, &self.transcript, &party.0.to_be_bytes()];
-        labelled_hash(b"countersign engine reshare proof v1", &fields)
-    }
-
-    fn public_share(&self, index: PartyIndex) -> [Point<E>; 1] {
-        [self.public_shares[usize::from(index.0)].into()]
-    }
-
-    /// Proves once more that the public shares lead to the old key, and that the secret fits.
-    fn finish(self, plan: &Plan<E>, secret: Option<SecretScalar<E>>) -> Result<Reshared, EngineError> {
-        let public_shares = self.public_shares.iter().map(|share| share.to_bytes(true).to_vec()).collect();
-        let key_info = DirtyKeyInfo {
-            vss_setup: Some(VssSetup {
-                min_signers: plan.threshold,
-                I: points(self.public_shares.len() as u16),
-            }),
-            public_shares: self.public_shares,
-            ..DirtyKeyInfo::clone(&plan.old)
-        };
-        let share = match secret.zip(plan.new_index(plan.me)) {
-            None => {
-                key_info.validate().map_err(|error| EngineError::bug(error.error()))?;
-                None
-            }
-            Some((secret, index)) => {
-                let x = NonZero::from_secret_scalar(secret)
-                    .ok_or_else(|| EngineError::bug("the new share is zero"))?;
-                let core = DirtyIncompleteKeyShare { i: index.0, key_info, x };
-                let core = core.validate().map_err(|error| EngineError::bug(error.error()))?;
-                Some(Share::new(plan.scheme, core))
-            }
-        };
-        Ok(Reshared { share, threshold: plan.threshold, public_shares, transcript: self.transcript })
-    }
-}
-
-/// SHA-256 over the plan and all that was committed to and opened, in the order of the session.
-fn transcript<E: KeyCurve>(
-    plan: &Plan<E>,
-    promises: &BTreeMap<PartyIndex, [u8; 32]>,
-    openings: &BTreeMap<PartyIndex, Opening<E>>,
-) -> [u8; 32] {
-    let openings: Vec<_> = openings.values().map(Opening::digest).collect();
-    let mut fields: Vec<&[u8]> = vec![&plan.id];
-    fields.extend(promises.values().chain(&openings).map(|hash| hash.as_slice()));
-    labelled_hash(b"countersign engine reshare transcript v1", &fields)
-}
-
-/// Who is right is for people to find out; only a complaint about a party that dealt nothing is a fault in
-/// itself.
-fn complaint<E: KeyCurve>(plan: &Plan<E>, accuser: PartyIndex, accused: PartyIndex) -> EngineError {
-    let dealt = plan.dealer(accused).is_some() && plan.new_index(accuser).is_some() && accused != accuser;
-    if !dealt {
-        return broken(ReshareFault::BaselessComplaint, accuser);
-    }
-    let fault = PeerFault::Reshare(ReshareFault::Complaint { accuser, accused });
-    EngineError::Peer { fault, culprits: vec![] }
-}
-
-fn broken(fault: ReshareFault, culprit: PartyIndex) -> EngineError {
+pub(super) fn broken(fault: ReshareFault, culprit: PartyIndex) -> EngineError {
     EngineError::peer(PeerFault::Reshare(fault), culprit)
 }
 

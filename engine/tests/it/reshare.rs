@@ -219,6 +219,8 @@ fn wrong_new_committees_are_refused(scheme: Scheme) {
     ten.push(leaves(1));
     assert_eq!(refusal(&ten, 2), CallerFault::Parties(10));
     assert_eq!(refusal(&[leaves(0), leaves(1)], 2), CallerFault::Parties(0));
+    let crowd = [vec![stays(0), stays(1)], vec![JOINS; 1 << 16]].concat();
+    assert_eq!(refusal(&crowd, 2), CallerFault::Parties(u16::MAX));
     let idle = Role { deals: None, joins: false };
     assert_eq!(refusal(&[stays(0), stays(1), idle], 2), CallerFault::NoRole);
 
