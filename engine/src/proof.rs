@@ -93,7 +93,7 @@ mod tests {
     fn one_wrong_secret_among_many_is_noticed() {
         let secrets = [(); 3].map(|()| SecretScalar::<Ed25519>::random(&mut OsRng));
         let mut points = secrets.each_ref().map(|secret| Point::generator() * secret);
-        points[2] = points[2] + Point::generator();
+        points[2] += Point::generator();
         let proof = Proof::new(&secrets, &points, &[0; 32], &mut OsRng);
         assert!(!proof.holds(&points, &[0; 32]));
     }

@@ -69,7 +69,7 @@ pub fn refuse_digest(message: &[u8]) -> Result<(), Objection> {
 fn could_be_digest(message: &[u8]) -> bool {
     let is_text = || str::from_utf8(message).is_ok_and(|text| !text.contains(char::is_control));
     let digits = message.strip_prefix(b"0x").or_else(|| message.strip_prefix(b"0X")).unwrap_or(message);
-    let spells_one = digits.len() % 2 == 0
+    let spells_one = digits.len().is_multiple_of(2)
         && DIGESTS.contains(&(digits.len() / 2))
         && digits.iter().all(u8::is_ascii_hexdigit);
     message.len() == 32 || (DIGESTS.contains(&message.len()) && !is_text()) || spells_one

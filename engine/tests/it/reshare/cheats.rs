@@ -192,7 +192,7 @@ fn a_false_opening_names_the_dealer(scheme: Scheme) {
     with_curve!(scheme, E => {
         let outcomes = run_cheat::<E>(scheme, |message| match message {
             Wire::Opening { mut coefficients, nonce } => {
-                coefficients[1] = coefficients[1] + Point::generator();
+                coefficients[1] += Point::generator();
                 Wire::Opening { coefficients, nonce }
             }
             message => message,
@@ -246,8 +246,8 @@ fn two_stories_make_nobody_finish(scheme: Scheme) {
                 packet.body = encode(&second);
             }
         });
-        for party in 0..3 {
-            let error = outcomes[party].as_ref().expect("no party waits in vain").as_ref().unwrap_err();
+        for outcome in outcomes.iter().take(3) {
+            let error = outcome.as_ref().expect("no party waits in vain").as_ref().unwrap_err();
             let unreliable = EngineError::Peer { fault: PeerFault::UnreliableBroadcast, culprits: vec![] };
             assert_eq!(*error, unreliable);
         }
@@ -258,10 +258,11 @@ fn two_stories_make_nobody_finish(scheme: Scheme) {
 fn two_commitments_are_noticed(scheme: Scheme) {
     with_curve!(scheme, E => {
         let outcomes = run(scheme, |packet| {
-            if packet.from == CHEAT && packet.to == PartyIndex(2) {
-                if let Wire::Commitment { plan, .. } = decode::<E>(&packet.body) {
-                    packet.body = encode(&Wire::<E>::Commitment { plan, polynomial: Some([3; 32]) });
-                }
+            if packet.from == CHEAT
+                && packet.to == PartyIndex(2)
+                && let Wire::Commitment { plan, .. } = decode::<E>(&packet.body)
+            {
+                packet.body = encode(&Wire::<E>::Commitment { plan, polynomial: Some([3; 32]) });
             }
         });
         names(&outcomes, 2, ReshareFault::Opening, &[CHEAT]);
@@ -296,7 +297,7 @@ fn a_wrong_proof_names_the_prover(scheme: Scheme) {
     with_curve!(scheme, E => {
         let off_by_one = |proof: &mut Option<Proof<E>>| {
             let proof = proof.as_mut().expect("the cheat proves");
-            proof.response = proof.response + Scalar::one();
+            proof.response += Scalar::one();
         };
         let outcomes = altered_proofs::<E>(scheme, &REFRESH, |dealer, _| off_by_one(dealer));
         honest_parties_name(&outcomes, &ReshareFault::DealerProof);
