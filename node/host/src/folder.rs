@@ -83,8 +83,9 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at(path, OFlags::NOFOLLOW, limit)
 }
 
-/// The whole file at `path` or behind the link there.
-pub(crate) fn read_linked(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+/// The whole file at `path` or behind the link there. It must be a regular one: nobody's pipe is waited for. One of more than
+/// `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+pub fn read_linked(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at(path, OFlags::empty(), limit)
 }
 

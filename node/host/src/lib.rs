@@ -61,6 +61,7 @@ pub use compiler::{CompileError, Compiler, CompilerLimits, CompilerProgram};
 pub use compiler_child::compile_main;
 pub use evaluation::{Evaluation, Level, LogLine, StateWrite, Verdict};
 pub use event::{Event, NewKey, Participant, ShareSignature, Signature, Stage, Success, What};
+pub use folder::read_linked;
 pub use freeze::FreezeLimits;
 pub use grants::{Grants, KeyGrant, KeyUsage, PrefixError, UrlPrefix};
 pub use host::{Host, HostError, HostLimits, HostOptions};

@@ -1,11 +1,12 @@
 //! What the host gives to plugins on behalf of this node: its own keys, the keys of its approvers, HTTP, memory.
 
+use super::specs::DOCUMENT;
 use crate::config::Policy;
 use crate::events::EVENT_KEY;
 use arc_swap::ArcSwap;
 use countersign_host::{
     Difference, HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError, KeyRing, LocalServices,
-    Memory, Sending, Services, StateError, hs256, rs256,
+    Memory, Sending, Services, StateError, hs256, read_linked, rs256,
 };
 use countersign_protocol::UnixMillis;
 use countersign_store::{Journal, Snapshot};
@@ -247,7 +248,7 @@ fn internal(error: impl std::fmt::Display) -> StateError {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, ServicesError> {
-    std::fs::read(file).map_err(|source| ServicesError::Unreadable { file: file.into(), source })
+    read_linked(file, DOCUMENT).map_err(|source| ServicesError::Unreadable { file: file.into(), source })
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@ use crate::config::{self, Component, PluginConfig, PluginEntry, Policy, RawOpera
 use crate::events::EVENT_KEY;
 use countersign_host::{
     Configured, Grants, KeyGrant, KeyUsage, OperationKind, PluginSource, PluginSpec, PluginStore,
-    PrefixError, Role, Scope, Shadow, StoreError,
+    PrefixError, Role, Scope, Shadow, StoreError, read_linked,
 };
 use std::path::{Path, PathBuf};
+
+/// Most bytes of a file that the policy names, other than a component.
+pub(super) const DOCUMENT: u64 = 64 << 20;
 
 /// Why an entry cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -154,8 +157,8 @@ pub(crate) fn shared_files(policy: &Policy) -> impl Iterator<Item = PathBuf> {
 
 /// YAML, of which JSON is a part.
 fn read_document(file: &Path) -> Result<serde_json::Value, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    serde_norway::from_str(&text).map_err(|error| error.to_string())
+    let bytes = read_linked(file, DOCUMENT).map_err(|error| error.to_string())?;
+    serde_norway::from_slice(&bytes).map_err(|error| error.to_string())
 }
 
 /// The node's own key signs tokens; a public key verifies; a secret does both with whoever shares it.

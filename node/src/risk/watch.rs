@@ -8,7 +8,7 @@ use super::{Guard, housekeeping, specs};
 use crate::config::{PluginEntry, Policy};
 use crate::core::Core;
 use crate::public::{self, PublicPluginRecord};
-use countersign_host::{Chain, Plugin};
+use countersign_host::{Chain, Plugin, read_linked};
 use countersign_protocol::UnixMillis;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// A change that was refused is tried again after this, even if no file has changed: the disk or the memory may have been at
 /// fault.
 const RETRY: Duration = Duration::from_secs(30);
+
+/// What a file looks like that cannot be read.
+const UNREADABLE: [u8; 32] = [0; 32];
 
 /// What the watched files look like: one hash for each.
 pub(crate) type Sight = Vec<[u8; 32]>;
@@ -155,13 +158,14 @@ async fn announce(core: &Core, text: String) {
 pub(crate) async fn look(policy: &Policy, entries: impl IntoIterator<Item = &PluginEntry>) -> Sight {
     let own = entries.into_iter().flat_map(|entry| specs::own_files(policy, entry));
     let files: Vec<_> = own.chain(specs::shared_files(policy)).collect();
-    let looked = tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file)).collect());
+    let limit = policy.compile.component_bytes.max(specs::DOCUMENT);
+    let looked = tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file, limit)).collect());
     looked.await.unwrap_or_default()
 }
 
-/// A file that cannot be read looks different from every file that can.
-fn sight(file: &Path) -> [u8; 32] {
-    std::fs::read(file).map_or([0; 32], |bytes| Sha256::digest(bytes).into())
+/// A file that cannot be read, as a pipe or a device, looks different from every file that can.
+fn sight(file: &Path, limit: u64) -> [u8; 32] {
+    read_linked(file, limit).map_or(UNREADABLE, |bytes| Sha256::digest(bytes).into())
 }
 
 impl Guard {
@@ -208,15 +212,26 @@ fn change(old: &Chain, new: &Chain) -> String {
 mod tests {
     use super::*;
 
-    fn sight(version: u8) -> Sight {
+    fn seen(version: u8) -> Sight {
         vec![[version; 32]]
+    }
+
+    /// Nobody writes into the pipe: whoever opens it as a file waits for ever.
+    #[test]
+    fn a_pipe_in_place_of_a_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("plugin.wasm");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (said, hear) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || said.send(sight(&pipe, 1 << 20)));
+        assert_eq!(hear.recv_timeout(Duration::from_secs(10)).unwrap(), UNREADABLE);
     }
 
     #[test]
     fn a_change_counts_once_it_has_been_still_for_one_look() {
         let now = Instant::now();
-        let mut watch = Watch::since("plugins", sight(1));
-        let looks = [1, 2, 3, 3, 3, 3].map(|version| watch.is_due(now, sight(version)));
+        let mut watch = Watch::since("plugins", seen(1));
+        let looks = [1, 2, 3, 3, 3, 3].map(|version| watch.is_due(now, seen(version)));
         assert_eq!(looks, [false, false, false, true, false, false]);
     }
 
@@ -242,28 +257,28 @@ mod tests {
     #[test]
     fn a_refusal_is_told_again_to_who_asks() {
         let now = Instant::now();
-        let mut watch = Watch::since("plugins", sight(1));
+        let mut watch = Watch::since("plugins", seen(1));
         assert!(watch.tried(now, Err("bad".into())).is_some());
         assert_eq!(watch.tried(now, Err("bad".into())), None);
-        assert!(watch.wants(true, sight(1)));
+        assert!(watch.wants(true, seen(1)));
         assert!(watch.tried(now, Err("bad".into())).is_some());
     }
 
     #[test]
     fn what_was_refused_is_tried_again_after_a_while_and_told_once() {
         let start = Instant::now();
-        let mut watch = Watch::since("plugins", sight(1));
+        let mut watch = Watch::since("plugins", seen(1));
         let refused = || Err(String::from("bad"));
-        assert!(!watch.is_due(start, sight(2)) && watch.is_due(start, sight(2)));
+        assert!(!watch.is_due(start, seen(2)) && watch.is_due(start, seen(2)));
         assert!(watch.tried(start, refused()).is_some());
-        assert!(!watch.is_due(start + RETRY / 2, sight(2)));
-        assert!(watch.is_due(start + RETRY, sight(2)));
+        assert!(!watch.is_due(start + RETRY / 2, seen(2)));
+        assert!(watch.is_due(start + RETRY, seen(2)));
         assert_eq!(watch.tried(start + RETRY, refused()), None);
         assert!(
-            !watch.is_due(start + RETRY, sight(1)) && watch.is_due(start + RETRY, sight(1)),
+            !watch.is_due(start + RETRY, seen(1)) && watch.is_due(start + RETRY, seen(1)),
             "a change counts at once"
         );
         assert!(watch.tried(start + RETRY, Ok(String::new())).is_some());
-        assert!(!watch.is_due(start + 9 * RETRY, sight(1)), "what is in force is not loaded again");
+        assert!(!watch.is_due(start + 9 * RETRY, seen(1)), "what is in force is not loaded again");
     }
 }
