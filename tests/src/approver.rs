@@ -1,24 +1,17 @@
 //! A callback server as an organisation would run it, with a script: RS256 JWT in, RS256 JWT out (form field `TSS_JWT_MSG`).
-//!
-//! It signs and verifies with the `rsa` crate, which the product never uses.
 
+use crate::jwt;
 use anyhow::Context;
 use axum::response::{IntoResponse, Response};
 use axum::{Form, Router, extract::State, http::StatusCode, routing::post};
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
-use hmac::{Hmac, Mac};
-use rsa::pkcs1v15::{Signature, SigningKey, VerifyingKey};
-use rsa::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
-use rsa::signature::{SignatureEncoding, Signer, Verifier};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rsa::pkcs8::DecodePublicKey;
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use serde_json::{Value, json};
-use sha2::Sha256;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the server does with the next requests.
@@ -73,19 +66,10 @@ struct Shared {
     first: Mutex<Option<String>>,
 }
 
-/// Key generation takes a second; one pair serves all servers of a process.
-fn keys() -> &'static (RsaPrivateKey, RsaPrivateKey) {
-    static KEYS: OnceLock<(RsaPrivateKey, RsaPrivateKey)> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let make = || RsaPrivateKey::new(&mut rand::rngs::OsRng, 2048).expect("the system has randomness");
-        (make(), make())
-    })
-}
-
 impl Approver {
     /// Listens on a free port of loopback.
     pub async fn start() -> anyhow::Result<Approver> {
-        let (key, other_key) = tokio::task::spawn_blocking(keys).await?.clone();
+        let (key, other_key) = tokio::task::spawn_blocking(jwt::keys).await?.clone();
         let shared = Arc::new(Shared {
             key,
             other_key,
@@ -109,7 +93,7 @@ impl Approver {
 
     /// The key that nodes pin.
     pub fn public_key_pem(&self) -> anyhow::Result<String> {
-        Ok(RsaPublicKey::from(&self.shared.key).to_public_key_pem(LineEnding::LF)?)
+        jwt::public_pem(&self.shared.key)
     }
 
     /// Trusts requests of this node.
@@ -170,14 +154,14 @@ fn answer(shared: &Shared, script: &Script, form: &HashMap<String, String>) -> a
         _ => {}
     }
     Ok(match script {
-        Script::AlgNone => format!("{}.", signing_input("none", &claims)),
-        Script::WrongKey => seal(&shared.other_key, &claims),
-        Script::SharedSecret => seal_shared(&shared.key, &claims)?,
+        Script::AlgNone => jwt::unsealed(&claims),
+        Script::WrongKey => jwt::seal(&shared.other_key, &claims),
+        Script::SharedSecret => jwt::seal_shared(&shared.key, &claims)?,
         Script::Reflect => token.clone(),
         Script::Body(body) => body.clone(),
         Script::Replay => lock(&shared.first).clone().context("nothing was approved yet")?,
         _ => {
-            let token = seal(&shared.key, &claims);
+            let token = jwt::seal(&shared.key, &claims);
             lock(&shared.first).get_or_insert_with(|| token.clone());
             token
         }
@@ -202,36 +186,9 @@ fn response(script: &Script, id: &str) -> String {
     response.to_string()
 }
 
-fn signing_input(algorithm: &str, claims: &Value) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}", part(&json!({ "alg": algorithm, "typ": "JWT" })), part(claims))
-}
-
-fn seal(key: &RsaPrivateKey, claims: &Value) -> String {
-    let input = signing_input("RS256", claims);
-    let signature = SigningKey::<Sha256>::new(key.clone()).sign(input.as_bytes());
-    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
-}
-
-/// HS256 under the PEM of the public key.
-fn seal_shared(key: &RsaPrivateKey, claims: &Value) -> anyhow::Result<String> {
-    let input = signing_input("HS256", claims);
-    let secret = RsaPublicKey::from(key).to_public_key_pem(LineEnding::LF)?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
-    mac.update(input.as_bytes());
-    Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
-}
-
 /// Verifies a node's token and takes the document out of it.
 pub(crate) fn open(nodes: &[RsaPublicKey], token: &str) -> anyhow::Result<Value> {
-    let (input, signature) = token.rsplit_once('.').context("not a token")?;
-    let signature = Signature::try_from(URL_SAFE_NO_PAD.decode(signature)?.as_slice())?;
-    let fits = |key: &RsaPublicKey| {
-        VerifyingKey::<Sha256>::new(key.clone()).verify(input.as_bytes(), &signature).is_ok()
-    };
-    anyhow::ensure!(nodes.iter().any(fits), "the token is not signed by a known node");
-    let claims: Value =
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(input.split_once('.').context("not a token")?.1)?)?;
+    let claims = jwt::claims(nodes, token)?;
     let package = claims["package_data"].as_str().context("no package_data")?;
     Ok(serde_json::from_slice(&STANDARD.decode(package)?)?)
 }

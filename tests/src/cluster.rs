@@ -160,12 +160,17 @@ impl Cluster {
     /// Initialises everything, starts it, and waits until all nodes are on line.
     pub async fn start(blueprint: Blueprint) -> anyhow::Result<Cluster> {
         let mut cluster = Cluster::prepare(blueprint).await?;
-        cluster.start_coordinator()?;
-        for node in &mut cluster.nodes {
+        cluster.start_all().await?;
+        Ok(cluster)
+    }
+
+    /// Starts what was prepared, and waits until all nodes are on line.
+    pub async fn start_all(&mut self) -> anyhow::Result<()> {
+        self.start_coordinator()?;
+        for node in &mut self.nodes {
             node.start()?;
         }
-        cluster.wait_online().await?;
-        Ok(cluster)
+        self.wait_online().await
     }
 
     /// Initialises everything and starts nothing.

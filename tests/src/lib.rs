@@ -5,9 +5,11 @@ pub mod approver;
 pub mod cluster;
 pub mod event_server;
 pub mod fixtures;
+pub mod jwt;
 pub mod openssl;
 pub mod oracle;
 pub mod process;
+pub mod scripted;
 
 pub use approver::{Approver, Script};
 pub use cluster::{Blueprint, Cluster, Plugins, PrimeSource};

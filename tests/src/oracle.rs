@@ -25,6 +25,7 @@
 
 use crate::cluster::{Cluster, Node};
 use crate::process;
+use aho_corasick::AhoCorasick;
 use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -44,8 +45,13 @@ const FILES: usize = 64;
 /// How many more KiB a process may hold than at first.
 const MEMORY_KIB: usize = 192 << 10;
 /// Codes of plugins that ship and of the node's own desk that an attack may end with, besides those of the host.
-const CODES: [&str; 8] = [
+const CODES: [&str; 12] = [
     "callback-rejected",
+    "callback-ignored",
+    "callback-undecided",
+    "webhook-rejected",
+    // What the host makes of a code that a plugin may not use.
+    "rejected",
     "task-expired",
     "digest-mismatch",
     "payload-malformed",
@@ -58,8 +64,9 @@ const CODES: [&str; 8] = [
 /// What must not change, as it was before the first attack.
 pub struct Oracle {
     before: Vec<Usage>,
-    canaries: Vec<Canary>,
+    canaries: Canaries,
     nonces: BTreeSet<Vec<u8>>,
+    codes: &'static [&'static str],
 }
 
 /// A refusal, as the requester sees it.
@@ -89,17 +96,25 @@ impl Oracle {
             canaries.extend(secrets(node)?);
         }
         let before = cluster.nodes.iter().map(Usage::of).collect::<anyhow::Result<_>>()?;
-        Ok(Oracle { before, canaries, nonces: BTreeSet::new() })
+        let canaries = Canaries::new(canaries)?;
+        Ok(Oracle { before, canaries, nonces: BTreeSet::new(), codes: &[] })
+    }
+
+    /// The same for plugins that exist for tests alone and refuse with these codes, too.
+    #[must_use]
+    pub fn with_codes(self, codes: &'static [&'static str]) -> Oracle {
+        Oracle { codes, ..self }
     }
 
     /// Checks 1, 3, 4, 5 and 6.
     pub fn after_attack(&self, cluster: &Cluster, refusal: &Refusal) -> anyhow::Result<()> {
-        clear(refusal)?;
+        self.clear(refusal)?;
         self.silent(cluster)?;
         let mut told = 0;
         for (node, before) in cluster.nodes.iter().zip(&self.before) {
             before.bounds(&Usage::of(node)?).with_context(|| format!("{} (check 6)", node.name))?;
-            told += usize::from(tells(node, refusal).with_context(|| format!("{} (check 5)", node.name))?);
+            let tells = with_journal(node, |journal| tells(journal, refusal));
+            told += usize::from(tells.with_context(|| format!("{} (check 5)", node.name))?);
         }
         ensure!(told > 0, "no node's audit log tells of {refusal:?} (check 5)");
         Ok(())
@@ -115,44 +130,52 @@ impl Oracle {
         Ok(())
     }
 
+    /// Check 4 for a text that a node wrote or sent.
+    pub fn discreet(&self, what: &str, text: &str) -> anyhow::Result<()> {
+        let found = self.canaries.find(text);
+        ensure!(found.is_none(), "{} is in {what} (check 4)", found.unwrap_or_default());
+        Ok(())
+    }
+
     fn silent(&self, cluster: &Cluster) -> anyhow::Result<()> {
         let logs = cluster.logs();
-        for Canary { name, spellings } in &self.canaries {
-            for spelling in spellings {
-                ensure!(!logs.contains(spelling.as_str()), "{name} is in a log (check 4)");
-            }
-        }
-        ensure!(!logs.contains("panicked at"), "a process panicked (check 3):\n{logs}");
+        self.discreet("a log", &logs)?;
+        // What a guest printed stands within a line of the node's.
+        let panicked = logs.lines().find(|line| line.starts_with("thread '") && line.contains("panicked at"));
+        ensure!(panicked.is_none(), "a process panicked (check 3):\n{logs}");
+        Ok(())
+    }
+
+    /// Check 3.
+    fn clear(&self, refusal: &Refusal) -> anyhow::Result<()> {
+        let Refusal { code, reason, .. } = refusal;
+        let documented = self.codes.iter().chain(&CODES).any(|known| known == code)
+            || Code::ALL.iter().any(|known| known.as_str() == code);
+        ensure!(documented, "the code is not documented (check 3): {refusal:?}");
+        let sentence = !reason.is_empty() && !reason.contains(char::is_control) && reason.len() <= 1100;
+        // What a guest printed may say anything.
+        let own = reason.split("; it printed:").next().unwrap_or_default();
+        let bare = ["panicked", "unwrap", "RUST_BACKTRACE", ".rs:"].iter().all(|word| !own.contains(word));
+        ensure!(sentence && bare, "the reason is no clear sentence (check 3): {refusal:?}");
         Ok(())
     }
 }
 
-/// Check 3.
-fn clear(refusal: &Refusal) -> anyhow::Result<()> {
-    let Refusal { code, reason, .. } = refusal;
-    let documented = CODES.contains(&code.as_str()) || Code::ALL.iter().any(|known| known.as_str() == code);
-    ensure!(documented, "the code is not documented (check 3): {refusal:?}");
-    let sentence = !reason.is_empty() && !reason.contains('\n') && reason.len() <= 1100;
-    let bare = ["panicked", "unwrap", "RUST_BACKTRACE", ".rs:"].iter().all(|word| !reason.contains(word));
-    ensure!(sentence && bare, "the reason is no clear sentence (check 3): {refusal:?}");
-    Ok(())
-}
-
-/// Checks 1 and 5 at one node: whether its audit log tells of the refusal.
-fn tells(node: &Node, refusal: &Refusal) -> anyhow::Result<bool> {
+/// Looks at a copy of a node's journal, whether the node runs or not.
+pub fn with_journal<T>(node: &Node, look: impl Fn(&Journal) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let once = || look(&Journal::open(copy(&node.db())?.path())?);
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         // A copy of a file that is being written can be torn; the next one is not.
-        match look(node, refusal) {
+        match once() {
             Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(100)),
             looked => return looked,
         }
     }
 }
 
-fn look(node: &Node, refusal: &Refusal) -> anyhow::Result<bool> {
-    let copy = copy(&node.db())?;
-    let journal = Journal::open(copy.path())?;
+/// Checks 1 and 5 at one node: whether its audit log tells of the refusal.
+fn tells(journal: &Journal, refusal: &Refusal) -> anyhow::Result<bool> {
     journal.verify_audit()?;
     if let Some(row) = journal.row(&refusal.task)?
         && let State::Ended { outcome, .. } = &row.state
@@ -194,6 +217,27 @@ impl Canary {
     }
 }
 
+/// All of them, which one pass over a text finds: there may be hundreds.
+struct Canaries {
+    /// Whose each spelling is.
+    names: Vec<String>,
+    spellings: AhoCorasick,
+}
+
+impl Canaries {
+    fn new(canaries: Vec<Canary>) -> anyhow::Result<Canaries> {
+        let named =
+            |Canary { name, spellings }| spellings.into_iter().map(move |spelling| (name.clone(), spelling));
+        let (names, spellings): (Vec<String>, Vec<String>) = canaries.into_iter().flat_map(named).unzip();
+        ensure!(spellings.iter().all(|spelling| !spelling.is_empty()), "a secret has no spelling");
+        Ok(Canaries { names, spellings: AhoCorasick::new(spellings)? })
+    }
+
+    fn find(&self, text: &str) -> Option<&str> {
+        self.spellings.find(text).map(|found| self.names[found.pattern()].as_str())
+    }
+}
+
 fn secrets(node: &Node) -> anyhow::Result<Vec<Canary>> {
     let file = node.dir.join("passphrase");
     let passphrase = std::fs::read_to_string(&file)?.trim().to_owned();
@@ -201,7 +245,7 @@ fn secrets(node: &Node) -> anyhow::Result<Vec<Canary>> {
     let store = Secrets::open(copy.path(), &Passphrase::from_file(&file)?, &[])?;
     let mut canaries =
         vec![Canary { name: format!("{}'s passphrase", node.name), spellings: vec![passphrase] }];
-    for section in [Section::Identity, Section::CallbackKey, Section::Share] {
+    for section in [Section::Identity, Section::CallbackKey, Section::EventKey, Section::Share] {
         for key in store.keys(section)? {
             let value = store.get(section, &key)?.context("it was listed")?;
             // A share's record begins with what everybody may know.

@@ -1,7 +1,7 @@
 //! What the approval server can say and do, and what the nodes make of it: an approval counts, everything else refuses.
 
 use countersign_protocol::{Announcement, Scheme};
-use countersign_tests::{Approver, Blueprint, Cluster, Plugins, Script};
+use countersign_tests::{Approver, Blueprint, Cluster, Plugins, Script, jwt, process};
 use std::time::{Duration, Instant};
 
 async fn guarded() -> (Approver, Cluster, Announcement) {
@@ -70,4 +70,89 @@ async fn a_server_that_is_down_refuses_and_the_node_lives() {
     assert_eq!(code, "plugin-failed:unavailable");
     assert!(started.elapsed() < Duration::from_secs(20), "retries end");
     assert!(cluster.client.nodes().await.unwrap().iter().all(|node| node.online));
+}
+
+/// Waits until every node's log has it once more than before.
+async fn logged(cluster: &Cluster, words: &str, before: &[usize]) {
+    let counts = || counts(cluster, words);
+    for _ in 0..400 {
+        if counts().iter().zip(before).all(|(now, before)| now > before) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("`{words}` is not in every log:\n{}", cluster.logs());
+}
+
+fn counts(cluster: &Cluster, words: &str) -> Vec<usize> {
+    cluster.nodes.iter().map(|node| node.log().matches(words).count()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_public_key_of_the_server_is_taken_up_while_the_node_runs() {
+    let (approver, cluster, wallet) = guarded().await;
+    let order = cluster.order(wallet.key, "m", b"pay", None).unwrap();
+    let put = async |pem: &str, words: &str| {
+        let before = counts(&cluster, words);
+        for node in &cluster.nodes {
+            std::fs::write(node.dir.join("approver.pem"), pem).unwrap();
+        }
+        logged(&cluster, words, &before).await;
+    };
+    approver.script(Script::WrongKey);
+    crate::refusal(cluster.client.sign(&order, |_| {}).await);
+
+    put(&jwt::public_pem(&jwt::keys().1).unwrap(), "plugins reloaded").await;
+    cluster.client.sign(&order, |_| {}).await.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
+    approver.script(Script::Approve);
+    let (_, reason) = crate::refusal(cluster.client.sign(&order, |_| {}).await);
+    assert!(reason.contains("not signed by the expected key"), "{reason}");
+
+    put("-----BEGIN RUBBISH-----", "the old ones stay in force: policy.public_keys.approver").await;
+    approver.script(Script::WrongKey);
+    cluster.client.sign(&order, |_| {}).await.unwrap();
+}
+
+/// Callbacks: 0 further tries stand for none, unlike those of events.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_further_tries_is_asked_once_and_info_tells_whether_it_answers_pings() {
+    let approver = Approver::start().await.unwrap();
+    let url = approver.url();
+    let policy = format!(
+        "  public_keys: {{ server: server.pem }}\n  plugins:\n    - name: jwt-callback\n      file: '{}'\n      \
+         monitor_interval: 1s\n      config: {{ retry_times: 0, servers: [ {{ url: '{url}', key: server }} ] }}\n      \
+         grants: {{ keys: [callback, server], http: ['{url}'] }}",
+        process::plugin("jwt-callback").unwrap().display()
+    );
+    let blueprint = Blueprint { nodes: 2, plugins: Plugins::Text(policy), ..Blueprint::default() };
+    let mut cluster = Cluster::prepare(blueprint).await.unwrap();
+    for node in &cluster.nodes {
+        std::fs::write(node.dir.join("server.pem"), approver.public_key_pem().unwrap()).unwrap();
+        approver.trust(&countersign_node::public::read(&node.db()).unwrap().callback_public_key).unwrap();
+    }
+    cluster.start_all().await.unwrap();
+    let wallet = cluster.create_wallet("watched", Scheme::Ed25519, 2).await.unwrap();
+    let order = cluster.order(wallet.key, "m", b"pay", None).unwrap();
+    let told = async |ill: bool| {
+        let info = || process::expect_success(&mut cluster.nodes[0].command("info").unwrap()).unwrap();
+        for _ in 0..200 {
+            if info().contains("Not in reach: ") == ill {
+                return info();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("`info` does not say so:\n{}", info());
+    };
+    told(false).await;
+
+    approver.script(Script::Status(500));
+    crate::refusal(cluster.client.sign(&order, |_| {}).await);
+    let signing = approver.seen().into_iter().filter(|request| request["request_type"] == 2).count();
+    assert_eq!(signing, 2, "one try of each node");
+    let info = told(true).await;
+    assert!(info.contains("HTTP status 500") && info.contains("[plugin-failed:unavailable]"), "{info}");
+
+    approver.script(Script::Approve);
+    told(false).await;
+    cluster.client.sign(&order, |_| {}).await.unwrap();
 }

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const TYPES: &str = "[request.keygen.created, request.keygen.succeeded, request.keysign.created, \
+/// All that the first test sees.
+pub const TYPES: &str = "[request.keygen.created, request.keygen.succeeded, request.keysign.created, \
                      request.keysign.succeeded, request.keysign.failed]";
 
 /// Two nodes that are not started, of which the first has an event key, and that key.
-async fn prepared() -> (Cluster, String) {
+pub async fn prepared() -> (Cluster, String) {
     let cluster = Cluster::prepare(Blueprint { nodes: 2, ..Blueprint::default() }).await.unwrap();
     let mut create = cluster.nodes[0].command("event").unwrap();
     let printed = process::expect_success(create.args(["key", "create"])).unwrap();
@@ -28,23 +29,16 @@ fn append(cluster: &Cluster, text: &str) {
     std::fs::write(file, format!("{config}{text}")).unwrap();
 }
 
-/// The section that operators bring along; the component is installed.
-fn use_shorthand(cluster: &Cluster, address: SocketAddr) {
+/// The section that operators bring along, with further keys; the component is installed.
+pub fn use_shorthand(cluster: &Cluster, addresses: &[SocketAddr], types: &str, more: &str) {
     let mut install = cluster.nodes[0].command("plugin").unwrap();
     process::expect_success(install.arg("install").arg(process::plugin("jwt-events").unwrap())).unwrap();
-    let url = EventServer::url(address);
+    let servers = addresses.iter().map(|address| format!("{{ url: '{}' }}", EventServer::url(*address)));
+    let servers = servers.collect::<Vec<_>>().join(", ");
     append(
         cluster,
-        &format!("event: {{ server: [ {{ url: '{url}' }} ], event_types: {TYPES}, sleep_seconds: 1 }}\n"),
+        &format!("event: {{ server: [ {servers} ], event_types: {types}, sleep_seconds: 1, {more} }}\n"),
     );
-}
-
-async fn start(cluster: &mut Cluster) {
-    cluster.start_coordinator().unwrap();
-    for node in &mut cluster.nodes {
-        node.start().unwrap();
-    }
-    cluster.wait_online().await.unwrap();
 }
 
 fn types(events: &[Value]) -> Vec<&str> {
@@ -55,9 +49,9 @@ fn types(events: &[Value]) -> Vec<&str> {
 async fn a_receiver_hears_of_keys_signatures_and_refusals_in_signed_tokens() {
     let (mut cluster, pem) = prepared().await;
     let address = EventServer::reserve().unwrap();
-    use_shorthand(&cluster, address);
+    use_shorthand(&cluster, &[address], TYPES, "");
     let server = EventServer::start(address, &[pem]).await.unwrap();
-    start(&mut cluster).await;
+    cluster.start_all().await.unwrap();
     let wallet = cluster.create_wallet("told", Scheme::Ed25519, 2).await.unwrap();
     let order = cluster.order(wallet.key, "m/1", b"pay", None).unwrap();
     let signed = cluster.client.sign(&order, |_| {}).await.unwrap();
@@ -98,8 +92,8 @@ async fn a_receiver_hears_of_keys_signatures_and_refusals_in_signed_tokens() {
 async fn events_survive_a_restart_and_arrive_once_when_the_receiver_is_back() {
     let (mut cluster, pem) = prepared().await;
     let address = EventServer::reserve().unwrap();
-    use_shorthand(&cluster, address);
-    start(&mut cluster).await;
+    use_shorthand(&cluster, &[address], TYPES, "");
+    cluster.start_all().await.unwrap();
     cluster.create_wallet("told late", Scheme::Ed25519, 2).await.unwrap();
     cluster.nodes[0].daemon = None;
     cluster.nodes[0].start().unwrap();
@@ -121,7 +115,7 @@ async fn a_broken_receiver_costs_no_task_anything() {
              sleep_seconds: 1 }} ] }}\n"
         ),
     );
-    start(&mut cluster).await;
+    cluster.start_all().await.unwrap();
     let wallet = cluster.create_wallet("untold", Scheme::Ed25519, 2).await.unwrap();
     let order = cluster.order(wallet.key, "m/1", b"pay", None).unwrap();
     cluster.client.sign(&order, |_| {}).await.unwrap();

@@ -8,14 +8,19 @@ mod cli;
 mod coordinator;
 mod crashes;
 mod events;
+mod fireblocks;
 mod hostile;
 mod languages;
+mod limits;
 mod operators;
 mod payloads;
 mod plugins;
+mod receivers;
 mod schemes;
 mod store;
 mod swap;
+mod webhook;
+mod zoo;
 
 use countersign_client::ClientError;
 
