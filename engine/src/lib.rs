@@ -16,7 +16,9 @@ compile_error!(
 compile_error!("choose the big integers of threshold ECDSA: feature `gmp` (default) or `pure-rust`");
 
 mod adapter;
+mod agree;
 mod aux_info;
+mod batch;
 mod blame;
 pub mod check_up;
 mod curve;
@@ -37,7 +39,9 @@ mod session;
 mod share;
 mod sign;
 
+pub use agree::{AgreeParams, agree};
 pub use aux_info::{Aux, AuxParams, aux_info};
+pub use batch::batch;
 pub use countersign_protocol::Scheme;
 pub use derive::{ChildKey, DeriveError, derive_public};
 pub use engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};

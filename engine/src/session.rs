@@ -18,6 +18,7 @@ pub(crate) enum Task {
     AuxInfo,
     Sign,
     Reshare,
+    Agree,
 }
 
 impl Task {
@@ -27,6 +28,7 @@ impl Task {
             Self::AuxInfo => b"aux-info",
             Self::Sign => b"sign",
             Self::Reshare => b"reshare",
+            Self::Agree => b"agree",
         }
     }
 }

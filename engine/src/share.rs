@@ -70,6 +70,15 @@ impl Share {
         }
     }
 
+    /// The share itself, 32 bytes, big-endian: for recovery files and for nothing else. Points of the shares are 1, 2, 3 and so
+    /// on, in the order of the committee.
+    pub fn secret_scalar(&self) -> Zeroizing<[u8; 32]> {
+        match &self.core {
+            Core::Secp256k1(core) => scalar(core),
+            Core::Ed25519(core) => scalar(core),
+        }
+    }
+
     /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the share fits its public key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let head: Record<IgnoredAny> = open(KIND, bytes)?;
@@ -106,6 +115,13 @@ fn decode<E: KeyCurve>(bytes: &[u8]) -> Result<Share, DecodeError> {
         return Err(DecodeError::Inconsistent);
     }
     Ok(Share::new(record.scheme, core))
+}
+
+fn scalar<E: KeyCurve>(core: &IncompleteKeyShare<E>) -> Zeroizing<[u8; 32]> {
+    let x: &generic_ec::SecretScalar<E> = core.x.as_ref();
+    let mut bytes = Zeroizing::new([0; 32]);
+    bytes.copy_from_slice(x.as_ref().to_be_bytes().as_bytes());
+    bytes
 }
 
 fn public<E: KeyCurve>(scheme: Scheme, core: &IncompleteKeyShare<E>) -> PublicShare {

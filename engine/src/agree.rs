@@ -1,0 +1,196 @@
+//! Agreement on public bytes: some parties say them, all parties check that they said the same.
+//!
+//! This is how a party that held no share learns the public shares of the generation before, and how one that leaves
+//! learns what the new committee made after it. Nothing here is secret, and nothing is believed for its own sake: callers
+//! compare the bytes with a hash that was signed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};
+use crate::error::{CallerFault, EngineError, PeerFault};
+use crate::sealed::decode_exactly;
+use crate::session::{Task, execution_id};
+
+/// What an agreement is about. All parties must use the same values, but for `me`.
+#[derive(Debug, Clone)]
+pub struct AgreeParams<'a> {
+    /// Bytes that name this run and no other.
+    pub session: &'a [u8],
+    /// Position of this party.
+    pub me: PartyIndex,
+    /// How many parties there are.
+    pub parties: u16,
+    /// Who says the bytes: distinct, at least one.
+    pub speakers: &'a [PartyIndex],
+}
+
+/// Ends with the bytes that every speaker said. A speaker brings its own as `mine`; nobody else brings any.
+pub fn agree(
+    params: AgreeParams<'_>,
+    mine: Option<Vec<u8>>,
+) -> Result<Box<dyn Engine<Output = Vec<u8>>>, EngineError> {
+    let AgreeParams { session, me, parties, speakers } = params;
+    let stranger = speakers.iter().chain([&me]).find(|party| party.0 >= parties);
+    if let Some(stranger) = stranger {
+        return Err(CallerFault::NotInSession(*stranger).into());
+    }
+    if speakers.is_empty() || mine.is_some() != speakers.contains(&me) {
+        return Err(CallerFault::NoRole.into());
+    }
+    let names: Vec<u8> = speakers.iter().flat_map(|speaker| speaker.0.to_be_bytes()).collect();
+    let id = execution_id(Task::Agree, session, &[&parties.to_be_bytes(), &names])?;
+    let said = speakers.iter().map(|speaker| (*speaker, None)).collect();
+    let mut agreement = Agreement { id, me, said, unsent: mine.is_some(), failed: None };
+    if let Some(mine) = mine {
+        agreement.said.insert(me, Some(mine));
+    }
+    Ok(Box::new(agreement))
+}
+
+struct Agreement {
+    id: [u8; 32],
+    me: PartyIndex,
+    /// What each speaker said.
+    said: BTreeMap<PartyIndex, Option<Vec<u8>>>,
+    unsent: bool,
+    failed: Option<EngineError>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Word {
+    id: [u8; 32],
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+}
+
+impl Engine for Agreement {
+    type Output = Vec<u8>;
+
+    fn step(&mut self) -> Result<Step<Vec<u8>>, EngineError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if std::mem::take(&mut self.unsent) {
+            return self.word().map(Step::Send);
+        }
+        let said: Option<Vec<&Vec<u8>>> = self.said.values().map(Option::as_ref).collect();
+        let Some(said) = said else { return Ok(Step::NeedMessage) };
+        match said.split_first() {
+            Some((first, rest)) if rest.iter().all(|other| other == first) => {
+                Ok(Step::Done((*first).clone()))
+            }
+            // Which of them is wrong is not known here.
+            _ => self.fail(EngineError::Peer { fault: PeerFault::Disagreement, culprits: Vec::new() }),
+        }
+    }
+
+    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        match self.read(from, kind, body) {
+            Ok(bytes) => {
+                self.said.insert(from, Some(bytes));
+                Ok(())
+            }
+            Err(fault) => self.fail(EngineError::peer(fault, from)),
+        }
+    }
+}
+
+impl Agreement {
+    fn word(&self) -> Result<Outgoing, EngineError> {
+        let bytes = self.said.get(&self.me).cloned().flatten().unwrap_or_default();
+        let mut body = Zeroizing::new(Vec::with_capacity(bytes.len() + 64));
+        ciborium::into_writer(&Word { id: self.id, bytes }, &mut *body).map_err(EngineError::bug)?;
+        Ok(Outgoing { to: Recipient::All, body })
+    }
+
+    fn read(&self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<Vec<u8>, PeerFault> {
+        match self.said.get(&from) {
+            None => return Err(PeerFault::NoSay),
+            Some(Some(_)) => return Err(PeerFault::Repeated),
+            Some(None) if kind != MessageKind::Broadcast => return Err(PeerFault::WrongKind),
+            Some(None) if body.len() > MAX_BODY => return Err(PeerFault::Malformed),
+            Some(None) => {}
+        }
+        let word: Word = decode_exactly(body).ok_or(PeerFault::Malformed)?;
+        if word.id == self.id { Ok(word.bytes) } else { Err(PeerFault::Disagreement) }
+    }
+
+    fn fail<T>(&mut self, error: EngineError) -> Result<T, EngineError> {
+        self.failed = Some(error.clone());
+        Err(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(me: u16, mine: Option<&[u8]>) -> Box<dyn Engine<Output = Vec<u8>>> {
+        let speakers = [PartyIndex(0), PartyIndex(2)];
+        let params = AgreeParams { session: b"s", me: PartyIndex(me), parties: 3, speakers: &speakers };
+        agree(params, mine.map(<[u8]>::to_vec)).unwrap()
+    }
+
+    fn word(engine: &mut dyn Engine<Output = Vec<u8>>) -> Zeroizing<Vec<u8>> {
+        match engine.step().unwrap() {
+            Step::Send(message) => message.body,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_all_speakers_say_is_agreed() {
+        let (mut first, mut last, mut listener) =
+            (party(0, Some(b"x")), party(2, Some(b"x")), party(1, None));
+        let (a, b) = (word(&mut *first), word(&mut *last));
+        assert!(matches!(listener.step(), Ok(Step::NeedMessage)));
+        listener.receive(PartyIndex(0), MessageKind::Broadcast, &a).unwrap();
+        assert!(matches!(listener.step(), Ok(Step::NeedMessage)));
+        listener.receive(PartyIndex(2), MessageKind::Broadcast, &b).unwrap();
+        assert!(matches!(listener.step(), Ok(Step::Done(bytes)) if bytes == b"x"));
+        first.receive(PartyIndex(2), MessageKind::Broadcast, &b).unwrap();
+        assert!(matches!(first.step(), Ok(Step::Done(bytes)) if bytes == b"x"));
+    }
+
+    #[test]
+    fn everything_else_ends_the_run() {
+        let (mut first, mut last) = (party(0, Some(b"x")), party(2, Some(b"y")));
+        let (a, b) = (word(&mut *first), word(&mut *last));
+        let mut listener = party(1, None);
+        listener.receive(PartyIndex(0), MessageKind::Broadcast, &a).unwrap();
+        listener.receive(PartyIndex(2), MessageKind::Broadcast, &b).unwrap();
+        let disagreement = EngineError::Peer { fault: PeerFault::Disagreement, culprits: Vec::new() };
+        assert_eq!(listener.step().unwrap_err(), disagreement);
+        assert_eq!(listener.step().unwrap_err(), disagreement, "it stays ended");
+        let fault = |from: u16, kind, body: &[u8]| {
+            let mut engine = party(1, None);
+            engine.receive(PartyIndex(0), MessageKind::Broadcast, &a).unwrap();
+            engine.receive(PartyIndex(from), kind, body).unwrap_err()
+        };
+        let broadcast = MessageKind::Broadcast;
+        assert_eq!(fault(0, broadcast, &a), EngineError::peer(PeerFault::Repeated, PartyIndex(0)));
+        assert_eq!(fault(2, MessageKind::Direct, &b), EngineError::peer(PeerFault::WrongKind, PartyIndex(2)));
+        assert_eq!(fault(2, broadcast, &b[1..]), EngineError::peer(PeerFault::Malformed, PartyIndex(2)));
+        assert_eq!(fault(1, broadcast, &b), EngineError::peer(PeerFault::NoSay, PartyIndex(1)));
+    }
+
+    #[test]
+    fn only_speakers_bring_bytes() {
+        let speakers = [PartyIndex(0)];
+        let run = |me: u16, mine: Option<Vec<u8>>| {
+            let params = AgreeParams { session: b"s", me: PartyIndex(me), parties: 2, speakers: &speakers };
+            agree(params, mine).map(drop)
+        };
+        assert!(run(0, Some(vec![1])).is_ok());
+        assert!(run(1, None).is_ok());
+        assert_eq!(run(0, None), Err(CallerFault::NoRole.into()));
+        assert_eq!(run(1, Some(vec![1])), Err(CallerFault::NoRole.into()));
+        assert_eq!(run(2, None), Err(CallerFault::NotInSession(PartyIndex(2)).into()));
+    }
+}
