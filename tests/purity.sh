@@ -26,6 +26,10 @@ never countersign-client "it holds nothing that signs" countersign-engine cggmp2
 never countersign-link "it stores nothing" redb age wasmtime countersign-engine
 never countersign-store "it talks to nobody" tokio quinn wasmtime countersign-engine
 never countersign-host "it knows no key" redb age quinn countersign-engine countersign-store
+never countersign-recover "it is offline, and no scheme is needed to rebuild a key" tokio quinn wasmtime redb age mio reqwest countersign-engine cggmp24 frost-core
+for package in countersign-protocol countersign-engine countersign-verify countersign-payload countersign-link countersign-store countersign-host countersign-coordinator countersign-client; do
+    never "$package" "only a node writes recovery files, and no service rebuilds a key" countersign-recover
+done
 
 # one direct user each
 only() { # dependency, allowed packages...
@@ -45,6 +49,7 @@ only redb node/store/Cargo.toml coordinator/Cargo.toml
 only alloy-consensus payload/Cargo.toml
 only bitcoin payload/Cargo.toml
 only cggmp24 engine/Cargo.toml
+only countersign-recover node/Cargo.toml
 only frost-core engine/Cargo.toml
 
 # one list of schemes, one driver

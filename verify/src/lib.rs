@@ -1,8 +1,10 @@
-//! The public side of a key: child derivation, extended keys, and signature checks.
+//! The public side of a key: child derivation, extended keys, addresses, and checks of signatures and shares.
 //!
 //! Everything here is done by libraries that sign nothing in this product: libsecp256k1 for secp256k1, aws-lc-rs for
 //! Ed25519. A fault in a scheme library therefore cannot vouch for itself. Nothing here knows a private key or a share.
 
+pub mod address;
+mod check_up;
 mod derive;
 mod ecdsa;
 mod ed25519;
@@ -12,6 +14,7 @@ mod taproot;
 
 use countersign_protocol::Scheme;
 
+pub use check_up::{IntactError, verify_intact};
 pub use derive::{DeriveError, derive_public};
 pub use ecdsa::recovery_id;
 pub use extended::{ExtendedPublicKey, ParseError, extended_public_key};

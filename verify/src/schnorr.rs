@@ -22,24 +22,26 @@ pub(crate) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(),
 }
 
 /// z·G - c·PK; `None` for the point at infinity and for z not below the order.
-fn commitment_of(key: &PublicKey, challenge: &[u8; 48], response: &[u8]) -> Option<PublicKey> {
+pub(crate) fn commitment_of(key: &PublicKey, challenge: &[u8], response: &[u8]) -> Option<PublicKey> {
     let secp = Secp256k1::verification_only();
     let z = Scalar::from_be_bytes(response.try_into().ok()?).ok()?;
     times(key, challenge)?.negate(&secp).add_exp_tweak(&secp, &z).ok()
 }
 
-/// c·P for a 48-byte c, which stands for c mod n: with c = high·2^192 + low, both halves are below the order.
-fn times(point: &PublicKey, c: &[u8; 48]) -> Option<PublicKey> {
+/// c·P for a long c, big-endian, which stands for c mod n: taken in digits of 24 bytes, each of which is below the order.
+/// `None` if a digit is zero, which no hash gives.
+fn times(point: &PublicKey, c: &[u8]) -> Option<PublicKey> {
     let secp = Secp256k1::verification_only();
-    let (high, low) = c.split_at(24);
-    let shifted = point.mul_tweak(&secp, &two_to_192()?).ok()?.mul_tweak(&secp, &scalar(high)?).ok()?;
-    shifted.combine(&point.mul_tweak(&secp, &scalar(low)?).ok()?).ok()
+    let digit = |digit: &[u8]| point.mul_tweak(&secp, &scalar(digit)?).ok();
+    let mut digits = c.rchunks(24).rev();
+    let first = digit(digits.next()?);
+    digits.fold(first, |sum, low| sum?.mul_tweak(&secp, &two_to_192()?).ok()?.combine(&digit(low)?).ok())
 }
 
-/// A number of 24 bytes, big-endian.
+/// A number of at most 24 bytes, big-endian.
 fn scalar(bytes: &[u8]) -> Option<Scalar> {
     let mut padded = [0; 32];
-    padded[8..].copy_from_slice(bytes);
+    padded[32 - bytes.len()..].copy_from_slice(bytes);
     Scalar::from_be_bytes(padded).ok()
 }
 

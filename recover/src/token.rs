@@ -1,0 +1,103 @@
+//! Tokens that addresses are shown for: by their chain's short name.
+
+use countersign_verify::DeriveError;
+use countersign_verify::address::{self, Network};
+
+use crate::Curve;
+
+/// A token, of which only the kind of its addresses matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// Bitcoin, main network.
+    Btc,
+    /// Bitcoin, test networks.
+    Xtn,
+    /// Ether and every other account of the EVM, on all its networks.
+    Evm,
+    /// Solana.
+    Sol,
+}
+
+/// Why there is no token or no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// Another text.
+    #[error("`{0}` is no token that addresses are known for: use one of {names}", names = Token::NAMES.join(", "))]
+    Unknown(String),
+    /// A token of the other curve.
+    #[error("this token's keys are on {0}, the wallet's are not: use another token or another key")]
+    Curve(Curve),
+    /// Not a key.
+    #[error(transparent)]
+    Key(#[from] DeriveError),
+}
+
+impl Token {
+    /// Every name that is understood. Tokens of test networks and of other EVM chains have the addresses of the main one.
+    pub const NAMES: [&str; 7] = ["BTC", "XTN", "ETH", "SETH", "MNT", "SMNT_MNT", "SOL"];
+
+    /// The curve that the token's keys are on.
+    pub fn curve(self) -> Curve {
+        match self {
+            Token::Btc | Token::Xtn | Token::Evm => Curve::Secp256k1,
+            Token::Sol => Curve::Ed25519,
+        }
+    }
+
+    /// Every kind of address of a key, with the kind's name. `key`: 33 bytes on secp256k1, 32 on Ed25519.
+    pub fn addresses(self, curve: Curve, key: &[u8]) -> Result<Vec<(&'static str, String)>, TokenError> {
+        if curve != self.curve() {
+            return Err(TokenError::Curve(self.curve()));
+        }
+        Ok(match self {
+            Token::Btc => bitcoin(Network::Mainnet, key)?,
+            Token::Xtn => bitcoin(Network::Testnet, key)?,
+            Token::Evm => vec![("EVM", address::evm(key)?)],
+            Token::Sol => vec![("Solana", address::solana(key)?)],
+        })
+    }
+}
+
+impl std::str::FromStr for Token {
+    type Err = TokenError;
+
+    fn from_str(text: &str) -> Result<Token, TokenError> {
+        Ok(match text.to_ascii_uppercase().as_str() {
+            "BTC" => Token::Btc,
+            "XTN" => Token::Xtn,
+            "ETH" | "SETH" | "MNT" | "SMNT_MNT" => Token::Evm,
+            "SOL" => Token::Sol,
+            _ => return Err(TokenError::Unknown(text.chars().take(40).collect())),
+        })
+    }
+}
+
+fn bitcoin(network: Network, key: &[u8]) -> Result<Vec<(&'static str, String)>, DeriveError> {
+    let [p2pkh, p2wpkh, p2tr] = [network.p2pkh(key)?, network.p2wpkh(key)?, network.p2tr(key)?];
+    Ok(vec![("P2PKH", p2pkh), ("P2WPKH", p2wpkh), ("P2TR", p2tr)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_token_and_tokens_stay_on_their_curve() {
+        let keys = [
+            (Curve::Secp256k1, "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"),
+            (Curve::Ed25519, "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"),
+        ];
+        for name in Token::NAMES {
+            let token: Token = name.to_lowercase().parse().unwrap();
+            for (curve, key) in keys {
+                let addresses = token.addresses(curve, &hex::decode(key).unwrap());
+                match curve == token.curve() {
+                    true => assert!(!addresses.unwrap().is_empty()),
+                    false => assert_eq!(addresses, Err(TokenError::Curve(token.curve()))),
+                }
+            }
+        }
+        assert_eq!("DOGE".parse::<Token>(), Err(TokenError::Unknown("DOGE".into())));
+    }
+}
