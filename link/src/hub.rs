@@ -24,8 +24,9 @@ use crate::switchboard::{End, Match, Switchboard};
 use crate::tls::{self, Admit, LINK_ALPN};
 use crate::transport;
 
-/// Sees every spliced chunk as (from, to, bytes). For tests, which prove with it that nothing passes in clear.
-pub type Recorder = Arc<dyn Fn(PeerKey, PeerKey, &[u8]) + Send + Sync>;
+/// Sees every spliced chunk as (from, to, bytes). For tests, which prove with it that nothing passes in clear, and what
+/// happens when something does not pass: a chunk to which the answer is `false` waits, and is asked about again.
+pub type Recorder = Arc<dyn Fn(PeerKey, PeerKey, &[u8]) -> bool + Send + Sync>;
 
 /// Accepts nodes and relays between them until dropped.
 pub struct Hub {

@@ -3,6 +3,7 @@
 //! Nothing is parsed, kept or altered. Memory is bounded by flow control: a side that does not read stops the other.
 
 use std::io;
+use std::time::Duration;
 
 use quinn::{RecvStream, SendStream, VarInt};
 
@@ -14,6 +15,8 @@ use crate::switchboard::{End, Match};
 pub(crate) const JOINED: u8 = 1;
 /// Most bytes moved at once.
 const CHUNK: usize = 64 * 1024;
+/// How often a recorder is asked about a chunk that it withholds.
+const WITHHELD: Duration = Duration::from_millis(20);
 /// Stream error code: the other end went away.
 pub(crate) const GONE: VarInt = VarInt::from_u32(2);
 
@@ -49,21 +52,19 @@ async fn join(one: &mut End<Halves>, two: &mut End<Halves>) -> io::Result<()> {
 }
 
 /// Moves bytes one way. On a clean end everything already read is still delivered.
-async fn carry(from: &mut RecvStream, to: &mut SendStream, tap: impl Fn(&[u8])) -> io::Result<()> {
+async fn carry(from: &mut RecvStream, to: &mut SendStream, tap: impl Fn(&[u8]) -> bool) -> io::Result<()> {
     while let Some(chunk) = from.read_chunk(CHUNK, true).await? {
-        tap(&chunk.bytes);
+        while !tap(&chunk.bytes) {
+            tokio::time::sleep(WITHHELD).await;
+        }
         to.write_chunk(chunk.bytes).await?;
     }
     // Already closed means the other side went first, which ends the splice as well.
     to.finish().map_err(io::Error::from)
 }
 
-fn tap<'a>(recorder: Option<&'a Recorder>, from: PeerKey, to: PeerKey) -> impl Fn(&[u8]) + 'a {
-    move |bytes| {
-        if let Some(record) = recorder {
-            record(from, to, bytes);
-        }
-    }
+fn tap<'a>(recorder: Option<&'a Recorder>, from: PeerKey, to: PeerKey) -> impl Fn(&[u8]) -> bool + 'a {
+    move |bytes| recorder.is_none_or(|record| record(from, to, bytes))
 }
 
 /// Ends all four halves. Errors say that a half is over already, which is the aim. A finished half still delivers.

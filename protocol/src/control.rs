@@ -1,7 +1,7 @@
 //! What a node and its coordinator say to each other on the control stream. Variants are appended, never changed.
 
-use crate::id::{NodeId, TaskId};
-use crate::outcome::{Announcement, Outcome, PluginVerdict, Refusal};
+use crate::id::{KeyId, NodeId, TaskId};
+use crate::outcome::{Announcement, Outcome, PluginVerdict, Refusal, StoredMark};
 use crate::task::SignedTask;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub enum FromNode {
         protocol: u16,
         /// Program and version, for people.
         software: String,
-        /// Keys whose KeyGen this node has stored and not yet seen confirmed by all.
+        /// KeyGens and KeyReshares that this node has stored for and not yet seen confirmed by all.
         pending: Vec<TaskId>,
     },
     /// What the node decided. After an approval it waits for `Start`.
@@ -42,7 +42,41 @@ pub enum FromNode {
         /// How it ended.
         outcome: Outcome,
     },
+    /// What this node will hold after a reshare is durable here, and it waits for the others. Said again until it is
+    /// settled.
+    Stored {
+        /// Which task.
+        task: TaskId,
+        /// The next generation, with this node's mark alone.
+        announcement: Box<Announcement>,
+    },
+    /// This node never stored anything for the reshare, and never will.
+    Void {
+        /// Which task.
+        task: TaskId,
+        /// Over [`crate::outcome::void_digest`].
+        mark: StoredMark,
+    },
+    /// Which keys this node holds, once after every `Welcome`; long lists in several frames.
+    Holds {
+        /// At most [`MAX_HELD`].
+        keys: Vec<Held>,
+    },
 }
+
+/// A key and the generation of it that a node holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Which key.
+    pub key: KeyId,
+    /// Which generation.
+    pub generation: u32,
+}
+
+/// Entries in one `Holds`.
+pub const MAX_HELD: usize = 10_000;
+/// Generations in one `Replaced`.
+pub const MAX_GENERATIONS: usize = 64;
 
 /// To a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,12 +107,25 @@ pub enum ToNode {
         /// Why, for people.
         reason: String,
     },
-    /// A key whose marks are complete; settles a KeyGen whose last marks did not arrive.
+    /// A key whose marks are complete; settles a KeyGen or KeyReshare whose last marks did not arrive.
     Settle {
         /// Which task.
         task: TaskId,
         /// The key with all marks.
         announcement: Box<Announcement>,
+    },
+    /// A party of a reshare never stored anything: drop what was stored for it.
+    Void {
+        /// Which task.
+        task: TaskId,
+        /// That party's word.
+        mark: StoredMark,
+    },
+    /// A key has moved on without this node: its generations after the one that the node holds, in order. A later part
+    /// follows when the node says that it holds the last of these.
+    Replaced {
+        /// At most [`MAX_GENERATIONS`].
+        generations: Vec<Announcement>,
     },
 }
 

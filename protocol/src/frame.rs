@@ -45,7 +45,7 @@ pub struct Ready {
     pub parties: Hash,
     /// Fresh randomness of the sender: no run is ever repeated.
     pub fresh: [u8; 32],
-    /// What the sender holds that the others may have to know about, such as the hash of its auxiliary information.
+    /// What the sender holds that the others may have to know about: a key generation, or auxiliary information.
     pub holds: Option<Hash>,
 }
 

@@ -7,6 +7,8 @@ pub mod codec;
 pub mod committee;
 pub mod control;
 pub mod frame;
+#[cfg(test)]
+mod generation_tests;
 pub mod hash;
 pub mod id;
 pub mod outcome;
@@ -21,13 +23,17 @@ pub use committee::{Committee, CommitteeError, KeygenIndex, Threshold};
 pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
 pub use outcome::{
-    Announcement, Cause, Failure, InputSignature, Outcome, PluginVerdict, Refusal, Signed, StoredMark,
+    Announcement, Cause, Failure, InputSignature, Intact, Outcome, PluginVerdict, Point, Refusal, Signed,
+    StoredMark,
 };
 pub use path::DerivationPath;
 pub use payload::{Payload, PayloadKind, UnknownPayloadKind};
 pub use scheme::Scheme;
 pub use session::{Session, SessionEvent};
-pub use task::{Authenticated, KeyGen, KeySign, Operation, SignedTask, Task, TaskError, UnixMillis};
+pub use task::{
+    Authenticated, KeyGen, KeyReshare, KeyShareSign, KeySign, Operation, SignedTask, Task, TaskError,
+    UnixMillis,
+};
 
 /// The version of everything in this crate that travels: control frames, tunnel frames and tasks.
 pub const PROTOCOL_VERSION: u16 = 1;

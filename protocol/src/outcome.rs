@@ -19,6 +19,10 @@ pub enum Outcome {
     Refused(Refusal),
     /// The node took part, and it came to nothing.
     Failed(Failure),
+    /// KeyReshare: every party has stored what it will hold and said so.
+    Reshared(Announcement),
+    /// KeyShareSign: this node's share is intact.
+    Intact(Intact),
 }
 
 /// A new key, with the signed confirmation of all its holders.
@@ -49,11 +53,12 @@ pub struct Announcement {
     pub public_shares: Hash,
     /// The committee's auxiliary information that the key signs with, by its public digest; ECDSA only.
     pub aux: Option<Hash>,
-    /// One mark of each member over [`Announcement::digest`].
+    /// Marks over [`Announcement::digest`], in the order of the ids: one of each member, and after a reshare one of each
+    /// party that dealt and left.
     pub stored: Vec<StoredMark>,
 }
 
-/// A member's signed word that its share of a key is durable.
+/// A party's signed word that what it will hold of a key is durable: its share, or the fact that it gives its old one up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredMark {
     /// Who says so.
@@ -82,17 +87,82 @@ impl Announcement {
             .finish()
     }
 
-    /// True if every member's mark is there, in order, and verifies.
+    /// True if every member's mark is there, in order, and all marks verify. After a reshare there may be marks of others,
+    /// too: whose they must be depends on the generation before, see [`succeeds`](Self::succeeds).
     pub fn is_complete(&self) -> bool {
         let digest = self.digest();
-        let members = self.committee.members();
-        members.len() == self.stored.len()
-            && members
-                .iter()
-                .zip(&self.stored)
-                .all(|(member, mark)| mark.node == *member && mark.verifies(&digest))
+        let ascending = self.stored.windows(2).all(|pair| pair[0].node < pair[1].node);
+        let marked = |node: &NodeId| self.stored.iter().any(|mark| mark.node == *node);
+        let only_members = self.generation > 0 || self.stored.len() == self.committee.members().len();
+        ascending
+            && only_members
+            && self.stored.len() <= 2 * Committee::SIZES.end()
+            && self.committee.members().iter().all(marked)
+            && self.stored.iter().all(|mark| mark.verifies(&digest))
+    }
+
+    /// True if both are generations of one key: all that signatures and addresses depend on is the same.
+    pub fn is_same_key(&self, other: &Announcement) -> bool {
+        let facts = |key: &Announcement| {
+            (key.key, key.name.clone(), key.scheme, key.root_public_key.clone(), key.chain_code)
+        };
+        facts(self) == facts(other)
+    }
+
+    /// True if this is the generation after `old`, complete, and with the marks of as many members of `old` as that
+    /// generation needs to act. So whoever believes `old` needs nobody's word for this one.
+    pub fn succeeds(&self, old: &Announcement) -> bool {
+        let consenting = self.stored.iter().filter(|mark| old.committee.index_of(&mark.node).is_some());
+        self.is_same_key(old)
+            && Some(self.generation) == old.generation.checked_add(1)
+            && consenting.count() >= usize::from(old.threshold.get())
+            && self.is_complete()
     }
 }
+
+/// The hash in [`Announcement::public_shares`]. `shares`: encoded as root keys are, by keygen index.
+pub fn public_shares_hash<'a>(shares: impl IntoIterator<Item = &'a [u8]>) -> Hash {
+    let hash = Hasher::new("countersign/1 public shares");
+    shares.into_iter().fold(hash, |hash, share| hash.field(share)).finish()
+}
+
+/// What a party signs to say that it never stored, and never will store, anything for the task with this hash. Its mark can
+/// then never be there, so nobody need wait for the others.
+pub fn void_digest(task: Hash) -> Hash {
+    Hash::of("countersign/1 void", task.as_bytes())
+}
+
+/// A proof that one node's share is intact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intact {
+    /// Whose share.
+    pub node: NodeId,
+    /// Of which key.
+    pub key: KeyId,
+    /// Of which generation.
+    pub generation: u32,
+    /// All public shares of the generation, by keygen index: what [`Announcement::public_shares`] is the hash of.
+    pub public_shares: Vec<Point>,
+    /// That the node knows the secret of its public share: commitment, compressed, and response, 32 bytes, big-endian.
+    pub proof: Point,
+}
+
+impl Intact {
+    /// What the proof is made for: this task and no other.
+    pub fn context(task: Hash, key: KeyId, generation: u32, node: &NodeId) -> Hash {
+        Hasher::new("countersign/1 check-up")
+            .field(task.as_bytes())
+            .field(key.as_bytes())
+            .number(generation.into())
+            .field(node.as_bytes())
+            .finish()
+    }
+}
+
+/// Bytes that texts show in hex.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Point(#[serde(with = "hex::serde")] pub Vec<u8>);
 
 impl StoredMark {
     /// True if the signature is the node's over this digest.

@@ -25,11 +25,14 @@ pub enum PayloadKind {
     Psbt,
     /// A message of a Solana transaction, legacy or version 0.
     SolanaMessage,
+    /// Many digests, each with the path of the child that signs it: `[{"path": "m/0/7", "digest": "…64 hex digits…"}]`, JSON.
+    /// Blind, as a digest is.
+    Digests,
 }
 
 impl PayloadKind {
     /// Every kind there is.
-    pub const ALL: [PayloadKind; 7] = [
+    pub const ALL: [PayloadKind; 8] = [
         PayloadKind::Message,
         PayloadKind::Digest,
         PayloadKind::EvmTransaction,
@@ -37,6 +40,7 @@ impl PayloadKind {
         PayloadKind::Eip712,
         PayloadKind::Psbt,
         PayloadKind::SolanaMessage,
+        PayloadKind::Digests,
     ];
 
     /// The name in tasks, plugins and texts.
@@ -49,6 +53,7 @@ impl PayloadKind {
             PayloadKind::Eip712 => "eip712",
             PayloadKind::Psbt => "psbt",
             PayloadKind::SolanaMessage => "solana-message",
+            PayloadKind::Digests => "digests",
         }
     }
 }
@@ -62,7 +67,7 @@ impl std::fmt::Display for PayloadKind {
 /// The text names no kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no kind of payload; use one of message, digest, evm-transaction, eip191, eip712, psbt, solana-message"
+    "`{0}` is no kind of payload; use one of message, digest, evm-transaction, eip191, eip712, psbt, solana-message, digests"
 )]
 pub struct UnknownPayloadKind(String);
 
@@ -141,7 +146,7 @@ impl Payload {
     /// messages as they are make the same signature of both, so what a requester calls 32 bytes changes nothing.
     pub fn is_blind(&self) -> bool {
         match self.kind {
-            PayloadKind::Digest => true,
+            PayloadKind::Digest | PayloadKind::Digests => true,
             PayloadKind::Message => self.bytes.len() == 32,
             _ => false,
         }
@@ -192,7 +197,8 @@ mod tests {
         let of_kind = |kind, length| Payload::new(kind, vec![1; length]).is_blind();
         assert!(of_kind(PayloadKind::Digest, 32) && of_kind(PayloadKind::Message, 32));
         assert!(!of_kind(PayloadKind::Message, 31) && !of_kind(PayloadKind::Message, 33));
-        let decoded = PayloadKind::ALL.into_iter().skip(2);
+        assert!(of_kind(PayloadKind::Digests, 32) && of_kind(PayloadKind::Digests, 33));
+        let decoded = PayloadKind::ALL.into_iter().skip(2).filter(|kind| *kind != PayloadKind::Digests);
         decoded.for_each(|kind| assert!(!of_kind(kind, 32), "{kind}"));
     }
 

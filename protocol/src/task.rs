@@ -3,11 +3,12 @@
 use crate::committee::{Committee, CommitteeError, Threshold};
 use crate::hash::Hash;
 use crate::id::{KeyId, NodeId, RequesterId, TaskId};
+use crate::outcome::Announcement;
 use crate::path::DerivationPath;
 use crate::payload::{Payload, PayloadError};
 use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Milliseconds since 1970, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,6 +50,10 @@ pub enum Operation {
     KeyGen(KeyGen),
     /// Use a key.
     KeySign(KeySign),
+    /// Hand a key to another committee, or deal new shares of it to the same.
+    KeyReshare(Box<KeyReshare>),
+    /// Let holders prove that their shares are intact.
+    KeyShareSign(KeyShareSign),
 }
 
 /// Make a new key. All members take part.
@@ -80,12 +85,41 @@ pub struct KeySign {
     pub signers: Option<Vec<NodeId>>,
 }
 
+/// Hand a key to another committee. Key, chain code and so every address stay; the shares are new. As many of the present
+/// members as the key needs deal, and all future members take part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyReshare {
+    /// The key as it is now, with all marks: what a new member knows of it, and what every dealer compares with its own
+    /// record.
+    pub from: Announcement,
+    /// Who will hold it.
+    pub committee: Committee,
+    /// How many of them must sign then.
+    pub threshold: Threshold,
+    /// Which present members deal. Absent: the coordinator chooses among those on line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dealers: Option<Vec<NodeId>>,
+}
+
+/// Let holders prove that their shares are intact, each alone. Nothing is signed, and nothing can be spent with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyShareSign {
+    /// Which key.
+    pub key: KeyId,
+    /// Whose shares.
+    pub nodes: Vec<NodeId>,
+}
+
 impl Operation {
     /// The name in texts and logs.
     pub fn name(&self) -> &'static str {
         match self {
             Operation::KeyGen(_) => "KeyGen",
             Operation::KeySign(_) => "KeySign",
+            Operation::KeyReshare(_) => "KeyReshare",
+            Operation::KeyShareSign(_) => "KeyShareSign",
         }
     }
 }
@@ -142,6 +176,17 @@ pub enum TaskError {
     /// Signers listed twice, or too many.
     #[error("the list of signers names a node twice or has not 2 to 9 entries; list each signer once")]
     Signers,
+    /// A reshare of a key that its members have not announced.
+    #[error(
+        "the present state of the key does not stand ({0}); take it from the wallet as its members announced it"
+    )]
+    From(&'static str),
+    /// Dealers that are not exactly as many members as the key needs.
+    #[error("the dealers must be exactly {0} different members of the present committee; correct the list")]
+    Dealers(u16),
+    /// Nodes of a check-up listed twice, or none, or too many.
+    #[error("the list of nodes names one twice or has not 1 to 9 entries; list each node once")]
+    Nodes,
 }
 
 impl TaskError {
@@ -161,6 +206,9 @@ impl TaskError {
             TaskError::Committee(_) => "task-committee",
             TaskError::Payload(_) => "task-payload",
             TaskError::Signers => "task-signers",
+            TaskError::From(_) => "task-from",
+            TaskError::Dealers(_) => "task-dealers",
+            TaskError::Nodes => "task-nodes",
         }
     }
 }
@@ -196,6 +244,8 @@ impl Task {
         match &self.operation {
             Operation::KeyGen(keygen) => keygen.check(),
             Operation::KeySign(keysign) => keysign.check(),
+            Operation::KeyReshare(reshare) => reshare.check(),
+            Operation::KeyShareSign(check_up) => check_up.check(),
         }
     }
 
@@ -223,6 +273,69 @@ impl KeySign {
         let Some(signers) = &self.signers else { return Ok(()) };
         Committee::new(signers.clone()).map(drop).map_err(|_| TaskError::Signers)
     }
+}
+
+impl KeyReshare {
+    /// The number of the generation that it makes.
+    pub fn generation(&self) -> u32 {
+        self.from.generation + 1
+    }
+
+    /// Who takes part if these deal: dealers and future members, in the order of their ids.
+    pub fn parties(&self, dealers: &[NodeId]) -> Vec<NodeId> {
+        let all: BTreeSet<NodeId> = self.committee.members().iter().chain(dealers).copied().collect();
+        all.into_iter().collect()
+    }
+
+    /// Who deals if these take part: the dealers that the task names, or every party that does not join and as many of
+    /// the joining members as are missing, in the order of their ids. `None` if nobody could mean that.
+    pub fn dealers_among(&self, parties: &[NodeId]) -> Option<Vec<NodeId>> {
+        let needed = usize::from(self.from.threshold.get());
+        let dealers = match &self.dealers {
+            Some(dealers) => dealers.iter().copied().collect::<BTreeSet<NodeId>>(),
+            None => {
+                let old = |node: &&NodeId| self.from.committee.index_of(node).is_some();
+                let joins = |node: &NodeId| self.committee.index_of(node).is_some();
+                let (staying, leaving): (Vec<NodeId>, Vec<NodeId>) =
+                    parties.iter().filter(old).partition(|node| joins(node));
+                leaving.iter().chain(&staying).take(needed).copied().collect()
+            }
+        };
+        let dealers: Vec<NodeId> = dealers.into_iter().collect();
+        let fits = dealers.len() == needed
+            && dealers.iter().all(|node| self.from.committee.index_of(node).is_some())
+            && self.parties(&dealers) == parties;
+        fits.then_some(dealers)
+    }
+
+    fn check(&self) -> Result<(), TaskError> {
+        check_text("name", &self.from.name, 64)?;
+        if self.from.generation == u32::MAX || self.from.committee.threshold(self.from.threshold).is_err() {
+            return Err(TaskError::From("its generation or threshold is out of range"));
+        }
+        if !self.from.is_complete() {
+            return Err(TaskError::From("not every holder's mark is there and verifies"));
+        }
+        self.committee.threshold(self.threshold)?;
+        let Some(dealers) = &self.dealers else { return Ok(()) };
+        let needed = self.from.threshold.get();
+        let members = dealers.iter().all(|node| self.from.committee.index_of(node).is_some());
+        if members && dealers.len() == usize::from(needed) && distinct(dealers) {
+            return Ok(());
+        }
+        Err(TaskError::Dealers(needed))
+    }
+}
+
+impl KeyShareSign {
+    fn check(&self) -> Result<(), TaskError> {
+        let fits = (1..=*Committee::SIZES.end()).contains(&self.nodes.len()) && distinct(&self.nodes);
+        if fits { Ok(()) } else { Err(TaskError::Nodes) }
+    }
+}
+
+fn distinct(nodes: &[NodeId]) -> bool {
+    nodes.iter().collect::<BTreeSet<_>>().len() == nodes.len()
 }
 
 fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), TaskError> {
@@ -425,6 +538,49 @@ mod tests {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text);
             assert_eq!(code(signed(changed.into()), NOW), expected, "{to}");
+        }
+    }
+
+    #[test]
+    fn reshares_and_check_ups_that_cannot_be_carried_out_are_no_tasks() {
+        let node = |seed: u8| {
+            NodeId::from_bytes(SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes()).unwrap()
+        };
+        let code = |operation: Operation| {
+            signed(Task { operation, ..task() }.to_bytes()).parse().map(drop).map_err(|error| error.code())
+        };
+        let check_up = |nodes: &[u8]| {
+            let nodes = nodes.iter().map(|seed| node(*seed)).collect();
+            code(Operation::KeyShareSign(KeyShareSign { key: KeyId::from_bytes([2; 16]).unwrap(), nodes }))
+        };
+        assert_eq!(check_up(&[1]), Ok(()));
+        assert_eq!(check_up(&[]), Err("task-nodes"));
+        assert_eq!(check_up(&[1, 1]), Err("task-nodes"));
+        assert_eq!(check_up(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), Err("task-nodes"));
+        let reshare = crate::generation_tests::reshare;
+        let ordered = |reshare: KeyReshare| code(Operation::KeyReshare(Box::new(reshare)));
+        assert_eq!(ordered(reshare(&[4, 5], None)), Ok(()));
+        assert_eq!(ordered(reshare(&[4, 5], Some(&[1, 3]))), Ok(()));
+        for dealers in [&[1, 1][..], &[1], &[1, 2, 3], &[1, 4]] {
+            assert_eq!(ordered(reshare(&[4, 5], Some(dealers))), Err("task-dealers"), "{dealers:?}");
+        }
+        let mut unmarked = reshare(&[4, 5], None);
+        unmarked.from.stored.pop();
+        assert_eq!(ordered(unmarked), Err("task-from"));
+        let mut last = reshare(&[4, 5], None);
+        last.from.generation = u32::MAX;
+        assert_eq!(ordered(last), Err("task-from"));
+        let high = KeyReshare { threshold: Threshold::try_from(3).unwrap(), ..reshare(&[4, 5], None) };
+        assert_eq!(ordered(high), Err("task-committee"));
+        let text = String::from_utf8(
+            Task { operation: Operation::KeyReshare(Box::new(reshare(&[4, 5], None))), ..task() }.to_bytes(),
+        );
+        for (from, to) in
+            [("\"threshold\":2}}", "\"threshold\":1}}"), ("\"committee\":[", "\"committee\":[],\"x\":[")]
+        {
+            let changed = text.clone().unwrap().replace(from, to);
+            assert_ne!(changed, *text.as_ref().unwrap(), "{from}");
+            assert_eq!(signed(changed.into()).parse().unwrap_err().code(), "task-malformed", "{to}");
         }
     }
 

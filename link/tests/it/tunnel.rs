@@ -161,7 +161,8 @@ async fn coordinator_carries_the_tunnel_and_sees_nothing_of_it() {
         &[&low, &high],
         "127.0.0.1:0".parse().unwrap(),
         Some(Arc::new(move |from, to, bytes: &[u8]| {
-            recorder.lock().unwrap().push((from, to, bytes.to_vec()))
+            recorder.lock().unwrap().push((from, to, bytes.to_vec()));
+            true
         })),
     );
     let (a, b) = (coordinator.connect(&low).await.unwrap(), coordinator.connect(&high).await.unwrap());

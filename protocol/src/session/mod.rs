@@ -179,6 +179,7 @@ impl Session {
             events: VecDeque::new(),
         };
         session.transmit_all(&Body::Ready(ready));
+        session.begin_if_all_are_ready(now);
         Some(session)
     }
 
@@ -330,6 +331,11 @@ impl Session {
         if self.parties[sender].ready.replace(ready).is_some() {
             return self.fail(misbehaved(self.setup.parties[sender], "said twice that it is ready"));
         }
+        self.begin_if_all_are_ready(now);
+    }
+
+    /// A party alone is ready at once.
+    fn begin_if_all_are_ready(&mut self, now: Instant) {
         if self.parties.iter().all(|party| party.ready.is_some()) {
             self.begin(now);
         }
