@@ -3,6 +3,7 @@
 //! The only crate of the node that sees redb and age. It reads no clock, opens no socket and starts one thread: the
 //! writer of the journal. Every call blocks until it is done; a write that returned `Ok` survives a power cut.
 
+pub mod backup;
 mod files;
 mod image;
 pub mod journal;
@@ -11,10 +12,12 @@ mod seal;
 pub mod secrets;
 mod trailer;
 
+pub use backup::{Backup, BackupError};
 pub use journal::{
     AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Decided, Delivery, Difference, Evidence,
-    Journal, JournalOpenError, KeyRecord, KeyStatus, LookUp, NewEvent, Proof, ReadJournalError, Refused, Row,
-    Snapshot, State, StateWrite, TaskKind, WriteJournalError, Written,
+    Handover, HandoverStage, Journal, JournalOpenError, KeyRecord, KeyStatus, LookUp, NewEvent, Proof,
+    Quarantine, ReadJournalError, Refused, Row, Snapshot, State, StateWrite, TaskKind, WriteJournalError,
+    Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use secrets::{Change, CommitError, CreateError, OpenError, ReadError, Secrets, Section};

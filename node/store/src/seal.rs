@@ -91,6 +91,52 @@ impl NodeKey {
     }
 }
 
+/// To whom a backup is sealed.
+pub(crate) enum BackupKey<'a> {
+    Passphrase(&'a Passphrase),
+    Recipients(Recipients),
+}
+
+/// Encrypts what `write` writes.
+pub(crate) fn seal_backup(
+    key: &BackupKey<'_>,
+    output: impl Write,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    match key {
+        BackupKey::Passphrase(passphrase) => {
+            let mut recipient = scrypt::Recipient::new(secret(passphrase));
+            recipient.set_work_factor(crate::DEFAULT_WORK_FACTOR);
+            seal_to([&recipient as &dyn age::Recipient].into_iter(), output, write)
+        }
+        BackupKey::Recipients(Recipients(all)) => {
+            seal_to(all.iter().map(|recipient| recipient as &dyn age::Recipient), output, write)
+        }
+    }
+}
+
+/// Decrypts a backup with its passphrase, or with the identity in the text of an age identity file.
+pub(crate) fn open_backup(
+    sealed: &[u8],
+    passphrase: Option<&Passphrase>,
+    identity: Option<&[u8]>,
+) -> Result<Zeroizing<Vec<u8>>, Unsealed> {
+    let decryptor = Decryptor::new_buffered(sealed).map_err(damaged)?;
+    match (passphrase, identity) {
+        (Some(passphrase), _) => {
+            let mut identity = scrypt::Identity::new(secret(passphrase));
+            identity.set_max_work_factor(MAX_WORK_FACTOR);
+            read_all(decryptor, &identity, sealed.len())
+        }
+        (None, text) => {
+            let key = text.and_then(parse_identity);
+            let key =
+                key.ok_or_else(|| Unsealed::Damaged("the identity file holds no age identity".into()))?;
+            read_all(decryptor, &key.0, sealed.len())
+        }
+    }
+}
+
 impl Recipients {
     /// Reads recipients of the native kind (`age1…`, X25519).
     pub(crate) fn parse(texts: &[String]) -> Result<Recipients, BadRecipient> {

@@ -39,6 +39,10 @@ pub enum AuditKind {
     Ended,
     /// Something that an operator must look at.
     Alarm,
+    /// What the node will hold after a reshare is stored.
+    Stored,
+    /// Shares that are no longer needed are gone.
+    Destroyed,
 }
 
 /// The end of a log that was verified: how long it is, and the hash that stands for all of it.
@@ -102,6 +106,8 @@ impl AuditKind {
             AuditKind::Refused => "refused",
             AuditKind::Ended => "ended",
             AuditKind::Alarm => "alarm",
+            AuditKind::Stored => "stored",
+            AuditKind::Destroyed => "destroyed",
         }
     }
 }

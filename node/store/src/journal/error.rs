@@ -140,6 +140,14 @@ pub enum Refused {
     /// It was never approved.
     #[error("task {0} is not recorded; report this")]
     Unknown(TaskId),
+    /// No reshare of this task waits to be settled, or one of another key.
+    #[error("no reshare of task {0} waits to be settled here; see `countersign-node task list`")]
+    NoHandover(TaskId),
+    /// A reshare of the key waits to be settled.
+    #[error(
+        "the reshare of task {0} is not settled; connect all its parties, or see `countersign-node task resolve`"
+    )]
+    HandoverOpen(TaskId),
     /// A name or value of a plugin's state that is out of bounds.
     #[error("plugin `{plugin}` stored a name or value that is too long; correct the plugin")]
     StateTooLarge {

@@ -4,12 +4,15 @@
 //! then. Writes of concurrent tasks share one commit (`writer`); reads see the last commit and never wait.
 
 mod audit;
+mod copy;
 #[cfg(test)]
 mod crash;
 mod error;
+mod handover;
 mod memory;
 mod operation;
 mod outbox;
+mod quarantine;
 mod recordings;
 mod row;
 mod snapshot;
@@ -19,15 +22,22 @@ mod writer;
 
 pub use audit::{AuditEntry, AuditHead, AuditKind};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
+pub use handover::{Handover, HandoverStage};
 pub use operation::{Decided, StateWrite, Written};
 pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
+pub use quarantine::Quarantine;
 pub use recordings::{Configuration, Difference, Evidence, Proof};
 pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
 pub use snapshot::Snapshot;
 
 use crate::files::{self, NotPrivate};
-use countersign_protocol::{Hash, KeyId, Outcome, Refusal, TaskId, UnixMillis};
-use operation::{AUDIT, DIFFERENCES, KEYS, META, ORDER, Operation, Reservations, STATE, TASKS, Tables};
+use countersign_protocol::{
+    Announcement, Failure, Hash, KeyId, NodeId, Outcome, Refusal, TaskId, UnixMillis,
+};
+use operation::{
+    AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, Reservations, STATE, TASKS,
+    Tables,
+};
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use std::collections::HashMap;
 use std::io;
@@ -133,7 +143,8 @@ impl Journal {
     }
 
     /// Records the one outcome of an approved task. The same outcome again is [`Written::Already`]; another is refused.
-    /// [`Outcome::Created`] makes the key active in the same commit. What plugins wrote for the task stays.
+    /// [`Outcome::Created`] makes the key active in the same commit, [`Outcome::Reshared`] puts the next generation in force;
+    /// no other outcome ends a task whose [`Handover`] is open. What plugins wrote for the task stays.
     pub fn end(&self, now: UnixMillis, task: TaskId, outcome: Outcome) -> Result<Written, WriteJournalError> {
         self.write_end(now, task, outcome, Reservations::Keep)
     }
@@ -190,6 +201,66 @@ impl Journal {
     /// Removes the public record of a key that came to nothing.
     pub fn delete_key(&self, key: KeyId) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::DeleteKey(key)).map(drop)
+    }
+
+    /// Notes that the journal was restored from a backup and may lack tasks that the node has decided on: from here on those
+    /// made before `time` are refused.
+    pub fn restored(&self, time: UnixMillis) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::NotBefore(time)).map(drop)
+    }
+
+    /// When the journal was last restored from a backup.
+    pub fn restored_at(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
+        let Some(table) = self.later_table(operation::RESTORED)? else { return Ok(None) };
+        Ok(table.get(0)?.map(|time| UnixMillis(time.value())))
+    }
+
+    /// Keeps a peer away from a key, with an alarm in the audit log. One that is kept away already stays so for its first
+    /// reason.
+    pub fn quarantine(&self, new: Quarantine) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::Quarantine(Box::new(new)))
+    }
+
+    /// Ends a quarantine; [`Written::Already`] if there is none.
+    pub fn lift(&self, now: UnixMillis, key: KeyId, peer: NodeId) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::Lift { now, key, peer })
+    }
+
+    /// Records that what this node will hold after a reshare is stored. From here on only [`end`](Self::end) with the
+    /// reshared key, or [`close_handover`](Self::close_handover), ends the task.
+    pub fn open_handover(&self, handover: Handover) -> Result<(), WriteJournalError> {
+        self.run(Operation::OpenHandover(Box::new(handover))).map(drop)
+    }
+
+    /// Ends a reshare that came to nothing, for the reason in `stage`.
+    pub fn close_handover(
+        &self,
+        now: UnixMillis,
+        task: TaskId,
+        stage: HandoverStage,
+        failure: Failure,
+    ) -> Result<(), WriteJournalError> {
+        self.run(Operation::CloseHandover { now, task, stage, failure }).map(drop)
+    }
+
+    /// Puts a generation in force whose reshare had come to nothing here, with an alarm in the audit log.
+    pub fn revive(
+        &self,
+        now: UnixMillis,
+        task: TaskId,
+        announcement: Announcement,
+    ) -> Result<(), WriteJournalError> {
+        self.run(Operation::Revive { now, task, announcement: Box::new(announcement) }).map(drop)
+    }
+
+    /// Records that a key moved on to this generation without this node.
+    pub fn replace(&self, now: UnixMillis, announcement: Announcement) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Replace { now, announcement: Box::new(announcement) }).map(drop)
+    }
+
+    /// Records that the shares which this generation made useless are gone from the store.
+    pub fn destroyed(&self, now: UnixMillis, announcement: Announcement) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Destroyed { now, announcement: Box::new(announcement) }).map(drop)
     }
 
     /// Removes plugin state that has expired. Reads do not see it in any case.
@@ -275,6 +346,29 @@ impl Journal {
     pub fn keys(&self) -> Result<Vec<KeyRecord>, ReadJournalError> {
         let table = self.database.begin_read()?.open_table(KEYS)?;
         table.iter()?.map(|entry| read("keys", entry?.1.value())).collect()
+    }
+
+    /// What is known of a reshare for which this node has stored.
+    pub fn handover(&self, task: &TaskId) -> Result<Option<Handover>, ReadJournalError> {
+        let Some(table) = self.later_table(HANDOVERS)? else { return Ok(None) };
+        table.get(&task.0)?.map(|handover| read("handovers", handover.value())).transpose()
+    }
+
+    /// All reshares for which this node has stored, by task.
+    pub fn handovers(&self) -> Result<Vec<Handover>, ReadJournalError> {
+        let Some(table) = self.later_table(HANDOVERS)? else { return Ok(Vec::new()) };
+        table.iter()?.map(|entry| read("handovers", entry?.1.value())).collect()
+    }
+
+    /// Which peers are kept away from which keys.
+    pub fn quarantines(&self) -> Result<Vec<Quarantine>, ReadJournalError> {
+        let Some(table) = self.later_table(QUARANTINE)? else { return Ok(Vec::new()) };
+        quarantine::read_all(&table)
+    }
+
+    /// Writes a copy of the journal as it is now, to a new file that only the owner may open.
+    pub fn copy_to(&self, path: &Path) -> Result<(), JournalOpenError> {
+        copy::copy(&self.database, path)
     }
 
     /// Entries of the audit log from `from` on, at most `limit`.

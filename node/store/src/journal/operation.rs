@@ -3,8 +3,10 @@
 
 use super::audit::{AuditEntry, AuditHead, AuditKind};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
+use super::handover::{Handover, HandoverStage, Handovers};
 use super::memory::Memory;
 use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
+use super::quarantine::{Place, Quarantine, Quarantines};
 use super::recordings::{Difference, Evidence, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
 use countersign_protocol::{
@@ -41,6 +43,12 @@ pub(super) const DIFFERENCES: TableDefinition<u64, Bytes> = TableDefinition::new
 pub(super) const AUDIT: TableDefinition<u64, Bytes> = TableDefinition::new("audit");
 /// Key id to [`KeyRecord`].
 pub(super) const KEYS: TableDefinition<Id, Bytes> = TableDefinition::new("keys");
+/// When the journal was restored from a backup, under the one key 0, in milliseconds since 1970.
+pub(super) const RESTORED: TableDefinition<u8, u64> = TableDefinition::new("restored");
+/// Key id and node id to [`Quarantine`].
+pub(super) const QUARANTINE: TableDefinition<Place, Bytes> = TableDefinition::new("quarantine");
+/// Task id to [`Handover`].
+pub(super) const HANDOVERS: TableDefinition<Id, Bytes> = TableDefinition::new("handovers");
 
 /// The longest name of a plugin or of its state, in bytes.
 const MAX_STATE_KEY: usize = 1024;
@@ -131,6 +139,33 @@ pub(super) enum Operation {
     },
     PutKey(Box<KeyRecord>),
     DeleteKey(KeyId),
+    NotBefore(UnixMillis),
+    Quarantine(Box<Quarantine>),
+    Lift {
+        now: UnixMillis,
+        key: KeyId,
+        peer: NodeId,
+    },
+    OpenHandover(Box<Handover>),
+    CloseHandover {
+        now: UnixMillis,
+        task: TaskId,
+        stage: HandoverStage,
+        failure: Failure,
+    },
+    Revive {
+        now: UnixMillis,
+        task: TaskId,
+        announcement: Box<Announcement>,
+    },
+    Replace {
+        now: UnixMillis,
+        announcement: Box<Announcement>,
+    },
+    Destroyed {
+        now: UnixMillis,
+        announcement: Box<Announcement>,
+    },
     ForgetExpired {
         now: UnixMillis,
     },
@@ -148,6 +183,7 @@ pub(super) enum Operation {
 
 /// The open tables of one write transaction.
 pub(super) struct Tables<'t> {
+    restored: Table<'t, u8, u64>,
     tasks: Table<'t, Id, Bytes>,
     order: Table<'t, u64, Id>,
     unfinished: Table<'t, Id, ()>,
@@ -155,6 +191,8 @@ pub(super) struct Tables<'t> {
     recordings: Recordings<'t>,
     audit: Table<'t, u64, Bytes>,
     keys: Table<'t, Id, Bytes>,
+    handovers: Handovers<'t>,
+    quarantines: Quarantines<'t>,
     outbox: Outbox<'t>,
 }
 
@@ -163,6 +201,7 @@ type Done = Result<Written, WriteJournalError>;
 impl<'t> Tables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, TableError> {
         Ok(Tables {
+            restored: transaction.open_table(RESTORED)?,
             tasks: transaction.open_table(TASKS)?,
             order: transaction.open_table(ORDER)?,
             unfinished: transaction.open_table(UNFINISHED)?,
@@ -170,6 +209,8 @@ impl<'t> Tables<'t> {
             recordings: Recordings::open(transaction)?,
             audit: transaction.open_table(AUDIT)?,
             keys: transaction.open_table(KEYS)?,
+            handovers: Handovers::open(transaction)?,
+            quarantines: Quarantines::open(transaction)?,
             outbox: Outbox::new(transaction.open_table(OUTBOX)?),
         })
     }
@@ -186,6 +227,26 @@ impl<'t> Tables<'t> {
             Operation::Alarm { now, task, text } => self.log(now, AuditKind::Alarm, task, &text, None),
             Operation::PutKey(record) => self.put_key(&record),
             Operation::DeleteKey(key) => self.delete_key(key),
+            Operation::NotBefore(time) => self.not_before(time),
+            Operation::Quarantine(new) => self.quarantine(&new),
+            Operation::Lift { now, key, peer } => self.lift(now, key, peer),
+            Operation::OpenHandover(handover) => self.open_handover(&handover),
+            Operation::CloseHandover { now, task, stage, failure } => {
+                self.close_handover(now, task, stage, failure)
+            }
+            Operation::Revive { now, task, announcement } => self.revive(now, task, *announcement),
+            Operation::Replace { now, announcement } => self.replace(now, *announcement),
+            Operation::Destroyed { now, announcement } => {
+                let text =
+                    format!("shares of {} up to generation {}", announcement.key, announcement.generation);
+                self.log(
+                    now,
+                    AuditKind::Destroyed,
+                    Some(announcement.task),
+                    &text,
+                    self.record_of(&announcement.task)?,
+                )
+            }
             Operation::ForgetExpired { now } => self.forget_expired(now),
             Operation::Telling { operation, events } => {
                 let written = self.apply(*operation)?;
@@ -220,16 +281,29 @@ impl<'t> Tables<'t> {
     }
 
     fn end(&mut self, now: UnixMillis, task: TaskId, outcome: Outcome, reservations: Reservations) -> Done {
-        let mut row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
+        let row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
         match &row.state {
             State::Approved => {}
             State::Ended { outcome: old, .. } if **old == outcome => return Ok(Written::Already),
             State::Ended { .. } => return Err(Refused::OtherOutcome(task).into()),
         }
-        if let Outcome::Created(announcement) = &outcome {
-            self.activate(now, announcement)?;
+        match &outcome {
+            Outcome::Created(announcement) => self.activate(now, announcement)?,
+            Outcome::Reshared(announcement) => self.switch(now, task, announcement)?,
+            _ if self.handovers.is_open(&task)? => return Err(Refused::HandoverOpen(task).into()),
+            _ => {}
         }
-        let text = describe(&outcome);
+        self.put_end(now, row, outcome, reservations)
+    }
+
+    fn put_end(
+        &mut self,
+        now: UnixMillis,
+        mut row: Row,
+        outcome: Outcome,
+        reservations: Reservations,
+    ) -> Done {
+        let (task, text) = (row.task, describe(&outcome));
         row.state = State::Ended { outcome: outcome.into(), at: now };
         self.unfinished.remove(&task.0)?;
         self.state.settle(task, reservations)?;
@@ -264,6 +338,113 @@ impl<'t> Tables<'t> {
     fn delete_key(&mut self, key: KeyId) -> Done {
         let removed = self.keys.remove(key.as_bytes())?.is_some();
         Ok(if removed { Written::Now } else { Written::Already })
+    }
+
+    fn not_before(&mut self, time: UnixMillis) -> Done {
+        self.restored.insert(0, time.0)?;
+        self.log(time, AuditKind::Alarm, None, "restored from a backup; earlier tasks are refused", None)
+    }
+
+    fn quarantine(&mut self, new: &Quarantine) -> Done {
+        if !self.quarantines.put(new)? {
+            return Ok(Written::Already);
+        }
+        let text = format!("quarantined {} for {}: {} ({})", new.peer, new.key, new.text, new.code);
+        self.log(new.since, AuditKind::Alarm, Some(new.task), &text, self.record_of(&new.task)?)
+    }
+
+    fn lift(&mut self, now: UnixMillis, key: KeyId, peer: NodeId) -> Done {
+        if !self.quarantines.lift(&key, &peer)? {
+            return Ok(Written::Already);
+        }
+        let text = format!("the operator lifted the quarantine of {peer} for {key}");
+        self.log(now, AuditKind::Alarm, None, &text, None)
+    }
+
+    fn open_handover(&mut self, handover: &Handover) -> Done {
+        let task = handover.task;
+        match self.row(&task)? {
+            Some(row) if row.state == State::Approved => {}
+            Some(_) => return Err(Refused::OtherOutcome(task).into()),
+            None => return Err(Refused::Unknown(task).into()),
+        }
+        self.handovers.check_free(handover)?;
+        self.handovers.put(handover)?;
+        let Announcement { key, generation, .. } = &handover.announcement;
+        let what = if handover.joins { "a share" } else { "the end" };
+        let text = format!("{what} of {key}, for generation {generation}");
+        let record = self.record_of(&task)?;
+        self.log(handover.opened, AuditKind::Stored, Some(task), &text, record)
+    }
+
+    fn close_handover(
+        &mut self,
+        now: UnixMillis,
+        task: TaskId,
+        stage: HandoverStage,
+        failure: Failure,
+    ) -> Done {
+        let handover = self.handovers.unsettled(task)?;
+        let row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
+        self.handovers.put(&Handover { stage, ..handover })?;
+        self.put_end(now, row, Outcome::Failed(failure), Reservations::Keep)
+    }
+
+    /// The generation that all have stored is in force from the moment that the outcome is on record.
+    fn switch(
+        &mut self,
+        now: UnixMillis,
+        task: TaskId,
+        announcement: &Announcement,
+    ) -> Result<(), WriteJournalError> {
+        let handover = self.handovers.unsettled(task)?;
+        self.put_in_force(now, handover, announcement)
+    }
+
+    /// The task's end stays what it was; the key goes on with the others.
+    fn revive(&mut self, now: UnixMillis, task: TaskId, announcement: Announcement) -> Done {
+        let handover = self.handovers.asleep(task)?;
+        self.put_in_force(now, handover, &announcement)?;
+        let text = format!(
+            "{} is of generation {} after all: a party that said it never stored had stored",
+            announcement.key, announcement.generation
+        );
+        self.log(now, AuditKind::Alarm, Some(task), &text, self.record_of(&task)?)
+    }
+
+    fn put_in_force(
+        &mut self,
+        now: UnixMillis,
+        handover: Handover,
+        announcement: &Announcement,
+    ) -> Result<(), WriteJournalError> {
+        if handover.announcement.digest() != announcement.digest() {
+            return Err(Refused::NoHandover(handover.task).into());
+        }
+        let created = self.created(announcement.key)?.unwrap_or(now);
+        self.put_key(&handover.record(announcement.clone(), created))?;
+        self.handovers.put(&Handover { stage: HandoverStage::Switched, ..handover })
+    }
+
+    /// A key that moved on without this node.
+    fn replace(&mut self, now: UnixMillis, announcement: Announcement) -> Done {
+        let created = self.created(announcement.key)?.unwrap_or(now);
+        let text = format!("{} moved on to generation {}", announcement.key, announcement.generation);
+        let (task, record) = (announcement.task, self.record_of(&announcement.task)?);
+        self.put_key(&KeyRecord { announcement, status: KeyStatus::Released, created })?;
+        self.log(now, AuditKind::Ended, Some(task), &text, record)
+    }
+
+    fn created(&self, key: KeyId) -> Result<Option<UnixMillis>, WriteJournalError> {
+        let Some(known) = self.keys.get(key.as_bytes())? else { return Ok(None) };
+        let known: KeyRecord =
+            row::decode(known.value()).map_err(|error| ReadJournalError::record("keys", error))?;
+        Ok(Some(known.created))
+    }
+
+    /// What vouches for a task's row as it is: a line about a task must not leave it without.
+    fn record_of(&self, task: &TaskId) -> Result<Option<Hash>, WriteJournalError> {
+        Ok(self.tasks.get(&task.0)?.map(|row| record_hash(row.value())))
     }
 
     fn forget_expired(&mut self, now: UnixMillis) -> Done {
@@ -319,13 +500,7 @@ impl<'t> Tables<'t> {
 
     /// A created key is in use from the moment that the outcome is on record.
     fn activate(&mut self, now: UnixMillis, announcement: &Announcement) -> Result<(), WriteJournalError> {
-        let known = match self.keys.get(announcement.key.as_bytes())? {
-            Some(known) => Some(
-                row::decode::<KeyRecord>(known.value()).map_err(|e| ReadJournalError::record("keys", e))?,
-            ),
-            None => None,
-        };
-        let created = known.map_or(now, |known| known.created);
+        let created = self.created(announcement.key)?.unwrap_or(now);
         let record = KeyRecord { announcement: announcement.clone(), status: KeyStatus::Active, created };
         self.put_key(&record).map(drop)
     }
@@ -366,6 +541,10 @@ fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Created(announcement) => format!("created {}", announcement.key),
         Outcome::Signed(signed) => format!("signed in session {}", signed.session),
+        Outcome::Reshared(announcement) => {
+            format!("reshared {}, generation {}", announcement.key, announcement.generation)
+        }
+        Outcome::Intact(intact) => format!("share of {} is intact", intact.key),
         Outcome::Refused(refusal) => {
             let by = refusal.plugin.as_deref().unwrap_or("the node");
             format!("refused by {by} with {}: {}", refusal.code, refusal.reason)

@@ -2,7 +2,9 @@
 //! Every version that was ever written is read for ever; what is written is of the newest.
 
 use super::audit::AuditEntry;
+use super::handover::Handover;
 use super::outbox::Delivery;
+use super::quarantine::Quarantine;
 use super::recordings::Difference;
 use countersign_protocol::{
     Announcement, Hash, KeyId, NodeId, Operation, Outcome, PluginVerdict, TaskId, UnixMillis,
@@ -49,6 +51,10 @@ pub enum TaskKind {
     KeyGen,
     /// Use a key.
     KeySign,
+    /// Hand a key over.
+    KeyReshare,
+    /// Prove that shares are intact.
+    KeyShareSign,
 }
 
 /// Where a task stands at this node.
@@ -83,6 +89,8 @@ pub enum KeyStatus {
     Pending,
     /// Confirmed by all members.
     Active,
+    /// Handed over to others: this node holds no share of it any more. The record tells how far the key had come.
+    Released,
 }
 
 /// A plugin's state under one key.
@@ -107,6 +115,8 @@ impl Stored for Row {
 }
 
 impl Stored for KeyRecord {}
+impl Stored for Handover {}
+impl Stored for Quarantine {}
 impl Stored for StateValue {}
 impl Stored for Vec<Reservation> {}
 impl Stored for AuditEntry {}
@@ -118,6 +128,8 @@ impl From<&Operation> for TaskKind {
         match operation {
             Operation::KeyGen(_) => TaskKind::KeyGen,
             Operation::KeySign(_) => TaskKind::KeySign,
+            Operation::KeyReshare(_) => TaskKind::KeyReshare,
+            Operation::KeyShareSign(_) => TaskKind::KeyShareSign,
         }
     }
 }
@@ -128,6 +140,8 @@ impl TaskKind {
         match self {
             TaskKind::KeyGen => "KeyGen",
             TaskKind::KeySign => "KeySign",
+            TaskKind::KeyReshare => "KeyReshare",
+            TaskKind::KeyShareSign => "KeyShareSign",
         }
     }
 }
@@ -177,9 +191,11 @@ fn exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::super::audit::{AuditHead, AuditKind};
+    use super::super::handover::HandoverStage;
     use super::*;
     use countersign_protocol::{
-        Cause, Committee, Failure, InputSignature, Refusal, Scheme, SessionId, Signed, StoredMark, Threshold,
+        Cause, Committee, Failure, InputSignature, Intact, Point, Refusal, Scheme, SessionId, Signed,
+        StoredMark, Threshold,
     };
     use std::path::{Path, PathBuf};
 
@@ -258,6 +274,44 @@ mod tests {
         ]
     }
 
+    /// What programs of the first format did not write.
+    fn later() -> Vec<(&'static str, Vec<u8>)> {
+        let intact = Intact {
+            node: node(1),
+            key: KeyId::from_bytes([5; 16]).unwrap(),
+            generation: 1,
+            public_shares: vec![Point(vec![1, 2]), Point(vec![3])],
+            proof: Point(vec![4]),
+        };
+        let handover = Handover {
+            task: TaskId([3; 16]),
+            announcement: announcement(),
+            joins: true,
+            opened: UnixMillis(7_000),
+            stage: HandoverStage::Void,
+        };
+        let quarantine = Quarantine {
+            key: KeyId::from_bytes([5; 16]).unwrap(),
+            peer: node(2),
+            task: TaskId([3; 16]),
+            since: UnixMillis(8_000),
+            code: "c".into(),
+            text: "t".into(),
+        };
+        let released = KeyRecord {
+            announcement: announcement(),
+            status: KeyStatus::Released,
+            created: UnixMillis(3_000),
+        };
+        vec![
+            ("reshared", encode(&ended(Outcome::Reshared(announcement())))),
+            ("intact", encode(&ended(Outcome::Intact(intact)))),
+            ("handover", encode(&handover)),
+            ("released", encode(&released)),
+            ("quarantine", encode(&quarantine)),
+        ]
+    }
+
     /// One value of each other kind that is stored, by name.
     fn others() -> Vec<(&'static str, Vec<u8>)> {
         let key =
@@ -293,7 +347,7 @@ mod tests {
     #[test]
     fn the_bytes_of_every_record_are_frozen() {
         let recorded = |(name, row)| (name, encode(&Row { recording: Some(Hash([14; 32])), ..row }));
-        let found = lines(rows().into_iter().map(recorded));
+        let found = lines(rows().into_iter().map(recorded).chain(later()));
         if std::env::var("BLESS").is_ok_and(|format| format == "v2") {
             std::fs::write(fixture("v2"), &found).unwrap();
         }
