@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use countersign_protocol::control::Stage;
 use countersign_protocol::{
-    Announcement, KeyId, NodeId, Outcome, PluginVerdict, Refusal, RequesterId, Signed, SignedTask, TaskId,
-    UnixMillis,
+    Announcement, Intact, KeyId, NodeId, Outcome, PluginVerdict, Refusal, RequesterId, Signed, SignedTask,
+    TaskId, UnixMillis,
 };
 use reqwest::{Method, RequestBuilder, redirect::Policy};
 use serde::de::DeserializeOwned;
@@ -95,6 +95,10 @@ pub struct PartyView {
     pub online: bool,
     pub decision: Option<DecisionView>,
     pub progress: Option<ProgressView>,
+    #[serde(default)]
+    pub stored: bool,
+    #[serde(default)]
+    pub void: bool,
     pub outcome: Option<OutcomeView>,
 }
 
@@ -143,6 +147,10 @@ pub enum ResultView {
     Created(Box<Announcement>),
     /// Signatures, one for each input.
     Signed(Signed),
+    /// The next generation of a key.
+    Reshared(Box<Announcement>),
+    /// A check-up: one proof of each node.
+    Intact(Vec<Intact>),
 }
 
 /// One line of a task's history.
@@ -181,6 +189,11 @@ struct Nodes {
 #[derive(Deserialize)]
 struct WalletView {
     announcement: Announcement,
+}
+
+#[derive(Deserialize)]
+struct History {
+    generations: Vec<Announcement>,
 }
 
 #[derive(Deserialize)]
@@ -250,6 +263,13 @@ impl Api {
     pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
         let wallet: WalletView = self.answer(self.request(Method::GET, &format!("/v1/wallets/{id}"))).await?;
         Ok(wallet.announcement)
+    }
+
+    /// All generations of one wallet, oldest first, unverified.
+    pub async fn generations(&self, id: KeyId) -> Result<Vec<Announcement>, ClientError> {
+        let path = format!("/v1/wallets/{id}/generations");
+        let history: History = self.answer(self.request(Method::GET, &path)).await?;
+        Ok(history.generations)
     }
 
     /// All nodes.

@@ -1,4 +1,4 @@
-//! The wallet book: every wallet whose announcement this client has verified, in one JSON file.
+//! The wallet book: every wallet whose announcement this client has verified, in its newest generation, in one JSON file.
 //!
 //! It is what makes a coordinator's second story noticed. It holds nothing secret, but whoever can write it can make the
 //! client trust another key.
@@ -81,6 +81,25 @@ impl Book {
                 self.write(&Pages { version: 1, wallets })?;
                 Ok(true)
             }
+        }
+    }
+
+    /// Puts a generation of a wallet in the place of the one that it succeeds. One that is as new or newer stays, if it is
+    /// of the same key: another program may have been faster.
+    pub fn replace(&self, wallet: &Announcement) -> Result<(), ClientError> {
+        let _lock = self.lock()?;
+        let mut wallets = self.read()?.wallets.clone();
+        match wallets.get(&wallet.key) {
+            Some(known) if known.generation > wallet.generation && known.is_same_key(wallet) => Ok(()),
+            Some(known) if wallet.succeeds(known) => {
+                wallets.insert(wallet.key, wallet.clone());
+                self.write(&Pages { version: 1, wallets })
+            }
+            Some(known) => check_same(known, wallet),
+            None => Err(ClientError::Wallet {
+                wallet: wallet.key,
+                reason: "the wallet book does not know what it succeeds".into(),
+            }),
         }
     }
 

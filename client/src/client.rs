@@ -1,5 +1,8 @@
 //! Orders for a coordinator, followed to their end and verified.
 
+mod reshare;
+mod wallets;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,11 +15,13 @@ use rand::RngCore;
 use tokio::time::Instant;
 
 use crate::api::{Api, NodeView, ResultView, State, TaskPage, TaskView};
-use crate::book::{self, Book};
+use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::proof;
 use crate::requester_key::{self, RequesterKey};
+
+pub use reshare::{CheckUp, ReshareOrder};
 
 /// A requester at one coordinator.
 pub struct Client {
@@ -208,77 +213,6 @@ impl Client {
         let first = self.api.task(id, None).await?;
         progress(&first);
         self.follow(first, until, progress).await
-    }
-
-    /// A verified wallet: from the wallet book, or, at first sight, from the coordinator with the order that made it.
-    pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
-        if let Some(known) = self.book.wallet(id)? {
-            return Ok(known);
-        }
-        let told = self.api.wallet(id).await?;
-        self.meet(told, id).await
-    }
-
-    /// Every wallet that the coordinator tells of or the book knows, each with what is wrong with it, if anything is.
-    pub async fn wallets(&self) -> Result<Vec<(Announcement, Option<ClientError>)>, ClientError> {
-        let mut known = self.book.wallets()?;
-        let mut all = Vec::new();
-        for told in self.api.wallets().await? {
-            let judged = match known.remove(&told.key) {
-                Some(known) => book::check_same(&known, &told),
-                None => proof::check_wallet(told.key, &told),
-            };
-            all.push((told, judged.err()));
-        }
-        all.extend(known.into_values().map(|wallet| (wallet, None)));
-        Ok(all)
-    }
-
-    /// The wallet with this id or name. A name in the book comes before the coordinator's names.
-    pub async fn find_wallet(&self, text: &str) -> Result<Announcement, ClientError> {
-        if let Ok(id) = text.parse::<KeyId>() {
-            return self.checked_wallet(id).await;
-        }
-        let named = |wallets: Vec<Announcement>| -> Vec<KeyId> {
-            wallets.into_iter().filter(|wallet| wallet.name == text).map(|wallet| wallet.key).collect()
-        };
-        let mut found = named(self.book.wallets()?.into_values().collect());
-        if found.is_empty() {
-            found = named(self.api.wallets().await?);
-        }
-        match found[..] {
-            [id] => self.wallet(id).await,
-            [] => Err(ClientError::Usage(format!(
-                "no wallet has the name `{text}`; see `countersign wallet list`"
-            ))),
-            _ => {
-                Err(ClientError::Usage(format!("several wallets have the name `{text}`; use the id (csk1…)")))
-            }
-        }
-    }
-
-    /// The text of a wallet's root key: `xpub…` (secp256k1) or `cpub…` (ed25519).
-    pub fn extended_public_key(&self, wallet: &Announcement) -> Result<String, ClientError> {
-        proof::extended_public_key(wallet)
-            .map_err(|reason| ClientError::Wallet { wallet: wallet.key, reason })
-    }
-
-    /// Like [`wallet`](Self::wallet), and compares the book with what the coordinator tells now.
-    async fn checked_wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
-        let told = self.api.wallet(id).await?;
-        match self.book.wallet(id)? {
-            Some(known) => book::check_same(&known, &told).map(|()| told),
-            None => self.meet(told, id).await,
-        }
-    }
-
-    /// First sight of a wallet: all its marks, and the order that made it, must verify.
-    async fn meet(&self, told: Announcement, id: KeyId) -> Result<Announcement, ClientError> {
-        proof::check_wallet(id, &told)?;
-        let origin = self.api.task(told.task, None).await?.order();
-        proof::check_origin(&told, &origin).map_err(|reason| ClientError::Wallet { wallet: id, reason })?;
-        self.book.record(&told)?;
-        Ok(told)
     }
 
     fn decode_for(&self, wallet: &Announcement, order: &SignOrder) -> Result<Decoded, ClientError> {

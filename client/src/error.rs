@@ -106,6 +106,18 @@ pub enum ClientError {
         /// What is wrong.
         reason: String,
     },
+    /// A coordinator that knows less than this client.
+    #[error(
+        "the coordinator tells of generation {told} of wallet {wallet}, and this client has verified {known}; have its newest backup restored, and do not trust it before"
+    )]
+    Stale {
+        /// Which wallet.
+        wallet: KeyId,
+        /// What the coordinator tells.
+        told: u32,
+        /// What the wallet book has.
+        known: u32,
+    },
 }
 
 impl ClientError {
@@ -124,7 +136,8 @@ impl ClientError {
             | ClientError::TimedOut(_)
             | ClientError::Finish(_)
             | ClientError::Invalid { .. }
-            | ClientError::Wallet { .. } => 3,
+            | ClientError::Wallet { .. }
+            | ClientError::Stale { .. } => 3,
         }
     }
 
@@ -143,6 +156,7 @@ impl ClientError {
             ClientError::TimedOut(_) => "timeout",
             ClientError::Invalid { .. } => "invalid-result",
             ClientError::Wallet { .. } => "invalid-wallet",
+            ClientError::Stale { .. } => "stale-coordinator",
         }
     }
 

@@ -4,7 +4,8 @@
 
 use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Input, Key, Networks};
 use countersign_protocol::{
-    Announcement, DerivationPath, InputSignature, KeyGen, KeyId, Operation, Payload, Signed, SignedTask,
+    Announcement, DerivationPath, Hash, InputSignature, Intact, KeyGen, KeyId, KeyReshare, NodeId, Operation,
+    Payload, Signed, SignedTask, TaskId,
 };
 
 use crate::client::SignOrder;
@@ -32,7 +33,7 @@ pub fn check_origin(wallet: &Announcement, order: &SignedTask) -> Result<(), Str
     if !task.requester.verify(&SignedTask::signed_message(&order.bytes), &order.signature) {
         return Err("the order that made it is not signed by its requester".into());
     }
-    if wallet.task != task.id || wallet.key != KeyId::of_task(&order.hash()) {
+    if wallet.generation != 0 || wallet.task != task.id || wallet.key != KeyId::of_task(&order.hash()) {
         return Err("it does not belong to its task".into());
     }
     check_as_ordered(wallet, keygen)
@@ -101,13 +102,65 @@ fn check_signature(input: &Input, wallet: &Announcement, made: &InputSignature) 
     }
 }
 
+/// Checks that each generation succeeds the one before, from the first, which is believed, to `told`.
+pub fn check_chain(first: &Announcement, rest: &[Announcement], told: &Announcement) -> Result<(), String> {
+    let mut newest = first;
+    for next in rest {
+        if !next.succeeds(newest) {
+            let number = newest.generation;
+            return Err(format!(
+                "what is told to follow its generation {number} does not prove that it does"
+            ));
+        }
+        newest = next;
+    }
+    if newest.digest() == told.digest() {
+        Ok(())
+    } else {
+        Err("its generations do not lead to the one that is told of".into())
+    }
+}
+
+/// Checks that a generation is what this reshare ordered, and that it succeeds the one that was handed over.
+pub fn check_reshared(reshare: &KeyReshare, task: TaskId, made: &Announcement) -> Result<(), String> {
+    check_facts(&[
+        ("task", made.task == task),
+        ("committee", made.committee == reshare.committee),
+        ("threshold", made.threshold == reshare.threshold),
+    ])?;
+    if made.succeeds(&reshare.from) {
+        Ok(())
+    } else {
+        Err("it does not prove that it succeeds the generation before".into())
+    }
+}
+
+/// Checks a check-up: one proof of each node that was asked, in the order of their ids, and each verifies.
+pub fn check_intact(
+    wallet: &Announcement,
+    nodes: &[NodeId],
+    task: Hash,
+    intact: &[Intact],
+) -> Result<(), String> {
+    if !intact.iter().map(|one| &one.node).eq(nodes) {
+        return Err("it is not about exactly the nodes that were asked".into());
+    }
+    intact.iter().try_for_each(|one| {
+        let verified = countersign_verify::verify_intact(wallet, task, one);
+        verified.map_err(|error| format!("{}: {error}", one.node))
+    })
+}
+
 fn check_as_ordered(wallet: &Announcement, keygen: &KeyGen) -> Result<(), String> {
-    let facts = [
+    check_facts(&[
         ("name", wallet.name == keygen.name),
         ("scheme", wallet.scheme == keygen.scheme),
         ("committee", wallet.committee == keygen.committee),
         ("threshold", wallet.threshold == keygen.threshold),
-    ];
+    ])
+}
+
+fn check_facts(facts: &[(&str, bool)]) -> Result<(), String> {
     match facts.iter().find(|(_, fits)| !fits) {
         Some((fact, _)) => Err(format!("its {fact} is not the one that was ordered")),
         None => Ok(()),

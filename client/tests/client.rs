@@ -1,6 +1,7 @@
 //! The client against a real coordinator: what it accepts, what it refuses, and what the command line says.
 
 mod cluster;
+mod moving;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -15,7 +16,7 @@ fn new_wallet(cluster: &Cluster) -> NewWallet {
     NewWallet {
         name: "hot".into(),
         scheme: Scheme::Ed25519,
-        committee: Committee::new(cluster.nodes.clone()).unwrap(),
+        committee: Committee::new(cluster.nodes[..3].to_vec()).unwrap(),
         threshold: Threshold::try_from(2).unwrap(),
         note: None,
         claims: Default::default(),

@@ -1,23 +1,26 @@
 //! Where everything meets: who is on line, which tasks are under way, and the store.
 //!
 //! One lock, held for microseconds and never across an await. Requests and frames come in as method calls with the time;
-//! frames for nodes go out through each connection's bounded queue. No socket is known here.
+//! frames for nodes go out through each connection's bounded queue. No socket is known here. What a task must fit before it
+//! is taken in is said in `admit`, how nodes learn of the generations that they missed in `moved`.
+
+mod admit;
+mod moved;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use countersign_protocol::control::{FromNode, ToNode};
-use countersign_protocol::{
-    Announcement, KeyGen, KeyId, KeySign, NodeId, Operation, RequesterId, SignedTask, Task, TaskError,
-    TaskId, UnixMillis,
-};
+use countersign_protocol::control::{FromNode, MAX_HELD, ToNode};
+use countersign_protocol::{KeyId, NodeId, RequesterId, SignedTask, TaskError, TaskId, UnixMillis};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::clean;
 use crate::store::{Store, StoreError, Ticket};
-use crate::task::flow::{Change, Effects, Flow, Input, Timings, World};
+use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::{Proof, TaskRecord};
+
+pub use admit::SubmitError;
 
 /// What the desk is told once.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub struct Desk {
 struct Inner {
     nodes: BTreeMap<NodeId, Presence>,
     tasks: HashMap<TaskId, Active>,
+    /// The newest generation of every key that has moved at least once.
+    moved: HashMap<KeyId, u32>,
     last_sequence: u64,
     last_connection: u64,
 }
@@ -54,6 +59,8 @@ struct Presence {
     software: String,
     since: UnixMillis,
     queue: mpsc::Sender<ToNode>,
+    /// Keys that moved on without this node, with the generation that it holds: it is told as its queue allows.
+    behind: BTreeMap<KeyId, u32>,
 }
 
 #[derive(Debug)]
@@ -89,53 +96,6 @@ pub struct Submitted {
     pub ticket: Ticket,
 }
 
-/// Why a task is not accepted. Each has a stable [code](SubmitError::code).
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubmitError {
-    /// The task itself.
-    #[error(transparent)]
-    Task(#[from] TaskError),
-    /// The id means something else.
-    #[error("task {0} exists with other bytes; choose a new random id for a new task")]
-    Conflict(TaskId),
-    /// Nobody made this wallet here.
-    #[error("wallet {0} is not known to this coordinator; list the wallets and use one of their ids")]
-    UnknownWallet(KeyId),
-    /// A node that may not connect here.
-    #[error("node {0} is not admitted at this coordinator; add it under `nodes` in its configuration")]
-    UnknownNode(NodeId),
-    /// The requested signers do not fit the wallet.
-    #[error(
-        "the signers must be exactly {needed} different members of the wallet's committee; correct the list"
-    )]
-    Signers {
-        /// The wallet's threshold.
-        needed: u16,
-    },
-    /// Too much at once.
-    #[error("{0} tasks are under way, which is the limit; wait until some have ended")]
-    Busy(usize),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl SubmitError {
-    /// The stable code on the wire.
-    pub fn code(&self) -> &'static str {
-        match self {
-            SubmitError::Task(error) => error.code(),
-            SubmitError::Conflict(_) => "task-conflict",
-            SubmitError::UnknownWallet(_) => "wallet-unknown",
-            SubmitError::UnknownNode(_) => "node-unknown",
-            SubmitError::Signers { .. } => "task-signers",
-            SubmitError::Busy(_) => "too-many-tasks",
-            SubmitError::Store(_) => "store",
-        }
-    }
-}
-
 /// A frame that no node of this protocol sends. The connection ends, nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -143,12 +103,16 @@ pub enum Misbehaviour {
     /// A second hello.
     #[error("a second hello on one connection")]
     SecondHello,
+    /// More keys in one frame than a frame may name.
+    #[error("{0} keys in one frame")]
+    TooManyHeld(usize),
 }
 
 impl Desk {
     /// Takes up the tasks that the store holds.
     pub fn open(rules: Rules, store: Store) -> Result<Desk, StoreError> {
-        let mut inner = Inner { last_sequence: store.last_sequence()?, ..Inner::default() };
+        let mut inner =
+            Inner { last_sequence: store.last_sequence()?, moved: store.moved()?, ..Inner::default() };
         for record in store.unfinished()? {
             let flow = restore(&store, record)?;
             inner.tasks.insert(flow.task().id, Active::new(flow));
@@ -177,7 +141,7 @@ impl Desk {
             return Ok(Submitted { record, new: false, ticket: self.store.now() });
         }
         let task = signed.authenticate(|requester| self.is_listed(requester), now)?;
-        let wallet = self.wallet_for(&task)?;
+        let wallet = self.wallet_for(&inner, &task)?;
         if inner.tasks.len() >= self.rules.open_tasks {
             return Err(SubmitError::Busy(inner.tasks.len()));
         }
@@ -203,11 +167,17 @@ impl Desk {
         let mut inner = self.lock();
         inner.last_connection += 1;
         let number = inner.last_connection;
-        let presence = Presence { connection: number, software: clean::text(software), since: now, queue };
+        let presence = Presence {
+            connection: number,
+            software: clean::text(software),
+            since: now,
+            queue,
+            behind: BTreeMap::new(),
+        };
         inner.nodes.insert(node, presence);
         self.step_all(&mut inner, now, || Input::Joined(node));
         for task in pending.iter().take(QUEUE / 2) {
-            self.settle(&mut inner, node, *task);
+            self.step(&mut inner, *task, Input::Pending(node), now);
         }
         (Connection { node, number }, frames)
     }
@@ -238,6 +208,15 @@ impl Desk {
                 (task, Input::Progress { from, stage, waiting_for })
             }
             FromNode::Outcome { task, outcome } => (task, Input::Outcome { from, outcome }),
+            FromNode::Stored { task, announcement } => (task, Input::Stored { from, announcement }),
+            FromNode::Void { task, mark } => (task, Input::Void { from, mark }),
+            FromNode::Holds { keys } if keys.len() > MAX_HELD => {
+                return Err(Misbehaviour::TooManyHeld(keys.len()));
+            }
+            FromNode::Holds { keys } => {
+                self.compare(connection, &keys);
+                return Ok(());
+            }
         };
         let mut inner = self.lock();
         if inner.is_current(connection) {
@@ -248,7 +227,9 @@ impl Desk {
 
     /// Time passed.
     pub fn tick(&self, now: UnixMillis) {
-        self.step_all(&mut self.lock(), now, || Input::Tick);
+        let mut inner = self.lock();
+        self.step_all(&mut inner, now, || Input::Tick);
+        self.catch_up_all(&mut inner);
     }
 
     /// A task as it stands.
@@ -256,7 +237,7 @@ impl Desk {
         self.record_of(&self.lock(), id)
     }
 
-    /// Follows the revision of a task that is under way. Ends when the task has ended.
+    /// Follows the revision of a task that is under way. Ends when nothing more is expected of the task.
     pub fn watch(&self, id: TaskId) -> Option<watch::Receiver<u64>> {
         self.lock().tasks.get(&id).map(|active| active.revision.subscribe())
     }
@@ -284,22 +265,6 @@ impl Desk {
         }
     }
 
-    /// Checks what a task refers to, and returns the wallet that it uses.
-    fn wallet_for(&self, task: &Task) -> Result<Option<Announcement>, SubmitError> {
-        match &task.operation {
-            Operation::KeyGen(KeyGen { committee, .. }) => {
-                let unknown = committee.members().iter().find(|node| !self.rules.nodes.contains_key(node));
-                unknown.map_or(Ok(None), |node| Err(SubmitError::UnknownNode(*node)))
-            }
-            Operation::KeySign(keysign) => {
-                let wallet = self.store.wallet(keysign.key)?;
-                let wallet = wallet.ok_or(SubmitError::UnknownWallet(keysign.key))?;
-                check_signers(keysign, &wallet)?;
-                Ok(Some(wallet))
-            }
-        }
-    }
-
     fn step_all(&self, inner: &mut Inner, now: UnixMillis, input: impl Fn() -> Input) {
         let mut ids: Vec<(u64, TaskId)> =
             inner.tasks.iter().map(|(id, active)| (active.flow.record.sequence, *id)).collect();
@@ -323,19 +288,27 @@ impl Desk {
         let nodes = &inner.nodes;
         let online = |node: &NodeId| nodes.contains_key(node);
         let effects = flow.step(input, &World { now, online: &online, timings: &self.rules.timings });
-        let (change, send) = (effects.change, effects.send);
-        if change == Change::Stored {
-            self.keep(flow, !had_result);
+        for alarm in &effects.alarms {
+            error!(task = %id, "{alarm}");
         }
-        let (revision, ended) = (flow.record.revision, flow.record.state.is_final());
+        let newest = effects.change == Change::Stored && self.keep(flow, !had_result);
+        let moved = if newest { moved::Moved::by(flow) } else { None };
+        let (revision, open) = (flow.record.revision, flow.record.is_open());
         if let Some(active) = inner.tasks.get(&id) {
             active.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
         }
-        if ended {
-            inner.tasks.remove(&id);
+        match late {
+            // A party waits for the end of a reshare that was believed to have failed everywhere.
+            Some(flow) if open => drop(inner.tasks.insert(id, Active::new(flow))),
+            Some(_) => {}
+            None if open => {}
+            None => drop(inner.tasks.remove(&id)),
         }
-        for (node, frame) in send {
+        for (node, frame) in effects.send {
             inner.send(node, frame);
+        }
+        if let Some(moved) = moved {
+            inner.tell(moved);
         }
     }
 
@@ -349,30 +322,18 @@ impl Desk {
     }
 
     /// A store that is broken shows in `/ready` and refuses new tasks; tasks under way go on, since nodes keep their own
-    /// journals.
-    fn keep(&self, flow: &Flow, new_result: bool) {
+    /// journals. True if the task made what is now the newest generation of its key.
+    fn keep(&self, flow: &Flow, new_result: bool) -> bool {
         let (id, record) = (flow.task().id, &flow.record);
-        let wallet = match &record.result {
-            Some(Proof::Created(announcement)) if new_result => Some(announcement),
-            _ => None,
-        };
-        let kept = wallet.map_or(Ok(()), |wallet| self.store.put_wallet(wallet).map(drop));
-        if let Err(error) = kept.and_then(|()| self.store.put_task(id, record).map(drop)) {
+        let wallet = record.result.as_ref().and_then(Proof::wallet).filter(|_| new_result);
+        let newest = wallet.map_or(Ok(false), |wallet| self.store.put_wallet(wallet));
+        if let Err(error) =
+            newest.as_ref().map_err(Clone::clone).and_then(|_| self.store.put_task(id, record))
+        {
             error!(task = %id, %error, "the task cannot be stored");
         }
         info!(task = %id, state = ?record.state, reason = record.reason.as_ref().map(|r| r.code.as_str()), "task changed");
-    }
-
-    fn settle(&self, inner: &mut Inner, node: NodeId, task: TaskId) {
-        let Some(flow) = self.load(task) else { return };
-        let member = flow.record.parties.iter().any(|party| party.node == node);
-        let mut effects = Effects::default();
-        if member {
-            flow.settle(node, &mut effects);
-        }
-        for (node, frame) in effects.send {
-            inner.send(node, frame);
-        }
+        newest.unwrap_or(false)
     }
 }
 
@@ -402,22 +363,10 @@ impl Active {
 fn restore(store: &Store, record: TaskRecord) -> Result<Flow, StoreError> {
     let unreadable = |error: TaskError| StoreError::Row { table: "tasks", reason: error.to_string() };
     let mut flow = Flow::restore(record).map_err(unreadable)?;
-    if let Operation::KeySign(keysign) = &flow.task().operation {
-        let wallet = store.wallet(keysign.key)?;
-        flow.set_wallet(wallet);
+    if let Some(key) = flow.uses() {
+        flow.set_wallet(store.wallet(key)?);
     }
     Ok(flow)
-}
-
-fn check_signers(keysign: &KeySign, wallet: &Announcement) -> Result<(), SubmitError> {
-    let Some(signers) = &keysign.signers else { return Ok(()) };
-    let needed = wallet.threshold.get();
-    let members = signers.iter().all(|node| wallet.committee.index_of(node).is_some());
-    if members && signers.len() == usize::from(needed) {
-        Ok(())
-    } else {
-        Err(SubmitError::Signers { needed })
-    }
 }
 
 /// Frames that wait for one node. More than the tasks that may be under way, so that a reconnect fits.

@@ -1,9 +1,9 @@
-//! The coordinator's memory: tasks and wallets in one redb file. The only module that sees redb.
+//! The coordinator's memory: tasks and wallets, with all their generations, in one redb file. The only module that sees redb.
 //!
 //! Rows are a version byte and JSON. Writing is behind: [`Store::put_task`] makes a row visible at once, a writer thread
 //! commits many rows together, and [`Store::durable`] waits for it. Nothing here is secret, and nothing here decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -67,6 +67,7 @@ struct Pending {
 struct Batch {
     tasks: BTreeMap<[u8; 16], TaskRow>,
     wallets: BTreeMap<[u8; 16], Vec<u8>>,
+    generations: BTreeMap<[u8; 20], Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -98,7 +99,7 @@ impl Store {
     /// Makes a task visible, and durable soon; at once if somebody waits for its ticket. What a crash takes in between, the
     /// nodes tell again: they answer a repeated offer with what they decided and how it ended.
     pub fn put_task(&self, id: TaskId, record: &TaskRecord) -> Result<Ticket, StoreError> {
-        let open = !record.state.is_final();
+        let open = record.is_open();
         let row = TaskRow { sequence: record.sequence, open, row: to_row(record) };
         let mut pending = self.shared.lock();
         pending.check()?;
@@ -106,13 +107,33 @@ impl Store {
         Ok(self.shared.written(pending))
     }
 
-    /// Makes a wallet visible, and durable soon.
-    pub fn put_wallet(&self, wallet: &Announcement) -> Result<Ticket, StoreError> {
-        let key = *wallet.key.as_bytes();
+    /// Makes a generation of a wallet visible, and durable soon. True if it is the newest: an older one never takes the
+    /// place of a newer one. For one caller at a time.
+    pub fn put_wallet(&self, wallet: &Announcement) -> Result<bool, StoreError> {
+        let known = self.wallet(wallet.key)?;
+        if self
+            .generation(wallet.key, wallet.generation)?
+            .is_some_and(|same| same.digest() != wallet.digest())
+        {
+            tracing::error!(wallet = %wallet.key, generation = wallet.generation, task = %wallet.task,
+                "there are two generations of one number; the first stays, ask the operators of its nodes");
+            return Ok(false);
+        }
+        let newest = known.as_ref().is_none_or(|known| known.generation < wallet.generation);
         let mut pending = self.shared.lock();
         pending.check()?;
-        pending.batch.wallets.insert(key, to_row(wallet));
-        Ok(self.shared.written(pending))
+        // Wallets of earlier versions have their row in the one table only.
+        for generation in known.iter().chain([wallet]) {
+            pending
+                .batch
+                .generations
+                .insert(generation_key(generation.key, generation.generation), to_row(generation));
+        }
+        if newest {
+            pending.batch.wallets.insert(*wallet.key.as_bytes(), to_row(wallet));
+        }
+        self.shared.written(pending);
+        Ok(newest)
     }
 
     /// Waits until everything up to the ticket is on disk.
@@ -157,6 +178,40 @@ impl Store {
         }
     }
 
+    /// One generation of a wallet.
+    pub fn generation(&self, id: KeyId, number: u32) -> Result<Option<Announcement>, StoreError> {
+        let key = generation_key(id, number);
+        let found = self.shared.lock().find(|batch| batch.generations.get(&key).cloned());
+        let known = match found {
+            Some(row) => Some(from_row("generations", &row)?),
+            None => self.shared.read(GENERATIONS, "generations", key)?,
+        };
+        match known {
+            Some(known) => Ok(Some(known)),
+            None => Ok(self.wallet(id)?.filter(|newest| newest.generation == number)),
+        }
+    }
+
+    /// At most `limit` generations of a wallet, from this number on, in order.
+    pub fn generations(&self, id: KeyId, from: u32, limit: usize) -> Result<Vec<Announcement>, StoreError> {
+        let Some(newest) = self.wallet(id)? else { return Ok(Vec::new()) };
+        let numbers = (from..=newest.generation).take(limit);
+        numbers.filter_map(|number| self.generation(id, number).transpose()).collect()
+    }
+
+    /// The durable wallets that have moved, each with its newest generation.
+    pub fn moved(&self) -> Result<HashMap<KeyId, u32>, StoreError> {
+        let generations = self.shared.db.begin_read()?.open_table(GENERATIONS)?;
+        let mut moved = HashMap::new();
+        for entry in generations.iter()? {
+            let (id, number) = split_generation_key(entry?.0.value())?;
+            if number > 0 {
+                moved.insert(id, number);
+            }
+        }
+        Ok(moved)
+    }
+
     /// At most `limit` durable tasks with a sequence number below `before`, newest first.
     pub fn tasks(&self, before: u64, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
         let read = self.shared.db.begin_read()?;
@@ -178,7 +233,7 @@ impl Store {
         wallets.iter()?.map(|entry| from_row("wallets", entry?.1.value())).collect()
     }
 
-    /// The durable tasks that have not ended.
+    /// The durable tasks of which more is expected.
     pub fn unfinished(&self) -> Result<Vec<TaskRecord>, StoreError> {
         let read = self.shared.db.begin_read()?;
         let (open, tasks) = (read.open_table(OPEN)?, read.open_table(TASKS)?);
@@ -225,11 +280,11 @@ impl Shared {
         Ticket(pending.writes)
     }
 
-    fn read<T: serde::de::DeserializeOwned>(
+    fn read<T: serde::de::DeserializeOwned, const N: usize>(
         &self,
-        table: TableDefinition<'static, [u8; 16], &'static [u8]>,
+        table: TableDefinition<'static, [u8; N], &'static [u8]>,
         name: &'static str,
-        key: [u8; 16],
+        key: [u8; N],
     ) -> Result<Option<T>, StoreError> {
         let table = self.db.begin_read()?.open_table(table)?;
         table.get(key)?.map(|row| from_row(name, row.value())).transpose()
@@ -276,6 +331,7 @@ impl Shared {
             let mut order = write.open_table(ORDER)?;
             let mut open = write.open_table(OPEN)?;
             let mut wallets = write.open_table(WALLETS)?;
+            let mut generations = write.open_table(GENERATIONS)?;
             for (id, task) in &batch.tasks {
                 tasks.insert(id, task.row.as_slice())?;
                 order.insert(task.sequence, id)?;
@@ -287,6 +343,9 @@ impl Shared {
             }
             for (id, row) in &batch.wallets {
                 wallets.insert(id, row.as_slice())?;
+            }
+            for (key, row) in &batch.generations {
+                generations.insert(key, row.as_slice())?;
             }
         }
         Ok(write.commit()?)
@@ -306,7 +365,7 @@ impl Pending {
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.wallets.is_empty()
+        self.tasks.is_empty() && self.wallets.is_empty() && self.generations.is_empty()
     }
 }
 
@@ -330,7 +389,24 @@ fn create_tables(db: &Database) -> Result<(), StoreError> {
     write.open_table(ORDER)?;
     write.open_table(OPEN)?;
     write.open_table(WALLETS)?;
+    write.open_table(GENERATIONS)?;
     Ok(write.commit()?)
+}
+
+/// Ordered by wallet, then by number.
+fn generation_key(id: KeyId, number: u32) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..16].copy_from_slice(id.as_bytes());
+    key[16..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn split_generation_key(key: [u8; 20]) -> Result<(KeyId, u32), StoreError> {
+    let (mut id, mut number) = ([0; 16], [0; 4]);
+    id.copy_from_slice(&key[..16]);
+    number.copy_from_slice(&key[16..]);
+    let unreadable = |error| StoreError::Row { table: "generations", reason: format!("{error}") };
+    Ok((KeyId::from_bytes(id).map_err(unreadable)?, u32::from_be_bytes(number)))
 }
 
 fn to_row<T: Serialize>(value: &T) -> Vec<u8> {
@@ -370,7 +446,9 @@ const LINGER: Duration = Duration::from_millis(100);
 const TASKS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("tasks");
 /// Sequence number to task id.
 const ORDER: TableDefinition<u64, [u8; 16]> = TableDefinition::new("order");
-/// Ids of tasks that have not ended.
+/// Ids of tasks of which more is expected.
 const OPEN: TableDefinition<[u8; 16], ()> = TableDefinition::new("open");
-/// Key id to row.
+/// Key id to row of the newest generation.
 const WALLETS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("wallets");
+/// Key id and number of the generation to row; every generation but those that no reshare has replaced since before this table.
+const GENERATIONS: TableDefinition<[u8; 20], &[u8]> = TableDefinition::new("generations");

@@ -1,11 +1,14 @@
 //! A small world for tests: nodes, a requester and a wallet with fixed keys, and what they would say.
 
+use countersign_protocol::outcome::{public_shares_hash, void_digest};
 use countersign_protocol::{
-    Announcement, Committee, Failure, Hash, InputSignature, KeyGen, KeyId, KeySign, NodeId, Operation,
-    Outcome, Payload, PayloadKind, Refusal, RequesterId, Scheme, SessionId, Signed, SignedTask, StoredMark,
-    Task, TaskId, Threshold, UnixMillis,
+    Announcement, Committee, Failure, Hash, Hasher, InputSignature, Intact, KeyGen, KeyId, KeyReshare,
+    KeyShareSign, KeySign, NodeId, Operation, Outcome, Payload, PayloadKind, Point, Refusal, RequesterId,
+    Scheme, SessionId, Signed, SignedTask, StoredMark, Task, TaskId, Threshold, UnixMillis,
 };
+use curve25519_dalek::{EdwardsPoint, Scalar};
 use ed25519_dalek::{Signer, SigningKey};
+use sha2::{Digest, Sha512};
 
 pub fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -24,6 +27,20 @@ pub fn node_keys() -> Vec<SigningKey> {
 
 pub fn nodes() -> Vec<NodeId> {
     node_keys().iter().map(node_id).collect()
+}
+
+/// The three nodes, and behind them two more that hold nothing yet.
+pub fn crowd_keys() -> Vec<SigningKey> {
+    node_keys().into_iter().chain([key(4), key(5)]).collect()
+}
+
+pub fn crowd() -> Vec<NodeId> {
+    crowd_keys().iter().map(node_id).collect()
+}
+
+/// Nodes by their numbers in the crowd.
+pub fn some(numbers: &[usize]) -> Vec<NodeId> {
+    numbers.iter().map(|number| crowd()[*number]).collect()
 }
 
 pub fn requester() -> SigningKey {
@@ -82,7 +99,7 @@ pub fn announcement(task: TaskId, hash: Hash) -> Announcement {
         generation: 0,
         root_public_key: root().verifying_key().to_bytes().to_vec(),
         chain_code: Hash([6; 32]),
-        public_shares: Hash([7; 32]),
+        public_shares: public_shares_hash(public_shares(3).iter().map(|share| &share.0[..])),
         aux: None,
         stored: Vec::new(),
     };
@@ -92,12 +109,91 @@ pub fn announcement(task: TaskId, hash: Hash) -> Announcement {
 
 /// Signs the marks anew, after a change.
 pub fn mark(made: &mut Announcement) {
+    mark_by(made, &[0, 1, 2]);
+}
+
+/// Signs anew by these of the crowd.
+pub fn mark_by(made: &mut Announcement, who: &[usize]) {
     let digest = made.digest();
-    let mark = |key: &SigningKey| StoredMark {
-        node: node_id(key),
-        signature: key.sign(digest.as_bytes()).to_bytes().to_vec(),
-    };
-    made.stored = node_keys().iter().map(mark).collect();
+    made.stored = who.iter().map(|number| stored_mark(*number, &digest)).collect();
+    made.stored.sort_by_key(|mark| mark.node);
+}
+
+fn stored_mark(who: usize, digest: &Hash) -> StoredMark {
+    let key = &crowd_keys()[who];
+    StoredMark { node: node_id(key), signature: key.sign(digest.as_bytes()).to_bytes().to_vec() }
+}
+
+/// That one of the crowd never stored for the task with this hash.
+pub fn void_mark(who: usize, task: Hash) -> StoredMark {
+    stored_mark(who, &void_digest(task))
+}
+
+/// Hands a wallet to these of the crowd, two of whom must sign then.
+pub fn reshare(from: &Announcement, members: &[usize], dealers: Option<&[usize]>) -> KeyReshare {
+    KeyReshare {
+        from: from.clone(),
+        committee: Committee::new(some(members)).unwrap(),
+        threshold: Threshold::try_from(2).unwrap(),
+        dealers: dealers.map(some),
+    }
+}
+
+/// What comes of a reshare, without a mark.
+pub fn next(reshare: &KeyReshare, task: TaskId) -> Announcement {
+    let shares = public_shares(reshare.committee.members().len());
+    Announcement {
+        task,
+        session: SessionId([6; 32]),
+        committee: reshare.committee.clone(),
+        threshold: reshare.threshold,
+        generation: reshare.generation(),
+        public_shares: public_shares_hash(shares.iter().map(|share| &share.0[..])),
+        stored: Vec::new(),
+        ..reshare.from.clone()
+    }
+}
+
+/// Lets these of the crowd prove their shares.
+pub fn check_up(key: KeyId, who: &[usize]) -> Operation {
+    Operation::KeyShareSign(KeyShareSign { key, nodes: some(who) })
+}
+
+/// The secret share at an index of a committee. Nothing here makes a key of them.
+fn secret_share(index: usize) -> Scalar {
+    Scalar::from(1000 + index as u64)
+}
+
+fn public_shares(members: usize) -> Vec<Point> {
+    let point = |index| EdwardsPoint::mul_base(&secret_share(index)).compress().to_bytes();
+    (0..members).map(|index| Point(point(index).to_vec())).collect()
+}
+
+/// A node's proof that it holds its share, as the engine makes it.
+pub fn intact(wallet: &Announcement, task: Hash, node: NodeId) -> Intact {
+    let index = wallet.committee.index_of(&node).unwrap().0;
+    let public_shares = public_shares(wallet.committee.members().len());
+    let bound = Hasher::new("countersign engine check-up v1")
+        .field(wallet.scheme.name().as_bytes())
+        .field(&wallet.root_public_key)
+        .field(&index.to_be_bytes())
+        .field(Intact::context(task, wallet.key, wallet.generation, &node).as_bytes())
+        .finish();
+    let nonce = Scalar::from(17u64);
+    let commitment = EdwardsPoint::mul_base(&nonce).compress().to_bytes();
+    let share = &public_shares[usize::from(index)].0;
+    let label: &[u8] = b"countersign engine proof of knowledge v1";
+    let fields = [label, b"ed25519", bound.as_bytes(), share, &commitment];
+    let hash = fields.iter().fold(Sha512::new(), |hash, field| {
+        hash.chain_update((field.len() as u64).to_be_bytes()).chain_update(field)
+    });
+    let mut challenge: [u8; 64] = hash.finalize().into();
+    challenge.reverse();
+    let response = nonce + Scalar::from_bytes_mod_order_wide(&challenge) * secret_share(usize::from(index));
+    let mut response = response.to_bytes();
+    response.reverse();
+    let proof = Point([commitment, response].concat());
+    Intact { node, key: wallet.key, generation: wallet.generation, public_shares, proof }
 }
 
 /// A right signature over the payload of [`keysign`].

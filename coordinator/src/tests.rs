@@ -1,208 +1,23 @@
 //! The API and the nodes' sessions in one process: real router, real store, nodes played over in-memory channels.
 
+mod moved;
+mod world;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode};
+use axum::http::StatusCode;
 use countersign_protocol::control::{FromNode, ToNode};
-use countersign_protocol::{
-    KeyId, NodeId, Operation, Outcome, PROTOCOL_VERSION, SignedTask, TaskId, decode, encode,
-};
+use countersign_protocol::{KeyId, NodeId, Operation, Outcome, SignedTask, TaskId, encode};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
-use tower::ServiceExt;
+use tokio::sync::mpsc;
 
-use crate::api_key::{self, Scope};
 use crate::clock;
-use crate::desk::{Desk, Rules};
-use crate::http::{App, router};
-use crate::session::{self, End, Sink, Source};
+use crate::desk::Rules;
+use crate::session::{self, End};
 use crate::store::Store;
-use crate::task::flow::Timings;
 use crate::testkit::*;
-
-impl Source for mpsc::Receiver<Vec<u8>> {
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.recv().await)
-    }
-}
-
-impl Sink for mpsc::Sender<Vec<u8>> {
-    async fn send(&mut self, frame: &[u8]) -> Result<(), String> {
-        mpsc::Sender::send(self, frame.to_vec()).await.map_err(|error| error.to_string())
-    }
-}
-
-/// A node that says what the test tells it to.
-struct FakeNode {
-    id: NodeId,
-    say: mpsc::Sender<Vec<u8>>,
-    hear: mpsc::Receiver<Vec<u8>>,
-    end: tokio::task::JoinHandle<End>,
-}
-
-impl FakeNode {
-    async fn connect(world: &World, number: usize, pending: Vec<TaskId>) -> FakeNode {
-        let id = nodes()[number];
-        let (say, from_node) = mpsc::channel(16);
-        let (to_node, hear) = mpsc::channel(16);
-        let desk = world.app.desk.clone();
-        let end = tokio::spawn(async move { session::serve(&desk, id, from_node, to_node).await });
-        let mut node = FakeNode { id, say, hear, end };
-        node.say(FromNode::Hello { protocol: PROTOCOL_VERSION, software: "fake 1".into(), pending }).await;
-        assert!(matches!(node.hear().await, ToNode::Welcome { .. }));
-        node
-    }
-
-    async fn say(&self, frame: FromNode) {
-        self.say.send(encode(&frame)).await.unwrap();
-    }
-
-    async fn hear(&mut self) -> ToNode {
-        let frame = tokio::time::timeout(Duration::from_secs(5), self.hear.recv()).await;
-        decode(&frame.expect("a frame in time").expect("an open connection")).unwrap()
-    }
-
-    async fn offered(&mut self) -> TaskId {
-        match self.hear().await {
-            ToNode::Offer { task, parties } => {
-                assert!(parties.contains(&self.id));
-                task.parse().unwrap().id
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn approve(&mut self) -> TaskId {
-        let task = self.offered().await;
-        self.say(FromNode::Decision { task, refusal: None, verdicts: vec![] }).await;
-        task
-    }
-
-    async fn report(&mut self, task: TaskId, outcome: Outcome) {
-        assert_eq!(self.hear().await, ToNode::Start { task });
-        self.say(FromNode::Outcome { task, outcome }).await;
-    }
-
-    async fn disconnect(self) {
-        drop(self.say);
-        self.end.await.unwrap();
-    }
-}
-
-struct World {
-    app: Arc<App>,
-    router: Router,
-    key: String,
-    reader: String,
-    stop: watch::Sender<bool>,
-}
-
-impl World {
-    fn open(dir: &Path, change: impl FnOnce(&mut Rules)) -> World {
-        let mut rules = Rules {
-            nodes: nodes().into_iter().zip(["a", "b", "c"].map(String::from)).collect(),
-            requesters: None,
-            timings: Timings::default(),
-            open_tasks: 100,
-        };
-        change(&mut rules);
-        let store = Store::open(&dir.join("coordinator.redb")).unwrap();
-        let (key, create) = api_key::generate("ops", vec![Scope::Read, Scope::Create]);
-        let (reader, read) = api_key::generate("screen", vec![Scope::Read]);
-        let desk = Arc::new(Desk::open(rules, store).unwrap());
-        let stop = watch::Sender::new(false);
-        let app = Arc::new(App { desk, keys: vec![create, read], stop: stop.subscribe() });
-        World { router: router(app.clone()), app, key: key.to_string(), reader: reader.to_string(), stop }
-    }
-
-    async fn ask(&self, key: Option<&str>, method: &str, path: &str, body: String) -> (StatusCode, Value) {
-        let mut request = Request::builder().method(method).uri(path);
-        if let Some(key) = key {
-            request = request.header("authorization", format!("Bearer {key}"));
-        }
-        let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
-        let status = response.status();
-        let bytes = to_bytes(response.into_body(), 1 << 22).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let (status, body) = self.ask(Some(&self.key), "GET", path, String::new()).await;
-        assert_eq!(status, StatusCode::OK, "{body}");
-        body
-    }
-
-    async fn post(&self, task: &SignedTask) -> (StatusCode, Value) {
-        self.ask(Some(&self.key), "POST", "/v1/tasks", submission(task)).await
-    }
-
-    async fn ended(&self, id: TaskId) -> Value {
-        let mut revision = 0;
-        loop {
-            let task = self.get(&format!("/v1/tasks/{id}?wait=5&revision={revision}")).await;
-            if !task["ended"].is_null() {
-                return task;
-            }
-            revision = task["revision"].as_u64().unwrap();
-        }
-    }
-
-    /// Makes the wallet of the test kit with all three nodes.
-    async fn make_wallet(&self, nodes: &mut [FakeNode]) -> KeyId {
-        let order = new_task(2, keygen());
-        assert_eq!(self.post(&order).await.0, StatusCode::CREATED);
-        let id = order.parse().unwrap().id;
-        for node in nodes.iter_mut() {
-            node.approve().await;
-        }
-        for node in nodes.iter_mut() {
-            assert_eq!(node.hear().await, ToNode::Start { task: id });
-        }
-        for node in nodes.iter() {
-            let outcome = Outcome::Created(announcement(id, order.hash()));
-            node.say(FromNode::Outcome { task: id, outcome }).await;
-        }
-        assert_eq!(self.ended(id).await["state"], "completed");
-        for node in &mut nodes[..] {
-            settle_frames(node);
-        }
-        KeyId::of_task(&order.hash())
-    }
-}
-
-/// A settle may or may not have gone out before the node's own report came in.
-fn settle_frames(node: &mut FakeNode) {
-    while let Ok(frame) = node.hear.try_recv() {
-        assert!(matches!(decode(&frame).unwrap(), ToNode::Settle { .. }));
-    }
-}
-
-fn new_task(id: u8, operation: Operation) -> SignedTask {
-    sign_task(&task(id, clock::now(), operation))
-}
-
-fn submission(task: &SignedTask) -> String {
-    let text = String::from_utf8(task.bytes.clone()).unwrap();
-    json!({"task": text, "signature": hex::encode(task.signature)}).to_string()
-}
-
-fn code(body: &Value) -> &str {
-    let message = body["error"]["message"].as_str().unwrap_or_default();
-    assert!(message.len() > 20, "{body}");
-    body["error"]["code"].as_str().unwrap_or_default()
-}
-
-async fn three(world: &World) -> Vec<FakeNode> {
-    let mut all = Vec::new();
-    for number in 0..3 {
-        all.push(FakeNode::connect(world, number, vec![]).await);
-    }
-    all
-}
+use world::*;
 
 #[tokio::test]
 async fn a_wallet_and_a_signature_from_order_to_result() {
@@ -619,10 +434,13 @@ async fn a_row_of_a_later_version_is_refused_and_this_version_is_read_for_ever()
     };
     put(1, include_bytes!("../fixtures/task-row-v1.bin"));
     put(2, b"\x02{}");
+    put(3, include_bytes!("../fixtures/reshare-row-v1.bin"));
     let store = Store::open(&path).unwrap();
     let record = store.task(TaskId([1; 16])).unwrap().unwrap();
     assert_eq!(record.parties.len(), 3);
     assert!(record.result.is_some());
+    let record = store.task(TaskId([3; 16])).unwrap().unwrap();
+    assert_eq!((record.stored.iter().len(), record.void.len(), record.asked.is_some()), (1, 1, true));
     let error = store.task(TaskId([2; 16])).unwrap_err().to_string();
     assert!(error.contains("version 2"), "{error}");
 }

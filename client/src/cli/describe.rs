@@ -1,7 +1,8 @@
 //! What an order does, in words and as JSON, as this client decoded it. Nothing here is anybody's claim.
 
+use countersign_client::{Profile, ReshareOrder};
 use countersign_payload::{Call, Decoded, Destination, Grant, Intent, Transaction, TypedData};
-use countersign_protocol::Payload;
+use countersign_protocol::{Announcement, NodeId, Payload};
 use serde_json::{Value, json};
 
 /// A few lines for people.
@@ -21,7 +22,34 @@ pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
     lines
 }
 
-/// The same for programs.
+/// Who holds a wallet now, and who will.
+pub fn reshare_lines(from: &Announcement, order: &ReshareOrder, profile: &Profile) -> Vec<String> {
+    let (old, new) = (&from.committee, &order.committee);
+    let names = |nodes: Vec<&NodeId>| nodes.into_iter().map(|node| profile.name_of(node)).collect::<Vec<_>>();
+    let part = |nodes: &[NodeId], keep: &dyn Fn(&NodeId) -> bool| {
+        names(nodes.iter().filter(|node| keep(node)).collect()).join(", ")
+    };
+    let groups = [
+        ("stay ", part(old.members(), &|node| new.index_of(node).is_some())),
+        ("join ", part(new.members(), &|node| old.index_of(node).is_none())),
+        ("leave", part(old.members(), &|node| new.index_of(node).is_none())),
+    ];
+    let mut lines = vec![format!(
+        "hands over {}, generation {}: from {} of {} nodes to {} of {}; key and addresses stay",
+        from.name,
+        from.generation,
+        from.threshold.get(),
+        old.members().len(),
+        order.threshold.get(),
+        new.members().len()
+    )];
+    lines.extend(
+        groups.iter().filter(|(_, who)| !who.is_empty()).map(|(what, who)| format!("  {what}: {who}")),
+    );
+    lines
+}
+
+/// What a payload does, for programs.
 pub fn json(intent: &Intent) -> Value {
     match intent {
         Intent::Transaction(does) => json!({"transaction": {

@@ -1,5 +1,6 @@
 //! The command line: arguments, exit codes, and one file for each noun.
 
+mod address;
 mod describe;
 mod node;
 mod out;
@@ -41,7 +42,8 @@ struct Global {
     /// Print one JSON value on stdout and nothing else there.
     #[arg(long, global = true)]
     json: bool,
-    /// How long an order lives and is waited for; default 600 for a wallet, 120 for a signature and 5 for each further one.
+    /// How long an order lives and is waited for; default 600 for a wallet and for handing one over, 120 for a signature, 5 for
+    /// each further one, and 120 for a check of shares.
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: Option<u64>,
 }
@@ -51,9 +53,11 @@ enum Command {
     /// Make a requester key.
     #[command(subcommand)]
     Requester(requester::RequesterCommand),
-    /// Make, list and show wallets.
+    /// Make, list and show wallets, hand them to other nodes, and have their shares checked.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
+    /// Show the addresses of a wallet's children: EVM and Bitcoin, Taproot, or Solana, as its scheme signs for them.
+    Address(address::AddressArgs),
     /// Sign a message, a transaction or a digest with a wallet.
     ///
     /// Shows what the payload does, as decoded here, before it is sent. Nodes decode it themselves before they ask their
@@ -96,6 +100,7 @@ fn execute(cli: Cli, output: &Output) -> Result<(), ClientError> {
         Command::Version => output.version(),
         Command::Requester(command) => requester::execute(command, output),
         Command::Wallet(command) => in_runtime(wallet::execute(command, &connect(&global)?, output)),
+        Command::Address(args) => in_runtime(address::execute(args, &connect(&global)?, output)),
         Command::Sign(args) => in_runtime(sign::execute(*args, &connect(&global)?, output)),
         Command::Task(command) => in_runtime(task::execute(command, &connect(&global)?, output)),
         Command::Node(command) => in_runtime(node::execute(command, &connect(&global)?, output)),
@@ -137,6 +142,9 @@ Profile (YAML; paths relative to it):
 Examples:
   countersign requester new --out requester.key
   countersign wallet create treasury --scheme ed25519 --threshold 2 --nodes alice,bob,carol
+  countersign wallet reshare treasury --nodes alice,bob,dave --threshold 2
+  countersign wallet check treasury
+  countersign address treasury --path m/44/60/0/0/0,m/44/60/0/0/1
   countersign sign treasury --path m/0/7 --message 'pay 5 to bob'
   countersign sign treasury --path m/44/60/0/0/0 --evm-transaction @unsigned.hex --claim reference=invoice-7
   countersign sign treasury --psbt @payment.psbt --out signed.psbt
@@ -144,5 +152,6 @@ Examples:
 
 Commands that wait do so until the order has ended or --timeout is over; a task that is
 not in time may still end. The wallet book is what makes a coordinator's second story
-noticed: a wallet whose root key or committee differs from the book is refused. What no
-client can know is who runs a node: compare node ids with their operators.";
+noticed: a wallet whose root key or committee differs from the book is refused, unless
+enough of the nodes in the book have signed that they handed it over. What no client can
+know is who runs a node: compare node ids with their operators.";

@@ -40,6 +40,9 @@ pub struct What {
     /// Sign this message of a Solana transaction; text in hexadecimal, base58 or base64.
     #[arg(long, value_name = "TEXT|@FILE")]
     solana: Option<String>,
+    /// Sign many 32-byte digests at once, each by its own child; a JSON file [{"path": "m/0/7", "digest": "HEX"}], with path m.
+    #[arg(long, value_name = "FILE")]
+    digests: Option<PathBuf>,
 }
 
 impl What {
@@ -66,6 +69,8 @@ impl What {
             (PayloadKind::Eip191, text.into_bytes())
         } else if let Some(path) = self.eip712 {
             (PayloadKind::Eip712, read(&path)?)
+        } else if let Some(path) = self.digests {
+            (PayloadKind::Digests, read(&path)?)
         } else if let Some(given) = self.psbt {
             (PayloadKind::Psbt, bytes(&given, from_base64)?)
         } else {

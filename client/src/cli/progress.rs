@@ -106,6 +106,8 @@ pub fn ended(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Created(_) => "stored its share".into(),
         Outcome::Signed(_) => "signed".into(),
+        Outcome::Reshared(_) => "handed over".into(),
+        Outcome::Intact(_) => "share intact".into(),
         Outcome::Refused(refusal) => format!("refused: {} [{}]", refusal.reason, refusal.code),
         Outcome::Failed(failure) => format!("failed: {} [{}]", failure.text, failure.code),
     }

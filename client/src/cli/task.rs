@@ -50,7 +50,7 @@ pub async fn execute(command: TaskCommand, client: &Client, output: &Output) -> 
 
 fn row(task: &TaskSummary) -> String {
     let why = task.reason.as_ref().map_or(String::new(), |reason| format!("  [{}]", reason.code));
-    format!("{}  {:<8} {}{why}", task.id, task.operation, progress::state(task.state))
+    format!("{}  {:<12} {}{why}", task.id, task.operation, progress::state(task.state))
 }
 
 fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientError> {
@@ -88,6 +88,9 @@ fn details(party: &PartyView) -> Vec<String> {
         }));
     }
     lines.extend(party.progress.iter().map(|progress| format!("  stage     {}", progress.stage)));
+    let words =
+        [(party.stored, "has signed that it stored"), (party.void, "has signed that it never stored")];
+    lines.extend(words.iter().filter(|(said, _)| *said).map(|(_, text)| format!("  mark      {text}")));
     lines.extend(party.outcome.iter().map(|at| format!("  outcome   {}", progress::ended(&at.outcome))));
     lines
 }

@@ -1,10 +1,11 @@
 //! `countersign wallet`.
 
 use clap::Subcommand;
-use countersign_client::{Client, ClientError, NewWallet};
-use countersign_protocol::{Announcement, Committee, Scheme, Threshold};
+use countersign_client::{CheckUp, Client, ClientError, NewWallet, ReshareOrder};
+use countersign_protocol::{Announcement, Committee, NodeId, Scheme, Threshold};
 use serde_json::{Value, json};
 
+use super::describe;
 use super::output::Output;
 use super::progress::Progress;
 use super::sign::Claims;
@@ -31,6 +32,39 @@ pub enum WalletCommand {
         #[command(flatten)]
         claims: Claims,
     },
+    /// Hand a wallet to other nodes, or deal new shares to the same ones. Key and addresses stay.
+    ///
+    /// As many of the present nodes as must sign take part, and all future ones. Each node's plugins decide. Afterwards the
+    /// old shares are destroyed, and only the new nodes can sign.
+    Reshare {
+        /// Id (csk1…) or name.
+        wallet: String,
+        /// Who will hold it, those that stay included: ids (csn1…), or names from the profile.
+        #[arg(long, value_delimiter = ',', required = true, value_name = "NODE,NODE")]
+        nodes: Vec<String>,
+        /// How many nodes must sign then.
+        #[arg(long, value_name = "T")]
+        threshold: u16,
+        /// Which present nodes deal, as many as must sign now; default: the coordinator chooses among those on line.
+        #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
+        dealers: Option<Vec<String>>,
+        /// A remark that the nodes' plugins and operators see.
+        #[arg(long)]
+        note: Option<String>,
+        #[command(flatten)]
+        claims: Claims,
+    },
+    /// Let nodes prove that they hold their shares intact; nothing is signed.
+    Check {
+        /// Id (csk1…) or name.
+        wallet: String,
+        /// Whose shares; default: all that hold the wallet.
+        #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
+        nodes: Option<Vec<String>>,
+        /// A remark that the nodes' plugins and operators see.
+        #[arg(long)]
+        note: Option<String>,
+    },
     /// List the wallets that the coordinator or the wallet book knows; each is verified.
     List,
     /// Show a wallet with its extended public key.
@@ -42,21 +76,52 @@ pub enum WalletCommand {
 
 /// Runs the command.
 pub async fn execute(command: WalletCommand, client: &Client, output: &Output) -> Result<(), ClientError> {
+    let mut progress = Progress::new(client.profile(), *output);
     match command {
         WalletCommand::Create { name, scheme, threshold, nodes, note, claims } => {
-            let usage = |error: countersign_protocol::CommitteeError| ClientError::Usage(error.to_string());
-            let nodes = nodes.iter().map(|node| client.profile().node(node)).collect::<Result<_, _>>()?;
-            let committee = Committee::new(nodes).map_err(usage)?;
-            let threshold = Threshold::try_from(threshold).map_err(usage)?;
-            committee.threshold(threshold).map_err(usage)?;
-            let mut progress = Progress::new(client.profile(), *output);
+            let (committee, threshold) = holders(&nodes, threshold, client)?;
             let new = NewWallet { name, scheme, committee, threshold, note, claims: claims.by_name()? };
             let wallet = client.create_wallet(&new, |task| progress.show(task)).await?;
             show(&wallet, client, output)
         }
+        WalletCommand::Reshare { wallet, nodes, threshold, dealers, note, claims } => {
+            let (committee, threshold) = holders(&nodes, threshold, client)?;
+            let dealers = dealers.map(|dealers| named_nodes(&dealers, client)).transpose()?;
+            let claims = claims.by_name()?;
+            let from = newest(&wallet, client).await?;
+            let order = ReshareOrder { wallet: from.key, committee, threshold, dealers, note, claims };
+            let lines = describe::reshare_lines(&from, &order, client.profile());
+            lines.iter().for_each(|line| output.note(line));
+            let wallet = client.reshare(&order, |task| progress.show(task)).await?;
+            show(&wallet, client, output)
+        }
+        WalletCommand::Check { wallet, nodes, note } => {
+            let nodes = nodes.map(|nodes| named_nodes(&nodes, client)).transpose()?;
+            let wallet = client.find_wallet(&wallet).await?.key;
+            let checked = client.check_up(wallet, nodes, note, |task| progress.show(task)).await?;
+            show_check_up(&checked, client, output)
+        }
         WalletCommand::List => list(client, output).await,
-        WalletCommand::Show { wallet } => show(&client.find_wallet(&wallet).await?, client, output),
+        WalletCommand::Show { wallet } => show(&newest(&wallet, client).await?, client, output),
     }
+}
+
+/// A name leads to what the book has, which may have moved on since.
+async fn newest(wallet: &str, client: &Client) -> Result<Announcement, ClientError> {
+    client.newest_wallet(client.find_wallet(wallet).await?.key).await
+}
+
+/// Who will hold a wallet, and how many of them must sign.
+fn holders(nodes: &[String], threshold: u16, client: &Client) -> Result<(Committee, Threshold), ClientError> {
+    let usage = |error: countersign_protocol::CommitteeError| ClientError::Usage(error.to_string());
+    let committee = Committee::new(named_nodes(nodes, client)?).map_err(usage)?;
+    let threshold = Threshold::try_from(threshold).map_err(usage)?;
+    committee.threshold(threshold).map_err(usage)?;
+    Ok((committee, threshold))
+}
+
+fn named_nodes(nodes: &[String], client: &Client) -> Result<Vec<NodeId>, ClientError> {
+    nodes.iter().map(|node| client.profile().node(node)).collect()
 }
 
 async fn list(client: &Client, output: &Output) -> Result<(), ClientError> {
@@ -84,6 +149,7 @@ fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), C
         format!("name        {}", wallet.name),
         format!("scheme      {}", wallet.scheme),
         format!("threshold   {} of {}", wallet.threshold.get(), members.len()),
+        format!("generation  {}", wallet.generation),
         format!("root key    {}", hex::encode(&wallet.root_public_key)),
         format!("extended    {extended}"),
         format!("made by     task {}", wallet.task),
@@ -92,7 +158,15 @@ fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), C
     output.result(&json, &lines)
 }
 
-fn named(client: &Client, node: &countersign_protocol::NodeId) -> String {
+fn show_check_up(checked: &CheckUp, client: &Client, output: &Output) -> Result<(), ClientError> {
+    let CheckUp { task, wallet, intact } = checked;
+    let json = json!({"task": task, "wallet": wallet.key, "generation": wallet.generation, "intact": intact});
+    let mut lines = vec![format!("wallet      {}", wallet.key), format!("generation  {}", wallet.generation)];
+    lines.extend(intact.iter().map(|one| format!("intact      {} {}", one.node, named(client, &one.node))));
+    output.result(&json, &lines)
+}
+
+fn named(client: &Client, node: &NodeId) -> String {
     let name = client.profile().name_of(node);
     if name == node.to_string() { String::new() } else { format!("({name})") }
 }

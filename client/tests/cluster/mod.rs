@@ -1,6 +1,9 @@
-//! A real coordinator in this process, and three nodes that play the protocol without doing any: the wallet's private key
+//! A real coordinator in this process, and four nodes that play the protocol without doing any: the wallet's private key
 //! lies in the test. In front of the coordinator, if wanted, somebody who changes its answers.
 
+mod shares;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +13,8 @@ use countersign_coordinator::{Config, Coordinator, api_key, identity};
 use countersign_link::{Identity, PeerKey, dial};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Announcement, Hash, InputSignature, KeyGen, KeyId, KeySign, NodeId, Operation, Outcome, PROTOCOL_VERSION,
-    Refusal, Scheme, SessionId, Signed, SignedTask, StoredMark, decode, encode,
+    Announcement, Hash, InputSignature, KeyGen, KeyId, KeyReshare, KeySign, NodeId, Operation, Outcome,
+    PROTOCOL_VERSION, Refusal, Scheme, SessionId, Signed, SignedTask, StoredMark, TaskId, decode, encode,
 };
 
 /// What the nodes do with an order.
@@ -21,18 +24,21 @@ pub enum Mood {
     Honest,
     /// Refuse every signature.
     Strict,
+    /// Have lost their shares.
+    Forgetful,
 }
 
 pub struct Cluster {
     pub dir: tempfile::TempDir,
     pub coordinator: Coordinator,
+    /// Four, of which the first three make the wallet.
     pub nodes: Vec<NodeId>,
 }
 
 impl Cluster {
     pub async fn start(mood: Mood) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
-        let identities: Vec<Arc<Identity>> = (1..=3).map(node).collect();
+        let identities: Vec<Arc<Identity>> = (1..=4).map(node).collect();
         let nodes: Vec<NodeId> = identities.iter().map(|identity| id(identity)).collect();
         identity::create(&dir.path().join("identity.key")).unwrap();
         let config = Config::parse(&config(dir.path(), &nodes), dir.path()).unwrap();
@@ -141,20 +147,21 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
     let hello = FromNode::Hello { protocol: PROTOCOL_VERSION, software: "played".into(), pending: vec![] };
     let link = dial::connect(address, &me, coordinator, &encode(&hello)).await.unwrap();
     let mut control = link.control;
-    let mut orders: Vec<SignedTask> = Vec::new();
+    let mut memory = Memory { me: id(&me), mood, orders: HashMap::new(), held: HashMap::new() };
     while let Ok(Some(frame)) = control.receiver.recv().await {
         let answer = match decode(&frame).unwrap() {
-            ToNode::Offer { task, .. } => {
+            ToNode::Offer { task, parties } => {
                 let parsed = task.parse().unwrap();
-                orders.push(task);
+                memory.orders.insert(parsed.id, (task, parties));
                 let refuse = mood == Mood::Strict && matches!(parsed.operation, Operation::KeySign(_));
                 FromNode::Decision { task: parsed.id, refusal: refuse.then(refusal), verdicts: vec![] }
             }
-            ToNode::Start { task } => {
-                let order = orders.iter().find(|order| order.parse().unwrap().id == task).unwrap();
-                FromNode::Outcome { task, outcome: outcome(order) }
-            }
-            ToNode::Welcome { .. } | ToNode::Cancel { .. } | ToNode::Settle { .. } => continue,
+            ToNode::Start { task } => FromNode::Outcome { task, outcome: memory.outcome(task) },
+            ToNode::Welcome { .. }
+            | ToNode::Cancel { .. }
+            | ToNode::Settle { .. }
+            | ToNode::Void { .. }
+            | ToNode::Replaced { .. } => continue,
         };
         if control.sender.send(&encode(&answer)).await.is_err() {
             return;
@@ -162,15 +169,38 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
     }
 }
 
-fn refusal() -> Refusal {
-    Refusal { code: "limit".into(), reason: "over the limit".into(), plugin: Some("rules".into()) }
+/// What a node that plays knows.
+struct Memory {
+    me: NodeId,
+    mood: Mood,
+    orders: HashMap<TaskId, (SignedTask, Vec<NodeId>)>,
+    held: HashMap<KeyId, Announcement>,
 }
 
-fn outcome(order: &SignedTask) -> Outcome {
-    match order.parse().unwrap().operation {
-        Operation::KeyGen(keygen) => Outcome::Created(announcement(order, &keygen)),
-        Operation::KeySign(keysign) => Outcome::Signed(signed(&keysign)),
+impl Memory {
+    fn outcome(&mut self, task: TaskId) -> Outcome {
+        let (order, parties) = &self.orders[&task];
+        let made = match order.parse().unwrap().operation {
+            Operation::KeyGen(keygen) => Outcome::Created(announcement(order, &keygen)),
+            Operation::KeySign(keysign) => Outcome::Signed(signed(&keysign)),
+            Operation::KeyReshare(reshare) => Outcome::Reshared(next(task, &reshare, parties)),
+            Operation::KeyShareSign(check_up) => {
+                let mut intact = shares::prove(&self.held[&check_up.key], order.hash(), self.me);
+                if self.mood == Mood::Forgetful {
+                    intact.proof.0[50] ^= 1;
+                }
+                Outcome::Intact(intact)
+            }
+        };
+        if let Outcome::Created(made) | Outcome::Reshared(made) = &made {
+            self.held.insert(made.key, made.clone());
+        }
+        made
     }
+}
+
+fn refusal() -> Refusal {
+    Refusal { code: "limit".into(), reason: "over the limit".into(), plugin: Some("rules".into()) }
 }
 
 /// A complete announcement for this order, with the marks of all its members.
@@ -186,18 +216,35 @@ fn announcement(order: &SignedTask, keygen: &KeyGen) -> Announcement {
         generation: 0,
         root_public_key: wallet_key().public().0.to_vec(),
         chain_code: Hash([6; 32]),
-        public_shares: Hash([7; 32]),
+        public_shares: shares::hash(keygen.committee.members().len()),
         aux: None,
         stored: Vec::new(),
     };
-    let digest = made.digest();
-    let mut keys: Vec<_> = (1..=3).map(node).collect();
-    keys.sort_by_key(|identity| id(identity));
-    made.stored = keys
-        .iter()
-        .map(|key| StoredMark { node: id(key), signature: key.sign(digest.as_bytes()).to_vec() })
-        .collect();
+    mark(&mut made, keygen.committee.members());
     made
+}
+
+/// What comes of this reshare, with the marks of all its parties.
+fn next(task: TaskId, reshare: &KeyReshare, parties: &[NodeId]) -> Announcement {
+    let mut made = Announcement {
+        task,
+        session: SessionId([9; 32]),
+        committee: reshare.committee.clone(),
+        threshold: reshare.threshold,
+        generation: reshare.generation(),
+        public_shares: shares::hash(reshare.committee.members().len()),
+        ..reshare.from.clone()
+    };
+    mark(&mut made, parties);
+    made
+}
+
+fn mark(made: &mut Announcement, by: &[NodeId]) {
+    let digest = made.digest();
+    let keys: Vec<_> = (1..=4).map(node).collect();
+    let key = |who: &NodeId| keys.iter().find(|key| id(key) == *who).unwrap();
+    let mark = |who: &NodeId| StoredMark { node: *who, signature: key(who).sign(digest.as_bytes()).to_vec() };
+    made.stored = by.iter().map(mark).collect();
 }
 
 fn signed(keysign: &KeySign) -> Signed {

@@ -59,7 +59,9 @@ impl From<Denied> for ApiError {
 impl From<SubmitError> for ApiError {
     fn from(error: SubmitError) -> ApiError {
         let status = match &error {
-            SubmitError::Conflict(_) => StatusCode::CONFLICT,
+            SubmitError::Conflict(_) | SubmitError::StaleWallet { .. } | SubmitError::Moving { .. } => {
+                StatusCode::CONFLICT
+            }
             SubmitError::Busy(_) | SubmitError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };

@@ -44,6 +44,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/tasks/{id}", get(tasks::show))
         .route("/wallets", get(wallets::list))
         .route("/wallets/{id}", get(wallets::show))
+        .route("/wallets/{id}/generations", get(wallets::generations))
         .route("/nodes", get(nodes::list))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)

@@ -1,14 +1,12 @@
 //! What the API shows of a task. Field names are part of the contract with clients.
 
-use std::collections::BTreeMap;
-
 use countersign_protocol::{KeyId, NodeId, Operation, RequesterId, SignedTask, Task, TaskId, UnixMillis};
 use serde::Serialize;
 
 use super::error::ApiError;
 use crate::desk::Desk;
 use crate::store::StoreError;
-use crate::task::record::{Decision, Event, Party, Progress, Proof, Reason, State, TaskRecord};
+use crate::task::record::{Decision, Event, Party, Progress, Proof, Reason, Report, State, TaskRecord};
 
 /// A task in a list.
 #[derive(Debug, Serialize)]
@@ -21,11 +19,11 @@ pub struct Summary {
     pub revision: u64,
     /// Where it stands.
     pub state: State,
-    /// `KeyGen` or `KeySign`.
+    /// `KeyGen`, `KeySign`, `KeyReshare` or `KeyShareSign`.
     pub operation: &'static str,
     /// Who ordered it.
     pub requester: RequesterId,
-    /// The wallet that it makes or uses.
+    /// The wallet that it makes, uses, hands on or checks.
     pub wallet: KeyId,
     /// When it came in.
     pub submitted: UnixMillis,
@@ -66,6 +64,10 @@ pub struct NodeView {
     online: bool,
     decision: Option<Decision>,
     progress: Option<Progress>,
+    /// True if its mark over the key that the task makes, or hands on, is here.
+    stored: bool,
+    /// True if it said that it never stored anything for a reshare.
+    void: bool,
     outcome: Option<OutcomeView>,
 }
 
@@ -108,28 +110,25 @@ impl TaskView {
         let summary = Summary::of(&record, &parse(&record)?);
         let online = desk.online();
         let names = &desk.rules().nodes;
-        let view = |party| NodeView::new(party, names, |node| online.contains_key(node));
+        let view = |party: &Party| NodeView {
+            node: party.node,
+            name: names.get(&party.node).cloned(),
+            online: online.contains_key(&party.node),
+            decision: party.decision.clone(),
+            progress: party.progress.clone(),
+            stored: record.has_stored(&party.node),
+            void: record.has_voided(&party.node),
+            outcome: party.report.clone().map(|Report { at, outcome }| OutcomeView { at, outcome }),
+        };
+        let nodes = record.parties.iter().map(view).collect();
         Ok(TaskView {
             summary,
             task: record.task,
             signature: hex::encode(record.signature),
-            nodes: record.parties.into_iter().map(view).collect(),
+            nodes,
             result: record.result,
             events: record.events,
         })
-    }
-}
-
-impl NodeView {
-    fn new(party: Party, names: &BTreeMap<NodeId, String>, online: impl Fn(&NodeId) -> bool) -> NodeView {
-        NodeView {
-            node: party.node,
-            name: names.get(&party.node).cloned(),
-            online: online(&party.node),
-            decision: party.decision,
-            progress: party.progress,
-            outcome: party.report.map(|report| OutcomeView { at: report.at, outcome: report.outcome }),
-        }
     }
 }
 
@@ -137,6 +136,8 @@ fn wallet(record: &TaskRecord, task: &Task) -> KeyId {
     match &task.operation {
         Operation::KeyGen(_) => KeyId::of_task(&signed(record).hash()),
         Operation::KeySign(keysign) => keysign.key,
+        Operation::KeyReshare(reshare) => reshare.from.key,
+        Operation::KeyShareSign(check_up) => check_up.key,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/v1/wallets`: the keys that were made through this coordinator.
+//! `/v1/wallets`: the keys that were made through this coordinator, in their newest generation and in all before.
 
 use std::sync::Arc;
 
@@ -16,7 +16,9 @@ use crate::task::proof;
 pub struct WalletView {
     id: KeyId,
     name: String,
-    /// The task that made it.
+    /// 0 for a wallet as it was made; one more after each reshare.
+    generation: u32,
+    /// The task that made this generation.
     task: TaskId,
     /// `xpub…` of the root (secp256k1), `cpub…` (ed25519).
     extended_public_key: String,
@@ -38,13 +40,34 @@ pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Listing>, ApiError
     Ok(Json(Listing { wallets }))
 }
 
-/// `GET /{id}`: one wallet.
+/// `GET /{id}`: one wallet, in its newest generation.
 pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<WalletView>, ApiError> {
-    let id: KeyId = id.parse().map_err(|error| ApiError::bad("wallet-id", format!("{error}")))?;
-    let unknown =
-        || ApiError::missing("wallet-unknown", "there is no such wallet; list the wallets for their ids");
-    let wallet = app.desk.store().wallet(id)?.ok_or_else(unknown)?;
+    let wallet = app.desk.store().wallet(wallet_id(&id)?)?.ok_or_else(unknown)?;
     view(wallet).map(Json)
+}
+
+/// What a wallet was and is.
+#[derive(Debug, Serialize)]
+pub struct History {
+    /// Each with the marks of its parties; each proves that it succeeds the one before.
+    generations: Vec<Announcement>,
+}
+
+/// `GET /{id}/generations`: all generations of one wallet, oldest first.
+pub async fn generations(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<History>, ApiError> {
+    let generations = app.desk.store().generations(wallet_id(&id)?, 0, usize::MAX)?;
+    if generations.is_empty() { Err(unknown()) } else { Ok(Json(History { generations })) }
+}
+
+fn wallet_id(text: &str) -> Result<KeyId, ApiError> {
+    text.parse().map_err(|error| ApiError::bad("wallet-id", format!("{error}")))
+}
+
+fn unknown() -> ApiError {
+    ApiError::missing("wallet-unknown", "there is no such wallet; list the wallets for their ids")
 }
 
 fn view(announcement: Announcement) -> Result<WalletView, ApiError> {
@@ -53,6 +76,7 @@ fn view(announcement: Announcement) -> Result<WalletView, ApiError> {
     Ok(WalletView {
         id: announcement.key,
         name: announcement.name.clone(),
+        generation: announcement.generation,
         task: announcement.task,
         extended_public_key,
         announcement,

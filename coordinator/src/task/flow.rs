@@ -1,21 +1,22 @@
 //! The life of one task: waiting, approving, running, and one of four ends.
 //!
 //! [`Flow::step`] takes what happened and returns what to send. It never sends, stores, or reads a clock. A result is
-//! believed only when [`proof`] has verified it; no word of a node ends a task well.
+//! believed only when [`proof`] has verified it; no word of a node ends a task well. How a task waits, is decided and runs is
+//! told here, how it ends in `report`, and what a reshare needs besides in `reshare`.
+
+mod report;
+mod reshare;
 
 use std::collections::BTreeSet;
 
 use countersign_protocol::control::{Stage, ToNode};
 use countersign_protocol::{
-    Announcement, Cause, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask, Task,
-    TaskError, TaskId, UnixMillis,
+    Announcement, Hash, KeyId, KeyReshare, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
+    StoredMark, Task, TaskError, TaskId, UnixMillis,
 };
 
-use super::record::{Decision, Party, Progress, Proof, Reason, Report, State, TaskRecord};
+use super::record::{Decision, Party, Progress, Reason, State, TaskRecord};
 use super::{choose, proof};
-
-/// The code of a result that does not stand up to verification.
-const WRONG_RESULT: &str = "wrong-result";
 
 /// A task and everything needed to carry it on.
 #[derive(Debug)]
@@ -66,6 +67,22 @@ pub enum Input {
         /// How.
         outcome: Outcome,
     },
+    /// A party of a reshare has stored, and waits for the others.
+    Stored {
+        /// Who.
+        from: NodeId,
+        /// The next generation, with this party's mark alone.
+        announcement: Box<Announcement>,
+    },
+    /// A party of a reshare never stored, and never will.
+    Void {
+        /// Who.
+        from: NodeId,
+        /// Its signed word.
+        mark: StoredMark,
+    },
+    /// A node that came on line waits for the end of what it has stored.
+    Pending(NodeId),
 }
 
 /// What to do about it.
@@ -75,6 +92,8 @@ pub struct Effects {
     pub send: Vec<(NodeId, ToNode)>,
     /// What became of the record.
     pub change: Change,
+    /// What no honest node does, for the log.
+    pub alarms: Vec<String>,
 }
 
 /// What became of a record.
@@ -94,9 +113,9 @@ pub enum Change {
 pub struct Timings {
     /// From the offer to the last decision, in ms.
     pub decision: u64,
-    /// From the start of a KeyGen to its result, in ms.
+    /// From the start of a KeyGen or KeyReshare to its result, in ms.
     pub keygen: u64,
-    /// From the start of a KeySign to its result, in ms for each of its signatures.
+    /// From the start of a KeySign to its result, in ms for each of its signatures; as long for a KeyShareSign.
     pub keysign: u64,
     /// From the first failure to the verdict on the task, in ms: time for the others to report the real cause.
     pub grace: u64,
@@ -143,6 +162,9 @@ impl Flow {
             parties: parties.into_iter().map(Party::new).collect(),
             reason: None,
             result: None,
+            stored: None,
+            void: Vec::new(),
+            asked: None,
             events: Vec::new(),
         };
         record.note(now, "accepted");
@@ -159,6 +181,23 @@ impl Flow {
         let task = signed.parse()?;
         let hash = signed.hash();
         Ok(Flow { record, task, signed, hash, wallet: None, signatures: 1, confirmed: BTreeSet::new() })
+    }
+
+    /// The key that the task uses, as the key is when the task is offered.
+    pub fn uses(&self) -> Option<KeyId> {
+        match &self.task.operation {
+            Operation::KeySign(keysign) => Some(keysign.key),
+            Operation::KeyShareSign(check_up) => Some(check_up.key),
+            Operation::KeyGen(_) | Operation::KeyReshare(_) => None,
+        }
+    }
+
+    /// The key that the task hands on.
+    pub fn moves(&self) -> Option<&KeyReshare> {
+        match &self.task.operation {
+            Operation::KeyReshare(reshare) => Some(reshare),
+            _ => None,
+        }
     }
 
     /// Says which wallet the task uses.
@@ -201,6 +240,9 @@ impl Flow {
                 self.progressed(from, stage, waiting_for, world.now, &mut effects);
             }
             Input::Outcome { from, outcome } => self.reported(from, outcome, world, &mut effects),
+            Input::Stored { from, announcement } => self.stored(from, *announcement, world, &mut effects),
+            Input::Void { from, mark } => self.voided(from, mark, world, &mut effects),
+            Input::Pending(node) => self.pending(node, world, &mut effects),
         }
         self.advance(world, &mut effects);
         self.record.revision += u64::from(effects.change > Change::None);
@@ -246,7 +288,10 @@ impl Flow {
     fn available_parties(&self, world: &World<'_>) -> Option<Vec<NodeId>> {
         match choose::fixed(&self.task.operation) {
             Some(parties) => parties.iter().all(world.online).then_some(parties),
-            None => choose::signers(&self.task.id, self.wallet.as_ref()?, world.online),
+            None => match &self.task.operation {
+                Operation::KeyReshare(reshare) => choose::resharers(&self.task.id, reshare, world.online),
+                _ => choose::signers(&self.task.id, self.wallet.as_ref()?, world.online),
+            },
         }
     }
 
@@ -270,7 +315,7 @@ impl Flow {
         self.confirmed.remove(&node);
         let under_way = matches!(self.record.state, State::Approving | State::Running);
         let open = self.record.parties.iter().any(|party| party.node == node && party.report.is_none());
-        if under_way && open {
+        if (under_way && open) || (!under_way && self.owes_word(&node)) {
             self.offer(node, effects);
         }
     }
@@ -376,90 +421,20 @@ impl Flow {
         }
     }
 
-    /// The first outcome that a node reports is its own, but for a failure that a result replaces: a member of a new key
-    /// that missed the last marks reports once without and once with them.
-    fn reported(&mut self, from: NodeId, outcome: Outcome, world: &World<'_>, effects: &mut Effects) {
-        let Some(party) = self.record.parties.iter().find(|party| party.node == from) else { return };
-        let replaces = |report: &Report| {
-            matches!(&report.outcome, Outcome::Failed(failure) if failure.code != WRONG_RESULT)
-                && matches!(outcome, Outcome::Created(_))
-        };
-        if party.report.as_ref().is_some_and(|report| !replaces(report)) {
-            return;
-        }
-        let checked = match (&outcome, &self.record.result) {
-            // The other signers report the very signatures that were verified already.
-            (Outcome::Signed(signed), Some(Proof::Signed(known))) if signed == known => Ok(None),
-            _ => proof::check(&self.task, self.hash, self.wallet.as_ref(), &outcome),
-        };
-        let (outcome, proof) = match checked {
-            Ok(proof) => (outcome, proof),
-            Err(wrong) => (Outcome::Failed(wrong_result(from, &wrong)), None),
-        };
-        if let Some(party) = self.record.party_mut(&from) {
-            party.report = Some(Report { at: world.now, outcome: outcome.clone() });
-        }
-        effects.change = Change::Stored;
-        match (proof, outcome) {
-            (Some(proof), _) => self.complete(from, proof, world.now, effects),
-            (None, Outcome::Refused(refusal)) if !self.record.state.is_final() => {
-                self.reject(from, &refusal, world.now, effects);
-            }
-            (None, Outcome::Failed(failure)) => {
-                let text = format!("failed at {from}: {} ({})", failure.text, failure.code);
-                self.record.note(world.now, text);
-                self.settle(from, effects);
-            }
-            (None, Outcome::Refused(_) | Outcome::Created(_) | Outcome::Signed(_)) => {}
-        }
-    }
-
-    /// A proof outranks every other end: what was verified exists, whatever else went wrong.
-    fn complete(&mut self, from: NodeId, proof: Proof, now: UnixMillis, effects: &mut Effects) {
-        if self.record.state == State::Completed {
-            return;
-        }
-        self.record.result = Some(proof);
-        self.record.reason = None;
-        self.enter(State::Completed, now, &format!("completed: {from} reported a verified result"), effects);
-        let created =
-            |party: &&Party| matches!(&party.report, Some(Report { outcome: Outcome::Created(_), .. }));
-        let lacking = self.record.parties.iter().filter(|party| !created(party)).map(|party| party.node);
-        for node in lacking.collect::<Vec<_>>() {
-            self.settle(node, effects);
-        }
-    }
-
-    /// Gives a member of a new key the marks that it may lack.
-    pub fn settle(&self, node: NodeId, effects: &mut Effects) {
-        if let Some(Proof::Created(announcement)) = &self.record.result {
-            let announcement = announcement.clone();
-            effects.send.push((node, ToNode::Settle { task: self.task.id, announcement }));
-        }
+    fn is_party(&self, node: &NodeId) -> bool {
+        self.record.parties.iter().any(|party| party.node == *node)
     }
 
     fn unreported(&self) -> impl Iterator<Item = NodeId> {
         self.record.parties.iter().filter(|party| party.report.is_none()).map(|party| party.node)
     }
 
-    /// Once all have reported, or some time after the first failure, the first real cause is the task's.
-    fn conclude_failures(&mut self, world: &World<'_>, effects: &mut Effects) {
-        let Some(first) = self.record.parties.iter().filter_map(|p| Some(p.report.as_ref()?.at.0)).min()
-        else {
-            return;
-        };
-        let waited = world.now.0 >= first.saturating_add(world.timings.grace);
-        if self.record.state.is_final() || (!waited && self.unreported().next().is_some()) {
-            return;
-        }
-        let Some(cause) = first_real_cause(&self.record.parties) else { return };
-        self.fail(&cause.code, cause.text, cause.culprits, world.now, effects);
-    }
-
     fn give_up_silence(&mut self, world: &World<'_>, effects: &mut Effects) {
         let limit = match self.task.operation {
-            Operation::KeyGen(_) => world.timings.keygen,
-            Operation::KeySign(_) => world.timings.keysign.saturating_mul(self.signatures),
+            Operation::KeyGen(_) | Operation::KeyReshare(_) => world.timings.keygen,
+            Operation::KeySign(_) | Operation::KeyShareSign(_) => {
+                world.timings.keysign.saturating_mul(self.signatures)
+            }
         };
         let started = self.record.started.unwrap_or(self.record.submitted);
         if self.record.state.is_final() || world.now.0 < started.0.saturating_add(limit) {
@@ -510,29 +485,3 @@ impl Flow {
         effects.change = Change::Stored;
     }
 }
-
-/// The earliest cause that is not merely "somebody else gave up"; that one if there is no other.
-fn first_real_cause(parties: &[Party]) -> Option<Failure> {
-    let mut failures: Vec<(bool, u64, Failure)> = parties
-        .iter()
-        .filter_map(|party| {
-            let report = party.report.as_ref()?;
-            let Outcome::Failed(failure) = &report.outcome else { return None };
-            Some((failure.code == PEER_ABORTED, report.at.0, failure.clone()))
-        })
-        .collect();
-    failures.sort_by_key(|(second_hand, at, _)| (*second_hand, *at));
-    failures.into_iter().next().map(|(_, _, failure)| failure)
-}
-
-fn wrong_result(node: NodeId, wrong: &str) -> Failure {
-    Failure {
-        cause: Cause::Peer,
-        code: WRONG_RESULT.into(),
-        text: format!("{node} reported a result that is wrong: {wrong}; examine that node before using it"),
-        culprits: vec![node],
-    }
-}
-
-/// The code of a session that ended because another party gave up.
-const PEER_ABORTED: &str = "peer-aborted";

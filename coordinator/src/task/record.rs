@@ -1,7 +1,9 @@
 //! What is known of a task: kept in the store, shown by the API. Plain data; it decides nothing.
 
 use countersign_protocol::control::Stage;
-use countersign_protocol::{Announcement, NodeId, Outcome, PluginVerdict, Refusal, Signed, UnixMillis};
+use countersign_protocol::{
+    Announcement, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed, StoredMark, UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything the coordinator remembers of one task.
@@ -32,6 +34,15 @@ pub struct TaskRecord {
     pub reason: Option<Reason>,
     /// What it made, verified here.
     pub result: Option<Proof>,
+    /// KeyReshare: the next generation with the marks of the parties that have stored for it so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Announcement>,
+    /// KeyReshare: who never stored anything and never will, each by its own word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub void: Vec<StoredMark>,
+    /// KeyReshare: when the parties that are silent were last asked what they stored, after the task had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<UnixMillis>,
     /// What happened, oldest first; at most [`TaskRecord::MAX_EVENTS`].
     pub events: Vec<Event>,
 }
@@ -128,6 +139,20 @@ pub enum Proof {
     Created(Box<Announcement>),
     /// All signatures that were ordered.
     Signed(Signed),
+    /// The next generation of a key, with the marks of all parties.
+    Reshared(Box<Announcement>),
+    /// One proof of each node that was to check its share, in the order of the parties.
+    Intact(Vec<Intact>),
+}
+
+impl Proof {
+    /// The generation of a key that came to be, if that is what was proven.
+    pub fn wallet(&self) -> Option<&Announcement> {
+        match self {
+            Proof::Created(announcement) | Proof::Reshared(announcement) => Some(announcement),
+            Proof::Signed(_) | Proof::Intact(_) => None,
+        }
+    }
 }
 
 /// One line of a task's history.
@@ -146,6 +171,33 @@ impl TaskRecord {
     /// The party that this node is.
     pub fn party_mut(&mut self, node: &NodeId) -> Option<&mut Party> {
         self.parties.iter_mut().find(|party| party.node == *node)
+    }
+
+    /// True if this party's mark over what the task makes is here.
+    pub fn has_stored(&self, node: &NodeId) -> bool {
+        let made = self.stored.iter().chain(self.result.as_ref().and_then(Proof::wallet));
+        made.flat_map(|made| &made.stored).any(|mark| mark.node == *node)
+    }
+
+    /// True if this party said that it never stored.
+    pub fn has_voided(&self, node: &NodeId) -> bool {
+        self.void.iter().any(|mark| mark.node == *node)
+    }
+
+    /// True if more is expected: it has not ended, or parties still wait to learn whether a reshare came to be.
+    pub fn is_open(&self) -> bool {
+        !self.state.is_final() || self.is_unsettled()
+    }
+
+    /// True if a party has stored for a reshare of which nobody can say yet whether all have. The key must not be handed on
+    /// by another task meanwhile: both could come to be.
+    pub fn is_unsettled(&self) -> bool {
+        self.stored.is_some() && self.result.is_none() && self.void().is_none()
+    }
+
+    /// The word of a party that its mark will never be there; not that of one whose mark is.
+    pub fn void(&self) -> Option<&StoredMark> {
+        self.void.iter().find(|mark| !self.has_stored(&mark.node))
     }
 
     /// Adds a line of history.

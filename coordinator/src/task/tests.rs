@@ -1,12 +1,15 @@
 //! The life of a task, step by step: every way that it can go, told as scripts.
 
+mod check_up;
+mod reshare;
+
 use std::collections::BTreeSet;
 
 use super::flow::{Effects, Flow, Input, Timings, World};
 use super::record::{Proof, State};
 use crate::testkit::*;
 use countersign_protocol::control::{Stage, ToNode};
-use countersign_protocol::{Announcement, KeyId, NodeId, Operation, Outcome, UnixMillis};
+use countersign_protocol::{Announcement, KeyId, NodeId, Operation, Outcome, StoredMark, UnixMillis};
 
 /// A flow with a clock and a set of nodes that are on line.
 struct Play {
@@ -14,15 +17,19 @@ struct Play {
     online: BTreeSet<NodeId>,
     now: u64,
     sent: Vec<(usize, &'static str)>,
+    alarms: Vec<String>,
 }
 
-/// What happens in a script; nodes are numbered in the order of their ids.
+/// What happens in a script; nodes are numbered as the crowd is, those of the wallet in the order of their ids.
 enum Act {
     On(usize),
     Off(usize),
     Yes(usize),
     No(usize),
     Says(usize, Box<Outcome>),
+    Stored(usize, Box<Announcement>),
+    Void(usize, StoredMark),
+    Pending(usize),
     Wait(u64),
 }
 use Act::{No, Off, On, Wait, Yes};
@@ -38,7 +45,7 @@ impl Play {
     fn new(operation: Operation, wallet: Option<Announcement>) -> Play {
         let signed = sign_task(&task(1, UnixMillis(T0), operation));
         let flow = Flow::accept(1, signed, wallet, UnixMillis(T0)).unwrap();
-        Play { flow, online: BTreeSet::new(), now: T0, sent: Vec::new() }
+        Play { flow, online: BTreeSet::new(), now: T0, sent: Vec::new(), alarms: Vec::new() }
     }
 
     fn keygen() -> Play {
@@ -56,9 +63,10 @@ impl Play {
         let timings = Timings::default();
         let world = World { now: UnixMillis(self.now), online: &online, timings: &timings };
         let before = self.flow.record.revision;
-        let Effects { send, change } = self.flow.step(input, &world);
+        let Effects { send, change, alarms } = self.flow.step(input, &world);
         assert_eq!(self.flow.record.revision > before, change != super::flow::Change::None);
-        let number = |node: NodeId| nodes().iter().position(|known| *known == node).unwrap();
+        let number = |node: NodeId| crowd().iter().position(|known| *known == node).unwrap();
+        self.alarms.extend(alarms);
         self.sent.extend(send.iter().map(|(node, frame)| (number(*node), name(frame))));
     }
 
@@ -66,19 +74,24 @@ impl Play {
         for act in acts {
             match act {
                 On(n) => {
-                    self.online.insert(nodes()[n]);
-                    self.step(Input::Joined(nodes()[n]));
+                    self.online.insert(crowd()[n]);
+                    self.step(Input::Joined(crowd()[n]));
                 }
                 Off(n) => {
-                    self.online.remove(&nodes()[n]);
-                    self.step(Input::Left(nodes()[n]));
+                    self.online.remove(&crowd()[n]);
+                    self.step(Input::Left(crowd()[n]));
                 }
-                Yes(n) => self.step(Input::Decision { from: nodes()[n], refusal: None, verdicts: vec![] }),
+                Yes(n) => self.step(Input::Decision { from: crowd()[n], refusal: None, verdicts: vec![] }),
                 No(n) => {
                     let refusal = Some(refusal());
-                    self.step(Input::Decision { from: nodes()[n], refusal, verdicts: vec![] });
+                    self.step(Input::Decision { from: crowd()[n], refusal, verdicts: vec![] });
                 }
-                Act::Says(n, outcome) => self.step(Input::Outcome { from: nodes()[n], outcome: *outcome }),
+                Act::Says(n, outcome) => self.step(Input::Outcome { from: crowd()[n], outcome: *outcome }),
+                Act::Stored(n, announcement) => {
+                    self.step(Input::Stored { from: crowd()[n], announcement });
+                }
+                Act::Void(n, mark) => self.step(Input::Void { from: crowd()[n], mark }),
+                Act::Pending(n) => self.step(Input::Pending(crowd()[n])),
                 Wait(seconds) => {
                     self.now += seconds * 1000;
                     self.step(Input::Tick);
@@ -110,6 +123,8 @@ fn name(frame: &ToNode) -> &'static str {
         ToNode::Start { .. } => "start",
         ToNode::Cancel { .. } => "cancel",
         ToNode::Settle { .. } => "settle",
+        ToNode::Void { .. } => "void",
+        ToNode::Replaced { .. } => "replaced",
     }
 }
 
@@ -240,7 +255,7 @@ fn a_restored_task_starts_only_what_has_answered_since() {
     let play = Play::keysign().act([On(0), On(1), Yes(0)]);
     let mut flow = Flow::restore(play.flow.record).unwrap();
     flow.set_wallet(Some(wallet()));
-    let play = Play { flow, online: BTreeSet::new(), now: play.now, sent: vec![] };
+    let play = Play { flow, online: BTreeSet::new(), now: play.now, sent: vec![], alarms: vec![] };
     let mut play = play.act([On(0), On(1), Yes(1)]);
     assert_eq!(play.look(), (State::Approving, "", OFFERS.to_vec()));
     let mut play = play.act([Yes(0)]);

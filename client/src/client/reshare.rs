@@ -1,0 +1,93 @@
+//! Keys that change hands, and shares that are looked after.
+
+use std::collections::BTreeMap;
+
+use countersign_protocol::{
+    Announcement, Committee, Intact, KeyId, KeyReshare, KeyShareSign, NodeId, Operation, TaskId, Threshold,
+};
+
+use super::{Client, Remarks, SIGNATURE, WALLET};
+use crate::api::{ResultView, TaskView};
+use crate::error::ClientError;
+use crate::proof;
+
+/// A wallet to be handed to another committee, or to the same with new shares.
+#[derive(Debug, Clone)]
+pub struct ReshareOrder {
+    /// Which wallet.
+    pub wallet: KeyId,
+    /// Who will hold it.
+    pub committee: Committee,
+    /// How many must sign then.
+    pub threshold: Threshold,
+    /// Which present members deal, as many as sign now; absent: the coordinator chooses.
+    pub dealers: Option<Vec<NodeId>>,
+    /// A remark for nodes' plugins and people.
+    pub note: Option<String>,
+    /// Statements for nodes' plugins, by name; see [`Task::claims`](countersign_protocol::Task::claims).
+    pub claims: BTreeMap<String, String>,
+}
+
+/// A verified check-up: every node that was asked holds its share intact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckUp {
+    /// The task that asked.
+    pub task: TaskId,
+    /// The wallet, in the generation that was checked.
+    pub wallet: Announcement,
+    /// The proof of each node, in the order of their ids.
+    pub intact: Vec<Intact>,
+}
+
+impl Client {
+    /// Hands a wallet over, verifies that what came of it succeeds the wallet that is known, and writes that into the wallet
+    /// book. Key and addresses stay. `progress` sees the task at every change.
+    pub async fn reshare(
+        &self,
+        order: &ReshareOrder,
+        progress: impl FnMut(&TaskView),
+    ) -> Result<Announcement, ClientError> {
+        let from = self.newest_wallet(order.wallet).await?;
+        let reshare = KeyReshare {
+            from,
+            committee: order.committee.clone(),
+            threshold: order.threshold,
+            dealers: order.dealers.clone(),
+        };
+        let operation = Operation::KeyReshare(Box::new(reshare.clone()));
+        let remarks = Remarks { note: order.note.clone(), claims: order.claims.clone() };
+        let (_, view) = self.carry_out(operation, remarks, WALLET, progress).await?;
+        let task = view.summary.id;
+        let invalid = |reason: String| ClientError::Invalid { task, reason };
+        let Some(ResultView::Reshared(wallet)) = view.result else {
+            return Err(invalid("there is no generation of the wallet in it".into()));
+        };
+        proof::check_reshared(&reshare, task, &wallet).map_err(invalid)?;
+        self.book.replace(&wallet)?;
+        Ok(*wallet)
+    }
+
+    /// Lets nodes, by default all members, prove that they hold their shares intact, and verifies each proof. Nothing is
+    /// signed. `progress` sees the task at every change.
+    pub async fn check_up(
+        &self,
+        wallet: KeyId,
+        nodes: Option<Vec<NodeId>>,
+        note: Option<String>,
+        progress: impl FnMut(&TaskView),
+    ) -> Result<CheckUp, ClientError> {
+        let wallet = self.newest_wallet(wallet).await?;
+        let mut nodes = nodes.unwrap_or_else(|| wallet.committee.members().to_vec());
+        nodes.sort_unstable();
+        let operation = Operation::KeyShareSign(KeyShareSign { key: wallet.key, nodes: nodes.clone() });
+        let remarks = Remarks { note, claims: BTreeMap::new() };
+        let (order, view) = self.carry_out(operation, remarks, SIGNATURE, progress).await?;
+        let task = view.summary.id;
+        let invalid = |reason: String| ClientError::Invalid { task, reason };
+        let Some(ResultView::Intact(intact)) = view.result else {
+            return Err(invalid("there is no check-up in it".into()));
+        };
+        proof::check_intact(&wallet, &nodes, order.hash(), &intact).map_err(invalid)?;
+        Ok(CheckUp { task, wallet, intact })
+    }
+}

@@ -1,0 +1,145 @@
+//! What a task must fit before it is taken in: known wallets, admitted nodes, members.
+
+use countersign_protocol::{
+    Announcement, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Task, TaskError,
+    TaskId,
+};
+
+use super::{Desk, Inner};
+use crate::store::StoreError;
+
+/// Why a task is not accepted. Each has a stable [code](SubmitError::code).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The task itself.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The id means something else.
+    #[error("task {0} exists with other bytes; choose a new random id for a new task")]
+    Conflict(TaskId),
+    /// Nobody made this wallet here.
+    #[error("wallet {0} is not known to this coordinator; list the wallets and use one of their ids")]
+    UnknownWallet(KeyId),
+    /// A node that may not connect here.
+    #[error("node {0} is not admitted at this coordinator; add it under `nodes` in its configuration")]
+    UnknownNode(NodeId),
+    /// The requested signers do not fit the wallet.
+    #[error(
+        "the signers must be exactly {needed} different members of the wallet's committee; correct the list"
+    )]
+    Signers {
+        /// The wallet's threshold.
+        needed: u16,
+    },
+    /// A check-up of a node that holds nothing.
+    #[error("{0} is no member of the wallet's present committee; correct the list of nodes")]
+    Holders(NodeId),
+    /// A reshare of a wallet that has moved on.
+    #[error(
+        "wallet {wallet} is at generation {generation} by now, or other facts of it differ; take it from this coordinator and order again"
+    )]
+    StaleWallet {
+        /// Which wallet.
+        wallet: KeyId,
+        /// Its present generation.
+        generation: u32,
+    },
+    /// Two reshares at once.
+    #[error(
+        "task {task} is handing on wallet {wallet}, or nodes wait to learn whether it did; connect all its nodes, and order again once it has ended"
+    )]
+    Moving {
+        /// Which wallet.
+        wallet: KeyId,
+        /// The reshare that is under way, or failed and is not settled at all its parties.
+        task: TaskId,
+    },
+    /// Too much at once.
+    #[error("{0} tasks are under way, which is the limit; wait until some have ended")]
+    Busy(usize),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SubmitError {
+    /// The stable code on the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            SubmitError::Task(error) => error.code(),
+            SubmitError::Conflict(_) => "task-conflict",
+            SubmitError::UnknownWallet(_) => "wallet-unknown",
+            SubmitError::UnknownNode(_) => "node-unknown",
+            SubmitError::Signers { .. } => "task-signers",
+            SubmitError::Holders(_) => "wallet-holders",
+            SubmitError::StaleWallet { .. } => "wallet-stale",
+            SubmitError::Moving { .. } => "wallet-moving",
+            SubmitError::Busy(_) => "too-many-tasks",
+            SubmitError::Store(_) => "store",
+        }
+    }
+}
+
+impl Desk {
+    /// Checks what a task refers to, and returns the wallet that it uses.
+    pub(super) fn wallet_for(&self, inner: &Inner, task: &Task) -> Result<Option<Announcement>, SubmitError> {
+        match &task.operation {
+            Operation::KeyGen(KeyGen { committee, .. }) => {
+                self.check_admitted(committee.members()).map(|()| None)
+            }
+            Operation::KeySign(keysign) => {
+                let wallet = self.newest(keysign.key)?;
+                check_signers(keysign, &wallet)?;
+                Ok(Some(wallet))
+            }
+            Operation::KeyReshare(reshare) => {
+                self.check_reshare(inner, reshare)?;
+                Ok(None)
+            }
+            Operation::KeyShareSign(KeyShareSign { key, nodes }) => {
+                let wallet = self.newest(*key)?;
+                match nodes.iter().find(|node| wallet.committee.index_of(node).is_none()) {
+                    Some(stranger) => Err(SubmitError::Holders(*stranger)),
+                    None => Ok(Some(wallet)),
+                }
+            }
+        }
+    }
+
+    fn check_reshare(&self, inner: &Inner, reshare: &KeyReshare) -> Result<(), SubmitError> {
+        let wallet = reshare.from.key;
+        let newest = self.newest(wallet)?;
+        if newest.digest() != reshare.from.digest() {
+            return Err(SubmitError::StaleWallet { wallet, generation: newest.generation });
+        }
+        self.check_admitted(reshare.committee.members())?;
+        self.check_admitted(reshare.dealers.as_deref().unwrap_or_default())?;
+        let moves =
+            |flow: &crate::task::flow::Flow| flow.moves().is_some_and(|other| other.from.key == wallet);
+        match inner.tasks.iter().find(|(_, active)| moves(&active.flow)) {
+            Some((task, _)) => Err(SubmitError::Moving { wallet, task: *task }),
+            None => Ok(()),
+        }
+    }
+
+    fn newest(&self, key: KeyId) -> Result<Announcement, SubmitError> {
+        self.store.wallet(key)?.ok_or(SubmitError::UnknownWallet(key))
+    }
+
+    fn check_admitted(&self, nodes: &[NodeId]) -> Result<(), SubmitError> {
+        let unknown = nodes.iter().find(|node| !self.rules.nodes.contains_key(node));
+        unknown.map_or(Ok(()), |node| Err(SubmitError::UnknownNode(*node)))
+    }
+}
+
+fn check_signers(keysign: &KeySign, wallet: &Announcement) -> Result<(), SubmitError> {
+    let Some(signers) = &keysign.signers else { return Ok(()) };
+    let needed = wallet.threshold.get();
+    let members = signers.iter().all(|node| wallet.committee.index_of(node).is_some());
+    if members && signers.len() == usize::from(needed) {
+        Ok(())
+    } else {
+        Err(SubmitError::Signers { needed })
+    }
+}

@@ -1,0 +1,211 @@
+//! A coordinator without sockets, and nodes that say what a test tells them to.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use countersign_protocol::control::{FromNode, ToNode};
+use countersign_protocol::{
+    KeyId, NodeId, Operation, Outcome, PROTOCOL_VERSION, SignedTask, TaskId, decode, encode,
+};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+use crate::api_key::{self, Scope};
+use crate::clock;
+use crate::desk::{Desk, Rules};
+use crate::http::{App, router};
+use crate::session::{self, End, Sink, Source};
+use crate::store::Store;
+use crate::task::flow::Timings;
+use crate::testkit::*;
+
+impl Source for mpsc::Receiver<Vec<u8>> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.recv().await)
+    }
+}
+
+impl Sink for mpsc::Sender<Vec<u8>> {
+    async fn send(&mut self, frame: &[u8]) -> Result<(), String> {
+        mpsc::Sender::send(self, frame.to_vec()).await.map_err(|error| error.to_string())
+    }
+}
+
+/// A node that says what the test tells it to.
+pub(super) struct FakeNode {
+    pub(super) id: NodeId,
+    pub(super) say: mpsc::Sender<Vec<u8>>,
+    pub(super) hear: mpsc::Receiver<Vec<u8>>,
+    pub(super) end: tokio::task::JoinHandle<End>,
+}
+
+impl FakeNode {
+    pub(super) async fn connect(world: &World, number: usize, pending: Vec<TaskId>) -> FakeNode {
+        let id = crowd()[number];
+        let (say, from_node) = mpsc::channel(16);
+        let (to_node, hear) = mpsc::channel(16);
+        let desk = world.app.desk.clone();
+        let end = tokio::spawn(async move { session::serve(&desk, id, from_node, to_node).await });
+        let mut node = FakeNode { id, say, hear, end };
+        node.say(FromNode::Hello { protocol: PROTOCOL_VERSION, software: "fake 1".into(), pending }).await;
+        assert!(matches!(node.hear().await, ToNode::Welcome { .. }));
+        node
+    }
+
+    pub(super) async fn say(&self, frame: FromNode) {
+        self.say.send(encode(&frame)).await.unwrap();
+    }
+
+    pub(super) async fn hear(&mut self) -> ToNode {
+        let frame = tokio::time::timeout(Duration::from_secs(5), self.hear.recv()).await;
+        decode(&frame.expect("a frame in time").expect("an open connection")).unwrap()
+    }
+
+    pub(super) async fn offered(&mut self) -> TaskId {
+        match self.hear().await {
+            ToNode::Offer { task, parties } => {
+                assert!(parties.contains(&self.id));
+                task.parse().unwrap().id
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn approve(&mut self) -> TaskId {
+        let task = self.offered().await;
+        self.say(FromNode::Decision { task, refusal: None, verdicts: vec![] }).await;
+        task
+    }
+
+    pub(super) async fn report(&mut self, task: TaskId, outcome: Outcome) {
+        assert_eq!(self.hear().await, ToNode::Start { task });
+        self.say(FromNode::Outcome { task, outcome }).await;
+    }
+
+    pub(super) async fn disconnect(self) {
+        drop(self.say);
+        self.end.await.unwrap();
+    }
+}
+
+pub(super) struct World {
+    pub(super) app: Arc<App>,
+    pub(super) router: Router,
+    pub(super) key: String,
+    pub(super) reader: String,
+    pub(super) stop: watch::Sender<bool>,
+}
+
+impl World {
+    pub(super) fn open(dir: &Path, change: impl FnOnce(&mut Rules)) -> World {
+        let mut rules = Rules {
+            nodes: nodes().into_iter().zip(["a", "b", "c"].map(String::from)).collect(),
+            requesters: None,
+            timings: Timings::default(),
+            open_tasks: 100,
+        };
+        change(&mut rules);
+        let store = Store::open(&dir.join("coordinator.redb")).unwrap();
+        let (key, create) = api_key::generate("ops", vec![Scope::Read, Scope::Create]);
+        let (reader, read) = api_key::generate("screen", vec![Scope::Read]);
+        let desk = Arc::new(Desk::open(rules, store).unwrap());
+        let stop = watch::Sender::new(false);
+        let app = Arc::new(App { desk, keys: vec![create, read], stop: stop.subscribe() });
+        World { router: router(app.clone()), app, key: key.to_string(), reader: reader.to_string(), stop }
+    }
+
+    pub(super) async fn ask(
+        &self,
+        key: Option<&str>,
+        method: &str,
+        path: &str,
+        body: String,
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), 1 << 22).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.ask(Some(&self.key), "GET", path, String::new()).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body
+    }
+
+    pub(super) async fn post(&self, task: &SignedTask) -> (StatusCode, Value) {
+        self.ask(Some(&self.key), "POST", "/v1/tasks", submission(task)).await
+    }
+
+    pub(super) async fn ended(&self, id: TaskId) -> Value {
+        let mut revision = 0;
+        loop {
+            let task = self.get(&format!("/v1/tasks/{id}?wait=5&revision={revision}")).await;
+            if !task["ended"].is_null() {
+                return task;
+            }
+            revision = task["revision"].as_u64().unwrap();
+        }
+    }
+
+    /// Makes the wallet of the test kit with all three nodes.
+    pub(super) async fn make_wallet(&self, nodes: &mut [FakeNode]) -> KeyId {
+        let order = new_task(2, keygen());
+        assert_eq!(self.post(&order).await.0, StatusCode::CREATED);
+        let id = order.parse().unwrap().id;
+        for node in nodes.iter_mut() {
+            node.approve().await;
+        }
+        for node in nodes.iter_mut() {
+            assert_eq!(node.hear().await, ToNode::Start { task: id });
+        }
+        for node in nodes.iter() {
+            let outcome = Outcome::Created(announcement(id, order.hash()));
+            node.say(FromNode::Outcome { task: id, outcome }).await;
+        }
+        assert_eq!(self.ended(id).await["state"], "completed");
+        for node in &mut nodes[..] {
+            settle_frames(node);
+        }
+        KeyId::of_task(&order.hash())
+    }
+}
+
+/// A settle may or may not have gone out before the node's own report came in.
+pub(super) fn settle_frames(node: &mut FakeNode) {
+    while let Ok(frame) = node.hear.try_recv() {
+        assert!(matches!(decode(&frame).unwrap(), ToNode::Settle { .. }));
+    }
+}
+
+pub(super) fn new_task(id: u8, operation: Operation) -> SignedTask {
+    sign_task(&task(id, clock::now(), operation))
+}
+
+pub(super) fn submission(task: &SignedTask) -> String {
+    let text = String::from_utf8(task.bytes.clone()).unwrap();
+    json!({"task": text, "signature": hex::encode(task.signature)}).to_string()
+}
+
+pub(super) fn code(body: &Value) -> &str {
+    let message = body["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.len() > 20, "{body}");
+    body["error"]["code"].as_str().unwrap_or_default()
+}
+
+pub(super) async fn three(world: &World) -> Vec<FakeNode> {
+    let mut all = Vec::new();
+    for number in 0..3 {
+        all.push(FakeNode::connect(world, number, vec![]).await);
+    }
+    all
+}
