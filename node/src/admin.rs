@@ -1,13 +1,17 @@
-//! `admin.sock`: what the node's own command line reads while the node runs and holds the journal. It lies in the node's
-//! folder, which nobody else can enter, and nothing can be changed through it.
+//! `admin.sock`: what the node's own command line asks while the node runs and holds the journal. It lies in the node's
+//! folder, which nobody else can enter. Whoever can reach it can replace every file of the node; what it can change is no
+//! more than that: it lifts a quarantine, and has the sealed files copied for a backup.
 //!
 //! One connection is one question: a line of JSON, answered by JSON until the end of the stream.
 
+use crate::backup::Staged;
 use crate::core::Core;
 use crate::events::LiveReceiver;
 use crate::public::{self, LivePlugin};
-use countersign_protocol::{Hash, TaskId};
-use countersign_store::{AuditError, Difference, Journal, JournalOpenError, Proof};
+use countersign_protocol::{Hash, KeyId, NodeId, TaskId};
+use countersign_store::{
+    AuditError, Difference, Handover, Journal, JournalOpenError, Proof, Quarantine, Written,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -35,6 +39,19 @@ pub enum Question {
     Differences(usize),
     /// How plugins and receivers fare. Only a node that runs knows.
     Plugins,
+    /// The reshares for which this node has stored.
+    Handovers,
+    /// Which peers are kept away from which keys.
+    Quarantines,
+    /// End this quarantine.
+    Lift {
+        /// Which key.
+        key: KeyId,
+        /// Which peer.
+        peer: NodeId,
+    },
+    /// Copy the files for a backup. Only a node that runs does.
+    StageBackup,
 }
 
 /// What is answered.
@@ -52,6 +69,14 @@ pub enum Answer {
         /// In the order of the configuration.
         receivers: Vec<LiveReceiver>,
     },
+    /// To [`Question::Handovers`].
+    Handovers(Vec<Handover>),
+    /// To [`Question::Quarantines`].
+    Quarantines(Vec<Quarantine>),
+    /// To [`Question::Lift`]: whether there was one.
+    Lifted(bool),
+    /// To [`Question::StageBackup`].
+    Staged(Staged),
     /// Why there is no answer.
     Failed(String),
 }
@@ -125,8 +150,15 @@ fn ask_node(mut node: Client, question: &Question) -> io::Result<Answer> {
 
 fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> {
     Ok(match question {
+        Question::Quarantines => Answer::Quarantines(journal.quarantines()?),
+        Question::Lift { key, peer } => match journal.lift(crate::core::now(), *key, *peer) {
+            Ok(written) => Answer::Lifted(written == Written::Now),
+            Err(error) => Answer::Failed(error.to_string()),
+        },
+        Question::StageBackup => Answer::Failed("no node runs here".into()),
         Question::Recording(task) => Answer::Recording(journal.proof(task)?.map(TaskRecording::from)),
         Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
+        Question::Handovers => Answer::Handovers(journal.handovers()?),
         Question::Plugins => Answer::Failed("no node runs here; start it".into()),
     })
 }
@@ -172,6 +204,7 @@ async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
     let answer = match serde_json::from_str::<Question>(&line) {
         Err(error) => Answer::Failed(error.to_string()),
         Ok(Question::Plugins) => plugins(core.clone()).await,
+        Ok(Question::StageBackup) => stage(core.clone()).await,
         Ok(question) => {
             let answered = core.journal(move |journal| answer(journal, &question)).await;
             answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
@@ -179,6 +212,16 @@ async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
     };
     to.write_all(&serde_json::to_vec(&answer)?).await?;
     to.shutdown().await
+}
+
+async fn stage(core: Arc<Core>) -> Answer {
+    let staged = tokio::task::spawn_blocking(move || {
+        crate::backup::stage(&core.vault, &core.journal, core.me, &core.config.dir)
+    });
+    match staged.await.map_err(io::Error::other).flatten() {
+        Ok(staged) => Answer::Staged(staged),
+        Err(error) => Answer::Failed(format!("the files cannot be copied: {error}; check space and owner")),
+    }
 }
 
 async fn plugins(core: Arc<Core>) -> Answer {

@@ -1,6 +1,7 @@
 //! What every task of a node shares. Wired once, in the daemon.
 
 use crate::aux_cache::AuxCache;
+use crate::check_ups::CheckUps;
 use crate::config::Config;
 use crate::events::{Events, Receivers};
 use crate::metrics::Tally;
@@ -28,6 +29,8 @@ pub struct Core {
     pub vault: Arc<Vault>,
     /// Decisions and outcomes.
     pub journal: Journal,
+    /// When the node was last restored from a backup: earlier tasks are refused.
+    pub restored: Option<UnixMillis>,
     /// What receivers are told.
     pub events: Events,
     /// The receivers.
@@ -44,6 +47,8 @@ pub struct Core {
     pub primes: PrimePool,
     /// The way to the coordinator.
     pub reporter: Reporter,
+    /// What the last check-up of all shares found.
+    pub check_ups: CheckUps,
     /// What is counted for operators.
     pub tally: Tally,
     /// Held while the public record is written.

@@ -1,6 +1,7 @@
 //! Wires a node from its configuration, runs it, and stops it without losing a session that can still finish.
 
 use crate::aux_cache::AuxCache;
+use crate::check_ups::{self, CheckUps};
 use crate::config::Config;
 use crate::core::{Core, Signer, now};
 use crate::dispatch::Dispatch;
@@ -11,6 +12,7 @@ use crate::public::{self, PublicRecord};
 use crate::report::Reporter;
 use crate::risk::{Guard, GuardError, NodeServices, SandboxError, ServicesError};
 use crate::session::{Lanes, Router};
+use crate::task::handover::{self, HandoverError};
 use crate::task::{Desk, settle};
 use crate::vault::{Vault, VaultError};
 use countersign_host::{CodeCache, What};
@@ -47,6 +49,9 @@ pub enum StartError {
     /// The journal cannot be written.
     #[error(transparent)]
     WriteJournal(#[from] WriteJournalError),
+    /// A reshare that was under way.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// What plugins are given.
     #[error(transparent)]
     Services(#[from] ServicesError),
@@ -87,6 +92,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
     let (reporter, reports) = Reporter::new();
     let core = Arc::new(Core {
+        restored: journal.restored_at()?,
         me,
         events,
         receivers,
@@ -99,11 +105,13 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         auxes: AuxCache::default(),
         primes: PrimePool::new(),
         reporter,
+        check_ups: CheckUps::default(),
         tally: Tally::default(),
         publishing: std::sync::Mutex::default(),
         stopping: CancellationToken::new(),
         config,
     });
+    handover::align_all(&core.journal, &core.vault, now())?;
     reconcile(&core)?;
     publish(&core)?;
     crate::events::deliver(&core);
@@ -158,6 +166,8 @@ async fn serve(
     tokio::spawn(crate::risk::watch(core.clone()));
     let admin = tokio::spawn(crate::admin::serve(core.clone()));
     tokio::spawn(crate::risk::monitor(core.clone()));
+    tokio::spawn(handover::follow(core.clone()));
+    tokio::spawn(check_ups::follow(core.clone()));
     let desk = Desk::new(core.clone());
     let hang_up = CancellationToken::new();
     let dispatch = Dispatch { core: core.clone(), desk: desk.clone(), identity, reports };
@@ -234,7 +244,9 @@ fn publish(core: &Core) -> Result<(), StartError> {
             version: 1,
             node: core.me,
             callback_public_key,
+            generation: 0,
             keys: Vec::new(),
+            check_up: None,
             plugins: Vec::new(),
         };
         public::write(&core.config.dir, &record)?;

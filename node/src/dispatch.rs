@@ -4,7 +4,7 @@
 use crate::core::Core;
 use crate::events;
 use crate::metrics;
-use crate::task::{Desk, Offered, settle};
+use crate::task::{Desk, Offered, handover, settle};
 use countersign_link::{Identity, Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{Announcement, Outcome, PROTOCOL_VERSION, TaskId, decode, encode};
@@ -64,6 +64,11 @@ impl Dispatch {
         self.core.router.mesh().attach(link.pairs);
         self.core.tally.set_online(true);
         let (mut sender, mut receiver) = (link.control.sender, link.control.receiver);
+        for held in self.core.journal(handover::holds).await.unwrap_or_default() {
+            if let Err(error) = sender.send(&encode(&held)).await {
+                return error.to_string();
+            }
+        }
         loop {
             tokio::select! {
                 frame = receiver.recv() => match frame {
@@ -103,7 +108,12 @@ impl Dispatch {
             Ok(ToNode::Offer { task, parties }) => self.desk.offer(Offered { signed: task, parties }),
             Ok(ToNode::Start { task }) => self.desk.start(task),
             Ok(ToNode::Cancel { task, reason }) => self.desk.cancel(task, &reason),
+            Ok(ToNode::Settle { task, announcement }) if announcement.generation > 0 => {
+                handover::settle(&self.core, task, *announcement).await;
+            }
             Ok(ToNode::Settle { task, announcement }) => self.settle(task, *announcement).await,
+            Ok(ToNode::Void { task, mark }) => handover::void(&self.core, task, mark).await,
+            Ok(ToNode::Replaced { generations }) => handover::replaced(&self.core, generations).await,
             Ok(ToNode::Welcome { .. }) => tracing::warn!("a second welcome was ignored"),
             Err(error) => tracing::warn!(%error, "a frame of the coordinator was ignored"),
         }

@@ -4,6 +4,8 @@
 
 pub mod admin;
 pub mod aux_cache;
+pub mod backup;
+pub mod check_ups;
 pub mod cli;
 pub mod config;
 pub mod core;

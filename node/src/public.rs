@@ -1,5 +1,6 @@
 //! `public.json`: what anybody may know of a node, readable without the passphrase and while the node runs.
 
+use crate::check_ups::Round;
 use crate::core::Core;
 use crate::vault::{Vault, VaultError};
 use countersign_host::{Condition, EntryStatus, Health, rs256};
@@ -23,8 +24,14 @@ pub struct PublicRecord {
     pub node: NodeId,
     /// RSA key that verifies callback requests, PEM (SubjectPublicKeyInfo).
     pub callback_public_key: String,
+    /// Generation of the secrets file when this was written. 0 in records of the first programs.
+    #[serde(default)]
+    pub generation: u64,
     /// Confirmed keys, oldest first.
     pub keys: Vec<PublicKeyRecord>,
+    /// What the last check-up of all shares found. Absent before the first.
+    #[serde(default)]
+    pub check_up: Option<Round>,
     /// How the configured plugins fare, in the order in which they are asked. Absent in records of the first programs.
     #[serde(default)]
     pub plugins: Vec<PublicPluginRecord>,
@@ -98,6 +105,8 @@ pub fn update(core: &Core) -> std::io::Result<()> {
         .collect::<Result<_, _>>()
         .map_err(std::io::Error::other)?;
     record.plugins = since(plugins(core), &record.plugins);
+    record.check_up = core.check_ups.last().or(record.check_up);
+    record.generation = core.vault.generation().map_err(std::io::Error::other)?;
     write(&core.config.dir, &record)
 }
 

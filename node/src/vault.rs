@@ -1,19 +1,27 @@
 //! The secrets of a node, by meaning. The only module that reads or writes the secrets file.
 //!
-//! A share is opened only against an [`Approved`] KeySign, and only inside a worker's thread; it is written only against
-//! an [`Approved`] KeyGen. Nothing here is ever logged.
+//! A share is opened only against an [`Approved`] task that uses it, and only inside a worker's thread; it is written only
+//! against an [`Approved`] task that makes it. The exceptions are the operator's, who holds the passphrase:
+//! [`Vault::check_up`] gives out a proof and nothing else, [`Vault::export_share`] a share under a password of its own.
+//! Nothing here is ever logged.
+//!
+//! Of a key there is at most one share in force, and while it is handed over one of the next generation beside it.
 
 use crate::risk::Approved;
 use crate::task::keygen::KeyGenPlan;
-use crate::task::keysign::KeySignPlan;
+use crate::task::reshare::KeyResharePlan;
+use countersign_engine::check_up::{self, Proof};
 use countersign_engine::primes::SafePrime;
-use countersign_engine::{Aux, Primes, Share};
+use countersign_engine::{Aux, Primes, PublicShare, Share};
 use countersign_link::Identity;
-use countersign_protocol::{Announcement, Hash};
+use countersign_protocol::outcome::public_shares_hash;
+use countersign_protocol::{Announcement, Hash, KeyId, NodeId};
+use countersign_recover::{Curve, ExportedShare, Group, GroupInfo, Participant, Password, Secret, ShareId};
 use countersign_store::{
     Change, CommitError, CreateError, OpenError, Passphrase, ReadError, Secrets, Section,
 };
 use rand::RngCore;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
@@ -59,6 +67,12 @@ pub enum VaultError {
     NotApproved,
 }
 
+/// A task that uses a share.
+pub trait UsesShare {
+    /// The key whose share it uses, as this node has it on record.
+    fn uses(&self) -> &Announcement;
+}
+
 /// Auxiliary information that is to be stored along with a new share.
 pub struct NewAux {
     /// Its public digest: the name it is stored under.
@@ -90,6 +104,11 @@ impl Vault {
         Ok(Vault { secrets: Secrets::open(dir, passphrase, recipients)?, primes: Mutex::default() })
     }
 
+    /// Puts the store under another passphrase.
+    pub fn change_passphrase(&self, new: &Passphrase) -> Result<(), VaultError> {
+        Ok(self.secrets.change_passphrase(new, countersign_store::DEFAULT_WORK_FACTOR)?)
+    }
+
     /// The node's identity key.
     pub fn identity(&self) -> Result<Identity, VaultError> {
         let seed = self.get(Section::Identity, SELF)?.ok_or(VaultError::Missing("identity"))?;
@@ -114,13 +133,69 @@ impl Vault {
         Ok(())
     }
 
-    /// Opens a share. Call it in the thread that signs.
-    pub fn open_share(&self, approved: &Approved<KeySignPlan>) -> Result<Share, VaultError> {
-        let key = approved.plan().key().to_string();
-        let bytes = self.get(Section::Share, &key)?.ok_or(VaultError::Missing("share of this key"))?;
+    /// Opens the share of the generation that the task uses. Call it in the thread that uses it.
+    pub fn open_share<J: UsesShare>(&self, approved: &Approved<J>) -> Result<Share, VaultError> {
+        self.share_of(approved.plan().uses())
+    }
+
+    /// Proves that the share of this generation is intact, for an operator who holds the passphrase.
+    pub fn check_up(&self, key: &Announcement, context: Hash) -> Result<(PublicShare, Proof), VaultError> {
         let unusable = |why: String| VaultError::Unusable { what: "share of this key", why };
-        let (_, share) = split_share(&bytes).ok_or_else(|| unusable("its record is cut".into()))?;
-        Share::from_bytes(share).map_err(|error| unusable(error.to_string()))
+        let share = self.share_of(key)?;
+        let proof = check_up::prove(&share, context.as_bytes(), rand::rngs::OsRng);
+        Ok((share.public(), proof.map_err(|error| unusable(error.to_string()))?))
+    }
+
+    /// Seals the share of this generation into a recovery file, for an operator who holds the passphrase. `created`: when the
+    /// generation was ordered, as text that is the same at all its members.
+    pub fn export_share(
+        &self,
+        me: NodeId,
+        key: &Announcement,
+        created: &str,
+        password: &Password,
+    ) -> Result<ExportedShare, VaultError> {
+        let unusable = |error: &dyn std::fmt::Display| VaultError::Unusable {
+            what: "share of this key",
+            why: error.to_string(),
+        };
+        let (share, curve) = (self.share_of(key)?, Curve::from(key.scheme));
+        let members = (0..).zip(key.committee.members().iter().zip(share.public().public_shares));
+        let participant = |(index, (node, public_key)): (u16, (&NodeId, Vec<u8>))| Participant {
+            node_id: node.to_string(),
+            share_id: ShareId::from_keygen_index(index),
+            public_key,
+        };
+        let group = Group::new(GroupInfo {
+            id: key.key.to_string(),
+            created_time: created.into(),
+            curve,
+            threshold: key.threshold.get().into(),
+            root_public_key: key.root_public_key.clone(),
+            chain_code: key.chain_code.0,
+            participants: members.map(participant).collect(),
+        });
+        let group = group.map_err(|error| unusable(&error))?;
+        let secret =
+            Secret::from_be_bytes(curve, &*share.secret_scalar()).map_err(|error| unusable(&error))?;
+        ExportedShare::seal(group, &me.to_string(), &secret, password, countersign_recover::ITERATIONS)
+            .map_err(|error| unusable(&error))
+    }
+
+    fn share_of(&self, key: &Announcement) -> Result<Share, VaultError> {
+        let name = key.key.to_string();
+        let bytes = self.get(Section::Share, &name)?.ok_or(VaultError::Missing("share of this key"))?;
+        let unusable = |why: String| VaultError::Unusable { what: "share of this key", why };
+        let (stored, share) = split_share(&bytes).ok_or_else(|| unusable("its record is cut".into()))?;
+        if stored.digest() != key.digest() {
+            return Err(unusable("it is of another generation than the key".into()));
+        }
+        let share = Share::from_bytes(share).map_err(|error| unusable(error.to_string()))?;
+        let public = share.public();
+        if public_shares_hash(public.public_shares.iter().map(Vec::as_slice)) != key.public_shares {
+            return Err(unusable("it belongs to other shares than the key's".into()));
+        }
+        Ok(share)
     }
 
     /// Makes a new share durable, and new auxiliary information with it.
@@ -141,12 +216,80 @@ impl Vault {
         Ok(())
     }
 
-    /// The announcement of every stored share, without marks.
+    /// Makes the share of the next generation durable beside the one in force, and new auxiliary information with it.
+    pub fn put_next_share(
+        &self,
+        approved: &Approved<KeyResharePlan>,
+        share: &Share,
+        next: &Announcement,
+        aux: Option<NewAux>,
+    ) -> Result<(), VaultError> {
+        let from = &approved.plan().reshare().from;
+        if !next.is_same_key(from) || next.generation != from.generation + 1 {
+            return Err(VaultError::NotApproved);
+        }
+        let mut changes = vec![put(Section::PendingShare, &next_name(next), join_share(next, share))];
+        changes.extend(aux.map(|aux| put(Section::Aux, &aux.digest.to_string(), aux.bytes)));
+        self.secrets.commit(changes)?;
+        Ok(())
+    }
+
+    /// Puts the share of this next generation in the place of the one in force, which is destroyed with all others of the key.
+    pub fn promote_share(&self, next: &Announcement) -> Result<(), VaultError> {
+        let share = self.get(Section::PendingShare, &next_name(next))?;
+        let share = share.ok_or(VaultError::Missing("share of the next generation"))?;
+        let mut changes = vec![put(Section::Share, &next.key.to_string(), share)];
+        changes.extend(self.all_next_of(next.key)?);
+        changes.extend(self.unused_auxes(next.key, next.aux)?);
+        self.secrets.commit(changes)?;
+        Ok(())
+    }
+
+    /// Destroys every share of a key that others hold now.
+    pub fn release_share(&self, key: KeyId) -> Result<(), VaultError> {
+        let mut changes = vec![delete(Section::Share, &key.to_string())];
+        changes.extend(self.all_next_of(key)?);
+        changes.extend(self.unused_auxes(key, None)?);
+        self.secrets.commit(changes)?;
+        Ok(())
+    }
+
+    /// Destroys the share of a next generation for which no mark was signed.
+    pub fn drop_next_share(&self, next: &Announcement) -> Result<(), VaultError> {
+        self.secrets.commit(vec![delete(Section::PendingShare, &next_name(next))])?;
+        Ok(())
+    }
+
+    fn all_next_of(&self, key: KeyId) -> Result<Vec<Change>, VaultError> {
+        let next = self.next_keys()?.into_iter().filter(|next| next.key == key);
+        Ok(next.map(|next| delete(Section::PendingShare, &next_name(&next))).collect())
+    }
+
+    /// The auxiliary information of this key's shares that neither another key nor its share from now on (`kept`) uses.
+    fn unused_auxes(&self, key: KeyId, kept: Option<Hash>) -> Result<Vec<Change>, VaultError> {
+        let (mine, others): (Vec<Announcement>, Vec<Announcement>) =
+            self.stored_keys()?.into_iter().chain(self.next_keys()?).partition(|share| share.key == key);
+        let used: BTreeSet<Hash> = others.iter().filter_map(|share| share.aux).chain(kept).collect();
+        let unused: BTreeSet<Hash> =
+            mine.iter().filter_map(|share| share.aux).filter(|aux| !used.contains(aux)).collect();
+        Ok(unused.iter().map(|aux| delete(Section::Aux, &aux.to_string())).collect())
+    }
+
+    /// The announcement of every share in force or of a new key, without marks.
     pub fn stored_keys(&self) -> Result<Vec<Announcement>, VaultError> {
+        self.announced(Section::Share)
+    }
+
+    /// The announcement of every share of a next generation, without marks.
+    pub fn next_keys(&self) -> Result<Vec<Announcement>, VaultError> {
+        self.announced(Section::PendingShare)
+    }
+
+    fn announced(&self, section: Section) -> Result<Vec<Announcement>, VaultError> {
         let secrets = &self.secrets;
         let mut keys = Vec::new();
-        for name in secrets.keys(Section::Share)? {
-            let bytes = secrets.get(Section::Share, &name)?.ok_or(VaultError::Missing("share"))?;
+        for name in secrets.keys(section)? {
+            let bytes = secrets.get(section, &name)?.ok_or(VaultError::Missing("share"))?;
             let unusable =
                 || VaultError::Unusable { what: "share", why: format!("the record of {name} is damaged") };
             keys.push(split_share(&bytes).ok_or_else(unusable)?.0);
@@ -189,9 +332,7 @@ impl Vault {
             let bytes = secrets.get(Section::Prime, name)?.ok_or(VaultError::Missing("prime"))?;
             primes.push(SafePrime::from_bytes(&bytes).map_err(unusable_primes)?);
         }
-        secrets.commit(
-            names.iter().map(|name| Change::Delete { section: Section::Prime, key: name.clone() }).collect(),
-        )?;
+        secrets.commit(names.iter().map(|name| delete(Section::Prime, name)).collect())?;
         let set = <[SafePrime; 4]>::try_from(primes).map_err(|_| VaultError::Missing("prime"))?;
         Primes::new(set).map(Some).map_err(unusable_primes)
     }
@@ -212,6 +353,15 @@ fn unusable_primes(error: impl std::fmt::Display) -> VaultError {
 
 fn put(section: Section, key: &str, value: Zeroizing<Vec<u8>>) -> Change {
     Change::Put { section, key: key.into(), value }
+}
+
+/// Several may be stored for one key: those of reshares that came to nothing sleep until the next switch.
+fn next_name(next: &Announcement) -> String {
+    format!("{}/{}", next.key, next.task)
+}
+
+fn delete(section: Section, key: &str) -> Change {
+    Change::Delete { section, key: key.into() }
 }
 
 /// Length of the public part (4 bytes, big-endian), the public part as JSON, the share.

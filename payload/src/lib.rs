@@ -4,6 +4,7 @@
 //! before they ask their plugins; coordinator and client decode again before they believe a signature. [`finish`] puts
 //! signatures where a chain wants them. Nothing here signs, reads a clock or performs I/O.
 
+mod digests;
 mod eip191;
 mod eip712;
 mod eip712_type;
@@ -151,7 +152,7 @@ impl DecodeError {
     }
 }
 
-/// Reads `payload` for `key`. `path` is the child that signs; kinds that name their paths themselves (PSBT) want `m`.
+/// Reads `payload` for `key`. `path` is the child that signs; kinds that name their paths themselves (PSBT, digests) want `m`.
 pub fn decode(
     key: &Key,
     path: &DerivationPath,
@@ -161,6 +162,7 @@ pub fn decode(
     let bytes = &payload.bytes;
     let decoded = match payload.kind {
         PayloadKind::Message | PayloadKind::Digest => message::decode(key, path, payload),
+        PayloadKind::Digests => digests::decode(path, bytes),
         PayloadKind::EvmTransaction => evm::decode(key, path, bytes),
         PayloadKind::Eip191 => eip191::decode(key, path, bytes),
         PayloadKind::Eip712 => eip712::decode(key, path, bytes),

@@ -8,8 +8,8 @@ use countersign_client::requester_key::RequesterKey;
 use countersign_client::{Client, NewWallet, Profile, SignOrder};
 use countersign_node::vault::Vault;
 use countersign_protocol::{
-    Announcement, Committee, KeyId, NodeId, Operation, Payload, PayloadKind, RequesterId, Scheme, Task,
-    TaskId, Threshold, UnixMillis,
+    Announcement, Committee, KeyId, NodeId, Operation, Payload, PayloadKind, RequesterId, Scheme, SignedTask,
+    Task, TaskId, Threshold, UnixMillis,
 };
 use countersign_store::Passphrase;
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub enum PrimeSource {
     None,
     /// The fixtures.
     Fixture,
+    /// So many sets of the fixtures, for nodes that are members of several committees.
+    Fixtures(usize),
     /// `init` searches, as for a user.
     Live,
 }
@@ -337,9 +339,14 @@ impl Cluster {
 
     /// Hands in a signed order as it is, whatever a client would say of it, and waits for its end.
     pub async fn submit(&self, operation: Operation) -> anyhow::Result<TaskView> {
+        self.hand_in(&self.sign_order(operation)?).await
+    }
+
+    /// An order of the cluster's requester, made now and good for a minute.
+    pub fn sign_order(&self, operation: Operation) -> anyhow::Result<SignedTask> {
         let requester = RequesterKey::load(&self.dir.path().join("requester.key"))?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as u64;
-        let order = requester.sign(&Task {
+        Ok(requester.sign(&Task {
             version: 1,
             id: TaskId(rand::random()),
             created: UnixMillis(now),
@@ -348,10 +355,14 @@ impl Cluster {
             note: None,
             claims: BTreeMap::new(),
             operation,
-        });
+        }))
+    }
+
+    /// Hands in an order and waits for its end.
+    pub async fn hand_in(&self, order: &SignedTask) -> anyhow::Result<TaskView> {
         let key = std::fs::read_to_string(self.dir.path().join("api.key"))?;
         let api = Api::new(&format!("http://{}", self.http), key.into())?;
-        let task = api.submit(&order).await?;
+        let task = api.submit(order).await?;
         Ok(self.client.wait(task.summary.id, |_| {}).await?)
     }
 
@@ -417,9 +428,18 @@ pub fn init_node(
     std::fs::write(dir.join("init.log"), &printed)?;
     let id =
         printed.lines().find_map(|line| line.split_once("Node ID: ")).context("init prints the node's id")?.1;
-    if primes == PrimeSource::Fixture {
+    let sets = match primes {
+        PrimeSource::Fixture => 1,
+        PrimeSource::Fixtures(sets) => sets,
+        PrimeSource::None | PrimeSource::Live => 0,
+    };
+    if sets > 0 {
         let vault = Vault::open(&dir.join("db"), &Passphrase::from_file(&dir.join("passphrase"))?, &[])?;
-        fixtures::primes(index)?.iter().try_for_each(|prime| vault.put_prime(prime))?;
+        for set in 0..sets {
+            // No two members of a committee take the same.
+            let party = (index + set) % NAMES.len();
+            fixtures::primes(party)?.iter().try_for_each(|prime| vault.put_prime(prime))?;
+        }
     }
     Ok(Node { id: id.trim().parse()?, name: NAMES[index].into(), dir, daemon: None })
 }

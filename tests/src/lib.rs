@@ -5,6 +5,7 @@ pub mod approver;
 pub mod cluster;
 pub mod event_server;
 pub mod fixtures;
+pub mod gate;
 pub mod jwt;
 pub mod openssl;
 pub mod oracle;
@@ -12,5 +13,6 @@ pub mod process;
 pub mod scripted;
 
 pub use approver::{Approver, Script};
-pub use cluster::{Blueprint, Cluster, Plugins, PrimeSource};
+pub use cluster::{Blueprint, Cluster, NAMES, Node, Plugins, PrimeSource};
 pub use event_server::EventServer;
+pub use gate::Gate;

@@ -1,6 +1,7 @@
 //! `info`: what anybody may know of the node.
 
 use super::{Args, time};
+use crate::check_ups::Round;
 use crate::config::Config;
 use crate::public::{self, PublicKeyRecord, PublicPluginRecord};
 use anyhow::Context;
@@ -41,6 +42,7 @@ impl Info {
             None => {
                 println!("Node ID: {}", record.node);
                 println!("Callback public key:\n{}", record.callback_public_key.trim_end());
+                record.check_up.iter().for_each(show_check_up);
                 record.plugins.iter().for_each(show_plugin);
             }
             Some(What::Group { id }) => {
@@ -59,6 +61,11 @@ impl Info {
         }
         Ok(())
     }
+}
+
+fn show_check_up(round: &Round) {
+    println!("Check-up: {} shares intact, {} damaged, {}", round.intact, round.damaged.len(), time(round.at));
+    round.damaged.iter().for_each(|(key, why)| println!("  {key}: {why}"));
 }
 
 fn show_plugin(plugin: &PublicPluginRecord) {

@@ -35,7 +35,9 @@ impl Init {
             version: 1,
             node,
             callback_public_key: pem,
+            generation: 0,
             keys: Vec::new(),
+            check_up: None,
             plugins: Vec::new(),
         };
         public::write(&config.dir, &record)?;

@@ -1,13 +1,20 @@
 //! What an operator types. One verb, one file.
 
+mod backup;
+mod change_password;
 mod check;
 mod event;
+mod export_share;
 mod info;
 mod init;
 mod passphrase;
 mod plugin;
+mod quarantine;
+mod restore;
+mod sign;
 mod start;
 mod table;
+mod task;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -47,6 +54,22 @@ enum Command {
     /// Work with plugins: what decides whether this node takes part.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Check this node's own shares: prove each, without network. Signs nothing. Stop the node first.
+    Sign(sign::Sign),
+    /// Write a backup of everything that this node needs to go on. Works while the node runs.
+    Backup(backup::BackupCommand),
+    /// Make a node out of its backup, or prove that it could be done (--drill).
+    Restore(restore::Restore),
+    /// Write this node's share of a key into a recovery file. Stop the node first.
+    ExportShare(export_share::ExportShare),
+    /// Put the store under another password. Stop the node first.
+    ChangePassword(change_password::ChangePassword),
+    /// Work with peers that have cheated with a key.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
+    /// Work with reshares whose end this node does not know.
+    #[command(subcommand)]
+    Task(task::TaskCommand),
     /// Work with the key that signs what event receivers are told.
     #[command(subcommand)]
     Event(event::EventCommand),
@@ -83,6 +106,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Info(info) => info.run(&args),
         Command::Config(ConfigCommand::Check) => check::run(&args),
         Command::Event(event) => event.run(&args),
+        Command::Backup(backup) => backup.run(&args),
+        Command::Restore(restore) => restore.run(&args),
+        Command::ExportShare(export) => export.run(&args),
+        Command::ChangePassword(change) => change.run(&args),
+        Command::Quarantine(quarantine) => quarantine.run(&args),
+        Command::Sign(sign) => sign.run(&args),
+        Command::Task(task) => task.run(&args),
         Command::Plugin(plugin) => return plugin.run(&args),
         Command::Version => {
             println!("countersign-node {}", env!("CARGO_PKG_VERSION"));

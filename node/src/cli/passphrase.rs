@@ -5,7 +5,7 @@ use crate::config::Config;
 use anyhow::{Context, bail};
 use countersign_store::Passphrase;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The name of the systemd credential (`LoadCredentialEncrypted=countersign-passphrase:…`).
@@ -24,11 +24,31 @@ pub(super) fn new(args: &Args, config: &Config) -> anyhow::Result<Passphrase> {
     if let Some(passphrase) = from_file(args, config)? {
         return Ok(passphrase);
     }
-    let typed = typed(&format!("Type password (at least {} characters): ", Passphrase::MIN_CHARS))?;
-    if *typed != *self::typed("Retype password: ")? {
+    typed_twice("password")
+}
+
+/// A passphrase that nobody can correct later.
+pub(super) fn typed_twice(what: &str) -> anyhow::Result<Passphrase> {
+    let what = format!("{what} (at least {} characters)", Passphrase::MIN_CHARS);
+    Ok(Passphrase::new(typed_text_twice(&what)?))
+}
+
+/// The same for a password that is not of a store.
+pub(super) fn typed_text_twice(what: &str) -> anyhow::Result<Zeroizing<String>> {
+    let typed = typed(&format!("Type {what}: "))?;
+    if *typed != *self::typed(&format!("Retype {what}: "))? {
         bail!("the two passwords differ; run the command again");
     }
-    Ok(Passphrase::new(typed))
+    Ok(typed)
+}
+
+/// The passphrase of a backup: typed twice when it is made.
+pub(super) fn of_backup(file: Option<&Path>, new: bool) -> anyhow::Result<Passphrase> {
+    match (file, new) {
+        (Some(file), _) => Ok(Passphrase::from_file(file)?),
+        (None, true) => typed_twice("password of the backup"),
+        (None, false) => ask("Type password of the backup: "),
+    }
 }
 
 fn from_file(args: &Args, config: &Config) -> anyhow::Result<Option<Passphrase>> {
@@ -47,7 +67,7 @@ fn ask(prompt: &str) -> anyhow::Result<Passphrase> {
 
 fn typed(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     if !std::io::stdin().is_terminal() {
-        bail!("there is no terminal to ask for the password on; give a file with --key-file or db.key_file");
+        bail!("there is no terminal to ask for the password on; give it in a file");
     }
     rpassword::prompt_password(prompt)
         .map(Zeroizing::new)

@@ -57,6 +57,8 @@ pub struct Config {
     pub tasks: usize,
     /// Prime sets kept ready.
     pub prime_sets: usize,
+    /// How often every share is checked; `None`: never.
+    pub check_up: Option<Duration>,
     /// Where the node lets itself be looked at.
     pub metrics: Metrics,
     /// Log filter; `None` is silence.
@@ -128,6 +130,7 @@ impl Config {
             },
             tasks: count("limits.tasks", raw.limits.tasks, 1, 10_000)?,
             prime_sets: count("limits.prime_sets", raw.limits.prime_sets, 0, 100)?,
+            check_up: check_up(raw.check_up.hours)?,
             metrics: Metrics::from_raw(raw.metrics.unwrap_or_default())?,
             log_level: log_level(&raw.log.std)?,
         })
@@ -162,6 +165,13 @@ fn named<I: Ord + std::fmt::Display>(
 fn seconds(key: &'static str, value: u64) -> Result<Duration, ConfigError> {
     let in_range = (1..=86_400).contains(&value);
     in_range.then(|| Duration::from_secs(value)).ok_or(ConfigError::Range { key, value, from: 1, to: 86_400 })
+}
+
+fn check_up(hours: u64) -> Result<Option<Duration>, ConfigError> {
+    let (key, to) = ("check_up.hours", 24 * 366);
+    let in_range = (0..=to).contains(&hours);
+    let every = (hours > 0).then(|| Duration::from_secs(hours * 3600));
+    in_range.then_some(every).ok_or(ConfigError::Range { key, value: hours, from: 0, to })
 }
 
 fn count(key: &'static str, value: usize, from: u64, to: u64) -> Result<usize, ConfigError> {

@@ -37,6 +37,9 @@ pub struct RawConfig {
     /// Deadlines.
     #[serde(default)]
     pub limits: RawLimits,
+    /// Check-ups of the shares by the calendar.
+    #[serde(default)]
+    pub check_up: RawCheckUp,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -126,6 +129,20 @@ pub struct RawChains {
 impl Default for RawChains {
     fn default() -> RawChains {
         RawChains { bitcoin: "mainnet".into(), solana: "mainnet".into() }
+    }
+}
+
+/// `check_up`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCheckUp {
+    /// How often every share proves itself; 0 turns it off.
+    pub hours: u64,
+}
+
+impl Default for RawCheckUp {
+    fn default() -> RawCheckUp {
+        RawCheckUp { hours: 24 }
     }
 }
 

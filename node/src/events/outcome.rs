@@ -1,8 +1,8 @@
 //! From the outcome of a task to what its event says.
 
 use super::Events;
-use countersign_host::{Key, NewKey, Operation, Participant, Signature, Success, What};
-use countersign_protocol::{Announcement, InputSignature, NodeId, Outcome, Signed, TaskId};
+use countersign_host::{Key, NewKey, Operation, Participant, ShareSignature, Signature, Success, What};
+use countersign_protocol::{Announcement, InputSignature, Intact, NodeId, Outcome, Signed, TaskId};
 
 /// Codes of failures that came before the task began.
 const CANCELLED: [&str; 2] = ["cancelled", "not-started"];
@@ -13,6 +13,10 @@ pub fn what_of(events: &Events, task: TaskId, outcome: &Outcome, now: u64) -> Wh
         Outcome::Created(announcement) => {
             What::Succeeded(Success::Key(new_key(announcement, events.participants(task), now)))
         }
+        Outcome::Reshared(announcement) => {
+            What::Succeeded(Success::Key(new_key(announcement, events.participants(task), now)))
+        }
+        Outcome::Intact(intact) => What::Succeeded(Success::KeyShares(vec![share_signature(intact)])),
         Outcome::Signed(signed) => What::Succeeded(Success::Signatures(signatures(events, task, signed))),
         Outcome::Refused(refusal) => {
             What::Declined { code: refusal.code.clone(), reason: refusal.reason.clone() }
@@ -48,6 +52,16 @@ fn new_key(key: &Announcement, known: Vec<Participant>, now: u64) -> NewKey {
         chain_code: key.chain_code.as_bytes().to_vec(),
         created_at: now,
         participants: if known.is_empty() { unknown.collect() } else { known },
+    }
+}
+
+/// A proof is no signature of the wallet, and what it is made for is public.
+fn share_signature(intact: &Intact) -> ShareSignature {
+    ShareSignature {
+        key: intact.key.to_string(),
+        message: format!("generation {}", intact.generation),
+        digest: Vec::new(),
+        signature: intact.proof.0.clone(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! One look at a node: everything that its metrics and its readiness are made of.
 
 use super::tally::Ended;
+use crate::check_ups::Round;
 use crate::core::Core;
 use crate::events::LiveReceiver;
+use crate::task::handover;
 use countersign_host::{Condition, EntryStatus};
 use countersign_store::{Journal, KeyStatus, ReadJournalError};
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub struct Reading {
     pub receivers: Vec<LiveReceiver>,
     /// Changes of plugins that were put in force, and that were refused.
     pub swaps: (u64, u64),
+    /// What the last check-up of all shares found.
+    pub check_up: Option<Round>,
     /// Kind, end and number of tasks.
     pub tasks: Vec<(&'static str, Ended, u64)>,
 }
@@ -35,6 +39,12 @@ pub struct JournalReading {
     pub active_keys: usize,
     /// Keys that wait for their members' confirmation.
     pub pending_keys: usize,
+    /// Keys that were handed over to others.
+    pub released_keys: usize,
+    /// Reshares that wait for other parties.
+    pub unsettled: usize,
+    /// Peers that are kept away from a key.
+    pub quarantined: usize,
     /// Deliveries of events that are kept, those that were given up among them.
     pub outbox: u64,
 }
@@ -50,6 +60,7 @@ impl Reading {
             plugins: core.guard.status(),
             receivers: core.receivers.live(),
             swaps: core.tally.swaps(),
+            check_up: core.check_ups.last(),
             tasks: core.tally.tasks(),
         }
     }
@@ -81,10 +92,13 @@ fn broken(entry: &EntryStatus) -> Option<String> {
 impl JournalReading {
     fn of(journal: &Journal) -> Result<JournalReading, ReadJournalError> {
         let keys = journal.keys()?;
-        let active_keys = keys.iter().filter(|key| key.status == KeyStatus::Active).count();
+        let count = |status| keys.iter().filter(|key| key.status == status).count();
         Ok(JournalReading {
-            active_keys,
-            pending_keys: keys.len() - active_keys,
+            active_keys: count(KeyStatus::Active),
+            pending_keys: count(KeyStatus::Pending),
+            released_keys: count(KeyStatus::Released),
+            unsettled: handover::waiting(journal)?.len(),
+            quarantined: journal.quarantines()?.len(),
             outbox: journal.outbox_len()?,
         })
     }

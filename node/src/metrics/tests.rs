@@ -1,7 +1,9 @@
 //! The text and the listener, over readings that are made up.
 
 use super::*;
+use crate::check_ups::Round;
 use countersign_host::{Code, Condition, Counts, EntryStatus, Health, LATENCY_MICROS};
+use countersign_protocol::{KeyId, UnixMillis};
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,12 +34,23 @@ fn plugin(name: &str, condition: Condition) -> EntryStatus {
     }
 }
 
+fn damaged() -> (KeyId, String) {
+    (KeyId::from_bytes([2; 16]).unwrap(), "cut".into())
+}
+
 fn reading() -> Reading {
     let reason = String::from("the file is gone");
     Reading {
         stopping: false,
         online: true,
-        journal: Ok(JournalReading { active_keys: 4, pending_keys: 1, outbox: 9 }),
+        journal: Ok(JournalReading {
+            active_keys: 4,
+            pending_keys: 1,
+            released_keys: 2,
+            unsettled: 1,
+            quarantined: 3,
+            outbox: 9,
+        }),
         sessions: 2,
         plugins: vec![
             plugin("rules", Condition::InForce),
@@ -55,6 +68,7 @@ fn reading() -> Reading {
             trouble: Some("not there".into()),
         }],
         swaps: (5, 1),
+        check_up: Some(Round { at: UnixMillis(7_500), intact: 4, damaged: vec![damaged()] }),
         tasks: vec![("KeyGen", Ended::Succeeded, 1), ("KeySign", Ended::Refused, 8)],
     }
 }
@@ -77,6 +91,12 @@ fn what_was_counted_is_in_the_text() {
         "countersign_sessions 2.0",
         "countersign_outbox 9.0",
         r#"countersign_keys{status="active"} 4.0"#,
+        r#"countersign_keys{status="released"} 2.0"#,
+        "countersign_reshares_unsettled 1.0",
+        "countersign_peers_quarantined 3.0",
+        "countersign_shares_intact 4.0",
+        "countersign_shares_damaged 1.0",
+        "countersign_check_up_timestamp_seconds 7.5",
         r#"countersign_tasks_total{kind="keysign",outcome="refused"} 8"#,
         r#"countersign_plugin_swaps_total{result="refused"} 1"#,
         r#"countersign_plugin_evaluations_total{plugin="rules",version="1.2.0",verdict="rejected"} 2"#,

@@ -37,6 +37,7 @@ impl Collector for Collected {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let (reading, mut sheet) = (&self.reading, Sheet { encoder, prefix: &self.prefix });
         node(reading, &mut sheet)?;
+        check_up(reading, &mut sheet)?;
         tasks(reading, &mut sheet)?;
         evaluations(&reading.plugins, &mut sheet)?;
         conditions(&reading.plugins, &mut sheet)?;
@@ -54,10 +55,29 @@ fn node(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
     sheet.gauge("store_readable", "1 if the journal can be read", one(reading.journal.is_ok()))?;
     sheet.gauge("sessions", "Sessions under way", reading.sessions as f64)?;
     let Ok(journal) = &reading.journal else { return Ok(()) };
-    let keys = [("active", journal.active_keys), ("pending", journal.pending_keys)];
+    let keys = [
+        ("active", journal.active_keys),
+        ("pending", journal.pending_keys),
+        ("released", journal.released_keys),
+    ];
     let keys = keys.map(|(status, count)| ([("status", status.to_owned())], count as f64));
-    sheet.gauges("keys", "Keys of which the node holds a share, by status", keys)?;
+    sheet.gauges("keys", "Keys by status: released ones were handed over to others", keys)?;
+    sheet.gauge("reshares_unsettled", "Reshares that wait for other parties", journal.unsettled as f64)?;
+    sheet.gauge("peers_quarantined", "Peers that are kept away from a key", journal.quarantined as f64)?;
     sheet.gauge("outbox", "Deliveries of events that are kept, given up ones too", journal.outbox as f64)
+}
+
+fn check_up(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
+    let Some(round) = &reading.check_up else { return Ok(()) };
+    sheet.gauge(
+        "shares_intact",
+        "Shares that proved themselves at the last check-up",
+        round.intact as f64,
+    )?;
+    let damaged = round.damaged.len() as f64;
+    sheet.gauge("shares_damaged", "Shares that did not prove themselves at the last check-up", damaged)?;
+    let at = round.at.0 as f64 / 1000.0;
+    sheet.gauge("check_up_timestamp_seconds", "When the last check-up ended, in Unix time", at)
 }
 
 fn tasks(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {

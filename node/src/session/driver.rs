@@ -40,6 +40,31 @@ pub struct Run {
     may_have_signed: bool,
 }
 
+/// Which parties of a session take part in a phase, as positions in its list. Its engine counts them in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seats(Vec<u16>);
+
+impl Seats {
+    /// Those of `parties` for whom `seated` holds.
+    pub fn of(parties: &[NodeId], seated: impl Fn(&NodeId) -> bool) -> Seats {
+        Seats((0..).zip(parties).filter(|(_, node)| seated(node)).map(|(position, _)| position).collect())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u16 {
+        self.0.len() as u16
+    }
+
+    /// The index that the engine knows a position of the session by.
+    pub fn index(&self, position: u16) -> Option<u16> {
+        self.0.iter().position(|seat| *seat == position).map(|index| index as u16)
+    }
+
+    fn position(&self, index: u16) -> Option<u16> {
+        self.0.get(usize::from(index)).copied()
+    }
+}
+
 /// What made the driver wake up.
 enum Wake<T> {
     Arrived(Option<Arrival>),
@@ -82,9 +107,26 @@ impl Run {
         }
     }
 
-    /// Runs one engine to its end.
+    /// Runs one engine of all parties to its end.
     pub async fn phase<T, F>(
         &mut self,
+        phase: (u8, Stage),
+        limit: Duration,
+        lane: Lane,
+        build: F,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError> + Send + 'static,
+    {
+        let everybody = Seats::of(&self.parties, |_| true);
+        self.phase_of(&everybody, phase, limit, lane, build).await
+    }
+
+    /// Runs one engine of some parties to its end. The others go on without it.
+    pub async fn phase_of<T, F>(
+        &mut self,
+        seats: &Seats,
         (number, stage): (u8, Stage),
         limit: Duration,
         lane: Lane,
@@ -101,17 +143,21 @@ impl Run {
         let mut worker = started.map_err(|error| self.give_up(no_thread(&error)))?;
         loop {
             while let Some(event) = self.session.poll_event() {
-                self.hand_over(&worker, event)?;
+                self.hand_over(&worker, seats, event)?;
             }
             self.transmit().await;
             match self.wake(Some(&mut worker)).await {
                 Wake::Engine(Some(FromEngine::Send(message))) => match message.to {
                     Recipient::All => self.session.send_broadcast(message.body.to_vec()),
-                    Recipient::One(party) => self.session.send_direct(party.0, message.body.to_vec()),
+                    // An engine names nobody that it does not know.
+                    Recipient::One(party) => {
+                        let position = seats.position(party.0).unwrap_or(u16::MAX);
+                        self.session.send_direct(position, message.body.to_vec());
+                    }
                 },
                 Wake::Engine(Some(FromEngine::Done(result))) => {
                     self.transmit().await;
-                    return result.map_err(|error| self.give_up(self.engine_failure(&error)));
+                    return result.map_err(|error| self.give_up(self.engine_failure(seats, &error)));
                 }
                 other => self.absorb(other)?,
             }
@@ -206,18 +252,19 @@ impl Run {
     fn hand_over<T: Send + 'static>(
         &mut self,
         worker: &Worker<T>,
+        seats: &Seats,
         event: SessionEvent,
     ) -> Result<(), Failure> {
         match event {
             SessionEvent::Message(EngineMessage { from, broadcast, body }) => {
                 let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
-                match worker.deliver(Incoming { from, kind, body }) {
-                    true => Ok(()),
-                    false => {
-                        let peer = self.parties.get(usize::from(from)).copied();
-                        Err(self.give_up(peer.map_or_else(cut_off, peer_flood)))
-                    }
+                let taken =
+                    seats.index(from).is_some_and(|from| worker.deliver(Incoming { from, kind, body }));
+                if taken {
+                    return Ok(());
                 }
+                let peer = self.parties.get(usize::from(from)).copied();
+                Err(self.give_up(peer.map_or_else(cut_off, peer_flood)))
             }
             SessionEvent::Failed(failure) => Err(failure),
             event => self.unexpected(&event),
@@ -256,7 +303,7 @@ impl Run {
         }
     }
 
-    fn engine_failure(&self, error: &WorkError) -> Failure {
+    fn engine_failure(&self, seats: &Seats, error: &WorkError) -> Failure {
         match error {
             WorkError::Engine(error) => Failure {
                 cause: cause(error),
@@ -265,7 +312,7 @@ impl Run {
                 culprits: error
                     .culprits()
                     .iter()
-                    .filter_map(|party| self.parties.get(usize::from(party.0)))
+                    .filter_map(|party| self.parties.get(usize::from(seats.position(party.0)?)))
                     .copied()
                     .collect(),
             },

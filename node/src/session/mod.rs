@@ -4,6 +4,6 @@ pub mod driver;
 pub mod router;
 pub mod worker;
 
-pub use driver::Run;
+pub use driver::{Run, Seats};
 pub use router::Router;
 pub use worker::Lanes;

@@ -146,6 +146,29 @@ impl<T: Send + 'static> Worker<T> {
     }
 }
 
+/// The result of what one party does alone.
+pub struct Immediate<T>(Option<T>);
+
+impl<T> Immediate<T> {
+    /// An engine that is done.
+    pub fn new(result: T) -> Immediate<T> {
+        Immediate(Some(result))
+    }
+}
+
+impl<T> Engine for Immediate<T> {
+    type Output = T;
+
+    fn step(&mut self) -> Result<Step<T>, EngineError> {
+        let twice = || EngineError::Bug("an engine was stepped after its end".into());
+        self.0.take().map(Step::Done).ok_or_else(twice)
+    }
+
+    fn receive(&mut self, from: PartyIndex, _: MessageKind, _: &[u8]) -> Result<(), EngineError> {
+        Err(countersign_engine::CallerFault::NotInSession(from).into())
+    }
+}
+
 fn work<T>(
     lane: &Lane,
     build: impl FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError>,

@@ -1,22 +1,22 @@
 //! KeyGen: a key in shares, auxiliary information where the committee has none, and everybody's word that it is stored.
 
-use super::{Job, Stopped};
+use super::aux::{self, Fresh};
+use super::{Job, Stopped, describe};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
 use crate::session::driver::failure;
-use crate::session::worker::WorkError;
-use crate::vault::NewAux;
-use countersign_engine::{Aux, AuxParams, KeygenParams, PartyIndex, Primes, Share};
+use countersign_engine::{KeygenParams, PartyIndex, Share};
 use countersign_protocol::control::Stage;
+use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{
-    Announcement, Cause, Failure, Hash, Hasher, KeyGen, KeyId, NodeId, Outcome, SessionId, StoredMark, TaskId,
+    Announcement, Cause, Failure, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId, StoredMark, TaskId,
 };
 use countersign_store::{KeyRecord, KeyStatus};
 use std::sync::Arc;
 
 const KEY_PHASE: (u8, Stage) = (0, Stage::Running);
-const AUX_PHASE: (u8, Stage) = (1, Stage::AuxInfo);
+const AUX_PHASE: u8 = 1;
 
 /// An admitted KeyGen.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ impl Job for KeyGenPlan {
             scheme: self.keygen.scheme.to_string(),
             curve: self.keygen.scheme.curve().to_string(),
             threshold: self.keygen.threshold.get(),
-            members: self.parties().iter().map(NodeId::to_string).collect(),
+            members: describe::nodes(self.parties()),
         })
     }
 
@@ -69,8 +69,15 @@ impl Job for KeyGenPlan {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
         let share = make_key(&core, plan, session, run).await?;
-        core.events.shares(plan.task, participants(plan, &share));
-        let (aux, fresh) = agree_on_aux(&core, plan, session, &holds, run).await?;
+        core.events.shares(plan.task, describe::participants(plan.parties(), &share.public().public_shares));
+        let (aux, fresh) = match plan.keygen.scheme.needs_aux() {
+            false => (None, None),
+            true => {
+                let all = (plan.parties(), plan.parties());
+                let (aux, fresh) = aux::agreed(&core, all, AUX_PHASE, (session, &holds), run).await?;
+                (Some(aux), fresh)
+            }
+        };
         let mut announcement = announce(plan, session, &share, aux);
         store_share(&core, &approved, share, announcement.clone(), fresh).await?;
         announcement.stored = run.store(announcement.digest()).await.map_err(Stopped::Unsettled)?;
@@ -93,61 +100,9 @@ async fn make_key(
     .await
 }
 
-/// The committee's auxiliary information if all members hold the same, new one otherwise; none for FROST schemes. Its name,
-/// and what is new.
-async fn agree_on_aux(
-    core: &Arc<Core>,
-    plan: &KeyGenPlan,
-    session: SessionId,
-    holds: &[Option<Hash>],
-    run: &mut Run,
-) -> Result<(Option<Hash>, Option<Aux>), Failure> {
-    if !plan.keygen.scheme.needs_aux() {
-        return Ok((None, None));
-    }
-    if plan.aux.is_some() && holds.iter().all(|held| *held == plan.aux) {
-        return Ok((plan.aux, None));
-    }
-    let aux = make_aux(core, plan, session, run).await?;
-    Ok((Some(Hash(aux.public_digest())), Some(aux)))
-}
-
-async fn make_aux(
-    core: &Arc<Core>,
-    plan: &KeyGenPlan,
-    session: SessionId,
-    run: &mut Run,
-) -> Result<Aux, Failure> {
-    let (me, parties) = (plan.me(core), plan.size());
-    let for_worker = core.clone();
-    run.phase(AUX_PHASE, core.config.engines.aux, core.lanes.aux.clone(), move || {
-        let primes: Primes = for_worker
-            .primes
-            .take(&for_worker.vault)
-            .map_err(|error| WorkError::Secrets(error.to_string()))?;
-        let params = AuxParams { session: &session.0, me, parties };
-        Ok(countersign_engine::aux_info(params, primes, rand::rngs::OsRng)?)
-    })
-    .await
-}
-
-/// Shares lie at 1, 2, 3 and so on, in the order of the members' ids.
-fn participants(plan: &KeyGenPlan, share: &Share) -> Vec<countersign_host::Participant> {
-    let public = share.public();
-    let holders = plan.parties().iter().zip(&public.public_shares).zip(1_u32..);
-    let participant =
-        |((node, public_share), number): ((&NodeId, &Vec<u8>), u32)| countersign_host::Participant {
-            node: node.to_string(),
-            share_id: number.to_string(),
-            share_public_key: public_share.clone(),
-        };
-    holders.map(participant).collect()
-}
-
 fn announce(plan: &KeyGenPlan, session: SessionId, share: &Share, aux: Option<Hash>) -> Announcement {
     let public = share.public();
-    let label = Hasher::new("countersign/1 public shares");
-    let public_shares = public.public_shares.iter().fold(label, |hash, share| hash.field(share)).finish();
+    let public_shares = public_shares_hash(public.public_shares.iter().map(Vec::as_slice));
     Announcement {
         key: plan.key,
         task: plan.task,
@@ -171,7 +126,7 @@ async fn store_share(
     approved: &Arc<Approved<KeyGenPlan>>,
     share: Share,
     announcement: Announcement,
-    aux: Option<Aux>,
+    aux: Fresh,
 ) -> Result<(), Failure> {
     let (core, approved) = (core.clone(), approved.clone());
     let written =
@@ -189,11 +144,10 @@ fn write_share(
     approved: &Approved<KeyGenPlan>,
     share: &Share,
     announcement: Announcement,
-    aux: Option<Aux>,
+    fresh: Fresh,
 ) -> Result<(), String> {
-    let fresh = announcement.aux.zip(aux);
-    let new = fresh.as_ref().map(|(digest, aux)| NewAux { digest: *digest, bytes: aux.to_bytes() });
-    core.vault.put_share(approved, share, &announcement, new).map_err(|error| error.to_string())?;
+    let aux = aux::to_store(&fresh);
+    core.vault.put_share(approved, share, &announcement, aux).map_err(|error| error.to_string())?;
     if let Some((digest, aux)) = fresh {
         core.auxes.put(digest, aux);
     }

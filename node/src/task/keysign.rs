@@ -1,25 +1,32 @@
 //! KeySign: one signature for each input of a payload, by exactly t members, each verified here, and all of them given out
 //! or none.
 
-use super::{Job, Stopped, intent};
+use super::aux::position;
+use super::{Job, Stopped, describe, intent};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
 use crate::session::driver::failure;
 use crate::session::worker::WorkError;
-use countersign_engine::{Message, PartyIndex, SignParams, Signature};
+use crate::vault::UsesShare;
+use countersign_engine::{Engine, Message, PartyIndex, SignParams, Signature};
 use countersign_payload::{Intent, MAX_INPUTS};
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::MAX_PHASES;
 use countersign_protocol::{
-    Cause, DerivationPath, Failure, Hash, InputSignature, KeyId, NodeId, Outcome, PayloadKind, Scheme,
-    SessionId, Signed,
+    Announcement, Cause, DerivationPath, Failure, Hash, InputSignature, KeyId, NodeId, Outcome, PayloadKind,
+    Scheme, SessionId, Signed,
 };
 use countersign_store::KeyRecord;
 use std::sync::Arc;
 
-// Each input is a phase of the session.
-const _: () = assert!(MAX_INPUTS <= MAX_PHASES as usize);
+/// Inputs that share the rounds of one phase. An ECDSA engine computes between its messages, and all of a batch do so in one
+/// thread.
+const ECDSA_BATCH: usize = 16;
+const FROST_BATCH: usize = MAX_INPUTS;
+
+// Each batch is a phase of the session.
+const _: () = assert!(MAX_INPUTS.div_ceil(ECDSA_BATCH) <= MAX_PHASES as usize);
 
 /// An admitted KeySign. All of it was established by this node.
 #[derive(Debug, Clone)]
@@ -59,18 +66,6 @@ impl KeySignPlan {
         self.record.announcement.scheme
     }
 
-    fn describe_key(&self) -> countersign_host::Key {
-        let announcement = &self.record.announcement;
-        countersign_host::Key {
-            id: announcement.key.to_string(),
-            scheme: announcement.scheme.to_string(),
-            curve: announcement.scheme.curve().to_string(),
-            root_public_key: self.root.clone(),
-            threshold: announcement.threshold.get(),
-            members: announcement.committee.members().iter().map(NodeId::to_string).collect(),
-        }
-    }
-
     /// The signers' keygen indices, ascending because committees are sorted by id.
     fn indices(&self) -> Vec<PartyIndex> {
         let committee = &self.record.announcement.committee;
@@ -79,6 +74,12 @@ impl KeySignPlan {
             .filter_map(|node| committee.index_of(node))
             .map(|index| PartyIndex(index.0))
             .collect()
+    }
+}
+
+impl UsesShare for KeySignPlan {
+    fn uses(&self) -> &Announcement {
+        &self.record.announcement
     }
 }
 
@@ -107,8 +108,8 @@ impl Job for KeySignPlan {
 
     fn question(&self) -> countersign_host::Operation {
         countersign_host::Operation::Sign(countersign_host::Signing {
-            key: self.describe_key(),
-            signers: self.signers.iter().map(NodeId::to_string).collect(),
+            key: describe::key(&self.record.announcement, self.root.clone()),
+            signers: describe::nodes(&self.signers),
             inputs: self.inputs.iter().map(PlannedInput::describe).collect(),
             payload: self.kind.name().into(),
             blind: self.intent == Intent::Opaque,
@@ -117,43 +118,52 @@ impl Job for KeySignPlan {
     }
 
     fn holds(&self, _core: &Core) -> Option<Hash> {
-        self.record.announcement.aux
+        Some(self.record.announcement.digest())
     }
 
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
         let (session, holds) = run.meet().await?;
-        if holds.iter().any(|held| *held != approved.plan().record.announcement.aux) {
+        let generation = approved.plan().record.announcement.digest();
+        if holds.iter().any(|held| *held != Some(generation)) {
             return Err(failure(
                 Cause::Peer,
-                "split-view",
-                "the signers hold different auxiliary information for this key; compare their backups before signing",
+                "generation-mismatch",
+                "the signers hold different generations of this key; connect all its holders to the coordinator, wait until the last reshare is settled, then try again",
             )
             .into());
         }
-        let inputs = &approved.plan().inputs;
-        let mut signatures = Vec::with_capacity(inputs.len());
-        for (number, input) in (0..).zip(inputs) {
-            let signature = sign(&core, &approved, session, number, run).await?;
-            signatures.push(check(approved.plan().scheme(), input, signature)?);
+        let plan = approved.plan();
+        let size = if plan.scheme().needs_aux() { ECDSA_BATCH } else { FROST_BATCH };
+        let mut signatures = Vec::with_capacity(plan.inputs.len());
+        for (number, inputs) in (0..).zip(plan.inputs.chunks(size)) {
+            let made = sign(&core, &approved, session, (number, size), run).await?;
+            for (input, signature) in inputs.iter().zip(made) {
+                signatures.push(check(plan.scheme(), input, signature)?);
+            }
         }
         Ok(Outcome::Signed(Signed { session, signatures }))
     }
 }
 
-/// The signature for input `number`, by an engine of its own.
+/// The signatures for the inputs of batch `number`, each by an engine of its own.
 async fn sign(
     core: &Arc<Core>,
     approved: &Arc<Approved<KeySignPlan>>,
     session: SessionId,
-    number: u8,
+    (number, size): (u8, usize),
     run: &mut Run,
-) -> Result<Signature, Failure> {
-    let (limit, lane) = match approved.plan().scheme().needs_aux() {
+) -> Result<Vec<Signature>, Failure> {
+    let plan = approved.plan();
+    let (limit, lane) = match plan.scheme().needs_aux() {
         true => (core.config.engines.ecdsa, core.lanes.ecdsa.clone()),
         false => (core.config.engines.frost, core.lanes.free.clone()),
     };
+    let first = usize::from(number) * size;
+    let inputs = first..plan.inputs.len().min(first + size);
+    // The limit is for one signature; those of a batch are computed one after the other.
+    let limit = limit.saturating_mul(inputs.len() as u32);
     let (core, approved) = (core.clone(), approved.clone());
-    run.phase((number, Stage::Running), limit, lane, move || build(&core, &approved, session, number)).await
+    run.phase((number, Stage::Running), limit, lane, move || build(&core, &approved, session, inputs)).await
 }
 
 /// Runs in the worker's thread: the share is opened there and never leaves it.
@@ -161,30 +171,29 @@ fn build(
     core: &Core,
     approved: &Approved<KeySignPlan>,
     session: SessionId,
-    number: u8,
-) -> Result<Box<dyn countersign_engine::Engine<Output = Signature>>, WorkError> {
+    inputs: std::ops::Range<usize>,
+) -> Result<Box<dyn Engine<Output = Vec<Signature>>>, WorkError> {
     let plan = approved.plan();
     let secrets = |error: crate::vault::VaultError| WorkError::Secrets(error.to_string());
-    let aux = plan
-        .record
-        .announcement
-        .aux
-        .map(|digest| core.auxes.get(digest, &core.vault))
-        .transpose()
-        .map_err(secrets)?;
-    let input = plan.inputs.get(usize::from(number)).ok_or(WorkError::Stopped)?;
+    let aux = plan.record.announcement.aux.map(|digest| core.auxes.get(digest, &core.vault));
+    let aux = aux.transpose().map_err(secrets)?;
     let share = core.vault.open_share(approved).map_err(secrets)?;
     let signers = plan.indices();
-    let me = plan.signers.iter().position(|node| *node == core.me).map_or(u16::MAX, |at| at as u16);
-    let params = SignParams {
-        // No two engines of a session run under one name.
-        session: &[&session.0[..], &[number]].concat(),
-        me: PartyIndex(me),
-        signers: &signers,
-        path: input.path.steps(),
-        message: input.message(plan.scheme()),
+    let me = position(core.me, &plan.signers);
+    let engine = |number: usize| {
+        let input = plan.inputs.get(number).ok_or(WorkError::Stopped)?;
+        let params = SignParams {
+            // No two engines of a session run under one name.
+            session: &[&session.0[..], &[number as u8]].concat(),
+            me,
+            signers: &signers,
+            path: input.path.steps(),
+            message: input.message(plan.scheme()),
+        };
+        Ok(countersign_engine::sign(params, &share, aux.clone(), rand::rngs::OsRng)?)
     };
-    Ok(countersign_engine::sign(params, &share, aux, rand::rngs::OsRng)?)
+    let engines = inputs.map(engine).collect::<Result<Vec<_>, WorkError>>()?;
+    Ok(countersign_engine::batch(engines))
 }
 
 /// The only place where an [`InputSignature`] is made: by a library that does not sign, under the key that this node

@@ -4,10 +4,16 @@
 //! operation is a [`Job`]: what it asks the plugins, who takes part, and the steps it runs.
 
 pub mod admission;
+mod aux;
+pub mod check_up;
+mod describe;
+pub mod handover;
 mod intent;
 pub mod keygen;
 pub mod keysign;
 mod offer;
+mod quarantine;
+pub mod reshare;
 pub mod settle;
 mod throttle;
 
@@ -46,8 +52,8 @@ pub enum Stopped {
     Failed(Failure),
     /// The task is over at this node, and no share was used for it.
     Unused(Failure),
-    /// The new share is stored, and this node has said so: the others may yet have a key. The task stays open here until
-    /// [it is settled](settle).
+    /// The new share is stored, and this node has said so: the others may yet have a key, or its next generation. The task
+    /// stays open here until it is settled ([`settle`], [`handover`]).
     Unsettled(Failure),
 }
 

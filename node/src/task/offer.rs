@@ -2,7 +2,7 @@
 
 use super::admission::{self, Plan, refusal};
 use super::throttle::Throttle;
-use super::{Job, Stopped};
+use super::{Job, Stopped, handover, quarantine};
 use crate::core::Core;
 use crate::events;
 use crate::metrics::Ended;
@@ -14,8 +14,8 @@ use countersign_host::{Stage, What};
 use countersign_protocol::control::FromNode;
 use countersign_protocol::session::Setup;
 use countersign_protocol::{
-    Authenticated, Cause, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
-    Task, TaskId,
+    Authenticated, Cause, Failure, Hash, KeyId, NodeId, Operation, Outcome, PluginVerdict, Refusal,
+    SignedTask, Task, TaskId,
 };
 use countersign_store::{Decided, Evidence, Journal, LookUp, NewEvent, Row, State, TaskKind};
 use rand::RngCore;
@@ -160,9 +160,7 @@ impl Desk {
         let id = claimed.id;
         match self.core.journal(move |journal| journal.look_up(&id, &hash)).await {
             Ok(LookUp::New) => self.consider(&claimed, &entry.handle, offered).await,
-            Ok(LookUp::Same(row)) if row.state == State::Approved => {
-                self.report_failure(id, no_end(row.kind))
-            }
+            Ok(LookUp::Same(row)) if row.state == State::Approved => self.repeat_unended(&row).await,
             Ok(LookUp::Same(row)) => self.repeat(id, &row),
             Ok(LookUp::Different) => self.id_reused(&claimed).await,
             Err(error) => self.unrecorded(id, &error),
@@ -181,6 +179,10 @@ impl Desk {
                 return self.alarm_and_refuse(claimed, refusal, &self.unauthenticated).await;
             }
         };
+        if self.core.restored.is_some_and(|restored| task.created < restored) {
+            self.begin_events(&task, &offered, None);
+            return self.refuse(&task, &offered, before_restore()).await;
+        }
         let Ok(_permit) = self.permits.try_acquire() else {
             self.begin_events(&task, &offered, None);
             return self.refuse(&task, &offered, busy()).await;
@@ -194,6 +196,8 @@ impl Desk {
         match admitted {
             Ok(Plan::KeyGen(plan)) => self.decide(task, handle, offered, plan).await,
             Ok(Plan::KeySign(plan)) => self.decide(task, handle, offered, plan).await,
+            Ok(Plan::KeyReshare(plan)) => self.decide(task, handle, offered, plan).await,
+            Ok(Plan::CheckUp(plan)) => self.decide(task, handle, offered, plan).await,
             Err(refusal) => self.refuse(&task, &offered, refusal).await,
         }
     }
@@ -331,10 +335,28 @@ impl Desk {
         }
         log_outcome(task, &outcome);
         self.count(task, ended(&outcome));
-        if let Outcome::Created(key) = &outcome {
-            self.core.key_active(key.aux).await;
+        self.quarantine(task, &outcome).await;
+        match &outcome {
+            Outcome::Created(key) => self.core.key_active(key.aux).await,
+            Outcome::Reshared(key) => handover::moved(&self.core, key.key).await,
+            _ => {}
         }
-        self.core.reporter.send(FromNode::Outcome { task: id, outcome });
+        let reshare = matches!(task.operation, Operation::KeyReshare(_));
+        match self.core.journal(move |journal| journal.row(&id)).await {
+            Ok(Some(row)) if reshare => self.repeat(id, &row),
+            _ => self.core.reporter.send(FromNode::Outcome { task: id, outcome }),
+        }
+    }
+
+    /// Keeps away from a key whoever is proven to have cheated with it.
+    async fn quarantine(&self, task: &Task, outcome: &Outcome) {
+        let (Some(key), Outcome::Failed(failure)) = (key_of(task), outcome) else { return };
+        for new in quarantine::of(key, task.id, self.core.now(), failure) {
+            tracing::error!(key = %new.key, peer = %new.peer, code = %new.code, "the peer is kept away from the key; see `countersign-node quarantine list`");
+            if let Err(error) = self.core.journal(move |journal| journal.quarantine(new)).await {
+                tracing::error!(%error, "the quarantine was not recorded");
+            }
+        }
     }
 
     /// The new share is stored and may yet be confirmed by all: nothing is journalled, and the coordinator hears how it
@@ -345,7 +367,7 @@ impl Desk {
             // Settled while the session still waited.
             Ok(Some(row)) if row.state != State::Approved => self.repeat(id, &row),
             Ok(_) | Err(_) => {
-                tracing::warn!(task = %id, code = %failure.code, reason = %failure.text, "the new key waits for its members");
+                tracing::warn!(task = %id, code = %failure.code, reason = %failure.text, "what was stored waits for the other parties");
                 self.report_failure(id, failure);
             }
         }
@@ -402,6 +424,16 @@ impl Desk {
         self.report_decision(task, Some(refusal("journal", &error.to_string())), Vec::new());
     }
 
+    /// Approved, not under way, and without an end on record.
+    async fn repeat_unended(&self, row: &Row) {
+        let task = row.task;
+        match self.core.journal(move |journal| journal.handover(&task)).await {
+            Ok(Some(open)) => handover::report(&self.core, task, &open.announcement),
+            Ok(None) => self.report_failure(task, no_end(row.kind)),
+            Err(error) => self.unrecorded(task, &error),
+        }
+    }
+
     /// The coordinator asks again: the answer is the recorded one.
     fn repeat(&self, task: TaskId, row: &Row) {
         match &row.state {
@@ -410,7 +442,10 @@ impl Desk {
                 Outcome::Refused(refusal) => {
                     self.report_decision(task, Some(refusal.clone()), row.verdicts.clone())
                 }
-                outcome => self.core.reporter.send(FromNode::Outcome { task, outcome: outcome.clone() }),
+                outcome => {
+                    self.core.reporter.send(FromNode::Outcome { task, outcome: outcome.clone() });
+                    handover::report_void(&self.core, row);
+                }
             },
         }
     }
@@ -478,13 +513,25 @@ impl Drop for Entry<'_> {
 fn blind(task: &Task) -> Option<bool> {
     match &task.operation {
         Operation::KeySign(keysign) => Some(keysign.payload.is_blind()),
+        Operation::KeyGen(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => None,
+    }
+}
+
+/// The key that a task uses.
+fn key_of(task: &Task) -> Option<KeyId> {
+    match &task.operation {
         Operation::KeyGen(_) => None,
+        Operation::KeySign(keysign) => Some(keysign.key),
+        Operation::KeyReshare(reshare) => Some(reshare.from.key),
+        Operation::KeyShareSign(check_up) => Some(check_up.key),
     }
 }
 
 fn ended(outcome: &Outcome) -> Ended {
     match outcome {
-        Outcome::Created(_) | Outcome::Signed(_) => Ended::Succeeded,
+        Outcome::Created(_) | Outcome::Signed(_) | Outcome::Reshared(_) | Outcome::Intact(_) => {
+            Ended::Succeeded
+        }
         Outcome::Refused(_) => Ended::Refused,
         Outcome::Failed(_) => Ended::Failed,
     }
@@ -498,6 +545,12 @@ fn log_outcome(task: &Task, outcome: &Outcome) {
         }
         Outcome::Signed(signed) => {
             tracing::info!(task = %id, blind, signatures = signed.signatures.len(), "signed")
+        }
+        Outcome::Reshared(key) => {
+            tracing::info!(task = %id, key = %key.key, generation = key.generation, "reshared: the next generation is in force")
+        }
+        Outcome::Intact(intact) => {
+            tracing::info!(task = %id, key = %intact.key, generation = intact.generation, "the share is intact")
         }
         Outcome::Refused(refusal) => log_refusal(task, refusal),
         Outcome::Failed(failure) => {
@@ -525,7 +578,7 @@ fn bug(error: &dyn std::error::Error) -> Refusal {
     refusal("bug", &format!("the task could not be examined ({error}); report this with the log"))
 }
 
-/// Approved, not under way, and without an end on record.
+/// An approved task whose end is not on record.
 fn no_end(kind: TaskKind) -> Failure {
     let text = match kind {
         TaskKind::KeyGen => {
@@ -534,6 +587,14 @@ fn no_end(kind: TaskKind) -> Failure {
         _ => "this node could not record how the task ended; see its log, then try again with a new task",
     };
     failure(Cause::Environment, "no-end", text)
+}
+
+/// The journal may lack what this node decided between the backup and its restoration.
+fn before_restore() -> Refusal {
+    refusal(
+        "task-before-restore",
+        "the task was made before this node was restored from a backup, and the node may have decided on it already; order it again as a new task",
+    )
 }
 
 fn busy() -> Refusal {

@@ -1,12 +1,15 @@
 //! A new key between the moment its share is stored and the last member's confirmation. Its task has no end until then.
 
+use super::handover;
 use countersign_protocol::{Announcement, Outcome, TaskId, UnixMillis};
 use countersign_store::{Journal, KeyRecord, KeyStatus, ReadJournalError, State, WriteJournalError};
 
-/// The KeyGens that this node has stored and whose last confirmations it has not seen.
+/// The KeyGens and KeyReshares that this node has stored for and whose last confirmations it has not seen.
 pub fn waiting(journal: &Journal) -> Result<Vec<TaskId>, ReadJournalError> {
     let pending = journal.keys()?.into_iter().filter(|key| key.status == KeyStatus::Pending);
-    Ok(pending.map(|key| key.announcement.task).collect())
+    let keygens = pending.map(|key| key.announcement.task);
+    let reshares = handover::waiting(journal)?.into_iter().map(|handover| handover.task);
+    Ok(keygens.chain(reshares).collect())
 }
 
 /// Ends the task with the key that all members have confirmed; the key is active from then on. A task that was recorded as

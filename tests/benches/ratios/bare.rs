@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use countersign_engine::{
     Aux, AuxParams, Engine, EngineError, KeygenParams, Message, MessageKind, Outgoing, PartyIndex, Primes,
-    Recipient, Scheme, Share, SignParams, Signature, Step, aux_info, keygen, sign,
+    Recipient, ReshareParams, Role, Scheme, Share, SignParams, Signature, Step, aux_info, keygen, sign,
 };
 use countersign_tests::fixtures;
 use rand::rngs::OsRng;
@@ -27,6 +27,20 @@ pub fn generate(scheme: Scheme) -> anyhow::Result<Vec<Share>> {
         keygen(scheme, KeygenParams { session: b"bench", me, parties: PARTIES, threshold: THRESHOLD }, OsRng)
     };
     in_one_thread((0..PARTIES).map(engine).collect::<Result<_, _>>()?)
+}
+
+/// New shares of the same key for the same committee, dealt by the first members, all in one thread.
+pub fn reshare(shares: &[Share]) -> anyhow::Result<()> {
+    let role = |me: u16| Role { deals: (me < THRESHOLD).then_some(PartyIndex(me)), joins: true };
+    let (roles, old) = ((0..PARTIES).map(role).collect::<Vec<_>>(), shares[0].public());
+    let engine = |(me, share): (u16, &Share)| {
+        let share = roles[usize::from(me)].deals.map(|_| share);
+        let (me, threshold) = (PartyIndex(me), THRESHOLD);
+        let params =
+            ReshareParams { session: b"bench", me, parties: &roles, threshold, old: &old, generation: 1 };
+        countersign_engine::reshare(params, share, OsRng)
+    };
+    in_one_thread((0..).zip(shares).map(engine).collect::<Result<_, _>>()?).map(drop)
 }
 
 /// Auxiliary information of all parties, each in its thread.

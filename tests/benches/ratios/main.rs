@@ -9,6 +9,7 @@ mod cluster;
 mod keygen;
 mod policy;
 mod process;
+mod reshare;
 mod sample;
 mod signing;
 mod table;
@@ -66,6 +67,10 @@ async fn measure(effort: &Effort, table: &mut Table) {
     table.heading("Beside plugins that loop or count, Ed25519, 2 of 3");
     let measured = beside::measure(effort, table).await;
     table.expect("signing beside such plugins", measured);
+
+    table.heading("KeyReshare, 2 of 3, unguarded");
+    let measured = reshare::measure(effort, table).await;
+    table.expect("KeyReshare", measured);
 
     table.heading("A node that starts again, with the keys of this run");
     let measured = process::restart(effort, &mut nodes, table).await;

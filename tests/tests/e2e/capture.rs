@@ -11,7 +11,10 @@ async fn no_key_generation_message_passes_the_coordinator_in_clear() {
     let mut cluster = Cluster::prepare(Blueprint::default()).await.unwrap();
     let seen: Arc<Mutex<Vec<u8>>> = Arc::default();
     let tape = seen.clone();
-    let recorder: Recorder = Arc::new(move |_, _, bytes| tape.lock().unwrap().extend_from_slice(bytes));
+    let recorder: Recorder = Arc::new(move |_, _, bytes| {
+        tape.lock().unwrap().extend_from_slice(bytes);
+        true
+    });
     let config = Config::load(&cluster.coordinator_config()).unwrap();
     let coordinator = Coordinator::start_recorded(config, Some(recorder)).await.unwrap();
     cluster.nodes.iter_mut().for_each(|node| node.start().unwrap());

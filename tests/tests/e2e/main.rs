@@ -2,6 +2,8 @@
 
 mod approvals;
 mod approver;
+mod backup;
+mod batch;
 mod bitcoin;
 mod capture;
 mod cli;
@@ -16,10 +18,13 @@ mod operators;
 mod payloads;
 mod plugins;
 mod receivers;
+mod recovery;
+mod reshare;
 mod schemes;
 mod store;
 mod swap;
 mod webhook;
+mod withheld;
 mod zoo;
 
 use countersign_client::ClientError;

@@ -1,0 +1,63 @@
+//! A consistent copy of the node's files, at any moment.
+//!
+//! The secrets file is replaced whole and the journal is copied in one read transaction. If the secrets did not change from
+//! before the first copy until after the last, both show the node as it was when the journal was read.
+
+use crate::vault::Vault;
+use countersign_protocol::NodeId;
+use countersign_store::Journal;
+use countersign_store::journal::JOURNAL_FILE;
+use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The copies' folder within the node's.
+const FOLDER: &str = ".backup";
+/// How often a copy is begun again because a secret changed meanwhile.
+const TRIES: usize = 20;
+
+/// Copies that are to be sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// Whose they are.
+    pub node: NodeId,
+    /// Generation of the secrets file.
+    pub generation: u64,
+    /// Where they are.
+    pub dir: PathBuf,
+}
+
+impl Staged {
+    /// The copy of the journal.
+    pub fn journal(&self) -> PathBuf {
+        self.dir.join(JOURNAL_FILE)
+    }
+}
+
+/// Copies the files of `dir`. Whatever an earlier backup left behind is removed.
+pub fn stage(vault: &Vault, journal: &Journal, node: NodeId, dir: &Path) -> io::Result<Staged> {
+    let staging = dir.join(FOLDER);
+    for _ in 0..TRIES {
+        unstage(&staging)?;
+        std::fs::DirBuilder::new().mode(0o700).create(&staging)?;
+        let generation = vault.generation().map_err(io::Error::other)?;
+        std::fs::copy(dir.join(IDENTITY_FILE), staging.join(IDENTITY_FILE))?;
+        std::fs::copy(dir.join(SECRETS_FILE), staging.join(SECRETS_FILE))?;
+        journal.copy_to(&staging.join(JOURNAL_FILE)).map_err(io::Error::other)?;
+        if vault.generation().map_err(io::Error::other)? == generation {
+            return Ok(Staged { node, generation, dir: staging });
+        }
+    }
+    unstage(&staging)?;
+    Err(io::Error::other("the secrets change all the time; try again later"))
+}
+
+/// Removes the copies.
+pub fn unstage(staging: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(staging) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,176 @@
+//! `restore`: a node out of its backup, or, as a drill, the proof that the backup would do.
+
+use super::{Args, passphrase, time};
+use crate::backup;
+use crate::check_ups;
+use crate::config::Config;
+use crate::core::now;
+use crate::public::{self, PublicRecord};
+use crate::task::handover;
+use crate::vault::Vault;
+use anyhow::{Context, bail, ensure};
+use countersign_protocol::{Hash, NodeId};
+use countersign_store::backup::OpenWith;
+use countersign_store::journal::JOURNAL_FILE;
+use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE};
+use countersign_store::{Backup, Journal, KeyRecord, KeyStatus};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `restore`.
+#[derive(Debug, clap::Args)]
+pub struct Restore {
+    /// The backup.
+    file: PathBuf,
+    /// File with the backup's passphrase, mode 600. Without it and without --identity, the passphrase is asked for.
+    #[arg(long, value_name = "FILE", conflicts_with = "identity")]
+    backup_key_file: Option<PathBuf>,
+    /// Open it with this age identity file instead.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Only prove that it would do: restore into a scratch folder, open the store, check the audit log, prove every share,
+    /// and remove the folder. Works beside a node that runs.
+    #[arg(long)]
+    drill: bool,
+    /// Restore although this folder's public record shows that the node had come further: the newer state is lost for good.
+    #[arg(long, conflicts_with = "drill")]
+    accept_older: bool,
+}
+
+impl Restore {
+    pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
+        let config = Config::load(&args.config)?;
+        let backup = self.open()?;
+        let contents = &backup.contents;
+        println!(
+            "Backup of {}, generation {}, made {}",
+            contents.node,
+            contents.generation,
+            time(contents.made)
+        );
+        if !self.drill {
+            self.check_target(&config, &backup)?;
+        }
+        let scratch = config.dir.with_extension("restoring");
+        backup::unstage(&scratch)?;
+        let restored = backup
+            .unpack(&scratch)
+            .map_err(anyhow::Error::from)
+            .and_then(|()| self.prove(args, &config, &backup, &scratch))
+            .and_then(|()| if self.drill { Ok(()) } else { put_in_place(&scratch, &config.dir) });
+        backup::unstage(&scratch)?;
+        restored?;
+        match self.drill {
+            true => println!("The drill succeeded; nothing was changed."),
+            false => println!(
+                "Restored into {}. Tasks that were made before now are refused. Start the node; if a key was reshared since the backup was made, its other members must reshare it again.",
+                config.dir.display()
+            ),
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> anyhow::Result<Backup> {
+        Ok(match &self.identity {
+            Some(identity) => Backup::open(&self.file, &OpenWith::Identity(identity))?,
+            None => {
+                let passphrase = passphrase::of_backup(self.backup_key_file.as_deref(), false)?;
+                Backup::open(&self.file, &OpenWith::Passphrase(&passphrase))?
+            }
+        })
+    }
+
+    /// Nothing is overwritten, and no other node's folder is touched.
+    fn check_target(&self, config: &Config, backup: &Backup) -> anyhow::Result<()> {
+        let dir = &config.dir;
+        for name in [IDENTITY_FILE, SECRETS_FILE, JOURNAL_FILE] {
+            let path = dir.join(name);
+            ensure!(
+                !path.exists(),
+                "{} is there already and is not overwritten; move the old store away first",
+                path.display()
+            );
+        }
+        let Ok(known) = public::read(dir) else { return Ok(()) };
+        ensure!(
+            known.node.to_string() == backup.contents.node,
+            "the backup is of {}, and {} belongs to {}; use that node's backup, or another folder",
+            backup.contents.node,
+            dir.display(),
+            known.node
+        );
+        ensure!(
+            self.accept_older || known.generation <= backup.contents.generation,
+            "the backup has generation {}, and the node had come to {}; use the newest backup, or --accept-older if there is none",
+            backup.contents.generation,
+            known.generation
+        );
+        Ok(())
+    }
+
+    /// Everything that can be known before the node runs: the store opens, is that node's, and every share is intact.
+    fn prove(&self, args: &Args, config: &Config, backup: &Backup, dir: &Path) -> anyhow::Result<()> {
+        let vault = Vault::open(dir, &passphrase::existing(args, config)?, &config.recipients)?;
+        let me = NodeId::from_bytes(vault.identity()?.public().0)?;
+        ensure!(
+            me.to_string() == backup.contents.node,
+            "the store in the backup is of {me}, and the backup says {}; do not use it",
+            backup.contents.node
+        );
+        let journal = Journal::open(dir)?;
+        let head = journal.verify_audit()?;
+        println!("  audit log   {} entries, whole", head.entries);
+        handover::align_all(&journal, &vault, now())?;
+        if let (false, Ok(known)) = (self.accept_older || self.drill, public::read(&config.dir)) {
+            check_generations(&journal, &known)?;
+        }
+        let active = journal.keys()?.into_iter().filter(|record| record.status == KeyStatus::Active);
+        for record in active {
+            prove_share(&vault, me, &record)?;
+        }
+        if !self.drill {
+            journal.restored(now())?;
+        }
+        Ok(())
+    }
+}
+
+/// A key that had come further than the backup knows has other shares now.
+fn check_generations(journal: &Journal, known: &PublicRecord) -> anyhow::Result<()> {
+    for key in &known.keys {
+        let (id, generation) = (key.announcement.key, key.announcement.generation);
+        let restored = journal.key(&id)?.map(|record| record.announcement.generation);
+        ensure!(
+            restored >= Some(generation),
+            "{id} had come to generation {generation}, and the backup has it at {}; use the newest backup, or --accept-older if there is none",
+            restored.map_or("none".into(), |generation| generation.to_string())
+        );
+    }
+    Ok(())
+}
+
+fn prove_share(vault: &Vault, me: NodeId, record: &KeyRecord) -> anyhow::Result<()> {
+    let key = &record.announcement;
+    let message = Hash::of("countersign/1 drill", key.key.as_bytes());
+    check_ups::check(vault, me, key, message)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("the share of {} does not prove itself; use another backup", key.key))?;
+    println!("  intact      {}  generation {}  {}", key.key, key.generation, key.name);
+    Ok(())
+}
+
+/// The identity last: without it there is no store.
+fn put_in_place(scratch: &Path, dir: &Path) -> anyhow::Result<()> {
+    if !dir.exists() {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().mode(0o700).recursive(true).create(dir)?;
+    }
+    for name in [JOURNAL_FILE, SECRETS_FILE, IDENTITY_FILE] {
+        let (from, to) = (scratch.join(name), dir.join(name));
+        if to.exists() {
+            bail!("{} appeared meanwhile and is not overwritten; move it away", to.display());
+        }
+        std::fs::rename(from, to)?;
+    }
+    std::fs::File::open(dir)?.sync_all()?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! `task`: reshares whose end this node does not know, and what its operator decides of them.
+
+use super::{Args, passphrase, time};
+use crate::admin::{self, Answer, Question};
+use crate::config::Config;
+use crate::core::now;
+use crate::task::handover;
+use crate::vault::Vault;
+use anyhow::{Context, bail};
+use countersign_protocol::{Announcement, NodeId, TaskId};
+use countersign_store::{Handover, HandoverStage, Journal};
+use std::path::PathBuf;
+
+/// What `task` can do.
+#[derive(Debug, clap::Subcommand)]
+pub enum TaskCommand {
+    /// List the reshares for which this node has stored a share or given one up, and what became of them. Works while the
+    /// node runs.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decide what becomes of a reshare that waits for others which will never come. Stop the node first.
+    ///
+    /// A node settles reshares by itself as soon as it and the other parties are connected to the coordinator. Use this
+    /// only if a party is lost for good.
+    Resolve(Resolve),
+}
+
+/// Arguments of `task resolve`.
+#[derive(Debug, clap::Args)]
+#[group(id = "how", required = true, multiple = false)]
+pub struct Resolve {
+    /// The task, as `task list` shows it.
+    task: TaskId,
+    /// Put the next generation in force: FILE is the announcement with the marks of all parties, JSON, from a node that
+    /// has switched (`task list --json` there) or from the coordinator (`/v1/wallets`).
+    #[arg(long, value_name = "FILE", group = "how")]
+    adopt: Option<PathBuf>,
+    /// Stay with the present generation, and destroy the share of the next one.
+    #[arg(long, group = "how", requires = "nobody_switched")]
+    abandon: bool,
+    /// I asked every party: none has switched, and all abandon the task too. If one did switch, this node's share fits
+    /// nobody's any more.
+    #[arg(long)]
+    nobody_switched: bool,
+}
+
+impl TaskCommand {
+    pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
+        let config = Config::load(&args.config)?;
+        match self {
+            TaskCommand::List { json } => list(&config, *json),
+            TaskCommand::Resolve(resolve) => resolve.run(args, &config),
+        }
+    }
+}
+
+fn list(config: &Config, json: bool) -> anyhow::Result<()> {
+    let Answer::Handovers(handovers) = admin::ask(&config.dir, &Question::Handovers)? else {
+        bail!("the node answered something else")
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&handovers)?);
+        return Ok(());
+    }
+    println!("Reshares: {}", handovers.len());
+    handovers.iter().for_each(|handover| show(handover, config));
+    Ok(())
+}
+
+fn show(handover: &Handover, config: &Config) {
+    let next = &handover.announcement;
+    let stage = match handover.stage {
+        HandoverStage::Open => "waits for the other parties; both shares are kept",
+        HandoverStage::Switched => "done: the next generation is in force",
+        HandoverStage::Void => "came to nothing: a party never stored; the generation before stayed",
+        HandoverStage::Abandoned => "abandoned by the operator; the generation before stayed",
+    };
+    println!("\nTask: {}", handover.task);
+    println!("  Group ID: {}, to generation {}", next.key, next.generation);
+    println!("  This node: {}", if handover.joins { "will hold a share" } else { "gives its share up" });
+    println!("  Since: {}", time(handover.opened));
+    println!("  State: {stage}");
+    println!("  Next members: {} of {}", next.threshold.get(), next.committee.members().len());
+    next.committee.members().iter().for_each(|node| println!("    {node} {}", name(config, node)));
+}
+
+fn name<'a>(config: &'a Config, node: &NodeId) -> &'a str {
+    config.roster.get(node).map_or("", String::as_str)
+}
+
+impl Resolve {
+    fn run(&self, args: &Args, config: &Config) -> anyhow::Result<()> {
+        let vault = Vault::open(&config.dir, &passphrase::existing(args, config)?, &config.recipients)?;
+        let journal = Journal::open(&config.dir)?;
+        let handover = journal.handover(&self.task)?;
+        let key = handover.map(|handover| handover.announcement.key);
+        match &self.adopt {
+            Some(file) => {
+                let read = || format!("{} cannot be read; give the announcement as JSON", file.display());
+                let text = std::fs::read(file).with_context(read)?;
+                let announcement: Announcement = serde_json::from_slice(&text).with_context(read)?;
+                handover::adopt(&journal, now(), self.task, announcement)?;
+                println!("The next generation is in force.");
+            }
+            None => {
+                handover::abandon(&journal, now(), self.task)?;
+                println!("The present generation stays in force.");
+            }
+        }
+        if let Some(key) = key {
+            handover::align(&journal, &vault, now(), key)?;
+        }
+        Ok(())
+    }
+}

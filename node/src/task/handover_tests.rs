@@ -1,0 +1,178 @@
+//! What settles a reshare and what does not, at the journal of one node.
+
+use super::*;
+use countersign_link::Identity;
+use countersign_protocol::{Committee, Hash, Scheme, SessionId, Threshold};
+use countersign_store::{Decided, Evidence};
+
+const TASK: TaskId = TaskId([1; 16]);
+const HASH: Hash = Hash([7; 32]);
+const NOW: UnixMillis = UnixMillis(1_000);
+
+fn identity(seed: u8) -> Identity {
+    Identity::from_seed(&[seed; 32]).unwrap()
+}
+
+fn node(seed: u8) -> NodeId {
+    NodeId::from_bytes(identity(seed).public().0).unwrap()
+}
+
+fn mark(seed: u8, message: &[u8]) -> StoredMark {
+    StoredMark { node: node(seed), signature: identity(seed).sign(message).to_vec() }
+}
+
+/// A generation of two members, marked by these.
+fn generation(number: u32, members: [u8; 2], marked_by: &[u8]) -> Announcement {
+    let mut announcement = Announcement {
+        key: KeyId::from_bytes([2; 16]).unwrap(),
+        task: TASK,
+        session: SessionId([3; 32]),
+        name: "n".into(),
+        scheme: Scheme::Ed25519,
+        committee: Committee::new(members.map(node).to_vec()).unwrap(),
+        threshold: Threshold::try_from(2).unwrap(),
+        generation: number,
+        root_public_key: vec![4; 32],
+        chain_code: Hash([5; 32]),
+        public_shares: Hash([number as u8; 32]),
+        aux: None,
+        stored: Vec::new(),
+    };
+    let digest = announcement.digest();
+    announcement.stored = marked_by.iter().map(|seed| mark(*seed, digest.as_bytes())).collect();
+    announcement.stored.sort_by_key(|mark| mark.node);
+    announcement
+}
+
+/// The journal of node 1, which holds generation 0 with node 2 and has approved a reshare to 1 and 3.
+fn journal() -> (tempfile::TempDir, Journal) {
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+    let journal = Journal::create(dir.path()).unwrap();
+    let old = generation(0, [1, 2], &[1, 2]);
+    journal.put_key(KeyRecord { announcement: old, status: KeyStatus::Active, created: NOW }).unwrap();
+    let mut parties = vec![node(1), node(2), node(3)];
+    parties.sort_unstable();
+    let task = Decided {
+        task: TASK,
+        hash: HASH,
+        kind: TaskKind::KeyReshare,
+        received_at: NOW,
+        verdicts: Vec::new(),
+        parties,
+        bytes: b"{}".to_vec(),
+        evidence: Evidence::default(),
+    };
+    journal.approve(NOW, task, Vec::new()).unwrap();
+    (dir, journal)
+}
+
+/// The same after this node has stored.
+fn open_journal() -> (tempfile::TempDir, Journal) {
+    let (dir, journal) = journal();
+    journal.open_handover(handover()).unwrap();
+    (dir, journal)
+}
+
+fn handover() -> Handover {
+    let announcement = generation(1, [1, 3], &[]);
+    Handover { task: TASK, announcement, joins: true, opened: NOW, stage: HandoverStage::Open }
+}
+
+fn record(journal: &Journal) -> KeyRecord {
+    journal.key(&generation(0, [1, 2], &[]).key).unwrap().unwrap()
+}
+
+#[test]
+fn the_marks_of_all_parties_put_the_next_generation_in_force() {
+    let (_dir, journal) = open_journal();
+    for marked_by in [&[][..], &[1, 3], &[1, 2], &[2, 3]] {
+        assert!(adopt(&journal, NOW, TASK, generation(1, [1, 3], marked_by)).is_err(), "{marked_by:?}");
+    }
+    let other = Announcement { public_shares: Hash([9; 32]), ..generation(1, [1, 3], &[]) };
+    let digest = other.digest();
+    let stored = [1, 2, 3].map(|seed| mark(seed, digest.as_bytes())).to_vec();
+    assert!(adopt(&journal, NOW, TASK, Announcement { stored, ..other }).is_err(), "another generation");
+    assert_eq!(record(&journal).announcement.generation, 0);
+    assert_eq!(waiting(&journal).unwrap(), [handover()]);
+    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    assert_eq!((record(&journal).announcement.generation, record(&journal).status), (1, KeyStatus::Active));
+    assert_eq!(waiting(&journal).unwrap(), []);
+    assert!(abandon(&journal, NOW, TASK).is_err(), "what is done cannot be abandoned");
+    journal.verify_audit().unwrap();
+}
+
+#[test]
+fn nothing_but_a_settlement_ends_a_task_for_which_this_node_has_stored() {
+    let (_dir, journal) = open_journal();
+    let failure = failed("c", "t".into(), Vec::new());
+    assert!(journal.end(NOW, TASK, Outcome::Failed(failure.clone())).is_err());
+    assert_eq!(journal.abort_unfinished(NOW, &super::super::settle::waiting(&journal).unwrap()).unwrap(), []);
+    assert!(journal.open_handover(handover()).is_err(), "a key is handed over once at a time");
+    let row = journal.row(&TASK).unwrap().unwrap();
+    assert!(!never_stored(&journal, &row).unwrap());
+    abandon(&journal, NOW, TASK).unwrap();
+    let row = journal.row(&TASK).unwrap().unwrap();
+    assert!(!never_stored(&journal, &row).unwrap(), "its mark may be out: it never says that it has none");
+    assert_eq!(record(&journal).announcement.generation, 0);
+}
+
+/// A party that shows its mark to some and a void to others must not part them.
+#[test]
+fn all_marks_revive_a_reshare_that_was_given_up() {
+    let (_dir, journal) = open_journal();
+    abandon(&journal, NOW, TASK).unwrap();
+    let end = journal.row(&TASK).unwrap().unwrap().state;
+    assert!(adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 3])).is_err());
+    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    assert_eq!((record(&journal).announcement.generation, record(&journal).status), (1, KeyStatus::Active));
+    assert_eq!(journal.row(&TASK).unwrap().unwrap().state, end, "a task ends once");
+    assert!(journal.audit(0, 100).unwrap().pop().unwrap().text.contains("had stored"));
+    assert!(adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).is_err(), "once is enough");
+    journal.verify_audit().unwrap();
+}
+
+#[test]
+fn a_node_that_failed_before_it_stored_says_so() {
+    let (_dir, journal) = journal();
+    let row = || journal.row(&TASK).unwrap().unwrap();
+    assert!(!never_stored(&journal, &row()).unwrap(), "it may yet store");
+    journal.end(NOW, TASK, Outcome::Failed(failed("c", "t".into(), Vec::new()))).unwrap();
+    assert!(never_stored(&journal, &row()).unwrap());
+    assert!(journal.open_handover(handover()).is_err(), "what is over stores nothing");
+}
+
+#[test]
+fn a_key_moves_on_without_this_node_by_the_word_of_quorums_alone() {
+    let moved = |generations: &[Announcement]| {
+        let (dir, journal) = journal();
+        journal.end(NOW, TASK, Outcome::Failed(failed("c", "t".into(), Vec::new()))).unwrap();
+        let moved = replace(&journal, node(1), NOW, generations);
+        (moved.ok().flatten(), record(&journal), journal, dir)
+    };
+    let (to, record, ..) = moved(&[generation(1, [3, 4], &[1, 2, 3, 4])]);
+    assert_eq!((to, record.status, record.announcement.generation), (Some(1), KeyStatus::Released, 1));
+    let second = generation(2, [5, 6], &[3, 4, 5, 6]);
+    let (to, record, ..) = moved(&[generation(1, [3, 4], &[1, 2, 3, 4]), second.clone()]);
+    assert_eq!((to, record.status, record.announcement.generation), (Some(2), KeyStatus::Released, 2));
+    for forged in [
+        vec![generation(1, [3, 4], &[2, 3, 4])],
+        vec![generation(1, [3, 4], &[1, 2, 3])],
+        vec![second],
+        vec![generation(1, [3, 4], &[1, 2, 3, 4]), generation(2, [5, 6], &[1, 2, 5, 6])],
+    ] {
+        let (to, record, ..) = moved(&forged);
+        assert_eq!((to, record.status, record.announcement.generation), (None, KeyStatus::Active, 0));
+    }
+    let (to, record, journal, _dir) = moved(&[generation(1, [1, 3], &[1, 2, 3])]);
+    assert_eq!((to, record.status), (None, KeyStatus::Active), "it signed that generation itself");
+    let last = journal.audit(0, 100).unwrap().pop().unwrap();
+    assert!(last.text.contains("older than what it signed"), "{last:?}");
+}
+
+#[test]
+fn an_open_handover_is_settled_before_a_key_moves_on_otherwise() {
+    let (_dir, journal) = open_journal();
+    assert!(replace(&journal, node(1), NOW, &[generation(1, [3, 4], &[1, 2, 3, 4])]).is_err());
+    assert_eq!(record(&journal).announcement.generation, 0);
+}

@@ -1,0 +1,246 @@
+//! KeyReshare: the next generation of a key for another committee, or for the same. How it works: `docs/reshare.md`.
+
+use super::aux::{self, Fresh, position};
+use super::{Job, Stopped, describe, handover};
+use crate::core::Core;
+use crate::risk::Approved;
+use crate::session::Run;
+use crate::session::driver::failure;
+use crate::session::worker::WorkError;
+use crate::vault::UsesShare;
+use countersign_engine::{AgreeParams, PartyIndex, PublicShare, ReshareParams, Reshared, Role};
+use countersign_protocol::control::Stage;
+use countersign_protocol::outcome::public_shares_hash;
+use countersign_protocol::{
+    Announcement, Cause, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId,
+};
+use std::sync::Arc;
+
+const DISCLOSE_PHASE: (u8, Stage) = (0, Stage::Running);
+const DEAL_PHASE: (u8, Stage) = (1, Stage::Running);
+/// And the one after it.
+const AUX_PHASE: u8 = 2;
+
+/// An admitted KeyReshare.
+#[derive(Debug, Clone)]
+pub struct KeyResharePlan {
+    pub(super) task: TaskId,
+    pub(super) reshare: Arc<KeyReshare>,
+    /// As many members of the present committee as the key needs.
+    pub(super) dealers: Vec<NodeId>,
+    /// Dealers and future members, in the order of their ids.
+    pub(super) parties: Vec<NodeId>,
+    /// Auxiliary information that this node has for the new committee.
+    pub(super) aux: Option<Hash>,
+    /// The root as text, `xpub…` or `cpub…`.
+    pub(super) root: String,
+}
+
+impl KeyResharePlan {
+    /// What was ordered.
+    pub fn reshare(&self) -> &KeyReshare {
+        &self.reshare
+    }
+
+    fn members(&self) -> &[NodeId] {
+        self.reshare.committee.members()
+    }
+
+    fn role(&self, node: &NodeId) -> Role {
+        let dealt = self.reshare.from.committee.index_of(node).filter(|_| self.dealers.contains(node));
+        Role { deals: dealt.map(|index| PartyIndex(index.0)), joins: self.members().contains(node) }
+    }
+
+    fn deals(&self, node: &NodeId) -> bool {
+        self.role(node).deals.is_some()
+    }
+
+    fn joins(&self, node: &NodeId) -> bool {
+        self.role(node).joins
+    }
+}
+
+impl UsesShare for KeyResharePlan {
+    fn uses(&self) -> &Announcement {
+        &self.reshare.from
+    }
+}
+
+impl Job for KeyResharePlan {
+    fn parties(&self) -> &[NodeId] {
+        &self.parties
+    }
+
+    fn question(&self) -> countersign_host::Operation {
+        countersign_host::Operation::Reshare(countersign_host::Resharing {
+            key: describe::key(&self.reshare.from, self.root.clone()),
+            signers: describe::nodes(&self.dealers),
+            new_threshold: self.reshare.threshold.get(),
+            new_members: describe::nodes(self.members()),
+        })
+    }
+
+    fn holds(&self, _core: &Core) -> Option<Hash> {
+        self.aux
+    }
+
+    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
+        let plan = approved.plan();
+        let (session, holds) = run.meet().await?;
+        let old = disclose(&core, &approved, session, run).await?;
+        let reshared = deal(&core, &approved, session, old, run).await?;
+        let (aux, fresh) = match plan.reshare.from.scheme.needs_aux() {
+            false => (None, None),
+            true => {
+                let who = (plan.parties(), plan.members());
+                let (aux, fresh) = aux::agreed(&core, who, AUX_PHASE, (session, &holds), run).await?;
+                (Some(aux), fresh)
+            }
+        };
+        core.events.shares(plan.task, describe::participants(plan.members(), &reshared.public_shares));
+        let mut announcement = announce(plan, session, &reshared, aux);
+        store(&core, &approved, reshared, announcement.clone(), fresh).await?;
+        handover::report(&core, plan.task, &announcement);
+        announcement.stored = run.store(announcement.digest()).await.map_err(Stopped::Unsettled)?;
+        Ok(Outcome::Reshared(announcement))
+    }
+}
+
+/// The dealers say what their committee's public shares are. What they say is believed because the members of that
+/// committee signed its hash.
+async fn disclose(
+    core: &Arc<Core>,
+    approved: &Arc<Approved<KeyResharePlan>>,
+    session: SessionId,
+    run: &mut Run,
+) -> Result<PublicShare, Failure> {
+    let (for_worker, approved) = (core.clone(), approved.clone());
+    let from = approved.plan().reshare.from.clone();
+    let lane = core.lanes.free.clone();
+    let said = run.phase(DISCLOSE_PHASE, core.config.engines.keygen, lane, move || {
+        let plan = approved.plan();
+        let speakers: Vec<PartyIndex> =
+            plan.dealers.iter().map(|node| position(*node, &plan.parties)).collect();
+        let mine = match plan.deals(&for_worker.me) {
+            true => Some(encode_shares(&open(&for_worker, &approved)?.public().public_shares)),
+            false => None,
+        };
+        let parties = plan.parties.len() as u16;
+        let me = position(for_worker.me, &plan.parties);
+        Ok(countersign_engine::agree(
+            AgreeParams { session: &session.0, me, parties, speakers: &speakers },
+            mine,
+        )?)
+    });
+    public_share(&from, &said.await?).ok_or_else(|| {
+        failure(
+            Cause::Peer,
+            "split-view",
+            "the dealers' public shares are not those that the members announced; compare the dealers' stores with their backups before trying again",
+        )
+    })
+}
+
+fn encode_shares(shares: &[Vec<u8>]) -> Vec<u8> {
+    countersign_protocol::encode(&shares)
+}
+
+fn public_share(from: &Announcement, said: &[u8]) -> Option<PublicShare> {
+    let public_shares: Vec<Vec<u8>> = countersign_protocol::decode(said).ok()?;
+    let announced = public_shares_hash(public_shares.iter().map(Vec::as_slice)) == from.public_shares;
+    announced.then(|| PublicShare {
+        scheme: from.scheme,
+        parties: from.committee.members().len() as u16,
+        threshold: from.threshold.get(),
+        index: PartyIndex(0),
+        root_public_key: from.root_public_key.clone(),
+        chain_code: from.chain_code.0,
+        public_shares,
+    })
+}
+
+async fn deal(
+    core: &Arc<Core>,
+    approved: &Arc<Approved<KeyResharePlan>>,
+    session: SessionId,
+    old: PublicShare,
+    run: &mut Run,
+) -> Result<Reshared, Failure> {
+    let (for_worker, approved) = (core.clone(), approved.clone());
+    let lane = core.lanes.free.clone();
+    run.phase(DEAL_PHASE, core.config.engines.keygen, lane, move || {
+        let plan = approved.plan();
+        let share = match plan.deals(&for_worker.me) {
+            true => Some(open(&for_worker, &approved)?),
+            false => None,
+        };
+        let roles: Vec<Role> = plan.parties.iter().map(|node| plan.role(node)).collect();
+        let params = ReshareParams {
+            session: &session.0,
+            me: position(for_worker.me, &plan.parties),
+            parties: &roles,
+            threshold: plan.reshare.threshold.get(),
+            old: &old,
+            generation: plan.reshare.generation().into(),
+        };
+        Ok(countersign_engine::reshare(params, share.as_ref(), rand::rngs::OsRng)?)
+    })
+    .await
+}
+
+fn open(core: &Core, approved: &Approved<KeyResharePlan>) -> Result<countersign_engine::Share, WorkError> {
+    core.vault.open_share(approved).map_err(|error| WorkError::Secrets(error.to_string()))
+}
+
+fn announce(
+    plan: &KeyResharePlan,
+    session: SessionId,
+    reshared: &Reshared,
+    aux: Option<Hash>,
+) -> Announcement {
+    Announcement {
+        task: plan.task,
+        session,
+        committee: plan.reshare.committee.clone(),
+        threshold: plan.reshare.threshold,
+        generation: plan.reshare.generation(),
+        public_shares: public_shares_hash(reshared.public_shares.iter().map(Vec::as_slice)),
+        aux,
+        stored: Vec::new(),
+        ..plan.reshare.from.clone()
+    }
+}
+
+/// The share first, then the record of it: the record says that this node's mark may be out.
+async fn store(
+    core: &Arc<Core>,
+    approved: &Arc<Approved<KeyResharePlan>>,
+    reshared: Reshared,
+    next: Announcement,
+    fresh: Fresh,
+) -> Result<(), Failure> {
+    let (core, approved) = (core.clone(), approved.clone());
+    let written = tokio::task::spawn_blocking(move || write(&core, &approved, reshared, next, fresh)).await;
+    let written = written
+        .unwrap_or_else(|error| Err(format!("the storing thread died ({error}); report this with the log")));
+    written.map_err(|error| {
+        failure(Cause::Environment, "store", &format!("the new share could not be stored: {error}"))
+    })
+}
+
+fn write(
+    core: &Core,
+    approved: &Approved<KeyResharePlan>,
+    reshared: Reshared,
+    next: Announcement,
+    fresh: Fresh,
+) -> Result<(), String> {
+    let (plan, aux) = (approved.plan(), aux::to_store(&fresh));
+    if let Some(share) = &reshared.share {
+        core.vault.put_next_share(approved, share, &next, aux).map_err(|error| error.to_string())?;
+    }
+    if let Some((digest, aux)) = fresh {
+        core.auxes.put(digest, aux);
+    }
+    handover::open(core, plan.task, next, plan.joins(&core.me)).map_err(|error| error.to_string())
+}
