@@ -64,8 +64,8 @@ impl Dispatch {
         self.core.router.mesh().attach(link.pairs);
         self.core.tally.set_online(true);
         let (mut sender, mut receiver) = (link.control.sender, link.control.receiver);
-        for held in self.core.journal(handover::holds).await.unwrap_or_default() {
-            if let Err(error) = sender.send(&encode(&held)).await {
+        for news in self.core.journal(handover::news).await.unwrap_or_default() {
+            if let Err(error) = sender.send(&encode(&news)).await {
                 return error.to_string();
             }
         }

@@ -224,6 +224,9 @@ pub enum Cause {
     Bug,
 }
 
+/// Code of a failure that a node's operator decided on: what the node had stored for a reshare is given up there.
+pub const ABANDONED: &str = "reshare-abandoned";
+
 /// Why a session came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -1,6 +1,7 @@
 //! What is known of a task: kept in the store, shown by the API. Plain data; it decides nothing.
 
 use countersign_protocol::control::Stage;
+use countersign_protocol::outcome::ABANDONED;
 use countersign_protocol::{
     Announcement, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed, StoredMark, UnixMillis,
 };
@@ -190,9 +191,16 @@ impl TaskRecord {
     }
 
     /// True if a party has stored for a reshare of which nobody can say yet whether all have. The key must not be handed on
-    /// by another task meanwhile: both could come to be.
+    /// by another task meanwhile: both could come to be. Once the operators of all that have stored gave it up, it is over.
     pub fn is_unsettled(&self) -> bool {
-        self.stored.is_some() && self.result.is_none() && self.void().is_none()
+        let mut waiting = self.stored.iter().flat_map(|made| &made.stored);
+        self.result.is_none() && self.void().is_none() && waiting.any(|mark| !self.has_abandoned(&mark.node))
+    }
+
+    fn has_abandoned(&self, node: &NodeId) -> bool {
+        let reports =
+            self.parties.iter().filter(|party| party.node == *node).filter_map(|p| p.report.as_ref());
+        reports.into_iter().any(|report| is_abandonment(&report.outcome))
     }
 
     /// The word of a party that its mark will never be there; not that of one whose mark is.
@@ -206,6 +214,11 @@ impl TaskRecord {
             self.events.push(Event { at, text: text.into() });
         }
     }
+}
+
+/// True of what a node reports whose operator gave the task up.
+pub fn is_abandonment(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(failure) if failure.code == ABANDONED)
 }
 
 impl Party {

@@ -325,6 +325,36 @@ async fn a_key_is_not_handed_on_twice_while_nodes_wait_for_the_first_time() {
     panic!("the wallet never becomes free");
 }
 
+#[tokio::test]
+async fn a_wallet_is_free_again_once_all_that_stored_gave_the_task_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (world, mut all, wallet) = crowded(dir.path()).await;
+    let order = reshare(&wallet, &[0, 1, 3], Some(&[0, 1]));
+    let task = world.begin(&mut all, 3, &order, &[0, 1, 3]).await;
+    for number in [0, 1] {
+        all[number]
+            .say(FromNode::Stored { task, announcement: Box::new(made(&order, task, &[number])) })
+            .await;
+    }
+    for number in [0, 1, 3] {
+        all[number].say(FromNode::Outcome { task, outcome: failed("session-timeout") }).await;
+    }
+    assert_eq!(world.ended(task).await["state"], "failed");
+    let again = reshare(&wallet, &[1, 2], Some(&[1, 2]));
+    let abandoned = || FromNode::Outcome { task, outcome: failed(countersign_protocol::outcome::ABANDONED) };
+    all[0].say(abandoned()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(world.refused(move_task(4, &again)).await.1, "wallet-moving", "the other may have switched");
+    all[1].say(abandoned()).await;
+    for _ in 0..500 {
+        if world.post(&move_task(4, &again)).await.0 == StatusCode::CREATED {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the wallet never becomes free");
+}
+
 /// The hash of a task as the coordinator has it.
 async fn move_task_hash(world: &World, task: TaskId) -> countersign_protocol::Hash {
     let record = world.app.desk.record(task).unwrap().unwrap();

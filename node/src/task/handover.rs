@@ -13,7 +13,7 @@
 use crate::core::Core;
 use crate::vault::{Vault, VaultError};
 use countersign_protocol::control::{FromNode, Held, MAX_GENERATIONS, MAX_HELD};
-use countersign_protocol::outcome::void_digest;
+use countersign_protocol::outcome::{ABANDONED, void_digest};
 use countersign_protocol::{
     Announcement, Cause, Failure, KeyId, NodeId, Outcome, StoredMark, TaskId, UnixMillis,
 };
@@ -196,12 +196,7 @@ pub async fn void(core: &Arc<Core>, task: TaskId, mark: StoredMark) {
 pub fn abandon(journal: &Journal, now: UnixMillis, task: TaskId) -> Result<(), HandoverError> {
     unsettled(journal, task)?;
     let text = "this node's operator abandoned the reshare; try again with a new task".to_owned();
-    journal.close_handover(
-        now,
-        task,
-        HandoverStage::Abandoned,
-        failed("reshare-abandoned", text, Vec::new()),
-    )?;
+    journal.close_handover(now, task, HandoverStage::Abandoned, failed(ABANDONED, text, Vec::new()))?;
     Ok(())
 }
 
@@ -257,8 +252,19 @@ fn replace(
     Ok(Some(present.generation))
 }
 
-/// Which keys this node holds or has held, in frames of bounded length.
-pub fn holds(journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
+/// What the coordinator is told with every new link: which keys this node holds or has held, in frames of bounded length, and
+/// which reshares its operator gave up.
+pub fn news(journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
+    let mut news = holds(journal)?;
+    for given_up in journal.handovers()?.iter().filter(|known| known.stage == HandoverStage::Abandoned) {
+        if let Some(State::Ended { outcome, .. }) = journal.row(&given_up.task)?.map(|row| row.state) {
+            news.push(FromNode::Outcome { task: given_up.task, outcome: *outcome });
+        }
+    }
+    Ok(news)
+}
+
+fn holds(journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
     let known = journal.keys()?.into_iter().filter(|record| record.status != KeyStatus::Pending);
     let held: Vec<Held> =
         known.map(|record| Held { key: record.key(), generation: record.announcement.generation }).collect();

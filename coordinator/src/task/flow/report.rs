@@ -5,14 +5,14 @@ use countersign_protocol::{Cause, Failure, Intact, NodeId, Outcome, UnixMillis};
 
 use super::{Change, Effects, Flow, World};
 use crate::task::proof;
-use crate::task::record::{Party, Proof, Report, State};
+use crate::task::record::{Party, Proof, Report, State, is_abandonment};
 
 /// The code of a result that does not stand up to verification.
 const WRONG_RESULT: &str = "wrong-result";
 
 impl Flow {
     /// The first outcome that a node reports is its own, but for a failure that a result replaces: a party that missed the last
-    /// marks of a key reports once without and once with them.
+    /// marks of a key reports once without and once with them, or that its operator gave it up.
     pub(super) fn reported(
         &mut self,
         from: NodeId,
@@ -23,7 +23,8 @@ impl Flow {
         let Some(party) = self.record.parties.iter().find(|party| party.node == from) else { return };
         let replaces = |report: &Report| {
             matches!(&report.outcome, Outcome::Failed(failure) if failure.code != WRONG_RESULT)
-                && matches!(outcome, Outcome::Created(_) | Outcome::Reshared(_))
+                && (matches!(outcome, Outcome::Created(_) | Outcome::Reshared(_))
+                    || is_abandonment(&outcome) && report.outcome != outcome)
         };
         if party.report.as_ref().is_some_and(|report| !replaces(report)) {
             return;
