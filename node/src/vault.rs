@@ -170,7 +170,7 @@ impl Vault {
             id: key.key.to_string(),
             created_time: created.into(),
             curve,
-            threshold: key.threshold.get().into(),
+            threshold: key.threshold.get(),
             root_public_key: key.root_public_key.clone(),
             chain_code: key.chain_code.0,
             participants: members.map(participant).collect(),
