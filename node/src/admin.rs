@@ -10,7 +10,8 @@ use crate::events::LiveReceiver;
 use crate::public::{self, LivePlugin};
 use countersign_protocol::{Hash, KeyId, NodeId, TaskId};
 use countersign_store::{
-    AuditError, Difference, Handover, Journal, JournalOpenError, Proof, Quarantine, Written,
+    AuditEntry, AuditError, AuditHead, Difference, Handover, Journal, JournalOpenError, Proof, Quarantine,
+    Written,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +42,15 @@ pub enum Question {
     Plugins,
     /// The reshares for which this node has stored.
     Handovers,
+    /// Check the whole audit log.
+    VerifyAudit,
+    /// Lines of the audit log.
+    Audit {
+        /// From this one on; absent: the last ones.
+        from: Option<u64>,
+        /// At most so many.
+        limit: u64,
+    },
     /// Which peers are kept away from which keys.
     Quarantines,
     /// End this quarantine.
@@ -71,6 +81,10 @@ pub enum Answer {
     },
     /// To [`Question::Handovers`].
     Handovers(Vec<Handover>),
+    /// To [`Question::VerifyAudit`].
+    AuditHead(AuditHead),
+    /// To [`Question::Audit`].
+    Audit(Vec<AuditEntry>),
     /// To [`Question::Quarantines`].
     Quarantines(Vec<Quarantine>),
     /// To [`Question::Lift`]: whether there was one.
@@ -150,6 +164,11 @@ fn ask_node(mut node: Client, question: &Question) -> io::Result<Answer> {
 
 fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> {
     Ok(match question {
+        Question::VerifyAudit => Answer::AuditHead(journal.verify_audit()?),
+        Question::Audit { from, limit } => {
+            let from = from.unwrap_or(journal.audit_entries()?.saturating_sub(*limit));
+            Answer::Audit(journal.audit(from, *limit as usize)?)
+        }
         Question::Quarantines => Answer::Quarantines(journal.quarantines()?),
         Question::Lift { key, peer } => match journal.lift(crate::core::now(), *key, *peer) {
             Ok(written) => Answer::Lifted(written == Written::Now),

@@ -53,6 +53,8 @@ pub struct Core {
     pub tally: Tally,
     /// Held while the public record is written.
     pub publishing: Mutex<()>,
+    /// Held while the secrets file is brought to what the journal says of a key.
+    pub aligning: Mutex<()>,
     /// Cancelled when the node is to stop.
     pub stopping: CancellationToken,
 }

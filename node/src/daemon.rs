@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::core::{Core, Signer, now};
 use crate::dispatch::Dispatch;
 use crate::events::{Events, Receivers};
+use crate::high_water;
 use crate::metrics::{self, Reading, Tally};
 use crate::primes::PrimePool;
 use crate::public::{self, PublicRecord};
@@ -91,6 +92,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     let (mesh, frames) = Mesh::new(identity.clone(), MeshConfig::default());
     mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
     let (reporter, reports) = Reporter::new();
+    let (router, news) = Router::new(mesh, config.roster.clone());
     let core = Arc::new(Core {
         restored: journal.restored_at()?,
         me,
@@ -100,7 +102,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         vault,
         journal,
         guard,
-        router: Router::new(mesh, config.roster.clone()),
+        router,
         lanes: Lanes::new(),
         auxes: AuxCache::default(),
         primes: PrimePool::new(),
@@ -108,6 +110,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         check_ups: CheckUps::default(),
         tally: Tally::default(),
         publishing: std::sync::Mutex::default(),
+        aligning: std::sync::Mutex::default(),
         stopping: CancellationToken::new(),
         config,
     });
@@ -123,6 +126,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         tokio::spawn(metrics::serve(listener, names, look, stop));
     }
     tracing::info!(node = %core.me, "node started");
+    tokio::spawn(high_water::follow(core.clone(), news));
     let router = core.router.clone();
     let routed = tokio::spawn(async move { router.run(frames).await });
     serve(core, identity, reports, routed, shutdown).await

@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod dispatch;
 pub mod events;
 pub mod harden;
+pub mod high_water;
 pub mod metrics;
 pub mod primes;
 pub mod public;

@@ -1,5 +1,6 @@
 //! What two nodes say to each other inside their tunnel. The sender is the tunnel's key, never a field.
 
+use crate::control::Held;
 use crate::hash::{Hash, Hasher};
 use crate::id::{NodeId, SessionId, TaskId};
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,26 @@ pub enum Body {
         /// One sentence.
         text: String,
     },
+    /// How far the sender has come, once after a tunnel came up. Belongs to no session.
+    HighWater(HighWater),
+    /// The receiver had come further than it says now: its store was rolled back. What it said then.
+    Behind(HighWater),
 }
+
+/// How far a node has come. None of these numbers ever falls, unless an older copy of the node's files took their place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HighWater {
+    /// Generation of its secrets file.
+    pub secrets: u64,
+    /// Entries of its audit log.
+    pub audit: u64,
+    /// The keys that it holds together with the receiver, with their generations; at most
+    /// [`MAX_HELD`](crate::control::MAX_HELD).
+    pub keys: Vec<Held>,
+}
+
+/// The task id of frames that belong to no session. Requesters' ids are random.
+pub const NO_TASK: TaskId = TaskId([0; 16]);
 
 /// The view of a party before the first secret-dependent message. Differences end the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! What an operator types. One verb, one file.
 
+mod audit;
 mod backup;
 mod change_password;
 mod check;
@@ -56,6 +57,9 @@ enum Command {
     Plugin(plugin::PluginCommand),
     /// Check this node's own shares: prove each, without network. Signs nothing. Stop the node first.
     Sign(sign::Sign),
+    /// Look at the log of everything that this node did, and check that it is whole.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Write a backup of everything that this node needs to go on. Works while the node runs.
     Backup(backup::BackupCommand),
     /// Make a node out of its backup, or prove that it could be done (--drill).
@@ -90,7 +94,9 @@ impl Command {
     fn only_prints(&self) -> bool {
         match self {
             Command::Plugin(plugin) => plugin.only_prints(),
-            other => matches!(other, Command::Info(_) | Command::Config(_) | Command::Version),
+            other => {
+                matches!(other, Command::Info(_) | Command::Config(_) | Command::Audit(_) | Command::Version)
+            }
         }
     }
 }
@@ -106,6 +112,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Info(info) => info.run(&args),
         Command::Config(ConfigCommand::Check) => check::run(&args),
         Command::Event(event) => event.run(&args),
+        Command::Audit(audit) => audit.run(&args),
         Command::Backup(backup) => backup.run(&args),
         Command::Restore(restore) => restore.run(&args),
         Command::ExportShare(export) => export.run(&args),

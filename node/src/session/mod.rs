@@ -5,5 +5,5 @@ pub mod router;
 pub mod worker;
 
 pub use driver::{Run, Seats};
-pub use router::Router;
+pub use router::{PeerNews, Router};
 pub use worker::Lanes;

@@ -4,7 +4,7 @@
 //! ends that session, by name, and nothing else. Frames that come before their task are [held](Hold) for a moment.
 
 use countersign_link::{Mesh, MeshEvent, PeerKey};
-use countersign_protocol::frame::Frame;
+use countersign_protocol::frame::{Body, Frame};
 use countersign_protocol::session::hold::Hold;
 use countersign_protocol::{NodeId, TaskId, decode};
 use std::collections::{BTreeMap, HashMap};
@@ -27,9 +27,22 @@ pub enum Arrival {
     Flood(NodeId),
 }
 
+/// What of a peer concerns no session.
+#[derive(Debug)]
+pub enum PeerNews {
+    /// Its tunnel is up.
+    Up(NodeId),
+    /// It says how far it, or this node, has come.
+    Said(NodeId, Body),
+}
+
+/// News that may wait. More are dropped: peers say theirs again with the next tunnel.
+const NEWS: usize = 64;
+
 /// Knows the open sessions and the mesh.
 pub struct Router {
     mesh: Mesh,
+    news: mpsc::Sender<PeerNews>,
     /// What the operator calls the peers.
     names: BTreeMap<NodeId, String>,
     open: Mutex<Open>,
@@ -66,9 +79,10 @@ pub struct Inbox {
 }
 
 impl Router {
-    /// Routes what comes out of `mesh`.
-    pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> Arc<Router> {
-        Arc::new(Router { mesh, names, open: Mutex::default() })
+    /// Routes what comes out of `mesh`. What concerns no session comes out of the second value.
+    pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> (Arc<Router>, mpsc::Receiver<PeerNews>) {
+        let (news, heard) = mpsc::channel(NEWS);
+        (Arc::new(Router { mesh, news, names, open: Mutex::default() }), heard)
     }
 
     /// The tunnels.
@@ -80,7 +94,12 @@ impl Router {
     pub async fn run(&self, mut events: mpsc::Receiver<MeshEvent>) {
         while let Some(event) = events.recv().await {
             match event {
-                MeshEvent::Up(peer) => tracing::info!(peer = self.name(peer), "tunnel up"),
+                MeshEvent::Up(peer) => {
+                    tracing::info!(peer = self.name(peer), "tunnel up");
+                    if let Ok(node) = NodeId::from_bytes(peer.0) {
+                        self.tell(PeerNews::Up(node));
+                    }
+                }
                 MeshEvent::Down(peer) => {
                     tracing::info!(peer = self.name(peer), "tunnel down");
                     self.lost(peer);
@@ -120,6 +139,9 @@ impl Router {
         let (Ok(from), Ok(frame)) = (NodeId::from_bytes(peer.0), decode::<Frame>(bytes)) else {
             return tracing::warn!(%peer, "a frame that cannot be read was dropped; compare the versions of both nodes");
         };
+        if matches!(frame.body, Body::HighWater(_) | Body::Behind(_)) {
+            return self.tell(PeerNews::Said(from, frame.body));
+        }
         let mut open = self.lock();
         let task = frame.task;
         match open.sessions.get(&task) {
@@ -129,6 +151,12 @@ impl Router {
                 tracing::warn!(%task, peer = self.name(peer), "a session could not keep up with this peer and ends");
                 open.sessions.remove(&task);
             }
+        }
+    }
+
+    fn tell(&self, news: PeerNews) {
+        if self.news.try_send(news).is_err() {
+            tracing::debug!("news of a peer were dropped");
         }
     }
 
@@ -233,7 +261,7 @@ mod tests {
     /// A router of node 1.
     fn router() -> Arc<Router> {
         let me = Arc::new(Identity::from_seed(&[1; 32]).unwrap());
-        Router::new(Mesh::new(me, MeshConfig::default()).0, BTreeMap::new())
+        Router::new(Mesh::new(me, MeshConfig::default()).0, BTreeMap::new()).0
     }
 
     fn send(router: &Router, from: u8, count: u32) {

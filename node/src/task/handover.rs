@@ -21,7 +21,7 @@ use countersign_store::{
     Handover, HandoverStage, Journal, KeyRecord, KeyStatus, ReadJournalError, Row, State, TaskKind,
     WriteJournalError,
 };
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// How often a node that waits says so.
@@ -275,6 +275,7 @@ fn holds(journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
 pub async fn moved(core: &Arc<Core>, key: KeyId) {
     let (aligned, now) = (core.clone(), core.now());
     let aligned = tokio::task::spawn_blocking(move || {
+        let _alone = aligned.aligning.lock().unwrap_or_else(PoisonError::into_inner);
         align(&aligned.journal, &aligned.vault, now, key)?;
         Ok::<_, HandoverError>(aligned.journal.key(&key)?)
     });

@@ -198,6 +198,8 @@ impl Session {
             Body::Ready(ready) => self.on_ready(now, sender, ready),
             Body::Run { session, message } => self.on_run(sender, session, message),
             Body::Abort { code, text } => self.end(aborted(*from, code, &text)),
+            // Of no session; the router takes them out.
+            Body::HighWater(_) | Body::Behind(_) => {}
         }
     }
 

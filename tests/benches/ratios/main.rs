@@ -79,6 +79,6 @@ async fn measure(effort: &Effort, table: &mut Table) {
 
 async fn ecdsa(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
     let (wallet, auxes) = keygen::first_ecdsa(nodes, table).await?;
-    keygen::ecdsa(effort, nodes, table).await?;
+    keygen::ecdsa(effort, nodes, wallet, table).await?;
     signing::ecdsa(effort, nodes, wallet, &auxes, table).await
 }

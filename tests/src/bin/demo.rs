@@ -5,7 +5,7 @@
 
 use anyhow::{Context, bail};
 use countersign_client::api::TaskView;
-use countersign_client::{ClientError, Signature};
+use countersign_client::{ClientError, ReshareOrder, Signature};
 use countersign_protocol::{Announcement, NodeId, Scheme};
 use countersign_tests::{Approver, Blueprint, Cluster, Plugins, PrimeSource, Script, openssl};
 use std::io::{IsTerminal, Write};
@@ -37,6 +37,7 @@ async fn demo(screen: &Screen) -> anyhow::Result<()> {
     ));
     reject_one(screen, &cluster, &approver, &wallets[1]).await?;
     change_a_rule(screen, &cluster, &wallets[1]).await?;
+    renew_shares(screen, &cluster, &wallets[1]).await?;
     stop(screen, cluster).await?;
     screen.title(&format!("Every step held, in {:.0} s", screen.started.elapsed().as_secs_f64()));
     Ok(())
@@ -193,14 +194,65 @@ async fn change_a_rule(screen: &Screen, cluster: &Cluster, wallet: &Announcement
     Ok(())
 }
 
+async fn renew_shares(screen: &Screen, cluster: &Cluster, wallet: &Announcement) -> anyhow::Result<()> {
+    screen.step(
+        "Deal new shares of one wallet, which every node's rules must allow: the old ones are destroyed",
+    );
+    let key = cluster.client.extended_public_key(wallet)?;
+    let ids: Vec<String> = wallet.committee.members().iter().map(NodeId::to_string).collect();
+    let rules = format!(
+        "{}key_reshare:\n  allow_list:\n    - {{ xpubkey: {key}, new_threshold: 2, new_node_ids: [{}] }}\n",
+        cluster.permissive_rules(),
+        ids.join(", ")
+    );
+    let reloads: Vec<usize> = (0..3).map(|node| reloads(cluster, node)).collect();
+    cluster.nodes.iter().try_for_each(|node| std::fs::write(node.rules(), &rules))?;
+    for (node, before) in reloads.into_iter().enumerate() {
+        wait_for_reload_of(cluster, node, before + 1).await?;
+    }
+    let order = ReshareOrder {
+        wallet: wallet.key,
+        committee: wallet.committee.clone(),
+        threshold: wallet.threshold,
+        dealers: None,
+        note: None,
+        claims: Default::default(),
+    };
+    let started = Instant::now();
+    let live = screen.live(cluster);
+    let renewed = cluster.client.reshare(&order, |view| live.show(view)).await;
+    live.clear();
+    let renewed = renewed.context("dealing new shares")?;
+    anyhow::ensure!(cluster.client.extended_public_key(&renewed)? == key, "the root key changed");
+    anyhow::ensure!(renewed.public_shares != wallet.public_shares, "the shares are the old ones");
+    screen.done(&format!(
+        "generation {} in {:.0} ms, with the same root key",
+        renewed.generation,
+        started.elapsed().as_secs_f64() * 1e3
+    ));
+    let intact = cluster.client.check_up(wallet.key, None, None, |_| {}).await?;
+    screen.done(&format!("{} shares prove themselves", intact.intact.len()));
+    cluster.client.sign(&cluster.order(wallet.key, "m/0/11", b"pay 11 to bob", None)?, |_| {}).await?;
+    screen.done("the wallet signs with its new shares");
+    Ok(())
+}
+
 async fn wait_for_reload(cluster: &Cluster, times: usize) -> anyhow::Result<()> {
+    wait_for_reload_of(cluster, 0, times).await
+}
+
+async fn wait_for_reload_of(cluster: &Cluster, node: usize, times: usize) -> anyhow::Result<()> {
     for _ in 0..100 {
-        if cluster.nodes[0].log().matches("plugins reloaded").count() >= times {
+        if reloads(cluster, node) >= times {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    bail!("the changed rules were not noticed:\n{}", cluster.nodes[0].log())
+    bail!("the changed rules were not noticed:\n{}", cluster.nodes[node].log())
+}
+
+fn reloads(cluster: &Cluster, node: usize) -> usize {
+    cluster.nodes[node].log().matches("plugins reloaded").count()
 }
 
 fn expect_refusal(result: Result<Signature, ClientError>, by: &str) -> anyhow::Result<String> {

@@ -1,7 +1,7 @@
 //! Backups made while the node works, drills, and nodes that come back from their backup.
 
-use countersign_client::ReshareOrder;
-use countersign_protocol::{Operation, Scheme};
+use countersign_client::{ClientError, ReshareOrder};
+use countersign_protocol::{Announcement, Operation, Scheme};
 use countersign_store::journal::Journal;
 use countersign_store::{Passphrase, Quarantine};
 use countersign_tests::process::{expect_success, run};
@@ -35,6 +35,18 @@ fn fails(command: &mut Command) -> String {
     let output = run(command).unwrap();
     assert!(!output.status.success(), "{command:?} succeeded: {output:?}");
     String::from_utf8(output.stderr).unwrap()
+}
+
+/// New shares for the same nodes.
+fn refresh(wallet: &Announcement) -> ReshareOrder {
+    ReshareOrder {
+        wallet: wallet.key,
+        committee: wallet.committee.clone(),
+        threshold: wallet.threshold,
+        dealers: None,
+        note: None,
+        claims: Default::default(),
+    }
 }
 
 /// The files of the store are gone; what anybody may know of the node is left.
@@ -97,15 +109,7 @@ async fn what_is_no_fitting_backup_restores_nothing() {
     let wallet = cluster.create_wallet("moves", Scheme::Ed25519, 2).await.unwrap();
     let backup = back_up(&cluster.nodes[0], "first.age");
     let foreign = back_up(&cluster.nodes[1], "foreign.age");
-    let order = ReshareOrder {
-        wallet: wallet.key,
-        committee: wallet.committee.clone(),
-        threshold: wallet.threshold,
-        dealers: None,
-        note: None,
-        claims: Default::default(),
-    };
-    cluster.client.reshare(&order, |_| {}).await.unwrap();
+    cluster.client.reshare(&refresh(&wallet), |_| {}).await.unwrap();
 
     let node = &mut cluster.nodes[0];
     let text = fails(&mut about(node, "restore", &backup));
@@ -184,4 +188,49 @@ async fn a_peer_in_quarantine_takes_no_part_until_it_is_lifted() {
     assert!(
         fails(again.args(["lift", &wallet.key.to_string(), &peer.to_string()])).contains("not kept away")
     );
+}
+
+/// An older copy of a node's files, put back behind everybody's back.
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
+    let mut cluster = cluster().await;
+    let wallet = cluster.create_wallet("first", Scheme::Ed25519, 2).await.unwrap();
+    let old = cluster.nodes[0].dir.join("old");
+    std::fs::create_dir(&old).unwrap();
+    cluster.nodes[0].daemon().terminate(STOP).unwrap();
+    let names = ["secrets.redb.age", "identity.age", "journal.redb"];
+    let db = cluster.nodes[0].db();
+    for name in names {
+        std::fs::copy(db.join(name), old.join(name)).unwrap();
+    }
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_online().await.unwrap();
+    cluster.client.reshare(&refresh(&wallet), |_| {}).await.unwrap();
+    // The peers hear how far it came with its next tunnel.
+    cluster.nodes[0].daemon().terminate(STOP).unwrap();
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_online().await.unwrap();
+    let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
+    cluster.client.sign(&order, |_| {}).await.unwrap();
+    assert!(!cluster.logs().contains("older copy"), "{}", cluster.logs());
+
+    cluster.nodes[0].daemon().terminate(STOP).unwrap();
+    for name in names {
+        std::fs::copy(old.join(name), db.join(name)).unwrap();
+    }
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_online().await.unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(15);
+    let told = |node: &Node| node.log().contains("older copy");
+    while !told(&cluster.nodes[0]) || !told(&cluster.nodes[1]) {
+        assert!(std::time::Instant::now() < deadline, "{}", cluster.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Its old share meets no new one.
+    match cluster.client.sign(&order, |_| {}).await {
+        Err(ClientError::Failed { code, .. }) => assert_eq!(code, "generation-mismatch"),
+        other => panic!("{other:?}"),
+    }
+    let without = cluster.order(wallet.key, "m", b"pay", Some(&[1, 2])).unwrap();
+    cluster.client.sign(&without, |_| {}).await.unwrap();
 }

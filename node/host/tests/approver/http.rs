@@ -225,7 +225,8 @@ async fn approver_promises_less_than_it_sends() {
     assert_unsound(
         |r| {
             let token = sound(r);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", token.len() - 4);
+            // Five less than 342: no base64 text has such a length, whatever its last digit.
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", token.len() - 5);
             Reply::Bytes([head.as_bytes(), token.as_bytes()].concat())
         },
         "malformed token",

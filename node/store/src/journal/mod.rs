@@ -12,6 +12,7 @@ mod handover;
 mod memory;
 mod operation;
 mod outbox;
+mod peer;
 mod quarantine;
 mod recordings;
 mod row;
@@ -25,6 +26,7 @@ pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJo
 pub use handover::{Handover, HandoverStage};
 pub use operation::{Decided, StateWrite, Written};
 pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
+pub use peer::PeerMark;
 pub use quarantine::Quarantine;
 pub use recordings::{Configuration, Difference, Evidence, Proof};
 pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
@@ -201,6 +203,23 @@ impl Journal {
     /// Removes the public record of a key that came to nothing.
     pub fn delete_key(&self, key: KeyId) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::DeleteKey(key)).map(drop)
+    }
+
+    /// Remembers how far a peer has come. A mark that is known never falls.
+    pub fn raise_peer(&self, peer: NodeId, mark: PeerMark) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::RaisePeer(peer, mark)).map(drop)
+    }
+
+    /// The most that a peer ever said of how far it has come.
+    pub fn peer(&self, peer: &NodeId) -> Result<Option<PeerMark>, ReadJournalError> {
+        let Some(table) = self.later_table(operation::PEERS)? else { return Ok(None) };
+        table.get(peer.as_bytes())?.map(|mark| peer::read(mark.value())).transpose()
+    }
+
+    /// How many entries the audit log has.
+    pub fn audit_entries(&self) -> Result<u64, ReadJournalError> {
+        let table = self.database.begin_read()?.open_table(AUDIT)?;
+        Ok(table.last()?.map_or(0, |(seq, _)| seq.value() + 1))
     }
 
     /// Notes that the journal was restored from a backup and may lack tasks that the node has decided on: from here on those

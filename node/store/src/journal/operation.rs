@@ -6,6 +6,7 @@ use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::handover::{Handover, HandoverStage, Handovers};
 use super::memory::Memory;
 use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
+use super::peer::{PeerMark, Peers};
 use super::quarantine::{Place, Quarantine, Quarantines};
 use super::recordings::{Difference, Evidence, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
@@ -47,6 +48,8 @@ pub(super) const KEYS: TableDefinition<Id, Bytes> = TableDefinition::new("keys")
 pub(super) const RESTORED: TableDefinition<u8, u64> = TableDefinition::new("restored");
 /// Key id and node id to [`Quarantine`].
 pub(super) const QUARANTINE: TableDefinition<Place, Bytes> = TableDefinition::new("quarantine");
+/// Node id to [`PeerMark`].
+pub(super) const PEERS: TableDefinition<&'static [u8; 32], Bytes> = TableDefinition::new("peers");
 /// Task id to [`Handover`].
 pub(super) const HANDOVERS: TableDefinition<Id, Bytes> = TableDefinition::new("handovers");
 
@@ -140,6 +143,7 @@ pub(super) enum Operation {
     PutKey(Box<KeyRecord>),
     DeleteKey(KeyId),
     NotBefore(UnixMillis),
+    RaisePeer(NodeId, PeerMark),
     Quarantine(Box<Quarantine>),
     Lift {
         now: UnixMillis,
@@ -184,6 +188,7 @@ pub(super) enum Operation {
 /// The open tables of one write transaction.
 pub(super) struct Tables<'t> {
     restored: Table<'t, u8, u64>,
+    peers: Peers<'t>,
     tasks: Table<'t, Id, Bytes>,
     order: Table<'t, u64, Id>,
     unfinished: Table<'t, Id, ()>,
@@ -202,6 +207,7 @@ impl<'t> Tables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, TableError> {
         Ok(Tables {
             restored: transaction.open_table(RESTORED)?,
+            peers: Peers::open(transaction)?,
             tasks: transaction.open_table(TASKS)?,
             order: transaction.open_table(ORDER)?,
             unfinished: transaction.open_table(UNFINISHED)?,
@@ -228,6 +234,10 @@ impl<'t> Tables<'t> {
             Operation::PutKey(record) => self.put_key(&record),
             Operation::DeleteKey(key) => self.delete_key(key),
             Operation::NotBefore(time) => self.not_before(time),
+            Operation::RaisePeer(peer, mark) => {
+                self.peers.raise(&peer, mark)?;
+                Ok(Written::Now)
+            }
             Operation::Quarantine(new) => self.quarantine(&new),
             Operation::Lift { now, key, peer } => self.lift(now, key, peer),
             Operation::OpenHandover(handover) => self.open_handover(&handover),

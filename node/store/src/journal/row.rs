@@ -4,6 +4,7 @@
 use super::audit::AuditEntry;
 use super::handover::Handover;
 use super::outbox::Delivery;
+use super::peer::PeerMark;
 use super::quarantine::Quarantine;
 use super::recordings::Difference;
 use countersign_protocol::{
@@ -117,6 +118,7 @@ impl Stored for Row {
 impl Stored for KeyRecord {}
 impl Stored for Handover {}
 impl Stored for Quarantine {}
+impl Stored for PeerMark {}
 impl Stored for StateValue {}
 impl Stored for Vec<Reservation> {}
 impl Stored for AuditEntry {}
@@ -309,6 +311,7 @@ mod tests {
             ("handover", encode(&handover)),
             ("released", encode(&released)),
             ("quarantine", encode(&quarantine)),
+            ("peer", encode(&PeerMark { secrets: 9, audit: 300, at: UnixMillis(9_000) })),
         ]
     }
 
