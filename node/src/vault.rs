@@ -18,7 +18,7 @@ use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{Announcement, Hash, KeyId, NodeId};
 use countersign_recover::{Curve, ExportedShare, Group, GroupInfo, Participant, Password, Secret, ShareId};
 use countersign_store::{
-    Change, CommitError, CreateError, OpenError, Passphrase, ReadError, Secrets, Section,
+    Change, CommitError, CreateError, OpenError, Passphrase, ReadError, RenewError, Secrets, Section,
 };
 use rand::RngCore;
 use std::collections::BTreeSet;
@@ -102,6 +102,12 @@ impl Vault {
     /// Opens the store of this node.
     pub fn open(dir: &Path, passphrase: &Passphrase, recipients: &[String]) -> Result<Vault, OpenError> {
         Ok(Vault { secrets: Secrets::open(dir, passphrase, recipients)?, primes: Mutex::default() })
+    }
+
+    /// Seals the store to a new storage key: copies of the old one open only files of before.
+    pub fn renew_key(self, passphrase: &Passphrase) -> Result<Vault, RenewError> {
+        let secrets = self.secrets.renew_identity(passphrase, countersign_store::DEFAULT_WORK_FACTOR)?;
+        Ok(Vault { secrets, primes: self.primes })
     }
 
     /// Puts the store under another passphrase.
@@ -234,21 +240,23 @@ impl Vault {
         Ok(())
     }
 
-    /// Puts the share of this next generation in the place of the one in force, which is destroyed with all others of the key.
-    pub fn promote_share(&self, next: &Announcement) -> Result<(), VaultError> {
+    /// Puts the share of this next generation in the place of the one in force, which is destroyed, and so are the other next
+    /// ones in `doomed`.
+    pub fn promote_share(&self, next: &Announcement, doomed: &[Announcement]) -> Result<(), VaultError> {
         let share = self.get(Section::PendingShare, &next_name(next))?;
         let share = share.ok_or(VaultError::Missing("share of the next generation"))?;
         let mut changes = vec![put(Section::Share, &next.key.to_string(), share)];
-        changes.extend(self.all_next_of(next.key)?);
+        changes.push(delete(Section::PendingShare, &next_name(next)));
+        changes.extend(doomed.iter().map(|share| delete(Section::PendingShare, &next_name(share))));
         changes.extend(self.unused_auxes(next.key, next.aux)?);
         self.secrets.commit(changes)?;
         Ok(())
     }
 
-    /// Destroys every share of a key that others hold now.
-    pub fn release_share(&self, key: KeyId) -> Result<(), VaultError> {
+    /// Destroys the share of a key that others hold now, and the next ones in `doomed`.
+    pub fn release_share(&self, key: KeyId, doomed: &[Announcement]) -> Result<(), VaultError> {
         let mut changes = vec![delete(Section::Share, &key.to_string())];
-        changes.extend(self.all_next_of(key)?);
+        changes.extend(doomed.iter().map(|share| delete(Section::PendingShare, &next_name(share))));
         changes.extend(self.unused_auxes(key, None)?);
         self.secrets.commit(changes)?;
         Ok(())
@@ -260,16 +268,14 @@ impl Vault {
         Ok(())
     }
 
-    fn all_next_of(&self, key: KeyId) -> Result<Vec<Change>, VaultError> {
-        let next = self.next_keys()?.into_iter().filter(|next| next.key == key);
-        Ok(next.map(|next| delete(Section::PendingShare, &next_name(&next))).collect())
-    }
-
-    /// The auxiliary information of this key's shares that neither another key nor its share from now on (`kept`) uses.
+    /// The auxiliary information of this key's share that neither another key, nor its share from now on (`kept`), nor a next one
+    /// uses.
     fn unused_auxes(&self, key: KeyId, kept: Option<Hash>) -> Result<Vec<Change>, VaultError> {
         let (mine, others): (Vec<Announcement>, Vec<Announcement>) =
-            self.stored_keys()?.into_iter().chain(self.next_keys()?).partition(|share| share.key == key);
-        let used: BTreeSet<Hash> = others.iter().filter_map(|share| share.aux).chain(kept).collect();
+            self.stored_keys()?.into_iter().partition(|share| share.key == key);
+        let next = self.next_keys()?;
+        let used: BTreeSet<Hash> =
+            others.iter().chain(&next).filter_map(|share| share.aux).chain(kept).collect();
         let unused: BTreeSet<Hash> =
             mine.iter().filter_map(|share| share.aux).filter(|aux| !used.contains(aux)).collect();
         Ok(unused.iter().map(|aux| delete(Section::Aux, &aux.to_string())).collect())
@@ -283,6 +289,18 @@ impl Vault {
     /// The announcement of every share of a next generation, without marks.
     pub fn next_keys(&self) -> Result<Vec<Announcement>, VaultError> {
         self.announced(Section::PendingShare)
+    }
+
+    /// For tests of what becomes of shares: a record without one.
+    #[cfg(test)]
+    pub(crate) fn keep_record(&self, next: bool, key: &Announcement) {
+        let public = serde_json::to_vec(key).unwrap();
+        let record = Zeroizing::new([&(public.len() as u32).to_be_bytes()[..], &public].concat());
+        let (section, name) = match next {
+            true => (Section::PendingShare, next_name(key)),
+            false => (Section::Share, key.key.to_string()),
+        };
+        self.secrets.commit(vec![put(section, &name, record)]).unwrap();
     }
 
     fn announced(&self, section: Section) -> Result<Vec<Announcement>, VaultError> {

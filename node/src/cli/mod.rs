@@ -8,6 +8,7 @@ mod event;
 mod export_share;
 mod info;
 mod init;
+mod migrate;
 mod passphrase;
 mod plugin;
 mod quarantine;
@@ -68,6 +69,9 @@ enum Command {
     ExportShare(export_share::ExportShare),
     /// Put the store under another password. Stop the node first.
     ChangePassword(change_password::ChangePassword),
+    /// Write the store anew, after a backup: in the newest format, under a new storage key, to the recovery recipients that are
+    /// configured now. Stop the node first.
+    Migrate(migrate::Migrate),
     /// Work with peers that have cheated with a key.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
@@ -117,6 +121,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Restore(restore) => restore.run(&args),
         Command::ExportShare(export) => export.run(&args),
         Command::ChangePassword(change) => change.run(&args),
+        Command::Migrate(migrate) => migrate.run(&args),
         Command::Quarantine(quarantine) => quarantine.run(&args),
         Command::Sign(sign) => sign.run(&args),
         Command::Task(task) => task.run(&args),

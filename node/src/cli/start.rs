@@ -2,9 +2,11 @@
 
 use super::{Args, passphrase};
 use crate::config::Config;
+use crate::core::now;
 use crate::daemon;
 use crate::vault::Vault;
 use anyhow::Context;
+use countersign_store::{Journal, Passphrase};
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +20,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     config.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let passphrase = passphrase::existing(args, &config)?;
     let vault = Vault::open(&config.dir, &passphrase, &config.recipients)?;
+    let vault = renew_key_if_due(vault, &config, &passphrase)?;
     drop(passphrase);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -25,6 +28,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         tokio::spawn(wait_for_signal(shutdown.clone()));
         daemon::run(config, vault, shutdown).await.context("the node stopped")
     })
+}
+
+/// After a share was destroyed, copies of the storage key from before are to open nothing new. Only now is the passphrase at hand
+/// that the new key is put under.
+fn renew_key_if_due(vault: Vault, config: &Config, passphrase: &Passphrase) -> anyhow::Result<Vault> {
+    let journal = Journal::open(&config.dir)?;
+    if journal.rekey_due()?.is_none() {
+        return Ok(vault);
+    }
+    let vault = vault.renew_key(passphrase)?;
+    journal.rekeyed(now())?;
+    tracing::info!(
+        "shares were destroyed since the last start: the storage key was renewed, make a new backup"
+    );
+    Ok(vault)
 }
 
 /// Our own words at the configured level, those of libraries only when something is wrong.

@@ -289,20 +289,48 @@ pub async fn moved(core: &Arc<Core>, key: KeyId) {
     }
 }
 
-/// Brings the secrets file to what the journal says of a key. Does nothing where they agree, so it can be repeated.
+/// Brings the secrets file to what the journal says of a key. Does nothing where they agree, so it can be repeated; one at a time,
+/// and never while a next share is being stored ([`Core::aligning`]): it would be taken for one that nobody needs.
 pub fn align(journal: &Journal, vault: &Vault, now: UnixMillis, key: KeyId) -> Result<(), HandoverError> {
     let present = vault.stored_keys()?.into_iter().find(|share| share.key == key);
-    let next: Vec<Announcement> = vault.next_keys()?.into_iter().filter(|share| share.key == key).collect();
-    drop_strays(journal, vault, &next)?;
+    let next = NextShares::of(journal, vault, key)?;
+    next.strays.iter().try_for_each(|share| vault.drop_next_share(share))?;
     match journal.key(&key)? {
-        Some(record) if record.status == KeyStatus::Released && (present.is_some() || !next.is_empty()) => {
-            vault.release_share(key)?;
+        Some(record)
+            if record.status == KeyStatus::Released && (present.is_some() || !next.asleep.is_empty()) =>
+        {
+            vault.release_share(key, &next.asleep)?;
             Ok(journal.destroyed(now, record.announcement)?)
         }
         Some(record) if record.status == KeyStatus::Active => {
-            promote(journal, vault, now, record.announcement, present, &next)
+            promote(journal, vault, now, record.announcement, present, next)
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+/// The next shares of a key, by what became of their reshares.
+#[derive(Default)]
+struct NextShares {
+    /// Without a record: stored the moment before a failure. No mark was signed for them, and none will be.
+    strays: Vec<Announcement>,
+    /// Of reshares that wait. Whatever else becomes of the key, they are kept.
+    waiting: Vec<Announcement>,
+    /// Of reshares that have ended, the one in force among them.
+    asleep: Vec<Announcement>,
+}
+
+impl NextShares {
+    fn of(journal: &Journal, vault: &Vault, key: KeyId) -> Result<NextShares, HandoverError> {
+        let mut next = NextShares::default();
+        for share in vault.next_keys()?.into_iter().filter(|share| share.key == key) {
+            match journal.handover(&share.task)?.map(|known| known.stage) {
+                None => next.strays.push(share),
+                Some(HandoverStage::Open) => next.waiting.push(share),
+                Some(_) => next.asleep.push(share),
+            }
+        }
+        Ok(next)
     }
 }
 
@@ -312,27 +340,19 @@ fn promote(
     now: UnixMillis,
     record: Announcement,
     present: Option<Announcement>,
-    next: &[Announcement],
+    next: NextShares,
 ) -> Result<(), HandoverError> {
     let is = |share: &&Announcement| share.digest() == record.digest();
     if present.iter().any(|share| is(&share)) {
         return Ok(());
     }
     let missing = HandoverError::ShareMissing { key: record.key, generation: record.generation };
-    vault.promote_share(next.iter().find(is).ok_or(missing)?)?;
+    let promoted = next.asleep.iter().chain(&next.waiting).find(is).ok_or(missing)?;
+    let doomed: Vec<Announcement> = next.asleep.iter().filter(|share| !is(share)).cloned().collect();
+    vault.promote_share(promoted, &doomed)?;
     // Who holds the key for the first time has nothing to destroy.
     if present.is_some() {
         journal.destroyed(now, record)?;
-    }
-    Ok(())
-}
-
-/// A next share without a record was stored the moment before a failure: no mark was signed for it, and none will be.
-fn drop_strays(journal: &Journal, vault: &Vault, next: &[Announcement]) -> Result<(), HandoverError> {
-    for share in next {
-        if journal.handover(&share.task)?.is_none() {
-            vault.drop_next_share(share)?;
-        }
     }
     Ok(())
 }

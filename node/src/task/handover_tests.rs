@@ -176,3 +176,68 @@ fn an_open_handover_is_settled_before_a_key_moves_on_otherwise() {
     assert!(replace(&journal, node(1), NOW, &[generation(1, [3, 4], &[1, 2, 3, 4])]).is_err());
     assert_eq!(record(&journal).announcement.generation, 0);
 }
+
+/// Which shares are in the store: in force, and next ones by their tasks.
+fn shares(vault: &Vault) -> (Vec<u32>, Vec<TaskId>) {
+    let present = vault.stored_keys().unwrap().iter().map(|share| share.generation).collect();
+    (present, vault.next_keys().unwrap().iter().map(|share| share.task).collect())
+}
+
+/// A store beside the journal, with the share of generation 0 and the next one of the task.
+fn vault(dir: &tempfile::TempDir) -> Vault {
+    let passphrase = countersign_store::Passphrase::new("a passphrase for tests".to_owned().into());
+    let vault = Vault::create(dir.path(), &passphrase, &[], vec![1].into()).unwrap();
+    vault.keep_record(false, &generation(0, [1, 2], &[]));
+    vault.keep_record(true, &handover().announcement);
+    vault
+}
+
+/// The same of another reshare of the key.
+fn other(task: u8) -> Announcement {
+    Announcement { task: TaskId([task; 16]), ..generation(1, [1, 4], &[]) }
+}
+
+fn align_it(journal: &Journal, vault: &Vault) {
+    align(journal, vault, NOW, handover().announcement.key).unwrap();
+}
+
+#[test]
+fn a_switch_puts_the_next_share_in_the_place_of_the_old_one_and_wakes_no_other() {
+    let (dir, journal) = open_journal();
+    let vault = vault(&dir);
+    vault.keep_record(true, &other(9));
+    align_it(&journal, &vault);
+    assert_eq!(shares(&vault), (vec![0], vec![TASK]), "a share without a record is nobody's");
+    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    for _ in 0..2 {
+        align_it(&journal, &vault);
+        assert_eq!(shares(&vault), (vec![1], vec![]));
+    }
+    let destroyed = journal.audit(0, 100).unwrap();
+    assert_eq!(destroyed.iter().filter(|entry| entry.kind.name() == "destroyed").count(), 1);
+    assert!(journal.rekey_due().unwrap().is_some());
+}
+
+#[test]
+fn a_key_that_moves_on_elsewhere_takes_no_share_that_waits() {
+    let (dir, journal) = open_journal();
+    let vault = vault(&dir);
+    let released = generation(1, [4, 5], &[1, 2, 4, 5]);
+    journal.put_key(KeyRecord { announcement: released, status: KeyStatus::Released, created: NOW }).unwrap();
+    align_it(&journal, &vault);
+    assert_eq!(shares(&vault), (vec![], vec![TASK]), "the others may have switched already");
+    abandon(&journal, NOW, TASK).unwrap();
+    align_it(&journal, &vault);
+    assert_eq!(shares(&vault), (vec![], vec![]), "what sleeps goes with the key");
+}
+
+#[test]
+fn a_share_that_must_be_there_and_is_not_is_said_to_be_missing() {
+    let (dir, journal) = open_journal();
+    let vault = vault(&dir);
+    vault.drop_next_share(&handover().announcement).unwrap();
+    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    let aligned = align(&journal, &vault, NOW, handover().announcement.key);
+    assert!(matches!(aligned, Err(HandoverError::ShareMissing { generation: 1, .. })), "{aligned:?}");
+    align_all(&journal, &vault, NOW).unwrap();
+}

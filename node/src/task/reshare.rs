@@ -14,7 +14,7 @@ use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{
     Announcement, Cause, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId,
 };
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 const DISCLOSE_PHASE: (u8, Stage) = (0, Stage::Running);
 const DEAL_PHASE: (u8, Stage) = (1, Stage::Running);
@@ -236,6 +236,9 @@ fn write(
     fresh: Fresh,
 ) -> Result<(), String> {
     let (plan, aux) = (approved.plan(), aux::to_store(&fresh));
+    // What an earlier reshare left to be done comes first, and nothing comes between the share and its record.
+    let _alone = core.aligning.lock().unwrap_or_else(PoisonError::into_inner);
+    handover::align(&core.journal, &core.vault, core.now(), next.key).map_err(|error| error.to_string())?;
     if let Some(share) = &reshared.share {
         core.vault.put_next_share(approved, share, &next, aux).map_err(|error| error.to_string())?;
     }

@@ -20,7 +20,7 @@ pub use journal::{
     WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
-pub use secrets::{Change, CommitError, CreateError, OpenError, ReadError, Secrets, Section};
+pub use secrets::{Change, CommitError, CreateError, OpenError, ReadError, RenewError, Secrets, Section};
 
 /// The scrypt work factor (base-2 logarithm) for passphrases: 64 MiB and about 0.13 s of one core.
 pub const DEFAULT_WORK_FACTOR: u8 = 16;

@@ -47,22 +47,22 @@ impl NodeKey {
         MacKey::derive(self.0.to_string().expose_secret().as_bytes())
     }
 
-    /// An age identity file as `age-keygen` writes it, under the passphrase.
-    pub(crate) fn seal(&self, passphrase: &Passphrase, work_factor: u8) -> io::Result<Vec<u8>> {
+    /// An age identity file as `age-keygen` writes it, under the passphrase. Two while one takes the other's place.
+    pub(crate) fn seal(keys: &[&NodeKey], passphrase: &Passphrase, work_factor: u8) -> io::Result<Vec<u8>> {
         let mut recipient = scrypt::Recipient::new(secret(passphrase));
         recipient.set_work_factor(work_factor.clamp(1, MAX_WORK_FACTOR));
-        let key = self.0.to_string();
-        let public = self.0.to_public();
         let mut sealed = Vec::new();
         seal_to([&recipient as &dyn age::Recipient].into_iter(), &mut sealed, |writer| {
-            writeln!(writer, "# public key: {public}")?;
-            writer.write_all(key.expose_secret().as_bytes())?;
-            writer.write_all(b"\n")
+            keys.iter().try_for_each(|NodeKey(key)| {
+                writeln!(writer, "# public key: {}", key.to_public())?;
+                writer.write_all(key.to_string().expose_secret().as_bytes())?;
+                writer.write_all(b"\n")
+            })
         })?;
         Ok(sealed)
     }
 
-    pub(crate) fn unseal(sealed: &[u8], passphrase: &Passphrase) -> Result<NodeKey, Unsealed> {
+    pub(crate) fn unseal(sealed: &[u8], passphrase: &Passphrase) -> Result<Vec<NodeKey>, Unsealed> {
         let decryptor = Decryptor::new_buffered(sealed).map_err(damaged)?;
         if !decryptor.is_scrypt() {
             return Err(Unsealed::Damaged("it is not sealed with a passphrase".into()));
@@ -70,7 +70,8 @@ impl NodeKey {
         let mut identity = scrypt::Identity::new(secret(passphrase));
         identity.set_max_work_factor(MAX_WORK_FACTOR);
         let text = read_all(decryptor, &identity, sealed.len())?;
-        parse_identity(&text).ok_or_else(|| Unsealed::Damaged("it holds no age identity".into()))
+        let keys = parse_identities(&text).filter(|keys| (1..=2).contains(&keys.len()));
+        keys.ok_or_else(|| Unsealed::Damaged("it holds no age identity".into()))
     }
 
     /// Encrypts what `write` writes to this node and the others.
@@ -182,8 +183,12 @@ fn damaged(error: DecryptError) -> Unsealed {
 
 /// The one secret key among comment lines.
 fn parse_identity(text: &[u8]) -> Option<NodeKey> {
-    let text = std::str::from_utf8(text).ok()?;
-    let mut keys = text.lines().filter(|line| line.starts_with(SECRET_KEY));
-    let key = keys.next()?.parse().ok()?;
-    keys.next().is_none().then_some(NodeKey(key))
+    let [key] = <[NodeKey; 1]>::try_from(parse_identities(text)?).ok()?;
+    Some(key)
+}
+
+/// The secret keys among comment lines.
+fn parse_identities(text: &[u8]) -> Option<Vec<NodeKey>> {
+    let keys = std::str::from_utf8(text).ok()?.lines().filter(|line| line.starts_with(SECRET_KEY));
+    keys.map(|key| key.parse().ok().map(NodeKey)).collect()
 }

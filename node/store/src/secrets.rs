@@ -10,7 +10,7 @@
 
 mod error;
 
-pub use error::{CommitError, CreateError, OpenError, ReadError};
+pub use error::{CommitError, CreateError, OpenError, ReadError, RenewError};
 
 use crate::files::{self, Lock, NotPrivate};
 use crate::image::Image;
@@ -137,8 +137,8 @@ impl Secrets {
         let lock = lock.ok_or_else(|| OpenError::Locked { dir: dir.into() })?;
         finish_creation(dir).map_err(OpenError::io(dir))?;
         files::check_private(dir).map_err(|error| OpenError::private(dir, error))?;
-        let key = open_identity(&dir.join(IDENTITY_FILE), passphrase)?;
-        let open = open_image(&dir.join(SECRETS_FILE), &key)?;
+        let keys = open_identities(&dir.join(IDENTITY_FILE), passphrase)?;
+        let (key, open) = open_with_one_of(&dir.join(SECRETS_FILE), keys, dir, passphrase)?;
         remove_leftovers(dir).map_err(OpenError::io(dir))?;
         Ok(Secrets { dir: dir.into(), key, recipients, state: RwLock::new(Some(open)), _lock: lock })
     }
@@ -199,10 +199,31 @@ impl Secrets {
         check_choice(new, work_factor)?;
         // One at a time: two writers would share one temporary name.
         let _exclusive = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let staged = self.dir.join(STAGED_IDENTITY);
-        write_identity(&staged, &self.key, new, work_factor)
-            .and_then(|()| files::publish(&staged, &self.dir.join(IDENTITY_FILE)))
-            .map_err(CreateError::io(&self.dir))
+        publish_identities(&self.dir, &[&self.key], new, work_factor).map_err(CreateError::io(&self.dir))
+    }
+
+    /// Seals the store to a new age identity under the same passphrase: whoever has a copy of the old identity opens only
+    /// files of before. Interrupted at any point the store opens, under the one or the other.
+    pub fn renew_identity(mut self, passphrase: &Passphrase, work_factor: u8) -> Result<Secrets, RenewError> {
+        let dir = self.dir.clone();
+        let (identity, secrets) = (dir.join(IDENTITY_FILE), dir.join(SECRETS_FILE));
+        // With another passphrase the operator would be locked out.
+        open_identities(&identity, passphrase)?;
+        check_choice(passphrase, work_factor)?;
+        let new = NodeKey::generate();
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let old = state.take().ok_or(RenewError::Closed)?;
+        let (image, generation) = (rebuild(Some(&old), &[])?, old.generation + 1);
+        let io = CreateError::io(&dir);
+        publish_identities(&dir, &[&new, &self.key], passphrase, work_factor).map_err(&io)?;
+        let staged = dir.join(STAGED_SECRETS);
+        write_secrets(&staged, &new, &self.recipients, &image, generation)
+            .and_then(|()| files::publish(&staged, &secrets))
+            .map_err(&io)?;
+        publish_identities(&dir, &[&new], passphrase, work_factor).map_err(&io)?;
+        *state = Some(Open::new(image, generation)?);
+        self.key = new;
+        Ok(self)
     }
 
     /// Writes the next generation under its temporary name.
@@ -322,10 +343,8 @@ fn write_first(
     passphrase: &Passphrase,
     work_factor: u8,
 ) -> io::Result<()> {
-    let staged = dir.join(STAGED_IDENTITY);
     write_secrets(&dir.join(FIRST_SECRETS), key, recipients, image, 1)?;
-    write_identity(&staged, key, passphrase, work_factor)?;
-    files::publish(&staged, &dir.join(IDENTITY_FILE))?;
+    publish_identities(dir, &[key], passphrase, work_factor)?;
     finish_creation(dir)
 }
 
@@ -351,9 +370,16 @@ fn remove_leftovers(dir: &Path) -> io::Result<()> {
         .try_for_each(|name| files::remove_if_there(&dir.join(name)))
 }
 
-fn write_identity(path: &Path, key: &NodeKey, passphrase: &Passphrase, work_factor: u8) -> io::Result<()> {
-    let sealed = key.seal(passphrase, work_factor)?;
-    files::stage(path, |file| io::Write::write_all(file, &sealed))
+fn publish_identities(
+    dir: &Path,
+    keys: &[&NodeKey],
+    passphrase: &Passphrase,
+    work_factor: u8,
+) -> io::Result<()> {
+    let staged = dir.join(STAGED_IDENTITY);
+    let sealed = NodeKey::seal(keys, passphrase, work_factor)?;
+    files::stage(&staged, |file| io::Write::write_all(file, &sealed))?;
+    files::publish(&staged, &dir.join(IDENTITY_FILE))
 }
 
 /// Seals an image on which no database is open.
@@ -374,7 +400,31 @@ fn write_secrets(
     })
 }
 
-fn open_identity(path: &Path, passphrase: &Passphrase) -> Result<NodeKey, OpenError> {
+/// Two identities mean that a renewal was interrupted: the one that opens the secrets stays.
+fn open_with_one_of(
+    path: &Path,
+    keys: Vec<NodeKey>,
+    dir: &Path,
+    passphrase: &Passphrase,
+) -> Result<(NodeKey, Open), OpenError> {
+    let interrupted = keys.len() > 1;
+    let mut failed = None;
+    for key in keys {
+        match open_image(path, &key) {
+            Ok(open) => {
+                if interrupted {
+                    publish_identities(dir, &[&key], passphrase, crate::DEFAULT_WORK_FACTOR)
+                        .map_err(OpenError::io(dir))?;
+                }
+                return Ok((key, open));
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| OpenError::damaged(path, "there is no identity for it")))
+}
+
+fn open_identities(path: &Path, passphrase: &Passphrase) -> Result<Vec<NodeKey>, OpenError> {
     let sealed = read_private(path)?;
     NodeKey::unseal(&sealed, passphrase).map_err(|error| match error {
         Unsealed::WrongKey => OpenError::WrongPassphrase { path: path.into() },

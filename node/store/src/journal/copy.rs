@@ -39,7 +39,7 @@ fn copy_all(from: &Database, to: &Database) -> Result<(), redb::Error> {
     copy_table(&from, &to, KEYS)?;
     copy_table(&from, &to, HANDOVERS)?;
     copy_table(&from, &to, QUARANTINE)?;
-    copy_table(&from, &to, RESTORED)?;
+    copy_table(&from, &to, MOMENTS)?;
     copy_table(&from, &to, PEERS)?;
     copy_table(&from, &to, OUTBOX)?;
     Ok(to.commit()?)

@@ -230,8 +230,22 @@ impl Journal {
 
     /// When the journal was last restored from a backup.
     pub fn restored_at(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
-        let Some(table) = self.later_table(operation::RESTORED)? else { return Ok(None) };
-        Ok(table.get(0)?.map(|time| UnixMillis(time.value())))
+        self.moment(operation::RESTORED)
+    }
+
+    /// When a share was destroyed for the first time since the storage key was renewed; `None`: none was.
+    pub fn rekey_due(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
+        self.moment(operation::DESTROYED)
+    }
+
+    fn moment(&self, which: u8) -> Result<Option<UnixMillis>, ReadJournalError> {
+        let Some(table) = self.later_table(operation::MOMENTS)? else { return Ok(None) };
+        Ok(table.get(which)?.map(|time| UnixMillis(time.value())))
+    }
+
+    /// Notes that the storage key was renewed.
+    pub fn rekeyed(&self, now: UnixMillis) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Rekeyed(now)).map(drop)
     }
 
     /// Keeps a peer away from a key, with an alarm in the audit log. One that is kept away already stays so for its first

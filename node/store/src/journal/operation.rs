@@ -44,8 +44,12 @@ pub(super) const DIFFERENCES: TableDefinition<u64, Bytes> = TableDefinition::new
 pub(super) const AUDIT: TableDefinition<u64, Bytes> = TableDefinition::new("audit");
 /// Key id to [`KeyRecord`].
 pub(super) const KEYS: TableDefinition<Id, Bytes> = TableDefinition::new("keys");
-/// When the journal was restored from a backup, under the one key 0, in milliseconds since 1970.
-pub(super) const RESTORED: TableDefinition<u8, u64> = TableDefinition::new("restored");
+/// Moments to be remembered, in milliseconds since 1970: [`RESTORED`] and [`DESTROYED`].
+pub(super) const MOMENTS: TableDefinition<u8, u64> = TableDefinition::new("moments");
+/// When the journal was restored from a backup.
+pub(super) const RESTORED: u8 = 0;
+/// When a share was destroyed for the first time since the storage key was renewed.
+pub(super) const DESTROYED: u8 = 1;
 /// Key id and node id to [`Quarantine`].
 pub(super) const QUARANTINE: TableDefinition<Place, Bytes> = TableDefinition::new("quarantine");
 /// Node id to [`PeerMark`].
@@ -170,6 +174,7 @@ pub(super) enum Operation {
         now: UnixMillis,
         announcement: Box<Announcement>,
     },
+    Rekeyed(UnixMillis),
     ForgetExpired {
         now: UnixMillis,
     },
@@ -187,7 +192,7 @@ pub(super) enum Operation {
 
 /// The open tables of one write transaction.
 pub(super) struct Tables<'t> {
-    restored: Table<'t, u8, u64>,
+    moments: Table<'t, u8, u64>,
     peers: Peers<'t>,
     tasks: Table<'t, Id, Bytes>,
     order: Table<'t, u64, Id>,
@@ -206,7 +211,7 @@ type Done = Result<Written, WriteJournalError>;
 impl<'t> Tables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, TableError> {
         Ok(Tables {
-            restored: transaction.open_table(RESTORED)?,
+            moments: transaction.open_table(MOMENTS)?,
             peers: Peers::open(transaction)?,
             tasks: transaction.open_table(TASKS)?,
             order: transaction.open_table(ORDER)?,
@@ -246,7 +251,14 @@ impl<'t> Tables<'t> {
             }
             Operation::Revive { now, task, announcement } => self.revive(now, task, *announcement),
             Operation::Replace { now, announcement } => self.replace(now, *announcement),
+            Operation::Rekeyed(now) => {
+                self.moments.remove(DESTROYED)?;
+                self.log(now, AuditKind::Destroyed, None, "the storage key of before", None)
+            }
             Operation::Destroyed { now, announcement } => {
+                if self.moments.get(DESTROYED)?.is_none() {
+                    self.moments.insert(DESTROYED, now.0)?;
+                }
                 let text =
                     format!("shares of {} up to generation {}", announcement.key, announcement.generation);
                 self.log(
@@ -351,7 +363,7 @@ impl<'t> Tables<'t> {
     }
 
     fn not_before(&mut self, time: UnixMillis) -> Done {
-        self.restored.insert(0, time.0)?;
+        self.moments.insert(RESTORED, time.0)?;
         self.log(time, AuditKind::Alarm, None, "restored from a backup; earlier tasks are refused", None)
     }
 

@@ -6,6 +6,27 @@ use crate::seal::{BadRecipient, MAX_WORK_FACTOR};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Why the store's identity was not renewed. The store opens under the one or the other; open it again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// The passphrase does not open the present identity, or it cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The files could not be written.
+    #[error(transparent)]
+    Write(#[from] CreateError),
+    /// An earlier write failed.
+    #[error("the store is closed after a failed write; restart the node")]
+    Closed,
+    /// The image could not be made.
+    #[error("the secrets cannot be written anew ({0}); nothing was changed")]
+    Database(#[from] redb::Error),
+    /// The new image does not open.
+    #[error("the renewed secrets cannot be opened ({0}); restart the node")]
+    Image(#[from] redb::DatabaseError),
+}
+
 /// Why no store was made, or its passphrase not changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -181,3 +181,21 @@ fn no_acknowledged_write_of_the_journal_is_lost() {
     }
     assert!(highest > 5, "only {highest} tasks were recorded");
 }
+
+#[test]
+fn a_renewal_of_the_identity_may_be_killed_at_any_moment() {
+    if let Some(dir) = child_dir() {
+        let mut secrets = open(&dir);
+        for number in 1_u64.. {
+            secrets = secrets.renew_identity(&passphrase(WORDS), WORK_FACTOR).unwrap();
+            println!("acknowledged {number}");
+        }
+    }
+    let dir = temporary();
+    create(dir.path()).commit(vec![put(Section::Share, "a", b"kept")]).unwrap();
+    for (lines, extra) in places() {
+        let child = spawn("kill::a_renewal_of_the_identity_may_be_killed_at_any_moment", dir.path());
+        kill_after(child, lines, extra);
+        assert_eq!(get(&open(dir.path()), Section::Share, "a").unwrap(), b"kept");
+    }
+}

@@ -2,8 +2,9 @@
 
 use crate::support::*;
 use countersign_store::secrets::{IDENTITY_FILE, MAX_KEY, MAX_VALUE, SECRETS_FILE};
-use countersign_store::{CommitError, CreateError, OpenError, ReadError, Secrets, Section};
+use countersign_store::{CommitError, CreateError, OpenError, ReadError, RenewError, Secrets, Section};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 #[test]
 fn values_come_back_after_closing() {
@@ -214,4 +215,48 @@ fn nothing_secret_is_shown() {
     let dir = temporary();
     let shown = format!("{:?} {:?}", create(dir.path()), put(Section::Share, "name", b"canary"));
     assert!(!shown.contains("canary") && !shown.contains("AGE") && shown.contains("share/name"), "{shown}");
+}
+
+#[test]
+fn a_renewed_identity_opens_what_is_written_from_then_on_and_the_old_one_does_not() {
+    let dir = temporary();
+    let secrets = create(dir.path());
+    secrets.commit(vec![put(Section::Share, "a", b"kept")]).unwrap();
+    let old = identity(dir.path(), WORDS);
+    let secrets = secrets.renew_identity(&passphrase(WORDS), WORK_FACTOR).unwrap();
+    assert_eq!(get(&secrets, Section::Share, "a").unwrap(), b"kept");
+    assert_eq!(secrets.generation().unwrap(), 3);
+    secrets.commit(vec![put(Section::Share, "b", b"new")]).unwrap();
+    assert_ne!(secret_text(&identity(dir.path(), WORDS)), secret_text(&old));
+    let sealed = std::fs::read(dir.path().join(SECRETS_FILE)).unwrap();
+    assert!(age::decrypt(&old, &sealed).is_err(), "the old identity opens the new file");
+    assert!(age::decrypt(&identity(dir.path(), WORDS), &sealed).is_ok());
+    drop(secrets);
+    let secrets = open(dir.path());
+    assert_eq!(get(&secrets, Section::Share, "b").unwrap(), b"new");
+    let refused = secrets.renew_identity(&passphrase("another long passphrase"), WORK_FACTOR);
+    assert!(matches!(refused, Err(RenewError::Open(OpenError::WrongPassphrase { .. }))));
+    drop(open(dir.path()));
+}
+
+/// Both identities are in the file between the first and the last step.
+#[test]
+fn an_interrupted_renewal_opens_under_the_one_or_the_other() {
+    let (before, after) = (temporary(), temporary());
+    let secrets = create(before.path());
+    secrets.commit(vec![put(Section::Share, "a", b"kept")]).unwrap();
+    let copy = |from: &Path, to: &Path, name: &str| std::fs::copy(from.join(name), to.join(name)).unwrap();
+    for name in [IDENTITY_FILE, SECRETS_FILE] {
+        copy(before.path(), after.path(), name);
+    }
+    let renewed = open(after.path()).renew_identity(&passphrase(WORDS), WORK_FACTOR).unwrap();
+    drop((renewed, secrets));
+    let both: Vec<String> =
+        [before.path(), after.path()].map(|dir| secret_text(&identity(dir, WORDS))).to_vec();
+    for dir in [&before, &after] {
+        seal_identities(dir.path(), &both, WORDS);
+        assert_eq!(get(&open(dir.path()), Section::Share, "a").unwrap(), b"kept");
+        let text = secret_text(&identity(dir.path(), WORDS));
+        assert!(both.contains(&text), "one identity is left");
+    }
 }

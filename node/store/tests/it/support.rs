@@ -135,6 +135,14 @@ pub fn identity(dir: &Path, words: &str) -> age::x25519::Identity {
     text.lines().find(|line| !line.starts_with('#')).unwrap().parse().unwrap()
 }
 
+/// Puts several identities into the identity file, as a renewal that was interrupted leaves them.
+pub fn seal_identities(dir: &Path, texts: &[String], words: &str) {
+    let mut recipient = age::scrypt::Recipient::new(age::secrecy::SecretString::from(words));
+    recipient.set_work_factor(WORK_FACTOR);
+    let sealed = age::encrypt(&recipient, texts.join("\n").as_bytes()).unwrap();
+    std::fs::write(dir.join(countersign_store::secrets::IDENTITY_FILE), sealed).unwrap();
+}
+
 pub fn secret_text(identity: &age::x25519::Identity) -> String {
     use age::secrecy::ExposeSecret;
     identity.to_string().expose_secret().to_owned()

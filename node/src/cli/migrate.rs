@@ -1,0 +1,55 @@
+//! `migrate`: the store as this program and its configuration would write it, after a backup.
+
+use super::{Args, passphrase, time};
+use crate::backup;
+use crate::config::Config;
+use crate::core::now;
+use crate::vault::Vault;
+use countersign_protocol::NodeId;
+use countersign_store::Journal;
+use countersign_store::backup::{Contents, SealTo};
+use std::path::PathBuf;
+
+/// Arguments of `migrate`.
+#[derive(Debug, clap::Args)]
+pub struct Migrate {
+    /// Where to write the backup that is made first, under the store's own password. Absent: beside the store.
+    #[arg(long, value_name = "FILE")]
+    backup: Option<PathBuf>,
+}
+
+impl Migrate {
+    pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
+        let config = Config::load(&args.config)?;
+        let passphrase = passphrase::existing(args, &config)?;
+        let vault = Vault::open(&config.dir, &passphrase, &config.recipients)?;
+        let journal = Journal::open(&config.dir)?;
+        journal.verify_audit()?;
+        let file = self.backup.clone().unwrap_or_else(|| {
+            config.dir.join(format!("before-migrate-{}.age", time(now()).replace(':', "-")))
+        });
+        let node = NodeId::from_bytes(vault.identity()?.public().0)?;
+        let staged = backup::stage(&vault, &journal, node, &config.dir)?;
+        let contents = Contents {
+            format: 0,
+            node: node.to_string(),
+            generation: staged.generation,
+            made: now(),
+            software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
+            files: Vec::new(),
+        };
+        let to = SealTo::Passphrase(&passphrase);
+        let written = countersign_store::backup::write(&staged.dir, &staged.journal(), contents, &to, &file);
+        backup::unstage(&staged.dir)?;
+        written?;
+        println!("Backup: {}", file.display());
+        let vault = vault.renew_key(&passphrase)?;
+        journal.rekeyed(now())?;
+        println!(
+            "The store is of the newest format, under a new storage key, sealed to the node and {} recovery recipients; generation {}.",
+            config.recipients.len(),
+            vault.generation()?
+        );
+        Ok(())
+    }
+}
