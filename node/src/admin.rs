@@ -19,7 +19,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream as Client;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -27,6 +27,8 @@ use tokio::net::{UnixListener, UnixStream};
 const SOCKET: &str = "admin.sock";
 /// Bytes of a question.
 const QUESTION: u64 = 1024;
+/// How long a node may take from its start until it listens.
+const STARTING: Duration = Duration::from_secs(5);
 /// How long a question and its answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -132,9 +134,18 @@ pub enum AskError {
 
 /// Puts a question to the node that runs in `dir`, or to its journal if none does.
 pub fn ask(dir: &Path, question: &Question) -> Result<Answer, AskError> {
-    match ask_running(dir, question)? {
-        Some(answer) => Ok(answer),
-        None => told(answer(&Journal::open(dir)?, question)?),
+    let deadline = Instant::now() + STARTING;
+    loop {
+        if let Some(answer) = ask_running(dir, question)? {
+            return Ok(answer);
+        }
+        match Journal::open(dir) {
+            // A node that has just been started holds the journal before it listens.
+            Err(JournalOpenError::Locked { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            journal => return told(answer(&journal?, question)?),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From one generation of a key to the next: who must have signed it, and who deals.
 
 use crate::outcome::{Announcement, StoredMark};
-use crate::task::KeyReshare;
+use crate::reshare::KeyReshare;
 use crate::{Committee, Hash, KeyId, NodeId, Scheme, SessionId, TaskId, Threshold};
 use ed25519_dalek::{Signer, SigningKey};
 

@@ -14,6 +14,7 @@ pub mod id;
 pub mod outcome;
 pub mod path;
 pub mod payload;
+pub mod reshare;
 pub mod scheme;
 pub mod session;
 pub mod task;
@@ -28,11 +29,11 @@ pub use outcome::{
 };
 pub use path::DerivationPath;
 pub use payload::{Payload, PayloadKind, UnknownPayloadKind};
+pub use reshare::KeyReshare;
 pub use scheme::Scheme;
 pub use session::{Session, SessionEvent};
 pub use task::{
-    Authenticated, KeyGen, KeyReshare, KeyShareSign, KeySign, Operation, SignedTask, Task, TaskError,
-    UnixMillis,
+    Authenticated, KeyGen, KeyShareSign, KeySign, Operation, SignedTask, Task, TaskError, UnixMillis,
 };
 
 /// The version of everything in this crate that travels: control frames, tunnel frames and tasks.

@@ -3,9 +3,9 @@
 use crate::committee::{Committee, CommitteeError, Threshold};
 use crate::hash::Hash;
 use crate::id::{KeyId, NodeId, RequesterId, TaskId};
-use crate::outcome::Announcement;
 use crate::path::DerivationPath;
 use crate::payload::{Payload, PayloadError};
+use crate::reshare::KeyReshare;
 use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,23 +83,6 @@ pub struct KeySign {
     /// Who is to sign. Absent: the coordinator chooses among those on line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signers: Option<Vec<NodeId>>,
-}
-
-/// Hand a key to another committee. Key, chain code and so every address stay; the shares are new. As many of the present
-/// members as the key needs deal, and all future members take part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyReshare {
-    /// The key as it is now, with all marks: what a new member knows of it, and what every dealer compares with its own
-    /// record.
-    pub from: Announcement,
-    /// Who will hold it.
-    pub committee: Committee,
-    /// How many of them must sign then.
-    pub threshold: Threshold,
-    /// Which present members deal. Absent: the coordinator chooses among those on line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dealers: Option<Vec<NodeId>>,
 }
 
 /// Let holders prove that their shares are intact, each alone. Nothing is signed, and nothing can be spent with it.
@@ -275,58 +258,6 @@ impl KeySign {
     }
 }
 
-impl KeyReshare {
-    /// The number of the generation that it makes.
-    pub fn generation(&self) -> u32 {
-        self.from.generation + 1
-    }
-
-    /// Who takes part if these deal: dealers and future members, in the order of their ids.
-    pub fn parties(&self, dealers: &[NodeId]) -> Vec<NodeId> {
-        let all: BTreeSet<NodeId> = self.committee.members().iter().chain(dealers).copied().collect();
-        all.into_iter().collect()
-    }
-
-    /// Who deals if these take part: the dealers that the task names, or every party that does not join and as many of
-    /// the joining members as are missing, in the order of their ids. `None` if nobody could mean that.
-    pub fn dealers_among(&self, parties: &[NodeId]) -> Option<Vec<NodeId>> {
-        let needed = usize::from(self.from.threshold.get());
-        let dealers = match &self.dealers {
-            Some(dealers) => dealers.iter().copied().collect::<BTreeSet<NodeId>>(),
-            None => {
-                let old = |node: &&NodeId| self.from.committee.index_of(node).is_some();
-                let joins = |node: &NodeId| self.committee.index_of(node).is_some();
-                let (staying, leaving): (Vec<NodeId>, Vec<NodeId>) =
-                    parties.iter().filter(old).partition(|node| joins(node));
-                leaving.iter().chain(&staying).take(needed).copied().collect()
-            }
-        };
-        let dealers: Vec<NodeId> = dealers.into_iter().collect();
-        let fits = dealers.len() == needed
-            && dealers.iter().all(|node| self.from.committee.index_of(node).is_some())
-            && self.parties(&dealers) == parties;
-        fits.then_some(dealers)
-    }
-
-    fn check(&self) -> Result<(), TaskError> {
-        check_text("name", &self.from.name, 64)?;
-        if self.from.generation == u32::MAX || self.from.committee.threshold(self.from.threshold).is_err() {
-            return Err(TaskError::From("its generation or threshold is out of range"));
-        }
-        if !self.from.is_complete() {
-            return Err(TaskError::From("not every holder's mark is there and verifies"));
-        }
-        self.committee.threshold(self.threshold)?;
-        let Some(dealers) = &self.dealers else { return Ok(()) };
-        let needed = self.from.threshold.get();
-        let members = dealers.iter().all(|node| self.from.committee.index_of(node).is_some());
-        if members && dealers.len() == usize::from(needed) && distinct(dealers) {
-            return Ok(());
-        }
-        Err(TaskError::Dealers(needed))
-    }
-}
-
 impl KeyShareSign {
     fn check(&self) -> Result<(), TaskError> {
         let fits = (1..=*Committee::SIZES.end()).contains(&self.nodes.len()) && distinct(&self.nodes);
@@ -334,11 +265,11 @@ impl KeyShareSign {
     }
 }
 
-fn distinct(nodes: &[NodeId]) -> bool {
+pub(crate) fn distinct(nodes: &[NodeId]) -> bool {
     nodes.iter().collect::<BTreeSet<_>>().len() == nodes.len()
 }
 
-fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), TaskError> {
+pub(crate) fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), TaskError> {
     if text.len() > max || text.chars().any(char::is_control) { Err(TaskError::Text(what)) } else { Ok(()) }
 }
 

@@ -15,6 +15,7 @@ mod offer;
 mod quarantine;
 pub mod reshare;
 pub mod settle;
+mod telling;
 mod throttle;
 
 pub use offer::{Desk, Offered};

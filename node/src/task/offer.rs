@@ -1,6 +1,10 @@
 //! The desk where offers arrive: each is handled on its own, once.
 
 use super::admission::{self, Plan, refusal};
+use super::telling::{
+    alarm_text, before_restore, bug, busy, cancelled, ended, key_of, log_outcome, log_refusal, no_end,
+    not_started, printable,
+};
 use super::throttle::Throttle;
 use super::{Job, Stopped, handover, quarantine};
 use crate::core::Core;
@@ -507,108 +511,4 @@ impl Drop for Entry<'_> {
         self.desk.lock().remove(&self.task);
         self.desk.core.events.finish(self.task);
     }
-}
-
-/// True if a signature covers what the node does not understand; `None` where nothing is signed.
-fn blind(task: &Task) -> Option<bool> {
-    match &task.operation {
-        Operation::KeySign(keysign) => Some(keysign.payload.is_blind()),
-        Operation::KeyGen(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => None,
-    }
-}
-
-/// The key that a task uses.
-fn key_of(task: &Task) -> Option<KeyId> {
-    match &task.operation {
-        Operation::KeyGen(_) => None,
-        Operation::KeySign(keysign) => Some(keysign.key),
-        Operation::KeyReshare(reshare) => Some(reshare.from.key),
-        Operation::KeyShareSign(check_up) => Some(check_up.key),
-    }
-}
-
-fn ended(outcome: &Outcome) -> Ended {
-    match outcome {
-        Outcome::Created(_) | Outcome::Signed(_) | Outcome::Reshared(_) | Outcome::Intact(_) => {
-            Ended::Succeeded
-        }
-        Outcome::Refused(_) => Ended::Refused,
-        Outcome::Failed(_) => Ended::Failed,
-    }
-}
-
-fn log_outcome(task: &Task, outcome: &Outcome) {
-    let (id, blind) = (task.id, blind(task));
-    match outcome {
-        Outcome::Created(key) => {
-            tracing::info!(task = %id, key = %key.key, scheme = %key.scheme, "key created")
-        }
-        Outcome::Signed(signed) => {
-            tracing::info!(task = %id, blind, signatures = signed.signatures.len(), "signed")
-        }
-        Outcome::Reshared(key) => {
-            tracing::info!(task = %id, key = %key.key, generation = key.generation, "reshared: the next generation is in force")
-        }
-        Outcome::Intact(intact) => {
-            tracing::info!(task = %id, key = %intact.key, generation = intact.generation, "the share is intact")
-        }
-        Outcome::Refused(refusal) => log_refusal(task, refusal),
-        Outcome::Failed(failure) => {
-            tracing::warn!(task = %id, blind, code = %failure.code, cause = ?failure.cause, reason = %failure.text, "failed");
-        }
-    }
-}
-
-fn log_refusal(task: &Task, refusal: &Refusal) {
-    let (id, blind) = (task.id, blind(task));
-    tracing::warn!(task = %id, blind, code = %refusal.code, plugin = ?refusal.plugin, reason = %refusal.reason, "refused");
-}
-
-fn alarm_text(refusal: &Refusal, before: u64) -> String {
-    let text = format!("{}: {}", refusal.code, refusal.reason);
-    if before == 0 { text } else { format!("{text} (after {before} more alarms of this kind)") }
-}
-
-/// Words of others, fit for a log.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
-}
-
-fn bug(error: &dyn std::error::Error) -> Refusal {
-    refusal("bug", &format!("the task could not be examined ({error}); report this with the log"))
-}
-
-/// An approved task whose end is not on record.
-fn no_end(kind: TaskKind) -> Failure {
-    let text = match kind {
-        TaskKind::KeyGen => {
-            "this node waits for the confirmation of every member; connect all of them to the coordinator, then look at the key"
-        }
-        _ => "this node could not record how the task ended; see its log, then try again with a new task",
-    };
-    failure(Cause::Environment, "no-end", text)
-}
-
-/// The journal may lack what this node decided between the backup and its restoration.
-fn before_restore() -> Refusal {
-    refusal(
-        "task-before-restore",
-        "the task was made before this node was restored from a backup, and the node may have decided on it already; order it again as a new task",
-    )
-}
-
-fn busy() -> Refusal {
-    refusal("busy", "this node handles as many tasks as limits.tasks allows; try again later with a new task")
-}
-
-fn cancelled(text: &str) -> Failure {
-    failure(Cause::Environment, "cancelled", &format!("{text}; try again with a new task"))
-}
-
-fn not_started() -> Failure {
-    failure(
-        Cause::Environment,
-        "not-started",
-        "the other parties did not approve in time; see whom the task waits for, then make a new one",
-    )
 }

@@ -57,8 +57,9 @@ fn the_table_of_the_sandbox_is_complete() {
 
 #[test]
 fn the_table_of_the_node_is_complete() {
-    let desk =
-        ["admission", "offer", "quarantine"].map(|file| read(format!("node/src/task/{file}.rs"))).concat();
+    let desk = ["admission", "offer", "quarantine", "telling"]
+        .map(|file| read(format!("node/src/task/{file}.rs")))
+        .concat();
     let mut codes = set([literals(&desk, "refusal("), literals(&desk, "refuse(")].concat());
     codes.extend(arms("protocol/src/task.rs"));
     codes.extend(arms("payload/src/lib.rs"));

@@ -1,10 +1,11 @@
 //! Reshares for which this node has stored what it will hold. From that moment on the others may have the next generation,
 //! whatever this node sees: such a task has no end here until it is known what became of it.
 
+use super::audit::AuditKind;
 use super::error::{ReadJournalError, Refused, WriteJournalError};
-use super::operation::HANDOVERS;
-use super::row::{self, KeyRecord, KeyStatus};
-use countersign_protocol::{Announcement, TaskId, UnixMillis};
+use super::operation::{Done, HANDOVERS, Reservations, Tables};
+use super::row::{self, KeyRecord, KeyStatus, State};
+use countersign_protocol::{Announcement, Failure, Outcome, TaskId, UnixMillis};
 use redb::{ReadableTable, Table, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
@@ -90,5 +91,81 @@ impl Handover {
     pub(super) fn record(&self, announcement: Announcement, created: UnixMillis) -> KeyRecord {
         let status = if self.joins { KeyStatus::Active } else { KeyStatus::Released };
         KeyRecord { announcement, status, created }
+    }
+}
+
+impl Tables<'_> {
+    pub(super) fn open_handover(&mut self, handover: &Handover) -> Done {
+        let task = handover.task;
+        match self.row(&task)? {
+            Some(row) if row.state == State::Approved => {}
+            Some(_) => return Err(Refused::OtherOutcome(task).into()),
+            None => return Err(Refused::Unknown(task).into()),
+        }
+        self.handovers.check_free(handover)?;
+        self.handovers.put(handover)?;
+        let Announcement { key, generation, .. } = &handover.announcement;
+        let what = if handover.joins { "a share" } else { "the end" };
+        let text = format!("{what} of {key}, for generation {generation}");
+        let record = self.record_of(&task)?;
+        self.log(handover.opened, AuditKind::Stored, Some(task), &text, record)
+    }
+
+    pub(super) fn close_handover(
+        &mut self,
+        now: UnixMillis,
+        task: TaskId,
+        stage: HandoverStage,
+        failure: Failure,
+    ) -> Done {
+        let handover = self.handovers.unsettled(task)?;
+        let row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
+        self.handovers.put(&Handover { stage, ..handover })?;
+        self.put_end(now, row, Outcome::Failed(failure), Reservations::Keep)
+    }
+
+    /// The generation that all have stored is in force from the moment that the outcome is on record.
+    pub(super) fn switch(
+        &mut self,
+        now: UnixMillis,
+        task: TaskId,
+        announcement: &Announcement,
+    ) -> Result<(), WriteJournalError> {
+        let handover = self.handovers.unsettled(task)?;
+        self.put_in_force(now, handover, announcement)
+    }
+
+    /// The task's end stays what it was; the key goes on with the others.
+    pub(super) fn revive(&mut self, now: UnixMillis, task: TaskId, announcement: Announcement) -> Done {
+        let handover = self.handovers.asleep(task)?;
+        self.put_in_force(now, handover, &announcement)?;
+        let text = format!(
+            "{} is of generation {} after all: a party that said it never stored had stored",
+            announcement.key, announcement.generation
+        );
+        self.log(now, AuditKind::Alarm, Some(task), &text, self.record_of(&task)?)
+    }
+
+    fn put_in_force(
+        &mut self,
+        now: UnixMillis,
+        handover: Handover,
+        announcement: &Announcement,
+    ) -> Result<(), WriteJournalError> {
+        if handover.announcement.digest() != announcement.digest() {
+            return Err(Refused::NoHandover(handover.task).into());
+        }
+        let created = self.created(announcement.key)?.unwrap_or(now);
+        self.put_key(&handover.record(announcement.clone(), created))?;
+        self.handovers.put(&Handover { stage: HandoverStage::Switched, ..handover })
+    }
+
+    /// A key that moved on without this node.
+    pub(super) fn replace(&mut self, now: UnixMillis, announcement: Announcement) -> Done {
+        let created = self.created(announcement.key)?.unwrap_or(now);
+        let text = format!("{} moved on to generation {}", announcement.key, announcement.generation);
+        let (task, record) = (announcement.task, self.record_of(&announcement.task)?);
+        self.put_key(&KeyRecord { announcement, status: KeyStatus::Released, created })?;
+        self.log(now, AuditKind::Ended, Some(task), &text, record)
     }
 }

@@ -201,12 +201,12 @@ pub(super) struct Tables<'t> {
     recordings: Recordings<'t>,
     audit: Table<'t, u64, Bytes>,
     keys: Table<'t, Id, Bytes>,
-    handovers: Handovers<'t>,
+    pub(super) handovers: Handovers<'t>,
     quarantines: Quarantines<'t>,
     outbox: Outbox<'t>,
 }
 
-type Done = Result<Written, WriteJournalError>;
+pub(super) type Done = Result<Written, WriteJournalError>;
 
 impl<'t> Tables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, TableError> {
@@ -318,7 +318,7 @@ impl<'t> Tables<'t> {
         self.put_end(now, row, outcome, reservations)
     }
 
-    fn put_end(
+    pub(super) fn put_end(
         &mut self,
         now: UnixMillis,
         mut row: Row,
@@ -352,7 +352,7 @@ impl<'t> Tables<'t> {
         Ok(Written::Aborted(tasks))
     }
 
-    fn put_key(&mut self, record: &KeyRecord) -> Done {
+    pub(super) fn put_key(&mut self, record: &KeyRecord) -> Done {
         self.keys.insert(record.key().as_bytes(), row::encode(record).as_slice())?;
         Ok(Written::Now)
     }
@@ -383,81 +383,7 @@ impl<'t> Tables<'t> {
         self.log(now, AuditKind::Alarm, None, &text, None)
     }
 
-    fn open_handover(&mut self, handover: &Handover) -> Done {
-        let task = handover.task;
-        match self.row(&task)? {
-            Some(row) if row.state == State::Approved => {}
-            Some(_) => return Err(Refused::OtherOutcome(task).into()),
-            None => return Err(Refused::Unknown(task).into()),
-        }
-        self.handovers.check_free(handover)?;
-        self.handovers.put(handover)?;
-        let Announcement { key, generation, .. } = &handover.announcement;
-        let what = if handover.joins { "a share" } else { "the end" };
-        let text = format!("{what} of {key}, for generation {generation}");
-        let record = self.record_of(&task)?;
-        self.log(handover.opened, AuditKind::Stored, Some(task), &text, record)
-    }
-
-    fn close_handover(
-        &mut self,
-        now: UnixMillis,
-        task: TaskId,
-        stage: HandoverStage,
-        failure: Failure,
-    ) -> Done {
-        let handover = self.handovers.unsettled(task)?;
-        let row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
-        self.handovers.put(&Handover { stage, ..handover })?;
-        self.put_end(now, row, Outcome::Failed(failure), Reservations::Keep)
-    }
-
-    /// The generation that all have stored is in force from the moment that the outcome is on record.
-    fn switch(
-        &mut self,
-        now: UnixMillis,
-        task: TaskId,
-        announcement: &Announcement,
-    ) -> Result<(), WriteJournalError> {
-        let handover = self.handovers.unsettled(task)?;
-        self.put_in_force(now, handover, announcement)
-    }
-
-    /// The task's end stays what it was; the key goes on with the others.
-    fn revive(&mut self, now: UnixMillis, task: TaskId, announcement: Announcement) -> Done {
-        let handover = self.handovers.asleep(task)?;
-        self.put_in_force(now, handover, &announcement)?;
-        let text = format!(
-            "{} is of generation {} after all: a party that said it never stored had stored",
-            announcement.key, announcement.generation
-        );
-        self.log(now, AuditKind::Alarm, Some(task), &text, self.record_of(&task)?)
-    }
-
-    fn put_in_force(
-        &mut self,
-        now: UnixMillis,
-        handover: Handover,
-        announcement: &Announcement,
-    ) -> Result<(), WriteJournalError> {
-        if handover.announcement.digest() != announcement.digest() {
-            return Err(Refused::NoHandover(handover.task).into());
-        }
-        let created = self.created(announcement.key)?.unwrap_or(now);
-        self.put_key(&handover.record(announcement.clone(), created))?;
-        self.handovers.put(&Handover { stage: HandoverStage::Switched, ..handover })
-    }
-
-    /// A key that moved on without this node.
-    fn replace(&mut self, now: UnixMillis, announcement: Announcement) -> Done {
-        let created = self.created(announcement.key)?.unwrap_or(now);
-        let text = format!("{} moved on to generation {}", announcement.key, announcement.generation);
-        let (task, record) = (announcement.task, self.record_of(&announcement.task)?);
-        self.put_key(&KeyRecord { announcement, status: KeyStatus::Released, created })?;
-        self.log(now, AuditKind::Ended, Some(task), &text, record)
-    }
-
-    fn created(&self, key: KeyId) -> Result<Option<UnixMillis>, WriteJournalError> {
+    pub(super) fn created(&self, key: KeyId) -> Result<Option<UnixMillis>, WriteJournalError> {
         let Some(known) = self.keys.get(key.as_bytes())? else { return Ok(None) };
         let known: KeyRecord =
             row::decode(known.value()).map_err(|error| ReadJournalError::record("keys", error))?;
@@ -465,7 +391,7 @@ impl<'t> Tables<'t> {
     }
 
     /// What vouches for a task's row as it is: a line about a task must not leave it without.
-    fn record_of(&self, task: &TaskId) -> Result<Option<Hash>, WriteJournalError> {
+    pub(super) fn record_of(&self, task: &TaskId) -> Result<Option<Hash>, WriteJournalError> {
         Ok(self.tasks.get(&task.0)?.map(|row| record_hash(row.value())))
     }
 
@@ -482,7 +408,7 @@ impl<'t> Tables<'t> {
         }
     }
 
-    fn row(&self, task: &TaskId) -> Result<Option<Row>, WriteJournalError> {
+    pub(super) fn row(&self, task: &TaskId) -> Result<Option<Row>, WriteJournalError> {
         let row = self.tasks.get(&task.0)?;
         let read = |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("tasks", e));
         Ok(row.map(|row| read(row.value())).transpose()?)
@@ -501,7 +427,7 @@ impl<'t> Tables<'t> {
         self.log(now, kind, Some(row.task), text, Some(record_hash(&bytes)))
     }
 
-    fn log(
+    pub(super) fn log(
         &mut self,
         now: UnixMillis,
         kind: AuditKind,

@@ -1,0 +1,111 @@
+//! What the desk logs, counts and says: texts and codes, and nothing that decides.
+
+use super::admission::refusal;
+use crate::metrics::Ended;
+use crate::session::driver::failure;
+use countersign_protocol::{Cause, Failure, KeyId, Operation, Outcome, Refusal, Task};
+use countersign_store::TaskKind;
+
+/// True if a signature covers what the node does not understand; `None` where nothing is signed.
+pub(super) fn blind(task: &Task) -> Option<bool> {
+    match &task.operation {
+        Operation::KeySign(keysign) => Some(keysign.payload.is_blind()),
+        Operation::KeyGen(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => None,
+    }
+}
+
+/// The key that a task uses.
+pub(super) fn key_of(task: &Task) -> Option<KeyId> {
+    match &task.operation {
+        Operation::KeyGen(_) => None,
+        Operation::KeySign(keysign) => Some(keysign.key),
+        Operation::KeyReshare(reshare) => Some(reshare.from.key),
+        Operation::KeyShareSign(check_up) => Some(check_up.key),
+    }
+}
+
+pub(super) fn ended(outcome: &Outcome) -> Ended {
+    match outcome {
+        Outcome::Created(_) | Outcome::Signed(_) | Outcome::Reshared(_) | Outcome::Intact(_) => {
+            Ended::Succeeded
+        }
+        Outcome::Refused(_) => Ended::Refused,
+        Outcome::Failed(_) => Ended::Failed,
+    }
+}
+
+pub(super) fn log_outcome(task: &Task, outcome: &Outcome) {
+    let (id, blind) = (task.id, blind(task));
+    match outcome {
+        Outcome::Created(key) => {
+            tracing::info!(task = %id, key = %key.key, scheme = %key.scheme, "key created")
+        }
+        Outcome::Signed(signed) => {
+            tracing::info!(task = %id, blind, signatures = signed.signatures.len(), "signed")
+        }
+        Outcome::Reshared(key) => {
+            tracing::info!(task = %id, key = %key.key, generation = key.generation, "reshared: the next generation is in force")
+        }
+        Outcome::Intact(intact) => {
+            tracing::info!(task = %id, key = %intact.key, generation = intact.generation, "the share is intact")
+        }
+        Outcome::Refused(refusal) => log_refusal(task, refusal),
+        Outcome::Failed(failure) => {
+            tracing::warn!(task = %id, blind, code = %failure.code, cause = ?failure.cause, reason = %failure.text, "failed");
+        }
+    }
+}
+
+pub(super) fn log_refusal(task: &Task, refusal: &Refusal) {
+    let (id, blind) = (task.id, blind(task));
+    tracing::warn!(task = %id, blind, code = %refusal.code, plugin = ?refusal.plugin, reason = %refusal.reason, "refused");
+}
+
+pub(super) fn alarm_text(refusal: &Refusal, before: u64) -> String {
+    let text = format!("{}: {}", refusal.code, refusal.reason);
+    if before == 0 { text } else { format!("{text} (after {before} more alarms of this kind)") }
+}
+
+/// Words of others, fit for a log.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+pub(super) fn bug(error: &dyn std::error::Error) -> Refusal {
+    refusal("bug", &format!("the task could not be examined ({error}); report this with the log"))
+}
+
+/// An approved task whose end is not on record.
+pub(super) fn no_end(kind: TaskKind) -> Failure {
+    let text = match kind {
+        TaskKind::KeyGen => {
+            "this node waits for the confirmation of every member; connect all of them to the coordinator, then look at the key"
+        }
+        _ => "this node could not record how the task ended; see its log, then try again with a new task",
+    };
+    failure(Cause::Environment, "no-end", text)
+}
+
+/// The journal may lack what this node decided between the backup and its restoration.
+pub(super) fn before_restore() -> Refusal {
+    refusal(
+        "task-before-restore",
+        "the task was made before this node was restored from a backup, and the node may have decided on it already; order it again as a new task",
+    )
+}
+
+pub(super) fn busy() -> Refusal {
+    refusal("busy", "this node handles as many tasks as limits.tasks allows; try again later with a new task")
+}
+
+pub(super) fn cancelled(text: &str) -> Failure {
+    failure(Cause::Environment, "cancelled", &format!("{text}; try again with a new task"))
+}
+
+pub(super) fn not_started() -> Failure {
+    failure(
+        Cause::Environment,
+        "not-started",
+        "the other parties did not approve in time; see whom the task waits for, then make a new one",
+    )
+}
