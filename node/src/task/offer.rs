@@ -18,8 +18,8 @@ use countersign_host::{Stage, What};
 use countersign_protocol::control::FromNode;
 use countersign_protocol::session::Setup;
 use countersign_protocol::{
-    Authenticated, Cause, Failure, Hash, KeyId, NodeId, Operation, Outcome, PluginVerdict, Refusal,
-    SignedTask, Task, TaskId,
+    Authenticated, Cause, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
+    Task, TaskId,
 };
 use countersign_store::{Decided, Evidence, Journal, LookUp, NewEvent, Row, State, TaskKind};
 use rand::RngCore;
