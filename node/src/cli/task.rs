@@ -30,21 +30,47 @@ pub enum TaskCommand {
 
 /// Arguments of `task resolve`.
 #[derive(Debug, clap::Args)]
-#[group(id = "how", required = true, multiple = false)]
 pub struct Resolve {
     /// The task, as `task list` shows it.
     task: TaskId,
-    /// Put the next generation in force: FILE is the announcement with the marks of all parties, JSON, from a node that
-    /// has switched (`task list --json` there) or from the coordinator (`/v1/wallets`).
-    #[arg(long, value_name = "FILE", group = "how")]
-    adopt: Option<PathBuf>,
-    /// Stay with the present generation, and destroy the share of the next one.
-    #[arg(long, group = "how", requires = "nobody_switched")]
-    abandon: bool,
+    #[command(flatten)]
+    how: How,
     /// I asked every party: none has switched, and all abandon the task too. If one did switch, this node's share fits
     /// nobody's any more.
     #[arg(long)]
     nobody_switched: bool,
+}
+
+/// What becomes of the key.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct How {
+    /// Put the next generation in force: FILE is the announcement with the marks of all parties, JSON, as a node that has
+    /// switched shows it (`info --json group ID`), or the coordinator (`/v1/wallets/ID`).
+    #[arg(long, value_name = "FILE")]
+    adopt: Option<PathBuf>,
+    /// Stay with the present generation.
+    #[arg(long, requires = "nobody_switched")]
+    abandon: bool,
+}
+
+/// An announcement in one of the forms that programs print.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Given {
+    Wallet { announcement: Announcement },
+    Group([Announcement; 1]),
+    Plain(Announcement),
+}
+
+impl Given {
+    fn announcement(self) -> Announcement {
+        match self {
+            Given::Wallet { announcement } | Given::Group([announcement]) | Given::Plain(announcement) => {
+                announcement
+            }
+        }
+    }
 }
 
 impl TaskCommand {
@@ -97,12 +123,12 @@ impl Resolve {
         let journal = Journal::open(&config.dir)?;
         let handover = journal.handover(&self.task)?;
         let key = handover.map(|handover| handover.announcement.key);
-        match &self.adopt {
+        match &self.how.adopt {
             Some(file) => {
                 let read = || format!("{} cannot be read; give the announcement as JSON", file.display());
                 let text = std::fs::read(file).with_context(read)?;
-                let announcement: Announcement = serde_json::from_slice(&text).with_context(read)?;
-                handover::adopt(&journal, now(), self.task, announcement)?;
+                let given: Given = serde_json::from_slice(&text).with_context(read)?;
+                handover::adopt(&journal, now(), self.task, given.announcement())?;
                 println!("The next generation is in force.");
             }
             None => {

@@ -20,6 +20,7 @@ mod plugins;
 mod receivers;
 mod recovery;
 mod reshare;
+mod resolve;
 mod schemes;
 mod store;
 mod swap;

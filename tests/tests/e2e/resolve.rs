@@ -1,0 +1,118 @@
+//! `task list` and `task resolve`: what an operator does about a reshare whose other parties never come back.
+
+use countersign_link::Identity;
+use countersign_protocol::{Announcement, Hash, NodeId, Scheme, StoredMark, TaskId, UnixMillis};
+use countersign_store::journal::Journal;
+use countersign_store::{Decided, Evidence, Handover, HandoverStage, Passphrase, TaskKind};
+use countersign_tests::process::{expect_success, run};
+use countersign_tests::{Blueprint, Cluster, Node, Plugins};
+use std::time::Duration;
+
+const TASK: TaskId = TaskId([7; 16]);
+
+/// The identity that signs a node's marks.
+fn identity(node: &Node) -> Identity {
+    let passphrase = Passphrase::from_file(&node.dir.join("passphrase")).unwrap();
+    let vault = countersign_node::vault::Vault::open(&node.db(), &passphrase, &[]).unwrap();
+    vault.identity().unwrap()
+}
+
+/// A stopped cluster with a wallet, whose first node waits for the others with a reshare that would take its share.
+async fn waiting() -> (Cluster, Announcement, Announcement) {
+    let blueprint = Blueprint { plugins: Plugins::Unguarded, ..Blueprint::default() };
+    let mut cluster = Cluster::start(blueprint).await.unwrap();
+    let wallet = cluster.create_wallet("moves", Scheme::Ed25519, 2).await.unwrap();
+    for node in &mut cluster.nodes {
+        node.daemon().terminate(Duration::from_secs(30)).unwrap();
+        node.daemon = None;
+    }
+    let mut parties: Vec<NodeId> = cluster.nodes.iter().map(|node| node.id).collect();
+    parties.sort_unstable();
+    let next = Announcement {
+        task: TASK,
+        generation: 1,
+        committee: cluster.ids(&[1, 2]).try_into().unwrap(),
+        public_shares: Hash([9; 32]),
+        stored: Vec::new(),
+        ..wallet.clone()
+    };
+    let journal = Journal::open(&cluster.nodes[0].db()).unwrap();
+    let task = Decided {
+        task: TASK,
+        hash: Hash([1; 32]),
+        kind: TaskKind::KeyReshare,
+        received_at: UnixMillis(1),
+        verdicts: Vec::new(),
+        parties,
+        bytes: b"{}".to_vec(),
+        evidence: Evidence::default(),
+    };
+    journal.approve(UnixMillis(1), task, Vec::new()).unwrap();
+    let (announcement, stage) = (next.clone(), HandoverStage::Open);
+    journal
+        .open_handover(Handover { task: TASK, announcement, joins: false, opened: UnixMillis(1), stage })
+        .unwrap();
+    (cluster, wallet, next)
+}
+
+fn listed(node: &Node) -> String {
+    expect_success(node.command("task").unwrap().arg("list")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_give_a_reshare_up_but_only_on_purpose() {
+    let (mut cluster, wallet, _) = waiting().await;
+    let node = &cluster.nodes[0];
+    assert!(listed(node).contains("waits for the other parties"), "{}", listed(node));
+    let task = TASK.to_string();
+    let mut careless = node.command("task").unwrap();
+    let output = run(careless.args(["resolve", &task, "--abandon"])).unwrap();
+    assert!(
+        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("--nobody-switched")
+    );
+    let mut resolve = node.command("task").unwrap();
+    expect_success(resolve.args(["resolve", &task, "--abandon", "--nobody-switched"])).unwrap();
+    assert!(listed(node).contains("abandoned by the operator"), "{}", listed(node));
+    cluster.nodes.iter_mut().for_each(|node| node.start().unwrap());
+    cluster.wait_online().await.unwrap();
+    let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
+    cluster.client.sign(&order, |_| {}).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_marks_in_a_file_end_what_a_node_waits_for() {
+    let (cluster, wallet, mut next) = waiting().await;
+    let node = &cluster.nodes[0];
+    let digest = next.digest();
+    let mark = |node: &Node| StoredMark {
+        node: node.id,
+        signature: identity(node).sign(digest.as_bytes()).to_vec(),
+    };
+    let all: Vec<StoredMark> = cluster.nodes.iter().map(mark).collect();
+    let file = node.dir.join("announcement.json");
+    let adopt = |next: &Announcement| {
+        std::fs::write(&file, serde_json::to_vec(next).unwrap()).unwrap();
+        let mut resolve = node.command("task").unwrap();
+        run(resolve.args(["resolve", &TASK.to_string(), "--adopt"]).arg(&file)).unwrap()
+    };
+    next.stored = all[1..].to_vec();
+    next.stored.sort_by_key(|mark| mark.node);
+    let refused = adopt(&next);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not every party's mark"), "{refused:?}");
+    next.stored = all;
+    next.stored.sort_by_key(|mark| mark.node);
+    // As `info --json group` of a node that has switched prints it.
+    std::fs::write(&file, serde_json::json!([next]).to_string()).unwrap();
+    let mut resolve = node.command("task").unwrap();
+    let adopted = run(resolve.args(["resolve", &TASK.to_string(), "--adopt"]).arg(&file)).unwrap();
+    assert!(adopted.status.success(), "{adopted:?}");
+    assert!(listed(node).contains("done: the next generation is in force"), "{}", listed(node));
+    let passphrase = Passphrase::from_file(&node.dir.join("passphrase")).unwrap();
+    let vault = countersign_node::vault::Vault::open(&node.db(), &passphrase, &[]).unwrap();
+    assert!(vault.stored_keys().unwrap().iter().all(|key| key.key != wallet.key), "its share is destroyed");
+    drop(vault);
+    let journal = Journal::open(&node.db()).unwrap();
+    journal.verify_audit().unwrap();
+    assert!(journal.rekey_due().unwrap().is_some());
+}
