@@ -234,3 +234,41 @@ async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
     let without = cluster.order(wallet.key, "m", b"pay", Some(&[1, 2])).unwrap();
     cluster.client.sign(&without, |_| {}).await.unwrap();
 }
+
+/// What an operator types in the course of a key's life, beside backups.
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_are_checked_logs_shown_and_stores_written_anew_by_hand() {
+    let mut cluster = cluster().await;
+    let wallet = cluster.create_wallet("typed", Scheme::Ed25519, 2).await.unwrap();
+    cluster.client.reshare(&refresh(&wallet), |_| {}).await.unwrap();
+    let typed = |node: &Node, verb: &str, arguments: &[&str]| {
+        expect_success(node.command(verb).unwrap().args(arguments)).unwrap()
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !typed(&cluster.nodes[0], "audit", &["show"]).contains("destroyed") {
+        assert!(std::time::Instant::now() < deadline, "{}", cluster.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(typed(&cluster.nodes[0], "audit", &["verify"]).contains("is whole"));
+    cluster.nodes[0].daemon().terminate(STOP).unwrap();
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_online().await.unwrap();
+    assert!(cluster.nodes[0].log().contains("the storage key was renewed"), "{}", cluster.nodes[0].log());
+
+    cluster.nodes[0].daemon().terminate(STOP).unwrap();
+    let checked = typed(&cluster.nodes[0], "sign", &["--message", "today"]);
+    assert!(checked.contains(&format!("intact  {}  generation 1", wallet.key)), "{checked}");
+    let proofs = typed(&cluster.nodes[0], "sign", &["--group-id", &wallet.key.to_string(), "--json"]);
+    assert!(proofs.contains("public_shares"), "{proofs}");
+    let migrated = typed(&cluster.nodes[0], "migrate", &[]);
+    assert!(migrated.contains("Backup: ") && migrated.contains("0 recovery recipients"), "{migrated}");
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_online().await.unwrap();
+    let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
+    cluster.client.sign(&order, |_| {}).await.unwrap();
+
+    let mut address = Command::new(countersign_tests::process::program("countersign").unwrap());
+    address.args(["address", "typed", "--path", "m/44/501/0,m", "--config"]).arg(cluster.profile());
+    let printed = expect_success(&mut address).unwrap();
+    assert_eq!(printed.lines().filter(|line| line.starts_with("solana ")).count(), 2, "{printed}");
+}
