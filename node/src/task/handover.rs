@@ -165,23 +165,7 @@ pub fn adopt(
 /// A party's word that it never stored: the present generation stays.
 pub async fn void(core: &Arc<Core>, task: TaskId, mark: StoredMark) {
     let (me, now) = (core.me, core.now());
-    let closed = core.journal(move |journal| {
-        let (row, handover) = unsettled(journal, task)?;
-        if mark.node == me || !row.parties.contains(&mark.node) || !mark.verifies(&void_digest(row.hash)) {
-            return Err(HandoverError::Unfit("it is not the word of another party"));
-        }
-        let failure = failed(
-            "reshare-void",
-            format!(
-                "{} never stored its part; see why in its log, then try again with a new task",
-                mark.node
-            ),
-            vec![mark.node],
-        );
-        journal.close_handover(now, task, HandoverStage::Void, failure.clone())?;
-        Ok((handover.announcement.key, failure))
-    });
-    match closed.await {
+    match core.journal(move |journal| believe_void(journal, me, now, task, &mark)).await {
         Ok((key, failure)) => {
             tracing::warn!(%task, %key, "the reshare came to nothing: a party never stored its part");
             core.events.finish(task);
@@ -190,6 +174,26 @@ pub async fn void(core: &Arc<Core>, task: TaskId, mark: StoredMark) {
         }
         Err(error) => tracing::debug!(%task, %error, "a void was ignored"),
     }
+}
+
+fn believe_void(
+    journal: &Journal,
+    me: NodeId,
+    now: UnixMillis,
+    task: TaskId,
+    mark: &StoredMark,
+) -> Result<(KeyId, Failure), HandoverError> {
+    let (row, handover) = unsettled(journal, task)?;
+    if mark.node == me || !row.parties.contains(&mark.node) || !mark.verifies(&void_digest(row.hash)) {
+        return Err(HandoverError::Unfit("it is not the word of another party"));
+    }
+    let failure = failed(
+        "reshare-void",
+        format!("{} never stored its part; see why in its log, then try again with a new task", mark.node),
+        vec![mark.node],
+    );
+    journal.close_handover(now, task, HandoverStage::Void, failure.clone())?;
+    Ok((handover.announcement.key, failure))
 }
 
 /// The operator says that nobody switched and nobody will: the present generation stays.

@@ -143,6 +143,29 @@ fn a_node_that_failed_before_it_stored_says_so() {
 }
 
 #[test]
+fn another_party_s_own_word_ends_the_wait_and_nobody_else_s() {
+    let (_dir, journal) = open_journal();
+    let digest = void_digest(HASH);
+    let believe = |mark: &StoredMark| believe_void(&journal, node(1), NOW, TASK, mark);
+    let unsigned = StoredMark { node: node(2), ..mark(3, digest.as_bytes()) };
+    for (what, wrong) in [
+        ("its own", mark(1, digest.as_bytes())),
+        ("a stranger's", mark(4, digest.as_bytes())),
+        ("signed by another", unsigned),
+        ("of another task", mark(2, void_digest(Hash([8; 32])).as_bytes())),
+        ("a mark", mark(2, handover().announcement.digest().as_bytes())),
+    ] {
+        assert!(believe(&wrong).is_err(), "{what}");
+        assert_eq!(waiting(&journal).unwrap(), [handover()], "{what}");
+    }
+    let (_, failure) = believe(&mark(2, digest.as_bytes())).unwrap();
+    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("reshare-void", &[node(2)][..]));
+    assert_eq!(waiting(&journal).unwrap(), []);
+    assert_eq!(record(&journal).announcement.generation, 0);
+    assert!(believe(&mark(3, digest.as_bytes())).is_err(), "once");
+}
+
+#[test]
 fn a_key_moves_on_without_this_node_by_the_word_of_quorums_alone() {
     let moved = |generations: &[Announcement]| {
         let (dir, journal) = journal();
