@@ -64,7 +64,11 @@ impl Dispatch {
         self.core.router.mesh().attach(link.pairs);
         self.core.tally.set_online(true);
         let (mut sender, mut receiver) = (link.control.sender, link.control.receiver);
-        for news in self.core.journal(handover::news).await.unwrap_or_default() {
+        let news = self.core.journal(handover::news).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the coordinator is not told which keys this node holds");
+            Vec::new()
+        });
+        for news in news {
             if let Err(error) = sender.send(&encode(&news)).await {
                 return error.to_string();
             }

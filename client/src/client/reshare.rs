@@ -28,6 +28,13 @@ pub struct ReshareOrder {
     pub claims: BTreeMap<String, String>,
 }
 
+impl ReshareOrder {
+    /// An order without dealers, note or claims.
+    pub fn new(wallet: KeyId, committee: Committee, threshold: Threshold) -> ReshareOrder {
+        ReshareOrder { wallet, committee, threshold, dealers: None, note: None, claims: BTreeMap::new() }
+    }
+}
+
 /// A verified check-up: every node that was asked holds its share intact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckUp {

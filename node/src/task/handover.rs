@@ -124,7 +124,15 @@ pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) 
             moved(core, announcement.key).await;
             core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Reshared(announcement) });
         }
-        Err(error) => tracing::debug!(%task, %error, "a settlement was ignored"),
+        Err(error) => not_taken(task, "a settlement", &error),
+    }
+}
+
+/// What does not fit is no news; that the journal failed is.
+fn not_taken(task: TaskId, what: &str, error: &HandoverError) {
+    match error {
+        HandoverError::Unfit(_) => tracing::debug!(%task, %error, "{what} was ignored"),
+        _ => tracing::error!(%task, %error, "{what} was not taken; it will be told again"),
     }
 }
 
@@ -172,7 +180,7 @@ pub async fn void(core: &Arc<Core>, task: TaskId, mark: StoredMark) {
             moved(core, key).await;
             core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Failed(failure) });
         }
-        Err(error) => tracing::debug!(%task, %error, "a void was ignored"),
+        Err(error) => not_taken(task, "a void", &error),
     }
 }
 

@@ -21,14 +21,7 @@ pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
     for scheme in [Scheme::Ed25519, Scheme::EcdsaSecp256k1] {
         let wallet = nodes.cluster.create_wallet(scheme.name(), scheme, bare::THRESHOLD).await?;
         nodes.settle().await?;
-        let order = ReshareOrder {
-            wallet: wallet.key,
-            committee: wallet.committee.clone(),
-            threshold: wallet.threshold,
-            dealers: None,
-            note: None,
-            claims: Default::default(),
-        };
+        let order = ReshareOrder::new(wallet.key, wallet.committee.clone(), wallet.threshold);
         let shares = bare::generate(scheme)?;
         let ours = async || Ok(nodes.client.reshare(&order, |_| {}).await.map(drop)?);
         let pair = by_turns(effort.keygens, ours, async || bare::reshare(&shares)).await?;

@@ -210,14 +210,7 @@ async fn renew_shares(screen: &Screen, cluster: &Cluster, wallet: &Announcement)
     for (node, before) in reloads.into_iter().enumerate() {
         wait_for_reload_of(cluster, node, before + 1).await?;
     }
-    let order = ReshareOrder {
-        wallet: wallet.key,
-        committee: wallet.committee.clone(),
-        threshold: wallet.threshold,
-        dealers: None,
-        note: None,
-        claims: Default::default(),
-    };
+    let order = ReshareOrder::new(wallet.key, wallet.committee.clone(), wallet.threshold);
     let started = Instant::now();
     let live = screen.live(cluster);
     let renewed = cluster.client.reshare(&order, |view| live.show(view)).await;

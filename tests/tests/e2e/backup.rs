@@ -39,14 +39,7 @@ fn fails(command: &mut Command) -> String {
 
 /// New shares for the same nodes.
 fn refresh(wallet: &Announcement) -> ReshareOrder {
-    ReshareOrder {
-        wallet: wallet.key,
-        committee: wallet.committee.clone(),
-        threshold: wallet.threshold,
-        dealers: None,
-        note: None,
-        claims: Default::default(),
-    }
+    ReshareOrder::new(wallet.key, wallet.committee.clone(), wallet.threshold)
 }
 
 /// The files of the store are gone; what anybody may know of the node is left.

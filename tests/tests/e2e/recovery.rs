@@ -24,14 +24,11 @@ async fn a_new_node_takes_the_place_of_one_that_is_lost_with_its_backups() {
     std::fs::remove_dir_all(cluster.nodes[2].db()).unwrap();
     cluster.nodes[2].daemon = None;
 
-    let order = ReshareOrder {
-        wallet: made.key,
-        committee: Committee::new(cluster.ids(&[0, 1, 3])).unwrap(),
-        threshold: Threshold::try_from(2).unwrap(),
-        dealers: None,
-        note: None,
-        claims: Default::default(),
-    };
+    let order = ReshareOrder::new(
+        made.key,
+        Committee::new(cluster.ids(&[0, 1, 3])).unwrap(),
+        Threshold::try_from(2).unwrap(),
+    );
     // A killed node is noticed after a while; one that is away from the start costs nothing.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let moved = cluster.client.reshare(&order, |_| {}).await;

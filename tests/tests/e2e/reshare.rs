@@ -12,14 +12,11 @@ const PATHS: [&str; 2] = ["m", "m/0/7"];
 const SETTLED: Duration = Duration::from_secs(10);
 
 fn to(cluster: &Cluster, wallet: KeyId, members: &[usize], threshold: u16) -> ReshareOrder {
-    ReshareOrder {
+    ReshareOrder::new(
         wallet,
-        committee: Committee::new(cluster.ids(members)).unwrap(),
-        threshold: Threshold::try_from(threshold).unwrap(),
-        dealers: None,
-        note: None,
-        claims: Default::default(),
-    }
+        Committee::new(cluster.ids(members)).unwrap(),
+        Threshold::try_from(threshold).unwrap(),
+    )
 }
 
 async fn reshare(cluster: &Cluster, wallet: KeyId, members: &[usize], threshold: u16) -> Announcement {

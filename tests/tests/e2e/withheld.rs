@@ -32,14 +32,11 @@ async fn gated() -> (Cluster, Coordinator, Gate) {
 }
 
 async fn reshare(cluster: &Cluster, wallet: KeyId, members: &[usize]) -> Result<Announcement, ClientError> {
-    let order = ReshareOrder {
+    let order = ReshareOrder::new(
         wallet,
-        committee: Committee::new(cluster.ids(members)).unwrap(),
-        threshold: Threshold::try_from(2).unwrap(),
-        dealers: None,
-        note: None,
-        claims: Default::default(),
-    };
+        Committee::new(cluster.ids(members)).unwrap(),
+        Threshold::try_from(2).unwrap(),
+    );
     cluster.client.reshare(&order, |_| {}).await
 }
 
