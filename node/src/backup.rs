@@ -3,9 +3,11 @@
 //! The secrets file is replaced whole and the journal is copied in one read transaction. If the secrets did not change from
 //! before the first copy until after the last, both show the node as it was when the journal was read.
 
+use crate::core::now;
 use crate::vault::Vault;
 use countersign_protocol::NodeId;
 use countersign_store::Journal;
+use countersign_store::backup::{Contents, SealTo};
 use countersign_store::journal::JOURNAL_FILE;
 use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE};
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,21 @@ pub fn stage(vault: &Vault, journal: &Journal, node: NodeId, dir: &Path) -> io::
     }
     unstage(&staging)?;
     Err(io::Error::other("the secrets change all the time; try again later"))
+}
+
+/// Seals the copies into a new file, and removes them whether that succeeds or not.
+pub fn seal(staged: &Staged, to: &SealTo<'_>, out: &Path) -> anyhow::Result<Contents> {
+    let contents = Contents {
+        format: 0,
+        node: staged.node.to_string(),
+        generation: staged.generation,
+        made: now(),
+        software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
+        files: Vec::new(),
+    };
+    let written = countersign_store::backup::write(&staged.dir, &staged.journal(), contents, to, out);
+    unstage(&staged.dir)?;
+    Ok(written?)
 }
 
 /// Removes the copies.

@@ -4,12 +4,11 @@ use super::{Args, passphrase, time};
 use crate::admin::{self, Answer, Question};
 use crate::backup;
 use crate::config::Config;
-use crate::core::now;
 use crate::vault::Vault;
 use anyhow::{Context, bail};
 use countersign_protocol::NodeId;
 use countersign_store::Journal;
-use countersign_store::backup::{Contents, SealTo};
+use countersign_store::backup::SealTo;
 use std::path::PathBuf;
 
 /// Arguments of `backup`.
@@ -41,18 +40,7 @@ impl BackupCommand {
         };
         let staged = stage(args, &config)?;
         let to = passphrase.as_ref().map_or(SealTo::Recipients(&self.recipients), SealTo::Passphrase);
-        let contents = Contents {
-            format: 0,
-            node: staged.node.to_string(),
-            generation: staged.generation,
-            made: now(),
-            software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
-            files: Vec::new(),
-        };
-        let written =
-            countersign_store::backup::write(&staged.dir, &staged.journal(), contents, &to, &self.file);
-        backup::unstage(&staged.dir)?;
-        let contents = written?;
+        let contents = backup::seal(&staged, &to, &self.file)?;
         match self.json {
             true => println!("{}", serde_json::to_string_pretty(&contents)?),
             false => println!(

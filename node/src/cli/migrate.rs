@@ -7,7 +7,7 @@ use crate::core::now;
 use crate::vault::Vault;
 use countersign_protocol::NodeId;
 use countersign_store::Journal;
-use countersign_store::backup::{Contents, SealTo};
+use countersign_store::backup::SealTo;
 use std::path::PathBuf;
 
 /// Arguments of `migrate`.
@@ -30,18 +30,7 @@ impl Migrate {
         });
         let node = NodeId::from_bytes(vault.identity()?.public().0)?;
         let staged = backup::stage(&vault, &journal, node, &config.dir)?;
-        let contents = Contents {
-            format: 0,
-            node: node.to_string(),
-            generation: staged.generation,
-            made: now(),
-            software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
-            files: Vec::new(),
-        };
-        let to = SealTo::Passphrase(&passphrase);
-        let written = countersign_store::backup::write(&staged.dir, &staged.journal(), contents, &to, &file);
-        backup::unstage(&staged.dir)?;
-        written?;
+        backup::seal(&staged, &SealTo::Passphrase(&passphrase), &file)?;
         println!("Backup: {}", file.display());
         let vault = vault.renew_key(&passphrase)?;
         journal.rekeyed(now())?;
