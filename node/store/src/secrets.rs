@@ -9,6 +9,7 @@
 //! [`Secrets::generation`] with what the journal or the peers remember.
 
 mod error;
+mod identity;
 
 pub use error::{CommitError, CreateError, OpenError, ReadError, RenewError};
 
@@ -17,6 +18,7 @@ use crate::image::Image;
 use crate::passphrase::Passphrase;
 use crate::seal::{MAX_WORK_FACTOR, NodeKey, Recipients, Unsealed};
 use crate::trailer::{self, BadTrailer};
+use identity::{open_identities, publish_identities};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
 use std::io;
@@ -202,30 +204,6 @@ impl Secrets {
         publish_identities(&self.dir, &[&self.key], new, work_factor).map_err(CreateError::io(&self.dir))
     }
 
-    /// Seals the store to a new age identity under the same passphrase: whoever has a copy of the old identity opens only
-    /// files of before. Interrupted at any point the store opens, under the one or the other.
-    pub fn renew_identity(mut self, passphrase: &Passphrase, work_factor: u8) -> Result<Secrets, RenewError> {
-        let dir = self.dir.clone();
-        let (identity, secrets) = (dir.join(IDENTITY_FILE), dir.join(SECRETS_FILE));
-        // With another passphrase the operator would be locked out.
-        open_identities(&identity, passphrase)?;
-        check_choice(passphrase, work_factor)?;
-        let new = NodeKey::generate();
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let old = state.take().ok_or(RenewError::Closed)?;
-        let (image, generation) = (rebuild(Some(&old), &[])?, old.generation + 1);
-        let io = CreateError::io(&dir);
-        publish_identities(&dir, &[&new, &self.key], passphrase, work_factor).map_err(&io)?;
-        let staged = dir.join(STAGED_SECRETS);
-        write_secrets(&staged, &new, &self.recipients, &image, generation)
-            .and_then(|()| files::publish(&staged, &secrets))
-            .map_err(&io)?;
-        publish_identities(&dir, &[&new], passphrase, work_factor).map_err(&io)?;
-        *state = Some(Open::new(image, generation)?);
-        self.key = new;
-        Ok(self)
-    }
-
     /// Writes the next generation under its temporary name.
     fn stage(&self, image: &Image, generation: u64) -> Result<(), CommitError> {
         let staged = self.dir.join(STAGED_SECRETS);
@@ -370,18 +348,6 @@ fn remove_leftovers(dir: &Path) -> io::Result<()> {
         .try_for_each(|name| files::remove_if_there(&dir.join(name)))
 }
 
-fn publish_identities(
-    dir: &Path,
-    keys: &[&NodeKey],
-    passphrase: &Passphrase,
-    work_factor: u8,
-) -> io::Result<()> {
-    let staged = dir.join(STAGED_IDENTITY);
-    let sealed = NodeKey::seal(keys, passphrase, work_factor)?;
-    files::stage(&staged, |file| io::Write::write_all(file, &sealed))?;
-    files::publish(&staged, &dir.join(IDENTITY_FILE))
-}
-
 /// Seals an image on which no database is open.
 fn write_secrets(
     path: &Path,
@@ -422,15 +388,6 @@ fn open_with_one_of(
         }
     }
     Err(failed.unwrap_or_else(|| OpenError::damaged(path, "there is no identity for it")))
-}
-
-fn open_identities(path: &Path, passphrase: &Passphrase) -> Result<Vec<NodeKey>, OpenError> {
-    let sealed = read_private(path)?;
-    NodeKey::unseal(&sealed, passphrase).map_err(|error| match error {
-        Unsealed::WrongKey => OpenError::WrongPassphrase { path: path.into() },
-        Unsealed::NotForUs => OpenError::damaged(path, "it is not sealed with a passphrase"),
-        Unsealed::Damaged(what) => OpenError::damaged(path, what),
-    })
 }
 
 fn open_image(path: &Path, key: &NodeKey) -> Result<Open, OpenError> {
