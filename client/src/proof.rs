@@ -4,8 +4,8 @@
 
 use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Input, Key, Networks};
 use countersign_protocol::{
-    Announcement, DerivationPath, Hash, InputSignature, Intact, KeyGen, KeyId, KeyReshare, NodeId, Operation,
-    Payload, Signed, SignedTask, TaskId,
+    Announcement, DerivationPath, Hash, Intact, KeyGen, KeyId, KeyReshare, NodeId, Operation, Payload,
+    Signed, SignedTask, TaskId,
 };
 
 use crate::client::SignOrder;
@@ -78,28 +78,7 @@ fn key(wallet: &Announcement) -> Key<'_> {
 
 /// Checks signatures against the inputs that were ordered, each under its child key derived from the wallet.
 pub fn check_signatures(inputs: &[Input], wallet: &Announcement, signed: &Signed) -> Result<(), String> {
-    if inputs.len() != signed.signatures.len() {
-        let (ordered, made) = (inputs.len(), signed.signatures.len());
-        return Err(format!("{ordered} signatures were ordered, and there are {made} in it"));
-    }
-    inputs.iter().zip(&signed.signatures).try_for_each(|(input, made)| check_signature(input, wallet, made))
-}
-
-fn check_signature(input: &Input, wallet: &Announcement, made: &InputSignature) -> Result<(), String> {
-    let (scheme, chain_code) = (wallet.scheme, wallet.chain_code.as_bytes());
-    let path = input.path.steps();
-    let (child, _) = countersign_verify::derive_public(scheme, &wallet.root_public_key, chain_code, path)
-        .map_err(|error| error.to_string())?;
-    let verified = countersign_verify::verify(scheme, &child, &input.signed_bytes, &made.signature)
-        .map_err(|error| error.to_string())?;
-    let beside = made.path == input.path
-        && made.public_key == verified.verification_key()
-        && made.signed_bytes == input.signed_bytes;
-    if beside {
-        Ok(())
-    } else {
-        Err("the path, the key or the bytes beside a signature are not those ordered".into())
-    }
+    countersign_payload::check_signed(&key(wallet), inputs, signed).map_err(|error| error.to_string())
 }
 
 /// Checks that each generation succeeds the one before, from the first, which is believed, to `told`.

@@ -41,6 +41,9 @@ pub enum DeriveError {
     /// Not the encoding of a point, or the point at infinity.
     #[error("the public key is not a point of the scheme's curve")]
     PublicKey,
+    /// A script root for a key that has no scripts.
+    #[error("only a taproot key is tweaked with the root of a script tree: leave the root out")]
+    ScriptRoot,
 }
 
 /// Derives the child at `path` from a root public key.

@@ -40,7 +40,7 @@ impl Suite for Ecdsa {
         }))
     }
 
-    fn verification_key(public_key: &Point<Secp256k1>) -> Result<Vec<u8>, DeriveError> {
+    fn verification_key(public_key: &Point<Secp256k1>, _: Option<&[u8; 32]>) -> Result<Vec<u8>, DeriveError> {
         Ok(public_key.to_bytes(true).to_vec())
     }
 

@@ -34,11 +34,14 @@ pub(crate) trait FrostSuite: Ciphersuite {
     type Curve: KeyCurve;
 
     /// Changes the key that is signed with, once the child is derived.
-    fn tweak(keys: Keys<Self>) -> Keys<Self> {
+    fn tweak(keys: Keys<Self>, _script_root: Option<&[u8; 32]>) -> Keys<Self> {
         keys
     }
 
-    fn verification_key(public_key: &Point<Self::Curve>) -> Result<Vec<u8>, DeriveError> {
+    fn verification_key(
+        public_key: &Point<Self::Curve>,
+        _script_root: Option<&[u8; 32]>,
+    ) -> Result<Vec<u8>, DeriveError> {
         Ok(public_key.to_bytes(true).to_vec())
     }
 
@@ -60,14 +63,18 @@ impl<C: FrostSuite> Suite for Frost<C> {
         _: Option<Arc<Aux>>,
         rng: Rng,
     ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
-        let keys = C::tweak(keys::<C>(&job.core, &job.signers, &job.child.shift).map_err(EngineError::bug)?);
+        let keys = keys::<C>(&job.core, &job.signers, &job.child.shift).map_err(EngineError::bug)?;
+        let keys = C::tweak(keys, job.script_root.as_ref());
         let signers = Signers::new(&job).map_err(EngineError::bug)?;
         let Job { id, me, message, .. } = job;
         Ok(adapter::start(me, signers.count(), move |party| run(party, id, me, signers, keys, message, rng)))
     }
 
-    fn verification_key(public_key: &Point<C::Curve>) -> Result<Vec<u8>, DeriveError> {
-        C::verification_key(public_key)
+    fn verification_key(
+        public_key: &Point<C::Curve>,
+        script_root: Option<&[u8; 32]>,
+    ) -> Result<Vec<u8>, DeriveError> {
+        C::verification_key(public_key, script_root)
     }
 
     fn verify(verification_key: &[u8], message: &Message, signature: &Signature) -> bool {

@@ -83,6 +83,8 @@ pub struct SignParams<'a> {
     pub signers: &'a [PartyIndex],
     /// Child indices below 2³¹ from the root; empty signs with the root key.
     pub path: &'a [u32],
+    /// `taproot` only: root of the output's script tree (BIP-341), `None` for an output without scripts.
+    pub script_root: Option<[u8; 32]>,
     /// What to sign.
     pub message: Message,
 }
@@ -103,9 +105,24 @@ pub fn sign(
 }
 
 /// The key that signatures under `public_key` verify with: for `taproot` the 32-byte x-only BIP-341 output
-/// key without scripts, otherwise `public_key` itself.
-pub fn verification_key(scheme: Scheme, public_key: &[u8]) -> Result<Vec<u8>, DeriveError> {
-    with_suite!(scheme, S => S::verification_key(&*point(public_key)?))
+/// key, with the scripts of `script_root` or without any; otherwise `public_key` itself.
+pub fn verification_key(
+    scheme: Scheme,
+    public_key: &[u8],
+    script_root: Option<&[u8; 32]>,
+) -> Result<Vec<u8>, DeriveError> {
+    with_suite!(scheme, S => suite_key::<S>(&*point(public_key)?, script_root))
+}
+
+/// The one way to a suite's verification key: whatever has no scripts refuses them here.
+fn suite_key<S: Suite>(
+    public_key: &Point<S::Curve>,
+    script_root: Option<&[u8; 32]>,
+) -> Result<Vec<u8>, DeriveError> {
+    if script_root.is_some() && S::SCHEME != Scheme::Taproot {
+        return Err(DeriveError::ScriptRoot);
+    }
+    S::verification_key(public_key, script_root)
 }
 
 /// Checks a signature under a [`verification_key`]; ECDSA also for low s and the right recovery id, if there
@@ -137,7 +154,11 @@ pub(crate) trait Suite: 'static {
         rng: Rng,
     ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError>;
 
-    fn verification_key(public_key: &Point<Self::Curve>) -> Result<Vec<u8>, DeriveError>;
+    /// `script_root` is there for Taproot at most.
+    fn verification_key(
+        public_key: &Point<Self::Curve>,
+        script_root: Option<&[u8; 32]>,
+    ) -> Result<Vec<u8>, DeriveError>;
 
     fn verify(verification_key: &[u8], message: &Message, signature: &Signature) -> bool;
 }
@@ -152,6 +173,7 @@ pub(crate) struct Job<E: KeyCurve> {
     pub core: IncompleteKeyShare<E>,
     pub path: Vec<u32>,
     pub child: Child<E>,
+    pub script_root: Option<[u8; 32]>,
     pub message: Message,
 }
 
@@ -169,7 +191,8 @@ fn start<S: Suite>(
     rng: Rng,
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
     let job = job::<S>(params, share)?;
-    let key = S::verification_key(&job.child.key.public_key).map_err(CallerFault::from)?;
+    let key =
+        suite_key::<S>(&job.child.key.public_key, job.script_root.as_ref()).map_err(CallerFault::from)?;
     let message = job.message.clone();
     let verify = move |signature: &Signature| S::verify(&key, &message, signature);
     Ok(Box::new(Verified { inner: S::sign(job, aux, rng)?, verify }))
@@ -186,6 +209,7 @@ fn job<S: Suite>(params: SignParams<'_>, share: &Share) -> Result<Job<S::Curve>,
         core: core.clone(),
         path: params.path.to_vec(),
         child,
+        script_root: params.script_root,
         message: params.message,
     })
 }
@@ -210,8 +234,8 @@ fn check_signers<E: KeyCurve>(
     Ok(())
 }
 
-/// Binds scheme, signers, child key and message, so that signers who were asked for different things cannot
-/// go on together.
+/// Binds scheme, signers, child key, script root and message, so that signers who were asked for different
+/// things cannot go on together.
 fn job_id<E: KeyCurve>(
     scheme: Scheme,
     params: &SignParams<'_>,
@@ -219,8 +243,10 @@ fn job_id<E: KeyCurve>(
 ) -> Result<[u8; 32], CallerFault> {
     let signers: Vec<u8> = params.signers.iter().flat_map(|signer| signer.0.to_be_bytes()).collect();
     let key = child.key.public_key.to_bytes(true);
+    let root = params.script_root.as_ref().map_or(&[][..], |root| root);
     let message = &params.message;
-    let parameters = [scheme.name().as_bytes(), &signers, key.as_bytes(), message.form(), message.bytes()];
+    let parameters =
+        [scheme.name().as_bytes(), &signers, key.as_bytes(), root, message.form(), message.bytes()];
     execution_id(Task::Sign, params.session, &parameters)
 }
 

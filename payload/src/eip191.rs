@@ -8,7 +8,7 @@ use crate::{DecodeError, Decoded, Input, Intent, Key};
 
 pub(crate) fn decode(key: &Key, path: &DerivationPath, bytes: &[u8]) -> Result<Decoded, DecodeError> {
     key.must_be_ecdsa("eip191")?;
-    let input = Input { path: path.clone(), signed_bytes: eip191_hash_message(bytes).to_vec() };
+    let input = Input::new(path.clone(), eip191_hash_message(bytes).to_vec());
     Ok(Decoded { inputs: vec![input], intent: Intent::Message(bytes.to_vec()) })
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn decode(key: &Key, path: &DerivationPath, bytes: &[u8]) -> Result<D
     let malformed = |reason| DecodeError::malformed(KIND, reason);
     let json = Json::parse(bytes).map_err(malformed)?;
     let (digest, typed_data) = read(&json, bytes).map_err(malformed)?;
-    let input = Input { path: path.clone(), signed_bytes: digest.to_vec() };
+    let input = Input::new(path.clone(), digest.to_vec());
     Ok(Decoded { inputs: vec![input], intent: Intent::TypedData(typed_data) })
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn decode(key: &Key, path: &DerivationPath, bytes: &[u8]) -> Result<D
     let fields = read(bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
     let intent = meaning(fields, sender, bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
     let signed_bytes = keccak256(bytes).to_vec();
-    Ok(Decoded { inputs: vec![Input { path: path.clone(), signed_bytes }], intent })
+    Ok(Decoded { inputs: vec![Input::new(path.clone(), signed_bytes)], intent })
 }
 
 /// The account of a child: the last 20 bytes of the hash of its uncompressed point.

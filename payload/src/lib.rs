@@ -17,6 +17,7 @@ mod message;
 mod network;
 mod psbt;
 mod psbt_key;
+mod signed;
 mod solana;
 mod solana_message;
 #[cfg(test)]
@@ -27,9 +28,10 @@ mod tests;
 pub use finish::{BitcoinForm, FinishError, Finished, finish};
 pub use intent::{Call, Destination, Grant, Intent, Transaction, TypedData};
 pub use network::UnknownNetwork;
+pub use signed::{SignedError, check_signed};
 
 use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
-use countersign_verify::{DeriveError, derive_public};
+use countersign_verify::{ChildKey, DeriveError, derive_public};
 
 /// The public side of the key that is to sign.
 #[derive(Debug, Clone, Copy)]
@@ -88,8 +90,21 @@ pub struct Decoded {
 pub struct Input {
     /// The child that signs.
     pub path: DerivationPath,
+    /// Root of the script tree of the output that is spent; only for keys of `taproot` (BIP-341).
+    pub script_root: Option<[u8; 32]>,
     /// The bytes handed to the signature algorithm (ECDSA: the 32-byte digest).
     pub signed_bytes: Vec<u8>,
+}
+
+impl Input {
+    fn new(path: DerivationPath, signed_bytes: Vec<u8>) -> Input {
+        Input { path, script_root: None, signed_bytes }
+    }
+
+    /// The key that signs this input. `public_key` is the child at its path.
+    pub fn child_key<'a>(&'a self, scheme: Scheme, public_key: &'a [u8]) -> ChildKey<'a> {
+        ChildKey { scheme, public_key, script_root: self.script_root.as_ref() }
+    }
 }
 
 /// Most signatures of one task.
@@ -162,7 +177,7 @@ pub fn decode(
     let bytes = &payload.bytes;
     let decoded = match payload.kind {
         PayloadKind::Message | PayloadKind::Digest => message::decode(key, path, payload),
-        PayloadKind::Digests => digests::decode(path, bytes),
+        PayloadKind::Digests => digests::decode(key.scheme, path, bytes),
         PayloadKind::EvmTransaction => evm::decode(key, path, bytes),
         PayloadKind::Eip191 => eip191::decode(key, path, bytes),
         PayloadKind::Eip712 => eip712::decode(key, path, bytes),

@@ -37,7 +37,7 @@ pub(crate) fn decode(key: &Key, path: &DerivationPath, payload: &Payload) -> Res
             (signed_message(scheme, bytes), intent)
         }
     };
-    Ok(Decoded { inputs: vec![Input { path: path.clone(), signed_bytes }], intent })
+    Ok(Decoded { inputs: vec![Input::new(path.clone(), signed_bytes)], intent })
 }
 
 fn signed_message(scheme: Scheme, bytes: &[u8]) -> Vec<u8> {

@@ -2,7 +2,9 @@
 //!
 //! Signed are the inputs whose origin carries the fingerprint of the root key, in the order of the transaction; the origin
 //! must lead to the key it names. Keys of `ecdsa-secp256k1` sign P2PKH, P2WPKH and P2SH-P2WPKH with SIGHASH_ALL; keys of
-//! `taproot` sign the key path of outputs without scripts (BIP-86) with SIGHASH_DEFAULT or SIGHASH_ALL.
+//! `taproot` sign the key path with SIGHASH_DEFAULT or SIGHASH_ALL: of outputs without scripts (BIP-86), and of outputs with
+//! scripts where the PSBT has the root of their tree. Only outputs without scripts count as change, since whoever can spend by
+//! a script is not known here.
 //!
 //! Amounts. The fee is a fact only if no amount can be a lie. A taproot signature covers the amounts of all inputs. A segwit
 //! v0 signature covers that of its own input, a legacy signature none: with two sessions a requester could have a fee paid
@@ -14,7 +16,7 @@ use bitcoin::sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType}
 use bitcoin::{Network, Script, TxOut};
 use countersign_protocol::{DerivationPath, Scheme};
 
-use crate::psbt_key::{Form, Owner, op_return_data};
+use crate::psbt_key::{Form, Owner, op_return_data, script_root};
 use crate::{DecodeError, Decoded, Destination, Input, Intent, Key, MAX_INPUTS, Networks, Transaction};
 
 pub(crate) const KIND: &str = "psbt";
@@ -140,32 +142,34 @@ impl Signing<'_> {
         let Some(origin) = owner.origin(&input.bip32_derivation, &input.tap_key_origins)? else {
             return Ok(None);
         };
-        let script = &self.spent[index].script_pubkey;
-        let form = origin.form_of(script).ok_or_else(|| {
-            format!("input {index} is no P2PKH, P2WPKH, P2SH-P2WPKH or script-free taproot output of the key it names")
+        let (script, script_root) = (&self.spent[index].script_pubkey, script_root(input));
+        let form = origin.form_beside(script, script_root.as_ref()).ok_or_else(|| {
+            format!("input {index} is no P2PKH, P2WPKH, P2SH-P2WPKH or taproot output of the key and the script root it names")
         })?;
-        self.no_scripts(&form, index)?;
+        self.fitting_scripts(&form, index)?;
         let signed_bytes = match form {
             Form::Taproot => self.taproot(index)?,
             _ => self.ecdsa(index, &form)?,
         };
-        Ok(Some(Input { path: origin.path, signed_bytes }))
+        Ok(Some(Input { path: origin.path, script_root, signed_bytes }))
     }
 
-    /// What a PSBT says about scripts must be what the output is.
-    fn no_scripts(&self, form: &Form, index: usize) -> Result<(), String> {
+    /// What a PSBT says about scripts must be what the output is. The scripts below a root that was proven do not matter to
+    /// the key path.
+    fn fitting_scripts(&self, form: &Form, index: usize) -> Result<(), String> {
         let input = &self.psbt.inputs[index];
         let redeem = match form {
             Form::NestedP2wpkh(redeem) => input.redeem_script.as_ref().is_none_or(|script| script == redeem),
             _ => input.redeem_script.is_none(),
         };
-        let other = input.witness_script.is_some()
-            || input.tap_merkle_root.is_some()
-            || !input.tap_scripts.is_empty();
-        if redeem && !other {
+        let tree = match form {
+            Form::Taproot => input.tap_merkle_root.is_some() || input.tap_scripts.is_empty(),
+            _ => input.tap_merkle_root.is_none() && input.tap_scripts.is_empty(),
+        };
+        if redeem && tree && input.witness_script.is_none() {
             Ok(())
         } else {
-            Err(format!("input {index} has scripts, which are not supported"))
+            Err(format!("input {index} has scripts that its output has not, or that are not supported"))
         }
     }
 

@@ -6,7 +6,7 @@ use bitcoin::bip32::{ChildNumber, KeySource};
 use bitcoin::hashes::Hash as _;
 use bitcoin::script::Instruction;
 use bitcoin::taproot::TapLeafHash;
-use bitcoin::{PubkeyHash, Script, ScriptBuf, WPubkeyHash, XOnlyPublicKey, secp256k1};
+use bitcoin::{PubkeyHash, Script, ScriptBuf, WPubkeyHash, XOnlyPublicKey, psbt, secp256k1};
 use countersign_protocol::{DerivationPath, Scheme};
 use countersign_verify::taproot_output_key;
 
@@ -79,8 +79,13 @@ impl<'a> Owner<'a> {
 impl Origin {
     /// How `script` is locked to this child alone, if it is.
     pub(crate) fn form_of(&self, script: &Script) -> Option<Form> {
+        self.form_beside(script, None)
+    }
+
+    /// How `script` is unlocked by this child, beside the scripts of `script_root`.
+    pub(crate) fn form_beside(&self, script: &Script, script_root: Option<&[u8; 32]>) -> Option<Form> {
         if self.scheme == Scheme::Taproot {
-            let output = taproot_output_key(&self.child).ok()?;
+            let output = taproot_output_key(&self.child, script_root).ok()?;
             // OP_1, a push of 32 bytes
             let expected = [&[0x51, 32], output.as_slice()].concat();
             return (script.as_bytes() == expected).then_some(Form::Taproot);
@@ -93,6 +98,11 @@ impl Origin {
         ];
         forms.into_iter().find(|(expected, _)| expected.as_script() == script).map(|(_, form)| form)
     }
+}
+
+/// The root of the script tree that an input is said to have. The output that it spends proves it.
+pub(crate) fn script_root(input: &psbt::Input) -> Option<[u8; 32]> {
+    input.tap_merkle_root.map(|root| root.to_byte_array())
 }
 
 fn path_of((_, path): &KeySource) -> Result<DerivationPath, String> {

@@ -4,7 +4,8 @@ use crate::{PayloadKind, decode as decode_payload};
 use bitcoin::bip32::{ChildNumber, Fingerprint};
 use bitcoin::psbt::PsbtSighashType;
 use bitcoin::{
-    Amount, OutPoint, PubkeyHash, ScriptBuf, Sequence, TxIn, WPubkeyHash, XOnlyPublicKey, secp256k1,
+    Amount, OutPoint, PubkeyHash, ScriptBuf, Sequence, TapNodeHash, TxIn, WPubkeyHash, XOnlyPublicKey,
+    secp256k1,
 };
 use countersign_protocol::Payload;
 
@@ -32,8 +33,17 @@ fn p2wpkh(key: &Key, steps: &[u32]) -> ScriptBuf {
 }
 
 fn taproot_script(key: &Key, steps: &[u32]) -> ScriptBuf {
-    let output = countersign_verify::taproot_output_key(&child(key, steps)).unwrap();
-    ScriptBuf::from_bytes([&[0x51, 32], &output[..]].concat())
+    taproot_script_with(key, steps, None)
+}
+
+/// By the library of the chain, which the code under test does not ask.
+fn taproot_script_with(key: &Key, steps: &[u32], root: Option<TapNodeHash>) -> ScriptBuf {
+    let internal = XOnlyPublicKey::from_slice(&child(key, steps)[1..]).unwrap();
+    ScriptBuf::new_p2tr(&secp256k1::Secp256k1::verification_only(), internal, root)
+}
+
+fn root(byte: u8) -> TapNodeHash {
+    TapNodeHash::from_byte_array([byte; 32])
 }
 
 fn output(script: ScriptBuf, sats: u64) -> TxOut {
@@ -88,9 +98,19 @@ pub(crate) fn payment() -> Psbt {
 
 /// The same with a taproot key.
 pub(crate) fn taproot_payment() -> (Key<'static>, Psbt) {
+    taproot_payment_from(None)
+}
+
+/// The same, of an output with scripts.
+pub(crate) fn taproot_payment_with_scripts() -> (Key<'static>, Psbt) {
+    taproot_payment_from(Some(root(7)))
+}
+
+fn taproot_payment_from(root: Option<TapNodeHash>) -> (Key<'static>, Psbt) {
     let key = key_of(Scheme::Taproot);
     let outputs = vec![output(foreign(), 300), output(taproot_script(&key, &[1, 0]), 600)];
-    let mut psbt = spend(&[taproot_script(&key, &[0, 1])], outputs);
+    let mut psbt = spend(&[taproot_script_with(&key, &[0, 1], root)], outputs);
+    psbt.inputs[0].tap_merkle_root = root;
     let x_only = |steps: &[u32]| XOnlyPublicKey::from_slice(&child(&key, steps)[1..]).unwrap();
     psbt.inputs[0].tap_key_origins.insert(x_only(&[0, 1]), (vec![], source(&key, &[0, 1])));
     psbt.inputs[0].tap_internal_key = Some(x_only(&[0, 1]));
@@ -283,12 +303,37 @@ fn an_origin_that_does_not_lead_to_its_key_is_refused() {
     refused(&key, |psbt| psbt.inputs[0].redeem_script = Some(ScriptBuf::new()));
     let taproot = key_of(Scheme::Taproot);
     refused(&taproot, |psbt| {
-        psbt.inputs[0].tap_merkle_root = Some(bitcoin::TapNodeHash::from_byte_array([1; 32]));
+        psbt.inputs[0].tap_merkle_root = Some(root(1));
     });
+    let script = || (ScriptBuf::from_bytes(vec![0x51]), bitcoin::taproot::LeafVersion::TapScript);
+    // The least control block: leaf version and internal key.
+    let block = || bitcoin::taproot::ControlBlock::decode(&[&[0xc0], &[2; 32][..]].concat()).unwrap();
+    refused(&taproot, |psbt| drop(psbt.inputs[0].tap_scripts.insert(block(), script())));
+    refused(&key, |psbt| drop(psbt.inputs[0].tap_scripts.insert(block(), script())));
+    refused(&key, |psbt| psbt.inputs[0].tap_merkle_root = Some(root(1)));
     refused(&taproot, |psbt| {
         let leaf = bitcoin::TapLeafHash::from_byte_array([1; 32]);
         psbt.inputs[0].tap_key_origins.values_mut().for_each(|(leaves, _)| leaves.push(leaf));
     });
+}
+
+#[test]
+fn an_output_with_scripts_is_spent_by_its_key_if_its_root_is_there() {
+    let (key, mut psbt) = taproot_payment_with_scripts();
+    let decoded = decode(&key, &psbt).unwrap();
+    assert_eq!(decoded.inputs[0].script_root, Some([7; 32]));
+    let (_, without) = taproot_payment();
+    assert_eq!(decode(&key, &without).unwrap().inputs[0].script_root, None);
+
+    for wrong in [None, Some(root(8))] {
+        psbt.inputs[0].tap_merkle_root = wrong;
+        assert_eq!(decode(&key, &psbt).unwrap_err().code(), "payload-malformed");
+    }
+    // Whoever knows a script could take it: no change.
+    let (_, mut psbt) = taproot_payment();
+    psbt.unsigned_tx.output[1].script_pubkey = taproot_script_with(&key, &[1, 0], Some(root(7)));
+    let decoded = decode(&key, &psbt).unwrap();
+    assert!(transaction(&decoded).destinations.iter().all(|to| !to.change));
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(crate) fn decode(
     }
     let reader = Reader { message: &message, signer: &signer, chain: &networks.solana };
     let transaction = reader.transaction(bytes).map_err(|reason| malformed(&reason))?;
-    let input = Input { path: path.clone(), signed_bytes: bytes.to_vec() };
+    let input = Input::new(path.clone(), bytes.to_vec());
     Ok(Decoded { inputs: vec![input], intent: Intent::Transaction(transaction) })
 }
 

@@ -47,7 +47,7 @@ fn a_published_transaction_is_read_and_its_signature_fits_the_signed_bytes() {
     let key = Key { root_public_key: signer, ..ed25519() };
     let decoded = decode_as(&key, PayloadKind::SolanaMessage, bytes).unwrap();
     let signed = &decoded.inputs[0].signed_bytes;
-    countersign_verify::verify(Scheme::Ed25519, signer, signed, signature).unwrap();
+    countersign_verify::ChildKey::new(Scheme::Ed25519, signer).verify(signed, signature).unwrap();
     let seen = transaction(&decoded);
     assert_eq!(seen.sources, [text(signer)]);
     let [to] = &seen.destinations[..] else { panic!() };

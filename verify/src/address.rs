@@ -1,4 +1,4 @@
-//! Addresses of public keys, to compare a key with what a chain or a wallet shows. No script trees, no contracts.
+//! Addresses of public keys, to compare a key with what a chain or a wallet shows. No contracts.
 
 use bech32::segwit;
 use bech32::{Fe32, Hrp};
@@ -33,10 +33,10 @@ impl Network {
         self.witness(segwit::VERSION_0, &hash160(key)?)
     }
 
-    /// Pay to Taproot without a script tree (BIP-86): version 1, output key, bech32m. `internal_key` as
-    /// [`taproot_output_key`] takes it: 33 bytes compressed or 32 bytes x-only.
-    pub fn p2tr(self, internal_key: &[u8]) -> Result<String, DeriveError> {
-        self.witness(segwit::VERSION_1, &taproot_output_key(internal_key)?)
+    /// Pay to Taproot: version 1, output key, bech32m. `internal_key` and `script_root` as [`taproot_output_key`] takes them:
+    /// 33 bytes compressed or 32 bytes x-only; `None` without a script tree (BIP-86).
+    pub fn p2tr(self, internal_key: &[u8], script_root: Option<&[u8; 32]>) -> Result<String, DeriveError> {
+        self.witness(segwit::VERSION_1, &taproot_output_key(internal_key, script_root)?)
     }
 
     fn witness(self, version: Fe32, program: &[u8]) -> Result<String, DeriveError> {
@@ -141,10 +141,14 @@ mod tests {
                 "bc1p2wsldez5mud2yam29q22wgfh9439spgduvct83k3pm50fcxa5dps59h4z5",
             ),
         ] {
-            assert_eq!(Mainnet.p2tr(&bytes(internal)).unwrap(), address);
-            assert_eq!(Mainnet.p2tr(&bytes(&format!("03{internal}"))).unwrap(), address, "parity is ignored");
+            assert_eq!(Mainnet.p2tr(&bytes(internal), None).unwrap(), address);
+            assert_eq!(
+                Mainnet.p2tr(&bytes(&format!("03{internal}")), None).unwrap(),
+                address,
+                "parity is ignored"
+            );
         }
-        let test = Testnet.p2tr(&bytes(&G[2..])).unwrap();
+        let test = Testnet.p2tr(&bytes(&G[2..]), None).unwrap();
         assert!(test.starts_with("tb1p"), "{test}");
     }
 
@@ -181,6 +185,6 @@ mod tests {
         for wrong in [vec![], vec![0xff; 33], bytes(G), vec![0xff; 32]] {
             assert_eq!(solana(&wrong), Err(DeriveError::PublicKey));
         }
-        assert_eq!(Mainnet.p2tr(&[0xff; 32]), Err(DeriveError::PublicKey));
+        assert_eq!(Mainnet.p2tr(&[0xff; 32], None), Err(DeriveError::PublicKey));
     }
 }

@@ -24,6 +24,9 @@ pub enum DeriveError {
     /// Not a point of the curve in its one encoding.
     #[error("the public key is not a point of the scheme's curve: compare it with the wallet's record")]
     PublicKey,
+    /// A script root for a key that has no scripts.
+    #[error("only a taproot key is tweaked with the root of a script tree: leave the root out")]
+    ScriptRoot,
     /// The one value in 2^127 that BIP-32 and BIP-341 exclude.
     #[error("this child does not exist: use the next index")]
     OutOfRange,

@@ -18,9 +18,9 @@ pub use check_up::{IntactError, verify_intact};
 pub use derive::{DeriveError, derive_public};
 pub use ecdsa::recovery_id;
 pub use extended::{ExtendedPublicKey, ParseError, extended_public_key};
-pub use taproot::{taproot_output_key, taproot_tweak};
+pub use taproot::taproot_output_key;
 
-/// A signature that was checked. Only [`verify`] makes one.
+/// A signature that was checked. Only [`ChildKey::verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     verification_key: Vec<u8>,
@@ -28,12 +28,12 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The key that the signature verifies with: for `taproot` the 32-byte x-only output key, otherwise the child key.
+    /// The key that the signature verifies with, as [`ChildKey::verification_key`] gives it.
     pub fn verification_key(&self) -> &[u8] {
         &self.verification_key
     }
 
-    /// The signature, encoded as [`verify`] says.
+    /// The signature, encoded as [`ChildKey::verify`] says.
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
@@ -43,7 +43,7 @@ impl Verified {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The key is no point of the scheme's curve in its one encoding.
+    /// The key is no point of the scheme's curve in its one encoding, or has a script root and is not of `taproot`.
     #[error("the public key is not one of the scheme: compare it with the wallet's record")]
     Key,
     /// ECDSA signs a digest of 32 bytes.
@@ -64,31 +64,61 @@ pub enum VerifyError {
     Invalid,
 }
 
-/// Checks `signature` over `signed_bytes` (what `Payload::signed_bytes` gives) under `child_key`.
-///
-/// | scheme | `child_key` | `signed_bytes` | `signature` |
-/// |---|---|---|---|
-/// | `ecdsa-secp256k1` | 33 B compressed | 32 B digest | r ‖ s, 64 B, low s |
-/// | `ed25519` | 32 B | any | 64 B, RFC 8032 |
-/// | `schnorr-secp256k1` | 33 B compressed | any | R ‖ z, 65 B, RFC 9591 |
-/// | `taproot` | internal key: 33 B compressed or 32 B x-only | any | 64 B, BIP-340 under the BIP-341 output key |
-pub fn verify(
-    scheme: Scheme,
-    child_key: &[u8],
-    signed_bytes: &[u8],
-    signature: &[u8],
-) -> Result<Verified, VerifyError> {
-    let verification_key = match scheme {
-        Scheme::EcdsaSecp256k1 => {
-            ecdsa::verify(child_key, signed_bytes, signature).map(|()| child_key.to_vec())
+/// A key that signs: a child of a root key and, for an output with scripts, what else its signatures are bound to.
+#[derive(Debug, Clone, Copy)]
+pub struct ChildKey<'a> {
+    /// Which algorithm signs.
+    pub scheme: Scheme,
+    /// As [`derive_public`] gives it: 33 bytes compressed, 32 bytes on Ed25519. For `taproot` the internal key, 32 bytes
+    /// x-only as well.
+    pub public_key: &'a [u8],
+    /// `taproot` only: root of the output's script tree (BIP-341), `None` for an output without scripts (BIP-86).
+    pub script_root: Option<&'a [u8; 32]>,
+}
+
+impl<'a> ChildKey<'a> {
+    /// A key without scripts.
+    pub fn new(scheme: Scheme, public_key: &'a [u8]) -> Self {
+        ChildKey { scheme, public_key, script_root: None }
+    }
+
+    /// The key that signatures verify with: for `taproot` the 32-byte x-only output key, otherwise the child key. What is no
+    /// point is an error for `taproot` only; [`verify`](Self::verify) finds it for all.
+    pub fn verification_key(&self) -> Result<Vec<u8>, DeriveError> {
+        match (self.scheme, self.script_root) {
+            (Scheme::Taproot, root) => taproot_output_key(self.public_key, root).map(|key| key.to_vec()),
+            (_, Some(_)) => Err(DeriveError::ScriptRoot),
+            (_, None) => Ok(self.public_key.to_vec()),
         }
-        Scheme::Ed25519 => ed25519::verify(child_key, signed_bytes, signature).map(|()| child_key.to_vec()),
-        Scheme::SchnorrSecp256k1 => {
-            schnorr::verify(child_key, signed_bytes, signature).map(|()| child_key.to_vec())
+    }
+
+    /// What leads from the child key to the verification key, if they differ: for `taproot` hash_TapTweak.
+    pub fn tweak(&self) -> Result<Option<[u8; 32]>, DeriveError> {
+        match (self.scheme, self.script_root) {
+            (Scheme::Taproot, root) => taproot::tweak(self.public_key, root).map(Some),
+            (_, Some(_)) => Err(DeriveError::ScriptRoot),
+            (_, None) => Ok(None),
         }
-        Scheme::Taproot => taproot::verify(child_key, signed_bytes, signature).map(|key| key.to_vec()),
-    }?;
-    Ok(Verified { verification_key, signature: signature.to_vec() })
+    }
+
+    /// Checks `signature` over `signed_bytes` (what `countersign_payload::decode` gives).
+    ///
+    /// | scheme | `signed_bytes` | `signature` |
+    /// |---|---|---|
+    /// | `ecdsa-secp256k1` | 32 B digest | r ‖ s, 64 B, low s |
+    /// | `ed25519` | any | 64 B, RFC 8032 |
+    /// | `schnorr-secp256k1` | any | R ‖ z, 65 B, RFC 9591 |
+    /// | `taproot` | any | 64 B, BIP-340 under the BIP-341 output key |
+    pub fn verify(&self, signed_bytes: &[u8], signature: &[u8]) -> Result<Verified, VerifyError> {
+        let verification_key = self.verification_key().map_err(|_| VerifyError::Key)?;
+        match self.scheme {
+            Scheme::EcdsaSecp256k1 => ecdsa::verify(&verification_key, signed_bytes, signature),
+            Scheme::Ed25519 => ed25519::verify(&verification_key, signed_bytes, signature),
+            Scheme::SchnorrSecp256k1 => schnorr::verify(&verification_key, signed_bytes, signature),
+            Scheme::Taproot => taproot::bip340(&verification_key, signed_bytes, signature),
+        }?;
+        Ok(Verified { verification_key, signature: signature.to_vec() })
+    }
 }
 
 /// The signature as an array of the scheme's length.
@@ -122,8 +152,8 @@ mod tests {
                 (key.clone(), signature, key)
             }
             Scheme::Taproot => {
-                let output = taproot_output_key(&key).unwrap();
-                let tweak = Scalar::from_be_bytes(taproot::tap_tweak(&key[1..].try_into().unwrap())).unwrap();
+                let output = taproot_output_key(&key, None).unwrap();
+                let tweak = Scalar::from_be_bytes(taproot::tweak(&key, None).unwrap()).unwrap();
                 let tweaked = pair.add_xonly_tweak(&secp, &tweak).unwrap();
                 let signature = secp.sign_schnorr_no_aux_rand(signed, &tweaked);
                 (key, signature.to_byte_array().to_vec(), output.to_vec())
@@ -136,7 +166,7 @@ mod tests {
         for scheme in Scheme::ALL {
             let message = [0x33; 32];
             let (key, signature, verification_key) = signed(scheme, &message);
-            let verified = verify(scheme, &key, &message, &signature).unwrap();
+            let verified = ChildKey::new(scheme, &key).verify(&message, &signature).unwrap();
             assert_eq!(
                 (verified.verification_key(), verified.signature()),
                 (&verification_key[..], &signature[..])
@@ -145,12 +175,22 @@ mod tests {
             for index in 0..signature.len() {
                 let mut changed = signature.clone();
                 changed[index] ^= 1;
-                assert!(verify(scheme, &key, &message, &changed).is_err(), "{scheme} byte {index}");
+                assert!(
+                    ChildKey::new(scheme, &key).verify(&message, &changed).is_err(),
+                    "{scheme} byte {index}"
+                );
             }
-            assert_eq!(verify(scheme, &key, &[0x34; 32], &signature), Err(VerifyError::Invalid), "{scheme}");
+            assert_eq!(
+                ChildKey::new(scheme, &key).verify(&[0x34; 32], &signature),
+                Err(VerifyError::Invalid),
+                "{scheme}"
+            );
             let other = signed(Scheme::EcdsaSecp256k1, &message).0;
             for wrong in [vec![], vec![0; 32], vec![0xff; 33], [&other[..], &[0]].concat()] {
-                assert!(verify(scheme, &wrong, &message, &signature).is_err(), "{scheme} {wrong:?}");
+                assert!(
+                    ChildKey::new(scheme, &wrong).verify(&message, &signature).is_err(),
+                    "{scheme} {wrong:?}"
+                );
             }
         }
     }
@@ -161,7 +201,7 @@ mod tests {
             let (key, signature, _) = signed(scheme, &[0x33; 32]);
             for wrong in [&signature[1..], &[&signature[..], &[0]].concat(), &[]] {
                 let expected = VerifyError::SignatureLength { expected: signature.len(), found: wrong.len() };
-                assert_eq!(verify(scheme, &key, &[0x33; 32], wrong), Err(expected), "{scheme}");
+                assert_eq!(ChildKey::new(scheme, &key).verify(&[0x33; 32], wrong), Err(expected), "{scheme}");
             }
         }
     }
@@ -173,7 +213,10 @@ mod tests {
             let (_, signature, _) = signed(scheme, &message);
             for other in Scheme::ALL.into_iter().filter(|other| *other != scheme) {
                 let (key, ..) = signed(other, &message);
-                assert!(verify(other, &key, &message, &signature).is_err(), "{scheme} as {other}");
+                assert!(
+                    ChildKey::new(other, &key).verify(&message, &signature).is_err(),
+                    "{scheme} as {other}"
+                );
             }
         }
     }

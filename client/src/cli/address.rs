@@ -17,6 +17,16 @@ pub struct AddressArgs {
     /// Children, such as m/44/60/0/0/0; `m` is the root key itself.
     #[arg(long = "path", value_delimiter = ',', default_value = "m", value_name = "PATH,PATH")]
     paths: Vec<DerivationPath>,
+    /// Root of the outputs' script tree (BIP-341), for a taproot wallet whose outputs have scripts.
+    #[arg(long, value_name = "HEX", value_parser = script_root)]
+    script_root: Option<ScriptRoot>,
+}
+
+type ScriptRoot = [u8; 32];
+
+fn script_root(text: &str) -> Result<ScriptRoot, String> {
+    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "give the 32 bytes of the root in hexadecimal".into())
 }
 
 /// Runs the command. Nothing is taken from the coordinator but a wallet that verifies.
@@ -32,7 +42,7 @@ pub async fn execute(args: AddressArgs, client: &Client, output: &Output) -> Res
         let (child, _) =
             derive_public(wallet.scheme, &wallet.root_public_key, wallet.chain_code.as_bytes(), path.steps())
                 .map_err(no_address)?;
-        let found = addresses(&wallet, network, &child).map_err(no_address)?;
+        let found = addresses(&wallet, network, &child, args.script_root.as_ref()).map_err(no_address)?;
         lines.extend(found.iter().map(|(kind, address)| format!("{kind:<16} {address}  {path}")));
         let found: serde_json::Map<_, _> =
             found.into_iter().map(|(kind, text)| (kind.into(), text.into())).collect();
@@ -46,14 +56,18 @@ fn addresses(
     wallet: &Announcement,
     network: Network,
     child: &[u8],
+    script_root: Option<&ScriptRoot>,
 ) -> Result<Vec<(&'static str, String)>, DeriveError> {
+    if script_root.is_some() && wallet.scheme != Scheme::Taproot {
+        return Err(DeriveError::ScriptRoot);
+    }
     Ok(match wallet.scheme {
         Scheme::EcdsaSecp256k1 => vec![
             ("evm", address::evm(child)?),
             ("bitcoin-p2wpkh", network.p2wpkh(child)?),
             ("bitcoin-p2pkh", network.p2pkh(child)?),
         ],
-        Scheme::Taproot => vec![("bitcoin-p2tr", network.p2tr(child)?)],
+        Scheme::Taproot => vec![("bitcoin-p2tr", network.p2tr(child, script_root)?)],
         Scheme::Ed25519 => vec![("solana", address::solana(child)?)],
         // RFC 9591 signatures are of no chain that is known here.
         Scheme::SchnorrSecp256k1 => vec![("public-key", hex::encode(child))],
@@ -66,10 +80,7 @@ mod tests {
 
     #[test]
     fn every_scheme_has_the_addresses_of_its_chains() {
-        let kinds = |scheme, child: &str| -> Vec<(&'static str, String)> {
-            let wallet = Announcement { scheme, ..wallet() };
-            addresses(&wallet, Network::Mainnet, &hex::decode(child).unwrap()).unwrap()
-        };
+        let kinds = |scheme, child: &str| addresses_of(scheme, child, None).unwrap();
         // The generator: the key of the private key 1, whose addresses are widely published.
         let one = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
         let expected = [
@@ -83,6 +94,29 @@ mod tests {
         assert!(taproot[0].1.starts_with("bc1p"));
         let generator = "5866666666666666666666666666666666666666666666666666666666666666";
         assert_eq!(kinds(Scheme::Ed25519, generator).len(), 1);
+    }
+
+    /// BIP-341, wallet-test-vectors.json, scriptPubKey 1.
+    #[test]
+    fn only_taproot_wallets_have_outputs_with_scripts() {
+        let internal = "02187791b6f712a8ea41c8ecdd0ee77fab3e85263b37e1ec18a3651926b3a6cf27";
+        let root = script_root("5b75adecf53548f3ec6ad7d78383bf84cc57b55a3127c72b9a2481752dd88b21").unwrap();
+        let address = "bc1pz37fc4cn9ah8anwm4xqqhvxygjf9rjf2resrw8h8w4tmvcs0863sa2e586";
+        let found = addresses_of(Scheme::Taproot, internal, Some(root)).unwrap();
+        assert_eq!(found, [("bitcoin-p2tr", address.to_owned())]);
+        for scheme in Scheme::ALL.into_iter().filter(|scheme| *scheme != Scheme::Taproot) {
+            assert_eq!(addresses_of(scheme, internal, Some(root)), Err(DeriveError::ScriptRoot));
+        }
+        assert!(script_root("5b75").is_err() && script_root("root").is_err());
+    }
+
+    fn addresses_of(
+        scheme: Scheme,
+        child: &str,
+        script_root: Option<ScriptRoot>,
+    ) -> Result<Vec<(&'static str, String)>, DeriveError> {
+        let wallet = Announcement { scheme, ..wallet() };
+        addresses(&wallet, Network::Mainnet, &hex::decode(child).unwrap(), script_root.as_ref())
     }
 
     fn wallet() -> Announcement {

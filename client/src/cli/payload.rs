@@ -41,6 +41,7 @@ pub struct What {
     #[arg(long, value_name = "TEXT|@FILE")]
     solana: Option<String>,
     /// Sign many 32-byte digests at once, each by its own child; a JSON file [{"path": "m/0/7", "digest": "HEX"}], with path m.
+    /// For a taproot output with scripts add "script_root": "HEX".
     #[arg(long, value_name = "FILE")]
     digests: Option<PathBuf>,
 }

@@ -6,10 +6,9 @@
 
 use countersign_payload::{Input, Key, Networks, decode};
 use countersign_protocol::{
-    Announcement, Hash, InputSignature, KeyGen, KeyId, KeyReshare, KeySign, NodeId, Operation, Outcome,
-    Signed, Task,
+    Announcement, Hash, KeyGen, KeyId, KeyReshare, KeySign, NodeId, Operation, Outcome, Signed, Task,
 };
-use countersign_verify::{derive_public, verify, verify_intact};
+use countersign_verify::verify_intact;
 
 use super::record::Proof;
 
@@ -111,41 +110,19 @@ fn check_facts(facts: &[(&str, bool)]) -> Result<(), String> {
 /// Every signature that was ordered, in order, each over the bytes that the payload itself gives.
 fn check_signed(keysign: &KeySign, wallet: &Announcement, signed: &Signed) -> Result<(), String> {
     let inputs = inputs(keysign, wallet)?;
-    if signed.signatures.len() != inputs.len() {
-        return Err(format!(
-            "{} signatures were ordered and {} reported",
-            inputs.len(),
-            signed.signatures.len()
-        ));
-    }
-    inputs.iter().zip(&signed.signatures).try_for_each(|(input, made)| check_input(wallet, input, made))
-}
-
-fn check_input(wallet: &Announcement, input: &Input, made: &InputSignature) -> Result<(), String> {
-    let (scheme, chain_code) = (wallet.scheme, wallet.chain_code.as_bytes());
-    let derived = derive_public(scheme, &wallet.root_public_key, chain_code, input.path.steps());
-    let (child, _) = derived.map_err(|error| error.to_string())?;
-    let verified = verify(scheme, &child, &input.signed_bytes, &made.signature)
-        .map_err(|_| "a signature does not verify")?;
-    if made.path != input.path {
-        return Err("the path beside a signature is not the one that was ordered".into());
-    }
-    if made.public_key != verified.verification_key() {
-        return Err("the public key beside a signature is not the wallet's child key".into());
-    }
-    if made.signed_bytes != input.signed_bytes {
-        return Err("the bytes beside a signature are not those of the task".into());
-    }
-    Ok(())
+    countersign_payload::check_signed(&key(wallet), &inputs, signed).map_err(|error| error.to_string())
 }
 
 /// The signatures that a KeySign orders. The networks matter only to what they mean, which is not judged here.
 pub fn inputs(keysign: &KeySign, wallet: &Announcement) -> Result<Vec<Input>, String> {
-    let key = Key {
+    let decoded = decode(&key(wallet), &keysign.path, &keysign.payload, &Networks::default());
+    Ok(decoded.map_err(|error| error.to_string())?.inputs)
+}
+
+fn key(wallet: &Announcement) -> Key<'_> {
+    Key {
         scheme: wallet.scheme,
         root_public_key: &wallet.root_public_key,
         chain_code: wallet.chain_code.as_bytes(),
-    };
-    let decoded = decode(&key, &keysign.path, &keysign.payload, &Networks::default());
-    Ok(decoded.map_err(|error| error.to_string())?.inputs)
+    }
 }

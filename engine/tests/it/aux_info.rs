@@ -46,7 +46,14 @@ fn ecdsa_refuses_to_sign_without_the_right_one() {
     let refusal = |aux| {
         let signers = [PartyIndex(0), PartyIndex(1)];
         let message = Message::Digest([1; 32]);
-        let params = SignParams { session: b"s", me: PartyIndex(0), signers: &signers, path: &[], message };
+        let params = SignParams {
+            session: b"s",
+            me: PartyIndex(0),
+            signers: &signers,
+            path: &[],
+            script_root: None,
+            message,
+        };
         sign(params, &wallet.shares[0], aux, OsRng).err()
     };
     assert_eq!(refusal(None), Some(EngineError::Caller(CallerFault::AuxMissing)));

@@ -76,7 +76,7 @@ fn a_proof_is_no_signature(scheme: Scheme) {
     let parity = bytes.len() - 64;
     let forms = [bytes.clone(), bytes[parity..].to_vec(), [&bytes[..32], &little_endian].concat()];
     for public_key in [&key.public_shares[0], &key.root_public_key] {
-        let public_key = verification_key(scheme, public_key).unwrap();
+        let public_key = verification_key(scheme, public_key, None).unwrap();
         for bytes in &forms {
             let signature = Signature { bytes: bytes.clone(), recovery_id: None };
             for message in [Message::Raw(CONTEXT.to_vec()), Message::Raw(vec![])] {

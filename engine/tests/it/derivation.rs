@@ -70,15 +70,28 @@ fn wallet_vector_ed25519() {
     assert_eq!(Extended::parse(child).public_key(Scheme::Ed25519), point.compress().as_bytes());
 }
 
-/// BIP-341, wallet-test-vectors.json, the first: an internal key without scripts.
+/// BIP-341, wallet-test-vectors.json, the first two: internal keys without and with scripts.
 #[test]
 fn bip_341_output_key() {
-    let x = hex::decode("d6889cb081036e0faefa3a35157ad71086b123b2b144b649798b494c300a961d").unwrap();
-    let output = "53a1f6e454df1aa2776a2814a721372d6258050de330b3c6d10ee8f4e0dda343";
-    // Only x counts, whichever of the two points it stands for.
-    for parity in [2, 3] {
-        let internal = [&[parity], &x[..]].concat();
-        assert_eq!(hex::encode(verification_key(Scheme::Taproot, &internal).unwrap()), output);
+    for (x, root, output) in [
+        (
+            "d6889cb081036e0faefa3a35157ad71086b123b2b144b649798b494c300a961d",
+            None,
+            "53a1f6e454df1aa2776a2814a721372d6258050de330b3c6d10ee8f4e0dda343",
+        ),
+        (
+            "187791b6f712a8ea41c8ecdd0ee77fab3e85263b37e1ec18a3651926b3a6cf27",
+            Some("5b75adecf53548f3ec6ad7d78383bf84cc57b55a3127c72b9a2481752dd88b21"),
+            "147c9c57132f6e7ecddba9800bb0c4449251c92a1e60371ee77557b6620f3ea3",
+        ),
+    ] {
+        let root: Option<[u8; 32]> = root.map(|root| hex::decode(root).unwrap().try_into().unwrap());
+        // Only x counts, whichever of the two points it stands for.
+        for parity in [2, 3] {
+            let internal = [&[parity], &hex::decode(x).unwrap()[..]].concat();
+            let key = verification_key(Scheme::Taproot, &internal, root.as_ref()).unwrap();
+            assert_eq!(hex::encode(key), output);
+        }
     }
 }
 
@@ -88,7 +101,7 @@ fn keys_that_are_no_points_are_refused() {
         for key in [&[][..], &[0], &[0; 32], &[0; 33], &[255; 32], &[2; 34]] {
             let small_order_or_worse = derive_public(scheme, key, &[0; 32], &[]);
             assert_eq!(small_order_or_worse, Err(DeriveError::PublicKey), "{scheme} {key:?}");
-            assert_eq!(verification_key(scheme, key), Err(DeriveError::PublicKey));
+            assert_eq!(verification_key(scheme, key, None), Err(DeriveError::PublicKey));
         }
     }
 }

@@ -64,6 +64,7 @@ impl Wallet {
             me: PartyIndex(me as u16),
             signers: &signers,
             path,
+            script_root: None,
             message: message.clone(),
         };
         sign(params, &self.shares[mine], self.auxes[mine].clone(), OsRng).expect("valid parameters")

@@ -12,3 +12,4 @@ mod records;
 mod reshare;
 mod schemes;
 mod suite;
+mod taproot;

@@ -21,7 +21,9 @@ pub fn verify(key: &PublicShare, path: &[u32], message: &Message, signature: &Si
         Scheme::SchnorrSecp256k1 => schnorr_rfc9591(&child, bytes(message), &signature.bytes),
         Scheme::Taproot => {
             let signature = schnorr::Signature::from_byte_array(signature.bytes[..].try_into().unwrap());
-            SECP256K1.verify_schnorr(&signature, bytes(message), &taproot_output_key(&child)).expect("valid");
+            SECP256K1
+                .verify_schnorr(&signature, bytes(message), &taproot_output_key(&child, &[]))
+                .expect("valid");
         }
     }
 }
@@ -45,10 +47,10 @@ pub fn child(scheme: Scheme, root: &[u8], chain_code: &[u8; 32], path: &[u32]) -
     })
 }
 
-/// BIP-341, key path without scripts.
-pub fn taproot_output_key(internal: &[u8]) -> XOnlyPublicKey {
+/// BIP-341, key path; `script_root` is empty without scripts.
+pub fn taproot_output_key(internal: &[u8], script_root: &[u8]) -> XOnlyPublicKey {
     let tag = sha256(b"TapTweak");
-    let tweak = sha256(&[&tag[..], &tag, &internal[1..]].concat());
+    let tweak = sha256(&[&tag[..], &tag, &internal[1..], script_root].concat());
     let internal = XOnlyPublicKey::from_byte_array(internal[1..].try_into().unwrap()).unwrap();
     internal.add_tweak(SECP256K1, &scalar(tweak)).unwrap().0
 }

@@ -51,9 +51,9 @@ fn a_child_key_signs(scheme: Scheme) {
     let child = derive_public(scheme, &public.root_public_key, &public.chain_code, &path).unwrap();
     let (public_key, chain_code) = oracle::child(scheme, &public.root_public_key, &public.chain_code, &path);
     assert_eq!((child.public_key.clone(), child.chain_code), (public_key, chain_code));
-    let key = verification_key(scheme, &child.public_key).unwrap();
+    let key = verification_key(scheme, &child.public_key, None).unwrap();
     assert_eq!(check_signature(scheme, &key, &message(), &signature), Ok(()));
-    let root = verification_key(scheme, &public.root_public_key).unwrap();
+    let root = verification_key(scheme, &public.root_public_key, None).unwrap();
     assert!(check_signature(scheme, &root, &message(), &signature).is_err());
     no_changed_signature_verifies(scheme, &key, &signature);
 }
@@ -121,6 +121,7 @@ fn wrong_signers_are_refused(scheme: Scheme) {
             me: PartyIndex(me),
             signers: &signers,
             path: &[],
+            script_root: None,
             message: message(),
         };
         caller_fault(sign(params, &wallet.shares[0], wallet.auxes[0].clone(), OsRng).err())
@@ -139,8 +140,14 @@ fn hardened_paths_are_refused(scheme: Scheme) {
     let wallet = Wallet::new(scheme, 2, 3);
     let refusal = |path: &[u32]| {
         let signers = [PartyIndex(0), PartyIndex(1)];
-        let params =
-            SignParams { session: b"s", me: PartyIndex(0), signers: &signers, path, message: message() };
+        let params = SignParams {
+            session: b"s",
+            me: PartyIndex(0),
+            signers: &signers,
+            path,
+            script_root: None,
+            message: message(),
+        };
         caller_fault(sign(params, &wallet.shares[0], wallet.auxes[0].clone(), OsRng).err())
     };
     assert_eq!(refusal(&[44, 1 << 31]), CallerFault::Derive(DeriveError::Hardened(1 << 31)));
@@ -198,7 +205,7 @@ fn shares_of_two_keys_do_not_mix(scheme: Scheme) {
 }
 
 /// FROST signers compare what they are about; CGGMP24's proofs fail when their contexts differ.
-fn nobody_signs(scheme: Scheme, engines: Vec<Box<dyn Engine<Output = Signature>>>) {
+pub fn nobody_signs(scheme: Scheme, engines: Vec<Box<dyn Engine<Output = Signature>>>) {
     for outcome in driver::run_altered(engines, |_| {}) {
         let error = outcome.expect("no party waits in vain").expect_err("no signature");
         let EngineError::Peer { fault, .. } = error else { panic!("{error}") };
@@ -290,7 +297,7 @@ fn flip_last_byte(packet: &mut Packet) {
     *packet.body.last_mut().unwrap() ^= 1;
 }
 
-fn caller_fault(error: Option<EngineError>) -> CallerFault {
+pub fn caller_fault(error: Option<EngineError>) -> CallerFault {
     match error {
         Some(EngineError::Caller(fault)) => fault,
         other => panic!("expected the caller's fault, not {other:?}"),

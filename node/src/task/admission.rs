@@ -12,7 +12,7 @@ use countersign_protocol::{
     Refusal, Scheme, Task,
 };
 use countersign_store::{Handover, HandoverStage, KeyRecord, KeyStatus};
-use countersign_verify::{DeriveError, ExtendedPublicKey, taproot_output_key, taproot_tweak};
+use countersign_verify::{DeriveError, ExtendedPublicKey};
 use std::sync::Arc;
 
 /// An admitted task.
@@ -222,13 +222,10 @@ fn no_key(error: DeriveError) -> Refusal {
 }
 
 fn plan_input(scheme: Scheme, root: &ExtendedPublicKey, input: Input) -> Result<PlannedInput, DeriveError> {
-    let Input { path, signed_bytes } = input;
-    let child = root.derive(path.steps())?.public_key().to_vec();
-    let (public_key, tweak) = match scheme {
-        Scheme::Taproot => (taproot_output_key(&child)?.to_vec(), Some(taproot_tweak(&child)?.to_vec())),
-        Scheme::EcdsaSecp256k1 | Scheme::Ed25519 | Scheme::SchnorrSecp256k1 => (child.clone(), None),
-    };
-    Ok(PlannedInput { path, signed_bytes, child, public_key, tweak })
+    let child = root.derive(input.path.steps())?.public_key().to_vec();
+    let key = input.child_key(scheme, &child);
+    let (public_key, tweak) = (key.verification_key()?, key.tweak()?);
+    Ok(PlannedInput { input, child, public_key, tweak })
 }
 
 fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {

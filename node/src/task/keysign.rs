@@ -10,12 +10,12 @@ use crate::session::driver::failure;
 use crate::session::worker::WorkError;
 use crate::vault::UsesShare;
 use countersign_engine::{Engine, Message, PartyIndex, SignParams, Signature};
-use countersign_payload::{Intent, MAX_INPUTS};
+use countersign_payload::{Input, Intent, MAX_INPUTS};
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::MAX_PHASES;
 use countersign_protocol::{
-    Announcement, Cause, DerivationPath, Failure, Hash, InputSignature, KeyId, NodeId, Outcome, PayloadKind,
-    Scheme, SessionId, Signed,
+    Announcement, Cause, Failure, Hash, InputSignature, KeyId, NodeId, Outcome, PayloadKind, Scheme,
+    SessionId, Signed,
 };
 use countersign_store::KeyRecord;
 use std::sync::Arc;
@@ -45,15 +45,13 @@ pub struct KeySignPlan {
 /// One signature that is to be made.
 #[derive(Debug, Clone)]
 pub(super) struct PlannedInput {
-    pub path: DerivationPath,
-    /// What the signature algorithm is given.
-    pub signed_bytes: Vec<u8>,
+    pub input: Input,
     /// The derived public key, as the scheme's root keys are encoded.
     pub child: Vec<u8>,
     /// The key that signatures verify with.
     pub public_key: Vec<u8>,
     /// What makes `public_key` of `child`, if they differ.
-    pub tweak: Option<Vec<u8>>,
+    pub tweak: Option<[u8; 32]>,
 }
 
 impl KeySignPlan {
@@ -86,17 +84,17 @@ impl UsesShare for KeySignPlan {
 impl PlannedInput {
     fn describe(&self) -> countersign_host::Input {
         countersign_host::Input {
-            path: self.path.to_string(),
+            path: self.input.path.to_string(),
             public_key: self.public_key.clone(),
-            digest: self.signed_bytes.clone(),
-            tweak: self.tweak.clone(),
+            digest: self.input.signed_bytes.clone(),
+            tweak: self.tweak.map(Vec::from),
         }
     }
 
     fn message(&self, scheme: Scheme) -> Message {
-        match (scheme, <[u8; 32]>::try_from(self.signed_bytes.as_slice())) {
+        match (scheme, <[u8; 32]>::try_from(self.input.signed_bytes.as_slice())) {
             (Scheme::EcdsaSecp256k1, Ok(digest)) => Message::Digest(digest),
-            _ => Message::Raw(self.signed_bytes.clone()),
+            _ => Message::Raw(self.input.signed_bytes.clone()),
         }
     }
 }
@@ -187,7 +185,8 @@ fn build(
             session: &[&session.0[..], &[number as u8]].concat(),
             me,
             signers: &signers,
-            path: input.path.steps(),
+            path: input.input.path.steps(),
+            script_root: input.input.script_root,
             message: input.message(plan.scheme()),
         };
         Ok(countersign_engine::sign(params, &share, aux.clone(), rand::rngs::OsRng)?)
@@ -198,7 +197,7 @@ fn build(
 
 /// The only place where an [`InputSignature`] is made: by a library that does not sign, under the key that this node
 /// derived.
-fn check(scheme: Scheme, input: &PlannedInput, signature: Signature) -> Result<InputSignature, Failure> {
+fn check(scheme: Scheme, planned: &PlannedInput, signature: Signature) -> Result<InputSignature, Failure> {
     let invalid = |error| {
         failure(
             Cause::Peer,
@@ -208,8 +207,9 @@ fn check(scheme: Scheme, input: &PlannedInput, signature: Signature) -> Result<I
             ),
         )
     };
-    let verified = countersign_verify::verify(scheme, &input.child, &input.signed_bytes, &signature.bytes)
-        .map_err(invalid)?;
+    let PlannedInput { input, child, .. } = planned;
+    let verified =
+        input.child_key(scheme, child).verify(&input.signed_bytes, &signature.bytes).map_err(invalid)?;
     Ok(InputSignature {
         path: input.path.clone(),
         public_key: verified.verification_key().to_vec(),

@@ -8,7 +8,7 @@ mod psbt;
 mod solana;
 
 use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
-use countersign_verify::{VerifyError, recovery_id, verify};
+use countersign_verify::{VerifyError, recovery_id};
 
 use crate::{DecodeError, Input, Key, Networks, decode};
 
@@ -94,9 +94,9 @@ pub fn finish(
 struct Made<'a> {
     /// Counted from 1.
     number: usize,
-    /// As [`countersign_verify::verify`] takes it.
+    input: &'a Input,
+    /// The child key at the input's path.
     child: Vec<u8>,
-    signed_bytes: &'a [u8],
     signature: &'a [u8],
 }
 
@@ -105,14 +105,14 @@ impl Made<'_> {
     /// check covers it.
     fn odd(&self) -> Result<u8, FinishError> {
         let (number, error) = (self.number, VerifyError::Invalid);
-        recovery_id(&self.child, self.signed_bytes, self.signature)
+        recovery_id(&self.child, &self.input.signed_bytes, self.signature)
             .filter(|id| *id < 2)
             .ok_or(FinishError::Signature { number, error })
     }
 
     /// Whether `signature` is a good one too.
     fn verifies(&self, scheme: Scheme, signature: &[u8]) -> bool {
-        verify(scheme, &self.child, self.signed_bytes, signature).is_ok()
+        self.input.child_key(scheme, &self.child).verify(&self.input.signed_bytes, signature).is_ok()
     }
 }
 
@@ -126,9 +126,11 @@ fn checked<'a>(
     }
     let check = |(number, (input, signature)): (usize, (&'a Input, &&'a [u8]))| {
         let child = key.child(&input.path).map_err(DecodeError::from)?;
-        verify(key.scheme, &child, &input.signed_bytes, signature)
+        input
+            .child_key(key.scheme, &child)
+            .verify(&input.signed_bytes, signature)
             .map_err(|error| FinishError::Signature { number, error })?;
-        Ok(Made { number, child, signed_bytes: &input.signed_bytes, signature })
+        Ok(Made { number, input, child, signature })
     };
     (1..).zip(inputs.iter().zip(signatures)).map(check).collect()
 }

@@ -9,7 +9,7 @@ use countersign_protocol::Scheme;
 
 use super::{BitcoinForm, FinishError, Finished, Made};
 use crate::psbt::{KIND, spent_outputs};
-use crate::psbt_key::{Form, Owner};
+use crate::psbt_key::{Form, Owner, script_root};
 use crate::{DecodeError, Key};
 
 /// `bytes` were decoded as a payload, which gave `made`.
@@ -46,9 +46,9 @@ fn owned(key: &Key, psbt: &Psbt) -> Result<Vec<(usize, Form)>, String> {
     let mut owned = Vec::new();
     for (index, (output, input)) in spent_outputs(&owner, psbt)?.iter().zip(&psbt.inputs).enumerate() {
         let origin = owner.origin(&input.bip32_derivation, &input.tap_key_origins)?;
-        owned.extend(
-            origin.and_then(|origin| origin.form_of(&output.script_pubkey)).map(|form| (index, form)),
-        );
+        let form =
+            origin.and_then(|origin| origin.form_beside(&output.script_pubkey, script_root(input).as_ref()));
+        owned.extend(form.map(|form| (index, form)));
     }
     Ok(owned)
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::psbt::tests::{every_form, foreign, payment, taproot_payment};
+use crate::psbt::tests::{every_form, foreign, payment, taproot_payment, taproot_payment_with_scripts};
 use crate::testkit::{ecdsa, ed25519, key_of};
 use bitcoin::bip32::{ChainCode, ChildNumber, Xpriv};
 use bitcoin::hashes::Hash as _;
@@ -7,7 +7,7 @@ use bitcoin::key::TapTweak;
 use bitcoin::psbt::Psbt;
 use bitcoin::secp256k1::{All, Keypair, Message, Secp256k1, SecretKey};
 use bitcoin::sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType};
-use bitcoin::{NetworkKind, Transaction, consensus};
+use bitcoin::{NetworkKind, TapNodeHash, Transaction, consensus};
 
 /// Signs as the keys of these tests do, whose root is the private key 1.
 struct Signer(Secp256k1<All>);
@@ -39,7 +39,8 @@ impl Signer {
 
     fn taproot(&self, input: &Input) -> Vec<u8> {
         let digest = Message::from_digest_slice(&input.signed_bytes).unwrap();
-        let pair = Keypair::from_secret_key(&self.0, &self.secret(&input.path)).tap_tweak(&self.0, None);
+        let root = input.script_root.map(TapNodeHash::from_byte_array);
+        let pair = Keypair::from_secret_key(&self.0, &self.secret(&input.path)).tap_tweak(&self.0, root);
         self.0.sign_schnorr_no_aux_rand(&digest, &pair.to_keypair()).as_ref().to_vec()
     }
 }
@@ -121,7 +122,12 @@ fn every_form_of_output_is_unlocked() {
 
 #[test]
 fn a_taproot_output_is_unlocked_with_either_sighash_type() {
-    let (key, mut psbt) = taproot_payment();
+    for payment in [taproot_payment(), taproot_payment_with_scripts()] {
+        a_taproot_output_is_unlocked(payment);
+    }
+}
+
+fn a_taproot_output_is_unlocked((key, mut psbt): (Key, Psbt)) {
     for (kind, length) in [(TapSighashType::Default, 64), (TapSighashType::All, 65)] {
         psbt.inputs[0].sighash_type = Some(kind.into());
         let payload = psbt_payload(&psbt);

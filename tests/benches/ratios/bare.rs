@@ -76,7 +76,8 @@ pub fn sign_in_threads(shares: &[Share], auxes: &[Arc<Aux>]) -> anyhow::Result<(
 fn signer(share: &Share, aux: Option<Arc<Aux>>, me: PartyIndex) -> Result<Boxed<Signature>, EngineError> {
     let signers = [PartyIndex(0), PartyIndex(1)];
     let message = Message::Raw(MESSAGE.to_vec());
-    let params = SignParams { session: b"bench", me, signers: &signers, path: &PATH, message };
+    let params =
+        SignParams { session: b"bench", me, signers: &signers, path: &PATH, script_root: None, message };
     sign(params, share, aux, OsRng)
 }
 

@@ -8,6 +8,7 @@ use countersign_client::api::TaskView;
 use countersign_client::{ClientError, ReshareOrder, Signature};
 use countersign_protocol::{Announcement, NodeId, Scheme};
 use countersign_tests::{Approver, Blueprint, Cluster, Plugins, PrimeSource, Script, openssl};
+use countersign_verify::ChildKey;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -138,9 +139,7 @@ fn check_independently(cluster: &Cluster, made: &Signature) -> anyhow::Result<()
         Scheme::EcdsaSecp256k1 => openssl::verify_ecdsa(cluster.dir(), key, bytes, signature),
         Scheme::Ed25519 => openssl::verify_ed25519(cluster.dir(), key, bytes, signature),
         Scheme::Taproot => verify_bip340(key, bytes, signature),
-        Scheme::SchnorrSecp256k1 => {
-            Ok(countersign_verify::verify(made.scheme, key, bytes, signature).map(drop)?)
-        }
+        Scheme::SchnorrSecp256k1 => Ok(ChildKey::new(made.scheme, key).verify(bytes, signature).map(drop)?),
     }
 }
 

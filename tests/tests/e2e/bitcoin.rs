@@ -2,9 +2,12 @@
 
 use bitcoin::absolute::LockTime;
 use bitcoin::bip32::{DerivationPath as Bip32Path, Fingerprint};
+use bitcoin::hashes::Hash as _;
+use bitcoin::key::TapTweak;
 use bitcoin::transaction::Version;
 use bitcoin::{
-    Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, XOnlyPublicKey, consensus,
+    Amount, OutPoint, Psbt, ScriptBuf, Sequence, TapNodeHash, Transaction, TxIn, TxOut, Witness,
+    XOnlyPublicKey, consensus,
 };
 use countersign_client::{SignOrder, Signature};
 use countersign_protocol::{Announcement, DerivationPath, Payload, PayloadKind, Scheme};
@@ -41,12 +44,18 @@ async fn both_inputs_of_a_segwit_transaction_are_signed_by_their_own_children() 
 async fn both_inputs_of_a_taproot_transaction_are_signed_by_their_own_children() {
     let (cluster, wallet) = wallet(PrimeSource::None, Scheme::Taproot).await;
     let keys = PATHS.map(|path| child(&wallet, path));
-    let outputs = keys.clone().map(|key| countersign_verify::taproot_output_key(&key).unwrap());
+    // The second output has scripts; the first has none.
+    let roots = [None, Some(TapNodeHash::from_byte_array([9; 32]))];
+    let secp = bitcoin::secp256k1::Secp256k1::verification_only();
+    let outputs: [[u8; 32]; 2] = std::array::from_fn(|index| {
+        let internal = XOnlyPublicKey::from_slice(&keys[index][1..]).unwrap();
+        internal.tap_tweak(&secp, roots[index]).0.serialize()
+    });
     let scripts = outputs.map(|key| ScriptBuf::from([&[0x51, 32], &key[..]].concat()));
     let mut psbt = spending(&scripts);
-    for (input, (key, path)) in psbt.inputs.iter_mut().zip(keys.iter().zip(PATHS)) {
-        let key = XOnlyPublicKey::from_slice(&key[1..]).unwrap();
-        input.tap_internal_key = Some(key);
+    for (index, (input, path)) in psbt.inputs.iter_mut().zip(PATHS).enumerate() {
+        let key = XOnlyPublicKey::from_slice(&keys[index][1..]).unwrap();
+        (input.tap_internal_key, input.tap_merkle_root) = (Some(key), roots[index]);
         let source = (fingerprint(&wallet), path.parse::<Bip32Path>().unwrap());
         input.tap_key_origins.insert(key, (vec![], source));
     }

@@ -3,6 +3,7 @@
 use countersign_client::Signature;
 use countersign_protocol::{Payload, PayloadKind, Scheme};
 use countersign_tests::{Blueprint, Cluster, PrimeSource, openssl};
+use countersign_verify::ChildKey;
 
 macro_rules! scheme_suite {
     ($($name:ident: $scheme:expr, $primes:expr;)*) => {$(
@@ -65,10 +66,10 @@ fn check(cluster: &Cluster, made: &Signature) {
             secp256k1::Secp256k1::verification_only().verify_schnorr(&signature, bytes, &key).unwrap();
         }
         Scheme::SchnorrSecp256k1 => {
-            countersign_verify::verify(made.scheme, key, bytes, signature).unwrap();
+            ChildKey::new(made.scheme, key).verify(bytes, signature).unwrap();
             let mut other = bytes.clone();
             other[0] ^= 1;
-            countersign_verify::verify(made.scheme, key, &other, signature).unwrap_err();
+            ChildKey::new(made.scheme, key).verify(&other, signature).unwrap_err();
         }
     }
 }

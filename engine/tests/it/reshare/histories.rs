@@ -117,5 +117,10 @@ fn signer_with(
     signers: &[PartyIndex],
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
     let me = PartyIndex(me as u16);
-    sign(SignParams { session: b"mixed", me, signers, path: &[], message: message() }, share, None, OsRng)
+    sign(
+        SignParams { session: b"mixed", me, signers, path: &[], script_root: None, message: message() },
+        share,
+        None,
+        OsRng,
+    )
 }
