@@ -24,6 +24,11 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// One of our libraries that are loaded into programs.
+pub fn library(name: &str) -> anyhow::Result<PathBuf> {
+    program(&format!("lib{}.so", name.replace('-', "_")))
+}
+
 /// One of our plugins, by its name.
 pub fn plugin(name: &str) -> anyhow::Result<PathBuf> {
     let target = programs()?.parent().map(Path::to_path_buf).context("the build folder has a parent")?;

@@ -23,6 +23,7 @@ use countersign_store::{
 };
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often a node that waits says so.
 const AGAIN: Duration = Duration::from_secs(15);
@@ -63,10 +64,14 @@ pub fn open(core: &Core, task: TaskId, next: Announcement, joins: bool) -> Resul
 
 /// Tells the coordinator that this node has stored, with its mark.
 pub fn report(core: &Core, task: TaskId, next: &Announcement) {
+    core.reporter.send(stored(core, task, next));
+}
+
+fn stored(core: &Core, task: TaskId, next: &Announcement) -> FromNode {
     let signature = core.signer.sign(next.digest().as_bytes()).to_vec();
     let mark = StoredMark { node: core.me, signature };
     let announcement = Box::new(Announcement { stored: vec![mark], ..next.clone() });
-    core.reporter.send(FromNode::Stored { task, announcement });
+    FromNode::Stored { task, announcement }
 }
 
 /// Tells the coordinator, if it is so, that this node never stored for a reshare that has ended here.
@@ -95,9 +100,10 @@ pub fn waiting(journal: &Journal) -> Result<Vec<Handover>, ReadJournalError> {
     Ok(open.filter(|handover| handover.stage == HandoverStage::Open).collect())
 }
 
-/// Says again, until the node stops, what it waits for: whoever can settle it may have come on line.
+/// Says again, until the node stops, what it waits for, should the coordinator have lost it. A new link says it at once
+/// ([`news`]).
 pub async fn follow(core: Arc<Core>) {
-    let mut again = tokio::time::interval(AGAIN);
+    let mut again = tokio::time::interval_at(Instant::now() + AGAIN, AGAIN);
     again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while core.stopping.run_until_cancelled(again.tick()).await.is_some() {
         match core.journal(waiting).await {
@@ -264,10 +270,11 @@ fn replace(
     Ok(Some(present.generation))
 }
 
-/// What the coordinator is told with every new link: which keys this node holds or has held, in frames of bounded length, and
-/// which reshares its operator gave up.
-pub fn news(journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
+/// What the coordinator is told with every new link: which keys this node holds or has held, in frames of bounded length,
+/// which reshares wait for others, and which its operator gave up.
+pub fn news(core: &Core, journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
     let mut news = holds(journal)?;
+    news.extend(waiting(journal)?.iter().map(|open| stored(core, open.task, &open.announcement)));
     for given_up in journal.handovers()?.iter().filter(|known| known.stage == HandoverStage::Abandoned) {
         if let Some(State::Ended { outcome, .. }) = journal.row(&given_up.task)?.map(|row| row.state) {
             news.push(FromNode::Outcome { task: given_up.task, outcome: *outcome });

@@ -46,11 +46,21 @@ fn generation(number: u32, members: [u8; 2], marked_by: &[u8]) -> Announcement {
 
 /// The journal of node 1, which holds generation 0 with node 2 and has approved a reshare to 1 and 3.
 fn journal() -> (tempfile::TempDir, Journal) {
+    let (dir, journal) = empty_journal();
+    let old = generation(0, [1, 2], &[1, 2]);
+    journal.put_key(KeyRecord { announcement: old, status: KeyStatus::Active, created: NOW }).unwrap();
+    approve(&journal);
+    (dir, journal)
+}
+
+fn empty_journal() -> (tempfile::TempDir, Journal) {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
     let journal = Journal::create(dir.path()).unwrap();
-    let old = generation(0, [1, 2], &[1, 2]);
-    journal.put_key(KeyRecord { announcement: old, status: KeyStatus::Active, created: NOW }).unwrap();
+    (dir, journal)
+}
+
+fn approve(journal: &Journal) {
     let mut parties = vec![node(1), node(2), node(3)];
     parties.sort_unstable();
     let task = Decided {
@@ -64,7 +74,6 @@ fn journal() -> (tempfile::TempDir, Journal) {
         evidence: Evidence::default(),
     };
     journal.approve(NOW, task, Vec::new()).unwrap();
-    (dir, journal)
 }
 
 /// The same after this node has stored.
@@ -80,7 +89,11 @@ fn handover() -> Handover {
 }
 
 fn record(journal: &Journal) -> KeyRecord {
-    journal.key(&generation(0, [1, 2], &[]).key).unwrap().unwrap()
+    journal.key(&key()).unwrap().unwrap()
+}
+
+fn key() -> KeyId {
+    handover().announcement.key
 }
 
 #[test]
@@ -206,10 +219,17 @@ fn shares(vault: &Vault) -> (Vec<u32>, Vec<TaskId>) {
     (present, vault.next_keys().unwrap().iter().map(|share| share.task).collect())
 }
 
+fn passphrase() -> countersign_store::Passphrase {
+    countersign_store::Passphrase::new("a passphrase for tests".to_owned().into())
+}
+
+fn empty_vault(dir: &tempfile::TempDir) -> Vault {
+    Vault::create(dir.path(), &passphrase(), &[], vec![1].into()).unwrap()
+}
+
 /// A store beside the journal, with the share of generation 0 and the next one of the task.
 fn vault(dir: &tempfile::TempDir) -> Vault {
-    let passphrase = countersign_store::Passphrase::new("a passphrase for tests".to_owned().into());
-    let vault = Vault::create(dir.path(), &passphrase, &[], vec![1].into()).unwrap();
+    let vault = empty_vault(dir);
     vault.keep_record(false, &generation(0, [1, 2], &[]));
     vault.keep_record(true, &handover().announcement);
     vault
@@ -221,7 +241,7 @@ fn other(task: u8) -> Announcement {
 }
 
 fn align_it(journal: &Journal, vault: &Vault) {
-    align(journal, vault, NOW, handover().announcement.key).unwrap();
+    align(journal, vault, NOW, key()).unwrap();
 }
 
 #[test]
@@ -263,4 +283,106 @@ fn a_share_that_must_be_there_and_is_not_is_said_to_be_missing() {
     let aligned = align(&journal, &vault, NOW, handover().announcement.key);
     assert!(matches!(aligned, Err(HandoverError::ShareMissing { generation: 1, .. })), "{aligned:?}");
     align_all(&journal, &vault, NOW).unwrap();
+}
+
+/// One of the three that have stored: node 1 stays, node 2 leaves, node 3 joins.
+struct Party {
+    journal: Journal,
+    vault: Vault,
+    _dir: tempfile::TempDir,
+}
+
+impl Party {
+    /// Told of all marks or not; then killed, before its store could follow, and started again, or not.
+    fn new(seed: u8, told: bool, restarted: bool) -> Party {
+        let (dir, journal) = empty_journal();
+        let vault = empty_vault(&dir);
+        if seed != 3 {
+            let announcement = generation(0, [1, 2], &[1, 2]);
+            vault.keep_record(false, &announcement);
+            let status = KeyStatus::Active;
+            journal.put_key(KeyRecord { announcement, status, created: NOW }).unwrap();
+        }
+        if seed != 2 {
+            vault.keep_record(true, &handover().announcement);
+        }
+        approve(&journal);
+        journal.open_handover(Handover { joins: seed != 2, ..handover() }).unwrap();
+        let mut party = Party { journal, vault, _dir: dir };
+        if told {
+            party.adopt().unwrap();
+        }
+        if restarted {
+            party = party.restart();
+        }
+        align_it(&party.journal, &party.vault);
+        party
+    }
+
+    fn restart(self) -> Party {
+        let Party { journal, vault, _dir } = self;
+        drop((journal, vault));
+        let journal = Journal::open(_dir.path()).unwrap();
+        let vault = Vault::open(_dir.path(), &passphrase(), &[]).unwrap();
+        let settling = super::super::settle::waiting(&journal).unwrap();
+        assert_eq!(journal.abort_unfinished(NOW, &settling).unwrap(), [], "a reshare in doubt has no end");
+        align_all(&journal, &vault, NOW).unwrap();
+        Party { journal, vault, _dir }
+    }
+
+    fn adopt(&self) -> Result<Announcement, HandoverError> {
+        adopt(&self.journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3]))
+    }
+
+    /// The generation that it signs with.
+    fn signs_with(&self) -> Option<u32> {
+        let active = self.journal.key(&key()).unwrap().filter(|record| record.status == KeyStatus::Active)?;
+        let present = shares(&self.vault).0;
+        present.contains(&active.announcement.generation).then_some(active.announcement.generation)
+    }
+
+    /// Every generation that it has a share of.
+    fn keeps(&self) -> Vec<u32> {
+        let (present, next) = shares(&self.vault);
+        present.into_iter().chain(next.iter().map(|_| 1)).collect()
+    }
+}
+
+/// The last message kept back from none, one, two or all of them, and any of them killed and started again.
+#[test]
+fn whoever_is_told_and_whoever_restarts_one_generation_is_whole_and_news_make_all_agree() {
+    let [stays, leaves, joins] = [1, 2, 3].map(|seed| {
+        [(false, false), (false, true), (true, false), (true, true)]
+            .map(|(told, restarted)| (told, Party::new(seed, told, restarted)))
+    });
+    for (stayer_told, stayer) in &stays {
+        assert_eq!(
+            stayer.signs_with(),
+            Some(u32::from(*stayer_told)),
+            "it signs with one of the two at any time"
+        );
+        for (leaver_told, leaver) in &leaves {
+            for (joiner_told, joiner) in &joins {
+                let old = stayer.keeps().contains(&0) && leaver.keeps().contains(&0);
+                let new = stayer.keeps().contains(&1) && joiner.keeps().contains(&1);
+                assert!(old || new);
+                let anybody = *stayer_told || *leaver_told || *joiner_told;
+                assert!(!anybody || new, "who knows of all marks relies on the next generation");
+                assert!(anybody || (leaver.signs_with(), stayer.signs_with()) == (Some(0), Some(0)));
+            }
+        }
+    }
+    let settled = |(told, party): (bool, Party)| {
+        assert_eq!(party.adopt().is_err(), told, "once is enough");
+        align_it(&party.journal, &party.vault);
+        party.journal.verify_audit().unwrap();
+        let party = party.restart();
+        (party.signs_with(), party.keeps())
+    };
+    for member in stays.into_iter().chain(joins) {
+        assert_eq!(settled(member), (Some(1), vec![1]));
+    }
+    for member in leaves {
+        assert_eq!(settled(member), (None, vec![]));
+    }
 }

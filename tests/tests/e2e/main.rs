@@ -12,6 +12,7 @@ mod crashes;
 mod events;
 mod fireblocks;
 mod hostile;
+mod interrupted;
 mod languages;
 mod limits;
 mod operators;
@@ -25,7 +26,6 @@ mod schemes;
 mod store;
 mod swap;
 mod webhook;
-mod withheld;
 mod zoo;
 
 use countersign_client::ClientError;

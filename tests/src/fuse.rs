@@ -1,0 +1,44 @@
+//! Ends a node at a chosen moment of its writing: before or after one of its `fsync` calls, with `countersign-fuse` loaded into
+//! its process.
+
+use crate::cluster::Node;
+use crate::process::{Daemon, library};
+use std::path::PathBuf;
+
+/// The fuse of one node.
+pub struct Fuse(PathBuf);
+
+impl Fuse {
+    /// Starts a node that can be ended.
+    pub fn start(node: &mut Node) -> anyhow::Result<Fuse> {
+        let fuse = Fuse(node.dir.join("fuse"));
+        let mut command = node.command("start")?;
+        command.env("LD_PRELOAD", library("countersign-fuse")?).env("COUNTERSIGN_FUSE", &fuse.0);
+        node.daemon = Some(Daemon::start(&mut command, &node.dir.join("log"))?);
+        Ok(fuse)
+    }
+
+    /// Lets so many moments pass, then ends the node. Each `fsync` has two: before and after.
+    pub fn light(&self, moments: usize) -> anyhow::Result<()> {
+        Ok(std::fs::write(&self.0, vec![b'.'; moments])?)
+    }
+
+    /// True if the node was ended.
+    pub fn has_burned(&self) -> bool {
+        !self.0.exists()
+    }
+
+    /// From now on nothing ends it. How many moments were left; `None` if the node has been ended.
+    pub fn put_out(&self) -> anyhow::Result<Option<usize>> {
+        let left = match std::fs::metadata(&self.0) {
+            Ok(known) => Some(known.len() as usize),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        match std::fs::remove_file(&self.0) {
+            Ok(()) => Ok(left),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A key's life interrupted: messages kept back, nodes killed at any moment and at every step of their writing. A key signs
+//! with the old or the new generation, never with neither.
+
+mod killed;
+mod withheld;
+
+use countersign_client::{ClientError, ReshareOrder};
+use countersign_protocol::{Announcement, Committee, KeyId, Threshold};
+use countersign_store::{Handover, HandoverStage};
+use countersign_tests::{Blueprint, Cluster, Node, Plugins, process};
+use std::time::{Duration, Instant};
+
+/// From the moment that everything passes again to a definite state.
+const SETTLED: Duration = Duration::from_secs(25);
+
+fn blueprint() -> Blueprint {
+    let limits =
+        "{ ready_seconds: 1, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0 }";
+    Blueprint { limits: limits.into(), plugins: Plugins::Unguarded, ..Blueprint::default() }
+}
+
+async fn reshare(cluster: &Cluster, wallet: KeyId, members: &[usize]) -> Result<Announcement, ClientError> {
+    let order = ReshareOrder::new(
+        wallet,
+        Committee::new(cluster.ids(members)).unwrap(),
+        Threshold::try_from(2).unwrap(),
+    );
+    cluster.client.reshare(&order, |_| {}).await
+}
+
+/// Signs with whoever holds the key now, as soon as that is settled.
+async fn signs(cluster: &Cluster, wallet: KeyId, when: &str) {
+    let deadline = Instant::now() + SETTLED;
+    loop {
+        let order = cluster.order(wallet, "m/1", b"still mine", None).unwrap();
+        match cluster.client.sign(&order, |_| {}).await {
+            Ok(_) => return,
+            Err(error) => assert!(Instant::now() < deadline, "{when}: {error}\n{}", cluster.logs()),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Every node knows what became of every reshare.
+async fn settled(cluster: &Cluster, when: &str) {
+    let deadline = Instant::now() + SETTLED;
+    while let Some(node) = cluster.nodes.iter().find(|node| waits(node).unwrap()) {
+        assert!(Instant::now() < deadline, "{when}: {} waits\n{}", node.name, cluster.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A reshare waits to be settled at this node.
+fn waits(node: &Node) -> anyhow::Result<bool> {
+    let printed = process::expect_success(node.command("task")?.args(["list", "--json"]))?;
+    let handovers: Vec<Handover> = serde_json::from_str(&printed)?;
+    Ok(handovers.iter().any(|handover| handover.stage == HandoverStage::Open))
+}
