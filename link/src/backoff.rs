@@ -4,27 +4,41 @@ use std::time::{Duration, Instant};
 
 /// Ceiling of the first delay.
 const FIRST: Duration = Duration::from_millis(100);
-/// Ceiling of every delay.
-const LAST: Duration = Duration::from_secs(30);
+/// Ceiling of every delay before a link is dialled again.
+const LINK: Duration = Duration::from_secs(30);
+/// The same of a tunnel. It costs one stream in a link that is there, and while a peer's process is restarted again and again
+/// every second counts in which nobody signs with it.
+const TUNNEL: Duration = Duration::from_secs(3);
 /// A connection that held so long was healthy: the next loss starts from the first delay.
 const HEALTHY: Duration = Duration::from_secs(60);
 
-/// Delay before retry number `attempt` (0 is the first): uniform between zero and `min(30 s, 0.1 s * 2^attempt)`, with
+/// Delay before retry number `attempt` (0 is the first): uniform between zero and `min(last, 0.1 s * 2^attempt)`, with
 /// `random` uniform over all of `u64`. Full jitter keeps a thousand nodes from returning in one instant.
-pub fn full_jitter(attempt: u32, random: u64) -> Duration {
-    let ceiling = FIRST.saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(LAST);
+fn full_jitter(attempt: u32, last: Duration, random: u64) -> Duration {
+    let ceiling = FIRST.saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(last);
     let share = (ceiling.as_nanos() * u128::from(random)) >> 64;
     Duration::from_nanos(share as u64)
 }
 
 /// Counts attempts for one peer. The caller tells it what happened and when.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reconnect {
     attempt: u32,
     connected_at: Option<Instant>,
+    last: Duration,
 }
 
 impl Reconnect {
+    /// Of a link: delays of up to 30 s.
+    pub fn link() -> Reconnect {
+        Reconnect { attempt: 0, connected_at: None, last: LINK }
+    }
+
+    /// Of a tunnel: delays of up to 3 s.
+    pub(crate) fn tunnel() -> Reconnect {
+        Reconnect { last: TUNNEL, ..Reconnect::link() }
+    }
+
     /// A connection is up and confirmed by an application message.
     pub fn connected(&mut self, now: Instant) {
         self.connected_at = Some(now);
@@ -36,7 +50,7 @@ impl Reconnect {
         if held.is_some_and(|held| held >= HEALTHY) {
             self.attempt = 0;
         }
-        let delay = full_jitter(self.attempt, random);
+        let delay = full_jitter(self.attempt, self.last, random);
         self.attempt = self.attempt.saturating_add(1);
         delay
     }
@@ -57,17 +71,24 @@ mod tests {
 
     #[test]
     fn delays_double_from_a_tenth_to_thirty_seconds() {
-        let longest = |attempt| full_jitter(attempt, u64::MAX).as_millis();
+        let longest = |attempt| full_jitter(attempt, LINK, u64::MAX).as_millis();
         assert_eq!((longest(0), longest(1), longest(3)), (99, 199, 799));
         assert_eq!((longest(9), longest(31), longest(32), longest(u32::MAX)), (29999, 29999, 29999, 29999));
-        assert_eq!(full_jitter(9, 0), Duration::ZERO);
-        assert_eq!(full_jitter(9, 1 << 63), Duration::from_secs(15));
+        assert_eq!(full_jitter(9, LINK, 0), Duration::ZERO);
+        assert_eq!(full_jitter(9, LINK, 1 << 63), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_tunnel_is_tried_again_within_seconds() {
+        let mut reconnect = Reconnect::tunnel();
+        let delays = (0..40).map(|_| reconnect.lost(Instant::now(), u64::MAX));
+        assert!(delays.max().is_some_and(|longest| longest.as_millis() == 2999));
     }
 
     #[test]
     fn only_a_healthy_minute_resets_the_delay() {
         let start = Instant::now();
-        let mut reconnect = Reconnect::default();
+        let mut reconnect = Reconnect::link();
         let delays: Vec<_> = (0..4).map(|_| reconnect.lost(start, u64::MAX).as_millis()).collect();
         assert_eq!(delays, [99, 199, 399, 799]);
         reconnect.connected(start);

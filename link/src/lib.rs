@@ -13,7 +13,7 @@
 //! # use std::{net::SocketAddr, sync::Arc, time::Instant};
 //! # use countersign_link::{dial, Identity, Mesh, PeerKey, Reconnect};
 //! # async fn run(at: SocketAddr, own: Arc<Identity>, coordinator: PeerKey, mesh: Mesh, random: fn() -> u64) {
-//! let mut reconnect = Reconnect::default();
+//! let mut reconnect = Reconnect::link();
 //! loop {
 //!     match dial::connect(at, &own, coordinator, b"hello").await {
 //!         Ok(link) => {
@@ -43,7 +43,7 @@ mod tls;
 mod transport;
 pub mod tunnel;
 
-pub use backoff::{Reconnect, full_jitter};
+pub use backoff::Reconnect;
 pub use closed::{Closed, LinkHandle};
 pub use dial::Link;
 pub use frame::{Control, ControlReceiver, ControlSender, FrameError, FrameReceiver, FrameSender, MAX_FRAME};

@@ -131,7 +131,7 @@ impl Mesh {
             openers: self.openers.subscribe(),
             peer,
             removed: removed.clone(),
-            reconnect: Reconnect::default(),
+            reconnect: Reconnect::tunnel(),
         };
         tokio::spawn(keeper.run());
         removed.drop_guard()

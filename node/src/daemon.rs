@@ -8,6 +8,7 @@ use crate::dispatch::Dispatch;
 use crate::events::{Events, Receivers};
 use crate::high_water;
 use crate::metrics::{self, Reading, Tally};
+use crate::patience;
 use crate::primes::PrimePool;
 use crate::public::{self, PublicRecord};
 use crate::report::Reporter;
@@ -216,7 +217,7 @@ async fn until_end(
 /// What was approved and has no outcome did not survive: it is over, and a retry is a new task. A new key that waits for its
 /// members' confirmation keeps its task open.
 fn open_journal(config: &Config, events: &Events) -> Result<Journal, StartError> {
-    let journal = Journal::open(&config.dir)?;
+    let journal = patience::open_journal(&config.dir)?;
     let aborted = What::Failed("aborted-by-restart: the node was restarted before the task ended".into());
     let unfinished = journal.unfinished()?.into_iter();
     let told = unfinished.flat_map(|task| events.tell(&journal, task, aborted.clone())).collect();

@@ -34,7 +34,7 @@ pub struct Dispatch {
 impl Dispatch {
     /// Keeps the link up until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut reconnect = Reconnect::default();
+        let mut reconnect = Reconnect::link();
         while !stop.is_cancelled() {
             let ended = stop.run_until_cancelled(self.once(&mut reconnect)).await;
             self.core.tally.set_online(false);

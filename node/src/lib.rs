@@ -15,6 +15,7 @@ pub mod events;
 pub mod harden;
 pub mod high_water;
 pub mod metrics;
+mod patience;
 pub mod primes;
 pub mod public;
 pub mod report;

@@ -9,23 +9,21 @@ use std::path::PathBuf;
 pub struct Fuse(PathBuf);
 
 impl Fuse {
-    /// Starts a node that can be ended.
-    pub fn start(node: &mut Node) -> anyhow::Result<Fuse> {
-        let fuse = Fuse(node.dir.join("fuse"));
+    /// The fuse of this node, which does not burn yet.
+    pub fn of(node: &Node) -> Fuse {
+        Fuse(node.dir.join("fuse"))
+    }
+
+    /// Starts its node, so that it can be ended.
+    pub fn start(&self, node: &Node) -> anyhow::Result<Daemon> {
         let mut command = node.command("start")?;
-        command.env("LD_PRELOAD", library("countersign-fuse")?).env("COUNTERSIGN_FUSE", &fuse.0);
-        node.daemon = Some(Daemon::start(&mut command, &node.dir.join("log"))?);
-        Ok(fuse)
+        command.env("LD_PRELOAD", library("countersign-fuse")?).env("COUNTERSIGN_FUSE", &self.0);
+        Daemon::start(&mut command, &node.dir.join("log"))
     }
 
     /// Lets so many moments pass, then ends the node. Each `fsync` has two: before and after.
     pub fn light(&self, moments: usize) -> anyhow::Result<()> {
         Ok(std::fs::write(&self.0, vec![b'.'; moments])?)
-    }
-
-    /// True if the node was ended.
-    pub fn has_burned(&self) -> bool {
-        !self.0.exists()
     }
 
     /// From now on nothing ends it. How many moments were left; `None` if the node has been ended.

@@ -98,6 +98,25 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Waits until it has ended, whatever ended it.
+    pub async fn ended(&self) {
+        while !self.has_ended() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// True once all of it has ended and what it had locked is free. It can still be waited for.
+    pub fn has_ended(&self) -> bool {
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: all zeros is a `siginfo_t`, which the call fills and which outlives it. A failed call leaves it as it is.
+        let found = unsafe {
+            let mut found: libc::siginfo_t = std::mem::zeroed();
+            libc::waitid(libc::P_PID, self.child.id(), &mut found, options);
+            found.si_pid()
+        };
+        found != 0
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;

@@ -4,9 +4,10 @@ use super::{Args, passphrase};
 use crate::config::Config;
 use crate::core::now;
 use crate::daemon;
+use crate::patience;
 use crate::vault::Vault;
 use anyhow::Context;
-use countersign_store::{Journal, Passphrase};
+use countersign_store::Passphrase;
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     log_to_terminal(&config);
     config.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let passphrase = passphrase::existing(args, &config)?;
-    let vault = Vault::open(&config.dir, &passphrase, &config.recipients)?;
+    let vault = patience::open_vault(&config, &passphrase)?;
     let vault = renew_key_if_due(vault, &config, &passphrase)?;
     drop(passphrase);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -33,7 +34,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 /// After a share was destroyed, copies of the storage key from before are to open nothing new. Only now is the passphrase at hand
 /// that the new key is put under.
 fn renew_key_if_due(vault: Vault, config: &Config, passphrase: &Passphrase) -> anyhow::Result<Vault> {
-    let journal = Journal::open(&config.dir)?;
+    let journal = patience::open_journal(&config.dir)?;
     if journal.rekey_due()?.is_none() {
         return Ok(vault);
     }

@@ -1,16 +1,20 @@
 //! Nodes killed, at moments that chance chooses and at each step of their writing, and started again.
 
 use countersign_protocol::{Committee, KeyId, Scheme};
-use countersign_tests::{Blueprint, Cluster, Fuse, PrimeSource};
+use countersign_tests::process::Daemon;
+use countersign_tests::{Blueprint, Cluster, Fuse};
 use std::time::Duration;
 
-use super::{blueprint, reshare, settled, signs, waits};
+use super::{blueprint, ecdsa_blueprint, reshare, settled, signs};
 
 /// How long a node may write after a task is settled.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// More moments than any task has.
 const ENDLESS: usize = 10_000;
+
+/// Whose keys are made and handed over while nodes are killed at random.
+const SCHEMES: [Scheme; 2] = [Scheme::Ed25519, Scheme::Taproot];
 
 /// How often a node is killed; `COUNTERSIGN_KILLS` asks for more.
 fn rounds() -> u32 {
@@ -20,11 +24,16 @@ fn rounds() -> u32 {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_may_be_killed_at_any_moment_of_key_generation_and_reshare() {
     let mut cluster = Cluster::start(blueprint()).await.unwrap();
-    let mut new = cluster.new_wallet("killed", Scheme::Ed25519, 2).unwrap();
-    new.committee = Committee::new(cluster.ids(&[0, 1])).unwrap();
-    let wallet = cluster.client.create_wallet(&new, |_| {}).await.unwrap().key;
-    let mut acknowledged = vec![wallet];
+    let mut acknowledged = Vec::new();
+    for scheme in SCHEMES {
+        let mut new = cluster.new_wallet(scheme.name(), scheme, 2).unwrap();
+        new.committee = Committee::new(cluster.ids(&[0, 1])).unwrap();
+        acknowledged.push(cluster.client.create_wallet(&new, |_| {}).await.unwrap().key);
+    }
     for round in 0..rounds() {
+        // Six rounds have every victim in both kinds of task.
+        let turn = (round / 6) as usize % SCHEMES.len();
+        let (scheme, wallet) = (SCHEMES[turn], acknowledged[turn]);
         let victim = (round % 3) as usize;
         let after = Duration::from_millis(rand::random::<u64>() % 120);
         let [_, next] = members(&cluster, wallet).await;
@@ -37,7 +46,7 @@ async fn nodes_may_be_killed_at_any_moment_of_key_generation_and_reshare() {
             0 => drop(tokio::join!(reshare(&cluster, wallet, &next), kill)),
             _ => {
                 let name = format!("round {round}");
-                let (made, ()) = tokio::join!(cluster.create_wallet(&name, Scheme::Ed25519, 2), kill);
+                let (made, ()) = tokio::join!(cluster.create_wallet(&name, scheme, 2), kill);
                 acknowledged.extend(made.ok().map(|made| made.key));
             }
         }
@@ -78,7 +87,12 @@ impl Mortals {
     async fn start(scheme: Scheme, blueprint: Blueprint) -> Mortals {
         let mut cluster = Cluster::prepare(blueprint).await.unwrap();
         cluster.start_coordinator().unwrap();
-        let fuses = cluster.nodes.iter_mut().map(|node| Fuse::start(node).unwrap()).collect();
+        let mut fuses = Vec::new();
+        for node in &mut cluster.nodes {
+            let fuse = Fuse::of(node);
+            node.daemon = Some(fuse.start(node).unwrap());
+            fuses.push(fuse);
+        }
         cluster.wait_online().await.unwrap();
         let mut new = cluster.new_wallet("moves", scheme, 2).unwrap();
         new.committee = Committee::new(cluster.ids(&[0, 1])).unwrap();
@@ -95,37 +109,63 @@ impl Mortals {
             Role::Joins => next.into_iter().find(|node| !now.contains(node)),
         };
         let victim = victim.expect("one of each");
-        self.fuses[victim].light(moments).unwrap();
-        drop(reshare(&self.cluster, self.wallet, &next).await);
-        self.recover(victim, &format!("{role:?} killed in a reshare after {moments} moments")).await
+        let when = format!("{role:?} killed in a reshare after {moments} moments");
+        let task = reshare(&self.cluster, self.wallet, &next);
+        let (ended, revived) = self.run(victim, moments, task, &when).await;
+        println!("{when}: {}", ended.map_or_else(|error| error.to_string(), |_| "reshared".into()));
+        self.recover(victim, revived, &when).await
     }
 
     /// The same of a key generation. A key that was acknowledged signs.
     async fn generate(&mut self, moments: usize) -> Option<usize> {
         let victim = moments % 3;
-        self.fuses[victim].light(moments).unwrap();
-        let made = self.cluster.create_wallet(&format!("after {moments}"), self.scheme, 2).await;
         let when = format!("killed in a key generation after {moments} moments");
-        let left = self.recover(victim, &when).await;
+        let name = format!("after {moments}");
+        let task = self.cluster.create_wallet(&name, self.scheme, 2);
+        let (made, revived) = self.run(victim, moments, task, &when).await;
+        let left = self.recover(victim, revived, &when).await;
         if let Ok(made) = made {
             signs(&self.cluster, made.key, &when).await;
         }
         left
     }
 
-    /// The task is over for its requester, and not yet for the nodes: the fuse is lit until all is quiet.
-    async fn recover(&mut self, victim: usize, when: &str) -> Option<usize> {
-        let nodes = &self.cluster.nodes;
-        while !self.fuses[victim].has_burned() && nodes.iter().any(|node| waits(node).unwrap_or(true)) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    /// Runs a task to its end at all nodes while the fuse of one burns. If that node is ended it is started again at once, as a
+    /// supervisor does.
+    async fn run<T>(
+        &self,
+        victim: usize,
+        moments: usize,
+        task: impl Future<Output = T>,
+        when: &str,
+    ) -> (T, Option<Daemon>) {
+        let (fuse, node) = (&self.fuses[victim], &self.cluster.nodes[victim]);
+        let daemon = node.daemon.as_ref().expect("it runs");
+        let task = async {
+            let result = task.await;
+            settled(&self.cluster, when).await;
+            tokio::time::sleep(QUIET).await;
+            result
+        };
+        tokio::pin!(task);
+        fuse.light(moments).unwrap();
+        let over = tokio::select! {
+            result = &mut task => Some(result),
+            () = daemon.ended() => None,
+        };
+        let revived = daemon.has_ended().then(|| fuse.start(node).unwrap());
+        match over {
+            Some(result) => (result, revived),
+            None => (task.await, revived),
         }
-        tokio::time::sleep(QUIET).await;
+    }
+
+    async fn recover(&mut self, victim: usize, revived: Option<Daemon>, when: &str) -> Option<usize> {
         let left = self.fuses[victim].put_out().unwrap();
-        if left.is_none() {
-            self.cluster.nodes[victim].daemon = None;
-            self.fuses[victim] = Fuse::start(&mut self.cluster.nodes[victim]).unwrap();
-            self.cluster.wait_online().await.unwrap();
+        if revived.is_some() {
+            self.cluster.nodes[victim].daemon = revived;
         }
+        self.cluster.wait_online().await.unwrap();
         settled(&self.cluster, when).await;
         signs(&self.cluster, self.wallet, when).await;
         left
@@ -165,14 +205,16 @@ async fn each_step_of_writing_may_be_the_last(scheme: Scheme, blueprint: Bluepri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_step_of_writing_may_be_the_last_ed25519() {
-    each_step_of_writing_may_be_the_last(Scheme::Ed25519, blueprint()).await;
+    // Who was killed needs a moment to meet the others again.
+    let limits =
+        "{ ready_seconds: 5, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0 }";
+    let blueprint = Blueprint { limits: limits.into(), ..blueprint() };
+    each_step_of_writing_may_be_the_last(Scheme::Ed25519, blueprint).await;
 }
 
 /// Stores auxiliary information too.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes; `just interruptions` runs it"]
 async fn each_step_of_writing_may_be_the_last_ecdsa() {
-    let limits = "{ ready_seconds: 2, keygen_seconds: 2, storing_seconds: 2, prime_sets: 0 }";
-    let blueprint = Blueprint { primes: PrimeSource::Fixtures(4), limits: limits.into(), ..blueprint() };
-    each_step_of_writing_may_be_the_last(Scheme::EcdsaSecp256k1, blueprint).await;
+    each_step_of_writing_may_be_the_last(Scheme::EcdsaSecp256k1, ecdsa_blueprint()).await;
 }

@@ -2,16 +2,16 @@
 
 use countersign_coordinator::{Config, Coordinator};
 use countersign_protocol::{Committee, Scheme};
-use countersign_tests::{Cluster, Gate};
+use countersign_tests::{Blueprint, Cluster, Gate};
 
-use super::{blueprint, reshare, settled, signs};
+use super::{blueprint, ecdsa_blueprint, reshare, settled, signs};
 
 /// More messages than any run here has.
 const MESSAGES: usize = 200;
 
 /// A cluster whose coordinator keeps back what it is told to.
-async fn gated() -> (Cluster, Coordinator, Gate) {
-    let mut cluster = Cluster::prepare(blueprint()).await.unwrap();
+async fn gated(blueprint: Blueprint) -> (Cluster, Coordinator, Gate) {
+    let mut cluster = Cluster::prepare(blueprint).await.unwrap();
     let gate = Gate::default();
     let config = Config::load(&cluster.coordinator_config()).unwrap();
     let coordinator = Coordinator::start_recorded(config, Some(gate.recorder())).await.unwrap();
@@ -22,11 +22,31 @@ async fn gated() -> (Cluster, Coordinator, Gate) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_message_of_a_reshare_may_be_kept_back() {
-    let (cluster, coordinator, gate) = gated().await;
-    let mut new = cluster.new_wallet("withheld", Scheme::Ed25519, 2).unwrap();
+    each_message_of_a_reshare(Scheme::Ed25519, blueprint()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes; `just interruptions` runs it"]
+async fn each_message_of_a_reshare_may_be_kept_back_taproot() {
+    each_message_of_a_reshare(Scheme::Taproot, blueprint()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes; `just interruptions` runs it"]
+async fn each_message_of_a_reshare_may_be_kept_back_ecdsa() {
+    each_message_of_a_reshare(Scheme::EcdsaSecp256k1, ecdsa_blueprint()).await;
+}
+
+async fn each_message_of_a_reshare(scheme: Scheme, blueprint: Blueprint) {
+    let (cluster, coordinator, gate) = gated(blueprint).await;
+    let mut new = cluster.new_wallet("withheld", scheme, 2).unwrap();
     new.committee = Committee::new(cluster.ids(&[0, 1])).unwrap();
     let wallet = cluster.client.create_wallet(&new, |_| {}).await.unwrap().key;
-    let (mut kept_back, mut switched) = (0, 0);
+    // Both committees have what they need from now on: auxiliary information uses up primes.
+    for members in [[1, 2], [0, 1]] {
+        reshare(&cluster, wallet, &members).await.unwrap();
+    }
+    let (mut kept_back, mut switched) = (0, 2);
     for passing in 0..MESSAGES {
         // The members change between the two, so one deals and goes, one stays and one comes.
         let members: &[usize] = if switched % 2 == 0 { &[1, 2] } else { &[0, 1] };
@@ -52,7 +72,7 @@ async fn each_message_of_a_reshare_may_be_kept_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_message_of_a_key_generation_and_of_a_signature_may_be_kept_back() {
-    let (cluster, coordinator, gate) = gated().await;
+    let (cluster, coordinator, gate) = gated(blueprint()).await;
     let mut generated = 0;
     for passing in 0..MESSAGES {
         gate.close_after(passing);
