@@ -132,8 +132,13 @@ impl Node {
 
     /// Starts the daemon.
     pub fn start(&mut self) -> anyhow::Result<()> {
-        self.daemon = Some(Daemon::start(&mut self.command("start")?, &self.dir.join("log"))?);
+        self.daemon = Some(self.launch()?);
         Ok(())
+    }
+
+    /// Starts the daemon for somebody else to keep.
+    pub fn launch(&self) -> anyhow::Result<Daemon> {
+        Daemon::start(&mut self.command("start")?, &self.dir.join("log"))
     }
 
     /// The daemon, which must have been started.

@@ -38,19 +38,23 @@ async fn nodes_may_be_killed_at_any_moment_of_key_generation_and_reshare() {
         let after = Duration::from_millis(rand::random::<u64>() % 120);
         let [_, next] = members(&cluster, wallet).await;
         let mut daemon = cluster.nodes[victim].daemon.take().unwrap();
+        let node = &cluster.nodes[victim];
+        // Started again at once, as a supervisor does.
         let kill = async {
             tokio::time::sleep(after).await;
             daemon.kill().unwrap();
+            node.launch().unwrap()
         };
-        match round % 2 {
-            0 => drop(tokio::join!(reshare(&cluster, wallet, &next), kill)),
+        let revived = match round % 2 {
+            0 => tokio::join!(reshare(&cluster, wallet, &next), kill).1,
             _ => {
                 let name = format!("round {round}");
-                let (made, ()) = tokio::join!(cluster.create_wallet(&name, scheme, 2), kill);
+                let (made, revived) = tokio::join!(cluster.create_wallet(&name, scheme, 2), kill);
                 acknowledged.extend(made.ok().map(|made| made.key));
+                revived
             }
-        }
-        cluster.nodes[victim].start().unwrap();
+        };
+        cluster.nodes[victim].daemon = Some(revived);
         cluster.wait_online().await.unwrap();
         let when = format!("round {round}: node {victim} killed after {after:?}");
         settled(&cluster, &when).await;
