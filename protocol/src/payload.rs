@@ -26,7 +26,8 @@ pub enum PayloadKind {
     /// A message of a Solana transaction, legacy or version 0.
     SolanaMessage,
     /// Many digests, each with the path of the child that signs it: `[{"path": "m/0/7", "digest": "…64 hex digits…"}]`, JSON.
-    /// Blind, as a digest is.
+    /// Blind, as a digest is. For a `taproot` output with scripts an entry has the root of their tree: `"script_root": "…64 hex
+    /// digits…"`.
     Digests,
 }
 

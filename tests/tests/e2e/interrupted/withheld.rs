@@ -26,7 +26,6 @@ async fn each_message_of_a_reshare_may_be_kept_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes; `just interruptions` runs it"]
 async fn each_message_of_a_reshare_may_be_kept_back_taproot() {
     each_message_of_a_reshare(Scheme::Taproot, blueprint()).await;
 }
