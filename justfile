@@ -31,11 +31,11 @@ test: plugins
     cargo test --workspace --doc
     target/debug/countersign-demo
 
-# Interruptions at length: each message kept back, a node killed at each step of its writing, for more schemes, and 200 times
-# at random.
+# Interruptions at length, of which the tests try some: each message kept back, a node killed at each step of its writing, and
+# 200 times at random.
 interruptions: plugins
     cargo build --workspace --all-targets
-    COUNTERSIGN_MOMENTS=all COUNTERSIGN_KILLS=200 cargo test --workspace --test e2e -- --include-ignored --nocapture interrupted
+    COUNTERSIGN_INTERRUPTIONS=all COUNTERSIGN_KILLS=200 cargo test --workspace --test e2e -- --nocapture interrupted
 
 # Everything but the tests that a change must pass.
 check: fmt clippy deny docs purity

@@ -231,6 +231,7 @@ async fn the_newer_connection_of_a_node_is_the_node() {
     let older = nodes.remove(0);
     world.post(&new_task(2, keygen())).await;
     let id = newer.offered().await;
+    // Its session may be over already, which is as good as being ignored.
     older
         .say
         .try_send(encode(&FromNode::Decision { task: id, refusal: Some(refusal()), verdicts: vec![] }))

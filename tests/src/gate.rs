@@ -13,6 +13,8 @@ pub struct Gate(Arc<Mutex<State>>);
 struct State {
     /// How many more chunks pass before the gate closes; `None`: it stays open.
     passing: Option<usize>,
+    /// How many have passed since then.
+    passed: usize,
     /// The direction that is closed.
     closed: Option<(PeerKey, PeerKey)>,
 }
@@ -26,7 +28,12 @@ impl Gate {
 
     /// Keeps back the chunk after `passing` more, counted over all directions, and what follows it in its direction.
     pub fn close_after(&self, passing: usize) {
-        *self.lock() = State { passing: Some(passing), closed: None };
+        *self.lock() = State { passing: Some(passing), passed: 0, closed: None };
+    }
+
+    /// How many chunks have passed since [`close_after`](Self::close_after).
+    pub fn passed(&self) -> usize {
+        self.lock().passed
     }
 
     /// Lets everything pass again. True if something was kept back.
@@ -46,6 +53,7 @@ impl Gate {
             }
             passing => {
                 state.passing = passing.map(|left| left.saturating_sub(1));
+                state.passed = state.passed.saturating_add(1);
                 true
             }
         }

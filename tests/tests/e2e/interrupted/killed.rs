@@ -5,7 +5,7 @@ use countersign_tests::process::Daemon;
 use countersign_tests::{Blueprint, Cluster, Fuse};
 use std::time::Duration;
 
-use super::{blueprint, ecdsa_blueprint, reshare, settled, signs};
+use super::{EARLY, blueprint, ecdsa_blueprint, reshare, settled, signs, some_of};
 
 /// How long a node may write after a task is settled.
 const QUIET: Duration = Duration::from_millis(300);
@@ -71,13 +71,20 @@ async fn members(cluster: &Cluster, wallet: KeyId) -> [[usize; 2]; 2] {
     if generation % 2 == 0 { [[0, 1], [1, 2]] } else { [[1, 2], [0, 1]] }
 }
 
-/// Who is killed in a reshare.
+/// What the node that is killed takes part in.
 #[derive(Debug, Clone, Copy)]
-enum Role {
+enum Part {
+    /// Of a reshare, as a member that will be none.
     Leaves,
+    /// Of a reshare, as a member before and after.
     Stays,
+    /// Of a reshare, as a member to be.
     Joins,
+    /// Of a key generation.
+    Generates,
 }
+
+const PARTS: [Part; 4] = [Part::Leaves, Part::Stays, Part::Joins, Part::Generates];
 
 /// A cluster whose nodes can be ended at each step of their writing, and a key of nodes 0 and 1.
 struct Mortals {
@@ -104,32 +111,40 @@ impl Mortals {
         Mortals { cluster, fuses, scheme, wallet }
     }
 
-    /// Kills the node of this role in a reshare after so many moments. Returns how many were left, if any.
-    async fn reshare(&mut self, role: Role, moments: usize) -> Option<usize> {
+    /// Kills the node of this part after so many moments. Returns how many were left, if any.
+    async fn interrupt(&mut self, part: Part, moments: usize) -> Option<usize> {
         let [now, next] = members(&self.cluster, self.wallet).await;
-        let victim = match role {
-            Role::Leaves => now.into_iter().find(|node| !next.contains(node)),
-            Role::Stays => now.into_iter().find(|node| next.contains(node)),
-            Role::Joins => next.into_iter().find(|node| !now.contains(node)),
-        };
-        let victim = victim.expect("one of each");
-        let when = format!("{role:?} killed in a reshare after {moments} moments");
-        let task = reshare(&self.cluster, self.wallet, &next);
-        let (ended, revived) = self.run(victim, moments, task, &when).await;
-        println!("{when}: {}", ended.map_or_else(|error| error.to_string(), |_| "reshared".into()));
-        self.recover(victim, revived, &when).await
+        let [leaves, stays, joins] = if now == [0, 1] { [0, 1, 2] } else { [2, 1, 0] };
+        let when = format!("{part:?}, killed after {moments} moments");
+        match part {
+            Part::Leaves => self.reshare(leaves, next, moments, &when).await,
+            Part::Stays => self.reshare(stays, next, moments, &when).await,
+            Part::Joins => self.reshare(joins, next, moments, &when).await,
+            Part::Generates => self.generate(moments, &when).await,
+        }
     }
 
-    /// The same of a key generation. A key that was acknowledged signs.
-    async fn generate(&mut self, moments: usize) -> Option<usize> {
+    async fn reshare(
+        &mut self,
+        victim: usize,
+        next: [usize; 2],
+        moments: usize,
+        when: &str,
+    ) -> Option<usize> {
+        let task = reshare(&self.cluster, self.wallet, &next);
+        let (ended, revived) = self.run(victim, moments, task, when).await;
+        println!("{when}: {}", ended.map_or_else(|error| error.to_string(), |_| "reshared".into()));
+        self.recover(victim, revived, when).await
+    }
+
+    /// A key that was acknowledged signs.
+    async fn generate(&mut self, moments: usize, when: &str) -> Option<usize> {
         let victim = moments % 3;
-        let when = format!("killed in a key generation after {moments} moments");
-        let name = format!("after {moments}");
-        let task = self.cluster.create_wallet(&name, self.scheme, 2);
-        let (made, revived) = self.run(victim, moments, task, &when).await;
-        let left = self.recover(victim, revived, &when).await;
+        let task = self.cluster.create_wallet(when, self.scheme, 2);
+        let (made, revived) = self.run(victim, moments, task, when).await;
+        let left = self.recover(victim, revived, when).await;
         if let Ok(made) = made {
-            signs(&self.cluster, made.key, &when).await;
+            signs(&self.cluster, made.key, when).await;
         }
         left
     }
@@ -176,35 +191,26 @@ impl Mortals {
     }
 }
 
-/// So many of the moments of a task, at random; `COUNTERSIGN_MOMENTS=all` asks for each.
-fn some_of(moments: usize) -> Vec<usize> {
-    if std::env::var("COUNTERSIGN_MOMENTS").is_ok_and(|asked| asked == "all") {
-        return (0..moments).collect();
-    }
-    let mut chosen = rand::seq::index::sample(&mut rand::thread_rng(), moments, 2).into_vec();
-    chosen.sort_unstable();
-    chosen
-}
-
-async fn each_step_of_writing_may_be_the_last(scheme: Scheme, blueprint: Blueprint) {
+/// `parts` of the parts and `moments` of the moments of each, at random, or all.
+async fn each_step_of_writing_may_be_the_last(
+    scheme: Scheme,
+    blueprint: Blueprint,
+    [parts, moments]: [usize; 2],
+) {
     let mut mortals = Mortals::start(scheme, blueprint).await;
-    let mut killed = 0;
-    for role in [Role::Leaves, Role::Stays, Role::Joins] {
-        let moments = ENDLESS - mortals.reshare(role, ENDLESS).await.expect("an endless fuse");
-        assert!(moments >= 8, "{role:?} writes {moments} / 2 times");
-        println!("{role:?} writes {moments} / 2 times in a reshare");
-        for moment in some_of(moments) {
-            killed += usize::from(mortals.reshare(role, moment).await.is_none());
+    let (mut killed, mut surely) = (0, 0);
+    for part in some_of(PARTS.len(), parts) {
+        let part = PARTS[part];
+        let writes = ENDLESS - mortals.interrupt(part, ENDLESS).await.expect("an endless fuse");
+        assert!(writes > EARLY, "{part:?}: {writes} moments");
+        println!("{part:?}: {writes} moments");
+        for moment in some_of(writes, moments) {
+            killed += usize::from(mortals.interrupt(part, moment).await.is_none());
+            surely += usize::from(moment < EARLY);
         }
     }
-    let moments = ENDLESS - mortals.generate(ENDLESS).await.expect("an endless fuse");
-    assert!(moments >= 6, "a key generation writes {moments} / 2 times");
-    println!("a member writes {moments} / 2 times in a key generation");
-    for moment in some_of(moments) {
-        killed += usize::from(mortals.generate(moment).await.is_none());
-    }
-    assert!(killed >= 4, "{killed} kills");
     println!("{killed} kills");
+    assert!(killed >= surely, "{killed} kills");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,12 +219,11 @@ async fn each_step_of_writing_may_be_the_last_ed25519() {
     let limits =
         "{ ready_seconds: 5, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0 }";
     let blueprint = Blueprint { limits: limits.into(), ..blueprint() };
-    each_step_of_writing_may_be_the_last(Scheme::Ed25519, blueprint).await;
+    each_step_of_writing_may_be_the_last(Scheme::Ed25519, blueprint, [PARTS.len(), 2]).await;
 }
 
 /// Stores auxiliary information too.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes; `just interruptions` runs it"]
 async fn each_step_of_writing_may_be_the_last_ecdsa() {
-    each_step_of_writing_may_be_the_last(Scheme::EcdsaSecp256k1, ecdsa_blueprint()).await;
+    each_step_of_writing_may_be_the_last(Scheme::EcdsaSecp256k1, ecdsa_blueprint(), [1, 2]).await;
 }

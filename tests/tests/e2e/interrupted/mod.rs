@@ -19,6 +19,22 @@ fn blueprint() -> Blueprint {
     Blueprint { limits: limits.into(), plugins: Plugins::Unguarded, ..Blueprint::default() }
 }
 
+/// A step that every task reaches at every party, however early it fails.
+const EARLY: usize = 4;
+
+/// So many of all the steps of something, at random, one of them early. `COUNTERSIGN_INTERRUPTIONS=all` asks for each.
+fn some_of(all: usize, few: usize) -> Vec<usize> {
+    if few >= all || std::env::var("COUNTERSIGN_INTERRUPTIONS").is_ok_and(|asked| asked == "all") {
+        return (0..all).collect();
+    }
+    let random = &mut rand::thread_rng();
+    let mut chosen = rand::seq::index::sample(random, all, few - 1).into_vec();
+    chosen.push(rand::seq::index::sample(random, EARLY.min(all), 1).index(0));
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen
+}
+
 fn ecdsa_blueprint() -> Blueprint {
     let limits = "{ ready_seconds: 5, keygen_seconds: 2, storing_seconds: 2, prime_sets: 0 }";
     Blueprint { primes: PrimeSource::Fixtures(4), limits: limits.into(), ..blueprint() }
