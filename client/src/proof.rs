@@ -2,7 +2,7 @@
 //!
 //! Children are derived and signatures checked by libraries that sign nothing. Nothing here talks to anybody.
 
-use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Input, Key, Networks};
+use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Input, Networks};
 use countersign_protocol::{
     Announcement, DerivationPath, Hash, Intact, KeyGen, KeyId, KeyReshare, NodeId, Operation, Payload,
     Signed, SignedTask, TaskId,
@@ -53,7 +53,7 @@ pub fn decode(
     payload: &Payload,
     networks: &Networks,
 ) -> Result<Decoded, DecodeError> {
-    countersign_payload::decode(&key(wallet), path, payload, networks)
+    countersign_payload::decode(&wallet.into(), path, payload, networks)
 }
 
 /// What signatures make of the payload that they were ordered for.
@@ -65,20 +65,12 @@ pub fn finish(
     form: BitcoinForm,
 ) -> Result<Finished, FinishError> {
     let signatures: Vec<&[u8]> = signed.signatures.iter().map(|one| one.signature.as_slice()).collect();
-    countersign_payload::finish(&key(wallet), &order.path, &order.payload, networks, &signatures, form)
-}
-
-fn key(wallet: &Announcement) -> Key<'_> {
-    Key {
-        scheme: wallet.scheme,
-        root_public_key: &wallet.root_public_key,
-        chain_code: wallet.chain_code.as_bytes(),
-    }
+    countersign_payload::finish(&wallet.into(), &order.path, &order.payload, networks, &signatures, form)
 }
 
 /// Checks signatures against the inputs that were ordered, each under its child key derived from the wallet.
 pub fn check_signatures(inputs: &[Input], wallet: &Announcement, signed: &Signed) -> Result<(), String> {
-    countersign_payload::check_signed(&key(wallet), inputs, signed).map_err(|error| error.to_string())
+    countersign_payload::check_signed(&wallet.into(), inputs, signed).map_err(|error| error.to_string())
 }
 
 /// Checks that each generation succeeds the one before, from the first, which is believed, to `told`.

@@ -65,7 +65,7 @@ impl Dispatch {
         self.core.tally.set_online(true);
         let (mut sender, mut receiver) = (link.control.sender, link.control.receiver);
         let core = self.core.clone();
-        let news = self.core.journal(move |journal| handover::news(&core, journal)).await;
+        let news = self.core.journal(move |journal| handover::news(core.me, &*core.signer, journal)).await;
         let news = news.unwrap_or_else(|error| {
             tracing::error!(%error, "the coordinator is not told which keys this node holds");
             Vec::new()

@@ -30,7 +30,7 @@ pub use intent::{Call, Destination, Grant, Intent, Transaction, TypedData};
 pub use network::UnknownNetwork;
 pub use signed::{SignedError, check_signed};
 
-use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
+use countersign_protocol::{Announcement, DerivationPath, Payload, PayloadKind, Scheme};
 use countersign_verify::{ChildKey, DeriveError, derive_public};
 
 /// The public side of the key that is to sign.
@@ -42,6 +42,17 @@ pub struct Key<'a> {
     pub root_public_key: &'a [u8],
     /// BIP-32 chain code.
     pub chain_code: &'a [u8; 32],
+}
+
+impl<'a> From<&'a Announcement> for Key<'a> {
+    /// The root key of a wallet.
+    fn from(wallet: &'a Announcement) -> Key<'a> {
+        Key {
+            scheme: wallet.scheme,
+            root_public_key: &wallet.root_public_key,
+            chain_code: wallet.chain_code.as_bytes(),
+        }
+    }
 }
 
 impl Key<'_> {

@@ -4,7 +4,7 @@
 //! root key; a new key, or a new generation of one, must be what the task ordered and carry the marks of all parties; a
 //! check-up must prove its share. Libraries that sign nothing do the checking.
 
-use countersign_payload::{Input, Key, Networks, decode};
+use countersign_payload::{Input, Networks, decode};
 use countersign_protocol::{
     Announcement, Hash, KeyGen, KeyId, KeyReshare, KeySign, NodeId, Operation, Outcome, Signed, Task,
 };
@@ -110,19 +110,11 @@ fn check_facts(facts: &[(&str, bool)]) -> Result<(), String> {
 /// Every signature that was ordered, in order, each over the bytes that the payload itself gives.
 fn check_signed(keysign: &KeySign, wallet: &Announcement, signed: &Signed) -> Result<(), String> {
     let inputs = inputs(keysign, wallet)?;
-    countersign_payload::check_signed(&key(wallet), &inputs, signed).map_err(|error| error.to_string())
+    countersign_payload::check_signed(&wallet.into(), &inputs, signed).map_err(|error| error.to_string())
 }
 
 /// The signatures that a KeySign orders. The networks matter only to what they mean, which is not judged here.
 pub fn inputs(keysign: &KeySign, wallet: &Announcement) -> Result<Vec<Input>, String> {
-    let decoded = decode(&key(wallet), &keysign.path, &keysign.payload, &Networks::default());
+    let decoded = decode(&wallet.into(), &keysign.path, &keysign.payload, &Networks::default());
     Ok(decoded.map_err(|error| error.to_string())?.inputs)
-}
-
-fn key(wallet: &Announcement) -> Key<'_> {
-    Key {
-        scheme: wallet.scheme,
-        root_public_key: &wallet.root_public_key,
-        chain_code: wallet.chain_code.as_bytes(),
-    }
 }

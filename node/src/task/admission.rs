@@ -195,12 +195,7 @@ fn admit_check_up(
 
 /// What the payload means. Nothing is asked of anybody about one that this node cannot read.
 fn decode(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded, Refusal> {
-    let key = countersign_payload::Key {
-        scheme: key.scheme,
-        root_public_key: &key.root_public_key,
-        chain_code: key.chain_code.as_bytes(),
-    };
-    countersign_payload::decode(&key, &keysign.path, &keysign.payload, &core.config.networks)
+    countersign_payload::decode(&key.into(), &keysign.path, &keysign.payload, &core.config.networks)
         .map_err(|error| refusal(error.code(), &printable(&error.to_string())))
 }
 

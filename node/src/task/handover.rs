@@ -15,7 +15,7 @@ use crate::vault::{Vault, VaultError};
 use countersign_protocol::control::{FromNode, Held, MAX_GENERATIONS, MAX_HELD};
 use countersign_protocol::outcome::{ABANDONED, void_digest};
 use countersign_protocol::{
-    Announcement, Cause, Failure, KeyId, NodeId, Outcome, StoredMark, TaskId, UnixMillis,
+    Announcement, Cause, Failure, IdentitySigner, KeyId, NodeId, Outcome, StoredMark, TaskId, UnixMillis,
 };
 use countersign_store::{
     Handover, HandoverStage, Journal, KeyRecord, KeyStatus, ReadJournalError, Row, State, TaskKind,
@@ -64,12 +64,12 @@ pub fn open(core: &Core, task: TaskId, next: Announcement, joins: bool) -> Resul
 
 /// Tells the coordinator that this node has stored, with its mark.
 pub fn report(core: &Core, task: TaskId, next: &Announcement) {
-    core.reporter.send(stored(core, task, next));
+    core.reporter.send(stored(core.me, &*core.signer, task, next));
 }
 
-fn stored(core: &Core, task: TaskId, next: &Announcement) -> FromNode {
-    let signature = core.signer.sign(next.digest().as_bytes()).to_vec();
-    let mark = StoredMark { node: core.me, signature };
+fn stored(me: NodeId, signer: &dyn IdentitySigner, task: TaskId, next: &Announcement) -> FromNode {
+    let signature = signer.sign(next.digest().as_bytes()).to_vec();
+    let mark = StoredMark { node: me, signature };
     let announcement = Box::new(Announcement { stored: vec![mark], ..next.clone() });
     FromNode::Stored { task, announcement }
 }
@@ -272,9 +272,13 @@ fn replace(
 
 /// What the coordinator is told with every new link: which keys this node holds or has held, in frames of bounded length,
 /// which reshares wait for others, and which its operator gave up.
-pub fn news(core: &Core, journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
+pub fn news(
+    me: NodeId,
+    signer: &dyn IdentitySigner,
+    journal: &Journal,
+) -> Result<Vec<FromNode>, ReadJournalError> {
     let mut news = holds(journal)?;
-    news.extend(waiting(journal)?.iter().map(|open| stored(core, open.task, &open.announcement)));
+    news.extend(waiting(journal)?.iter().map(|open| stored(me, signer, open.task, &open.announcement)));
     for given_up in journal.handovers()?.iter().filter(|known| known.stage == HandoverStage::Abandoned) {
         if let Some(State::Ended { outcome, .. }) = journal.row(&given_up.task)?.map(|row| row.state) {
             news.push(FromNode::Outcome { task: given_up.task, outcome: *outcome });

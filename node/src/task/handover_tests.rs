@@ -115,6 +115,26 @@ fn the_marks_of_all_parties_put_the_next_generation_in_force() {
     journal.verify_audit().unwrap();
 }
 
+/// Whoever can settle it may have been waiting for this node.
+#[test]
+fn a_new_link_is_told_at_once_of_what_waits() {
+    let (_dir, journal) = open_journal();
+    let told = || news(node(1), &crate::core::Signer(Arc::new(identity(1))), &journal).unwrap();
+    let digest = handover().announcement.digest();
+    let marks: Vec<_> = told()
+        .into_iter()
+        .filter_map(|frame| match frame {
+            FromNode::Stored { task: TASK, announcement } if announcement.digest() == digest => {
+                Some(announcement.stored)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(marks, [[mark(1, digest.as_bytes())]]);
+    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    assert!(!told().iter().any(|frame| matches!(frame, FromNode::Stored { .. })));
+}
+
 #[test]
 fn nothing_but_a_settlement_ends_a_task_for_which_this_node_has_stored() {
     let (_dir, journal) = open_journal();
