@@ -1,26 +1,53 @@
-//! The wallet book: every wallet whose announcement this client has verified, in its newest generation, in one JSON file.
+//! The wallet book: every wallet that this client believes, in its newest generation, with the reason, in one JSON file.
 //!
-//! It is what makes a coordinator's second story noticed. It holds nothing secret, but whoever can write it can make the
-//! client trust another key.
+//! It is what makes a coordinator's second story noticed, and the only place where names of wallets are looked up. It holds
+//! nothing secret, but whoever can write it can make the client trust another key. Version 1 had no reasons; its wallets are
+//! compared with the profile once more before they are used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::{Announcement, KeyId};
 use serde::{Deserialize, Serialize};
 
+use crate::belief::{Belief, Believed};
 use crate::error::ClientError;
-use crate::proof;
+use crate::{profile, proof};
 
 /// The file as written.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pages {
     version: u16,
+    wallets: BTreeMap<KeyId, Entry>,
+}
+
+/// The file as versions before 0.2 wrote it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PagesV1 {
+    #[serde(rename = "version")]
+    _version: u16,
     wallets: BTreeMap<KeyId, Announcement>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Version {
+    version: u16,
+}
+
+/// A wallet in the book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its newest generation that this client has verified.
+    pub wallet: Announcement,
+    /// Why it is believed. Absent: an earlier version recorded it and compared it with nobody.
+    pub belief: Option<Belief>,
 }
 
 /// Wallets that were verified, by id.
@@ -36,18 +63,18 @@ pub struct Book {
 struct Reading {
     /// `None`: there was no file.
     text: Option<String>,
-    wallets: BTreeMap<KeyId, Announcement>,
+    wallets: BTreeMap<KeyId, Entry>,
     verified: BTreeSet<KeyId>,
 }
 
 impl Reading {
-    fn verify(&mut self, id: KeyId) -> Result<Option<&Announcement>, ClientError> {
-        let Some(wallet) = self.wallets.get(&id) else { return Ok(None) };
+    fn verify(&mut self, id: KeyId) -> Result<Option<&Entry>, ClientError> {
+        let Some(entry) = self.wallets.get(&id) else { return Ok(None) };
         if !self.verified.contains(&id) {
-            proof::check_wallet(id, wallet)?;
+            proof::check_wallet(id, &entry.wallet)?;
             self.verified.insert(id);
         }
-        Ok(Some(wallet))
+        Ok(Some(entry))
     }
 }
 
@@ -58,7 +85,7 @@ impl Book {
     }
 
     /// All wallets. Each is verified, whoever wrote the file.
-    pub fn wallets(&self) -> Result<BTreeMap<KeyId, Announcement>, ClientError> {
+    pub fn wallets(&self) -> Result<BTreeMap<KeyId, Entry>, ClientError> {
         let mut reading = self.read()?;
         let ids: Vec<KeyId> = reading.wallets.keys().copied().collect();
         ids.into_iter().try_for_each(|id| reading.verify(id).map(drop))?;
@@ -66,22 +93,26 @@ impl Book {
     }
 
     /// One wallet, verified; the others are not looked at.
-    pub fn wallet(&self, id: KeyId) -> Result<Option<Announcement>, ClientError> {
+    pub fn wallet(&self, id: KeyId) -> Result<Option<Entry>, ClientError> {
         Ok(self.read()?.verify(id)?.cloned())
     }
 
-    /// Compares with what is known, and adds what is new. True if it was new.
-    pub fn record(&self, wallet: &Announcement) -> Result<bool, ClientError> {
+    /// Adds a wallet that is believed, or the reason to one that had none. A wallet that is there with a reason is compared
+    /// and stays.
+    pub fn record(&self, believed: &Believed) -> Result<(), ClientError> {
+        let (wallet, belief) = (believed.wallet(), believed.belief());
         let _lock = self.lock()?;
         let mut wallets = self.read()?.wallets.clone();
-        match wallets.get(&wallet.key) {
-            Some(known) => check_same(known, wallet).map(|()| false),
-            None => {
-                wallets.insert(wallet.key, wallet.clone());
-                self.write(&Pages { version: 1, wallets })?;
-                Ok(true)
+        if let Some(known) = wallets.get(&wallet.key) {
+            if known.belief.is_some() {
+                return check_same_or_newer(&known.wallet, wallet);
+            }
+            if !known.wallet.is_same_key(wallet) || known.wallet.generation > wallet.generation {
+                return check_same(&known.wallet, wallet);
             }
         }
+        wallets.insert(wallet.key, Entry { wallet: wallet.clone(), belief: Some(belief.clone()) });
+        self.write(wallets)
     }
 
     /// Puts a generation of a wallet in the place of the one that it succeeds. One that is as new or newer stays, if it is
@@ -89,13 +120,12 @@ impl Book {
     pub fn replace(&self, wallet: &Announcement) -> Result<(), ClientError> {
         let _lock = self.lock()?;
         let mut wallets = self.read()?.wallets.clone();
-        match wallets.get(&wallet.key) {
-            Some(known) if known.generation > wallet.generation && known.is_same_key(wallet) => Ok(()),
-            Some(known) if wallet.succeeds(known) => {
-                wallets.insert(wallet.key, wallet.clone());
-                self.write(&Pages { version: 1, wallets })
+        match wallets.get_mut(&wallet.key) {
+            Some(known) if wallet.succeeds(&known.wallet) => {
+                known.wallet = wallet.clone();
+                self.write(wallets)
             }
-            Some(known) => check_same(known, wallet),
+            Some(known) => check_same_or_newer(&known.wallet, wallet),
             None => Err(ClientError::Wallet {
                 wallet: wallet.key,
                 reason: "the wallet book does not know what it succeeds".into(),
@@ -105,9 +135,9 @@ impl Book {
 
     /// What the file says now.
     fn read(&self) -> Result<MutexGuard<'_, Reading>, ClientError> {
-        let text = match std::fs::read_to_string(&self.path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        let text = match self.path.try_exists() {
+            Ok(false) => None,
+            Ok(true) => Some(profile::read_own(&self.path).map_err(|reason| self.unusable(reason))?),
             Err(error) => return Err(self.unusable(error.to_string())),
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,11 +148,16 @@ impl Book {
         Ok(last)
     }
 
-    fn parse(&self, text: &str) -> Result<BTreeMap<KeyId, Announcement>, ClientError> {
-        let pages: Pages = serde_json::from_str(text).map_err(|error| self.unusable(error.to_string()))?;
-        match pages.version {
-            1 => Ok(pages.wallets),
-            other => Err(self.unusable(format!("it has version {other}, this program knows 1"))),
+    fn parse(&self, text: &str) -> Result<BTreeMap<KeyId, Entry>, ClientError> {
+        let unreadable = |error: serde_json::Error| self.unusable(error.to_string());
+        match serde_json::from_str::<Version>(text).map_err(unreadable)?.version {
+            1 => {
+                let old: PagesV1 = serde_json::from_str(text).map_err(unreadable)?;
+                let entry = |(id, wallet)| (id, Entry { wallet, belief: None });
+                Ok(old.wallets.into_iter().map(entry).collect())
+            }
+            VERSION => Ok(serde_json::from_str::<Pages>(text).map_err(unreadable)?.wallets),
+            other => Err(self.unusable(format!("it has version {other}, this program knows {VERSION}"))),
         }
     }
 
@@ -132,10 +167,12 @@ impl Book {
         lock.map_err(|error| self.unusable(error.to_string()))
     }
 
-    fn write(&self, pages: &Pages) -> Result<(), ClientError> {
+    fn write(&self, wallets: BTreeMap<KeyId, Entry>) -> Result<(), ClientError> {
         let fresh = self.path.with_extension("new");
-        let text = serde_json::to_vec_pretty(pages).map_err(|error| self.unusable(error.to_string()))?;
-        let written = File::create(&fresh).and_then(|mut file| {
+        let pages = Pages { version: VERSION, wallets };
+        let text = serde_json::to_vec_pretty(&pages).map_err(|error| self.unusable(error.to_string()))?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh);
+        let written = file.and_then(|mut file| {
             file.write_all(&text)?;
             file.sync_all()?;
             std::fs::rename(&fresh, &self.path)
@@ -149,6 +186,14 @@ impl Book {
     }
 }
 
+/// Accepts what is known, and what is older of the same key.
+fn check_same_or_newer(known: &Announcement, wallet: &Announcement) -> Result<(), ClientError> {
+    if known.generation > wallet.generation && known.is_same_key(wallet) {
+        return Ok(());
+    }
+    check_same(known, wallet)
+}
+
 /// Refuses another story about a wallet that is known.
 pub fn check_same(known: &Announcement, told: &Announcement) -> Result<(), ClientError> {
     if known.digest() == told.digest() {
@@ -158,3 +203,6 @@ pub fn check_same(known: &Announcement, told: &Announcement) -> Result<(), Clien
     let reason = format!("its {what} differs from what this client has seen before");
     Err(ClientError::Wallet { wallet: known.key, reason })
 }
+
+/// Of the file.
+const VERSION: u16 = 2;

@@ -15,6 +15,7 @@ use rand::RngCore;
 use tokio::time::Instant;
 
 use crate::api::{Api, NodeView, ResultView, State, TaskPage, TaskView};
+use crate::belief::Believed;
 use crate::book::Book;
 use crate::error::ClientError;
 use crate::profile::Profile;
@@ -22,6 +23,7 @@ use crate::proof;
 use crate::requester_key::{self, RequesterKey};
 
 pub use reshare::{CheckUp, ReshareOrder};
+pub use wallets::{Listed, Standing};
 
 /// A requester at one coordinator.
 pub struct Client {
@@ -138,9 +140,7 @@ impl Client {
         let Some(ResultView::Created(wallet)) = view.result else {
             return Err(invalid("there is no wallet in it".into()));
         };
-        proof::check_wallet(KeyId::of_task(&order.hash()), &wallet)?;
-        proof::check_origin(&wallet, &order).map_err(invalid)?;
-        self.book.record(&wallet)?;
+        self.book.record(&Believed::ordered(&wallet, &order, now())?)?;
         Ok(*wallet)
     }
 
@@ -188,9 +188,12 @@ impl Client {
         Ok(proof::finish(&wallet, order, &self.networks, &made.signed, form)?)
     }
 
-    /// A task as the coordinator tells it.
+    /// A task. Its order is verified and its summary is of that order; decisions, outcomes and history are the coordinator's
+    /// word.
     pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
-        self.api.task(id, None).await
+        let view = self.api.task(id, None).await?;
+        proof::check_told(id, &view).map_err(|reason| ClientError::Invalid { task: id, reason })?;
+        Ok(view)
     }
 
     /// Tasks as the coordinator tells them, newest first.
@@ -210,9 +213,11 @@ impl Client {
         mut progress: impl FnMut(&TaskView),
     ) -> Result<TaskView, ClientError> {
         let until = Instant::now() + self.timeout.unwrap_or(WALLET);
-        let first = self.api.task(id, None).await?;
+        let first = self.task(id).await?;
         progress(&first);
-        self.follow(first, until, progress).await
+        let last = self.follow(first, until, progress).await?;
+        proof::check_told(id, &last).map_err(|reason| ClientError::Invalid { task: id, reason })?;
+        Ok(last)
     }
 
     fn decode_for(&self, wallet: &Announcement, order: &SignOrder) -> Result<Decoded, ClientError> {

@@ -106,6 +106,18 @@ pub enum ClientError {
         /// What is wrong.
         reason: String,
     },
+    /// A wallet whose parts prove each other and nothing else: nobody whom this client knows stands behind it.
+    #[error(
+        "wallet {wallet} is not believed: {reasons}; do not use it or its addresses. If you know by another way that it is right, add who is missing to the profile, or look at `countersign wallet trust {wallet}`"
+    )]
+    Distrusted {
+        /// Which wallet.
+        wallet: KeyId,
+        /// Who is not known.
+        reasons: String,
+        /// The wallet as the coordinator tells it, for people to compare.
+        lines: Vec<String>,
+    },
     /// A coordinator that knows less than this client.
     #[error(
         "the coordinator tells of generation {told} of wallet {wallet}, and this client has verified {known}; have its newest backup restored, and do not trust it before"
@@ -137,6 +149,7 @@ impl ClientError {
             | ClientError::Finish(_)
             | ClientError::Invalid { .. }
             | ClientError::Wallet { .. }
+            | ClientError::Distrusted { .. }
             | ClientError::Stale { .. } => 3,
         }
     }
@@ -156,7 +169,16 @@ impl ClientError {
             ClientError::TimedOut(_) => "timeout",
             ClientError::Invalid { .. } => "invalid-result",
             ClientError::Wallet { .. } => "invalid-wallet",
+            ClientError::Distrusted { .. } => "wallet-distrusted",
             ClientError::Stale { .. } => "stale-coordinator",
+        }
+    }
+
+    /// What there is to see beside the sentence, line by line. Nothing of it is believed.
+    pub fn details(&self) -> &[String] {
+        match self {
+            ClientError::Distrusted { lines, .. } => lines,
+            _ => &[],
         }
     }
 

@@ -2,14 +2,18 @@
 //!
 //! The client trusts neither the coordinator nor the nodes. A new wallet counts only with the signed marks of all the nodes
 //! that were ordered. Payloads are decoded here as well: signatures count only if there is one for each input, and each
-//! verifies under the child key derived here. What has been verified once lies in a local [wallet book](book), and a
-//! coordinator that later tells another story is refused. A wallet that was handed to another committee is believed if each
-//! generation since the one in the book carries the marks of a quorum of the one before.
+//! verifies under the child key derived here.
 //!
-//! What it cannot know: that a node's operator is who the requester believes. The committee is the list of node ids that
-//! the requester gave when it ordered the wallet; compare these ids with their operators by another way.
+//! A wallet that others ordered is believed at first sight only if the [profile] names every node that ever held it and the
+//! requester who ordered it, or if a person compared both and said so ([belief]). What is believed lies in a local [wallet
+//! book](book), with the reason, and a coordinator that later tells another story is refused. A wallet that was handed to
+//! another committee is followed if each generation since the one in the book carries the marks of a quorum of the one before.
+//!
+//! What it cannot know: that a node's operator is who the requester believes. Node ids and requester ids in the profile must
+//! come from their owners, never from a coordinator.
 
 pub mod api;
+pub mod belief;
 pub mod book;
 mod client;
 mod error;
@@ -19,7 +23,7 @@ pub mod requester_key;
 
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
 
-pub use client::{CheckUp, Client, NewWallet, ReshareOrder, SignOrder, Signature};
+pub use client::{CheckUp, Client, Listed, NewWallet, ReshareOrder, SignOrder, Signature, Standing};
 pub use error::ClientError;
 pub use profile::Profile;
 pub use requester_key::RequesterKey;

@@ -1,10 +1,21 @@
-//! The profile: which coordinator, which keys, and what the requester calls the nodes. One YAML file.
+//! The profile: which coordinator, which keys, and who is who. One YAML file.
+//!
+//! `nodes` and `trusted_requesters` are what a wallet is compared with when it is seen for the first time, so they must not
+//! come from a coordinator: take each id from the operator or requester that it belongs to, by another way.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::fs::File;
+use std::io::Read;
+use std::marker::PhantomData;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use countersign_protocol::NodeId;
+use countersign_payload::{Networks, UnknownNetwork};
+use countersign_protocol::{NodeId, RequesterId};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use crate::error::ClientError;
 
@@ -13,6 +24,7 @@ use crate::error::ClientError;
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// URL of the coordinator's API, such as `http://127.0.0.1:7480`.
+    #[serde(deserialize_with = "http_url")]
     pub coordinator: String,
     /// File with the API key, mode 0600.
     pub api_key_file: PathBuf,
@@ -21,12 +33,18 @@ pub struct Profile {
     /// The wallet book.
     #[serde(default = "default_book")]
     pub wallet_book: PathBuf,
-    /// The requester's own names for nodes. A coordinator's names are not used to choose who holds a key.
-    #[serde(default)]
+    /// The requester's own names for nodes. A wallet is believed at first sight only if each of its members is one of them.
+    #[serde(default, deserialize_with = "names")]
     pub nodes: BTreeMap<String, NodeId>,
+    /// Names of other requesters whose wallets this one uses. The own key needs no entry.
+    #[serde(default, deserialize_with = "names")]
+    pub trusted_requesters: BTreeMap<String, RequesterId>,
     /// Networks of chains whose transactions do not name theirs.
     #[serde(default)]
     pub chains: Chains,
+    /// Where it was read from, for messages.
+    #[serde(skip)]
+    path: PathBuf,
 }
 
 /// `chains`: where the wallets hold their coins. Absent: the main networks.
@@ -34,8 +52,10 @@ pub struct Profile {
 #[serde(deny_unknown_fields, default)]
 pub struct Chains {
     /// `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`, or a CAIP-2 id.
+    #[serde(deserialize_with = "bitcoin_network")]
     pub bitcoin: String,
     /// `mainnet`, `devnet`, `testnet`, or a CAIP-2 id.
+    #[serde(deserialize_with = "solana_network")]
     pub solana: String,
 }
 
@@ -46,17 +66,18 @@ impl Default for Chains {
 }
 
 impl Profile {
-    /// Reads a profile.
+    /// Reads a profile. One that everybody can write is refused, since it says who is trusted.
     pub fn load(path: &Path) -> Result<Profile, ClientError> {
         let file = |reason, advice| ClientError::File { path: path.into(), reason, advice };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| file(error.to_string(), "write a profile as `countersign --help` shows"))?;
+        let text = read_own(path)
+            .map_err(|reason| file(reason, "write a profile as `countersign --help` shows, for you alone"))?;
         let mut profile: Profile = serde_norway::from_str(&text)
             .map_err(|error| file(error.to_string(), "correct the profile as `countersign --help` shows"))?;
         let base = path.parent().unwrap_or(Path::new("."));
         profile.api_key_file = base.join(profile.api_key_file);
         profile.requester_key_file = profile.requester_key_file.map(|key| base.join(key));
         profile.wallet_book = base.join(profile.wallet_book);
+        profile.path = path.into();
         Ok(profile)
     }
 
@@ -67,6 +88,11 @@ impl Profile {
         Some(config?.join("countersign").join("config.yaml"))
     }
 
+    /// The file that it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The node with this id, or of this name in the profile.
     pub fn node(&self, text: &str) -> Result<NodeId, ClientError> {
         if let Some(node) = self.nodes.get(text) {
@@ -74,8 +100,9 @@ impl Profile {
         }
         if !text.starts_with("csn1") {
             let message = format!(
-                "`{text}` is no node id and no name under `nodes` in the profile; write the id (csn1…), or add the \
-                 name there with the id that the node's operator gave you"
+                "`{text}` is no node id and no name under `nodes` in {}; write the id (csn1…), or add the name there \
+                 with the id that the node's operator gave you",
+                self.path.display()
             );
             return Err(ClientError::Usage(message));
         }
@@ -84,11 +111,212 @@ impl Profile {
 
     /// The profile's name for a node, or its id.
     pub fn name_of(&self, node: &NodeId) -> String {
-        let named = self.nodes.iter().find(|(_, id)| *id == node);
-        named.map_or_else(|| node.to_string(), |(name, _)| name.clone())
+        name_in(&self.nodes, node).map_or_else(|| node.to_string(), str::to_owned)
     }
+
+    /// True if the node has a name in the profile.
+    pub fn names_node(&self, node: &NodeId) -> bool {
+        name_in(&self.nodes, node).is_some()
+    }
+
+    /// The profile's name for a requester other than the own one, if it is trusted.
+    pub fn requester_name(&self, requester: &RequesterId) -> Option<&str> {
+        name_in(&self.trusted_requesters, requester)
+    }
+}
+
+fn name_in<'a, Id: PartialEq>(names: &'a BTreeMap<String, Id>, id: &Id) -> Option<&'a str> {
+    names.iter().find(|(_, known)| *known == id).map(|(name, _)| name.as_str())
+}
+
+/// Reads a file that decides whom to trust.
+pub(crate) fn read_own(path: &Path) -> Result<String, String> {
+    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let mode = file.metadata().map_err(|error| error.to_string())?.mode();
+    if mode & 0o002 != 0 {
+        return Err("everybody on this machine can write it (run `chmod o-w` on it)".into());
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    Ok(text)
 }
 
 fn default_book() -> PathBuf {
     "wallets.json".into()
+}
+
+/// An `http` or `https` URL.
+fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let is_url = |text: &str| match text.starts_with("http://") || text.starts_with("https://") {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is no http or https URL")),
+    };
+    Text::new(is_url).deserialize(deserializer)
+}
+
+fn bitcoin_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    network(|name| Networks::named(name, &Chains::default().solana)).deserialize(deserializer)
+}
+
+fn solana_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    network(|name| Networks::named(&Chains::default().bitcoin, name)).deserialize(deserializer)
+}
+
+/// The name of a network, as it was written.
+fn network(
+    named: impl FnOnce(&str) -> Result<Networks, UnknownNetwork>,
+) -> Text<impl FnOnce(&str) -> Result<String, String>, String> {
+    Text::new(|name: &str| match named(name) {
+        Ok(_) => Ok(name.to_owned()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// Names with ids: each name once, each id once. The last of two equal names would win silently, and two names for one id
+/// are a slip of the clipboard that makes one node count as two.
+fn names<'de, D, Id>(deserializer: D) -> Result<BTreeMap<String, Id>, D::Error>
+where
+    D: Deserializer<'de>,
+    Id: FromStr<Err: Display> + PartialEq + Display,
+{
+    struct Names<Id>(PhantomData<Id>);
+    impl<'de, Id: FromStr<Err: Display> + PartialEq + Display> Visitor<'de> for Names<Id> {
+        type Value = BTreeMap<String, Id>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("names, each with an id")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut names: BTreeMap<String, Id> = BTreeMap::new();
+            while let Some(name) = map.next_key_seed(Text::new(|name| new_name(&names, name)))? {
+                let id = map.next_value_seed(Text::new(|id| new_id(&names, &name, id)))?;
+                names.insert(name, id);
+            }
+            Ok(names)
+        }
+    }
+    deserializer.deserialize_map(Names(PhantomData))
+}
+
+/// A name that is not there yet and does not pass for an id.
+fn new_name<Id>(names: &BTreeMap<String, Id>, name: &str) -> Result<String, String> {
+    let like_an_id = ["csn1", "csr1", "csk1", "csc1"].iter().any(|prefix| name.starts_with(prefix));
+    if name.is_empty() || like_an_id || name.chars().any(|c| c.is_control() || c == ',') {
+        return Err(format!(
+            "`{name}` cannot be a name; use letters and digits, and nothing that begins like an id"
+        ));
+    }
+    match names.contains_key(name) {
+        true => Err(format!("the name `{name}` is there twice")),
+        false => Ok(name.into()),
+    }
+}
+
+/// An id that has no name yet.
+fn new_id<Id>(names: &BTreeMap<String, Id>, name: &str, text: &str) -> Result<Id, String>
+where
+    Id: FromStr<Err: Display> + PartialEq + Display,
+{
+    let id: Id = text.parse().map_err(|error: Id::Err| error.to_string())?;
+    match name_in(names, &id) {
+        Some(other) => Err(format!("`{other}` and `{name}` have the same id, {id}")),
+        None => Ok(id),
+    }
+}
+
+/// A text that a function reads. Its error is told with the line of the text.
+struct Text<F, T>(F, PhantomData<T>);
+
+impl<F: FnOnce(&str) -> Result<T, String>, T> Text<F, T> {
+    fn new(read: F) -> Text<F, T> {
+        Text(read, PhantomData)
+    }
+}
+
+impl<'de, F: FnOnce(&str) -> Result<T, String>, T> DeserializeSeed<'de> for Text<F, T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<F: FnOnce(&str) -> Result<T, String>, T> Visitor<'_> for Text<F, T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn id(seed: u8) -> NodeId {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]).verifying_key();
+        NodeId::from_bytes(key.to_bytes()).unwrap()
+    }
+
+    fn load(rest: &str) -> Result<Profile, ClientError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("profile.yaml");
+        std::fs::write(&path, format!("coordinator: http://127.0.0.1:1\napi_key_file: api.key\n{rest}"))
+            .unwrap();
+        Profile::load(&path)
+    }
+
+    #[test]
+    fn names_lead_to_ids_and_back() {
+        let profile = load(&format!("nodes:\n  alice: {}\n  bob: {}\n", id(1), id(2))).unwrap();
+        assert_eq!(profile.node("alice").unwrap(), id(1));
+        assert_eq!(profile.name_of(&id(2)), "bob");
+        assert_eq!(profile.name_of(&id(3)), id(3).to_string());
+        assert!(load("nodes:\n").unwrap().nodes.is_empty());
+        let unknown = profile.node("carol").unwrap_err().to_string();
+        assert!(unknown.contains("profile.yaml"), "{unknown}");
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_file_and_line() {
+        let (one, two) = (id(1), id(2));
+        for (rest, line, words) in [
+            (format!("nodes:\n  alice: {one}\n  alice: {two}\n"), "line 5", "twice"),
+            (format!("nodes:\n  alice: {one}\n  bob: {one}\n"), "line 5", "same id"),
+            (format!("nodes:\n  {one}: {two}\n"), "line 4", "cannot be a name"),
+            ("nodes:\n  alice: csn1nonsense\n".into(), "line 4", "not a valid"),
+            (format!("trusted_requesters:\n  bob: {one}\n"), "line 4", "csr1"),
+            ("chains: { bitcoin: mainnnet }\n".into(), "line 3", "mainnnet"),
+            ("wallet_bok: x\n".into(), "line 3", "wallet_bok"),
+            // At the top level the parser gives no line; the key is in the message.
+            ("wallet_book: x\nwallet_book: y\n".into(), "wallet_book", "duplicate"),
+        ] {
+            let error = load(&rest).unwrap_err().to_string();
+            for part in ["profile.yaml", line, words] {
+                assert!(error.contains(part), "`{part}` is missing in: {error}");
+            }
+        }
+        let error = Profile::load(Path::new("/nowhere/at/all.yaml")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/at/all.yaml"), "{error}");
+    }
+
+    #[test]
+    fn a_profile_that_everybody_can_write_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("profile.yaml");
+        std::fs::write(&path, "coordinator: http://127.0.0.1:1\napi_key_file: api.key\n").unwrap();
+        Profile::load(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(Profile::load(&path).unwrap_err().to_string().contains("chmod o-w"));
+    }
 }

@@ -5,9 +5,10 @@
 use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Input, Networks};
 use countersign_protocol::{
     Announcement, DerivationPath, Hash, Intact, KeyGen, KeyId, KeyReshare, NodeId, Operation, Payload,
-    Signed, SignedTask, TaskId,
+    Signed, SignedTask, Task, TaskId,
 };
 
+use crate::api::TaskView;
 use crate::client::SignOrder;
 use crate::error::ClientError;
 
@@ -26,17 +27,44 @@ pub fn check_wallet(id: KeyId, wallet: &Announcement) -> Result<(), ClientError>
     Ok(())
 }
 
-/// Checks that the wallet is what this KeyGen ordered, and that its requester signed that order.
-pub fn check_origin(wallet: &Announcement, order: &SignedTask) -> Result<(), String> {
+/// Reads an order and checks that the requester whom it names signed it. Who that is, it does not judge.
+pub fn check_requester(order: &SignedTask) -> Result<Task, String> {
     let task = order.parse().map_err(|error| error.to_string())?;
-    let Operation::KeyGen(keygen) = &task.operation else { return Err("its task is no KeyGen".into()) };
     if !task.requester.verify(&SignedTask::signed_message(&order.bytes), &order.signature) {
         return Err("the order that made it is not signed by its requester".into());
     }
+    Ok(task)
+}
+
+/// Checks that the wallet is what this KeyGen ordered, and that its requester signed that order.
+pub fn check_origin(wallet: &Announcement, order: &SignedTask) -> Result<(), String> {
+    let task = check_requester(order)?;
+    let Operation::KeyGen(keygen) = &task.operation else { return Err("its task is no KeyGen".into()) };
     if wallet.generation != 0 || wallet.task != task.id || wallet.key != KeyId::of_task(&order.hash()) {
         return Err("it does not belong to its task".into());
     }
     check_as_ordered(wallet, keygen)
+}
+
+/// Checks what a coordinator tells of a task against the order that it hands out with it: the order is signed, and the summary
+/// is of that order. What became of it is still the coordinator's word.
+pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), String> {
+    let order = view.order();
+    let task = check_requester(&order)?;
+    let (summary, operation) = (&view.summary, &task.operation);
+    let wallet = match operation {
+        Operation::KeyGen(_) => KeyId::of_task(&order.hash()),
+        Operation::KeySign(keysign) => keysign.key,
+        Operation::KeyReshare(reshare) => reshare.from.key,
+        Operation::KeyShareSign(check_up) => check_up.key,
+    };
+    check_facts(&[
+        ("id", task.id == id && summary.id == id),
+        ("requester", summary.requester == task.requester),
+        ("operation", summary.operation == operation.name()),
+        ("wallet", summary.wallet == wallet),
+        ("deadline", summary.not_after == task.not_after),
+    ])
 }
 
 /// The text of a wallet's root key: `xpub…` or `cpub…`.

@@ -1,6 +1,7 @@
 //! The client against a real coordinator: what it accepts, what it refuses, and what the command line says.
 
 mod cluster;
+mod forged;
 mod moving;
 
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use cluster::{Cluster, Mood};
-use countersign_client::{Client, ClientError, NewWallet, SignOrder};
+use countersign_client::{Client, ClientError, Listed, NewWallet, SignOrder, Standing};
 use countersign_protocol::{Announcement, Committee, Payload, PayloadKind, Scheme, Threshold};
 use serde_json::Value;
 
@@ -107,7 +108,7 @@ async fn a_wallet_with_another_root_key_is_refused_known_or_not() {
     let known = liar.find_wallet(&wallet.key.to_string()).await.unwrap_err().to_string();
     assert!(known.contains("root key differs"), "{known}");
     let listed = liar.wallets().await.unwrap();
-    assert!(listed.len() == 1 && listed[0].1.is_some());
+    assert!(matches!(&listed[..], [Listed { standing: Standing::Refused(_), .. }]), "{listed:?}");
     std::fs::remove_file(cluster.dir.path().join("wallets.json")).unwrap();
     let fresh = liar.find_wallet(&wallet.key.to_string()).await.unwrap_err().to_string();
     assert!(fresh.contains("mark"), "{fresh}");

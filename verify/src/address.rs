@@ -9,13 +9,15 @@ use sha3::Keccak256;
 use crate::ecdsa::public_key;
 use crate::{DeriveError, ed25519, taproot_output_key};
 
-/// Which chain of Bitcoin an address is for. Signet has the prefixes of the test networks.
+/// Which chain of Bitcoin an address is for, as far as its prefixes tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     /// Addresses that start with 1, 3 or bc1.
     Mainnet,
-    /// Addresses that start with m, n, 2 or tb1.
+    /// The test networks and signet: addresses that start with m, n, 2 or tb1.
     Testnet,
+    /// A chain of one's own: as the test networks, but bcrt1.
+    Regtest,
 }
 
 impl Network {
@@ -23,9 +25,20 @@ impl Network {
     pub fn p2pkh(self, key: &[u8]) -> Result<String, DeriveError> {
         let version = match self {
             Network::Mainnet => 0x00,
-            Network::Testnet => 0x6f,
+            Network::Testnet | Network::Regtest => 0x6f,
         };
-        Ok(bs58::encode([&[version], &hash160(key)?[..]].concat()).with_check().into_string())
+        Ok(base58(version, &hash160(key)?))
+    }
+
+    /// Pay to script hash of a pay to witness public key hash (BIP-49): Base58Check of a version byte and HASH160(0x0014 ‖
+    /// HASH160(key)). `key`: 33 bytes, compressed.
+    pub fn p2sh_p2wpkh(self, key: &[u8]) -> Result<String, DeriveError> {
+        let version = match self {
+            Network::Mainnet => 0x05,
+            Network::Testnet | Network::Regtest => 0xc4,
+        };
+        let script = [&[0x00, 0x14], &hash160(key)?[..]].concat();
+        Ok(base58(version, &Ripemd160::digest(Sha256::digest(script)).into()))
     }
 
     /// Pay to witness public key hash (BIP-84): version 0, HASH160(key), bech32. `key`: 33 bytes, compressed.
@@ -43,6 +56,7 @@ impl Network {
         let prefix = match self {
             Network::Mainnet => "bc",
             Network::Testnet => "tb",
+            Network::Regtest => "bcrt",
         };
         let prefix = Hrp::parse(prefix).map_err(|_| DeriveError::PublicKey)?;
         // Programs of 20 and 32 bytes always fit.
@@ -73,6 +87,10 @@ fn with_checksum(account: &[u8; 20]) -> String {
     format!("0x{}", cased.collect::<String>())
 }
 
+fn base58(version: u8, hash: &[u8; 20]) -> String {
+    bs58::encode([&[version], &hash[..]].concat()).with_check().into_string()
+}
+
 fn hash160(key: &[u8]) -> Result<[u8; 20], DeriveError> {
     public_key(key).ok_or(DeriveError::PublicKey)?;
     Ok(Ripemd160::digest(Sha256::digest(key)).into())
@@ -81,7 +99,7 @@ fn hash160(key: &[u8]) -> Result<[u8; 20], DeriveError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Network::{Mainnet, Testnet};
+    use Network::{Mainnet, Regtest, Testnet};
 
     fn bytes(hex: &str) -> Vec<u8> {
         hex::decode(hex).unwrap()
@@ -98,6 +116,22 @@ mod tests {
         assert_eq!(Mainnet.p2pkh(&key).unwrap(), "1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH");
         assert_eq!(Testnet.p2pkh(&key).unwrap(), "mrCDrCybB6J1vRfbwM5hemdJz73FwDBC8r");
         assert_eq!(evm(&key).unwrap(), "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf");
+    }
+
+    #[test]
+    fn a_chain_of_ones_own_has_prefixes_of_its_own() {
+        let key = bytes(G);
+        assert_eq!(Regtest.p2wpkh(&key).unwrap(), "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080");
+        assert!(Regtest.p2tr(&bytes(&G[2..]), None).unwrap().starts_with("bcrt1p"));
+        assert_eq!(Regtest.p2pkh(&key), Testnet.p2pkh(&key));
+    }
+
+    /// BIP-49, test vectors: the first account's first key on testnet.
+    #[test]
+    fn bip_49_vector() {
+        let key = bytes("03a1af804ac108a8a51782198c2d034b28bf90c8803f5a53f76276fa69a4eae77f");
+        assert_eq!(Testnet.p2sh_p2wpkh(&key).unwrap(), "2Mww8dCYPUpKHofjgcXcBCEGmniw9CoaiD2");
+        assert_eq!(Mainnet.p2sh_p2wpkh(&bytes(G)).unwrap(), "3JvL6Ymt8MVWiCNHC7oWU6nLeHNJKLZGLN");
     }
 
     #[test]
@@ -180,6 +214,7 @@ mod tests {
         for wrong in [vec![], vec![0; 32], vec![0xff; 33], bytes(G)[1..].to_vec()] {
             assert_eq!(Mainnet.p2pkh(&wrong), Err(DeriveError::PublicKey));
             assert_eq!(Mainnet.p2wpkh(&wrong), Err(DeriveError::PublicKey));
+            assert_eq!(Mainnet.p2sh_p2wpkh(&wrong), Err(DeriveError::PublicKey));
             assert_eq!(evm(&wrong), Err(DeriveError::PublicKey));
         }
         for wrong in [vec![], vec![0xff; 33], bytes(G), vec![0xff; 32]] {

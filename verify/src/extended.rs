@@ -7,6 +7,7 @@ use countersign_protocol::Scheme;
 use ripemd::Ripemd160;
 use sha2::{Digest, Sha256};
 
+use crate::address::Network;
 use crate::derive::{DeriveError, ed25519_child, secp256k1_child};
 use crate::{ecdsa, ed25519};
 
@@ -90,8 +91,30 @@ impl ExtendedPublicKey {
         Ok(Self { curve: self.curve, depth, parent_fingerprint: self.fingerprint(), index, chain_code, key })
     }
 
+    /// The text as tools for this Bitcoin network want it: `xpub…`, or `tpub…` on the test networks. `None` for Ed25519.
+    pub fn bitcoin_text(&self, network: Network) -> Option<String> {
+        let version = match (self.curve, network) {
+            (Curve::Ed25519, _) => return None,
+            (Curve::Secp256k1, Network::Mainnet) => self.curve.version(),
+            (Curve::Secp256k1, Network::Testnet | Network::Regtest) => TPUB,
+        };
+        Some(self.text(version))
+    }
+
+    /// Base58Check of the 78 bytes.
+    fn text(&self, version: [u8; 4]) -> String {
+        let mut bytes = Vec::with_capacity(LENGTH);
+        bytes.extend_from_slice(&version);
+        bytes.push(self.depth);
+        bytes.extend_from_slice(&self.parent_fingerprint);
+        bytes.extend_from_slice(&self.index.to_be_bytes());
+        bytes.extend_from_slice(&self.chain_code);
+        bytes.extend_from_slice(&self.key_field());
+        bs58::encode(bytes).with_check().into_string()
+    }
+
     /// First four bytes of HASH160 over the key as it stands in the text.
-    fn fingerprint(&self) -> [u8; 4] {
+    pub fn fingerprint(&self) -> [u8; 4] {
         let hash = Ripemd160::digest(Sha256::digest(self.key_field()));
         std::array::from_fn(|i| hash[i])
     }
@@ -108,14 +131,7 @@ impl ExtendedPublicKey {
 /// The text form, Base58Check.
 impl fmt::Display for ExtendedPublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = Vec::with_capacity(LENGTH);
-        bytes.extend_from_slice(&self.curve.version());
-        bytes.push(self.depth);
-        bytes.extend_from_slice(&self.parent_fingerprint);
-        bytes.extend_from_slice(&self.index.to_be_bytes());
-        bytes.extend_from_slice(&self.chain_code);
-        bytes.extend_from_slice(&self.key_field());
-        f.write_str(&bs58::encode(bytes).with_check().into_string())
+        f.write_str(&self.text(self.curve.version()))
     }
 }
 
@@ -185,6 +201,8 @@ fn decode(text: &str) -> Option<[u8; LENGTH]> {
     bs58::decode(text).with_check(None).into_vec().ok()?.try_into().ok()
 }
 
+/// Version of public keys on Bitcoin's test networks (SLIP-132).
+const TPUB: [u8; 4] = [0x04, 0x35, 0x87, 0xcf];
 /// version 4, depth 1, fingerprint 4, index 4, chain code 32, key 33.
 const LENGTH: usize = 78;
 /// Base58 of 82 bytes.

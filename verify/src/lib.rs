@@ -6,6 +6,7 @@
 pub mod address;
 mod check_up;
 mod derive;
+pub mod descriptor;
 mod ecdsa;
 mod ed25519;
 mod extended;

@@ -10,6 +10,7 @@ mod progress;
 mod requester;
 mod sign;
 mod task;
+mod trust;
 mod wallet;
 
 use std::path::PathBuf;
@@ -133,8 +134,10 @@ Profile (YAML; paths relative to it):
   api_key_file: api.key              # mode 600
   requester_key_file: requester.key  # mode 600, from `countersign requester new`
   wallet_book: wallets.json          # wallets that this client has verified; keep it
-  nodes:                             # your own names, with ids from the nodes' operators
+  nodes:                             # your own names, each with the id from the node's operator
     alice: csn1...
+  trusted_requesters:                # optional; others whose wallets you use, each with the id
+    treasury: csr1...                # from its owner; your own key needs no entry
   chains:                            # optional; where transactions do not name their network
     bitcoin: mainnet                 # testnet, testnet4, signet, regtest
     solana: mainnet                  # devnet, testnet
@@ -151,7 +154,13 @@ Examples:
   countersign sign treasury --psbt @payment.psbt --out payment.tx --format tx
 
 Commands that wait do so until the order has ended or --timeout is over; a task that is
-not in time may still end. The wallet book is what makes a coordinator's second story
-noticed: a wallet whose root key or committee differs from the book is refused, unless
-enough of the nodes in the book have signed that they handed it over. What no client can
-know is who runs a node: compare node ids with their operators.";
+not in time may still end.
+
+Which wallets are believed: those that you ordered here; others at first sight only by
+their id (csk1...), and only if every node that ever held the wallet is under `nodes` and
+whoever ordered it is you or under `trusted_requesters`. Anything else is refused until
+`countersign wallet trust` has recorded your word. The wallet book keeps what is believed,
+and why; names of wallets are looked up there alone. A wallet whose root key or committee
+differs from the book is refused, unless enough of the nodes in the book have signed that
+they handed it over. What no client can know is who runs a node: take the ids under
+`nodes` and `trusted_requesters` from their owners, never from a coordinator.";

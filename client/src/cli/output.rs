@@ -45,10 +45,14 @@ impl Output {
     /// The error, in both forms.
     pub fn error(self, error: &ClientError) {
         if self.json {
-            let body = json!({"code": error.code(), "message": error.to_string(), "task": error.task()});
+            let mut body = json!({"code": error.code(), "message": error.to_string(), "task": error.task()});
+            if !error.details().is_empty() {
+                body["details"] = json!(error.details());
+            }
             println!("{}", json!({"error": body}));
         }
         eprintln!("error: {}", clean(&error.to_string()));
+        error.details().iter().for_each(|line| eprintln!("  {}", clean(line)));
     }
 
     /// The version.

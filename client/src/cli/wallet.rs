@@ -1,7 +1,8 @@
 //! `countersign wallet`.
 
 use clap::Subcommand;
-use countersign_client::{CheckUp, Client, ClientError, NewWallet, ReshareOrder};
+use countersign_client::belief::{Belief, Ground};
+use countersign_client::{CheckUp, Client, ClientError, Listed, NewWallet, ReshareOrder, Standing};
 use countersign_protocol::{Announcement, Committee, NodeId, Scheme, Threshold};
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use super::describe;
 use super::output::Output;
 use super::progress::Progress;
 use super::sign::Claims;
+use super::trust;
 
 /// What to do about wallets.
 #[derive(Debug, Subcommand)]
@@ -65,13 +67,19 @@ pub enum WalletCommand {
         #[arg(long)]
         note: Option<String>,
     },
-    /// List the wallets that the coordinator or the wallet book knows; each is verified.
+    /// List the wallets of the wallet book, and those that the coordinator tells of besides; each is verified.
     List,
-    /// Show a wallet with its extended public key.
+    /// Show a wallet with its extended public key, and why it is believed.
     Show {
-        /// Id (csk1…) or name.
+        /// Id (csk1…), or name in the wallet book.
         wallet: String,
     },
+    /// Believe a wallet whose members or requester are not in the profile.
+    ///
+    /// Shows what would be trusted, and its fingerprint. Compare id, root key, node ids and requester with their owners by
+    /// another way than the coordinator; then run it again with --confirm and --reason. The wallet book keeps who was trusted,
+    /// and why.
+    Trust(trust::TrustArgs),
 }
 
 /// Runs the command.
@@ -103,12 +111,13 @@ pub async fn execute(command: WalletCommand, client: &Client, output: &Output) -
         }
         WalletCommand::List => list(client, output).await,
         WalletCommand::Show { wallet } => show(&newest(&wallet, client).await?, client, output),
+        WalletCommand::Trust(args) => trust::execute(args, client, output).await,
     }
 }
 
 /// A name leads to what the book has, which may have moved on since.
 async fn newest(wallet: &str, client: &Client) -> Result<Announcement, ClientError> {
-    client.newest_wallet(client.find_wallet(wallet).await?.key).await
+    client.newest_wallet(client.find_id(wallet)?).await
 }
 
 /// Who will hold a wallet, and how many of them must sign.
@@ -126,23 +135,30 @@ fn named_nodes(nodes: &[String], client: &Client) -> Result<Vec<NodeId>, ClientE
 
 async fn list(client: &Client, output: &Output) -> Result<(), ClientError> {
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
-    for (wallet, wrong) in client.wallets().await? {
-        if let Some(error) = &wrong {
+    for Listed { wallet, standing } in client.wallets().await? {
+        let (t, n) = (wallet.threshold.get(), wallet.committee.members().len());
+        let (word, problem) = match standing {
+            Standing::Believed => ("", None),
+            Standing::Untold => ("the coordinator does not tell of it", None),
+            Standing::New => ("new; used as soon as you give its id", None),
+            Standing::Refused(error) => ("NOT TRUSTED", Some(error)),
+        };
+        if let Some(error) = &problem {
             output.note(&format!("warning: {error}"));
         }
-        let trust = if wrong.is_some() { "NOT VALID" } else { "" };
-        let (t, n) = (wallet.threshold.get(), wallet.committee.members().len());
-        lines.push(format!("{}  {:<18} {t} of {n}  {}  {trust}", wallet.key, wallet.scheme, wallet.name));
-        rows.push(
-            json!({"wallet": wallet, "valid": wrong.is_none(), "problem": wrong.map(|e| e.to_string())}),
-        );
+        lines.push(format!("{}  {:<18} {t} of {n}  {}  {word}", wallet.key, wallet.scheme, wallet.name));
+        rows.push(json!({
+            "wallet": wallet, "valid": problem.is_none(), "remark": word, "problem": problem.map(|e| e.to_string()),
+        }));
     }
     output.result(&json!({"wallets": rows}), &lines)
 }
 
 fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), ClientError> {
     let extended = client.extended_public_key(wallet)?;
-    let json: Value = json!({"id": wallet.key, "extended_public_key": extended, "wallet": wallet});
+    let belief = client.belief(wallet.key)?;
+    let json: Value =
+        json!({"id": wallet.key, "extended_public_key": extended, "wallet": wallet, "belief": belief});
     let members = wallet.committee.members();
     let mut lines = vec![
         format!("wallet      {}", wallet.key),
@@ -155,6 +171,7 @@ fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), C
         format!("made by     task {}", wallet.task),
     ];
     lines.extend(members.iter().map(|node| format!("held by     {node} {}", named(client, node))));
+    lines.extend(belief.map(|belief| format!("believed    {}", ground(&belief))));
     output.result(&json, &lines)
 }
 
@@ -169,4 +186,14 @@ fn show_check_up(checked: &CheckUp, client: &Client, output: &Output) -> Result<
 fn named(client: &Client, node: &NodeId) -> String {
     let name = client.profile().name_of(node);
     if name == node.to_string() { String::new() } else { format!("({name})") }
+}
+
+/// Why a wallet is believed, in words.
+fn ground(belief: &Belief) -> String {
+    let reason = belief.reason.as_deref().unwrap_or_default();
+    match belief.ground {
+        Ground::Ordered => "ordered here".into(),
+        Ground::Profile => "its members and its requester are in the profile".into(),
+        Ground::Trusted => format!("trusted by hand: {reason}"),
+    }
 }

@@ -1,58 +1,133 @@
-//! Which wallets are believed: those that the book has verified, and what succeeds them step by step.
+//! Which wallets are used: those that the book believes, and what succeeds them step by step. Names are looked up in the book
+//! and nowhere else.
 
-use countersign_protocol::{Announcement, KeyId};
+use countersign_protocol::{Announcement, KeyId, SignedTask};
 
-use super::Client;
-use crate::book;
+use super::{Client, now};
+use crate::belief::{Belief, Believed, Introduction};
+use crate::book::{self, Entry};
 use crate::error::ClientError;
 use crate::proof;
 
+/// A wallet in a list.
+#[derive(Debug)]
+pub struct Listed {
+    /// As the book has it now, if the book has it; otherwise as the coordinator tells it.
+    pub wallet: Announcement,
+    /// What to think of it.
+    pub standing: Standing,
+}
+
+/// What this client thinks of a wallet that it heard of.
+#[derive(Debug)]
+pub enum Standing {
+    /// In the book, and the coordinator tells the same.
+    Believed,
+    /// In the book; the coordinator does not tell of it.
+    Untold,
+    /// Not in the book, but what the profile describes: it is believed as soon as its id is used.
+    New,
+    /// Not to be used.
+    Refused(ClientError),
+}
+
 impl Client {
-    /// A verified wallet: from the wallet book, or, at first sight, from the coordinator with the order that made it.
+    /// A wallet that is believed: from the wallet book, or, at first sight, if the profile has all its members and its
+    /// requester.
     pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
-        if let Some(known) = self.book.wallet(id)? {
-            return Ok(known);
+        match self.book.wallet(id)? {
+            Some(Entry { wallet, belief: Some(_) }) => Ok(wallet),
+            Some(Entry { wallet, belief: None }) => self.meet(id, Some(&wallet)).await,
+            None => self.meet(id, None).await,
         }
-        let told = self.api.wallet(id).await?;
-        self.meet(told, id).await
     }
 
-    /// Every wallet that the coordinator tells of or the book knows, each with what is wrong with it, if anything is.
-    pub async fn wallets(&self) -> Result<Vec<(Announcement, Option<ClientError>)>, ClientError> {
-        let mut known = self.book.wallets()?;
-        let mut all = Vec::new();
-        for told in self.api.wallets().await? {
-            let judged = match known.remove(&told.key) {
-                Some(known) => self.catch_up(known, &told).await.map(drop),
-                None => proof::check_wallet(told.key, &told),
-            };
-            all.push((told, judged.err()));
+    /// A believed wallet in its newest generation: compares the book with what the coordinator tells now, and follows the
+    /// wallet from the one to the other.
+    pub async fn newest_wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
+        match self.book.wallet(id)? {
+            Some(Entry { wallet, belief: Some(_) }) => {
+                let told = self.api.wallet(id).await?;
+                self.catch_up(wallet, &told).await
+            }
+            Some(Entry { wallet, belief: None }) => self.meet(id, Some(&wallet)).await,
+            None => self.meet(id, None).await,
         }
-        all.extend(known.into_values().map(|wallet| (wallet, None)));
-        Ok(all)
     }
 
-    /// The wallet with this id or name. A name in the book comes before the coordinator's names.
+    /// The wallet with this id, or with this name in the book. A coordinator's names lead nowhere: it could give any wallet
+    /// any name.
     pub async fn find_wallet(&self, text: &str) -> Result<Announcement, ClientError> {
+        self.newest_if_id(text, self.find_id(text)?).await
+    }
+
+    /// The id of the wallet with this id, or with this name in the book.
+    pub fn find_id(&self, text: &str) -> Result<KeyId, ClientError> {
         if let Ok(id) = text.parse::<KeyId>() {
-            return self.newest_wallet(id).await;
+            return Ok(id);
         }
-        let named = |wallets: Vec<Announcement>| -> Vec<KeyId> {
-            wallets.into_iter().filter(|wallet| wallet.name == text).map(|wallet| wallet.key).collect()
-        };
-        let mut found = named(self.book.wallets()?.into_values().collect());
-        if found.is_empty() {
-            found = named(self.api.wallets().await?);
-        }
+        let book = self.book.wallets()?;
+        let found: Vec<&KeyId> =
+            book.iter().filter(|(_, entry)| entry.wallet.name == text).map(|(id, _)| id).collect();
         match found[..] {
-            [id] => self.wallet(id).await,
+            [id] => Ok(*id),
             [] => Err(ClientError::Usage(format!(
-                "no wallet has the name `{text}`; see `countersign wallet list`"
+                "no wallet in the wallet book has the name `{text}`, and names are looked up nowhere else; give the id \
+                 (csk1…) once, as whoever made the wallet tells it"
             ))),
             _ => {
                 Err(ClientError::Usage(format!("several wallets have the name `{text}`; use the id (csk1…)")))
             }
         }
+    }
+
+    /// Every wallet that the coordinator tells of or the book has. Nothing is written but newer generations of wallets that are
+    /// believed.
+    pub async fn wallets(&self) -> Result<Vec<Listed>, ClientError> {
+        let mut book = self.book.wallets()?;
+        let mut all = Vec::new();
+        for told in self.api.wallets().await? {
+            all.push(match book.remove(&told.key) {
+                Some(Entry { wallet, belief: Some(_) }) => self.list_known(wallet, &told).await,
+                Some(Entry { wallet, belief: None }) => self.list_new(told, Some(&wallet)).await,
+                None => self.list_new(told, None).await,
+            });
+        }
+        let untold = |entry: Entry| Listed { wallet: entry.wallet, standing: Standing::Untold };
+        all.extend(book.into_values().map(untold));
+        Ok(all)
+    }
+
+    /// Why a wallet is believed, if it is.
+    pub fn belief(&self, id: KeyId) -> Result<Option<Belief>, ClientError> {
+        Ok(self.book.wallet(id)?.and_then(|entry| entry.belief))
+    }
+
+    /// What the coordinator tells of a wallet, so far as the parts prove each other. Nothing is believed or written.
+    pub async fn introduce(&self, id: KeyId) -> Result<Introduction, ClientError> {
+        let told = self.api.wallet(id).await?;
+        self.introduction(id, told).await
+    }
+
+    /// Believes a wallet on a person's word, and writes into the book who was trusted and why. `fingerprint` is
+    /// [`Introduction::fingerprint`] of what the person compared. A wallet of which the book has another story is refused.
+    pub async fn trust(
+        &self,
+        id: KeyId,
+        fingerprint: &str,
+        reason: &str,
+    ) -> Result<Announcement, ClientError> {
+        let introduced = self.introduce(id).await?;
+        match self.book.wallet(id)? {
+            Some(Entry { belief: Some(_), .. }) => {
+                let message =
+                    format!("wallet {id} is in the wallet book already; `countersign wallet show` says why");
+                return Err(ClientError::Usage(message));
+            }
+            Some(Entry { wallet, belief: None }) => check_includes(&introduced, &wallet)?,
+            None => {}
+        }
+        self.enter(&introduced.by_word(fingerprint, reason, now())?)
     }
 
     /// The text of a wallet's root key: `xpub…` (secp256k1) or `cpub…` (ed25519).
@@ -61,14 +136,41 @@ impl Client {
             .map_err(|reason| ClientError::Wallet { wallet: wallet.key, reason })
     }
 
-    /// A verified wallet in its newest generation: compares the book with what the coordinator tells now, and follows the
-    /// wallet from the one to the other.
-    pub async fn newest_wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
-        let told = self.api.wallet(id).await?;
-        match self.book.wallet(id)? {
-            Some(known) => self.catch_up(known, &told).await,
-            None => self.meet(told, id).await,
+    /// An id asks for the newest generation, a name for the book's.
+    async fn newest_if_id(&self, text: &str, id: KeyId) -> Result<Announcement, ClientError> {
+        match text.parse::<KeyId>() {
+            Ok(_) => self.newest_wallet(id).await,
+            Err(_) => self.wallet(id).await,
         }
+    }
+
+    async fn list_known(&self, wallet: Announcement, told: &Announcement) -> Listed {
+        match self.catch_up(wallet.clone(), told).await {
+            Ok(wallet) => Listed { wallet, standing: Standing::Believed },
+            Err(error) => Listed { wallet, standing: Standing::Refused(error) },
+        }
+    }
+
+    async fn list_new(&self, told: Announcement, known: Option<&Announcement>) -> Listed {
+        let standing = match self.judge_new(&told, known).await {
+            Ok(_) => Standing::New,
+            Err(error) => Standing::Refused(error),
+        };
+        Listed { wallet: told, standing }
+    }
+
+    /// What is told of a wallet, if it may enter the book. `known`: what an earlier version recorded without asking who stands
+    /// behind it.
+    async fn judge_new(
+        &self,
+        told: &Announcement,
+        known: Option<&Announcement>,
+    ) -> Result<Believed, ClientError> {
+        let introduced = self.introduction(told.key, told.clone()).await?;
+        if let Some(known) = known {
+            check_includes(&introduced, known)?;
+        }
+        introduced.by_profile(&self.profile, self.requester(), now())
     }
 
     /// From the generation that is known to the one that the coordinator tells of. Each proves that it succeeds the one before.
@@ -88,26 +190,53 @@ impl Client {
         Ok(told.clone())
     }
 
-    /// First sight of a wallet: all its marks, and the order that made it, must verify. One that has moved is followed from
-    /// there.
-    async fn meet(&self, told: Announcement, id: KeyId) -> Result<Announcement, ClientError> {
-        let bad = |reason: String| ClientError::Wallet { wallet: id, reason };
+    /// First sight of a wallet, or of one that has no reason in the book.
+    async fn meet(&self, id: KeyId, known: Option<&Announcement>) -> Result<Announcement, ClientError> {
+        let told = self.api.wallet(id).await?;
+        if told.key != id {
+            return Err(ClientError::Answer("it is about another wallet".into()));
+        }
+        self.enter(&self.judge_new(&told, known).await?)
+    }
+
+    fn enter(&self, believed: &Believed) -> Result<Announcement, ClientError> {
+        self.book.record(believed)?;
+        Ok(believed.wallet().clone())
+    }
+
+    async fn introduction(&self, id: KeyId, told: Announcement) -> Result<Introduction, ClientError> {
         proof::check_wallet(id, &told)?;
-        let (first, rest) = if told.generation == 0 {
-            (told.clone(), Vec::new())
+        let generations = if told.generation == 0 {
+            vec![told.clone()]
         } else {
             let mut all = self.api.generations(id).await?;
             all.retain(|one| one.generation <= told.generation);
-            match all.is_empty() {
-                true => return Err(bad("the coordinator does not tell how it came to be".into())),
-                false => (all.remove(0), all),
-            }
+            all
         };
-        proof::check_wallet(id, &first)?;
-        let origin = self.api.task(first.task, None).await?.order();
-        proof::check_origin(&first, &origin).map_err(bad)?;
-        proof::check_chain(&first, &rest, &told).map_err(bad)?;
-        self.book.record(&told)?;
-        Ok(told)
+        let order = match generations.first() {
+            Some(first) => self.order_of(first).await?,
+            None => None,
+        };
+        Introduction::new(id, generations, &told, order.as_ref())
     }
+
+    /// The order that made a wallet. A coordinator that was made anew has none.
+    async fn order_of(&self, first: &Announcement) -> Result<Option<SignedTask>, ClientError> {
+        match self.api.task(first.task, None).await {
+            Ok(view) => Ok(Some(view.order())),
+            Err(ClientError::Api { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Refuses an introduction that is not of the wallet in the book.
+fn check_includes(introduced: &Introduction, known: &Announcement) -> Result<(), ClientError> {
+    let newest = introduced.newest();
+    if newest.generation < known.generation {
+        let (told, known_generation) = (newest.generation, known.generation);
+        return Err(ClientError::Stale { wallet: known.key, told, known: known_generation });
+    }
+    let same = introduced.generations().iter().find(|one| one.generation == known.generation);
+    book::check_same(known, same.unwrap_or(newest))
 }

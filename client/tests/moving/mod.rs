@@ -56,7 +56,7 @@ async fn a_wallet_is_handed_over_and_signs_with_its_new_nodes() {
     let task = client.task(signature.task).await.unwrap();
     assert!(task.nodes.iter().all(|party| made.committee.index_of(&party.node).is_some()));
     let listed = client.wallets().await.unwrap();
-    assert!(listed.len() == 1 && listed[0].1.is_none() && listed[0].0 == made);
+    assert!(matches!(&listed[..], [Listed { wallet, standing: Standing::Believed }] if *wallet == made));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +66,7 @@ async fn a_client_that_was_away_follows_the_wallet_from_the_one_it_knows() {
     std::fs::write(book(&cluster), &before).unwrap();
     assert_eq!(client.wallet(key).await.unwrap(), all[0], "the book alone does not know");
     let listed = client.wallets().await.unwrap();
-    assert!(listed[0].1.is_none() && listed[0].0 == all[2]);
+    assert!(matches!(&listed[0], Listed { wallet, standing: Standing::Believed } if *wallet == all[2]));
     assert_eq!(client.wallet(key).await.unwrap(), all[2]);
 
     std::fs::write(book(&cluster), &before).unwrap();
@@ -90,7 +90,7 @@ async fn a_generation_that_does_not_prove_that_it_succeeds_is_refused() {
     let error = liar.newest_wallet(all[0].key).await.unwrap_err();
     assert!(matches!(&error, ClientError::Wallet { reason, .. } if reason.contains("follow")), "{error}");
     let listed = liar.wallets().await.unwrap();
-    assert!(listed[0].1.is_some());
+    assert!(matches!(listed[0].standing, Standing::Refused(_)), "{listed:?}");
     let ordered = liar.reshare(&hand_to(&cluster, &all[2], &[0, 1]), |_| ()).await.unwrap_err();
     assert!(matches!(ordered, ClientError::Wallet { .. }), "{ordered}");
     assert_eq!(std::fs::read_to_string(book(&cluster)).unwrap(), before, "nothing was written");

@@ -1,0 +1,293 @@
+//! Why a wallet is believed: what is compared with whom before it enters the wallet book.
+//!
+//! An announcement, the order that made it, and the generations since then prove each other, and nothing more: whoever
+//! invents node and requester keys can sign all of it. So at first sight a wallet counts only if its members and its requester
+//! are in the profile, or if a person looked at both and said so. [`Believed`] is the evidence: made here alone, and the
+//! only thing that the book records.
+
+use countersign_protocol::{Announcement, Hash, Hasher, KeyId, NodeId, RequesterId, SignedTask, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ClientError;
+use crate::profile::Profile;
+use crate::proof;
+
+/// A wallet as a coordinator introduces it: its order, if there is one, and all its generations. The parts fit together, and
+/// the id is the order's. It is not believed yet.
+#[derive(Debug, Clone)]
+pub struct Introduction {
+    order: Option<Order>,
+    /// Oldest first; never empty.
+    generations: Vec<Announcement>,
+}
+
+/// The KeyGen that made a wallet: the exact text and the requester's signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Whose signature it is; verified.
+    pub requester: RequesterId,
+    /// The JSON text.
+    pub task: String,
+    /// Ed25519 of the requester.
+    #[serde(with = "hex::serde")]
+    pub signature: [u8; 64],
+}
+
+/// A reason not to believe a wallet at first sight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// A member of a generation that is not under `nodes`.
+    Member(NodeId),
+    /// A requester that is neither the own one nor under `trusted_requesters`.
+    Requester(RequesterId),
+    /// The coordinator does not hand out the order, so nobody knows who gave it.
+    NoOrder,
+}
+
+/// Why a wallet is in the book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Belief {
+    /// On what ground.
+    pub ground: Ground,
+    /// Since when.
+    pub since: UnixMillis,
+    /// The order that made the wallet. Absent if the wallet was trusted without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// Every node that had been a member by then: who was trusted.
+    pub members: Vec<NodeId>,
+    /// What the person said who trusted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// On what ground a wallet is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ground {
+    /// This client ordered it and chose its members.
+    Ordered,
+    /// All its members are under `nodes`, and its requester is the own one or under `trusted_requesters`.
+    Profile,
+    /// A person compared it by another way and said so: `countersign wallet trust`.
+    Trusted,
+}
+
+/// A wallet that may enter the book.
+#[derive(Debug, Clone)]
+pub struct Believed {
+    wallet: Announcement,
+    belief: Belief,
+}
+
+impl Believed {
+    /// The wallet that came of an own order, whose members the requester chose.
+    pub fn ordered(
+        wallet: &Announcement,
+        order: &SignedTask,
+        now: UnixMillis,
+    ) -> Result<Believed, ClientError> {
+        let id = KeyId::of_task(&order.hash());
+        let introduced = Introduction::new(id, vec![wallet.clone()], wallet, Some(order))?;
+        Ok(introduced.into_believed(Ground::Ordered, None, now))
+    }
+
+    /// The wallet, in the newest generation that was introduced.
+    pub fn wallet(&self) -> &Announcement {
+        &self.wallet
+    }
+
+    /// Why.
+    pub fn belief(&self) -> &Belief {
+        &self.belief
+    }
+}
+
+impl Introduction {
+    /// Checks that the parts fit together: the order makes the first generation and has the id, each generation succeeds the
+    /// one before, the last is `told`, and all marks verify. What does not fit is refused whoever vouches for it.
+    pub fn new(
+        id: KeyId,
+        generations: Vec<Announcement>,
+        told: &Announcement,
+        order: Option<&SignedTask>,
+    ) -> Result<Introduction, ClientError> {
+        let bad = |reason: String| ClientError::Wallet { wallet: id, reason };
+        proof::check_wallet(id, told)?;
+        let Some((first, rest)) = generations.split_first() else {
+            return Err(bad("the coordinator does not tell how it came to be".into()));
+        };
+        proof::check_wallet(id, first)?;
+        if first.generation != 0 {
+            return Err(bad("the coordinator does not tell of its first generation".into()));
+        }
+        let order = match order {
+            Some(order) => {
+                proof::check_origin(first, order).map_err(bad)?;
+                Some(Order::read(order).map_err(bad)?)
+            }
+            None => None,
+        };
+        proof::check_chain(first, rest, told).map_err(bad)?;
+        Ok(Introduction { order, generations })
+    }
+
+    /// The generation that holds the key now.
+    pub fn newest(&self) -> &Announcement {
+        // `new` refuses an empty list.
+        self.generations.last().unwrap_or_else(|| unreachable!("an introduction has a generation"))
+    }
+
+    /// All generations, oldest first.
+    pub fn generations(&self) -> &[Announcement] {
+        &self.generations
+    }
+
+    /// Who ordered it, if the order is there.
+    pub fn requester(&self) -> Option<RequesterId> {
+        self.order.as_ref().map(|order| order.requester)
+    }
+
+    /// Every node that is or was a member, each once, in the order of their ids.
+    pub fn members(&self) -> Vec<NodeId> {
+        let mut all: Vec<NodeId> =
+            self.generations.iter().flat_map(|one| one.committee.members()).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// What stands against believing it without a person's word. Nothing: it is what the profile describes.
+    pub fn doubts(&self, profile: &Profile, own: Option<RequesterId>) -> Vec<Doubt> {
+        let strangers =
+            self.members().into_iter().filter(|node| !profile.names_node(node)).map(Doubt::Member);
+        let requester = match self.requester() {
+            None => Some(Doubt::NoOrder),
+            Some(known) if Some(known) == own || profile.requester_name(&known).is_some() => None,
+            Some(unknown) => Some(Doubt::Requester(unknown)),
+        };
+        strangers.chain(requester).collect()
+    }
+
+    /// Believes it if the profile has all its members and its requester.
+    pub fn by_profile(
+        self,
+        profile: &Profile,
+        own: Option<RequesterId>,
+        now: UnixMillis,
+    ) -> Result<Believed, ClientError> {
+        let doubts = self.doubts(profile, own);
+        if doubts.is_empty() {
+            return Ok(self.into_believed(Ground::Profile, None, now));
+        }
+        let lines = self.lines(profile, own);
+        let reasons: Vec<String> = doubts.iter().map(Doubt::to_string).collect();
+        Err(ClientError::Distrusted { wallet: self.newest().key, reasons: reasons.join("; "), lines })
+    }
+
+    /// Believes it on a person's word. `fingerprint` is that of what the person was shown, so that a coordinator cannot show one
+    /// wallet and have another one trusted.
+    pub fn by_word(self, fingerprint: &str, reason: &str, now: UnixMillis) -> Result<Believed, ClientError> {
+        if fingerprint != self.fingerprint() {
+            let message = "the fingerprint is not that of this wallet as the coordinator tells it now; look at it again \
+                           with `countersign wallet trust` and compare everything anew";
+            return Err(ClientError::Usage(message.into()));
+        }
+        let reason = reason.trim();
+        if reason.is_empty() || reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
+            let message = format!(
+                "give a reason of one line and at most {MAX_REASON} bytes, for whoever reads the book later"
+            );
+            return Err(ClientError::Usage(message));
+        }
+        Ok(self.into_believed(Ground::Trusted, Some(reason.to_owned()), now))
+    }
+
+    /// 32 hexadecimal digits over everything that [`lines`](Self::lines) shows.
+    pub fn fingerprint(&self) -> String {
+        let hash = self
+            .generations
+            .iter()
+            .fold(Hasher::new("countersign/1 introduction"), |hash, one| hash.field(one.digest().as_bytes()));
+        let order = self.order.as_ref().map(|order| Hash::of("countersign/1 task", order.task.as_bytes()));
+        let hash = hash.field(order.as_ref().map_or(&[], |order| order.as_bytes())).finish();
+        hex::encode(&hash.as_bytes()[..16])
+    }
+
+    /// What there is to compare by another way, for people.
+    pub fn lines(&self, profile: &Profile, own: Option<RequesterId>) -> Vec<String> {
+        let newest = self.newest();
+        let mut lines = vec![
+            format!("wallet       {}", newest.key),
+            format!("called       {}", newest.name),
+            format!("scheme       {}", newest.scheme),
+            format!("root key     {}", hex::encode(&newest.root_public_key)),
+        ];
+        for one in &self.generations {
+            let members = one.committee.members();
+            lines.push(format!(
+                "generation {:<2} {} of {}",
+                one.generation,
+                one.threshold.get(),
+                members.len()
+            ));
+            lines.extend(members.iter().map(|node| format!("  held by    {}", node_line(profile, node))));
+        }
+        let requester = match self.requester() {
+            None => "nobody knows: the coordinator does not hand out the order".into(),
+            Some(id) => requester_line(profile, own, &id),
+        };
+        lines.push(format!("ordered by   {requester}"));
+        lines
+    }
+
+    fn into_believed(self, ground: Ground, reason: Option<String>, now: UnixMillis) -> Believed {
+        let members = self.members();
+        let wallet = self.newest().clone();
+        Believed { wallet, belief: Belief { ground, since: now, order: self.order, members, reason } }
+    }
+}
+
+impl Order {
+    /// Reads an order and verifies its requester's signature.
+    pub fn read(order: &SignedTask) -> Result<Order, String> {
+        let requester = proof::check_requester(order)?.requester;
+        let task = String::from_utf8(order.bytes.clone()).map_err(|_| "its order is no text".to_owned())?;
+        Ok(Order { requester, task, signature: order.signature })
+    }
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Doubt::Member(node) => write!(f, "its member {node} is not under `nodes` in the profile"),
+            Doubt::Requester(id) => {
+                write!(
+                    f,
+                    "its requester {id} is neither your own nor under `trusted_requesters` in the profile"
+                )
+            }
+            Doubt::NoOrder => f.write_str("the coordinator does not hand out the order that made it"),
+        }
+    }
+}
+
+fn node_line(profile: &Profile, node: &NodeId) -> String {
+    match profile.names_node(node) {
+        true => format!("{} ({node})", profile.name_of(node)),
+        false => format!("{node} (NOT under `nodes`)"),
+    }
+}
+
+fn requester_line(profile: &Profile, own: Option<RequesterId>, id: &RequesterId) -> String {
+    match profile.requester_name(id) {
+        _ if Some(*id) == own => format!("you ({id})"),
+        Some(name) => format!("{name} ({id})"),
+        None => format!("{id} (NOT under `trusted_requesters`)"),
+    }
+}
+
+/// Bytes of a reason.
+const MAX_REASON: usize = 256;

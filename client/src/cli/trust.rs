@@ -1,0 +1,53 @@
+//! `countersign wallet trust`: a person vouches for a wallet that the profile does not describe.
+
+use clap::Args;
+use countersign_client::belief::Introduction;
+use countersign_client::{Client, ClientError};
+use countersign_protocol::KeyId;
+use serde_json::{Value, json};
+
+use super::output::Output;
+
+/// Which wallet, and the person's word.
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// Its id (csk1…), from whoever made it; a name does not do.
+    wallet: KeyId,
+    /// The fingerprint that was shown, once everything shown has been compared by another way.
+    #[arg(long, value_name = "FINGERPRINT", requires = "reason")]
+    confirm: Option<String>,
+    /// Who compared what with whom; kept in the wallet book.
+    #[arg(long, value_name = "TEXT", requires = "confirm")]
+    reason: Option<String>,
+}
+
+/// Runs the command.
+pub async fn execute(args: TrustArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
+    let TrustArgs { wallet, confirm, reason } = args;
+    match (confirm, reason) {
+        (Some(confirm), Some(reason)) => {
+            let wallet = client.trust(wallet, &confirm, &reason).await?;
+            let belief = client.belief(wallet.key)?;
+            let lines = [format!("wallet {} is believed from now on", wallet.key)];
+            output.result(&json!({"trusted": true, "wallet": wallet, "belief": belief}), &lines)
+        }
+        (None, _) | (Some(_), None) => show(&client.introduce(wallet).await?, client, output),
+    }
+}
+
+fn show(introduced: &Introduction, client: &Client, output: &Output) -> Result<(), ClientError> {
+    let (wallet, fingerprint) = (introduced.newest(), introduced.fingerprint());
+    let doubts = introduced.doubts(client.profile(), client.requester());
+    let doubts: Vec<String> = doubts.iter().map(ToString::to_string).collect();
+    let mut lines = introduced.lines(client.profile(), client.requester());
+    lines.extend(doubts.iter().map(|doubt| format!("doubt        {doubt}")));
+    lines.push(format!("fingerprint  {fingerprint}"));
+    output.note("This is what the coordinator tells. Nothing of it is believed or written down yet.");
+    output.note("Compare id, root key, node ids and requester with their owners by another way; then:");
+    output.note(&format!("  countersign wallet trust {} --confirm {fingerprint} --reason '…'", wallet.key));
+    let json: Value = json!({
+        "trusted": false, "fingerprint": fingerprint, "doubts": doubts, "requester": introduced.requester(),
+        "members": introduced.members(), "generations": introduced.generations(),
+    });
+    output.result(&json, &lines)
+}
