@@ -1,7 +1,8 @@
 //! Turns any round-based protocol into an [`Engine`]: key generation, auxiliary information and signing
 //! alike.
 //!
-//! It decodes, checks who may say what in which round, and keeps early messages. It knows no scheme.
+//! It decodes, checks who may say what in which round, and keeps early messages. A protocol may have a [`Gate`], which
+//! sees every message before the protocol does. It knows no scheme.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
@@ -25,6 +26,23 @@ pub(crate) trait RoundMessage: ProtocolMessage + Serialize + DeserializeOwned + 
     fn kind(&self) -> MessageKind;
 }
 
+/// Checks of our own in front of a protocol. It sees each message once, after its form, kind and sender were checked, and
+/// on the thread that steps the engine: it may compute.
+pub(crate) trait Gate<M> {
+    /// Takes a message in and returns those that may go on to the protocol now, in order: this one, or none as long as it
+    /// must wait for another, or those that waited for it. An error names who sent what must not pass.
+    fn pass(&mut self, message: Incoming<M>) -> Result<Vec<Incoming<M>>, EngineError>;
+}
+
+/// For protocols whose own checks suffice.
+struct Open;
+
+impl<M> Gate<M> for Open {
+    fn pass(&mut self, message: Incoming<M>) -> Result<Vec<Incoming<M>>, EngineError> {
+        Ok(vec![message])
+    }
+}
+
 /// One party's run of a round-based protocol.
 pub(crate) struct Adapter<M, O> {
     me: PartyIndex,
@@ -44,7 +62,22 @@ where
     O: 'static,
     F: Future<Output = Result<O, EngineError>> + 'static,
 {
-    start_where(me, parties, |_, _| true, protocol)
+    start_run(me, parties, Box::new(|_, _| true), Box::new(Open), protocol)
+}
+
+/// As [`start`], but each message must pass `gate` before the protocol sees it.
+pub(crate) fn start_behind<M, O, F>(
+    me: PartyIndex,
+    parties: u16,
+    gate: impl Gate<M> + 'static,
+    protocol: impl FnOnce(MpcParty<M>) -> F,
+) -> Box<dyn Engine<Output = O>>
+where
+    M: RoundMessage,
+    O: 'static,
+    F: Future<Output = Result<O, EngineError>> + 'static,
+{
+    start_run(me, parties, Box::new(|_, _| true), Box::new(gate), protocol)
 }
 
 /// As [`start`], but a message is refused where its sender has no say.
@@ -59,9 +92,24 @@ where
     O: 'static,
     F: Future<Output = Result<O, EngineError>> + 'static,
 {
+    start_run(me, parties, Box::new(has_say), Box::new(Open), protocol)
+}
+
+fn start_run<M, O, F>(
+    me: PartyIndex,
+    parties: u16,
+    has_say: HasSay<M>,
+    gate: Box<dyn Gate<M>>,
+    protocol: impl FnOnce(MpcParty<M>) -> F,
+) -> Box<dyn Engine<Output = O>>
+where
+    M: RoundMessage,
+    O: 'static,
+    F: Future<Output = Result<O, EngineError>> + 'static,
+{
     let machine = Box::new(wrap_protocol(protocol));
-    let has_say = Box::new(has_say);
-    let run = Run { machine, has_say, waiting: false, inbox: VecDeque::new(), heard: BTreeSet::new() };
+    let (inbox, passed) = (VecDeque::new(), VecDeque::new());
+    let run = Run { machine, has_say, gate, waiting: false, inbox, passed, heard: BTreeSet::new() };
     Box::new(Adapter { me, parties, state: State::Running(run) })
 }
 
@@ -117,8 +165,12 @@ type Machine<M, O> = Box<dyn StateMachine<Output = Result<O, EngineError>, Msg =
 struct Run<M, O> {
     machine: Machine<M, O>,
     has_say: HasSay<M>,
+    gate: Box<dyn Gate<M>>,
     waiting: bool,
+    /// What the gate has not seen.
     inbox: VecDeque<Incoming<M>>,
+    /// What the gate let through.
+    passed: VecDeque<Incoming<M>>,
     /// Who was heard in which round. Rounds are few, so this bounds the inbox too.
     heard: BTreeSet<(PartyIndex, u16)>,
 }
@@ -139,12 +191,22 @@ impl<M: RoundMessage, O> Run<M, O> {
         }
     }
 
-    /// Hands over one message, if there is one.
+    /// Hands over one message, if there is one that may pass.
     fn deliver(&mut self) -> Result<bool, EngineError> {
-        let Some(message) = self.inbox.pop_front() else { return Ok(false) };
+        while self.passed.is_empty() {
+            let Some(message) = self.inbox.pop_front() else { return Ok(false) };
+            self.passed = self.admit(message)?.into();
+        }
+        let Some(message) = self.passed.pop_front() else { return Ok(false) };
         self.machine.received_msg(message).map_err(|_| EngineError::bug("a message was refused"))?;
         self.waiting = false;
         Ok(true)
+    }
+
+    /// Gates compute on numbers that peers chose, as the libraries do.
+    fn admit(&mut self, message: Incoming<M>) -> Result<Vec<Incoming<M>>, EngineError> {
+        catch_unwind(AssertUnwindSafe(|| self.gate.pass(message)))
+            .unwrap_or_else(|_| Err(EngineError::bug("a gate panicked")))
     }
 
     /// The libraries compute on numbers that peers chose; a panic in them must end this run and nothing else.

@@ -1,4 +1,8 @@
 //! Threshold ECDSA on secp256k1: interactive CGGMP24 signing. Never with presignatures.
+//!
+//! Each message passes a [gate](gate) of our own before the library sees it.
+
+mod gate;
 
 use std::sync::Arc;
 
@@ -18,6 +22,7 @@ use crate::engine::MessageKind;
 use crate::random::Rng;
 use crate::sign::{Job, Suite};
 use crate::{Aux, CallerFault, DeriveError, Engine, EngineError, Message, PartyIndex, Scheme, Signature};
+use gate::RangeGate;
 
 pub(crate) struct Ecdsa;
 
@@ -30,8 +35,10 @@ impl Suite for Ecdsa {
         aux: Option<Arc<Aux>>,
         mut rng: Rng,
     ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
-        let share = join(&job, &*aux.ok_or(CallerFault::AuxMissing)?)?;
-        Ok(adapter::start(job.me, job.parties(), move |party| async move {
+        let aux = aux.ok_or(CallerFault::AuxMissing)?;
+        let share = join(&job, &aux)?;
+        let gate = RangeGate::new(&job, &aux)?;
+        Ok(adapter::start_behind(job.me, job.parties(), gate, move |party| async move {
             let builder = cggmp24::signing(ExecutionId::new(&job.id), job.me.0, &job.signers, &share);
             let builder = builder.set_derivation_path(job.path.iter().copied()).map_err(EngineError::bug)?;
             let data = data_to_sign(&job.message);
