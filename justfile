@@ -24,12 +24,17 @@ demo: build
 
 # All tests, then the demo. Built at once: cargo would compile the dependencies a second time for other features. What runs
 # end to end waits more than it computes.
-test: plugins
+test: plugins models
     cargo build --workspace --all-targets
     cargo test --workspace --lib --bins --test '[!e]*'
     RUST_TEST_THREADS=3 cargo test --workspace --test 'e*'
     cargo test --workspace --doc
     target/debug/countersign-demo
+
+# Models by others of the documents that plugins send, into dist/models. The tests read our documents with them.
+models:
+    test -x dist/models/bin/python || python3 -m venv dist/models
+    dist/models/bin/python -c 'import cobo_waas2' 2>/dev/null || dist/models/bin/python -m pip install --quiet cobo-waas2==1.46.0
 
 # Interruptions at length, of which the tests try some: each message kept back, a node killed at each step of its writing, and
 # 200 times at random.

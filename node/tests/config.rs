@@ -1,6 +1,8 @@
 //! The configuration file as operators write it.
 
-use countersign_node::config::{Component, Config, ConfigError, PluginConfig, Shadow};
+use countersign_node::config::{
+    Component, Config, ConfigError, PluginConfig, PluginEntry, RawOperation, Shadow,
+};
 use countersign_protocol::CoordinatorId;
 use std::path::Path;
 use std::time::Duration;
@@ -218,14 +220,38 @@ fn a_node_lets_itself_be_looked_at_on_its_own_machine_only() {
 fn callbacks_have_the_documented_defaults_and_time_for_all_tries() {
     let server = "{service_address: 'http://a/v2/check', pubkey_path: a.pem}";
     let config = parse(&format!("callback: {{cb_server_v2: [{server}]}}\n")).unwrap();
-    let PluginConfig::Inline(document) = &config.policy.plugins[0].source else { panic!("inline") };
+    let [_, callback] = &config.policy.plugins[..] else { panic!("check-ups, and the callback") };
+    let PluginConfig::Inline(document) = &callback.source else { panic!("inline") };
     let numbers = ["retry_times", "sleep_seconds", "request_timeout", "token_expire_minutes"];
     assert_eq!(numbers.map(|name| document[name].as_u64().unwrap()), [2, 15, 10, 2]);
-    assert!(config.policy.wall_ms(&config.policy.plugins[0]) > 60_000, "three tries and two pauses");
+    assert!(config.policy.wall_ms(callback) > 60_000, "three tries and two pauses");
     assert!(!config.notes.iter().any(|note| note.contains("deadline_seconds")), "{:?}", config.notes);
     let slow = parse(&format!("callback: {{cb_server_v2: [{server}], retry_times: 3}}\n")).unwrap();
     let note = slow.notes.iter().find(|note| note.contains("deadline_seconds")).expect("it does not fit");
     assert!(note.contains("take 85 s") && note.contains("after 3 whole tries"), "{note}");
+}
+
+/// Servers in the field refuse a check-up, never answer, or answer for another request.
+#[test]
+fn callbacks_that_are_brought_along_are_not_asked_about_check_ups() {
+    let guards = |text: &str| {
+        let plugins = parse(text).unwrap().policy.plugins;
+        let operations = |entry: &PluginEntry| entry.scope.operations.clone();
+        plugins.iter().map(|entry| (entry.name.clone(), operations(entry))).collect::<Vec<_>>()
+    };
+    let three = vec![RawOperation::Keygen, RawOperation::Keysign, RawOperation::Keyreshare];
+    let callback = "callback: {cb_server_v2: [{service_address: 'http://a/v2/check', pubkey_path: a.pem}]}\n";
+    let asked = ("jwt-callback".to_owned(), three);
+    let by_rules = ("rules:check-ups".to_owned(), vec![RawOperation::Keysharesign]);
+    assert_eq!(guards(callback), [by_rules.clone(), asked.clone()]);
+    let with_rules = format!("{callback}embedded_risk_control_rules: {{enable: true}}\n");
+    assert_eq!(guards(&with_rules), [("rules".to_owned(), vec![]), asked.clone()]);
+    let native = format!("{callback}policy: {{plugins: [{{name: mine, file: mine.wasm}}]}}\n");
+    assert_eq!(guards(&native), [asked.clone(), ("mine".to_owned(), vec![])]);
+    let elsewhere = format!(
+        "{callback}policy: {{plugins: [{{name: mine, file: m.wasm, scope: {{operations: [keygen]}}}}]}}\n"
+    );
+    assert_eq!(guards(&elsewhere)[..2], [by_rules, asked]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Tasks: what a requester orders, as JSON text whose exact bytes carry the requester's signature.
+//! Tasks: what a requester orders, as JSON text. The requester signs a labelled hash of its exact bytes
+//! ([`SignedTask::signed_message`], `docs/task-api.md`).
 
 use crate::committee::{Committee, CommitteeError, Threshold};
 use crate::hash::Hash;
@@ -426,6 +427,26 @@ mod tests {
     }
 
     const NOW: UnixMillis = UnixMillis(1_010_000);
+
+    /// The vector of `docs/task-api.md`, which another library made.
+    #[test]
+    fn a_task_that_others_signed_is_authentic() {
+        let text = concat!(
+            r#"{"version":1,"id":"01010101010101010101010101010101","created":1000000,"not_after":1060000,"#,
+            r#""requester":"csr1af9xcclzn3fq40h42pa3xtk9lx25wa4wh6l8hyjzrm4xj9zx6gkq0e9urw","#,
+            r#""operation":{"key-sign":{"key":"csk1qvpsxqcrqvpsxqcrqvpsxqcrqvptzmel","path":"m/0/1","#,
+            r#""payload":{"kind":"message","bytes":"706179"}}}}"#
+        );
+        let digest = "ecb8276f956f4ce0f9b5d63d28ca73ed1053b824d63cb69bfb81502e47165968";
+        let signature = "075fac071f3e1c080fc6777efca3aea665175a05d8ef3595f2144b6702d161ec\
+                         2a8636bdada6d3030c72cace1e03b9665f2fbe962d0eae39f0446413dd91150c";
+        let hash = "4db64a9b1f35d6ed1b577716af314c7d675e0e3039a9e118c92331bfb10e5c14";
+        assert_eq!(hex::encode(SignedTask::signed_message(text.as_bytes())), digest);
+        let mut task = SignedTask { bytes: text.into(), signature: [0; 64] };
+        assert_eq!(task.authenticate(|_| true, NOW), Err(TaskError::BadSignature));
+        hex::decode_to_slice(signature, &mut task.signature).unwrap();
+        assert_eq!(task.authenticate(|_| true, NOW).unwrap().hash().to_string(), hash);
+    }
 
     #[test]
     fn the_text_of_a_task_is_frozen() {

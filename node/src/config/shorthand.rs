@@ -5,7 +5,7 @@ use super::error::ConfigError;
 use super::events::{self, RawEvents};
 use super::incumbent::{RawCallback, RawCallbackServer};
 use super::raw::RawConfig;
-use super::raw_policy::{RawGrants, RawPlugin, RawPolicy};
+use super::raw_policy::{RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
 use crate::risk::CALLBACK_KEY;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -60,7 +60,12 @@ pub(super) fn expand(raw: &RawConfig, base: &Path) -> Result<Expansion, ConfigEr
         entries.extend(rules(tree, &mut notes)?);
     }
     if let Some(callback) = &raw.callback {
-        entries.extend(callback_entry(callback, &mut policy, &mut notes, base)?);
+        let asked = callback_entry(callback, &mut policy, &mut notes, base)?;
+        let guarded = |plugins: &[RawPlugin]| plugins.iter().any(guards_check_ups);
+        if asked.is_some() && !guarded(&entries) && !guarded(&policy.plugins) {
+            entries.push(check_ups());
+        }
+        entries.extend(asked);
     }
     let expanded = !entries.is_empty();
     policy.plugins.splice(..0, entries);
@@ -83,6 +88,24 @@ fn rules(tree: &Value, notes: &mut Vec<String>) -> Result<Option<RawPlugin>, Con
     }
     let grants = RawGrants { state_bytes: RULES_STATE, ..RawGrants::default() };
     Ok(Some(RawPlugin { config: Some(without_nulls(tree)), grants, ..RawPlugin::named("rules") }))
+}
+
+/// Check-ups of key shares are not the callback servers' business, and the co-signer that such a file was written for allows
+/// them unless a rule says no. So does this.
+fn check_ups() -> RawPlugin {
+    let scope = RawScope { operations: vec![RawOperation::Keysharesign], ..RawScope::default() };
+    let grants = RawGrants { state_bytes: RULES_STATE, ..RawGrants::default() };
+    RawPlugin {
+        config: Some(json!({ "enable": true })),
+        scope,
+        grants,
+        ..RawPlugin::named("rules:check-ups")
+    }
+}
+
+fn guards_check_ups(plugin: &RawPlugin) -> bool {
+    let operations = &plugin.scope.operations;
+    !plugin.is_shadow() && (operations.is_empty() || operations.contains(&RawOperation::Keysharesign))
 }
 
 /// A key without a value is a key that is not there. Not so below `key_sign`: a rule of a policy with nothing behind it is
@@ -136,8 +159,11 @@ fn callback_entry(
         "sleep_seconds": callback.sleep_seconds,
         "request_timeout": callback.request_timeout,
     });
+    // Of the servers in the field some refuse a check-up, some never answer, and one answers another request.
+    let operations = vec![RawOperation::Keygen, RawOperation::Keysign, RawOperation::Keyreshare];
     Ok(Some(RawPlugin {
         config: Some(config),
+        scope: RawScope { operations, ..RawScope::default() },
         monitor_interval: callback.monitor_interval.clone(),
         grants,
         ..RawPlugin::named("jwt-callback")

@@ -10,10 +10,9 @@ pub(crate) struct Known<'a> {
 
 /// The asset named by a CAIP-19 id, or the native asset of `chain` if `asset` is empty.
 pub(crate) fn known<'a>(config: &'a Config, chain: &'a str, asset: &'a str) -> Known<'a> {
-    let caip = if asset.is_empty() { chain } else { asset };
-    match config.assets.get(caip) {
+    match config.assets.find(chain, asset) {
         Some(asset) => Known { id: &asset.id, decimals: asset.decimals.into() },
-        None => Known { id: caip, decimals: 0 },
+        None => Known { id: if asset.is_empty() { chain } else { asset }, decimals: 0 },
     }
 }
 

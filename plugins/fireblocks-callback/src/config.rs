@@ -1,7 +1,6 @@
 //! The plugin's configuration.
 
-use std::collections::BTreeMap;
-
+use countersign_sdk::AssetNames;
 use serde::Deserialize;
 
 /// Root of the configuration.
@@ -27,17 +26,7 @@ pub struct Config {
     /// The handler's words for assets, by CAIP-2 id for a chain's native asset and by CAIP-19 id for others. An asset
     /// that is not listed is named by that id, its amounts in the smallest unit.
     #[serde(default)]
-    pub assets: BTreeMap<String, Asset>,
-}
-
-/// An asset as the handler knows it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Asset {
-    /// Fireblocks' asset id, e.g. `ETH_TEST5`.
-    pub id: String,
-    /// How many decimals an amount has, e.g. 18.
-    pub decimals: u8,
+    pub assets: AssetNames,
 }
 
 impl Config {
@@ -55,12 +44,7 @@ impl Config {
         if self.key == self.signing_key {
             return Err("`key` must be the handler's key, not the node's own".into());
         }
-        if let Some((name, _)) =
-            self.assets.iter().find(|(_, asset)| asset.id.is_empty() || asset.decimals > 77)
-        {
-            return Err(format!("assets: `{name}` needs an id, and at most 77 decimals"));
-        }
-        Ok(())
+        self.assets.validate()
     }
 
     /// The whole URL of an endpoint, e.g. `tx_sign_request`.

@@ -7,7 +7,7 @@
 //!
 //! Only APPROVE approves. RETRY asks again, a bounded number of times and never past the task's deadline. IGNORE, which
 //! there hands the decision to people, refuses. No answer, or one that is not sound, refuses at once. Tokens carry no
-//! expiry in this protocol; the request id, made of the task's exact bytes, keeps one answer to one question.
+//! expiry in this protocol; the request id, random and used for one decision, keeps one answer to one question.
 //!
 //! Differences that follow from what a node knows: a key stands for the vault account, recipients are always one-time
 //! addresses (the key's own are `VAULT`), there are no amounts in dollars, and the deprecated fractional numbers
@@ -16,12 +16,13 @@
 mod amount;
 mod answer;
 mod config;
+mod extra_parameters;
 mod request;
 
 use std::time::Duration;
 
 use answer::Answer;
-pub use config::{Asset, Config};
+pub use config::Config;
 use countersign_sdk::{
     Failure, Host, HttpError, Level, Plugin, Request as Post, Task, Verdict, approve, export_plugin, jwt,
     reject,
@@ -45,7 +46,7 @@ impl Plugin for FireblocksCallback {
 
     fn evaluate(config: &Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure> {
         config.validate().map_err(Failure::Misconfigured)?;
-        let request = request::request(config, task)?;
+        let request = request::request(config, task, host)?;
         for asked in 1.. {
             match ask(config, &request, task.deadline, host)? {
                 Answer::Approve => return approve(),

@@ -1,18 +1,18 @@
 //! The two documents that a handler reads. Names and nesting are the protocol's; nothing is decided here.
 //!
 //! What the node established stands where the protocol has the wallet's own statements; what only the requester says
-//! stands where the protocol has the initiator's (`externalTxId`, `note`, `extraParameters.claims`).
+//! stands where the protocol has the initiator's (`externalTxId`, `note`, members of `extraParameters`).
 
 use countersign_sdk::{
-    Destination, Failure, Intent, KeyShareSigning, Keygen, Operation, Origin, Resharing, Signing, Task,
-    Transaction, json,
+    Destination, Failure, Host, Intent, KeyShareSigning, Keygen, Operation, Resharing, Signing, Task,
+    Transaction, request_id,
 };
 use serde::Serialize;
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 
 use crate::Config;
 use crate::amount::known;
+use crate::extra_parameters::{claims, extra_parameters};
 
 /// Where a document goes, and the document.
 pub(crate) struct Request {
@@ -22,10 +22,10 @@ pub(crate) struct Request {
 }
 
 /// The request that `task` becomes.
-pub(crate) fn request(config: &Config, task: &Task) -> Result<Request, Failure> {
-    let id = request_id(task);
+pub(crate) fn request(config: &Config, task: &Task, host: &impl Host) -> Result<Request, Failure> {
+    let id = request_id(host);
     let (endpoint, document) = match &task.operation {
-        Operation::Sign(signing) => ("tx_sign_request", value(&tx_sign(config, task, signing, &id)?)?),
+        Operation::Sign(signing) => ("tx_sign_request", value(&tx_sign(config, task, signing, &id, host)?)?),
         Operation::Keygen(keygen) => change(task, &id, "KEY_GENERATION", key_gen(keygen))?,
         Operation::Reshare(resharing) => change(task, &id, "KEY_RESHARING", key_reshare(resharing))?,
         Operation::KeyShareSign(signing) => change(task, &id, "KEY_SHARE_CHECK", key_share_sign(signing))?,
@@ -34,18 +34,6 @@ pub(crate) fn request(config: &Config, task: &Task) -> Result<Request, Failure> 
         }
     };
     Ok(Request { endpoint, id, document })
-}
-
-/// Names one question of one node: an answer has no expiry, and must be of use for nothing else. So the id depends on
-/// the task's exact bytes, on the node, and on when the node received them.
-fn request_id(task: &Task) -> String {
-    let mut hash = Sha256::new_with_prefix(b"countersign fireblocks-callback 1");
-    for part in [task.node.as_bytes(), &task.received_at.to_be_bytes(), task.id.as_bytes(), &task.raw] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.update(task.attempt.to_be_bytes());
-    hex::encode(hash.finalize())
 }
 
 /// Body of `tx_sign_request`.
@@ -106,6 +94,7 @@ fn tx_sign<'a>(
     task: &'a Task,
     signing: &'a Signing,
     id: &'a str,
+    host: &impl Host,
 ) -> Result<TxSign<'a>, Failure> {
     let transaction = task.transaction();
     let summary = transaction.map(|tx| summary(config, tx)).unwrap_or_default();
@@ -130,12 +119,12 @@ fn tx_sign<'a>(
         raw_tx: raw_tx(signing, transaction),
         players: &signing.signers,
         note: task.claim("note"),
-        extra_parameters: extra_parameters(task, signing)?,
+        extra_parameters: extra_parameters(task, signing, host)?,
     })
 }
 
-/// The single recipient of a transaction. Where there are several, the fields stay empty rather than show the first:
-/// a handler that looks at them alone must not mistake a part for the whole.
+/// The single recipient of a transaction that does nothing else. Otherwise the fields stay empty rather than show a part:
+/// a handler that looks at them alone must not mistake it for the whole.
 #[derive(Default)]
 struct Summary {
     address: String,
@@ -145,11 +134,13 @@ struct Summary {
 }
 
 fn summary(config: &Config, tx: &Transaction) -> Summary {
-    let leaving: Vec<_> = tx.destinations.iter().filter(|destination| !destination.change).collect();
-    match (leaving.as_slice(), tx.destinations.as_slice(), tx.calls.as_slice()) {
-        ([one], ..) => destination_summary(config, tx, one),
-        ([], [one], []) => Summary { stays: true, ..destination_summary(config, tx, one) },
-        ([], [], [call]) => {
+    match (tx.payments().as_deref(), tx.destinations.as_slice(), tx.calls.as_slice()) {
+        (Some([one]), ..) => destination_summary(config, tx, one),
+        (Some([]), [one], []) => Summary { stays: true, ..destination_summary(config, tx, one) },
+        // All that an EVM transaction does is its call.
+        (None, destinations, [call])
+            if is_evm(tx) && destinations.iter().all(|to| to.address == call.contract) =>
+        {
             let native = known(config, &tx.chain, "");
             Summary {
                 address: call.contract.clone(),
@@ -158,8 +149,12 @@ fn summary(config: &Config, tx: &Transaction) -> Summary {
                 stays: false,
             }
         }
-        _ => Summary::default(),
+        (Some(_) | None, ..) => Summary::default(),
     }
+}
+
+fn is_evm(tx: &Transaction) -> bool {
+    tx.chain.starts_with("eip155:")
 }
 
 fn destination_summary(config: &Config, tx: &Transaction, destination: &Destination) -> Summary {
@@ -176,20 +171,11 @@ fn destination_summary(config: &Config, tx: &Transaction, destination: &Destinat
 fn operation(intent: &Intent) -> &'static str {
     match intent {
         Intent::Transaction(tx) if !tx.grants.is_empty() => "APPROVE",
-        Intent::Transaction(tx) if tx.calls.is_empty() => "TRANSFER",
-        Intent::Transaction(tx) if is_token_transfer(tx) => "TRANSFER",
+        Intent::Transaction(tx) if tx.payments().is_some() => "TRANSFER",
         Intent::Transaction(_) => "CONTRACT_CALL",
         Intent::Message(_) | Intent::TypedData(_) => "TYPED_MESSAGE",
         Intent::Opaque => "RAW",
     }
-}
-
-fn is_token_transfer(tx: &Transaction) -> bool {
-    let [call] = tx.calls.as_slice() else { return false };
-    let [destination] = tx.destinations.as_slice() else { return false };
-    call.method.as_deref() == Some("transfer(address,uint256)")
-        && !destination.asset.is_empty()
-        && call.amount == "0"
 }
 
 fn destinations<'a>(config: &Config, tx: &'a Transaction, key: &'a str) -> Vec<Dest<'a>> {
@@ -222,59 +208,6 @@ fn raw_tx(signing: &Signing, transaction: Option<&Transaction>) -> Vec<RawTx> {
 fn path(path: &str) -> String {
     let steps: Vec<_> = path.split('/').filter(|step| *step != "m").collect();
     if steps.is_empty() { "[]".into() } else { format!("[ {} ]", steps.join(", ")) }
-}
-
-/// Messages where the protocol has them, what the node knows and the protocol has no field for, and the requester's
-/// claims under a name of their own.
-fn extra_parameters(task: &Task, signing: &Signing) -> Result<Value, Failure> {
-    let mut extra = Map::new();
-    let messages = messages(signing)?;
-    if !messages.is_empty() {
-        extra.insert("rawMessageData".into(), serde_json::json!({ "messages": messages }));
-    }
-    if let Some(tx) = task.transaction() {
-        let calls = tx.calls.iter().map(|call| {
-            serde_json::json!({
-                "contract": call.contract, "method": call.method, "amount": call.amount,
-                "contractCallData": hex::encode(&call.data),
-            })
-        });
-        let grants = tx.grants.iter().map(|grant| {
-            serde_json::json!({ "spender": grant.spender, "asset": grant.asset, "amount": grant.amount })
-        });
-        extra.insert("calls".into(), calls.collect());
-        extra.insert("grants".into(), grants.collect());
-        extra.insert("chain".into(), tx.chain.clone().into());
-    }
-    extra.insert("scheme".into(), signing.key.scheme.clone().into());
-    extra.insert("rootPublicKey".into(), signing.key.root_public_key.clone().into());
-    extra.insert("blind".into(), signing.blind.into());
-    extra.insert("claims".into(), claims(task));
-    Ok(extra.into())
-}
-
-fn messages(signing: &Signing) -> Result<Vec<Value>, Failure> {
-    let message = |content: Value, kind: &str| serde_json::json!({ "content": content, "type": kind });
-    Ok(match &signing.intent {
-        Intent::Transaction(_) => Vec::new(),
-        Intent::Message(bytes) => {
-            let kind = if signing.payload == "eip191" { "ETH_MESSAGE" } else { "RAW" };
-            vec![message(hex::encode(bytes).into(), kind)]
-        }
-        Intent::TypedData(data) => {
-            let document = json::strict(data.json.as_bytes())
-                .map_err(|error| Failure::Unsupported(format!("the typed data is not JSON: {error}")))?;
-            vec![message(document, "EIP712")]
-        }
-        Intent::Opaque => {
-            signing.inputs.iter().map(|input| message(hex::encode(&input.digest).into(), "RAW")).collect()
-        }
-    })
-}
-
-fn claims(task: &Task) -> Value {
-    let claims = task.extra.iter().filter(|statement| statement.origin == Origin::Claim);
-    claims.map(|claim| (claim.name.clone(), Value::from(claim.value.clone()))).collect::<Map<_, _>>().into()
 }
 
 /// Body of `config_change_sign_request`. The protocol's own types are about workspaces, which a node does not have;

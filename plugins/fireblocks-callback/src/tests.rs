@@ -207,7 +207,7 @@ fn a_passed_expiry_is_refused() {
 #[test]
 fn an_answer_to_another_request_is_refused() {
     assert_unsound("the answer is for the request", |host, _| {
-        ok(token(host, "handler", rs256(), json!({"action": "APPROVE", "requestId": "task-1:1"})))
+        ok(token(host, "handler", rs256(), json!({"action": "APPROVE", "requestId": "task-1"})))
     });
 }
 
@@ -280,19 +280,41 @@ fn an_unreachable_handler_is_not_asked_twice() {
 }
 
 #[test]
-fn an_answer_counts_for_one_node_one_moment_and_the_same_bytes() {
-    let id = |task: &Task| told(task).1["requestId"].clone();
-    let first = transfer();
-    let others = [
-        Task { node: "csn1other".into(), ..first.clone() },
-        Task { received_at: first.received_at + 1, ..first.clone() },
-        Task { raw: b"{ }".to_vec(), ..first.clone() },
-        Task { attempt: 2, ..first.clone() },
-    ];
-    assert_eq!(id(&first), id(&first));
-    for other in others {
-        assert_ne!(id(&first), id(&other), "{other:?}");
+fn an_answer_counts_for_one_decision() {
+    let host = host(|host, request| ok(answer(host, &request, "APPROVE")));
+    for _ in 0..2 {
+        assert_eq!(ask(&transfer(), &host), Ok(Verdict::Approve));
     }
+    let ids: Vec<_> = host.requests().iter().map(|post| claims(&host, post)["requestId"].clone()).collect();
+    assert_ne!(ids[0], ids[1], "the same task, asked twice");
+}
+
+#[test]
+fn a_requester_can_fill_extra_parameters_but_not_say_what_is_signed() {
+    let mut task = transfer();
+    let supplied = r#"{"message": "approve 7", "extraSignature": "c2ln", "contractCallData": "00", "psbt": "x", "chain": "y"}"#;
+    let statement =
+        Statement { name: "extra-parameters".into(), value: supplied.into(), origin: Origin::Claim };
+    task.extra = vec![statement];
+    let extra = told(&task).1["extraParameters"].clone();
+    assert_eq!((&extra["message"], &extra["extraSignature"]), (&json!("approve 7"), &json!("c2ln")));
+    assert_eq!(extra["chain"], "eip155:1");
+    assert!(extra.get("contractCallData").is_none() && extra.get("psbt").is_none(), "{extra}");
+
+    task.extra[0].value = "[]".into();
+    let host = host(|host, request| ok(answer(host, &request, "APPROVE")));
+    assert!(matches!(ask(&task, &host), Err(Failure::Unsupported(_))));
+    assert!(host.requests().is_empty());
+}
+
+#[test]
+fn a_psbt_is_shown_with_its_digests() {
+    let mut task = testing::transaction("bip122:000000000019d6689c085ae165831e93").pays("bc1q", "1").task();
+    task.raw =
+        br#"{"operation": {"key-sign": {"payload": {"kind": "psbt", "bytes": "70736274ff"}}}}"#.to_vec();
+    let extra = told(&task).1["extraParameters"].clone();
+    assert_eq!(extra["psbt"], "cHNidP8=");
+    assert_eq!(extra["rawMessageData"]["messages"], json!([{"content": "ab".repeat(32), "type": "RAW"}]));
 }
 
 #[test]
@@ -307,7 +329,7 @@ fn a_transfer_on_the_wire() {
     tx.unsigned = vec![0x02, 0xEF];
     let (url, mut request) = told(&task);
     assert_eq!(url, "https://handler.example/base/v2/tx_sign_request");
-    assert_eq!(request["requestId"].take().as_str().unwrap().len(), 64);
+    assert_eq!(request["requestId"].take().as_str().unwrap().len(), 32);
     assert_eq!(
         request,
         json!({

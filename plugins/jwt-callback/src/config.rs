@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use countersign_sdk::AssetNames;
 use serde::Deserialize;
 
 /// Root of the configuration.
@@ -31,6 +32,9 @@ pub struct Config {
     /// this mode. `false`: as servers in the field expect.
     #[serde(default)]
     pub strict: bool,
+    /// The servers' words for assets. One that is not listed has no `coin` and no `token_id`, which some servers demand.
+    #[serde(default)]
+    pub assets: AssetNames,
 }
 
 /// One callback server.
@@ -76,6 +80,7 @@ impl Config {
                 self.servers.len()
             ));
         }
+        self.assets.validate()?;
         let mut seen = BTreeSet::new();
         for server in &self.servers {
             let url = canonical(&server.url).map_err(|why| format!("`{}`: {why}", server.url))?;

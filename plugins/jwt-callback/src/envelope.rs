@@ -12,7 +12,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_sdk::{Failure, Host, json, jwt};
+use countersign_sdk::{Failure, Host, json, jwt, nonce};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -35,11 +35,7 @@ pub(crate) struct Binding {
 impl Binding {
     /// For one try at one server.
     pub(crate) fn new(host: &impl Host, node: &str, document: &str) -> Self {
-        Self {
-            nonce: hex::encode(host.random()),
-            digest: hex::encode(Sha256::digest(document)),
-            node: node.into(),
-        }
+        Self { nonce: nonce(host), digest: hex::encode(Sha256::digest(document)), node: node.into() }
     }
 
     fn check(&self, claims: &Map<String, Value>) -> Result<(), String> {
@@ -160,13 +156,13 @@ fn judge(response: CallbackResponse, id: &str) -> Result<Answer, String> {
     if request_id.as_deref() != Some(id) {
         return Err(format!("the answer is for the request {request_id:?}"));
     }
-    let error = error.unwrap_or_default();
+    let (status, error) = (status.unwrap_or(0), error.unwrap_or_default());
     match action.as_deref() {
-        // Some servers report an objection of their rules as an error status, so a rejection counts with any.
         Some("REJECT") => Ok(Answer::Reject(error)),
-        Some("APPROVE") if status.unwrap_or(0) == 0 => Ok(Answer::Approve),
-        Some("APPROVE") => Err(format!("status {} with APPROVE: {error}", status.unwrap_or(0))),
-        other => Err(format!("action {other:?}, status {}: {error}", status.unwrap_or(0))),
+        // Some servers report an objection of their rules as a status, without any action. Asked again they say the same.
+        _ if status != 0 => Ok(Answer::Reject(format!("status {status}: {error}"))),
+        Some("APPROVE") => Ok(Answer::Approve),
+        other => Err(format!("action {other:?}: {error}")),
     }
 }
 

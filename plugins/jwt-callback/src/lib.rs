@@ -65,7 +65,7 @@ export_plugin!(JwtCallback);
 fn questions<'a>(config: &'a Config, task: &'a Task, host: &impl Host) -> Result<Vec<Question<'a>>, Failure> {
     let spoken = |version| config.servers.iter().any(|server| server.version == version);
     let contents = |version| match spoken(version) {
-        true => request::contents(task, version, config.strict, host),
+        true => request::contents(config, task, version, host),
         false => Ok(Contents::default()),
     };
     let (v1, v2) = (contents(Version::V1)?, contents(Version::V2)?);
@@ -78,17 +78,8 @@ fn questions<'a>(config: &'a Config, task: &'a Task, host: &impl Host) -> Result
 }
 
 /// `<32 hex digits>:<attempt>`, as servers in the field know it; the task's own id stands in `request_detail`.
-///
-/// The digits are 128 random bits of this node, new for every decision and server. With one id for all, two servers that
-/// share a key could answer for each other: the answer of one, repeated by the other, would count as that one's own.
-///
-/// Nor are they the task's id: that one is the requester's choice and the same for all nodes that are asked. A requester and a coordinator together could order two
-/// things under one id, each of one node; a server that both nodes ask, and that remembers its answers by request id,
-/// would then answer the second with its answer to the first, and so would anyone who recorded it. The node's register
-/// of spent tasks sees only its own half of that. An id that nobody else chooses and nobody uses twice leaves an answer
-/// one meaning: the document, signed by this node, that first carried the id.
 fn request_id(task: &Task, host: &impl Host) -> String {
-    format!("{}:{}", hex::encode(&host.random()[..16]), task.attempt)
+    format!("{}:{}", countersign_sdk::request_id(host), task.attempt)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use countersign_sdk::{
 };
 use serde::Serialize;
 
-use crate::config::Version;
+use crate::config::{Config, Version};
 use crate::extra::{self, REFERENCE};
 
 /// All four members, always.
@@ -30,9 +30,9 @@ pub(crate) struct Contents {
 
 /// The contents for `task` in ASCII.
 pub(crate) fn contents(
+    config: &Config,
     task: &Task,
     version: Version,
-    strict: bool,
     host: &impl Host,
 ) -> Result<Contents, Failure> {
     let (request_type, request_detail) = match &task.operation {
@@ -44,7 +44,7 @@ pub(crate) fn contents(
             return Err(Failure::Unsupported(format!("callback servers do not know `{name}`")));
         }
     };
-    let extra_info = text(&extra::extra_info(task, version, strict, host)?)?;
+    let extra_info = text(&extra::extra_info(config, task, version, host)?)?;
     Ok(Contents { request_type, request_detail, extra_info })
 }
 

@@ -198,7 +198,8 @@ fn signature(signature: &Signature) -> Value {
         "msg_hash": hex0x(&signature.digest),
         "tweak": signature.tweak.as_deref().map(hex0x).unwrap_or_default(),
         "signature": hex0x(&signature.signature),
-        "signature_recovery": signature.recovery_id.unwrap_or_default(),
+        // Text in every model of this document; empty where the scheme has none.
+        "signature_recovery": signature.recovery_id.map(|id| id.to_string()).unwrap_or_default(),
     })
 }
 

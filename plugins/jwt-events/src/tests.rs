@@ -125,7 +125,7 @@ fn signatures_on_the_wire() {
         told["data"]["result"],
         json!({
             "signatures": [{"bip32_path": "m/44/60/0/0/0", "msg_hash": hash, "tweak": "",
-                            "signature": format!("0x{}", "cd".repeat(64)), "signature_recovery": 1}],
+                            "signature": format!("0x{}", "cd".repeat(64)), "signature_recovery": "1"}],
             "signature_type": 1, "tss_protocol": 0,
         })
     );

@@ -6,7 +6,7 @@
 //! content-type: application/json
 //! countersign-signature: t=1800000000,v1=<hex HMAC-SHA256 over "1800000000." and the body>
 //!
-//! {"version": 1, "request_id": "task-1:1", "nonce": "9f..", "node": "csn1..", "requester": {"id", "name"},
+//! {"version": 1, "request_id": "3c..", "nonce": "9f..", "node": "csn1..", "requester": {"id", "name"},
 //!  "coordinator": {"id", "name"}, "received_at": 1800000000000, "deadline": 1800000120000,
 //!  "task": {"id", "attempt", "sha256"}, "operation": {"kind": "sign", ...}, "facts": {}, "claims": {}}
 //! ```
@@ -28,9 +28,9 @@ use std::time::Duration;
 use answer::Answer;
 pub use config::Config;
 use countersign_sdk::{
-    Failure, Host, HttpError, Level, Plugin, Request, Task, Verdict, approve, export_plugin, json, reject,
+    Failure, Host, HttpError, Level, Plugin, Request, Task, Verdict, approve, export_plugin, json, nonce,
+    reject, request_id,
 };
-use sha2::{Digest, Sha256};
 
 /// The plugin `webhook`.
 pub struct Webhook;
@@ -51,7 +51,7 @@ impl Plugin for Webhook {
 
     fn evaluate(config: &Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure> {
         config.validate().map_err(Failure::Misconfigured)?;
-        let id = format!("{}:{}", task.id, task.attempt);
+        let id = request_id(host);
         match ask(config, task, &id, host)? {
             Answer::Approve => approve(),
             Answer::Reject(reason) => reject("webhook-rejected", reason),
@@ -66,7 +66,7 @@ fn ask(config: &Config, task: &Task, id: &str, host: &impl Host) -> Result<Answe
     let pause = Duration::from_secs(config.sleep_seconds);
     let mut tries = 0;
     loop {
-        let problem = match try_once(config, task, id, tries, host)? {
+        let problem = match try_once(config, task, id, host)? {
             Ok(answer) => return Ok(answer),
             Err(problem) => problem,
         };
@@ -88,10 +88,9 @@ fn try_once(
     config: &Config,
     task: &Task,
     id: &str,
-    tries: u64,
     host: &impl Host,
 ) -> Result<Result<Answer, String>, Failure> {
-    let nonce = nonce(task, tries, host.now());
+    let nonce = nonce(host);
     let document = document::document(task, id, &nonce)?;
     let body = json::ascii(&document).map_err(|error| Failure::Internal(error.to_string()))?.into_bytes();
     let timeout = task.deadline.saturating_sub(host.now()).min(config.request_timeout.saturating_mul(1000));
@@ -110,17 +109,6 @@ fn try_once(
         Err(error @ (HttpError::Denied(_) | HttpError::Invalid(_))) => Err(error.into()),
         Err(error) => Ok(Err(error.describe())),
     }
-}
-
-/// Names one try of one node for one task's exact bytes. It is not secret; nobody but the server can answer it.
-fn nonce(task: &Task, tries: u64, now: u64) -> String {
-    let mut hash = Sha256::new_with_prefix(b"countersign webhook 1");
-    for number in [task.received_at, now, tries, task.node.len() as u64] {
-        hash.update(number.to_be_bytes());
-    }
-    hash.update(&task.node);
-    hash.update(&task.raw);
-    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]

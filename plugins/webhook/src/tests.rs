@@ -235,7 +235,7 @@ fn an_answer_may_be_a_minute_off() {
 fn an_answer_to_another_request_is_refused() {
     assert_disbelieved("the answer is for the request", |host, request| {
         let mut answer = answer(&request, "approve");
-        answer["request_id"] = "task-2:1".into();
+        answer["request_id"] = "00".repeat(16).into();
         signed(host, answer)
     });
 }
@@ -267,19 +267,23 @@ fn opened_again(host: &MockHost) -> Value {
     json::strict(&host.requests()[0].body).unwrap()
 }
 
+/// A task's id is the requester's choice: two orders under one id must be two questions.
 #[test]
-fn a_nonce_depends_on_node_moment_try_and_bytes() {
-    let task = transfer();
-    let first = nonce(&task, 0, task.received_at);
-    for other in [
-        nonce(&task, 1, task.received_at),
-        nonce(&task, 0, task.received_at + 1),
-        nonce(&Task { node: "csn1other".into(), ..task.clone() }, 0, task.received_at),
-        nonce(&Task { raw: b"{ }".to_vec(), ..task.clone() }, 0, task.received_at),
-        nonce(&Task { received_at: task.received_at + 1, ..task.clone() }, 0, task.received_at),
-    ] {
-        assert_ne!(first, other);
+fn each_decision_has_an_id_and_each_try_a_nonce_that_nobody_chose() {
+    let host = host(|_, _| Err(HttpError::Timeout));
+    for _ in 0..2 {
+        evaluate(&host).unwrap_err();
     }
+    let asked: Vec<Value> = host.requests().iter().map(|post| json::strict(&post.body).unwrap()).collect();
+    let distinct = |name: &str| {
+        asked
+            .iter()
+            .map(|document| document[name].to_string())
+            .collect::<std::collections::BTreeSet<_>>()
+            .len()
+    };
+    assert_eq!((asked.len(), distinct("request_id"), distinct("nonce")), (6, 2, 6));
+    assert!(!asked[0]["request_id"].as_str().unwrap().contains("task-1"));
 }
 
 #[test]
@@ -397,10 +401,11 @@ fn a_transfer_on_the_wire() {
     tx.unsigned = vec![2];
     let mut told = told(&task);
     assert_eq!(told["nonce"].take().as_str().unwrap().len(), 64);
+    assert_eq!(told["request_id"].take().as_str().unwrap().len(), 32);
     assert_eq!(
         told,
         json!({
-            "version": 1, "request_id": "task-1:1", "nonce": null, "node": "csn1self",
+            "version": 1, "request_id": null, "nonce": null, "node": "csn1self",
             "requester": {"id": "requester-key", "name": "treasury"},
             "coordinator": {"id": "coordinator-key", "name": "main"},
             "received_at": MockHost::NOW, "deadline": MockHost::NOW + 120_000,

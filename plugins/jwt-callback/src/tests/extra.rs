@@ -8,8 +8,14 @@ fn claim(name: &str, value: &str) -> Statement {
 
 /// What a server of the given vocabulary reads as `extra_info`.
 fn extra(version: &str, strict: bool, task: &Task) -> Value {
+    extra_with("{}", version, strict, task)
+}
+
+/// The same, with these words for assets.
+fn extra_with(assets: &str, version: &str, strict: bool, task: &Task) -> Value {
     let config = configured(&format!(
-        r#"{{"servers": [{{"url": "https://a", "key": "cb", "version": "{version}"}}], "strict": {strict}, "retry_times": 0}}"#
+        r#"{{"servers": [{{"url": "https://a", "key": "cb", "version": "{version}"}}], "strict": {strict},
+            "retry_times": 0, "assets": {assets}}}"#
     ));
     let host = host(|_, _| Err(HttpError::Timeout));
     assert!(JwtCallback::evaluate(&config, task, &host).is_err());
@@ -26,19 +32,40 @@ fn payment() -> Task {
     task
 }
 
+const ASSETS: &str = r#"{"eip155:1": {"id": "ETH", "decimals": 18}, "eip155:1/erc20:0xdac": {"id": "ETH_USDT", "decimals": 6}}"#;
+
+fn erc20() -> testing::TransactionBuilder {
+    testing::transaction("eip155:1")
+        .pays_asset("eip155:1/erc20:0xdac", "0xbob", "2500000")
+        .calls("0xdac", &[0xA9, 5, 0x9C, 0xBB])
+        .known_as("transfer(address,uint256)")
+}
+
 #[test]
 fn facts_of_a_transaction_in_v1() {
     let mut task = payment();
-    task.extra = vec![claim("reference", "order 7"), claim("extra-info", r#"{"coin": "ETH"}"#)];
-    assert_eq!(
-        extra("v1", false, &task),
-        json!({
-            "coin": "ETH", "api_request_id": "order 7", "transaction_type": 102, "operation": 100,
-            "raw_tx_hex": "0x02ef", "from_address": "0xsource", "to_address": "0xabc",
-            "amount": "1500000000000000000", "fee": "21000",
-            "to_address_details": r#"[{"amount":"1500000000000000000","to_address":"0xabc"}]"#,
-        })
-    );
+    task.extra = vec![claim("reference", "order 7"), claim("extra-info", r#"{"note": "rent"}"#)];
+    let facts = json!({
+        "note": "rent", "api_request_id": "order 7", "transaction_type": 102, "operation": 100,
+        "raw_tx_hex": "0x02ef", "from_address": "0xsource", "to_address": "0xabc",
+        "amount": "1500000000000000000", "fee": 21000,
+        "to_address_details": r#"[{"amount":"1500000000000000000","to_address":"0xabc"}]"#,
+    });
+    assert_eq!(extra("v1", false, &task), facts);
+    let named = extra_with(ASSETS, "v1", false, &task);
+    assert_eq!((&named["coin"], &named["decimal"]), (&json!("ETH"), &json!(18)));
+}
+
+#[test]
+fn a_fee_that_does_not_fit_is_left_out() {
+    for (fee, expected) in [
+        ("9223372036854775807", Some(json!(9_223_372_036_854_775_807_u64))),
+        ("9223372036854775808", None),
+        ("1000000000000000000000", None),
+    ] {
+        let task = testing::transaction("eip155:1").pays("0xabc", "1").fee(fee).task();
+        assert_eq!(extra("v1", false, &task).get("fee").cloned(), expected, "{fee}");
+    }
 }
 
 #[test]
@@ -51,6 +78,7 @@ fn facts_of_a_transaction_in_v2() {
         extra["transaction"],
         json!({
             "transaction_id": "task-1", "wallet_id": "key-1", "status": "PendingSignature",
+            "type": "Withdrawal", "chain_id": "eip155:1",
             "initiator_type": "API", "created_timestamp": MockHost::NOW, "updated_timestamp": MockHost::NOW,
             "source": {"source_type": "Org-Controlled", "wallet_id": "key-1", "address": "0xsource"},
             "destination": {
@@ -62,21 +90,98 @@ fn facts_of_a_transaction_in_v2() {
 }
 
 #[test]
+fn assets_have_the_servers_names_where_the_operator_gave_them() {
+    let named = extra_with(ASSETS, "v2", false, &erc20().task());
+    assert_eq!(named["source_addresses"][0]["chain_id"], "ETH");
+    let transaction = &named["transaction"];
+    assert_eq!((&transaction["chain_id"], &transaction["token_id"]), (&json!("ETH"), &json!("ETH_USDT")));
+    assert_eq!(transaction["destination"]["account_output"], json!({"address": "0xbob", "amount": "2.5"}));
+    let unnamed = extra("v2", false, &erc20().task());
+    assert!(unnamed["transaction"].get("token_id").is_none());
+    assert_eq!(unnamed["transaction"]["destination"]["destination_type"], "EVM_Contract");
+}
+
+#[test]
 fn a_claim_never_stands_in_for_a_fact() {
     let lie = r#"{"to_address": "0xgood", "amount": "1", "raw_tx": "0x00", "countersign": {"blind": false},
-                  "note": "n", "transaction": {"destination": "0xgood", "raw_tx_info": {"raw_tx": "0x00"}, "type": "t"},
-                  "source_addresses": []}"#;
+                  "note": "n", "org": {"org_id": "o"}, "wallet": {"name": "petty cash"},
+                  "transaction": {"destination": "0xgood", "raw_tx_info": {"raw_tx": "0x00"}, "description": "d",
+                                  "token_id": "DUST", "fee": {"fee_type": "Fixed"}},
+                  "source_addresses": [], "coin": "DUST", "chain_id": "TESTNET", "fee": 1, "gas_price": 1, "gas_limit": 1,
+                  "spender": "0xgood", "custody_wallet_name": "petty cash"}"#;
     let mut task = payment();
     task.extra = vec![claim("extra-info", lie)];
     let v1 = extra("v1", false, &task);
-    assert_eq!((&v1["to_address"], &v1["note"]), (&json!("0xabc"), &json!("n")));
-    assert!(v1.get("raw_tx").is_none() && v1.get("countersign").is_none(), "{v1}");
+    let v1 = v1.as_object().unwrap();
+    assert_eq!((&v1["to_address"], &v1["note"], &v1["fee"]), (&json!("0xabc"), &json!("n"), &json!(21000)));
+    for described in ["raw_tx", "chain_id", "gas_price", "gas_limit", "spender", "custody_wallet_name"] {
+        assert!(!v1.contains_key(described), "{described} is the requester's word");
+        assert!(v1["claims"].get(described).is_some(), "{described} is told as what it is");
+    }
     let v2 = extra("v2", false, &task);
-    assert_eq!(v2["transaction"]["destination"]["account_output"]["address"], "0xabc");
-    assert_eq!(v2["transaction"]["raw_tx_info"], json!({"unsigned_raw_tx": "0x02ef"}));
-    assert_eq!(v2["transaction"]["type"], "t");
+    assert_eq!((&v2["org"]["org_id"], v2.get("wallet")), (&json!("o"), None));
+    let transaction = v2["transaction"].as_object().unwrap();
+    assert_eq!(transaction["destination"]["account_output"]["address"], "0xabc");
+    assert_eq!(transaction["raw_tx_info"], json!({"unsigned_raw_tx": "0x02ef"}));
+    assert_eq!(transaction["description"], "d");
+    assert!(!transaction.contains_key("token_id") && !transaction.contains_key("fee"));
+    assert!(v2.get("chain_id").is_none() && v2.get("coin").is_none());
     let strict = extra("v1", true, &task);
-    assert_eq!(strict["countersign"]["overridden"], json!(["raw_tx", "to_address", "amount"]));
+    assert_eq!(strict["countersign"]["overridden"], json!(["fee", "coin", "to_address", "amount"]));
+}
+
+#[test]
+fn a_claim_of_the_nodes_own_member_is_told_as_a_claim() {
+    let mut task = payment();
+    task.extra = vec![claim("extra-info", r#"{"claims": {"coin": "X"}, "countersign": {"blind": false}}"#)];
+    let told = extra("v1", false, &task);
+    assert_eq!(told["claims"]["claims"]["coin"], "X");
+    assert!(told.get("countersign").is_none());
+}
+
+#[test]
+fn a_payment_that_is_not_all_is_not_shown_as_one() {
+    let chain = "solana:mainnet";
+    let hidden = testing::transaction(chain)
+        .pays("GoodRecipient", "1")
+        .calls("TokenProgram", &[6])
+        .known_as("SetAuthority")
+        .grants("Thief", "", None)
+        .task();
+    let v1 = extra("v1", false, &hidden);
+    for summary in ["to_address", "amount", "to_address_details", "coin"] {
+        assert!(v1.get(summary).is_none(), "{summary}");
+    }
+    assert_eq!(v1["operation"], 200);
+    let transaction = &extra("v2", false, &hidden)["transaction"];
+    assert_eq!(transaction["destination"], json!({"destination_type": "SOL_Contract"}));
+    assert_eq!(transaction["type"], "ContractCall");
+    // Two assets in one list of amounts would be added up by a reader.
+    let mixed =
+        testing::transaction(chain).pays("A", "1").pays_asset("solana:mainnet/token:X", "B", "1").task();
+    assert!(extra("v1", false, &mixed).get("to_address_details").is_none());
+}
+
+/// The message and the text of the incumbent's published test of native transfers.
+#[test]
+fn an_unsigned_solana_transaction_is_the_hex_of_its_base64_text() {
+    let message = "0100020453f8c96cd916709eaaf0e4023b16bd25276b8d117275def443e36a0c318f2c92a4bb7324ac0eae63455c211cd74e40\
+                   26950fe09b2f7fad7e29c506d652f848eb0306466fe5211732ffecadba72c39be7bc8ce5bbc5f7126b2c439b3a4000000000000\
+                   00000000000000000000000000000000000000000000000000000000000bf82f7a836cb9c90684b8d03dbac12002ebe530e83a\
+                   a2ce5283f172ae316c17f0302000903305705000000000002000502400d0300030200010c020000000b00000000000000";
+    let text = "41414541416752542b4d6c7332525a776e717277354149374672306c4a32754e45584a313376524434326f4d4d5938736b715337\
+                637953734471356a52567768484e644f51436156442b43624c332b7466696e4642745a532b456a7241775a47622b5568467a4c2f\
+                374b323663734f623537794d3562764639784a724c454f624f6b4141414141414141414141414141414141414141414141414141\
+                4141414141414141414141414141414141414141414c2b4339366732793579516145754e4139757345674175766c4d4f67366f73\
+                3553672f4679726a4673462f4177494143514d7756775541414141414141494142514a4144514d41417749414151774341414141\
+                4377414141414141414141\
+                3d";
+    let mut task = testing::transfer("solana:mainnet", "C63e", "11");
+    let Operation::Sign(signing) = &mut task.operation else { unreachable!("built as a signing task") };
+    let Intent::Transaction(transaction) = &mut signing.intent else { unreachable!("built as a transfer") };
+    transaction.unsigned = hex::decode(message).unwrap();
+    let raw = &extra("v2", false, &task)["transaction"]["raw_tx_info"];
+    assert_eq!(raw["unsigned_raw_tx"], format!("0x{text}"));
 }
 
 #[test]
@@ -96,6 +201,9 @@ fn of_bare_digests_everything_is_the_requesters_word() {
         extra("v1", false, &task),
         json!({"to_address": "0xgood", "raw_tx_hex": "0x01", "transaction_type": 102})
     );
+    let destination = &extra("v2", false, &testing::blind())["transaction"]["destination"];
+    let hash = format!("0x{}", "ab".repeat(32));
+    assert_eq!(destination, &json!({"destination_type": "Raw_Message_Signature", "msg_hash": hash}));
     let strict = extra("v1", true, &task);
     assert_eq!(strict["countersign"]["intent"], Value::Null);
 }
@@ -114,28 +222,22 @@ fn a_claim_that_is_no_object_is_not_sent() {
 
 #[test]
 fn contract_calls_messages_and_typed_data_in_v2() {
-    let mut task = payment();
-    let Operation::Sign(signing) = &mut task.operation else { unreachable!("built as a signing task") };
-    let Intent::Transaction(transaction) = &mut signing.intent else { unreachable!("built as a transfer") };
-    transaction.calls = vec![Call {
-        contract: "0xtoken".into(),
-        selector: vec![0xA9, 5, 0x9C, 0xBB],
-        method: Some("transfer(address,uint256)".into()),
-        amount: "0".into(),
-        data: vec![0xA9, 5, 0x9C, 0xBB, 0],
-    }];
+    let destination = |task: &Task| extra("v2", false, task)["transaction"]["destination"].clone();
+    let transfer = erc20().task();
     assert_eq!(
-        extra("v2", false, &task)["transaction"]["destination"],
-        json!({"destination_type": "EVM_Contract", "address": "0xtoken", "value": "0", "calldata": "0xa9059cbb00"})
+        destination(&transfer),
+        json!({"destination_type": "EVM_Contract", "address": "0xdac", "value": "0", "calldata": "0xa9059cbb"})
     );
-    assert_eq!(extra("v1", false, &task)["operation"], 100, "a token's transfer is a transfer");
+    assert_eq!(extra("v1", false, &transfer)["operation"], 100, "a token's transfer is a transfer");
 
-    let mut message = testing::signing(Intent::Message(b"hi".to_vec()));
-    let Operation::Sign(signing) = &mut message.operation else { unreachable!("built as a signing task") };
-    signing.payload = "eip191".into();
-    let destination = &extra("v2", false, &message)["transaction"]["destination"];
-    assert_eq!(destination, &json!({"destination_type": "EVM_EIP_191_Signature", "message": "aGk="}));
-    assert_eq!(extra("v1", false, &message)["operation"], 300);
+    let personal = testing::message("eip191", "hi");
+    let shown = json!({"destination_type": "EVM_EIP_191_Signature", "message": "aGk="});
+    assert_eq!(destination(&personal), shown);
+    assert_eq!(extra("v1", false, &personal)["operation"], 300);
+
+    let plain = testing::message("message", "hi");
+    let hash = format!("0x{}", "ab".repeat(32));
+    assert_eq!(destination(&plain), json!({"destination_type": "Raw_Message_Signature", "msg_hash": hash}));
 
     let typed = testing::signing(Intent::TypedData(TypedData {
         chain: None,
@@ -145,8 +247,7 @@ fn contract_calls_messages_and_typed_data_in_v2() {
         json: r#"{"primaryType": "Permit"}"#.into(),
         grants: Vec::new(),
     }));
-    let destination = &extra("v2", true, &typed)["transaction"]["destination"];
-    assert_eq!(destination["structured_data"]["primaryType"], "Permit");
+    assert_eq!(destination(&typed)["structured_data"]["primaryType"], "Permit");
 }
 
 #[test]

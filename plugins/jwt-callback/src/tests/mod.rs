@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use std::time::Duration;
 
-use countersign_sdk::{Call, HttpError, Request, Response, TypedData};
+use countersign_sdk::{HttpError, Request, Response, TypedData};
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -122,6 +122,27 @@ fn what_servers_in_the_field_vary_is_tolerated() {
     assert_eq!(status_400.requests().len(), 1);
 }
 
+/// As a server in the field that reports what its rules object to as an error.
+#[test]
+fn an_answer_with_an_error_status_is_a_no_at_once() {
+    for (http, answer) in [
+        (400, json!({"status": 30, "request_id": ID, "error": "not on the list"})),
+        (200, json!({"status": 10, "request_id": ID, "action": null, "error": "not on the list"})),
+        (200, json!({"status": 30, "request_id": ID, "action": "APPROVE", "error": "not on the list"})),
+    ] {
+        let case = answer.to_string();
+        let host = host(move |host, _| {
+            Ok(Response { status: http, headers: Vec::new(), body: good(host, answer.clone()).into() })
+        });
+        let verdict = evaluate(&host);
+        assert!(
+            matches!(&verdict, Ok(Verdict::Reject(r)) if r.reason.contains("not on the list")),
+            "{case}: {verdict:?}"
+        );
+        assert_eq!(host.requests().len(), 1, "{case}");
+    }
+}
+
 #[test]
 fn what_is_not_a_sound_answer_is_not_believed() {
     assert_disbelieved("alg none", |host| {
@@ -144,8 +165,8 @@ fn what_is_not_a_sound_answer_is_not_believed() {
     assert_disbelieved("no request id", |host| ok(good(host, json!({"status": 0, "action": "APPROVE"}))));
     assert_disbelieved("unknown action", |host| ok(good(host, answer("approve"))));
     assert_disbelieved("no action", |host| ok(good(host, json!({"request_id": ID}))));
-    assert_disbelieved("error status", |host| {
-        ok(good(host, json!({"status": 30, "request_id": ID, "action": "APPROVE"})))
+    assert_disbelieved("an error for another request", |host| {
+        ok(good(host, json!({"status": 30, "request_id": "0:1", "error": "no"})))
     });
     assert_disbelieved("expired", |host| {
         let mut claims = claims(answer("APPROVE"));

@@ -1,0 +1,71 @@
+//! Members of a JSON object, and whose word each is.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+/// Members of one object: at first all of them claims, until the node writes its facts over them.
+pub(super) struct Members {
+    members: Map<String, Value>,
+    /// Members that are the node's word.
+    facts: BTreeSet<String>,
+    /// Claims that gave way to another value.
+    pub(super) overridden: Vec<String>,
+}
+
+impl Members {
+    pub(super) fn new(claims: Map<String, Value>) -> Self {
+        Self { members: claims, facts: BTreeSet::new(), overridden: Vec::new() }
+    }
+
+    /// The node's word; `None` is one too.
+    pub(super) fn fact(&mut self, name: &str, value: Option<Value>) {
+        let claim = self.members.remove(name);
+        if claim.is_some() && claim != value {
+            self.overridden.push(name.into());
+        }
+        if let Some(value) = value {
+            self.members.insert(name.into(), value);
+            self.facts.insert(name.into());
+        }
+    }
+
+    /// What is said if the requester says nothing. Either way it may stand where it is.
+    pub(super) fn default(&mut self, name: &str, value: impl Into<Value>) {
+        self.members.entry(name).or_insert_with(|| value.into());
+        self.facts.insert(name.into());
+    }
+
+    /// Works on the members of the object `name`; anything else under this name is no object and gives way.
+    pub(super) fn within(&mut self, name: &str, work: impl FnOnce(&mut Members)) {
+        let claim = self.members.remove(name);
+        let mut inner = Members::new(match claim {
+            Some(Value::Object(members)) => members,
+            Some(_) => {
+                self.overridden.push(name.into());
+                Map::new()
+            }
+            None => Map::new(),
+        });
+        work(&mut inner);
+        self.overridden.extend(inner.overridden.iter().map(|member| format!("{name}.{member}")));
+        self.members.insert(name.into(), inner.into_value());
+        self.facts.insert(name.into());
+    }
+
+    /// Moves every claim whose name is not among `passed` into an object `aside`, which is there only if it has members.
+    /// A claim of that very name goes the same way.
+    pub(super) fn set_aside(&mut self, passed: &[&str], aside: &str) {
+        let stays = |name: &str| self.facts.contains(name) || passed.contains(&name);
+        let (kept, moved): (Map<_, _>, Map<_, _>) =
+            std::mem::take(&mut self.members).into_iter().partition(|(name, _)| stays(name));
+        self.members = kept;
+        if !moved.is_empty() {
+            self.members.insert(aside.into(), Value::Object(moved));
+        }
+    }
+
+    pub(super) fn into_value(self) -> Value {
+        Value::Object(self.members)
+    }
+}

@@ -1,0 +1,95 @@
+//! `extra_info`: what the node knows, in the servers' vocabulary, and what the requester says.
+//!
+//! The requester may state members in the claim `extra-info`, a JSON object. Where the node decoded what is signed, and for
+//! every operation but a KeySign of bare digests, a claim stays in its place only if it names who ordered and why
+//! ([`v1::PASSED`], [`v2::PASSED`]). Every other member of the vocabulary describes what is signed: it is the node's, or it
+//! is absent. Readers take what stands there for a fact, so what the requester says besides goes to the member `claims`,
+//! whose name says what it is. A claim that contradicts a fact is logged.
+//!
+//! About bare digests the node knows nothing, and the claims stay where the requester put them: a server that is told the
+//! raw transaction can hash it itself.
+//!
+//! Amounts of v1 are in the asset's smallest unit, those of v2 in whole coins; chains and assets have the names of the
+//! configuration's `assets`, else CAIP ids.
+
+mod members;
+mod v1;
+mod v2;
+
+use countersign_sdk::{Destination, Failure, Host, Intent, Level, Operation, Task, Transaction, json};
+use serde_json::{Map, Value};
+
+use crate::config::{Config, Version};
+use crate::facts;
+use members::Members;
+
+/// Name of the claim with which a requester supplies members of `extra_info`.
+const EXTRA_INFO: &str = "extra-info";
+/// Name of the claim with the requester's own reference.
+pub(crate) const REFERENCE: &str = "reference";
+/// The member that only the node writes.
+const COUNTERSIGN: &str = "countersign";
+/// The member with what the requester says besides.
+const CLAIMS: &str = "claims";
+
+/// Never empty, not even where nothing is known: servers reject that.
+pub(crate) fn extra_info(
+    config: &Config,
+    task: &Task,
+    version: Version,
+    host: &impl Host,
+) -> Result<Value, Failure> {
+    let mut extra = Members::new(claimed(task)?);
+    match version {
+        Version::V1 => v1::write(&mut extra, config, task),
+        Version::V2 => v2::write(&mut extra, config, task)?,
+    }
+    if !is_opaque(task) {
+        let passed = match version {
+            Version::V1 => v1::PASSED,
+            Version::V2 => v2::PASSED,
+        };
+        extra.set_aside(passed, CLAIMS);
+    }
+    let facts = config.strict.then(|| facts::facts(task, &extra.overridden));
+    extra.fact(COUNTERSIGN, facts);
+    if !extra.overridden.is_empty() {
+        let names = extra.overridden.join(" ");
+        host.log(Level::Warn, "the requester's extra-info contradicts the node", &[("members", &names)]);
+    }
+    Ok(extra.into_value())
+}
+
+fn claimed(task: &Task) -> Result<Map<String, Value>, Failure> {
+    let Some(supplied) = task.claim(EXTRA_INFO) else { return Ok(Map::new()) };
+    json::strict(supplied.as_bytes()).map_err(|error| {
+        Failure::Unsupported(format!("the claim `{EXTRA_INFO}` is not a JSON object: {error}"))
+    })
+}
+
+/// True if bare digests are signed, of which the node knows nothing.
+fn is_opaque(task: &Task) -> bool {
+    match &task.operation {
+        Operation::Sign(signing) => match &signing.intent {
+            Intent::Opaque => true,
+            Intent::Transaction(_) | Intent::Message(_) | Intent::TypedData(_) => false,
+        },
+        Operation::Keygen(_) | Operation::Reshare(_) | Operation::KeyShareSign(_) | Operation::Other(_) => {
+            false
+        }
+    }
+}
+
+fn only_source(transaction: &Transaction) -> Option<&str> {
+    match &transaction.sources[..] {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
+/// What leaves the key, if that is all that happens and all of it is of one asset: these vocabularies name one.
+fn payments(transaction: &Transaction) -> Option<Vec<&Destination>> {
+    let payments = transaction.payments()?;
+    let one_asset = payments.windows(2).all(|pair| pair[0].asset == pair[1].asset);
+    one_asset.then_some(payments)
+}

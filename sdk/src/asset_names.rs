@@ -1,0 +1,92 @@
+//! A server's words for assets, as an operator configures them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::Amount;
+
+/// Servers name assets in words of their own, and write amounts in whole units. A node knows neither: it has CAIP ids
+/// and smallest units. An operator who lists both lets a plugin translate.
+///
+/// By [CAIP-2](https://chainagnostic.org/CAIPs/caip-2) id for a chain's native asset, by
+/// [CAIP-19](https://chainagnostic.org/CAIPs/caip-19) id for others:
+/// `{"eip155:1": {"id": "ETH", "decimals": 18}}`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct AssetNames(BTreeMap<String, AssetName>);
+
+/// An asset as a server knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssetName {
+    /// The server's id, such as `ETH_USDT`.
+    pub id: String,
+    /// Digits behind the point, at most [`MAX_DECIMALS`](Self::MAX_DECIMALS).
+    pub decimals: u8,
+}
+
+impl AssetName {
+    /// A 256-bit number has at most 78 digits.
+    pub const MAX_DECIMALS: u8 = 77;
+
+    /// `smallest`, in the smallest unit, in whole units and without needless zeros. `None` if it is no number.
+    pub fn in_units(&self, smallest: &str) -> Option<String> {
+        Some(smallest.parse::<Amount>().ok()?.in_units(self.decimals))
+    }
+}
+
+impl AssetNames {
+    /// The asset with the CAIP-19 id `asset`, or the native one of `chain` if that is empty.
+    pub fn find(&self, chain: &str, asset: &str) -> Option<&AssetName> {
+        self.0.get(if asset.is_empty() { chain } else { asset })
+    }
+
+    /// Finds what the form alone does not show.
+    pub fn validate(&self) -> Result<(), String> {
+        let wrong = |(_, asset): &(&String, &AssetName)| {
+            asset.id.is_empty() || asset.decimals > AssetName::MAX_DECIMALS
+        };
+        match self.0.iter().find(wrong) {
+            Some((name, _)) => {
+                Err(format!("assets: `{name}` needs an id, and at most {} decimals", AssetName::MAX_DECIMALS))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> AssetNames {
+        let text = r#"{"eip155:1": {"id": "ETH", "decimals": 18},
+                       "eip155:1/erc20:0xdac": {"id": "ETH_USDT", "decimals": 6}}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_native_asset_is_found_by_its_chain_and_others_by_their_id() {
+        let names = names();
+        assert_eq!(names.find("eip155:1", "").unwrap().id, "ETH");
+        assert_eq!(names.find("eip155:1", "eip155:1/erc20:0xdac").unwrap().id, "ETH_USDT");
+        assert_eq!(names.find("eip155:137", ""), None);
+    }
+
+    #[test]
+    fn amounts_are_exact_or_absent() {
+        let usdt = AssetName { id: "ETH_USDT".into(), decimals: 6 };
+        assert_eq!(usdt.in_units("1500000").as_deref(), Some("1.5"));
+        assert_eq!(usdt.in_units("0").as_deref(), Some("0"));
+        assert_eq!(usdt.in_units("unlimited"), None);
+    }
+
+    #[test]
+    fn names_and_decimals_are_checked() {
+        assert_eq!(names().validate(), Ok(()));
+        for text in [r#"{"x": {"id": "", "decimals": 0}}"#, r#"{"x": {"id": "X", "decimals": 78}}"#] {
+            assert!(serde_json::from_str::<AssetNames>(text).unwrap().validate().is_err(), "{text}");
+        }
+    }
+}
