@@ -233,11 +233,11 @@ impl Introduction {
                 one.threshold.get(),
                 members.len()
             ));
-            lines.extend(members.iter().map(|node| format!("  held by    {}", node_line(profile, node))));
+            lines.extend(members.iter().map(|node| format!("  held by    {}", profile.describe_node(node))));
         }
         let requester = match self.requester() {
             None => "nobody knows: the coordinator does not hand out the order".into(),
-            Some(id) => requester_line(profile, own, &id),
+            Some(id) => profile.describe_requester(own, &id),
         };
         lines.push(format!("ordered by   {requester}"));
         lines
@@ -271,21 +271,6 @@ impl std::fmt::Display for Doubt {
             }
             Doubt::NoOrder => f.write_str("the coordinator does not hand out the order that made it"),
         }
-    }
-}
-
-fn node_line(profile: &Profile, node: &NodeId) -> String {
-    match profile.names_node(node) {
-        true => format!("{} ({node})", profile.name_of(node)),
-        false => format!("{node} (NOT under `nodes`)"),
-    }
-}
-
-fn requester_line(profile: &Profile, own: Option<RequesterId>, id: &RequesterId) -> String {
-    match profile.requester_name(id) {
-        _ if Some(*id) == own => format!("you ({id})"),
-        Some(name) => format!("{name} ({id})"),
-        None => format!("{id} (NOT under `trusted_requesters`)"),
     }
 }
 

@@ -14,7 +14,7 @@ use countersign_protocol::{
 use rand::RngCore;
 use tokio::time::Instant;
 
-use crate::api::{Api, NodeView, ResultView, State, TaskPage, TaskView};
+use crate::api::{Api, NodeView, PartyView, ResultView, State, TaskPage, TaskView};
 use crate::belief::Believed;
 use crate::book::Book;
 use crate::error::ClientError;
@@ -116,6 +116,11 @@ impl Client {
         &self.profile
     }
 
+    /// The networks of chains whose transactions do not name theirs.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
     /// Who orders.
     pub fn requester(&self) -> Option<RequesterId> {
         self.requester.as_ref().map(RequesterKey::id)
@@ -154,7 +159,7 @@ impl Client {
     pub async fn sign(
         &self,
         order: &SignOrder,
-        progress: impl FnMut(&TaskView),
+        mut progress: impl FnMut(&TaskView),
     ) -> Result<Signature, ClientError> {
         let wallet = self.wallet(order.wallet).await?;
         let inputs = self.decode_for(&wallet, order)?.inputs;
@@ -167,7 +172,14 @@ impl Client {
         let remarks = Remarks { note: order.note.clone(), claims: order.claims.clone() };
         let further = u32::try_from(inputs.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let life = SIGNATURE + FURTHER.saturating_mul(further);
-        let (_, view) = self.carry_out(operation, remarks, life, progress).await?;
+        let mut last = None;
+        let progress = |view: &TaskView| {
+            last = Some(view.nodes.clone());
+            progress(view);
+        };
+        let carried_out = self.carry_out(operation, remarks, life, progress).await;
+        let (_, view) =
+            carried_out.map_err(|error| with_others(error, &wallet, &last.unwrap_or_default()))?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
         let Some(ResultView::Signed(signed)) = view.result else {
@@ -327,13 +339,15 @@ impl Client {
         };
         let state = match summary.state {
             State::Rejected => {
-                let node = nodes.first().map_or("a node".into(), |node| self.profile.name_of(node));
-                return Err(ClientError::Rejected { task, node, plugin, code, reason: message });
+                let node = nodes.first().map_or("a node".into(), |node| self.profile.short_name(node));
+                let (reason, others) = (self.profile.with_names(&message), Vec::new());
+                return Err(ClientError::Rejected { task, node, plugin, code, reason, others });
             }
             State::Failed => "failed",
             State::Expired => "expired",
             State::Completed | State::Waiting | State::Approving | State::Running => return Ok(()),
         };
+        let message = self.profile.with_names(&message);
         Err(ClientError::Failed { task, state, code, message, nodes })
     }
 }
@@ -342,6 +356,22 @@ impl Client {
 struct Remarks {
     note: Option<String>,
     claims: BTreeMap<String, String>,
+}
+
+/// A refusal with those who could sign instead: members that did not refuse, those first that had approved.
+fn with_others(error: ClientError, wallet: &Announcement, parties: &[PartyView]) -> ClientError {
+    let ClientError::Rejected { task, node, plugin, code, reason, .. } = error else { return error };
+    let decided = |node: &NodeId| parties.iter().find(|party| party.node == *node)?.decision.as_ref();
+    let refused = |node: &NodeId| decided(node).is_some_and(|decision| decision.refusal.is_some());
+    let mut others: Vec<NodeId> =
+        wallet.committee.members().iter().filter(|node| !refused(node)).copied().collect();
+    others.sort_by_key(|node| decided(node).is_none());
+    let needed = usize::from(wallet.threshold.get());
+    others.truncate(needed);
+    if others.len() < needed || !parties.iter().any(|party| refused(&party.node)) {
+        others.clear();
+    }
+    ClientError::Rejected { task, node, plugin, code, reason, others }
 }
 
 /// True if the same request may be answered a moment later.

@@ -56,7 +56,10 @@ pub enum ClientError {
     )]
     Answer(String),
     /// A node refused.
-    #[error("refused by {node}{by}: {reason} [{code}]; ask that node's operator, then send a new task", by = by(.plugin))]
+    #[error(
+        "refused by {node}{by}, as the coordinator tells it: {reason} [{code}]; ask that node's operator, then send a new task",
+        by = by(.plugin)
+    )]
     Rejected {
         /// Which task.
         task: TaskId,
@@ -68,6 +71,8 @@ pub enum ClientError {
         code: String,
         /// One sentence.
         reason: String,
+        /// Other members that could sign without those who refused; as many as are needed, or none.
+        others: Vec<NodeId>,
     },
     /// The task came to nothing.
     #[error("task {task} {state}: {message} [{code}]")]
@@ -178,6 +183,14 @@ impl ClientError {
     pub fn details(&self) -> &[String] {
         match self {
             ClientError::Distrusted { lines, .. } => lines,
+            _ => &[],
+        }
+    }
+
+    /// Who could sign in the place of whoever refused.
+    pub fn others(&self) -> &[NodeId] {
+        match self {
+            ClientError::Rejected { others, .. } => others,
             _ => &[],
         }
     }

@@ -114,6 +114,39 @@ impl Profile {
         name_in(&self.nodes, node).map_or_else(|| node.to_string(), str::to_owned)
     }
 
+    /// The profile's name for a node, or the beginning and the end of its id. For lines that are read along, never for comparing.
+    pub fn short_name(&self, node: &NodeId) -> String {
+        match name_in(&self.nodes, node) {
+            Some(name) => name.into(),
+            None => {
+                let id = node.to_string();
+                format!("{}…{}", &id[..12], &id[id.len() - 4..])
+            }
+        }
+    }
+
+    /// A node with its whole id, and whether the profile knows it.
+    pub fn describe_node(&self, node: &NodeId) -> String {
+        match name_in(&self.nodes, node) {
+            Some(name) => format!("{name} ({node})"),
+            None => format!("{node} (NOT under `nodes`)"),
+        }
+    }
+
+    /// A requester with its whole id, and whether this client trusts it.
+    pub fn describe_requester(&self, own: Option<RequesterId>, requester: &RequesterId) -> String {
+        match self.requester_name(requester) {
+            _ if Some(*requester) == own => format!("you ({requester})"),
+            Some(name) => format!("{name} ({requester})"),
+            None => format!("{requester} (NOT under `trusted_requesters`)"),
+        }
+    }
+
+    /// A text from elsewhere with the profile's names in the place of ids.
+    pub fn with_names(&self, text: &str) -> String {
+        self.nodes.iter().fold(text.to_owned(), |text, (name, id)| text.replace(&id.to_string(), name))
+    }
+
     /// True if the node has a name in the profile.
     pub fn names_node(&self, node: &NodeId) -> bool {
         name_in(&self.nodes, node).is_some()
@@ -282,6 +315,12 @@ mod tests {
         assert_eq!(profile.node("alice").unwrap(), id(1));
         assert_eq!(profile.name_of(&id(2)), "bob");
         assert_eq!(profile.name_of(&id(3)), id(3).to_string());
+        assert_eq!(profile.short_name(&id(1)), "alice");
+        assert_eq!(profile.short_name(&id(3)).chars().count(), 17);
+        assert_eq!(
+            profile.with_names(&format!("{} waits for {}", id(1), id(3))),
+            format!("alice waits for {}", id(3))
+        );
         assert!(load("nodes:\n").unwrap().nodes.is_empty());
         let unknown = profile.node("carol").unwrap_err().to_string();
         assert!(unknown.contains("profile.yaml"), "{unknown}");
@@ -294,7 +333,7 @@ mod tests {
             (format!("nodes:\n  alice: {one}\n  alice: {two}\n"), "line 5", "twice"),
             (format!("nodes:\n  alice: {one}\n  bob: {one}\n"), "line 5", "same id"),
             (format!("nodes:\n  {one}: {two}\n"), "line 4", "cannot be a name"),
-            ("nodes:\n  alice: csn1nonsense\n".into(), "line 4", "not a valid"),
+            ("nodes:\n  alice: csn1nonsense\n".into(), "line 4", "is not a node id"),
             (format!("trusted_requesters:\n  bob: {one}\n"), "line 4", "csr1"),
             ("chains: { bitcoin: mainnnet }\n".into(), "line 3", "mainnnet"),
             ("wallet_bok: x\n".into(), "line 3", "wallet_bok"),

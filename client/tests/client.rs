@@ -87,6 +87,68 @@ async fn a_refusal_names_node_and_plugin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_one_refusal_the_others_are_offered() {
+    let (cluster, client, wallet) = ready(Mood::OneStrict).await;
+    let mut order = pay(&wallet);
+    order.signers = Some(cluster.nodes[..2].to_vec());
+    let error = client.sign(&order, |_| ()).await.unwrap_err();
+    let mut others = error.others().to_vec();
+    others.sort_unstable();
+    let mut expected = cluster.nodes[1..3].to_vec();
+    expected.sort_unstable();
+    assert_eq!(others, expected);
+
+    let refused = run(&cluster, &["sign", "hot", "--message", "pay 5", "--signers", "n0,n1"]).await;
+    assert_eq!(refused.status.code(), Some(2));
+    let offered = text(&refused.stderr);
+    let again = offered.lines().find(|line| line.contains("--signers n1,n2")).expect(&offered).trim();
+    assert!(again.contains("sign hot --message 'pay 5'") && !again.contains("n0"), "{again}");
+    let signed = run(&cluster, &["sign", "hot", "--message", "pay 5", "--signers", "n1,n2"]).await;
+    assert!(signed.status.success(), "{}", text(&signed.stderr));
+
+    let (_cluster, client, wallet) = ready(Mood::Strict).await;
+    let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
+    assert!(error.others().is_empty(), "too few are left: {error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_read_names_and_columns_and_programs_see_no_colours() {
+    let (cluster, client, wallet) = ready(Mood::Honest).await;
+    client.sign(&pay(&wallet), |_| ()).await.unwrap();
+    let long: Vec<String> = cluster.nodes.iter().map(ToString::to_string).collect();
+    let out = async |args: &[&str]| {
+        let output = run(&cluster, args).await;
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "no terminal, no colours");
+        text(&output.stdout)
+    };
+    let nodes = out(&["node", "list"]).await;
+    assert!(nodes.starts_with("NAME") && nodes.contains("n0    on line"), "{nodes}");
+    let wallets = out(&["wallet", "list"]).await;
+    assert!(wallets.contains("2 of 3") && wallets.contains("n1") && !wallets.contains(&long[1]), "{wallets}");
+    let tasks = out(&["task", "list"]).await;
+    assert!(tasks.contains("KeySign    hot     completed"), "{tasks}");
+    let signed = run(&cluster, &["sign", "hot", "--message", "pay"]).await;
+    let progress = text(&signed.stderr);
+    assert!(long.iter().all(|id| !progress.contains(id.as_str())), "{progress}");
+    let shown = out(&["task", "show", &wallet.task.to_string()]).await;
+    assert!(shown.contains("requester   you (csr1") && shown.contains("with wallet hot (csk1"), "{shown}");
+    let refused = run(&cluster, &["wallet", "descriptor", "hot"]).await;
+    assert!(text(&refused.stderr).contains("ecdsa-secp256k1 or taproot"), "{}", text(&refused.stderr));
+}
+
+/// A node of another id, under a name that the profile has for somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_the_coordinator_gives_to_a_node_is_no_name() {
+    let cluster = Cluster::start(Mood::Honest).await;
+    cluster.lie(r#""name":"n0""#, r#""name":"n1""#).await;
+    let listed = text(&run(&cluster, &["node", "list"]).await.stdout);
+    assert!(listed.contains("n1 (NOT your n1)"), "{listed}");
+    let id = cluster.nodes[0].to_string();
+    assert!(listed.lines().any(|line| line.starts_with("n0 ") && line.contains(&id)), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_signature_is_not_accepted() {
     let (cluster, honest, wallet) = ready(Mood::Honest).await;
     let signature =
@@ -204,6 +266,11 @@ async fn a_signed_transaction_is_written_once_and_never_over_another_file() {
     let refused = run(&cluster, &order).await;
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("--force"), "{}", text(&refused.stderr));
+    let text_form = run(&cluster, &[&order[..], &["--force", "--encoding", "base64"]].concat()).await;
+    assert!(text_form.status.success(), "{}", text(&text_form.stderr));
+    let encoded = std::fs::read_to_string(&file).unwrap();
+    assert!(encoded.starts_with('A') && encoded.ends_with('\n') && encoded.is_ascii(), "{encoded}");
+    let orders = orders + 1;
     let form = run(&cluster, &[&order[..], &["--force", "--format", "tx"]].concat()).await;
     assert!(text(&form.stderr).contains("leave out --format"), "{}", text(&form.stderr));
     assert_eq!(client.tasks(10, None).await.unwrap().tasks.len(), orders, "nothing was ordered in vain");

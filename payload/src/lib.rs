@@ -127,7 +127,7 @@ pub const MAX_INPUTS: usize = 64;
 pub enum DecodeError {
     /// The bytes are not of the kind.
     #[error(
-        "the payload is not a {kind}: {reason}; send the bytes in the form that the manual gives for this kind"
+        "the payload is no {kind}: {reason}; send the bytes in the form that the manual gives for this kind"
     )]
     Malformed {
         /// The kind, as tasks name it.
@@ -136,7 +136,9 @@ pub enum DecodeError {
         reason: String,
     },
     /// The scheme makes no signatures of this kind.
-    #[error("a {kind} is not signed by a {scheme} key; choose a key of the right scheme")]
+    #[error(
+        "a payload of the kind {kind} is not signed by a wallet of the scheme {scheme}; choose a wallet of the right scheme"
+    )]
     Scheme {
         /// The kind.
         kind: &'static str,

@@ -20,7 +20,7 @@ impl Hash {
     }
 }
 
-crate::id::byte_text!(Hash, 32, "a hash is 64 hexadecimal digits");
+crate::id::byte_text!(Hash, 32, "a hash (64 lower-case hexadecimal digits)");
 
 /// SHA-256 over a label and fields, each behind its length as eight big-endian bytes.
 pub struct Hasher(Sha256);

@@ -10,7 +10,9 @@ use crate::hash::Hasher;
 #[non_exhaustive]
 pub enum IdError {
     /// The checksum or alphabet is wrong.
-    #[error("`{text}` is not a valid {what}: a character is missing or mistyped; copy the id again")]
+    #[error(
+        "`{text}` is not {what}, or not a valid one: a character is missing or mistyped; copy the id again"
+    )]
     Malformed {
         /// What was expected.
         what: &'static str,
@@ -171,7 +173,7 @@ bech32_id!(
 );
 bech32_id!(
     /// A threshold key (a wallet). Text `csk1…`; made from the KeyGen task that created it.
-    KeyId, 16, "csk", "a key id", |_| true
+    KeyId, 16, "csk", "a wallet's key id", |_| true
 );
 
 macro_rules! verifying_id {
@@ -201,12 +203,12 @@ impl KeyId {
 /// A task: 16 bytes chosen by the requester, shown as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub [u8; 16]);
-byte_text!(TaskId, 16, "task id (32 lower-case hexadecimal digits)");
+byte_text!(TaskId, 16, "a task id (32 lower-case hexadecimal digits)");
 
 /// One run of one protocol: a hash to which every party contributed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub [u8; 32]);
-byte_text!(SessionId, 32, "session id (64 lower-case hexadecimal digits)");
+byte_text!(SessionId, 32, "a session id (64 lower-case hexadecimal digits)");
 
 macro_rules! plain_bytes {
     ($($name:ident: $len:literal),*) => {$(
@@ -258,6 +260,20 @@ mod tests {
         let mut identity_point = [0; 32];
         identity_point[0] = 1;
         assert!(matches!(NodeId::from_bytes(identity_point), Err(IdError::NotAKey { .. })));
+    }
+
+    #[test]
+    fn what_is_no_id_is_told_in_a_sentence() {
+        let said = |error: IdError| error.to_string();
+        let coordinator = said("csc1oops".parse::<CoordinatorId>().unwrap_err());
+        assert!(
+            coordinator.starts_with("`csc1oops` is not a coordinator id, or not a valid one: "),
+            "{coordinator}"
+        );
+        let task = said("00".parse::<TaskId>().unwrap_err());
+        assert!(task.starts_with("`00` is not a task id (32 lower-case hexadecimal digits), or"), "{task}");
+        let hash = said("00".parse::<crate::Hash>().unwrap_err());
+        assert!(hash.starts_with("`00` is not a hash (64 lower-case hexadecimal digits), or"), "{hash}");
     }
 
     #[test]

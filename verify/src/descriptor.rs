@@ -100,4 +100,62 @@ mod tests {
         assert_eq!(checksum("raw(dé)"), None);
         assert_ne!(checksum("raw(deedbeef)").unwrap(), "89f8spxm");
     }
+
+    /// BIP-32, test vector 2; descriptors and addresses by embit 0.8, which shares no code with this.
+    #[test]
+    fn a_descriptor_describes_the_addresses_that_are_shown() {
+        let root: ExtendedPublicKey = "xpub661MyMwAqRbcFW31YEwpkMuc5THy2PSt5bDMsktWQcFF8syAmRUapSCGu8ED9W6oDMSgv6Zz8idoc4a6mr8BDzTJY47LJhkJ8UB7WEGuduB".parse().unwrap();
+        let main = "[bd16bee5/84/0/0]xpub6CuYYW1fmpk9nnRg3hJHVfKpWvY4jwTqDNgqbdNia24Fqkmo5cXXdjuqT9wgZARoMBRmknvjFzwzTDww2yKGWai2A9EQoPcFNEa9ypQ66bN/1/*";
+        let test = "[bd16bee5/84/0/0]tpubDDHB4jqMV6hc4acXVtHNhafBr3dijKxtm1H8xBRruvp9b3SW9qNcnBafhC2U5fP395xgNNSbo6n39QSYRqAWQ2AKDjyiUvGUxCAZjsso7Jb/1/*";
+        let child = root.derive(&[84, 0, 0, 1, 7]).unwrap();
+        let child = child.public_key();
+        for (form, network, expected, address, shown) in [
+            (
+                Form::Pkh,
+                Network::Mainnet,
+                format!("pkh({main})#6s9rwcdz"),
+                "1JeuDEZPj9KCReQcqLoedQ6i4U23Vs31Wz",
+                Network::Mainnet.p2pkh(child),
+            ),
+            (
+                Form::Wpkh,
+                Network::Mainnet,
+                format!("wpkh({main})#zul7ztls"),
+                "bc1qcxj3e3s582dekf2fu0yg68j8vvp3rvyr7surna",
+                Network::Mainnet.p2wpkh(child),
+            ),
+            (
+                Form::ShWpkh,
+                Network::Mainnet,
+                format!("sh(wpkh({main}))#d3tgxwck"),
+                "37rnxQLDjGHxqsEoKKxPvCC8bASgS6yKmr",
+                Network::Mainnet.p2sh_p2wpkh(child),
+            ),
+            (
+                Form::Tr,
+                Network::Mainnet,
+                format!("tr({main})#ck6gygeu"),
+                "bc1p8ffxzw5t5h7y94j55v5dlukuv6043gvmrdcg7srmst4wj3v7al9swjlux2",
+                Network::Mainnet.p2tr(child, None),
+            ),
+            (
+                Form::Wpkh,
+                Network::Regtest,
+                format!("wpkh({test})#578u9xls"),
+                "bcrt1qcxj3e3s582dekf2fu0yg68j8vvp3rvyrkl7al8",
+                Network::Regtest.p2wpkh(child),
+            ),
+            (
+                Form::Tr,
+                Network::Regtest,
+                format!("tr({test})#lvpx2tvj"),
+                "bcrt1p8ffxzw5t5h7y94j55v5dlukuv6043gvmrdcg7srmst4wj3v7al9s5rr4fl",
+                Network::Regtest.p2tr(child, None),
+            ),
+        ] {
+            assert_eq!(ranged(form, &root, &[84, 0, 0], 1, network).unwrap(), expected);
+            assert_eq!(shown.unwrap(), address);
+        }
+        assert!(ranged(Form::Tr, &root, &[1 << 31], 0, Network::Mainnet).is_err(), "hardened");
+    }
 }

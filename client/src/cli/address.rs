@@ -7,12 +7,13 @@ use countersign_verify::address::{self, Network};
 use countersign_verify::{DeriveError, derive_public};
 use serde_json::json;
 
+use super::line::{Table, Tone};
 use super::output::Output;
 
 /// Which addresses to show.
 #[derive(Debug, Args)]
 pub struct AddressArgs {
-    /// Id (csk1…) or name.
+    /// Id (csk1…), or name in the wallet book.
     wallet: String,
     /// Children, such as m/44/60/0/0/0; `m` is the root key itself.
     #[arg(long = "path", value_delimiter = ',', default_value = "m", value_name = "PATH,PATH")]
@@ -32,24 +33,42 @@ fn script_root(text: &str) -> Result<ScriptRoot, String> {
 /// Runs the command. Nothing is taken from the coordinator but a wallet that verifies.
 pub async fn execute(args: AddressArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
     let wallet = client.find_wallet(&args.wallet).await?;
-    let network = match client.profile().chains.bitcoin.as_str() {
-        "mainnet" => Network::Mainnet,
-        _ => Network::Testnet,
-    };
-    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    let network = network(client);
+    let (mut rows, mut table) = (Vec::new(), Table::without_heading());
     for path in &args.paths {
         let no_address = |error: DeriveError| ClientError::Usage(format!("{path} has no address: {error}"));
         let (child, _) =
             derive_public(wallet.scheme, &wallet.root_public_key, wallet.chain_code.as_bytes(), path.steps())
                 .map_err(no_address)?;
         let found = addresses(&wallet, network, &child, args.script_root.as_ref()).map_err(no_address)?;
-        lines.extend(found.iter().map(|(kind, address)| format!("{kind:<16} {address}  {path}")));
+        for (kind, address) in &found {
+            table.row(
+                [(*kind, Tone::Plain), (address, Tone::Good), (&path.to_string(), Tone::Plain)].map(cell),
+            );
+        }
         let found: serde_json::Map<_, _> =
             found.into_iter().map(|(kind, text)| (kind.into(), text.into())).collect();
         rows.push(json!({"path": path.to_string(), "public_key": hex::encode(&child), "addresses": found}));
     }
-    output.result(&json!({"wallet": wallet.key, "children": rows}), &lines)
+    output.result(&json!({"wallet": wallet.key, "children": rows}), &table.lines())
 }
+
+fn cell((text, tone): (&str, Tone)) -> (String, Tone) {
+    (text.to_owned(), tone)
+}
+
+/// The network whose prefixes Bitcoin addresses have in this profile.
+pub fn network(client: &Client) -> Network {
+    match client.networks().bitcoin.as_str() {
+        MAINNET => Network::Mainnet,
+        REGTEST => Network::Regtest,
+        _ => Network::Testnet,
+    }
+}
+
+/// CAIP-2, namespace `bip122`.
+const MAINNET: &str = "bip122:000000000019d6689c085ae165831e93";
+const REGTEST: &str = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328";
 
 /// By the chain's name for the kind of address.
 fn addresses(
@@ -65,6 +84,7 @@ fn addresses(
         Scheme::EcdsaSecp256k1 => vec![
             ("evm", address::evm(child)?),
             ("bitcoin-p2wpkh", network.p2wpkh(child)?),
+            ("bitcoin-p2sh", network.p2sh_p2wpkh(child)?),
             ("bitcoin-p2pkh", network.p2pkh(child)?),
         ],
         Scheme::Taproot => vec![("bitcoin-p2tr", network.p2tr(child, script_root)?)],
@@ -86,6 +106,7 @@ mod tests {
         let expected = [
             ("evm", "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"),
             ("bitcoin-p2wpkh", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"),
+            ("bitcoin-p2sh", "3JvL6Ymt8MVWiCNHC7oWU6nLeHNJKLZGLN"),
             ("bitcoin-p2pkh", "1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH"),
         ];
         assert_eq!(kinds(Scheme::EcdsaSecp256k1, one), expected.map(|(kind, text)| (kind, text.to_owned())));

@@ -5,6 +5,8 @@ use countersign_payload::{Call, Decoded, Destination, Grant, Intent, Transaction
 use countersign_protocol::{Announcement, NodeId, Payload};
 use serde_json::{Value, json};
 
+use super::units;
+
 /// A few lines for people.
 pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
     let mut lines = match &decoded.intent {
@@ -72,11 +74,12 @@ pub fn json(intent: &Intent) -> Value {
 fn transaction_lines(does: &Transaction) -> Vec<String> {
     let from =
         if does.sources.is_empty() { String::new() } else { format!(" from {}", does.sources.join(", ")) };
-    let mut lines = vec![format!("transaction on {}{from}", does.chain)];
-    lines.extend(does.destinations.iter().map(destination_line));
-    lines.extend(does.calls.iter().map(call_line));
+    let chain = &does.chain;
+    let mut lines = vec![format!("transaction on {}{from}", units::chain(chain))];
+    lines.extend(does.destinations.iter().map(|to| destination_line(chain, to)));
+    lines.extend(does.calls.iter().map(|call| call_line(chain, call)));
     lines.extend(does.grants.iter().map(grant_line));
-    lines.extend(does.fee.iter().map(|fee| format!("  pays a fee of at most {fee}")));
+    lines.extend(does.fee.iter().map(|fee| format!("  pays a fee of at most {}", units::amount(chain, fee))));
     lines
 }
 
@@ -93,19 +96,27 @@ fn typed_data_lines(data: &TypedData) -> Vec<String> {
     lines
 }
 
-fn destination_line(to: &Destination) -> String {
+fn destination_line(chain: &str, to: &Destination) -> String {
     let kept = if to.change { " (change, stays in the wallet)" } else { "" };
     let memo = to.memo.as_ref().map_or(String::new(), |memo| format!(", memo {memo}"));
-    format!("  sends {}{} to {}{memo}{kept}", to.amount, of(&to.asset), to.address)
+    let amount = match to.asset.is_empty() {
+        true => units::amount(chain, &to.amount),
+        false => format!("{}{}", to.amount, of(&to.asset)),
+    };
+    format!("  sends {amount} to {}{memo}{kept}", to.address)
 }
 
-fn call_line(call: &Call) -> String {
+fn call_line(chain: &str, call: &Call) -> String {
     let method = call.method.clone().unwrap_or_else(|| match call.selector.is_empty() {
         true => "an unnamed method".into(),
         false => format!("0x{}", hex::encode(&call.selector)),
     });
     let contract = if call.contract.is_empty() { "a new contract" } else { &call.contract };
-    let value = if call.amount == "0" { String::new() } else { format!(" with {}", call.amount) };
+    let value = if call.amount == "0" {
+        String::new()
+    } else {
+        format!(" with {}", units::amount(chain, &call.amount))
+    };
     format!("  calls {method} of {contract}{value}, {} bytes of data", call.data.len())
 }
 
@@ -116,7 +127,7 @@ fn grant_line(grant: &Grant) -> String {
     format!("  lets {} take {amount}{asset}", grant.spender)
 }
 
-/// Amounts are in the smallest unit of the asset.
+/// How many decimals an asset has is not known here.
 fn of(asset: &str) -> String {
     if asset.is_empty() { " (smallest unit)".into() } else { format!(" (smallest unit) of {asset}") }
 }

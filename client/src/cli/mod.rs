@@ -2,6 +2,8 @@
 
 mod address;
 mod describe;
+mod descriptor;
+mod line;
 mod node;
 mod out;
 mod output;
@@ -11,6 +13,7 @@ mod requester;
 mod sign;
 mod task;
 mod trust;
+mod units;
 mod wallet;
 
 use std::path::PathBuf;
@@ -148,10 +151,15 @@ Examples:
   countersign wallet reshare treasury --nodes alice,bob,dave --threshold 2
   countersign wallet check treasury
   countersign address treasury --path m/44/60/0/0/0,m/44/60/0/0/1
+  countersign wallet descriptor treasury --path m/84/0/0
   countersign sign treasury --path m/0/7 --message 'pay 5 to bob'
   countersign sign treasury --path m/44/60/0/0/0 --evm-transaction @unsigned.hex --claim reference=invoice-7
   countersign sign treasury --psbt @payment.psbt --out signed.psbt
   countersign sign treasury --psbt @payment.psbt --out payment.tx --format tx
+  countersign sign treasury --evm-transaction @unsigned.hex --out signed.hex --encoding hex
+
+Colours appear on terminals; NO_COLOR=1 turns them off. Amounts of a chain's own coin are
+shown in the unit people use, with the smallest unit in brackets.
 
 Commands that wait do so until the order has ended or --timeout is over; a task that is
 not in time may still end.

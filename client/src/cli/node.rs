@@ -1,15 +1,20 @@
 //! `countersign node`.
 
 use clap::Subcommand;
-use countersign_client::{Client, ClientError};
+use countersign_client::api::NodeView;
+use countersign_client::{Client, ClientError, Profile};
 use serde_json::json;
 
+use super::line::{Table, Tone};
 use super::output::Output;
 
 /// What to do about nodes.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
-    /// List the nodes that the coordinator admits, and which are on line.
+    /// List the nodes that the coordinator admits, and which are on line, as the coordinator tells it.
+    ///
+    /// The first column is your profile's name for the node. What the coordinator calls it stands in the last one and is used
+    /// for nothing.
     List,
 }
 
@@ -17,9 +22,36 @@ pub enum NodeCommand {
 pub async fn execute(command: NodeCommand, client: &Client, output: &Output) -> Result<(), ClientError> {
     let NodeCommand::List = command;
     let nodes = client.nodes().await?;
-    let row = |node: &countersign_client::api::NodeView| {
-        let state = if node.online { "on line" } else { "off line" };
-        format!("{}  {state:<8}  {}  {}", node.id, node.name, node.software.as_deref().unwrap_or(""))
-    };
-    output.result(&json!({"nodes": nodes}), &nodes.iter().map(row).collect::<Vec<_>>())
+    let mut table = Table::new(&["name", "state", "software", "id", "coordinator's name"]);
+    for node in &nodes {
+        let state = match node.online {
+            true => ("on line".into(), Tone::Good),
+            false => ("off line".into(), Tone::Attention),
+        };
+        let software = node.software.clone().unwrap_or_else(|| "-".into());
+        let id = (node.id.to_string(), Tone::Dim);
+        table.row([
+            own_name(client.profile(), node),
+            state,
+            (software, Tone::Plain),
+            id,
+            there(client.profile(), node),
+        ]);
+    }
+    output.result(&json!({ "nodes": nodes }), &table.lines())
+}
+
+fn own_name(profile: &Profile, node: &NodeView) -> (String, Tone) {
+    match profile.names_node(&node.id) {
+        true => (profile.name_of(&node.id), Tone::Plain),
+        false => ("-".into(), Tone::Dim),
+    }
+}
+
+/// A coordinator may call a node what the profile calls another one.
+fn there(profile: &Profile, node: &NodeView) -> (String, Tone) {
+    match profile.nodes.get(&node.name) {
+        Some(known) if *known != node.id => (format!("{} (NOT your {})", node.name, node.name), Tone::Bad),
+        Some(_) | None => (node.name.clone(), Tone::Dim),
+    }
 }

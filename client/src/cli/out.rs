@@ -4,6 +4,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::{Args, ValueEnum};
 use countersign_client::{BitcoinForm, ClientError};
 use countersign_protocol::PayloadKind;
@@ -13,12 +15,16 @@ use tempfile::{Builder, NamedTempFile};
 #[derive(Debug, Args)]
 pub struct Out {
     /// Write what the signatures make of the payload to this file: a finalised PSBT, a signed transaction (Ethereum:
-    /// EIP-2718; Solana), r, s and v of an Ethereum message, otherwise the signature. Bytes, not text.
+    /// EIP-2718; Solana), r, s and v of an Ethereum message, otherwise the signature.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Of a Bitcoin payment: the finalised PSBT, or the transaction as the network takes it. Default: psbt.
     #[arg(long, value_enum, requires = "out")]
     format: Option<Format>,
+    /// Bytes as they are, or one line of text: `hex` as Ethereum's eth_sendRawTransaction and Bitcoin's sendrawtransaction take it
+    /// (Ethereum's with 0x), `base64` as Solana's sendTransaction and tools for PSBTs take it. Default: binary.
+    #[arg(long, value_enum, requires = "out")]
+    encoding: Option<Encoding>,
     /// Replace the file if there is one.
     #[arg(long, requires = "out")]
     force: bool,
@@ -31,6 +37,31 @@ pub enum Format {
     Psbt,
     /// Needs everybody's signatures.
     Tx,
+}
+
+/// How bytes are written into a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Encoding {
+    /// As they are.
+    Binary,
+    /// Lower-case hexadecimal and a line feed; for Ethereum behind 0x.
+    Hex,
+    /// RFC 4648, with padding, and a line feed.
+    Base64,
+}
+
+impl Encoding {
+    fn encode(self, kind: PayloadKind, bytes: &[u8]) -> Vec<u8> {
+        let prefix = match kind {
+            PayloadKind::EvmTransaction | PayloadKind::Eip191 | PayloadKind::Eip712 => "0x",
+            _ => "",
+        };
+        match self {
+            Encoding::Binary => bytes.to_vec(),
+            Encoding::Hex => format!("{prefix}{}\n", hex::encode(bytes)).into(),
+            Encoding::Base64 => format!("{}\n", BASE64.encode(bytes)).into(),
+        }
+    }
 }
 
 impl Out {
@@ -51,7 +82,8 @@ impl Out {
         let file = Builder::new().permissions(ordinary()).tempfile_in(folder(&path));
         let file =
             file.map_err(|error| unusable(&path, &error, "name a file in a folder that you may write to"))?;
-        Ok(Some(Pending { file, path, form, force: self.force }))
+        let encoding = self.encoding.unwrap_or(Encoding::Binary);
+        Ok(Some(Pending { file, path, form, kind, encoding, force: self.force }))
     }
 }
 
@@ -60,6 +92,8 @@ pub struct Pending {
     file: NamedTempFile,
     path: PathBuf,
     form: BitcoinForm,
+    kind: PayloadKind,
+    encoding: Encoding,
     force: bool,
 }
 
@@ -71,7 +105,10 @@ impl Pending {
 
     /// Puts the file with these bytes in its place.
     pub fn write(mut self, bytes: &[u8]) -> Result<PathBuf, ClientError> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.as_file().sync_all());
+        let written = self
+            .file
+            .write_all(&self.encoding.encode(self.kind, bytes))
+            .and_then(|()| self.file.as_file().sync_all());
         written.map_err(|error| unusable(&self.path, &error, KEPT))?;
         let moved = match self.force {
             true => self.file.persist(&self.path),
@@ -110,7 +147,7 @@ mod tests {
     use super::*;
 
     fn out(path: &Path, force: bool) -> Out {
-        Out { out: Some(path.into()), format: None, force }
+        Out { out: Some(path.into()), format: None, encoding: None, force }
     }
 
     fn names(dir: &Path) -> usize {
@@ -140,6 +177,22 @@ mod tests {
         assert_eq!((std::fs::read(&path).unwrap(), names(dir.path())), (b"older".to_vec(), 1));
         out(&path, true).open(PayloadKind::Psbt).unwrap().unwrap().write(b"newer").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"newer");
+    }
+
+    #[test]
+    fn bytes_are_written_as_the_next_program_reads_them() {
+        let dir = tempfile::tempdir().unwrap();
+        for (kind, encoding, expected) in [
+            (PayloadKind::EvmTransaction, None, &b"\x02\xff"[..]),
+            (PayloadKind::EvmTransaction, Some(Encoding::Hex), b"0x02ff\n"),
+            (PayloadKind::Psbt, Some(Encoding::Hex), b"02ff\n"),
+            (PayloadKind::SolanaMessage, Some(Encoding::Base64), b"Av8=\n"),
+        ] {
+            let path = dir.path().join("signed");
+            let pending = Out { encoding, ..out(&path, true) }.open(kind).unwrap().unwrap();
+            pending.write(b"\x02\xff").unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), expected, "{kind} {encoding:?}");
+        }
     }
 
     #[test]

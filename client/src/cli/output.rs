@@ -1,20 +1,26 @@
-//! Where words go: results to stdout, everything else to stderr; with `--json`, one JSON value on stdout.
+//! Where words go: results to stdout, everything else to stderr; with `--json`, one JSON value on stdout. Colours only where a
+//! person looks: on a terminal, unless `NO_COLOR` is set (no-color.org) or the terminal is `dumb`.
 
 use std::io::{IsTerminal, Write};
 
 use countersign_client::ClientError;
 use serde_json::{Value, json};
 
+use super::line::{Line, Tone};
+
 /// How the caller wants to be told.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
+    colours: bool,
 }
 
 impl Output {
     /// For people, or for programs.
     pub fn new(json: bool) -> Output {
-        Output { json }
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let dumb = set("TERM").is_none_or(|term| term == "dumb");
+        Output { json, colours: !json && !dumb && set("NO_COLOR").is_none() }
     }
 
     /// True if nobody reads along.
@@ -28,17 +34,19 @@ impl Output {
     }
 
     /// Prints the result, once: as JSON, or as lines for people.
-    pub fn result(self, json: &Value, lines: &[String]) -> Result<(), ClientError> {
-        let text = if self.json { format!("{json}\n") } else { lines_of(lines) };
+    pub fn result(self, json: &Value, lines: &[Line]) -> Result<(), ClientError> {
         let mut stdout = std::io::stdout().lock();
+        let colours = self.colours && stdout.is_terminal();
+        let lines = || lines.iter().map(|line| line.rendered(colours) + "\n").collect();
+        let text = if self.json { format!("{json}\n") } else { lines() };
         let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
         printed.map_err(|error| ClientError::Usage(format!("stdout is closed ({error}); read it to its end")))
     }
 
     /// Something for people beside the result.
-    pub fn note(self, text: &str) {
+    pub fn note(self, line: impl Into<Line>) {
         if !self.json {
-            eprintln!("{}", clean(text));
+            self.say(&line.into());
         }
     }
 
@@ -49,24 +57,30 @@ impl Output {
             if !error.details().is_empty() {
                 body["details"] = json!(error.details());
             }
-            println!("{}", json!({"error": body}));
+            if !error.others().is_empty() {
+                body["others"] = json!(error.others());
+            }
+            // Nobody is left to tell if stdout is closed.
+            let _ = writeln!(std::io::stdout(), "{}", json!({"error": body}));
         }
-        eprintln!("error: {}", clean(&error.to_string()));
-        error.details().iter().for_each(|line| eprintln!("  {}", clean(line)));
+        self.say(&Line::new("error: ", Tone::Bad).and(error.to_string(), Tone::Plain));
+        error.details().iter().for_each(|line| self.say(&format!("  {line}").into()));
     }
 
     /// The version.
     pub fn version(self) -> Result<(), ClientError> {
         let version = env!("CARGO_PKG_VERSION");
-        self.result(&json!({"name": "countersign", "version": version}), &[format!("countersign {version}")])
+        let line = format!("countersign {version}").into();
+        self.result(&json!({"name": "countersign", "version": version}), &[line])
     }
-}
 
-/// Text from elsewhere, without what would move a terminal's cursor.
-pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
+    /// A line on stderr, as its terminal has it.
+    pub fn rendered(self, line: &Line) -> String {
+        line.rendered(self.colours && std::io::stderr().is_terminal())
+    }
 
-fn lines_of(lines: &[String]) -> String {
-    lines.iter().map(|line| clean(line) + "\n").collect()
+    /// A closed stderr is no reason to stop.
+    fn say(self, line: &Line) {
+        let _ = writeln!(std::io::stderr(), "{}", self.rendered(line));
+    }
 }

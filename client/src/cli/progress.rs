@@ -1,19 +1,21 @@
 //! Shows a task on its way: one line for each node and its plugins, redrawn on a terminal, appended elsewhere.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use countersign_client::Profile;
 use countersign_client::api::{PartyView, State, TaskView};
 use countersign_protocol::{NodeId, Outcome, PluginVerdict};
 
-use super::output::{Output, clean};
+use super::line::{Line, Tone};
+use super::output::Output;
 
 /// What has been shown so far.
 pub struct Progress<'a> {
     profile: &'a Profile,
     output: Output,
     drawn: usize,
-    told: BTreeMap<NodeId, String>,
+    told: BTreeMap<NodeId, Line>,
     state: Option<State>,
 }
 
@@ -37,79 +39,86 @@ impl<'a> Progress<'a> {
         let mut lines = vec![head(task)];
         lines.extend(task.nodes.iter().map(|party| self.line(party)));
         let up = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
-        let text: String = lines.iter().map(|line| format!("\r\x1b[2K{}\n", short(line))).collect();
-        eprint!("{up}{text}");
         self.drawn = lines.len();
+        // A redrawn line must stay one line on the terminal.
+        let draw = |line: Line| format!("\r\x1b[2K{}\n", self.output.rendered(&line.cut(WIDTH)));
+        let text: String = lines.into_iter().map(draw).collect();
+        // A closed stderr is no reason to stop.
+        let _ = write!(std::io::stderr(), "{up}{text}");
     }
 
     fn append(&mut self, task: &TaskView) {
         if self.state != Some(task.summary.state) {
             self.state = Some(task.summary.state);
-            eprintln!("{}", clean(&head(task)));
+            self.output.note(head(task));
         }
         for party in &task.nodes {
             let line = self.line(party);
             if self.told.insert(party.node, line.clone()).as_ref() != Some(&line) {
-                eprintln!("{}", clean(&line));
+                self.output.note(line);
             }
         }
     }
 
-    fn line(&self, party: &PartyView) -> String {
-        let name = self.profile.name_of(&party.node);
-        format!("  {name}: {}", self.stand(party) + &plugins(party))
+    fn line(&self, party: &PartyView) -> Line {
+        let (text, tone) = self.stand(party);
+        Line::from(format!("  {}: ", self.profile.short_name(&party.node)))
+            .and(self.profile.with_names(&text), tone)
+            .and(plugins(party), Tone::Dim)
     }
 
-    fn stand(&self, party: &PartyView) -> String {
+    fn stand(&self, party: &PartyView) -> (String, Tone) {
         let refusal = party.decision.as_ref().and_then(|decision| decision.refusal.as_ref());
         if let Some(refusal) = refusal {
-            return format!("refused: {} [{}]", refusal.reason, refusal.code);
+            return (format!("refused: {} [{}]", refusal.reason, refusal.code), Tone::Bad);
         }
         if let Some(outcome) = &party.outcome {
             return ended(&outcome.outcome);
         }
         if let Some(progress) = &party.progress {
             let names: Vec<String> =
-                progress.waiting_for.iter().map(|node| self.profile.name_of(node)).collect();
-            let whom =
-                if names.is_empty() { String::new() } else { format!(", waits for {}", names.join(", ")) };
-            return format!("{}{whom}", progress.stage);
+                progress.waiting_for.iter().map(|node| self.profile.short_name(node)).collect();
+            return match names.is_empty() {
+                true => (progress.stage.to_string(), Tone::Plain),
+                false => (format!("{}, waits for {}", progress.stage, names.join(", ")), Tone::Attention),
+            };
         }
         match (&party.decision, party.online) {
-            (Some(_), _) => "approved".into(),
-            (None, true) => "deciding".into(),
-            (None, false) => "not on line".into(),
+            (Some(_), _) => ("approved".into(), Tone::Good),
+            (None, true) => ("deciding".into(), Tone::Plain),
+            (None, false) => ("not on line".into(), Tone::Attention),
         }
     }
 }
 
-fn head(task: &TaskView) -> String {
+fn head(task: &TaskView) -> Line {
     let summary = &task.summary;
-    format!("{} {}: {}", summary.operation, summary.id, state(summary.state))
+    let (state, tone) = state(summary.state);
+    Line::from(format!("{} {}: ", summary.operation, summary.id)).and(state, tone)
 }
 
 /// A state in words.
-pub fn state(state: State) -> &'static str {
+pub fn state(state: State) -> (&'static str, Tone) {
     match state {
-        State::Waiting => "waiting for nodes",
-        State::Approving => "nodes decide",
-        State::Running => "running",
-        State::Completed => "completed",
-        State::Rejected => "rejected",
-        State::Failed => "failed",
-        State::Expired => "expired",
+        State::Waiting => ("waiting for nodes", Tone::Attention),
+        State::Approving => ("nodes decide", Tone::Plain),
+        State::Running => ("running", Tone::Plain),
+        State::Completed => ("completed", Tone::Good),
+        State::Rejected => ("rejected", Tone::Bad),
+        State::Failed => ("failed", Tone::Bad),
+        State::Expired => ("expired", Tone::Bad),
     }
 }
 
 /// An outcome in words.
-pub fn ended(outcome: &Outcome) -> String {
+pub fn ended(outcome: &Outcome) -> (String, Tone) {
     match outcome {
-        Outcome::Created(_) => "stored its share".into(),
-        Outcome::Signed(_) => "signed".into(),
-        Outcome::Reshared(_) => "handed over".into(),
-        Outcome::Intact(_) => "share intact".into(),
-        Outcome::Refused(refusal) => format!("refused: {} [{}]", refusal.reason, refusal.code),
-        Outcome::Failed(failure) => format!("failed: {} [{}]", failure.text, failure.code),
+        Outcome::Created(_) => ("stored its share".into(), Tone::Good),
+        Outcome::Signed(_) => ("signed".into(), Tone::Good),
+        Outcome::Reshared(_) => ("handed over".into(), Tone::Good),
+        Outcome::Intact(_) => ("share intact".into(), Tone::Good),
+        Outcome::Refused(refusal) => (format!("refused: {} [{}]", refusal.reason, refusal.code), Tone::Bad),
+        Outcome::Failed(failure) => (format!("failed: {} [{}]", failure.text, failure.code), Tone::Bad),
     }
 }
 
@@ -123,11 +132,6 @@ fn plugins(party: &PartyView) -> String {
         format!("{} {said} ({} us)", verdict.plugin, verdict.micros)
     };
     format!(" | {}", verdicts.iter().map(one).collect::<Vec<_>>().join(", "))
-}
-
-/// A redrawn line must stay one line on the terminal.
-fn short(line: &str) -> String {
-    clean(line).chars().take(WIDTH).collect()
 }
 
 const WIDTH: usize = 110;

@@ -23,6 +23,6 @@ pub enum RequesterCommand {
 pub fn execute(command: RequesterCommand, output: &Output) -> Result<(), ClientError> {
     let RequesterCommand::New { out } = command;
     let id = RequesterKey::create(&out)?.id();
-    output.note("Give this id to the operators of the nodes, who list it under `requesters`:");
-    output.result(&json!({"requester": id, "file": out}), &[id.to_string()])
+    output.note("Give this id to the operators of the nodes, who list it under `requesters`, and to those who use your wallets, who list it under `trusted_requesters`:");
+    output.result(&json!({"requester": id, "file": out}), &[id.to_string().into()])
 }

@@ -9,6 +9,7 @@ use countersign_protocol::{DerivationPath, InputSignature};
 use serde_json::{Value, json};
 
 use super::describe;
+use super::line::Line;
 use super::out::{Out, Pending};
 use super::output::Output;
 use super::payload::{What, from_hex};
@@ -17,7 +18,7 @@ use super::progress::Progress;
 /// What to sign, with what.
 #[derive(Debug, Args)]
 pub struct SignArgs {
-    /// Id (csk1…) or name of the wallet.
+    /// Id (csk1…) of the wallet, or its name in the wallet book.
     wallet: String,
     /// The child that signs, such as m/44/60/0/0/7; m is the root key itself. A PSBT names its paths.
     #[arg(long, default_value = "m")]
@@ -29,6 +30,9 @@ pub struct SignArgs {
     #[arg(long, value_name = "HEX")]
     expect_digest: Vec<String>,
     /// Who signs: as many nodes as the wallet's threshold; default: the coordinator chooses among those on line.
+    ///
+    /// A task has one outcome at each node. Where a wallet has twice as many nodes as must sign, a coordinator that chooses can
+    /// have two groups sign the same bytes; with this option only the named nodes take part.
     #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
     signers: Option<Vec<String>>,
     /// A remark that the nodes' plugins and operators see.
@@ -80,14 +84,48 @@ pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result
     let wallet = client.find_wallet(&args.wallet).await?.key;
     let order = SignOrder { wallet, path: args.path, payload, signers, note: args.note, claims };
     let decoded = client.decode(&order).await?;
-    describe::lines(&order.payload, &decoded).iter().for_each(|line| output.note(line));
+    describe::lines(&order.payload, &decoded).into_iter().for_each(|line| output.note(line));
     let mut progress = Progress::new(client.profile(), *output);
-    let signature = client.sign(&order, |task| progress.show(task)).await?;
+    let signed = client.sign(&order, |task| progress.show(task)).await;
+    let signature = signed.inspect_err(|error| offer_others(error, client, output))?;
     let file = match pending {
         Some(pending) => Some(write(pending, client, &order, &signature, output).await?),
         None => None,
     };
     print(&signature, &order, &decoded, file, output)
+}
+
+/// The same order to be given to others, if enough of them have not refused.
+fn offer_others(error: &ClientError, client: &Client, output: &Output) {
+    if error.others().is_empty() {
+        return;
+    }
+    let names: Vec<String> = error.others().iter().map(|node| client.profile().name_of(node)).collect();
+    output.note("Enough others hold the wallet to sign without whoever refused. As a new order, which they decide on:");
+    output.note(format!("  {}", with_signers(std::env::args(), &names.join(","))));
+}
+
+/// A command line with these signers, as a shell takes it.
+fn with_signers(args: impl Iterator<Item = String>, signers: &str) -> String {
+    let mut words = Vec::new();
+    let mut args = args.peekable();
+    while let Some(word) = args.next() {
+        match word.as_str() {
+            "--signers" => drop(args.next()),
+            _ if word.starts_with("--signers=") => {}
+            _ => words.push(quoted(&word)),
+        }
+    }
+    words.extend(["--signers".into(), quoted(signers)]);
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=@+%".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// Writes what was ordered with `--out`, and returns what there is to say of it.
@@ -102,9 +140,9 @@ async fn write(
     let path = pending.write(&finished.bytes)?;
     let (file, length) = (path.display().to_string(), finished.bytes.len());
     match finished.missing {
-        0 => output.note(&format!("{file}: {length} bytes, complete")),
+        0 => output.note(format!("{file}: {length} bytes, complete")),
         missing => {
-            output.note(&format!("{file}: {length} bytes; signatures of others that are missing: {missing}"))
+            output.note(format!("{file}: {length} bytes; signatures of others that are missing: {missing}"))
         }
     }
     Ok(json!({ "file": file, "bytes": length, "missing_signatures": finished.missing }))
@@ -126,9 +164,9 @@ fn print(
         "out": file,
     });
     for one in signatures {
-        output.note(&format!("{} verified under {}", one.path, hex::encode(&one.public_key)));
+        output.note(format!("{} verified under {}", one.path, hex::encode(&one.public_key)));
     }
-    let lines: Vec<String> = signatures.iter().map(|one| hex::encode(&one.signature)).collect();
+    let lines: Vec<Line> = signatures.iter().map(|one| hex::encode(&one.signature).into()).collect();
     output.result(&json, &lines)
 }
 
@@ -137,4 +175,20 @@ fn row(one: &InputSignature) -> Value {
         "path": one.path, "public_key": hex::encode(&one.public_key), "signature": hex::encode(&one.signature),
         "recovery_id": one.recovery_id, "signed_bytes": hex::encode(&one.signed_bytes),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_repeated_with_other_signers() {
+        let repeat = |words: &[&str]| with_signers(words.iter().map(|word| (*word).to_owned()), "bob,carol");
+        assert_eq!(repeat(&["countersign", "sign", "hot"]), "countersign sign hot --signers bob,carol");
+        assert_eq!(
+            repeat(&["countersign", "sign", "hot", "--signers", "alice,bob", "--message", "it's 5 €"]),
+            r"countersign sign hot --message 'it'\''s 5 €' --signers bob,carol"
+        );
+        assert_eq!(repeat(&["c", "--signers=a,b", "--note", ""]), "c --note '' --signers bob,carol");
+    }
 }

@@ -3,16 +3,17 @@
 use clap::Subcommand;
 use countersign_client::api::{PartyView, TaskSummary, TaskView};
 use countersign_client::{Client, ClientError};
-use countersign_protocol::TaskId;
+use countersign_protocol::{KeyId, TaskId};
 use serde_json::json;
 
+use super::line::{Line, Table, Tone};
 use super::output::Output;
 use super::progress::{self, Progress};
 
 /// What to do about tasks.
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
-    /// Show a task: each node's decision and outcome, and its history, as the coordinator tells them.
+    /// Show a task: its order, which is verified here, and each node's decision and outcome, as the coordinator tells them.
     Show {
         /// Its id.
         task: TaskId,
@@ -41,56 +42,88 @@ pub async fn execute(command: TaskCommand, client: &Client, output: &Output) -> 
         }
         TaskCommand::List { limit, before } => {
             let page = client.tasks(limit.into(), before).await?;
-            let mut lines: Vec<String> = page.tasks.iter().map(row).collect();
-            lines.extend(page.next.map(|next| format!("more: countersign task list --before {next}")));
+            let mut table = Table::new(&["task", "operation", "wallet", "state", "code"]);
+            for task in &page.tasks {
+                table.row(row(task, client)?);
+            }
+            let mut lines = table.lines();
+            lines.extend(page.next.map(|next| format!("more: countersign task list --before {next}").into()));
             output.result(&json!({"tasks": page.tasks, "next": page.next}), &lines)
         }
     }
 }
 
-fn row(task: &TaskSummary) -> String {
-    let why = task.reason.as_ref().map_or(String::new(), |reason| format!("  [{}]", reason.code));
-    format!("{}  {:<12} {}{why}", task.id, task.operation, progress::state(task.state))
+fn row(task: &TaskSummary, client: &Client) -> Result<[(String, Tone); 5], ClientError> {
+    let (state, tone) = progress::state(task.state);
+    let code = task.reason.as_ref().map_or(String::new(), |reason| reason.code.clone());
+    Ok([
+        (task.id.to_string(), Tone::Plain),
+        (task.operation.clone(), Tone::Plain),
+        (wallet_name(&task.wallet, client)?.unwrap_or_else(|| task.wallet.to_string()), Tone::Plain),
+        (state.into(), tone),
+        (code, Tone::Dim),
+    ])
+}
+
+/// The book's name for a wallet.
+fn wallet_name(wallet: &KeyId, client: &Client) -> Result<Option<String>, ClientError> {
+    client.name_of_wallet(*wallet)
 }
 
 fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let summary = &task.summary;
+    let (summary, profile) = (&task.summary, client.profile());
+    let wallet = match wallet_name(&summary.wallet, client)? {
+        Some(name) => format!("{name} ({})", summary.wallet),
+        None => summary.wallet.to_string(),
+    };
+    let (state, tone) = progress::state(summary.state);
     let mut lines = vec![
-        format!("task        {}", summary.id),
-        format!("operation   {} with wallet {}", summary.operation, summary.wallet),
-        format!("requester   {}", summary.requester),
-        format!("state       {}", progress::state(summary.state)),
+        format!("task        {}", summary.id).into(),
+        format!("operation   {} with wallet {wallet}", summary.operation).into(),
+        format!("requester   {}", profile.describe_requester(client.requester(), &summary.requester)).into(),
+        Line::from("state       ").and(state, tone),
     ];
-    lines.extend(
-        summary.reason.iter().map(|reason| format!("reason      {} [{}]", reason.message, reason.code)),
-    );
+    lines.extend(summary.reason.iter().map(|reason| {
+        Line::from("reason      ")
+            .and(profile.with_names(&reason.message), Tone::Bad)
+            .and(format!(" [{}]", reason.code), Tone::Dim)
+    }));
     for party in &task.nodes {
-        lines.push(format!("node        {}", client.profile().name_of(&party.node)));
-        lines.extend(details(party));
+        lines.push(format!("node        {}", profile.name_of(&party.node)).into());
+        lines.extend(details(party).into_iter().map(|(what, text, tone)| {
+            Line::from(format!("  {what:<9} ")).and(profile.with_names(&text), tone)
+        }));
     }
     let began = summary.submitted.0;
     let after = |at: u64| at.saturating_sub(began) as f64 / 1000.0;
-    lines.extend(task.events.iter().map(|event| format!("+{:.3} s    {}", after(event.at.0), event.text)));
+    let event = |at: u64, text: &str| format!("+{:.3} s    {}", after(at), profile.with_names(text)).into();
+    lines.extend(task.events.iter().map(|one| event(one.at.0, &one.text)));
     output.result(&json!(task), &lines)
 }
 
-fn details(party: &PartyView) -> Vec<String> {
+fn details(party: &PartyView) -> Vec<(&'static str, String, Tone)> {
     let mut lines = Vec::new();
     if let Some(decision) = &party.decision {
-        let said = decision
-            .refusal
-            .as_ref()
-            .map_or("approved".into(), |r| format!("refused: {} [{}]", r.reason, r.code));
-        lines.push(format!("  decision  {said}"));
+        lines.push(match &decision.refusal {
+            None => ("decision", "approved".into(), Tone::Good),
+            Some(refusal) => {
+                ("decision", format!("refused: {} [{}]", refusal.reason, refusal.code), Tone::Bad)
+            }
+        });
         lines.extend(decision.verdicts.iter().map(|v| {
             let said = if v.approved { "yes".into() } else { format!("no: {} [{}]", v.reason, v.code) };
-            format!("  plugin    {} {} {said} ({} us, digest {})", v.plugin, v.version, v.micros, v.digest)
+            let text = format!("{} {} {said} ({} us, digest {})", v.plugin, v.version, v.micros, v.digest);
+            ("plugin", text, Tone::Plain)
         }));
     }
-    lines.extend(party.progress.iter().map(|progress| format!("  stage     {}", progress.stage)));
+    lines.extend(party.progress.iter().map(|progress| ("stage", progress.stage.to_string(), Tone::Plain)));
     let words =
         [(party.stored, "has signed that it stored"), (party.void, "has signed that it never stored")];
-    lines.extend(words.iter().filter(|(said, _)| *said).map(|(_, text)| format!("  mark      {text}")));
-    lines.extend(party.outcome.iter().map(|at| format!("  outcome   {}", progress::ended(&at.outcome))));
+    let said = words.iter().filter(|(said, _)| *said);
+    lines.extend(said.map(|(_, text)| ("mark", (*text).to_owned(), Tone::Plain)));
+    lines.extend(party.outcome.iter().map(|at| {
+        let (text, tone) = progress::ended(&at.outcome);
+        ("outcome", text, tone)
+    }));
     lines
 }

@@ -6,6 +6,7 @@ use countersign_client::{Client, ClientError};
 use countersign_protocol::KeyId;
 use serde_json::{Value, json};
 
+use super::line::{Line, Tone};
 use super::output::Output;
 
 /// Which wallet, and the person's word.
@@ -28,7 +29,7 @@ pub async fn execute(args: TrustArgs, client: &Client, output: &Output) -> Resul
         (Some(confirm), Some(reason)) => {
             let wallet = client.trust(wallet, &confirm, &reason).await?;
             let belief = client.belief(wallet.key)?;
-            let lines = [format!("wallet {} is believed from now on", wallet.key)];
+            let lines = [format!("wallet {} is believed from now on", wallet.key).into()];
             output.result(&json!({"trusted": true, "wallet": wallet, "belief": belief}), &lines)
         }
         (None, _) | (Some(_), None) => show(&client.introduce(wallet).await?, client, output),
@@ -39,12 +40,13 @@ fn show(introduced: &Introduction, client: &Client, output: &Output) -> Result<(
     let (wallet, fingerprint) = (introduced.newest(), introduced.fingerprint());
     let doubts = introduced.doubts(client.profile(), client.requester());
     let doubts: Vec<String> = doubts.iter().map(ToString::to_string).collect();
-    let mut lines = introduced.lines(client.profile(), client.requester());
-    lines.extend(doubts.iter().map(|doubt| format!("doubt        {doubt}")));
-    lines.push(format!("fingerprint  {fingerprint}"));
+    let shown = introduced.lines(client.profile(), client.requester());
+    let mut lines: Vec<Line> = shown.into_iter().map(Line::from).collect();
+    lines.extend(doubts.iter().map(|doubt| Line::new(format!("doubt        {doubt}"), Tone::Bad)));
+    lines.push(format!("fingerprint  {fingerprint}").into());
     output.note("This is what the coordinator tells. Nothing of it is believed or written down yet.");
     output.note("Compare id, root key, node ids and requester with their owners by another way; then:");
-    output.note(&format!("  countersign wallet trust {} --confirm {fingerprint} --reason '…'", wallet.key));
+    output.note(format!("  countersign wallet trust {} --confirm {fingerprint} --reason '…'", wallet.key));
     let json: Value = json!({
         "trusted": false, "fingerprint": fingerprint, "doubts": doubts, "requester": introduced.requester(),
         "members": introduced.members(), "generations": introduced.generations(),

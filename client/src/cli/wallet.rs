@@ -7,6 +7,8 @@ use countersign_protocol::{Announcement, Committee, NodeId, Scheme, Threshold};
 use serde_json::{Value, json};
 
 use super::describe;
+use super::descriptor;
+use super::line::{Line, Table, Tone};
 use super::output::Output;
 use super::progress::Progress;
 use super::sign::Claims;
@@ -39,7 +41,7 @@ pub enum WalletCommand {
     /// As many of the present nodes as must sign take part, and all future ones. Each node's plugins decide. Afterwards the
     /// old shares are destroyed, and only the new nodes can sign.
     Reshare {
-        /// Id (csk1…) or name.
+        /// Id (csk1…), or name in the wallet book.
         wallet: String,
         /// Who will hold it, those that stay included: ids (csn1…), or names from the profile.
         #[arg(long, value_delimiter = ',', required = true, value_name = "NODE,NODE")]
@@ -58,7 +60,7 @@ pub enum WalletCommand {
     },
     /// Let nodes prove that they hold their shares intact; nothing is signed.
     Check {
-        /// Id (csk1…) or name.
+        /// Id (csk1…), or name in the wallet book.
         wallet: String,
         /// Whose shares; default: all that hold the wallet.
         #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
@@ -74,6 +76,8 @@ pub enum WalletCommand {
         /// Id (csk1…), or name in the wallet book.
         wallet: String,
     },
+    /// Print what a watch-only wallet needs: output descriptors (BIP-380) with key origin and checksum.
+    Descriptor(descriptor::DescriptorArgs),
     /// Believe a wallet whose members or requester are not in the profile.
     ///
     /// Shows what would be trusted, and its fingerprint. Compare id, root key, node ids and requester with their owners by
@@ -88,6 +92,7 @@ pub async fn execute(command: WalletCommand, client: &Client, output: &Output) -
     match command {
         WalletCommand::Create { name, scheme, threshold, nodes, note, claims } => {
             let (committee, threshold) = holders(&nodes, threshold, client)?;
+            warn_of_strangers(&committee, client, output);
             let new = NewWallet { name, scheme, committee, threshold, note, claims: claims.by_name()? };
             let wallet = client.create_wallet(&new, |task| progress.show(task)).await?;
             show(&wallet, client, output)
@@ -98,8 +103,9 @@ pub async fn execute(command: WalletCommand, client: &Client, output: &Output) -
             let claims = claims.by_name()?;
             let from = newest(&wallet, client).await?;
             let order = ReshareOrder { wallet: from.key, committee, threshold, dealers, note, claims };
+            warn_of_strangers(&order.committee, client, output);
             let lines = describe::reshare_lines(&from, &order, client.profile());
-            lines.iter().for_each(|line| output.note(line));
+            lines.into_iter().for_each(|line| output.note(line));
             let wallet = client.reshare(&order, |task| progress.show(task)).await?;
             show(&wallet, client, output)
         }
@@ -111,6 +117,7 @@ pub async fn execute(command: WalletCommand, client: &Client, output: &Output) -
         }
         WalletCommand::List => list(client, output).await,
         WalletCommand::Show { wallet } => show(&newest(&wallet, client).await?, client, output),
+        WalletCommand::Descriptor(args) => descriptor::execute(args, client, output).await,
         WalletCommand::Trust(args) => trust::execute(args, client, output).await,
     }
 }
@@ -129,29 +136,48 @@ fn holders(nodes: &[String], threshold: u16, client: &Client) -> Result<(Committ
     Ok((committee, threshold))
 }
 
+/// Another machine with this profile will not believe a wallet of nodes that it does not name.
+fn warn_of_strangers(committee: &Committee, client: &Client, output: &Output) {
+    for node in committee.members().iter().filter(|node| !client.profile().names_node(node)) {
+        let warning = format!(
+            "{node} is not under `nodes` in the profile; add it, or other machines will not believe the wallet"
+        );
+        output.note(Line::new("warning: ", Tone::Attention).and(warning, Tone::Plain));
+    }
+}
+
 fn named_nodes(nodes: &[String], client: &Client) -> Result<Vec<NodeId>, ClientError> {
     nodes.iter().map(|node| client.profile().node(node)).collect()
 }
 
 async fn list(client: &Client, output: &Output) -> Result<(), ClientError> {
-    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    let (mut rows, mut table) =
+        (Vec::new(), Table::new(&["name", "scheme", "signers", "held by", "remark", "id"]));
     for Listed { wallet, standing } in client.wallets().await? {
-        let (t, n) = (wallet.threshold.get(), wallet.committee.members().len());
-        let (word, problem) = match standing {
-            Standing::Believed => ("", None),
-            Standing::Untold => ("the coordinator does not tell of it", None),
-            Standing::New => ("new; used as soon as you give its id", None),
-            Standing::Refused(error) => ("NOT TRUSTED", Some(error)),
+        let (word, tone, problem) = match standing {
+            Standing::Believed => ("-", Tone::Dim, None),
+            Standing::Untold => ("the coordinator does not tell of it", Tone::Attention, None),
+            Standing::New => ("new: give its id once", Tone::Attention, None),
+            Standing::Refused(error) => ("NOT TRUSTED", Tone::Bad, Some(error)),
         };
         if let Some(error) = &problem {
-            output.note(&format!("warning: {error}"));
+            output.note(Line::new("warning: ", Tone::Attention).and(error.to_string(), Tone::Plain));
         }
-        lines.push(format!("{}  {:<18} {t} of {n}  {}  {word}", wallet.key, wallet.scheme, wallet.name));
+        let members = wallet.committee.members();
+        let names: Vec<String> = members.iter().map(|node| client.profile().short_name(node)).collect();
+        table.row([
+            (wallet.name.clone(), Tone::Plain),
+            (wallet.scheme.to_string(), Tone::Plain),
+            (format!("{} of {}", wallet.threshold.get(), members.len()), Tone::Plain),
+            (names.join(", "), Tone::Plain),
+            (word.into(), tone),
+            (wallet.key.to_string(), Tone::Dim),
+        ]);
         rows.push(json!({
             "wallet": wallet, "valid": problem.is_none(), "remark": word, "problem": problem.map(|e| e.to_string()),
         }));
     }
-    output.result(&json!({"wallets": rows}), &lines)
+    output.result(&json!({"wallets": rows}), &table.lines())
 }
 
 fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), ClientError> {
@@ -160,32 +186,41 @@ fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), C
     let json: Value =
         json!({"id": wallet.key, "extended_public_key": extended, "wallet": wallet, "belief": belief});
     let members = wallet.committee.members();
-    let mut lines = vec![
-        format!("wallet      {}", wallet.key),
-        format!("name        {}", wallet.name),
-        format!("scheme      {}", wallet.scheme),
-        format!("threshold   {} of {}", wallet.threshold.get(), members.len()),
-        format!("generation  {}", wallet.generation),
-        format!("root key    {}", hex::encode(&wallet.root_public_key)),
-        format!("extended    {extended}"),
-        format!("made by     task {}", wallet.task),
+    let mut lines: Vec<Line> = vec![
+        format!("wallet      {}", wallet.key).into(),
+        format!("name        {}", wallet.name).into(),
+        format!("scheme      {}", wallet.scheme).into(),
+        format!("threshold   {} of {}", wallet.threshold.get(), members.len()).into(),
+        format!("generation  {}", wallet.generation).into(),
+        format!("root key    {}", hex::encode(&wallet.root_public_key)).into(),
+        format!("extended    {extended}").into(),
+        format!("made by     task {}", wallet.task).into(),
     ];
-    lines.extend(members.iter().map(|node| format!("held by     {node} {}", named(client, node))));
-    lines.extend(belief.map(|belief| format!("believed    {}", ground(&belief))));
+    lines.extend(members.iter().map(|node| held_by(client, node)));
+    if let Some(Belief { order: Some(order), .. }) = &belief {
+        let requester = client.profile().describe_requester(client.requester(), &order.requester);
+        lines.push(format!("ordered by  {requester}").into());
+    }
+    lines.extend(belief.map(|belief| format!("believed    {}", ground(&belief)).into()));
     output.result(&json, &lines)
 }
 
 fn show_check_up(checked: &CheckUp, client: &Client, output: &Output) -> Result<(), ClientError> {
     let CheckUp { task, wallet, intact } = checked;
     let json = json!({"task": task, "wallet": wallet.key, "generation": wallet.generation, "intact": intact});
-    let mut lines = vec![format!("wallet      {}", wallet.key), format!("generation  {}", wallet.generation)];
-    lines.extend(intact.iter().map(|one| format!("intact      {} {}", one.node, named(client, &one.node))));
+    let mut lines: Vec<Line> = vec![
+        format!("wallet      {} ({})", wallet.name, wallet.key).into(),
+        format!("generation  {}", wallet.generation).into(),
+    ];
+    lines.extend(intact.iter().map(|one| {
+        Line::new("intact      ", Tone::Good).and(client.profile().name_of(&one.node), Tone::Plain)
+    }));
     output.result(&json, &lines)
 }
 
-fn named(client: &Client, node: &NodeId) -> String {
-    let name = client.profile().name_of(node);
-    if name == node.to_string() { String::new() } else { format!("({name})") }
+fn held_by(client: &Client, node: &NodeId) -> Line {
+    let tone = if client.profile().names_node(node) { Tone::Plain } else { Tone::Attention };
+    Line::from("held by     ").and(client.profile().describe_node(node), tone)
 }
 
 /// Why a wallet is believed, in words.

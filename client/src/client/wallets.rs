@@ -98,6 +98,11 @@ impl Client {
         Ok(all)
     }
 
+    /// The book's name for a wallet.
+    pub fn name_of_wallet(&self, id: KeyId) -> Result<Option<String>, ClientError> {
+        Ok(self.book.wallet(id)?.map(|entry| entry.wallet.name))
+    }
+
     /// Why a wallet is believed, if it is.
     pub fn belief(&self, id: KeyId) -> Result<Option<Belief>, ClientError> {
         Ok(self.book.wallet(id)?.and_then(|entry| entry.belief))

@@ -24,6 +24,8 @@ pub enum Mood {
     Honest,
     /// Refuse every signature.
     Strict,
+    /// The first refuses every signature, the others do what is asked.
+    OneStrict,
     /// Have lost their shares.
     Forgetful,
 }
@@ -153,7 +155,8 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
             ToNode::Offer { task, parties } => {
                 let parsed = task.parse().unwrap();
                 memory.orders.insert(parsed.id, (task, parties));
-                let refuse = mood == Mood::Strict && matches!(parsed.operation, Operation::KeySign(_));
+                let strict = mood == Mood::Strict || (mood == Mood::OneStrict && memory.me == id(&node(1)));
+                let refuse = strict && matches!(parsed.operation, Operation::KeySign(_));
                 FromNode::Decision { task: parsed.id, refusal: refuse.then(refusal), verdicts: vec![] }
             }
             ToNode::Start { task } => FromNode::Outcome { task, outcome: memory.outcome(task) },
