@@ -1,6 +1,7 @@
 use super::*;
-use crate::PayloadKind;
 use crate::testkit::{decode_as, digest_of, ecdsa, key_of};
+use crate::{Grant, PayloadKind, Rights};
+use alloy_primitives::{Address, U256};
 use countersign_protocol::Scheme;
 
 fn decode(json: &str) -> Result<Decoded, DecodeError> {
@@ -35,6 +36,7 @@ fn the_mail_of_eip_712_has_its_published_digest() {
     let contract = "0xCcCCccccCCCCcCCCCCCcCcCccCcCCCcCcccccccC";
     assert_eq!((facts.verifying_contract.as_deref(), &*facts.primary_type), (Some(contract), "Mail"));
     assert_eq!((&*facts.json, facts.grants.len()), (MAIL, 0));
+    assert_eq!((facts.rights, facts.notes.len()), (Rights::None, 0));
 }
 
 #[test]
@@ -49,18 +51,25 @@ fn numbers_may_be_written_in_each_usual_way_and_mean_the_same() {
 fn a_document_that_two_readers_could_read_differently_is_refused() {
     for (from, to) in [
         (r#""contents":"Hello, Bob!""#, r#""contents":"Hello, Bob!","contents":"Pay""#),
-        (r#""contents":"Hello, Bob!""#, r#""contents":"Hello, Bob!","amount":"1""#),
         (r#""contents":"Hello, Bob!""#, r#""contents":null"#),
         (r#""contents":"Hello, Bob!""#, r#""contents":7"#),
         (r#","contents":"Hello, Bob!""#, ""),
         (r#""primaryType":"Mail""#, r#""primaryType":"Letter""#),
         (r#""primaryType":"Mail""#, r#""primaryType":"EIP712Domain""#),
-        (r#""primaryType":"Mail""#, r#""primaryType":"Mail","more":1"#),
         (r#""chainId":1,"#, r#""chainId":1.0,"#),
         (r#""chainId":1,"#, r#""chainId":-1,"#),
         (r#""chainId":1,"#, r#""chainId":"","#),
         (r#""chainId":1,"#, r#""chainId":"1_0","#),
         (r#""chainId":1,"#, ""),
+        (r#""chainId":1,"#, r#""chainId":1,"salt":1,"#),
+        (r#""name":"version""#, r#""name":"salt""#),
+        (
+            r#"{"name":"name","type":"string"},{"name":"version","type":"string"},"#,
+            r#"{"name":"version","type":"string"},{"name":"name","type":"string"},"#,
+        ),
+        (r#""name":"to","type":"Person""#, r#""name":"to","type":"Person ""#),
+        (r#""name":"contents","type":"string""#, r#""name":"contents","type":"uint8[] a,string""#),
+        ("0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826", "0xcD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"),
         (r#""chainId","type":"uint256""#, r#""chainId","type":"uint8""#),
         (r#""name":"to","type":"Person""#, r#""name":"from","type":"Person""#),
         (r#""name":"to","type":"Person""#, r#""name":"to","type":"Nobody""#),
@@ -167,7 +176,7 @@ fn permits_are_grants() {
     let b = format!("0x{}", "bb".repeat(20));
     let spender = Address::repeat_byte(0xbb).to_string();
     let max = U256::MAX.to_string();
-    let max160 = max160().to_string();
+    let max160 = (U256::MAX >> 96u32).to_string();
     let erc2612 = members("Permit", &[("address", "spender"), ("uint256", "value")]);
     let dai = members("Permit", &[("address", "spender"), ("bool", "allowed")]);
     let nft = members("Permit", &[("address", "spender"), ("uint256", "tokenId")]);
@@ -184,7 +193,7 @@ fn permits_are_grants() {
         ("Permit", &erc2612, format!(r#"{{"spender":"{b}","value":"{max}"}}"#), "erc20", vec![None]),
         ("Permit", &dai, format!(r#"{{"spender":"{b}","allowed":true}}"#), "erc20", vec![None]),
         ("Permit", &dai, format!(r#"{{"spender":"{b}","allowed":false}}"#), "erc20", vec![Some("0")]),
-        ("Permit", &nft, format!(r#"{{"spender":"{b}","tokenId":7}}"#), "erc721", vec![None]),
+        ("Permit", &nft, format!(r#"{{"spender":"{b}","tokenId":7}}"#), "erc721", vec![Some("1")]),
         (
             "TransferWithAuthorization",
             &transfer,
@@ -215,4 +224,113 @@ fn permits_are_grants() {
             assert!(grant.asset.starts_with(&format!("eip155:1/{standard}:{a}")), "{}", grant.asset);
         }
     }
+}
+
+const CASES: [(&str, &str, &str); 7] = [
+    (
+        "extra_top_level",
+        include_str!("../fixtures/eip712-extra_top_level.json"),
+        "eff639971acbc674e42cccb66151bcdcfcfb8154ef7b93432cd0dbf30f29a2bb",
+    ),
+    (
+        "hl_usd_send",
+        include_str!("../fixtures/eip712-hl_usd_send.json"),
+        "3e1cc8a4ff4098c79434c2a2ab58d740d35dc2e097c2810597f4eba094aa964c",
+    ),
+    (
+        "injective_string_contract",
+        include_str!("../fixtures/eip712-injective_string_contract.json"),
+        "73994727c09f27b69c475fb8dd74e995cc73b48fe9864803d6c4fb8a1f557e0c",
+    ),
+    (
+        "ledger01_extra_member",
+        include_str!("../fixtures/eip712-ledger01_extra_member.json"),
+        "eff639971acbc674e42cccb66151bcdcfcfb8154ef7b93432cd0dbf30f29a2bb",
+    ),
+    (
+        "no_domain_type",
+        include_str!("../fixtures/eip712-no_domain_type.json"),
+        "41a4c78c62a6f34478880e86f2101edd314eef44d1961c8b123aa33fdaead37a",
+    ),
+    (
+        "over_u64_number",
+        include_str!("../fixtures/eip712-over_u64_number.json"),
+        "21ce2775dbd6f47de89478a78b59ff691ce19a5bf1ee65a6264263828241d3b6",
+    ),
+    (
+        "v4_permit_for_all",
+        include_str!("../fixtures/eip712-v4_permit_for_all.json"),
+        "c971b2710d691017c5ceaa72aa713f54bc5d4bf3980953e9ac51d9e7343371f6",
+    ),
+];
+
+/// Digests by eth-account 0.14, ethers 6.17 and viem 2.57, which agree on all that they accept.
+#[test]
+fn documents_that_wallets_and_libraries_hand_out_have_the_digest_that_those_compute() {
+    for (name, json, digest) in CASES {
+        assert_eq!(
+            digest_of(&decode(json).unwrap_or_else(|error| panic!("{name}: {error}"))),
+            digest,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_no_signature_covers_is_not_shown() {
+    for (name, left_out) in
+        [("extra_top_level", "`account`"), ("ledger01_extra_member", "`message.r`, `message.v`")]
+    {
+        let (_, json, digest) = CASES.into_iter().find(|case| case.0 == name).unwrap();
+        let facts = typed_data(json);
+        assert_eq!(facts.notes, [format!("not signed and left out: {left_out}")]);
+        let shown = Json::parse(facts.json.as_bytes()).unwrap();
+        let plain = Json::parse(CASES[0].1.as_bytes()).unwrap();
+        assert_eq!(shown.get("message"), plain.get("message"), "{name}");
+        assert!(shown.get("account").is_none());
+        let again = decode(&facts.json).unwrap();
+        assert_eq!(digest_of(&again), digest, "what is shown has the digest that is signed");
+    }
+    let nested = MAIL.replace(r#""name":"Cow""#, r#""name":"Cow","pays":"1""#);
+    assert_eq!(typed_data(&nested).notes, ["not signed and left out: `message.from.pays`"]);
+    assert_eq!(digest_of(&decode(&nested).unwrap()), digest_of(&decode(MAIL).unwrap()));
+}
+
+#[test]
+fn a_domain_without_a_type_has_the_one_that_its_members_make() {
+    let (_, json, digest) = CASES.into_iter().find(|case| case.0 == "no_domain_type").unwrap();
+    let facts = typed_data(json);
+    let derived = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
+    assert_eq!(facts.notes, [format!("the domain's type is derived from its members: {derived}")]);
+    assert_eq!(digest_of(&decode(&facts.json).unwrap()), digest);
+    assert!(typed_data(&facts.json).notes.is_empty());
+    let salt = format!(r#"{{"salt":"0x{}","name":"App"}}"#, "11".repeat(32));
+    let json = |domain: &str| {
+        format!(
+            r#"{{"types":{{"M":[{{"name":"x","type":"string"}}]}},"primaryType":"M","domain":{domain},"message":{{"x":"hi"}}}}"#
+        )
+    };
+    for (domain, digest) in [
+        ("{}", "c1d3158148cf4ced203537f7d69af7403f001209c7eb62aea244a2be8639a0ea"),
+        (&*salt, "5c42042bc72ae6bce9bee0c013790b4deda383b255a941e7bc1c44b5f8ae5392"),
+    ] {
+        assert_eq!(digest_of(&decode(&json(domain)).unwrap()), digest, "{domain}");
+    }
+    assert!(decode(&json(r#"{"name":"App","foo":"x"}"#)).unwrap_err().to_string().contains("`foo`"));
+}
+
+#[test]
+fn a_domain_may_name_what_is_no_address() {
+    let facts = typed_data(CASES[2].1);
+    assert_eq!(
+        (facts.verifying_contract.as_deref(), facts.chain.as_deref()),
+        (Some("cosmos"), Some("eip155:1"))
+    );
+    assert_eq!(facts.rights, Rights::Unknown);
+}
+
+#[test]
+fn a_mark_before_the_document_changes_nothing() {
+    let marked = format!("\u{feff}{MAIL}");
+    assert_eq!(decode(&marked).unwrap(), decode(MAIL).unwrap());
 }

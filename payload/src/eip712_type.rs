@@ -1,4 +1,8 @@
 //! Types and hashes of EIP-712: `hashStruct(s) = keccak256(typeHash ‖ encodeData(s))`.
+//!
+//! Documents are read as the libraries in use read them (eth-account, ethers, viem) where they agree on the digest, and
+//! refused where they do not. So names may have a colon (Hyperliquid); a missing type of the domain is derived from the
+//! domain's members; and members that no type declares are not signed, and not shown to anybody either.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +19,10 @@ pub(crate) struct Document<'a> {
     pub(crate) primary_type: &'a str,
     pub(crate) domain: &'a Json,
     pub(crate) message: &'a Json,
+    /// Whether the document has no type of the domain of its own.
+    derived: bool,
+    /// Members of the document that mean nothing.
+    strangers: Vec<&'a str>,
 }
 
 struct Field<'a> {
@@ -31,22 +39,32 @@ const DOMAIN: [(&str, &str); 5] = [
     ("salt", "bytes32"),
 ];
 
+/// Types besides, as chains sign that are no EVM chains and name no contract (Injective and others of Cosmos).
+const DOMAIN_OF_OTHERS: [(&str, &str); 2] = [("verifyingContract", "string"), ("salt", "string")];
+
+const DOMAIN_TYPE: &str = "EIP712Domain";
+const MEMBERS: [&str; 4] = ["types", "primaryType", "domain", "message"];
+
 impl<'a> Document<'a> {
     pub(crate) fn read(json: &'a Json) -> Result<Document<'a>, String> {
         let members = json.object().ok_or("it is no JSON object")?;
-        let [types, primary_type, domain, message] = ["types", "primaryType", "domain", "message"]
-            .map(|name| members.get(name).ok_or_else(|| format!("it has no `{name}`")));
-        if members.len() != 4 {
-            return Err("it has members besides types, primaryType, domain and message".into());
+        let [types, primary_type, domain, message] =
+            MEMBERS.map(|name| members.get(name).ok_or_else(|| format!("it has no `{name}`")));
+        let (mut types, domain) = (read_types(types?)?, domain?);
+        let derived = !types.contains_key(DOMAIN_TYPE);
+        if derived {
+            types.insert(DOMAIN_TYPE, derive_domain(domain)?);
         }
         let document = Document {
-            types: read_types(types?)?,
+            types,
             type_hashes: RefCell::default(),
             primary_type: primary_type?.text().ok_or("primaryType is no text")?,
-            domain: domain?,
+            domain,
             message: message?,
+            derived,
+            strangers: members.keys().map(String::as_str).filter(|name| !MEMBERS.contains(name)).collect(),
         };
-        if document.primary_type == "EIP712Domain" {
+        if document.primary_type == DOMAIN_TYPE {
             return Err("primaryType is the domain itself, which says nothing".into());
         }
         Ok(document)
@@ -54,20 +72,94 @@ impl<'a> Document<'a> {
 
     /// The domain separator.
     pub(crate) fn domain(&self) -> Result<B256, String> {
-        let fields = self.types.get("EIP712Domain").ok_or("types has no EIP712Domain")?;
-        let standard = |field: &Field| DOMAIN.contains(&(field.name, field.kind));
-        match fields.iter().find(|field| !standard(field)) {
-            Some(field) => Err(format!("EIP712Domain has no member `{} {}`", field.kind, field.name)),
-            None => self.hash_struct("EIP712Domain", self.domain),
+        let fields = self.types.get(DOMAIN_TYPE).ok_or("types has no EIP712Domain")?;
+        let known = |field: &Field| {
+            let (name, kind) = (field.name, field.kind);
+            DOMAIN.contains(&(name, kind)) || DOMAIN_OF_OTHERS.contains(&(name, kind))
+        };
+        if let Some(field) = fields.iter().find(|field| !known(field)) {
+            return Err(format!("EIP712Domain has no member `{} {}`", field.kind, field.name));
         }
+        let place = |field: &Field| DOMAIN.iter().position(|(name, _)| *name == field.name);
+        if !fields.is_sorted_by_key(place) {
+            return Err(
+                "the members of EIP712Domain are not in the standard's order, and libraries disagree on the \
+                        digest; write name, version, chainId, verifyingContract, salt"
+                    .into(),
+            );
+        }
+        let members = self.domain.object().ok_or("the domain is no object")?;
+        match members.keys().find(|name| fields.iter().all(|field| field.name != *name)) {
+            Some(extra) => Err(format!(
+                "the domain has a member `{extra}` that EIP712Domain does not declare, and libraries disagree on the digest"
+            )),
+            None => self.hash_struct(DOMAIN_TYPE, self.domain),
+        }
+    }
+
+    /// Whether the domain declares this member with the type that the standard gives it.
+    pub(crate) fn domain_has_standard(&self, name: &str) -> bool {
+        let fields = self.types.get(DOMAIN_TYPE).into_iter().flatten();
+        fields.into_iter().any(|field| field.name == name && DOMAIN.contains(&(field.name, field.kind)))
+    }
+
+    /// What the digest covers: the document without what no type declares, and with the type of its domain. What was left
+    /// out or derived is told in words.
+    pub(crate) fn signed(&self, json: &Json) -> (Json, Vec<String>) {
+        let mut left_out: Vec<String> = self.strangers.iter().map(|name| format!("`{name}`")).collect();
+        let message = self.only_declared(self.primary_type, self.message, "message", &mut left_out);
+        let mut notes = Vec::new();
+        if !left_out.is_empty() {
+            notes.push(format!("not signed and left out: {}", left_out.join(", ")));
+        }
+        if self.derived {
+            notes.push(format!(
+                "the domain's type is derived from its members: {}",
+                self.describe(DOMAIN_TYPE)
+            ));
+        }
+        let mut types = json.get("types").and_then(Json::object).cloned().unwrap_or_default();
+        types.entry(DOMAIN_TYPE.into()).or_insert_with(|| self.domain_type());
+        let members = [
+            ("types", Json::Object(types)),
+            ("primaryType", Json::Text(self.primary_type.into())),
+            ("domain", self.domain.clone()),
+            ("message", message),
+        ];
+        (Json::Object(members.map(|(name, value)| (name.into(), value)).into()), notes)
+    }
+
+    fn domain_type(&self) -> Json {
+        let text = |name: &str, value: &str| (name.to_string(), Json::Text(value.into()));
+        let field = |field: &Field| Json::Object([text("name", field.name), text("type", field.kind)].into());
+        Json::List(self.types.get(DOMAIN_TYPE).into_iter().flatten().map(field).collect())
+    }
+
+    fn only_declared(&self, kind: &str, value: &Json, at: &str, left_out: &mut Vec<String>) -> Json {
+        if let (Ok(Some((element, _))), Json::List(values)) = (split_array(kind), value) {
+            let values = values.iter().map(|value| self.only_declared(element, value, at, left_out));
+            return Json::List(values.collect());
+        }
+        let (Some(fields), Json::Object(members)) = (self.types.get(kind), value) else {
+            return value.clone();
+        };
+        let mut declared = BTreeMap::new();
+        for (name, value) in members {
+            let at = format!("{at}.{name}");
+            match fields.iter().find(|field| field.name == name) {
+                Some(field) => {
+                    declared.insert(name.clone(), self.only_declared(field.kind, value, &at, left_out));
+                }
+                None if left_out.len() < TOLD => left_out.push(format!("`{at}`")),
+                None => {}
+            }
+        }
+        Json::Object(declared)
     }
 
     pub(crate) fn hash_struct(&self, name: &str, value: &Json) -> Result<B256, String> {
         let fields = self.types.get(name).ok_or_else(|| format!("types has no `{name}`"))?;
         let members = value.object().ok_or_else(|| format!("a `{name}` is an object"))?;
-        if let Some(extra) = members.keys().find(|key| fields.iter().all(|field| field.name != *key)) {
-            return Err(format!("`{name}` declares no member `{extra}`"));
-        }
         let mut encoded = self.type_hash(name)?.to_vec();
         for field in fields {
             let value =
@@ -89,7 +181,7 @@ impl<'a> Document<'a> {
     }
 
     /// `Name(type1 name1,...)`, followed by the types it refers to, by name.
-    fn encode_type(&self, name: &str) -> Result<String, String> {
+    pub(crate) fn encode_type(&self, name: &str) -> Result<String, String> {
         let mut others = BTreeSet::new();
         self.collect(name, &mut others)?;
         others.remove(name);
@@ -136,6 +228,21 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Most members that are named where members are left out.
+const TOLD: usize = 16;
+
+/// The type of a domain that a document does not give: the members that are there, in the standard's order.
+fn derive_domain(domain: &Json) -> Result<Vec<Field<'static>>, String> {
+    let members = domain.object().ok_or("the domain is no object")?;
+    if let Some(other) = members.keys().find(|key| DOMAIN.iter().all(|(name, _)| name != key)) {
+        return Err(format!(
+            "types has no EIP712Domain, and `{other}` is no member that the standard gives a domain"
+        ));
+    }
+    let present = DOMAIN.iter().filter(|(name, _)| members.contains_key(*name));
+    Ok(present.map(|(name, kind)| Field { name, kind }).collect())
+}
+
 fn read_types(json: &Json) -> Result<BTreeMap<&str, Vec<Field<'_>>>, String> {
     let types = json.object().ok_or("types is no object")?;
     types.iter().map(|(name, fields)| Ok((checked_name(name)?, read_fields(name, fields)?))).collect()
@@ -149,10 +256,12 @@ fn read_fields<'a>(of: &str, json: &'a Json) -> Result<Vec<Field<'a>>, String> {
             field.get(name).and_then(Json::text).ok_or_else(|| format!("a member of `{of}` has no {name}"))
         };
         let (name, kind) = (text("name")?, text("type")?);
-        let alone = field.object().is_some_and(|members| members.len() == 2);
-        match identifier(name) && alone && names.insert(name) {
+        if !identifier(name) || !names.insert(name) {
+            return Err(format!("`{of}` declares `{name}` twice, or it is no name"));
+        }
+        match is_kind(kind) {
             true => Ok(Field { name, kind }),
-            false => Err(format!("`{of}` declares `{name}` twice, or not by name and type alone")),
+            false => Err(format!("`{of}` gives `{name}` the type `{kind}`, which is none")),
         }
     };
     fields.iter().map(read).collect()
@@ -166,9 +275,23 @@ fn checked_name(name: &str) -> Result<&str, String> {
     }
 }
 
+/// Letters, digits, `_`, `$` and `:`, none of which can end a name within the text that is hashed.
 fn identifier(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$';
-    text.bytes().next().is_some_and(letter) && text.bytes().all(|byte| letter(byte) || byte.is_ascii_digit())
+    let further = |byte: u8| letter(byte) || byte.is_ascii_digit() || byte == b':';
+    text.bytes().next().is_some_and(letter) && text.bytes().all(further)
+}
+
+/// A name with any number of `[]` and `[n]` behind it, so that nothing else gets into the text that is hashed.
+fn is_kind(kind: &str) -> bool {
+    let (name, mut rest) = kind.split_at(innermost(kind).len());
+    while let Some((length, further)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        if !length.is_empty() && plain_number(length).is_none() {
+            return false;
+        }
+        rest = further;
+    }
+    identifier(name) && rest.is_empty()
 }
 
 /// `T[]` and `T[n]` into `T` and `n`.
@@ -266,9 +389,16 @@ fn signed(value: &Json, bits: usize) -> Result<U256, String> {
     }
 }
 
+/// In mixed case it must fit its checksum (EIP-55).
 pub(crate) fn address(value: &Json) -> Result<Address, String> {
     let bytes: [u8; 20] = bytes(value)?.try_into().map_err(|_| "an address has 20 bytes")?;
-    Ok(Address::from(bytes))
+    let (address, digits) = (Address::from(bytes), value.text().unwrap_or_default().trim_start_matches("0x"));
+    let mixed = digits.bytes().any(|byte| byte.is_ascii_lowercase())
+        && digits.bytes().any(|byte| byte.is_ascii_uppercase());
+    match mixed && !address.to_string().ends_with(digits) {
+        true => Err("the checksum of an address is wrong: a character is mistyped".into()),
+        false => Ok(address),
+    }
 }
 
 /// Hexadecimal after `0x`.

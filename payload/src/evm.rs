@@ -134,6 +134,7 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Stri
         grants,
         fee: Some(fields.fee.to_string()),
         unsigned: bytes.to_vec(),
+        owners: Default::default(),
     }))
 }
 

@@ -1,5 +1,10 @@
 //! What calls of well-known token standards do, read from their call data.
 //!
+//! `approve` and `transferFrom` are methods of ERC-20 and of ERC-721 with one encoding: their last argument is an amount in
+//! the one and the number of a token in the other, so 0 is nothing in the one and a token in the other. Which a contract is,
+//! its bytes do not say. Such a call names the asset `<chain>/token:<contract>`, with the number as it stands: whoever judges
+//! it must know the contract, or take the worse of both meanings.
+//!
 //! A contract takes the arguments at the front and ignores what follows them, so data behind the arguments hides nothing
 //! here either. Arguments that are too short, or whose unused bits are set, are read differently by different contracts:
 //! such a call of a well-known method is refused as a whole, rather than shown as if nothing were transferred.
@@ -18,6 +23,9 @@ pub(crate) struct Known {
 /// The same address on every chain.
 const PERMIT2: Address = address!("000000000022D473030F116dDEE9F6B43aC78BA3");
 
+/// In the place of a token standard: ERC-20 or ERC-721.
+pub(crate) const EITHER: &str = "token";
+
 /// `None`: the method is not known here.
 pub(crate) fn understand(
     chain: &str,
@@ -29,10 +37,9 @@ pub(crate) fn understand(
     let call = Reader { chain, contract, sender, arguments };
     let known = match u32::from_be_bytes(*selector) {
         0xa9059cbb => call.pay("transfer(address,uint256)", 0, call.token("erc20", None), call.amount(1)?),
-        // ERC-721 has the same method; its third argument is the token's number then.
         0x23b872dd => {
             call.address(0)?;
-            call.pay("transferFrom(address,address,uint256)", 1, call.token("erc20", None), call.amount(2)?)
+            call.pay("transferFrom(address,address,uint256)", 1, call.token(EITHER, None), call.amount(2)?)
         }
         0x42842e0e => call.move_one("safeTransferFrom(address,address,uint256)"),
         0xb88d4fde => call.move_one("safeTransferFrom(address,address,uint256,bytes)"),
@@ -42,13 +49,13 @@ pub(crate) fn understand(
             call.pay("safeTransferFrom(address,address,uint256,uint256,bytes)", 1, asset, call.amount(3)?)
         }
         0x2eb2c2d6 => call.move_many("safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)"),
-        0x095ea7b3 => call.allow("approve(address,uint256)", 0, call.amount(1)?),
-        0x39509351 => call.allow("increaseAllowance(address,uint256)", 0, call.amount(1)?),
+        0x095ea7b3 => call.allow("approve(address,uint256)", EITHER, 0, call.amount(1)?),
+        0x39509351 => call.allow("increaseAllowance(address,uint256)", "erc20", 0, call.amount(1)?),
         0xa22cb465 => call.allow_all("setApprovalForAll(address,bool)", "erc721", 0, 1),
         0xd505accf => {
             call.address(0)?;
             let method = "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)";
-            call.allow(method, 1, call.amount(2)?)
+            call.allow(method, "erc20", 1, call.amount(2)?)
         }
         0x8fcbaf0c => {
             call.address(0)?;
@@ -118,9 +125,15 @@ impl Reader<'_> {
         Ok(Known { method, destinations, grants: vec![] })
     }
 
-    fn allow(&self, method: &'static str, spender: usize, amount: U256) -> Result<Known, String> {
+    fn allow(
+        &self,
+        method: &'static str,
+        standard: &str,
+        spender: usize,
+        amount: U256,
+    ) -> Result<Known, String> {
         let spender = self.address(spender)?.to_string();
-        let grant = Grant { spender, asset: self.token("erc20", None), amount: limit(amount, U256::MAX) };
+        let grant = Grant { spender, asset: self.token(standard, None), amount: limit(amount, U256::MAX) };
         Ok(Known { method, destinations: vec![], grants: vec![grant] })
     }
 

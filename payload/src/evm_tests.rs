@@ -171,7 +171,9 @@ fn transfers_of_tokens_name_the_final_recipient() {
     let asset = |kind: &str| format!("eip155:10/{kind}:{TOKEN}");
     for (selector, words, expected, amount) in [
         (0xa9059cbb, vec![account(0xbb), word(7)], asset("erc20"), "7"),
-        (0x23b872dd, vec![account(0xcc), account(0xbb), word(7)], asset("erc20"), "7"),
+        (0x23b872dd, vec![account(0xcc), account(0xbb), word(7)], asset("token"), "7"),
+        // A token of ERC-721 may have the number 0; as an amount it is nothing. It is shown all the same.
+        (0x23b872dd, vec![account(0xcc), account(0xbb), word(0)], asset("token"), "0"),
         (0x42842e0e, vec![account(0xcc), account(0xbb), word(7)], asset("erc721") + "/7", "1"),
         (
             0xf242432a,
@@ -212,8 +214,9 @@ fn rights_that_are_handed_out_are_grants() {
     let permit2 = alloy_primitives::address!("000000000022D473030F116dDEE9F6B43aC78BA3");
     let b = Address::repeat_byte(0xbb).to_string();
     for (to, selector, words, asset, amount) in [
-        (TOKEN, 0x095ea7b3, vec![account(0xbb), word(7)], "erc20", Some("7")),
-        (TOKEN, 0x095ea7b3, vec![account(0xbb), all.clone()], "erc20", None),
+        (TOKEN, 0x095ea7b3, vec![account(0xbb), word(7)], "token", Some("7")),
+        (TOKEN, 0x095ea7b3, vec![account(0xbb), word(0)], "token", Some("0")),
+        (TOKEN, 0x095ea7b3, vec![account(0xbb), all.clone()], "token", None),
         (TOKEN, 0x39509351, vec![account(0xbb), word(7)], "erc20", Some("7")),
         (TOKEN, 0xa22cb465, vec![account(0xbb), word(1)], "erc721", None),
         (TOKEN, 0xa22cb465, vec![account(0xbb), word(0)], "erc721", Some("0")),
@@ -228,6 +231,11 @@ fn rights_that_are_handed_out_are_grants() {
         assert_eq!(grant.amount.as_deref(), amount, "{selector:x}");
         assert!(transaction.destinations.is_empty());
     }
+    let token_zero = include_str!("../fixtures/evm-erc721-approve-token-0.hex").trim();
+    let decoded = decode(&unhex(token_zero)).unwrap();
+    let [grant] = &transaction(&decoded).grants[..] else { panic!() };
+    assert_eq!(grant.asset, "eip155:1/token:0xBC4CA0EdA7647A8aB7C2061c2E118A18a936f13D");
+    assert_eq!(grant.amount.as_deref(), Some("0"));
     // Permit2's methods mean nothing elsewhere.
     let elsewhere = token(0x87517c45, &[account(0xaa), account(0xbb), word(7), word(9)]).unwrap();
     assert!(elsewhere.grants.is_empty() && elsewhere.calls[0].method.is_none());

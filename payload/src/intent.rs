@@ -1,5 +1,7 @@
 //! What signatures are for: the vocabulary of `wit/policy.wit`, for programs that have no plugins as well. The fields
-//! are documented there.
+//! are documented there; those that the contract's records have not are [`facts`] beside them.
+
+use std::collections::BTreeMap;
 
 /// What signatures are for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Transaction {
     pub grants: Vec<Grant>,
     pub fee: Option<String>,
     pub unsigned: Vec<u8>,
+    /// Who owns accounts that receive tokens, by the account's address, where the bytes show it (Solana).
+    pub owners: BTreeMap<String, String>,
 }
 
 /// One recipient.
@@ -68,4 +72,60 @@ pub struct TypedData {
     pub primary_type: String,
     pub json: String,
     pub grants: Vec<Grant>,
+    /// How far the grants are the whole.
+    pub rights: Rights,
+    /// What messages of the type are, in a few words, if the type is known.
+    pub meaning: Option<String>,
+    /// What `json` leaves out because no signature covers it, and what was derived because the document does not say it.
+    pub notes: Vec<String>,
+}
+
+/// How far the grants of typed data are all the rights that it hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    /// The type is known and hands out none.
+    None,
+    /// The type is known and `grants` has them all.
+    Shown,
+    /// The type is known, and hands out rights that `grants` cannot show.
+    Hidden,
+    /// The type is not known.
+    Unknown,
+}
+
+impl Rights {
+    /// As plugins are told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rights::None => "none",
+            Rights::Shown => "shown",
+            Rights::Hidden => "hidden",
+            Rights::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is known of an intent and has no field in the records of `wit/policy.wit`, as `(name, value)`. Plugins find it under
+/// `extra`, as facts. A name is never given another meaning.
+///
+/// | name | value |
+/// |---|---|
+/// | `typed-data-rights` | `none`, `shown`, `hidden` or `unknown`: see [`Rights`] |
+/// | `typed-data-meaning` | what messages of the type are, in a few words; absent if the type is not known |
+/// | `typed-data-notes` | what was left out of `json` because no signature covers it, and what was derived |
+/// | `token-owners` | owners of accounts that receive tokens, as far as they are known: a JSON object from account to owner |
+pub fn facts(intent: &Intent) -> Vec<(&'static str, String)> {
+    match intent {
+        Intent::Transaction(does) if !does.owners.is_empty() => {
+            let owners = serde_json::to_string(&does.owners);
+            owners.map(|owners| ("token-owners", owners)).into_iter().collect()
+        }
+        Intent::TypedData(data) => {
+            let rights = std::iter::once(("typed-data-rights", data.rights.name().into()));
+            let meaning = data.meaning.iter().map(|meaning| ("typed-data-meaning", meaning.clone()));
+            let notes = (!data.notes.is_empty()).then(|| ("typed-data-notes", data.notes.join("; ")));
+            rights.chain(meaning).chain(notes).collect()
+        }
+        Intent::Transaction(_) | Intent::Message(_) | Intent::Opaque => Vec::new(),
+    }
 }

@@ -1,19 +1,20 @@
-//! JSON in which every member of an object has a name of its own, and numbers are whole.
+//! JSON in which every member of an object has a name of its own, and numbers are whole and as long as they are.
 //!
 //! Readers differ in which of two members of one name they take. What plugins judge and what is hashed must be the same,
-//! so such a document is refused.
+//! so such a document is refused. They differ in numbers above 2^53 or 2^64 as well: here every digit counts. The JSON
+//! library does the reading; as it makes floating point of a long number, the digits are taken from the text itself.
 
 use std::collections::BTreeMap;
+use std::slice::Iter;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Json {
     Null,
     Bool(bool),
-    /// A whole number that fits 64 bits, in decimal.
+    /// A whole number of any length, in decimal.
     Number(String),
     Text(String),
     List(Vec<Json>),
@@ -22,7 +23,15 @@ pub(crate) enum Json {
 
 impl Json {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Json, String> {
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+        let bytes = without_mark(bytes)?;
+        // The text is JSON before numbers are looked for in it.
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| error.to_string())?;
+        let numbers = numbers(bytes);
+        let mut rest = numbers.iter();
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let value = Value(&mut rest).deserialize(&mut reader).map_err(|error| error.to_string())?;
+        reader.end().map_err(|error| error.to_string())?;
+        Ok(value)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Json> {
@@ -42,15 +51,102 @@ impl Json {
     }
 }
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
-        deserializer.deserialize_any(Values)
+/// As JSON, members in the order of their names.
+impl std::fmt::Display for Json {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Json::Null => f.write_str("null"),
+            Json::Bool(value) => write!(f, "{value}"),
+            Json::Number(digits) => f.write_str(digits),
+            Json::Text(text) => f.write_str(&quoted(text)),
+            Json::List(values) => {
+                f.write_str("[")?;
+                for (at, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if at == 0 { "" } else { "," })?;
+                }
+                f.write_str("]")
+            }
+            Json::Object(members) => {
+                f.write_str("{")?;
+                for (at, (name, value)) in members.iter().enumerate() {
+                    write!(f, "{}{}:{value}", if at == 0 { "" } else { "," }, quoted(name))?;
+                }
+                f.write_str("}")
+            }
+        }
     }
 }
 
-struct Values;
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
 
-impl<'de> Visitor<'de> for Values {
+/// `bytes` without the mark that some editors put before UTF-8 text.
+pub(crate) fn without_mark(bytes: &[u8]) -> Result<&[u8], String> {
+    match bytes {
+        [0xef, 0xbb, 0xbf, text @ ..] => Ok(text),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err("it is UTF-16; save the file as UTF-8".into()),
+        text => Ok(text),
+    }
+}
+
+/// The numbers of a JSON text, in its order. Outside of strings only numbers have digits.
+fn numbers(json: &[u8]) -> Vec<String> {
+    let mut numbers = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = json.get(at) {
+        let length = match byte {
+            b'"' => string_length(&json[at..]),
+            b'-' | b'0'..=b'9' => {
+                let is_part = |byte: &&u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
+                let length = json[at..].iter().take_while(is_part).count();
+                numbers.push(json[at..at + length].iter().copied().map(char::from).collect());
+                length
+            }
+            _ => 1,
+        };
+        at += length;
+    }
+    numbers
+}
+
+/// Length of the string that begins here, quotes included.
+fn string_length(json: &[u8]) -> usize {
+    let mut escaped = false;
+    let inner = json.iter().skip(1).take_while(|byte| {
+        let ends = **byte == b'"' && !escaped;
+        escaped = **byte == b'\\' && !escaped;
+        !ends
+    });
+    inner.count() + 2
+}
+
+/// Reads one value. Numbers come in the order of the text, so each has its digits from the list.
+struct Value<'a, 'n>(&'a mut Iter<'n, String>);
+
+impl Value<'_, '_> {
+    fn number<E: Error>(self) -> Result<Json, E> {
+        let text = self.0.next().ok_or_else(|| E::custom("a number is nowhere in the text"))?;
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        match digits.bytes().all(|byte| byte.is_ascii_digit()) && text != "-0" {
+            true => Ok(Json::Number(text.clone())),
+            false => Err(E::custom(format_args!(
+                "`{}` is no whole number; write all digits, without point and exponent",
+                text.chars().take(80).collect::<String>()
+            ))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
+    type Value = Json;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_, '_> {
     type Value = Json;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -65,12 +161,16 @@ impl<'de> Visitor<'de> for Values {
         Ok(Json::Bool(value))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string()))
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Json, E> {
+        self.number()
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string()))
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Json, E> {
+        self.number()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Json, E> {
+        self.number()
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Json, E> {
@@ -79,7 +179,7 @@ impl<'de> Visitor<'de> for Values {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = seq.next_element()? {
+        while let Some(value) = seq.next_element_seed(Value(&mut *self.0))? {
             values.push(value);
         }
         Ok(Json::List(values))
@@ -87,11 +187,81 @@ impl<'de> Visitor<'de> for Values {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let mut members = BTreeMap::new();
-        while let Some((name, value)) = map.next_entry::<String, Json>()? {
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value_seed(Value(&mut *self.0))?;
             if members.insert(name.clone(), value).is_some() {
                 return Err(Error::custom(format_args!("`{name}` is there twice")));
             }
         }
         Ok(Json::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_keep_every_digit() {
+        let most = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
+        let text = format!(r#" {{"a\"1": [{most}, -{most}, 0, 7], "b": "12\\", "c": -1}}"#);
+        let json = Json::parse(text.as_bytes()).unwrap();
+        let number = |text: &str| Json::Number(text.into());
+        let list = [number(most), number(&format!("-{most}")), number("0"), number("7")];
+        assert_eq!(json.get("a\"1"), Some(&Json::List(list.into())));
+        assert_eq!((json.get("b"), json.get("c")), (Some(&Json::Text("12\\".into())), Some(&number("-1"))));
+        assert_eq!(Json::parse(json.to_string().as_bytes()), Ok(json));
+    }
+
+    #[test]
+    fn what_is_no_whole_number_and_what_is_there_twice_is_refused() {
+        for (text, part) in [
+            ("1.0", "without point"),
+            ("1e3", "without point"),
+            ("-0", "`-0`"),
+            ("01", "number"),
+            (r#"{"a": 1, "a": 1}"#, "twice"),
+            (r#"{"a": {"b": 1, "b": 2}}"#, "twice"),
+            ("{} {}", "trailing"),
+            ("NaN", "expected"),
+            ("\u{fffe}{}", "expected"),
+        ] {
+            let error = Json::parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        assert!(Json::parse(b"\xff\xfe{\0}\0").unwrap_err().contains("save the file as UTF-8"));
+    }
+
+    #[test]
+    fn a_mark_before_the_text_does_not_matter() {
+        assert_eq!(Json::parse("\u{feff}{\"a\":1}".as_bytes()), Json::parse(b"{\"a\":1}"));
+    }
+
+    /// Values with strings that look like numbers and quotes.
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(serde_json::Value::from),
+            any::<i64>().prop_map(serde_json::Value::from),
+            any::<u64>().prop_map(serde_json::Value::from),
+            "[-0-9\"\\\\{}\\[\\]:,eE.a\u{e9}]{0,8}".prop_map(serde_json::Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(serde_json::Value::from),
+                prop::collection::btree_map("[-0-9\"\\\\a]{0,4}", inner, 0..5)
+                    .prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_the_library_reads(value in value()) {
+            for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+                let read = Json::parse(text.as_bytes()).unwrap();
+                prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&read.to_string()).unwrap(), &value);
+            }
+        }
     }
 }

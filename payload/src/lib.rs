@@ -7,6 +7,7 @@
 mod digests;
 mod eip191;
 mod eip712;
+mod eip712_rights;
 mod eip712_type;
 mod evm;
 mod evm_call;
@@ -26,7 +27,7 @@ mod testkit;
 mod tests;
 
 pub use finish::{BitcoinForm, FinishError, Finished, finish};
-pub use intent::{Call, Destination, Grant, Intent, Transaction, TypedData};
+pub use intent::{Call, Destination, Grant, Intent, Rights, Transaction, TypedData, facts};
 pub use network::UnknownNetwork;
 pub use signed::{SignedError, check_signed};
 

@@ -91,6 +91,7 @@ fn read(
         grants: vec![],
         fee: Some(fee(&psbt, &spent)?.to_string()),
         unsigned: bitcoin::consensus::serialize(&psbt.unsigned_tx),
+        owners: Default::default(),
     };
     Ok(Decoded { inputs, intent: Intent::Transaction(transaction) })
 }

@@ -69,6 +69,7 @@ impl Reader<'_> {
             // Priority fees are set by instructions and bounded by nothing in the message.
             fee: None,
             unsigned: bytes.to_vec(),
+            owners: Default::default(),
         };
         for instruction in &self.message.instructions {
             let program = self.address(instruction.program)?;

@@ -28,14 +28,17 @@ fn samples() -> Vec<(Key<'static>, PayloadKind, Vec<u8>)> {
 }
 
 /// The intent without what wallets may write differently, or leave out, and mean the same: which output of a PSBT is change
-/// (a claim that is checked, and not covered by a signature), and how typed data spells a value.
+/// (a claim that is checked, and not covered by a signature), and how typed data spells a value or leaves its domain's type out.
 fn meaning(decoded: &Decoded) -> Intent {
     let mut intent = decoded.intent.clone();
     match &mut intent {
         Intent::Transaction(transaction) => {
             transaction.destinations.iter_mut().for_each(|to| to.change = false)
         }
-        Intent::TypedData(typed_data) => typed_data.json.clear(),
+        Intent::TypedData(typed_data) => {
+            typed_data.json.clear();
+            typed_data.notes.clear();
+        }
         Intent::Message(_) | Intent::Opaque => {}
     }
     intent

@@ -114,6 +114,8 @@ impl<V> AddressMap<V> {
 pub enum AddressError {
     /// Nothing, or white space within.
     Malformed(String),
+    /// The name of an address, such as one of ENS. Tasks show addresses, so it would never be found.
+    Name(String),
     /// The case of the letters does not fit EIP-55, or the checksum of a SegWit address is wrong.
     Checksum(String),
 }
@@ -122,6 +124,12 @@ impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AddressError::Malformed(text) => write!(f, "`{text}` is not an address; copy it again"),
+            AddressError::Name(text) => {
+                write!(
+                    f,
+                    "`{text}` is a name, and tasks show addresses; look it up and write the address it has now"
+                )
+            }
             AddressError::Checksum(text) => {
                 write!(
                     f,
@@ -156,6 +164,17 @@ impl AddressSet {
     /// Whether there is one.
     pub fn contains(&self, chain: &str, address: &str) -> bool {
         self.find(chain, address).is_some()
+    }
+
+    /// Whether an entry can be an address of `chain`: it is listed for that chain, or for none and has the form of such
+    /// addresses.
+    pub fn concerns(&self, chain: &str) -> bool {
+        let is_evm = chain.starts_with("eip155:");
+        self.0.0.iter().any(|listed| match (&listed.chain, &listed.address) {
+            (Some(other), _) => **other == *chain,
+            (None, Address::Evm(_)) => is_evm,
+            (None, Address::Text(_)) => !is_evm,
+        })
     }
 
     /// How many entries there are.
@@ -202,6 +221,9 @@ impl Address {
         let bad_checksum = || AddressError::Checksum(text.into());
         if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(AddressError::Malformed(text.into()));
+        }
+        if text.contains('.') {
+            return Err(AddressError::Name(text.into()));
         }
         if let Some(bytes) = evm(text) {
             let digits = &text[2..];
@@ -347,6 +369,30 @@ mod tests {
             ["", " 0xab", "a b", "eip155:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", "0xab\n", "eip155:1:"]
         {
             assert!(matches!(list(&[text]), Err(AddressError::Malformed(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_no_address() {
+        for text in ["vitalik.eth", "eip155:1:vitalik.eth", "toly.sol", "a.b.example"] {
+            let error = list(&[text]).unwrap_err();
+            assert!(
+                matches!(error, AddressError::Name(_)) && error.to_string().contains("look it up"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_concerns_the_chains_whose_addresses_it_has() {
+        let (solana, ethereum) = ("solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp", "eip155:1");
+        for (entry, on_solana, on_ethereum) in [
+            ("0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", false, true),
+            ("eip155:10:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", false, false),
+            ("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", true, false),
+        ] {
+            let list = list(&[entry]).unwrap();
+            assert_eq!((list.concerns(solana), list.concerns(ethereum)), (on_solana, on_ethereum), "{entry}");
         }
     }
 

@@ -1,6 +1,21 @@
 //! Shortcuts to what rules ask of a task most often. They add no facts.
 
+use std::collections::BTreeMap;
+
 use crate::{Call, Destination, Intent, Operation, Origin, Signing, Task, Transaction};
+
+/// How far the grants of typed data are all the rights that it hands out, as the node knows the type of the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    /// It hands out none.
+    None,
+    /// `grants` has them all.
+    Shown,
+    /// It hands out rights that `grants` cannot show.
+    Hidden,
+    /// The node does not know the type, or does not say.
+    Unknown,
+}
 
 impl Task {
     /// The signing request, if the task is one.
@@ -22,6 +37,22 @@ impl Task {
     /// Value of an extra statement that the node itself stands behind.
     pub fn fact(&self, name: &str) -> Option<&str> {
         self.statement(name, Origin::Fact)
+    }
+
+    /// How far the grants of the typed data to sign are the whole.
+    pub fn typed_data_rights(&self) -> Rights {
+        match self.fact("typed-data-rights") {
+            Some("none") => Rights::None,
+            Some("shown") => Rights::Shown,
+            Some("hidden") => Rights::Hidden,
+            Some(_) | None => Rights::Unknown,
+        }
+    }
+
+    /// Who owns accounts that receive tokens, by account, as far as the node knows.
+    pub fn token_owners(&self) -> BTreeMap<String, String> {
+        let owners = self.fact("token-owners").map(|owners| crate::json::strict(owners.as_bytes()));
+        owners.and_then(Result::ok).unwrap_or_default()
     }
 
     /// Value of an extra statement that only the requester makes.

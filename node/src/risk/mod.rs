@@ -170,7 +170,7 @@ impl Guard {
                 turn: Turn::default(),
             };
         };
-        let question = question(core, task, signed, job.question());
+        let question = question(core, task, signed, job.question(), job.facts());
         let left = Duration::from_millis(task.not_after.0.saturating_sub(core.now().0));
         let deadline = Instant::now() + left.min(self.policy.deadline);
         let (decision, turn) = pipeline.decide(&question, deadline).await;
@@ -239,12 +239,13 @@ pub async fn check(
     Ok(chain.plugins().into_iter().map(describe).collect())
 }
 
-/// The task as plugins and receivers are told of it; `operation` holds the node's facts.
+/// The task as plugins and receivers are told of it; `operation` and `facts` are what the node established.
 pub(crate) fn question(
     core: &Core,
     task: &Authenticated<Task>,
     signed: &SignedTask,
     operation: countersign_host::Operation,
+    facts: Vec<Statement>,
 ) -> countersign_host::Task {
     let requester = core.config.requesters.get(&task.requester).cloned().unwrap_or_default();
     let note = task.note.iter().map(|note| claim("note", note));
@@ -260,7 +261,7 @@ pub(crate) fn question(
         },
         node: core.me.to_string(),
         operation,
-        extra: note.chain(claims).collect(),
+        extra: facts.into_iter().chain(note).chain(claims).collect(),
         raw: signed.bytes.clone(),
     }
 }

@@ -37,6 +37,16 @@ impl Plan {
             Plan::CheckUp(plan) => plan.question(),
         }
     }
+
+    /// What is told of it besides.
+    pub fn facts(&self) -> Vec<countersign_host::Statement> {
+        match self {
+            Plan::KeyGen(plan) => plan.facts(),
+            Plan::KeySign(plan) => plan.facts(),
+            Plan::KeyReshare(plan) => plan.facts(),
+            Plan::CheckUp(plan) => plan.facts(),
+        }
+    }
 }
 
 /// Resolves what the task is about, or says why this node takes no part.

@@ -2,6 +2,7 @@
 
 use countersign_host as host;
 use countersign_payload::{Call, Destination, Grant, Intent, Transaction, TypedData};
+use host::{Origin, Statement};
 
 /// The intent as plugins see it.
 pub(super) fn for_plugins(intent: &Intent) -> host::Intent {
@@ -13,8 +14,14 @@ pub(super) fn for_plugins(intent: &Intent) -> host::Intent {
     }
 }
 
+/// What is known of the intent and has no field in the contract.
+pub(super) fn facts(intent: &Intent) -> Vec<Statement> {
+    let fact = |(name, value): (&str, String)| Statement { name: name.into(), value, origin: Origin::Fact };
+    countersign_payload::facts(intent).into_iter().map(fact).collect()
+}
+
 fn transaction(does: &Transaction) -> host::Transaction {
-    let Transaction { chain, sources, destinations, calls, grants, fee, unsigned } = does.clone();
+    let Transaction { chain, sources, destinations, calls, grants, fee, unsigned, owners: _ } = does.clone();
     host::Transaction {
         chain,
         sources,
@@ -27,7 +34,17 @@ fn transaction(does: &Transaction) -> host::Transaction {
 }
 
 fn typed_data(data: &TypedData) -> host::TypedData {
-    let TypedData { chain, verifying_contract, domain, primary_type, json, grants } = data.clone();
+    let TypedData {
+        chain,
+        verifying_contract,
+        domain,
+        primary_type,
+        json,
+        grants,
+        rights: _,
+        meaning: _,
+        notes: _,
+    } = data.clone();
     let grants = grants.into_iter().map(grant).collect();
     host::TypedData { chain, verifying_contract, domain, primary_type, json, grants }
 }

@@ -10,6 +10,7 @@ use crate::session::driver::failure;
 use crate::session::worker::WorkError;
 use crate::vault::UsesShare;
 use countersign_engine::{Engine, Message, PartyIndex, SignParams, Signature};
+use countersign_host::Statement;
 use countersign_payload::{Input, Intent, MAX_INPUTS};
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::MAX_PHASES;
@@ -113,6 +114,10 @@ impl Job for KeySignPlan {
             blind: self.intent == Intent::Opaque,
             intent: intent::for_plugins(&self.intent),
         })
+    }
+
+    fn facts(&self) -> Vec<Statement> {
+        intent::facts(&self.intent)
     }
 
     fn holds(&self, _core: &Core) -> Option<Hash> {

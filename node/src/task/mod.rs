@@ -35,6 +35,11 @@ pub trait Job: Clone + Send + Sync + Sized + 'static {
     /// What plugins are asked.
     fn question(&self) -> countersign_host::Operation;
 
+    /// What this node established besides, and the question has no field for.
+    fn facts(&self) -> Vec<countersign_host::Statement> {
+        Vec::new()
+    }
+
     /// What this node holds that the others should know of; see [`countersign_protocol::frame::Ready::holds`].
     fn holds(&self, core: &Core) -> Option<Hash>;
 

@@ -210,7 +210,8 @@ impl Desk {
     fn begin_events(&self, task: &Authenticated<Task>, offered: &Offered, plan: Option<&Plan>) {
         let (events, kind) = (&self.core.events, TaskKind::from(&task.operation));
         let operation = plan.map_or_else(|| events::unread(kind), Plan::question);
-        events.begin(task.id, kind, risk::question(&self.core, task, &offered.signed, operation));
+        let facts = plan.map(Plan::facts).unwrap_or_default();
+        events.begin(task.id, kind, risk::question(&self.core, task, &offered.signed, operation, facts));
         // A task that is refused at once is told of with its refusal.
         if plan.is_some() {
             events.post(&self.core, task.id, vec![What::Created, What::Updated(Stage::Approving)]);

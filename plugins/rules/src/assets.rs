@@ -1,11 +1,13 @@
 //! Assets by the names that the operator gave them, and ceilings in their units.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use countersign_sdk::{Amount, Transaction};
 use serde::Deserialize;
 
 use crate::choice::Quantity;
+use crate::standards::{Standards, covers, same_asset};
 use crate::trail::{Objection, refuse};
 
 /// `assets:`, by name.
@@ -109,14 +111,10 @@ impl Ceiling {
     }
 }
 
-/// The one for `asset`, a CAIP-19 or CAIP-2 id.
+/// The one for `asset`, a CAIP-19 or CAIP-2 id: its own, or the one of all tokens of its contract.
 pub fn find<'a>(ceilings: &'a [Ceiling], asset: &str) -> Option<&'a Ceiling> {
-    ceilings.iter().find(|ceiling| same_asset(&ceiling.asset.id, asset))
-}
-
-/// Ids of EVM chains contain addresses, in which case does not matter; the others are equal to the letter.
-pub fn same_asset(a: &str, b: &str) -> bool {
-    a == b || (a.starts_with("eip155:") && b.starts_with("eip155:") && a.eq_ignore_ascii_case(b))
+    let own = ceilings.iter().find(|ceiling| same_asset(&ceiling.asset.id, asset));
+    own.or_else(|| ceilings.iter().find(|ceiling| covers(&ceiling.asset.id, asset)))
 }
 
 /// The id of an asset in a task: the chain stands for its native asset.
@@ -134,16 +132,17 @@ pub fn parse(amount: &str) -> Result<Amount, Objection> {
 /// What leaves the wallet, by asset. Change does not; of native value the larger counts of what destinations receive
 /// and what calls take along.
 #[derive(Debug, Default)]
-pub struct Spending<'a>(Vec<(&'a str, Amount)>);
+pub struct Spending<'a>(Vec<(Cow<'a, str>, Amount)>);
 
 impl<'a> Spending<'a> {
     /// Of this transaction.
-    pub fn of(transaction: &'a Transaction) -> Result<Self, Objection> {
+    pub fn of(transaction: &'a Transaction, standards: &Standards) -> Result<Self, Objection> {
+        let chain = transaction.chain.as_str();
         let mut spending = Spending::default();
         for destination in &transaction.destinations {
-            let amount = parse(&destination.amount)?;
-            if !destination.change {
-                *spending.entry(id(&transaction.chain, &destination.asset)) += &amount;
+            let portion = standards.portion(chain, &destination.asset, Some(&destination.amount))?;
+            if let (false, Some(amount)) = (destination.change, &portion.amount) {
+                *spending.entry(portion.asset) += amount;
             }
         }
         let mut carried = Amount::zero();
@@ -151,7 +150,7 @@ impl<'a> Spending<'a> {
             carried += &parse(&call.amount)?;
         }
         if !carried.is_zero() {
-            let native = spending.entry(&transaction.chain);
+            let native = spending.entry(chain.into());
             if *native < carried {
                 *native = carried;
             }
@@ -159,13 +158,22 @@ impl<'a> Spending<'a> {
         Ok(spending)
     }
 
-    /// Every asset of which something leaves, with its amount.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Amount)> {
-        self.0.iter().filter(|(_, amount)| !amount.is_zero()).map(|(asset, amount)| (*asset, amount))
+    /// Every asset of which something leaves, with its amount. A token that is named counts whatever its amount: 0 may be
+    /// the number of one.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Amount)> {
+        let leaves = |(asset, amount): &&(Cow<str>, Amount)| !amount.is_zero() || asset.contains('/');
+        self.0.iter().filter(leaves).map(|(asset, amount)| (asset.as_ref(), amount))
     }
 
-    fn entry(&mut self, asset: &'a str) -> &mut Amount {
-        let at = self.0.iter().position(|(other, _)| same_asset(other, asset)).unwrap_or_else(|| {
+    /// The sum of what `ceiling` is the most of; nothing if no such asset is spent.
+    pub fn under(&self, ceiling: &Ceiling) -> Option<Amount> {
+        let mut amounts = self.iter().filter(|(asset, _)| covers(&ceiling.asset.id, asset)).peekable();
+        amounts.peek()?;
+        Some(amounts.fold(Amount::zero(), |sum, (_, amount)| sum + amount))
+    }
+
+    fn entry(&mut self, asset: Cow<'a, str>) -> &mut Amount {
+        let at = self.0.iter().position(|(other, _)| same_asset(other, &asset)).unwrap_or_else(|| {
             self.0.push((asset, Amount::zero()));
             self.0.len() - 1
         });

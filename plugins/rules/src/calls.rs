@@ -29,6 +29,11 @@ pub struct Calls {
 pub struct CallList(AddressMap<Option<Vec<Selector>>>);
 
 impl CallList {
+    /// Whether the contract has an entry.
+    fn names(&self, chain: &str, contract: &str) -> bool {
+        self.0.find(chain, contract).next().is_some()
+    }
+
     fn contains(&self, chain: &str, call: &Call) -> bool {
         self.0.find(chain, &call.contract).any(|methods| {
             methods.as_ref().is_none_or(|methods| methods.iter().any(|method| method.matches(&call.selector)))
@@ -46,6 +51,11 @@ impl Calls {
             );
         }
         Ok(())
+    }
+
+    /// Whether the operator lists this call, and so answers for what it does.
+    pub fn list(&self, chain: &str, call: &Call) -> bool {
+        self.allow.as_ref().is_some_and(|allow| allow.contains(chain, call))
     }
 
     /// Judges every call.
@@ -74,6 +84,15 @@ impl Calls {
                 refuse("keysign-call-not-allowed", format!("calls.allow does not list {}", show(call)))
             }
             None if is_understood(transaction, call) => Ok("every call is understood".into()),
+            // A method that nobody understands may call another one of its contract, such as `multicall`.
+            None if self.unknown == Choice::Allow && self.deny.names(chain, &call.contract) => refuse(
+                "keysign-call-unknown",
+                format!(
+                    "calls.deny lists methods of {}, and the node cannot tell whether {} leads to one of them",
+                    call.contract,
+                    show(call)
+                ),
+            ),
             None if self.unknown == Choice::Allow => Ok("unknown calls are allowed".into()),
             None => refuse(
                 "keysign-call-unknown",
@@ -88,7 +107,7 @@ impl Calls {
 
 /// Whether destinations and grants show all that the call does. On EVM chains a transaction has one call, and the tokens
 /// that its destinations and grants name can only come from there: a well-known selector alone proves nothing.
-fn is_understood(transaction: &Transaction, call: &Call) -> bool {
+pub fn is_understood(transaction: &Transaction, call: &Call) -> bool {
     if !transaction.chain.starts_with("eip155:") {
         return call.method.is_some();
     }

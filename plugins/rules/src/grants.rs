@@ -1,11 +1,12 @@
 //! `grants:` of a policy: rights to move assets that a transaction or typed data hands out. Without this section there
 //! may be none.
 
-use countersign_sdk::{AddressSet, Grant};
+use countersign_sdk::{AddressSet, Amount, Grant, same_address};
 use serde::Deserialize;
 
-use crate::assets::{Assets, Ceiling, WrittenCeiling, find, id, parse};
+use crate::assets::{Assets, Ceiling, WrittenCeiling, find, parse};
 use crate::choice::{Choice, present};
+use crate::standards::{Portion, Standards, show};
 use crate::trail::{Objection, Ruling, refuse};
 
 /// As it is written.
@@ -41,53 +42,49 @@ impl Grants {
         Ok(Grants { spenders, unlimited, amounts })
     }
 
-    fn judge(&self, chain: &str, grant: &Grant) -> Ruling {
-        let Grant { spender, asset, amount } = grant;
+    /// `right` is what `spender` may move.
+    fn judge(&self, chain: &str, spender: &str, right: &Portion) -> Ruling {
         if !self.spenders.contains(chain, spender) {
             return refuse("keysign-spender-not-allowed", format!("{spender} is not a listed spender"));
         }
-        let Some(amount) = amount else {
+        let Some(amount) = &right.amount else {
             return match self.unlimited {
                 Choice::Allow => Ok("a right without limit for a listed spender".into()),
                 Choice::Refuse => refuse(
                     "keysign-grant-unlimited",
-                    format!("{spender} may move {} without limit", id(chain, asset)),
+                    format!("{spender} may move {} without limit", right.asset),
                 ),
             };
         };
         let Some(ceilings) = &self.amounts else { return Ok("a listed spender".into()) };
-        let Some(ceiling) = find(ceilings, id(chain, asset)) else {
+        let Some(ceiling) = find(ceilings, &right.asset) else {
             return refuse(
                 "keysign-grant-asset-not-allowed",
-                format!("grants.amounts does not list {asset}"),
+                format!("grants.amounts does not list {}", show(&right.asset)),
             );
         };
-        let amount = parse(amount)?;
-        if amount > ceiling.max {
-            return refuse(
-                "keysign-grant-amount",
-                format!(
-                    "{spender} may move {}, at most {} is allowed",
-                    ceiling.show(&amount),
-                    ceiling.show(&ceiling.max)
-                ),
-            );
+        if *amount > ceiling.max {
+            let (given, most) = (ceiling.show(amount), ceiling.show(&ceiling.max));
+            let reason = format!("{spender} may move {given}, at most {most} is allowed");
+            return refuse("keysign-grant-amount", reason);
         }
         Ok("a listed spender within its amount".into())
     }
 }
 
 /// Judges every right over single assets. A right to nothing takes one away and needs no leave.
-pub fn judge(rules: Option<&Grants>, chain: &str, grants: &[Grant]) -> Ruling {
+pub fn judge(rules: Option<&Grants>, standards: &Standards, chain: &str, grants: &[Grant]) -> Ruling {
     let mut why = "hands out no right".into();
     for grant in grants.iter().filter(|grant| !grant.asset.is_empty()) {
-        if takes_away(grant)? {
+        let right = standards.portion(chain, &grant.asset, grant.amount.as_deref())?;
+        if takes_away(chain, &grant.spender, &right) {
             continue;
         }
         why = match rules {
-            Some(rules) => rules.judge(chain, grant)?,
+            Some(rules) => rules.judge(chain, &grant.spender, &right)?,
             None => {
-                return refuse("keysign-grant", format!("it lets {} move {}", grant.spender, grant.asset));
+                let reason = format!("it lets {} move {}", grant.spender, show(&right.asset));
+                return refuse("keysign-grant", reason);
             }
         };
     }
@@ -98,13 +95,22 @@ pub fn judge(rules: Option<&Grants>, chain: &str, grants: &[Grant]) -> Ruling {
 pub fn judge_delegations(delegates: Option<&AddressSet>, chain: &str, grants: &[Grant]) -> Ruling {
     for grant in grants.iter().filter(|grant| grant.asset.is_empty()) {
         let listed = delegates.is_some_and(|delegates| delegates.contains(chain, &grant.spender));
-        if !listed && !takes_away(grant)? {
+        if !listed && !takes_back(grant)? {
             return refuse("keysign-delegation", format!("it hands the whole account to {}", grant.spender));
         }
     }
     Ok("hands the account to nobody who is not listed".into())
 }
 
-fn takes_away(grant: &Grant) -> Result<bool, Objection> {
+/// Whether the right is none: to an amount of 0 where that means nothing, or to the zero address, which acts for nobody
+/// (so the right to one token of ERC-721 is taken away).
+fn takes_away(chain: &str, spender: &str, right: &Portion) -> bool {
+    let nothing = right.zero_is_nothing && right.amount.as_ref().is_some_and(Amount::is_zero);
+    nothing || (chain.starts_with("eip155:") && same_address(spender, NOBODY))
+}
+
+const NOBODY: &str = "0x0000000000000000000000000000000000000000";
+
+fn takes_back(grant: &Grant) -> Result<bool, Objection> {
     grant.amount.as_deref().map_or(Ok(false), |amount| parse(amount).map(|amount| amount.is_zero()))
 }

@@ -1,13 +1,20 @@
 //! `key_sign:`: what signatures may be made.
 
-use countersign_sdk::{AddressSet, Host, Intent, Signing, Task};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use countersign_sdk::{AddressSet, Failure, Host, Intent, Rights, Signing, Task, json};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::assets::Assets;
 use crate::choice::present;
 use crate::messages::refuse_digest;
 use crate::policy::{Policy, WrittenPolicy};
+use crate::recipients::{Negative, hidden_effect};
+use crate::standards::Standards;
 use crate::trail::{Objection, Ruling, Trail, refuse};
+use crate::transactions::refuse_found;
 
 /// Rules for KeySign. With `policies` the first whose `when` matches decides, and a signature that none matches is
 /// refused; without, every signature is allowed unless `deny` or `reject_all` refuses it.
@@ -43,9 +50,10 @@ impl TryFrom<Written> for KeySignRules {
     fn try_from(written: Written) -> Result<Self, String> {
         let Written { reject_all, deny, assets, policies } = written;
         assets.iter().try_for_each(|(name, asset)| asset.validate(name))?;
+        let standards = Rc::new(Standards::of(&assets)?);
         let policy = |written: WrittenPolicy| {
             let name = written.name.clone();
-            Policy::new(written, &assets).map_err(|why| format!("policy `{name}`: {why}"))
+            Policy::new(written, &assets, standards.clone()).map_err(|why| format!("policy `{name}`: {why}"))
         };
         let policies: Option<Vec<Policy>> =
             policies.map(|list| list.into_iter().map(policy).collect::<Result<_, _>>()).transpose()?;
@@ -69,34 +77,50 @@ impl KeySignRules {
         if self.reject_all {
             return trail.rule("reject_all", refuse("keysign-reject-all", crate::REJECT_ALL));
         }
-        if !self.deny.is_empty() {
-            trail.rule("deny", self.judge_deny(signing))?;
+        let denies = !self.deny.is_empty();
+        if denies {
+            trail.rule("deny", self.judge_deny(task, signing))?;
         }
         let Some(policies) = &self.policies else {
+            if denies {
+                trail.rule("deny", self.judge_unknown(task, signing, None))?;
+            }
             return trail.rule("policies", Ok("there are none, and signatures are not restricted".into()));
         };
         for policy in policies {
             let trail = trail.within(&policy.name);
             match policy.mismatch(task, signing) {
                 Some(why) => trail.skip(&why),
-                None => return policy.judge(&trail, host, task, signing),
+                None => {
+                    if denies {
+                        trail.rule("deny", self.judge_unknown(task, signing, Some(policy)))?;
+                    }
+                    return policy.judge(&trail, host, task, signing);
+                }
             }
         }
         trail.rule("policies", refuse("keysign-no-policy", "no policy is made for this signature"))
     }
 
-    fn judge_deny(&self, signing: &Signing) -> Ruling {
+    /// Refuses what goes to an address of the list, or to nobody knows whom.
+    fn judge_deny(&self, task: &Task, signing: &Signing) -> Ruling {
+        let refuse_found = |found| refuse_found("key_sign.deny", "keysign-address-denied", found);
         match &signing.intent {
             Intent::Transaction(transaction) => {
-                let chain = Some(transaction.chain.as_str());
-                let destinations = transaction.destinations.iter().map(|destination| &destination.address);
-                let calls = transaction.calls.iter().map(|call| &call.contract);
-                let spenders = transaction.grants.iter().map(|grant| &grant.spender);
-                self.refuse_listed(chain, destinations.chain(calls).chain(spenders))
+                let negative = Negative::new(&self.deny, Some(&transaction.chain), task);
+                let mut contracts = transaction.calls.iter().filter(|call| !call.contract.is_empty());
+                refuse_found(contracts.find_map(|call| negative.find(&call.contract)))?;
+                refuse_found(negative.among_destinations(transaction))?;
+                refuse_found(negative.among_spenders(transaction.grants.iter().map(|grant| &grant.spender)))?;
+                Ok("no address is on the list".into())
             }
             Intent::TypedData(data) => {
-                let spenders = data.grants.iter().map(|grant| &grant.spender);
-                self.refuse_listed(data.chain.as_deref(), spenders.chain(&data.verifying_contract))
+                let negative = Negative::new(&self.deny, data.chain.as_deref(), task);
+                refuse_found(data.verifying_contract.iter().find_map(|contract| negative.find(contract)))?;
+                refuse_found(negative.among_spenders(data.grants.iter().map(|grant| &grant.spender)))?;
+                let texts = texts(&data.json)?;
+                refuse_found(texts.iter().find_map(|text| negative.find(text)))?;
+                Ok("no address in the document is on the list".into())
             }
             Intent::Message(message) => {
                 if self.policies.is_none() {
@@ -111,21 +135,67 @@ impl KeySignRules {
         }
     }
 
-    fn refuse_listed<'a>(
-        &self,
-        chain: Option<&str>,
-        mut addresses: impl Iterator<Item = &'a String>,
-    ) -> Ruling {
-        let find = |address: &str| match chain {
-            Some(chain) => self.deny.find(chain, address),
-            None => self.deny.find_on_any_chain(address),
-        };
-        match addresses.find_map(|address| find(address).map(|entry| (address, entry))) {
-            Some((address, entry)) => {
-                let label = entry.label().map(|label| format!(" ({label})")).unwrap_or_default();
-                refuse("keysign-address-denied", format!("key_sign.deny lists {address}{label}"))
+    /// Refuses what may go to an address of the list by a way that the node does not see, unless the policy names that way:
+    /// its operator then answers for it.
+    fn judge_unknown(&self, task: &Task, signing: &Signing, policy: Option<&Policy>) -> Ruling {
+        let unknown = match &signing.intent {
+            Intent::Transaction(transaction) => {
+                let listed = |call| policy.is_some_and(|policy| policy.lists_call(&transaction.chain, call));
+                let mut calls =
+                    transaction.calls.iter().filter(|call| call.contract.is_empty() || !listed(call));
+                calls.find_map(|call| hidden_effect(transaction, call))
             }
-            None => Ok("no address is on the list".into()),
+            Intent::TypedData(data) => match task.typed_data_rights() {
+                Rights::None | Rights::Shown => None,
+                Rights::Hidden | Rights::Unknown
+                    if policy.is_some_and(|policy| policy.lists_type(&data.primary_type)) =>
+                {
+                    None
+                }
+                Rights::Hidden | Rights::Unknown => {
+                    Some(format!("whom a `{}` pays or empowers, the node cannot tell", data.primary_type))
+                }
+            },
+            Intent::Message(_) | Intent::Opaque => None,
+        };
+        match unknown {
+            Some(what) => refuse(
+                "keysign-address-unknown",
+                format!("{what}: it may be an address that key_sign.deny lists"),
+            ),
+            None => Ok("everybody who gets anything is named".into()),
+        }
+    }
+}
+
+/// Every text in a JSON document, at any depth.
+fn texts(json: &str) -> Result<Vec<String>, Objection> {
+    let document = json::strict::<Texts>(json.as_bytes());
+    let texts = document.map_err(|error| {
+        Objection::Failed(Failure::Unsupported(format!("the typed data is not JSON: {error}")))
+    })?;
+    let mut found = Vec::new();
+    texts.collect(&mut found);
+    Ok(found)
+}
+
+/// A JSON value, as far as it has texts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    Text(String),
+    List(Vec<Texts>),
+    Object(BTreeMap<String, Texts>),
+    Other(IgnoredAny),
+}
+
+impl Texts {
+    fn collect(self, into: &mut Vec<String>) {
+        match self {
+            Texts::Text(text) => into.push(text),
+            Texts::List(values) => values.into_iter().for_each(|value| value.collect(into)),
+            Texts::Object(members) => members.into_values().for_each(|value| value.collect(into)),
+            Texts::Other(IgnoredAny) => {}
         }
     }
 }

@@ -13,6 +13,8 @@ mod key_sign;
 mod limits;
 mod messages;
 mod policy;
+mod recipients;
+mod standards;
 mod trail;
 mod transactions;
 mod when;

@@ -2,7 +2,8 @@
 //! The window slides with the time at which the node received a task.
 //!
 //! Each task writes one entry, `used/<policy>/<key>/<milliseconds>/<task id>`, whose value lists what it spends of the
-//! limited assets, `<asset> <amount>`, separated by `;`. The node keeps an entry if it approves the task and takes it back if
+//! limited assets, `<asset> <amount>`, separated by `;`. A list of digests counts as so many tasks, since each of them may be
+//! one: its entry has `tasks <number>` before that. The node keeps an entry if it approves the task and takes it back if
 //! nothing was signed, so the entries are what was or may yet be spent; they expire with the policy's longest window.
 
 use std::time::Duration;
@@ -10,8 +11,9 @@ use std::time::Duration;
 use countersign_sdk::{Amount, Failure, Host, Signing, Task};
 use serde::Deserialize;
 
-use crate::assets::{Assets, Ceiling, Spending, same_asset};
+use crate::assets::{Assets, Ceiling, Spending};
 use crate::choice::{Quantity, present};
+use crate::standards::covers;
 use crate::trail::{Objection, Ruling, Trail, refuse};
 
 /// Entries that a node lists at most.
@@ -103,7 +105,7 @@ impl Limits {
 
     /// Whether one of them bounds this asset.
     pub fn names(&self, asset: &str) -> bool {
-        self.ceilings().any(|ceiling| same_asset(&ceiling.asset.id, asset))
+        self.ceilings().any(|ceiling| covers(&ceiling.asset.id, asset))
     }
 
     fn ceilings(&self) -> impl Iterator<Item = &Ceiling> {
@@ -130,46 +132,47 @@ impl Limits {
             Ok(used) => used,
             Err(objection) => return trail.rule("limits", Err(objection)),
         };
+        let tasks = weight(signing);
         for limit in &self.0 {
-            trail.rule("limits", limit.judge(&used, task.received_at, spending))?;
+            trail.rule("limits", limit.judge(&used, task.received_at, tasks, spending))?;
         }
         let name = format!("{prefix}{:0DIGITS$}/{}", task.received_at, task.id);
         let ttl = Duration::from_secs(longest.seconds());
-        host.state_set(&name, self.entry(spending).as_bytes(), Some(ttl))
+        host.state_set(&name, self.entry(tasks, spending).as_bytes(), Some(ttl))
             .or_else(|error| trail.rule("limits", Err(full(error))))
     }
 
-    /// What the task spends of the limited assets.
-    fn entry(&self, spending: &Spending) -> String {
+    /// What the task uses: how many it counts as, if it is not one, and what it spends of the limited assets.
+    fn entry(&self, tasks: usize, spending: &Spending) -> String {
+        let counted = (tasks != 1).then(|| format!("{TASKS} {tasks}"));
         let limited = spending.iter().filter(|(asset, _)| self.names(asset));
-        let parts: Vec<String> = limited.map(|(asset, amount)| format!("{asset} {amount}")).collect();
-        parts.join(";")
+        let limited = limited.map(|(asset, amount)| format!("{asset} {amount}"));
+        counted.into_iter().chain(limited).collect::<Vec<_>>().join(";")
     }
 }
 
 impl Limit {
-    fn judge(&self, used: &Used, now: u64, spending: &Spending) -> Ruling {
+    fn judge(&self, used: &Used, now: u64, tasks: usize, spending: &Spending) -> Ruling {
         let since = begin(now, self.per);
         let per = self.per.name();
         match &self.most {
             Most::Tasks(most) => {
-                let tasks = used.within(since).count() + 1;
-                if tasks > *most {
-                    return refuse(
-                        "keysign-limit-tasks",
-                        format!("it would be task {tasks} within a {per}, at most {most} are allowed"),
-                    );
+                let before = used.within(since).map(|entry| entry.tasks);
+                let sum = before.fold(tasks, usize::saturating_add);
+                if sum > *most {
+                    let reason =
+                        format!("it would make {sum} tasks within a {per}, at most {most} are allowed");
+                    return refuse("keysign-limit-tasks", reason);
                 }
-                Ok(format!("task {tasks} of {most} within a {per}").into())
+                Ok(format!("task {sum} of {most} within a {per}").into())
             }
             Most::Amount(ceiling) => {
-                let is_same = |asset: &str| same_asset(asset, &ceiling.asset.id);
-                let Some((_, now)) = spending.iter().find(|(asset, _)| is_same(asset)) else {
+                let Some(now) = spending.under(ceiling) else {
                     return Ok(format!("it spends no {}", ceiling.name).into());
                 };
                 let before = used.within(since).flat_map(|entry| &entry.spent);
-                let before = before.filter(|(asset, _)| is_same(asset)).map(|(_, amount)| amount);
-                let sum = before.fold(now.clone(), |sum, amount| sum + amount);
+                let before = before.filter(|(asset, _)| covers(&ceiling.asset.id, asset));
+                let sum = before.fold(now, |sum, (_, amount)| sum + amount);
                 if sum > ceiling.max {
                     return refuse(
                         "keysign-limit-amount",
@@ -196,6 +199,8 @@ struct Used(Vec<Entry>);
 
 struct Entry {
     at: u64,
+    /// As how many it counts.
+    tasks: usize,
     spent: Vec<(String, Amount)>,
 }
 
@@ -238,16 +243,29 @@ impl Used {
 impl Entry {
     fn parse(name: &str, value: &[u8]) -> Option<Self> {
         let (at, _task) = name.split_once('/')?;
-        let spent = str::from_utf8(value).ok()?.split_terminator(';').map(|part| {
-            let (asset, amount) = part.split_once(' ')?;
-            Some((asset.into(), amount.parse().ok()?))
-        });
+        let parts = str::from_utf8(value).ok()?.split_terminator(';').map(|part| part.split_once(' '));
+        let parts = parts.collect::<Option<Vec<_>>>()?;
+        let (counted, spent): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(what, _)| *what == TASKS);
+        let spent = spent.into_iter().map(|(asset, amount)| Some((asset.into(), amount.parse().ok()?)));
         Some(Entry {
             at: (at.len() == DIGITS).then(|| at.parse().ok())??,
+            tasks: match counted[..] {
+                [] => 1,
+                [(_, number)] => number.parse().ok()?,
+                _ => return None,
+            },
             spent: spent.collect::<Option<_>>()?,
         })
     }
 }
+
+/// As how many tasks a signing counts. What the digests of a list are of, nobody knows: each may be a transaction.
+fn weight(signing: &Signing) -> usize {
+    if signing.payload == "digests" { signing.inputs.len().max(1) } else { 1 }
+}
+
+/// In an entry, before a number; no asset is called so.
+const TASKS: &str = "tasks";
 
 fn damaged(name: &str) -> Objection {
     Objection::Failed(Failure::Internal(format!("the entry `{name}` is not one that this plugin wrote")))

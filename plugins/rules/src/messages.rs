@@ -1,6 +1,6 @@
 //! `messages:` and `typed_data:` of a policy. Without these sections there may be none.
 
-use countersign_sdk::{AddressSet, TypedData};
+use countersign_sdk::{AddressSet, Rights, Task, TypedData};
 use regex_lite::Regex;
 use serde::Deserialize;
 
@@ -82,14 +82,20 @@ pub struct TypedDataRules {
     /// The domain must name one of these contracts, if there are any.
     #[serde(default, deserialize_with = "present")]
     pub contracts: Option<AddressSet>,
-    /// The primary type must be one of these, if there are any.
+    /// The primary type must be one of these, if there are any. Types that the node does not know to hand out nothing but
+    /// grants pass only if they are listed.
     #[serde(default, deserialize_with = "present")]
     pub primary_types: Option<Vec<String>>,
 }
 
 impl TypedDataRules {
+    /// Whether the type is listed.
+    pub fn list(&self, primary_type: &str) -> bool {
+        self.primary_types.as_ref().is_some_and(|types| types.iter().any(|listed| listed == primary_type))
+    }
+
     /// Judges everything but the rights that it hands out.
-    pub fn judge(&self, data: &TypedData) -> Ruling {
+    pub fn judge(&self, task: &Task, data: &TypedData) -> Ruling {
         let chain = data.chain.as_deref().unwrap_or_default();
         let contract = data.verifying_contract.as_deref();
         let is_listed = |list: &AddressSet| contract.is_some_and(|contract| list.contains(chain, contract));
@@ -102,12 +108,26 @@ impl TypedDataRules {
                 ),
             );
         }
-        if self.primary_types.as_ref().is_some_and(|types| !types.contains(&data.primary_type)) {
+        if self.primary_types.is_some() && !self.list(&data.primary_type) {
             return refuse(
                 "keysign-typed-data-type",
                 format!("typed_data.primary_types does not list {}", data.primary_type),
             );
         }
-        Ok("contract and type may be".into())
+        let primary_type = &data.primary_type;
+        match task.typed_data_rights() {
+            _ if self.list(primary_type) => Ok("contract and type are listed".into()),
+            Rights::None => Ok("the type hands out nothing".into()),
+            Rights::Shown => Ok("the type hands out no more than its grants".into()),
+            Rights::Hidden | Rights::Unknown => {
+                let what = match task.fact("typed-data-meaning") {
+                    Some(meaning) => format!("a `{primary_type}` is {meaning}"),
+                    None => format!("the node does not know what a `{primary_type}` hands out"),
+                };
+                let advice =
+                    "list it under typed_data.primary_types, beside its contract, if it may be signed";
+                refuse("keysign-typed-data-unknown", format!("{what}; {advice}"))
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! One policy: for which signatures it is made, and what it demands of them.
 
-use countersign_sdk::{Host, Intent, Signing, Task};
+use std::rc::Rc;
+
+use countersign_sdk::{Call, Host, Intent, Signing, Task};
 use serde::Deserialize;
 
 use crate::assets::{Assets, Spending};
@@ -9,6 +11,7 @@ use crate::grants::{self, Grants, WrittenGrants};
 use crate::hours::Hours;
 use crate::limits::{Limits, WrittenLimit};
 use crate::messages::{Messages, TypedDataRules};
+use crate::standards::{Standards, show};
 use crate::trail::{Objection, Ruling, Trail, refuse};
 use crate::transactions::{Transactions, WrittenTransactions};
 use crate::when::When;
@@ -58,11 +61,12 @@ pub struct Policy {
     grants: Option<Grants>,
     blind: Choice,
     limits: Limits,
+    standards: Rc<Standards>,
 }
 
 impl Policy {
     /// What is written, checked and with amounts in smallest units.
-    pub fn new(written: WrittenPolicy, assets: &Assets) -> Result<Self, String> {
+    pub fn new(written: WrittenPolicy, assets: &Assets, standards: Rc<Standards>) -> Result<Self, String> {
         let WrittenPolicy { name, when, hours, transactions, messages, typed_data, grants, blind, limits } =
             written;
         let policy = Policy {
@@ -75,6 +79,7 @@ impl Policy {
             messages,
             typed_data,
             blind,
+            standards,
         };
         policy.validate()?;
         Ok(policy)
@@ -115,6 +120,16 @@ impl Policy {
         }
     }
 
+    /// Whether it lists this call, and so answers for what it does.
+    pub fn lists_call(&self, chain: &str, call: &Call) -> bool {
+        self.transactions.as_ref().is_some_and(|rules| rules.list(chain, call))
+    }
+
+    /// Whether it lists this type of typed data, and so answers for what it means.
+    pub fn lists_type(&self, primary_type: &str) -> bool {
+        self.typed_data.as_ref().is_some_and(|rules| rules.list(primary_type))
+    }
+
     /// Why the policy is not made for this signature; nothing: it is.
     pub fn mismatch(&self, task: &Task, signing: &Signing) -> Option<String> {
         self.when.mismatch(task, signing)
@@ -131,7 +146,7 @@ impl Policy {
         if let Some(hours) = &self.hours {
             trail.rule("hours", hours.judge(task))?;
         }
-        let spending = self.judge_intent(trail, signing)?;
+        let spending = self.judge_intent(trail, task, signing)?;
         trail.rule("assets", self.judge_assets(&spending))?;
         self.limits.judge(trail, host, &self.name, task, signing, &spending)
     }
@@ -139,6 +154,7 @@ impl Policy {
     fn judge_intent<'t>(
         &self,
         trail: &Trail<impl Host>,
+        task: &Task,
         signing: &'t Signing,
     ) -> Result<Spending<'t>, Objection> {
         if signing.blind || signing.intent == Intent::Opaque {
@@ -151,14 +167,19 @@ impl Policy {
         }
         match (&signing.intent, &self.transactions, &self.messages, &self.typed_data) {
             (Intent::Transaction(transaction), Some(rules), _, _) => {
-                return rules.judge(trail, self.grants.as_ref(), transaction);
+                return rules.judge(trail, self.grants.as_ref(), &self.standards, task, transaction);
             }
             (Intent::Message(message), _, Some(rules), _) => trail.rule("messages", rules.judge(message))?,
             (Intent::TypedData(data), _, _, Some(rules)) => {
-                trail.rule("typed_data", rules.judge(data))?;
+                trail.rule("typed_data", rules.judge(task, data))?;
                 let chain = data.chain.as_deref().unwrap_or_default();
-                trail.rule("grants", grants::judge(self.grants.as_ref(), chain, &data.grants))?;
-                trail.rule("transactions.delegates", grants::judge_delegations(None, chain, &data.grants))?;
+                let rights = grants::judge(self.grants.as_ref(), &self.standards, chain, &data.grants);
+                trail.rule("grants", rights)?;
+                let delegates = self.transactions.as_ref().and_then(Transactions::delegates);
+                trail.rule(
+                    "transactions.delegates",
+                    grants::judge_delegations(delegates, chain, &data.grants),
+                )?;
             }
             (Intent::Transaction(_), None, _, _) => {
                 let ruling = refuse("keysign-no-transactions", "the policy has no `transactions`");
@@ -183,7 +204,9 @@ impl Policy {
             return Ok("no further list of assets".into());
         }
         match spending.iter().find(|(asset, _)| !self.limits.names(asset)) {
-            Some((asset, _)) => refuse("keysign-asset-not-limited", format!("no limit names {asset}")),
+            Some((asset, _)) => {
+                refuse("keysign-asset-not-limited", format!("no limit names {}", show(asset)))
+            }
             None => Ok("a limit names every asset".into()),
         }
     }

@@ -1,12 +1,14 @@
 //! `transactions:` of a policy. Without this section there may be none.
 
-use countersign_sdk::{AddressSet, Host, Transaction};
+use countersign_sdk::{AddressSet, Call, Host, Task, Transaction};
 use serde::Deserialize;
 
 use crate::assets::{Assets, Ceiling, Spending, WrittenCeiling, find, parse};
 use crate::calls::Calls;
 use crate::choice::{Choice, present};
 use crate::grants::{self, Grants};
+use crate::recipients::{Found, Negative};
+use crate::standards::{Standards, show};
 use crate::trail::{Objection, Ruling, Trail, refuse};
 
 /// As it is written.
@@ -83,6 +85,16 @@ impl Transactions {
         self.calls.unknown == Choice::Allow || self.calls.create == Choice::Allow
     }
 
+    /// Contracts to which the whole account may be handed.
+    pub fn delegates(&self) -> Option<&AddressSet> {
+        self.delegates.as_ref()
+    }
+
+    /// Whether the operator lists this call, and so answers for what it does.
+    pub fn list(&self, chain: &str, call: &Call) -> bool {
+        self.calls.list(chain, call)
+    }
+
     /// The assets that may be spent, if they are listed here.
     pub fn assets(&self) -> Option<&[Ceiling]> {
         self.amounts.as_deref()
@@ -93,17 +105,19 @@ impl Transactions {
         &self,
         trail: &Trail<impl Host>,
         rights: Option<&Grants>,
+        standards: &Standards,
+        task: &Task,
         transaction: &'t Transaction,
     ) -> Result<Spending<'t>, Objection> {
         let chain = &transaction.chain;
         if let Some(destinations) = &self.destinations {
-            trail.rule("transactions.destinations", destinations.judge(transaction))?;
+            trail.rule("transactions.destinations", destinations.judge(task, transaction))?;
         }
         trail.rule("transactions.calls", self.calls.judge(transaction))?;
-        trail.rule("grants", grants::judge(rights, chain, &transaction.grants))?;
+        trail.rule("grants", grants::judge(rights, standards, chain, &transaction.grants))?;
         let delegations = grants::judge_delegations(self.delegates.as_ref(), chain, &transaction.grants);
         trail.rule("transactions.delegates", delegations)?;
-        let spending = match Spending::of(transaction) {
+        let spending = match Spending::of(transaction, standards) {
             Ok(spending) => spending,
             Err(objection) => {
                 trail.rule("transactions.amounts", Err(objection))?;
@@ -121,19 +135,26 @@ impl Transactions {
 }
 
 impl Destinations {
-    /// Change returns to the wallet and needs no entry; but nothing goes to an address of the deny list.
-    fn judge(&self, transaction: &Transaction) -> Ruling {
+    /// Change returns to the wallet and needs no entry; but nothing goes to an address of the deny list. An account for
+    /// tokens may be listed by itself or by its owner.
+    fn judge(&self, task: &Task, transaction: &Transaction) -> Ruling {
+        if !self.deny.is_empty() {
+            let negative = Negative::new(&self.deny, Some(&transaction.chain), task);
+            refuse_found(
+                "destinations.deny",
+                "keysign-destination-denied",
+                negative.among_destinations(transaction),
+            )?;
+        }
+        let owners = task.token_owners();
         let mut why = "nobody receives anything".into();
         for destination in &transaction.destinations {
             let address = &destination.address;
-            if let Some(entry) = self.deny.find(&transaction.chain, address) {
-                let label = entry.label().map(|label| format!(" ({label})")).unwrap_or_default();
-                return refuse(
-                    "keysign-destination-denied",
-                    format!("destinations.deny lists {address}{label}"),
-                );
-            }
-            let is_listed = |allow: &AddressSet| allow.contains(&transaction.chain, address);
+            let is_listed = |allow: &AddressSet| {
+                let owner = owners.get(address);
+                allow.contains(&transaction.chain, address)
+                    || owner.is_some_and(|owner| allow.contains(&transaction.chain, owner))
+            };
             if !destination.change && !self.allow.as_ref().is_none_or(is_listed) {
                 return refuse(
                     "keysign-destination-not-allowed",
@@ -149,23 +170,34 @@ impl Destinations {
     }
 }
 
+/// Refuses what a negative list says no to; `code` where it lists somebody.
+pub fn refuse_found(list: &str, code: &'static str, found: Option<Found>) -> Result<(), Objection> {
+    match found {
+        None => Ok(()),
+        Some(Found::Listed(address, entry)) => {
+            let label = entry.label().map(|label| format!(" ({label})")).unwrap_or_default();
+            refuse(code, format!("{list} lists {address}{label}"))
+        }
+        Some(Found::Unknown(what)) => {
+            refuse("keysign-address-unknown", format!("{what}: it may be an address that {list} lists"))
+        }
+    }
+}
+
 fn judge_amounts(ceilings: &[Ceiling], spending: &Spending) -> Ruling {
-    for (asset, amount) in spending.iter() {
-        let Some(ceiling) = find(ceilings, asset) else {
-            return refuse(
-                "keysign-asset-not-allowed",
-                format!("transactions.amounts does not list {asset}"),
-            );
-        };
-        if *amount > ceiling.max {
-            return refuse(
-                "keysign-amount",
-                format!(
-                    "it spends {}, at most {} is allowed",
-                    ceiling.show(amount),
-                    ceiling.show(&ceiling.max)
-                ),
-            );
+    for (asset, _) in spending.iter() {
+        if find(ceilings, asset).is_none() {
+            let reason = format!("transactions.amounts does not list {}", show(asset));
+            return refuse("keysign-asset-not-allowed", reason);
+        }
+    }
+    for ceiling in ceilings {
+        match spending.under(ceiling) {
+            Some(amount) if amount > ceiling.max => {
+                let (spent, most) = (ceiling.show(&amount), ceiling.show(&ceiling.max));
+                return refuse("keysign-amount", format!("it spends {spent}, at most {most} is allowed"));
+            }
+            Some(_) | None => {}
         }
     }
     Ok("every amount is within its most".into())

@@ -21,5 +21,5 @@ pub use host::{MockHost, MockLine};
 pub use state::{Conflict, MockCall, Reservation};
 pub use tasks::{
     TransactionBuilder, blind, check_up, event, key, keygen, message, reshare, signing, signing_of, task,
-    transaction, transfer, typed_data,
+    transaction, transfer, typed_data, with_fact,
 };

@@ -3,7 +3,7 @@
 use super::MockHost;
 use crate::{
     Call, Destination, Event, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation,
-    Principal, Resharing, Signing, Task, Transaction, TypedData, What,
+    Origin, Principal, Resharing, Signing, Statement, Task, Transaction, TypedData, What,
 };
 
 /// A task that asks for `operation`, received [now](MockHost::NOW), to be answered within two minutes.
@@ -114,6 +114,12 @@ pub fn typed_data(
         grants,
     };
     signing_of("eip712", Intent::TypedData(typed_data))
+}
+
+/// The task with one more statement that the node stands behind.
+pub fn with_fact(mut task: Task, name: &str, value: &str) -> Task {
+    task.extra.push(Statement { name: name.into(), value: value.into(), origin: Origin::Fact });
+    task
 }
 
 /// A task to sign a verified transfer of the chain's native asset.

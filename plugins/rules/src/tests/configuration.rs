@@ -80,6 +80,20 @@ fn mistakes_are_told_with_their_place_and_what_to_write() {
         ("{assets: {eth: {id: eth}}}".into(), ["assets.eth", "eip155:1"]),
         ("{assets: {eth: {id: 'eip155:1/slip44:60'}}}".into(), ["native asset", "eip155:1"]),
         ("{assets: {x: {id: 'eip155:1/0xab'}}}".into(), ["names no token", "erc20:0x"]),
+        ("{assets: {x: {id: 'eip155:1/token:0xab'}}}".into(), ["`token` is no token standard", "erc721"]),
+        (
+            "{assets: {x: {id: 'eip155:1/erc20:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359'}, y: {id: 'eip155:1/erc721:0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359/7'}}}".into(),
+            ["assets.y", "two standards"],
+        ),
+        ("{deny: [vitalik.eth]}".into(), ["`vitalik.eth` is a name", "look it up"]),
+        (
+            transactions("calls: {allow: [{contract: vitalik.eth}]}"),
+            ["`vitalik.eth` is a name", "look it up"],
+        ),
+        (
+            policy("transactions: {}, grants: {spenders: [{address: app.example.eth}]}"),
+            ["is a name", "look it up"],
+        ),
         ("{policies: ~}".into(), ["key_sign.policies", "null"]),
         ("{policies: [{name: a, messages: {}}, {name: a, messages: {}}]}".into(), ["two policies", "`a`"]),
         ("{policies: [{name: A b, messages: {}}]}".into(), ["policy `A b`", "lower-case"]),

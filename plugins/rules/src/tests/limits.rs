@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_sdk::Operation;
-use countersign_sdk::testing::{Conflict, message, transfer};
+use countersign_sdk::testing::{Conflict, blind, message, transfer};
 
 use super::*;
 
@@ -200,4 +200,41 @@ fn without_limits_nothing_is_remembered() {
     let host = MockHost::default();
     assert_eq!(code(host.decide::<Rules>(&config, &pay(&host, "a", "1")).unwrap()), "approve");
     assert!(host.state_keys("", 1).unwrap().is_empty());
+}
+
+/// So many digests, for as many children.
+fn digests(id: &str, number: usize) -> Task {
+    let mut task = testing::signing_of("digests", Intent::Opaque);
+    task.id = id.into();
+    let Operation::Sign(signing) = &mut task.operation else { panic!("a signature") };
+    signing.blind = true;
+    signing.inputs = vec![signing.inputs[0].clone(); number];
+    task
+}
+
+#[test]
+fn a_list_of_digests_counts_as_so_many_tasks() {
+    let rules = "{policies: [{name: p, blind: allow, limits: [{per: day, tasks: 70}]}]}";
+    let config = json::config::<Config>(&in_file(rules)).unwrap();
+    let host = MockHost::default();
+    let decide = |task: Task| code(host.decide::<Rules>(&config, &task).unwrap());
+    assert_eq!(decide(digests("a", 64)), "approve");
+    assert_eq!(decide(digests("b", 7)), "keysign-limit-tasks");
+    assert_eq!(decide(digests("c", 5)), "approve");
+    assert_eq!(decide(blind()), "approve", "one digest is one task");
+    assert_eq!(decide(digests("d", 1)), "keysign-limit-tasks");
+}
+
+#[test]
+fn entries_of_earlier_versions_count_as_one_task() {
+    let rules = "{assets: {eth: {id: 'eip155:1'}}, policies: [{name: p, transactions: {}, limits: [{per: day, tasks: 3}, {per: day, asset: eth, max: 9}]}]}";
+    let config = json::config::<Config>(&in_file(rules)).unwrap();
+    let host = MockHost::default();
+    for (id, value) in [("a", "eip155:1 5"), ("b", "")] {
+        let at = MockHost::NOW - 1000;
+        host.state_set(&format!("used/p/key-1/{at:013}/{id}"), value.as_bytes(), Some(DAY)).unwrap();
+    }
+    assert_eq!(code(host.decide::<Rules>(&config, &pay(&host, "c", "5")).unwrap()), "keysign-limit-amount");
+    assert_eq!(code(host.decide::<Rules>(&config, &pay(&host, "d", "4")).unwrap()), "approve");
+    assert_eq!(code(host.decide::<Rules>(&config, &pay(&host, "e", "0")).unwrap()), "keysign-limit-tasks");
 }

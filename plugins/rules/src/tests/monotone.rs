@@ -1,6 +1,6 @@
 //! Adding a rule never turns a refusal into an approval, whatever the rules were and whatever the task is.
 
-use countersign_sdk::testing::{TransactionBuilder, message, transaction, typed_data};
+use countersign_sdk::testing::{TransactionBuilder, message, transaction, typed_data, with_fact};
 use proptest::prelude::*;
 use serde_json::{Value, json as value};
 
@@ -121,7 +121,9 @@ fn task() -> impl Strategy<Value = Task> {
     prop_oneof![
         4 => transactions,
         1 => "[ab]{0,2}".prop_map(|text| message("eip191", text)),
-        1 => prop::sample::select(vec!["Order", "Other"]).prop_map(|kind| typed_data(Some("eip155:1"), None, kind, vec![])),
+        1 => prop::sample::select(vec!["Order", "Other"]).prop_map(|kind| {
+            with_fact(typed_data(Some("eip155:1"), None, kind, vec![]), "typed-data-rights", "none")
+        }),
         1 => Just(testing::blind()),
     ]
 }

@@ -1,6 +1,6 @@
 //! Every reason for which a signature is refused, each with a neighbour that passes.
 
-use countersign_sdk::testing::{blind, message, transaction, transfer, typed_data};
+use countersign_sdk::testing::{blind, message, transaction, transfer, typed_data, with_fact};
 use countersign_sdk::{Grant, Operation};
 
 use super::*;
@@ -55,11 +55,295 @@ fn approval(spender: &str, amount: Option<&str>) -> Task {
 
 fn permit(spender: &str, amount: Option<&str>) -> Task {
     let grant = Grant { spender: spender.into(), asset: USDC_ID.into(), amount: amount.map(Into::into) };
-    typed_data(Some(ETHEREUM), Some(USDC), "Permit", vec![grant])
+    with_rights("shown", typed_data(Some(ETHEREUM), Some(USDC), "Permit", vec![grant]))
 }
 
+fn with_rights(rights: &str, task: Task) -> Task {
+    with_fact(task, "typed-data-rights", rights)
+}
+
+/// Of a type that the node knows to hand out nothing.
 fn order(contract: Option<&str>, primary_type: &str) -> Task {
-    typed_data(Some(ETHEREUM), contract, primary_type, Vec::new())
+    with_rights("none", typed_data(Some(ETHEREUM), contract, primary_type, Vec::new()))
+}
+
+/// Of a type that the node does not know, or knows to hand out more than grants can show.
+fn other(rights: &str) -> Task {
+    with_rights(rights, typed_data(Some(ETHEREUM), Some(USDC), "Session", Vec::new()))
+}
+
+const NFT: &str = "0xBC4CA0EdA7647A8aB7C2061c2E118A18a936f13D";
+
+/// `approve` or `transferFrom` of a contract that may be of ERC-20 or of ERC-721.
+fn either(contract: &str) -> String {
+    format!("eip155:1/token:{contract}")
+}
+
+fn approves(contract: &str, spender: &str, number: Option<&str>) -> Task {
+    transaction(ETHEREUM)
+        .grants(spender, &either(contract), number)
+        .calls(contract, &APPROVE)
+        .known_as("approve(address,uint256)")
+        .task()
+}
+
+fn transfers(contract: &str, to: &str, number: &str) -> Task {
+    transaction(ETHEREUM)
+        .pays_asset(&either(contract), to, number)
+        .calls(contract, &[0x23, 0xb8, 0x72, 0xdd])
+        .known_as("transferFrom(address,address,uint256)")
+        .task()
+}
+
+/// A policy beside `assets` in which two contracts have their standards.
+fn with_standards(code: &'static str, rules: &str, refused: Task, passes: Task) -> Case {
+    let assets = format!(
+        "assets: {{usdc: {{id: '{USDC_ID}', decimals: 6}}, apes: {{id: 'eip155:1/erc721:{NFT}'}}, seven: {{id: 'eip155:1/erc721:{NFT}/7'}}}}"
+    );
+    case(code, &format!("{{{assets}, policies: [{{name: p, {rules}}}]}}"), refused, passes)
+}
+
+/// What is encoded alike in ERC-20 and ERC-721 is judged by the standard that the operator gave the contract, and by the
+/// worse of both where none was given.
+fn cases_of_two_standards() -> Vec<Case> {
+    let grants = format!(
+        "transactions: {{}}, grants: {{spenders: ['{BOB}'], amounts: [{{asset: apes, max: 1}}, {{asset: usdc, max: 5}}]}}"
+    );
+    let amounts = "transactions: {amounts: [{asset: apes, max: 1}, {asset: usdc, max: 5}]}";
+    let limits = "transactions: {}, limits: [{per: day, asset: apes, max: 1}]";
+    let zero = "0x0000000000000000000000000000000000000000";
+    vec![
+        with_standards(
+            "keysign-grant",
+            "transactions: {}",
+            approves(NFT, BOB, Some("0")),
+            approves(USDC, BOB, Some("0")),
+        ),
+        with_standards(
+            "keysign-grant",
+            "transactions: {}",
+            approves(ALICE, BOB, Some("0")),
+            approves(ALICE, zero, Some("3")),
+        ),
+        with_standards(
+            "keysign-grant",
+            "transactions: {}",
+            approves(NFT, BOB, Some("3")),
+            approves(NFT, zero, Some("0")),
+        ),
+        with_standards(
+            "keysign-spender-not-allowed",
+            &grants,
+            approves(NFT, ALICE, Some("0")),
+            approves(NFT, BOB, Some("0")),
+        ),
+        with_standards(
+            "keysign-spender-not-allowed",
+            &grants,
+            approves(NFT, ALICE, None),
+            approves(NFT, BOB, None),
+        ),
+        with_standards(
+            "keysign-grant-asset-not-allowed",
+            &grants,
+            approves(ALICE, BOB, Some("0")),
+            approves(NFT, BOB, Some("9")),
+        ),
+        with_standards(
+            "keysign-grant-amount",
+            &grants,
+            approves(USDC, BOB, Some("5000001")),
+            approves(USDC, BOB, Some("5000000")),
+        ),
+        with_standards(
+            "keysign-grant-unlimited",
+            &grants,
+            approves(USDC, BOB, None),
+            approves(USDC, BOB, Some("1")),
+        ),
+        with_standards(
+            "keysign-asset-not-allowed",
+            "transactions: {amounts: [{asset: usdc, max: 5}]}",
+            transfers(NFT, ALICE, "0"),
+            transfers(USDC, ALICE, "0"),
+        ),
+        with_standards(
+            "keysign-asset-not-allowed",
+            amounts,
+            transfers(BOB, ALICE, "0"),
+            transfers(NFT, ALICE, "0"),
+        ),
+        with_standards(
+            "keysign-asset-not-allowed",
+            "transactions: {amounts: [{asset: seven, max: 1}]}",
+            transfers(NFT, ALICE, "0"),
+            transfers(NFT, ALICE, "7"),
+        ),
+        with_standards(
+            "keysign-amount",
+            amounts,
+            transfers(USDC, ALICE, "5000001"),
+            transfers(USDC, ALICE, "5000000"),
+        ),
+        with_standards(
+            "keysign-amount",
+            "transactions: {amounts: [{asset: apes, max: 0}]}",
+            transfers(NFT, ALICE, "0"),
+            transaction(ETHEREUM).task(),
+        ),
+        // A number is no amount of apes: many of them are one.
+        with_standards(
+            "keysign-amount",
+            amounts,
+            {
+                transaction(ETHEREUM)
+                    .pays_asset(&format!("eip155:1/erc721:{NFT}/1"), ALICE, "1")
+                    .pays_asset(&format!("eip155:1/erc721:{NFT}/2"), ALICE, "1")
+                    .calls(NFT, &APPROVE)
+                    .known_as("batch")
+                    .task()
+            },
+            transfers(NFT, ALICE, "1000000"),
+        ),
+        with_standards(
+            "keysign-asset-not-limited",
+            limits,
+            transfers(BOB, ALICE, "0"),
+            transfers(NFT, ALICE, "0"),
+        ),
+        with_standards(
+            "keysign-asset-not-limited",
+            limits,
+            transfers(USDC, ALICE, "0"),
+            transfers(NFT, ALICE, "0"),
+        ),
+        // ERC-1155: nothing of a token is still that token.
+        with_standards(
+            "keysign-asset-not-allowed",
+            "transactions: {amounts: [{asset: usdc, max: 5}]}",
+            transaction(ETHEREUM)
+                .pays_asset(&format!("eip155:1/erc1155:{NFT}/0"), ALICE, "0")
+                .calls(NFT, &APPROVE)
+                .known_as("safeTransferFrom")
+                .task(),
+            transaction(ETHEREUM).task(),
+        ),
+        // Old contracts move single tokens by `transfer`, too.
+        with_standards(
+            "keysign-asset-not-allowed",
+            "transactions: {amounts: [{asset: usdc, max: 5}]}",
+            transaction(ETHEREUM)
+                .pays_asset(&format!("eip155:1/erc20:{NFT}"), ALICE, "0")
+                .calls(NFT, &TRANSFER)
+                .known_as("transfer(address,uint256)")
+                .task(),
+            pay_usdc(ALICE, "0"),
+        ),
+    ]
+}
+
+const OWNER: &str = "9WzDXwBbmkg8ZTbNMqUxvQRAyrZzDsGYdLVL9zYtAWWM";
+const ACCOUNT: &str = "7dHbWXmci3dT8UFYWYZweBLXgycu7Y3iL6trKn1Y7ARj";
+const USDC_SOL: &str =
+    "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/token:EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
+const BITCOIN: &str = "bip122:000000000019d6689c085ae165831e93";
+
+fn solana_token(owner: Option<&str>) -> Task {
+    let task = transaction(SOLANA)
+        .pays_asset(USDC_SOL, ACCOUNT, "5")
+        .calls("Tokenkeg", &[12])
+        .known_as("TransferChecked")
+        .task();
+    match owner {
+        Some(owner) => with_fact(task, "token-owners", &format!(r#"{{"{ACCOUNT}": "{owner}"}}"#)),
+        None => task,
+    }
+}
+
+/// Whom nobody can name may be on any list of whom nothing may go to. Every such list, beside what it lets pass.
+fn cases_of_unknown_recipients() -> Vec<Case> {
+    let deny = |list: &str| format!("{{deny: ['{list}']}}");
+    let deny_beside = |rules: &str| format!("{{deny: ['{BOB}'], policies: [{{name: p, {rules}}}]}}");
+    let destinations = |list: &str| {
+        format!("{{policies: [{{name: p, transactions: {{destinations: {{deny: ['{list}']}}}}}}]}}")
+    };
+    let looked_up = || transfer(SOLANA, "unknown:Tab1e/3", "1");
+    let script = || transfer(BITCOIN, "script:51", "1");
+    let multicall = || transaction(ETHEREUM).calls(ALICE, &[0xac, 0x96, 0x50, 0xd8]).task();
+    let mut data = transfer(BITCOIN, "", "0");
+    if let Operation::Sign(signing) = &mut data.operation
+        && let Intent::Transaction(does) = &mut signing.intent
+    {
+        does.destinations[0].memo = Some("aa".into());
+    }
+    let unknown = "keysign-address-unknown";
+    let mut cases = Vec::new();
+    for list in [deny, destinations] {
+        cases.extend([
+            case(unknown, &list(BOB), looked_up(), transfer(SOLANA, OWNER, "1")),
+            case(unknown, &list(OWNER), looked_up(), transfer(SOLANA, ACCOUNT, "1")),
+            case(unknown, &list(BOB), script(), data.clone()),
+            case(
+                unknown,
+                &list(BOB),
+                transfer(BITCOIN, "", "1"),
+                transfer(BITCOIN, "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", "1"),
+            ),
+            case(unknown, &list(OWNER), solana_token(None), solana_token(Some(ACCOUNT))),
+            // A list without addresses of Solana cannot have meant an owner there.
+            case(unknown, &list(BOB), looked_up(), solana_token(None)),
+        ]);
+    }
+    cases.extend([
+        case("keysign-address-denied", &deny(OWNER), solana_token(Some(OWNER)), solana_token(Some("Some0ther"))),
+        case("keysign-destination-denied", &destinations(OWNER), solana_token(Some(OWNER)), solana_token(Some("Some0ther"))),
+        case("keysign-address-denied", &deny(ACCOUNT), solana_token(Some(OWNER)), transfer(SOLANA, OWNER, "1")),
+        // What a call does that nobody understands, and what a new contract does.
+        case(unknown, &deny(BOB), multicall(), pay_usdc(ALICE, "1")),
+        case(unknown, &deny_beside("transactions: {calls: {unknown: allow}}"), multicall(), pay_usdc(ALICE, "1")),
+        case(unknown, &deny(BOB), transaction(ETHEREUM).creates().task(), pay(ALICE, "1")),
+        case(unknown, &deny_beside("transactions: {calls: {create: allow}}"), transaction(ETHEREUM).creates().task(), pay(ALICE, "1")),
+        case(unknown, &deny(BOB), transaction(SOLANA).calls("Prog", &[3]).task(), transaction(SOLANA).calls("Prog", &[3]).known_as("Memo").task()),
+        // The operator answers for a call that is listed.
+        case(
+            unknown,
+            &deny_beside(&format!("transactions: {{calls: {{allow: [{{contract: '{ALICE}', methods: ['0xac9650d8']}}]}}}}")),
+            transaction(ETHEREUM).calls(ALICE, &[0xac, 0x96, 0x50, 0xd9]).task(),
+            multicall(),
+        ),
+        // A delegate that stands in a lookup table.
+        case(unknown, &deny(BOB), transaction(SOLANA).grants("unknown:Tab1e/3", USDC_SOL, Some("1")).task(), transaction(SOLANA).grants(OWNER, USDC_SOL, Some("1")).task()),
+        // Typed data.
+        case(unknown, &deny(BOB), other("unknown"), order(Some(ALICE), "Order")),
+        case(unknown, &deny(BOB), other("hidden"), permit(ALICE, Some("1"))),
+        case(unknown, &deny(BOB), typed_data(Some(ETHEREUM), Some(USDC), "Session", vec![]), order(Some(ALICE), "Order")),
+        case("keysign-address-denied", &deny_beside("typed_data: {primary_types: [Session]}"), in_document(other("unknown"), BOB), in_document(other("unknown"), ALICE)),
+        // An authorisation that counts on every chain.
+        case(
+            "keysign-address-denied",
+            &deny(&format!("eip155:10:{BOB}")),
+            transaction("eip155:0").grants(BOB, "", None).task(),
+            transaction(ETHEREUM).grants(BOB, "", None).task(),
+        ),
+        // A method that nobody understands may lead to one that is denied.
+        transactions(
+            "keysign-call-unknown",
+            &format!("calls: {{unknown: allow, deny: [{{contract: '{ALICE}', methods: ['increaseAllowance(address,uint256)']}}]}}"),
+            multicall(),
+            transaction(ETHEREUM).calls(BOB, &[0xac, 0x96, 0x50, 0xd8]).task(),
+        ),
+        // Lists of what is allowed take an owner for its accounts.
+        transactions("keysign-destination-not-allowed", &format!("destinations: {{allow: ['{OWNER}']}}"), solana_token(None), solana_token(Some(OWNER))),
+    ]);
+    cases
+}
+
+/// The typed data with a document that names this address somewhere.
+fn in_document(mut task: Task, address: &str) -> Task {
+    let Operation::Sign(signing) = &mut task.operation else { panic!("a signature") };
+    let Intent::TypedData(data) = &mut signing.intent else { panic!("typed data") };
+    data.json = format!(r#"{{"message": {{"n": 1, "to": [{{"key": "{address}"}}]}}}}"#);
+    task
 }
 
 /// `2027-01-15T08:00Z` is a Friday: when the tasks of the mock arrive.
@@ -86,7 +370,7 @@ fn cases() -> Vec<Case> {
         "grants: {{spenders: ['{BOB}'], amounts: [{{asset: usdc, max: 5}}]}}, transactions: {{}}, typed_data: {{}}"
     );
     let any = "transactions: {}";
-    vec![
+    let cases = vec![
         case(
             "keysign-reject-all",
             "{reject_all: true, policies: [{name: p, messages: {}}]}",
@@ -103,7 +387,7 @@ fn cases() -> Vec<Case> {
             "keysign-address-denied",
             &format!("{{deny: ['{BOB}']}}"),
             transaction(ETHEREUM).calls(BOB, &TRANSFER).task(),
-            transaction(ETHEREUM).calls(ALICE, &TRANSFER).task(),
+            pay_usdc(ALICE, "1"),
         ),
         case(
             "keysign-address-denied",
@@ -505,7 +789,34 @@ fn cases() -> Vec<Case> {
             order(None, "order"),
             order(None, "Order"),
         ),
-    ]
+        policy("keysign-typed-data-unknown", "typed_data: {}", other("unknown"), order(None, "Order")),
+        policy("keysign-typed-data-unknown", "typed_data: {}", other("hidden"), order(None, "Order")),
+        policy(
+            "keysign-typed-data-unknown",
+            "typed_data: {}",
+            typed_data(Some(ETHEREUM), Some(USDC), "Session", vec![]),
+            order(None, "Order"),
+        ),
+        policy(
+            "keysign-typed-data-type",
+            "typed_data: {primary_types: [Session]}",
+            order(None, "Order"),
+            other("unknown"),
+        ),
+        policy(
+            "keysign-delegation",
+            &format!("typed_data: {{primary_types: [Delegation]}}, transactions: {{delegates: ['{ALICE}']}}"),
+            delegation(BOB),
+            delegation(ALICE),
+        ),
+    ];
+    [cases, cases_of_two_standards(), cases_of_unknown_recipients()].concat()
+}
+
+/// Typed data that hands the whole account over.
+fn delegation(to: &str) -> Task {
+    let grant = Grant { spender: to.into(), asset: String::new(), amount: None };
+    with_rights("hidden", typed_data(Some(ETHEREUM), Some(USDC), "Delegation", vec![grant]))
 }
 
 /// Blind, although the node shows a meaning: nothing is believed of what is blind.
@@ -571,6 +882,8 @@ fn every_code_is_in_the_documentation_and_in_a_test() {
         include_str!("../limits.rs"),
         include_str!("../messages.rs"),
         include_str!("../policy.rs"),
+        include_str!("../recipients.rs"),
+        include_str!("../standards.rs"),
         include_str!("../transactions.rs"),
         include_str!("../when.rs"),
     ];
@@ -625,6 +938,7 @@ fn the_trail_names_every_rule_that_was_considered() {
     let expected = [
         ("deny", "passes"),
         ("policy m: when", "does not match"),
+        ("policy t: deny", "passes"),
         ("policy t: transactions.destinations", "passes"),
         ("policy t: transactions.calls", "passes"),
         ("policy t: grants", "passes"),

@@ -1,0 +1,128 @@
+//! Who gets something by a signature, for lists of whom nothing may go to. Such a list is kept only if everybody is known:
+//! whom the node cannot name may be anybody on it.
+
+use std::collections::BTreeMap;
+
+use countersign_sdk::{AddressEntry, AddressSet, Call, Destination, Task, Transaction};
+
+use crate::calls::is_understood;
+
+/// What a negative list says.
+pub enum Found<'a> {
+    /// This address is on it.
+    Listed(&'a str, &'a AddressEntry),
+    /// Somebody gets something, and nobody can tell who.
+    Unknown(String),
+}
+
+/// Somebody who gets something.
+enum Recipient<'a> {
+    Named(&'a str),
+    /// An account for tokens, which names nobody.
+    AccountOf(&'a str),
+    Unknown(String),
+}
+
+/// A list of whom nothing may go to, asked about one task.
+pub struct Negative<'a> {
+    list: &'a AddressSet,
+    chain: Option<&'a str>,
+    owners: BTreeMap<String, String>,
+}
+
+impl<'a> Negative<'a> {
+    /// `chain` is the one that the signature is for, if it is for one alone.
+    pub fn new(list: &'a AddressSet, chain: Option<&'a str>, task: &Task) -> Self {
+        Negative { list, chain: chain.filter(|chain| *chain != EVERY_CHAIN), owners: task.token_owners() }
+    }
+
+    /// Whether this address is listed.
+    pub fn find<'t>(&self, address: &'t str) -> Option<Found<'t>>
+    where
+        'a: 't,
+    {
+        let entry = match self.chain {
+            Some(chain) => self.list.find(chain, address),
+            None => self.list.find_on_any_chain(address),
+        };
+        entry.map(|entry| Found::Listed(address, entry))
+    }
+
+    /// The first recipient of value that is listed or unknown.
+    pub fn among_destinations<'t>(&'t self, transaction: &'t Transaction) -> Option<Found<'t>>
+    where
+        'a: 't,
+    {
+        let recipients = transaction.destinations.iter().filter_map(|to| recipient(transaction, to));
+        recipients.filter_map(|recipient| self.judge(recipient)).next()
+    }
+
+    /// The first spender that is listed or unknown.
+    pub fn among_spenders<'t>(&'t self, spenders: impl Iterator<Item = &'t String>) -> Option<Found<'t>>
+    where
+        'a: 't,
+    {
+        spenders.filter_map(|spender| self.judge(named(spender))).next()
+    }
+
+    fn judge<'t>(&'t self, recipient: Recipient<'t>) -> Option<Found<'t>>
+    where
+        'a: 't,
+    {
+        match recipient {
+            Recipient::Named(address) => self.find(address).or_else(|| {
+                let owner = self.owners.get(address).filter(|owner| *owner != address);
+                owner.and_then(|owner| self.judge(named(owner)))
+            }),
+            Recipient::AccountOf(account) => self.find(account).or_else(|| match self.owners.get(account) {
+                Some(owner) => self.judge(named(owner)),
+                None if self.chain.is_none_or(|chain| self.list.concerns(chain)) => Some(Found::Unknown(format!(
+                    "the transaction does not show who owns the token account {account}; have it make that account \
+                     (CreateIdempotent of the associated token program), which names its owner"
+                ))),
+                None => None,
+            }),
+            Recipient::Unknown(what) => Some(Found::Unknown(what)),
+        }
+    }
+}
+
+/// In place of a chain: an authorisation of EIP-7702 that counts on each.
+const EVERY_CHAIN: &str = "eip155:0";
+
+/// `None`: nobody gets anything, as of an output that carries data.
+fn recipient<'t>(transaction: &'t Transaction, to: &'t Destination) -> Option<Recipient<'t>> {
+    let carries_data = transaction.chain.starts_with("bip122:") && to.address.is_empty() && to.memo.is_some();
+    if carries_data {
+        return None;
+    }
+    let is_token_account = transaction.chain.starts_with("solana:") && !to.asset.is_empty() && !to.change;
+    Some(match named(&to.address) {
+        Recipient::Named(account) if is_token_account => Recipient::AccountOf(account),
+        named => named,
+    })
+}
+
+/// Texts that decoders write where there is no address: nothing, the place in a lookup table, a script without address.
+fn named(address: &str) -> Recipient<'_> {
+    match address {
+        "" => Recipient::Unknown("a recipient has no address".into()),
+        _ if address.starts_with("unknown:") => Recipient::Unknown(format!(
+            "the recipient {address} stands in a lookup table, which the transaction does not contain; name it in the \
+             transaction itself"
+        )),
+        _ if address.starts_with("script:") => {
+            Recipient::Unknown(format!("an output pays a script that has no address ({address})"))
+        }
+        _ => Recipient::Named(address),
+    }
+}
+
+/// What a call does that destinations and grants do not show, in words; nothing: they show it all.
+pub fn hidden_effect(transaction: &Transaction, call: &Call) -> Option<String> {
+    if call.contract.is_empty() {
+        return Some("the contract that is created may pay anybody".into());
+    }
+    (!is_understood(transaction, call))
+        .then(|| format!("whom the call of {} pays or empowers, the node cannot tell", call.contract))
+}
