@@ -24,6 +24,8 @@ pub fn frame(frame: FromNode) -> FromNode {
         FromNode::Stored { .. } | FromNode::Void { .. } => frame,
         // Nothing of it is kept or shown; the desk counts the entries.
         FromNode::Holds { .. } => frame,
+        // Kept only where every mark verifies; the desk counts the entries.
+        FromNode::Generations { .. } => frame,
     }
 }
 

@@ -213,6 +213,8 @@ impl Desk {
             FromNode::Holds { keys } if keys.len() > MAX_HELD => {
                 return Err(Misbehaviour::TooManyHeld(keys.len()));
             }
+            // Nobody was asked.
+            FromNode::Generations { .. } => return Ok(()),
             FromNode::Holds { keys } => {
                 self.compare(connection, &keys);
                 return Ok(());

@@ -101,6 +101,7 @@ pub fn announcement(task: TaskId, hash: Hash) -> Announcement {
         chain_code: Hash([6; 32]),
         public_shares: public_shares_hash(public_shares(3).iter().map(|share| &share.0[..])),
         aux: None,
+        parties: Vec::new(),
         stored: Vec::new(),
     };
     mark(&mut made);
@@ -139,8 +140,8 @@ pub fn reshare(from: &Announcement, members: &[usize], dealers: Option<&[usize]>
     }
 }
 
-/// What comes of a reshare, without a mark.
-pub fn next(reshare: &KeyReshare, task: TaskId) -> Announcement {
+/// What comes of a reshare among these parties, without a mark.
+pub fn next(reshare: &KeyReshare, task: TaskId, parties: &[usize]) -> Announcement {
     let shares = public_shares(reshare.committee.members().len());
     Announcement {
         task,
@@ -149,6 +150,7 @@ pub fn next(reshare: &KeyReshare, task: TaskId) -> Announcement {
         threshold: reshare.threshold,
         generation: reshare.generation(),
         public_shares: public_shares_hash(shares.iter().map(|share| &share.0[..])),
+        parties: some(parties),
         stored: Vec::new(),
         ..reshare.from.clone()
     }

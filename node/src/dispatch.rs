@@ -120,6 +120,7 @@ impl Dispatch {
             Ok(ToNode::Settle { task, announcement }) => self.settle(task, *announcement).await,
             Ok(ToNode::Void { task, mark }) => handover::void(&self.core, task, mark).await,
             Ok(ToNode::Replaced { generations }) => handover::replaced(&self.core, generations).await,
+            Ok(ToNode::Show { .. }) => tracing::debug!("this node does not show generations yet"),
             Ok(ToNode::Welcome { .. }) => tracing::warn!("a second welcome was ignored"),
             Err(error) => tracing::warn!(%error, "a frame of the coordinator was ignored"),
         }

@@ -62,6 +62,11 @@ pub enum FromNode {
         /// At most [`MAX_HELD`].
         keys: Vec<Held>,
     },
+    /// Answer to `Show`: generations with all their marks, those of one key in order. They prove themselves.
+    Generations {
+        /// At most [`MAX_GENERATIONS`].
+        generations: Vec<Announcement>,
+    },
 }
 
 /// A key and the generation of it that a node holds.
@@ -127,7 +132,16 @@ pub enum ToNode {
         /// At most [`MAX_GENERATIONS`].
         generations: Vec<Announcement>,
     },
+    /// The node said that it holds these keys, and they are not known here: let it show what it has of them, from the given
+    /// generations on. It answers with as many as fit into one `Generations`, and is asked again for the rest.
+    Show {
+        /// At most [`MAX_SHOWN`].
+        keys: Vec<Held>,
+    },
 }
+
+/// Keys in one `Show`.
+pub const MAX_SHOWN: usize = 64;
 
 /// What a node is doing for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! What two nodes say to each other inside their tunnel. The sender is the tunnel's key, never a field.
 
+use crate::announcement::GenerationProof;
 use crate::control::Held;
 use crate::hash::{Hash, Hasher};
 use crate::id::{NodeId, SessionId, TaskId};
@@ -39,7 +40,15 @@ pub enum Body {
     HighWater(HighWater),
     /// The receiver had come further than it says now: its store was rolled back. What it said then.
     Behind(HighWater),
+    /// Generations of keys with all their marks, in order, each with who has it in force; at most [`MAX_PROOFS`]. What is
+    /// known of a reshare is told by everybody to everybody whom it concerns. Belongs to no session.
+    Generations(Vec<GenerationProof>),
+    /// Of these generations the sender knows all that concerns it; at most [`MAX_PROOFS`]. Belongs to no session.
+    Heard(Vec<Held>),
 }
+
+/// Entries in one `Generations` or `Heard`.
+pub const MAX_PROOFS: usize = 32;
 
 /// How far a node has come. None of these numbers ever falls, unless an older copy of the node's files took their place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

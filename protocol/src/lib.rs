@@ -3,6 +3,7 @@
 //! Nothing here performs I/O, reads a clock or does threshold mathematics. Time, randomness and the node's signature
 //! function are arguments; bytes go in, bytes come out.
 
+pub mod announcement;
 pub mod codec;
 pub mod committee;
 pub mod control;
@@ -24,8 +25,8 @@ pub use committee::{Committee, CommitteeError, KeygenIndex, Threshold};
 pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
 pub use outcome::{
-    Announcement, Cause, Failure, InputSignature, Intact, Outcome, PluginVerdict, Point, Refusal, Signed,
-    StoredMark,
+    Announcement, Cause, Failure, GenerationProof, InputSignature, Intact, Outcome, PluginVerdict, Point,
+    Refusal, Signed, StoredMark,
 };
 pub use path::DerivationPath;
 pub use payload::{Payload, PayloadKind, UnknownPayloadKind};

@@ -59,7 +59,9 @@ impl KeyReshare {
 
     pub(crate) fn check(&self) -> Result<(), TaskError> {
         crate::task::check_text("name", &self.from.name, 64)?;
-        if self.from.generation == u32::MAX || self.from.committee.threshold(self.from.threshold).is_err() {
+        if self.from.generation >= Announcement::MAX_GENERATION
+            || self.from.committee.threshold(self.from.threshold).is_err()
+        {
             return Err(TaskError::From("its generation or threshold is out of range"));
         }
         if !self.from.is_complete() {

@@ -183,6 +183,7 @@ mod tests {
             chain_code: Hash(public.chain_code),
             public_shares: public_shares_hash(public.public_shares.iter().map(Vec::as_slice)),
             aux: None,
+            parties: Vec::new(),
             stored: Vec::new(),
         }
     }

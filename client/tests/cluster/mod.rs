@@ -164,7 +164,8 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
             | ToNode::Cancel { .. }
             | ToNode::Settle { .. }
             | ToNode::Void { .. }
-            | ToNode::Replaced { .. } => continue,
+            | ToNode::Replaced { .. }
+            | ToNode::Show { .. } => continue,
         };
         if control.sender.send(&encode(&answer)).await.is_err() {
             return;
@@ -221,6 +222,7 @@ fn announcement(order: &SignedTask, keygen: &KeyGen) -> Announcement {
         chain_code: Hash([6; 32]),
         public_shares: shares::hash(keygen.committee.members().len()),
         aux: None,
+        parties: Vec::new(),
         stored: Vec::new(),
     };
     mark(&mut made, keygen.committee.members());
@@ -236,6 +238,7 @@ fn next(task: TaskId, reshare: &KeyReshare, parties: &[NodeId]) -> Announcement 
         threshold: reshare.threshold,
         generation: reshare.generation(),
         public_shares: shares::hash(reshare.committee.members().len()),
+        parties: parties.to_vec(),
         ..reshare.from.clone()
     };
     mark(&mut made, parties);

@@ -79,8 +79,15 @@ fn check_created(order: &Order<'_>, keygen: &KeyGen, made: &Announcement) -> Res
 }
 
 /// Everything that a task says of the generation that it makes; nothing of marks.
-pub fn check_next(task: &Task, reshare: &KeyReshare, made: &Announcement) -> Result<(), String> {
+pub fn check_next(
+    task: &Task,
+    reshare: &KeyReshare,
+    parties: &[NodeId],
+    made: &Announcement,
+) -> Result<(), String> {
     check_facts(&[
+        // Programs before the list of parties had none to show; whose marks count is known here in any case.
+        ("list of parties", made.parties().is_none_or(|listed| listed == parties)),
         ("root key, chain code or name", made.is_same_key(&reshare.from)),
         ("task", made.task == task.id),
         ("committee", made.committee == reshare.committee),
@@ -91,7 +98,7 @@ pub fn check_next(task: &Task, reshare: &KeyReshare, made: &Announcement) -> Res
 }
 
 fn check_reshared(order: &Order<'_>, reshare: &KeyReshare, made: &Announcement) -> Result<(), String> {
-    check_next(order.task, reshare, made)?;
+    check_next(order.task, reshare, order.parties, made)?;
     let marked = made.stored.iter().map(|mark| &mark.node).eq(order.parties);
     if marked && made.succeeds(&reshare.from) {
         Ok(())

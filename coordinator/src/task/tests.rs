@@ -125,6 +125,7 @@ fn name(frame: &ToNode) -> &'static str {
         ToNode::Settle { .. } => "settle",
         ToNode::Void { .. } => "void",
         ToNode::Replaced { .. } => "replaced",
+        ToNode::Show { .. } => "show",
     }
 }
 

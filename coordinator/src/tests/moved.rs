@@ -30,7 +30,7 @@ fn move_task(id: u8, order: &KeyReshare) -> SignedTask {
 }
 
 fn made(order: &KeyReshare, task: TaskId, parties: &[usize]) -> Announcement {
-    let mut made = next(order, task);
+    let mut made = next(order, task, parties);
     mark_by(&mut made, parties);
     made
 }

@@ -21,8 +21,16 @@ fn mark(seed: u8, message: &[u8]) -> StoredMark {
     StoredMark { node: node(seed), signature: identity(seed).sign(message).to_vec() }
 }
 
-/// A generation of two members, marked by these.
+/// A generation of two members, marked by these. The first one is made by nodes 1, 2 and 3 where 1 or 3 joins, and else by
+/// those who mark it.
 fn generation(number: u32, members: [u8; 2], marked_by: &[u8]) -> Announcement {
+    let parties = match (number, members) {
+        (0, _) => &[][..],
+        (1, [1, 3]) => &[1, 2, 3],
+        _ => marked_by,
+    };
+    let mut parties: Vec<NodeId> = parties.iter().copied().map(node).collect();
+    parties.sort_unstable();
     let mut announcement = Announcement {
         key: KeyId::from_bytes([2; 16]).unwrap(),
         task: TASK,
@@ -36,6 +44,7 @@ fn generation(number: u32, members: [u8; 2], marked_by: &[u8]) -> Announcement {
         chain_code: Hash([5; 32]),
         public_shares: Hash([number as u8; 32]),
         aux: None,
+        parties,
         stored: Vec::new(),
     };
     let digest = announcement.digest();

@@ -116,6 +116,7 @@ fn announce(plan: &KeyGenPlan, session: SessionId, share: &Share, aux: Option<Ha
         chain_code: Hash(public.chain_code),
         public_shares,
         aux,
+        parties: Vec::new(),
         stored: Vec::<StoredMark>::new(),
     }
 }

@@ -206,6 +206,7 @@ fn announce(
         generation: plan.reshare.generation(),
         public_shares: public_shares_hash(reshared.public_shares.iter().map(Vec::as_slice)),
         aux,
+        parties: plan.parties.clone(),
         stored: Vec::new(),
         ..plan.reshare.from.clone()
     }

@@ -57,6 +57,7 @@ mod tests {
             chain_code: Hash([5; 32]),
             public_shares: Hash([6; 32]),
             aux: None,
+            parties: Vec::new(),
             stored: Vec::new(),
         }
     }

@@ -33,6 +33,7 @@ async fn waiting() -> (Cluster, Announcement, Announcement) {
         generation: 1,
         committee: cluster.ids(&[1, 2]).try_into().unwrap(),
         public_shares: Hash([9; 32]),
+        parties: parties.clone(),
         stored: Vec::new(),
         ..wallet.clone()
     };

@@ -48,7 +48,8 @@ impl Flow {
         if !self.is_party(&from) {
             return Err("it is no party".into());
         }
-        proof::check_next(&self.task, reshare, &announcement)?;
+        let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
+        proof::check_next(&self.task, reshare, &parties, &announcement)?;
         match &announcement.stored[..] {
             [mark] if mark.node == from && mark.verifies(&announcement.digest()) => Ok(announcement),
             _ => Err("not with its own mark alone, or the mark does not verify".into()),

@@ -28,7 +28,7 @@ impl Play {
 
     /// What it makes, with these marks.
     fn made(&self, marked_by: &[usize]) -> Announcement {
-        let mut made = next(&self.order(), self.flow.task().id);
+        let mut made = next(&self.order(), self.flow.task().id, &[0, 1, 3]);
         mark_by(&mut made, marked_by);
         made
     }

@@ -248,6 +248,7 @@ mod tests {
             chain_code: Hash([8; 32]),
             public_shares: Hash([9; 32]),
             aux: Some(Hash([10; 32])),
+            parties: Vec::new(),
             stored: vec![StoredMark { node: node(1), signature: vec![11; 64] }],
         }
     }

@@ -162,6 +162,7 @@ pub fn announcement(number: u8) -> Announcement {
         chain_code: Hash([6; 32]),
         public_shares: Hash([7; 32]),
         aux: None,
+        parties: Vec::new(),
         stored: Vec::new(),
     }
 }
