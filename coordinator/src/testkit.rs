@@ -141,7 +141,7 @@ pub fn reshare(from: &Announcement, members: &[usize], dealers: Option<&[usize]>
 }
 
 /// What comes of a reshare among these parties, without a mark.
-pub fn next(reshare: &KeyReshare, task: TaskId, parties: &[usize]) -> Announcement {
+pub fn next(reshare: &KeyReshare, task: TaskId, parties: Vec<NodeId>) -> Announcement {
     let shares = public_shares(reshare.committee.members().len());
     Announcement {
         task,
@@ -150,7 +150,7 @@ pub fn next(reshare: &KeyReshare, task: TaskId, parties: &[usize]) -> Announceme
         threshold: reshare.threshold,
         generation: reshare.generation(),
         public_shares: public_shares_hash(shares.iter().map(|share| &share.0[..])),
-        parties: some(parties),
+        parties,
         stored: Vec::new(),
         ..reshare.from.clone()
     }

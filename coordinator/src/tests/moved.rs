@@ -29,9 +29,11 @@ fn move_task(id: u8, order: &KeyReshare) -> SignedTask {
     new_task(id, Operation::KeyReshare(Box::new(order.clone())))
 }
 
-fn made(order: &KeyReshare, task: TaskId, parties: &[usize]) -> Announcement {
+/// What an order makes, marked by these: all parties, where the order does not say who deals.
+fn made(order: &KeyReshare, task: TaskId, by: &[usize]) -> Announcement {
+    let parties = order.dealers.as_ref().map_or_else(|| some(by), |dealers| order.parties(dealers));
     let mut made = next(order, task, parties);
-    mark_by(&mut made, parties);
+    mark_by(&mut made, by);
     made
 }
 

@@ -28,7 +28,8 @@ impl Play {
 
     /// What it makes, with these marks.
     fn made(&self, marked_by: &[usize]) -> Announcement {
-        let mut made = next(&self.order(), self.flow.task().id, &[0, 1, 3]);
+        let parties = self.flow.record.parties.iter().map(|party| party.node).collect();
+        let mut made = next(&self.order(), self.flow.task().id, parties);
         mark_by(&mut made, marked_by);
         made
     }
