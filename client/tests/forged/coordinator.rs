@@ -183,6 +183,7 @@ pub fn made(order: &SignedTask, root: u8) -> Announcement {
         chain_code: Hash([6; 32]),
         public_shares: Hash([7; 32]),
         aux: None,
+        parties: Vec::new(),
         stored: vec![],
     };
     marked(wallet, keygen.committee.members())
