@@ -123,6 +123,7 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Stri
         contract: fields.to.to().map(Address::to_string).unwrap_or_default(),
         selector: if fields.to.is_create() { vec![] } else { fields.data.iter().take(4).copied().collect() },
         method,
+        fields: vec![],
         amount: fields.value.to_string(),
         data: fields.data.to_vec(),
     });

@@ -49,6 +49,8 @@ pub struct Call {
     pub contract: String,
     pub selector: Vec<u8>,
     pub method: Option<String>,
+    /// What the data says, by name, where the method is understood. Plugins read it from `data`.
+    pub fields: Vec<(&'static str, String)>,
     pub amount: String,
     pub data: Vec<u8>,
 }

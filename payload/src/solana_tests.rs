@@ -120,6 +120,209 @@ fn what_gives_others_a_hold_on_an_account_is_a_grant() {
     assert_eq!(batch.unwrap_err().code(), "payload-malformed");
 }
 
+/// The account that the files were made for.
+fn key_of_files() -> Vec<u8> {
+    hex::decode("9b19c607f5421cf7128b19f6d8ad2a18ebf73f145f4236118de34799599cc4b8").unwrap()
+}
+
+fn decode_file(hex: &str) -> Decoded {
+    let root = key_of_files();
+    let key = Key { root_public_key: &root, ..ed25519() };
+    decode_as(&key, PayloadKind::SolanaMessage, &hex::decode(hex.trim()).unwrap()).unwrap()
+}
+
+/// Each message was carried out by LiteSVM 0.0.1, which took this fee.
+#[test]
+fn the_highest_fee_is_the_one_that_the_network_takes() {
+    for line in include_str!("../fixtures/solana-fees.txt").lines() {
+        let (fee, message) = line.split_once(' ').unwrap();
+        let decoded = decode(&hex::decode(message).unwrap()).unwrap();
+        assert_eq!(transaction(&decoded).fee.as_deref(), Some(fee), "{message}");
+        assert!(transaction(&decoded).calls.iter().all(|call| call.method.is_some()), "{message}");
+    }
+}
+
+#[test]
+fn a_price_without_bounds_is_shown() {
+    let decoded = decode_file(include_str!("../fixtures/solana-priority-fee-unbounded.hex"));
+    // 200,000 units at 1,152,921,504,606,846,975 millionths, and a signature.
+    assert_eq!(transaction(&decoded).fee.as_deref(), Some("230584300921374395"));
+    let calls: Vec<_> =
+        transaction(&decoded).calls.iter().map(|call| (call.method.as_deref(), &call.fields[0])).collect();
+    assert_eq!(calls[0], (Some("SetComputeUnitLimit"), &("units", "200000".to_string())));
+    assert_eq!(
+        calls[1],
+        (Some("SetComputeUnitPrice"), &("micro_lamports", "1152921504606846975".to_string()))
+    );
+    assert_eq!(calls[2].0, Some("Transfer"));
+}
+
+#[test]
+fn signatures_that_a_program_verifies_are_paid_for() {
+    let precompiled = program("Ed25519SigVerify111111111111111111111111111");
+    let fee =
+        |data: &[u8]| transaction(&decode(&message(&[precompiled], &[(2, &[], data)])).unwrap()).fee.clone();
+    assert_eq!(fee(&[3, 0]), Some("20000".into()));
+    assert_eq!(fee(&[]), Some("5000".into()));
+}
+
+#[test]
+fn settings_of_the_compute_budget_that_the_network_refuses_are_refused() {
+    let budget = program(COMPUTE_BUDGET);
+    let limit = [2, 1, 0, 0, 0];
+    assert!(decode(&message(&[budget], &[(2, &[], &limit)])).is_ok());
+    for wrong in [
+        vec![&limit[..], &limit],
+        vec![&[3, 1, 0, 0, 0, 0, 0, 0, 0], &[3, 2, 0, 0, 0, 0, 0, 0, 0]],
+        vec![&limit[..4]],
+        vec![&[2, 1, 0, 0, 0, 0]],
+        vec![&[0, 1, 0, 0, 0, 1, 0, 0, 0]],
+        vec![&[5, 1, 0, 0, 0]],
+        vec![&[]],
+    ] {
+        let instructions: Vec<(u8, &[u8], &[u8])> =
+            wrong.into_iter().map(|data| (2, &[][..], data)).collect();
+        assert_eq!(decode(&message(&[budget], &instructions)).unwrap_err().code(), "payload-malformed");
+    }
+}
+
+#[test]
+fn the_owner_of_an_account_that_the_message_makes_is_shown() {
+    let decoded = decode_file(include_str!("../fixtures/solana-usdc-ata-owner.hex"));
+    let seen = transaction(&decoded);
+    let (account, owner) = (text(&[8; 32]), text(&[10; 32]));
+    assert_eq!(seen.owners, [(account.clone(), owner)].into());
+    let [rent, tokens] = &seen.destinations[..] else { panic!() };
+    assert_eq!((&rent.address, &*rent.asset, &*rent.amount, rent.change), (&account, "", "2039280", false));
+    assert_eq!((&tokens.address, &*tokens.amount, tokens.change), (&account, "5", false));
+    assert_eq!(tokens.asset, format!("{}/token:{}", Networks::default().solana, text(&[9; 32])));
+    assert!(seen.calls.iter().all(|call| call.method.is_some()));
+    assert!(seen.grants.is_empty());
+}
+
+/// By solders 0.29: the accounts of two wallets for USDC, of either token program.
+#[test]
+fn associated_accounts_are_derived_as_everybody_derives_them() {
+    let usdc = program("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
+    let [ours, other] =
+        ["FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z", "J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99"];
+    for (owner, token, account) in [
+        (ours, TOKEN, "HU2S9ByyqbnCD2SVfvr9qoLtDTtyTnMZoMaw1xpr6cTb"),
+        (ours, TOKEN_2022, "VM2GEGSS8zhuHTM4KD9BJiNPJx14sJzDcZwfZTm219F"),
+        (other, TOKEN, "13uzUGewpMFAgY62YJMjfY549G17VPuJMqKTXcb3F1Ly"),
+        (other, TOKEN_2022, "GmaNsvShWGrfrf9v6UEMH17JqKeTQR9riKfZiTKa4iQT"),
+    ] {
+        // The owner stands among the accounts, and nothing else tells of the account that receives.
+        let keys = [program(token), usdc, program(account), program(other)];
+        let paid = message(&keys, &[(2, &[1, 3, 4, 0], &tagged(&[12], 7, &[6]))]);
+        let decoded = decode(&paid).unwrap();
+        assert_eq!(transaction(&decoded).owners, [(account.into(), owner.into())].into());
+        assert_eq!(transaction(&decoded).destinations[0].change, owner == ours);
+        // Of another mint, or without one, it is nobody's.
+        for (accounts, data) in
+            [(&[1, 5, 4, 0][..], tagged(&[12], 7, &[6])), (&[1, 4, 0], tagged(&[3], 7, &[]))]
+        {
+            let decoded = decode(&message(&keys, &[(2, accounts, &data)])).unwrap();
+            assert!(transaction(&decoded).owners.is_empty());
+            assert!(!transaction(&decoded).destinations[0].change);
+        }
+    }
+}
+
+/// Native value in an account for wrapped SOL is its owner's.
+#[test]
+fn native_value_for_a_token_account_names_the_owner() {
+    let owner = program("J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99");
+    let wrapped = program("So11111111111111111111111111111111111111112");
+    let account = owners::associated_account(&owner, &wrapped, &program(TOKEN)).unwrap();
+    let pay = message(&[program(SYSTEM), account, owner], &[(2, &[0, 3], &tagged(&[2, 0, 0, 0], 7, &[]))]);
+    assert_eq!(transaction(&decode(&pay).unwrap()).owners, [(text(&account), text(&owner))].into());
+}
+
+/// What makes an account counts from there on, until the account is handed over or closed.
+#[test]
+fn an_owner_is_only_shown_while_it_cannot_have_changed() {
+    let (account, mint, owner) = (1, 4, 5);
+    let keys = [program(TOKEN), program(ASSOCIATED_TOKEN), [0xaa; 32], [0xcc; 32], program(SYSTEM)];
+    let associated: (u8, &[u8], &[u8]) = (3, &[0, account, owner, mint, 6, 2], &[1]);
+    let pay_data = tagged(&[12], 7, &[6]);
+    let pay: (u8, &[u8], &[u8]) = (2, &[0, mint, account, 0], &pay_data);
+    let unchecked_data = tagged(&[3], 7, &[]);
+    let unchecked: (u8, &[u8], &[u8]) = (2, &[0, account, 0], &unchecked_data);
+    let close: (u8, &[u8], &[u8]) = (2, &[account, 0, 0], &[9]);
+    let hand_data = [&[6, 2, 1][..], &[0xdd; 32]].concat();
+    let hand_over: (u8, &[u8], &[u8]) = (2, &[account, 0], &hand_data);
+    let initialize_data = [&[18][..], &[0xdd; 32]].concat();
+    let initialize: (u8, &[u8], &[u8]) = (2, &[account, mint], &initialize_data);
+    for (instructions, known) in [
+        (vec![associated, pay], Some([0xcc; 32])),
+        (vec![associated, associated, unchecked], Some([0xcc; 32])),
+        (vec![initialize, pay], Some([0xdd; 32])),
+        (vec![pay, associated], None),
+        (vec![associated, initialize, pay], None),
+        (vec![associated, close, pay], None),
+        (vec![associated, close, associated, pay], None),
+        (vec![associated, hand_over, pay], None),
+        (vec![associated, pay, hand_over, pay], None),
+    ] {
+        let decoded = decode(&message(&keys, &instructions)).unwrap();
+        let found = transaction(&decoded).owners.get(&text(&[0xbb; 32])).cloned();
+        assert_eq!(found, known.map(|owner| text(&owner)), "{instructions:?}");
+        let asset = &transaction(&decoded).destinations.iter().find(|to| !to.asset.is_empty()).unwrap().asset;
+        assert!(asset.ends_with(&text(&[0xaa; 32])), "{asset}");
+    }
+}
+
+#[test]
+fn what_moves_nothing_is_named() {
+    let authority = ed25519().root_public_key;
+    let nonce = [&[6, 0, 0, 0][..], authority].concat();
+    let others_nonce = [&[6, 0, 0, 0][..], &[0xdd; 32]].concat();
+    for (by, accounts, data, method, field) in [
+        (SYSTEM, &[1, 3, 0][..], &[4, 0, 0, 0][..], "AdvanceNonceAccount", ("nonce", text(&[0xbb; 32]))),
+        (SYSTEM, &[1, 3, 3], &nonce, "InitializeNonceAccount", ("authority", text(authority))),
+        (MEMO, &[0], b"invoice 7", "Memo", ("text", "invoice 7".into())),
+        (MEMO_1, &[], b"\xff", "Memo", ("text", "0xff".into())),
+        (TOKEN, &[1, 0], &[5], "Revoke", ("account", text(&[0xbb; 32]))),
+        (TOKEN_2022, &[1], &[17], "SyncNative", ("account", text(&[0xbb; 32]))),
+        (TOKEN, &[1, 0, 0], &[9], "CloseAccount", ("account", text(&[0xbb; 32]))),
+    ] {
+        let decoded = decode(&message(&[program(by), [0xcc; 32]], &[(2, accounts, data)])).unwrap();
+        let seen = transaction(&decoded);
+        assert_eq!(seen.calls[0].method.as_deref(), Some(method));
+        assert_eq!(seen.calls[0].fields[0], field);
+        assert!(seen.grants.is_empty() && seen.destinations.is_empty(), "{method}");
+    }
+    let given = decode(&message(&[program(SYSTEM)], &[(2, &[1, 2, 2], &others_nonce)])).unwrap();
+    assert_eq!(transaction(&given).grants[0].spender, text(&[0xdd; 32]));
+}
+
+#[test]
+fn tokens_that_are_destroyed_have_left() {
+    for tag in [8, 15] {
+        let data = tagged(&[tag], 7, &[6]);
+        let decoded = decode(&message(&[program(TOKEN), [0xcc; 32]], &[(2, &[1, 3, 0], &data)])).unwrap();
+        let [burnt] = &transaction(&decoded).destinations[..] else { panic!() };
+        assert_eq!((&*burnt.address, &*burnt.amount, burnt.change), ("", "7", false));
+    }
+}
+
+#[test]
+fn what_no_packet_holds_is_refused() {
+    let of_length = |length: usize| {
+        let data = vec![b'm'; length];
+        let short = message(&[program(MEMO)], &[(2, &[], &[])]);
+        let mut bytes = short[..short.len() - 1].to_vec();
+        bytes.extend([length as u8 & 0x7f | 0x80, (length >> 7) as u8]);
+        bytes.extend(data);
+        (decode(&bytes), bytes.len() + 65)
+    };
+    let beside = of_length(500).1 - 500;
+    assert!(of_length(1232 - beside).0.is_ok());
+    let refused = of_length(1233 - beside).0.unwrap_err();
+    assert!(refused.to_string().contains("1232"), "{refused}");
+}
+
 #[test]
 fn calls_of_other_programs_stay_visible() {
     let data = [1, 2, 3, 4, 5, 6, 7, 8, 9];

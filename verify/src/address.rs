@@ -78,6 +78,18 @@ pub fn solana(key: &[u8]) -> Result<String, DeriveError> {
     Ok(bs58::encode(key).into_string())
 }
 
+/// The address that a Solana program derives from `seeds` and owns without a private key: the first SHA-256 of the seeds, a
+/// byte from 255 downwards, the program and a marker that is no point of the curve (`find_program_address`). `None` if there
+/// is none, which nobody has seen.
+pub fn solana_program_address(seeds: &[&[u8]], program: &[u8; 32]) -> Option<[u8; 32]> {
+    let seeds = seeds.iter().fold(Sha256::new(), |hash, seed| hash.chain_update(seed));
+    let candidates = (0..=u8::MAX).rev().map(|bump| {
+        let hash = seeds.clone().chain_update([bump]).chain_update(program);
+        <[u8; 32]>::from(hash.chain_update(b"ProgramDerivedAddress").finalize())
+    });
+    candidates.into_iter().find(|address| !ed25519::is_point(address))
+}
+
 /// EIP-55: a letter is a capital if the digit in its place in Keccak-256(lower-case text) is 8 or above.
 fn with_checksum(account: &[u8; 20]) -> String {
     let plain: String = account.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -207,6 +219,18 @@ mod tests {
         // RFC 8032, test 1: the public key; its Base58 is what wallets show for that seed.
         let key = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
         assert_eq!(solana(&key).unwrap(), "FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z");
+    }
+
+    /// By solders 0.29: the associated account of a wallet for USDC, whose first two candidates are points of the curve.
+    #[test]
+    fn addresses_of_solana_programs_are_no_points() {
+        let key = |text: &str| <[u8; 32]>::try_from(bs58::decode(text).into_vec().unwrap()).unwrap();
+        let owner = key("J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99");
+        let token = key("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+        let mint = key("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
+        let program = key("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+        let account = key("13uzUGewpMFAgY62YJMjfY549G17VPuJMqKTXcb3F1Ly");
+        assert_eq!(solana_program_address(&[&owner, &token, &mint], &program), Some(account));
     }
 
     #[test]

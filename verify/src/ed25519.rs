@@ -20,6 +20,11 @@ pub(crate) fn point(bytes: &[u8]) -> Option<EdwardsPoint> {
     (point.is_torsion_free() && !point.is_identity()).then_some(point)
 }
 
+/// Whether the bytes encode any point of the curve, in whatever group.
+pub(crate) fn is_point(bytes: &[u8; 32]) -> bool {
+    CompressedEdwardsY(*bytes).decompress().is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -117,7 +117,12 @@ fn call_line(chain: &str, call: &Call) -> String {
     } else {
         format!(" with {}", units::amount(chain, &call.amount))
     };
-    format!("  calls {method} of {contract}{value}, {} bytes of data", call.data.len())
+    let fields: Vec<String> = call.fields.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let data = match fields.is_empty() {
+        true => format!("{} bytes of data", call.data.len()),
+        false => fields.join(", "),
+    };
+    format!("  calls {method} of {contract}{value}: {data}")
 }
 
 fn grant_line(grant: &Grant) -> String {
@@ -139,7 +144,7 @@ fn destination_json(to: &Destination) -> Value {
 fn call_json(call: &Call) -> Value {
     json!({
         "contract": call.contract, "selector": hex::encode(&call.selector), "method": call.method,
-        "amount": call.amount, "data": hex::encode(&call.data),
+        "fields": call.fields.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(), "amount": call.amount, "data": hex::encode(&call.data),
     })
 }
 

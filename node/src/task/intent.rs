@@ -55,7 +55,8 @@ fn destination(to: Destination) -> host::Destination {
 }
 
 fn call(call: Call) -> host::Call {
-    let Call { contract, selector, method, amount, data } = call;
+    // The contract has no place for the fields; they are in the data.
+    let Call { contract, selector, method, fields: _, amount, data } = call;
     host::Call { contract, selector, method, amount, data }
 }
 

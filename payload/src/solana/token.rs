@@ -1,0 +1,212 @@
+//! The token programs of Solana, the older one and Token-2022, and the program that makes associated token accounts.
+
+use super::owners::Owners;
+use super::system::payment;
+use super::{Known, Reader, TOKEN, UNKNOWN, cut, key_at, number};
+use crate::solana_message::Instruction;
+use crate::{Destination, Grant};
+
+/// What must lie in an account, in lamports, for each of its bytes and of 128 bytes beside them (two years of rent, which
+/// exempt it for good).
+const RENT_PER_BYTE: u64 = 6_960;
+const RENT_OVERHEAD: u64 = 128;
+/// Bytes of an account of the older token program.
+const ACCOUNT: u64 = 165;
+/// More than an account of Token-2022 has with every extension that its mint can demand.
+const EXTENDED_ACCOUNT: u64 = 300;
+
+pub(super) fn understand(
+    reader: &Reader,
+    program: &str,
+    instruction: &Instruction,
+    owners: &mut Owners,
+) -> Result<Known, String> {
+    let (data, it) = (instruction.data, Token { reader, program, instruction });
+    match data.first() {
+        // InitializeAccount; [account, mint, owner, rent]
+        Some(1) => it.initialize("InitializeAccount", reader.named(instruction, 2)?, owners),
+        // Transfer { amount }; [source, destination, owner]
+        Some(3) => it.transfer("Transfer", None, 1, number(data, 1)?, owners),
+        // Approve { amount }; [source, delegate, owner]
+        Some(4) => it.approve("Approve", None, 1, owners),
+        // Revoke; [source, owner]
+        Some(5) => Ok(Known::harmless("Revoke", vec![("account", reader.named(instruction, 0)?)])),
+        // SetAuthority { type, authority }; [account, authority]
+        Some(6) => it.set_authority(owners),
+        // Burn { amount }; [account, mint, owner]
+        Some(8) => it.burn("Burn"),
+        // CloseAccount; [account, destination, owner]: all that is in it, also wrapped SOL.
+        Some(9) => {
+            owners.lose(reader.named(instruction, 0)?);
+            it.empty("CloseAccount")
+        }
+        // TransferChecked { amount, decimals }; [source, mint, destination, owner]
+        Some(12) => it.transfer("TransferChecked", Some(1), 2, number(data, 1)?, owners),
+        // ApproveChecked { amount, decimals }; [source, mint, delegate, owner]
+        Some(13) => it.approve("ApproveChecked", Some(1), 2, owners),
+        // BurnChecked { amount, decimals }; accounts as before
+        Some(15) => it.burn("BurnChecked"),
+        // InitializeAccount2 { owner }; [account, mint, rent]
+        Some(16) => it.initialize("InitializeAccount2", key_at(data, 1)?, owners),
+        // SyncNative; [account]: counts native value that is there already.
+        Some(17) => Ok(Known::harmless("SyncNative", vec![("account", reader.named(instruction, 0)?)])),
+        // InitializeAccount3 { owner }; [account, mint]
+        Some(18) => it.initialize("InitializeAccount3", key_at(data, 1)?, owners),
+        // InitializeImmutableOwner; [account]
+        Some(22) => {
+            let fields = vec![("account", reader.named(instruction, 0)?)];
+            Ok(Known::harmless("InitializeImmutableOwner", fields))
+        }
+        // TransferFeeExtension: TransferCheckedWithFee { amount, decimals, fee }; accounts as TransferChecked
+        Some(26) if program != TOKEN && data.get(1) == Some(&1) => {
+            it.transfer("TransferCheckedWithFee", Some(1), 2, number(data, 2)?, owners)
+        }
+        Some(38) => it.empty("WithdrawExcessLamports"),
+        Some(45) => it.empty("UnwrapLamports"),
+        Some(255) => Err("a batch of instructions is not read; send them singly".into()),
+        _ => Ok(Known::default()),
+    }
+}
+
+/// Create and CreateIdempotent; [funder, account, owner, mint, system program, token program]. Whoever funds the account pays
+/// what must lie in it, which its owner gets by closing it.
+pub(super) fn understand_associated(
+    reader: &Reader,
+    instruction: &Instruction,
+    owners: &mut Owners,
+) -> Result<Known, String> {
+    let method = match instruction.data {
+        [] | [0, ..] => "Create",
+        [1, ..] => "CreateIdempotent",
+        _ => return Ok(Known::default()),
+    };
+    let name = |at| reader.named(instruction, at);
+    let (account, owner, mint, program) = (name(1)?, name(2)?, name(3)?, name(5)?);
+    let bytes = if program == TOKEN { ACCOUNT } else { EXTENDED_ACCOUNT };
+    owners.make(account.clone(), owner.clone(), mint.clone());
+    let lamports = (RENT_OVERHEAD + bytes) * RENT_PER_BYTE;
+    let rent = payment(reader, method, account.clone(), lamports, owners)?;
+    let fields = vec![
+        ("account", account),
+        ("owner", owner),
+        ("mint", mint),
+        ("token_program", program),
+        ("lamports", lamports.to_string()),
+    ];
+    Ok(Known { fields, ..rent })
+}
+
+/// One instruction of a token program.
+struct Token<'a> {
+    reader: &'a Reader<'a>,
+    program: &'a str,
+    instruction: &'a Instruction<'a>,
+}
+
+impl Token<'_> {
+    fn transfer(
+        &self,
+        method: &'static str,
+        mint: Option<usize>,
+        to: usize,
+        amount: u64,
+        owners: &mut Owners,
+    ) -> Result<Known, String> {
+        let (source, account) = (self.named(0)?, self.named(to)?);
+        let made = || owners.mint(&account).or_else(|| owners.mint(&source)).map(str::to_string);
+        let mint = mint.map(|mint| self.named(mint)).transpose()?.or_else(made);
+        let owner = owners.of_tokens(self.reader, self.program, mint.as_deref(), &account);
+        let destination = Destination {
+            change: owner.as_ref() == Some(&self.reader.signer),
+            address: account.clone(),
+            asset: self.asset(mint.as_deref()),
+            amount: amount.to_string(),
+            memo: None,
+        };
+        let fields = vec![
+            ("source", source),
+            ("account", account),
+            ("owner", owner.unwrap_or_else(|| "unknown".into())),
+            ("mint", mint.unwrap_or_else(|| "unknown".into())),
+            ("amount", amount.to_string()),
+        ];
+        Ok(Known { method: Some(method), fields, destination: Some(destination), ..Known::default() })
+    }
+
+    /// Tokens that are destroyed have left, and nobody receives them.
+    fn burn(&self, method: &'static str) -> Result<Known, String> {
+        let (mint, amount) = (self.named(1)?, number(self.instruction.data, 1)?.to_string());
+        let destination = Destination {
+            address: String::new(),
+            asset: self.asset(Some(&mint)),
+            amount: amount.clone(),
+            memo: None,
+            change: false,
+        };
+        let fields = vec![("account", self.named(0)?), ("mint", mint), ("amount", amount)];
+        Ok(Known { method: Some(method), fields, destination: Some(destination), ..Known::default() })
+    }
+
+    fn approve(
+        &self,
+        method: &'static str,
+        mint: Option<usize>,
+        delegate: usize,
+        owners: &Owners,
+    ) -> Result<Known, String> {
+        let (source, amount) = (self.named(0)?, number(self.instruction.data, 1)?);
+        let made = || owners.mint(&source).map(str::to_string);
+        let mint = mint.map(|mint| self.named(mint)).transpose()?.or_else(made);
+        let spender = self.named(delegate)?;
+        let fields = vec![("source", source), ("delegate", spender.clone()), ("amount", amount.to_string())];
+        let grant = Grant {
+            spender,
+            asset: self.asset(mint.as_deref()),
+            amount: (amount != u64::MAX).then(|| amount.to_string()),
+        };
+        Ok(Known { method: Some(method), fields, grant: Some(grant), ..Known::default() })
+    }
+
+    /// Whoever has an authority may do all that it is for: move what is in the account, close it, make more of a token.
+    fn set_authority(&self, owners: &mut Owners) -> Result<Known, String> {
+        let (account, data) = (self.named(0)?, self.instruction.data);
+        let authority = match data.get(2) {
+            Some(0) => None,
+            Some(1) => Some(key_at(data, 3)?),
+            _ => return Err(cut()),
+        };
+        let asset = self.asset(owners.mint(&account));
+        owners.lose(account.clone());
+        let fields = vec![
+            ("account", account),
+            ("type", data.get(1).map(u8::to_string).unwrap_or_default()),
+            ("authority", authority.clone().unwrap_or_else(|| "none".into())),
+        ];
+        let grant = authority.map(|spender| Grant { spender, asset, amount: None });
+        Ok(Known { method: Some("SetAuthority"), fields, grant, ..Known::default() })
+    }
+
+    /// All native value of an account, whose amount only the chain knows, goes to the second account.
+    fn empty(&self, method: &'static str) -> Result<Known, String> {
+        let (account, spender) = (self.named(0)?, self.named(1)?);
+        let returns = spender == self.reader.signer;
+        let fields = vec![("account", account), ("to", spender.clone())];
+        let grant = (!returns).then(|| Grant { spender, asset: String::new(), amount: None });
+        Ok(Known { method: Some(method), fields, grant, ..Known::default() })
+    }
+
+    fn initialize(&self, method: &'static str, owner: String, owners: &mut Owners) -> Result<Known, String> {
+        let (account, mint) = (self.named(0)?, self.named(1)?);
+        owners.make(account.clone(), owner.clone(), mint.clone());
+        Ok(Known::harmless(method, vec![("account", account), ("owner", owner), ("mint", mint)]))
+    }
+
+    fn asset(&self, mint: Option<&str>) -> String {
+        let mint = mint.filter(|mint| !mint.starts_with(UNKNOWN)).unwrap_or("unknown");
+        format!("{}/token:{mint}", self.reader.chain)
+    }
+
+    fn named(&self, at: usize) -> Result<String, String> {
+        self.reader.named(self.instruction, at)
+    }
+}
