@@ -78,7 +78,10 @@ async fn what_is_no_good_task_is_refused_with_its_code() {
         (old, "task-expired"),
         (new_task(1, keygen()), "node-unknown"),
         (SignedTask { bytes: b"{}".to_vec(), signature: [0; 64] }, "task-malformed"),
-        (SignedTask { bytes: vec![b' '; SignedTask::MAX_BYTES + 1], signature: [0; 64] }, "task-too-large"),
+        (
+            SignedTask { bytes: vec![b' '; SignedTask::MAX_PSBT_BYTES + 1], signature: [0; 64] },
+            "task-too-large",
+        ),
     ] {
         let (status, body) = world.post(&task).await;
         assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, expected));
@@ -87,7 +90,7 @@ async fn what_is_no_good_task_is_refused_with_its_code() {
         ("nonsense".to_owned(), StatusCode::BAD_REQUEST, "body-malformed"),
         (r#"{"task":"{}","signature":"00"}"#.into(), StatusCode::BAD_REQUEST, "signature-malformed"),
         (r#"{"task":"{}","signature":"00","more":1}"#.into(), StatusCode::BAD_REQUEST, "body-malformed"),
-        (" ".repeat(1024 * 1024 + 1), StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
+        (" ".repeat(3 * 1024 * 1024 + 1), StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
     ] {
         let (is, body) = world.ask(Some(&world.key), "POST", "/v1/tasks", body).await;
         assert_eq!((is, code(&body)), (status, expected));

@@ -1,4 +1,5 @@
-//! Length-delimited frames (4-byte big-endian length, then the bytes) over any byte stream, with one bound for all.
+//! Length-delimited frames (4-byte big-endian length, then the bytes) over any byte stream. Control streams and
+//! tunnels have a bound each.
 //!
 //! The content is never read here. Each frame is flushed on its own: latency first.
 
@@ -9,23 +10,26 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec, LengthDelimitedCodecError};
 
-/// Largest frame on the control stream and in the tunnel, in bytes.
+/// Largest frame in the tunnel, in bytes.
 pub const MAX_FRAME: usize = 1024 * 1024;
+
+/// Largest frame on the control stream, in bytes: tasks come this way.
+pub const MAX_CONTROL_FRAME: usize = 3 * 1024 * 1024;
 
 /// Why a frame was not carried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
     /// Our own frame is over the bound. Nothing was sent and the stream stays good.
-    #[error("frame of {len} bytes is over the bound of {MAX_FRAME}: send less at a time")]
+    #[error("frame of {len} bytes is over the bound of {bound}: send less at a time")]
     TooLarge {
         /// Bytes in the refused frame.
         len: usize,
+        /// Bytes that it may have here.
+        bound: usize,
     },
     /// The other side announced a frame over the bound. The stream is lost.
-    #[error(
-        "the other side announced a frame over the bound of {MAX_FRAME} bytes: drop it and check its version"
-    )]
+    #[error("the other side announced a frame over the bound: drop it and check its version")]
     PeerTooLarge,
     /// The stream under the frames broke, was cut, or carried altered bytes.
     #[error("the stream broke ({0}): reconnect")]
@@ -48,7 +52,10 @@ pub type ControlReceiver = FrameReceiver<quinn::RecvStream>;
 
 impl Control {
     pub(crate) fn new((send, recv): (quinn::SendStream, quinn::RecvStream)) -> Self {
-        Self { sender: FrameSender::new(send), receiver: FrameReceiver::new(recv) }
+        Self {
+            sender: FrameSender::new(send, MAX_CONTROL_FRAME),
+            receiver: FrameReceiver::new(recv, MAX_CONTROL_FRAME),
+        }
     }
 }
 
@@ -57,14 +64,15 @@ impl Control {
 pub struct FrameSender<W>(FramedWrite<W, LengthDelimitedCodec>);
 
 impl<W: AsyncWrite + Unpin> FrameSender<W> {
-    pub(crate) fn new(stream: W) -> Self {
-        Self(FramedWrite::new(stream, codec()))
+    pub(crate) fn new(stream: W, bound: usize) -> Self {
+        Self(FramedWrite::new(stream, codec(bound)))
     }
 
-    /// Sends one frame of at most [`MAX_FRAME`] bytes and flushes it. Waits when the other side is slow.
+    /// Sends one frame within the bound and flushes it. Waits when the other side is slow.
     pub async fn send(&mut self, frame: &[u8]) -> Result<(), FrameError> {
-        if frame.len() > MAX_FRAME {
-            return Err(FrameError::TooLarge { len: frame.len() });
+        let (len, bound) = (frame.len(), self.0.encoder().max_frame_length());
+        if len > bound {
+            return Err(FrameError::TooLarge { len, bound });
         }
         self.0.send(Bytes::copy_from_slice(frame)).await.map_err(FrameError::Broken)
     }
@@ -80,8 +88,8 @@ impl<W: AsyncWrite + Unpin> FrameSender<W> {
 pub struct FrameReceiver<R>(FramedRead<R, LengthDelimitedCodec>);
 
 impl<R: AsyncRead + Unpin> FrameReceiver<R> {
-    pub(crate) fn new(stream: R) -> Self {
-        Self(FramedRead::new(stream, codec()))
+    pub(crate) fn new(stream: R, bound: usize) -> Self {
+        Self(FramedRead::new(stream, codec(bound)))
     }
 
     /// Next frame, or `None` when the other side closed cleanly between two frames. Safe to cancel.
@@ -101,8 +109,8 @@ fn receive_error(error: io::Error) -> FrameError {
     }
 }
 
-fn codec() -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec()
+fn codec(bound: usize) -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().max_frame_length(bound).new_codec()
 }
 
 #[cfg(test)]
@@ -113,9 +121,11 @@ mod tests {
     #[tokio::test]
     async fn bound_is_exact_and_refusal_leaves_the_stream_good() {
         let (a, b) = tokio::io::duplex(2 * MAX_FRAME);
-        let (mut sender, mut receiver) = (FrameSender::new(a), FrameReceiver::new(b));
+        let (mut sender, mut receiver) = (FrameSender::new(a, MAX_FRAME), FrameReceiver::new(b, MAX_FRAME));
         let refused = sender.send(&vec![0; MAX_FRAME + 1]).await;
-        assert!(matches!(refused, Err(FrameError::TooLarge { len }) if len == MAX_FRAME + 1));
+        assert!(
+            matches!(refused, Err(FrameError::TooLarge { len, bound: MAX_FRAME }) if len == MAX_FRAME + 1)
+        );
         sender.send(&vec![7; MAX_FRAME]).await.unwrap();
         assert_eq!(receiver.recv().await.unwrap().unwrap(), vec![7; MAX_FRAME]);
     }
@@ -124,7 +134,7 @@ mod tests {
     async fn announced_frame_over_the_bound_is_refused_before_its_bytes() {
         let (mut a, b) = tokio::io::duplex(64);
         a.write_all(&(MAX_FRAME as u32 + 1).to_be_bytes()).await.unwrap();
-        assert!(matches!(FrameReceiver::new(b).recv().await, Err(FrameError::PeerTooLarge)));
+        assert!(matches!(FrameReceiver::new(b, MAX_FRAME).recv().await, Err(FrameError::PeerTooLarge)));
     }
 
     #[tokio::test]
@@ -132,9 +142,9 @@ mod tests {
         let (mut a, b) = tokio::io::duplex(64);
         a.write_all(&[0, 0, 0, 9, 1]).await.unwrap();
         drop(a);
-        assert!(matches!(FrameReceiver::new(b).recv().await, Err(FrameError::Broken(_))));
+        assert!(matches!(FrameReceiver::new(b, MAX_FRAME).recv().await, Err(FrameError::Broken(_))));
         let (a, b) = tokio::io::duplex(64);
         drop(a);
-        assert!(matches!(FrameReceiver::new(b).recv().await, Ok(None)));
+        assert!(matches!(FrameReceiver::new(b, MAX_FRAME).recv().await, Ok(None)));
     }
 }

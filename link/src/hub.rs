@@ -292,7 +292,7 @@ const LINK_QUEUE: usize = 64;
 mod tests {
     use super::*;
     use crate::closed::Closed;
-    use crate::frame::MAX_FRAME;
+    use crate::frame::MAX_CONTROL_FRAME;
     use quinn::ReadError;
     use quinn::crypto::rustls::QuicClientConfig;
     use rustls::NamedGroup;
@@ -396,7 +396,7 @@ mod tests {
         let (mut send, _recv) = loud.open_bi().await.unwrap();
         let (mut calm_send, _calm_recv) = calm.open_bi().await.unwrap();
         calm_send.write_all(&[0, 0, 0, 1, 7]).await.unwrap();
-        send.write_all(&(MAX_FRAME as u32 + 1).to_be_bytes()).await.unwrap();
+        send.write_all(&(MAX_CONTROL_FRAME as u32 + 1).to_be_bytes()).await.unwrap();
         let reason = Closed::ByPeer { reason: "bad control frame".into() };
         assert_eq!(Closed::from(loud.closed().await), reason);
         assert_eq!(calm.close_reason(), None);

@@ -46,7 +46,10 @@ pub mod tunnel;
 pub use backoff::Reconnect;
 pub use closed::{Closed, LinkHandle};
 pub use dial::Link;
-pub use frame::{Control, ControlReceiver, ControlSender, FrameError, FrameReceiver, FrameSender, MAX_FRAME};
+pub use frame::{
+    Control, ControlReceiver, ControlSender, FrameError, FrameReceiver, FrameSender, MAX_CONTROL_FRAME,
+    MAX_FRAME,
+};
 pub use hub::{Hub, NodeLink};
 pub use identity::{Identity, IdentityError, PeerKey};
 pub use mesh::{Mesh, MeshEvent};

@@ -104,7 +104,10 @@ pub(crate) fn dials(identity: &Identity, peer: PeerKey) -> bool {
 /// an empty frame, and both sides hold a tunnel only when both keys are proven.
 async fn establish(carrier: Carrier, identity: &Arc<Identity>, peer: PeerKey) -> Result<Tunnel, TunnelError> {
     let (receiver, sender) = tokio::io::split(handshake(carrier, identity, peer).await?);
-    let mut tunnel = Tunnel { sender: FrameSender::new(sender), receiver: FrameReceiver::new(receiver) };
+    let mut tunnel = Tunnel {
+        sender: FrameSender::new(sender, crate::MAX_FRAME),
+        receiver: FrameReceiver::new(receiver, crate::MAX_FRAME),
+    };
     if !dials(identity, peer) {
         tunnel.send(&[]).await.map_err(confirm_error)?;
         return Ok(tunnel);

@@ -4,6 +4,8 @@
 //! before they ask their plugins; coordinator and client decode again before they believe a signature. [`finish`] puts
 //! signatures where a chain wants them. Nothing here signs, reads a clock or performs I/O.
 
+mod bip322;
+mod bitcoin_message;
 mod digests;
 mod eip191;
 mod eip712;
@@ -18,6 +20,8 @@ mod message;
 mod network;
 mod psbt;
 mod psbt_key;
+mod psbt_multisig;
+mod psbt_v2;
 mod signed;
 mod solana;
 mod solana_message;
@@ -196,6 +200,7 @@ pub fn decode(
         PayloadKind::Eip191 => eip191::decode(key, path, bytes),
         PayloadKind::Eip712 => eip712::decode(key, path, bytes),
         PayloadKind::Psbt => psbt::decode(key, path, bytes, networks),
+        PayloadKind::BitcoinMessage => bitcoin_message::decode(key, path, bytes, networks),
         PayloadKind::SolanaMessage => solana::decode(key, path, bytes, networks),
     }?;
     compare(&payload.digests, &decoded.inputs)?;

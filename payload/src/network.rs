@@ -34,6 +34,19 @@ fn find(
     })
 }
 
+/// The network whose addresses and keys these are, by its CAIP-2 id or its name.
+pub(crate) fn bitcoin(id: &str) -> Option<bitcoin::Network> {
+    let (name, _) = BITCOIN.into_iter().find(|(name, known)| *name == id || *known == id)?;
+    match name {
+        "mainnet" => Some(bitcoin::Network::Bitcoin),
+        "testnet" => Some(bitcoin::Network::Testnet),
+        "testnet4" => Some(bitcoin::Network::Testnet4),
+        "signet" => Some(bitcoin::Network::Signet),
+        "regtest" => Some(bitcoin::Network::Regtest),
+        _ => None,
+    }
+}
+
 /// CAIP-2, namespace `bip122`: the first 32 digits of the hash of the first block.
 const BITCOIN: [(&str, &str); 5] = [
     ("mainnet", "bip122:000000000019d6689c085ae165831e93"),

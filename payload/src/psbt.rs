@@ -1,14 +1,18 @@
-//! Partially signed Bitcoin transactions, version 0 (BIP-174, BIP-371).
+//! Partially signed Bitcoin transactions, version 0 (BIP-174, BIP-371) and version 2 (BIP-370).
 //!
 //! Signed are the inputs whose origin carries the fingerprint of the root key, in the order of the transaction; the origin
-//! must lead to the key it names. Keys of `ecdsa-secp256k1` sign P2PKH, P2WPKH and P2SH-P2WPKH with SIGHASH_ALL; keys of
-//! `taproot` sign the key path with SIGHASH_DEFAULT or SIGHASH_ALL: of outputs without scripts (BIP-86), and of outputs with
-//! scripts where the PSBT has the root of their tree. Only outputs without scripts count as change, since whoever can spend by
-//! a script is not known here.
+//! must lead to the key it names. Keys of `ecdsa-secp256k1` sign P2PKH, P2WPKH and P2SH-P2WPKH, and as one of several keys
+//! `multisig m of n` in P2SH, P2WSH and P2SH-P2WSH, all with SIGHASH_ALL; keys of `taproot` sign the key path with
+//! SIGHASH_DEFAULT or SIGHASH_ALL: of outputs without scripts (BIP-86), and of outputs with scripts where the PSBT has the
+//! root of their tree. Other scripts, and script paths, are refused. Only outputs of one key without scripts count as change,
+//! and those that have the very script of a multisig input: who else can spend by a script is not known here.
 //!
 //! Amounts. The fee is a fact only if no amount can be a lie. A taproot signature covers the amounts of all inputs. A segwit
 //! v0 signature covers that of its own input, a legacy signature none: with two sessions a requester could have a fee paid
-//! that nobody saw (CVE-2020-14199). ECDSA keys therefore want the whole previous transaction of every input.
+//! that nobody saw (CVE-2020-14199). ECDSA keys therefore want the whole previous transaction of every input; its witnesses
+//! may be left out, since its id does not cover them.
+//!
+//! A PSBT that is a message (BIP-322) is one here too: see [`bip322`].
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::psbt::Psbt;
@@ -17,9 +21,18 @@ use bitcoin::{Network, Script, TxOut};
 use countersign_protocol::{DerivationPath, Scheme};
 
 use crate::psbt_key::{Form, Owner, op_return_data, script_root};
-use crate::{DecodeError, Decoded, Destination, Input, Intent, Key, MAX_INPUTS, Networks, Transaction};
+use crate::psbt_multisig::{Multisig, Wrapping};
+use crate::{Call, DecodeError, Decoded, Destination, Input, Intent, Key, MAX_INPUTS, Networks, Transaction};
+use crate::{bip322, psbt_v2};
 
 pub(crate) const KIND: &str = "psbt";
+
+/// Most inputs, those of others included.
+const MOST_SPENT: usize = 256;
+/// Most outputs: as many as fit what the network passes on.
+const MOST_OUTPUTS: usize = 3_000;
+/// Most outputs that are said to be of this key. Each costs a derivation.
+const MOST_OWN_OUTPUTS: usize = 256;
 
 pub(crate) fn decode(
     key: &Key,
@@ -27,25 +40,25 @@ pub(crate) fn decode(
     bytes: &[u8],
     networks: &Networks,
 ) -> Result<Decoded, DecodeError> {
-    if !matches!(key.scheme, Scheme::EcdsaSecp256k1 | Scheme::Taproot) {
-        return Err(DecodeError::Scheme { kind: KIND, scheme: key.scheme });
-    }
-    let network = network(&networks.bitcoin).ok_or_else(|| DecodeError::Network(networks.bitcoin.clone()))?;
+    let network = network_for(KIND, key, networks)?;
     let owner = Owner::new(key)?;
     read(&owner, path, bytes, network, &networks.bitcoin)
         .map_err(|reason| DecodeError::malformed(KIND, reason))
 }
 
-/// Networks by their CAIP-2 ids, as far as their addresses differ.
-fn network(id: &str) -> Option<Network> {
-    match id.strip_prefix("bip122:")? {
-        "000000000019d6689c085ae165831e93" => Some(Network::Bitcoin),
-        "000000000933ea01ad0ee984209779ba" => Some(Network::Testnet),
-        "00000000da84f2bafbbc53dee25a72ae" => Some(Network::Testnet4),
-        "00000008819873e925422c1ff0f99f7c" => Some(Network::Signet),
-        "0f9188f13cb7b2c71f2a335e3a4fc328" => Some(Network::Regtest),
-        _ => None,
+/// The network, for a key that signs Bitcoin's transactions.
+pub(crate) fn network_for(
+    kind: &'static str,
+    key: &Key,
+    networks: &Networks,
+) -> Result<Network, DecodeError> {
+    match key.scheme {
+        Scheme::EcdsaSecp256k1 | Scheme::Taproot => {}
+        Scheme::Ed25519 | Scheme::SchnorrSecp256k1 => {
+            return Err(DecodeError::Scheme { kind, scheme: key.scheme });
+        }
     }
+    crate::network::bitcoin(&networks.bitcoin).ok_or_else(|| DecodeError::Network(networks.bitcoin.clone()))
 }
 
 fn read(
@@ -58,6 +71,43 @@ fn read(
     if !path.steps().is_empty() {
         return Err("its inputs name their own paths; order it with path m".into());
     }
+    let psbt = parse(bytes)?;
+    if bip322::resembles(&psbt) {
+        let message = bip322::carried(&psbt).map(<[u8]>::to_vec).ok_or(
+            "it looks like a message (BIP-322), whose words it does not have; send it as bitcoin-message with the message",
+        )?;
+        return read_message(owner, &psbt, message);
+    }
+    let spent = spent_outputs(owner, &psbt)?;
+    let signed = sign(owner, &psbt, &spent)?;
+    let mut sources: Vec<String> = Vec::new();
+    for output in signed.iter().map(|(index, ..)| &spent[*index]) {
+        let source = address_of(&output.script_pubkey, network);
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    let transaction = Transaction {
+        chain: chain.into(),
+        sources,
+        destinations: destinations(owner, &psbt, &shared_scripts(&signed, &spent), network)?,
+        calls: scripts_shown(&signed, &spent, network),
+        grants: vec![],
+        fee: Some(fee(&psbt, &spent)?.to_string()),
+        unsigned: bitcoin::consensus::serialize(&psbt.unsigned_tx),
+        owners: Default::default(),
+    };
+    let inputs = signed.into_iter().map(|(_, _, input)| input).collect();
+    Ok(Decoded { inputs, intent: Intent::Transaction(transaction) })
+}
+
+/// All of `bytes`, of either version.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, String> {
+    if bytes.starts_with(b"cHNidP") || bytes.starts_with(b"70736274") {
+        return Err("it is text; send the bytes that the text stands for, which begin with `psbt`".into());
+    }
+    let converted = psbt_v2::to_version_0(bytes)?;
+    let bytes = converted.as_deref().unwrap_or(bytes);
     let psbt = Psbt::deserialize(bytes).map_err(|error| error.to_string())?;
     // The reader stops where the last map ends.
     if psbt.serialize().len() != bytes.len() {
@@ -66,34 +116,67 @@ fn read(
     if psbt.version != 0 {
         return Err(format!("version {} is not known here", psbt.version));
     }
-    let spent = spent_outputs(owner, &psbt)?;
-    let mut signing = Signing { psbt: &psbt, spent: &spent, cache: SighashCache::new(&psbt.unsigned_tx) };
-    let (mut inputs, mut sources) = (Vec::new(), Vec::new());
-    for (index, output) in spent.iter().enumerate() {
-        let Some(input) = signing.input(owner, index)? else { continue };
-        inputs.push(input);
-        let source = address_of(&output.script_pubkey, network);
-        if !sources.contains(&source) {
-            sources.push(source);
-        }
-    }
-    if inputs.is_empty() || inputs.len() > MAX_INPUTS {
+    let (inputs, outputs) = (psbt.inputs.len(), psbt.outputs.len());
+    if inputs > MOST_SPENT || outputs > MOST_OUTPUTS {
         return Err(format!(
-            "{} of its inputs have an origin in this key, not 1 to {MAX_INPUTS}",
-            inputs.len()
+            "it has {inputs} inputs and {outputs} outputs, and may have {MOST_SPENT} and {MOST_OUTPUTS}; make several"
         ));
     }
-    let transaction = Transaction {
-        chain: chain.into(),
-        sources,
-        destinations: destinations(owner, &psbt, network)?,
-        calls: vec![],
-        grants: vec![],
-        fee: Some(fee(&psbt, &spent)?.to_string()),
-        unsigned: bitcoin::consensus::serialize(&psbt.unsigned_tx),
-        owners: Default::default(),
-    };
-    Ok(Decoded { inputs, intent: Intent::Transaction(transaction) })
+    Ok(psbt)
+}
+
+/// A message instead of a payment. Its transaction moves nothing and has no fee.
+pub(crate) fn read_message(owner: &Owner, psbt: &Psbt, message: Vec<u8>) -> Result<Decoded, String> {
+    let spent = spent_outputs(owner, psbt)?;
+    bip322::check(psbt, &spent, &message)?;
+    let signed = sign(owner, psbt, &spent)?;
+    if signed.first().is_none_or(|(index, ..)| *index != 0) {
+        return Err("its first input, which is the message's, is of another key".into());
+    }
+    let inputs = signed.into_iter().map(|(_, _, input)| input).collect();
+    Ok(Decoded { inputs, intent: Intent::Message(message) })
+}
+
+/// The inputs of this key: their places, how they are unlocked, and what is signed.
+fn sign(owner: &Owner, psbt: &Psbt, spent: &[TxOut]) -> Result<Vec<(usize, Form, Input)>, String> {
+    let mut signing = Signing { psbt, spent, cache: SighashCache::new(&psbt.unsigned_tx) };
+    let mut signed = Vec::new();
+    for index in 0..spent.len() {
+        if let Some((form, input)) = signing.input(owner, index)? {
+            signed.push((index, form, input));
+        }
+    }
+    match signed.len() {
+        1..=MAX_INPUTS => Ok(signed),
+        count => Err(format!("{count} of its inputs have an origin in this key, not 1 to {MAX_INPUTS}")),
+    }
+}
+
+/// The scripts of outputs that this key unlocks with others.
+fn shared_scripts<'a>(signed: &[(usize, Form, Input)], spent: &'a [TxOut]) -> Vec<&'a Script> {
+    let shared = signed.iter().filter(|(_, form, _)| matches!(form, Form::Multisig(_)));
+    shared.map(|(index, ..)| spent[*index].script_pubkey.as_script()).collect()
+}
+
+/// Scripts by which several keys unlock inputs, each once, as calls of the addresses that they lock.
+fn scripts_shown(signed: &[(usize, Form, Input)], spent: &[TxOut], network: Network) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    for (index, form, _) in signed {
+        let Form::Multisig(multisig) = form else { continue };
+        let contract = address_of(&spent[*index].script_pubkey, network);
+        if calls.iter().any(|call| call.contract == contract) {
+            continue;
+        }
+        calls.push(Call {
+            contract,
+            selector: vec![],
+            method: Some(multisig.name()),
+            fields: multisig.keys.iter().map(|key| ("key", key.to_string())).collect(),
+            amount: "0".into(),
+            data: multisig.script.to_bytes(),
+        });
+    }
+    calls
 }
 
 /// The output that each input spends, as far as its amount cannot be a lie.
@@ -138,39 +221,51 @@ struct Signing<'a> {
 
 impl Signing<'_> {
     /// `None`: the input is not ours.
-    fn input(&mut self, owner: &Owner, index: usize) -> Result<Option<Input>, String> {
+    fn input(&mut self, owner: &Owner, index: usize) -> Result<Option<(Form, Input)>, String> {
         let input = &self.psbt.inputs[index];
         let Some(origin) = owner.origin(&input.bip32_derivation, &input.tap_key_origins)? else {
             return Ok(None);
         };
-        let (script, script_root) = (&self.spent[index].script_pubkey, script_root(input));
-        let form = origin.form_beside(script, script_root.as_ref()).ok_or_else(|| {
-            format!("input {index} is no P2PKH, P2WPKH, P2SH-P2WPKH or taproot output of the key and the script root it names")
+        let form = origin.unlocks(&self.spent[index].script_pubkey, input).ok_or_else(|| {
+            format!(
+                "input {index} is no P2PKH, P2WPKH, P2SH-P2WPKH or taproot output of the key and the script root it names, \
+                 and no multisig in which the key is one of several"
+            )
         })?;
         self.fitting_scripts(&form, index)?;
-        let signed_bytes = match form {
+        let signed_bytes = match &form {
             Form::Taproot => self.taproot(index)?,
-            _ => self.ecdsa(index, &form)?,
+            Form::P2pkh | Form::P2wpkh | Form::NestedP2wpkh(_) | Form::Multisig(_) => {
+                self.ecdsa(index, &form)?
+            }
         };
-        Ok(Some(Input { path: origin.path, script_root, signed_bytes }))
+        let script_root = script_root(input);
+        Ok(Some((form, Input { path: origin.path, script_root, signed_bytes })))
     }
 
     /// What a PSBT says about scripts must be what the output is. The scripts below a root that was proven do not matter to
     /// the key path.
     fn fitting_scripts(&self, form: &Form, index: usize) -> Result<(), String> {
         let input = &self.psbt.inputs[index];
-        let redeem = match form {
-            Form::NestedP2wpkh(redeem) => input.redeem_script.as_ref().is_none_or(|script| script == redeem),
-            _ => input.redeem_script.is_none(),
+        let (redeem, witness) = (input.redeem_script.as_ref(), input.witness_script.as_ref());
+        let tree = input.tap_merkle_root.is_some() || !input.tap_scripts.is_empty();
+        let fits = match form {
+            Form::P2pkh | Form::P2wpkh => redeem.is_none() && witness.is_none() && !tree,
+            Form::NestedP2wpkh(expected) => {
+                redeem.is_none_or(|script| script == expected) && witness.is_none() && !tree
+            }
+            // Its scripts were compared with the output.
+            Form::Multisig(_) => !tree,
+            Form::Taproot => {
+                let proven = input.tap_merkle_root.is_some() || input.tap_scripts.is_empty();
+                redeem.is_none() && witness.is_none() && proven
+            }
         };
-        let tree = match form {
-            Form::Taproot => input.tap_merkle_root.is_some() || input.tap_scripts.is_empty(),
-            _ => input.tap_merkle_root.is_none() && input.tap_scripts.is_empty(),
-        };
-        if redeem && tree && input.witness_script.is_none() {
-            Ok(())
-        } else {
-            Err(format!("input {index} has scripts that its output has not, or that are not supported"))
+        match fits {
+            true => Ok(()),
+            false => {
+                Err(format!("input {index} has scripts that its output has not, or that are not supported"))
+            }
         }
     }
 
@@ -182,13 +277,26 @@ impl Signing<'_> {
         }
         let script = &self.spent[index].script_pubkey;
         match form {
-            Form::P2pkh => {
-                let hash = self.cache.legacy_signature_hash(index, script, all.to_u32());
-                hash.map(|hash| hash.to_byte_array().to_vec()).map_err(|error| error.to_string())
-            }
+            Form::P2pkh => self.legacy(index, script),
             Form::NestedP2wpkh(redeem) => self.segwit(index, redeem),
-            _ => self.segwit(index, script),
+            Form::P2wpkh => self.segwit(index, script),
+            Form::Multisig(Multisig { script, wrapping: Wrapping::P2sh, .. }) => self.legacy(index, script),
+            Form::Multisig(Multisig { script, .. }) => self.segwit_script(index, script),
+            Form::Taproot => Err("a taproot output is not signed with ECDSA".into()),
         }
+    }
+
+    /// What was signed before BIP-143.
+    fn legacy(&self, index: usize, script: &Script) -> Result<Vec<u8>, String> {
+        let hash = self.cache.legacy_signature_hash(index, script, EcdsaSighashType::All.to_u32());
+        hash.map(|hash| hash.to_byte_array().to_vec()).map_err(|error| error.to_string())
+    }
+
+    /// BIP-143, with a witness script.
+    fn segwit_script(&mut self, index: usize, script: &Script) -> Result<Vec<u8>, String> {
+        let value = self.spent[index].value;
+        let hash = self.cache.p2wsh_signature_hash(index, script, value, EcdsaSighashType::All);
+        hash.map(|hash| hash.to_byte_array().to_vec()).map_err(|error| error.to_string())
     }
 
     /// BIP-143.
@@ -215,17 +323,29 @@ fn sighash_type(index: usize) -> String {
     format!("input {index} asks for a sighash type that leaves inputs or outputs open; only ALL is signed")
 }
 
-fn destinations(owner: &Owner, psbt: &Psbt, network: Network) -> Result<Vec<Destination>, String> {
+/// `shared`: scripts of inputs of which this key is one of several. What goes back to one of them is change.
+fn destinations(
+    owner: &Owner,
+    psbt: &Psbt,
+    shared: &[&Script],
+    network: Network,
+) -> Result<Vec<Destination>, String> {
     let outputs = psbt.unsigned_tx.output.iter().zip(&psbt.outputs);
+    let mut own = 0;
     let destination = |(output, map): (&TxOut, &bitcoin::psbt::Output)| {
         let origin = owner.origin(&map.bip32_derivation, &map.tap_key_origins)?;
+        own += usize::from(origin.is_some());
+        if own > MOST_OWN_OUTPUTS {
+            return Err(format!("more than {MOST_OWN_OUTPUTS} of its outputs have an origin in this key"));
+        }
         let script = &output.script_pubkey;
+        let back = shared.contains(&script.as_script());
         Ok(Destination {
             address: if script.is_op_return() { String::new() } else { address_of(script, network) },
             asset: String::new(),
             amount: output.value.to_sat().to_string(),
             memo: script.is_op_return().then(|| hex::encode(op_return_data(script))),
-            change: origin.is_some_and(|origin| origin.form_of(script).is_some()),
+            change: back || origin.is_some_and(|origin| origin.form_of(script).is_some()),
         })
     };
     outputs.map(destination).collect()

@@ -8,8 +8,9 @@ use bitcoin::script::Instruction;
 use bitcoin::taproot::TapLeafHash;
 use bitcoin::{PubkeyHash, Script, ScriptBuf, WPubkeyHash, XOnlyPublicKey, psbt, secp256k1};
 use countersign_protocol::{DerivationPath, Scheme};
-use countersign_verify::taproot_output_key;
+use countersign_verify::{DeriveError, taproot_output_key};
 
+use crate::psbt_multisig::Multisig;
 use crate::{DecodeError, Key};
 
 /// A root key and its BIP-32 fingerprint.
@@ -25,7 +26,7 @@ pub(crate) struct Origin {
     child: [u8; 33],
 }
 
-/// How an output is locked to one key.
+/// How an output is locked to a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     P2pkh,
@@ -33,6 +34,8 @@ pub(crate) enum Form {
     /// P2SH of this P2WPKH script.
     NestedP2wpkh(ScriptBuf),
     Taproot,
+    /// By several keys, of which this is one.
+    Multisig(Multisig),
 }
 
 impl<'a> Owner<'a> {
@@ -44,6 +47,28 @@ impl<'a> Owner<'a> {
 
     pub(crate) fn scheme(&self) -> Scheme {
         self.key.scheme
+    }
+
+    /// The child at a path.
+    pub(crate) fn child(&self, path: &DerivationPath) -> Result<Origin, DecodeError> {
+        let child = self.key.child(path)?.try_into().map_err(|_| DeriveError::PublicKey)?;
+        Ok(Origin { path: path.clone(), scheme: self.key.scheme, child })
+    }
+
+    /// Writes down that an input is the child's, as [`Owner::origin`] reads it.
+    pub(crate) fn mark(&self, input: &mut psbt::Input, origin: &Origin) -> Result<(), String> {
+        let steps = origin.path.steps().iter().map(|index| ChildNumber::Normal { index: *index });
+        let source = (self.fingerprint.into(), steps.collect::<Vec<_>>().into());
+        let key = secp256k1::PublicKey::from_slice(&origin.child).map_err(|error| error.to_string())?;
+        match origin.scheme {
+            Scheme::Taproot => {
+                drop(input.tap_key_origins.insert(key.x_only_public_key().0, (vec![], source)));
+            }
+            Scheme::EcdsaSecp256k1 | Scheme::Ed25519 | Scheme::SchnorrSecp256k1 => {
+                drop(input.bip32_derivation.insert(key, source));
+            }
+        }
+        Ok(())
     }
 
     /// The origin in this key, if there is one. What carries the fingerprint and leads elsewhere is an error.
@@ -77,6 +102,19 @@ impl<'a> Owner<'a> {
 }
 
 impl Origin {
+    /// How an input is unlocked by this child, beside others if need be.
+    pub(crate) fn unlocks(&self, output: &Script, input: &psbt::Input) -> Option<Form> {
+        let alone = self.form_beside(output, script_root(input).as_ref());
+        alone.or_else(|| self.multisig(output, input).map(Form::Multisig))
+    }
+
+    fn multisig(&self, output: &Script, input: &psbt::Input) -> Option<Multisig> {
+        let scripts = (input.redeem_script.as_deref(), input.witness_script.as_deref());
+        let multisig = Multisig::of(output, scripts.0, scripts.1)?;
+        let ours = |key: &secp256k1::PublicKey| key.serialize() == self.child;
+        (self.scheme == Scheme::EcdsaSecp256k1 && multisig.keys.iter().any(ours)).then_some(multisig)
+    }
+
     /// How `script` is locked to this child alone, if it is.
     pub(crate) fn form_of(&self, script: &Script) -> Option<Form> {
         self.form_beside(script, None)

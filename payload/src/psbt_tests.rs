@@ -185,7 +185,7 @@ fn the_example_of_bip_143_has_its_published_sighash() {
     let owner = Owner::new(&key).unwrap();
     let mut signing = Signing { psbt: &psbt, spent: &spent, cache: SighashCache::new(&psbt.unsigned_tx) };
     assert_eq!(signing.input(&owner, 0), Ok(None));
-    let input = signing.input(&owner, 1).unwrap().unwrap();
+    let (_, input) = signing.input(&owner, 1).unwrap().unwrap();
     let published = "c37af31116d1b27caf68aae9e3ac82f1477929014d5b917657d0eb49478cb670";
     assert_eq!(hex::encode(input.signed_bytes), published);
 }
@@ -378,4 +378,193 @@ fn network_path_scheme_and_bytes_are_checked() {
     assert_eq!(decode_as(&ed25519(), PayloadKind::Psbt, &bytes).unwrap_err().code(), "payload-scheme");
     assert!(decode_as(&ecdsa(), PayloadKind::Psbt, &[&bytes[..], &[0]].concat()).is_err());
     assert!(decode_as(&ecdsa(), PayloadKind::Psbt, &bytes[..bytes.len() - 1]).is_err());
+}
+
+/// Two inputs that spend one output: whoever adds the amounts up counts it twice.
+#[test]
+fn an_output_is_spent_once() {
+    let (taproot, taproot_psbt) = taproot_payment();
+    for (key, mut psbt) in [(ecdsa(), payment()), (taproot, taproot_psbt)] {
+        psbt.unsigned_tx.input.push(psbt.unsigned_tx.input[0].clone());
+        psbt.inputs.push(psbt.inputs[0].clone());
+        let error = decode(&key, &psbt).unwrap_err().to_string();
+        assert!(error.contains("spends what another input spends"), "{error}");
+    }
+}
+
+/// The id of a transaction does not cover its witnesses, so they may be left out.
+#[test]
+fn previous_transactions_need_no_witnesses() {
+    let with = payment();
+    let mut without = with.clone();
+    let previous = without.inputs[0].non_witness_utxo.as_mut().unwrap();
+    previous.input[0].witness = bitcoin::Witness::from_slice(&[[7; 70]]);
+    assert!(without.serialize().len() > with.serialize().len());
+    assert_eq!(decode(&ecdsa(), &without).unwrap(), decode(&ecdsa(), &with).unwrap());
+}
+
+#[test]
+fn version_2_is_read_as_version_0_is() {
+    let text: String = include_str!("../fixtures/psbt-base64-76-columns.txt").split_whitespace().collect();
+    let version_0 = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap();
+    let version_2 = hex::decode(include_str!("../fixtures/psbt-v2.hex").trim()).unwrap();
+    // The files are of a key that signed nothing here; its input and its change are made ours.
+    let ours = |bytes: &[u8]| {
+        let mut psbt = parse(bytes).unwrap();
+        let root = psbt.inputs[0].bip32_derivation.keys().next().unwrap().serialize();
+        let key = Key { root_public_key: &root, ..ecdsa() };
+        psbt.inputs[0].bip32_derivation.values_mut().for_each(|origin| *origin = source(&key, &[]));
+        decode(&key, &psbt).unwrap()
+    };
+    let decoded = ours(&version_2);
+    assert_eq!(decoded, ours(&version_0));
+    let seen = transaction(&decoded);
+    assert_eq!(seen.fee.as_deref(), Some("9000"));
+    let amounts: Vec<_> = seen.destinations.iter().map(|to| &*to.amount).collect();
+    assert_eq!(amounts, ["0", "10000", "1000", "30000"]);
+    assert_eq!(seen.destinations[0].memo.as_deref(), Some(&*hex::encode("swap:ETH:0xabcde")));
+}
+
+#[test]
+fn text_in_the_place_of_bytes_is_said_to_be_text() {
+    for text in
+        [include_bytes!("../fixtures/psbt-base64-76-columns.txt").to_vec(), b"70736274ff0100".to_vec()]
+    {
+        let error = decode_as(&ecdsa(), PayloadKind::Psbt, &text).unwrap_err().to_string();
+        assert!(error.contains("it is text"), "{error}");
+    }
+}
+
+/// A real file: P2WSH, 2 of 3, of which one key is made ours.
+fn shared_payment() -> (Vec<u8>, Psbt) {
+    let mut psbt = parse(include_bytes!("../fixtures/psbt-p2wsh-2of3.psbt")).unwrap();
+    let root = psbt.inputs[0].bip32_derivation.keys().next().unwrap().serialize().to_vec();
+    let key = Key { root_public_key: &root, ..ecdsa() };
+    psbt.inputs[0].bip32_derivation.values_mut().for_each(|origin| *origin = source(&key, &[]));
+    (root, psbt)
+}
+
+#[test]
+fn one_of_several_keys_signs_and_the_script_is_shown() {
+    let (root, psbt) = shared_payment();
+    let key = Key { root_public_key: &root, ..ecdsa() };
+    let decoded = decode(&key, &psbt).unwrap();
+    let seen = transaction(&decoded);
+    // By the library of the chain, which reads the script from the PSBT itself.
+    let expected = psbt.sighash_ecdsa(0, &mut SighashCache::new(&psbt.unsigned_tx)).unwrap().0;
+    assert_eq!(decoded.inputs[0].signed_bytes, expected.as_ref());
+    assert_eq!((seen.fee.as_deref(), &*seen.destinations[0].amount), (Some("10000"), "80000"));
+    let [script] = &seen.calls[..] else { panic!() };
+    assert_eq!((script.method.as_deref(), &script.contract), (Some("multisig 2 of 3"), &seen.sources[0]));
+    assert_eq!(script.data, psbt.inputs[0].witness_script.clone().unwrap().to_bytes());
+    assert_eq!(script.fields.len(), 3);
+    assert!(script.fields.contains(&("key", hex::encode(&root))));
+}
+
+/// The script of `m of n` with the child at m/0/1 and two keys of others.
+fn shared_script(required: usize) -> ScriptBuf {
+    let curve = secp256k1::Secp256k1::new();
+    let other = |byte| secp256k1::SecretKey::from_slice(&[byte; 32]).unwrap().public_key(&curve);
+    let keys = [other(7), point(&child(&ecdsa(), &[0, 1])), other(8)];
+    let builder = bitcoin::script::Builder::new().push_int(required as i64);
+    let builder = keys.iter().fold(builder, |builder, key| builder.push_slice(key.serialize()));
+    builder.push_int(3).push_opcode(bitcoin::opcodes::all::OP_CHECKMULTISIG).into_script()
+}
+
+/// Payments by the same script in each wrapping, with change that goes back to it.
+pub(crate) fn shared_payments(required: usize) -> [Psbt; 3] {
+    let (key, script) = (ecdsa(), shared_script(required));
+    let witness = script.to_p2wsh();
+    let wrapped = [
+        (script.to_p2sh(), Some(script.clone()), None),
+        (witness.clone(), None, Some(script.clone())),
+        (witness.to_p2sh(), Some(witness), Some(script)),
+    ];
+    wrapped.map(|(locked, redeem, witness)| {
+        let outputs = vec![output(foreign(), 300), output(locked.clone(), 600)];
+        let mut psbt = spend(&[locked], outputs);
+        psbt.inputs[0].bip32_derivation.insert(point(&child(&key, &[0, 1])), source(&key, &[0, 1]));
+        (psbt.inputs[0].redeem_script, psbt.inputs[0].witness_script) = (redeem, witness);
+        psbt
+    })
+}
+
+#[test]
+fn every_wrapping_of_a_shared_script_is_signed_as_the_chain_does() {
+    for psbt in shared_payments(2) {
+        let decoded = decode(&ecdsa(), &psbt).unwrap();
+        let expected = psbt.sighash_ecdsa(0, &mut SighashCache::new(&psbt.unsigned_tx)).unwrap().0;
+        assert_eq!(decoded.inputs[0].signed_bytes, expected.as_ref());
+        let kept: Vec<_> = transaction(&decoded).destinations.iter().map(|to| to.change).collect();
+        assert_eq!(kept, [false, true]);
+    }
+}
+
+#[test]
+fn shared_scripts_that_are_not_those_of_the_output_are_refused() {
+    for good in shared_payments(2) {
+        let refused = |change: &dyn Fn(&mut bitcoin::psbt::Input)| {
+            let mut psbt = good.clone();
+            change(&mut psbt.inputs[0]);
+            assert_eq!(decode(&ecdsa(), &psbt).unwrap_err().code(), "payload-malformed");
+        };
+        refused(&|input| input.witness_script = Some(shared_script(1)));
+        refused(&|input| input.redeem_script = Some(shared_script(1)));
+        refused(&|input| (input.redeem_script, input.witness_script) = (None, None));
+        refused(&|input| input.tap_merkle_root = Some(root(1)));
+        refused(&|input| input.sighash_type = Some(PsbtSighashType::from_u32(0x81)));
+        refused(&|input| input.non_witness_utxo = None);
+        // A key of ours that is none of the script's.
+        refused(&|input| {
+            input.bip32_derivation = [(point(&child(&ecdsa(), &[5])), source(&ecdsa(), &[5]))].into();
+        });
+    }
+    // A script that is no multisig, though the key is in it.
+    let key = ecdsa();
+    let script = bitcoin::script::Builder::new()
+        .push_slice(point(&child(&key, &[0, 1])).serialize())
+        .push_opcode(bitcoin::opcodes::all::OP_CHECKSIG)
+        .into_script();
+    let mut psbt = spend(&[script.to_p2wsh()], vec![output(foreign(), 300)]);
+    psbt.inputs[0].bip32_derivation.insert(point(&child(&key, &[0, 1])), source(&key, &[0, 1]));
+    psbt.inputs[0].witness_script = Some(script);
+    assert_eq!(decode(&key, &psbt).unwrap_err().code(), "payload-malformed");
+}
+
+#[test]
+fn inputs_and_outputs_are_bounded() {
+    let key = ecdsa();
+    let many = |own: usize, others: usize, outputs: usize| {
+        let scripts: Vec<_> =
+            (0..own).map(|_| p2wpkh(&key, &[0, 1])).chain((0..others).map(|_| foreign())).collect();
+        let mut psbt = spend(&scripts, vec![output(foreign(), 1); outputs]);
+        for input in &mut psbt.inputs {
+            // Else each has all of them again.
+            input.non_witness_utxo.as_mut().unwrap().input[0].witness = bitcoin::Witness::new();
+        }
+        for input in &mut psbt.inputs[..own] {
+            input.bip32_derivation.insert(point(&child(&key, &[0, 1])), source(&key, &[0, 1]));
+        }
+        decode(&key, &psbt)
+    };
+    assert_eq!(many(MAX_INPUTS, 2, 1).unwrap().inputs.len(), MAX_INPUTS);
+    assert!(many(MAX_INPUTS + 1, 0, 1).is_err());
+    assert!(many(1, MOST_SPENT - 1, 1).is_ok());
+    assert!(many(1, MOST_SPENT, 1).is_err());
+    assert!(many(4, 0, MOST_OUTPUTS).is_ok());
+    assert!(many(4, 0, MOST_OUTPUTS + 1).is_err());
+}
+
+/// Each origin costs a derivation.
+#[test]
+fn outputs_that_are_said_to_be_of_this_key_are_bounded() {
+    let key = ecdsa();
+    let with = |count: usize| {
+        let mut psbt = payment();
+        psbt.unsigned_tx.output = vec![output(p2wpkh(&key, &[1, 0]), 1); count];
+        psbt.outputs = vec![psbt.outputs[1].clone(); count];
+        decode(&key, &psbt)
+    };
+    assert!(transaction(&with(MOST_OWN_OUTPUTS).unwrap()).destinations.iter().all(|to| to.change));
+    assert!(with(MOST_OWN_OUTPUTS + 1).is_err());
 }

@@ -2,8 +2,8 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The largest frame on any link or tunnel.
-pub const MAX_FRAME: usize = 1024 * 1024;
+/// The largest frame on any link or tunnel: an offer of the largest task.
+pub const MAX_FRAME: usize = 3 * 1024 * 1024;
 
 /// Why bytes are no frame. Always the sender's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

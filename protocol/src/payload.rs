@@ -21,7 +21,7 @@ pub enum PayloadKind {
     /// Typed data of EIP-712: the JSON document that `eth_signTypedData_v4` takes.
     #[serde(rename = "eip712")]
     Eip712,
-    /// A partially signed Bitcoin transaction, version 0 (BIP-174, BIP-371).
+    /// A partially signed Bitcoin transaction, version 0 (BIP-174, BIP-371) or 2 (BIP-370).
     Psbt,
     /// A message of a Solana transaction, legacy or version 0.
     SolanaMessage,
@@ -29,11 +29,14 @@ pub enum PayloadKind {
     /// Blind, as a digest is. For a `taproot` output with scripts an entry has the root of their tree: `"script_root": "…64 hex
     /// digits…"`.
     Digests,
+    /// A message signed for a Bitcoin address (BIP-322): a JSON document, `{"message": "…", "address": "…"}` or
+    /// `{"message": "…", "psbt": "…base64…"}`.
+    BitcoinMessage,
 }
 
 impl PayloadKind {
     /// Every kind there is.
-    pub const ALL: [PayloadKind; 8] = [
+    pub const ALL: [PayloadKind; 9] = [
         PayloadKind::Message,
         PayloadKind::Digest,
         PayloadKind::EvmTransaction,
@@ -42,6 +45,7 @@ impl PayloadKind {
         PayloadKind::Psbt,
         PayloadKind::SolanaMessage,
         PayloadKind::Digests,
+        PayloadKind::BitcoinMessage,
     ];
 
     /// The name in tasks, plugins and texts.
@@ -55,6 +59,7 @@ impl PayloadKind {
             PayloadKind::Psbt => "psbt",
             PayloadKind::SolanaMessage => "solana-message",
             PayloadKind::Digests => "digests",
+            PayloadKind::BitcoinMessage => "bitcoin-message",
         }
     }
 }
@@ -68,7 +73,8 @@ impl std::fmt::Display for PayloadKind {
 /// The text names no kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no kind of payload; use one of message, digest, evm-transaction, eip191, eip712, psbt, solana-message, digests"
+    "`{0}` is no kind of payload; use one of message, digest, evm-transaction, eip191, eip712, psbt, solana-message, digests, \
+     bitcoin-message"
 )]
 pub struct UnknownPayloadKind(String);
 
@@ -86,7 +92,7 @@ impl std::str::FromStr for PayloadKind {
 pub struct Payload {
     /// How to read `bytes`.
     pub kind: PayloadKind,
-    /// The bytes, at most [`Payload::MAX_BYTES`]. JSON: lower-case hexadecimal.
+    /// The bytes, at most [`Payload::max_bytes`]. JSON: lower-case hexadecimal.
     #[serde(with = "hex::serde")]
     pub bytes: Vec<u8>,
     /// What the requester expects to be handed to the signature algorithm, one entry for each signature, in order. Empty:
@@ -100,8 +106,13 @@ pub struct Payload {
 #[non_exhaustive]
 pub enum PayloadError {
     /// Too large or empty.
-    #[error("a payload has 1 to {max} bytes, this one has {0}; shorten it, or hash it yourself", max = Payload::MAX_BYTES)]
-    Length(usize),
+    #[error("a payload of kind {kind} has 1 to {max} bytes, this one has {length}; {advice}", max = Payload::max_bytes(*kind), advice = shorter(*kind))]
+    Length {
+        /// Kinds have different bounds.
+        kind: PayloadKind,
+        /// Bytes.
+        length: usize,
+    },
     /// A digest has one length.
     #[error("a digest has 32 bytes, this one has {0}; send the 32-byte hash")]
     DigestLength(usize),
@@ -115,9 +126,28 @@ pub enum PayloadError {
     ExpectedLength(usize),
 }
 
+/// What to do about a payload that is too large.
+fn shorter(kind: PayloadKind) -> &'static str {
+    match kind {
+        PayloadKind::Psbt => {
+            "leave out the witnesses of previous transactions, which their ids do not cover, or spend fewer inputs at a time"
+        }
+        PayloadKind::Message
+        | PayloadKind::Digest
+        | PayloadKind::EvmTransaction
+        | PayloadKind::Eip191
+        | PayloadKind::Eip712
+        | PayloadKind::SolanaMessage
+        | PayloadKind::Digests
+        | PayloadKind::BitcoinMessage => "shorten it, or make several tasks of it",
+    }
+}
+
 impl Payload {
-    /// The largest payload.
+    /// The largest payload of most kinds.
     pub const MAX_BYTES: usize = 64 * 1024;
+    /// The largest PSBT: it has whole previous transactions in it.
+    pub const MAX_PSBT_BYTES: usize = 1024 * 1024;
     /// Most expected digests.
     pub const MAX_DIGESTS: usize = 64;
 
@@ -126,13 +156,28 @@ impl Payload {
         Payload { kind, bytes, digests: Vec::new() }
     }
 
+    /// The largest payload of a kind.
+    pub fn max_bytes(kind: PayloadKind) -> usize {
+        match kind {
+            PayloadKind::Psbt => Payload::MAX_PSBT_BYTES,
+            PayloadKind::Message
+            | PayloadKind::Digest
+            | PayloadKind::EvmTransaction
+            | PayloadKind::Eip191
+            | PayloadKind::Eip712
+            | PayloadKind::SolanaMessage
+            | PayloadKind::Digests
+            | PayloadKind::BitcoinMessage => Payload::MAX_BYTES,
+        }
+    }
+
     /// Checks lengths. Everything else about a payload is decided by its kind.
     pub fn check(&self) -> Result<(), PayloadError> {
         match (self.kind, self.bytes.len()) {
             (PayloadKind::Digest, 32) => {}
             (PayloadKind::Digest, length) => return Err(PayloadError::DigestLength(length)),
-            (_, 1..=Payload::MAX_BYTES) => {}
-            (_, length) => return Err(PayloadError::Length(length)),
+            (kind, length) if (1..=Payload::max_bytes(kind)).contains(&length) => {}
+            (kind, length) => return Err(PayloadError::Length { kind, length }),
         }
         if self.digests.len() > Payload::MAX_DIGESTS {
             return Err(PayloadError::Digests(self.digests.len()));
@@ -209,11 +254,18 @@ mod tests {
         assert!(digest(32).check().is_ok() && digest(32).is_blind());
         assert_eq!(digest(31).check(), Err(PayloadError::DigestLength(31)));
         let message = |length| Payload::new(PayloadKind::Message, vec![1; length]);
-        assert_eq!(message(0).check(), Err(PayloadError::Length(0)));
-        assert!(message(Payload::MAX_BYTES + 1).check().is_err());
+        let empty = PayloadError::Length { kind: PayloadKind::Message, length: 0 };
+        assert_eq!(message(0).check(), Err(empty));
         for kind in PayloadKind::ALL {
             assert!(Payload::new(kind, vec![]).check().is_err(), "{kind}");
-            assert!(Payload::new(kind, vec![1; Payload::MAX_BYTES + 1]).check().is_err(), "{kind}");
+            let most = if kind == PayloadKind::Psbt { 1 << 20 } else { 1 << 16 };
+            assert_eq!(
+                Payload::new(kind, vec![1; most]).check().is_ok(),
+                kind != PayloadKind::Digest,
+                "{kind}"
+            );
+            let error = Payload::new(kind, vec![1; most + 1]).check().unwrap_err().to_string();
+            assert!(!error.contains("hash it"), "no error leads to a blind signature: {error}");
         }
         let expecting = |digests| Payload { digests, ..digest(32) }.check();
         assert_eq!(expecting(vec![vec![1; 64]; 64]), Ok(()));

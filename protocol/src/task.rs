@@ -57,6 +57,16 @@ pub enum Operation {
     KeyShareSign(KeyShareSign),
 }
 
+impl Operation {
+    /// Whether the task may be as large as one with a PSBT.
+    fn signs_psbt(&self) -> bool {
+        match self {
+            Operation::KeySign(sign) => sign.payload.kind == crate::PayloadKind::Psbt,
+            Operation::KeyGen(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => false,
+        }
+    }
+}
+
 /// Make a new key. All members take part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,8 +122,12 @@ impl Operation {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// Over [`SignedTask::MAX_BYTES`].
-    #[error("the task has {0} bytes, at most {max} are allowed; shorten the payload", max = SignedTask::MAX_BYTES)]
+    /// Over [`SignedTask::MAX_BYTES`], or [`SignedTask::MAX_PSBT_BYTES`] with a PSBT.
+    #[error(
+        "the task has {0} bytes, at most {max} are allowed, and {psbt} with a PSBT; shorten the payload",
+        max = SignedTask::MAX_BYTES,
+        psbt = SignedTask::MAX_PSBT_BYTES
+    )]
     TooLarge(usize),
     /// Not the JSON of a task.
     #[error("the task cannot be read ({0}); correct the named field")]
@@ -330,8 +344,10 @@ pub struct SignedTask {
 }
 
 impl SignedTask {
-    /// The largest task.
+    /// The largest task of most kinds.
     pub const MAX_BYTES: usize = 256 * 1024;
+    /// The largest task that signs a PSBT, which is in it in hexadecimal.
+    pub const MAX_PSBT_BYTES: usize = 2 * Payload::MAX_PSBT_BYTES + Self::MAX_BYTES;
 
     /// What a requester signs for these task bytes: a labelled hash, so that no other signature of the key fits.
     pub fn signed_message(bytes: &[u8]) -> [u8; 32] {
@@ -346,11 +362,15 @@ impl SignedTask {
     /// Reads the task within its bounds. The result is what somebody claims; only [`authenticate`](Self::authenticate)
     /// says who.
     pub fn parse(&self) -> Result<Task, TaskError> {
-        if self.bytes.len() > Self::MAX_BYTES {
-            return Err(TaskError::TooLarge(self.bytes.len()));
+        let length = self.bytes.len();
+        if length > Self::MAX_PSBT_BYTES {
+            return Err(TaskError::TooLarge(length));
         }
         let task: Task =
             serde_json::from_slice(&self.bytes).map_err(|error| TaskError::Malformed(error.to_string()))?;
+        if length > Self::MAX_BYTES && !task.operation.signs_psbt() {
+            return Err(TaskError::TooLarge(length));
+        }
         task.check()?;
         Ok(task)
     }
@@ -477,7 +497,24 @@ mod tests {
         assert_eq!(code(other, NOW), "requester-signature");
         assert_eq!(code(good.clone(), UnixMillis(1_060_000)), "task-expired");
         assert_eq!(code(good.clone(), UnixMillis(900_000)), "task-from-the-future");
-        assert_eq!(code(signed(vec![b' '; SignedTask::MAX_BYTES + 1]), NOW), "task-too-large");
+        assert_eq!(code(signed(vec![b' '; SignedTask::MAX_PSBT_BYTES + 1]), NOW), "task-too-large");
+        let padded = |kind, length| {
+            let payload = Payload::new(kind, b"pay".to_vec());
+            let sign = KeySign {
+                key: KeyId::from_bytes([3; 16]).unwrap(),
+                path: "m".parse().unwrap(),
+                payload,
+                signers: None,
+            };
+            let mut bytes = Task { operation: Operation::KeySign(sign), ..task() }.to_bytes();
+            bytes.resize(length, b' ');
+            signed(bytes).authenticate(|_| true, NOW).map_err(|error| error.code())
+        };
+        use crate::PayloadKind::{Message, Psbt};
+        assert!(padded(Message, SignedTask::MAX_BYTES).is_ok());
+        assert_eq!(padded(Message, SignedTask::MAX_BYTES + 1), Err("task-too-large"));
+        assert!(padded(Psbt, SignedTask::MAX_PSBT_BYTES).is_ok());
+        assert_eq!(padded(Psbt, SignedTask::MAX_PSBT_BYTES + 1), Err("task-too-large"));
         let text = String::from_utf8(task().to_bytes()).unwrap();
         for (from, to, expected) in [
             ("\"version\":1", "\"version\":2", "task-version"),

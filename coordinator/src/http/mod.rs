@@ -81,6 +81,6 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
 }
 
 /// A task's text, escaped inside JSON, with room for the rest.
-const MAX_BODY: usize = 1024 * 1024;
+const MAX_BODY: usize = 3 * 1024 * 1024;
 /// The longest that any request takes; more than the longest wait of a long poll.
 const REQUEST: Duration = Duration::from_secs(45);

@@ -10,7 +10,7 @@ mod solana;
 use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
 use countersign_verify::{VerifyError, recovery_id};
 
-use crate::{DecodeError, Input, Key, Networks, decode};
+use crate::{DecodeError, Input, Key, Networks, bitcoin_message, decode};
 
 /// How a Bitcoin payment is written. Other kinds have one form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub struct Finished {
     /// | `evm-transaction` | signed transaction, EIP-2718 |
     /// | `solana-message` | signed transaction: signatures and message |
     /// | `eip191`, `eip712` | r ‖ s ‖ v, 65 bytes, v is 27 or 28 |
+    /// | `bitcoin-message` | text, Base64: the witness of a segwit address (`simple`), else the transaction (`full`); with a PSBT as [`BitcoinForm`] says, in bytes |
     /// | `message`, `digest` | the signature as its scheme encodes it |
     pub bytes: Vec<u8>,
     /// Signatures of others that are still missing.
@@ -80,6 +81,10 @@ pub fn finish(
     let made = checked(key, &inputs, signatures)?;
     match (payload.kind, &made[..]) {
         (PayloadKind::Psbt, made) => psbt::finish(key, &payload.bytes, made, form),
+        (PayloadKind::BitcoinMessage, made) => {
+            let to_sign = bitcoin_message::read(key, path, &payload.bytes, networks)?;
+            psbt::finish_message(key, &to_sign, made, form)
+        }
         (PayloadKind::EvmTransaction, [one]) => evm::finish(&payload.bytes, one),
         (PayloadKind::SolanaMessage, [one]) => solana::finish(&payload.bytes, one),
         (PayloadKind::Eip191 | PayloadKind::Eip712, [one]) => {

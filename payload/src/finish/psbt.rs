@@ -1,6 +1,9 @@
-//! Bitcoin: the parts of BIP-174's finaliser and extractor that the outputs of one key need. Inputs of others stay as they
-//! are.
+//! Bitcoin: the parts of BIP-174's signer, finaliser and extractor that the outputs of one key need, and those that it shares
+//! with other keys. Inputs of others stay as they are; where others have to sign too, the signature is added to theirs. A PSBT
+//! of version 2 comes back as one.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::psbt::{self, Psbt};
 use bitcoin::script::{Builder, Instruction, PushBytesBuf};
 use bitcoin::sighash::{EcdsaSighashType, TapSighashType};
@@ -8,9 +11,11 @@ use bitcoin::{Script, ScriptBuf, Witness, consensus, ecdsa, secp256k1, taproot};
 use countersign_protocol::Scheme;
 
 use super::{BitcoinForm, FinishError, Finished, Made};
-use crate::psbt::{KIND, spent_outputs};
-use crate::psbt_key::{Form, Owner, script_root};
-use crate::{DecodeError, Key};
+use crate::bitcoin_message::ToSign;
+use crate::psbt::{KIND, parse, spent_outputs};
+use crate::psbt_key::{Form, Owner};
+use crate::psbt_multisig::{Multisig, Wrapping};
+use crate::{DecodeError, Key, psbt_v2};
 
 /// `bytes` were decoded as a payload, which gave `made`.
 pub(super) fn finish(
@@ -20,7 +25,7 @@ pub(super) fn finish(
     form: BitcoinForm,
 ) -> Result<Finished, FinishError> {
     let malformed = |reason: String| FinishError::from(DecodeError::malformed(KIND, reason));
-    let mut psbt = Psbt::deserialize(bytes).map_err(|error| malformed(error.to_string()))?;
+    let mut psbt = parse(bytes).map_err(malformed)?;
     let owned = owned(key, &psbt).map_err(malformed)?;
     let unsigned = psbt.unsigned_tx.clone();
     for ((index, form), made) in owned.iter().zip(made) {
@@ -28,16 +33,42 @@ pub(super) fn finish(
         *input = finalised(input, form, made).ok_or(FinishError::Changed("input"))?;
     }
     let missing = psbt.inputs.iter().filter(|input| !is_final(input)).count();
-    let (bytes, again) = match form {
-        BitcoinForm::Psbt => read_psbt(&psbt),
+    let (bytes, again, inputs) = match form {
+        BitcoinForm::Psbt => read_psbt(bytes, &psbt),
         BitcoinForm::Transaction if missing > 0 => return Err(FinishError::Missing(missing)),
         BitcoinForm::Transaction => read_transaction(psbt),
     }
     .ok_or(FinishError::Changed("transaction"))?;
-    let same = stripped(&again) == unsigned
-        && owned.len() == made.len()
-        && owned.iter().zip(made).all(|((index, form), made)| unlocks(&again.input[*index], form, made));
+    let unlocked = |((index, form), made): (&(usize, Form), &Made)| match form {
+        Form::Multisig(multisig) => shares(&again.input[*index], inputs.get(*index), multisig, made),
+        Form::P2pkh | Form::P2wpkh | Form::NestedP2wpkh(_) | Form::Taproot => {
+            unlocks(&again.input[*index], form, made)
+        }
+    };
+    let same =
+        stripped(&again) == unsigned && owned.len() == made.len() && owned.iter().zip(made).all(unlocked);
     if same { Ok(Finished { bytes, missing }) } else { Err(FinishError::Changed("transaction")) }
+}
+
+/// A message, which was decoded as a payload and gave `made`. Its signature is text (BIP-322).
+pub(super) fn finish_message(
+    key: &Key,
+    to_sign: &ToSign,
+    made: &[Made],
+    form: BitcoinForm,
+) -> Result<Finished, FinishError> {
+    let form = if to_sign.by_address { BitcoinForm::Transaction } else { form };
+    let finished = finish(key, &to_sign.psbt, made, form)?;
+    if !to_sign.by_address {
+        return Ok(finished);
+    }
+    let transaction: bitcoin::Transaction =
+        consensus::deserialize(&finished.bytes).map_err(|_| FinishError::Changed("message"))?;
+    let text = match &transaction.input[..] {
+        [input] if !input.witness.is_empty() => BASE64.encode(consensus::serialize(&input.witness)),
+        _ => BASE64.encode(&finished.bytes),
+    };
+    Ok(Finished { bytes: text.into_bytes(), missing: 0 })
 }
 
 /// The inputs of this key, in the order of its signatures.
@@ -46,17 +77,31 @@ fn owned(key: &Key, psbt: &Psbt) -> Result<Vec<(usize, Form)>, String> {
     let mut owned = Vec::new();
     for (index, (output, input)) in spent_outputs(&owner, psbt)?.iter().zip(&psbt.inputs).enumerate() {
         let origin = owner.origin(&input.bip32_derivation, &input.tap_key_origins)?;
-        let form =
-            origin.and_then(|origin| origin.form_beside(&output.script_pubkey, script_root(input).as_ref()));
+        let form = origin.and_then(|origin| origin.unlocks(&output.script_pubkey, input));
         owned.extend(form.map(|form| (index, form)));
     }
     Ok(owned)
 }
 
-/// The input as a finaliser leaves it: what it spends, what unlocks that, and what is not known here.
+/// The input as a signer leaves it if others have to sign too, else as a finaliser does.
 fn finalised(input: &psbt::Input, form: &Form, made: &Made) -> Option<psbt::Input> {
-    let (script, witness) = unlocking(input, form, made)?;
-    Some(psbt::Input {
+    let Form::Multisig(multisig) = form else {
+        let (script, witness) = unlocking(input, form, made)?;
+        return Some(sealed(input, script, witness));
+    };
+    let mut input = input.clone();
+    let key = bitcoin::PublicKey::from_slice(&made.child).ok()?;
+    input.partial_sigs.insert(key, ecdsa_signature(made)?);
+    let Some(signatures) = multisig.enough(&input.partial_sigs, &made.input.signed_bytes) else {
+        return Some(input);
+    };
+    let (script, witness) = unlocking_together(multisig, &signatures)?;
+    Some(sealed(&input, script, witness))
+}
+
+/// What it spends, what unlocks that, and what is not known here.
+fn sealed(input: &psbt::Input, script: ScriptBuf, witness: Witness) -> psbt::Input {
+    psbt::Input {
         non_witness_utxo: input.non_witness_utxo.clone(),
         witness_utxo: input.witness_utxo.clone(),
         final_script_sig: (!script.is_empty()).then_some(script),
@@ -64,6 +109,28 @@ fn finalised(input: &psbt::Input, form: &Form, made: &Made) -> Option<psbt::Inpu
         proprietary: input.proprietary.clone(),
         unknown: input.unknown.clone(),
         ..psbt::Input::default()
+    }
+}
+
+fn ecdsa_signature(made: &Made) -> Option<ecdsa::Signature> {
+    let signature = secp256k1::ecdsa::Signature::from_compact(made.signature).ok()?;
+    Some(ecdsa::Signature { signature, sighash_type: EcdsaSighashType::All })
+}
+
+/// OP_CHECKMULTISIG takes one element more than it needs, which is empty (BIP-147).
+fn unlocking_together(multisig: &Multisig, signatures: &[ecdsa::Signature]) -> Option<(ScriptBuf, Witness)> {
+    let signatures = signatures.iter().map(|signature| signature.to_vec());
+    let parts: Vec<Vec<u8>> =
+        std::iter::once(vec![]).chain(signatures).chain([multisig.script.to_bytes()]).collect();
+    Some(match multisig.wrapping {
+        Wrapping::P2wsh => (ScriptBuf::new(), Witness::from_slice(&parts)),
+        Wrapping::P2shP2wsh => (push(&multisig.script.to_p2wsh())?, Witness::from_slice(&parts)),
+        Wrapping::P2sh => {
+            let push = |builder: Builder, part: &Vec<u8>| {
+                Some(builder.push_slice(PushBytesBuf::try_from(part.clone()).ok()?))
+            };
+            (parts.iter().try_fold(Builder::new(), push)?.into_script(), Witness::new())
+        }
     })
 }
 
@@ -77,8 +144,7 @@ fn unlocking(input: &psbt::Input, form: &Form, made: &Made) -> Option<(ScriptBuf
         let signature = taproot::Signature { signature, sighash_type };
         return Some((ScriptBuf::new(), Witness::p2tr_key_spend(&signature)));
     }
-    let signature = secp256k1::ecdsa::Signature::from_compact(made.signature).ok()?;
-    let signature = ecdsa::Signature { signature, sighash_type: EcdsaSighashType::All };
+    let signature = ecdsa_signature(made)?;
     let key = secp256k1::PublicKey::from_slice(&made.child).ok()?;
     Some(match form {
         Form::P2pkh => {
@@ -86,7 +152,8 @@ fn unlocking(input: &psbt::Input, form: &Form, made: &Made) -> Option<(ScriptBuf
             (builder.into_script(), Witness::new())
         }
         Form::NestedP2wpkh(redeem) => (push(redeem)?, Witness::p2wpkh(&signature, &key)),
-        Form::P2wpkh | Form::Taproot => (ScriptBuf::new(), Witness::p2wpkh(&signature, &key)),
+        Form::P2wpkh => (ScriptBuf::new(), Witness::p2wpkh(&signature, &key)),
+        Form::Taproot | Form::Multisig(_) => return None,
     })
 }
 
@@ -100,18 +167,22 @@ fn is_final(input: &psbt::Input) -> bool {
     input.final_script_sig.is_some() || input.final_script_witness.is_some()
 }
 
-/// The file, and the transaction that whoever reads it finds in it.
-fn read_psbt(psbt: &Psbt) -> Option<(Vec<u8>, bitcoin::Transaction)> {
-    let bytes = psbt.serialize();
+/// Bytes, and what whoever reads them finds: the transaction, and the inputs of a PSBT.
+type Read = (Vec<u8>, bitcoin::Transaction, Vec<psbt::Input>);
+
+/// The file, in the version of `original`.
+fn read_psbt(original: &[u8], psbt: &Psbt) -> Option<Read> {
+    let bytes = psbt_v2::like(original, psbt.serialize())?;
+    let again = parse(&bytes).ok()?;
+    let inputs = again.inputs.clone();
     // The fee is known: `decode` computed it.
-    let again = Psbt::deserialize(&bytes).ok()?.extract_tx_unchecked_fee_rate();
-    Some((bytes, again))
+    Some((bytes, again.extract_tx_unchecked_fee_rate(), inputs))
 }
 
-fn read_transaction(psbt: Psbt) -> Option<(Vec<u8>, bitcoin::Transaction)> {
+fn read_transaction(psbt: Psbt) -> Option<Read> {
     let bytes = consensus::serialize(&psbt.extract_tx_unchecked_fee_rate());
     let again = consensus::deserialize(&bytes).ok()?;
-    Some((bytes, again))
+    Some((bytes, again, Vec::new()))
 }
 
 fn stripped(signed: &bitcoin::Transaction) -> bitcoin::Transaction {
@@ -124,14 +195,12 @@ fn stripped(signed: &bitcoin::Transaction) -> bitcoin::Transaction {
 
 /// Whether the input has in it, in the place for its form, a signature that verifies and the key.
 fn unlocks(input: &bitcoin::TxIn, form: &Form, made: &Made) -> bool {
-    let parts = match form {
-        Form::P2pkh => pushes(&input.script_sig),
-        _ => Some(input.witness.iter().map(<[u8]>::to_vec).collect()),
-    };
-    let script = match form {
-        Form::P2pkh => true,
-        Form::NestedP2wpkh(redeem) => pushes(&input.script_sig) == Some(vec![redeem.to_bytes()]),
-        Form::P2wpkh | Form::Taproot => input.script_sig.is_empty(),
+    let witness = || Some(input.witness.iter().map(<[u8]>::to_vec).collect());
+    let (script, parts) = match form {
+        Form::P2pkh => (true, pushes(&input.script_sig)),
+        Form::NestedP2wpkh(redeem) => (pushes(&input.script_sig) == Some(vec![redeem.to_bytes()]), witness()),
+        Form::P2wpkh | Form::Taproot => (input.script_sig.is_empty(), witness()),
+        Form::Multisig(_) => return false,
     };
     let signed = match parts.as_deref() {
         Some([signature]) => taproot::Signature::from_slice(signature)
@@ -142,6 +211,33 @@ fn unlocks(input: &bitcoin::TxIn, form: &Form, made: &Made) -> bool {
         _ => false,
     };
     script && signed
+}
+
+/// Whether the signature is among those of a PSBT that others have to sign, or enough signatures unlock the input.
+fn shares(input: &bitcoin::TxIn, partial: Option<&psbt::Input>, multisig: &Multisig, made: &Made) -> bool {
+    let added = partial.and_then(|input| {
+        let key = bitcoin::PublicKey::from_slice(&made.child).ok()?;
+        input.partial_sigs.get(&key)
+    });
+    if let Some(added) = added {
+        return made.verifies(Scheme::EcdsaSecp256k1, &added.signature.serialize_compact());
+    }
+    let (nested, parts) = match multisig.wrapping {
+        Wrapping::P2sh => (true, pushes(&input.script_sig)),
+        Wrapping::P2wsh => {
+            (input.script_sig.is_empty(), Some(input.witness.iter().map(<[u8]>::to_vec).collect()))
+        }
+        Wrapping::P2shP2wsh => {
+            let redeem = multisig.script.to_p2wsh().to_bytes();
+            let parts = input.witness.iter().map(<[u8]>::to_vec).collect();
+            (pushes(&input.script_sig) == Some(vec![redeem]), Some(parts))
+        }
+    };
+    let Some([dummy, signatures @ .., script]) = parts.as_deref() else { return false };
+    nested
+        && dummy.is_empty()
+        && *script == multisig.script.to_bytes()
+        && multisig.verifies(signatures, &made.input.signed_bytes)
 }
 
 /// What a script pushes, if it does nothing else.

@@ -1,5 +1,7 @@
 use super::*;
-use crate::psbt::tests::{every_form, foreign, payment, taproot_payment, taproot_payment_with_scripts};
+use crate::psbt::tests::{
+    every_form, foreign, payment, shared_payments, taproot_payment, taproot_payment_with_scripts,
+};
 use crate::testkit::{ecdsa, ed25519, key_of};
 use bitcoin::bip32::{ChainCode, ChildNumber, Xpriv};
 use bitcoin::hashes::Hash as _;
@@ -217,4 +219,89 @@ fn a_signature_of_solana_stands_in_its_signer_s_place() {
     let of_nothing = ed25519_dalek::Signer::sign(&signer, b"").to_bytes();
     let refused = finished(&ed25519(), &payload, &[of_nothing.to_vec()], BitcoinForm::Psbt);
     assert!(matches!(refused, Err(FinishError::Signature { number: 1, .. })));
+}
+
+/// The signature of another key of `shared_payments`.
+fn other_signature(psbt: &Psbt, byte: u8) -> (bitcoin::PublicKey, bitcoin::ecdsa::Signature) {
+    let curve = Secp256k1::new();
+    let secret = SecretKey::from_slice(&[byte; 32]).unwrap();
+    let (digest, sighash_type) = psbt.sighash_ecdsa(0, &mut SighashCache::new(&psbt.unsigned_tx)).unwrap();
+    let made = bitcoin::ecdsa::Signature { signature: curve.sign_ecdsa(&digest, &secret), sighash_type };
+    (bitcoin::PublicKey::new(secret.public_key(&curve)), made)
+}
+
+#[test]
+fn a_signature_is_added_to_those_of_others() {
+    for psbt in shared_payments(2) {
+        let payload = psbt_payload(&psbt);
+        let made = sign_ecdsa(&payload);
+        let whole = finished(&ecdsa(), &payload, &made, BitcoinForm::Transaction);
+        assert_eq!(whole, Err(FinishError::Missing(1)));
+        let part = finished(&ecdsa(), &payload, &made, BitcoinForm::Psbt).unwrap();
+        assert_eq!(part.missing, 1);
+        let part = Psbt::deserialize(&part.bytes).unwrap();
+        let [(_, signature)] = &part.inputs[0].partial_sigs.iter().collect::<Vec<_>>()[..] else { panic!() };
+        assert_eq!(signature.signature.serialize_compact().to_vec(), made[0]);
+        assert_eq!(Psbt { inputs: psbt.inputs.clone(), ..part.clone() }, psbt);
+        // The others sign after us: whoever combines finds ours.
+        assert_eq!(part.inputs[0].witness_script, psbt.inputs[0].witness_script);
+    }
+}
+
+/// Whether the library of the chain takes it is tried by hand with Bitcoin Core's kernel; here each part is looked at.
+#[test]
+fn the_last_of_several_signatures_unlocks_the_output() {
+    for psbt in shared_payments(2) {
+        let mut others = psbt.clone();
+        // One that does not verify is left out: it is of another input.
+        let (_, wrong) = other_signature(&psbt, 8);
+        let (key, good) = other_signature(&psbt, 7);
+        let bad_key = other_signature(&psbt, 8).0;
+        let twisted = bitcoin::ecdsa::Signature { signature: good.signature, ..wrong };
+        others.inputs[0].partial_sigs = [(key, good), (bad_key, twisted)].into();
+        let payload = psbt_payload(&others);
+        let made = sign_ecdsa(&payload);
+        let transaction = both_forms(&ecdsa(), &payload, &made);
+        let input = &transaction.input[0];
+        let parts: Vec<Vec<u8>> = match input.witness.is_empty() {
+            false => input.witness.to_vec(),
+            true => input
+                .script_sig
+                .instructions()
+                .map(|it| it.unwrap().push_bytes().unwrap().as_bytes().to_vec())
+                .collect(),
+        };
+        let [dummy, first, second, script] = &parts[..] else { panic!("{parts:?}") };
+        assert!(dummy.is_empty());
+        assert_eq!((first, second[..second.len() - 1].len() > 60), (&good.to_vec(), true));
+        let script = bitcoin::ScriptBuf::from_bytes(script.clone());
+        let locked = &psbt.inputs[0].witness_utxo.as_ref().unwrap().script_pubkey;
+        assert!([script.to_p2sh(), script.to_p2wsh(), script.to_p2wsh().to_p2sh()].contains(locked));
+        let ours = bitcoin::ecdsa::Signature::from_slice(second).unwrap();
+        assert_eq!(ours.signature.serialize_compact().to_vec(), made[0]);
+    }
+}
+
+#[test]
+fn a_psbt_of_version_2_comes_back_as_one() {
+    let mut version_0 =
+        crate::psbt::parse(&hex::decode(include_str!("../../fixtures/psbt-v2.hex").trim()).unwrap()).unwrap();
+    // Taken over by the key of these tests.
+    let ours = payment();
+    version_0.inputs[0] = ours.inputs[0].clone();
+    let spent = &ours.unsigned_tx.input[0].previous_output;
+    let original = hex::decode(include_str!("../../fixtures/psbt-v2.hex").trim()).unwrap();
+    version_0.unsigned_tx.input[0].previous_output = *spent;
+    version_0.unsigned_tx.output.truncate(1);
+    version_0.outputs.truncate(1);
+    let with_count = crate::psbt_v2::tests::as_version_2(&original, &version_0);
+    let payload = Payload::new(PayloadKind::Psbt, with_count);
+    let made = sign_ecdsa(&payload);
+    let back = finished(&ecdsa(), &payload, &made, BitcoinForm::Psbt).unwrap();
+    assert_eq!(back.missing, 0);
+    let read = crate::psbt::parse(&back.bytes).unwrap();
+    assert_ne!(read.serialize(), back.bytes, "it is of version 2");
+    assert!(read.inputs[0].final_script_witness.is_some());
+    let whole = finished(&ecdsa(), &payload, &made, BitcoinForm::Transaction).unwrap();
+    assert_eq!(consensus::serialize(&read.extract_tx_unchecked_fee_rate()), whole.bytes);
 }

@@ -6,8 +6,17 @@ use serde::Deserialize;
 use crate::assets::is_chain;
 use crate::choice::present;
 
-const PAYLOADS: [&str; 8] =
-    ["message", "digest", "evm-transaction", "eip191", "eip712", "psbt", "solana-message", "digests"];
+const PAYLOADS: [&str; 9] = [
+    "message",
+    "digest",
+    "evm-transaction",
+    "eip191",
+    "eip712",
+    "psbt",
+    "solana-message",
+    "digests",
+    "bitcoin-message",
+];
 
 /// All that is written must match; what is not written matches always.
 #[derive(Debug, Default, Deserialize)]

@@ -1,0 +1,110 @@
+//! Messages signed for a Bitcoin address (BIP-322): the payload is a JSON document with the message and either the address
+//! that signs it, a child of the key, or a PSBT of the transaction that is signed (`full`, and proofs of funds).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bitcoin::address::NetworkUnchecked;
+use bitcoin::psbt::Psbt;
+use bitcoin::{Address, Network, TapSighashType};
+use countersign_protocol::DerivationPath;
+use serde::Deserialize;
+
+use crate::psbt_key::{Form, Owner};
+use crate::{DecodeError, Decoded, Key, Networks, bip322, psbt};
+
+pub(crate) const KIND: &str = "bitcoin-message";
+
+/// The document.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    message: String,
+    address: Option<String>,
+    /// Base64.
+    psbt: Option<String>,
+}
+
+/// What is signed, as a PSBT.
+pub(crate) struct ToSign {
+    pub(crate) psbt: Vec<u8>,
+    message: Vec<u8>,
+    /// Everything but the signature follows from message and address.
+    pub(crate) by_address: bool,
+}
+
+pub(crate) fn decode(
+    key: &Key,
+    path: &DerivationPath,
+    bytes: &[u8],
+    networks: &Networks,
+) -> Result<Decoded, DecodeError> {
+    let to_sign = read(key, path, bytes, networks)?;
+    let owner = Owner::new(key)?;
+    let malformed = |reason: String| DecodeError::malformed(KIND, reason);
+    let psbt = psbt::parse(&to_sign.psbt).map_err(malformed)?;
+    psbt::read_message(&owner, &psbt, to_sign.message).map_err(malformed)
+}
+
+pub(crate) fn read(
+    key: &Key,
+    path: &DerivationPath,
+    bytes: &[u8],
+    networks: &Networks,
+) -> Result<ToSign, DecodeError> {
+    let network = psbt::network_for(KIND, key, networks)?;
+    let malformed = |reason: String| DecodeError::malformed(KIND, reason);
+    let written: Written = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    let owner = Owner::new(key)?;
+    match written {
+        Written { message, address: Some(address), psbt: None } => {
+            by_address(&owner, path, network, message, &address).map_err(malformed)
+        }
+        Written { message, address: None, psbt: Some(text) } => {
+            by_psbt(path, message, &text).map_err(malformed)
+        }
+        _ => Err(malformed("it names an address or a PSBT, and not both".into())),
+    }
+}
+
+fn by_address(
+    owner: &Owner,
+    path: &DerivationPath,
+    network: Network,
+    message: String,
+    address: &str,
+) -> Result<ToSign, String> {
+    let address: Address<NetworkUnchecked> = address.parse().map_err(|_| "its address is none of Bitcoin")?;
+    let address = address.require_network(network).map_err(|_| "its address is of another network")?;
+    let script = address.script_pubkey();
+    let child = owner.child(path).map_err(|error| error.to_string())?;
+    let form =
+        child.form_of(&script).ok_or_else(|| format!("its address is not one of the child at {path}"))?;
+    let message = message.into_bytes();
+    let to_spend = bip322::to_spend(&message, &script);
+    let mut psbt = Psbt::from_unsigned_tx(bip322::to_sign(&to_spend)).map_err(|error| error.to_string())?;
+    let input = psbt.inputs.first_mut().ok_or("a message has an input")?;
+    owner.mark(input, &child)?;
+    // "All signatures must use the SIGHASH_ALL flag."
+    input.sighash_type = (form == Form::Taproot).then(|| TapSighashType::All.into());
+    input.witness_utxo = to_spend.output.first().cloned().filter(|_| form != Form::P2pkh);
+    input.non_witness_utxo = Some(to_spend);
+    Ok(ToSign { psbt: psbt.serialize(), message, by_address: true })
+}
+
+/// The transaction that is spent follows from message and script, so the PSBT need not have it.
+fn by_psbt(path: &DerivationPath, message: String, text: &str) -> Result<ToSign, String> {
+    if !path.steps().is_empty() {
+        return Err("the inputs of its PSBT name their own paths; order it with path m".into());
+    }
+    let bytes = BASE64.decode(text).map_err(|_| "its PSBT is no base64 text")?;
+    let mut psbt = psbt::parse(&bytes)?;
+    let message = message.into_bytes();
+    if bip322::carried(&psbt).is_some_and(|carried| carried != message) {
+        return Err("its PSBT carries another message".into());
+    }
+    let input = psbt.inputs.first_mut().ok_or("its PSBT has no input")?;
+    if let (None, Some(spent)) = (&input.non_witness_utxo, &input.witness_utxo) {
+        input.non_witness_utxo = Some(bip322::to_spend(&message, &spent.script_pubkey));
+    }
+    Ok(ToSign { psbt: psbt.serialize(), message, by_address: false })
+}
