@@ -14,6 +14,7 @@ mod eip712_type;
 mod evm;
 mod evm_call;
 mod finish;
+mod forms;
 mod intent;
 mod json;
 mod message;
@@ -31,6 +32,7 @@ mod testkit;
 mod tests;
 
 pub use finish::{BitcoinForm, FinishError, Finished, finish};
+pub use forms::{FormError, read_hex, read_psbt, read_solana};
 pub use intent::{Call, Destination, Grant, Intent, Rights, Transaction, TypedData, facts};
 pub use network::UnknownNetwork;
 pub use signed::{SignedError, check_signed};
@@ -131,9 +133,7 @@ pub const MAX_INPUTS: usize = 64;
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes are not of the kind.
-    #[error(
-        "the payload is no {kind}: {reason}; send the bytes in the form that the manual gives for this kind"
-    )]
+    #[error("the payload is no {kind}: {reason}; expected {} (docs/payloads.md)", expected(kind))]
     Malformed {
         /// The kind, as tasks name it.
         kind: &'static str,
@@ -166,6 +166,29 @@ pub enum DecodeError {
         /// What the payload gives, hex.
         computed: String,
     },
+}
+
+/// The form that a kind has, by the names that this crate gives kinds in errors.
+fn expected(kind: &str) -> &'static str {
+    match kind {
+        "message" => "the bytes of the message as they are to be signed",
+        "list of digests" => r#"a JSON list [{"path": "m/0/7", "digest": "64 hexadecimal digits"}]"#,
+        "evm-transaction" => {
+            "an unsigned transaction as it is hashed: RLP with the chain id, or type byte and RLP"
+        }
+        "eip191" => "the message without prefix and length",
+        "eip712" => "the JSON document that eth_signTypedData_v4 takes",
+        "psbt" => {
+            "the bytes of a PSBT, version 0 or 2, with the previous transactions and the origins of its keys"
+        }
+        "bitcoin-message" => {
+            r#"JSON, {"message": "...", "address": "..."} or {"message": "...", "psbt": "Base64"}"#
+        }
+        "solana-message" => {
+            "the bytes of the message of a transaction, legacy or version 0, without signatures"
+        }
+        _ => "the form that the manual gives for this kind",
+    }
 }
 
 impl DecodeError {

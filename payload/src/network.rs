@@ -1,5 +1,7 @@
 //! Networks by name, as people write them into configurations.
 
+use countersign_verify::address::Network as AddressNetwork;
+
 use crate::Networks;
 
 impl Networks {
@@ -7,9 +9,14 @@ impl Networks {
     /// `signet`, `regtest`. Solana: `mainnet`, `devnet`, `testnet`.
     pub fn named(bitcoin: &str, solana: &str) -> Result<Networks, UnknownNetwork> {
         Ok(Networks {
-            bitcoin: find("bitcoin", &BITCOIN, bitcoin)?,
+            bitcoin: find("bitcoin", &BITCOIN.map(|known| (known.name, known.id)), bitcoin)?,
             solana: find("solana", &SOLANA, solana)?,
         })
+    }
+
+    /// How addresses of the Bitcoin network begin. `None`: it is not known.
+    pub fn bitcoin_addresses(&self) -> Option<AddressNetwork> {
+        BITCOIN.into_iter().find(|known| known.id == self.bitcoin).map(|known| known.addresses)
     }
 }
 
@@ -34,26 +41,51 @@ fn find(
     })
 }
 
-/// The network whose addresses and keys these are, by its CAIP-2 id or its name.
+/// The network that the addresses of a PSBT are of, by its CAIP-2 id.
 pub(crate) fn bitcoin(id: &str) -> Option<bitcoin::Network> {
-    let (name, _) = BITCOIN.into_iter().find(|(name, known)| *name == id || *known == id)?;
-    match name {
-        "mainnet" => Some(bitcoin::Network::Bitcoin),
-        "testnet" => Some(bitcoin::Network::Testnet),
-        "testnet4" => Some(bitcoin::Network::Testnet4),
-        "signet" => Some(bitcoin::Network::Signet),
-        "regtest" => Some(bitcoin::Network::Regtest),
-        _ => None,
-    }
+    BITCOIN.into_iter().find(|known| known.id == id).map(|known| known.network)
 }
 
-/// CAIP-2, namespace `bip122`: the first 32 digits of the hash of the first block.
-const BITCOIN: [(&str, &str); 5] = [
-    ("mainnet", "bip122:000000000019d6689c085ae165831e93"),
-    ("testnet", "bip122:000000000933ea01ad0ee984209779ba"),
-    ("testnet4", "bip122:00000000da84f2bafbbc53dee25a72ae"),
-    ("signet", "bip122:00000008819873e925422c1ff0f99f7c"),
-    ("regtest", "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"),
+/// A network of Bitcoin, in every way in which programs here call it.
+struct Known {
+    name: &'static str,
+    /// CAIP-2, namespace `bip122`: the first 32 digits of the hash of the first block.
+    id: &'static str,
+    network: bitcoin::Network,
+    addresses: AddressNetwork,
+}
+
+const BITCOIN: [Known; 5] = [
+    Known {
+        name: "mainnet",
+        id: "bip122:000000000019d6689c085ae165831e93",
+        network: bitcoin::Network::Bitcoin,
+        addresses: AddressNetwork::Mainnet,
+    },
+    Known {
+        name: "testnet",
+        id: "bip122:000000000933ea01ad0ee984209779ba",
+        network: bitcoin::Network::Testnet,
+        addresses: AddressNetwork::Testnet,
+    },
+    Known {
+        name: "testnet4",
+        id: "bip122:00000000da84f2bafbbc53dee25a72ae",
+        network: bitcoin::Network::Testnet4,
+        addresses: AddressNetwork::Testnet,
+    },
+    Known {
+        name: "signet",
+        id: "bip122:00000008819873e925422c1ff0f99f7c",
+        network: bitcoin::Network::Signet,
+        addresses: AddressNetwork::Testnet,
+    },
+    Known {
+        name: "regtest",
+        id: "bip122:0f9188f13cb7b2c71f2a335e3a4fc328",
+        network: bitcoin::Network::Regtest,
+        addresses: AddressNetwork::Regtest,
+    },
 ];
 
 /// CAIP-2, namespace `solana`: the first 32 characters of the hash of the first block.
@@ -66,6 +98,26 @@ const SOLANA: [(&str, &str); 3] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The addresses that are shown to people, and those that are read from PSBTs, are the same.
+    #[test]
+    fn addresses_are_those_of_the_library_that_reads_transactions() {
+        let key = crate::testkit::ecdsa().root_public_key;
+        let point = bitcoin::CompressedPublicKey::from_slice(key).unwrap();
+        let (internal, _) = point.0.x_only_public_key();
+        let curve = bitcoin::secp256k1::Secp256k1::verification_only();
+        for Known { name, network, .. } in BITCOIN {
+            let shown = Networks::named(name, "mainnet").unwrap().bitcoin_addresses().unwrap();
+            for (shown, read) in [
+                (shown.p2pkh(key), bitcoin::Address::p2pkh(point, network)),
+                (shown.p2wpkh(key), bitcoin::Address::p2wpkh(&point, network)),
+                (shown.p2sh_p2wpkh(key), bitcoin::Address::p2shwpkh(&point, network)),
+                (shown.p2tr(key, None), bitcoin::Address::p2tr(&curve, internal, None, network)),
+            ] {
+                assert_eq!(shown.unwrap(), read.to_string(), "{name}");
+            }
+        }
+    }
 
     #[test]
     fn networks_have_names_and_ids() {

@@ -11,6 +11,7 @@ fn samples() -> Vec<(Key<'static>, PayloadKind, Vec<u8>)> {
     let evm = "02f8620a8080808094aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa80b844a9059cbb000000000000000000000000bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000000000000000000000000000000000000000000000000000000000000007c0";
     let legacy = "ec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080";
     let typed = br#"{"types":{"EIP712Domain":[{"name":"chainId","type":"uint256"}],"T":[{"name":"x","type":"uint8[]"}]},"primaryType":"T","domain":{"chainId":1},"message":{"x":[1,"2"]}}"#;
+    let bitcoin_message = br#"{"message":"a","address":"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"}"#;
     let program = [7; 32];
     let solana =
         [&[1, 0, 1, 2][..], ed25519().root_public_key, &program, &[9; 32], &[1, 1, 1, 0, 1, 5]].concat();
@@ -22,6 +23,8 @@ fn samples() -> Vec<(Key<'static>, PayloadKind, Vec<u8>)> {
         (ed25519(), PayloadKind::SolanaMessage, solana),
         (ecdsa(), PayloadKind::Psbt, crate::psbt::tests::payment().serialize()),
         (key_of(Scheme::Taproot), PayloadKind::Psbt, crate::psbt::tests::taproot_payment().1.serialize()),
+        (ecdsa(), PayloadKind::Psbt, crate::psbt::tests::shared_payments(2)[1].serialize()),
+        (ecdsa(), PayloadKind::BitcoinMessage, bitcoin_message.to_vec()),
         (ed25519(), PayloadKind::Message, b"a message".to_vec()),
         (ecdsa(), PayloadKind::Digest, vec![7; 32]),
     ]
@@ -91,6 +94,21 @@ fn digests_of_the_requester_must_be_those_that_are_computed() {
     }
 }
 
+/// Whoever sends something wrong is told what is right, and never to sign what nobody can read.
+#[test]
+fn what_is_malformed_is_told_the_form_that_is_expected() {
+    for kind in PayloadKind::ALL {
+        for scheme in Scheme::ALL {
+            let Err(error) = decode_as(&key_of(scheme), kind, b"\x19E?") else { continue };
+            let text = error.to_string();
+            assert!(!text.contains("blind") && !text.contains("hash it"), "{text}");
+            if error.code() == "payload-malformed" {
+                assert!(text.contains("expected") && !text.contains("the manual gives"), "{text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_path_without_a_key_is_refused() {
     let key = Key { root_public_key: &[2; 33], ..ecdsa() };
@@ -112,7 +130,7 @@ proptest! {
 
     #[test]
     fn mutated_payloads_never_panic(
-        which in 0usize..9,
+        which in 0usize..11,
         edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..3), 1..6),
     ) {
         let (key, kind, mut bytes) = samples().swap_remove(which);

@@ -74,8 +74,12 @@ impl std::str::FromStr for Token {
 }
 
 fn bitcoin(network: Network, key: &[u8]) -> Result<Vec<(&'static str, String)>, DeriveError> {
-    let [p2pkh, p2wpkh, p2tr] = [network.p2pkh(key)?, network.p2wpkh(key)?, network.p2tr(key, None)?];
-    Ok(vec![("P2PKH", p2pkh), ("P2WPKH", p2wpkh), ("P2TR", p2tr)])
+    Ok(vec![
+        ("P2PKH", network.p2pkh(key)?),
+        ("P2SH-P2WPKH", network.p2sh_p2wpkh(key)?),
+        ("P2WPKH", network.p2wpkh(key)?),
+        ("P2TR", network.p2tr(key, None)?),
+    ])
 }
 
 #[cfg(test)]

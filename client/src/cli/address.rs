@@ -59,16 +59,9 @@ fn cell((text, tone): (&str, Tone)) -> (String, Tone) {
 
 /// The network whose prefixes Bitcoin addresses have in this profile.
 pub fn network(client: &Client) -> Network {
-    match client.networks().bitcoin.as_str() {
-        MAINNET => Network::Mainnet,
-        REGTEST => Network::Regtest,
-        _ => Network::Testnet,
-    }
+    // A profile whose network is not known is refused when it is read.
+    client.networks().bitcoin_addresses().unwrap_or(Network::Testnet)
 }
-
-/// CAIP-2, namespace `bip122`.
-const MAINNET: &str = "bip122:000000000019d6689c085ae165831e93";
-const REGTEST: &str = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328";
 
 /// By the chain's name for the kind of address.
 fn addresses(

@@ -68,7 +68,7 @@ impl Out {
     /// Opens the file beside its place, so that nothing is ordered whose result could not be kept.
     pub fn open(self, kind: PayloadKind) -> Result<Option<Pending>, ClientError> {
         let Some(path) = self.out else { return Ok(None) };
-        if self.format.is_some() && kind != PayloadKind::Psbt {
+        if self.format.is_some() && !matches!(kind, PayloadKind::Psbt | PayloadKind::BitcoinMessage) {
             let advice = "only a PSBT has a choice of formats; leave out --format";
             return Err(ClientError::Usage(advice.into()));
         }

@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
 use countersign_client::ClientError;
+use countersign_payload::{FormError, read_psbt, read_solana};
 use countersign_protocol::{Payload, PayloadKind};
+use serde_json::json;
 
 /// Exactly one of these.
 #[derive(Debug, Args)]
@@ -34,10 +36,14 @@ pub struct What {
     /// Sign the typed data in this JSON file (EIP-712, `eth_signTypedData_v4`).
     #[arg(long, value_name = "FILE")]
     eip712: Option<PathBuf>,
-    /// Sign the wallet's inputs of this Bitcoin transaction (PSBT, version 0); it names the paths.
-    #[arg(long, value_name = "BASE64|@FILE")]
+    /// Sign the wallet's inputs of this Bitcoin transaction (PSBT, version 0 or 2; Base64, hexadecimal or bytes); it names the
+    /// paths.
+    #[arg(long, value_name = "TEXT|@FILE")]
     psbt: Option<String>,
-    /// Sign this message of a Solana transaction; text in hexadecimal, base58 or base64.
+    /// Sign this text for a Bitcoin address (BIP-322): give the address with --address, or a PSBT with --to-sign.
+    #[arg(long, value_name = "TEXT")]
+    bitcoin_message: Option<String>,
+    /// Sign this message of a Solana transaction, or a transaction without signatures; hexadecimal, Base58, Base64 or bytes.
     #[arg(long, value_name = "TEXT|@FILE")]
     solana: Option<String>,
     /// Sign many 32-byte digests at once, each by its own child; a JSON file [{"path": "m/0/7", "digest": "HEX"}], with path m.
@@ -46,16 +52,27 @@ pub struct What {
     digests: Option<PathBuf>,
 }
 
+/// Who says a message for a Bitcoin address.
+#[derive(Debug, Args)]
+pub struct Saying {
+    /// With --bitcoin-message: the address that says it, one of the child at --path.
+    #[arg(long, requires = "bitcoin_message", conflicts_with = "to_sign", value_name = "ADDRESS")]
+    address: Option<String>,
+    /// With --bitcoin-message: the PSBT of the transaction that is signed, for proofs of funds and scripts.
+    #[arg(long, requires = "bitcoin_message", value_name = "TEXT|@FILE")]
+    to_sign: Option<String>,
+}
+
 impl What {
     /// The payload, within its bounds. `digests` are what the requester expects to be signed.
-    pub fn payload(self, digests: Vec<Vec<u8>>) -> Result<Payload, ClientError> {
-        let (kind, bytes) = self.read()?;
+    pub fn payload(self, saying: Saying, digests: Vec<Vec<u8>>) -> Result<Payload, ClientError> {
+        let (kind, bytes) = self.read(saying)?;
         let payload = Payload { digests, ..Payload::new(kind, bytes) };
         payload.check().map_err(|error| ClientError::Usage(error.to_string()))?;
         Ok(payload)
     }
 
-    fn read(self) -> Result<(PayloadKind, Vec<u8>), ClientError> {
+    fn read(self, saying: Saying) -> Result<(PayloadKind, Vec<u8>), ClientError> {
         Ok(if let Some(text) = self.message {
             (PayloadKind::Message, text.into_bytes())
         } else if let Some(path) = self.message_file {
@@ -73,9 +90,11 @@ impl What {
         } else if let Some(path) = self.digests {
             (PayloadKind::Digests, read(&path)?)
         } else if let Some(given) = self.psbt {
-            (PayloadKind::Psbt, bytes(&given, from_base64)?)
+            (PayloadKind::Psbt, form(&given, read_psbt)?)
+        } else if let Some(text) = self.bitcoin_message {
+            (PayloadKind::BitcoinMessage, saying.document(text)?)
         } else {
-            (PayloadKind::SolanaMessage, bytes(&self.solana.unwrap_or_default(), from_any)?)
+            (PayloadKind::SolanaMessage, form(&self.solana.unwrap_or_default(), read_solana)?)
         })
     }
 }
@@ -87,19 +106,30 @@ pub fn from_hex(text: &str) -> Result<Vec<u8>, ClientError> {
     })
 }
 
-fn from_base64(text: &str) -> Result<Vec<u8>, ClientError> {
-    BASE64.decode(text).map_err(|error| {
-        ClientError::Usage(format!("this is no base64 text ({error}); give it whole, with the = at its end"))
-    })
+impl Saying {
+    /// The document of the kind.
+    fn document(self, message: String) -> Result<Vec<u8>, ClientError> {
+        let document = match (self.address, self.to_sign) {
+            (Some(address), None) => json!({"message": message, "address": address}),
+            (None, Some(given)) => {
+                json!({"message": message, "psbt": BASE64.encode(form(&given, read_psbt)?)})
+            }
+            _ => {
+                let advice = "say who signs the message: --address ADDRESS, or --to-sign with a PSBT";
+                return Err(ClientError::Usage(advice.into()));
+            }
+        };
+        Ok(document.to_string().into_bytes())
+    }
 }
 
-/// Hexadecimal, base58 or base64, in this order: a base64 text as long as a message has a character that base58 has not.
-fn from_any(text: &str) -> Result<Vec<u8>, ClientError> {
-    // Base58 takes quadratic time. A Solana message has at most 1232 bytes.
-    let base58 = || (text.len() <= 2048).then(|| bs58::decode(text).into_vec().ok()).flatten();
-    let read = from_hex(text).ok().or_else(base58).or_else(|| BASE64.decode(text).ok());
-    let advice = "this is neither hexadecimal nor base58 nor base64; give the whole text";
-    read.ok_or_else(|| ClientError::Usage(advice.into()))
+/// What was given, or the contents of `@FILE`, in whatever form it is.
+fn form(given: &str, read_form: fn(&[u8]) -> Result<Vec<u8>, FormError>) -> Result<Vec<u8>, ClientError> {
+    let contents = match given.strip_prefix('@') {
+        Some(path) => read(Path::new(path))?,
+        None => given.as_bytes().to_vec(),
+    };
+    read_form(&contents).map_err(|error| ClientError::Usage(error.to_string()))
 }
 
 /// The text given, or the contents of `@FILE`: the same text, or the bytes themselves.
@@ -116,7 +146,7 @@ fn bytes(given: &str, decode: impl Fn(&str) -> Result<Vec<u8>, ClientError>) -> 
 /// and not loaded.
 fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
     let mut bytes = Vec::new();
-    let limit = 2 * Payload::MAX_BYTES as u64 + 16;
+    let limit = 4 * Payload::MAX_PSBT_BYTES as u64 + 16;
     let read = std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
     read.map_err(|error| {
         let advice = "name a file that you may read";
@@ -130,23 +160,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_read_in_the_way_that_fits() {
-        let message: Vec<u8> = (0..=255).collect();
-        assert_eq!(from_any(&hex::encode(&message)).unwrap(), message);
-        assert_eq!(from_any(&bs58::encode(&message).into_string()).unwrap(), message);
-        assert_eq!(from_any(&BASE64.encode(&message)).unwrap(), message);
-        assert!(from_any("?").is_err() && from_any(&"z".repeat(3001)).is_err());
-    }
-
-    #[test]
     fn a_file_has_the_text_or_the_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("psbt");
         let given = format!("@{}", file.display());
-        for contents in [&b"cHNidP8=\n"[..], b"psbt\xff"] {
+        for contents in [&b"cHNi\r\ndP8=\n"[..], b"psbt\xff", b"\xef\xbb\xbf70736274ff"] {
             std::fs::write(&file, contents).unwrap();
-            assert_eq!(bytes(&given, from_base64).unwrap(), b"psbt\xff");
+            assert_eq!(form(&given, read_psbt).unwrap(), b"psbt\xff");
         }
-        assert!(matches!(bytes("@/nowhere/at/all", from_base64), Err(ClientError::File { .. })));
+        assert!(matches!(form("@/nowhere/at/all", read_psbt), Err(ClientError::File { .. })));
+        assert!(
+            matches!(form("payment", read_psbt), Err(ClientError::Usage(text)) if text.contains("Base64"))
+        );
+    }
+
+    #[test]
+    fn a_message_for_a_bitcoin_address_names_address_or_psbt() {
+        let by = |address: Option<&str>, to_sign: Option<&str>| {
+            let saying = Saying { address: address.map(Into::into), to_sign: to_sign.map(Into::into) };
+            saying.document("yes \"we\" do".into()).map(|bytes| String::from_utf8(bytes).unwrap())
+        };
+        assert_eq!(by(Some("bc1q"), None).unwrap(), r#"{"address":"bc1q","message":"yes \"we\" do"}"#);
+        assert_eq!(by(None, Some("70736274ff")).unwrap(), r#"{"message":"yes \"we\" do","psbt":"cHNidP8="}"#);
+        assert!(by(None, None).is_err());
     }
 }

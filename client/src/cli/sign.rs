@@ -12,7 +12,7 @@ use super::describe;
 use super::line::Line;
 use super::out::{Out, Pending};
 use super::output::Output;
-use super::payload::{What, from_hex};
+use super::payload::{Saying, What, from_hex};
 use super::progress::Progress;
 
 /// What to sign, with what.
@@ -25,6 +25,8 @@ pub struct SignArgs {
     path: DerivationPath,
     #[command(flatten)]
     what: What,
+    #[command(flatten)]
+    saying: Saying,
     /// What you expect to be signed, such as the hash that another wallet shows; once for each signature, in order. Nodes
     /// refuse if the payload gives another one.
     #[arg(long, value_name = "HEX")]
@@ -76,7 +78,7 @@ fn claim(text: &str) -> Result<(String, String), String> {
 /// Runs the command.
 pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
     let digests = args.expect_digest.iter().map(|hex| from_hex(hex)).collect::<Result<_, _>>()?;
-    let payload = args.what.payload(digests)?;
+    let payload = args.what.payload(args.saying, digests)?;
     let pending = args.out.open(payload.kind)?;
     let claims = args.claims.by_name()?;
     let nodes = |names: Vec<String>| names.iter().map(|name| client.profile().node(name)).collect();

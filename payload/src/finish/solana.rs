@@ -3,6 +3,7 @@
 use countersign_protocol::Scheme;
 
 use super::{FinishError, Finished, Made};
+use crate::forms::signature_count;
 use crate::solana_message::Message;
 
 /// Bytes of a signature.
@@ -35,13 +36,6 @@ fn length(count: usize) -> Vec<u8> {
 
 /// Signatures and message.
 fn take_apart(transaction: &[u8], signers: usize) -> Option<(&[u8], &[u8])> {
-    let (first, rest) = transaction.split_first()?;
-    let (count, rest) = match first & 0x80 {
-        0 => (usize::from(*first), rest),
-        _ => {
-            let (second, rest) = rest.split_first()?;
-            (usize::from(first & 0x7f) | usize::from(*second) << 7, rest)
-        }
-    };
+    let (count, rest) = signature_count(transaction)?;
     (count == signers).then(|| rest.split_at_checked(signers * SIGNATURE)).flatten()
 }
