@@ -130,9 +130,13 @@ pub fn parse(amount: &str) -> Result<Amount, Objection> {
 }
 
 /// What leaves the wallet, by asset. Change does not; of native value the larger counts of what destinations receive
-/// and what calls take along.
+/// and what calls take along, and the highest fee besides.
 #[derive(Debug, Default)]
-pub struct Spending<'a>(Vec<(Cow<'a, str>, Amount)>);
+pub struct Spending<'a> {
+    amounts: Vec<(Cow<'a, str>, Amount)>,
+    /// The node cannot tell the fee, so nobody can tell how much native value leaves.
+    unknown_fee: bool,
+}
 
 impl<'a> Spending<'a> {
     /// Of this transaction.
@@ -155,14 +159,28 @@ impl<'a> Spending<'a> {
                 *native = carried;
             }
         }
+        match &transaction.fee {
+            Some(fee) => *spending.entry(chain.into()) += &parse(fee)?,
+            None => spending.unknown_fee = true,
+        }
         Ok(spending)
+    }
+
+    /// Refuses what leaves without anybody knowing how much; for rules that bound amounts.
+    pub fn refuse_unknown(&self) -> Result<(), Objection> {
+        match self.unknown_fee {
+            true => {
+                refuse("keysign-fee-unknown", "the node cannot tell the fee, which counts among the amounts")
+            }
+            false => Ok(()),
+        }
     }
 
     /// Every asset of which something leaves, with its amount. A token that is named counts whatever its amount: 0 may be
     /// the number of one.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Amount)> {
         let leaves = |(asset, amount): &&(Cow<str>, Amount)| !amount.is_zero() || asset.contains('/');
-        self.0.iter().filter(leaves).map(|(asset, amount)| (asset.as_ref(), amount))
+        self.amounts.iter().filter(leaves).map(|(asset, amount)| (asset.as_ref(), amount))
     }
 
     /// The sum of what `ceiling` is the most of; nothing if no such asset is spent.
@@ -173,10 +191,10 @@ impl<'a> Spending<'a> {
     }
 
     fn entry(&mut self, asset: Cow<'a, str>) -> &mut Amount {
-        let at = self.0.iter().position(|(other, _)| same_asset(other, &asset)).unwrap_or_else(|| {
-            self.0.push((asset, Amount::zero()));
-            self.0.len() - 1
+        let at = self.amounts.iter().position(|(other, _)| same_asset(other, &asset)).unwrap_or_else(|| {
+            self.amounts.push((asset, Amount::zero()));
+            self.amounts.len() - 1
         });
-        &mut self.0[at].1
+        &mut self.amounts[at].1
     }
 }

@@ -199,6 +199,9 @@ impl Policy {
 
     /// Where limits name assets and no list per transaction does, they are the list.
     fn judge_assets(&self, spending: &Spending) -> Ruling {
+        if self.limits.bound_amounts() {
+            spending.refuse_unknown()?;
+        }
         let listed = self.transactions.as_ref().is_some_and(|rules| rules.assets().is_some());
         if listed || !self.limits.bound_amounts() {
             return Ok("no further list of assets".into());

@@ -3,9 +3,10 @@
 mod configuration;
 mod limits;
 mod monotone;
+mod payments;
 mod signing;
 
-use countersign_sdk::testing::{self, MockHost, check_up, reshare};
+use countersign_sdk::testing::{self, MockHost, TransactionBuilder, check_up, reshare};
 use countersign_sdk::{Intent, json};
 
 use super::*;
@@ -24,6 +25,16 @@ const CLOSED: &str = r#"{
     "key_reshare": { "reject_all": true },
     "key_share_sign": { "reject_all": true }
 }"#;
+
+/// A transaction that costs nothing.
+fn transaction(chain: &str) -> TransactionBuilder {
+    testing::transaction(chain).fee("0")
+}
+
+/// A payment that costs nothing.
+fn transfer(chain: &str, address: &str, amount: &str) -> Task {
+    transaction(chain).pays(address, amount).task()
+}
 
 /// `approve`, or the code of the rejection.
 fn judge(document: &str, task: &Task) -> String {

@@ -185,9 +185,11 @@ pub fn refuse_found(list: &str, code: &'static str, found: Option<Found>) -> Res
 }
 
 fn judge_amounts(ceilings: &[Ceiling], spending: &Spending) -> Ruling {
+    spending.refuse_unknown()?;
     for (asset, _) in spending.iter() {
         if find(ceilings, asset).is_none() {
-            let reason = format!("transactions.amounts does not list {}", show(asset));
+            let fee = if asset.contains('/') { "" } else { ", in which the fee is paid" };
+            let reason = format!("transactions.amounts does not list {}{fee}", show(asset));
             return refuse("keysign-asset-not-allowed", reason);
         }
     }

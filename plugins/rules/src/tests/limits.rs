@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_sdk::Operation;
-use countersign_sdk::testing::{Conflict, blind, message, transfer};
+use countersign_sdk::testing::{Conflict, blind, message};
 
 use super::*;
 
@@ -80,7 +80,7 @@ fn every_key_has_limits_of_its_own() {
 #[test]
 fn change_uses_nothing_up() {
     let host = MockHost::default();
-    let mut task = testing::transaction("eip155:1").pays("0xa", "60").change("0xb", "1000").task();
+    let mut task = transaction("eip155:1").pays("0xa", "60").change("0xb", "1000").task();
     assert_eq!(decide(&host, &task), "approve");
     task.id = "b".into();
     assert_eq!(decide(&host, &task), "keysign-limit-amount");

@@ -1,6 +1,6 @@
 //! Every reason for which a signature is refused, each with a neighbour that passes.
 
-use countersign_sdk::testing::{blind, message, transaction, transfer, typed_data, with_fact};
+use countersign_sdk::testing::{blind, message, typed_data, with_fact};
 use countersign_sdk::{Grant, Operation};
 
 use super::*;
@@ -690,8 +690,33 @@ fn cases() -> Vec<Case> {
         transactions(
             "keysign-fee-unknown",
             "fees: [{asset: eth, max: 1}]",
-            transaction(ETHEREUM).task(),
+            testing::transaction(ETHEREUM).task(),
             transaction(ETHEREUM).fee("1").task(),
+        ),
+        // The fee leaves too, so amounts want to know it and count it.
+        transactions(
+            "keysign-fee-unknown",
+            "amounts: [{asset: eth, max: 1}]",
+            testing::transaction(ETHEREUM).task(),
+            transaction(ETHEREUM).task(),
+        ),
+        transactions(
+            "keysign-amount",
+            "amounts: [{asset: eth, max: '0.000000000000000010'}]",
+            transaction(ETHEREUM).pays(ALICE, "5").fee("6").task(),
+            transaction(ETHEREUM).pays(ALICE, "5").fee("5").task(),
+        ),
+        transactions(
+            "keysign-asset-not-allowed",
+            "amounts: [{asset: usdc, max: 1}]",
+            transaction(ETHEREUM).fee("1").task(),
+            transaction(ETHEREUM).task(),
+        ),
+        policy(
+            "keysign-fee-unknown",
+            "transactions: {}, limits: [{per: day, asset: eth, max: 1}]",
+            testing::transaction(ETHEREUM).task(),
+            transaction(ETHEREUM).task(),
         ),
         policy(
             "keysign-asset-not-limited",
