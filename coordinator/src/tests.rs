@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use countersign_protocol::control::{FromNode, ToNode};
-use countersign_protocol::{KeyId, NodeId, Operation, Outcome, SignedTask, TaskId, encode};
+use countersign_protocol::{
+    KeyId, NodeId, Operation, Outcome, Payload, PayloadKind, SignedTask, TaskId, encode,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -96,6 +98,24 @@ async fn what_is_no_good_task_is_refused_with_its_code() {
         assert_eq!((is, code(&body)), (status, expected));
     }
     assert_eq!(world.get("/v1/tasks").await["tasks"], json!([]), "nothing was kept");
+}
+
+/// Over HTTP as text in JSON, and on to the nodes in one frame.
+#[tokio::test]
+async fn the_largest_psbt_passes_every_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let mut operation = keysign(KeyId::from_bytes([1; 16]).unwrap(), None);
+    let Operation::KeySign(sign) = &mut operation else { panic!() };
+    sign.payload = Payload::new(PayloadKind::Psbt, vec![0xff; Payload::MAX_PSBT_BYTES]);
+    sign.payload.digests = vec![vec![0xff; 32]; Payload::MAX_DIGESTS];
+    let order = new_task(1, operation);
+    // It was read, and its wallet looked for.
+    let (status, body) = world.post(&order).await;
+    assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "wallet-unknown"));
+    let offer = encode(&ToNode::Offer { task: order, parties: nodes().to_vec() });
+    assert!(offer.len() <= countersign_protocol::codec::MAX_FRAME);
+    assert_eq!(countersign_protocol::codec::MAX_FRAME, countersign_link::MAX_CONTROL_FRAME);
 }
 
 #[tokio::test]
