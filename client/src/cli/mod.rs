@@ -156,6 +156,8 @@ Examples:
   countersign sign treasury --path m/44/60/0/0/0 --evm-transaction @unsigned.hex --claim reference=invoice-7
   countersign sign treasury --psbt @payment.psbt --out signed.psbt
   countersign sign treasury --psbt @payment.psbt --out payment.tx --format tx
+  countersign sign treasury --path m/0/7 --bitcoin-message 'we own this' --address bc1q...
+  countersign sign treasury --solana @transfer.b64 --out signed.tx
   countersign sign treasury --evm-transaction @unsigned.hex --out signed.hex --encoding hex
 
 Colours appear on terminals; NO_COLOR=1 turns them off. Amounts of a chain's own coin are
