@@ -1,5 +1,9 @@
 //! API keys: random bearer secrets of which only the SHA-256 is kept, each with scopes.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
 use countersign_protocol::Hash;
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
@@ -29,6 +33,57 @@ pub struct ApiKey {
     pub scopes: Vec<Scope>,
 }
 
+/// The keys that are let in now, and how much each is asking for.
+#[derive(Debug, Default)]
+pub struct ApiKeys {
+    listed: ArcSwap<Vec<ApiKey>>,
+    in_flight: Mutex<HashMap<Hash, usize>>,
+}
+
+/// A request under way. Dropping it gives its place back.
+#[derive(Debug)]
+pub struct Place<'a> {
+    keys: &'a ApiKeys,
+    key: Hash,
+}
+
+impl ApiKeys {
+    /// Lets these in.
+    pub fn new(listed: Vec<ApiKey>) -> ApiKeys {
+        ApiKeys { listed: ArcSwap::from_pointee(listed), in_flight: Mutex::default() }
+    }
+
+    /// From now on lets these in, and no others.
+    pub fn set(&self, listed: Vec<ApiKey>) {
+        self.listed.store(Arc::new(listed));
+    }
+
+    /// The name of the presented key, and a place for its request.
+    pub fn admit(&self, presented: Option<&str>, scope: Scope) -> Result<(String, Place<'_>), Denied> {
+        let listed = self.listed.load();
+        let key = check(&listed, presented, scope)?;
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = in_flight.entry(key.sha256).or_default();
+        if *count >= MAX_IN_FLIGHT {
+            return Err(Denied::Crowded);
+        }
+        *count += 1;
+        Ok((key.name.clone(), Place { keys: self, key: key.sha256 }))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut in_flight = self.keys.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = in_flight.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                in_flight.remove(&self.key);
+            }
+        }
+    }
+}
+
 /// Why a request is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -43,6 +98,11 @@ pub enum Denied {
         "the API key lacks the scope for this; use one that has it, or add the scope in the configuration"
     )]
     Scope,
+    /// Too many requests of one key at once.
+    #[error(
+        "{MAX_IN_FLIGHT} requests with this API key are under way; wait for their answers, then ask again"
+    )]
+    Crowded,
 }
 
 /// Makes a key. The text is shown once; the entry goes into the configuration.
@@ -71,6 +131,8 @@ fn fingerprint(text: &str) -> Hash {
     Hash(Sha256::digest(text.as_bytes()).into())
 }
 
+/// Requests of one key at once, long polls among them. Fewer than the connections that there are for all.
+const MAX_IN_FLIGHT: usize = 256;
 /// So that a key that leaked into a file is found by a scanner.
 const PREFIX: &str = "csapi_";
 
@@ -88,6 +150,28 @@ mod tests {
         for wrong in [None, Some(""), Some(&text[..text.len() - 1]), Some(other.as_str())] {
             assert_eq!(check(&keys, wrong, Scope::Read), Err(Denied::Unauthorised));
         }
+    }
+
+    #[test]
+    fn one_key_cannot_take_all_places() {
+        let (text, entry) = generate("ops", vec![Scope::Read]);
+        let (other, others) = generate("desk", vec![Scope::Read]);
+        let keys = ApiKeys::new(vec![entry, others]);
+        let mut places: Vec<_> =
+            (0..MAX_IN_FLIGHT).map(|_| keys.admit(Some(&text), Scope::Read).unwrap().1).collect();
+        assert_eq!(keys.admit(Some(&text), Scope::Read).err(), Some(Denied::Crowded));
+        assert_eq!(keys.admit(Some(&other), Scope::Read).unwrap().0, "desk");
+        places.pop();
+        assert!(keys.admit(Some(&text), Scope::Read).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_was_taken_away_is_not_let_in() {
+        let (text, entry) = generate("ops", vec![Scope::Read]);
+        let keys = ApiKeys::new(vec![entry]);
+        assert!(keys.admit(Some(&text), Scope::Read).is_ok());
+        keys.set(Vec::new());
+        assert_eq!(keys.admit(Some(&text), Scope::Read).err(), Some(Denied::Unauthorised));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub fn frame(frame: FromNode) -> FromNode {
         FromNode::Holds { .. } => frame,
         // Kept only where every mark verifies; the desk counts the entries.
         FromNode::Generations { .. } => frame,
+        FromNode::Capacity { .. } => frame,
     }
 }
 

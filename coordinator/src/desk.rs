@@ -6,12 +6,16 @@
 
 mod admit;
 mod moved;
+mod queue;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use countersign_protocol::control::{FromNode, MAX_HELD, ToNode};
-use countersign_protocol::{KeyId, NodeId, RequesterId, SignedTask, TaskError, TaskId, UnixMillis};
+use countersign_protocol::{
+    KeyId, NodeId, Operation, RequesterId, SignedTask, TaskError, TaskId, UnixMillis,
+};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
@@ -21,9 +25,10 @@ use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::{Proof, TaskRecord};
 
 pub use admit::SubmitError;
+use queue::Queued;
 
-/// What the desk is told once.
-#[derive(Debug, Clone)]
+/// What the operator configures. It may change while the coordinator runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// Admitted nodes and their names.
     pub nodes: BTreeMap<NodeId, String>,
@@ -38,7 +43,7 @@ pub struct Rules {
 /// The meeting place.
 #[derive(Debug)]
 pub struct Desk {
-    rules: Rules,
+    rules: ArcSwap<Rules>,
     store: Store,
     state: Mutex<Inner>,
 }
@@ -47,6 +52,8 @@ pub struct Desk {
 struct Inner {
     nodes: BTreeMap<NodeId, Presence>,
     tasks: HashMap<TaskId, Active>,
+    /// On how many tasks each node works.
+    load: HashMap<NodeId, usize>,
     /// The newest generation of every key that has moved at least once.
     moved: HashMap<KeyId, u32>,
     last_sequence: u64,
@@ -59,6 +66,8 @@ struct Presence {
     software: String,
     since: UnixMillis,
     queue: mpsc::Sender<ToNode>,
+    /// On how many tasks it works at a time.
+    capacity: usize,
     /// Keys that moved on without this node, with the generation that it holds: it is told as its queue allows.
     behind: BTreeMap<KeyId, u32>,
 }
@@ -115,15 +124,20 @@ impl Desk {
             Inner { last_sequence: store.last_sequence()?, moved: store.moved()?, ..Inner::default() };
         for record in store.unfinished()? {
             let flow = restore(&store, record)?;
-            inner.tasks.insert(flow.task().id, Active::new(flow));
+            inner.insert(flow);
         }
         info!(unfinished = inner.tasks.len(), "tasks taken up");
-        Ok(Desk { rules, store, state: Mutex::new(inner) })
+        Ok(Desk { rules: ArcSwap::from_pointee(rules), store, state: Mutex::new(inner) })
     }
 
-    /// What the desk was told.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
+    /// What the operator configured, as it is now.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// From now on these are the rules. Tasks that were taken in stay.
+    pub fn set_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
     }
 
     /// The store, for reading.
@@ -142,14 +156,14 @@ impl Desk {
         }
         let task = signed.authenticate(|requester| self.is_listed(requester), now)?;
         let wallet = self.wallet_for(&inner, &task)?;
-        if inner.tasks.len() >= self.rules.open_tasks {
+        if inner.tasks.len() >= self.rules.load().open_tasks {
             return Err(SubmitError::Busy(inner.tasks.len()));
         }
         let flow = Flow::accept(inner.last_sequence + 1, signed, wallet, now)?;
         let ticket = self.store.put_task(task.id, &flow.record)?;
         inner.last_sequence += 1;
         info!(task = %task.id, operation = task.operation.name(), requester = %task.requester, "task accepted");
-        inner.tasks.insert(task.id, Active::new(flow));
+        inner.insert(flow);
         self.step(&mut inner, task.id, Input::Tick, now);
         let record = self.record_of(&inner, task.id)?.ok_or(SubmitError::Conflict(task.id))?;
         Ok(Submitted { record, new: true, ticket })
@@ -172,6 +186,7 @@ impl Desk {
             software: clean::text(software),
             since: now,
             queue,
+            capacity: USUAL_CAPACITY,
             behind: BTreeMap::new(),
         };
         inner.nodes.insert(node, presence);
@@ -219,6 +234,10 @@ impl Desk {
                 self.compare(connection, &keys);
                 return Ok(());
             }
+            FromNode::Capacity { tasks } => {
+                self.lock().set_capacity(connection, tasks);
+                return Ok(());
+            }
         };
         let mut inner = self.lock();
         if inner.is_current(connection) {
@@ -257,7 +276,7 @@ impl Desk {
     }
 
     fn is_listed(&self, requester: &RequesterId) -> bool {
-        self.rules.requesters.as_ref().is_none_or(|listed| listed.contains(requester))
+        self.rules.load().requesters.as_ref().is_none_or(|listed| listed.contains(requester))
     }
 
     fn record_of(&self, inner: &Inner, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
@@ -268,10 +287,8 @@ impl Desk {
     }
 
     fn step_all(&self, inner: &mut Inner, now: UnixMillis, input: impl Fn() -> Input) {
-        let mut ids: Vec<(u64, TaskId)> =
-            inner.tasks.iter().map(|(id, active)| (active.flow.record.sequence, *id)).collect();
-        ids.sort_unstable();
-        for (_, id) in ids {
+        let queued = inner.tasks.values().map(|active| active.queued()).collect();
+        for id in queue::fair_order(queued) {
             self.step(inner, id, input(), now);
         }
     }
@@ -287,24 +304,32 @@ impl Desk {
             },
         };
         let had_result = flow.record.result.is_some();
-        let nodes = &inner.nodes;
+        let occupied = flow.occupies();
+        let (nodes, load) = (&inner.nodes, &inner.load);
         let online = |node: &NodeId| nodes.contains_key(node);
-        let effects = flow.step(input, &World { now, online: &online, timings: &self.rules.timings });
+        let free =
+            |node: &NodeId| nodes.get(node).is_some_and(|presence| presence.takes_another(load.get(node)));
+        let rules = self.rules.load();
+        let effects = flow.step(input, &World { now, online: &online, free: &free, timings: &rules.timings });
         for alarm in &effects.alarms {
             error!(task = %id, "{alarm}");
         }
         let newest = effects.change == Change::Stored && self.keep(flow, !had_result);
         let moved = if newest { moved::Moved::by(flow) } else { None };
-        let (revision, open) = (flow.record.revision, flow.record.is_open());
+        let (revision, open, occupies) = (flow.record.revision, flow.record.is_open(), flow.occupies());
         if let Some(active) = inner.tasks.get(&id) {
             active.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
         }
         match late {
             // A party waits for the end of a reshare that was believed to have failed everywhere.
-            Some(flow) if open => drop(inner.tasks.insert(id, Active::new(flow))),
+            Some(flow) if open => inner.insert(flow),
             Some(_) => {}
-            None if open => {}
-            None => drop(inner.tasks.remove(&id)),
+            None => {
+                inner.moved_on(&occupied, &occupies);
+                if !open {
+                    inner.tasks.remove(&id);
+                }
+            }
         }
         for (node, frame) in effects.send {
             inner.send(node, frame);
@@ -340,6 +365,29 @@ impl Desk {
 }
 
 impl Inner {
+    fn insert(&mut self, flow: Flow) {
+        self.moved_on(&[], &flow.occupies());
+        self.tasks.insert(flow.task().id, Active::new(flow));
+    }
+
+    /// A task that was worked on by some nodes is now worked on by others.
+    fn moved_on(&mut self, before: &[NodeId], after: &[NodeId]) {
+        for node in before {
+            if let Some(load) = self.load.get_mut(node) {
+                *load = load.saturating_sub(1);
+            }
+        }
+        after.iter().for_each(|node| *self.load.entry(*node).or_default() += 1);
+    }
+
+    fn set_capacity(&mut self, connection: Connection, tasks: u32) {
+        if self.is_current(connection)
+            && let Some(presence) = self.nodes.get_mut(&connection.node)
+        {
+            presence.capacity = tasks.max(1) as usize;
+        }
+    }
+
     fn is_current(&self, connection: Connection) -> bool {
         self.nodes.get(&connection.node).is_some_and(|presence| presence.connection == connection.number)
     }
@@ -355,10 +403,29 @@ impl Inner {
     }
 }
 
+impl Presence {
+    /// A node counts a task for a moment longer than it is reported to, so an eighth of its places is left to it. What it is
+    /// offered beyond its places it refuses for good.
+    fn takes_another(&self, load: Option<&usize>) -> bool {
+        load.copied().unwrap_or_default() < self.capacity - self.capacity / 8
+    }
+}
+
 impl Active {
     fn new(flow: Flow) -> Active {
         let revision = watch::Sender::new(flow.record.revision);
         Active { flow, revision }
+    }
+
+    fn queued(&self) -> Queued {
+        let task = self.flow.task();
+        let key = match &task.operation {
+            Operation::KeyGen(_) => KeyId::of_task(&self.flow.hash()),
+            Operation::KeySign(keysign) => keysign.key,
+            Operation::KeyReshare(reshare) => reshare.from.key,
+            Operation::KeyShareSign(check_up) => check_up.key,
+        };
+        Queued { id: task.id, sequence: self.flow.record.sequence, requester: task.requester, key }
     }
 }
 
@@ -373,3 +440,5 @@ fn restore(store: &Store, record: TaskRecord) -> Result<Flow, StoreError> {
 
 /// Frames that wait for one node. More than the tasks that may be under way, so that a reconnect fits.
 const QUEUE: usize = 2048;
+/// Tasks that a node works on at a time before it has said how many.
+const USUAL_CAPACITY: usize = 64;

@@ -27,4 +27,4 @@ mod testkit;
 mod tests;
 
 pub use config::{Config, ConfigError};
-pub use run::{Coordinator, RunError, run};
+pub use run::{Coordinator, RunError, Signals, run};

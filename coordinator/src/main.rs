@@ -1,12 +1,17 @@
 //! `countersign-coordinator`: parses the command line, calls the library, and turns errors into exit codes.
 
+#[macro_use(println, eprintln)]
+extern crate countersign_stdio;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use countersign_coordinator::api_key::{self, Scope};
-use countersign_coordinator::{Config, config, identity};
+use countersign_coordinator::{Config, Signals, config, identity};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// Takes tasks over HTTP, asks co-signer nodes over QUIC, and relays opaque bytes between them.
 ///
@@ -27,7 +32,8 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
-    /// Run until SIGTERM or ctrl-c. Logs go to stderr; RUST_LOG sets the level.
+    /// Run until SIGTERM or ctrl-c. SIGHUP reads the configuration again: nodes, requesters, API keys and limits. Logs go to
+    /// stderr; RUST_LOG sets the level.
     Serve {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
@@ -115,7 +121,9 @@ fn new_api_key(name: &str, scopes: Vec<Scope>, json: bool) -> anyhow::Result<()>
         println!("{}", serde_json::json!({"key": *key, "entry": entry}));
         return Ok(());
     }
-    eprintln!("Add this line under `api_keys` in the configuration, then restart the coordinator:");
+    eprintln!(
+        "Add this line under `api_keys` in the configuration (in place of `[]`), then send the coordinator SIGHUP:"
+    );
     eprintln!("  - {}", serde_json::to_string(&entry)?);
     eprintln!("The key is shown only now:");
     println!("{}", *key);
@@ -124,14 +132,17 @@ fn new_api_key(name: &str, scopes: Vec<Scope>, json: bool) -> anyhow::Result<()>
 
 fn serve(path: &Path, json: bool) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    log_to_stderr(json);
+    // Until the end: it writes what still waits to be written.
+    let _log = log_to_stderr(json);
     let runtime = tokio::runtime::Runtime::new().context("no threads; raise the process limit")?;
-    runtime.block_on(async { Ok(countersign_coordinator::run(config, shutdown()?).await?) })
+    runtime.block_on(async {
+        let signals = Signals { shutdown: shutdown()?, reload: reload(path.into())? };
+        Ok(countersign_coordinator::run(config, signals).await?)
+    })
 }
 
 /// Resolves on SIGTERM or ctrl-c. The handlers are in place when this returns.
 fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -142,11 +153,41 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-fn log_to_stderr(json: bool) {
+/// The configuration, read again at each SIGHUP. What is wrong in it is logged, and nothing changes.
+fn reload(path: PathBuf) -> anyhow::Result<mpsc::Receiver<Config>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (sender, configs) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match Config::load(&path) {
+                Ok(config) => {
+                    if sender.send(config).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(file = %path.display(), %error, "the configuration is not taken up; the one in force stays");
+                }
+            }
+        }
+    });
+    Ok(configs)
+}
+
+fn log_to_stderr(json: bool) -> countersign_stdio::WorkerGuard {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let log =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter);
-    if json { log.json().init() } else { log.init() }
+    let (lines, guard) = countersign_stdio::log_lines();
+    let log = tracing_subscriber::fmt()
+        .with_writer(lines)
+        .with_ansi(colours)
+        .with_env_filter(filter)
+        .log_internal_errors(false);
+    if json {
+        log.json().init()
+    } else {
+        log.init()
+    }
+    guard
 }

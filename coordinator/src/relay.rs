@@ -13,7 +13,7 @@ use crate::run::stopped;
 use crate::session::{self, Sink, Source};
 
 /// Serves nodes until `stop` turns true, then tells them.
-pub async fn serve(hub: Hub, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(hub: Arc<Hub>, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
@@ -40,6 +40,15 @@ async fn serve_node(link: NodeLink, desk: Arc<Desk>) {
     let end = session::serve(&desk, node, receiver, sender).await;
     info!(%node, %end, "node off line");
     handle.close(&end.to_string());
+}
+
+/// Ends the connections of nodes that are not admitted any more: `admits` is asked at handshakes only.
+pub fn dismiss(hub: &Hub, desk: &Desk) {
+    let rules = desk.rules();
+    let admitted = |key: &PeerKey| NodeId::from_bytes(key.0).is_ok_and(|id| rules.nodes.contains_key(&id));
+    for key in hub.connected().into_iter().filter(|key| !admitted(key)) {
+        hub.disconnect(&key, "this node was removed from the coordinator's configuration");
+    }
 }
 
 /// Admits exactly the configured nodes.

@@ -10,10 +10,11 @@ use countersign_link::Hub;
 use countersign_link::hub::Recorder;
 use countersign_protocol::CoordinatorId;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use crate::api_key::ApiKeys;
 use crate::config::Config;
 use crate::desk::Desk;
 use crate::http::{App, router, server};
@@ -47,10 +48,21 @@ pub enum RunError {
         /// What the system said.
         reason: std::io::Error,
     },
+    /// A part that should have run until the stop.
+    #[error("a part of the coordinator died ({0}); start it again, and report it if it does not stay up")]
+    Died(String),
+}
+
+/// What a coordinator is told from outside.
+#[derive(Debug)]
+pub struct Signals<F> {
+    /// Resolves when it is to stop.
+    pub shutdown: F,
+    /// Changed configurations, as they are found to be good.
+    pub reload: mpsc::Receiver<Config>,
 }
 
 /// A running coordinator. Dropping it stops it without waiting; [`stop`](Self::stop) waits.
-#[derive(Debug)]
 pub struct Coordinator {
     /// Its identity, which nodes pin.
     pub id: CoordinatorId,
@@ -58,17 +70,40 @@ pub struct Coordinator {
     pub http: SocketAddr,
     /// Where nodes connect.
     pub quic: SocketAddr,
+    config: Config,
     desk: Arc<Desk>,
+    hub: Arc<Hub>,
+    keys: Arc<ApiKeys>,
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    parts: JoinSet<()>,
 }
 
-/// Runs until `shutdown` resolves, then stops in order.
-pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let coordinator = Coordinator::start(config).await?;
-    shutdown.await;
+impl std::fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Coordinator { id, http, quic, .. } = self;
+        f.debug_struct("Coordinator")
+            .field("id", id)
+            .field("http", http)
+            .field("quic", quic)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs until it is told to stop, then stops in order. If a part of it dies it stops as well, with an error: a supervisor
+/// starts it again, where a coordinator that limps on would take tasks and never move them.
+pub async fn run(config: Config, signals: Signals<impl Future<Output = ()>>) -> Result<(), RunError> {
+    let mut coordinator = Coordinator::start(config).await?;
+    let Signals { shutdown, mut reload } = signals;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let ended = loop {
+        tokio::select! {
+            () = &mut shutdown => break Ok(()),
+            Some(config) = reload.recv() => coordinator.reload(config),
+            died = coordinator.part_died() => break Err(died),
+        }
+    };
     coordinator.stop().await;
-    Ok(())
+    ended
 }
 
 impl Coordinator {
@@ -82,23 +117,58 @@ impl Coordinator {
     pub async fn start_recorded(config: Config, recorder: Option<Recorder>) -> Result<Coordinator, RunError> {
         let (identity, id) = identity::load(&config.identity_file())?;
         let desk = Arc::new(open_desk(&config)?);
-        let hub = Hub::bind(config.listen_quic, &identity, relay::admits(&desk), recorder)?;
+        let hub = Arc::new(Hub::bind(config.listen_quic, &identity, relay::admits(&desk), recorder)?);
         let quic = hub.address();
         let (listener, http) = listen(config.listen_http).await?;
         let stop = watch::Sender::new(false);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(relay::serve(hub, desk.clone(), stop.subscribe()));
-        tasks.spawn(tell_time(desk.clone(), stop.subscribe()));
-        let app = Arc::new(App { desk: desk.clone(), keys: config.api_keys, stop: stop.subscribe() });
-        tasks.spawn(server::serve(listener, router(app), stop.subscribe()));
+        let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
+        let mut parts = JoinSet::new();
+        parts.spawn(relay::serve(hub.clone(), desk.clone(), stop.subscribe()));
+        parts.spawn(tell_time(desk.clone(), stop.subscribe()));
+        let app = Arc::new(App { desk: desk.clone(), keys: keys.clone(), stop: stop.subscribe() });
+        parts.spawn(server::serve(listener, router(app), stop.subscribe()));
         info!(%id, %http, %quic, "coordinator runs");
-        Ok(Coordinator { id, http, quic, desk, stop, tasks })
+        Ok(Coordinator { id, http, quic, config, desk, hub, keys, stop, parts })
+    }
+
+    /// Takes up what may change while it runs: nodes, requesters, API keys and limits. Says what does not.
+    pub fn reload(&mut self, config: Config) {
+        for (key, changed) in [
+            ("listen_http", config.listen_http != self.config.listen_http),
+            ("listen_quic", config.listen_quic != self.config.listen_quic),
+            ("data", config.data != self.config.data),
+        ] {
+            if changed {
+                warn!("`{key}` has changed, which takes effect at the next start");
+            }
+        }
+        let rules = self.config.rules != config.rules;
+        let keys = self.config.api_keys != config.api_keys;
+        self.desk.set_rules(config.rules.clone());
+        self.keys.set(config.api_keys.clone());
+        relay::dismiss(&self.hub, &self.desk);
+        info!(rules, keys, nodes = config.rules.nodes.len(), "the configuration was read again");
+        let (listen_http, listen_quic, data) =
+            (self.config.listen_http, self.config.listen_quic, self.config.data.clone());
+        self.config = Config { listen_http, listen_quic, data, ..config };
+    }
+
+    /// Resolves if a part ends that should run until the stop.
+    async fn part_died(&mut self) -> RunError {
+        match self.parts.join_next().await {
+            Some(Err(error)) => RunError::Died(error.to_string()),
+            Some(Ok(())) => match self.desk.store().check() {
+                Err(error) => RunError::Died(error.to_string()),
+                Ok(()) => RunError::Died("it ended by itself".into()),
+            },
+            None => RunError::Died("no part runs".into()),
+        }
     }
 
     /// Stops taking requests, lets those under way finish, tells the nodes, and commits what is pending.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        while let Some(ended) = self.tasks.join_next().await {
+        while let Some(ended) = self.parts.join_next().await {
             if let Err(error) = ended {
                 error!(%error, "a part of the coordinator panicked");
             }
@@ -131,6 +201,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunErr
     Ok((listener, bound))
 }
 
+/// Keeps deadlines, until the stop or until nothing can be stored any more.
 async fn tell_time(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -138,6 +209,9 @@ async fn tell_time(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             _ = ticks.tick() => desk.tick(clock::now()),
             () = stopped(&mut stop) => return,
+        }
+        if let Err(error) = desk.store().check() {
+            return error!(%error, "nothing can be stored any more: the coordinator stops");
         }
     }
 }

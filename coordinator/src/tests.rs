@@ -323,13 +323,39 @@ async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
     }
 }
 
+/// A node refuses for good what it is offered beyond its places.
+#[tokio::test]
+async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |_| ());
+    let desk = &world.app.desk;
+    let joined: Vec<_> = nodes().into_iter().map(|node| desk.join(node, "", &[], clock::now())).collect();
+    for (connection, _) in &joined {
+        desk.receive(*connection, FromNode::Capacity { tasks: 4 }, clock::now()).unwrap();
+    }
+    let ids: Vec<_> = (1..=9).map(|id| desk.submit(new_task(id, keygen()), clock::now()).unwrap()).collect();
+    let offered = || {
+        let state = |id| desk.record(TaskId([id; 16])).unwrap().unwrap().state;
+        (1..=9).filter(|id| state(*id) == crate::task::record::State::Approving).collect::<Vec<u8>>()
+    };
+    assert_eq!((ids.len(), offered()), (9, vec![1, 2, 3, 4]));
+    let no = FromNode::Decision { task: TaskId([2; 16]), refusal: Some(refusal()), verdicts: vec![] };
+    desk.receive(joined[0].0, no, clock::now()).unwrap();
+    desk.tick(clock::now());
+    assert_eq!(offered(), [1, 3, 4, 5]);
+}
+
 #[tokio::test]
 async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |rules| rules.open_tasks = 10_000);
     let desk = &world.app.desk;
-    let mut queues: Vec<_> =
-        nodes().into_iter().map(|node| desk.join(node, "", &[], clock::now()).1).collect();
+    let join = |node| {
+        let (connection, queue) = desk.join(node, "", &[], clock::now());
+        desk.receive(connection, FromNode::Capacity { tasks: 10_000 }, clock::now()).unwrap();
+        queue
+    };
+    let mut queues: Vec<_> = nodes().into_iter().map(join).collect();
     for sent in 1u128.. {
         let mut order = task(1, clock::now(), keygen());
         order.id = TaskId(sent.to_be_bytes());

@@ -42,6 +42,23 @@ async fn only_listed_nodes_get_in_and_all_hear_of_the_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nodes_come_and_go_with_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut coordinator = start(dir.path()).await;
+    let link = connect(&coordinator, 1).await.unwrap();
+    let admitted = NodeId::from_bytes(node(2).public().0).unwrap();
+    let text = format!(
+        "listen_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\ndata: .\nnodes: [{{name: b, id: {admitted}}}]\n"
+    );
+    coordinator.reload(Config::parse(&text, dir.path()).unwrap());
+    let reason = link.handle.closed().await;
+    assert!(matches!(&reason, Closed::ByPeer { reason } if reason.contains("removed")), "{reason}");
+    connect(&coordinator, 2).await.unwrap();
+    let refused = connect(&coordinator, 1).await.unwrap_err();
+    assert!(matches!(refused, DialError::Closed(Closed::NotAdmitted)), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_speaks_nonsense_is_told_why_it_is_disconnected() {
     let dir = tempfile::tempdir().unwrap();
     let coordinator = start(dir.path()).await;

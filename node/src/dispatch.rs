@@ -70,7 +70,8 @@ impl Dispatch {
             tracing::error!(%error, "the coordinator is not told which keys this node holds");
             Vec::new()
         });
-        for news in news {
+        let tasks = u32::try_from(self.core.config.tasks).unwrap_or(u32::MAX);
+        for news in [FromNode::Capacity { tasks }].into_iter().chain(news) {
             if let Err(error) = sender.send(&encode(&news)).await {
                 return error.to_string();
             }

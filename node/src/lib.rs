@@ -2,6 +2,9 @@
 //!
 //! [`daemon::run`] wires a node; `cli` is what an operator types. The way of a task is told in [`task`].
 
+#[macro_use(print, println, eprint, eprintln)]
+extern crate countersign_stdio;
+
 pub mod admin;
 pub mod aux_cache;
 pub mod backup;

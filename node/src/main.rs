@@ -1,5 +1,8 @@
 //! `countersign-node`: parses, runs, and maps errors to exit codes.
 
+#[macro_use(eprintln)]
+extern crate countersign_stdio;
+
 use clap::Parser;
 use countersign_node::{cli, harden};
 use std::process::ExitCode;

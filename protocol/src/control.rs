@@ -67,6 +67,11 @@ pub enum FromNode {
         /// At most [`MAX_GENERATIONS`].
         generations: Vec<Announcement>,
     },
+    /// How many tasks this node works on at a time, once after every `Welcome`. It refuses further ones.
+    Capacity {
+        /// At least 1.
+        tasks: u32,
+    },
 }
 
 /// A key and the generation of it that a node holds.

@@ -8,6 +8,9 @@
 //! password, [`Recovery::combine`]. Every step proves what it can: that the files are of one wallet and of different nodes, that
 //! the public shares make the public root key, that each share makes its public share, and that the result makes the root key.
 
+#[macro_use(println, eprintln)]
+extern crate countersign_stdio;
+
 mod address_list;
 pub mod cli;
 mod combine;

@@ -1,5 +1,8 @@
 //! `countersign-recover`: hardens the process, then leaves the rest to the library's command line.
 
+#[macro_use(eprintln)]
+extern crate countersign_stdio;
+
 mod harden;
 
 use std::process::ExitCode;

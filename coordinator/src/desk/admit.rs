@@ -128,7 +128,7 @@ impl Desk {
     }
 
     fn check_admitted(&self, nodes: &[NodeId]) -> Result<(), SubmitError> {
-        let unknown = nodes.iter().find(|node| !self.rules.nodes.contains_key(node));
+        let unknown = nodes.iter().find(|node| !self.rules.load().nodes.contains_key(node));
         unknown.map_or(Ok(()), |node| Err(SubmitError::UnknownNode(*node)))
     }
 }

@@ -15,12 +15,24 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// Seconds after which the same request may be taken.
+    retry_after: Option<u32>,
 }
 
 impl ApiError {
     /// An error with a stable code and a sentence that ends with what to do.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { status, code, message: message.into() }
+        ApiError { status, code, message: message.into(), retry_after: None }
+    }
+
+    /// The same request may be taken later.
+    pub fn later(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+        seconds: u32,
+    ) -> ApiError {
+        ApiError { retry_after: Some(seconds), ..ApiError::new(status, code, message) }
     }
 
     /// The request is wrong.
@@ -38,6 +50,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = Json(json!({"error": {"code": self.code, "message": self.message}}));
         let mut response = (self.status, body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = header::HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
@@ -48,11 +63,15 @@ impl IntoResponse for ApiError {
 
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> ApiError {
-        let (status, code) = match denied {
-            Denied::Unauthorised => (StatusCode::UNAUTHORIZED, "unauthorised"),
-            Denied::Scope => (StatusCode::FORBIDDEN, "scope"),
-        };
-        ApiError::new(status, code, denied.to_string())
+        match denied {
+            Denied::Unauthorised => {
+                ApiError::new(StatusCode::UNAUTHORIZED, "unauthorised", denied.to_string())
+            }
+            Denied::Scope => ApiError::new(StatusCode::FORBIDDEN, "scope", denied.to_string()),
+            Denied::Crowded => {
+                ApiError::later(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", denied.to_string(), 1)
+            }
+        }
     }
 }
 
@@ -65,7 +84,8 @@ impl From<SubmitError> for ApiError {
             SubmitError::Busy(_) | SubmitError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };
-        ApiError::new(status, error.code(), error.to_string())
+        let retry_after = matches!(error, SubmitError::Busy(_)).then_some(BUSY_SECONDS);
+        ApiError { retry_after, ..ApiError::new(status, error.code(), error.to_string()) }
     }
 }
 
@@ -88,3 +108,6 @@ pub async fn no_such_method() -> ApiError {
         "this path does not know the method; use GET",
     )
 }
+
+/// After a refusal for want of room, tasks have ended by then.
+const BUSY_SECONDS: u32 = 5;

@@ -5,6 +5,7 @@
 
 mod error;
 mod nodes;
+mod places;
 pub mod server;
 mod tasks;
 mod view;
@@ -13,6 +14,7 @@ mod wallets;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::to_bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -22,7 +24,7 @@ use axum::{Json, Router};
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::api_key::{self, ApiKey, Scope};
+use crate::api_key::{ApiKeys, Scope};
 use crate::desk::Desk;
 use error::ApiError;
 
@@ -32,7 +34,7 @@ pub struct App {
     /// Where everything meets.
     pub desk: Arc<Desk>,
     /// Who may ask.
-    pub keys: Vec<ApiKey>,
+    pub keys: Arc<ApiKeys>,
     /// Turns true when the coordinator stops: nobody is kept waiting then.
     pub stop: watch::Receiver<bool>,
 }
@@ -48,6 +50,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/nodes", get(nodes::list))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
+        .layer(from_fn(read_body))
         // Around everything under /v1, unknown paths included: nothing is answered without a key.
         .layer(from_fn_with_state(app.clone(), authorise));
     Router::new()
@@ -65,9 +68,30 @@ async fn authorise(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let scope = if reads { Scope::Read } else { Scope::Create };
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = api_key::check(&app.keys, header.and_then(|value| value.strip_prefix("Bearer ")), scope)?;
-    tracing::debug!(key = %key.name, method = %request.method(), path = request.uri().path(), "request");
-    Ok(next.run(request).await)
+    let presented = header.and_then(|value| value.strip_prefix("Bearer "));
+    let (key, place) = app.keys.admit(presented, scope)?;
+    tracing::debug!(%key, method = %request.method(), path = request.uri().path(), "request");
+    let response = next.run(request).await;
+    drop(place);
+    Ok(response)
+}
+
+/// Reads the whole body, within its bounds of size and time, before a handler sees the request.
+async fn read_body(request: Request, next: Next) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    let late = || {
+        ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-timeout",
+            "the body did not arrive in time; send it at once",
+        )
+    };
+    let read = tokio::time::timeout(BODY, to_bytes(body, MAX_BODY)).await.map_err(|_| late())?;
+    let body = read.map_err(|error| {
+        let message = format!("the body was not taken ({error}); send at most {} KiB", MAX_BODY / 1024);
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)
+    })?;
+    Ok(next.run(Request::from_parts(head, body.into())).await)
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {
@@ -82,5 +106,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
 
 /// A task's text, escaped inside JSON, with room for the rest.
 const MAX_BODY: usize = 3 * 1024 * 1024;
+/// For a request's body to arrive.
+const BODY: Duration = Duration::from_secs(10);
 /// The longest that any request takes; more than the longest wait of a long poll.
 const REQUEST: Duration = Duration::from_secs(45);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use countersign_protocol::{SignedTask, TaskId};
@@ -31,9 +31,9 @@ struct Submission {
 /// `POST`: 201 for a new task, 200 for the same one again, 409 for another one with the same id.
 pub async fn submit(
     State(app): State<Arc<App>>,
-    body: Result<Bytes, BytesRejection>,
+    body: Bytes,
 ) -> Result<(StatusCode, Json<TaskView>), ApiError> {
-    let submitted = app.desk.submit(signed_task(&body.map_err(|error| too_large(&error))?)?, clock::now())?;
+    let submitted = app.desk.submit(signed_task(&body)?, clock::now())?;
     app.desk.store().durable(submitted.ticket).await?;
     let status = if submitted.new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(TaskView::new(&app.desk, submitted.record)?)))
@@ -132,11 +132,6 @@ fn signed_task(body: &[u8]) -> Result<SignedTask, ApiError> {
         )
     })?;
     Ok(SignedTask { bytes: submission.task.into_bytes(), signature })
-}
-
-fn too_large(error: &BytesRejection) -> ApiError {
-    let message = format!("the body was not taken ({error}); send at most 1 MiB");
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)
 }
 
 fn bad_query(error: &QueryRejection) -> ApiError {

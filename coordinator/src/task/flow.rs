@@ -133,6 +133,8 @@ pub struct World<'a> {
     pub now: UnixMillis,
     /// Who is on line.
     pub online: &'a dyn Fn(&NodeId) -> bool,
+    /// Who is on line and takes another task now.
+    pub free: &'a dyn Fn(&NodeId) -> bool,
     /// How long to wait.
     pub timings: &'a Timings,
 }
@@ -221,6 +223,22 @@ impl Flow {
         &self.signed
     }
 
+    /// The nodes that work on the task, or are about to.
+    pub fn occupies(&self) -> Vec<NodeId> {
+        let works = |party: &&Party| {
+            party.report.is_none()
+                && party.decision.as_ref().is_none_or(|decision| decision.refusal.is_none())
+        };
+        match self.record.state {
+            State::Approving | State::Running => {
+                self.record.parties.iter().filter(works).map(|party| party.node).collect()
+            }
+            State::Waiting | State::Completed | State::Rejected | State::Failed | State::Expired => {
+                Vec::new()
+            }
+        }
+    }
+
     /// The hash of the task's exact bytes.
     pub fn hash(&self) -> Hash {
         self.hash
@@ -287,10 +305,10 @@ impl Flow {
 
     fn available_parties(&self, world: &World<'_>) -> Option<Vec<NodeId>> {
         match choose::fixed(&self.task.operation) {
-            Some(parties) => parties.iter().all(world.online).then_some(parties),
+            Some(parties) => parties.iter().all(world.free).then_some(parties),
             None => match &self.task.operation {
-                Operation::KeyReshare(reshare) => choose::resharers(&self.task.id, reshare, world.online),
-                _ => choose::signers(&self.task.id, self.wallet.as_ref()?, world.online),
+                Operation::KeyReshare(reshare) => choose::resharers(&self.task.id, reshare, world.free),
+                _ => choose::signers(&self.task.id, self.wallet.as_ref()?, world.free),
             },
         }
     }

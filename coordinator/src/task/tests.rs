@@ -61,7 +61,7 @@ impl Play {
     fn step(&mut self, input: Input) {
         let online = |node: &NodeId| self.online.contains(node);
         let timings = Timings::default();
-        let world = World { now: UnixMillis(self.now), online: &online, timings: &timings };
+        let world = World { now: UnixMillis(self.now), online: &online, free: &online, timings: &timings };
         let before = self.flow.record.revision;
         let Effects { send, change, alarms } = self.flow.step(input, &world);
         assert_eq!(self.flow.record.revision > before, change != super::flow::Change::None);

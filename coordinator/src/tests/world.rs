@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-use crate::api_key::{self, Scope};
+use crate::api_key::{self, ApiKeys, Scope};
 use crate::clock;
 use crate::desk::{Desk, Rules};
 use crate::http::{App, router};
@@ -115,7 +115,8 @@ impl World {
         let (reader, read) = api_key::generate("screen", vec![Scope::Read]);
         let desk = Arc::new(Desk::open(rules, store).unwrap());
         let stop = watch::Sender::new(false);
-        let app = Arc::new(App { desk, keys: vec![create, read], stop: stop.subscribe() });
+        let app =
+            Arc::new(App { desk, keys: Arc::new(ApiKeys::new(vec![create, read])), stop: stop.subscribe() });
         World { router: router(app.clone()), app, key: key.to_string(), reader: reader.to_string(), stop }
     }
 

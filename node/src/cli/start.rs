@@ -7,6 +7,7 @@ use crate::daemon;
 use crate::patience;
 use crate::vault::Vault;
 use anyhow::Context;
+use countersign_stdio::WorkerGuard;
 use countersign_store::Passphrase;
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +18,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
-    log_to_terminal(&config);
+    // Until the end: it writes what still waits to be written.
+    let _log = log_to_terminal(&config);
     config.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let passphrase = passphrase::existing(args, &config)?;
     let vault = patience::open_vault(&config, &passphrase)?;
@@ -47,14 +49,19 @@ fn renew_key_if_due(vault: Vault, config: &Config, passphrase: &Passphrase) -> a
 }
 
 /// Our own words at the configured level, those of libraries only when something is wrong.
-fn log_to_terminal(config: &Config) {
-    let Some(level) = config.log_level else { return };
+fn log_to_terminal(config: &Config) -> Option<WorkerGuard> {
+    let level = config.log_level?;
     let filter =
         Targets::new().with_default(level.min(tracing::Level::WARN)).with_target("countersign", level);
     let colours = std::io::stderr().is_terminal();
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours);
+    let (writer, guard) = countersign_stdio::log_lines();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_target(false)
+        .with_ansi(colours)
+        .log_internal_errors(false);
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    Some(guard)
 }
 
 async fn wait_for_signal(shutdown: CancellationToken) {

@@ -1,0 +1,171 @@
+//! Who holds a connection, and who gives his up when there are no more: pure bookkeeping.
+//!
+//! A connection on which nothing is asked is worth less than a caller who waits at the door. So a full house turns out the
+//! one that has been idle longest, first of the same address if that has more than its share. Only when everybody is being
+//! served is the newcomer sent away.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::task::AbortHandle;
+
+/// Connections, up to a number.
+#[derive(Debug)]
+pub struct Places {
+    limit: usize,
+    /// For one address that is not this machine's own. A proxy in front is.
+    each: usize,
+    start: Instant,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    next: u64,
+    connections: BTreeMap<u64, Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    peer: IpAddr,
+    activity: Arc<Activity>,
+    task: Option<AbortHandle>,
+}
+
+/// Whether a connection is asking for something, and since when it is not.
+#[derive(Debug)]
+pub struct Activity {
+    start: Instant,
+    /// Milliseconds since `start`; [`BUSY`] while a request is served.
+    idle_since: AtomicU64,
+}
+
+const BUSY: u64 = u64::MAX;
+
+impl Places {
+    /// At most `limit` at once, and `each` of them for one address.
+    pub fn new(limit: usize, each: usize, now: Instant) -> Places {
+        Places { limit, each, start: now, held: Mutex::default() }
+    }
+
+    /// A place for a connection from `peer`, perhaps one that an idle connection had to give up. `None`: all are busy.
+    pub fn take(&self, peer: IpAddr, now: Instant) -> Option<(u64, Arc<Activity>)> {
+        let mut held = self.held();
+        let of_peer = held.connections.values().filter(|connection| connection.peer == peer).count();
+        if !peer.is_loopback() && of_peer >= self.each {
+            held.turn_out(|connection| connection.peer == peer)?;
+        } else if held.connections.len() >= self.limit {
+            held.turn_out(|_| true)?;
+        }
+        let activity = Arc::new(Activity { start: self.start, idle_since: AtomicU64::new(0) });
+        activity.ended(now);
+        held.next += 1;
+        let number = held.next;
+        held.connections.insert(number, Connection { peer, activity: activity.clone(), task: None });
+        Some((number, activity))
+    }
+
+    /// Says which task serves a connection, so that it can be ended.
+    pub fn served_by(&self, number: u64, task: AbortHandle) {
+        match self.held().connections.get_mut(&number) {
+            Some(connection) => connection.task = Some(task),
+            // It was turned out before it was served.
+            None => task.abort(),
+        }
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self, number: u64) {
+        self.held().connections.remove(&number);
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn turn_out(&mut self, among: impl Fn(&Connection) -> bool) -> Option<()> {
+        let idle = self.connections.iter().filter(|(_, connection)| among(connection));
+        let since = |connection: &Connection| connection.activity.idle_since.load(Ordering::Relaxed);
+        let longest = idle.map(|(number, connection)| (since(connection), *number)).min();
+        let (_, number) = longest.filter(|(since, _)| *since != BUSY)?;
+        if let Some(Connection { task: Some(task), .. }) = self.connections.remove(&number) {
+            task.abort();
+        }
+        Some(())
+    }
+}
+
+impl Activity {
+    /// A request is served from now on.
+    pub fn began(&self) {
+        self.idle_since.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// It is answered.
+    pub fn ended(&self, now: Instant) {
+        let millis = now.saturating_duration_since(self.start).as_millis();
+        self.idle_since.store(u64::try_from(millis).unwrap_or(BUSY - 1), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn numbers(places: &Places) -> Vec<u64> {
+        places.held().connections.keys().copied().collect()
+    }
+
+    #[test]
+    fn the_longest_idle_connection_makes_room() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let places = Places::new(3, 3, start);
+        let (_, first) = places.take(HERE, at(0)).unwrap();
+        places.take(HERE, at(1)).unwrap();
+        places.take(HERE, at(2)).unwrap();
+        first.began();
+        assert_eq!(places.take(THERE, at(3)).unwrap().0, 4);
+        assert_eq!(numbers(&places), [1, 3, 4], "the second was idle longest");
+        first.ended(at(4));
+        places.take(THERE, at(5)).unwrap();
+        assert_eq!(numbers(&places), [1, 4, 5]);
+    }
+
+    #[test]
+    fn nobody_who_is_served_is_turned_out() {
+        let start = Instant::now();
+        let places = Places::new(2, 2, start);
+        for _ in 0..2 {
+            places.take(HERE, start).unwrap().1.began();
+        }
+        assert!(places.take(THERE, start).is_none());
+        places.leave(1);
+        assert!(places.take(THERE, start).is_some());
+    }
+
+    #[test]
+    fn one_address_has_its_share() {
+        let start = Instant::now();
+        let places = Places::new(10, 2, start);
+        places.take(ELSEWHERE, start).unwrap();
+        for _ in 0..5 {
+            places.take(THERE, start).unwrap();
+        }
+        assert_eq!(numbers(&places), [1, 5, 6], "it turns out its own, not others");
+        for _ in 0..5 {
+            places.take(HERE, start).unwrap();
+        }
+        assert_eq!(numbers(&places).len(), 8, "a proxy on this machine speaks for many");
+    }
+}
