@@ -5,6 +5,7 @@
 //! are in the profile, or if a person looked at both and said so. [`Believed`] is the evidence: made here alone, and the
 //! only thing that the book records.
 
+use countersign_protocol::text::is_plain;
 use countersign_protocol::{Announcement, Hash, Hasher, KeyId, NodeId, RequesterId, SignedTask, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -196,7 +197,7 @@ impl Introduction {
             return Err(ClientError::Usage(message.into()));
         }
         let reason = reason.trim();
-        if reason.is_empty() || reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
+        if reason.is_empty() || reason.len() > MAX_REASON || !is_plain(reason) {
             let message = format!(
                 "give a reason of one line and at most {MAX_REASON} bytes, for whoever reads the book later"
             );

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use countersign_payload::{Networks, UnknownNetwork};
+use countersign_protocol::text::is_hidden;
 use countersign_protocol::{NodeId, RequesterId};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
@@ -239,7 +240,7 @@ where
 /// A name that is not there yet and does not pass for an id.
 fn new_name<Id>(names: &BTreeMap<String, Id>, name: &str) -> Result<String, String> {
     let like_an_id = ["csn1", "csr1", "csk1", "csc1"].iter().any(|prefix| name.starts_with(prefix));
-    if name.is_empty() || like_an_id || name.chars().any(|c| c.is_control() || c == ',') {
+    if name.is_empty() || like_an_id || name.chars().any(|c| is_hidden(c) || c == ',') {
         return Err(format!(
             "`{name}` cannot be a name; use letters and digits, and nothing that begins like an id"
         ));

@@ -1,6 +1,7 @@
 //! What nodes say, made harmless: bounded lengths, no control characters. Nothing is judged here.
 
 use countersign_protocol::control::FromNode;
+use countersign_protocol::text::is_hidden;
 use countersign_protocol::{Outcome, PluginVerdict, Refusal};
 
 /// A frame with all its texts and lists within bounds.
@@ -32,7 +33,7 @@ pub fn frame(frame: FromNode) -> FromNode {
 
 /// A text for people: at most 512 characters on one line.
 pub fn text(text: &str) -> String {
-    text.chars().take(TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().take(TEXT).map(|c| if is_hidden(c) { ' ' } else { c }).collect()
 }
 
 fn outcome(outcome: Outcome) -> Outcome {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{DecodeError, Decoded, Input, Intent, MAX_INPUTS};
 
-const KIND: &str = "list of digests";
+const KIND: &str = "digests";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,10 @@
 //! without its blobs, as the signature does not cover them.
 
 use alloy_consensus::transaction::RlpEcdsaDecodableTx;
-use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
+use alloy_consensus::{
+    SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxEnvelope, TxLegacy,
+};
+use alloy_eips::Decodable2718;
 use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, keccak256};
 use alloy_rlp::{Decodable, Header};
@@ -26,7 +29,7 @@ pub(crate) fn decode(key: &Key, path: &DerivationPath, bytes: &[u8]) -> Result<D
 }
 
 /// The account of a child: the last 20 bytes of the hash of its uncompressed point.
-fn sender(key: &Key, path: &DerivationPath) -> Result<Address, DecodeError> {
+pub(crate) fn sender(key: &Key, path: &DerivationPath) -> Result<Address, DecodeError> {
     let child = key.child(path)?;
     let point = bitcoin::secp256k1::PublicKey::from_slice(&child)
         .map_err(|_| DecodeError::Derive(countersign_verify::DeriveError::PublicKey))?;
@@ -45,6 +48,23 @@ struct Fields {
 }
 
 fn read(bytes: &[u8]) -> Result<Fields, String> {
+    let unsigned = read_unsigned(bytes);
+    match unsigned.is_err() && is_signed(bytes) {
+        true => {
+            Err("it is signed already; send it to the network, or take its signature off to sign it anew"
+                .into())
+        }
+        false => unsigned,
+    }
+}
+
+/// Whether the network would take it for a transaction, whoever signed it.
+fn is_signed(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    TxEnvelope::decode_2718(&mut rest).is_ok() && rest.is_empty()
+}
+
+fn read_unsigned(bytes: &[u8]) -> Result<Fields, String> {
     let (first, rest) = bytes.split_first().ok_or("it is empty")?;
     match first {
         1 => typed::<TxEip2930>(rest, bytes),
@@ -52,6 +72,8 @@ fn read(bytes: &[u8]) -> Result<Fields, String> {
         3 => typed::<TxEip4844>(rest, bytes),
         4 => typed::<TxEip7702>(rest, bytes),
         0xc0.. => canonical(legacy(bytes)?, bytes),
+        5 => Err("it is an authorisation of EIP-7702; send it as eip7702".into()),
+        b'0' => Err("it is hexadecimal text; send the bytes that it stands for".into()),
         other => Err(format!("0x{other:02x} begins no transaction type that is known here")),
     }
 }
@@ -140,7 +162,7 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Stri
 }
 
 /// An account that hands its code over to a contract can lose all it has; to the zero address, it takes itself back.
-fn delegation(to: &Address) -> Grant {
+pub(crate) fn delegation(to: &Address) -> Grant {
     let amount = to.is_zero().then(|| "0".to_string());
     Grant { spender: to.to_string(), asset: String::new(), amount }
 }

@@ -131,6 +131,18 @@ fn only_the_one_unsigned_encoding_is_accepted() {
     ] {
         assert_eq!(decode(&unhex(&bytes)).unwrap_err().code(), "payload-malformed", "{what}");
     }
+    let signed = include_str!("../fixtures/evm-signed-1559.hex").trim().trim_start_matches("0x");
+    for (bytes, part) in [
+        (signed, "signed already"),
+        ("0x02", "hexadecimal text"),
+        ("05d7019463c0c19a282a1b52b07dd5a65b58948a07dae32b01", "eip7702"),
+        ("e9098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080", "EIP-155"),
+    ] {
+        let bytes = hex::decode(bytes).unwrap_or_else(|_| bytes.as_bytes().to_vec());
+        let refused = decode(&bytes).unwrap_err().to_string();
+        assert!(refused.contains(part) && refused.contains("expected an unsigned transaction"), "{refused}");
+        assert!(refused.contains("docs/payloads.md"), "{refused}");
+    }
     // Signed transactions, of each type.
     assert!(decode(&unhex("02f86f0102843b9aca0085029e7822d68298f094d9e1459a7a482635700cbc20bbaf52d495ab9c9680841b55ba3ac080a0c199674fcb29f353693dd779c017823b954b3c69dffa3cd6b2a6ff7888798039a028ca912de909e7e6cdef9cdcaf24c54dd8c1032946dfa1d85c206b32a9064fe8")).is_err());
     for scheme in [Scheme::Ed25519, Scheme::SchnorrSecp256k1, Scheme::Taproot] {

@@ -11,9 +11,11 @@ mod eip191;
 mod eip712;
 mod eip712_rights;
 mod eip712_type;
+mod eip7702;
 mod evm;
 mod evm_call;
 mod finish;
+mod foreign;
 mod forms;
 mod intent;
 mod json;
@@ -140,6 +142,14 @@ pub enum DecodeError {
         /// What is wrong.
         reason: String,
     },
+    /// Bytes that are called a message, and are a transaction of some chain or what is signed for one.
+    #[error("the message is {what}, and its signature would count there; {instead}")]
+    Disguised {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
     /// The scheme makes no signatures of this kind.
     #[error(
         "a payload of the kind {kind} is not signed by a wallet of the scheme {scheme}; choose a wallet of the right scheme"
@@ -171,12 +181,13 @@ pub enum DecodeError {
 /// The form that a kind has, by the names that this crate gives kinds in errors.
 fn expected(kind: &str) -> &'static str {
     match kind {
-        "message" => "the bytes of the message as they are to be signed",
-        "list of digests" => r#"a JSON list [{"path": "m/0/7", "digest": "64 hexadecimal digits"}]"#,
+        "message" => "the bytes of a message that is no transaction",
+        "digests" => r#"a JSON list [{"path": "m/0/7", "digest": "64 hexadecimal digits"}]"#,
         "evm-transaction" => {
             "an unsigned transaction as it is hashed: RLP with the chain id, or type byte and RLP"
         }
         "eip191" => "the message without prefix and length",
+        "eip7702" => "05 and the RLP of chain id, address and nonce, without signature",
         "eip712" => "the JSON document that eth_signTypedData_v4 takes",
         "psbt" => {
             "the bytes of a PSBT, version 0 or 2, with the previous transactions and the origins of its keys"
@@ -200,6 +211,7 @@ impl DecodeError {
     pub fn code(&self) -> &'static str {
         match self {
             DecodeError::Malformed { .. } => "payload-malformed",
+            DecodeError::Disguised { .. } => "message-is-transaction",
             DecodeError::Scheme { .. } => "payload-scheme",
             DecodeError::Derive(_) => "payload-path",
             DecodeError::Network(_) => "payload-network",
@@ -225,6 +237,7 @@ pub fn decode(
         PayloadKind::Psbt => psbt::decode(key, path, bytes, networks),
         PayloadKind::BitcoinMessage => bitcoin_message::decode(key, path, bytes, networks),
         PayloadKind::SolanaMessage => solana::decode(key, path, bytes, networks),
+        PayloadKind::Eip7702 => eip7702::decode(key, path, bytes),
     }?;
     compare(&payload.digests, &decoded.inputs)?;
     Ok(decoded)

@@ -1,38 +1,32 @@
 //! Plain messages and bare digests, and what must not pass as either.
 //!
-//! What a signature means is decided by whoever accepts it, not by the name that the requester gave the bytes. So for each
-//! scheme, which signatures of this kind could also count as a transaction?
+//! What a signature means is decided by whoever accepts it, not by the name that the requester gave the bytes. So:
 //!
-//! - `ed25519` signs bytes as they are, and a Solana transaction is signed as it is: bytes that read as a message of a
-//!   Solana transaction are refused as a plain message. They go under `solana-message`, where a plugin sees what they do.
-//!   The other way round nothing is gained: `solana-message` accepts what reads as one, and names the signer in it.
+//! - Bytes that read as a transaction of a chain, or as what is hashed for one, are refused as a message by every key: see
+//!   `foreign`. Those of chains that are read here go under their own kind, where a plugin sees what they do.
+//! - 32 bytes are blind whatever they are called: `ed25519`, `taproot` and `schnorr-secp256k1` sign bytes as they are, and
+//!   chains have them sign hashes of 32 bytes.
+//! - Bytes that are no text are blind: nobody can judge them, and the forms that are recognised are not all there are. An
+//!   operator who knows what binary messages a key signs says so in the node's configuration.
 //! - `ecdsa-secp256k1` signs the SHA-256 of a message. Ethereum hashes with Keccak-256, so no message has the digest of an
 //!   Ethereum transaction or of EIP-191 or EIP-712 data. Bitcoin hashes with SHA-256 twice: the message that would be a
-//!   Bitcoin signature is itself a hash of 32 bytes, and 32 bytes are blind whatever they are called.
-//! - `taproot` signs bytes as they are, and Bitcoin has it sign hashes of 32 bytes: blind as well. `schnorr-secp256k1`
-//!   (RFC 9591) signs no transactions of a chain that is known here; its hashes are blind likewise.
-//! - What begins like EIP-191 data (0x19 0x01, 0x19 `E`) was meant for another kind. A plain message of it would be shown to
-//!   people as what it is not, so it is refused on every key.
-//! - EVM transactions begin with 0x01 to 0x04 or with 0xc0 and above, EIP-191 and EIP-712 preimages with 0x19: under one
-//!   hash, no bytes are two of them. EIP-7702 authorisations (0x05) are no kind of payload.
-//!
-//! Chains that are not known here may take plain messages for transactions (Cosmos and Tron hash with SHA-256, others sign
-//! Ed25519 over bytes). A key of such a chain is used with plugins that know its messages.
+//!   Bitcoin signature is itself a hash of 32 bytes.
+//! - EVM transactions begin with 0x01 to 0x04 or with 0xc0 and above, authorisations of EIP-7702 with 0x05, EIP-191 and
+//!   EIP-712 preimages with 0x19: under one hash, no bytes are two of them.
 
 use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
 use sha2::{Digest, Sha256};
 
-use crate::solana_message::Message;
-use crate::{DecodeError, Decoded, Input, Intent, Key};
-
-const KIND: &str = "message";
+use crate::{DecodeError, Decoded, Input, Intent, Key, foreign};
 
 pub(crate) fn decode(key: &Key, path: &DerivationPath, payload: &Payload) -> Result<Decoded, DecodeError> {
     let bytes = &payload.bytes;
     let (signed_bytes, intent) = match (payload.kind, key.scheme) {
         (PayloadKind::Digest, _) => (bytes.clone(), Intent::Opaque),
         (_, scheme) => {
-            refuse_disguises(scheme, bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
+            if let Some((what, instead)) = foreign::transaction(bytes) {
+                return Err(DecodeError::Disguised { what, instead });
+            }
             let intent = if payload.is_blind() { Intent::Opaque } else { Intent::Message(bytes.clone()) };
             (signed_message(scheme, bytes), intent)
         }
@@ -47,27 +41,10 @@ fn signed_message(scheme: Scheme, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-fn refuse_disguises(scheme: Scheme, bytes: &[u8]) -> Result<(), &'static str> {
-    match (bytes, scheme) {
-        ([0x19, 0x01, ..], _) => Err("it begins like typed data of EIP-712; send the document as eip712"),
-        ([0x19, b'E', ..], _) => {
-            Err("it begins like EIP-191 data; send the message without prefix as eip191")
-        }
-        (_, Scheme::Ed25519) if Message::read(bytes).is_some() => {
-            Err("it reads as the message of a Solana transaction; send it as solana-message")
-        }
-        // A version that is not read here, of the least length that a message can have.
-        ([0x81, ..], Scheme::Ed25519) if bytes.len() >= 69 => {
-            Err("it begins like a Solana message of version 1, which is not signed here; use version 0")
-        }
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testkit::{decode_as, ed25519, key_of};
+    use crate::testkit::{decode_as, key_of};
 
     #[test]
     fn ecdsa_signs_the_hash_of_a_message_and_the_others_the_message() {
@@ -93,23 +70,19 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_does_not_pass_as_a_message() {
-        for scheme in Scheme::ALL {
-            for prefix in [&b"\x19\x01 domain"[..], b"\x19Ethereum Signed Message:\n3abc"] {
-                let refused = decode_as(&key_of(scheme), PayloadKind::Message, prefix).unwrap_err();
-                assert_eq!(refused.code(), "payload-malformed");
-            }
-        }
+    fn a_message_of_solana_does_not_pass_as_a_plain_one() {
         // One signer, one program, no instruction.
         let legacy = [&[1, 0, 1, 2][..], &[5; 32], &[6; 32], &[7; 32], &[0]].concat();
         let versioned = [&[0x80], &legacy[..], &[0]].concat();
         let later = [&[0x81], &legacy[..]].concat();
-        for solana in [&legacy, &versioned, &later] {
-            assert!(decode_as(&ed25519(), PayloadKind::Message, solana).is_err());
-            assert!(decode_as(&key_of(Scheme::Taproot), PayloadKind::Message, solana).is_ok());
-            let longer = [&solana[..], b" and so on"].concat();
-            let plain = decode_as(&ed25519(), PayloadKind::Message, &longer);
-            assert_eq!(plain.is_ok(), solana[0] != 0x81);
+        for scheme in Scheme::ALL {
+            for solana in [&legacy, &versioned, &later] {
+                let refused = decode_as(&key_of(scheme), PayloadKind::Message, solana).unwrap_err();
+                assert_eq!(refused.code(), "message-is-transaction");
+                let longer = [&solana[..], b" and so on"].concat();
+                let plain = decode_as(&key_of(scheme), PayloadKind::Message, &longer);
+                assert_eq!(plain.is_ok(), solana[0] != 0x81);
+            }
         }
     }
 }

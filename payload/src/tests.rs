@@ -19,6 +19,7 @@ fn samples() -> Vec<(Key<'static>, PayloadKind, Vec<u8>)> {
         (ecdsa(), PayloadKind::EvmTransaction, unhex(evm)),
         (ecdsa(), PayloadKind::EvmTransaction, unhex(legacy)),
         (ecdsa(), PayloadKind::Eip191, b"Hello World".to_vec()),
+        (ecdsa(), PayloadKind::Eip7702, unhex("05d7019463c0c19a282a1b52b07dd5a65b58948a07dae32b01")),
         (ecdsa(), PayloadKind::Eip712, typed.to_vec()),
         (ed25519(), PayloadKind::SolanaMessage, solana),
         (ecdsa(), PayloadKind::Psbt, crate::psbt::tests::payment().serialize()),
@@ -130,7 +131,7 @@ proptest! {
 
     #[test]
     fn mutated_payloads_never_panic(
-        which in 0usize..11,
+        which in 0usize..12,
         edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..3), 1..6),
     ) {
         let (key, kind, mut bytes) = samples().swap_remove(which);

@@ -19,6 +19,7 @@ pub mod reshare;
 pub mod scheme;
 pub mod session;
 pub mod task;
+pub mod text;
 
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, KeygenIndex, Threshold};

@@ -32,11 +32,14 @@ pub enum PayloadKind {
     /// A message signed for a Bitcoin address (BIP-322): a JSON document, `{"message": "…", "address": "…"}` or
     /// `{"message": "…", "psbt": "…base64…"}`.
     BitcoinMessage,
+    /// An authorisation of EIP-7702 without signature: `0x05` and the RLP of chain id, address and nonce.
+    #[serde(rename = "eip7702")]
+    Eip7702,
 }
 
 impl PayloadKind {
     /// Every kind there is.
-    pub const ALL: [PayloadKind; 9] = [
+    pub const ALL: [PayloadKind; 10] = [
         PayloadKind::Message,
         PayloadKind::Digest,
         PayloadKind::EvmTransaction,
@@ -46,6 +49,7 @@ impl PayloadKind {
         PayloadKind::SolanaMessage,
         PayloadKind::Digests,
         PayloadKind::BitcoinMessage,
+        PayloadKind::Eip7702,
     ];
 
     /// The name in tasks, plugins and texts.
@@ -60,6 +64,7 @@ impl PayloadKind {
             PayloadKind::SolanaMessage => "solana-message",
             PayloadKind::Digests => "digests",
             PayloadKind::BitcoinMessage => "bitcoin-message",
+            PayloadKind::Eip7702 => "eip7702",
         }
     }
 }
@@ -74,7 +79,7 @@ impl std::fmt::Display for PayloadKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no kind of payload; use one of message, digest, evm-transaction, eip191, eip712, psbt, solana-message, digests, \
-     bitcoin-message"
+     bitcoin-message, eip7702"
 )]
 pub struct UnknownPayloadKind(String);
 
@@ -139,7 +144,8 @@ fn shorter(kind: PayloadKind) -> &'static str {
         | PayloadKind::Eip712
         | PayloadKind::SolanaMessage
         | PayloadKind::Digests
-        | PayloadKind::BitcoinMessage => "shorten it, or make several tasks of it",
+        | PayloadKind::BitcoinMessage
+        | PayloadKind::Eip7702 => "shorten it, or make several tasks of it",
     }
 }
 
@@ -167,7 +173,8 @@ impl Payload {
             | PayloadKind::Eip712
             | PayloadKind::SolanaMessage
             | PayloadKind::Digests
-            | PayloadKind::BitcoinMessage => Payload::MAX_BYTES,
+            | PayloadKind::BitcoinMessage
+            | PayloadKind::Eip7702 => Payload::MAX_BYTES,
         }
     }
 
@@ -188,13 +195,20 @@ impl Payload {
         }
     }
 
-    /// True if the node cannot know what it signs: a digest, or 32 bytes that are called a message. Schemes that sign
-    /// messages as they are make the same signature of both, so what a requester calls 32 bytes changes nothing.
+    /// True if the node cannot know what it signs: a digest, 32 bytes that are called a message, or a message that is no
+    /// text. Schemes that sign messages as they are make the same signature of a digest and of 32 bytes, so what a requester
+    /// calls them changes nothing; and bytes that nobody can read may be a transaction of a chain that nobody here knows.
     pub fn is_blind(&self) -> bool {
         match self.kind {
             PayloadKind::Digest | PayloadKind::Digests => true,
-            PayloadKind::Message => self.bytes.len() == 32,
-            _ => false,
+            PayloadKind::Message => self.bytes.len() == 32 || !is_text(&self.bytes),
+            PayloadKind::EvmTransaction
+            | PayloadKind::Eip191
+            | PayloadKind::Eip712
+            | PayloadKind::Psbt
+            | PayloadKind::SolanaMessage
+            | PayloadKind::BitcoinMessage
+            | PayloadKind::Eip7702 => false,
         }
     }
 
@@ -207,6 +221,12 @@ impl Payload {
             _ => Vec::new(),
         }
     }
+}
+
+/// UTF-8 without control characters but tabs and line ends.
+fn is_text(bytes: &[u8]) -> bool {
+    let steers = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+    str::from_utf8(bytes).is_ok_and(|text| !text.contains(steers))
 }
 
 /// Lists of bytes as lists of hexadecimal texts.
@@ -240,12 +260,25 @@ mod tests {
 
     #[test]
     fn a_hash_is_blind_whatever_it_is_called() {
-        let of_kind = |kind, length| Payload::new(kind, vec![1; length]).is_blind();
+        let of_kind = |kind, length| Payload::new(kind, vec![b'a'; length]).is_blind();
         assert!(of_kind(PayloadKind::Digest, 32) && of_kind(PayloadKind::Message, 32));
         assert!(!of_kind(PayloadKind::Message, 31) && !of_kind(PayloadKind::Message, 33));
         assert!(of_kind(PayloadKind::Digests, 32) && of_kind(PayloadKind::Digests, 33));
         let decoded = PayloadKind::ALL.into_iter().skip(2).filter(|kind| *kind != PayloadKind::Digests);
         decoded.for_each(|kind| assert!(!of_kind(kind, 32), "{kind}"));
+    }
+
+    #[test]
+    fn a_message_that_is_no_text_is_blind() {
+        let is_blind = |bytes: &[u8]| Payload::new(PayloadKind::Message, bytes.to_vec()).is_blind();
+        for text in ["pay 5", "a\tb\r\nc", "zażółć"] {
+            assert!(!is_blind(text.as_bytes()), "{text}");
+        }
+        for bytes in [&b"a\0"[..], &[0x80], b"\x1b[2J", "\u{85}".as_bytes(), &[0x0a, 0x02, 0x08, 0x01]] {
+            assert!(is_blind(bytes), "{bytes:?}");
+        }
+        // Where a prefix keeps a message apart from transactions, bytes are shown as they are.
+        assert!(!Payload::new(PayloadKind::Eip191, vec![0xff]).is_blind());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::path::DerivationPath;
 use crate::payload::{Payload, PayloadError};
 use crate::reshare::KeyReshare;
 use crate::scheme::Scheme;
+use crate::text::{is_hidden, is_plain};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,8 +155,8 @@ pub enum TaskError {
     /// A life that is too long or not positive.
     #[error("the task may live at most {max} s and must end after it begins; choose an earlier not_after", max = Task::MAX_LIFE_MS / 1000)]
     Lifetime,
-    /// A text that is too long or has control characters.
-    #[error("`{0}` is too long or has control characters; shorten it")]
+    /// A text that is too long, or has characters that show something else than they are.
+    #[error("`{0}` is too long, or has control, directional or invisible characters; correct it")]
     Text(&'static str),
     /// Claims that are too many, too long, or not well named.
     #[error(
@@ -244,6 +245,24 @@ impl Task {
             Operation::KeySign(keysign) => keysign.check(),
             Operation::KeyReshare(reshare) => reshare.check(),
             Operation::KeyShareSign(check_up) => check_up.check(),
+        }
+    }
+
+    /// What is not accepted of new orders, and stays readable in old ones: words that show something else than they are.
+    fn check_words(&self) -> Result<(), TaskError> {
+        let name = match &self.operation {
+            Operation::KeyGen(keygen) => keygen.name.as_str(),
+            Operation::KeySign(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => "",
+        };
+        for (what, text) in [("note", self.note.as_deref().unwrap_or_default()), ("name", name)] {
+            if !is_plain(text) {
+                return Err(TaskError::Text(what));
+            }
+        }
+        let hides = |text: &String| text.chars().any(|c| is_hidden(c) && c != '\n' && c != '\t');
+        match self.claims.values().any(hides) {
+            true => Err(TaskError::Claims("a hidden character")),
+            false => Ok(()),
         }
     }
 
@@ -382,6 +401,7 @@ impl SignedTask {
         now: UnixMillis,
     ) -> Result<Authenticated<Task>, TaskError> {
         let task = self.parse()?;
+        task.check_words()?;
         if !listed(&task.requester) {
             return Err(TaskError::UnknownRequester(task.requester));
         }
@@ -528,6 +548,21 @@ mod tests {
             assert_ne!(changed, text);
             assert_eq!(code(signed(changed.into()), NOW), expected, "{to}");
         }
+    }
+
+    #[test]
+    fn words_that_show_something_else_than_they_are_are_refused_in_new_orders_and_readable_in_old_ones() {
+        for hidden in ["pay\u{202e}", "pa\u{200b}y", "\u{2066}pay\u{2069}", "pay\u{e0041}"] {
+            let note = Task { note: Some(hidden.into()), ..task() };
+            let claim = Task { claims: [("reference".to_string(), hidden.to_string())].into(), ..task() };
+            for (order, code) in [(note, "task-text"), (claim, "task-claims")] {
+                let order = signed(order.to_bytes());
+                assert_eq!(order.authenticate(|_| true, NOW).unwrap_err().code(), code, "{hidden:?}");
+                assert!(order.parse().is_ok());
+            }
+        }
+        let lines = Task { claims: [("a".to_string(), "x\n\ty".to_string())].into(), ..task() };
+        assert!(signed(lines.to_bytes()).authenticate(|_| true, NOW).is_ok());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What an order does, in words and as JSON, as this client decoded it. Nothing here is anybody's claim.
 
 use countersign_client::{Profile, ReshareOrder};
-use countersign_payload::{Call, Decoded, Destination, Grant, Intent, Transaction, TypedData};
+use countersign_payload::{Call, Decoded, Destination, Grant, Intent, Rights, Transaction, TypedData};
+use countersign_protocol::text::escaped;
 use countersign_protocol::{Announcement, NodeId, Payload};
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
         Intent::Transaction(does) => transaction_lines(does),
         Intent::Message(message) => vec![format!("{}: {}", payload.kind, excerpt(message))],
         Intent::TypedData(data) => typed_data_lines(data),
-        Intent::Opaque => vec!["BLIND: nobody can tell what this hash is of".into()],
+        Intent::Opaque => vec!["BLIND: nobody can tell what is signed".into()],
     };
     lines.extend(
         decoded
@@ -64,7 +65,8 @@ pub fn json(intent: &Intent) -> Value {
         Intent::Message(message) => json!({"message": hex::encode(message)}),
         Intent::TypedData(data) => json!({"typed_data": {
             "chain": data.chain, "verifying_contract": data.verifying_contract, "domain": data.domain,
-            "primary_type": data.primary_type, "json": data.json,
+            "primary_type": data.primary_type, "json": data.json, "rights": data.rights.name(),
+            "meaning": data.meaning, "notes": data.notes,
             "grants": data.grants.iter().map(grant_json).collect::<Vec<_>>(),
         }}),
         Intent::Opaque => json!("opaque"),
@@ -84,15 +86,25 @@ fn transaction_lines(does: &Transaction) -> Vec<String> {
 }
 
 fn typed_data_lines(data: &TypedData) -> Vec<String> {
-    let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
+    let said = |text: &Option<String>| text.as_deref().map_or_else(|| "none".into(), escaped);
     let mut lines = vec![format!(
         "typed data {}: domain {}, chain {}, contract {}",
-        data.primary_type,
+        escaped(&data.primary_type),
         said(&data.domain),
         said(&data.chain),
         said(&data.verifying_contract)
     )];
+    let meaning = data.meaning.as_deref();
+    lines.push(match data.rights {
+        Rights::None => format!("  {}: hands out no right", meaning.unwrap_or("a type that is known")),
+        Rights::Shown => format!("  {}:", meaning.unwrap_or("a type that is known")),
+        Rights::Hidden => {
+            format!("  {}: what it hands out is not shown here", meaning.unwrap_or("a type that is known"))
+        }
+        Rights::Unknown => "  what messages of this type hand out is NOT KNOWN here".into(),
+    });
     lines.extend(data.grants.iter().map(grant_line));
+    lines.extend(data.notes.iter().map(|note| format!("  {}", escaped(note))));
     lines
 }
 
@@ -101,7 +113,7 @@ fn destination_line(chain: &str, to: &Destination) -> String {
     let memo = to.memo.as_ref().map_or(String::new(), |memo| format!(", memo {memo}"));
     let amount = match to.asset.is_empty() {
         true => units::amount(chain, &to.amount),
-        false => format!("{}{}", to.amount, of(&to.asset)),
+        false => number_of(&to.amount, &to.asset),
     };
     format!("  sends {amount} to {}{memo}{kept}", to.address)
 }
@@ -126,10 +138,25 @@ fn call_line(chain: &str, call: &Call) -> String {
 }
 
 fn grant_line(grant: &Grant) -> String {
-    let amount = grant.amount.as_deref().unwrap_or("ANY AMOUNT");
-    let asset =
-        if grant.asset.is_empty() { " of everything the account holds".into() } else { of(&grant.asset) };
-    format!("  lets {} take {amount}{asset}", grant.spender)
+    let spender = &grant.spender;
+    match (grant.asset.as_str(), &grant.amount) {
+        ("", Some(amount)) if amount == "0" => {
+            format!("  takes the account back from whoever had it ({spender})")
+        }
+        ("", _) => format!("  HANDS THE WHOLE ACCOUNT to {spender}, which may take everything it holds"),
+        (asset, Some(amount)) => format!("  lets {spender} take {}", number_of(amount, asset)),
+        (asset, None) => format!("  lets {spender} take ANY AMOUNT{}", of(asset)),
+    }
+}
+
+/// So much of an asset. Whether a number is an amount depends on the standard of the token, which a call that is encoded alike
+/// in two standards does not tell.
+fn number_of(number: &str, asset: &str) -> String {
+    let is_either = asset.starts_with("eip155:") && asset.contains("/token:");
+    match is_either {
+        true => format!("token number {number}, or the amount {number}{}, whichever it has", of(asset)),
+        false => format!("{number}{}", of(asset)),
+    }
 }
 
 /// How many decimals an asset has is not known here.
@@ -155,9 +182,9 @@ fn grant_json(grant: &Grant) -> Value {
 fn excerpt(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.chars().count() > EXCERPT => {
-            format!("{}… ({} bytes)", text.chars().take(EXCERPT).collect::<String>(), bytes.len())
+            format!("{}… ({} bytes)", escaped(&text.chars().take(EXCERPT).collect::<String>()), bytes.len())
         }
-        Ok(text) => text.into(),
+        Ok(text) => escaped(text),
         Err(_) => excerpt_hex(bytes),
     }
 }

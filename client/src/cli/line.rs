@@ -133,14 +133,7 @@ fn laid_out(row: &[(String, Tone)], widths: &[usize]) -> Line {
 /// Text from elsewhere, without what would move a terminal's cursor or change the order or look of what is read: control
 /// characters, bidirectional marks, and characters without width.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if is_visible(c) { c } else { ' ' }).collect()
-}
-
-fn is_visible(c: char) -> bool {
-    let hidden = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    !c.is_control() && !hidden
+    text.chars().map(|c| if countersign_protocol::text::is_hidden(c) { ' ' } else { c }).collect()
 }
 
 /// Between two columns.

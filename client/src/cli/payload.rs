@@ -33,6 +33,12 @@ pub struct What {
     /// Sign this text as an Ethereum personal message (EIP-191, `personal_sign`).
     #[arg(long, value_name = "TEXT")]
     eip191: Option<String>,
+    /// Sign these bytes as an Ethereum personal message: what wallets make of a `personal_sign` of 0x…
+    #[arg(long, value_name = "HEX")]
+    eip191_hex: Option<String>,
+    /// Sign this authorisation of EIP-7702 (05 and the RLP of chain id, address, nonce), which hands the account to a contract.
+    #[arg(long, value_name = "HEX|@FILE")]
+    eip7702: Option<String>,
     /// Sign the typed data in this JSON file (EIP-712, `eth_signTypedData_v4`).
     #[arg(long, value_name = "FILE")]
     eip712: Option<PathBuf>,
@@ -84,7 +90,11 @@ impl What {
         } else if let Some(given) = self.evm_transaction {
             (PayloadKind::EvmTransaction, bytes(&given, from_hex)?)
         } else if let Some(text) = self.eip191 {
-            (PayloadKind::Eip191, text.into_bytes())
+            (PayloadKind::Eip191, personal_text(text)?)
+        } else if let Some(hex) = self.eip191_hex {
+            (PayloadKind::Eip191, from_hex(&hex)?)
+        } else if let Some(given) = self.eip7702 {
+            (PayloadKind::Eip7702, bytes(&given, from_hex)?)
         } else if let Some(path) = self.eip712 {
             (PayloadKind::Eip712, read(&path)?)
         } else if let Some(path) = self.digests {
@@ -104,6 +114,19 @@ pub fn from_hex(text: &str) -> Result<Vec<u8>, ClientError> {
     hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|error| {
         ClientError::Usage(format!("this is no hexadecimal text ({error}); give two digits for each byte"))
     })
+}
+
+/// Wallets take a text of `personal_sign` that begins with `0x` for bytes. Which is meant is not guessed.
+fn personal_text(text: String) -> Result<Vec<u8>, ClientError> {
+    let is_hex = text.strip_prefix("0x").is_some_and(|digits| hex::decode(digits).is_ok());
+    match is_hex {
+        true => Err(ClientError::Usage(
+            "wallets take such a text for bytes; give the bytes with --eip191-hex (to sign these characters themselves, give \
+             them in hexadecimal there)"
+                .into(),
+        )),
+        false => Ok(text.into_bytes()),
+    }
 }
 
 impl Saying {
@@ -158,6 +181,18 @@ fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[test]
+    fn a_personal_message_in_hexadecimal_is_not_guessed_at() {
+        for text in ["hello", "0xyz", "0x1", "0x12 and more", "12"] {
+            assert_eq!(personal_text(text.into()).unwrap(), text.as_bytes());
+        }
+        for text in ["0x1234", "0x"] {
+            let error = personal_text(text.into()).unwrap_err().to_string();
+            assert!(error.contains("--eip191-hex"), "{error}");
+        }
+    }
 
     #[test]
     fn a_file_has_the_text_or_the_bytes() {

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
+use countersign_protocol::text::is_hidden;
+
 /// Longest reason that is kept, in bytes.
 pub(crate) const REASON: usize = 1024;
 
 /// Longest log message or field that is kept, in bytes.
 pub(crate) const LINE: usize = 4096;
 
-/// `text` in at most about `limit` bytes, with characters that control terminals or reorder lines escaped.
+/// `text` in at most about `limit` bytes, with characters that control terminals, reorder lines or are not seen escaped.
 pub(crate) fn printable(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit));
     for c in text.chars() {
@@ -16,7 +18,7 @@ pub(crate) fn printable(text: &str, limit: usize) -> String {
             out.push('…');
             break;
         }
-        if c.is_control() || is_directional(c) {
+        if is_hidden(c) {
             // Writing to a string cannot fail.
             let _ = write!(out, "{}", c.escape_unicode());
         } else {
@@ -32,18 +34,16 @@ pub(crate) fn code(text: &str) -> Option<&str> {
     ((1..=64).contains(&text.len()) && text.bytes().all(fits)).then_some(text)
 }
 
-/// Line and paragraph separators, and the characters behind "Trojan source".
-fn is_directional(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_steers_a_terminal_is_escaped() {
-        assert_eq!(printable("a\n\u{1b}[31mé\u{202e}", REASON), "a\\u{a}\\u{1b}[31mé\\u{202e}");
+        assert_eq!(
+            printable("a\n\u{1b}[31mé\u{202e}\u{200b}", REASON),
+            "a\\u{a}\\u{1b}[31mé\\u{202e}\\u{200b}"
+        );
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Config {
     pub roster: BTreeMap<NodeId, String>,
     /// Keys that may sign what the node does not understand.
     pub allow_blind: BTreeSet<KeyId>,
+    /// Keys that may sign messages that are no text.
+    pub allow_binary: BTreeSet<KeyId>,
     /// What transactions mean that do not name their network.
     pub networks: Networks,
     /// Risk control.
@@ -113,6 +115,7 @@ impl Config {
             requesters: named("requesters", raw.requesters.into_iter().map(|entry| (entry.id, entry.name)))?,
             roster: named("roster", raw.roster.into_iter().map(|entry| (entry.id, entry.name)))?,
             allow_blind: raw.keys.allow_blind.into_iter().collect(),
+            allow_binary: raw.keys.allow_binary.into_iter().collect(),
             networks: Networks::named(&raw.chains.bitcoin, &raw.chains.solana)?,
             expansion: expanded,
             policy: Policy::from_raw(expansion.policy.section, base)?,

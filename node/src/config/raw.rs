@@ -114,6 +114,8 @@ pub struct RawPeer {
 pub struct RawKeys {
     /// Keys that may sign a bare digest, which the node cannot understand.
     pub allow_blind: Vec<KeyId>,
+    /// Keys that may sign messages that are no text, which plugins then see as messages. Not 32 bytes: those are digests.
+    pub allow_binary: Vec<KeyId>,
 }
 
 /// `chains`

@@ -7,9 +7,10 @@ use super::reshare::KeyResharePlan;
 use super::{Job, quarantine};
 use crate::core::Core;
 use countersign_payload::{Decoded, Input, Intent};
+use countersign_protocol::text::escaped;
 use countersign_protocol::{
     Announcement, Authenticated, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation,
-    Refusal, Scheme, Task,
+    PayloadKind, Refusal, Scheme, Task,
 };
 use countersign_store::{Handover, HandoverStage, KeyRecord, KeyStatus};
 use countersign_verify::{DeriveError, ExtendedPublicKey};
@@ -81,15 +82,12 @@ fn admit_keysign(core: &Core, keysign: &KeySign, parties: &[NodeId]) -> Result<K
     check_signers(keysign, &record, parties)?;
     all_known(core, parties)?;
     quarantine::check(&core.journal, keysign.key, parties)?;
-    let decoded = decode(core, announcement, keysign)?;
+    let mut decoded = decode(core, announcement, keysign)?;
+    if is_binary(keysign) && core.config.allow_binary.contains(&keysign.key) {
+        decoded.intent = Intent::Message(keysign.payload.bytes.clone());
+    }
     if decoded.intent == Intent::Opaque && !core.config.allow_blind.contains(&keysign.key) {
-        return refuse(
-            "blind-signing",
-            &format!(
-                "a bare digest says nothing of what is signed; send the payload, or list {} under keys.allow_blind",
-                keysign.key
-            ),
-        );
+        return Err(refusal("blind-signing", &blind(keysign)));
     }
     let (root, inputs) = derive(announcement, decoded.inputs)?;
     Ok(KeySignPlan {
@@ -100,6 +98,25 @@ fn admit_keysign(core: &Core, keysign: &KeySign, parties: &[NodeId]) -> Result<K
         kind: keysign.payload.kind,
         intent: decoded.intent,
     })
+}
+
+/// A message that is no text. 32 bytes may be a digest, and are none of these.
+fn is_binary(keysign: &KeySign) -> bool {
+    let payload = &keysign.payload;
+    payload.kind == PayloadKind::Message && payload.bytes.len() != 32 && payload.is_blind()
+}
+
+fn blind(keysign: &KeySign) -> String {
+    let key = keysign.key;
+    match is_binary(keysign) {
+        true => format!(
+            "the message is no text, so nobody can tell what is signed; if it is no transaction, list {key} under \
+             keys.allow_binary, and have a plugin judge it"
+        ),
+        false => format!(
+            "a bare digest says nothing of what is signed; send the payload, or list {key} under keys.allow_blind"
+        ),
+    }
 }
 
 /// Whoever holds a share compares the present generation with its own record. Whoever holds none believes the marks of all
@@ -299,7 +316,7 @@ fn not_a_party<T>() -> Result<T, Refusal> {
 
 /// Words that may quote the requester, fit for a log and a journal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect()
+    escaped(text).chars().take(1000).collect()
 }
 
 /// A refusal by the node itself.

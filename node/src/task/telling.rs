@@ -3,6 +3,7 @@
 use super::admission::refusal;
 use crate::metrics::Ended;
 use crate::session::driver::failure;
+use countersign_protocol::text::is_hidden;
 use countersign_protocol::{Cause, Failure, KeyId, Operation, Outcome, Refusal, Task};
 use countersign_store::TaskKind;
 
@@ -68,7 +69,7 @@ pub(super) fn alarm_text(refusal: &Refusal, before: u64) -> String {
 
 /// Words of others, fit for a log.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
+    text.chars().filter(|c| !is_hidden(*c)).take(300).collect()
 }
 
 pub(super) fn bug(error: &dyn std::error::Error) -> Refusal {

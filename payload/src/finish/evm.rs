@@ -5,9 +5,12 @@ use alloy_consensus::{
     SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxEnvelope, TxLegacy,
 };
 use alloy_eips::Decodable2718;
+use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::Signature;
+use alloy_rlp::Decodable;
 
 use super::{FinishError, Finished, Made};
+use crate::eip7702;
 use crate::evm::legacy;
 
 /// `unsigned` was decoded as a payload.
@@ -20,6 +23,21 @@ pub(super) fn finish(unsigned: &[u8], made: &Made) -> Result<Finished, FinishErr
         return Err(changed());
     }
     Ok(Finished { bytes, missing: 0 })
+}
+
+/// `rlp([chain_id, address, nonce, y_parity, r, s])`.
+pub(super) fn finish_authorization(unsigned: &[u8], made: &Made) -> Result<Finished, FinishError> {
+    let changed = || FinishError::Changed("authorisation");
+    let signature = Signature::from_bytes_and_parity(made.signature, made.odd()? == 1);
+    let signed = eip7702::read(unsigned).map_err(|_| changed())?.into_signed(signature);
+    let bytes = alloy_rlp::encode(&signed);
+    let mut rest = bytes.as_slice();
+    let again = SignedAuthorization::decode(&mut rest).map_err(|_| changed())?;
+    let same = rest.is_empty() && again.signature().is_ok_and(|seen| seen == signature);
+    match same && eip7702::encoded(again.inner()) == unsigned {
+        true => Ok(Finished { bytes, missing: 0 }),
+        false => Err(changed()),
+    }
 }
 
 fn assemble(unsigned: &[u8], signature: &Signature) -> Option<Vec<u8>> {

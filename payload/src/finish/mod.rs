@@ -29,6 +29,7 @@ pub struct Finished {
     /// | `psbt` | as [`BitcoinForm`] says |
     /// | `evm-transaction` | signed transaction, EIP-2718 |
     /// | `solana-message` | signed transaction: signatures and message |
+    /// | `eip7702` | RLP of the signed authorisation, as transactions of type 4 list it |
     /// | `eip191`, `eip712` | r ‖ s ‖ v, 65 bytes, v is 27 or 28 |
     /// | `bitcoin-message` | text, Base64: the witness of a segwit address (`simple`), else the transaction (`full`); with a PSBT as [`BitcoinForm`] says, in bytes |
     /// | `message`, `digest` | the signature as its scheme encodes it |
@@ -87,6 +88,7 @@ pub fn finish(
         }
         (PayloadKind::EvmTransaction, [one]) => evm::finish(&payload.bytes, one),
         (PayloadKind::SolanaMessage, [one]) => solana::finish(&payload.bytes, one),
+        (PayloadKind::Eip7702, [one]) => evm::finish_authorization(&payload.bytes, one),
         (PayloadKind::Eip191 | PayloadKind::Eip712, [one]) => {
             Ok(Finished { bytes: [one.signature, &[27 + one.odd()?]].concat(), missing: 0 })
         }

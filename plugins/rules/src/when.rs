@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::assets::is_chain;
 use crate::choice::present;
 
-const PAYLOADS: [&str; 9] = [
+const PAYLOADS: [&str; 10] = [
     "message",
     "digest",
     "evm-transaction",
@@ -16,6 +16,7 @@ const PAYLOADS: [&str; 9] = [
     "solana-message",
     "digests",
     "bitcoin-message",
+    "eip7702",
 ];
 
 /// All that is written must match; what is not written matches always.

@@ -3,6 +3,7 @@
 use crate::control::Stage;
 use crate::id::NodeId;
 use crate::outcome::{Cause, Failure};
+use crate::text::is_hidden;
 
 pub(super) fn failure(cause: Cause, code: &str, culprits: Vec<NodeId>, text: String) -> Failure {
     Failure { cause, code: code.into(), text, culprits }
@@ -49,7 +50,7 @@ pub(super) fn timed_out(stage: Stage, waiting_for: Vec<NodeId>) -> Failure {
 
 /// Another party gave up. Its words are shown, cut and without control characters.
 pub(super) fn aborted(node: NodeId, code: String, text: &str) -> Failure {
-    let said: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
+    let said: String = text.chars().filter(|c| !is_hidden(*c)).take(300).collect();
     let code: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
     failure(Cause::Peer, "peer-aborted", vec![node], format!("{node} gave up ({code}): {said}"))
 }

@@ -73,7 +73,7 @@ async fn what_a_payload_is_not_is_refused_before_any_plugin_is_asked() {
         (Payload::new(PayloadKind::Message, vec![7; 32]), "blind-signing"),
         (Payload::new(PayloadKind::EvmTransaction, ethereum_transfer()), "payload-scheme"),
         (Payload::new(PayloadKind::SolanaMessage, b"no message".to_vec()), "payload-malformed"),
-        (Payload::new(PayloadKind::Message, solana_transfer(&wallet, "m")), "payload-malformed"),
+        (Payload::new(PayloadKind::Message, solana_transfer(&wallet, "m")), "message-is-transaction"),
     ] {
         let operation = Operation::KeySign(KeySign {
             key: wallet.key,

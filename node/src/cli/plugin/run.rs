@@ -136,7 +136,7 @@ fn describe(write: &StateWrite) -> String {
 
 fn text_or_hex(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => text.into(),
+        Ok(text) if countersign_protocol::text::is_plain(text) => text.into(),
         _ => format!("0x{}", hex::encode(bytes)),
     }
 }

@@ -10,6 +10,7 @@ use super::peer::{PeerMark, Peers};
 use super::quarantine::{Place, Quarantine, Quarantines};
 use super::recordings::{Difference, Evidence, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
+use countersign_protocol::text::is_hidden;
 use countersign_protocol::{
     Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, TaskId, UnixMillis,
 };
@@ -503,7 +504,7 @@ fn describe(outcome: &Outcome) -> String {
 
 /// A text that cannot forge a second line and has a bounded length.
 pub(super) fn one_line(text: &str) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
     line.truncate(line.floor_char_boundary(MAX_TEXT));
     line
 }
