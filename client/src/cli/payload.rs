@@ -183,7 +183,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[test]
     fn a_personal_message_in_hexadecimal_is_not_guessed_at() {
         for text in ["hello", "0xyz", "0x1", "0x12 and more", "12"] {
             assert_eq!(personal_text(text.into()).unwrap(), text.as_bytes());
