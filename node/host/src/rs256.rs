@@ -24,6 +24,9 @@ pub enum KeyFormatError {
          (`openssl rsa -in key.pem -pubout` prints it)"
     )]
     Public,
+    /// A file with more than one key, of which nobody can tell which is meant.
+    #[error("more than one public key; give a file with the one that is meant")]
+    Several,
     /// The library could not generate, encode or sign.
     #[error("the cryptographic library failed; restart the node, and report it if it happens again")]
     Library,
@@ -95,10 +98,14 @@ impl VerifyingKey {
         Ok(Self { spki: spki.as_ref().to_vec() })
     }
 
-    /// Reads a PEM file that begins with `-----BEGIN PUBLIC KEY-----`.
+    /// Reads a PEM file with one key, which begins with `-----BEGIN PUBLIC KEY-----`.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyFormatError> {
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| KeyFormatError::Public)?;
-        Self::from_spki(&der)
+        let mut keys = SubjectPublicKeyInfoDer::pem_slice_iter(pem);
+        let only = keys.next().and_then(Result::ok).ok_or(KeyFormatError::Public)?;
+        match keys.next() {
+            None => Self::from_spki(&only),
+            Some(_) => Err(KeyFormatError::Several),
+        }
     }
 
     /// DER SubjectPublicKeyInfo.
@@ -157,5 +164,15 @@ uFEqeRnZ3TPWPaLQdwIDAQAB
             VerifyingKey::from_pem(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n").is_err()
         );
         assert!(VerifyingKey::from_pem(RSA_1024.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_file_with_two_keys_is_refused() {
+        let pem = || SigningKey::generate().unwrap().verifying_key().to_pem();
+        let (one, two) = (pem(), pem());
+        for several in [format!("{one}{two}"), format!("{one}{one}")] {
+            let refused = VerifyingKey::from_pem(several.as_bytes());
+            assert!(matches!(refused, Err(KeyFormatError::Several)), "{several}");
+        }
     }
 }
