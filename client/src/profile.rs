@@ -72,7 +72,7 @@ impl Profile {
         let file = |reason, advice| ClientError::File { path: path.into(), reason, advice };
         let text = read_own(path)
             .map_err(|reason| file(reason, "write a profile as `countersign --help` shows, for you alone"))?;
-        let mut profile: Profile = serde_norway::from_str(&text)
+        let mut profile: Profile = countersign_strict::yaml(&text)
             .map_err(|error| file(error.to_string(), "correct the profile as `countersign --help` shows"))?;
         let base = path.parent().unwrap_or(Path::new("."));
         profile.api_key_file = base.join(profile.api_key_file);
@@ -338,8 +338,7 @@ mod tests {
             (format!("trusted_requesters:\n  bob: {one}\n"), "line 4", "csr1"),
             ("chains: { bitcoin: mainnnet }\n".into(), "line 3", "mainnnet"),
             ("wallet_bok: x\n".into(), "line 3", "wallet_bok"),
-            // At the top level the parser gives no line; the key is in the message.
-            ("wallet_book: x\nwallet_book: y\n".into(), "wallet_book", "duplicate"),
+            ("wallet_book: x\nwallet_book: y\n".into(), "line 4", "`wallet_book` stands twice"),
         ] {
             let error = load(&rest).unwrap_err().to_string();
             for part in ["profile.yaml", line, words] {

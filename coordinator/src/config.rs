@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::{NodeId, RequesterId};
+use countersign_strict::DocumentError;
 use serde::Deserialize;
 
 use crate::api_key::ApiKey;
@@ -89,19 +90,17 @@ pub enum ConfigError {
         /// What the system said.
         reason: String,
     },
-    /// A key that does not exist.
-    #[error("line {line}: unknown key `{key}`; {advice}")]
-    UnknownKey {
-        /// Where.
-        line: usize,
-        /// What was written.
-        key: String,
-        /// The nearest key, or all of them.
-        advice: String,
+    /// Not YAML, a wrong type, a key that stands twice or that there is not.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// Anything else, with the file that it is in.
+    #[error("{}: {error}", path.display())]
+    InFile {
+        /// Which file.
+        path: PathBuf,
+        /// What.
+        error: Box<ConfigError>,
     },
-    /// Anything else that YAML or a value is wrong in.
-    #[error("{0}; correct the configuration there")]
-    Malformed(String),
     /// Two entries that exclude each other.
     #[error("{0} is listed twice; list it once")]
     Duplicate(String),
@@ -124,14 +123,17 @@ impl Config {
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Unreadable { path: path.into(), reason: error.to_string() })?;
-        Config::parse(&text, path.parent().unwrap_or(Path::new(".")))
+        let parsed = Config::parse(&text, path.parent().unwrap_or(Path::new(".")));
+        parsed.map_err(|error| ConfigError::InFile { path: path.into(), error: error.into() })
     }
 
     /// Reads a text; relative paths start at `base`.
     pub fn parse(text: &str, base: &Path) -> Result<Config, ConfigError> {
-        let raw: RawConfig = serde_norway::from_str(text).map_err(|error| explain(&error))?;
+        let raw: RawConfig = countersign_strict::yaml(text)?;
         let nodes = named_nodes(raw.nodes)?;
         distinct(raw.api_keys.iter().map(|key| format!("API key `{}`", key.name)))?;
+        distinct(raw.api_keys.iter().map(|key| format!("the API key with sha256 {}", key.sha256)))?;
+        distinct(raw.requesters.iter().flatten().map(|requester| format!("requester {requester}")))?;
         let rules = Rules {
             nodes,
             requesters: raw.requesters,
@@ -164,8 +166,8 @@ pub fn example() -> String {
         "# Where nodes connect (UDP).\nlisten_quic: {quic}\n\
          # The HTTP API. It has no TLS: keep it on loopback, or put a TLS proxy in front.\nlisten_http: {http}\n\
          # Directory of the identity key and the database, relative to this file.\ndata: .\n\
-         # Nodes that may connect. `countersign-node info` prints the id.\nnodes: []\n# - name: a\n#   id: csn1...\n\
-         # Made with `countersign-coordinator api-key new NAME --scope read,create`.\napi_keys: []\n\
+         # Nodes that may connect. `countersign-node info` prints the id.\nnodes:\n# - name: a\n#   id: csn1...\n\
+         # Made with `countersign-coordinator api-key new NAME --scope read,create`, which prints the entry.\napi_keys:\n\
          # Whose tasks are taken. Nodes check requesters against their own list in any case.\n# requesters: [csr1...]\n\
          limits:\n  open_tasks: 1000\n  decision_seconds: 60\n  keygen_seconds: 300\n  keysign_seconds: 60\n",
         quic = default_quic(),
@@ -214,22 +216,6 @@ fn in_range(key: &'static str, value: u64, min: u64, max: u64) -> Result<u64, Co
     if (min..=max).contains(&value) { Ok(value) } else { Err(ConfigError::Range { key, value, min, max }) }
 }
 
-/// serde names the unknown field and those it knows between backticks: the nearest one is what was meant.
-fn explain(error: &serde_norway::Error) -> ConfigError {
-    let text = error.to_string();
-    let mut quoted = text.split('`').skip(1).step_by(2);
-    let unknown = text.contains("unknown field").then(|| quoted.next()).flatten();
-    let (Some(key), Some(place)) = (unknown, error.location()) else { return ConfigError::Malformed(text) };
-    let known: Vec<&str> = quoted.collect();
-    let nearest = known.iter().min_by_key(|name| strsim::damerau_levenshtein(name, key));
-    let near = nearest.filter(|name| strsim::normalized_damerau_levenshtein(name, key) > 0.5);
-    let advice = match near {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!("the keys here are {}; use one of them", known.join(", ")),
-    };
-    ConfigError::UnknownKey { line: place.line(), key: key.into(), advice }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,7 +235,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
         let error = parse("data: .\nlimits:\n  open_task: 3\n").unwrap_err().to_string();
-        assert_eq!(error, "line 3: unknown key `open_task`; did you mean `open_tasks`?");
+        assert_eq!(error, "line 3, column 3: there is no key `open_task` here; did you mean `open_tasks`?");
         let error = parse("data: .\nlisten_htp: 127.0.0.1:1\n").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("`listen_http`"), "{error}");
         let error = parse("data: .\nzzz: 1\n").unwrap_err().to_string();
@@ -258,14 +244,30 @@ mod tests {
 
     #[test]
     fn what_excludes_itself_is_refused() {
-        let key = |name: &str| format!("  - {{name: {name}, sha256: {}, scopes: [read]}}\n", "0".repeat(64));
-        let twice = format!("data: .\napi_keys:\n{}{}", key("a"), key("a"));
-        assert!(matches!(parse(&twice), Err(ConfigError::Duplicate(_))));
-        assert!(parse(&format!("data: .\napi_keys:\n{}{}", key("a"), key("b"))).is_ok());
+        let key = |name: &str, digit: &str| {
+            format!("  - {{name: {name}, sha256: {}, scopes: [read]}}\n", digit.repeat(64))
+        };
+        let keys = |one: String, other: String| parse(&format!("data: .\napi_keys:\n{one}{other}"));
+        assert!(matches!(keys(key("a", "0"), key("a", "1")), Err(ConfigError::Duplicate(_))));
+        assert!(
+            matches!(keys(key("a", "0"), key("b", "0")), Err(ConfigError::Duplicate(_))),
+            "one key, two names"
+        );
+        assert!(keys(key("a", "0"), key("b", "1")).is_ok());
         assert!(matches!(parse("data: .\nlimits: {open_tasks: 0}\n"), Err(ConfigError::Range { .. })));
         assert!(matches!(
             parse("data: .\nnodes: [{name: a, id: nonsense}]\n"),
-            Err(ConfigError::Malformed(_))
+            Err(ConfigError::Document(_))
         ));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_with_its_line() {
+        for text in
+            ["data: .\napi_keys: []\napi_keys: []\n", "data: .\nlimits:\n  {open_tasks: 1, open_tasks: 2}\n"]
+        {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("line 3, ") && error.contains("stands twice"), "{error}");
+        }
     }
 }

@@ -121,9 +121,7 @@ fn new_api_key(name: &str, scopes: Vec<Scope>, json: bool) -> anyhow::Result<()>
         println!("{}", serde_json::json!({"key": *key, "entry": entry}));
         return Ok(());
     }
-    eprintln!(
-        "Add this line under `api_keys` in the configuration (in place of `[]`), then send the coordinator SIGHUP:"
-    );
+    eprintln!("Add this line under `api_keys` in the configuration, then send the coordinator SIGHUP:");
     eprintln!("  - {}", serde_json::to_string(&entry)?);
     eprintln!("The key is shown only now:");
     println!("{}", *key);

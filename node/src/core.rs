@@ -2,7 +2,7 @@
 
 use crate::aux_cache::AuxCache;
 use crate::check_ups::CheckUps;
-use crate::config::Config;
+use crate::config::{Config, Coordinator};
 use crate::events::{Events, Receivers};
 use crate::metrics::Tally;
 use crate::primes::PrimePool;
@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Core {
     /// What the operator wrote.
     pub config: Config,
+    /// Whom the node dials.
+    pub coordinator: Coordinator,
     /// Who this node is.
     pub me: NodeId,
     /// Signs broadcasts and marks.

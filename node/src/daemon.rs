@@ -2,7 +2,7 @@
 
 use crate::aux_cache::AuxCache;
 use crate::check_ups::{self, CheckUps};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::core::{Core, Signer, now};
 use crate::dispatch::Dispatch;
 use crate::events::{Events, Receivers};
@@ -39,6 +39,9 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// Something is missing in the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Secrets.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -79,6 +82,7 @@ pub enum StartError {
 
 /// Runs a node until `shutdown`.
 pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> Result<(), StartError> {
+    let coordinator = config.check_complete()?.clone();
     let vault = Arc::new(vault);
     let identity = Arc::new(vault.identity()?);
     let me = NodeId::from_bytes(identity.public().0)?;
@@ -113,10 +117,12 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         publishing: std::sync::Mutex::default(),
         aligning: std::sync::Mutex::default(),
         stopping: CancellationToken::new(),
+        coordinator,
         config,
     });
     handover::align_all(&core.journal, &core.vault, now())?;
     reconcile(&core)?;
+    crate::risk::note_start(&core)?;
     publish(&core)?;
     crate::events::deliver(&core);
     tokio::spawn(settle_in(core.clone()));
@@ -135,16 +141,12 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
 
 /// What plugins and receivers are given.
 fn services(config: &Config, vault: &Vault, journal: &Journal) -> Result<NodeServices, StartError> {
-    let services = NodeServices::new(&config.policy, &vault.callback_key()?, journal.clone())?;
-    match vault.event_key().map_err(VaultError::from)? {
-        Some(key) => Ok(services.with_event_key(&key)?),
-        None => {
-            if !config.receivers.is_empty() {
-                tracing::warn!("there is no event key; make one with `countersign-node event key create`");
-            }
-            Ok(services)
-        }
+    let event_key = vault.event_key().map_err(VaultError::from)?;
+    if event_key.is_none() && !config.receivers.is_empty() {
+        tracing::warn!("there is no event key; make one with `countersign-node event key create`");
     }
+    let event_key = event_key.as_ref().map(|key| &key[..]);
+    Ok(NodeServices::new(&config.policy, &vault.callback_key()?, event_key, journal.clone())?)
 }
 
 /// Whoever could forge machine code would run in the node, so its MAC's key comes from a secret of the store.

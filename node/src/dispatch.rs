@@ -54,7 +54,7 @@ impl Dispatch {
         };
         match decode::<ToNode>(&link.welcome) {
             Ok(ToNode::Welcome { protocol: PROTOCOL_VERSION, software }) => {
-                tracing::info!(coordinator = %self.core.config.coordinator, %software, "linked");
+                tracing::info!(coordinator = %self.core.coordinator.id, %software, "linked");
             }
             Ok(_) | Err(_) => {
                 return "the coordinator speaks another version; update the older program".into();
@@ -93,14 +93,14 @@ impl Dispatch {
     }
 
     async fn dial(&self) -> Result<Link, Ended> {
-        let config = &self.core.config;
-        let address = resolve(&config.coordinator_address).await?;
+        let coordinator = &self.core.coordinator;
+        let address = resolve(&coordinator.address).await?;
         let hello = FromNode::Hello {
             protocol: PROTOCOL_VERSION,
             software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
             pending: self.pending().await,
         };
-        let coordinator = PeerKey(*config.coordinator.as_bytes());
+        let coordinator = PeerKey(*coordinator.id.as_bytes());
         let link =
             countersign_link::dial::connect(address, &self.identity, coordinator, &encode(&hello)).await;
         link.map_err(|error| error.to_string())

@@ -3,7 +3,7 @@
 use crate::check_ups::Round;
 use crate::core::Core;
 use crate::vault::{Vault, VaultError};
-use countersign_host::{Condition, EntryStatus, Health, rs256};
+use countersign_host::{Anchor, Condition, EntryStatus, Health, rs256};
 use countersign_protocol::{Announcement, NodeId, UnixMillis};
 use countersign_store::KeyStatus;
 use countersign_verify::DeriveError;
@@ -50,6 +50,9 @@ pub struct PublicPluginRecord {
     pub digest: Option<String>,
     /// SHA-256 of its configuration, hex.
     pub config: Option<String>,
+    /// Keys and authorities that it was granted. Absent in records of earlier programs.
+    #[serde(default)]
+    pub anchors: Vec<Anchor>,
     /// Why it is broken: code and text.
     pub broken: Option<(String, String)>,
     /// What it misses of what it depends on: code and text.
@@ -176,6 +179,7 @@ fn describe_plugin(entry: EntryStatus, now: UnixMillis) -> LivePlugin {
             version: entry.version,
             digest: entry.digest.map(hex::encode),
             config: entry.revision.map(hex::encode),
+            anchors: entry.anchors,
             broken,
             ill: ill.map(|(code, reason)| (code.to_string(), reason)),
             since: now,

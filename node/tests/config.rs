@@ -51,7 +51,14 @@ fn parse(rest: &str) -> Result<Config, ConfigError> {
         0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
     ];
     let id = CoordinatorId::from_bytes(key).unwrap().to_string();
-    Config::parse(&format!("{}{rest}", COORDINATOR.replace("CSC", &id)), Path::new("/base"))
+    complete(&format!("{}{rest}", COORDINATOR.replace("CSC", &id)))
+}
+
+/// As `start` demands it.
+fn complete(text: &str) -> Result<Config, ConfigError> {
+    let config = Config::parse(text, Path::new("/base"))?;
+    config.check_complete()?;
+    Ok(config)
 }
 
 #[test]
@@ -274,7 +281,7 @@ fn what_means_nothing_here_is_named_and_what_would_mislead_is_refused() {
 
 #[test]
 fn a_file_without_coordinator_is_told_what_to_write() {
-    let error = |text: &str| Config::parse(text, Path::new("/base")).unwrap_err().to_string();
+    let error = |text: &str| complete(text).unwrap_err().to_string();
     assert!(error("policy: {allow_unguarded: true}\n").contains("coordinator: { address"));
     let relay = error("websocket: {url: 'wss://relay.example/ws'}\n");
     assert!(relay.contains("websocket.url"), "what was brought along is named first: {relay}");
@@ -328,4 +335,56 @@ fn a_shadow_decides_nothing_and_is_compared_with_what_does() {
     assert!(lost.contains("`rulez`"), "{lost}");
     let publisher = parse("policy: {allow_unguarded: true, trusted_publishers: {acme: abc}}\n").unwrap_err();
     assert!(publisher.to_string().contains("64 hexadecimal digits"), "{publisher}");
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused_wherever_it_stands() {
+    let refused = |text: &str, line: usize, key: &str| {
+        let error = parse(text).unwrap_err().to_string();
+        // The section of the coordinator is the first line.
+        let place = format!("line {}, ", line + 1);
+        assert!(error.starts_with(&place) && error.contains(&format!("`{key}` stands twice")), "{error}");
+    };
+    refused("policy: {allow_unguarded: true}\npolicy: {}\n", 2, "policy");
+    refused("policy:\n  allow_unguarded: false\n  allow_unguarded: true\n", 3, "allow_unguarded");
+    refused("policy:\n  public_keys:\n    a: one.pem\n    a: two.pem\n", 4, "a");
+    let inline = "policy:\n  plugins:\n  - name: rules\n    config:\n      enable: true\n      key_sign: {reject_all: true}\n      \
+                  key_sign: {reject_all: false}\n";
+    refused(inline, 7, "key_sign");
+    refused("events:\n  receivers:\n  - name: jwt-events\n    config: {url: a, url: b}\n", 4, "url");
+    refused(
+        "embedded_risk_control_rules:\n  enable: true\n  key_gen: {reject_all: true, reject_all: false}\n",
+        3,
+        "reject_all",
+    );
+    refused("env: {a: 1, a: 2}\n", 1, "a");
+    for (text, word) in
+        [("policy: &p {allow_unguarded: true}\n", "anchor"), ("policy:\n  <<: {}\n", "merge key")]
+    {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+#[test]
+fn whoever_is_listed_twice_is_refused() {
+    let key = [
+        0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e,
+        0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+    ];
+    let node = countersign_protocol::NodeId::from_bytes(key).unwrap();
+    let twice = parse(&format!(
+        "policy: {{allow_unguarded: true}}\nroster: [{{name: a, id: {node}}}, {{name: b, id: {node}}}]\n"
+    ));
+    assert!(matches!(twice.unwrap_err(), ConfigError::Duplicate { section: "roster", .. }));
+}
+
+/// Whoever looks at a new node has neither a coordinator nor a plugin yet; whoever starts it needs both.
+#[test]
+fn only_start_minds_what_is_not_there_yet() {
+    let config = Config::parse("requesters:\nroster:\npolicy:\n  plugins:\n", Path::new("/base")).unwrap();
+    assert!(config.coordinator.is_none() && config.requesters.is_empty() && config.roster.is_empty());
+    assert!(matches!(config.check_complete(), Err(ConfigError::Unguarded)));
+    let config = Config::parse("policy: {allow_unguarded: true}\n", Path::new("/base")).unwrap();
+    assert!(matches!(config.check_complete(), Err(ConfigError::NoCoordinator)));
 }

@@ -156,8 +156,30 @@ fn what_is_installed_can_be_listed_checked_and_rolled_back() {
     assert!(bench.run("plugin rollback rules").with(0).starts_with("Back to rules"));
     let digest = first["current"]["digest"].as_str().unwrap();
     assert!(bench.run("plugin check rules").with(0).contains(digest));
-    bench.write("rules.yaml", "enable: true\nkey_sing: {}\n");
-    assert!(bench.run("plugin check rules").with(1).contains("key_sing"));
+}
+
+#[test]
+fn mistakes_in_a_file_of_rules_are_told_with_file_line_and_nearest_key() {
+    let bench = Bench::new(
+        "policy: {plugins: [{name: rules, file: rules.wasm, config_file: rules.yaml, grants: {state_bytes: 1000}}]}\n",
+    );
+    bench.bring("rules", "rules.wasm");
+    bench.write("task.json", bench.run("plugin run --example keysign").with(0));
+    let told = |rules: &str, parts: &[&str]| {
+        bench.write("rules.yaml", rules);
+        for command in ["plugin check rules", "plugin run rules --task task.json", "config check"] {
+            let said = bench.run(command).with(1);
+            assert!(parts.iter().all(|part| said.contains(part)), "{command}: {said}");
+        }
+    };
+    // The rule that refuses everything must not be lost to one that stands below it.
+    let twice = "enable: true\nkey_sign: {reject_all: true}\nkey_sign: {reject_all: false}\n";
+    told(twice, &["rules.yaml: line 3, column 1: `key_sign` stands twice in this mapping, first on line 2"]);
+    told("enable: true\nkey_sing: {}\n", &["unknown field `key_sing`", "rules.yaml, line 2, column 1"]);
+    let deep =
+        "enable: true\nkey_gen:\n  allow_list:\n  - threshold: 2\n    node_ids: [a]\n  - threshhold: 2\n";
+    told(deep, &["unknown field `threshhold`", "rules.yaml, line 6, column 5"]);
+    told("enable: true\nkey_gen: [\n", &["rules.yaml: line ", "this is not YAML"]);
 }
 
 #[test]

@@ -101,6 +101,29 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Sends SIGHUP, and waits until the log says it once more.
+    #[track_caller]
+    fn ask_to_reload(&self, words: &str) {
+        let before = self.log().matches(words).count();
+        let id = self.daemon.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        self.wait_for(words, before + 1);
+    }
+
+    /// What a command says that must fail.
+    #[track_caller]
+    fn fail(&self, line: &str) -> String {
+        let Output { status, stderr, .. } = self.command(line).stdin(Stdio::null()).output().unwrap();
+        assert!(!status.success(), "{line} succeeds");
+        String::from_utf8(stderr).unwrap()
+    }
+
+    fn chmod(&self, name: &str, mode: u32) {
+        std::fs::set_permissions(self.path(name), PermissionsExt::from_mode(mode)).unwrap();
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         self.stop();
@@ -165,14 +188,14 @@ metrics: {listen: '127.0.0.1:0', job: tests, name_prefix: my_}
     node.write("ca.pem", authority());
     node.write("approver.pem", public_key());
     node.start();
-    node.change(
-        "ca.pem",
-        "no certificate",
-        &format!("{REFUSED}: the extra CA file holds no valid PEM certificate"),
-    );
-    node.change("ca.pem", authority(), "plugins reloaded: chain");
-    node.change("approver.pem", "no key", &format!("{REFUSED}: policy.public_keys.approver cannot be used"));
-    node.change("approver.pem", public_key(), "plugins reloaded: chain");
+    node.change("ca.pem", "no certificate", "changed on disk and not in force: policy.ca_file");
+    node.ask_to_reload(&format!("{REFUSED}: the extra CA file holds no valid PEM certificate"));
+    node.write("ca.pem", authority());
+    node.ask_to_reload("plugins reloaded: what is on disk is in force already");
+    node.write("approver.pem", "no key");
+    node.ask_to_reload(&format!("{REFUSED}: policy.public_keys.approver cannot be used"));
+    node.write("approver.pem", public_key());
+    node.ask_to_reload("plugins reloaded: what is on disk is in force already");
     node.change("events.wasm", next_build(&component("jwt-events")), "receivers reloaded: jwt-events");
     let refused = "changed receivers were refused and the old ones stay in force: jwt-events";
     node.change("events.wasm", "no component", refused);
@@ -256,4 +279,81 @@ fn a_node_that_runs_is_asked_how_its_plugins_fare_and_keeps_its_folders_clean() 
         .unwrap()
         .filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().starts_with(&digest));
     assert_eq!(kept.count(), 1, "its machine code");
+}
+
+/// SHA-256 of a PEM file's SubjectPublicKeyInfo, as the record has it.
+fn digest_of(pem: &str) -> String {
+    use sha2::{Digest, Sha256};
+    hex::encode(Sha256::digest(
+        countersign_host::rs256::VerifyingKey::from_pem(pem.as_bytes()).unwrap().spki_der(),
+    ))
+}
+
+/// Who approves is swapped by nobody but the operator, and never without a trace. Only root can play another user.
+#[test]
+fn a_pinned_key_that_another_user_could_write_is_refused_and_each_change_is_on_record() {
+    const NOBODY: u32 = 65_534;
+    let mut node = Node::new(
+        "policy:
+  public_keys: {approver: approver.pem}
+  plugins:
+    - name: jwt-callback
+      file: callback.wasm
+      config: {servers: [{url: 'https://127.0.0.1:9/', key: approver}]}
+      grants: {keys: [callback, approver], http: ['https://127.0.0.1:9/']}
+",
+    );
+    if !std::fs::metadata(node.path("node.yaml"))
+        .is_ok_and(|file| std::os::unix::fs::MetadataExt::uid(&file) == 0)
+    {
+        return eprintln!("skipped: needs root");
+    }
+    let (first, second) = (public_key(), public_key());
+    node.write("callback.wasm", component("jwt-callback"));
+    node.write("approver.pem", &first);
+    node.write("evil.pem", &second);
+
+    // Another user puts a key of its own in the place of the pinned one.
+    for (name, mode) in [(".", 0o755), ("approver.pem", 0o666), ("evil.pem", 0o644)] {
+        node.chmod(name, mode);
+    }
+    let mut other = Command::new("sh");
+    std::os::unix::process::CommandExt::uid(&mut other, NOBODY);
+    let other =
+        other.args(["-c", "cat evil.pem > approver.pem"]).current_dir(node.dir.path()).status().unwrap();
+    assert!(other.success(), "the other user can");
+    let refused = node.fail("start");
+    assert!(refused.contains("policy.public_keys.approver") && refused.contains("chmod go-w"), "{refused}");
+    assert!(node.fail("config check").contains("may be written by more than its owner"));
+
+    node.chmod("approver.pem", 0o644);
+    node.write("approver.pem", &first);
+    node.chmod("node.yaml", 0o664);
+    assert!(node.fail("start").contains("node.yaml may be written by more than its owner"));
+    node.chmod("node.yaml", 0o644);
+    assert!(node.run("config check").contains(&format!("public key approver: {}", digest_of(&first))));
+
+    node.start();
+    let lists = |node: &Node, pem: &str| {
+        let listed = node.run("plugin list");
+        assert!(listed.contains(&digest_of(pem)), "{listed}\n{}", node.log());
+    };
+    lists(&node, &first);
+    std::os::unix::fs::chown(node.path("approver.pem"), Some(NOBODY), None).unwrap();
+    node.ask_to_reload(&format!("{REFUSED}: policy.public_keys.approver is not used"));
+    std::os::unix::fs::chown(node.path("approver.pem"), Some(0), None).unwrap();
+    node.change("approver.pem", &second, "changed on disk and not in force: policy.public_keys.approver");
+    lists(&node, &first); // nobody asked for the other one
+    node.ask_to_reload("public key approver: ");
+    lists(&node, &second);
+    let audit: Vec<Value> = serde_json::from_str(&node.run("audit show --json")).unwrap();
+    let of_policy: Vec<&str> = audit
+        .iter()
+        .filter(|entry| entry["kind"] == "Policy")
+        .map(|entry| entry["text"].as_str().unwrap())
+        .collect();
+    assert!(of_policy[0].contains(&format!("public key approver: {}", digest_of(&first))), "{of_policy:?}");
+    let swap = format!("public key approver: {} -> {}", digest_of(&first), digest_of(&second));
+    assert_eq!(of_policy.iter().filter(|text| text.contains(&swap)).count(), 1, "{of_policy:?}");
+    node.run("audit verify");
 }

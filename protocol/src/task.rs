@@ -386,7 +386,7 @@ impl SignedTask {
             return Err(TaskError::TooLarge(length));
         }
         let task: Task =
-            serde_json::from_slice(&self.bytes).map_err(|error| TaskError::Malformed(error.to_string()))?;
+            countersign_strict::json(&self.bytes).map_err(|error| TaskError::Malformed(error.to_string()))?;
         if length > Self::MAX_BYTES && !task.operation.signs_psbt() {
             return Err(TaskError::TooLarge(length));
         }

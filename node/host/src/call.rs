@@ -20,7 +20,7 @@ use crate::services::Memory;
 use crate::surroundings::{self, Clock, surround};
 use crate::text::{self, printable};
 use crate::trace::{Asked, Divergence, Played, Spoken, Tape, Trace};
-use crate::{Code, Grants, Services};
+use crate::{Anchor, Code, Grants, Services};
 
 /// Bytes that one call may pass to the host in all.
 const TRANSFER: usize = 4 << 20;
@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) document: Arc<str>,
     pub(crate) revision: [u8; 32],
     pub(crate) grants: Grants,
+    /// What its answers rest on besides component and configuration.
+    pub(crate) anchors: Arc<[Anchor]>,
     pub(crate) services: Arc<dyn Services>,
     /// Whose memory it reads: its own, or that of the entry that it is compared with.
     pub(crate) memory_of: String,

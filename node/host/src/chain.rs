@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sha2::{Digest, Sha256};
-
 use crate::call::Broken;
 use crate::host::Host;
+use crate::in_force;
 use crate::load::PluginSpec;
 use crate::panel::{Heard, Panel};
 use crate::recording::{Recorded, Recording};
@@ -20,6 +19,8 @@ use crate::{Code, Evaluation, Plugin, Services, Shadow, StateWrite, Task};
 #[derive(Debug)]
 pub struct Chain {
     entries: Vec<Entry>,
+    /// See [`InForce`].
+    document: Arc<str>,
     revision: [u8; 32],
 }
 
@@ -90,8 +91,8 @@ impl Chain {
             let stats = known.map(|entry| entry.stats.clone()).unwrap_or_default();
             entries.push(Entry::load(host, configured, services.clone(), stats).await);
         }
-        let revision = revision(&entries);
-        Ok(Self { entries, revision })
+        let (document, revision) = in_force::describe(&entries);
+        Ok(Self { entries, document, revision })
     }
 
     /// The first entry that is broken here and is not broken in `before`.
@@ -115,9 +116,14 @@ impl Chain {
         self.entries.iter().filter_map(Entry::plugin).collect()
     }
 
-    /// SHA-256 over names, roles, grants, component digests and configurations: what is in force, in one value.
+    /// SHA-256 of [`document`](Self::document): what is in force, in one value.
     pub fn revision(&self) -> [u8; 32] {
         self.revision
+    }
+
+    /// Names, roles, grants, digests of components, configurations, keys and authorities: an [`InForce`] as JSON.
+    pub fn document(&self) -> &Arc<str> {
+        &self.document
     }
 
     /// Puts `task` to the plugins that guard it: first those without network, in order, up to the first refusal; then
@@ -134,7 +140,7 @@ impl Chain {
         deadline: Instant,
         turns: &Turns,
     ) -> (Decision, Turn) {
-        let chain = self.revision;
+        let chain = (self.revision, self.document.clone());
         let subjects = subjects(&task.operation);
         if let Some(refusal) = self.unguarded(&subjects) {
             return (Decision { evaluations: Vec::new(), stopped: Some(refusal), chain }, Turn::default());
@@ -178,7 +184,8 @@ pub struct Decision {
     evaluations: Vec<Evaluation>,
     /// Why it went no further, although no plugin refused.
     stopped: Option<Refusal>,
-    chain: [u8; 32],
+    /// Revision and document.
+    chain: ([u8; 32], Arc<str>),
 }
 
 /// The first objection of a decision.
@@ -219,7 +226,7 @@ impl Decision {
     /// What there is to keep of the decision for a replay. Takes the question, which is as large as the task.
     pub fn recording(&self, question: Task) -> Recording {
         let evaluations = self.evaluations.iter().map(Recorded::from).collect();
-        Recording { chain: self.chain, question: Some(question), evaluations }
+        Recording { chain: self.chain.0, question: Some(question), evaluations }
     }
 
     /// The configuration documents under which plugins judged, each with its SHA-256.
@@ -228,9 +235,9 @@ impl Decision {
         judged.map(|evaluation| (evaluation.revision, &evaluation.document))
     }
 
-    /// [`Chain::revision`] of the chain that decided.
-    pub fn chain(&self) -> [u8; 32] {
-        self.chain
+    /// [`Chain::revision`] of the chain that decided, and its [`Chain::document`].
+    pub fn chain(&self) -> ([u8; 32], &Arc<str>) {
+        (self.chain.0, &self.chain.1)
     }
 
     /// What to make durable with an approval: plugin and write. Nothing if the decision is a refusal.
@@ -253,20 +260,4 @@ fn check_names(configured: &[Configured]) -> Result<(), ChainError> {
         (!decides(name)).then(|| ChainError::NoEntry { shadow: entry.name().into(), entry: name.into() })
     };
     configured.iter().find_map(shadowed).map_or(Ok(()), Err)
-}
-
-fn revision(entries: &[Entry]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(b"countersign-chain-v2");
-    for entry in entries {
-        hash.update((entry.name.len() as u64).to_be_bytes());
-        hash.update(&entry.name);
-        entry.role.hash_into(&mut hash);
-        if let Some(plugin) = entry.plugin() {
-            plugin.grants().hash_into(&mut hash);
-        }
-        hash.update(entry.plugin().map_or([0; 32], Plugin::digest));
-        hash.update(entry.plugin().map_or([0; 32], Plugin::revision));
-    }
-    hash.finalize().into()
 }

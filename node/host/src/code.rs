@@ -38,6 +38,8 @@ codes! {
     Busy = "plugin-busy",
     /// The component's file is missing or unreadable.
     Missing = "plugin-missing",
+    /// Somebody else could have written the component's file.
+    Custody = "plugin-custody",
     /// The component's file exceeds the limit.
     TooLarge = "plugin-too-large",
     /// The component's file is not the pinned one.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Conditions, Trace};
+use crate::{Anchor, Code, Conditions, Trace};
 
 /// One plugin's answer.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Evaluation {
     pub revision: [u8; 32],
     /// The document itself; empty if there was no plugin to see it.
     pub document: Arc<str>,
+    /// What it was granted from outside, as it was when the plugin judged.
+    pub anchors: Arc<[Anchor]>,
     /// How the component was made to run; `None` if it was not.
     pub conditions: Option<Conditions>,
     /// The answer.

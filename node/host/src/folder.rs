@@ -7,6 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat};
 
+use crate::custody::{self, CustodyError};
+
 /// Mode of files and directories that are made.
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
@@ -15,17 +17,13 @@ const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 pub(crate) struct Folder(File);
 
 impl Folder {
-    /// Opens `path`, which may lie behind links; what counts is that only we can write there.
+    /// Opens `path`, which may lie behind links; what counts is that only root and we can write there, or anywhere on the
+    /// way.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::PermissionsExt;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-        let mode = folder.metadata()?.permissions().mode();
-        if mode & 0o022 != 0 {
-            let text = format!("others may write to {}; run `chmod go-w` on it", path.display());
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
-        }
-        Ok(Self(folder))
+        custody::open_folder(path).map(Self).map_err(|error| match error {
+            CustodyError::Io(error) => error,
+            unsafe_place => io::Error::new(io::ErrorKind::PermissionDenied, unsafe_place),
+        })
     }
 
     /// Opens `path`, and makes it first (mode 700) if it is not there.

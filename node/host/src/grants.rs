@@ -1,7 +1,6 @@
 //! What the operator lets a plugin have. Nothing is granted by default, and a component that imports more than its
 //! grant is not loaded.
 
-use sha2::{Digest, Sha256};
 use url::Url;
 
 /// The limits of one plugin.
@@ -37,27 +36,6 @@ impl Default for Grants {
 }
 
 impl Grants {
-    /// The grants as they enter the revision of a chain. Each list and each text is behind its length.
-    pub(crate) fn hash_into(&self, hash: &mut Sha256) {
-        let mut text = |text: &str| {
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text);
-        };
-        for KeyGrant { name, usage } in &self.keys {
-            text("key");
-            text(name);
-            text(usage.name());
-        }
-        for UrlPrefix(url) in &self.http {
-            text("http");
-            text(url.as_str());
-        }
-        text("");
-        for number in [self.state_bytes, self.cpu_ms, self.wall_ms, self.memory_bytes as u64] {
-            hash.update(number.to_be_bytes());
-        }
-    }
-
     pub(crate) fn key(&self, name: &str, usage: impl Fn(KeyUsage) -> bool) -> Option<&KeyGrant> {
         self.keys.iter().find(|grant| grant.name == name && usage(grant.usage))
     }
@@ -84,7 +62,7 @@ pub enum KeyUsage {
 }
 
 impl KeyUsage {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SignJwt => "sign-jwt",
             Self::Verify => "verify",
@@ -118,6 +96,12 @@ impl std::str::FromStr for UrlPrefix {
             return Err(error("it has a user, query, fragment or escaped separator".into()));
         }
         Ok(Self(url))
+    }
+}
+
+impl std::fmt::Display for UrlPrefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.0.as_str())
     }
 }
 

@@ -17,6 +17,7 @@ use crate::call::Call;
 use crate::compile::Compiled;
 use crate::compiler::Compiler;
 use crate::contract;
+use crate::custody::Custody;
 use crate::engine;
 use crate::freeze::FreezeLimits;
 use crate::signature::Publisher;
@@ -53,6 +54,8 @@ pub struct HostOptions {
     pub trusted_publishers: Vec<Publisher>,
     /// When to keep large configurations in memory as plugins have read them; `None`: never.
     pub freeze: Option<FreezeLimits>,
+    /// What is demanded of the files that are loaded.
+    pub custody: Custody,
 }
 
 /// Why the engine did not start.
@@ -78,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) cache: Option<CodeCache>,
     pub(crate) trusted_publishers: Vec<Publisher>,
     pub(crate) freeze: Option<FreezeLimits>,
+    pub(crate) custody: Custody,
     /// As many permits as the pool has slots: an exhausted pool is an error, an exhausted semaphore a queue.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) ticker: Ticker,
@@ -93,7 +97,7 @@ impl Host {
 
     /// Starts the engine. Call it within a tokio runtime or outside; plugins need one.
     pub fn with(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { limits, compiler, cache, trusted_publishers, freeze } = options;
+        let HostOptions { limits, compiler, cache, trusted_publishers, freeze, custody } = options;
         let error = |error: wasmtime::Error| HostError(format!("{error:#}"));
         let engine = engine::running(&limits).map_err(error)?;
         let linker = linker(&engine).map_err(error)?;
@@ -108,6 +112,7 @@ impl Host {
                 cache,
                 trusted_publishers,
                 freeze,
+                custody,
                 slots,
                 ticker,
                 compiled: Mutex::default(),

@@ -36,6 +36,15 @@ impl Secret {
         hmac::sign(&self.0, data).as_ref().to_vec()
     }
 
+    /// What stands for the secret in records: an HMAC of itself under itself, and that under `key`. Whoever does not know
+    /// `key` cannot try secrets out on it.
+    pub(crate) fn digest(&self, key: &Self) -> [u8; 32] {
+        let mut digest = [0; 32];
+        let inner = self.sign(b"countersign/1 digest of a secret");
+        digest.copy_from_slice(hmac::sign(&key.0, &inner).as_ref());
+        digest
+    }
+
     /// Whether `tag` is the one over `data`, compared in constant time.
     pub fn verify(&self, data: &[u8], tag: &[u8]) -> bool {
         hmac::verify(&self.0, data, tag).is_ok()

@@ -9,9 +9,11 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
 
 use crate::resolve::{Guarded, Lookup, Misleading, System};
 use crate::services::{HttpError, HttpRequest, HttpResponse};
+use crate::{Anchor, AnchorKind};
 
 /// Settings of an [`HttpClient`].
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct HttpClient {
     client: reqwest::Client,
     timeout: Duration,
     body_bytes: usize,
+    /// SHA-256 of the extra authorities' file.
+    authorities: Option<[u8; 32]>,
 }
 
 impl HttpClient {
@@ -69,7 +73,15 @@ impl HttpClient {
             .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| HttpClientError::Tls(chain(&error)))?;
-        Ok(Self { client, timeout: options.timeout, body_bytes: options.body_bytes })
+        let authorities = options.extra_ca_pem.as_ref().map(|pem| Sha256::digest(pem).into());
+        Ok(Self { client, timeout: options.timeout, body_bytes: options.body_bytes, authorities })
+    }
+
+    /// See [`Services::authorities`](crate::Services::authorities).
+    pub fn authorities(&self) -> Option<Anchor> {
+        let anchor =
+            |sha256| Anchor { kind: AnchorKind::Authorities, name: "ca_file".into(), sha256: Some(sha256) };
+        self.authorities.map(anchor)
     }
 
     /// One exchange.

@@ -10,6 +10,7 @@
 //! compared with the operator's [`Grants`] before it runs; there is no ambient WASI. Whatever goes wrong inside a
 //! plugin becomes a refusal with a code of [`Code`], never an approval and never a crash of the node.
 
+mod anchor;
 mod bindings;
 mod cache;
 mod call;
@@ -19,6 +20,7 @@ mod compile;
 mod compiler;
 mod compiler_child;
 mod contract;
+mod custody;
 mod engine;
 mod evaluation;
 mod event;
@@ -29,6 +31,7 @@ mod host;
 pub mod hs256;
 mod http;
 mod imports;
+mod in_force;
 mod load;
 mod monitor;
 #[cfg(test)]
@@ -54,11 +57,13 @@ mod ticker;
 mod trace;
 mod turns;
 
+pub use anchor::{Anchor, AnchorKind};
 pub use cache::CodeCache;
 pub use chain::{Chain, ChainError, Decision, Refusal};
 pub use code::Code;
 pub use compiler::{CompileError, Compiler, CompilerLimits, CompilerProgram};
 pub use compiler_child::compile_main;
+pub use custody::{Custody, CustodyError};
 pub use evaluation::{Evaluation, Level, LogLine, StateWrite, Verdict};
 pub use event::{Event, NewKey, Participant, ShareSignature, Signature, Stage, Success, What};
 pub use folder::read_linked;
@@ -66,7 +71,8 @@ pub use freeze::FreezeLimits;
 pub use grants::{Grants, KeyGrant, KeyUsage, PrefixError, UrlPrefix};
 pub use host::{Host, HostError, HostLimits, HostOptions};
 pub use http::{HttpClient, HttpClientError, HttpOptions};
-pub use load::{Inspection, LoadError, PluginSpec};
+pub use in_force::{EntryInForce, InForce, PluginInForce};
+pub use load::{Inspection, LoadError, PluginSpec, Written};
 pub use pipeline::Pipeline;
 pub use plugin::{Info, Plugin};
 pub use receiver::{Delivery, Receiver};

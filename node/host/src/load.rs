@@ -2,6 +2,7 @@
 //! against grants, linking, `describe`, `check`.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,12 +12,14 @@ use crate::call::{Broken, Context};
 use crate::compile::{Compiled, Need, check_imports, compile, imports, sha256};
 use crate::compiler::CompileError;
 use crate::contract::{Prepared, is_receiver};
-use crate::folder::read_linked;
 use crate::freeze::freeze;
 use crate::host::Host;
 use crate::plugin::{self, Info, Plugin};
 use crate::signature::{PluginSignature, SignatureError};
-use crate::{Code, Grants, HttpClient, HttpOptions, KeyRing, LocalServices, Role, Services, Shadow};
+use crate::{
+    Anchor, Code, CustodyError, Grants, HttpClient, HttpOptions, KeyRing, LocalServices, Role, Services,
+    Shadow,
+};
 
 /// Limit of `describe` and of `check`; the grants apply as well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,6 +43,14 @@ pub struct PluginSpec {
     pub grants: Grants,
     /// What it has a say in.
     pub role: Role,
+    /// Where its configuration was written, for messages. Nothing depends on it.
+    pub written: Option<Arc<dyn Written>>,
+}
+
+/// A document that people wrote, in which the place of a value can be found.
+pub trait Written: fmt::Debug + Send + Sync + 'static {
+    /// File and line of `path`, such as `limits[2].amount`, or of what is nearest to it; for people.
+    fn place(&self, path: &str) -> String;
 }
 
 /// Why a plugin was not loaded.
@@ -54,6 +65,9 @@ pub enum LoadError {
         /// Why.
         source: io::Error,
     },
+    /// Somebody else could have written the file.
+    #[error(transparent)]
+    Custody(CustodyError),
     /// The file is too large to be compiled.
     #[error("{file} has more than {limit} bytes; strip the component or raise the limit")]
     TooLarge {
@@ -146,20 +160,29 @@ pub enum LoadError {
         reason: String,
     },
     /// `check` refused the configuration or gave no answer.
-    #[error("the plugin refuses its configuration ({code}): {reason}; correct its `config`")]
+    #[error("the plugin refuses its configuration ({code}): {reason}; correct {place}")]
     Check {
         /// What happened.
         code: Code,
         /// Details.
         reason: String,
+        /// Where the mistake was written.
+        place: String,
     },
 }
 
 impl LoadError {
+    pub(crate) fn check(spec: &PluginSpec, code: Code, reason: String) -> Self {
+        let written = spec.written.as_ref();
+        let place = written.map_or_else(|| "its `config`".into(), |written| written.place(path_of(&reason)));
+        Self::Check { code, reason, place }
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
             Self::Missing { .. } => Code::Missing,
+            Self::Custody(_) => Code::Custody,
             Self::TooLarge { .. } => Code::TooLarge,
             Self::Digest { .. } => Code::Digest,
             Self::Document { .. } => Code::Config,
@@ -204,7 +227,7 @@ impl Host {
         let (compiled, bytes) = self.compiled(spec).await?;
         let mut plugin = self.prepare(spec, document, compiled, services).await?;
         let checked = plugin.check(Instant::now() + PATIENCE).await;
-        checked.map_err(|(code, reason)| LoadError::Check { code, reason })?;
+        checked.map_err(|(code, reason)| LoadError::check(spec, code, reason))?;
         if let Some(frozen) = freeze(self, &bytes, &plugin.compiled.component, &plugin.context).await {
             (plugin.pre, plugin.frozen) = (frozen.prepared, Some(frozen.seed));
         }
@@ -276,7 +299,7 @@ impl Host {
             self.describe(&Prepared::new(&self.shared.linker, &compiled.component)?, &stranger).await?
         };
         if publisher.is_some() {
-            let signature = read_signature(file).await?;
+            let signature = self.read_signature(file).await?;
             let other = (signature.plugin() != info.name).then(|| signature.plugin().to_owned());
             other.map_or(Ok(()), |name| Err(unsigned(file)(SignatureError::Name(name))))?;
         }
@@ -290,14 +313,33 @@ impl Host {
 
     /// Reads once; what is hashed is what is compiled.
     pub(crate) async fn read(&self, file: &Path) -> Result<Arc<[u8]>, LoadError> {
-        let (path, limit) = (file.to_owned(), self.shared.limits.component_bytes);
-        let read = tokio::task::spawn_blocking(move || read_linked(&path, limit));
-        read.await.unwrap_or_else(|panic| Err(io::Error::other(panic))).map(Arc::from).map_err(|source| {
-            match source.kind() {
-                io::ErrorKind::FileTooLarge => LoadError::TooLarge { file: file.into(), limit },
-                _ => LoadError::Missing { file: file.into(), source },
+        let limit = self.shared.limits.component_bytes;
+        let read = self.read_in_custody(file.to_owned(), limit).await;
+        read.map(Arc::from).map_err(|error| match error {
+            CustodyError::Io(source) if source.kind() == io::ErrorKind::FileTooLarge => {
+                LoadError::TooLarge { file: file.into(), limit }
             }
+            CustodyError::Io(source) => LoadError::Missing { file: file.into(), source },
+            unsafe_place => LoadError::Custody(unsafe_place),
         })
+    }
+
+    async fn read_in_custody(&self, file: PathBuf, limit: u64) -> Result<Vec<u8>, CustodyError> {
+        let custody = self.shared.custody;
+        let read = tokio::task::spawn_blocking(move || custody.read(&file, limit));
+        read.await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
+    }
+
+    async fn read_signature(&self, file: &Path) -> Result<PluginSignature, LoadError> {
+        let bytes = match self.read_in_custody(signature_file(file), SIGNATURE_FILE).await {
+            Ok(bytes) => Ok(bytes),
+            Err(CustodyError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                Err(SignatureError::Missing)
+            }
+            Err(CustodyError::Io(error)) => Err(SignatureError::Malformed(error.to_string())),
+            Err(unsafe_place) => return Err(LoadError::Custody(unsafe_place)),
+        };
+        bytes.and_then(|bytes| PluginSignature::from_json(&bytes)).map_err(unsigned(file))
     }
 
     /// Digest, signature, compilation.
@@ -332,7 +374,7 @@ impl Host {
         if publishers.is_empty() {
             return Ok(None);
         }
-        let signature = read_signature(file).await?;
+        let signature = self.read_signature(file).await?;
         let plugin = plugin.unwrap_or_else(|| signature.plugin());
         let publisher = signature.verify(plugin, digest, publishers).map_err(unsigned(file))?;
         Ok(Some(publisher.name().to_owned()))
@@ -370,7 +412,19 @@ pub(crate) fn context(spec: &PluginSpec, document: Arc<str>, services: Arc<dyn S
     let revision = sha256(document.as_bytes());
     let shadowed = spec.role.shadow.as_ref().and_then(Shadow::entry);
     let memory_of = shadowed.unwrap_or(&spec.name).to_owned();
-    Context { name: spec.name.clone(), document, revision, grants: spec.grants.clone(), services, memory_of }
+    let anchors = anchors(&spec.grants, &*services).into();
+    let (name, grants) = (spec.name.clone(), spec.grants.clone());
+    Context { name, document, revision, grants, anchors, services, memory_of }
+}
+
+/// Everything that is granted from outside, by kind and name.
+fn anchors(grants: &Grants, services: &dyn Services) -> Vec<Anchor> {
+    let keys = grants.keys.iter().filter_map(|key| services.anchor(&key.name));
+    let authorities = if grants.http.is_empty() { None } else { services.authorities() };
+    let mut anchors: Vec<_> = keys.chain(authorities).collect();
+    anchors.sort();
+    anchors.dedup();
+    anchors
 }
 
 /// For a component that nobody configured: it has nothing and reaches nobody.
@@ -387,6 +441,7 @@ fn stranger(file: &Path) -> Result<Context, LoadError> {
         config: serde_json::Value::Null,
         grants: Grants::default(),
         role: Role::default(),
+        written: None,
     };
     Ok(context(&spec, spec.document(), Arc::new(LocalServices::new(KeyRing::default(), http))))
 }
@@ -398,15 +453,13 @@ pub(crate) fn signature_file(file: &Path) -> PathBuf {
     name.into()
 }
 
-async fn read_signature(file: &Path) -> Result<PluginSignature, LoadError> {
-    let path = signature_file(file);
-    let read = tokio::task::spawn_blocking(move || read_linked(&path, SIGNATURE_FILE));
-    let bytes = read.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-    let signature = bytes.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => SignatureError::Missing,
-        _ => SignatureError::Malformed(error.to_string()),
-    });
-    signature.and_then(|bytes| PluginSignature::from_json(&bytes)).map_err(unsigned(file))
+/// The path with which a reader's message begins: `limits[2].amount: invalid type …`.
+fn path_of(reason: &str) -> &str {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
+    match reason.split_once(": ") {
+        Some((path, _)) if path.chars().all(plain) => path,
+        _ => "",
+    }
 }
 
 fn unsigned(file: &Path) -> impl Fn(SignatureError) -> LoadError {

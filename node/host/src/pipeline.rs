@@ -1,7 +1,7 @@
 //! The chain in force, replaceable while tasks are being judged. A replacement takes effect whole or not at all.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -18,7 +18,8 @@ use crate::{Services, Task};
 /// Holds the chain that judges.
 pub struct Pipeline {
     host: Host,
-    services: Arc<dyn Services>,
+    /// What the next chain is given.
+    services: RwLock<Arc<dyn Services>>,
     chain: ArcSwap<Chain>,
     /// One reload at a time: the last one that was asked for is the one in force.
     reloading: Mutex<()>,
@@ -44,7 +45,7 @@ impl Pipeline {
         let chain = Chain::load_what_can_be(&host, configured, services.clone(), None).await?;
         Ok(Self {
             host,
-            services,
+            services: RwLock::new(services),
             chain: ArcSwap::from_pointee(chain),
             reloading: Mutex::default(),
             turns: Turns::default(),
@@ -61,7 +62,7 @@ impl Pipeline {
     pub async fn decide(&self, task: &Task, deadline: Instant) -> (Decision, Turn) {
         let chain = self.chain();
         let (decision, turn) = chain.decide_in_turn(task, deadline, &self.turns).await;
-        self.onlookers.watch(&chain, &self.services, task, &decision);
+        self.onlookers.watch(&chain, &self.services(), task, &decision);
         (decision, turn)
     }
 
@@ -70,9 +71,29 @@ impl Pipeline {
     /// not compiled again.
     pub async fn reload<C: Into<Configured>>(&self, configured: Vec<C>) -> Result<Arc<Chain>, ChainError> {
         let _alone = self.reloading.lock().await;
+        self.load_and_swap(configured, self.services()).await
+    }
+
+    /// The same with other services, such as other keys. Tasks under way finish with those that they began with, and if the
+    /// old chain stays, so do its services.
+    pub async fn renew<C: Into<Configured>>(
+        &self,
+        configured: Vec<C>,
+        services: Arc<dyn Services>,
+    ) -> Result<Arc<Chain>, ChainError> {
+        let _alone = self.reloading.lock().await;
+        let chain = self.load_and_swap(configured, services.clone()).await?;
+        *self.services.write().unwrap_or_else(PoisonError::into_inner) = services;
+        Ok(chain)
+    }
+
+    async fn load_and_swap<C: Into<Configured>>(
+        &self,
+        configured: Vec<C>,
+        services: Arc<dyn Services>,
+    ) -> Result<Arc<Chain>, ChainError> {
         let before = self.chain();
         let configured = configured.into_iter().map(Into::into).collect();
-        let services = self.services.clone();
         let chain = Chain::load_what_can_be(&self.host, configured, services, Some(&before)).await?;
         if let Some(error) = chain.worse_than(&before) {
             return Err(error);
@@ -80,6 +101,10 @@ impl Pipeline {
         let chain = Arc::new(chain);
         self.chain.store(chain.clone());
         Ok(chain)
+    }
+
+    fn services(&self) -> Arc<dyn Services> {
+        self.services.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How each entry fares, in the order of the configuration.

@@ -12,7 +12,7 @@ use crate::compile::Compiled;
 use crate::contract::Prepared;
 use crate::host::Host;
 use crate::text::{self, printable};
-use crate::{Code, Conditions, Divergence, Evaluation, Grants, Memory, Task, Trace, Verdict};
+use crate::{Anchor, Code, Conditions, Divergence, Evaluation, Grants, Memory, Task, Trace, Verdict};
 
 /// The longest replay. Pauses are not repeated, so it computes all the time.
 pub(crate) const REPLAY: Duration = Duration::from_secs(60);
@@ -80,6 +80,11 @@ impl Plugin {
         &self.context.grants
     }
 
+    /// What its answers rest on besides component and configuration.
+    pub fn anchors(&self) -> &[Anchor] {
+        &self.context.anchors
+    }
+
     /// Whose memory it reads.
     pub(crate) fn memory_of(&self) -> &str {
         &self.context.memory_of
@@ -142,6 +147,7 @@ impl Plugin {
             digest: self.digest(),
             revision: self.revision(),
             document: self.context.document.clone(),
+            anchors: self.context.anchors.clone(),
             conditions: Some(self.conditions()),
             verdict,
             elapsed: started.elapsed(),

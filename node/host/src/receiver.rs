@@ -54,7 +54,7 @@ impl Host {
         let checked = call(self, &context, cut_off, Check(&pre)).await.result;
         checked
             .and_then(|sound| sound.map_err(failed))
-            .map_err(|Broken { code, reason }| LoadError::Check { code, reason })?;
+            .map_err(|Broken { code, reason }| LoadError::check(spec, code, reason))?;
         Ok(Receiver { host: self.clone(), compiled, pre, context, info })
     }
 

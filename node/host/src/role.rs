@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::{Key, Operation};
 
 /// The part that an operator gives to one plugin entry. By default it guards every task.
@@ -93,25 +91,6 @@ pub(crate) struct Subject<'t> {
     operation: Option<OperationKind>,
     key: Option<&'t str>,
     scheme: Option<&'t str>,
-}
-
-impl Role {
-    /// The role as it enters the revision of a chain.
-    pub(crate) fn hash_into(&self, hash: &mut Sha256) {
-        let mut list = |items: Vec<&[u8]>| {
-            hash.update((items.len() as u64).to_be_bytes());
-            for item in items {
-                hash.update((item.len() as u64).to_be_bytes());
-                hash.update(item);
-            }
-        };
-        let operations = self.scope.operations.iter();
-        list(operations.map(|operation| operation.name().as_bytes()).collect());
-        list(self.scope.keys.iter().map(String::as_bytes).collect());
-        list(self.scope.schemes.iter().map(String::as_bytes).collect());
-        let shadow = self.shadow.as_ref().map(|shadow| shadow.entry().unwrap_or_default().as_bytes());
-        list(shadow.into_iter().collect());
-    }
 }
 
 impl Scope {

@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sha2::{Digest, Sha256};
+
 use crate::http::HttpClient;
 use crate::shadow::Difference;
-use crate::{hs256, rs256};
+use crate::{Anchor, AnchorKind, hs256, rs256};
 
 /// An HTTP exchange under way. It runs on its own task and is dropped when the plugin's time is up.
 pub type Sending = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send>>;
@@ -28,6 +30,12 @@ pub trait Services: Send + Sync + 'static {
 
     /// Public half of `key`, DER SubjectPublicKeyInfo.
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError>;
+
+    /// What stands for `key` in the record of what decides; `None` if there is no such key.
+    fn anchor(&self, key: &str) -> Option<Anchor>;
+
+    /// The authorities that [`send`](Self::send) believes besides those of the operating system.
+    fn authorities(&self) -> Option<Anchor>;
 
     /// Sends a request that a grant covers.
     fn send(&self, request: HttpRequest) -> Sending;
@@ -127,6 +135,8 @@ pub struct KeyRing {
     signing: HashMap<String, rs256::SigningKey>,
     verifying: HashMap<String, rs256::VerifyingKey>,
     secrets: HashMap<String, hs256::Secret>,
+    /// Under which digests of secrets are made; none without it.
+    digests: Option<hs256::Secret>,
 }
 
 impl KeyRing {
@@ -145,6 +155,22 @@ impl KeyRing {
     /// Adds a secret shared with a server, e.g. of a webhook.
     pub fn insert_secret(&mut self, name: impl Into<String>, secret: hs256::Secret) {
         self.secrets.insert(name.into(), secret);
+    }
+
+    /// Makes digests of secrets under `key`, which nobody else knows.
+    pub fn with_digest_key(self, key: hs256::Secret) -> Self {
+        Self { digests: Some(key), ..self }
+    }
+
+    /// See [`Services::anchor`].
+    pub fn anchor(&self, key: &str) -> Option<Anchor> {
+        let anchor = |kind, sha256| Some(Anchor { kind, name: key.into(), sha256 });
+        if let Some(secret) = self.secrets.get(key) {
+            let digest = self.digests.as_ref().map(|digests| secret.digest(digests));
+            return anchor(AnchorKind::Secret, digest);
+        }
+        let spki = self.verifying.get(key)?.spki_der();
+        anchor(AnchorKind::PublicKey, Some(Sha256::digest(spki).into()))
     }
 
     /// See [`Services::sign`].
@@ -230,6 +256,14 @@ impl Services for LocalServices {
         self.keys.public_key(key)
     }
 
+    fn anchor(&self, key: &str) -> Option<Anchor> {
+        self.keys.anchor(key)
+    }
+
+    fn authorities(&self) -> Option<Anchor> {
+        self.http.authorities()
+    }
+
     fn send(&self, request: HttpRequest) -> Sending {
         let client = self.http.clone();
         Box::pin(async move { client.send(request).await })
@@ -275,6 +309,14 @@ impl Services for Nothing {
 
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
         Err(KeyError::Unknown(key.into()))
+    }
+
+    fn anchor(&self, _key: &str) -> Option<Anchor> {
+        None
+    }
+
+    fn authorities(&self) -> Option<Anchor> {
+        None
     }
 
     fn send(&self, _request: HttpRequest) -> Sending {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::{Code, Evaluation, Verdict};
+use crate::{Anchor, Code, Evaluation, Verdict};
 
 /// Upper ends of the histogram's classes in microseconds; the last class has none.
 pub const LATENCY_MICROS: [u64; 12] =
@@ -22,6 +22,8 @@ pub struct EntryStatus {
     pub digest: Option<[u8; 32]>,
     /// SHA-256 of the configuration document; absent if that could not be read.
     pub revision: Option<[u8; 32]>,
+    /// What its answers rest on besides these.
+    pub anchors: Vec<Anchor>,
     /// Whether it decides.
     pub condition: Condition,
     /// Since the node started, over all versions under this name.
@@ -202,6 +204,7 @@ mod tests {
             digest: [0; 32],
             revision: [0; 32],
             document: std::sync::Arc::from(""),
+            anchors: std::sync::Arc::from([]),
             conditions: None,
             verdict,
             elapsed: Duration::from_millis(millis),

@@ -1,15 +1,19 @@
 //! `config check`: everything that can be known of a configuration without starting.
 
 use super::Args;
-use crate::config::Config;
+use crate::config::{Config, Coordinator};
 use crate::{events, risk};
+use anyhow::Context;
 use std::sync::Arc;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
     println!("{} can be read", args.config.display());
+    println!("  sha256       {}", hex::encode(config.digest()));
     println!("  store        {}", config.dir.display());
-    println!("  coordinator  {} at {}", config.coordinator, config.coordinator_address);
+    if let Some(Coordinator { address, id }) = &config.coordinator {
+        println!("  coordinator  {id} at {address}");
+    }
     println!("  requesters   {}", config.requesters.values().cloned().collect::<Vec<_>>().join(", "));
     println!("  roster       {}", config.roster.values().cloned().collect::<Vec<_>>().join(", "));
     for note in &config.notes {
@@ -25,7 +29,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(sections) = &config.expansion {
         println!("\nThe file uses shorthands. What they stand for could be written instead:\n\n{sections}");
     }
-    Ok(())
+    config.check_complete().map(drop).context("so far all is well, but the node would not start")
 }
 
 /// Loads plugins and receivers as `start` would.
@@ -33,8 +37,18 @@ async fn load(config: &Config) -> anyhow::Result<()> {
     let policy = &config.policy;
     let host = risk::sandbox(policy, None)?;
     let services = Arc::new(risk::scratch(policy)?);
-    for line in risk::check(policy, &host, services.clone()).await? {
-        println!("  plugin       {line}");
+    let chain = risk::check(policy, &host, services.clone()).await?;
+    for plugin in chain.plugins() {
+        let digest = hex::encode(plugin.digest());
+        println!("  plugin       {} {} sha256:{digest}", plugin.name(), plugin.info().version);
+        for anchor in plugin.anchors() {
+            // There is no store yet, perhaps: the node's own keys are stand-ins here.
+            let digest = match risk::is_own_key(&anchor.name) {
+                true => "the node's own, which `plugin list` shows while it runs".into(),
+                false => anchor.digest(),
+            };
+            println!("               {} {}: {digest}", anchor.kind.name(), anchor.name);
+        }
     }
     let receivers = events::check(policy, &config.receivers, &host, services).await;
     for line in

@@ -5,10 +5,13 @@ use crate::config::Config;
 use crate::primes;
 use crate::public::{self, PublicRecord};
 use crate::vault::Vault;
+use anyhow::Context;
 use countersign_host::rs256;
 use countersign_protocol::NodeId;
 use countersign_store::Journal;
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
 use std::time::Instant;
 
 /// Arguments of `init`.
@@ -21,6 +24,7 @@ pub struct Init {
 
 impl Init {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
+        let wrote = write_example(&args.config)?;
         let config = Config::load(&args.config)?;
         let passphrase = passphrase::new(args, &config)?;
         println!("Initialize database: {}", config.dir.join("secrets.redb.age").display());
@@ -45,8 +49,31 @@ impl Init {
             fill_pool(&vault, config.prime_sets)?;
         }
         println!("Complete initialization of the node's keys and data");
+        if wrote {
+            println!(
+                "Wrote {}; fill it in, and let `config check` say what is missing",
+                args.config.display()
+            );
+        }
         Ok(())
     }
+}
+
+/// What a new node can be started from once it is filled in.
+const EXAMPLE: &str = include_str!("init/example.yaml");
+
+/// Writes a configuration to fill in if there is none; true if it did.
+fn write_example(file: &Path) -> anyhow::Result<bool> {
+    if file.exists() {
+        return Ok(false);
+    }
+    let cannot = || format!("cannot write {}", file.display());
+    if let Some(folder) = file.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(cannot)?;
+    }
+    let new = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    new.and_then(|mut new| new.write_all(EXAMPLE.as_bytes())).with_context(cannot)?;
+    Ok(true)
 }
 
 /// Shows a live line on a terminal, and one line for each prime elsewhere.
@@ -67,4 +94,36 @@ fn fill_pool(vault: &Vault, sets: usize) -> anyhow::Result<()> {
     })?;
     println!("{}Complete generation of Paillier primes", if live { "\n" } else { "" });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ConfigError;
+
+    #[test]
+    fn the_example_is_a_configuration_that_only_start_minds() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("configs/node.yaml");
+        assert!(write_example(&file).unwrap() && !write_example(&file).unwrap());
+        let config = Config::load(&file).unwrap();
+        assert_eq!(config.dir, file.with_file_name("db"));
+        assert!(matches!(config.check_complete(), Err(ConfigError::Unguarded)));
+        // Filled in as its comments say, it is whole.
+        let filled = EXAMPLE
+            .replace("#  ", "  ")
+            .replace("#coordinator", "coordinator")
+            .replace("csc1...", &countersign_protocol::CoordinatorId::from_bytes(KEY).unwrap().to_string())
+            .replace("csr1...", &countersign_protocol::RequesterId::from_bytes(KEY).unwrap().to_string())
+            .replace("csn1...", &countersign_protocol::NodeId::from_bytes(KEY).unwrap().to_string());
+        let config = Config::parse(&filled, dir.path()).unwrap();
+        config.check_complete().unwrap();
+        assert_eq!((config.requesters.len(), config.roster.len(), config.policy.plugins.len()), (1, 1, 1));
+    }
+
+    /// A point of the curve.
+    const KEY: [u8; 32] = [
+        0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e,
+        0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+    ];
 }

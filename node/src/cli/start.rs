@@ -18,6 +18,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
+    let complete = config.check_complete().map(drop);
+    complete.with_context(|| format!("{} is not complete", args.config.display()))?;
     // Until the end: it writes what still waits to be written.
     let _log = log_to_terminal(&config);
     config.notes.iter().for_each(|note| tracing::warn!("{note}"));

@@ -127,7 +127,7 @@ impl Resolve {
             Some(file) => {
                 let read = || format!("{} cannot be read; give the announcement as JSON", file.display());
                 let text = std::fs::read(file).with_context(read)?;
-                let given: Given = serde_json::from_slice(&text).with_context(read)?;
+                let given: Given = countersign_strict::json(&text).with_context(read)?;
                 handover::adopt(&journal, now(), self.task, given.announcement())?;
                 println!("The next generation is in force.");
             }

@@ -14,9 +14,15 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// Not YAML, a wrong type, or an unknown key.
-    #[error("{0}")]
-    Yaml(String),
+    /// Somebody else could have written it.
+    #[error(transparent)]
+    Custody(#[from] countersign_host::CustodyError),
+    /// Not text.
+    #[error("the file is not UTF-8; write it as plain text")]
+    NotText,
+    /// Not YAML, a wrong type, a key that stands twice or that there is not.
+    #[error(transparent)]
+    Yaml(#[from] countersign_strict::DocumentError),
     /// Anything below, with the file it is in.
     #[error("{}: {error}", file.display())]
     InFile {
@@ -166,41 +172,4 @@ impl ConfigError {
     pub(super) fn in_file(self, file: &Path) -> ConfigError {
         ConfigError::InFile { file: file.into(), error: Box::new(self) }
     }
-
-    /// Adds the nearest known key to what the YAML reader says.
-    pub(super) fn from_yaml(error: &serde_norway::Error, text: &str) -> ConfigError {
-        let message = error.to_string();
-        let line = error.location().map_or(String::new(), |at| format!("line {}: ", at.line()));
-        let Some((unknown, known)) = unknown_field(&message) else {
-            return ConfigError::Yaml(format!("{line}{message}; correct the file"));
-        };
-        let line = line_of_key(text, unknown).map_or(line, |number| format!("line {number}: "));
-        let nearest = known.iter().max_by(|a, b| similarity(unknown, a).total_cmp(&similarity(unknown, b)));
-        let advice = nearest.map_or(String::from("remove it"), |key| format!("did you mean `{key}`?"));
-        ConfigError::Yaml(format!("{line}there is no key `{unknown}` here; {advice}"))
-    }
-}
-
-/// Takes the key and its known siblings from serde's text, which is the only place that has them.
-fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let (_, rest) = message.split_once("unknown field `")?;
-    let (unknown, rest) = rest.split_once('`')?;
-    Some((unknown, rest.split('`').skip(1).step_by(2).collect()))
-}
-
-/// The first line that has the key; the reader's own location is that of the section around it.
-fn line_of_key(text: &str, key: &str) -> Option<usize> {
-    let has_key = |line: &str| {
-        let before = |rest: &str| rest.trim_start().starts_with(':');
-        line.match_indices(key).any(|(at, _)| {
-            let starts =
-                line[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || "{,-\"'".contains(c));
-            starts && before(line[at + key.len()..].trim_start_matches(['"', '\'']))
-        })
-    };
-    text.lines().position(has_key).map(|index| index + 1)
-}
-
-fn similarity(a: &str, b: &str) -> f64 {
-    strsim::jaro_winkler(a, b)
 }

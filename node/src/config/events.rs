@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     fn expanded(text: &str) -> Result<Vec<ReceiverEntry>, ConfigError> {
-        let section = RawEvents { receivers: entries(&serde_norway::from_str(text).unwrap())? };
+        let section = RawEvents { receivers: entries(&countersign_strict::yaml(text).unwrap())? };
         receivers(section, Path::new("."))
     }
 

@@ -17,9 +17,12 @@ pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use raw::RawConfig;
 pub use raw_policy::{RawCompile, RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
 
+use countersign_host::{Custody, CustodyError};
 use countersign_payload::Networks;
 use countersign_protocol::session::Limits;
 use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
+use raw::RawCoordinator;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,10 +36,8 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// Further age recipients of the secrets.
     pub recipients: Vec<String>,
-    /// `host:port` of the coordinator.
-    pub coordinator_address: String,
-    /// Its identity.
-    pub coordinator: CoordinatorId,
+    /// Whom the node dials; `None` as long as nobody wrote it, which only `start` minds.
+    pub coordinator: Option<Coordinator>,
     /// Names of those who may order tasks.
     pub requesters: BTreeMap<RequesterId, String>,
     /// Names of the nodes this one works with.
@@ -69,7 +70,30 @@ pub struct Config {
     pub notes: Vec<String>,
     /// The sections that shorthands of the file stand for, as YAML; `None` if there are none.
     pub expansion: Option<String>,
+    /// The file.
+    pub source: Source,
 }
+
+/// Whom the node dials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coordinator {
+    /// `host:port`.
+    pub address: String,
+    /// Its identity. Another one is not talked to.
+    pub id: CoordinatorId,
+}
+
+/// The file that a configuration comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it lies; empty if the text came from nowhere.
+    pub file: PathBuf,
+    /// What it said when it was read.
+    pub text: String,
+}
+
+/// Most bytes of the file.
+const LARGEST: u64 = 4 << 20;
 
 /// How long each engine may take.
 #[derive(Debug, Clone, Copy)]
@@ -85,33 +109,47 @@ pub struct EngineLimits {
 }
 
 impl Config {
-    /// Reads and checks a file.
+    /// Reads and checks a file, which must be its operator's alone. What only a node that runs cannot do without may still be
+    /// missing: see [`check_complete`](Self::check_complete).
     pub fn load(file: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|source| ConfigError::Unreadable { file: file.into(), source })?;
+        let bytes = Custody::Operator.read(file, LARGEST).map_err(|error| match error {
+            CustodyError::Io(source) => ConfigError::Unreadable { file: file.into(), source },
+            unsafe_place => ConfigError::Custody(unsafe_place),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| ConfigError::NotText.in_file(file))?;
         let base = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Config::parse(&text, base).map_err(|error| error.in_file(file))
+        let mut config = Config::parse(&text, base).map_err(|error| error.in_file(file))?;
+        config.source.file = file.into();
+        Ok(config)
     }
 
     /// Checks a text whose relative paths start at `base`.
     pub fn parse(text: &str, base: &Path) -> Result<Config, ConfigError> {
-        let raw: RawConfig =
-            serde_norway::from_str(text).map_err(|error| ConfigError::from_yaml(&error, text))?;
-        Config::from_raw(raw, base)
+        let raw: RawConfig = countersign_strict::yaml(text)?;
+        Config::from_raw(raw, text, base)
     }
 
-    fn from_raw(raw: RawConfig, base: &Path) -> Result<Config, ConfigError> {
+    /// What a node that runs cannot do without: somebody to dial, and something that guards its shares.
+    pub fn check_complete(&self) -> Result<&Coordinator, ConfigError> {
+        self.policy.check_guarded()?;
+        self.coordinator.as_ref().ok_or(ConfigError::NoCoordinator)
+    }
+
+    /// SHA-256 of the file.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.source.text).into()
+    }
+
+    fn from_raw(raw: RawConfig, text: &str, base: &Path) -> Result<Config, ConfigError> {
         let mut notes = incumbent::review(&raw)?;
         let expansion = shorthand::expand(&raw, base)?;
         let (expanded, events) = (expansion.to_yaml(), expansion.events.section);
-        let coordinator = raw.coordinator.ok_or(ConfigError::NoCoordinator)?;
         notes.extend(expansion.notes);
         Ok(Config {
             dir: store_dir(&base.join(&raw.db.path))?,
             key_file: raw.db.key_file.map(|file| base.join(file)),
             recipients: raw.db.recipients,
-            coordinator_address: coordinator.address,
-            coordinator: coordinator.id,
+            coordinator: raw.coordinator.map(|RawCoordinator { address, id }| Coordinator { address, id }),
             requesters: named("requesters", raw.requesters.into_iter().map(|entry| (entry.id, entry.name)))?,
             roster: named("roster", raw.roster.into_iter().map(|entry| (entry.id, entry.name)))?,
             allow_blind: raw.keys.allow_blind.into_iter().collect(),
@@ -136,6 +174,7 @@ impl Config {
             check_up: check_up(raw.check_up.hours)?,
             metrics: Metrics::from_raw(raw.metrics.unwrap_or_default())?,
             log_level: log_level(&raw.log.std)?,
+            source: Source { file: PathBuf::new(), text: text.into() },
         })
     }
 }

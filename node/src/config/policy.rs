@@ -5,6 +5,7 @@ use super::raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
 use super::{duration, seconds};
 use crate::events::EVENT_KEY;
 use crate::risk::CALLBACK_KEY;
+use countersign_host::Custody;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Policy {
     pub compile: RawCompile,
     /// In the order of the file, those of shorthands first.
     pub plugins: Vec<PluginEntry>,
+    /// What is demanded of the files that are named here.
+    pub custody: Custody,
 }
 
 /// One configured plugin.
@@ -81,20 +84,17 @@ pub enum PluginConfig {
 }
 
 impl Default for Policy {
-    /// No plugin, and no leave to do without.
+    /// No plugin, and no leave to do without: for authors who try something out.
     fn default() -> Policy {
-        let raw = RawPolicy { allow_unguarded: true, ..RawPolicy::default() };
-        let policy = Policy::from_raw(raw, Path::new(".")).expect("the defaults are in range");
-        Policy { allow_unguarded: false, ..policy }
+        let policy =
+            Policy::from_raw(RawPolicy::default(), Path::new(".")).expect("the defaults are in range");
+        Policy { custody: Custody::Anyone, ..policy }
     }
 }
 
 impl Policy {
     pub(super) fn from_raw(raw: RawPolicy, base: &Path) -> Result<Policy, ConfigError> {
         check_shadows(&raw.plugins)?;
-        if raw.plugins.iter().all(RawPlugin::is_shadow) && !raw.allow_unguarded {
-            return Err(ConfigError::Unguarded);
-        }
         let mut names = BTreeSet::new();
         if let Some(twice) = raw.plugins.iter().find(|plugin| !names.insert(&plugin.name)) {
             return Err(ConfigError::Duplicate { section: "policy.plugins", name: twice.name.clone() });
@@ -127,7 +127,14 @@ impl Policy {
             trusted_publishers: publishers.collect::<Result<_, _>>()?,
             compile: raw.compile,
             plugins: plugins.collect::<Result<_, _>>()?,
+            custody: Custody::Operator,
         })
+    }
+
+    /// Whether something decides, or the operator allows in writing that nothing does.
+    pub fn check_guarded(&self) -> Result<(), ConfigError> {
+        let guarded = self.plugins.iter().any(|plugin| plugin.shadow.is_none());
+        if guarded || self.allow_unguarded { Ok(()) } else { Err(ConfigError::Unguarded) }
     }
 
     /// How long `entry` may take for one call.

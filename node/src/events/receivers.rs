@@ -3,7 +3,7 @@
 
 use crate::config::{Policy, ReceiverEntry};
 use crate::risk::{NodeServices, SandboxError, Sight, SpecError};
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use countersign_host::{CodeCache, Host, LoadError, Receiver, Services};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, PoisonError};
@@ -24,7 +24,7 @@ pub enum ReceiverError {
 /// All configured receivers.
 pub struct Receivers {
     policy: Policy,
-    services: Arc<NodeServices>,
+    services: ArcSwap<NodeServices>,
     places: Vec<Place>,
     /// What their files looked like before any of them was loaded.
     loaded: Sight,
@@ -64,6 +64,7 @@ impl Receivers {
         services: Arc<NodeServices>,
     ) -> Result<Receivers, SandboxError> {
         let loaded = crate::risk::look(policy, entries.iter().map(|entry| &entry.plugin)).await;
+        let services = ArcSwap::new(services);
         let mut receivers = Receivers { policy: policy.clone(), services, places: Vec::new(), loaded };
         if !entries.is_empty() {
             // Of their own, so that a receiver takes no plugin's place.
@@ -100,9 +101,10 @@ impl Receivers {
         Ok(receiver)
     }
 
-    /// Loads each anew, and puts it in its place if it is good. Tells what is in place now, or which of those that worked
-    /// stay as they were, and why.
-    pub(crate) async fn reload(&self) -> Result<String, String> {
+    /// Loads each anew with these services, and puts it in its place if it is good. Tells what is in place now, or which of
+    /// those that worked stay as they were, and why.
+    pub(crate) async fn reload(&self, services: Arc<NodeServices>) -> Result<String, String> {
+        self.services.store(services);
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for place in &self.places {
             let _alone = place.loading.lock().await;
@@ -155,7 +157,7 @@ impl Receivers {
     }
 
     async fn load(&self, place: &Place) -> Result<Receiver, ReceiverError> {
-        let loaded = load(&self.policy, &place.entry, &place.host, self.services.clone()).await;
+        let loaded = load(&self.policy, &place.entry, &place.host, self.services.load_full()).await;
         let trouble = loaded.as_ref().err().map(ToString::to_string);
         *place.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         loaded

@@ -17,6 +17,7 @@ fn plugin(name: &str, condition: Condition) -> EntryStatus {
         version: Some("1.2.0".into()),
         digest: Some([1; 32]),
         revision: Some([2; 32]),
+        anchors: Vec::new(),
         condition,
         counts: Counts {
             approved: 3,

@@ -3,6 +3,8 @@
 //! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A plugin can only refuse.
 
 mod housekeeping;
+mod news;
+mod reread;
 mod sandbox;
 mod services;
 mod specs;
@@ -10,20 +12,22 @@ mod watch;
 
 pub use housekeeping::sweep;
 pub use sandbox::{SandboxError, sandbox};
-pub use services::{CALLBACK_KEY, NodeServices, ServicesError, scratch};
+pub use services::{CALLBACK_KEY, NodeServices, ServicesError, is_own_key, scratch};
 pub use specs::{SpecError, spec, users};
 pub use watch::watch;
 pub(crate) use watch::{Sight, look};
 
-use crate::config::Policy;
+use self::news::News;
+use crate::config::{ConfigError, Policy};
 use crate::core::Core;
 use crate::task::Job;
+use arc_swap::ArcSwap;
 use countersign_host::{
-    Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, Origin, Pipeline, Plugin, PluginStore,
+    Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, Origin, Pipeline, PluginStore,
     Principal, Services, Statement, Turn,
 };
 use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
-use countersign_store::{Configuration, Evidence, StateWrite};
+use countersign_store::{Configuration, Evidence, StateWrite, WriteJournalError};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -82,9 +86,12 @@ pub struct Guard {
     pipeline: Option<Pipeline>,
     /// Where they run; `None` if there are none.
     host: Option<Host>,
-    services: Arc<NodeServices>,
+    /// Keys and authorities that are in force.
+    services: ArcSwap<NodeServices>,
     /// What the plugins' files looked like just before they were loaded.
     loaded: watch::Sight,
+    /// The same of keys and authorities.
+    trusted: watch::Sight,
     /// What was in force at any time since the node started: a task under way may yet be decided by it.
     has_been: Mutex<BTreeSet<[u8; 32]>>,
     /// Held while plugins are loaded, and while files are removed: what is being loaded must not be taken for forgotten.
@@ -98,6 +105,9 @@ pub enum GuardError {
     /// The sandbox cannot run here.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// Nothing guards the shares, and nobody allowed that.
+    #[error(transparent)]
+    Unguarded(#[from] ConfigError),
     /// A plugin's entry cannot be used.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -117,6 +127,10 @@ impl Guard {
         cache: Option<CodeCache>,
         services: Arc<NodeServices>,
     ) -> Result<Guard, GuardError> {
+        policy.check_guarded()?;
+        let trusted = watch::look_at_keys(&policy).await;
+        // Read after the look at their files: what changed in between is noticed as a change.
+        let services = Arc::new(services.renewed(&policy)?);
         let loaded = watch::look(&policy, &policy.plugins).await;
         let host = match policy.plugins.is_empty() {
             true => None,
@@ -127,7 +141,8 @@ impl Guard {
             Some(host) => Some(Pipeline::load(host, specs::configured(&policy), services.clone()).await?),
         };
         let (has_been, changing) = Default::default();
-        let guard = Guard { policy, pipeline, host, services, loaded, has_been, changing };
+        let services = ArcSwap::new(services);
+        let guard = Guard { policy, pipeline, host, services, loaded, trusted, has_been, changing };
         guard.note();
         guard.status().iter().for_each(report_broken);
         Ok(guard)
@@ -143,6 +158,11 @@ impl Guard {
     /// How each plugin entry fares.
     pub fn status(&self) -> Vec<EntryStatus> {
         self.pipeline.as_ref().map(Pipeline::status).unwrap_or_default()
+    }
+
+    /// Keys and authorities that are in force.
+    pub(crate) fn services(&self) -> Arc<NodeServices> {
+        self.services.load_full()
     }
 
     /// Asks plugins whether what they depend on is in reach, as often as their entries say, for ever.
@@ -220,23 +240,29 @@ fn evidence(decision: &countersign_host::Decision, question: countersign_host::T
         digest: Hash(digest),
         document: document.clone(),
     };
+    let (revision, description) = decision.chain();
+    let chain = configuration((revision, description));
     Evidence {
         recording: decision.recording(question).encode(),
-        configurations: decision.documents().map(configuration).collect(),
+        chain: Some(chain.digest),
+        configurations: decision.documents().map(configuration).chain([chain]).collect(),
     }
 }
 
-/// Loads every plugin as `start` would, and says what each is.
-pub async fn check(
-    policy: &Policy,
-    host: &Host,
-    services: Arc<dyn Services>,
-) -> Result<Vec<String>, GuardError> {
-    let chain = Chain::load(host, specs::read(policy)?, services).await?;
-    let describe = |plugin: &Plugin| {
-        format!("{} {} sha256:{}", plugin.name(), plugin.info().version, hex::encode(plugin.digest()))
+/// Notes in the audit log what is in force now that the node starts.
+pub fn note_start(core: &Core) -> Result<(), WriteJournalError> {
+    let Some(pipeline) = &core.guard.pipeline else {
+        return core.journal.policy(core.now(), "the node starts without plugins", None);
     };
-    Ok(chain.plugins().into_iter().map(describe).collect())
+    let chain = pipeline.chain();
+    let (text, described) = (News::at_start(&core.config, &chain), news::described(&chain));
+    tracing::info!("{}", text.short());
+    core.journal.policy(core.now(), text.long(), Some(described))
+}
+
+/// Loads every plugin as `start` would, and gives what would be in force.
+pub async fn check(policy: &Policy, host: &Host, services: Arc<dyn Services>) -> Result<Chain, GuardError> {
+    Ok(Chain::load(host, specs::read(policy)?, services).await?)
 }
 
 /// The task as plugins and receivers are told of it; `operation` and `facts` are what the node established.
@@ -256,8 +282,8 @@ pub(crate) fn question(
         received_at: core.now().0,
         requester: Principal { id: task.requester.to_string(), name: requester },
         coordinator: Principal {
-            id: core.config.coordinator.to_string(),
-            name: core.config.coordinator_address.clone(),
+            id: core.coordinator.id.to_string(),
+            name: core.coordinator.address.clone(),
         },
         node: core.me.to_string(),
         operation,

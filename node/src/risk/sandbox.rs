@@ -35,5 +35,6 @@ pub fn sandbox(policy: &Policy, cache: Option<CodeCache>) -> Result<Host, Sandbo
         cache,
         trusted_publishers: publishers.collect::<Result<_, _>>()?,
         freeze: Some(FreezeLimits::default()),
+        custody: policy.custody,
     })?)
 }

@@ -3,13 +3,13 @@
 use super::specs::DOCUMENT;
 use crate::config::Policy;
 use crate::events::EVENT_KEY;
-use arc_swap::ArcSwap;
 use countersign_host::{
-    Difference, HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError, KeyRing, LocalServices,
-    Memory, Sending, Services, StateError, hs256, read_linked, rs256,
+    Anchor, CustodyError, Difference, HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError,
+    KeyRing, LocalServices, Memory, Sending, Services, StateError, hs256, rs256,
 };
 use countersign_protocol::UnixMillis;
 use countersign_store::{Journal, Snapshot};
+use sha2::{Digest, Sha256};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,17 +18,29 @@ use zeroize::Zeroizing;
 /// The name under which plugins sign with the node's callback key.
 pub const CALLBACK_KEY: &str = "callback";
 
-/// Services backed by the node's store and journal.
+/// Whether `name` is that of a key of the node itself, which a configuration names and does not bring.
+pub fn is_own_key(name: &str) -> bool {
+    matches!(name, CALLBACK_KEY | EVENT_KEY)
+}
+
+/// Services backed by the node's store and journal. They never change: whoever was given them keeps the keys and authorities
+/// that stand in the record.
 pub struct NodeServices {
-    /// The node's own keys: callback, and event if it has one.
-    own: KeyRing,
-    /// What the policy's files say of others; they may change while the node runs.
-    outside: ArcSwap<Outside>,
+    own: Arc<Own>,
+    outside: Outside,
     journal: Journal,
 }
 
+/// Keys of the node itself.
+struct Own {
+    /// Callback, and event if it has one.
+    keys: KeyRing,
+    /// Under which digests of shared secrets are made.
+    digests: Zeroizing<[u8; 32]>,
+}
+
 /// Others as the policy's files describe them, read whole or not at all.
-pub(super) struct Outside {
+struct Outside {
     /// Public keys and shared secrets.
     approvers: KeyRing,
     /// Believes the configured authorities. A new one has no connections: none outlives the trust it was made in.
@@ -46,6 +58,14 @@ pub enum ServicesError {
         file: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// Somebody else could have written a file of `policy`.
+    #[error("{what} is not used: {source}")]
+    Custody {
+        /// Which key.
+        what: String,
+        /// Why.
+        source: CustodyError,
     },
     /// A public key cannot be used.
     #[error("policy.public_keys.{name} cannot be used: {source}; correct the file that it names")]
@@ -83,33 +103,44 @@ pub enum ServicesError {
 }
 
 impl NodeServices {
-    /// Reads the keys that the policy names.
+    /// Reads the keys that the policy names. `callback_key` and `event_key` are PKCS#8 DER.
     pub fn new(
         policy: &Policy,
         callback_key: &[u8],
+        event_key: Option<&[u8]>,
         journal: Journal,
     ) -> Result<NodeServices, ServicesError> {
-        let callback = rs256::SigningKey::from_pkcs8(callback_key).map_err(ServicesError::CallbackKey)?;
-        let mut own = KeyRing::default();
-        own.insert_signing(CALLBACK_KEY, callback);
-        Ok(NodeServices { own, outside: ArcSwap::from_pointee(Outside::read(policy)?), journal })
+        let own = Arc::new(Own::new(callback_key, event_key)?);
+        let outside = Outside::read(policy)?.with_digests(&own.digests)?;
+        Ok(NodeServices { own, outside, journal })
     }
 
-    /// Reads the files of keys and authorities again. Gives back what was in force, for [`restore`](Self::restore).
-    pub(super) fn renew(&self, policy: &Policy) -> Result<Arc<Outside>, ServicesError> {
-        Ok(self.outside.swap(Arc::new(Outside::read(policy)?)))
+    /// The same node with the files of keys and authorities as they are now.
+    pub(super) fn renewed(&self, policy: &Policy) -> Result<NodeServices, ServicesError> {
+        let outside = Outside::read(policy)?.with_digests(&self.own.digests)?;
+        Ok(NodeServices { own: self.own.clone(), outside, journal: self.journal.clone() })
     }
 
-    fn with_key<T>(&self, key: &str, use_it: impl FnOnce(&KeyRing) -> T) -> T {
+    fn keys(&self, key: &str) -> &KeyRing {
         match key {
-            CALLBACK_KEY | EVENT_KEY => use_it(&self.own),
-            _ => use_it(&self.outside.load().approvers),
+            CALLBACK_KEY | EVENT_KEY => &self.own.keys,
+            _ => &self.outside.approvers,
         }
     }
+}
 
-    /// Takes back a [`renew`](Self::renew).
-    pub(super) fn restore(&self, before: Arc<Outside>) {
-        self.outside.store(before);
+impl Own {
+    fn new(callback_key: &[u8], event_key: Option<&[u8]>) -> Result<Own, ServicesError> {
+        let mut keys = KeyRing::default();
+        let callback = rs256::SigningKey::from_pkcs8(callback_key).map_err(ServicesError::CallbackKey)?;
+        keys.insert_signing(CALLBACK_KEY, callback);
+        if let Some(event_key) = event_key {
+            let event = rs256::SigningKey::from_pkcs8(event_key).map_err(ServicesError::EventKey)?;
+            keys.insert_signing(EVENT_KEY, event);
+        }
+        let digests =
+            Sha256::new_with_prefix(b"countersign/1 key of digests of secrets").chain_update(callback_key);
+        Ok(Own { keys, digests: Zeroizing::new(digests.finalize().into()) })
     }
 }
 
@@ -117,14 +148,11 @@ impl Outside {
     fn read(policy: &Policy) -> Result<Outside, ServicesError> {
         Ok(Outside { approvers: approvers(policy)?, http: http_client(policy)? })
     }
-}
 
-impl NodeServices {
-    /// Adds the key that signs what receivers are told.
-    pub fn with_event_key(mut self, event_key: &[u8]) -> Result<NodeServices, ServicesError> {
-        let key = rs256::SigningKey::from_pkcs8(event_key).map_err(ServicesError::EventKey)?;
-        self.own.insert_signing(EVENT_KEY, key);
-        Ok(self)
+    fn with_digests(self, key: &[u8; 32]) -> Result<Outside, ServicesError> {
+        let key = hs256::Secret::new(key)
+            .map_err(|source| ServicesError::Secret { name: "of digests".into(), source })?;
+        Ok(Outside { approvers: self.approvers.with_digest_key(key), ..self })
     }
 }
 
@@ -141,7 +169,7 @@ pub fn scratch(policy: &Policy) -> Result<LocalServices, ServicesError> {
 fn approvers(policy: &Policy) -> Result<KeyRing, ServicesError> {
     let mut keys = KeyRing::default();
     for (name, file) in &policy.public_keys {
-        let key = rs256::VerifyingKey::from_pem(&read(file)?);
+        let key = rs256::VerifyingKey::from_pem(&read(policy, &format!("policy.public_keys.{name}"), file)?);
         keys.insert_verifying(
             name.clone(),
             key.map_err(|source| ServicesError::PublicKey { name: name.clone(), source })?,
@@ -149,7 +177,7 @@ fn approvers(policy: &Policy) -> Result<KeyRing, ServicesError> {
     }
     for (name, file) in &policy.secrets {
         check_private(name, file)?;
-        let bytes = Zeroizing::new(read(file)?);
+        let bytes = Zeroizing::new(read(policy, &format!("policy.secrets.{name}"), file)?);
         let secret = hs256::Secret::new(bytes.trim_ascii_end());
         keys.insert_secret(
             name.clone(),
@@ -169,7 +197,8 @@ fn check_private(name: &str, file: &Path) -> Result<(), ServicesError> {
 }
 
 fn http_client(policy: &Policy) -> Result<HttpClient, ServicesError> {
-    let extra_ca_pem = policy.ca_file.as_deref().map(read).transpose()?;
+    let extra_ca_pem =
+        policy.ca_file.as_deref().map(|file| read(policy, "policy.ca_file", file)).transpose()?;
     Ok(HttpClient::new(&HttpOptions { extra_ca_pem, ..HttpOptions::default() })?)
 }
 
@@ -179,19 +208,27 @@ impl Services for NodeServices {
     }
 
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
-        self.with_key(key, |keys| keys.sign(key, algorithm, data))
+        self.keys(key).sign(key, algorithm, data)
     }
 
     fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
-        self.with_key(key, |keys| keys.verify(key, algorithm, data, signature))
+        self.keys(key).verify(key, algorithm, data, signature)
     }
 
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
-        self.with_key(key, |keys| keys.public_key(key))
+        self.keys(key).public_key(key)
+    }
+
+    fn anchor(&self, key: &str) -> Option<Anchor> {
+        self.keys(key).anchor(key)
+    }
+
+    fn authorities(&self) -> Option<Anchor> {
+        self.outside.http.authorities()
     }
 
     fn send(&self, request: HttpRequest) -> Sending {
-        let client = self.outside.load().http.clone();
+        let client = self.outside.http.clone();
         Box::pin(async move { client.send(request).await })
     }
 
@@ -247,8 +284,11 @@ fn internal(error: impl std::fmt::Display) -> StateError {
     StateError::Internal(error.to_string())
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, ServicesError> {
-    read_linked(file, DOCUMENT).map_err(|source| ServicesError::Unreadable { file: file.into(), source })
+fn read(policy: &Policy, what: &str, file: &Path) -> Result<Vec<u8>, ServicesError> {
+    policy.custody.read(file, DOCUMENT).map_err(|error| match error {
+        CustodyError::Io(source) => ServicesError::Unreadable { file: file.into(), source },
+        source => ServicesError::Custody { what: what.into(), source },
+    })
 }
 
 #[cfg(test)]
@@ -319,20 +359,48 @@ mod tests {
         let policy = Policy { ca_file: Some(file.clone()), ..Policy::default() };
         let callback = rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
         let journal = Journal::create(dir.path()).unwrap();
-        let services = NodeServices::new(&policy, &callback, journal).unwrap();
+        let services = NodeServices::new(&policy, &callback, None, journal).unwrap();
         assert_eq!(get(&services, &first).await.unwrap().status, 200);
         assert!(matches!(get(&services, &second).await, Err(HttpError::Tls(_))));
 
         std::fs::write(&file, &second.authority).unwrap();
-        let before = services.renew(&policy).unwrap();
-        assert_eq!(get(&services, &second).await.unwrap().status, 200);
-        assert!(matches!(get(&services, &first).await, Err(HttpError::Tls(_))), "no longer believed");
+        let renewed = services.renewed(&policy).unwrap();
+        assert_ne!(renewed.authorities(), services.authorities());
+        assert_eq!(get(&renewed, &second).await.unwrap().status, 200);
+        assert!(matches!(get(&renewed, &first).await, Err(HttpError::Tls(_))), "no longer believed");
+        assert_eq!(
+            get(&services, &first).await.unwrap().status,
+            200,
+            "who was given the old ones keeps them"
+        );
 
         std::fs::write(&file, "no certificate").unwrap();
-        let error = services.renew(&policy).err().expect("it is none").to_string();
+        let error = services.renewed(&policy).err().expect("it is none").to_string();
         assert!(error.contains("the extra CA file") && error.contains("export the authority"), "{error}");
-        assert_eq!(get(&services, &second).await.unwrap().status, 200, "what was in force stays");
-        services.restore(before);
-        assert_eq!(get(&services, &first).await.unwrap().status, 200);
+    }
+
+    #[test]
+    fn what_stands_for_a_secret_in_records_can_be_made_by_its_node_alone() {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let file = dir.path().join("secret");
+        let write = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        };
+        write(&"a".repeat(64));
+        let policy = Policy { secrets: [("hook".to_owned(), file.clone())].into(), ..Policy::default() };
+        let journal = Journal::create(dir.path()).unwrap();
+        let node = || {
+            let callback = rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
+            NodeServices::new(&policy, &callback, None, journal.clone()).unwrap()
+        };
+        let digest = |services: &NodeServices| services.anchor("hook").unwrap().sha256.unwrap();
+        let (one, other) = (node(), node());
+        assert_eq!(digest(&one), digest(&one.renewed(&policy).unwrap()));
+        assert_ne!(digest(&one), digest(&other));
+        write(&"b".repeat(64));
+        assert_ne!(digest(&one), digest(&one.renewed(&policy).unwrap()));
+        assert_eq!(scratch(&policy).unwrap().anchor("hook").unwrap().sha256, None, "no node, no key");
     }
 }

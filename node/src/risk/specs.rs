@@ -4,10 +4,12 @@ use super::services::CALLBACK_KEY;
 use crate::config::{self, Component, PluginConfig, PluginEntry, Policy, RawOperation};
 use crate::events::EVENT_KEY;
 use countersign_host::{
-    Configured, Grants, KeyGrant, KeyUsage, OperationKind, PluginSource, PluginSpec, PluginStore,
-    PrefixError, Role, Scope, Shadow, StoreError, read_linked,
+    Configured, CustodyError, Grants, KeyGrant, KeyUsage, OperationKind, PluginSource, PluginSpec,
+    PluginStore, PrefixError, Role, Scope, Shadow, StoreError, Written,
 };
+use countersign_strict::Document;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Most bytes of a file that the policy names, other than a component.
 pub(super) const DOCUMENT: u64 = 64 << 20;
@@ -25,6 +27,24 @@ pub enum SpecError {
         file: PathBuf,
         /// Why.
         why: String,
+    },
+    /// What stands in it.
+    #[error("plugin `{plugin}`: {}: {why}", file.display())]
+    Document {
+        /// Which plugin.
+        plugin: String,
+        /// Which file.
+        file: PathBuf,
+        /// Where, why, and what to do.
+        why: String,
+    },
+    /// Somebody else could have written it.
+    #[error("plugin `{plugin}`: {source}")]
+    Custody {
+        /// Which plugin.
+        plugin: String,
+        /// Why.
+        source: CustodyError,
     },
     /// A key that nobody configured.
     #[error(
@@ -72,13 +92,12 @@ pub fn configured(policy: &Policy) -> Vec<Configured> {
 
 /// What the host is to load for one entry.
 pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecError> {
-    let config = match &entry.source {
-        PluginConfig::Inline(value) => value.clone(),
-        PluginConfig::File(file) => read_document(file).map_err(|why| SpecError::ConfigFile {
-            plugin: entry.name.clone(),
-            file: file.clone(),
-            why,
-        })?,
+    let (config, written): (_, Option<Arc<dyn Written>>) = match &entry.source {
+        PluginConfig::Inline(value) => (value.clone(), None),
+        PluginConfig::File(file) => {
+            let document = read_document(policy, entry, file)?;
+            (document.value(entry)?, Some(Arc::new(document)))
+        }
     };
     let located = source(entry).locate(&PluginStore::new(&policy.plugin_dir));
     let (file, digest) = located
@@ -98,7 +117,7 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
             prefix.parse().map_err(|source| SpecError::Prefix { plugin: entry.name.clone(), source })?;
         grants.http.push(prefix);
     }
-    Ok(PluginSpec { name: entry.name.clone(), file, digest, config, grants, role: role(entry) })
+    Ok(PluginSpec { name: entry.name.clone(), file, digest, config, grants, role: role(entry), written })
 }
 
 fn role(entry: &PluginEntry) -> Role {
@@ -150,15 +169,51 @@ pub(crate) fn own_files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
     files
 }
 
-/// Files that plugins and receivers share: keys and authorities of those whom they ask and tell.
-pub(crate) fn shared_files(policy: &Policy) -> impl Iterator<Item = PathBuf> {
-    policy.public_keys.values().chain(policy.secrets.values()).chain(&policy.ca_file).cloned()
+/// Files that plugins and receivers share: keys and authorities of those whom they ask and tell, each with its place in the
+/// configuration.
+pub(crate) fn shared_files(policy: &Policy) -> impl Iterator<Item = (String, PathBuf)> {
+    let named = |section: &'static str| {
+        move |(name, file): (&String, &PathBuf)| (format!("policy.{section}.{name}"), file.clone())
+    };
+    let authorities = policy.ca_file.iter().map(|file| ("policy.ca_file".to_owned(), file.clone()));
+    let keys = policy.public_keys.iter().map(named("public_keys"));
+    keys.chain(policy.secrets.iter().map(named("secrets"))).chain(authorities)
 }
 
-/// YAML, of which JSON is a part.
-fn read_document(file: &Path) -> Result<serde_json::Value, String> {
-    let bytes = read_linked(file, DOCUMENT).map_err(|error| error.to_string())?;
-    serde_norway::from_slice(&bytes).map_err(|error| error.to_string())
+/// A plugin's configuration in a file of its own, YAML or JSON.
+#[derive(Debug)]
+struct ConfigFile {
+    file: PathBuf,
+    document: Document,
+}
+
+impl ConfigFile {
+    fn value(&self, entry: &PluginEntry) -> Result<serde_json::Value, SpecError> {
+        self.document.read().map_err(|error| mistake(entry, &self.file, error.to_string()))
+    }
+}
+
+impl Written for ConfigFile {
+    fn place(&self, path: &str) -> String {
+        format!("{}, {}", self.file.display(), self.document.place(path))
+    }
+}
+
+fn read_document(policy: &Policy, entry: &PluginEntry, file: &Path) -> Result<ConfigFile, SpecError> {
+    let bytes = policy.custody.read(file, DOCUMENT).map_err(|error| match error {
+        CustodyError::Io(error) => {
+            SpecError::ConfigFile { plugin: entry.name.clone(), file: file.into(), why: error.to_string() }
+        }
+        source => SpecError::Custody { plugin: entry.name.clone(), source },
+    })?;
+    let text = str::from_utf8(&bytes)
+        .map_err(|_| mistake(entry, file, "it is not UTF-8; write it as plain text".into()))?;
+    let document = Document::parse(text).map_err(|error| mistake(entry, file, error.to_string()))?;
+    Ok(ConfigFile { file: file.into(), document })
+}
+
+fn mistake(entry: &PluginEntry, file: &Path, why: String) -> SpecError {
+    SpecError::Document { plugin: entry.name.clone(), file: file.into(), why }
 }
 
 /// The node's own key signs tokens; a public key verifies; a secret does both with whoever shares it.

@@ -1,18 +1,19 @@
-//! Notices changed components, manifests, rule files, keys and authorities, and swaps them in while the node runs: those of
-//! plugins whole or not at all, then those of receivers, each by itself.
+//! Notices changed components, manifests and rule files, and swaps them in while the node runs: those of plugins whole or not
+//! at all, then those of receivers, each by itself.
 //!
 //! A change counts when the bytes differ and have been still for one look. What is new is validated beside what is in
-//! force; if it is bad, what is in force stays, and that is said loudly and written into the audit log.
+//! force; if it is bad, what is in force stays, and that is said loudly and written into the audit log. Keys and authorities
+//! are taken when an operator asks for it (SIGHUP) and never by themselves: a change of their files is only told.
 
+use super::news::{self, News};
 use super::{Guard, housekeeping, specs};
 use crate::config::{PluginEntry, Policy};
 use crate::core::Core;
 use crate::public::{self, PublicPluginRecord};
-use countersign_host::{Chain, Plugin, read_linked};
+use countersign_host::read_linked;
 use countersign_protocol::UnixMillis;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,32 +43,100 @@ struct Watch {
     refused: Option<(Instant, String)>,
 }
 
-/// Runs until the node stops. SIGHUP loads everything at once, changed or not.
+/// Keys and authorities on disk, which count once an operator asks for it.
+struct Untaken {
+    /// What is in force.
+    taken: Sight,
+    /// What they looked like at the last look.
+    before: Sight,
+    /// What was told.
+    told: Sight,
+}
+
+/// What became of a try that succeeded.
+struct Reloaded {
+    /// For logs.
+    text: String,
+    /// For the audit log, if anything changed that decides.
+    record: Option<(News, countersign_store::Configuration)>,
+}
+
+/// Runs until the node stops. SIGHUP loads everything at once, changed or not, keys and authorities too.
 pub async fn watch(core: Arc<Core>) {
     let mut plugins = Watch::since("plugins", core.guard.loaded.clone());
     let mut receivers = Watch::since("receivers", core.receivers.loaded().clone());
+    let mut keys = Untaken::since(core.guard.trusted.clone());
     let mut hangup = hangup();
     let mut shown = Vec::new();
     while let Some(asked) = core.stopping.run_until_cancelled(next_look(&mut hangup)).await {
         let (policy, entries) = (&core.config.policy, &core.config.receivers);
         let mut swapped = false;
+        if asked {
+            super::reread::tell(&core).await;
+        }
+        let trusted = look_at_keys(policy).await;
         if plugins.wants(asked, look(policy, &policy.plugins).await) {
-            let reloaded = core.guard.reload().await;
+            let reloaded = core.guard.reload(asked).await;
             swapped |= reloaded.is_ok();
             core.tally.swap(reloaded.is_ok());
+            if asked && reloaded.is_ok() {
+                keys.take(trusted.clone());
+            }
             plugins.tell(&core, reloaded).await;
+        }
+        if keys.is_news(trusted.clone()) {
+            tell_untaken(&core, &keys.taken, &trusted).await;
         }
         // After the guard, which alone decides whether changed keys and authorities are in force.
         let sight = look(policy, entries.iter().map(|entry| &entry.plugin)).await;
         if receivers.wants(asked, sight) && !entries.is_empty() {
-            let reloaded = core.receivers.reload().await;
+            let reloaded = core.receivers.reload(core.guard.services()).await;
             swapped |= reloaded.is_ok();
-            receivers.tell(&core, reloaded).await;
+            receivers.tell(&core, reloaded.map(|text| Reloaded { text, record: None })).await;
         }
         if swapped {
             housekeeping::sweep(core.clone()).await;
         }
         shown = publish(&core, shown).await;
+    }
+}
+
+/// Says that keys or authorities on disk are not those in force.
+async fn tell_untaken(core: &Core, taken: &Sight, seen: &Sight) {
+    let files: Vec<_> = specs::shared_files(&core.config.policy).collect();
+    let changed = files.iter().zip(taken.iter().zip(seen)).filter(|(_, (taken, seen))| taken != seen);
+    let changed: Vec<_> = changed.map(|((name, file), _)| format!("{name} ({})", file.display())).collect();
+    let text = match changed.is_empty() {
+        true => "the files of keys and authorities are again what is in force".to_owned(),
+        false => format!(
+            "changed on disk and not in force: {}; if that is meant, send SIGHUP to the node",
+            changed.join(", ")
+        ),
+    };
+    tracing::warn!("{text}");
+    let now = core.now();
+    if let Err(error) = core.journal(move |journal| journal.policy(now, &text, None)).await {
+        tracing::error!(%error, "the change was not recorded");
+    }
+}
+
+impl Untaken {
+    fn since(taken: Sight) -> Untaken {
+        Untaken { before: taken.clone(), told: taken.clone(), taken }
+    }
+
+    fn take(&mut self, sight: Sight) {
+        (self.before, self.told, self.taken) = (sight.clone(), sight.clone(), sight);
+    }
+
+    /// True if what was seen has been still for one look and was not told yet.
+    fn is_news(&mut self, sight: Sight) -> bool {
+        let news = sight == self.before && sight != self.told;
+        if news {
+            self.told.clone_from(&sight);
+        }
+        self.before = sight;
+        news
     }
 }
 
@@ -112,23 +181,35 @@ impl Watch {
         due
     }
 
-    /// Logs and records what an operator must hear of a try.
-    async fn tell(&mut self, core: &Core, result: Result<String, String>) {
-        if let Some(news) = self.tried(Instant::now(), result) {
-            announce(core, news).await;
+    /// Logs and records what an operator must hear of a try. Only what was refused is an alarm.
+    async fn tell(&mut self, core: &Core, result: Result<Reloaded, String>) {
+        let now = core.now();
+        let recorded = match self.tried(Instant::now(), result) {
+            Ok(Reloaded { text, record }) => {
+                tracing::info!("{} reloaded: {text}", self.whose);
+                let Some((news, chain)) = record else { return };
+                core.journal(move |journal| journal.policy(now, news.long(), Some(chain))).await
+            }
+            Err(None) => return,
+            Err(Some(why)) => {
+                let whose = self.whose;
+                let text = format!("changed {whose} were refused and the old ones stay in force: {why}");
+                tracing::warn!("{text}");
+                core.journal(move |journal| journal.alarm(now, None, &text)).await
+            }
+        };
+        if let Err(error) = recorded {
+            tracing::error!(%error, "the change was not recorded");
         }
     }
 
-    /// Everything but the same refusal again.
-    fn tried(&mut self, now: Instant, result: Result<String, String>) -> Option<String> {
+    /// Leaves out why a try was refused if that was told before.
+    fn tried<T>(&mut self, now: Instant, result: Result<T, String>) -> Result<T, Option<String>> {
         let before = self.refused.take().map(|(_, why)| why);
-        let why = match result {
-            Ok(change) => return Some(format!("{} reloaded: {change}", self.whose)),
-            Err(why) => why,
-        };
-        self.refused = Some((now, why.clone()));
-        let news = format!("changed {} were refused and the old ones stay in force: {why}", self.whose);
-        (before != Some(why)).then_some(news)
+        result.map_err(|why| {
+            self.refused = Some((now, why.clone()));
+            (before.as_ref() != Some(&why)).then_some(why)
+        })
     }
 }
 
@@ -146,18 +227,18 @@ async fn publish(core: &Arc<Core>, shown: Vec<PublicPluginRecord>) -> Vec<Public
     plugins
 }
 
-async fn announce(core: &Core, text: String) {
-    tracing::warn!("{text}");
-    let now = core.now();
-    if let Err(error) = core.journal(move |journal| journal.alarm(now, None, &text)).await {
-        tracing::error!(%error, "the alarm was not recorded");
-    }
-}
-
-/// Looks at everything on which these entries depend.
+/// Looks at everything on which these entries alone depend.
 pub(crate) async fn look(policy: &Policy, entries: impl IntoIterator<Item = &PluginEntry>) -> Sight {
     let own = entries.into_iter().flat_map(|entry| specs::own_files(policy, entry));
-    let files: Vec<_> = own.chain(specs::shared_files(policy)).collect();
+    look_at(policy, own.collect()).await
+}
+
+/// Looks at keys and authorities, in the order of [`specs::shared_files`].
+pub(super) async fn look_at_keys(policy: &Policy) -> Sight {
+    look_at(policy, specs::shared_files(policy).map(|(_, file)| file).collect()).await
+}
+
+async fn look_at(policy: &Policy, files: Vec<PathBuf>) -> Sight {
     let limit = policy.compile.component_bytes.max(specs::DOCUMENT);
     let looked = tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file, limit)).collect());
     looked.await.unwrap_or_default()
@@ -169,43 +250,30 @@ fn sight(file: &Path, limit: u64) -> [u8; 32] {
 }
 
 impl Guard {
-    /// Loads what is on disk now, and swaps it in if it is good. Tells what that changed.
-    async fn reload(&self) -> Result<String, String> {
+    /// Loads what is on disk now, keys and authorities only if an operator `asked`, and swaps it in if it is good.
+    async fn reload(&self, asked: bool) -> Result<Reloaded, String> {
         let _alone = self.changing.lock().await;
-        let before = self.services.renew(&self.policy).map_err(|error| error.to_string())?;
+        let services = match asked {
+            true => Arc::new(self.services().renewed(&self.policy).map_err(|error| error.to_string())?),
+            false => self.services(),
+        };
         let Some(pipeline) = &self.pipeline else {
-            return Ok("there are none; keys and authorities were read again".into());
+            self.services.store(services);
+            return Ok(Reloaded {
+                text: "there are none; keys and authorities were read again".into(),
+                record: None,
+            });
         };
         let old = pipeline.chain();
-        let reloaded = pipeline.reload(specs::configured(&self.policy)).await;
-        let new = reloaded.map_err(|error| {
-            self.services.restore(before);
-            error.to_string()
-        })?;
+        let reloaded = pipeline.renew(specs::configured(&self.policy), services.clone()).await;
+        let new = reloaded.map_err(|error| error.to_string())?;
+        self.services.store(services);
         self.note();
-        Ok(change(&old, &new))
+        Ok(match News::of_change(&old, &new) {
+            Some(news) => Reloaded { text: news.short(), record: Some((news, news::described(&new))) },
+            None => Reloaded { text: "what is on disk is in force already".into(), record: None },
+        })
     }
-}
-
-/// From which chain to which, and which entries make the difference.
-fn change(old: &Chain, new: &Chain) -> String {
-    if old.revision() == new.revision() {
-        let revision = hex::encode(old.revision());
-        return format!("chain {revision} is still what is on disk; keys and authorities were read again");
-    }
-    let describe = |plugin: &Plugin| {
-        let (digest, config) = (hex::encode(plugin.digest()), hex::encode(plugin.revision()));
-        format!("{} {} sha256:{digest} with config {config}", plugin.name(), plugin.info().version)
-    };
-    let before: BTreeSet<String> = old.plugins().into_iter().map(describe).collect();
-    let changed = new.plugins().into_iter().map(describe).filter(|plugin| !before.contains(plugin));
-    let changed: Vec<String> = changed.collect();
-    format!(
-        "chain {} becomes {}; now in force: {}",
-        hex::encode(old.revision()),
-        hex::encode(new.revision()),
-        changed.join("; ")
-    )
 }
 
 #[cfg(test)]
@@ -245,10 +313,10 @@ mod tests {
             ca_file: Some(file("ca.pem")),
             ..Policy::default()
         };
-        let mut before = look(&policy, &policy.plugins).await;
+        let mut before = look_at_keys(&policy).await;
         for name in ["key.pem", "secret", "ca.pem"] {
             std::fs::write(file(name), "changed").unwrap();
-            let after = look(&policy, &policy.plugins).await;
+            let after = look_at_keys(&policy).await;
             assert_ne!(after, before, "{name}");
             before = after;
         }
@@ -258,27 +326,38 @@ mod tests {
     fn a_refusal_is_told_again_to_who_asks() {
         let now = Instant::now();
         let mut watch = Watch::since("plugins", seen(1));
-        assert!(watch.tried(now, Err("bad".into())).is_some());
-        assert_eq!(watch.tried(now, Err("bad".into())), None);
+        let refuse = |watch: &mut Watch| watch.tried::<()>(now, Err("bad".into())).unwrap_err();
+        assert!(refuse(&mut watch).is_some());
+        assert_eq!(refuse(&mut watch), None);
         assert!(watch.wants(true, seen(1)));
-        assert!(watch.tried(now, Err("bad".into())).is_some());
+        assert!(refuse(&mut watch).is_some());
     }
 
     #[test]
     fn what_was_refused_is_tried_again_after_a_while_and_told_once() {
         let start = Instant::now();
         let mut watch = Watch::since("plugins", seen(1));
-        let refused = || Err(String::from("bad"));
+        let refused = || Err::<(), _>(String::from("bad"));
         assert!(!watch.is_due(start, seen(2)) && watch.is_due(start, seen(2)));
-        assert!(watch.tried(start, refused()).is_some());
+        assert!(watch.tried(start, refused()).unwrap_err().is_some());
         assert!(!watch.is_due(start + RETRY / 2, seen(2)));
         assert!(watch.is_due(start + RETRY, seen(2)));
-        assert_eq!(watch.tried(start + RETRY, refused()), None);
+        assert_eq!(watch.tried(start + RETRY, refused()), Err(None));
         assert!(
             !watch.is_due(start + RETRY, seen(1)) && watch.is_due(start + RETRY, seen(1)),
             "a change counts at once"
         );
-        assert!(watch.tried(start + RETRY, Ok(String::new())).is_some());
+        assert_eq!(watch.tried(start + RETRY, Ok(())), Ok(()));
         assert!(!watch.is_due(start + 9 * RETRY, seen(1)), "what is in force is not loaded again");
+    }
+
+    #[test]
+    fn keys_on_disk_are_told_once_and_never_taken_unasked() {
+        let mut keys = Untaken::since(seen(1));
+        let news = [2, 2, 2, 3, 3, 1, 1].map(|version| keys.is_news(seen(version)));
+        assert_eq!(news, [false, true, false, false, true, false, true]);
+        assert_eq!(keys.taken, seen(1));
+        keys.take(seen(3));
+        assert!(!keys.is_news(seen(3)));
     }
 }

@@ -104,6 +104,7 @@ fn asking(label: &str, url: &str) -> anyhow::Result<PluginSpec> {
             ..Grants::default()
         },
         role: Role::default(),
+        written: None,
     })
 }
 
@@ -145,6 +146,7 @@ fn rules_with(config: Value) -> anyhow::Result<PluginSpec> {
         config,
         grants: Grants { state_bytes: 1 << 20, ..Grants::default() },
         role: Role::default(),
+        written: None,
     })
 }
 

@@ -96,6 +96,8 @@ async fn a_renewed_public_key_of_the_server_is_taken_up_while_the_node_runs() {
         let before = counts(&cluster, words);
         for node in &cluster.nodes {
             std::fs::write(node.dir.join("approver.pem"), pem).unwrap();
+            let id = node.daemon.as_ref().unwrap().id().to_string();
+            process::expect_success(std::process::Command::new("kill").args(["-HUP", &id])).unwrap();
         }
         logged(&cluster, words, &before).await;
     };

@@ -147,7 +147,7 @@ async fn sighup_loads_everything_and_says_so() {
     let mut cluster = cluster().await;
     let id = cluster.nodes[0].daemon().id();
     let node = &cluster.nodes[0];
-    noticed(node, "is still what is on disk", || {
+    noticed(node, "what is on disk is in force already", || {
         process::expect_success(Command::new("kill").args(["-HUP", &id.to_string()])).unwrap();
     })
     .await;

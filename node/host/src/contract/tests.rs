@@ -38,6 +38,7 @@ fn spec(name: &str, package: &str, config: Value) -> PluginSpec {
         config,
         grants: Grants { state_bytes: 1000, ..Grants::default() },
         role: crate::Role::default(),
+        written: None,
     }
 }
 

@@ -196,6 +196,7 @@ pub fn spec(urls: &[String], config: Value) -> PluginSpec {
             ..Grants::default()
         },
         role: Role::default(),
+        written: None,
     }
 }
 

@@ -30,6 +30,7 @@ pub fn spec(url: &str, retry_times: u64) -> PluginSpec {
             ..Grants::default()
         },
         role: Role::default(),
+        written: None,
     }
 }
 

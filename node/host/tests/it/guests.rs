@@ -92,6 +92,7 @@ pub fn rules(config: Value) -> PluginSpec {
         config,
         grants: Grants { state_bytes: 1 << 20, ..Grants::default() },
         role: Role::default(),
+        written: None,
     }
 }
 
@@ -122,6 +123,7 @@ pub fn rogue(config: Value) -> PluginSpec {
             memory_bytes: 32 << 20,
         },
         role: Role::default(),
+        written: None,
     }
 }
 

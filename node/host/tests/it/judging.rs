@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use countersign_host::{
-    Code, Condition, Configured, Decision, Difference, Grants, HttpRequest, Key, KeyError, LocalServices,
-    Memory, Operation, OperationKind, Pipeline, PluginSpec, Role, Scope, Sending, Services, Shadow, Signing,
-    StateError, Task,
+    Anchor, Code, Condition, Configured, Decision, Difference, Grants, HttpRequest, Key, KeyError,
+    LocalServices, Memory, Operation, OperationKind, Pipeline, PluginSpec, Role, Scope, Sending, Services,
+    Shadow, Signing, StateError, Task,
 };
 use serde_json::json;
 
@@ -185,6 +185,14 @@ impl Services for Listening {
 
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
         self.local.public_key(key)
+    }
+
+    fn anchor(&self, key: &str) -> Option<Anchor> {
+        self.local.anchor(key)
+    }
+
+    fn authorities(&self) -> Option<Anchor> {
+        self.local.authorities()
     }
 
     fn send(&self, request: HttpRequest) -> Sending {

@@ -127,5 +127,5 @@ async fn a_task_under_way_keeps_its_chain() {
     assert!(!pipeline.decide(&keygen(), soon()).await.0.approved());
     let (decision, _turn) = under_way.await.unwrap();
     assert!(decision.approved());
-    assert_eq!(decision.chain(), before);
+    assert_eq!(decision.chain().0, before);
 }

@@ -47,7 +47,7 @@ impl Cage {
 
 fn entry(name: &str, file: PathBuf, config: Value) -> PluginSpec {
     let grants = Grants { cpu_ms: 100, wall_ms: 1_500, memory_bytes: 8 << 20, ..Grants::default() };
-    PluginSpec { name: name.into(), file, digest: None, config, grants, role: Role::default() }
+    PluginSpec { name: name.into(), file, digest: None, config, grants, role: Role::default(), written: None }
 }
 
 /// The guest that misbehaves as it is told, with a little of everything granted.

@@ -6,7 +6,7 @@ use crate::cli::{Args, table, time};
 use crate::config::{Component, Config, PluginEntry, Shadow};
 use crate::events::LiveReceiver;
 use crate::public::LivePlugin;
-use countersign_host::{PluginManifest, PluginStore};
+use countersign_host::{Anchor, PluginManifest, PluginStore};
 use countersign_protocol::UnixMillis;
 use serde_json::json;
 
@@ -99,12 +99,29 @@ fn show_plugins(plugins: &[LivePlugin]) {
             plugin.last_code.clone().unwrap_or_else(|| "-".into()),
         ]
     };
+    show_anchors(plugins);
     println!();
     table::print(
         ["NAME", "ASKED", "APPROVED", "REJECTED", "FAILED", "MEAN", "SLOWEST", "LAST REFUSAL"],
         &plugins.iter().map(counts).collect::<Vec<_>>(),
     );
     plugins.iter().for_each(show_trouble);
+}
+
+/// Keys and authorities, whole: they are compared with what others have.
+fn show_anchors(plugins: &[LivePlugin]) {
+    let of = |plugin: &LivePlugin| {
+        let name = plugin.shown.name.clone();
+        let row = move |anchor: &Anchor| {
+            [name.clone(), anchor.kind.name().into(), anchor.name.clone(), anchor.digest()]
+        };
+        plugin.shown.anchors.iter().map(row).collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = plugins.iter().flat_map(of).collect();
+    if !rows.is_empty() {
+        println!();
+        table::print(["NAME", "RESTS ON", "CALLED", "SHA256"], &rows);
+    }
 }
 
 fn show_trouble(plugin: &LivePlugin) {

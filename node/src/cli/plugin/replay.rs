@@ -7,7 +7,8 @@ use crate::config::{Component, Config, PluginEntry, Policy};
 use crate::risk;
 use anyhow::{Context, bail};
 use countersign_host::{
-    Grants, Host, PluginSpec, PluginStore, Recorded, Recording, Replay, Role, Task, Verdict, With,
+    Anchor, AnchorKind, Grants, Host, InForce, PluginSpec, PluginStore, Recorded, Recording, Replay, Role,
+    Services, Task, Verdict, With,
 };
 use countersign_protocol::{Hash, TaskId};
 use serde_json::json;
@@ -57,6 +58,13 @@ struct Asked {
     configuration: &'static str,
 }
 
+/// A key, a secret or authorities on which a decision rested, and what is configured under that name now.
+struct Rested<'a> {
+    plugin: &'a str,
+    then: Anchor,
+    now: Option<Anchor>,
+}
+
 type Told<'a> = Vec<(&'a Recorded, anyhow::Result<Asked>)>;
 
 impl ReplayTask {
@@ -79,9 +87,10 @@ impl ReplayTask {
             }
             anyhow::Ok(told)
         })?;
+        let rested = rested(&policy, &kept, &recording);
         match self.json {
-            true => self.print_json(&kept, &recording, &told)?,
-            false => self.print(&kept, &recording, &told),
+            true => self.print_json(&kept, &recording, &told, &rested)?,
+            false => self.print(&kept, &recording, &told, &rested),
         }
         Ok(conclude(&told))
     }
@@ -95,7 +104,7 @@ impl ReplayTask {
         }
     }
 
-    fn print(&self, kept: &TaskRecording, recording: &Recording, told: &Told) {
+    fn print(&self, kept: &TaskRecording, recording: &Recording, told: &Told, rested: &[Rested]) {
         println!("Task {}, decided by chain {}", self.task, hex::encode(recording.chain));
         match kept.vouched {
             true => println!("Audit entry {} vouches for the recording.", kept.entry),
@@ -105,9 +114,16 @@ impl ReplayTask {
             ),
         }
         told.iter().for_each(|(recorded, asked)| show(recorded, asked));
+        show_rested(kept, recording, rested);
     }
 
-    fn print_json(&self, kept: &TaskRecording, recording: &Recording, told: &Told) -> anyhow::Result<()> {
+    fn print_json(
+        &self,
+        kept: &TaskRecording,
+        recording: &Recording,
+        told: &Told,
+        rested: &[Rested],
+    ) -> anyhow::Result<()> {
         let plugins: Vec<_> = told.iter().map(|(recorded, asked)| as_json(recorded, asked)).collect();
         let json = json!({
             "task": self.task,
@@ -115,6 +131,8 @@ impl ReplayTask {
             "audit_entry": kept.entry,
             "vouched": kept.vouched,
             "plugins": plugins,
+            "in_force": in_force(kept, recording),
+            "rested_on": rested.iter().map(Rested::as_json).collect::<Vec<_>>(),
         });
         println!("{}", serde_json::to_string_pretty(&json)?);
         Ok(())
@@ -158,6 +176,7 @@ impl Stage<'_> {
             config: serde_json::Value::Null,
             grants: now.map_or_else(Grants::default, |spec| spec.grants),
             role: Role::default(),
+            written: None,
         }
     }
 
@@ -189,6 +208,60 @@ impl Stage<'_> {
         entry.with_context(|| {
             format!("policy.plugins has no entry `{}` any more; write it again", recorded.plugin)
         })
+    }
+}
+
+/// Everything that was in force when the decision was made, if the journal has it.
+fn in_force(kept: &TaskRecording, recording: &Recording) -> Option<InForce> {
+    InForce::parse(kept.configurations.get(&Hash(recording.chain))?)
+}
+
+/// On which keys and authorities the decision rested. What is read of the present ones is compared and nothing else.
+fn rested<'a>(policy: &Policy, kept: &TaskRecording, recording: &'a Recording) -> Vec<Rested<'a>> {
+    let Some(in_force) = in_force(kept, recording) else { return Vec::new() };
+    let now = risk::scratch(policy).ok();
+    let present = |then: &Anchor| {
+        let now = now.as_ref()?;
+        match then.kind {
+            AnchorKind::Authorities => now.authorities(),
+            AnchorKind::PublicKey if risk::is_own_key(&then.name) => None,
+            AnchorKind::PublicKey | AnchorKind::Secret => now.anchor(&then.name),
+        }
+    };
+    let of = |recorded: &'a Recorded| {
+        let anchors = in_force.anchors(&recorded.plugin).to_vec();
+        anchors.into_iter().map(|then| Rested { plugin: &recorded.plugin, now: present(&then), then })
+    };
+    recording.evaluations.iter().flat_map(of).collect()
+}
+
+impl Rested<'_> {
+    /// Whether it is the same now; `None` if that cannot be told here.
+    fn is_same(&self) -> Option<bool> {
+        let own = self.then.kind == AnchorKind::PublicKey && risk::is_own_key(&self.then.name);
+        match &self.now {
+            None => (!own).then_some(false),
+            Some(now) => Some(self.then.sha256? == now.sha256?),
+        }
+    }
+
+    fn as_json(&self) -> serde_json::Value {
+        json!({ "plugin": self.plugin, "then": self.then, "now": self.now, "same": self.is_same() })
+    }
+}
+
+fn show_rested(kept: &TaskRecording, recording: &Recording, rested: &[Rested]) {
+    if in_force(kept, recording).is_none() {
+        return println!("\nThe program that decided did not note keys and authorities.");
+    }
+    for rested @ Rested { plugin, then, now } in rested {
+        println!("\n{plugin} rested on the {} {}: {}", then.kind.name(), then.name, then.digest());
+        let now = now.as_ref().map_or("nothing of that name".into(), Anchor::digest);
+        match rested.is_same() {
+            Some(true) => println!("  the same is configured now"),
+            Some(false) => println!("  ANOTHER IS CONFIGURED NOW: {now}"),
+            None => println!("  `plugin list` shows what a node that runs has now"),
+        }
     }
 }
 

@@ -247,8 +247,8 @@ impl Default for Intent {
 }
 
 /// Reads a file's text. What is wrong is said with line and column.
-pub(super) fn parse(text: &str) -> Result<host::Task, serde_json::Error> {
-    serde_json::from_str::<Task>(text).map(Meant::meant)
+pub(super) fn parse(text: &str) -> Result<host::Task, countersign_strict::DocumentError> {
+    countersign_strict::json::<Task>(text.as_bytes()).map(Meant::meant)
 }
 
 /// What an operator can start from.

@@ -2,7 +2,7 @@
 //! and forgotten, a clock that can be set, and no network unless the operator wants it.
 
 use countersign_host::{
-    HttpError, HttpRequest, KeyError, LocalServices, Memory, Sending, Services, StateError,
+    Anchor, HttpError, HttpRequest, KeyError, LocalServices, Memory, Sending, Services, StateError,
 };
 use std::sync::{Mutex, PoisonError};
 
@@ -43,6 +43,14 @@ impl Services for Trial {
 
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
         self.local.public_key(key)
+    }
+
+    fn anchor(&self, key: &str) -> Option<Anchor> {
+        self.local.anchor(key)
+    }
+
+    fn authorities(&self) -> Option<Anchor> {
+        self.local.authorities()
     }
 
     fn send(&self, request: HttpRequest) -> Sending {

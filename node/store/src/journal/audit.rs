@@ -43,6 +43,8 @@ pub enum AuditKind {
     Stored,
     /// Shares that are no longer needed are gone.
     Destroyed,
+    /// What decides was put in force, or changed.
+    Policy,
 }
 
 /// The end of a log that was verified: how long it is, and the hash that stands for all of it.
@@ -108,6 +110,7 @@ impl AuditKind {
             AuditKind::Alarm => "alarm",
             AuditKind::Stored => "stored",
             AuditKind::Destroyed => "destroyed",
+            AuditKind::Policy => "policy",
         }
     }
 }

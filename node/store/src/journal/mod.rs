@@ -195,6 +195,16 @@ impl Journal {
         self.writer.run(Operation::Alarm { now, task, text: text.into() }).map(drop)
     }
 
+    /// Adds a line to the audit log about what decides, and keeps the document that describes all of it.
+    pub fn policy(
+        &self,
+        now: UnixMillis,
+        text: &str,
+        chain: Option<Configuration>,
+    ) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Policy { now, text: text.into(), chain }).map(drop)
+    }
+
     /// Writes the public record of a key, over the old one if there is one.
     pub fn put_key(&self, record: KeyRecord) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::PutKey(Box::new(record))).map(drop)

@@ -8,7 +8,7 @@ use super::memory::Memory;
 use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
 use super::peer::{PeerMark, Peers};
 use super::quarantine::{Place, Quarantine, Quarantines};
-use super::recordings::{Difference, Evidence, Recordings};
+use super::recordings::{Configuration, Difference, Evidence, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{
@@ -145,6 +145,11 @@ pub(super) enum Operation {
         task: Option<TaskId>,
         text: String,
     },
+    Policy {
+        now: UnixMillis,
+        text: String,
+        chain: Option<Configuration>,
+    },
     PutKey(Box<KeyRecord>),
     DeleteKey(KeyId),
     NotBefore(UnixMillis),
@@ -237,6 +242,10 @@ impl<'t> Tables<'t> {
             Operation::Differ(difference) => self.recordings.differ(&difference),
             Operation::AbortUnfinished { now, settling } => self.abort_unfinished(now, &settling),
             Operation::Alarm { now, task, text } => self.log(now, AuditKind::Alarm, task, &text, None),
+            Operation::Policy { now, text, chain } => {
+                chain.iter().try_for_each(|chain| self.recordings.keep_configuration(chain))?;
+                self.log(now, AuditKind::Policy, None, &text, None)
+            }
             Operation::PutKey(record) => self.put_key(&record),
             Operation::DeleteKey(key) => self.delete_key(key),
             Operation::NotBefore(time) => self.not_before(time),
@@ -458,7 +467,8 @@ impl<'t> Tables<'t> {
 impl Decided {
     fn into_row(self, state: State) -> Row {
         let Decided { task, hash, kind, received_at, verdicts, parties, bytes, evidence } = self;
-        Row { task, hash, kind, received_at, state, verdicts, parties, bytes, recording: evidence.vouch() }
+        let (recording, chain) = (evidence.vouch(), evidence.chain);
+        Row { task, hash, kind, received_at, state, verdicts, parties, bytes, recording, chain }
     }
 }
 

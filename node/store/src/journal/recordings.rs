@@ -28,8 +28,10 @@ type Id = &'static [u8; 16];
 pub struct Evidence {
     /// What the plugins saw and heard, for a later replay. Empty: nothing is kept.
     pub recording: Vec<u8>,
-    /// The configurations under which they judged.
+    /// The configurations under which they judged, and the description of everything that was in force.
     pub configurations: Vec<Configuration>,
+    /// SHA-256 of that description.
+    pub chain: Option<Hash>,
 }
 
 /// The configuration document of a plugin, as the plugin saw it.
@@ -50,7 +52,7 @@ pub struct Proof {
     pub entry: u64,
     /// The recording, for which the row vouches, unless the row is of a program that did not.
     pub recording: Vec<u8>,
-    /// The configurations that the row's verdicts name, as far as they are kept.
+    /// The configurations that the row and its verdicts name, as far as they are kept.
     pub configurations: Vec<Configuration>,
 }
 
@@ -127,7 +129,10 @@ impl<'t> Recordings<'t> {
 
     /// Once, under the digest that it really has. Nothing removes it: rows that name it are kept for ever as well, and
     /// only operators make new ones.
-    fn keep_configuration(&mut self, configuration: &Configuration) -> Result<(), WriteJournalError> {
+    pub(super) fn keep_configuration(
+        &mut self,
+        configuration: &Configuration,
+    ) -> Result<(), WriteJournalError> {
         if self.configurations.get(&configuration.digest.0)?.is_none() {
             let document = configuration.document.as_bytes();
             self.configurations.insert(&sha256(document).0, document)?;
@@ -184,7 +189,8 @@ impl Journal {
     pub fn proof(&self, task: &TaskId) -> Result<Option<Proof>, AuditError> {
         let Some((row, recording)) = self.row(task)?.zip(self.recording(task)?) else { return Ok(None) };
         let entry = self.vouched(task)?;
-        let mut digests: Vec<Hash> = row.verdicts.iter().map(|verdict| verdict.config).collect();
+        let configured = row.verdicts.iter().map(|verdict| verdict.config);
+        let mut digests: Vec<Hash> = configured.chain(row.chain).collect();
         digests.sort_unstable();
         digests.dedup();
         let kept = digests.into_iter().map(|digest| self.configuration(&digest));

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 /// A type that is stored.
 pub(super) trait Stored: Serialize + DeserializeOwned {
     /// In front of every value that is written.
-    const VERSION: u8 = 1;
-    /// What version 1 lacks at its end, as postcard writes it where it is absent.
-    const SINCE_1: &'static [u8] = &[];
+    const VERSION: u8 = 1 + Self::SINCE.len() as u8;
+    /// What each version but the last lacks at its end against the next one, as postcard writes it where it is absent.
+    const SINCE: &'static [&'static [u8]] = &[];
 }
 
 /// One task at this node.
@@ -42,6 +42,10 @@ pub struct Row {
     pub bytes: Vec<u8>,
     /// Hash of the recording of the decision. Absent: nothing was recorded, or by a program that did not vouch for it.
     pub recording: Option<Hash>,
+    /// SHA-256 of the document that describes everything that was in force when the plugins decided: components,
+    /// configurations, grants, keys and authorities. It is kept among the configurations. Absent: no plugin was asked, or by a
+    /// program that did not note it.
+    pub chain: Option<Hash>,
 }
 
 /// What a task orders, as the journal names it.
@@ -110,9 +114,8 @@ pub(super) struct Reservation {
 }
 
 impl Stored for Row {
-    const VERSION: u8 = 2;
-    /// `recording: None`.
-    const SINCE_1: &'static [u8] = &[0];
+    /// `recording: None`, then `chain: None`.
+    const SINCE: &'static [&'static [u8]] = &[&[0], &[0]];
 }
 
 impl Stored for KeyRecord {}
@@ -177,9 +180,12 @@ pub(super) fn encode<T: Stored>(value: &T) -> Vec<u8> {
 pub(super) fn decode<T: Stored>(bytes: &[u8]) -> Result<T, Unreadable> {
     match bytes.split_first() {
         Some((version, rest)) if *version == T::VERSION => exactly(rest),
-        Some((1, rest)) => exactly(&[rest, T::SINCE_1].concat()),
         Some((&version, _)) if version > T::VERSION => Err(Unreadable::Newer(version)),
-        _ => Err(Unreadable::Malformed),
+        Some((&version @ 1.., rest)) => {
+            let lacking = T::SINCE[usize::from(version) - 1..].concat();
+            exactly(&[rest, &lacking].concat())
+        }
+        Some((0, _)) | None => Err(Unreadable::Malformed),
     }
 }
 
@@ -227,6 +233,7 @@ mod tests {
             parties: vec![node(1)],
             bytes: b"{}".to_vec(),
             recording: None,
+            chain: None,
         }
     }
 
@@ -348,25 +355,42 @@ mod tests {
         records.map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes))).collect()
     }
 
+    /// Rows, which have come furthest, and what was added since the version before.
+    fn newest() -> Vec<(&'static str, Vec<u8>)> {
+        let row = |(name, row)| {
+            let (recording, chain) = (Some(Hash([14; 32])), Some(Hash([15; 32])));
+            (name, encode(&Row { recording, chain, ..row }))
+        };
+        let head = AuditHead { entries: 8, hash: Hash([12; 32]) };
+        let policy = head.append(UnixMillis(5_000), AuditKind::Policy, None, "t".into(), None);
+        rows().into_iter().map(row).chain([("policy", encode(&policy))]).collect()
+    }
+
     #[test]
     fn the_bytes_of_every_record_are_frozen() {
-        let recorded = |(name, row)| (name, encode(&Row { recording: Some(Hash([14; 32])), ..row }));
-        let found = lines(rows().into_iter().map(recorded).chain(later()));
-        if std::env::var("BLESS").is_ok_and(|format| format == "v2") {
-            std::fs::write(fixture("v2"), &found).unwrap();
+        let found = lines(newest().into_iter());
+        if std::env::var("BLESS").is_ok_and(|format| format == "v3") {
+            std::fs::write(fixture("v3"), &found).unwrap();
         }
-        assert_eq!(found, std::fs::read_to_string(fixture("v2")).unwrap());
+        assert_eq!(found, std::fs::read_to_string(fixture("v3")).unwrap());
+        let unchanged = later().into_iter().filter(|(name, _)| !["reshared", "intact"].contains(name));
+        let second = std::fs::read_to_string(fixture("v2")).unwrap();
+        assert!(second.ends_with(&lines(unchanged)), "what has its first version still");
         let first = std::fs::read_to_string(fixture("v1")).unwrap();
         assert!(first.ends_with(&lines(others().into_iter())), "what has its first version still");
     }
 
     #[test]
-    fn rows_of_the_first_version_are_read() {
-        let first = std::fs::read_to_string(fixture("v1")).unwrap();
-        for ((name, expected), line) in rows().into_iter().zip(first.lines()) {
-            let bytes = hex::decode(line.strip_prefix(name).unwrap().trim()).unwrap();
-            assert_eq!(bytes[0], 1, "{name}");
-            assert_eq!(decode::<Row>(&bytes), Ok(expected), "{name}");
+    fn rows_of_earlier_versions_are_read() {
+        let recorded = |(name, row)| (name, Row { recording: Some(Hash([14; 32])), ..row });
+        let second = rows().into_iter().map(recorded).collect();
+        for (version, number, expected) in [("v1", 1, rows()), ("v2", 2, second)] {
+            let kept = std::fs::read_to_string(fixture(version)).unwrap();
+            for ((name, expected), line) in expected.into_iter().zip(kept.lines()) {
+                let bytes = hex::decode(line.strip_prefix(name).unwrap().trim()).unwrap();
+                assert_eq!(bytes[0], number, "{name}");
+                assert_eq!(decode::<Row>(&bytes), Ok(expected), "{name}");
+            }
         }
     }
 
@@ -377,8 +401,10 @@ mod tests {
         assert_eq!(decode::<Row>(&bytes[..bytes.len() - 1]), Err(Unreadable::Malformed));
         bytes.push(0);
         assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Malformed));
-        bytes[0] = 3;
-        assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Newer(3)));
+        bytes[0] = 4;
+        assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Newer(4)));
+        bytes[0] = 0;
+        assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Malformed));
         assert_eq!(decode::<Row>(&[]), Err(Unreadable::Malformed));
     }
 }

@@ -1,4 +1,4 @@
-//! Files of each format, read for ever. `BLESS=v2 cargo test` writes those of the newest format anew; once a format is
+//! Files of each format, read for ever. `BLESS=v3 cargo test` writes those of the newest format anew; once a format is
 //! released its files never change again.
 
 use crate::support::*;
@@ -20,12 +20,13 @@ fn copy(from: &Path, to: &Path, name: &str) {
     std::fs::set_permissions(to.join(name), PermissionsExt::from_mode(0o600)).unwrap();
 }
 
-/// The journal of the program that first vouched for recordings: rows have version 2.
+/// The journal of the program that first noted what was in force: rows have version 3.
 fn write_journal(dir: &Path) {
     let journal = Journal::create(dir).unwrap();
-    journal.approve(at(2_000), proven(1, b"heard", "{}"), vec![]).unwrap();
+    journal.policy(at(1_999), "in force", Some(configuration("[1]"))).unwrap();
+    journal.approve(at(2_000), proven_under("[1]", 1, b"heard", "{}"), vec![]).unwrap();
     journal.end(at(2_001), task(1), signed(1)).unwrap();
-    journal.refuse(at(2_002), proven(2, b"seen", "{}"), refusal()).unwrap();
+    journal.refuse(at(2_002), proven_under("[2]", 2, b"seen", "{}"), refusal()).unwrap();
     drop(journal);
     redb::Database::open(dir.join(JOURNAL)).unwrap().compact().unwrap();
 }
@@ -74,11 +75,6 @@ fn a_journal_of_format_1_is_read() {
 
 #[test]
 fn a_journal_that_vouches_for_recordings_is_read() {
-    if std::env::var("BLESS").is_ok_and(|format| format == "v2") {
-        let dir = temporary();
-        write_journal(dir.path());
-        copy(dir.path(), &stored("v2"), JOURNAL);
-    }
     let dir = temporary();
     copy(&stored("v2"), dir.path(), JOURNAL);
     let journal = Journal::open(dir.path()).unwrap();
@@ -87,5 +83,24 @@ fn a_journal_that_vouches_for_recordings_is_read() {
         let proof = journal.proof(&task(number)).unwrap().unwrap();
         assert_eq!((proof.entry, proof.recording.as_slice()), (entry, recording));
         assert_eq!(proof.configurations, [configuration("{}")]);
+    }
+}
+
+#[test]
+fn a_journal_that_notes_what_was_in_force_is_read() {
+    if std::env::var("BLESS").is_ok_and(|format| format == "v3") {
+        let dir = temporary();
+        write_journal(dir.path());
+        copy(dir.path(), &stored("v3"), JOURNAL);
+    }
+    let dir = temporary();
+    copy(&stored("v3"), dir.path(), JOURNAL);
+    let journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(journal.verify_audit().unwrap().entries, 4);
+    for (number, chain) in [(1, "[1]"), (2, "[2]")] {
+        let proof = journal.proof(&task(number)).unwrap().unwrap();
+        assert_eq!(proof.row.chain, Some(configuration(chain).digest));
+        assert!(proof.configurations.contains(&configuration(chain)), "{chain}");
+        assert!(proof.configurations.contains(&configuration("{}")), "{chain}");
     }
 }

@@ -98,8 +98,17 @@ pub fn proven(number: u8, recording: &[u8], document: &str) -> Decided {
     let configuration = configuration(document);
     let mut decided = decided(number);
     decided.verdicts[0].config = configuration.digest;
-    let evidence = Evidence { recording: recording.to_vec(), configurations: vec![configuration] };
-    Decided { evidence, ..decided }
+    let (recording, configurations) = (recording.to_vec(), vec![configuration]);
+    Decided { evidence: Evidence { recording, configurations, chain: None }, ..decided }
+}
+
+/// The same under a chain that `chain` describes.
+pub fn proven_under(chain: &str, number: u8, recording: &[u8], document: &str) -> Decided {
+    let mut decided = proven(number, recording, document);
+    let chain = configuration(chain);
+    decided.evidence.chain = Some(chain.digest);
+    decided.evidence.configurations.push(chain);
+    decided
 }
 
 pub fn configuration(document: &str) -> Configuration {

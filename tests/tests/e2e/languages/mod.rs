@@ -46,6 +46,7 @@ async fn answers(component: PathBuf, lines: &[Line]) -> Vec<String> {
         config: table::config(),
         grants,
         role: Role::default(),
+        written: None,
     };
     let chain = Chain::load(&host, vec![spec], Arc::new(services)).await.unwrap();
     let mut answers = Vec::new();

@@ -1,0 +1,310 @@
+//! Files that decide are read only if nobody but their operator could have written them: each file, each folder on the way
+//! to it and each link belongs to root or to the user that runs this program, and is writable by nobody else.
+//!
+//! A folder that everybody may write to is passed if it has the sticky bit, as `/tmp` has: there others can neither remove
+//! nor rename what belongs to root or to us, and what belongs to somebody else is refused. The way is walked by
+//! descriptors from `/`, links included, and what is checked is what was opened: nothing can be exchanged between the look
+//! and the reading. Access control lists count, since their mask shows in the mode as the rights of the group.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
+
+use crate::folder::{read_linked, read_regular};
+
+/// Links that are followed on the way to one file, as Linux has it.
+const LINKS: usize = 40;
+/// Rights to write for the group and for others.
+const OTHERS_WRITE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
+/// How much is demanded of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Custody {
+    /// It decides, so it must be the operator's alone.
+    Operator,
+    /// Nothing depends on it: an author tries something out.
+    #[default]
+    Anyone,
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CustodyError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Somebody else could have written it.
+    #[error(
+        "{path} may be written by more than its owner (mode {mode:o}), so somebody else could change what decides; look \
+         at its contents, then run `chmod go-w {path}`", path = path.display()
+    )]
+    Writable {
+        /// The file, or the folder or link on the way to it.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Somebody else owns it.
+    #[error(
+        "{path} belongs to user {owner}, and what decides must belong to root or to the user that runs the node \
+         ({me} here); look at its contents, then change its owner with `chown`, or run this as user {owner} if the node \
+         runs as that one", path = path.display()
+    )]
+    Foreign {
+        /// The file, or the folder or link on the way to it.
+        path: PathBuf,
+        /// Who owns it.
+        owner: u32,
+        /// Who runs this program.
+        me: u32,
+    },
+}
+
+impl Custody {
+    /// The whole file at `path` or behind the links there, which must be a regular one. One of more than `limit` bytes is
+    /// [`io::ErrorKind::FileTooLarge`].
+    pub fn read(self, path: &Path, limit: u64) -> Result<Vec<u8>, CustodyError> {
+        match self {
+            Self::Anyone => Ok(read_linked(path, limit)?),
+            Self::Operator => Ok(read_regular(Walk::as_this_user().to(path)?, limit)?),
+        }
+    }
+}
+
+/// Opens the folder at `path` or behind the links there, if it is its operator's alone.
+pub(crate) fn open_folder(path: &Path) -> Result<File, CustodyError> {
+    let folder = Walk::as_this_user().to(path)?;
+    match FileType::from_raw_mode(fstat(&folder).map_err(io::Error::from)?.st_mode) {
+        FileType::Directory => Ok(folder),
+        _ => Err(io::Error::from(io::ErrorKind::NotADirectory).into()),
+    }
+}
+
+/// The way from `/` to a file.
+struct Walk {
+    /// Whom files may belong to, besides root.
+    me: u32,
+    /// Names that are still to be gone.
+    ahead: VecDeque<OsString>,
+    /// Where we are: for messages.
+    at: PathBuf,
+    links: usize,
+}
+
+impl Walk {
+    fn as_this_user() -> Self {
+        Self::of(rustix::process::geteuid().as_raw())
+    }
+
+    fn of(me: u32) -> Self {
+        Self { me, ahead: VecDeque::new(), at: PathBuf::new(), links: 0 }
+    }
+
+    /// What is at `path`, opened for reading.
+    fn to(mut self, path: &Path) -> Result<File, CustodyError> {
+        let mut here = self.start_from_root(&std::path::absolute(path)?)?;
+        while let Some(name) = self.ahead.pop_front() {
+            here = self.step(here, &name)?;
+        }
+        Ok(here)
+    }
+
+    /// One name further: into a folder, to the start of what a link means, or to the end.
+    fn step(&mut self, here: File, name: &OsStr) -> Result<File, CustodyError> {
+        let place = self.at.join(name);
+        let found = File::from(openat(&here, name, look(), Mode::empty()).map_err(io::Error::from)?);
+        let stat = fstat(&found).map_err(io::Error::from)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+            self.check_owner(&place, stat.st_uid)?;
+            let target = readlinkat(&found, "", Vec::new()).map_err(io::Error::from)?;
+            return self.follow(here, Path::new(&OsString::from_vec(target.into_bytes())));
+        }
+        // What is checked is the descriptor that is used from here on.
+        let opened = if self.ahead.is_empty() {
+            File::from(openat(&here, name, read(), Mode::empty()).map_err(io::Error::from)?)
+        } else {
+            found
+        };
+        self.at = if name == ".." { self.at.parent().unwrap_or(Path::new("/")).into() } else { place };
+        self.check(&opened)?;
+        Ok(opened)
+    }
+
+    fn follow(&mut self, here: File, target: &Path) -> Result<File, CustodyError> {
+        self.links += 1;
+        if self.links > LINKS {
+            return Err(io::Error::from(rustix::io::Errno::LOOP).into());
+        }
+        if target.is_absolute() {
+            return self.start_from_root(target);
+        }
+        self.put_ahead(target);
+        Ok(here)
+    }
+
+    fn start_from_root(&mut self, path: &Path) -> Result<File, CustodyError> {
+        self.put_ahead(path);
+        self.at = "/".into();
+        let flags = if self.ahead.is_empty() { read() } else { look() };
+        let root = File::from(rustix::fs::open("/", flags, Mode::empty()).map_err(io::Error::from)?);
+        self.check(&root)?;
+        Ok(root)
+    }
+
+    fn put_ahead(&mut self, path: &Path) {
+        let names = path.components().filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        });
+        let names: Vec<_> = names.collect();
+        names.into_iter().rev().for_each(|name| self.ahead.push_front(name));
+    }
+
+    /// Whether what is open here is its operator's alone.
+    fn check(&self, opened: &File) -> Result<(), CustodyError> {
+        let stat = fstat(opened).map_err(io::Error::from)?;
+        self.check_owner(&self.at, stat.st_uid)?;
+        let passed = FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+            && stat.st_mode & STICKY != 0
+            && !self.ahead.is_empty();
+        match stat.st_mode & OTHERS_WRITE != 0 && !passed {
+            true => Err(CustodyError::Writable { path: self.at.clone(), mode: stat.st_mode & 0o7777 }),
+            false => Ok(()),
+        }
+    }
+
+    fn check_owner(&self, place: &Path, owner: u32) -> Result<(), CustodyError> {
+        match owner == 0 || owner == self.me {
+            true => Ok(()),
+            false => Err(CustodyError::Foreign { path: place.into(), owner, me: self.me }),
+        }
+    }
+}
+
+/// To look at a name without opening what it names: a folder need not be readable to be passed.
+fn look() -> OFlags {
+    OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+/// To read it: a pipe is not waited for, and a link that took the file's place is not followed.
+fn read() -> OFlags {
+    OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    /// A folder of ours with a file of ours, and a mode for each.
+    fn world() -> (tempfile::TempDir, PathBuf) {
+        let private = PermissionsExt::from_mode(0o755);
+        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let file = dir.path().join("key.pem");
+        std::fs::write(&file, "key").unwrap();
+        chmod(&file, 0o644);
+        (dir, file)
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    fn read(path: &Path) -> Result<Vec<u8>, CustodyError> {
+        Custody::Operator.read(path, 100)
+    }
+
+    #[test]
+    fn what_is_the_operators_alone_is_read_through_links_too() {
+        let (dir, file) = world();
+        assert_eq!(read(&file).unwrap(), b"key");
+        let way = dir.path().join("way");
+        symlink(dir.path(), &way).unwrap();
+        symlink("way/../key.pem", dir.path().join("roundabout")).unwrap();
+        symlink("./key.pem", dir.path().join("beside")).unwrap();
+        assert_eq!(read(&way.join("beside")).unwrap(), b"key");
+        let parent = dir.path().file_name().unwrap();
+        assert_eq!(read(&dir.path().join("..").join(parent).join("key.pem")).unwrap(), b"key");
+        assert!(matches!(read(&dir.path().join("none")), Err(CustodyError::Io(_))));
+        assert!(matches!(read(dir.path()), Err(CustodyError::Io(_))), "a folder");
+        symlink("circle", dir.path().join("circle")).unwrap();
+        assert!(matches!(read(&dir.path().join("circle")), Err(CustodyError::Io(_))));
+    }
+
+    #[test]
+    fn what_others_may_write_is_refused_wherever_it_lies_on_the_way() {
+        for mode in [0o664, 0o646, 0o666] {
+            let (_dir, file) = world();
+            chmod(&file, mode);
+            let error = read(&file).unwrap_err();
+            assert!(matches!(&error, CustodyError::Writable { path, .. } if *path == file), "{error}");
+            assert!(error.to_string().contains("chmod go-w"), "{error}");
+        }
+        for mode in [0o775, 0o757, 0o777] {
+            let (dir, file) = world();
+            chmod(dir.path(), mode);
+            assert!(matches!(read(&file), Err(CustodyError::Writable { .. })), "{mode:o}");
+        }
+        let (dir, _) = world();
+        let (elsewhere, file) = world();
+        symlink(&file, dir.path().join("link")).unwrap();
+        chmod(elsewhere.path(), 0o777);
+        let behind = read(&dir.path().join("link")).unwrap_err();
+        assert!(matches!(behind, CustodyError::Writable { path, .. } if path == elsewhere.path()));
+    }
+
+    #[test]
+    fn a_sticky_folder_is_passed_and_never_holds_files_that_we_write() {
+        let (dir, file) = world();
+        chmod(dir.path(), 0o1777);
+        assert_eq!(read(&file).unwrap(), b"key");
+        assert!(matches!(open_folder(dir.path()), Err(CustodyError::Writable { .. })));
+        chmod(dir.path(), 0o700);
+        assert!(open_folder(dir.path()).is_ok());
+        assert!(open_folder(&file).is_err());
+    }
+
+    /// Only root can give files away; elsewhere there is nothing to be seen.
+    #[test]
+    fn what_belongs_to_somebody_else_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("skipped: needs root");
+        }
+        let foreign = |at: &dyn Fn(&Path) -> PathBuf| {
+            let (dir, file) = world();
+            let link = dir.path().join("link");
+            symlink(&file, &link).unwrap();
+            std::os::unix::fs::lchown(at(dir.path()), Some(65_534), Some(65_534)).unwrap();
+            let error = read(&link).unwrap_err();
+            assert!(matches!(error, CustodyError::Foreign { owner: 65_534, me: 0, .. }), "{error}");
+            // To that user it is its own, as long as everything on the way is root's.
+            assert!(Walk::of(65_534).to(&link).is_ok());
+        };
+        foreign(&|dir| dir.to_path_buf());
+        foreign(&|dir| dir.join("key.pem"));
+        foreign(&|dir| dir.join("link"));
+        let (dir, file) = world();
+        chmod(dir.path(), 0o1777);
+        chown(&file, Some(65_534), None).unwrap();
+        assert!(matches!(read(&file), Err(CustodyError::Foreign { .. })), "planted in a sticky folder");
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for_and_a_long_file_not_read() {
+        let (dir, file) = world();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        chmod(&pipe, 0o600);
+        assert!(matches!(read(&pipe), Err(CustodyError::Io(_))));
+        let long = Custody::Operator.read(&file, 2).unwrap_err();
+        assert!(matches!(long, CustodyError::Io(error) if error.kind() == io::ErrorKind::FileTooLarge));
+    }
+}

@@ -1,0 +1,97 @@
+//! What an operator is told who changed the configuration file and asks a running node to take it (SIGHUP): which of it is
+//! in force only after a restart, so that nobody believes in a change that has not happened.
+
+use crate::config::{Config, ConfigError};
+use crate::core::Core;
+use countersign_strict::Document;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// What the file says now, against what the node runs with.
+#[derive(Debug, PartialEq, Eq)]
+enum Finding {
+    /// The same.
+    Unchanged,
+    /// Something else, in these sections.
+    Changed(Vec<String>),
+    /// Nothing that a node could start with.
+    Bad(String),
+}
+
+/// Reads the file again, and says what of it is not in force.
+pub(super) async fn tell(core: &Core) {
+    let source = core.config.source.clone();
+    if source.file.as_os_str().is_empty() {
+        return;
+    }
+    let file = source.file.display().to_string();
+    let looked = tokio::task::spawn_blocking(move || look(&source.file, &source.text)).await;
+    match looked.unwrap_or_else(|error| Finding::Bad(error.to_string())) {
+        Finding::Unchanged => {
+            tracing::info!(
+                file,
+                "the configuration file is what it was; plugins, keys and receivers are read again"
+            );
+        }
+        Finding::Changed(sections) => tracing::warn!(
+            file,
+            "the configuration file has changed, and these sections are in force only after a restart: {}; files that \
+             it named before are read again now",
+            sections.join(", ")
+        ),
+        Finding::Bad(error) => tracing::warn!(
+            file,
+            "the configuration file has changed and the node would not start with it: {error}; what was in force stays"
+        ),
+    }
+}
+
+fn look(file: &Path, before: &str) -> Finding {
+    match Config::load(file).and_then(|config| config.check_complete().map(drop).map(|()| config)) {
+        Ok(config) if config.source.text == before => Finding::Unchanged,
+        Ok(config) => match changed(before, &config.source.text) {
+            Ok(sections) if sections.is_empty() => Finding::Unchanged,
+            Ok(sections) => Finding::Changed(sections),
+            Err(error) => Finding::Bad(error.to_string()),
+        },
+        Err(error) => Finding::Bad(error.to_string()),
+    }
+}
+
+/// Names of the sections that differ.
+fn changed(before: &str, now: &str) -> Result<Vec<String>, ConfigError> {
+    let sections = |text| Ok::<_, ConfigError>(Document::parse(text)?.read::<Option<Map<String, Value>>>()?);
+    let (before, now) = (sections(before)?.unwrap_or_default(), sections(now)?.unwrap_or_default());
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    Ok(names.into_iter().filter(|name| before.get(*name) != now.get(*name)).cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_that_differ_are_named() {
+        let before = "db: {path: a}\nroster: []\n";
+        assert_eq!(
+            changed(before, "# new comment\nroster: []\ndb:\n  path: a\n").unwrap(),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            changed(before, "db: {path: b}\nrequesters: []\n").unwrap(),
+            ["db", "requesters", "roster"]
+        );
+        assert!(changed(before, "db: {}\ndb: {}\n").is_err());
+    }
+
+    #[test]
+    fn a_file_that_no_node_could_start_with_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("node.yaml");
+        std::fs::write(&file, "policy: {alow: 1}\n").unwrap();
+        assert!(matches!(look(&file, ""), Finding::Bad(text) if text.contains("line 1")));
+        std::fs::write(&file, "policy: {allow_unguarded: true}\n").unwrap();
+        assert!(matches!(look(&file, ""), Finding::Bad(text) if text.contains("coordinator")));
+    }
+}
