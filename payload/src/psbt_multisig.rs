@@ -134,6 +134,7 @@ mod tests {
             script(0x51, &[], 0x50),
             [&two_of_three[..], &[0x75]].concat(),
             two_of_three[1..].to_vec(),
+            [&two_of_three[..two_of_three.len() - 2], &[0x75, 0x53, OP_CHECKMULTISIG]].concat(),
             vec![],
         ] {
             assert!(parse(&wrong).is_none(), "{wrong:02x?}");

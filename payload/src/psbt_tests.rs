@@ -568,3 +568,49 @@ fn outputs_that_are_said_to_be_of_this_key_are_bounded() {
     assert!(transaction(&with(MOST_OWN_OUTPUTS).unwrap()).destinations.iter().all(|to| to.change));
     assert!(with(MOST_OWN_OUTPUTS + 1).is_err());
 }
+
+#[test]
+fn scripts_beside_an_output_of_one_key_are_its_own() {
+    let key = ecdsa();
+    let nested = |change: &dyn Fn(&mut bitcoin::psbt::Input)| {
+        let mut psbt = every_form(&[]);
+        change(&mut psbt.inputs[1]);
+        decode(&key, &psbt)
+    };
+    assert!(nested(&|_| ()).is_ok());
+    assert!(nested(&|input| input.redeem_script = None).is_ok(), "it follows from the key");
+    assert!(nested(&|input| input.redeem_script = Some(p2wpkh(&ecdsa(), &[0, 3]))).is_err());
+    assert!(nested(&|input| input.witness_script = Some(ScriptBuf::new())).is_err());
+    assert!(nested(&|input| input.tap_merkle_root = Some(root(1))).is_err());
+    let taproot = key_of(Scheme::Taproot);
+    refused(&taproot, |psbt| psbt.inputs[0].redeem_script = Some(ScriptBuf::new()));
+    refused(&taproot, |psbt| psbt.inputs[0].witness_script = Some(ScriptBuf::new()));
+}
+
+#[test]
+fn versions_that_are_not_known_are_refused() {
+    for version in [1, 3] {
+        let error = refused(&ecdsa(), |psbt| psbt.version = version);
+        assert!(error.to_string().contains("version"), "{error}");
+    }
+}
+
+/// A key signs by the algorithm of its wallet, also where an output of the other one is locked to it.
+#[test]
+fn outputs_of_another_scheme_are_refused() {
+    let (ecdsa, taproot) = (ecdsa(), key_of(Scheme::Taproot));
+    let x_only = XOnlyPublicKey::from_slice(&child(&ecdsa, &[0, 1])[1..]).unwrap();
+    let mut schnorr = spend(&[taproot_script(&ecdsa, &[0, 1])], vec![output(foreign(), 300)]);
+    schnorr.inputs[0].tap_key_origins.insert(x_only, (vec![], source(&ecdsa, &[0, 1])));
+    assert!(decode(&taproot, &schnorr).is_ok());
+    assert_eq!(decode(&ecdsa, &schnorr).unwrap_err().code(), "payload-malformed");
+    let mut segwit = spend(&[p2wpkh(&ecdsa, &[0, 1])], vec![output(foreign(), 300)]);
+    segwit.inputs[0].bip32_derivation.insert(point(&child(&ecdsa, &[0, 1])), source(&ecdsa, &[0, 1]));
+    assert!(decode(&ecdsa, &segwit).is_ok());
+    assert_eq!(decode(&taproot, &segwit).unwrap_err().code(), "payload-malformed");
+    for mut shared in shared_payments(2) {
+        shared.inputs[0].bip32_derivation.clear();
+        shared.inputs[0].tap_key_origins.insert(x_only, (vec![], source(&ecdsa, &[0, 1])));
+        assert_eq!(decode(&taproot, &shared).unwrap_err().code(), "payload-malformed");
+    }
+}

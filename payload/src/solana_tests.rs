@@ -381,3 +381,26 @@ fn what_validators_refuse_is_refused() {
     let other = decode_as(&ecdsa(), PayloadKind::SolanaMessage, &good);
     assert_eq!(other.unwrap_err().code(), "payload-scheme");
 }
+
+/// Owners and mints that a table names are nobody's and nothing's.
+#[test]
+fn what_a_table_names_is_neither_owner_nor_mint() {
+    let keys = [program(TOKEN), program(ASSOCIATED_TOKEN), [0xaa; 32], program(SYSTEM)];
+    let (pay, lamports) = (tagged(&[12], 7, &[6]), tagged(&[2, 0, 0, 0], 7, &[]));
+    let plain = message(
+        &keys,
+        &[
+            (3, &[0, 1, 6, 4, 5, 2], &[1]),
+            (2, &[0, 4, 1, 0], &pay),
+            (2, &[0, 6, 1, 0], &pay),
+            (5, &[0, 1], &lamports),
+        ],
+    );
+    let table = [&[1][..], &[0xee; 32], &[2, 10, 11, 1, 12]].concat();
+    let decoded = decode(&[&[0x80], &plain[..], &table].concat()).unwrap();
+    let seen = transaction(&decoded);
+    assert!(seen.owners.is_empty(), "{:?}", seen.owners);
+    let assets: Vec<_> = seen.destinations.iter().map(|to| to.asset.rsplit(':').next().unwrap()).collect();
+    assert_eq!(assets, ["", &text(&[0xaa; 32]), "unknown", ""]);
+    assert_eq!(seen.calls[0].fields[1], ("owner", format!("unknown:{}/10", text(&[0xee; 32]))));
+}
