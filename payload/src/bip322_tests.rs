@@ -254,6 +254,13 @@ fn what_only_looks_like_a_message_is_refused() {
             psbt.inputs.remove(0);
         }),
     );
+    // A payment that says it is a message.
+    let payment = Payload::new(PayloadKind::Psbt, carrying(payment(), b"yes").serialize());
+    assert_eq!(decoded(&key, &payment).unwrap_err().code(), "payload-malformed");
+    // Its inputs name their paths.
+    let elsewhere = "m/0".parse().unwrap();
+    let by_path = crate::decode(&key, &elsewhere, &as_message("yes", &good), &Networks::default());
+    assert_eq!(by_path.unwrap_err().code(), "payload-malformed");
     // Two messages in one payload.
     let both = as_message("yes", &carrying(good.clone(), b"no"));
     assert_eq!(decoded(&key, &both).unwrap_err().code(), "payload-malformed");
