@@ -182,7 +182,10 @@ fn destinations<'a>(config: &Config, tx: &'a Transaction, key: &'a str) -> Vec<D
     let dest = |destination: &'a Destination| {
         let asset = known(config, &tx.chain, &destination.asset);
         Dest {
-            amount_native_str: asset.amount(&destination.amount),
+            amount_native_str: match is_number_or_amount(&destination.asset) {
+                true => String::new(),
+                false => asset.amount(&destination.amount),
+            },
             asset: asset.id.into(),
             dst_type: if destination.change { VAULT } else { ONE_TIME },
             dst_id: if destination.change { key } else { "" },
@@ -192,6 +195,12 @@ fn destinations<'a>(config: &Config, tx: &'a Transaction, key: &'a str) -> Vec<D
         }
     };
     tx.destinations.iter().map(dest).collect()
+}
+
+/// A contract that may be of ERC-20 or of ERC-721: what the call moves is an amount or one token with that number. A number
+/// of a token must not stand where amounts do; the call's data has it.
+fn is_number_or_amount(asset: &str) -> bool {
+    asset.starts_with("eip155:") && asset.contains("/token:")
 }
 
 fn raw_tx(signing: &Signing, transaction: Option<&Transaction>) -> Vec<RawTx> {

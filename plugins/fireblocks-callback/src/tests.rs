@@ -502,3 +502,18 @@ fn check_finds_mistakes() {
         );
     }
 }
+
+#[test]
+fn the_number_of_a_token_does_not_stand_where_amounts_do() {
+    let request = with_transaction(|tx| {
+        tx.calls = vec![call("transferFrom(address,address,uint256)")];
+        tx.destinations[0].asset = "eip155:1/token:0xA0b8".into();
+        tx.destinations[0].amount = "7".into();
+    });
+    let [destination] = request["destinations"].as_array().unwrap().as_slice() else { panic!("{request}") };
+    assert_eq!(
+        (&destination["asset"], &destination["amountNativeStr"]),
+        (&json!("eip155:1/token:0xA0b8"), &json!(""))
+    );
+    assert_eq!((&request["operation"], &request["amountStr"]), (&json!("CONTRACT_CALL"), &json!("")));
+}
