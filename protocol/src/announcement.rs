@@ -169,9 +169,7 @@ impl Announcement {
                 let joins = |node: &&NodeId| self.committee.index_of(node).is_some();
                 let (staying, leaving): (Vec<_>, Vec<_>) = parties.iter().partition(joins);
                 let staying = staying.into_iter().filter(|node| held(node)).count();
-                leaving.iter().all(&held)
-                    && leaving.len() <= needed
-                    && staying + leaving.len() >= needed
+                leaving.iter().all(&held) && leaving.len() <= needed && staying + leaving.len() >= needed
             }
             None => self.stored.iter().filter(|mark| held(&mark.node)).count() >= needed,
         }
