@@ -210,3 +210,23 @@ impl ClientError {
 fn by(plugin: &Option<String>) -> String {
     plugin.as_ref().map_or(String::new(), |plugin| format!(", plugin {plugin}"))
 }
+
+#[cfg(test)]
+mod tests {
+    /// Between quotation marks after `=>`, in the arms of `fn code`.
+    fn codes() -> Vec<String> {
+        let source = include_str!("error.rs");
+        let body = source.split("pub fn code(").nth(1).unwrap().split("\n    }\n").next().unwrap();
+        let literal = |arm: &str| Some(arm.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
+        body.split("=>").skip(1).filter_map(literal).collect()
+    }
+
+    #[test]
+    fn the_table_of_codes_is_complete() {
+        let page = include_str!("../../docs/codes.md");
+        let section = page.split("\n## The requester's client\n").nth(1).unwrap().split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let table: Vec<String> = rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
+        assert_eq!(table, codes());
+    }
+}
