@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::belief::Order;
 use crate::error::ClientError;
 
 /// Where a task stands.
@@ -270,6 +271,21 @@ impl Api {
         let path = format!("/v1/wallets/{id}/generations");
         let history: History = self.answer(self.request(Method::GET, &path)).await?;
         Ok(history.generations)
+    }
+
+    /// Hands in a wallet with all generations that are known, oldest first, and the order that made it.
+    pub async fn push_wallet(
+        &self,
+        generations: &[Announcement],
+        order: Option<&Order>,
+    ) -> Result<(), ClientError> {
+        let order = order
+            .map(|order| serde_json::json!({"task": order.task, "signature": hex::encode(order.signature)}));
+        let body = serde_json::json!({ "generations": generations, "order": order });
+        let request = self.request(Method::POST, "/v1/wallets").body(body.to_string());
+        // What it answers is not believed, so it is not looked at.
+        let _: serde_json::Value = self.answer(request.header("content-type", "application/json")).await?;
+        Ok(())
     }
 
     /// All nodes.

@@ -44,6 +44,8 @@ pub enum Doubt {
     Requester(RequesterId),
     /// The coordinator does not hand out the order, so nobody knows who gave it.
     NoOrder,
+    /// The coordinator tells of no generation before this one, so nobody knows who held the wallet first.
+    NoBeginning(u32),
 }
 
 /// Why a wallet is in the book.
@@ -80,6 +82,7 @@ pub enum Ground {
 #[derive(Debug, Clone)]
 pub struct Believed {
     wallet: Announcement,
+    earlier: Vec<Announcement>,
     belief: Belief,
 }
 
@@ -100,6 +103,11 @@ impl Believed {
         &self.wallet
     }
 
+    /// The generations before it, oldest first.
+    pub fn earlier(&self) -> &[Announcement] {
+        &self.earlier
+    }
+
     /// Why.
     pub fn belief(&self) -> &Belief {
         &self.belief
@@ -108,7 +116,8 @@ impl Believed {
 
 impl Introduction {
     /// Checks that the parts fit together: the order makes the first generation and has the id, each generation succeeds the
-    /// one before, the last is `told`, and all marks verify. What does not fit is refused whoever vouches for it.
+    /// one before, the last is `told`, and all marks verify. What does not fit is refused whoever vouches for it. What is not
+    /// there, the order or the first generations, is a [`Doubt`]: a coordinator that was made anew may not have it.
     pub fn new(
         id: KeyId,
         generations: Vec<Announcement>,
@@ -121,15 +130,12 @@ impl Introduction {
             return Err(bad("the coordinator does not tell how it came to be".into()));
         };
         proof::check_wallet(id, first)?;
-        if first.generation != 0 {
-            return Err(bad("the coordinator does not tell of its first generation".into()));
-        }
         let order = match order {
-            Some(order) => {
+            Some(order) if first.generation == 0 => {
                 proof::check_origin(first, order).map_err(bad)?;
                 Some(Order::read(order).map_err(bad)?)
             }
-            None => None,
+            Some(_) | None => None,
         };
         proof::check_chain(first, rest, told).map_err(bad)?;
         Ok(Introduction { order, generations })
@@ -169,7 +175,9 @@ impl Introduction {
             Some(known) if Some(known) == own || profile.requester_name(&known).is_some() => None,
             Some(unknown) => Some(Doubt::Requester(unknown)),
         };
-        strangers.chain(requester).collect()
+        let beginning = self.generations.first().map_or(0, |first| first.generation);
+        let beginning = (beginning > 0).then_some(Doubt::NoBeginning(beginning));
+        strangers.chain(requester).chain(beginning).collect()
     }
 
     /// Believes it if the profile has all its members and its requester.
@@ -247,7 +255,12 @@ impl Introduction {
     fn into_believed(self, ground: Ground, reason: Option<String>, now: UnixMillis) -> Believed {
         let members = self.members();
         let wallet = self.newest().clone();
-        Believed { wallet, belief: Belief { ground, since: now, order: self.order, members, reason } }
+        let earlier = self.generations[..self.generations.len() - 1].to_vec();
+        Believed {
+            wallet,
+            earlier,
+            belief: Belief { ground, since: now, order: self.order, members, reason },
+        }
     }
 }
 
@@ -268,6 +281,12 @@ impl std::fmt::Display for Doubt {
                 write!(
                     f,
                     "its requester {id} is neither your own nor under `trusted_requesters` in the profile"
+                )
+            }
+            Doubt::NoBeginning(first) => {
+                write!(
+                    f,
+                    "the coordinator tells of no generation before {first}, so who held it first is not known"
                 )
             }
             Doubt::NoOrder => f.write_str("the coordinator does not hand out the order that made it"),

@@ -48,6 +48,17 @@ pub struct Entry {
     pub wallet: Announcement,
     /// Why it is believed. Absent: an earlier version recorded it and compared it with nobody.
     pub belief: Option<Belief>,
+    /// The generations before it, oldest first, as far as this client has seen them: with them and the order in `belief`
+    /// whoever meets the wallet later can check all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Announcement>,
+}
+
+impl Entry {
+    /// All generations that are known here, oldest first.
+    pub fn generations(&self) -> Vec<Announcement> {
+        self.earlier.iter().chain([&self.wallet]).cloned().collect()
+    }
 }
 
 /// Wallets that were verified, by id.
@@ -111,7 +122,8 @@ impl Book {
                 return check_same(&known.wallet, wallet);
             }
         }
-        wallets.insert(wallet.key, Entry { wallet: wallet.clone(), belief: Some(belief.clone()) });
+        let (wallet, earlier) = (wallet.clone(), believed.earlier().to_vec());
+        wallets.insert(wallet.key, Entry { wallet, belief: Some(belief.clone()), earlier });
         self.write(wallets)
     }
 
@@ -122,7 +134,7 @@ impl Book {
         let mut wallets = self.read()?.wallets.clone();
         match wallets.get_mut(&wallet.key) {
             Some(known) if wallet.succeeds(&known.wallet) => {
-                known.wallet = wallet.clone();
+                known.earlier.push(std::mem::replace(&mut known.wallet, wallet.clone()));
                 self.write(wallets)
             }
             Some(known) => check_same_or_newer(&known.wallet, wallet),
@@ -153,7 +165,7 @@ impl Book {
         match serde_json::from_str::<Version>(text).map_err(unreadable)?.version {
             1 => {
                 let old: PagesV1 = serde_json::from_str(text).map_err(unreadable)?;
-                let entry = |(id, wallet)| (id, Entry { wallet, belief: None });
+                let entry = |(id, wallet)| (id, Entry { wallet, belief: None, earlier: Vec::new() });
                 Ok(old.wallets.into_iter().map(entry).collect())
             }
             VERSION => Ok(serde_json::from_str::<Pages>(text).map_err(unreadable)?.wallets),

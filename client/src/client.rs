@@ -23,7 +23,7 @@ use crate::proof;
 use crate::requester_key::{self, RequesterKey};
 
 pub use reshare::{CheckUp, ReshareOrder};
-pub use wallets::{Listed, Standing};
+pub use wallets::{Listed, Pushed, Standing};
 
 /// A requester at one coordinator.
 pub struct Client {

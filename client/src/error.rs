@@ -224,7 +224,8 @@ mod tests {
     #[test]
     fn the_table_of_codes_is_complete() {
         let page = include_str!("../../docs/codes.md");
-        let section = page.split("\n## The requester's client\n").nth(1).unwrap().split("\n## ").next().unwrap();
+        let section =
+            page.split("\n## The requester's client\n").nth(1).unwrap().split("\n## ").next().unwrap();
         let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
         let table: Vec<String> = rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
         assert_eq!(table, codes());

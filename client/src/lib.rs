@@ -23,7 +23,7 @@ pub mod requester_key;
 
 pub use countersign_payload::{BitcoinForm, FinishError, Finished};
 
-pub use client::{CheckUp, Client, Listed, NewWallet, ReshareOrder, SignOrder, Signature, Standing};
+pub use client::{CheckUp, Client, Listed, NewWallet, Pushed, ReshareOrder, SignOrder, Signature, Standing};
 pub use error::ClientError;
 pub use profile::Profile;
 pub use requester_key::RequesterKey;

@@ -2,9 +2,11 @@
 //!
 //! One lock, held for microseconds and never across an await. Requests and frames come in as method calls with the time;
 //! frames for nodes go out through each connection's bounded queue. No socket is known here. What a task must fit before it
-//! is taken in is said in `admit`, how nodes learn of the generations that they missed in `moved`.
+//! is taken in is said in `admit`, how wallets of another coordinator come in `learn`, how nodes learn of the generations that
+//! they missed in `moved`.
 
 mod admit;
+mod learn;
 mod moved;
 mod queue;
 
@@ -25,6 +27,7 @@ use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::{Proof, TaskRecord};
 
 pub use admit::SubmitError;
+pub use learn::LearnError;
 use queue::Queued;
 
 /// What the operator configures. It may change while the coordinator runs.

@@ -1,5 +1,6 @@
 //! The API and the nodes' sessions in one process: real router, real store, nodes played over in-memory channels.
 
+mod brought;
 mod moved;
 mod world;
 

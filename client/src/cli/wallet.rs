@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 use countersign_client::belief::{Belief, Ground};
-use countersign_client::{CheckUp, Client, ClientError, Listed, NewWallet, ReshareOrder, Standing};
-use countersign_protocol::{Announcement, Committee, NodeId, Scheme, Threshold};
+use countersign_client::{CheckUp, Client, ClientError, Listed, NewWallet, Pushed, ReshareOrder, Standing};
+use countersign_protocol::{Announcement, Committee, KeyId, NodeId, Scheme, Threshold};
 use serde_json::{Value, json};
 
 use super::describe;
@@ -76,6 +76,13 @@ pub enum WalletCommand {
         /// Id (csk1…), or name in the wallet book.
         wallet: String,
     },
+    /// Hand wallets of the wallet book to a coordinator that does not know them, such as one that was made anew.
+    ///
+    /// The coordinator compares them with its own nodes. One that it knows already is left as it is.
+    Push {
+        /// Ids (csk1…), or names in the wallet book; none: all.
+        wallets: Vec<String>,
+    },
     /// Print what a watch-only wallet needs: output descriptors (BIP-380) with key origin and checksum.
     Descriptor(descriptor::DescriptorArgs),
     /// Believe a wallet whose members or requester are not in the profile.
@@ -117,6 +124,7 @@ pub async fn execute(command: WalletCommand, client: &Client, output: &Output) -
         }
         WalletCommand::List => list(client, output).await,
         WalletCommand::Show { wallet } => show(&newest(&wallet, client).await?, client, output),
+        WalletCommand::Push { wallets } => push(&wallets, client, output).await,
         WalletCommand::Descriptor(args) => descriptor::execute(args, client, output).await,
         WalletCommand::Trust(args) => trust::execute(args, client, output).await,
     }
@@ -178,6 +186,35 @@ async fn list(client: &Client, output: &Output) -> Result<(), ClientError> {
         }));
     }
     output.result(&json!({"wallets": rows}), &table.lines())
+}
+
+/// Ends in an error if one was refused, after all have been tried.
+async fn push(wallets: &[String], client: &Client, output: &Output) -> Result<(), ClientError> {
+    let ids: Vec<KeyId> = wallets.iter().map(|text| client.find_id(text)).collect::<Result<_, _>>()?;
+    let (mut rows, mut table) = (Vec::new(), Table::new(&["name", "generation", "coordinator", "id"]));
+    let mut refused = None;
+    for (wallet, pushed) in client.push(&ids).await? {
+        let (word, tone) = match pushed {
+            Pushed::Taken => ("has it now".into(), Tone::Good),
+            Pushed::Known => ("had it already".into(), Tone::Plain),
+            Pushed::Refused(error) => {
+                let word = error.to_string();
+                refused = refused.or(Some(error));
+                (word, Tone::Bad)
+            }
+        };
+        rows.push(json!({"id": wallet.key, "name": wallet.name, "coordinator": word}));
+        let (name, generation) = (wallet.name.clone(), wallet.generation.to_string());
+        let id = (wallet.key.to_string(), Tone::Dim);
+        table.row([(name, Tone::Plain), (generation, Tone::Plain), (word, tone), id]);
+    }
+    match refused {
+        None => output.result(&json!({ "wallets": rows }), &table.lines()),
+        Some(error) => {
+            table.lines().into_iter().for_each(|line| output.note(line));
+            Err(error)
+        }
+    }
 }
 
 fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), ClientError> {

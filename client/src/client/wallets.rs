@@ -31,13 +31,24 @@ pub enum Standing {
     Refused(ClientError),
 }
 
+/// What became of a wallet that was handed to a coordinator.
+#[derive(Debug)]
+pub enum Pushed {
+    /// The coordinator has it now.
+    Taken,
+    /// It had it already.
+    Known,
+    /// It does not take it.
+    Refused(ClientError),
+}
+
 impl Client {
     /// A wallet that is believed: from the wallet book, or, at first sight, if the profile has all its members and its
     /// requester.
     pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
         match self.book.wallet(id)? {
-            Some(Entry { wallet, belief: Some(_) }) => Ok(wallet),
-            Some(Entry { wallet, belief: None }) => self.meet(id, Some(&wallet)).await,
+            Some(Entry { wallet, belief: Some(_), .. }) => Ok(wallet),
+            Some(Entry { wallet, belief: None, .. }) => self.meet(id, Some(&wallet)).await,
             None => self.meet(id, None).await,
         }
     }
@@ -46,11 +57,11 @@ impl Client {
     /// wallet from the one to the other.
     pub async fn newest_wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
         match self.book.wallet(id)? {
-            Some(Entry { wallet, belief: Some(_) }) => {
+            Some(Entry { wallet, belief: Some(_), .. }) => {
                 let told = self.api.wallet(id).await?;
                 self.catch_up(wallet, &told).await
             }
-            Some(Entry { wallet, belief: None }) => self.meet(id, Some(&wallet)).await,
+            Some(Entry { wallet, belief: None, .. }) => self.meet(id, Some(&wallet)).await,
             None => self.meet(id, None).await,
         }
     }
@@ -88,8 +99,8 @@ impl Client {
         let mut all = Vec::new();
         for told in self.api.wallets().await? {
             all.push(match book.remove(&told.key) {
-                Some(Entry { wallet, belief: Some(_) }) => self.list_known(wallet, &told).await,
-                Some(Entry { wallet, belief: None }) => self.list_new(told, Some(&wallet)).await,
+                Some(Entry { wallet, belief: Some(_), .. }) => self.list_known(wallet, &told).await,
+                Some(Entry { wallet, belief: None, .. }) => self.list_new(told, Some(&wallet)).await,
                 None => self.list_new(told, None).await,
             });
         }
@@ -129,10 +140,47 @@ impl Client {
                     format!("wallet {id} is in the wallet book already; `countersign wallet show` says why");
                 return Err(ClientError::Usage(message));
             }
-            Some(Entry { wallet, belief: None }) => check_includes(&introduced, &wallet)?,
+            Some(Entry { wallet, belief: None, .. }) => check_includes(&introduced, &wallet)?,
             None => {}
         }
         self.enter(&introduced.by_word(fingerprint, reason, now())?)
+    }
+
+    /// Hands wallets of the book to a coordinator that does not know them, such as one that was made anew: all generations
+    /// that are known here, and the order. It checks them against its own nodes. `only`: these; empty: all that are believed.
+    pub async fn push(&self, only: &[KeyId]) -> Result<Vec<(Announcement, Pushed)>, ClientError> {
+        let mut book = self.book.wallets()?;
+        book.retain(|id, entry| entry.belief.is_some() && (only.is_empty() || only.contains(id)));
+        if let Some(missing) = only.iter().find(|id| !book.contains_key(id)) {
+            let message = format!(
+                "wallet {missing} is not in the wallet book as one that is believed; see `countersign wallet list`"
+            );
+            return Err(ClientError::Usage(message));
+        }
+        let mut all = Vec::new();
+        for entry in book.into_values() {
+            let pushed = self.push_one(&entry).await?;
+            all.push((entry.wallet, pushed));
+        }
+        Ok(all)
+    }
+
+    /// A coordinator that knows the wallet is not told of it again.
+    async fn push_one(&self, entry: &Entry) -> Result<Pushed, ClientError> {
+        match self.api.wallet(entry.wallet.key).await {
+            Ok(told) if told.generation >= entry.wallet.generation => {
+                self.catch_up(entry.wallet.clone(), &told).await?;
+                return Ok(Pushed::Known);
+            }
+            Ok(_) | Err(ClientError::Api { status: 404, .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let order = entry.belief.as_ref().and_then(|belief| belief.order.as_ref());
+        match self.api.push_wallet(&entry.generations(), order).await {
+            Ok(()) => Ok(Pushed::Taken),
+            Err(error @ ClientError::Api { .. }) => Ok(Pushed::Refused(error)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The text of a wallet's root key: `xpub…` (secp256k1) or `cpub…` (ed25519).
@@ -219,8 +267,8 @@ impl Client {
             all
         };
         let order = match generations.first() {
-            Some(first) => self.order_of(first).await?,
-            None => None,
+            Some(first) if first.generation == 0 => self.order_of(first).await?,
+            Some(_) | None => None,
         };
         Introduction::new(id, generations, &told, order.as_ref())
     }

@@ -25,6 +25,8 @@ pub const THEIRS: [u8; 3] = [101, 102, 103];
 struct Answers {
     by_path: HashMap<String, Value>,
     asked: Vec<String>,
+    /// What was handed in, by path.
+    handed_in: Vec<(String, Value)>,
 }
 
 pub struct Forger {
@@ -90,6 +92,11 @@ impl Forger {
         };
     }
 
+    /// What was handed in since the last question.
+    pub fn handed_in(&self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.answers.lock().unwrap().handed_in)
+    }
+
     /// The paths that were asked for since the last question.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.answers.lock().unwrap().asked)
@@ -97,8 +104,14 @@ impl Forger {
 }
 
 async fn answer(Shared(answers): Shared<Arc<Mutex<Answers>>>, request: Request) -> (StatusCode, String) {
-    let mut answers = answers.lock().unwrap();
     let path = request.uri().path().strip_prefix("/v1").unwrap().to_owned();
+    let handed_in = request.method() == axum::http::Method::POST;
+    let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+    let mut answers = answers.lock().unwrap();
+    if handed_in {
+        answers.handed_in.push((path, serde_json::from_slice(&body).unwrap()));
+        return (StatusCode::OK, "{}".into());
+    }
     answers.asked.push(path.clone());
     match answers.by_path.get(&path) {
         Some(found) => (StatusCode::OK, found.to_string()),

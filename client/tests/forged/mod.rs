@@ -129,8 +129,17 @@ async fn a_chain_of_generations_without_its_beginning() {
     let first = made(&order, 100);
     let told = moved(&first, &OURS, &[1, 2]);
     forger.tell(&[(&order, &[told.clone()])]);
-    assert_eq!(forger.client().wallet(told.key).await.unwrap_err().code(), INVALID);
+    assert_eq!(forger.client().wallet(told.key).await.unwrap_err().code(), DISTRUSTED);
     assert!(!forger.book().exists());
+    // A coordinator that was made anew may know no more. Then only a person can say so.
+    let id = told.key.to_string();
+    let shown = json_of(&forger, &["wallet", "trust", &id]).await;
+    let doubts = shown["doubts"].to_string();
+    assert!(doubts.contains("no generation before 1") && doubts.contains("the order"), "{doubts}");
+    let fingerprint = shown["fingerprint"].as_str().unwrap();
+    let confirm = ["wallet", "trust", &id, "--confirm", fingerprint, "--reason", "compared at all nodes"];
+    assert_eq!(json_of(&forger, &confirm).await["trusted"], true);
+    assert_eq!(forger.client().find_wallet("treasury").await.unwrap(), told);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,6 +343,34 @@ async fn a_persons_word_is_for_what_the_person_was_shown() {
     forger.tell(&[(&order(&forger.stranger, &THEIRS, 3), &[bad.clone()])]);
     let output = command(&forger, &["wallet", "trust", &bad.key.to_string()]).await;
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+}
+
+/// The book has what a coordinator that was made anew needs, and what others need to believe it: order and all generations.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_book_is_handed_to_a_coordinator_that_was_made_anew() {
+    let forger = Forger::start().await;
+    let order = order(&forger.own, &OURS, 1);
+    let first = made(&order, 77);
+    let second = moved(&first, &[1, 2, 4], &[1, 3]);
+    let third = moved(&second, &[2, 4], &[1, 2]);
+    forger.tell(&[(&order, &[first.clone(), second.clone()])]);
+    let client = forger.client();
+    client.wallet(first.key).await.unwrap();
+    forger.tell(&[(&order, &[first.clone(), second.clone(), third.clone()])]);
+    client.newest_wallet(first.key).await.unwrap();
+    let known = json_of(&forger, &["wallet", "push"]).await;
+    assert_eq!(known["wallets"][0]["coordinator"], "had it already");
+    assert!(forger.handed_in().is_empty());
+
+    forger.tell(&[]);
+    let pushed = json_of(&forger, &["wallet", "push", "treasury"]).await;
+    assert_eq!(pushed["wallets"][0]["coordinator"], "has it now");
+    let handed_in = forger.handed_in();
+    let [(path, body)] = &handed_in[..] else { panic!("{handed_in:?}") };
+    assert_eq!((path.as_str(), &body["generations"]), ("/wallets", &json!([first, second, third])));
+    let text = body["order"]["task"].as_str().unwrap();
+    assert_eq!(text.as_bytes(), order.bytes);
+    assert_eq!(command(&forger, &["wallet", "push", "cold"]).await.status.code(), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::api_key::Denied;
-use crate::desk::SubmitError;
+use crate::desk::{LearnError, SubmitError};
 use crate::store::StoreError;
 
 /// An answer that is no success.
@@ -86,6 +86,20 @@ impl From<SubmitError> for ApiError {
         };
         let retry_after = matches!(error, SubmitError::Busy(_)).then_some(BUSY_SECONDS);
         ApiError { retry_after, ..ApiError::new(status, error.code(), error.to_string()) }
+    }
+}
+
+impl From<LearnError> for ApiError {
+    fn from(error: LearnError) -> ApiError {
+        let status = match &error {
+            LearnError::Conflict { .. } => StatusCode::CONFLICT,
+            LearnError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            LearnError::Count
+            | LearnError::Unproven(_)
+            | LearnError::UnknownNode(_)
+            | LearnError::Order(_) => StatusCode::BAD_REQUEST,
+        };
+        ApiError::new(status, error.code(), error.to_string())
     }
 }
 

@@ -19,9 +19,10 @@ use crate::clock;
 use crate::run::stopped;
 use crate::task::record::{Proof, TaskRecord};
 
+/// A signed task as it is handed in.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Submission {
+pub(super) struct Submission {
     /// The exact JSON text of the task.
     task: String,
     /// Ed25519 of the requester, 128 hexadecimal digits.
@@ -124,14 +125,21 @@ fn signed_task(body: &[u8]) -> Result<SignedTask, ApiError> {
             format!("the body cannot be read ({error}); send {{\"task\": text, \"signature\": hex}}");
         ApiError::bad("body-malformed", message)
     })?;
-    let mut signature = [0; 64];
-    hex::decode_to_slice(&submission.signature, &mut signature).map_err(|_| {
-        ApiError::bad(
-            "signature-malformed",
-            "`signature` has not 128 hexadecimal digits; send Ed25519 in hex",
-        )
-    })?;
-    Ok(SignedTask { bytes: submission.task.into_bytes(), signature })
+    submission.signed()
+}
+
+impl Submission {
+    /// The exact bytes with their signature.
+    pub(super) fn signed(self) -> Result<SignedTask, ApiError> {
+        let mut signature = [0; 64];
+        hex::decode_to_slice(&self.signature, &mut signature).map_err(|_| {
+            ApiError::bad(
+                "signature-malformed",
+                "`signature` has not 128 hexadecimal digits; send Ed25519 in hex",
+            )
+        })?;
+        Ok(SignedTask { bytes: self.task.into_bytes(), signature })
+    }
 }
 
 fn bad_query(error: &QueryRejection) -> ApiError {

@@ -1,14 +1,18 @@
-//! `/v1/wallets`: the keys that were made through this coordinator, in their newest generation and in all before.
+//! `/v1/wallets`: the keys that were made through this coordinator or brought to it, in their newest generation and in all
+//! before.
 
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use countersign_protocol::{Announcement, KeyId, TaskId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::error::ApiError;
+use super::tasks::Submission;
+use crate::clock;
 use crate::task::proof;
 
 /// A wallet.
@@ -38,6 +42,28 @@ pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Listing>, ApiError
     store.durable(store.now()).await?;
     let wallets = store.wallets()?.into_iter().map(view).collect::<Result<_, _>>()?;
     Ok(Json(Listing { wallets }))
+}
+
+/// A wallet that somebody brings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Brought {
+    /// All generations that are known, oldest first.
+    generations: Vec<Announcement>,
+    /// The KeyGen that made the first, if it is there.
+    #[serde(default)]
+    order: Option<Submission>,
+}
+
+/// `POST`: takes a wallet in that was made through another coordinator. 409 if another one is known under its id.
+pub async fn learn(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<WalletView>, ApiError> {
+    let brought: Brought = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::bad("wallet-malformed", format!("{error}; send generations and order")))?;
+    let order = brought.order.map(Submission::signed).transpose()?;
+    let ticket = app.desk.learn(&brought.generations, order.as_ref(), clock::now())?;
+    app.desk.store().durable(ticket).await?;
+    let newest = brought.generations.last().map(|one| app.desk.store().wallet(one.key)).transpose()?;
+    view(newest.flatten().ok_or_else(unknown)?).map(Json)
 }
 
 /// `GET /{id}`: one wallet, in its newest generation.

@@ -1,0 +1,149 @@
+//! Wallets of another coordinator, brought by a client: what is taken in, and what is nobody's whom this coordinator knows.
+
+use countersign_protocol::{Announcement, Committee, Threshold};
+
+use super::*;
+
+/// Admits the whole crowd; nobody is on line.
+fn anew(dir: &Path) -> World {
+    World::open(dir, |rules| {
+        rules.nodes = crowd().into_iter().zip(["a", "b", "c", "d", "e"].map(String::from)).collect();
+    })
+}
+
+/// A wallet that was handed over twice elsewhere: its order and its generations.
+fn history() -> (SignedTask, Vec<Announcement>) {
+    let order = new_task(2, keygen());
+    let first = announcement(TaskId([2; 16]), order.hash());
+    let second = moved_on(&first, 3, &[0, 1, 3], &[0, 1]);
+    let third = moved_on(&second, 4, &[1, 3, 4], &[1, 3]);
+    (order, vec![first, second, third])
+}
+
+fn moved_on(from: &Announcement, task: u8, members: &[usize], dealers: &[usize]) -> Announcement {
+    let mut made = next(&reshare(from, members, Some(dealers)), TaskId([task; 16]));
+    let mut parties: Vec<usize> = members.iter().chain(dealers).copied().collect();
+    parties.sort_unstable();
+    parties.dedup();
+    mark_by(&mut made, &parties);
+    made
+}
+
+fn body(generations: &[Announcement], order: Option<&SignedTask>) -> String {
+    let order: Value = order.map_or(Value::Null, |order| serde_json::from_str(&submission(order)).unwrap());
+    json!({"generations": generations, "order": order}).to_string()
+}
+
+impl World {
+    async fn bring(&self, generations: &[Announcement], order: Option<&SignedTask>) -> (StatusCode, Value) {
+        self.ask(Some(&self.key), "POST", "/v1/wallets", body(generations, order)).await
+    }
+}
+
+#[tokio::test]
+async fn a_coordinator_that_was_made_anew_is_given_its_wallets_with_their_whole_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = anew(dir.path());
+    let (order, all) = history();
+    let key = all[0].key;
+    // A node's word alone gave it the newest one before.
+    assert_eq!(world.bring(&all[2..], None).await.0, StatusCode::OK);
+    let (status, taken) = world.bring(&all, Some(&order)).await;
+    assert_eq!((status, &taken["generation"]), (StatusCode::OK, &json!(2)), "{taken}");
+    let told = world.get(&format!("/v1/wallets/{key}/generations")).await;
+    assert_eq!(told["generations"], json!(all));
+    let task = world.get(&format!("/v1/tasks/{}", all[0].task)).await;
+    assert_eq!((&task["state"], &task["wallet"]), (&json!("completed"), &json!(key)), "{task}");
+    assert_eq!(task["task"].as_str().unwrap().as_bytes(), order.bytes);
+    assert_eq!(world.bring(&all, Some(&order)).await.0, StatusCode::OK, "again");
+    assert_eq!(world.get("/v1/tasks").await["tasks"].as_array().unwrap().len(), 1);
+
+    // And it signs with it.
+    let mut nodes = Vec::new();
+    for number in [1, 3, 4] {
+        nodes.push(FakeNode::connect(&world, number, vec![]).await);
+    }
+    let signing = new_task(9, keysign(key, Some(vec![crowd()[3], crowd()[4]])));
+    assert_eq!(world.post(&signing).await.0, StatusCode::CREATED);
+    assert_eq!(nodes[1].offered().await, TaskId([9; 16]));
+}
+
+#[tokio::test]
+async fn what_was_taken_in_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = anew(dir.path());
+    assert_eq!(world.bring(&all, Some(&order)).await.0, StatusCode::OK);
+    drop(world);
+    let world = anew(dir.path());
+    let told = world.get(&format!("/v1/wallets/{}", all[0].key)).await;
+    assert_eq!(told["generation"], 2);
+    assert_eq!(world.post(&new_task(9, keysign(all[0].key, None))).await.0, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn what_proves_itself_to_nobody_here_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = anew(dir.path());
+    let mut forged = all[0].clone();
+    forged.root_public_key[0] ^= 1;
+    let mut unmarked = all[2].clone();
+    unmarked.stored.pop();
+    let other_order = new_task(7, keygen());
+    let cases: [(&[Announcement], Option<&SignedTask>, &str); 8] = [
+        (&[], None, "wallet-generations"),
+        (&vec![all[0].clone(); 257], None, "wallet-generations"),
+        (&[forged], None, "wallet-unproven"),
+        (&[unmarked], None, "wallet-unproven"),
+        (&[all[0].clone(), all[2].clone()], None, "wallet-unproven"),
+        (&[all[1].clone(), all[0].clone()], None, "wallet-unproven"),
+        (&all, Some(&other_order), "wallet-order"),
+        (&all[1..], Some(&order), "wallet-order"),
+    ];
+    for (generations, order, expected) in cases {
+        let (status, refused) = world.bring(generations, order).await;
+        assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, expected), "{refused}");
+    }
+    let (status, refused) =
+        world.ask(Some(&world.key), "POST", "/v1/wallets", r#"{"generations": 5}"#.into()).await;
+    assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, "wallet-malformed"));
+    let reader = world.ask(Some(&world.reader), "POST", "/v1/wallets", body(&all, None)).await;
+    assert_eq!(reader.0, StatusCode::FORBIDDEN);
+    assert_eq!(world.get("/v1/wallets").await["wallets"], json!([]));
+}
+
+/// Everything in it fits together, but for one: a member is nobody here.
+#[tokio::test]
+async fn a_wallet_of_nodes_that_are_not_admitted_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = World::open(dir.path(), |_| ());
+    let (_, refused) = world.bring(&all, Some(&order)).await;
+    assert_eq!(code(&refused), "node-unknown", "{refused}");
+    assert_eq!(world.get("/v1/wallets").await["wallets"], json!([]));
+}
+
+#[tokio::test]
+async fn what_is_known_is_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = anew(dir.path());
+    assert_eq!(world.bring(&all[..2], Some(&order)).await.0, StatusCode::OK);
+    let fork = moved_on(&all[0], 8, &[0, 2, 4], &[0, 2]);
+    let (status, refused) = world.bring(&[all[0].clone(), fork.clone()], None).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "wallet-conflict"));
+    // Ahead of what is known, and not from there.
+    let ahead = moved_on(&fork, 5, &[0, 2, 4], &[0, 4]);
+    let (status, refused) = world.bring(std::slice::from_ref(&ahead), None).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "wallet-conflict"));
+    let mut same_id = announcement(TaskId([2; 16]), order.hash());
+    same_id.committee = Committee::new(crowd()[..2].to_vec()).unwrap();
+    same_id.threshold = Threshold::try_from(2).unwrap();
+    mark_by(&mut same_id, &[0, 1]);
+    assert_eq!(code(&world.bring(&[same_id], None).await.1), "wallet-conflict");
+    let told = world.get(&format!("/v1/wallets/{}/generations", all[0].key)).await;
+    assert_eq!(told["generations"], json!(all[..2]));
+    // The next step is taken in.
+    assert_eq!(world.bring(&all[2..], None).await.0, StatusCode::OK);
+}
