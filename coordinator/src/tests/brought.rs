@@ -21,11 +21,13 @@ fn history() -> (SignedTask, Vec<Announcement>) {
 }
 
 fn moved_on(from: &Announcement, task: u8, members: &[usize], dealers: &[usize]) -> Announcement {
-    let mut made = next(&reshare(from, members, Some(dealers)), TaskId([task; 16]));
-    let mut parties: Vec<usize> = members.iter().chain(dealers).copied().collect();
+    let mut numbers: Vec<usize> = members.iter().chain(dealers).copied().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut parties = some(&numbers);
     parties.sort_unstable();
-    parties.dedup();
-    mark_by(&mut made, &parties);
+    let mut made = next(&reshare(from, members, Some(dealers)), TaskId([task; 16]), parties);
+    mark_by(&mut made, &numbers);
     made
 }
 
