@@ -85,7 +85,12 @@ impl Ceiling {
     pub fn new(name: &str, quantity: &Quantity, assets: &Assets) -> Result<Self, String> {
         let asset = assets.get(name).ok_or_else(|| {
             let known: Vec<_> = assets.keys().map(String::as_str).collect();
-            format!("there is no asset `{name}` under key_sign.assets, only: {}", known.join(", "))
+            match known.is_empty() {
+                true => format!("there is no asset `{name}`: key_sign.assets defines none"),
+                false => {
+                    format!("there is no asset `{name}` under key_sign.assets, only: {}", known.join(", "))
+                }
+            }
         })?;
         let max = quantity.amount(asset.decimals).map_err(|error| error.to_string())?;
         Ok(Ceiling { name: name.into(), asset: asset.clone(), max })

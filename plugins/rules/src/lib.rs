@@ -87,8 +87,14 @@ fn judge_keygen(rules: &KeyGenRules, keygen: &Keygen) -> Ruling {
     if rules.allow_list.iter().any(fits) {
         return Ok("an entry of the list allows this committee".into());
     }
-    let reason = format!("no entry of key_gen.allow_list is {} of {:?}", keygen.threshold, keygen.members);
+    let (threshold, nodes) = (keygen.threshold, nodes(&keygen.members));
+    let reason = format!("no entry of key_gen.allow_list allows a wallet of {threshold} of {nodes}");
     refuse("keygen-not-allowed", reason)
+}
+
+/// Such as `2 nodes (csn1…, csn1…)`.
+fn nodes(members: &[String]) -> String {
+    format!("{} nodes ({})", members.len(), members.join(", "))
 }
 
 fn judge_reshare(rules: &KeyReshareRules, resharing: &Resharing) -> Ruling {
@@ -104,8 +110,10 @@ fn judge_reshare(rules: &KeyReshareRules, resharing: &Resharing) -> Ruling {
         return Ok("an entry of the list allows this move".into());
     }
     let reason = format!(
-        "no entry of key_reshare.allow_list moves {} to {} of {:?}",
-        resharing.key.root_public_key, resharing.new_threshold, resharing.new_members
+        "no entry of key_reshare.allow_list allows {} to go to {} of {}",
+        resharing.key.root_public_key,
+        resharing.new_threshold,
+        nodes(&resharing.new_members)
     );
     refuse("keyreshare-not-allowed", reason)
 }
