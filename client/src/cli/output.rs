@@ -60,8 +60,7 @@ impl Output {
             if !error.others().is_empty() {
                 body["others"] = json!(error.others());
             }
-            // Nobody is left to tell if stdout is closed.
-            let _ = writeln!(std::io::stdout(), "{}", json!({"error": body}));
+            println!("{}", json!({"error": body}));
         }
         self.say(&Line::new("error: ", Tone::Bad).and(error.to_string(), Tone::Plain));
         error.details().iter().for_each(|line| self.say(&format!("  {line}").into()));
@@ -79,8 +78,7 @@ impl Output {
         line.rendered(self.colours && std::io::stderr().is_terminal())
     }
 
-    /// A closed stderr is no reason to stop.
     fn say(self, line: &Line) {
-        let _ = writeln!(std::io::stderr(), "{}", self.rendered(line));
+        eprintln!("{}", self.rendered(line));
     }
 }
