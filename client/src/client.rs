@@ -339,8 +339,8 @@ impl Client {
         };
         let state = match summary.state {
             State::Rejected => {
-                let node = nodes.first().map_or("a node".into(), |node| self.profile.short_name(node));
-                let (reason, others) = (self.profile.with_names(&message), Vec::new());
+                let node = nodes.first().map_or("a node".into(), |node| self.profile.short_name(node).into());
+                let (reason, others) = (self.profile.with_names(&message), Box::default());
                 return Err(ClientError::Rejected { task, node, plugin, code, reason, others });
             }
             State::Failed => "failed",
@@ -371,7 +371,7 @@ fn with_others(error: ClientError, wallet: &Announcement, parties: &[PartyView])
     if others.len() < needed || !parties.iter().any(|party| refused(&party.node)) {
         others.clear();
     }
-    ClientError::Rejected { task, node, plugin, code, reason, others }
+    ClientError::Rejected { task, node, plugin, code, reason, others: others.into() }
 }
 
 /// True if the same request may be answered a moment later.

@@ -64,7 +64,7 @@ pub enum ClientError {
         /// Which task.
         task: TaskId,
         /// Who refused.
-        node: String,
+        node: Box<str>,
         /// Which plugin, if it was one.
         plugin: Option<String>,
         /// Stable code.
@@ -72,7 +72,7 @@ pub enum ClientError {
         /// One sentence.
         reason: String,
         /// Other members that could sign without those who refused; as many as are needed, or none.
-        others: Vec<NodeId>,
+        others: Box<[NodeId]>,
     },
     /// The task came to nothing.
     #[error("task {task} {state}: {message} [{code}]")]
