@@ -3,6 +3,8 @@
 
 mod coordinator;
 
+use std::slice::from_ref;
+
 use countersign_client::belief::Ground;
 use countersign_client::{Listed, Standing};
 use countersign_protocol::{Hash, SignedTask};
@@ -128,7 +130,7 @@ async fn a_chain_of_generations_without_its_beginning() {
     let order = order(&forger.own, &OURS, 1);
     let first = made(&order, 100);
     let told = moved(&first, &OURS, &[1, 2]);
-    forger.tell(&[(&order, &[told.clone()])]);
+    forger.tell(&[(&order, from_ref(&told))]);
     assert_eq!(forger.client().wallet(told.key).await.unwrap_err().code(), DISTRUSTED);
     assert!(!forger.book().exists());
     // A coordinator that was made anew may know no more. Then only a person can say so.
@@ -177,10 +179,10 @@ async fn a_wallet_of_strangers_under_the_id_of_our_order() {
     forged.key = made(&ours, 77).key;
     let strangers = forged.committee.members().to_vec();
     let forged = marked(forged, &strangers);
-    refused(&forger, &[(&ours, &[forged.clone()])], INVALID).await;
+    refused(&forger, &[(&ours, from_ref(&forged))], INVALID).await;
     // And in the place of the one that the book has.
     let genuine = made(&ours, 77);
-    forger.tell(&[(&ours, &[genuine.clone()])]);
+    forger.tell(&[(&ours, from_ref(&genuine))]);
     let client = forger.client();
     client.wallet(genuine.key).await.unwrap();
     forger.tell(&[(&ours, &[forged])]);
@@ -195,7 +197,7 @@ async fn a_wallet_without_the_order_that_made_it() {
     let forger = Forger::start().await;
     let order = order(&forger.own, &OURS, 1);
     let wallet = made(&order, 77);
-    forger.tell(&[(&order, &[wallet.clone()])]);
+    forger.tell(&[(&order, from_ref(&wallet))]);
     forger.answer(&format!("/tasks/{}", wallet.task), None);
     let error = forger.client().wallet(wallet.key).await.unwrap_err();
     assert_eq!(error.code(), DISTRUSTED, "{error}");
@@ -207,14 +209,14 @@ async fn another_wallet_under_a_name_that_is_in_the_book() {
     let forger = Forger::start().await;
     let (ours, theirs) = (order(&forger.own, &OURS, 1), order(&forger.stranger, &THEIRS, 2));
     let (genuine, forged) = (made(&ours, 77), made(&theirs, 100));
-    forger.tell(&[(&ours, &[genuine.clone()])]);
+    forger.tell(&[(&ours, from_ref(&genuine))]);
     let client = forger.client();
     client.wallet(genuine.key).await.unwrap();
     let address = text(&command(&forger, &["address", "treasury"]).await.stdout);
     assert!(address.contains(&countersign_verify::address::solana(&genuine.root_public_key).unwrap()));
 
     // The genuine one vanishes from the list, and the forged one has its name.
-    forger.tell(&[(&theirs, &[forged.clone()])]);
+    forger.tell(&[(&theirs, from_ref(&forged))]);
     assert_eq!(client.find_wallet("treasury").await.unwrap(), genuine);
     assert_eq!(text(&command(&forger, &["address", "treasury"]).await.stdout), address);
     let listed = client.wallets().await.unwrap();
@@ -228,7 +230,7 @@ async fn an_entry_of_the_list_in_the_place_of_another() {
     let forger = Forger::start().await;
     let (ours, theirs) = (order(&forger.own, &OURS, 1), order(&forger.stranger, &THEIRS, 2));
     let (genuine, forged) = (made(&ours, 77), made(&theirs, 100));
-    forger.tell(&[(&ours, &[genuine.clone()])]);
+    forger.tell(&[(&ours, from_ref(&genuine))]);
     // The id is answered with another wallet altogether.
     forger.answer(&format!("/wallets/{}", genuine.key), Some(json!({ "announcement": forged })));
     forger.answer(&format!("/tasks/{}", forged.task), Some(json!(view(&theirs, forged.task))));
@@ -242,7 +244,7 @@ async fn a_book_of_an_earlier_version_with_a_wallet_that_was_believed_unseen() {
     let forger = Forger::start().await;
     let theirs = order(&forger.stranger, &THEIRS, 1);
     let forged = made(&theirs, 100);
-    forger.tell(&[(&theirs, &[forged.clone()])]);
+    forger.tell(&[(&theirs, from_ref(&forged))]);
     write_book_v1(&forger.book(), &forged);
     let shown = command(&forger, &["address", "treasury"]).await;
     assert_eq!((shown.status.code(), text(&shown.stdout)), (Some(3), String::new()));
@@ -254,7 +256,7 @@ async fn a_book_of_an_earlier_version_with_a_wallet_that_was_believed_unseen() {
     write_book_v1(&forger.book(), &genuine);
     forger.tell(&[(&ours, &[other])]);
     assert_eq!(forger.client().wallet(genuine.key).await.unwrap_err().code(), INVALID, "another root key");
-    forger.tell(&[(&ours, &[genuine.clone()])]);
+    forger.tell(&[(&ours, from_ref(&genuine))]);
     assert_eq!(forger.client().find_wallet("treasury").await.unwrap(), genuine);
     let belief = forger.client().belief(genuine.key).unwrap().unwrap();
     assert_eq!((belief.ground, belief.members.len()), (Ground::Profile, 3));
@@ -288,7 +290,7 @@ async fn what_succeeds_a_believed_wallet_needs_its_quorum() {
     let forger = Forger::start().await;
     let order = order(&forger.own, &OURS, 1);
     let first = made(&order, 77);
-    forger.tell(&[(&order, &[first.clone()])]);
+    forger.tell(&[(&order, from_ref(&first))]);
     let client = forger.client();
     client.wallet(first.key).await.unwrap();
     let forged = moved(&first, &THEIRS, &[1]);
@@ -306,7 +308,7 @@ async fn a_persons_word_is_for_what_the_person_was_shown() {
     let theirs = order(&forger.stranger, &THEIRS, 1);
     let wallet = made(&theirs, 77);
     let id = wallet.key.to_string();
-    forger.tell(&[(&theirs, &[wallet.clone()])]);
+    forger.tell(&[(&theirs, from_ref(&wallet))]);
     let shown = json_of(&forger, &["wallet", "trust", &id]).await;
     assert_eq!((&shown["trusted"], shown["doubts"].as_array().unwrap().len()), (&json!(false), 4));
     assert!(!forger.book().exists(), "looking is not trusting");
@@ -322,7 +324,7 @@ async fn a_persons_word_is_for_what_the_person_was_shown() {
         &["wallet", "trust", &id, "--confirm", &fingerprint],
         &["wallet", "trust", &id, "--confirm", &fingerprint, "--reason", " "],
     ] {
-        forger.tell(&[(&theirs, &[wallet.clone()])]);
+        forger.tell(&[(&theirs, from_ref(&wallet))]);
         let output = command(&forger, args).await;
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", text(&output.stderr));
         assert!(!forger.book().exists());
@@ -339,8 +341,8 @@ async fn a_persons_word_is_for_what_the_person_was_shown() {
     // No word helps against what does not fit together.
     let broken = SigningKey::from_bytes(&[9; 32]);
     let mut bad = made(&order(&forger.stranger, &THEIRS, 3), 77);
-    bad = marked_with(bad.clone(), &bad.committee.members().to_vec(), |_| broken.clone());
-    forger.tell(&[(&order(&forger.stranger, &THEIRS, 3), &[bad.clone()])]);
+    bad = marked_with(bad.clone(), bad.committee.members(), |_| broken.clone());
+    forger.tell(&[(&order(&forger.stranger, &THEIRS, 3), from_ref(&bad))]);
     let output = command(&forger, &["wallet", "trust", &bad.key.to_string()]).await;
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
 }
