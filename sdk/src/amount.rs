@@ -55,6 +55,9 @@ impl fmt::Display for AmountError {
 impl std::error::Error for AmountError {}
 
 impl Amount {
+    /// The most digits of a product; a number of 256 bits has 78.
+    pub const DIGITS: usize = 200;
+
     /// Nothing.
     pub fn zero() -> Self {
         Amount("0".into())
@@ -92,6 +95,37 @@ impl Amount {
             "" => whole.into(),
             fraction => format!("{whole}.{fraction}"),
         }
+    }
+
+    /// This amount so many times, such as a price times a quantity. Like addition it is exact; `None` if the product would have
+    /// more than [`DIGITS`](Self::DIGITS) digits, which no asset has and a plugin's time would not suffice for.
+    ///
+    /// ```
+    /// use countersign_sdk::Amount;
+    ///
+    /// let price: Amount = "340282366920938463463374607431768211455".parse()?;
+    /// assert_eq!(price.checked_mul(&Amount::from(3)).unwrap().as_str(), "1020847100762815390390123822295304634365");
+    /// # Ok::<(), countersign_sdk::AmountError>(())
+    /// ```
+    pub fn checked_mul(&self, times: &Amount) -> Option<Amount> {
+        if self.0.len() + times.0.len() > Self::DIGITS {
+            return None;
+        }
+        // Least digit first. A place holds at most 9 * 9 * DIGITS and a carry, far below what u32 holds.
+        let mut places = vec![0u32; self.0.len() + times.0.len()];
+        for (i, a) in self.0.bytes().rev().enumerate() {
+            for (j, b) in times.0.bytes().rev().enumerate() {
+                places[i + j] += u32::from(a - b'0') * u32::from(b - b'0');
+            }
+        }
+        let mut carry = 0;
+        let digit = |place: &u32| {
+            let sum = place + carry;
+            carry = sum / 10;
+            char::from(b'0' + (sum % 10) as u8)
+        };
+        let digits: Vec<char> = places.iter().map(digit).collect();
+        Some(Self::from_digits(&digits.into_iter().rev().collect::<String>()))
     }
 
     /// The decimal digits, without leading zeros.
@@ -249,6 +283,23 @@ mod tests {
         fn decimal_notation_survives(a in any::<u128>(), decimals in 0u8..40) {
             let x = amount(&a.to_string());
             prop_assert_eq!(Amount::from_units(&x.in_units(decimals), decimals).unwrap(), x);
+        }
+    }
+
+    #[test]
+    fn products_are_exact_and_bounded() {
+        assert_eq!(amount("0").checked_mul(&amount("999")), Some(Amount::zero()));
+        let largest = amount(&"9".repeat(100));
+        let square = largest.checked_mul(&largest).unwrap();
+        assert_eq!(square.as_str(), format!("{}8{}1", "9".repeat(99), "0".repeat(99)));
+        assert_eq!(square.checked_mul(&amount("1")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn products_are_those_of_numbers(a in any::<u64>(), b in any::<u64>()) {
+            let product = (u128::from(a) * u128::from(b)).to_string();
+            prop_assert_eq!(Amount::from(a).checked_mul(&Amount::from(b)), Some(amount(&product)));
         }
     }
 }

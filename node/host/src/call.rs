@@ -326,9 +326,16 @@ pub(crate) fn misfit(error: wasmtime::Error) -> wasmtime::Error {
 
 fn broken(error: &wasmtime::Error, stdio: &[u8]) -> Broken {
     let code = code(error);
-    let said = String::from_utf8_lossy(stdio);
-    let said = if said.is_empty() { String::new() } else { format!("; it printed: {}", said.trim_end()) };
+    let said = said(&String::from_utf8_lossy(stdio));
+    let said = if said.is_empty() { said } else { format!("; it printed: {said}") };
     Broken::new(code, format!("{}{said}", error.root_cause()))
+}
+
+/// What a guest printed, in one line, without advice that an operator cannot follow.
+fn said(printed: &str) -> String {
+    let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
+    let useful = lines.filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE"));
+    useful.collect::<Vec<_>>().join(" / ")
 }
 
 fn code(error: &wasmtime::Error) -> Code {
@@ -354,5 +361,21 @@ fn code(error: &wasmtime::Error) -> Code {
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Code::Stack,
         _ => Code::Trap,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said;
+
+    #[test]
+    fn a_panic_is_told_in_one_readable_line() {
+        let printed = "\nthread '<unnamed>' panicked at src/lib.rs:7:5:\nattempt to divide by zero\nnote: run with \
+                       `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        assert_eq!(
+            said(printed),
+            "thread '<unnamed>' panicked at src/lib.rs:7:5: / attempt to divide by zero"
+        );
+        assert_eq!(said(" \n"), "");
     }
 }

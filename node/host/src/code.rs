@@ -74,6 +74,8 @@ codes! {
     Output = "plugin-output",
     /// More log lines, key operations or requests than allowed.
     Budget = "plugin-budget",
+    /// The plugin rejects with a code that is none.
+    RejectCode = "plugin-reject-code",
     /// The plugin finds its configuration wrong.
     Misconfigured = "plugin-failed:misconfigured",
     /// The plugin misses something outside.

@@ -109,6 +109,23 @@ pub enum CompileError {
     },
 }
 
+impl CompileError {
+    /// What to do, with the key that sets the limit.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "build it for the target wasm32-wasip2",
+            Self::Cpu(_) => "if you trust its author, raise policy.compile.cpu_seconds",
+            Self::Wall(_) => "if you trust its author, raise policy.compile.wall_seconds",
+            Self::Memory(_) => "if you trust its author, raise policy.compile.memory_bytes",
+            Self::Output(_) => "do not use it: no limit can be raised for that",
+            Self::Crashed(_) => {
+                "do not use it; if you trust its author, raise policy.compile.memory_bytes and try again"
+            }
+            Self::Unusable { .. } => "install the program whole, and see that its user may start it",
+        }
+    }
+}
+
 impl Compiler {
     /// Machine code for `component`, as `engine` loads it. `memory_bytes` is the engine's own setting.
     pub(crate) async fn compile(

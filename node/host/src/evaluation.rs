@@ -43,7 +43,7 @@ pub enum Verdict {
     Approve,
     /// An objection by the plugin's own rules.
     Reject {
-        /// The plugin's stable code; `rejected` if it gave none that is well-formed.
+        /// The plugin's stable code. Records of earlier programs have `rejected` where it was malformed.
         code: String,
         /// One sentence, cut and escaped.
         reason: String,

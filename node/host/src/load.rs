@@ -69,7 +69,9 @@ pub enum LoadError {
     #[error(transparent)]
     Custody(CustodyError),
     /// The file is too large to be compiled.
-    #[error("{file} has more than {limit} bytes; strip the component or raise the limit")]
+    #[error(
+        "{file} has more than {limit} bytes; strip the component, or raise policy.compile.component_bytes"
+    )]
     TooLarge {
         /// The file.
         file: PathBuf,
@@ -110,7 +112,7 @@ pub enum LoadError {
         source: SignatureError,
     },
     /// The component was not compiled.
-    #[error("{file} was not compiled: {source}; if you trust its author, raise the compiler's limits")]
+    #[error("{file} was not compiled: {source}; {}", source.advice())]
     Compile {
         /// The file.
         file: PathBuf,
@@ -118,10 +120,7 @@ pub enum LoadError {
         source: CompileError,
     },
     /// The component wants more than it may have.
-    #[error(
-        "the component imports {import}, which its grants do not cover; grant keys, http or state as it needs (files \
-         and sockets cannot be granted)"
-    )]
+    #[error("the component imports {import}, which its grants do not cover; {}", grant_for(import))]
     NotGranted {
         /// The import.
         import: String,
@@ -451,6 +450,24 @@ pub(crate) fn signature_file(file: &Path) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(".sig");
     name.into()
+}
+
+/// Which grant an import needs, in the words of the configuration.
+fn grant_for(import: &str) -> &'static str {
+    let named = |interface: &str| {
+        import.contains(&format!("/{interface}@")) || import.ends_with(&format!("/{interface}"))
+    };
+    match import {
+        _ if !import.starts_with("countersign:policy/") => {
+            "nothing grants that: files, sockets and the like cannot be had"
+        }
+        _ if named("http") => {
+            "list the URL prefixes that it may ask under grants.http (`--http URL` on the command line)"
+        }
+        _ if named("keys") => "list the keys that it may use under grants.keys",
+        _ if named("state") => "say how many bytes it may remember in grants.state_bytes",
+        _ => "update the node if it is of a later version",
+    }
 }
 
 /// The path with which a reader's message begins: `limits[2].amount: invalid type …`.

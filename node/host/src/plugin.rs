@@ -208,11 +208,24 @@ pub(crate) async fn check(
 fn verdict(result: Result<Answer, Broken>) -> Verdict {
     match result.and_then(|answer| answer.map_err(failed)) {
         Ok(types::Verdict::Approve) => Verdict::Approve,
-        Ok(types::Verdict::Reject(types::Rejection { code, reason })) => Verdict::Reject {
-            code: text::code(&code).unwrap_or("rejected").into(),
-            reason: printable(&reason, text::REASON),
-        },
+        Ok(types::Verdict::Reject(types::Rejection { code, reason })) => rejection(&code, &reason),
         Err(Broken { code, reason }) => Verdict::Failed { code, reason },
+    }
+}
+
+/// A code that is none would be missing in every table and alert: it refuses too, as a defect of the plugin.
+fn rejection(code: &str, reason: &str) -> Verdict {
+    match text::code(code) {
+        Some(code) => Verdict::Reject { code: code.into(), reason: printable(reason, text::REASON) },
+        None => {
+            let code = printable(code, 64);
+            let what = format!(
+                "it rejects with the code `{code}`, which is none: write 1 to 64 lower-case letters, digits, - and .; \
+                 it says: {reason}"
+            );
+            let Broken { code, reason } = Broken::new(Code::RejectCode, what);
+            Verdict::Failed { code, reason }
+        }
     }
 }
 

@@ -6,11 +6,13 @@ raises refuses the task.
 
 import json
 import re
+import traceback
 
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.imports import config, logging
 from wit_world.imports.types import (
+    Failure_Internal,
     Failure_Misconfigured,
     Failure_Unsupported,
     Info,
@@ -26,6 +28,22 @@ DECIMAL = re.compile("[0-9]+")
 KEYS = {"chains", "addresses", "max_amount", "min_threshold"}
 
 
+def told(function):
+    """A mistake in the code refuses the task and says where it is. Without this, all that is left of it is a trap."""
+
+    def wrapped(*parameters):
+        try:
+            return function(*parameters)
+        except Err:
+            raise
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{last.filename.rsplit('/', 1)[-1]}, line {last.lineno}"
+            raise Err(Failure_Internal(f"{type(error).__name__}: {error} ({place})"))
+
+    return wrapped
+
+
 class Plugin(exports.Plugin):
     def describe(self):
         return Info(
@@ -35,9 +53,11 @@ class Plugin(exports.Plugin):
             config_schema=None,
         )
 
+    @told
     def check(self):
         read_config()
 
+    @told
     def evaluate(self, task):
         rules = read_config()
         match task.operation:

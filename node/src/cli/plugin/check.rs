@@ -1,9 +1,14 @@
-//! `plugin check`: loads one plugin as the node would.
+//! `plugin check`: loads one plugin as the node would, and asks it about one example, so that what only an answer shows is
+//! seen before a task is refused for it.
 
 use super::target::{self, Target};
+use super::task_file::Example;
+use super::trial::Trial;
 use crate::cli::Args;
 use crate::risk;
+use countersign_host::{Code, Plugin, Services, Verdict};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "Examples:
@@ -36,17 +41,89 @@ impl Check {
                 println!("{}", seen.info.config_schema.as_deref().ok_or_else(none)?);
                 return Ok(());
             }
-            let loaded = host.load(&spec, Arc::new(risk::scratch(&policy)?)).await;
+            let trial = Arc::new(Trial::new(risk::scratch(&policy)?, None, false));
+            let loaded = host.load(&spec, trial.clone()).await;
+            let asked = match &loaded {
+                Ok(plugin) => Some(Asked::about_an_example(plugin, &trial).await),
+                Err(_) => None,
+            };
+            let asked = asked.as_ref();
             match self.json {
-                true => println!("{}", serde_json::to_string_pretty(&as_json(&seen, loaded.as_ref().err()))?),
+                true => println!(
+                    "{}",
+                    serde_json::to_string_pretty(&as_json(&seen, loaded.as_ref().err(), asked))?
+                ),
                 false => show(&seen, &spec),
             }
-            match loaded {
-                Ok(_) if !self.json => println!("\nIts configuration is sound."),
-                Ok(_) => {}
-                Err(error) => anyhow::bail!("`{}` cannot be used: {error}", entry.name),
+            if let Err(error) = loaded {
+                anyhow::bail!("`{}` cannot be used: {error}", entry.name);
+            }
+            if let Some(defect) = asked.and_then(Asked::defect) {
+                anyhow::bail!("`{}` cannot answer: asked about an example ({EXAMPLE}), {defect}", entry.name);
+            }
+            if !self.json {
+                println!("\nIts configuration is sound.");
+                asked.into_iter().for_each(Asked::show);
             }
             Ok(())
+        })
+    }
+}
+
+/// What the plugin is asked about.
+const EXAMPLE: &str = "a transfer on Ethereum";
+/// How long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A plugin's answer about an example, without network and with an empty memory.
+struct Asked {
+    verdict: Verdict,
+    /// Whether it wanted to ask others, whose silence is no defect of its own.
+    outside: bool,
+}
+
+impl Asked {
+    async fn about_an_example(plugin: &Plugin, trial: &Trial) -> Asked {
+        let mut task = Example::Keysign.task();
+        task.received_at = trial.now();
+        let evaluation = plugin.evaluate(&task, Instant::now() + PATIENCE).await;
+        Asked { verdict: evaluation.verdict, outside: !trial.requests().is_empty() }
+    }
+
+    /// What its author has to mend, if anything.
+    fn defect(&self) -> Option<String> {
+        let Verdict::Failed { code, reason } = &self.verdict else { return None };
+        let fine = match code {
+            Code::Unavailable | Code::Unsupported | Code::Misconfigured | Code::Timeout | Code::Busy => true,
+            // A code of a later version is none that is known to be fine.
+            _ => false,
+        };
+        (!fine && !self.outside).then(|| format!("it gave no usable answer: {reason} [{code}]"))
+    }
+
+    fn show(&self) {
+        match (&self.verdict, self.outside) {
+            (_, true) => println!(
+                "Asked about an example ({EXAMPLE}), it wants to ask a server; `plugin run` shows how."
+            ),
+            (Verdict::Approve, _) => println!("Asked about an example ({EXAMPLE}), it approves."),
+            (Verdict::Reject { code, reason }, _) => {
+                println!("Asked about an example ({EXAMPLE}), it rejects: {reason} [{code}]");
+            }
+            (Verdict::Failed { code, reason }, _) => {
+                println!("Asked about an example ({EXAMPLE}), it does not answer: {reason} [{code}]");
+            }
+        }
+    }
+
+    fn as_json(&self) -> serde_json::Value {
+        let refusal = self.verdict.refusal();
+        serde_json::json!({
+            "about": EXAMPLE,
+            "approved": refusal.is_none(),
+            "code": refusal.map(|(code, _)| code),
+            "reason": refusal.map(|(_, reason)| reason),
+            "asks_a_server": self.outside,
         })
     }
 }
@@ -76,6 +153,7 @@ fn show(seen: &countersign_host::Inspection, spec: &countersign_host::PluginSpec
 fn as_json(
     seen: &countersign_host::Inspection,
     error: Option<&countersign_host::LoadError>,
+    asked: Option<&Asked>,
 ) -> serde_json::Value {
     serde_json::json!({
         "name": seen.info.name,
@@ -87,5 +165,6 @@ fn as_json(
         "schema": seen.info.config_schema.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok()),
         "code": error.map(|error| error.code().as_str()),
         "reason": error.map(ToString::to_string),
+        "example": asked.map(Asked::as_json),
     })
 }

@@ -269,9 +269,20 @@ pub(super) enum Example {
 }
 
 impl Example {
+    /// The task itself.
+    pub(super) fn task(self) -> host::Task {
+        self.written().meant()
+    }
+
     /// The file.
     pub(super) fn to_json(self) -> String {
-        let task = Task {
+        let mut json = serde_json::to_string_pretty(&self.written()).unwrap_or_default();
+        json.push('\n');
+        json
+    }
+
+    fn written(self) -> Task {
+        Task {
             id: "00112233445566778899aabbccddeeff".into(),
             attempt: 1,
             requester: Principal { id: "csr1…".into(), name: "treasury".into() },
@@ -284,10 +295,7 @@ impl Example {
                 origin: Origin::Claim,
             }],
             ..Task::default()
-        };
-        let mut json = serde_json::to_string_pretty(&task).unwrap_or_default();
-        json.push('\n');
-        json
+        }
     }
 
     fn operation(self) -> Operation {
