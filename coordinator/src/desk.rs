@@ -2,19 +2,20 @@
 //!
 //! One lock, held for microseconds and never across an await. Requests and frames come in as method calls with the time;
 //! frames for nodes go out through each connection's bounded queue. No socket is known here. What a task must fit before it
-//! is taken in is said in `admit`, how wallets of another coordinator come in `learn`, how nodes learn of the generations that
+//! is taken in is said in `admit`, how wallets of another coordinator come in `learn` and `intake`, how nodes learn of the generations that
 //! they missed in `moved`.
 
 mod admit;
+mod intake;
 mod learn;
 mod moved;
 mod queue;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use countersign_protocol::control::{FromNode, MAX_HELD, ToNode};
+use countersign_protocol::control::{FromNode, MAX_GENERATIONS, MAX_HELD, ToNode};
 use countersign_protocol::{
     KeyId, NodeId, Operation, RequesterId, SignedTask, TaskError, TaskId, UnixMillis,
 };
@@ -27,6 +28,7 @@ use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::{Proof, TaskRecord};
 
 pub use admit::SubmitError;
+pub use intake::{IntakeError, TakenIn};
 pub use learn::LearnError;
 use queue::Queued;
 
@@ -59,6 +61,8 @@ struct Inner {
     load: HashMap<NodeId, usize>,
     /// The newest generation of every key that has moved at least once.
     moved: HashMap<KeyId, u32>,
+    /// Every wallet that is known.
+    wallets: HashSet<KeyId>,
     last_sequence: u64,
     last_connection: u64,
 }
@@ -73,6 +77,8 @@ struct Presence {
     capacity: usize,
     /// Keys that moved on without this node, with the generation that it holds: it is told as its queue allows.
     behind: BTreeMap<KeyId, u32>,
+    /// Keys that it holds and that are not known here.
+    wanted: intake::Wanted,
 }
 
 #[derive(Debug)]
@@ -118,13 +124,20 @@ pub enum Misbehaviour {
     /// More keys in one frame than a frame may name.
     #[error("{0} keys in one frame")]
     TooManyHeld(usize),
+    /// More generations in one frame than a frame may show.
+    #[error("{0} generations in one frame")]
+    TooManyShown(usize),
 }
 
 impl Desk {
     /// Takes up the tasks that the store holds.
     pub fn open(rules: Rules, store: Store) -> Result<Desk, StoreError> {
-        let mut inner =
-            Inner { last_sequence: store.last_sequence()?, moved: store.moved()?, ..Inner::default() };
+        let mut inner = Inner {
+            last_sequence: store.last_sequence()?,
+            moved: store.moved()?,
+            wallets: store.wallet_ids()?,
+            ..Inner::default()
+        };
         for record in store.unfinished()? {
             let flow = restore(&store, record)?;
             inner.insert(flow);
@@ -191,6 +204,7 @@ impl Desk {
             queue,
             capacity: USUAL_CAPACITY,
             behind: BTreeMap::new(),
+            wanted: intake::Wanted::default(),
         };
         inner.nodes.insert(node, presence);
         self.step_all(&mut inner, now, || Input::Joined(node));
@@ -231,8 +245,13 @@ impl Desk {
             FromNode::Holds { keys } if keys.len() > MAX_HELD => {
                 return Err(Misbehaviour::TooManyHeld(keys.len()));
             }
-            // Nobody was asked.
-            FromNode::Generations { .. } => return Ok(()),
+            FromNode::Generations { generations } if generations.len() > MAX_GENERATIONS => {
+                return Err(Misbehaviour::TooManyShown(generations.len()));
+            }
+            FromNode::Generations { generations } => {
+                self.shown(connection, &generations);
+                return Ok(());
+            }
             FromNode::Holds { keys } => {
                 self.compare(connection, &keys);
                 return Ok(());
@@ -319,6 +338,11 @@ impl Desk {
         }
         let newest = effects.change == Change::Stored && self.keep(flow, !had_result);
         let moved = if newest { moved::Moved::by(flow) } else { None };
+        let made = if newest {
+            flow.record.result.as_ref().and_then(Proof::wallet).map(|made| made.key)
+        } else {
+            None
+        };
         let (revision, open, occupies) = (flow.record.revision, flow.record.is_open(), flow.occupies());
         if let Some(active) = inner.tasks.get(&id) {
             active.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
@@ -336,6 +360,9 @@ impl Desk {
         }
         for (node, frame) in effects.send {
             inner.send(node, frame);
+        }
+        if let Some(key) = made {
+            inner.wallets.insert(key);
         }
         if let Some(moved) = moved {
             inner.tell(moved);

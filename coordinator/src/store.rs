@@ -3,12 +3,12 @@
 //! Rows are a version byte and JSON. Writing is behind: [`Store::put_task`] makes a row visible at once, a writer thread
 //! commits many rows together, and [`Store::durable`] waits for it. Nothing here is secret, and nothing here decides.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use countersign_protocol::{Announcement, KeyId, TaskId};
+use countersign_protocol::{Announcement, IdError, KeyId, TaskId};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -136,6 +136,21 @@ impl Store {
         Ok(newest)
     }
 
+    /// Puts these generations of a wallet in the place of what is known of it under their numbers: the longer of two stories.
+    /// For one caller at a time.
+    pub fn replace_generations(&self, chain: &[Announcement]) -> Result<(), StoreError> {
+        let Some(newest) = chain.last() else { return Ok(()) };
+        let mut pending = self.shared.lock();
+        pending.check()?;
+        for generation in chain {
+            let place = generation_key(generation.key, generation.generation);
+            pending.batch.generations.insert(place, to_row(generation));
+        }
+        pending.batch.wallets.insert(*newest.key.as_bytes(), to_row(newest));
+        self.shared.written(pending);
+        Ok(())
+    }
+
     /// Waits until everything up to the ticket is on disk.
     pub async fn durable(&self, ticket: Ticket) -> Result<(), StoreError> {
         let mut committed = self.shared.committed.subscribe();
@@ -210,6 +225,13 @@ impl Store {
             }
         }
         Ok(moved)
+    }
+
+    /// The ids of all durable wallets.
+    pub fn wallet_ids(&self) -> Result<HashSet<KeyId>, StoreError> {
+        let wallets = self.shared.db.begin_read()?.open_table(WALLETS)?;
+        let unreadable = |error: IdError| StoreError::Row { table: "wallets", reason: error.to_string() };
+        wallets.iter()?.map(|entry| KeyId::from_bytes(entry?.0.value()).map_err(unreadable)).collect()
     }
 
     /// At most `limit` durable tasks with a sequence number below `before`, newest first.

@@ -8,10 +8,11 @@ use crate::backup::Staged;
 use crate::core::Core;
 use crate::events::LiveReceiver;
 use crate::public::{self, LivePlugin};
-use countersign_protocol::{Hash, KeyId, NodeId, TaskId};
+use crate::task::handover::{self, Learned};
+use countersign_protocol::{GenerationProof, Hash, KeyId, NodeId, TaskId};
 use countersign_store::{
-    AuditEntry, AuditError, AuditHead, Difference, Handover, Journal, JournalOpenError, Proof, Quarantine,
-    Written,
+    AuditEntry, AuditError, AuditHead, Difference, Generation, Handover, Journal, JournalOpenError,
+    KeyRecord, Proof, Quarantine, ReadJournalError, Written,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use tokio::net::{UnixListener, UnixStream};
 /// The socket's name in the node's folder.
 const SOCKET: &str = "admin.sock";
 /// Bytes of a question.
-const QUESTION: u64 = 1024;
+const QUESTION: u64 = 64 * 1024;
 /// How long a node may take from its start until it listens.
 const STARTING: Duration = Duration::from_secs(5);
 /// How long a question and its answer may take.
@@ -44,6 +45,12 @@ pub enum Question {
     Plugins,
     /// The reshares for which this node has stored.
     Handovers,
+    /// The keys that others hold now, or that the node holds in a later generation.
+    Moved,
+    /// What proves the generations of a key.
+    Proof(KeyId),
+    /// Take a generation in that somebody proves.
+    Learn(Box<GenerationProof>),
     /// Check the whole audit log.
     VerifyAudit,
     /// Lines of the audit log.
@@ -83,6 +90,12 @@ pub enum Answer {
     },
     /// To [`Question::Handovers`].
     Handovers(Vec<Handover>),
+    /// To [`Question::Moved`].
+    Moved(Vec<MovedKey>),
+    /// To [`Question::Proof`], oldest first; empty if the key is not known.
+    Proof(Vec<GenerationProof>),
+    /// To [`Question::Learn`]: whether it was news.
+    Learnt(bool),
     /// To [`Question::VerifyAudit`].
     AuditHead(AuditHead),
     /// To [`Question::Audit`].
@@ -95,6 +108,17 @@ pub enum Answer {
     Staged(Staged),
     /// Why there is no answer.
     Failed(String),
+}
+
+/// A key that has come further than it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedKey {
+    /// What this node knows of it.
+    pub record: KeyRecord,
+    /// Which members have said that they have this generation in force.
+    pub in_force: Vec<NodeId>,
+    /// Who has not said yet that it knows all that it needs.
+    pub unheard: Vec<NodeId>,
 }
 
 /// A decision on record, as the journal keeps it and can prove it.
@@ -189,8 +213,23 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
         Question::Recording(task) => Answer::Recording(journal.proof(task)?.map(TaskRecording::from)),
         Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
         Question::Handovers => Answer::Handovers(journal.handovers()?),
+        Question::Moved => Answer::Moved(moved(journal)?),
+        Question::Proof(key) => Answer::Proof(handover::proofs(journal, *key)?),
+        Question::Learn(_) => Answer::Failed("no node runs here".into()),
         Question::Plugins => Answer::Failed("no node runs here; start it".into()),
     })
+}
+
+fn moved(journal: &Journal) -> Result<Vec<MovedKey>, ReadJournalError> {
+    let mut moved = Vec::new();
+    for record in journal.keys()?.into_iter().filter(|record| record.announcement.generation > 0) {
+        let kept = journal.generation(&record.key(), record.announcement.generation)?;
+        let kept = kept.filter(|kept| kept.is(&record.announcement));
+        let unheard = kept.iter().flat_map(Generation::unheard).copied().collect();
+        let in_force = kept.iter().flat_map(|kept| &kept.proof.in_force).map(|mark| mark.node).collect();
+        moved.push(MovedKey { record, in_force, unheard });
+    }
+    Ok(moved)
 }
 
 impl From<Proof> for TaskRecording {
@@ -235,6 +274,13 @@ async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
         Err(error) => Answer::Failed(error.to_string()),
         Ok(Question::Plugins) => plugins(core.clone()).await,
         Ok(Question::StageBackup) => stage(core.clone()).await,
+        Ok(Question::Learn(proof)) => match handover::heed(core, *proof).await {
+            Ok(learned) => {
+                core.gossip.notify_one();
+                Answer::Learnt(learned != Learned::Nothing)
+            }
+            Err(error) => Answer::Failed(error.to_string()),
+        },
         Ok(question) => {
             let answered = core.journal(move |journal| answer(journal, &question)).await;
             answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))

@@ -15,6 +15,7 @@ use countersign_protocol::{Committee, Hash, IdentitySigner, NodeId, UnixMillis};
 use countersign_store::{Journal, KeyRecord, KeyStatus};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The parts of a running node.
@@ -57,6 +58,8 @@ pub struct Core {
     pub publishing: Mutex<()>,
     /// Held while the secrets file is brought to what the journal says of a key.
     pub aligning: Mutex<()>,
+    /// Told when something about a generation is to be told to others.
+    pub gossip: Notify,
     /// Cancelled when the node is to stop.
     pub stopping: CancellationToken,
 }

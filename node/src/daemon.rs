@@ -15,7 +15,7 @@ use crate::report::Reporter;
 use crate::risk::{Guard, GuardError, NodeServices, SandboxError, ServicesError};
 use crate::session::{Lanes, Router};
 use crate::task::handover::{self, HandoverError};
-use crate::task::{Desk, settle};
+use crate::task::{Desk, gossip, settle};
 use crate::vault::{Vault, VaultError};
 use countersign_host::{CodeCache, What};
 use countersign_link::mesh::MeshConfig;
@@ -116,6 +116,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         tally: Tally::default(),
         publishing: std::sync::Mutex::default(),
         aligning: std::sync::Mutex::default(),
+        gossip: tokio::sync::Notify::new(),
         stopping: CancellationToken::new(),
         coordinator,
         config,
@@ -134,6 +135,9 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     }
     tracing::info!(node = %core.me, "node started");
     tokio::spawn(high_water::follow(core.clone(), news));
+    if let Some(hearing) = core.router.hearing() {
+        tokio::spawn(gossip::follow(core.clone(), hearing));
+    }
     let router = core.router.clone();
     let routed = tokio::spawn(async move { router.run(frames).await });
     serve(core, identity, reports, routed, shutdown).await

@@ -2,13 +2,10 @@
 //! is not signed by somebody else.
 
 use crate::core::Core;
-use crate::events;
-use crate::metrics;
 use crate::task::{Desk, Offered, handover, settle};
 use countersign_link::{Identity, Link, PeerKey, Reconnect};
-use countersign_protocol::control::{FromNode, ToNode};
-use countersign_protocol::{Announcement, Outcome, PROTOCOL_VERSION, TaskId, decode, encode};
-use countersign_store::{Journal, KeyStatus, TaskKind};
+use countersign_protocol::control::{FromNode, Held, ToNode};
+use countersign_protocol::{PROTOCOL_VERSION, TaskId, decode, encode};
 use rand::RngCore;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -118,42 +115,23 @@ impl Dispatch {
             Ok(ToNode::Settle { task, announcement }) if announcement.generation > 0 => {
                 handover::settle(&self.core, task, *announcement).await;
             }
-            Ok(ToNode::Settle { task, announcement }) => self.settle(task, *announcement).await,
+            Ok(ToNode::Settle { task, announcement }) => {
+                settle::settle(&self.core, task, *announcement).await
+            }
             Ok(ToNode::Void { task, mark }) => handover::void(&self.core, task, mark).await,
             Ok(ToNode::Replaced { generations }) => handover::replaced(&self.core, generations).await,
-            Ok(ToNode::Show { .. }) => tracing::debug!("this node does not show generations yet"),
+            Ok(ToNode::Show { keys }) => self.show(keys).await,
             Ok(ToNode::Welcome { .. }) => tracing::warn!("a second welcome was ignored"),
             Err(error) => tracing::warn!(%error, "a frame of the coordinator was ignored"),
         }
     }
 
-    /// Activates a pending key, if every member's mark over exactly what is stored here is there.
-    async fn settle(&self, task: TaskId, announcement: Announcement) {
-        let key = announcement.key;
-        let Ok(Some(record)) = self.core.journal(move |journal| journal.key(&key)).await else { return };
-        let same = record.announcement.digest() == announcement.digest();
-        if record.status != KeyStatus::Pending
-            || announcement.task != task
-            || !same
-            || !announcement.is_complete()
-        {
-            return tracing::debug!(%key, "a settlement does not fit and was ignored");
+    /// Shows what this node has of keys that the coordinator does not know.
+    async fn show(&self, keys: Vec<Held>) {
+        match self.core.journal(move |journal| handover::shown(journal, &keys)).await {
+            Ok(generations) => self.core.reporter.send(FromNode::Generations { generations }),
+            Err(error) => tracing::error!(%error, "the coordinator is not shown the keys of this node"),
         }
-        let (now, created, settled, core) =
-            (self.core.now(), record.created, announcement.clone(), self.core.clone());
-        let confirm = move |journal: &Journal| {
-            let what = events::what_of(&core.events, task, &Outcome::Created(settled.clone()), now.0);
-            let told = core.events.tell(journal, task, what);
-            settle::confirm(&journal.telling(told), now, created, settled)
-        };
-        if let Err(error) = self.core.journal(confirm).await {
-            return tracing::error!(%key, %error, "the key stays pending");
-        }
-        tracing::info!(%key, "key confirmed by all members");
-        self.core.tally.task(TaskKind::KeyGen, metrics::Ended::Succeeded);
-        self.core.events.finish(task);
-        self.core.key_active(announcement.aux).await;
-        self.core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Created(announcement) });
     }
 
     /// Waits; what tasks report meanwhile is dropped, because the coordinator asks again.

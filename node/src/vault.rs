@@ -281,6 +281,14 @@ impl Vault {
         Ok(unused.iter().map(|aux| delete(Section::Aux, &aux.to_string())).collect())
     }
 
+    /// The announcement of this key's share in force, or of the new key, without marks.
+    pub fn held(&self, key: KeyId) -> Result<Option<Announcement>, VaultError> {
+        let Some(bytes) = self.get(Section::Share, &key.to_string())? else { return Ok(None) };
+        let unusable =
+            || VaultError::Unusable { what: "share", why: format!("the record of {key} is damaged") };
+        split_share(&bytes).map(|(announcement, _)| Some(announcement)).ok_or_else(unusable)
+    }
+
     /// The announcement of every share in force or of a new key, without marks.
     pub fn stored_keys(&self) -> Result<Vec<Announcement>, VaultError> {
         self.announced(Section::Share)

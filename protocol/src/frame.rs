@@ -45,6 +45,9 @@ pub enum Body {
     Generations(Vec<GenerationProof>),
     /// Of these generations the sender knows all that concerns it; at most [`MAX_PROOFS`]. Belongs to no session.
     Heard(Vec<Held>),
+    /// The sender has stored for these generations and waits for the marks of others; at most [`MAX_PROOFS`]. Whoever has them all
+    /// answers with `Generations`. Belongs to no session.
+    Lacks(Vec<Held>),
 }
 
 /// Entries in one `Generations` or `Heard`.

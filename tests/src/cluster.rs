@@ -238,6 +238,28 @@ impl Cluster {
         Ok(())
     }
 
+    /// Loses the coordinator with all that it knew, and puts a new one into its place, as `docs/recovery.md` says: another
+    /// identity, an empty store, and the nodes' files changed. Starts everything.
+    pub async fn replace_coordinator(&mut self) -> anyhow::Result<()> {
+        self.coordinator = None;
+        for node in &mut self.nodes {
+            node.daemon().terminate(Duration::from_secs(30))?;
+            node.daemon = None;
+        }
+        let folder = self.dir.path().join("coordinator");
+        std::fs::remove_dir_all(&folder)?;
+        let mut init = Command::new(process::program("countersign-coordinator")?);
+        self.coordinator_id =
+            process::expect_success(init.arg("init").arg("--data").arg(&folder))?.trim().into();
+        let entry = make_api_key(self.dir.path())?;
+        self.write_coordinator_config(&folder, &entry)?;
+        for index in 0..self.nodes.len() {
+            self.write_node_config(index, &self.blueprint.plugins)?;
+        }
+        self.client = Client::new(Profile::load(&self.profile())?)?;
+        self.start_all().await
+    }
+
     /// Waits until every started node is on line.
     pub async fn wait_online(&self) -> anyhow::Result<()> {
         let wanted = self.nodes.iter().filter(|node| node.daemon.is_some()).count();

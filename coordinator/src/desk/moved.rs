@@ -22,6 +22,11 @@ pub(super) struct Moved {
 }
 
 impl Moved {
+    /// A generation that was made elsewhere. Whoever held one before hears of it when it says what it holds.
+    pub(super) fn to(wallet: Announcement) -> Moved {
+        Moved { to: wallet, absent: Vec::new() }
+    }
+
     /// What this task moved, if that is what it did.
     pub(super) fn by(flow: &Flow) -> Option<Moved> {
         let Some(Proof::Reshared(to)) = &flow.record.result else { return None };
@@ -61,22 +66,22 @@ impl Desk {
             .filter(|held| held.generation < newest(held))
             .map(|held| (held.key, held.generation))
             .collect();
-        let ahead = || keys.iter().filter(|held| held.generation > newest(held));
-        if let Some(first) = ahead().next() {
-            let (node, keys) = (connection.node, ahead().count());
-            warn!(%node, keys, key = %first.key, generation = first.generation,
-                "the node holds generations that are not known here; restore this coordinator's newest backup");
-        }
+        inner.note_claims(connection, keys);
         if let Some(presence) = inner.nodes.get_mut(&connection.node) {
             presence.behind.extend(behind);
         }
         self.catch_up(&mut inner, connection.node);
+        self.ask(&mut inner, connection.node);
     }
 
     pub(super) fn catch_up_all(&self, inner: &mut Inner) {
         let behind = inner.nodes.iter().filter(|(_, presence)| !presence.behind.is_empty());
         for node in behind.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.catch_up(inner, node);
+        }
+        let waiting = inner.nodes.iter().filter(|(_, presence)| !presence.wanted.is_idle());
+        for node in waiting.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.ask(inner, node);
         }
     }
 

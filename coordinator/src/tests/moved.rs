@@ -395,12 +395,17 @@ async fn a_node_that_was_away_is_told_all_that_it_missed_in_parts() {
     let rest = ToNode::Replaced { generations: all[MAX_GENERATIONS + 1..].to_vec() };
     assert_eq!(node.hear().await, rest);
 
-    // Nothing for who is up to date, says more than is known, or was never a member.
-    for generation in [last, last + 1] {
-        node.say(holds(generation)).await;
-    }
+    // Nothing for who is up to date, or was never a member. Who says more than is known here has to show it.
+    node.say(holds(last)).await;
     let other = Held { key: KeyId::from_bytes([1; 16]).unwrap(), generation: 3 };
-    node.say(FromNode::Holds { keys: vec![other] }).await;
+    for (said, asked) in [
+        (Held { key, generation: last + 3 }, Held { key, generation: last + 1 }),
+        (other, Held { generation: 0, ..other }),
+    ] {
+        node.say(FromNode::Holds { keys: vec![said] }).await;
+        assert_eq!(node.hear().await, ToNode::Show { keys: vec![asked] });
+        node.say(FromNode::Generations { generations: Vec::new() }).await;
+    }
     let mut stranger = FakeNode::connect(&world, 3, vec![]).await;
     stranger.say(holds(0)).await;
     tokio::time::sleep(Duration::from_millis(100)).await;

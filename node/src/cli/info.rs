@@ -1,11 +1,13 @@
 //! `info`: what anybody may know of the node.
 
 use super::{Args, time};
+use crate::admin::{self, Answer, MovedKey, Question};
 use crate::check_ups::Round;
 use crate::config::Config;
 use crate::public::{self, PublicKeyRecord, PublicPluginRecord};
 use anyhow::Context;
-use countersign_protocol::NodeId;
+use countersign_protocol::{KeyId, NodeId};
+use countersign_store::KeyStatus;
 
 /// Arguments of `info`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +26,15 @@ enum What {
     Group {
         /// Only this one.
         id: Option<String>,
+    },
+    /// The keys that were reshared: which generation this node knows, whether it holds a share of it, and who has said that it
+    /// is in force. Works while the node runs.
+    Moved,
+    /// Print the proof of all generations of a key that this node can prove, as JSON: for `task learn` at another node, or for
+    /// a coordinator. Works while the node runs.
+    Proof {
+        /// Of which key.
+        id: KeyId,
     },
 }
 
@@ -58,9 +69,54 @@ impl Info {
                     false => show(&keys, &record.node, &config),
                 }
             }
+            Some(What::Moved) => moved(&config, self.json)?,
+            Some(What::Proof { id }) => proof(&config, *id)?,
         }
         Ok(())
     }
+}
+
+fn moved(config: &Config, json: bool) -> anyhow::Result<()> {
+    let Answer::Moved(moved) = admin::ask(&config.dir, &Question::Moved)? else {
+        anyhow::bail!("the node answered something else")
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&moved)?);
+        return Ok(());
+    }
+    println!("Reshared keys: {}", moved.len());
+    for MovedKey { record, in_force, unheard } in &moved {
+        let key = &record.announcement;
+        let state = match record.status {
+            KeyStatus::Pending => "waits for its members' confirmation",
+            KeyStatus::Active => "this node holds a share of this generation",
+            KeyStatus::Leaving => {
+                "others hold it; this node's old share is kept until a quorum of them has it in force"
+            }
+            KeyStatus::Released => "others hold it; this node's old share is destroyed",
+        };
+        println!("\nGroup ID: {}", key.key);
+        println!("  Name: {}", key.name);
+        println!("  Generation: {}", key.generation);
+        println!("  State: {state}");
+        println!("  In force: at {} members, {} are needed", in_force.len(), key.threshold.get());
+        for node in unheard {
+            let name = config.roster.get(node).map_or("", String::as_str);
+            println!("  Not heard from: {node} {name}");
+        }
+    }
+    Ok(())
+}
+
+fn proof(config: &Config, key: KeyId) -> anyhow::Result<()> {
+    let Answer::Proof(proofs) = admin::ask(&config.dir, &Question::Proof(key))? else {
+        anyhow::bail!("the node answered something else")
+    };
+    if proofs.is_empty() {
+        anyhow::bail!("this node knows no key {key}; `info group` and `info moved` list what it knows");
+    }
+    println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "generations": proofs }))?);
+    Ok(())
 }
 
 fn show_check_up(round: &Round) {

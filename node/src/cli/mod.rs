@@ -136,7 +136,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// An instant as people and programs read it (RFC 3339, UTC).
-fn time(at: countersign_protocol::UnixMillis) -> String {
+pub(crate) fn time(at: countersign_protocol::UnixMillis) -> String {
     use time::format_description::well_known::Rfc3339;
     let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000);
     time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{} ms", at.0))

@@ -1,15 +1,15 @@
 //! `task`: reshares whose end this node does not know, and what its operator decides of them.
 
 use super::{Args, passphrase, time};
-use crate::admin::{self, Answer, Question};
+use crate::admin::{self, Answer, AskError, Question};
 use crate::config::Config;
 use crate::core::now;
 use crate::task::handover;
 use crate::vault::Vault;
 use anyhow::{Context, bail};
-use countersign_protocol::{Announcement, NodeId, TaskId};
+use countersign_protocol::{Announcement, GenerationProof, NodeId, TaskId};
 use countersign_store::{Handover, HandoverStage, Journal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `task` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -26,6 +26,19 @@ pub enum TaskCommand {
     /// A node settles reshares by itself as soon as it and the other parties are connected to the coordinator. Use this
     /// only if a party is lost for good.
     Resolve(Resolve),
+    /// Show the node that a reshare is complete: FILE is what `info proof ID` prints at a node that knows. Works while the node
+    /// runs. It believes the marks in the file and nothing else, so the file may come from anybody.
+    Learn {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// What `info proof` prints.
+#[derive(serde::Deserialize)]
+struct Proofs {
+    generations: Vec<GenerationProof>,
 }
 
 /// Arguments of `task resolve`.
@@ -79,6 +92,7 @@ impl TaskCommand {
         match self {
             TaskCommand::List { json } => list(&config, *json),
             TaskCommand::Resolve(resolve) => resolve.run(args, &config),
+            TaskCommand::Learn { file } => learn(&config, file),
         }
     }
 }
@@ -93,6 +107,32 @@ fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     }
     println!("Reshares: {}", handovers.len());
     handovers.iter().for_each(|handover| show(handover, config));
+    Ok(())
+}
+
+fn learn(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let read = || format!("{} cannot be read; give what `info proof ID` prints", file.display());
+    let text = std::fs::read(file).with_context(read)?;
+    let given: Proofs = serde_json::from_slice(&text).with_context(read)?;
+    let (mut news, mut refused) = (false, None);
+    for proof in given.generations.into_iter().filter(|proof| proof.announcement.generation > 0) {
+        let question = Question::Learn(Box::new(proof));
+        match admin::ask_running(&config.dir, &question) {
+            Ok(Some(Answer::Learnt(learnt))) => news |= learnt,
+            Ok(Some(_)) => bail!("the node answered something else"),
+            Ok(None) => bail!("no node runs here; start it, then try again"),
+            // Of generations that it never needed it may know nothing.
+            Err(error @ AskError::Told(_)) => refused = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let (Some(error), false) = (refused, news) {
+        return Err(error.into());
+    }
+    println!(
+        "{}",
+        if news { "The node has learnt it; see `info moved`." } else { "The node knew it already." }
+    );
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod metrics;
 mod policy;
 mod raw;
 mod raw_policy;
+mod reshare_rate;
 mod shorthand;
 
 pub use error::ConfigError;
@@ -16,6 +17,7 @@ pub use metrics::{Metrics, RawMetrics};
 pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use raw::RawConfig;
 pub use raw_policy::{RawCompile, RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
+pub use reshare_rate::ReshareRate;
 
 use countersign_host::{Custody, CustodyError};
 use countersign_payload::Networks;
@@ -58,6 +60,8 @@ pub struct Config {
     pub engines: EngineLimits,
     /// Tasks at a time.
     pub tasks: usize,
+    /// How often one key may be handed over.
+    pub reshares: ReshareRate,
     /// Prime sets kept ready.
     pub prime_sets: usize,
     /// How often every share is checked; `None`: never.
@@ -170,6 +174,7 @@ impl Config {
                 aux: seconds("limits.aux_seconds", raw.limits.aux_seconds)?,
             },
             tasks: count("limits.tasks", raw.limits.tasks, 1, 10_000)?,
+            reshares: ReshareRate { count: count("limits.reshares", raw.limits.reshares, 1, 10_000)? },
             prime_sets: count("limits.prime_sets", raw.limits.prime_sets, 0, 100)?,
             check_up: check_up(raw.check_up.hours)?,
             metrics: Metrics::from_raw(raw.metrics.unwrap_or_default())?,

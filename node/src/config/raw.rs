@@ -166,6 +166,8 @@ pub struct RawLimits {
     pub storing_seconds: u64,
     /// Tasks at a time; further ones are refused.
     pub tasks: usize,
+    /// Reshares of one key within 24 hours; further ones are refused.
+    pub reshares: usize,
     /// Prime sets kept ready; each serves one new ECDSA committee.
     pub prime_sets: usize,
 }
@@ -180,6 +182,7 @@ impl Default for RawLimits {
             aux_seconds: 300,
             storing_seconds: 10,
             tasks: 256,
+            reshares: 6,
             prime_sets: 1,
         }
     }

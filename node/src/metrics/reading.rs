@@ -96,7 +96,7 @@ impl JournalReading {
         Ok(JournalReading {
             active_keys: count(KeyStatus::Active),
             pending_keys: count(KeyStatus::Pending),
-            released_keys: count(KeyStatus::Released),
+            released_keys: count(KeyStatus::Released) + count(KeyStatus::Leaving),
             unsettled: handover::waiting(journal)?.len(),
             quarantined: journal.quarantines()?.len(),
             outbox: journal.outbox_len()?,

@@ -3,6 +3,7 @@
 //! A session hears its own parties alone, and each has a share of its bounded inbox; a party that overfills its share
 //! ends that session, by name, and nothing else. Frames that come before their task are [held](Hold) for a moment.
 
+use crate::task::gossip::{self, Ears, Hearing, Said};
 use countersign_link::{Mesh, MeshEvent, PeerKey};
 use countersign_protocol::frame::{Body, Frame};
 use countersign_protocol::session::hold::Hold;
@@ -43,6 +44,9 @@ const NEWS: usize = 64;
 pub struct Router {
     mesh: Mesh,
     news: mpsc::Sender<PeerNews>,
+    /// Where what is told of reshares goes.
+    ears: Ears,
+    hearing: Mutex<Option<Hearing>>,
     /// What the operator calls the peers.
     names: BTreeMap<NodeId, String>,
     open: Mutex<Open>,
@@ -82,7 +86,14 @@ impl Router {
     /// Routes what comes out of `mesh`. What concerns no session comes out of the second value.
     pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> (Arc<Router>, mpsc::Receiver<PeerNews>) {
         let (news, heard) = mpsc::channel(NEWS);
-        (Arc::new(Router { mesh, news, names, open: Mutex::default() }), heard)
+        let (ears, hearing) = gossip::queue(names.len());
+        let hearing = Mutex::new(Some(hearing));
+        (Arc::new(Router { mesh, news, ears, hearing, names, open: Mutex::default() }), heard)
+    }
+
+    /// What peers tell of reshares; once.
+    pub fn hearing(&self) -> Option<Hearing> {
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The tunnels.
@@ -98,6 +109,7 @@ impl Router {
                     tracing::info!(peer = self.name(peer), "tunnel up");
                     if let Ok(node) = NodeId::from_bytes(peer.0) {
                         self.tell(PeerNews::Up(node));
+                        self.ears.take(Said::Up(node));
                     }
                 }
                 MeshEvent::Down(peer) => {
@@ -141,6 +153,9 @@ impl Router {
         };
         if matches!(frame.body, Body::HighWater(_) | Body::Behind(_)) {
             return self.tell(PeerNews::Said(from, frame.body));
+        }
+        if matches!(frame.body, Body::Generations(_) | Body::Heard(_) | Body::Lacks(_)) {
+            return self.ears.take(Said::Told(from, frame.body));
         }
         let mut open = self.lock();
         let task = frame.task;

@@ -4,7 +4,9 @@ use super::check_up::CheckUpPlan;
 use super::keygen::KeyGenPlan;
 use super::keysign::{KeySignPlan, PlannedInput};
 use super::reshare::KeyResharePlan;
-use super::{Job, quarantine};
+use super::succession::{self, Hindrance, Step};
+use super::{Job, handover, quarantine};
+use crate::config::ReshareRate;
 use crate::core::Core;
 use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::text::escaped;
@@ -12,7 +14,7 @@ use countersign_protocol::{
     Announcement, Authenticated, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation,
     PayloadKind, Refusal, Scheme, Task,
 };
-use countersign_store::{Handover, HandoverStage, KeyRecord, KeyStatus};
+use countersign_store::{KeyRecord, KeyStatus, ReadJournalError};
 use countersign_verify::{DeriveError, ExtendedPublicKey};
 use std::sync::Arc;
 
@@ -135,66 +137,91 @@ fn admit_reshare(
     })?;
     all_known(core, parties)?;
     quarantine::check(&core.journal, reshare.from.key, parties)?;
-    check_settled(core, reshare.from.key)?;
+    check_steps(core, task, reshare)?;
     check_generation(core, reshare)?;
     let joins = reshare.committee.index_of(&core.me).is_some();
     let aux = if joins { core.aux_of(&reshare.committee) } else { None };
     let root = root(&reshare.from)?.to_string();
     let (reshare, parties) = (Arc::new(reshare.clone()), parties.to_vec());
-    Ok(KeyResharePlan { task: task.id, reshare, dealers, parties, aux, root })
+    Ok(KeyResharePlan { task: task.id, created: task.created, reshare, dealers, parties, aux, root })
 }
 
-fn check_settled(core: &Core, key: KeyId) -> Result<(), Refusal> {
-    let open = core.journal.handovers().map_err(|error| refusal("journal", &error.to_string()))?;
-    let of_key = |known: &&Handover| known.announcement.key == key && known.stage == HandoverStage::Open;
-    match open.iter().find(of_key) {
-        Some(known) => refuse(
-            "reshare-unsettled",
+/// One reshare of a key at a time, in the order in which they were ordered, and not too often.
+fn check_steps(core: &Core, task: &Authenticated<Task>, reshare: &KeyReshare) -> Result<(), Refusal> {
+    let key = reshare.from.key;
+    let unreadable = |error: ReadJournalError| refusal("journal", &error.to_string());
+    let known = handover::steps(&core.journal, key).map_err(unreadable)?;
+    let step = Step { generation: reshare.generation(), created: task.created, task: task.id };
+    match succession::may_store(&step, &known) {
+        Err(hindrance @ Hindrance::Unsettled(_)) => {
+            return refuse("reshare-unsettled", &hindrance.to_string());
+        }
+        Err(hindrance @ Hindrance::Later(_)) => return refuse("reshare-order", &hindrance.to_string()),
+        Ok(()) => {}
+    }
+    let stored = handover::stored_at(&core.journal, key).map_err(unreadable)?;
+    match core.config.reshares.next_allowed(core.now(), &stored) {
+        Some(at) => refuse(
+            "reshare-rate",
             &format!(
-                "the reshare of task {} is not settled at this node; connect all its parties to the coordinator",
-                known.task
+                "{key} was reshared {} times within {} hours, which is limits.reshares; the next is allowed at {}",
+                core.config.reshares.count,
+                ReshareRate::HOURS,
+                crate::cli::time(at)
             ),
         ),
         None => Ok(()),
     }
 }
 
-/// What this node holds, or last heard, of the key must be what is handed over.
 fn check_generation(core: &Core, reshare: &KeyReshare) -> Result<(), Refusal> {
-    let from = &reshare.from;
-    let mismatch = |mine: &KeyRecord| {
-        refuse(
+    let mine = core.journal.key(&reshare.from.key).map_err(|error| refusal("journal", &error.to_string()))?;
+    check_from(&core.me, mine.as_ref(), &reshare.from, |nodes| on_roster(core, nodes))
+}
+
+/// What this node holds, or last heard, of the key must be what is handed over. Where nothing of its own speaks for the key,
+/// every holder must be somebody that it knows: marks of others prove nothing but that they signed.
+fn check_from(
+    me: &NodeId,
+    mine: Option<&KeyRecord>,
+    from: &Announcement,
+    known: impl Fn(&[NodeId]) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let Some(mine) = mine else {
+        return match from.committee.index_of(me) {
+            None => known(from.committee.members()),
+            Some(_) => refuse(
+                "key-unknown",
+                &format!(
+                    "this node is a member of {} and holds no share of it; restore its store from a backup",
+                    from.key
+                ),
+            ),
+        };
+    };
+    // Whoever gave its share up need not know how the key went on; it joins like a stranger.
+    let passed = match mine.status {
+        KeyStatus::Released | KeyStatus::Leaving => mine.announcement.generation < from.generation,
+        KeyStatus::Pending | KeyStatus::Active => false,
+    };
+    if passed && mine.announcement.is_same_key(from) {
+        return known(from.committee.members());
+    }
+    if mine.announcement.digest() != from.digest() {
+        return refuse(
             "generation-mismatch",
             &format!(
                 "this node has generation {} of {} on record and not the one that is to be handed over; take the newest from the wallet",
                 mine.announcement.generation, from.key
             ),
-        )
-    };
-    match core.journal.key(&from.key) {
-        // Whoever gave its share up need not know how the key went on; it joins like a stranger.
-        Ok(Some(mine))
-            if mine.status == KeyStatus::Released
-                && mine.announcement.is_same_key(from)
-                && mine.announcement.generation < from.generation =>
-        {
-            Ok(())
-        }
-        Ok(Some(mine)) if mine.announcement.digest() != from.digest() => mismatch(&mine),
-        Ok(Some(mine)) if mine.status == KeyStatus::Pending => refuse(
+        );
+    }
+    match mine.status {
+        KeyStatus::Pending => refuse(
             "key-pending",
             "not every member has confirmed this key; connect all of them to the coordinator",
         ),
-        Ok(Some(_)) => Ok(()),
-        Ok(None) if from.committee.index_of(&core.me).is_none() => Ok(()),
-        Ok(None) => refuse(
-            "key-unknown",
-            &format!(
-                "this node is a member of {} and holds no share of it; restore its store from a backup",
-                from.key
-            ),
-        ),
-        Err(error) => refuse("journal", &error.to_string()),
+        KeyStatus::Active | KeyStatus::Leaving | KeyStatus::Released => Ok(()),
     }
 }
 
@@ -253,7 +280,7 @@ fn plan_input(scheme: Scheme, root: &ExtendedPublicKey, input: Input) -> Result<
 fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {
     match core.journal.key(&key) {
         Ok(Some(record)) if record.status == KeyStatus::Active => Ok(record),
-        Ok(Some(record)) if record.status == KeyStatus::Released => refuse(
+        Ok(Some(record)) if matches!(record.status, KeyStatus::Released | KeyStatus::Leaving) => refuse(
             "key-released",
             &format!("this node has handed {key} over to others; choose another signer"),
         ),
@@ -297,8 +324,12 @@ fn all_known(core: &Core, parties: &[NodeId]) -> Result<(), Refusal> {
     if !parties.contains(&core.me) {
         return not_a_party();
     }
-    let known = |party: &&NodeId| **party == core.me || core.config.roster.contains_key(party);
-    match parties.iter().find(|party| !known(party)) {
+    on_roster(core, parties)
+}
+
+fn on_roster(core: &Core, nodes: &[NodeId]) -> Result<(), Refusal> {
+    let known = |node: &&NodeId| **node == core.me || core.config.roster.contains_key(node);
+    match nodes.iter().find(|party| !known(party)) {
         Some(stranger) => refuse(
             "peer-unknown",
             &format!("{stranger} is not on this node's roster; add it if it should be"),
@@ -326,4 +357,73 @@ pub fn refusal(code: &str, reason: &str) -> Refusal {
 
 fn refuse<T>(code: &str, reason: &str) -> Result<T, Refusal> {
     Err(refusal(code, reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_protocol::{Committee, Hash, SessionId, TaskId, Threshold, UnixMillis};
+
+    fn node(seed: u8) -> NodeId {
+        let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
+        NodeId::from_bytes(identity.public().0).unwrap()
+    }
+
+    fn generation(number: u32, members: &[u8]) -> Announcement {
+        Announcement {
+            key: KeyId::from_bytes([2; 16]).unwrap(),
+            task: TaskId([1; 16]),
+            session: SessionId([3; 32]),
+            name: "treasury".into(),
+            scheme: Scheme::Ed25519,
+            committee: Committee::new(members.iter().map(|seed| node(*seed)).collect()).unwrap(),
+            threshold: Threshold::try_from(2).unwrap(),
+            generation: number,
+            root_public_key: vec![4; 32],
+            chain_code: Hash([5; 32]),
+            public_shares: Hash([6; 32]),
+            aux: None,
+            parties: Vec::new(),
+            stored: Vec::new(),
+        }
+    }
+
+    /// Node 1, whose roster is 2, 3 and 4.
+    fn code(mine: Option<(KeyStatus, u32)>, from: &Announcement) -> Option<String> {
+        let record = mine.map(|(status, number)| KeyRecord {
+            announcement: generation(number, &[1, 2]),
+            status,
+            created: UnixMillis(0),
+        });
+        let roster = [2, 3, 4].map(node);
+        let known = |nodes: &[NodeId]| match nodes.iter().all(|node| roster.contains(node)) {
+            true => Ok(()),
+            false => refuse("peer-unknown", "x"),
+        };
+        check_from(&node(1), record.as_ref(), from, known).err().map(|refusal| refusal.code)
+    }
+
+    /// A key of invented holders, beside one or two that the node knows, carries all their marks.
+    #[test]
+    fn who_knows_nothing_of_a_key_believes_only_holders_that_it_knows() {
+        assert_eq!(code(None, &generation(0, &[2, 3])), None);
+        assert_eq!(code(None, &generation(0, &[2, 3, 9])).as_deref(), Some("peer-unknown"));
+        assert_eq!(code(None, &generation(0, &[1, 2])).as_deref(), Some("key-unknown"));
+        for given_up in [KeyStatus::Released, KeyStatus::Leaving] {
+            assert_eq!(code(Some((given_up, 1)), &generation(2, &[3, 4])), None);
+            let invented = generation(2, &[3, 9]);
+            assert_eq!(code(Some((given_up, 1)), &invented).as_deref(), Some("peer-unknown"));
+        }
+    }
+
+    #[test]
+    fn who_holds_a_share_hands_on_what_it_has_on_record_and_nothing_else() {
+        let present = generation(1, &[1, 2]);
+        assert_eq!(code(Some((KeyStatus::Active, 1)), &present), None);
+        assert_eq!(code(Some((KeyStatus::Pending, 1)), &present).as_deref(), Some("key-pending"));
+        for other in [generation(2, &[1, 2]), generation(0, &[1, 2]), generation(1, &[1, 3])] {
+            let refused = code(Some((KeyStatus::Active, 1)), &other);
+            assert_eq!(refused.as_deref(), Some("generation-mismatch"));
+        }
+    }
 }

@@ -2,24 +2,29 @@
 //!
 //! Two phases. Every party stores what it will hold and signs that it has: the next share beside the present one, or, for
 //! one that leaves, the record that its share will go. Only with the marks of **all** parties does the next generation come
-//! into force, and then each node destroys its old share. In between a node keeps both shares and signs with the present one.
-//! It learns the end in one of four ways: all marks in the session or from the coordinator ([`settle`]); a party's signed
-//! word that it never stored, so that its mark can never be there ([`void`]); or its operator's decision ([`adopt`],
-//! [`abandon`]). Words can be false: what was stored for a reshare that came to nothing sleeps until the key's next switch, and
-//! all marks revive it.
+//! into force. A member then has the next share in the place of the old one; whoever leaves, or took no part, uses its old
+//! share no more, and keeps it until a quorum of the members has signed that the generation is in force. In between a
+//! party keeps both shares and signs with the present one.
+//!
+//! It learns the end in one of four ways: all marks, in the session, from the coordinator ([`settle`]) or from any other node
+//! ([`super::gossip`]); a party's signed word that it never stored, so that its mark can never be there ([`void`]); or its
+//! operator's decision ([`adopt`], [`abandon`]). Words can be false: what was stored for a reshare that came to nothing sleeps
+//! until the key's next switch, and all marks revive it. What follows from what is decided in [`super::succession`].
 //!
 //! The journal decides: a commit there is the switch, and the secrets file follows ([`align`]), after a crash too.
 
+use super::succession::{self, Evidence, OldShare, OnComplete, Standing, Step};
 use crate::core::Core;
 use crate::vault::{Vault, VaultError};
-use countersign_protocol::control::{FromNode, Held, MAX_GENERATIONS, MAX_HELD};
+use countersign_protocol::control::{FromNode, Held, MAX_GENERATIONS, MAX_HELD, MAX_SHOWN};
 use countersign_protocol::outcome::{ABANDONED, void_digest};
 use countersign_protocol::{
-    Announcement, Cause, Failure, IdentitySigner, KeyId, NodeId, Outcome, StoredMark, TaskId, UnixMillis,
+    Announcement, Cause, Failure, GenerationProof, IdentitySigner, KeyId, NodeId, Operation, Outcome,
+    StoredMark, Task, TaskId, UnixMillis,
 };
 use countersign_store::{
     Handover, HandoverStage, Journal, KeyRecord, KeyStatus, ReadJournalError, Row, State, TaskKind,
-    WriteJournalError,
+    WriteJournalError, Written,
 };
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -44,6 +49,9 @@ pub enum HandoverError {
     /// What somebody brings does not settle the task.
     #[error("{0}")]
     Unfit(&'static str),
+    /// What somebody brings is no proof at all, which no honest node hands on.
+    #[error("not every party's mark is there and verifies; get the missing ones first")]
+    Unproven,
     /// A share that must be there is not.
     #[error(
         "the share of {key} of generation {generation} is not in the store; restore the newest backup, or let the other members reshare the key"
@@ -56,10 +64,41 @@ pub enum HandoverError {
     },
 }
 
-/// Records that this node has stored: its mark may be out from here on.
-pub fn open(core: &Core, task: TaskId, next: Announcement, joins: bool) -> Result<(), WriteJournalError> {
+/// Records that this node has stored: its mark may be out from here on. `created`: when the reshare was ordered.
+pub fn open(
+    core: &Core,
+    task: TaskId,
+    next: Announcement,
+    joins: bool,
+    created: UnixMillis,
+) -> Result<(), WriteJournalError> {
     let (announcement, opened) = (next, core.now());
-    core.journal.open_handover(Handover { task, announcement, joins, opened, stage: HandoverStage::Open })
+    let stage = HandoverStage::Open;
+    core.journal.open_handover(Handover { task, announcement, joins, opened, stage, created })
+}
+
+/// The reshares of a key that this node has stored for, each with where it stands.
+pub fn steps(journal: &Journal, key: KeyId) -> Result<Vec<(Step, Standing)>, ReadJournalError> {
+    let known = journal.handovers()?.into_iter().filter(|known| known.announcement.key == key);
+    Ok(known.map(|known| (step(&known), standing(known.stage))).collect())
+}
+
+/// When this node stored for reshares of a key.
+pub fn stored_at(journal: &Journal, key: KeyId) -> Result<Vec<UnixMillis>, ReadJournalError> {
+    let known = journal.handovers()?.into_iter().filter(|known| known.announcement.key == key);
+    Ok(known.map(|known| known.opened).collect())
+}
+
+fn step(handover: &Handover) -> Step {
+    Step { generation: handover.announcement.generation, created: handover.created, task: handover.task }
+}
+
+fn standing(stage: HandoverStage) -> Standing {
+    match stage {
+        HandoverStage::Open => Standing::Waiting,
+        HandoverStage::Switched => Standing::Taken,
+        HandoverStage::Void | HandoverStage::Abandoned => Standing::Asleep,
+    }
 }
 
 /// Tells the coordinator that this node has stored, with its mark.
@@ -113,31 +152,23 @@ pub async fn follow(core: Arc<Core>) {
     }
 }
 
-/// The outcome of a reshare whose marks are all there: [`adopt`], where this node waits for it.
+/// The outcome of a reshare whose marks are all there, from the coordinator: [`learn`].
 pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) {
-    let (now, told) = (core.now(), core.clone());
-    let settled = core.journal(move |journal| {
-        let what =
-            crate::events::what_of(&told.events, task, &Outcome::Reshared(announcement.clone()), now.0);
-        let journal = journal.telling(told.events.tell(journal, task, what));
-        adopt(&journal, now, task, announcement)
-    });
-    match settled.await {
-        Ok(announcement) => {
-            tracing::info!(%task, key = %announcement.key, generation = announcement.generation, "reshare settled: the next generation is in force");
-            core.tally.task(TaskKind::KeyReshare, crate::metrics::Ended::Succeeded);
-            core.events.finish(task);
-            moved(core, announcement.key).await;
-            core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Reshared(announcement) });
-        }
-        Err(error) => not_taken(task, "a settlement", &error),
+    let proof = GenerationProof { announcement, in_force: Vec::new() };
+    if proof.announcement.task != task {
+        return tracing::debug!(%task, "a settlement of another task was ignored");
+    }
+    if let Err(error) = heed(core, proof).await {
+        not_taken(task, "a settlement", &error);
     }
 }
 
 /// What does not fit is no news; that the journal failed is.
 fn not_taken(task: TaskId, what: &str, error: &HandoverError) {
     match error {
-        HandoverError::Unfit(_) => tracing::debug!(%task, %error, "{what} was ignored"),
+        HandoverError::Unfit(_) | HandoverError::Unproven => {
+            tracing::debug!(%task, %error, "{what} was ignored")
+        }
         _ => tracing::error!(%task, %error, "{what} was not taken; it will be told again"),
     }
 }
@@ -156,21 +187,18 @@ pub fn adopt(
     }
     let marked = |node: &NodeId| announcement.stored.iter().any(|mark| mark.node == *node);
     if !announcement.is_complete() || !row.parties.iter().all(marked) {
-        return Err(HandoverError::Unfit(
-            "not every party's mark is there and verifies; get the missing ones first",
-        ));
+        return Err(HandoverError::Unproven);
     }
-    match handover.stage {
-        HandoverStage::Open => drop(journal.end(now, task, Outcome::Reshared(announcement.clone()))?),
-        HandoverStage::Switched => return Err(HandoverError::Unfit("it is in force already")),
-        HandoverStage::Void | HandoverStage::Abandoned => {
-            let present = journal.key(&announcement.key)?.map(|record| record.announcement.generation);
-            if present.is_some_and(|present| present + 1 != announcement.generation) {
-                return Err(HandoverError::Unfit(
-                    "the key has come further here; compare all members' generations",
-                ));
-            }
-            journal.revive(now, task, announcement.clone())?;
+    let known = steps(journal, announcement.key)?;
+    let present = journal.key(&announcement.key)?.map(|record| record.announcement.generation);
+    match succession::on_complete(&step(&handover), &known, present) {
+        OnComplete::Take => drop(journal.end(now, task, Outcome::Reshared(announcement.clone()))?),
+        OnComplete::Wake => journal.revive(now, task, announcement.clone())?,
+        OnComplete::Already => return Err(HandoverError::Unfit("it is in force already")),
+        OnComplete::Passed => {
+            return Err(HandoverError::Unfit(
+                "the key has come further here; compare all members' generations",
+            ));
         }
     }
     Ok(announcement)
@@ -198,7 +226,11 @@ fn believe_void(
     mark: &StoredMark,
 ) -> Result<(KeyId, Failure), HandoverError> {
     let (row, handover) = unsettled(journal, task)?;
-    if mark.node == me || !row.parties.contains(&mark.node) || !mark.verifies(&void_digest(row.hash)) {
+    if !succession::heeds_void(standing(handover.stage))
+        || mark.node == me
+        || !row.parties.contains(&mark.node)
+        || !mark.verifies(&void_digest(row.hash))
+    {
         return Err(HandoverError::Unfit("it is not the word of another party"));
     }
     let failure = failed(
@@ -218,57 +250,221 @@ pub fn abandon(journal: &Journal, now: UnixMillis, task: TaskId) -> Result<(), H
     Ok(())
 }
 
-/// A key that went on without this node: every step must have been taken by a quorum of the step before.
+/// Generations that the coordinator shows to a node which they passed by.
 pub async fn replaced(core: &Arc<Core>, generations: Vec<Announcement>) {
-    let Some(first) = generations.first().filter(|_| generations.len() <= MAX_GENERATIONS) else { return };
-    let (key, me, now) = (first.key, core.me, core.now());
-    let replaced = core.journal(move |journal| replace(journal, me, now, &generations));
-    match replaced.await {
-        Ok(Some(generation)) => {
-            tracing::warn!(%key, generation, "the key was handed over to others; this node's share of it is destroyed");
-            moved(core, key).await;
-            core.reporter.send(FromNode::Holds { keys: vec![Held { key, generation }] });
+    if generations.len() > MAX_GENERATIONS {
+        return;
+    }
+    for announcement in generations {
+        let proof = GenerationProof { announcement, in_force: Vec::new() };
+        let key = proof.announcement.key;
+        if let Err(error) = heed(core, proof).await {
+            return tracing::warn!(%key, %error, "news of a key's later generations were not believed");
         }
-        Ok(None) => {}
-        Err(error) => tracing::warn!(%key, %error, "news of a key's later generations were not believed"),
     }
 }
 
-fn replace(
+/// [`learn`], and what follows from it at this node.
+pub async fn heed(core: &Arc<Core>, proof: GenerationProof) -> Result<Learned, HandoverError> {
+    let (me, now, task) = (core.me, core.now(), proof.announcement.task);
+    let (key, generation) = (proof.announcement.key, proof.announcement.generation);
+    let (told, announcement) = (core.clone(), proof.announcement.clone());
+    let learned = core.journal(move |journal| {
+        let what =
+            crate::events::what_of(&told.events, task, &Outcome::Reshared(proof.announcement.clone()), now.0);
+        let telling = journal.telling(told.events.tell(journal, task, what));
+        learn(journal, &telling, me, now, &proof)
+    });
+    let learned = learned.await?;
+    match learned {
+        Learned::Nothing | Learned::Marks => {}
+        Learned::Settled => {
+            tracing::info!(%task, %key, generation, "reshare settled: the next generation is in force");
+            core.tally.task(TaskKind::KeyReshare, crate::metrics::Ended::Succeeded);
+            core.events.finish(task);
+            moved(core, key).await;
+            core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Reshared(announcement) });
+        }
+        Learned::Passed => {
+            tracing::warn!(%key, generation, "the key was handed over to others; this node's share of it is used no more");
+            moved(core, key).await;
+            core.reporter.send(FromNode::Holds { keys: vec![Held { key, generation }] });
+        }
+    }
+    Ok(learned)
+}
+
+/// What a generation that somebody shows means to this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learned {
+    /// It knew all of it.
+    Nothing,
+    /// More members have it in force than were known to.
+    Marks,
+    /// A reshare that this node has stored for is in force.
+    Settled,
+    /// The key has moved on without this node.
+    Passed,
+}
+
+/// Takes in a generation with all its marks, whoever brings it. A party that has stored for it has it in force from here on;
+/// for another holder every step must be one that the generation it knows has taken. `telling` is the journal that
+/// tells receivers of a task that ends by it.
+pub fn learn(
+    journal: &Journal,
+    telling: &Journal,
+    me: NodeId,
+    now: UnixMillis,
+    proof: &GenerationProof,
+) -> Result<Learned, HandoverError> {
+    let next = &proof.announcement;
+    let Concern { record, party } = Concern::of(journal, next)?;
+    let kept = journal.generation(&next.key, next.generation)?.filter(|kept| kept.is(next));
+    if kept.as_ref().is_none_or(|kept| !kept.covers(proof)) && !(next.is_complete() && proof.marks_verify()) {
+        return Err(HandoverError::Unproven);
+    }
+    let learned = match (party, record) {
+        (Some(handover), _) if handover.stage != HandoverStage::Switched => {
+            adopt(telling, now, next.task, next.clone())?;
+            Learned::Settled
+        }
+        (_, Some(record)) if next.generation > record.announcement.generation => {
+            pass(journal, me, now, &record, next)?;
+            Learned::Passed
+        }
+        (_, Some(record)) if record.announcement.digest() == next.digest() && kept.is_none() => {
+            journal.keep_generation(next.clone())?;
+            Learned::Nothing
+        }
+        (_, Some(_)) if kept.is_none() => {
+            return Err(HandoverError::Unfit("it is no generation that this node knows of the key"));
+        }
+        (Some(_), _) | (None, Some(_)) => Learned::Nothing,
+        (None, None) => return Err(HandoverError::Unfit("this node knows no such key")),
+    };
+    let marks = journal.in_force(next.key, next.generation, proof.in_force.clone())?;
+    Ok(if learned == Learned::Nothing && marks == Written::Now { Learned::Marks } else { learned })
+}
+
+/// What a node has to do with a generation.
+struct Concern {
+    /// What it knows of the key.
+    record: Option<KeyRecord>,
+    /// What it has stored for it.
+    party: Option<Handover>,
+}
+
+impl Concern {
+    fn of(journal: &Journal, next: &Announcement) -> Result<Concern, HandoverError> {
+        let record = journal.key(&next.key)?.filter(|record| record.status != KeyStatus::Pending);
+        let party = journal.handover(&next.task)?;
+        let party = party.filter(|party| party.announcement.digest() == next.digest());
+        match record.is_some() || party.is_some() {
+            true => Ok(Concern { record, party }),
+            false => Err(HandoverError::Unfit("this node knows no such key")),
+        }
+    }
+}
+
+/// A key that goes on without this node.
+fn pass(
     journal: &Journal,
     me: NodeId,
     now: UnixMillis,
-    generations: &[Announcement],
-) -> Result<Option<u32>, HandoverError> {
+    record: &KeyRecord,
+    next: &Announcement,
+) -> Result<(), HandoverError> {
     let unfit = |why| Err(HandoverError::Unfit(why));
-    let Some(record) = generations.first().map(|first| journal.key(&first.key)).transpose()?.flatten() else {
-        return unfit("this node knows no such key");
-    };
-    let mut present = &record.announcement;
-    // What is known already may be told again.
-    for next in generations.iter().filter(|next| next.generation > record.announcement.generation) {
-        if !next.succeeds(present) {
-            return unfit("a generation lacks the marks of a quorum of the one before");
-        }
-        present = next;
+    if !next.succeeds(&record.announcement) {
+        return unfit("it does not follow from the generation that this node knows");
     }
-    if present.generation == record.announcement.generation || record.status == KeyStatus::Pending {
-        return Ok(None);
-    }
-    if present.committee.index_of(&me).is_some() {
+    if next.committee.index_of(&me).is_some() {
         let text = format!(
             "this node is a member of {} of generation {}, and knows only generation {}: its store is older than what it signed, restore the newest backup",
-            present.key, present.generation, record.announcement.generation
+            next.key, next.generation, record.announcement.generation
         );
         journal.alarm(now, None, &text)?;
         return unfit("this node itself signed a later generation that it does not have");
     }
-    if waiting(journal)?.iter().any(|open| open.announcement.key == present.key) {
+    let mut open = waiting(journal)?.into_iter();
+    if open.any(|open| open.announcement.key == next.key) {
         return unfit("a reshare of the key waits to be settled here; settle it first");
     }
-    journal.replace(now, present.clone())?;
-    Ok(Some(present.generation))
+    journal.replace(now, next.clone())?;
+    Ok(())
 }
+
+/// Signs, once, that a generation is in force here, if that is durable: it is on record, and its share is in the store.
+/// True if there is a new mark.
+pub fn vouch(
+    me: NodeId,
+    signer: &dyn IdentitySigner,
+    journal: &Journal,
+    vault: &Vault,
+    place: (KeyId, u32),
+) -> Result<bool, HandoverError> {
+    let (key, generation) = place;
+    let Some(kept) = journal.generation(&key, generation)? else { return Ok(false) };
+    let announcement = &kept.proof.announcement;
+    let signed = kept.proof.in_force.iter().any(|mark| mark.node == me);
+    if generation == 0 || signed || announcement.committee.index_of(&me).is_none() {
+        return Ok(false);
+    }
+    let Some(record) = journal.key(&key)?.filter(|record| record.status != KeyStatus::Pending) else {
+        return Ok(false);
+    };
+    let in_force = record.status == KeyStatus::Active
+        && kept.is(&record.announcement)
+        && vault.held(key)?.is_some_and(|held| held.digest() == announcement.digest());
+    // It was, and the key has come further since.
+    let was = record.announcement.generation > generation
+        && journal.handover(&announcement.task)?.is_some_and(|known| known.stage == HandoverStage::Switched);
+    if !in_force && !was {
+        return Ok(false);
+    }
+    let signature = signer.sign(announcement.in_force_digest().as_bytes()).to_vec();
+    journal.in_force(key, generation, vec![StoredMark { node: me, signature }])?;
+    Ok(true)
+}
+
+/// Destroys the share of a key that others hold now, once it is of no use to anybody: [`succession::old_share`].
+/// `handed_on`: every party that could be reached was handed what this node knows. True if it is gone.
+pub fn release(
+    journal: &Journal,
+    vault: &Vault,
+    now: UnixMillis,
+    key: KeyId,
+    handed_on: bool,
+) -> Result<bool, HandoverError> {
+    let Some(record) = journal.key(&key)?.filter(|record| record.status == KeyStatus::Leaving) else {
+        return Ok(false);
+    };
+    let newest = record.announcement.generation;
+    let held = vault.held(key)?.map(|held| held.generation);
+    let later = held.map_or(newest, |held| held.saturating_add(1).max(newest.saturating_sub(STEPS_BACK)));
+    let mut due = held.is_none();
+    for number in later..=newest {
+        let Some(kept) = journal.generation(&key, number)? else { continue };
+        let evidence = Evidence {
+            complete: true,
+            in_force: kept.proof.in_force.len(),
+            threshold: usize::from(kept.proof.announcement.threshold.get()),
+            handed_on,
+        };
+        due |= match succession::old_share(&evidence) {
+            OldShare::Destroyed => true,
+            OldShare::InUse | OldShare::Kept => false,
+        };
+    }
+    if due {
+        journal.release(key)?;
+        align(journal, vault, now, key)?;
+    }
+    Ok(due)
+}
+
+/// Generations behind the newest that are looked at for marks.
+const STEPS_BACK: u32 = 64;
 
 /// What the coordinator is told with every new link: which keys this node holds or has held, in frames of bounded length,
 /// which reshares wait for others, and which its operator gave up.
@@ -294,6 +490,63 @@ fn holds(journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
     Ok(held.chunks(MAX_HELD).map(|keys| FromNode::Holds { keys: keys.to_vec() }).collect())
 }
 
+/// What this node has of keys, from the given generations on, for a coordinator that does not know them: those of one key in
+/// order and without a gap, as many as fit into one answer.
+pub fn shown(journal: &Journal, asked: &[Held]) -> Result<Vec<Announcement>, ReadJournalError> {
+    let mut shown: Vec<Announcement> = Vec::new();
+    for held in asked.iter().take(MAX_SHOWN) {
+        let room = MAX_GENERATIONS - shown.len();
+        shown.extend(chain(journal, held.key, held.generation)?.into_iter().take(room));
+        if shown.len() == MAX_GENERATIONS {
+            break;
+        }
+    }
+    Ok(shown)
+}
+
+/// The generations of a key from `from` to the newest known, in order; those before a gap are left out.
+fn chain(journal: &Journal, key: KeyId, from: u32) -> Result<Vec<Announcement>, ReadJournalError> {
+    let record = journal.key(&key)?.filter(|record| record.status != KeyStatus::Pending);
+    let Some(newest) = record.filter(|record| record.announcement.generation >= from) else {
+        return Ok(Vec::new());
+    };
+    let mut chain = vec![newest.announcement];
+    while let Some(next) = chain.last().filter(|next| next.generation > from && chain.len() < MAX_CHAIN) {
+        let kept = journal.generation(&key, next.generation - 1)?.map(|kept| kept.proof.announcement);
+        let before = match kept {
+            Some(kept) => Some(kept),
+            None => taken_from(journal, next)?,
+        };
+        let Some(before) = before.filter(|before| next.succeeds(before)) else { break };
+        chain.push(before);
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+/// The generation that a reshare took the key from, as its order says; for programs that kept no generations.
+fn taken_from(journal: &Journal, next: &Announcement) -> Result<Option<Announcement>, ReadJournalError> {
+    let ordered = journal.row(&next.task)?.and_then(|row| serde_json::from_slice::<Task>(&row.bytes).ok());
+    Ok(match ordered.map(|task| task.operation) {
+        Some(Operation::KeyReshare(reshare)) => Some(reshare.from),
+        Some(Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_)) | None => None,
+    })
+}
+
+/// Generations of one key that are read in one go.
+const MAX_CHAIN: usize = 1024;
+
+/// Every generation of a key that this node can prove, with what it knows of who has it in force.
+pub fn proofs(journal: &Journal, key: KeyId) -> Result<Vec<GenerationProof>, ReadJournalError> {
+    let mut proofs = Vec::new();
+    for announcement in chain(journal, key, 0)? {
+        let kept = journal.generation(&key, announcement.generation)?.filter(|kept| kept.is(&announcement));
+        let in_force = kept.map(|kept| kept.proof.in_force).unwrap_or_default();
+        proofs.push(GenerationProof { announcement, in_force });
+    }
+    Ok(proofs)
+}
+
 /// After a commit of the journal that moved a key: the secrets file, the tables and the public record follow.
 pub async fn moved(core: &Arc<Core>, key: KeyId) {
     let (aligned, now) = (core.clone(), core.now());
@@ -310,47 +563,60 @@ pub async fn moved(core: &Arc<Core>, key: KeyId) {
         Ok(Err(error)) => tracing::error!(%key, %error, "the store does not follow the journal"),
         Err(error) => tracing::error!(%key, %error, "the storing thread died; report this with the log"),
     }
+    core.gossip.notify_one();
 }
 
 /// Brings the secrets file to what the journal says of a key. Does nothing where they agree, so it can be repeated; one at a time,
 /// and never while a next share is being stored ([`Core::aligning`]): it would be taken for one that nobody needs.
 pub fn align(journal: &Journal, vault: &Vault, now: UnixMillis, key: KeyId) -> Result<(), HandoverError> {
-    let present = vault.stored_keys()?.into_iter().find(|share| share.key == key);
+    let present = vault.held(key)?;
     let next = NextShares::of(journal, vault, key)?;
-    next.strays.iter().try_for_each(|share| vault.drop_next_share(share))?;
-    match journal.key(&key)? {
-        Some(record)
-            if record.status == KeyStatus::Released && (present.is_some() || !next.asleep.is_empty()) =>
-        {
-            vault.release_share(key, &next.asleep)?;
-            Ok(journal.destroyed(now, record.announcement)?)
+    let Some(record) = journal.key(&key)? else { return Ok(()) };
+    let passed = |share: &&Announcement| share.generation < record.announcement.generation;
+    next.strays.iter().filter(passed).try_for_each(|share| vault.drop_next_share(share))?;
+    match record.status {
+        KeyStatus::Released => {
+            // One of the same generation may be complete elsewhere: it goes with the next.
+            let passed = |(share, _): &&Next| share.generation < record.announcement.generation;
+            let doomed: Vec<Announcement> =
+                next.asleep.iter().filter(passed).map(|(share, _)| share.clone()).collect();
+            if present.is_some() || !doomed.is_empty() {
+                vault.release_share(key, &doomed)?;
+                journal.destroyed(now, record.announcement)?;
+            }
+            Ok(())
         }
-        Some(record) if record.status == KeyStatus::Active => {
-            promote(journal, vault, now, record.announcement, present, next)
-        }
-        Some(_) | None => Ok(()),
+        KeyStatus::Active => promote(journal, vault, now, record.announcement, present, next),
+        KeyStatus::Pending | KeyStatus::Leaving => Ok(()),
     }
 }
+
+/// A share of a next generation, and the reshare that made it.
+type Next = (Announcement, Step);
 
 /// The next shares of a key, by what became of their reshares.
 #[derive(Default)]
 struct NextShares {
-    /// Without a record: stored the moment before a failure. No mark was signed for them, and none will be.
+    /// Without a record: stored the moment before a failure, or the journal is an older copy than the store, and a mark is out.
+    /// They go once the key has come further.
     strays: Vec<Announcement>,
     /// Of reshares that wait. Whatever else becomes of the key, they are kept.
-    waiting: Vec<Announcement>,
+    waiting: Vec<Next>,
     /// Of reshares that have ended, the one in force among them.
-    asleep: Vec<Announcement>,
+    asleep: Vec<Next>,
 }
 
 impl NextShares {
     fn of(journal: &Journal, vault: &Vault, key: KeyId) -> Result<NextShares, HandoverError> {
         let mut next = NextShares::default();
         for share in vault.next_keys()?.into_iter().filter(|share| share.key == key) {
-            match journal.handover(&share.task)?.map(|known| known.stage) {
-                None => next.strays.push(share),
-                Some(HandoverStage::Open) => next.waiting.push(share),
-                Some(_) => next.asleep.push(share),
+            let Some(known) = journal.handover(&share.task)? else {
+                next.strays.push(share);
+                continue;
+            };
+            match standing(known.stage) {
+                Standing::Waiting => next.waiting.push((share, step(&known))),
+                Standing::Asleep | Standing::Taken => next.asleep.push((share, step(&known))),
             }
         }
         Ok(next)
@@ -365,13 +631,15 @@ fn promote(
     present: Option<Announcement>,
     next: NextShares,
 ) -> Result<(), HandoverError> {
-    let is = |share: &&Announcement| share.digest() == record.digest();
-    if present.iter().any(|share| is(&share)) {
+    let is = |share: &Announcement| share.digest() == record.digest();
+    if present.iter().any(is) {
         return Ok(());
     }
     let missing = HandoverError::ShareMissing { key: record.key, generation: record.generation };
-    let promoted = next.asleep.iter().chain(&next.waiting).find(is).ok_or(missing)?;
-    let doomed: Vec<Announcement> = next.asleep.iter().filter(|share| !is(share)).cloned().collect();
+    let mut all = next.asleep.iter().chain(&next.waiting);
+    let (promoted, taken) = all.find(|(share, _)| is(share)).ok_or(missing)?;
+    let doomed = next.asleep.iter().filter(|(_, asleep)| succession::dooms(taken, asleep));
+    let doomed: Vec<Announcement> = doomed.map(|(share, _)| share.clone()).collect();
     vault.promote_share(promoted, &doomed)?;
     // Who holds the key for the first time has nothing to destroy.
     if present.is_some() {

@@ -94,7 +94,8 @@ fn open_journal() -> (tempfile::TempDir, Journal) {
 
 fn handover() -> Handover {
     let announcement = generation(1, [1, 3], &[]);
-    Handover { task: TASK, announcement, joins: true, opened: NOW, stage: HandoverStage::Open }
+    let (opened, created, stage) = (NOW, UnixMillis(900), HandoverStage::Open);
+    Handover { task: TASK, announcement, joins: true, opened, stage, created }
 }
 
 fn record(journal: &Journal) -> KeyRecord {
@@ -207,38 +208,196 @@ fn another_party_s_own_word_ends_the_wait_and_nobody_else_s() {
     assert!(believe(&mark(3, digest.as_bytes())).is_err(), "once");
 }
 
+/// Shows node 1 these generations, one after the other; the last that it took.
+fn show(journal: &Journal, generations: &[Announcement]) -> Result<Option<u32>, HandoverError> {
+    let mut taken = None;
+    for announcement in generations {
+        let proof = GenerationProof { announcement: announcement.clone(), in_force: Vec::new() };
+        if learn(journal, journal, node(1), NOW, &proof)? == Learned::Passed {
+            taken = Some(announcement.generation);
+        }
+    }
+    Ok(taken)
+}
+
 #[test]
-fn a_key_moves_on_without_this_node_by_the_word_of_quorums_alone() {
+fn a_key_moves_on_without_this_node_by_the_word_of_all_parties_alone() {
     let moved = |generations: &[Announcement]| {
         let (dir, journal) = journal();
         journal.end(NOW, TASK, Outcome::Failed(failed("c", "t".into(), Vec::new()))).unwrap();
-        let moved = replace(&journal, node(1), NOW, generations);
+        let moved = show(&journal, generations);
         (moved.ok().flatten(), record(&journal), journal, dir)
     };
     let (to, record, ..) = moved(&[generation(1, [3, 4], &[1, 2, 3, 4])]);
-    assert_eq!((to, record.status, record.announcement.generation), (Some(1), KeyStatus::Released, 1));
+    assert_eq!((to, record.status, record.announcement.generation), (Some(1), KeyStatus::Leaving, 1));
     let second = generation(2, [5, 6], &[3, 4, 5, 6]);
     let (to, record, ..) = moved(&[generation(1, [3, 4], &[1, 2, 3, 4]), second.clone()]);
-    assert_eq!((to, record.status, record.announcement.generation), (Some(2), KeyStatus::Released, 2));
+    assert_eq!((to, record.status, record.announcement.generation), (Some(2), KeyStatus::Leaving, 2));
+    let mut one_missing = generation(1, [3, 4], &[1, 2, 3, 4]);
+    one_missing.stored.retain(|mark| mark.node != node(2));
     for forged in [
         vec![generation(1, [3, 4], &[2, 3, 4])],
         vec![generation(1, [3, 4], &[1, 2, 3])],
+        vec![one_missing],
         vec![second],
-        vec![generation(1, [3, 4], &[1, 2, 3, 4]), generation(2, [5, 6], &[1, 2, 5, 6])],
     ] {
         let (to, record, ..) = moved(&forged);
         assert_eq!((to, record.status, record.announcement.generation), (None, KeyStatus::Active, 0));
     }
+    let (_, record, ..) =
+        moved(&[generation(1, [3, 4], &[1, 2, 3, 4]), generation(2, [5, 6], &[1, 2, 5, 6])]);
+    assert_eq!(record.announcement.generation, 1, "the second is dealt by nobody who holds the first");
     let (to, record, journal, _dir) = moved(&[generation(1, [1, 3], &[1, 2, 3])]);
     assert_eq!((to, record.status), (None, KeyStatus::Active), "it signed that generation itself");
     let last = journal.audit(0, 100).unwrap().pop().unwrap();
     assert!(last.text.contains("older than what it signed"), "{last:?}");
 }
 
+/// A member's mark that the generation is in force at it.
+fn in_force(announcement: &Announcement, seed: u8) -> StoredMark {
+    mark(seed, announcement.in_force_digest().as_bytes())
+}
+
+fn proof(announcement: &Announcement, seeds: &[u8]) -> GenerationProof {
+    let mut in_force: Vec<StoredMark> =
+        seeds.iter().map(|seed| self::in_force(announcement, *seed)).collect();
+    in_force.sort_by_key(|mark| mark.node);
+    GenerationProof { announcement: announcement.clone(), in_force }
+}
+
+/// A co-signer and the coordinator show all marks to a holder that took no part, and to nobody else: the only honest
+/// copy of the proof must not cost the share that the others still sign with.
+#[test]
+fn a_holder_that_took_no_part_keeps_its_share_until_a_quorum_says_that_the_next_is_in_force() {
+    let (dir, journal) = journal();
+    journal.end(NOW, TASK, Outcome::Failed(failed("c", "t".into(), Vec::new()))).unwrap();
+    let vault = empty_vault(&dir);
+    vault.keep_record(false, &generation(0, [1, 2], &[]));
+    let next = generation(1, [3, 4], &[1, 2, 3, 4]);
+    let learnt = |proof: &GenerationProof| learn(&journal, &journal, node(1), NOW, proof);
+    let released = |handed_on| {
+        align_it(&journal, &vault);
+        release(&journal, &vault, NOW, key(), handed_on).unwrap()
+    };
+    assert_eq!(learnt(&proof(&next, &[])).unwrap(), Learned::Passed);
+    assert!(!released(true));
+    assert_eq!(learnt(&proof(&next, &[3])).unwrap(), Learned::Marks);
+    assert_eq!(learnt(&proof(&next, &[3])).unwrap(), Learned::Nothing);
+    assert!(!released(true), "one of two");
+    let forged = GenerationProof { in_force: vec![mark(4, next.digest().as_bytes())], ..proof(&next, &[]) };
+    assert!(
+        matches!(learnt(&forged), Err(HandoverError::Unproven)),
+        "that it stored is not that it switched"
+    );
+    let others = GenerationProof { in_force: vec![in_force(&next, 2)], ..proof(&next, &[]) };
+    assert!(matches!(learnt(&others), Err(HandoverError::Unproven)), "no member");
+    assert_eq!((shares(&vault).0, record(&journal).status), (vec![0], KeyStatus::Leaving));
+    assert_eq!(learnt(&proof(&next, &[3, 4])).unwrap(), Learned::Marks);
+    assert!(!released(false), "somebody in reach was not handed what it knows");
+    assert!(released(true));
+    assert_eq!((shares(&vault).0, record(&journal).status), (vec![], KeyStatus::Released));
+    assert!(!released(true), "once");
+    journal.verify_audit().unwrap();
+}
+
+#[test]
+fn who_deals_and_leaves_keeps_its_share_just_so_and_says_so_to_all() {
+    let (dir, journal) = empty_journal();
+    let old = generation(0, [1, 2], &[1, 2]);
+    journal.put_key(KeyRecord { announcement: old, status: KeyStatus::Active, created: NOW }).unwrap();
+    approve(&journal);
+    let next = Announcement {
+        committee: Committee::new(vec![node(2), node(3)]).unwrap(),
+        ..handover().announcement
+    };
+    let digest = next.digest();
+    let all = Announcement { stored: handover_marks(&digest), ..next.clone() };
+    journal.open_handover(Handover { joins: false, announcement: next, ..handover() }).unwrap();
+    let vault = empty_vault(&dir);
+    vault.keep_record(false, &generation(0, [1, 2], &[]));
+    let learnt = |proof: &GenerationProof| learn(&journal, &journal, node(1), NOW, proof).unwrap();
+    assert_eq!(learnt(&proof(&all, &[2])), Learned::Settled);
+    align_it(&journal, &vault);
+    assert_eq!((shares(&vault).0, record(&journal).status), (vec![0], KeyStatus::Leaving));
+    let unheard = || journal.generation(&key(), 1).unwrap().unwrap().unheard().copied().collect::<Vec<_>>();
+    assert_eq!(unheard().len(), 2, "itself and the member that has not said that it is in force");
+    assert!(unheard().contains(&node(3)) && unheard().contains(&node(1)));
+    assert_eq!(learnt(&proof(&all, &[2, 3])), Learned::Marks);
+    assert!(release(&journal, &vault, NOW, key(), true).unwrap());
+    journal.heard(key(), 1, vec![node(1)]).unwrap();
+    assert_eq!(journal.unheard().unwrap(), [], "everybody knows");
+}
+
+fn handover_marks(digest: &Hash) -> Vec<StoredMark> {
+    let mut marks = [1, 2, 3].map(|seed| mark(seed, digest.as_bytes())).to_vec();
+    marks.sort_by_key(|mark| mark.node);
+    marks
+}
+
+#[test]
+fn a_member_says_in_force_once_its_switch_is_durable_and_not_before() {
+    let (dir, journal) = open_journal();
+    let vault = vault(&dir);
+    let signer = crate::core::Signer(Arc::new(identity(1)));
+    let vouched = || vouch(node(1), &signer, &journal, &vault, (key(), 1)).unwrap();
+    assert!(!vouched(), "it waits");
+    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    assert!(!vouched(), "the share of before is still the one in the store");
+    align_it(&journal, &vault);
+    assert!(vouched());
+    assert!(!vouched(), "once");
+    let kept = journal.generation(&key(), 1).unwrap().unwrap();
+    assert!(kept.proof.marks_verify());
+    assert_eq!(kept.proof.in_force.iter().map(|mark| mark.node).collect::<Vec<_>>(), [node(1)]);
+    assert!(kept.unheard().any(|other| *other == node(2)), "who leaves has to hear of it");
+}
+
+/// Somebody lied about its mark in both: each must leave the share that the other may need.
+#[test]
+fn a_switch_spares_what_sleeps_for_a_reshare_that_was_ordered_later() {
+    let (dir, journal) = open_journal();
+    let vault = vault(&dir);
+    abandon(&journal, NOW, TASK).unwrap();
+    let later = other(9);
+    let approved = Decided {
+        task: later.task,
+        hash: Hash([9; 32]),
+        kind: TaskKind::KeyReshare,
+        received_at: NOW,
+        verdicts: Vec::new(),
+        parties: Vec::new(),
+        bytes: b"{}".to_vec(),
+        evidence: Evidence::default(),
+    };
+    journal.approve(NOW, approved, Vec::new()).unwrap();
+    let (announcement, created) = (later.clone(), UnixMillis(950));
+    journal.open_handover(Handover { task: later.task, announcement, created, ..handover() }).unwrap();
+    vault.keep_record(true, &later);
+    abandon(&journal, NOW, later.task).unwrap();
+    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    align_it(&journal, &vault);
+    assert_eq!(shares(&vault), (vec![1], vec![later.task]));
+    let steps = steps(&journal, key()).unwrap();
+    let before = Step { generation: 1, created: UnixMillis(940), task: TaskId([4; 16]) };
+    assert_eq!(succession::may_store(&before, &steps), Err(succession::Hindrance::Later(later.task)));
+}
+
+#[test]
+fn what_a_node_has_of_a_key_is_shown_from_where_it_is_asked() {
+    let (_dir, journal) = open_journal();
+    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    let asked = |generation| shown(&journal, &[Held { key: key(), generation }]).unwrap();
+    let numbers = |from| asked(from).iter().map(|shown| shown.generation).collect::<Vec<_>>();
+    assert_eq!(numbers(0), [0, 1]);
+    assert_eq!(numbers(1), [1]);
+    assert!(numbers(2).is_empty());
+    assert_eq!(proofs(&journal, key()).unwrap().len(), 2);
+}
+
 #[test]
 fn an_open_handover_is_settled_before_a_key_moves_on_otherwise() {
     let (_dir, journal) = open_journal();
-    assert!(replace(&journal, node(1), NOW, &[generation(1, [3, 4], &[1, 2, 3, 4])]).is_err());
+    assert!(show(&journal, &[generation(1, [3, 4], &[1, 2, 3, 4])]).is_err());
     assert_eq!(record(&journal).announcement.generation, 0);
 }
 
@@ -279,11 +438,13 @@ fn a_switch_puts_the_next_share_in_the_place_of_the_old_one_and_wakes_no_other()
     let vault = vault(&dir);
     vault.keep_record(true, &other(9));
     align_it(&journal, &vault);
-    assert_eq!(shares(&vault), (vec![0], vec![TASK]), "a share without a record is nobody's");
+    let mut both = vec![TASK, TaskId([9; 16])];
+    both.sort_unstable();
+    assert_eq!(shares(&vault), (vec![0], both), "the journal may be older than the store");
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     for _ in 0..2 {
         align_it(&journal, &vault);
-        assert_eq!(shares(&vault), (vec![1], vec![]));
+        assert_eq!(shares(&vault), (vec![1], vec![TaskId([9; 16])]));
     }
     let destroyed = journal.audit(0, 100).unwrap();
     assert_eq!(destroyed.iter().filter(|entry| entry.kind.name() == "destroyed").count(), 1);
@@ -300,7 +461,11 @@ fn a_key_that_moves_on_elsewhere_takes_no_share_that_waits() {
     assert_eq!(shares(&vault), (vec![], vec![TASK]), "the others may have switched already");
     abandon(&journal, NOW, TASK).unwrap();
     align_it(&journal, &vault);
-    assert_eq!(shares(&vault), (vec![], vec![]), "what sleeps goes with the key");
+    assert_eq!(shares(&vault), (vec![], vec![TASK]), "what sleeps may be of the generation that counts");
+    let released = generation(2, [4, 5], &[1, 2, 4, 5]);
+    journal.put_key(KeyRecord { announcement: released, status: KeyStatus::Released, created: NOW }).unwrap();
+    align_it(&journal, &vault);
+    assert_eq!(shares(&vault), (vec![], vec![]), "and goes with the next");
 }
 
 #[test]
@@ -412,6 +577,6 @@ fn whoever_is_told_and_whoever_restarts_one_generation_is_whole_and_news_make_al
         assert_eq!(settled(member), (Some(1), vec![1]));
     }
     for member in leaves {
-        assert_eq!(settled(member), (None, vec![]));
+        assert_eq!(settled(member), (None, vec![0]), "kept until the others say that the next is in force");
     }
 }

@@ -7,6 +7,7 @@ pub mod admission;
 mod aux;
 pub mod check_up;
 mod describe;
+pub mod gossip;
 pub mod handover;
 mod intent;
 pub mod keygen;
@@ -15,6 +16,7 @@ mod offer;
 mod quarantine;
 pub mod reshare;
 pub mod settle;
+mod succession;
 mod telling;
 mod throttle;
 

@@ -1,6 +1,7 @@
 //! KeyReshare: the next generation of a key for another committee, or for the same. How it works: `docs/reshare.md`.
 
 use super::aux::{self, Fresh, position};
+use super::succession::{self, Step};
 use super::{Job, Stopped, describe, handover};
 use crate::core::Core;
 use crate::risk::Approved;
@@ -12,8 +13,9 @@ use countersign_engine::{AgreeParams, PartyIndex, PublicShare, ReshareParams, Re
 use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{
-    Announcement, Cause, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId,
+    Announcement, Cause, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId, UnixMillis,
 };
+use countersign_store::KeyStatus;
 use std::sync::{Arc, PoisonError};
 
 const DISCLOSE_PHASE: (u8, Stage) = (0, Stage::Running);
@@ -25,6 +27,8 @@ const AUX_PHASE: u8 = 2;
 #[derive(Debug, Clone)]
 pub struct KeyResharePlan {
     pub(super) task: TaskId,
+    /// When it was ordered.
+    pub(super) created: UnixMillis,
     pub(super) reshare: Arc<KeyReshare>,
     /// As many members of the present committee as the key needs.
     pub(super) dealers: Vec<NodeId>,
@@ -240,11 +244,27 @@ fn write(
     // What an earlier reshare left to be done comes first, and nothing comes between the share and its record.
     let _alone = core.aligning.lock().unwrap_or_else(PoisonError::into_inner);
     handover::align(&core.journal, &core.vault, core.now(), next.key).map_err(|error| error.to_string())?;
+    check_present(core, plan, &next)?;
     if let Some(share) = &reshared.share {
         core.vault.put_next_share(approved, share, &next, aux).map_err(|error| error.to_string())?;
     }
     if let Some((digest, aux)) = fresh {
         core.auxes.put(digest, aux);
     }
-    handover::open(core, plan.task, next, plan.joins(&core.me)).map_err(|error| error.to_string())
+    handover::open(core, plan.task, next, plan.joins(&core.me), plan.created)
+        .map_err(|error| error.to_string())
+}
+
+/// Once more what admission has asked: another reshare of the key may have been stored for, or settled, since.
+fn check_present(core: &Core, plan: &KeyResharePlan, next: &Announcement) -> Result<(), String> {
+    let known = handover::steps(&core.journal, next.key).map_err(|error| error.to_string())?;
+    let step = Step { generation: next.generation, created: plan.created, task: plan.task };
+    succession::may_store(&step, &known).map_err(|hindrance| hindrance.to_string())?;
+    let record = core.journal.key(&next.key).map_err(|error| error.to_string())?;
+    match record.filter(|record| record.status == KeyStatus::Active) {
+        Some(record) if record.announcement.digest() != plan.reshare.from.digest() => {
+            Err(format!("the key came to generation {} meanwhile", record.announcement.generation))
+        }
+        Some(_) | None => Ok(()),
+    }
 }

@@ -1,8 +1,14 @@
 //! A new key between the moment its share is stored and the last member's confirmation. Its task has no end until then.
 
 use super::handover;
-use countersign_protocol::{Announcement, Outcome, TaskId, UnixMillis};
-use countersign_store::{Journal, KeyRecord, KeyStatus, ReadJournalError, State, WriteJournalError};
+use crate::core::Core;
+use crate::{events, metrics};
+use countersign_protocol::control::{FromNode, Held};
+use countersign_protocol::{Announcement, KeyId, NodeId, Outcome, TaskId, UnixMillis};
+use countersign_store::{
+    Journal, KeyRecord, KeyStatus, ReadJournalError, State, TaskKind, WriteJournalError,
+};
+use std::sync::Arc;
 
 /// The KeyGens and KeyReshares that this node has stored for and whose last confirmations it has not seen.
 pub fn waiting(journal: &Journal) -> Result<Vec<TaskId>, ReadJournalError> {
@@ -10,6 +16,52 @@ pub fn waiting(journal: &Journal) -> Result<Vec<TaskId>, ReadJournalError> {
     let keygens = pending.map(|key| key.announcement.task);
     let reshares = handover::waiting(journal)?.into_iter().map(|handover| handover.task);
     Ok(keygens.chain(reshares).collect())
+}
+
+/// Activates a pending key, if every member's mark over exactly what is stored here is there, whoever brings them.
+pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) {
+    let key = announcement.key;
+    let Ok(Some(record)) = core.journal(move |journal| journal.key(&key)).await else { return };
+    let same = record.announcement.digest() == announcement.digest();
+    if record.status != KeyStatus::Pending
+        || announcement.task != task
+        || !same
+        || !announcement.is_complete()
+    {
+        return tracing::debug!(%key, "a settlement does not fit and was ignored");
+    }
+    let (now, created, settled, told) = (core.now(), record.created, announcement.clone(), core.clone());
+    let confirm = move |journal: &Journal| {
+        let what = events::what_of(&told.events, task, &Outcome::Created(settled.clone()), now.0);
+        let events = told.events.tell(journal, task, what);
+        self::confirm(&journal.telling(events), now, created, settled)
+    };
+    if let Err(error) = core.journal(confirm).await {
+        return tracing::error!(%key, %error, "the key stays pending");
+    }
+    tracing::info!(%key, "key confirmed by all members");
+    core.tally.task(TaskKind::KeyGen, metrics::Ended::Succeeded);
+    core.events.finish(task);
+    core.key_active(announcement.aux).await;
+    core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Created(announcement) });
+}
+
+/// The generations that this node has stored for and whose last marks it has not seen, each with the nodes that may have
+/// them: new keys and reshares.
+pub fn lacking(journal: &Journal) -> Result<Vec<(Held, Vec<NodeId>)>, ReadJournalError> {
+    let mut lacking = Vec::new();
+    for task in journal.unfinished()? {
+        let Some(row) = journal.row(&task)?.filter(|row| row.kind == TaskKind::KeyGen) else { continue };
+        let key = KeyId::of_task(&row.hash);
+        if journal.key(&key)?.is_some_and(|record| record.status == KeyStatus::Pending) {
+            lacking.push((Held { key, generation: 0 }, row.parties));
+        }
+    }
+    for open in handover::waiting(journal)? {
+        let Announcement { key, generation, parties, .. } = open.announcement;
+        lacking.push((Held { key, generation }, parties));
+    }
+    Ok(lacking)
 }
 
 /// Ends the task with the key that all members have confirmed; the key is active from then on. A task that was recorded as
@@ -32,11 +84,12 @@ pub fn confirm(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use countersign_protocol::{Committee, Failure, Hash, KeyId, NodeId, Scheme, SessionId, Threshold};
-    use countersign_store::{Decided, TaskKind};
+    use countersign_protocol::{Committee, Failure, Hash, Scheme, SessionId, Threshold};
+    use countersign_store::Decided;
 
     const TASK: TaskId = TaskId([1; 16]);
     const NOW: UnixMillis = UnixMillis(1_000);
+    const HASH: Hash = Hash([7; 32]);
 
     fn node(seed: u8) -> NodeId {
         let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
@@ -45,7 +98,7 @@ mod tests {
 
     fn announcement() -> Announcement {
         Announcement {
-            key: KeyId::from_bytes([2; 16]).unwrap(),
+            key: KeyId::of_task(&HASH),
             task: TASK,
             session: SessionId([3; 32]),
             name: "n".into(),
@@ -69,7 +122,7 @@ mod tests {
         let journal = Journal::create(dir.path()).unwrap();
         let task = Decided {
             task: TASK,
-            hash: Hash([7; 32]),
+            hash: HASH,
             kind: TaskKind::KeyGen,
             received_at: NOW,
             verdicts: Vec::new(),
@@ -92,6 +145,8 @@ mod tests {
         let (_dir, journal) = journal();
         let settling = waiting(&journal).unwrap();
         assert_eq!(settling, [TASK]);
+        let held = Held { key: announcement().key, generation: 0 };
+        assert_eq!(lacking(&journal).unwrap(), [(held, vec![node(1), node(2)])], "the others are asked");
         assert_eq!(journal.abort_unfinished(NOW, &settling).unwrap(), []);
         assert_eq!(status(&journal), KeyStatus::Pending);
         confirm(&journal, NOW, NOW, announcement()).unwrap();
@@ -99,6 +154,7 @@ mod tests {
         assert_eq!(journal.row(&TASK).unwrap().unwrap().state, ended);
         assert_eq!(status(&journal), KeyStatus::Active);
         assert_eq!(waiting(&journal).unwrap(), []);
+        assert_eq!(lacking(&journal).unwrap(), []);
     }
 
     #[test]

@@ -15,8 +15,8 @@ mod trailer;
 pub use backup::{Backup, BackupError};
 pub use journal::{
     AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Decided, Delivery, Difference, Evidence,
-    Handover, HandoverStage, Journal, JournalOpenError, KeyRecord, KeyStatus, LookUp, NewEvent, PeerMark,
-    Proof, Quarantine, ReadJournalError, Refused, Row, Snapshot, State, StateWrite, TaskKind,
+    Generation, Handover, HandoverStage, Journal, JournalOpenError, KeyRecord, KeyStatus, LookUp, NewEvent,
+    PeerMark, Proof, Quarantine, ReadJournalError, Refused, Row, Snapshot, State, StateWrite, TaskKind,
     WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};

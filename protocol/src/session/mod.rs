@@ -199,7 +199,8 @@ impl Session {
             Body::Run { session, message } => self.on_run(sender, session, message),
             Body::Abort { code, text } => self.end(aborted(*from, code, &text)),
             // Of no session; the router takes them out.
-            Body::HighWater(_) | Body::Behind(_) | Body::Generations(_) | Body::Heard(_) => {}
+            Body::HighWater(_) | Body::Behind(_) | Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {
+            }
         }
     }
 

@@ -40,6 +40,38 @@ async fn a_new_node_takes_the_place_of_one_that_is_lost_with_its_backups() {
     }
 }
 
+/// Runbook 6. The nodes know everything that the lost coordinator knew of wallets, and prove it to the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_coordinator_takes_the_place_of_one_that_is_lost_with_all_it_knew() {
+    let blueprint = Blueprint { nodes: 4, plugins: Plugins::Unguarded, ..Blueprint::default() };
+    let mut cluster = Cluster::start(blueprint).await.unwrap();
+    let stays = wallet(&cluster, Scheme::Ed25519, &[0, 1, 2]).await;
+    let moves = wallet(&cluster, Scheme::Ed25519, &[0, 1, 2]).await;
+    let order = |members: &[usize]| {
+        let committee = Committee::new(cluster.ids(members)).unwrap();
+        ReshareOrder::new(moves.key, committee, Threshold::try_from(2).unwrap())
+    };
+    let (to_new, back) = (order(&[1, 2, 3]), order(&[0, 1, 2]));
+    let moved =
+        cluster.client.reshare(&to_new, |_| {}).await.unwrap_or_else(|e| panic!("{e}\n{}", cluster.logs()));
+
+    cluster.replace_coordinator().await.unwrap();
+    for (wallet, signers) in [(&stays, [0, 2]), (&moved, [1, 3]), (&moved, [2, 3])] {
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        let order = cluster.order(wallet.key, "m/0/1", b"still mine", Some(&signers)).unwrap();
+        while let Err(error) = cluster.client.sign(&order, |_| {}).await {
+            assert!(std::time::Instant::now() < deadline, "{error}\n{}", cluster.logs());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    // All generations are there, and what was made before can be handed on.
+    let again =
+        cluster.client.reshare(&back, |_| {}).await.unwrap_or_else(|e| panic!("{e}\n{}", cluster.logs()));
+    assert_eq!((again.generation, &again.root_public_key), (2, &moves.root_public_key));
+    let order = cluster.order(moves.key, "m/0/1", b"still mine", Some(&[0, 1])).unwrap();
+    cluster.client.sign(&order, |_| {}).await.unwrap_or_else(|e| panic!("{e}\n{}", cluster.logs()));
+}
+
 /// What `countersign-recover` prints.
 fn recover(dir: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(program("countersign-recover").unwrap());

@@ -90,6 +90,15 @@ async fn assert_holders(cluster: &Cluster, wallet: KeyId, holders: &[usize]) {
 
 /// Everybody who held a share of an earlier generation has it on record that the share is gone, and it is.
 async fn destroyed(mut cluster: Cluster, wallet: KeyId) {
+    let deadline = Instant::now() + SETTLED;
+    let kept = |node: &countersign_tests::Node| {
+        let printed = expect_success(node.command("info").unwrap().args(["--json", "moved"]));
+        printed.unwrap().contains("\"Leaving\"")
+    };
+    while cluster.nodes.iter().any(kept) {
+        assert!(Instant::now() < deadline, "shares are kept\n{}", cluster.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     for node in &mut cluster.nodes {
         node.daemon().terminate(Duration::from_secs(30)).unwrap();
         let journal = Journal::open(&node.db()).unwrap();

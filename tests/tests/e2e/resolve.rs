@@ -3,7 +3,7 @@
 use countersign_link::Identity;
 use countersign_protocol::{Announcement, Hash, NodeId, Scheme, StoredMark, TaskId, UnixMillis};
 use countersign_store::journal::Journal;
-use countersign_store::{Decided, Evidence, Handover, HandoverStage, Passphrase, TaskKind};
+use countersign_store::{Decided, Evidence, Handover, HandoverStage, KeyStatus, Passphrase, TaskKind};
 use countersign_tests::process::{expect_success, run};
 use countersign_tests::{Blueprint, Cluster, Node, Plugins};
 use std::time::Duration;
@@ -51,7 +51,14 @@ async fn waiting() -> (Cluster, Announcement, Announcement) {
     journal.approve(UnixMillis(1), task, Vec::new()).unwrap();
     let (announcement, stage) = (next.clone(), HandoverStage::Open);
     journal
-        .open_handover(Handover { task: TASK, announcement, joins: false, opened: UnixMillis(1), stage })
+        .open_handover(Handover {
+            task: TASK,
+            announcement,
+            joins: false,
+            opened: UnixMillis(1),
+            stage,
+            created: UnixMillis(0),
+        })
         .unwrap();
     (cluster, wallet, next)
 }
@@ -111,9 +118,17 @@ async fn all_marks_in_a_file_end_what_a_node_waits_for() {
     assert!(listed(node).contains("done: the next generation is in force"), "{}", listed(node));
     let passphrase = Passphrase::from_file(&node.dir.join("passphrase")).unwrap();
     let vault = countersign_node::vault::Vault::open(&node.db(), &passphrase, &[]).unwrap();
-    assert!(vault.stored_keys().unwrap().iter().all(|key| key.key != wallet.key), "its share is destroyed");
+    assert!(vault.stored_keys().unwrap().iter().any(|key| key.key == wallet.key), "its share is kept");
     drop(vault);
     let journal = Journal::open(&node.db()).unwrap();
     journal.verify_audit().unwrap();
-    assert!(journal.rekey_due().unwrap().is_some());
+    assert_eq!(journal.key(&wallet.key).unwrap().unwrap().status, KeyStatus::Leaving);
+    drop(journal);
+    let mut moved = node.command("info").unwrap();
+    let moved = expect_success(moved.arg("moved")).unwrap();
+    assert!(moved.contains("kept until a quorum"), "{moved}");
+    let mut proof = node.command("info").unwrap();
+    let proof = expect_success(proof.args(["proof", &wallet.key.to_string()])).unwrap();
+    let proof: serde_json::Value = serde_json::from_str(&proof).unwrap();
+    assert_eq!(proof["generations"].as_array().unwrap().len(), 2, "{proof}");
 }

@@ -148,6 +148,9 @@ pub enum Refused {
         "the reshare of task {0} is not settled; connect all its parties, or see `countersign-node task resolve`"
     )]
     HandoverOpen(TaskId),
+    /// The key is of a later generation.
+    #[error("the key has come further than task {0} would bring it; compare all members' generations")]
+    Passed(TaskId),
     /// A name or value of a plugin's state that is out of bounds.
     #[error("plugin `{plugin}` stored a name or value that is too long; correct the plugin")]
     StateTooLarge {

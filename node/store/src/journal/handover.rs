@@ -22,6 +22,8 @@ pub struct Handover {
     pub opened: UnixMillis,
     /// Where it stands.
     pub stage: HandoverStage,
+    /// When its requester made the order; 0 where a program wrote this that did not record it.
+    pub created: UnixMillis,
 }
 
 /// Where a reshare stands at a node that has stored for it.
@@ -87,9 +89,10 @@ impl<'t> Handovers<'t> {
 }
 
 impl Handover {
-    /// What becomes of the key once everybody's mark is there.
+    /// What becomes of the key once everybody's mark is there. Who leaves keeps its share until others have the next one in
+    /// force.
     pub(super) fn record(&self, announcement: Announcement, created: UnixMillis) -> KeyRecord {
-        let status = if self.joins { KeyStatus::Active } else { KeyStatus::Released };
+        let status = if self.joins { KeyStatus::Active } else { KeyStatus::Leaving };
         KeyRecord { announcement, status, created }
     }
 }
@@ -155,17 +158,30 @@ impl Tables<'_> {
         if handover.announcement.digest() != announcement.digest() {
             return Err(Refused::NoHandover(handover.task).into());
         }
+        let present = self.key(&announcement.key)?.map(|record| record.announcement.generation);
+        if present.is_some_and(|present| present > announcement.generation) {
+            return Err(Refused::Passed(handover.task).into());
+        }
         let created = self.created(announcement.key)?.unwrap_or(now);
+        let before = self.holders_before(&handover.task, &announcement.key)?;
+        self.keep_generation(announcement, &before)?;
         self.put_key(&handover.record(announcement.clone(), created))?;
         self.handovers.put(&Handover { stage: HandoverStage::Switched, ..handover })
     }
 
-    /// A key that moved on without this node.
+    /// A key that moved on without this node. A share that it still has is used no more, and kept for now.
     pub(super) fn replace(&mut self, now: UnixMillis, announcement: Announcement) -> Done {
-        let created = self.created(announcement.key)?.unwrap_or(now);
+        let present = self.key(&announcement.key)?;
+        let created = present.as_ref().map_or(now, |record| record.created);
+        let before = present.as_ref().map_or(&[][..], |record| record.announcement.committee.members());
+        self.keep_generation(&announcement, before)?;
+        let status = match present.map(|record| record.status) {
+            Some(KeyStatus::Released) | None => KeyStatus::Released,
+            Some(KeyStatus::Pending | KeyStatus::Active | KeyStatus::Leaving) => KeyStatus::Leaving,
+        };
         let text = format!("{} moved on to generation {}", announcement.key, announcement.generation);
         let (task, record) = (announcement.task, self.record_of(&announcement.task)?);
-        self.put_key(&KeyRecord { announcement, status: KeyStatus::Released, created })?;
+        self.put_key(&KeyRecord { announcement, status, created })?;
         self.log(now, AuditKind::Ended, Some(task), &text, record)
     }
 }

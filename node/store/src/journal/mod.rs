@@ -8,6 +8,7 @@ mod copy;
 #[cfg(test)]
 mod crash;
 mod error;
+mod generation;
 mod handover;
 mod memory;
 mod operation;
@@ -23,6 +24,7 @@ mod writer;
 
 pub use audit::{AuditEntry, AuditHead, AuditKind};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
+pub use generation::Generation;
 pub use handover::{Handover, HandoverStage};
 pub use operation::{Decided, StateWrite, Written};
 pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
@@ -34,7 +36,7 @@ pub use snapshot::Snapshot;
 
 use crate::files::{self, NotPrivate};
 use countersign_protocol::{
-    Announcement, Failure, Hash, KeyId, NodeId, Outcome, Refusal, TaskId, UnixMillis,
+    Announcement, Failure, Hash, KeyId, NodeId, Outcome, Refusal, StoredMark, TaskId, UnixMillis,
 };
 use operation::{
     AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, Reservations, STATE, TASKS,
@@ -296,6 +298,36 @@ impl Journal {
         self.run(Operation::Revive { now, task, announcement: Box::new(announcement) }).map(drop)
     }
 
+    /// Keeps a generation of a key that the key has come to already. The caller has verified it.
+    pub fn keep_generation(&self, announcement: Announcement) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::KeepGeneration(Box::new(announcement))).map(drop)
+    }
+
+    /// Records members' marks that they have a generation in force. The caller has verified them.
+    pub fn in_force(
+        &self,
+        key: KeyId,
+        generation: u32,
+        marks: Vec<StoredMark>,
+    ) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::InForce { key, generation, marks })
+    }
+
+    /// Records that these nodes know all that they need of a generation.
+    pub fn heard(
+        &self,
+        key: KeyId,
+        generation: u32,
+        nodes: Vec<NodeId>,
+    ) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::Heard { key, generation, nodes })
+    }
+
+    /// Records that the share which this node kept of a key that has moved on is of no use to anybody any more.
+    pub fn release(&self, key: KeyId) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::Release(key))
+    }
+
     /// Records that a key moved on to this generation without this node.
     pub fn replace(&self, now: UnixMillis, announcement: Announcement) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::Replace { now, announcement: Box::new(announcement) }).map(drop)
@@ -389,6 +421,19 @@ impl Journal {
     pub fn keys(&self) -> Result<Vec<KeyRecord>, ReadJournalError> {
         let table = self.database.begin_read()?.open_table(KEYS)?;
         table.iter()?.map(|entry| read("keys", entry?.1.value())).collect()
+    }
+
+    /// A generation of a key with all marks, as far as this node was there or was told.
+    pub fn generation(&self, key: &KeyId, number: u32) -> Result<Option<Generation>, ReadJournalError> {
+        let Some(table) = self.later_table(operation::GENERATIONS)? else { return Ok(None) };
+        let place = generation::place(key, number);
+        table.get(&place)?.map(|known| read("generations", known.value())).transpose()
+    }
+
+    /// Generations of which somebody whom they concern has not said yet that it knows.
+    pub fn unheard(&self) -> Result<Vec<(KeyId, u32)>, ReadJournalError> {
+        let Some(table) = self.later_table(operation::UNHEARD)? else { return Ok(Vec::new()) };
+        table.iter()?.map(|entry| generation::split(entry?.0.value())).collect()
     }
 
     /// What is known of a reshare for which this node has stored.

@@ -3,6 +3,7 @@
 
 use super::audit::{AuditEntry, AuditHead, AuditKind};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
+use super::generation::{self, Generations};
 use super::handover::{Handover, HandoverStage, Handovers};
 use super::memory::Memory;
 use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
@@ -12,7 +13,8 @@ use super::recordings::{Configuration, Difference, Evidence, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{
-    Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, TaskId, UnixMillis,
+    Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, StoredMark, TaskId,
+    UnixMillis,
 };
 use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
@@ -57,6 +59,10 @@ pub(super) const QUARANTINE: TableDefinition<Place, Bytes> = TableDefinition::ne
 pub(super) const PEERS: TableDefinition<&'static [u8; 32], Bytes> = TableDefinition::new("peers");
 /// Task id to [`Handover`].
 pub(super) const HANDOVERS: TableDefinition<Id, Bytes> = TableDefinition::new("handovers");
+/// Key id and number to [`Generation`](super::generation::Generation).
+pub(super) const GENERATIONS: TableDefinition<generation::Place, Bytes> = TableDefinition::new("generations");
+/// Generations of which somebody whom they concern has not said yet that it knows.
+pub(super) const UNHEARD: TableDefinition<generation::Place, ()> = TableDefinition::new("unheard");
 
 /// The longest name of a plugin or of its state, in bytes.
 const MAX_STATE_KEY: usize = 1024;
@@ -176,6 +182,18 @@ pub(super) enum Operation {
         now: UnixMillis,
         announcement: Box<Announcement>,
     },
+    InForce {
+        key: KeyId,
+        generation: u32,
+        marks: Vec<StoredMark>,
+    },
+    Heard {
+        key: KeyId,
+        generation: u32,
+        nodes: Vec<NodeId>,
+    },
+    Release(KeyId),
+    KeepGeneration(Box<Announcement>),
     Destroyed {
         now: UnixMillis,
         announcement: Box<Announcement>,
@@ -208,6 +226,7 @@ pub(super) struct Tables<'t> {
     audit: Table<'t, u64, Bytes>,
     keys: Table<'t, Id, Bytes>,
     pub(super) handovers: Handovers<'t>,
+    pub(super) generations: Generations<'t>,
     quarantines: Quarantines<'t>,
     outbox: Outbox<'t>,
 }
@@ -227,6 +246,7 @@ impl<'t> Tables<'t> {
             audit: transaction.open_table(AUDIT)?,
             keys: transaction.open_table(KEYS)?,
             handovers: Handovers::open(transaction)?,
+            generations: Generations::open(transaction)?,
             quarantines: Quarantines::open(transaction)?,
             outbox: Outbox::new(transaction.open_table(OUTBOX)?),
         })
@@ -261,6 +281,13 @@ impl<'t> Tables<'t> {
             }
             Operation::Revive { now, task, announcement } => self.revive(now, task, *announcement),
             Operation::Replace { now, announcement } => self.replace(now, *announcement),
+            Operation::InForce { key, generation, marks } => self.in_force(key, generation, marks),
+            Operation::Heard { key, generation, nodes } => self.heard(key, generation, &nodes),
+            Operation::Release(key) => self.release(key),
+            Operation::KeepGeneration(announcement) => {
+                self.keep_generation(&announcement, &[])?;
+                Ok(Written::Now)
+            }
             Operation::Rekeyed(now) => {
                 self.moments.remove(DESTROYED)?;
                 self.log(now, AuditKind::Destroyed, None, "the storage key of before", None)
@@ -363,6 +390,9 @@ impl<'t> Tables<'t> {
     }
 
     pub(super) fn put_key(&mut self, record: &KeyRecord) -> Done {
+        if record.status == KeyStatus::Active && record.announcement.generation == 0 {
+            self.keep_generation(&record.announcement, &[])?;
+        }
         self.keys.insert(record.key().as_bytes(), row::encode(record).as_slice())?;
         Ok(Written::Now)
     }
@@ -394,10 +424,12 @@ impl<'t> Tables<'t> {
     }
 
     pub(super) fn created(&self, key: KeyId) -> Result<Option<UnixMillis>, WriteJournalError> {
-        let Some(known) = self.keys.get(key.as_bytes())? else { return Ok(None) };
-        let known: KeyRecord =
-            row::decode(known.value()).map_err(|error| ReadJournalError::record("keys", error))?;
-        Ok(Some(known.created))
+        Ok(self.key(&key)?.map(|record| record.created))
+    }
+
+    pub(super) fn key(&self, key: &KeyId) -> Result<Option<KeyRecord>, WriteJournalError> {
+        let read = |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("keys", e));
+        Ok(self.keys.get(key.as_bytes())?.map(|known| read(known.value())).transpose()?)
     }
 
     /// What vouches for a task's row as it is: a line about a task must not leave it without.

@@ -2,6 +2,7 @@
 //! Every version that was ever written is read for ever; what is written is of the newest.
 
 use super::audit::AuditEntry;
+use super::generation::Generation;
 use super::handover::Handover;
 use super::outbox::Delivery;
 use super::peer::PeerMark;
@@ -96,6 +97,9 @@ pub enum KeyStatus {
     Active,
     /// Handed over to others: this node holds no share of it any more. The record tells how far the key had come.
     Released,
+    /// Handed over to others, and not yet known to be in force at a quorum of them: this node's share is used no more, and
+    /// kept until then.
+    Leaving,
 }
 
 /// A plugin's state under one key.
@@ -119,9 +123,13 @@ impl Stored for Row {
 }
 
 impl Stored for KeyRecord {}
-impl Stored for Handover {}
+impl Stored for Handover {
+    /// `created: 0`.
+    const SINCE: &'static [&'static [u8]] = &[&[0]];
+}
 impl Stored for Quarantine {}
 impl Stored for PeerMark {}
+impl Stored for Generation {}
 impl Stored for StateValue {}
 impl Stored for Vec<Reservation> {}
 impl Stored for AuditEntry {}
@@ -202,8 +210,8 @@ mod tests {
     use super::super::handover::HandoverStage;
     use super::*;
     use countersign_protocol::{
-        Cause, Committee, Failure, InputSignature, Intact, Point, Refusal, Scheme, SessionId, Signed,
-        StoredMark, Threshold,
+        Cause, Committee, Failure, GenerationProof, InputSignature, Intact, Point, Refusal, Scheme,
+        SessionId, Signed, StoredMark, Threshold,
     };
     use std::path::{Path, PathBuf};
 
@@ -293,13 +301,6 @@ mod tests {
             public_shares: vec![Point(vec![1, 2]), Point(vec![3])],
             proof: Point(vec![4]),
         };
-        let handover = Handover {
-            task: TaskId([3; 16]),
-            announcement: announcement(),
-            joins: true,
-            opened: UnixMillis(7_000),
-            stage: HandoverStage::Void,
-        };
         let quarantine = Quarantine {
             key: KeyId::from_bytes([5; 16]).unwrap(),
             peer: node(2),
@@ -316,7 +317,6 @@ mod tests {
         vec![
             ("reshared", encode(&ended(Outcome::Reshared(announcement())))),
             ("intact", encode(&ended(Outcome::Intact(intact)))),
-            ("handover", encode(&handover)),
             ("released", encode(&released)),
             ("quarantine", encode(&quarantine)),
             ("peer", encode(&PeerMark { secrets: 9, audit: 300, at: UnixMillis(9_000) })),
@@ -344,6 +344,35 @@ mod tests {
             ("state", encode(&state)),
             ("audit", encode(&entry)),
             ("delivery", encode(&delivery)),
+        ]
+    }
+
+    fn handover() -> Handover {
+        Handover {
+            task: TaskId([3; 16]),
+            announcement: announcement(),
+            joins: true,
+            opened: UnixMillis(7_000),
+            stage: HandoverStage::Void,
+            created: UnixMillis(6_500),
+        }
+    }
+
+    /// What is written since announcements list their parties.
+    fn latest() -> Vec<(&'static str, Vec<u8>)> {
+        let listed = Announcement { parties: vec![node(1), node(2), node(3)], ..announcement() };
+        let mark = |signature| StoredMark { node: node(1), signature };
+        let generation = Generation {
+            proof: GenerationProof { announcement: listed.clone(), in_force: vec![mark(vec![15; 64])] },
+            concerned: vec![node(1), node(2)],
+            heard: vec![node(2)],
+        };
+        let leaving =
+            KeyRecord { announcement: listed, status: KeyStatus::Leaving, created: UnixMillis(3_000) };
+        vec![
+            ("handover", encode(&handover())),
+            ("generation", encode(&generation)),
+            ("leaving", encode(&leaving)),
         ]
     }
 
@@ -376,6 +405,12 @@ mod tests {
         let unchanged = later().into_iter().filter(|(name, _)| !["reshared", "intact"].contains(name));
         let second = std::fs::read_to_string(fixture("v2")).unwrap();
         assert!(second.ends_with(&lines(unchanged)), "what has its first version still");
+        let found = lines(latest().into_iter());
+        if std::env::var("BLESS").is_ok_and(|format| format == "v4") {
+            std::fs::create_dir_all(fixture("v4").parent().unwrap()).unwrap();
+            std::fs::write(fixture("v4"), &found).unwrap();
+        }
+        assert_eq!(found, std::fs::read_to_string(fixture("v4")).unwrap());
         let first = std::fs::read_to_string(fixture("v1")).unwrap();
         assert!(first.ends_with(&lines(others().into_iter())), "what has its first version still");
     }
@@ -392,6 +427,14 @@ mod tests {
                 assert_eq!(decode::<Row>(&bytes), Ok(expected), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn reshares_of_programs_that_listed_no_parties_are_read() {
+        let second = std::fs::read_to_string(fixture("v2")).unwrap();
+        let line = second.lines().find_map(|line| line.strip_prefix("handover ")).unwrap();
+        let expected = Handover { created: UnixMillis(0), ..handover() };
+        assert_eq!(decode::<Handover>(&hex::decode(line).unwrap()), Ok(expected));
     }
 
     #[test]

@@ -216,8 +216,7 @@ async fn each_step_of_writing_may_be_the_last(
 #[tokio::test(flavor = "multi_thread")]
 async fn each_step_of_writing_may_be_the_last_ed25519() {
     // Who was killed needs a moment to meet the others again.
-    let limits =
-        "{ ready_seconds: 5, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0 }";
+    let limits = "{ ready_seconds: 5, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0, reshares: 1000 }";
     let blueprint = Blueprint { limits: limits.into(), ..blueprint() };
     each_step_of_writing_may_be_the_last(Scheme::Ed25519, blueprint, [PARTS.len(), 2]).await;
 }

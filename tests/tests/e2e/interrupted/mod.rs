@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 const SETTLED: Duration = Duration::from_secs(25);
 
 fn blueprint() -> Blueprint {
-    let limits =
-        "{ ready_seconds: 1, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0 }";
+    let limits = "{ ready_seconds: 1, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0, reshares: 1000 }";
     Blueprint { limits: limits.into(), plugins: Plugins::Unguarded, ..Blueprint::default() }
 }
 
@@ -36,7 +35,7 @@ fn some_of(all: usize, few: usize) -> Vec<usize> {
 }
 
 fn ecdsa_blueprint() -> Blueprint {
-    let limits = "{ ready_seconds: 5, keygen_seconds: 2, storing_seconds: 2, prime_sets: 0 }";
+    let limits = "{ ready_seconds: 5, keygen_seconds: 2, storing_seconds: 2, prime_sets: 0, reshares: 1000 }";
     Blueprint { primes: PrimeSource::Fixtures(4), limits: limits.into(), ..blueprint() }
 }
 

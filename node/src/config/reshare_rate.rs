@@ -1,0 +1,47 @@
+//! `limits.reshares`: how often one key may be handed over.
+
+use countersign_protocol::UnixMillis;
+
+/// How many reshares of one key a node takes part in within [`ReshareRate::HOURS`]. Each costs every party a new share, a copy
+/// of the old one for a while, and its operators a backup; nobody needs many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReshareRate {
+    /// So many.
+    pub count: usize,
+}
+
+impl ReshareRate {
+    /// The window.
+    pub const HOURS: u64 = 24;
+
+    /// When the next one is allowed, after those for which the node stored at these times; `None`: now.
+    pub fn next_allowed(&self, now: UnixMillis, stored: &[UnixMillis]) -> Option<UnixMillis> {
+        let window = Self::HOURS * 3_600_000;
+        let mut recent: Vec<u64> =
+            stored.iter().map(|at| at.0).filter(|at| at.saturating_add(window) > now.0).collect();
+        recent.sort_unstable();
+        let first_that_counts = recent.len().checked_sub(self.count)?;
+        recent.get(first_that_counts).map(|at| UnixMillis(at.saturating_add(window)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_in_the_window_and_the_next_when_the_oldest_that_counts_has_left_it() {
+        let hour = |hours: u64| UnixMillis(hours * 3_600_000);
+        let rate = ReshareRate { count: 2 };
+        let next = |now, stored: &[u64]| {
+            let stored: Vec<UnixMillis> = stored.iter().map(|hours| hour(*hours)).collect();
+            rate.next_allowed(hour(now), &stored)
+        };
+        assert_eq!(next(100, &[]), None);
+        assert_eq!(next(100, &[99]), None);
+        assert_eq!(next(100, &[99, 90]), Some(hour(114)));
+        assert_eq!(next(100, &[99, 90, 76, 10]), Some(hour(114)), "what is older does not count");
+        assert_eq!(next(100, &[99, 98, 90]), Some(hour(122)));
+        assert_eq!(next(114, &[99, 90]), None);
+    }
+}
