@@ -42,6 +42,10 @@ interruptions: plugins
     cargo build --workspace --all-targets
     COUNTERSIGN_INTERRUPTIONS=all COUNTERSIGN_KILLS=200 cargo test --workspace --test e2e -- --nocapture interrupted
 
+# Every alteration of every field of every message, of which the tests try some. Takes an hour of processor time.
+alterations:
+    COUNTERSIGN_ALTERATIONS=all cargo test -p countersign-engine --test alterations
+
 # Everything but the tests that a change must pass.
 check: fmt clippy deny docs purity
 

@@ -1,8 +1,8 @@
 //! Turns any round-based protocol into an [`Engine`]: key generation, auxiliary information and signing
 //! alike.
 //!
-//! It decodes, checks who may say what in which round, and keeps early messages. A protocol may have a [`Gate`], which
-//! sees every message before the protocol does. It knows no scheme.
+//! It bounds and decodes messages, checks who may say what in which round, and keeps early messages. A protocol may have a
+//! [`Gate`], which sees every message before the protocol does. It knows no scheme.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
@@ -13,7 +13,7 @@ use round_based::{Incoming, MessageDestination, MessageType, ProtocolMessage};
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use crate::engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};
+use crate::engine::{Engine, MessageKind, Outgoing, PartyIndex, Recipient, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};
 use crate::sealed::decode_exactly;
 
@@ -21,9 +21,18 @@ use crate::sealed::decode_exactly;
 /// behind.
 const SECRET_BODY: usize = 1024;
 
-/// A message of a protocol, with the kind that its round demands.
+/// A message of a protocol, with what its round demands.
 pub(crate) trait RoundMessage: ProtocolMessage + Serialize + DeserializeOwned + 'static {
+    /// The variants by name, and the most bytes that an honest message of each has in the largest committee.
+    const LIMITS: &'static [(&'static str, usize)];
+
     fn kind(&self) -> MessageKind;
+
+    /// Whether the integers in an encoded message are as long as honest ones. Curve points and scalars have one length, so
+    /// protocols without longer integers have nothing to check.
+    fn integers_fit(_body: &[u8]) -> bool {
+        true
+    }
 }
 
 /// Checks of our own in front of a protocol. It sees each message once, after its form, kind and sender were checked, and
@@ -139,11 +148,16 @@ impl<M: RoundMessage, O> Engine for Adapter<M, O> {
         };
         self.keep_failure(received)
     }
+
+    fn body_limit(&self) -> usize {
+        M::LIMITS.iter().map(|(_, limit)| *limit).max().unwrap_or(0)
+    }
 }
 
 impl<M, O> Adapter<M, O> {
     /// An error ends the run: the machine and its secrets are dropped.
     fn keep_failure<T>(&mut self, result: Result<T, EngineError>) -> Result<T, EngineError> {
+        let result = result.map_err(|error| error.between(self.me, self.parties));
         if let Err(error) = &result {
             self.state = State::Failed(error.clone());
         }
@@ -216,7 +230,7 @@ impl<M: RoundMessage, O> Run<M, O> {
     }
 
     fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
-        let msg: M = decode(body).ok_or_else(|| EngineError::peer(PeerFault::Malformed, from))?;
+        let msg: M = decode(body).map_err(|fault| EngineError::peer(fault, from))?;
         if msg.kind() != kind {
             return Err(EngineError::peer(PeerFault::WrongKind, from));
         }
@@ -233,16 +247,39 @@ impl<M: RoundMessage, O> Run<M, O> {
 }
 
 fn encode<M: Serialize>(message: round_based::Outgoing<M>) -> Result<Outgoing, EngineError> {
-    let mut body = Zeroizing::new(Vec::with_capacity(SECRET_BODY));
-    ciborium::into_writer(&message.msg, &mut *body).map_err(EngineError::bug)?;
+    let body = written(&message.msg, SECRET_BODY).map_err(EngineError::bug)?;
     Ok(Outgoing { to: recipient(message.recipient), body })
 }
 
-fn decode<M: DeserializeOwned>(body: &[u8]) -> Option<M> {
-    if body.len() > MAX_BODY {
-        return None;
+fn written<M: Serialize>(
+    message: &M,
+    capacity: usize,
+) -> Result<Zeroizing<Vec<u8>>, ciborium::ser::Error<std::io::Error>> {
+    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
+    ciborium::into_writer(message, &mut *body)?;
+    Ok(body)
+}
+
+/// Nothing is decoded that is longer than its round allows, and nothing is taken that has a second encoding: what was
+/// hashed and what was understood are the same.
+fn decode<M: RoundMessage>(body: &[u8]) -> Result<M, PeerFault> {
+    let variant = variant(body).ok_or(PeerFault::Malformed)?;
+    let (_, limit) = M::LIMITS.iter().find(|(name, _)| *name == variant).ok_or(PeerFault::Malformed)?;
+    if body.len() > *limit {
+        return Err(PeerFault::TooLong);
     }
-    decode_exactly(body)
+    if !M::integers_fit(body) {
+        return Err(PeerFault::Integers);
+    }
+    let message: M = decode_exactly(body).ok_or(PeerFault::Malformed)?;
+    let only_form = written(&message, body.len()).is_ok_and(|written| *written == body);
+    only_form.then_some(message).ok_or(PeerFault::Malformed)
+}
+
+/// The name of an encoded variant: CBOR has a map of one entry (0xA1) and a short text for it (0x60 and its length).
+fn variant(body: &[u8]) -> Option<&str> {
+    let [0xA1, length @ 0x60..=0x77, rest @ ..] = body else { return None };
+    std::str::from_utf8(rest.get(..usize::from(length - 0x60))?).ok()
 }
 
 fn recipient(destination: MessageDestination) -> Recipient {
@@ -275,6 +312,8 @@ mod tests {
     struct Empty;
 
     impl RoundMessage for Msg {
+        const LIMITS: &'static [(&'static str, usize)] = &[("Only", 16)];
+
         fn kind(&self) -> MessageKind {
             MessageKind::Broadcast
         }
@@ -290,6 +329,39 @@ mod tests {
         assert_eq!(error.cause(), Cause::Bug);
         assert_eq!(engine.step().unwrap_err(), error);
         assert_eq!(std::rc::Rc::strong_count(&secret), 1, "a failed run keeps nothing");
+    }
+
+    #[test]
+    fn a_message_has_one_form_and_a_length() {
+        let mut honest = vec![];
+        ciborium::into_writer(&Msg::Only(Empty), &mut honest).unwrap();
+        assert!(decode::<Msg>(&honest).is_ok());
+        let null = honest.pop();
+        assert_eq!(null, Some(0xF6), "an empty struct");
+        let fault = |rest: &[u8]| decode::<Msg>(&[&honest[..], rest].concat()).err();
+        assert_eq!(fault(&[0xF7]), Some(PeerFault::Malformed), "another form of the same");
+        assert_eq!(fault(&[0xF6, 0]), Some(PeerFault::Malformed), "something behind it");
+        assert_eq!(fault(&[0; 16]), Some(PeerFault::TooLong), "not even decoded");
+        assert_eq!(
+            decode::<Msg>(b"\xA1\x64Onlx\xF6").err(),
+            Some(PeerFault::Malformed),
+            "a name nobody knows"
+        );
+        assert_eq!(
+            decode::<Msg>(b"\xA1\x77Only").err(),
+            Some(PeerFault::Malformed),
+            "a name that is cut off"
+        );
+    }
+
+    #[test]
+    fn between_two_parties_an_unnamed_fault_is_the_other_ones() {
+        let fault = || EngineError::Peer { fault: PeerFault::UnreliableBroadcast, culprits: vec![] };
+        for (parties, named) in [(2, vec![PartyIndex(1)]), (3, vec![])] {
+            let mut engine: Box<dyn Engine<Output = ()>> =
+                start::<Msg, _, _>(PartyIndex(0), parties, move |_| async move { Err(fault()) });
+            assert_eq!(engine.step().unwrap_err().culprits(), named);
+        }
     }
 
     #[test]

@@ -82,8 +82,10 @@ impl Engine for Agreement {
             Some((first, rest)) if rest.iter().all(|other| other == first) => {
                 Ok(Step::Done((*first).clone()))
             }
-            // Which of them is wrong is not known here.
-            _ => self.fail(EngineError::Peer { fault: PeerFault::Disagreement, culprits: Vec::new() }),
+            _ => {
+                let culprits = self.other_speaker().into_iter().collect();
+                self.fail(EngineError::Peer { fault: PeerFault::Disagreement, culprits })
+            }
         }
     }
 
@@ -102,6 +104,13 @@ impl Engine for Agreement {
 }
 
 impl Agreement {
+    /// Whoever alone spoke with this party. Which of several is wrong is not known here.
+    fn other_speaker(&self) -> Option<PartyIndex> {
+        let mut others = self.said.keys().filter(|speaker| **speaker != self.me);
+        let (other, more) = (others.next()?, others.next());
+        (self.said.contains_key(&self.me) && more.is_none()).then_some(*other)
+    }
+
     fn word(&self) -> Result<Outgoing, EngineError> {
         let bytes = self.said.get(&self.me).cloned().flatten().unwrap_or_default();
         let mut body = Zeroizing::new(Vec::with_capacity(bytes.len() + 64));

@@ -3,6 +3,8 @@
 //! Generated once per committee, in the order of its parties, and used by all its ECDSA keys. Costs seconds
 //! of CPU.
 
+mod moduli;
+
 use std::fmt;
 
 use cggmp24::ExecutionId;
@@ -16,12 +18,14 @@ use zeroize::Zeroizing;
 
 use crate::adapter::{self, RoundMessage};
 use crate::blame::judge;
+use crate::bounds;
 use crate::engine::MessageKind;
 use crate::keygen::check_committee;
 use crate::random::tried;
 use crate::sealed::{DecodeError, Kind, open, seal};
 use crate::session::{Task, execution_id, labelled_hash};
 use crate::{Engine, EngineError, PartyIndex, Primes};
+use moduli::ModuliGate;
 
 const KIND: Kind = Kind { name: "aux", version: 1 };
 
@@ -51,7 +55,8 @@ pub fn aux_info(
     check_committee(me, parties)?;
     let id = execution_id(Task::AuxInfo, session, &[&parties.to_be_bytes()])?;
     let primes = primes.into_pregenerated()?;
-    Ok(adapter::start(me, parties, move |party| async move {
+    let gate = ModuliGate::new(&primes);
+    Ok(adapter::start_behind(me, parties, gate, move |party| async move {
         let builder = cggmp24::aux_info_gen(ExecutionId::new(&id), me.0, parties, primes);
         let info = builder.start(&mut rng, party).await.map_err(judge)?;
         Ok(Aux { index: me, info })
@@ -143,6 +148,13 @@ fn consistent(record: &Record<AuxInfo>) -> bool {
 }
 
 impl RoundMessage for Msg<Sha256, SecurityLevel128> {
+    const LIMITS: &'static [(&'static str, usize)] =
+        &[("Round1", 128), ("ReliabilityCheck", 128), ("Round2", 216 << 10), ("Round3", 216 << 10)];
+
+    fn integers_fit(body: &[u8]) -> bool {
+        bounds::aux_info(body)
+    }
+
     fn kind(&self) -> MessageKind {
         match self {
             Self::Round1(_) | Self::ReliabilityCheck(_) | Self::Round2(_) => MessageKind::Broadcast,

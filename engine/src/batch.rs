@@ -17,6 +17,9 @@ pub fn batch<T: 'static>(runs: Vec<Box<dyn Engine<Output = T>>>) -> Box<dyn Engi
     Box::new(Batch { runs: runs.into_iter().map(Run::new).collect(), failed: None })
 }
 
+/// More bytes than CBOR puts before an item.
+const ITEM: usize = 9;
+
 struct Batch<T> {
     runs: Vec<Run<T>>,
     failed: Option<EngineError>,
@@ -51,6 +54,11 @@ impl<T> Engine for Batch<T> {
         let received = self.deliver(from, kind, body);
         self.keep_failure(received)
     }
+
+    fn body_limit(&self) -> usize {
+        let bodies: usize = self.runs.iter().map(|run| run.engine.body_limit() + ITEM).sum();
+        MAX_BODY.min(bodies + ITEM)
+    }
 }
 
 impl<T> Batch<T> {
@@ -74,7 +82,7 @@ impl<T> Batch<T> {
         if messages.iter().any(|message| message.to != to) {
             return Err(EngineError::bug("the runs of a batch are out of step"));
         }
-        let size = messages.iter().map(|message| message.body.len() + 9).sum::<usize>() + 16;
+        let size = messages.iter().map(|message| message.body.len() + ITEM).sum::<usize>() + ITEM;
         if size > MAX_BODY {
             return Err(EngineError::bug("a batch is too large for one message"));
         }
@@ -90,8 +98,8 @@ impl<T> Batch<T> {
 
     fn deliver(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
         let malformed = || EngineError::peer(PeerFault::Malformed, from);
-        if body.len() > MAX_BODY {
-            return Err(malformed());
+        if body.len() > self.body_limit() {
+            return Err(EngineError::peer(PeerFault::TooLong, from));
         }
         let Bundle(bodies) = decode_exactly(body).ok_or_else(malformed)?;
         if bodies.len() != self.runs.len() {

@@ -18,6 +18,7 @@ use sha2::Sha256;
 
 use crate::adapter::{self, RoundMessage};
 use crate::blame::judge;
+use crate::bounds;
 use crate::engine::MessageKind;
 use crate::random::Rng;
 use crate::sign::{Job, Suite};
@@ -97,6 +98,19 @@ fn finish(signature: &cggmp24::Signature<Secp256k1>, job: &Job<Secp256k1>) -> Re
 }
 
 impl RoundMessage for Msg<Secp256k1, Sha256> {
+    const LIMITS: &'static [(&'static str, usize)] = &[
+        ("Round1a", 4 << 10),
+        ("Round1b", 12 << 10),
+        ("ReliabilityCheck", 128),
+        ("Round2", 32 << 10),
+        ("Round3", 1 << 10),
+        ("Round4", 192),
+    ];
+
+    fn integers_fit(body: &[u8]) -> bool {
+        bounds::signing(body)
+    }
+
     fn kind(&self) -> MessageKind {
         match self {
             Self::Round1a(_) | Self::ReliabilityCheck(_) | Self::Round3(_) | Self::Round4(_) => {

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::EngineError;
 
-/// Most bytes that one message body may have; longer ones are refused as the sender's fault.
+/// Most bytes that any message body may have. Each message of each protocol has a limit of its own below it, see
+/// [`Engine::body_limit`]; longer ones are refused as the sender's fault, before they are decoded.
 ///
 /// The longest honest message is a proof of the auxiliary information: 212 kB.
 pub const MAX_BODY: usize = 1 << 20;
@@ -85,6 +86,12 @@ pub trait Engine {
     /// Takes a message in, at any time: messages of later rounds are kept until the engine gets there. Each
     /// party has one message per round, which bounds what is kept. Messages after the end are dropped.
     fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError>;
+
+    /// Bytes of the longest message that this engine takes in any of its rounds. What keeps messages for an engine need
+    /// keep no longer ones.
+    fn body_limit(&self) -> usize {
+        MAX_BODY
+    }
 }
 
 impl<E: Engine + ?Sized> Engine for Box<E> {
@@ -96,5 +103,9 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
         (**self).receive(from, kind, body)
+    }
+
+    fn body_limit(&self) -> usize {
+        (**self).body_limit()
     }
 }

@@ -51,11 +51,22 @@ impl EngineError {
     }
 
     /// Parties that are proven to have broken the protocol, as positions in the session's party list. Empty
-    /// when the protocol cannot tell, or when nobody did.
+    /// when nobody did, or when the protocol cannot tell: then somebody among the others did, and the key is not to be used
+    /// until an operator has looked. With two parties a peer's fault is always named: it is the other one.
     pub fn culprits(&self) -> &[PartyIndex] {
         match self {
             Self::Peer { culprits, .. } => culprits,
             Self::Caller(_) | Self::Environment(_) | Self::Bug(_) => &[],
+        }
+    }
+
+    /// With two parties there is nobody else: a peer's fault that has no name is the other one's.
+    pub(crate) fn between(self, me: PartyIndex, parties: u16) -> Self {
+        match self {
+            Self::Peer { fault, culprits } if culprits.is_empty() && parties == 2 && me.0 < 2 => {
+                Self::peer(fault, PartyIndex(1 - me.0))
+            }
+            error => error,
         }
     }
 
@@ -151,9 +162,15 @@ pub enum CallerFault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerFault {
-    /// A body that is too long or does not decode.
+    /// A body that does not decode, or not in the one form that an honest sender gives it.
     #[error("a message cannot be decoded")]
     Malformed,
+    /// A body that is longer than any honest one of its round.
+    #[error("a message is longer than its round allows")]
+    TooLong,
+    /// An integer of another length than the security level has, or of the wrong sign.
+    #[error("a message has an integer of another length than the security level")]
+    Integers,
     /// A second message for a round.
     #[error("two messages for one round")]
     Repeated,
@@ -169,6 +186,9 @@ pub enum PeerFault {
     /// The parties saw different broadcasts of the first round.
     #[error("the parties received different broadcasts")]
     UnreliableBroadcast,
+    /// The protocol ended with a signature that does not verify.
+    #[error("the finished signature does not verify")]
+    Signature,
     /// A proof, commitment or share that does not hold.
     #[error("the protocol was broken: {0}")]
     Protocol(String),

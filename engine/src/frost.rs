@@ -178,6 +178,8 @@ pub(crate) struct Commitment<C: Ciphersuite> {
 }
 
 impl<C: Ciphersuite> RoundMessage for Msg<C> {
+    const LIMITS: &'static [(&'static str, usize)] = &[("Round1", 512), ("Round2", 256)];
+
     fn kind(&self) -> MessageKind {
         MessageKind::Broadcast
     }

@@ -76,6 +76,14 @@ pub(crate) fn check_committee(me: PartyIndex, parties: u16) -> Result<(), Caller
 }
 
 impl<E: KeyCurve> RoundMessage for ThresholdMsg<E, SecurityLevel128, Sha256> {
+    const LIMITS: &'static [(&'static str, usize)] = &[
+        ("Round1", 128),
+        ("ReliabilityCheck", 128),
+        ("Round2Broad", 1536),
+        ("Round2Uni", 128),
+        ("Round3", 192),
+    ];
+
     fn kind(&self) -> MessageKind {
         match self {
             Self::Round1(_) | Self::ReliabilityCheck(_) | Self::Round2Broad(_) | Self::Round3(_) => {

@@ -20,6 +20,7 @@ mod agree;
 mod aux_info;
 mod batch;
 mod blame;
+mod bounds;
 pub mod check_up;
 mod curve;
 mod derive;

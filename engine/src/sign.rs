@@ -16,7 +16,7 @@ use crate::engine::{MessageKind, Step};
 use crate::random::{Rng, tried};
 use crate::scheme::with_suite;
 use crate::session::{Task, execution_id};
-use crate::{Aux, CallerFault, DeriveError, Engine, EngineError, PartyIndex, Scheme, Share};
+use crate::{Aux, CallerFault, DeriveError, Engine, EngineError, PartyIndex, PeerFault, Scheme, Share};
 
 /// What is to be signed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,7 +195,8 @@ fn start<S: Suite>(
         suite_key::<S>(&job.child.key.public_key, job.script_root.as_ref()).map_err(CallerFault::from)?;
     let message = job.message.clone();
     let verify = move |signature: &Signature| S::verify(&key, &message, signature);
-    Ok(Box::new(Verified { inner: S::sign(job, aux, rng)?, verify }))
+    let (me, parties) = (job.me, job.parties());
+    Ok(Box::new(Verified { inner: S::sign(job, aux, rng)?, me, parties, verify }))
 }
 
 fn job<S: Suite>(params: SignParams<'_>, share: &Share) -> Result<Job<S::Curve>, CallerFault> {
@@ -250,9 +251,11 @@ fn job_id<E: KeyCurve>(
     execution_id(Task::Sign, params.session, &parameters)
 }
 
-/// Passes a signature on only if it verifies.
+/// Passes a signature on only if it verifies. Whose fault it is otherwise the protocol does not say.
 struct Verified<V> {
     inner: Box<dyn Engine<Output = Signature>>,
+    me: PartyIndex,
+    parties: u16,
     verify: V,
 }
 
@@ -263,7 +266,8 @@ impl<V: Fn(&Signature) -> bool> Engine for Verified<V> {
         let step = self.inner.step()?;
         match &step {
             Step::Done(signature) if !(self.verify)(signature) => {
-                Err(EngineError::bug("the finished signature does not verify"))
+                let error = EngineError::Peer { fault: PeerFault::Signature, culprits: vec![] };
+                Err(error.between(self.me, self.parties))
             }
             _ => Ok(step),
         }
@@ -271,6 +275,10 @@ impl<V: Fn(&Signature) -> bool> Engine for Verified<V> {
 
     fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
         self.inner.receive(from, kind, body)
+    }
+
+    fn body_limit(&self) -> usize {
+        self.inner.body_limit()
     }
 }
 
@@ -294,9 +302,14 @@ mod tests {
 
     #[test]
     fn no_unverified_signature_leaves() {
-        let outcome =
-            |valid: bool| Verified { inner: Box::new(Forger), verify: move |_: &Signature| valid }.step();
-        assert!(matches!(outcome(false), Err(EngineError::Bug(_))));
-        assert!(matches!(outcome(true), Ok(Step::Done(_))));
+        let outcome = |parties: u16, valid: bool| {
+            let verify = move |_: &Signature| valid;
+            Verified { inner: Box::new(Forger), me: PartyIndex(1), parties, verify }.step()
+        };
+        assert!(matches!(outcome(2, true), Ok(Step::Done(_))));
+        for (parties, named) in [(2, vec![PartyIndex(0)]), (3, vec![])] {
+            let error = outcome(parties, false).unwrap_err();
+            assert_eq!(error, EngineError::Peer { fault: PeerFault::Signature, culprits: named });
+        }
     }
 }

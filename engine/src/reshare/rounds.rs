@@ -54,6 +54,9 @@ pub(super) enum Closing<E: KeyCurve> {
 }
 
 impl<E: KeyCurve> RoundMessage for Msg<E> {
+    const LIMITS: &'static [(&'static str, usize)] =
+        &[("Commitment", 256), ("Opening", 1 << 10), ("SubShare", 128), ("Closing", 768)];
+
     fn kind(&self) -> MessageKind {
         match self {
             Self::Commitment(_) | Self::Opening(_) | Self::Closing(_) => MessageKind::Broadcast,

@@ -1,72 +1,127 @@
-//! A signer of ECDSA that proves false statements: it encrypts more than the protocol allows, and makes its proofs as an
-//! honest signer would. All that it uses is public; what it does is what the papers' attacks begin with.
+//! A signer of ECDSA that proves false statements: it encrypts or multiplies by more than the protocol allows. Its proof is
+//! either made as an honest signer would make it, or a sound one of another statement. All that it uses is public.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
+use cggmp24::ExecutionId;
 use cggmp24::fast_paillier::backend::Integer;
-use cggmp24::fast_paillier::{AnyEncryptionKey, DecryptionKey};
+use cggmp24::fast_paillier::{AnyEncryptionKey, DecryptionKey, EncryptionKey};
 use cggmp24::key_share::DirtyAuxInfo;
 use cggmp24::security_level::{SecurityLevel, SecurityLevel128};
-use cggmp24::signing::msg::{Msg, MsgReliabilityCheck, MsgRound1a, MsgRound1b};
-use cggmp24::{ExecutionId, backend};
+use cggmp24::signing::msg::{Msg, MsgReliabilityCheck, MsgRound1a, MsgRound1b, MsgRound2};
 use countersign_engine::{
     Engine, EngineError, Message, MessageKind, Outgoing, PartyIndex, PeerFault, Recipient, Scheme, Signature,
     Step, batch, derive_public,
 };
 use generic_ec::curves::Secp256k1;
-use generic_ec::{Point, Scalar};
+use generic_ec::{NonZero, Point, Scalar};
+use generic_ec_zkp::polynomial::lagrange_coefficient_at_zero;
 use paillier_zk::IntegerExt;
-use paillier_zk::paillier_encryption_in_range_with_el_gamal as pi_enc_elg;
+use paillier_zk::{
+    dlog_with_el_gamal_commitment as pi_elog, paillier_affine_operation_in_range as pi_aff,
+    paillier_encryption_in_range_with_el_gamal as pi_enc_elg,
+};
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
 
 use crate::driver;
 use crate::fixtures::{Wallet, aux_bytes};
 
-/// What the forger lies about in round 1.
+/// What the forger lies about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lie {
     /// Nothing: the tests of lies show nothing unless this one passes.
     None,
-    /// K holds more than a scalar.
+    /// Round 1: K holds more than a scalar.
     Nonce,
     /// G does.
     Mask,
     /// Both.
     Both,
+    /// Round 2: the victim's K is multiplied by more than a scalar, in the product with the forger's mask.
+    Factor,
+    /// More than a mask is added to it.
+    Addend,
+    /// The same in the product with the forger's share.
+    ShareFactor,
+    ShareAddend,
+    /// Γ is of another mask than the one in G.
+    Gamma,
+}
+
+/// What it shows for its lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// One that is honestly made of the false statement. It has a response that is too long, and is not even decoded.
+    OfTheLie,
+    /// One of a true statement about something else. Nothing is wrong with it but that.
+    OfSomethingElse,
+}
+
+const PROOFS: [Proof; 2] = [Proof::OfTheLie, Proof::OfSomethingElse];
+
+impl Lie {
+    fn in_round_two(self) -> bool {
+        match self {
+            Lie::None | Lie::Nonce | Lie::Mask | Lie::Both => false,
+            Lie::Factor | Lie::Addend | Lie::ShareFactor | Lie::ShareAddend | Lie::Gamma => true,
+        }
+    }
 }
 
 const PATH: [u32; 2] = [44, 7];
 
 #[test]
 fn an_oversized_nonce_is_stopped_before_anybody_answers() {
-    for lie in [Lie::Nonce, Lie::Both] {
-        is_stopped(lie, 3, &[0, 1], 1, 1);
+    for proof in PROOFS {
+        is_stopped((Lie::Nonce, proof), 3, &[0, 1], 1, 1);
     }
-    is_stopped(Lie::Nonce, 5, &[0, 2, 4], 1, 1);
+    is_stopped((Lie::Both, Proof::OfSomethingElse), 3, &[0, 1], 1, 1);
+    is_stopped((Lie::Nonce, Proof::OfSomethingElse), 5, &[0, 2, 4], 1, 1);
 }
 
 #[test]
 fn an_oversized_mask_is_stopped_before_anybody_answers() {
-    is_stopped(Lie::Mask, 3, &[1, 2], 0, 1);
-    is_stopped(Lie::Mask, 5, &[1, 2, 3], 2, 1);
+    for proof in PROOFS {
+        is_stopped((Lie::Mask, proof), 3, &[1, 2], 0, 1);
+    }
+    is_stopped((Lie::Mask, Proof::OfSomethingElse), 5, &[1, 2, 3], 2, 1);
 }
 
 #[test]
 fn a_batch_is_no_way_around_it() {
-    is_stopped(Lie::Nonce, 3, &[0, 2], 0, 2);
-    is_stopped(Lie::Nonce, 5, &[0, 1, 4], 1, 2);
+    is_stopped((Lie::Nonce, Proof::OfSomethingElse), 3, &[0, 2], 0, 2);
+    is_stopped((Lie::Mask, Proof::OfSomethingElse), 5, &[0, 1, 4], 1, 2);
 }
 
-/// The forger at `me` among the signers is named by every other signer, and none sends it round 2.
-fn is_stopped(lie: Lie, parties: u16, signers: &[u16], me: usize, runs: usize) {
-    let (outcomes, answers) = sign_with_forger(lie, parties, signers, me, runs);
-    assert_eq!(answers, 0, "round 2 has left");
+#[test]
+fn oversized_factors_and_addends_in_round_two_are_stopped() {
+    for lie in [Lie::Factor, Lie::Addend, Lie::ShareFactor, Lie::ShareAddend] {
+        for proof in PROOFS {
+            is_stopped((lie, proof), 3, &[0, 1], 1, 1);
+        }
+    }
+    is_stopped((Lie::ShareAddend, Proof::OfSomethingElse), 5, &[0, 2, 4], 2, 1);
+}
+
+#[test]
+fn another_mask_than_the_promised_one_is_stopped() {
+    is_stopped((Lie::Gamma, Proof::OfSomethingElse), 3, &[0, 1], 1, 1);
+}
+
+/// The forger at `me` among the signers is named by every other signer, and none answers it.
+fn is_stopped((lie, proof): (Lie, Proof), parties: u16, signers: &[u16], me: usize, runs: usize) {
+    let (outcomes, answers) = sign_with_forger((lie, proof), parties, signers, me, runs);
+    assert_eq!(answers, 0, "the next round has left");
     for (party, outcome) in outcomes.iter().enumerate().filter(|(party, _)| *party != me) {
         let error = outcome.as_ref().expect("no honest party waits").as_ref().expect_err("no signature");
         assert_eq!(error.culprits(), [PartyIndex(me as u16)], "party {party}: {error}");
-        assert!(matches!(error, EngineError::Peer { fault: PeerFault::Protocol(_), .. }), "{error}");
+        let EngineError::Peer { fault, .. } = error else { panic!("{error}") };
+        match proof {
+            Proof::OfTheLie => assert_eq!(*fault, PeerFault::Integers),
+            Proof::OfSomethingElse => assert!(matches!(fault, PeerFault::Protocol(_)), "{fault}"),
+        }
     }
 }
 
@@ -74,15 +129,16 @@ fn is_stopped(lie: Lie, parties: u16, signers: &[u16], me: usize, runs: usize) {
 #[test]
 fn a_forger_that_does_not_lie_is_answered() {
     for runs in [1, 2] {
-        let (outcomes, answers) = sign_with_forger(Lie::None, 3, &[0, 1], 1, runs);
-        assert!(outcomes[0].is_none(), "the honest party waits for round 2");
-        assert_eq!(answers, 1);
+        let (outcomes, answers) = sign_with_forger((Lie::None, Proof::OfTheLie), 3, &[0, 1], 1, runs);
+        assert!(outcomes[0].is_none(), "the honest party waits for round 4");
+        assert_eq!(answers, 2, "rounds 2 and 3");
     }
 }
 
-/// How each party ended, and how many of the others answered the forger in round 2.
+/// How each party ended, and how many messages of the others answered the forger: of round 2, unless it lies later, and of
+/// round 3.
 fn sign_with_forger(
-    lie: Lie,
+    (lie, proof): (Lie, Proof),
     parties: u16,
     signers: &[u16],
     me: usize,
@@ -93,7 +149,7 @@ fn sign_with_forger(
     let session = |run: usize| [b"forged".as_slice(), &[run as u8]].concat();
     let party = |party: usize, run: usize| -> Box<dyn Engine<Output = Signature>> {
         if party == me {
-            Box::new(Forger::new(&wallet, signers, me, &session(run), lie))
+            Box::new(Forger::new(&wallet, signers, me, &session(run), (lie, proof)))
         } else {
             wallet.signer(party, signers, &PATH, &message, &session(run))
         }
@@ -101,36 +157,53 @@ fn sign_with_forger(
     let engines = (0..signers.len()).map(|index| batch((0..runs).map(|run| party(index, run)).collect()));
     let answers = Mutex::new(0);
     let outcomes = driver::run_altered(engines.collect(), |packet| {
-        let answer = packet.kind == MessageKind::Direct && packet.number == 1;
-        *answers.lock().unwrap() += usize::from(answer && packet.to == PartyIndex(me as u16));
+        let round_two = packet.kind == MessageKind::Direct && packet.number == 1 && !lie.in_round_two();
+        let round_three = packet.kind == MessageKind::Broadcast && packet.number == 2;
+        let answer = packet.to == PartyIndex(me as u16) && (round_two || round_three);
+        *answers.lock().unwrap() += usize::from(answer);
     });
     (outcomes, answers.into_inner().unwrap())
 }
 
 type Wire = Msg<Secp256k1, Sha256>;
 
-/// Plays round 1 and its echo, then falls silent.
+/// Plays rounds 1 and 2, then falls silent.
 struct Forger {
     me: u16,
     id: [u8; 32],
-    info: Arc<DirtyAuxInfo>,
+    info: DirtyAuxInfo,
+    key: DecryptionKey,
+    /// Its weighted share.
+    share: Scalar<Secp256k1>,
     signers: Vec<u16>,
     lie: Lie,
+    proof: Proof,
+    /// The mask γ.
+    gamma: Option<Secret>,
     first: BTreeMap<u16, MsgRound1a<Secp256k1>>,
     unsent: Vec<(Recipient, Wire)>,
     echoed: bool,
 }
 
 impl Forger {
-    fn new(wallet: &Wallet, signers: &[u16], me: usize, session: &[u8], lie: Lie) -> Forger {
+    fn new(
+        wallet: &Wallet,
+        signers: &[u16],
+        me: usize,
+        session: &[u8],
+        (lie, proof): (Lie, Proof),
+    ) -> Forger {
         let (info, id) = (aux_info(wallet, signers[me]), execution_id(wallet, signers, session));
-        let signers = signers.to_vec();
         let mut forger = Forger {
             me: me as u16,
             id,
-            info: Arc::new(info),
-            signers,
+            key: DecryptionKey::from_primes(info.p.clone(), info.q.clone()).unwrap(),
+            info,
+            share: weighted_share(wallet, signers, me),
+            signers: signers.to_vec(),
             lie,
+            proof,
+            gamma: None,
             first: BTreeMap::new(),
             unsent: vec![],
             echoed: false,
@@ -141,11 +214,19 @@ impl Forger {
 
     /// Round 1, as the library makes it but for the size of what is encrypted.
     fn begin(&mut self) {
-        let key = DecryptionKey::from_primes(self.info.p.clone(), self.info.q.clone()).unwrap();
+        let key = self.key.clone();
         let y = Point::generator() * Scalar::random(&mut OsRng);
         let k = self.plaintext(matches!(self.lie, Lie::Nonce | Lie::Both));
         let gamma = self.plaintext(matches!(self.lie, Lie::Mask | Lie::Both));
         let (k, gamma) = (Secret::new(&key, &y, k), Secret::new(&key, &y, gamma));
+        let other = |_| Secret::new(&key, &y, self.plaintext(false));
+        let other = (self.proof == Proof::OfSomethingElse).then(|| [(), ()].map(other));
+        let shown = match (&other, self.lie) {
+            (Some([other, _]), Lie::Nonce) => [other, &gamma],
+            (Some([_, other]), Lie::Mask) => [&k, other],
+            (Some([one, two]), Lie::Both) => [one, two],
+            _ => [&k, &gamma],
+        };
         let first = MsgRound1a {
             K: k.ciphertext.clone(),
             G: gamma.ciphertext.clone(),
@@ -155,25 +236,121 @@ impl Forger {
             B1: gamma.commitment[0],
             B2: gamma.commitment[1],
         };
-        self.first.insert(self.me, first.clone());
-        self.unsent.push((Recipient::All, Msg::Round1a(first)));
+        let mut unsent = vec![(Recipient::All, Msg::Round1a(first.clone()))];
         for (other, signer) in (0..).zip(&self.signers).filter(|(other, _)| *other != self.me) {
-            let theirs = (&self.info.pedersen_params[usize::from(*signer)]).into();
+            let theirs = self.theirs(*signer);
             let prove = |number, secret: &Secret| {
                 let context = ProofEnc { sid: ExecutionId::new(&self.id), prover: self.me, num: number };
                 secret.prove(&context, &theirs, &key, &y)
             };
-            let proofs = MsgRound1b { psi0: prove(0, &k), psi1: prove(1, &gamma) };
-            self.unsent.push((Recipient::One(PartyIndex(other)), Msg::Round1b(proofs)));
+            let proofs = MsgRound1b { psi0: prove(0, shown[0]), psi1: prove(1, shown[1]) };
+            unsent.push((Recipient::One(PartyIndex(other)), Msg::Round1b(proofs)));
         }
+        self.unsent = unsent;
+        self.first.insert(self.me, first);
+        self.gamma = Some(gamma);
+    }
+
+    /// The ring-Pedersen parameters of another member.
+    fn theirs(&self, signer: u16) -> pi_enc_elg::Aux {
+        (&self.info.pedersen_params[usize::from(signer)]).into()
+    }
+
+    /// Round 2, as the library makes it but for the sizes of what goes into the products.
+    fn go_on(&mut self) {
+        let gamma = self.gamma.take().expect("round 1");
+        let first = self.first[&self.me].clone();
+        let secret: Scalar<Secp256k1> = gamma.plaintext.to_scalar();
+        let told = if self.lie == Lie::Gamma { secret + Scalar::one() } else { secret };
+        let point = Point::generator() * told;
+        let data = pi_elog::Data {
+            l: &first.B1,
+            m: &first.B2,
+            x: &first.Y,
+            y: &point,
+            h: &Point::generator().to_point(),
+        };
+        let context = ProofElog { sid: ExecutionId::new(&self.id), prover: self.me, prime: false };
+        let known = pi_elog::PrivateData { y: &secret, lambda: &gamma.mask };
+        let tilde_psi =
+            pi_elog::non_interactive::prove::<_, Sha256>(&context, data, known, &mut OsRng).unwrap();
+        for (other, signer) in (0..).zip(self.signers.clone()).filter(|(other, _)| *other != self.me) {
+            let oversized = (self.lie == Lie::Factor, self.lie == Lie::Addend);
+            let product = self.product(other, signer, false, &told, oversized);
+            let oversized = (self.lie == Lie::ShareFactor, self.lie == Lie::ShareAddend);
+            let share = self.product(other, signer, true, &self.share, oversized);
+            let message = MsgRound2 {
+                Gamma: point,
+                D: product.0,
+                F: product.1,
+                hat_D: share.0,
+                hat_F: share.1,
+                tilde_psi: tilde_psi.clone(),
+                psi_j: product.2,
+                hat_psi_j: share.2,
+            };
+            self.unsent.push((Recipient::One(PartyIndex(other)), Msg::Round2(message)));
+        }
+    }
+
+    /// The product, with its own proof or that of an honest one.
+    fn product(
+        &self,
+        other: u16,
+        signer: u16,
+        hat: bool,
+        scalar: &Scalar<Secp256k1>,
+        oversized: (bool, bool),
+    ) -> (Integer, Integer, pi_aff::NiProof<Secp256k1>) {
+        let mut product = self.multiply(other, signer, hat, scalar, oversized);
+        if self.proof == Proof::OfSomethingElse && oversized != (false, false) {
+            product.2 = self.multiply(other, signer, hat, scalar, (false, false)).2;
+        }
+        product
+    }
+
+    /// D = x·K + y under the other's key, F = y under the own one, and the proof of both.
+    fn multiply(
+        &self,
+        other: u16,
+        signer: u16,
+        hat: bool,
+        scalar: &Scalar<Secp256k1>,
+        (long_factor, long_addend): (bool, bool),
+    ) -> (Integer, Integer, pi_aff::NiProof<Secp256k1>) {
+        let key_j = EncryptionKey::from_n(self.info.N[usize::from(signer)].clone());
+        let ciphertext = &self.first[&other].K;
+        let small = Integer::from_bytes_msf(&scalar.to_be_bytes());
+        let factor = if long_factor { small + (order() << 1544u32) } else { small };
+        let bits = SecurityLevel128::ELL_PRIME as u32 + if long_addend { 600 } else { 0 };
+        let addend = Integer::random_bits(bits - 1, &mut OsRng);
+        let nonce = Integer::sample_in_mult_group_of(&mut OsRng, key_j.n());
+        let nonce_y = Integer::sample_in_mult_group_of(&mut OsRng, self.key.n());
+        let masked = key_j.encrypt_with(&addend, &nonce).unwrap();
+        let d = key_j.oadd(&key_j.omul(&factor, ciphertext).unwrap(), &masked).unwrap();
+        let f = self.key.encrypt_with(&addend, &nonce_y).unwrap();
+        let context = ProofPsi { sid: ExecutionId::new(&self.id), prover: self.me, hat };
+        let point = Point::generator() * scalar;
+        let data = pi_aff::Data { key_j: &key_j, key_i: &self.key, c: ciphertext, d: &d, y: &f, x: &point };
+        let known = pi_aff::PrivateData { x: &factor, y: &addend, nonce: &nonce, nonce_y: &nonce_y };
+        let security = pi_aff::SecurityParams {
+            l_x: SecurityLevel128::ELL,
+            l_y: SecurityLevel128::ELL_PRIME,
+            epsilon: SecurityLevel128::EPSILON,
+        };
+        let theirs = self.theirs(signer);
+        let proof = pi_aff::non_interactive::prove::<_, Sha256>(
+            &context, &theirs, data, known, &security, &mut OsRng,
+        )
+        .unwrap();
+        (d, f, proof)
     }
 
     /// A scalar, or a number of 1,800 bits that is equal to it modulo the order of the curve, so that all other equations
     /// hold.
     fn plaintext(&self, oversized: bool) -> Integer {
-        let order = Integer::curve_order::<Secp256k1>();
-        let small = order.random_below_ref(&mut OsRng) >> 1;
-        if oversized { small + (order << 1544u32) } else { small }
+        let small = order().random_below(&mut OsRng) >> 1;
+        if oversized { small + (order() << 1544u32) } else { small }
     }
 
     fn echo(&mut self) {
@@ -185,7 +362,23 @@ impl Forger {
         let hash = udigest::hash_iter::<Sha256>(said);
         self.unsent.push((Recipient::All, Msg::ReliabilityCheck(MsgReliabilityCheck(hash))));
         self.echoed = true;
+        self.go_on();
     }
+}
+
+fn order() -> Integer {
+    Integer::curve_order::<Secp256k1>()
+}
+
+/// The part of the key of the signer at `me`, who must not be the first: that one's has the child's difference in it.
+fn weighted_share(wallet: &Wallet, signers: &[u16], me: usize) -> Scalar<Secp256k1> {
+    let points: Vec<_> = signers
+        .iter()
+        .map(|signer| NonZero::from_scalar(Scalar::<Secp256k1>::from(signer + 1)).unwrap())
+        .collect();
+    let weight: NonZero<Scalar<Secp256k1>> = lagrange_coefficient_at_zero(me, &points).unwrap();
+    let share = wallet.shares[usize::from(signers[me])].secret_scalar();
+    weight * Scalar::from_be_bytes(&share[..]).unwrap()
 }
 
 impl Engine for Forger {
@@ -222,7 +415,7 @@ struct Secret {
 
 impl Secret {
     fn new(key: &DecryptionKey, y: &Point<Secp256k1>, plaintext: Integer) -> Secret {
-        let nonce = backend::Integer::sample_in_mult_group_of(&mut OsRng, key.n());
+        let nonce = Integer::sample_in_mult_group_of(&mut OsRng, key.n());
         let ciphertext = key.encrypt_with(&plaintext, &nonce).unwrap();
         let mask = Scalar::random(&mut OsRng);
         let g = Point::<Secp256k1>::generator();
@@ -256,6 +449,23 @@ struct ProofEnc<'a> {
     sid: ExecutionId<'a>,
     prover: u16,
     num: u8,
+}
+
+/// As the library binds its proofs of round 2.
+#[derive(udigest::Digestable)]
+#[udigest(tag = "dfns.cggmp24.signing.proof_psi")]
+struct ProofPsi<'a> {
+    sid: ExecutionId<'a>,
+    prover: u16,
+    hat: bool,
+}
+
+#[derive(udigest::Digestable)]
+#[udigest(tag = "dfns.cggmp24.signing.proof_elog")]
+struct ProofElog<'a> {
+    sid: ExecutionId<'a>,
+    prover: u16,
+    prime: bool,
 }
 
 /// As the library hashes the echo of round 1.

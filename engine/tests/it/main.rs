@@ -2,6 +2,7 @@
 //! other make.
 
 mod aux_info;
+mod bounds;
 mod check_up;
 mod derivation;
 mod driver;
