@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_protocol::control::Stage;
+use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::{
     Announcement, Intact, KeyId, NodeId, Outcome, PluginVerdict, Refusal, RequesterId, Signed, SignedTask,
     TaskId, UnixMillis,
@@ -119,6 +119,8 @@ pub struct ProgressView {
     pub at: UnixMillis,
     pub stage: Stage,
     pub waiting_for: Vec<NodeId>,
+    #[serde(default)]
+    pub pace: Option<Pace>,
 }
 
 /// How a task ended at a node.

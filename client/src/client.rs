@@ -397,8 +397,9 @@ fn now() -> UnixMillis {
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// How long a wallet may take: the first one of a committee may wait for prime numbers.
-const WALLET: Duration = Duration::from_secs(600);
+/// How long a wallet may take: the first one of a committee may wait for prime numbers and for other wallets. The nodes have
+/// their own limits and say how far they have come.
+const WALLET: Duration = Duration::from_secs(3600);
 /// How long a signature may take.
 const SIGNATURE: Duration = Duration::from_secs(120);
 /// How much longer each further signature of the same order may take.

@@ -1,6 +1,6 @@
 //! What nodes say, made harmless: bounded lengths, no control characters. Nothing is judged here.
 
-use countersign_protocol::control::FromNode;
+use countersign_protocol::control::{FromNode, Pace};
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{Outcome, PluginVerdict, Refusal};
 
@@ -19,6 +19,11 @@ pub fn frame(frame: FromNode) -> FromNode {
         FromNode::Progress { task, stage, mut waiting_for } => {
             waiting_for.truncate(NODES);
             FromNode::Progress { task, stage, waiting_for }
+        }
+        FromNode::Working { task, stage, mut waiting_for, pace } => {
+            waiting_for.truncate(NODES);
+            let pace = Pace { percent: pace.percent.map(|percent| percent.min(100)), ..pace };
+            FromNode::Working { task, stage, waiting_for, pace }
         }
         FromNode::Outcome { task, outcome } => FromNode::Outcome { task, outcome: self::outcome(outcome) },
         // Kept only where every field is the task's own or has a fixed size, and the mark verifies.

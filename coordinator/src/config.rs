@@ -50,6 +50,7 @@ struct RawNode {
 struct RawLimits {
     open_tasks: usize,
     decision_seconds: u64,
+    /// How long a node may be silent that makes a key or its next generation.
     keygen_seconds: u64,
     /// For each signature of a task.
     keysign_seconds: u64,

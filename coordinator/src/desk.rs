@@ -237,7 +237,10 @@ impl Desk {
                 (task, Input::Decision { from, refusal, verdicts })
             }
             FromNode::Progress { task, stage, waiting_for } => {
-                (task, Input::Progress { from, stage, waiting_for })
+                (task, Input::Progress { from, stage, waiting_for, pace: None })
+            }
+            FromNode::Working { task, stage, waiting_for, pace } => {
+                (task, Input::Progress { from, stage, waiting_for, pace: Some(pace) })
             }
             FromNode::Outcome { task, outcome } => (task, Input::Outcome { from, outcome }),
             FromNode::Stored { task, announcement } => (task, Input::Stored { from, announcement }),

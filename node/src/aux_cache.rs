@@ -1,12 +1,18 @@
-//! Auxiliary information in memory, with the tables that make ECDSA a quarter faster once they are built.
+//! Auxiliary information in memory: with the tables that make ECDSA a quarter faster once they are built, and what runs that
+//! came to nothing have left for the next try of their committee. Nothing of the latter is on disk.
 
 use crate::harden::lower_priority;
 use crate::session::worker::Lane;
 use crate::vault::{Vault, VaultError};
 use countersign_engine::Aux;
-use countersign_protocol::Hash;
-use std::collections::{HashMap, HashSet};
+use countersign_protocol::{Committee, Hash};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Handle;
+use zeroize::Zeroizing;
+
+/// Committees for which something is kept. The oldest makes room: it costs time, and nothing else.
+const MAX_KEPT: usize = 16;
 
 /// By public digest.
 #[derive(Clone, Default)]
@@ -16,12 +22,24 @@ pub struct AuxCache(Arc<Mutex<Cached>>);
 struct Cached {
     auxes: HashMap<Hash, Arc<Aux>>,
     building: HashSet<Hash>,
+    /// By committee, the oldest first.
+    kept: VecDeque<(Committee, Kept)>,
+}
+
+/// What is left of a committee's last run.
+#[derive(Default)]
+struct Kept {
+    /// A set of primes, as the engine writes it, that was in a run which broke off. It serves the same committee alone: what
+    /// left this node were proofs that show nothing of it.
+    primes: Option<Zeroizing<Vec<u8>>>,
+    /// What a run made for a key that did not come to be, or is not confirmed yet.
+    aux: Option<(Hash, Arc<Aux>)>,
 }
 
 impl AuxCache {
     /// Remembers fresh auxiliary information.
-    pub fn put(&self, digest: Hash, aux: Aux) {
-        self.with(|cached| cached.auxes.insert(digest, Arc::new(aux)));
+    pub fn put(&self, digest: Hash, aux: Arc<Aux>) {
+        self.with(|cached| cached.auxes.insert(digest, aux));
     }
 
     /// From memory, or from the store.
@@ -34,18 +52,53 @@ impl AuxCache {
         Ok(aux)
     }
 
+    /// Keeps a set of primes for the next try, from before the first one on.
+    pub fn keep_primes(&self, committee: &Committee, primes: Zeroizing<Vec<u8>>) {
+        self.with(|cached| cached.kept(committee).primes = Some(primes));
+    }
+
+    /// The primes of a run that broke off.
+    pub fn kept_primes(&self, committee: &Committee) -> Option<Zeroizing<Vec<u8>>> {
+        self.with(|cached| cached.find(committee)?.primes.clone())
+    }
+
+    /// They do not serve again.
+    pub fn forget_primes(&self, committee: &Committee) {
+        self.with(|cached| cached.kept(committee).primes = None);
+    }
+
+    /// Keeps what a run has made until a key is confirmed with it. The primes are in it, and serve nothing else.
+    pub fn keep_aux(&self, committee: &Committee, digest: Hash, aux: Arc<Aux>) {
+        self.with(|cached| *cached.kept(committee) = Kept { primes: None, aux: Some((digest, aux)) });
+    }
+
+    /// What the committee's last run has made, if no key is confirmed with it yet.
+    pub fn kept_aux(&self, committee: &Committee) -> Option<(Hash, Arc<Aux>)> {
+        self.with(|cached| cached.find(committee)?.aux.clone())
+    }
+
+    /// A key is confirmed with it, whose record leads to it from now on.
+    pub fn confirmed(&self, digest: Hash) {
+        self.with(|cached| {
+            cached.kept.retain(|(_, kept)| kept.aux.as_ref().is_none_or(|(known, _)| *known != digest));
+        });
+    }
+
     /// Builds the tables in the background, once. Signing goes on without them meanwhile.
+    ///
+    /// They are built in a thread of this process: every number in them was of the right length and proven when it was made,
+    /// so that no peer can make them cost more.
     pub fn build_tables(&self, digest: Hash, vault: Arc<Vault>, lane: Lane) {
         if !self.with(|cached| cached.building.insert(digest)) {
             return;
         }
-        let cache = self.clone();
+        let (cache, runtime) = (self.clone(), Handle::current());
         let build = move || {
             lower_priority();
-            let _turn = lane.enter();
+            let _turn = runtime.block_on(lane.enter());
             let built = cache.get(digest, &vault).map_err(|error| error.to_string());
             match built.and_then(|aux| aux.with_multiexp_tables().map_err(|error| error.to_string())) {
-                Ok(aux) => cache.put(digest, aux),
+                Ok(aux) => cache.put(digest, Arc::new(aux)),
                 Err(error) => tracing::warn!(%error, "ECDSA signs without tables"),
             }
         };
@@ -56,5 +109,68 @@ impl AuxCache {
 
     fn with<T>(&self, use_it: impl FnOnce(&mut Cached) -> T) -> T {
         use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Cached {
+    fn find(&self, committee: &Committee) -> Option<&Kept> {
+        self.kept.iter().find(|(known, _)| known == committee).map(|(_, kept)| kept)
+    }
+
+    /// The committee's entry, which becomes the newest.
+    fn kept(&mut self, committee: &Committee) -> &mut Kept {
+        let known = self.kept.iter().position(|(known, _)| known == committee);
+        let entry = known.and_then(|index| self.kept.remove(index));
+        if self.kept.len() >= MAX_KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(entry.unwrap_or_else(|| (committee.clone(), Kept::default())));
+        let newest = self.kept.len() - 1;
+        &mut self.kept[newest].1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_link::Identity;
+    use countersign_protocol::NodeId;
+
+    fn with(other: u8) -> Committee {
+        let node = |seed| NodeId::from_bytes(Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap();
+        Committee::new(vec![node(1), node(other)]).unwrap()
+    }
+
+    fn aux() -> Arc<Aux> {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/tests/fixtures/aux/3-0.cbor");
+        Arc::new(Aux::from_bytes(&std::fs::read(file).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn what_a_run_leaves_serves_its_own_committee_and_primes_never_twice_with_success() {
+        let (cache, digest) = (AuxCache::default(), Hash([7; 32]));
+        let primes = |committee: &Committee| cache.kept_primes(committee).map(|primes| primes.to_vec());
+        cache.keep_primes(&with(2), Zeroizing::new(vec![9]));
+        assert_eq!((primes(&with(2)), primes(&with(3))), (Some(vec![9]), None));
+        cache.keep_aux(&with(2), digest, aux());
+        assert_eq!(primes(&with(2)), None, "they are in what was made");
+        assert_eq!(cache.kept_aux(&with(2)).map(|(name, _)| name), Some(digest));
+        assert!(cache.kept_aux(&with(3)).is_none());
+        cache.confirmed(digest);
+        assert!(cache.kept_aux(&with(2)).is_none(), "the key's record leads to it");
+        cache.keep_primes(&with(2), Zeroizing::new(vec![9]));
+        cache.forget_primes(&with(2));
+        assert_eq!(primes(&with(2)), None);
+    }
+
+    #[test]
+    fn the_oldest_committee_makes_room() {
+        let cache = AuxCache::default();
+        for other in 2..=u8::try_from(MAX_KEPT).unwrap() + 2 {
+            cache.keep_primes(&with(other), Zeroizing::new(vec![other]));
+            assert!(cache.kept_primes(&with(2)).is_some() || other == 18);
+        }
+        assert!(cache.kept_primes(&with(2)).is_none());
+        assert!(cache.kept_primes(&with(18)).is_some());
     }
 }

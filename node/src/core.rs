@@ -4,6 +4,7 @@ use crate::aux_cache::AuxCache;
 use crate::check_ups::CheckUps;
 use crate::config::{Config, Coordinator};
 use crate::events::{Events, Receivers};
+use crate::heavy::{Program, Queue};
 use crate::metrics::Tally;
 use crate::primes::PrimePool;
 use crate::report::Reporter;
@@ -44,6 +45,10 @@ pub struct Core {
     pub router: Arc<Router>,
     /// How engines share the processor.
     pub lanes: Lanes,
+    /// Tasks that wait for their turn to make auxiliary information.
+    pub queue: Queue,
+    /// The program that makes it.
+    pub aux_program: Program,
     /// Auxiliary information in memory.
     pub auxes: AuxCache,
     /// Primes in store.
@@ -104,6 +109,7 @@ impl Core {
     /// Prepares for signing with a key that has become active, and shows it in the public record.
     pub async fn key_active(self: &Arc<Self>, aux: Option<Hash>) {
         if let Some(digest) = aux {
+            self.auxes.confirmed(digest);
             self.auxes.build_tables(digest, self.vault.clone(), self.lanes.aux.clone());
         }
         let core = self.clone();

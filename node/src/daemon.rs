@@ -6,6 +6,7 @@ use crate::config::{Config, ConfigError};
 use crate::core::{Core, Signer, now};
 use crate::dispatch::Dispatch;
 use crate::events::{Events, Receivers};
+use crate::heavy::{Program, Queue};
 use crate::high_water;
 use crate::metrics::{self, Reading, Tally};
 use crate::patience;
@@ -109,6 +110,8 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         guard,
         router,
         lanes: Lanes::new(),
+        queue: Queue::new(),
+        aux_program: Program::default(),
         auxes: AuxCache::default(),
         primes: PrimePool::new(),
         reporter,

@@ -11,12 +11,22 @@ pub fn harden_process() -> std::io::Result<()> {
     if results == [0, 0] { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-/// Lowers the priority of this thread, for work that must never delay a signature.
+/// Lowers the priority of this thread, for work that nobody waits for.
 pub fn lower_priority() {
+    set_priority(15);
+}
+
+/// Lowers the priority of this thread, and of those that it starts, for work that somebody waits for and that must not delay
+/// a signature.
+pub fn lower_priority_of_engine() {
+    set_priority(5);
+}
+
+fn set_priority(nice: libc::c_int) {
     // SAFETY: plain system calls. On Linux a thread id names one thread, and `nice` applies to threads.
     let result = unsafe {
         let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
-        libc::setpriority(libc::PRIO_PROCESS, thread, 15)
+        libc::setpriority(libc::PRIO_PROCESS, thread, nice)
     };
     if result != 0 {
         tracing::warn!(error = %std::io::Error::last_os_error(), "background work runs at normal priority");
@@ -28,4 +38,44 @@ pub fn lower_priority() {
 pub fn end_on_closed_output() {
     // SAFETY: sets a signal's action to the default, before any thread is started.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// What a child process may take, for good: hard limits cannot be raised again.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of addresses.
+    pub address_space: u64,
+    /// Bytes of writable private memory.
+    pub data: u64,
+    /// Open files.
+    pub files: u64,
+}
+
+/// Sets the limits of a child process that a node has started, takes away every right to write a file, and has the process
+/// killed when the thread that started it ends. Call before any thread is started.
+pub fn limit_process(limits: &Limits) -> std::io::Result<()> {
+    limit(libc::RLIMIT_AS, limits.address_space)?;
+    limit(libc::RLIMIT_DATA, limits.data)?;
+    limit(libc::RLIMIT_NOFILE, limits.files)?;
+    limit(libc::RLIMIT_FSIZE, 0)?;
+    limit(libc::RLIMIT_CORE, 0)?;
+    // SAFETY: a plain system call without pointers.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Limits the processor time of this process, in seconds.
+pub fn limit_cpu(seconds: u64) -> std::io::Result<()> {
+    limit(libc::RLIMIT_CPU, seconds)
+}
+
+fn limit(resource: libc::__rlimit_resource_t, most: u64) -> std::io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: `limit` outlives the call.
+    match unsafe { libc::setrlimit(resource, &limit) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }

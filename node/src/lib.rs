@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod dispatch;
 pub mod events;
 pub mod harden;
+pub mod heavy;
 pub mod high_water;
 pub mod metrics;
 mod patience;

@@ -9,8 +9,16 @@ use std::process::ExitCode;
 
 /// Wipes every block of memory when it is freed.
 #[global_allocator]
-static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
-    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<Beneath> = zeroizing_alloc::ZeroAlloc(BENEATH);
+
+#[cfg(not(test))]
+type Beneath = std::alloc::System;
+#[cfg(not(test))]
+const BENEATH: Beneath = std::alloc::System;
+#[cfg(test)]
+type Beneath = tests::Inspector;
+#[cfg(test)]
+const BENEATH: Beneath = tests::Inspector;
 
 fn main() -> ExitCode {
     if let Err(error) = harden::harden_process() {
@@ -33,4 +41,44 @@ fn told(error: &anyhow::Error) -> String {
     error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |told, cause| {
         if told.contains(&cause) { told } else { format!("{told}: {cause}") }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static FREED: AtomicUsize = AtomicUsize::new(0);
+    static UNWIPED: AtomicUsize = AtomicUsize::new(0);
+
+    /// Stands where the system's allocator stands, and looks at every block that comes back.
+    pub(super) struct Inspector;
+
+    // SAFETY: passes on to the system's allocator, and reads a block that its owner has given up whole.
+    unsafe impl GlobalAlloc for Inspector {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: the caller's contract is this one's.
+            unsafe { System.alloc_zeroed(layout) }
+        }
+
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            // SAFETY: `block` has as many bytes, all of them written: it was allocated zeroed.
+            let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
+            FREED.fetch_add(1, Ordering::Relaxed);
+            UNWIPED.fetch_add(usize::from(bytes.iter().any(|byte| *byte != 0)), Ordering::Relaxed);
+            // SAFETY: likewise.
+            unsafe { System.dealloc(block, layout) };
+        }
+    }
+
+    #[test]
+    fn every_block_of_memory_comes_back_wiped() {
+        let before = FREED.load(Ordering::Relaxed);
+        let mut secret = vec![0xa5_u8; 1000];
+        // Growing moves it, and leaves a block behind.
+        secret.extend_from_slice(&[0x5a; 100_000]);
+        drop(std::hint::black_box(secret));
+        assert!(FREED.load(Ordering::Relaxed) > before, "this program's memory passes here");
+        assert_eq!(UNWIPED.load(Ordering::Relaxed), 0);
+    }
 }

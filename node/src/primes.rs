@@ -4,11 +4,11 @@
 
 use crate::harden::lower_priority;
 use crate::vault::{Vault, VaultError};
-use countersign_engine::Primes;
-use countersign_engine::primes::{PrimeError, SafePrime, generate_safe_prime};
+use countersign_engine::primes::{PrimeError, generate_safe_prime};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 /// Safe primes in a set.
 pub const SET: usize = 4;
@@ -23,9 +23,6 @@ pub enum PoolError {
     /// The search failed or was stopped.
     #[error(transparent)]
     Prime(#[from] PrimeError),
-    /// Four primes do not make a set.
-    #[error("the generated primes do not make a set ({0}); report this")]
-    Set(String),
 }
 
 /// Hands out sets and asks for more.
@@ -41,14 +38,11 @@ impl PrimePool {
         PrimePool { wanted, wishes: Mutex::new(Some(wishes)) }
     }
 
-    /// A set from the store; found on the spot if the pool is empty.
-    pub fn take(&self, vault: &Vault) -> Result<Primes, PoolError> {
+    /// A set from the store, as the engine writes it; `None` if the pool is empty.
+    pub fn take(&self, vault: &Vault) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
         let taken = vault.take_primes()?;
         self.wish();
-        match taken {
-            Some(primes) => Ok(primes),
-            None => search_set(),
-        }
+        Ok(taken.map(|primes| primes.to_bytes()))
     }
 
     /// Asks for a refill. A full channel already holds the same wish.
@@ -108,10 +102,4 @@ pub fn fill(
     }
     progress(have, wanted);
     Ok(())
-}
-
-fn search_set() -> Result<Primes, PoolError> {
-    let prime = || generate_safe_prime(&mut rand::rngs::OsRng, &mut || true);
-    let set: [SafePrime; SET] = [prime()?, prime()?, prime()?, prime()?];
-    Primes::new(set).map_err(|error| PoolError::Set(error.to_string()))
 }

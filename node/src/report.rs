@@ -30,6 +30,11 @@ impl Reporter {
     /// Reports the progress of one task.
     pub fn progress(&self, task: TaskId) -> Progress {
         let reporter = self.clone();
-        Box::new(move |stage, waiting_for| reporter.send(FromNode::Progress { task, stage, waiting_for }))
+        Box::new(move |stage, waiting_for, pace| {
+            reporter.send(match pace {
+                None => FromNode::Progress { task, stage, waiting_for },
+                Some(pace) => FromNode::Working { task, stage, waiting_for, pace },
+            });
+        })
     }
 }

@@ -72,6 +72,28 @@ pub enum FromNode {
         /// At least 1.
         tasks: u32,
     },
+    /// Where a task stands in a stage that takes long; said every few seconds, so that silence means something.
+    Working {
+        /// Which task.
+        task: TaskId,
+        /// What is being done.
+        stage: Stage,
+        /// Whom the node waits for; nobody while it computes.
+        waiting_for: Vec<NodeId>,
+        /// How far it has come.
+        pace: Pace,
+    },
+}
+
+/// How far a node has come in a stage that takes long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Since the stage began, in ms.
+    pub elapsed_ms: u64,
+    /// How long the stage may take at this node, in ms.
+    pub limit_ms: u64,
+    /// Share of the protocol's steps that are done, 0 to 100; absent where the node only waits.
+    pub percent: Option<u8>,
 }
 
 /// A key and the generation of it that a node holds.
@@ -160,6 +182,8 @@ pub enum Stage {
     Running,
     /// Waiting until every party has stored.
     Storing,
+    /// Waiting until every member's turn has come to make auxiliary information.
+    Queued,
 }
 
 impl std::fmt::Display for Stage {
@@ -169,6 +193,7 @@ impl std::fmt::Display for Stage {
             Stage::AuxInfo => "making auxiliary information",
             Stage::Running => "running the protocol",
             Stage::Storing => "storing",
+            Stage::Queued => "waiting for its turn",
         })
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use countersign_client::Profile;
 use countersign_client::api::{PartyView, State, TaskView};
+use countersign_protocol::control::Pace;
 use countersign_protocol::{NodeId, Outcome, PluginVerdict};
 
 use super::line::{Line, Tone};
@@ -53,9 +54,10 @@ impl<'a> Progress<'a> {
             self.output.note(head(task));
         }
         for party in &task.nodes {
-            let line = self.line(party);
-            if self.told.insert(party.node, line.clone()).as_ref() != Some(&line) {
-                self.output.note(line);
+            // That time passes is no news.
+            let news = self.line(&without_time(party));
+            if self.told.insert(party.node, news.clone()).as_ref() != Some(&news) {
+                self.output.note(self.line(party));
             }
         }
     }
@@ -78,9 +80,10 @@ impl<'a> Progress<'a> {
         if let Some(progress) = &party.progress {
             let names: Vec<String> =
                 progress.waiting_for.iter().map(|node| self.profile.short_name(node)).collect();
+            let stage = format!("{}{}", progress.stage, progress.pace.map(pace).unwrap_or_default());
             return match names.is_empty() {
-                true => (progress.stage.to_string(), Tone::Plain),
-                false => (format!("{}, waits for {}", progress.stage, names.join(", ")), Tone::Attention),
+                true => (stage, Tone::Plain),
+                false => (format!("{stage}, waits for {}", names.join(", ")), Tone::Attention),
             };
         }
         match (&party.decision, party.online) {
@@ -89,6 +92,20 @@ impl<'a> Progress<'a> {
             (None, false) => ("not on line".into(), Tone::Attention),
         }
     }
+}
+
+fn without_time(party: &PartyView) -> PartyView {
+    let mut party = party.clone();
+    if let Some(pace) = party.progress.as_mut().and_then(|progress| progress.pace.as_mut()) {
+        pace.elapsed_ms = 0;
+    }
+    party
+}
+
+/// How far a node has come in a stage that takes long.
+fn pace(pace: Pace) -> String {
+    let done = pace.percent.map(|percent| format!("{percent} % done, ")).unwrap_or_default();
+    format!(": {done}{} s of at most {} s", pace.elapsed_ms / 1000, pace.limit_ms / 1000)
 }
 
 fn head(task: &TaskView) -> Line {
@@ -135,3 +152,15 @@ fn plugins(party: &PartyView) -> String {
 }
 
 const WIDTH: usize = 110;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_stage_is_told_with_its_time_and_share() {
+        let at = |percent| Pace { elapsed_ms: 12_400, limit_ms: 900_000, percent };
+        assert_eq!(pace(at(Some(46))), ": 46 % done, 12 s of at most 900 s");
+        assert_eq!(pace(at(None)), ": 12 s of at most 900 s");
+    }
+}

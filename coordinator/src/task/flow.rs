@@ -7,9 +7,9 @@
 mod report;
 mod reshare;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_protocol::control::{Stage, ToNode};
+use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{
     Announcement, Hash, KeyId, KeyReshare, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
     StoredMark, Task, TaskError, TaskId, UnixMillis,
@@ -31,6 +31,10 @@ pub struct Flow {
     signatures: u64,
     /// Parties whose decision came in over the connection they have now: the ones that a `Start` reaches.
     confirmed: BTreeSet<NodeId>,
+    /// When each party last said where it stands.
+    heard: BTreeMap<NodeId, UnixMillis>,
+    /// When the task was taken up by this process: nobody was heard before.
+    taken_up: Option<UnixMillis>,
 }
 
 /// What happened.
@@ -59,6 +63,8 @@ pub enum Input {
         stage: Stage,
         /// Whom it waits for.
         waiting_for: Vec<NodeId>,
+        /// How far it has come, in a stage that takes long.
+        pace: Option<Pace>,
     },
     /// The task ended at a node.
     Outcome {
@@ -113,13 +119,17 @@ pub enum Change {
 pub struct Timings {
     /// From the offer to the last decision, in ms.
     pub decision: u64,
-    /// From the start of a KeyGen or KeyReshare to its result, in ms.
+    /// How long a party of a KeyGen or KeyReshare may be silent before its outcome is given up, in ms. Auxiliary information has
+    /// its limit at the nodes; they say every few seconds that they are at it.
     pub keygen: u64,
     /// From the start of a KeySign to its result, in ms for each of its signatures; as long for a KeyShareSign.
     pub keysign: u64,
     /// From the first failure to the verdict on the task, in ms: time for the others to report the real cause.
     pub grace: u64,
 }
+
+/// In how many times the longest silence a KeyGen or KeyReshare must have ended.
+const LONGEST: u64 = 48;
 
 impl Default for Timings {
     fn default() -> Timings {
@@ -171,8 +181,7 @@ impl Flow {
         };
         record.note(now, "accepted");
         let hash = signed.hash();
-        let mut flow =
-            Flow { record, task, signed, hash, wallet: None, signatures: 1, confirmed: BTreeSet::new() };
+        let mut flow = Flow::new(record, task, signed, hash);
         flow.set_wallet(wallet);
         Ok(flow)
     }
@@ -182,7 +191,21 @@ impl Flow {
         let signed = SignedTask { bytes: record.task.clone().into_bytes(), signature: record.signature };
         let task = signed.parse()?;
         let hash = signed.hash();
-        Ok(Flow { record, task, signed, hash, wallet: None, signatures: 1, confirmed: BTreeSet::new() })
+        Ok(Flow::new(record, task, signed, hash))
+    }
+
+    fn new(record: TaskRecord, task: Task, signed: SignedTask, hash: Hash) -> Flow {
+        Flow {
+            record,
+            task,
+            signed,
+            hash,
+            wallet: None,
+            signatures: 1,
+            confirmed: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            taken_up: None,
+        }
     }
 
     /// The key that the task uses, as the key is when the task is offered.
@@ -247,6 +270,7 @@ impl Flow {
     /// Takes in what happened and says what to do.
     pub fn step(&mut self, input: Input, world: &World<'_>) -> Effects {
         let mut effects = Effects::default();
+        self.taken_up.get_or_insert(world.now);
         match input {
             Input::Tick => {}
             Input::Joined(node) => self.joined(node, &mut effects),
@@ -254,8 +278,9 @@ impl Flow {
             Input::Decision { from, refusal, verdicts } => {
                 self.decided(from, refusal, verdicts, world, &mut effects);
             }
-            Input::Progress { from, stage, waiting_for } => {
-                self.progressed(from, stage, waiting_for, world.now, &mut effects);
+            Input::Progress { from, stage, waiting_for, pace } => {
+                let progress = Progress { at: world.now, stage, waiting_for, pace };
+                self.progressed(from, progress, &mut effects);
             }
             Input::Outcome { from, outcome } => self.reported(from, outcome, world, &mut effects),
             Input::Stored { from, announcement } => self.stored(from, *announcement, world, &mut effects),
@@ -421,20 +446,19 @@ impl Flow {
 
     // Running.
 
-    fn progressed(
-        &mut self,
-        from: NodeId,
-        stage: Stage,
-        waiting_for: Vec<NodeId>,
-        now: UnixMillis,
-        effects: &mut Effects,
-    ) {
+    fn progressed(&mut self, from: NodeId, progress: Progress, effects: &mut Effects) {
         let known: BTreeSet<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
-        let waiting_for: Vec<NodeId> = waiting_for.into_iter().filter(|node| known.contains(node)).collect();
+        if !known.contains(&from) {
+            return;
+        }
+        self.heard.insert(from, progress.at);
+        let waiting_for = progress.waiting_for.into_iter().filter(|node| known.contains(node)).collect();
+        let progress = Progress { waiting_for, ..progress };
         let Some(party) = self.record.party_mut(&from) else { return };
-        let news = party.progress.as_ref().is_none_or(|p| (p.stage, &p.waiting_for) != (stage, &waiting_for));
+        let news =
+            party.progress.as_ref().is_none_or(|p| Progress { at: progress.at, ..p.clone() } != progress);
         if news {
-            party.progress = Some(Progress { at: now, stage, waiting_for });
+            party.progress = Some(progress);
             effects.change = effects.change.max(Change::Shown);
         }
     }
@@ -448,20 +472,39 @@ impl Flow {
     }
 
     fn give_up_silence(&mut self, world: &World<'_>, effects: &mut Effects) {
-        let limit = match self.task.operation {
-            Operation::KeyGen(_) | Operation::KeyReshare(_) => world.timings.keygen,
+        if self.record.state.is_final() {
+            return;
+        }
+        let silent = match self.task.operation {
+            Operation::KeyGen(_) | Operation::KeyReshare(_) => self.silent(world),
             Operation::KeySign(_) | Operation::KeyShareSign(_) => {
-                world.timings.keysign.saturating_mul(self.signatures)
+                let limit = world.timings.keysign.saturating_mul(self.signatures);
+                let late = world.now.0 >= self.started().saturating_add(limit);
+                self.unreported().filter(|_| late).collect()
             }
         };
-        let started = self.record.started.unwrap_or(self.record.submitted);
-        if self.record.state.is_final() || world.now.0 < started.0.saturating_add(limit) {
+        if silent.is_empty() {
             return;
         }
         let message =
             "the named nodes did not report an outcome in time; see their logs, then send a new task";
-        let silent = self.unreported().collect();
         self.fail("no-outcome", message.into(), silent, world.now, effects);
+    }
+
+    fn started(&self) -> u64 {
+        self.record.started.unwrap_or(self.record.submitted).0
+    }
+
+    /// Who has neither reported nor said for long that it is at work; and everybody, once the task has taken longer than any
+    /// node lets it.
+    fn silent(&self, world: &World<'_>) -> Vec<NodeId> {
+        let (limit, started) = (world.timings.keygen, self.started());
+        let begun = started.max(self.taken_up.map_or(0, |at| at.0));
+        let too_long = world.now.0 >= started.saturating_add(limit.saturating_mul(LONGEST));
+        let heard = |node: &NodeId| self.heard.get(node).map_or(begun, |at| at.0.max(begun));
+        self.unreported()
+            .filter(|node| too_long || world.now.0 >= heard(node).saturating_add(limit))
+            .collect()
     }
 
     fn fail(

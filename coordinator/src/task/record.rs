@@ -1,6 +1,6 @@
 //! What is known of a task: kept in the store, shown by the API. Plain data; it decides nothing.
 
-use countersign_protocol::control::Stage;
+use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::outcome::ABANDONED;
 use countersign_protocol::{
     Announcement, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed, StoredMark, UnixMillis,
@@ -108,6 +108,9 @@ pub struct Progress {
     pub stage: Stage,
     /// Whom it waits for.
     pub waiting_for: Vec<NodeId>,
+    /// How far it has come, in a stage that takes long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
 }
 
 /// A node's outcome, as the node reports it.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::flow::{Effects, Flow, Input, Timings, World};
 use super::record::{Proof, State};
 use crate::testkit::*;
-use countersign_protocol::control::{Stage, ToNode};
+use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{Announcement, KeyId, NodeId, Operation, Outcome, StoredMark, UnixMillis};
 
 /// A flow with a clock and a set of nodes that are on line.
@@ -98,6 +98,13 @@ impl Play {
                 }
             }
         }
+        self
+    }
+
+    /// The coordinator's process is another one, with the same store.
+    fn taken_up_again(mut self) -> Play {
+        self.flow = Flow::restore(self.flow.record.clone()).unwrap();
+        self.step(Input::Tick);
         self
     }
 
@@ -387,13 +394,56 @@ fn a_keygen_has_its_own_deadline() {
     assert_eq!(play.act([Wait(1)]).look().0, State::Failed);
 }
 
+fn at_work(node: usize, percent: u8) -> Input {
+    let pace = Some(Pace { elapsed_ms: 1, limit_ms: 900_000, percent: Some(percent) });
+    Input::Progress { from: nodes()[node], stage: Stage::AuxInfo, waiting_for: vec![], pace }
+}
+
+/// A node that computes says so; the limit of its computation is its own.
+#[test]
+fn who_says_that_it_is_at_work_is_not_given_up_and_not_named() {
+    let mut play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
+    for percent in 0..3 {
+        play = play.act([Wait(200)]);
+        (0..3).for_each(|node| play.step(at_work(node, percent)));
+        assert_eq!(play.look().0, State::Running, "after {} s", 200 * (u32::from(percent) + 1));
+    }
+    play = play.act([Wait(200)]);
+    play.step(at_work(0, 4));
+    play.step(at_work(2, 4));
+    play = play.act([Wait(100)]);
+    let (state, code, _) = play.look();
+    assert_eq!((state, code), (State::Failed, "no-outcome"));
+    assert_eq!(play.culprits(), vec![nodes()[1]], "the one that was silent");
+}
+
+#[test]
+fn a_coordinator_that_was_restarted_gives_nodes_time_to_say_that_they_are_at_work() {
+    let mut play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2), Wait(200)]);
+    play = play.taken_up_again().act([Wait(200)]);
+    assert_eq!(play.look().0, State::Running, "400 s after the start, 200 s after the restart");
+    assert_eq!(play.act([Wait(100)]).look().0, State::Failed);
+}
+
+#[test]
+fn nobody_is_at_work_for_ever() {
+    let mut play = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
+    for _ in 0..48 {
+        assert_eq!(play.look().0, State::Running);
+        (0..3).for_each(|node| play.step(at_work(node, 50)));
+        play = play.act([Wait(300 - 1)]);
+    }
+    (0..3).for_each(|node| play.step(at_work(node, 50)));
+    assert_eq!(play.act([Wait(48)]).look().0, State::Failed);
+}
+
 #[test]
 fn progress_is_shown_once_and_names_only_parties() {
     let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1)]);
     let revision = play.flow.record.revision;
     for _ in 0..2 {
         let waiting_for = vec![nodes()[1], nodes()[2]];
-        play.step(Input::Progress { from: nodes()[0], stage: Stage::Ready, waiting_for });
+        play.step(Input::Progress { from: nodes()[0], stage: Stage::Ready, waiting_for, pace: None });
     }
     assert_eq!(play.flow.record.revision, revision + 1);
     assert_eq!(play.flow.record.parties[0].progress.as_ref().unwrap().waiting_for, vec![nodes()[1]]);

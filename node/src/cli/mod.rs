@@ -86,6 +86,9 @@ enum Command {
     /// Compile the component on standard input. The node starts itself with this; nobody else does.
     #[command(hide = true)]
     PluginCompiler,
+    /// Make auxiliary information for the node that starts itself with this; nobody else does.
+    #[command(hide = true)]
+    AuxEngine,
 }
 
 #[derive(Debug, Subcommand)]
@@ -131,6 +134,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(())
         }
         Command::PluginCompiler => return Ok(countersign_host::compile_main()),
+        Command::AuxEngine => return Ok(crate::heavy::aux_main()),
     }
     .map(|()| ExitCode::SUCCESS)
 }

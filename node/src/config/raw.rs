@@ -160,7 +160,8 @@ pub struct RawLimits {
     pub ecdsa_seconds: u64,
     /// Making a key.
     pub keygen_seconds: u64,
-    /// Making auxiliary information for a new committee, which computes for ten seconds per party.
+    /// Making auxiliary information for a new committee, which computes for ten seconds per party: from the moment at which the
+    /// turn of all its members has come. It is the one limit of that; see `docs/limits.md`.
     pub aux_seconds: u64,
     /// Until every party has stored.
     pub storing_seconds: u64,
@@ -179,7 +180,7 @@ impl Default for RawLimits {
             frost_seconds: 5,
             ecdsa_seconds: 60,
             keygen_seconds: 10,
-            aux_seconds: 300,
+            aux_seconds: 900,
             storing_seconds: 10,
             tasks: 256,
             reshares: 6,

@@ -4,10 +4,11 @@
 //! made. Whatever goes wrong in a step comes back as the [`Failure`] that is journalled and reported.
 
 use super::router::{Arrival, Inbox, Router};
-use super::worker::{FromEngine, Incoming, Lane, WorkError, Worker};
+use super::worker::{Fault, FromEngine, Incoming, Lane, WorkError, Worker};
+use crate::heavy::Place;
 use countersign_engine::{Engine, EngineError, MessageKind, Recipient};
 use countersign_link::PeerKey;
-use countersign_protocol::control::Stage;
+use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::session::{EngineMessage, Setup};
 use countersign_protocol::{
     Cause, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode,
@@ -23,8 +24,11 @@ const TUNNEL_POLL: Duration = Duration::from_millis(10);
 /// How long a peer may keep a frame waiting. Longer, and it no longer reads: the run treats it as lost.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
 
-/// Tells where a run stands.
-pub type Progress = Box<dyn Fn(Stage, Vec<NodeId>) + Send + Sync>;
+/// How often a run in a long stage says how far it has come.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// Tells where a run stands: what it does, whom it waits for, and in a long stage how far it has come.
+pub type Progress = Box<dyn Fn(Stage, Vec<NodeId>, Option<Pace>) + Send + Sync>;
 
 /// One run of one task.
 pub struct Run {
@@ -38,6 +42,29 @@ pub struct Run {
     stalled: BTreeSet<NodeId>,
     /// An engine was started: from then on the others may hold what a signature needs.
     may_have_signed: bool,
+    /// The task's place in the line of those that may need auxiliary information.
+    place: Option<Place>,
+}
+
+/// A phase that takes long: its parties report how far they have come, and nobody is blamed for its end.
+#[derive(Debug, Clone, Copy)]
+struct LongPhase {
+    stage: Stage,
+    began: Instant,
+    limit: Duration,
+    /// Steps of the protocol at this party; 0: it only waits.
+    steps: u32,
+}
+
+impl LongPhase {
+    fn pace(&self, done: u32) -> Pace {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Pace {
+            elapsed_ms: millis(self.began.elapsed()),
+            limit_ms: millis(self.limit),
+            percent: (self.steps > 0).then(|| (done.min(self.steps) * 100 / self.steps) as u8),
+        }
+    }
 }
 
 /// Which parties of a session take part in a phase, as positions in its list. Its engine counts them in this order.
@@ -70,7 +97,12 @@ enum Wake<T> {
     Arrived(Option<Arrival>),
     Engine(Option<FromEngine<T>>),
     Deadline,
+    Beat,
     Cancelled,
+}
+
+fn beats() -> tokio::time::Interval {
+    tokio::time::interval_at(tokio::time::Instant::now() + BEAT, BEAT)
 }
 
 /// An engine that is never built: for the steps that have none.
@@ -87,20 +119,31 @@ impl Run {
     ) -> Result<Run, Failure> {
         let parties = setup.parties.clone();
         let others: Vec<NodeId> = parties.iter().copied().filter(|party| *party != setup.me).collect();
-        progress(Stage::Ready, others.clone());
+        progress(Stage::Ready, others.clone(), None);
         let tunnels = wait_for_tunnels(&router, &others, setup.limits.ready);
         cancelled.run_until_cancelled(tunnels).await.unwrap_or_else(|| Err(called_off()))?;
         let session = Session::new(Instant::now(), setup).ok_or_else(|| {
             failure(Cause::Bug, "not-a-party", "this node is not among the parties; report this")
         })?;
         let stalled = BTreeSet::new();
-        Ok(Run { session, parties, router, inbox, progress, cancelled, stalled, may_have_signed: false })
+        let (may_have_signed, place) = (false, None);
+        Ok(Run { session, parties, router, inbox, progress, cancelled, stalled, may_have_signed, place })
+    }
+
+    /// Gives the run its task's place in the line.
+    pub fn set_place(&mut self, place: Option<Place>) {
+        self.place = place;
+    }
+
+    /// Takes the place out: whoever has it gives it up.
+    pub fn take_place(&mut self) -> Option<Place> {
+        self.place.take()
     }
 
     /// Exchanges views with the others. Returns the session id and what each party holds.
     pub async fn meet(&mut self) -> Result<(SessionId, Vec<Option<Hash>>), Failure> {
         loop {
-            match self.event().await? {
+            match self.event(None).await? {
                 SessionEvent::Begun { session, holds } => return Ok((session, holds)),
                 event => self.unexpected(&event)?,
             }
@@ -136,17 +179,45 @@ impl Run {
         T: Send + 'static,
         F: FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError> + Send + 'static,
     {
-        (self.progress)(stage, Vec::new());
-        self.may_have_signed = true;
-        self.session.begin_phase(Instant::now(), number, limit);
         let started = Worker::start(lane, build);
-        let mut worker = started.map_err(|error| self.give_up(no_thread(&error)))?;
+        let worker = started.map_err(|error| self.give_up(no_thread(&error)))?;
+        self.may_have_signed = true;
+        self.drive(seats, (number, stage), limit, None, worker).await
+    }
+
+    /// Runs a worker of some parties to its end in a phase that takes long, in `steps` steps: messages sent and messages taken
+    /// in. With 0 this party only waits.
+    pub async fn long_phase<T: Send + 'static>(
+        &mut self,
+        seats: &Seats,
+        (number, stage): (u8, Stage),
+        limit: Duration,
+        steps: u32,
+        worker: Worker<T>,
+    ) -> Result<T, Failure> {
+        self.may_have_signed = true;
+        let long = LongPhase { stage, began: Instant::now(), limit, steps };
+        self.drive(seats, (number, stage), limit, Some(long), worker).await
+    }
+
+    async fn drive<T: Send + 'static>(
+        &mut self,
+        seats: &Seats,
+        (number, stage): (u8, Stage),
+        limit: Duration,
+        long: Option<LongPhase>,
+        mut worker: Worker<T>,
+    ) -> Result<T, Failure> {
+        (self.progress)(stage, Vec::new(), long.map(|long| long.pace(0)));
+        self.session.begin_phase(Instant::now(), number, limit);
+        let mut beat = beats();
         loop {
             while let Some(event) = self.session.poll_event() {
                 self.hand_over(&worker, seats, event)?;
             }
             self.transmit().await;
-            match self.wake(Some(&mut worker)).await {
+            let beat = long.is_some().then_some(&mut beat);
+            match self.wake(Some(&mut worker), beat).await {
                 Wake::Engine(Some(FromEngine::Send(message))) => match message.to {
                     Recipient::All => self.session.send_broadcast(message.body.to_vec()),
                     // An engine names nobody that it does not know.
@@ -159,8 +230,30 @@ impl Run {
                     self.transmit().await;
                     return result.map_err(|error| self.give_up(self.engine_failure(seats, &error)));
                 }
+                wake @ (Wake::Beat | Wake::Deadline) => match long {
+                    Some(long) => self.in_long_phase(long, &worker, wake)?,
+                    None => self.absorb(wake)?,
+                },
                 other => self.absorb(other)?,
             }
+        }
+    }
+
+    /// Says how far it has come; and ends the phase when its time is over, as nobody's fault.
+    fn in_long_phase<T: Send + 'static>(
+        &mut self,
+        long: LongPhase,
+        worker: &Worker<T>,
+        wake: Wake<T>,
+    ) -> Result<(), Failure> {
+        let waiting_for = if worker.computes() { Vec::new() } else { self.session.waiting_for() };
+        (self.progress)(long.stage, waiting_for.clone(), Some(long.pace(worker.steps())));
+        match wake {
+            Wake::Deadline if self.session.is_late(Instant::now()) => {
+                Err(self.give_up(took_too_long(long, &waiting_for)))
+            }
+            Wake::Deadline => self.absorb(wake),
+            Wake::Beat | Wake::Arrived(_) | Wake::Engine(_) | Wake::Cancelled => Ok(()),
         }
     }
 
@@ -171,10 +264,14 @@ impl Run {
 
     /// Says that the result with this digest is durable here, and waits until it is everywhere.
     pub async fn store(&mut self, digest: Hash) -> Result<Vec<StoredMark>, Failure> {
-        (self.progress)(Stage::Storing, Vec::new());
-        self.session.stored(Instant::now(), digest);
+        let began = Instant::now();
+        self.session.stored(began, digest);
+        let limit = self.session.poll_timeout().map_or(Duration::ZERO, |end| end - began);
+        // Slower parties may use all of a long phase before they store.
+        let long = LongPhase { stage: Stage::Storing, began, limit, steps: 0 };
+        (self.progress)(Stage::Storing, Vec::new(), None);
         loop {
-            match self.event().await? {
+            match self.event(Some(long)).await? {
                 SessionEvent::AllStored(marks) => return Ok(marks),
                 event => self.unexpected(&event)?,
             }
@@ -194,7 +291,8 @@ impl Run {
     }
 
     /// The next event of the session, in a step without engine.
-    async fn event(&mut self) -> Result<SessionEvent, Failure> {
+    async fn event(&mut self, long: Option<LongPhase>) -> Result<SessionEvent, Failure> {
+        let mut beat = beats();
         loop {
             self.transmit().await;
             match self.session.poll_event() {
@@ -202,13 +300,22 @@ impl Run {
                 Some(event) => return Ok(event),
                 None => {}
             }
-            let wake = self.wake(None::<&mut NoEngine>).await;
-            self.absorb(wake)?;
+            let beat = long.is_some().then_some(&mut beat);
+            match (self.wake(None::<&mut NoEngine>, beat).await, long) {
+                (Wake::Beat, Some(long)) => {
+                    (self.progress)(long.stage, self.session.waiting_for(), Some(long.pace(0)));
+                }
+                (wake, _) => self.absorb(wake)?,
+            }
         }
     }
 
     /// Peers can keep neither the deadline nor the engine waiting, however much they send.
-    async fn wake<T: Send + 'static>(&mut self, worker: Option<&mut Worker<T>>) -> Wake<T> {
+    async fn wake<T: Send + 'static>(
+        &mut self,
+        worker: Option<&mut Worker<T>>,
+        beat: Option<&mut tokio::time::Interval>,
+    ) -> Wake<T> {
         let deadline = self.session.poll_timeout().unwrap_or_else(Instant::now);
         let engine = async {
             match worker {
@@ -223,10 +330,17 @@ impl Run {
                 from_engine = engine => Wake::Engine(from_engine),
             }
         };
+        let beat = async {
+            match beat {
+                Some(beat) => drop(beat.tick().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = self.cancelled.cancelled() => Wake::Cancelled,
             () = tokio::time::sleep_until(deadline.into()) => Wake::Deadline,
+            () = beat => Wake::Beat,
             wake = input => wake,
         }
     }
@@ -241,9 +355,11 @@ impl Run {
             Wake::Arrived(None) => return Err(self.give_up(cut_off())),
             Wake::Engine(_) => return Err(self.give_up(engine_died())),
             Wake::Deadline => {
-                (self.progress)(self.session.stage(), self.session.waiting_for());
+                (self.progress)(self.session.stage(), self.session.waiting_for(), None);
                 self.session.handle_timeout(now);
             }
+            // Only long phases have one, and they take it themselves.
+            Wake::Beat => {}
             Wake::Cancelled => return Err(self.give_up(called_off())),
         }
         Ok(())
@@ -305,30 +421,42 @@ impl Run {
 
     fn engine_failure(&self, seats: &Seats, error: &WorkError) -> Failure {
         match error {
-            WorkError::Engine(error) => Failure {
-                cause: cause(error),
-                code: "protocol".into(),
-                text: format!("the protocol failed: {error}{}", advice(error)),
-                culprits: error
-                    .culprits()
-                    .iter()
-                    .filter_map(|party| self.parties.get(usize::from(seats.position(party.0)?)))
-                    .copied()
-                    .collect(),
-            },
+            WorkError::Engine(error) => self.protocol_failed(seats, &Fault::from(error)),
+            WorkError::Protocol(fault) => self.protocol_failed(seats, fault),
             WorkError::Secrets(text) => failure(Cause::Environment, "secrets", text),
+            WorkError::Process(text) => failure(Cause::Environment, "aux-process", text),
             WorkError::Stopped => engine_died(),
+        }
+    }
+
+    fn protocol_failed(&self, seats: &Seats, fault: &Fault) -> Failure {
+        Failure {
+            cause: fault.cause,
+            code: "protocol".into(),
+            text: format!("the protocol failed: {}{}", fault.text, advice(fault.cause)),
+            culprits: fault
+                .culprits
+                .iter()
+                .filter_map(|party| self.parties.get(usize::from(seats.position(party.0)?)))
+                .copied()
+                .collect(),
         }
     }
 }
 
+impl From<&EngineError> for Fault {
+    fn from(error: &EngineError) -> Fault {
+        Fault { cause: cause(error), text: error.to_string(), culprits: error.culprits().to_vec() }
+    }
+}
+
 /// What to do; engines say it themselves where it is about this program.
-fn advice(error: &EngineError) -> &'static str {
-    match error.cause() {
-        countersign_engine::Cause::Caller => "; correct this, then try again with a new task",
-        countersign_engine::Cause::Peer => "; examine the named nodes and their logs before trying again",
-        countersign_engine::Cause::Environment => "; then try again with a new task",
-        countersign_engine::Cause::Bug => "",
+fn advice(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Caller => "; correct this, then try again with a new task",
+        Cause::Peer => "; examine the named nodes and their logs before trying again",
+        Cause::Environment => "; then try again with a new task",
+        Cause::Bug => "",
     }
 }
 
@@ -377,6 +505,34 @@ fn no_thread(error: &std::io::Error) -> Failure {
         "no-thread",
         &format!("no thread could be started ({error}); lower limits.tasks, then try again"),
     )
+}
+
+/// The time of a long phase is over. Whoever is still computing is slow, and no cheat: it is told of, and not blamed.
+fn took_too_long(long: LongPhase, waiting_for: &[NodeId]) -> Failure {
+    let names: Vec<String> = waiting_for.iter().map(NodeId::to_string).collect();
+    let names = names.join(" and ");
+    let limit = long.limit.as_secs();
+    let (code, text) = match (long.stage, waiting_for) {
+        (Stage::Queued, _) => (
+            "queue-timeout",
+            format!(
+                "other wallets kept the nodes busy for {limit} s, and {names} did not come to this one; order it again when there is less to do"
+            ),
+        ),
+        (_, []) => (
+            "aux-timeout",
+            format!(
+                "this node was still computing auxiliary information after {limit} s; free its processors or raise limits.aux_seconds, then try again: what is finished is kept"
+            ),
+        ),
+        (_, _) => (
+            "aux-timeout",
+            format!(
+                "auxiliary information was not made in {limit} s, and the messages of {names} are missing; see that their processors are free and that limits.aux_seconds is long enough at all members, then try again: what is finished is kept"
+            ),
+        ),
+    };
+    failure(Cause::Environment, code, &text)
 }
 
 fn engine_died() -> Failure {

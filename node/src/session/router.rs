@@ -6,7 +6,7 @@
 use crate::task::gossip::{self, Ears, Hearing, Said};
 use countersign_link::{Mesh, MeshEvent, PeerKey};
 use countersign_protocol::frame::{Body, Frame};
-use countersign_protocol::session::hold::Hold;
+use countersign_protocol::session::hold::{self, Hold};
 use countersign_protocol::{NodeId, TaskId, decode};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,7 +103,16 @@ impl Router {
 
     /// Drains the mesh until it ends.
     pub async fn run(&self, mut events: mpsc::Receiver<MeshEvent>) {
-        while let Some(event) = events.recv().await {
+        let mut ages = tokio::time::interval(hold::MAX_AGE);
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                now = ages.tick() => {
+                    self.lock().hold.expire(now.into_std());
+                    continue;
+                }
+            };
+            let Some(event) = event else { break };
             match event {
                 MeshEvent::Up(peer) => {
                     tracing::info!(peer = self.name(peer), "tunnel up");

@@ -9,7 +9,7 @@ use crate::session::worker::{Immediate, WorkError};
 use crate::vault::UsesShare;
 use countersign_engine::check_up;
 use countersign_protocol::control::Stage;
-use countersign_protocol::{Announcement, Cause, Failure, Hash, Intact, NodeId, Outcome, Point};
+use countersign_protocol::{Announcement, Cause, Committee, Failure, Hash, Intact, NodeId, Outcome, Point};
 use countersign_store::KeyRecord;
 use std::sync::Arc;
 
@@ -55,6 +55,10 @@ impl Job for CheckUpPlan {
 
     fn holds(&self, _core: &Core) -> Option<Hash> {
         Some(self.record.announcement.digest())
+    }
+
+    fn makes_aux_for(&self, _me: &NodeId) -> Option<&Committee> {
+        None
     }
 
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {

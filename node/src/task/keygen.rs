@@ -10,12 +10,14 @@ use countersign_engine::{KeygenParams, PartyIndex, Share};
 use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{
-    Announcement, Cause, Failure, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId, StoredMark, TaskId,
+    Announcement, Cause, Committee, Failure, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId, StoredMark,
+    TaskId,
 };
 use countersign_store::{KeyRecord, KeyStatus};
 use std::sync::Arc;
 
 const KEY_PHASE: (u8, Stage) = (0, Stage::Running);
+/// And the two after it.
 const AUX_PHASE: u8 = 1;
 
 /// An admitted KeyGen.
@@ -65,6 +67,10 @@ impl Job for KeyGenPlan {
         self.aux
     }
 
+    fn makes_aux_for(&self, _me: &NodeId) -> Option<&Committee> {
+        self.keygen.scheme.needs_aux().then_some(&self.keygen.committee)
+    }
+
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
@@ -73,7 +79,7 @@ impl Job for KeyGenPlan {
         let (aux, fresh) = match plan.keygen.scheme.needs_aux() {
             false => (None, None),
             true => {
-                let all = (plan.parties(), plan.parties());
+                let all = (plan.parties(), &plan.keygen.committee);
                 let (aux, fresh) = aux::agreed(&core, all, AUX_PHASE, (session, &holds), run).await?;
                 (Some(aux), fresh)
             }

@@ -15,8 +15,8 @@ use countersign_payload::{Input, Intent, MAX_INPUTS};
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::MAX_PHASES;
 use countersign_protocol::{
-    Announcement, Cause, Failure, Hash, InputSignature, KeyId, NodeId, Outcome, PayloadKind, Scheme,
-    SessionId, Signed,
+    Announcement, Cause, Committee, Failure, Hash, InputSignature, KeyId, NodeId, Outcome, PayloadKind,
+    Scheme, SessionId, Signed,
 };
 use countersign_store::KeyRecord;
 use std::sync::Arc;
@@ -122,6 +122,10 @@ impl Job for KeySignPlan {
 
     fn holds(&self, _core: &Core) -> Option<Hash> {
         Some(self.record.announcement.digest())
+    }
+
+    fn makes_aux_for(&self, _me: &NodeId) -> Option<&Committee> {
+        None
     }
 
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {

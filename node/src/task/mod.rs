@@ -25,7 +25,7 @@ pub use offer::{Desk, Offered};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
-use countersign_protocol::{Failure, Hash, NodeId, Outcome};
+use countersign_protocol::{Committee, Failure, Hash, NodeId, Outcome};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -44,6 +44,9 @@ pub trait Job: Clone + Send + Sync + Sized + 'static {
 
     /// What this node holds that the others should know of; see [`countersign_protocol::frame::Ready::holds`].
     fn holds(&self, core: &Core) -> Option<Hash>;
+
+    /// The committee for which this node may have to make auxiliary information: such tasks take a place in the line.
+    fn makes_aux_for(&self, me: &NodeId) -> Option<&Committee>;
 
     /// The steps of the session.
     fn run(

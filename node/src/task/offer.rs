@@ -9,6 +9,7 @@ use super::throttle::Throttle;
 use super::{Job, Stopped, handover, quarantine};
 use crate::core::Core;
 use crate::events;
+use crate::heavy::{Place, Queue};
 use crate::metrics::Ended;
 use crate::risk;
 use crate::risk::{Approved, Decision};
@@ -18,13 +19,14 @@ use countersign_host::{Stage, What};
 use countersign_protocol::control::FromNode;
 use countersign_protocol::session::Setup;
 use countersign_protocol::{
-    Authenticated, Cause, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
-    Task, TaskId,
+    Authenticated, Cause, Committee, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal,
+    SignedTask, Task, TaskId,
 };
 use countersign_store::{Decided, Evidence, Journal, LookUp, NewEvent, Row, State, TaskKind};
 use rand::RngCore;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -68,6 +70,35 @@ struct Handle {
     hash: Hash,
     start: Arc<Notify>,
     cancelled: CancellationToken,
+    line: Arc<InLine>,
+}
+
+/// The task's place in the line of those that may make auxiliary information: taken when the coordinator says to begin, so
+/// that all members of a committee have their tasks in the order in which they were started.
+#[derive(Default)]
+struct InLine {
+    /// Whom it makes it for.
+    committee: OnceLock<Committee>,
+    /// Until the session takes it.
+    place: Mutex<Option<Place>>,
+    taken: AtomicBool,
+}
+
+impl InLine {
+    fn enter(&self, queue: &Queue) {
+        let Some(committee) = self.committee.get() else { return };
+        if !self.taken.swap(true, Ordering::Relaxed) {
+            *self.lock() = Some(queue.enter(committee.clone()));
+        }
+    }
+
+    fn take(&self) -> Option<Place> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Whether a task is under way already.
@@ -128,6 +159,7 @@ impl Desk {
     /// All parties have approved.
     pub fn start(&self, task: TaskId) {
         if let Some(handle) = self.lock().get(&task) {
+            handle.line.enter(&self.core.queue);
             handle.start.notify_one();
         }
     }
@@ -249,6 +281,9 @@ impl Desk {
     }
 
     async fn approved<J: Job>(&self, task: Authenticated<Task>, handle: &Handle, approved: Approved<J>) {
+        if let Some(committee) = approved.plan().makes_aux_for(&self.core.me) {
+            handle.line.committee.get_or_init(|| committee.clone());
+        }
         self.report_decision(task.id, None, approved.verdicts().to_vec());
         let outcome = match self.wait_for_start(&task, handle).await {
             Ok(()) => self.session(&task, handle, approved).await,
@@ -310,6 +345,7 @@ impl Desk {
         let mut run = Run::begin(setup, core.router.clone(), inbox, progress, handle.cancelled.clone())
             .await
             .map_err(Stopped::Unused)?;
+        run.set_place(handle.line.take());
         match J::run(core, Arc::new(approved), &mut run).await {
             Ok(outcome) => {
                 run.finish().await;
@@ -495,7 +531,8 @@ impl Desk {
             Some(known) if known.hash == hash => Entered::Again,
             Some(_) => Entered::OtherBytes,
             None => {
-                let handle = Handle { hash, start: Arc::default(), cancelled: CancellationToken::new() };
+                let (start, line) = (Arc::default(), Arc::default());
+                let handle = Handle { hash, start, cancelled: CancellationToken::new(), line };
                 open.insert(task, handle.clone());
                 Entered::First(Entry { desk: self, task, handle })
             }

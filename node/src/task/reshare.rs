@@ -13,14 +13,18 @@ use countersign_engine::{AgreeParams, PartyIndex, PublicShare, ReshareParams, Re
 use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{
+<<<<<<< HEAD
     Announcement, Cause, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId, UnixMillis,
+=======
+    Announcement, Cause, Committee, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId,
+>>>>>>> h/heavy
 };
 use countersign_store::KeyStatus;
 use std::sync::{Arc, PoisonError};
 
 const DISCLOSE_PHASE: (u8, Stage) = (0, Stage::Running);
 const DEAL_PHASE: (u8, Stage) = (1, Stage::Running);
-/// And the one after it.
+/// And the two after it.
 const AUX_PHASE: u8 = 2;
 
 /// An admitted KeyReshare.
@@ -88,6 +92,10 @@ impl Job for KeyResharePlan {
         self.aux
     }
 
+    fn makes_aux_for(&self, me: &NodeId) -> Option<&Committee> {
+        (self.reshare.from.scheme.needs_aux() && self.joins(me)).then_some(&self.reshare.committee)
+    }
+
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
@@ -96,7 +104,7 @@ impl Job for KeyResharePlan {
         let (aux, fresh) = match plan.reshare.from.scheme.needs_aux() {
             false => (None, None),
             true => {
-                let who = (plan.parties(), plan.members());
+                let who = (plan.parties(), &plan.reshare.committee);
                 let (aux, fresh) = aux::agreed(&core, who, AUX_PHASE, (session, &holds), run).await?;
                 (Some(aux), fresh)
             }

@@ -293,6 +293,11 @@ impl Session {
         (!self.is_over()).then_some(lost)
     }
 
+    /// True once the stage has used up its time. Not because a tunnel broke.
+    pub fn is_late(&self, now: Instant) -> bool {
+        !self.is_over() && self.deadline <= now && self.lost.is_none_or(|(_, deadline)| deadline > now)
+    }
+
     /// What the session is doing.
     pub fn stage(&self) -> Stage {
         match self.state {

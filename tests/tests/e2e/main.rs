@@ -2,6 +2,7 @@
 
 mod approvals;
 mod approver;
+mod aux_info;
 mod backup;
 mod batch;
 mod bitcoin;

@@ -23,8 +23,8 @@ fn order(wallet: &Announcement, path: &str, kind: PayloadKind, bytes: Vec<u8>) -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ecdsa_wallet_signs_for_ethereum() {
-    let cluster = cluster(PrimeSource::Fixture).await;
-    let wallet = cluster.create_wallet("ethereum", Scheme::EcdsaSecp256k1, 2).await.unwrap();
+    let mut cluster = cluster(PrimeSource::Fixture).await;
+    let wallet = crate::aux_info::wallet(&mut cluster, "ethereum").await;
     a_transfer_is_by_its_sender(&cluster, &wallet).await;
     typed_data_and_personal_messages_are_by_their_signer(&cluster, &wallet).await;
 }

@@ -1,0 +1,233 @@
+//! The line in which tasks wait that may need new auxiliary information.
+//!
+//! A task takes its place when the coordinator starts it. All members of a committee are told of starts in the same order, so
+//! they come to the same task at the same time; and a task finds what the one ahead of it has made for their committee.
+//!
+//! Only one task computes. One that has its turn and waits for its peers lets the next one past after a while
+//! ([`PATIENCE`]): a peer that is silent holds up its own task alone, and members whose orders differ after all, since one of
+//! them was off line for a moment, do not wait for each other for ever.
+
+use countersign_protocol::Committee;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How long a task that computes nothing keeps those behind it waiting.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it keeps those of the same committee waiting, which are to use what it makes.
+const PATIENCE_OF_SAME: Duration = Duration::from_secs(200);
+
+/// The line of one node.
+#[derive(Clone)]
+pub struct Queue(Arc<Shared>);
+
+struct Shared {
+    line: Mutex<Line>,
+    /// Counts changes, for those who wait.
+    moved: watch::Sender<u64>,
+}
+
+/// A place in the line; left when dropped.
+pub struct Place {
+    queue: Queue,
+    number: u64,
+}
+
+impl Queue {
+    /// An empty line.
+    pub fn new() -> Queue {
+        Queue(Arc::new(Shared { line: Mutex::default(), moved: watch::Sender::new(0) }))
+    }
+
+    /// Goes to the end of the line, to make something for this committee.
+    pub fn enter(&self, committee: Committee) -> Place {
+        Place { number: self.change(|line| line.enter(committee)), queue: self.clone() }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Line) -> T) -> T {
+        let changed = change(&mut self.0.line.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.moved.send_modify(|moves| *moves = moves.wrapping_add(1));
+        changed
+    }
+
+    fn look(&self, number: u64, now: Instant) -> Turn {
+        self.0.line.lock().unwrap_or_else(PoisonError::into_inner).turn(number, now)
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue::new()
+    }
+}
+
+impl Place {
+    /// Waits for this place's turn. From then on it keeps those behind it waiting.
+    pub async fn turn(&self) {
+        let mut moved = self.queue.0.moved.subscribe();
+        loop {
+            moved.mark_unchanged();
+            let now = Instant::now();
+            let later = match self.queue.look(self.number, now) {
+                Turn::Now => return self.rests(now),
+                Turn::NotBefore(later) => Some(later),
+                Turn::AfterAnother => None,
+            };
+            let until = async {
+                match later {
+                    Some(later) => tokio::time::sleep_until(later.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // Never an error: the sender lives in this place's queue.
+                _ = moved.changed() => {}
+                () = until => {}
+            }
+        }
+    }
+
+    /// It computes from now on.
+    pub fn computes(&self) {
+        self.queue.change(|line| line.stand(self.number, Standing::Computes));
+    }
+
+    /// It waits for others from `now` on.
+    pub fn rests(&self, now: Instant) {
+        self.queue.change(|line| line.stand(self.number, Standing::Rests(now)));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.queue.change(|line| line.leave(self.number));
+    }
+}
+
+/// What a place may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It is its turn.
+    Now,
+    /// If nothing changes, at this instant.
+    NotBefore(Instant),
+    /// Once another one has moved.
+    AfterAnother,
+}
+
+/// Where a place stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Its turn has not come, or it has not asked for it.
+    Waits,
+    /// It has its turn and has computed nothing since.
+    Rests(Instant),
+    /// It has its turn and computes.
+    Computes,
+}
+
+/// The line itself: pure, the time comes in.
+#[derive(Default)]
+struct Line {
+    places: BTreeMap<u64, (Committee, Standing)>,
+    next: u64,
+}
+
+impl Line {
+    fn enter(&mut self, committee: Committee) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.places.insert(number, (committee, Standing::Waits));
+        number
+    }
+
+    fn leave(&mut self, number: u64) {
+        self.places.remove(&number);
+    }
+
+    fn stand(&mut self, number: u64, standing: Standing) {
+        self.places.entry(number).and_modify(|(_, known)| *known = standing);
+    }
+
+    fn turn(&self, number: u64, now: Instant) -> Turn {
+        let Some((mine, _)) = self.places.get(&number) else { return Turn::AfterAnother };
+        let mut last = None;
+        for (committee, standing) in self.places.range(..number).map(|(_, place)| place) {
+            let patience = if committee == mine { PATIENCE_OF_SAME } else { PATIENCE };
+            match standing {
+                Standing::Waits | Standing::Computes => return Turn::AfterAnother,
+                Standing::Rests(since) => last = last.max(Some(*since + patience)),
+            }
+        }
+        match last {
+            Some(last) if last > now => Turn::NotBefore(last),
+            Some(_) | None => Turn::Now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_link::Identity;
+    use countersign_protocol::NodeId;
+    use futures_util::FutureExt;
+
+    /// A committee of node 1 and another one.
+    fn with(other: u8) -> Committee {
+        let node = |seed| NodeId::from_bytes(Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap();
+        Committee::new(vec![node(1), node(other)]).unwrap()
+    }
+
+    #[test]
+    fn places_come_to_their_turn_in_the_order_in_which_they_were_taken() {
+        let (mut line, now) = (Line::default(), Instant::now());
+        let [first, second, third] = [2, 3, 4].map(|other| line.enter(with(other)));
+        assert_eq!(line.turn(first, now), Turn::Now);
+        assert_eq!(line.turn(second, now), Turn::AfterAnother, "also before the first has asked");
+        line.stand(first, Standing::Computes);
+        assert_eq!(line.turn(second, now), Turn::AfterAnother);
+        line.leave(first);
+        assert_eq!((line.turn(second, now), line.turn(third, now)), (Turn::Now, Turn::AfterAnother));
+    }
+
+    #[test]
+    fn who_computes_nothing_lets_the_next_one_past_after_a_while() {
+        let (mut line, now) = (Line::default(), Instant::now());
+        let [first, second, third] = [2, 3, 4].map(|other| line.enter(with(other)));
+        line.stand(first, Standing::Rests(now));
+        assert_eq!(line.turn(second, now), Turn::NotBefore(now + PATIENCE));
+        let then = now + PATIENCE;
+        assert_eq!(line.turn(second, then), Turn::Now);
+        line.stand(second, Standing::Rests(then));
+        assert_eq!(line.turn(third, then), Turn::NotBefore(then + PATIENCE), "one at a time");
+        line.stand(first, Standing::Computes);
+        assert_eq!(line.turn(third, then + PATIENCE), Turn::AfterAnother, "it came to compute after all");
+    }
+
+    #[test]
+    fn those_of_one_committee_wait_longer_for_what_the_first_makes() {
+        let (mut line, now) = (Line::default(), Instant::now());
+        let [first, same, other] = [2, 2, 3].map(|other| line.enter(with(other)));
+        line.stand(first, Standing::Rests(now));
+        assert_eq!(line.turn(same, now + PATIENCE), Turn::NotBefore(now + PATIENCE_OF_SAME));
+        assert_eq!(line.turn(same, now + PATIENCE_OF_SAME), Turn::Now);
+        assert_eq!(
+            line.turn(other, now + PATIENCE_OF_SAME),
+            Turn::AfterAnother,
+            "it asks when its turn comes"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_left_wakes_the_next() {
+        let queue = Queue::new();
+        let (first, second) = (queue.enter(with(2)), queue.enter(with(2)));
+        first.turn().await;
+        let mut waits = Box::pin(second.turn());
+        assert!(waits.as_mut().now_or_never().is_none());
+        drop(first);
+        waits.await;
+    }
+}

@@ -1,0 +1,97 @@
+//! The members of a committee meet again when each has come to its turn, and say what auxiliary information they hold by now.
+//! If all hold the same, nothing need be made. Until then nobody's limit runs: whoever waits here waits for other wallets.
+
+use super::Place;
+use crate::session::worker::{Fault, FromEngine, Incoming, Post, WorkError};
+use countersign_engine::{MessageKind, Outgoing, PartyIndex, Recipient};
+use countersign_protocol::{Cause, Hash, decode, encode};
+use std::future::Future;
+use zeroize::Zeroizing;
+
+/// What every member said, in their order.
+pub type Here = Vec<Option<Hash>>;
+
+/// Waits for the turn of `place`, says what `mine` finds then, and hears the others. `me` of `parties`.
+pub async fn roll_call<M>(
+    place: &Place,
+    (me, parties): (PartyIndex, u16),
+    mine: impl FnOnce() -> M,
+    mut post: Post<Here>,
+) -> Result<Here, WorkError>
+where
+    M: Future<Output = Option<Hash>>,
+{
+    let stop = post.stop.clone();
+    let call = async {
+        place.turn().await;
+        let mine = mine().await;
+        let body = Zeroizing::new(encode(&mine));
+        let said = FromEngine::Send(Outgoing { to: Recipient::All, body });
+        post.outbox.send(said).await.map_err(|_| WorkError::Stopped)?;
+        let mut heard = Heard::new(me, parties, mine);
+        loop {
+            if let Some(all) = heard.all() {
+                return Ok(all);
+            }
+            heard.take(&post.inbox.recv().await.ok_or(WorkError::Stopped)?)?;
+        }
+    };
+    stop.run_until_cancelled(call).await.unwrap_or(Err(WorkError::Stopped))
+}
+
+/// Who has said what.
+struct Heard(Vec<Option<Option<Hash>>>);
+
+impl Heard {
+    fn new(me: PartyIndex, parties: u16, mine: Option<Hash>) -> Heard {
+        Heard((0..parties).map(|party| (party == me.0).then_some(mine)).collect())
+    }
+
+    fn all(&self) -> Option<Here> {
+        self.0.iter().copied().collect()
+    }
+
+    fn take(&mut self, message: &Incoming) -> Result<(), WorkError> {
+        let wrong = |what: &str| {
+            let text = format!("a roll call was broken: {what}");
+            WorkError::Protocol(Fault { cause: Cause::Peer, text, culprits: vec![PartyIndex(message.from)] })
+        };
+        let said = decode::<Option<Hash>>(&message.body).map_err(|_| wrong("a message cannot be decoded"))?;
+        match (message.kind, self.0.get_mut(usize::from(message.from))) {
+            (MessageKind::Broadcast, Some(entry @ None)) => *entry = Some(said),
+            (MessageKind::Broadcast, Some(Some(_))) => return Err(wrong("two messages of one party")),
+            (MessageKind::Broadcast, None) => return Err(wrong("a message of nobody")),
+            (MessageKind::Direct, _) => return Err(wrong("a message of the wrong kind")),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(from: u16, kind: MessageKind, held: Option<Hash>) -> Incoming {
+        Incoming { from, kind, body: encode(&held) }
+    }
+
+    #[test]
+    fn it_ends_once_everybody_was_heard_and_names_who_breaks_it() {
+        let held = Some(Hash([1; 32]));
+        let mut heard = Heard::new(PartyIndex(1), 3, held);
+        heard.take(&says(2, MessageKind::Broadcast, None)).unwrap();
+        assert_eq!(heard.all(), None);
+        for wrong in [
+            says(2, MessageKind::Broadcast, held),
+            says(1, MessageKind::Broadcast, held),
+            says(0, MessageKind::Direct, held),
+            says(3, MessageKind::Broadcast, held),
+            Incoming { from: 0, kind: MessageKind::Broadcast, body: vec![9] },
+        ] {
+            let Err(WorkError::Protocol(fault)) = heard.take(&wrong) else { panic!("{}", wrong.from) };
+            assert_eq!((fault.cause, fault.culprits), (Cause::Peer, vec![PartyIndex(wrong.from)]));
+        }
+        heard.take(&says(0, MessageKind::Broadcast, held)).unwrap();
+        assert_eq!(heard.all(), Some(vec![held, held, None]));
+    }
+}
