@@ -13,11 +13,7 @@ use countersign_engine::{AgreeParams, PartyIndex, PublicShare, ReshareParams, Re
 use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{
-<<<<<<< HEAD
-    Announcement, Cause, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId, UnixMillis,
-=======
-    Announcement, Cause, Committee, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId,
->>>>>>> h/heavy
+    Announcement, Cause, Committee, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId, UnixMillis,
 };
 use countersign_store::KeyStatus;
 use std::sync::{Arc, PoisonError};

@@ -67,9 +67,12 @@ fn worth_holding(body: &Body) -> Option<usize> {
         Body::Ready(_) => Some(0),
         Body::Abort { code, text } => Some(code.len() + text.len()),
         // Of a session that this node has not begun, or of none.
-        Body::Run { .. } | Body::HighWater(_) | Body::Behind(_) | Body::Generations(_) | Body::Heard(_) => {
-            None
-        }
+        Body::Run { .. }
+        | Body::HighWater(_)
+        | Body::Behind(_)
+        | Body::Generations(_)
+        | Body::Heard(_)
+        | Body::Lacks(_) => None,
     }
 }
 
