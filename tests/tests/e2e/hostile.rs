@@ -70,7 +70,7 @@ impl Liar {
             let frame =
                 tokio::time::timeout(Duration::from_secs(10), self.link.control.receiver.recv()).await;
             match decode(&frame.unwrap().unwrap().unwrap()).unwrap() {
-                FromNode::Progress { .. } => {}
+                FromNode::Progress { .. } | FromNode::Capacity { .. } => {}
                 other => return other,
             }
         }
