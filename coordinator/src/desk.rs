@@ -2,8 +2,8 @@
 //!
 //! One lock, held for microseconds and never across an await. Requests and frames come in as method calls with the time;
 //! frames for nodes go out through each connection's bounded queue. No socket is known here. What a task must fit before it
-//! is taken in is said in `admit`, how wallets of another coordinator come in `learn` and `intake`, how nodes learn of the generations that
-//! they missed in `moved`.
+//! is taken in is said in `admit`, how clients bring wallets of another coordinator in `learn`, how nodes are asked for them in
+//! `intake`, how nodes learn of the generations that they missed in `moved`.
 
 mod admit;
 mod intake;
