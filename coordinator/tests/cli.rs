@@ -58,7 +58,11 @@ fn an_unknown_key_stops_the_start_with_line_and_advice() {
     std::fs::write(&config, "data: .\nlisten_quick: 127.0.0.1:1\n").unwrap();
     let output = run(&["serve", "--config", config.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(stderr(&output), "error: line 2: unknown key `listen_quick`; did you mean `listen_quic`?\n");
+    let told = format!(
+        "error: {}: line 2, column 1: there is no key `listen_quick` here; did you mean `listen_quic`?\n",
+        config.display()
+    );
+    assert_eq!(stderr(&output), told);
 }
 
 #[test]

@@ -149,6 +149,8 @@ async fn two_parties_agree(lane: &Lane) {
     let mut workers = [start(0, lane), start(1, lane)];
     let mut made: [Option<Aux>; 2] = [None, None];
     until("a child that computes", || workers.iter().any(Worker::computes)).await;
+    // It limits itself before it reads a byte, which may be a moment after it was seen.
+    until("a child with limits", || children().first().is_some_and(|child| is_limited(*child))).await;
     limits_are_set(*children().first().unwrap());
     while made.iter().any(Option::is_none) {
         let [first, second] = &mut workers;
@@ -172,6 +174,12 @@ async fn two_parties_agree(lane: &Lane) {
     assert_eq!(first.public_digest(), second.public_digest());
     assert_eq!(workers.each_ref().map(Worker::steps), [8, 8], "what the share of a run is counted by");
     assert_eq!(lane.free(), Some(1));
+}
+
+/// The last limit that a child sets.
+fn is_limited(pid: i32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+    text.lines().any(|line| line.starts_with("Max cpu time") && !line.contains("unlimited"))
 }
 
 fn limits_are_set(pid: i32) {

@@ -463,9 +463,9 @@ pub fn init_node(
     if sets > 0 {
         let vault = Vault::open(&dir.join("db"), &Passphrase::from_file(&dir.join("passphrase"))?, &[])?;
         for set in 0..sets {
-            // No two members of a committee take the same.
-            let party = (index + set) % NAMES.len();
-            fixtures::primes(party)?.iter().try_for_each(|prime| vault.put_prime(prime))?;
+            // No two nodes ever take the same: moduli with a common factor are refused.
+            let taken = index * sets + set;
+            fixtures::primes(taken)?.iter().try_for_each(|prime| vault.put_prime(prime))?;
         }
     }
     Ok(Node { id: id.trim().parse()?, name: NAMES[index].into(), dir, daemon: None })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_link::dial::{DialError, connect};
-use countersign_link::{Closed, FrameError, MAX_FRAME};
+use countersign_link::{Closed, FrameError, MAX_CONTROL_FRAME};
 
 use crate::world::{Coordinator, closed, identity, soon};
 
@@ -13,7 +13,7 @@ async fn hello_and_frames_go_both_ways() {
     let coordinator = Coordinator::start(&[&node]);
     let mut link = coordinator.connect(&node).await.unwrap();
     assert_eq!(link.welcome, b"welcome, hello");
-    for frame in [vec![], vec![7; 3], vec![8; MAX_FRAME]] {
+    for frame in [vec![], vec![7; 3], vec![8; MAX_CONTROL_FRAME]] {
         link.control.sender.send(&frame).await.unwrap();
         assert_eq!(soon("echo", link.control.receiver.recv()).await.unwrap().unwrap(), frame);
     }
@@ -44,7 +44,7 @@ async fn frame_over_the_bound_is_refused_and_the_link_stays() {
     let node = identity(1);
     let coordinator = Coordinator::start(&[&node]);
     let mut link = coordinator.connect(&node).await.unwrap();
-    let refused = link.control.sender.send(&vec![0; MAX_FRAME + 1]).await;
+    let refused = link.control.sender.send(&vec![0; MAX_CONTROL_FRAME + 1]).await;
     assert!(matches!(refused, Err(FrameError::TooLarge { .. })));
     link.control.sender.send(b"still good").await.unwrap();
     assert_eq!(soon("echo", link.control.receiver.recv()).await.unwrap().unwrap(), b"still good");

@@ -40,7 +40,7 @@ async fn approver_cannot_have_anything_signed_but_by_a_sound_approval() {
         (Script::Expiry(json!(null)), unsound, "`exp` is missing"),
         (Script::Expiry(json!("4000000000")), unsound, "`exp` is not a number"),
         (Script::Response(json!({"action": "approve"})), unsound, r#"action Some("approve")"#),
-        (Script::Response(json!({"status": 30})), unsound, "status 30 with APPROVE"),
+        (Script::Response(json!({"status": 30})), "callback-rejected", "status 30"),
         (Script::Both, unsound, "the member `action` is repeated"),
         (Script::Body(String::new()), unsound, "the answer is empty"),
         (Script::Body("<html>".into()), unsound, "malformed token"),

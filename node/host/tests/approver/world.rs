@@ -239,6 +239,15 @@ pub async fn assert_approved<B: AsRef<[u8]>>(body: impl Fn(&Received) -> B + Sen
     assert_eq!(evaluation.verdict, Verdict::Approve, "{:?}", evaluation.logs);
 }
 
+/// The body is believed, and is a no.
+pub async fn assert_declined<B: AsRef<[u8]>>(
+    body: impl Fn(&Received) -> B + Send + Sync + 'static,
+    words: &str,
+) {
+    let server = Server::start(move |_, received| http("200 OK", body(received))).await;
+    assert_rejected(&evaluate(&[server.url()], json!({})).await, words);
+}
+
 /// No answer that counts: the stable code, and the reason in one clear line.
 pub fn assert_failed(evaluation: &Evaluation, words: &str) {
     let Verdict::Failed { code, reason } = &evaluation.verdict else { panic!("{:?}", evaluation.verdict) };

@@ -69,6 +69,8 @@ macro_rules! sdk {
 const SDK: &[File] = &sdk![
     "address.rs",
     "amount.rs",
+    "asking.rs",
+    "asset_names.rs",
     "bindings.rs",
     "export.rs",
     "export_receiver.rs",

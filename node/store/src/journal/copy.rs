@@ -38,6 +38,8 @@ fn copy_all(from: &Database, to: &Database) -> Result<(), redb::Error> {
     copy_table(&from, &to, AUDIT)?;
     copy_table(&from, &to, KEYS)?;
     copy_table(&from, &to, HANDOVERS)?;
+    copy_table(&from, &to, GENERATIONS)?;
+    copy_table(&from, &to, UNHEARD)?;
     copy_table(&from, &to, QUARANTINE)?;
     copy_table(&from, &to, MOMENTS)?;
     copy_table(&from, &to, PEERS)?;

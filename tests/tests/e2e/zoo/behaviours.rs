@@ -192,7 +192,7 @@ fn words() -> Vec<Specimen> {
     };
     let coded = |name, code: &str| {
         let animal = Animal::rejecting((ROOM, code.len() as u32), (16, 3)).with_text(code.as_bytes());
-        Specimen { code: "rejected", ..Specimen::animal(name, animal, Code::Trap, "zoo") }
+        Specimen { code: "plugin-reject-code", ..Specimen::animal(name, animal, Code::Trap, "zoo") }
     };
     let failing = |name, kind: &'static str, code| Specimen::deed(name, json!({ "fail": kind }), code, kind);
     vec![
