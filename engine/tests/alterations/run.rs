@@ -9,11 +9,14 @@ use countersign_engine::{Engine, EngineError, MessageKind, PartyIndex, Recipient
 use crate::fork::fork;
 use crate::walk::{Field, Tree};
 
+/// Makes the engines of all parties for a session of this name.
+pub type MakeEngines<O> = Box<dyn Fn(&[u8]) -> Vec<Box<dyn Engine<Output = O>>>>;
+
 /// A protocol to try.
 pub struct Case<O> {
     pub name: &'static str,
     /// The engines of all parties, for a run with this name.
-    pub engines: Box<dyn Fn(&[u8]) -> Vec<Box<dyn Engine<Output = O>>>>,
+    pub engines: MakeEngines<O>,
     /// Who alters its messages.
     pub cheat: u16,
     /// Who must notice.

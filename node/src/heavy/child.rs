@@ -53,9 +53,12 @@ fn serve() -> io::Result<()> {
     say(&last)
 }
 
+/// Messages that wait for the engine. A run has fewer: nine parties speak once in each of its rounds.
+const WAITING: usize = 256;
+
 /// Reads what the parent says, and ends the process when the parent is gone, in the middle of whatever it computes.
 fn listen() -> io::Result<mpsc::Receiver<ToChild>> {
-    let (sender, incoming) = mpsc::channel();
+    let (sender, incoming) = mpsc::sync_channel(WAITING);
     let read_all = move || {
         let mut stdin = io::stdin().lock();
         while let Ok(said) = read(&mut stdin) {

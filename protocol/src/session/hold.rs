@@ -77,6 +77,7 @@ fn worth_holding(body: &Body) -> Option<usize> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test has to begin some time")]
 mod tests {
     use super::*;
     use crate::frame::Message;
