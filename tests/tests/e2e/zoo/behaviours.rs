@@ -211,7 +211,7 @@ fn words() -> Vec<Specimen> {
         Specimen::deed(
             "reason-for-the-terminal-at-length",
             json!({ "reason": 100_000 }),
-            "rejected",
+            "plugin-reject-code",
             "\\u{1b}[2J",
         ),
         failing("fails-misconfigured", "misconfigured", "plugin-failed:misconfigured"),

@@ -21,7 +21,12 @@ fn none() -> Vec<Specimen> {
         missing("no-file", Body::Nothing, "cannot read"),
         missing("folder", Body::Folder, "not a regular file"),
         missing("pipe", Body::Pipe, "not a regular file"),
-        missing("device-without-end", Body::LinkTo("/dev/zero"), "not a regular file"),
+        Specimen::new(
+            "device-without-end",
+            Body::LinkTo("/dev/zero"),
+            Code::Custody.as_str(),
+            "more than its owner",
+        ),
         missing("link-to-nothing", Body::LinkTo("/nowhere.wasm"), "cannot read"),
     ]
 }
