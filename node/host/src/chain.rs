@@ -121,7 +121,7 @@ impl Chain {
         self.revision
     }
 
-    /// Names, roles, grants, digests of components, configurations, keys and authorities: an [`InForce`] as JSON.
+    /// Names, roles, grants, digests of components, configurations, keys and authorities: an `InForce` as JSON.
     pub fn document(&self) -> &Arc<str> {
         &self.document
     }

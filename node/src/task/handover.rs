@@ -9,7 +9,7 @@
 //! It learns the end in one of four ways: all marks, in the session, from the coordinator ([`settle`]) or from any other node
 //! ([`super::gossip`]); a party's signed word that it never stored, so that its mark can never be there ([`void`]); or its
 //! operator's decision ([`adopt`], [`abandon`]). Words can be false: what was stored for a reshare that came to nothing sleeps
-//! until the key's next switch, and all marks revive it. What follows from what is decided in [`super::succession`].
+//! until the key's next switch, and all marks revive it. What follows from what is decided in `super::succession`.
 //!
 //! The journal decides: a commit there is the switch, and the secrets file follows ([`align`]), after a crash too.
 
@@ -427,7 +427,7 @@ pub fn vouch(
     Ok(true)
 }
 
-/// Destroys the share of a key that others hold now, once it is of no use to anybody: [`succession::old_share`].
+/// Destroys the share of a key that others hold now, once it is of no use to anybody: `succession::old_share`.
 /// `handed_on`: every party that could be reached was handed what this node knows. True if it is gone.
 pub fn release(
     journal: &Journal,
