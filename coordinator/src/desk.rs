@@ -2,13 +2,14 @@
 //!
 //! One lock, held for microseconds and never across an await. Requests and frames come in as method calls with the time;
 //! frames for nodes go out through each connection's bounded queue. No socket is known here. What a task must fit before it
-//! is taken in is said in `admit`, how clients bring wallets of another coordinator in `learn`, how nodes are asked for them in
-//! `intake`, how nodes learn of the generations that they missed in `moved`.
+//! is taken in is said in `admit`, how wallets of another coordinator come in, in `intake`, how nodes are asked for them in
+//! `claims`, how nodes learn of the generations that they missed in `moved`.
 
 mod admit;
+mod claims;
 mod intake;
-mod learn;
 mod moved;
+mod origin;
 mod queue;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -29,7 +30,6 @@ use crate::task::record::{Proof, TaskRecord};
 
 pub use admit::SubmitError;
 pub use intake::{IntakeError, TakenIn};
-pub use learn::LearnError;
 use queue::Queued;
 
 /// What the operator configures. It may change while the coordinator runs.
@@ -78,7 +78,7 @@ struct Presence {
     /// Keys that moved on without this node, with the generation that it holds: it is told as its queue allows.
     behind: BTreeMap<KeyId, u32>,
     /// Keys that it holds and that are not known here.
-    wanted: intake::Wanted,
+    wanted: claims::Wanted,
 }
 
 #[derive(Debug)]
@@ -204,7 +204,7 @@ impl Desk {
             queue,
             capacity: USUAL_CAPACITY,
             behind: BTreeMap::new(),
-            wanted: intake::Wanted::default(),
+            wanted: claims::Wanted::default(),
         };
         inner.nodes.insert(node, presence);
         self.step_all(&mut inner, now, || Input::Joined(node));
@@ -252,7 +252,7 @@ impl Desk {
                 return Err(Misbehaviour::TooManyShown(generations.len()));
             }
             FromNode::Generations { generations } => {
-                self.shown(connection, &generations);
+                self.shown(connection, &generations, now);
                 return Ok(());
             }
             FromNode::Holds { keys } => {

@@ -1,6 +1,6 @@
 //! The API and the nodes' sessions in one process: real router, real store, nodes played over in-memory channels.
 
-mod brought;
+mod claims;
 mod intake;
 mod moved;
 mod world;

@@ -1,25 +1,26 @@
-//! Wallets that others bring: nodes that hold keys which are not known here, and clients with their wallet books. So a
-//! coordinator that was lost is replaced by an empty one.
+//! Wallets that were made elsewhere, brought by whoever has them: nodes that hold the keys, and clients with their wallet books.
+//! So a coordinator that was lost is replaced by an empty one.
 //!
-//! Nobody's word counts. A generation proves itself by the marks of all its parties; its members must be nodes that this
-//! coordinator admits, and each generation must succeed the one before. Of two stories about one key the longer chain that
-//! verifies stays.
+//! Nobody's word counts. A generation proves itself by the marks of all its parties; the members of the newest must be nodes
+//! that this coordinator admits, and each generation must succeed the one before. Of two stories about one key the longer chain
+//! that verifies stays.
 
-use std::collections::BTreeMap;
-
-use countersign_protocol::control::{Held, MAX_GENERATIONS, MAX_SHOWN, ToNode};
-use countersign_protocol::{Announcement, KeyId, NodeId};
-use tracing::{error, info, warn};
+use countersign_protocol::{Announcement, KeyId, NodeId, SignedTask, TaskId, UnixMillis};
+use tracing::{error, info};
 
 use super::moved::Moved;
-use super::{Connection, Desk, Inner, QUEUE};
+use super::{Desk, Inner, origin};
 use crate::store::{StoreError, Ticket};
 use crate::task::proof;
+use crate::task::record::TaskRecord;
 
 /// Why a wallet is not taken in. Each has a stable [code](IntakeError::code).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IntakeError {
+    /// None, too many, or not of one wallet.
+    #[error("bring 1 to {max} generations of one wallet, oldest first", max = MAX)]
+    Count,
     /// Marks or facts.
     #[error("{0}; bring the generations of one wallet, oldest first, each with the marks of all its parties")]
     Unproven(&'static str),
@@ -39,6 +40,11 @@ pub enum IntakeError {
     /// Something is missing between what is known and what is brought.
     #[error("generation {0} of the wallet is not known here; bring it, too")]
     Gap(u32),
+    /// An order that did not make it.
+    #[error(
+        "the order is not the one that made the wallet ({0}); leave it out, or take it from a wallet book"
+    )]
+    Order(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -48,10 +54,12 @@ impl IntakeError {
     /// The stable code on the wire.
     pub fn code(&self) -> &'static str {
         match self {
+            IntakeError::Count => "wallet-generations",
             IntakeError::Unproven(_) => "wallet-unproven",
             IntakeError::UnknownNode(_) => "node-unknown",
             IntakeError::Conflict { .. } => "wallet-conflict",
             IntakeError::Gap(_) => "wallet-gap",
+            IntakeError::Order(_) => "wallet-order",
             IntakeError::Store(_) => "store",
         }
     }
@@ -62,77 +70,64 @@ impl IntakeError {
 pub struct TakenIn {
     /// Its newest generation here.
     pub wallet: Announcement,
-    /// True if that was not known.
-    pub new: bool,
     /// What to wait for before saying so.
     pub ticket: Ticket,
 }
 
-/// What a node that is on line is asked to show, and what it shows in answer.
-#[derive(Debug, Default)]
-pub(super) struct Wanted {
-    /// Keys that it says it holds and that are not known here, with the generation that it says, and the first that is wanted.
-    keys: BTreeMap<KeyId, Claim>,
-    /// What it was asked for last, until it answers.
-    asked: Option<BTreeMap<KeyId, Claim>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Claim {
-    says: u32,
-    from: u32,
-}
-
-impl Wanted {
-    pub(super) fn is_idle(&self) -> bool {
-        self.keys.is_empty() || self.asked.is_some()
-    }
-
-    fn next(&mut self) -> Vec<Held> {
-        let mut asked = BTreeMap::new();
-        while asked.len() < MAX_SHOWN
-            && let Some((key, claim)) = self.keys.pop_first()
-        {
-            asked.insert(key, claim);
-        }
-        let held = asked.iter().map(|(key, claim)| Held { key: *key, generation: claim.from }).collect();
-        self.asked = Some(asked);
-        held
-    }
-}
-
 impl Desk {
-    /// Takes in the generations of one wallet, in order, if they prove it.
-    pub fn take_in(&self, chain: &[Announcement]) -> Result<TakenIn, IntakeError> {
+    /// Takes in the generations of one wallet, oldest first, if they prove it. The KeyGen that made the first lets others check
+    /// where the wallet comes from.
+    pub fn take_in(
+        &self,
+        chain: &[Announcement],
+        order: Option<&SignedTask>,
+        now: UnixMillis,
+    ) -> Result<TakenIn, IntakeError> {
         // Signatures are checked before anybody has to wait for it.
-        self.check_chain(chain)?;
+        let newest = self.check_chain(chain)?;
+        let order = order.map(|order| origin::record(&chain[0], order, now)).transpose()?;
         let mut inner = self.lock();
-        let key = chain[0].key;
-        let before = self.store.wallet(key)?;
-        match &before {
-            None => {}
-            Some(known) => self.check_against(known, chain)?,
+        let before = self.store.wallet(newest.key)?;
+        if let Some(known) = &before {
+            self.check_against(known, chain)?;
         }
         for generation in chain {
             self.store.put_wallet(generation)?;
         }
-        let wallet = self.store.wallet(key)?.ok_or(IntakeError::Unproven("there is no generation"))?;
-        let new = before.is_none_or(|before| before.digest() != wallet.digest());
+        if let Some((task, record)) = order {
+            self.remember(&mut inner, task, record)?;
+        }
+        inner.wallets.insert(newest.key);
+        let new = before.is_none_or(|before| before.generation < newest.generation);
         if new {
-            info!(wallet = %key, generation = wallet.generation, "wallet taken in");
+            info!(wallet = %newest.key, generation = newest.generation, "wallet taken in");
         }
-        inner.wallets.insert(key);
-        if new && wallet.generation > 0 {
-            inner.tell(Moved::to(wallet.clone()));
+        if new && newest.generation > 0 {
+            inner.tell(Moved::to(newest.clone()));
         }
-        Ok(TakenIn { wallet, new, ticket: self.store.now() })
+        let wallet = self.store.wallet(newest.key)?.unwrap_or_else(|| newest.clone());
+        Ok(TakenIn { wallet, ticket: self.store.now() })
     }
 
-    fn check_chain(&self, chain: &[Announcement]) -> Result<(), IntakeError> {
+    /// A task that ended elsewhere, as far as it can be known here.
+    fn remember(&self, inner: &mut Inner, task: TaskId, mut record: TaskRecord) -> Result<(), StoreError> {
+        if self.record_of(inner, task)?.is_none() {
+            record.sequence = inner.last_sequence + 1;
+            self.store.put_task(task, &record)?;
+            inner.last_sequence += 1;
+        }
+        Ok(())
+    }
+
+    /// Proves the newest generation by those before it and by the marks of nodes that are admitted here.
+    fn check_chain<'a>(&self, chain: &'a [Announcement]) -> Result<&'a Announcement, IntakeError> {
         let rules = self.rules();
         let (Some(first), Some(newest)) = (chain.first(), chain.last()) else {
-            return Err(IntakeError::Unproven("there is no generation"));
+            return Err(IntakeError::Count);
         };
+        if chain.len() > MAX || first.key != newest.key {
+            return Err(IntakeError::Count);
+        }
         let readable = newest.name.len() <= 64 && !newest.name.chars().any(char::is_control);
         if !readable || proof::extended_public_key(newest).is_err() {
             return Err(IntakeError::Unproven("its name or root key is none"));
@@ -144,7 +139,7 @@ impl Desk {
         if !first.is_complete() || chain.windows(2).any(|pair| !pair[1].succeeds(&pair[0])) {
             return Err(IntakeError::Unproven("not all marks are there and verify"));
         }
-        Ok(())
+        Ok(newest)
     }
 
     /// What is brought must meet what is known: at a generation that both have, or right behind it.
@@ -194,82 +189,7 @@ impl Desk {
         error!(%wallet, generation, "two stories of a wallet: the longer one takes the place of the other; ask the operators of its nodes");
         Ok(self.store.replace_generations(chain)?)
     }
-
-    /// What a node shows in answer to a question. What proves nothing is not believed, whoever says that it holds it.
-    pub(super) fn shown(&self, connection: Connection, generations: &[Announcement]) {
-        let Some(asked) = self.lock().asked(connection) else { return };
-        let full = generations.len() >= MAX_GENERATIONS;
-        let mut left = asked.clone();
-        for chain in generations.chunk_by(|one, next| one.key == next.key) {
-            let key = chain[0].key;
-            let Some(claim) = left.remove(&key) else { continue };
-            match self.take_in(chain) {
-                Ok(taken) if taken.wallet.generation < claim.says && full => {
-                    left.insert(key, Claim { from: taken.wallet.generation + 1, ..claim });
-                }
-                Ok(_) => {}
-                Err(refused) => {
-                    warn!(node = %connection.node, %key, error = %refused, "a wallet that a node shows is not taken in");
-                }
-            }
-        }
-        let mut inner = self.lock();
-        if full && !generations.is_empty() {
-            inner.want(connection, left);
-        } else if let Some((key, claim)) = left.first_key_value() {
-            warn!(node = %connection.node, %key, generation = claim.says, keys = left.len(),
-                "the node says that it holds what it does not prove; it is not believed, examine that node");
-        }
-        self.ask(&mut inner, connection.node);
-    }
-
-    /// Asks a node for the next few keys that it said it holds and that are not known here.
-    pub(super) fn ask(&self, inner: &mut Inner, node: NodeId) {
-        let Some(presence) = inner.nodes.get_mut(&node) else { return };
-        if presence.wanted.is_idle() || presence.queue.capacity() < QUEUE / 2 {
-            return;
-        }
-        let keys = presence.wanted.next();
-        inner.send(node, ToNode::Show { keys });
-    }
 }
 
-impl Inner {
-    /// Notes what a node says that it holds beyond what is known here: it will be asked to show it.
-    pub(super) fn note_claims(&mut self, connection: Connection, keys: &[Held]) {
-        let mut claims = BTreeMap::new();
-        for held in keys {
-            let from = match (self.moved.get(&held.key), self.wallets.contains(&held.key)) {
-                (Some(newest), _) if *newest >= held.generation => continue,
-                (Some(newest), _) => newest + 1,
-                (None, true) if held.generation == 0 => continue,
-                (None, true) => 1,
-                (None, false) => 0,
-            };
-            claims.insert(held.key, Claim { says: held.generation, from });
-        }
-        if !claims.is_empty() {
-            info!(node = %connection.node, keys = claims.len(), "the node says that it holds what is not known here; it is asked to prove it");
-            self.want(connection, claims);
-        }
-    }
-
-    fn want(&mut self, connection: Connection, claims: BTreeMap<KeyId, Claim>) {
-        let Some(presence) = self.nodes.get_mut(&connection.node) else { return };
-        let room = MAX_WANTED.saturating_sub(presence.wanted.keys.len());
-        if claims.len() > room {
-            warn!(node = %connection.node, "the node says that it holds more than can be asked for; it is asked again when it reconnects");
-        }
-        presence.wanted.keys.extend(claims.into_iter().take(room));
-    }
-
-    fn asked(&mut self, connection: Connection) -> Option<BTreeMap<KeyId, Claim>> {
-        if !self.is_current(connection) {
-            return None;
-        }
-        self.nodes.get_mut(&connection.node)?.wanted.asked.take()
-    }
-}
-
-/// Keys of one node that wait to be asked for.
-const MAX_WANTED: usize = 50_000;
+/// Generations that are brought at once.
+const MAX: usize = 256;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::api_key::Denied;
-use crate::desk::{LearnError, SubmitError};
+use crate::desk::{IntakeError, SubmitError};
 use crate::store::StoreError;
 
 /// An answer that is no success.
@@ -89,15 +89,16 @@ impl From<SubmitError> for ApiError {
     }
 }
 
-impl From<LearnError> for ApiError {
-    fn from(error: LearnError) -> ApiError {
+impl From<IntakeError> for ApiError {
+    fn from(error: IntakeError) -> ApiError {
         let status = match &error {
-            LearnError::Conflict { .. } => StatusCode::CONFLICT,
-            LearnError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            LearnError::Count
-            | LearnError::Unproven(_)
-            | LearnError::UnknownNode(_)
-            | LearnError::Order(_) => StatusCode::BAD_REQUEST,
+            IntakeError::Conflict { .. } => StatusCode::CONFLICT,
+            IntakeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            IntakeError::Count
+            | IntakeError::Unproven(_)
+            | IntakeError::UnknownNode(_)
+            | IntakeError::Gap(_)
+            | IntakeError::Order(_) => StatusCode::BAD_REQUEST,
         };
         ApiError::new(status, error.code(), error.to_string())
     }

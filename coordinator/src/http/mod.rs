@@ -44,7 +44,7 @@ pub fn router(app: Arc<App>) -> Router {
     let v1 = Router::new()
         .route("/tasks", get(tasks::list).post(tasks::submit))
         .route("/tasks/{id}", get(tasks::show))
-        .route("/wallets", get(wallets::list).post(wallets::learn))
+        .route("/wallets", get(wallets::list).post(wallets::take_in))
         .route("/wallets/{id}", get(wallets::show))
         .route("/wallets/{id}/generations", get(wallets::generations))
         .route("/nodes", get(nodes::list))

@@ -56,14 +56,13 @@ struct Brought {
 }
 
 /// `POST`: takes a wallet in that was made through another coordinator. 409 if another one is known under its id.
-pub async fn learn(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<WalletView>, ApiError> {
+pub async fn take_in(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<WalletView>, ApiError> {
     let brought: Brought = serde_json::from_slice(&body)
         .map_err(|error| ApiError::bad("wallet-malformed", format!("{error}; send generations and order")))?;
     let order = brought.order.map(Submission::signed).transpose()?;
-    let ticket = app.desk.learn(&brought.generations, order.as_ref(), clock::now())?;
-    app.desk.store().durable(ticket).await?;
-    let newest = brought.generations.last().map(|one| app.desk.store().wallet(one.key)).transpose()?;
-    view(newest.flatten().ok_or_else(unknown)?).map(Json)
+    let taken = app.desk.take_in(&brought.generations, order.as_ref(), clock::now())?;
+    app.desk.store().durable(taken.ticket).await?;
+    view(taken.wallet).map(Json)
 }
 
 /// `GET /{id}`: one wallet, in its newest generation.

@@ -1,133 +1,179 @@
-//! Wallets that nodes and clients bring to a coordinator that does not know them.
+//! Wallets of another coordinator, brought by a client: what is taken in, and what is nobody's whom this coordinator knows.
 
-use countersign_protocol::control::{Held, MAX_GENERATIONS, MAX_SHOWN};
-use countersign_protocol::{Announcement, Hash, UnixMillis};
+use countersign_protocol::{Announcement, Committee, Threshold};
 
 use super::*;
 
-fn open(dir: &Path) -> World {
+/// Admits the whole crowd; nobody is on line.
+pub(super) fn anew(dir: &Path) -> World {
     World::open(dir, |rules| {
         rules.nodes = crowd().into_iter().zip(["a", "b", "c", "d", "e"].map(String::from)).collect();
     })
 }
 
-/// A wallet that was made elsewhere and moved on twice, and the task that made it.
-fn history() -> Vec<Announcement> {
-    let order = sign_task(&task(2, UnixMillis(1), keygen()));
+/// A wallet that was handed over twice elsewhere: its order and its generations.
+pub(super) fn history() -> (SignedTask, Vec<Announcement>) {
+    let order = new_task(2, keygen());
     let first = announcement(TaskId([2; 16]), order.hash());
-    let second = moved(&first, 3, &[0, 1, 3], &[0, 1]);
-    let third = moved(&second, 4, &[0, 3, 4], &[0, 1]);
-    vec![first, second, third]
+    let second = moved_on(&first, 3, &[0, 1, 3], &[0, 1]);
+    let third = moved_on(&second, 4, &[1, 3, 4], &[1, 3]);
+    (order, vec![first, second, third])
 }
 
-fn moved(from: &Announcement, task: u8, members: &[usize], dealers: &[usize]) -> Announcement {
-    let order = reshare(from, members, Some(dealers));
-    let parties = order.parties(order.dealers.as_deref().unwrap());
-    let who: Vec<usize> = (0..5).filter(|number| parties.contains(&crowd()[*number])).collect();
-    let mut made = next(&order, TaskId([task; 16]), parties);
-    mark_by(&mut made, &who);
+fn moved_on(from: &Announcement, task: u8, members: &[usize], dealers: &[usize]) -> Announcement {
+    let mut numbers: Vec<usize> = members.iter().chain(dealers).copied().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut parties = some(&numbers);
+    parties.sort_unstable();
+    let mut made = next(&reshare(from, members, Some(dealers)), TaskId([task; 16]), parties);
+    mark_by(&mut made, &numbers);
     made
 }
 
-fn held(wallet: &Announcement) -> Held {
-    Held { key: wallet.key, generation: wallet.generation }
+fn body(generations: &[Announcement], order: Option<&SignedTask>) -> String {
+    let order: Value = order.map_or(Value::Null, |order| serde_json::from_str(&submission(order)).unwrap());
+    json!({"generations": generations, "order": order}).to_string()
 }
 
 impl World {
-    fn known(&self, wallet: &Announcement) -> Option<Announcement> {
-        self.app.desk.store().wallet(wallet.key).unwrap()
-    }
-
-    async fn knows(&self, wallet: &Announcement) {
-        for _ in 0..500 {
-            if self.known(wallet).as_ref() == Some(wallet) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the wallet never comes in");
+    async fn bring(&self, generations: &[Announcement], order: Option<&SignedTask>) -> (StatusCode, Value) {
+        self.ask(Some(&self.key), "POST", "/v1/wallets", body(generations, order)).await
     }
 }
 
 #[tokio::test]
-async fn a_new_coordinator_learns_from_nodes_what_they_hold() {
+async fn a_coordinator_that_was_made_anew_is_given_its_wallets_with_their_whole_history() {
     let dir = tempfile::tempdir().unwrap();
-    let (world, all) = (open(dir.path()), history());
-    let mut node = FakeNode::connect(&world, 3, vec![]).await;
-    node.say(FromNode::Holds { keys: vec![held(&all[2])] }).await;
-    let from_the_first = Held { generation: 0, ..held(&all[2]) };
-    assert_eq!(node.hear().await, ToNode::Show { keys: vec![from_the_first] });
-    // It was no member of the first one, and has it from the order that took the key on.
-    node.say(FromNode::Generations { generations: all.clone() }).await;
-    world.knows(&all[2]).await;
-    assert_eq!(world.app.desk.store().generations(all[0].key, 0, 9).unwrap(), all);
-    let shown = world.get(&format!("/v1/wallets/{}", all[0].key)).await;
-    assert_eq!(shown["generation"], 2);
-    // Who was passed by is told as ever, and who holds what is known is asked for nothing.
-    let mut behind = FakeNode::connect(&world, 2, vec![]).await;
-    behind.say(FromNode::Holds { keys: vec![held(&all[0])] }).await;
-    assert_eq!(behind.hear().await, ToNode::Replaced { generations: all[1..].to_vec() });
-    node.disconnect().await;
-    behind.disconnect().await;
+    let world = anew(dir.path());
+    let (order, all) = history();
+    let key = all[0].key;
+    // A node's word alone gave it the newest one before.
+    assert_eq!(world.bring(&all[2..], None).await.0, StatusCode::OK);
+    let (status, taken) = world.bring(&all, Some(&order)).await;
+    assert_eq!((status, &taken["generation"]), (StatusCode::OK, &json!(2)), "{taken}");
+    let told = world.get(&format!("/v1/wallets/{key}/generations")).await;
+    assert_eq!(told["generations"], json!(all));
+    let task = world.get(&format!("/v1/tasks/{}", all[0].task)).await;
+    assert_eq!((&task["state"], &task["wallet"]), (&json!("completed"), &json!(key)), "{task}");
+    assert_eq!(task["task"].as_str().unwrap().as_bytes(), order.bytes);
+    assert_eq!(world.bring(&all, Some(&order)).await.0, StatusCode::OK, "again");
+    assert_eq!(world.get("/v1/tasks").await["tasks"].as_array().unwrap().len(), 1);
+
+    // And it signs with it.
+    let mut nodes = Vec::new();
+    for number in [1, 3, 4] {
+        nodes.push(FakeNode::connect(&world, number, vec![]).await);
+    }
+    let signing = new_task(9, keysign(key, Some(vec![crowd()[3], crowd()[4]])));
+    assert_eq!(world.post(&signing).await.0, StatusCode::CREATED);
+    assert_eq!(nodes[1].offered().await, TaskId([9; 16]));
+}
+
+#[tokio::test]
+async fn what_was_taken_in_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = anew(dir.path());
+    assert_eq!(world.bring(&all, Some(&order)).await.0, StatusCode::OK);
     drop(world);
-    let world = open(dir.path());
-    let mut again = FakeNode::connect(&world, 0, vec![]).await;
-    again.say(FromNode::Holds { keys: vec![held(&all[2])] }).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(again.hear.try_recv().is_err());
-}
-
-/// Whoever says that it holds something has to show it: no operator is sent to a backup by one node's word.
-#[tokio::test]
-async fn invented_generations_are_believed_by_nobody_and_hinder_no_other_node() {
-    let dir = tempfile::tempdir().unwrap();
-    let (world, all) = (open(dir.path()), history());
-    let mut liar = FakeNode::connect(&world, 4, vec![]).await;
-    liar.say(FromNode::Holds { keys: vec![Held { generation: 9, ..held(&all[0]) }] }).await;
-    assert!(matches!(liar.hear().await, ToNode::Show { .. }));
-    let mut forged = all.clone();
-    let last = forged.pop().unwrap();
-    forged.push(Announcement { public_shares: Hash([9; 32]), ..last });
-    liar.say(FromNode::Generations { generations: forged }).await;
-    let mut node = FakeNode::connect(&world, 0, vec![]).await;
-    node.say(FromNode::Holds { keys: vec![held(&all[2])] }).await;
-    assert!(matches!(node.hear().await, ToNode::Show { .. }));
-    assert_eq!(world.known(&all[0]), None);
-    node.say(FromNode::Generations { generations: all.clone() }).await;
-    world.knows(&all[2]).await;
-    // Unasked, nothing is taken in.
-    let other = {
-        let order = sign_task(&task(5, UnixMillis(1), keygen()));
-        announcement(TaskId([5; 16]), order.hash())
-    };
-    node.say(FromNode::Generations { generations: vec![other.clone()] }).await;
-    let too_many = vec![other.clone(); MAX_GENERATIONS + 1];
-    node.say(FromNode::Generations { generations: too_many }).await;
-    assert!(matches!(node.end.await.unwrap(), End::Misbehaved(_)));
-    assert_eq!(world.known(&other), None);
+    let world = anew(dir.path());
+    let told = world.get(&format!("/v1/wallets/{}", all[0].key)).await;
+    assert_eq!(told["generation"], 2);
+    assert_eq!(world.post(&new_task(9, keysign(all[0].key, None))).await.0, StatusCode::CREATED);
 }
 
 #[tokio::test]
-async fn a_node_with_many_keys_is_asked_in_parts() {
+async fn what_proves_itself_to_nobody_here_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let world = open(dir.path());
-    let wallets: Vec<Announcement> = (0..MAX_SHOWN as u8 + 5)
-        .map(|number| {
-            let order = sign_task(&task(number, UnixMillis(1), keygen()));
-            announcement(TaskId([number; 16]), order.hash())
-        })
-        .collect();
-    let mut node = FakeNode::connect(&world, 0, vec![]).await;
-    node.say(FromNode::Holds { keys: wallets.iter().map(held).collect() }).await;
-    let mut asked = 0;
-    while asked < wallets.len() {
-        let ToNode::Show { keys } = node.hear().await else { panic!("no question") };
-        assert!(keys.len() <= MAX_SHOWN);
-        asked += keys.len();
-        let shown = |held: &Held| wallets.iter().find(|wallet| wallet.key == held.key).cloned();
-        node.say(FromNode::Generations { generations: keys.iter().filter_map(shown).collect() }).await;
+    let (order, all) = history();
+    let world = anew(dir.path());
+    let mut forged = all[0].clone();
+    forged.root_public_key[0] ^= 1;
+    let mut unmarked = all[2].clone();
+    unmarked.stored.pop();
+    let other_order = new_task(7, keygen());
+    let cases: [(&[Announcement], Option<&SignedTask>, &str); 8] = [
+        (&[], None, "wallet-generations"),
+        (&vec![all[0].clone(); 257], None, "wallet-generations"),
+        (&[forged], None, "wallet-unproven"),
+        (&[unmarked], None, "wallet-unproven"),
+        (&[all[0].clone(), all[2].clone()], None, "wallet-unproven"),
+        (&[all[1].clone(), all[0].clone()], None, "wallet-unproven"),
+        (&all, Some(&other_order), "wallet-order"),
+        (&all[1..], Some(&order), "wallet-order"),
+    ];
+    for (generations, order, expected) in cases {
+        let (status, refused) = world.bring(generations, order).await;
+        assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, expected), "{refused}");
     }
-    for wallet in &wallets {
-        world.knows(wallet).await;
-    }
+    let (status, refused) =
+        world.ask(Some(&world.key), "POST", "/v1/wallets", r#"{"generations": 5}"#.into()).await;
+    assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, "wallet-malformed"));
+    let reader = world.ask(Some(&world.reader), "POST", "/v1/wallets", body(&all, None)).await;
+    assert_eq!(reader.0, StatusCode::FORBIDDEN);
+    assert_eq!(world.get("/v1/wallets").await["wallets"], json!([]));
+}
+
+/// Everything in it fits together, but for one: a member is nobody here.
+#[tokio::test]
+async fn a_wallet_of_nodes_that_are_not_admitted_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = World::open(dir.path(), |_| ());
+    let (_, refused) = world.bring(&all, Some(&order)).await;
+    assert_eq!(code(&refused), "node-unknown", "{refused}");
+    assert_eq!(world.get("/v1/wallets").await["wallets"], json!([]));
+}
+
+#[tokio::test]
+async fn another_story_that_is_no_longer_than_the_known_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = anew(dir.path());
+    assert_eq!(world.bring(&all[..2], Some(&order)).await.0, StatusCode::OK);
+    let fork = moved_on(&all[0], 8, &[0, 2, 4], &[0, 2]);
+    let (status, refused) = world.bring(&[all[0].clone(), fork.clone()], None).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "wallet-conflict"));
+    // Ahead of what is known, and not from there.
+    let ahead = moved_on(&fork, 5, &[0, 2, 4], &[0, 4]);
+    let (status, refused) = world.bring(std::slice::from_ref(&ahead), None).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "wallet-conflict"));
+    let mut same_id = announcement(TaskId([2; 16]), order.hash());
+    same_id.committee = Committee::new(crowd()[..2].to_vec()).unwrap();
+    same_id.threshold = Threshold::try_from(2).unwrap();
+    mark_by(&mut same_id, &[0, 1]);
+    assert_eq!(code(&world.bring(&[same_id], None).await.1), "wallet-conflict");
+    let told = world.get(&format!("/v1/wallets/{}/generations", all[0].key)).await;
+    assert_eq!(told["generations"], json!(all[..2]));
+    // The next step is taken in.
+    assert_eq!(world.bring(&all[2..], None).await.0, StatusCode::OK);
+}
+
+/// Two stories that verify: only a quorum that lied can have made them. Whoever brings it, the longer one stays.
+#[tokio::test]
+async fn of_two_stories_the_longer_one_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = anew(dir.path());
+    assert_eq!(world.bring(&all[..2], Some(&order)).await.0, StatusCode::OK);
+    let fork = moved_on(&all[0], 8, &[0, 2, 4], &[0, 2]);
+    let ahead = moved_on(&fork, 5, &[0, 2, 4], &[0, 4]);
+    let longer = [all[0].clone(), fork, ahead];
+    assert_eq!(world.bring(&longer, None).await.0, StatusCode::OK);
+    let told = world.get(&format!("/v1/wallets/{}/generations", all[0].key)).await;
+    assert_eq!(told["generations"], json!(longer));
+    let (_, refused) = world.bring(&all, None).await;
+    assert_eq!(code(&refused), "wallet-conflict", "{refused}");
+}
+
+#[tokio::test]
+async fn a_generation_that_does_not_reach_what_is_known_waits_for_those_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = anew(dir.path());
+    assert_eq!(world.bring(&all[..1], Some(&order)).await.0, StatusCode::OK);
+    let (status, refused) = world.bring(&all[2..], None).await;
+    assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, "wallet-gap"), "{refused}");
+    assert_eq!(world.bring(&all[1..], None).await.0, StatusCode::OK);
 }

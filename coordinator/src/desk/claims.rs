@@ -1,0 +1,122 @@
+//! What nodes say that they hold and this coordinator does not know: they are asked to show it, a few keys at a time.
+
+use std::collections::BTreeMap;
+
+use countersign_protocol::control::{Held, MAX_GENERATIONS, MAX_SHOWN, ToNode};
+use countersign_protocol::{Announcement, KeyId, NodeId, UnixMillis};
+use tracing::{info, warn};
+
+use super::{Connection, Desk, Inner, QUEUE};
+
+/// What a node that is on line is asked to show, and what it shows in answer.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Keys that it says it holds and that are not known here, with the generation that it says, and the first that is wanted.
+    keys: BTreeMap<KeyId, Claim>,
+    /// What it was asked for last, until it answers.
+    asked: Option<BTreeMap<KeyId, Claim>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    says: u32,
+    from: u32,
+}
+
+impl Wanted {
+    pub(super) fn is_idle(&self) -> bool {
+        self.keys.is_empty() || self.asked.is_some()
+    }
+
+    fn next(&mut self) -> Vec<Held> {
+        let mut asked = BTreeMap::new();
+        while asked.len() < MAX_SHOWN
+            && let Some((key, claim)) = self.keys.pop_first()
+        {
+            asked.insert(key, claim);
+        }
+        let held = asked.iter().map(|(key, claim)| Held { key: *key, generation: claim.from }).collect();
+        self.asked = Some(asked);
+        held
+    }
+}
+
+impl Desk {
+    /// What a node shows in answer to a question. What proves nothing is not believed, whoever says that it holds it.
+    pub(super) fn shown(&self, connection: Connection, generations: &[Announcement], now: UnixMillis) {
+        let Some(asked) = self.lock().asked(connection) else { return };
+        let full = generations.len() >= MAX_GENERATIONS;
+        let mut left = asked.clone();
+        for chain in generations.chunk_by(|one, next| one.key == next.key) {
+            let key = chain[0].key;
+            let Some(claim) = left.remove(&key) else { continue };
+            match self.take_in(chain, None, now) {
+                Ok(taken) if taken.wallet.generation < claim.says && full => {
+                    left.insert(key, Claim { from: taken.wallet.generation + 1, ..claim });
+                }
+                Ok(_) => {}
+                Err(refused) => {
+                    warn!(node = %connection.node, %key, error = %refused, "a wallet that a node shows is not taken in");
+                }
+            }
+        }
+        let mut inner = self.lock();
+        if full && !generations.is_empty() {
+            inner.want(connection, left);
+        } else if let Some((key, claim)) = left.first_key_value() {
+            warn!(node = %connection.node, %key, generation = claim.says, keys = left.len(),
+                "the node says that it holds what it does not prove; it is not believed, examine that node");
+        }
+        self.ask(&mut inner, connection.node);
+    }
+
+    /// Asks a node for the next few keys that it said it holds and that are not known here.
+    pub(super) fn ask(&self, inner: &mut Inner, node: NodeId) {
+        let Some(presence) = inner.nodes.get_mut(&node) else { return };
+        if presence.wanted.is_idle() || presence.queue.capacity() < QUEUE / 2 {
+            return;
+        }
+        let keys = presence.wanted.next();
+        inner.send(node, ToNode::Show { keys });
+    }
+}
+
+impl Inner {
+    /// Notes what a node says that it holds beyond what is known here: it will be asked to show it.
+    pub(super) fn note_claims(&mut self, connection: Connection, keys: &[Held]) {
+        let mut claims = BTreeMap::new();
+        for held in keys {
+            let from = match (self.moved.get(&held.key), self.wallets.contains(&held.key)) {
+                (Some(newest), _) if *newest >= held.generation => continue,
+                (Some(newest), _) => newest + 1,
+                (None, true) if held.generation == 0 => continue,
+                (None, true) => 1,
+                (None, false) => 0,
+            };
+            claims.insert(held.key, Claim { says: held.generation, from });
+        }
+        if !claims.is_empty() {
+            info!(node = %connection.node, keys = claims.len(), "the node says that it holds what is not known here; it is asked to prove it");
+            self.want(connection, claims);
+        }
+    }
+
+    fn want(&mut self, connection: Connection, claims: BTreeMap<KeyId, Claim>) {
+        let Some(presence) = self.nodes.get_mut(&connection.node) else { return };
+        let room = MAX_WANTED.saturating_sub(presence.wanted.keys.len());
+        if claims.len() > room {
+            warn!(node = %connection.node, "the node says that it holds more than can be asked for; it is asked again when it reconnects");
+        }
+        presence.wanted.keys.extend(claims.into_iter().take(room));
+    }
+
+    fn asked(&mut self, connection: Connection) -> Option<BTreeMap<KeyId, Claim>> {
+        if !self.is_current(connection) {
+            return None;
+        }
+        self.nodes.get_mut(&connection.node)?.wanted.asked.take()
+    }
+}
+
+/// Keys of one node that wait to be asked for.
+const MAX_WANTED: usize = 50_000;
