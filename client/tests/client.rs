@@ -1,5 +1,6 @@
 //! The client against a real coordinator: what it accepts, what it refuses, and what the command line says.
 
+mod cases;
 mod cluster;
 mod forged;
 mod moving;

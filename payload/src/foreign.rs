@@ -22,7 +22,7 @@ pub(crate) fn transaction(message: &[u8]) -> Option<(&'static str, &'static str)
 
 type Form = (fn(&[u8]) -> bool, &'static str, &'static str);
 
-const OTHER_CHAIN: &str = "its chain is not read here: sign it with a key whose operators allow blind signatures, as a digest, or not at all";
+const OTHER_CHAIN: &str = "its chain is not read here, so nobody could judge what it does; do not sign it";
 const AS_EVM: &str = "send the unsigned transaction as evm-transaction, an authorisation as eip7702";
 const AS_PSBT: &str = "send the transaction as psbt";
 const AS_SOLANA: &str = "send it as solana-message";

@@ -78,7 +78,7 @@ fn transaction_lines(does: &Transaction) -> Vec<String> {
         if does.sources.is_empty() { String::new() } else { format!(" from {}", does.sources.join(", ")) };
     let chain = &does.chain;
     let mut lines = vec![format!("transaction on {}{from}", units::chain(chain))];
-    lines.extend(does.destinations.iter().map(|to| destination_line(chain, to)));
+    lines.extend(does.destinations.iter().map(|to| destination_line(does, to)));
     lines.extend(does.calls.iter().map(|call| call_line(chain, call)));
     lines.extend(does.grants.iter().map(grant_line));
     lines.extend(does.fee.iter().map(|fee| format!("  pays a fee of at most {}", units::amount(chain, fee))));
@@ -108,14 +108,26 @@ fn typed_data_lines(data: &TypedData) -> Vec<String> {
     lines
 }
 
-fn destination_line(chain: &str, to: &Destination) -> String {
+fn destination_line(does: &Transaction, to: &Destination) -> String {
     let kept = if to.change { " (change, stays in the wallet)" } else { "" };
-    let memo = to.memo.as_ref().map_or(String::new(), |memo| format!(", memo {memo}"));
+    let memo = to.memo.as_ref().map_or(String::new(), |memo| memo_of(&does.chain, memo));
+    let address = if to.address.is_empty() { "nobody" } else { &to.address };
     let amount = match to.asset.is_empty() {
-        true => units::amount(chain, &to.amount),
+        true => units::amount(&does.chain, &to.amount),
         false => number_of(&to.amount, &to.asset),
     };
-    format!("  sends {amount} to {}{memo}{kept}", to.address)
+    let owner =
+        does.owners.get(&to.address).map_or(String::new(), |owner| format!(", an account of {owner}"));
+    format!("  sends {amount} to {address}{owner}{memo}{kept}")
+}
+
+/// On Bitcoin a memo is the bytes of an `OP_RETURN`, in hexadecimal; most are text.
+fn memo_of(chain: &str, memo: &str) -> String {
+    let bytes = hex::decode(memo).ok().filter(|_| chain.starts_with("bip122:"));
+    match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        Some(text) => format!(", memo {memo} (\"{}\")", escaped(&text)),
+        None => format!(", memo {}", escaped(memo)),
+    }
 }
 
 fn call_line(chain: &str, call: &Call) -> String {
@@ -145,7 +157,10 @@ fn grant_line(grant: &Grant) -> String {
         }
         ("", _) => format!("  HANDS THE WHOLE ACCOUNT to {spender}, which may take everything it holds"),
         (asset, Some(amount)) => format!("  lets {spender} take {}", number_of(amount, asset)),
-        (asset, None) => format!("  lets {spender} take ANY AMOUNT{}", of(asset)),
+        (asset, None) if asset.contains("/erc721:") => {
+            format!("  lets {spender} take EVERY TOKEN of {asset}")
+        }
+        (asset, None) => format!("  lets {spender} take ANY AMOUNT of {asset}"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Wallets that a coordinator invents: everything in them proves everything else, and nobody whom the client knows stands
 //! behind it. None may be shown as an address, used, or written into the book.
 
-mod coordinator;
+pub mod coordinator;
 
 use std::slice::from_ref;
 

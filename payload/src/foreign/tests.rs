@@ -140,3 +140,10 @@ proptest! {
         let _ = transaction(&bytes);
     }
 }
+
+#[test]
+fn nobody_is_advised_to_sign_blindly() {
+    for (_, what, instead) in KNOWN {
+        assert!(!instead.contains("blind") && !instead.contains("digest"), "{what}: {instead}");
+    }
+}

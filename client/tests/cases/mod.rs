@@ -1,0 +1,205 @@
+//! Files as people have them in hand, given to the command line: each is shown for what it does before anything is ordered, or
+//! refused with the reason.
+
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Psbt, PubkeyHash};
+use countersign_protocol::{Operation, Scheme};
+
+use super::forged::coordinator::{Forger, OURS, made, marked, task};
+use super::*;
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../payload/fixtures");
+
+/// The generator of secp256k1.
+const EVM_ROOT: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+/// Who pays for the transactions in the files.
+const SOLANA_ROOT: &str = "9b19c607f5421cf7128b19f6d8ad2a18ebf73f145f4236118de34799599cc4b8";
+
+/// What a file is given as, and what has to be said of it.
+struct Case {
+    flag: &'static str,
+    file: &'static str,
+    says: &'static [&'static str],
+}
+
+const fn case(flag: &'static str, file: &'static str, says: &'static [&'static str]) -> Case {
+    Case { flag, file, says }
+}
+
+const ON_EVM: [Case; 10] = [
+    case(
+        "--eip712",
+        "eip712-extra_top_level.json",
+        &[
+            "take 3000",
+            "not signed and left out: `account`",
+            "0xeff639971acbc674e42cccb66151bcdcfcfb8154ef7b93432cd0dbf30f29a2bb",
+        ],
+    ),
+    case(
+        "--eip712",
+        "eip712-hl_usd_send.json",
+        &[
+            "HyperliquidTransaction:UsdSend",
+            "what it hands out is not shown",
+            "0x3e1cc8a4ff4098c79434c2a2ab58d740d35dc2e097c2810597f4eba094aa964c",
+        ],
+    ),
+    case(
+        "--eip712",
+        "eip712-injective_string_contract.json",
+        &[
+            "contract cosmos",
+            "NOT KNOWN",
+            "0x73994727c09f27b69c475fb8dd74e995cc73b48fe9864803d6c4fb8a1f557e0c",
+        ],
+    ),
+    case(
+        "--eip712",
+        "eip712-ledger01_extra_member.json",
+        &["`message.r`", "`message.v`", "0xeff639971acbc674e42cccb66151bcdcfcfb8154ef7b93432cd0dbf30f29a2bb"],
+    ),
+    case(
+        "--eip712",
+        "eip712-no_domain_type.json",
+        &[
+            "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)",
+            "0x41a4c78c62a6f34478880e86f2101edd314eef44d1961c8b123aa33fdaead37a",
+        ],
+    ),
+    case("--eip712", "eip712-over_u64_number.json", &["take 100000000000000000000 "]),
+    case(
+        "--eip712",
+        "eip712-v4_permit_for_all.json",
+        &["an ERC-721 contract", "take EVERY TOKEN of eip155:1/erc721:0xbD21"],
+    ),
+    case(
+        "--eip7702",
+        "@evm-7702-authorization.hex",
+        &["HANDS THE WHOLE ACCOUNT to 0x63c0c19a282a1B52b07dD5a65b58948A07DAE32B"],
+    ),
+    case("--evm-transaction", "@evm-erc721-approve-token-0.hex", &["token number 0, or the amount 0"]),
+    case("--evm-transaction", "@evm-signed-1559.hex", &["error: ", "it is signed already"]),
+];
+
+const ON_SOLANA: [Case; 3] = [
+    case("--solana", "@solana-priority-fee-unbounded.hex", &["a fee of at most 230584300.921374395 SOL"]),
+    case(
+        "--solana",
+        "@solana-usdc-ata-owner.hex",
+        &[
+            "to YMN9Qj5jPNp7j14VPcML1B6xGgcPWVZUGLFU3Mnyfaf, an account of gBxS1f6uyyGPuW5MzGBukidSb71jdsCb5fZaoSzULE5",
+        ],
+    ),
+    case(
+        "--solana",
+        "@solana-wire-transaction.b64",
+        &["sends 0.000001 SOL (1000)", "a fee of at most 0.000005 SOL (5000)"],
+    ),
+];
+
+/// A wallet of the client's own order, and how to tell of it.
+fn wallet(
+    forger: &Forger,
+    id: u8,
+    scheme: Scheme,
+    root: &[u8],
+) -> (countersign_protocol::SignedTask, Announcement) {
+    let mut wanted = task(forger.own.id(), &OURS, id);
+    let Operation::KeyGen(keygen) = &mut wanted.operation else { panic!("no KeyGen") };
+    keygen.scheme = scheme;
+    let order = forger.own.sign(&wanted);
+    let wallet = Announcement { root_public_key: root.to_vec(), ..made(&order, 100) };
+    let members = wallet.committee.members().to_vec();
+    (order, marked(wallet, &members))
+}
+
+/// What is said of a file. With an error the order is never handed in.
+async fn said(forger: &Forger, wallet: &Announcement, flag: &str, given: &str) -> String {
+    forger.handed_in();
+    let output = binary(forger.dir.path(), &["sign", &wallet.key.to_string(), flag, given]).await;
+    let said = text(&output.stderr);
+    let refused = said.starts_with("error: the payload ") || said.starts_with("error: the message ");
+    assert_eq!(forger.handed_in().is_empty(), refused, "{said}");
+    said
+}
+
+async fn all_said(forger: &Forger, wallet: &Announcement, cases: &[Case]) {
+    for Case { flag, file, says } in cases {
+        let given = match file.strip_prefix('@') {
+            Some(file) => format!("@{FIXTURES}/{file}"),
+            None => format!("{FIXTURES}/{file}"),
+        };
+        let said = said(forger, wallet, flag, &given).await;
+        says.iter().for_each(|part| assert!(said.contains(part), "{file}: {part} is missing in\n{said}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_people_have_are_shown_for_what_they_do() {
+    let forger = Forger::start().await;
+    let (evm_order, evm) = wallet(&forger, 1, Scheme::EcdsaSecp256k1, &hex::decode(EVM_ROOT).unwrap());
+    let (solana_order, solana) = wallet(&forger, 2, Scheme::Ed25519, &hex::decode(SOLANA_ROOT).unwrap());
+    forger.tell(&[(&evm_order, &[evm.clone()]), (&solana_order, &[solana.clone()])]);
+    all_said(&forger, &evm, &ON_EVM).await;
+    all_said(&forger, &solana, &ON_SOLANA).await;
+    let tron = std::fs::read_to_string(format!("{FIXTURES}/message-tron-trigger-contract.hex")).unwrap();
+    let said = said(&forger, &evm, "--message-hex", tron.trim()).await;
+    assert!(said.contains("a Tron transaction"), "{said}");
+}
+
+/// The files are of keys that made no wallet here. So the first key in each is made a wallet's root.
+#[tokio::test(flavor = "multi_thread")]
+async fn bitcoin_files_are_read_in_every_form_and_shared_scripts_are_shown() {
+    use base64::Engine as _;
+    let forger = Forger::start().await;
+    let (columns, binary) =
+        (format!("{FIXTURES}/psbt-base64-76-columns.txt"), format!("{FIXTURES}/psbt-p2wsh-2of3.psbt"));
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let text: String = std::fs::read_to_string(&columns).unwrap().split_whitespace().collect();
+    let in_columns = base64.decode(text).unwrap();
+    let in_binary = std::fs::read(&binary).unwrap();
+
+    for (id, file, bytes, says) in [
+        (
+            1,
+            &columns,
+            in_columns,
+            &[
+                "sends 0.0001 BTC (10000)",
+                "to nobody, memo 737761703a4554483a30786162636465 (\"swap:ETH:0xabcde\")",
+                "a fee of at most 0.00009 BTC (9000)",
+            ][..],
+        ),
+        (
+            2,
+            &binary,
+            in_binary,
+            &["calls multisig 2 of 3", "sends 0.0008 BTC (80000)", "a fee of at most 0.0001 BTC (10000)"][..],
+        ),
+    ] {
+        let mut psbt = Psbt::deserialize(&bytes).unwrap();
+        let root = psbt.inputs[0].bip32_derivation.keys().next().unwrap().serialize();
+        let (order, wallet) = wallet(&forger, id, Scheme::EcdsaSecp256k1, &root);
+        forger.tell(&[(&order, &[wallet.clone()])]);
+
+        let as_it_is = said(&forger, &wallet, "--psbt", &format!("@{file}")).await;
+        assert!(as_it_is.contains("0 of its inputs have an origin in this key"), "{as_it_is}");
+
+        let identifier = PubkeyHash::hash(&root).to_byte_array();
+        let fingerprint = [identifier[0], identifier[1], identifier[2], identifier[3]].into();
+        psbt.inputs[0]
+            .bip32_derivation
+            .values_mut()
+            .for_each(|origin| *origin = (fingerprint, Default::default()));
+        let ours = forger.dir.path().join("ours");
+        let encoded = base64.encode(psbt.serialize());
+        let columns: Vec<&str> =
+            encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        for form in [psbt.serialize(), psbt.serialize_hex().into_bytes(), columns.join("\n").into_bytes()] {
+            std::fs::write(&ours, form).unwrap();
+            let said = said(&forger, &wallet, "--psbt", &format!("@{}", ours.display())).await;
+            says.iter().for_each(|part| assert!(said.contains(part), "{part} is missing in\n{said}"));
+        }
+    }
+}
