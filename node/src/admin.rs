@@ -28,6 +28,8 @@ use tokio::net::{UnixListener, UnixStream};
 const SOCKET: &str = "admin.sock";
 /// Bytes of a question.
 const QUESTION: u64 = 64 * 1024;
+/// Records of keys in one answer: some hundred kilobytes.
+const KEYS: usize = 256;
 /// How long a node may take from its start until it listens.
 const STARTING: Duration = Duration::from_secs(5);
 /// How long a question and its answer may take.
@@ -45,6 +47,15 @@ pub enum Question {
     Plugins,
     /// The reshares for which this node has stored.
     Handovers,
+    /// Records of keys by id, after this one, at most so many.
+    Keys {
+        /// Absent: from the first on.
+        after: Option<KeyId>,
+        /// Never more than [`KEYS`].
+        most: usize,
+    },
+    /// The record of one key.
+    Key(KeyId),
     /// The keys that others hold now, or that the node holds in a later generation.
     Moved,
     /// What proves the generations of a key.
@@ -90,6 +101,8 @@ pub enum Answer {
     },
     /// To [`Question::Handovers`].
     Handovers(Vec<Handover>),
+    /// To [`Question::Keys`] and [`Question::Key`].
+    Keys(Vec<KeyRecord>),
     /// To [`Question::Moved`].
     Moved(Vec<MovedKey>),
     /// To [`Question::Proof`], oldest first; empty if the key is not known.
@@ -213,6 +226,8 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
         Question::Recording(task) => Answer::Recording(journal.proof(task)?.map(TaskRecording::from)),
         Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
         Question::Handovers => Answer::Handovers(journal.handovers()?),
+        Question::Keys { after, most } => Answer::Keys(journal.keys_after(*after, (*most).min(KEYS))?),
+        Question::Key(key) => Answer::Keys(journal.key(key)?.into_iter().collect()),
         Question::Moved => Answer::Moved(moved(journal)?),
         Question::Proof(key) => Answer::Proof(handover::proofs(journal, *key)?),
         Question::Learn(_) => Answer::Failed("no node runs here".into()),
@@ -220,9 +235,25 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
     })
 }
 
+/// All records of keys, asked for a few at a time.
+pub fn keys(dir: &Path) -> Result<Vec<KeyRecord>, AskError> {
+    let mut keys: Vec<KeyRecord> = Vec::new();
+    loop {
+        let after = keys.last().map(KeyRecord::key);
+        let Answer::Keys(more) = ask(dir, &Question::Keys { after, most: KEYS })? else {
+            return Err(AskError::Told("the node answered something else".into()));
+        };
+        if more.is_empty() {
+            return Ok(keys);
+        }
+        keys.extend(more);
+    }
+}
+
 fn moved(journal: &Journal) -> Result<Vec<MovedKey>, ReadJournalError> {
     let mut moved = Vec::new();
-    for record in journal.keys()?.into_iter().filter(|record| record.announcement.generation > 0) {
+    for (key, _) in journal.known_keys()?.into_iter().filter(|(_, known)| known.generation > 0) {
+        let Some(record) = journal.key(&key)? else { continue };
         let kept = journal.generation(&record.key(), record.announcement.generation)?;
         let kept = kept.filter(|kept| kept.is(&record.announcement));
         let unheard = kept.iter().flat_map(Generation::unheard).copied().collect();

@@ -13,7 +13,7 @@ use crate::session::{Lanes, Router};
 use crate::vault::Vault;
 use countersign_link::Identity;
 use countersign_protocol::{Committee, Hash, IdentitySigner, NodeId, UnixMillis};
-use countersign_store::{Journal, KeyRecord, KeyStatus};
+use countersign_store::Journal;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
@@ -93,17 +93,8 @@ impl Core {
 
     /// Auxiliary information that all members of a committee are known to hold: that of its newest active ECDSA key.
     pub fn aux_of(&self, committee: &Committee) -> Option<Hash> {
-        let keys = self.journal.keys().unwrap_or_default();
-        let of_committee = |key: &&KeyRecord| {
-            key.status == KeyStatus::Active
-                && key.announcement.aux.is_some()
-                && key.announcement.committee == *committee
-        };
-        keys.iter()
-            .filter(of_committee)
-            .max_by_key(|key| (key.created, key.announcement.key))?
-            .announcement
-            .aux
+        // It only saves making another one.
+        self.journal.newest_aux(committee).unwrap_or_default()
     }
 
     /// Prepares for signing with a key that has become active, and shows it in the public record.

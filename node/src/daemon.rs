@@ -11,7 +11,7 @@ use crate::high_water;
 use crate::metrics::{self, Reading, Tally};
 use crate::patience;
 use crate::primes::PrimePool;
-use crate::public::{self, PublicRecord};
+use crate::public;
 use crate::report::Reporter;
 use crate::risk::{Guard, GuardError, NodeServices, SandboxError, ServicesError};
 use crate::session::{Lanes, Router};
@@ -21,11 +21,12 @@ use crate::vault::{Vault, VaultError};
 use countersign_host::{CodeCache, What};
 use countersign_link::mesh::MeshConfig;
 use countersign_link::{Identity, Mesh, PeerKey};
-use countersign_protocol::{IdError, NodeId};
+use countersign_protocol::{IdError, KeyId, NodeId};
 use countersign_store::{
     Journal, JournalOpenError, KeyRecord, KeyStatus, ReadJournalError, WriteJournalError,
 };
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -238,15 +239,14 @@ fn open_journal(config: &Config, events: &Events) -> Result<Journal, StartError>
 
 /// A share without a record was stored the moment before a crash; its record is made up for.
 fn reconcile(core: &Core) -> Result<(), StartError> {
-    let known: Vec<_> = core.journal.keys()?.into_iter().map(|key| key.announcement.key).collect();
-    for announcement in core.vault.stored_keys()?.into_iter().filter(|stored| !known.contains(&stored.key)) {
-        tracing::warn!(key = %announcement.key, "a share without a record; the key waits for its members' confirmation");
+    let known: BTreeSet<KeyId> = core.journal.known_keys()?.into_iter().map(|(key, _)| key).collect();
+    for key in core.vault.held_keys()?.into_iter().filter(|key| !known.contains(key)) {
+        let Some(announcement) = core.vault.announced(key)? else { continue };
+        tracing::warn!(%key, "a share without a record; the key waits for its members' confirmation");
         core.journal.put_key(KeyRecord { announcement, status: KeyStatus::Pending, created: now() })?;
     }
-    for key in core.journal.keys()?.into_iter().filter(|key| key.status == KeyStatus::Active) {
-        if let Some(digest) = key.announcement.aux {
-            core.auxes.build_tables(digest, core.vault.clone(), core.lanes.aux.clone());
-        }
+    for digest in core.journal.auxes_in_use()? {
+        core.auxes.build_tables(digest, core.vault.clone(), core.lanes.aux.clone());
     }
     Ok(())
 }
@@ -254,16 +254,7 @@ fn reconcile(core: &Core) -> Result<(), StartError> {
 fn publish(core: &Core) -> Result<(), StartError> {
     if public::read(&core.config.dir).is_err() {
         let callback_public_key = public::callback_pem(&core.vault)?;
-        let record = PublicRecord {
-            version: 1,
-            node: core.me,
-            callback_public_key,
-            generation: 0,
-            keys: Vec::new(),
-            check_up: None,
-            plugins: Vec::new(),
-        };
-        public::write(&core.config.dir, &record)?;
+        public::write(&core.config.dir, &public::new(core.me, callback_public_key))?;
     }
     Ok(public::update(core)?)
 }

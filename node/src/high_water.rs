@@ -8,9 +8,9 @@ use crate::session::PeerNews;
 use countersign_link::PeerKey;
 use countersign_protocol::control::{Held, MAX_HELD};
 use countersign_protocol::frame::{Body, Frame, HighWater, NO_TASK};
-use countersign_protocol::{Announcement, NodeId, encode};
-use countersign_store::{Journal, KeyStatus, PeerMark, ReadJournalError};
-use std::collections::HashSet;
+use countersign_protocol::{KeyId, NodeId, encode};
+use countersign_store::{Journal, PeerMark, ReadJournalError};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -59,11 +59,8 @@ fn mine(journal: &Journal, secrets: u64, me: &NodeId, peer: &NodeId) -> Result<H
 
 /// The keys that both hold.
 fn shared(journal: &Journal, me: &NodeId, peer: &NodeId) -> Result<Vec<Held>, ReadJournalError> {
-    let both =
-        |key: &Announcement| key.committee.index_of(me).is_some() && key.committee.index_of(peer).is_some();
-    let keys = journal.keys()?.into_iter().filter(|record| record.status == KeyStatus::Active);
-    let held = keys.map(|record| record.announcement).filter(both);
-    Ok(held.map(|key| Held { key: key.key, generation: key.generation }).take(MAX_HELD).collect())
+    let held = journal.shared_keys(&[*me, *peer])?.into_iter().take(MAX_HELD);
+    Ok(held.map(|(key, generation)| Held { key, generation }).collect())
 }
 
 async fn compare(core: &Arc<Core>, peer: NodeId, said: HighWater, raised: &mut HashSet<String>) {
@@ -105,14 +102,19 @@ fn findings(journal: &Journal, me: &NodeId, peer: &NodeId, said: &HighWater) -> 
         ));
         findings.behind = Some(HighWater { secrets: known.secrets, audit: known.audit, keys: Vec::new() });
     }
-    for mine in shared(journal, me, peer).map_err(read)? {
-        let theirs = said.keys.iter().find(|held| held.key == mine.key && held.generation != mine.generation);
-        findings.alarms.extend(theirs.map(|theirs| {
-            format!(
-                "{peer} holds generation {} of {}, and this node generation {}: a reshare is not settled, or one of the two stores is an older copy",
-                theirs.generation, mine.key, mine.generation
-            )
-        }));
+    let mine: HashMap<KeyId, u32> =
+        shared(journal, me, peer).map_err(read)?.iter().map(|held| (held.key, held.generation)).collect();
+    let mut others = BTreeMap::new();
+    for held in
+        said.keys.iter().filter(|held| mine.get(&held.key).is_some_and(|mine| *mine != held.generation))
+    {
+        others.entry(held.key).or_insert(held.generation);
+    }
+    for (key, generation) in others {
+        findings.alarms.push(format!(
+            "{peer} holds generation {generation} of {key}, and this node generation {}: a reshare is not settled, or one of the two stores is an older copy",
+            mine[&key]
+        ));
     }
     Ok(findings)
 }

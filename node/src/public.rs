@@ -1,11 +1,12 @@
-//! `public.json`: what anybody may know of a node, readable without the passphrase and while the node runs.
+//! `public.json`: what anybody may know of a node, readable without the passphrase and while the node runs. It is written anew at
+//! every change of a key, so nothing is in it that grows with them: the keys themselves are rows of the journal, which `info`
+//! reads ([`describe`]).
 
 use crate::check_ups::Round;
 use crate::core::Core;
 use crate::vault::{Vault, VaultError};
 use countersign_host::{Anchor, Condition, EntryStatus, Health, rs256};
 use countersign_protocol::{Announcement, NodeId, UnixMillis};
-use countersign_store::KeyStatus;
 use countersign_verify::DeriveError;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -14,11 +15,13 @@ use std::sync::PoisonError;
 
 /// The file's name in the node's folder.
 pub const FILE: &str = "public.json";
+/// What is written. Records of version 1 listed the keys.
+pub const VERSION: u16 = 2;
 
 /// The record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublicRecord {
-    /// Version of this format: 1.
+    /// Version of this format: [`VERSION`].
     pub version: u16,
     /// The node.
     pub node: NodeId,
@@ -27,7 +30,8 @@ pub struct PublicRecord {
     /// Generation of the secrets file when this was written. 0 in records of the first programs.
     #[serde(default)]
     pub generation: u64,
-    /// Confirmed keys, oldest first.
+    /// Confirmed keys, oldest first, in records of version 1. Never written: `restore` still compares an old folder's.
+    #[serde(default, skip_serializing)]
     pub keys: Vec<PublicKeyRecord>,
     /// What the last check-up of all shares found. Absent before the first.
     #[serde(default)]
@@ -61,7 +65,7 @@ pub struct PublicPluginRecord {
     pub since: UnixMillis,
 }
 
-/// A key in the record.
+/// A key as `info` shows it, and as it was in records of version 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublicKeyRecord {
     /// Everything announced of it.
@@ -95,21 +99,30 @@ pub fn callback_pem(vault: &Vault) -> Result<String, VaultError> {
     Ok(key.verifying_key().to_pem())
 }
 
-/// Writes the journal's confirmed keys into the record.
+/// The record of a node that has just been made, or whose record was lost.
+pub fn new(node: NodeId, callback_public_key: String) -> PublicRecord {
+    PublicRecord {
+        version: VERSION,
+        node,
+        callback_public_key,
+        generation: 0,
+        keys: Vec::new(),
+        check_up: None,
+        plugins: Vec::new(),
+    }
+}
+
+/// Writes into the record how far the secrets have come, how the plugins fare, and what the last check-up found.
 pub fn update(core: &Core) -> std::io::Result<()> {
     let _alone = core.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut record = read(&core.config.dir)?;
-    let keys = core.journal.keys().map_err(std::io::Error::other)?;
-    let mut active: Vec<_> = keys.into_iter().filter(|key| key.status == KeyStatus::Active).collect();
-    active.sort_by_key(|key| (key.created, key.announcement.key));
-    record.keys = active
-        .into_iter()
-        .map(|key| describe(key.announcement))
-        .collect::<Result<_, _>>()
-        .map_err(std::io::Error::other)?;
-    record.plugins = since(plugins(core), &record.plugins);
-    record.check_up = core.check_ups.last().or(record.check_up);
-    record.generation = core.vault.generation().map_err(std::io::Error::other)?;
+    let record = read(&core.config.dir)?;
+    let record = PublicRecord {
+        version: VERSION,
+        plugins: since(plugins(core), &record.plugins),
+        check_up: core.check_ups.last().or(record.check_up),
+        generation: core.vault.generation().map_err(std::io::Error::other)?,
+        ..record
+    };
     write(&core.config.dir, &record)
 }
 
@@ -215,11 +228,35 @@ fn since(now: Vec<PublicPluginRecord>, before: &[PublicPluginRecord]) -> Vec<Pub
         .collect()
 }
 
-fn describe(announcement: Announcement) -> Result<PublicKeyRecord, DeriveError> {
+/// A key as `info` shows it.
+pub fn describe(announcement: Announcement) -> Result<PublicKeyRecord, DeriveError> {
     let extended_public_key = countersign_verify::extended_public_key(
         announcement.scheme,
         &announcement.root_public_key,
         announcement.chain_code.as_bytes(),
     )?;
     Ok(PublicKeyRecord { announcement, extended_public_key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a program of version 1 left it.
+    const OLD: &str = include_str!("fixtures/public-1.json");
+
+    #[test]
+    fn a_record_of_version_1_is_read_with_its_keys_and_what_is_written_lists_none() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), OLD).unwrap();
+        let old = read(dir.path()).unwrap();
+        assert_eq!((old.version, old.keys.len(), old.generation), (1, 2, 21));
+        let key = &old.keys[0];
+        let described = describe(key.announcement.clone()).unwrap();
+        assert_eq!(described.extended_public_key, key.extended_public_key);
+        write(dir.path(), &PublicRecord { version: VERSION, ..old }).unwrap();
+        let written = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert!(!written.contains("\"keys\"") && written.contains("\"version\": 2"), "{written}");
+        assert_eq!(read(dir.path()).unwrap().generation, 21);
+    }
 }

@@ -7,6 +7,10 @@
 //!
 //! Of a key there is at most one share in force, and while it is handed over one of the next generation beside it.
 
+mod shares;
+
+pub use shares::HeldShare;
+
 use crate::risk::Approved;
 use crate::task::keygen::KeyGenPlan;
 use crate::task::reshare::KeyResharePlan;
@@ -21,7 +25,7 @@ use countersign_store::{
     Change, CommitError, CreateError, OpenError, Passphrase, ReadError, RenewError, Secrets, Section,
 };
 use rand::RngCore;
-use std::collections::BTreeSet;
+use shares::Shares;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
@@ -34,6 +38,8 @@ pub struct Vault {
     secrets: Secrets,
     /// Held while a set of primes is taken, so that no two takers see the same.
     primes: Mutex<()>,
+    /// The public side of all shares, once somebody has asked for it. Held while a share is written.
+    shares: Mutex<Option<Shares>>,
 }
 
 /// Why a secret could not be read or written.
@@ -96,18 +102,22 @@ impl Vault {
             put(Section::Identity, SELF, seed),
             put(Section::CallbackKey, SELF, callback_key),
         ])?;
-        Ok(Vault { secrets, primes: Mutex::default() })
+        Ok(Vault::over(secrets))
     }
 
     /// Opens the store of this node.
     pub fn open(dir: &Path, passphrase: &Passphrase, recipients: &[String]) -> Result<Vault, OpenError> {
-        Ok(Vault { secrets: Secrets::open(dir, passphrase, recipients)?, primes: Mutex::default() })
+        Ok(Vault::over(Secrets::open(dir, passphrase, recipients)?))
     }
 
     /// Seals the store to a new storage key: copies of the old one open only files of before.
     pub fn renew_key(self, passphrase: &Passphrase) -> Result<Vault, RenewError> {
         let secrets = self.secrets.renew_identity(passphrase, countersign_store::DEFAULT_WORK_FACTOR)?;
-        Ok(Vault { secrets, primes: self.primes })
+        Ok(Vault { secrets, primes: self.primes, shares: self.shares })
+    }
+
+    fn over(secrets: Secrets) -> Vault {
+        Vault { secrets, primes: Mutex::default(), shares: Mutex::default() }
     }
 
     /// Puts the store under another passphrase.
@@ -218,8 +228,7 @@ impl Vault {
         let name = key.key.to_string();
         let mut changes = vec![put(Section::Share, &name, join_share(key, share))];
         changes.extend(aux.map(|aux| put(Section::Aux, &aux.digest.to_string(), aux.bytes)));
-        self.secrets.commit(changes)?;
-        Ok(())
+        self.commit_shares(changes)
     }
 
     /// Makes the share of the next generation durable beside the one in force, and new auxiliary information with it.
@@ -236,8 +245,7 @@ impl Vault {
         }
         let mut changes = vec![put(Section::PendingShare, &next_name(next), join_share(next, share))];
         changes.extend(aux.map(|aux| put(Section::Aux, &aux.digest.to_string(), aux.bytes)));
-        self.secrets.commit(changes)?;
-        Ok(())
+        self.commit_shares(changes)
     }
 
     /// Puts the share of this next generation in the place of the one in force, which is destroyed, and so are the other next
@@ -248,55 +256,85 @@ impl Vault {
         let mut changes = vec![put(Section::Share, &next.key.to_string(), share)];
         changes.push(delete(Section::PendingShare, &next_name(next)));
         changes.extend(doomed.iter().map(|share| delete(Section::PendingShare, &next_name(share))));
-        changes.extend(self.unused_auxes(next.key, next.aux)?);
-        self.secrets.commit(changes)?;
-        Ok(())
+        changes.extend(self.unused_aux(next.key, next.aux)?);
+        self.commit_shares(changes)
     }
 
     /// Destroys the share of a key that others hold now, and the next ones in `doomed`.
     pub fn release_share(&self, key: KeyId, doomed: &[Announcement]) -> Result<(), VaultError> {
         let mut changes = vec![delete(Section::Share, &key.to_string())];
         changes.extend(doomed.iter().map(|share| delete(Section::PendingShare, &next_name(share))));
-        changes.extend(self.unused_auxes(key, None)?);
-        self.secrets.commit(changes)?;
-        Ok(())
+        changes.extend(self.unused_aux(key, None)?);
+        self.commit_shares(changes)
     }
 
     /// Destroys the share of a next generation for which no mark was signed.
     pub fn drop_next_share(&self, next: &Announcement) -> Result<(), VaultError> {
-        self.secrets.commit(vec![delete(Section::PendingShare, &next_name(next))])?;
-        Ok(())
+        self.commit_shares(vec![delete(Section::PendingShare, &next_name(next))])
     }
 
     /// The auxiliary information of this key's share that neither another key, nor its share from now on (`kept`), nor a next one
     /// uses.
-    fn unused_auxes(&self, key: KeyId, kept: Option<Hash>) -> Result<Vec<Change>, VaultError> {
-        let (mine, others): (Vec<Announcement>, Vec<Announcement>) =
-            self.stored_keys()?.into_iter().partition(|share| share.key == key);
-        let next = self.next_keys()?;
-        let used: BTreeSet<Hash> =
-            others.iter().chain(&next).filter_map(|share| share.aux).chain(kept).collect();
-        let unused: BTreeSet<Hash> =
-            mine.iter().filter_map(|share| share.aux).filter(|aux| !used.contains(aux)).collect();
-        Ok(unused.iter().map(|aux| delete(Section::Aux, &aux.to_string())).collect())
+    fn unused_aux(&self, key: KeyId, kept: Option<Hash>) -> Result<Option<Change>, VaultError> {
+        let unused = self.shares(|shares| shares.unused_aux(&key, kept))?;
+        Ok(unused.map(|aux| delete(Section::Aux, &aux.to_string())))
     }
 
-    /// The announcement of this key's share in force, or of the new key, without marks.
-    pub fn held(&self, key: KeyId) -> Result<Option<Announcement>, VaultError> {
-        let Some(bytes) = self.get(Section::Share, &key.to_string())? else { return Ok(None) };
-        let unusable =
-            || VaultError::Unusable { what: "share", why: format!("the record of {key} is damaged") };
-        split_share(&bytes).map(|(announcement, _)| Some(announcement)).ok_or_else(unusable)
+    /// Commits, and keeps what is known of all shares true. A commit that fails leaves it to be read again.
+    fn commit_shares(&self, changes: Vec<Change>) -> Result<(), VaultError> {
+        let mut known = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut shares) = known.take() else {
+            self.secrets.commit(changes)?;
+            return Ok(());
+        };
+        changes.iter().try_for_each(|change| shares.follow(change))?;
+        self.secrets.commit(changes)?;
+        *known = Some(shares);
+        Ok(())
     }
 
-    /// The announcement of every share in force or of a new key, without marks.
+    /// Asks what is known of all shares. The first question reads the record of each once.
+    fn shares<T>(&self, question: impl FnOnce(&Shares) -> T) -> Result<T, VaultError> {
+        let mut known = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shares) = &*known {
+            return Ok(question(shares));
+        }
+        let mut shares = Shares::default();
+        self.stored_keys()?.iter().for_each(|share| shares.put(share));
+        self.next_keys()?.into_iter().for_each(|share| shares.put_next(share));
+        Ok(question(known.insert(shares)))
+    }
+
+    /// What is known of this key's share in force, or of the new key's.
+    pub fn held(&self, key: KeyId) -> Result<Option<HeldShare>, VaultError> {
+        self.shares(|shares| shares.held(&key))
+    }
+
+    /// The keys of which there is a share in force or of a new key, by id.
+    pub fn held_keys(&self) -> Result<Vec<KeyId>, VaultError> {
+        self.shares(Shares::keys)
+    }
+
+    /// The announcements of this key's next shares, without marks.
+    pub fn next_of(&self, key: KeyId) -> Result<Vec<Announcement>, VaultError> {
+        self.shares(|shares| shares.next_of(&key))
+    }
+
+    /// The announcement of this key's share in force, or of the new key, without marks. Reads its record.
+    pub fn announced(&self, key: KeyId) -> Result<Option<Announcement>, VaultError> {
+        let name = key.to_string();
+        let Some(bytes) = self.get(Section::Share, &name)? else { return Ok(None) };
+        announcement_in(&name, &bytes).map(Some)
+    }
+
+    /// The announcement of every share in force or of a new key, without marks. Reads all of their records.
     pub fn stored_keys(&self) -> Result<Vec<Announcement>, VaultError> {
-        self.announced(Section::Share)
+        self.all_announced(Section::Share)
     }
 
-    /// The announcement of every share of a next generation, without marks.
+    /// The announcement of every share of a next generation, without marks. Reads all of their records.
     pub fn next_keys(&self) -> Result<Vec<Announcement>, VaultError> {
-        self.announced(Section::PendingShare)
+        self.all_announced(Section::PendingShare)
     }
 
     /// For tests of what becomes of shares: a record without one.
@@ -308,17 +346,15 @@ impl Vault {
             true => (Section::PendingShare, next_name(key)),
             false => (Section::Share, key.key.to_string()),
         };
-        self.secrets.commit(vec![put(section, &name, record)]).unwrap();
+        self.commit_shares(vec![put(section, &name, record)]).unwrap();
     }
 
-    fn announced(&self, section: Section) -> Result<Vec<Announcement>, VaultError> {
+    fn all_announced(&self, section: Section) -> Result<Vec<Announcement>, VaultError> {
         let secrets = &self.secrets;
         let mut keys = Vec::new();
         for name in secrets.keys(section)? {
             let bytes = secrets.get(section, &name)?.ok_or(VaultError::Missing("share"))?;
-            let unusable =
-                || VaultError::Unusable { what: "share", why: format!("the record of {name} is damaged") };
-            keys.push(split_share(&bytes).ok_or_else(unusable)?.0);
+            keys.push(announcement_in(&name, &bytes)?);
         }
         Ok(keys)
     }
@@ -402,8 +438,23 @@ fn join_share(key: &Announcement, share: &Share) -> Zeroizing<Vec<u8>> {
     record
 }
 
+fn announcement_in(name: &str, record: &[u8]) -> Result<Announcement, VaultError> {
+    let damaged = || VaultError::Unusable { what: "share", why: format!("the record of {name} is damaged") };
+    split_share(record).map(|(announcement, _)| announcement).ok_or_else(damaged)
+}
+
 fn split_share(record: &[u8]) -> Option<(Announcement, &[u8])> {
+    #[cfg(test)]
+    tests::RECORDS.set(tests::RECORDS.get() + 1);
     let (length, rest) = record.split_first_chunk::<4>()?;
     let (public, secret) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
     Some((serde_json::from_slice(public).ok()?, secret))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    thread_local! {
+        /// Records of shares that this thread has read.
+        pub(crate) static RECORDS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
 }

@@ -155,8 +155,34 @@ macro_rules! bech32_id {
 }
 
 /// True if the bytes are a canonical Ed25519 public key outside the small subgroup.
+///
+/// To decompress a point takes longer than to read the whole record around it, and the same few nodes stand in every record and
+/// frame. So each thread remembers keys that it found good. Bad ones are never remembered.
 fn is_public_key(bytes: &[u8; 32]) -> bool {
+    FOUND_GOOD.with_borrow_mut(|found| {
+        let place = &mut found[usize::from(bytes[0])];
+        if *place == Some(*bytes) {
+            return true;
+        }
+        let good = decompresses(bytes);
+        if good {
+            *place = Some(*bytes);
+        }
+        good
+    })
+}
+
+fn decompresses(bytes: &[u8; 32]) -> bool {
+    #[cfg(test)]
+    DECOMPRESSED.set(DECOMPRESSED.get() + 1);
     ed25519_dalek::VerifyingKey::from_bytes(bytes).is_ok_and(|key| !key.is_weak())
+}
+
+thread_local! {
+    /// One place for each first byte. Whoever sends many keys with one first byte takes the gain away, and nothing else.
+    static FOUND_GOOD: std::cell::RefCell<[Option<[u8; 32]>; 256]> = const { std::cell::RefCell::new([None; 256]) };
+    #[cfg(test)]
+    static DECOMPRESSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 bech32_id!(
@@ -256,10 +282,20 @@ mod tests {
     }
 
     #[test]
-    fn the_weak_key_is_no_identity() {
+    fn a_weak_key_is_no_identity_however_often_it_is_shown() {
         let mut identity_point = [0; 32];
         identity_point[0] = 1;
-        assert!(matches!(NodeId::from_bytes(identity_point), Err(IdError::NotAKey { .. })));
+        for weak in [identity_point, [0; 32], identity_point, [0; 32]] {
+            assert!(matches!(NodeId::from_bytes(weak), Err(IdError::NotAKey { .. })));
+        }
+    }
+
+    #[test]
+    fn a_point_is_decompressed_once_however_many_records_name_it() {
+        let json = serde_json::to_string(&vec![node(); 100]).unwrap();
+        let before = DECOMPRESSED.get();
+        (0..100).for_each(|_| drop(serde_json::from_str::<Vec<NodeId>>(&json).unwrap()));
+        assert!(DECOMPRESSED.get() - before <= 1);
     }
 
     #[test]

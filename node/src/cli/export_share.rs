@@ -60,11 +60,11 @@ impl ExportShare {
     }
 
     fn key(&self, journal: &Journal) -> anyhow::Result<Announcement> {
-        let active = journal.keys()?.into_iter().filter(|record| record.status == KeyStatus::Active);
-        let key = active.map(|record| record.announcement).find(|key| key.key.to_string() == self.group_id);
-        key.with_context(|| {
-            format!("this node holds no share of {}; `info group` lists what it holds", self.group_id)
-        })
+        let none =
+            || format!("this node holds no share of {}; `info group` lists what it holds", self.group_id);
+        let known = journal.key(&self.group_id.parse().with_context(none)?)?;
+        let active = known.filter(|record| record.status == KeyStatus::Active);
+        active.map(|record| record.announcement).with_context(none)
     }
 }
 

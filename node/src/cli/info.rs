@@ -4,7 +4,7 @@ use super::{Args, time};
 use crate::admin::{self, Answer, MovedKey, Question};
 use crate::check_ups::Round;
 use crate::config::Config;
-use crate::public::{self, PublicKeyRecord, PublicPluginRecord};
+use crate::public::{self, PublicKeyRecord, PublicPluginRecord, PublicRecord};
 use anyhow::Context;
 use countersign_protocol::{KeyId, NodeId};
 use countersign_store::KeyStatus;
@@ -49,7 +49,7 @@ impl Info {
         };
         let record = public::read(&config.dir).with_context(missing)?;
         match &self.what {
-            None if self.json => println!("{}", serde_json::to_string_pretty(&record)?),
+            None if self.json => println!("{}", serde_json::to_string_pretty(&whole(&config, &record)?)?),
             None => {
                 println!("Node ID: {}", record.node);
                 println!("Callback public key:\n{}", record.callback_public_key.trim_end());
@@ -57,13 +57,10 @@ impl Info {
                 record.plugins.iter().for_each(show_plugin);
             }
             Some(What::Group { id }) => {
-                let wanted = |key: &&PublicKeyRecord| {
-                    id.as_ref().is_none_or(|id| key.announcement.key.to_string() == *id)
+                let keys = match id {
+                    Some(id) => vec![one(&config, id)?],
+                    None => all(&config)?,
                 };
-                let keys: Vec<&PublicKeyRecord> = record.keys.iter().filter(wanted).collect();
-                if let (Some(id), true) = (id, keys.is_empty()) {
-                    anyhow::bail!("this node holds no share of {id}; `info group` lists what it holds");
-                }
                 match self.json {
                     true => println!("{}", serde_json::to_string_pretty(&keys)?),
                     false => show(&keys, &record.node, &config),
@@ -74,6 +71,30 @@ impl Info {
         }
         Ok(())
     }
+}
+
+/// The record, and all keys as records of version 1 had them.
+fn whole(config: &Config, record: &PublicRecord) -> anyhow::Result<serde_json::Value> {
+    let mut whole = serde_json::to_value(record)?;
+    whole["keys"] = serde_json::to_value(all(config)?)?;
+    Ok(whole)
+}
+
+/// The keys of which the node holds a share, oldest first.
+fn all(config: &Config) -> anyhow::Result<Vec<PublicKeyRecord>> {
+    let mut active = admin::keys(&config.dir)?;
+    active.retain(|record| record.status == KeyStatus::Active);
+    active.sort_by_key(|record| (record.created, record.key()));
+    Ok(active.into_iter().map(|record| public::describe(record.announcement)).collect::<Result<_, _>>()?)
+}
+
+fn one(config: &Config, id: &str) -> anyhow::Result<PublicKeyRecord> {
+    let none = || format!("this node holds no share of {id}; `info group` lists what it holds");
+    let Answer::Keys(keys) = admin::ask(&config.dir, &Question::Key(id.parse().with_context(none)?))? else {
+        anyhow::bail!("the node answered something else")
+    };
+    let active = keys.into_iter().find(|record| record.status == KeyStatus::Active);
+    Ok(public::describe(active.with_context(none)?.announcement)?)
 }
 
 fn moved(config: &Config, json: bool) -> anyhow::Result<()> {
@@ -139,7 +160,7 @@ fn show_plugin(plugin: &PublicPluginRecord) {
     }
 }
 
-fn show(keys: &[&PublicKeyRecord], me: &NodeId, config: &Config) {
+fn show(keys: &[PublicKeyRecord], me: &NodeId, config: &Config) {
     println!("Total number of groups: {}, from {}", keys.len(), config.dir.display());
     for key in keys {
         let announcement = &key.announcement;

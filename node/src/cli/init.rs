@@ -3,7 +3,7 @@
 use super::{Args, passphrase};
 use crate::config::Config;
 use crate::primes;
-use crate::public::{self, PublicRecord};
+use crate::public;
 use crate::vault::Vault;
 use anyhow::Context;
 use countersign_host::rs256;
@@ -35,16 +35,7 @@ impl Init {
         let pem = callback_key.verifying_key().to_pem();
         println!("Initialize Node ID: {node}");
         println!("Generate callback public key:\n{}", pem.trim_end());
-        let record = PublicRecord {
-            version: 1,
-            node,
-            callback_public_key: pem,
-            generation: 0,
-            keys: Vec::new(),
-            check_up: None,
-            plugins: Vec::new(),
-        };
-        public::write(&config.dir, &record)?;
+        public::write(&config.dir, &public::new(node, pem))?;
         if !self.no_primes && config.prime_sets > 0 {
             fill_pool(&vault, config.prime_sets)?;
         }

@@ -6,7 +6,7 @@ use crate::core::Core;
 use crate::events::LiveReceiver;
 use crate::task::handover;
 use countersign_host::{Condition, EntryStatus};
-use countersign_store::{Journal, KeyStatus, ReadJournalError};
+use countersign_store::{Journal, ReadJournalError};
 use std::sync::Arc;
 
 /// What was seen.
@@ -91,12 +91,11 @@ fn broken(entry: &EntryStatus) -> Option<String> {
 
 impl JournalReading {
     fn of(journal: &Journal) -> Result<JournalReading, ReadJournalError> {
-        let keys = journal.keys()?;
-        let count = |status| keys.iter().filter(|key| key.status == status).count();
+        let keys = journal.key_counts()?;
         Ok(JournalReading {
-            active_keys: count(KeyStatus::Active),
-            pending_keys: count(KeyStatus::Pending),
-            released_keys: count(KeyStatus::Released) + count(KeyStatus::Leaving),
+            active_keys: keys.active,
+            pending_keys: keys.pending,
+            released_keys: keys.released + keys.leaving,
             unsettled: handover::waiting(journal)?.len(),
             quarantined: journal.quarantines()?.len(),
             outbox: journal.outbox_len()?,

@@ -15,11 +15,11 @@
 
 use super::succession::{self, Evidence, OldShare, OnComplete, Standing, Step};
 use crate::core::Core;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{HeldShare, Vault, VaultError};
 use countersign_protocol::control::{FromNode, Held, MAX_GENERATIONS, MAX_HELD, MAX_SHOWN};
 use countersign_protocol::outcome::{ABANDONED, void_digest};
 use countersign_protocol::{
-    Announcement, Cause, Failure, GenerationProof, IdentitySigner, KeyId, NodeId, Operation, Outcome,
+    Announcement, Cause, Failure, GenerationProof, Hash, IdentitySigner, KeyId, NodeId, Operation, Outcome,
     StoredMark, Task, TaskId, UnixMillis,
 };
 use countersign_store::{
@@ -79,14 +79,13 @@ pub fn open(
 
 /// The reshares of a key that this node has stored for, each with where it stands.
 pub fn steps(journal: &Journal, key: KeyId) -> Result<Vec<(Step, Standing)>, ReadJournalError> {
-    let known = journal.handovers()?.into_iter().filter(|known| known.announcement.key == key);
-    Ok(known.map(|known| (step(&known), standing(known.stage))).collect())
+    let known = journal.handovers_of(&key)?;
+    Ok(known.iter().map(|known| (step(known), standing(known.stage))).collect())
 }
 
 /// When this node stored for reshares of a key.
 pub fn stored_at(journal: &Journal, key: KeyId) -> Result<Vec<UnixMillis>, ReadJournalError> {
-    let known = journal.handovers()?.into_iter().filter(|known| known.announcement.key == key);
-    Ok(known.map(|known| known.opened).collect())
+    Ok(journal.handovers_of(&key)?.iter().map(|known| known.opened).collect())
 }
 
 fn step(handover: &Handover) -> Step {
@@ -135,8 +134,7 @@ pub fn never_stored(journal: &Journal, row: &Row) -> Result<bool, ReadJournalErr
 
 /// The reshares that wait for others.
 pub fn waiting(journal: &Journal) -> Result<Vec<Handover>, ReadJournalError> {
-    let open = journal.handovers()?.into_iter();
-    Ok(open.filter(|handover| handover.stage == HandoverStage::Open).collect())
+    journal.handovers_at(HandoverStage::Open)
 }
 
 /// Says again, until the node stops, what it waits for, should the coordinator have lost it. A new link says it at once
@@ -386,8 +384,8 @@ fn pass(
         journal.alarm(now, None, &text)?;
         return unfit("this node itself signed a later generation that it does not have");
     }
-    let mut open = waiting(journal)?.into_iter();
-    if open.any(|open| open.announcement.key == next.key) {
+    let mut known = journal.handovers_of(&next.key)?.into_iter();
+    if known.any(|known| known.stage == HandoverStage::Open) {
         return unfit("a reshare of the key waits to be settled here; settle it first");
     }
     journal.replace(now, next.clone())?;
@@ -415,7 +413,7 @@ pub fn vouch(
     };
     let in_force = record.status == KeyStatus::Active
         && kept.is(&record.announcement)
-        && vault.held(key)?.is_some_and(|held| held.digest() == announcement.digest());
+        && vault.held(key)?.is_some_and(|held| held.digest == announcement.digest());
     // It was, and the key has come further since.
     let was = record.announcement.generation > generation
         && journal.handover(&announcement.task)?.is_some_and(|known| known.stage == HandoverStage::Switched);
@@ -475,7 +473,7 @@ pub fn news(
 ) -> Result<Vec<FromNode>, ReadJournalError> {
     let mut news = holds(journal)?;
     news.extend(waiting(journal)?.iter().map(|open| stored(me, signer, open.task, &open.announcement)));
-    for given_up in journal.handovers()?.iter().filter(|known| known.stage == HandoverStage::Abandoned) {
+    for given_up in journal.handovers_at(HandoverStage::Abandoned)? {
         if let Some(State::Ended { outcome, .. }) = journal.row(&given_up.task)?.map(|row| row.state) {
             news.push(FromNode::Outcome { task: given_up.task, outcome: *outcome });
         }
@@ -484,9 +482,8 @@ pub fn news(
 }
 
 fn holds(journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
-    let known = journal.keys()?.into_iter().filter(|record| record.status != KeyStatus::Pending);
-    let held: Vec<Held> =
-        known.map(|record| Held { key: record.key(), generation: record.announcement.generation }).collect();
+    let known = journal.known_keys()?.into_iter().filter(|(_, known)| known.status != KeyStatus::Pending);
+    let held: Vec<Held> = known.map(|(key, known)| Held { key, generation: known.generation }).collect();
     Ok(held.chunks(MAX_HELD).map(|keys| FromNode::Holds { keys: keys.to_vec() }).collect())
 }
 
@@ -569,9 +566,12 @@ pub async fn moved(core: &Arc<Core>, key: KeyId) {
 /// Brings the secrets file to what the journal says of a key. Does nothing where they agree, so it can be repeated; one at a time,
 /// and never while a next share is being stored ([`Core::aligning`]): it would be taken for one that nobody needs.
 pub fn align(journal: &Journal, vault: &Vault, now: UnixMillis, key: KeyId) -> Result<(), HandoverError> {
-    let present = vault.held(key)?;
-    let next = NextShares::of(journal, vault, key)?;
     let Some(record) = journal.key(&key)? else { return Ok(()) };
+    let (present, next) = (vault.held(key)?, vault.next_of(key)?);
+    if agree(record.status, record.announcement.digest(), present, &next) {
+        return Ok(());
+    }
+    let next = NextShares::of(journal, next)?;
     let passed = |share: &&Announcement| share.generation < record.announcement.generation;
     next.strays.iter().filter(passed).try_for_each(|share| vault.drop_next_share(share))?;
     match record.status {
@@ -591,6 +591,16 @@ pub fn align(journal: &Journal, vault: &Vault, now: UnixMillis, key: KeyId) -> R
     }
 }
 
+/// True if what the store has of a key is just what the journal says.
+fn agree(status: KeyStatus, digest: Hash, present: Option<HeldShare>, next: &[Announcement]) -> bool {
+    next.is_empty()
+        && match status {
+            KeyStatus::Active => present.is_some_and(|present| present.digest == digest),
+            KeyStatus::Released => present.is_none(),
+            KeyStatus::Pending | KeyStatus::Leaving => true,
+        }
+}
+
 /// A share of a next generation, and the reshare that made it.
 type Next = (Announcement, Step);
 
@@ -607,9 +617,9 @@ struct NextShares {
 }
 
 impl NextShares {
-    fn of(journal: &Journal, vault: &Vault, key: KeyId) -> Result<NextShares, HandoverError> {
+    fn of(journal: &Journal, shares: Vec<Announcement>) -> Result<NextShares, HandoverError> {
         let mut next = NextShares::default();
-        for share in vault.next_keys()?.into_iter().filter(|share| share.key == key) {
+        for share in shares {
             let Some(known) = journal.handover(&share.task)? else {
                 next.strays.push(share);
                 continue;
@@ -628,16 +638,16 @@ fn promote(
     vault: &Vault,
     now: UnixMillis,
     record: Announcement,
-    present: Option<Announcement>,
+    present: Option<HeldShare>,
     next: NextShares,
 ) -> Result<(), HandoverError> {
-    let is = |share: &Announcement| share.digest() == record.digest();
-    if present.iter().any(is) {
+    let digest = record.digest();
+    if present.is_some_and(|present| present.digest == digest) {
         return Ok(());
     }
     let missing = HandoverError::ShareMissing { key: record.key, generation: record.generation };
     let mut all = next.asleep.iter().chain(&next.waiting);
-    let (promoted, taken) = all.find(|(share, _)| is(share)).ok_or(missing)?;
+    let (promoted, taken) = all.find(|(share, _)| share.digest() == digest).ok_or(missing)?;
     let doomed = next.asleep.iter().filter(|(_, asleep)| succession::dooms(taken, asleep));
     let doomed: Vec<Announcement> = doomed.map(|(share, _)| share.clone()).collect();
     vault.promote_share(promoted, &doomed)?;
@@ -648,13 +658,13 @@ fn promote(
     Ok(())
 }
 
-/// At the start, before anything is signed: every key as the journal says.
+/// At the start, before anything is signed: every key as the journal says. The row and the record of a key on which both agree
+/// are not read again.
 pub fn align_all(journal: &Journal, vault: &Vault, now: UnixMillis) -> Result<(), HandoverError> {
-    let mut keys: Vec<KeyId> = journal.keys()?.iter().map(KeyRecord::key).collect();
-    keys.extend(vault.next_keys()?.iter().map(|next| next.key));
-    keys.sort_unstable();
-    keys.dedup();
-    for key in keys {
+    for (key, known) in journal.known_keys()? {
+        if agree(known.status, known.digest, vault.held(key)?, &vault.next_of(key)?) {
+            continue;
+        }
         match align(journal, vault, now, key) {
             // The others keep working; a task of this key is refused where it opens the share.
             Err(error @ HandoverError::ShareMissing { .. }) => tracing::error!(%error, "a share is missing"),
@@ -687,3 +697,7 @@ fn failed(code: &str, text: String, culprits: Vec<NodeId>) -> Failure {
 #[cfg(test)]
 #[path = "handover_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "many_keys_tests.rs"]
+mod many_keys_tests;

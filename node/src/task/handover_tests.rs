@@ -7,13 +7,13 @@ use countersign_store::{Decided, Evidence};
 
 const TASK: TaskId = TaskId([1; 16]);
 const HASH: Hash = Hash([7; 32]);
-const NOW: UnixMillis = UnixMillis(1_000);
+pub(super) const NOW: UnixMillis = UnixMillis(1_000);
 
-fn identity(seed: u8) -> Identity {
+pub(super) fn identity(seed: u8) -> Identity {
     Identity::from_seed(&[seed; 32]).unwrap()
 }
 
-fn node(seed: u8) -> NodeId {
+pub(super) fn node(seed: u8) -> NodeId {
     NodeId::from_bytes(identity(seed).public().0).unwrap()
 }
 
@@ -23,7 +23,7 @@ fn mark(seed: u8, message: &[u8]) -> StoredMark {
 
 /// A generation of two members, marked by these. The first one is made by nodes 1, 2 and 3 where 1 or 3 joins, and else by
 /// those who mark it.
-fn generation(number: u32, members: [u8; 2], marked_by: &[u8]) -> Announcement {
+pub(super) fn generation(number: u32, members: [u8; 2], marked_by: &[u8]) -> Announcement {
     let parties = match (number, members) {
         (0, _) => &[][..],
         (1, [1, 3]) => &[1, 2, 3],
@@ -62,7 +62,7 @@ fn journal() -> (tempfile::TempDir, Journal) {
     (dir, journal)
 }
 
-fn empty_journal() -> (tempfile::TempDir, Journal) {
+pub(super) fn empty_journal() -> (tempfile::TempDir, Journal) {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
     let journal = Journal::create(dir.path()).unwrap();
@@ -407,11 +407,11 @@ fn shares(vault: &Vault) -> (Vec<u32>, Vec<TaskId>) {
     (present, vault.next_keys().unwrap().iter().map(|share| share.task).collect())
 }
 
-fn passphrase() -> countersign_store::Passphrase {
+pub(super) fn passphrase() -> countersign_store::Passphrase {
     countersign_store::Passphrase::new("a passphrase for tests".to_owned().into())
 }
 
-fn empty_vault(dir: &tempfile::TempDir) -> Vault {
+pub(super) fn empty_vault(dir: &tempfile::TempDir) -> Vault {
     Vault::create(dir.path(), &passphrase(), &[], vec![1].into()).unwrap()
 }
 

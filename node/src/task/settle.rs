@@ -12,8 +12,7 @@ use std::sync::Arc;
 
 /// The KeyGens and KeyReshares that this node has stored for and whose last confirmations it has not seen.
 pub fn waiting(journal: &Journal) -> Result<Vec<TaskId>, ReadJournalError> {
-    let pending = journal.keys()?.into_iter().filter(|key| key.status == KeyStatus::Pending);
-    let keygens = pending.map(|key| key.announcement.task);
+    let keygens = journal.pending_keys()?.into_iter().map(|(_, task)| task);
     let reshares = handover::waiting(journal)?.into_iter().map(|handover| handover.task);
     Ok(keygens.chain(reshares).collect())
 }

@@ -15,9 +15,9 @@ mod trailer;
 pub use backup::{Backup, BackupError};
 pub use journal::{
     AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Decided, Delivery, Difference, Evidence,
-    Generation, Handover, HandoverStage, Journal, JournalOpenError, KeyRecord, KeyStatus, LookUp, NewEvent,
-    PeerMark, Proof, Quarantine, ReadJournalError, Refused, Row, Snapshot, State, StateWrite, TaskKind,
-    WriteJournalError, Written,
+    Generation, Handover, HandoverStage, Journal, JournalOpenError, KeyCounts, KeyRecord, KeyStatus,
+    KnownKey, LookUp, NewEvent, PeerMark, Proof, Quarantine, ReadJournalError, Refused, Row, Snapshot, State,
+    StateWrite, TaskKind, WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use secrets::{Change, CommitError, CreateError, OpenError, ReadError, RenewError, Secrets, Section};

@@ -3,6 +3,7 @@
 
 use super::audit::AuditKind;
 use super::error::{ReadJournalError, Refused, WriteJournalError};
+use super::index::Change;
 use super::operation::{Done, HANDOVERS, Reservations, Tables};
 use super::row::{self, KeyRecord, KeyStatus, State};
 use countersign_protocol::{Announcement, Failure, Outcome, TaskId, UnixMillis};
@@ -69,20 +70,7 @@ impl<'t> Handovers<'t> {
         Ok(self.get(task)?.is_some_and(|known| known.stage == HandoverStage::Open))
     }
 
-    /// A key is handed over once at a time.
-    pub(super) fn check_free(&self, handover: &Handover) -> Result<(), WriteJournalError> {
-        for entry in self.0.iter()? {
-            let known: Handover = row::decode(entry?.1.value())
-                .map_err(|error| ReadJournalError::record("handovers", error))?;
-            let same_key = known.announcement.key == handover.announcement.key;
-            if same_key && known.stage == HandoverStage::Open {
-                return Err(Refused::HandoverOpen(known.task).into());
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn put(&mut self, handover: &Handover) -> Result<(), WriteJournalError> {
+    fn put(&mut self, handover: &Handover) -> Result<(), WriteJournalError> {
         self.0.insert(&handover.task.0, row::encode(handover).as_slice())?;
         Ok(())
     }
@@ -98,6 +86,25 @@ impl Handover {
 }
 
 impl Tables<'_> {
+    /// A key is handed over once at a time. The task of a reshare that is open has no end, so it is among the unfinished ones.
+    fn check_free(&self, handover: &Handover) -> Result<(), WriteJournalError> {
+        for task in self.unfinished()? {
+            let known = self.handovers.get(&task)?;
+            let same_key = |known: &Handover| known.announcement.key == handover.announcement.key;
+            let open = |known: &Handover| known.stage == HandoverStage::Open;
+            if known.is_some_and(|known| same_key(&known) && open(&known)) {
+                return Err(Refused::HandoverOpen(task).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn put_handover(&mut self, handover: &Handover) -> Result<(), WriteJournalError> {
+        self.handovers.put(handover)?;
+        self.changes.push(Change::Handover(Box::new(handover.clone())));
+        Ok(())
+    }
+
     pub(super) fn open_handover(&mut self, handover: &Handover) -> Done {
         let task = handover.task;
         match self.row(&task)? {
@@ -105,8 +112,8 @@ impl Tables<'_> {
             Some(_) => return Err(Refused::OtherOutcome(task).into()),
             None => return Err(Refused::Unknown(task).into()),
         }
-        self.handovers.check_free(handover)?;
-        self.handovers.put(handover)?;
+        self.check_free(handover)?;
+        self.put_handover(handover)?;
         let Announcement { key, generation, .. } = &handover.announcement;
         let what = if handover.joins { "a share" } else { "the end" };
         let text = format!("{what} of {key}, for generation {generation}");
@@ -123,7 +130,7 @@ impl Tables<'_> {
     ) -> Done {
         let handover = self.handovers.unsettled(task)?;
         let row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
-        self.handovers.put(&Handover { stage, ..handover })?;
+        self.put_handover(&Handover { stage, ..handover })?;
         self.put_end(now, row, Outcome::Failed(failure), Reservations::Keep)
     }
 
@@ -166,7 +173,7 @@ impl Tables<'_> {
         let before = self.holders_before(&handover.task, &announcement.key)?;
         self.keep_generation(announcement, &before)?;
         self.put_key(&handover.record(announcement.clone(), created))?;
-        self.handovers.put(&Handover { stage: HandoverStage::Switched, ..handover })
+        self.put_handover(&Handover { stage: HandoverStage::Switched, ..handover })
     }
 
     /// A key that moved on without this node. A share that it still has is used no more, and kept for now.

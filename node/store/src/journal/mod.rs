@@ -10,6 +10,7 @@ mod crash;
 mod error;
 mod generation;
 mod handover;
+mod index;
 mod memory;
 mod operation;
 mod outbox;
@@ -26,6 +27,7 @@ pub use audit::{AuditEntry, AuditHead, AuditKind};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
 pub use generation::Generation;
 pub use handover::{Handover, HandoverStage};
+pub use index::{KeyCounts, KnownKey};
 pub use operation::{Decided, StateWrite, Written};
 pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
 pub use peer::PeerMark;
@@ -36,15 +38,17 @@ pub use snapshot::Snapshot;
 
 use crate::files::{self, NotPrivate};
 use countersign_protocol::{
-    Announcement, Failure, Hash, KeyId, NodeId, Outcome, Refusal, StoredMark, TaskId, UnixMillis,
+    Announcement, Committee, Failure, Hash, KeyId, NodeId, Outcome, Refusal, StoredMark, TaskId, UnixMillis,
 };
+use index::{Index, Known};
 use operation::{
     AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, Reservations, STATE, TASKS,
     Tables,
 };
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use writer::Writer;
@@ -63,6 +67,8 @@ const CACHE: usize = 16 * 1024 * 1024;
 pub struct Journal {
     writer: Arc<Writer>,
     database: Arc<Database>,
+    /// What is known of all keys without reading their rows.
+    index: Index,
     /// What the next write tells receivers.
     events: Vec<NewEvent>,
 }
@@ -117,8 +123,9 @@ impl Journal {
     }
 
     fn start(database: Database) -> io::Result<Journal> {
-        let database = Arc::new(database);
-        Ok(Journal { writer: Arc::new(Writer::start(database.clone())?), database, events: Vec::new() })
+        let (database, index) = (Arc::new(database), Index::default());
+        let writer = Arc::new(Writer::start(database.clone(), index.clone())?);
+        Ok(Journal { writer, database, index, events: Vec::new() })
     }
 
     /// What is known of a task: to be asked before anything is decided.
@@ -421,6 +428,69 @@ impl Journal {
     pub fn keys(&self) -> Result<Vec<KeyRecord>, ReadJournalError> {
         let table = self.database.begin_read()?.open_table(KEYS)?;
         table.iter()?.map(|entry| read("keys", entry?.1.value())).collect()
+    }
+
+    /// Key records by id, those after `after`, at most `most`.
+    pub fn keys_after(&self, after: Option<KeyId>, most: usize) -> Result<Vec<KeyRecord>, ReadJournalError> {
+        let table = self.database.begin_read()?.open_table(KEYS)?;
+        let from = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_bytes()));
+        let rows = table.range::<&[u8; 16]>((from, Bound::Unbounded))?.take(most);
+        rows.map(|entry| read("keys", entry?.1.value())).collect()
+    }
+
+    /// What is known of every key without reading its row, by id.
+    pub fn known_keys(&self) -> Result<Vec<(KeyId, KnownKey)>, ReadJournalError> {
+        self.ask(|known| known.keys().iter().map(|(key, known)| (*key, known.clone())).collect())
+    }
+
+    /// How many keys there are.
+    pub fn key_counts(&self) -> Result<KeyCounts, ReadJournalError> {
+        self.ask(Known::counts)
+    }
+
+    /// The keys that wait for their members' confirmation, each with the task that makes it.
+    pub fn pending_keys(&self) -> Result<Vec<(KeyId, TaskId)>, ReadJournalError> {
+        self.ask(Known::pending)
+    }
+
+    /// The active keys that all of these nodes hold, each with its generation, by id.
+    pub fn shared_keys(&self, nodes: &[NodeId]) -> Result<Vec<(KeyId, u32)>, ReadJournalError> {
+        self.ask(|known| known.shared(nodes))
+    }
+
+    /// The auxiliary information of a committee's newest active key that has some.
+    pub fn newest_aux(&self, committee: &Committee) -> Result<Option<Hash>, ReadJournalError> {
+        self.ask(|known| known.newest_aux(committee))
+    }
+
+    /// The auxiliary information that active keys use.
+    pub fn auxes_in_use(&self) -> Result<BTreeSet<Hash>, ReadJournalError> {
+        self.ask(Known::auxes)
+    }
+
+    /// The reshares of a key for which this node has stored, by task.
+    pub fn handovers_of(&self, key: &KeyId) -> Result<Vec<Handover>, ReadJournalError> {
+        self.read_handovers(self.ask(|known| known.reshares_of(key))?)
+    }
+
+    /// The reshares that stand so at this node, by task.
+    pub fn handovers_at(&self, stage: HandoverStage) -> Result<Vec<Handover>, ReadJournalError> {
+        self.read_handovers(self.ask(|known| known.reshares_at(stage))?)
+    }
+
+    fn read_handovers(&self, tasks: Vec<TaskId>) -> Result<Vec<Handover>, ReadJournalError> {
+        let missing = || ReadJournalError::Damaged { table: "handovers" };
+        tasks.iter().map(|task| self.handover(task)?.ok_or_else(missing)).collect()
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(&Known) -> T) -> Result<T, ReadJournalError> {
+        self.index.ask(|| Ok((self.keys()?, self.handovers()?)), question)
+    }
+
+    /// Rows that this thread has decoded so far, of any journal, and those that this journal's writer has: what an event costs,
+    /// for tests.
+    pub fn rows_read(&self) -> u64 {
+        row::decoded() + self.writer.rows_read()
     }
 
     /// A generation of a key with all marks, as far as this node was there or was told.

@@ -5,6 +5,7 @@ use super::audit::{AuditEntry, AuditHead, AuditKind};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::generation::{self, Generations};
 use super::handover::{Handover, HandoverStage, Handovers};
+use super::index::Change;
 use super::memory::Memory;
 use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
 use super::peer::{PeerMark, Peers};
@@ -229,6 +230,8 @@ pub(super) struct Tables<'t> {
     pub(super) generations: Generations<'t>,
     quarantines: Quarantines<'t>,
     outbox: Outbox<'t>,
+    /// What the index has to follow once all of it is committed.
+    pub(super) changes: Vec<Change>,
 }
 
 pub(super) type Done = Result<Written, WriteJournalError>;
@@ -249,7 +252,13 @@ impl<'t> Tables<'t> {
             generations: Generations::open(transaction)?,
             quarantines: Quarantines::open(transaction)?,
             outbox: Outbox::new(transaction.open_table(OUTBOX)?),
+            changes: Vec::new(),
         })
+    }
+
+    /// What was changed of keys and reshares. Closes the tables.
+    pub(super) fn changes(self) -> Vec<Change> {
+        self.changes
     }
 
     pub(super) fn apply(&mut self, operation: Operation) -> Done {
@@ -370,13 +379,8 @@ impl<'t> Tables<'t> {
     }
 
     fn abort_unfinished(&mut self, now: UnixMillis, settling: &[TaskId]) -> Done {
-        let mut tasks = Vec::new();
-        for entry in self.unfinished.iter()? {
-            let task = TaskId(*entry?.0.value());
-            if !settling.contains(&task) {
-                tasks.push(task);
-            }
-        }
+        let mut tasks = self.unfinished()?;
+        tasks.retain(|task| !settling.contains(task));
         for task in &tasks {
             match self.end(now, *task, Outcome::Failed(aborted_by_restart()), Reservations::Keep) {
                 // Some are written already, so this is no refusal of the kind that leaves nothing behind.
@@ -394,11 +398,13 @@ impl<'t> Tables<'t> {
             self.keep_generation(&record.announcement, &[])?;
         }
         self.keys.insert(record.key().as_bytes(), row::encode(record).as_slice())?;
+        self.changes.push(Change::Key(Box::new(record.clone())));
         Ok(Written::Now)
     }
 
     fn delete_key(&mut self, key: KeyId) -> Done {
         let removed = self.keys.remove(key.as_bytes())?.is_some();
+        self.changes.push(Change::NoKey(key));
         Ok(if removed { Written::Now } else { Written::Already })
     }
 
@@ -440,6 +446,11 @@ impl<'t> Tables<'t> {
     fn forget_expired(&mut self, now: UnixMillis) -> Done {
         self.state.forget_expired(now)?;
         Ok(Written::Now)
+    }
+
+    /// The approved tasks without outcome.
+    pub(super) fn unfinished(&self) -> Result<Vec<TaskId>, WriteJournalError> {
+        self.unfinished.iter()?.map(|entry| Ok(TaskId(*entry?.0.value()))).collect()
     }
 
     fn check_new(&self, task: &Decided) -> Result<(), WriteJournalError> {

@@ -185,7 +185,17 @@ pub(super) fn encode<T: Stored>(value: &T) -> Vec<u8> {
     bytes
 }
 
+thread_local! {
+    static DECODED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How many rows this thread has decoded.
+pub(super) fn decoded() -> u64 {
+    DECODED.get()
+}
+
 pub(super) fn decode<T: Stored>(bytes: &[u8]) -> Result<T, Unreadable> {
+    DECODED.set(DECODED.get() + 1);
     match bytes.split_first() {
         Some((version, rest)) if *version == T::VERSION => exactly(rest),
         Some((&version, _)) if version > T::VERSION => Err(Unreadable::Newer(version)),

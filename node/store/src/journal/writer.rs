@@ -2,7 +2,9 @@
 //! that many tasks share one `fsync`.
 
 use super::error::WriteJournalError;
+use super::index::{Change, Index};
 use super::operation::{Operation, Tables, Written};
+use super::row;
 use redb::{Database, Durability};
 use std::io;
 use std::sync::Arc;
@@ -32,18 +34,20 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Counts {
     commits: AtomicU64,
+    /// Rows that were read for them.
+    rows: AtomicU64,
     /// Operations that were handed over and not yet answered.
     pending: AtomicUsize,
 }
 
 impl Writer {
-    pub(super) fn start(database: Arc<Database>) -> io::Result<Writer> {
+    pub(super) fn start(database: Arc<Database>, index: Index) -> io::Result<Writer> {
         let (requests, queue) = sync_channel(MAX_QUEUE);
         let counts = Arc::new(Counts::default());
         let theirs = counts.clone();
         let thread = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || serve(&database, &queue, &theirs.commits))?;
+            .spawn(move || serve(&database, &index, &queue, &theirs))?;
         Ok(Writer { requests: Some(requests), thread: Some(thread), counts })
     }
 
@@ -63,6 +67,10 @@ impl Writer {
         self.counts.commits.load(Ordering::SeqCst)
     }
 
+    pub(super) fn rows_read(&self) -> u64 {
+        self.counts.rows.load(Ordering::SeqCst)
+    }
+
     #[cfg(test)]
     pub(super) fn pending(&self) -> usize {
         self.counts.pending.load(Ordering::SeqCst)
@@ -77,18 +85,20 @@ impl Drop for Writer {
     }
 }
 
-fn serve(database: &Database, queue: &Receiver<Request>, commits: &AtomicU64) {
+fn serve(database: &Database, index: &Index, queue: &Receiver<Request>, counts: &Counts) {
     while let Ok(first) = queue.recv() {
         let batch = std::iter::once(first).chain(queue.try_iter()).take(MAX_BATCH);
         let (operations, replies): (Vec<_>, Vec<_>) =
             batch.map(|request| (request.operation, request.reply)).unzip();
         let answers = match write(database, operations) {
-            Ok(answers) => {
-                commits.fetch_add(1, Ordering::SeqCst);
+            Ok((answers, changes)) => {
+                index.follow(&changes);
+                counts.commits.fetch_add(1, Ordering::SeqCst);
                 answers
             }
             Err(error) => std::iter::repeat_with(|| Err(error.for_another())).take(replies.len()).collect(),
         };
+        counts.rows.store(row::decoded(), Ordering::SeqCst);
         for (reply, answer) in replies.into_iter().zip(answers) {
             // Nobody waits any longer; what was written stays true.
             let _ = reply.send(answer);
@@ -97,7 +107,10 @@ fn serve(database: &Database, queue: &Receiver<Request>, commits: &AtomicU64) {
 }
 
 /// One transaction for all. An operation that is refused answers for itself; a failing disk or a damaged record fails all.
-fn write(database: &Database, operations: Vec<Operation>) -> Result<Vec<Done>, WriteJournalError> {
+fn write(
+    database: &Database,
+    operations: Vec<Operation>,
+) -> Result<(Vec<Done>, Vec<Change>), WriteJournalError> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     let mut tables = Tables::open(&transaction)?;
@@ -108,7 +121,7 @@ fn write(database: &Database, operations: Vec<Operation>) -> Result<Vec<Done>, W
             Err(error) => return Err(error),
         }
     }
-    drop(tables);
+    let changes = tables.changes();
     transaction.commit()?;
-    Ok(answers)
+    Ok((answers, changes))
 }

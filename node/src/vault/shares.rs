@@ -1,0 +1,110 @@
+//! What is known of all shares without reading their records: only their public side, and of it only what is asked at every
+//! change of a key.
+
+use super::{VaultError, announcement_in};
+use countersign_protocol::{Announcement, Hash, KeyId, TaskId};
+use countersign_store::{Change, Section};
+use std::collections::{BTreeMap, HashMap};
+
+/// The public side of a share in force, or of a new key's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldShare {
+    /// Its announcement's digest.
+    pub digest: Hash,
+    /// Of which generation it is.
+    pub generation: u32,
+    /// The auxiliary information that it is used with.
+    pub aux: Option<Hash>,
+}
+
+#[derive(Default)]
+pub(super) struct Shares {
+    held: BTreeMap<KeyId, HeldShare>,
+    next: BTreeMap<KeyId, BTreeMap<TaskId, Announcement>>,
+    /// How many shares, next ones too, use some auxiliary information.
+    users: HashMap<Hash, usize>,
+}
+
+impl Shares {
+    pub(super) fn held(&self, key: &KeyId) -> Option<HeldShare> {
+        self.held.get(key).copied()
+    }
+
+    pub(super) fn keys(&self) -> Vec<KeyId> {
+        self.held.keys().copied().collect()
+    }
+
+    pub(super) fn next_of(&self, key: &KeyId) -> Vec<Announcement> {
+        self.next.get(key).into_iter().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// What this key's share is the only one to use, and will not use from now on.
+    pub(super) fn unused_aux(&self, key: &KeyId, kept: Option<Hash>) -> Option<Hash> {
+        let aux = self.held.get(key)?.aux?;
+        (self.users.get(&aux) == Some(&1) && kept != Some(aux)).then_some(aux)
+    }
+
+    pub(super) fn put(&mut self, share: &Announcement) {
+        let held = HeldShare { digest: share.digest(), generation: share.generation, aux: share.aux };
+        self.uses(share.aux);
+        let before = self.held.insert(share.key, held);
+        self.drops(before.and_then(|before| before.aux));
+    }
+
+    pub(super) fn put_next(&mut self, share: Announcement) {
+        self.uses(share.aux);
+        let before = self.next.entry(share.key).or_default().insert(share.task, share);
+        self.drops(before.and_then(|before| before.aux));
+    }
+
+    /// Takes in one change of the store.
+    pub(super) fn follow(&mut self, change: &Change) -> Result<(), VaultError> {
+        let (section, key, value) = match change {
+            Change::Put { section, key, value } => (section, key, Some(value)),
+            Change::Delete { section, key } => (section, key, None),
+        };
+        match (section, value) {
+            (Section::Share, Some(value)) => self.put(&announcement_in(key, value)?),
+            (Section::PendingShare, Some(value)) => self.put_next(announcement_in(key, value)?),
+            (Section::Share, None) => {
+                let gone = key.parse().ok().and_then(|key: KeyId| self.held.remove(&key));
+                self.drops(gone.and_then(|gone| gone.aux));
+            }
+            (Section::PendingShare, None) => {
+                let gone = self.take_next(key);
+                self.drops(gone.and_then(|gone| gone.aux));
+            }
+            // Nothing else in the store is a share.
+            (_, Some(_) | None) => {}
+        }
+        Ok(())
+    }
+
+    /// By its name in the store.
+    fn take_next(&mut self, name: &str) -> Option<Announcement> {
+        let (key, task) = name.split_once('/')?;
+        let (key, task): (KeyId, TaskId) = (key.parse().ok()?, task.parse().ok()?);
+        let next = self.next.get_mut(&key)?;
+        let gone = next.remove(&task);
+        if next.is_empty() {
+            self.next.remove(&key);
+        }
+        gone
+    }
+
+    fn uses(&mut self, aux: Option<Hash>) {
+        if let Some(aux) = aux {
+            *self.users.entry(aux).or_default() += 1;
+        }
+    }
+
+    fn drops(&mut self, aux: Option<Hash>) {
+        let Some(aux) = aux else { return };
+        if let Some(users) = self.users.get_mut(&aux) {
+            *users -= 1;
+            if *users == 0 {
+                self.users.remove(&aux);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What the rows of all keys and reshares say at a glance, in memory: so that no event at one key reads the rows of the others.
+//!
+//! It is made from the rows at the first question, each read once, and the writer keeps it true: what a commit changed is here
+//! before anybody is told of the commit. Nothing of it is on the disk, so no other program can leave it behind.
+
+use super::handover::{Handover, HandoverStage};
+use super::row::{KeyRecord, KeyStatus};
+use countersign_protocol::{Committee, Hash, KeyId, NodeId, TaskId, UnixMillis};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is known of a key without reading its row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKey {
+    /// Whether it may be used.
+    pub status: KeyStatus,
+    /// When the node stored it.
+    pub created: UnixMillis,
+    /// The task that made this generation.
+    pub task: TaskId,
+    /// How far it has come.
+    pub generation: u32,
+    /// The announcement's digest.
+    pub digest: Hash,
+    /// The name of its auxiliary information.
+    pub aux: Option<Hash>,
+    /// Who holds this generation.
+    pub committee: Arc<Committee>,
+}
+
+/// How many keys there are of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyCounts {
+    /// That wait for their members' confirmation.
+    pub pending: usize,
+    /// That can be used.
+    pub active: usize,
+    /// That others hold now.
+    pub released: usize,
+    /// That others hold now, while this node keeps its share.
+    pub leaving: usize,
+}
+
+/// What a commit changed.
+pub(super) enum Change {
+    Key(Box<KeyRecord>),
+    NoKey(KeyId),
+    Handover(Box<Handover>),
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    keys: BTreeMap<KeyId, KnownKey>,
+    counts: KeyCounts,
+    pending: BTreeSet<KeyId>,
+    committees: HashMap<Arc<Committee>, OfCommittee>,
+    reshares: BTreeMap<TaskId, (KeyId, HandoverStage)>,
+    of_key: BTreeMap<KeyId, BTreeSet<TaskId>>,
+}
+
+/// The keys of one committee.
+#[derive(Debug, Default)]
+struct OfCommittee {
+    keys: BTreeSet<KeyId>,
+    /// The active ones that have auxiliary information, the oldest first.
+    with_aux: BTreeSet<(UnixMillis, KeyId)>,
+}
+
+/// Shared by the journal and its writer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index(Arc<Mutex<Option<Known>>>);
+
+impl Index {
+    /// Asks, after `load` has read all rows if nobody has asked before. What is committed meanwhile waits.
+    pub(super) fn ask<T, E>(
+        &self,
+        load: impl FnOnce() -> Result<(Vec<KeyRecord>, Vec<Handover>), E>,
+        question: impl FnOnce(&Known) -> T,
+    ) -> Result<T, E> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Ok(question(known));
+        }
+        let (keys, handovers) = load()?;
+        let mut new = Known::default();
+        keys.iter().for_each(|record| new.put_key(record));
+        handovers.iter().for_each(|handover| new.put_handover(handover));
+        Ok(question(known.insert(new)))
+    }
+
+    /// Takes in what was committed. Nothing is known yet: the rows will say it.
+    pub(super) fn follow(&self, changes: &[Change]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = &mut *known else { return };
+        for change in changes {
+            match change {
+                Change::Key(record) => known.put_key(record),
+                Change::NoKey(key) => known.remove_key(key),
+                Change::Handover(handover) => known.put_handover(handover),
+            }
+        }
+    }
+}
+
+impl Known {
+    pub(super) fn keys(&self) -> &BTreeMap<KeyId, KnownKey> {
+        &self.keys
+    }
+
+    pub(super) fn counts(&self) -> KeyCounts {
+        self.counts
+    }
+
+    pub(super) fn pending(&self) -> Vec<(KeyId, TaskId)> {
+        self.pending.iter().filter_map(|key| Some((*key, self.keys.get(key)?.task))).collect()
+    }
+
+    /// The active keys of committees in which all of these nodes are.
+    pub(super) fn shared(&self, nodes: &[NodeId]) -> Vec<(KeyId, u32)> {
+        let theirs = |committee: &Committee| nodes.iter().all(|node| committee.index_of(node).is_some());
+        let of = self.committees.iter().filter(|(committee, _)| theirs(committee));
+        let keys = of.flat_map(|(_, of)| &of.keys).filter_map(|key| Some((*key, self.keys.get(key)?)));
+        let mut shared: Vec<(KeyId, u32)> = keys
+            .filter(|(_, known)| known.status == KeyStatus::Active)
+            .map(|(key, known)| (key, known.generation))
+            .collect();
+        shared.sort_unstable();
+        shared
+    }
+
+    /// The auxiliary information of the committee's newest active key that has some.
+    pub(super) fn newest_aux(&self, committee: &Committee) -> Option<Hash> {
+        let (_, newest) = self.committees.get(committee)?.with_aux.last()?;
+        self.keys.get(newest)?.aux
+    }
+
+    /// What active keys use.
+    pub(super) fn auxes(&self) -> BTreeSet<Hash> {
+        let with_aux = self.committees.values().flat_map(|of| &of.with_aux);
+        with_aux.filter_map(|(_, key)| self.keys.get(key)?.aux).collect()
+    }
+
+    pub(super) fn reshares_of(&self, key: &KeyId) -> Vec<TaskId> {
+        self.of_key.get(key).into_iter().flatten().copied().collect()
+    }
+
+    pub(super) fn reshares_at(&self, stage: HandoverStage) -> Vec<TaskId> {
+        self.reshares.iter().filter(|(_, (_, at))| *at == stage).map(|(task, _)| *task).collect()
+    }
+
+    fn put_key(&mut self, record: &KeyRecord) {
+        let (key, announcement) = (record.key(), &record.announcement);
+        self.remove_key(&key);
+        let shared = self.committees.get_key_value(&announcement.committee).map(|(shared, _)| shared.clone());
+        let committee = shared.unwrap_or_else(|| Arc::new(announcement.committee.clone()));
+        let of = self.committees.entry(committee.clone()).or_default();
+        of.keys.insert(key);
+        match record.status {
+            KeyStatus::Active if announcement.aux.is_some() => {
+                of.with_aux.insert((record.created, key));
+            }
+            KeyStatus::Pending => {
+                self.pending.insert(key);
+            }
+            KeyStatus::Active | KeyStatus::Released | KeyStatus::Leaving => {}
+        }
+        *self.counts.of(record.status) += 1;
+        let known = KnownKey {
+            status: record.status,
+            created: record.created,
+            task: announcement.task,
+            generation: announcement.generation,
+            digest: announcement.digest(),
+            aux: announcement.aux,
+            committee,
+        };
+        self.keys.insert(key, known);
+    }
+
+    fn remove_key(&mut self, key: &KeyId) {
+        let Some(known) = self.keys.remove(key) else { return };
+        *self.counts.of(known.status) -= 1;
+        self.pending.remove(key);
+        if let Some(of) = self.committees.get_mut(&known.committee) {
+            of.keys.remove(key);
+            of.with_aux.remove(&(known.created, *key));
+            if of.keys.is_empty() {
+                self.committees.remove(&known.committee);
+            }
+        }
+    }
+
+    fn put_handover(&mut self, handover: &Handover) {
+        let key = handover.announcement.key;
+        self.reshares.insert(handover.task, (key, handover.stage));
+        self.of_key.entry(key).or_default().insert(handover.task);
+    }
+}
+
+impl KeyCounts {
+    fn of(&mut self, status: KeyStatus) -> &mut usize {
+        match status {
+            KeyStatus::Pending => &mut self.pending,
+            KeyStatus::Active => &mut self.active,
+            KeyStatus::Released => &mut self.released,
+            KeyStatus::Leaving => &mut self.leaving,
+        }
+    }
+}
