@@ -21,6 +21,7 @@ type Beneath = tests::Inspector;
 const BENEATH: Beneath = tests::Inspector;
 
 fn main() -> ExitCode {
+    report_no_contained_panic();
     if let Err(error) = harden::harden_process() {
         eprintln!(
             "countersign-node: the process cannot be hardened ({error}); run it on Linux with its usual system calls"
@@ -34,6 +35,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the store holds in becomes an error with advice, which says all there is to say.
+fn report_no_contained_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !countersign_store::is_contained() {
+            report(panic);
+        }
+    }));
 }
 
 /// An error and its causes, each once: some name their cause in their own text.

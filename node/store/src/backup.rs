@@ -22,6 +22,8 @@ const FORMAT: u16 = 1;
 const FILES: [&str; 3] = [JOURNAL_FILE, SECRETS_FILE, IDENTITY_FILE];
 /// A backup is read into memory: no more than this, in bytes.
 const MAX_BACKUP: u64 = 4 << 30;
+/// The largest file with an age identity, in bytes.
+const MAX_IDENTITY: u64 = 64 * 1024;
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +139,9 @@ pub fn write(
     let mut files = Vec::new();
     for name in FILES {
         let path = place(name);
-        files.push(std::fs::read(&path).map_err(|error| BackupError::Io { path, error })?);
+        files.push(
+            countersign_files::read(&path, MAX_BACKUP).map_err(|error| BackupError::Io { path, error })?,
+        );
     }
     let entry = |(name, bytes): (&str, &Vec<u8>)| Entry {
         name: name.into(),
@@ -182,15 +186,15 @@ impl Backup {
     pub fn open(path: &Path, with: &OpenWith<'_>) -> Result<Backup, BackupError> {
         let io = |error| BackupError::Io { path: path.into(), error };
         let damaged = |what: String| BackupError::Damaged { path: path.into(), what };
-        if std::fs::metadata(path).map_err(io)?.len() > MAX_BACKUP {
-            return Err(damaged("it is too large".into()));
-        }
-        let sealed = std::fs::read(path).map_err(io)?;
+        let sealed = countersign_files::read(path, MAX_BACKUP).map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => damaged("it is too large".into()),
+            _ => io(error),
+        })?;
         let opened = match with {
             OpenWith::Passphrase(passphrase) => open_backup(&sealed, Some(passphrase), None),
             OpenWith::Identity(file) => {
-                let text =
-                    std::fs::read(file).map_err(|error| BackupError::Io { path: (*file).into(), error })?;
+                let text = countersign_files::read(file, MAX_IDENTITY)
+                    .map_err(|error| BackupError::Io { path: (*file).into(), error })?;
                 open_backup(&sealed, None, Some(&text))
             }
         };

@@ -53,7 +53,7 @@ impl Passphrase {
     /// Reads a file that only its owner may open, and drops one newline at its end.
     pub fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
         let unreadable = |error| PassphraseError::Unreadable { path: path.into(), error };
-        let mut file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut file = countersign_files::open(path).map_err(unreadable)?;
         let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(PassphraseError::Exposed { path: path.into(), mode });

@@ -177,6 +177,10 @@ fn damaged(error: DecryptError) -> Unsealed {
     match error {
         DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => Unsealed::WrongKey,
         DecryptError::NoMatchingKeys => Unsealed::NotForUs,
+        // Not in the library's words: it estimates the time by shifting a number by a difference that may be anything.
+        DecryptError::ExcessiveWork { required, .. } => Unsealed::Damaged(format!(
+            "it asks for a scrypt work factor of {required}, more than {MAX_WORK_FACTOR}"
+        )),
         other => Unsealed::Damaged(other.to_string()),
     }
 }

@@ -16,14 +16,16 @@ pub use error::{CommitError, CreateError, OpenError, ReadError, RenewError};
 use crate::files::{self, Lock, NotPrivate};
 use crate::image::Image;
 use crate::passphrase::Passphrase;
+use crate::place::{MovedError, Place};
 use crate::seal::{MAX_WORK_FACTOR, NodeKey, Recipients, Unsealed};
 use crate::trailer::{self, BadTrailer};
+use crate::trouble::Trouble;
 use identity::{open_identities, publish_identities};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 /// The sealed database.
@@ -41,6 +43,9 @@ const FIRST_SECRETS: &str = ".secrets.redb.age.first";
 pub const MAX_KEY: usize = 256;
 /// The largest value, in bytes.
 pub const MAX_VALUE: usize = 16 * 1024 * 1024;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 4 << 30;
 
 /// In front of every value.
 const VALUE_VERSION: u8 = 1;
@@ -95,6 +100,9 @@ pub struct Secrets {
     recipients: Recipients,
     /// `None` after a write of which nobody knows whether it took effect.
     state: RwLock<Option<Open>>,
+    /// Of the files, as this value opened or last wrote them.
+    places: Mutex<Vec<Place>>,
+    trouble: Trouble,
     _lock: Lock,
 }
 
@@ -125,8 +133,8 @@ impl Secrets {
         refuse_existing(dir)?;
         let (key, image) = (NodeKey::generate(), rebuild(None, &[])?);
         write_first(dir, &key, &recipients, &image, passphrase, work_factor).map_err(CreateError::io(dir))?;
-        let state = RwLock::new(Some(Open::new(image, 1)?));
-        Ok(Secrets { dir: dir.into(), key, recipients, state, _lock: lock })
+        let state = Open::new(image, 1)?;
+        Secrets::start(dir, key, recipients, state, lock).map_err(CreateError::io(dir))
     }
 
     /// Opens the store in `dir`. `recipients` take effect with the next commit.
@@ -142,7 +150,47 @@ impl Secrets {
         let keys = open_identities(&dir.join(IDENTITY_FILE), passphrase)?;
         let (key, open) = open_with_one_of(&dir.join(SECRETS_FILE), keys, dir, passphrase)?;
         remove_leftovers(dir).map_err(OpenError::io(dir))?;
-        Ok(Secrets { dir: dir.into(), key, recipients, state: RwLock::new(Some(open)), _lock: lock })
+        Secrets::start(dir, key, recipients, open, lock).map_err(OpenError::io(dir))
+    }
+
+    fn start(
+        dir: &Path,
+        key: NodeKey,
+        recipients: Recipients,
+        open: Open,
+        lock: Lock,
+    ) -> io::Result<Secrets> {
+        let (state, places) = (RwLock::new(Some(open)), Mutex::new(places(dir)?));
+        Ok(Secrets {
+            dir: dir.into(),
+            key,
+            recipients,
+            state,
+            places,
+            trouble: Trouble::default(),
+            _lock: lock,
+        })
+    }
+
+    /// What ended this store, if anything did: nothing more is committed.
+    pub fn trouble(&self) -> &Trouble {
+        &self.trouble
+    }
+
+    /// Whether the files are still those that this value opened or wrote. An error is the [`Trouble`] of the store from here on.
+    pub fn check(&self) -> Result<(), String> {
+        if let Err(moved) = self.check_places() {
+            self.trouble.raise(moved.to_string());
+        }
+        self.trouble.why().map_or(Ok(()), |why| Err(why.to_owned()))
+    }
+
+    fn check_places(&self) -> Result<(), MovedError> {
+        self.places().iter().try_for_each(Place::check)
+    }
+
+    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A value, in memory that is wiped.
@@ -180,17 +228,34 @@ impl Secrets {
     /// recipients that it was opened with. What fails before the new file gets its name leaves everything as it was;
     /// after [`CommitError::Unsure`] the store is closed.
     pub fn commit(&self, changes: Vec<Change>) -> Result<u64, CommitError> {
+        let committed = self.write(&changes);
+        if let Err(error) = &committed
+            && error.ends_the_store()
+        {
+            self.trouble.raise(error.to_string());
+        }
+        committed
+    }
+
+    fn write(&self, changes: &[Change]) -> Result<u64, CommitError> {
         changes.iter().try_for_each(Change::check)?;
         let mut state = self.state.write().map_err(|_| CommitError::Closed)?;
         let old = state.as_ref().ok_or(CommitError::Closed)?;
+        if let Some(why) = self.trouble.why() {
+            return Err(CommitError::Ended(why.into()));
+        }
+        // Held until the new file is at its place: whoever checks meanwhile must not find it there as a stranger.
+        let mut known = self.places();
+        known.iter().try_for_each(Place::check)?;
         let generation = old.generation + 1;
-        let image = rebuild(Some(old), &changes)?;
+        let image = rebuild(Some(old), changes)?;
         self.stage(&image, generation)?;
         let new = Open::new(image, generation)?;
         // Whatever goes wrong from here on leaves the store closed: the disk may hold the old state or the new one.
         *state = None;
-        files::publish(&self.dir.join(STAGED_SECRETS), &self.dir.join(SECRETS_FILE))
-            .map_err(|error| CommitError::Unsure { dir: self.dir.clone(), error })?;
+        let unsure = |error| CommitError::Unsure { dir: self.dir.clone(), error };
+        files::publish(&self.dir.join(STAGED_SECRETS), &self.dir.join(SECRETS_FILE)).map_err(unsure)?;
+        *known = places(&self.dir).map_err(unsure)?;
         *state = Some(new);
         Ok(generation)
     }
@@ -201,7 +266,10 @@ impl Secrets {
         check_choice(new, work_factor)?;
         // One at a time: two writers would share one temporary name.
         let _exclusive = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        publish_identities(&self.dir, &[&self.key], new, work_factor).map_err(CreateError::io(&self.dir))
+        let mut known = self.places();
+        publish_identities(&self.dir, &[&self.key], new, work_factor).map_err(CreateError::io(&self.dir))?;
+        *known = places(&self.dir).map_err(CreateError::io(&self.dir))?;
+        Ok(())
     }
 
     /// Writes the next generation under its temporary name.
@@ -305,6 +373,11 @@ fn check_choice(passphrase: &Passphrase, work_factor: u8) -> Result<(), CreateEr
         return Err(CreateError::WorkFactor(work_factor));
     }
     Ok(())
+}
+
+/// Of the files that make the store, and of the lock that keeps others out.
+fn places(dir: &Path) -> io::Result<Vec<Place>> {
+    [IDENTITY_FILE, SECRETS_FILE, LOCK_FILE].iter().map(|name| Place::look(&dir.join(name))).collect()
 }
 
 fn lock(dir: &Path) -> io::Result<Option<Lock>> {
@@ -413,7 +486,7 @@ fn read_private(path: &Path) -> Result<Vec<u8>, OpenError> {
         }
         other => OpenError::private(path, other),
     })?;
-    std::fs::read(path).map_err(OpenError::io(path))
+    countersign_files::read(path, MAX_FILE).map_err(OpenError::io(path))
 }
 
 /// A new image of all that is alive after the changes, closed. Nothing deleted or overwritten is in it.
@@ -480,5 +553,43 @@ fn unversioned(value: &[u8]) -> Result<Zeroizing<Vec<u8>>, ReadError> {
         Some((&VALUE_VERSION, rest)) => Ok(Zeroizing::new(rest.to_vec())),
         Some((&version, _)) => Err(ReadError::NewerFormat { version }),
         None => Err(ReadError::NewerFormat { version: 0 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files that are looked at would have ended the commit before it came to this.
+    #[test]
+    fn a_write_of_unknown_effect_closes_the_store() {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let passphrase = Passphrase::new(Zeroizing::new("correct horse battery staple".into()));
+        let share = |key: &str| Change::Put {
+            section: Section::Share,
+            key: key.into(),
+            value: Zeroizing::new(b"1".to_vec()),
+        };
+        let secrets = Secrets::create(dir.path(), &passphrase, &[], 1).unwrap();
+        secrets.commit(vec![share("a")]).unwrap();
+        // A directory under the name of the database: a file is not renamed over it, even by root.
+        let (name, kept) = (dir.path().join(SECRETS_FILE), dir.path().join("kept"));
+        std::fs::rename(&name, &kept).unwrap();
+        std::fs::create_dir(&name).unwrap();
+        secrets.places().clear();
+        let error = secrets.commit(vec![share("b")]).unwrap_err();
+        assert!(matches!(error, CommitError::Unsure { .. }), "{error}");
+        std::fs::remove_dir(&name).unwrap();
+        std::fs::rename(&kept, &name).unwrap();
+        assert!(matches!(secrets.commit(vec![]), Err(CommitError::Closed)));
+        assert!(secrets.trouble().why().is_some_and(|why| why.contains("restart the node")));
+        assert!(matches!(secrets.get(Section::Share, "a"), Err(ReadError::Closed)));
+        assert!(matches!(secrets.keys(Section::Share), Err(ReadError::Closed)));
+        assert!(matches!(secrets.generation(), Err(ReadError::Closed)));
+        drop(secrets);
+        let secrets = Secrets::open(dir.path(), &passphrase, &[]).unwrap();
+        assert_eq!(secrets.keys(Section::Share).unwrap(), ["a"]);
+        assert_eq!(secrets.generation().unwrap(), 2);
     }
 }

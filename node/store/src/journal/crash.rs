@@ -16,7 +16,8 @@ fn empty() -> Vec<u8> {
 }
 
 fn journal(disk: &Disk) -> Journal {
-    Journal::start(Builder::new().set_cache_size(CACHE).create_with_backend(disk.clone()).unwrap()).unwrap()
+    Journal::start(Builder::new().set_cache_size(CACHE).create_with_backend(disk.clone()).unwrap(), None)
+        .unwrap()
 }
 
 fn decided(number: u32) -> Decided {
@@ -89,10 +90,12 @@ fn a_full_disk_is_an_error_for_every_write_from_then_on() {
     disk.fill();
     for number in 2..5 {
         let error = journal.approve(NOW, decided(number), vec![]).unwrap_err();
-        assert!(matches!(error, WriteJournalError::Failed(_)), "{error}");
+        assert!(matches!(error, WriteJournalError::Failed(_) | WriteJournalError::Ended(_)), "{error}");
+        let trouble = journal.trouble().why().expect("the node is told");
+        assert!(trouble.contains("cannot be written"), "{trouble}");
         assert_eq!(error.to_string().matches("cannot be written").count(), 1, "{error}");
     }
-    assert!(matches!(journal.end(NOW, decided(1).task, failed()), Err(WriteJournalError::Failed(_))));
+    assert!(matches!(journal.end(NOW, decided(1).task, failed()), Err(WriteJournalError::Ended(_))));
 }
 
 #[test]

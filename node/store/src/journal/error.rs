@@ -99,6 +99,11 @@ pub enum ReadJournalError {
         /// The digest under which it is kept.
         digest: Hash,
     },
+    /// A page that the database cannot make sense of.
+    #[error(
+        "a page of the journal is damaged ({0}); stop the node, restore the journal from a backup, and check the disk"
+    )]
+    Page(String),
     /// The database failed.
     #[error("the journal cannot be read ({0}); check the disk and restart the node")]
     Database(Box<redb::Error>),
@@ -119,6 +124,12 @@ pub enum WriteJournalError {
         "the journal cannot be written ({0}), nothing is signed; remove the cause (disk full?), then restart the node"
     )]
     Failed(String),
+    /// The file was removed or replaced. What is written into it is lost when it is closed.
+    #[error("nothing is recorded and nothing is signed any more: {0}")]
+    Moved(String),
+    /// The journal had ended before: what ended it, and what to do.
+    #[error("{0}")]
+    Ended(String),
     /// The writer is gone.
     #[error("the journal is closed, nothing is signed; restart the node")]
     Closed,
@@ -207,6 +218,8 @@ impl WriteJournalError {
             WriteJournalError::Refused(refused) => WriteJournalError::Refused(refused.clone()),
             WriteJournalError::Read(error) => WriteJournalError::Failed(error.to_string()),
             WriteJournalError::Failed(text) => WriteJournalError::Failed(text.clone()),
+            WriteJournalError::Moved(text) => WriteJournalError::Moved(text.clone()),
+            WriteJournalError::Ended(text) => WriteJournalError::Ended(text.clone()),
             WriteJournalError::Closed => WriteJournalError::Closed,
         }
     }

@@ -1,7 +1,9 @@
 //! What the node did and must not do again: task register, plugin state, key records and audit log, in `journal.redb`.
 //!
-//! Holds no secret. A write that returned is on the disk; one that failed left nothing behind, and the node must not sign
-//! then. Writes of concurrent tasks share one commit (`writer`); reads see the last commit and never wait.
+//! Holds no secret. A write that returned is on the disk, in the file of that name; one that failed left nothing behind, and the
+//! node must not sign then: the journal tells its [`Trouble`] and takes nothing more. Writes of concurrent tasks share one commit
+//! (`writer`); reads see the last commit and never wait. Every page is verified when the journal is opened (`pages`), and what
+//! the database makes of a page that was damaged since is an error, never a panic.
 
 mod audit;
 mod copy;
@@ -14,6 +16,7 @@ mod index;
 mod memory;
 mod operation;
 mod outbox;
+mod pages;
 mod peer;
 mod quarantine;
 mod recordings;
@@ -36,7 +39,10 @@ pub use recordings::{Configuration, Difference, Evidence, Proof};
 pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
 pub use snapshot::Snapshot;
 
+use crate::contain::contain;
 use crate::files::{self, NotPrivate};
+use crate::place::Place;
+use crate::trouble::Trouble;
 use countersign_protocol::{
     Announcement, Committee, Failure, Hash, KeyId, NodeId, Outcome, Refusal, StoredMark, TaskId, UnixMillis,
 };
@@ -45,13 +51,15 @@ use operation::{
     AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, Reservations, STATE, TASKS,
     Tables,
 };
+use pages::Pages;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use std::collections::{BTreeSet, HashMap};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
-use writer::Writer;
+use writer::{Desk, Writer};
 
 /// The journal's file.
 pub const JOURNAL_FILE: &str = "journal.redb";
@@ -69,6 +77,7 @@ pub struct Journal {
     database: Arc<Database>,
     /// What is known of all keys without reading their rows.
     index: Index,
+    trouble: Arc<Trouble>,
     /// What the next write tells receivers.
     events: Vec<NewEvent>,
 }
@@ -112,20 +121,47 @@ impl Journal {
             return Err(JournalOpenError::Missing { path });
         }
         files::check_private(dir).map_err(|error| private(dir, error))?;
+        let io = |error| JournalOpenError::Io { path: path.clone(), error };
+        let file = countersign_files::open_writable(&path).map_err(io)?;
         files::check_private(&path).map_err(|error| private(&path, error))?;
-        let database = Builder::new().set_cache_size(CACHE).open(&path);
-        let database = database.map_err(|error| unopened(&path, error.into()))?;
-        match format(&database).map_err(|error| unopened(&path, error))? {
-            Some(version) if version > FORMAT => Err(JournalOpenError::NewerFormat { path, version }),
-            Some(_) => Journal::start(database).map_err(|error| JournalOpenError::Io { path, error }),
-            None => Err(JournalOpenError::Damaged { path, what: "it is no journal".into() }),
+        let known = file.metadata().map_err(io)?;
+        // The database would make itself a new one of an empty file.
+        if known.len() == 0 {
+            return Err(damaged(&path, "it is empty"));
         }
+        let place = Place::of(&path, &known);
+        let database =
+            contain(|| open_file(&path, file)).unwrap_or_else(|panic| Err(damaged(&path, panic)))?;
+        Journal::start(database, Some(place)).map_err(io)
     }
 
-    fn start(database: Database) -> io::Result<Journal> {
-        let (database, index) = (Arc::new(database), Index::default());
-        let writer = Arc::new(Writer::start(database.clone(), index.clone())?);
-        Ok(Journal { writer, database, index, events: Vec::new() })
+    fn start(database: Database, place: Option<Place>) -> io::Result<Journal> {
+        let (database, trouble, index) = (Arc::new(database), Arc::new(Trouble::default()), Index::default());
+        let desk = Desk { database: database.clone(), index: index.clone(), place, trouble: trouble.clone() };
+        let writer = Arc::new(Writer::start(desk)?);
+        Ok(Journal { writer, database, index, trouble, events: Vec::new() })
+    }
+
+    /// What ended this journal, if anything did: it is written no more.
+    pub fn trouble(&self) -> &Trouble {
+        &self.trouble
+    }
+
+    /// Whether the journal can still be used: it can be read, and is the file at its place. An error is the [`Trouble`] of the
+    /// journal from here on.
+    pub fn check(&self) -> Result<(), String> {
+        if let Err(error) = self.audit_entries() {
+            self.trouble.raise(error.to_string());
+        }
+        if let Err(moved) = self.writer.check_place() {
+            self.trouble.raise(moved.to_string());
+        }
+        self.trouble.why().map_or(Ok(()), |why| Err(why.to_owned()))
+    }
+
+    /// Reads. A page that was damaged since the journal was opened is an error, and the end of this journal.
+    fn look<T, E: From<ReadJournalError>>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        guarded(&self.trouble, read)
     }
 
     /// What is known of a task: to be asked before anything is decided.
@@ -231,14 +267,18 @@ impl Journal {
 
     /// The most that a peer ever said of how far it has come.
     pub fn peer(&self, peer: &NodeId) -> Result<Option<PeerMark>, ReadJournalError> {
-        let Some(table) = self.later_table(operation::PEERS)? else { return Ok(None) };
-        table.get(peer.as_bytes())?.map(|mark| peer::read(mark.value())).transpose()
+        self.look(|| {
+            let Some(table) = self.later_table(operation::PEERS)? else { return Ok(None) };
+            table.get(peer.as_bytes())?.map(|mark| peer::read(mark.value())).transpose()
+        })
     }
 
     /// How many entries the audit log has.
     pub fn audit_entries(&self) -> Result<u64, ReadJournalError> {
-        let table = self.database.begin_read()?.open_table(AUDIT)?;
-        Ok(table.last()?.map_or(0, |(seq, _)| seq.value() + 1))
+        self.look(|| {
+            let table = self.database.begin_read()?.open_table(AUDIT)?;
+            Ok(table.last()?.map_or(0, |(seq, _)| seq.value() + 1))
+        })
     }
 
     /// Notes that the journal was restored from a backup and may lack tasks that the node has decided on: from here on those
@@ -258,8 +298,10 @@ impl Journal {
     }
 
     fn moment(&self, which: u8) -> Result<Option<UnixMillis>, ReadJournalError> {
-        let Some(table) = self.later_table(operation::MOMENTS)? else { return Ok(None) };
-        Ok(table.get(which)?.map(|time| UnixMillis(time.value())))
+        self.look(|| {
+            let Some(table) = self.later_table(operation::MOMENTS)? else { return Ok(None) };
+            Ok(table.get(which)?.map(|time| UnixMillis(time.value())))
+        })
     }
 
     /// Notes that the storage key was renewed.
@@ -352,27 +394,33 @@ impl Journal {
 
     /// The row of a task.
     pub fn row(&self, task: &TaskId) -> Result<Option<Row>, ReadJournalError> {
-        let table = self.database.begin_read()?.open_table(TASKS)?;
-        table.get(&task.0)?.map(|row| read("tasks", row.value())).transpose()
+        self.look(|| {
+            let table = self.database.begin_read()?.open_table(TASKS)?;
+            table.get(&task.0)?.map(|row| read("tasks", row.value())).transpose()
+        })
     }
 
     /// The tasks recorded last, newest first.
     pub fn recent(&self, limit: usize) -> Result<Vec<Row>, ReadJournalError> {
-        let transaction = self.database.begin_read()?;
-        let (order, tasks) = (transaction.open_table(ORDER)?, transaction.open_table(TASKS)?);
-        let mut rows = Vec::new();
-        for entry in order.iter()?.rev().take(limit) {
-            let task = entry?.1;
-            let row = tasks.get(task.value())?.ok_or(ReadJournalError::Damaged { table: "tasks" })?;
-            rows.push(read("tasks", row.value())?);
-        }
-        Ok(rows)
+        self.look(|| {
+            let transaction = self.database.begin_read()?;
+            let (order, tasks) = (transaction.open_table(ORDER)?, transaction.open_table(TASKS)?);
+            let mut rows = Vec::new();
+            for entry in order.iter()?.rev().take(limit) {
+                let task = entry?.1;
+                let row = tasks.get(task.value())?.ok_or(ReadJournalError::Damaged { table: "tasks" })?;
+                rows.push(read("tasks", row.value())?);
+            }
+            Ok(rows)
+        })
     }
 
     /// The approved tasks without outcome.
     pub fn unfinished(&self) -> Result<Vec<TaskId>, ReadJournalError> {
-        let table = self.database.begin_read()?.open_table(operation::UNFINISHED)?;
-        table.iter()?.map(|entry| Ok(TaskId(*entry?.0.value()))).collect()
+        self.look(|| {
+            let table = self.database.begin_read()?.open_table(operation::UNFINISHED)?;
+            table.iter()?.map(|entry| Ok(TaskId(*entry?.0.value()))).collect()
+        })
     }
 
     /// What a plugin last wrote under `key`, unless it has expired.
@@ -398,13 +446,17 @@ impl Journal {
 
     /// The plugins' state as it is at `now`, whatever is written afterwards.
     pub fn snapshot(&self, now: UnixMillis) -> Result<Snapshot, ReadJournalError> {
-        Ok(Snapshot::new(self.database.begin_read()?.open_table(STATE)?, now))
+        self.look(|| {
+            Ok(Snapshot::new(self.database.begin_read()?.open_table(STATE)?, now, self.trouble.clone()))
+        })
     }
 
     /// What shadows would have decided otherwise, newest first.
     pub fn differences(&self, limit: usize) -> Result<Vec<Difference>, ReadJournalError> {
-        let Some(table) = self.later_table(DIFFERENCES)? else { return Ok(Vec::new()) };
-        table.iter()?.rev().take(limit).map(|entry| read("differences", entry?.1.value())).collect()
+        self.look(|| {
+            let Some(table) = self.later_table(DIFFERENCES)? else { return Ok(Vec::new()) };
+            table.iter()?.rev().take(limit).map(|entry| read("differences", entry?.1.value())).collect()
+        })
     }
 
     /// A table that journals of the first programs lack until something is written.
@@ -420,22 +472,28 @@ impl Journal {
 
     /// The public record of a key.
     pub fn key(&self, key: &KeyId) -> Result<Option<KeyRecord>, ReadJournalError> {
-        let table = self.database.begin_read()?.open_table(KEYS)?;
-        table.get(key.as_bytes())?.map(|record| read("keys", record.value())).transpose()
+        self.look(|| {
+            let table = self.database.begin_read()?.open_table(KEYS)?;
+            table.get(key.as_bytes())?.map(|record| read("keys", record.value())).transpose()
+        })
     }
 
     /// All key records, by id.
     pub fn keys(&self) -> Result<Vec<KeyRecord>, ReadJournalError> {
-        let table = self.database.begin_read()?.open_table(KEYS)?;
-        table.iter()?.map(|entry| read("keys", entry?.1.value())).collect()
+        self.look(|| {
+            let table = self.database.begin_read()?.open_table(KEYS)?;
+            table.iter()?.map(|entry| read("keys", entry?.1.value())).collect()
+        })
     }
 
     /// Key records by id, those after `after`, at most `most`.
     pub fn keys_after(&self, after: Option<KeyId>, most: usize) -> Result<Vec<KeyRecord>, ReadJournalError> {
-        let table = self.database.begin_read()?.open_table(KEYS)?;
-        let from = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_bytes()));
-        let rows = table.range::<&[u8; 16]>((from, Bound::Unbounded))?.take(most);
-        rows.map(|entry| read("keys", entry?.1.value())).collect()
+        self.look(|| {
+            let table = self.database.begin_read()?.open_table(KEYS)?;
+            let from = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_bytes()));
+            let rows = table.range::<&[u8; 16]>((from, Bound::Unbounded))?.take(most);
+            rows.map(|entry| read("keys", entry?.1.value())).collect()
+        })
     }
 
     /// What is known of every key without reading its row, by id.
@@ -495,67 +553,85 @@ impl Journal {
 
     /// A generation of a key with all marks, as far as this node was there or was told.
     pub fn generation(&self, key: &KeyId, number: u32) -> Result<Option<Generation>, ReadJournalError> {
-        let Some(table) = self.later_table(operation::GENERATIONS)? else { return Ok(None) };
-        let place = generation::place(key, number);
-        table.get(&place)?.map(|known| read("generations", known.value())).transpose()
+        self.look(|| {
+            let Some(table) = self.later_table(operation::GENERATIONS)? else { return Ok(None) };
+            let place = generation::place(key, number);
+            table.get(&place)?.map(|known| read("generations", known.value())).transpose()
+        })
     }
 
     /// Generations of which somebody whom they concern has not said yet that it knows.
     pub fn unheard(&self) -> Result<Vec<(KeyId, u32)>, ReadJournalError> {
-        let Some(table) = self.later_table(operation::UNHEARD)? else { return Ok(Vec::new()) };
-        table.iter()?.map(|entry| generation::split(entry?.0.value())).collect()
+        self.look(|| {
+            let Some(table) = self.later_table(operation::UNHEARD)? else { return Ok(Vec::new()) };
+            table.iter()?.map(|entry| generation::split(entry?.0.value())).collect()
+        })
     }
 
     /// What is known of a reshare for which this node has stored.
     pub fn handover(&self, task: &TaskId) -> Result<Option<Handover>, ReadJournalError> {
-        let Some(table) = self.later_table(HANDOVERS)? else { return Ok(None) };
-        table.get(&task.0)?.map(|handover| read("handovers", handover.value())).transpose()
+        self.look(|| {
+            let Some(table) = self.later_table(HANDOVERS)? else { return Ok(None) };
+            table.get(&task.0)?.map(|handover| read("handovers", handover.value())).transpose()
+        })
     }
 
     /// All reshares for which this node has stored, by task.
     pub fn handovers(&self) -> Result<Vec<Handover>, ReadJournalError> {
-        let Some(table) = self.later_table(HANDOVERS)? else { return Ok(Vec::new()) };
-        table.iter()?.map(|entry| read("handovers", entry?.1.value())).collect()
+        self.look(|| {
+            let Some(table) = self.later_table(HANDOVERS)? else { return Ok(Vec::new()) };
+            table.iter()?.map(|entry| read("handovers", entry?.1.value())).collect()
+        })
     }
 
     /// Which peers are kept away from which keys.
     pub fn quarantines(&self) -> Result<Vec<Quarantine>, ReadJournalError> {
-        let Some(table) = self.later_table(QUARANTINE)? else { return Ok(Vec::new()) };
-        quarantine::read_all(&table)
+        self.look(|| {
+            let Some(table) = self.later_table(QUARANTINE)? else { return Ok(Vec::new()) };
+            quarantine::read_all(&table)
+        })
     }
 
     /// Writes a copy of the journal as it is now, to a new file that only the owner may open.
     pub fn copy_to(&self, path: &Path) -> Result<(), JournalOpenError> {
-        copy::copy(&self.database, path)
+        contain(|| copy::copy(&self.database, path)).unwrap_or_else(|panic| {
+            let error = ReadJournalError::Page(panic).to_string();
+            self.trouble.raise(error.clone());
+            Err(JournalOpenError::Io { path: path.into(), error: io::Error::other(error) })
+        })
     }
 
     /// Entries of the audit log from `from` on, at most `limit`.
     pub fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, ReadJournalError> {
-        let table = self.database.begin_read()?.open_table(AUDIT)?;
-        table.range(from..)?.take(limit).map(|entry| read("audit", entry?.1.value())).collect()
+        self.look(|| {
+            let table = self.database.begin_read()?.open_table(AUDIT)?;
+            table.range(from..)?.take(limit).map(|entry| read("audit", entry?.1.value())).collect()
+        })
     }
 
     /// Reads the whole audit log, every task's row and what proves the decisions, and checks that each entry follows from
     /// the one before, that the last entry about a task vouches for its row, and the row for its recording.
     pub fn verify_audit(&self) -> Result<AuditHead, AuditError> {
-        let transaction = self.database.begin_read()?;
-        let mut head = AuditHead::EMPTY;
-        let mut vouched = HashMap::new();
-        for entry in transaction.open_table(AUDIT)?.iter()? {
-            let (seq, entry) = entry?;
-            let broken = AuditError::Broken { at: head.entries };
-            let Ok(entry) = row::decode::<AuditEntry>(entry.value()) else { return Err(broken) };
-            if seq.value() != head.entries || !entry.follows(head) {
-                return Err(broken);
+        self.look(|| {
+            let transaction = self.database.begin_read()?;
+            let mut head = AuditHead::EMPTY;
+            let mut vouched = HashMap::new();
+            for entry in transaction.open_table(AUDIT)?.iter()? {
+                let (seq, entry) = entry?;
+                let broken = AuditError::Broken { at: head.entries };
+                let Ok(entry) = row::decode::<AuditEntry>(entry.value()) else { return Err(broken) };
+                if seq.value() != head.entries || !entry.follows(head) {
+                    return Err(broken);
+                }
+                head = entry.head();
+                if let (Some(task), Some(record)) = (entry.task, entry.record) {
+                    vouched.insert(task, (entry.seq, record));
+                }
             }
-            head = entry.head();
-            if let (Some(task), Some(record)) = (entry.task, entry.record) {
-                vouched.insert(task, (entry.seq, record));
-            }
-        }
-        check_rows(&transaction, vouched)?;
-        recordings::verify(&transaction)?;
-        Ok(head)
+            check_rows(&transaction, vouched)?;
+            recordings::verify(&transaction)?;
+            Ok(head)
+        })
     }
 
     /// How many commits the journal has made since it was opened. Several writes can share one.
@@ -592,6 +668,41 @@ fn check_rows(
         Some((task, (at, _))) => Err(AuditError::Record { at, task }),
         None => Ok(()),
     }
+}
+
+fn guarded<T, E: From<ReadJournalError>>(
+    trouble: &Trouble,
+    read: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    contain(read).unwrap_or_else(|panic| {
+        let error = ReadJournalError::Page(panic);
+        trouble.raise(error.to_string());
+        Err(error.into())
+    })
+}
+
+/// Opens the database in a file that nobody else has open, if all of it is what was written.
+fn open_file(path: &Path, file: File) -> Result<Database, JournalOpenError> {
+    let io = |error| JournalOpenError::Io { path: path.into(), error };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(JournalOpenError::Locked { path: path.into() }),
+        Err(TryLockError::Error(error)) => return Err(io(error)),
+    }
+    Pages::of(&file).map_err(io)?.verify().map_err(|error| unopened(path, error))?;
+    let database = Builder::new().set_cache_size(CACHE).create_file(file);
+    let database = database.map_err(|error| unopened(path, error.into()))?;
+    match format(&database).map_err(|error| unopened(path, error))? {
+        Some(version) if version > FORMAT => {
+            Err(JournalOpenError::NewerFormat { path: path.into(), version })
+        }
+        Some(_) => Ok(database),
+        None => Err(damaged(path, "it is no journal")),
+    }
+}
+
+fn damaged(path: &Path, what: impl Into<String>) -> JournalOpenError {
+    JournalOpenError::Damaged { path: path.into(), what: what.into() }
 }
 
 /// Makes all tables, so that no read meets a missing one, and closes the database.

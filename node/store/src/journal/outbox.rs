@@ -93,24 +93,26 @@ impl Journal {
         limit: usize,
         wanted: impl Fn(&Delivery) -> bool,
     ) -> Result<Vec<(u64, Delivery)>, ReadJournalError> {
-        let transaction = self.database.begin_read()?;
-        let table = match transaction.open_table(OUTBOX) {
-            // The journal was made before there were events.
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            table => table?,
-        };
-        let mut found = Vec::new();
-        for entry in table.iter()? {
-            let (position, bytes) = entry?;
-            let delivery = super::read("outbox", bytes.value())?;
-            if found.len() == limit {
-                break;
+        self.look(|| {
+            let transaction = self.database.begin_read()?;
+            let table = match transaction.open_table(OUTBOX) {
+                // The journal was made before there were events.
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                table => table?,
+            };
+            let mut found = Vec::new();
+            for entry in table.iter()? {
+                let (position, bytes) = entry?;
+                let delivery = super::read("outbox", bytes.value())?;
+                if found.len() == limit {
+                    break;
+                }
+                if wanted(&delivery) {
+                    found.push((position.value(), delivery));
+                }
             }
-            if wanted(&delivery) {
-                found.push((position.value(), delivery));
-            }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// The receiver has it: the row is gone.

@@ -160,42 +160,48 @@ impl Evidence {
 impl Journal {
     /// SHA-256 of the components that made the decisions whose recordings are kept.
     pub fn recorded_components(&self) -> Result<BTreeSet<Hash>, ReadJournalError> {
-        let Some(recorded) = self.later_table(RECORDED)? else { return Ok(BTreeSet::new()) };
-        let tasks = self.database.begin_read()?.open_table(TASKS)?;
-        let mut components = BTreeSet::new();
-        for entry in recorded.iter()? {
-            let Some(row) = tasks.get(entry?.1.value())? else { continue };
-            let row: Row = read("tasks", row.value())?;
-            components.extend(row.verdicts.iter().map(|verdict| verdict.digest));
-        }
-        Ok(components)
+        self.look(|| {
+            let Some(recorded) = self.later_table(RECORDED)? else { return Ok(BTreeSet::new()) };
+            let tasks = self.database.begin_read()?.open_table(TASKS)?;
+            let mut components = BTreeSet::new();
+            for entry in recorded.iter()? {
+                let Some(row) = tasks.get(entry?.1.value())? else { continue };
+                let row: Row = read("tasks", row.value())?;
+                components.extend(row.verdicts.iter().map(|verdict| verdict.digest));
+            }
+            Ok(components)
+        })
     }
 
     /// The recording of a task's decision, if it is still kept. One that was changed is an error.
     pub fn recording(&self, task: &TaskId) -> Result<Option<Vec<u8>>, ReadJournalError> {
-        let Some(row) = self.row(task)? else { return Ok(None) };
-        let Some(table) = self.later_table(RECORDINGS)? else { return Ok(None) };
-        let Some(recording) = table.get(&task.0)?.map(|recording| recording.value().to_vec()) else {
-            return Ok(None);
-        };
-        match row.vouches_for(&recording) {
-            true => Ok(Some(recording)),
-            false => Err(ReadJournalError::Recording { task: *task }),
-        }
+        self.look(|| {
+            let Some(row) = self.row(task)? else { return Ok(None) };
+            let Some(table) = self.later_table(RECORDINGS)? else { return Ok(None) };
+            let Some(recording) = table.get(&task.0)?.map(|recording| recording.value().to_vec()) else {
+                return Ok(None);
+            };
+            match row.vouches_for(&recording) {
+                true => Ok(Some(recording)),
+                false => Err(ReadJournalError::Recording { task: *task }),
+            }
+        })
     }
 
     /// All that proves the decision about a task, if its recording is still kept. What does not fit together is an error;
     /// whether the audit log itself is whole is for [`verify_audit`](Journal::verify_audit) to say.
     pub fn proof(&self, task: &TaskId) -> Result<Option<Proof>, AuditError> {
-        let Some((row, recording)) = self.row(task)?.zip(self.recording(task)?) else { return Ok(None) };
-        let entry = self.vouched(task)?;
-        let configured = row.verdicts.iter().map(|verdict| verdict.config);
-        let mut digests: Vec<Hash> = configured.chain(row.chain).collect();
-        digests.sort_unstable();
-        digests.dedup();
-        let kept = digests.into_iter().map(|digest| self.configuration(&digest));
-        let configurations = kept.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        Ok(Some(Proof { row, entry, recording, configurations }))
+        self.look(|| {
+            let Some((row, recording)) = self.row(task)?.zip(self.recording(task)?) else { return Ok(None) };
+            let entry = self.vouched(task)?;
+            let configured = row.verdicts.iter().map(|verdict| verdict.config);
+            let mut digests: Vec<Hash> = configured.chain(row.chain).collect();
+            digests.sort_unstable();
+            digests.dedup();
+            let kept = digests.into_iter().map(|digest| self.configuration(&digest));
+            let configurations = kept.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+            Ok(Some(Proof { row, entry, recording, configurations }))
+        })
     }
 
     /// Number of the last audit entry about `task`, if that one vouches for its row as it is.
@@ -214,15 +220,17 @@ impl Journal {
 
     /// The configuration with this SHA-256, if it is kept. One that was changed is an error.
     pub fn configuration(&self, digest: &Hash) -> Result<Option<Configuration>, ReadJournalError> {
-        let Some(table) = self.later_table(CONFIGURATIONS)? else { return Ok(None) };
-        let Some(bytes) = table.get(&digest.0)? else { return Ok(None) };
-        let damaged = ReadJournalError::Configuration { digest: *digest };
-        match str::from_utf8(bytes.value()) {
-            Ok(document) if sha256(bytes.value()) == *digest => {
-                Ok(Some(Configuration { digest: *digest, document: document.into() }))
+        self.look(|| {
+            let Some(table) = self.later_table(CONFIGURATIONS)? else { return Ok(None) };
+            let Some(bytes) = table.get(&digest.0)? else { return Ok(None) };
+            let damaged = ReadJournalError::Configuration { digest: *digest };
+            match str::from_utf8(bytes.value()) {
+                Ok(document) if sha256(bytes.value()) == *digest => {
+                    Ok(Some(Configuration { digest: *digest, document: document.into() }))
+                }
+                _ => Err(damaged),
             }
-            _ => Err(damaged),
-        }
+        })
     }
 }
 

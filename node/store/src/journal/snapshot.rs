@@ -1,30 +1,35 @@
 //! The plugins' state at one moment: what one evaluation reads stays the same while it reads.
 
 use super::error::ReadJournalError;
-use super::read;
 use super::row::StateValue;
+use super::{Trouble, guarded, read};
 use countersign_protocol::UnixMillis;
 use redb::ReadOnlyTable;
+use std::sync::Arc;
 
 /// A view that later writes do not change.
 pub struct Snapshot {
     state: ReadOnlyTable<(&'static str, &'static str), &'static [u8]>,
     now: UnixMillis,
+    trouble: Arc<Trouble>,
 }
 
 impl Snapshot {
     pub(super) fn new(
         state: ReadOnlyTable<(&'static str, &'static str), &'static [u8]>,
         now: UnixMillis,
+        trouble: Arc<Trouble>,
     ) -> Snapshot {
-        Snapshot { state, now }
+        Snapshot { state, now, trouble }
     }
 
     /// What a plugin last wrote under `key`, unless it has expired.
     pub fn get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, ReadJournalError> {
-        let Some(value) = self.state.get((plugin, key))? else { return Ok(None) };
-        let value: StateValue = read("state", value.value())?;
-        Ok(value.is_alive(self.now).then_some(value.value))
+        guarded(&self.trouble, || {
+            let Some(value) = self.state.get((plugin, key))? else { return Ok(None) };
+            let value: StateValue = read("state", value.value())?;
+            Ok(value.is_alive(self.now).then_some(value.value))
+        })
     }
 
     /// Keys and values of a plugin whose keys begin with `prefix`, in byte order, at most `limit`.
@@ -34,19 +39,21 @@ impl Snapshot {
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, ReadJournalError> {
-        let mut found = Vec::new();
-        for entry in self.state.range((plugin, prefix)..)? {
-            let (key, value) = entry?;
-            let (owner, key) = key.value();
-            if found.len() == limit || owner != plugin || !key.starts_with(prefix) {
-                break;
+        guarded(&self.trouble, || {
+            let mut found = Vec::new();
+            for entry in self.state.range((plugin, prefix)..)? {
+                let (key, value) = entry?;
+                let (owner, key) = key.value();
+                if found.len() == limit || owner != plugin || !key.starts_with(prefix) {
+                    break;
+                }
+                let value: StateValue = read("state", value.value())?;
+                if value.is_alive(self.now) {
+                    found.push((key.to_owned(), value.value));
+                }
             }
-            let value: StateValue = read("state", value.value())?;
-            if value.is_alive(self.now) {
-                found.push((key.to_owned(), value.value));
-            }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 }
 

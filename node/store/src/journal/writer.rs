@@ -1,10 +1,13 @@
 //! The one thread that writes the journal. What has queued up while it waited for the disk goes into its next commit, so
 //! that many tasks share one `fsync`.
 
-use super::error::WriteJournalError;
+use super::error::{ReadJournalError, WriteJournalError};
 use super::index::{Change, Index};
 use super::operation::{Operation, Tables, Written};
 use super::row;
+use crate::contain::contain;
+use crate::place::{MovedError, Place};
+use crate::trouble::Trouble;
 use redb::{Database, Durability};
 use std::io;
 use std::sync::Arc;
@@ -29,6 +32,7 @@ pub(super) struct Writer {
     requests: Option<SyncSender<Request>>,
     thread: Option<JoinHandle<()>>,
     counts: Arc<Counts>,
+    place: Option<Place>,
 }
 
 #[derive(Default)]
@@ -41,14 +45,18 @@ struct Counts {
 }
 
 impl Writer {
-    pub(super) fn start(database: Arc<Database>, index: Index) -> io::Result<Writer> {
+    pub(super) fn start(desk: Desk) -> io::Result<Writer> {
         let (requests, queue) = sync_channel(MAX_QUEUE);
-        let counts = Arc::new(Counts::default());
+        let (counts, place) = (Arc::new(Counts::default()), desk.place.clone());
         let theirs = counts.clone();
-        let thread = std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || serve(&database, &index, &queue, &theirs))?;
-        Ok(Writer { requests: Some(requests), thread: Some(thread), counts })
+        let thread =
+            std::thread::Builder::new().name("journal".into()).spawn(move || desk.serve(&queue, &theirs))?;
+        Ok(Writer { requests: Some(requests), thread: Some(thread), counts, place })
+    }
+
+    /// Whether the file is still at its place.
+    pub(super) fn check_place(&self) -> Result<(), MovedError> {
+        self.place.as_ref().map_or(Ok(()), Place::check)
     }
 
     /// Hands an operation over and waits until it is on the disk, or is not.
@@ -85,24 +93,88 @@ impl Drop for Writer {
     }
 }
 
-fn serve(database: &Database, index: &Index, queue: &Receiver<Request>, counts: &Counts) {
-    while let Ok(first) = queue.recv() {
-        let batch = std::iter::once(first).chain(queue.try_iter()).take(MAX_BATCH);
-        let (operations, replies): (Vec<_>, Vec<_>) =
-            batch.map(|request| (request.operation, request.reply)).unzip();
-        let answers = match write(database, operations) {
-            Ok((answers, changes)) => {
-                index.follow(&changes);
-                counts.commits.fetch_add(1, Ordering::SeqCst);
-                answers
+/// What the thread has. However it ends, `trouble` hears that nobody writes any more.
+pub(super) struct Desk {
+    pub(super) database: Arc<Database>,
+    pub(super) index: Index,
+    /// Of the file, if there is one.
+    pub(super) place: Option<Place>,
+    pub(super) trouble: Arc<Trouble>,
+}
+
+impl Desk {
+    fn serve(self, queue: &Receiver<Request>, counts: &Counts) {
+        while let Ok(first) = queue.recv() {
+            let batch = std::iter::once(first).chain(queue.try_iter()).take(MAX_BATCH);
+            let (operations, replies): (Vec<_>, Vec<_>) =
+                batch.map(|request| (request.operation, request.reply)).unzip();
+            let answers = self.write(operations, counts).unwrap_or_else(|error| {
+                std::iter::repeat_with(|| Err(error.for_another())).take(replies.len()).collect()
+            });
+            counts.rows.store(row::decoded(), Ordering::SeqCst);
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                // Nobody waits any longer; what was written stays true.
+                let _ = reply.send(answer);
             }
-            Err(error) => std::iter::repeat_with(|| Err(error.for_another())).take(replies.len()).collect(),
-        };
-        counts.rows.store(row::decoded(), Ordering::SeqCst);
-        for (reply, answer) in replies.into_iter().zip(answers) {
-            // Nobody waits any longer; what was written stays true.
-            let _ = reply.send(answer);
         }
+    }
+
+    /// What fails ends the journal, unless it is a record that was read: after a failed write nobody knows what the disk holds.
+    fn write(&self, operations: Vec<Operation>, counts: &Counts) -> Result<Vec<Done>, WriteJournalError> {
+        if let Some(why) = self.trouble.why() {
+            return Err(WriteJournalError::Ended(why.into()));
+        }
+        let written = self.write_in_place(operations, counts);
+        if let Err(error) = &written
+            && ends_the_journal(error)
+        {
+            self.trouble.raise(error.to_string());
+        }
+        written
+    }
+
+    /// Writes into a file that is at its place before and after.
+    fn write_in_place(
+        &self,
+        operations: Vec<Operation>,
+        counts: &Counts,
+    ) -> Result<Vec<Done>, WriteJournalError> {
+        self.check_place()?;
+        let (answers, changes) = contain(|| write(&self.database, operations))
+            .unwrap_or_else(|panic| Err(ReadJournalError::Page(panic).into()))?;
+        self.index.follow(&changes);
+        counts.commits.fetch_add(1, Ordering::SeqCst);
+        self.check_place()?;
+        Ok(answers)
+    }
+
+    fn check_place(&self) -> Result<(), WriteJournalError> {
+        let check = self.place.as_ref().map_or(Ok(()), Place::check);
+        check.map_err(|moved| WriteJournalError::Moved(moved.to_string()))
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.trouble.raise(WriteJournalError::Closed.to_string());
+    }
+}
+
+fn ends_the_journal(error: &WriteJournalError) -> bool {
+    match error {
+        WriteJournalError::Refused(_) => false,
+        WriteJournalError::Read(error) => match error {
+            // Of one record; the others are what they were.
+            ReadJournalError::NewerFormat { .. }
+            | ReadJournalError::Damaged { .. }
+            | ReadJournalError::Recording { .. }
+            | ReadJournalError::Configuration { .. } => false,
+            ReadJournalError::Page(_) | ReadJournalError::Database(_) => true,
+        },
+        WriteJournalError::Failed(_)
+        | WriteJournalError::Moved(_)
+        | WriteJournalError::Ended(_)
+        | WriteJournalError::Closed => true,
     }
 }
 

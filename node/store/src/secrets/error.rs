@@ -2,6 +2,7 @@
 
 use super::Section;
 use crate::files::NotPrivate;
+use crate::place::MovedError;
 use crate::seal::{BadRecipient, MAX_WORK_FACTOR};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -183,9 +184,15 @@ pub enum CommitError {
         "the store was closed after a failed write; remove the cause (disk full?), then restart the node"
     )]
     Closed,
-    /// The new file was not written. Everything is as it was, and the store stays open.
+    /// The store had ended before: what ended it, and what to do.
+    #[error("{0}")]
+    Ended(String),
+    /// The files at their places are others, or none.
+    #[error("nothing secret is stored any more: {0}")]
+    Moved(#[from] MovedError),
+    /// The new file was not written. Everything is as it was, and can be read.
     #[error(
-        "cannot write in {dir} ({error}), nothing was changed; check space, owner and permissions, then try again"
+        "cannot write in {dir} ({error}), nothing was changed; check space, owner and permissions, then restart the node"
     )]
     Io {
         /// The data directory.
@@ -264,4 +271,19 @@ from_redb! {
     CreateError: Error, DatabaseError;
     CommitError: Error, DatabaseError;
     ReadError: TransactionError, TableError, StorageError;
+}
+
+impl CommitError {
+    /// Whether nothing more can be committed before a restart. After a failed write nobody knows what the disk holds.
+    pub(super) fn ends_the_store(&self) -> bool {
+        match self {
+            CommitError::Rejected { .. } => false,
+            CommitError::Closed
+            | CommitError::Ended(_)
+            | CommitError::Moved(_)
+            | CommitError::Io { .. }
+            | CommitError::Unsure { .. }
+            | CommitError::Database(_) => true,
+        }
+    }
 }

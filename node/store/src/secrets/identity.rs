@@ -2,8 +2,8 @@
 
 use super::error::{CreateError, OpenError, RenewError};
 use super::{
-    IDENTITY_FILE, Open, SECRETS_FILE, STAGED_IDENTITY, STAGED_SECRETS, Secrets, check_choice, read_private,
-    rebuild, write_secrets,
+    IDENTITY_FILE, Open, SECRETS_FILE, STAGED_IDENTITY, STAGED_SECRETS, Secrets, check_choice, places,
+    read_private, rebuild, write_secrets,
 };
 use crate::files;
 use crate::passphrase::Passphrase;
@@ -34,6 +34,7 @@ impl Secrets {
         publish_identities(&dir, &[&new], passphrase, work_factor).map_err(&io)?;
         *state = Some(Open::new(image, generation)?);
         self.key = new;
+        *self.places() = places(&dir).map_err(&io)?;
         Ok(self)
     }
 }

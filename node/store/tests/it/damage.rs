@@ -92,3 +92,16 @@ fn the_store_of_another_node_is_not_ours() {
     std::fs::copy(theirs, path).unwrap();
     refused(dir.path(), "store of another node");
 }
+
+/// The factor stands in the header in digits, before anything that is verified.
+#[test]
+fn no_work_factor_is_too_large_to_be_refused() {
+    let (dir, path, bytes) = store(IDENTITY_FILE);
+    let header = b"-> scrypt ";
+    let at = bytes.windows(header.len()).position(|window| window == header).unwrap() + header.len() + 23;
+    assert_eq!(&bytes[at - 1..at + 2], b" 1\n", "salt, then the factor");
+    for factor in ["0", "21", "22", "30", "63", "64", "99", "255", "256", "18446744073709551616"] {
+        std::fs::write(&path, [&bytes[..at], factor.as_bytes(), &bytes[at + 1..]].concat()).unwrap();
+        refused(dir.path(), factor);
+    }
+}

@@ -371,3 +371,50 @@ fn failed() -> Outcome {
         culprits: Vec::new(),
     })
 }
+
+#[test]
+fn a_file_that_was_removed_or_replaced_ends_the_journal() {
+    for replaced in [false, true] {
+        let (dir, journal) = journal();
+        journal.approve(NOW, decided(1), vec![]).unwrap();
+        journal.check().unwrap();
+        let (path, other) = (dir.path().join("journal.redb"), dir.path().join("other"));
+        std::fs::copy(&path, &other).unwrap();
+        match replaced {
+            true => std::fs::rename(&other, &path).unwrap(),
+            false => std::fs::remove_file(&path).unwrap(),
+        }
+        let error = journal.approve(NOW, decided(2), vec![]).unwrap_err();
+        assert!(matches!(error, WriteJournalError::Moved(_)), "{error}");
+        assert!(error.to_string().contains("then start the node"), "{error}");
+        assert!(journal.check().is_err() && journal.trouble().why().is_some());
+        assert!(matches!(journal.approve(NOW, decided(3), vec![]), Err(WriteJournalError::Ended(_))));
+    }
+}
+
+#[test]
+fn whoever_only_looks_notices_too_that_the_file_is_gone() {
+    let (dir, journal) = journal();
+    std::fs::remove_file(dir.path().join("journal.redb")).unwrap();
+    let why = journal.check().unwrap_err();
+    assert!(why.contains("journal.redb was removed"), "{why}");
+    assert_eq!(journal.trouble().why(), Some(&*why));
+}
+
+#[test]
+fn a_pipe_a_folder_or_nothing_at_all_in_the_place_of_a_journal_is_no_journal() {
+    let dir = temporary();
+    let path = dir.path().join("journal.redb");
+    drop(Journal::create(dir.path()).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(Journal::open(dir.path()), Err(JournalOpenError::Io { .. })));
+    std::fs::remove_dir(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(matches!(Journal::open(dir.path()), Err(JournalOpenError::Io { .. })));
+    std::fs::remove_file(&path).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, private).unwrap();
+    assert!(matches!(Journal::open(dir.path()), Err(JournalOpenError::Damaged { .. })));
+}

@@ -4,6 +4,7 @@ mod backup;
 mod damage;
 mod evidence;
 mod fixtures;
+mod flips;
 mod glance;
 mod journal;
 mod kill;

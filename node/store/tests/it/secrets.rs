@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use countersign_store::secrets::{IDENTITY_FILE, MAX_KEY, MAX_VALUE, SECRETS_FILE};
-use countersign_store::{CommitError, CreateError, OpenError, ReadError, RenewError, Secrets, Section};
+use countersign_store::{CommitError, CreateError, OpenError, RenewError, Secrets, Section};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -179,35 +179,42 @@ fn a_write_that_fails_before_it_takes_effect_changes_nothing() {
     assert_eq!(get(&secrets, Section::Share, "a").unwrap(), b"1");
     assert_eq!(get(&secrets, Section::Share, "b"), None);
     assert_eq!(secrets.generation().unwrap(), 2);
+    // The node is told, and nothing more is written by this process: after a failed write nobody knows what the disk holds.
+    let trouble = secrets.trouble().why().expect("the node is told").to_owned();
+    assert!(trouble.contains("restart the node"), "{trouble}");
     std::fs::remove_dir(&obstacle).unwrap();
-    assert_eq!(secrets.commit(vec![put(Section::Share, "c", b"3")]).unwrap(), 3);
+    let ended = secrets.commit(vec![put(Section::Share, "c", b"3")]).unwrap_err();
+    assert!(matches!(&ended, CommitError::Ended(why) if *why == trouble), "{ended}");
     drop(secrets);
     let secrets = open(dir.path());
+    assert_eq!(secrets.commit(vec![put(Section::Share, "c", b"3")]).unwrap(), 3);
     assert_eq!(secrets.keys(Section::Share).unwrap(), ["a", "c"]);
     assert_eq!(secrets.generation().unwrap(), 3);
 }
 
 #[test]
-fn a_write_of_unknown_effect_closes_the_store() {
-    let dir = temporary();
-    let secrets = create(dir.path());
-    secrets.commit(vec![put(Section::Share, "a", b"1")]).unwrap();
-    // A directory under the name of the database: a file is not renamed over it, even by root.
-    let (name, kept) = (dir.path().join(SECRETS_FILE), dir.path().join("kept"));
-    std::fs::rename(&name, &kept).unwrap();
-    std::fs::create_dir(&name).unwrap();
-    let error = secrets.commit(vec![put(Section::Share, "b", b"2")]).unwrap_err();
-    assert!(matches!(error, CommitError::Unsure { .. }), "{error}");
-    std::fs::remove_dir(&name).unwrap();
-    std::fs::rename(&kept, &name).unwrap();
-    assert!(matches!(secrets.commit(vec![]), Err(CommitError::Closed)));
-    assert!(matches!(secrets.get(Section::Share, "a"), Err(ReadError::Closed)));
-    assert!(matches!(secrets.keys(Section::Share), Err(ReadError::Closed)));
-    assert!(matches!(secrets.generation(), Err(ReadError::Closed)));
-    drop(secrets);
-    let secrets = open(dir.path());
-    assert_eq!(secrets.keys(Section::Share).unwrap(), ["a"]);
-    assert_eq!(secrets.generation().unwrap(), 2);
+fn files_that_were_removed_or_replaced_end_the_store() {
+    for name in [SECRETS_FILE, IDENTITY_FILE, "store.lock"] {
+        for replaced in [false, true] {
+            let dir = temporary();
+            let secrets = create(dir.path());
+            secrets.commit(vec![put(Section::Share, "a", b"1")]).unwrap();
+            secrets.check().unwrap();
+            let path = dir.path().join(name);
+            let kept = std::fs::read(&path).unwrap();
+            // Another file in its place first, so that it cannot get the same number.
+            std::fs::write(dir.path().join("other"), kept).unwrap();
+            match replaced {
+                true => std::fs::rename(dir.path().join("other"), &path).unwrap(),
+                false => std::fs::remove_file(&path).unwrap(),
+            }
+            let error = secrets.commit(vec![put(Section::Share, "b", b"2")]).unwrap_err();
+            assert!(matches!(error, CommitError::Moved(_)), "{name}: {error}");
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(secrets.check().is_err() && secrets.trouble().why().is_some());
+            assert_eq!(get(&secrets, Section::Share, "b"), None);
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! Regular files, and nothing that only looks like one.
+//!
+//! A pipe in the place of a file makes whoever opens it wait for a writer that may never come, and a device can be read
+//! without end. Every file that people give to our programs, and every file that our programs left behind, is opened here:
+//! nothing waits, and what is no regular file is refused. Links are followed; who may write a file is not judged here.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Opens a regular file for reading. Anything else is [`io::ErrorKind::InvalidInput`].
+pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
+    open_with(OpenOptions::new().read(true), path.as_ref())
+}
+
+/// Opens a regular file, which must be there, for reading and writing.
+pub fn open_writable(path: impl AsRef<Path>) -> io::Result<File> {
+    open_with(OpenOptions::new().read(true).write(true), path.as_ref())
+}
+
+/// The whole of a regular file. One of more than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+pub fn read(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
+    read_opened(open(path)?, limit)
+}
+
+/// The whole of a regular file of UTF-8 text. One of more than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+pub fn read_to_string(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
+    String::from_utf8(read(path, limit)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+/// The rest of a file that was opened elsewhere, if it is a regular one.
+pub fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let file = regular(file)?;
+    let length = file.metadata()?.len();
+    if length > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    // Whoever reads a secret wipes these bytes: they must not have moved, and left a copy behind.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default().saturating_add(1));
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > limit {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(bytes),
+    }
+}
+
+fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // Of no meaning for a regular file; a pipe opens at once, with or without a writer.
+    regular(options.custom_flags(libc::O_NONBLOCK).open(path)?)
+}
+
+fn regular(file: File) -> io::Result<File> {
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    /// Nobody writes into the pipe, and the devices never end.
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        for path in [&pipe, &link, dir.path(), Path::new("/dev/zero"), Path::new("/dev/tty")] {
+            let (said, heard) = sync_channel(1);
+            let there = path.to_path_buf();
+            std::thread::spawn(move || said.send((read(&there, 10), open_writable(&there).is_ok())));
+            let (read, writable) = heard.recv_timeout(Duration::from_secs(20)).expect("it waits");
+            assert!(read.is_err() && !writable, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&file, "four").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(read(&file, 4).unwrap(), b"four");
+        assert_eq!(read_to_string(&link, 4).unwrap(), "four");
+        assert_eq!(read(&file, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        std::fs::write(&file, [0xff]).unwrap();
+        assert_eq!(read_to_string(&file, 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        // What the system makes up as it is read has no length, and is a regular file to it.
+        assert!(read_to_string("/proc/self/status", 1 << 20).unwrap().contains("Name:"));
+    }
+}

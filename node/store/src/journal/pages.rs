@@ -1,0 +1,132 @@
+//! Verifies every page of a journal's file by the checksums that the database keeps, without changing the file.
+//!
+//! The database itself looks at checksums only after a crash. Until then it believes what it reads, and a flipped bit becomes
+//! another record, or a panic. So the whole file is read once when it is opened; it is verified as a copy, whose changes are kept
+//! in memory, since the database repairs what it verifies.
+
+use redb::{Builder, Database, StorageBackend};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Error, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bytes of a page of what was changed.
+const PAGE: usize = 4096;
+/// Bytes of pages kept in memory: each is read a few times.
+const CACHE: usize = 16 * 1024 * 1024;
+
+/// A file as it is, and what would be changed in it.
+#[derive(Debug)]
+pub(super) struct Pages {
+    file: File,
+    changed: Mutex<Changed>,
+}
+
+#[derive(Debug)]
+struct Changed {
+    len: u64,
+    /// The least length since: nothing beyond it is the file's.
+    kept: u64,
+    pages: BTreeMap<u64, Box<[u8; PAGE]>>,
+}
+
+impl Pages {
+    /// What is in the file now. Nobody may write it meanwhile.
+    pub(super) fn of(file: &File) -> io::Result<Pages> {
+        let len = file.metadata()?.len();
+        let changed = Mutex::new(Changed { len, kept: len, pages: BTreeMap::new() });
+        Ok(Pages { file: file.try_clone()?, changed })
+    }
+
+    /// An error unless every page that holds something is the one that was written.
+    pub(super) fn verify(self) -> Result<(), redb::Error> {
+        match self.open()?.check_integrity()? {
+            true => Ok(()),
+            false => {
+                Err(redb::Error::Corrupted("checksums do not fit, and the last commits are lost".into()))
+            }
+        }
+    }
+
+    /// The database in it.
+    pub(super) fn open(self) -> Result<Database, redb::DatabaseError> {
+        Builder::new().set_cache_size(CACHE).create_with_backend(self)
+    }
+
+    fn changed(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Changed {
+    /// A page, with zeros for what the file does not have.
+    fn page(&self, file: &File, number: u64) -> io::Result<Box<[u8; PAGE]>> {
+        if let Some(page) = self.pages.get(&number) {
+            return Ok(page.clone());
+        }
+        let mut page = Box::new([0; PAGE]);
+        let start = number * PAGE as u64;
+        let there = self.kept.saturating_sub(start).min(PAGE as u64) as usize;
+        file.read_exact_at(&mut page[..there], start)?;
+        Ok(page)
+    }
+
+    fn end(&self, offset: u64, length: usize) -> io::Result<u64> {
+        let end = offset.checked_add(length as u64).filter(|end| *end <= self.len);
+        end.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))
+    }
+}
+
+impl StorageBackend for Pages {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.changed().len)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let changed = self.changed();
+        let end = changed.end(offset, out.len())?;
+        let mut at = offset;
+        while at < end {
+            let (number, within) = (at / PAGE as u64, (at % PAGE as u64) as usize);
+            let take = (PAGE - within).min((end - at) as usize);
+            let done = (at - offset) as usize;
+            out[done..done + take].copy_from_slice(&changed.page(&self.file, number)?[within..within + take]);
+            at += take as u64;
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut changed = self.changed();
+        changed.kept = changed.kept.min(len);
+        changed.len = len;
+        // What is cut off reads as zeros when it comes back.
+        let kept = len.div_ceil(PAGE as u64);
+        changed.pages.retain(|number, _| *number < kept);
+        if let Some(last) = changed.pages.get_mut(&(len / PAGE as u64)) {
+            last[(len % PAGE as u64) as usize..].fill(0);
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut changed = self.changed();
+        let end = changed.end(offset, data.len())?;
+        let mut at = offset;
+        while at < end {
+            let (number, within) = (at / PAGE as u64, (at % PAGE as u64) as usize);
+            let take = (PAGE - within).min((end - at) as usize);
+            let done = (at - offset) as usize;
+            let mut page = changed.page(&self.file, number)?;
+            page[within..within + take].copy_from_slice(&data[done..done + take]);
+            changed.pages.insert(number, page);
+            at += take as u64;
+        }
+        Ok(())
+    }
+}
