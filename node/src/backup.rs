@@ -1,6 +1,6 @@
 //! A consistent copy of the node's files, at any moment.
 //!
-//! The secrets file is replaced whole and the journal is copied in one read transaction. If the secrets did not change from
+//! The secrets file is made the whole store and the journal is copied in one read transaction. If the secrets did not change from
 //! before the first copy until after the last, both show the node as it was when the journal was read.
 
 use crate::core::now;
@@ -44,7 +44,7 @@ pub fn stage(vault: &Vault, journal: &Journal, node: NodeId, dir: &Path) -> io::
     for _ in 0..TRIES {
         unstage(&staging)?;
         std::fs::DirBuilder::new().mode(0o700).create(&staging)?;
-        let generation = vault.generation().map_err(io::Error::other)?;
+        let generation = vault.make_whole().map_err(io::Error::other)?;
         std::fs::copy(dir.join(IDENTITY_FILE), staging.join(IDENTITY_FILE))?;
         std::fs::copy(dir.join(SECRETS_FILE), staging.join(SECRETS_FILE))?;
         journal.copy_to(&staging.join(JOURNAL_FILE)).map_err(io::Error::other)?;

@@ -404,6 +404,11 @@ impl Vault {
         self.secrets.generation()
     }
 
+    /// Makes the secrets file alone the whole store, to be copied. Tells its generation.
+    pub fn make_whole(&self) -> Result<u64, CommitError> {
+        self.secrets.make_whole()
+    }
+
     fn get(&self, section: Section, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
         self.secrets.get(section, key)
     }

@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use countersign_protocol::{Hash, NodeId};
 use countersign_store::backup::OpenWith;
 use countersign_store::journal::JOURNAL_FILE;
-use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE};
+use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE, files_in};
 use countersign_store::{Backup, Journal, KeyRecord, KeyStatus};
 use std::path::{Path, PathBuf};
 
@@ -82,10 +82,10 @@ impl Restore {
     /// Nothing is overwritten, and no other node's folder is touched.
     fn check_target(&self, config: &Config, backup: &Backup) -> anyhow::Result<()> {
         let dir = &config.dir;
-        for name in [IDENTITY_FILE, SECRETS_FILE, JOURNAL_FILE] {
-            let path = dir.join(name);
-            ensure!(
-                !path.exists(),
+        let mut there = if dir.exists() { files_in(dir)? } else { Vec::new() };
+        there.extend(Some(dir.join(JOURNAL_FILE)).filter(|journal| journal.exists()));
+        if let Some(path) = there.first() {
+            bail!(
                 "{} is there already and is not overwritten; move the old store away first",
                 path.display()
             );

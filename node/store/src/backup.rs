@@ -8,7 +8,7 @@ use crate::files;
 use crate::journal::JOURNAL_FILE;
 use crate::passphrase::Passphrase;
 use crate::seal::{BackupKey, MAX_WORK_FACTOR, Recipients, Unsealed, open_backup, seal_backup};
-use crate::secrets::{IDENTITY_FILE, SECRETS_FILE};
+use crate::secrets::{IDENTITY_FILE, SECRETS_FILE, files_in};
 use countersign_protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -135,6 +135,10 @@ pub fn write(
     to: &SealTo<'_>,
     out: &Path,
 ) -> Result<Contents, BackupError> {
+    if let Some(path) = added(dir)? {
+        let error = io::Error::other("it is part of the store and would not be in the backup");
+        return Err(BackupError::Io { path, error });
+    }
     let place = |name: &str| if name == JOURNAL_FILE { journal.to_path_buf() } else { dir.join(name) };
     let mut files = Vec::new();
     for name in FILES {
@@ -155,6 +159,12 @@ pub fn write(
     }
     seal(&contents, &files, to, out)?;
     Ok(contents)
+}
+
+/// A file that was added to the store since it was last written whole.
+fn added(dir: &Path) -> Result<Option<PathBuf>, BackupError> {
+    let files = files_in(dir).map_err(|error| BackupError::Io { path: dir.into(), error })?;
+    Ok(files.into_iter().find(|path| FILES.iter().all(|name| !path.ends_with(name))))
 }
 
 fn seal(contents: &Contents, files: &[Vec<u8>], to: &SealTo<'_>, out: &Path) -> Result<(), BackupError> {

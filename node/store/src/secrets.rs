@@ -1,13 +1,15 @@
 //! Everything secret that a node keeps, in one file that is sealed and replaced whole.
 //!
 //! `secrets.redb.age` is a redb image and one page of proof (`trailer`), encrypted with age to the node and its
-//! recovery recipients. `age -d` gives a file that redb opens. Each commit copies what is still alive into a new image, so
-//! that a deleted secret is in no later file; then writes, syncs and renames. No plaintext ever reaches a disk, and no older
+//! recovery recipients. `age -d` gives a file that redb opens. A commit copies what is still alive into a new image, so
+//! that a deleted secret is in no later file; then writes, syncs and renames. Beside a large store, new values come as files of
+//! their own (`additions`) until it is written whole the next time. No plaintext ever reaches a disk, and no older
 //! generation is kept. The node's age identity lies in `identity.age` under the operator's passphrase.
 //!
 //! What this file cannot do: notice that both files were replaced by an older copy of themselves. Compare
 //! [`Secrets::generation`] with what the journal or the peers remember.
 
+mod additions;
 mod error;
 mod identity;
 
@@ -18,8 +20,9 @@ use crate::image::Image;
 use crate::passphrase::Passphrase;
 use crate::place::{MovedError, Place};
 use crate::seal::{MAX_WORK_FACTOR, NodeKey, Recipients, Unsealed};
-use crate::trailer::{self, BadTrailer};
+use crate::trailer::{self, BadTrailer, Kind, Tag};
 use crate::trouble::Trouble;
+use additions::Room;
 use identity::{open_identities, publish_identities};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
@@ -110,6 +113,8 @@ struct Open {
     database: Database,
     image: Image,
     generation: u64,
+    /// What may come as additions. None before this process has written the store whole.
+    room: Option<Room>,
 }
 
 impl Secrets {
@@ -247,17 +252,78 @@ impl Secrets {
         // Held until the new file is at its place: whoever checks meanwhile must not find it there as a stranger.
         let mut known = self.places();
         known.iter().try_for_each(Place::check)?;
+        match old.room_for(changes)? {
+            Some(room) => self.add(&mut state, &mut known, changes, room),
+            None => self.replace(&mut state, &mut known, changes),
+        }
+    }
+
+    /// Writes the store whole. What was added before is in it, and goes.
+    fn replace(
+        &self,
+        state: &mut Option<Open>,
+        known: &mut Vec<Place>,
+        changes: &[Change],
+    ) -> Result<u64, CommitError> {
+        let old = state.as_ref().ok_or(CommitError::Closed)?;
         let generation = old.generation + 1;
         let image = rebuild(Some(old), changes)?;
-        self.stage(&image, generation)?;
-        let new = Open::new(image, generation)?;
+        let staged = self.dir.join(STAGED_SECRETS);
+        let written = write_secrets(&staged, &self.key, &self.recipients, &image, generation);
+        let room = written.map_err(|error| self.unwritten(&staged, error))?;
+        let new = Open { room, ..Open::new(image, generation)? };
         // Whatever goes wrong from here on leaves the store closed: the disk may hold the old state or the new one.
         *state = None;
-        let unsure = |error| CommitError::Unsure { dir: self.dir.clone(), error };
-        files::publish(&self.dir.join(STAGED_SECRETS), &self.dir.join(SECRETS_FILE)).map_err(unsure)?;
-        *known = places(&self.dir).map_err(unsure)?;
+        *known = files::publish(&staged, &self.dir.join(SECRETS_FILE))
+            .and_then(|()| additions::remove(&self.dir, generation))
+            .and_then(|()| places(&self.dir))
+            .map_err(|error| self.unsure(error))?;
         *state = Some(new);
         Ok(generation)
+    }
+
+    /// Writes the changes beside the store.
+    fn add(
+        &self,
+        state: &mut Option<Open>,
+        known: &mut Vec<Place>,
+        changes: &[Change],
+        room: Room,
+    ) -> Result<u64, CommitError> {
+        let old = state.as_ref().ok_or(CommitError::Closed)?;
+        let generation = old.generation + 1;
+        let staged = self.dir.join(additions::STAGED);
+        let written =
+            additions::stage(&self.dir, &self.key, &self.recipients, &room.tag, generation, changes);
+        let tag = written.map_err(|error| self.unwritten(&staged, error))?;
+        // As above.
+        let Some(old) = state.take() else { return Err(CommitError::Closed) };
+        let addition = self.dir.join(additions::name(generation));
+        let place = files::publish(&staged, &addition).and_then(|()| Place::look(&addition));
+        known.push(place.map_err(|error| self.unsure(error))?);
+        old.take_in(changes).map_err(|error| self.unsure(io::Error::other(error)))?;
+        *state = Some(Open { generation, room: Some(room.after(tag)), ..old });
+        Ok(generation)
+    }
+
+    /// Half a file only takes up space; if it cannot be removed, the next commit replaces it.
+    fn unwritten(&self, staged: &Path, error: io::Error) -> CommitError {
+        let _ = files::remove_if_there(staged);
+        CommitError::Io { dir: self.dir.clone(), error }
+    }
+
+    fn unsure(&self, error: io::Error) -> CommitError {
+        CommitError::Unsure { dir: self.dir.clone(), error }
+    }
+
+    /// Sees to it that the store's file alone is the whole store, for whoever copies it. Tells the generation.
+    pub fn make_whole(&self) -> Result<u64, CommitError> {
+        let state = self.state.read().map_err(|_| CommitError::Closed)?;
+        let generation = state.as_ref().ok_or(CommitError::Closed)?.generation;
+        drop(state);
+        let added =
+            additions::list(&self.dir).map_err(|error| CommitError::Io { dir: self.dir.clone(), error })?;
+        if added.is_empty() { Ok(generation) } else { self.commit(Vec::new()) }
     }
 
     /// Puts the identity under another passphrase. The identity and the sealed database stay what they are: whoever has
@@ -272,16 +338,6 @@ impl Secrets {
         Ok(())
     }
 
-    /// Writes the next generation under its temporary name.
-    fn stage(&self, image: &Image, generation: u64) -> Result<(), CommitError> {
-        let staged = self.dir.join(STAGED_SECRETS);
-        write_secrets(&staged, &self.key, &self.recipients, image, generation).map_err(|error| {
-            // Half a file only takes up space; if it cannot be removed, the next commit replaces it.
-            let _ = files::remove_if_there(&staged);
-            CommitError::Io { dir: self.dir.clone(), error }
-        })
-    }
-
     fn read<T>(&self, read: impl FnOnce(ReadTransaction) -> Result<T, ReadError>) -> Result<T, ReadError> {
         let state = self.state.read().map_err(|_| ReadError::Closed)?;
         let open = state.as_ref().ok_or(ReadError::Closed)?;
@@ -291,7 +347,25 @@ impl Secrets {
 
 impl Open {
     fn new(image: Image, generation: u64) -> Result<Open, redb::DatabaseError> {
-        Ok(Open { database: image.database()?, image, generation })
+        Ok(Open { database: image.database()?, image, generation, room: None })
+    }
+
+    /// The room that is left if the changes may come as an addition.
+    fn room_for(&self, changes: &[Change]) -> Result<Option<Room>, redb::Error> {
+        let Some(room) = &self.room else { return Ok(None) };
+        let transaction = self.database.begin_read()?;
+        room.take(changes, |section, key| Ok(transaction.open_table(section.table())?.get(key)?.is_some()))
+    }
+
+    /// Takes an addition into the database in memory.
+    fn take_in(&self, changes: &[Change]) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
+        for change in changes {
+            let ((section, key), value) = (change.place(), change.value());
+            let mut table = transaction.open_table(section.table())?;
+            value.map_or(Ok(()), |value| insert(&mut table, key, value))?;
+        }
+        Ok(transaction.commit()?)
     }
 }
 
@@ -377,7 +451,9 @@ fn check_choice(passphrase: &Passphrase, work_factor: u8) -> Result<(), CreateEr
 
 /// Of the files that make the store, and of the lock that keeps others out.
 fn places(dir: &Path) -> io::Result<Vec<Place>> {
-    [IDENTITY_FILE, SECRETS_FILE, LOCK_FILE].iter().map(|name| Place::look(&dir.join(name))).collect()
+    let named = [IDENTITY_FILE, SECRETS_FILE, LOCK_FILE].iter().map(|name| dir.join(name));
+    let added = additions::list(dir)?.into_iter().map(|(_, path)| path);
+    named.chain(added).map(|path| Place::look(&path)).collect()
 }
 
 fn lock(dir: &Path) -> io::Result<Option<Lock>> {
@@ -394,7 +470,7 @@ fn write_first(
     passphrase: &Passphrase,
     work_factor: u8,
 ) -> io::Result<()> {
-    write_secrets(&dir.join(FIRST_SECRETS), key, recipients, image, 1)?;
+    write_secrets(&dir.join(FIRST_SECRETS), key, recipients, image, 1).map(drop)?;
     publish_identities(dir, &[key], passphrase, work_factor)?;
     finish_creation(dir)
 }
@@ -408,35 +484,44 @@ fn finish_creation(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The files of a store in this folder, what was added to it among them.
+pub fn files_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let named = [SECRETS_FILE, IDENTITY_FILE].iter().map(|name| dir.join(name));
+    let named = named.filter(|path| path.exists());
+    Ok(named.chain(additions::list(dir)?.into_iter().map(|(_, path)| path)).collect())
+}
+
 fn refuse_existing(dir: &Path) -> Result<(), CreateError> {
-    match [SECRETS_FILE, IDENTITY_FILE].iter().map(|name| dir.join(name)).find(|path| path.exists()) {
+    match files_in(dir).map_err(CreateError::io(dir))?.into_iter().next() {
         Some(path) => Err(CreateError::Exists { path }),
         None => Ok(()),
     }
 }
 
 fn remove_leftovers(dir: &Path) -> io::Result<()> {
-    [STAGED_SECRETS, STAGED_IDENTITY, FIRST_SECRETS]
+    [STAGED_SECRETS, STAGED_IDENTITY, FIRST_SECRETS, additions::STAGED]
         .iter()
         .try_for_each(|name| files::remove_if_there(&dir.join(name)))
 }
 
-/// Seals an image on which no database is open.
+/// Seals an image on which no database is open, and tells what may be added to it.
 fn write_secrets(
     path: &Path,
     key: &NodeKey,
     recipients: &Recipients,
     image: &Image,
     generation: u64,
-) -> io::Result<()> {
+) -> io::Result<Option<Room>> {
     let bytes = image.bytes();
-    let trailer = trailer::make(&key.mac_key(), &bytes, generation);
+    let kind = if bytes.len() > additions::SMALL { Kind::Extensible } else { Kind::Whole };
+    let trailer = trailer::make(&key.mac_key(), kind, &bytes, generation);
     files::stage(path, |file| {
         key.seal_file(recipients, file, |writer| {
             writer.write_all(&bytes)?;
             writer.write_all(&trailer)
         })
-    })
+    })?;
+    Ok(Room::behind(trailer::tag(&trailer), bytes.len()))
 }
 
 /// Two identities mean that a renewal was interrupted: the one that opens the secrets stays.
@@ -463,20 +548,50 @@ fn open_with_one_of(
     Err(failed.unwrap_or_else(|| OpenError::damaged(path, "there is no identity for it")))
 }
 
+/// The store's file, and what was added to it since.
 fn open_image(path: &Path, key: &NodeKey) -> Result<Open, OpenError> {
+    let (mut plaintext, len, generation) = open_private(path, key, Kind::Whole)?;
+    let tag = trailer::tag(&plaintext);
+    plaintext.truncate(len);
+    let open =
+        Open::new(Image::new(plaintext), generation).map_err(|error| OpenError::damaged(path, error))?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    open_additions(dir, key, open, tag)
+}
+
+fn open_additions(dir: &Path, key: &NodeKey, mut open: Open, mut tag: Tag) -> Result<Open, OpenError> {
+    // Those that the store has in it were left behind by a process that ended before it removed them.
+    additions::remove(dir, open.generation).map_err(OpenError::io(dir))?;
+    for (number, path) in additions::list(dir).map_err(OpenError::io(dir))? {
+        if number != open.generation + 1 {
+            return Err(OpenError::damaged(&path, "the file before it is missing"));
+        }
+        let (changes, its) = additions::read(&path, key, &tag, number)?;
+        open.take_in(&changes).map_err(|error| OpenError::damaged(&path, error))?;
+        (open.generation, tag) = (number, its);
+    }
+    Ok(open)
+}
+
+/// The plaintext of one of the store's files with its trailer, the length without it, and the generation.
+fn open_private(
+    path: &Path,
+    key: &NodeKey,
+    kind: Kind,
+) -> Result<(Zeroizing<Vec<u8>>, usize, u64), OpenError> {
     let sealed = read_private(path)?;
-    let mut plaintext = key.unseal_file(&sealed).map_err(|error| match error {
+    let plaintext = key.unseal_file(&sealed).map_err(|error| match error {
         Unsealed::NotForUs => OpenError::damaged(path, "it is not sealed to this node's identity"),
         Unsealed::WrongKey => OpenError::damaged(path, "its header was changed"),
         Unsealed::Damaged(what) => OpenError::damaged(path, what),
     })?;
-    let (len, generation) = trailer::check(&key.mac_key(), &plaintext).map_err(|error| match error {
-        BadTrailer::Absent => OpenError::damaged(path, "it has no trailer"),
-        BadTrailer::Forged => OpenError::damaged(path, "it was not written by this node"),
-        BadTrailer::Newer(version) => OpenError::NewerFormat { path: path.into(), version },
-    })?;
-    plaintext.truncate(len);
-    Open::new(Image::new(plaintext), generation).map_err(|error| OpenError::damaged(path, error))
+    let (len, generation) =
+        trailer::check(&key.mac_key(), kind, &plaintext).map_err(|error| match error {
+            BadTrailer::Absent => OpenError::damaged(path, "it has no trailer"),
+            BadTrailer::Forged => OpenError::damaged(path, "it was not written by this node"),
+            BadTrailer::Newer(version) => OpenError::NewerFormat { path: path.into(), version },
+        })?;
+    Ok((plaintext, len, generation))
 }
 
 fn read_private(path: &Path) -> Result<Vec<u8>, OpenError> {

@@ -7,6 +7,8 @@
 //! 0..16    "countersign/1 st"     16..18  version, big-endian      18..26  generation, big-endian
 //! 26..4064 zeros                  4064..  HMAC-SHA256 over the database image and bytes 0..4064
 //! ```
+//!
+//! Version 2 says that additions may lie beside the file, which a program that does not know them would lose.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
@@ -15,10 +17,39 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Length of the trailer, one redb page.
 pub(crate) const LEN: usize = 4096;
-/// The format that this program writes.
-pub(crate) const VERSION: u16 = 1;
+/// The newest version that this program reads.
+pub(crate) const VERSION: u16 = 2;
 
-const MAGIC: &[u8; 16] = b"countersign/1 st";
+/// The proof in a trailer: its HMAC.
+pub(crate) type Tag = [u8; 32];
+
+/// What stands before the trailer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A whole store, beside which no additions lie.
+    Whole,
+    /// A whole store, beside which additions may lie.
+    Extensible,
+    /// An addition.
+    Addition,
+}
+
+impl Kind {
+    fn magic(self) -> &'static [u8; 16] {
+        match self {
+            Kind::Whole | Kind::Extensible => b"countersign/1 st",
+            Kind::Addition => b"countersign/1 ad",
+        }
+    }
+
+    fn version(self) -> u16 {
+        match self {
+            Kind::Whole => 1,
+            Kind::Extensible | Kind::Addition => 2,
+        }
+    }
+}
+
 const MAC_AT: usize = LEN - 32;
 
 /// The key of the HMAC.
@@ -55,21 +86,26 @@ impl MacKey {
 }
 
 /// Makes the trailer of an image.
-pub(crate) fn make(key: &MacKey, image: &[u8], generation: u64) -> [u8; LEN] {
+pub(crate) fn make(key: &MacKey, kind: Kind, image: &[u8], generation: u64) -> [u8; LEN] {
     let mut trailer = [0; LEN];
-    trailer[..16].copy_from_slice(MAGIC);
-    trailer[16..18].copy_from_slice(&VERSION.to_be_bytes());
+    trailer[..16].copy_from_slice(kind.magic());
+    trailer[16..18].copy_from_slice(&kind.version().to_be_bytes());
     trailer[18..26].copy_from_slice(&generation.to_be_bytes());
     let mac = key.mac(image, &trailer[..MAC_AT]).finalize().into_bytes();
     trailer[MAC_AT..].copy_from_slice(&mac);
     trailer
 }
 
-/// Splits a plaintext into the length of its image and its generation, if it is one of ours.
-pub(crate) fn check(key: &MacKey, plaintext: &[u8]) -> Result<(usize, u64), BadTrailer> {
+/// The proof in a trailer, which is the end of what this is given.
+pub(crate) fn tag(trailer: &[u8]) -> Tag {
+    trailer.last_chunk().copied().unwrap_or_default()
+}
+
+/// Splits a plaintext into the length of its image and its generation, if it is one of ours and of this kind.
+pub(crate) fn check(key: &MacKey, kind: Kind, plaintext: &[u8]) -> Result<(usize, u64), BadTrailer> {
     let at = plaintext.len().checked_sub(LEN).ok_or(BadTrailer::Absent)?;
     let (image, trailer) = plaintext.split_at(at);
-    if !trailer.starts_with(MAGIC) {
+    if !trailer.starts_with(kind.magic()) {
         return Err(BadTrailer::Absent);
     }
     key.mac(image, &trailer[..MAC_AT]).verify_slice(&trailer[MAC_AT..]).map_err(|_| BadTrailer::Forged)?;
@@ -88,7 +124,7 @@ mod tests {
     fn sealed() -> (MacKey, Vec<u8>) {
         let key = MacKey::derive(b"identity");
         let mut plaintext = vec![5; 10_000];
-        let trailer = make(&key, &plaintext, 0x0102_0304_0506_0708);
+        let trailer = make(&key, Kind::Whole, &plaintext, 0x0102_0304_0506_0708);
         plaintext.extend_from_slice(&trailer);
         (key, plaintext)
     }
@@ -96,7 +132,7 @@ mod tests {
     #[test]
     fn image_and_generation_come_back() {
         let (key, plaintext) = sealed();
-        assert_eq!(check(&key, &plaintext), Ok((10_000, 0x0102_0304_0506_0708)));
+        assert_eq!(check(&key, Kind::Whole, &plaintext), Ok((10_000, 0x0102_0304_0506_0708)));
     }
 
     #[test]
@@ -105,28 +141,42 @@ mod tests {
         for at in (0..plaintext.len()).step_by(7).chain(9_990..10_030) {
             let mut changed = plaintext.clone();
             changed[at] ^= 1;
-            assert!(check(&key, &changed).is_err(), "byte {at}");
+            assert!(check(&key, Kind::Whole, &changed).is_err(), "byte {at}");
         }
-        assert_eq!(check(&key, &plaintext[1..]), Err(BadTrailer::Forged));
-        assert_eq!(check(&key, &plaintext[..LEN - 1]), Err(BadTrailer::Absent));
-        assert_eq!(check(&MacKey::derive(b"other"), &plaintext), Err(BadTrailer::Forged));
+        assert_eq!(check(&key, Kind::Whole, &plaintext[1..]), Err(BadTrailer::Forged));
+        assert_eq!(check(&key, Kind::Whole, &plaintext[..LEN - 1]), Err(BadTrailer::Absent));
+        assert_eq!(check(&MacKey::derive(b"other"), Kind::Whole, &plaintext), Err(BadTrailer::Forged));
+    }
+
+    #[test]
+    fn an_addition_passes_for_no_store_and_a_store_for_no_addition() {
+        let (key, whole) = sealed();
+        assert_eq!(check(&key, Kind::Addition, &whole), Err(BadTrailer::Absent));
+        let mut addition = vec![5; 100];
+        addition.extend_from_slice(&make(&key, Kind::Addition, &addition, 4));
+        assert_eq!(check(&key, Kind::Whole, &addition), Err(BadTrailer::Absent));
+        assert_eq!(check(&key, Kind::Addition, &addition), Ok((100, 4)));
+        let mut extensible = vec![5; 100];
+        extensible.extend_from_slice(&make(&key, Kind::Extensible, &extensible, 4));
+        assert_eq!(extensible[100 + 17], 2, "a program that knows no additions refuses it");
+        assert_eq!(check(&key, Kind::Whole, &extensible), Ok((100, 4)));
     }
 
     #[test]
     fn a_later_format_is_told_from_damage() {
         let (key, plaintext) = sealed();
         let mut trailer: [u8; LEN] = plaintext[10_000..].try_into().unwrap();
-        trailer[17] = 2;
+        trailer[17] = 3;
         let mac = key.mac(&plaintext[..10_000], &trailer[..MAC_AT]).finalize().into_bytes();
         trailer[MAC_AT..].copy_from_slice(&mac);
         let newer = [&plaintext[..10_000], &trailer[..]].concat();
-        assert_eq!(check(&key, &newer), Err(BadTrailer::Newer(2)));
+        assert_eq!(check(&key, Kind::Whole, &newer), Err(BadTrailer::Newer(3)));
     }
 
     #[test]
     fn the_bytes_are_frozen() {
         // Computed by another implementation of HMAC and HKDF.
-        let trailer = make(&MacKey::derive(b"identity"), b"image", 3);
+        let trailer = make(&MacKey::derive(b"identity"), Kind::Whole, b"image", 3);
         assert_eq!(hex::encode(&trailer[..26]), "636f756e7465727369676e2f3120737400010000000000000003");
         assert_eq!(
             hex::encode(&trailer[MAC_AT..]),

@@ -2,8 +2,8 @@
 
 use super::error::{CreateError, OpenError, RenewError};
 use super::{
-    IDENTITY_FILE, Open, SECRETS_FILE, STAGED_IDENTITY, STAGED_SECRETS, Secrets, check_choice, places,
-    read_private, rebuild, write_secrets,
+    IDENTITY_FILE, Open, SECRETS_FILE, STAGED_IDENTITY, STAGED_SECRETS, Secrets, additions, check_choice,
+    places, read_private, rebuild, write_secrets,
 };
 use crate::files;
 use crate::passphrase::Passphrase;
@@ -28,11 +28,10 @@ impl Secrets {
         let io = CreateError::io(&dir);
         publish_identities(&dir, &[&new, &self.key], passphrase, work_factor).map_err(&io)?;
         let staged = dir.join(STAGED_SECRETS);
-        write_secrets(&staged, &new, &self.recipients, &image, generation)
-            .and_then(|()| files::publish(&staged, &secrets))
-            .map_err(&io)?;
+        let room = write_secrets(&staged, &new, &self.recipients, &image, generation).map_err(&io)?;
+        files::publish(&staged, &secrets).and_then(|()| additions::remove(&dir, generation)).map_err(&io)?;
         publish_identities(&dir, &[&new], passphrase, work_factor).map_err(&io)?;
-        *state = Some(Open::new(image, generation)?);
+        *state = Some(Open { room, ..Open::new(image, generation)? });
         self.key = new;
         *self.places() = places(&dir).map_err(&io)?;
         Ok(self)

@@ -75,6 +75,36 @@ fn no_acknowledged_commit_of_secrets_is_lost() {
     assert!(highest > 20, "only {highest} commits were made");
 }
 
+/// The same beside a store that is large, where new values are added: each round opens the store, writes it whole, and adds.
+#[test]
+fn no_acknowledged_addition_is_lost() {
+    if let Some(dir) = child_dir() {
+        let secrets = open(&dir);
+        for number in secrets.generation().unwrap() + 1.. {
+            let generation =
+                secrets.commit(vec![put(Section::Share, &number.to_string(), &number.to_be_bytes())]);
+            println!("acknowledged {}", generation.unwrap());
+        }
+    }
+    let dir = temporary();
+    let large = (0..8).map(|part| put(Section::Aux, &part.to_string(), &[7; 100_000])).collect();
+    create(dir.path()).commit(large).unwrap();
+    let (mut highest, mut added) = (0, 0);
+    for (lines, extra) in places() {
+        let child = spawn("kill::no_acknowledged_addition_is_lost", dir.path());
+        highest = kill_after(child, lines, extra).max(highest);
+        added += names(dir.path()).iter().filter(|name| name.ends_with(".added.age")).count();
+        let secrets = open(dir.path());
+        let generation = secrets.generation().unwrap();
+        assert!(generation >= highest, "{generation} after {highest} was acknowledged");
+        for number in 3..=generation {
+            assert_eq!(get(&secrets, Section::Share, &number.to_string()).unwrap(), number.to_be_bytes());
+        }
+        assert!(names(dir.path()).iter().all(|name| !name.starts_with('.')), "{:?}", names(dir.path()));
+    }
+    assert!(added > 20, "only {added} files were added");
+}
+
 #[test]
 fn another_process_is_kept_out_and_a_dead_one_is_not() {
     if let Some(dir) = child_dir() {

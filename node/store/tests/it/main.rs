@@ -1,5 +1,6 @@
 //! The store from outside: what it keeps, what it refuses, and what is left of it after a crash.
 
+mod additions;
 mod backup;
 mod damage;
 mod evidence;
