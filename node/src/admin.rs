@@ -281,7 +281,8 @@ pub async fn serve(core: Arc<Core>) {
     let listener = match UnixListener::bind(&path) {
         Ok(listener) => listener,
         Err(error) => {
-            return tracing::warn!(%error, socket = %path.display(), "`plugin list`, `plugin replay` and `plugin shadow` cannot ask this node");
+            tracing::warn!(%error, socket = %path.display(), "`plugin list`, `plugin replay` and `plugin shadow` cannot ask this node");
+            return core.stopping.cancelled().await;
         }
     };
     // One at a time: nobody but the operator is there.

@@ -9,12 +9,14 @@ use crate::events::{Events, Receivers};
 use crate::heavy::{Program, Queue};
 use crate::high_water;
 use crate::metrics::{self, Reading, Tally};
+use crate::parts::Parts;
 use crate::patience;
 use crate::primes::PrimePool;
 use crate::public;
 use crate::report::Reporter;
 use crate::risk::{Guard, GuardError, NodeServices, SandboxError, ServicesError};
 use crate::session::{Lanes, Router};
+use crate::store_watch;
 use crate::task::handover::{self, HandoverError};
 use crate::task::{Desk, gossip, settle};
 use crate::vault::{Vault, VaultError};
@@ -29,11 +31,14 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long sessions under way may finish when the node is told to stop.
 const GRACE: Duration = Duration::from_secs(25);
+/// How long a node that has to stop says why to whoever looks at it. Meanwhile it refuses every task.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How long the last reports have to leave.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -80,7 +85,40 @@ pub enum StartError {
     /// A part of the node that lives as long as the node.
     #[error("{0} ended by itself and the node stops; start it again, and report this with the log")]
     Died(&'static str),
+    /// The journal or the secrets can no longer be written. The text ends with what to do.
+    #[error("the store of the node has failed and the node stops: {0}")]
+    Store(String),
 }
+
+impl StartError {
+    /// The exit code of the node's program: [`PART_DIED`], [`STORE_FAILED`], or 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Died(_) => PART_DIED,
+            StartError::Store(_) => STORE_FAILED,
+            StartError::WriteJournal(error) => match error {
+                WriteJournalError::Refused(_) | WriteJournalError::Read(_) => 1,
+                _ => STORE_FAILED,
+            },
+            StartError::Config(_)
+            | StartError::Vault(_)
+            | StartError::OpenJournal(_)
+            | StartError::ReadJournal(_)
+            | StartError::Handover(_)
+            | StartError::Services(_)
+            | StartError::Guard(_)
+            | StartError::Sandbox(_)
+            | StartError::Identity(_)
+            | StartError::System(_)
+            | StartError::Metrics(_) => 1,
+        }
+    }
+}
+
+/// Exit code of a node of which a part has died (`EX_SOFTWARE` of `sysexits.h`).
+pub const PART_DIED: u8 = 70;
+/// Exit code of a node whose store failed, or lies no more where it was (`EX_IOERR` of `sysexits.h`).
+pub const STORE_FAILED: u8 = 74;
 
 /// Runs a node until `shutdown`.
 pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> Result<(), StartError> {
@@ -129,22 +167,23 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     reconcile(&core)?;
     crate::risk::note_start(&core)?;
     publish(&core)?;
-    crate::events::deliver(&core);
-    tokio::spawn(settle_in(core.clone()));
+    let mut parts = Parts::default();
+    crate::events::deliver(&core, &mut parts);
+    parts.send("the loading of receivers", settle_in(core.clone()));
     if let Some(listener) = listener {
         let seen = core.clone();
         let look = Arc::new(move || Box::pin(Reading::of(seen.clone())) as _);
         let (names, stop) = (core.config.metrics.clone(), core.stopping.clone());
-        tokio::spawn(metrics::serve(listener, names, look, stop));
+        parts.run("the listener of metrics", metrics::serve(listener, names, look, stop));
     }
     tracing::info!(node = %core.me, "node started");
-    tokio::spawn(high_water::follow(core.clone(), news));
+    parts.run("the memory of how far peers have come", high_water::follow(core.clone(), news));
     if let Some(hearing) = core.router.hearing() {
-        tokio::spawn(gossip::follow(core.clone(), hearing));
+        parts.run("the exchange of generations", gossip::follow(core.clone(), hearing));
     }
     let router = core.router.clone();
     let routed = tokio::spawn(async move { router.run(frames).await });
-    serve(core, identity, reports, routed, shutdown).await
+    serve(core, identity, reports, (routed, parts), shutdown).await
 }
 
 /// What plugins and receivers are given.
@@ -174,20 +213,30 @@ async fn serve(
     core: Arc<Core>,
     identity: Arc<Identity>,
     reports: tokio::sync::mpsc::Receiver<countersign_protocol::control::FromNode>,
-    mut routed: JoinHandle<()>,
+    (mut routed, mut parts): (JoinHandle<()>, Parts),
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
-    core.primes.keep_full(core.vault.clone(), core.config.prime_sets, core.stopping.clone())?;
-    tokio::spawn(crate::risk::watch(core.clone()));
-    let admin = tokio::spawn(crate::admin::serve(core.clone()));
-    tokio::spawn(crate::risk::monitor(core.clone()));
-    tokio::spawn(handover::follow(core.clone()));
-    tokio::spawn(check_ups::follow(core.clone()));
+    let mut trouble = troubles(&core);
+    let primes = core.primes.keep_full(core.vault.clone(), core.config.prime_sets, core.stopping.clone())?;
+    parts.run("the pool of primes", primes);
+    parts.run("the watch over plugins", crate::risk::watch(core.clone()));
+    parts.run("the admin socket", crate::admin::serve(core.clone()));
+    parts.run("the probing of plugins", crate::risk::monitor(core.clone()));
+    parts.run("the settling of reshares", handover::follow(core.clone()));
+    if core.config.check_up.is_some() {
+        parts.run("the check-ups", check_ups::follow(core.clone()));
+    }
+    parts.run("the watch over the store", store_watch::follow(core.clone()));
     let desk = Desk::new(core.clone());
     let hang_up = CancellationToken::new();
     let dispatch = Dispatch { core: core.clone(), desk: desk.clone(), identity, reports };
     let mut linked = tokio::spawn(dispatch.run(hang_up.clone()));
-    let reason = until_end(&shutdown, &mut routed, &mut linked).await;
+    let reason = until_end(&shutdown, &mut trouble, &mut parts, &mut routed, &mut linked).await;
+    if reason.is_err() {
+        core.tally.fail();
+        // Whoever looks at the node each second learns why; every task is refused meanwhile.
+        tokio::time::sleep(FAREWELL).await;
+    }
     core.stopping.cancel();
     // Without its link or its router no session can finish.
     desk.drain(if reason.is_ok() { GRACE } else { Duration::ZERO }).await;
@@ -198,15 +247,28 @@ async fn serve(
     {
         tracing::error!(%error, "the link did not end cleanly");
     }
-    // It removes its socket; it was told to stop with everybody else.
-    drop(tokio::time::timeout(LAST_WORDS, admin).await);
+    // The admin socket is removed, for one; all were told to stop.
+    drop(tokio::time::timeout(LAST_WORDS, parts.ended()).await);
     tracing::info!("stopped");
     reason
+}
+
+/// What ends the store, as soon as it does.
+fn troubles(core: &Core) -> mpsc::Receiver<String> {
+    let (told, troubles) = mpsc::channel(2);
+    for trouble in [core.journal.trouble(), core.vault.trouble()] {
+        let told = told.clone();
+        // There is room for both; a node that has ended does not hear it.
+        trouble.listen(move |why| drop(told.try_send(why.to_owned())));
+    }
+    troubles
 }
 
 /// Waits until the node is told to stop, or until something that it cannot do without has ended.
 async fn until_end(
     shutdown: &CancellationToken,
+    trouble: &mut mpsc::Receiver<String>,
+    parts: &mut Parts,
     routed: &mut JoinHandle<()>,
     linked: &mut JoinHandle<()>,
 ) -> Result<(), StartError> {
@@ -216,11 +278,19 @@ async fn until_end(
             tracing::info!("stopping: sessions under way may finish");
             return Ok(());
         }
+        Some(why) = trouble.recv() => {
+            tracing::error!(why, "ALARM: the store of the node has failed; it signs nothing more and stops");
+            return Err(StartError::Store(why));
+        }
+        died = parts.died() => {
+            tracing::error!(how = died.how, "ALARM: {} ended by itself, and the node stops", died.part);
+            return Err(StartError::Died(died.part));
+        }
         ended = routed => ("the router of frames", ended),
         ended = linked => ("the link to the coordinator", ended),
     };
     let how = ended.err().map_or_else(|| "without error".into(), |error| error.to_string());
-    tracing::error!(how, "{what} ended by itself");
+    tracing::error!(how, "ALARM: {what} ended by itself, and the node stops");
     Err(StartError::Died(what))
 }
 
@@ -263,18 +333,33 @@ fn publish(core: &Core) -> Result<(), StartError> {
 mod tests {
     use super::*;
 
+    fn pending() -> JoinHandle<()> {
+        tokio::spawn(std::future::pending())
+    }
+
     #[tokio::test]
     async fn a_part_that_dies_ends_the_node_with_an_error() {
         let shutdown = CancellationToken::new();
         let mut lives = tokio::spawn(std::future::pending());
         let mut dies = tokio::spawn(async { panic!("for the test") });
-        let end = until_end(&shutdown, &mut lives, &mut dies).await;
+        let (told, mut trouble) = mpsc::channel(2);
+        let mut parts = Parts::default();
+        let end = until_end(&shutdown, &mut trouble, &mut parts, &mut lives, &mut dies).await;
         assert!(matches!(end, Err(StartError::Died(what)) if what.contains("link")));
         let mut ends = tokio::spawn(async {});
-        let end = until_end(&shutdown, &mut ends, &mut lives).await;
+        let end = until_end(&shutdown, &mut trouble, &mut parts, &mut ends, &mut lives).await;
         assert!(matches!(end, Err(StartError::Died(what)) if what.contains("router")));
+        parts.run("a part", async { panic!("for the test") });
+        let end = until_end(&shutdown, &mut trouble, &mut parts, &mut lives, &mut pending()).await;
+        assert!(matches!(&end, Err(StartError::Died("a part"))));
+        assert_eq!(end.unwrap_err().exit_code(), PART_DIED);
+        told.send("the disk is full".into()).await.unwrap();
+        let end = until_end(&shutdown, &mut trouble, &mut parts, &mut lives, &mut pending()).await;
+        assert!(matches!(&end, Err(StartError::Store(why)) if why.contains("full")));
+        assert_eq!(end.unwrap_err().exit_code(), STORE_FAILED);
         shutdown.cancel();
         let mut ends = tokio::spawn(async {});
-        assert!(until_end(&shutdown, &mut ends, &mut lives).await.is_ok(), "it was told to");
+        let end = until_end(&shutdown, &mut trouble, &mut parts, &mut ends, &mut lives).await;
+        assert!(end.is_ok(), "it was told to");
     }
 }

@@ -40,6 +40,12 @@ pub fn end_on_closed_output() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
+/// Makes a write beyond a limit on the size of files an error, where it would end the process without a word.
+pub fn outlive_file_limits() {
+    // SAFETY: sets a signal's action to "ignore".
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// What a child process may take, for good: hard limits cannot be raised again.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

@@ -4,6 +4,7 @@
 extern crate countersign_stdio;
 
 use clap::Parser;
+use countersign_node::daemon::StartError;
 use countersign_node::{cli, harden};
 use std::process::ExitCode;
 
@@ -32,7 +33,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("countersign-node: {}", told(&error));
-            ExitCode::FAILURE
+            let stopped = error.chain().find_map(|cause| cause.downcast_ref::<StartError>());
+            stopped.map_or(ExitCode::FAILURE, |stopped| stopped.exit_code().into())
         }
     }
 }

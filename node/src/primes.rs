@@ -52,17 +52,19 @@ impl PrimePool {
         }
     }
 
-    /// Starts the thread that keeps `sets` sets in the store.
+    /// Starts the thread that keeps `sets` sets in the store. The future resolves when the thread has ended.
     pub fn keep_full(
         &self,
         vault: Arc<Vault>,
         sets: usize,
         stopping: CancellationToken,
-    ) -> std::io::Result<()> {
-        let Some(wishes) = self.wishes.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return Ok(());
-        };
+    ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+        let wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let wishes = wishes.ok_or_else(|| std::io::Error::other("the pool is kept full already"))?;
+        let (alive, gone) = tokio::sync::oneshot::channel::<()>();
         let refill = move || {
+            // Dropped with the thread, however it ends.
+            let _alive = alive;
             lower_priority();
             while !stopping.is_cancelled() {
                 if let Err(error) = fill(&vault, sets, &mut |_, _| !stopping.is_cancelled()) {
@@ -73,7 +75,9 @@ impl PrimePool {
                 }
             }
         };
-        std::thread::Builder::new().name("primes".into()).spawn(refill).map(drop)
+        std::thread::Builder::new().name("primes".into()).spawn(refill)?;
+        // While the node stops, the thread waits for wishes until the pool is dropped.
+        Ok(async move { drop(gone.await) })
     }
 }
 

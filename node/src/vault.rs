@@ -22,7 +22,7 @@ use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{Announcement, Hash, KeyId, NodeId};
 use countersign_recover::{Curve, ExportedShare, Group, GroupInfo, Participant, Password, Secret, ShareId};
 use countersign_store::{
-    Change, CommitError, CreateError, OpenError, Passphrase, ReadError, RenewError, Secrets, Section,
+    Change, CommitError, CreateError, OpenError, Passphrase, ReadError, RenewError, Secrets, Section, Trouble,
 };
 use rand::RngCore;
 use shares::Shares;
@@ -108,6 +108,16 @@ impl Vault {
     /// Opens the store of this node.
     pub fn open(dir: &Path, passphrase: &Passphrase, recipients: &[String]) -> Result<Vault, OpenError> {
         Ok(Vault::over(Secrets::open(dir, passphrase, recipients)?))
+    }
+
+    /// What ended the store, if anything did: nothing secret is written any more.
+    pub fn trouble(&self) -> &Trouble {
+        self.secrets.trouble()
+    }
+
+    /// Whether the files are still those that were opened; an error is the store's trouble from here on.
+    pub fn check(&self) -> Result<(), String> {
+        self.secrets.check()
     }
 
     /// Seals the store to a new storage key: copies of the old one open only files of before.

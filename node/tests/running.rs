@@ -1,134 +1,13 @@
 //! What an operator sees and does of a node that runs: the real program, its components, and no coordinator.
 
+mod node;
+
 use countersign_host::rs256::SigningKey;
-use countersign_protocol::CoordinatorId;
+use node::{Node, get};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::Value;
-use std::fs::File;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// A node in a folder of its own. It ends when it is dropped.
-struct Node {
-    dir: TempDir,
-    daemon: Option<Child>,
-}
-
-impl Node {
-    /// Initialised and not started. `config` follows the section of the coordinator, whom nobody plays.
-    fn new(config: &str) -> Node {
-        let node = Node { dir: tempfile::tempdir().unwrap(), daemon: None };
-        let mut passphrase = File::options();
-        passphrase.write(true).create_new(true).mode(0o600);
-        let mut passphrase = passphrase.open(node.path("passphrase")).unwrap();
-        passphrase.write_all(b"a passphrase for tests only").unwrap();
-        let key = [
-            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
-            0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
-        ];
-        let id = CoordinatorId::from_bytes(key).unwrap();
-        node.write(
-            "node.yaml",
-            format!("coordinator: {{address: '127.0.0.1:9', id: {id}}}\nlimits: {{prime_sets: 0}}\n{config}"),
-        );
-        node.run("init --no-primes");
-        node
-    }
-
-    fn start(&mut self) {
-        let log = File::create(self.path("log")).unwrap();
-        let mut command = self.command("start");
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.daemon = Some(command.spawn().unwrap());
-        self.wait_for("node started", 1);
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            daemon.kill().unwrap();
-            daemon.wait().unwrap();
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-node"));
-        command.args(line.split_whitespace()).current_dir(self.dir.path());
-        command.args(["--config", "node.yaml", "--key-file", "passphrase"]);
-        command
-    }
-
-    /// What a command prints, which must succeed.
-    #[track_caller]
-    fn run(&self, line: &str) -> String {
-        let Output { status, stdout, stderr } = self.command(line).output().unwrap();
-        assert!(status.success(), "{line}: {}", String::from_utf8_lossy(&stderr));
-        String::from_utf8(stdout).unwrap()
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.path("log")).unwrap()
-    }
-
-    /// Waits until the log says it so many times.
-    #[track_caller]
-    fn wait_for(&self, words: &str, times: usize) {
-        let end = Instant::now() + Duration::from_secs(120);
-        while self.log().matches(words).count() < times {
-            assert!(Instant::now() < end, "`{words}` is not said {times} times:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Changes a file, and waits until the log says it once more.
-    #[track_caller]
-    fn change(&self, name: &str, text: impl AsRef<[u8]>, words: &str) {
-        let before = self.log().matches(words).count();
-        self.write(name, text);
-        self.wait_for(words, before + 1);
-    }
-}
-
-impl Node {
-    /// Sends SIGHUP, and waits until the log says it once more.
-    #[track_caller]
-    fn ask_to_reload(&self, words: &str) {
-        let before = self.log().matches(words).count();
-        let id = self.daemon.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
-        self.wait_for(words, before + 1);
-    }
-
-    /// What a command says that must fail.
-    #[track_caller]
-    fn fail(&self, line: &str) -> String {
-        let Output { status, stderr, .. } = self.command(line).stdin(Stdio::null()).output().unwrap();
-        assert!(!status.success(), "{line} succeeds");
-        String::from_utf8(stderr).unwrap()
-    }
-
-    fn chmod(&self, name: &str, mode: u32) {
-        std::fs::set_permissions(self.path(name), PermissionsExt::from_mode(mode)).unwrap();
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
+use std::path::Path;
+use std::process::Command;
 
 /// The bytes of a component that ships.
 fn component(plugin: &str) -> Vec<u8> {
@@ -154,15 +33,6 @@ fn authority() -> String {
 
 fn public_key() -> String {
     SigningKey::generate().unwrap().verifying_key().to_pem()
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 const REFUSED: &str = "changed plugins were refused and the old ones stay in force";

@@ -46,7 +46,8 @@ pub struct Args {
 enum Command {
     /// Make the store of a new node: identity, callback key and primes. Refuses to touch an existing one.
     Init(init::Init),
-    /// Run the node until SIGTERM or Ctrl-C.
+    /// Run the node until SIGTERM or Ctrl-C. Exit codes: 0 stopped on request, 70 a part of it died, 74 its store failed or was
+    /// moved, 1 anything else; let a supervisor start it again.
     Start,
     /// Show the node's id, its callback public key and its keys. Needs no passphrase and works while the node runs.
     Info(info::Info),

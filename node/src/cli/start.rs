@@ -10,13 +10,14 @@ use anyhow::Context;
 use countersign_stdio::WorkerGuard;
 use countersign_store::Passphrase;
 use std::io::IsTerminal;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    crate::harden::outlive_file_limits();
     let config = Config::load(&args.config)?;
     let complete = config.check_complete().map(drop);
     complete.with_context(|| format!("{} is not complete", args.config.display()))?;
@@ -30,7 +31,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
-        tokio::spawn(wait_for_signal(shutdown.clone()));
+        let terminate =
+            signal(SignalKind::terminate()).context("SIGTERM cannot be handled; run the node on Linux")?;
+        let interrupt =
+            signal(SignalKind::interrupt()).context("Ctrl-C cannot be handled; run the node on Linux")?;
+        tokio::spawn(wait_for_signal(terminate, interrupt, shutdown.clone()));
         daemon::run(config, vault, shutdown).await.context("the node stopped")
     })
 }
@@ -66,13 +71,10 @@ fn log_to_terminal(config: &Config) -> Option<WorkerGuard> {
     Some(guard)
 }
 
-async fn wait_for_signal(shutdown: CancellationToken) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return tracing::error!("SIGTERM cannot be handled; stop the node with Ctrl-C");
-    };
+async fn wait_for_signal(mut terminate: Signal, mut interrupt: Signal, shutdown: CancellationToken) {
     tokio::select! {
         _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupt.recv() => {}
     }
     shutdown.cancel();
 }

@@ -5,6 +5,7 @@ use super::Events;
 use super::receivers::ReceiverError;
 use crate::config::ReceiverEntry;
 use crate::core::{Core, now};
+use crate::parts::Parts;
 use countersign_host::{Event, What};
 use countersign_protocol::UnixMillis;
 use countersign_store::Delivery;
@@ -22,9 +23,13 @@ const PING_RETRIES: u32 = 2;
 const PING_PAUSE: Duration = Duration::from_secs(3);
 
 /// Starts a courier for each receiver.
-pub fn deliver(core: &Arc<Core>) {
+pub(crate) fn deliver(core: &Arc<Core>, parts: &mut Parts) {
     for index in 0..core.config.receivers.len() {
-        tokio::spawn(Arc::new(Courier { core: core.clone(), index }).run());
+        let courier = Arc::new(Courier { core: core.clone(), index });
+        if let Some(interval) = courier.entry().plugin.monitor_interval {
+            parts.run("the probing of a receiver of events", courier.clone().monitor(interval));
+        }
+        parts.run("the delivery of events", courier.run());
     }
 }
 
@@ -36,9 +41,6 @@ struct Courier {
 
 impl Courier {
     async fn run(self: Arc<Self>) {
-        if let Some(interval) = self.entry().plugin.monitor_interval {
-            tokio::spawn(self.clone().monitor(interval));
-        }
         let stopping = self.core.stopping.clone();
         Box::pin(stopping.run_until_cancelled(self.serve())).await;
     }

@@ -8,7 +8,7 @@ mod kind;
 mod outcome;
 mod receivers;
 
-pub use courier::deliver;
+pub(crate) use courier::deliver;
 pub use kind::{UnknownEvent, Wanted};
 pub use outcome::what_of;
 pub use receivers::{LiveReceiver, ReceiverError, Receivers, check};

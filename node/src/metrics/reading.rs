@@ -14,6 +14,10 @@ use std::sync::Arc;
 pub struct Reading {
     /// The node was told to stop.
     pub stopping: bool,
+    /// A part of it has died, and it is about to stop.
+    pub failed: bool,
+    /// Why the journal or the secrets can no longer be written, if they cannot.
+    pub store: Result<(), String>,
     /// There is a link to the coordinator.
     pub online: bool,
     /// What the journal says, or why it says nothing.
@@ -54,6 +58,11 @@ impl Reading {
     pub async fn of(core: Arc<Core>) -> Reading {
         Reading {
             stopping: core.stopping.is_cancelled(),
+            failed: core.tally.has_failed(),
+            store: [core.journal.trouble(), core.vault.trouble()]
+                .iter()
+                .find_map(|trouble| trouble.why())
+                .map_or(Ok(()), |why| Err(why.to_owned())),
             online: core.tally.is_online(),
             journal: core.journal(JournalReading::of).await.map_err(|error| error.to_string()),
             sessions: core.router.sessions(),
@@ -71,8 +80,14 @@ impl Reading {
         if self.stopping {
             reasons.push("the node is stopping".into());
         }
-        if let Err(error) = &self.journal {
-            reasons.push(format!("store: {error}"));
+        match (&self.store, &self.journal) {
+            (Err(why), _) => reasons.push(format!("store: {why}")),
+            (Ok(()), Err(error)) => reasons.push(format!("store: {error}")),
+            (Ok(()), Ok(_)) if self.failed => {
+                reasons
+                    .push("a part of the node has died, and it is about to stop; the log says which".into());
+            }
+            (Ok(()), Ok(_)) => {}
         }
         if !self.online {
             reasons.push("coordinator: there is no link; the log says why".into());

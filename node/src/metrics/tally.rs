@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct Tally {
     online: AtomicBool,
+    failed: AtomicBool,
     swaps_taken: AtomicU64,
     swaps_refused: AtomicU64,
     tasks: Mutex<BTreeMap<(&'static str, Ended), u64>>,
@@ -48,6 +49,16 @@ impl Tally {
     /// Whether there is a link to the coordinator.
     pub fn is_online(&self) -> bool {
         self.online.load(Relaxed)
+    }
+
+    /// Something has failed without which the node cannot go on: it is about to stop.
+    pub fn fail(&self) {
+        self.failed.store(true, Relaxed);
+    }
+
+    /// Whether the node is about to stop because something has failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
     }
 
     /// Changed plugins were looked at, and put in force or refused.

@@ -43,6 +43,8 @@ fn reading() -> Reading {
     let reason = String::from("the file is gone");
     Reading {
         stopping: false,
+        failed: false,
+        store: Ok(()),
         online: true,
         journal: Ok(JournalReading {
             active_keys: 4,
@@ -150,12 +152,17 @@ fn a_node_is_ready_if_nothing_keeps_it_from_its_work() {
     assert!(sound().not_ready().is_empty());
     let broken = Reading { plugins: reading().plugins, ..sound() };
     let offline = Reading { online: false, ..sound() };
+    let failed = Reading { failed: true, ..sound() };
+    let full = Err("the journal cannot be written (disk full)".to_owned());
+    let unwritable = Reading { store: full, failed: true, journal: Err("the same".into()), ..sound() };
     let unreadable = Reading { journal: Err("the disk".into()), ..sound() };
     let stopping = Reading { stopping: true, ..sound() };
     for (reading, word) in [
         (broken, "plugin gone: the file is gone [plugin-missing]"),
         (offline, "coordinator"),
         (unreadable, "store: the disk"),
+        (unwritable, "store: the journal cannot be written (disk full)"),
+        (failed, "a part of the node has died"),
         (stopping, "stopping"),
     ] {
         let reasons = reading.not_ready();

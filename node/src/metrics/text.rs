@@ -53,6 +53,12 @@ fn node(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
     sheet.gauge("ready", "1 if nothing keeps the node from its work", one(reading.not_ready().is_empty()))?;
     sheet.gauge("online", "1 if there is a link to the coordinator", one(reading.online))?;
     sheet.gauge("store_readable", "1 if the journal can be read", one(reading.journal.is_ok()))?;
+    let writable = one(reading.store.is_ok());
+    sheet.gauge(
+        "store_writable",
+        "1 unless a write of the journal or of the secrets has failed",
+        writable,
+    )?;
     sheet.gauge("sessions", "Sessions under way", reading.sessions as f64)?;
     let Ok(journal) = &reading.journal else { return Ok(()) };
     let keys = [
