@@ -6,6 +6,7 @@ use countersign_host::rs256::SigningKey;
 use node::{Node, get};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
