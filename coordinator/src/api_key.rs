@@ -72,6 +72,13 @@ impl ApiKeys {
     }
 }
 
+impl Place<'_> {
+    /// Which key it is: the SHA-256 of its text.
+    pub fn key(&self) -> Hash {
+        self.key
+    }
+}
+
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut in_flight = self.keys.in_flight.lock().unwrap_or_else(PoisonError::into_inner);

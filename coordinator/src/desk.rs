@@ -11,6 +11,7 @@ mod intake;
 mod moved;
 mod origin;
 mod queue;
+mod share;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use countersign_protocol::control::{FromNode, MAX_GENERATIONS, MAX_HELD, ToNode};
 use countersign_protocol::{
-    KeyId, NodeId, Operation, RequesterId, SignedTask, TaskError, TaskId, UnixMillis,
+    Hash, KeyId, NodeId, Operation, RequesterId, SignedTask, TaskError, TaskId, UnixMillis,
 };
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
@@ -84,6 +85,8 @@ struct Presence {
 #[derive(Debug)]
 struct Active {
     flow: Flow,
+    /// The API key that brought it. Unknown after a restart.
+    through: Option<Hash>,
     revision: watch::Sender<u64>,
 }
 
@@ -140,7 +143,7 @@ impl Desk {
         };
         for record in store.unfinished()? {
             let flow = restore(&store, record)?;
-            inner.insert(flow);
+            inner.insert(flow, None);
         }
         info!(unfinished = inner.tasks.len(), "tasks taken up");
         Ok(Desk { rules: ArcSwap::from_pointee(rules), store, state: Mutex::new(inner) })
@@ -161,8 +164,13 @@ impl Desk {
         &self.store
     }
 
-    /// Takes a task in. The same bytes again give the same task again.
-    pub fn submit(&self, signed: SignedTask, now: UnixMillis) -> Result<Submitted, SubmitError> {
+    /// Takes a task in that came with an API key. The same bytes again give the same task again.
+    pub fn submit(
+        &self,
+        signed: SignedTask,
+        through: Option<Hash>,
+        now: UnixMillis,
+    ) -> Result<Submitted, SubmitError> {
         let claimed = signed.parse()?;
         let mut inner = self.lock();
         if let Some(record) = self.record_of(&inner, claimed.id)? {
@@ -172,14 +180,12 @@ impl Desk {
         }
         let task = signed.authenticate(|requester| self.is_listed(requester), now)?;
         let wallet = self.wallet_for(&inner, &task)?;
-        if inner.tasks.len() >= self.rules.load().open_tasks {
-            return Err(SubmitError::Busy(inner.tasks.len()));
-        }
+        inner.check_room(self.rules.load().open_tasks, &task.requester, through)?;
         let flow = Flow::accept(inner.last_sequence + 1, signed, wallet, now)?;
         let ticket = self.store.put_task(task.id, &flow.record)?;
         inner.last_sequence += 1;
         info!(task = %task.id, operation = task.operation.name(), requester = %task.requester, "task accepted");
-        inner.insert(flow);
+        inner.insert(flow, through);
         self.step(&mut inner, task.id, Input::Tick, now);
         let record = self.record_of(&inner, task.id)?.ok_or(SubmitError::Conflict(task.id))?;
         Ok(Submitted { record, new: true, ticket })
@@ -352,7 +358,7 @@ impl Desk {
         }
         match late {
             // A party waits for the end of a reshare that was believed to have failed everywhere.
-            Some(flow) if open => inner.insert(flow),
+            Some(flow) if open => inner.insert(flow, None),
             Some(_) => {}
             None => {
                 inner.moved_on(&occupied, &occupies);
@@ -398,9 +404,28 @@ impl Desk {
 }
 
 impl Inner {
-    fn insert(&mut self, flow: Flow) {
+    fn insert(&mut self, flow: Flow, through: Option<Hash>) {
         self.moved_on(&[], &flow.occupies());
-        self.tasks.insert(flow.task().id, Active::new(flow));
+        self.tasks.insert(flow.task().id, Active::new(flow, through));
+    }
+
+    /// Whether one more task of this requester, by this API key, may come in.
+    fn check_room(
+        &self,
+        limit: usize,
+        requester: &RequesterId,
+        through: Option<Hash>,
+    ) -> Result<(), SubmitError> {
+        let open = self.tasks.len();
+        if open >= limit {
+            return Err(SubmitError::Busy(open));
+        }
+        let count =
+            |theirs: &dyn Fn(&Active) -> bool| self.tasks.values().filter(|task| theirs(task)).count();
+        let own = count(&|active| active.flow.task().requester == *requester);
+        let by_key = count(&|active| through.is_some() && active.through == through);
+        let most = own.max(by_key);
+        if share::has_room(limit, open, most) { Ok(()) } else { Err(SubmitError::Share(most)) }
     }
 
     /// A task that was worked on by some nodes is now worked on by others.
@@ -445,9 +470,9 @@ impl Presence {
 }
 
 impl Active {
-    fn new(flow: Flow) -> Active {
+    fn new(flow: Flow, through: Option<Hash>) -> Active {
         let revision = watch::Sender::new(flow.record.revision);
-        Active { flow, revision }
+        Active { flow, through, revision }
     }
 
     fn queued(&self) -> Queued {

@@ -19,6 +19,11 @@ use crate::task::record::TaskRecord;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// Another process has it.
+    #[error(
+        "another coordinator runs on this data directory; stop it first, or give this one a directory of its own"
+    )]
+    InUse,
     /// The database refused.
     #[error("the database does not answer ({0}); check the disk under the data directory, then restart")]
     Database(String),
@@ -67,7 +72,8 @@ struct Pending {
 struct Batch {
     tasks: BTreeMap<[u8; 16], TaskRow>,
     wallets: BTreeMap<[u8; 16], Vec<u8>>,
-    generations: BTreeMap<[u8; 20], Vec<u8>>,
+    /// None: there is no such generation any more.
+    generations: BTreeMap<[u8; 20], Option<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -127,7 +133,7 @@ impl Store {
             pending
                 .batch
                 .generations
-                .insert(generation_key(generation.key, generation.generation), to_row(generation));
+                .insert(generation_key(generation.key, generation.generation), Some(to_row(generation)));
         }
         if newest {
             pending.batch.wallets.insert(*wallet.key.as_bytes(), to_row(wallet));
@@ -136,15 +142,18 @@ impl Store {
         Ok(newest)
     }
 
-    /// Puts these generations of a wallet in the place of what is known of it under their numbers: the longer of two stories.
+    /// Puts these generations of a wallet in the place of what is known of it from the first of them on, up to number `known`.
     /// For one caller at a time.
-    pub fn replace_generations(&self, chain: &[Announcement]) -> Result<(), StoreError> {
+    pub fn replace_generations(&self, chain: &[Announcement], known: u32) -> Result<(), StoreError> {
         let Some(newest) = chain.last() else { return Ok(()) };
         let mut pending = self.shared.lock();
         pending.check()?;
         for generation in chain {
             let place = generation_key(generation.key, generation.generation);
-            pending.batch.generations.insert(place, to_row(generation));
+            pending.batch.generations.insert(place, Some(to_row(generation)));
+        }
+        for number in newest.generation.saturating_add(1)..=known {
+            pending.batch.generations.insert(generation_key(newest.key, number), None);
         }
         pending.batch.wallets.insert(*newest.key.as_bytes(), to_row(newest));
         self.shared.written(pending);
@@ -198,7 +207,7 @@ impl Store {
         let key = generation_key(id, number);
         let found = self.shared.lock().find(|batch| batch.generations.get(&key).cloned());
         let known = match found {
-            Some(row) => Some(from_row("generations", &row)?),
+            Some(row) => row.map(|row| from_row("generations", &row)).transpose()?,
             None => self.shared.read(GENERATIONS, "generations", key)?,
         };
         match known {
@@ -367,7 +376,10 @@ impl Shared {
                 wallets.insert(id, row.as_slice())?;
             }
             for (key, row) in &batch.generations {
-                generations.insert(key, row.as_slice())?;
+                match row {
+                    Some(row) => generations.insert(key, row.as_slice())?,
+                    None => generations.remove(key)?,
+                };
             }
         }
         Ok(write.commit()?)
@@ -457,7 +469,16 @@ macro_rules! database_errors {
         }
     )*};
 }
-database_errors!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
+database_errors!(TransactionError, TableError, StorageError, CommitError);
+
+impl From<redb::DatabaseError> for StoreError {
+    fn from(error: redb::DatabaseError) -> StoreError {
+        match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse,
+            other => StoreError::Database(other.to_string()),
+        }
+    }
+}
 
 const ROW_VERSION: u8 = 1;
 /// Bytes of pages kept in memory.

@@ -154,6 +154,27 @@ async fn there_is_a_limit_to_tasks_under_way() {
     assert_eq!((status, code(&body)), (StatusCode::SERVICE_UNAVAILABLE, "too-many-tasks"));
 }
 
+/// Their tasks wait for nodes that are off line.
+#[tokio::test]
+async fn one_requester_or_one_api_key_leaves_room_for_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path(), |rules| rules.open_tasks = 4);
+    for id in [1, 2] {
+        assert_eq!(world.post(&new_task(id, keygen())).await.0, StatusCode::CREATED);
+    }
+    let (status, body) = world.post(&new_task(3, keygen())).await;
+    assert_eq!((status, code(&body)), (StatusCode::SERVICE_UNAVAILABLE, "too-many-tasks"), "{body}");
+    // Another requester finds a place, but not by the API key that has brought enough.
+    let key = crate::testkit::key(77);
+    let mut order = task(4, clock::now(), keygen());
+    order.requester = countersign_protocol::RequesterId::from_bytes(key.verifying_key().to_bytes()).unwrap();
+    let bytes = order.to_bytes();
+    let signature = ed25519_dalek::Signer::sign(&key, &SignedTask::signed_message(&bytes)).to_bytes();
+    let theirs = SignedTask { bytes, signature };
+    assert_eq!(code(&world.post(&theirs).await.1), "too-many-tasks");
+    world.app.desk.submit(theirs, Some(countersign_protocol::Hash([5; 32])), clock::now()).unwrap();
+}
+
 #[tokio::test]
 async fn nothing_is_answered_without_a_key_of_the_right_scope() {
     let dir = tempfile::tempdir().unwrap();
@@ -335,7 +356,8 @@ async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
     for (connection, _) in &joined {
         desk.receive(*connection, FromNode::Capacity { tasks: 4 }, clock::now()).unwrap();
     }
-    let ids: Vec<_> = (1..=9).map(|id| desk.submit(new_task(id, keygen()), clock::now()).unwrap()).collect();
+    let ids: Vec<_> =
+        (1..=9).map(|id| desk.submit(new_task(id, keygen()), None, clock::now()).unwrap()).collect();
     let offered = || {
         let state = |id| desk.record(TaskId([id; 16])).unwrap().unwrap().state;
         (1..=9).filter(|id| state(*id) == crate::task::record::State::Approving).collect::<Vec<u8>>()
@@ -361,7 +383,7 @@ async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
     for sent in 1u128.. {
         let mut order = task(1, clock::now(), keygen());
         order.id = TaskId(sent.to_be_bytes());
-        desk.submit(sign_task(&order), clock::now()).unwrap();
+        desk.submit(sign_task(&order), None, clock::now()).unwrap();
         assert!(queues[1].try_recv().is_ok() && queues[2].try_recv().is_ok());
         if !desk.online().contains_key(&nodes()[0]) {
             break;

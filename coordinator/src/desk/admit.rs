@@ -58,6 +58,11 @@ pub enum SubmitError {
     /// Too much at once.
     #[error("{0} tasks are under way, which is the limit; wait until some have ended")]
     Busy(usize),
+    /// Too much of one requester, or of one API key, at once.
+    #[error(
+        "{0} of your tasks are under way, and no more places are left than that, which are for others; wait until some have ended"
+    )]
+    Share(usize),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,7 +80,7 @@ impl SubmitError {
             SubmitError::Holders(_) => "wallet-holders",
             SubmitError::StaleWallet { .. } => "wallet-stale",
             SubmitError::Moving { .. } => "wallet-moving",
-            SubmitError::Busy(_) => "too-many-tasks",
+            SubmitError::Busy(_) | SubmitError::Share(_) => "too-many-tasks",
             SubmitError::Store(_) => "store",
         }
     }

@@ -2,8 +2,9 @@
 //! So a coordinator that was lost is replaced by an empty one.
 //!
 //! Nobody's word counts. A generation proves itself by the marks of all its parties; the members of the newest must be nodes
-//! that this coordinator admits, and each generation must succeed the one before. Of two stories about one key the longer chain
-//! that verifies stays.
+//! that this coordinator admits, and each generation must succeed the one before. Where a wallet comes from is proven by the
+//! KeyGen that made it, whose hash is the wallet's id, and by nothing else: whoever invents a first generation can sign it.
+//! So of two stories that begin differently the one with the order stays, and of two that part later the longer one.
 
 use countersign_protocol::{Announcement, KeyId, NodeId, SignedTask, TaskId, UnixMillis};
 use tracing::{error, info};
@@ -12,7 +13,7 @@ use super::moved::Moved;
 use super::{Desk, Inner, origin};
 use crate::store::{StoreError, Ticket};
 use crate::task::proof;
-use crate::task::record::TaskRecord;
+use crate::task::record::{Proof, TaskRecord};
 
 /// Why a wallet is not taken in. Each has a stable [code](IntakeError::code).
 #[derive(Debug, thiserror::Error)]
@@ -88,9 +89,10 @@ impl Desk {
         let order = order.map(|order| origin::record(&chain[0], order, now)).transpose()?;
         let mut inner = self.lock();
         let before = self.store.wallet(newest.key)?;
-        if let Some(known) = &before {
-            self.check_against(known, chain)?;
-        }
+        let replaced = match &before {
+            Some(known) => self.check_against(known, chain, order.is_some())?,
+            None => false,
+        };
         for generation in chain {
             self.store.put_wallet(generation)?;
         }
@@ -98,11 +100,11 @@ impl Desk {
             self.remember(&mut inner, task, record)?;
         }
         inner.wallets.insert(newest.key);
-        let new = before.is_none_or(|before| before.generation < newest.generation);
+        let new = replaced || before.is_none_or(|before| before.generation < newest.generation);
         if new {
             info!(wallet = %newest.key, generation = newest.generation, "wallet taken in");
         }
-        if new && newest.generation > 0 {
+        if new && (replaced || newest.generation > 0) {
             inner.tell(Moved::to(newest.clone()));
         }
         let wallet = self.store.wallet(newest.key)?.unwrap_or_else(|| newest.clone());
@@ -142,12 +144,18 @@ impl Desk {
         Ok(newest)
     }
 
-    /// What is brought must meet what is known: at a generation that both have, or right behind it.
-    fn check_against(&self, known: &Announcement, chain: &[Announcement]) -> Result<(), IntakeError> {
+    /// What is brought must meet what is known: at a generation that both have, or right behind it. True if it took the place
+    /// of what was known.
+    fn check_against(
+        &self,
+        known: &Announcement,
+        chain: &[Announcement],
+        proven: bool,
+    ) -> Result<bool, IntakeError> {
         for brought in chain {
             let same = self.store.generation(known.key, brought.generation)?;
-            if let Some(same) = same.filter(|same| same.digest() != brought.digest()) {
-                return self.prefer(known, &same, chain);
+            if same.is_some_and(|same| same.digest() != brought.digest()) {
+                return self.prefer(known, brought, chain, proven).map(|()| true);
             }
         }
         let (first, last) = (&chain[0], &chain[chain.len() - 1]);
@@ -155,39 +163,56 @@ impl Desk {
         if last.generation < known.generation {
             let next = self.store.generation(known.key, last.generation + 1)?;
             return match next {
-                Some(next) if next.succeeds(last) => Ok(()),
+                Some(next) if next.succeeds(last) => Ok(false),
                 Some(_) => Err(IntakeError::Conflict { wallet: known.key, generation: last.generation }),
                 None => Err(IntakeError::Gap(last.generation + 1)),
             };
         }
         match first.generation.checked_sub(known.generation) {
-            Some(0) | None => Ok(()),
-            Some(1) if first.succeeds(known) => Ok(()),
+            Some(0) | None => Ok(false),
+            Some(1) if first.succeeds(known) => Ok(false),
             Some(1) => Err(IntakeError::Conflict { wallet: known.key, generation: known.generation }),
             Some(_) => Err(IntakeError::Gap(known.generation + 1)),
         }
     }
 
-    /// Two stories: the longer one that verifies stays. It must begin where both agree, or at the very beginning.
+    /// Two stories, which part at this generation of the one that is brought.
     fn prefer(
         &self,
         known: &Announcement,
-        other: &Announcement,
+        parting: &Announcement,
         chain: &[Announcement],
+        proven: bool,
     ) -> Result<(), IntakeError> {
-        let (wallet, generation) = (known.key, other.generation);
-        let rooted = match chain[0].generation.checked_sub(1) {
-            None => true,
-            Some(before) => {
-                self.store.generation(wallet, before)?.is_some_and(|before| chain[0].succeeds(&before))
-            }
+        let (wallet, generation) = (known.key, parting.generation);
+        let before = match generation.checked_sub(1) {
+            Some(before) => self.store.generation(wallet, before)?,
+            None => None,
         };
+        let parts_later = before.is_some_and(|before| parting.succeeds(&before));
         let longer = chain[chain.len() - 1].generation > known.generation;
-        if !(rooted && longer && chain[0].is_same_key(known)) {
+        let truer = proven && !self.begins_with(&chain[0])? && !self.is_proven(wallet)?;
+        if !truer && !(parts_later && longer) {
             return Err(IntakeError::Conflict { wallet, generation });
         }
-        error!(%wallet, generation, "two stories of a wallet: the longer one takes the place of the other; ask the operators of its nodes");
-        Ok(self.store.replace_generations(chain)?)
+        error!(%wallet, generation, "two stories of a wallet: another one takes the place of what was known; ask the operators of its nodes");
+        Ok(self.store.replace_generations(chain, known.generation)?)
+    }
+
+    fn begins_with(&self, first: &Announcement) -> Result<bool, StoreError> {
+        let known = self.store.generation(first.key, 0)?;
+        Ok(known.is_some_and(|known| known.digest() == first.digest()))
+    }
+
+    /// True if the KeyGen that made what is known of a wallet's beginning is on record.
+    fn is_proven(&self, wallet: KeyId) -> Result<bool, StoreError> {
+        let Some(first) = self.store.generation(wallet, 0)? else { return Ok(false) };
+        let record = self.store.task(first.task)?;
+        let made = record.and_then(|record| match record.result {
+            Some(Proof::Created(made)) => Some(*made),
+            _ => None,
+        });
+        Ok(made.is_some_and(|made| made.digest() == first.digest()))
     }
 }
 

@@ -81,10 +81,13 @@ impl From<SubmitError> for ApiError {
             SubmitError::Conflict(_) | SubmitError::StaleWallet { .. } | SubmitError::Moving { .. } => {
                 StatusCode::CONFLICT
             }
-            SubmitError::Busy(_) | SubmitError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            SubmitError::Busy(_) | SubmitError::Share(_) | SubmitError::Store(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::BAD_REQUEST,
         };
-        let retry_after = matches!(error, SubmitError::Busy(_)).then_some(BUSY_SECONDS);
+        let retry_after =
+            matches!(error, SubmitError::Busy(_) | SubmitError::Share(_)).then_some(BUSY_SECONDS);
         ApiError { retry_after, ..ApiError::new(status, error.code(), error.to_string()) }
     }
 }

@@ -21,6 +21,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use countersign_protocol::Hash;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -38,6 +39,10 @@ pub struct App {
     /// Turns true when the coordinator stops: nobody is kept waiting then.
     pub stop: watch::Receiver<bool>,
 }
+
+/// The API key that a request came with, by the SHA-256 of its text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Through(Hash);
 
 /// The whole API.
 pub fn router(app: Arc<App>) -> Router {
@@ -64,13 +69,18 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 /// Reading needs `read`, everything else `create`.
-async fn authorise(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, ApiError> {
+async fn authorise(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let scope = if reads { Scope::Read } else { Scope::Create };
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let presented = header.and_then(|value| value.strip_prefix("Bearer "));
     let (key, place) = app.keys.admit(presented, scope)?;
     tracing::debug!(%key, method = %request.method(), path = request.uri().path(), "request");
+    request.extensions_mut().insert(Through(place.key()));
     let response = next.run(request).await;
     drop(place);
     Ok(response)

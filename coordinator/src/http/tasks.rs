@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use countersign_protocol::{SignedTask, TaskId};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
-use super::App;
 use super::error::ApiError;
 use super::view::{Summary, TaskView};
+use super::{App, Through};
 use crate::clock;
 use crate::run::stopped;
 use crate::task::record::{Proof, TaskRecord};
@@ -32,9 +32,10 @@ pub(super) struct Submission {
 /// `POST`: 201 for a new task, 200 for the same one again, 409 for another one with the same id.
 pub async fn submit(
     State(app): State<Arc<App>>,
+    Extension(Through(key)): Extension<Through>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<TaskView>), ApiError> {
-    let submitted = app.desk.submit(signed_task(&body)?, clock::now())?;
+    let submitted = app.desk.submit(signed_task(&body)?, Some(key), clock::now())?;
     app.desk.store().durable(submitted.ticket).await?;
     let status = if submitted.new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(TaskView::new(&app.desk, submitted.record)?)))

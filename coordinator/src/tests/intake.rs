@@ -177,3 +177,50 @@ async fn a_generation_that_does_not_reach_what_is_known_waits_for_those_between(
     assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, "wallet-gap"), "{refused}");
     assert_eq!(world.bring(&all[1..], None).await.0, StatusCode::OK);
 }
+
+/// Nodes that are admitted here and no members of the wallet sign a beginning of their own, and a step on from there.
+fn invented(real: &Announcement) -> [Announcement; 2] {
+    let mut first = real.clone();
+    first.committee = Committee::new(crowd()[3..].to_vec()).unwrap();
+    first.parties = Vec::new();
+    mark_by(&mut first, &[3, 4]);
+    let second = moved_on(&first, 8, &[3, 4], &[3, 4]);
+    assert!(first.is_complete() && second.succeeds(&first));
+    [first, second]
+}
+
+#[tokio::test]
+async fn an_invented_beginning_never_takes_the_place_of_a_wallet_that_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = anew(dir.path());
+    assert_eq!(world.bring(&all[..1], None).await.0, StatusCode::OK);
+    let forged = invented(&all[0]);
+    let (status, refused) = world.bring(&forged, None).await;
+    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "wallet-conflict"), "{refused}");
+    assert_eq!(code(&world.bring(&forged[..1], Some(&order)).await.1), "wallet-order");
+    let told = world.get(&format!("/v1/wallets/{}/generations", all[0].key)).await;
+    assert_eq!(told["generations"], json!(all[..1]));
+}
+
+#[tokio::test]
+async fn the_order_that_made_a_wallet_puts_an_invented_one_out_of_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (order, all) = history();
+    let world = anew(dir.path());
+    let forged = invented(&all[0]);
+    assert_eq!(world.bring(&forged, None).await.0, StatusCode::OK);
+    assert_eq!(code(&world.bring(&all[..1], None).await.1), "wallet-conflict", "neither is proven");
+    assert_eq!(world.bring(&all[..1], Some(&order)).await.0, StatusCode::OK);
+    // Neither before nor after a restart is anything left of it, and it does not come back.
+    let look = async |world: World| {
+        assert_eq!(world.app.desk.store().generation(all[0].key, 1).unwrap(), None);
+        let told = world.get(&format!("/v1/wallets/{}/generations", all[0].key)).await;
+        assert_eq!(told["generations"], json!(all[..1]));
+        assert_eq!(code(&world.bring(&forged, None).await.1), "wallet-conflict");
+    };
+    look(world).await;
+    look(anew(dir.path())).await;
+    let world = anew(dir.path());
+    assert_eq!(world.bring(&all[1..], None).await.0, StatusCode::OK);
+}

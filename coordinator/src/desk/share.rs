@@ -1,0 +1,34 @@
+//! How many open tasks one requester, or one API key, may have of all that there is room for: a pure function.
+
+/// True if there is room for one more task among `limit`, of which `open` are taken, for somebody who has `own` of them.
+///
+/// Each may have as many as there are places left. So whoever is alone gets half of all, two get a third each, and there is
+/// always a place for somebody new, however long the others' tasks wait for a node that is off line (Choudhury and Hahne's
+/// dynamic thresholds for shared buffers, 1998, with a factor of 1).
+pub(super) fn has_room(limit: usize, open: usize, own: usize) -> bool {
+    own < limit.saturating_sub(open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each in turn takes whatever it is given.
+    fn taken(limit: usize, greedy: usize) -> Vec<usize> {
+        let mut own = vec![0; greedy];
+        for at in 0..greedy {
+            while has_room(limit, own.iter().sum(), own[at]) {
+                own[at] += 1;
+            }
+        }
+        own
+    }
+
+    #[test]
+    fn who_comes_late_finds_room() {
+        assert_eq!(taken(1000, 1), [500]);
+        assert_eq!(taken(1000, 4), [500, 250, 125, 63]);
+        assert_eq!(taken(1, 2), [1, 0], "a single place is nobody's share");
+        assert!(taken(1000, 9).iter().all(|own| *own > 0));
+    }
+}
