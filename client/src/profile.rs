@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
-use std::fs::File;
-use std::io::Read;
 use std::marker::PhantomData;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use countersign_files::Custody;
 use countersign_payload::{Networks, UnknownNetwork};
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{NodeId, RequesterId};
@@ -67,7 +65,7 @@ impl Default for Chains {
 }
 
 impl Profile {
-    /// Reads a profile. One that everybody can write is refused, since it says who is trusted.
+    /// Reads a profile. One that others can write is refused, since it says who is trusted.
     pub fn load(path: &Path) -> Result<Profile, ClientError> {
         let file = |reason, advice| ClientError::File { path: path.into(), reason, advice };
         let text = read_own(path)
@@ -163,17 +161,14 @@ fn name_in<'a, Id: PartialEq>(names: &'a BTreeMap<String, Id>, id: &Id) -> Optio
     names.iter().find(|(_, known)| *known == id).map(|(name, _)| name.as_str())
 }
 
-/// Reads a file that decides whom to trust.
+/// Reads a file that decides whom to trust: nobody but its owner may be able to write it.
 pub(crate) fn read_own(path: &Path) -> Result<String, String> {
-    let mut file = File::open(path).map_err(|error| error.to_string())?;
-    let mode = file.metadata().map_err(|error| error.to_string())?.mode();
-    if mode & 0o002 != 0 {
-        return Err("everybody on this machine can write it (run `chmod o-w` on it)".into());
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| error.to_string())?;
-    Ok(text)
+    let bytes = Custody::Operator.read(path, LARGEST).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".into())
 }
+
+/// More than the largest wallet book.
+const LARGEST: u64 = 1 << 30;
 
 fn default_book() -> PathBuf {
     "wallets.json".into()
@@ -350,12 +345,21 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_everybody_can_write_is_refused() {
+    fn a_profile_that_others_can_write_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("profile.yaml");
         std::fs::write(&path, "coordinator: http://127.0.0.1:1\napi_key_file: api.key\n").unwrap();
         Profile::load(&path).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(Profile::load(&path).unwrap_err().to_string().contains("chmod o-w"));
+        let refused = || Profile::load(&path).unwrap_err().to_string().contains("chmod go-w");
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for mode in [0o666, 0o664] {
+            set(&path, mode);
+            assert!(refused(), "{mode:o}");
+        }
+        set(&path, 0o600);
+        set(dir.path(), 0o770);
+        assert!(refused(), "the folder");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use countersign_files::{Custody, CustodyError};
 use countersign_protocol::{NodeId, RequesterId};
 use countersign_strict::DocumentError;
 use serde::Deserialize;
@@ -62,6 +63,9 @@ impl Default for RawLimits {
     }
 }
 
+/// Bytes of the largest configuration.
+const LARGEST: u64 = 4 << 20;
+
 /// The configuration as meant: paths resolved, ranges checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -91,6 +95,9 @@ pub enum ConfigError {
         /// What the system said.
         reason: String,
     },
+    /// Somebody else could have written it.
+    #[error(transparent)]
+    Custody(CustodyError),
     /// Not YAML, a wrong type, a key that stands twice or that there is not.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -122,8 +129,12 @@ pub enum ConfigError {
 impl Config {
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::Unreadable { path: path.into(), reason: error.to_string() })?;
+        let unreadable = |reason| ConfigError::Unreadable { path: path.into(), reason };
+        let bytes = Custody::Operator.read(path, LARGEST).map_err(|error| match error {
+            CustodyError::Io(error) => unreadable(error.to_string()),
+            kept => ConfigError::Custody(kept),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
         let parsed = Config::parse(&text, path.parent().unwrap_or(Path::new(".")));
         parsed.map_err(|error| ConfigError::InFile { path: path.into(), error: error.into() })
     }
@@ -223,6 +234,21 @@ mod tests {
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
         Config::parse(text, Path::new("/base"))
+    }
+
+    #[test]
+    fn a_configuration_that_others_can_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("coordinator.yaml");
+        std::fs::write(&path, example()).unwrap();
+        let set = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        set(0o640);
+        Config::load(&path).unwrap();
+        set(0o660);
+        let error = Config::load(&path).unwrap_err();
+        assert!(matches!(error, ConfigError::Custody(_)), "{error}");
+        assert!(error.to_string().contains("chmod go-w"), "{error}");
     }
 
     #[test]

@@ -2,12 +2,17 @@
 //!
 //! A pipe in the place of a file makes whoever opens it wait for a writer that may never come, and a device can be read
 //! without end. Every file that people give to our programs, and every file that our programs left behind, is opened here:
-//! nothing waits, and what is no regular file is refused. Links are followed; who may write a file is not judged here.
+//! nothing waits, and what is no regular file is refused. Links are followed. Files that decide are read by [`custody`], which
+//! also judges who may write them.
+
+pub mod custody;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+pub use custody::{Custody, CustodyError};
 
 /// Opens a regular file for reading. Anything else is [`io::ErrorKind::InvalidInput`].
 pub fn open(path: impl AsRef<Path>) -> io::Result<File> {

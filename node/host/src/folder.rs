@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::custody::{self, CustodyError};
+use countersign_files::{CustodyError, custody};
 
 /// Mode of files and directories that are made.
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);

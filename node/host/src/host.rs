@@ -17,12 +17,12 @@ use crate::call::Call;
 use crate::compile::Compiled;
 use crate::compiler::Compiler;
 use crate::contract;
-use crate::custody::Custody;
 use crate::engine;
 use crate::freeze::FreezeLimits;
 use crate::signature::Publisher;
 use crate::store::PluginStore;
 use crate::ticker::Ticker;
+use countersign_files::Custody;
 
 /// What all plugins together may take.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 
-use crate::folder::{read_linked, read_regular};
+use crate::{read, read_opened};
 
 /// Links that are followed on the way to one file, as Linux has it.
 const LINKS: usize = 40;
@@ -53,9 +53,8 @@ pub enum CustodyError {
     },
     /// Somebody else owns it.
     #[error(
-        "{path} belongs to user {owner}, and what decides must belong to root or to the user that runs the node \
-         ({me} here); look at its contents, then change its owner with `chown`, or run this as user {owner} if the node \
-         runs as that one", path = path.display()
+        "{path} belongs to user {owner}, and what decides must belong to root or to the user that runs this program \
+         ({me} here); look at its contents, then change its owner with `chown`, or run this as user {owner}", path = path.display()
     )]
     Foreign {
         /// The file, or the folder or link on the way to it.
@@ -72,14 +71,14 @@ impl Custody {
     /// [`io::ErrorKind::FileTooLarge`].
     pub fn read(self, path: &Path, limit: u64) -> Result<Vec<u8>, CustodyError> {
         match self {
-            Self::Anyone => Ok(read_linked(path, limit)?),
-            Self::Operator => Ok(read_regular(Walk::as_this_user().to(path)?, limit)?),
+            Self::Anyone => Ok(read(path, limit)?),
+            Self::Operator => Ok(read_opened(Walk::as_this_user().to(path)?, limit)?),
         }
     }
 }
 
 /// Opens the folder at `path` or behind the links there, if it is its operator's alone.
-pub(crate) fn open_folder(path: &Path) -> Result<File, CustodyError> {
+pub fn open_folder(path: &Path) -> Result<File, CustodyError> {
     let folder = Walk::as_this_user().to(path)?;
     match FileType::from_raw_mode(fstat(&folder).map_err(io::Error::from)?.st_mode) {
         FileType::Directory => Ok(folder),
@@ -128,7 +127,7 @@ impl Walk {
         }
         // What is checked is the descriptor that is used from here on.
         let opened = if self.ahead.is_empty() {
-            File::from(openat(&here, name, read(), Mode::empty()).map_err(io::Error::from)?)
+            File::from(openat(&here, name, to_read(), Mode::empty()).map_err(io::Error::from)?)
         } else {
             found
         };
@@ -152,7 +151,7 @@ impl Walk {
     fn start_from_root(&mut self, path: &Path) -> Result<File, CustodyError> {
         self.put_ahead(path);
         self.at = "/".into();
-        let flags = if self.ahead.is_empty() { read() } else { look() };
+        let flags = if self.ahead.is_empty() { to_read() } else { look() };
         let root = File::from(rustix::fs::open("/", flags, Mode::empty()).map_err(io::Error::from)?);
         self.check(&root)?;
         Ok(root)
@@ -195,7 +194,7 @@ fn look() -> OFlags {
 }
 
 /// To read it: a pipe is not waited for, and a link that took the file's place is not followed.
-fn read() -> OFlags {
+fn to_read() -> OFlags {
     OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
@@ -218,25 +217,25 @@ mod tests {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     }
 
-    fn read(path: &Path) -> Result<Vec<u8>, CustodyError> {
+    fn kept(path: &Path) -> Result<Vec<u8>, CustodyError> {
         Custody::Operator.read(path, 100)
     }
 
     #[test]
     fn what_is_the_operators_alone_is_read_through_links_too() {
         let (dir, file) = world();
-        assert_eq!(read(&file).unwrap(), b"key");
+        assert_eq!(kept(&file).unwrap(), b"key");
         let way = dir.path().join("way");
         symlink(dir.path(), &way).unwrap();
         symlink("way/../key.pem", dir.path().join("roundabout")).unwrap();
         symlink("./key.pem", dir.path().join("beside")).unwrap();
-        assert_eq!(read(&way.join("beside")).unwrap(), b"key");
+        assert_eq!(kept(&way.join("beside")).unwrap(), b"key");
         let parent = dir.path().file_name().unwrap();
-        assert_eq!(read(&dir.path().join("..").join(parent).join("key.pem")).unwrap(), b"key");
-        assert!(matches!(read(&dir.path().join("none")), Err(CustodyError::Io(_))));
-        assert!(matches!(read(dir.path()), Err(CustodyError::Io(_))), "a folder");
+        assert_eq!(kept(&dir.path().join("..").join(parent).join("key.pem")).unwrap(), b"key");
+        assert!(matches!(kept(&dir.path().join("none")), Err(CustodyError::Io(_))));
+        assert!(matches!(kept(dir.path()), Err(CustodyError::Io(_))), "a folder");
         symlink("circle", dir.path().join("circle")).unwrap();
-        assert!(matches!(read(&dir.path().join("circle")), Err(CustodyError::Io(_))));
+        assert!(matches!(kept(&dir.path().join("circle")), Err(CustodyError::Io(_))));
     }
 
     #[test]
@@ -244,20 +243,20 @@ mod tests {
         for mode in [0o664, 0o646, 0o666] {
             let (_dir, file) = world();
             chmod(&file, mode);
-            let error = read(&file).unwrap_err();
+            let error = kept(&file).unwrap_err();
             assert!(matches!(&error, CustodyError::Writable { path, .. } if *path == file), "{error}");
             assert!(error.to_string().contains("chmod go-w"), "{error}");
         }
         for mode in [0o775, 0o757, 0o777] {
             let (dir, file) = world();
             chmod(dir.path(), mode);
-            assert!(matches!(read(&file), Err(CustodyError::Writable { .. })), "{mode:o}");
+            assert!(matches!(kept(&file), Err(CustodyError::Writable { .. })), "{mode:o}");
         }
         let (dir, _) = world();
         let (elsewhere, file) = world();
         symlink(&file, dir.path().join("link")).unwrap();
         chmod(elsewhere.path(), 0o777);
-        let behind = read(&dir.path().join("link")).unwrap_err();
+        let behind = kept(&dir.path().join("link")).unwrap_err();
         assert!(matches!(behind, CustodyError::Writable { path, .. } if path == elsewhere.path()));
     }
 
@@ -265,7 +264,7 @@ mod tests {
     fn a_sticky_folder_is_passed_and_never_holds_files_that_we_write() {
         let (dir, file) = world();
         chmod(dir.path(), 0o1777);
-        assert_eq!(read(&file).unwrap(), b"key");
+        assert_eq!(kept(&file).unwrap(), b"key");
         assert!(matches!(open_folder(dir.path()), Err(CustodyError::Writable { .. })));
         chmod(dir.path(), 0o700);
         assert!(open_folder(dir.path()).is_ok());
@@ -283,7 +282,7 @@ mod tests {
             let link = dir.path().join("link");
             symlink(&file, &link).unwrap();
             std::os::unix::fs::lchown(at(dir.path()), Some(65_534), Some(65_534)).unwrap();
-            let error = read(&link).unwrap_err();
+            let error = kept(&link).unwrap_err();
             assert!(matches!(error, CustodyError::Foreign { owner: 65_534, me: 0, .. }), "{error}");
             // To that user it is its own, as long as everything on the way is root's.
             assert!(Walk::of(65_534).to(&link).is_ok());
@@ -294,7 +293,7 @@ mod tests {
         let (dir, file) = world();
         chmod(dir.path(), 0o1777);
         chown(&file, Some(65_534), None).unwrap();
-        assert!(matches!(read(&file), Err(CustodyError::Foreign { .. })), "planted in a sticky folder");
+        assert!(matches!(kept(&file), Err(CustodyError::Foreign { .. })), "planted in a sticky folder");
     }
 
     #[test]
@@ -303,7 +302,7 @@ mod tests {
         let pipe = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         chmod(&pipe, 0o600);
-        assert!(matches!(read(&pipe), Err(CustodyError::Io(_))));
+        assert!(matches!(kept(&pipe), Err(CustodyError::Io(_))));
         let long = Custody::Operator.read(&file, 2).unwrap_err();
         assert!(matches!(long, CustodyError::Io(error) if error.kind() == io::ErrorKind::FileTooLarge));
     }
