@@ -28,6 +28,8 @@ pub fn frame(frame: FromNode) -> FromNode {
         FromNode::Outcome { task, outcome } => FromNode::Outcome { task, outcome: self::outcome(outcome) },
         // Kept only where every field is the task's own or has a fixed size, and the mark verifies.
         FromNode::Stored { .. } | FromNode::Void { .. } => frame,
+        // Of a fixed size, and kept only where it verifies.
+        FromNode::Evidence { .. } => frame,
         // Nothing of it is kept or shown; the desk counts the entries.
         FromNode::Holds { .. } => frame,
         // Kept only where every mark verifies; the desk counts the entries.

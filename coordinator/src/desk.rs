@@ -251,6 +251,7 @@ impl Desk {
             FromNode::Outcome { task, outcome } => (task, Input::Outcome { from, outcome }),
             FromNode::Stored { task, announcement } => (task, Input::Stored { from, announcement }),
             FromNode::Void { task, mark } => (task, Input::Void { from, mark }),
+            FromNode::Evidence { task, evidence } => (task, Input::Evidence { from, evidence }),
             FromNode::Holds { keys } if keys.len() > MAX_HELD => {
                 return Err(Misbehaviour::TooManyHeld(keys.len()));
             }

@@ -12,7 +12,7 @@ use crate::task::handover::{self, Learned};
 use countersign_protocol::{GenerationProof, Hash, KeyId, NodeId, TaskId};
 use countersign_store::{
     AuditEntry, AuditError, AuditHead, Difference, Generation, Handover, Journal, JournalOpenError,
-    KeyRecord, Proof, Quarantine, ReadJournalError, Written,
+    KeyRecord, Proof, Quarantine, ReadJournalError, Stop, WriteJournalError, Written,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,14 +71,14 @@ pub enum Question {
         /// At most so many.
         limit: u64,
     },
-    /// Which peers are kept away from which keys.
+    /// Which peers are kept away from which keys, and which keys are stopped.
     Quarantines,
     /// End this quarantine.
     Lift {
         /// Which key.
         key: KeyId,
-        /// Which peer.
-        peer: NodeId,
+        /// Which peer; absent: whatever stops the key without naming anybody.
+        peer: Option<NodeId>,
     },
     /// Copy the files for a backup. Only a node that runs does.
     StageBackup,
@@ -114,7 +114,12 @@ pub enum Answer {
     /// To [`Question::Audit`].
     Audit(Vec<AuditEntry>),
     /// To [`Question::Quarantines`].
-    Quarantines(Vec<Quarantine>),
+    Quarantines {
+        /// Peers that are kept away from a key.
+        peers: Vec<Quarantine>,
+        /// Keys that sign no more, with certain signers or at all.
+        keys: Vec<Stop>,
+    },
     /// To [`Question::Lift`]: whether there was one.
     Lifted(bool),
     /// To [`Question::StageBackup`].
@@ -217,8 +222,10 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
             let from = from.unwrap_or(journal.audit_entries()?.saturating_sub(*limit));
             Answer::Audit(journal.audit(from, *limit as usize)?)
         }
-        Question::Quarantines => Answer::Quarantines(journal.quarantines()?),
-        Question::Lift { key, peer } => match journal.lift(crate::core::now(), *key, *peer) {
+        Question::Quarantines => {
+            Answer::Quarantines { peers: journal.quarantines()?, keys: journal.stops()? }
+        }
+        Question::Lift { key, peer } => match lift(journal, *key, *peer) {
             Ok(written) => Answer::Lifted(written == Written::Now),
             Err(error) => Answer::Failed(error.to_string()),
         },
@@ -261,6 +268,13 @@ fn moved(journal: &Journal) -> Result<Vec<MovedKey>, ReadJournalError> {
         moved.push(MovedKey { record, in_force, unheard });
     }
     Ok(moved)
+}
+
+fn lift(journal: &Journal, key: KeyId, peer: Option<NodeId>) -> Result<Written, WriteJournalError> {
+    match peer {
+        Some(peer) => journal.lift(crate::core::now(), key, peer),
+        None => journal.start_again(crate::core::now(), key),
+    }
 }
 
 impl From<Proof> for TaskRecording {

@@ -61,6 +61,8 @@ pub struct Core {
     pub tally: Tally,
     /// Held while the public record is written.
     pub publishing: Mutex<()>,
+    /// Held while this node looks how far it has come: of two looks the later says no less.
+    pub marking: Mutex<()>,
     /// Held while the secrets file is brought to what the journal says of a key.
     pub aligning: Mutex<()>,
     /// Told when something about a generation is to be told to others.

@@ -137,7 +137,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     let (mesh, frames) = Mesh::new(identity.clone(), MeshConfig::default());
     mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
     let (reporter, reports) = Reporter::new();
-    let (router, news) = Router::new(mesh, config.roster.clone());
+    let router = Router::new(mesh, config.roster.clone());
     let core = Arc::new(Core {
         restored: journal.restored_at()?,
         me,
@@ -159,6 +159,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         publishing: std::sync::Mutex::default(),
         aligning: std::sync::Mutex::default(),
         gossip: tokio::sync::Notify::new(),
+        marking: std::sync::Mutex::default(),
         stopping: CancellationToken::new(),
         coordinator,
         config,
@@ -177,7 +178,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         parts.run("the listener of metrics", metrics::serve(listener, names, look, stop));
     }
     tracing::info!(node = %core.me, "node started");
-    parts.run("the memory of how far peers have come", high_water::follow(core.clone(), news));
+    parts.run("the memory of how far peers have come", high_water::follow(core.clone()));
     if let Some(hearing) = core.router.hearing() {
         parts.run("the exchange of generations", gossip::follow(core.clone(), hearing));
     }

@@ -1,60 +1,96 @@
 //! How far nodes have come: peers remember it of each other, so that an older copy of a node's files is noticed.
 //!
 //! A thief or an unlucky administrator who puts back an old disk image brings back old shares and an old task register. The
-//! node itself cannot know; its peers can. Nothing is decided by what a peer says: it makes alarms, for both operators.
+//! node itself cannot know; its peers can. Each says how far it has come, under its signature, with every new tunnel and
+//! whenever it meets others for a task. Nothing is decided by it: it makes alarms, for both operators. What a peer says of
+//! this node counts only with this node's own signature, and each peer can raise few alarms.
 
 use crate::core::Core;
 use crate::session::PeerNews;
+use crate::task::throttle::Throttle;
 use countersign_link::PeerKey;
 use countersign_protocol::control::{Held, MAX_HELD};
-use countersign_protocol::frame::{Body, Frame, HighWater, NO_TASK};
-use countersign_protocol::{KeyId, NodeId, encode};
+use countersign_protocol::frame::{Body, Frame, HighWater, Mark, NO_TASK, SignedMark};
+use countersign_protocol::{NodeId, encode};
 use countersign_store::{Journal, PeerMark, ReadJournalError};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Alarms that are not raised again until the node restarts.
-const MAX_RAISED: usize = 1024;
+/// The least time between two alarms of one kind about one peer; those in between are counted.
+const PAUSE: Duration = Duration::from_secs(3600);
+/// How long a peer may keep what concerns it waiting; the others' turn comes after it.
+const SEND_LIMIT: Duration = Duration::from_secs(2);
+/// How often what peers said in tasks is written down.
+const WRITE: Duration = Duration::from_secs(1);
+
+/// Why nobody can be told how far this node has come.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MarkError {
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] ReadJournalError),
+    /// The secrets file.
+    #[error("the secrets file is closed ({0}); restart the node")]
+    Secrets(String),
+}
 
 /// Tells peers how far this node has come, and compares what they say, until the node stops.
-pub async fn follow(core: Arc<Core>, mut news: mpsc::Receiver<PeerNews>) {
-    let mut raised = HashSet::new();
-    while let Some(Some(news)) = core.stopping.run_until_cancelled(news.recv()).await {
-        match news {
-            PeerNews::Up(peer) => tell(&core, peer).await,
-            PeerNews::Said(peer, Body::HighWater(said)) => compare(&core, peer, said, &mut raised).await,
-            PeerNews::Said(peer, Body::Behind(then)) => {
-                let text = format!(
-                    "{peer} remembers this node at generation {} of its secrets and {} audit entries, which is further than it is now: this store is an older copy, stop the node and restore the newest backup",
-                    then.secrets, then.audit
-                );
-                alarm(&core, text, &mut raised).await;
+pub async fn follow(core: Arc<Core>) {
+    let mut peers = Peers::default();
+    let mut write = tokio::time::interval(WRITE);
+    write.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let (peer, news) = tokio::select! {
+            () = core.stopping.cancelled() => break,
+            news = core.router.news().next() => news,
+            _ = write.tick() => {
+                peers.write(&core).await;
+                continue;
             }
-            PeerNews::Said(..) => {}
+        };
+        match news {
+            PeerNews::Up => tell(&core, peer).await,
+            PeerNews::Said(said) => {
+                hear(&core, &mut peers, peer, said.signed).await;
+                compare_keys(&core, &mut peers, peer, said.keys).await;
+                peers.write(&core).await;
+            }
+            PeerNews::Marked(signed) => hear(&core, &mut peers, peer, signed).await,
+            PeerNews::Behind(then) => told_behind(&core, &mut peers, peer, then).await,
         }
     }
+    peers.write(&core).await;
+}
+
+/// How far this node has come. To be asked off the network's threads.
+pub fn mark(core: &Core) -> Result<Mark, MarkError> {
+    let _alone = core.marking.lock().unwrap_or_else(PoisonError::into_inner);
+    let secrets = core.vault.generation().map_err(|error| MarkError::Secrets(error.to_string()))?;
+    // The clock first: what is said of a moment was so then at the latest.
+    let at = core.now();
+    Ok(Mark { at, secrets, audit: core.journal.audit_entries()? })
 }
 
 async fn tell(core: &Arc<Core>, peer: NodeId) {
-    let Ok(secrets) = core.vault.generation() else { return };
-    let me = core.me;
-    match core.journal(move |journal| mine(journal, secrets, &me, &peer)).await {
+    let asked = core.clone();
+    let mine = core.journal(move |journal| {
+        let signed = SignedMark::alone(mark(&asked)?, &asked.me, &*asked.signer);
+        Ok::<_, MarkError>(HighWater { signed, keys: shared(journal, &asked.me, &peer)? })
+    });
+    match mine.await {
         Ok(mine) => send(core, peer, Body::HighWater(mine)).await,
         Err(error) => tracing::warn!(%error, "how far this node has come is not known"),
     }
 }
 
 async fn send(core: &Core, peer: NodeId, body: Body) {
-    let frame = encode(&Frame { task: NO_TASK, seq: 0, body });
-    if let Err(error) = core.router.mesh().send(&PeerKey(*peer.as_bytes()), frame).await {
-        tracing::debug!(%peer, %error, "how far this node has come was not sent");
+    let (key, frame) = (PeerKey(*peer.as_bytes()), encode(&Frame { task: NO_TASK, seq: 0, body }));
+    let sent = tokio::time::timeout(SEND_LIMIT, core.router.mesh().send(&key, frame)).await;
+    if !matches!(sent, Ok(Ok(()))) {
+        tracing::debug!(%peer, "how far a node has come was not sent");
     }
-}
-
-/// What this node says to `peer`.
-fn mine(journal: &Journal, secrets: u64, me: &NodeId, peer: &NodeId) -> Result<HighWater, ReadJournalError> {
-    Ok(HighWater { secrets, audit: journal.audit_entries()?, keys: shared(journal, me, peer)? })
 }
 
 /// The keys that both hold.
@@ -63,70 +99,229 @@ fn shared(journal: &Journal, me: &NodeId, peer: &NodeId) -> Result<Vec<Held>, Re
     Ok(held.map(|(key, generation)| Held { key, generation }).collect())
 }
 
-async fn compare(core: &Arc<Core>, peer: NodeId, said: HighWater, raised: &mut HashSet<String>) {
-    let (me, now) = (core.me, core.now());
-    let compared = core.journal(move |journal| {
-        let findings = findings(journal, &me, &peer, &said)?;
-        let mark = PeerMark { secrets: said.secrets, audit: said.audit, at: now };
-        journal.raise_peer(peer, mark).map_err(|error| error.to_string())?;
-        Ok::<_, String>(findings)
-    });
-    match compared.await {
-        Ok(Findings { behind, alarms }) => {
-            if let Some(then) = behind {
-                send(core, peer, Body::Behind(then)).await;
-            }
-            for text in alarms {
-                alarm(core, text, raised).await;
-            }
+/// What is known of every peer that was heard. Only those on the roster have a tunnel.
+#[derive(Default)]
+struct Peers(HashMap<NodeId, Peer>);
+
+/// What is known of one peer.
+struct Peer {
+    mark: Option<PeerMark>,
+    /// It is not on disk yet.
+    news: bool,
+    /// Alarms that it was rolled back, that it proves this node was, that its keys differ, and that it claims what it cannot
+    /// prove.
+    rolled_back: Throttle,
+    behind: Throttle,
+    keys: Throttle,
+    claims: Throttle,
+}
+
+impl Peer {
+    fn new(mark: Option<PeerMark>) -> Peer {
+        let [rolled_back, behind, keys, claims] = [(); 4].map(|()| Throttle::every(PAUSE));
+        Peer { mark, news: false, rolled_back, behind, keys, claims }
+    }
+
+    /// Takes in what the peer says of itself, under its signature. What it had said before, if that contradicts it.
+    fn hear(&mut self, signed: SignedMark, now: countersign_protocol::UnixMillis) -> Option<PeerMark> {
+        let known = self.mark.filter(|known| known.is_contradicted_by(&signed.mark));
+        if self.mark.is_none_or(|known| known.is_raised_by(&signed.mark)) {
+            self.mark = Some(PeerMark::new(signed, now));
+            self.news = true;
         }
-        Err(error) => tracing::warn!(%peer, error, "what the peer says of itself was not compared"),
+        known
     }
 }
 
-/// What follows from a peer's word.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Findings {
-    /// What it had said before, if that was more.
-    behind: Option<HighWater>,
-    alarms: Vec<String>,
+impl Peers {
+    async fn of(&mut self, core: &Core, peer: NodeId) -> &mut Peer {
+        if !self.0.contains_key(&peer) {
+            let known = core.journal(move |journal| journal.peer(&peer)).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "how far a peer had come cannot be read");
+                None
+            });
+            self.0.insert(peer, Peer::new(known));
+        }
+        self.0.entry(peer).or_insert_with(|| Peer::new(None))
+    }
+
+    /// Writes down what is new.
+    async fn write(&mut self, core: &Core) {
+        let fresh = |known: &mut Peer| std::mem::take(&mut known.news).then_some(known.mark?);
+        let news = self.0.iter_mut().filter_map(|(peer, known)| Some((*peer, fresh(known)?)));
+        let news: Vec<(NodeId, PeerMark)> = news.collect();
+        if news.is_empty() {
+            return;
+        }
+        let written = core.journal(move |journal| {
+            news.into_iter().try_for_each(|(peer, mark)| journal.raise_peer(peer, mark))
+        });
+        if let Err(error) = written.await {
+            tracing::warn!(%error, "how far peers have come was not written down");
+        }
+    }
 }
 
-fn findings(journal: &Journal, me: &NodeId, peer: &NodeId, said: &HighWater) -> Result<Findings, String> {
-    let read = |error: ReadJournalError| error.to_string();
-    let mut findings = Findings::default();
-    if let Some(known) = journal.peer(peer).map_err(read)?.filter(|known| known.is_above(said)) {
-        findings.alarms.push(format!(
-            "{peer} had come to generation {} of its secrets and {} audit entries, and now says {} and {}: its store is an older copy; ask its operator",
-            known.secrets, known.audit, said.secrets, said.audit
-        ));
-        findings.behind = Some(HighWater { secrets: known.secrets, audit: known.audit, keys: Vec::new() });
+/// A peer says of itself how far it has come.
+async fn hear(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, signed: SignedMark) {
+    if !signed.verifies(&peer) {
+        return tracing::warn!(%peer, "a peer says how far it has come, and did not sign it");
     }
-    let mine: HashMap<KeyId, u32> =
-        shared(journal, me, peer).map_err(read)?.iter().map(|held| (held.key, held.generation)).collect();
-    let mut others = BTreeMap::new();
-    for held in
-        said.keys.iter().filter(|held| mine.get(&held.key).is_some_and(|mine| *mine != held.generation))
-    {
-        others.entry(held.key).or_insert(held.generation);
+    let known = peers.of(core, peer).await;
+    let Some(then) = known.hear(signed, core.now()) else { return };
+    if let Some(before) = known.rolled_back.pass(Instant::now()) {
+        let said = signed.mark;
+        alarm(
+            core,
+            format!(
+                "{peer} had come to generation {} of its secrets and {} audit entries, and now says {} and {}: its store is an older copy; ask its operator",
+                then.secrets, then.audit, said.secrets, said.audit
+            ),
+            before,
+        )
+        .await;
     }
-    for (key, generation) in others {
-        findings.alarms.push(format!(
-            "{peer} holds generation {generation} of {key}, and this node generation {}: a reshare is not settled, or one of the two stores is an older copy",
-            mine[&key]
-        ));
+    if let Some(then) = then.signed {
+        send(core, peer, Body::Behind(then)).await;
     }
-    Ok(findings)
 }
 
-/// Once for each text: a peer whose tunnel comes and goes fills no log.
-async fn alarm(core: &Arc<Core>, text: String, raised: &mut HashSet<String>) {
-    if raised.len() >= MAX_RAISED || !raised.insert(text.clone()) {
+/// A peer says that this node had come further: true if this node signed that, and less is so now.
+async fn told_behind(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, then: SignedMark) {
+    let asked = core.clone();
+    let now = match core.journal(move |_| mark(&asked)).await {
+        Ok(now) => now,
+        Err(error) => return tracing::warn!(%error, "how far this node has come is not known"),
+    };
+    let known = peers.of(core, peer).await;
+    if !is_behind(&core.me, &now, &then) {
+        if let Some(before) = known.claims.pass(Instant::now()) {
+            tracing::warn!(%peer, before, "a peer says that this node had come further, which is not so; ask its operator");
+        }
         return;
     }
+    if let Some(before) = known.behind.pass(Instant::now()) {
+        alarm(
+            core,
+            format!(
+                "{peer} has this node's signature that it had come to generation {} of its secrets and {} audit entries, and it is at {} and {} now: this store is an older copy, or another process uses its identity; stop the node, find the newest files, or restore the newest backup",
+                then.mark.secrets, then.mark.audit, now.secrets, now.audit
+            ),
+            before,
+        )
+        .await;
+    }
+}
+
+/// Own numbers against what this node signed. Nobody's word counts for it.
+fn is_behind(me: &NodeId, now: &Mark, then: &SignedMark) -> bool {
+    then.verifies(me) && (now.secrets < then.mark.secrets || now.audit < then.mark.audit)
+}
+
+async fn compare_keys(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, theirs: Vec<Held>) {
+    let me = core.me;
+    let differing = core
+        .journal(move |journal| Ok::<_, ReadJournalError>(differing(&shared(journal, &me, &peer)?, &theirs)));
+    let differing = match differing.await {
+        Ok(differing) => differing,
+        Err(error) => return tracing::warn!(%peer, %error, "the peer's keys were not compared"),
+    };
+    let Some((mine, theirs)) = differing.first() else { return };
+    if let Some(before) = peers.of(core, peer).await.keys.pass(Instant::now()) {
+        let text = format!(
+            "{peer} holds generation {} of {}, and this node generation {} (and {} more such keys): a reshare is not settled, or one of the two stores is an older copy",
+            theirs.generation,
+            mine.key,
+            mine.generation,
+            differing.len() - 1
+        );
+        alarm(core, text, before).await;
+    }
+}
+
+/// Keys of which both hold another generation.
+fn differing(mine: &[Held], theirs: &[Held]) -> Vec<(Held, Held)> {
+    let theirs: HashMap<_, _> = theirs.iter().map(|held| (held.key, *held)).collect();
+    let pairs = mine.iter().filter_map(|mine| Some((*mine, *theirs.get(&mine.key)?)));
+    pairs.filter(|(mine, theirs)| mine.generation != theirs.generation).collect()
+}
+
+async fn alarm(core: &Arc<Core>, text: String, before: u64) {
+    let text = if before == 0 { text } else { format!("{text} (after {before} more of this kind)") };
     tracing::error!("{text}");
     let now = core.now();
     if let Err(error) = core.journal(move |journal| journal.alarm(now, None, &text)).await {
         tracing::error!(%error, "the alarm was not recorded");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Signer;
+    use countersign_link::Identity;
+    use countersign_protocol::{KeyId, UnixMillis};
+
+    fn signed(seed: u8, at: u64, secrets: u64, audit: u64) -> (NodeId, SignedMark) {
+        let identity = Arc::new(Identity::from_seed(&[seed; 32]).unwrap());
+        let node = NodeId::from_bytes(identity.public().0).unwrap();
+        let mark = Mark { at: UnixMillis(at), secrets, audit };
+        (node, SignedMark::alone(mark, &node, &Signer(identity)))
+    }
+
+    #[test]
+    fn a_peer_that_says_less_than_before_was_rolled_back_and_marks_may_overtake_each_other() {
+        let mut peer = Peer::new(None);
+        let mut hear = |at, secrets, audit| {
+            let known = peer.hear(signed(1, at, secrets, audit).1, UnixMillis(1));
+            known.map(|known| (known.secrets, known.audit))
+        };
+        assert_eq!(hear(100, 3, 50), None);
+        assert_eq!(hear(200, 3, 60), None);
+        assert_eq!(hear(150, 3, 55), None, "said earlier, heard later");
+        assert_eq!(hear(200, 3, 59), None, "in the same millisecond nobody knows which came first");
+        assert_eq!(hear(300, 3, 55), Some((3, 60)));
+        assert_eq!(hear(400, 2, 70), Some((3, 60)), "whichever number fell");
+        assert_eq!(hear(500, 3, 61), None, "what it had reached is remembered, not what it fell to");
+    }
+
+    /// What every task says within one link is as good as what a new link says.
+    #[test]
+    fn a_mark_of_a_task_is_remembered_and_written_down() {
+        let mut peer = Peer::new(Some(PeerMark::new(signed(1, 100, 3, 50).1, UnixMillis(1))));
+        peer.hear(signed(1, 200, 3, 61).1, UnixMillis(2));
+        assert!(peer.news);
+        assert_eq!(peer.mark.map(|mark| mark.audit), Some(61));
+    }
+
+    #[test]
+    fn a_peer_is_believed_only_with_this_nodes_own_signature_and_own_numbers_decide() {
+        let (me, then) = signed(1, 100, 3, 50);
+        let now = |secrets, audit| Mark { at: UnixMillis(900), secrets, audit };
+        assert!(is_behind(&me, &now(3, 49), &then) && is_behind(&me, &now(2, 70), &then));
+        assert!(!is_behind(&me, &now(3, 50), &then) && !is_behind(&me, &now(4, 51), &then));
+        let (_, foreign) = signed(2, 100, 1_000_000, 1_000_000);
+        assert!(!is_behind(&me, &now(3, 50), &foreign), "signed by the peer that says so");
+        let forged = SignedMark { mark: Mark { secrets: 1_000_000, ..then.mark }, ..then };
+        assert!(!is_behind(&me, &now(3, 50), &forged));
+    }
+
+    #[test]
+    fn one_peer_cannot_use_up_the_alarms_of_another_and_none_silences_them_for_good() {
+        let (one, two) = (Peer::new(None), Peer::new(None));
+        let start = Instant::now();
+        let passed = (0..100_000).filter(|_| one.behind.pass(start).is_some()).count();
+        assert_eq!(passed, 1);
+        assert_eq!(two.behind.pass(start), Some(0));
+        assert_eq!(one.rolled_back.pass(start), Some(0), "of another kind");
+        assert_eq!(one.behind.pass(start + PAUSE), Some(99_999), "counted, and raised again");
+    }
+
+    #[test]
+    fn keys_of_different_generations_are_found() {
+        let held = |key: u8, generation| Held { key: KeyId::from_bytes([key; 16]).unwrap(), generation };
+        let mine = [held(1, 0), held(2, 4), held(3, 1)];
+        let theirs = [held(2, 5), held(3, 1), held(9, 7)];
+        assert_eq!(differing(&mine, &theirs), [(held(2, 4), held(2, 5))]);
     }
 }

@@ -1,5 +1,6 @@
 //! What a node and its coordinator say to each other on the control stream. Variants are appended, never changed.
 
+use crate::evidence::Evidence;
 use crate::id::{KeyId, NodeId, TaskId};
 use crate::outcome::{Announcement, Outcome, PluginVerdict, Refusal, StoredMark};
 use crate::task::SignedTask;
@@ -82,6 +83,13 @@ pub enum FromNode {
         waiting_for: Vec<NodeId>,
         /// How far it has come.
         pace: Pace,
+    },
+    /// Proof that a party cheated in a task; whoever reports it. Comes before the outcome that it explains.
+    Evidence {
+        /// Which task.
+        task: TaskId,
+        /// The proof, to be verified.
+        evidence: Box<Evidence>,
     },
 }
 

@@ -1,9 +1,13 @@
 //! What two nodes say to each other inside their tunnel. The sender is the tunnel's key, never a field.
 
+use crate::IdentitySigner;
 use crate::announcement::GenerationProof;
 use crate::control::Held;
+use crate::evidence::{Claim, Echoed, Evidence};
 use crate::hash::{Hash, Hasher};
 use crate::id::{NodeId, SessionId, TaskId};
+use crate::outcome::Cause;
+use crate::task::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 /// One frame of one session.
@@ -30,16 +34,11 @@ pub enum Body {
         message: Message,
     },
     /// I have given up; do not wait for me.
-    Abort {
-        /// Stable code.
-        code: String,
-        /// One sentence.
-        text: String,
-    },
+    Abort(Abort),
     /// How far the sender has come, once after a tunnel came up. Belongs to no session.
     HighWater(HighWater),
-    /// The receiver had come further than it says now: its store was rolled back. What it said then.
-    Behind(HighWater),
+    /// The receiver had come further than it says now: its store was rolled back. What it signed then.
+    Behind(SignedMark),
     /// Generations of keys with all their marks, in order, each with who has it in force; at most [`MAX_PROOFS`]. What is
     /// known of a reshare is told by everybody to everybody whom it concerns. Belongs to no session.
     Generations(Vec<GenerationProof>),
@@ -48,18 +47,96 @@ pub enum Body {
     /// The sender has stored for these generations and waits for the marks of others; at most [`MAX_PROOFS`]. Whoever has them all
     /// answers with `Generations`. Belongs to no session.
     Lacks(Vec<Held>),
+    /// What every party told me when we met, in the order of the parties: nobody can tell two parties two things. Sent
+    /// before the first [`Run`](Self::Run) where there are more than two parties.
+    Met(Vec<Ready>),
+}
+
+/// Why a party gave up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abort {
+    /// Whose doing it is, as the sender sees it.
+    pub cause: Cause,
+    /// Stable code.
+    pub code: String,
+    /// One sentence.
+    pub text: String,
+    /// Whom the sender itself saw cheating. Believed of nobody.
+    pub accused: Vec<NodeId>,
+    /// Proof, for the receiver to verify.
+    pub evidence: Option<Box<Evidence>>,
+    /// A confirmation of another result than the sender's, and whose it is: the receiver can compare it with its own.
+    pub result: Option<(NodeId, Claim)>,
 }
 
 /// Entries in one `Generations` or `Heard`.
 pub const MAX_PROOFS: usize = 32;
 
 /// How far a node has come. None of these numbers ever falls, unless an older copy of the node's files took their place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HighWater {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// When the node says so, by its own clock: two marks of one node may arrive in the other order.
+    pub at: UnixMillis,
     /// Generation of its secrets file.
     pub secrets: u64,
     /// Entries of its audit log.
     pub audit: u64,
+}
+
+impl Mark {
+    /// True if a node that has said `earlier` cannot honestly say this: it is later, and less.
+    pub fn contradicts(&self, earlier: &Mark) -> bool {
+        self.at > earlier.at && (self.secrets < earlier.secrets || self.audit < earlier.audit)
+    }
+}
+
+/// A mark under the node's signature: nobody else can say for a node how far it had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedMark {
+    /// How far.
+    pub mark: Mark,
+    /// What else the signature covers: [`Ready::hash`], or [`NOTHING`].
+    pub about: Hash,
+    /// Ed25519 of the node over [`mark_digest`].
+    #[serde(with = "serde_bytes")]
+    pub signature: [u8; 64],
+}
+
+/// [`SignedMark::about`] of a mark that stands alone.
+pub const NOTHING: Hash = Hash([0; 32]);
+
+impl SignedMark {
+    /// A mark that stands alone.
+    pub fn alone(mark: Mark, me: &NodeId, signer: &dyn IdentitySigner) -> SignedMark {
+        SignedMark {
+            mark,
+            about: NOTHING,
+            signature: signer.sign(mark_digest(me, &mark, NOTHING).as_bytes()),
+        }
+    }
+
+    /// True if `node` signed it.
+    pub fn verifies(&self, node: &NodeId) -> bool {
+        node.verify(mark_digest(node, &self.mark, self.about).as_bytes(), &self.signature)
+    }
+}
+
+/// What a node signs of how far it has come, together with what the mark is part of.
+pub fn mark_digest(node: &NodeId, mark: &Mark, about: Hash) -> Hash {
+    Hasher::new("countersign/1 high water")
+        .field(node.as_bytes())
+        .number(mark.at.0)
+        .number(mark.secrets)
+        .number(mark.audit)
+        .field(about.as_bytes())
+        .finish()
+}
+
+/// How far a node has come, and with which keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HighWater {
+    /// How far.
+    pub signed: SignedMark,
     /// The keys that it holds together with the receiver, with their generations; at most
     /// [`MAX_HELD`](crate::control::MAX_HELD).
     pub keys: Vec<Held>,
@@ -79,6 +156,39 @@ pub struct Ready {
     pub fresh: [u8; 32],
     /// What the sender holds that the others may have to know about: a key generation, or auxiliary information.
     pub holds: Option<Hash>,
+    /// How far the sender has come.
+    pub mark: Mark,
+    /// Ed25519 of the sender over [`mark_digest`] of `mark` and [`hash`](Self::hash).
+    #[serde(with = "serde_bytes")]
+    pub signature: [u8; 64],
+}
+
+impl Ready {
+    /// Signs what `me` says.
+    pub fn sign(self, me: &NodeId, signer: &dyn IdentitySigner) -> Ready {
+        let signature = signer.sign(mark_digest(me, &self.mark, self.hash()).as_bytes());
+        Ready { signature, ..self }
+    }
+
+    /// True if `node` said so.
+    pub fn verifies(&self, node: &NodeId) -> bool {
+        self.signed_mark().verifies(node)
+    }
+
+    /// The mark in it, which can be shown without the rest.
+    pub fn signed_mark(&self) -> SignedMark {
+        SignedMark { mark: self.mark, about: self.hash(), signature: self.signature }
+    }
+
+    /// Hash of all but the mark and the signature.
+    pub fn hash(&self) -> Hash {
+        Hasher::new("countersign/1 ready")
+            .field(self.task.as_bytes())
+            .field(self.parties.as_bytes())
+            .field(&self.fresh)
+            .field(self.holds.as_ref().map_or(&[], |holds| holds.as_bytes()))
+            .finish()
+    }
 }
 
 /// A message of a running session. Its `Debug` shows no bytes of engines: they can carry a share.
@@ -118,15 +228,12 @@ pub enum Message {
         /// The original sender's signature: two of them for one number prove equivocation.
         #[serde(with = "serde_bytes")]
         signature: [u8; 64],
-    },
-    /// My result is durable.
-    Stored {
-        /// What the result is; equal at all parties.
-        digest: Hash,
-        /// Ed25519 of the sender over `digest`.
+        /// Ed25519 of the one that passes it on, over [`echo_digest`]: a false echo proves itself.
         #[serde(with = "serde_bytes")]
-        signature: [u8; 64],
+        by: [u8; 64],
     },
+    /// My result is durable. The digest is equal at all parties.
+    Stored(Claim),
 }
 
 impl std::fmt::Debug for Message {
@@ -139,7 +246,7 @@ impl std::fmt::Debug for Message {
             Message::Echo { phase, sender, number, .. } => {
                 write!(f, "Echo(phase {phase}, sender {sender}, number {number})")
             }
-            Message::Stored { digest, .. } => write!(f, "Stored({digest})"),
+            Message::Stored(claim) => write!(f, "Stored({})", claim.digest),
         }
     }
 }
@@ -150,12 +257,45 @@ pub fn body_hash(body: &[u8]) -> Hash {
 }
 
 /// What the sender of a broadcast signs.
-pub fn broadcast_digest(session: SessionId, sender: &NodeId, phase: u8, number: u16, body: Hash) -> Hash {
+pub fn broadcast_digest(
+    task: Hash,
+    session: SessionId,
+    sender: &NodeId,
+    phase: u8,
+    number: u16,
+    body: Hash,
+) -> Hash {
     Hasher::new("countersign/1 broadcast")
+        .field(task.as_bytes())
         .field(&session.0)
         .field(sender.as_bytes())
         .number(phase.into())
         .number(number.into())
         .field(body.as_bytes())
+        .finish()
+}
+
+/// What a party signs that passes a broadcast on.
+pub fn echo_digest(task: Hash, session: SessionId, sender: &NodeId, echo: &Echoed) -> Hash {
+    Hasher::new("countersign/1 echo")
+        .field(task.as_bytes())
+        .field(&session.0)
+        .field(sender.as_bytes())
+        .field(echo.of.as_bytes())
+        .number(echo.phase.into())
+        .number(echo.number.into())
+        .field(echo.body.as_bytes())
+        .field(&echo.claimed.0)
+        .finish()
+}
+
+/// What a party signs beside its mark: which run the mark belongs to.
+pub fn result_digest(task: Hash, session: SessionId, sender: &NodeId, claim: &Claim) -> Hash {
+    Hasher::new("countersign/1 result")
+        .field(task.as_bytes())
+        .field(&session.0)
+        .field(sender.as_bytes())
+        .field(claim.digest.as_bytes())
+        .field(&claim.mark.0)
         .finish()
 }

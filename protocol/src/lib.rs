@@ -7,6 +7,7 @@ pub mod announcement;
 pub mod codec;
 pub mod committee;
 pub mod control;
+pub mod evidence;
 pub mod frame;
 #[cfg(test)]
 mod generation_tests;
@@ -23,6 +24,7 @@ pub mod text;
 
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, KeygenIndex, Threshold};
+pub use evidence::Evidence;
 pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
 pub use outcome::{

@@ -29,6 +29,8 @@ pub enum Script {
     OtherRequest,
     /// Answer after this long.
     Slow(Duration),
+    /// Note the request, and approve once there is another script.
+    Held,
     /// Approve under HS256 with the pinned public key, which everybody knows, as the secret.
     SharedSecret,
     /// Approve in a token with this `exp`; without one if it is null.
@@ -61,6 +63,7 @@ struct Shared {
     other_key: RsaPrivateKey,
     nodes: Mutex<Vec<RsaPublicKey>>,
     script: Mutex<Script>,
+    changed: tokio::sync::Notify,
     seen: Mutex<Vec<Value>>,
     /// The first sound token.
     first: Mutex<Option<String>>,
@@ -75,6 +78,7 @@ impl Approver {
             other_key,
             nodes: Mutex::default(),
             script: Mutex::new(Script::Approve),
+            changed: tokio::sync::Notify::new(),
             seen: Mutex::default(),
             first: Mutex::default(),
         });
@@ -105,6 +109,18 @@ impl Approver {
     /// What to do from now on.
     pub fn script(&self, script: Script) {
         *lock(&self.shared.script) = script;
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Waits until so many requests have come.
+    pub async fn asked(&self, times: usize) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.seen().len() >= times {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Every request so far that carried a known node's signature.
@@ -124,6 +140,9 @@ async fn check(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<Strin
     if let Script::Slow(delay) = &script {
         tokio::time::sleep(*delay).await;
     }
+    if script == Script::Held {
+        hold(&shared, &form).await;
+    }
     let status = match &script {
         Script::Status(status) => StatusCode::from_u16(*status).unwrap_or(StatusCode::OK),
         Script::Redirect(_) => StatusCode::TEMPORARY_REDIRECT,
@@ -141,10 +160,26 @@ async fn check(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<Strin
     }
 }
 
+/// Until the script is another one.
+async fn hold(shared: &Shared, form: &HashMap<String, String>) {
+    let request = form.get("TSS_JWT_MSG").and_then(|token| open(&lock(&shared.nodes), token).ok());
+    lock(&shared.seen).extend(request);
+    shared.changed.notify_waiters();
+    loop {
+        let changed = shared.changed.notified();
+        if *lock(&shared.script) != Script::Held {
+            return;
+        }
+        changed.await;
+    }
+}
+
 fn answer(shared: &Shared, script: &Script, form: &HashMap<String, String>) -> anyhow::Result<String> {
     let token = form.get("TSS_JWT_MSG").context("the form has no TSS_JWT_MSG")?;
     let request = open(&lock(&shared.nodes), token)?;
-    lock(&shared.seen).push(request.clone());
+    if *script != Script::Held {
+        lock(&shared.seen).push(request.clone());
+    }
     let expires = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 120;
     let response = response(script, request["request_id"].as_str().context("no request_id")?);
     let mut claims = json!({ "exp": expires, "iss": "approver", "package_data": STANDARD.encode(response) });

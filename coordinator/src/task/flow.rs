@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{
-    Announcement, Hash, KeyId, KeyReshare, NodeId, Operation, Outcome, PluginVerdict, Refusal, SignedTask,
-    StoredMark, Task, TaskError, TaskId, UnixMillis,
+    Announcement, Evidence, Hash, KeyId, KeyReshare, NodeId, Operation, Outcome, PluginVerdict, Refusal,
+    SignedTask, StoredMark, Task, TaskError, TaskId, UnixMillis,
 };
 
 use super::record::{Decision, Party, Progress, Reason, State, TaskRecord};
@@ -86,6 +86,13 @@ pub enum Input {
         from: NodeId,
         /// Its signed word.
         mark: StoredMark,
+    },
+    /// Proof that a party cheated.
+    Evidence {
+        /// Who brings it. That says nothing of it.
+        from: NodeId,
+        /// To be verified.
+        evidence: Box<Evidence>,
     },
     /// A node that came on line waits for the end of what it has stored.
     Pending(NodeId),
@@ -176,6 +183,7 @@ impl Flow {
             result: None,
             stored: None,
             void: Vec::new(),
+            proven: Vec::new(),
             asked: None,
             events: Vec::new(),
         };
@@ -285,6 +293,7 @@ impl Flow {
             Input::Outcome { from, outcome } => self.reported(from, outcome, world, &mut effects),
             Input::Stored { from, announcement } => self.stored(from, *announcement, world, &mut effects),
             Input::Void { from, mark } => self.voided(from, mark, world, &mut effects),
+            Input::Evidence { from, evidence } => self.evidence(from, *evidence, world, &mut effects),
             Input::Pending(node) => self.pending(node, world, &mut effects),
         }
         self.advance(world, &mut effects);
@@ -486,9 +495,13 @@ impl Flow {
         if silent.is_empty() {
             return;
         }
-        let message =
-            "the named nodes did not report an outcome in time; see their logs, then send a new task";
-        self.fail("no-outcome", message.into(), silent, world.now, effects);
+        let mut message =
+            "the named nodes did not report an outcome in time; see their logs, then send a new task"
+                .to_owned();
+        if let Some(cause) = self.cause() {
+            message = format!("{message}; {}", cause.message);
+        }
+        self.fail("no-outcome", message, silent, world.now, effects);
     }
 
     fn started(&self) -> u64 {

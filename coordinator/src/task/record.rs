@@ -3,7 +3,7 @@
 use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::outcome::ABANDONED;
 use countersign_protocol::{
-    Announcement, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed, StoredMark, UnixMillis,
+    Announcement, Evidence, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed, StoredMark, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ pub struct TaskRecord {
     /// KeyReshare: who never stored anything and never will, each by its own word.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub void: Vec<StoredMark>,
+    /// Who cheated in the task, each by its own signatures, which were verified here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proven: Vec<Evidence>,
     /// KeyReshare: when the parties that are silent were last asked what they stored, after the task had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<UnixMillis>,
@@ -129,7 +132,8 @@ pub struct Reason {
     pub code: String,
     /// One sentence for people.
     pub message: String,
-    /// The nodes it is about: who refused, who failed, who is waited for.
+    /// The nodes it is about, as far as the coordinator knows it itself: who refused, who is silent, who is proven to have
+    /// cheated or to have reported a wrong result. Whom others merely name stands in the message, with who says so.
     pub nodes: Vec<NodeId>,
     /// The plugin that refused.
     pub plugin: Option<String>,

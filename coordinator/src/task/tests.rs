@@ -9,7 +9,10 @@ use super::flow::{Effects, Flow, Input, Timings, World};
 use super::record::{Proof, State};
 use crate::testkit::*;
 use countersign_protocol::control::{Pace, Stage, ToNode};
-use countersign_protocol::{Announcement, KeyId, NodeId, Operation, Outcome, StoredMark, UnixMillis};
+use countersign_protocol::evidence::{Evidence, Misconduct};
+use countersign_protocol::frame::Ready;
+use countersign_protocol::{Announcement, Hash, KeyId, NodeId, Operation, Outcome, StoredMark, UnixMillis};
+use ed25519_dalek::Signer;
 
 /// A flow with a clock and a set of nodes that are on line.
 struct Play {
@@ -202,7 +205,13 @@ fn every_end_without_result_has_its_state_and_code() {
             "peer-lost",
         ),
         ("the first cause", vec![says(0, failed("a")), Wait(1), says(1, failed("b"))], State::Failed, "a"),
-        ("only echoes", vec![says(0, failed("peer-aborted")), Wait(2)], State::Failed, "peer-aborted"),
+        ("one gave up, the other runs", vec![says(0, failed("a")), Wait(30)], State::Running, ""),
+        (
+            "one gave up, the other is gone",
+            vec![says(0, failed("peer-aborted")), Off(1), Wait(2)],
+            State::Failed,
+            "peer-aborted",
+        ),
         ("one node is wrong", vec![says(0, wrong_signature())], State::Running, ""),
         (
             "one node is wrong, the other silent",
@@ -376,6 +385,70 @@ fn a_proof_that_comes_late_outranks_the_failure() {
     assert_eq!(play.look(), (State::Failed, "no-outcome", vec![]));
     let mut play = play.act([says(1, signed())]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
+}
+
+/// Nobody is to blame because another says so, and nobody is cancelled for it.
+#[test]
+fn what_one_party_says_of_another_is_told_as_its_word() {
+    let accuses = |code: &str, accused: usize| {
+        Outcome::Failed(countersign_protocol::Failure {
+            cause: countersign_protocol::Cause::Peer,
+            code: code.into(),
+            text: "it cheated".into(),
+            culprits: vec![nodes()[accused]],
+        })
+    };
+    let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1)]);
+    play.look();
+    let mut play = play.act([says(0, accuses("protocol", 1)), Wait(30)]);
+    assert_eq!(play.look(), (State::Running, "", vec![]), "the accused may have another story");
+    let mut play = play.act([says(1, failed("peer-aborted"))]);
+    assert_eq!(play.look(), (State::Failed, "protocol", vec![]));
+    assert_eq!(play.culprits(), vec![], "neither the accused nor the messenger");
+    let message = &play.flow.record.reason.as_ref().unwrap().message;
+    assert!(message.contains(&format!("{} says: it cheated", nodes()[0])), "{message}");
+}
+
+#[test]
+fn a_proof_that_holds_names_the_cheat_whoever_brings_it() {
+    let running = || Play::keysign().act([On(0), On(1), Yes(0), Yes(1)]);
+    let evidence = |task, cheat: usize| {
+        let ready = |fresh| {
+            let (task, parties, mark) = (task, Hash([3; 32]), Default::default());
+            let ready = Ready { task, parties, fresh: [fresh; 32], holds: None, mark, signature: [0; 64] };
+            ready.sign(&nodes()[cheat], &Signs(cheat))
+        };
+        let misconduct = Misconduct::Readies(Box::new([ready(1), ready(2)]));
+        Box::new(Evidence { task, node: nodes()[cheat], misconduct })
+    };
+    let play = running();
+    let (task, from) = (play.flow.hash(), nodes()[0]);
+    for wrong in [evidence(Hash([9; 32]), 1), evidence(task, 2)] {
+        let mut play = running();
+        play.step(Input::Evidence { from, evidence: wrong });
+        assert_eq!(
+            (play.flow.record.proven.len(), play.alarms.len()),
+            (0, 1),
+            "of another task, or no party"
+        );
+    }
+    let mut play = running();
+    play.step(Input::Evidence { from, evidence: evidence(task, 1) });
+    play.step(Input::Evidence { from, evidence: evidence(task, 1) });
+    assert_eq!(play.flow.record.proven.len(), 1);
+    let mut play = play.act([says(0, failed("peer-aborted")), Wait(2)]);
+    let (state, code, _) = play.look();
+    assert_eq!((state, code), (State::Failed, "equivocation"));
+    assert_eq!(play.culprits(), vec![nodes()[1]]);
+}
+
+/// A node of the test's crowd signs.
+struct Signs(usize);
+
+impl countersign_protocol::IdentitySigner for Signs {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        node_keys()[self.0].sign(message).to_bytes()
+    }
 }
 
 #[test]

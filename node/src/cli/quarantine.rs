@@ -1,4 +1,4 @@
-//! `quarantine`: peers that have cheated with a key.
+//! `quarantine`: peers that have cheated with a key, and keys that are stopped without anybody being named.
 
 use super::{Args, time};
 use crate::admin::{self, Answer, Question};
@@ -9,18 +9,19 @@ use countersign_protocol::{KeyId, NodeId};
 /// What `quarantine` can do. Both work while the node runs.
 #[derive(Debug, clap::Subcommand)]
 pub enum QuarantineCommand {
-    /// List the peers that are kept away from a key, and why.
+    /// List the peers that are kept away from a key, and the keys that are stopped, and why.
     List {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Use a key together with a peer again. Examine that node first: it did what our program never does.
+    /// Use a key again, together with this peer, or at all. Examine the nodes that took part first.
     Lift {
         /// The key (csk1…).
         key: KeyId,
-        /// The peer (csn1…).
-        peer: NodeId,
+        /// The peer (csn1…) that is kept away: it did what our program never does. Without one: what stops the key and
+        /// names nobody.
+        peer: Option<NodeId>,
     },
 }
 
@@ -32,33 +33,49 @@ impl QuarantineCommand {
             QuarantineCommand::Lift { key, peer } => {
                 let question = Question::Lift { key: *key, peer: *peer };
                 match admin::ask(&config.dir, &question)? {
-                    Answer::Lifted(true) => println!("Lifted: {peer} may take part in tasks of {key} again."),
-                    Answer::Lifted(false) => {
-                        bail!("{peer} is not kept away from {key}; see `quarantine list`")
-                    }
+                    Answer::Lifted(lifted) => lifted_text(*key, *peer, lifted),
                     _ => bail!("the node answered something else"),
                 }
-                Ok(())
             }
         }
     }
 }
 
+fn lifted_text(key: KeyId, peer: Option<NodeId>, lifted: bool) -> anyhow::Result<()> {
+    match (peer, lifted) {
+        (Some(peer), true) => println!("Lifted: {peer} may take part in tasks of {key} again."),
+        (None, true) => println!("Lifted: {key} may be used again."),
+        (Some(peer), false) => bail!("{peer} is not kept away from {key}; see `quarantine list`"),
+        (None, false) => bail!("nothing stops {key}; see `quarantine list`, and name the peer to be lifted"),
+    }
+    Ok(())
+}
+
 fn list(config: &Config, json: bool) -> anyhow::Result<()> {
-    let Answer::Quarantines(kept) = admin::ask(&config.dir, &Question::Quarantines)? else {
+    let Answer::Quarantines { peers, keys } = admin::ask(&config.dir, &Question::Quarantines)? else {
         bail!("the node answered something else")
     };
     if json {
-        println!("{}", serde_json::to_string_pretty(&kept)?);
+        let both = serde_json::json!({ "peers": peers, "keys": keys });
+        println!("{}", serde_json::to_string_pretty(&both)?);
         return Ok(());
     }
-    println!("Quarantined: {}", kept.len());
-    for kept in kept {
-        let name = config.roster.get(&kept.peer).map_or("", String::as_str);
-        println!("\nPeer: {} {name}", kept.peer);
+    let named = |node: &NodeId| format!("{node} {}", config.roster.get(node).map_or("", String::as_str));
+    println!("Quarantined: {}", peers.len());
+    for kept in &peers {
+        let proof = if kept.evidence.is_some() { "its own signatures" } else { "this node saw it" };
+        println!("\nPeer: {}", named(&kept.peer));
         println!("  Group ID: {}", kept.key);
         println!("  Since: {}, task {}", time(kept.since), kept.task);
         println!("  Why: {} [{}]", kept.text, kept.code);
+        println!("  Proof: {proof}");
+    }
+    println!("\nStopped: {}", keys.len());
+    for stop in &keys {
+        println!("\nGroup ID: {}", stop.key);
+        stop.signers.iter().for_each(|node| println!("  With: {}", named(node)));
+        println!("  Since: {}, task {}", time(stop.since), stop.task);
+        println!("  Why: {} [{}]", stop.text, stop.code);
     }
     Ok(())
 }

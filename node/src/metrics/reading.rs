@@ -49,6 +49,8 @@ pub struct JournalReading {
     pub unsettled: usize,
     /// Peers that are kept away from a key.
     pub quarantined: usize,
+    /// Keys that are stopped, at all or with certain signers.
+    pub stopped: usize,
     /// Deliveries of events that are kept, those that were given up among them.
     pub outbox: u64,
 }
@@ -113,6 +115,7 @@ impl JournalReading {
             released_keys: keys.released + keys.leaving,
             unsettled: handover::waiting(journal)?.len(),
             quarantined: journal.quarantines()?.len(),
+            stopped: journal.stops()?.len(),
             outbox: journal.outbox_len()?,
         })
     }

@@ -70,6 +70,7 @@ fn node(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
     sheet.gauges("keys", "Keys by status: released ones were handed over to others", keys)?;
     sheet.gauge("reshares_unsettled", "Reshares that wait for other parties", journal.unsettled as f64)?;
     sheet.gauge("peers_quarantined", "Peers that are kept away from a key", journal.quarantined as f64)?;
+    sheet.gauge("keys_stopped", "Keys that are stopped until lifted", journal.stopped as f64)?;
     sheet.gauge("outbox", "Deliveries of events that are kept, given up ones too", journal.outbox as f64)
 }
 

@@ -6,12 +6,12 @@
 use super::router::{Arrival, Inbox, Router};
 use super::worker::{Fault, FromEngine, Incoming, Lane, WorkError, Worker};
 use crate::heavy::Place;
-use countersign_engine::{Engine, EngineError, MessageKind, Recipient};
+use countersign_engine::{Engine, EngineError, MessageKind, PartyIndex, Recipient};
 use countersign_link::PeerKey;
 use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::session::{EngineMessage, Setup};
 use countersign_protocol::{
-    Cause, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode,
+    Cause, Evidence, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub type Progress = Box<dyn Fn(Stage, Vec<NodeId>, Option<Pace>) + Send + Sync>;
 /// One run of one task.
 pub struct Run {
     session: Session,
+    me: NodeId,
     parties: Vec<NodeId>,
     router: Arc<Router>,
     inbox: Inbox,
@@ -117,7 +118,7 @@ impl Run {
         progress: Progress,
         cancelled: CancellationToken,
     ) -> Result<Run, Failure> {
-        let parties = setup.parties.clone();
+        let (parties, me) = (setup.parties.clone(), setup.me);
         let others: Vec<NodeId> = parties.iter().copied().filter(|party| *party != setup.me).collect();
         progress(Stage::Ready, others.clone(), None);
         let tunnels = wait_for_tunnels(&router, &others, setup.limits.ready);
@@ -127,7 +128,7 @@ impl Run {
         })?;
         let stalled = BTreeSet::new();
         let (may_have_signed, place) = (false, None);
-        Ok(Run { session, parties, router, inbox, progress, cancelled, stalled, may_have_signed, place })
+        Ok(Run { session, me, parties, router, inbox, progress, cancelled, stalled, may_have_signed, place })
     }
 
     /// Gives the run its task's place in the line.
@@ -144,7 +145,10 @@ impl Run {
     pub async fn meet(&mut self) -> Result<(SessionId, Vec<Option<Hash>>), Failure> {
         loop {
             match self.event(None).await? {
-                SessionEvent::Begun { session, holds } => return Ok((session, holds)),
+                SessionEvent::Begun { session, holds } => {
+                    self.session.marks().into_iter().for_each(|(node, mark)| self.router.marked(node, mark));
+                    return Ok((session, holds));
+                }
                 event => self.unexpected(&event)?,
             }
         }
@@ -255,6 +259,29 @@ impl Run {
             Wake::Deadline => self.absorb(wake),
             Wake::Beat | Wake::Arrived(_) | Wake::Engine(_) | Wake::Cancelled => Ok(()),
         }
+    }
+
+    /// The one other party, if there is one: whatever the two get wrong together and this one did not, it did.
+    pub fn counterpart(&self) -> Option<NodeId> {
+        let everybody = Seats::of(&self.parties, |_| true);
+        self.counterpart_in(&everybody)
+    }
+
+    fn counterpart_in(&self, seats: &Seats) -> Option<NodeId> {
+        let seated = (0..seats.count()).filter_map(|index| seats.position(index));
+        let seated: Vec<NodeId> =
+            seated.filter_map(|position| self.parties.get(usize::from(position))).copied().collect();
+        other_of_two(&seated, self.me)
+    }
+
+    /// An error if another party has given up: to be asked before anything is stored that needs all of them.
+    pub fn still_on(&self) -> Result<(), Failure> {
+        self.session.is_called_off().cloned().map_or(Ok(()), Err)
+    }
+
+    /// What proves the failure that ended the run, to anybody.
+    pub fn evidence(&self) -> Option<Evidence> {
+        self.session.evidence().cloned()
     }
 
     /// True once a share was put to use: whatever happened then, a signature may exist.
@@ -434,19 +461,37 @@ impl Run {
             cause: fault.cause,
             code: "protocol".into(),
             text: format!("the protocol failed: {}{}", fault.text, advice(fault.cause)),
-            culprits: fault
-                .culprits
-                .iter()
-                .filter_map(|party| self.parties.get(usize::from(seats.position(party.0)?)))
-                .copied()
-                .collect(),
+            culprits: self.culprits(seats, fault),
         }
+    }
+
+    fn culprits(&self, seats: &Seats, fault: &Fault) -> Vec<NodeId> {
+        let position = |party: &PartyIndex| seats.position(party.0).map(usize::from);
+        let named = fault.culprits.iter().filter_map(|party| self.parties.get(position(party)?));
+        blamed(fault.cause, named.copied().collect(), self.counterpart_in(seats))
     }
 }
 
 impl From<&EngineError> for Fault {
     fn from(error: &EngineError) -> Fault {
         Fault { cause: cause(error), text: error.to_string(), culprits: error.culprits().to_vec() }
+    }
+}
+
+/// The other one, where `me` is one of two.
+fn other_of_two(seated: &[NodeId], me: NodeId) -> Option<NodeId> {
+    match *seated {
+        [one, other] if one == me => Some(other),
+        [other, one] if one == me => Some(other),
+        _ => None,
+    }
+}
+
+/// Whom the engine names. Where it names nobody for a peer's fault, and there is one peer, it is that one's.
+fn blamed(cause: Cause, named: Vec<NodeId>, counterpart: Option<NodeId>) -> Vec<NodeId> {
+    match (cause, named.is_empty()) {
+        (Cause::Peer, true) => counterpart.into_iter().collect(),
+        (Cause::Peer | Cause::Caller | Cause::Environment | Cause::Bug, _) => named,
     }
 }
 
@@ -556,4 +601,29 @@ fn called_off() -> Failure {
         "cancelled",
         "the task was cancelled or the node is stopping; try again with a new task",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(seed: u8) -> NodeId {
+        NodeId::from_bytes(countersign_link::Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap()
+    }
+
+    #[test]
+    fn of_two_parties_the_other_one_did_what_the_engine_blames_on_nobody() {
+        let [me, other, third] = [1, 2, 3].map(node);
+        assert_eq!(other_of_two(&[me, other], me), Some(other));
+        assert_eq!(other_of_two(&[other, me], me), Some(other));
+        for seated in [&[me][..], &[other, third], &[me, other, third]] {
+            assert_eq!(other_of_two(seated, me), None);
+        }
+        assert_eq!(blamed(Cause::Peer, vec![], Some(other)), [other]);
+        assert_eq!(blamed(Cause::Peer, vec![third], Some(other)), [third], "the engine knows better");
+        assert_eq!(blamed(Cause::Peer, vec![], None), [], "among more nobody is named");
+        for cause in [Cause::Caller, Cause::Environment, Cause::Bug] {
+            assert_eq!(blamed(cause, vec![], Some(other)), [], "{cause:?}");
+        }
+    }
 }

@@ -3,9 +3,10 @@
 //! A session hears its own parties alone, and each has a share of its bounded inbox; a party that overfills its share
 //! ends that session, by name, and nothing else. Frames that come before their task are [held](Hold) for a moment.
 
+use super::news::{News, PeerNews};
 use crate::task::gossip::{self, Ears, Hearing, Said};
 use countersign_link::{Mesh, MeshEvent, PeerKey};
-use countersign_protocol::frame::{Body, Frame};
+use countersign_protocol::frame::{Body, Frame, SignedMark};
 use countersign_protocol::session::hold::{self, Hold};
 use countersign_protocol::{NodeId, TaskId, decode};
 use std::collections::{BTreeMap, HashMap};
@@ -28,22 +29,10 @@ pub enum Arrival {
     Flood(NodeId),
 }
 
-/// What of a peer concerns no session.
-#[derive(Debug)]
-pub enum PeerNews {
-    /// Its tunnel is up.
-    Up(NodeId),
-    /// It says how far it, or this node, has come.
-    Said(NodeId, Body),
-}
-
-/// News that may wait. More are dropped: peers say theirs again with the next tunnel.
-const NEWS: usize = 64;
-
 /// Knows the open sessions and the mesh.
 pub struct Router {
     mesh: Mesh,
-    news: mpsc::Sender<PeerNews>,
+    news: News,
     /// Where what is told of reshares goes.
     ears: Ears,
     hearing: Mutex<Option<Hearing>>,
@@ -83,12 +72,16 @@ pub struct Inbox {
 }
 
 impl Router {
-    /// Routes what comes out of `mesh`. What concerns no session comes out of the second value.
-    pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> (Arc<Router>, mpsc::Receiver<PeerNews>) {
-        let (news, heard) = mpsc::channel(NEWS);
+    /// Routes what comes out of `mesh`.
+    pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> Arc<Router> {
         let (ears, hearing) = gossip::queue(names.len());
         let hearing = Mutex::new(Some(hearing));
-        (Arc::new(Router { mesh, news, ears, hearing, names, open: Mutex::default() }), heard)
+        Arc::new(Router { mesh, news: News::default(), ears, hearing, names, open: Mutex::default() })
+    }
+
+    /// What concerns no session.
+    pub fn news(&self) -> &News {
+        &self.news
     }
 
     /// What peers tell of reshares; once.
@@ -117,7 +110,7 @@ impl Router {
                 MeshEvent::Up(peer) => {
                     tracing::info!(peer = self.name(peer), "tunnel up");
                     if let Ok(node) = NodeId::from_bytes(peer.0) {
-                        self.tell(PeerNews::Up(node));
+                        self.news.put(node, PeerNews::Up);
                         self.ears.take(Said::Up(node));
                     }
                 }
@@ -160,16 +153,18 @@ impl Router {
         let (Ok(from), Ok(frame)) = (NodeId::from_bytes(peer.0), decode::<Frame>(bytes)) else {
             return tracing::warn!(%peer, "a frame that cannot be read was dropped; compare the versions of both nodes");
         };
-        if matches!(frame.body, Body::HighWater(_) | Body::Behind(_)) {
-            return self.tell(PeerNews::Said(from, frame.body));
-        }
-        if matches!(frame.body, Body::Generations(_) | Body::Heard(_) | Body::Lacks(_)) {
-            return self.ears.take(Said::Told(from, frame.body));
-        }
+        let frame = match frame.body {
+            Body::HighWater(said) => return self.news.put(from, PeerNews::Said(said)),
+            Body::Behind(then) => return self.news.put(from, PeerNews::Behind(then)),
+            Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {
+                return self.ears.take(Said::Told(from, frame.body));
+            }
+            Body::Ready(_) | Body::Run { .. } | Body::Abort(_) | Body::Met(_) => frame,
+        };
         let mut open = self.lock();
         let task = frame.task;
         match open.sessions.get(&task) {
-            None => open.hold.put(Instant::now(), from, frame),
+            None => open.hold.put(Instant::now(), from, frame, bytes.len()),
             Some(feed) if feed.frame(from, frame) => {}
             Some(_) => {
                 tracing::warn!(%task, peer = self.name(peer), "a session could not keep up with this peer and ends");
@@ -178,10 +173,9 @@ impl Router {
         }
     }
 
-    fn tell(&self, news: PeerNews) {
-        if self.news.try_send(news).is_err() {
-            tracing::debug!("news of a peer were dropped");
-        }
+    /// A party said in a session how far it has come.
+    pub fn marked(&self, peer: NodeId, mark: SignedMark) {
+        self.news.put(peer, PeerNews::Marked(mark));
     }
 
     fn lost(&self, peer: PeerKey) {
@@ -268,8 +262,9 @@ mod tests {
     use super::*;
     use countersign_link::Identity;
     use countersign_link::mesh::MeshConfig;
+    use countersign_protocol::Cause;
     use countersign_protocol::encode;
-    use countersign_protocol::frame::Body;
+    use countersign_protocol::frame::{Abort, Body};
     use futures_util::FutureExt;
 
     const TASK: TaskId = TaskId([1; 16]);
@@ -285,12 +280,14 @@ mod tests {
     /// A router of node 1.
     fn router() -> Arc<Router> {
         let me = Arc::new(Identity::from_seed(&[1; 32]).unwrap());
-        Router::new(Mesh::new(me, MeshConfig::default()).0, BTreeMap::new()).0
+        Router::new(Mesh::new(me, MeshConfig::default()).0, BTreeMap::new())
     }
 
     fn send(router: &Router, from: u8, count: u32) {
         for seq in 0..count {
-            let body = Body::Abort { code: String::new(), text: String::new() };
+            let (cause, code, text) = (Cause::Bug, String::new(), String::new());
+            let body =
+                Body::Abort(Abort { cause, code, text, accused: vec![], evidence: None, result: None });
             router.frame(key(from), &encode(&Frame { task: TASK, seq, body }));
         }
     }

@@ -75,6 +75,7 @@ fn admit_keygen(
         );
     }
     all_known(core, parties)?;
+    quarantine::check_new(&core.journal, parties)?;
     Ok(KeyGenPlan::new(task.id, KeyId::of_task(&task.hash()), keygen.clone(), core.aux_of(&keygen.committee)))
 }
 

@@ -84,6 +84,7 @@ impl Job for KeyGenPlan {
                 (Some(aux), fresh)
             }
         };
+        run.still_on()?;
         let mut announcement = announce(plan, session, &share, aux);
         store_share(&core, &approved, share, announcement.clone(), fresh).await?;
         announcement.stored = run.store(announcement.digest()).await.map_err(Stopped::Unsettled)?;

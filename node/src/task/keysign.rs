@@ -19,6 +19,7 @@ use countersign_protocol::{
     Scheme, SessionId, Signed,
 };
 use countersign_store::KeyRecord;
+use countersign_verify::VerifyError;
 use std::sync::Arc;
 
 /// Inputs that share the rounds of one phase. An ECDSA engine computes between its messages, and all of a batch do so in one
@@ -131,21 +132,17 @@ impl Job for KeySignPlan {
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
         let (session, holds) = run.meet().await?;
         let generation = approved.plan().record.announcement.digest();
-        if holds.iter().any(|held| *held != Some(generation)) {
-            return Err(failure(
-                Cause::Peer,
-                "generation-mismatch",
-                "the signers hold different generations of this key; connect all its holders to the coordinator, wait until the last reshare is settled, then try again",
-            )
-            .into());
-        }
         let plan = approved.plan();
+        if holds.iter().any(|held| *held != Some(generation)) {
+            return Err(generation_mismatch(&plan.record.announcement, &plan.signers, &holds).into());
+        }
         let size = if plan.scheme().needs_aux() { ECDSA_BATCH } else { FROST_BATCH };
         let mut signatures = Vec::with_capacity(plan.inputs.len());
         for (number, inputs) in (0..).zip(plan.inputs.chunks(size)) {
             let made = sign(&core, &approved, session, (number, size), run).await?;
             for (input, signature) in inputs.iter().zip(made) {
-                signatures.push(check(plan.scheme(), input, signature)?);
+                let checked = check(plan.scheme(), input, signature);
+                signatures.push(checked.map_err(|error| invalid(&error, run.counterpart()))?);
             }
         }
         Ok(Outcome::Signed(Signed { session, signatures }))
@@ -206,19 +203,13 @@ fn build(
 
 /// The only place where an [`InputSignature`] is made: by a library that does not sign, under the key that this node
 /// derived.
-fn check(scheme: Scheme, planned: &PlannedInput, signature: Signature) -> Result<InputSignature, Failure> {
-    let invalid = |error| {
-        failure(
-            Cause::Peer,
-            "signature-invalid",
-            &format!(
-                "a finished signature does not verify ({error}); nothing was given out, look at the other signers' journals"
-            ),
-        )
-    };
+fn check(
+    scheme: Scheme,
+    planned: &PlannedInput,
+    signature: Signature,
+) -> Result<InputSignature, VerifyError> {
     let PlannedInput { input, child, .. } = planned;
-    let verified =
-        input.child_key(scheme, child).verify(&input.signed_bytes, &signature.bytes).map_err(invalid)?;
+    let verified = input.child_key(scheme, child).verify(&input.signed_bytes, &signature.bytes)?;
     Ok(InputSignature {
         path: input.path.clone(),
         public_key: verified.verification_key().to_vec(),
@@ -226,4 +217,81 @@ fn check(scheme: Scheme, planned: &PlannedInput, signature: Signature) -> Result
         signature: signature.bytes,
         recovery_id: signature.recovery_id,
     })
+}
+
+/// A signer altered what it gave. The engine could not tell who; where there is one other signer, it is that one.
+fn invalid(error: &VerifyError, counterpart: Option<NodeId>) -> Failure {
+    let text = format!(
+        "a finished signature does not verify ({error}); nothing was given out, look at the other signers' journals"
+    );
+    Failure {
+        culprits: counterpart.into_iter().collect(),
+        ..failure(Cause::Peer, "signature-invalid", &text)
+    }
+}
+
+/// Says what each signer holds. Nobody is named: a reshare may not have reached everybody yet.
+fn generation_mismatch(mine: &Announcement, signers: &[NodeId], holds: &[Option<Hash>]) -> Failure {
+    let digest = mine.digest();
+    let others = signers.iter().zip(holds).filter(|(_, held)| **held != Some(digest));
+    let held = |held: &Option<Hash>| held.map_or("none".to_owned(), |digest| digest.to_string());
+    let theirs: Vec<String> = others.map(|(node, hash)| format!("{node} holds {}", held(hash))).collect();
+    let text = format!(
+        "the signers hold different generations of this key: this node holds generation {} ({digest}), and {}; connect all its holders to the coordinator, wait until the last reshare is settled, then try again",
+        mine.generation,
+        theirs.join(" and ")
+    );
+    failure(Cause::Peer, "generation-mismatch", &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_protocol::{Committee, TaskId, Threshold};
+
+    fn node(seed: u8) -> NodeId {
+        NodeId::from_bytes(countersign_link::Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap()
+    }
+
+    #[test]
+    fn a_wrong_signature_of_two_is_the_others_doing() {
+        let failure = invalid(&VerifyError::Key, Some(node(2)));
+        assert_eq!((failure.cause, &failure.culprits[..]), (Cause::Peer, &[node(2)][..]));
+        assert_eq!(invalid(&VerifyError::Key, None).culprits, []);
+    }
+
+    #[test]
+    fn different_generations_are_told_with_all_their_digests_and_nobody_is_named() {
+        let mine = Announcement { generation: 3, ..announcement() };
+        let (digest, other) = (mine.digest(), Hash([7; 32]));
+        let signers = [node(1), node(2), node(3)];
+        let failure = generation_mismatch(&mine, &signers, &[Some(digest), Some(other), None]);
+        assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("generation-mismatch", &[][..]));
+        let told = [
+            format!("generation 3 ({digest})"),
+            format!("{} holds {other}", node(2)),
+            format!("{} holds none", node(3)),
+        ];
+        assert!(told.iter().all(|told| failure.text.contains(told)), "{}", failure.text);
+        assert!(!failure.text.contains(&format!("{} holds", node(1))), "it agrees");
+    }
+
+    fn announcement() -> Announcement {
+        Announcement {
+            key: KeyId::from_bytes([2; 16]).unwrap(),
+            task: TaskId([1; 16]),
+            session: SessionId([3; 32]),
+            name: "n".into(),
+            scheme: Scheme::Ed25519,
+            committee: Committee::new(vec![node(1), node(2), node(3)]).unwrap(),
+            threshold: Threshold::try_from(2).unwrap(),
+            generation: 0,
+            root_public_key: vec![4; 32],
+            chain_code: Hash([5; 32]),
+            public_shares: Hash([6; 32]),
+            aux: None,
+            parties: Vec::new(),
+            stored: Vec::new(),
+        }
+    }
 }

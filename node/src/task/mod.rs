@@ -18,7 +18,7 @@ pub mod reshare;
 pub mod settle;
 mod succession;
 mod telling;
-mod throttle;
+pub(crate) mod throttle;
 
 pub use offer::{Desk, Offered};
 

@@ -2,14 +2,15 @@
 
 use super::admission::{self, Plan, refusal};
 use super::telling::{
-    alarm_text, before_restore, bug, busy, cancelled, ended, key_of, log_outcome, log_refusal, no_end,
-    not_started, printable,
+    alarm_text, before_restore, bug, busy, cancelled, cancelled_early, ended, key_of, log_consequences,
+    log_outcome, log_refusal, no_end, not_started, not_trusted, printable, too_late,
 };
 use super::throttle::Throttle;
 use super::{Job, Stopped, handover, quarantine};
 use crate::core::Core;
 use crate::events;
 use crate::heavy::{Place, Queue};
+use crate::high_water;
 use crate::metrics::Ended;
 use crate::risk;
 use crate::risk::{Approved, Decision};
@@ -17,14 +18,16 @@ use crate::session::driver::failure;
 use crate::session::{Router, Run};
 use countersign_host::{Stage, What};
 use countersign_protocol::control::FromNode;
+use countersign_protocol::evidence::Evidence as Proof;
 use countersign_protocol::session::Setup;
 use countersign_protocol::{
     Authenticated, Cause, Committee, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal,
     SignedTask, Task, TaskId,
 };
-use countersign_store::{Decided, Evidence, Journal, LookUp, NewEvent, Row, State, TaskKind};
+use countersign_store::{Consequences, Decided, Evidence, Journal, LookUp, NewEvent, Row, State, TaskKind};
 use rand::RngCore;
 use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -197,7 +200,10 @@ impl Desk {
         match self.core.journal(move |journal| journal.look_up(&id, &hash)).await {
             Ok(LookUp::New) => self.consider(&claimed, &entry.handle, offered).await,
             Ok(LookUp::Same(row)) if row.state == State::Approved => self.repeat_unended(&row).await,
-            Ok(LookUp::Same(row)) => self.repeat(id, &row),
+            Ok(LookUp::Same(row)) => {
+                self.repeat_proof(id).await;
+                self.repeat(id, &row);
+            }
             Ok(LookUp::Different) => self.id_reused(&claimed).await,
             Err(error) => self.unrecorded(id, &error),
         }
@@ -252,13 +258,16 @@ impl Desk {
 
     /// Asks the plugins; what they say is durable before anybody hears of it.
     async fn decide<J: Job>(&self, task: Authenticated<Task>, handle: &Handle, offered: Offered, job: J) {
-        let decision = tokio::select! {
-            () = handle.cancelled.cancelled() => {
-                let why = What::Cancelled("cancelled: the coordinator cancelled the task before a decision".into());
-                return self.core.events.post(&self.core, task.id, vec![why]);
+        let decision = {
+            let mut deciding = pin!(self.core.guard.decide(&self.core, &task, &offered.signed, job));
+            tokio::select! {
+                () = handle.cancelled.cancelled() => {
+                    self.cancel_early(&task, &offered).await;
+                    return self.hear_out(&task, deciding).await;
+                }
+                () = self.core.stopping.cancelled() => return,
+                decision = &mut deciding => decision,
             }
-            () = self.core.stopping.cancelled() => return,
-            decision = self.core.guard.decide(&self.core, &task, &offered.signed, job) => decision,
         };
         match decision {
             Decision::Refused { refusal, verdicts, evidence } => {
@@ -280,21 +289,82 @@ impl Desk {
         }
     }
 
+    /// The end of a task that the coordinator gives up before the decision is on record: were it offered again, approvers
+    /// would be asked again.
+    async fn cancel_early(&self, task: &Authenticated<Task>, offered: &Offered) {
+        let row = self.row(task, offered, Vec::new(), Evidence::default());
+        let refusal = cancelled_early();
+        log_refusal(task, &refusal);
+        let told = What::Cancelled(format!("{}: {}", refusal.code, refusal.reason));
+        let (id, now, recorded) = (task.id, self.core.now(), refusal.clone());
+        let told = self.core.events.tell(&self.core.journal, id, told);
+        match self.core.journal(move |journal| journal.telling(told).refuse(now, row, recorded)).await {
+            Ok(()) => {
+                self.count(task, Ended::Refused);
+                self.report_decision(id, Some(refusal), Vec::new());
+            }
+            Err(error) => self.unrecorded(id, &error),
+        }
+    }
+
+    /// Whoever was asked may answer yet. Nothing follows from it, but an approval does not vanish without a trace.
+    async fn hear_out<J: Job>(&self, task: &Task, deciding: Pin<&mut impl Future<Output = Decision<J>>>) {
+        let Some(decision) = self.core.stopping.run_until_cancelled(deciding).await else { return };
+        let verdicts = match decision {
+            Decision::Refused { .. } => return,
+            Decision::Approved { approved, turn, .. } => {
+                turn.end();
+                approved.verdicts().to_vec()
+            }
+        };
+        let (id, now, text) = (task.id, self.core.now(), too_late(&verdicts));
+        tracing::warn!(task = %id, "{text}");
+        if let Err(error) = self.core.journal(move |journal| journal.alarm(now, Some(id), &text)).await {
+            tracing::error!(%error, "the late approval was not recorded");
+        }
+    }
+
     async fn approved<J: Job>(&self, task: Authenticated<Task>, handle: &Handle, approved: Approved<J>) {
         if let Some(committee) = approved.plan().makes_aux_for(&self.core.me) {
             handle.line.committee.get_or_init(|| committee.clone());
         }
         self.report_decision(task.id, None, approved.verdicts().to_vec());
-        let outcome = match self.wait_for_start(&task, handle).await {
+        let parties = approved.plan().parties().to_vec();
+        let outcome = match self.may_start(&task, handle, &parties).await {
             Ok(()) => self.session(&task, handle, approved).await,
-            Err(failure) => Err(Stopped::Unused(failure)),
+            Err(failure) => (Err(Stopped::Unused(failure)), None),
         };
+        let end = |outcome, used, proof| self.end(&task, &parties, outcome, used, proof);
         match outcome {
-            Ok(outcome) => self.end(&task, outcome, true).await,
-            Err(Stopped::Failed(failure)) => self.end(&task, Outcome::Failed(failure), true).await,
-            Err(Stopped::Unused(failure)) => self.end(&task, Outcome::Failed(failure), false).await,
-            Err(Stopped::Unsettled(failure)) => self.leave_open(&task, failure).await,
+            (Ok(outcome), proof) => end(outcome, true, proof).await,
+            (Err(Stopped::Failed(failure)), proof) => end(Outcome::Failed(failure), true, proof).await,
+            (Err(Stopped::Unused(failure)), proof) => end(Outcome::Failed(failure), false, proof).await,
+            (Err(Stopped::Unsettled(failure)), proof) => {
+                self.leave_open(&task, &parties, failure, proof).await;
+            }
         }
+    }
+
+    /// Many approved tasks may have waited while one of them showed who cheats.
+    async fn may_start(
+        &self,
+        task: &Authenticated<Task>,
+        handle: &Handle,
+        parties: &[NodeId],
+    ) -> Result<(), Failure> {
+        self.wait_for_start(task, handle).await?;
+        let (key, parties) = (key_of(task), parties.to_vec());
+        let trusted = match task.operation {
+            Operation::KeyGen(_) => {
+                self.core.journal(move |journal| quarantine::check_new(journal, &parties)).await
+            }
+            Operation::KeySign(_) | Operation::KeyReshare(_) => {
+                self.core.journal(move |journal| quarantine::check(journal, key, &parties)).await
+            }
+            // Done alone.
+            Operation::KeyShareSign(_) => Ok(()),
+        };
+        trusted.map_err(not_trusted)
     }
 
     async fn wait_for_start(&self, task: &Task, handle: &Handle) -> Result<(), Failure> {
@@ -313,24 +383,49 @@ impl Desk {
         if self.core.now() <= task.not_after { Ok(()) } else { Err(not_started()) }
     }
 
-    /// The session from first to last frame.
+    /// The session from first to last frame, and what proves its failure.
     async fn session<J: Job>(
         &self,
         task: &Authenticated<Task>,
         handle: &Handle,
         approved: Approved<J>,
-    ) -> Result<Outcome, Stopped> {
+    ) -> (Result<Outcome, Stopped>, Option<Proof>) {
+        let mut run = match self.begin(task, handle, &approved).await {
+            Ok(run) => run,
+            Err(failure) => return (Err(Stopped::Unused(failure)), None),
+        };
+        match J::run(self.core.clone(), Arc::new(approved), &mut run).await {
+            Ok(outcome) => {
+                run.finish().await;
+                (Ok(outcome), None)
+            }
+            Err(stopped) => {
+                let (used, proof) = (run.may_have_signed(), run.evidence());
+                run.abort(stopped.failure().clone()).await;
+                match stopped {
+                    Stopped::Failed(failure) if !used => (Err(Stopped::Unused(failure)), proof),
+                    stopped => (Err(stopped), proof),
+                }
+            }
+        }
+    }
+
+    async fn begin<J: Job>(
+        &self,
+        task: &Authenticated<Task>,
+        handle: &Handle,
+        approved: &Approved<J>,
+    ) -> Result<Run, Failure> {
         let core = self.core.clone();
         let Some(inbox) = Router::open(&core.router, task.id, approved.plan().parties()) else {
-            return Err(Stopped::Unused(failure(
-                Cause::Bug,
-                "session-open",
-                "a session of this task is open already; report this",
-            )));
+            let text = "a session of this task is open already; report this";
+            return Err(failure(Cause::Bug, "session-open", text));
         };
         let mut fresh = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut fresh);
         core.events.post(&core, task.id, vec![What::Updated(Stage::Processing)]);
+        let asked = core.clone();
+        let mark = core.journal(move |_| high_water::mark(&asked)).await;
         let setup = Setup {
             task: task.id,
             task_hash: task.hash(),
@@ -338,45 +433,40 @@ impl Desk {
             me: core.me,
             fresh,
             holds: approved.plan().holds(&core),
+            mark: mark.map_err(|error| failure(Cause::Environment, "store", &error.to_string()))?,
             signer: core.signer.clone(),
             limits: core.config.session,
         };
         let progress = core.reporter.progress(task.id);
-        let mut run = Run::begin(setup, core.router.clone(), inbox, progress, handle.cancelled.clone())
-            .await
-            .map_err(Stopped::Unused)?;
+        let run = Run::begin(setup, core.router.clone(), inbox, progress, handle.cancelled.clone());
+        let mut run = run.await?;
         run.set_place(handle.line.take());
-        match J::run(core, Arc::new(approved), &mut run).await {
-            Ok(outcome) => {
-                run.finish().await;
-                Ok(outcome)
-            }
-            Err(stopped) => {
-                let used = run.may_have_signed();
-                run.abort(stopped.failure().clone()).await;
-                match stopped {
-                    Stopped::Failed(failure) if !used => Err(Stopped::Unused(failure)),
-                    stopped => Err(stopped),
-                }
-            }
-        }
+        Ok(run)
     }
 
-    /// Journals the outcome, then reports it. If no share was used, plugins forget what they wrote for the task.
-    async fn end(&self, task: &Task, outcome: Outcome, used: bool) {
+    /// Journals the outcome and all that follows from it in one commit, then reports it. If no share was used, plugins
+    /// forget what they wrote for the task.
+    async fn end(
+        &self,
+        task: &Authenticated<Task>,
+        parties: &[NodeId],
+        outcome: Outcome,
+        used: bool,
+        proof: Option<Proof>,
+    ) {
         let (id, now, recorded) = (task.id, self.core.now(), outcome.clone());
         let what = events::what_of(&self.core.events, id, &outcome, now.0);
         let told = self.core.events.tell(&self.core.journal, id, what);
-        let write = move |journal: &Journal| match used {
-            true => journal.telling(told).end(now, id, recorded),
-            false => journal.telling(told).end_unused(now, id, recorded),
-        };
+        let consequences = self.consequences(task, parties, &outcome, used, proof.clone());
+        log_consequences(&consequences);
+        let write =
+            move |journal: &Journal| journal.telling(told).conclude(now, id, recorded, used, consequences);
         if let Err(error) = self.core.journal(write).await {
             return tracing::error!(task = %id, %error, "the outcome was not recorded and is not given out");
         }
         log_outcome(task, &outcome);
         self.count(task, ended(&outcome));
-        self.quarantine(task, &outcome).await;
+        self.report_proof(id, proof);
         match &outcome {
             Outcome::Created(key) => self.core.key_active(key.aux).await,
             Outcome::Reshared(key) => handover::moved(&self.core, key.key).await,
@@ -389,21 +479,36 @@ impl Desk {
         }
     }
 
-    /// Keeps away from a key whoever is proven to have cheated with it.
-    async fn quarantine(&self, task: &Task, outcome: &Outcome) {
-        let (Some(key), Outcome::Failed(failure)) = (key_of(task), outcome) else { return };
-        for new in quarantine::of(key, task.id, self.core.now(), failure) {
-            tracing::error!(key = %new.key, peer = %new.peer, code = %new.code, "the peer is kept away from the key; see `countersign-node quarantine list`");
-            if let Err(error) = self.core.journal(move |journal| journal.quarantine(new)).await {
-                tracing::error!(%error, "the quarantine was not recorded");
-            }
-        }
+    fn consequences(
+        &self,
+        task: &Authenticated<Task>,
+        parties: &[NodeId],
+        outcome: &Outcome,
+        used: bool,
+        evidence: Option<Proof>,
+    ) -> Consequences {
+        let (key, now) = (key_of(task), self.core.now());
+        let stopping = self.core.stopping.is_cancelled();
+        quarantine::Tried { task, key, parties, now, used, stopping, evidence }.consequences(outcome)
     }
 
-    /// The new share is stored and may yet be confirmed by all: nothing is journalled, and the coordinator hears how it
-    /// stands here.
-    async fn leave_open(&self, task: &Task, failure: Failure) {
+    /// The new share is stored and may yet be confirmed by all: no end is journalled, but whoever cheated is kept away, and
+    /// the coordinator hears how it stands here.
+    async fn leave_open(
+        &self,
+        task: &Authenticated<Task>,
+        parties: &[NodeId],
+        failure: Failure,
+        proof: Option<Proof>,
+    ) {
         let id = task.id;
+        let outcome = Outcome::Failed(failure.clone());
+        let consequences = self.consequences(task, parties, &outcome, true, proof.clone());
+        log_consequences(&consequences);
+        if let Err(error) = self.core.journal(move |journal| journal.judge(consequences)).await {
+            tracing::error!(task = %id, %error, "what follows from the failure was not recorded");
+        }
+        self.report_proof(id, proof);
         match self.core.journal(move |journal| journal.row(&id)).await {
             // Settled while the session still waited.
             Ok(Some(row)) if row.state != State::Approved => self.repeat(id, &row),
@@ -411,6 +516,12 @@ impl Desk {
                 tracing::warn!(task = %id, code = %failure.code, reason = %failure.text, "what was stored waits for the other parties");
                 self.report_failure(id, failure);
             }
+        }
+    }
+
+    fn report_proof(&self, task: TaskId, proof: Option<Proof>) {
+        if let Some(proof) = proof {
+            self.core.reporter.send(FromNode::Evidence { task, evidence: Box::new(proof) });
         }
     }
 
@@ -472,6 +583,13 @@ impl Desk {
             Ok(Some(open)) => handover::report(&self.core, task, &open.announcement),
             Ok(None) => self.report_failure(task, no_end(row.kind)),
             Err(error) => self.unrecorded(task, &error),
+        }
+    }
+
+    async fn repeat_proof(&self, task: TaskId) {
+        match self.core.journal(move |journal| quarantine::evidence(journal, task)).await {
+            Ok(proofs) => proofs.into_iter().for_each(|proof| self.report_proof(task, Some(proof))),
+            Err(error) => tracing::error!(%task, %error, "what proves a cheat cannot be read"),
         }
     }
 

@@ -106,6 +106,7 @@ impl Job for KeyResharePlan {
             }
         };
         core.events.shares(plan.task, describe::participants(plan.members(), &reshared.public_shares));
+        run.still_on()?;
         let mut announcement = announce(plan, session, &reshared, aux);
         store(&core, &approved, reshared, announcement.clone(), fresh).await?;
         handover::report(&core, plan.task, &announcement);

@@ -4,8 +4,10 @@ use super::admission::refusal;
 use crate::metrics::Ended;
 use crate::session::driver::failure;
 use countersign_protocol::text::is_hidden;
-use countersign_protocol::{Cause, Failure, KeyId, Operation, Outcome, Refusal, Task};
-use countersign_store::TaskKind;
+use countersign_protocol::{
+    Authenticated, Cause, Failure, KeyId, Operation, Outcome, PluginVerdict, Refusal, Task,
+};
+use countersign_store::{Consequences, TaskKind};
 
 /// True if a signature covers what the node does not understand; `None` where nothing is signed.
 pub(super) fn blind(task: &Task) -> Option<bool> {
@@ -15,13 +17,13 @@ pub(super) fn blind(task: &Task) -> Option<bool> {
     }
 }
 
-/// The key that a task uses.
-pub(super) fn key_of(task: &Task) -> Option<KeyId> {
+/// The key that a task uses, or is to make.
+pub(super) fn key_of(task: &Authenticated<Task>) -> KeyId {
     match &task.operation {
-        Operation::KeyGen(_) => None,
-        Operation::KeySign(keysign) => Some(keysign.key),
-        Operation::KeyReshare(reshare) => Some(reshare.from.key),
-        Operation::KeyShareSign(check_up) => Some(check_up.key),
+        Operation::KeyGen(_) => KeyId::of_task(&task.hash()),
+        Operation::KeySign(keysign) => keysign.key,
+        Operation::KeyReshare(reshare) => reshare.from.key,
+        Operation::KeyShareSign(check_up) => check_up.key,
     }
 }
 
@@ -60,6 +62,16 @@ pub(super) fn log_outcome(task: &Task, outcome: &Outcome) {
 pub(super) fn log_refusal(task: &Task, refusal: &Refusal) {
     let (id, blind) = (task.id, blind(task));
     tracing::warn!(task = %id, blind, code = %refusal.code, plugin = ?refusal.plugin, reason = %refusal.reason, "refused");
+}
+
+/// What an operator has to hear of.
+pub(super) fn log_consequences(consequences: &Consequences) {
+    for new in &consequences.quarantines {
+        tracing::error!(key = %new.key, peer = %new.peer, code = %new.code, proven = new.evidence.is_some(), "the peer is kept away from the key; see `countersign-node quarantine list`");
+    }
+    for new in &consequences.stops {
+        tracing::error!(key = %new.key, code = %new.code, "the key stops; see `countersign-node quarantine list`");
+    }
 }
 
 pub(super) fn alarm_text(refusal: &Refusal, before: u64) -> String {
@@ -101,6 +113,25 @@ pub(super) fn busy() -> Refusal {
 
 pub(super) fn cancelled(text: &str) -> Failure {
     failure(Cause::Environment, "cancelled", &format!("{text}; try again with a new task"))
+}
+
+/// The coordinator gave the task up before this node had decided. On record, so that nobody is asked about the task again.
+pub(super) fn cancelled_early() -> Refusal {
+    refusal(
+        "cancelled",
+        "the coordinator cancelled the task before this node had decided; order it again as a new task",
+    )
+}
+
+/// An approval that came after the task was over here. Nothing follows from it, and people may wonder why.
+pub(super) fn too_late(verdicts: &[PluginVerdict]) -> String {
+    let plugins: Vec<&str> = verdicts.iter().map(|verdict| verdict.plugin.as_str()).collect();
+    format!("approved by {} after the task had been cancelled: nothing was done", plugins.join(", "))
+}
+
+/// What the journal learned of a party or of the key while the task waited for the others.
+pub(super) fn not_trusted(refusal: Refusal) -> Failure {
+    failure(Cause::Peer, &refusal.code, &refusal.reason)
 }
 
 pub(super) fn not_started() -> Failure {

@@ -3,12 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The least time between two that pass.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// Lets one pass each second, and counts the others.
-#[derive(Default)]
-pub(super) struct Throttle(Mutex<Passed>);
+/// Lets one pass in a while, and counts the others.
+pub(crate) struct Throttle {
+    /// The least time between two that pass.
+    pause: Duration,
+    passed: Mutex<Passed>,
+}
 
 #[derive(Default)]
 struct Passed {
@@ -16,11 +16,23 @@ struct Passed {
     suppressed: u64,
 }
 
+impl Default for Throttle {
+    /// One each second.
+    fn default() -> Throttle {
+        Throttle::every(Duration::from_secs(1))
+    }
+}
+
 impl Throttle {
+    /// One in each of these times.
+    pub(crate) fn every(pause: Duration) -> Throttle {
+        Throttle { pause, passed: Mutex::default() }
+    }
+
     /// How many did not pass since the last that did; `None` if this one does not either.
-    pub(super) fn pass(&self, now: Instant) -> Option<u64> {
-        let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if passed.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
+    pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed.last.is_some_and(|last| now.duration_since(last) < self.pause) {
             passed.suppressed += 1;
             return None;
         }

@@ -5,12 +5,12 @@
 //! anybody that the sender cheats. With two parties there is nobody to echo to and nothing is sent.
 
 use super::MAX_PHASES;
-use super::failure::{failure, misbehaved};
+use super::failure::{Fault, misbehaved};
 use crate::IdentitySigner;
-use crate::frame::{Message, body_hash, broadcast_digest};
+use crate::evidence::{Echoed, Evidence, Misconduct, Signature, SignedHash};
+use crate::frame::{Message, body_hash, broadcast_digest, echo_digest};
 use crate::hash::Hash;
 use crate::id::{NodeId, SessionId};
-use crate::outcome::{Cause, Failure};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Broadcasts of one sender in one phase; the longest protocol here has five.
@@ -20,6 +20,7 @@ const MAX_INCOMPLETE: usize = 3;
 
 /// All broadcasts of one session.
 pub(super) struct Broadcasts {
+    task: Hash,
     me: usize,
     parties: Vec<NodeId>,
     /// How many of its own broadcasts this party has made, by phase.
@@ -56,8 +57,9 @@ pub(super) struct Accepted {
 }
 
 impl Broadcasts {
-    pub(super) fn new(me: usize, parties: Vec<NodeId>) -> Broadcasts {
-        Broadcasts { me, parties, made: BTreeMap::new(), arrived: BTreeMap::new(), slots: BTreeMap::new() }
+    pub(super) fn new(task: Hash, me: usize, parties: Vec<NodeId>) -> Broadcasts {
+        let (made, arrived, slots) = Default::default();
+        Broadcasts { task, me, parties, made, arrived, slots }
     }
 
     /// Numbers and signs a broadcast of this party.
@@ -71,7 +73,8 @@ impl Broadcasts {
         let made = self.made.entry(phase).or_default();
         let number = *made;
         *made += 1;
-        let digest = broadcast_digest(session, &self.parties[self.me], phase, number, body_hash(&body));
+        let me = &self.parties[self.me];
+        let digest = broadcast_digest(self.task, session, me, phase, number, body_hash(&body));
         Message::Broadcast { phase, number, signature: signer.sign(digest.as_bytes()), body }
     }
 
@@ -81,26 +84,41 @@ impl Broadcasts {
         session: SessionId,
         from: usize,
         message: Message,
-    ) -> Result<Accepted, Failure> {
+        signer: &dyn IdentitySigner,
+    ) -> Result<Accepted, Fault> {
         match message {
             Message::Broadcast { phase, number, body, signature } => {
                 let key = self.key(from, phase, from, number)?;
                 self.check_turn(key)?;
                 let hash = body_hash(&body);
-                self.check_signed(session, from, key, hash, signature)?;
-                self.on_broadcast(from, key, hash, signature, body)
+                if !self.check_signed(session, key, hash, signature)? {
+                    let what = "sent a broadcast with a wrong signature";
+                    return Err(misbehaved(self.parties[from], what).into());
+                }
+                Ok(self.on_broadcast(session, key, hash, signature, body, signer))
             }
-            Message::Echo { phase, sender, number, body, signature } => {
+            Message::Echo { phase, sender, number, body, signature, by } => {
                 let key = self.key(from, phase, usize::from(sender), number)?;
                 if key.sender == from || key.sender == self.me {
-                    return Err(misbehaved(self.parties[from], "echoed a broadcast that it should not"));
+                    let what = "echoed a broadcast that it should not";
+                    return Err(misbehaved(self.parties[from], what).into());
                 }
-                self.check_signed(session, from, key, body, signature)?;
+                if !self.check_signed(session, key, body, signature)? {
+                    return Err(self.false_echo(session, from, key, (body, signature), by));
+                }
                 self.slots.entry(key).or_default().echoed.insert(from);
                 Ok(self.complete(key))
             }
-            Message::Direct { .. } | Message::Stored { .. } => Ok(Accepted::default()),
+            Message::Direct { .. } | Message::Stored(_) => Ok(Accepted::default()),
         }
+    }
+
+    /// True if something of this party has arrived in the phase, from itself or through another's echo.
+    pub(super) fn has_spoken(&self, party: usize, phase: u8) -> bool {
+        self.slots.iter().any(|(key, slot)| {
+            key.phase == phase
+                && ((key.sender == party && slot.signed.is_some()) || slot.echoed.contains(&party))
+        })
     }
 
     /// Parties whose echo holds up a broadcast of this phase that has arrived.
@@ -119,74 +137,121 @@ impl Broadcasts {
         (0..self.parties.len()).filter(move |party| *party != key.sender && *party != me)
     }
 
-    fn key(&self, from: usize, phase: u8, sender: usize, number: u16) -> Result<Key, Failure> {
+    fn key(&self, from: usize, phase: u8, sender: usize, number: u16) -> Result<Key, Fault> {
         if phase >= MAX_PHASES || number >= MAX_NUMBER || sender >= self.parties.len() {
-            return Err(misbehaved(self.parties[from], "sent a broadcast that no protocol has"));
+            return Err(misbehaved(self.parties[from], "sent a broadcast that no protocol has").into());
         }
         Ok(Key { phase, sender, number })
     }
 
     /// What waits for echoes is bounded: the next number, and few at a time.
-    fn check_turn(&self, key: Key) -> Result<(), Failure> {
+    fn check_turn(&self, key: Key) -> Result<(), Fault> {
         let next = self.arrived.get(&(key.phase, key.sender)).copied().unwrap_or(0);
         let waits = |(other, slot): &(&Key, &Slot)| other.sender == key.sender && slot.body.is_some();
         if key.number != next || self.slots.iter().filter(waits).count() >= MAX_INCOMPLETE {
-            return Err(misbehaved(self.parties[key.sender], "sent a broadcast out of turn"));
+            return Err(misbehaved(self.parties[key.sender], "sent a broadcast out of turn").into());
         }
         Ok(())
     }
 
-    /// Checks the sender's signature, and that it signed nothing else under this number.
+    /// False: the sender did not sign this. An error: it signed this and something else under one number.
     fn check_signed(
         &mut self,
         session: SessionId,
-        from: usize,
         key: Key,
         hash: Hash,
         signature: [u8; 64],
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Fault> {
         let sender = self.parties[key.sender];
         let known = self.slots.entry(key).or_default().signed;
         if known == Some((hash, signature)) {
-            return Ok(());
+            return Ok(true);
         }
-        let digest = broadcast_digest(session, &sender, key.phase, key.number, hash);
+        let digest = broadcast_digest(self.task, session, &sender, key.phase, key.number, hash);
         if !sender.verify(digest.as_bytes(), &signature) {
-            return Err(misbehaved(self.parties[from], "sent a broadcast with a wrong signature"));
+            return Ok(false);
         }
         match known {
             Some(other) if other.0 != hash => {
-                Err(equivocation(session, sender, key, [other, (hash, signature)]))
+                Err(self.equivocation(session, sender, key, [other, (hash, signature)]))
             }
-            Some(_) => Ok(()),
+            Some(_) => Ok(true),
             None => {
                 self.slots.entry(key).or_default().signed = Some((hash, signature));
-                Ok(())
+                Ok(true)
             }
         }
     }
 
     fn on_broadcast(
         &mut self,
-        from: usize,
+        session: SessionId,
         key: Key,
         hash: Hash,
         signature: [u8; 64],
         body: Vec<u8>,
-    ) -> Result<Accepted, Failure> {
+        signer: &dyn IdentitySigner,
+    ) -> Accepted {
         let slot = self.slots.entry(key).or_default();
         slot.body = Some(body);
-        *self.arrived.entry((key.phase, from)).or_default() += 1;
-        let echo = Message::Echo {
+        *self.arrived.entry((key.phase, key.sender)).or_default() += 1;
+        let mut accepted = self.complete(key);
+        let receivers: Vec<usize> = self.receivers(key).collect();
+        if !receivers.is_empty() {
+            let echo = self.echo(session, key, hash, signature, signer);
+            accepted.echoes = receivers.into_iter().map(|to| (to, echo.clone())).collect();
+        }
+        accepted
+    }
+
+    /// What this party passes on of a broadcast.
+    fn echo(
+        &self,
+        session: SessionId,
+        key: Key,
+        hash: Hash,
+        signature: [u8; 64],
+        signer: &dyn IdentitySigner,
+    ) -> Message {
+        let echoed = self.echoed(key, (hash, signature), [0; 64]);
+        let digest = echo_digest(self.task, session, &self.parties[self.me], &echoed);
+        Message::Echo {
             phase: key.phase,
             sender: key.sender as u16,
             number: key.number,
             body: hash,
             signature,
-        };
-        let mut accepted = self.complete(key);
-        accepted.echoes = self.receivers(key).map(|to| (to, echo.clone())).collect();
-        Ok(accepted)
+            by: signer.sign(digest.as_bytes()),
+        }
+    }
+
+    fn echoed(&self, key: Key, (body, claimed): (Hash, [u8; 64]), by: [u8; 64]) -> Echoed {
+        Echoed {
+            of: self.parties[key.sender],
+            phase: key.phase,
+            number: key.number,
+            body,
+            claimed: Signature(claimed),
+            signature: Signature(by),
+        }
+    }
+
+    /// Somebody passed on what nobody signed. It proves itself if it signed that.
+    fn false_echo(
+        &self,
+        session: SessionId,
+        from: usize,
+        key: Key,
+        said: (Hash, [u8; 64]),
+        by: [u8; 64],
+    ) -> Fault {
+        let echo = Box::new(self.echoed(key, said, by));
+        let misconduct = Misconduct::FalseEcho { session, echo };
+        let evidence = Evidence { task: self.task, node: self.parties[from], misconduct };
+        match evidence.verify(self.task, &self.parties) {
+            true => evidence.into(),
+            false => misbehaved(self.parties[from], "passed on a broadcast that was never signed").into(),
+        }
     }
 
     /// Hands the broadcast on if the body and every echo are there.
@@ -204,15 +269,16 @@ impl Broadcasts {
         }
         accepted
     }
-}
 
-/// The failure carries its proof: whoever has the sender's key can verify both signatures over [`broadcast_digest`].
-fn equivocation(session: SessionId, node: NodeId, key: Key, signed: [(Hash, [u8; 64]); 2]) -> Failure {
-    let [one, two] = signed.map(|(hash, signature)| format!("{hash} signed {}", hex::encode(signature)));
-    let text = format!(
-        "{node} told different parties different things in session {session}, phase {}, broadcast {}: {one}; and {two}; do \
-         not use it again before its operator has explained",
-        key.phase, key.number
-    );
-    failure(Cause::Peer, "equivocation", vec![node], text)
+    fn equivocation(
+        &self,
+        session: SessionId,
+        node: NodeId,
+        key: Key,
+        signed: [(Hash, [u8; 64]); 2],
+    ) -> Fault {
+        let signed = signed.map(|(hash, signature)| SignedHash { hash, signature: Signature(signature) });
+        let misconduct = Misconduct::Broadcasts { session, phase: key.phase, number: key.number, signed };
+        Evidence { task: self.task, node, misconduct }.into()
+    }
 }

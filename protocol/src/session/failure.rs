@@ -1,9 +1,36 @@
 //! How sessions end badly: stable codes, and texts that end with what to do.
+//!
+//! `culprits` are those whom this node itself saw cheating, or those it waited for. What one party says of another makes no
+//! culprit: the text says who says what of whom.
 
 use crate::control::Stage;
+use crate::evidence::Evidence;
+use crate::frame::{Abort, Ready};
+use crate::hash::Hash;
 use crate::id::NodeId;
 use crate::outcome::{Cause, Failure};
 use crate::text::is_hidden;
+
+/// Nodes that a text names at most; no task has more parties.
+const MAX_NAMES: usize = 18;
+
+/// Why a session ends, with proof where there is any.
+pub(super) struct Fault {
+    pub failure: Failure,
+    pub evidence: Option<Evidence>,
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Fault {
+        Fault { failure, evidence: None }
+    }
+}
+
+impl From<Evidence> for Fault {
+    fn from(evidence: Evidence) -> Fault {
+        Fault { failure: evidence.failure(), evidence: Some(evidence) }
+    }
+}
 
 pub(super) fn failure(cause: Cause, code: &str, culprits: Vec<NodeId>, text: String) -> Failure {
     Failure { cause, code: code.into(), text, culprits }
@@ -18,11 +45,27 @@ pub(super) fn misbehaved(node: NodeId, what: &str) -> Failure {
     )
 }
 
-pub(super) fn split_view(node: NodeId) -> Failure {
+/// Nobody is named: the requester may have signed two tasks, and the coordinator may have named different parties.
+pub(super) fn split_view(node: NodeId, mine: &Ready, theirs: &Ready) -> Failure {
     let text = format!(
-        "{node} sees another task, committee or result than this node; compare both journals before trying again"
+        "{node} is ready for task {} among parties {}, and this node for task {} among parties {}; compare what the coordinator offered to both before trying again",
+        theirs.task, theirs.parties, mine.task, mine.parties
     );
-    failure(Cause::Peer, "split-view", vec![node], text)
+    failure(Cause::Peer, "split-view", Vec::new(), text)
+}
+
+/// All that a result is made of was broadcast, so honest parties of one run have the same.
+pub(super) fn wrong_result(node: NodeId, mine: Hash, theirs: Hash) -> Failure {
+    let text = format!(
+        "{node} confirms {theirs} as the result of the run, and this node has {mine}; compare both nodes' programs and journals before trying again"
+    );
+    failure(Cause::Peer, "result-mismatch", vec![node], text)
+}
+
+/// Words under this node's own signature that it did not send.
+pub(super) fn twin() -> Failure {
+    let text = "another process signs with this node's identity: find it, a restored backup perhaps, and stop it before trying again";
+    failure(Cause::Environment, "identity-twin", Vec::new(), text.into())
 }
 
 pub(super) fn frames_lost(node: NodeId) -> Failure {
@@ -39,18 +82,36 @@ pub(super) fn peer_lost(node: NodeId) -> Failure {
     failure(Cause::Environment, "peer-lost", vec![node], text)
 }
 
-pub(super) fn timed_out(stage: Stage, waiting_for: Vec<NodeId>) -> Failure {
-    let names: Vec<String> = waiting_for.iter().map(NodeId::to_string).collect();
-    let text = format!(
-        "time ran out while {stage}, waiting for {}; see that it runs and is on line, then try again",
-        names.join(" and ")
-    );
-    failure(Cause::Environment, "session-timeout", waiting_for, text)
+/// `silent`: those of `waiting_for` whose silence cannot be the doing of a third party.
+pub(super) fn timed_out(stage: Stage, waiting_for: &[NodeId], silent: Vec<NodeId>) -> Failure {
+    let text = match silent.len() == waiting_for.len() {
+        true => format!(
+            "time ran out while {stage}, waiting for {}; see that it runs and is on line, then try again",
+            names(waiting_for)
+        ),
+        false => format!(
+            "time ran out while {stage}: this node waited for {}, who may have waited for another; compare what each party says, then try again",
+            names(waiting_for)
+        ),
+    };
+    failure(Cause::Environment, "session-timeout", silent, text)
 }
 
-/// Another party gave up. Its words are shown, cut and without control characters.
-pub(super) fn aborted(node: NodeId, code: String, text: &str) -> Failure {
-    let said: String = text.chars().filter(|c| !is_hidden(*c)).take(300).collect();
-    let code: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
-    failure(Cause::Peer, "peer-aborted", vec![node], format!("{node} gave up ({code}): {said}"))
+/// Another party gave up. Its words are shown, cut and without control characters; they convict nobody.
+pub(super) fn aborted(node: NodeId, abort: &Abort) -> Failure {
+    let said: String = abort.text.chars().filter(|c| !is_hidden(*c)).take(300).collect();
+    let code: String =
+        abort.code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let accused = match &abort.accused[..] {
+        [] => String::new(),
+        accused => format!(
+            " It accuses {}, which this node could not verify.",
+            names(&accused[..accused.len().min(MAX_NAMES)])
+        ),
+    };
+    failure(Cause::Peer, "peer-aborted", Vec::new(), format!("{node} gave up ({code}): {said}{accused}"))
+}
+
+fn names(nodes: &[NodeId]) -> String {
+    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" and ")
 }

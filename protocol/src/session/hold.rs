@@ -1,4 +1,5 @@
-//! Frames that arrive before their task does: another party may be a moment ahead. Held in small numbers, for a short time.
+//! Frames that arrive before their task does: another party may be a moment ahead. Held in small numbers and few bytes, for
+//! a short time.
 
 use crate::frame::{Body, Frame};
 use crate::id::{NodeId, TaskId};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Frames held for one peer.
 const MAX_FRAMES: usize = 64;
-/// Bytes of texts held for one peer. An honest frame has some hundred.
+/// Bytes held for one peer, as they came. An honest frame has some hundred, and with a proof in it some thousand.
 const MAX_BYTES: usize = 64 * 1024;
 /// How long.
 pub const MAX_AGE: Duration = Duration::from_secs(10);
@@ -17,62 +18,71 @@ const MAX_TOTAL: usize = 512;
 /// Holds frames for tasks that this node has not begun. Nobody can run a session with a node that has not said it is ready,
 /// so only small frames are worth holding.
 #[derive(Default)]
-pub struct Hold(VecDeque<(Instant, NodeId, Frame)>);
+pub struct Hold(VecDeque<Held>);
+
+struct Held {
+    since: Instant,
+    from: NodeId,
+    frame: Frame,
+    bytes: usize,
+}
 
 impl Hold {
-    /// Holds a frame; the oldest of the same peer, or of all, make room. One that is larger than all of a peer's together may
-    /// be is dropped.
-    pub fn put(&mut self, now: Instant, from: NodeId, frame: Frame) {
-        let Some(bytes) = worth_holding(&frame.body).filter(|bytes| *bytes <= MAX_BYTES) else { return };
+    /// Holds a frame that came as so many `bytes`; the oldest of the same peer, or of all, make room. One that is larger than
+    /// all of a peer's together may be is dropped.
+    pub fn put(&mut self, now: Instant, from: NodeId, frame: Frame, bytes: usize) {
         self.expire(now);
+        if !is_worth_holding(&frame.body) || bytes > MAX_BYTES {
+            return;
+        }
         while self.of(from).count() >= MAX_FRAMES || self.bytes_of(from) + bytes > MAX_BYTES {
             self.drop_first(|peer| *peer == from);
         }
         if self.0.len() >= MAX_TOTAL {
             self.drop_first(|_| true);
         }
-        self.0.push_back((now, from, frame));
+        self.0.push_back(Held { since: now, from, frame, bytes });
     }
 
     /// Drops what is too old. Call it now and then: a peer that has fallen silent is to hold nothing here.
     pub fn expire(&mut self, now: Instant) {
-        self.0.retain(|(since, ..)| now.duration_since(*since) < MAX_AGE);
+        self.0.retain(|held| now.duration_since(held.since) < MAX_AGE);
     }
 
     /// Takes the frames of a task, in the order of arrival.
     pub fn take(&mut self, task: TaskId) -> Vec<(NodeId, Frame)> {
-        let (taken, kept) = self.0.drain(..).partition(|(_, _, frame)| frame.task == task);
+        let (taken, kept): (VecDeque<Held>, VecDeque<Held>) =
+            self.0.drain(..).partition(|held| held.frame.task == task);
         self.0 = kept;
-        let taken: VecDeque<(Instant, NodeId, Frame)> = taken;
-        taken.into_iter().map(|(_, from, frame)| (from, frame)).collect()
+        taken.into_iter().map(|held| (held.from, held.frame)).collect()
     }
 
-    fn of(&self, peer: NodeId) -> impl Iterator<Item = &Frame> {
-        self.0.iter().filter(move |(_, known, _)| *known == peer).map(|(_, _, frame)| frame)
+    fn of(&self, peer: NodeId) -> impl Iterator<Item = &Held> {
+        self.0.iter().filter(move |held| held.from == peer)
     }
 
     fn bytes_of(&self, peer: NodeId) -> usize {
-        self.of(peer).filter_map(|frame| worth_holding(&frame.body)).sum()
+        self.of(peer).map(|held| held.bytes).sum()
     }
 
     fn drop_first(&mut self, of: impl Fn(&NodeId) -> bool) {
-        let first = self.0.iter().position(|(_, peer, _)| of(peer));
+        let first = self.0.iter().position(|held| of(&held.from));
         first.and_then(|index| self.0.remove(index));
     }
 }
 
-/// Bytes that a peer decides on; `None`: it is not held at all.
-fn worth_holding(body: &Body) -> Option<usize> {
+/// What may come before this node has said that it is ready.
+fn is_worth_holding(body: &Body) -> bool {
     match body {
-        Body::Ready(_) => Some(0),
-        Body::Abort { code, text } => Some(code.len() + text.len()),
-        // Of a session that this node has not begun, or of none.
-        Body::Run { .. }
+        Body::Ready(_) | Body::Abort(_) => true,
+        // Of a session in which this node has said that it is ready, or of none.
+        Body::Met(_)
+        | Body::Run { .. }
         | Body::HighWater(_)
         | Body::Behind(_)
         | Body::Generations(_)
         | Body::Heard(_)
-        | Body::Lacks(_) => None,
+        | Body::Lacks(_) => false,
     }
 }
 

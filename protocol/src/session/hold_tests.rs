@@ -2,9 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "the tests own the clock")]
 
 use super::*;
-use crate::frame::Message;
+use crate::evidence::{Claim, Signature};
+use crate::frame::{Abort, Message};
 use crate::hash::Hash;
 use crate::id::SessionId;
+use crate::outcome::Cause;
 
 const TASK: TaskId = TaskId([1; 16]);
 
@@ -13,21 +15,22 @@ fn node(seed: u8) -> NodeId {
     NodeId::from_bytes(key.verifying_key().to_bytes()).unwrap()
 }
 
-fn abort(bytes: usize) -> Frame {
-    let body = Body::Abort { code: String::new(), text: "x".repeat(bytes) };
+fn abort() -> Frame {
+    let (cause, code, text) = (Cause::Bug, String::new(), String::new());
+    let body = Body::Abort(Abort { cause, code, text, accused: vec![], evidence: None, result: None });
     Frame { task: TASK, seq: 0, body }
 }
 
 #[test]
 fn what_a_peer_can_have_held_is_bounded_in_bytes() {
     let (mut hold, now) = (Hold::default(), Instant::now());
-    hold.put(now, node(2), abort(100));
+    hold.put(now, node(2), abort(), 100);
     for _ in 0..64 {
-        hold.put(now, node(1), abort(1 << 20));
+        hold.put(now, node(1), abort(), 1 << 20);
     }
     assert_eq!(hold.bytes_of(node(1)), 0, "too large at all");
     for _ in 0..200 {
-        hold.put(now, node(1), abort(MAX_BYTES / 10));
+        hold.put(now, node(1), abort(), MAX_BYTES / 10);
     }
     assert!((1..=MAX_BYTES).contains(&hold.bytes_of(node(1))));
     assert_eq!(hold.bytes_of(node(2)), 100, "another peer's share is its own");
@@ -36,7 +39,7 @@ fn what_a_peer_can_have_held_is_bounded_in_bytes() {
 #[test]
 fn what_is_too_old_goes_although_nothing_new_comes() {
     let (mut hold, now) = (Hold::default(), Instant::now());
-    hold.put(now, node(1), abort(1));
+    hold.put(now, node(1), abort(), 1);
     hold.expire(now + MAX_AGE - Duration::from_millis(1));
     assert_eq!(hold.bytes_of(node(1)), 1);
     hold.expire(now + MAX_AGE);
@@ -47,15 +50,16 @@ fn what_is_too_old_goes_although_nothing_new_comes() {
 #[test]
 fn messages_of_a_run_are_not_held() {
     let mut hold = Hold::default();
-    let digest = Hash([4; 32]);
-    for message in [
+    let (digest, signature) = (Hash([4; 32]), Signature([0; 64]));
+    let run = [
         Message::Direct { phase: 0, body: vec![1] },
         Message::Broadcast { phase: 0, number: 0, body: vec![1], signature: [0; 64] },
-        Message::Echo { phase: 0, sender: 0, number: 0, body: digest, signature: [0; 64] },
-        Message::Stored { digest, signature: [0; 64] },
-    ] {
-        let body = Body::Run { session: SessionId([3; 32]), message };
-        hold.put(Instant::now(), node(1), Frame { task: TASK, seq: 0, body });
+        Message::Echo { phase: 0, sender: 0, number: 0, body: digest, signature: [0; 64], by: [0; 64] },
+        Message::Stored(Claim { digest, mark: signature, signature }),
+    ];
+    let run = run.map(|message| Body::Run { session: SessionId([3; 32]), message });
+    for body in run.into_iter().chain([Body::Met(vec![])]) {
+        hold.put(Instant::now(), node(1), Frame { task: TASK, seq: 0, body }, 1);
     }
     assert!(hold.take(TASK).is_empty());
 }

@@ -1,10 +1,15 @@
 //! One run of one protocol, as a state machine that is fed and polled. It never touches a socket, a clock or a secret.
 //!
 //! A session goes through three stages, each with a deadline. **Ready**: the parties exchange their view of the task and
-//! fresh randomness; the session id is the hash over all of it, so a split view dies before any message that depends on a
-//! secret. **Running**: one engine after the other (phases) exchanges direct messages and reliable broadcasts (`broadcast.rs`).
-//! **Storing** (only where shares are made): everybody signs that its result is durable. A session that cannot go on says
-//! why and whom it waits for, and tells the others so that they need not wait.
+//! fresh randomness, signed; the session id is the hash over all of it, so a split view dies before any message that depends on a
+//! secret. Where there are more than two, each passes on what all the others said, so that nobody tells two parties two
+//! things and nobody keeps its word from one of them. **Running**: one engine after the other (phases) exchanges direct
+//! messages and reliable broadcasts (`broadcast.rs`). **Storing** (only where shares are made): everybody signs that its
+//! result is durable. A session that cannot go on says why and whom it waits for, and tells the others so that they need
+//! not wait.
+//!
+//! Who cheats is named by whoever saw it or can verify the proof ([`Evidence`]), which travels with the abort. A party that hears
+//! another accused without proof sends nothing more, and listens for a moment: what convicts the accused may be on its way.
 
 mod broadcast;
 mod failure;
@@ -12,13 +17,16 @@ pub mod hold;
 #[cfg(test)]
 mod tests;
 
-use crate::frame::{Body, Frame, Message, Ready};
+use crate::evidence::{Claim, Evidence, Misconduct, Signature};
+use crate::frame::{Abort, Body, Frame, Mark, Message, Ready, SignedMark, result_digest};
 use crate::hash::{Hash, Hasher};
 use crate::id::{NodeId, SessionId, TaskId};
-use crate::outcome::{Failure, StoredMark};
+use crate::outcome::{Cause, Failure, StoredMark};
 use crate::{IdentitySigner, control::Stage};
 use broadcast::{Accepted, Broadcasts};
-use failure::{aborted, frames_lost, misbehaved, peer_lost, split_view, timed_out};
+use failure::{
+    Fault, aborted, frames_lost, misbehaved, peer_lost, split_view, timed_out, twin, wrong_result,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +51,8 @@ pub const MAX_PHASES: u8 = 64;
 
 /// How long a session goes on after a tunnel broke: long enough to use what has arrived.
 const LOST_GRACE: Duration = Duration::from_secs(2);
+/// How long a party that hears another accused listens for proof of its own.
+const LISTEN: Duration = Duration::from_secs(2);
 /// Engine messages of one party in one phase, and messages of one party that wait for their phase or for the session to
 /// begin. The longest protocol here has ten.
 const MAX_MESSAGES: u32 = 32;
@@ -63,6 +73,8 @@ pub struct Setup {
     pub fresh: [u8; 32],
     /// See [`Ready::holds`].
     pub holds: Option<Hash>,
+    /// How far this node has come.
+    pub mark: Mark,
     /// Signs broadcasts and marks.
     pub signer: Arc<dyn IdentitySigner>,
     /// Deadlines.
@@ -121,6 +133,9 @@ enum State {
 #[derive(Default)]
 struct Party {
     ready: Option<Ready>,
+    /// It said itself that it is ready, and passed on what it heard.
+    said: bool,
+    met: bool,
     /// Next frame number expected from it.
     incoming: u32,
     /// Next frame number sent to it.
@@ -129,7 +144,7 @@ struct Party {
     heard: u32,
     /// Its messages that wait, and their bytes.
     waiting: (u32, usize),
-    mark: Option<(Hash, [u8; 64])>,
+    claim: Option<Claim>,
 }
 
 /// One run of one protocol for one task.
@@ -147,6 +162,10 @@ pub struct Session {
     waiting: VecDeque<(u8, EngineMessage)>,
     deadline: Instant,
     lost: Option<(usize, Instant)>,
+    /// Others gave up and accuse somebody: how this session ends unless it sees for itself in time.
+    told: Option<(Failure, Instant)>,
+    /// What proves the failure.
+    evidence: Option<Evidence>,
     transmits: VecDeque<(NodeId, Frame)>,
     events: VecDeque<SessionEvent>,
 }
@@ -160,12 +179,15 @@ impl Session {
             parties: parties_hash(&setup.parties),
             fresh: setup.fresh,
             holds: setup.holds,
+            mark: setup.mark,
+            signature: [0; 64],
         };
+        let ready = ready.sign(&setup.me, &*setup.signer);
         let mut parties: Vec<Party> = setup.parties.iter().map(|_| Party::default()).collect();
         parties[position].ready = Some(ready.clone());
         let mut session = Session {
             deadline: now + setup.limits.ready,
-            broadcasts: Broadcasts::new(position, setup.parties.clone()),
+            broadcasts: Broadcasts::new(setup.task_hash, position, setup.parties.clone()),
             position,
             parties,
             setup,
@@ -175,6 +197,8 @@ impl Session {
             early: VecDeque::new(),
             waiting: VecDeque::new(),
             lost: None,
+            told: None,
+            evidence: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         };
@@ -197,7 +221,8 @@ impl Session {
         match frame.body {
             Body::Ready(ready) => self.on_ready(now, sender, ready),
             Body::Run { session, message } => self.on_run(sender, session, message),
-            Body::Abort { code, text } => self.end(aborted(*from, code, &text)),
+            Body::Met(readies) => self.on_met(now, sender, readies),
+            Body::Abort(abort) => self.on_abort(now, sender, abort),
             // Of no session; the router takes them out.
             Body::HighWater(_) | Body::Behind(_) | Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {
             }
@@ -217,10 +242,12 @@ impl Session {
         if self.is_over() {
             return;
         }
-        if let Some((party, _)) = self.lost.filter(|(_, deadline)| *deadline <= now) {
+        if let Some((failure, _)) = self.told.take_if(|(_, deadline)| *deadline <= now) {
+            self.end(failure.into());
+        } else if let Some((party, _)) = self.lost.filter(|(_, deadline)| *deadline <= now) {
             self.fail(peer_lost(self.setup.parties[party]));
         } else if self.deadline <= now {
-            self.fail(timed_out(self.stage(), self.waiting_for()));
+            self.fail(timed_out(self.stage(), &self.waiting_for(), self.silent()));
         }
     }
 
@@ -229,6 +256,9 @@ impl Session {
     pub fn begin_phase(&mut self, now: Instant, phase: u8, limit: Duration) {
         if self.is_over() {
             return;
+        }
+        if let Some((failure, _)) = self.told.take() {
+            return self.end(failure.into());
         }
         self.phase = Some(phase);
         self.deadline = now + limit;
@@ -242,29 +272,61 @@ impl Session {
 
     /// The engine has a message for one party.
     pub fn send_direct(&mut self, to: u16, body: Vec<u8>) {
-        let (Some(phase), true) = (self.phase, usize::from(to) < self.parties.len()) else { return };
+        let known = usize::from(to) < self.parties.len() && self.told.is_none();
+        let (Some(phase), true) = (self.phase, known) else { return };
         self.run_to(usize::from(to), Message::Direct { phase, body });
     }
 
     /// The engine has a message for all.
     pub fn send_broadcast(&mut self, body: Vec<u8>) {
         let (Some(phase), Some(session)) = (self.phase, self.session) else { return };
+        if self.told.is_some() {
+            return;
+        }
         let message = self.broadcasts.make(session, phase, body, &*self.setup.signer);
         self.run_all(message);
     }
 
     /// The local result with this digest is durable: says so, and waits for the others.
     pub fn stored(&mut self, now: Instant, digest: Hash) {
-        if self.is_over() {
-            return;
-        }
+        let Some(session) = self.session.filter(|_| !self.is_over()) else { return };
         self.state = State::Storing(digest);
         // A slower party may use all of the last engine's time before it stores.
         self.deadline = self.deadline.max(now + self.setup.limits.storing);
-        let signature = self.setup.signer.sign(digest.as_bytes());
-        self.parties[self.position].mark = Some((digest, signature));
-        self.run_all(Message::Stored { digest, signature });
-        self.check_marks();
+        if self.told.is_none() {
+            let claim = self.claim(session, digest);
+            self.parties[self.position].claim = Some(claim);
+            self.run_all(Message::Stored(claim));
+        }
+        self.check_claims();
+        if let Some((failure, _)) = self.told.take() {
+            self.end(failure.into());
+        }
+    }
+
+    /// Others gave up: nothing may begin that depends on them. What has just been finished may still be of use.
+    pub fn is_called_off(&self) -> Option<&Failure> {
+        self.told.as_ref().map(|(failure, _)| failure)
+    }
+
+    /// What proves the failure that ended the session, to anybody.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_ref()
+    }
+
+    /// How far each other party says that it has come, as far as it was heard.
+    pub fn marks(&self) -> Vec<(NodeId, SignedMark)> {
+        let said = |(position, party): (usize, &Party)| {
+            Some((self.setup.parties[position], party.ready.as_ref()?.signed_mark()))
+        };
+        self.others().filter_map(said).collect()
+    }
+
+    fn claim(&self, session: SessionId, digest: Hash) -> Claim {
+        let mark = Signature(self.setup.signer.sign(digest.as_bytes()));
+        let claim = Claim { digest, mark, signature: Signature([0; 64]) };
+        let bound = result_digest(self.setup.task_hash, session, &self.setup.me, &claim);
+        Claim { signature: Signature(self.setup.signer.sign(bound.as_bytes())), ..claim }
     }
 
     /// Gives up and tells the others.
@@ -289,8 +351,10 @@ impl Session {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let lost = self.lost.map_or(self.deadline, |(_, deadline)| deadline.min(self.deadline));
-        (!self.is_over()).then_some(lost)
+        let lost = self.lost.map(|(_, deadline)| deadline);
+        let told = self.told.as_ref().map(|(_, deadline)| *deadline);
+        let first = [lost, told].into_iter().flatten().fold(self.deadline, Instant::min);
+        (!self.is_over()).then_some(first)
     }
 
     /// True once the stage has used up its time. Not because a tunnel broke.
@@ -314,13 +378,33 @@ impl Session {
         self.others()
             .filter(|(position, party)| match self.state {
                 State::Ready => party.ready.is_none(),
-                State::Storing(_) => party.mark.is_none(),
+                State::Storing(_) => party.claim.is_none(),
                 State::Running if !silent.is_empty() => silent.contains(position),
                 State::Running => party.heard == least,
                 State::Done => false,
             })
             .map(|(position, _)| self.setup.parties[position])
             .collect()
+    }
+
+    /// Those of [`waiting_for`](Self::waiting_for) whose silence nobody else can have caused: where there is nobody else,
+    /// where all that they had to say depends on no other party's word, or where they say nothing at all. A party that has
+    /// begun may be waiting for what a third one keeps from it.
+    fn silent(&self) -> Vec<NodeId> {
+        let quiet = |node: &NodeId| match self.state {
+            State::Ready => true,
+            State::Running => self.phase.is_none_or(|phase| phase == 0) && !self.has_begun(node),
+            State::Storing(_) | State::Done => false,
+        };
+        let alone = self.parties.len() == 2;
+        self.waiting_for().into_iter().filter(|node| alone || quiet(node)).collect()
+    }
+
+    fn has_begun(&self, node: &NodeId) -> bool {
+        let position = self.setup.parties.iter().position(|party| party == node);
+        position.is_some_and(|position| {
+            self.parties[position].heard > 0 || self.broadcasts.has_spoken(position, 0)
+        })
     }
 
     fn is_over(&self) -> bool {
@@ -332,19 +416,94 @@ impl Session {
     }
 
     fn on_ready(&mut self, now: Instant, sender: usize, ready: Ready) {
-        let mine = self.parties[self.position].ready.as_ref();
-        if mine.is_none_or(|mine| mine.task != ready.task || mine.parties != ready.parties) {
-            return self.fail(split_view(self.setup.parties[sender]));
+        let node = self.setup.parties[sender];
+        if std::mem::replace(&mut self.parties[sender].said, true) {
+            return self.fail(misbehaved(node, "said twice that it is ready"));
         }
-        if self.parties[sender].ready.replace(ready).is_some() {
-            return self.fail(misbehaved(self.setup.parties[sender], "said twice that it is ready"));
+        if !ready.verifies(&node) {
+            return self.fail(misbehaved(node, "did not sign that it is ready"));
+        }
+        self.take_ready(sender, ready);
+        self.begin_if_all_are_ready(now);
+    }
+
+    /// What another party heard when it met all: equal to what this one heard, or somebody said two things.
+    fn on_met(&mut self, now: Instant, sender: usize, readies: Vec<Ready>) {
+        let node = self.setup.parties[sender];
+        let signed = readies.len() == self.parties.len()
+            && readies.iter().zip(&self.setup.parties).all(|(ready, party)| ready.verifies(party));
+        if !signed || std::mem::replace(&mut self.parties[sender].met, true) {
+            return self.fail(misbehaved(node, "passed on what the parties did not say"));
+        }
+        for (party, ready) in readies.into_iter().enumerate() {
+            self.take_ready(party, ready);
         }
         self.begin_if_all_are_ready(now);
     }
 
+    /// Compares a party's signed word with this node's own, and with what that party said elsewhere.
+    fn take_ready(&mut self, party: usize, ready: Ready) {
+        if self.is_over() {
+            return;
+        }
+        let node = self.setup.parties[party];
+        match self.parties[party].ready.take() {
+            Some(known) if known == ready => self.parties[party].ready = Some(known),
+            Some(_) if party == self.position => self.fail(twin()),
+            Some(known) if ready.task == known.task => {
+                let misconduct = Misconduct::Readies(Box::new([known, ready]));
+                self.fail(Evidence { task: self.setup.task_hash, node, misconduct });
+            }
+            known => {
+                let mine = self.parties[self.position].ready.clone();
+                match mine.filter(|mine| (mine.task, mine.parties) != (ready.task, ready.parties)) {
+                    Some(mine) => self.fail(split_view(node, &mine, &ready)),
+                    None => self.parties[party].ready = known.or(Some(ready)),
+                }
+            }
+        }
+    }
+
+    fn on_abort(&mut self, now: Instant, sender: usize, abort: Abort) {
+        let node = self.setup.parties[sender];
+        match &abort.evidence {
+            Some(evidence) if !evidence.verify(self.setup.task_hash, &self.setup.parties) => {
+                return self.fail(misbehaved(node, "accused another with a proof that does not hold"));
+            }
+            Some(evidence) if evidence.node == self.setup.me => return self.fail(twin()),
+            Some(evidence) => return self.fail((**evidence).clone()),
+            None => {}
+        }
+        let failure = aborted(node, &abort);
+        if let Some((of, claim)) = abort.result {
+            self.on_foreign_claim(&of, claim);
+        }
+        if self.is_over() {
+            return;
+        }
+        // Of a cheat that is nobody's in particular, or a third party's, there may be more to see.
+        let mine = abort.accused[..] == [self.setup.me];
+        if abort.cause == Cause::Peer && !mine && self.parties.len() > 2 {
+            self.told.get_or_insert((failure, now + LISTEN));
+        } else {
+            let first = self.told.take().map_or(failure, |(first, _)| first);
+            self.end(first.into());
+        }
+    }
+
+    /// A third party's confirmation, brought by another.
+    fn on_foreign_claim(&mut self, of: &NodeId, claim: Claim) {
+        let position = self.setup.parties.iter().position(|party| party == of);
+        let (Some(position), Some(session)) = (position, self.session) else { return };
+        if position != self.position && claim.is_of(self.setup.task_hash, session, of) {
+            self.on_stored(session, position, claim);
+        }
+    }
+
     /// A party alone is ready at once.
     fn begin_if_all_are_ready(&mut self, now: Instant) {
-        if self.parties.iter().all(|party| party.ready.is_some()) {
+        let all = self.parties.iter().all(|party| party.ready.is_some());
+        if all && self.session.is_none() && !self.is_over() {
             self.begin(now);
         }
     }
@@ -357,6 +516,10 @@ impl Session {
         self.session = Some(session);
         self.state = State::Running;
         self.deadline = now + self.setup.limits.ready;
+        if self.parties.len() > 2 {
+            let heard = self.parties.iter().filter_map(|party| party.ready.clone()).collect();
+            self.transmit_all(&Body::Met(heard));
+        }
         self.events.push_back(SessionEvent::Begun { session, holds });
         self.parties.iter_mut().for_each(|party| party.waiting = (0, 0));
         for (sender, claimed, message) in std::mem::take(&mut self.early) {
@@ -371,18 +534,27 @@ impl Session {
         let Some(session) = self.session else {
             return self.keep_early(sender, claimed, message);
         };
+        // All have heard the same, so the id follows from it.
         if claimed != session {
-            return self.fail(split_view(self.setup.parties[sender]));
+            let what = "names another session than the one that follows from what all parties said";
+            return self.fail(misbehaved(self.setup.parties[sender], what));
         }
         match message {
             Message::Direct { phase, body } => {
                 self.deliver(phase, EngineMessage { from: sender as u16, broadcast: false, body });
             }
-            Message::Stored { digest, signature } => self.on_stored(sender, digest, signature),
+            Message::Stored(claim)
+                if claim.is_of(self.setup.task_hash, session, &self.setup.parties[sender]) =>
+            {
+                self.on_stored(session, sender, claim);
+            }
+            Message::Stored(_) => {
+                self.fail(misbehaved(self.setup.parties[sender], "did not sign its confirmation"));
+            }
             Message::Broadcast { .. } | Message::Echo { .. } => {
-                match self.broadcasts.handle(session, sender, message) {
+                match self.broadcasts.handle(session, sender, message, &*self.setup.signer) {
                     Ok(accepted) => self.on_accepted(accepted),
-                    Err(failure) => self.fail(failure),
+                    Err(fault) => self.fail(fault),
                 }
             }
         }
@@ -437,34 +609,44 @@ impl Session {
         }
     }
 
-    fn on_stored(&mut self, sender: usize, digest: Hash, signature: [u8; 64]) {
-        let node = self.setup.parties[sender];
-        if !node.verify(digest.as_bytes(), &signature) {
-            return self.fail(misbehaved(node, "signed its confirmation wrongly"));
+    /// A confirmation that the party signed. Its mark is part of what makes the next generation, so it is verified here.
+    fn on_stored(&mut self, session: SessionId, sender: usize, claim: Claim) {
+        let (task, node) = (self.setup.task_hash, self.setup.parties[sender]);
+        if !claim.is_marked(&node) {
+            let misconduct = Misconduct::FalseMark { session, claim: Box::new(claim) };
+            return self.fail(Evidence { task, node, misconduct });
         }
-        self.parties[sender].mark = Some((digest, signature));
-        self.check_marks();
+        match self.parties[sender].claim {
+            Some(known) if known.digest != claim.digest => {
+                let misconduct = Misconduct::Results { session, claims: Box::new([known, claim]) };
+                return self.fail(Evidence { task, node, misconduct });
+            }
+            Some(_) => {}
+            None => self.parties[sender].claim = Some(claim),
+        }
+        self.check_claims();
     }
 
-    /// Compares the marks that are there; the last one completes the session.
-    fn check_marks(&mut self) {
+    /// Compares the confirmations that are there; the last one completes the session.
+    fn check_claims(&mut self) {
         let State::Storing(digest) = self.state else { return };
-        let differing =
-            self.parties.iter().position(|party| party.mark.is_some_and(|(other, _)| other != digest));
-        if let Some(party) = differing {
-            return self.fail(split_view(self.setup.parties[party]));
+        let differs = |party: &Party| party.claim.filter(|claim| claim.digest != digest);
+        let differing = self.parties.iter().enumerate().find_map(|(at, party)| Some((at, differs(party)?)));
+        if let Some((party, claim)) = differing {
+            let node = self.setup.parties[party];
+            return self.fail_with(wrong_result(node, digest, claim.digest).into(), Some((node, claim)));
         }
-        let marks: Vec<StoredMark> = self.marks().collect();
+        let marks: Vec<StoredMark> = self.stored_marks().collect();
         if marks.len() == self.parties.len() {
             self.state = State::Done;
             self.events.push_back(SessionEvent::AllStored(marks));
         }
     }
 
-    fn marks(&self) -> impl Iterator<Item = StoredMark> {
+    fn stored_marks(&self) -> impl Iterator<Item = StoredMark> {
         self.setup.parties.iter().zip(&self.parties).filter_map(|(node, party)| {
-            let (_, signature) = party.mark?;
-            Some(StoredMark { node: *node, signature: signature.to_vec() })
+            let claim = party.claim?;
+            Some(StoredMark { node: *node, signature: claim.mark.0.to_vec() })
         })
     }
 
@@ -491,19 +673,33 @@ impl Session {
     }
 
     /// Ends the session and tells the others why.
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, fault: impl Into<Fault>) {
+        self.fail_with(fault.into(), None);
+    }
+
+    fn fail_with(&mut self, fault: Fault, result: Option<(NodeId, Claim)>) {
         if !self.is_over() {
-            self.transmit_all(&Body::Abort { code: failure.code.clone(), text: failure.text.clone() });
-            self.end(failure);
+            let Fault { failure, evidence } = &fault;
+            let accused = if failure.cause == Cause::Peer { failure.culprits.clone() } else { Vec::new() };
+            self.transmit_all(&Body::Abort(Abort {
+                cause: failure.cause,
+                code: failure.code.clone(),
+                text: failure.text.clone(),
+                accused,
+                evidence: evidence.clone().map(Box::new),
+                result,
+            }));
+            self.end(fault);
         }
     }
 
     /// Ends the session in silence: the others know, or need not.
-    fn end(&mut self, failure: Failure) {
+    fn end(&mut self, fault: Fault) {
         if !self.is_over() {
             self.state = State::Done;
+            self.evidence = fault.evidence;
             self.events.clear();
-            self.events.push_back(SessionEvent::Failed(failure));
+            self.events.push_back(SessionEvent::Failed(fault.failure));
         }
     }
 }
@@ -511,7 +707,7 @@ impl Session {
 fn size_of_message(message: &Message) -> usize {
     match message {
         Message::Direct { body, .. } | Message::Broadcast { body, .. } => body.len(),
-        Message::Echo { .. } | Message::Stored { .. } => 128,
+        Message::Echo { .. } | Message::Stored(_) => 256,
     }
 }
 

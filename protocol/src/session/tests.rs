@@ -2,8 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "the tests own the clock")]
 
 use super::*;
-use crate::frame::{body_hash, broadcast_digest};
+use crate::evidence::Echoed;
+use crate::frame::{body_hash, broadcast_digest, echo_digest};
 use crate::outcome::Cause;
+use crate::task::UnixMillis;
 use ed25519_dalek::{Signer, SigningKey};
 
 struct Key(SigningKey);
@@ -44,6 +46,7 @@ impl World {
                 me: nodes[i],
                 fresh: [i as u8; 32],
                 holds: (i == 0).then_some(Hash([9; 32])),
+                mark: Mark { at: UnixMillis(5), secrets: i as u64, audit: 7 },
                 signer: keys[i].clone(),
                 limits: Limits::default(),
             };
@@ -111,6 +114,24 @@ impl World {
             .collect()
     }
 
+    /// What a cheat says to some that has said something else to others.
+    fn another_ready(&self, i: usize) -> Ready {
+        let ready = self.sessions[i].parties[i].ready.clone().unwrap();
+        Ready { fresh: [0xee; 32], ..ready }.sign(&self.nodes[i], &*self.keys[i])
+    }
+
+    /// All but the cheat name it, each with a proof that anybody can verify.
+    fn all_convict(&mut self, cheat: usize, code: &str) {
+        for i in (0..self.nodes.len()).filter(|i| *i != cheat) {
+            let failure = self.failure(i);
+            assert_eq!((failure.code.as_str(), failure.cause), (code, Cause::Peer), "{failure:?}");
+            assert_eq!(failure.culprits, [self.nodes[cheat]], "at {i}: {failure:?}");
+            let evidence = self.sessions[i].evidence().unwrap_or_else(|| panic!("no proof at {i}"));
+            assert!(evidence.verify(Hash([1; 32]), &self.nodes) && evidence.node == self.nodes[cheat]);
+            assert!(!evidence.verify(Hash([2; 32]), &self.nodes), "of another task");
+        }
+    }
+
     fn after(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         let now = self.now;
@@ -133,25 +154,95 @@ fn all_parties_meet_and_messages_arrive_alike() {
 #[test]
 fn fresh_randomness_gives_every_run_its_own_id() {
     let (mut one, mut two) = (World::new(2), World::new(2));
-    two.sessions[0].setup.fresh = [0xee; 32];
-    two.sessions[0].transmits.iter_mut().for_each(|(_, frame)| {
-        if let Body::Ready(ready) = &mut frame.body {
-            ready.fresh = [0xee; 32];
-        }
-    });
-    two.sessions[0].parties[0].ready.as_mut().unwrap().fresh = [0xee; 32];
+    let other = two.another_ready(0);
+    two.sessions[0].transmits.iter_mut().for_each(|(_, frame)| frame.body = Body::Ready(other.clone()));
+    two.sessions[0].parties[0].ready = Some(other);
     assert_ne!(one.begin(), two.begin());
 }
 
 #[test]
-fn a_split_view_dies_before_the_first_message() {
+fn a_split_view_dies_before_the_first_message_and_names_both_views_and_nobody() {
     let mut world = World::with_views(&[Hash([1; 32]), Hash([1; 32]), Hash([2; 32])]);
     world.run();
+    let mut codes = Vec::new();
     for i in 0..3 {
         let failure = world.failure(i);
-        assert!(["split-view", "peer-aborted"].contains(&failure.code.as_str()), "{failure:?}");
+        assert_eq!(failure.culprits, [], "{failure:?}");
+        if failure.code == "split-view" {
+            let views = [Hash([1; 32]), Hash([2; 32])];
+            assert!(views.iter().all(|view| failure.text.contains(&view.to_string())), "{failure:?}");
+        }
+        codes.push(failure.code);
         assert!(world.sessions[i].session.is_none());
     }
+    assert!(codes.contains(&"split-view".to_owned()), "{codes:?}");
+}
+
+#[test]
+fn whoever_is_ready_in_two_ways_is_convicted_by_all_others() {
+    for (n, cheat, victim) in [(3, 0, 2), (3, 2, 0), (4, 1, 3)] {
+        let mut world = World::new(n);
+        let (other, from, to) = (world.another_ready(cheat), world.nodes[cheat], world.nodes[victim]);
+        world.run_with(|sender, receiver, mut frame| {
+            if let (true, true, Body::Ready(ready)) = (sender == from, receiver == to, &mut frame.body) {
+                *ready = other.clone();
+            }
+            Some(frame)
+        });
+        world.all_convict(cheat, "equivocation");
+    }
+}
+
+#[test]
+fn a_ready_that_is_not_signed_counts_for_nothing() {
+    let mut world = World::new(2);
+    world.run_with(|_, _, mut frame| {
+        if let Body::Ready(ready) = &mut frame.body {
+            ready.mark.audit += 1;
+        }
+        Some(frame)
+    });
+    assert_eq!(world.failure(1).code, "peer-misbehaved");
+}
+
+#[test]
+fn a_ready_that_is_kept_from_one_reaches_it_through_the_others() {
+    let mut world = World::new(3);
+    let (from, to) = (world.nodes[1], world.nodes[0]);
+    world.run_with(|sender, receiver, frame| {
+        let kept = sender == from && receiver == to && matches!(frame.body, Body::Ready(_));
+        (!kept).then_some(frame)
+    });
+    // The gap is noticed only afterwards; by then all have begun.
+    assert!(world.sessions.iter().all(|session| session.session.is_some()));
+}
+
+#[test]
+fn words_of_this_node_that_it_never_said_reveal_another_process() {
+    let mut world = World::new(3);
+    let (twin, carrier) = (world.another_ready(0), world.nodes[1]);
+    let me = world.nodes[0];
+    world.run_with(|from, to, mut frame| {
+        if let (true, true, Body::Met(readies)) = (from == carrier, to == me, &mut frame.body) {
+            readies[0] = twin.clone();
+        }
+        Some(frame)
+    });
+    let failure = world.failure(0);
+    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("identity-twin", &[][..]));
+}
+
+#[test]
+fn whoever_passes_on_what_nobody_said_is_named() {
+    let mut world = World::new(3);
+    let (liar, victim) = (world.nodes[0], world.nodes[1]);
+    world.run_with(|from, to, mut frame| {
+        if let (true, true, Body::Met(readies)) = (from == liar, to == victim, &mut frame.body) {
+            readies[2].fresh = [0xee; 32];
+        }
+        Some(frame)
+    });
+    assert_eq!(world.failure(1).culprits, [liar]);
 }
 
 #[test]
@@ -194,27 +285,12 @@ fn two_different_broadcasts_under_one_number_prove_who_cheats() {
             (from == cheat, to == victim, &mut frame.body)
         {
             *body = b"another story".to_vec();
-            let digest = broadcast_digest(session, &cheat, 0, 0, body_hash(body));
+            let digest = broadcast_digest(Hash([1; 32]), session, &cheat, 0, 0, body_hash(body));
             *signature = key.sign(digest.as_bytes());
         }
         Some(frame)
     });
-    let failures = [world.failure(1), world.failure(2)];
-    let proven = failures.iter().find(|failure| failure.code == "equivocation").unwrap();
-    assert_eq!(proven.culprits, [cheat]);
-    assert!(proves(&cheat, session, &proven.text), "the failure carries no proof: {}", proven.text);
-    assert!(failures.iter().all(|failure| ["equivocation", "peer-aborted"].contains(&failure.code.as_str())));
-}
-
-/// Finds two pairs of hash and signature in a text and verifies both.
-fn proves(cheat: &NodeId, session: SessionId, text: &str) -> bool {
-    let words: Vec<&str> = text.split([' ', ';']).collect();
-    let signed = words.windows(3).filter(|three| three[1] == "signed").filter(|three| {
-        let (hash, mut signature) = (three[0].parse().unwrap(), [0; 64]);
-        hex::decode_to_slice(three[2], &mut signature).unwrap();
-        cheat.verify(broadcast_digest(session, cheat, 0, 0, hash).as_bytes(), &signature)
-    });
-    signed.map(|three| three[0]).collect::<std::collections::BTreeSet<_>>().len() == 2
+    world.all_convict(0, "equivocation");
 }
 
 #[test]
@@ -229,6 +305,139 @@ fn a_broadcast_with_a_foreign_signature_is_refused() {
         Some(frame)
     });
     assert_eq!(world.failure(1).code, "peer-misbehaved");
+}
+
+#[test]
+fn a_false_echo_convicts_whoever_passed_it_on() {
+    let mut world = World::new(4);
+    let session = world.begin();
+    let (cheat, victim) = (world.nodes[0], world.nodes[2]);
+    let key = world.keys[0].clone();
+    world.sessions[1].send_broadcast(b"one story".to_vec());
+    let of = world.nodes[1];
+    world.run_with(|from, to, mut frame| {
+        if let (true, true, Body::Run { message: Message::Echo { body, signature, by, .. }, .. }) =
+            (from == cheat, to == victim, &mut frame.body)
+        {
+            *body = Hash([0xee; 32]);
+            let (claimed, signature) = (Signature(*signature), Signature([0; 64]));
+            let echo = Echoed { of, phase: 0, number: 0, body: *body, claimed, signature };
+            *by = key.sign(echo_digest(Hash([1; 32]), session, &cheat, &echo).as_bytes());
+        }
+        Some(frame)
+    });
+    world.all_convict(0, "peer-misbehaved");
+}
+
+#[test]
+fn a_message_of_another_session_is_its_senders_doing() {
+    let mut world = World::new(3);
+    world.begin();
+    world.sessions[0].send_direct(1, b"x".to_vec());
+    world.run_with(|_, _, mut frame| {
+        if let Body::Run { session, .. } = &mut frame.body {
+            session.0[0] ^= 1;
+        }
+        Some(frame)
+    });
+    let failure = world.failure(1);
+    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![world.nodes[0]]));
+}
+
+/// Who keeps a message from one party makes that party, and whoever waits for it, late. Nobody can tell them apart.
+#[test]
+fn a_message_that_is_kept_from_one_names_none_of_its_victims() {
+    let mut world = World::new(3);
+    world.begin();
+    for session in &mut world.sessions {
+        session.send_broadcast(b"round one".to_vec());
+    }
+    let (cheat, victim, third) = (world.nodes[0], world.nodes[1], world.nodes[2]);
+    world.run_with(|from, to, frame| {
+        let kept = from == cheat && to == victim && matches!(frame.body, Body::Run { .. });
+        (!kept).then_some(frame)
+    });
+    // The third waits for the victim's echo of what the victim never got.
+    assert_eq!(world.sessions[2].waiting_for(), [victim]);
+    world.after(5);
+    let failure = world.failure(2);
+    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("session-timeout", &[][..]), "{failure:?}");
+    assert!(failure.text.contains(&victim.to_string()), "who was waited for is said: {failure:?}");
+    assert!(!world.failure(1).culprits.contains(&third));
+}
+
+#[test]
+fn what_one_says_of_another_convicts_neither() {
+    let mut world = World::new(3);
+    world.begin();
+    let (accused, messenger) = (world.nodes[2], world.nodes[0]);
+    world.sessions[0].abort(failure::misbehaved(accused, "sent nonsense"));
+    world.run();
+    assert!(world.sessions[1].poll_event().is_none(), "it listens for a moment");
+    world.sessions[1].send_broadcast(b"and says nothing more".to_vec());
+    world.sessions[1].send_direct(2, b"to anybody".to_vec());
+    world.collect();
+    assert!(world.wire.is_empty(), "{:?}", world.wire);
+    world.after(2);
+    for i in [1, 2] {
+        let failure = world.failure(i);
+        assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("peer-aborted", &[][..]));
+        for node in [messenger, accused] {
+            assert!(failure.text.contains(&node.to_string()), "who says what of whom: {failure:?}");
+        }
+        assert!(world.sessions[i].evidence().is_none());
+    }
+}
+
+#[test]
+fn whoever_hears_of_a_cheat_and_sees_it_too_names_the_cheat() {
+    let mut world = World::new(3);
+    world.begin();
+    let cheat = world.nodes[2];
+    world.sessions[2].send_broadcast(b"a wrong proof".to_vec());
+    world.run();
+    assert_eq!(world.messages(0).len(), 1);
+    // One engine finds it first.
+    world.sessions[0].abort(failure::misbehaved(cheat, "sent a wrong proof"));
+    world.run();
+    assert_eq!(world.messages(1), [(2, true, b"a wrong proof".to_vec())], "the other one still gets it");
+    world.sessions[1].abort(failure::misbehaved(cheat, "sent a wrong proof"));
+    assert_eq!(world.failure(1).culprits, [cheat]);
+}
+
+#[test]
+fn nothing_is_begun_or_stored_while_somebody_is_accused() {
+    for store in [false, true] {
+        let mut world = World::new(3);
+        world.begin();
+        world.sessions[0].abort(failure::misbehaved(world.nodes[2], "sent nonsense"));
+        world.run();
+        let now = world.now;
+        assert!(world.sessions[1].is_called_off().is_some());
+        match store {
+            true => world.sessions[1].stored(now, Hash([4; 32])),
+            false => world.sessions[1].begin_phase(now, 1, Duration::from_secs(5)),
+        }
+        assert_eq!(world.failure(1).code, "peer-aborted");
+        world.collect();
+        assert!(world.wire.iter().all(|(from, ..)| *from != world.nodes[1]), "no mark leaves");
+    }
+}
+
+#[test]
+fn a_proof_that_does_not_hold_names_who_brought_it() {
+    let mut world = World::new(3);
+    world.begin();
+    let (liar, accused) = (world.nodes[0], world.nodes[2]);
+    let readies = Box::new([world.another_ready(2), world.another_ready(1)]);
+    let misconduct = Misconduct::Readies(readies);
+    let evidence = Evidence { task: Hash([1; 32]), node: accused, misconduct };
+    world.sessions[0].fail(evidence);
+    world.run();
+    for i in [1, 2] {
+        let failure = world.failure(i);
+        assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![liar]));
+    }
 }
 
 #[test]
@@ -403,14 +612,89 @@ fn a_key_counts_only_when_all_have_stored_the_same() {
 }
 
 #[test]
-fn different_results_are_a_split_view() {
-    let mut world = World::new(2);
+fn whoever_confirms_another_result_is_named_by_all_others() {
+    let mut world = World::new(3);
+    world.begin();
+    let (now, cheat) = (world.now, world.nodes[2]);
+    world.sessions[2].stored(now, Hash([5; 32]));
+    // It reaches one of them alone; the other hears of it.
+    world.run_with(|from, to, frame| (from != cheat || to == world_node(0)).then_some(frame));
+    world.sessions[0].stored(now, Hash([4; 32]));
+    world.run_with(|from, _, frame| (from != cheat).then_some(frame));
+    world.sessions[1].stored(now, Hash([4; 32]));
+    for i in [0, 1] {
+        let failure = world.failure(i);
+        assert_eq!((failure.code.as_str(), failure.culprits), ("result-mismatch", vec![cheat]));
+        let both = [Hash([4; 32]), Hash([5; 32])];
+        assert!(both.iter().all(|digest| failure.text.contains(&digest.to_string())), "{}", failure.text);
+    }
+}
+
+/// The node at a place of a world of three.
+fn world_node(i: usize) -> NodeId {
+    World::new(3).nodes[i]
+}
+
+/// The mark is what destroys a share at others: the session's check is the only one before that.
+#[test]
+fn a_false_mark_convicts_its_author_at_all_parties() {
+    let mut world = World::new(3);
+    let session = world.begin();
+    let (now, cheat, victim) = (world.now, world.nodes[2], world.nodes[0]);
+    let key = world.keys[2].clone();
+    for session in &mut world.sessions {
+        session.stored(now, Hash([4; 32]));
+    }
+    // One party alone gets the false one.
+    world.run_with(|from, to, mut frame| {
+        if let (true, true, Body::Run { message: Message::Stored(claim), .. }) =
+            (from == cheat, to == victim, &mut frame.body)
+        {
+            claim.mark.0[3] ^= 1;
+            let digest = result_digest(Hash([1; 32]), session, &cheat, claim);
+            claim.signature = Signature(key.sign(digest.as_bytes()));
+        }
+        // The others have not completed when they hear of it.
+        let echo = from == cheat && to != victim && matches!(frame.body, Body::Run { .. });
+        (!echo).then_some(frame)
+    });
+    world.all_convict(2, "peer-misbehaved");
+}
+
+#[test]
+fn a_confirmation_that_is_not_signed_counts_for_nothing() {
+    for part in [0, 1] {
+        let mut world = World::new(2);
+        world.begin();
+        let now = world.now;
+        world.sessions[0].stored(now, Hash([4; 32]));
+        world.sessions[1].stored(now, Hash([4; 32]));
+        let cheat = world.nodes[0];
+        world.run_with(|from, _, mut frame| {
+            if let (true, Body::Run { message: Message::Stored(claim), .. }) =
+                (from == cheat, &mut frame.body)
+            {
+                let signature = if part == 0 { &mut claim.mark } else { &mut claim.signature };
+                signature.0[3] ^= 1;
+            }
+            Some(frame)
+        });
+        let failure = world.failure(1);
+        assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![cheat]));
+    }
+}
+
+#[test]
+fn two_confirmed_results_convict_whoever_signed_both() {
+    let mut world = World::new(3);
     world.begin();
     let now = world.now;
     world.sessions[0].stored(now, Hash([4; 32]));
-    world.sessions[1].stored(now, Hash([5; 32]));
     world.run();
-    assert!(["split-view", "peer-aborted"].contains(&world.failure(0).code.as_str()));
+    world.sessions[0].state = State::Running;
+    world.sessions[0].stored(now, Hash([5; 32]));
+    world.run();
+    world.all_convict(0, "equivocation");
 }
 
 #[test]
@@ -437,20 +721,25 @@ fn whoever_gives_up_tells_the_others_why() {
     ));
     world.run();
     let failure = world.failure(0);
-    assert_eq!((failure.code.as_str(), &failure.culprits), ("peer-aborted", &vec![world.nodes[1]]));
+    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("peer-aborted", &[][..]));
+    assert!(failure.text.contains(&world.nodes[1].to_string()));
     assert!(failure.text.contains("it broke") && !failure.text.contains('\u{1b}'), "{}", failure.text);
+}
+
+fn abort(text: String) -> Body {
+    let (cause, code) = (Cause::Environment, String::new());
+    Body::Abort(Abort { cause, code, text, accused: vec![], evidence: None, result: None })
 }
 
 #[test]
 fn early_frames_are_held_in_small_numbers() {
     let mut hold = hold::Hold::default();
     let world = World::new(2);
-    let frame =
-        |seq| Frame { task: TASK, seq, body: Body::Abort { code: String::new(), text: String::new() } };
+    let frame = |seq| Frame { task: TASK, seq, body: abort(String::new()) };
     for seq in 0..100 {
-        hold.put(world.now, world.nodes[0], frame(seq));
+        hold.put(world.now, world.nodes[0], frame(seq), 10);
     }
-    hold.put(world.now, world.nodes[1], frame(0));
+    hold.put(world.now, world.nodes[1], frame(0), 10);
     let taken = hold.take(TASK);
     assert_eq!(taken.len(), 65);
     assert_eq!(taken[0].1.seq, 36);

@@ -159,6 +159,7 @@ async fn a_peer_in_quarantine_takes_no_part_until_it_is_lifted() {
         since: countersign_protocol::UnixMillis(1),
         code: "protocol".into(),
         text: "a wrong proof".into(),
+        evidence: None,
     };
     journal.quarantine(kept).unwrap();
     drop(journal);

@@ -9,7 +9,7 @@ use countersign_protocol::{
     TaskId, Threshold, UnixMillis, decode, encode,
 };
 use countersign_tests::cluster::{Node, init_node};
-use countersign_tests::{PrimeSource, process};
+use countersign_tests::{Approver, PrimeSource, Script, process};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
@@ -35,6 +35,11 @@ fn now() -> u64 {
 
 impl Liar {
     async fn start() -> Liar {
+        Liar::start_with(|_| "policy: { allow_unguarded: true }".into()).await
+    }
+
+    /// With the policy that is made for the node.
+    async fn start_with(policy: impl FnOnce(&Node) -> String) -> Liar {
         let dir = tempfile::tempdir().unwrap();
         let me = identity(1);
         let hub = Hub::bind("127.0.0.1:0".parse().unwrap(), &me, Arc::new(|_| true), None).unwrap();
@@ -47,9 +52,10 @@ impl Liar {
         let absent = NodeId::from_bytes(identity(2).public().0).unwrap();
         let config = format!(
             "coordinator: {{ address: '{}', id: {id} }}\nrequesters: [ {{ name: r, id: {} }} ]\nroster: [ {{ name: absent, id: {absent} }} ]\n\
-             limits: {{ ready_seconds: 1, prime_sets: 0 }}\npolicy: {{ allow_unguarded: true }}\n",
+             limits: {{ ready_seconds: 1, prime_sets: 0 }}\n{}\n",
             hub.address(),
             requester.id(),
+            policy(&node),
         );
         std::fs::write(node.config(), config).unwrap();
         node.start().unwrap();
@@ -166,6 +172,51 @@ async fn a_task_id_means_one_thing_for_ever_even_after_a_restart() {
         }
         other => panic!("the recorded outcome is repeated, got {other:?}"),
     }
+}
+
+/// Cancelling and offering again must not make people approve the same thing again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approver_is_asked_once_for_a_task_and_a_late_approval_is_on_record() {
+    let approver = Approver::start().await.unwrap();
+    approver.script(Script::Held);
+    let mut liar = Liar::start_with(|node| {
+        let key = countersign_node::public::read(&node.db()).unwrap().callback_public_key;
+        approver.trust(&key).unwrap();
+        std::fs::write(node.dir.join("approver.pem"), approver.public_key_pem().unwrap()).unwrap();
+        let (file, url) = (process::plugin("jwt-callback").unwrap(), approver.url());
+        format!(
+            "policy:\n  public_keys: {{ approver: approver.pem }}\n  plugins:\n    - name: jwt-callback\n      file: '{}'\n      \
+             config: {{ retry_times: 0, request_timeout: 60, servers: [ {{ url: '{url}', key: approver }} ] }}\n      \
+             grants: {{ keys: [callback, approver], http: ['{url}'] }}",
+            file.display()
+        )
+    })
+    .await;
+    let parties = liar.parties();
+    let task = liar.requester.sign(&liar.task(1, parties.clone()));
+    liar.offer(task.clone(), parties.clone()).await;
+    tokio::time::timeout(Duration::from_secs(20), approver.asked(1)).await.unwrap();
+    liar.say(&ToNode::Cancel { task: TaskId([1; 16]), reason: "never mind".into() }).await;
+    assert_eq!(liar.refusal().await.code, "cancelled");
+    for _ in 0..3 {
+        liar.offer(task.clone(), parties.clone()).await;
+        assert_eq!(liar.refusal().await.code, "cancelled");
+    }
+    assert_eq!(approver.seen().len(), 1);
+
+    approver.script(Script::Approve);
+    let recorded = || {
+        let shown = liar.node.command("audit").unwrap().arg("show").output().unwrap();
+        String::from_utf8(shown.stdout).unwrap().contains("approved by jwt-callback after the task")
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !recorded() {
+        assert!(std::time::Instant::now() < deadline, "{}", liar.node.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    liar.offer(task, parties).await;
+    assert_eq!(liar.refusal().await.code, "cancelled", "the approval came too late");
+    assert_eq!(approver.seen().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

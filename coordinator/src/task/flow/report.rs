@@ -1,11 +1,13 @@
 //! How a task ends: what nodes report, and what it proves.
 
+use std::collections::BTreeSet;
+
 use countersign_protocol::control::ToNode;
-use countersign_protocol::{Cause, Failure, Intact, NodeId, Outcome, UnixMillis};
+use countersign_protocol::{Cause, Evidence, Failure, Intact, NodeId, Outcome, UnixMillis};
 
 use super::{Change, Effects, Flow, World};
 use crate::task::proof;
-use crate::task::record::{Party, Proof, Report, State, is_abandonment};
+use crate::task::record::{Party, Proof, Reason, Report, State, is_abandonment};
 
 /// The code of a result that does not stand up to verification.
 const WRONG_RESULT: &str = "wrong-result";
@@ -97,33 +99,89 @@ impl Flow {
         all.filter(|all| !all.is_empty()).map(Proof::Intact)
     }
 
-    /// Once all have reported, or some time after the first failure, the first real cause is the task's.
+    /// Proof that a party cheated, whoever brings it. It must be about this very task.
+    pub(super) fn evidence(
+        &mut self,
+        from: NodeId,
+        evidence: Evidence,
+        world: &World<'_>,
+        effects: &mut Effects,
+    ) {
+        let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
+        if !self.is_party(&from) || !evidence.verify(self.hash, &parties) {
+            return effects.alarms.push(format!("{from} accuses a party with a proof that does not hold"));
+        }
+        if self.record.proven.iter().any(|known| known.node == evidence.node) {
+            return;
+        }
+        self.record.note(world.now, format!("proven: {}", evidence.failure().text));
+        effects.alarms.push(format!("{} cheated in a task, and its own signatures prove it", evidence.node));
+        self.record.proven.push(evidence);
+        effects.change = Change::Stored;
+    }
+
+    /// Ends the task once all have reported. One party's word ends nothing for those that still run: only what was verified
+    /// here does, or that nobody else is on line.
     pub(super) fn conclude_failures(&mut self, world: &World<'_>, effects: &mut Effects) {
         let Some(first) = self.record.parties.iter().filter_map(|p| Some(p.report.as_ref()?.at.0)).min()
         else {
             return;
         };
         let waited = world.now.0 >= first.saturating_add(world.timings.grace);
-        if self.record.state.is_final() || (!waited && self.unreported().next().is_some()) {
+        let others_run = self.unreported().any(|node| (world.online)(&node));
+        let over = self.unreported().next().is_none() || (waited && (!others_run || self.is_certain()));
+        if self.record.state.is_final() || !over {
             return;
         }
-        let Some(cause) = first_real_cause(&self.record.parties) else { return };
-        self.fail(&cause.code, cause.text, cause.culprits, world.now, effects);
+        let Some(cause) = self.cause() else { return };
+        self.fail(&cause.code, cause.message, cause.nodes, world.now, effects);
+    }
+
+    /// True if the coordinator knows by itself that the task cannot succeed as it should.
+    fn is_certain(&self) -> bool {
+        let wrong = |(_, failure): &(NodeId, Failure)| failure.code == WRONG_RESULT;
+        !self.record.proven.is_empty() || failures(&self.record.parties).iter().any(wrong)
+    }
+
+    /// Why the task came to nothing, if a party says so: what was proven or found here, else who says what.
+    pub(super) fn cause(&self) -> Option<Reason> {
+        if let Some(proven) = self.record.proven.first() {
+            let nodes = self.record.proven.iter().map(|evidence| evidence.node).collect();
+            let (code, message) = (proven.code().to_owned(), proven.failure().text);
+            return Some(Reason { code, message, nodes, plugin: None });
+        }
+        let failures = failures(&self.record.parties);
+        let (_, first) = failures.first()?;
+        if first.code == WRONG_RESULT {
+            let Failure { code, text, culprits, .. } = first.clone();
+            return Some(Reason { code, message: text, nodes: culprits, plugin: None });
+        }
+        let said: Vec<String> = failures.iter().map(|(node, f)| format!("{node} says: {}", f.text)).collect();
+        let silent: BTreeSet<NodeId> = self.unreported().collect();
+        let named: BTreeSet<NodeId> = failures.iter().flat_map(|(_, f)| f.culprits.iter().copied()).collect();
+        let nodes = named.intersection(&silent).copied().collect();
+        Some(Reason { code: first.code.clone(), message: said.join("; "), nodes, plugin: None })
     }
 }
 
-/// The earliest cause that is not merely "somebody else gave up"; that one if there is no other.
-pub(super) fn first_real_cause(parties: &[Party]) -> Option<Failure> {
-    let mut failures: Vec<(bool, u64, Failure)> = parties
-        .iter()
-        .filter_map(|party| {
-            let report = party.report.as_ref()?;
-            let Outcome::Failed(failure) = &report.outcome else { return None };
-            Some((failure.code == PEER_ABORTED, report.at.0, failure.clone()))
-        })
-        .collect();
-    failures.sort_by_key(|(second_hand, at, _)| (*second_hand, *at));
-    failures.into_iter().next().map(|(_, _, failure)| failure)
+/// What the parties report that failed: wrong results first, then by time, but what merely repeats that somebody else gave up
+/// last.
+fn failures(parties: &[Party]) -> Vec<(NodeId, Failure)> {
+    let failed = |party: &Party| {
+        let report = party.report.as_ref()?;
+        match &report.outcome {
+            Outcome::Failed(failure) => Some((report.at.0, party.node, failure.clone())),
+            Outcome::Created(_)
+            | Outcome::Signed(_)
+            | Outcome::Refused(_)
+            | Outcome::Reshared(_)
+            | Outcome::Intact(_) => None,
+        }
+    };
+    let mut failures: Vec<(u64, NodeId, Failure)> = parties.iter().filter_map(failed).collect();
+    failures
+        .sort_by_key(|(at, _, failure)| (failure.code != WRONG_RESULT, failure.code == PEER_ABORTED, *at));
+    failures.into_iter().map(|(_, node, failure)| (node, failure)).collect()
 }
 
 fn wrong_result(node: NodeId, wrong: &str) -> Failure {

@@ -8,7 +8,6 @@ use countersign_protocol::control::ToNode;
 use countersign_protocol::outcome::void_digest;
 use countersign_protocol::{Announcement, NodeId, Operation, Outcome, StoredMark, UnixMillis};
 
-use super::report::first_real_cause;
 use super::{Change, Effects, Flow, World};
 use crate::task::proof;
 
@@ -128,8 +127,8 @@ impl Flow {
         if self.record.state.is_final() {
             return;
         }
-        match first_real_cause(&self.record.parties) {
-            Some(cause) => self.fail(&cause.code, cause.text, cause.culprits, now, effects),
+        match self.cause() {
+            Some(cause) => self.fail(&cause.code, cause.message, cause.nodes, now, effects),
             None => {
                 let message = "the named node gave up before it stored, so the key stays with its present holders; see \
                                its log, then send a new task";

@@ -41,6 +41,8 @@ fn copy_all(from: &Database, to: &Database) -> Result<(), redb::Error> {
     copy_table(&from, &to, GENERATIONS)?;
     copy_table(&from, &to, UNHEARD)?;
     copy_table(&from, &to, QUARANTINE)?;
+    copy_table(&from, &to, STOPS)?;
+    copy_table(&from, &to, ATTEMPTS)?;
     copy_table(&from, &to, MOMENTS)?;
     copy_table(&from, &to, PEERS)?;
     copy_table(&from, &to, OUTBOX)?;

@@ -34,7 +34,7 @@ pub use index::{KeyCounts, KnownKey};
 pub use operation::{Decided, StateWrite, Written};
 pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
 pub use peer::PeerMark;
-pub use quarantine::Quarantine;
+pub use quarantine::{Attempt, Consequences, Quarantine, Stop};
 pub use recordings::{Configuration, Difference, Evidence, Proof};
 pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
 pub use snapshot::Snapshot;
@@ -48,8 +48,8 @@ use countersign_protocol::{
 };
 use index::{Index, Known};
 use operation::{
-    AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, Reservations, STATE, TASKS,
-    Tables,
+    AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, Reservations, STATE, STOPS,
+    TASKS, Tables,
 };
 use pages::Pages;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
@@ -193,7 +193,26 @@ impl Journal {
     /// [`Outcome::Created`] makes the key active in the same commit, [`Outcome::Reshared`] puts the next generation in force;
     /// no other outcome ends a task whose [`Handover`] is open. What plugins wrote for the task stays.
     pub fn end(&self, now: UnixMillis, task: TaskId, outcome: Outcome) -> Result<Written, WriteJournalError> {
-        self.write_end(now, task, outcome, Reservations::Keep)
+        self.write_end(now, task, outcome, Reservations::Keep, Consequences::default())
+    }
+
+    /// Like [`end`](Self::end), or [`end_unused`](Self::end_unused) if no share was `used`, together with what the end
+    /// means for the tasks to come.
+    pub fn conclude(
+        &self,
+        now: UnixMillis,
+        task: TaskId,
+        outcome: Outcome,
+        used: bool,
+        consequences: Consequences,
+    ) -> Result<Written, WriteJournalError> {
+        let reservations = if used { Reservations::Keep } else { Reservations::Release };
+        self.write_end(now, task, outcome, reservations, consequences)
+    }
+
+    /// What happened in a task that has no end yet, for the tasks to come.
+    pub fn judge(&self, consequences: Consequences) -> Result<(), WriteJournalError> {
+        self.writer.run(Operation::Judge(Box::new(consequences))).map(drop)
     }
 
     /// Like [`end`](Self::end), for a task of which this node knows that nothing was signed and nothing will be: what
@@ -204,7 +223,7 @@ impl Journal {
         task: TaskId,
         outcome: Outcome,
     ) -> Result<Written, WriteJournalError> {
-        self.write_end(now, task, outcome, Reservations::Release)
+        self.write_end(now, task, outcome, Reservations::Release, Consequences::default())
     }
 
     fn write_end(
@@ -213,8 +232,10 @@ impl Journal {
         task: TaskId,
         outcome: Outcome,
         reservations: Reservations,
+        consequences: Consequences,
     ) -> Result<Written, WriteJournalError> {
-        self.run(Operation::End { now, task, outcome: Box::new(outcome), reservations })
+        let (outcome, consequences) = (Box::new(outcome), Box::new(consequences));
+        self.run(Operation::End { now, task, outcome, reservations, consequences })
     }
 
     /// Keeps what a shadow would have decided. Not part of the audit log: it decided nothing.
@@ -318,6 +339,11 @@ impl Journal {
     /// Ends a quarantine; [`Written::Already`] if there is none.
     pub fn lift(&self, now: UnixMillis, key: KeyId, peer: NodeId) -> Result<Written, WriteJournalError> {
         self.writer.run(Operation::Lift { now, key, peer })
+    }
+
+    /// Lifts all that stops a key; [`Written::Already`] if nothing does.
+    pub fn start_again(&self, now: UnixMillis, key: KeyId) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::StartAgain { now, key })
     }
 
     /// Records that what this node will hold after a reshare is stored. From here on only [`end`](Self::end) with the
@@ -588,7 +614,15 @@ impl Journal {
     pub fn quarantines(&self) -> Result<Vec<Quarantine>, ReadJournalError> {
         self.look(|| {
             let Some(table) = self.later_table(QUARANTINE)? else { return Ok(Vec::new()) };
-            quarantine::read_all(&table)
+            quarantine::read_all(&table, "quarantine")
+        })
+    }
+
+    /// Which keys sign no more, with certain signers or at all.
+    pub fn stops(&self) -> Result<Vec<Stop>, ReadJournalError> {
+        self.look(|| {
+            let Some(table) = self.later_table(STOPS)? else { return Ok(Vec::new()) };
+            quarantine::read_all(&table, "stops")
         })
     }
 

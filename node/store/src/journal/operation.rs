@@ -9,7 +9,7 @@ use super::index::Change;
 use super::memory::Memory;
 use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
 use super::peer::{PeerMark, Peers};
-use super::quarantine::{Place, Quarantine, Quarantines};
+use super::quarantine::{Consequences, Place, Quarantine, Quarantines, Stop};
 use super::recordings::{Configuration, Difference, Evidence, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
 use countersign_protocol::text::is_hidden;
@@ -56,6 +56,10 @@ pub(super) const RESTORED: u8 = 0;
 pub(super) const DESTROYED: u8 = 1;
 /// Key id and node id to [`Quarantine`].
 pub(super) const QUARANTINE: TableDefinition<Place, Bytes> = TableDefinition::new("quarantine");
+/// Key id and hash of signers to [`Stop`].
+pub(super) const STOPS: TableDefinition<Place, Bytes> = TableDefinition::new("stops");
+/// Key id and hash of signers to how many of their signatures came to nothing since the last that was made.
+pub(super) const ATTEMPTS: TableDefinition<Place, u64> = TableDefinition::new("attempts");
 /// Node id to [`PeerMark`].
 pub(super) const PEERS: TableDefinition<&'static [u8; 32], Bytes> = TableDefinition::new("peers");
 /// Task id to [`Handover`].
@@ -141,7 +145,10 @@ pub(super) enum Operation {
         task: TaskId,
         outcome: Box<Outcome>,
         reservations: Reservations,
+        consequences: Box<Consequences>,
     },
+    /// Consequences of a task that has no end yet.
+    Judge(Box<Consequences>),
     Differ(Box<Difference>),
     AbortUnfinished {
         now: UnixMillis,
@@ -166,6 +173,11 @@ pub(super) enum Operation {
         now: UnixMillis,
         key: KeyId,
         peer: NodeId,
+    },
+    /// Lift whatever stops the key.
+    StartAgain {
+        now: UnixMillis,
+        key: KeyId,
     },
     OpenHandover(Box<Handover>),
     CloseHandover {
@@ -265,9 +277,14 @@ impl<'t> Tables<'t> {
         match operation {
             Operation::Approve { now, task, state } => self.approve(now, *task, state),
             Operation::Refuse { now, task, refusal } => self.refuse(now, *task, refusal),
-            Operation::End { now, task, outcome, reservations } => {
-                self.end(now, task, *outcome, reservations)
+            Operation::End { now, task, outcome, reservations, consequences } => {
+                let written = self.end(now, task, *outcome, reservations)?;
+                if written == Written::Now {
+                    self.judge(&consequences)?;
+                }
+                Ok(written)
             }
+            Operation::Judge(consequences) => self.judge(&consequences),
             Operation::Differ(difference) => self.recordings.differ(&difference),
             Operation::AbortUnfinished { now, settling } => self.abort_unfinished(now, &settling),
             Operation::Alarm { now, task, text } => self.log(now, AuditKind::Alarm, task, &text, None),
@@ -284,6 +301,7 @@ impl<'t> Tables<'t> {
             }
             Operation::Quarantine(new) => self.quarantine(&new),
             Operation::Lift { now, key, peer } => self.lift(now, key, peer),
+            Operation::StartAgain { now, key } => self.start_again(now, key),
             Operation::OpenHandover(handover) => self.open_handover(&handover),
             Operation::CloseHandover { now, task, stage, failure } => {
                 self.close_handover(now, task, stage, failure)
@@ -419,6 +437,35 @@ impl<'t> Tables<'t> {
         }
         let text = format!("quarantined {} for {}: {} ({})", new.peer, new.key, new.text, new.code);
         self.log(new.since, AuditKind::Alarm, Some(new.task), &text, self.record_of(&new.task)?)
+    }
+
+    fn judge(&mut self, consequences: &Consequences) -> Done {
+        let Consequences { quarantines, stops, attempt } = consequences;
+        for new in quarantines {
+            self.quarantine(new)?;
+        }
+        let spent = attempt.iter().map(|attempt| self.quarantines.attempt(attempt));
+        let spent = spent.collect::<Result<Vec<_>, _>>()?;
+        for new in spent.iter().flatten().chain(stops) {
+            self.stop(new)?;
+        }
+        Ok(Written::Now)
+    }
+
+    fn stop(&mut self, new: &Stop) -> Done {
+        if !self.quarantines.stop(new)? {
+            return Ok(Written::Already);
+        }
+        let text = format!("stopped {}: {} ({})", new.key, new.text, new.code);
+        self.log(new.since, AuditKind::Alarm, Some(new.task), &text, self.record_of(&new.task)?)
+    }
+
+    fn start_again(&mut self, now: UnixMillis, key: KeyId) -> Done {
+        if !self.quarantines.start_again(&key)? {
+            return Ok(Written::Already);
+        }
+        let text = format!("the operator lifted what stopped {key}");
+        self.log(now, AuditKind::Alarm, None, &text, None)
     }
 
     fn lift(&mut self, now: UnixMillis, key: KeyId, peer: NodeId) -> Done {

@@ -3,7 +3,7 @@
 use super::error::{ReadJournalError, WriteJournalError};
 use super::operation::PEERS;
 use super::row;
-use countersign_protocol::frame::HighWater;
+use countersign_protocol::frame::{Mark, SignedMark};
 use countersign_protocol::{NodeId, UnixMillis};
 use redb::{ReadableTable, Table, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,29 @@ pub struct PeerMark {
     pub audit: u64,
     /// When it last said more than before.
     pub at: UnixMillis,
+    /// What it signed. Absent: a program heard it that knew no signed marks.
+    pub signed: Option<SignedMark>,
 }
 
 impl PeerMark {
-    /// True if the peer had said more than this.
-    pub fn is_above(&self, said: &HighWater) -> bool {
-        self.secrets > said.secrets || self.audit > said.audit
+    /// What a peer has signed.
+    pub fn new(signed: SignedMark, at: UnixMillis) -> PeerMark {
+        let Mark { secrets, audit, .. } = signed.mark;
+        PeerMark { secrets, audit, at, signed: Some(signed) }
+    }
+
+    /// True if the peer said more than this before.
+    pub fn is_contradicted_by(&self, said: &Mark) -> bool {
+        match &self.signed {
+            Some(signed) => said.contradicts(&signed.mark),
+            None => self.secrets > said.secrets || self.audit > said.audit,
+        }
+    }
+
+    /// True if it is news: it says no less than this in anything, and is not older.
+    pub fn is_raised_by(&self, said: &Mark) -> bool {
+        let later = self.signed.is_none_or(|signed| said.at >= signed.mark.at);
+        later && said.secrets >= self.secrets && said.audit >= self.audit
     }
 }
 
@@ -37,9 +54,14 @@ impl<'t> Peers<'t> {
     /// Never lowers a mark.
     pub(super) fn raise(&mut self, peer: &NodeId, mark: PeerMark) -> Result<(), WriteJournalError> {
         let known = self.0.get(peer.as_bytes())?.map(|bytes| read(bytes.value())).transpose()?;
-        let (secrets, audit) = known.map_or((0, 0), |known| (known.secrets, known.audit));
-        let mark = PeerMark { secrets: mark.secrets.max(secrets), audit: mark.audit.max(audit), at: mark.at };
-        self.0.insert(peer.as_bytes(), row::encode(&mark).as_slice())?;
+        let said = Mark {
+            at: mark.signed.map_or(mark.at, |signed| signed.mark.at),
+            secrets: mark.secrets,
+            audit: mark.audit,
+        };
+        if known.is_none_or(|known| known.is_raised_by(&said)) {
+            self.0.insert(peer.as_bytes(), row::encode(&mark).as_slice())?;
+        }
         Ok(())
     }
 }

@@ -1,0 +1,109 @@
+//! What peers say that concerns no session, on its way to whoever listens. Each peer has a share of its own: one that
+//! says much crowds out nobody but itself.
+
+use countersign_protocol::NodeId;
+use countersign_protocol::frame::{HighWater, SignedMark};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// News of one peer that may wait. The oldest makes room: what a peer says last says most.
+const SHARE: usize = 8;
+
+/// What of a peer concerns no session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerNews {
+    /// Its tunnel is up.
+    Up,
+    /// It says how far it has come, and with which keys.
+    Said(HighWater),
+    /// It says how far this node had come.
+    Behind(SignedMark),
+    /// It said how far it has come when it met this node for a task. Its signature is verified.
+    Marked(SignedMark),
+}
+
+/// News that wait.
+#[derive(Default)]
+pub struct News {
+    waiting: Mutex<Waiting>,
+    fresh: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    of: BTreeMap<NodeId, VecDeque<PeerNews>>,
+    /// Whose turn it was last.
+    last: Option<NodeId>,
+}
+
+impl News {
+    /// Adds news of a peer.
+    pub fn put(&self, peer: NodeId, news: PeerNews) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = waiting.of.entry(peer).or_default();
+        if share.len() >= SHARE {
+            share.pop_front();
+        }
+        share.push_back(news);
+        self.fresh.notify_one();
+    }
+
+    /// The next news: peers take turns. Safe to cancel.
+    pub async fn next(&self) -> (NodeId, PeerNews) {
+        loop {
+            if let Some(next) = self.take() {
+                return next;
+            }
+            self.fresh.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<(NodeId, PeerNews)> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = waiting.last.map_or(Unbounded, Excluded);
+        let later = waiting.of.range((after, Unbounded)).next();
+        let peer = *later.or_else(|| waiting.of.first_key_value())?.0;
+        waiting.last = Some(peer);
+        let share = waiting.of.get_mut(&peer)?;
+        let news = share.pop_front();
+        if share.is_empty() {
+            waiting.of.remove(&peer);
+        }
+        news.map(|news| (peer, news))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_link::Identity;
+    use countersign_protocol::frame::{Mark, NOTHING};
+    use futures_util::FutureExt;
+
+    fn node(seed: u8) -> NodeId {
+        NodeId::from_bytes(Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap()
+    }
+
+    fn marked(audit: u64) -> PeerNews {
+        let mark = Mark { audit, ..Mark::default() };
+        PeerNews::Marked(SignedMark { mark, about: NOTHING, signature: [0; 64] })
+    }
+
+    #[test]
+    fn a_peer_that_says_much_crowds_out_nobody_and_keeps_its_newest() {
+        let news = News::default();
+        news.put(node(2), PeerNews::Up);
+        (0..10_000).for_each(|audit| news.put(node(1), marked(audit)));
+        news.put(node(3), PeerNews::Up);
+        let mut all = Vec::new();
+        while let Some(next) = news.next().now_or_never() {
+            all.push(next);
+        }
+        assert_eq!(all.len(), SHARE + 2);
+        let quiet = |seed| all.iter().position(|next| *next == (node(seed), PeerNews::Up)).unwrap();
+        assert!(quiet(2) < 3 && quiet(3) < 3, "they take turns");
+        assert_eq!(all.last(), Some(&(node(1), marked(9_999))));
+    }
+}

@@ -1,0 +1,627 @@
+//! A whole node against a peer that takes part and cheats: what follows is the node's doing, not written by hand.
+
+use countersign_engine::{
+    Engine, KeygenParams, Message as ToSign, MessageKind, PartyIndex, Recipient, Share, SignParams, Step,
+};
+use countersign_link::hub::NodeLink;
+use countersign_link::mesh::MeshConfig;
+use countersign_link::{Hub, Identity, Link, Mesh, MeshEvent, PeerKey, dial};
+use countersign_node::admin::{self, Answer, Question};
+use countersign_node::config::Config;
+use countersign_node::vault::Vault;
+use countersign_protocol::control::{FromNode, ToNode};
+use countersign_protocol::evidence::Signature;
+use countersign_protocol::frame::{
+    Body, Frame, HighWater, Mark, Message, NO_TASK, SignedMark, body_hash, broadcast_digest, result_digest,
+};
+use countersign_protocol::session::{EngineMessage, Limits, Setup};
+use countersign_protocol::{
+    Committee, CoordinatorId, Failure, Hash, IdentitySigner, KeyGen, KeyId, KeySign, NodeId, Operation,
+    Outcome, PROTOCOL_VERSION, Payload, PayloadKind, RequesterId, Scheme, Session, SessionEvent, SessionId,
+    SignedTask, Task, TaskId, Threshold, UnixMillis, decode, encode,
+};
+use countersign_store::{AuditEntry, AuditKind, Journal, Passphrase, Quarantine, Stop};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn identity(seed: u8) -> Arc<Identity> {
+    Arc::new(Identity::from_seed(&[seed; 32]).unwrap())
+}
+
+fn node_id(identity: &Identity) -> NodeId {
+    NodeId::from_bytes(identity.public().0).unwrap()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+/// Fails a test instead of letting it hang.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG, future).await.unwrap_or_else(|_| panic!("timed out: {what}"))
+}
+
+/// The node under test, a coordinator that does what the test says, and a peer.
+struct World {
+    node: NodeId,
+    peer: Peer,
+    link: NodeLink,
+    requester: Arc<Identity>,
+    tasks: u8,
+    dir: PathBuf,
+    shutdown: CancellationToken,
+    _hub: Arc<Hub>,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn start() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let coordinator = identity(1);
+        let hub = Hub::bind("127.0.0.1:0".parse().unwrap(), &coordinator, Arc::new(|_| true), None).unwrap();
+        let hub = Arc::new(hub);
+        let (peer, requester) = (identity(2), identity(3));
+        let id = CoordinatorId::from_bytes(coordinator.public().0).unwrap();
+        let text = format!(
+            "coordinator: {{ address: '{}', id: {id} }}\nrequesters: [ {{ name: r, id: {} }} ]\n\
+             roster: [ {{ name: peer, id: {} }} ]\nlimits: {{ prime_sets: 0 }}\npolicy: {{ allow_unguarded: true }}\n",
+            hub.address(),
+            RequesterId::from_bytes(requester.public().0).unwrap(),
+            node_id(&peer),
+        );
+        let config = Config::parse(&text, folder.path()).unwrap();
+        let vault = init(&config, folder.path().join("passphrase"));
+        let me = vault.identity().unwrap().public();
+        let (dir, shutdown) = (config.dir.clone(), CancellationToken::new());
+        tokio::spawn(countersign_node::daemon::run(config, vault, shutdown.clone()));
+        let mut link = soon("link", hub.accept()).await.unwrap();
+        welcome(&mut link).await;
+        let peer = Peer::join(&hub, coordinator.public(), peer, me).await;
+        let node = NodeId::from_bytes(me.0).unwrap();
+        World { node, peer, link, requester, tasks: 0, dir, shutdown, _hub: hub, _folder: folder }
+    }
+
+    fn parties(&self) -> Vec<NodeId> {
+        let mut parties = vec![self.node, self.peer.id];
+        parties.sort_unstable();
+        parties
+    }
+
+    fn order(&mut self, operation: Operation) -> (TaskId, SignedTask) {
+        self.tasks += 1;
+        let task = Task {
+            version: 1,
+            id: TaskId([self.tasks; 16]),
+            created: UnixMillis(now()),
+            not_after: UnixMillis(now() + 60_000),
+            requester: RequesterId::from_bytes(self.requester.public().0).unwrap(),
+            note: None,
+            claims: Default::default(),
+            operation,
+        };
+        let bytes = task.to_bytes();
+        let signature = self.requester.sign(&SignedTask::signed_message(&bytes));
+        (task.id, SignedTask { bytes, signature })
+    }
+
+    fn keygen(&mut self) -> (TaskId, SignedTask) {
+        let committee = Committee::new(self.parties()).unwrap();
+        let threshold = Threshold::try_from(2).unwrap();
+        self.order(Operation::KeyGen(KeyGen {
+            name: "k".into(),
+            scheme: Scheme::Ed25519,
+            committee,
+            threshold,
+        }))
+    }
+
+    fn keysign(&mut self, key: KeyId) -> (TaskId, SignedTask) {
+        let payload = Payload { kind: PayloadKind::Message, bytes: b"pay".to_vec(), digests: Vec::new() };
+        let path = "m".parse().unwrap();
+        self.order(Operation::KeySign(KeySign { key, path, payload, signers: None }))
+    }
+
+    async fn say(&mut self, frame: &ToNode) {
+        self.link.control.sender.send(&encode(frame)).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> FromNode {
+        loop {
+            let frame = soon("a report", self.link.control.receiver.recv()).await.unwrap().unwrap();
+            match decode(&frame).unwrap() {
+                FromNode::Progress { .. } | FromNode::Holds { .. } | FromNode::Capacity { .. } => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Offers a task. `Err`: the code of the refusal.
+    async fn offer(&mut self, task: &SignedTask) -> Result<(), String> {
+        let parties = self.parties();
+        self.say(&ToNode::Offer { task: task.clone(), parties }).await;
+        match self.hear().await {
+            FromNode::Decision { refusal, .. } => refusal.map_or(Ok(()), |refusal| Err(refusal.code)),
+            other => panic!("no decision: {other:?}"),
+        }
+    }
+
+    async fn start_task(&mut self, task: TaskId) {
+        self.say(&ToNode::Start { task }).await;
+    }
+
+    async fn failure(&mut self) -> Failure {
+        match self.hear().await {
+            FromNode::Outcome { outcome: Outcome::Failed(failure), .. } => failure,
+            other => panic!("no failure: {other:?}"),
+        }
+    }
+
+    /// An honest key of both.
+    async fn key(&mut self) -> (KeyId, Share, Hash) {
+        let (id, task) = self.keygen();
+        self.offer(&task).await.unwrap();
+        self.start_task(id).await;
+        let parties = self.parties();
+        let mut run = self.peer.run(id, task.hash(), parties, None);
+        let share = run.generate(&mut honest).await;
+        let digest = run.store(&mut honest).await.unwrap();
+        match self.hear().await {
+            FromNode::Outcome { outcome: Outcome::Created(made), .. } => {
+                assert_eq!(made.digest(), digest);
+                (made.key, share, digest)
+            }
+            other => panic!("no key: {other:?}"),
+        }
+    }
+
+    /// A signature in which the peer alters what it says.
+    async fn sign(&mut self, (key, share, digest): &(KeyId, Share, Hash), alter: Alter<'_>) -> FromNode {
+        let (id, task) = self.keysign(*key);
+        self.offer(&task).await.unwrap();
+        self.start_task(id).await;
+        let parties = self.parties();
+        self.peer.run(id, task.hash(), parties, Some(*digest)).sign(share, alter).await;
+        self.hear().await
+    }
+
+    async fn ask(&self, question: Question) -> Answer {
+        let dir = self.dir.clone();
+        let asked = tokio::task::spawn_blocking(move || admin::ask_running(&dir, &question));
+        asked.await.unwrap().unwrap().unwrap()
+    }
+
+    async fn kept_away(&self) -> (Vec<Quarantine>, Vec<Stop>) {
+        match self.ask(Question::Quarantines).await {
+            Answer::Quarantines { peers, keys } => (peers, keys),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn alarms(&self) -> Vec<String> {
+        let Answer::Audit(entries) = self.ask(Question::Audit { from: Some(0), limit: 1_000 }).await else {
+            panic!("no audit log")
+        };
+        let alarm = |entry: AuditEntry| (entry.kind == AuditKind::Alarm).then_some(entry.text);
+        entries.into_iter().filter_map(alarm).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn init(config: &Config, passphrase: PathBuf) -> Vault {
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true).mode(0o600);
+    std::io::Write::write_all(&mut options.open(&passphrase).unwrap(), b"a passphrase for tests").unwrap();
+    let passphrase = Passphrase::from_file(&passphrase).unwrap();
+    let callback = countersign_host::rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
+    let vault = Vault::create(&config.dir, &passphrase, &[], callback).unwrap();
+    Journal::create(&config.dir).unwrap();
+    vault
+}
+
+async fn welcome(link: &mut NodeLink) {
+    soon("hello", link.control.receiver.recv()).await.unwrap().unwrap();
+    let welcome = ToNode::Welcome { protocol: PROTOCOL_VERSION, software: "test".into() };
+    link.control.sender.send(&encode(&welcome)).await.unwrap();
+}
+
+/// What is done to each frame before it leaves. False: it does not, and the run ends.
+type Alter<'a> = &'a mut dyn FnMut(&mut Body, SessionId) -> bool;
+
+fn honest(_: &mut Body, _: SessionId) -> bool {
+    true
+}
+
+struct Signs(Arc<Identity>);
+
+impl IdentitySigner for Signs {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message)
+    }
+}
+
+/// A node that the test plays.
+struct Peer {
+    id: NodeId,
+    identity: Arc<Identity>,
+    node: PeerKey,
+    /// How far it says that it has come.
+    mark: Mark,
+    mesh: Mesh,
+    events: mpsc::Receiver<MeshEvent>,
+    /// What the node has said that belongs to no task.
+    news: Vec<Body>,
+    _link: Link,
+    _hub_side: NodeLink,
+}
+
+impl Peer {
+    async fn join(hub: &Hub, coordinator: PeerKey, identity: Arc<Identity>, node: PeerKey) -> Peer {
+        let dialled = dial::connect(hub.address(), &identity, coordinator, b"hello");
+        let accepted = async {
+            let mut link = hub.accept().await.unwrap();
+            welcome(&mut link).await;
+            link
+        };
+        let (link, hub_side) = soon("peer", async { tokio::join!(dialled, accepted) }).await;
+        let link = link.unwrap();
+        let (mesh, events) = Mesh::new(identity.clone(), MeshConfig::default());
+        mesh.set_roster([node]);
+        mesh.attach(link.pairs.clone());
+        let (id, mark) = (node_id(&identity), Mark { at: UnixMillis(now()), secrets: 5, audit: 100 });
+        let news = Vec::new();
+        let mut peer =
+            Peer { id, identity, node, mark, mesh, events, news, _link: link, _hub_side: hub_side };
+        assert_eq!(soon("tunnel", peer.events.recv()).await, Some(MeshEvent::Up(node)));
+        peer
+    }
+
+    fn signer(&self) -> Signs {
+        Signs(self.identity.clone())
+    }
+
+    fn run(&mut self, task: TaskId, task_hash: Hash, parties: Vec<NodeId>, holds: Option<Hash>) -> Run<'_> {
+        self.mark.at = UnixMillis(now());
+        let me = parties.iter().position(|party| *party == self.id).unwrap() as u16;
+        let setup = Setup {
+            task,
+            task_hash,
+            parties,
+            me: self.id,
+            fresh: rand::random(),
+            holds,
+            mark: self.mark,
+            signer: Arc::new(self.signer()),
+            limits: Limits::default(),
+        };
+        let session = Session::new(Instant::now(), setup).unwrap();
+        Run { session, task, me, peer: self, stored: None }
+    }
+
+    async fn send(&self, frame: &Frame) {
+        self.mesh.send(&self.node, encode(frame)).await.unwrap();
+    }
+
+    /// What the node says that belongs to no task.
+    async fn told(&mut self) -> Body {
+        if let Some(said) = self.news.pop() {
+            return said;
+        }
+        loop {
+            if let Some(MeshEvent::Frame(_, bytes)) = soon("a frame", self.events.recv()).await {
+                let frame: Frame = decode(&bytes).unwrap();
+                if frame.task == NO_TASK {
+                    return frame.body;
+                }
+            }
+        }
+    }
+}
+
+/// The peer's part in one task.
+struct Run<'a> {
+    session: Session,
+    task: TaskId,
+    me: u16,
+    peer: &'a mut Peer,
+    /// What the node has stored.
+    stored: Option<Hash>,
+}
+
+impl Run<'_> {
+    async fn generate(&mut self, alter: Alter<'_>) -> Share {
+        let me = PartyIndex(self.me);
+        let build = |session: SessionId| {
+            let params = KeygenParams { session: &session.0, me, parties: 2, threshold: 2 };
+            countersign_engine::keygen(Scheme::Ed25519, params, rand::rngs::OsRng).unwrap()
+        };
+        self.engine(build, alter).await.expect("the key was not generated")
+    }
+
+    async fn sign(&mut self, share: &Share, alter: Alter<'_>) {
+        let me = PartyIndex(self.me);
+        let build = |session: SessionId| {
+            let params = SignParams {
+                session: &[&session.0[..], &[0]].concat(),
+                me,
+                signers: &[PartyIndex(0), PartyIndex(1)],
+                path: &[],
+                script_root: None,
+                message: ToSign::Raw(b"pay".to_vec()),
+            };
+            let one = countersign_engine::sign(params, share, None, rand::rngs::OsRng).unwrap();
+            countersign_engine::batch(vec![one])
+        };
+        self.engine(build, alter).await;
+    }
+
+    /// Runs the one engine of the task. `None`: the node gave up, or the peer does.
+    async fn engine<T>(
+        &mut self,
+        build: impl FnOnce(SessionId) -> Box<dyn Engine<Output = T>>,
+        alter: Alter<'_>,
+    ) -> Option<T> {
+        let id = loop {
+            match self.event(alter, SessionId([0; 32])).await? {
+                SessionEvent::Begun { session, .. } => break session,
+                SessionEvent::Failed(_) => return None,
+                other => panic!("{other:?}"),
+            }
+        };
+        self.session.begin_phase(Instant::now(), 0, LONG);
+        let mut engine = build(id);
+        loop {
+            match engine.step().unwrap() {
+                Step::Send(message) => match message.to {
+                    Recipient::All => self.session.send_broadcast(message.body.to_vec()),
+                    Recipient::One(to) => self.session.send_direct(to.0, message.body.to_vec()),
+                },
+                Step::Done(result) => {
+                    self.transmit(alter, id).await?;
+                    return Some(result);
+                }
+                Step::NeedMessage => match self.event(alter, id).await? {
+                    SessionEvent::Message(EngineMessage { from, broadcast, body }) => {
+                        let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
+                        engine.receive(PartyIndex(from), kind, &body).unwrap();
+                    }
+                    SessionEvent::Failed(_) => return None,
+                    other => panic!("{other:?}"),
+                },
+            }
+        }
+    }
+
+    /// Confirms what the node has stored.
+    async fn store(&mut self, alter: Alter<'_>) -> Option<Hash> {
+        while self.stored.is_none() {
+            self.arrive().await;
+        }
+        let digest = self.stored?;
+        self.session.stored(Instant::now(), digest);
+        let id = SessionId([0; 32]);
+        match self.event(alter, id).await? {
+            SessionEvent::AllStored(_) => {
+                self.transmit(alter, id).await?;
+                Some(digest)
+            }
+            SessionEvent::Failed(_) => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn event(&mut self, alter: Alter<'_>, id: SessionId) -> Option<SessionEvent> {
+        loop {
+            self.transmit(alter, id).await?;
+            match self.session.poll_event() {
+                Some(event) => return Some(event),
+                None => self.arrive().await,
+            }
+        }
+    }
+
+    async fn transmit(&mut self, alter: Alter<'_>, id: SessionId) -> Option<()> {
+        while let Some((_, mut frame)) = self.session.poll_transmit() {
+            let session = match &frame.body {
+                Body::Run { session, .. } => *session,
+                _ => id,
+            };
+            if !alter(&mut frame.body, session) {
+                return None;
+            }
+            self.peer.send(&frame).await;
+            if let Body::Abort(_) = frame.body {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    async fn arrive(&mut self) {
+        let Some(MeshEvent::Frame(_, bytes)) = soon("a frame", self.peer.events.recv()).await else { return };
+        let frame: Frame = decode(&bytes).unwrap();
+        if frame.task == NO_TASK {
+            return self.peer.news.push(frame.body);
+        }
+        if frame.task != self.task {
+            return;
+        }
+        if let Body::Run { message: Message::Stored(claim), .. } = &frame.body {
+            self.stored = Some(claim.digest);
+        }
+        let node = NodeId::from_bytes(self.peer.node.0).unwrap();
+        self.session.handle_frame(Instant::now(), &node, frame);
+    }
+}
+
+/// Flips a bit of the peer's second broadcast, its share of the signature, and signs that.
+fn wrong_share(task: Hash, peer: &Arc<Identity>) -> impl FnMut(&mut Body, SessionId) -> bool {
+    let (peer, id) = (peer.clone(), node_id(peer));
+    move |body, session| {
+        if let Body::Run { message: Message::Broadcast { phase, number: 1, body, signature }, .. } = body {
+            let at = body.len() - 3;
+            body[at] ^= 1;
+            let digest = broadcast_digest(task, session, &id, *phase, 1, body_hash(body));
+            *signature = peer.sign(digest.as_bytes());
+        }
+        true
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signer_that_alters_its_share_is_kept_away_also_from_what_was_approved_before() {
+    let mut world = World::start().await;
+    let (key, share, digest) = world.key().await;
+    let (waiting, waits) = world.keysign(key);
+    world.offer(&waits).await.unwrap();
+
+    let (id, task) = world.keysign(key);
+    world.offer(&task).await.unwrap();
+    world.start_task(id).await;
+    let (parties, identity) = (world.parties(), world.peer.identity.clone());
+    let mut alter = wrong_share(task.hash(), &identity);
+    world.peer.run(id, task.hash(), parties, Some(digest)).sign(&share, &mut alter).await;
+    let failure = world.failure().await;
+    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("protocol", &[world.peer.id][..]));
+
+    let (kept, stops) = world.kept_away().await;
+    assert_eq!((kept.len(), kept[0].peer, kept[0].key, stops.len()), (1, world.peer.id, key, 0));
+    world.start_task(waiting).await;
+    assert_eq!(world.failure().await.code, "peer-quarantined", "approved before the cheat was seen");
+    let (_, next) = world.keysign(key);
+    assert_eq!(world.offer(&next).await, Err("peer-quarantined".into()));
+    let (_, next) = world.keygen();
+    assert_eq!(world.offer(&next).await, Err("peer-quarantined".into()), "nor is a new key made with it");
+
+    let lifted = world.ask(Question::Lift { key, peer: Some(world.peer.id) }).await;
+    assert_eq!(lifted, Answer::Lifted(true));
+    let signed = world.sign(&(key, share, digest), &mut honest).await;
+    assert!(matches!(signed, FromNode::Outcome { outcome: Outcome::Signed(_), .. }), "{signed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signers_stop_after_three_signatures_that_the_peer_breaks_off() {
+    let mut world = World::start().await;
+    let key = world.key().await;
+    for lost in 0..3 {
+        // Gone after its first message, when the node's own is out.
+        let mut sent = 0;
+        let mut breaks_off = |body: &mut Body, _: SessionId| {
+            sent += usize::from(matches!(body, Body::Run { .. }));
+            if sent > 1 {
+                *body = Body::Abort(countersign_protocol::frame::Abort {
+                    cause: countersign_protocol::Cause::Environment,
+                    code: "cancelled".into(),
+                    text: "never mind".into(),
+                    accused: Vec::new(),
+                    evidence: None,
+                    result: None,
+                });
+            }
+            true
+        };
+        match world.sign(&key, &mut breaks_off).await {
+            FromNode::Outcome { outcome: Outcome::Failed(failure), .. } => {
+                assert_eq!((failure.code.as_str(), failure.culprits.len()), ("peer-aborted", 0), "{lost}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let (kept, stops) = world.kept_away().await;
+    assert_eq!((kept.len(), stops.len(), &stops[0].signers), (0, 1, &world.parties()));
+    assert!(world.alarms().await.iter().any(|text| text.starts_with("stopped")));
+    let (_, next) = world.keysign(key.0);
+    assert_eq!(world.offer(&next).await, Err("key-stopped".into()));
+    assert_eq!(world.ask(Question::Lift { key: key.0, peer: None }).await, Answer::Lifted(true));
+    let signed = world.sign(&key, &mut honest).await;
+    assert!(matches!(signed, FromNode::Outcome { outcome: Outcome::Signed(_), .. }), "{signed:?}");
+}
+
+/// The task has no end then, and its author is kept away all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_false_mark_keeps_its_author_away_and_its_proof_reaches_the_coordinator() {
+    let mut world = World::start().await;
+    let (id, task) = world.keygen();
+    world.offer(&task).await.unwrap();
+    world.start_task(id).await;
+    let (parties, peer) = (world.parties(), world.peer.identity.clone());
+    let mut false_mark = |body: &mut Body, session: SessionId| {
+        if let Body::Run { message: Message::Stored(claim), .. } = body {
+            claim.mark.0[0] ^= 1;
+            let digest = result_digest(task.hash(), session, &node_id(&peer), claim);
+            claim.signature = Signature(peer.sign(digest.as_bytes()));
+        }
+        true
+    };
+    let mut run = world.peer.run(id, task.hash(), parties.clone(), None);
+    run.generate(&mut honest).await;
+    run.store(&mut false_mark).await;
+    match world.hear().await {
+        FromNode::Evidence { task: of, evidence } => {
+            assert_eq!((of, evidence.node), (id, world.peer.id));
+            assert!(evidence.verify(task.hash(), &parties));
+        }
+        other => panic!("no proof: {other:?}"),
+    }
+    assert_eq!(world.failure().await.code, "peer-misbehaved");
+    let (kept, _) = world.kept_away().await;
+    assert!(kept.len() == 1 && kept[0].evidence.is_some(), "{kept:?}");
+    let (_, next) = world.keygen();
+    assert_eq!(world.offer(&next).await, Err("peer-quarantined".into()));
+}
+
+/// No tunnel comes or goes in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_is_rolled_back_within_one_link_is_noticed_at_its_next_task() {
+    let mut world = World::start().await;
+    let key = world.key().await;
+    world.peer.mark.audit += 11;
+    world.sign(&key, &mut honest).await;
+    assert!(world.alarms().await.is_empty());
+    world.peer.mark.audit -= 5;
+    world.sign(&key, &mut honest).await;
+    let then = loop {
+        match world.peer.told().await {
+            Body::Behind(then) => break then,
+            Body::HighWater(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(then.mark.audit, 111);
+    assert!(then.verifies(&world.peer.id), "the peer's own words");
+    assert!(world.alarms().await.iter().any(|text| text.contains("older copy")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_peer_can_make_a_healthy_node_believe_that_it_was_rolled_back() {
+    let mut world = World::start().await;
+    let peer = &mut world.peer;
+    let frame = |body| Frame { task: NO_TASK, seq: 0, body };
+    let huge = Mark { at: UnixMillis(now()), secrets: 1_000_000, audit: 1_000_000 };
+    let signed = SignedMark::alone(huge, &peer.id, &peer.signer());
+    for _ in 0..2_000 {
+        peer.send(&frame(Body::Behind(signed))).await;
+    }
+    // What it says of itself is heard after all of that.
+    let said = |audit, after| {
+        let mark = Mark { at: UnixMillis(now() + after), secrets: 5, audit };
+        let signed = SignedMark::alone(mark, &peer.id, &peer.signer());
+        frame(Body::HighWater(HighWater { signed, keys: Vec::new() }))
+    };
+    peer.send(&said(100, 1_000)).await;
+    peer.send(&said(90, 2_000)).await;
+    while !matches!(peer.told().await, Body::Behind(_)) {}
+    let alarms = world.alarms().await;
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    assert!(alarms[0].contains(&world.peer.id.to_string()), "{alarms:?}");
+}

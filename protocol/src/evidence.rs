@@ -1,0 +1,203 @@
+//! What proves to anybody that a node cheated: words under its own signature that no honest node signs.
+//!
+//! Evidence is worth what [`Evidence::verify`] says of it, whoever brings it: a messenger is no witness and no culprit. All
+//! signatures cover the hash of the task, so what was done in one task convicts nobody in another.
+
+use crate::frame::{Ready, broadcast_digest, echo_digest, result_digest};
+use crate::hash::Hash;
+use crate::id::{NodeId, SessionId};
+use crate::outcome::{Cause, Failure};
+use serde::{Deserialize, Serialize};
+
+/// An Ed25519 signature; lower-case hexadecimal in texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Signature(#[serde(with = "hex::serde")] pub [u8; 64]);
+
+/// Proof that a node cheated in a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Hash of the exact bytes of the task.
+    pub task: Hash,
+    /// Who cheated.
+    pub node: NodeId,
+    /// What it signed.
+    pub misconduct: Misconduct,
+}
+
+/// What no honest node signs. Variants are appended, never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Misconduct {
+    /// It said in two ways that it is ready. A task runs once, so an honest node says it in one.
+    Readies(Box<[Ready; 2]>),
+    /// It broadcast two bodies under one number.
+    Broadcasts {
+        /// In which run.
+        session: SessionId,
+        /// Which engine of the run.
+        phase: u8,
+        /// Which broadcast.
+        number: u16,
+        /// The hashes of both bodies.
+        signed: [SignedHash; 2],
+    },
+    /// It confirmed two results of one run.
+    Results {
+        /// Which run.
+        session: SessionId,
+        /// Both confirmations.
+        claims: Box<[Claim; 2]>,
+    },
+    /// It confirmed a result with a mark that is not its signature over that result.
+    FalseMark {
+        /// In which run.
+        session: SessionId,
+        /// The confirmation.
+        claim: Box<Claim>,
+    },
+    /// It passed on a broadcast that the named node never signed.
+    FalseEcho {
+        /// In which run.
+        session: SessionId,
+        /// What it passed on.
+        echo: Box<Echoed>,
+    },
+}
+
+/// A hash and the signature over its statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedHash {
+    /// Hash of a broadcast's body.
+    pub hash: Hash,
+    /// Over [`broadcast_digest`].
+    pub signature: Signature,
+}
+
+/// A party's word that its result is durable, as it travels in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// What the result is.
+    pub digest: Hash,
+    /// The mark: over `digest` alone, so that it is part of the announcement.
+    pub mark: Signature,
+    /// Over [`result_digest`], which binds digest and mark to the run.
+    pub signature: Signature,
+}
+
+/// An echo as it travels in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echoed {
+    /// Whose broadcast it is said to be.
+    pub of: NodeId,
+    /// Which engine of the run.
+    pub phase: u8,
+    /// Which broadcast.
+    pub number: u16,
+    /// Hash of the body.
+    pub body: Hash,
+    /// What is said to be the signature of `of`.
+    pub claimed: Signature,
+    /// Of the node that passed it on, over [`echo_digest`].
+    pub signature: Signature,
+}
+
+impl Claim {
+    /// True if `node` said so in this run.
+    pub fn is_of(&self, task: Hash, session: SessionId, node: &NodeId) -> bool {
+        node.verify(result_digest(task, session, node, self).as_bytes(), &self.signature.0)
+    }
+
+    /// True if the mark is `node`'s signature over the result.
+    pub fn is_marked(&self, node: &NodeId) -> bool {
+        node.verify(self.digest.as_bytes(), &self.mark.0)
+    }
+}
+
+impl Evidence {
+    /// True if it convicts [`node`](Self::node) of cheating in the task with this hash, one of whose `parties` it is.
+    pub fn verify(&self, task: Hash, parties: &[NodeId]) -> bool {
+        let node = &self.node;
+        self.task == task
+            && parties.contains(node)
+            && match &self.misconduct {
+                Misconduct::Readies(readies) => {
+                    let [one, two] = &**readies;
+                    (one.hash(), one.mark) != (two.hash(), two.mark)
+                        && readies.iter().all(|ready| ready.task == task && ready.verifies(node))
+                }
+                Misconduct::Broadcasts { session, phase, number, signed } => {
+                    let [one, two] = signed;
+                    let said = |signed: &SignedHash| {
+                        let digest = broadcast_digest(task, *session, node, *phase, *number, signed.hash);
+                        node.verify(digest.as_bytes(), &signed.signature.0)
+                    };
+                    one.hash != two.hash && said(one) && said(two)
+                }
+                Misconduct::Results { session, claims } => {
+                    let [one, two] = &**claims;
+                    one.digest != two.digest
+                        && one.is_of(task, *session, node)
+                        && two.is_of(task, *session, node)
+                }
+                Misconduct::FalseMark { session, claim } => {
+                    claim.is_of(task, *session, node) && !claim.is_marked(node)
+                }
+                Misconduct::FalseEcho { session, echo } => {
+                    let digest = echo_digest(task, *session, node, echo);
+                    let said = broadcast_digest(task, *session, &echo.of, echo.phase, echo.number, echo.body);
+                    echo.of != *node
+                        && parties.contains(&echo.of)
+                        && node.verify(digest.as_bytes(), &echo.signature.0)
+                        && !echo.of.verify(said.as_bytes(), &echo.claimed.0)
+                }
+            }
+    }
+
+    /// The code of the failure that it leads to.
+    pub fn code(&self) -> &'static str {
+        match self.misconduct {
+            Misconduct::Readies(_) | Misconduct::Broadcasts { .. } | Misconduct::Results { .. } => {
+                "equivocation"
+            }
+            Misconduct::FalseMark { .. } | Misconduct::FalseEcho { .. } => "peer-misbehaved",
+        }
+    }
+
+    /// The failure of a session that it ended.
+    pub fn failure(&self) -> Failure {
+        let text = format!(
+            "{} {}: its own signatures prove it; do not use it again before its operator has explained",
+            self.node,
+            self.what()
+        );
+        Failure { cause: Cause::Peer, code: self.code().into(), text, culprits: vec![self.node] }
+    }
+
+    fn what(&self) -> String {
+        match &self.misconduct {
+            Misconduct::Readies(readies) => {
+                let [one, two] = readies.each_ref().map(Ready::hash);
+                format!("told different parties in different words that it is ready ({one} and {two})")
+            }
+            Misconduct::Broadcasts { session, phase, number, signed } => {
+                let [one, two] = signed.map(|signed| signed.hash);
+                format!(
+                    "told different parties different things in session {session}, phase {phase}, broadcast {number} ({one} and {two})"
+                )
+            }
+            Misconduct::Results { session, claims } => {
+                let [one, two] = claims.map(|claim| claim.digest);
+                format!("confirmed two results of session {session} ({one} and {two})")
+            }
+            Misconduct::FalseMark { session, claim } => format!(
+                "confirmed the result {} of session {session} with a mark that is not its signature",
+                claim.digest
+            ),
+            Misconduct::FalseEcho { session, echo } => format!(
+                "passed on a broadcast of {} in session {session}, phase {}, that was never signed",
+                echo.of, echo.phase
+            ),
+        }
+    }
+}
