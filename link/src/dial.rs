@@ -82,8 +82,18 @@ pub async fn connect(
     coordinator: PeerKey,
     hello: &[u8],
 ) -> Result<Link, DialError> {
+    connect_within(CONNECT, address, identity, coordinator, hello).await
+}
+
+async fn connect_within(
+    limit: Duration,
+    address: SocketAddr,
+    identity: &Arc<Identity>,
+    coordinator: PeerKey,
+    hello: &[u8],
+) -> Result<Link, DialError> {
     let config = client_config(identity, coordinator)?;
-    timeout(CONNECT, dial(address, config, hello)).await.map_err(|_| DialError::TimedOut)?
+    timeout(limit, dial(address, config, hello)).await.map_err(|_| DialError::TimedOut)?
 }
 
 impl PairOpener {
@@ -147,3 +157,19 @@ fn unspecified(address: SocketAddr) -> SocketAddr {
 const UNUSED_NAME: &str = "coordinator";
 /// From the first packet to the welcome.
 const CONNECT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_coordinator_that_does_not_answer_is_given_up() {
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (address, identity) =
+            (silent.local_addr().unwrap(), Arc::new(Identity::from_seed(&[1; 32]).unwrap()));
+        let tried =
+            connect_within(Duration::from_millis(50), address, &identity, identity.public(), b"hello");
+        let ended = timeout(Duration::from_secs(8), tried).await.expect("timed out");
+        assert!(matches!(ended, Err(DialError::TimedOut)), "{ended:?}");
+    }
+}

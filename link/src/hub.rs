@@ -183,10 +183,10 @@ async fn accept_all(endpoint: Endpoint, shared: Arc<Shared>, links: mpsc::Sender
         };
         let (shared, links) = (shared.clone(), links.clone());
         tokio::spawn(async move {
-            let admitted = timeout(HANDSHAKE, handshake(incoming)).await;
+            let admitted = timeout(limits.patience, handshake(incoming)).await;
             drop(permit);
             match admitted {
-                Ok(Ok((peer, connection))) => serve(peer, connection, &shared, links).await,
+                Ok(Ok((peer, connection))) => serve(peer, connection, &shared, links, limits.patience).await,
                 Ok(Err(error)) => info!(%error, "handshake refused"),
                 Err(_) => debug!("handshake timed out"),
             }
@@ -212,8 +212,14 @@ async fn handshake(incoming: Incoming) -> Result<(PeerKey, Connection), io::Erro
 }
 
 /// Lives as long as the connection: the first stream is control, every further one a pair stream.
-async fn serve(peer: PeerKey, connection: Connection, shared: &Arc<Shared>, links: mpsc::Sender<NodeLink>) {
-    let Ok(Ok(control)) = timeout(HANDSHAKE, connection.accept_bi()).await else {
+async fn serve(
+    peer: PeerKey,
+    connection: Connection,
+    shared: &Arc<Shared>,
+    links: mpsc::Sender<NodeLink>,
+    patience: Duration,
+) {
+    let Ok(Ok(control)) = timeout(patience, connection.accept_bi()).await else {
         return connection.close(DONE, b"no control stream");
     };
     info!(%peer, address = %connection.remote_address(), "node connected");
@@ -221,18 +227,18 @@ async fn serve(peer: PeerKey, connection: Connection, shared: &Arc<Shared>, link
     let handle = LinkHandle(connection.clone());
     let link = NodeLink { peer, control: Control::new(control), handle };
     if links.send(link).await.is_ok() {
-        relay_pairs(peer, &connection, shared).await;
+        relay_pairs(peer, &connection, shared, patience).await;
     }
     shared.unregister(peer, &connection);
     info!(%peer, "node disconnected");
 }
 
-async fn relay_pairs(owner: PeerKey, connection: &Connection, shared: &Arc<Shared>) {
+async fn relay_pairs(owner: PeerKey, connection: &Connection, shared: &Arc<Shared>, patience: Duration) {
     while let Ok((send, recv)) = connection.accept_bi().await {
         let (shared, connection) = (shared.clone(), connection.stable_id());
         // Bounded by the connection's stream limit.
         tokio::spawn(async move {
-            let Ok(Ok((peer, stream))) = timeout(HANDSHAKE, read_peer(send, recv)).await else {
+            let Ok(Ok((peer, stream))) = timeout(patience, read_peer(send, recv)).await else {
                 return debug!(%owner, "pair stream without a peer");
             };
             if let Some(found) = shared.offer(End { owner, connection, stream }, peer) {
@@ -280,11 +286,11 @@ struct Limits {
     handshakes: usize,
     /// With so many under way, senders must prove their address first.
     retry_from: usize,
+    /// Handshake, control stream and the first frame of a pair stream each have so long.
+    patience: Duration,
 }
 
-const LIMITS: Limits = Limits { handshakes: 512, retry_from: 64 };
-/// Handshake, control stream and the first frame of a pair stream each have so long.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const LIMITS: Limits = Limits { handshakes: 512, retry_from: 64, patience: Duration::from_secs(10) };
 /// Connected nodes that wait for `accept`.
 const LINK_QUEUE: usize = 64;
 
@@ -322,12 +328,25 @@ mod tests {
 
     /// A hub whose accept loop has other limits; it serves no links.
     fn start_limited(limits: Limits) -> Endpoint {
+        start_linked(limits, mpsc::channel(1).0)
+    }
+
+    /// The same for a hub that does.
+    fn start_linked(limits: Limits, links: mpsc::Sender<NodeLink>) -> Endpoint {
         let identity = identity(200);
         let config = server_config(&identity, Arc::new(|_| true)).unwrap();
         let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
         let shared = Arc::new(Shared { state: Mutex::default(), recorder: None });
-        tokio::spawn(accept_all(endpoint.clone(), shared, mpsc::channel(1).0, limits));
+        tokio::spawn(accept_all(endpoint.clone(), shared, links, limits));
         endpoint
+    }
+
+    /// A hub that soon has enough of whoever says nothing.
+    const HASTY: Limits = Limits { patience: Duration::from_millis(300), ..LIMITS };
+
+    /// Fails a test instead of letting it hang. Less than the idle timeout, which would end all of this, too.
+    async fn soon<T>(future: impl Future<Output = T>) -> T {
+        timeout(Duration::from_secs(8), future).await.expect("timed out")
     }
 
     /// A client that need not keep to our protocol, with the given key exchange groups.
@@ -382,11 +401,91 @@ mod tests {
 
     #[tokio::test]
     async fn busy_hub_asks_for_the_address_and_full_hub_refuses() {
-        let busy = start_limited(Limits { handshakes: 1, retry_from: 0 });
+        let busy = start_limited(Limits { handshakes: 1, retry_from: 0, ..LIMITS });
         assert!(dial_with(busy.local_addr().unwrap(), client(1, HYBRID)).await.is_ok());
-        let full = start_limited(Limits { handshakes: 0, retry_from: 1 });
+        let full = start_limited(Limits { handshakes: 0, retry_from: 1, ..LIMITS });
         let refused = dial_with(full.local_addr().unwrap(), client(1, HYBRID)).await;
         assert_eq!(refused.unwrap_err(), Closed::Busy);
+    }
+
+    /// The first packet of a client comes, and nothing after it.
+    #[tokio::test]
+    async fn whoever_does_not_finish_its_handshake_keeps_nobody_out() {
+        let hub = start_limited(Limits { handshakes: 1, retry_from: 2, ..HASTY });
+        let address = hub.local_addr().unwrap();
+        let caught = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let client = tokio::spawn(dial_with(caught.local_addr().unwrap(), client(1, HYBRID)));
+        // A hello with a post-quantum share takes more than one packet.
+        let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut packet = [0; 2048];
+        let length = soon(caught.recv(&mut packet)).await.unwrap();
+        silent.send_to(&packet[..length], address).await.unwrap();
+        client.abort();
+        let admitted = async {
+            while dial_with(address, self::client(2, HYBRID)).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(admitted).await;
+    }
+
+    #[tokio::test]
+    async fn a_node_that_opens_no_control_stream_is_sent_away() {
+        let hub = start_limited(HASTY);
+        let node = dial_with(hub.local_addr().unwrap(), client(1, HYBRID)).await.unwrap();
+        let reason = Closed::ByPeer { reason: "no control stream".into() };
+        assert_eq!(Closed::from(soon(node.closed()).await), reason);
+    }
+
+    #[tokio::test]
+    async fn a_pair_stream_that_does_not_say_whom_it_is_for_is_dropped_alone() {
+        let (links, mut accepted) = mpsc::channel(1);
+        let hub = start_linked(HASTY, links);
+        let node = dial_with(hub.local_addr().unwrap(), client(1, HYBRID)).await.unwrap();
+        let (mut control, _control_recv) = node.open_bi().await.unwrap();
+        control.write_all(&[0, 0, 0, 0]).await.unwrap();
+        let _link = soon(accepted.recv()).await.unwrap();
+        let (mut send, mut recv) = node.open_bi().await.unwrap();
+        send.write_all(&32u32.to_be_bytes()[..2]).await.unwrap();
+        assert!(matches!(soon(recv.read(&mut [0])).await, Ok(None) | Err(ReadError::Reset(_))));
+        assert_eq!(node.close_reason(), None);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_speaks_another_protocol_is_refused() {
+        let hub = start();
+        for alpn in [vec![], vec![b"h3".to_vec()], vec![crate::tls::TUNNEL_ALPN.to_vec()]] {
+            let mut tls = client(1, HYBRID);
+            tls.alpn_protocols = alpn.clone();
+            assert!(dial_with(hub.address(), tls).await.is_err(), "{alpn:?}");
+        }
+    }
+
+    /// A stream that a replaced connection opened before it heard of its end.
+    #[tokio::test]
+    async fn a_stream_of_a_connection_that_was_replaced_takes_no_part() {
+        let hub = start();
+        let nodes = [dial(&hub, 1, HYBRID).await.unwrap(), dial(&hub, 2, HYBRID).await.unwrap()];
+        for node in &nodes {
+            let (mut control, _recv) = node.open_bi().await.unwrap();
+            control.write_all(&[0, 0, 0, 0]).await.unwrap();
+        }
+        let [one, two] = [identity(1).public(), identity(2).public()];
+        let connected = async {
+            while hub.connected().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(connected).await;
+        let current = |key| hub.shared.state().nodes[&key].stable_id();
+        let (current_one, current_two) = (current(one), current(two));
+        let offer = async |owner, connection, peer| {
+            let (send, recv) = nodes[0].open_bi().await.unwrap();
+            hub.shared.offer(End { owner, connection, stream: Halves { send, recv } }, peer)
+        };
+        assert!(offer(one, usize::MAX, two).await.is_none());
+        assert!(offer(two, current_two, one).await.is_none(), "the stale stream does not wait for anybody");
+        assert!(offer(one, current_one, two).await.is_some());
     }
 
     #[tokio::test]

@@ -69,7 +69,16 @@ impl Tunnel {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let shaken = timeout(HANDSHAKE, establish(Box::new(stream), identity, peer)).await;
+        Self::establish_within(HANDSHAKE, Box::new(stream), identity, peer).await
+    }
+
+    async fn establish_within(
+        limit: Duration,
+        carrier: Carrier,
+        identity: &Arc<Identity>,
+        peer: PeerKey,
+    ) -> Result<Self, TunnelError> {
+        let shaken = timeout(limit, establish(carrier, identity, peer)).await;
         shaken.map_err(|_| TunnelError::TimedOut)?
     }
 
@@ -178,3 +187,90 @@ fn confirm_error(error: FrameError) -> TunnelError {
 
 /// From the first byte to the last of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    /// Two identities, the lower key first.
+    fn ordered() -> [Arc<Identity>; 2] {
+        let mut pair = [1, 2].map(|seed| Arc::new(Identity::from_seed(&[seed; 32]).unwrap()));
+        pair.sort_by_key(|id| id.public());
+        pair
+    }
+
+    fn all() -> Admit {
+        Arc::new(|_| true)
+    }
+
+    /// A TLS client or server that need not keep to our protocol.
+    async fn raw(
+        stream: DuplexStream,
+        identity: &Arc<Identity>,
+        client: bool,
+        alpn: &[&[u8]],
+    ) -> io::Result<TlsStream<DuplexStream>> {
+        let alpn: Vec<Vec<u8>> = alpn.iter().map(|name| name.to_vec()).collect();
+        if client {
+            let mut config = tls::client_config(identity, all(), TUNNEL_ALPN).unwrap();
+            config.alpn_protocols = alpn;
+            let name = ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED));
+            return Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?.into());
+        }
+        let mut config = tls::server_config(identity, all(), TUNNEL_ALPN).unwrap();
+        config.alpn_protocols = alpn;
+        Ok(TlsAcceptor::from(Arc::new(config)).accept(stream).await?.into())
+    }
+
+    /// What our side makes of a raw one. `lower`: ours has the lower key.
+    async fn against(lower: bool, client: bool, alpn: &[&[u8]]) -> Result<Tunnel, TunnelError> {
+        let [low, high] = ordered();
+        let (mine, theirs) = if lower { (low, high) } else { (high, low) };
+        let (x, y) = duplex(64 * 1024);
+        let other = async {
+            let mut stream = raw(y, &theirs, client, alpn).await;
+            if let Ok(stream) = &mut stream {
+                // The confirmation of the one that answers, or the end.
+                if client {
+                    drop(stream.read_u32().await);
+                } else {
+                    drop(tokio::io::AsyncWriteExt::write_u32(stream, 0).await);
+                }
+            }
+            stream
+        };
+        let limit = Duration::from_secs(1);
+        let (tunnel, _other) =
+            tokio::join!(Tunnel::establish_within(limit, Box::new(x), &mine, theirs.public()), other);
+        tunnel
+    }
+
+    #[tokio::test]
+    async fn the_lower_key_dials_and_the_higher_one_answers() {
+        assert!(against(true, false, &[TUNNEL_ALPN]).await.is_ok());
+        assert!(against(false, true, &[TUNNEL_ALPN]).await.is_ok());
+        assert!(against(true, true, &[TUNNEL_ALPN]).await.is_err());
+        assert!(against(false, false, &[TUNNEL_ALPN]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_end_that_does_not_say_that_it_is_a_tunnel_is_none() {
+        for alpn in [&[][..], &[tls::LINK_ALPN]] {
+            assert!(against(true, false, alpn).await.is_err(), "{alpn:?}");
+            assert!(against(false, true, alpn).await.is_err(), "{alpn:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_that_says_nothing_is_given_up() {
+        let [low, high] = ordered();
+        for (mine, peer) in [(&low, &high), (&high, &low)] {
+            let (x, _silent) = duplex(64 * 1024);
+            let limit = Duration::from_millis(50);
+            let tried = Tunnel::establish_within(limit, Box::new(x), mine, peer.public());
+            let ended = timeout(Duration::from_secs(8), tried).await.expect("timed out");
+            assert!(matches!(ended, Err(TunnelError::TimedOut)), "{ended:?}");
+        }
+    }
+}
