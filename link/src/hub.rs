@@ -466,9 +466,11 @@ mod tests {
     async fn a_stream_of_a_connection_that_was_replaced_takes_no_part() {
         let hub = start();
         let nodes = [dial(&hub, 1, HYBRID).await.unwrap(), dial(&hub, 2, HYBRID).await.unwrap()];
+        let mut controls = Vec::new();
         for node in &nodes {
-            let (mut control, _recv) = node.open_bi().await.unwrap();
-            control.write_all(&[0, 0, 0, 0]).await.unwrap();
+            let mut control = node.open_bi().await.unwrap();
+            control.0.write_all(&[0, 0, 0, 0]).await.unwrap();
+            controls.push(control);
         }
         let [one, two] = [identity(1).public(), identity(2).public()];
         let connected = async {

@@ -41,6 +41,7 @@ pub(super) fn record(
         result: Some(Proof::Created(Box::new(first.clone()))),
         stored: None,
         void: Vec::new(),
+        proven: Vec::new(),
         asked: None,
         events: vec![Event {
             at: now,
