@@ -10,6 +10,7 @@ use countersign_node::session::Router;
 use countersign_node::session::driver::{Run, Seats};
 use countersign_node::session::worker::{FromEngine, Incoming, Lane, WorkError, Worker};
 use countersign_protocol::control::Stage;
+use countersign_protocol::frame::Mark;
 use countersign_protocol::session::{Limits, Setup};
 use countersign_protocol::{Hash, IdentitySigner, NodeId, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,7 +96,7 @@ async fn run() -> Run {
     let identity = || Identity::from_seed(&[1; 32]).unwrap();
     let me = NodeId::from_bytes(identity().public().0).unwrap();
     let (mesh, _events) = Mesh::new(Arc::new(identity()), MeshConfig::default());
-    let (router, _news) = Router::new(mesh, BTreeMap::new());
+    let router = Router::new(mesh, BTreeMap::new());
     let task = TaskId([1; 16]);
     let inbox = router.open(task, &[me]).unwrap();
     let setup = Setup {
@@ -105,6 +106,7 @@ async fn run() -> Run {
         me,
         fresh: [3; 32],
         holds: None,
+        mark: Mark::default(),
         signer: Arc::new(Signer(identity())),
         limits: Limits::default(),
     };

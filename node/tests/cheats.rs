@@ -135,7 +135,10 @@ impl World {
         loop {
             let frame = soon("a report", self.link.control.receiver.recv()).await.unwrap().unwrap();
             match decode(&frame).unwrap() {
-                FromNode::Progress { .. } | FromNode::Holds { .. } | FromNode::Capacity { .. } => {}
+                FromNode::Progress { .. }
+                | FromNode::Working { .. }
+                | FromNode::Holds { .. }
+                | FromNode::Capacity { .. } => {}
                 other => return other,
             }
         }
@@ -593,7 +596,7 @@ async fn a_peer_that_is_rolled_back_within_one_link_is_noticed_at_its_next_task(
     let then = loop {
         match world.peer.told().await {
             Body::Behind(then) => break then,
-            Body::HighWater(_) => {}
+            Body::HighWater(_) | Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {}
             other => panic!("{other:?}"),
         }
     };

@@ -129,11 +129,15 @@ impl<'t> Quarantines<'t> {
     /// Lifts every stop of the key, and counts from nothing.
     pub(super) fn start_again(&mut self, key: &KeyId) -> Result<bool, WriteJournalError> {
         let of_key = (key.as_bytes(), &[0; 32])..=(key.as_bytes(), &[0xff; 32]);
-        let lifted = self.stops.extract_from_if(of_key.clone(), |_, _| true)?.count();
+        let mut lifted = false;
+        for stop in self.stops.extract_from_if(of_key.clone(), |_, _| true)? {
+            lifted |= stop.is_ok();
+            stop?;
+        }
         for attempt in self.attempts.extract_from_if(of_key, |_, _| true)? {
             attempt?;
         }
-        Ok(lifted > 0)
+        Ok(lifted)
     }
 }
 
