@@ -14,6 +14,7 @@ use countersign_protocol::frame::{Body, Frame, HighWater, Mark, NO_TASK, SignedM
 use countersign_protocol::{NodeId, encode};
 use countersign_store::{Journal, PeerMark, ReadJournalError};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -135,14 +136,15 @@ impl Peer {
 
 impl Peers {
     async fn of(&mut self, core: &Core, peer: NodeId) -> &mut Peer {
-        if !self.0.contains_key(&peer) {
-            let known = core.journal(move |journal| journal.peer(&peer)).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "how far a peer had come cannot be read");
-                None
-            });
-            self.0.insert(peer, Peer::new(known));
-        }
-        self.0.entry(peer).or_insert_with(|| Peer::new(None))
+        let unknown = match self.0.entry(peer) {
+            Entry::Occupied(known) => return known.into_mut(),
+            Entry::Vacant(unknown) => unknown,
+        };
+        let written = core.journal(move |journal| journal.peer(&peer)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "how far a peer had come cannot be read");
+            None
+        });
+        unknown.insert(Peer::new(written))
     }
 
     /// Writes down what is new.

@@ -22,7 +22,7 @@ const INBOX: usize = 256;
 #[derive(Debug)]
 pub enum Arrival {
     /// A frame of this session's task.
-    Frame(NodeId, Frame),
+    Frame(NodeId, Box<Frame>),
     /// The tunnel to this peer broke.
     Lost(NodeId),
     /// This party sent more than the session could take. Nothing comes after it.
@@ -157,7 +157,7 @@ impl Router {
             Body::HighWater(said) => return self.news.put(from, PeerNews::Said(said)),
             Body::Behind(then) => return self.news.put(from, PeerNews::Behind(then)),
             Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {
-                return self.ears.take(Said::Told(from, frame.body));
+                return self.ears.take(Said::Told(from, Box::new(frame.body)));
             }
             Body::Ready(_) | Body::Run { .. } | Body::Abort(_) | Body::Met(_) => frame,
         };
@@ -206,7 +206,7 @@ impl Feed {
             tracing::debug!(task = %frame.task, %from, "a frame of a node that is no party was dropped");
             return true;
         }
-        self.put(from, Arrival::Frame(from, frame))
+        self.put(from, Arrival::Frame(from, Box::new(frame)))
     }
 
     fn lost(&self, peer: NodeId) -> bool {

@@ -34,7 +34,7 @@ pub enum Said {
     /// The tunnel to this peer is up.
     Up(NodeId),
     /// A peer tells of generations, or that it knows them.
-    Told(NodeId, Body),
+    Told(NodeId, Box<Body>),
 }
 
 /// The queue in front of [`follow`]. One peer can neither fill it nor hold up another.
@@ -184,7 +184,13 @@ impl Gossip {
                 ask(core, Some(peer)).await;
             }
             Said::Told(peer, _) if self.muted.contains(&peer) => {}
-            Said::Told(peer, Body::Generations(proofs)) => {
+            Said::Told(peer, body) => self.told(core, peer, *body).await,
+        }
+    }
+
+    async fn told(&mut self, core: &Arc<Core>, peer: NodeId, body: Body) {
+        match body {
+            Body::Generations(proofs) => {
                 let mut known = Vec::new();
                 for proof in proofs.into_iter().take(MAX_PROOFS) {
                     known.extend(self.consider(core, peer, proof).await);
@@ -193,7 +199,7 @@ impl Gossip {
                     tell(core, peer, Body::Heard(known)).await;
                 }
             }
-            Said::Told(peer, Body::Heard(places)) => {
+            Body::Heard(places) => {
                 for held in places.into_iter().take(MAX_PROOFS) {
                     let noted = move |journal: &Journal| journal.heard(held.key, held.generation, vec![peer]);
                     if let Err(error) = core.journal(noted).await {
@@ -201,8 +207,14 @@ impl Gossip {
                     }
                 }
             }
-            Said::Told(peer, Body::Lacks(places)) => answer(core, peer, places).await,
-            Said::Told(..) => {}
+            Body::Lacks(places) => answer(core, peer, places).await,
+            // The router brings nothing else.
+            Body::Ready(_)
+            | Body::Run { .. }
+            | Body::Abort(_)
+            | Body::Met(_)
+            | Body::HighWater(_)
+            | Body::Behind(_) => {}
         }
     }
 
@@ -378,7 +390,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_floods_takes_only_its_own_share_of_the_queue() {
         let (ears, mut hearing) = queue(2);
-        (0..100).for_each(|_| ears.take(Said::Told(node(1), Body::Heard(Vec::new()))));
+        (0..100).for_each(|_| ears.take(Said::Told(node(1), Box::new(Body::Heard(Vec::new())))));
         ears.take(Said::Up(node(2)));
         let mut heard = Vec::new();
         for _ in 0..=SHARE {
@@ -387,7 +399,7 @@ mod tests {
         }
         assert_eq!(heard[..SHARE], [node(1); SHARE]);
         assert_eq!(heard[SHARE], node(2));
-        ears.take(Said::Told(node(1), Body::Heard(Vec::new())));
+        ears.take(Said::Told(node(1), Box::new(Body::Heard(Vec::new()))));
         assert!(hearing.next().await.is_some(), "what was heard makes room");
     }
 }

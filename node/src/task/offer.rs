@@ -145,7 +145,7 @@ impl Desk {
         let Ok(place) = self.offers.clone().try_acquire_owned() else { return self.overrun() };
         let desk = self.clone();
         self.tracker.spawn(async move {
-            desk.handle(offered).await;
+            Box::pin(desk.handle(offered)).await;
             drop(place);
         });
     }
@@ -198,7 +198,7 @@ impl Desk {
         };
         let id = claimed.id;
         match self.core.journal(move |journal| journal.look_up(&id, &hash)).await {
-            Ok(LookUp::New) => self.consider(&claimed, &entry.handle, offered).await,
+            Ok(LookUp::New) => Box::pin(self.consider(&claimed, &entry.handle, offered)).await,
             Ok(LookUp::Same(row)) if row.state == State::Approved => self.repeat_unended(&row).await,
             Ok(LookUp::Same(row)) => {
                 self.repeat_proof(id).await;

@@ -17,7 +17,7 @@ const MAX_NAMES: usize = 18;
 /// Why a session ends, with proof where there is any.
 pub(super) struct Fault {
     pub failure: Failure,
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<Box<Evidence>>,
 }
 
 impl From<Failure> for Fault {
@@ -28,7 +28,7 @@ impl From<Failure> for Fault {
 
 impl From<Evidence> for Fault {
     fn from(evidence: Evidence) -> Fault {
-        Fault { failure: evidence.failure(), evidence: Some(evidence) }
+        Fault { failure: evidence.failure(), evidence: Some(Box::new(evidence)) }
     }
 }
 

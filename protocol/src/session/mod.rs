@@ -165,7 +165,7 @@ pub struct Session {
     /// Others gave up and accuse somebody: how this session ends unless it sees for itself in time.
     told: Option<(Failure, Instant)>,
     /// What proves the failure.
-    evidence: Option<Evidence>,
+    evidence: Option<Box<Evidence>>,
     transmits: VecDeque<(NodeId, Frame)>,
     events: VecDeque<SessionEvent>,
 }
@@ -311,7 +311,7 @@ impl Session {
 
     /// What proves the failure that ended the session, to anybody.
     pub fn evidence(&self) -> Option<&Evidence> {
-        self.evidence.as_ref()
+        self.evidence.as_deref()
     }
 
     /// How far each other party says that it has come, as far as it was heard.
@@ -686,7 +686,7 @@ impl Session {
                 code: failure.code.clone(),
                 text: failure.text.clone(),
                 accused,
-                evidence: evidence.clone().map(Box::new),
+                evidence: evidence.clone(),
                 result,
             }));
             self.end(fault);
