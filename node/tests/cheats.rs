@@ -374,12 +374,10 @@ impl Run<'_> {
         build: impl FnOnce(SessionId) -> Box<dyn Engine<Output = T>>,
         alter: Alter<'_>,
     ) -> Option<T> {
-        let id = loop {
-            match self.event(alter, SessionId([0; 32])).await? {
-                SessionEvent::Begun { session, .. } => break session,
-                SessionEvent::Failed(_) => return None,
-                other => panic!("{other:?}"),
-            }
+        let id = match self.event(alter, SessionId([0; 32])).await? {
+            SessionEvent::Begun { session, .. } => session,
+            SessionEvent::Failed(_) => return None,
+            other => panic!("{other:?}"),
         };
         self.session.begin_phase(Instant::now(), 0, LONG);
         let mut engine = build(id);
