@@ -104,7 +104,7 @@ async fn prefix_through(alter: fn(&mut Vec<u8>)) -> usize {
             alter(chunk);
         }
     });
-    let (a, b) = both((&low, high.public(), x), (&high, low.public(), y)).await;
+    let (a, b) = Box::pin(both((&low, high.public(), x), (&high, low.public(), y))).await;
     let (mut a, mut b) = (a.unwrap(), b.unwrap());
     for number in 0..20u8 {
         *armed.lock().unwrap() = number == 10;
