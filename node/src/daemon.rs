@@ -8,6 +8,7 @@ use crate::dispatch::Dispatch;
 use crate::events::{Events, Receivers};
 use crate::heavy::{Program, Queue};
 use crate::high_water;
+use crate::metrics::influx::{PushError, Pusher};
 use crate::metrics::{self, Reading, Tally};
 use crate::parts::Parts;
 use crate::patience;
@@ -82,6 +83,9 @@ pub enum StartError {
     /// Nobody could look at the node.
     #[error("cannot listen on metrics.listen: {0}; choose another port, or end what uses it")]
     Metrics(std::io::Error),
+    /// Metrics could never be pushed.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// A part of the node that lives as long as the node.
     #[error("{0} ended by itself and the node stops; start it again, and report this with the log")]
     Died(&'static str),
@@ -110,7 +114,8 @@ impl StartError {
             | StartError::Sandbox(_)
             | StartError::Identity(_)
             | StartError::System(_)
-            | StartError::Metrics(_) => 1,
+            | StartError::Metrics(_)
+            | StartError::Push(_) => 1,
         }
     }
 }
@@ -134,6 +139,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     let cache = code_cache(&config, &vault)?;
     let receivers = Receivers::new(&config.policy, &config.receivers, cache, services).await?;
     let listener = metrics::listen(&config.metrics).await.map_err(StartError::Metrics)?;
+    let pusher = Pusher::of(&config)?;
     let (mesh, frames) = Mesh::new(identity.clone(), MeshConfig::default());
     mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
     let (reporter, reports) = Reporter::new();
@@ -171,9 +177,14 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     let mut parts = Parts::default();
     crate::events::deliver(&core, &mut parts);
     parts.send("the loading of receivers", settle_in(core.clone()));
+    let seen = core.clone();
+    let look: metrics::Look = Arc::new(move || Box::pin(Reading::of(seen.clone())) as _);
+    if let Some(pusher) = pusher {
+        let (counted, stop) = (core.clone(), core.stopping.clone());
+        let count = move |written| counted.tally.push(written);
+        parts.run("the push of metrics", metrics::influx::follow(pusher, look.clone(), count, stop));
+    }
     if let Some(listener) = listener {
-        let seen = core.clone();
-        let look = Arc::new(move || Box::pin(Reading::of(seen.clone())) as _);
         let (names, stop) = (core.config.metrics.clone(), core.stopping.clone());
         parts.run("the listener of metrics", metrics::serve(listener, names, look, stop));
     }

@@ -1,7 +1,7 @@
 //! The configuration file as operators write it.
 
 use countersign_node::config::{
-    Component, Config, ConfigError, PluginConfig, PluginEntry, RawOperation, Shadow,
+    Component, Config, ConfigError, InfluxInto, PluginConfig, PluginEntry, RawOperation, Secret, Shadow,
 };
 use countersign_protocol::CoordinatorId;
 use std::path::Path;
@@ -264,7 +264,12 @@ fn callbacks_that_are_brought_along_are_not_asked_about_check_ups() {
 #[test]
 fn what_means_nothing_here_is_named_and_what_would_mislead_is_refused() {
     let notes = parse(BROUGHT_ALONG).unwrap().notes.join("\n");
-    for key in ["env is ignored", "metrics.influxdb is ignored", "log.file is ignored", "/base/keys/v1.pem"] {
+    for key in [
+        "env is ignored",
+        "metrics.influxdb.server_addr is http://example.com",
+        "log.file is ignored",
+        "/base/keys/v1.pem",
+    ] {
         assert!(notes.contains(key), "{key} in {notes}");
     }
     let refused =
@@ -387,4 +392,71 @@ fn only_start_minds_what_is_not_there_yet() {
     assert!(matches!(config.check_complete(), Err(ConfigError::Unguarded)));
     let config = Config::parse("policy: {allow_unguarded: true}\n", Path::new("/base")).unwrap();
     assert!(matches!(config.check_complete(), Err(ConfigError::NoCoordinator)));
+}
+
+#[test]
+fn metrics_are_pushed_as_the_file_that_is_brought_along_says() {
+    let influx = |keys: &str| {
+        let text = format!("policy: {{allow_unguarded: true}}\nmetrics: {{influxdb: {{{keys}}}}}\n");
+        parse(&text).map(|config| (config.metrics.influx, config.notes))
+    };
+    let (old, notes) =
+        influx("server_addr: 'http://127.0.0.1:8086', database: tss, username: node, password: secret")
+            .unwrap();
+    let old = old.unwrap();
+    let Secret::Here(password) = (match &old.into {
+        InfluxInto::Database { name, user: Some((user, secret)) } if name == "tss" && user == "node" => {
+            secret
+        }
+        other => panic!("{other:?}"),
+    }) else {
+        panic!("in the file")
+    };
+    assert_eq!((password.expose(), old.every), ("secret", Duration::from_secs(10)));
+    assert!(!format!("{old:?}").contains("secret"), "never shown");
+    assert!(notes.len() == 1 && notes[0].contains("password_file"), "{notes:?}");
+    let (new, notes) = influx(
+        "server_addr: 'https://influx.example/db', org: acme, bucket: b, token_file: t, interval_seconds: 60",
+    )
+    .unwrap();
+    let expected = InfluxInto::Bucket { org: "acme".into(), name: "b".into(), token: "/base/t".into() };
+    assert_eq!((new.unwrap().into, notes), (expected, vec![]));
+    for nothing in
+        ["", "server_addr: '', database: '', username: '', password: ''", "server_addr: , database: "]
+    {
+        assert_eq!(influx(nothing).unwrap().0, None, "{nothing}");
+    }
+    for (keys, word) in [
+        ("server_addr: 'influx:8086', database: d", "http://HOST:PORT"),
+        ("server_addr: 'http://a:b@influx', database: d", "password_file"),
+        ("server_addr: 'http://influx'", "database"),
+        ("server_addr: 'http://influx', database: d, bucket: b", "keep one kind"),
+        ("server_addr: 'http://influx', database: d, token_file: t", "keep one kind"),
+        ("server_addr: 'http://influx', bucket: b, token_file: t", "write org"),
+        ("server_addr: 'http://influx', bucket: b, org: o", "token_file"),
+        ("server_addr: 'http://influx', bucket: b, org: o, username: u, password: p", "token_file"),
+        ("server_addr: 'http://influx', database: d, username: u", "password_file"),
+        ("server_addr: 'http://influx', database: d, password: p", "write username"),
+        ("server_addr: 'http://influx', database: d, username: u, password: p, password_file: f", "twice"),
+        ("server_addr: 'http://influx', database: d, interval_seconds: 0", "interval_seconds"),
+        ("server_addr: 'http://influx', token: t", "token"),
+    ] {
+        let error = influx(keys).unwrap_err().to_string();
+        assert!(error.contains(word), "{keys}: {error}");
+    }
+}
+
+#[test]
+fn a_password_in_a_file_that_others_may_read_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("node.yaml");
+    let influx = "{server_addr: 'http://localhost:8086', database: d, username: u, password: p}";
+    std::fs::write(&file, format!("metrics: {{influxdb: {influx}}}\n")).unwrap();
+    let allow =
+        |mode| std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    allow(0o640);
+    let error = Config::load(&file).unwrap_err().to_string();
+    assert!(error.contains("chmod 600"), "{error}");
+    allow(0o600);
+    Config::load(&file).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use super::Args;
 use crate::config::{Config, Coordinator};
+use crate::metrics::influx::Pusher;
 use crate::{events, risk};
 use anyhow::Context;
 use std::sync::Arc;
@@ -18,6 +19,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     println!("  roster       {}", config.roster.values().cloned().collect::<Vec<_>>().join(", "));
     for note in &config.notes {
         println!("  WARNING      {note}");
+    }
+    if let Some(pusher) = Pusher::of(&config)? {
+        println!("  influxdb     {}", pusher.place());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(load(&config))?;

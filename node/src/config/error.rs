@@ -163,6 +163,23 @@ pub enum ConfigError {
     /// Nothing that a metric's name can begin with.
     #[error("metrics.name_prefix is `{0}`; use letters, digits and _, and no digit in front")]
     MetricsPrefix(String),
+    /// Nowhere that metrics could be pushed to.
+    #[error("metrics.influxdb.{key} {what}")]
+    Influx {
+        /// Which key.
+        key: &'static str,
+        /// What is wrong with it, and what to do.
+        what: &'static str,
+    },
+    /// A password that others can read.
+    #[error(
+        "metrics.influxdb.password stands in {file}, which others may read; write it into a file of mode 600 and name that with password_file, or run `chmod 600 {file}`",
+        file = file.display()
+    )]
+    PasswordExposed {
+        /// The configuration.
+        file: PathBuf,
+    },
     /// Not a level.
     #[error("log.std.level is `{0}`; choose error, warn, info or debug")]
     LogLevel(String),

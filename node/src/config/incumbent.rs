@@ -80,11 +80,6 @@ pub(super) fn review(raw: &RawConfig) -> Result<Vec<String>, ConfigError> {
         "there are no environments; coordinator.address and coordinator.id say whom the node dials",
     );
     ignore(
-        raw.metrics.as_ref().is_some_and(|metrics| metrics.influxdb.is_some()),
-        "metrics.influxdb",
-        "the node pushes no metrics; write metrics.listen and let an agent read them there",
-    );
-    ignore(
         raw.log.file.as_ref().is_some_and(|file| file["enable"] != false),
         "log.file",
         "the node logs to its standard error; let the service manager or a redirection keep it",

@@ -1,8 +1,10 @@
-//! `metrics`: where the node lets itself be looked at, and what its metrics are called.
+//! `metrics`: where the node lets itself be looked at, where it pushes what is seen, and what its metrics are called.
 
 use super::error::ConfigError;
+use super::influx::{Influx, RawInflux};
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// `metrics`
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -16,8 +18,8 @@ pub struct RawMetrics {
     pub instance: Option<serde_json::Value>,
     /// What the name of every metric begins with.
     pub name_prefix: Option<String>,
-    /// Means nothing here; tolerated in a file that is brought along.
-    pub influxdb: Option<serde_json::Value>,
+    /// Where metrics are pushed to.
+    pub influxdb: Option<RawInflux>,
 }
 
 /// What is meant.
@@ -29,16 +31,19 @@ pub struct Metrics {
     pub labels: Vec<(String, String)>,
     /// What the name of every metric begins with.
     pub prefix: String,
+    /// Where metrics are pushed to.
+    pub influx: Option<Influx>,
 }
 
 impl Metrics {
-    pub(super) fn from_raw(raw: RawMetrics) -> Result<Metrics, ConfigError> {
+    pub(super) fn from_raw(raw: RawMetrics, base: &Path) -> Result<Metrics, ConfigError> {
         let instance = raw.instance.map(instance).transpose()?;
         let labels = [("job", raw.job), ("instance", instance)];
         Ok(Metrics {
             listen: raw.listen.map(loopback).transpose()?,
             labels: labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
             prefix: prefix(raw.name_prefix.unwrap_or_default())?,
+            influx: Influx::from_raw(raw.influxdb.unwrap_or_default(), base)?,
         })
     }
 }

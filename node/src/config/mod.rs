@@ -4,6 +4,7 @@ mod duration;
 mod error;
 mod events;
 mod incumbent;
+mod influx;
 mod metrics;
 mod policy;
 mod raw;
@@ -13,6 +14,7 @@ mod shorthand;
 
 pub use error::ConfigError;
 pub use events::{RawEvent, RawEventServer, RawEvents, RawReceiver, ReceiverEntry};
+pub use influx::{Influx, InfluxInto, Password, RawInflux, Secret};
 pub use metrics::{Metrics, RawMetrics};
 pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use raw::RawConfig;
@@ -26,6 +28,7 @@ use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
 use raw::RawCoordinator;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,7 +127,19 @@ impl Config {
         let base = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut config = Config::parse(&text, base).map_err(|error| error.in_file(file))?;
         config.source.file = file.into();
+        config.check_password()?;
         Ok(config)
+    }
+
+    /// A file that holds a password is for its owner's eyes alone.
+    fn check_password(&self) -> Result<(), ConfigError> {
+        let file = &self.source.file;
+        let unreadable = |source| ConfigError::Unreadable { file: file.clone(), source };
+        let here = self.metrics.influx.as_ref().is_some_and(Influx::has_password_here);
+        match here && std::fs::metadata(file).map_err(unreadable)?.mode() & 0o077 != 0 {
+            true => Err(ConfigError::PasswordExposed { file: file.clone() }),
+            false => Ok(()),
+        }
     }
 
     /// Checks a text whose relative paths start at `base`.
@@ -149,6 +164,8 @@ impl Config {
         let expansion = shorthand::expand(&raw, base)?;
         let (expanded, events) = (expansion.to_yaml(), expansion.events.section);
         notes.extend(expansion.notes);
+        let metrics = Metrics::from_raw(raw.metrics.unwrap_or_default(), base)?;
+        notes.extend(metrics.influx.iter().flat_map(Influx::notes));
         Ok(Config {
             dir: store_dir(&base.join(&raw.db.path))?,
             key_file: raw.db.key_file.map(|file| base.join(file)),
@@ -177,7 +194,7 @@ impl Config {
             reshares: ReshareRate { count: count("limits.reshares", raw.limits.reshares, 1, 10_000)? },
             prime_sets: count("limits.prime_sets", raw.limits.prime_sets, 0, 100)?,
             check_up: check_up(raw.check_up.hours)?,
-            metrics: Metrics::from_raw(raw.metrics.unwrap_or_default())?,
+            metrics,
             log_level: log_level(&raw.log.std)?,
             source: Source { file: PathBuf::new(), text: text.into() },
         })

@@ -1,6 +1,9 @@
 //! A node seen from outside: `/live`, `/ready` and `/metrics` over HTTP, on this machine only and only if the operator
-//! wants it. Nothing can be changed here, and no secret, no key id and no word of a task is shown.
+//! wants it; and pushed to an InfluxDB, if the operator names one. Nothing can be changed here, and no secret, no key id and no
+//! word of a task is shown.
 
+pub mod influx;
+mod lines;
 mod reading;
 mod tally;
 mod text;

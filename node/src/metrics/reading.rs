@@ -30,6 +30,8 @@ pub struct Reading {
     pub receivers: Vec<LiveReceiver>,
     /// Changes of plugins that were put in force, and that were refused.
     pub swaps: (u64, u64),
+    /// Looks that were pushed to the InfluxDB, and that could not be; `None` if there is none.
+    pub pushes: Option<(u64, u64)>,
     /// What the last check-up of all shares found.
     pub check_up: Option<Round>,
     /// Kind, end and number of tasks.
@@ -71,6 +73,7 @@ impl Reading {
             plugins: core.guard.status(),
             receivers: core.receivers.live(),
             swaps: core.tally.swaps(),
+            pushes: core.config.metrics.influx.is_some().then(|| core.tally.pushes()),
             check_up: core.check_ups.last(),
             tasks: core.tally.tasks(),
         }

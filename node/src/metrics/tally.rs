@@ -12,6 +12,8 @@ pub struct Tally {
     failed: AtomicBool,
     swaps_taken: AtomicU64,
     swaps_refused: AtomicU64,
+    pushes_written: AtomicU64,
+    pushes_failed: AtomicU64,
     tasks: Mutex<BTreeMap<(&'static str, Ended), u64>>,
 }
 
@@ -70,6 +72,17 @@ impl Tally {
     /// How many changes were put in force, and how many refused.
     pub fn swaps(&self) -> (u64, u64) {
         (self.swaps_taken.load(Relaxed), self.swaps_refused.load(Relaxed))
+    }
+
+    /// A look was pushed to the InfluxDB, or could not be.
+    pub fn push(&self, written: bool) {
+        let counter = if written { &self.pushes_written } else { &self.pushes_failed };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// How many looks were pushed, and how many could not be.
+    pub fn pushes(&self) -> (u64, u64) {
+        (self.pushes_written.load(Relaxed), self.pushes_failed.load(Relaxed))
     }
 
     /// A task is over at this node.

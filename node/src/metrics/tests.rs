@@ -39,7 +39,7 @@ fn damaged() -> (KeyId, String) {
     (KeyId::from_bytes([2; 16]).unwrap(), "cut".into())
 }
 
-fn reading() -> Reading {
+pub(super) fn reading() -> Reading {
     let reason = String::from("the file is gone");
     Reading {
         stopping: false,
@@ -72,6 +72,7 @@ fn reading() -> Reading {
             trouble: Some("not there".into()),
         }],
         swaps: (5, 1),
+        pushes: Some((8, 2)),
         check_up: Some(Round { at: UnixMillis(7_500), intact: 4, damaged: vec![damaged()] }),
         tasks: vec![("KeyGen", Ended::Succeeded, 1), ("KeySign", Ended::Refused, 8)],
     }
@@ -115,6 +116,7 @@ fn what_was_counted_is_in_the_text() {
         r#"countersign_plugin_healthy{plugin="rules",version="1.2.0"} 1.0"#,
         r#"countersign_plugin_probed_timestamp_seconds{plugin="rules",version="1.2.0"} 7.0"#,
         r#"countersign_receiver_broken{receiver="jwt-events:1"} 1.0"#,
+        r#"countersign_influxdb_pushes_total{result="failed"} 2"#,
     ] {
         assert!(text.lines().any(|there| there == line), "{line} in:\n{text}");
     }

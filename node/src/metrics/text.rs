@@ -99,7 +99,11 @@ fn tasks(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
         "plugin_swaps",
         "Changes of plugins, rules and keys that were put in force or refused",
         swaps,
-    )
+    )?;
+    let Some((written, failed)) = reading.pushes else { return Ok(()) };
+    let pushes = [("written", written), ("failed", failed)];
+    let pushes = pushes.map(|(result, count)| ([("result", result.to_owned())], count));
+    sheet.counters("influxdb_pushes", "Looks that were pushed to the InfluxDB, or could not be", pushes)
 }
 
 fn evaluations(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {

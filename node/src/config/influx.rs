@@ -1,0 +1,224 @@
+//! `metrics.influxdb`: the database that the node's metrics are pushed to, of version 1 as in files that are brought along, or
+//! of version 2.
+
+use super::error::ConfigError;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+/// `metrics.influxdb`. A key whose text is empty counts as absent, as in files that are brought along.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawInflux {
+    /// `http://HOST:PORT` or `https://HOST:PORT`. Absent: nothing is pushed.
+    pub server_addr: Option<String>,
+    /// Version 1: which database.
+    pub database: Option<String>,
+    /// Version 1: who writes. Absent: the server asks nobody.
+    pub username: Option<String>,
+    /// Version 1: with which password. Better in a file.
+    pub password: Option<Password>,
+    /// Version 1: file with the password, mode 600.
+    pub password_file: Option<PathBuf>,
+    /// Version 2: whose bucket.
+    pub org: Option<String>,
+    /// Version 2: which bucket.
+    pub bucket: Option<String>,
+    /// Version 2: file with the token, mode 600.
+    pub token_file: Option<PathBuf>,
+    /// How often.
+    pub interval_seconds: u64,
+}
+
+impl Default for RawInflux {
+    fn default() -> RawInflux {
+        RawInflux {
+            server_addr: None,
+            database: None,
+            username: None,
+            password: None,
+            password_file: None,
+            org: None,
+            bucket: None,
+            token_file: None,
+            interval_seconds: 10,
+        }
+    }
+}
+
+/// A password that stands in the configuration. Never shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Password {
+    fn from(text: String) -> Password {
+        Password(text.into())
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// What is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Influx {
+    /// Where the server's paths begin.
+    pub server: Url,
+    /// Where in it, and as whom.
+    pub into: InfluxInto,
+    /// How often.
+    pub every: Duration,
+}
+
+/// Where metrics go in the server, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InfluxInto {
+    /// Version 1.
+    Database {
+        /// Its name.
+        name: String,
+        /// User and password.
+        user: Option<(String, Secret)>,
+    },
+    /// Version 2.
+    Bucket {
+        /// Whose it is.
+        org: String,
+        /// Its name.
+        name: String,
+        /// File of the token.
+        token: PathBuf,
+    },
+}
+
+/// Where a password is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// In the configuration.
+    Here(Password),
+    /// In a file of its own, read before each push.
+    File(PathBuf),
+}
+
+impl Influx {
+    pub(super) fn from_raw(raw: RawInflux, base: &Path) -> Result<Option<Influx>, ConfigError> {
+        let Some(address) = text(raw.server_addr) else { return Ok(None) };
+        let (server, every) = (server(&address)?, interval(raw.interval_seconds)?);
+        let password =
+            match (raw.password.filter(|password| !password.expose().is_empty()), raw.password_file) {
+                (Some(_), Some(_)) => return wrong("password", "is there twice; keep password_file alone"),
+                (Some(password), None) => Some(Secret::Here(password)),
+                (None, file) => file.map(|file| Secret::File(base.join(file))),
+            };
+        let user = match (text(raw.username), password) {
+            (Some(user), Some(password)) => Some((user, password)),
+            (None, None) => None,
+            (Some(_), None) => return wrong("username", "has no password; write password_file"),
+            (None, Some(_)) => return wrong("password", "is nobody's; write username"),
+        };
+        let token = raw.token_file.map(|file| base.join(file));
+        let into = match (text(raw.database), text(raw.bucket), text(raw.org)) {
+            (Some(name), None, None) if token.is_none() => InfluxInto::Database { name, user },
+            (None, Some(name), Some(org)) => match (user, token) {
+                (None, Some(token)) => InfluxInto::Bucket { org, name, token },
+                (None, None) => return wrong("bucket", "has no token; write token_file"),
+                (Some(_), _) => {
+                    return wrong("username", "is of version 1, and bucket of version 2; write token_file");
+                }
+            },
+            (None, Some(_), None) => return wrong("bucket", "is of no organisation; write org"),
+            (None, None, _) => {
+                return wrong(
+                    "server_addr",
+                    "has nowhere to put them; write database, or org, bucket and token_file",
+                );
+            }
+            (Some(_), _, _) => {
+                return wrong(
+                    "database",
+                    "is of version 1, and org, bucket and token_file of version 2; keep one kind",
+                );
+            }
+        };
+        Ok(Some(Influx { server, into, every }))
+    }
+
+    /// True if the password stands in the configuration.
+    pub fn has_password_here(&self) -> bool {
+        matches!(&self.into, InfluxInto::Database { user: Some((_, Secret::Here(_))), .. })
+    }
+
+    /// What an operator should know of it.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.server.scheme() == "http" && !is_loopback(&self.server) {
+            notes.push(format!(
+                "metrics.influxdb.server_addr is {}: metrics and credentials can be read and changed on the way; use https",
+                self.server
+            ));
+        }
+        if self.has_password_here() {
+            notes.push(
+                "metrics.influxdb.password stands in this file; write it into a file of mode 600 and name that with password_file"
+                    .into(),
+            );
+        }
+        notes
+    }
+}
+
+fn wrong<T>(key: &'static str, what: &'static str) -> Result<T, ConfigError> {
+    Err(ConfigError::Influx { key, what })
+}
+
+fn text(value: Option<String>) -> Option<String> {
+    value.filter(|value| !value.is_empty())
+}
+
+/// With a path that ends in a slash, so that the server's own paths can be put behind it.
+fn server(address: &str) -> Result<Url, ConfigError> {
+    let form = "is not of the form http://HOST:PORT or https://HOST:PORT; correct it";
+    let Ok(mut url) = Url::parse(address) else { return wrong("server_addr", form) };
+    if !url.username().is_empty() || url.password().is_some() {
+        return wrong("server_addr", "has a user in it; write username and password_file");
+    }
+    if !matches!(url.scheme(), "http" | "https")
+        || url.host().is_none()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return wrong("server_addr", form);
+    }
+    let path = format!("{}/", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn interval(seconds: u64) -> Result<Duration, ConfigError> {
+    let (key, from, to) = ("metrics.influxdb.interval_seconds", 1, 3_600);
+    let in_range = (from..=to).contains(&seconds);
+    in_range.then(|| Duration::from_secs(seconds)).ok_or(ConfigError::Range { key, value: seconds, from, to })
+}
+
+/// True if what is sent there stays on this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}

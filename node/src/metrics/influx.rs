@@ -1,0 +1,263 @@
+//! Pushes metrics to an InfluxDB, of version 1 (`/write`) or 2 (`/api/v2/write`).
+//!
+//! Never in the way: a look is sent or dropped before the next one is taken, nothing is queued, and what the server does takes
+//! bounded time and memory. Its credentials are in headers alone, and never in a text.
+
+use super::lines::lines;
+use super::{Look, Reading, text};
+use crate::config::{Config, Influx, InfluxInto, Metrics, Secret};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign_host::{
+    Custody, CustodyError, HttpClient, HttpClientError, HttpError, HttpOptions, HttpRequest,
+};
+use countersign_protocol::UnixMillis;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use zeroize::Zeroizing;
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of an answer that are read.
+const ANSWER: usize = 16 << 10;
+/// Lines of one request.
+const BATCH: usize = 5_000;
+/// Lines of one look. More are not sent.
+const MOST: usize = 20_000;
+/// Bytes of a file with a credential.
+const CREDENTIAL: u64 = 4 << 10;
+/// Bytes of a file with authorities.
+const AUTHORITIES: u64 = 4 << 20;
+/// How often the log says that the same trouble goes on.
+const AGAIN: Duration = Duration::from_secs(3600);
+
+/// Where looks are pushed to.
+pub struct Pusher {
+    influx: Influx,
+    names: Metrics,
+    write: Url,
+    client: HttpClient,
+}
+
+/// Why a look was not pushed, or never can be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// No HTTP client.
+    #[error("metrics.influxdb: {0}")]
+    Client(#[from] HttpClientError),
+    /// The file of further authorities cannot be read.
+    #[error("policy.ca_file, {file}, cannot be read: {source}; correct it", file = file.display())]
+    Authorities {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: CustodyError,
+    },
+    /// A file with a credential cannot be read.
+    #[error("the credential of metrics.influxdb in {file} cannot be read: {source}; correct the file", file = file.display())]
+    Credential {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: CustodyError,
+    },
+    /// Others may read it.
+    #[error(
+        "others may read the credential of metrics.influxdb; run `chmod 600 {file}`, and change it if somebody did",
+        file = file.display()
+    )]
+    Exposed {
+        /// Which.
+        file: PathBuf,
+    },
+    /// Nothing that can stand in a header.
+    #[error("the credential of metrics.influxdb in {file} is empty or no line of text; write it anew", file = file.display())]
+    Unfit {
+        /// Which.
+        file: PathBuf,
+    },
+    /// The server is not there, or gives no answer.
+    #[error("{0}; see whether the InfluxDB of metrics.influxdb runs and can be reached")]
+    Http(#[from] HttpError),
+    /// The server says no.
+    #[error("the server answered {status}: {advice}")]
+    Refused {
+        /// Status code.
+        status: u16,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The metrics could not be written down.
+    #[error("the metrics cannot be written down; report this")]
+    Unwritable,
+}
+
+impl Pusher {
+    /// As the operator wants it; `None`: nothing is pushed.
+    pub fn of(config: &Config) -> Result<Option<Pusher>, PushError> {
+        let Some(influx) = config.metrics.influx.clone() else { return Ok(None) };
+        let authorities = |file: &PathBuf| {
+            let read = Custody::Operator.read(file, AUTHORITIES);
+            read.map_err(|source| PushError::Authorities { file: file.clone(), source })
+        };
+        let extra_ca_pem = config.policy.ca_file.as_ref().map(authorities).transpose()?;
+        Pusher::new(influx, config.metrics.clone(), extra_ca_pem).map(Some)
+    }
+
+    /// For this database. Its credentials must be readable now, though they are read again for each push.
+    pub fn new(influx: Influx, names: Metrics, extra_ca_pem: Option<Vec<u8>>) -> Result<Pusher, PushError> {
+        let options = HttpOptions { extra_ca_pem, timeout: PATIENCE, body_bytes: ANSWER };
+        let (client, write) = (HttpClient::new(&options)?, place(&influx));
+        let pusher = Pusher { influx, names, write, client };
+        pusher.authorization()?;
+        Ok(pusher)
+    }
+
+    /// The URL that is written to.
+    pub fn place(&self) -> &Url {
+        &self.write
+    }
+
+    /// Pushes what was seen at this moment. Tells how many samples it was.
+    pub async fn push(&self, reading: Reading, now: UnixMillis) -> Result<usize, PushError> {
+        let text = text::text(reading, &self.names).map_err(|_| PushError::Unwritable)?;
+        let mut lines = lines(&text, now);
+        lines.truncate(MOST);
+        let authorization = self.authorization()?;
+        for batch in lines.chunks(BATCH) {
+            self.send(batch.join("\n").into_bytes(), &authorization).await?;
+        }
+        Ok(lines.len())
+    }
+
+    async fn send(&self, body: Vec<u8>, authorization: &Option<Zeroizing<String>>) -> Result<(), PushError> {
+        let mut headers = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+        headers.extend(authorization.iter().map(|value| ("authorization".to_owned(), value.to_string())));
+        let request = HttpRequest {
+            method: "POST".into(),
+            url: self.write.clone(),
+            headers,
+            body,
+            timeout: Some(PATIENCE),
+        };
+        let answer = self.client.send(request).await?;
+        match answer.status {
+            200..=299 => Ok(()),
+            status => Err(PushError::Refused { status, advice: advice(status) }),
+        }
+    }
+
+    /// The header that says who writes.
+    fn authorization(&self) -> Result<Option<Zeroizing<String>>, PushError> {
+        Ok(match &self.influx.into {
+            InfluxInto::Database { user: None, .. } => None,
+            InfluxInto::Database { user: Some((name, password)), .. } => {
+                let password = match password {
+                    Secret::Here(password) => Zeroizing::new(password.expose().to_owned()),
+                    Secret::File(file) => credential(file)?,
+                };
+                let both = Zeroizing::new(format!("{name}:{}", *password));
+                Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(both.as_bytes()))))
+            }
+            InfluxInto::Bucket { token, .. } => {
+                Some(Zeroizing::new(format!("Token {}", *credential(token)?)))
+            }
+        })
+    }
+}
+
+/// The URL that is written to.
+fn place(influx: &Influx) -> Url {
+    let mut url = influx.server.clone();
+    let (path, query) = match &influx.into {
+        InfluxInto::Database { name, .. } => ("write", vec![("db", name)]),
+        InfluxInto::Bucket { org, name, .. } => ("api/v2/write", vec![("org", org), ("bucket", name)]),
+    };
+    url.set_path(&format!("{}{path}", influx.server.path()));
+    url.query_pairs_mut().extend_pairs(query).append_pair("precision", "ms");
+    url
+}
+
+/// One line of visible text, from a file that only its owner may read.
+fn credential(file: &Path) -> Result<Zeroizing<String>, PushError> {
+    let unreadable = |source| PushError::Credential { file: file.into(), source };
+    let mode = std::fs::metadata(file).map_err(|error| unreadable(error.into()))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(PushError::Exposed { file: file.into() });
+    }
+    let bytes = Zeroizing::new(Custody::Operator.read(file, CREDENTIAL).map_err(unreadable)?);
+    let line = std::str::from_utf8(bytes.trim_ascii()).ok();
+    let line = line.filter(|line| !line.is_empty() && line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    line.map(|line| Zeroizing::new(line.to_owned())).ok_or_else(|| PushError::Unfit { file: file.into() })
+}
+
+/// What the server wants to say, in our words: its own could say anything.
+fn advice(status: u16) -> &'static str {
+    match status {
+        300..=399 => "it leads elsewhere, and nobody follows; correct metrics.influxdb.server_addr",
+        400 => "it cannot read the lines or has values of another type; see its log",
+        401 | 403 => "it does not let this user or token write; see to its rights",
+        404 => "it knows no such database, organisation or bucket; create it, or correct metrics.influxdb",
+        413 => "it takes no request of this size; raise its limit",
+        429 | 503 => "it is overloaded; raise metrics.influxdb.interval_seconds",
+        _ => "see its log",
+    }
+}
+
+/// Pushes looks at the node until `stop`, and counts those that came there and those that did not.
+pub async fn follow(pusher: Pusher, look: Look, count: impl Fn(bool), stop: CancellationToken) {
+    let mut every = interval(pusher.influx.every);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut trouble = Trouble::default();
+    while stop.run_until_cancelled(every.tick()).await.is_some() {
+        let push = async { pusher.push(look().await, crate::core::now()).await };
+        let Some(pushed) = stop.run_until_cancelled(push).await else { return };
+        count(pushed.is_ok());
+        match trouble.note(pushed.as_ref().err(), Instant::now()) {
+            Say::Nothing => {}
+            Say::Fails { times, why } => {
+                tracing::warn!(times, %why, "metrics do not reach the InfluxDB");
+            }
+            Say::Well { times } => tracing::info!(times, "metrics reach the InfluxDB again"),
+        }
+    }
+}
+
+/// What was said of a trouble that goes on.
+#[derive(Default)]
+struct Trouble {
+    times: u64,
+    said: Option<Instant>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Say {
+    Nothing,
+    Fails { times: u64, why: String },
+    Well { times: u64 },
+}
+
+impl Trouble {
+    /// One line when it begins, one an hour while it goes on, one when it is over.
+    fn note(&mut self, error: Option<&PushError>, now: Instant) -> Say {
+        let Some(error) = error else {
+            let before = std::mem::take(self);
+            return if before.times > 0 { Say::Well { times: before.times } } else { Say::Nothing };
+        };
+        self.times += 1;
+        if self.said.is_some_and(|said| now.duration_since(said) < AGAIN) {
+            return Say::Nothing;
+        }
+        self.said = Some(now);
+        Say::Fails { times: self.times, why: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+#[path = "influx_tests.rs"]
+mod tests;

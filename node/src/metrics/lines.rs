@@ -1,0 +1,69 @@
+//! The text of [`super::text`] in InfluxDB's line protocol: the very samples that `/metrics` shows, so that the two cannot
+//! disagree. A sample's name is the measurement, its labels are the tags, and its value is the field `value`.
+//!
+//! Format: <https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>. A tag without value is not
+//! allowed there and left out.
+
+use countersign_protocol::UnixMillis;
+
+/// One line for each sample, all of the same moment, in milliseconds. What is no sample, such as a comment, has no line.
+pub(super) fn lines(text: &str, now: UnixMillis) -> Vec<String> {
+    text.lines().filter_map(|sample| line(sample, now)).collect()
+}
+
+fn line(sample: &str, now: UnixMillis) -> Option<String> {
+    if sample.starts_with('#') {
+        return None;
+    }
+    let (series, value) = sample.rsplit_once(' ')?;
+    // Neither infinity nor NaN can be written.
+    let value: f64 = value.parse().ok().filter(|value: &f64| value.is_finite())?;
+    let (name, labels) = match series.split_once('{') {
+        None => (series, ""),
+        Some((name, labels)) => (name, labels.strip_suffix('}')?),
+    };
+    let mut line = escaped(name, &[',', ' ']);
+    for (label, value) in tags(labels)? {
+        line += &format!(",{}={}", escaped(label, &[',', '=', ' ']), escaped(value, &[',', '=', ' ']));
+    }
+    Some(format!("{line} value={value} {}", now.0))
+}
+
+/// Names and values. The text has neither quotes nor backslashes in values: see `text::plain`.
+fn tags(mut labels: &str) -> Option<Vec<(&str, &str)>> {
+    let mut tags = Vec::new();
+    while !labels.is_empty() {
+        let (name, rest) = labels.split_once("=\"")?;
+        let (value, rest) = rest.split_once('"')?;
+        labels = rest.strip_prefix(',').unwrap_or(rest);
+        if !value.is_empty() {
+            tags.push((name, value));
+        }
+    }
+    Some(tags)
+}
+
+fn escaped(text: &str, special: &[char]) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if special.contains(&c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_becomes_a_line_and_nothing_else_does() {
+        let text = "# TYPE a gauge\na 1.0\nb_bucket{le=\"+Inf\",plugin=\"my, own = x\",version=\"\"} 6\nc{} 2.5\nd NaN\n# EOF\n";
+        let expected =
+            ["a value=1 7", "b_bucket,le=+Inf,plugin=my\\,\\ own\\ \\=\\ x value=6 7", "c value=2.5 7"];
+        assert_eq!(lines(text, UnixMillis(7)), expected);
+        assert!(lines("a{b=\"c} 1\n", UnixMillis(7)).is_empty(), "half a label");
+    }
+}
