@@ -92,18 +92,7 @@ impl std::fmt::Debug for Coordinator {
 /// Runs until it is told to stop, then stops in order. If a part of it dies it stops as well, with an error: a supervisor
 /// starts it again, where a coordinator that limps on would take tasks and never move them.
 pub async fn run(config: Config, signals: Signals<impl Future<Output = ()>>) -> Result<(), RunError> {
-    let mut coordinator = Coordinator::start(config).await?;
-    let Signals { shutdown, mut reload } = signals;
-    let mut shutdown = std::pin::pin!(shutdown);
-    let ended = loop {
-        tokio::select! {
-            () = &mut shutdown => break Ok(()),
-            Some(config) = reload.recv() => coordinator.reload(config),
-            died = coordinator.part_died() => break Err(died),
-        }
-    };
-    coordinator.stop().await;
-    ended
+    Coordinator::start(config).await?.attend(signals).await
 }
 
 impl Coordinator {
@@ -129,6 +118,21 @@ impl Coordinator {
         parts.spawn(server::serve(listener, router(app), stop.subscribe()));
         info!(%id, %http, %quic, "coordinator runs");
         Ok(Coordinator { id, http, quic, config, desk, hub, keys, stop, parts })
+    }
+
+    /// Until it is told to stop, or a part of it dies.
+    async fn attend(mut self, signals: Signals<impl Future<Output = ()>>) -> Result<(), RunError> {
+        let Signals { shutdown, mut reload } = signals;
+        let mut shutdown = std::pin::pin!(shutdown);
+        let ended = loop {
+            tokio::select! {
+                () = &mut shutdown => break Ok(()),
+                Some(config) = reload.recv() => self.reload(config),
+                died = self.part_died() => break Err(died),
+            }
+        };
+        self.stop().await;
+        ended
     }
 
     /// Takes up what may change while it runs: nodes, requesters, API keys and limits. Says what does not.
@@ -218,3 +222,33 @@ async fn tell_time(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
 
 /// How exactly deadlines are kept.
 const TICK: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On ports of its own, and told nothing.
+    async fn started(dir: &std::path::Path) -> (Coordinator, mpsc::Sender<Config>, mpsc::Receiver<Config>) {
+        identity::create(&dir.join(crate::config::IDENTITY_FILE)).unwrap();
+        let text = "data: .\nlisten_http: 127.0.0.1:0\nlisten_quic: 127.0.0.1:0\n";
+        let config = Config::parse(text, dir).unwrap();
+        let (sender, reload) = mpsc::channel(1);
+        (Coordinator::start(config).await.unwrap(), sender, reload)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_coordinator_of_which_a_part_has_died_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut coordinator, _sender, reload) = started(dir.path()).await;
+        coordinator.parts.spawn(async { panic!("on purpose") });
+        let ended = coordinator.attend(Signals { shutdown: std::future::pending(), reload }).await;
+        assert!(matches!(ended, Err(RunError::Died(_))), "{ended:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_coordinator_that_is_told_to_stop_ends_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let (coordinator, _sender, reload) = started(dir.path()).await;
+        coordinator.attend(Signals { shutdown: std::future::ready(()), reload }).await.unwrap();
+    }
+}

@@ -2,6 +2,7 @@
 
 mod cli;
 mod damaged;
+mod hardening;
 mod interop;
 mod keys;
 

@@ -1,4 +1,5 @@
-//! A coordinator whose log nobody reads: it takes tasks and keeps their deadlines all the same.
+//! The program, from outside: it takes tasks and keeps their deadlines whatever becomes of its log, and reads its configuration
+//! again when it is told to.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -62,6 +63,33 @@ fn keeps_deadlines(with: impl Fn(&mut Command) -> &mut Command) {
     assert_eq!(coordinator.ask("GET", "/ready", "").0, 200);
 }
 
+/// SIGHUP ends a program that does not expect it.
+#[test]
+fn a_hangup_reads_the_configuration_again_and_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut coordinator = Running::start(dir.path(), |command| command.stderr(Stdio::null()));
+    let file = dir.path().join("coordinator.yaml");
+    let written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let mut without = written.clone();
+    without["api_keys"] = json!([]);
+    // With a mistake nothing changes; a key that is gone is refused; one that is back is let in.
+    for (content, status) in [
+        ("api_keys: 5".into(), 200),
+        (without.to_string(), 401),
+        ("api_keys: 5".into(), 401),
+        (written.to_string(), 200),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        coordinator.hang_up();
+        let until = Instant::now() + Duration::from_secs(30);
+        while coordinator.ask("GET", "/v1/tasks", "").0 != status {
+            assert!(Instant::now() < until, "the configuration is not taken up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert!(coordinator.process.try_wait().unwrap().is_none(), "it runs");
+}
+
 struct Running {
     process: Child,
     http: SocketAddr,
@@ -98,6 +126,11 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
         running
+    }
+
+    fn hang_up(&self) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("sh").args(["-c", "kill -HUP \"$0\"", &id]).status().unwrap().success());
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
