@@ -46,6 +46,10 @@ interruptions: plugins
 alterations:
     COUNTERSIGN_ALTERATIONS=all cargo test -p countersign-engine --test alterations
 
+# 1,000 flipped bits in each file of a node, and all those of the journal's header, of which the tests try some.
+flips:
+    COUNTERSIGN_FLIPS=1000 cargo test --workspace --test it --test damage -- --nocapture flipped
+
 # Everything but the tests that a change must pass.
 check: fmt clippy deny docs purity
 

@@ -1,5 +1,8 @@
 //! `countersign`: the requester's command line. Parses, calls the library, prints, and sets the exit code.
 
+#[macro_use(println, eprintln)]
+extern crate countersign_stdio;
+
 mod cli;
 
 use std::process::ExitCode;

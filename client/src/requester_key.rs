@@ -3,7 +3,7 @@
 //! The file holds one line, `csr-secret1…`: bech32m (BIP-350) of the 32-byte Ed25519 seed (RFC 8032).
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -76,7 +76,7 @@ impl fmt::Debug for RequesterKey {
 
 /// Reads a small file with a secret, if only its owner can.
 pub(crate) fn read_secret(path: &Path, advice: &'static str) -> Result<Zeroizing<String>, ClientError> {
-    let file = File::open(path).map_err(|error| unusable(path, &error, advice))?;
+    let file = countersign_files::open(path).map_err(|error| unusable(path, &error, advice))?;
     let mode = file.metadata().map_err(|error| unusable(path, &error, advice))?.mode();
     if mode & 0o077 != 0 {
         let advice = "run `chmod 600` on it, and make a new one if it may have leaked";

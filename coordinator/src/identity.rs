@@ -61,7 +61,7 @@ pub fn create(path: &Path) -> Result<CoordinatorId, IdentityFileError> {
 
 /// Reads the key.
 pub fn load(path: &Path) -> Result<(Arc<Identity>, CoordinatorId), IdentityFileError> {
-    let file = std::fs::File::open(path).map_err(|error| io(path, &error))?;
+    let file = countersign_files::open(path).map_err(|error| io(path, &error))?;
     let mode = file.metadata().map_err(|error| io(path, &error))?.mode();
     if mode & 0o077 != 0 {
         return Err(IdentityFileError::Mode(path.into()));

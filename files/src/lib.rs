@@ -56,7 +56,8 @@ fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     regular(options.custom_flags(libc::O_NONBLOCK).open(path)?)
 }
 
-fn regular(file: File) -> io::Result<File> {
+/// The file, if it is a regular one. It was opened without waiting, or by who knows what it is.
+pub fn regular(file: File) -> io::Result<File> {
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),

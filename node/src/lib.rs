@@ -2,7 +2,7 @@
 //!
 //! [`daemon::run`] wires a node; `cli` is what an operator types. The way of a task is told in [`task`].
 
-#[macro_use(print, println)]
+#[macro_use(print, println, eprint)]
 extern crate countersign_stdio;
 
 pub mod admin;

@@ -9,6 +9,7 @@ use countersign_host::{Anchor, Condition, EntryStatus, Health, rs256};
 use countersign_protocol::{Announcement, NodeId, UnixMillis};
 use countersign_verify::DeriveError;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::Path;
 use std::sync::PoisonError;
@@ -75,20 +76,41 @@ pub struct PublicKeyRecord {
     pub extended_public_key: String,
 }
 
-/// Reads a node's record.
+/// The largest record, in bytes. Those of version 1 listed all keys.
+const MAX_RECORD: u64 = 256 << 20;
+/// The member of the file that is the SHA-256 of the others, hex. Records of earlier programs have none.
+const DIGEST: &str = "sha256";
+
+/// Reads a node's record, as the node wrote it.
 pub fn read(dir: &Path) -> std::io::Result<PublicRecord> {
-    serde_json::from_slice(&std::fs::read(dir.join(FILE))?).map_err(std::io::Error::other)
+    let text = countersign_files::read(dir.join(FILE), MAX_RECORD)?;
+    let mut record: serde_json::Map<_, _> = serde_json::from_slice(&text)?;
+    if let Some(written) = record.remove(DIGEST)
+        && written != digest(&record)?
+    {
+        return Err(std::io::Error::other(
+            "it was changed since the node wrote it; start the node, which writes it anew",
+        ));
+    }
+    Ok(serde_json::from_value(record.into())?)
 }
 
 /// Replaces a node's record atomically.
 pub fn write(dir: &Path, record: &PublicRecord) -> std::io::Result<()> {
     let temporary = dir.join(".public.json.tmp");
     let mut file = std::fs::File::create(&temporary)?;
-    file.write_all(&serde_json::to_vec_pretty(record)?)?;
+    let mut record: serde_json::Map<_, _> = serde_json::from_value(serde_json::to_value(record)?)?;
+    record.insert(DIGEST.into(), digest(&record)?.into());
+    file.write_all(&serde_json::to_vec_pretty(&record)?)?;
     file.write_all(b"\n")?;
     file.sync_all()?;
     std::fs::rename(&temporary, dir.join(FILE))?;
     std::fs::File::open(dir)?.sync_all()
+}
+
+/// Over the members in the order of their names.
+fn digest(record: &serde_json::Map<String, serde_json::Value>) -> std::io::Result<String> {
+    Ok(hex::encode(Sha256::digest(serde_json::to_vec(record)?)))
 }
 
 /// The public half of the node's callback key.

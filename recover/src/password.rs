@@ -55,7 +55,7 @@ impl Password {
     /// Reads a file that only its owner may open.
     pub fn from_file(path: &Path) -> Result<Password, PasswordError> {
         let unreadable = |error| PasswordError::Unreadable { path: path.into(), error };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let file = countersign_files::open(path).map_err(unreadable)?;
         let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(PasswordError::Exposed { path: path.into(), mode });

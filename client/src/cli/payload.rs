@@ -170,7 +170,7 @@ fn bytes(given: &str, decode: impl Fn(&str) -> Result<Vec<u8>, ClientError>) -> 
 fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
     let mut bytes = Vec::new();
     let limit = 4 * Payload::MAX_PSBT_BYTES as u64 + 16;
-    let read = std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    let read = countersign_files::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
     read.map_err(|error| {
         let advice = "name a file that you may read";
         ClientError::File { path: path.into(), reason: error.to_string(), advice }

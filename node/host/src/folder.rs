@@ -2,7 +2,7 @@
 //! following links. A name never becomes a path.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -95,15 +95,7 @@ fn read_at(path: &Path, more: OFlags, limit: u64) -> io::Result<Vec<u8>> {
 
 /// Reads once; a device, a pipe or a directory is refused before it could block or never end.
 pub(crate) fn read_regular(file: File, limit: u64) -> io::Result<Vec<u8>> {
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(bytes)
+    countersign_files::read_opened(file, limit)
 }
 
 fn plain(name: &str) -> io::Result<&str> {

@@ -25,6 +25,9 @@ use std::process::ExitCode;
 /// The configuration file unless one is named.
 const CONFIG: &str = "configs/countersign-node.yaml";
 
+/// The largest file that is read for a command, in bytes.
+const MAX_INPUT: u64 = 256 << 20;
+
 /// A co-signer node: holds key shares, asks your risk control, and takes part in threshold signatures.
 ///
 /// A new node: `init` makes its identity, its callback key and its first primes; write its id (`info`) into the

@@ -16,6 +16,9 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// How long threads may take to end when everything else has ended.
+const STUCK: std::time::Duration = std::time::Duration::from_secs(5);
+
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     crate::harden::outlive_file_limits();
     let config = Config::load(&args.config)?;
@@ -29,7 +32,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let vault = renew_key_if_due(vault, &config, &passphrase)?;
     drop(passphrase);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let terminate =
             signal(SignalKind::terminate()).context("SIGTERM cannot be handled; run the node on Linux")?;
@@ -37,7 +40,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             signal(SignalKind::interrupt()).context("Ctrl-C cannot be handled; run the node on Linux")?;
         tokio::spawn(wait_for_signal(terminate, interrupt, shutdown.clone()));
         daemon::run(config, vault, shutdown).await.context("the node stopped")
-    })
+    });
+    // A thread that waits for a dead disk must not keep the process: whoever watches it would take it to be alive.
+    runtime.shutdown_timeout(STUCK);
+    ended
 }
 
 /// After a share was destroyed, copies of the storage key from before are to open nothing new. Only now is the passphrase at hand

@@ -112,7 +112,7 @@ fn list(config: &Config, json: bool) -> anyhow::Result<()> {
 
 fn learn(config: &Config, file: &Path) -> anyhow::Result<()> {
     let read = || format!("{} cannot be read; give what `info proof ID` prints", file.display());
-    let text = std::fs::read(file).with_context(read)?;
+    let text = countersign_files::read(file, super::MAX_INPUT).with_context(read)?;
     let given: Proofs = serde_json::from_slice(&text).with_context(read)?;
     let (mut news, mut refused) = (false, None);
     for proof in given.generations.into_iter().filter(|proof| proof.announcement.generation > 0) {
@@ -166,7 +166,7 @@ impl Resolve {
         match &self.how.adopt {
             Some(file) => {
                 let read = || format!("{} cannot be read; give the announcement as JSON", file.display());
-                let text = std::fs::read(file).with_context(read)?;
+                let text = countersign_files::read(file, super::MAX_INPUT).with_context(read)?;
                 let given: Given = countersign_strict::json(&text).with_context(read)?;
                 handover::adopt(&journal, now(), self.task, given.announcement())?;
                 println!("The next generation is in force.");

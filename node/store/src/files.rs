@@ -77,8 +77,10 @@ impl Drop for Lock {
 
 /// Takes the lock; `None` if another process has it.
 pub(crate) fn try_lock(path: &Path) -> io::Result<Option<Lock>> {
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // A pipe in its place would be waited for.
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NONBLOCK);
+    let file = countersign_files::regular(options.open(path)?)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Lock(file))),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -1,11 +1,11 @@
 //! Recovery files and their passwords, as an operator names them; and the writing of what is secret.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 use zeroize::Zeroizing;
 
@@ -75,13 +75,15 @@ impl Files {
 pub fn read_file(path: &Path, max: usize) -> anyhow::Result<Vec<u8>> {
     let name = path.display();
     let unreadable = |error| anyhow!("cannot read {name} ({error}): check the path and its owner");
-    // Asked before opening, as opening a pipe waits for its other end.
-    ensure!(std::fs::metadata(path).map_err(unreadable)?.is_file(), "{name} is not a file: name a file");
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    ensure!(bytes.len() <= max, "{name} has more than {max} bytes: check its name");
-    Ok(bytes)
+    match countersign_files::read(path, max as u64) {
+        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            bail!("{name} has more than {max} bytes: check its name")
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+            bail!("{name} is not a file: name a file")
+        }
+        read => read.map_err(unreadable),
+    }
 }
 
 /// What is typed without being shown.

@@ -88,7 +88,7 @@ fn read_seed(path: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
             path.display()
         );
     }
-    let text = Zeroizing::new(std::fs::read_to_string(path).with_context(unreadable)?);
+    let text = Zeroizing::new(countersign_files::read_to_string(path, 4096).with_context(unreadable)?);
     let mut seed = Zeroizing::new([0; 32]);
     let malformed = || format!("{} holds no key; it must be 64 hexadecimal digits", path.display());
     hex::decode_to_slice(text.trim_end(), &mut *seed).with_context(malformed)?;

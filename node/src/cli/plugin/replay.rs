@@ -190,7 +190,7 @@ impl Stage<'_> {
         let Some(Component::File(file)) = self.entry(recorded).ok().map(|entry| &entry.component) else {
             bail!("{missing}, and it is not there any more; put it back as {kept}");
         };
-        match std::fs::read(file).map(Sha256::digest) {
+        match countersign_files::read(file, 1 << 30).map(Sha256::digest) {
             Ok(found) if found[..] == recorded.digest => Ok(file.clone()),
             Ok(found) => bail!(
                 "{missing}, and {} has SHA-256 {} now; put the former one back as {kept}",

@@ -64,7 +64,7 @@ impl Run {
         let at = self.at.as_deref().map(instant).transpose()?;
         let trial = Arc::new(Trial::new(risk::scratch(&policy)?, at, self.network));
         let task = self.task.as_deref().context("name a task with --task FILE")?;
-        let text = std::fs::read_to_string(task).with_context(|| {
+        let text = countersign_files::read_to_string(task, crate::cli::MAX_INPUT).with_context(|| {
             format!("cannot read {}; `plugin run --example keysign` prints a task", task.display())
         })?;
         let mut task = task_file::parse(&text).with_context(|| {

@@ -22,30 +22,64 @@ pub(super) fn copy(from: &Database, path: &Path) -> Result<(), JournalOpenError>
     synced.sync_all().map_err(io)
 }
 
+/// Does the same with each table that a journal can have. One that is forgotten here is missing in every backup.
+macro_rules! every_table {
+    ($do:ident($($with:expr),*)) => {
+        every_table!(@ $do($($with),*)
+            META TASKS ORDER UNFINISHED STATE RESERVED RESERVERS RECORDINGS
+            RECORDED CONFIGURATIONS DIFFERENCES AUDIT KEYS HANDOVERS GENERATIONS UNHEARD
+            QUARANTINE STOPS ATTEMPTS MOMENTS PEERS OUTBOX
+        )
+    };
+    (@ $do:ident($from:expr, $to:expr) $($table:ident)*) => { $($do($from, $to, $table)?;)* };
+}
+
+/// True if both hold the same, in every table.
+pub(super) fn same(one: &Database, other: &Database) -> Result<bool, redb::Error> {
+    let (one, other, mut differ) = (one.begin_read()?, other.begin_read()?, false);
+    let mut compare = Compare { one: &one, other: &other, differ: &mut differ };
+    every_table!(compare_table(&mut compare, ()));
+    Ok(!differ)
+}
+
+struct Compare<'t> {
+    one: &'t ReadTransaction,
+    other: &'t ReadTransaction,
+    differ: &'t mut bool,
+}
+
+fn compare_table<K: Key + 'static, V: Value + 'static>(
+    compare: &mut Compare<'_>,
+    (): (),
+    table: TableDefinition<K, V>,
+) -> Result<(), redb::Error> {
+    let open = |transaction: &ReadTransaction| match transaction.open_table(table) {
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table.map(Some),
+    };
+    let (Some(one), Some(other)) = (open(compare.one)?, open(compare.other)?) else {
+        *compare.differ |= open(compare.one)?.is_some() != open(compare.other)?.is_some();
+        return Ok(());
+    };
+    let mut others = other.iter()?;
+    for entry in one.iter()? {
+        let ((key, value), other) = (entry?, others.next().transpose()?);
+        let same = other.is_some_and(|(k, v)| {
+            K::as_bytes(&key.value()).as_ref() == K::as_bytes(&k.value()).as_ref()
+                && V::as_bytes(&value.value()).as_ref() == V::as_bytes(&v.value()).as_ref()
+        });
+        if !same {
+            *compare.differ = true;
+            return Ok(());
+        }
+    }
+    *compare.differ |= others.next().is_some();
+    Ok(())
+}
+
 fn copy_all(from: &Database, to: &Database) -> Result<(), redb::Error> {
     let (from, to) = (from.begin_read()?, to.begin_write()?);
-    copy_table(&from, &to, META)?;
-    copy_table(&from, &to, TASKS)?;
-    copy_table(&from, &to, ORDER)?;
-    copy_table(&from, &to, UNFINISHED)?;
-    copy_table(&from, &to, STATE)?;
-    copy_table(&from, &to, RESERVED)?;
-    copy_table(&from, &to, RESERVERS)?;
-    copy_table(&from, &to, RECORDINGS)?;
-    copy_table(&from, &to, RECORDED)?;
-    copy_table(&from, &to, CONFIGURATIONS)?;
-    copy_table(&from, &to, DIFFERENCES)?;
-    copy_table(&from, &to, AUDIT)?;
-    copy_table(&from, &to, KEYS)?;
-    copy_table(&from, &to, HANDOVERS)?;
-    copy_table(&from, &to, GENERATIONS)?;
-    copy_table(&from, &to, UNHEARD)?;
-    copy_table(&from, &to, QUARANTINE)?;
-    copy_table(&from, &to, STOPS)?;
-    copy_table(&from, &to, ATTEMPTS)?;
-    copy_table(&from, &to, MOMENTS)?;
-    copy_table(&from, &to, PEERS)?;
-    copy_table(&from, &to, OUTBOX)?;
+    every_table!(copy_table(&from, &to));
     Ok(to.commit()?)
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong with the journal, one enum per operation. Each text ends with what to do.
 
 use super::row::Unreadable;
-use countersign_protocol::{Hash, TaskId};
+use countersign_protocol::{Hash, KeyId, TaskId};
 use std::io;
 use std::path::PathBuf;
 
@@ -191,6 +191,14 @@ pub enum AuditError {
         at: u64,
         /// Which task.
         task: TaskId,
+    },
+    /// A key's record is not the one that its task made.
+    #[error(
+        "the record of key {key} is not the one that its task made; keep the file as evidence and compare it with a backup"
+    )]
+    Key {
+        /// Which key.
+        key: KeyId,
     },
     /// A task's record without any entry.
     #[error("the record of task {task} has no entry in the audit log; keep the file as evidence")]

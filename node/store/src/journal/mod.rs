@@ -129,15 +129,17 @@ impl Journal {
         if known.len() == 0 {
             return Err(damaged(&path, "it is empty"));
         }
-        let place = Place::of(&path, &known);
+        let (place, kept) = (Place::of(&path, &known), file.try_clone().map_err(io)?);
         let database =
             contain(|| open_file(&path, file)).unwrap_or_else(|panic| Err(damaged(&path, panic)))?;
-        Journal::start(database, Some(place)).map_err(io)
+        Journal::start(database, Some((kept, place))).map_err(io)
     }
 
-    fn start(database: Database, place: Option<Place>) -> io::Result<Journal> {
+    fn start(database: Database, file: Option<(File, Place)>) -> io::Result<Journal> {
         let (database, trouble, index) = (Arc::new(database), Arc::new(Trouble::default()), Index::default());
-        let desk = Desk { database: database.clone(), index: index.clone(), place, trouble: trouble.clone() };
+        let (file, place) = file.unzip();
+        let (theirs, known) = (database.clone(), index.clone());
+        let desk = Desk { database: theirs, index: known, file, place, trouble: trouble.clone() };
         let writer = Arc::new(Writer::start(desk)?);
         Ok(Journal { writer, database, index, trouble, events: Vec::new() })
     }
@@ -644,9 +646,11 @@ impl Journal {
     }
 
     /// Reads the whole audit log, every task's row and what proves the decisions, and checks that each entry follows from
-    /// the one before, that the last entry about a task vouches for its row, and the row for its recording.
+    /// the one before, that the last entry about a task vouches for its row, and the row for its recording and for the key that
+    /// it made. Before that every page of the file is verified; writes wait meanwhile.
     pub fn verify_audit(&self) -> Result<AuditHead, AuditError> {
         self.look(|| {
+            self.writer.verify_pages()?;
             let transaction = self.database.begin_read()?;
             let mut head = AuditHead::EMPTY;
             let mut vouched = HashMap::new();
@@ -663,6 +667,7 @@ impl Journal {
                 }
             }
             check_rows(&transaction, vouched)?;
+            check_keys(&transaction)?;
             recordings::verify(&transaction)?;
             Ok(head)
         })
@@ -723,7 +728,7 @@ fn open_file(path: &Path, file: File) -> Result<Database, JournalOpenError> {
         Err(TryLockError::WouldBlock) => return Err(JournalOpenError::Locked { path: path.into() }),
         Err(TryLockError::Error(error)) => return Err(io(error)),
     }
-    Pages::of(&file).map_err(io)?.verify().map_err(|error| unopened(path, error))?;
+    drop(Pages::of(&file).map_err(io)?.verify().map_err(|error| unopened(path, error))?);
     let database = Builder::new().set_cache_size(CACHE).create_file(file);
     let database = database.map_err(|error| unopened(path, error.into()))?;
     match format(&database).map_err(|error| unopened(path, error))? {
@@ -737,6 +742,27 @@ fn open_file(path: &Path, file: File) -> Result<Database, JournalOpenError> {
 
 fn damaged(path: &Path, what: impl Into<String>) -> JournalOpenError {
     JournalOpenError::Damaged { path: path.into(), what: what.into() }
+}
+
+/// Every key's record must be readable, and the announcement be the one that its task, if its row is here, ended with.
+fn check_keys(transaction: &ReadTransaction) -> Result<(), AuditError> {
+    let tasks = transaction.open_table(TASKS)?;
+    for entry in transaction.open_table(KEYS)?.iter()? {
+        let (place, record) = entry?;
+        let record: KeyRecord = read("keys", record.value())?;
+        let (key, announcement) = (record.key(), &record.announcement);
+        if key.as_bytes() != place.value() {
+            return Err(AuditError::Key { key });
+        }
+        let Some(row) = tasks.get(&announcement.task.0)? else { continue };
+        let row: Row = read("tasks", row.value())?;
+        let State::Ended { outcome, .. } = row.state else { continue };
+        let (Outcome::Created(made) | Outcome::Reshared(made)) = *outcome else { continue };
+        if made.digest() != announcement.digest() {
+            return Err(AuditError::Key { key });
+        }
+    }
+    Ok(())
 }
 
 /// Makes all tables, so that no read meets a missing one, and closes the database.

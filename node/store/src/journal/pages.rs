@@ -39,19 +39,15 @@ impl Pages {
         Ok(Pages { file: file.try_clone()?, changed })
     }
 
-    /// An error unless every page that holds something is the one that was written.
-    pub(super) fn verify(self) -> Result<(), redb::Error> {
-        match self.open()?.check_integrity()? {
-            true => Ok(()),
+    /// The database in it. An error unless every page that holds something is the one that was written.
+    pub(super) fn verify(self) -> Result<Database, redb::Error> {
+        let mut database = Builder::new().set_cache_size(CACHE).create_with_backend(self)?;
+        match database.check_integrity()? {
+            true => Ok(database),
             false => {
                 Err(redb::Error::Corrupted("checksums do not fit, and the last commits are lost".into()))
             }
         }
-    }
-
-    /// The database in it.
-    pub(super) fn open(self) -> Result<Database, redb::DatabaseError> {
-        Builder::new().set_cache_size(CACHE).create_with_backend(self)
     }
 
     fn changed(&self) -> MutexGuard<'_, Changed> {

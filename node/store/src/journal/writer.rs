@@ -4,11 +4,13 @@
 use super::error::{ReadJournalError, WriteJournalError};
 use super::index::{Change, Index};
 use super::operation::{Operation, Tables, Written};
+use super::pages::Pages;
 use super::row;
 use crate::contain::contain;
 use crate::place::{MovedError, Place};
 use crate::trouble::Trouble;
 use redb::{Database, Durability};
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,8 +25,14 @@ const MAX_QUEUE: usize = 256;
 type Done = Result<Written, WriteJournalError>;
 
 struct Request {
-    operation: Operation,
+    work: Work,
     reply: SyncSender<Done>,
+}
+
+enum Work {
+    Write(Operation),
+    /// Between two commits: verify every page of the file.
+    Verify,
 }
 
 /// The sending side. Dropping it lets the thread finish what is queued, and waits for it.
@@ -61,9 +69,21 @@ impl Writer {
 
     /// Hands an operation over and waits until it is on the disk, or is not.
     pub(super) fn run(&self, operation: Operation) -> Done {
+        self.hand_over(Work::Write(operation))
+    }
+
+    /// Whether every page of the file is the one that was written, and holds what reads see.
+    pub(super) fn verify_pages(&self) -> Result<(), ReadJournalError> {
+        self.hand_over(Work::Verify).map(drop).map_err(|error| match error {
+            WriteJournalError::Read(error) => error,
+            other => ReadJournalError::Page(other.to_string()),
+        })
+    }
+
+    fn hand_over(&self, work: Work) -> Done {
         let (reply, answer) = sync_channel(1);
         let requests = self.requests.as_ref().ok_or(WriteJournalError::Closed)?;
-        requests.send(Request { operation, reply }).map_err(|_| WriteJournalError::Closed)?;
+        requests.send(Request { work, reply }).map_err(|_| WriteJournalError::Closed)?;
         self.counts.pending.fetch_add(1, Ordering::SeqCst);
         // A thread that died by a panic drops the reply.
         let done = answer.recv().unwrap_or(Err(WriteJournalError::Closed));
@@ -97,7 +117,9 @@ impl Drop for Writer {
 pub(super) struct Desk {
     pub(super) database: Arc<Database>,
     pub(super) index: Index,
-    /// Of the file, if there is one.
+    /// The file, if there is one.
+    pub(super) file: Option<File>,
+    /// Its place.
     pub(super) place: Option<Place>,
     pub(super) trouble: Arc<Trouble>,
 }
@@ -106,17 +128,52 @@ impl Desk {
     fn serve(self, queue: &Receiver<Request>, counts: &Counts) {
         while let Ok(first) = queue.recv() {
             let batch = std::iter::once(first).chain(queue.try_iter()).take(MAX_BATCH);
-            let (operations, replies): (Vec<_>, Vec<_>) =
-                batch.map(|request| (request.operation, request.reply)).unzip();
-            let answers = self.write(operations, counts).unwrap_or_else(|error| {
-                std::iter::repeat_with(|| Err(error.for_another())).take(replies.len()).collect()
-            });
-            counts.rows.store(row::decoded(), Ordering::SeqCst);
-            for (reply, answer) in replies.into_iter().zip(answers) {
-                // Nobody waits any longer; what was written stays true.
-                let _ = reply.send(answer);
+            let (mut operations, mut replies, mut verify) = (Vec::new(), Vec::new(), Vec::new());
+            for Request { work, reply } in batch {
+                match work {
+                    Work::Write(operation) => {
+                        operations.push(operation);
+                        replies.push(reply);
+                    }
+                    Work::Verify => verify.push(reply),
+                }
+            }
+            self.answer_all(operations, replies, counts);
+            for reply in verify {
+                // Nobody waits any longer.
+                let _ = reply.send(self.verify().map(|()| Written::Already));
             }
         }
+    }
+
+    fn answer_all(&self, operations: Vec<Operation>, replies: Vec<SyncSender<Done>>, counts: &Counts) {
+        if operations.is_empty() {
+            return;
+        }
+        let answers = self.write(operations, counts).unwrap_or_else(|error| {
+            std::iter::repeat_with(|| Err(error.for_another())).take(replies.len()).collect()
+        });
+        counts.rows.store(row::decoded(), Ordering::SeqCst);
+        for (reply, answer) in replies.into_iter().zip(answers) {
+            // Nobody waits any longer; what was written stays true.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// What is on the disk, as a program would find it that opened it now, against what this one works with.
+    fn verify(&self) -> Result<(), WriteJournalError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let compared = contain(|| {
+            let pages = Pages::of(file).map_err(redb::Error::Io)?;
+            super::copy::same(&pages.verify()?, &self.database)
+        });
+        let damage = match compared {
+            Ok(Ok(true)) => return Ok(()),
+            Ok(Ok(false)) => "the file does not hold what was written".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => panic,
+        };
+        Err(ReadJournalError::Page(damage).into())
     }
 
     /// What fails ends the journal, unless it is a record that was read: after a failed write nobody knows what the disk holds.

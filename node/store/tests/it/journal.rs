@@ -4,7 +4,7 @@ use crate::support::*;
 use countersign_protocol::{Cause, Failure, Hash, KeyId, Outcome, UnixMillis};
 use countersign_store::{
     AuditError, AuditKind, Decided, Difference, Journal, JournalOpenError, KeyRecord, KeyStatus, LookUp,
-    Refused, State, StateWrite, WriteJournalError, Written,
+    ReadJournalError, Refused, State, StateWrite, WriteJournalError, Written,
 };
 use redb::{Database, ReadableTable, TableDefinition};
 
@@ -417,4 +417,38 @@ fn a_pipe_a_folder_or_nothing_at_all_in_the_place_of_a_journal_is_no_journal() {
     std::fs::write(&path, "").unwrap();
     std::fs::set_permissions(&path, private).unwrap();
     assert!(matches!(Journal::open(dir.path()), Err(JournalOpenError::Damaged { .. })));
+}
+
+/// The database keeps what it has read, so a damaged page shows only to whoever reads the file.
+#[test]
+fn damage_on_the_disk_is_named_while_the_journal_is_open() {
+    let (dir, journal) = journal();
+    for number in 1..40 {
+        journal.approve(NOW, decided(number), vec![]).unwrap();
+        let announcement = announcement(number);
+        journal.put_key(KeyRecord { announcement, status: KeyStatus::Active, created: NOW }).unwrap();
+    }
+    journal.verify_audit().unwrap();
+    let path = dir.path().join("journal.redb");
+    let bytes = std::fs::read(&path).unwrap();
+    // The name of a key, which stands in its record alone.
+    let at = bytes.windows(8).rposition(|window| window == b"treasury").unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"T", at as u64).unwrap();
+    let error = journal.verify_audit().unwrap_err();
+    assert!(matches!(error, AuditError::Read(ReadJournalError::Page(_))), "{error}");
+    std::os::unix::fs::FileExt::write_all_at(&file, b"t", at as u64).unwrap();
+    journal.verify_audit().unwrap();
+}
+
+#[test]
+fn a_key_that_its_task_did_not_make_is_named() {
+    let (_dir, journal) = journal();
+    journal.approve(NOW, decided(1), vec![]).unwrap();
+    journal.end(NOW, task(1), created(1)).unwrap();
+    journal.verify_audit().unwrap();
+    let mut other = announcement(1);
+    other.root_public_key = vec![9; 32];
+    journal.put_key(KeyRecord { announcement: other, status: KeyStatus::Active, created: NOW }).unwrap();
+    assert!(matches!(journal.verify_audit(), Err(AuditError::Key { key }) if key == announcement(1).key));
 }
