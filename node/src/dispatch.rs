@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::task::{Desk, Offered, handover, settle};
 use countersign_link::{Identity, Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, Held, ToNode};
+use countersign_protocol::text::escaped;
 use countersign_protocol::{PROTOCOL_VERSION, TaskId, decode, encode};
 use rand::RngCore;
 use std::net::SocketAddr;
@@ -51,6 +52,7 @@ impl Dispatch {
         };
         match decode::<ToNode>(&link.welcome) {
             Ok(ToNode::Welcome { protocol: PROTOCOL_VERSION, software }) => {
+                let software = escaped(&software);
                 tracing::info!(coordinator = %self.core.coordinator.id, %software, "linked");
             }
             Ok(_) | Err(_) => {

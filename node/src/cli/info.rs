@@ -6,6 +6,7 @@ use crate::check_ups::Round;
 use crate::config::Config;
 use crate::public::{self, PublicKeyRecord, PublicPluginRecord, PublicRecord};
 use anyhow::Context;
+use countersign_protocol::text::escaped;
 use countersign_protocol::{KeyId, NodeId};
 use countersign_store::KeyStatus;
 
@@ -117,7 +118,7 @@ fn moved(config: &Config, json: bool) -> anyhow::Result<()> {
             KeyStatus::Released => "others hold it; this node's old share is destroyed",
         };
         println!("\nGroup ID: {}", key.key);
-        println!("  Name: {}", key.name);
+        println!("  Name: {}", escaped(&key.name));
         println!("  Generation: {}", key.generation);
         println!("  State: {state}");
         println!("  In force: at {} members, {} are needed", in_force.len(), key.threshold.get());
@@ -166,7 +167,7 @@ fn show(keys: &[PublicKeyRecord], me: &NodeId, config: &Config) {
         let announcement = &key.announcement;
         println!("\nGroup info:");
         println!("  Group ID: {}", announcement.key);
-        println!("  Name: {}", announcement.name);
+        println!("  Name: {}", escaped(&announcement.name));
         println!("  Root Extended Public Key: {}", key.extended_public_key);
         println!("  ChainCode: 0x{}", announcement.chain_code);
         println!("  Scheme: {}", announcement.scheme);

@@ -9,6 +9,7 @@ use crate::public::{self, PublicRecord};
 use crate::task::handover;
 use crate::vault::Vault;
 use anyhow::{Context, bail, ensure};
+use countersign_protocol::text::escaped;
 use countersign_protocol::{Hash, NodeId};
 use countersign_store::backup::OpenWith;
 use countersign_store::journal::JOURNAL_FILE;
@@ -50,6 +51,7 @@ impl Restore {
         if !self.drill {
             self.check_target(&config, &backup)?;
         }
+        let compared = public::read(&config.dir).is_ok();
         let scratch = config.dir.with_extension("restoring");
         backup::unstage(&scratch)?;
         let restored = backup
@@ -59,6 +61,12 @@ impl Restore {
             .and_then(|()| if self.drill { Ok(()) } else { put_in_place(&scratch, &config.dir) });
         backup::unstage(&scratch)?;
         restored?;
+        if !compared && !self.drill {
+            println!(
+                "Nothing there says how far the node had come: what it made after {} is not in this backup. Ask the other members for the generation of each key.",
+                time(contents.made)
+            );
+        }
         match self.drill {
             true => println!("The drill succeeded; nothing was changed."),
             false => println!(
@@ -154,7 +162,7 @@ fn prove_share(vault: &Vault, me: NodeId, record: &KeyRecord) -> anyhow::Result<
     check_ups::check(vault, me, key, message)
         .map_err(anyhow::Error::msg)
         .with_context(|| format!("the share of {} does not prove itself; use another backup", key.key))?;
-    println!("  intact      {}  generation {}  {}", key.key, key.generation, key.name);
+    println!("  intact      {}  generation {}  {}", key.key, key.generation, escaped(&key.name));
     Ok(())
 }
 

@@ -90,7 +90,7 @@ fn admit_keysign(core: &Core, keysign: &KeySign, parties: &[NodeId]) -> Result<K
         decoded.intent = Intent::Message(keysign.payload.bytes.clone());
     }
     if decoded.intent == Intent::Opaque && !core.config.allow_blind.contains(&keysign.key) {
-        return Err(refusal("blind-signing", &blind(keysign)));
+        return Err(refusal("blind-signing", blind(keysign)));
     }
     let (root, inputs) = derive(announcement, decoded.inputs)?;
     Ok(KeySignPlan {
@@ -109,16 +109,13 @@ fn is_binary(keysign: &KeySign) -> bool {
     payload.kind == PayloadKind::Message && payload.bytes.len() != 32 && payload.is_blind()
 }
 
-fn blind(keysign: &KeySign) -> String {
-    let key = keysign.key;
+/// Said to the requester. That operators can let a key sign such things is for their manual.
+fn blind(keysign: &KeySign) -> &'static str {
     match is_binary(keysign) {
-        true => format!(
-            "the message is no text, so nobody can tell what is signed; if it is no transaction, list {key} under \
-             keys.allow_binary, and have a plugin judge it"
-        ),
-        false => format!(
-            "a bare digest says nothing of what is signed; send the payload, or list {key} under keys.allow_blind"
-        ),
+        true => {
+            "the message is no text, so nobody can tell what is signed; send what it stands for under its own kind of payload"
+        }
+        false => "a bare digest says nothing of what is signed; send what it is the digest of",
     }
 }
 

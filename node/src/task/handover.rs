@@ -381,7 +381,7 @@ fn pass(
             "this node is a member of {} of generation {}, and knows only generation {}: its store is older than what it signed, restore the newest backup",
             next.key, next.generation, record.announcement.generation
         );
-        journal.alarm(now, None, &text)?;
+        journal.alarm_once(now, &text)?;
         return unfit("this node itself signed a later generation that it does not have");
     }
     let mut known = journal.handovers_of(&next.key)?.into_iter();

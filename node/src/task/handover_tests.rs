@@ -251,6 +251,9 @@ fn a_key_moves_on_without_this_node_by_the_word_of_all_parties_alone() {
     assert_eq!((to, record.status), (None, KeyStatus::Active), "it signed that generation itself");
     let last = journal.audit(0, 100).unwrap().pop().unwrap();
     assert!(last.text.contains("older than what it signed"), "{last:?}");
+    // Whoever shows it again and again does not fill the disk.
+    assert!(show(&journal, &[generation(1, [1, 3], &[1, 2, 3])]).is_err());
+    assert_eq!(journal.audit(0, 100).unwrap().pop().unwrap(), last);
 }
 
 /// A member's mark that the generation is in force at it.

@@ -53,12 +53,12 @@ use operation::{
 };
 use pages::Pages;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use writer::{Desk, Writer};
 
 /// The journal's file.
@@ -78,6 +78,8 @@ pub struct Journal {
     /// What is known of all keys without reading their rows.
     index: Index,
     trouble: Arc<Trouble>,
+    /// Alarms that others can cause again and again, as far as they are in the audit log since the journal was opened.
+    alarmed: Arc<Mutex<HashSet<Hash>>>,
     /// What the next write tells receivers.
     events: Vec<NewEvent>,
 }
@@ -141,7 +143,8 @@ impl Journal {
         let (theirs, known) = (database.clone(), index.clone());
         let desk = Desk { database: theirs, index: known, file, place, trouble: trouble.clone() };
         let writer = Arc::new(Writer::start(desk)?);
-        Ok(Journal { writer, database, index, trouble, events: Vec::new() })
+        let alarmed = Arc::default();
+        Ok(Journal { writer, database, index, trouble, alarmed, events: Vec::new() })
     }
 
     /// What ended this journal, if anything did: it is written no more.
@@ -261,6 +264,22 @@ impl Journal {
     /// Adds a line to the audit log that an operator must see.
     pub fn alarm(&self, now: UnixMillis, task: Option<TaskId>, text: &str) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::Alarm { now, task, text: text.into() }).map(drop)
+    }
+
+    /// The same, unless this journal has had the very same text since it was opened: for what others can cause as often as they
+    /// like.
+    pub fn alarm_once(&self, now: UnixMillis, text: &str) -> Result<(), WriteJournalError> {
+        let alarm = Hash::of("countersign/1 alarm", text.as_bytes());
+        if self.alarmed().contains(&alarm) {
+            return Ok(());
+        }
+        self.alarm(now, None, text)?;
+        self.alarmed().insert(alarm);
+        Ok(())
+    }
+
+    fn alarmed(&self) -> MutexGuard<'_, HashSet<Hash>> {
+        self.alarmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a line to the audit log about what decides, and keeps the document that describes all of it.
