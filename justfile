@@ -50,6 +50,11 @@ alterations:
 flips:
     COUNTERSIGN_FLIPS=1000 cargo test --workspace --test it --test damage -- --nocapture flipped
 
+# Every fuzz target for so many seconds, or those that are named: `just fuzz 600 payload_psbt tasks`. Says executions and coverage;
+# what was found lies in target/fuzz.
+fuzz seconds="60" *targets:
+    fuzz/run.sh {{seconds}} {{targets}}
+
 # Everything but the tests that a change must pass.
 check: fmt clippy deny docs purity
 

@@ -35,7 +35,7 @@ done
 only() { # dependency, allowed packages...
     dependency=$1
     shift
-    users=$(grep -lE "^$dependency(\.workspace)? *=" */Cargo.toml node/*/Cargo.toml plugins/*/Cargo.toml | grep -v '^tests/' || true)
+    users=$(grep -lE "^$dependency(\.workspace)? *=" */Cargo.toml node/*/Cargo.toml plugins/*/Cargo.toml | grep -vE '^(tests|fuzz)/' || true)
     for user in $users; do
         case " $* " in *" $user "*) ;; *) echo "purity: $user must not name $dependency; go through: $*" >&2; broken=1 ;; esac
     done

@@ -4,12 +4,13 @@
 //! commits many rows together, and [`Store::durable`] waits for it. Nothing here is secret, and nothing here decides.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use countersign_protocol::{Announcement, IdError, KeyId, TaskId};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -414,7 +415,23 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
         drop(Database::builder().create(&fresh)?);
         std::fs::rename(&fresh, path).map_err(io)?;
     }
-    Ok(Database::builder().set_cache_size(CACHE).open(path)?)
+    sound(Database::builder().set_cache_size(CACHE), path)
+}
+
+/// Compares every page with its checksum before anything is believed. redb does so when it repairs a file, not when it reads
+/// one, and what it makes of a damaged page can be a panic in the middle of a task.
+fn sound(builder: &Builder, path: &Path) -> Result<Database, StoreError> {
+    let damaged = |what| Err(StoreError::Database(format!("{}: {what}", path.display())));
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let mut database = builder.open(path)?;
+        // After a crash the opening has repaired the file; what has to be repaired now was altered by somebody else.
+        match database.check_integrity()? {
+            true => Ok(database),
+            false => damaged("its last commit is altered"),
+        }
+    }));
+    // redb asserts what a file that it wrote has; the file alone can break that.
+    opened.unwrap_or_else(|_| damaged("its pages contradict each other"))
 }
 
 fn create_tables(db: &Database) -> Result<(), StoreError> {

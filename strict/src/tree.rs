@@ -10,6 +10,9 @@ use crate::error::{DocumentError, Place};
 /// Depth of mappings and lists. Files of people have ten.
 const DEPTH: usize = 64;
 
+/// Whether such a block ends with a line feed is read in two ways.
+const ENDS_IN_A_BLOCK: &str = "a block of text ends the file without an end of its last line; end the line";
+
 /// A document that was read. Its values are typed once it is [read](Self::read) into something.
 #[derive(Debug)]
 pub struct Document {
@@ -43,7 +46,8 @@ impl Document {
     /// text that is empty is a document without a value.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut events = Events { parser: Parser::new_from_str(text) };
+        let cut = (!text.ends_with(['\n', '\r'])).then(|| text.chars().count());
+        let mut events = Events { parser: Parser::new_from_str(text), cut };
         let nothing = Node { place: Place { line: 1, column: 1 }, value: Value::Plain(String::new()) };
         let mut root = None;
         loop {
@@ -105,11 +109,19 @@ impl std::str::FromStr for Document {
 
 struct Events<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
+    /// Where the text ends, if its last line does not.
+    cut: Option<usize>,
 }
 
 impl<'t> Events<'t> {
     fn next(&mut self) -> Result<(Event<'t>, Place), DocumentError> {
         match self.parser.next_event() {
+            Some(Ok((
+                Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..),
+                Span { start, end },
+            ))) if self.cut.is_some_and(|cut| end.index() >= cut) => {
+                Err(DocumentError::at(place(&start), ENDS_IN_A_BLOCK))
+            }
             Some(Ok((event, Span { start, .. }))) => Ok((event, place(&start))),
             Some(Err(error)) => {
                 let what = format!("this is not YAML: {}; correct it", error.info());
