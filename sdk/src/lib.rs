@@ -84,7 +84,7 @@ pub use host::Host;
 pub use plugin::{Plugin, approve, reject};
 pub use receiver::EventReceiver;
 pub use selector::{Selector, SelectorError};
-pub use task::Rights;
+pub use task::{Rights, Shown};
 
 /// For the expansion of [`export_plugin!`]; not part of the interface.
 #[doc(hidden)]

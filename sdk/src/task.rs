@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Call, Destination, Intent, Operation, Origin, Signing, Task, Transaction};
+use crate::{Call, Destination, Grant, Intent, Operation, Origin, Signing, Task, Transaction};
 
 /// How far the grants of typed data are all the rights that it hands out, as the node knows the type of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +73,66 @@ impl Transaction {
     }
 
     /// What leaves the key, if payments are all that the transaction does: it hands out no right, and each of its calls is
-    /// a token's transfer, which stands among the destinations, or does nothing but set fees, a nonce or a memo.
+    /// a token's transfer, which stands among the destinations, or does nothing but set fees, a nonce or a memo. Calls
+    /// beside which nobody receives anything are no payment.
     ///
     /// Whoever shows a transaction to somebody as "so much to so-and-so" takes it from here. `None` means that such a line
     /// would show a part for the whole.
     pub fn payments(&self) -> Option<Vec<&Destination>> {
-        let only_pays = self.grants.is_empty() && self.calls.iter().all(is_part_of_a_payment);
+        let moves = self.calls.is_empty() || !self.destinations.is_empty();
+        let counted = self.destinations.iter().all(|to| to.shown().number.is_none());
+        let only_pays =
+            moves && counted && self.grants.is_empty() && self.calls.iter().all(is_part_of_a_payment);
         only_pays.then(|| self.outgoing())
+    }
+
+    /// Whether the transaction hands the whole account over (EIP-7702). Its calls do not show that: the authorisations
+    /// stand beside them.
+    pub fn hands_over_the_account(&self) -> bool {
+        self.grants.iter().any(|grant| grant.asset.is_empty())
+    }
+}
+
+impl Destination {
+    /// How much is paid, and which token.
+    pub fn shown(&self) -> Shown<'_> {
+        Shown::of(&self.asset, Some(&self.amount))
+    }
+}
+
+impl Grant {
+    /// How much may be moved, and which token.
+    pub fn shown(&self) -> Shown<'_> {
+        Shown::of(&self.asset, self.amount.as_deref())
+    }
+}
+
+/// The number beside an asset, as documents for others show it: in one of two members, so that the number of a token never
+/// stands where amounts do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown<'a> {
+    /// In smallest units. Of a right `None` is one without limit, or one with a `number`.
+    pub amount: Option<&'a str>,
+    /// Of a contract that may be of ERC-20 or of ERC-721, which `approve` and `transferFrom` do not tell: an amount in the
+    /// one, the number of the one token in the other.
+    pub number: Option<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(asset: &str, number: Option<&'a str>) -> Self {
+        match asset.starts_with("eip155:") && asset.contains("/token:") {
+            true => Shown { amount: None, number },
+            false => Shown { amount: number, number: None },
+        }
+    }
+
+    /// `document`, a JSON object, with the member `amount`, which may be null, and `number` where there is one.
+    pub fn within(self, mut document: serde_json::Value) -> serde_json::Value {
+        document["amount"] = self.amount.into();
+        if let Some(number) = self.number {
+            document["number"] = number.into();
+        }
+        document
     }
 }
 
@@ -90,6 +143,15 @@ fn is_part_of_a_payment(call: &Call) -> bool {
         Some("transfer(address,uint256)") => call.amount == "0",
         // Solana's system program and token programs, whose transfers are destinations.
         Some("Transfer" | "TransferChecked" | "TransferCheckedWithFee") => true,
+        // Solana's compute budget, whose price is in the fee, durable nonces and memos.
+        Some(
+            "SetComputeUnitLimit"
+            | "SetComputeUnitPrice"
+            | "RequestHeapFrame"
+            | "SetLoadedAccountsDataSizeLimit"
+            | "AdvanceNonceAccount"
+            | "Memo",
+        ) => call.amount == "0",
         Some(_) | None => false,
     }
 }
@@ -138,5 +200,47 @@ mod tests {
         ] {
             assert_eq!(payments(transaction), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn what_wallets_put_around_a_payment_is_part_of_it() {
+        let solana = || testing::transaction("solana:mainnet");
+        let pays = || solana().pays("Bob", "5").calls("1111", &[2]).known_as("Transfer").with_value("5");
+        for method in [
+            "SetComputeUnitLimit",
+            "SetComputeUnitPrice",
+            "RequestHeapFrame",
+            "SetLoadedAccountsDataSizeLimit",
+            "AdvanceNonceAccount",
+            "Memo",
+        ] {
+            let around =
+                |transaction: TransactionBuilder| transaction.calls("Program", &[1]).known_as(method);
+            assert_eq!(payments(around(pays())), Some(1), "{method}");
+            assert_eq!(payments(around(pays()).with_value("1")), None, "{method} that carries value");
+            assert_eq!(payments(around(pays()).grants("Eve", "", None)), None, "{method} and a right");
+            assert_eq!(payments(around(solana())), None, "{method} alone pays nothing");
+        }
+        assert_eq!(payments(pays().calls("Program", &[1]).known_as("Assign")), None);
+        assert_eq!(payments(pays().calls("Program", &[1])), None);
+    }
+
+    #[test]
+    fn the_number_of_a_token_is_no_amount() {
+        let either = "eip155:1/token:0xa0b8";
+        let task = ethereum()
+            .pays_asset(either, "0xbob", "7")
+            .pays_asset(USDT, "0xbob", "8")
+            .pays_asset("solana:mainnet/token:X", "0xbob", "9")
+            .grants("0xeve", either, Some("0"))
+            .grants("0xeve", either, None)
+            .grants("0xeve", USDT, Some("1"))
+            .task();
+        let transaction = task.transaction().expect("built as a transaction");
+        let paid: Vec<_> = transaction.destinations.iter().map(crate::Destination::shown).collect();
+        let given: Vec<_> = transaction.grants.iter().map(crate::Grant::shown).collect();
+        let shown = |amount, number| super::Shown { amount, number };
+        assert_eq!(paid, [shown(None, Some("7")), shown(Some("8"), None), shown(Some("9"), None)]);
+        assert_eq!(given, [shown(None, Some("0")), shown(None, None), shown(Some("1"), None)]);
     }
 }

@@ -6,7 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_sdk::{Failure, Host, Intent, Level, Origin, Signing, Task, json};
+use countersign_sdk::{Failure, Grant, Host, Intent, Level, Origin, Signing, Task, json};
 use serde_json::{Map, Value};
 
 /// Name of the claim with the requester's members.
@@ -46,11 +46,8 @@ pub(crate) fn extra_parameters(task: &Task, signing: &Signing, host: &impl Host)
                 "contractCallData": hex::encode(&call.data),
             })
         });
-        let grants = tx.grants.iter().map(|grant| {
-            serde_json::json!({ "spender": grant.spender, "asset": grant.asset, "amount": grant.amount })
-        });
         extra.insert("calls".into(), calls.collect());
-        extra.insert("grants".into(), grants.collect());
+        extra.insert("grants".into(), tx.grants.iter().map(grant).collect());
         extra.insert("chain".into(), tx.chain.clone().into());
     }
     extra.insert("scheme".into(), signing.key.scheme.clone().into());
@@ -58,6 +55,10 @@ pub(crate) fn extra_parameters(task: &Task, signing: &Signing, host: &impl Host)
     extra.insert("blind".into(), signing.blind.into());
     extra.insert("claims".into(), claims(task));
     Ok(extra.into())
+}
+
+fn grant(grant: &Grant) -> Value {
+    grant.shown().within(serde_json::json!({ "spender": grant.spender, "asset": grant.asset }))
 }
 
 /// Everything that the requester says, by name.

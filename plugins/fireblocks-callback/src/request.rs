@@ -137,9 +137,11 @@ fn summary(config: &Config, tx: &Transaction) -> Summary {
     match (tx.payments().as_deref(), tx.destinations.as_slice(), tx.calls.as_slice()) {
         (Some([one]), ..) => destination_summary(config, tx, one),
         (Some([]), [one], []) => Summary { stays: true, ..destination_summary(config, tx, one) },
-        // All that an EVM transaction does is its call.
+        // All that an EVM transaction does is its call, unless authorisations of EIP-7702 stand beside it.
         (None, destinations, [call])
-            if is_evm(tx) && destinations.iter().all(|to| to.address == call.contract) =>
+            if is_evm(tx)
+                && !tx.hands_over_the_account()
+                && destinations.iter().all(|to| to.address == call.contract) =>
         {
             let native = known(config, &tx.chain, "");
             Summary {
@@ -182,10 +184,12 @@ fn destinations<'a>(config: &Config, tx: &'a Transaction, key: &'a str) -> Vec<D
     let dest = |destination: &'a Destination| {
         let asset = known(config, &tx.chain, &destination.asset);
         Dest {
-            amount_native_str: match is_number_or_amount(&destination.asset) {
-                true => String::new(),
-                false => asset.amount(&destination.amount),
-            },
+            // The number of a token stands in the call's data.
+            amount_native_str: destination
+                .shown()
+                .amount
+                .map(|amount| asset.amount(amount))
+                .unwrap_or_default(),
             asset: asset.id.into(),
             dst_type: if destination.change { VAULT } else { ONE_TIME },
             dst_id: if destination.change { key } else { "" },
@@ -195,12 +199,6 @@ fn destinations<'a>(config: &Config, tx: &'a Transaction, key: &'a str) -> Vec<D
         }
     };
     tx.destinations.iter().map(dest).collect()
-}
-
-/// A contract that may be of ERC-20 or of ERC-721: what the call moves is an amount or one token with that number. A number
-/// of a token must not stand where amounts do; the call's data has it.
-fn is_number_or_amount(asset: &str) -> bool {
-    asset.starts_with("eip155:") && asset.contains("/token:")
 }
 
 fn raw_tx(signing: &Signing, transaction: Option<&Transaction>) -> Vec<RawTx> {

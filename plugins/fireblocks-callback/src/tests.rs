@@ -394,10 +394,24 @@ fn other_calls_and_approvals_are_not_transfers() {
     let granted = with_transaction(|tx| {
         tx.calls = vec![call("approve(address,uint256)")];
         tx.destinations.clear();
+        let asset = "eip155:1/erc20:0xA0b8".into();
+        tx.grants = vec![Grant { spender: "0xevil".into(), asset, amount: None }];
+    });
+    assert_eq!((&granted["operation"], &granted["destAddress"]), (&json!("APPROVE"), &json!("0xA0b8")));
+    assert_eq!(granted["extraParameters"]["grants"][0]["spender"], "0xevil");
+}
+
+#[test]
+fn a_call_beside_which_the_account_is_handed_over_is_not_shown_as_all() {
+    let request = with_transaction(|tx| {
+        tx.calls = vec![call("mint()")];
+        tx.destinations.clear();
         tx.grants = vec![Grant { spender: "0xevil".into(), asset: String::new(), amount: None }];
     });
-    assert_eq!(granted["operation"], "APPROVE");
-    assert_eq!(granted["extraParameters"]["grants"][0]["spender"], "0xevil");
+    for summary in ["destAddress", "asset", "amountStr", "requestedAmountStr"] {
+        assert_eq!(request[summary], "", "{summary}");
+    }
+    assert_eq!(request["operation"], "APPROVE");
 }
 
 #[test]
@@ -516,4 +530,13 @@ fn the_number_of_a_token_does_not_stand_where_amounts_do() {
         (&json!("eip155:1/token:0xA0b8"), &json!(""))
     );
     assert_eq!((&request["operation"], &request["amountStr"]), (&json!("CONTRACT_CALL"), &json!("")));
+    let approved = with_transaction(|tx| {
+        tx.destinations.clear();
+        let asset = "eip155:1/token:0xA0b8".into();
+        tx.grants = vec![Grant { spender: "0xeve".into(), asset, amount: Some("7".into()) }];
+    });
+    assert_eq!(
+        approved["extraParameters"]["grants"],
+        json!([{"spender": "0xeve", "asset": "eip155:1/token:0xA0b8", "amount": null, "number": "7"}])
+    );
 }

@@ -2,14 +2,15 @@
 //! servers' vocabulary, and how far the rest is the requester's word. In compatible mode the member is never there, nor
 //! can a requester bring it in.
 
-use countersign_sdk::{Intent, Task, Transaction};
+use countersign_sdk::{Destination, Grant, Intent, Task, Transaction};
 use serde_json::{Value, json};
 
 use crate::request::hex0x;
 
 /// `{node, requester, received_at, overridden}`, and of a KeySign `{payload, blind, intent}`. `intent` is null for bare
 /// digests, else an object of one member: `transaction`, `message` (hex) or `typed_data`. Names, units and meaning of
-/// what lies below are those of `wit/policy.wit`; bytes are hex. `overridden`: members of the claim `extra-info` that
+/// what lies below are those of `wit/policy.wit`; bytes are hex. Where the number beside an asset may be that of a token,
+/// it is `number`, and `amount` is null. `overridden`: members of the claim `extra-info` that
 /// contradicted the node.
 pub(crate) fn facts(task: &Task, overridden: &[String]) -> Value {
     let mut facts = json!({
@@ -43,9 +44,6 @@ fn intent(intent: &Intent) -> Value {
 }
 
 fn transaction(transaction: &Transaction) -> Value {
-    let destinations = transaction.destinations.iter().map(|to| {
-        json!({"address": to.address, "asset": to.asset, "amount": to.amount, "memo": to.memo, "change": to.change})
-    });
     let calls = transaction.calls.iter().map(|call| {
         json!({
             "contract": call.contract, "selector": hex0x(&call.selector), "method": call.method,
@@ -55,7 +53,7 @@ fn transaction(transaction: &Transaction) -> Value {
     json!({
         "chain": transaction.chain,
         "sources": transaction.sources,
-        "destinations": destinations.collect::<Vec<_>>(),
+        "destinations": transaction.destinations.iter().map(destination).collect::<Vec<_>>(),
         "calls": calls.collect::<Vec<_>>(),
         "grants": grants(&transaction.grants),
         "fee": transaction.fee,
@@ -63,7 +61,11 @@ fn transaction(transaction: &Transaction) -> Value {
     })
 }
 
-fn grants(grants: &[countersign_sdk::Grant]) -> Vec<Value> {
-    let grant = |grant: &countersign_sdk::Grant| json!({"spender": grant.spender, "asset": grant.asset, "amount": grant.amount});
+fn destination(to: &Destination) -> Value {
+    to.shown().within(json!({"address": to.address, "asset": to.asset, "memo": to.memo, "change": to.change}))
+}
+
+fn grants(grants: &[Grant]) -> Vec<Value> {
+    let grant = |grant: &Grant| grant.shown().within(json!({"spender": grant.spender, "asset": grant.asset}));
     grants.iter().map(grant).collect()
 }

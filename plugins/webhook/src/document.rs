@@ -104,10 +104,11 @@ fn transaction(tx: &Transaction) -> Value {
 }
 
 fn destination(destination: &Destination) -> Value {
-    json!({
-        "address": destination.address, "asset": destination.asset, "amount": destination.amount,
-        "memo": destination.memo, "change": destination.change,
-    })
+    let told = json!({
+        "address": destination.address, "asset": destination.asset, "memo": destination.memo,
+        "change": destination.change,
+    });
+    destination.shown().within(told)
 }
 
 fn call(call: &Call) -> Value {
@@ -119,7 +120,7 @@ fn call(call: &Call) -> Value {
 
 fn grants(grants: &[Grant]) -> Vec<Value> {
     let grant =
-        |grant: &Grant| json!({ "spender": grant.spender, "asset": grant.asset, "amount": grant.amount });
+        |grant: &Grant| grant.shown().within(json!({ "spender": grant.spender, "asset": grant.asset }));
     grants.iter().map(grant).collect()
 }
 

@@ -434,6 +434,29 @@ fn a_transfer_on_the_wire() {
 }
 
 #[test]
+fn the_number_of_a_token_does_not_stand_where_amounts_do() {
+    let either = "eip155:1/token:0xa0b8";
+    let task = testing::transaction("eip155:1")
+        .pays_asset(either, "0xbob", "7")
+        .grants("0xeve", either, Some("0"))
+        .grants("0xeve", either, None)
+        .grants("0xeve", "eip155:1/erc20:0xdac", Some("5"))
+        .task();
+    let intent = told(&task)["operation"]["intent"].clone();
+    assert_eq!(
+        (&intent["destinations"], &intent["grants"]),
+        (
+            &json!([{"address": "0xbob", "asset": either, "amount": null, "number": "7", "memo": null, "change": false}]),
+            &json!([
+                {"spender": "0xeve", "asset": either, "amount": null, "number": "0"},
+                {"spender": "0xeve", "asset": either, "amount": null},
+                {"spender": "0xeve", "asset": "eip155:1/erc20:0xdac", "amount": "5"},
+            ])
+        )
+    );
+}
+
+#[test]
 fn other_tasks_on_the_wire() {
     let intent = |intent| told(&testing::signing(intent))["operation"]["intent"].clone();
     assert_eq!(intent(Intent::Opaque), json!({"kind": "opaque"}));

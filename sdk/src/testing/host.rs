@@ -40,6 +40,7 @@ pub struct MockHost {
     advanced: Cell<Duration>,
     drawn: Cell<u8>,
     server: Option<Server>,
+    answers: Option<usize>,
     requests: RefCell<Vec<Request>>,
     lines: RefCell<Vec<MockLine>>,
     state: RefCell<Store>,
@@ -73,6 +74,12 @@ impl MockHost {
         server: impl Fn(&MockHost, &Request) -> Result<Response, HttpError> + 'static,
     ) -> Self {
         self.server = Some(Box::new(server));
+        self
+    }
+
+    /// Lets [`Host::send_all`] give no more than the first `most` answers, as no node should.
+    pub fn with_answers(mut self, most: usize) -> Self {
+        self.answers = Some(most);
         self
     }
 
@@ -198,7 +205,8 @@ impl Host for MockHost {
     }
 
     fn send_all(&self, requests: &[Request]) -> Vec<Result<Response, HttpError>> {
-        requests.iter().map(|request| self.send(request)).collect()
+        let most = self.answers.unwrap_or(requests.len());
+        requests.iter().map(|request| self.send(request)).take(most).collect()
     }
 
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {

@@ -164,6 +164,9 @@ fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
                 .map_err(|error| Failure::Unsupported(format!("the typed data is not JSON: {error}")))?;
             json!({"destination_type": "EVM_EIP_712_Signature", "structured_data": document})
         }
+        Intent::Message(message) if is_bip322(&signing.payload) => {
+            json!({"destination_type": "BTC_BIP_322_Signature", "message_bip322": hex0x(message)})
+        }
         Intent::Message(_) | Intent::Opaque => {
             let mut raw = json!({"destination_type": "Raw_Message_Signature"});
             // There is room for one; all of them are in `msg_hash_list`.
@@ -173,6 +176,11 @@ fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
             raw
         }
     })
+}
+
+/// The two payloads that are messages in the form of BIP-322. A PSBT that is a payment has another intent.
+fn is_bip322(payload: &str) -> bool {
+    matches!(payload, "bitcoin-message" | "psbt")
 }
 
 /// The payments, where they are all that happens and the asset has a name for the server; else the call itself, or, where
@@ -193,7 +201,10 @@ fn transaction_destination(config: &Config, transaction: &Transaction) -> Value 
             let outputs: Vec<_> = several.iter().map(|to| output(config, transaction, to)).collect();
             json!({"destination_type": "Address", "utxo_outputs": outputs})
         }
-        (None, [call]) if transaction.chain.starts_with("eip155:") => {
+        // Authorisations of EIP-7702 stand beside the call, which would be shown as all that happens.
+        (None, [call])
+            if transaction.chain.starts_with("eip155:") && !transaction.hands_over_the_account() =>
+        {
             let value = coins(config, &transaction.chain, "", &call.amount);
             json!({
                 "destination_type": "EVM_Contract", "address": call.contract, "value": value,

@@ -7,7 +7,7 @@ fn claim(name: &str, value: &str) -> Statement {
 }
 
 /// What a server of the given vocabulary reads as `extra_info`.
-fn extra(version: &str, strict: bool, task: &Task) -> Value {
+pub(super) fn extra(version: &str, strict: bool, task: &Task) -> Value {
     extra_with("{}", version, strict, task)
 }
 
@@ -248,6 +248,52 @@ fn contract_calls_messages_and_typed_data_in_v2() {
         grants: Vec::new(),
     }));
     assert_eq!(destination(&typed)["structured_data"]["primaryType"], "Permit");
+}
+
+/// One call, and beside it what the call does not show.
+#[test]
+fn a_call_beside_which_the_account_is_handed_over_is_not_shown_as_all() {
+    let call = testing::transaction("eip155:1").calls("0xdac", &[1, 2, 3, 4]);
+    let transaction = |task: &Task| extra("v2", false, task)["transaction"].clone();
+    assert_eq!(transaction(&call.clone().task())["destination"]["destination_type"], "EVM_Contract");
+    let approves = call.clone().grants("0xeve", "eip155:1/erc20:0xdac", None).task();
+    assert_eq!(transaction(&approves)["destination"]["calldata"], "0x01020304", "the call is all");
+    let told = transaction(&call.grants("0xeve", "", None).task());
+    assert_eq!(told["destination"], json!({"destination_type": "Address"}));
+    assert_eq!(told["type"], "ContractCall");
+}
+
+#[test]
+fn a_message_of_bip_322_is_told_with_its_words() {
+    for payload in ["bitcoin-message", "psbt"] {
+        let transaction = &extra("v2", false, &testing::message(payload, "hi"))["transaction"];
+        let shown = json!({"destination_type": "BTC_BIP_322_Signature", "message_bip322": "0x6869"});
+        assert_eq!((&transaction["destination"], &transaction["type"]), (&shown, &json!("MessageSign")));
+    }
+}
+
+#[test]
+fn a_payment_of_solana_is_told_as_one_with_what_wallets_put_around_it() {
+    let task = testing::transaction("solana:mainnet")
+        .calls("ComputeBudget111", &[2])
+        .known_as("SetComputeUnitLimit")
+        .calls("ComputeBudget111", &[3])
+        .known_as("SetComputeUnitPrice")
+        .pays("Bob", "5000")
+        .calls("1111", &[2])
+        .known_as("Transfer")
+        .with_value("5000")
+        .calls("Memo", b"7")
+        .known_as("Memo")
+        .task();
+    let v1 = extra("v1", false, &task);
+    assert_eq!(
+        (&v1["operation"], &v1["to_address"], &v1["amount"]),
+        (&json!(100), &json!("Bob"), &json!("5000"))
+    );
+    let v2 = &extra("v2", false, &task)["transaction"];
+    assert_eq!(v2["type"], "Withdrawal");
+    assert_eq!(v2["destination"]["account_output"], json!({"address": "Bob", "amount": "0.000005"}));
 }
 
 #[test]

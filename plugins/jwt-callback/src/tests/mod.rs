@@ -444,6 +444,17 @@ fn one_servers_approval_does_not_count_for_another_that_shares_its_key() {
     assert_eq!(ids, [ID, &second, &second, &second].map(Value::from));
 }
 
+/// A question without an answer is not one that was answered well.
+#[test]
+fn an_answer_that_the_node_loses_is_no_approval() {
+    for left in [0, 1] {
+        let host = host(|host, request| ok(good_for(host, request, "APPROVE"))).with_answers(left);
+        let failure = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
+        assert!(matches!(failure, Err(Failure::Internal(_))), "{left}: {failure:?}");
+        assert!(matches!(JwtCallback::probe(&two_servers(), &host), Err(Failure::Internal(_))), "{left}");
+    }
+}
+
 #[test]
 fn every_silent_server_is_named() {
     let host = host(|_, _| Err(HttpError::Timeout));

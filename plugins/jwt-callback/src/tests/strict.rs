@@ -74,3 +74,25 @@ fn each_try_has_a_nonce_of_its_own() {
         host.requests().iter().map(|request| opened(&host, request).0["nonce"].to_string()).collect();
     assert_eq!(nonces.len(), 3);
 }
+
+#[test]
+fn the_number_of_a_token_does_not_stand_where_amounts_do() {
+    let either = "eip155:1/token:0xa0b8";
+    let task = testing::transaction("eip155:1")
+        .pays_asset(either, "0xbob", "7")
+        .calls("0xa0b8", &[0x23, 0xB8, 0x72, 0xDD])
+        .grants("0xeve", either, Some("0"))
+        .grants("0xeve", "eip155:1/erc20:0xdac", Some("5"))
+        .task();
+    let told = super::extra::extra("v1", true, &task)["countersign"]["intent"]["transaction"].clone();
+    assert_eq!(
+        (&told["destinations"], &told["grants"]),
+        (
+            &json!([{"address": "0xbob", "asset": either, "amount": null, "number": "7", "memo": null, "change": false}]),
+            &json!([
+                {"spender": "0xeve", "asset": either, "amount": null, "number": "0"},
+                {"spender": "0xeve", "asset": "eip155:1/erc20:0xdac", "amount": "5"},
+            ])
+        )
+    );
+}
