@@ -38,6 +38,8 @@ fn payloads() -> Vec<(&'static str, Task)> {
         transaction(ETHEREUM).pays_asset(asset, BOB, "2500000").calls(USDT, &[0xA9, 0x05, 0x9C, 0xBB])
     };
     let signed = |builder: TransactionBuilder| unsigned(builder.fee("21000").task());
+    let either = format!("{ETHEREUM}/token:{USDT}");
+    let either = transaction(ETHEREUM).calls(USDT, &[9, 5, 0xEA, 0xB3]).grants(BOB, &either, Some("7"));
     vec![
         ("evm payment", signed(transaction(ETHEREUM).pays(BOB, "1500000000000000000"))),
         ("evm token", signed(erc20(&token).known_as("transfer(address,uint256)"))),
@@ -55,6 +57,9 @@ fn payloads() -> Vec<(&'static str, Task)> {
             "evm payment, fee beyond 64 bits",
             unsigned(transaction(ETHEREUM).pays(BOB, "1").fee("9223372036854775808").task()),
         ),
+        ("evm call and a delegation", signed(erc20(&token).known_as("mint()").grants(BOB, "", None))),
+        ("evm approval of what may be a token's number", signed(either)),
+        ("eip7702", authorisation()),
         ("evm on a chain without a name", signed(transaction("eip155:137").pays(BOB, "1"))),
         ("psbt", signed(transaction(BITCOIN).pays("bc1qbob", "1000").change("bc1qown", "5"))),
         ("psbt of many", signed(transaction(BITCOIN).pays("bc1qbob", "1000").pays("bc1qeve", "2000"))),
@@ -63,14 +68,44 @@ fn payloads() -> Vec<(&'static str, Task)> {
             "solana payment",
             signed(transaction(SOLANA).pays("Bob", "5000").calls("1111", &[2]).known_as("Transfer")),
         ),
+        ("solana payment as wallets make it", signed(of_a_solana_wallet())),
         ("solana grant", signed(transaction(SOLANA).pays("Bob", "5000").grants("Eve", "", None))),
         ("solana call", signed(transaction(SOLANA).calls("Program", &[1]))),
         ("eip191", testing::message("eip191", "hi")),
         ("eip712", typed_data()),
+        ("bitcoin-message", testing::message("bitcoin-message", "hi")),
+        ("psbt with its message", testing::message("psbt", "hi")),
         ("message", testing::message("message", "hi")),
         ("digest", testing::blind()),
         ("digests", of_many_inputs()),
     ]
+}
+
+/// A payment between what sets its fee, its nonce and its memo.
+fn of_a_solana_wallet() -> TransactionBuilder {
+    let budget = "ComputeBudget111111111111111111111111111111";
+    testing::transaction(SOLANA)
+        .calls("11111111111111111111111111111111", &[4])
+        .known_as("AdvanceNonceAccount")
+        .calls(budget, &[2])
+        .known_as("SetComputeUnitLimit")
+        .calls(budget, &[3])
+        .known_as("SetComputeUnitPrice")
+        .pays("Bob", "5000")
+        .calls("11111111111111111111111111111111", &[2])
+        .known_as("Transfer")
+        .with_value("5000")
+        .calls("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr", b"7")
+        .known_as("Memo")
+}
+
+/// What the node shows of a single authorisation of EIP-7702.
+fn authorisation() -> Task {
+    let mut task = unsigned(testing::transaction(ETHEREUM).grants(BOB, "", None).fee("0").task());
+    if let Operation::Sign(signing) = &mut task.operation {
+        signing.payload = "eip7702".into();
+    }
+    task
 }
 
 fn unsigned(mut task: Task) -> Task {
