@@ -143,12 +143,16 @@ def judge_transaction(rules: dict, transaction: dict) -> None:
         raise Objection(f"chain {chain} is not on the list")
     if transaction["grants"]:
         raise Objection(f'the transaction lets {transaction["grants"][0]["spender"]} spend')
+    if transaction["fee"] is None:
+        raise Objection("the node cannot tell the fee, and so not how much leaves")
     totals = {}
     for to in transaction["destinations"]:
         if to["change"]:
             continue
         if to["address"] not in rules.get("addresses", []):
             raise Objection(f'address {to["address"]} is not on the list')
+        if to["amount"] is None:
+            raise Objection(f'nobody can tell how much of {to["asset"]} leaves')
         asset = to["asset"] or chain
         totals[asset] = totals.get(asset, 0) + int(to["amount"])
     for call in transaction["calls"]:
@@ -157,6 +161,9 @@ def judge_transaction(rules: dict, transaction: dict) -> None:
         is_known = is_transfer and call["method"] == "transfer(address,uint256)"
         if not is_known and call["contract"] not in rules.get("contracts", []):
             raise Objection(f'contract {call["contract"]} is not on the list')
+    # What calls take along stands among the destinations as well, where the node knows who receives it. The fee leaves too.
+    carried = sum(int(call["amount"]) for call in transaction["calls"])
+    totals[chain] = max(totals.get(chain, 0), carried) + int(transaction["fee"])
     for asset, total in totals.items():
         limit = rules.get("max_amount", {}).get(asset)
         if limit is None or total > int(limit):

@@ -13,7 +13,7 @@ TOKEN = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 PAYMENT = {
     "chain": "eip155:1",
     "sources": ["0xsource"],
-    "destinations": [{"address": LISTED, "asset": "", "amount": "1000000000000000000", "memo": None, "change": False}],
+    "destinations": [{"address": LISTED, "asset": "", "amount": "999999999999979000", "memo": None, "change": False}],
     "calls": [],
     "grants": [],
     "fee": "21000",
@@ -44,7 +44,37 @@ class Rules(unittest.TestCase):
         self.judge()
 
     def test_a_payment_over_the_limit_is_not(self):
-        self.assert_rejected("exceeds", lambda p: p["destinations"][0].update(amount="1000000000000000001"))
+        self.assert_rejected("exceeds", lambda p: p["destinations"][0].update(amount="999999999999979001"))
+
+    def test_the_fee_counts(self):
+        self.judge(lambda p: p["destinations"][0].update(amount="1"))
+        self.assert_rejected("exceeds", lambda p: p.update(fee="21001"))
+        self.assert_rejected("fee", lambda p: p.update(fee=None))
+
+        def costly(payment):
+            payment["destinations"][0].update(amount="1")
+            payment["fee"] = "500000000000000000000"
+
+        self.assert_rejected("exceeds", costly)
+
+    def test_what_a_listed_contract_is_sent_counts(self):
+        rules = copy.deepcopy(RULES)
+        rules["key_sign"]["transaction"]["contracts"].append(TOKEN)
+
+        def call(amount):
+            def change(payment):
+                payment["destinations"] = []
+                payment["calls"] = [{"contract": TOKEN, "selector": "0x", "method": None, "amount": amount, "data": "0x"}]
+
+            return change
+
+        self.judge(call("999999999999979000"), rules)
+        with self.assertRaisesRegex(server.Objection, "exceeds"):
+            self.judge(call("999999999999979001"), rules)
+
+    def test_what_may_be_the_number_of_a_token_is_no_amount(self):
+        token = {"asset": "eip155:1/token:" + TOKEN, "amount": None, "number": "7"}
+        self.assert_rejected("how much", lambda p: p["destinations"][0].update(token))
 
     def test_parts_of_a_payment_add_up(self):
         self.assert_rejected("exceeds", lambda p: p["destinations"].append(p["destinations"][0]))
