@@ -1,5 +1,10 @@
 //! Transactions that are signed as Protocol Buffers. A message without its schema is a list of numbered fields; which
 //! fields are there, and what is in them, tells a transaction from other bytes.
+//!
+//! One message has many encodings, and whoever is to be kept out chooses among them. So what a parser of the chain might
+//! read counts: a field that comes several times is looked at each time and as the whole of its parts, for parsers merge
+//! embedded messages (protobuf.dev, "Encoding", last one wins); groups and fields that nobody knows are passed over, as
+//! parsers pass over them; of field keys and lengths only the low 32 bits count.
 
 use super::bytes::Rest;
 
@@ -9,76 +14,97 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The fields of all of `bytes`, by number.
-struct Fields<'a>(Vec<(u64, Value<'a>)>);
+/// The fields of all of `bytes`, by number. Groups are left out.
+struct Fields<'a>(Vec<(u32, Value<'a>)>);
+
+/// Wire types.
+const VARINT: u32 = 0;
+const EIGHT_BYTES: u32 = 1;
+const LENGTH: u32 = 2;
+const GROUP: u32 = 3;
+const END_OF_GROUP: u32 = 4;
+const FOUR_BYTES: u32 = 5;
 
 impl<'a> Fields<'a> {
     fn read(bytes: &'a [u8]) -> Option<Fields<'a>> {
-        let (mut rest, mut fields) = (Rest(bytes), Vec::new());
+        let (mut rest, mut fields, mut groups) = (Rest(bytes), Vec::new(), Vec::new());
         while !rest.0.is_empty() {
-            let key = rest.varint()?;
+            let key = low(rest.varint()?);
+            let number = key >> 3;
             let value = match key & 7 {
-                0 => rest.varint().map(|_| Value::Number)?,
-                1 => rest.take(8).map(|_| Value::Number)?,
-                2 => {
-                    let length = usize::try_from(rest.varint()?).ok()?;
+                VARINT => rest.varint().map(|_| Value::Number)?,
+                EIGHT_BYTES => rest.take(8).map(|_| Value::Number)?,
+                LENGTH => {
+                    let length = usize::try_from(low(rest.varint()?)).ok()?;
                     Value::Bytes(rest.take(length)?)
                 }
-                5 => rest.take(4).map(|_| Value::Number)?,
+                GROUP => {
+                    groups.push(number);
+                    continue;
+                }
+                END_OF_GROUP if groups.pop() == Some(number) => continue,
+                FOUR_BYTES => rest.take(4).map(|_| Value::Number)?,
                 _ => return None,
             };
-            fields.push((key >> 3, value));
+            if groups.is_empty() {
+                fields.push((number, value));
+            }
         }
-        Some(Fields(fields))
+        groups.is_empty().then_some(Fields(fields))
     }
 
-    fn bytes(&self, number: u64) -> Option<&'a [u8]> {
-        self.0.iter().find_map(|(found, value)| match value {
+    /// Every occurrence of the field.
+    fn bytes(&self, number: u32) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter_map(move |(found, value)| match value {
             Value::Bytes(bytes) if *found == number => Some(*bytes),
             Value::Bytes(_) | Value::Number => None,
         })
     }
 
-    fn inner(&self, number: u64) -> Option<Fields<'a>> {
-        self.bytes(number).and_then(Fields::read)
+    /// Whether `is_one` holds for the embedded message `number`: for one of its occurrences, or for what they are together.
+    /// The encodings of two messages one after the other are the encoding of the merged one.
+    fn any(&self, number: u32, is_one: impl Fn(&Fields) -> bool) -> bool {
+        let holds = |bytes: &[u8]| Fields::read(bytes).is_some_and(|fields| is_one(&fields));
+        let merged = self.bytes(number).collect::<Vec<_>>().concat();
+        self.bytes(number).any(holds) || (self.bytes(number).count() > 1 && holds(&merged))
     }
 
-    fn has_number(&self, number: u64) -> bool {
+    fn has_message(&self, number: u32) -> bool {
+        self.any(number, |_| true)
+    }
+
+    fn has_number(&self, number: u32) -> bool {
         self.0.iter().any(|(found, value)| *found == number && matches!(value, Value::Number))
     }
 
-    fn only(&self, largest: u64) -> bool {
-        self.0.iter().all(|(number, _)| (1..=largest).contains(number))
-    }
-
-    /// Whether it is an `Any`: something after the name of its type, which has a `/`.
+    /// Whether it is an `Any`: the name of its type has a `/`.
     fn is_any(&self) -> bool {
-        self.only(2) && self.bytes(1).is_some_and(|name| name.contains(&b'/') && name.is_ascii())
+        self.bytes(1).any(|name| name.contains(&b'/'))
     }
+}
+
+/// What parsers keep of a field key or a length.
+fn low(number: u64) -> u32 {
+    (number & u64::from(u32::MAX)) as u32
 }
 
 /// `Transaction.raw`: 1 reference block, 8 expiration, 11 contracts, each with its kind (1) and parameters (2, an `Any`).
 pub(super) fn is_tron(bytes: &[u8]) -> bool {
-    let parameters = Fields::read(bytes).and_then(|fields| fields.inner(11)?.inner(2));
-    parameters.is_some_and(|parameters| parameters.is_any())
+    let is_contract = |contract: &Fields| contract.any(2, |parameters| parameters.is_any());
+    Fields::read(bytes).is_some_and(|fields| fields.any(11, is_contract))
 }
 
 /// `SignDoc`: 1 body, 2 authorisation, 3 chain id, 4 account number; `SignDocDirectAux` has 2 public key, 5 and 6 besides. A
 /// body begins with its messages, each an `Any`.
 pub(super) fn is_cosmos(bytes: &[u8]) -> bool {
-    let is_one = |fields: Fields| {
-        let message = fields.inner(1)?.inner(1)?;
-        (fields.only(6) && fields.bytes(3).is_some() && message.is_any()).then_some(())
-    };
-    Fields::read(bytes).and_then(is_one).is_some()
+    let is_body = |body: &Fields| body.any(1, |message| message.is_any());
+    let is_one = |fields: Fields| fields.bytes(3).next().is_some() && fields.any(1, is_body);
+    Fields::read(bytes).is_some_and(is_one)
 }
 
 /// `TransactionBody`: 1 id (its start, 1, and payer, 2), 2 node, 3 fee.
 pub(super) fn is_hedera(bytes: &[u8]) -> bool {
-    let is_one = |fields: Fields| {
-        let id = fields.inner(1)?;
-        (id.inner(1).is_some() && id.inner(2).is_some() && fields.inner(2).is_some() && fields.has_number(3))
-            .then_some(())
-    };
-    Fields::read(bytes).and_then(is_one).is_some()
+    let is_id = |id: &Fields| id.has_message(1) && id.has_message(2);
+    let is_one = |fields: Fields| fields.any(1, is_id) && fields.has_message(2) && fields.has_number(3);
+    Fields::read(bytes).is_some_and(is_one)
 }

@@ -89,6 +89,53 @@ fn a_transaction_is_refused_as_a_message_by_every_key() {
     }
 }
 
+/// Other encodings of the same message, and what else parsers pass over.
+#[test]
+fn protocol_buffers_are_recognised_in_every_encoding() {
+    let other = field(1, b"type without a slash");
+    // Of number 200, with a field in it.
+    let group = [0xc3, 0x0c, 0x08, 1, 0xc4, 0x0c];
+    for (what, bytes) in
+        samples().into_iter().filter(|(what, _)| ["Tron", "SignDoc", "Hedera"].contains(what))
+    {
+        let first = usize::from(bytes[1]) + 2;
+        let altered = [
+            ("a group that nobody knows", [&group, &bytes[..]].concat()),
+            ("a group in a group", [&[0x0b][..], &group, &[0x0c], &bytes].concat()),
+            ("a field that nobody knows", [&bytes[..], &[0xfa, 0x01, 1, b'x']].concat()),
+            ("an empty message in front", [&field(1, b""), &bytes[..]].concat()),
+            ("an empty contract in front", [&field(11, b""), &bytes[..]].concat()),
+            ("other messages in front", [&field(1, &other), &field(11, &other), &bytes[..]].concat()),
+            ("bits beyond 32 in a key", [&[bytes[0] | 0x80, 0x80, 0x80, 0x80, 0x10], &bytes[1..]].concat()),
+            (
+                "bits beyond 32 in a length",
+                [&bytes[..1], &[bytes[1] | 0x80, 0x80, 0x80, 0x80, 0x10], &bytes[2..]].concat(),
+            ),
+            ("the first field again, at the end", [&bytes[first..], &bytes[..first]].concat()),
+        ];
+        for (how, altered) in altered {
+            let seen = transaction(&altered).unwrap_or_else(|| panic!("{what}, {how}"));
+            assert!(seen.0.contains(what), "{what}, {how}: {}", seen.0);
+        }
+    }
+    // The name of the type in one part, a field that nobody knows in the `Any`, parts of a contract and of an id.
+    let name = field(1, "é.com/protocol.TransferContract".as_bytes());
+    let any = [field(2, b"x"), name, field(3, b"?")].concat();
+    let parts = [field(2, &any[..3]), vec![0x08, 1], field(2, &any[3..])].concat();
+    assert!(transaction(&field(11, &parts)).unwrap().0.contains("Tron"));
+    let (start, payer) = (field(1, &field(1, b"\x08\x01")), field(1, &field(2, b"\x18\x02")));
+    let hedera = [start, payer, field(2, b"\x18\x03"), vec![0x18, 5]].concat();
+    assert!(transaction(&hedera).unwrap().0.contains("Hedera"));
+}
+
+#[test]
+fn groups_that_are_not_closed_as_they_were_opened_are_no_message() {
+    let tron = unhex(include_str!("../../fixtures/message-tron-trigger-contract.hex"));
+    for around in [&[0x0b][..], &[0x0c], &[0x0b, 0x14], &[0x0b, 0x13, 0x0c]] {
+        assert_eq!(transaction(&[around, &tron].concat()), None, "{around:?}");
+    }
+}
+
 /// Each form is recognised by itself: with any other in its place the sample would pass.
 #[test]
 fn every_form_has_a_sample() {
