@@ -86,6 +86,11 @@ pub fn open_folder(path: &Path) -> Result<File, CustodyError> {
     }
 }
 
+/// Whether `file`, which was opened at `place`, is its operator's alone. Says nothing of the way to it.
+pub fn check_opened(file: &File, place: &Path) -> Result<(), CustodyError> {
+    Walk { at: place.into(), ..Walk::as_this_user() }.check(file)
+}
+
 /// The way from `/` to a file.
 struct Walk {
     /// Whom files may belong to, besides root.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat};
 
@@ -14,16 +14,18 @@ const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// An open directory.
 #[derive(Debug)]
-pub(crate) struct Folder(File);
+pub(crate) struct Folder {
+    open: File,
+    /// Where it is: for messages.
+    path: PathBuf,
+}
 
 impl Folder {
     /// Opens `path`, which may lie behind links; what counts is that only root and we can write there, or anywhere on the
     /// way.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        custody::open_folder(path).map(Self).map_err(|error| match error {
-            CustodyError::Io(error) => error,
-            unsafe_place => io::Error::new(io::ErrorKind::PermissionDenied, unsafe_place),
-        })
+        let open = custody::open_folder(path).map_err(denied)?;
+        Ok(Self { open, path: path.into() })
     }
 
     /// Opens `path`, and makes it first (mode 700) if it is not there.
@@ -33,10 +35,12 @@ impl Folder {
         Self::open(path)
     }
 
-    /// The whole file `name`. One of more than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+    /// The whole file `name`, if only root and we can write it: that nobody else can exchange it does not say that nobody
+    /// else can change it. One of more than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
     pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(openat(&self.0, plain(name)?, flags, Mode::empty())?);
+        let file = File::from(openat(&self.open, plain(name)?, flags, Mode::empty())?);
+        custody::check_opened(&file, &self.path.join(name)).map_err(denied)?;
         read_regular(file, limit)
     }
 
@@ -44,24 +48,25 @@ impl Folder {
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temporary = format!(".{}.{:016x}.tmp", plain(name)?, nonce()?);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(&self.0, &*temporary, flags, PRIVATE_FILE)?);
+        let mut file = File::from(openat(&self.open, &*temporary, flags, PRIVATE_FILE)?);
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        let renamed = written.and_then(|()| Ok(rustix::fs::renameat(&self.0, &*temporary, &self.0, name)?));
+        let renamed =
+            written.and_then(|()| Ok(rustix::fs::renameat(&self.open, &*temporary, &self.open, name)?));
         if renamed.is_err() {
-            let _ = rustix::fs::unlinkat(&self.0, &*temporary, rustix::fs::AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&self.open, &*temporary, rustix::fs::AtFlags::empty());
         }
-        renamed.and_then(|()| self.0.sync_all())
+        renamed.and_then(|()| self.open.sync_all())
     }
 
     /// Removes the file `name`, or the link of that name.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.0, plain(name)?, rustix::fs::AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&self.open, plain(name)?, rustix::fs::AtFlags::empty())?)
     }
 
     /// Names of all files, in order.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.0)? {
+        for entry in rustix::fs::Dir::read_from(&self.open)? {
             names.extend(entry?.file_name().to_str().map(str::to_owned));
         }
         names.sort();
@@ -70,9 +75,9 @@ impl Folder {
 
     /// Waits until nobody else works in the directory; until the value is dropped, others wait.
     pub(crate) fn lock(&self) -> io::Result<Self> {
-        let lock = self.0.try_clone()?;
+        let lock = self.open.try_clone()?;
         lock.lock()?;
-        Ok(Self(lock))
+        Ok(Self { open: lock, path: self.path.clone() })
     }
 }
 
@@ -96,6 +101,13 @@ fn read_at(path: &Path, more: OFlags, limit: u64) -> io::Result<Vec<u8>> {
 /// Reads once; a device, a pipe or a directory is refused before it could block or never end.
 pub(crate) fn read_regular(file: File, limit: u64) -> io::Result<Vec<u8>> {
     countersign_files::read_opened(file, limit)
+}
+
+fn denied(error: CustodyError) -> io::Error {
+    match error {
+        CustodyError::Io(error) => error,
+        unsafe_place => io::Error::new(io::ErrorKind::PermissionDenied, unsafe_place),
+    }
 }
 
 fn plain(name: &str) -> io::Result<&str> {

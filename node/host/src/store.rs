@@ -297,6 +297,8 @@ fn read_manifest(folder: &Folder, name: &str) -> Result<PluginManifest, StoreErr
     let damaged = |reason: String| StoreError::Manifest { name: name.into(), reason };
     let bytes = folder.read(&manifest_file(name), MANIFEST).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => StoreError::Unknown(name.into()),
+        // Nothing is wrong with what it says; somebody else could have written it.
+        io::ErrorKind::PermissionDenied => StoreError::Io { path: manifest_file(name).into(), source: error },
         _ => damaged(error.to_string()),
     })?;
     let manifest: PluginManifest =

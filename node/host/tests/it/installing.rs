@@ -164,6 +164,36 @@ async fn a_store_that_others_can_write_is_not_used() {
     assert!(store.install(&host(), &file).await.unwrap_err().to_string().contains("chmod"));
 }
 
+/// It says which component is in force.
+#[tokio::test]
+async fn a_manifest_that_others_can_write_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = PluginStore::new(folder.path().join("plugins"));
+    let file = release(folder.path(), b'1');
+    store.install(&host(), &file).await.unwrap();
+    store.install(&host(), &release(folder.path(), b'2')).await.unwrap();
+    let manifest = store.folder().join("rules.json");
+    for mode in [0o620, 0o602, 0o666] {
+        std::fs::set_permissions(&manifest, std::fs::Permissions::from_mode(mode)).unwrap();
+        for refused in [
+            store.find("rules").map(drop),
+            store.list().map(drop),
+            store.rollback("rules").map(drop),
+            store.install(&host(), &file).await.map(drop),
+            installed("rules").locate(&store).map(drop),
+        ] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("chmod go-w") && error.contains("rules.json"), "{mode:o}: {error}");
+        }
+    }
+    std::fs::set_permissions(&manifest, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(store.find("rules").is_ok(), "others may read it");
+    if std::os::unix::fs::chown(&manifest, Some(65_534), None).is_ok() {
+        let error = store.find("rules").unwrap_err().to_string();
+        assert!(error.contains("belongs to user 65534"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_manifest_is_said_to_be_damaged() {
     let folder = tempfile::tempdir().unwrap();
