@@ -135,7 +135,7 @@ pub fn parse(amount: &str) -> Result<Amount, Objection> {
 }
 
 /// What leaves the wallet, by asset. Change does not; of native value the larger counts of what destinations receive
-/// and what calls take along, and the highest fee besides.
+/// and what calls take along, and the highest fee besides. Limits count rights that are handed out as well.
 #[derive(Debug, Default)]
 pub struct Spending<'a> {
     amounts: Vec<(Cow<'a, str>, Amount)>,
@@ -169,6 +169,11 @@ impl<'a> Spending<'a> {
             None => spending.unknown_fee = true,
         }
         Ok(spending)
+    }
+
+    /// So much more.
+    pub fn add(&mut self, asset: Cow<'a, str>, amount: &Amount) {
+        *self.entry(asset) += amount;
     }
 
     /// Refuses what leaves without anybody knowing how much; for rules that bound amounts.

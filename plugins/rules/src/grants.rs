@@ -42,6 +42,11 @@ impl Grants {
         Ok(Grants { spenders, unlimited, amounts })
     }
 
+    /// Whether it lists the assets to which there may be rights.
+    pub fn list_assets(&self) -> bool {
+        self.amounts.is_some()
+    }
+
     /// `right` is what `spender` may move.
     fn judge(&self, chain: &str, spender: &str, right: &Portion) -> Ruling {
         if !self.spenders.contains(chain, spender) {
@@ -89,6 +94,20 @@ pub fn judge(rules: Option<&Grants>, standards: &Standards, chain: &str, grants:
         };
     }
     Ok(why)
+}
+
+/// Every right over single assets that is handed out and not taken away.
+pub fn given<'a>(
+    standards: &Standards,
+    chain: &'a str,
+    grants: &'a [Grant],
+) -> impl Iterator<Item = Result<Portion<'a>, Objection>> {
+    let single = grants.iter().filter(|grant| !grant.asset.is_empty());
+    single.filter_map(move |grant| {
+        let right = standards.portion(chain, &grant.asset, grant.amount.as_deref());
+        let taken = right.as_ref().is_ok_and(|right| takes_away(chain, &grant.spender, right));
+        (!taken).then_some(right)
+    })
 }
 
 /// Judges rights over everything that the account holds (EIP-7702): only to listed contracts.

@@ -104,8 +104,11 @@ impl Policy {
                         make a policy of its own for it, with `when: {payloads: [digest]}`"
                 .into());
         }
-        if self.limits.bound_amounts() && self.transactions.is_none() {
-            return Err("limits: an amount can be counted in `transactions` alone; add that section, or limit `tasks`".into());
+        let gives = self.typed_data.is_some() && self.grants.is_some();
+        if self.limits.bound_amounts() && self.transactions.is_none() && !gives {
+            return Err("limits: an amount can be counted in `transactions`, and in rights by `typed_data` and `grants`; add \
+                        these sections, or limit `tasks`"
+                .into());
         }
         let evaded = self.transactions.as_ref().and_then(|rules| {
             let limited = (self.limits.bound_amounts() && rules.allows_unknown_calls()).then_some("limits");
@@ -146,8 +149,9 @@ impl Policy {
         if let Some(hours) = &self.hours {
             trail.rule("hours", hours.judge(task))?;
         }
-        let spending = self.judge_intent(trail, task, signing)?;
+        let mut spending = self.judge_intent(trail, task, signing)?;
         trail.rule("assets", self.judge_assets(&spending))?;
+        trail.rule("limits", self.count_rights(&signing.intent, &mut spending))?;
         self.limits.judge(trail, host, &self.name, task, signing, &spending)
     }
 
@@ -195,6 +199,38 @@ impl Policy {
             (Intent::Opaque, ..) => unreachable!("judged as blind"),
         }
         Ok(Spending::default())
+    }
+
+    /// Counts what the signature lets others take as spent, where limits bound it: whoever has the right needs no further
+    /// signature. Where limits name assets and no list of rights does, they are the list.
+    fn count_rights<'t>(&self, intent: &'t Intent, spending: &mut Spending<'t>) -> Ruling {
+        let (chain, rights) = match intent {
+            Intent::Transaction(transaction) => (transaction.chain.as_str(), &transaction.grants[..]),
+            Intent::TypedData(data) => (data.chain.as_deref().unwrap_or_default(), &data.grants[..]),
+            Intent::Message(_) | Intent::Opaque => return Ok("hands out no right".into()),
+        };
+        if !self.limits.bound_amounts() {
+            return Ok("no limit bounds an amount".into());
+        }
+        let listed = self.grants.as_ref().is_some_and(Grants::list_assets);
+        for right in grants::given(&self.standards, chain, rights) {
+            let right = right?;
+            match (self.limits.names(&right.asset), right.amount) {
+                (true, Some(amount)) => spending.add(right.asset, &amount),
+                (true, None) => {
+                    let asset = show(&right.asset);
+                    let reason = format!("a right to {asset} without limit is more than any limit of it");
+                    return refuse("keysign-grant-unlimited", reason);
+                }
+                (false, _) if listed => {}
+                (false, _) => {
+                    let reason =
+                        format!("no limit names {}, to which it hands out a right", show(&right.asset));
+                    return refuse("keysign-asset-not-limited", reason);
+                }
+            }
+        }
+        Ok("rights count as spent".into())
     }
 
     /// Where limits name assets and no list per transaction does, they are the list.

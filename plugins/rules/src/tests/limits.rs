@@ -44,6 +44,86 @@ fn amounts_add_up_over_tasks_and_leave_the_window_to_the_millisecond() {
     assert_eq!(decide(&host, &pay(&host, "g", "100")), "approve", "only 50 of this week are left");
 }
 
+const USDC: &str = "eip155:1/erc20:0xa0b8";
+
+/// Judges by limits of USDC and of ether, beside a section about rights.
+fn decide_rights(host: &MockHost, grants: &str, task: &Task) -> String {
+    let rules = format!(
+        "{{assets: {{usdc: {{id: '{USDC}'}}, eth: {{id: 'eip155:1'}}, positions: {{id: 'eip155:1/erc721:0xc364'}}}}, \
+         policies: [{{name: p, transactions: {{}}, typed_data: {{}}, grants: {grants}, limits: [ \
+         {{per: day, asset: usdc, max: 1000}}, {{per: day, asset: eth, max: 5}}, \
+         {{per: day, asset: positions, max: 1}}]}}]}}"
+    );
+    code(host.decide::<Rules>(&json::config(&in_file(&rules)).unwrap(), task).unwrap())
+}
+
+/// Typed data that is known to hand out these rights and no other.
+fn authorises(rights: &[(&str, Option<&str>)]) -> Task {
+    let grant = |(asset, amount): &(&str, Option<&str>)| countersign_sdk::Grant {
+        spender: "0xbob".into(),
+        asset: (*asset).into(),
+        amount: amount.map(Into::into),
+    };
+    let grants = rights.iter().map(grant).collect();
+    let task = testing::typed_data(Some("eip155:1"), Some("0xa0b8"), "TransferWithAuthorization", grants);
+    testing::with_fact(task, "typed-data-rights", "shown")
+}
+
+/// Whoever has the signature needs no other to take the amount.
+#[test]
+fn payments_by_typed_data_count() {
+    let host = MockHost::default();
+    let decide = |rights: &[(&str, Option<&str>)], id: &str| {
+        let task = Task { id: id.into(), received_at: host.now(), ..authorises(rights) };
+        decide_rights(&host, "{spenders: ['0xbob']}", &task)
+    };
+    assert_eq!(decide(&[(USDC, Some("400"))], "a"), "approve");
+    assert_eq!(decide(&[(USDC, Some("300")), (USDC, Some("301"))], "b"), "keysign-limit-amount");
+    assert_eq!(decide(&[("eip155:1/token:0xa0b8", Some("601"))], "c"), "keysign-limit-amount");
+    assert_eq!(decide(&[(USDC, Some("300")), (USDC, Some("300"))], "d"), "approve");
+    assert_eq!(decide(&[(USDC, Some("1"))], "e"), "keysign-limit-amount");
+    assert_eq!(decide(&[(USDC, Some("0"))], "f"), "approve", "a right to nothing");
+    assert_eq!(decide(&[("eip155:1/token:0xc364", Some("7"))], "g"), "approve", "one token");
+    assert_eq!(decide(&[("eip155:1/token:0xc364", Some("8"))], "h"), "keysign-limit-amount", "a second one");
+    host.advance(DAY);
+    assert_eq!(decide(&[(USDC, Some("1000"))], "i"), "approve");
+}
+
+#[test]
+fn rights_by_transactions_count_like_those_by_typed_data() {
+    let host = MockHost::default();
+    let approves = |id: &str, spender: &str, amount: Option<&str>| {
+        let task = transaction("eip155:1")
+            .calls("0xa0b8", &[9, 5, 0xEA, 0xB3])
+            .known_as("approve(address,uint256)")
+            .grants(spender, "eip155:1/token:0xa0b8", amount)
+            .task();
+        let task = Task { id: id.into(), received_at: host.now(), ..task };
+        decide_rights(&host, "{spenders: ['0xbob'], unlimited: allow}", &task)
+    };
+    assert_eq!(approves("a", "0xbob", Some("600")), "approve");
+    assert_eq!(approves("b", "0xbob", Some("600")), "keysign-limit-amount");
+    assert_eq!(approves("c", "0xbob", None), "keysign-grant-unlimited");
+    assert_eq!(approves("d", "0xbob", Some("0")), "approve", "takes the right away");
+    let paid = transaction("eip155:1").pays_asset(USDC, "0xeve", "401").task();
+    assert_eq!(decide_rights(&host, "{spenders: ['0xbob']}", &paid), "keysign-limit-amount");
+}
+
+#[test]
+fn rights_to_what_no_limit_names_need_a_list_of_rights() {
+    let other = authorises(&[("eip155:1/erc20:0xda1", Some("5"))]);
+    for (grants, expected) in [
+        ("{spenders: ['0xbob']}", "keysign-asset-not-limited"),
+        ("{spenders: ['0xbob'], unlimited: allow}", "keysign-asset-not-limited"),
+        ("{spenders: ['0xbob'], amounts: [{asset: usdc, max: 5}]}", "keysign-grant-asset-not-allowed"),
+    ] {
+        assert_eq!(decide_rights(&MockHost::default(), grants, &other), expected, "{grants}");
+    }
+    let unlimited = authorises(&[(USDC, None)]);
+    let leave = "{spenders: ['0xbob'], unlimited: allow}";
+    assert_eq!(decide_rights(&MockHost::default(), leave, &unlimited), "keysign-grant-unlimited");
+}
+
 #[test]
 fn tasks_are_counted_whatever_they_sign() {
     let host = MockHost::default();
