@@ -167,11 +167,15 @@ fn grant_line(grant: &Grant) -> String {
 /// So much of an asset. Whether a number is an amount depends on the standard of the token, which a call that is encoded alike
 /// in two standards does not tell.
 fn number_of(number: &str, asset: &str) -> String {
-    let is_either = asset.starts_with("eip155:") && asset.contains("/token:");
-    match is_either {
+    match is_either(asset) {
         true => format!("token number {number}, or the amount {number}{}, whichever it has", of(asset)),
         false => format!("{number}{}", of(asset)),
     }
+}
+
+/// Whether a number of `asset` may be an amount or the number of one token: its contract may be of ERC-20 or of ERC-721.
+fn is_either(asset: &str) -> bool {
+    asset.starts_with("eip155:") && asset.contains("/token:")
 }
 
 /// How many decimals an asset has is not known here.
@@ -180,7 +184,8 @@ fn of(asset: &str) -> String {
 }
 
 fn destination_json(to: &Destination) -> Value {
-    json!({"address": to.address, "asset": to.asset, "amount": to.amount, "memo": to.memo, "change": to.change})
+    let told = json!({"address": to.address, "asset": to.asset, "memo": to.memo, "change": to.change});
+    with_amount(told, &to.asset, Some(&to.amount))
 }
 
 fn call_json(call: &Call) -> Value {
@@ -191,7 +196,20 @@ fn call_json(call: &Call) -> Value {
 }
 
 fn grant_json(grant: &Grant) -> Value {
-    json!({"spender": grant.spender, "asset": grant.asset, "amount": grant.amount})
+    let told = json!({"spender": grant.spender, "asset": grant.asset});
+    with_amount(told, &grant.asset, grant.amount.as_deref())
+}
+
+/// What may be the number of a token is the member `number`, and `amount` is null: so no program adds it up.
+fn with_amount(mut told: Value, asset: &str, number: Option<&str>) -> Value {
+    match number {
+        Some(number) if is_either(asset) => {
+            told["amount"] = Value::Null;
+            told["number"] = number.into();
+        }
+        amount => told["amount"] = amount.into(),
+    }
+    told
 }
 
 fn excerpt(bytes: &[u8]) -> String {
@@ -213,3 +231,25 @@ fn excerpt_hex(bytes: &[u8]) -> String {
 
 /// Characters that are shown of a long text.
 const EXCERPT: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_token_is_no_amount() {
+        let either = "eip155:1/token:0xa0b8";
+        let (amount, number) = (|told: &Value| told["amount"].clone(), |told: &Value| told["number"].clone());
+        for (asset, shown, expected) in [
+            (either, Some("7"), (Value::Null, json!("7"))),
+            (either, None, (Value::Null, Value::Null)),
+            ("eip155:1/erc20:0xa0b8", Some("7"), (json!("7"), Value::Null)),
+            ("solana:mainnet/token:X", Some("7"), (json!("7"), Value::Null)),
+            ("", None, (Value::Null, Value::Null)),
+        ] {
+            let grant = Grant { spender: "0xeve".into(), asset: asset.into(), amount: shown.map(Into::into) };
+            let told = grant_json(&grant);
+            assert_eq!((amount(&told), number(&told)), expected, "{asset} {shown:?}");
+        }
+    }
+}
