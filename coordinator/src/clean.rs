@@ -35,6 +35,12 @@ pub fn frame(frame: FromNode) -> FromNode {
         // Kept only where every mark verifies; the desk counts the entries.
         FromNode::Generations { .. } => frame,
         FromNode::Capacity { .. } => frame,
+        FromNode::HelloAs { protocol, software, mut pending, instance } => {
+            pending.truncate(PENDING);
+            FromNode::HelloAs { protocol, software: text(&software), pending, instance }
+        }
+        // Of fixed size, and verified.
+        FromNode::Alive { .. } => frame,
     }
 }
 

@@ -12,12 +12,14 @@ mod moved;
 mod origin;
 mod queue;
 mod share;
+mod twins;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use countersign_protocol::control::{FromNode, MAX_GENERATIONS, MAX_HELD, ToNode};
+use countersign_protocol::twin::{Instance, TwinMark};
 use countersign_protocol::{
     Hash, KeyId, NodeId, Operation, RequesterId, SignedTask, TaskError, TaskId, UnixMillis,
 };
@@ -80,6 +82,9 @@ struct Presence {
     behind: BTreeMap<KeyId, u32>,
     /// Keys that it holds and that are not known here.
     wanted: claims::Wanted,
+    /// Number of its process, if it has said so, and the last word that it lives.
+    instance: Option<Instance>,
+    alive: watch::Sender<Option<TwinMark>>,
 }
 
 #[derive(Debug)]
@@ -191,10 +196,12 @@ impl Desk {
         Ok(Submitted { record, new: true, ticket })
     }
 
-    /// A node's hello. Returns the connection's name and the queue of frames for it.
+    /// A node's hello, with the number of its process if it has one. Returns the connection's name and the queue of frames for
+    /// it.
     pub fn join(
         &self,
         node: NodeId,
+        instance: Option<Instance>,
         software: &str,
         pending: &[TaskId],
         now: UnixMillis,
@@ -211,6 +218,8 @@ impl Desk {
             capacity: USUAL_CAPACITY,
             behind: BTreeMap::new(),
             wanted: claims::Wanted::default(),
+            instance,
+            alive: watch::Sender::new(None),
         };
         inner.nodes.insert(node, presence);
         self.step_all(&mut inner, now, || Input::Joined(node));
@@ -238,7 +247,11 @@ impl Desk {
     ) -> Result<(), Misbehaviour> {
         let from = connection.node;
         let (task, input) = match clean::frame(frame) {
-            FromNode::Hello { .. } => return Err(Misbehaviour::SecondHello),
+            FromNode::Hello { .. } | FromNode::HelloAs { .. } => return Err(Misbehaviour::SecondHello),
+            FromNode::Alive { mark } => {
+                self.alive(connection, mark);
+                return Ok(());
+            }
             FromNode::Decision { task, refusal, verdicts } => {
                 (task, Input::Decision { from, refusal, verdicts })
             }

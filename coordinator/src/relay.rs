@@ -17,7 +17,7 @@ pub async fn serve(hub: Arc<Hub>, desk: Arc<Desk>, mut stop: watch::Receiver<boo
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
-            link = hub.accept() => match link {
+            link = hub.accept_aside() => match link {
                 Some(link) => drop(sessions.spawn(serve_node(link, desk.clone()))),
                 None => break,
             },
@@ -34,10 +34,10 @@ pub async fn serve(hub: Arc<Hub>, desk: Arc<Desk>, mut stop: watch::Receiver<boo
 }
 
 async fn serve_node(link: NodeLink, desk: Arc<Desk>) {
-    let NodeLink { peer, control, handle } = link;
+    let NodeLink { peer, control, handle, place } = link;
     let Ok(node) = NodeId::from_bytes(peer.0) else { return handle.close("this key is no node id") };
     let Control { sender, receiver } = control;
-    let end = session::serve(&desk, node, receiver, sender).await;
+    let end = session::serve(&desk, node, receiver, sender, || place.take()).await;
     info!(%node, %end, "node off line");
     handle.close(&end.to_string());
 }

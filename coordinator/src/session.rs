@@ -6,6 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use countersign_protocol::control::{FromNode, ToNode};
+use countersign_protocol::twin::{Instance, TwinMark};
 use countersign_protocol::{NodeId, PROTOCOL_VERSION, TaskId, decode, encode};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -41,19 +42,42 @@ pub enum End {
         "the node speaks protocol version {0}, this coordinator {PROTOCOL_VERSION}; update the older one"
     )]
     Version(u16),
+    /// Another process with the node's identity is on line.
+    #[error(
+        "another process with the identity of this node is on line and lives; end the one that is not the original"
+    )]
+    Twin,
     /// The node does not read, or said no hello.
     #[error("the node did not {0} in time; see its log")]
     Silent(&'static str),
 }
 
-/// Serves a node until its connection ends.
-pub async fn serve(desk: &Desk, node: NodeId, mut source: impl Source, mut sink: impl Sink) -> End {
-    let (software, pending) = match timeout(HELLO, greet(&mut source, &mut sink)).await {
+/// Serves a node until its connection ends. `admitted` is called once it is clear that the connection is the node's.
+pub async fn serve(
+    desk: &Desk,
+    node: NodeId,
+    mut source: impl Source,
+    mut sink: impl Sink,
+    admitted: impl FnOnce(),
+) -> End {
+    let hello = match timeout(HELLO, hear_hello(&mut source)).await {
         Ok(Ok(hello)) => hello,
         Ok(Err(end)) => return end,
         Err(_) => return End::Silent("say hello"),
     };
-    let (connection, queue) = desk.join(node, &software, &pending, clock::now());
+    if let Some(instance) = hello.instance
+        && let Some(first) = desk.first(node, instance).await
+    {
+        return refuse_second(desk, node, first, &mut source, &mut sink).await;
+    }
+    admitted();
+    match timeout(WRITE, welcome(&mut sink)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(end)) => return end,
+        Err(_) => return End::Silent("read its frames"),
+    }
+    let Hello { software, pending, instance } = hello;
+    let (connection, queue) = desk.join(node, instance, &software, &pending, clock::now());
     info!(%node, "node on line");
     let end = tokio::select! {
         end = read(desk, connection, &mut source) => end,
@@ -63,17 +87,52 @@ pub async fn serve(desk: &Desk, node: NodeId, mut source: impl Source, mut sink:
     end
 }
 
-async fn greet(source: &mut impl Source, sink: &mut impl Sink) -> Result<(String, Vec<TaskId>), End> {
-    let FromNode::Hello { protocol, software, pending } = next(source).await? else {
-        return Err(End::Misbehaved("the first frame is no hello".into()));
+struct Hello {
+    software: String,
+    pending: Vec<TaskId>,
+    instance: Option<Instance>,
+}
+
+async fn hear_hello(source: &mut impl Source) -> Result<Hello, End> {
+    let (protocol, hello) = match next(source).await? {
+        FromNode::Hello { protocol, software, pending } => {
+            (protocol, Hello { software, pending, instance: None })
+        }
+        FromNode::HelloAs { protocol, software, pending, instance } => {
+            (protocol, Hello { software, pending, instance: Some(instance) })
+        }
+        _ => return Err(End::Misbehaved("the first frame is no hello".into())),
     };
-    if protocol != PROTOCOL_VERSION {
-        return Err(End::Version(protocol));
+    match protocol {
+        PROTOCOL_VERSION => Ok(hello),
+        other => Err(End::Version(other)),
     }
-    let software_here = concat!("countersign-coordinator ", env!("CARGO_PKG_VERSION")).to_owned();
-    let welcome = ToNode::Welcome { protocol: PROTOCOL_VERSION, software: software_here };
-    sink.send(&encode(&welcome)).await.map_err(End::Broken)?;
-    Ok((software, pending))
+}
+
+async fn welcome(sink: &mut impl Sink) -> Result<(), End> {
+    let software = concat!("countersign-coordinator ", env!("CARGO_PKG_VERSION")).to_owned();
+    let welcome = ToNode::Welcome { protocol: PROTOCOL_VERSION, software };
+    sink.send(&encode(&welcome)).await.map_err(End::Broken)
+}
+
+/// Tells the second who lives, and hears its own word, for the first.
+async fn refuse_second(
+    desk: &Desk,
+    node: NodeId,
+    first: TwinMark,
+    source: &mut impl Source,
+    sink: &mut impl Sink,
+) -> End {
+    desk.second_refused(node);
+    let exchange = async {
+        let told = ToNode::Twin { mark: Box::new(first.clone()) };
+        sink.send(&encode(&told)).await.map_err(End::Broken)?;
+        next(source).await
+    };
+    if let Ok(Ok(FromNode::Alive { mark })) = timeout(HELLO, exchange).await {
+        desk.tell_of_twins(node, first, mark);
+    }
+    End::Twin
 }
 
 async fn read(desk: &Desk, connection: Connection, source: &mut impl Source) -> End {

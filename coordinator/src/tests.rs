@@ -340,7 +340,7 @@ async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
     for (first, version) in [(hello, true), (early, false)] {
         let (say, from_node) = mpsc::channel(1);
         say.send(encode(&first)).await.unwrap();
-        let end = session::serve(&world.app.desk, nodes()[0], from_node, mpsc::channel(1).0).await;
+        let end = session::serve(&world.app.desk, nodes()[0], from_node, mpsc::channel(1).0, || {}).await;
         assert_eq!(matches!(end, End::Version(7)), version, "{end}");
         assert_eq!(matches!(end, End::Misbehaved(_)), !version, "{end}");
     }
@@ -352,7 +352,8 @@ async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
     let desk = &world.app.desk;
-    let joined: Vec<_> = nodes().into_iter().map(|node| desk.join(node, "", &[], clock::now())).collect();
+    let joined: Vec<_> =
+        nodes().into_iter().map(|node| desk.join(node, None, "", &[], clock::now())).collect();
     for (connection, _) in &joined {
         desk.receive(*connection, FromNode::Capacity { tasks: 4 }, clock::now()).unwrap();
     }
@@ -375,7 +376,7 @@ async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
     let world = World::open(dir.path(), |rules| rules.open_tasks = 10_000);
     let desk = &world.app.desk;
     let join = |node| {
-        let (connection, queue) = desk.join(node, "", &[], clock::now());
+        let (connection, queue) = desk.join(node, None, "", &[], clock::now());
         desk.receive(connection, FromNode::Capacity { tasks: 10_000 }, clock::now()).unwrap();
         queue
     };

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_coordinator::{Config, Coordinator, identity};
 use countersign_link::dial::{self, DialError};
 use countersign_link::{Closed, Identity, Link, PeerKey};
 use countersign_protocol::control::{FromNode, ToNode};
-use countersign_protocol::{NodeId, PROTOCOL_VERSION, decode, encode};
+use countersign_protocol::twin::{Instance, TwinMark, proves_twins};
+use countersign_protocol::{IdentitySigner, NodeId, PROTOCOL_VERSION, decode, encode};
 
 fn node(seed: u8) -> Arc<Identity> {
     Arc::new(Identity::from_seed(&[seed; 32]).unwrap())
@@ -67,4 +69,94 @@ async fn a_node_that_speaks_nonsense_is_told_why_it_is_disconnected() {
     let reason = link.handle.closed().await;
     assert!(matches!(&reason, Closed::ByPeer { reason } if reason.contains("misbehaved")), "{reason}");
     connect(&coordinator, 1).await.unwrap();
+}
+
+struct Key(Arc<Identity>);
+
+impl IdentitySigner for Key {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message)
+    }
+}
+
+fn id(seed: u8) -> NodeId {
+    NodeId::from_bytes(node(seed).public().0).unwrap()
+}
+
+async fn connect_as(coordinator: &Coordinator, seed: u8, instance: Instance) -> Link {
+    let (protocol, software) = (PROTOCOL_VERSION, "test".into());
+    let hello = FromNode::HelloAs { protocol, software, pending: vec![], instance };
+    let key = PeerKey(*coordinator.id.as_bytes());
+    dial::connect(coordinator.quic, &node(seed), key, &encode(&hello)).await.unwrap()
+}
+
+fn is_welcome(link: &Link) -> bool {
+    matches!(decode(&link.welcome).unwrap(), ToNode::Welcome { .. })
+}
+
+async fn hear(link: &mut Link) -> ToNode {
+    let frame = tokio::time::timeout(Duration::from_secs(30), link.control.receiver.recv()).await;
+    decode(&frame.expect("a frame in time").unwrap().expect("an open link")).unwrap()
+}
+
+async fn start_two(dir: &Path) -> Coordinator {
+    let mut coordinator = start(dir).await;
+    let nodes = format!("nodes: [{{name: a, id: {}}}, {{name: b, id: {}}}]", id(1), id(2));
+    let text = format!("listen_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\ndata: .\n{nodes}\n");
+    coordinator.reload(Config::parse(&text, dir).unwrap());
+    coordinator
+}
+
+const FIRST: Instance = [1; 16];
+const SECOND: Instance = [2; 16];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_with_one_identity_is_refused_and_everybody_has_it_proven() {
+    let dir = tempfile::tempdir().unwrap();
+    let coordinator = start_two(dir.path()).await;
+    let mut peer = connect_as(&coordinator, 2, [9; 16]).await;
+    let mut first = connect_as(&coordinator, 1, FIRST).await;
+    assert!(is_welcome(&first) && is_welcome(&peer));
+    let alive = |instance, other| TwinMark::sign(&id(1), instance, other, &Key(node(1)));
+    let (mut second, ()) = tokio::join!(connect_as(&coordinator, 1, SECOND), async {
+        assert_eq!(hear(&mut first).await, ToNode::Probe { other: SECOND });
+        let mark = alive(FIRST, SECOND);
+        first.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+    });
+    let ToNode::Twin { mark } = decode(&second.welcome).unwrap() else { panic!("the second is welcome") };
+    assert!(mark.convinces(&id(1), SECOND) && mark.instance == FIRST);
+    let theirs = FromNode::Alive { mark: alive(SECOND, FIRST) };
+    second.control.sender.send(&encode(&theirs)).await.unwrap();
+    let ToNode::Twin { mark } = hear(&mut first).await else { panic!("the first is not told") };
+    assert!(mark.convinces(&id(1), FIRST));
+    let ToNode::Twins { node, marks } = hear(&mut peer).await else { panic!("the peer is not told") };
+    assert!(node == id(1) && proves_twins(&node, &marks));
+    let closed = second.handle.closed().await;
+    assert!(matches!(&closed, Closed::ByPeer { reason } if reason.contains("another process")), "{closed}");
+    // The first is still the node: the next one is measured against it.
+    let (third, ()) = tokio::join!(connect_as(&coordinator, 1, [3; 16]), async {
+        assert_eq!(hear(&mut first).await, ToNode::Probe { other: [3; 16] });
+        let mark = alive(FIRST, [3; 16]);
+        first.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+    });
+    assert!(!is_welcome(&third));
+}
+
+/// The older connection is up and nobody answers on it, as after a `kill -9`; and after a broken network the same process comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_started_again_takes_the_place_of_what_is_silent() {
+    let dir = tempfile::tempdir().unwrap();
+    let coordinator = start_two(dir.path()).await;
+    let silent = connect_as(&coordinator, 1, FIRST).await;
+    let again = tokio::time::timeout(Duration::from_secs(30), connect_as(&coordinator, 1, SECOND)).await;
+    let again = again.expect("it comes back in seconds");
+    assert!(is_welcome(&again));
+    silent.handle.closed().await;
+    let same = connect_as(&coordinator, 1, SECOND).await;
+    assert!(is_welcome(&same));
+    again.handle.closed().await;
+    // Programs of before have no number, and take over as ever.
+    let old = connect(&coordinator, 1).await.unwrap();
+    assert!(is_welcome(&old));
+    same.handle.closed().await;
 }

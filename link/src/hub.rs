@@ -45,6 +45,8 @@ pub struct NodeLink {
     pub control: Control,
     /// Waits for, or makes, the end of the connection.
     pub handle: LinkHandle,
+    /// The place of the node, which this connection has or may take.
+    pub place: Place,
 }
 
 /// Why a hub could not start.
@@ -95,6 +97,14 @@ impl Hub {
     /// Next node that connected, or `None` after [`Hub::close`]. A node that connects again is yielded again, and its
     /// older connection ends.
     pub async fn accept(&self) -> Option<NodeLink> {
+        let link = self.accept_aside().await?;
+        link.place.take();
+        Some(link)
+    }
+
+    /// The same, but for whoever looks first: nothing is relayed for the new connection and its older one stays, until it
+    /// [takes the place](Place::take).
+    pub async fn accept_aside(&self) -> Option<NodeLink> {
         self.links.lock().await.recv().await
     }
 
@@ -126,6 +136,29 @@ impl Hub {
 impl Drop for Hub {
     fn drop(&mut self) {
         self.endpoint.close(DONE, b"the coordinator stopped");
+    }
+}
+
+/// The place of a node, which one connection has at a time.
+pub struct Place {
+    shared: Arc<Shared>,
+    peer: PeerKey,
+    connection: Connection,
+}
+
+impl Place {
+    /// From now on this connection is the node; an older one ends.
+    pub fn take(&self) {
+        // One that has ended meanwhile would never leave.
+        if self.connection.close_reason().is_none() {
+            self.shared.register(self.peer, &self.connection);
+        }
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -223,9 +256,9 @@ async fn serve(
         return connection.close(DONE, b"no control stream");
     };
     info!(%peer, address = %connection.remote_address(), "node connected");
-    shared.register(peer, &connection);
     let handle = LinkHandle(connection.clone());
-    let link = NodeLink { peer, control: Control::new(control), handle };
+    let place = Place { shared: shared.clone(), peer, connection: connection.clone() };
+    let link = NodeLink { peer, control: Control::new(control), handle, place };
     if links.send(link).await.is_ok() {
         relay_pairs(peer, &connection, shared, patience).await;
     }

@@ -80,6 +80,8 @@ pub enum Question {
         /// Which peer; absent: whatever stops the key without naming anybody.
         peer: Option<NodeId>,
     },
+    /// The operator has ended the other process with this node's identity.
+    LiftTwin,
     /// Copy the files for a backup. Only a node that runs does.
     StageBackup,
 }
@@ -229,6 +231,10 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
             Ok(written) => Answer::Lifted(written == Written::Now),
             Err(error) => Answer::Failed(error.to_string()),
         },
+        Question::LiftTwin => match journal.lift_twin(crate::core::now()) {
+            Ok(written) => Answer::Lifted(written == Written::Now),
+            Err(error) => Answer::Failed(error.to_string()),
+        },
         Question::StageBackup => Answer::Failed("no node runs here".into()),
         Question::Recording(task) => Answer::Recording(journal.proof(task)?.map(TaskRecording::from)),
         Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
@@ -328,8 +334,13 @@ async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
             Err(error) => Answer::Failed(error.to_string()),
         },
         Ok(question) => {
+            let lifts = question == Question::LiftTwin;
             let answered = core.journal(move |journal| answer(journal, &question)).await;
-            answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+            let answer = answered.unwrap_or_else(|error| Answer::Failed(error.to_string()));
+            if lifts && matches!(answer, Answer::Lifted(_)) {
+                core.twins.lift();
+            }
+            answer
         }
     };
     to.write_all(&serde_json::to_vec(&answer)?).await?;

@@ -10,6 +10,7 @@ use crate::primes::PrimePool;
 use crate::report::Reporter;
 use crate::risk::Guard;
 use crate::session::{Lanes, Router};
+use crate::twins::Twins;
 use crate::vault::Vault;
 use countersign_link::Identity;
 use countersign_protocol::{Committee, Hash, IdentitySigner, NodeId, UnixMillis};
@@ -67,6 +68,8 @@ pub struct Core {
     pub aligning: Mutex<()>,
     /// Told when something about a generation is to be told to others.
     pub gossip: Notify,
+    /// Which process this is, and whether it has a twin.
+    pub twins: Twins,
     /// Cancelled when the node is to stop.
     pub stopping: CancellationToken,
 }

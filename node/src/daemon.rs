@@ -20,6 +20,7 @@ use crate::session::{Lanes, Router};
 use crate::store_watch;
 use crate::task::handover::{self, HandoverError};
 use crate::task::{Desk, gossip, settle};
+use crate::twins::Twins;
 use crate::vault::{Vault, VaultError};
 use countersign_host::{CodeCache, What};
 use countersign_link::mesh::MeshConfig;
@@ -146,6 +147,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     let router = Router::new(mesh, config.roster.clone());
     let core = Arc::new(Core {
         restored: journal.restored_at()?,
+        twins: Twins::new(journal.twin_since()?.is_some()),
         me,
         events,
         receivers,
@@ -189,6 +191,11 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         parts.run("the listener of metrics", metrics::serve(listener, names, look, stop));
     }
     tracing::info!(node = %core.me, "node started");
+    if core.twins.is_known() {
+        tracing::error!(
+            "this node was told of another process with its identity, and takes part in nothing until you run `countersign-node quarantine lift-twin`"
+        );
+    }
     parts.run("the memory of how far peers have come", high_water::follow(core.clone()));
     if let Some(hearing) = core.router.hearing() {
         parts.run("the exchange of generations", gossip::follow(core.clone(), hearing));

@@ -3,6 +3,7 @@
 
 use crate::core::Core;
 use crate::task::{Desk, Offered, handover, settle};
+use crate::twins;
 use countersign_link::{Identity, Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, Held, ToNode};
 use countersign_protocol::text::escaped;
@@ -50,7 +51,18 @@ impl Dispatch {
             Ok(link) => link,
             Err(error) => return error,
         };
+        let (mut sender, mut receiver) = (link.control.sender, link.control.receiver);
         match decode::<ToNode>(&link.welcome) {
+            Ok(ToNode::Twin { mark }) => {
+                if twins::learn(&self.core, &mark).await {
+                    self.desk.cancel_all("another process has the identity of this node");
+                }
+                // For the other one, which learns by it that this one is no invention of the coordinator.
+                if let Err(error) = sender.send(&encode(&twins::alive(&self.core, mark.instance))).await {
+                    return error.to_string();
+                }
+                return link.handle.closed().await.to_string();
+            }
             Ok(ToNode::Welcome { protocol: PROTOCOL_VERSION, software }) => {
                 let software = escaped(&software);
                 tracing::info!(coordinator = %self.core.coordinator.id, %software, "linked");
@@ -62,7 +74,6 @@ impl Dispatch {
         reconnect.connected(Instant::now());
         self.core.router.mesh().attach(link.pairs);
         self.core.tally.set_online(true);
-        let (mut sender, mut receiver) = (link.control.sender, link.control.receiver);
         let core = self.core.clone();
         let news = self.core.journal(move |journal| handover::news(core.me, &*core.signer, journal)).await;
         let news = news.unwrap_or_else(|error| {
@@ -94,7 +105,8 @@ impl Dispatch {
     async fn dial(&self) -> Result<Link, Ended> {
         let coordinator = &self.core.coordinator;
         let address = resolve(&coordinator.address).await?;
-        let hello = FromNode::Hello {
+        let hello = FromNode::HelloAs {
+            instance: self.core.twins.instance(),
             protocol: PROTOCOL_VERSION,
             software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
             pending: self.pending().await,
@@ -123,6 +135,13 @@ impl Dispatch {
             Ok(ToNode::Void { task, mark }) => handover::void(&self.core, task, mark).await,
             Ok(ToNode::Replaced { generations }) => handover::replaced(&self.core, generations).await,
             Ok(ToNode::Show { keys }) => self.show(keys).await,
+            Ok(ToNode::Probe { other }) => self.core.reporter.send(twins::alive(&self.core, other)),
+            Ok(ToNode::Twin { mark }) => {
+                if twins::learn(&self.core, &mark).await {
+                    self.desk.cancel_all("another process has the identity of this node");
+                }
+            }
+            Ok(ToNode::Twins { node, marks }) => twins::hear_of(&self.core, node, &marks).await,
             Ok(ToNode::Welcome { .. }) => tracing::warn!("a second welcome was ignored"),
             Err(error) => tracing::warn!(%error, "a frame of the coordinator was ignored"),
         }

@@ -28,4 +28,5 @@ pub mod risk;
 pub mod session;
 mod store_watch;
 pub mod task;
+pub mod twins;
 pub mod vault;

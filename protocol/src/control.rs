@@ -4,6 +4,7 @@ use crate::evidence::Evidence;
 use crate::id::{KeyId, NodeId, TaskId};
 use crate::outcome::{Announcement, Outcome, PluginVerdict, Refusal, StoredMark};
 use crate::task::SignedTask;
+use crate::twin::{Instance, TwinMark};
 use serde::{Deserialize, Serialize};
 
 /// From a node.
@@ -91,6 +92,22 @@ pub enum FromNode {
         /// The proof, to be verified.
         evidence: Box<Evidence>,
     },
+    /// First frame of every connection, of nodes that tell their processes apart: in the place of `Hello`.
+    HelloAs {
+        /// [`crate::PROTOCOL_VERSION`].
+        protocol: u16,
+        /// Program and version, for people.
+        software: String,
+        /// KeyGens and KeyReshares that this node has stored for and not yet seen confirmed by all.
+        pending: Vec<TaskId>,
+        /// Number of the process.
+        instance: Instance,
+    },
+    /// Answer to `Probe` and to `Twin`: this process lives.
+    Alive {
+        /// With the number that it was put.
+        mark: TwinMark,
+    },
 }
 
 /// How far a node has come in a stage that takes long.
@@ -172,6 +189,23 @@ pub enum ToNode {
     Show {
         /// At most [`MAX_SHOWN`].
         keys: Vec<Held>,
+    },
+    /// Somebody else has connected under this node's identity, as this process: answer at once if you live.
+    Probe {
+        /// The other's number.
+        other: Instance,
+    },
+    /// Another process lives under this node's identity. In the place of `Welcome` it means that the connection is refused.
+    Twin {
+        /// The other's word.
+        mark: Box<TwinMark>,
+    },
+    /// Two processes live under the identity of another node.
+    Twins {
+        /// Which node.
+        node: NodeId,
+        /// The word of each.
+        marks: Box<[TwinMark; 2]>,
     },
 }
 

@@ -21,6 +21,7 @@ pub mod scheme;
 pub mod session;
 pub mod task;
 pub mod text;
+pub mod twin;
 
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, KeygenIndex, Threshold};

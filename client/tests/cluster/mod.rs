@@ -165,7 +165,10 @@ async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood
             | ToNode::Settle { .. }
             | ToNode::Void { .. }
             | ToNode::Replaced { .. }
-            | ToNode::Show { .. } => continue,
+            | ToNode::Show { .. }
+            | ToNode::Probe { .. }
+            | ToNode::Twin { .. }
+            | ToNode::Twins { .. } => continue,
         };
         if control.sender.send(&encode(&answer)).await.is_err() {
             return;

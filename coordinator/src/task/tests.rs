@@ -136,6 +136,9 @@ fn name(frame: &ToNode) -> &'static str {
         ToNode::Void { .. } => "void",
         ToNode::Replaced { .. } => "replaced",
         ToNode::Show { .. } => "show",
+        ToNode::Probe { .. } => "probe",
+        ToNode::Twin { .. } => "twin",
+        ToNode::Twins { .. } => "twins",
     }
 }
 

@@ -435,7 +435,7 @@ async fn a_node_that_missed_much_is_told_as_it_reads() {
     }
     let world = open(dir.path());
     let desk = &world.app.desk;
-    let (connection, mut queue) = desk.join(nodes()[0], "", &[], clock::now());
+    let (connection, mut queue) = desk.join(nodes()[0], None, "", &[], clock::now());
     desk.receive(connection, FromNode::Holds { keys }, clock::now()).unwrap();
     for _ in 0..100 {
         desk.tick(clock::now());

@@ -50,7 +50,7 @@ impl FakeNode {
         let (say, from_node) = mpsc::channel(16);
         let (to_node, hear) = mpsc::channel(16);
         let desk = world.app.desk.clone();
-        let end = tokio::spawn(async move { session::serve(&desk, id, from_node, to_node).await });
+        let end = tokio::spawn(async move { session::serve(&desk, id, from_node, to_node, || {}).await });
         let mut node = FakeNode { id, say, hear, end };
         node.say(FromNode::Hello { protocol: PROTOCOL_VERSION, software: "fake 1".into(), pending }).await;
         assert!(matches!(node.hear().await, ToNode::Welcome { .. }));

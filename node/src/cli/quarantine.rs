@@ -6,7 +6,7 @@ use crate::config::Config;
 use anyhow::bail;
 use countersign_protocol::{KeyId, NodeId};
 
-/// What `quarantine` can do. Both work while the node runs.
+/// What `quarantine` can do. All of it works while the node runs.
 #[derive(Debug, clap::Subcommand)]
 pub enum QuarantineCommand {
     /// List the peers that are kept away from a key, and the keys that are stopped, and why.
@@ -23,12 +23,23 @@ pub enum QuarantineCommand {
         /// names nobody.
         peer: Option<NodeId>,
     },
+    /// Take part in tasks again, after another process ran with this node's identity. End the other one first, for good, and
+    /// make sure that this folder is the newer one.
+    LiftTwin,
 }
 
 impl QuarantineCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let config = Config::load(&args.config)?;
         match self {
+            QuarantineCommand::LiftTwin => match admin::ask(&config.dir, &Question::LiftTwin)? {
+                Answer::Lifted(true) => {
+                    println!("Lifted: this node takes part in tasks again.");
+                    Ok(())
+                }
+                Answer::Lifted(false) => bail!("this node knows of no other process with its identity"),
+                _ => bail!("the node answered something else"),
+            },
             QuarantineCommand::List { json } => list(&config, *json),
             QuarantineCommand::Lift { key, peer } => {
                 let question = Question::Lift { key: *key, peer: *peer };

@@ -18,6 +18,8 @@ pub struct Reading {
     pub failed: bool,
     /// Why the journal or the secrets can no longer be written, if they cannot.
     pub store: Result<(), String>,
+    /// Another process runs with its identity, and its operator has not decided yet.
+    pub twin: bool,
     /// There is a link to the coordinator.
     pub online: bool,
     /// What the journal says, or why it says nothing.
@@ -67,6 +69,7 @@ impl Reading {
                 .iter()
                 .find_map(|trouble| trouble.why())
                 .map_or(Ok(()), |why| Err(why.to_owned())),
+            twin: core.twins.is_known(),
             online: core.tally.is_online(),
             journal: core.journal(JournalReading::of).await.map_err(|error| error.to_string()),
             sessions: core.router.sessions(),
@@ -93,6 +96,9 @@ impl Reading {
                     .push("a part of the node has died, and it is about to stop; the log says which".into());
             }
             (Ok(()), Ok(_)) => {}
+        }
+        if self.twin {
+            reasons.push("another process runs with the identity of this node: end the one that is not the original, then run `countersign-node quarantine lift-twin`".into());
         }
         if !self.online {
             reasons.push("coordinator: there is no link; the log says why".into());

@@ -44,6 +44,7 @@ pub(super) fn reading() -> Reading {
     Reading {
         stopping: false,
         failed: false,
+        twin: false,
         store: Ok(()),
         online: true,
         journal: Ok(JournalReading {

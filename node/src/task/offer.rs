@@ -3,7 +3,7 @@
 use super::admission::{self, Plan, refusal};
 use super::telling::{
     alarm_text, before_restore, bug, busy, cancelled, cancelled_early, ended, key_of, log_consequences,
-    log_outcome, log_refusal, no_end, not_started, not_trusted, printable, too_late,
+    log_outcome, log_refusal, no_end, not_started, not_trusted, printable, too_late, twin,
 };
 use super::throttle::Throttle;
 use super::{Job, Stopped, handover, quarantine};
@@ -161,6 +161,9 @@ impl Desk {
 
     /// All parties have approved.
     pub fn start(&self, task: TaskId) {
+        if self.core.twins.is_known() {
+            return self.cancel(task, "another process has the identity of this node");
+        }
         if let Some(handle) = self.lock().get(&task) {
             handle.line.enter(&self.core.queue);
             handle.start.notify_one();
@@ -171,6 +174,14 @@ impl Desk {
     pub fn cancel(&self, task: TaskId, reason: &str) {
         if let Some(handle) = self.lock().get(&task) {
             tracing::info!(%task, reason = %printable(reason), "the coordinator cancels the task");
+            handle.cancelled.cancel();
+        }
+    }
+
+    /// Gives up everything that is under way.
+    pub fn cancel_all(&self, reason: &str) {
+        for (task, handle) in self.lock().iter() {
+            tracing::warn!(%task, reason, "the task is given up");
             handle.cancelled.cancel();
         }
     }
@@ -224,6 +235,10 @@ impl Desk {
         if self.core.restored.is_some_and(|restored| task.created < restored) {
             self.begin_events(&task, &offered, None);
             return self.refuse(&task, &offered, before_restore()).await;
+        }
+        if self.core.twins.is_known() {
+            self.begin_events(&task, &offered, None);
+            return self.refuse(&task, &offered, twin()).await;
         }
         let Ok(_permit) = self.permits.try_acquire() else {
             self.begin_events(&task, &offered, None);

@@ -107,6 +107,14 @@ pub(super) fn before_restore() -> Refusal {
     )
 }
 
+/// Nobody knows which of two processes is the original.
+pub(super) fn twin() -> Refusal {
+    refusal(
+        "twin",
+        "another process runs with the identity of this node; once its operator has decided which one is the original, order again as a new task",
+    )
+}
+
 pub(super) fn busy() -> Refusal {
     refusal("busy", "this node handles as many tasks as limits.tasks allows; try again later with a new task")
 }

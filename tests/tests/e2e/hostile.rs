@@ -61,7 +61,7 @@ impl Liar {
         node.start().unwrap();
         let mut link = tokio::time::timeout(Duration::from_secs(20), hub.accept()).await.unwrap().unwrap();
         let hello = link.control.receiver.recv().await.unwrap().unwrap();
-        assert!(matches!(decode(&hello).unwrap(), FromNode::Hello { protocol: PROTOCOL_VERSION, .. }));
+        assert!(matches!(decode(&hello).unwrap(), FromNode::HelloAs { protocol: PROTOCOL_VERSION, .. }));
         let mut liar = Liar { node, link, requester, absent, _hub: hub, _dir: dir };
         liar.say(&ToNode::Welcome { protocol: PROTOCOL_VERSION, software: "liar".into() }).await;
         liar

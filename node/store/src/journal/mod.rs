@@ -346,6 +346,21 @@ impl Journal {
         })
     }
 
+    /// Records that another process with this node's identity was proven.
+    pub fn twin(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::Twin(now))
+    }
+
+    /// When another process with this node's identity was proven, if the operator has not decided since.
+    pub fn twin_since(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
+        self.moment(operation::TWIN)
+    }
+
+    /// The operator has decided that this process goes on; [`Written::Already`] if no twin was known.
+    pub fn lift_twin(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::LiftTwin(now))
+    }
+
     /// Notes that the storage key was renewed.
     pub fn rekeyed(&self, now: UnixMillis) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::Rekeyed(now)).map(drop)

@@ -54,6 +54,8 @@ pub(super) const MOMENTS: TableDefinition<u8, u64> = TableDefinition::new("momen
 pub(super) const RESTORED: u8 = 0;
 /// When a share was destroyed for the first time since the storage key was renewed.
 pub(super) const DESTROYED: u8 = 1;
+/// When another process with this node's identity was proven; until the operator has decided.
+pub(super) const TWIN: u8 = 2;
 /// Key id and node id to [`Quarantine`].
 pub(super) const QUARANTINE: TableDefinition<Place, Bytes> = TableDefinition::new("quarantine");
 /// Key id and hash of signers to [`Stop`].
@@ -212,6 +214,8 @@ pub(super) enum Operation {
         announcement: Box<Announcement>,
     },
     Rekeyed(UnixMillis),
+    Twin(UnixMillis),
+    LiftTwin(UnixMillis),
     ForgetExpired {
         now: UnixMillis,
     },
@@ -314,6 +318,22 @@ impl<'t> Tables<'t> {
             Operation::KeepGeneration(announcement) => {
                 self.keep_generation(&announcement, &[])?;
                 Ok(Written::Now)
+            }
+            Operation::Twin(now) => {
+                if self.moments.get(TWIN)?.is_some() {
+                    return Ok(Written::Already);
+                }
+                self.moments.insert(TWIN, now.0)?;
+                let text = "another process runs with the identity of this node, which takes part in nothing until its operator decides";
+                self.log(now, AuditKind::Alarm, None, text, None)
+            }
+            Operation::LiftTwin(now) => {
+                if self.moments.remove(TWIN)?.is_none() {
+                    return Ok(Written::Already);
+                }
+                let text =
+                    "the operator has decided that this process is the original, and the other one is ended";
+                self.log(now, AuditKind::Alarm, None, text, None)
             }
             Operation::Rekeyed(now) => {
                 self.moments.remove(DESTROYED)?;
