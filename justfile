@@ -24,7 +24,7 @@ demo: build
 
 # All tests, then the demo. Built at once: cargo would compile the dependencies a second time for other features. What runs
 # end to end waits more than it computes.
-test: plugins models
+test: plugins models outsiders
     cargo build --workspace --all-targets
     cargo test --workspace --lib --bins --test '[!e]*'
     RUST_TEST_THREADS=3 cargo test --workspace --test 'e*'
@@ -35,6 +35,12 @@ test: plugins models
 models:
     test -x dist/models/bin/python || python3 -m venv dist/models
     dist/models/bin/python -c 'import cobo_waas2' 2>/dev/null || dist/models/bin/python -m pip install --quiet cobo-waas2==1.46.0
+
+# Programs by others that judge our signatures, into dist/outsiders: a chain of the EVM, Bitcoin Core's rules, Solana's runtime.
+outsiders:
+    test -x dist/outsiders/bin/python || python3 -m venv dist/outsiders
+    dist/outsiders/bin/python -c 'import pbk, solders' 2>/dev/null || dist/outsiders/bin/python -m pip install --quiet --only-binary :all: py-bitcoinkernel==0.1.0a5 solders==0.29.0
+    test -d dist/outsiders/node_modules/@foundry-rs || npm install --silent --no-audit --no-fund --ignore-scripts --prefix dist/outsiders @foundry-rs/anvil@1.7.1
 
 # Interruptions at length, of which the tests try some: each message kept back, a node killed at each step of its writing, and
 # 200 times at random.
