@@ -19,6 +19,7 @@ pub mod harden;
 pub mod heavy;
 pub mod high_water;
 pub mod metrics;
+pub mod names;
 mod parts;
 mod patience;
 pub mod primes;

@@ -17,8 +17,8 @@ pub struct ExportShare {
     /// The file to write, mode 600. It must not be there.
     file: PathBuf,
     /// Which key.
-    #[arg(long, value_name = "ID")]
-    group_id: String,
+    #[arg(long, alias = "group-id", value_name = "ID")]
+    key_id: String,
     /// File with the password of the recovery file, mode 600, at least 8 characters. Without it the password is asked for.
     #[arg(long, value_name = "FILE")]
     export_key_file: Option<PathBuf>,
@@ -60,9 +60,8 @@ impl ExportShare {
     }
 
     fn key(&self, journal: &Journal) -> anyhow::Result<Announcement> {
-        let none =
-            || format!("this node holds no share of {}; `info group` lists what it holds", self.group_id);
-        let known = journal.key(&self.group_id.parse().with_context(none)?)?;
+        let none = || format!("this node holds no share of {}; `info key` lists what it holds", self.key_id);
+        let known = journal.key(&self.key_id.parse().with_context(none)?)?;
         let active = known.filter(|record| record.status == KeyStatus::Active);
         active.map(|record| record.announcement).with_context(none)
     }

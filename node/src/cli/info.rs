@@ -16,7 +16,7 @@ pub struct Info {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// `group` lists the keys; `group ID` shows one.
+    /// `key` lists the keys; `key ID` shows one.
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -24,7 +24,8 @@ pub struct Info {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// The keys of which the node holds a share.
-    Group {
+    #[command(alias = "group")]
+    Key {
         /// Only this one.
         id: Option<String>,
     },
@@ -57,7 +58,7 @@ impl Info {
                 record.check_up.iter().for_each(show_check_up);
                 record.plugins.iter().for_each(show_plugin);
             }
-            Some(What::Group { id }) => {
+            Some(What::Key { id }) => {
                 let keys = match id {
                     Some(id) => vec![one(&config, id)?],
                     None => all(&config)?,
@@ -90,7 +91,7 @@ fn all(config: &Config) -> anyhow::Result<Vec<PublicKeyRecord>> {
 }
 
 fn one(config: &Config, id: &str) -> anyhow::Result<PublicKeyRecord> {
-    let none = || format!("this node holds no share of {id}; `info group` lists what it holds");
+    let none = || format!("this node holds no share of {id}; `info key` lists what it holds");
     let Answer::Keys(keys) = admin::ask(&config.dir, &Question::Key(id.parse().with_context(none)?))? else {
         anyhow::bail!("the node answered something else")
     };
@@ -117,7 +118,7 @@ fn moved(config: &Config, json: bool) -> anyhow::Result<()> {
             }
             KeyStatus::Released => "others hold it; this node's old share is destroyed",
         };
-        println!("\nGroup ID: {}", key.key);
+        println!("\nKey ID: {}", key.key);
         println!("  Name: {}", escaped(&key.name));
         println!("  Generation: {}", key.generation);
         println!("  State: {state}");
@@ -135,7 +136,7 @@ fn proof(config: &Config, key: KeyId) -> anyhow::Result<()> {
         anyhow::bail!("the node answered something else")
     };
     if proofs.is_empty() {
-        anyhow::bail!("this node knows no key {key}; `info group` and `info moved` list what it knows");
+        anyhow::bail!("this node knows no key {key}; `info key` and `info moved` list what it knows");
     }
     println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "generations": proofs }))?);
     Ok(())
@@ -162,11 +163,11 @@ fn show_plugin(plugin: &PublicPluginRecord) {
 }
 
 fn show(keys: &[PublicKeyRecord], me: &NodeId, config: &Config) {
-    println!("Total number of groups: {}, from {}", keys.len(), config.dir.display());
+    println!("Total number of keys: {}, from {}", keys.len(), config.dir.display());
     for key in keys {
         let announcement = &key.announcement;
-        println!("\nGroup info:");
-        println!("  Group ID: {}", announcement.key);
+        println!("\nKey info:");
+        println!("  Key ID: {}", announcement.key);
         println!("  Name: {}", escaped(&announcement.name));
         println!("  Root Extended Public Key: {}", key.extended_public_key);
         println!("  ChainCode: 0x{}", announcement.chain_code);

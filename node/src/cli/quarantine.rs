@@ -76,14 +76,14 @@ fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     for kept in &peers {
         let proof = if kept.evidence.is_some() { "its own signatures" } else { "this node saw it" };
         println!("\nPeer: {}", named(&kept.peer));
-        println!("  Group ID: {}", kept.key);
+        println!("  Key ID: {}", kept.key);
         println!("  Since: {}, task {}", time(kept.since), kept.task);
         println!("  Why: {} [{}]", kept.text, kept.code);
         println!("  Proof: {proof}");
     }
     println!("\nStopped: {}", keys.len());
     for stop in &keys {
-        println!("\nGroup ID: {}", stop.key);
+        println!("\nKey ID: {}", stop.key);
         stop.signers.iter().for_each(|node| println!("  With: {}", named(node)));
         println!("  Since: {}, task {}", time(stop.since), stop.task);
         println!("  Why: {} [{}]", stop.text, stop.code);

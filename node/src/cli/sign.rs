@@ -13,8 +13,8 @@ use serde_json::json;
 #[derive(Debug, clap::Args)]
 pub struct Sign {
     /// Only the share of this key.
-    #[arg(long, value_name = "ID")]
-    group_id: Option<String>,
+    #[arg(long, alias = "group-id", value_name = "ID")]
+    key_id: Option<String>,
     /// What the proofs are made for, such as today's date or a text of somebody who is to verify them.
     #[arg(long, default_value = "")]
     message: String,
@@ -45,10 +45,10 @@ impl Sign {
 
     fn keys(&self, journal: &Journal) -> anyhow::Result<Vec<Announcement>> {
         let active = journal.keys()?.into_iter().filter(|record| record.status == KeyStatus::Active);
-        let wanted = |key: &Announcement| self.group_id.as_ref().is_none_or(|id| key.key.to_string() == *id);
+        let wanted = |key: &Announcement| self.key_id.as_ref().is_none_or(|id| key.key.to_string() == *id);
         let keys: Vec<Announcement> = active.map(|record| record.announcement).filter(wanted).collect();
-        if let (Some(id), true) = (&self.group_id, keys.is_empty()) {
-            bail!("this node holds no share of {id}; `info group` lists what it holds");
+        if let (Some(id), true) = (&self.key_id, keys.is_empty()) {
+            bail!("this node holds no share of {id}; `info key` lists what it holds");
         }
         Ok(keys)
     }

@@ -4,6 +4,7 @@ use super::{Args, passphrase};
 use crate::config::Config;
 use crate::core::now;
 use crate::daemon;
+use crate::names::Named;
 use crate::patience;
 use crate::vault::Vault;
 use anyhow::Context;
@@ -69,7 +70,7 @@ fn log_to_terminal(config: &Config) -> Option<WorkerGuard> {
     let colours = std::io::stderr().is_terminal();
     let (writer, guard) = countersign_stdio::log_lines();
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(writer)
+        .with_writer(Named::new(&config.roster, writer))
         .with_target(false)
         .with_ansi(colours)
         .log_internal_errors(false);

@@ -59,7 +59,7 @@ pub struct Resolve {
 #[group(required = true, multiple = false)]
 struct How {
     /// Put the next generation in force: FILE is the announcement with the marks of all parties, JSON, as a node that has
-    /// switched shows it (`info --json group ID`), or the coordinator (`/v1/wallets/ID`).
+    /// switched shows it (`info --json key ID`), or the coordinator (`/v1/wallets/ID`).
     #[arg(long, value_name = "FILE")]
     adopt: Option<PathBuf>,
     /// Stay with the present generation.
@@ -145,7 +145,7 @@ fn show(handover: &Handover, config: &Config) {
         HandoverStage::Abandoned => "abandoned by the operator; the generation before stayed",
     };
     println!("\nTask: {}", handover.task);
-    println!("  Group ID: {}, to generation {}", next.key, next.generation);
+    println!("  Key ID: {}, to generation {}", next.key, next.generation);
     println!("  This node: {}", if handover.joins { "will hold a share" } else { "gives its share up" });
     println!("  Since: {}", time(handover.opened));
     println!("  State: {stage}");

@@ -151,7 +151,10 @@ impl Router {
 
     fn frame(&self, peer: PeerKey, bytes: &[u8]) {
         let (Ok(from), Ok(frame)) = (NodeId::from_bytes(peer.0), decode::<Frame>(bytes)) else {
-            return tracing::warn!(%peer, "a frame that cannot be read was dropped; compare the versions of both nodes");
+            return tracing::warn!(
+                peer = self.name(peer),
+                "a frame that cannot be read was dropped; compare the versions of both nodes"
+            );
         };
         let frame = match frame.body {
             Body::HighWater(said) => return self.news.put(from, PeerNews::Said(said)),

@@ -61,7 +61,7 @@ pub(super) fn log_outcome(task: &Task, outcome: &Outcome) {
 
 pub(super) fn log_refusal(task: &Task, refusal: &Refusal) {
     let (id, blind) = (task.id, blind(task));
-    tracing::warn!(task = %id, blind, code = %refusal.code, plugin = ?refusal.plugin, reason = %refusal.reason, "refused");
+    tracing::warn!(task = %id, blind, code = %refusal.code, plugin = refusal.plugin.as_deref(), reason = %refusal.reason, "refused");
 }
 
 /// What an operator has to hear of.

@@ -1,0 +1,129 @@
+//! In log lines, nodes go by their names in the roster: an id has 62 characters, and nobody knows a node by them. The audit log and
+//! what is printed for programs have the ids.
+
+use countersign_protocol::NodeId;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+use std::sync::Arc;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Characters of a node's id.
+const ID: usize = 62;
+
+/// A writer of log lines that puts names in the place of the ids that it knows.
+#[derive(Clone)]
+pub struct Named<W> {
+    names: Arc<HashMap<String, String>>,
+    lines: W,
+}
+
+impl<W> Named<W> {
+    /// Names of nodes, and where the lines go.
+    pub fn new(roster: &BTreeMap<NodeId, String>, lines: W) -> Named<W> {
+        let names = roster.iter().map(|(node, name)| (node.to_string(), name.clone()));
+        Named { names: Arc::new(names.collect()), lines }
+    }
+
+    fn name<'l>(&self, line: &'l str) -> Cow<'l, str> {
+        let start = format!("{}1", NodeId::PREFIX);
+        let (mut named, mut rest) = (String::new(), line);
+        while let Some(at) = rest.find(&start) {
+            let (before, id) = rest.split_at(at);
+            let known = id.get(..ID).and_then(|id| self.names.get(id));
+            let (shown, length) = known.map_or((start.as_str(), start.len()), |name| (name.as_str(), ID));
+            named.push_str(before);
+            named.push_str(shown);
+            rest = &id[length..];
+        }
+        if named.is_empty() { Cow::Borrowed(line) } else { Cow::Owned(named + rest) }
+    }
+}
+
+/// A line is written whole, by one call.
+impl<W: Write> Write for Named<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(bytes) {
+            Ok(line) => {
+                let named = self.name(line).into_owned();
+                self.lines.write_all(named.as_bytes())?;
+            }
+            Err(_) => self.lines.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lines.flush()
+    }
+}
+
+impl<'l, W: MakeWriter<'l>> MakeWriter<'l> for Named<W> {
+    type Writer = Named<W::Writer>;
+
+    fn make_writer(&'l self) -> Self::Writer {
+        Named { names: self.names.clone(), lines: self.lines.make_writer() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(seed: u8) -> NodeId {
+        let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
+        NodeId::from_bytes(identity.public().0).unwrap()
+    }
+
+    #[test]
+    fn nodes_of_the_roster_have_their_names_and_everything_else_stays() {
+        let roster = BTreeMap::from([(node(1), "alice".to_owned()), (node(2), "bob".to_owned())]);
+        let mut written = Vec::new();
+        let mut log = Named::new(&roster, &mut written);
+        let line = format!("{} never stored, {}: {} csn1 csn1qq \u{fc}\n", node(1), node(2), node(3));
+        assert_eq!(log.write(line.as_bytes()).unwrap(), line.len());
+        assert_eq!(log.write(b"no id\n").unwrap(), 6);
+        assert_eq!(log.write(&[0xff]).unwrap(), 1);
+        let expected = format!("alice never stored, bob: {} csn1 csn1qq \u{fc}\nno id\n", node(3));
+        assert_eq!(written, [expected.as_bytes(), &[0xff]].concat());
+    }
+
+    #[test]
+    fn a_refusal_names_the_plugin_in_plain_words() {
+        let roster = BTreeMap::new();
+        let lines: Shared = Shared::default();
+        let layer =
+            tracing_subscriber::fmt().with_writer(Named::new(&roster, lines.clone())).with_ansi(false);
+        tracing::subscriber::with_default(layer.finish(), || {
+            let plugin = Some("rules".to_owned());
+            tracing::warn!(plugin = plugin.as_deref(), "refused");
+            tracing::warn!(plugin = None::<&str>, "refused");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            text.contains("plugin=\"rules\"") && !text.contains("Some(") && !text.contains("None"),
+            "{text}"
+        );
+    }
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'l> MakeWriter<'l> for Shared {
+        type Writer = Shared;
+
+        fn make_writer(&'l self) -> Shared {
+            self.clone()
+        }
+    }
+}
