@@ -201,3 +201,7 @@ impl Evidence {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "evidence_tests.rs"]
+mod tests;

@@ -441,6 +441,90 @@ fn a_proof_that_does_not_hold_names_who_brought_it() {
 }
 
 #[test]
+fn proof_against_this_node_itself_reveals_another_process() {
+    let mut world = World::new(3);
+    world.begin();
+    let [one, two] = [world.sessions[0].parties[0].ready.clone().unwrap(), world.another_ready(0)];
+    let misconduct = Misconduct::Readies(Box::new([one, two]));
+    world.sessions[1].fail(Evidence { task: Hash([1; 32]), node: world.nodes[0], misconduct });
+    world.run();
+    let failure = world.failure(0);
+    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("identity-twin", &[][..]));
+    assert!(world.sessions[0].evidence().is_none());
+    assert_eq!(world.failure(2).culprits, [world.nodes[0]], "for the others it is proof");
+}
+
+#[test]
+fn a_confirmation_that_is_brought_counts_only_if_its_author_signed_it() {
+    let mut world = World::new(3);
+    let session = world.begin();
+    let (now, liar, accused) = (world.now, world.nodes[0], world.nodes[2]);
+    world.sessions[1].stored(now, Hash([4; 32]));
+    let claim = world.sessions[0].claim(session, Hash([5; 32]));
+    let (cause, code, text) = (Cause::Peer, String::from("result-mismatch"), String::from("look"));
+    let abort =
+        Abort { cause, code, text, accused: vec![accused], evidence: None, result: Some((accused, claim)) };
+    let (me, seq) = (1, world.sessions[1].parties[0].incoming);
+    world.sessions[me].handle_frame(now, &liar, Frame { task: TASK, seq, body: Body::Abort(abort) });
+    world.after(2);
+    let failure = world.failure(me);
+    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("peer-aborted", &[][..]));
+    assert!(world.sessions[me].evidence().is_none());
+}
+
+#[test]
+fn a_false_echo_that_its_author_did_not_sign_is_seen_by_one_and_proven_to_nobody() {
+    let mut world = World::new(4);
+    world.begin();
+    let (cheat, victim) = (world.nodes[0], world.nodes[2]);
+    world.sessions[1].send_broadcast(b"one story".to_vec());
+    world.run_with(|from, to, mut frame| {
+        if let (true, true, Body::Run { message: Message::Echo { body, .. }, .. }) =
+            (from == cheat, to == victim, &mut frame.body)
+        {
+            *body = Hash([0xee; 32]);
+        }
+        Some(frame)
+    });
+    let failure = world.failure(2);
+    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![cheat]));
+    assert!(world.sessions[2].evidence().is_none());
+    world.after(2);
+    for i in [1, 3] {
+        let failure = world.failure(i);
+        assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("peer-aborted", &[][..]), "at {i}");
+    }
+}
+
+#[test]
+fn whoever_says_twice_that_it_is_ready_is_named() {
+    let mut world = World::new(3);
+    world.begin();
+    let (now, from) = (world.now, world.nodes[1]);
+    let ready = world.sessions[1].parties[1].ready.clone().unwrap();
+    let seq = world.sessions[0].parties[1].incoming;
+    world.sessions[0].handle_frame(now, &from, Frame { task: TASK, seq, body: Body::Ready(ready) });
+    let failure = world.failure(0);
+    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![from]));
+}
+
+#[test]
+fn a_mark_contradicts_an_earlier_one_only_if_it_is_later_and_less() {
+    let mark = |at, secrets, audit| Mark { at: UnixMillis(at), secrets, audit };
+    let earlier = mark(10, 5, 100);
+    for (later, contradicts) in [
+        (mark(11, 4, 100), true),
+        (mark(11, 5, 99), true),
+        (mark(11, 5, 100), false),
+        (mark(11, 6, 101), false),
+        (mark(10, 4, 99), false),
+        (mark(9, 4, 99), false),
+    ] {
+        assert_eq!(later.contradicts(&earlier), contradicts, "{later:?}");
+    }
+}
+
+#[test]
 fn duplicates_are_dropped_and_gaps_end_the_session() {
     let mut world = World::new(2);
     world.begin();
