@@ -619,10 +619,17 @@ async fn no_peer_can_make_a_healthy_node_believe_that_it_was_rolled_back() {
         let signed = SignedMark::alone(mark, &peer.id, &peer.signer());
         frame(Body::HighWater(HighWater { signed, keys: Vec::new() }))
     };
+    // What it did not sign, it has not said.
+    let mut unsigned = said(10_000, 500);
+    if let Body::HighWater(high) = &mut unsigned.body {
+        high.signed.signature[0] ^= 1;
+    }
+    peer.send(&unsigned).await;
     peer.send(&said(100, 1_000)).await;
     peer.send(&said(90, 2_000)).await;
     while !matches!(peer.told().await, Body::Behind(_)) {}
     let alarms = world.alarms().await;
     assert_eq!(alarms.len(), 1, "{alarms:?}");
     assert!(alarms[0].contains(&world.peer.id.to_string()), "{alarms:?}");
+    assert!(alarms[0].contains("and 100 audit entries"), "{alarms:?}");
 }

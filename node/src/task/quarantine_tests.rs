@@ -91,6 +91,9 @@ fn only_a_cheat_that_was_seen_or_proven_is_kept_away() {
     for code in CHEATS {
         assert_eq!(kept(Cause::Peer, code, &[node(1), node(2)]), [node(1), node(2)]);
         assert_eq!(kept(Cause::Peer, code, &[]), [], "nobody is accused");
+        for cause in [Cause::Caller, Cause::Environment, Cause::Bug] {
+            assert_eq!(kept(cause, code, &[node(1)]), [], "no peer's doing");
+        }
     }
     assert_eq!(kept(Cause::Environment, "session-timeout", &[node(1)]), [], "silence is no cheat");
     for code in ["peer-aborted", "generation-mismatch", "split-view", "peer-flood"] {
