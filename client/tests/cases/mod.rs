@@ -140,7 +140,7 @@ async fn files_that_people_have_are_shown_for_what_they_do() {
     let forger = Forger::start().await;
     let (evm_order, evm) = wallet(&forger, 1, Scheme::EcdsaSecp256k1, &hex::decode(EVM_ROOT).unwrap());
     let (solana_order, solana) = wallet(&forger, 2, Scheme::Ed25519, &hex::decode(SOLANA_ROOT).unwrap());
-    forger.tell(&[(&evm_order, &[evm.clone()]), (&solana_order, &[solana.clone()])]);
+    forger.tell(&[(&evm_order, std::slice::from_ref(&evm)), (&solana_order, std::slice::from_ref(&solana))]);
     all_said(&forger, &evm, &ON_EVM).await;
     all_said(&forger, &solana, &ON_SOLANA).await;
     let tron = std::fs::read_to_string(format!("{FIXTURES}/message-tron-trigger-contract.hex")).unwrap();
@@ -181,7 +181,7 @@ async fn bitcoin_files_are_read_in_every_form_and_shared_scripts_are_shown() {
         let mut psbt = Psbt::deserialize(&bytes).unwrap();
         let root = psbt.inputs[0].bip32_derivation.keys().next().unwrap().serialize();
         let (order, wallet) = wallet(&forger, id, Scheme::EcdsaSecp256k1, &root);
-        forger.tell(&[(&order, &[wallet.clone()])]);
+        forger.tell(&[(&order, std::slice::from_ref(&wallet))]);
 
         let as_it_is = said(&forger, &wallet, "--psbt", &format!("@{file}")).await;
         assert!(as_it_is.contains("0 of its inputs have an origin in this key"), "{as_it_is}");
