@@ -51,11 +51,11 @@ impl std::fmt::Debug for Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
 
     #[test]
     fn the_first_reason_is_told_once_before_or_after_somebody_listens() {
-        let (said, heard) = channel();
+        let (said, heard) = sync_channel(4);
         let trouble = Trouble::default();
         let ear = said.clone();
         trouble.listen(move |why| ear.send(why.to_owned()).unwrap());
