@@ -192,7 +192,7 @@ impl Desk {
         let parts_later = before.is_some_and(|before| parting.succeeds(&before));
         let longer = chain[chain.len() - 1].generation > known.generation;
         let truer = proven && !self.begins_with(&chain[0])? && !self.is_proven(wallet)?;
-        if !truer && !(parts_later && longer) {
+        if !(truer || parts_later && longer) {
             return Err(IntakeError::Conflict { wallet, generation });
         }
         error!(%wallet, generation, "two stories of a wallet: another one takes the place of what was known; ask the operators of its nodes");
