@@ -13,9 +13,9 @@ all=$(sed -n 's/.*Target::new("\([a-z0-9_]*\)".*/\1/p; s/^ *"\([a-z0-9_]*\)",$/\
 [ $# -gt 0 ] || eval "set -- $(echo $all)"
 
 # The crates of this workspace with coverage, what others wrote as every other build has it.
-program=$(RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh cargo test --workspace --test libfuzzer \
-    --features countersign-fuzz/libfuzzer --no-run --message-format=json-render-diagnostics |
-    sed -n 's/.*"executable":"\([^"]*libfuzzer-[^"]*\)".*/\1/p')
+program=$(RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh cargo build --workspace --example libfuzzer \
+    --features countersign-fuzz/libfuzzer --message-format=json-render-diagnostics |
+    sed -n 's/.*"executable":"\([^"]*\/libfuzzer[^"]*\)".*/\1/p')
 
 failed=
 for target in "$@"; do

@@ -1,8 +1,7 @@
 //! The program that libFuzzer is linked into. `COUNTERSIGN_FUZZ` names the target; arguments are libFuzzer's own. Seeds and kept
 //! inputs are first written into the folder `COUNTERSIGN_FUZZ_CORPUS`, if it is named.
 //!
-//! `fuzz/run.sh` builds it with coverage (`fuzz/instrument.sh`) and runs it. It is no test of its own: without the feature
-//! `libfuzzer` it is not built at all.
+//! `fuzz/run.sh` builds it with coverage (`fuzz/instrument.sh`) and runs it. Without the feature `libfuzzer` it is not built.
 #![no_main]
 
 use std::path::Path;
