@@ -53,16 +53,17 @@ only countersign-recover node/Cargo.toml
 only frost-core engine/Cargo.toml
 
 # one list of schemes, one driver
-one() { # pattern, place, folders...
+one() { # pattern, place (several: a line each, sorted), folders...
     pattern=$1 place=$2
     shift 2
-    found=$(grep -rlE "$pattern" --include='*.rs' "$@" || true)
+    found=$(grep -rlE "$pattern" --include='*.rs' "$@" | LC_ALL=C sort)
     [ "$found" = "$place" ] || { echo "purity: '$pattern' belongs into $place alone, found in: $found" >&2; broken=1; }
 }
 
 one 'enum Scheme( |$)' protocol/src/scheme.rs protocol/src engine/src verify/src node/src coordinator/src client/src
 one 'engine\.step\(\)' node/src/session/worker.rs node/src coordinator/src client/src
-one 'Section::Share' node/src/vault.rs node/src
+one 'Section::Share' 'node/src/vault.rs
+node/src/vault/shares.rs' node/src
 one 'Approved \{ plan' node/src/risk/mod.rs node/src
 
 # no clock and no I/O in the pure crates, and no fixture outside tests

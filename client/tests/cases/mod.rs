@@ -1,8 +1,6 @@
 //! Files as people have them in hand, given to the command line: each is shown for what it does before anything is ordered, or
 //! refused with the reason.
 
-use bitcoin::hashes::Hash as _;
-use bitcoin::{Psbt, PubkeyHash};
 use countersign_protocol::{Operation, Scheme};
 
 use super::forged::coordinator::{Forger, OURS, made, marked, task};
@@ -148,57 +146,67 @@ async fn files_that_people_have_are_shown_for_what_they_do() {
     assert!(said.contains("a Tron transaction"), "{said}");
 }
 
-/// The files are of keys that made no wallet here. So the first key in each is made a wallet's root.
+/// A file's one key of which an origin is known, its fingerprint (BIP-32), and what has to be said of the file.
+struct BitcoinCase {
+    file: &'static str,
+    key: &'static str,
+    fingerprint: [u8; 4],
+    says: &'static [&'static str],
+}
+
+const ON_BITCOIN: [BitcoinCase; 2] = [
+    BitcoinCase {
+        file: "psbt-base64-76-columns.txt",
+        key: "0394b7b7fa9b71e12de462a35072a27482b2502fc79c45183efda2200329d9023e",
+        fingerprint: [0x69, 0x73, 0x13, 0xee],
+        says: &[
+            "sends 0.0001 BTC (10000)",
+            "to nobody, memo 737761703a4554483a30786162636465 (\"swap:ETH:0xabcde\")",
+            "a fee of at most 0.00009 BTC (9000)",
+        ],
+    },
+    BitcoinCase {
+        file: "psbt-p2wsh-2of3.psbt",
+        key: "03ff0c39d4a933a669f0867dc93c59aaca2c26dff61acc1f16f4665593a682641c",
+        fingerprint: [0x68, 0x16, 0xb8, 0x11],
+        says: &["calls multisig 2 of 3", "sends 0.0008 BTC (80000)", "a fee of at most 0.0001 BTC (10000)"],
+    },
+];
+
+/// The same PSBT, in which the key is its own root: the value of its `PSBT_IN_BIP32_DERIVATION` is the fingerprint alone.
+fn with_own_origin(psbt: &[u8], key: &[u8], fingerprint: [u8; 4]) -> Vec<u8> {
+    let field = [&[0x22, 0x06], key].concat();
+    let value = psbt.windows(field.len()).position(|bytes| bytes == field).unwrap() + field.len();
+    let after = value + 1 + usize::from(psbt[value]);
+    [&psbt[..value], &[4], &fingerprint, &psbt[after..]].concat()
+}
+
+/// The files are of keys that made no wallet here. So the key in each is made a wallet's root.
 #[tokio::test(flavor = "multi_thread")]
 async fn bitcoin_files_are_read_in_every_form_and_shared_scripts_are_shown() {
     use base64::Engine as _;
     let forger = Forger::start().await;
-    let (columns, binary) =
-        (format!("{FIXTURES}/psbt-base64-76-columns.txt"), format!("{FIXTURES}/psbt-p2wsh-2of3.psbt"));
     let base64 = base64::engine::general_purpose::STANDARD;
-    let text: String = std::fs::read_to_string(&columns).unwrap().split_whitespace().collect();
-    let in_columns = base64.decode(text).unwrap();
-    let in_binary = std::fs::read(&binary).unwrap();
-
-    for (id, file, bytes, says) in [
-        (
-            1,
-            &columns,
-            in_columns,
-            &[
-                "sends 0.0001 BTC (10000)",
-                "to nobody, memo 737761703a4554483a30786162636465 (\"swap:ETH:0xabcde\")",
-                "a fee of at most 0.00009 BTC (9000)",
-            ][..],
-        ),
-        (
-            2,
-            &binary,
-            in_binary,
-            &["calls multisig 2 of 3", "sends 0.0008 BTC (80000)", "a fee of at most 0.0001 BTC (10000)"][..],
-        ),
-    ] {
-        let mut psbt = Psbt::deserialize(&bytes).unwrap();
-        let root = psbt.inputs[0].bip32_derivation.keys().next().unwrap().serialize();
-        let (order, wallet) = wallet(&forger, id, Scheme::EcdsaSecp256k1, &root);
+    for (id, BitcoinCase { file, key, fingerprint, says }) in (1..).zip(&ON_BITCOIN) {
+        let file = format!("{FIXTURES}/{file}");
+        let key = hex::decode(key).unwrap();
+        let (order, wallet) = wallet(&forger, id, Scheme::EcdsaSecp256k1, &key);
         forger.tell(&[(&order, std::slice::from_ref(&wallet))]);
-
         let as_it_is = said(&forger, &wallet, "--psbt", &format!("@{file}")).await;
         assert!(as_it_is.contains("0 of its inputs have an origin in this key"), "{as_it_is}");
 
-        let identifier = PubkeyHash::hash(&root).to_byte_array();
-        let fingerprint = [identifier[0], identifier[1], identifier[2], identifier[3]].into();
-        psbt.inputs[0]
-            .bip32_derivation
-            .values_mut()
-            .for_each(|origin| *origin = (fingerprint, Default::default()));
-        let ours = forger.dir.path().join("ours");
-        let encoded = base64.encode(psbt.serialize());
-        let columns: Vec<&str> =
-            encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        for form in [psbt.serialize(), psbt.serialize_hex().into_bytes(), columns.join("\n").into_bytes()] {
-            std::fs::write(&ours, form).unwrap();
-            let said = said(&forger, &wallet, "--psbt", &format!("@{}", ours.display())).await;
+        let bytes = std::fs::read(&file).unwrap();
+        let bytes = match bytes.starts_with(b"psbt") {
+            true => bytes,
+            false => base64.decode(text(&bytes).split_whitespace().collect::<String>()).unwrap(),
+        };
+        let psbt = with_own_origin(&bytes, &key, *fingerprint);
+        let encoded = base64.encode(&psbt);
+        let columns: Vec<String> = encoded.as_bytes().chunks(76).map(text).collect();
+        let given = forger.dir.path().join("ours");
+        for form in [psbt.clone(), hex::encode(&psbt).into_bytes(), columns.join("\n").into_bytes()] {
+            std::fs::write(&given, form).unwrap();
+            let said = said(&forger, &wallet, "--psbt", &format!("@{}", given.display())).await;
             says.iter().for_each(|part| assert!(said.contains(part), "{part} is missing in\n{said}"));
         }
     }
