@@ -51,7 +51,7 @@ pub enum Question {
     Keys {
         /// Absent: from the first on.
         after: Option<KeyId>,
-        /// Never more than [`KEYS`].
+        /// Never more than 256.
         most: usize,
     },
     /// The record of one key.
