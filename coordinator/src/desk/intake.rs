@@ -210,7 +210,7 @@ impl Desk {
         let record = self.store.task(first.task)?;
         let made = record.and_then(|record| match record.result {
             Some(Proof::Created(made)) => Some(*made),
-            _ => None,
+            Some(Proof::Signed(_) | Proof::Reshared(_) | Proof::Intact(_)) | None => None,
         });
         Ok(made.is_some_and(|made| made.digest() == first.digest()))
     }
