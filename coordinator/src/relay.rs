@@ -35,7 +35,10 @@ pub async fn serve(hub: Arc<Hub>, desk: Arc<Desk>, mut stop: watch::Receiver<boo
 
 async fn serve_node(link: NodeLink, desk: Arc<Desk>) {
     let NodeLink { peer, control, handle, place } = link;
-    let Ok(node) = NodeId::from_bytes(peer.0) else { return handle.close("this key is no node id") };
+    let Ok(node) = NodeId::from_bytes(peer.0) else {
+        info!(key = %peer, "a key that is no node's was admitted; the connection is closed");
+        return handle.close("this key is no node id");
+    };
     let Control { sender, receiver } = control;
     let end = session::serve(&desk, node, receiver, sender, || place.take()).await;
     info!(%node, %end, "node off line");

@@ -1,7 +1,8 @@
 //! The coordinator over real QUIC: who gets in, and what nodes hear of its stop.
 
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use countersign_coordinator::{Config, Coordinator, identity};
@@ -41,6 +42,51 @@ async fn only_listed_nodes_get_in_and_all_hear_of_the_stop() {
     coordinator.stop().await;
     let reason = closed.await;
     assert!(matches!(&reason, Closed::ByPeer { reason } if reason.contains("stops")), "{reason}");
+}
+
+/// What a test's own thread logs.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// On one thread, so that all tasks log to the test's own subscriber.
+#[tokio::test(flavor = "current_thread")]
+async fn the_log_names_key_and_address_of_whoever_is_not_let_in() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let _guard = tracing::subscriber::set_default(log);
+    let dir = tempfile::tempdir().unwrap();
+    let coordinator = start(dir.path()).await;
+    let _admitted = connect(&coordinator, 1).await.unwrap();
+    connect(&coordinator, 2).await.unwrap_err();
+    let refused = async {
+        while !lines.text().contains("handshake refused") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(8), refused).await.expect("a line of the refusal");
+    let text = lines.text();
+    let line = |words: &str| text.lines().find(|line| line.contains(words)).unwrap_or_default().to_owned();
+    let (refused, admitted) = (line("handshake refused"), line("node connected"));
+    assert!(refused.contains(&format!("key={}", id(2))) && refused.contains("not admitted"), "{text}");
+    assert!(refused.contains("address=127.0.0.1:"), "{text}");
+    assert!(admitted.contains(&id(1).to_string()) && admitted.contains("address=127.0.0.1:"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

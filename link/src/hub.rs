@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, ServerConfig, TokioRuntime};
-use rustls::pki_types::CertificateDer;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
+use tracing::field::display;
 use tracing::{debug, info};
 
 use crate::closed::{DONE, LinkHandle, REPLACED};
+use crate::door::{Door, Reason, Refusal};
 use crate::frame::Control;
 use crate::identity::{Identity, IdentityError, PeerKey};
 use crate::splice::{Halves, splice};
@@ -82,7 +83,8 @@ impl Hub {
         recorder: Option<Recorder>,
     ) -> Result<Self, BindError> {
         let socket_error = |source| BindError::Socket { address, source };
-        let config = server_config(identity, admit)?;
+        let config = server_config(identity, admit.clone())?;
+        let door = Arc::new(Door::new(identity.clone(), admit, config.clone()));
         let socket = UdpSocket::bind(address).map_err(socket_error)?;
         let settings = transport::hub_endpoint(identity)?;
         let endpoint =
@@ -90,7 +92,7 @@ impl Hub {
         let address = endpoint.local_addr().map_err(socket_error)?;
         let shared = Arc::new(Shared { state: Mutex::default(), recorder });
         let (sender, links) = mpsc::channel(LINK_QUEUE);
-        tokio::spawn(accept_all(endpoint.clone(), shared.clone(), sender, LIMITS));
+        tokio::spawn(accept_all(endpoint.clone(), door, shared.clone(), sender, LIMITS));
         Ok(Self { endpoint, shared, links: tokio::sync::Mutex::new(links), address })
     }
 
@@ -202,7 +204,13 @@ impl Shared {
     }
 }
 
-async fn accept_all(endpoint: Endpoint, shared: Arc<Shared>, links: mpsc::Sender<NodeLink>, limits: Limits) {
+async fn accept_all(
+    endpoint: Endpoint,
+    door: Arc<Door>,
+    shared: Arc<Shared>,
+    links: mpsc::Sender<NodeLink>,
+    limits: Limits,
+) {
     let handshakes = Arc::new(Semaphore::new(limits.handshakes));
     while let Some(incoming) = endpoint.accept().await {
         let busy = limits.handshakes - handshakes.available_permits() >= limits.retry_from;
@@ -211,19 +219,29 @@ async fn accept_all(endpoint: Endpoint, shared: Arc<Shared>, links: mpsc::Sender
             continue;
         }
         let Ok(permit) = handshakes.clone().try_acquire_owned() else {
+            debug!(address = %incoming.remote_address(), "too many handshakes are under way; one more was refused");
             incoming.refuse();
             continue;
         };
-        let (shared, links) = (shared.clone(), links.clone());
+        let (door, shared, links) = (door.clone(), shared.clone(), links.clone());
         tokio::spawn(async move {
-            let admitted = timeout(limits.patience, handshake(incoming)).await;
+            let admitted = door.open(incoming, limits.patience).await;
             drop(permit);
             match admitted {
-                Ok(Ok((peer, connection))) => serve(peer, connection, &shared, links, limits.patience).await,
-                Ok(Err(error)) => info!(%error, "handshake refused"),
-                Err(_) => debug!("handshake timed out"),
+                Ok((peer, connection)) => serve(peer, connection, &shared, links, limits.patience).await,
+                Err(refusal) => tell(&refusal),
             }
         });
+    }
+}
+
+/// Whose key and which address, or an operator cannot tell a new node of its own from a stranger.
+fn tell(refusal: &Refusal) {
+    let Refusal { address, shown, reason } = refusal;
+    let key = shown.map(|key| display(key.node_id()));
+    match reason {
+        Reason::TimedOut => debug!(%address, key, %reason, "handshake refused"),
+        _ => info!(%address, key, %reason, "handshake refused"),
     }
 }
 
@@ -234,16 +252,6 @@ fn retry(incoming: Incoming) {
     }
 }
 
-async fn handshake(incoming: Incoming) -> Result<(PeerKey, Connection), io::Error> {
-    let connection = incoming.accept()?.await?;
-    let identity =
-        connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let peer = identity.and_then(|keys| tls::peer_key(&keys));
-    // Client authentication is mandatory in our profile, so a key is always there.
-    let peer = peer.ok_or_else(|| io::Error::other("no client key"))?;
-    Ok((peer, connection))
-}
-
 /// Lives as long as the connection: the first stream is control, every further one a pair stream.
 async fn serve(
     peer: PeerKey,
@@ -252,10 +260,12 @@ async fn serve(
     links: mpsc::Sender<NodeLink>,
     patience: Duration,
 ) {
+    let (node, address) = (peer.node_id(), connection.remote_address());
     let Ok(Ok(control)) = timeout(patience, connection.accept_bi()).await else {
+        info!(%node, %address, "the node opened no control stream; it is sent away");
         return connection.close(DONE, b"no control stream");
     };
-    info!(%peer, address = %connection.remote_address(), "node connected");
+    info!(%node, %address, "node connected");
     let handle = LinkHandle(connection.clone());
     let place = Place { shared: shared.clone(), peer, connection: connection.clone() };
     let link = NodeLink { peer, control: Control::new(control), handle, place };
@@ -263,7 +273,7 @@ async fn serve(
         relay_pairs(peer, &connection, shared, patience).await;
     }
     shared.unregister(peer, &connection);
-    info!(%peer, "node disconnected");
+    info!(%node, %address, "node disconnected");
 }
 
 async fn relay_pairs(owner: PeerKey, connection: &Connection, shared: &Arc<Shared>, patience: Duration) {
@@ -272,7 +282,7 @@ async fn relay_pairs(owner: PeerKey, connection: &Connection, shared: &Arc<Share
         // Bounded by the connection's stream limit.
         tokio::spawn(async move {
             let Ok(Ok((peer, stream))) = timeout(patience, read_peer(send, recv)).await else {
-                return debug!(%owner, "pair stream without a peer");
+                return debug!(node = %owner.node_id(), "a pair stream that names no peer is dropped");
             };
             if let Some(found) = shared.offer(End { owner, connection, stream }, peer) {
                 relay(found, &shared).await;
@@ -283,10 +293,10 @@ async fn relay_pairs(owner: PeerKey, connection: &Connection, shared: &Arc<Share
 
 async fn relay(mut found: Match<Halves>, shared: &Shared) {
     let [a, b] = [found.ends[0].owner, found.ends[1].owner];
-    debug!(%a, %b, "pair joined");
+    debug!(a = %a.node_id(), b = %b.node_id(), "pair joined");
     splice(&mut found, shared.recorder.as_ref()).await;
     shared.state().switchboard.finished(a, b, &found.replaced);
-    debug!(%a, %b, "pair parted");
+    debug!(a = %a.node_id(), b = %b.node_id(), "pair parted");
 }
 
 /// Reads the one frame of a pair stream that is meant for the hub: 4 bytes of length (32), then the peer's key. Exactly
@@ -367,10 +377,12 @@ mod tests {
     /// The same for a hub that does.
     fn start_linked(limits: Limits, links: mpsc::Sender<NodeLink>) -> Endpoint {
         let identity = identity(200);
-        let config = server_config(&identity, Arc::new(|_| true)).unwrap();
+        let all: Admit = Arc::new(|_| true);
+        let config = server_config(&identity, all.clone()).unwrap();
+        let door = Arc::new(Door::new(identity, all, config.clone()));
         let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
         let shared = Arc::new(Shared { state: Mutex::default(), recorder: None });
-        tokio::spawn(accept_all(endpoint.clone(), shared, links, limits));
+        tokio::spawn(accept_all(endpoint.clone(), door, shared, links, limits));
         endpoint
     }
 

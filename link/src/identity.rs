@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::hkdf;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use countersign_protocol::NodeId;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::sign::{Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
@@ -22,6 +23,11 @@ impl PeerKey {
         spki.strip_prefix(&ED25519_SPKI_PREFIX)?.try_into().ok().map(Self)
     }
 
+    /// The text by which operators know a node with this key, for log lines; hexadecimal digits if no node can have it.
+    pub(crate) fn node_id(self) -> String {
+        NodeId::from_bytes(self.0).map_or_else(|_| self.to_string(), |node| node.to_string())
+    }
+
     fn to_spki(self) -> Vec<u8> {
         [&ED25519_SPKI_PREFIX[..], &self.0].concat()
     }
@@ -33,7 +39,7 @@ impl fmt::Debug for PeerKey {
     }
 }
 
-/// Lower-case hex; crates with typed ids print their own form.
+/// Lower-case hex. Log lines name a node by [`PeerKey::node_id`].
 impl fmt::Display for PeerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

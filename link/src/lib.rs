@@ -33,6 +33,7 @@
 mod backoff;
 mod closed;
 pub mod dial;
+mod door;
 mod frame;
 pub mod hub;
 mod identity;

@@ -199,7 +199,7 @@ impl Keeper {
         match tunnel {
             Ok(tunnel) => self.live(tunnel).await,
             Err(error) => {
-                warn!(peer = %self.peer, %error, "no tunnel");
+                warn!(peer = %self.peer.node_id(), %error, "no tunnel");
                 Next::Retry
             }
         }
@@ -210,13 +210,13 @@ impl Keeper {
         let (queue, outgoing) = mpsc::channel(self.shared.config.outgoing);
         lock(&self.shared.live).insert(self.peer, queue);
         self.reconnect.connected(Instant::now());
-        debug!(peer = %self.peer, "tunnel up");
+        debug!(peer = %self.peer.node_id(), "tunnel up");
         let next = match self.shared.report(MeshEvent::Up(self.peer)).await {
             true => self.carry(tunnel, outgoing).await,
             false => Next::Stop,
         };
         lock(&self.shared.live).remove(&self.peer);
-        debug!(peer = %self.peer, "tunnel down");
+        debug!(peer = %self.peer.node_id(), "tunnel down");
         match self.shared.report(MeshEvent::Down(self.peer)).await {
             true => next,
             false => Next::Stop,
@@ -234,8 +234,8 @@ impl Keeper {
             () = due(&self.shared, self.peer, &frames) => Ok(()),
         };
         match end {
-            Ok(()) => debug!(peer = %self.peer, "tunnel ended cleanly"),
-            Err(error) => warn!(peer = %self.peer, %error, "tunnel broke"),
+            Ok(()) => debug!(peer = %self.peer.node_id(), "tunnel ended cleanly"),
+            Err(error) => warn!(peer = %self.peer.node_id(), %error, "tunnel broke"),
         }
         Next::Retry
     }

@@ -41,7 +41,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
         };
         // An answer in two segments must not wait for the caller's delayed acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, "answers on this connection may be slow");
+            debug!(%peer, %error, "answers on this connection may be slow");
         }
         let service = Watched { inner: TowerToHyperService::new(router.clone()), activity };
         let mut http = http1::Builder::new();
@@ -51,7 +51,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
         let task = connections.spawn(async move {
             let _leaving = leaving;
             if let Err(error) = connection.await {
-                debug!(%error, "HTTP connection ended");
+                debug!(%peer, %error, "HTTP connection ended");
             }
         });
         places.served_by(number, task);

@@ -1,0 +1,107 @@
+//! The hub's door: one handshake with whoever knocks, and who it was that was not let in.
+//!
+//! Admission itself is the caller's ([`Admit`]); nothing is relayed here.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use quinn::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
+use quinn::{Connection, ConnectionError, Incoming, ServerConfig};
+use rustls::pki_types::CertificateDer;
+use tokio::time::timeout;
+
+use crate::identity::{Identity, PeerKey};
+use crate::tls::{self, Admit, LINK_ALPN};
+
+/// Shakes hands with those who are admitted.
+pub(crate) struct Door {
+    identity: Arc<Identity>,
+    admit: Admit,
+    settings: ServerConfig,
+}
+
+/// A handshake that came to nothing, for the log.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Where it came from, as far as the packets say.
+    pub(crate) address: SocketAddr,
+    /// The key that was shown, if the handshake came so far. A key that is not admitted was never proven: anybody can show it.
+    pub(crate) shown: Option<PeerKey>,
+    /// Why it ended.
+    pub(crate) reason: Reason,
+}
+
+/// Why a handshake ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Reason {
+    #[error("this key is not admitted; if a node of yours has it, add its id under `nodes`")]
+    NotAdmitted,
+    #[error("no key was shown; update whoever connects")]
+    NoKey,
+    #[error("the handshake was not finished in time; check that UDP passes both ways")]
+    TimedOut,
+    #[error("the TLS profile was refused ({0}); this build is broken, install a released one")]
+    Profile(#[from] rustls::Error),
+    #[error("QUIC's initial suite is missing ({0}); this build is broken, install a released one")]
+    Suite(#[from] NoInitialCipherSuite),
+    #[error("{0}; it spoke another protocol or an old version, or the network broke")]
+    Broken(#[from] ConnectionError),
+}
+
+/// What the verifier sees of one handshake.
+#[derive(Default)]
+struct Seen {
+    key: OnceLock<PeerKey>,
+    turned_away: OnceLock<()>,
+}
+
+impl Door {
+    /// A door whose connections have the given settings; their TLS is made here.
+    pub(crate) fn new(identity: Arc<Identity>, admit: Admit, settings: ServerConfig) -> Self {
+        Self { identity, admit, settings }
+    }
+
+    /// One handshake, within `patience`.
+    pub(crate) async fn open(
+        &self,
+        incoming: Incoming,
+        patience: Duration,
+    ) -> Result<(PeerKey, Connection), Refusal> {
+        let address = incoming.remote_address();
+        let seen = Arc::new(Seen::default());
+        let reason = match timeout(patience, self.shake(incoming, &seen)).await {
+            Ok(Ok(admitted)) => return Ok(admitted),
+            Ok(Err(_)) if seen.turned_away.get().is_some() => Reason::NotAdmitted,
+            Ok(Err(reason)) => reason,
+            Err(_) => Reason::TimedOut,
+        };
+        Err(Refusal { address, shown: seen.key.get().copied(), reason })
+    }
+
+    async fn shake(&self, incoming: Incoming, seen: &Arc<Seen>) -> Result<(PeerKey, Connection), Reason> {
+        let connection = incoming.accept_with(Arc::new(self.watched(seen)?))?.await?;
+        let identity =
+            connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+        let peer = identity.and_then(|keys| tls::peer_key(&keys));
+        // Client authentication is mandatory in our profile, so a key is always there.
+        Ok((peer.ok_or(Reason::NoKey)?, connection))
+    }
+
+    /// The settings for one connection, whose verifier notes what it is shown: the library's error names no key.
+    fn watched(&self, seen: &Arc<Seen>) -> Result<ServerConfig, Reason> {
+        let (seen, admit) = (seen.clone(), self.admit.clone());
+        let noting: Admit = Arc::new(move |key| {
+            let _ = seen.key.set(*key);
+            let admitted = admit(key);
+            if !admitted {
+                let _ = seen.turned_away.set(());
+            }
+            admitted
+        });
+        let tls = tls::server_config(&self.identity, noting, LINK_ALPN)?;
+        let mut settings = self.settings.clone();
+        settings.crypto = Arc::new(QuicServerConfig::try_from(tls)?);
+        Ok(settings)
+    }
+}
