@@ -11,11 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use round_based::state_machine::{MpcParty, ProceedResult, StateMachine, wrap_protocol};
 use round_based::{Incoming, MessageDestination, MessageType, ProtocolMessage};
 use serde::{Serialize, de::DeserializeOwned};
-use zeroize::Zeroizing;
 
 use crate::engine::{Engine, MessageKind, Outgoing, PartyIndex, Recipient, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};
-use crate::sealed::decode_exactly;
+use crate::sealed::{decode_only_form, encode};
 
 /// Longest message that carries a secret; its buffer is reserved at once, so that growing leaves no copy
 /// behind.
@@ -196,7 +195,7 @@ impl<M: RoundMessage, O> Run<M, O> {
                 return Ok(Step::NeedMessage);
             }
             match self.proceed()? {
-                ProceedResult::SendMsg(message) => return encode(message).map(Step::Send),
+                ProceedResult::SendMsg(message) => return outgoing(message).map(Step::Send),
                 ProceedResult::NeedsOneMoreMessage => self.waiting = true,
                 ProceedResult::Yielded => {}
                 ProceedResult::Output(output) => return output.map(Step::Done),
@@ -246,18 +245,9 @@ impl<M: RoundMessage, O> Run<M, O> {
     }
 }
 
-fn encode<M: Serialize>(message: round_based::Outgoing<M>) -> Result<Outgoing, EngineError> {
-    let body = written(&message.msg, SECRET_BODY).map_err(EngineError::bug)?;
+fn outgoing<M: Serialize>(message: round_based::Outgoing<M>) -> Result<Outgoing, EngineError> {
+    let body = encode(&message.msg, SECRET_BODY).map_err(EngineError::bug)?;
     Ok(Outgoing { to: recipient(message.recipient), body })
-}
-
-fn written<M: Serialize>(
-    message: &M,
-    capacity: usize,
-) -> Result<Zeroizing<Vec<u8>>, ciborium::ser::Error<std::io::Error>> {
-    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
-    ciborium::into_writer(message, &mut *body)?;
-    Ok(body)
 }
 
 /// Nothing is decoded that is longer than its round allows, and nothing is taken that has a second encoding: what was
@@ -271,9 +261,7 @@ fn decode<M: RoundMessage>(body: &[u8]) -> Result<M, PeerFault> {
     if !M::integers_fit(body) {
         return Err(PeerFault::Integers);
     }
-    let message: M = decode_exactly(body).ok_or(PeerFault::Malformed)?;
-    let only_form = written(&message, body.len()).is_ok_and(|written| *written == body);
-    only_form.then_some(message).ok_or(PeerFault::Malformed)
+    decode_only_form(body).ok_or(PeerFault::Malformed)
 }
 
 /// The name of an encoded variant: CBOR has a map of one entry (0xA1) and a short text for it (0x60 and its length).

@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};
-use crate::sealed::decode_exactly;
+use crate::sealed::{decode_only_form, encode};
 use crate::session::{Task, execution_id};
 
 /// What an agreement is about. All parties must use the same values, but for `me`.
@@ -113,8 +112,8 @@ impl Agreement {
 
     fn word(&self) -> Result<Outgoing, EngineError> {
         let bytes = self.said.get(&self.me).cloned().flatten().unwrap_or_default();
-        let mut body = Zeroizing::new(Vec::with_capacity(bytes.len() + 64));
-        ciborium::into_writer(&Word { id: self.id, bytes }, &mut *body).map_err(EngineError::bug)?;
+        let capacity = bytes.len() + 64;
+        let body = encode(&Word { id: self.id, bytes }, capacity).map_err(EngineError::bug)?;
         Ok(Outgoing { to: Recipient::All, body })
     }
 
@@ -126,7 +125,7 @@ impl Agreement {
             Some(None) if body.len() > MAX_BODY => return Err(PeerFault::Malformed),
             Some(None) => {}
         }
-        let word: Word = decode_exactly(body).ok_or(PeerFault::Malformed)?;
+        let word: Word = decode_only_form(body).ok_or(PeerFault::Malformed)?;
         if word.id == self.id { Ok(word.bytes) } else { Err(PeerFault::Disagreement) }
     }
 
@@ -138,6 +137,8 @@ impl Agreement {
 
 #[cfg(test)]
 mod tests {
+    use zeroize::Zeroizing;
+
     use super::*;
 
     fn party(me: u16, mine: Option<&[u8]>) -> Box<dyn Engine<Output = Vec<u8>>> {
@@ -186,6 +187,9 @@ mod tests {
         assert_eq!(fault(0, broadcast, &a), EngineError::peer(PeerFault::Repeated, PartyIndex(0)));
         assert_eq!(fault(2, MessageKind::Direct, &b), EngineError::peer(PeerFault::WrongKind, PartyIndex(2)));
         assert_eq!(fault(2, broadcast, &b[1..]), EngineError::peer(PeerFault::Malformed, PartyIndex(2)));
+        // Its first key as bytes instead of text.
+        let other_form = [&b[..1], &[b[1] ^ 0x20], &b[2..]].concat();
+        assert_eq!(fault(2, broadcast, &other_form), EngineError::peer(PeerFault::Malformed, PartyIndex(2)));
         assert_eq!(fault(1, broadcast, &b), EngineError::peer(PeerFault::NoSay, PartyIndex(1)));
     }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};
 use crate::error::{EngineError, PeerFault};
-use crate::sealed::decode_exactly;
+use crate::sealed::{decode_only_form, encode};
 
 /// Runs these together; all parties must give as many, in the same order. Ends with the results, in that order.
 pub fn batch<T: 'static>(runs: Vec<Box<dyn Engine<Output = T>>>) -> Box<dyn Engine<Output = Vec<T>>> {
@@ -87,13 +87,10 @@ impl<T> Batch<T> {
             return Err(EngineError::bug("a batch is too large for one message"));
         }
         // Direct messages can carry secrets: the buffer never grows, and the copies are wiped.
-        let mut bodies: Vec<ByteBuf> = messages.iter().map(|m| ByteBuf::from(m.body.to_vec())).collect();
-        let mut body = Zeroizing::new(Vec::with_capacity(size));
-        let bundle = Bundle(std::mem::take(&mut bodies));
-        let written = ciborium::into_writer(&bundle, &mut *body).map_err(EngineError::bug);
+        let bundle = Bundle(messages.iter().map(|m| ByteBuf::from(m.body.to_vec())).collect());
+        let body = encode(&bundle, size).map_err(EngineError::bug);
         bundle.0.into_iter().for_each(|body| drop(Zeroizing::new(body.into_vec())));
-        written?;
-        Ok(Outgoing { to, body })
+        Ok(Outgoing { to, body: body? })
     }
 
     fn deliver(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
@@ -101,7 +98,7 @@ impl<T> Batch<T> {
         if body.len() > self.body_limit() {
             return Err(EngineError::peer(PeerFault::TooLong, from));
         }
-        let Bundle(bodies) = decode_exactly(body).ok_or_else(malformed)?;
+        let Bundle(bodies) = decode_only_form(body).ok_or_else(malformed)?;
         if bodies.len() != self.runs.len() {
             return Err(malformed());
         }
@@ -202,7 +199,10 @@ mod tests {
         let three =
             send(&mut *batch(vec![run(&[(ONE, 1)], 0), run(&[(ONE, 2)], 0), run(&[(ONE, 3)], 0)])).body;
         let bad = send(&mut *batch(vec![run(&[(ONE, 1)], 0), run(&[(ONE, 0xFF)], 0)])).body;
-        for body in [&three[..], &bad[..], &three[1..], &[]] {
+        let mut other_form = send(&mut *batch(vec![run(&[(ONE, 1)], 0), run(&[(ONE, 2)], 0)])).body;
+        // Its first message as text instead of bytes.
+        other_form[1] ^= 0x20;
+        for body in [&three[..], &bad[..], &other_form[..], &three[1..], &[]] {
             let mut receiver = batch(vec![run(&[], 1), run(&[], 1)]);
             let error = receiver.receive(PartyIndex(0), MessageKind::Direct, body).unwrap_err();
             assert_eq!(error.culprits(), [PartyIndex(0)]);

@@ -59,6 +59,23 @@ pub(crate) fn decode_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     rest.is_empty().then_some(value)
 }
 
+/// The same for what peers send: nothing is taken that has a second encoding, so what was hashed and what was understood are the
+/// same.
+pub(crate) fn decode_only_form<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let value: T = decode_exactly(bytes)?;
+    encode(&value, bytes.len()).is_ok_and(|encoded| *encoded == bytes).then_some(value)
+}
+
+/// Encodes into a buffer that is wiped, and does not grow up to this capacity.
+pub(crate) fn encode<T: Serialize>(
+    value: &T,
+    capacity: usize,
+) -> Result<Zeroizing<Vec<u8>>, ciborium::ser::Error<std::io::Error>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    ciborium::into_writer(value, &mut *bytes)?;
+    Ok(bytes)
+}
+
 /// A kind of record and the version that is written today.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
