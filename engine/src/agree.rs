@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipient, Step};
+use crate::engine::{Engine, MessageKind, Outgoing, PartyIndex, Recipient, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};
 use crate::sealed::{decode_only_form, encode};
 use crate::session::{Task, execution_id};
+
+/// Bytes of a message at most. The public shares of the largest committee have a tenth of that.
+pub(crate) const MAX_WORD: usize = 4 << 10;
 
 /// What an agreement is about. All parties must use the same values, but for `me`.
 #[derive(Debug, Clone)]
@@ -100,6 +103,10 @@ impl Engine for Agreement {
             Err(fault) => self.fail(EngineError::peer(fault, from)),
         }
     }
+
+    fn body_limit(&self) -> usize {
+        MAX_WORD
+    }
 }
 
 impl Agreement {
@@ -114,6 +121,9 @@ impl Agreement {
         let bytes = self.said.get(&self.me).cloned().flatten().unwrap_or_default();
         let capacity = bytes.len() + 64;
         let body = encode(&Word { id: self.id, bytes }, capacity).map_err(EngineError::bug)?;
+        if body.len() > MAX_WORD {
+            return Err(EngineError::bug("what is to be agreed on is too long for one message"));
+        }
         Ok(Outgoing { to: Recipient::All, body })
     }
 
@@ -122,7 +132,7 @@ impl Agreement {
             None => return Err(PeerFault::NoSay),
             Some(Some(_)) => return Err(PeerFault::Repeated),
             Some(None) if kind != MessageKind::Broadcast => return Err(PeerFault::WrongKind),
-            Some(None) if body.len() > MAX_BODY => return Err(PeerFault::Malformed),
+            Some(None) if body.len() > MAX_WORD => return Err(PeerFault::TooLong),
             Some(None) => {}
         }
         let word: Word = decode_only_form(body).ok_or(PeerFault::Malformed)?;

@@ -20,6 +20,11 @@ pub fn batch<T: 'static>(runs: Vec<Box<dyn Engine<Output = T>>>) -> Box<dyn Engi
 /// More bytes than CBOR puts before an item.
 const ITEM: usize = 9;
 
+/// The most bytes of one message of a batch, whose runs' messages have at most so many.
+pub(crate) fn longest(runs: impl Iterator<Item = usize>) -> usize {
+    MAX_BODY.min(runs.map(|limit| limit + ITEM).sum::<usize>() + ITEM)
+}
+
 struct Batch<T> {
     runs: Vec<Run<T>>,
     failed: Option<EngineError>,
@@ -56,8 +61,7 @@ impl<T> Engine for Batch<T> {
     }
 
     fn body_limit(&self) -> usize {
-        let bodies: usize = self.runs.iter().map(|run| run.engine.body_limit() + ITEM).sum();
-        MAX_BODY.min(bodies + ITEM)
+        longest(self.runs.iter().map(|run| run.engine.body_limit()))
     }
 }
 

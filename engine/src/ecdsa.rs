@@ -30,6 +30,7 @@ pub(crate) struct Ecdsa;
 impl Suite for Ecdsa {
     const SCHEME: Scheme = Scheme::EcdsaSecp256k1;
     type Curve = Secp256k1;
+    type Msg = Msg<Secp256k1, Sha256>;
 
     fn sign(
         job: Job<Secp256k1>,

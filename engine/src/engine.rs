@@ -88,7 +88,7 @@ pub trait Engine {
     fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError>;
 
     /// Bytes of the longest message that this engine takes in any of its rounds. What keeps messages for an engine need
-    /// keep no longer ones.
+    /// keep no longer ones; [`sign_room`](crate::sign_room) and its like say it before there is an engine.
     fn body_limit(&self) -> usize {
         MAX_BODY
     }

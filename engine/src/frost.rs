@@ -57,6 +57,7 @@ pub(crate) struct Frost<C>(PhantomData<C>);
 impl<C: FrostSuite> Suite for Frost<C> {
     const SCHEME: Scheme = C::SCHEME;
     type Curve = C::Curve;
+    type Msg = Msg<C>;
 
     fn sign(
         job: Job<C::Curve>,

@@ -11,10 +11,11 @@ mod new_key;
 mod plan;
 mod rounds;
 
+use generic_ec::curves::Secp256k1;
 use generic_ec::{Scalar, SecretScalar};
 use rand_core::CryptoRngCore;
 
-use crate::adapter;
+use crate::adapter::{self, RoundMessage};
 use crate::curve::KeyCurve;
 use crate::random::{Rng, tried};
 use crate::scheme::with_suite;
@@ -62,6 +63,11 @@ pub struct Reshared {
     pub public_shares: Vec<Vec<u8>>,
     /// SHA-256 over the plan and all that was dealt in public.
     pub transcript: [u8; 32],
+}
+
+/// The most bytes of each message, on any curve.
+pub(crate) fn limits() -> impl Iterator<Item = usize> {
+    <rounds::Msg<Secp256k1> as RoundMessage>::LIMITS.iter().map(|(_, limit)| *limit)
 }
 
 /// Shares the key of `params.old` anew. Four messages in three rounds, for parties that all send in each but

@@ -10,6 +10,7 @@ use rand_core::CryptoRngCore;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::adapter::RoundMessage;
 use crate::curve::KeyCurve;
 use crate::derive::{Child, derive, point, root};
 use crate::engine::{MessageKind, Step};
@@ -146,6 +147,8 @@ pub struct CheckError;
 pub(crate) trait Suite: 'static {
     const SCHEME: Scheme;
     type Curve: KeyCurve;
+    /// What signers say to each other.
+    type Msg: RoundMessage;
 
     /// Starts the protocol; its output need not be checked.
     fn sign(

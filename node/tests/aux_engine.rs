@@ -11,7 +11,7 @@ use countersign_node::session::driver::{Run, Seats};
 use countersign_node::session::worker::{FromEngine, Incoming, Lane, WorkError, Worker};
 use countersign_protocol::control::Stage;
 use countersign_protocol::frame::Mark;
-use countersign_protocol::session::{Limits, Setup};
+use countersign_protocol::session::{Limits, Rooms, Setup};
 use countersign_protocol::{Hash, IdentitySigner, NodeId, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -98,7 +98,7 @@ async fn run() -> Run {
     let (mesh, _events) = Mesh::new(Arc::new(identity()), MeshConfig::default());
     let router = Router::new(mesh, BTreeMap::new());
     let task = TaskId([1; 16]);
-    let inbox = router.open(task, &[me]).unwrap();
+    let inbox = router.open(task, &[me], Rooms::default()).unwrap();
     let setup = Setup {
         task,
         task_hash: Hash([2; 32]),
@@ -109,6 +109,7 @@ async fn run() -> Run {
         mark: Mark::default(),
         signer: Arc::new(Signer(identity())),
         limits: Limits::default(),
+        rooms: Rooms::default(),
     };
     let stop = CancellationToken::new();
     let mut run = Run::begin(setup, router, inbox, Box::new(|_, _, _| {}), stop).await.unwrap();

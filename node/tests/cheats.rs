@@ -14,7 +14,7 @@ use countersign_protocol::evidence::Signature;
 use countersign_protocol::frame::{
     Body, Frame, HighWater, Mark, Message, NO_TASK, SignedMark, body_hash, broadcast_digest, result_digest,
 };
-use countersign_protocol::session::{EngineMessage, Limits, Setup};
+use countersign_protocol::session::{EngineMessage, Limits, Room, Rooms, Setup};
 use countersign_protocol::{
     Committee, CoordinatorId, Failure, Hash, IdentitySigner, KeyGen, KeyId, KeySign, NodeId, Operation,
     Outcome, PROTOCOL_VERSION, Payload, PayloadKind, RequesterId, Scheme, Session, SessionEvent, SessionId,
@@ -306,6 +306,7 @@ impl Peer {
             mark: self.mark,
             signer: Arc::new(self.signer()),
             limits: Limits::default(),
+            rooms: Rooms::new([Room::of([1 << 16])]),
         };
         let session = Session::new(Instant::now(), setup).unwrap();
         Run { session, task, me, peer: self, stored: None }

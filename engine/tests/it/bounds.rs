@@ -3,14 +3,14 @@
 
 use ciborium::Value;
 use countersign_engine::{
-    Aux, AuxParams, Engine, EngineError, MAX_BODY, Message, MessageKind, PartyIndex, PeerFault, Scheme,
-    aux_info, batch,
+    AgreeParams, Aux, AuxParams, Engine, EngineError, MAX_BODY, Message, MessageKind, PartyIndex, PeerFault,
+    Scheme, agree, agree_room, aux_info, aux_info_room, batch, keygen_room, sign_room,
 };
 use rand::RngCore;
 use rand::rngs::OsRng;
 
 use crate::driver;
-use crate::fixtures::{Wallet, primes};
+use crate::fixtures::{Wallet, keygens, primes};
 
 /// Responses of proofs, which may be short and of either sign.
 const EITHER_SIGN: [&str; 7] = ["z1", "z2", "z3", "z4", "w1", "w2", "v"];
@@ -72,6 +72,27 @@ fn engines_say_how_long_their_messages_are() {
     assert!(engine().body_limit() < MAX_BODY / 4);
     let frost = Wallet::new(Scheme::Ed25519, 2, 3);
     assert!(frost.signer(0, &[0, 1], &[], &Message::Digest([5; 32]), b"signing").body_limit() <= 512);
+}
+
+/// What comes before its engine is bounded by the same numbers.
+#[test]
+fn rooms_are_as_large_as_the_engines_say() {
+    for scheme in Scheme::ALL {
+        let wallet = Wallet::new(scheme, 2, 3);
+        for runs in [1, 3] {
+            let run = |_| wallet.signer(0, &[0, 1], &[], &Message::Digest([5; 32]), b"signing");
+            let engine = batch((0..runs).map(run).collect());
+            assert_eq!(sign_room(scheme, runs).longest, engine.body_limit(), "{scheme}");
+        }
+        assert!(sign_room(scheme, 1).total > sign_room(scheme, 1).longest);
+        let keygen = &keygens(scheme, 2, 3, b"keygen")[0];
+        assert_eq!(keygen_room().longest, keygen.body_limit(), "{scheme}");
+    }
+    assert_eq!(aux_info_room().longest, engine().body_limit());
+    assert!(aux_info_room().total < 3 * aux_info_room().longest);
+    let speakers = [PartyIndex(0)];
+    let params = AgreeParams { session: b"agree", me: PartyIndex(0), parties: 2, speakers: &speakers };
+    assert_eq!(agree_room().longest, agree(params, Some(vec![1])).unwrap().body_limit());
 }
 
 /// Tries each integer of a message longer, shorter and negative, and returns how many there are.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_protocol::frame::{Frame, Mark};
-use countersign_protocol::session::{Limits, Session, Setup};
+use countersign_protocol::session::{Limits, Room, Rooms, Session, Setup};
 use countersign_protocol::{Hash, IdentitySigner, NodeId, SessionEvent, SessionId, TaskId, decode, encode};
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -19,6 +19,7 @@ const TASK: TaskId = TaskId([5; 16]);
 const EVENTS: usize = 128;
 const ON_THEIR_WAY: usize = 256;
 const PHASES: u8 = 4;
+const ROOM: Room = Room { longest: 1 << 15, total: 1 << 17 };
 
 struct Key(SigningKey);
 
@@ -72,6 +73,7 @@ impl World {
                 mark: Mark::default(),
                 signer: Arc::new(Key(key.clone())),
                 limits: Limits::default(),
+                rooms: Rooms::new([ROOM; PHASES as usize]),
             };
             let session = Session::new(now, setup).expect("one of the parties");
             Node { id: parties[index], session, begun: None, phase: 0, failed: false }

@@ -18,4 +18,4 @@ mod wire;
 pub use child::aux_main;
 pub use program::{AuxJob, Program};
 pub use queue::{Place, Queue};
-pub use roll_call::{Here, roll_call};
+pub use roll_call::{Here, roll_call, room as roll_call_room};

@@ -4,9 +4,15 @@
 use super::Place;
 use crate::session::worker::{Fault, FromEngine, Incoming, Post, WorkError};
 use countersign_engine::{MessageKind, Outgoing, PartyIndex, Recipient};
+use countersign_protocol::session::Room;
 use countersign_protocol::{Cause, Hash, decode, encode};
 use std::future::Future;
 use zeroize::Zeroizing;
+
+/// Room for a hash.
+pub fn room() -> Room {
+    Room::of([64])
+}
 
 /// What every member said, in their order.
 pub type Here = Vec<Option<Hash>>;

@@ -377,6 +377,7 @@ impl Run {
         let now = Instant::now();
         match wake {
             Wake::Arrived(Some(Arrival::Frame(from, frame))) => self.session.handle_frame(now, &from, *frame),
+            Wake::Arrived(Some(Arrival::Overlong(peer))) => self.session.handle_overlong(&peer),
             Wake::Arrived(Some(Arrival::Lost(peer))) => self.session.handle_peer_lost(now, &peer),
             Wake::Arrived(Some(Arrival::Flood(peer))) => return Err(self.give_up(peer_flood(peer))),
             Wake::Arrived(None) => return Err(self.give_up(cut_off())),

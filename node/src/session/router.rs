@@ -1,12 +1,14 @@
 //! Brings frames from the mesh to the sessions they belong to.
 //!
-//! A session hears its own parties alone, and each has a share of its bounded inbox; a party that overfills its share
-//! ends that session, by name, and nothing else. Frames that come before their task are [held](Hold) for a moment.
+//! A session hears its own parties alone, and each has a share of its bounded inbox, in frames and in bytes; a party that
+//! overfills its share ends that session, by name, and nothing else. A frame that is longer than its phase allows does not even
+//! get there. Frames that come before their task are [held](Hold) for a moment.
 
 use super::news::{News, PeerNews};
 use crate::task::gossip::{self, Ears, Hearing, Said};
 use countersign_link::{Mesh, MeshEvent, PeerKey};
 use countersign_protocol::frame::{Body, Frame, SignedMark};
+use countersign_protocol::session::Rooms;
 use countersign_protocol::session::hold::{self, Hold};
 use countersign_protocol::{NodeId, TaskId, decode};
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +25,8 @@ const INBOX: usize = 256;
 pub enum Arrival {
     /// A frame of this session's task.
     Frame(NodeId, Box<Frame>),
+    /// This party sent a frame that is longer than any of its phase; it was dropped.
+    Overlong(NodeId),
     /// The tunnel to this peer broke.
     Lost(NodeId),
     /// This party sent more than the session could take. Nothing comes after it.
@@ -49,25 +53,37 @@ struct Open {
 
 /// The sending end of a session.
 struct Feed {
-    arrivals: mpsc::Sender<Arrival>,
+    arrivals: mpsc::Sender<Sized>,
     shares: Arc<Shares>,
+    rooms: Rooms,
 }
+
+/// What arrived, and the bytes that it takes.
+type Sized = (Arrival, usize);
 
 /// How much of a session's inbox each party uses.
 struct Shares {
-    /// Frames of each party that wait.
-    waiting: BTreeMap<NodeId, AtomicUsize>,
-    /// How many may.
-    quota: usize,
+    /// What waits of each party.
+    waiting: BTreeMap<NodeId, Waiting>,
+    /// How many frames of one party may.
+    frames: usize,
+    /// How many bytes of them.
+    bytes: usize,
     /// Who had more.
     flood: OnceLock<NodeId>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    frames: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 /// The receiving end of a session; closes it when dropped.
 pub struct Inbox {
     task: TaskId,
     router: Arc<Router>,
-    arrivals: mpsc::Receiver<Arrival>,
+    arrivals: mpsc::Receiver<Sized>,
     shares: Arc<Shares>,
 }
 
@@ -123,17 +139,17 @@ impl Router {
         }
     }
 
-    /// Opens the inbox of a task for what `parties` send; `None` if it is open already.
-    pub fn open(self: &Arc<Self>, task: TaskId, parties: &[NodeId]) -> Option<Inbox> {
+    /// Opens the inbox of a task for what `parties` send within these `rooms`; `None` if it is open already.
+    pub fn open(self: &Arc<Self>, task: TaskId, parties: &[NodeId], rooms: Rooms) -> Option<Inbox> {
         let mut open = self.lock();
         if open.sessions.contains_key(&task) {
             return None;
         }
-        let (feed, arrivals) = Feed::new(parties);
+        let (feed, arrivals) = Feed::new(parties, rooms);
         let shares = feed.shares.clone();
         let held = open.hold.take(task);
         // A flood that was held ends the session like one that comes later: the inbox tells it.
-        if held.into_iter().all(|(from, frame)| feed.frame(from, frame)) {
+        if held.into_iter().all(|(from, frame, bytes)| feed.frame(from, frame, bytes)) {
             open.sessions.insert(task, feed);
         }
         Some(Inbox { task, router: self.clone(), arrivals, shares })
@@ -168,7 +184,7 @@ impl Router {
         let task = frame.task;
         match open.sessions.get(&task) {
             None => open.hold.put(Instant::now(), from, frame, bytes.len()),
-            Some(feed) if feed.frame(from, frame) => {}
+            Some(feed) if feed.frame(from, frame, bytes.len()) => {}
             Some(_) => {
                 tracing::warn!(%task, peer = self.name(peer), "a session could not keep up with this peer and ends");
                 open.sessions.remove(&task);
@@ -192,32 +208,37 @@ impl Router {
 }
 
 impl Feed {
-    fn new(parties: &[NodeId]) -> (Feed, mpsc::Receiver<Arrival>) {
+    fn new(parties: &[NodeId], rooms: Rooms) -> (Feed, mpsc::Receiver<Sized>) {
+        let frames = INBOX / parties.len().saturating_sub(1).max(1);
         let shares = Shares {
-            waiting: parties.iter().map(|party| (*party, AtomicUsize::new(0))).collect(),
-            quota: INBOX / parties.len().saturating_sub(1).max(1),
+            waiting: parties.iter().map(|party| (*party, Waiting::default())).collect(),
+            frames,
+            bytes: rooms.queued(frames),
             flood: OnceLock::new(),
         };
         // Room for every share, and for the news of broken tunnels, which count against the share of their party.
-        let (arrivals, receiver) = mpsc::channel(shares.quota * parties.len().max(1));
-        (Feed { arrivals, shares: Arc::new(shares) }, receiver)
+        let (arrivals, receiver) = mpsc::channel(frames * parties.len().max(1));
+        (Feed { arrivals, shares: Arc::new(shares), rooms }, receiver)
     }
 
     /// False: this party overfilled its share, and the session ends.
-    fn frame(&self, from: NodeId, frame: Frame) -> bool {
+    fn frame(&self, from: NodeId, frame: Frame, bytes: usize) -> bool {
         if !self.shares.waiting.contains_key(&from) {
             tracing::debug!(task = %frame.task, %from, "a frame of a node that is no party was dropped");
             return true;
         }
-        self.put(from, Arrival::Frame(from, Box::new(frame)))
+        match self.rooms.fits(&frame) {
+            true => self.put(from, Arrival::Frame(from, Box::new(frame)), bytes),
+            false => self.put(from, Arrival::Overlong(from), 0),
+        }
     }
 
     fn lost(&self, peer: NodeId) -> bool {
-        !self.shares.waiting.contains_key(&peer) || self.put(peer, Arrival::Lost(peer))
+        !self.shares.waiting.contains_key(&peer) || self.put(peer, Arrival::Lost(peer), 0)
     }
 
-    fn put(&self, from: NodeId, arrival: Arrival) -> bool {
-        let fits = self.shares.take(&from) && self.arrivals.try_send(arrival).is_ok();
+    fn put(&self, from: NodeId, arrival: Arrival, bytes: usize) -> bool {
+        let fits = self.shares.take(&from, bytes) && self.arrivals.try_send((arrival, bytes)).is_ok();
         // A session that has ended by itself is flooded by nobody; it leaves the router when its inbox is dropped.
         if !fits && !self.arrivals.is_closed() {
             self.shares.flood.get_or_init(|| from);
@@ -228,14 +249,21 @@ impl Feed {
 
 impl Shares {
     /// False: the share is used up.
-    fn take(&self, party: &NodeId) -> bool {
-        self.waiting.get(party).is_some_and(|waiting| waiting.fetch_add(1, Ordering::Relaxed) < self.quota)
+    fn take(&self, party: &NodeId, bytes: usize) -> bool {
+        let Some(waiting) = self.waiting.get(party) else { return false };
+        let frames = waiting.frames.fetch_add(1, Ordering::Relaxed);
+        let before = waiting.bytes.fetch_add(bytes, Ordering::Relaxed);
+        frames < self.frames && before + bytes <= self.bytes
     }
 
-    fn give_back(&self, arrival: &Arrival) {
-        let (Arrival::Frame(party, _) | Arrival::Lost(party) | Arrival::Flood(party)) = arrival;
+    fn give_back(&self, (arrival, bytes): &Sized) {
+        let (Arrival::Frame(party, _)
+        | Arrival::Overlong(party)
+        | Arrival::Lost(party)
+        | Arrival::Flood(party)) = arrival;
         if let Some(waiting) = self.waiting.get(party) {
-            waiting.fetch_sub(1, Ordering::Relaxed);
+            waiting.frames.fetch_sub(1, Ordering::Relaxed);
+            waiting.bytes.fetch_sub(*bytes, Ordering::Relaxed);
         }
     }
 }
@@ -249,7 +277,7 @@ impl Inbox {
         }
         match self.shares.flood.get() {
             Some(party) => Some(Arrival::Flood(*party)),
-            None => arrival,
+            None => arrival.map(|(arrival, _)| arrival),
         }
     }
 }
@@ -265,9 +293,10 @@ mod tests {
     use super::*;
     use countersign_link::Identity;
     use countersign_link::mesh::MeshConfig;
-    use countersign_protocol::Cause;
     use countersign_protocol::encode;
-    use countersign_protocol::frame::{Abort, Body};
+    use countersign_protocol::frame::{Abort, Body, Message};
+    use countersign_protocol::session::Room;
+    use countersign_protocol::{Cause, SessionId};
     use futures_util::FutureExt;
 
     const TASK: TaskId = TaskId([1; 16]);
@@ -295,6 +324,17 @@ mod tests {
         }
     }
 
+    /// Of a session with one engine.
+    fn rooms() -> Rooms {
+        Rooms::new([Room { longest: 1000, total: 4000 }])
+    }
+
+    fn send_body(router: &Router, from: u8, seq: u32, phase: u8, length: usize) {
+        let message = Message::Direct { phase, body: vec![0; length] };
+        let body = Body::Run { session: SessionId([3; 32]), message };
+        router.frame(key(from), &encode(&Frame { task: TASK, seq, body }));
+    }
+
     fn next(inbox: &mut Inbox) -> Option<Arrival> {
         inbox.next().now_or_never().expect("something has arrived")
     }
@@ -303,7 +343,7 @@ mod tests {
     fn who_is_no_party_cannot_fill_the_inbox() {
         let router = router();
         send(&router, 4, 10);
-        let mut inbox = router.open(TASK, &[node(1), node(2), node(3)]).unwrap();
+        let mut inbox = router.open(TASK, &[node(1), node(2), node(3)], rooms()).unwrap();
         send(&router, 4, 300);
         router.lost(key(4));
         send(&router, 2, 1);
@@ -314,7 +354,7 @@ mod tests {
     #[test]
     fn a_party_that_overfills_its_share_is_named() {
         let router = router();
-        let mut inbox = router.open(TASK, &[node(1), node(2), node(3)]).unwrap();
+        let mut inbox = router.open(TASK, &[node(1), node(2), node(3)], rooms()).unwrap();
         send(&router, 2, 128);
         send(&router, 3, 128);
         router.lost(key(4));
@@ -323,10 +363,37 @@ mod tests {
         assert!(matches!(next(&mut inbox), Some(Arrival::Flood(by)) if by == node(3)));
     }
 
+    /// It never waits, so a peer's megabytes are gone before anybody looks at them; the session hears whose they were.
+    #[test]
+    fn a_frame_that_is_longer_than_its_phase_allows_is_not_kept() {
+        let router = router();
+        let mut inbox = router.open(TASK, &[node(1), node(2), node(3)], rooms()).unwrap();
+        send_body(&router, 3, 0, 0, 1000);
+        assert!(matches!(next(&mut inbox), Some(Arrival::Frame(from, _)) if from == node(3)));
+        for (phase, length) in [(0, 1001), (0, 1 << 20), (1, 0)] {
+            send_body(&router, 2, 0, phase, length);
+            assert!(matches!(next(&mut inbox), Some(Arrival::Overlong(by)) if by == node(2)));
+        }
+        let (cause, code, text) = (Cause::Bug, String::new(), "x".repeat(100_000));
+        let body = Body::Abort(Abort { cause, code, text, accused: vec![], evidence: None, result: None });
+        router.frame(key(2), &encode(&Frame { task: TASK, seq: 0, body }));
+        assert!(matches!(next(&mut inbox), Some(Arrival::Overlong(by)) if by == node(2)));
+    }
+
+    #[test]
+    fn what_waits_of_a_party_is_bounded_in_bytes() {
+        let router = router();
+        let mut inbox = router.open(TASK, &[node(1), node(2)], rooms()).unwrap();
+        let most = rooms().queued(INBOX) / 1000;
+        (0..most as u32).for_each(|seq| send_body(&router, 2, seq, 0, 1000));
+        assert!(most < INBOX, "so many frames could wait");
+        assert!(matches!(next(&mut inbox), Some(Arrival::Flood(by)) if by == node(2)));
+    }
+
     #[test]
     fn what_was_handled_makes_room_again() {
         let router = router();
-        let mut inbox = router.open(TASK, &[node(1), node(2)]).unwrap();
+        let mut inbox = router.open(TASK, &[node(1), node(2)], rooms()).unwrap();
         for _ in 0..3 {
             send(&router, 2, 200);
             (0..200).for_each(|_| assert!(matches!(next(&mut inbox), Some(Arrival::Frame(..)))));
@@ -338,7 +405,7 @@ mod tests {
         let router = router();
         let parties: Vec<NodeId> = (1..=9).map(node).collect();
         send(&router, 2, 60);
-        let mut inbox = router.open(TASK, &parties).unwrap();
+        let mut inbox = router.open(TASK, &parties, rooms()).unwrap();
         assert!(matches!(next(&mut inbox), Some(Arrival::Flood(by)) if by == node(2)));
     }
 }

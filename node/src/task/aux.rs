@@ -8,6 +8,7 @@ use crate::session::{Run, Seats};
 use crate::vault::NewAux;
 use countersign_engine::{AgreeParams, Aux, PartyIndex};
 use countersign_protocol::control::Stage;
+use countersign_protocol::session::Room;
 use countersign_protocol::{Cause, Committee, Failure, Hash, NodeId, SessionId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,12 @@ const TURNS: u32 = 12;
 
 /// Auxiliary information that no key of this node is stored with yet, under its public digest.
 pub(super) type Fresh = Option<(Hash, Arc<Aux>)>;
+
+/// Room in the phases of [`agreed`].
+pub(super) fn rooms() -> [Room; 3] {
+    let aux_info = countersign_engine::aux_info_room();
+    [crate::heavy::roll_call_room(), aux_info, countersign_engine::agree_room()]
+}
 
 /// What all of these members hold, if they said the same when they met.
 fn held_by(parties: &[NodeId], holds: &[Option<Hash>], members: &[NodeId]) -> Option<Hash> {

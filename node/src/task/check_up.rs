@@ -9,6 +9,7 @@ use crate::session::worker::{Immediate, WorkError};
 use crate::vault::UsesShare;
 use countersign_engine::check_up;
 use countersign_protocol::control::Stage;
+use countersign_protocol::session::Rooms;
 use countersign_protocol::{Announcement, Cause, Committee, Failure, Hash, Intact, NodeId, Outcome, Point};
 use countersign_store::KeyRecord;
 use std::sync::Arc;
@@ -59,6 +60,11 @@ impl Job for CheckUpPlan {
 
     fn makes_aux_for(&self, _me: &NodeId) -> Option<&Committee> {
         None
+    }
+
+    /// A party alone has nobody to say anything to.
+    fn rooms(&self) -> Rooms {
+        Rooms::default()
     }
 
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {

@@ -9,6 +9,7 @@ use crate::session::driver::failure;
 use countersign_engine::{KeygenParams, PartyIndex, Share};
 use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
+use countersign_protocol::session::Rooms;
 use countersign_protocol::{
     Announcement, Cause, Committee, Failure, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId, StoredMark,
     TaskId,
@@ -69,6 +70,12 @@ impl Job for KeyGenPlan {
 
     fn makes_aux_for(&self, _me: &NodeId) -> Option<&Committee> {
         self.keygen.scheme.needs_aux().then_some(&self.keygen.committee)
+    }
+
+    fn rooms(&self) -> Rooms {
+        let key = countersign_engine::keygen_room();
+        let aux = if self.keygen.scheme.needs_aux() { &aux::rooms()[..] } else { &[] };
+        Rooms::new([key].into_iter().chain(aux.iter().copied()))
     }
 
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {

@@ -13,7 +13,7 @@ use countersign_engine::{Engine, Message, PartyIndex, SignParams, Signature};
 use countersign_host::Statement;
 use countersign_payload::{Input, Intent, MAX_INPUTS};
 use countersign_protocol::control::Stage;
-use countersign_protocol::session::MAX_PHASES;
+use countersign_protocol::session::{MAX_PHASES, Rooms};
 use countersign_protocol::{
     Announcement, Cause, Committee, Failure, Hash, InputSignature, KeyId, NodeId, Outcome, PayloadKind,
     Scheme, SessionId, Signed,
@@ -64,6 +64,11 @@ impl KeySignPlan {
 
     fn scheme(&self) -> Scheme {
         self.record.announcement.scheme
+    }
+
+    /// Inputs of one phase at most.
+    fn batch(&self) -> usize {
+        if self.scheme().needs_aux() { ECDSA_BATCH } else { FROST_BATCH }
     }
 
     /// The signers' keygen indices, ascending because committees are sorted by id.
@@ -129,6 +134,11 @@ impl Job for KeySignPlan {
         None
     }
 
+    fn rooms(&self) -> Rooms {
+        let batches = self.inputs.chunks(self.batch());
+        Rooms::new(batches.map(|inputs| countersign_engine::sign_room(self.scheme(), inputs.len())))
+    }
+
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
         let (session, holds) = run.meet().await?;
         let generation = approved.plan().record.announcement.digest();
@@ -136,7 +146,7 @@ impl Job for KeySignPlan {
         if holds.iter().any(|held| *held != Some(generation)) {
             return Err(generation_mismatch(&plan.record.announcement, &plan.signers, &holds).into());
         }
-        let size = if plan.scheme().needs_aux() { ECDSA_BATCH } else { FROST_BATCH };
+        let size = plan.batch();
         let mut signatures = Vec::with_capacity(plan.inputs.len());
         for (number, inputs) in (0..).zip(plan.inputs.chunks(size)) {
             let made = sign(&core, &approved, session, (number, size), run).await?;

@@ -25,6 +25,7 @@ pub use offer::{Desk, Offered};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
+use countersign_protocol::session::Rooms;
 use countersign_protocol::{Committee, Failure, Hash, NodeId, Outcome};
 use std::future::Future;
 use std::sync::Arc;
@@ -47,6 +48,9 @@ pub trait Job: Clone + Send + Sync + Sized + 'static {
 
     /// The committee for which this node may have to make auxiliary information: such tasks take a place in the line.
     fn makes_aux_for(&self, me: &NodeId) -> Option<&Committee>;
+
+    /// How much a party may send another in each phase of the session.
+    fn rooms(&self) -> Rooms;
 
     /// The steps of the session.
     fn run(

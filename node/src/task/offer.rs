@@ -432,7 +432,9 @@ impl Desk {
         approved: &Approved<J>,
     ) -> Result<Run, Failure> {
         let core = self.core.clone();
-        let Some(inbox) = Router::open(&core.router, task.id, approved.plan().parties()) else {
+        let rooms = approved.plan().rooms();
+        let Some(inbox) = Router::open(&core.router, task.id, approved.plan().parties(), rooms.clone())
+        else {
             let text = "a session of this task is open already; report this";
             return Err(failure(Cause::Bug, "session-open", text));
         };
@@ -451,6 +453,7 @@ impl Desk {
             mark: mark.map_err(|error| failure(Cause::Environment, "store", &error.to_string()))?,
             signer: core.signer.clone(),
             limits: core.config.session,
+            rooms,
         };
         let progress = core.reporter.progress(task.id);
         let run = Run::begin(setup, core.router.clone(), inbox, progress, handle.cancelled.clone());

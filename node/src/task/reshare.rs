@@ -12,6 +12,7 @@ use crate::vault::UsesShare;
 use countersign_engine::{AgreeParams, PartyIndex, PublicShare, ReshareParams, Reshared, Role};
 use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
+use countersign_protocol::session::Rooms;
 use countersign_protocol::{
     Announcement, Cause, Committee, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId, UnixMillis,
 };
@@ -90,6 +91,12 @@ impl Job for KeyResharePlan {
 
     fn makes_aux_for(&self, me: &NodeId) -> Option<&Committee> {
         (self.reshare.from.scheme.needs_aux() && self.joins(me)).then_some(&self.reshare.committee)
+    }
+
+    fn rooms(&self) -> Rooms {
+        let handing_over = [countersign_engine::agree_room(), countersign_engine::reshare_room()];
+        let aux = if self.reshare.from.scheme.needs_aux() { &aux::rooms()[..] } else { &[] };
+        Rooms::new(handing_over.into_iter().chain(aux.iter().copied()))
     }
 
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {

@@ -45,6 +45,10 @@ pub(super) fn misbehaved(node: NodeId, what: &str) -> Failure {
     )
 }
 
+pub(super) fn overlong(node: NodeId) -> Failure {
+    misbehaved(node, "sent more than the protocol has room for")
+}
+
 /// Nobody is named: the requester may have signed two tasks, and the coordinator may have named different parties.
 pub(super) fn split_view(node: NodeId, mine: &Ready, theirs: &Ready) -> Failure {
     let text = format!(

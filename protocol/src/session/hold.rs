@@ -49,12 +49,12 @@ impl Hold {
         self.0.retain(|held| now.duration_since(held.since) < MAX_AGE);
     }
 
-    /// Takes the frames of a task, in the order of arrival.
-    pub fn take(&mut self, task: TaskId) -> Vec<(NodeId, Frame)> {
+    /// Takes the frames of a task, in the order of arrival, with the bytes that each came as.
+    pub fn take(&mut self, task: TaskId) -> Vec<(NodeId, Frame, usize)> {
         let (taken, kept): (VecDeque<Held>, VecDeque<Held>) =
             self.0.drain(..).partition(|held| held.frame.task == task);
         self.0 = kept;
-        taken.into_iter().map(|held| (held.from, held.frame)).collect()
+        taken.into_iter().map(|held| (held.from, held.frame, held.bytes)).collect()
     }
 
     fn of(&self, peer: NodeId) -> impl Iterator<Item = &Held> {

@@ -14,6 +14,7 @@
 mod broadcast;
 mod failure;
 pub mod hold;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -25,9 +26,10 @@ use crate::outcome::{Cause, Failure, StoredMark};
 use crate::{IdentitySigner, control::Stage};
 use broadcast::{Accepted, Broadcasts};
 use failure::{
-    Fault, aborted, frames_lost, misbehaved, peer_lost, split_view, timed_out, twin, wrong_result,
+    Fault, aborted, frames_lost, misbehaved, overlong, peer_lost, split_view, timed_out, twin, wrong_result,
 };
-use std::collections::VecDeque;
+pub use room::{Room, Rooms};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,8 +58,6 @@ const LISTEN: Duration = Duration::from_secs(2);
 /// Engine messages of one party in one phase, and messages of one party that wait for their phase or for the session to
 /// begin. The longest protocol here has ten.
 const MAX_MESSAGES: u32 = 32;
-/// Bytes of one party that wait. The largest honest message has 212 kB.
-const MAX_WAITING_BYTES: usize = 2 * 1024 * 1024;
 
 /// What a session is made from.
 pub struct Setup {
@@ -79,6 +79,8 @@ pub struct Setup {
     pub signer: Arc<dyn IdentitySigner>,
     /// Deadlines.
     pub limits: Limits,
+    /// How much a party may send in each phase, as the engines say.
+    pub rooms: Rooms,
 }
 
 /// What a session has to say.
@@ -144,6 +146,8 @@ struct Party {
     heard: u32,
     /// Its messages that wait, and their bytes.
     waiting: (u32, usize),
+    /// Bytes of its messages, by phase.
+    carried: BTreeMap<u8, usize>,
     claim: Option<Claim>,
 }
 
@@ -218,6 +222,9 @@ impl Session {
             std::cmp::Ordering::Greater => return self.fail(frames_lost(*from)),
             std::cmp::Ordering::Equal => self.parties[sender].incoming += 1,
         }
+        if !self.has_room(sender, &frame) {
+            return self.fail(overlong(*from));
+        }
         match frame.body {
             Body::Ready(ready) => self.on_ready(now, sender, ready),
             Body::Run { session, message } => self.on_run(sender, session, message),
@@ -226,6 +233,13 @@ impl Session {
             // Of no session; the router takes them out.
             Body::HighWater(_) | Body::Behind(_) | Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {
             }
+        }
+    }
+
+    /// A frame of this task came from `peer` that [does not fit](Rooms::fits), and whoever received it dropped it.
+    pub fn handle_overlong(&mut self, peer: &NodeId) {
+        if self.setup.parties.contains(peer) && *peer != self.setup.me {
+            self.fail(overlong(*peer));
         }
     }
 
@@ -560,6 +574,24 @@ impl Session {
         }
     }
 
+    /// Whether a frame is no longer than its phase has room for, beside what the sender sent of that phase before. Asked once for
+    /// each frame, when it arrives.
+    fn has_room(&mut self, sender: usize, frame: &Frame) -> bool {
+        if !self.setup.rooms.fits(frame) {
+            return false;
+        }
+        let Body::Run {
+            message: Message::Direct { phase, body } | Message::Broadcast { phase, body, .. },
+            ..
+        } = &frame.body
+        else {
+            return true;
+        };
+        let carried = self.parties[sender].carried.entry(*phase).or_default();
+        *carried += body.len();
+        self.setup.rooms.of(*phase).is_some_and(|room| *carried <= room.total)
+    }
+
     fn keep_early(&mut self, sender: usize, claimed: SessionId, message: Message) {
         let bytes = size_of_message(&message);
         self.early.push_back((sender, claimed, message));
@@ -604,7 +636,7 @@ impl Session {
     fn count_waiting(&mut self, sender: usize, bytes: usize) {
         let (messages, total) = &mut self.parties[sender].waiting;
         (*messages, *total) = (*messages + 1, *total + bytes);
-        if *messages > MAX_MESSAGES || *total > MAX_WAITING_BYTES {
+        if *messages > MAX_MESSAGES || *total > self.setup.rooms.waiting() {
             self.fail(misbehaved(self.setup.parties[sender], "sent far ahead of the protocol"));
         }
     }
@@ -707,7 +739,8 @@ impl Session {
 fn size_of_message(message: &Message) -> usize {
     match message {
         Message::Direct { body, .. } | Message::Broadcast { body, .. } => body.len(),
-        Message::Echo { .. } | Message::Stored(_) => 256,
+        // Of one length, and their number is bounded.
+        Message::Echo { .. } | Message::Stored(_) => 0,
     }
 }
 

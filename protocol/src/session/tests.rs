@@ -15,6 +15,9 @@ impl IdentitySigner for Key {
     }
 }
 
+/// Of every phase but the last possible one.
+const ROOM: Room = Room { longest: 2_000, total: 20_000 };
+
 struct World {
     now: Instant,
     nodes: Vec<NodeId>,
@@ -49,6 +52,7 @@ impl World {
                 mark: Mark { at: UnixMillis(5), secrets: i as u64, audit: 7 },
                 signer: keys[i].clone(),
                 limits: Limits::default(),
+                rooms: Rooms::new([ROOM; MAX_PHASES as usize - 1]),
             };
             Session::new(now, setup).unwrap()
         };
@@ -556,7 +560,7 @@ fn messages_of_a_later_phase_wait_for_it() {
 fn as_many_engines_as_a_task_may_have_run_one_after_the_other() {
     let mut world = World::new(3);
     world.begin();
-    for phase in 0..MAX_PHASES {
+    for phase in 0..MAX_PHASES - 1 {
         let now = world.now;
         for (i, session) in world.sessions.iter_mut().enumerate() {
             session.begin_phase(now, phase, Duration::from_secs(1));
@@ -581,6 +585,100 @@ fn what_one_engine_did_not_take_is_not_given_to_the_next() {
     world.run();
     world.sessions[1].begin_phase(now, 1, Duration::from_secs(1));
     assert!(world.messages(1).is_empty());
+}
+
+/// What waits in a session of one party's messages is what its engines can take, and no more: from the first frame on.
+#[test]
+fn a_message_that_its_phase_has_no_room_for_convicts_its_sender() {
+    let direct = |phase, length| Message::Direct { phase, body: vec![0; length] };
+    let broadcast =
+        |phase, length| Message::Broadcast { phase, number: 0, body: vec![0; length], signature: [0; 64] };
+    let without = MAX_PHASES - 1;
+    let echo = Message::Echo {
+        phase: without,
+        sender: 2,
+        number: 0,
+        body: Hash([1; 32]),
+        signature: [0; 64],
+        by: [0; 64],
+    };
+    let wrong = [
+        direct(0, ROOM.longest + 1),
+        direct(1, 1 << 20),
+        direct(without, 0),
+        broadcast(0, ROOM.longest + 1),
+        broadcast(without, 0),
+        echo,
+    ];
+    for message in wrong {
+        for begun in [false, true] {
+            let mut world = World::new(3);
+            let session = if begun { world.begin() } else { SessionId([9; 32]) };
+            let (sender, now) = (world.nodes[1], world.now);
+            let seq = world.sessions[0].parties[1].incoming;
+            let frame = Frame { task: TASK, seq, body: Body::Run { session, message: message.clone() } };
+            world.sessions[0].handle_frame(now, &sender, frame);
+            assert!(world.sessions[0].early.is_empty() && world.sessions[0].waiting.is_empty());
+            let failure = world.failure(0);
+            assert_eq!(
+                (failure.code.as_str(), failure.cause),
+                ("peer-misbehaved", Cause::Peer),
+                "{message:?}"
+            );
+            assert_eq!(failure.culprits, [sender]);
+            assert!(failure.text.contains("has room for"), "{}", failure.text);
+        }
+    }
+}
+
+#[test]
+fn the_messages_of_a_phase_have_room_together_or_their_sender_is_named() {
+    let fitting = ROOM.total / ROOM.longest;
+    // Before the session has begun, before the phase has, and while it runs.
+    for (begun, phase) in [(false, 0), (true, 1), (true, 0)] {
+        let mut world = World::new(3);
+        let session = if begun { world.begin() } else { SessionId([9; 32]) };
+        let (sender, now) = (world.nodes[1], world.now);
+        let first = world.sessions[0].parties[1].incoming;
+        for count in 0..=fitting {
+            assert!(!world.sessions[0].is_over(), "{count} messages");
+            let message = Message::Direct { phase, body: vec![0; ROOM.longest] };
+            let body = Body::Run { session, message };
+            let frame = Frame { task: TASK, seq: first + count as u32, body };
+            world.sessions[0].handle_frame(now, &sender, frame);
+        }
+        assert_eq!(world.failure(0).culprits, [sender], "begun {begun}, phase {phase}");
+    }
+}
+
+#[test]
+fn who_sent_what_was_dropped_for_its_length_is_named() {
+    let mut world = World::new(3);
+    world.begin();
+    let stranger = SigningKey::from_bytes(&[99; 32]).verifying_key().to_bytes();
+    let (sender, stranger, me) = (world.nodes[1], NodeId::from_bytes(stranger).unwrap(), world.nodes[0]);
+    for nobody in [stranger, me] {
+        world.sessions[0].handle_overlong(&nobody);
+        assert!(!world.sessions[0].is_over());
+    }
+    world.sessions[0].handle_overlong(&sender);
+    let failure = world.failure(0);
+    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![sender]));
+    world.run();
+    world.after(3);
+    assert_eq!(world.failure(2).code, "peer-aborted", "it is told, and does not believe it");
+}
+
+#[test]
+fn long_words_of_a_party_convict_it() {
+    let mut world = World::new(2);
+    world.begin();
+    let (sender, now) = (world.nodes[1], world.now);
+    let seq = world.sessions[0].parties[1].incoming;
+    let frame = Frame { task: TASK, seq, body: abort("x".repeat(70_000)) };
+    world.sessions[0].handle_frame(now, &sender, frame);
+    let failure = world.failure(0);
+    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![sender]));
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! How much one party may send another in the run of one engine. So what waits for an engine is bounded before it sees any of it.
+
+use crate::codec::encode;
+use crate::frame::{Body, Frame, Message};
+
+/// Bytes of what a party says beside its engines' messages: an honest `Abort` has some hundred, with a proof in it some
+/// thousand, and so has the `Met` of the largest committee.
+const MAX_WORDS: usize = 64 * 1024;
+/// More bytes than a frame has beside the body of a message.
+const ENVELOPE: usize = 256;
+/// Bytes of one party's messages that wait, however large the rooms of a session are together.
+const MAX_WAITING: usize = 2 * 1024 * 1024;
+
+/// What one party may send another in one phase, in bytes of bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// In one message.
+    pub longest: usize,
+    /// In all messages of the phase together.
+    pub total: usize,
+}
+
+impl Room {
+    /// For messages of these lengths, each of which a party sends another once.
+    pub fn of(lengths: impl IntoIterator<Item = usize>) -> Room {
+        lengths.into_iter().fold(Room { longest: 0, total: 0 }, |room, length| Room {
+            longest: room.longest.max(length),
+            total: room.total.saturating_add(length),
+        })
+    }
+}
+
+/// The room of each phase of a session, from phase 0. Of other phases no party has anything to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rooms(Vec<Room>);
+
+impl Rooms {
+    /// One for each phase, in order.
+    pub fn new(phases: impl IntoIterator<Item = Room>) -> Rooms {
+        Rooms(phases.into_iter().collect())
+    }
+
+    /// Whether a frame is no longer than one of this session may be. To be asked before the frame waits anywhere.
+    pub fn fits(&self, frame: &Frame) -> bool {
+        match &frame.body {
+            Body::Run { message: Message::Direct { phase, body }, .. }
+            | Body::Run { message: Message::Broadcast { phase, body, .. }, .. } => {
+                self.of(*phase).is_some_and(|room| body.len() <= room.longest)
+            }
+            Body::Run { message: Message::Echo { phase, .. }, .. } => self.of(*phase).is_some(),
+            Body::Abort(_) | Body::Met(_) => encode(&frame.body).len() <= MAX_WORDS,
+            // Of one length.
+            Body::Ready(_) | Body::Run { message: Message::Stored(_), .. } => true,
+            // Of no session; the router takes them out.
+            Body::HighWater(_) | Body::Behind(_) | Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {
+                true
+            }
+        }
+    }
+
+    /// Bytes of messages of one party that may wait in a session for their phase.
+    pub fn waiting(&self) -> usize {
+        self.0.iter().fold(0, |sum: usize, room| sum.saturating_add(room.total)).min(MAX_WAITING)
+    }
+
+    /// Bytes of so many frames of one party that may wait in front of a session.
+    pub fn queued(&self, frames: usize) -> usize {
+        // It meets the others once and gives up once.
+        self.waiting() + 2 * MAX_WORDS + frames * ENVELOPE
+    }
+
+    pub(super) fn of(&self, phase: u8) -> Option<Room> {
+        self.0.get(usize::from(phase)).copied()
+    }
+}
