@@ -265,7 +265,7 @@ fn decode<M: RoundMessage>(body: &[u8]) -> Result<M, PeerFault> {
 }
 
 /// The name of an encoded variant: CBOR has a map of one entry (0xA1) and a short text for it (0x60 and its length).
-fn variant(body: &[u8]) -> Option<&str> {
+pub(crate) fn variant(body: &[u8]) -> Option<&str> {
     let [0xA1, length @ 0x60..=0x77, rest @ ..] = body else { return None };
     std::str::from_utf8(rest.get(..usize::from(length - 0x60))?).ok()
 }

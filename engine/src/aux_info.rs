@@ -4,6 +4,9 @@
 //! of CPU.
 
 mod moduli;
+mod parameters;
+mod proven;
+mod recorder;
 
 use std::fmt;
 
@@ -26,6 +29,8 @@ use crate::sealed::{DecodeError, Kind, open, seal};
 use crate::session::{Task, execution_id, labelled_hash};
 use crate::{Engine, EngineError, PartyIndex, Primes};
 use moduli::ModuliGate;
+use proven::{MAX_ROUND_TWO, Proofs, Proven};
+use recorder::Recorder;
 
 const KIND: Kind = Kind { name: "aux", version: 1 };
 
@@ -50,17 +55,28 @@ pub fn aux_info(
     rng: impl CryptoRngCore + 'static,
 ) -> Result<Box<dyn Engine<Output = Aux>>, EngineError> {
     crate::wipe_gmp_memory();
-    let mut rng = tried(rng)?;
+    let rng = tried(rng)?;
     let AuxParams { session, me, parties } = params;
     check_committee(me, parties)?;
     let id = execution_id(Task::AuxInfo, session, &[&parties.to_be_bytes()])?;
     let primes = primes.into_pregenerated()?;
-    let gate = ModuliGate::new(&primes);
-    Ok(adapter::start_behind(me, parties, gate, move |party| async move {
+    let (recorder, proofs) = (Recorder::new(rng), Proofs::default());
+    let gate = ModuliGate::new(&primes, id, proofs.clone());
+    let [_, _, hat_p, hat_q] = primes.primes_ref().clone();
+    let mut rng = recorder.clone();
+    let inner = adapter::start_behind(me, parties, gate, move |party| async move {
         let builder = cggmp24::aux_info_gen(ExecutionId::new(&id), me.0, parties, primes);
         let info = builder.start(&mut rng, party).await.map_err(judge)?;
         Ok(Aux { index: me, info })
-    }))
+    });
+    let primes = Some([hat_p, hat_q]);
+    Ok(Box::new(Proven { inner, me, parties, id, primes, recorder, proofs, failed: None }))
+}
+
+/// The most bytes of each message, as it travels.
+pub(crate) fn limits() -> impl Iterator<Item = usize> {
+    let limits = <Msg<Sha256, SecurityLevel128> as RoundMessage>::LIMITS.iter();
+    limits.map(|(name, limit)| if *name == "Round2" { MAX_ROUND_TWO } else { *limit })
 }
 
 /// One party's auxiliary information. Secret: it holds the party's Paillier primes.

@@ -11,7 +11,7 @@ use crate::agree::MAX_WORD;
 use crate::batch::longest;
 use crate::scheme::with_suite;
 use crate::sign::Suite;
-use crate::{Scheme, reshare};
+use crate::{Scheme, aux_info, reshare};
 
 /// Of [`keygen`](crate::keygen()), on any curve.
 pub fn keygen_room() -> Room {
@@ -21,7 +21,7 @@ pub fn keygen_room() -> Room {
 
 /// Of [`aux_info`](crate::aux_info()).
 pub fn aux_info_room() -> Room {
-    once::<cggmp24::key_refresh::Msg<Sha256, SecurityLevel128>>()
+    Room::of(aux_info::limits())
 }
 
 /// Of [`reshare`](crate::reshare()).

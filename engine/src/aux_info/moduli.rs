@@ -1,5 +1,5 @@
-//! What we check of the others' moduli before the library sees them: that they are odd, and that no two of a committee
-//! have a factor in common.
+//! What we check of the others' moduli before the library sees them: that they are odd, that no two of a committee
+//! have a factor in common, and that their ring-Pedersen [parameters](super::parameters) are proven.
 //!
 //! The library's proofs say of each N alone that it is a product of two large primes. A factor that two moduli share, by a copied
 //! modulus or a generator without randomness, would open both of them to whoever holds one.
@@ -9,10 +9,13 @@ use std::collections::BTreeMap;
 use cggmp24::PregeneratedPrimes;
 use cggmp24::backend::Integer;
 use cggmp24::key_refresh::Msg;
+use cggmp24::key_refresh::msg::MsgRound2;
 use cggmp24::security_level::SecurityLevel128;
 use round_based::Incoming;
 use sha2::Sha256;
 
+use super::parameters::Statement;
+use super::proven::Proofs;
 use crate::adapter::Gate;
 use crate::{EngineError, PartyIndex, PeerFault};
 
@@ -21,12 +24,15 @@ pub(super) struct ModuliGate {
     mine: [Integer; 2],
     /// Of those that were heard, by party.
     theirs: BTreeMap<u16, [Integer; 2]>,
+    /// Execution id of the run.
+    id: [u8; 32],
+    proofs: Proofs,
 }
 
 impl ModuliGate {
-    pub(super) fn new(primes: &PregeneratedPrimes) -> Self {
+    pub(super) fn new(primes: &PregeneratedPrimes, id: [u8; 32], proofs: Proofs) -> Self {
         let [p, q, hat_p, hat_q] = primes.primes_ref();
-        Self { mine: [p * q, hat_p * hat_q], theirs: BTreeMap::new() }
+        Self { mine: [p * q, hat_p * hat_q], theirs: BTreeMap::new(), id, proofs }
     }
 
     fn check(&mut self, sender: u16, moduli: [Integer; 2]) -> Result<(), EngineError> {
@@ -51,6 +57,22 @@ impl ModuliGate {
     }
 }
 
+impl ModuliGate {
+    /// Whoever has moduli that nothing is wrong with has proven its parameters, too.
+    fn check_parameters(&self, prover: u16, said: &MsgRound2<SecurityLevel128>) -> Result<(), EngineError> {
+        let proof = self.proofs.borrow_mut().remove(&prover);
+        let (modulus, s, t) = (&said.hat_N, &said.s, &said.t);
+        let statement = Statement { id: &self.id, prover, modulus, s, t };
+        match proof.is_some_and(|proof| statement.is_shown_by(&proof)) {
+            true => Ok(()),
+            false => {
+                let fault = PeerFault::Protocol("its ring-Pedersen parameters are not proven".into());
+                Err(EngineError::peer(fault, PartyIndex(prover)))
+            }
+        }
+    }
+}
+
 fn share_a_factor(some: &[Integer; 2], others: &[Integer; 2]) -> bool {
     some.iter().any(|modulus| others.iter().any(|other| !modulus.gcd_ref(other).is_one()))
 }
@@ -63,6 +85,7 @@ impl Gate<Msg<Sha256, SecurityLevel128>> for ModuliGate {
         match &message.msg {
             Msg::Round2(parameters) => {
                 self.check(message.sender, [parameters.N.clone(), parameters.hat_N.clone()])?;
+                self.check_parameters(message.sender, parameters)?;
             }
             Msg::Round1(_) | Msg::ReliabilityCheck(_) | Msg::Round3(_) => {}
         }

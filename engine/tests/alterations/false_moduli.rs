@@ -1,13 +1,19 @@
-//! A party of auxiliary information whose moduli are not what its proofs have to show.
+//! A party of auxiliary information whose moduli, or parameters under them, are not what its proofs have to show.
 //!
 //! It is an honest party until round 2, with its own moduli; then it puts others in their place, commits to those, and proves
 //! what it can: honestly where the statement can be proven at all, otherwise with a sound proof of its own modulus.
+//!
+//! Last, three parties of which two have moduli with a factor in common, and are honest otherwise.
 
 use cggmp24::ExecutionId;
 use cggmp24::fast_paillier::backend::Integer;
 use cggmp24::key_refresh::msg::{Msg, MsgRound1, MsgRound2, MsgRound3};
 use cggmp24::security_level::{M, SecurityLevel, SecurityLevel128 as Level};
-use countersign_engine::{Aux, AuxParams, Engine, EngineError, MessageKind, PartyIndex, Step, aux_info};
+use ciborium::Value;
+use countersign_engine::{
+    Aux, AuxParams, Engine, EngineError, MessageKind, PartyIndex, PeerFault, Primes, SafePrime, Step,
+    aux_info,
+};
 use paillier_zk::{no_small_factor as pi_fac, paillier_blum_modulus as pi_mod};
 use rand::rngs::OsRng;
 use serde_bytes::ByteBuf;
@@ -24,10 +30,18 @@ const SESSION: &[u8] = b"false moduli";
 const VICTIM: PartyIndex = PartyIndex(0);
 const CHEAT: PartyIndex = PartyIndex(1);
 
+/// A party's round 2: what the library says, and our proof beside it.
+#[derive(Clone)]
+struct Word {
+    parameters: Parameters,
+    /// Absent: the library's message comes alone.
+    proof: Option<Value>,
+}
+
 /// What the cheat says instead, and with which primes it makes its proofs.
 struct Lie {
     name: &'static str,
-    alter: Box<dyn Fn(&mut Parameters)>,
+    alter: Box<dyn Fn(&mut Word)>,
     proven: [Integer; 2],
     ends: &'static str,
 }
@@ -37,8 +51,13 @@ pub fn try_all() -> Vec<String> {
     let (mut victim, mut cheat) = (party(VICTIM), party(CHEAT));
     let theirs = said(&mut victim).expect("round 1");
     let own = until_round_two(&mut cheat, &theirs);
+    // Of the same moduli, with parameters of their own.
+    let other = until_round_two(&mut party(CHEAT), &theirs);
     let mut failures = vec![];
-    for lie in lies() {
+    if let Err(failure) = two_others_share_a_factor() {
+        failures.push(failure);
+    }
+    for lie in moduli().into_iter().chain(parameters(&own.parameters, &other)) {
         let end = fork(|| play(&mut victim, &own, &lie)).wait();
         println!("aux info, {}: {end}", lie.name);
         if end != lie.ends {
@@ -48,7 +67,42 @@ pub fn try_all() -> Vec<String> {
     failures
 }
 
-fn lies() -> Vec<Lie> {
+fn lie(name: &'static str, proven: &[Integer; 2], alter: Box<dyn Fn(&mut Word)>) -> Lie {
+    Lie { name, alter, proven: proven.clone(), ends: "named" }
+}
+
+/// Lies about s and t. Each is told with the proofs of true statements, both the library's and ours.
+fn parameters(own: &Parameters, other: &Word) -> Vec<Lie> {
+    let [p, q, ..] = raw_primes(1);
+    let primes = [p, q];
+    let told = |name, alter: fn(&mut Word, &Word, &Parameters)| {
+        let (other, own) = (other.clone(), own.clone());
+        lie(name, &primes, Box::new(move |word| alter(word, &other, &own)))
+    };
+    vec![
+        told("s with the other sign, which no power of t has", |word, _, own| {
+            word.parameters.s = &own.hat_N - &own.s;
+        }),
+        told("t of order two", |word, _, own| word.parameters.t = &own.hat_N - 1u8),
+        told("s and t turned round", |word, _, own| {
+            (word.parameters.s, word.parameters.t) = (own.t.clone(), own.s.clone());
+        }),
+        told("s of another pair", |word, other, _| word.parameters.s = other.parameters.s.clone()),
+        told("another pair, proofs of the first", |word, other, _| {
+            word.parameters.s = other.parameters.s.clone();
+            word.parameters.t = other.parameters.t.clone();
+        }),
+        told("s no unit", |word, _, own| word.parameters.s = own.hat_N.clone()),
+        told("the library's proof of another pair", |word, other, _| {
+            word.parameters.params_proof = other.parameters.params_proof.clone();
+        }),
+        // The library knows nothing of these.
+        told("our proof of another pair", |word, other, _| word.proof = other.proof.clone()),
+        told("no proof of ours", |word, _, _| word.proof = None),
+    ]
+}
+
+fn moduli() -> Vec<Lie> {
     let [p, q, hat_p, hat_q] = raw_primes(1);
     let [their_p, their_q, their_hat_p, their_hat_q] = raw_primes(0);
     let (theirs, their_hat) = (&their_p * &their_q, &their_hat_p * &their_hat_q);
@@ -57,19 +111,16 @@ fn lies() -> Vec<Lie> {
     let unbalanced = &small * &large;
     let square = &p * &p;
     let own = [p, q];
-    let lie = |name, proven: &[Integer; 2], alter: Box<dyn Fn(&mut Parameters)>| Lie {
-        name,
-        alter,
-        proven: proven.clone(),
-        ends: "named",
-    };
-    let n = |value: &Integer| -> Box<dyn Fn(&mut Parameters)> {
+    let n = |value: &Integer| -> Box<dyn Fn(&mut Word)> {
         let value = value.clone();
-        Box::new(move |parameters| parameters.N = value.clone())
+        Box::new(move |word| word.parameters.N = value.clone())
     };
-    let hat_n = |value: &Integer| -> Box<dyn Fn(&mut Parameters)> {
+    let hat_n = |value: &Integer| -> Box<dyn Fn(&mut Word)> {
         let value = value.clone();
-        Box::new(move |parameters| parameters.hat_N = value.clone())
+        Box::new(move |word| word.parameters.hat_N = value.clone())
+    };
+    let adds = |alter: fn(&mut Parameters)| -> Box<dyn Fn(&mut Word)> {
+        Box::new(move |word| alter(&mut word.parameters))
     };
     vec![
         Lie { ends: "accepted", ..lie("no lie", &own, Box::new(|_| ())) },
@@ -79,18 +130,18 @@ fn lies() -> Vec<Lie> {
         lie("N the victim's", &own, n(&theirs)),
         lie("N the victim's N^", &own, n(&their_hat)),
         lie("N its own N^", &[hat_p, hat_q], n(&own_hat)),
-        lie("N even", &own, Box::new(|parameters| parameters.N = &parameters.N + 1u8)),
+        lie("N even", &own, adds(|said| said.N = &said.N + 1u8)),
         lie("N^ with a small factor", &own, hat_n(&unbalanced)),
         lie("N^ a square", &own, hat_n(&square)),
         lie("N^ the victim's", &own, hat_n(&their_hat)),
-        lie("N^ even", &own, Box::new(|parameters| parameters.hat_N = &parameters.hat_N + 1u8)),
-        lie("N negative", &own, Box::new(|parameters| parameters.N = -&parameters.N)),
-        lie("N^ negative", &own, Box::new(|parameters| parameters.hat_N = -&parameters.hat_N)),
+        lie("N^ even", &own, adds(|said| said.hat_N = &said.hat_N + 1u8)),
+        lie("N negative", &own, adds(|said| said.N = -&said.N)),
+        lie("N^ negative", &own, adds(|said| said.hat_N = -&said.hat_N)),
     ]
 }
 
 /// Goes through the run with one lie; says how it ended for the victim.
-fn play(victim: &mut Party, own: &Parameters, lie: &Lie) -> String {
+fn play(victim: &mut Party, own: &Word, lie: &Lie) -> String {
     match try_to(victim, own, lie) {
         Ok(()) => "accepted".into(),
         Err(error) if error.culprits() == [CHEAT] => "named".into(),
@@ -98,9 +149,10 @@ fn play(victim: &mut Party, own: &Parameters, lie: &Lie) -> String {
     }
 }
 
-fn try_to(victim: &mut Party, own: &Parameters, lie: &Lie) -> Result<(), EngineError> {
-    let mut parameters = own.clone();
-    (lie.alter)(&mut parameters);
+fn try_to(victim: &mut Party, own: &Word, lie: &Lie) -> Result<(), EngineError> {
+    let mut word = own.clone();
+    (lie.alter)(&mut word);
+    let parameters = word.parameters.clone();
     let id = execution_id();
     let sid = ExecutionId::new(&id);
     let committed = HashCom { sid, prover: CHEAT.0, decommitment: &parameters };
@@ -109,9 +161,9 @@ fn try_to(victim: &mut Party, own: &Parameters, lie: &Lie) -> Result<(), EngineE
     let echo = said(victim)?;
     victim.receive(CHEAT, MessageKind::Broadcast, &echo[0])?;
     let answer = said(victim)?;
-    tell(victim, MessageKind::Broadcast, &Msg::Round2(parameters.clone()))?;
+    victim.receive(CHEAT, MessageKind::Broadcast, &word.encode())?;
     said(victim)?;
-    let Wire::Round2(theirs) = decode(&answer[0]) else { panic!("round 2") };
+    let theirs = Word::decode(&answer[0]).parameters;
     tell(victim, MessageKind::Direct, &Msg::Round3(prove(sid, &parameters, &theirs, &lie.proven)))?;
     match victim.step()? {
         Step::Done(_) => Ok(()),
@@ -145,16 +197,71 @@ fn party(me: PartyIndex) -> Party {
 }
 
 /// The cheat's honest round 2. It is told its own echo, which is what an honest other would send.
-fn until_round_two(cheat: &mut Party, theirs: &[Vec<u8>]) -> Parameters {
+fn until_round_two(cheat: &mut Party, theirs: &[Vec<u8>]) -> Word {
     let honest = "an honest run";
     said(cheat).expect(honest);
     cheat.receive(VICTIM, MessageKind::Broadcast, &theirs[0]).expect(honest);
     let echo = said(cheat).expect(honest);
     cheat.receive(VICTIM, MessageKind::Broadcast, &echo[0]).expect(honest);
-    match decode(&said(cheat).expect(honest)[0]) {
-        Msg::Round2(parameters) => parameters,
-        _ => panic!("round 2"),
+    Word::decode(&said(cheat).expect(honest)[0])
+}
+
+impl Word {
+    fn decode(body: &[u8]) -> Word {
+        let value: Value = ciborium::from_reader(body).unwrap();
+        let [(name, Value::Map(parts))] = &value.as_map().unwrap()[..] else { panic!("round 2") };
+        assert_eq!(name.as_text(), Some("ProvenRound2"));
+        let bare = Value::Map(vec![("Round2".into(), parts[0].1.clone())]);
+        let Msg::Round2(parameters) = decode(&encode(&bare)) else { panic!("round 2") };
+        Word { parameters, proof: Some(parts[1].1.clone()) }
     }
+
+    fn encode(&self) -> Vec<u8> {
+        let bare = encode(&Wire::Round2(self.parameters.clone()));
+        let Some(proof) = &self.proof else { return bare };
+        let round: Value = ciborium::from_reader(&bare[..]).unwrap();
+        let round = round.as_map().unwrap()[0].1.clone();
+        let parts = Value::Map(vec![("round".into(), round), ("proof".into(), proof.clone())]);
+        encode(&Value::Map(vec![("ProvenRound2".into(), parts)]))
+    }
+}
+
+/// Two honest parties whose generators of primes have one in common, and a third that hears of it.
+fn two_others_share_a_factor() -> Result<(), String> {
+    // The first prime of party 1 beside those of party 2.
+    let sharing = Primes::new([4, 9, 10, 11].map(safe_prime)).unwrap();
+    let of_three = |me: u16, primes| {
+        aux_info(AuxParams { session: SESSION, me: PartyIndex(me), parties: 3 }, primes, OsRng).unwrap()
+    };
+    let mut parties = [of_three(0, primes(0)), of_three(1, primes(1)), of_three(2, sharing)];
+    // Promises, what was heard of them, and what was promised.
+    for _ in 0..3 {
+        let words: Vec<Vec<Vec<u8>>> = parties.iter_mut().map(|party| said(party).unwrap()).collect();
+        for (from, words) in words.iter().enumerate() {
+            for (_, party) in parties.iter_mut().enumerate().filter(|(to, _)| *to != from) {
+                party.receive(PartyIndex(from as u16), MessageKind::Broadcast, &words[0]).unwrap();
+            }
+        }
+    }
+    let end = parties[0].step();
+    println!("aux info, two others with a factor in common: {end:?}");
+    let fault = PeerFault::Protocol("the moduli of two parties have a factor in common".into());
+    match end {
+        Err(error) if error == (EngineError::Peer { fault, culprits: vec![] }) => Ok(()),
+        end => Err(format!("aux info, two others with a factor in common: {end:?}")),
+    }
+}
+
+fn safe_prime(index: usize) -> SafePrime {
+    let list = include_str!("../../../tests/fixtures/primes/safe-primes.json");
+    let list: Vec<String> = serde_json::from_str(list).unwrap();
+    SafePrime::from_bytes(&hex::decode(&list[index]).unwrap()).unwrap()
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    let mut body = vec![];
+    ciborium::into_writer(value, &mut body).unwrap();
+    body
 }
 
 /// Everything that a party has to say before it waits.
@@ -170,9 +277,7 @@ fn said(party: &mut Party) -> Result<Vec<Vec<u8>>, EngineError> {
 }
 
 fn tell(party: &mut Party, kind: MessageKind, message: &Wire) -> Result<(), EngineError> {
-    let mut body = vec![];
-    ciborium::into_writer(message, &mut body).unwrap();
-    party.receive(CHEAT, kind, &body)
+    party.receive(CHEAT, kind, &encode(message))
 }
 
 fn decode(body: &[u8]) -> Wire {

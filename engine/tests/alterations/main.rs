@@ -115,7 +115,7 @@ const FIELDS: &[(&str, &str, usize)] = &[
     ("batch ecdsa", "Round4", 4),
     ("aux info", "ReliabilityCheck", 33),
     ("aux info", "Round1", 33),
-    ("aux info", "Round2", 524),
+    ("aux info", "ProvenRound2", 654),
     ("aux info", "Round3", 791),
 ];
 

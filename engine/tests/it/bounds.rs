@@ -69,7 +69,7 @@ fn engines_say_how_long_their_messages_are() {
     assert!((28_000..64_000).contains(&one), "{one}");
     let two = batch(vec![signer(), signer()]).body_limit();
     assert!((2 * one..2 * one + 64).contains(&two), "{two}");
-    assert!(engine().body_limit() < MAX_BODY / 4);
+    assert!(engine().body_limit() < MAX_BODY / 3);
     let frost = Wallet::new(Scheme::Ed25519, 2, 3);
     assert!(frost.signer(0, &[0, 1], &[], &Message::Digest([5; 32]), b"signing").body_limit() <= 512);
 }
@@ -185,7 +185,9 @@ fn parameters(modulus: Value) -> Value {
         ("rho_bytes", bytes()),
         ("decommit", bytes()),
     ]);
-    map(vec![("Round2", parameters)])
+    let responses = Value::Array((0..128).map(|_| Value::Bytes(vec![1; 384])).collect());
+    let proof = map(vec![("challenge", Value::Bytes(vec![1; 16])), ("responses", responses)]);
+    map(vec![("ProvenRound2", map(vec![("round", parameters), ("proof", proof)]))])
 }
 
 /// Round 3 likewise.
