@@ -21,7 +21,7 @@ use super::recorder::Recorder;
 use crate::adapter::variant;
 use crate::engine::{Engine, MessageKind, Outgoing, PartyIndex, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};
-use crate::sealed::decode_exactly;
+use crate::sealed::{decode_exactly, decode_only_form, encode};
 
 /// Bytes of round 2 with its proof: those of the library's, and 128 responses of 384 bytes.
 pub(crate) const MAX_ROUND_TWO: usize = (216 + 52) << 10;
@@ -110,7 +110,7 @@ impl Proven {
             return Err(lost());
         };
         let (_, round) = entries.pop().ok_or_else(lost)?;
-        let body = Zeroizing::new(written(&Said::ProvenRound2 { round, proof }).ok_or_else(lost)?);
+        let body = encode(&Said::ProvenRound2 { round, proof }, MAX_ROUND_TWO).map_err(EngineError::bug)?;
         Ok(Outgoing { to: message.to, body })
     }
 
@@ -136,20 +136,11 @@ impl Proven {
 }
 
 /// The library's message and the proof. There is one encoding of both.
-fn opened(body: &[u8]) -> Result<(Vec<u8>, Proof), PeerFault> {
+fn opened(body: &[u8]) -> Result<(Zeroizing<Vec<u8>>, Proof), PeerFault> {
     if body.len() > MAX_ROUND_TWO {
         return Err(PeerFault::TooLong);
     }
-    let said: Said = decode_exactly(body).ok_or(PeerFault::Malformed)?;
-    if written(&said).as_deref() != Some(body) {
-        return Err(PeerFault::Malformed);
-    }
-    let Said::ProvenRound2 { round, proof } = said;
-    Ok((written(&Bare::Round2(&round)).ok_or(PeerFault::Malformed)?, proof))
-}
-
-fn written<T: Serialize>(value: &T) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(MAX_ROUND_TWO);
-    ciborium::into_writer(value, &mut bytes).ok()?;
-    Some(bytes)
+    let Said::ProvenRound2 { round, proof } = decode_only_form(body).ok_or(PeerFault::Malformed)?;
+    let bare = encode(&Bare::Round2(&round), body.len()).map_err(|_| PeerFault::Malformed)?;
+    Ok((bare, proof))
 }
