@@ -1,12 +1,14 @@
-//! The wallet book: every wallet that this client believes, in its newest generation, with the reason, in one JSON file.
+//! The wallet book: every wallet that this client believes, in its newest generation, with the reason, in one file.
 //!
 //! It is what makes a coordinator's second story noticed, and the only place where names of wallets are looked up. It holds
 //! nothing secret, but whoever can write it can make the client trust another key. Version 1 had no reasons; its wallets are
 //! compared with the profile once more before they are used.
 
+mod pages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,28 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::belief::{Belief, Believed};
 use crate::error::ClientError;
 use crate::{profile, proof};
-
-/// The file as written.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pages {
-    version: u16,
-    wallets: BTreeMap<KeyId, Entry>,
-}
-
-/// The file as versions before 0.2 wrote it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PagesV1 {
-    #[serde(rename = "version")]
-    _version: u16,
-    wallets: BTreeMap<KeyId, Announcement>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Version {
-    version: u16,
-}
+use pages::Pages;
 
 /// A wallet in the book.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,19 +49,17 @@ pub struct Book {
     last: Arc<Mutex<Reading>>,
 }
 
-/// The file as it was last read. The same text is not parsed a second time, nor are its wallets verified: that costs as much
-/// as the signature that is checked next.
+/// The file as it was last read. What was there then is not parsed a second time, nor are its wallets verified: that costs as
+/// much as the signature that is checked next.
 #[derive(Debug, Default)]
 struct Reading {
-    /// `None`: there was no file.
-    text: Option<String>,
-    wallets: BTreeMap<KeyId, Entry>,
+    pages: Pages,
     verified: BTreeSet<KeyId>,
 }
 
 impl Reading {
     fn verify(&mut self, id: KeyId) -> Result<Option<&Entry>, ClientError> {
-        let Some(entry) = self.wallets.get(&id) else { return Ok(None) };
+        let Some(entry) = self.pages.wallets.get(&id) else { return Ok(None) };
         if !self.verified.contains(&id) {
             proof::check_wallet(id, &entry.wallet)?;
             self.verified.insert(id);
@@ -98,9 +77,16 @@ impl Book {
     /// All wallets. Each is verified, whoever wrote the file.
     pub fn wallets(&self) -> Result<BTreeMap<KeyId, Entry>, ClientError> {
         let mut reading = self.read()?;
-        let ids: Vec<KeyId> = reading.wallets.keys().copied().collect();
+        let ids: Vec<KeyId> = reading.pages.wallets.keys().copied().collect();
         ids.into_iter().try_for_each(|id| reading.verify(id).map(drop))?;
-        Ok(reading.wallets.clone())
+        Ok(reading.pages.wallets.clone())
+    }
+
+    /// The ids that stand beside this name. Their wallets are verified when they are used.
+    pub fn named(&self, name: &str) -> Result<Vec<KeyId>, ClientError> {
+        let reading = self.read()?;
+        let named = reading.pages.wallets.iter().filter(|(_, entry)| entry.wallet.name == name);
+        Ok(named.map(|(id, _)| *id).collect())
     }
 
     /// One wallet, verified; the others are not looked at.
@@ -113,8 +99,8 @@ impl Book {
     pub fn record(&self, believed: &Believed) -> Result<(), ClientError> {
         let (wallet, belief) = (believed.wallet(), believed.belief());
         let _lock = self.lock()?;
-        let mut wallets = self.read()?.wallets.clone();
-        if let Some(known) = wallets.get(&wallet.key) {
+        let reading = self.read()?;
+        if let Some(known) = reading.pages.wallets.get(&wallet.key) {
             if known.belief.is_some() {
                 return check_same_or_newer(&known.wallet, wallet);
             }
@@ -123,19 +109,19 @@ impl Book {
             }
         }
         let (wallet, earlier) = (wallet.clone(), believed.earlier().to_vec());
-        wallets.insert(wallet.key, Entry { wallet, belief: Some(belief.clone()), earlier });
-        self.write(wallets)
+        self.write(&reading.pages, &Entry { wallet, belief: Some(belief.clone()), earlier })
     }
 
     /// Puts a generation of a wallet in the place of the one that it succeeds. One that is as new or newer stays, if it is
     /// of the same key: another program may have been faster.
     pub fn replace(&self, wallet: &Announcement) -> Result<(), ClientError> {
         let _lock = self.lock()?;
-        let mut wallets = self.read()?.wallets.clone();
-        match wallets.get_mut(&wallet.key) {
+        let reading = self.read()?;
+        match reading.pages.wallets.get(&wallet.key) {
             Some(known) if wallet.succeeds(&known.wallet) => {
-                known.earlier.push(std::mem::replace(&mut known.wallet, wallet.clone()));
-                self.write(wallets)
+                let mut entry = known.clone();
+                entry.earlier.push(std::mem::replace(&mut entry.wallet, wallet.clone()));
+                self.write(&reading.pages, &entry)
             }
             Some(known) => check_same_or_newer(&known.wallet, wallet),
             None => Err(ClientError::Wallet {
@@ -148,48 +134,60 @@ impl Book {
     /// What the file says now.
     fn read(&self) -> Result<MutexGuard<'_, Reading>, ClientError> {
         let text = match self.path.try_exists() {
-            Ok(false) => None,
-            Ok(true) => Some(profile::read_own(&self.path).map_err(|reason| self.unusable(reason))?),
+            Ok(false) => String::new(),
+            Ok(true) => profile::read_own(&self.path).map_err(|reason| self.unusable(reason))?,
             Err(error) => return Err(self.unusable(error.to_string())),
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.text != text {
-            let wallets = text.as_deref().map(|text| self.parse(text)).transpose()?.unwrap_or_default();
-            *last = Reading { text, wallets, verified: BTreeSet::new() };
+        match last.pages.follow(&text) {
+            Ok(Some(changed)) => {
+                for id in &changed {
+                    last.verified.remove(id);
+                }
+            }
+            Ok(None) => {
+                let pages = match text.is_empty() {
+                    true => Pages::default(),
+                    false => Pages::parse(&text).map_err(|error| self.unusable(error.to_string()))?,
+                };
+                *last = Reading { pages, verified: BTreeSet::new() };
+            }
+            Err(error) => {
+                *last = Reading::default();
+                return Err(self.unusable(error.to_string()));
+            }
         }
         Ok(last)
     }
 
-    fn parse(&self, text: &str) -> Result<BTreeMap<KeyId, Entry>, ClientError> {
-        let unreadable = |error: serde_json::Error| self.unusable(error.to_string());
-        match serde_json::from_str::<Version>(text).map_err(unreadable)?.version {
-            1 => {
-                let old: PagesV1 = serde_json::from_str(text).map_err(unreadable)?;
-                let entry = |(id, wallet)| (id, Entry { wallet, belief: None, earlier: Vec::new() });
-                Ok(old.wallets.into_iter().map(entry).collect())
-            }
-            VERSION => Ok(serde_json::from_str::<Pages>(text).map_err(unreadable)?.wallets),
-            other => Err(self.unusable(format!("it has version {other}, this program knows {VERSION}"))),
-        }
-    }
-
-    /// Held while the file is read and replaced, so that two clients do not lose each other's wallets.
+    /// Held while the file is read and continued, so that two clients do not lose each other's wallets.
     fn lock(&self) -> Result<File, ClientError> {
         let lock = File::create(self.path.with_extension("lock")).and_then(|file| file.lock().map(|()| file));
         lock.map_err(|error| self.unusable(error.to_string()))
     }
 
-    fn write(&self, wallets: BTreeMap<KeyId, Entry>) -> Result<(), ClientError> {
-        let fresh = self.path.with_extension("new");
-        let pages = Pages { version: VERSION, wallets };
-        let text = serde_json::to_vec_pretty(&pages).map_err(|error| self.unusable(error.to_string()))?;
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh);
-        let written = file.and_then(|mut file| {
-            file.write_all(&text)?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, &self.path)
-        });
+    /// Adds an entry to what was read under the lock.
+    fn write(&self, pages: &Pages, entry: &Entry) -> Result<(), ClientError> {
+        let written = match pages.line(entry) {
+            Ok(Some(line)) => self.append(&line),
+            Ok(None) => pages.with(entry).map_err(Into::into).and_then(|text| self.rewrite(&text)),
+            Err(error) => Err(error.into()),
+        };
         written.map_err(|error| self.unusable(error.to_string()))
+    }
+
+    fn append(&self, line: &str) -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).open(&self.path)?;
+        file.write_all(line.as_bytes())?;
+        file.sync_all()
+    }
+
+    fn rewrite(&self, text: &str) -> io::Result<()> {
+        let fresh = self.path.with_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, &self.path)
     }
 
     fn unusable(&self, reason: String) -> ClientError {
@@ -215,6 +213,3 @@ pub fn check_same(known: &Announcement, told: &Announcement) -> Result<(), Clien
     let reason = format!("its {what} differs from what this client has seen before");
     Err(ClientError::Wallet { wallet: known.key, reason })
 }
-
-/// Of the file.
-const VERSION: u16 = 2;

@@ -25,6 +25,10 @@ fn new_wallet(cluster: &Cluster) -> NewWallet {
     }
 }
 
+fn named(cluster: &Cluster, name: &str) -> NewWallet {
+    NewWallet { name: name.into(), ..new_wallet(cluster) }
+}
+
 fn pay(wallet: &Announcement) -> SignOrder {
     let payload = Payload::new(PayloadKind::Message, b"pay".to_vec());
     SignOrder::new(wallet.key, "m".parse().unwrap(), payload)
@@ -70,11 +74,57 @@ async fn a_wallet_book_that_was_changed_is_verified_again() {
     client.sign(&pay(&wallet), |_| ()).await.unwrap();
     let book = cluster.dir.path().join("wallets.json");
     let text = std::fs::read_to_string(&book).unwrap();
-    std::fs::write(&book, text.replace(r#""threshold": 2"#, r#""threshold": 3"#)).unwrap();
+    std::fs::write(&book, text.replace(r#""threshold":2"#, r#""threshold":3"#)).unwrap();
     let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
     assert!(matches!(error, ClientError::Wallet { .. }), "{error}");
     std::fs::write(&book, text).unwrap();
     client.sign(&pay(&wallet), |_| ()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_book_grows_by_one_line_for_each_wallet() {
+    let (cluster, client, first) = ready(Mood::Honest).await;
+    let book = cluster.dir.path().join("wallets.json");
+    let before = std::fs::read_to_string(&book).unwrap();
+    let second = client.create_wallet(&named(&cluster, "second"), |_| ()).await.unwrap();
+    let after = std::fs::read_to_string(&book).unwrap();
+    let added = after.strip_prefix(&before).unwrap();
+    assert_eq!((before.lines().count(), added.lines().count()), (2, 1));
+
+    // A program that was stopped while it wrote: what it did not finish, it told nobody.
+    let torn = format!("{before}{}", &added[..added.len() / 2]);
+    std::fs::write(&book, &torn).unwrap();
+    assert_eq!(client.find_id("hot").unwrap(), first.key);
+    assert!(client.find_id("second").is_err());
+    let third = client.create_wallet(&named(&cluster, "third"), |_| ()).await.unwrap();
+    let healed = std::fs::read_to_string(&book).unwrap();
+    assert!(healed.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{healed}");
+    assert_eq!(client.find_id("third").unwrap(), third.key);
+    // The coordinator knows the second.
+    assert_eq!(client.wallet(second.key).await.unwrap(), second);
+    assert_eq!(std::fs::read_to_string(&book).unwrap(), healed + added);
+
+    std::fs::write(&book, before.replace("\"wallet\"", "\"purse\"")).unwrap();
+    let error = client.find_id("hot").unwrap_err().to_string();
+    assert!(error.contains("line 2") && error.contains("purse"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_book_that_was_one_document_is_read_and_continued() {
+    let (cluster, client, wallet) = ready(Mood::Honest).await;
+    let book = cluster.dir.path().join("wallets.json");
+    let text = std::fs::read_to_string(&book).unwrap();
+    let entry: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    let document = serde_json::json!({ "version": 2, "wallets": { wallet.key.to_string(): entry } });
+    std::fs::write(&book, serde_json::to_vec_pretty(&document).unwrap()).unwrap();
+    client.sign(&pay(&wallet), |_| ()).await.unwrap();
+    client.create_wallet(&named(&cluster, "second"), |_| ()).await.unwrap();
+    assert!(std::fs::read_to_string(&book).unwrap().starts_with(&text[..text.find('\n').unwrap()]));
+    assert_eq!(client.find_id("hot").unwrap(), wallet.key);
+
+    std::fs::write(&book, text.replace("{\"version\":3}", "{\"version\":4}")).unwrap();
+    let error = client.find_id("hot").unwrap_err().to_string();
+    assert!(error.contains("version 4, this program knows 3"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

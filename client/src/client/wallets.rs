@@ -77,11 +77,8 @@ impl Client {
         if let Ok(id) = text.parse::<KeyId>() {
             return Ok(id);
         }
-        let book = self.book.wallets()?;
-        let found: Vec<&KeyId> =
-            book.iter().filter(|(_, entry)| entry.wallet.name == text).map(|(id, _)| id).collect();
-        match found[..] {
-            [id] => Ok(*id),
+        match self.book.named(text)?[..] {
+            [id] => Ok(id),
             [] => Err(ClientError::Usage(format!(
                 "no wallet in the wallet book has the name `{text}`, and names are looked up nowhere else; give the id \
                  (csk1…) once, as whoever made the wallet tells it"
