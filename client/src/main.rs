@@ -1,6 +1,6 @@
 //! `countersign`: the requester's command line. Parses, calls the library, prints, and sets the exit code.
 
-#[macro_use(println, eprintln)]
+#[macro_use(eprint, eprintln)]
 extern crate countersign_stdio;
 
 mod cli;
@@ -8,5 +8,6 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    countersign_stdio::report_panics();
     cli::main()
 }

@@ -423,3 +423,25 @@ fn json(output: &Output) -> Value {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// Whatever cannot be said is an exit code and never a panic, whether it is a result, an error or a word for people.
+#[test]
+fn an_output_that_is_full_or_closed_is_no_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let file = dir.path().join("requester.key");
+    let new = ["requester", "new", "--out", file.to_str().unwrap(), "--json"];
+    for args in [&["version"][..], &["version", "--json"], &new, &new, &["wallet", "list"], &["--help"]] {
+        let command = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+            command.args(args).current_dir(dir.path());
+            command
+        };
+        let status = command().stdout(full()).stderr(full()).status().unwrap();
+        assert!(matches!(status.code(), Some(0..=5)), "{args:?}: {status}");
+        let mut closed = Command::new("sh");
+        closed.args(["-c", "exec \"$0\" \"$@\" >&- 2>&-", env!("CARGO_BIN_EXE_countersign")]).args(args);
+        let status = closed.current_dir(dir.path()).status().unwrap();
+        assert!(matches!(status.code(), Some(0..=5)), "{args:?}: {status}");
+    }
+}

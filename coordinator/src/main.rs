@@ -71,6 +71,7 @@ enum ApiKeyCommand {
 }
 
 fn main() -> ExitCode {
+    countersign_stdio::report_panics();
     match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -129,6 +130,7 @@ fn new_api_key(name: &str, scopes: Vec<Scope>, json: bool) -> anyhow::Result<()>
 }
 
 fn serve(path: &Path, json: bool) -> anyhow::Result<()> {
+    countersign_door::take_all_descriptors();
     let config = Config::load(path)?;
     // Until the end: it writes what still waits to be written.
     let _log = log_to_stderr(json);
@@ -172,13 +174,13 @@ fn reload(path: PathBuf) -> anyhow::Result<mpsc::Receiver<Config>> {
     Ok(configs)
 }
 
-fn log_to_stderr(json: bool) -> countersign_stdio::WorkerGuard {
+fn log_to_stderr(json: bool) -> countersign_stdio::Rest {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let (lines, guard) = countersign_stdio::log_lines();
+    let (lines, rest) = countersign_stdio::log_lines();
     let log = tracing_subscriber::fmt()
-        .with_writer(lines)
+        .with_writer(move || lines)
         .with_ansi(colours)
         .with_env_filter(filter)
         .log_internal_errors(false);
@@ -187,5 +189,5 @@ fn log_to_stderr(json: bool) -> countersign_stdio::WorkerGuard {
     } else {
         log.init()
     }
-    guard
+    rest
 }

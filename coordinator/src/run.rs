@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use crate::api_key::ApiKeys;
 use crate::config::Config;
 use crate::desk::Desk;
-use crate::http::{App, router, server};
+use crate::http::{App, LIMITS, Patience, router};
 use crate::identity::{self, IdentityFileError};
 use crate::store::{Store, StoreError};
 use crate::{clock, relay};
@@ -114,8 +114,15 @@ impl Coordinator {
         let mut parts = JoinSet::new();
         parts.spawn(relay::serve(hub.clone(), desk.clone(), stop.subscribe()));
         parts.spawn(tell_time(desk.clone(), stop.subscribe()));
-        let app = Arc::new(App { desk: desk.clone(), keys: keys.clone(), stop: stop.subscribe() });
-        parts.spawn(server::serve(listener, router(app), stop.subscribe()));
+        let app = App {
+            desk: desk.clone(),
+            keys: keys.clone(),
+            stop: stop.subscribe(),
+            patience: Patience::default(),
+        };
+        let mut told = stop.subscribe();
+        let until = async move { stopped(&mut told).await };
+        parts.spawn(countersign_door::serve(listener, router(Arc::new(app)), LIMITS, until));
         info!(%id, %http, %quic, "coordinator runs");
         Ok(Coordinator { id, http, quic, config, desk, hub, keys, stop, parts })
     }

@@ -1,6 +1,7 @@
 //! The API and the nodes' sessions in one process: real router, real store, nodes played over in-memory channels.
 
 mod claims;
+mod crowd;
 mod intake;
 mod moved;
 mod world;

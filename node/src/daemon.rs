@@ -128,6 +128,7 @@ pub const STORE_FAILED: u8 = 74;
 
 /// Runs a node until `shutdown`.
 pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> Result<(), StartError> {
+    let hangup = crate::risk::hangup();
     let coordinator = config.check_complete()?.clone();
     let vault = Arc::new(vault);
     let identity = Arc::new(vault.identity()?);
@@ -177,6 +178,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     crate::risk::note_start(&core)?;
     publish(&core)?;
     let mut parts = Parts::default();
+    parts.run("the watch over plugins", crate::risk::watch(core.clone(), hangup));
     crate::events::deliver(&core, &mut parts);
     parts.send("the loading of receivers", settle_in(core.clone()));
     let seen = core.clone();
@@ -188,7 +190,10 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     }
     if let Some(listener) = listener {
         let (names, stop) = (core.config.metrics.clone(), core.stopping.clone());
-        parts.run("the listener of metrics", metrics::serve(listener, names, look, stop));
+        parts.run(
+            "the listener of metrics",
+            metrics::serve(listener, names, look, metrics::Bounds::default(), stop),
+        );
     }
     tracing::info!(node = %core.me, "node started");
     if core.twins.is_known() {
@@ -238,7 +243,6 @@ async fn serve(
     let mut trouble = troubles(&core);
     let primes = core.primes.keep_full(core.vault.clone(), core.config.prime_sets, core.stopping.clone())?;
     parts.run("the pool of primes", primes);
-    parts.run("the watch over plugins", crate::risk::watch(core.clone()));
     parts.run("the admin socket", crate::admin::serve(core.clone()));
     parts.run("the probing of plugins", crate::risk::monitor(core.clone()));
     parts.run("the settling of reshares", handover::follow(core.clone()));

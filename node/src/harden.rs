@@ -46,6 +46,13 @@ pub fn outlive_file_limits() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
+/// Keeps a hang-up from ending the process before it is listened for: somebody may ask a node that is starting to read its
+/// files again, or close its terminal.
+pub fn outlive_hangups() {
+    // SAFETY: sets a signal's action to "ignore".
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+}
+
 /// What a child process may take, for good: hard limits cannot be raised again.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

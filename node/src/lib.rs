@@ -2,7 +2,7 @@
 //!
 //! [`daemon::run`] wires a node; `cli` is what an operator types. The way of a task is told in [`task`].
 
-#[macro_use(print, println, eprint)]
+#[macro_use(print, println, eprint, eprintln)]
 extern crate countersign_stdio;
 
 pub mod admin;

@@ -22,6 +22,7 @@ type Beneath = tests::Inspector;
 const BENEATH: Beneath = tests::Inspector;
 
 fn main() -> ExitCode {
+    countersign_stdio::report_panics();
     report_no_contained_panic();
     if let Err(error) = harden::harden_process() {
         eprintln!(

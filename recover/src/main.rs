@@ -13,6 +13,7 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
+    countersign_stdio::report_panics();
     if let Err(error) = harden::harden_process() {
         eprintln!(
             "error: the process cannot be hardened ({error}): run it on Linux with its usual system calls"

@@ -1,9 +1,9 @@
 //! Standard streams that may be closed, full or slow. Nothing here panics or holds up a program that works.
 //!
-//! The macros of the standard library panic when a stream cannot be written, and a log subscriber that writes to standard
-//! error waits for whoever reads it. A coordinator whose disk is full, or whose log is read by a stopped pager, would stop
-//! keeping deadlines for want of a place for its words. Programs import the macros of the same names from here, so that
-//! nobody can take the wrong ones:
+//! The macros of the standard library panic when a stream cannot be written, and wait for ever when nobody reads it; so does
+//! a log subscriber that writes to standard error, and so does the report of a panic. A coordinator whose disk is full, or
+//! whose log is read by a stopped pager, would stop keeping deadlines for want of a place for its words. Programs import the
+//! macros of the same names from here, so that nobody can take the wrong ones, and begin with [`report_panics`]:
 //!
 //! ```
 //! #[macro_use(println, eprintln)]
@@ -11,26 +11,15 @@
 //! # fn main() { println!("{}", 1) }
 //! ```
 
+mod stderr;
+
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
 
-pub use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
-
-/// Lines that wait for a slow reader of the log; more are dropped.
-const WAITING_LINES: usize = 16 * 1024;
-
-/// Where a log subscriber writes: lines go to standard error on a thread of their own. Those that cannot be written are
-/// lost, and nobody waits. Keep the guard until the end: it writes what is still waiting, for a second at most.
-pub fn log_lines() -> (NonBlocking, WorkerGuard) {
-    tracing_appender::non_blocking::NonBlockingBuilder::default()
-        .buffered_lines_limit(WAITING_LINES)
-        .lossy(true)
-        .thread_name("log")
-        .finish(std::io::stderr())
-}
+pub use stderr::{Lines, Rest, log_lines};
 
 /// Prints results. What a program was asked to print and could not is a failure: the process ends with exit code 1. A reader
-/// that has left, such as `head`, asked for no more: exit code 0.
+/// that has left, such as `head`, asked for no more: exit code 0. One that is slow is waited for.
 #[doc(hidden)]
 pub fn print(text: Arguments<'_>) {
     let mut out = std::io::stdout().lock();
@@ -46,11 +35,24 @@ pub fn print(text: Arguments<'_>) {
     }
 }
 
-/// Prints words for people. Those that nobody can read are no failure.
+/// Prints words for people. Those that nobody can read are no failure, and are not waited for.
 #[doc(hidden)]
 pub fn eprint(text: Arguments<'_>) {
-    // Nowhere is left to say that it failed.
-    let _ = std::io::stderr().lock().write_fmt(text);
+    stderr::tell(text.to_string().into_bytes());
+}
+
+/// From now on a panic is reported as words for people are printed. The standard library's report waits for ever where
+/// nobody reads: a part of a program that panics would neither go on nor be seen to have died.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let backtrace = std::backtrace::Backtrace::capture();
+        let name = thread.name().unwrap_or("without name");
+        eprint(format_args!("thread {name}: {panic}\n"));
+        if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+            eprint(format_args!("{backtrace}\n"));
+        }
+    }));
 }
 
 /// Prints results; see the crate's documentation.

@@ -1,7 +1,7 @@
 //! A coordinator and its nodes as real processes in a folder of their own, with a client that orders from them.
 
 use crate::fixtures;
-use crate::process::{self, Daemon};
+use crate::process::{self, Daemon, Streams};
 use anyhow::{Context, bail};
 use countersign_client::api::{Api, TaskView};
 use countersign_client::requester_key::RequesterKey;
@@ -67,6 +67,8 @@ pub struct Blueprint {
     pub plugins: Plugins,
     /// Their `limits` section in flow style, such as `{ ready_seconds: 2 }`.
     pub limits: String,
+    /// Where nodes and coordinator say what they have to say.
+    pub streams: Streams,
 }
 
 impl Default for Blueprint {
@@ -76,6 +78,7 @@ impl Default for Blueprint {
             primes: PrimeSource::None,
             plugins: Plugins::Rules,
             limits: "{ prime_sets: 0 }".into(),
+            streams: Streams::Log,
         }
     }
 }
@@ -107,6 +110,8 @@ pub struct Node {
     pub dir: PathBuf,
     /// Its process; `None` while it is stopped.
     pub daemon: Option<Daemon>,
+    /// Where it says what it has to say.
+    pub streams: Streams,
 }
 
 impl Node {
@@ -138,7 +143,7 @@ impl Node {
 
     /// Starts the daemon for somebody else to keep.
     pub fn launch(&self) -> anyhow::Result<Daemon> {
-        Daemon::start(&mut self.command("start")?, &self.dir.join("log"))
+        Daemon::start_with(&mut self.command("start")?, &self.dir.join("log"), self.streams)
     }
 
     /// The daemon, which must have been started.
@@ -234,7 +239,8 @@ impl Cluster {
     pub fn start_coordinator(&mut self) -> anyhow::Result<()> {
         let mut serve = Command::new(process::program("countersign-coordinator")?);
         serve.arg("serve").arg("--config").arg(self.coordinator_config());
-        self.coordinator = Some(Daemon::start(&mut serve, &self.dir.path().join("coordinator/log"))?);
+        let log = self.dir.path().join("coordinator/log");
+        self.coordinator = Some(Daemon::start_with(&mut serve, &log, self.blueprint.streams)?);
         Ok(())
     }
 
@@ -426,6 +432,7 @@ async fn init_nodes(
         inits.spawn_blocking(move || init_node(index, dir, &coordinator, quic, primes));
     }
     let mut nodes = inits.join_all().await.into_iter().collect::<anyhow::Result<Vec<Node>>>()?;
+    nodes.iter_mut().for_each(|node| node.streams = blueprint.streams);
     nodes.sort_by_key(|node| NAMES.iter().position(|name| *name == node.name));
     Ok(nodes)
 }
@@ -468,7 +475,7 @@ pub fn init_node(
             fixtures::primes(taken)?.iter().try_for_each(|prime| vault.put_prime(prime))?;
         }
     }
-    Ok(Node { id: id.trim().parse()?, name: NAMES[index].into(), dir, daemon: None })
+    Ok(Node { id: id.trim().parse()?, name: NAMES[index].into(), dir, daemon: None, streams: Streams::Log })
 }
 
 fn make_client(dir: &Path, http: SocketAddr, nodes: &[Node]) -> anyhow::Result<Client> {

@@ -2,6 +2,8 @@
 
 use anyhow::{Context, bail};
 use std::fs::File;
+use std::io::{ErrorKind, PipeReader, PipeWriter, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -66,17 +68,85 @@ pub fn expect_success(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Where a program's words go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Streams {
+    /// Into its log.
+    #[default]
+    Log,
+    /// Nowhere: both streams are closed.
+    Closed,
+    /// Onto a disk that is full.
+    Full,
+    /// Into a pipe that is full already, and that nobody reads.
+    Unread,
+}
+
+impl Streams {
+    /// Sets both streams. As long as what is returned is kept, the pipe has its other end.
+    pub fn set(self, command: &mut Command, log: &Path) -> anyhow::Result<Option<PipeReader>> {
+        let file = match self {
+            Streams::Log => File::options().create(true).append(true).open(log)?,
+            Streams::Full => File::options().write(true).open("/dev/full")?,
+            Streams::Closed => {
+                // SAFETY: two system calls that are safe between fork and exec.
+                unsafe {
+                    command.pre_exec(|| {
+                        libc::close(1);
+                        libc::close(2);
+                        Ok(())
+                    });
+                }
+                return Ok(None);
+            }
+            Streams::Unread => {
+                let (reader, writer) = full_pipe()?;
+                command.stdout(writer.try_clone()?).stderr(writer);
+                return Ok(Some(reader));
+            }
+        };
+        command.stdout(file.try_clone()?).stderr(file);
+        Ok(None)
+    }
+}
+
+/// A pipe that takes nothing more: whoever writes to it waits until somebody reads.
+fn full_pipe() -> anyhow::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = std::io::pipe()?;
+    let set = |flags: libc::c_int| {
+        // SAFETY: changes flags of a descriptor of ours.
+        let done = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, flags) };
+        anyhow::ensure!(done == 0, "the pipe's flags cannot be set");
+        Ok(())
+    };
+    set(libc::O_NONBLOCK)?;
+    loop {
+        match (&writer).write(&[b'.'; 4096]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    set(0)?;
+    Ok((reader, writer))
+}
+
 /// A process that runs until told otherwise. Killed when dropped, and when this process dies.
 pub struct Daemon {
     child: Child,
     log: PathBuf,
+    _unread: Option<PipeReader>,
 }
 
 impl Daemon {
     /// Starts it; both streams go to the end of `log`.
     pub fn start(command: &mut Command, log: &Path) -> anyhow::Result<Daemon> {
-        let file = File::options().create(true).append(true).open(log)?;
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        Daemon::start_with(command, log, Streams::Log)
+    }
+
+    /// Starts it with its streams as said.
+    pub fn start_with(command: &mut Command, log: &Path, streams: Streams) -> anyhow::Result<Daemon> {
+        let unread = streams.set(command.stdin(Stdio::null()), log)?;
         // SAFETY: one system call that is safe between fork and exec.
         unsafe {
             command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
@@ -85,7 +155,7 @@ impl Daemon {
             });
         }
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        Ok(Daemon { child, log: log.to_path_buf() })
+        Ok(Daemon { child, log: log.to_path_buf(), _unread: unread })
     }
 
     /// Everything it has printed.
@@ -103,6 +173,12 @@ impl Daemon {
         while !self.has_ended() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Waits until it has ended by itself. Its exit code; none if a signal ended it.
+    pub async fn exit_code(&mut self) -> anyhow::Result<Option<i32>> {
+        self.ended().await;
+        Ok(self.child.wait()?.code())
     }
 
     /// True once all of it has ended and what it had locked is free. It can still be waited for.

@@ -60,7 +60,8 @@ impl Output {
             if !error.others().is_empty() {
                 body["others"] = json!(error.others());
             }
-            println!("{}", json!({"error": body}));
+            // Whoever does not read it has the exit code.
+            drop(writeln!(std::io::stdout(), "{}", json!({"error": body})));
         }
         self.say(&Line::new("error: ", Tone::Bad).and(error.to_string(), Tone::Plain));
         error.details().iter().for_each(|line| self.say(&format!("  {line}").into()));

@@ -1,7 +1,6 @@
 //! Shows a task on its way: one line for each node and its plugins, redrawn on a terminal, appended elsewhere.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use countersign_client::Profile;
 use countersign_client::api::{PartyView, State, TaskView};
@@ -44,8 +43,7 @@ impl<'a> Progress<'a> {
         // A redrawn line must stay one line on the terminal.
         let draw = |line: Line| format!("\r\x1b[2K{}\n", self.output.rendered(&line.cut(WIDTH)));
         let text: String = lines.into_iter().map(draw).collect();
-        // A closed stderr is no reason to stop.
-        let _ = write!(std::io::stderr(), "{up}{text}");
+        eprint!("{up}{text}");
     }
 
     fn append(&mut self, task: &TaskView) {

@@ -5,8 +5,6 @@
 
 mod error;
 mod nodes;
-mod places;
-pub mod server;
 mod tasks;
 mod view;
 mod wallets;
@@ -17,10 +15,11 @@ use std::time::Duration;
 use axum::body::to_bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use countersign_door::Limits;
 use countersign_protocol::Hash;
 use serde_json::json;
 use tokio::sync::watch;
@@ -38,6 +37,23 @@ pub struct App {
     pub keys: Arc<ApiKeys>,
     /// Turns true when the coordinator stops: nobody is kept waiting then.
     pub stop: watch::Receiver<bool>,
+    /// How long callers may take.
+    pub patience: Patience,
+}
+
+/// How long callers may take, and be kept waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a request's body to arrive.
+    pub body: Duration,
+    /// The longest that any request takes; more than the longest wait of a long poll.
+    pub request: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { body: Duration::from_secs(10), request: Duration::from_secs(45) }
+    }
 }
 
 /// The API key that a request came with, by the SHA-256 of its text.
@@ -55,7 +71,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/nodes", get(nodes::list))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(from_fn(read_body))
+        .layer(from_fn_with_state(app.clone(), read_body))
         // Around everything under /v1, unknown paths included: nothing is answered without a key.
         .layer(from_fn_with_state(app.clone(), authorise));
     Router::new()
@@ -64,7 +80,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/ready", get(ready))
         .fallback(error::no_such_path)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn(limit_time))
+        .layer(from_fn_with_state(app.clone(), limit_time))
         .with_state(app)
 }
 
@@ -87,7 +103,7 @@ async fn authorise(
 }
 
 /// Reads the whole body, within its bounds of size and time, before a handler sees the request.
-async fn read_body(request: Request, next: Next) -> Result<Response, ApiError> {
+async fn read_body(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     let late = || {
         ApiError::new(
@@ -96,7 +112,7 @@ async fn read_body(request: Request, next: Next) -> Result<Response, ApiError> {
             "the body did not arrive in time; send it at once",
         )
     };
-    let read = tokio::time::timeout(BODY, to_bytes(body, MAX_BODY)).await.map_err(|_| late())?;
+    let read = tokio::time::timeout(app.patience.body, to_bytes(body, MAX_BODY)).await.map_err(|_| late())?;
     let body = read.map_err(|error| {
         let message = format!("the body was not taken ({error}); send at most {} KiB", MAX_BODY / 1024);
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)
@@ -104,9 +120,11 @@ async fn read_body(request: Request, next: Next) -> Result<Response, ApiError> {
     Ok(next.run(Request::from_parts(head, body.into())).await)
 }
 
-async fn limit_time(request: Request, next: Next) -> Response {
+async fn limit_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let late = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "no answer in time; try again");
-    tokio::time::timeout(REQUEST, next.run(request)).await.unwrap_or_else(|_| late().into_response())
+    tokio::time::timeout(app.patience.request, next.run(request))
+        .await
+        .unwrap_or_else(|_| late().into_response())
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
@@ -116,7 +134,12 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
 
 /// A task's text, escaped inside JSON, with room for the rest.
 const MAX_BODY: usize = 3 * 1024 * 1024;
-/// For a request's body to arrive.
-const BODY: Duration = Duration::from_secs(10);
-/// The longest that any request takes; more than the longest wait of a long poll.
-const REQUEST: Duration = Duration::from_secs(45);
+/// Who may ask at a time, and how slowly.
+pub const LIMITS: Limits = Limits {
+    connections: 512,
+    of_one_address: 128,
+    head: Duration::from_secs(15),
+    // Long polls follow each other on one.
+    life: None,
+    grace: Duration::from_secs(3),
+};

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use crate::api_key::{self, ApiKeys, Scope};
 use crate::clock;
 use crate::desk::{Desk, Rules};
-use crate::http::{App, router};
+use crate::http::{App, Patience, router};
 use crate::session::{self, End, Sink, Source};
 use crate::store::Store;
 use crate::task::flow::Timings;
@@ -115,8 +115,8 @@ impl World {
         let (reader, read) = api_key::generate("screen", vec![Scope::Read]);
         let desk = Arc::new(Desk::open(rules, store).unwrap());
         let stop = watch::Sender::new(false);
-        let app =
-            Arc::new(App { desk, keys: Arc::new(ApiKeys::new(vec![create, read])), stop: stop.subscribe() });
+        let keys = Arc::new(ApiKeys::new(vec![create, read]));
+        let app = Arc::new(App { desk, keys, stop: stop.subscribe(), patience: Patience::default() });
         World { router: router(app.clone()), app, key: key.to_string(), reader: reader.to_string(), stop }
     }
 

@@ -8,7 +8,7 @@ use crate::names::Named;
 use crate::patience;
 use crate::vault::Vault;
 use anyhow::Context;
-use countersign_stdio::WorkerGuard;
+use countersign_stdio::Rest;
 use countersign_store::Passphrase;
 use std::io::IsTerminal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,6 +22,8 @@ const STUCK: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     crate::harden::outlive_file_limits();
+    crate::harden::outlive_hangups();
+    countersign_door::take_all_descriptors();
     let config = Config::load(&args.config)?;
     let complete = config.check_complete().map(drop);
     complete.with_context(|| format!("{} is not complete", args.config.display()))?;
@@ -63,19 +65,19 @@ fn renew_key_if_due(vault: Vault, config: &Config, passphrase: &Passphrase) -> a
 }
 
 /// Our own words at the configured level, those of libraries only when something is wrong.
-fn log_to_terminal(config: &Config) -> Option<WorkerGuard> {
+fn log_to_terminal(config: &Config) -> Option<Rest> {
     let level = config.log_level?;
     let filter =
         Targets::new().with_default(level.min(tracing::Level::WARN)).with_target("countersign", level);
     let colours = std::io::stderr().is_terminal();
-    let (writer, guard) = countersign_stdio::log_lines();
+    let (writer, rest) = countersign_stdio::log_lines();
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(Named::new(&config.roster, writer))
+        .with_writer(Named::new(&config.roster, move || writer))
         .with_target(false)
         .with_ansi(colours)
         .log_internal_errors(false);
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
-    Some(guard)
+    Some(rest)
 }
 
 async fn wait_for_signal(mut terminate: Signal, mut interrupt: Signal, shutdown: CancellationToken) {

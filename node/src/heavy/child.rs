@@ -28,10 +28,7 @@ pub fn aux_main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody may be left to read it.
-            drop(writeln!(
-                io::stderr(),
-                "countersign-node: the engine of auxiliary information ends: {error}"
-            ));
+            eprintln!("countersign-node: the engine of auxiliary information ends: {error}");
             ExitCode::FAILURE
         }
     }

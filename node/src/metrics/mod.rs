@@ -16,8 +16,10 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use countersign_door::Limits;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -32,19 +34,60 @@ pub async fn listen(metrics: &Metrics) -> std::io::Result<Option<TcpListener>> {
     }
 }
 
+/// Who may look at a time, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Of connections. Descriptors that lookers hold are missing where the node stores and signs.
+    pub door: Limits,
+    /// How long a look may take, such as at a disk that does not answer.
+    pub look: Duration,
+}
+
+impl Default for Bounds {
+    /// A scraper, a supervisor and an operator need a connection each, and questions are one line.
+    fn default() -> Bounds {
+        let seconds = Duration::from_secs;
+        let door = Limits {
+            connections: 16,
+            // Everybody is on this machine.
+            of_one_address: 16,
+            head: seconds(7),
+            life: Some(seconds(60)),
+            grace: seconds(2),
+        };
+        Bounds { door, look: seconds(5) }
+    }
+}
+
 /// Answers until `stop`.
-pub async fn serve(listener: TcpListener, names: Metrics, look: Look, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    names: Metrics,
+    look: Look,
+    bounds: Bounds,
+    stop: CancellationToken,
+) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "the node can be looked at: /live, /ready, /metrics");
     }
     let (ready, names) = (look.clone(), Arc::new(names));
     let router = Router::new()
         .route("/live", get(async || "live\n"))
-        .route("/ready", get(async move || readiness(&ready().await)))
-        .route("/metrics", get(async move || metrics(look().await, &names)));
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the node cannot be looked at any more");
+        .route("/ready", get(async move || answer(&ready, bounds.look, |reading| readiness(&reading)).await))
+        .route(
+            "/metrics",
+            get(async move || answer(&look, bounds.look, |reading| metrics(reading, &names)).await),
+        );
+    countersign_door::serve(listener, router, bounds.door, stop.cancelled_owned()).await;
+}
+
+/// What a look becomes, if there is one in time.
+async fn answer(look: &Look, within: Duration, tell: impl Fn(Reading) -> Response) -> Response {
+    match tokio::time::timeout(within, look()).await {
+        Ok(reading) => tell(reading),
+        Err(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "store: it does not answer; check the disk\n").into_response()
+        }
     }
 }
 

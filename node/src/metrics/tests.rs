@@ -197,7 +197,7 @@ async fn the_listener_answers_three_questions_and_ends_when_it_is_told() {
         Box::pin(async move { reading })
     });
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, wanted, look, stop.clone()));
+    let served = tokio::spawn(serve(listener, wanted, look, Bounds::default(), stop.clone()));
     assert!(get(address, "/live").await.starts_with("HTTP/1.1 200"));
     let not_ready = get(address, "/ready").await;
     assert!(not_ready.starts_with("HTTP/1.1 503") && not_ready.contains("plugin gone"), "{not_ready}");
@@ -211,6 +211,21 @@ async fn the_listener_answers_three_questions_and_ends_when_it_is_told() {
     stop.cancel();
     served.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_keeps_nobody_waiting() {
+    let wanted = Metrics { listen: Some("127.0.0.1:0".parse().unwrap()), ..Metrics::default() };
+    let listener = listen(&wanted).await.unwrap().unwrap();
+    let address = listener.local_addr().unwrap();
+    let look: Look = Arc::new(|| Box::pin(std::future::pending()));
+    let bounds = Bounds { look: Duration::from_millis(50), ..Bounds::default() };
+    tokio::spawn(serve(listener, wanted, look, bounds, CancellationToken::new()));
+    for path in ["/ready", "/metrics"] {
+        let answer = get(address, path).await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("store: "), "{answer}");
+    }
+    assert!(get(address, "/live").await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ pub use housekeeping::sweep;
 pub use sandbox::{SandboxError, sandbox};
 pub use services::{CALLBACK_KEY, NodeServices, ServicesError, is_own_key, scratch};
 pub use specs::{SpecError, spec, users};
-pub use watch::watch;
 pub(crate) use watch::{Sight, look};
+pub use watch::{hangup, watch};
 
 use self::news::News;
 use crate::config::{ConfigError, Policy};

@@ -62,11 +62,10 @@ struct Reloaded {
 }
 
 /// Runs until the node stops. SIGHUP loads everything at once, changed or not, keys and authorities too.
-pub async fn watch(core: Arc<Core>) {
+pub async fn watch(core: Arc<Core>, mut hangup: Option<Signal>) {
     let mut plugins = Watch::since("plugins", core.guard.loaded.clone());
     let mut receivers = Watch::since("receivers", core.receivers.loaded().clone());
     let mut keys = Untaken::since(core.guard.trusted.clone());
-    let mut hangup = hangup();
     let mut shown = Vec::new();
     while let Some(asked) = core.stopping.run_until_cancelled(next_look(&mut hangup)).await {
         let (policy, entries) = (&core.config.policy, &core.config.receivers);
@@ -141,7 +140,8 @@ impl Untaken {
 }
 
 /// Without it a node still looks at its files.
-fn hangup() -> Option<Signal> {
+/// SIGHUP from now on. It would end a process that does not expect it.
+pub fn hangup() -> Option<Signal> {
     let hangup = signal(SignalKind::hangup());
     hangup.inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be handled; changed files are noticed all the same")).ok()
 }

@@ -47,8 +47,13 @@ async fn demo(screen: &Screen) -> anyhow::Result<()> {
 async fn start(screen: &Screen, approver: &Approver) -> anyhow::Result<Cluster> {
     screen.step("Initialise: identities, callback keys, and 12 Paillier primes of 1536 bits, searched live");
     let plugins = Plugins::RulesAndCallback { url: approver.url(), public_key: approver.public_key_pem()? };
-    let blueprint =
-        Blueprint { nodes: 3, primes: PrimeSource::Live, plugins, limits: "{ prime_sets: 1 }".into() };
+    let blueprint = Blueprint {
+        nodes: 3,
+        primes: PrimeSource::Live,
+        plugins,
+        limits: "{ prime_sets: 1 }".into(),
+        ..Blueprint::default()
+    };
     let mut cluster = screen.busy("searching", Cluster::prepare(blueprint)).await?;
     for node in &cluster.nodes {
         let record = countersign_node::public::read(&node.db())?;

@@ -40,7 +40,8 @@ async fn sign(cluster: &Cluster, wallet: KeyId, signers: &[usize]) -> Vec<Vec<u8
 /// 2 of 3, then 3 of 5 others, the same with new shares, and back to 2 of 2.
 async fn lives(scheme: Scheme, primes: PrimeSource) {
     let limits = "{ prime_sets: 0 }".into();
-    let blueprint = Blueprint { nodes: 8, primes, plugins: Plugins::Unguarded, limits };
+    let blueprint =
+        Blueprint { nodes: 8, primes, plugins: Plugins::Unguarded, limits, ..Blueprint::default() };
     let cluster = Cluster::start(blueprint).await.unwrap();
     let mut new = cluster.new_wallet("life", scheme, 2).unwrap();
     new.committee = Committee::new(cluster.ids(&[0, 1, 2])).unwrap();

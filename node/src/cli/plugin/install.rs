@@ -5,7 +5,7 @@ use crate::cli::Args;
 use crate::risk;
 use countersign_host::PluginStore;
 use std::future::Future;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -75,8 +75,6 @@ async fn with_progress<T>(what: &str, work: impl Future<Output = T>) -> T {
             }
             _ = ticks.tick(), if live => {
                 eprint!("\r{what}, {} s", started.elapsed().as_secs());
-                // A progress line that cannot be shown is not worth stopping for.
-                drop(std::io::stderr().flush());
             }
         }
     }

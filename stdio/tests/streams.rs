@@ -1,0 +1,99 @@
+//! A program whose standard error is closed, full, or a pipe that nobody reads: it says what it has to, and goes on. The program is
+//! this one, run again.
+
+use std::fs::File;
+use std::io::{ErrorKind, PipeReader, PipeWriter, Write, pipe};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use countersign_stdio::{eprintln, log_lines, report_panics};
+
+/// Set for the program that is run.
+const PROGRAM: &str = "COUNTERSIGN_STDIO_TEST";
+/// Its exit code if it comes to its end.
+const DONE: i32 = 7;
+
+/// Logs, speaks, loses a thread by a panic, and ends.
+#[test]
+fn program() {
+    if std::env::var_os(PROGRAM).is_none() {
+        return;
+    }
+    report_panics();
+    let (mut lines, rest) = log_lines();
+    for _ in 0..20_000 {
+        lines.write_all(b"a line that is dropped if nobody reads\n").unwrap();
+    }
+    let part = std::thread::spawn(|| panic!("on purpose"));
+    assert!(part.join().is_err());
+    eprintln!("the last words");
+    drop(rest);
+    std::process::exit(DONE);
+}
+
+fn ends(change: impl FnOnce(&mut Command) -> &mut Command) -> Option<i32> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "program", "--nocapture"]).env(PROGRAM, "1").stdout(Stdio::null());
+    let mut program = change(&mut command).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(status) = program.try_wait().unwrap() {
+            return status.code();
+        }
+        if Instant::now() > end {
+            program.kill().unwrap();
+            program.wait().unwrap();
+            panic!("it waits for a reader");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A pipe that takes nothing more, and whose other end is open and never read.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = pipe().unwrap();
+    let blocking = |on: bool| {
+        let mut flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+        flags.set(rustix::fs::OFlags::NONBLOCK, !on);
+        rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    };
+    blocking(false);
+    let filled = (&writer).write_all(&[b'.'; 1 << 22]).unwrap_err();
+    assert_eq!(filled.kind(), ErrorKind::WouldBlock);
+    blocking(true);
+    (reader, writer)
+}
+
+#[test]
+fn nobody_reads() {
+    let (_reader, writer) = full_pipe();
+    assert_eq!(ends(|command| command.stderr(writer)), Some(DONE));
+}
+
+#[test]
+fn nothing_fits() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(ends(|command| command.stderr(full)), Some(DONE));
+}
+
+#[test]
+fn it_is_closed() {
+    let close = || {
+        // SAFETY: closes a descriptor of the child that nobody else has, between fork and exec.
+        drop(unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(2) });
+        Ok(())
+    };
+    // SAFETY: the closure makes one system call.
+    assert_eq!(ends(|command| unsafe { command.pre_exec(close) }), Some(DONE));
+}
+
+#[test]
+fn whoever_reads_hears_everything_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("log");
+    assert_eq!(ends(|command| command.stderr(File::create(&file).unwrap())), Some(DONE));
+    let said = std::fs::read_to_string(file).unwrap();
+    let at = |words| said.find(words).unwrap_or_else(|| panic!("never said: {words}"));
+    assert!(at("a line that") < at("on purpose") && at("on purpose") < at("the last words"));
+}
