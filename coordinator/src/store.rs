@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use countersign_files::Holder;
 use countersign_protocol::{Announcement, IdError, KeyId, TaskId};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
@@ -22,9 +23,9 @@ use crate::task::record::TaskRecord;
 pub enum StoreError {
     /// Another process has it.
     #[error(
-        "another coordinator runs on this data directory; stop it first, or give this one a directory of its own"
+        "another coordinator runs on this data directory{0}; stop it first, or give this one a directory of its own"
     )]
-    InUse,
+    InUse(Holder),
     /// The database refused.
     #[error("the database does not answer ({0}); check the disk under the data directory, then restart")]
     Database(String),
@@ -87,7 +88,10 @@ struct TaskRow {
 impl Store {
     /// Opens or creates the file.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
-        let db = open_database(path)?;
+        let db = open_database(path).map_err(|error| match error {
+            StoreError::InUse(_) => StoreError::InUse(Holder::of(path)),
+            error @ (StoreError::Database(_) | StoreError::Row { .. }) => error,
+        })?;
         create_tables(&db)?;
         let shared = Arc::new(Shared {
             db,
@@ -491,7 +495,7 @@ database_errors!(TransactionError, TableError, StorageError, CommitError);
 impl From<redb::DatabaseError> for StoreError {
     fn from(error: redb::DatabaseError) -> StoreError {
         match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse,
+            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(Holder::UNKNOWN),
             other => StoreError::Database(other.to_string()),
         }
     }

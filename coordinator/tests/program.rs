@@ -13,6 +13,7 @@ use countersign_protocol::{
     UnixMillis,
 };
 use ed25519_dalek::{Signer, SigningKey};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
 /// As many as the log has to say something about.
@@ -61,6 +62,30 @@ fn keeps_deadlines(with: impl Fn(&mut Command) -> &mut Command) {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(coordinator.ask("GET", "/ready", "").0, 200);
+}
+
+/// Its clock stops when nothing can be stored any more. A supervisor sees it end, whether or not somebody reads why.
+#[test]
+fn a_coordinator_whose_clock_has_stopped_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    // Ignored, the signal of a file that is too large becomes an error of the write, as of a full disk.
+    let mut coordinator = Running::start(dir.path(), |command| {
+        let program = command.get_program().to_owned();
+        let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        *command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program).args(args);
+        command.env("RUST_LOG", "trace").stderr(Stdio::piped())
+    });
+    let process = Pid::from_child(&coordinator.process);
+    prlimit(Some(process), Resource::Fsize, Rlimit { current: Some(0), maximum: None }).unwrap();
+    let (status, answer) = coordinator.ask("POST", "/v1/tasks", &submission(1).to_string());
+    assert!(status >= 500, "{status} {answer}");
+    let until = Instant::now() + Duration::from_secs(60);
+    while coordinator.process.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < until, "it goes on without a clock");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(coordinator.process.wait().unwrap().code(), Some(1));
 }
 
 /// SIGHUP ends a program that does not expect it.

@@ -6,6 +6,7 @@
 //! also judges who may write them.
 
 pub mod custody;
+mod holder;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -13,6 +14,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 pub use custody::{Custody, CustodyError};
+pub use holder::Holder;
 
 /// Opens a regular file for reading. Anything else is [`io::ErrorKind::InvalidInput`].
 pub fn open(path: impl AsRef<Path>) -> io::Result<File> {

@@ -52,9 +52,10 @@ fn half_a_task(key: &str) -> String {
 async fn a_body_that_does_not_come_is_waited_for_as_long_as_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
-    let patience = Patience { body: Duration::from_millis(50), ..Patience::default() };
-    let address = open(&world, FEW, patience).await;
-    let answer = hear(say(address, &half_a_task(&world.key)).await).await;
+    let hour = Duration::from_secs(3600);
+    let address = open(&world, FEW, Patience { body: Duration::from_millis(50), request: hour }).await;
+    let answer = hear(say(address, &half_a_task(&world.key)).await);
+    let answer = tokio::time::timeout(Duration::from_secs(30), answer).await.expect("it waits on");
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("body-timeout"), "{answer}");
 }
 

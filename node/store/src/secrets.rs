@@ -23,6 +23,7 @@ use crate::seal::{MAX_WORK_FACTOR, NodeKey, Recipients, Unsealed};
 use crate::trailer::{self, BadTrailer, Kind, Tag};
 use crate::trouble::Trouble;
 use additions::Room;
+use countersign_files::Holder;
 use identity::{open_identities, publish_identities};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
@@ -133,7 +134,7 @@ impl Secrets {
         check_choice(passphrase, work_factor)?;
         files::private_dir(dir).map_err(|error| CreateError::directory(dir, error))?;
         let lock = lock(dir).map_err(CreateError::io(dir))?;
-        let lock = lock.ok_or_else(|| CreateError::Locked { dir: dir.into() })?;
+        let lock = lock.ok_or_else(|| CreateError::Locked { dir: dir.into(), holder: holder(dir) })?;
         finish_creation(dir).map_err(CreateError::io(dir))?;
         refuse_existing(dir)?;
         let (key, image) = (NodeKey::generate(), rebuild(None, &[])?);
@@ -149,7 +150,7 @@ impl Secrets {
             return Err(OpenError::Missing { path: dir.into() });
         }
         let lock = lock(dir).map_err(OpenError::io(dir))?;
-        let lock = lock.ok_or_else(|| OpenError::Locked { dir: dir.into() })?;
+        let lock = lock.ok_or_else(|| OpenError::Locked { dir: dir.into(), holder: holder(dir) })?;
         finish_creation(dir).map_err(OpenError::io(dir))?;
         files::check_private(dir).map_err(|error| OpenError::private(dir, error))?;
         let keys = open_identities(&dir.join(IDENTITY_FILE), passphrase)?;
@@ -458,6 +459,10 @@ fn places(dir: &Path) -> io::Result<Vec<Place>> {
 
 fn lock(dir: &Path) -> io::Result<Option<Lock>> {
     files::try_lock(&dir.join(LOCK_FILE))
+}
+
+fn holder(dir: &Path) -> Holder {
+    Holder::of(&dir.join(LOCK_FILE))
 }
 
 /// Writes both files of a new store. The identity's name is the moment of creation: the sealed database is on the disk

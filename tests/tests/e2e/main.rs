@@ -25,6 +25,7 @@ mod reshare;
 mod resolve;
 mod schemes;
 mod store;
+mod streams;
 mod swap;
 mod webhook;
 mod zoo;

@@ -1,6 +1,7 @@
 //! What can go wrong with the journal, one enum per operation. Each text ends with what to do.
 
 use super::row::Unreadable;
+use countersign_files::Holder;
 use countersign_protocol::{Hash, KeyId, TaskId};
 use std::io;
 use std::path::PathBuf;
@@ -24,10 +25,12 @@ pub enum JournalOpenError {
         path: PathBuf,
     },
     /// Another process has it open.
-    #[error("{path} is in use by another process; stop that one first")]
+    #[error("{path} is in use by another process{holder}; stop that one first")]
     Locked {
         /// The file.
         path: PathBuf,
+        /// Which process it is.
+        holder: Holder,
     },
     /// Written by a later program.
     #[error(

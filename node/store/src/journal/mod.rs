@@ -43,6 +43,7 @@ use crate::contain::contain;
 use crate::files::{self, NotPrivate};
 use crate::place::Place;
 use crate::trouble::Trouble;
+use countersign_files::Holder;
 use countersign_protocol::{
     Announcement, Committee, Failure, Hash, KeyId, NodeId, Outcome, Refusal, StoredMark, TaskId, UnixMillis,
 };
@@ -759,7 +760,7 @@ fn open_file(path: &Path, file: File) -> Result<Database, JournalOpenError> {
     let io = |error| JournalOpenError::Io { path: path.into(), error };
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(JournalOpenError::Locked { path: path.into() }),
+        Err(TryLockError::WouldBlock) => return Err(locked(path)),
         Err(TryLockError::Error(error)) => return Err(io(error)),
     }
     drop(Pages::of(&file).map_err(io)?.verify().map_err(|error| unopened(path, error))?);
@@ -772,6 +773,10 @@ fn open_file(path: &Path, file: File) -> Result<Database, JournalOpenError> {
         Some(_) => Ok(database),
         None => Err(damaged(path, "it is no journal")),
     }
+}
+
+fn locked(path: &Path) -> JournalOpenError {
+    JournalOpenError::Locked { path: path.into(), holder: Holder::of(path) }
 }
 
 fn damaged(path: &Path, what: impl Into<String>) -> JournalOpenError {
@@ -815,9 +820,11 @@ fn format(database: &Database) -> Result<Option<u64>, redb::Error> {
 }
 
 fn unopened(path: &Path, error: redb::Error) -> JournalOpenError {
+    if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+        return locked(path);
+    }
     let path = path.into();
     match error {
-        redb::Error::DatabaseAlreadyOpen => JournalOpenError::Locked { path },
         redb::Error::UpgradeRequired(version) => {
             JournalOpenError::NewerFormat { path, version: version.into() }
         }

@@ -4,6 +4,7 @@ use super::Section;
 use crate::files::NotPrivate;
 use crate::place::MovedError;
 use crate::seal::{BadRecipient, MAX_WORK_FACTOR};
+use countersign_files::Holder;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -59,10 +60,12 @@ pub enum CreateError {
         mode: u32,
     },
     /// Another process uses it.
-    #[error("{dir} is in use by another process; stop that one first")]
+    #[error("{dir} is in use by another process{holder}; stop that one first")]
     Locked {
         /// The data directory.
         dir: PathBuf,
+        /// Which process it is.
+        holder: Holder,
     },
     /// The system refused.
     #[error("cannot write in {dir} ({error}); check space, owner and permissions, then try again")]
@@ -90,10 +93,12 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Another process has it open.
-    #[error("{dir} is in use by another process; stop that one first")]
+    #[error("{dir} is in use by another process{holder}; stop that one first")]
     Locked {
         /// The data directory.
         dir: PathBuf,
+        /// Which process it is.
+        holder: Holder,
     },
     /// Nothing there.
     #[error("{path} is not there; check the data directory, or run `countersign-node init` for a new node")]

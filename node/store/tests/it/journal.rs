@@ -245,7 +245,9 @@ fn the_file_is_private_and_opened_once() {
     let journal = Journal::create(&dir).unwrap();
     assert_eq!(names(&dir), ["journal.redb"]);
     assert_eq!((mode(&dir), mode(&dir.join("journal.redb"))), (0o700, 0o600));
-    assert!(matches!(Journal::open(&dir), Err(JournalOpenError::Locked { .. })));
+    let held = Journal::open(&dir).unwrap_err();
+    assert!(matches!(held, JournalOpenError::Locked { .. }), "{held}");
+    assert!(held.to_string().contains(&format!("(pid {})", std::process::id())), "{held}");
     assert!(matches!(Journal::create(&dir), Err(JournalOpenError::Exists { .. })));
     let clone = journal.clone();
     drop(journal);

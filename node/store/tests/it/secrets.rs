@@ -111,8 +111,10 @@ fn one_process_at_a_time() {
     let secrets = create(dir.path());
     let error = Secrets::open(dir.path(), &passphrase(WORDS), &[]).unwrap_err();
     assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    let me = format!("(pid {})", std::process::id());
+    assert!(error.to_string().contains(&me), "{error}");
     let error = Secrets::create(dir.path(), &passphrase(WORDS), &[], WORK_FACTOR).unwrap_err();
-    assert!(matches!(error, CreateError::Locked { .. }), "{error}");
+    assert!(matches!(error, CreateError::Locked { .. }) && error.to_string().contains(&me), "{error}");
     drop(secrets);
     drop(open(dir.path()));
 }
