@@ -7,6 +7,7 @@
 
 use crate::core::Core;
 use crate::session::PeerNews;
+use crate::task::gossip;
 use crate::task::throttle::Throttle;
 use countersign_link::PeerKey;
 use countersign_protocol::control::{Held, MAX_HELD};
@@ -55,6 +56,7 @@ pub async fn follow(core: Arc<Core>) {
             PeerNews::Up => tell(&core, peer).await,
             PeerNews::Said(said) => {
                 hear(&core, &mut peers, peer, said.signed).await;
+                gossip::remind(&core, peer, said.keys.iter().copied().take(MAX_HELD).collect()).await;
                 compare_keys(&core, &mut peers, peer, said.keys).await;
                 peers.write(&core).await;
             }

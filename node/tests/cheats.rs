@@ -16,9 +16,9 @@ use countersign_protocol::frame::{
 };
 use countersign_protocol::session::{EngineMessage, Limits, Room, Rooms, Setup};
 use countersign_protocol::{
-    Committee, CoordinatorId, Failure, Hash, IdentitySigner, KeyGen, KeyId, KeySign, NodeId, Operation,
-    Outcome, PROTOCOL_VERSION, Payload, PayloadKind, RequesterId, Scheme, Session, SessionEvent, SessionId,
-    SignedTask, Task, TaskId, Threshold, UnixMillis, decode, encode,
+    Announcement, Committee, CoordinatorId, Failure, Hash, IdentitySigner, KeyGen, KeyId, KeyReshare,
+    KeySign, NodeId, Operation, Outcome, PROTOCOL_VERSION, Payload, PayloadKind, RequesterId, Scheme,
+    Session, SessionEvent, SessionId, SignedTask, Task, TaskId, Threshold, UnixMillis, decode, encode,
 };
 use countersign_store::{AuditEntry, AuditKind, Journal, Passphrase, Quarantine, Stop};
 use std::os::unix::fs::OpenOptionsExt;
@@ -54,6 +54,8 @@ struct World {
     link: NodeLink,
     requester: Arc<Identity>,
     tasks: u8,
+    /// The key that was made last.
+    made: Option<Announcement>,
     dir: PathBuf,
     shutdown: CancellationToken,
     _hub: Arc<Hub>,
@@ -62,6 +64,11 @@ struct World {
 
 impl World {
     async fn start() -> World {
+        World::start_with("").await
+    }
+
+    /// With further limits, as they stand in a configuration.
+    async fn start_with(limits: &str) -> World {
         let folder = tempfile::tempdir().unwrap();
         let coordinator = identity(1);
         let hub = Hub::bind("127.0.0.1:0".parse().unwrap(), &coordinator, Arc::new(|_| true), None).unwrap();
@@ -70,7 +77,7 @@ impl World {
         let id = CoordinatorId::from_bytes(coordinator.public().0).unwrap();
         let text = format!(
             "coordinator: {{ address: '{}', id: {id} }}\nrequesters: [ {{ name: r, id: {} }} ]\n\
-             roster: [ {{ name: peer, id: {} }} ]\nlimits: {{ prime_sets: 0 }}\npolicy: {{ allow_unguarded: true }}\n",
+             roster: [ {{ name: peer, id: {} }} ]\nlimits: {{ prime_sets: 0{limits} }}\npolicy: {{ allow_unguarded: true }}\n",
             hub.address(),
             RequesterId::from_bytes(requester.public().0).unwrap(),
             node_id(&peer),
@@ -84,7 +91,7 @@ impl World {
         welcome(&mut link).await;
         let peer = Peer::join(&hub, coordinator.public(), peer, me).await;
         let node = NodeId::from_bytes(me.0).unwrap();
-        World { node, peer, link, requester, tasks: 0, dir, shutdown, _hub: hub, _folder: folder }
+        World { node, peer, link, requester, tasks: 0, made: None, dir, shutdown, _hub: hub, _folder: folder }
     }
 
     fn parties(&self) -> Vec<NodeId> {
@@ -125,6 +132,13 @@ impl World {
         let payload = Payload { kind: PayloadKind::Message, bytes: b"pay".to_vec(), digests: Vec::new() };
         let path = "m".parse().unwrap();
         self.order(Operation::KeySign(KeySign { key, path, payload, signers: None }))
+    }
+
+    /// To the same members.
+    fn reshare(&mut self) -> (TaskId, SignedTask) {
+        let from = self.made.clone().unwrap();
+        let (committee, threshold) = (from.committee.clone(), from.threshold);
+        self.order(Operation::KeyReshare(Box::new(KeyReshare { from, committee, threshold, dealers: None })))
     }
 
     async fn say(&mut self, frame: &ToNode) {
@@ -177,7 +191,9 @@ impl World {
         match self.hear().await {
             FromNode::Outcome { outcome: Outcome::Created(made), .. } => {
                 assert_eq!(made.digest(), digest);
-                (made.key, share, digest)
+                let key = made.key;
+                self.made = Some(made);
+                (key, share, digest)
             }
             other => panic!("no key: {other:?}"),
         }
@@ -547,6 +563,42 @@ async fn signers_stop_after_three_signatures_that_the_peer_breaks_off() {
     assert_eq!(world.ask(Question::Lift { key: key.0, peer: None }).await, Answer::Lifted(true));
     let signed = world.sign(&key, &mut honest).await;
     assert!(matches!(signed, FromNode::Outcome { outcome: Outcome::Signed(_), .. }), "{signed:?}");
+}
+
+/// Each costs the node as much as one that ends well.
+#[tokio::test(flavor = "multi_thread")]
+async fn reshares_that_a_peer_breaks_off_count() {
+    let mut world = World::start_with(", reshares: 2").await;
+    world.key().await;
+    // Admitted before any was started.
+    let (late, admitted) = world.reshare();
+    world.offer(&admitted).await.unwrap();
+    let broken_off = async |world: &mut World, id: TaskId, task: &SignedTask| {
+        world.start_task(id).await;
+        let parties = world.parties();
+        let mut run = world.peer.run(id, task.hash(), parties, None);
+        let begun = run.event(&mut honest, SessionId([0; 32])).await;
+        assert!(matches!(begun, Some(SessionEvent::Begun { .. })), "{begun:?}");
+        run.session.abort(Failure {
+            cause: countersign_protocol::Cause::Environment,
+            code: "cancelled".into(),
+            text: "never mind".into(),
+            culprits: Vec::new(),
+        });
+        run.transmit(&mut honest, SessionId([0; 32])).await;
+        let failure = world.failure().await;
+        let void = world.hear().await;
+        assert!(matches!(void, FromNode::Void { task, .. } if task == id), "{void:?}");
+        failure.code
+    };
+    for _ in 0..2 {
+        let (id, task) = world.reshare();
+        world.offer(&task).await.unwrap();
+        assert_eq!(broken_off(&mut world, id, &task).await, "peer-aborted");
+    }
+    let (_, next) = world.reshare();
+    assert_eq!(world.offer(&next).await, Err("reshare-rate".into()));
+    assert_eq!(broken_off(&mut world, late, &admitted).await, "reshare-rate");
 }
 
 /// The task has no end then, and its author is kept away all the same.

@@ -167,7 +167,7 @@ pub struct RawLimits {
     pub storing_seconds: u64,
     /// Tasks at a time; further ones are refused.
     pub tasks: usize,
-    /// Reshares of one key within 24 hours; further ones are refused.
+    /// Reshares of one key that are started within 24 hours, whatever becomes of them; further ones are refused.
     pub reshares: usize,
     /// Prime sets kept ready; each serves one new ECDSA committee.
     pub prime_sets: usize,

@@ -2,8 +2,9 @@
 
 use countersign_protocol::UnixMillis;
 
-/// How many reshares of one key a node takes part in within [`ReshareRate::HOURS`]. Each costs every party a new share, a copy
-/// of the old one for a while, and its operators a backup; nobody needs many.
+/// How many reshares of one key a node starts within [`ReshareRate::HOURS`]. Each costs every party a new share, a copy
+/// of the old one for a while, and its operators a backup; one that a peer breaks off costs as many minutes of computation.
+/// Nobody needs many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReshareRate {
     /// So many.
@@ -14,14 +15,23 @@ impl ReshareRate {
     /// The window.
     pub const HOURS: u64 = 24;
 
-    /// When the next one is allowed, after those for which the node stored at these times; `None`: now.
-    pub fn next_allowed(&self, now: UnixMillis, stored: &[UnixMillis]) -> Option<UnixMillis> {
+    /// When the next one is allowed, after those that the node started at these times; `None`: now.
+    pub fn next_allowed(
+        &self,
+        now: UnixMillis,
+        started: impl IntoIterator<Item = UnixMillis>,
+    ) -> Option<UnixMillis> {
         let window = Self::HOURS * 3_600_000;
-        let mut recent: Vec<u64> =
-            stored.iter().map(|at| at.0).filter(|at| at.saturating_add(window) > now.0).collect();
+        let started = started.into_iter().map(|at| at.0);
+        let mut recent: Vec<u64> = started.filter(|at| at.saturating_add(window) > now.0).collect();
         recent.sort_unstable();
         let first_that_counts = recent.len().checked_sub(self.count)?;
         recent.get(first_that_counts).map(|at| UnixMillis(at.saturating_add(window)))
+    }
+
+    /// Where the window begins.
+    pub fn since(&self, now: UnixMillis) -> UnixMillis {
+        UnixMillis(now.0.saturating_sub(Self::HOURS * 3_600_000))
     }
 }
 
@@ -33,10 +43,8 @@ mod tests {
     fn so_many_in_the_window_and_the_next_when_the_oldest_that_counts_has_left_it() {
         let hour = |hours: u64| UnixMillis(hours * 3_600_000);
         let rate = ReshareRate { count: 2 };
-        let next = |now, stored: &[u64]| {
-            let stored: Vec<UnixMillis> = stored.iter().map(|hours| hour(*hours)).collect();
-            rate.next_allowed(hour(now), &stored)
-        };
+        let next =
+            |now, started: &[u64]| rate.next_allowed(hour(now), started.iter().map(|hours| hour(*hours)));
         assert_eq!(next(100, &[]), None);
         assert_eq!(next(100, &[99]), None);
         assert_eq!(next(100, &[99, 90]), Some(hour(114)));

@@ -5,8 +5,7 @@ use super::keygen::KeyGenPlan;
 use super::keysign::{KeySignPlan, PlannedInput};
 use super::reshare::KeyResharePlan;
 use super::succession::{self, Hindrance, Step};
-use super::{Job, handover, quarantine};
-use crate::config::ReshareRate;
+use super::{Job, handover, quarantine, reshare};
 use crate::core::Core;
 use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::text::escaped;
@@ -157,17 +156,9 @@ fn check_steps(core: &Core, task: &Authenticated<Task>, reshare: &KeyReshare) ->
         Err(hindrance @ Hindrance::Later(_)) => return refuse("reshare-order", &hindrance.to_string()),
         Ok(()) => {}
     }
-    let stored = handover::stored_at(&core.journal, key).map_err(unreadable)?;
-    match core.config.reshares.next_allowed(core.now(), &stored) {
-        Some(at) => refuse(
-            "reshare-rate",
-            &format!(
-                "{key} was reshared {} times within {} hours, which is limits.reshares; the next is allowed at {}",
-                core.config.reshares.count,
-                ReshareRate::HOURS,
-                crate::cli::time(at)
-            ),
-        ),
+    let started = handover::started_at(&core.journal, key).map_err(unreadable)?;
+    match core.config.reshares.next_allowed(core.now(), started.into_values()) {
+        Some(at) => refuse("reshare-rate", &reshare::too_often(key, &core.config.reshares, at)),
         None => Ok(()),
     }
 }

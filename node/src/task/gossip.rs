@@ -308,6 +308,37 @@ fn known(
     Ok(proofs)
 }
 
+/// Tells a peer that has an earlier generation of a key than this node how the key went on, whatever it has acknowledged before: it
+/// may have been restored from a backup. What it says of itself is all that it takes, so nobody else can withhold it.
+pub(crate) async fn remind(core: &Arc<Core>, peer: NodeId, theirs: Vec<Held>) {
+    match core.journal(move |journal| later(journal, &peer, &theirs)).await {
+        Ok(proofs) if proofs.is_empty() => {}
+        Ok(proofs) => drop(tell(core, peer, Body::Generations(proofs)).await),
+        Err(error) => tracing::error!(%error, "how a peer's keys went on was not looked up"),
+    }
+}
+
+/// The generations after those that a peer has, of which it was told once or should have been. At most [`MAX_PROOFS`]; it says
+/// again what it has when it connects again.
+fn later(
+    journal: &Journal,
+    peer: &NodeId,
+    theirs: &[Held],
+) -> Result<Vec<GenerationProof>, ReadJournalError> {
+    let mut proofs = Vec::new();
+    for held in theirs {
+        let mut number = held.generation;
+        while let Some(next) = number.checked_add(1).filter(|_| proofs.len() < MAX_PROOFS) {
+            match journal.generation(&held.key, next)? {
+                Some(kept) if kept.concerned.contains(peer) => proofs.push(kept.proof),
+                Some(_) | None => break,
+            }
+            number = next;
+        }
+    }
+    Ok(proofs)
+}
+
 /// What this node itself owes a generation: its word that it has it in force, or the end of a share that nobody needs.
 async fn look_after(core: &Arc<Core>, place: Place, handed_on: bool) {
     let node = core.clone();
@@ -381,10 +412,54 @@ const SEND_LIMIT: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use countersign_protocol::{Announcement, Committee, Hash, Scheme, SessionId, TaskId, Threshold};
 
     fn node(seed: u8) -> NodeId {
         let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
         NodeId::from_bytes(identity.public().0).unwrap()
+    }
+
+    fn generation(number: u32, members: &[u8]) -> Announcement {
+        let members: Vec<NodeId> = members.iter().map(|seed| node(*seed)).collect();
+        Announcement {
+            key: KeyId::from_bytes([2; 16]).unwrap(),
+            task: TaskId([number as u8 + 1; 16]),
+            session: SessionId([3; 32]),
+            name: "treasury".into(),
+            scheme: Scheme::Ed25519,
+            committee: Committee::new(members.clone()).unwrap(),
+            threshold: Threshold::try_from(2).unwrap(),
+            generation: number,
+            root_public_key: vec![4; 32],
+            chain_code: Hash([5; 32]),
+            public_shares: Hash([6; 32]),
+            aux: None,
+            parties: members,
+            stored: Vec::new(),
+        }
+    }
+
+    /// Its journal is older than what it once acknowledged, and the coordinator may be silent about it.
+    #[test]
+    fn a_peer_that_was_restored_is_told_again_what_it_once_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::create(folder.path()).unwrap();
+        let key = generation(0, &[1, 2]).key;
+        for (number, members) in [(1, &[1, 2][..]), (2, &[1, 2]), (3, &[1, 3])] {
+            journal.keep_generation(generation(number, members)).unwrap();
+            journal.heard(key, number, vec![node(2), node(3)]).unwrap();
+        }
+        let told = |peer: u8, held: u32| -> Vec<u32> {
+            let proofs = later(&journal, &node(peer), &[Held { key, generation: held }]).unwrap();
+            proofs.iter().map(|proof| proof.announcement.generation).collect()
+        };
+        assert_eq!(told(2, 0), [1, 2], "all that concerns it, in order");
+        assert_eq!(told(2, 1), [2]);
+        assert!(told(2, 2).is_empty() && told(2, u32::MAX).is_empty());
+        assert_eq!(told(3, 2), [3]);
+        assert!(told(9, 0).is_empty(), "of no concern to a stranger");
+        let many = vec![Held { key, generation: 0 }; 100];
+        assert_eq!(later(&journal, &node(2), &many).unwrap().len(), MAX_PROOFS);
     }
 
     #[tokio::test]

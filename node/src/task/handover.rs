@@ -26,6 +26,7 @@ use countersign_store::{
     Handover, HandoverStage, Journal, KeyRecord, KeyStatus, ReadJournalError, Row, State, TaskKind,
     WriteJournalError, Written,
 };
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -83,9 +84,10 @@ pub fn steps(journal: &Journal, key: KeyId) -> Result<Vec<(Step, Standing)>, Rea
     Ok(known.iter().map(|known| (step(known), standing(known.stage))).collect())
 }
 
-/// When this node stored for reshares of a key.
-pub fn stored_at(journal: &Journal, key: KeyId) -> Result<Vec<UnixMillis>, ReadJournalError> {
-    Ok(journal.handovers_of(&key)?.iter().map(|known| known.opened).collect())
+/// When this node started reshares of a key. Earlier programs noted only those for which they stored.
+pub fn started_at(journal: &Journal, key: KeyId) -> Result<BTreeMap<TaskId, UnixMillis>, ReadJournalError> {
+    let stored = journal.handovers_of(&key)?.into_iter().map(|known| (known.task, known.opened));
+    Ok(stored.chain(journal.started_reshares(&key)?).collect())
 }
 
 fn step(handover: &Handover) -> Step {

@@ -3,6 +3,7 @@
 use super::aux::{self, Fresh, position};
 use super::succession::{self, Step};
 use super::{Job, Stopped, describe, handover};
+use crate::config::ReshareRate;
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
@@ -14,7 +15,8 @@ use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
-    Announcement, Cause, Committee, Failure, Hash, KeyReshare, NodeId, Outcome, SessionId, TaskId, UnixMillis,
+    Announcement, Cause, Committee, Failure, Hash, KeyId, KeyReshare, NodeId, Outcome, SessionId, TaskId,
+    UnixMillis,
 };
 use countersign_store::KeyStatus;
 use std::sync::{Arc, PoisonError};
@@ -102,6 +104,7 @@ impl Job for KeyResharePlan {
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
+        count(&core, plan).await?;
         let old = disclose(&core, &approved, session, run).await?;
         let reshared = deal(&core, &approved, session, old, run).await?;
         let (aux, fresh) = match plan.reshare.from.scheme.needs_aux() {
@@ -120,6 +123,38 @@ impl Job for KeyResharePlan {
         announcement.stored = run.store(announcement.digest()).await.map_err(Stopped::Unsettled)?;
         Ok(Outcome::Reshared(announcement))
     }
+}
+
+/// Notes that the reshare begins, as one of those that `limits.reshares` allows. Several may have been admitted since the last
+/// one began.
+async fn count(core: &Arc<Core>, plan: &KeyResharePlan) -> Result<(), Failure> {
+    let (node, key, task) = (core.clone(), plan.reshare.from.key, plan.task);
+    let counted = core.journal(move |journal| {
+        let _alone = node.aligning.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rate, now) = (&node.config.reshares, node.now());
+        let mut started = handover::started_at(journal, key).map_err(|error| error.to_string())?;
+        started.remove(&task);
+        if let Some(at) = rate.next_allowed(now, started.into_values()) {
+            return Ok(Some(too_often(key, rate, at)));
+        }
+        let noted = journal.start_reshare(key, task, now, rate.since(now));
+        noted.map(|_| None).map_err(|error| error.to_string())
+    });
+    match counted.await {
+        Ok(None) => Ok(()),
+        Ok(Some(text)) => Err(failure(Cause::Caller, "reshare-rate", &text)),
+        Err(text) => Err(failure(Cause::Environment, "store", &text)),
+    }
+}
+
+/// Why no further reshare of a key is started now.
+pub(super) fn too_often(key: KeyId, rate: &ReshareRate, next: UnixMillis) -> String {
+    format!(
+        "{} reshares of {key} were started within {} hours, which is limits.reshares; the next is allowed at {}",
+        rate.count,
+        ReshareRate::HOURS,
+        crate::cli::time(next)
+    )
 }
 
 /// The dealers say what their committee's public shares are. What they say is believed because the members of that

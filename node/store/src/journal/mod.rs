@@ -22,6 +22,7 @@ mod quarantine;
 mod recordings;
 mod row;
 mod snapshot;
+mod started;
 #[cfg(test)]
 mod testing;
 mod writer;
@@ -592,6 +593,25 @@ impl Journal {
     /// The reshares of a key for which this node has stored, by task.
     pub fn handovers_of(&self, key: &KeyId) -> Result<Vec<Handover>, ReadJournalError> {
         self.read_handovers(self.ask(|known| known.reshares_of(key))?)
+    }
+
+    /// Records, before a share is used for it, that a reshare of the key begins now. Those from before `since` are forgotten.
+    pub fn start_reshare(
+        &self,
+        key: KeyId,
+        task: TaskId,
+        at: UnixMillis,
+        since: UnixMillis,
+    ) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::StartReshare { key, task, at, since })
+    }
+
+    /// The reshares of a key that this node has started, and when, as far as they are still known.
+    pub fn started_reshares(&self, key: &KeyId) -> Result<Vec<(TaskId, UnixMillis)>, ReadJournalError> {
+        self.look(|| {
+            let Some(table) = self.later_table(operation::STARTED)? else { return Ok(Vec::new()) };
+            started::read(&table, key)
+        })
     }
 
     /// The reshares that stand so at this node, by task.

@@ -12,6 +12,7 @@ use super::peer::{PeerMark, Peers};
 use super::quarantine::{Consequences, Place, Quarantine, Quarantines, Stop};
 use super::recordings::{Configuration, Difference, Evidence, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
+use super::started::{self, Started};
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{
     Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, StoredMark, TaskId,
@@ -70,6 +71,9 @@ pub(super) const HANDOVERS: TableDefinition<Id, Bytes> = TableDefinition::new("h
 pub(super) const GENERATIONS: TableDefinition<generation::Place, Bytes> = TableDefinition::new("generations");
 /// Generations of which somebody whom they concern has not said yet that it knows.
 pub(super) const UNHEARD: TableDefinition<generation::Place, ()> = TableDefinition::new("unheard");
+
+/// Key id and task id to when this node started the reshare.
+pub(super) const STARTED: TableDefinition<started::Place, u64> = TableDefinition::new("started");
 
 /// The longest name of a plugin or of its state, in bytes.
 const MAX_STATE_KEY: usize = 1024;
@@ -181,6 +185,13 @@ pub(super) enum Operation {
         now: UnixMillis,
         key: KeyId,
     },
+    /// A reshare of the key begins; those from before `since` need not be known any more.
+    StartReshare {
+        key: KeyId,
+        task: TaskId,
+        at: UnixMillis,
+        since: UnixMillis,
+    },
     OpenHandover(Box<Handover>),
     CloseHandover {
         now: UnixMillis,
@@ -244,6 +255,7 @@ pub(super) struct Tables<'t> {
     keys: Table<'t, Id, Bytes>,
     pub(super) handovers: Handovers<'t>,
     pub(super) generations: Generations<'t>,
+    started: Started<'t>,
     quarantines: Quarantines<'t>,
     outbox: Outbox<'t>,
     /// What the index has to follow once all of it is committed.
@@ -266,6 +278,7 @@ impl<'t> Tables<'t> {
             keys: transaction.open_table(KEYS)?,
             handovers: Handovers::open(transaction)?,
             generations: Generations::open(transaction)?,
+            started: Started::open(transaction)?,
             quarantines: Quarantines::open(transaction)?,
             outbox: Outbox::new(transaction.open_table(OUTBOX)?),
             changes: Vec::new(),
@@ -306,6 +319,7 @@ impl<'t> Tables<'t> {
             Operation::Quarantine(new) => self.quarantine(&new),
             Operation::Lift { now, key, peer } => self.lift(now, key, peer),
             Operation::StartAgain { now, key } => self.start_again(now, key),
+            Operation::StartReshare { key, task, at, since } => self.started.start(&key, &task, at, since),
             Operation::OpenHandover(handover) => self.open_handover(&handover),
             Operation::CloseHandover { now, task, stage, failure } => {
                 self.close_handover(now, task, stage, failure)
