@@ -443,6 +443,8 @@ mod tests {
     #[test]
     fn a_peer_that_was_restored_is_told_again_what_it_once_acknowledged() {
         let folder = tempfile::tempdir().unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(folder.path(), private).unwrap();
         let journal = Journal::create(folder.path()).unwrap();
         let key = generation(0, &[1, 2]).key;
         for (number, members) in [(1, &[1, 2][..]), (2, &[1, 2]), (3, &[1, 3])] {
