@@ -3,7 +3,7 @@
 
 wit_bindgen::generate!({
     path: "wit",
-    world: "monitored-plugin",
+    world: "counting-plugin",
     pub_export_macro: true,
     export_macro_name: "export_component",
     default_bindings_module: "countersign_sdk::bindings",

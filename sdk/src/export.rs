@@ -1,7 +1,7 @@
 //! From the component's exports to [`Plugin`](crate::Plugin). It decides nothing.
 
 #[cfg(target_family = "wasm")]
-pub use wasm::{check, describe, evaluate, probe};
+pub use wasm::{check, describe, evaluate, observe, probe};
 
 #[cfg(target_family = "wasm")]
 mod wasm {
@@ -29,6 +29,11 @@ mod wasm {
         P::evaluate(&*config.get(&Node)?, &task, &Node)
     }
 
+    /// The export `observe` of `P`.
+    pub fn observe<P: Plugin>(config: &Parsed<P::Config>, task: Task) -> Result<(), Failure> {
+        P::observe(&*config.get(&Node)?, &task, &Node)
+    }
+
     /// The export `probe` of `P`.
     pub fn probe<P: Plugin>(config: &Parsed<P::Config>) -> Result<(), Failure> {
         P::probe(&*config.get(&Node)?, &Node)
@@ -41,7 +46,7 @@ macro_rules! export_plugin {
     ($plugin:ty) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::bindings::exports::countersign::policy::{health, plugin};
+            use $crate::bindings::exports::countersign::policy::{counting, health, plugin};
 
             type Config = <$plugin as $crate::Plugin>::Config;
 
@@ -62,6 +67,12 @@ macro_rules! export_plugin {
 
                 fn evaluate(task: $crate::Task) -> Result<$crate::Verdict, $crate::Failure> {
                     CONFIG.with(|config| $crate::private::evaluate::<$plugin>(config, task))
+                }
+            }
+
+            impl counting::Guest for Component {
+                fn observe(task: $crate::Task) -> Result<(), $crate::Failure> {
+                    CONFIG.with(|config| $crate::private::observe::<$plugin>(config, task))
                 }
             }
 

@@ -90,7 +90,7 @@ pub use task::{Rights, Shown};
 #[doc(hidden)]
 pub mod private {
     #[cfg(target_family = "wasm")]
-    pub use crate::export::{check, describe, evaluate, probe};
+    pub use crate::export::{check, describe, evaluate, observe, probe};
     #[cfg(target_family = "wasm")]
     pub use crate::export_receiver::{check_receiver, deliver, describe_receiver};
     pub use crate::parsed::Parsed;

@@ -32,6 +32,16 @@ pub trait Plugin {
         Ok(())
     }
 
+    /// Another member of the key's committee approved `task`, and this node is not among its signers: count it as if it had
+    /// been approved here, also if it goes beyond a limit. Nothing depends on the answer; what is written is kept if this
+    /// succeeds, and taken back if it turns out that nothing was signed. [`Host::send`] and keys are out of reach.
+    ///
+    /// Whoever counts in [`evaluate`](Self::evaluate) and not here has a limit of each node, not of the key.
+    fn observe(config: &Self::Config, task: &Task, host: &impl Host) -> Result<(), Failure> {
+        let _ = (config, task, host); // Counts nothing.
+        Ok(())
+    }
+
     /// Whether the node may take part in `task`. Everything but `Ok(Verdict::Approve)` keeps it out.
     fn evaluate(config: &Self::Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure>;
 }

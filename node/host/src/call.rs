@@ -41,6 +41,21 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The same without anything outside the node.
+    pub(crate) fn secluded(&self) -> Arc<Context> {
+        let grants = Grants { http: Vec::new(), keys: Vec::new(), ..self.grants.clone() };
+        let Context { name, document, revision, anchors, services, memory_of, .. } = self;
+        Arc::new(Context {
+            name: name.clone(),
+            document: document.clone(),
+            revision: *revision,
+            grants,
+            anchors: anchors.clone(),
+            services: services.clone(),
+            memory_of: memory_of.clone(),
+        })
+    }
+
     /// The instant at which a call that begins now is cut off.
     pub(crate) fn cut_off(&self, deadline: Instant) -> Instant {
         deadline.min(Instant::now() + Duration::from_millis(self.grants.wall_ms))

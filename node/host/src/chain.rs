@@ -13,7 +13,7 @@ use crate::recording::{Recorded, Recording};
 use crate::role::{Subject, subjects};
 use crate::slot::{Configured, Entry};
 use crate::turns::{Turn, Turns};
-use crate::{Code, Evaluation, Plugin, Services, Shadow, StateWrite, Task};
+use crate::{Code, Evaluation, Observation, Plugin, Services, Shadow, StateWrite, Task};
 
 /// The entries in force, in the order of the configuration.
 #[derive(Debug)]
@@ -153,6 +153,32 @@ impl Chain {
                 (Decision { evaluations, stopped: Some(no_turn()), chain }, Turn::default())
             }
         }
+    }
+
+    /// Tells the entries that guard `task` and count what others sign, in turn with decisions: what they write must be in
+    /// [`Services::memory`] before the turn ends. `wanted` chooses among them by name. `None`: the turn did not come before
+    /// `deadline`.
+    pub(crate) async fn observe(
+        &self,
+        task: &Task,
+        wanted: impl Fn(&str) -> bool,
+        deadline: Instant,
+        turns: &Turns,
+    ) -> Option<(Vec<Observation>, Turn)> {
+        let subjects = subjects(&task.operation);
+        let guards = |entry: &&Entry| subjects.iter().any(|subject| entry.guards(subject));
+        let concerned = self.entries.iter().filter(guards).filter(|entry| wanted(&entry.name));
+        let counting: Vec<&Plugin> =
+            concerned.filter_map(Entry::plugin).filter(|plugin| plugin.counts()).collect();
+        if counting.is_empty() {
+            return Some((Vec::new(), Turn::default()));
+        }
+        let turn = turns.next(deadline).await?;
+        let mut observations = Vec::with_capacity(counting.len());
+        for plugin in counting {
+            observations.push(plugin.observe(task, deadline).await);
+        }
+        Some((observations, turn))
     }
 
     /// A refusal, if anything that the task uses has no guard.

@@ -19,6 +19,8 @@ const PLUGIN: &str = "countersign:policy/plugin@";
 const RECEIVER: &str = "countersign:policy/event-receiver@";
 /// The optional interface by which 0.1 says how it is.
 const HEALTH_0_1: &str = "countersign:policy/health@0.1.0";
+/// The optional interface by which 0.1 hears of what others sign.
+const COUNTING_0_1: &str = "countersign:policy/counting@0.1.0";
 /// The versions that are served, for people.
 const SERVED: &str = "0.1";
 
@@ -86,6 +88,35 @@ impl Prepared {
         let probe = probe.ok_or_else(|| wasmtime::Error::msg("it exports no health.probe"))?;
         let probe = instance.get_typed_func::<(), (Result<(), Failure>,)>(&mut *store, &probe)?;
         Ok(probe.call_async(&mut *store, ()).await?.0)
+    }
+
+    /// Whether the component has the optional export `counting`.
+    pub(crate) fn has_counting(&self) -> bool {
+        match self {
+            Self::V0_1(pre) => pre.instance_pre().component().get_export_index(None, COUNTING_0_1).is_some(),
+            #[cfg(test)]
+            Self::Next(_) => false,
+        }
+    }
+
+    /// Calls `counting.observe` of a new instance.
+    pub(crate) async fn observe(
+        &self,
+        store: &mut Store<Call>,
+        task: &Task,
+    ) -> wasmtime::Result<Result<(), Failure>> {
+        let pre = match self {
+            Self::V0_1(pre) => pre,
+            #[cfg(test)]
+            Self::Next(_) => wasmtime::bail!("it exports no counting.observe"),
+        };
+        let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
+        let counting = instance.get_export_index(&mut *store, None, COUNTING_0_1);
+        let observe =
+            counting.and_then(|counting| instance.get_export_index(&mut *store, Some(&counting), "observe"));
+        let observe = observe.ok_or_else(|| wasmtime::Error::msg("it exports no counting.observe"))?;
+        let observe = instance.get_typed_func::<(&Task,), (Result<(), Failure>,)>(&mut *store, &observe)?;
+        Ok(observe.call_async(&mut *store, (task,)).await?.0)
     }
 
     pub(crate) async fn instantiate(&self, store: &mut Store<Call>) -> wasmtime::Result<Running> {

@@ -36,6 +36,19 @@ pub struct Evaluation {
     pub trace: Trace,
 }
 
+/// What one plugin made of a task that others sign. It decides nothing and is no part of a recording.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Name of the plugin's entry in the configuration.
+    pub plugin: String,
+    /// It counted the task; or code and reason why it did not.
+    pub result: Result<(), (Code, String)>,
+    /// What it logged, within its budget.
+    pub logs: Vec<LogLine>,
+    /// What it wants to remember. Empty unless it counted.
+    pub writes: Vec<StateWrite>,
+}
+
 /// Approval, objection, or no usable answer. The last two refuse alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {

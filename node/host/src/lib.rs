@@ -63,7 +63,7 @@ pub use code::Code;
 pub use compiler::{CompileError, Compiler, CompilerLimits, CompilerProgram};
 pub use compiler_child::compile_main;
 pub use countersign_files::{Custody, CustodyError};
-pub use evaluation::{Evaluation, Level, LogLine, StateWrite, Verdict};
+pub use evaluation::{Evaluation, Level, LogLine, Observation, StateWrite, Verdict};
 pub use event::{Event, NewKey, Participant, ShareSignature, Signature, Stage, Success, What};
 pub use folder::read_linked;
 pub use freeze::FreezeLimits;

@@ -13,7 +13,7 @@ use crate::shadow::Onlookers;
 use crate::slot::{Configured, Entry};
 use crate::status::EntryStatus;
 use crate::turns::{Turn, Turns};
-use crate::{Services, Task};
+use crate::{Observation, Services, Task};
 
 /// Holds the chain that judges.
 pub struct Pipeline {
@@ -64,6 +64,17 @@ impl Pipeline {
         let (decision, turn) = chain.decide_in_turn(task, deadline, &self.turns).await;
         self.onlookers.watch(&chain, &self.services(), task, &decision);
         (decision, turn)
+    }
+
+    /// Tells the plugins in force that count what others sign of `task`: those that `wanted` names. Keep the turn until what
+    /// they write is durable. `None`: other decisions were under way until `deadline`.
+    pub async fn observe(
+        &self,
+        task: &Task,
+        wanted: impl Fn(&str) -> bool,
+        deadline: Instant,
+    ) -> Option<(Vec<Observation>, Turn)> {
+        self.chain().observe(task, wanted, deadline, &self.turns).await
     }
 
     /// Loads a chain beside the one in force and puts it in its place. If an entry fails that is not broken now, the

@@ -1,4 +1,4 @@
-//! A loaded plugin and its three questions. Holds no instance: each call makes one.
+//! A loaded plugin and its questions. Holds no instance: each call makes one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::compile::Compiled;
 use crate::contract::Prepared;
 use crate::host::Host;
 use crate::text::{self, printable};
-use crate::{Anchor, Code, Conditions, Divergence, Evaluation, Grants, Memory, Task, Trace, Verdict};
+use crate::{Anchor, Code, Conditions, Divergence, Evaluation, Grants, Memory, Observation, Task, Trace, Verdict};
 
 /// The longest replay. Pauses are not repeated, so it computes all the time.
 pub(crate) const REPLAY: Duration = Duration::from_secs(60);
@@ -174,6 +174,24 @@ impl Plugin {
         let answer = asked.and_then(|answer| answer.map_err(failed));
         Some(answer.map_err(|Broken { code, reason }| (code, reason)))
     }
+
+    /// Whether it is to hear of what others sign: it says so, and may remember something.
+    pub(crate) fn counts(&self) -> bool {
+        self.grants().state_bytes > 0 && self.pre.has_counting()
+    }
+
+    /// Tells it of a task that others sign. Nothing outside the node is in its reach, so nobody is asked anything.
+    pub(crate) async fn observe(&self, task: &Task, deadline: Instant) -> Observation {
+        let context = self.context.secluded();
+        let cut_off = context.cut_off(deadline);
+        let left = cut_off.saturating_duration_since(Instant::now()).as_millis() as u64;
+        let question = Observe(&self.pre, task.to_wit(context.services.now().saturating_add(left)));
+        let Finished { result, logs, writes, .. } = call(&self.host, &context, cut_off, question).await;
+        let counted = result.and_then(|answer| answer.map_err(failed));
+        let writes = if counted.is_ok() { writes } else { Vec::new() };
+        let result = counted.map_err(|Broken { code, reason }| (code, reason));
+        Observation { plugin: self.context.name.clone(), result, logs, writes }
+    }
 }
 
 pub(crate) async fn describe(
@@ -242,6 +260,7 @@ struct Describe<'p>(&'p Prepared);
 struct Check<'p>(&'p Prepared);
 struct Evaluate<'p>(&'p Prepared, types::Task);
 struct Probe<'p>(&'p Prepared);
+struct Observe<'p>(&'p Prepared, types::Task);
 
 type Answer = Result<types::Verdict, types::Failure>;
 
@@ -274,5 +293,13 @@ impl Ask for Probe<'_> {
 
     async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
         self.0.probe(store).await
+    }
+}
+
+impl Ask for Observe<'_> {
+    type Answer = Result<(), types::Failure>;
+
+    async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
+        self.0.observe(store, &self.1).await
     }
 }

@@ -110,6 +110,12 @@ pub fn given<'a>(
     })
 }
 
+/// The most that a token of an EVM chain can count, 2^256 - 1.
+pub fn everything() -> Amount {
+    let most = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
+    most.parse().expect("decimal digits")
+}
+
 /// Judges rights over everything that the account holds (EIP-7702): only to listed contracts.
 pub fn judge_delegations(delegates: Option<&AddressSet>, chain: &str, grants: &[Grant]) -> Ruling {
     for grant in grants.iter().filter(|grant| grant.asset.is_empty()) {

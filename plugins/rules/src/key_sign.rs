@@ -102,6 +102,25 @@ impl KeySignRules {
         trail.rule("policies", refuse("keysign-no-policy", "no policy is made for this signature"))
     }
 
+    /// Counts a signature of others in the limits of the policy that would judge it here. Where none would, or this node
+    /// cannot read the payload, it counts in every policy that could be made for it: one whose `keys`, `paths` and
+    /// `payloads` fit, which all nodes see alike. What requesters are called and which chain a payload is of depends on
+    /// the node's own configuration, and the signers' may be another.
+    pub fn count(&self, host: &impl Host, task: &Task, signing: &Signing) -> Result<(), Objection> {
+        let trail = Trail::new(host);
+        let policies = self.policies.as_deref().unwrap_or_default();
+        let unread = signing.inputs.is_empty();
+        let judges = policies.iter().find(|policy| !unread && policy.mismatch(task, signing).is_none());
+        let concerned: Vec<_> = match judges {
+            Some(policy) => vec![policy],
+            None => policies.iter().filter(|policy| policy.could_be_for(signing)).collect(),
+        };
+        for policy in concerned {
+            policy.count(&trail.within(&policy.name), host, task, signing)?;
+        }
+        Ok(())
+    }
+
     /// Refuses what goes to an address of the list, or to nobody knows whom.
     fn judge_deny(&self, task: &Task, signing: &Signing) -> Ruling {
         let refuse_found = |found| refuse_found("key_sign.deny", "keysign-address-denied", found);

@@ -65,6 +65,20 @@ impl Plugin for Rules {
         };
         trail::verdict(judged)
     }
+
+    fn observe(config: &Config, task: &Task, host: &impl Host) -> Result<(), Failure> {
+        if !config.enable {
+            return Err(disabled());
+        }
+        match &task.operation {
+            Operation::Sign(signing) => trail::counted(config.key_sign.count(host, task, signing)),
+            // No limit is about these.
+            Operation::Keygen(_)
+            | Operation::Reshare(_)
+            | Operation::KeyShareSign(_)
+            | Operation::Other(_) => Ok(()),
+        }
+    }
 }
 
 export_plugin!(Rules);

@@ -1,6 +1,9 @@
 //! `limits:` of a policy: how many tasks, and how much of an asset, a key may sign for within an hour, a day or a week.
 //! The window slides with the time at which the node received a task.
 //!
+//! Signatures of other members of the key's committee count too, as far as this node hears of them, and whether or not they
+//! exceed the limits here: what the members count is the key's, not each node's.
+//!
 //! Each task writes one entry, `used/<policy>/<key>/<milliseconds>/<task id>`, whose value lists what it spends of the
 //! limited assets, `<asset> <amount>`, separated by `;`. A list of digests counts as so many tasks, since each of them may be
 //! one: its entry has `tasks <number>` before that. The node keeps an entry if it approves the task and takes it back if
@@ -125,10 +128,9 @@ impl Limits {
         signing: &Signing,
         spending: &Spending,
     ) -> Result<(), Objection> {
-        let Some(longest) = self.0.iter().map(|limit| limit.per).max() else { return Ok(()) };
-        let prefix = format!("used/{policy}/{}/", signing.key.id);
-        let used = Used::since(host, &prefix, begin(task.received_at, longest));
-        let used = match used {
+        let Some(longest) = self.longest() else { return Ok(()) };
+        let prefix = prefix(policy, signing);
+        let used = match Used::since(host, &prefix, begin(task.received_at, longest)) {
             Ok(used) => used,
             Err(objection) => return trail.rule("limits", Err(objection)),
         };
@@ -136,9 +138,48 @@ impl Limits {
         for limit in &self.0 {
             trail.rule("limits", limit.judge(&used, task.received_at, tasks, spending))?;
         }
-        let name = format!("{prefix}{:0DIGITS$}/{}", task.received_at, task.id);
-        let ttl = Duration::from_secs(longest.seconds());
-        host.state_set(&name, self.entry(tasks, spending).as_bytes(), Some(ttl))
+        self.write(trail, host, policy, task, signing, spending)
+    }
+
+    /// Writes the entry of a task that others signed, whatever the limits say of it.
+    pub fn count(
+        &self,
+        trail: &Trail<impl Host>,
+        host: &impl Host,
+        policy: &str,
+        task: &Task,
+        signing: &Signing,
+        spending: &Spending,
+    ) -> Result<(), Objection> {
+        let Some(longest) = self.longest() else { return Ok(()) };
+        // Entries that cannot be read are found by the next task that is judged.
+        if let Ok(used) = Used::since(host, &prefix(policy, signing), begin(task.received_at, longest)) {
+            for limit in &self.0 {
+                match limit.judge(&used, task.received_at, weight(signing), spending) {
+                    Ok(_) | Err(Objection::Failed(_)) => {}
+                    Err(Objection::Refused { reason, .. }) => trail.exceeded(&reason),
+                }
+            }
+        }
+        self.write(trail, host, policy, task, signing, spending)
+    }
+
+    fn longest(&self) -> Option<Window> {
+        self.0.iter().map(|limit| limit.per).max()
+    }
+
+    fn write(
+        &self,
+        trail: &Trail<impl Host>,
+        host: &impl Host,
+        policy: &str,
+        task: &Task,
+        signing: &Signing,
+        spending: &Spending,
+    ) -> Result<(), Objection> {
+        let name = format!("{}{:0DIGITS$}/{}", prefix(policy, signing), task.received_at, task.id);
+        let ttl = self.longest().map(|longest| Duration::from_secs(longest.seconds()));
+        host.state_set(&name, self.entry(weight(signing), spending).as_bytes(), ttl)
             .or_else(|error| trail.rule("limits", Err(full(error))))
     }
 
@@ -187,6 +228,11 @@ impl Limit {
             }
         }
     }
+}
+
+/// What the names of the entries of a policy and a key begin with.
+fn prefix(policy: &str, signing: &Signing) -> String {
+    format!("used/{policy}/{}/", signing.key.id)
 }
 
 /// First instant of the window that ends now.

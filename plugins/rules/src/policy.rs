@@ -155,6 +155,43 @@ impl Policy {
         self.limits.judge(trail, host, &self.name, task, signing, &spending)
     }
 
+    /// Whether it may be made for this signature under other names of requesters and chains.
+    pub fn could_be_for(&self, signing: &Signing) -> bool {
+        self.when.could_match(signing)
+    }
+
+    /// Remembers a signature of others in what the limits count.
+    pub fn count(
+        &self,
+        trail: &Trail<impl Host>,
+        host: &impl Host,
+        task: &Task,
+        signing: &Signing,
+    ) -> Result<(), Objection> {
+        self.limits.count(trail, host, &self.name, task, signing, &self.spent(&signing.intent))
+    }
+
+    /// What leaves the wallet by a signature of others, and what it lets somebody take of limited assets, as far as the node
+    /// can tell. A right without limit is a right to more than any limit.
+    fn spent<'t>(&self, intent: &'t Intent) -> Spending<'t> {
+        let (chain, rights, mut spending) = match intent {
+            Intent::Transaction(transaction) => {
+                let spending = Spending::of(transaction, &self.standards).unwrap_or_default();
+                (transaction.chain.as_str(), &transaction.grants[..], spending)
+            }
+            Intent::TypedData(data) => {
+                (data.chain.as_deref().unwrap_or_default(), &data.grants[..], Spending::default())
+            }
+            Intent::Message(_) | Intent::Opaque => return Spending::default(),
+        };
+        for right in grants::given(&self.standards, chain, rights).flatten() {
+            if self.limits.names(&right.asset) {
+                spending.add(right.asset, &right.amount.unwrap_or_else(grants::everything));
+            }
+        }
+        spending
+    }
+
     fn judge_intent<'t>(
         &self,
         trail: &Trail<impl Host>,

@@ -73,6 +73,11 @@ impl<'a, H: Host> Trail<'a, H> {
         self.line(Level::Debug, "when", "does not match", why);
     }
 
+    /// Logs that a limit is exceeded by what others signed, and that this could not be prevented here.
+    pub fn exceeded(&self, why: &str) {
+        self.line(Level::Warn, "limits", "are exceeded by what other members sign", why);
+    }
+
     fn line(&self, level: Level, rule: &str, outcome: &str, why: &str) {
         let rule = match self.policy {
             Some(policy) => format!("policy {policy}: {rule}"),
@@ -81,6 +86,14 @@ impl<'a, H: Host> Trail<'a, H> {
         let message = format!("{rule} {outcome}: {why}");
         self.host.log(level, &message, &[("rule", &rule), ("outcome", outcome), ("why", why)]);
     }
+}
+
+/// The answer to the node about what others signed.
+pub fn counted(counted: Result<(), Objection>) -> Result<(), Failure> {
+    counted.map_err(|objection| match objection {
+        Objection::Refused { reason, .. } => Failure::Unavailable(reason),
+        Objection::Failed(failure) => failure,
+    })
 }
 
 /// The answer to the node.

@@ -66,18 +66,8 @@ impl When {
 
     /// The first selector that does not match, and what the task has instead.
     pub fn mismatch(&self, task: &Task, signing: &Signing) -> Option<String> {
-        let listed = |list: &Option<Vec<String>>, text: &str| {
-            list.as_ref().is_none_or(|list| list.iter().any(|listed| listed == text))
-        };
-        let key = &signing.key;
-        if !listed(&self.keys, &key.id) && !listed(&self.keys, &key.root_public_key) {
-            return Some(format!("the key is {}", key.id));
-        }
-        if let Some(patterns) = &self.paths {
-            let stray = |path: &str| !patterns.iter().any(|pattern| pattern.matches(path));
-            if let Some(input) = signing.inputs.iter().find(|input| stray(&input.path)) {
-                return Some(format!("the path is {}", input.path));
-            }
+        if let Some(why) = self.mismatch_of_key(signing) {
+            return Some(why);
         }
         let requester = &task.requester;
         if !listed(&self.requesters, &requester.name) && !listed(&self.requesters, &requester.id) {
@@ -88,8 +78,33 @@ impl When {
             Some(chain) if !listed(&self.chains, chain) => return Some(format!("the chain is {chain}")),
             _ => {}
         }
+        self.mismatch_of_payload(signing)
+    }
+
+    /// Whether the selectors match that do not depend on what this node calls requesters and chains.
+    pub fn could_match(&self, signing: &Signing) -> bool {
+        self.mismatch_of_key(signing).is_none() && self.mismatch_of_payload(signing).is_none()
+    }
+
+    fn mismatch_of_key(&self, signing: &Signing) -> Option<String> {
+        let key = &signing.key;
+        if !listed(&self.keys, &key.id) && !listed(&self.keys, &key.root_public_key) {
+            return Some(format!("the key is {}", key.id));
+        }
+        let patterns = self.paths.as_ref()?;
+        let stray = |path: &str| !patterns.iter().any(|pattern| pattern.matches(path));
+        let input = signing.inputs.iter().find(|input| stray(&input.path))?;
+        Some(format!("the path is {}", input.path))
+    }
+
+    fn mismatch_of_payload(&self, signing: &Signing) -> Option<String> {
         (!listed(&self.payloads, &signing.payload)).then(|| format!("the payload is {}", signing.payload))
     }
+}
+
+/// Whether a selector that is a list lets `text` pass; one that is left out does.
+fn listed(list: &Option<Vec<String>>, text: &str) -> bool {
+    list.as_ref().is_none_or(|list| list.iter().any(|listed| listed == text))
 }
 
 fn chain(signing: &Signing) -> Option<&str> {

@@ -119,6 +119,16 @@ impl MockHost {
         answer
     }
 
+    /// Tells `P` of a task that others signed, as a node does: what it wrote becomes durable if it succeeds.
+    pub fn observe<P: Plugin>(&self, config: &P::Config, task: &Task) -> Result<(), Failure> {
+        let call = self.call();
+        let counted = P::observe(config, task, &call);
+        if counted.is_ok() {
+            call.commit().expect("no other decision is under way");
+        }
+        counted
+    }
+
     /// Begins a decision whose writes nobody else sees until [`MockCall::commit`].
     pub fn call(&self) -> MockCall<'_> {
         MockCall::new(self, &self.state)

@@ -10,6 +10,7 @@ mod installing;
 mod judging;
 mod keys;
 mod loading;
+mod observing;
 mod replaying;
 mod server;
 mod swapping;

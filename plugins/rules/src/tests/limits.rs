@@ -318,3 +318,96 @@ fn entries_of_earlier_versions_count_as_one_task() {
     assert_eq!(code(host.decide::<Rules>(&config, &pay(&host, "d", "4")).unwrap()), "approve");
     assert_eq!(code(host.decide::<Rules>(&config, &pay(&host, "e", "0")).unwrap()), "keysign-limit-tasks");
 }
+
+/// What another member approves counts here as if this node had signed it.
+fn observe(host: &MockHost, document: &str, task: &Task) {
+    host.observe::<Rules>(&json::config(&in_file(document)).unwrap(), task).unwrap();
+}
+
+#[test]
+fn what_others_sign_counts_and_is_never_refused() {
+    let host = MockHost::default();
+    observe(&host, RULES, &pay(&host, "a", "60"));
+    assert_eq!(decide(&host, &pay(&host, "b", "41")), "keysign-limit-amount");
+    assert_eq!(decide(&host, &pay(&host, "c", "40")), "approve");
+    observe(&host, RULES, &pay(&host, "d", "70"));
+    let warned = host.lines().into_iter().filter(|(level, _)| *level == countersign_sdk::Level::Warn);
+    let warned: Vec<_> = warned.map(|(_, line)| line).collect();
+    assert_eq!(warned.len(), 2, "the day's and the week's limit, and no more: {warned:?}");
+    assert!(warned[0].contains("policy p") && warned[0].contains("other members"), "{warned:?}");
+    assert_eq!(decide(&host, &message("eip191", "x")), "keysign-limit-tasks", "three were signed");
+    host.advance(DAY);
+    assert_eq!(decide(&host, &pay(&host, "e", "1")), "keysign-limit-amount", "the week remembers 170");
+}
+
+#[test]
+fn what_others_sign_and_came_to_nothing_is_taken_back() {
+    let (host, config) = (MockHost::default(), config());
+    let call = host.call();
+    Rules::observe(&config, &pay(&host, "a", "100"), &call).unwrap();
+    let reservation = call.commit().unwrap();
+    assert_eq!(decide(&host, &pay(&host, "b", "1")), "keysign-limit-amount");
+    host.release(reservation);
+    assert_eq!(decide(&host, &pay(&host, "b", "1")), "approve");
+}
+
+/// Both nodes decode the same bytes, but what they call requesters and networks is their own.
+#[test]
+fn what_no_policy_here_is_made_for_counts_where_keys_paths_and_payloads_fit() {
+    let policy = |name: &str, when: &str| {
+        format!("{{name: {name}, when: {when}, messages: {{}}, limits: [{{per: day, tasks: 1}}]}}")
+    };
+    let rules = format!(
+        "{{policies: [{}, {}, {}, {}]}}",
+        policy("named", "{requesters: [somebody], payloads: [eip191]}"),
+        policy("other-key", "{keys: [key-9]}"),
+        policy("other-path", "{paths: ['m/9']}"),
+        policy("other-payload", "{payloads: [eip712]}"),
+    );
+    let host = MockHost::default();
+    observe(&host, &rules, &message("eip191", "x"));
+    let mut counted: Vec<String> =
+        host.state_keys("used/", 100).unwrap().iter().map(|name| name[5..].to_owned()).collect();
+    counted.iter_mut().for_each(|name| name.truncate(name.find('/').unwrap()));
+    assert_eq!(counted, ["named"]);
+}
+
+/// A payload that this node cannot read has no inputs here.
+#[test]
+fn what_cannot_be_read_here_counts_as_a_task_of_everything_that_may_be_concerned() {
+    let rules = "{assets: {eth: {id: 'eip155:1'}}, policies: [
+        {name: one, when: {chains: ['eip155:1']}, transactions: {}, limits: [{per: day, tasks: 1}]},
+        {name: two, transactions: {}, limits: [{per: day, asset: eth, max: 1}]}]}";
+    let host = MockHost::default();
+    let mut unread = testing::signing(Intent::Opaque);
+    let Operation::Sign(signing) = &mut unread.operation else { unreachable!() };
+    (signing.inputs, signing.payload) = (Vec::new(), "evm-transaction".into());
+    observe(&host, rules, &unread);
+    assert_eq!(host.state_keys("used/", 100).unwrap().len(), 2);
+    let config = json::config::<Config>(&in_file(rules)).unwrap();
+    let judged = host.decide::<Rules>(&config, &pay(&host, "b", "1")).unwrap();
+    assert_eq!(code(judged), "keysign-limit-tasks");
+}
+
+#[test]
+fn an_unlimited_right_that_others_hand_out_leaves_nothing_of_a_limit() {
+    let host = MockHost::default();
+    let rules = format!(
+        "{{assets: {{usdc: {{id: '{USDC}'}}}}, policies: [{{name: p, transactions: {{}}, typed_data: {{}}, \
+         grants: {{spenders: ['0xbob']}}, limits: [{{per: day, asset: usdc, max: 1000}}]}}]}}"
+    );
+    observe(&host, &rules, &Task { received_at: host.now(), ..authorises(&[(USDC, None)]) });
+    let config = json::config::<Config>(&in_file(&rules)).unwrap();
+    let one = Task { id: "b".into(), received_at: host.now(), ..authorises(&[(USDC, Some("1"))]) };
+    assert_eq!(code(host.decide::<Rules>(&config, &one).unwrap()), "keysign-limit-amount");
+}
+
+#[test]
+fn what_others_sign_does_not_fit_into_a_memory_that_is_full() {
+    let host = MockHost::default().with_state_bytes(10);
+    let failure = host.observe::<Rules>(&config(), &pay(&host, "a", "1")).unwrap_err();
+    assert!(matches!(failure, Failure::Unavailable(why) if why.contains("state_bytes")));
+    let mut check_up = check_up();
+    check_up.id = "c".into();
+    host.observe::<Rules>(&config(), &check_up).unwrap();
+}

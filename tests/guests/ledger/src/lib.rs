@@ -21,6 +21,10 @@ impl Plugin for Ledger {
     const NAME: &'static str = "ledger";
     const DESCRIPTION: &'static str = "Approves so many tasks and no more.";
 
+    fn observe(_config: &Config, task: &Task, host: &impl Host) -> Result<(), Failure> {
+        Ok(host.state_set(&format!("spent/{}", task.id), b"1", Some(Duration::from_secs(3600)))?)
+    }
+
     fn evaluate(config: &Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure> {
         let spent = host.state_entries("spent/", 1000)?.len();
         if spent >= config.limit {

@@ -23,6 +23,9 @@ pub struct Config {
     /// In `probe`.
     #[serde(default)]
     pub probe: Deed,
+    /// In `observe`.
+    #[serde(default)]
+    pub observe: Deed,
 }
 
 /// What it does.
@@ -83,6 +86,13 @@ impl Plugin for Rogue {
 
     fn check(config: &Config, host: &impl Host) -> Result<(), Failure> {
         act(&config.check, host).map(drop)
+    }
+
+    fn observe(config: &Config, _task: &Task, host: &impl Host) -> Result<(), Failure> {
+        match act(&config.observe, host)? {
+            Verdict::Approve => Ok(()),
+            Verdict::Reject(rejection) => Err(Failure::Internal(rejection.reason)),
+        }
     }
 
     fn probe(config: &Config, host: &impl Host) -> Result<(), Failure> {
