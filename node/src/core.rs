@@ -10,6 +10,7 @@ use crate::primes::PrimePool;
 use crate::report::Reporter;
 use crate::risk::Guard;
 use crate::session::{Lanes, Router};
+use crate::task::uses::Uses;
 use crate::twins::Twins;
 use crate::vault::Vault;
 use countersign_link::Identity;
@@ -66,6 +67,8 @@ pub struct Core {
     pub marking: Mutex<()>,
     /// Held while the secrets file is brought to what the journal says of a key.
     pub aligning: Mutex<()>,
+    /// What this node approved and other holders of the key have yet to hear.
+    pub uses: Uses,
     /// Told when something about a generation is to be told to others.
     pub gossip: Notify,
     /// Which process this is, and whether it has a twin.

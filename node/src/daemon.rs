@@ -19,7 +19,8 @@ use crate::risk::{Guard, GuardError, NodeServices, SandboxError, ServicesError};
 use crate::session::{Lanes, Router};
 use crate::store_watch;
 use crate::task::handover::{self, HandoverError};
-use crate::task::{Desk, gossip, settle};
+use crate::task::uses::{self, Uses};
+use crate::task::{Desk, counting, gossip, settle};
 use crate::twins::Twins;
 use crate::vault::{Vault, VaultError};
 use countersign_host::{CodeCache, What};
@@ -167,6 +168,7 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
         tally: Tally::default(),
         publishing: std::sync::Mutex::default(),
         aligning: std::sync::Mutex::default(),
+        uses: Uses::default(),
         gossip: tokio::sync::Notify::new(),
         marking: std::sync::Mutex::default(),
         stopping: CancellationToken::new(),
@@ -204,6 +206,10 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     parts.run("the memory of how far peers have come", high_water::follow(core.clone()));
     if let Some(hearing) = core.router.hearing() {
         parts.run("the exchange of generations", gossip::follow(core.clone(), hearing));
+    }
+    if let Some(counting) = core.router.counting() {
+        parts.run("the telling of signatures", uses::tell(core.clone(), counting.answers));
+        parts.run("the counting of others' signatures", counting::hear(core.clone(), counting.told));
     }
     let router = core.router.clone();
     let routed = tokio::spawn(async move { router.run(frames).await });

@@ -3,11 +3,12 @@
 use crate::IdentitySigner;
 use crate::announcement::GenerationProof;
 use crate::control::Held;
+use crate::encode;
 use crate::evidence::{Claim, Echoed, Evidence};
 use crate::hash::{Hash, Hasher};
 use crate::id::{NodeId, SessionId, TaskId};
 use crate::outcome::Cause;
-use crate::task::UnixMillis;
+use crate::task::{SignedTask, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// One frame of one session.
@@ -50,6 +51,66 @@ pub enum Body {
     /// What every party told me when we met, in the order of the parties: nobody can tell two parties two things. Sent
     /// before the first [`Run`](Self::Run) where there are more than two parties.
     Met(Vec<Ready>),
+    /// The sender approved a KeySign: count it. Sent to the holders of the key that are not among its signers. Belongs to no
+    /// session.
+    Used(UsePart),
+    /// The task of this hash ended at the sender, which had approved it, without its share in use: nothing came of it there.
+    /// Belongs to no session.
+    Released(Hash),
+    /// The answer to `Used` (`released` is false) and to `Released`: it is noted. Belongs to no session.
+    Counted {
+        /// Hash of the task.
+        task: Hash,
+        /// To which of the two.
+        released: bool,
+    },
+}
+
+/// A use of a key that the sender approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// What the requester signed: it proves itself.
+    pub task: SignedTask,
+    /// Who signs, in the order of their ids. If the task names them, the same.
+    pub signers: Vec<NodeId>,
+}
+
+/// A part of an encoded [`Use`], which may be larger than a frame. Parts are sent in their order.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsePart {
+    /// Hash of the task.
+    pub task: Hash,
+    /// Counts from 0.
+    pub number: u8,
+    /// How many there are, at most [`MAX_USE_PARTS`].
+    pub of: u8,
+    /// At most [`MAX_USE_PART`] bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The most bytes of a part.
+pub const MAX_USE_PART: usize = 1000 * 1024;
+/// The most parts.
+pub const MAX_USE_PARTS: u8 = 3;
+
+// The largest task fits, with its signature and all signers.
+const _: () = assert!(SignedTask::MAX_PSBT_BYTES + 16 * 1024 < MAX_USE_PART * MAX_USE_PARTS as usize);
+
+impl Use {
+    /// Its parts, at least one.
+    pub fn parts(&self) -> Vec<UsePart> {
+        let (task, encoded) = (self.task.hash(), encode(self));
+        let of = encoded.len().div_ceil(MAX_USE_PART) as u8;
+        let parts = (0..).zip(encoded.chunks(MAX_USE_PART));
+        parts.map(|(number, bytes)| UsePart { task, number, of, bytes: bytes.into() }).collect()
+    }
+}
+
+impl std::fmt::Debug for UsePart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let UsePart { task, number, of, bytes } = self;
+        write!(f, "UsePart({task}, {number} of {of}, {} bytes)", bytes.len())
+    }
 }
 
 /// Why a party gave up.
@@ -298,4 +359,39 @@ pub fn result_digest(task: Hash, session: SessionId, sender: &NodeId, claim: &Cl
         .field(claim.digest.as_bytes())
         .field(&claim.mark.0)
         .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode;
+
+    #[test]
+    fn a_use_travels_in_parts_and_arrives_whole() {
+        for length in [2, MAX_USE_PART - 200, MAX_USE_PART + 1, SignedTask::MAX_PSBT_BYTES] {
+            let task = SignedTask { bytes: vec![7; length], signature: [8; 64] };
+            let told = Use { task, signers: Vec::new() };
+            let (parts, mut joined) = (told.parts(), Vec::new());
+            for (number, part) in parts.iter().enumerate() {
+                assert_eq!((part.task, usize::from(part.number)), (told.task.hash(), number));
+                assert!(usize::from(part.of) == parts.len() && part.of <= MAX_USE_PARTS);
+                joined.extend(&part.bytes);
+            }
+            assert_eq!(decode::<Use>(&joined).unwrap(), told);
+        }
+    }
+
+    /// Between nodes of different versions.
+    #[test]
+    fn the_bytes_of_what_members_tell_of_uses_are_frozen() {
+        let part = UsePart { task: Hash([1; 32]), number: 0, of: 1, bytes: vec![2, 3] };
+        for (body, expected) in [
+            (Body::Used(part), format!("09{}0001020203", "01".repeat(32))),
+            (Body::Released(Hash([1; 32])), format!("0a{}", "01".repeat(32))),
+            (Body::Counted { task: Hash([1; 32]), released: true }, format!("0b{}01", "01".repeat(32))),
+        ] {
+            let frame = encode(&Frame { task: TaskId([0; 16]), seq: 0, body });
+            assert_eq!(hex::encode(&frame[17..]), expected);
+        }
+    }
 }

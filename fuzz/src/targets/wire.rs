@@ -2,7 +2,7 @@
 
 use countersign_protocol::control::{FromNode, Held, Pace, Stage, ToNode};
 use countersign_protocol::evidence::{Claim, Misconduct, Signature, SignedHash};
-use countersign_protocol::frame::{Abort, Body, Frame, HighWater, Mark, NO_TASK, SignedMark};
+use countersign_protocol::frame::{Abort, Body, Frame, HighWater, Mark, NO_TASK, SignedMark, Use};
 use countersign_protocol::{
     Cause, DerivationPath, Evidence, Failure, GenerationProof, Hash, InputSignature, Intact, KeyId, Outcome,
     Point, Refusal, SessionId, Signed, SignedTask, StoredMark, TaskId, encode,
@@ -40,6 +40,11 @@ pub(super) fn to_nodes(input: &[u8]) -> bool {
     }
 }
 
+fn used() -> Use {
+    let task = SignedTask { bytes: b"{}".to_vec(), signature: [7; 64] };
+    Use { task, signers: people::nodes().to_vec() }
+}
+
 fn held() -> Vec<Held> {
     vec![Held { key: KeyId::of_task(&HASH), generation: 3 }]
 }
@@ -68,6 +73,9 @@ pub(super) fn frame_seeds() -> Vec<Vec<u8>> {
         Body::Generations(vec![proof]),
         Body::Heard(held()),
         Body::Lacks(held()),
+        Body::Used(used().parts().remove(0)),
+        Body::Released(HASH),
+        Body::Counted { task: HASH, released: true },
     ];
     let alone = bodies.map(|body| encode(&Frame { task: NO_TASK, seq: 1, body }));
     super::session::frames().iter().map(encode).chain(alone).collect()

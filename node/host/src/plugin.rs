@@ -12,7 +12,9 @@ use crate::compile::Compiled;
 use crate::contract::Prepared;
 use crate::host::Host;
 use crate::text::{self, printable};
-use crate::{Anchor, Code, Conditions, Divergence, Evaluation, Grants, Memory, Observation, Task, Trace, Verdict};
+use crate::{
+    Anchor, Code, Conditions, Divergence, Evaluation, Grants, Memory, Observation, Task, Trace, Verdict,
+};
 
 /// The longest replay. Pauses are not repeated, so it computes all the time.
 pub(crate) const REPLAY: Duration = Duration::from_secs(60);

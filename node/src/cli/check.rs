@@ -1,6 +1,6 @@
 //! `config check`: everything that can be known of a configuration without starting.
 
-use super::Args;
+use super::{Args, bounds};
 use crate::config::{Config, Coordinator};
 use crate::metrics::influx::Pusher;
 use crate::{events, risk};
@@ -25,6 +25,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(load(&config))?;
+    for (at, line) in bounds::describe(&config)?.into_iter().enumerate() {
+        println!("  {:<12} {line}", if at == 0 { "limits" } else { "" });
+    }
     if config.policy.allow_unguarded {
         println!(
             "  WARNING      policy.allow_unguarded is set: without plugins, every task of a requester is approved"

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod bounds;
 mod change_password;
 mod check;
 mod event;

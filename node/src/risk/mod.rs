@@ -23,8 +23,8 @@ use crate::core::Core;
 use crate::task::Job;
 use arc_swap::ArcSwap;
 use countersign_host::{
-    Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, Origin, Pipeline, PluginStore,
-    Principal, Services, Statement, Turn,
+    Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, LogLine, Observation, Origin,
+    Pipeline, PluginStore, Principal, Services, Statement, Turn,
 };
 use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
 use countersign_store::{Configuration, Evidence, StateWrite, WriteJournalError};
@@ -194,10 +194,53 @@ impl Guard {
         let left = Duration::from_millis(task.not_after.0.saturating_sub(core.now().0));
         let deadline = Instant::now() + left.min(self.policy.deadline);
         let (decision, turn) = pipeline.decide(&question, deadline).await;
-        decision.evaluations().iter().for_each(|evaluation| pass_on_logs(&question.id, evaluation));
+        for evaluation in decision.evaluations() {
+            pass_on_logs(&question.id, &evaluation.plugin, &evaluation.logs);
+        }
         let evidence = evidence(&decision, question);
         conclude(core.now(), job, &decision, turn, evidence)
     }
+}
+
+impl Guard {
+    /// Tells plugins that count what others sign of such a task: those that `wanted` names. `None`: other decisions were
+    /// under way until `deadline`.
+    pub async fn observe(
+        &self,
+        core: &Core,
+        question: countersign_host::Task,
+        wanted: impl Fn(&str) -> bool,
+        deadline: Instant,
+    ) -> Option<Observed> {
+        let Some(pipeline) = &self.pipeline else { return Some(Observed::default()) };
+        let (observations, turn) = pipeline.observe(&question, wanted, deadline).await?;
+        let mut observed = Observed { turn, ..Observed::default() };
+        for Observation { plugin, result, logs, writes } in observations {
+            pass_on_logs(&question.id, &plugin, &logs);
+            let warned = logs.iter().filter(|line| line.level >= Level::Warn);
+            observed.warnings.extend(warned.map(|line| format!("{plugin}: {}", line.message)));
+            observed.writes.extend(writes.iter().map(|write| state_write(core.now(), &plugin, write)));
+            if let Err((code, reason)) = result {
+                tracing::warn!(task = question.id, plugin, %code, reason, "the plugin did not count what other members sign");
+                observed.warnings.push(format!("{plugin} did not count it: {reason} ({code})"));
+                observed.owed.push(plugin);
+            }
+        }
+        Some(observed)
+    }
+}
+
+/// What plugins made of a task that others sign.
+#[derive(Default)]
+pub struct Observed {
+    /// What they remember, if it becomes durable.
+    pub writes: Vec<StateWrite>,
+    /// Entries that did not count it, and may when they are told again.
+    pub owed: Vec<String>,
+    /// What they say of it that an operator should see.
+    pub warnings: Vec<String>,
+    /// To be kept until the writes are durable.
+    pub turn: Turn,
 }
 
 /// Probes what plugins depend on, until the node stops.
@@ -298,9 +341,8 @@ fn claim(name: &str, value: &str) -> Statement {
 }
 
 /// What plugins log, under the node's own name for them. The host has bounded and cleaned it.
-fn pass_on_logs(task: &str, evaluation: &Evaluation) {
-    let plugin = &evaluation.plugin;
-    for line in &evaluation.logs {
+fn pass_on_logs(task: &str, plugin: &str, logs: &[LogLine]) {
+    for line in logs {
         let (message, fields) = (&line.message, &line.fields);
         match line.level {
             Level::Trace | Level::Debug => tracing::debug!(task, plugin, ?fields, "{message}"),

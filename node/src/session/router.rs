@@ -40,6 +40,10 @@ pub struct Router {
     /// Where what is told of reshares goes.
     ears: Ears,
     hearing: Mutex<Option<Hearing>>,
+    /// Where what is told of others' signatures goes, and the answers to what this node tells of its own.
+    uses: Ears,
+    counts: Ears,
+    counting: Mutex<Option<Counting>>,
     /// What the operator calls the peers.
     names: BTreeMap<NodeId, String>,
     open: Mutex<Open>,
@@ -49,6 +53,14 @@ pub struct Router {
 struct Open {
     sessions: HashMap<TaskId, Feed>,
     hold: Hold,
+}
+
+/// What concerns the counting of signatures.
+pub struct Counting {
+    /// What peers tell.
+    pub told: Hearing,
+    /// What they answer to what this node tells, and whose tunnel came up.
+    pub answers: Hearing,
 }
 
 /// The sending end of a session.
@@ -90,9 +102,11 @@ pub struct Inbox {
 impl Router {
     /// Routes what comes out of `mesh`.
     pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> Arc<Router> {
-        let (ears, hearing) = gossip::queue(names.len());
+        let [(ears, hearing), (uses, told), (counts, answers)] = [(); 3].map(|()| gossip::queue(names.len()));
         let hearing = Mutex::new(Some(hearing));
-        Arc::new(Router { mesh, news: News::default(), ears, hearing, names, open: Mutex::default() })
+        let counting = Mutex::new(Some(Counting { told, answers }));
+        let (news, open) = Default::default();
+        Arc::new(Router { mesh, news, ears, hearing, uses, counts, counting, names, open })
     }
 
     /// What concerns no session.
@@ -103,6 +117,11 @@ impl Router {
     /// What peers tell of reshares; once.
     pub fn hearing(&self) -> Option<Hearing> {
         self.hearing.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What peers tell of signatures, and what they answer; once.
+    pub fn counting(&self) -> Option<Counting> {
+        self.counting.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The tunnels.
@@ -128,6 +147,7 @@ impl Router {
                     if let Ok(node) = NodeId::from_bytes(peer.0) {
                         self.news.put(node, PeerNews::Up);
                         self.ears.take(Said::Up(node));
+                        self.counts.take(Said::Up(node));
                     }
                 }
                 MeshEvent::Down(peer) => {
@@ -178,6 +198,10 @@ impl Router {
             Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {
                 return self.ears.take(Said::Told(from, Box::new(frame.body)));
             }
+            Body::Used(_) | Body::Released(_) => {
+                return self.uses.take(Said::Told(from, Box::new(frame.body)));
+            }
+            Body::Counted { .. } => return self.counts.take(Said::Told(from, Box::new(frame.body))),
             Body::Ready(_) | Body::Run { .. } | Body::Abort(_) | Body::Met(_) => frame,
         };
         let mut open = self.lock();

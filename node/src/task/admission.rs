@@ -84,10 +84,7 @@ fn admit_keysign(core: &Core, keysign: &KeySign, parties: &[NodeId]) -> Result<K
     check_signers(keysign, &record, parties)?;
     all_known(core, parties)?;
     quarantine::check(&core.journal, keysign.key, parties)?;
-    let mut decoded = decode(core, announcement, keysign)?;
-    if is_binary(keysign) && core.config.allow_binary.contains(&keysign.key) {
-        decoded.intent = Intent::Message(keysign.payload.bytes.clone());
-    }
+    let decoded = read(core, announcement, keysign)?;
     if decoded.intent == Intent::Opaque && !core.config.allow_blind.contains(&keysign.key) {
         return Err(refusal("blind-signing", blind(keysign)));
     }
@@ -100,6 +97,43 @@ fn admit_keysign(core: &Core, keysign: &KeySign, parties: &[NodeId]) -> Result<K
         kind: keysign.payload.kind,
         intent: decoded.intent,
     })
+}
+
+/// A signature in which this node takes no part.
+pub struct Foreign {
+    /// With which key.
+    pub key: KeyId,
+    /// What plugins are told.
+    pub operation: countersign_host::Operation,
+    /// What they are told besides.
+    pub facts: Vec<countersign_host::Statement>,
+}
+
+/// What others sign with a key that this node holds, as far as it can be read here. What this node would refuse to sign, or
+/// cannot read because its configuration knows other networks, was approved all the same: it is shown as something of which
+/// nothing is known.
+pub fn admit_foreign(core: &Core, keysign: &KeySign, signers: &[NodeId]) -> Result<Foreign, Refusal> {
+    let record = find_key(core, keysign.key)?;
+    check_signers(keysign, &record, signers)?;
+    let announcement = &record.announcement;
+    let whole = read(core, announcement, keysign)
+        .and_then(|decoded| Ok((derive(announcement, decoded.inputs)?, decoded.intent)));
+    let ((root, inputs), intent) = match whole {
+        Ok(whole) => whole,
+        Err(_) => ((root(announcement)?.to_string(), Vec::new()), Intent::Opaque),
+    };
+    let (signers, kind) = (signers.to_vec(), keysign.payload.kind);
+    let plan = KeySignPlan { root, inputs, record: record.into(), signers, kind, intent };
+    Ok(Foreign { key: keysign.key, operation: plan.question(), facts: plan.facts() })
+}
+
+/// What the payload means here.
+fn read(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded, Refusal> {
+    let mut decoded = decode(core, key, keysign)?;
+    if is_binary(keysign) && core.config.allow_binary.contains(&keysign.key) {
+        decoded.intent = Intent::Message(keysign.payload.bytes.clone());
+    }
+    Ok(decoded)
 }
 
 /// A message that is no text. 32 bytes may be a digest, and are none of these.

@@ -33,7 +33,7 @@ const SHARE: usize = 4;
 pub enum Said {
     /// The tunnel to this peer is up.
     Up(NodeId),
-    /// A peer tells of generations, or that it knows them.
+    /// What a peer tells that belongs to no session.
     Told(NodeId, Box<Body>),
 }
 
@@ -69,7 +69,8 @@ impl Ears {
 }
 
 impl Hearing {
-    async fn next(&mut self) -> Option<Said> {
+    /// What comes next; `None`: nothing more will.
+    pub async fn next(&mut self) -> Option<Said> {
         let said = self.queue.recv().await?;
         let (Said::Up(peer) | Said::Told(peer, _)) = &said;
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +215,10 @@ impl Gossip {
             | Body::Abort(_)
             | Body::Met(_)
             | Body::HighWater(_)
-            | Body::Behind(_) => {}
+            | Body::Behind(_)
+            | Body::Used(_)
+            | Body::Released(_)
+            | Body::Counted { .. } => {}
         }
     }
 

@@ -139,6 +139,11 @@ impl Job for KeySignPlan {
         Rooms::new(batches.map(|inputs| countersign_engine::sign_room(self.scheme(), inputs.len())))
     }
 
+    fn bystanders(&self) -> Vec<NodeId> {
+        let members = self.record.announcement.committee.members().iter();
+        members.filter(|member| !self.signers.contains(member)).copied().collect()
+    }
+
     async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
         let (session, holds) = run.meet().await?;
         let generation = approved.plan().record.announcement.digest();

@@ -6,6 +6,7 @@
 pub mod admission;
 mod aux;
 pub mod check_up;
+pub mod counting;
 mod describe;
 pub mod gossip;
 pub mod handover;
@@ -19,6 +20,7 @@ pub mod settle;
 mod succession;
 mod telling;
 pub(crate) mod throttle;
+pub mod uses;
 
 pub use offer::{Desk, Offered};
 
@@ -51,6 +53,11 @@ pub trait Job: Clone + Send + Sync + Sized + 'static {
 
     /// How much a party may send another in each phase of the session.
     fn rooms(&self) -> Rooms;
+
+    /// Who holds the key that is used, and takes no part.
+    fn bystanders(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
 
     /// The steps of the session.
     fn run(

@@ -19,6 +19,7 @@ use crate::session::{Router, Run};
 use countersign_host::{Stage, What};
 use countersign_protocol::control::FromNode;
 use countersign_protocol::evidence::Evidence as Proof;
+use countersign_protocol::frame::Use;
 use countersign_protocol::session::Setup;
 use countersign_protocol::{
     Authenticated, Cause, Committee, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal,
@@ -297,11 +298,20 @@ impl Desk {
                 let written = self.core.journal(write).await;
                 turn.end();
                 match written {
-                    Ok(()) => self.approved(task, handle, approved).await,
+                    Ok(()) => {
+                        self.tell(&task, offered.signed, approved.plan());
+                        self.approved(task, handle, approved).await
+                    }
                     Err(error) => self.unrecorded(task.id, &error),
                 }
             }
         }
+    }
+
+    /// Whoever holds the key and does not sign counts it too.
+    fn tell(&self, task: &Task, signed: SignedTask, job: &impl Job) {
+        let used = Use { task: signed, signers: job.parties().to_vec() };
+        self.core.uses.approved(&used, job.bystanders(), task.not_after);
     }
 
     /// The end of a task that the coordinator gives up before the decision is on record: were it offered again, approvers
@@ -482,6 +492,7 @@ impl Desk {
         if let Err(error) = self.core.journal(write).await {
             return tracing::error!(task = %id, %error, "the outcome was not recorded and is not given out");
         }
+        self.core.uses.ended(task.hash(), used);
         log_outcome(task, &outcome);
         self.count(task, ended(&outcome));
         self.report_proof(id, proof);

@@ -18,10 +18,11 @@ mod trouble;
 pub use backup::{Backup, BackupError};
 pub use contain::is_contained;
 pub use journal::{
-    Attempt, AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Consequences, Decided, Delivery,
-    Difference, Evidence, Generation, Handover, HandoverStage, Journal, JournalOpenError, KeyCounts,
-    KeyRecord, KeyStatus, KnownKey, LookUp, NewEvent, PeerMark, Proof, Quarantine, ReadJournalError, Refused,
-    Row, Snapshot, State, StateWrite, Stop, TaskKind, WriteJournalError, Written,
+    Attempt, AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Consequences, Count, Counted,
+    Decided, Delivery, Difference, Evidence, Generation, Handover, HandoverStage, Journal, JournalOpenError,
+    KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp, NewEvent, PeerMark, Proof, Quarantine,
+    ReadJournalError, Refused, Row, Snapshot, State, StateWrite, Stop, TaskKind, Teller, WriteJournalError,
+    Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use place::MovedError;

@@ -82,7 +82,10 @@ fn is_worth_holding(body: &Body) -> bool {
         | Body::Behind(_)
         | Body::Generations(_)
         | Body::Heard(_)
-        | Body::Lacks(_) => false,
+        | Body::Lacks(_)
+        | Body::Used(_)
+        | Body::Released(_)
+        | Body::Counted { .. } => false,
     }
 }
 

@@ -231,8 +231,14 @@ impl Session {
             Body::Met(readies) => self.on_met(now, sender, readies),
             Body::Abort(abort) => self.on_abort(now, sender, abort),
             // Of no session; the router takes them out.
-            Body::HighWater(_) | Body::Behind(_) | Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {
-            }
+            Body::HighWater(_)
+            | Body::Behind(_)
+            | Body::Generations(_)
+            | Body::Heard(_)
+            | Body::Lacks(_)
+            | Body::Used(_)
+            | Body::Released(_)
+            | Body::Counted { .. } => {}
         }
     }
 

@@ -52,9 +52,14 @@ impl Rooms {
             // Of one length.
             Body::Ready(_) | Body::Run { message: Message::Stored(_), .. } => true,
             // Of no session; the router takes them out.
-            Body::HighWater(_) | Body::Behind(_) | Body::Generations(_) | Body::Heard(_) | Body::Lacks(_) => {
-                true
-            }
+            Body::HighWater(_)
+            | Body::Behind(_)
+            | Body::Generations(_)
+            | Body::Heard(_)
+            | Body::Lacks(_)
+            | Body::Used(_)
+            | Body::Released(_)
+            | Body::Counted { .. } => true,
         }
     }
 

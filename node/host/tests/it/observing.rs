@@ -49,7 +49,8 @@ async fn observe(host: Host, specs: Vec<PluginSpec>) -> Vec<Observation> {
 
 /// What a plugin that misbehaves so says of a task that others sign.
 async fn observed(deed: Value) -> (Code, String) {
-    let [observation] = <[_; 1]>::try_from(observe(host(), vec![rogue(json!({"observe": deed}))]).await).unwrap();
+    let [observation] =
+        <[_; 1]>::try_from(observe(host(), vec![rogue(json!({"observe": deed}))]).await).unwrap();
     assert!(observation.writes.is_empty());
     observation.result.unwrap_err()
 }

@@ -45,6 +45,8 @@ pub enum AuditKind {
     Destroyed,
     /// What decides was put in force, or changed.
     Policy,
+    /// Other members of a key's committee sign a task, and plugins counted it, or count it no more.
+    Counted,
 }
 
 /// The end of a log that was verified: how long it is, and the hash that stands for all of it.
@@ -111,6 +113,7 @@ impl AuditKind {
             AuditKind::Stored => "stored",
             AuditKind::Destroyed => "destroyed",
             AuditKind::Policy => "policy",
+            AuditKind::Counted => "counted",
         }
     }
 }

@@ -28,7 +28,7 @@ macro_rules! every_table {
         every_table!(@ $do($($with),*)
             META TASKS ORDER UNFINISHED STATE RESERVED RESERVERS RECORDINGS
             RECORDED CONFIGURATIONS DIFFERENCES AUDIT KEYS HANDOVERS GENERATIONS UNHEARD
-            QUARANTINE STOPS ATTEMPTS MOMENTS PEERS STARTED OUTBOX
+            QUARANTINE STOPS ATTEMPTS MOMENTS PEERS STARTED OUTBOX COUNTED
         )
     };
     (@ $do:ident($from:expr, $to:expr) $($table:ident)*) => { $($do($from, $to, $table)?;)* };

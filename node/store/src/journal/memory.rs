@@ -1,6 +1,7 @@
 //! What plugins remember. An approval's writes are in force at once, so that the next decision sees them, and stay
 //! reserved until the task ends: taken back if nothing was signed, kept if a signature may exist.
 
+use super::counted::Taken;
 use super::error::{ReadJournalError, WriteJournalError};
 use super::operation::{RESERVED, RESERVERS, Reservations, STATE, StateWrite};
 use super::row::{self, Reservation, StateValue};
@@ -62,6 +63,29 @@ impl<'t> Memory<'t> {
         for Reservation { plugin, key, .. } in &reserved {
             if self.is_last(task, plugin, key)? {
                 self.reservers.remove((plugin.as_str(), key.as_str()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what plugins count of a task of others. From here on nobody's reservation can undo it.
+    pub(super) fn count(&mut self, writes: Vec<StateWrite>) -> Result<Vec<Taken>, WriteJournalError> {
+        let mut taken = Vec::with_capacity(writes.len());
+        for StateWrite { plugin, key, value, expires } in writes {
+            let wrote = value.map(|value| StateValue { value, expires });
+            let before = self.put(&plugin, &key, wrote.clone())?;
+            self.reservers.remove((plugin.as_str(), key.as_str()))?;
+            taken.push(Taken { plugin, key, before, wrote });
+        }
+        Ok(taken)
+    }
+
+    /// Takes that back. An entry that somebody wrote since stays as it is.
+    pub(super) fn uncount(&mut self, taken: Vec<Taken>) -> Result<(), WriteJournalError> {
+        for Taken { plugin, key, before, wrote } in taken.into_iter().rev() {
+            let now = self.state.get((plugin.as_str(), key.as_str()))?.map(|now| now.value().to_vec());
+            if now == wrote.as_ref().map(row::encode) {
+                self.put(&plugin, &key, before)?;
             }
         }
         Ok(())

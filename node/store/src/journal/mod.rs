@@ -7,6 +7,7 @@
 
 mod audit;
 mod copy;
+mod counted;
 #[cfg(test)]
 mod crash;
 mod error;
@@ -28,6 +29,7 @@ mod testing;
 mod writer;
 
 pub use audit::{AuditEntry, AuditHead, AuditKind};
+pub use counted::{Count, Counted, Teller};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
 pub use generation::Generation;
 pub use handover::{Handover, HandoverStage};
@@ -451,7 +453,42 @@ impl Journal {
         self.writer.run(Operation::Destroyed { now, announcement: Box::new(announcement) }).map(drop)
     }
 
-    /// Removes plugin state that has expired. Reads do not see it in any case.
+    /// Records that a signer told of a task in which this node takes no part, and what plugins counted of it.
+    /// [`Written::Already`]: it had said so, and there is nothing new.
+    pub fn count(&self, now: UnixMillis, new: Count) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::Count { now, new: Box::new(new) })
+    }
+
+    /// Records that nothing came of a task at a signer that had told of it. When all have said so, what plugins counted is taken
+    /// back, but for entries that were written again since; else [`Written::Already`].
+    pub fn uncount(&self, now: UnixMillis, task: Hash, teller: NodeId) -> Result<Written, WriteJournalError> {
+        self.writer.run(Operation::Uncount { now, task, teller })
+    }
+
+    /// A task that others sign, by its hash.
+    pub fn counted(&self, task: &Hash) -> Result<Option<Counted>, ReadJournalError> {
+        self.look(|| {
+            let Some(table) = self.later_table(operation::COUNTED)? else { return Ok(None) };
+            table.get(task.as_bytes())?.map(|row| read("counted", row.value())).transpose()
+        })
+    }
+
+    /// How many tasks of others each signer was the first to tell of, as far as more may be heard of them.
+    pub fn counted_by_teller(&self) -> Result<HashMap<NodeId, usize>, ReadJournalError> {
+        self.look(|| {
+            let mut counts = HashMap::new();
+            let Some(table) = self.later_table(operation::COUNTED)? else { return Ok(counts) };
+            for entry in table.iter()? {
+                let row: Counted = read("counted", entry?.1.value())?;
+                if let Some(first) = row.tellers.first() {
+                    *counts.entry(first.node).or_default() += 1;
+                }
+            }
+            Ok(counts)
+        })
+    }
+
+    /// Removes plugin state that has expired, and tasks of others of which nothing more is to be heard. Reads do not see it in any case.
     pub fn forget_expired(&self, now: UnixMillis) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::ForgetExpired { now }).map(drop)
     }

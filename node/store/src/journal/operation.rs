@@ -2,6 +2,7 @@
 //! behind in the transaction that it shares with others; any other error takes the whole transaction with it.
 
 use super::audit::{AuditEntry, AuditHead, AuditKind};
+use super::counted::{Count, Uses};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::generation::{self, Generations};
 use super::handover::{Handover, HandoverStage, Handovers};
@@ -74,6 +75,9 @@ pub(super) const UNHEARD: TableDefinition<generation::Place, ()> = TableDefiniti
 
 /// Key id and task id to when this node started the reshare.
 pub(super) const STARTED: TableDefinition<started::Place, u64> = TableDefinition::new("started");
+
+/// Hash of a task that others sign to [`Counted`](super::counted::Counted).
+pub(super) const COUNTED: TableDefinition<&'static [u8; 32], Bytes> = TableDefinition::new("counted");
 
 /// The longest name of a plugin or of its state, in bytes.
 const MAX_STATE_KEY: usize = 1024;
@@ -230,6 +234,15 @@ pub(super) enum Operation {
     ForgetExpired {
         now: UnixMillis,
     },
+    Count {
+        now: UnixMillis,
+        new: Box<Count>,
+    },
+    Uncount {
+        now: UnixMillis,
+        task: Hash,
+        teller: NodeId,
+    },
     /// The operation, and events that tell of it.
     Telling {
         operation: Box<Operation>,
@@ -250,6 +263,7 @@ pub(super) struct Tables<'t> {
     order: Table<'t, u64, Id>,
     unfinished: Table<'t, Id, ()>,
     state: Memory<'t>,
+    uses: Uses<'t>,
     recordings: Recordings<'t>,
     audit: Table<'t, u64, Bytes>,
     keys: Table<'t, Id, Bytes>,
@@ -273,6 +287,7 @@ impl<'t> Tables<'t> {
             order: transaction.open_table(ORDER)?,
             unfinished: transaction.open_table(UNFINISHED)?,
             state: Memory::open(transaction)?,
+            uses: Uses::open(transaction)?,
             recordings: Recordings::open(transaction)?,
             audit: transaction.open_table(AUDIT)?,
             keys: transaction.open_table(KEYS)?,
@@ -368,6 +383,8 @@ impl<'t> Tables<'t> {
                 )
             }
             Operation::ForgetExpired { now } => self.forget_expired(now),
+            Operation::Count { now, new } => self.count(now, *new),
+            Operation::Uncount { now, task, teller } => self.uncount(now, task, teller),
             Operation::Telling { operation, events } => {
                 let written = self.apply(*operation)?;
                 self.outbox.tell(&written, events)?;
@@ -526,7 +543,25 @@ impl<'t> Tables<'t> {
 
     fn forget_expired(&mut self, now: UnixMillis) -> Done {
         self.state.forget_expired(now)?;
+        self.uses.forget(now)?;
         Ok(Written::Now)
+    }
+
+    fn count(&mut self, now: UnixMillis, new: Count) -> Done {
+        new.state.iter().try_for_each(StateWrite::check)?;
+        let (task, text) = (new.task, format!("{} approved a use of {}{}", new.teller, new.key, new.text));
+        if !self.uses.count(&mut self.state, new)? {
+            return Ok(Written::Already);
+        }
+        self.log(now, AuditKind::Counted, Some(task), &text, self.record_of(&task)?)
+    }
+
+    fn uncount(&mut self, now: UnixMillis, hash: Hash, teller: NodeId) -> Done {
+        let Some(row) = self.uses.uncount(&mut self.state, &hash, &teller)? else {
+            return Ok(Written::Already);
+        };
+        let text = format!("counts no more: nothing came of the use of {}", row.key);
+        self.log(now, AuditKind::Counted, Some(row.task), &text, self.record_of(&row.task)?)
     }
 
     /// The approved tasks without outcome.

@@ -2,6 +2,7 @@
 //! Every version that was ever written is read for ever; what is written is of the newest.
 
 use super::audit::AuditEntry;
+use super::counted::Counted;
 use super::generation::Generation;
 use super::handover::Handover;
 use super::outbox::Delivery;
@@ -142,6 +143,7 @@ impl Stored for Stop {}
 impl Stored for Generation {}
 impl Stored for StateValue {}
 impl Stored for Vec<Reservation> {}
+impl Stored for Counted {}
 impl Stored for AuditEntry {}
 impl Stored for Delivery {}
 impl Stored for Difference {}
@@ -227,6 +229,7 @@ fn exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::super::audit::{AuditHead, AuditKind};
+    use super::super::counted::{Taken, Teller};
     use super::super::handover::HandoverStage;
     use super::*;
     use countersign_protocol::evidence::{Claim, Echoed, Misconduct, Signature, SignedHash};
@@ -437,6 +440,35 @@ mod tests {
             ("generation", encode(&generation)),
             ("leaving", encode(&leaving)),
         ]
+    }
+
+    /// What is kept of tasks that others sign.
+    fn counts() -> Vec<(&'static str, Vec<u8>)> {
+        let value = |value| Some(StateValue { value, expires: Some(UnixMillis(4_000)) });
+        let counted = Counted {
+            task: TaskId([3; 16]),
+            key: KeyId::from_bytes([5; 16]).unwrap(),
+            until: UnixMillis(9_000),
+            tellers: vec![
+                Teller { node: node(1), released: true },
+                Teller { node: node(2), released: false },
+            ],
+            owed: vec!["p".into()],
+            taken: vec![Taken { plugin: "r".into(), key: "k".into(), before: None, wrote: value(vec![1]) }],
+        };
+        let head = AuditHead { entries: 9, hash: Hash([12; 32]) };
+        let entry = head.append(UnixMillis(5_000), AuditKind::Counted, None, "t".into(), None);
+        vec![("counted", encode(&counted)), ("counted-entry", encode(&entry))]
+    }
+
+    #[test]
+    fn the_bytes_of_what_is_kept_of_others_uses_are_frozen() {
+        let file = fixture("v4").with_file_name("counts.txt");
+        let found = lines(counts().into_iter());
+        if std::env::var("BLESS").is_ok_and(|format| format == "v4") {
+            std::fs::write(&file, &found).unwrap();
+        }
+        assert_eq!(found, std::fs::read_to_string(file).unwrap());
     }
 
     fn fixture(version: &str) -> PathBuf {

@@ -34,6 +34,19 @@ impl Plugin for Policy {
             _ => Err(Failure::Unsupported("no rule for this operation".into())),
         }
     }
+
+    /// Transfers that other holders of the key sign without this node: without them each node would have a limit of its own.
+    fn observe(config: &Config, task: &Task, host: &impl Host) -> Result<(), Failure> {
+        let Some(transaction) = task.transaction().filter(|transaction| transaction.chain == config.chain) else {
+            return Ok(());
+        };
+        let mut amount = Amount::zero();
+        for to in transaction.destinations.iter().filter(|to| !to.change && to.asset.is_empty()) {
+            let malformed = |_| Failure::Unsupported(format!("{} is not a decimal", to.amount));
+            amount += &to.amount.parse::<Amount>().map_err(malformed)?;
+        }
+        remember(task, &amount, host)
+    }
 }
 
 export_plugin!(Policy);
@@ -59,10 +72,14 @@ fn judge(config: &Config, task: &Task, transaction: &Transaction, host: &impl Ho
     if total > config.per_day {
         return reject("limit-reached", format!("{total} within a day exceeds {}", config.per_day));
     }
-    // One entry for each task: the node takes back what it reserved if nothing is signed.
-    host.state_set(&format!("spent/{}", task.id), amount.as_str().as_bytes(), Some(DAY))?;
+    remember(task, &amount, host)?;
     host.log(Level::Info, "within the limit", &[("total", &total.to_string())]);
     approve()
+}
+
+/// One entry for each task: the node takes back what it reserved if nothing is signed.
+fn remember(task: &Task, amount: &Amount, host: &impl Host) -> Result<(), Failure> {
+    Ok(host.state_set(&format!("spent/{}", task.id), amount.as_str().as_bytes(), Some(DAY))?)
 }
 
 fn spent(host: &impl Host) -> Result<Amount, Failure> {
@@ -97,6 +114,9 @@ mod tests {
         assert_eq!(judge(3, "40"), Verdict::Approve);
         assert!(limited(judge(4, "1")));
         host.advance(DAY + Duration::from_secs(1));
-        assert_eq!(judge(5, "100"), Verdict::Approve);
+        assert_eq!(judge(5, "70"), Verdict::Approve);
+        let others = Task { id: "task-6".into(), ..transfer("eip155:1", "0xSafe", "30") };
+        host.observe::<Policy>(&config, &others).unwrap();
+        assert!(limited(judge(7, "1")), "what others sign counts");
     }
 }
