@@ -109,7 +109,7 @@ fn lines(limits: &[Limit], committees: &Committees) -> Vec<String> {
     lines.push("on line each time, a key of which t of n sign gets n/t times the limit, rounded down".into());
     for ((threshold, members), keys) in committees {
         let apart: Vec<String> = limits.iter().map(|limit| limit.apart(*threshold, *members)).collect();
-        lines.push(format!("{threshold} of {members} ({keys} keys here): then {}", apart.join(", ")));
+        lines.push(format!("{threshold} of {members} (keys here: {keys}): then {}", apart.join(", ")));
     }
     lines
 }
@@ -131,9 +131,9 @@ mod tests {
         assert_eq!(
             lines[5..],
             [
-                "2 of 2 (1 keys here): then 2 tasks per day, 1.5 eth per week",
-                "2 of 3 (4 keys here): then 3 tasks per day, 3/2 of 1.5 eth per week",
-                "2 of 9 (1 keys here): then 9 tasks per day, 9/2 of 1.5 eth per week",
+                "2 of 2 (keys here: 1): then 2 tasks per day, 1.5 eth per week",
+                "2 of 3 (keys here: 4): then 3 tasks per day, 3/2 of 1.5 eth per week",
+                "2 of 9 (keys here: 1): then 9 tasks per day, 9/2 of 1.5 eth per week",
             ]
         );
     }
