@@ -1,9 +1,11 @@
 //! Answers that break the calling convention, lie about lengths, or are meant for the terminal that shows them.
 
-use countersign_host::{Code, Verdict};
+use countersign_host::{Code, Pipeline, Verdict};
 
 use crate::animal::{Animal, CHECKED, ROOM, VERDICT};
-use crate::keeper::{Cage, is_not_loaded, is_one_clear_sentence, is_stopped, neighbour_approves, soon, task};
+use crate::keeper::{
+    Cage, host, is_not_loaded, is_one_clear_sentence, is_stopped, neighbour_approves, services, soon, task,
+};
 
 async fn stopped(animal: &Animal, words: &str) {
     is_stopped(&Cage::of(animal), Code::Trap, words).await;
@@ -215,4 +217,14 @@ async fn zoo_a_check_that_traps() {
 async fn zoo_a_start_that_traps() {
     let animal = Animal::default().with("(func $start unreachable)").with("(start $start)");
     is_not_loaded(&Cage::of(&animal), Code::Trap, "unreachable").await;
+}
+
+/// Components of earlier kits do not say that they count what others sign.
+#[tokio::test]
+async fn zoo_who_does_not_count_is_not_told_of_what_others_sign() {
+    let cage = Cage::of(&Animal::default()).granted(|grants| grants.state_bytes = 1000);
+    let pipeline = Pipeline::load(host(), vec![cage.spec.clone()], services()).await.unwrap();
+    let (told, turn) = pipeline.observe(&task(), |_| true, soon()).await.unwrap();
+    turn.end();
+    assert!(told.is_empty());
 }
