@@ -123,7 +123,9 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Stri
     let mut destinations = Vec::new();
     let mut grants: Vec<Grant> = fields.delegates.iter().map(delegation).collect();
     let mut method = None;
-    if !fields.value.is_zero() {
+    let called = fields.to.is_create() || !fields.data.is_empty();
+    // Who is sent nothing, and called with nothing, still runs code: it is shown.
+    if !fields.value.is_zero() || !called {
         let recipient = fields.to.to().copied().unwrap_or_else(|| sender.create(fields.nonce));
         destinations.push(Destination {
             address: recipient.to_string(),
@@ -140,7 +142,6 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Stri
         grants.extend(known.grants);
         method = Some(known.method.to_string());
     }
-    let called = fields.to.is_create() || !fields.data.is_empty();
     let call = called.then(|| Call {
         contract: fields.to.to().map(Address::to_string).unwrap_or_default(),
         selector: if fields.to.is_create() { vec![] } else { fields.data.iter().take(4).copied().collect() },

@@ -178,6 +178,16 @@ fn contract(to: Address, selector: u32, words: &[Vec<u8>]) -> Result<crate::Tran
 }
 
 #[test]
+fn who_is_sent_nothing_is_shown_all_the_same() {
+    let decoded = decode(&call(TxKind::Call(TOKEN), 0, vec![])).unwrap();
+    let [to] = &transaction(&decoded).destinations[..] else { panic!("{decoded:?}") };
+    assert_eq!((&*to.address, &*to.asset, &*to.amount), (&*TOKEN.to_string(), "", "0"));
+    // A call says whom it calls.
+    let decoded = decode(&call(TxKind::Call(TOKEN), 0, vec![1])).unwrap();
+    assert!(transaction(&decoded).destinations.is_empty() && transaction(&decoded).calls.len() == 1);
+}
+
+#[test]
 fn transfers_of_tokens_name_the_final_recipient() {
     let b = Address::repeat_byte(0xbb).to_string();
     let asset = |kind: &str| format!("eip155:10/{kind}:{TOKEN}");

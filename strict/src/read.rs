@@ -347,12 +347,14 @@ mod tests {
             ("a: [1\n", "not YAML"),
             ("a: |\n  one\n  two", "end the line"),
             ("a: >-\n  one", "end the line"),
+            ("a: [1, ?1.5]\n", "in quotes"),
         ] {
             let error = yaml::<Value>(text).unwrap_err();
             assert!(error.to_string().contains(word), "{text}: {error}");
             assert!(error.place.is_some(), "{text}");
         }
         assert_eq!(yaml::<Value>("a: |\n  one\nb: two").unwrap(), json!({"a": "one\n", "b": "two"}));
+        assert_eq!(yaml::<Value>("a: ['?1.5']\n").unwrap(), json!({"a": ["?1.5"]}));
         assert_eq!(yaml::<Value>("'<<': 1\n").unwrap(), json!({"<<": 1}), "in quotes it is a name");
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
         assert!(yaml::<Value>(&deep).is_err());

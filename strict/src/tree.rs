@@ -13,6 +13,9 @@ const DEPTH: usize = 64;
 /// Whether such a block ends with a line feed is read in two ways.
 const ENDS_IN_A_BLOCK: &str = "a block of text ends the file without an end of its last line; end the line";
 
+/// In a list in brackets some take the mark for that of a key, which it is only before a space.
+const BEGINS_WITH_A_MARK: &str = "a value that begins with `?` is read in two ways; write it in quotes";
+
 /// A document that was read. Its values are typed once it is [read](Self::read) into something.
 #[derive(Debug)]
 pub struct Document {
@@ -121,6 +124,11 @@ impl<'t> Events<'t> {
                 Span { start, end },
             ))) if self.cut.is_some_and(|cut| end.index() >= cut) => {
                 Err(DocumentError::at(place(&start), ENDS_IN_A_BLOCK))
+            }
+            Some(Ok((Event::Scalar(text, ScalarStyle::Plain, ..), Span { start, .. })))
+                if text.starts_with('?') =>
+            {
+                Err(DocumentError::at(place(&start), BEGINS_WITH_A_MARK))
             }
             Some(Ok((event, Span { start, .. }))) => Ok((event, place(&start))),
             Some(Err(error)) => {
