@@ -39,7 +39,7 @@ impl fmt::Debug for PeerKey {
     }
 }
 
-/// Lower-case hex. Log lines name a node by [`PeerKey::node_id`].
+/// Lower-case hex. Log lines name a node by its id.
 impl fmt::Display for PeerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -319,9 +319,9 @@ impl Peer {
     async fn hear(&mut self) -> Body {
         loop {
             if let Some(MeshEvent::Frame(_, bytes)) = soon("a frame", self.events.recv()).await {
-                match decode::<Frame>(&bytes).unwrap().body {
-                    body @ (Body::Used(_) | Body::Released(_) | Body::Counted { .. }) => return body,
-                    _ => {}
+                let body = decode::<Frame>(&bytes).unwrap().body;
+                if matches!(body, Body::Used(_) | Body::Released(_) | Body::Counted { .. }) {
+                    return body;
                 }
             }
         }
