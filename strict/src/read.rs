@@ -43,9 +43,10 @@ fn meaning(text: &str) -> Option<Meaning> {
     }
     // What is longer than a number of 64 bits is an address or a digest, which is a text.
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
-        let digits = text.strip_prefix(prefix).filter(|digits| !digits.starts_with(['+', '-']));
+        let digits = unsigned.strip_prefix(prefix).filter(|digits| !digits.starts_with(['+', '-']));
         if let Some(number) = digits.and_then(|digits| u64::from_str_radix(digits, radix).ok()) {
-            return Some(Meaning::Unsigned(number));
+            // With a sign it is a number to some and a text to the core schema.
+            return (unsigned.len() == text.len()).then_some(Meaning::Unsigned(number));
         }
     }
     // Rust's words for what is no number are no numbers here.
@@ -309,7 +310,7 @@ mod tests {
             {"x": "y"}
         ]);
         assert_eq!(yaml::<Value>(text).unwrap(), expected);
-        for number in ["18446744073709551616", "-9223372036854775809", ".inf", ".nan"] {
+        for number in ["18446744073709551616", "-9223372036854775809", ".inf", ".nan", "-0x5", "+0b1"] {
             assert!(yaml::<Value>(number).unwrap_err().to_string().contains("in quotes"), "{number}");
             assert_eq!(yaml::<String>(number).unwrap(), number);
         }

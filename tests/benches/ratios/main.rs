@@ -7,6 +7,7 @@ mod bare;
 mod beside;
 mod cluster;
 mod keygen;
+mod many;
 mod policy;
 mod process;
 mod reshare;
@@ -50,7 +51,7 @@ async fn measure(effort: &Effort, table: &mut Table) {
 
     table.heading("Nodes");
     let nodes = Nodes::start(table).await;
-    let Some(mut nodes) = table.expect("a cluster", nodes) else { return };
+    let Some(nodes) = table.expect("a cluster", nodes) else { return };
 
     table.heading("FROST, 2 of 3");
     let measured = signing::frost(effort, &nodes, table).await;
@@ -72,9 +73,9 @@ async fn measure(effort: &Effort, table: &mut Table) {
     let measured = reshare::measure(effort, table).await;
     table.expect("KeyReshare", measured);
 
-    table.heading("A node that starts again, with the keys of this run");
-    let measured = process::restart(effort, &mut nodes, table).await;
-    table.expect("the start of a node", measured);
+    table.heading("Among 2,000 keys");
+    let measured = many::measure(effort, table).await;
+    table.expect("many keys", measured);
 }
 
 async fn ecdsa(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {

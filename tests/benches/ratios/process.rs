@@ -8,7 +8,7 @@ use countersign_node::vault::Vault;
 use countersign_store::Passphrase;
 use std::time::{Duration, Instant};
 
-/// Start of a node with 10,000 keys, beside the derivation from the passphrase.
+/// Start of a node, beside the derivation from the passphrase.
 const START: Duration = Duration::from_secs(1);
 /// How long a node may take to end.
 const STOP: Duration = Duration::from_secs(30);

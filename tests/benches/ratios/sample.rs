@@ -16,6 +16,8 @@ pub struct Effort {
     pub ecdsa: usize,
     /// Key generations.
     pub keygens: usize,
+    /// Keys of a node that holds many.
+    pub keys: usize,
     /// Starts of a node.
     pub starts: usize,
 }
@@ -29,11 +31,20 @@ impl Effort {
         burst: 3_000,
         ecdsa: 40,
         keygens: 30,
+        keys: 2_000,
         starts: 5,
     };
     /// A try-out.
-    pub const QUICK: Effort =
-        Effort { quick: true, decisions: 200, frost: 10, burst: 64, ecdsa: 2, keygens: 3, starts: 1 };
+    pub const QUICK: Effort = Effort {
+        quick: true,
+        decisions: 200,
+        frost: 10,
+        burst: 64,
+        ecdsa: 2,
+        keygens: 3,
+        keys: 16,
+        starts: 1,
+    };
 }
 
 /// Durations of one kind, shortest first.
