@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -146,6 +147,12 @@ impl Profile {
         self.nodes.iter().fold(text.to_owned(), |text, (name, id)| text.replace(&id.to_string(), name))
     }
 
+    /// True if what is sent to the coordinator can be read and changed on the way.
+    pub fn is_open_to_others(&self) -> bool {
+        let url = reqwest::Url::parse(&self.coordinator);
+        url.is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_this_machine))
+    }
+
     /// True if the node has a name in the profile.
     pub fn names_node(&self, node: &NodeId) -> bool {
         name_in(&self.nodes, node).is_some()
@@ -155,6 +162,11 @@ impl Profile {
     pub fn requester_name(&self, requester: &RequesterId) -> Option<&str> {
         name_in(&self.trusted_requesters, requester)
     }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn name_in<'a, Id: PartialEq>(names: &'a BTreeMap<String, Id>, id: &Id) -> Option<&'a str> {
@@ -303,6 +315,19 @@ mod tests {
         std::fs::write(&path, format!("coordinator: http://127.0.0.1:1\napi_key_file: api.key\n{rest}"))
             .unwrap();
         Profile::load(&path)
+    }
+
+    #[test]
+    fn who_listens_on_the_way_is_known_from_the_address() {
+        let open = |coordinator: &str| {
+            let profile = Profile { coordinator: coordinator.into(), ..load("").unwrap() };
+            profile.is_open_to_others()
+        };
+        assert!(
+            open("http://coordinator.example:7480") && open("http://10.0.0.1") && open("http://[fd00::1]:1")
+        );
+        assert!(!open("http://127.0.0.1:1") && !open("http://[::1]:1") && !open("http://localhost:7480"));
+        assert!(!open("https://coordinator.example"));
     }
 
     #[test]

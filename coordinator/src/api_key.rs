@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::share::has_room;
+
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -63,11 +65,12 @@ impl ApiKeys {
         let listed = self.listed.load();
         let key = check(&listed, presented, scope)?;
         let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = in_flight.entry(key.sha256).or_default();
-        if *count >= MAX_IN_FLIGHT {
+        let open = in_flight.values().sum();
+        let own = in_flight.get(&key.sha256).copied().unwrap_or_default();
+        if !has_room(REQUESTS, open, own) {
             return Err(Denied::Crowded);
         }
-        *count += 1;
+        *in_flight.entry(key.sha256).or_default() += 1;
         Ok((key.name.clone(), Place { keys: self, key: key.sha256 }))
     }
 }
@@ -106,9 +109,7 @@ pub enum Denied {
     )]
     Scope,
     /// Too many requests of one key at once.
-    #[error(
-        "{MAX_IN_FLIGHT} requests with this API key are under way; wait for their answers, then ask again"
-    )]
+    #[error("too many requests with this API key are under way; wait for their answers, then ask again")]
     Crowded,
 }
 
@@ -138,8 +139,8 @@ fn fingerprint(text: &str) -> Hash {
     Hash(Sha256::digest(text.as_bytes()).into())
 }
 
-/// Requests of one key at once, long polls among them. Fewer than the connections that there are for all.
-const MAX_IN_FLIGHT: usize = 256;
+/// Requests at once, long polls among them. Each key may have as many as there are places left.
+pub const REQUESTS: usize = 512;
 /// So that a key that leaked into a file is found by a scanner.
 const PREFIX: &str = "csapi_";
 
@@ -160,15 +161,22 @@ mod tests {
     }
 
     #[test]
-    fn one_key_cannot_take_all_places() {
+    fn neither_one_key_nor_two_can_take_all_places() {
         let (text, entry) = generate("ops", vec![Scope::Read]);
         let (other, others) = generate("desk", vec![Scope::Read]);
-        let keys = ApiKeys::new(vec![entry, others]);
-        let mut places: Vec<_> =
-            (0..MAX_IN_FLIGHT).map(|_| keys.admit(Some(&text), Scope::Read).unwrap().1).collect();
+        let (third, late) = generate("late", vec![Scope::Read]);
+        let keys = ApiKeys::new(vec![entry, others, late]);
+        let mut places = Vec::new();
+        let mut fill = |text: &str| {
+            let admitted = || keys.admit(Some(text), Scope::Read).map(|(_, place)| place);
+            places.extend(std::iter::repeat_with(admitted).map_while(Result::ok));
+            places.len()
+        };
+        assert_eq!(fill(&text), REQUESTS / 2);
+        assert_eq!(fill(&other), REQUESTS / 4 * 3);
         assert_eq!(keys.admit(Some(&text), Scope::Read).err(), Some(Denied::Crowded));
-        assert_eq!(keys.admit(Some(&other), Scope::Read).unwrap().0, "desk");
-        places.pop();
+        assert_eq!(keys.admit(Some(&third), Scope::Read).unwrap().0, "late");
+        places.clear();
         assert!(keys.admit(Some(&text), Scope::Read).is_ok());
     }
 

@@ -11,7 +11,6 @@ mod intake;
 mod moved;
 mod origin;
 mod queue;
-mod share;
 mod twins;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -27,6 +26,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::clean;
+use crate::share::has_room;
 use crate::store::{Store, StoreError, Ticket};
 use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::{Proof, TaskRecord};
@@ -439,7 +439,7 @@ impl Inner {
         let own = count(&|active| active.flow.task().requester == *requester);
         let by_key = count(&|active| through.is_some() && active.through == through);
         let most = own.max(by_key);
-        if share::has_room(limit, open, most) { Ok(()) } else { Err(SubmitError::Share(most)) }
+        if has_room(limit, open, most) { Ok(()) } else { Err(SubmitError::Share(most)) }
     }
 
     /// A task that was worked on by some nodes is now worked on by others.

@@ -19,6 +19,7 @@ pub mod identity;
 mod relay;
 mod run;
 pub mod session;
+mod share;
 pub mod store;
 pub mod task;
 #[cfg(test)]

@@ -109,6 +109,9 @@ impl Coordinator {
         let hub = Arc::new(Hub::bind(config.listen_quic, &identity, relay::admits(&desk), recorder)?);
         let quic = hub.address();
         let (listener, http) = listen(config.listen_http).await?;
+        if !http.ip().is_loopback() {
+            warn!(%http, "the API listens without TLS, so API keys can be read on the way; keep `listen_http` on loopback, behind a proxy with TLS");
+        }
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(config.api_keys.clone()));
         let mut parts = JoinSet::new();

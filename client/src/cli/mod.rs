@@ -103,18 +103,25 @@ fn execute(cli: Cli, output: &Output) -> Result<(), ClientError> {
     match command {
         Command::Version => output.version(),
         Command::Requester(command) => requester::execute(command, output),
-        Command::Wallet(command) => in_runtime(wallet::execute(command, &connect(&global)?, output)),
-        Command::Address(args) => in_runtime(address::execute(args, &connect(&global)?, output)),
-        Command::Sign(args) => in_runtime(sign::execute(*args, &connect(&global)?, output)),
-        Command::Task(command) => in_runtime(task::execute(command, &connect(&global)?, output)),
-        Command::Node(command) => in_runtime(node::execute(command, &connect(&global)?, output)),
+        Command::Wallet(command) => in_runtime(wallet::execute(command, &connect(&global, output)?, output)),
+        Command::Address(args) => in_runtime(address::execute(args, &connect(&global, output)?, output)),
+        Command::Sign(args) => in_runtime(sign::execute(*args, &connect(&global, output)?, output)),
+        Command::Task(command) => in_runtime(task::execute(command, &connect(&global, output)?, output)),
+        Command::Node(command) => in_runtime(node::execute(command, &connect(&global, output)?, output)),
     }
 }
 
-fn connect(global: &Global) -> Result<Client, ClientError> {
+fn connect(global: &Global, output: &Output) -> Result<Client, ClientError> {
     let no_home = || ClientError::Usage("there is no home directory; name the profile with --config".into());
     let path = global.config.clone().or_else(Profile::default_path).ok_or_else(no_home)?;
-    let client = Client::new(Profile::load(&path)?)?;
+    let profile = Profile::load(&path)?;
+    if profile.is_open_to_others() {
+        let coordinator = &profile.coordinator;
+        output.note(format!(
+            "warning: {coordinator} has no TLS, so the API key can be read on the way; use https"
+        ));
+    }
+    let client = Client::new(profile)?;
     Ok(client.with_timeout(global.timeout.map(Duration::from_secs)))
 }
 

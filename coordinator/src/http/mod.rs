@@ -24,7 +24,7 @@ use countersign_protocol::Hash;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::api_key::{ApiKeys, Scope};
+use crate::api_key::{ApiKeys, REQUESTS, Scope};
 use crate::desk::Desk;
 use error::ApiError;
 
@@ -136,7 +136,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
 const MAX_BODY: usize = 3 * 1024 * 1024;
 /// Who may ask at a time, and how slowly.
 pub const LIMITS: Limits = Limits {
-    connections: 512,
+    connections: REQUESTS,
     of_one_address: 128,
     head: Duration::from_secs(15),
     // Long polls follow each other on one.

@@ -2,10 +2,11 @@
 //! of version 2.
 
 use super::error::ConfigError;
+use super::plain_http;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use url::{Host, Url};
+use url::Url;
 use zeroize::Zeroizing;
 
 /// `metrics.influxdb`. A key whose text is empty counts as absent, as in files that are brought along.
@@ -164,12 +165,8 @@ impl Influx {
     /// What an operator should know of it.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.server.scheme() == "http" && !is_loopback(&self.server) {
-            notes.push(format!(
-                "metrics.influxdb.server_addr is {}: metrics and credentials can be read and changed on the way; use https",
-                self.server
-            ));
-        }
+        let key = "metrics.influxdb.server_addr";
+        notes.extend(plain_http::note(key, self.server.as_str(), "metrics and credentials"));
         if self.has_password_here() {
             notes.push(
                 "metrics.influxdb.password stands in this file; write it into a file of mode 600 and name that with password_file"
@@ -211,14 +208,4 @@ fn interval(seconds: u64) -> Result<Duration, ConfigError> {
     let (key, from, to) = ("metrics.influxdb.interval_seconds", 1, 3_600);
     let in_range = (from..=to).contains(&seconds);
     in_range.then(|| Duration::from_secs(seconds)).ok_or(ConfigError::Range { key, value: seconds, from, to })
-}
-
-/// True if what is sent there stays on this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
-    }
 }

@@ -6,6 +6,7 @@ mod events;
 mod incumbent;
 mod influx;
 mod metrics;
+mod plain_http;
 mod policy;
 mod raw;
 mod raw_policy;
@@ -166,6 +167,10 @@ impl Config {
         notes.extend(expansion.notes);
         let metrics = Metrics::from_raw(raw.metrics.unwrap_or_default(), base)?;
         notes.extend(metrics.influx.iter().flat_map(Influx::notes));
+        let policy = Policy::from_raw(expansion.policy.section, base)?;
+        let receivers = events::receivers(events, base)?;
+        let plugins = policy.plugins.iter().chain(receivers.iter().map(|receiver| &receiver.plugin));
+        notes.extend(plugins.flat_map(plain_http::notes));
         Ok(Config {
             dir: store_dir(&base.join(&raw.db.path))?,
             key_file: raw.db.key_file.map(|file| base.join(file)),
@@ -177,9 +182,9 @@ impl Config {
             allow_binary: raw.keys.allow_binary.into_iter().collect(),
             networks: Networks::named(&raw.chains.bitcoin, &raw.chains.solana)?,
             expansion: expanded,
-            policy: Policy::from_raw(expansion.policy.section, base)?,
+            policy,
             notes,
-            receivers: events::receivers(events, base)?,
+            receivers,
             session: Limits {
                 ready: seconds("limits.ready_seconds", raw.limits.ready_seconds)?,
                 storing: seconds("limits.storing_seconds", raw.limits.storing_seconds)?,

@@ -1,11 +1,11 @@
-//! How many open tasks one requester, or one API key, may have of all that there is room for: a pure function.
+//! How much one of many may have of what there is room for, such as open tasks or requests under way: a pure function.
 
-/// True if there is room for one more task among `limit`, of which `open` are taken, for somebody who has `own` of them.
+/// True if there is room for one more among `limit`, of which `open` are taken, for somebody who has `own` of them.
 ///
 /// Each may have as many as there are places left. So whoever is alone gets half of all, two get a third each, and there is
-/// always a place for somebody new, however long the others' tasks wait for a node that is off line (Choudhury and Hahne's
+/// always a place for somebody new, however long those of the others stay (Choudhury and Hahne's
 /// dynamic thresholds for shared buffers, 1998, with a factor of 1).
-pub(super) fn has_room(limit: usize, open: usize, own: usize) -> bool {
+pub(crate) fn has_room(limit: usize, open: usize, own: usize) -> bool {
     own < limit.saturating_sub(open)
 }
 
