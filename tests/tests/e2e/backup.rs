@@ -86,6 +86,51 @@ async fn a_node_comes_back_from_a_backup_that_was_made_while_it_signed() {
     assert_eq!(view.summary.reason.unwrap().code, "task-before-restore");
 }
 
+/// Waits until all of these are said.
+async fn said(words: &[(&str, &dyn Fn() -> String)]) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while let Some((word, log)) = words.iter().find(|(word, log)| !log().contains(word)) {
+        assert!(std::time::Instant::now() < deadline, "nobody says `{word}`:\n{}", log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_runs_beside_its_original_signs_nothing_and_stops_it_until_its_operator_decides() {
+    let mut cluster = cluster().await;
+    let wallet = cluster.create_wallet("kept", Scheme::Ed25519, 2).await.unwrap();
+    let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
+    let file = back_up(&cluster.nodes[0], "backup.age");
+    let original = &cluster.nodes[0];
+    let mut copy = Node {
+        id: original.id,
+        name: "copy".into(),
+        dir: cluster.dir().join("copy"),
+        daemon: None,
+        streams: original.streams,
+    };
+    std::fs::create_dir(&copy.dir).unwrap();
+    for name in ["node.yaml", "passphrase"] {
+        std::fs::copy(original.dir.join(name), copy.dir.join(name)).unwrap();
+    }
+    expect_success(&mut about(&copy, "restore", &file)).unwrap();
+    copy.start().unwrap();
+
+    said(&[
+        ("two processes run with the identity of this node", &|| cluster.coordinator_log()),
+        ("ALARM: another process runs with the identity of this node", &|| cluster.nodes[0].log()),
+        ("ALARM: two processes run with the identity of", &|| cluster.nodes[1].log()),
+        ("another process", &|| copy.log()),
+    ])
+    .await;
+    assert_eq!(crate::refusal(cluster.client.sign(&order, |_| {}).await).0, "twin");
+
+    copy.daemon().terminate(STOP).unwrap();
+    let mut lift = cluster.nodes[0].command("quarantine").unwrap();
+    expect_success(lift.arg("lift-twin")).unwrap();
+    cluster.client.sign(&order, |_| {}).await.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
+}
+
 fn sign_operation(cluster: &Cluster, key: countersign_protocol::KeyId) -> Operation {
     let order = cluster.order(key, "m", b"pay", Some(&[0, 1])).unwrap();
     Operation::KeySign(countersign_protocol::KeySign {
