@@ -329,6 +329,73 @@ fn a_domain_may_name_what_is_no_address() {
     assert_eq!(facts.rights, Rights::Unknown);
 }
 
+/// ethers 6.17 and eth-account 0.14 hash an address as one, viem 2.57 and MetaMask as the text that it is declared to be.
+/// eth-account takes a salt of any type for 32 bytes.
+#[test]
+fn a_text_that_could_be_the_standards_member_is_refused_in_a_domain() {
+    let address = "ab".repeat(20);
+    let read = |domain_type: &str, domain: &str| {
+        decode(&format!(
+            r#"{{"types":{{"EIP712Domain":[{domain_type}],"M":[]}},"primaryType":"M","domain":{{{domain}}},"message":{{}}}}"#
+        ))
+    };
+    let member = |name: &str, kind: &str| format!(r#"{{"name":"{name}","type":"{kind}"}}"#);
+    let (contract, salt) = (member("verifyingContract", "string"), member("salt", "string"));
+    for named in [
+        format!("0x{address}"),
+        format!("0X{address}"),
+        address.to_uppercase(),
+        "0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD827".into(),
+        "XE65GB6LDNXYOFTX0NSV3FUWKOWIXAMJK36".into(),
+        "xe65gb6ldnxyoftx0nsv3fuwkowixamjk3".into(),
+    ] {
+        let refused = read(&contract, &format!(r#""verifyingContract":"{named}""#)).unwrap_err();
+        assert!(refused.to_string().contains("declare it as address"), "{named}: {refused}");
+    }
+    for other in ["cosmos", "", "0x", &address[1..], "XEON"] {
+        let text = format!(r#""verifyingContract":"{other}","salt":"0""#);
+        read(&format!("{contract},{salt}"), &text).unwrap_or_else(|error| panic!("{other}: {error}"));
+    }
+    let word = format!("0x{}", "11".repeat(32));
+    for text in ["0", "cosmos", &word] {
+        let refused = read(&salt, &format!(r#""salt":"{text}""#)).unwrap_err();
+        assert!(refused.to_string().contains("declare it as bytes32"), "{text}: {refused}");
+    }
+    let of_a_chain = format!(r#""verifyingContract":"0x{address}","salt":"0""#);
+    assert!(read(&format!("{},{salt}", member("verifyingContract", "address")), &of_a_chain).is_err());
+}
+
+/// eth-account 0.14 takes a struct `uint` for a number; viem 2.57 and ethers 6.17 refuse most of them.
+#[test]
+fn a_struct_is_not_called_as_what_is_built_in() {
+    let read = |name: &str| {
+        decode(&format!(
+            r#"{{"types":{{"EIP712Domain":[],"M":[{{"name":"x","type":"{name}"}}],"{name}":[]}},
+                "primaryType":"M","domain":{{}},"message":{{"x":{{}}}}}}"#
+        ))
+    };
+    for name in
+        ["uint", "int", "bytes33", "bytes0", "uint08", "uint7", "int512", "fixed", "ufixed128x18", "function"]
+    {
+        assert!(read(name).unwrap_err().to_string().contains("no name for a type"), "{name}");
+    }
+    for name in ["Uint", "integer", "internal", "bytesLike", "uint8s", "fixed:a", "functions"] {
+        read(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[test]
+fn a_chain_of_types_takes_no_stack() {
+    let link = |at: usize| format!(r#""t{at}":[{{"name":"x","type":"t{}[]"}}],"#, at + 1);
+    let types: String = (0..1650).map(link).collect();
+    let json = format!(
+        r#"{{"types":{{{types}"t1650":[],"EIP712Domain":[]}},"primaryType":"t0","domain":{{}},"message":{{"x":[]}}}}"#
+    );
+    assert!((60_000..1 << 16).contains(&json.len()), "{}", json.len());
+    let little = std::thread::Builder::new().stack_size(160 << 10);
+    little.spawn(move || decode(&json).unwrap()).unwrap().join().unwrap();
+}
+
 #[test]
 fn a_mark_before_the_document_changes_nothing() {
     let marked = format!("\u{feff}{MAIL}");

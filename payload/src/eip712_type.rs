@@ -89,6 +89,7 @@ impl<'a> Document<'a> {
             );
         }
         let members = self.domain.object().ok_or("the domain is no object")?;
+        check_texts(fields, members)?;
         match members.keys().find(|name| fields.iter().all(|field| field.name != *name)) {
             Some(extra) => Err(format!(
                 "the domain has a member `{extra}` that EIP712Domain does not declare, and libraries disagree on the digest"
@@ -195,15 +196,16 @@ impl<'a> Document<'a> {
         format!("{name}({})", members.join(","))
     }
 
+    /// Into `found`: `name`, and every type that its members are of, and theirs.
     fn collect<'b>(&'b self, name: &'b str, found: &mut BTreeSet<&'b str>) -> Result<(), String> {
-        if !found.insert(name) {
-            return Ok(());
-        }
-        let fields = self.types.get(name).ok_or_else(|| format!("types has no `{name}`"))?;
-        let structs =
-            fields.iter().map(|field| innermost(field.kind)).filter(|kind| Atomic::of(kind).is_none());
-        for kind in structs {
-            self.collect(kind, found)?;
+        let mut open = vec![name];
+        while let Some(name) = open.pop() {
+            if !found.insert(name) {
+                continue;
+            }
+            let fields = self.types.get(name).ok_or_else(|| format!("types has no `{name}`"))?;
+            let kinds = fields.iter().map(|field| innermost(field.kind));
+            open.extend(kinds.filter(|kind| Atomic::of(kind).is_none()));
         }
         Ok(())
     }
@@ -230,6 +232,36 @@ impl<'a> Document<'a> {
 
 /// Most members that are named where members are left out.
 const TOLD: usize = 16;
+
+/// Libraries that know the standard's members alone (ethers, eth-account, alloy) refuse a contract that is no address. What they
+/// could take for the standard's member under another type has two digests.
+fn check_texts(fields: &[Field], members: &BTreeMap<String, Json>) -> Result<(), String> {
+    let is_text = |name: &str| fields.iter().any(|field| (field.name, field.kind) == (name, "string"));
+    let contract = members.get("verifyingContract").and_then(Json::text).unwrap_or_default();
+    if is_text("verifyingContract") && looks_like_address(contract) {
+        return Err(
+            "verifyingContract is an address and declared as string, and libraries disagree on the digest; \
+                    declare it as address"
+                .into(),
+        );
+    }
+    if is_text("salt") && !is_text("verifyingContract") {
+        return Err(
+            "salt is declared as string beside no verifyingContract that is one, and libraries disagree on \
+                    the digest; declare it as bytes32"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
+/// 20 bytes in hexadecimal, or the form that banks' numbers have (ICAP: `XE`, two digits, 30 or 31 letters and digits).
+fn looks_like_address(text: &str) -> bool {
+    let digits = text.strip_prefix("0x").or(text.strip_prefix("0X")).unwrap_or(text);
+    let is_hexadecimal = digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_bank_number = text.len() >= 2 && text.as_bytes()[..2].eq_ignore_ascii_case(b"XE");
+    is_hexadecimal || (is_bank_number && (34..=35).contains(&text.len()))
+}
 
 /// The type of a domain that a document does not give: the members that are there, in the standard's order.
 fn derive_domain(domain: &Json) -> Result<Vec<Field<'static>>, String> {
@@ -269,10 +301,19 @@ fn read_fields<'a>(of: &str, json: &'a Json) -> Result<Vec<Field<'a>>, String> {
 
 /// A type of this name must not be taken for one that is built in.
 fn checked_name(name: &str) -> Result<&str, String> {
-    match identifier(name) && Atomic::of(name).is_none() {
+    match identifier(name) && !looks_built_in(name) {
         true => Ok(name),
         false => Err(format!("`{name}` is no name for a type")),
     }
+}
+
+/// Whether a reader may take the name for a type of Solidity's, such as `uint`, `bytes33` and `fixed128x18`: the standard knows
+/// neither aliases nor fixed point, and what libraries make of them differs.
+fn looks_built_in(name: &str) -> bool {
+    let is_size = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'x');
+    let sized = ["uint", "int", "bytes", "ufixed", "fixed"];
+    ["address", "bool", "string", "function"].contains(&name)
+        || sized.iter().any(|kind| name.strip_prefix(kind).is_some_and(is_size))
 }
 
 /// Letters, digits, `_`, `$` and `:`, none of which can end a name within the text that is hashed.
