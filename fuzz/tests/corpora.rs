@@ -32,6 +32,7 @@ tests! {
     payload_evm
     payload_eip191
     payload_eip712
+    typed_data
     payload_eip7702
     payload_psbt
     payload_bitcoin_message

@@ -4,6 +4,7 @@ mod announcement;
 mod callbacks;
 mod derivation;
 mod documents;
+mod eip712;
 mod engine;
 mod payload;
 mod people;
@@ -17,6 +18,7 @@ mod signer;
 mod store;
 mod task;
 mod texts;
+mod typed_data;
 mod wire;
 
 use crate::Target;
@@ -34,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target::new("payload_evm", payload::run::<{ Kind::EVM }>, payload::evm_seeds),
     Target::new("payload_eip191", payload::run::<{ Kind::EIP191 }>, payload::message_seeds),
     Target::new("payload_eip712", payload::run::<{ Kind::EIP712 }>, payload::eip712_seeds),
+    Target::new("typed_data", typed_data::run, typed_data::seeds),
     Target::new("payload_eip7702", payload::run::<{ Kind::EIP7702 }>, payload::eip7702_seeds),
     Target::new("payload_psbt", payload::run::<{ Kind::PSBT }>, payload::psbt_seeds),
     Target::new(

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use sha3::Keccak256;
 
 use super::sighash::{Spending, key_hash_code};
-use super::{rlp, signer};
+use super::{eip712, rlp, signer};
 use crate::input::Input;
 
 /// Kinds as arguments of [`run`].
@@ -122,7 +122,10 @@ fn signed_bytes_are_those_of_the_kind(key: &Key, payload: &Payload, decoded: &De
             assert_eq!(*only(), *Keccak256::digest([head.as_bytes(), bytes].concat()));
             assert_eq!(decoded.intent, Intent::Message(bytes.clone()));
         }
-        PayloadKind::Eip712 => assert_eq!(only().len(), 32),
+        PayloadKind::Eip712 => {
+            let Intent::TypedData(data) = &decoded.intent else { panic!("typed data is shown as such") };
+            eip712::agrees(bytes, only(), &data.json);
+        }
         PayloadKind::Digests => agree_with_the_list(bytes, decoded),
         PayloadKind::Psbt => agree_with_the_transaction(key, bytes, decoded),
         PayloadKind::BitcoinMessage => {
@@ -234,7 +237,7 @@ pub(super) fn forms(input: &[u8]) -> bool {
 }
 
 /// For a scheme, at the root.
-fn seed(scheme: Scheme, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn seed(scheme: Scheme, bytes: &[u8]) -> Vec<u8> {
     seed_at(scheme, 0, bytes)
 }
 
