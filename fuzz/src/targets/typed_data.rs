@@ -64,7 +64,7 @@ const ODD_NUMBERS: [&str; 16] = [
 
 /// Deeper, dynamic lists are empty.
 const DEPTH: usize = 6;
-/// A longer document gets no further elements.
+/// A longer message gets no further elements, and at twice the length no further members.
 const LONG: usize = 8 << 10;
 
 #[derive(Clone, Copy)]
@@ -214,8 +214,9 @@ impl<'a> Writer<'a> {
     fn value(&mut self, base: Base, depth: usize) -> String {
         match base {
             Base::Atomic(atomic) => self.atom(atomic),
-            Base::Struct(_) if depth > 2 * DEPTH => "{}".into(),
+            Base::Struct(_) if depth > 2 * DEPTH || self.written > 2 * LONG => "{}".into(),
             Base::Struct(at) => {
+                self.written += 8;
                 let mut members = Vec::new();
                 for number in 0..self.types[at].members.len() {
                     let Member { name, base, ref lists } = self.types[at].members[number];
@@ -239,6 +240,7 @@ impl<'a> Writer<'a> {
             None if depth > DEPTH || self.written > LONG => 0,
             None => self.below(4),
         };
+        self.written += 2;
         let values: Vec<_> = (0..length).map(|_| self.list(base, inner, depth + 1)).collect();
         format!("[{}]", values.join(","))
     }

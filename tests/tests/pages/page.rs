@@ -1,0 +1,56 @@
+//! Finds what stands in a page. It panics where a page has no such thing.
+
+/// A page of `docs/`.
+pub struct Page(pub &'static str);
+
+impl Page {
+    /// What stands under a heading, up to the next one of any kind.
+    pub fn section(&self, heading: &str) -> Section {
+        let from = self.0.split_once(&format!("\n## {heading}\n"));
+        let (_, rest) = from.unwrap_or_else(|| panic!("the page has no section `{heading}`"));
+        Section(rest.split("\n## ").next().unwrap_or(rest))
+    }
+
+    /// The page as one section.
+    pub fn whole(&self) -> Section {
+        Section(self.0)
+    }
+}
+
+/// A part of a page.
+pub struct Section(&'static str);
+
+impl Section {
+    pub fn text(&self) -> &'static str {
+        self.0
+    }
+
+    /// The fenced blocks, without the line feed at their ends. Each has a language, or is of `""`.
+    pub fn blocks(&self, language: &str) -> Vec<&'static str> {
+        let mut blocks = Vec::new();
+        let mut rest = self.0;
+        while let Some((_, from)) = rest.split_once("\n```") {
+            let (named, from) = from.split_once('\n').expect("a block begins on a line of its own");
+            let (block, after) = from.split_once("\n```").expect("a block has an end");
+            if named == language {
+                blocks.push(block);
+            }
+            rest = after;
+        }
+        blocks
+    }
+
+    /// The only block in a language.
+    pub fn block(&self, language: &str) -> &'static str {
+        let blocks = self.blocks(language);
+        assert_eq!(blocks.len(), 1, "one block of `{language}`");
+        blocks[0]
+    }
+
+    /// What stands between backticks in the second column of the table's row whose first column is `name`.
+    pub fn cell(&self, name: &str) -> &'static str {
+        let mut rows = self.0.lines().filter_map(|line| line.strip_prefix(&format!("| {name} | `")));
+        let row = rows.next().unwrap_or_else(|| panic!("no row `{name}`"));
+        row.split('`').next().expect("a cell")
+    }
+}
