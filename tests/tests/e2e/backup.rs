@@ -97,7 +97,7 @@ async fn said(words: &[(&str, &dyn Fn() -> String)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_runs_beside_its_original_signs_nothing_and_stops_it_until_its_operator_decides() {
-    let mut cluster = cluster().await;
+    let cluster = cluster().await;
     let wallet = cluster.create_wallet("kept", Scheme::Ed25519, 2).await.unwrap();
     let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
     let file = back_up(&cluster.nodes[0], "backup.age");
