@@ -346,6 +346,7 @@ mod tests {
             ("a: 1\n---\nb: 2\n", "second document"),
             ("{[a]: 1}\n", "key of a mapping"),
             ("a: [1\n", "not YAML"),
+            ("| # one\n# two\n", "write keys"),
             ("a: |\n  one\n  two", "end the line"),
             ("a: >-\n  one", "end the line"),
             ("a: [1, ?1.5]\n", "in quotes"),

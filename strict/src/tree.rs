@@ -13,6 +13,9 @@ const DEPTH: usize = 64;
 /// Whether such a block ends with a line feed is read in two ways.
 const ENDS_IN_A_BLOCK: &str = "a block of text ends the file without an end of its last line; end the line";
 
+/// Where it begins with `#`, some take it for a comment. No file of people is a text alone.
+const IS_A_BLOCK: &str = "the whole file is one block of text; write keys and their values";
+
 /// In a list in brackets some take the mark for that of a key, which it is only before a space.
 const BEGINS_WITH_A_MARK: &str = "a value that begins with `?` is read in two ways; write it in quotes";
 
@@ -171,6 +174,9 @@ impl<'t> Events<'t> {
             return refuse("mappings and lists are nested too deeply here; flatten them");
         }
         let value = match event {
+            Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) if depth == 0 => {
+                return refuse(IS_A_BLOCK);
+            }
             Event::Scalar(text, ScalarStyle::Plain, ..) => Value::Plain(text.into_owned()),
             Event::Scalar(text, ..) => Value::Text(text.into_owned()),
             Event::SequenceStart(..) => self.list(depth)?,
