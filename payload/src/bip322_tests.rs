@@ -246,6 +246,13 @@ fn what_only_looks_like_a_message_is_refused() {
             psbt.inputs.swap(0, 1);
         }),
     );
+    refused(
+        "value in what is spent",
+        with(&|psbt| {
+            psbt.inputs[0].non_witness_utxo = None;
+            psbt.inputs[0].witness_utxo.as_mut().unwrap().value = Amount::from_sat(1);
+        }),
+    );
     refused("the message of another key", with(&|psbt| psbt.inputs[0].bip32_derivation.clear()));
     refused(
         "coins alone",

@@ -74,7 +74,10 @@ fn a_type_is_known_only_as_a_whole() {
     assert_eq!((known.rights, known.grants.len()), (Rights::None, 0));
     assert!(known.meaning.unwrap().contains("vote"));
     let other_member = vote.replace("uint32 choice", "uint16 choice");
-    for (whole, domain) in [(vote, TOKEN), (vote, r#"{"name":"other"}"#), (&*other_member, snapshot)] {
+    let contract = format!(r#"{{"name":"snapshot","verifyingContract":"0x{}"}}"#, "11".repeat(20));
+    for (whole, domain) in
+        [(vote, TOKEN), (vote, r#"{"name":"other"}"#), (vote, &*contract), (&*other_member, snapshot)]
+    {
         let unknown = typed_data(&document(whole, domain, &message));
         assert_eq!((unknown.rights, unknown.meaning), (Rights::Unknown, None), "{whole} {domain}");
     }

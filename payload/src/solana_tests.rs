@@ -404,3 +404,16 @@ fn what_a_table_names_is_neither_owner_nor_mint() {
     assert_eq!(assets, ["", &text(&[0xaa; 32]), "unknown", ""]);
     assert_eq!(seen.calls[0].fields[1], ("owner", format!("unknown:{}/10", text(&[0xee; 32]))));
 }
+
+/// What is paid into an account that the message makes for somebody in a table is not the account's own.
+#[test]
+fn native_value_for_an_account_of_somebody_in_a_table_says_so() {
+    let keys = [program(TOKEN), program(ASSOCIATED_TOKEN), [0xaa; 32], program(SYSTEM)];
+    let lamports = tagged(&[2, 0, 0, 0], 7, &[]);
+    let plain = message(&keys, &[(3, &[0, 1, 6, 4, 5, 2], &[1]), (5, &[0, 1], &lamports)]);
+    let table = [&[1][..], &[0xee; 32], &[2, 10, 11, 1, 12]].concat();
+    let decoded = decode(&[&[0x80], &plain[..], &table].concat()).unwrap();
+    let owner = format!("unknown:{}/10", text(&[0xee; 32]));
+    assert_eq!(transaction(&decoded).owners, [(text(&[0xbb; 32]), owner)].into());
+    assert!(transaction(&decoded).destinations.iter().all(|to| !to.change));
+}

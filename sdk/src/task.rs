@@ -186,6 +186,11 @@ mod tests {
             ("a token", token(), Some(1)),
             ("a token, and value for its contract", token().with_value("1"), None),
             (
+                "what may be the number of a token",
+                token().pays_asset("eip155:1/token:0xdac", "0xbob", "5"),
+                None,
+            ),
+            (
                 "a payment that hands out a right",
                 ethereum().pays("0xbob", "1").grants("0xeve", "", None),
                 None,

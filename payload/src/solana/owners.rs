@@ -75,10 +75,10 @@ impl Owners {
         owner
     }
 
-    /// Who owns `account`, which receives native value, if it is a token account: what is in it is the owner's.
+    /// Who owns `account`, which receives native value, if it is a token account: what is in it is the owner's. An owner that a
+    /// lookup table names is told as such: the account alone would look like somebody who is known.
     pub(super) fn of_native(&mut self, reader: &Reader, account: &str) -> Option<String> {
-        let owner = self.find(reader, TOKEN, Some(WRAPPED_SOL), account);
-        let owner = owner.filter(|owner| !owner.starts_with(UNKNOWN))?;
+        let owner = self.find(reader, TOKEN, Some(WRAPPED_SOL), account)?;
         self.found.insert(account.into(), owner.clone());
         Some(owner)
     }

@@ -37,6 +37,17 @@ fn what_a_peer_can_have_held_is_bounded_in_bytes() {
 }
 
 #[test]
+fn all_peers_together_have_a_bounded_number_held_and_the_oldest_makes_room() {
+    let (mut hold, now) = (Hold::default(), Instant::now());
+    let peers = MAX_TOTAL / MAX_FRAMES + 1;
+    for seed in 1..=peers {
+        (0..MAX_FRAMES).for_each(|_| hold.put(now, node(seed as u8), abort(), 1));
+    }
+    assert_eq!(hold.of(node(1)).count(), 0, "the oldest");
+    assert_eq!(hold.take(TASK).len(), MAX_TOTAL);
+}
+
+#[test]
 fn what_is_too_old_goes_although_nothing_new_comes() {
     let (mut hold, now) = (Hold::default(), Instant::now());
     hold.put(now, node(1), abort(), 1);

@@ -248,6 +248,11 @@ const USDC_SOL: &str =
     "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/token:EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
 const BITCOIN: &str = "bip122:000000000019d6689c085ae165831e93";
 
+/// Native value for an account whose owner the transaction shows.
+fn wraps(owner: &str) -> Task {
+    with_fact(transfer(SOLANA, ACCOUNT, "1"), "token-owners", &format!(r#"{{"{ACCOUNT}": "{owner}"}}"#))
+}
+
 fn solana_token(owner: Option<&str>) -> Task {
     let task = transaction(SOLANA)
         .pays_asset(USDC_SOL, ACCOUNT, "5")
@@ -290,6 +295,7 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
                 transfer(BITCOIN, "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", "1"),
             ),
             case(unknown, &list(OWNER), solana_token(None), solana_token(Some(ACCOUNT))),
+            case(unknown, &list(OWNER), wraps("unknown:Tab1e/3"), wraps("Some0ther")),
             // A list without addresses of Solana cannot have meant an owner there.
             case(unknown, &list(BOB), looked_up(), solana_token(None)),
         ]);
@@ -297,6 +303,7 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
     cases.extend([
         case("keysign-address-denied", &deny(OWNER), solana_token(Some(OWNER)), solana_token(Some("Some0ther"))),
         case("keysign-destination-denied", &destinations(OWNER), solana_token(Some(OWNER)), solana_token(Some("Some0ther"))),
+        case("keysign-address-denied", &deny(OWNER), wraps(OWNER), wraps("Some0ther")),
         case("keysign-address-denied", &deny(ACCOUNT), solana_token(Some(OWNER)), transfer(SOLANA, OWNER, "1")),
         // What a call does that nobody understands, and what a new contract does.
         case(unknown, &deny(BOB), multicall(), pay_usdc(ALICE, "1")),
