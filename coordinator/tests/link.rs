@@ -155,6 +155,7 @@ async fn start_two(dir: &Path) -> Coordinator {
 
 const FIRST: Instance = [1; 16];
 const SECOND: Instance = [2; 16];
+const UNPROVEN: Instance = [4; 16];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_with_one_identity_is_refused_and_everybody_has_it_proven() {
@@ -164,6 +165,17 @@ async fn a_second_process_with_one_identity_is_refused_and_everybody_has_it_prov
     let mut first = connect_as(&coordinator, 1, FIRST).await;
     assert!(is_welcome(&first) && is_welcome(&peer));
     let alive = |instance, other| TwinMark::sign(&id(1), instance, other, &Key(node(1)));
+    // One that proves nothing of itself is refused all the same, and nobody is told of it.
+    let (mut unproven, ()) = tokio::join!(connect_as(&coordinator, 1, UNPROVEN), async {
+        assert_eq!(hear(&mut first).await, ToNode::Probe { other: UNPROVEN });
+        let mark = alive(FIRST, UNPROVEN);
+        first.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+    });
+    assert!(!is_welcome(&unproven));
+    let mark = TwinMark::sign(&id(1), UNPROVEN, FIRST, &Key(node(2)));
+    unproven.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+    unproven.handle.closed().await;
+
     let (mut second, ()) = tokio::join!(connect_as(&coordinator, 1, SECOND), async {
         assert_eq!(hear(&mut first).await, ToNode::Probe { other: SECOND });
         let mark = alive(FIRST, SECOND);
@@ -193,9 +205,16 @@ async fn a_second_process_with_one_identity_is_refused_and_everybody_has_it_prov
 async fn a_node_that_was_started_again_takes_the_place_of_what_is_silent() {
     let dir = tempfile::tempdir().unwrap();
     let coordinator = start_two(dir.path()).await;
-    let silent = connect_as(&coordinator, 1, FIRST).await;
-    let again = tokio::time::timeout(Duration::from_secs(30), connect_as(&coordinator, 1, SECOND)).await;
-    let again = again.expect("it comes back in seconds");
+    let mut silent = connect_as(&coordinator, 1, FIRST).await;
+    // Words that are not the node's, and of another process than was asked, are no answer.
+    let (again, ()) = tokio::join!(connect_as(&coordinator, 1, SECOND), async {
+        hear(&mut silent).await;
+        let stranger = TwinMark::sign(&id(1), FIRST, SECOND, &Key(node(2)));
+        let earlier = TwinMark::sign(&id(1), [9; 16], SECOND, &Key(node(1)));
+        for mark in [stranger, earlier] {
+            silent.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+        }
+    });
     assert!(is_welcome(&again));
     silent.handle.closed().await;
     let same = connect_as(&coordinator, 1, SECOND).await;

@@ -215,6 +215,8 @@ fn a_pinned_key_that_another_user_could_write_is_refused_and_each_change_is_on_r
     std::os::unix::fs::chown(node.path("approver.pem"), Some(0), None).unwrap();
     node.change("approver.pem", &second, "changed on disk and not in force: policy.public_keys.approver");
     lists(&node, &first); // nobody asked for the other one
+    node.change("callback.wasm", next_build(&component("jwt-callback")), "plugins reloaded");
+    lists(&node, &first); // nor for it with the plugin
     node.ask_to_reload("public key approver: ");
     lists(&node, &second);
     let audit: Vec<Value> = serde_json::from_str(&node.run("audit show --json")).unwrap();
@@ -224,6 +226,9 @@ fn a_pinned_key_that_another_user_could_write_is_refused_and_each_change_is_on_r
         .map(|entry| entry["text"].as_str().unwrap())
         .collect();
     assert!(of_policy[0].contains(&format!("public key approver: {}", digest_of(&first))), "{of_policy:?}");
+    let untaken =
+        |text: &&str| text.contains("changed on disk and not in force: policy.public_keys.approver");
+    assert!(of_policy.iter().any(untaken), "{of_policy:?}");
     let swap = format!("public key approver: {} -> {}", digest_of(&first), digest_of(&second));
     assert_eq!(of_policy.iter().filter(|text| text.contains(&swap)).count(), 1, "{of_policy:?}");
     node.run("audit verify");

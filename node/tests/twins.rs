@@ -12,7 +12,7 @@ use countersign_protocol::{
     Committee, CoordinatorId, IdentitySigner, KeyGen, NodeId, Operation, PROTOCOL_VERSION, RequesterId,
     Scheme, SignedTask, Task, TaskId, Threshold, UnixMillis, decode, encode,
 };
-use countersign_store::{AuditKind, Journal, Passphrase};
+use countersign_store::{AuditEntry, AuditKind, Journal, Passphrase};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
@@ -128,6 +128,18 @@ async fn a_node_that_has_a_twin_proven_signs_nothing_until_its_operator_decides(
     }
     assert_eq!(coordinator.offer(1, me).await, None, "words without proof stop nobody");
 
+    // Of two processes of a node it believes what both have signed, and of peers alone.
+    let marks = |node: &NodeId, seed: u8, other_seed: u8| {
+        let mark = |instance, other, seed| TwinMark::sign(node, instance, other, &Key(identity(seed)));
+        Box::new([mark([1; 16], [2; 16], seed), mark([2; 16], [1; 16], other_seed)])
+    };
+    let (peer, stranger) = (node_id(&identity(2)), node_id(&identity(4)));
+    for (node, marks) in
+        [(stranger, marks(&stranger, 4, 4)), (peer, marks(&peer, 2, 4)), (peer, marks(&peer, 2, 2))]
+    {
+        coordinator.say(ToNode::Twins { node, marks }).await;
+    }
+
     let proof = TwinMark::sign(&me, twin, instance, &key);
     coordinator.say(ToNode::Twin { mark: Box::new(proof) }).await;
     assert_eq!(coordinator.offer(2, me).await.as_deref(), Some("twin"));
@@ -141,6 +153,9 @@ async fn a_node_that_has_a_twin_proven_signs_nothing_until_its_operator_decides(
     };
     let told = |text: &str| text.contains("another process");
     assert!(entries.iter().any(|entry| entry.kind == AuditKind::Alarm && told(&entry.text)), "{entries:?}");
+    let of_peers = |entry: &&AuditEntry| entry.text.contains("two processes run with the identity of");
+    let [alarm] = &entries.iter().filter(of_peers).collect::<Vec<_>>()[..] else { panic!("{entries:?}") };
+    assert!(alarm.kind == AuditKind::Alarm && alarm.text.contains(&peer.to_string()), "{alarm:?}");
     assert_eq!(ask(Question::LiftTwin).await.unwrap(), Answer::Lifted(true));
     assert_eq!(coordinator.offer(3, me).await, None);
     assert_eq!(ask(Question::LiftTwin).await.unwrap(), Answer::Lifted(false));

@@ -14,6 +14,8 @@ mod owners;
 mod system;
 mod token;
 
+use std::collections::BTreeSet;
+
 use countersign_protocol::{DerivationPath, Scheme};
 
 use crate::solana_message::{Account, Instruction, Message};
@@ -100,7 +102,7 @@ impl Reader<'_> {
             unsigned: bytes.to_vec(),
             owners: Default::default(),
         };
-        let mut owners = Owners::default();
+        let mut owners = Owners::new(self.wrapped()?);
         for instruction in &self.message.instructions {
             let program = self.address(instruction.program)?;
             let known = self
@@ -119,6 +121,20 @@ impl Reader<'_> {
         }
         transaction.owners = owners.found();
         Ok(transaction)
+    }
+
+    /// The accounts of wrapped SOL that a `SyncNative` shows.
+    fn wrapped(&self) -> Result<BTreeSet<String>, String> {
+        let mut wrapped = BTreeSet::new();
+        for instruction in &self.message.instructions {
+            let program = self.address(instruction.program)?;
+            if matches!(program.as_str(), TOKEN | TOKEN_2022)
+                && instruction.data.first() == Some(&token::SYNC_NATIVE)
+            {
+                wrapped.insert(self.named(instruction, 0)?);
+            }
+        }
+        Ok(wrapped)
     }
 
     fn understand(

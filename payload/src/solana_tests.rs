@@ -417,3 +417,16 @@ fn native_value_for_an_account_of_somebody_in_a_table_says_so() {
     assert_eq!(transaction(&decoded).owners, [(text(&[0xbb; 32]), owner)].into());
     assert!(transaction(&decoded).destinations.iter().all(|to| !to.change));
 }
+
+/// An account that is there already may be a denied owner's. `SyncNative` shows that it is not its own, whatever comes first.
+#[test]
+fn native_value_for_an_account_of_wrapped_sol_says_that_its_owner_is_not_shown() {
+    let lamports = tagged(&[2, 0, 0, 0], 7, &[]);
+    for tokens in [TOKEN, TOKEN_2022] {
+        let keys = [program(tokens), program(SYSTEM)];
+        let decoded = decode(&message(&keys, &[(3, &[0, 1], &lamports), (2, &[1], &[17])])).unwrap();
+        let account = text(&[0xbb; 32]);
+        let owner = format!("unknown:{account}");
+        assert_eq!(transaction(&decoded).owners, [(account, owner)].into());
+    }
+}

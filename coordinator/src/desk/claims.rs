@@ -28,6 +28,14 @@ impl Wanted {
         self.keys.is_empty() || self.asked.is_some()
     }
 
+    /// False if there was no room for all of them.
+    fn add(&mut self, claims: BTreeMap<KeyId, Claim>) -> bool {
+        let room = MAX_WANTED.saturating_sub(self.keys.len());
+        let all = claims.len() <= room;
+        self.keys.extend(claims.into_iter().take(room));
+        all
+    }
+
     fn next(&mut self) -> Vec<Held> {
         let mut asked = BTreeMap::new();
         while asked.len() < MAX_SHOWN
@@ -103,11 +111,9 @@ impl Inner {
 
     fn want(&mut self, connection: Connection, claims: BTreeMap<KeyId, Claim>) {
         let Some(presence) = self.nodes.get_mut(&connection.node) else { return };
-        let room = MAX_WANTED.saturating_sub(presence.wanted.keys.len());
-        if claims.len() > room {
+        if !presence.wanted.add(claims) {
             warn!(node = %connection.node, "the node says that it holds more than can be asked for; it is asked again when it reconnects");
         }
-        presence.wanted.keys.extend(claims.into_iter().take(room));
     }
 
     fn asked(&mut self, connection: Connection) -> Option<BTreeMap<KeyId, Claim>> {
@@ -120,3 +126,27 @@ impl Inner {
 
 /// Keys of one node that wait to be asked for.
 const MAX_WANTED: usize = 50_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_protocol::Hash;
+
+    #[test]
+    fn a_node_that_invents_keys_takes_so_much_memory_and_no_more() {
+        let mut wanted = Wanted::default();
+        let mut add = |number: usize| {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&number.to_be_bytes());
+            let claim = Claim { says: 0, from: 0 };
+            let has_room = wanted.add([(KeyId::of_task(&Hash(hash)), claim)].into());
+            assert!(wanted.keys.len() <= MAX_WANTED);
+            has_room
+        };
+        assert!((0..MAX_WANTED).all(&mut add));
+        assert!(!add(MAX_WANTED));
+        wanted.next();
+        let claim = Claim { says: 0, from: 0 };
+        assert!(wanted.add([(KeyId::of_task(&Hash([1; 32])), claim)].into()), "what was asked makes room");
+    }
+}

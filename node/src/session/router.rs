@@ -322,6 +322,7 @@ mod tests {
     use countersign_protocol::session::Room;
     use countersign_protocol::{Cause, SessionId};
     use futures_util::FutureExt;
+    use std::time::Duration;
 
     const TASK: TaskId = TaskId([1; 16]);
 
@@ -421,6 +422,33 @@ mod tests {
         for _ in 0..3 {
             send(&router, 2, 200);
             (0..200).for_each(|_| assert!(matches!(next(&mut inbox), Some(Arrival::Frame(..)))));
+        }
+        let half = rooms().queued(INBOX) / 1000 / 2;
+        for _ in 0..3 {
+            (0..half as u32).for_each(|seq| send_body(&router, 2, seq, 0, 1000));
+            (0..half).for_each(|_| assert!(matches!(next(&mut inbox), Some(Arrival::Frame(..)))));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_too_long_goes_although_nobody_sends() {
+        let router = router();
+        let long_ago = Instant::now() - 2 * hold::MAX_AGE;
+        let (cause, code, text) = (Cause::Bug, String::new(), String::new());
+        let body = Body::Abort(Abort { cause, code, text, accused: vec![], evidence: None, result: None });
+        router.lock().hold.put(long_ago, node(2), Frame { task: TASK, seq: 0, body }, 100);
+        let until_gone = async {
+            loop {
+                let held = router.lock().hold.take(TASK);
+                let Some((from, frame, bytes)) = held.into_iter().next() else { break };
+                router.lock().hold.put(long_ago, from, frame, bytes);
+                tokio::task::yield_now().await;
+            }
+        };
+        let (_events, none) = mpsc::channel(1);
+        tokio::select! {
+            () = router.run(none) => panic!("it ends"),
+            gone = tokio::time::timeout(Duration::from_secs(5), until_gone) => gone.expect("it goes"),
         }
     }
 

@@ -114,8 +114,10 @@ fn the_marks_of_all_parties_put_the_next_generation_in_force() {
     }
     let other = Announcement { public_shares: Hash([9; 32]), ..generation(1, [1, 3], &[]) };
     let digest = other.digest();
-    let stored = [1, 2, 3].map(|seed| mark(seed, digest.as_bytes())).to_vec();
-    assert!(adopt(&journal, NOW, TASK, Announcement { stored, ..other }).is_err(), "another generation");
+    let other = Announcement { stored: handover_marks(&digest), ..other };
+    assert!(other.is_complete());
+    let refused = adopt(&journal, NOW, TASK, other);
+    assert!(matches!(refused, Err(HandoverError::Unfit(_))), "another generation: {refused:?}");
     assert_eq!(record(&journal).announcement.generation, 0);
     assert_eq!(waiting(&journal).unwrap(), [handover()]);
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
@@ -294,6 +296,10 @@ fn a_holder_that_took_no_part_keeps_its_share_until_a_quorum_says_that_the_next_
     );
     let others = GenerationProof { in_force: vec![in_force(&next, 2)], ..proof(&next, &[]) };
     assert!(matches!(learnt(&others), Err(HandoverError::Unproven)), "no member");
+    let invented = generation(1, [5, 6], &[1, 2, 5, 6]);
+    let another = learnt(&proof(&invented, &[5, 6]));
+    assert!(matches!(another, Err(HandoverError::Unfit(_))), "another of the same number: {another:?}");
+    assert!(!released(true));
     assert_eq!((shares(&vault).0, record(&journal).status), (vec![0], KeyStatus::Leaving));
     assert_eq!(learnt(&proof(&next, &[3, 4])).unwrap(), Learned::Marks);
     assert!(!released(false), "somebody in reach was not handed what it knows");

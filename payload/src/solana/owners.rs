@@ -22,6 +22,8 @@ const WRAPPED_SOL: &str = "So11111111111111111111111111111111111111112";
 /// What is known so far, by the token account.
 #[derive(Default)]
 pub(super) struct Owners {
+    /// Accounts that hold wrapped SOL, as the message counts what is in them anew.
+    wrapped: BTreeSet<String>,
     made: BTreeMap<String, Made>,
     /// Accounts that the message handed over or closed.
     lost: BTreeSet<String>,
@@ -40,6 +42,11 @@ struct Made {
 }
 
 impl Owners {
+    /// Nothing is known yet, but that these accounts hold wrapped SOL.
+    pub(super) fn new(wrapped: BTreeSet<String>) -> Owners {
+        Owners { wrapped, ..Owners::default() }
+    }
+
     /// The message makes `account`, or makes sure that it is as said.
     pub(super) fn make(&mut self, account: String, owner: String, mint: String) {
         let made = Made { owner, mint };
@@ -75,10 +82,12 @@ impl Owners {
         owner
     }
 
-    /// Who owns `account`, which receives native value, if it is a token account: what is in it is the owner's. An owner that a
-    /// lookup table names is told as such: the account alone would look like somebody who is known.
+    /// Who owns `account`, which receives native value, if it is a token account: what is in it is the owner's. An owner whom a
+    /// lookup table names, or nobody, is told as such: the account alone would look like somebody who is known.
     pub(super) fn of_native(&mut self, reader: &Reader, account: &str) -> Option<String> {
-        let owner = self.find(reader, TOKEN, Some(WRAPPED_SOL), account)?;
+        let owner = self.find(reader, TOKEN, Some(WRAPPED_SOL), account);
+        let is_wrapped = self.wrapped.contains(account);
+        let owner = owner.or_else(|| is_wrapped.then(|| format!("{UNKNOWN}{account}")))?;
         self.found.insert(account.into(), owner.clone());
         Some(owner)
     }

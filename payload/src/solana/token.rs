@@ -6,6 +6,8 @@ use super::{Known, Reader, TOKEN, UNKNOWN, cut, key_at, number};
 use crate::solana_message::Instruction;
 use crate::{Destination, Grant};
 
+/// `SyncNative` of both token programs.
+pub(super) const SYNC_NATIVE: u8 = 17;
 /// What must lie in an account, in lamports, for each of its bytes and of 128 bytes beside them (two years of rent, which
 /// exempt it for good).
 const RENT_PER_BYTE: u64 = 6_960;
@@ -49,7 +51,9 @@ pub(super) fn understand(
         // InitializeAccount2 { owner }; [account, mint, rent]
         Some(16) => it.initialize("InitializeAccount2", key_at(data, 1)?, owners),
         // SyncNative; [account]: counts native value that is there already.
-        Some(17) => Ok(Known::harmless("SyncNative", vec![("account", reader.named(instruction, 0)?)])),
+        Some(&SYNC_NATIVE) => {
+            Ok(Known::harmless("SyncNative", vec![("account", reader.named(instruction, 0)?)]))
+        }
         // InitializeAccount3 { owner }; [account, mint]
         Some(18) => it.initialize("InitializeAccount3", key_at(data, 1)?, owners),
         // InitializeImmutableOwner; [account]

@@ -16,7 +16,8 @@ const LIMIT: Duration = Duration::from_millis(100);
 pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
     // `rules` allows reshares one by one: here nobody asks.
     let plugins = Plugins::Unguarded;
-    let blueprint = Blueprint { primes: PrimeSource::Fixture, plugins, ..Blueprint::default() };
+    let limits = "{ prime_sets: 0, reshares: 10000 }".into();
+    let blueprint = Blueprint { primes: PrimeSource::Fixture, plugins, limits, ..Blueprint::default() };
     let nodes = Nodes::run(Cluster::prepare(blueprint).await?).await?;
     for scheme in [Scheme::Ed25519, Scheme::EcdsaSecp256k1] {
         let wallet = nodes.cluster.create_wallet(scheme.name(), scheme, bare::THRESHOLD).await?;
