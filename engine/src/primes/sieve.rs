@@ -185,11 +185,7 @@ mod tests {
 
     #[test]
     fn a_search_can_be_cancelled() {
-        let mut asked = 0;
-        let mut go_on = || {
-            asked += 1;
-            asked < 3
-        };
-        assert_eq!(search(1536, &mut OsRng, &mut go_on), Err(PrimeError::Cancelled));
+        // Asked before the first candidate: a search that goes on may find a prime at any.
+        assert_eq!(search(1536, &mut OsRng, &mut || false), Err(PrimeError::Cancelled));
     }
 }
