@@ -15,7 +15,7 @@ const LOOP_RATIO: f64 = 2.0;
 /// The scheme that the looping entry guards.
 const GUARDED: Scheme = Scheme::Taproot;
 /// How long one call of it loops: longer than a block of signatures takes.
-const LOOP: Duration = Duration::from_secs(2);
+const LOOP: Duration = Duration::from_secs(5);
 /// By then it loops.
 const BEGIN: Duration = Duration::from_millis(100);
 /// How often loops begin and end.
