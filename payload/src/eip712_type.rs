@@ -237,8 +237,9 @@ const TOLD: usize = 16;
 /// could take for the standard's member under another type has two digests.
 fn check_texts(fields: &[Field], members: &BTreeMap<String, Json>) -> Result<(), String> {
     let is_text = |name: &str| fields.iter().any(|field| (field.name, field.kind) == (name, "string"));
-    let contract = members.get("verifyingContract").and_then(Json::text).unwrap_or_default();
-    if is_text("verifyingContract") && looks_like_address(contract) {
+    // A member that is missing or no text does not have the declared type, which refuses it.
+    let contract = members.get("verifyingContract").and_then(Json::text);
+    if is_text("verifyingContract") && contract.is_some_and(looks_like_address) {
         return Err(
             "verifyingContract is an address and declared as string, and libraries disagree on the digest; \
                     declare it as address"
