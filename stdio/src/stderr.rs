@@ -3,13 +3,15 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 /// What waits to be written; more is dropped.
 const WAITING: usize = 16 * 1024;
 /// How long the first words that nobody reads are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often words look whether there is room for them.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Something to be written, and whom to tell that it was, by dropping it.
 type Job = (Vec<u8>, Option<SyncSender<()>>);
@@ -40,9 +42,29 @@ pub(super) fn tell(text: Vec<u8>) {
         return;
     };
     let (written, wait) = sync_channel(0);
-    // If the line is full, nobody has read for long.
-    if writer.try_send((text, Some(written))).is_ok() {
+    if hand_over(writer, (text, Some(written))) {
         wait_for(&wait);
+    }
+}
+
+/// Whether the writer took the job. A log that is written faster than it is read leaves no room for a while; words are worth
+/// waiting for.
+fn hand_over(writer: &SyncSender<Job>, mut job: Job) -> bool {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match writer.try_send(job) {
+            Ok(()) => return true,
+            Err(TrySendError::Disconnected(_)) => return false,
+            Err(TrySendError::Full(back)) => job = back,
+        }
+        if STUCK.load(Ordering::Relaxed) {
+            return false;
+        }
+        if Instant::now() > end {
+            STUCK.store(true, Ordering::Relaxed);
+            return false;
+        }
+        std::thread::sleep(LOOK);
     }
 }
 

@@ -2,15 +2,17 @@
 //! this one, run again.
 
 use std::fs::File;
-use std::io::{ErrorKind, PipeReader, PipeWriter, Write, pipe};
+use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use countersign_stdio::{eprintln, log_lines, report_panics};
 
 /// Set for the program that is run.
 const PROGRAM: &str = "COUNTERSIGN_STDIO_TEST";
+/// It says so on standard output when its log is written.
+const LOGGED: &str = "the log is written";
 /// Its exit code if it comes to its end.
 const DONE: i32 = 7;
 
@@ -25,6 +27,7 @@ fn program() {
     for _ in 0..20_000 {
         lines.write_all(b"a line that is dropped if nobody reads\n").unwrap();
     }
+    std::println!("{LOGGED}");
     let part = std::thread::spawn(|| panic!("on purpose"));
     assert!(part.join().is_err());
     eprintln!("the last words");
@@ -32,10 +35,18 @@ fn program() {
     std::process::exit(DONE);
 }
 
-fn ends(change: impl FnOnce(&mut Command) -> &mut Command) -> Option<i32> {
+fn start(change: impl FnOnce(&mut Command) -> &mut Command) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "program", "--nocapture"]).env(PROGRAM, "1").stdout(Stdio::null());
-    let mut program = change(&mut command).spawn().unwrap();
+    command
+        .args(["--exact", "program", "--nocapture"])
+        .env(PROGRAM, "1")
+        .env("RUST_BACKTRACE", "0")
+        .stdout(Stdio::null());
+    change(&mut command).spawn().unwrap()
+}
+
+fn ends(change: impl FnOnce(&mut Command) -> &mut Command) -> Option<i32> {
+    let mut program = start(change);
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(status) = program.try_wait().unwrap() {
@@ -88,12 +99,30 @@ fn it_is_closed() {
     assert_eq!(ends(|command| unsafe { command.pre_exec(close) }), Some(DONE));
 }
 
+/// What the program said, once it has ended; some lines of the log may be missing, no words may.
+fn is_all(said: &str) {
+    let at = |words| said.find(words).unwrap_or_else(|| panic!("never said: {words}"));
+    assert!(at("a line that") < at("on purpose") && at("on purpose") < at("the last words"));
+}
+
 #[test]
 fn whoever_reads_hears_everything_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("log");
     assert_eq!(ends(|command| command.stderr(File::create(&file).unwrap())), Some(DONE));
-    let said = std::fs::read_to_string(file).unwrap();
-    let at = |words| said.find(words).unwrap_or_else(|| panic!("never said: {words}"));
-    assert!(at("a line that") < at("on purpose") && at("on purpose") < at("the last words"));
+    is_all(&std::fs::read_to_string(file).unwrap());
+}
+
+/// By the time somebody reads, the log has left no room for words.
+#[test]
+fn whoever_reads_late_hears_the_words() {
+    let (mut reader, writer) = pipe().unwrap();
+    let mut program = start(|command| command.stderr(writer).stdout(Stdio::piped()));
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains(LOGGED)));
+    std::thread::sleep(Duration::from_millis(300));
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(program.wait().unwrap().code(), Some(DONE));
+    is_all(&said);
 }
