@@ -118,7 +118,7 @@ impl TaskView {
             progress: party.progress.clone(),
             stored: record.has_stored(&party.node),
             void: record.has_voided(&party.node),
-            outcome: party.report.clone().map(|Report { at, outcome }| OutcomeView { at, outcome }),
+            outcome: party.report.clone().map(|Report { at, outcome, .. }| OutcomeView { at, outcome }),
         };
         let nodes = record.parties.iter().map(view).collect();
         Ok(TaskView {

@@ -123,6 +123,10 @@ pub struct Report {
     pub at: UnixMillis,
     /// The outcome. A result that does not stand up to verification is kept as a failure with code `wrong-result`.
     pub outcome: Outcome,
+    /// The failure is the coordinator's own finding: the node reported a result, and it is wrong. Whatever a node says in a
+    /// failure is its word alone, with this code too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wrong: bool,
 }
 
 /// Why a task ended without a result.

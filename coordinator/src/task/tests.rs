@@ -297,6 +297,21 @@ fn a_wrong_signature_is_the_fault_of_its_node_and_a_right_one_still_counts() {
 }
 
 #[test]
+fn no_node_can_speak_of_a_wrong_result_as_if_it_were_the_coordinator() {
+    let mut lie = failed("wrong-result");
+    if let Outcome::Failed(failure) = &mut lie {
+        failure.culprits = vec![nodes()[1]];
+    }
+    let grace = Timings::default().grace / 1000;
+    let mut play = Play::keysign().act([On(0), On(1), Yes(0), Yes(1), says(0, lie), Wait(grace + 1)]);
+    assert_eq!(play.look().0, State::Running, "the other one is not given up at a word");
+    play = play.act([says(1, failed("session-timeout"))]);
+    let reason = play.flow.record.reason.clone().unwrap();
+    assert_eq!(reason.nodes, [], "nobody is guilty by the word of another");
+    assert!(reason.message.starts_with(&format!("{} says: ", nodes()[0])), "{reason:?}");
+}
+
+#[test]
 fn a_signature_must_be_the_one_that_was_ordered() {
     let change = |change: fn(&mut countersign_protocol::Signed)| {
         let mut signed = signature();

@@ -24,7 +24,8 @@ impl Flow {
     ) {
         let Some(party) = self.record.parties.iter().find(|party| party.node == from) else { return };
         let replaces = |report: &Report| {
-            matches!(&report.outcome, Outcome::Failed(failure) if failure.code != WRONG_RESULT)
+            matches!(report.outcome, Outcome::Failed(_))
+                && !report.wrong
                 && (matches!(outcome, Outcome::Created(_) | Outcome::Reshared(_))
                     || is_abandonment(&outcome) && report.outcome != outcome)
         };
@@ -36,12 +37,13 @@ impl Flow {
             (Outcome::Signed(signed), Some(Proof::Signed(known))) if signed == known => Ok(None),
             _ => self.check(&from, &outcome),
         };
+        let wrong = checked.is_err();
         let (outcome, proof) = match checked {
             Ok(proof) => (outcome, proof),
             Err(wrong) => (Outcome::Failed(wrong_result(from, &wrong)), None),
         };
         if let Some(party) = self.record.party_mut(&from) {
-            party.report = Some(Report { at: world.now, outcome: outcome.clone() });
+            party.report = Some(Report { at: world.now, outcome: outcome.clone(), wrong });
         }
         effects.change = Change::Stored;
         match (proof.or_else(|| self.all_intact()), outcome) {
@@ -139,8 +141,8 @@ impl Flow {
 
     /// True if the coordinator knows by itself that the task cannot succeed as it should.
     fn is_certain(&self) -> bool {
-        let wrong = |(_, failure): &(NodeId, Failure)| failure.code == WRONG_RESULT;
-        !self.record.proven.is_empty() || failures(&self.record.parties).iter().any(wrong)
+        let wrong = |party: &Party| party.report.as_ref().is_some_and(|report| report.wrong);
+        !self.record.proven.is_empty() || self.record.parties.iter().any(wrong)
     }
 
     /// Why the task came to nothing, if a party says so: what was proven or found here, else who says what.
@@ -151,37 +153,48 @@ impl Flow {
             return Some(Reason { code, message, nodes, plugin: None });
         }
         let failures = failures(&self.record.parties);
-        let (_, first) = failures.first()?;
-        if first.code == WRONG_RESULT {
-            let Failure { code, text, culprits, .. } = first.clone();
+        let first = failures.first()?;
+        if first.wrong {
+            let Failure { code, text, culprits, .. } = first.failure.clone();
             return Some(Reason { code, message: text, nodes: culprits, plugin: None });
         }
-        let said: Vec<String> = failures.iter().map(|(node, f)| format!("{node} says: {}", f.text)).collect();
+        let said: Vec<String> =
+            failures.iter().map(|f| format!("{} says: {}", f.node, f.failure.text)).collect();
         let silent: BTreeSet<NodeId> = self.unreported().collect();
-        let named: BTreeSet<NodeId> = failures.iter().flat_map(|(_, f)| f.culprits.iter().copied()).collect();
+        let named: BTreeSet<NodeId> =
+            failures.iter().flat_map(|f| f.failure.culprits.iter().copied()).collect();
         let nodes = named.intersection(&silent).copied().collect();
-        Some(Reason { code: first.code.clone(), message: said.join("; "), nodes, plugin: None })
+        Some(Reason { code: first.failure.code.clone(), message: said.join("; "), nodes, plugin: None })
     }
+}
+
+/// A failure on record.
+struct Reported<'a> {
+    at: UnixMillis,
+    node: NodeId,
+    failure: &'a Failure,
+    /// As [`Report::wrong`].
+    wrong: bool,
 }
 
 /// What the parties report that failed: wrong results first, then by time, but what merely repeats that somebody else gave up
 /// last.
-fn failures(parties: &[Party]) -> Vec<(NodeId, Failure)> {
-    let failed = |party: &Party| {
-        let report = party.report.as_ref()?;
-        match &report.outcome {
-            Outcome::Failed(failure) => Some((report.at.0, party.node, failure.clone())),
-            Outcome::Created(_)
-            | Outcome::Signed(_)
-            | Outcome::Refused(_)
-            | Outcome::Reshared(_)
-            | Outcome::Intact(_) => None,
-        }
-    };
-    let mut failures: Vec<(u64, NodeId, Failure)> = parties.iter().filter_map(failed).collect();
+fn failures(parties: &[Party]) -> Vec<Reported<'_>> {
+    let mut failures: Vec<Reported<'_>> = parties.iter().filter_map(failure_of).collect();
+    failures.sort_by_key(|f| (!f.wrong, f.failure.code == PEER_ABORTED, f.at));
     failures
-        .sort_by_key(|(at, _, failure)| (failure.code != WRONG_RESULT, failure.code == PEER_ABORTED, *at));
-    failures.into_iter().map(|(_, node, failure)| (node, failure)).collect()
+}
+
+fn failure_of(party: &Party) -> Option<Reported<'_>> {
+    let Report { at, outcome, wrong } = party.report.as_ref()?;
+    match outcome {
+        Outcome::Failed(failure) => Some(Reported { at: *at, node: party.node, failure, wrong: *wrong }),
+        Outcome::Created(_)
+        | Outcome::Signed(_)
+        | Outcome::Refused(_)
+        | Outcome::Reshared(_)
+        | Outcome::Intact(_) => None,
+    }
 }
 
 fn wrong_result(node: NodeId, wrong: &str) -> Failure {
