@@ -159,7 +159,8 @@ fn try_one<O>(
     };
     let count = report.counts.entry(name.clone()).or_default();
     count.fields = fields.len();
-    for some in chosen.chunks(at_once) {
+    for (chunk, some) in chosen.chunks(at_once).enumerate() {
+        tell_progress(case.name, &name, chunk * at_once, chosen.len());
         let children: Vec<_> = some
             .iter()
             .map(|(field, _, value)| {
@@ -183,6 +184,14 @@ fn try_one<O>(
             }
             report.trials.push(Trial { message: name.clone(), field: field.path.clone(), change, end });
         }
+    }
+}
+
+/// Says how far a long run is, now and then.
+fn tell_progress(case: &str, message: &str, done: usize, all: usize) {
+    const EVERY: usize = 100;
+    if done > 0 && done.is_multiple_of(EVERY) {
+        eprintln!("{case}, {message}: {done} of {all}");
     }
 }
 
