@@ -18,7 +18,8 @@ use countersign_protocol::session::{EngineMessage, Limits, Room, Rooms, Setup};
 use countersign_protocol::{
     Announcement, Committee, CoordinatorId, Failure, Hash, IdentitySigner, KeyGen, KeyId, KeyReshare,
     KeySign, NodeId, Operation, Outcome, PROTOCOL_VERSION, Payload, PayloadKind, RequesterId, Scheme,
-    Session, SessionEvent, SessionId, SignedTask, Task, TaskId, Threshold, UnixMillis, decode, encode,
+    Session, SessionEvent, SessionId, SignedTask, StoredMark, Task, TaskId, Threshold, UnixMillis, decode,
+    encode,
 };
 use countersign_store::{AuditEntry, AuditKind, Journal, Passphrase, Quarantine, Stop};
 use std::os::unix::fs::OpenOptionsExt;
@@ -77,10 +78,11 @@ impl World {
         let id = CoordinatorId::from_bytes(coordinator.public().0).unwrap();
         let text = format!(
             "coordinator: {{ address: '{}', id: {id} }}\nrequesters: [ {{ name: r, id: {} }} ]\n\
-             roster: [ {{ name: peer, id: {} }} ]\nlimits: {{ prime_sets: 0{limits} }}\npolicy: {{ allow_unguarded: true }}\n",
+             roster: [ {{ name: peer, id: {} }}, {{ name: absent, id: {} }} ]\nlimits: {{ prime_sets: 0{limits} }}\npolicy: {{ allow_unguarded: true }}\n",
             hub.address(),
             RequesterId::from_bytes(requester.public().0).unwrap(),
             node_id(&peer),
+            node_id(&identity(4)),
         );
         let config = Config::parse(&text, folder.path()).unwrap();
         let vault = init(&config, folder.path().join("passphrase"));
@@ -160,7 +162,10 @@ impl World {
 
     /// Offers a task. `Err`: the code of the refusal.
     async fn offer(&mut self, task: &SignedTask) -> Result<(), String> {
-        let parties = self.parties();
+        self.offer_to(task, self.parties()).await
+    }
+
+    async fn offer_to(&mut self, task: &SignedTask, parties: Vec<NodeId>) -> Result<(), String> {
         self.say(&ToNode::Offer { task: task.clone(), parties }).await;
         match self.hear().await {
             FromNode::Decision { refusal, .. } => refusal.map_or(Ok(()), |refusal| Err(refusal.code)),
@@ -502,6 +507,8 @@ async fn a_signer_that_alters_its_share_is_kept_away_also_from_what_was_approved
     let (key, share, digest) = world.key().await;
     let (waiting, waits) = world.keysign(key);
     world.offer(&waits).await.unwrap();
+    let (waiting_too, waits) = world.keygen();
+    world.offer(&waits).await.unwrap();
 
     let (id, task) = world.keysign(key);
     world.offer(&task).await.unwrap();
@@ -516,10 +523,14 @@ async fn a_signer_that_alters_its_share_is_kept_away_also_from_what_was_approved
     assert_eq!((kept.len(), kept[0].peer, kept[0].key, stops.len()), (1, world.peer.id, key, 0));
     world.start_task(waiting).await;
     assert_eq!(world.failure().await.code, "peer-quarantined", "approved before the cheat was seen");
+    world.start_task(waiting_too).await;
+    assert_eq!(world.failure().await.code, "peer-quarantined", "nor is a key made that was approved before");
     let (_, next) = world.keysign(key);
     assert_eq!(world.offer(&next).await, Err("peer-quarantined".into()));
     let (_, next) = world.keygen();
     assert_eq!(world.offer(&next).await, Err("peer-quarantined".into()), "nor is a new key made with it");
+    let (_, next) = world.reshare();
+    assert_eq!(world.offer(&next).await, Err("peer-quarantined".into()), "nor is the key handed on");
 
     let lifted = world.ask(Question::Lift { key, peer: Some(world.peer.id) }).await;
     assert_eq!(lifted, Answer::Lifted(true));
@@ -599,6 +610,35 @@ async fn reshares_that_a_peer_breaks_off_count() {
     let (_, next) = world.reshare();
     assert_eq!(world.offer(&next).await, Err("reshare-rate".into()));
     assert_eq!(broken_off(&mut world, late, &admitted).await, "reshare-rate");
+}
+
+/// All its marks verify: two of the node's peers say that they hold the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_others_invent_is_not_handed_on() {
+    let mut world = World::start().await;
+    let (key, ..) = world.key().await;
+    let holders = [world.peer.identity.clone(), identity(4)];
+    let mut ids = holders.each_ref().map(|holder| node_id(holder));
+    ids.sort_unstable();
+    let committee = Committee::new(ids.to_vec()).unwrap();
+    let mut from = Announcement { committee, ..world.made.clone().unwrap() };
+    let digest = from.digest();
+    from.stored = holders
+        .iter()
+        .map(|holder| StoredMark {
+            node: node_id(holder),
+            signature: holder.sign(digest.as_bytes()).to_vec(),
+        })
+        .collect();
+    from.stored.sort_by_key(|mark| mark.node);
+    assert!(from.key == key && from.is_complete());
+    let committee = Committee::new(world.parties()).unwrap();
+    let threshold = from.threshold;
+    let reshare = KeyReshare { from, committee, threshold, dealers: None };
+    let (_, task) = world.order(Operation::KeyReshare(Box::new(reshare)));
+    let mut parties = [world.parties(), vec![node_id(&identity(4))]].concat();
+    parties.sort_unstable();
+    assert_eq!(world.offer_to(&task, parties).await, Err("generation-mismatch".into()));
 }
 
 /// The task has no end then, and its author is kept away all the same.

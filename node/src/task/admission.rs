@@ -6,6 +6,7 @@ use super::keysign::{KeySignPlan, PlannedInput};
 use super::reshare::KeyResharePlan;
 use super::succession::{self, Hindrance, Step};
 use super::{Job, handover, quarantine, reshare};
+use crate::config::Config;
 use crate::core::Core;
 use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::text::escaped;
@@ -85,9 +86,7 @@ fn admit_keysign(core: &Core, keysign: &KeySign, parties: &[NodeId]) -> Result<K
     all_known(core, parties)?;
     quarantine::check(&core.journal, keysign.key, parties)?;
     let decoded = read(core, announcement, keysign)?;
-    if decoded.intent == Intent::Opaque && !core.config.allow_blind.contains(&keysign.key) {
-        return Err(refusal("blind-signing", blind(keysign)));
-    }
+    check_blind(&core.config, keysign, &decoded.intent)?;
     let (root, inputs) = derive(announcement, decoded.inputs)?;
     Ok(KeySignPlan {
         root,
@@ -130,10 +129,24 @@ pub fn admit_foreign(core: &Core, keysign: &KeySign, signers: &[NodeId]) -> Resu
 /// What the payload means here.
 fn read(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded, Refusal> {
     let mut decoded = decode(core, key, keysign)?;
-    if is_binary(keysign) && core.config.allow_binary.contains(&keysign.key) {
+    if signs_binary(&core.config, keysign) {
         decoded.intent = Intent::Message(keysign.payload.bytes.clone());
     }
     Ok(decoded)
+}
+
+fn signs_binary(config: &Config, keysign: &KeySign) -> bool {
+    is_binary(keysign) && config.allow_binary.contains(&keysign.key)
+}
+
+/// What nobody can read is signed with the keys alone that the operator lists for that.
+fn check_blind(config: &Config, keysign: &KeySign, intent: &Intent) -> Result<(), Refusal> {
+    match intent {
+        Intent::Opaque if !config.allow_blind.contains(&keysign.key) => {
+            Err(refusal("blind-signing", blind(keysign)))
+        }
+        Intent::Opaque | Intent::Message(_) | Intent::Transaction(_) | Intent::TypedData(_) => Ok(()),
+    }
 }
 
 /// A message that is no text. 32 bytes may be a digest, and are none of these.
@@ -385,7 +398,7 @@ fn refuse<T>(code: &str, reason: &str) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use countersign_protocol::{Committee, Hash, SessionId, TaskId, Threshold, UnixMillis};
+    use countersign_protocol::{Committee, Hash, Payload, SessionId, TaskId, Threshold, UnixMillis};
 
     fn node(seed: u8) -> NodeId {
         let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
@@ -447,6 +460,41 @@ mod tests {
         for other in [generation(2, &[1, 2]), generation(0, &[1, 2]), generation(1, &[1, 3])] {
             let refused = code(Some((KeyStatus::Active, 1)), &other);
             assert_eq!(refused.as_deref(), Some("generation-mismatch"));
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_read_needs_a_key_that_is_listed_for_it() {
+        let [blind, binary, other] = [1, 2, 3].map(|byte| KeyId::from_bytes([byte; 16]).unwrap());
+        let text = format!(
+            "coordinator: {{ address: '127.0.0.1:1', id: {} }}\nkeys: {{ allow_blind: [{blind}], allow_binary: [{binary}] }}\n\
+             policy: {{ allow_unguarded: true }}\n",
+            countersign_protocol::CoordinatorId::from_bytes(*node(1).as_bytes()).unwrap()
+        );
+        let config = Config::parse(&text, std::path::Path::new("/")).unwrap();
+        let code = |key, kind, bytes: &[u8]| {
+            let payload = Payload { kind, bytes: bytes.to_vec(), digests: Vec::new() };
+            let keysign = KeySign { key, path: "m".parse().unwrap(), payload, signers: None };
+            let intent = match signs_binary(&config, &keysign) {
+                true => Intent::Message(bytes.to_vec()),
+                false if keysign.payload.is_blind() => Intent::Opaque,
+                false => Intent::Message(bytes.to_vec()),
+            };
+            check_blind(&config, &keysign, &intent).err().map(|refusal| refusal.code)
+        };
+        let refused = Some("blind-signing".to_owned());
+        let (message, digest) = (PayloadKind::Message, PayloadKind::Digest);
+        for key in [blind, binary, other] {
+            assert_eq!(code(key, message, b"pay"), None, "a text");
+        }
+        for (kind, bytes, with_binary) in [
+            (message, &[0xff; 31][..], None),
+            (message, &[0xff; 32], refused.clone()),
+            (digest, &[0xff; 32], refused.clone()),
+        ] {
+            assert_eq!(code(blind, kind, bytes), None);
+            assert_eq!(code(binary, kind, bytes), with_binary, "{kind:?} of {} bytes", bytes.len());
+            assert_eq!(code(other, kind, bytes), refused);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the approval server can say and do, and what the nodes make of it: an approval counts, everything else refuses.
 
-use countersign_protocol::{Announcement, Scheme};
-use countersign_tests::{Approver, Blueprint, Cluster, Plugins, Script, jwt, process};
+use countersign_protocol::{Announcement, Scheme, TaskId};
+use countersign_tests::{Approver, Blueprint, Cluster, Node, Plugins, Script, jwt, process};
 use std::time::{Duration, Instant};
 
 async fn guarded() -> (Approver, Cluster, Announcement) {
@@ -105,7 +105,9 @@ async fn a_renewed_public_key_of_the_server_is_taken_up_while_the_node_runs() {
     crate::refusal(cluster.client.sign(&order, |_| {}).await);
 
     put(&jwt::public_pem(&jwt::keys().1).unwrap(), "plugins reloaded").await;
-    cluster.client.sign(&order, |_| {}).await.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
+    let signed = cluster.client.sign(&order, |_| {}).await;
+    let task = signed.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs())).task;
+    assert!(rested_on_what_is_configured(&cluster.nodes[0], task));
     approver.script(Script::Approve);
     let (_, reason) = crate::refusal(cluster.client.sign(&order, |_| {}).await);
     assert!(reason.contains("not signed by the expected key"), "{reason}");
@@ -113,6 +115,20 @@ async fn a_renewed_public_key_of_the_server_is_taken_up_while_the_node_runs() {
     put("-----BEGIN RUBBISH-----", "the old ones stay in force: policy.public_keys.approver").await;
     approver.script(Script::WrongKey);
     cluster.client.sign(&order, |_| {}).await.unwrap();
+
+    put(&approver.public_key_pem().unwrap(), "plugins reloaded").await;
+    assert!(!rested_on_what_is_configured(&cluster.nodes[0], task), "the record keeps the key that decided");
+}
+
+/// Whether the server's key on which a decision rested is the one that the node is configured for now.
+fn rested_on_what_is_configured(node: &Node, task: TaskId) -> bool {
+    let mut replay = node.command("plugin").unwrap();
+    let said = process::expect_success(replay.args(["replay", &task.to_string(), "--json"])).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let rested = said["rested_on"].as_array().unwrap();
+    let key =
+        rested.iter().find(|rested| rested["then"]["name"] == "approver").unwrap_or_else(|| panic!("{said}"));
+    key["same"].as_bool().unwrap()
 }
 
 /// Callbacks: 0 further tries stand for none, unlike those of events.

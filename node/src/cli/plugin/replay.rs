@@ -314,3 +314,27 @@ fn as_json(recorded: &Recorded, asked: &anyhow::Result<Asked>) -> serde_json::Va
         "error": asked.as_ref().err().map(|error| format!("{error:#}")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_equal_digests_are_the_same_key() {
+        let anchor = |kind, name: &str, byte: Option<u8>| Anchor {
+            kind,
+            name: name.into(),
+            sha256: byte.map(|byte| [byte; 32]),
+        };
+        let same = |then, now| Rested { plugin: "p", then, now }.is_same();
+        let key = |byte| anchor(AnchorKind::PublicKey, "server", Some(byte));
+        assert_eq!(same(key(1), Some(key(1))), Some(true));
+        assert_eq!(same(key(1), Some(key(2))), Some(false));
+        assert_eq!(same(key(1), None), Some(false), "it is configured no more");
+        let secret = |byte| anchor(AnchorKind::Secret, "hmac", byte);
+        assert_eq!(same(secret(Some(1)), Some(secret(None))), None, "a running node alone can tell");
+        let own = anchor(AnchorKind::PublicKey, "callback", Some(1));
+        assert!(risk::is_own_key(&own.name));
+        assert_eq!(same(own, None), None);
+    }
+}
