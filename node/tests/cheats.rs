@@ -1,7 +1,8 @@
 //! A whole node against a peer that takes part and cheats: what follows is the node's doing, not written by hand.
 
 use countersign_engine::{
-    Engine, KeygenParams, Message as ToSign, MessageKind, PartyIndex, Recipient, Share, SignParams, Step,
+    AgreeParams, Engine, KeygenParams, Message as ToSign, MessageKind, PartyIndex, Recipient, ReshareParams,
+    Role, Share, SignParams, Step,
 };
 use countersign_link::hub::NodeLink;
 use countersign_link::mesh::MeshConfig;
@@ -154,6 +155,7 @@ impl World {
                 FromNode::Progress { .. }
                 | FromNode::Working { .. }
                 | FromNode::Holds { .. }
+                | FromNode::Stored { .. }
                 | FromNode::Capacity { .. } => {}
                 other => return other,
             }
@@ -327,7 +329,7 @@ impl Peer {
             mark: self.mark,
             signer: Arc::new(self.signer()),
             limits: Limits::default(),
-            rooms: Rooms::new([Room::of([1 << 16])]),
+            rooms: Rooms::new([1, 2].map(|_| Room::of([1 << 16]))),
         };
         let session = Session::new(Instant::now(), setup).unwrap();
         Run { session, task, me, peer: self, stored: None }
@@ -390,19 +392,46 @@ impl Run<'_> {
         self.engine(build, alter).await;
     }
 
+    /// Hands a key of both on to both, up to where the node has what it will store.
+    async fn hand_on(&mut self, share: &Share) -> Option<()> {
+        let id = self.begin(&mut honest).await?;
+        let (me, old, session) = (PartyIndex(self.me), share.public(), &id.0);
+        let both = [PartyIndex(0), PartyIndex(1)];
+        let params = AgreeParams { session, me, parties: 2, speakers: &both };
+        let disclosed = countersign_engine::agree(params, Some(encode(&old.public_shares))).unwrap();
+        self.phase(0, disclosed, id, &mut honest).await?;
+        let parties = &both.map(|index| Role { deals: Some(index), joins: true });
+        let params = ReshareParams { session, me, parties, threshold: 2, old: &old, generation: 1 };
+        let dealt = countersign_engine::reshare(params, Some(share), rand::rngs::OsRng).unwrap();
+        self.phase(1, dealt, id, &mut honest).await.map(|_| ())
+    }
+
     /// Runs the one engine of the task. `None`: the node gave up, or the peer does.
     async fn engine<T>(
         &mut self,
         build: impl FnOnce(SessionId) -> Box<dyn Engine<Output = T>>,
         alter: Alter<'_>,
     ) -> Option<T> {
-        let id = match self.event(alter, SessionId([0; 32])).await? {
-            SessionEvent::Begun { session, .. } => session,
-            SessionEvent::Failed(_) => return None,
+        let id = self.begin(alter).await?;
+        self.phase(0, build(id), id, alter).await
+    }
+
+    async fn begin(&mut self, alter: Alter<'_>) -> Option<SessionId> {
+        match self.event(alter, SessionId([0; 32])).await? {
+            SessionEvent::Begun { session, .. } => Some(session),
+            SessionEvent::Failed(_) => None,
             other => panic!("{other:?}"),
-        };
-        self.session.begin_phase(Instant::now(), 0, LONG);
-        let mut engine = build(id);
+        }
+    }
+
+    async fn phase<T>(
+        &mut self,
+        phase: u8,
+        mut engine: Box<dyn Engine<Output = T>>,
+        id: SessionId,
+        alter: Alter<'_>,
+    ) -> Option<T> {
+        self.session.begin_phase(Instant::now(), phase, LONG);
         loop {
             match engine.step().unwrap() {
                 Step::Send(message) => match message.to {
@@ -425,12 +454,19 @@ impl Run<'_> {
         }
     }
 
+    /// The digest of what the node has stored.
+    async fn stored(&mut self) -> Hash {
+        loop {
+            match self.stored {
+                Some(digest) => return digest,
+                None => self.arrive().await,
+            }
+        }
+    }
+
     /// Confirms what the node has stored.
     async fn store(&mut self, alter: Alter<'_>) -> Option<Hash> {
-        while self.stored.is_none() {
-            self.arrive().await;
-        }
-        let digest = self.stored?;
+        let digest = self.stored().await;
         self.session.stored(Instant::now(), digest);
         let id = SessionId([0; 32]);
         match self.event(alter, id).await? {
@@ -610,6 +646,33 @@ async fn reshares_that_a_peer_breaks_off_count() {
     let (_, next) = world.reshare();
     assert_eq!(world.offer(&next).await, Err("reshare-rate".into()));
     assert_eq!(broken_off(&mut world, late, &admitted).await, "reshare-rate");
+}
+
+/// Where one is complete, what the other needs may be gone. Both were admitted before either was begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_stores_for_one_reshare_of_a_key_at_a_time() {
+    let mut world = World::start().await;
+    let (_, share, _) = world.key().await;
+    let [first, second] = [world.reshare(), world.reshare()];
+    for (_, task) in [&first, &second] {
+        world.offer(task).await.unwrap();
+    }
+    let parties = world.parties();
+    let (id, task) = first;
+    world.start_task(id).await;
+    let mut run = world.peer.run(id, task.hash(), parties.clone(), None);
+    run.hand_on(&share).await.unwrap();
+    // The peer never says that it has stored.
+    run.stored().await;
+
+    let (_, next) = world.reshare();
+    assert_eq!(world.offer(&next).await, Err("reshare-unsettled".into()));
+    let (id, task) = second;
+    world.start_task(id).await;
+    world.peer.run(id, task.hash(), parties, None).hand_on(&share).await;
+    let failure = world.failure().await;
+    assert_eq!(failure.code, "store");
+    assert!(failure.text.contains("is not settled at this node"), "{failure:?}");
 }
 
 /// All its marks verify: two of the node's peers say that they hold the key.
