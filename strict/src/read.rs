@@ -350,6 +350,9 @@ mod tests {
             ("a: |\n  one\n  two", "end the line"),
             ("a: >-\n  one", "end the line"),
             ("a: [1, ?1.5]\n", "in quotes"),
+            ("{a: 1, ? :2}\n", "in quotes"),
+            ("{a: 1, ? : 2}\n", "a key is missing"),
+            (": 2\n", "a key is missing"),
         ] {
             let error = yaml::<Value>(text).unwrap_err();
             assert!(error.to_string().contains(word), "{text}: {error}");

@@ -16,8 +16,11 @@ const ENDS_IN_A_BLOCK: &str = "a block of text ends the file without an end of i
 /// Where it begins with `#`, some take it for a comment. No file of people is a text alone.
 const IS_A_BLOCK: &str = "the whole file is one block of text; write keys and their values";
 
-/// In a list in brackets some take the mark for that of a key, which it is only before a space.
-const BEGINS_WITH_A_MARK: &str = "a value that begins with `?` is read in two ways; write it in quotes";
+/// In brackets some take the marks for those of a key and of its value, which they are only before a space.
+const BEGINS_WITH_A_MARK: &str = "a text that begins with `?` or `:` is read in two ways; write it in quotes";
+
+/// What stands behind it may be a key or a value.
+const NO_KEY: &str = "a key is missing here; write one, the empty one as \"\"";
 
 /// A document that was read. Its values are typed once it is [read](Self::read) into something.
 #[derive(Debug)]
@@ -129,7 +132,7 @@ impl<'t> Events<'t> {
                 Err(DocumentError::at(place(&start), ENDS_IN_A_BLOCK))
             }
             Some(Ok((Event::Scalar(text, ScalarStyle::Plain, ..), Span { start, .. })))
-                if text.starts_with('?') =>
+                if text.starts_with(['?', ':']) =>
             {
                 Err(DocumentError::at(place(&start), BEGINS_WITH_A_MARK))
             }
@@ -228,6 +231,7 @@ fn key(node: Node) -> Result<Key, DocumentError> {
             node.place,
             "a merge key (<<) stands here; write out the keys that it would bring",
         )),
+        Value::Plain(name) if name.is_empty() => Err(DocumentError::at(node.place, NO_KEY)),
         Value::Plain(name) | Value::Text(name) => Ok(Key { place: node.place, name }),
         Value::List(_) | Value::Map(_) => {
             Err(DocumentError::at(node.place, "the key of a mapping is a list or a mapping; write a text"))
