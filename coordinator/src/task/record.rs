@@ -123,8 +123,8 @@ pub struct Report {
     pub at: UnixMillis,
     /// The outcome. A result that does not stand up to verification is kept as a failure with code `wrong-result`.
     pub outcome: Outcome,
-    /// The failure is the coordinator's own finding: the node reported a result, and it is wrong. Whatever a node says in a
-    /// failure is its word alone, with this code too.
+    /// The failure is the coordinator's own finding: the node reported a result, and it is wrong. What a node says in a failure
+    /// is its word alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wrong: bool,
 }

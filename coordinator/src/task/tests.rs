@@ -290,6 +290,8 @@ fn a_wrong_signature_is_the_fault_of_its_node_and_a_right_one_still_counts() {
         panic!("{:?}", play.flow.record.parties[0])
     };
     assert_eq!((fault.code.as_str(), &fault.culprits[..]), ("wrong-result", &nodes()[..1]));
+    let row = serde_json::to_string(&play.flow.record).unwrap();
+    assert_eq!(serde_json::from_str::<super::record::TaskRecord>(&row).unwrap(), play.flow.record);
     play = play.act([says(0, signed())]);
     assert_eq!(play.look().0, State::Running, "a node has one outcome");
     play = play.act([says(1, signed())]);
@@ -308,7 +310,10 @@ fn no_node_can_speak_of_a_wrong_result_as_if_it_were_the_coordinator() {
     play = play.act([says(1, failed("session-timeout"))]);
     let reason = play.flow.record.reason.clone().unwrap();
     assert_eq!(reason.nodes, [], "nobody is guilty by the word of another");
-    assert!(reason.message.starts_with(&format!("{} says: ", nodes()[0])), "{reason:?}");
+    assert_eq!(reason.code, "session-timeout", "the code is no node's to give");
+    assert!(reason.message.contains(&format!("{} says: ", nodes()[0])), "{reason:?}");
+    let row = serde_json::to_string(&play.flow.record).unwrap();
+    assert!(!row.contains("wrong-result\",\"text") && !row.contains("\"wrong\":true"), "{row}");
 }
 
 #[test]

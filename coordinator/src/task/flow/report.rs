@@ -39,7 +39,7 @@ impl Flow {
         };
         let wrong = checked.is_err();
         let (outcome, proof) = match checked {
-            Ok(proof) => (outcome, proof),
+            Ok(proof) => (in_its_own_words(outcome), proof),
             Err(wrong) => (Outcome::Failed(wrong_result(from, &wrong)), None),
         };
         if let Some(party) = self.record.party_mut(&from) {
@@ -195,6 +195,16 @@ fn failure_of(party: &Party) -> Option<Reported<'_>> {
         | Outcome::Reshared(_)
         | Outcome::Intact(_) => None,
     }
+}
+
+/// The code for a wrong result is the coordinator's; a node that uses it has given up, and no more is known.
+fn in_its_own_words(mut outcome: Outcome) -> Outcome {
+    if let Outcome::Failed(failure) = &mut outcome
+        && failure.code == WRONG_RESULT
+    {
+        failure.code = PEER_ABORTED.into();
+    }
+    outcome
 }
 
 fn wrong_result(node: NodeId, wrong: &str) -> Failure {
