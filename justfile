@@ -64,9 +64,10 @@ fuzz seconds="60" *targets:
 # Everything but the tests that a change must pass.
 check: fmt clippy deny docs purity
 
-# Formatting.
+# Formatting, and what rustfmt does not look at.
 fmt:
     cargo fmt --all --check
+    python3 tests/style.py
 
 # Lints, with warnings as errors.
 clippy:

@@ -1,11 +1,12 @@
-//! The coordinator's HTTP API as the client sees it: requests out, bounded answers in. Nothing here is believed.
+//! The coordinator's HTTP API as the client sees it: requests out, bounded answers in. Nothing here
+//! is believed.
 
 use std::time::Duration;
 
 use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::{
-    Announcement, Intact, KeyId, NodeId, Outcome, PluginVerdict, Refusal, RequesterId, Signed, SignedTask,
-    TaskId, UnixMillis,
+    Announcement, Intact, KeyId, NodeId, Outcome, PluginVerdict, Refusal, RequesterId, Signed,
+    SignedTask, TaskId, UnixMillis,
 };
 use reqwest::{Method, RequestBuilder, redirect::Policy};
 use serde::de::DeserializeOwned;
@@ -14,6 +15,11 @@ use zeroize::Zeroizing;
 
 use crate::belief::Order;
 use crate::error::ClientError;
+
+/// For one request; longer than any long poll.
+const REQUEST: Duration = Duration::from_secs(50);
+/// No answer is longer: a list of wallets is the longest.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,13 +44,19 @@ pub enum State {
 impl State {
     /// True if nothing more is expected.
     pub fn is_final(self) -> bool {
-        matches!(self, State::Completed | State::Rejected | State::Failed | State::Expired)
+        matches!(
+            self,
+            Self::Completed | Self::Rejected | Self::Failed | Self::Expired
+        )
     }
 }
 
 /// A task in a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the coordinator's API, which documents them"
+)]
 pub struct TaskSummary {
     pub id: TaskId,
     pub sequence: u64,
@@ -83,13 +95,19 @@ pub struct TaskView {
 impl TaskView {
     /// The order behind the task.
     pub fn order(&self) -> SignedTask {
-        SignedTask { bytes: self.task.clone().into_bytes(), signature: self.signature }
+        SignedTask {
+            bytes: self.task.clone().into_bytes(),
+            signature: self.signature,
+        }
     }
 }
 
 /// One party of a task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the coordinator's API, which documents them"
+)]
 pub struct PartyView {
     pub node: NodeId,
     pub name: Option<String>,
@@ -105,7 +123,10 @@ pub struct PartyView {
 
 /// A node's decision.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the coordinator's API, which documents them"
+)]
 pub struct DecisionView {
     pub at: UnixMillis,
     pub refusal: Option<Refusal>,
@@ -114,7 +135,10 @@ pub struct DecisionView {
 
 /// What a node is doing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the coordinator's API, which documents them"
+)]
 pub struct ProgressView {
     pub at: UnixMillis,
     pub stage: Stage,
@@ -125,7 +149,10 @@ pub struct ProgressView {
 
 /// How a task ended at a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the coordinator's API, which documents them"
+)]
 pub struct OutcomeView {
     pub at: UnixMillis,
     #[serde(flatten)]
@@ -134,7 +161,10 @@ pub struct OutcomeView {
 
 /// Why a task ended without a result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the coordinator's API, which documents them"
+)]
 pub struct Reason {
     pub code: String,
     pub message: String,
@@ -158,7 +188,10 @@ pub enum ResultView {
 
 /// One line of a task's history.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the coordinator's API, which documents them"
+)]
 pub struct EventView {
     pub at: UnixMillis,
     pub text: String,
@@ -175,7 +208,10 @@ pub struct TaskPage {
 
 /// A node as the coordinator sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the coordinator's API, which documents them")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the coordinator's API, which documents them"
+)]
 pub struct NodeView {
     pub id: NodeId,
     pub name: String,
@@ -223,48 +259,76 @@ pub struct Api {
 }
 
 impl Api {
-    /// Speaks to the coordinator at this URL with this API key. Follows no redirect and asks no proxy.
-    pub fn new(base: &str, key: Zeroizing<String>) -> Result<Api, ClientError> {
+    /// Speaks to the coordinator at this URL with this API key. Follows no redirect and asks no
+    /// proxy.
+    pub fn new(base: &str, key: Zeroizing<String>) -> Result<Self, ClientError> {
         if !base.starts_with("http://") && !base.starts_with("https://") {
-            let message = format!("`{base}` is no http or https URL; correct `coordinator` in the profile");
+            let message =
+                format!("`{base}` is no http or https URL; correct `coordinator` in the profile");
             return Err(ClientError::Usage(message));
         }
-        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(REQUEST).build();
-        let http =
-            http.map_err(|error| ClientError::Usage(format!("no HTTP client ({error}); reinstall")))?;
-        Ok(Api { http, base: base.trim_end_matches('/').into(), key })
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .timeout(REQUEST)
+            .build();
+        let http = http
+            .map_err(|error| ClientError::Usage(format!("no HTTP client ({error}); reinstall")))?;
+        Ok(Self {
+            http,
+            base: base.trim_end_matches('/').into(),
+            key,
+        })
     }
 
     /// Hands a task in.
     pub async fn submit(&self, task: &SignedTask) -> Result<TaskView, ClientError> {
         let text = String::from_utf8_lossy(&task.bytes);
         let body = serde_json::json!({"task": text, "signature": hex::encode(task.signature)});
-        let request = self.request(Method::POST, "/v1/tasks").body(body.to_string());
-        self.answer(request.header("content-type", "application/json")).await
+        let request = self
+            .request(Method::POST, "/v1/tasks")
+            .body(body.to_string());
+        self.answer(request.header("content-type", "application/json"))
+            .await
     }
 
     /// A task; with `wait`, once it is past `revision`, has ended, or so many seconds are over.
-    pub async fn task(&self, id: TaskId, wait: Option<(u64, u64)>) -> Result<TaskView, ClientError> {
-        let query =
-            wait.map_or(String::new(), |(seconds, known)| format!("?wait={seconds}&revision={known}"));
-        self.answer(self.request(Method::GET, &format!("/v1/tasks/{id}{query}"))).await
+    pub async fn task(
+        &self,
+        id: TaskId,
+        wait: Option<(u64, u64)>,
+    ) -> Result<TaskView, ClientError> {
+        let query = wait.map_or(String::new(), |(seconds, known)| {
+            format!("?wait={seconds}&revision={known}")
+        });
+        self.answer(self.request(Method::GET, &format!("/v1/tasks/{id}{query}")))
+            .await
     }
 
     /// Tasks, newest first.
     pub async fn tasks(&self, limit: usize, before: Option<u64>) -> Result<TaskPage, ClientError> {
         let before = before.map_or(String::new(), |before| format!("&before={before}"));
-        self.answer(self.request(Method::GET, &format!("/v1/tasks?limit={limit}{before}"))).await
+        self.answer(self.request(Method::GET, &format!("/v1/tasks?limit={limit}{before}")))
+            .await
     }
 
     /// All wallets, unverified.
     pub async fn wallets(&self) -> Result<Vec<Announcement>, ClientError> {
-        let listing: Wallets = self.answer(self.request(Method::GET, "/v1/wallets")).await?;
-        Ok(listing.wallets.into_iter().map(|wallet| wallet.announcement).collect())
+        let listing: Wallets = self
+            .answer(self.request(Method::GET, "/v1/wallets"))
+            .await?;
+        Ok(listing
+            .wallets
+            .into_iter()
+            .map(|wallet| wallet.announcement)
+            .collect())
     }
 
     /// One wallet, unverified.
     pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
-        let wallet: WalletView = self.answer(self.request(Method::GET, &format!("/v1/wallets/{id}"))).await?;
+        let wallet: WalletView = self
+            .answer(self.request(Method::GET, &format!("/v1/wallets/{id}")))
+            .await?;
         Ok(wallet.announcement)
     }
 
@@ -275,7 +339,8 @@ impl Api {
         Ok(history.generations)
     }
 
-    /// Hands in a wallet with all generations that are known, oldest first, and the order that made it.
+    /// Hands in a wallet with all generations that are known, oldest first, and the order that made
+    /// it.
     pub async fn push_wallet(
         &self,
         generations: &[Announcement],
@@ -284,9 +349,13 @@ impl Api {
         let order = order
             .map(|order| serde_json::json!({"task": order.task, "signature": hex::encode(order.signature)}));
         let body = serde_json::json!({ "generations": generations, "order": order });
-        let request = self.request(Method::POST, "/v1/wallets").body(body.to_string());
+        let request = self
+            .request(Method::POST, "/v1/wallets")
+            .body(body.to_string());
         // What it answers is not believed, so it is not looked at.
-        let _: serde_json::Value = self.answer(request.header("content-type", "application/json")).await?;
+        let _: serde_json::Value = self
+            .answer(request.header("content-type", "application/json"))
+            .await?;
         Ok(())
     }
 
@@ -297,7 +366,9 @@ impl Api {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&*self.key)
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&*self.key)
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
@@ -312,16 +383,24 @@ impl Api {
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_ANSWER {
-                return Err(ClientError::Answer(format!("it is longer than {MAX_ANSWER} bytes")));
+                return Err(ClientError::Answer(format!(
+                    "it is longer than {MAX_ANSWER} bytes"
+                )));
             }
         }
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| ClientError::Answer(error.to_string()));
+            return serde_json::from_slice(&body)
+                .map_err(|error| ClientError::Answer(error.to_string()));
         }
         let error: ErrorBody = serde_json::from_slice(&body)
             .map_err(|_| ClientError::Answer(format!("HTTP status {status}")))?;
-        let (code, message) = (error.error.code, error.error.message);
-        Err(ClientError::Api { status: status.as_u16(), code, message })
+        let code = error.error.code;
+        let message = error.error.message;
+        Err(ClientError::Api {
+            status: status.as_u16(),
+            code,
+            message,
+        })
     }
 }
 
@@ -333,8 +412,3 @@ fn root_cause(error: &reqwest::Error) -> String {
     }
     cause.to_string()
 }
-
-/// For one request; longer than any long poll.
-const REQUEST: Duration = Duration::from_secs(50);
-/// No answer is longer: a list of wallets is the longest.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;

@@ -1,20 +1,26 @@
 //! Why a wallet is believed: what is compared with whom before it enters the wallet book.
 //!
-//! An announcement, the order that made it, and the generations since then prove each other, and nothing more: whoever
-//! invents node and requester keys can sign all of it. So at first sight a wallet counts only if its members and its requester
-//! are in the profile, or if a person looked at both and said so. [`Believed`] is the evidence: made here alone, and the
-//! only thing that the book records.
+//! An announcement, the order that made it, and the generations since then prove each other, and
+//! nothing more: whoever invents node and requester keys can sign all of it. So at first sight a
+//! wallet counts only if its members and its requester are in the profile, or if a person looked at
+//! both and said so. [`Believed`] is the evidence: made here alone, and the only thing that the
+//! book records.
 
 use countersign_protocol::text::is_plain;
-use countersign_protocol::{Announcement, Hash, Hasher, KeyId, NodeId, RequesterId, SignedTask, UnixMillis};
+use countersign_protocol::{
+    Announcement, Hash, Hasher, KeyId, NodeId, RequesterId, SignedTask, UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::proof;
 
-/// A wallet as a coordinator introduces it: its order, if there is one, and all its generations. The parts fit together, and
-/// the id is the order's. It is not believed yet.
+/// Bytes of a reason.
+const MAX_REASON: usize = 256;
+
+/// A wallet as a coordinator introduces it: its order, if there is one, and all its generations.
+/// The parts fit together, and the id is the order's. It is not believed yet.
 #[derive(Debug, Clone)]
 pub struct Introduction {
     order: Option<Order>,
@@ -44,7 +50,8 @@ pub enum Doubt {
     Requester(RequesterId),
     /// The coordinator does not hand out the order, so nobody knows who gave it.
     NoOrder,
-    /// The coordinator tells of no generation before this one, so nobody knows who held the wallet first.
+    /// The coordinator tells of no generation before this one, so nobody knows who held the wallet
+    /// first.
     NoBeginning(u32),
 }
 
@@ -72,7 +79,8 @@ pub struct Belief {
 pub enum Ground {
     /// This client ordered it and chose its members.
     Ordered,
-    /// All its members are under `nodes`, and its requester is the own one or under `trusted_requesters`.
+    /// All its members are under `nodes`, and its requester is the own one or under
+    /// `trusted_requesters`.
     Profile,
     /// A person compared it by another way and said so: `countersign wallet trust`.
     Trusted,
@@ -92,7 +100,7 @@ impl Believed {
         wallet: &Announcement,
         order: &SignedTask,
         now: UnixMillis,
-    ) -> Result<Believed, ClientError> {
+    ) -> Result<Self, ClientError> {
         let id = KeyId::of_task(&order.hash());
         let introduced = Introduction::new(id, vec![wallet.clone()], wallet, Some(order))?;
         Ok(introduced.into_believed(Ground::Ordered, None, now))
@@ -115,15 +123,16 @@ impl Believed {
 }
 
 impl Introduction {
-    /// Checks that the parts fit together: the order makes the first generation and has the id, each generation succeeds the
-    /// one before, the last is `told`, and all marks verify. What does not fit is refused whoever vouches for it. What is not
-    /// there, the order or the first generations, is a [`Doubt`]: a coordinator that was made anew may not have it.
+    /// Checks that the parts fit together: the order makes the first generation and has the id,
+    /// each generation succeeds the one before, the last is `told`, and all marks verify. What does
+    /// not fit is refused whoever vouches for it. What is not there, the order or the first
+    /// generations, is a [`Doubt`]: a coordinator that was made anew may not have it.
     pub fn new(
         id: KeyId,
         generations: Vec<Announcement>,
         told: &Announcement,
         order: Option<&SignedTask>,
-    ) -> Result<Introduction, ClientError> {
+    ) -> Result<Self, ClientError> {
         let bad = |reason: String| ClientError::Wallet { wallet: id, reason };
         proof::check_wallet(id, told)?;
         let Some((first, rest)) = generations.split_first() else {
@@ -138,13 +147,15 @@ impl Introduction {
             Some(_) | None => None,
         };
         proof::check_chain(first, rest, told).map_err(bad)?;
-        Ok(Introduction { order, generations })
+        Ok(Self { order, generations })
     }
 
     /// The generation that holds the key now.
     pub fn newest(&self) -> &Announcement {
         // `new` refuses an empty list.
-        self.generations.last().unwrap_or_else(|| unreachable!("an introduction has a generation"))
+        self.generations
+            .last()
+            .unwrap_or_else(|| unreachable!("an introduction has a generation"))
     }
 
     /// All generations, oldest first.
@@ -159,17 +170,25 @@ impl Introduction {
 
     /// Every node that is or was a member, each once, in the order of their ids.
     pub fn members(&self) -> Vec<NodeId> {
-        let mut all: Vec<NodeId> =
-            self.generations.iter().flat_map(|one| one.committee.members()).copied().collect();
+        let mut all: Vec<NodeId> = self
+            .generations
+            .iter()
+            .flat_map(|one| one.committee.members())
+            .copied()
+            .collect();
         all.sort_unstable();
         all.dedup();
         all
     }
 
-    /// What stands against believing it without a person's word. Nothing: it is what the profile describes.
+    /// What stands against believing it without a person's word. Nothing: it is what the profile
+    /// describes.
     pub fn doubts(&self, profile: &Profile, own: Option<RequesterId>) -> Vec<Doubt> {
-        let strangers =
-            self.members().into_iter().filter(|node| !profile.names_node(node)).map(Doubt::Member);
+        let strangers = self
+            .members()
+            .into_iter()
+            .filter(|node| !profile.names_node(node))
+            .map(Doubt::Member);
         let requester = match self.requester() {
             None => Some(Doubt::NoOrder),
             Some(known) if Some(known) == own || profile.requester_name(&known).is_some() => None,
@@ -193,12 +212,21 @@ impl Introduction {
         }
         let lines = self.lines(profile, own);
         let reasons: Vec<String> = doubts.iter().map(Doubt::to_string).collect();
-        Err(ClientError::Distrusted { wallet: self.newest().key, reasons: reasons.join("; "), lines })
+        Err(ClientError::Distrusted {
+            wallet: self.newest().key,
+            reasons: reasons.join("; "),
+            lines,
+        })
     }
 
-    /// Believes it on a person's word. `fingerprint` is that of what the person was shown, so that a coordinator cannot show one
-    /// wallet and have another one trusted.
-    pub fn by_word(self, fingerprint: &str, reason: &str, now: UnixMillis) -> Result<Believed, ClientError> {
+    /// Believes it on a person's word. `fingerprint` is that of what the person was shown, so that
+    /// a coordinator cannot show one wallet and have another one trusted.
+    pub fn by_word(
+        self,
+        fingerprint: &str,
+        reason: &str,
+        now: UnixMillis,
+    ) -> Result<Believed, ClientError> {
         if fingerprint != self.fingerprint() {
             let message = "the fingerprint is not that of this wallet as the coordinator tells it now; look at it again \
                            with `countersign wallet trust` and compare everything anew";
@@ -219,9 +247,16 @@ impl Introduction {
         let hash = self
             .generations
             .iter()
-            .fold(Hasher::new("countersign/1 introduction"), |hash, one| hash.field(one.digest().as_bytes()));
-        let order = self.order.as_ref().map(|order| Hash::of("countersign/1 task", order.task.as_bytes()));
-        let hash = hash.field(order.as_ref().map_or(&[], |order| order.as_bytes())).finish();
+            .fold(Hasher::new("countersign/1 introduction"), |hash, one| {
+                hash.field(one.digest().as_bytes())
+            });
+        let order = self
+            .order
+            .as_ref()
+            .map(|order| Hash::of("countersign/1 task", order.task.as_bytes()));
+        let hash = hash
+            .field(order.as_ref().map_or(&[], |order| order.as_bytes()))
+            .finish();
         hex::encode(&hash.as_bytes()[..16])
     }
 
@@ -242,7 +277,11 @@ impl Introduction {
                 one.threshold.get(),
                 members.len()
             ));
-            lines.extend(members.iter().map(|node| format!("  held by    {}", profile.describe_node(node))));
+            lines.extend(
+                members
+                    .iter()
+                    .map(|node| format!("  held by    {}", profile.describe_node(node))),
+            );
         }
         let requester = match self.requester() {
             None => "nobody knows: the coordinator does not hand out the order".into(),
@@ -259,40 +298,52 @@ impl Introduction {
         Believed {
             wallet,
             earlier,
-            belief: Belief { ground, since: now, order: self.order, members, reason },
+            belief: Belief {
+                ground,
+                since: now,
+                order: self.order,
+                members,
+                reason,
+            },
         }
     }
 }
 
 impl Order {
     /// Reads an order and verifies its requester's signature.
-    pub fn read(order: &SignedTask) -> Result<Order, String> {
+    pub fn read(order: &SignedTask) -> Result<Self, String> {
         let requester = proof::check_requester(order)?.requester;
-        let task = String::from_utf8(order.bytes.clone()).map_err(|_| "its order is no text".to_owned())?;
-        Ok(Order { requester, task, signature: order.signature })
+        let task = String::from_utf8(order.bytes.clone())
+            .map_err(|_| "its order is no text".to_owned())?;
+        Ok(Self {
+            requester,
+            task,
+            signature: order.signature,
+        })
     }
 }
 
 impl std::fmt::Display for Doubt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Doubt::Member(node) => write!(f, "its member {node} is not under `nodes` in the profile"),
-            Doubt::Requester(id) => {
+            Self::Member(node) => {
+                write!(f, "its member {node} is not under `nodes` in the profile")
+            }
+            Self::Requester(id) => {
                 write!(
                     f,
                     "its requester {id} is neither your own nor under `trusted_requesters` in the profile"
                 )
             }
-            Doubt::NoBeginning(first) => {
+            Self::NoBeginning(first) => {
                 write!(
                     f,
                     "the coordinator tells of no generation before {first}, so who held it first is not known"
                 )
             }
-            Doubt::NoOrder => f.write_str("the coordinator does not hand out the order that made it"),
+            Self::NoOrder => {
+                f.write_str("the coordinator does not hand out the order that made it")
+            }
         }
     }
 }
-
-/// Bytes of a reason.
-const MAX_REASON: usize = 256;

@@ -1,8 +1,10 @@
-//! The wallet book: every wallet that this client believes, in its newest generation, with the reason, in one file.
+//! The wallet book: every wallet that this client believes, in its newest generation, with the
+//! reason, in one file.
 //!
-//! It is what makes a coordinator's second story noticed, and the only place where names of wallets are looked up. It holds
-//! nothing secret, but whoever can write it can make the client trust another key. Version 1 had no reasons; its wallets are
-//! compared with the profile once more before they are used.
+//! It is what makes a coordinator's second story noticed, and the only place where names of wallets
+//! are looked up. It holds nothing secret, but whoever can write it can make the client trust
+//! another key. Version 1 had no reasons; its wallets are compared with the profile once more
+//! before they are used.
 
 mod pages;
 
@@ -29,8 +31,8 @@ pub struct Entry {
     pub wallet: Announcement,
     /// Why it is believed. Absent: an earlier version recorded it and compared it with nobody.
     pub belief: Option<Belief>,
-    /// The generations before it, oldest first, as far as this client has seen them: with them and the order in `belief`
-    /// whoever meets the wallet later can check all of it.
+    /// The generations before it, oldest first, as far as this client has seen them: with them and
+    /// the order in `belief` whoever meets the wallet later can check all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Announcement>,
 }
@@ -49,8 +51,8 @@ pub struct Book {
     last: Arc<Mutex<Reading>>,
 }
 
-/// The file as it was last read. What was there then is not parsed a second time, nor are its wallets verified: that costs as
-/// much as the signature that is checked next.
+/// The file as it was last read. What was there then is not parsed a second time, nor are its
+/// wallets verified: that costs as much as the signature that is checked next.
 #[derive(Debug, Default)]
 struct Reading {
     pages: Pages,
@@ -59,7 +61,9 @@ struct Reading {
 
 impl Reading {
     fn verify(&mut self, id: KeyId) -> Result<Option<&Entry>, ClientError> {
-        let Some(entry) = self.pages.wallets.get(&id) else { return Ok(None) };
+        let Some(entry) = self.pages.wallets.get(&id) else {
+            return Ok(None);
+        };
         if !self.verified.contains(&id) {
             proof::check_wallet(id, &entry.wallet)?;
             self.verified.insert(id);
@@ -70,22 +74,30 @@ impl Reading {
 
 impl Book {
     /// The book in this file. It need not exist yet.
-    pub fn new(path: &Path) -> Book {
-        Book { path: path.into(), last: Arc::default() }
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            last: Arc::default(),
+        }
     }
 
     /// All wallets. Each is verified, whoever wrote the file.
     pub fn wallets(&self) -> Result<BTreeMap<KeyId, Entry>, ClientError> {
         let mut reading = self.read()?;
         let ids: Vec<KeyId> = reading.pages.wallets.keys().copied().collect();
-        ids.into_iter().try_for_each(|id| reading.verify(id).map(drop))?;
+        ids.into_iter()
+            .try_for_each(|id| reading.verify(id).map(drop))?;
         Ok(reading.pages.wallets.clone())
     }
 
     /// The ids that stand beside this name. Their wallets are verified when they are used.
     pub fn named(&self, name: &str) -> Result<Vec<KeyId>, ClientError> {
         let reading = self.read()?;
-        let named = reading.pages.wallets.iter().filter(|(_, entry)| entry.wallet.name == name);
+        let named = reading
+            .pages
+            .wallets
+            .iter()
+            .filter(|(_, entry)| entry.wallet.name == name);
         Ok(named.map(|(id, _)| *id).collect())
     }
 
@@ -94,10 +106,11 @@ impl Book {
         Ok(self.read()?.verify(id)?.cloned())
     }
 
-    /// Adds a wallet that is believed, or the reason to one that had none. A wallet that is there with a reason is compared
-    /// and stays.
+    /// Adds a wallet that is believed, or the reason to one that had none. A wallet that is there
+    /// with a reason is compared and stays.
     pub fn record(&self, believed: &Believed) -> Result<(), ClientError> {
-        let (wallet, belief) = (believed.wallet(), believed.belief());
+        let wallet = believed.wallet();
+        let belief = believed.belief();
         let _lock = self.lock()?;
         let reading = self.read()?;
         if let Some(known) = reading.pages.wallets.get(&wallet.key) {
@@ -108,19 +121,29 @@ impl Book {
                 return check_same(&known.wallet, wallet);
             }
         }
-        let (wallet, earlier) = (wallet.clone(), believed.earlier().to_vec());
-        self.write(&reading.pages, &Entry { wallet, belief: Some(belief.clone()), earlier })
+        let wallet = wallet.clone();
+        let earlier = believed.earlier().to_vec();
+        self.write(
+            &reading.pages,
+            &Entry {
+                wallet,
+                belief: Some(belief.clone()),
+                earlier,
+            },
+        )
     }
 
-    /// Puts a generation of a wallet in the place of the one that it succeeds. One that is as new or newer stays, if it is
-    /// of the same key: another program may have been faster.
+    /// Puts a generation of a wallet in the place of the one that it succeeds. One that is as new
+    /// or newer stays, if it is of the same key: another program may have been faster.
     pub fn replace(&self, wallet: &Announcement) -> Result<(), ClientError> {
         let _lock = self.lock()?;
         let reading = self.read()?;
         match reading.pages.wallets.get(&wallet.key) {
             Some(known) if wallet.succeeds(&known.wallet) => {
                 let mut entry = known.clone();
-                entry.earlier.push(std::mem::replace(&mut entry.wallet, wallet.clone()));
+                entry
+                    .earlier
+                    .push(std::mem::replace(&mut entry.wallet, wallet.clone()));
                 self.write(&reading.pages, &entry)
             }
             Some(known) => check_same_or_newer(&known.wallet, wallet),
@@ -146,11 +169,15 @@ impl Book {
                 }
             }
             Ok(None) => {
-                let pages = match text.is_empty() {
-                    true => Pages::default(),
-                    false => Pages::parse(&text).map_err(|error| self.unusable(error.to_string()))?,
+                let pages = if text.is_empty() {
+                    Pages::default()
+                } else {
+                    Pages::parse(&text).map_err(|error| self.unusable(error.to_string()))?
                 };
-                *last = Reading { pages, verified: BTreeSet::new() };
+                *last = Reading {
+                    pages,
+                    verified: BTreeSet::new(),
+                };
             }
             Err(error) => {
                 *last = Reading::default();
@@ -160,9 +187,11 @@ impl Book {
         Ok(last)
     }
 
-    /// Held while the file is read and continued, so that two clients do not lose each other's wallets.
+    /// Held while the file is read and continued, so that two clients do not lose each other's
+    /// wallets.
     fn lock(&self) -> Result<File, ClientError> {
-        let lock = File::create(self.path.with_extension("lock")).and_then(|file| file.lock().map(|()| file));
+        let lock = File::create(self.path.with_extension("lock"))
+            .and_then(|file| file.lock().map(|()| file));
         lock.map_err(|error| self.unusable(error.to_string()))
     }
 
@@ -170,7 +199,10 @@ impl Book {
     fn write(&self, pages: &Pages, entry: &Entry) -> Result<(), ClientError> {
         let written = match pages.line(entry) {
             Ok(Some(line)) => self.append(&line),
-            Ok(None) => pages.with(entry).map_err(Into::into).and_then(|text| self.rewrite(&text)),
+            Ok(None) => pages
+                .with(entry)
+                .map_err(Into::into)
+                .and_then(|text| self.rewrite(&text)),
             Err(error) => Err(error.into()),
         };
         written.map_err(|error| self.unusable(error.to_string()))
@@ -184,7 +216,12 @@ impl Book {
 
     fn rewrite(&self, text: &str) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&fresh)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&fresh, &self.path)
@@ -192,7 +229,11 @@ impl Book {
 
     fn unusable(&self, reason: String) -> ClientError {
         let advice = "restore the wallet book from a backup, or correct its directory";
-        ClientError::File { path: self.path.clone(), reason, advice }
+        ClientError::File {
+            path: self.path.clone(),
+            reason,
+            advice,
+        }
     }
 }
 
@@ -209,7 +250,14 @@ pub fn check_same(known: &Announcement, told: &Announcement) -> Result<(), Clien
     if known.digest() == told.digest() {
         return Ok(());
     }
-    let what = if known.root_public_key == told.root_public_key { "facts" } else { "root key" };
+    let what = if known.root_public_key == told.root_public_key {
+        "facts"
+    } else {
+        "root key"
+    };
     let reason = format!("its {what} differs from what this client has seen before");
-    Err(ClientError::Wallet { wallet: known.key, reason })
+    Err(ClientError::Wallet {
+        wallet: known.key,
+        reason,
+    })
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use countersign_payload::{BitcoinForm, Decoded, Finished, Networks};
 use countersign_protocol::{
-    Announcement, Committee, DerivationPath, KeyGen, KeyId, KeySign, NodeId, Operation, Payload, RequesterId,
-    Scheme, Signed, SignedTask, Task, TaskId, Threshold, UnixMillis,
+    Announcement, Committee, DerivationPath, KeyGen, KeyId, KeySign, NodeId, Operation, Payload,
+    RequesterId, Scheme, Signed, SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
 use rand::RngCore;
 use tokio::time::Instant;
@@ -21,9 +21,22 @@ use crate::error::ClientError;
 use crate::profile::Profile;
 use crate::proof;
 use crate::requester_key::{self, RequesterKey};
-
 pub use reshare::{CheckUp, ReshareOrder};
 pub use wallets::{Listed, Pushed, Standing};
+
+/// How long a wallet may take: the first one of a committee may wait for prime numbers and for
+/// other wallets. The nodes have their own limits and say how far they have come.
+const WALLET: Duration = Duration::from_secs(3600);
+/// How long a signature may take.
+const SIGNATURE: Duration = Duration::from_secs(120);
+/// How much longer each further signature of the same order may take.
+const FURTHER: Duration = Duration::from_secs(5);
+/// For the coordinator to say how an order ended whose time is over.
+const REPORT: Duration = Duration::from_secs(5);
+/// Seconds of one long poll.
+const LONG_POLL: u64 = 25;
+/// Between two attempts while the coordinator is away.
+const AWAY: Duration = Duration::from_millis(500);
 
 /// A requester at one coordinator.
 pub struct Client {
@@ -71,8 +84,15 @@ pub struct SignOrder {
 
 impl SignOrder {
     /// An order without signers, note or claims.
-    pub fn new(wallet: KeyId, path: DerivationPath, payload: Payload) -> SignOrder {
-        SignOrder { wallet, path, payload, signers: None, note: None, claims: BTreeMap::new() }
+    pub fn new(wallet: KeyId, path: DerivationPath, payload: Payload) -> Self {
+        Self {
+            wallet,
+            path,
+            payload,
+            signers: None,
+            note: None,
+            claims: BTreeMap::new(),
+        }
     }
 }
 
@@ -91,22 +111,37 @@ pub struct Signature {
 
 impl Client {
     /// Reads the keys that the profile names. Without a requester key it can only look.
-    pub fn new(profile: Profile) -> Result<Client, ClientError> {
+    pub fn new(profile: Profile) -> Result<Self, ClientError> {
         let advice = "write the key from `countersign-coordinator api-key new` there, mode 600";
         let key = requester_key::read_secret(&profile.api_key_file, advice)?;
-        let api = Api::new(&profile.coordinator, zeroize::Zeroizing::new(key.trim().to_owned()))?;
-        let requester = profile.requester_key_file.as_deref().map(RequesterKey::load).transpose()?;
+        let api = Api::new(
+            &profile.coordinator,
+            zeroize::Zeroizing::new(key.trim().to_owned()),
+        )?;
+        let requester = profile
+            .requester_key_file
+            .as_deref()
+            .map(RequesterKey::load)
+            .transpose()?;
         let book = Book::new(&profile.wallet_book);
         let networks = Networks::named(&profile.chains.bitcoin, &profile.chains.solana);
-        let networks =
-            networks.map_err(|error| ClientError::Usage(format!("{error} under `chains` in the profile")))?;
-        Ok(Client { api, requester, book, profile, networks, timeout: None })
+        let networks = networks.map_err(|error| {
+            ClientError::Usage(format!("{error} under `chains` in the profile"))
+        })?;
+        Ok(Self {
+            api,
+            requester,
+            book,
+            profile,
+            networks,
+            timeout: None,
+        })
     }
 
-    /// Limits how long an order lives and is waited for. The default is 10 minutes for a wallet, 2 for a signature and 5 s
-    /// for each further one.
+    /// Limits how long an order lives and is waited for. The default is 10 minutes for a wallet, 2
+    /// for a signature and 5 s for each further one.
     #[must_use]
-    pub fn with_timeout(mut self, timeout: Option<Duration>) -> Client {
+    pub fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
         self
     }
@@ -126,7 +161,8 @@ impl Client {
         self.requester.as_ref().map(RequesterKey::id)
     }
 
-    /// Makes a wallet, verifies it, and writes it into the wallet book. `progress` sees the task at every change.
+    /// Makes a wallet, verifies it, and writes it into the wallet book. `progress` sees the task at
+    /// every change.
     pub async fn create_wallet(
         &self,
         new: &NewWallet,
@@ -138,24 +174,30 @@ impl Client {
             committee: new.committee.clone(),
             threshold: new.threshold,
         });
-        let remarks = Remarks { note: new.note.clone(), claims: new.claims.clone() };
+        let remarks = Remarks {
+            note: new.note.clone(),
+            claims: new.claims.clone(),
+        };
         let (order, view) = self.carry_out(operation, remarks, WALLET, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
         let Some(ResultView::Created(wallet)) = view.result else {
             return Err(invalid("there is no wallet in it".into()));
         };
-        self.book.record(&Believed::ordered(&wallet, &order, now())?)?;
+        self.book
+            .record(&Believed::ordered(&wallet, &order, now())?)?;
         Ok(*wallet)
     }
 
-    /// What an order would sign, and what that does, as read from its payload here. An error says why nobody signs it.
+    /// What an order would sign, and what that does, as read from its payload here. An error says
+    /// why nobody signs it.
     pub async fn decode(&self, order: &SignOrder) -> Result<Decoded, ClientError> {
         let wallet = self.wallet(order.wallet).await?;
         self.decode_for(&wallet, order)
     }
 
-    /// Makes the signatures and verifies each under the child key derived here. `progress` sees the task at every change.
+    /// Makes the signatures and verifies each under the child key derived here. `progress` sees the
+    /// task at every change.
     pub async fn sign(
         &self,
         order: &SignOrder,
@@ -169,7 +211,10 @@ impl Client {
             payload: order.payload.clone(),
             signers: order.signers.clone(),
         });
-        let remarks = Remarks { note: order.note.clone(), claims: order.claims.clone() };
+        let remarks = Remarks {
+            note: order.note.clone(),
+            claims: order.claims.clone(),
+        };
         let further = u32::try_from(inputs.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let life = SIGNATURE + FURTHER.saturating_mul(further);
         let mut last = None;
@@ -186,10 +231,16 @@ impl Client {
             return Err(invalid("there is no signature in it".into()));
         };
         proof::check_signatures(&inputs, &wallet, &signed).map_err(invalid)?;
-        Ok(Signature { task, wallet: wallet.key, scheme: wallet.scheme, signed })
+        Ok(Signature {
+            task,
+            wallet: wallet.key,
+            scheme: wallet.scheme,
+            signed,
+        })
     }
 
-    /// What signatures make of their order's payload, to be handed to its chain. Everything is decoded and verified again.
+    /// What signatures make of their order's payload, to be handed to its chain. Everything is
+    /// decoded and verified again.
     pub async fn finish(
         &self,
         order: &SignOrder,
@@ -197,11 +248,17 @@ impl Client {
         form: BitcoinForm,
     ) -> Result<Finished, ClientError> {
         let wallet = self.wallet(order.wallet).await?;
-        Ok(proof::finish(&wallet, order, &self.networks, &made.signed, form)?)
+        Ok(proof::finish(
+            &wallet,
+            order,
+            &self.networks,
+            &made.signed,
+            form,
+        )?)
     }
 
-    /// A task. Its order is verified and its summary is of that order; decisions, outcomes and history are the coordinator's
-    /// word.
+    /// A task. Its order is verified and its summary is of that order; decisions, outcomes and
+    /// history are the coordinator's word.
     pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
         let view = self.api.task(id, None).await?;
         proof::check_told(id, &view).map_err(|reason| ClientError::Invalid { task: id, reason })?;
@@ -233,7 +290,12 @@ impl Client {
     }
 
     fn decode_for(&self, wallet: &Announcement, order: &SignOrder) -> Result<Decoded, ClientError> {
-        Ok(proof::decode(wallet, &order.path, &order.payload, &self.networks)?)
+        Ok(proof::decode(
+            wallet,
+            &order.path,
+            &order.payload,
+            &self.networks,
+        )?)
     }
 
     async fn carry_out(
@@ -253,10 +315,13 @@ impl Client {
         Ok((order, view))
     }
 
-    /// Once the order may have arrived, it is handed in again, the same bytes, until it is known whether it did: a second
-    /// order in its place might be carried out twice.
+    /// Once the order may have arrived, it is handed in again, the same bytes, until it is known
+    /// whether it did: a second order in its place might be carried out twice.
     async fn hand_in(&self, order: &SignedTask, until: Instant) -> Result<TaskView, ClientError> {
-        let id = order.parse().map_err(|error| ClientError::Usage(error.to_string()))?.id;
+        let id = order
+            .parse()
+            .map_err(|error| ClientError::Usage(error.to_string()))?
+            .id;
         let mut arrived = false;
         loop {
             let error = match self.api.submit(order).await {
@@ -281,12 +346,18 @@ impl Client {
         Remarks { note, claims }: Remarks,
         life: Duration,
     ) -> Result<SignedTask, ClientError> {
-        let no_key = "there is no requester key; name one under `requester_key_file` in the profile";
-        let requester = self.requester.as_ref().ok_or_else(|| ClientError::Usage(no_key.into()))?;
+        let no_key =
+            "there is no requester key; name one under `requester_key_file` in the profile";
+        let requester = self
+            .requester
+            .as_ref()
+            .ok_or_else(|| ClientError::Usage(no_key.into()))?;
         let mut id = [0; 16];
         rand::rngs::OsRng.fill_bytes(&mut id);
         let now = now();
-        let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX).clamp(1, Task::MAX_LIFE_MS);
+        let life = u64::try_from(life.as_millis())
+            .unwrap_or(u64::MAX)
+            .clamp(1, Task::MAX_LIFE_MS);
         let task = Task {
             version: 1,
             id: TaskId(id),
@@ -298,11 +369,14 @@ impl Client {
             operation,
         };
         let order = requester.sign(&task);
-        order.parse().map_err(|error| ClientError::Usage(error.to_string()))?;
+        order
+            .parse()
+            .map_err(|error| ClientError::Usage(error.to_string()))?;
         Ok(order)
     }
 
-    /// A coordinator that is away for a moment, such as for a restart, is asked again until the time is over.
+    /// A coordinator that is away for a moment, such as for a restart, is asked again until the
+    /// time is over.
     async fn follow(
         &self,
         mut view: TaskView,
@@ -332,23 +406,45 @@ impl Client {
 
     fn judge(&self, view: &TaskView) -> Result<(), ClientError> {
         let summary = &view.summary;
-        let (task, reason) = (summary.id, summary.reason.clone());
+        let task = summary.id;
+        let reason = summary.reason.clone();
         let (code, message, nodes, plugin) = match reason {
             Some(reason) => (reason.code, reason.message, reason.nodes, reason.plugin),
-            None => ("unknown".into(), "the coordinator gives no reason; see its log".into(), vec![], None),
+            None => (
+                "unknown".into(),
+                "the coordinator gives no reason; see its log".into(),
+                vec![],
+                None,
+            ),
         };
         let state = match summary.state {
             State::Rejected => {
-                let node = nodes.first().map_or("a node".into(), |node| self.profile.short_name(node).into());
-                let (reason, others) = (self.profile.with_names(&message), Box::default());
-                return Err(ClientError::Rejected { task, node, plugin, code, reason, others });
+                let node = nodes
+                    .first()
+                    .map_or("a node".into(), |node| self.profile.short_name(node).into());
+                let reason = self.profile.with_names(&message);
+                let others = Box::default();
+                return Err(ClientError::Rejected {
+                    task,
+                    node,
+                    plugin,
+                    code,
+                    reason,
+                    others,
+                });
             }
             State::Failed => "failed",
             State::Expired => "expired",
             State::Completed | State::Waiting | State::Approving | State::Running => return Ok(()),
         };
         let message = self.profile.with_names(&message);
-        Err(ClientError::Failed { task, state, code, message, nodes })
+        Err(ClientError::Failed {
+            task,
+            state,
+            code,
+            message,
+            nodes,
+        })
     }
 }
 
@@ -358,32 +454,66 @@ struct Remarks {
     claims: BTreeMap<String, String>,
 }
 
-/// A refusal with those who could sign instead: members that did not refuse, those first that had approved.
+/// A refusal with those who could sign instead: members that did not refuse, those first that had
+/// approved.
 fn with_others(error: ClientError, wallet: &Announcement, parties: &[PartyView]) -> ClientError {
-    let ClientError::Rejected { task, node, plugin, code, reason, .. } = error else { return error };
-    let decided = |node: &NodeId| parties.iter().find(|party| party.node == *node)?.decision.as_ref();
+    let ClientError::Rejected {
+        task,
+        node,
+        plugin,
+        code,
+        reason,
+        ..
+    } = error
+    else {
+        return error;
+    };
+    let decided = |node: &NodeId| {
+        parties
+            .iter()
+            .find(|party| party.node == *node)?
+            .decision
+            .as_ref()
+    };
     let refused = |node: &NodeId| decided(node).is_some_and(|decision| decision.refusal.is_some());
-    let mut others: Vec<NodeId> =
-        wallet.committee.members().iter().filter(|node| !refused(node)).copied().collect();
+    let mut others: Vec<NodeId> = wallet
+        .committee
+        .members()
+        .iter()
+        .filter(|node| !refused(node))
+        .copied()
+        .collect();
     others.sort_by_key(|node| decided(node).is_none());
     let needed = usize::from(wallet.threshold.get());
     others.truncate(needed);
     if others.len() < needed || !parties.iter().any(|party| refused(&party.node)) {
         others.clear();
     }
-    ClientError::Rejected { task, node, plugin, code, reason, others: others.into() }
+    ClientError::Rejected {
+        task,
+        node,
+        plugin,
+        code,
+        reason,
+        others: others.into(),
+    }
 }
 
 /// True if the same request may be answered a moment later.
 fn is_passing(error: &ClientError) -> bool {
-    matches!(error, ClientError::Unreachable { .. } | ClientError::Api { status: 503, .. })
+    matches!(
+        error,
+        ClientError::Unreachable { .. } | ClientError::Api { status: 503, .. }
+    )
 }
 
 /// True if the coordinator may have taken the order although it did not say so.
 fn may_have_arrived(error: &ClientError) -> bool {
     match error {
         ClientError::Unreachable { sent, .. } => *sent,
-        ClientError::Api { status: 503, code, .. } => code != "too-many-tasks",
+        ClientError::Api {
+            status: 503, code, ..
+        } => code != "too-many-tasks",
         _ => false,
     }
 }
@@ -393,20 +523,8 @@ fn another_task() -> ClientError {
 }
 
 fn now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
-
-/// How long a wallet may take: the first one of a committee may wait for prime numbers and for other wallets. The nodes have
-/// their own limits and say how far they have come.
-const WALLET: Duration = Duration::from_secs(3600);
-/// How long a signature may take.
-const SIGNATURE: Duration = Duration::from_secs(120);
-/// How much longer each further signature of the same order may take.
-const FURTHER: Duration = Duration::from_secs(5);
-/// For the coordinator to say how an order ended whose time is over.
-const REPORT: Duration = Duration::from_secs(5);
-/// Seconds of one long poll.
-const LONG_POLL: u64 = 25;
-/// Between two attempts while the coordinator is away.
-const AWAY: Duration = Duration::from_millis(500);

@@ -104,14 +104,17 @@ pub enum ClientError {
         reason: String,
     },
     /// A wallet that does not verify, or is not the one seen before.
-    #[error("wallet {wallet} is not trustworthy: {reason}; do not use it, and do not trust this coordinator")]
+    #[error(
+        "wallet {wallet} is not trustworthy: {reason}; do not use it, and do not trust this coordinator"
+    )]
     Wallet {
         /// Which wallet.
         wallet: KeyId,
         /// What is wrong.
         reason: String,
     },
-    /// A wallet whose parts prove each other and nothing else: nobody whom this client knows stands behind it.
+    /// A wallet whose parts prove each other and nothing else: nobody whom this client knows stands
+    /// behind it.
     #[error(
         "wallet {wallet} is not believed: {reasons}; do not use it or its addresses. If you know by another way that it is right, add who is missing to the profile, or look at `countersign wallet trust {wallet}`"
     )]
@@ -141,48 +144,48 @@ impl ClientError {
     /// 1 usage or environment, 2 refused by a node's policy, 3 failed, not in time, or not valid.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ClientError::File { .. }
-            | ClientError::Usage(_)
-            | ClientError::Payload(_)
-            | ClientError::Finish(FinishError::Missing(_))
-            | ClientError::Unreachable { .. }
-            | ClientError::Api { .. }
-            | ClientError::Answer(_) => 1,
-            ClientError::Rejected { .. } => 2,
-            ClientError::Failed { .. }
-            | ClientError::TimedOut(_)
-            | ClientError::Finish(_)
-            | ClientError::Invalid { .. }
-            | ClientError::Wallet { .. }
-            | ClientError::Distrusted { .. }
-            | ClientError::Stale { .. } => 3,
+            Self::File { .. }
+            | Self::Usage(_)
+            | Self::Payload(_)
+            | Self::Finish(FinishError::Missing(_))
+            | Self::Unreachable { .. }
+            | Self::Api { .. }
+            | Self::Answer(_) => 1,
+            Self::Rejected { .. } => 2,
+            Self::Failed { .. }
+            | Self::TimedOut(_)
+            | Self::Finish(_)
+            | Self::Invalid { .. }
+            | Self::Wallet { .. }
+            | Self::Distrusted { .. }
+            | Self::Stale { .. } => 3,
         }
     }
 
     /// Stable, for programs.
     pub fn code(&self) -> &str {
         match self {
-            ClientError::File { .. } => "file",
-            ClientError::Usage(_) => "usage",
-            ClientError::Payload(error) => error.code(),
-            ClientError::Finish(_) => "finish",
-            ClientError::Unreachable { .. } => "unreachable",
-            ClientError::Api { code, .. }
-            | ClientError::Rejected { code, .. }
-            | ClientError::Failed { code, .. } => code,
-            ClientError::Answer(_) => "answer",
-            ClientError::TimedOut(_) => "timeout",
-            ClientError::Invalid { .. } => "invalid-result",
-            ClientError::Wallet { .. } => "invalid-wallet",
-            ClientError::Distrusted { .. } => "wallet-distrusted",
-            ClientError::Stale { .. } => "stale-coordinator",
+            Self::File { .. } => "file",
+            Self::Usage(_) => "usage",
+            Self::Payload(error) => error.code(),
+            Self::Finish(_) => "finish",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Api { code, .. } | Self::Rejected { code, .. } | Self::Failed { code, .. } => {
+                code
+            }
+            Self::Answer(_) => "answer",
+            Self::TimedOut(_) => "timeout",
+            Self::Invalid { .. } => "invalid-result",
+            Self::Wallet { .. } => "invalid-wallet",
+            Self::Distrusted { .. } => "wallet-distrusted",
+            Self::Stale { .. } => "stale-coordinator",
         }
     }
 
     /// What there is to see beside the sentence, line by line. Nothing of it is believed.
     pub fn details(&self) -> &[String] {
         match self {
-            ClientError::Distrusted { lines, .. } => lines,
+            Self::Distrusted { lines, .. } => lines,
             _ => &[],
         }
     }
@@ -190,7 +193,7 @@ impl ClientError {
     /// Who could sign in the place of whoever refused.
     pub fn others(&self) -> &[NodeId] {
         match self {
-            ClientError::Rejected { others, .. } => others,
+            Self::Rejected { others, .. } => others,
             _ => &[],
         }
     }
@@ -198,17 +201,19 @@ impl ClientError {
     /// The task it is about, if there is one.
     pub fn task(&self) -> Option<TaskId> {
         match self {
-            ClientError::Rejected { task, .. }
-            | ClientError::Failed { task, .. }
-            | ClientError::TimedOut(task)
-            | ClientError::Invalid { task, .. } => Some(*task),
+            Self::Rejected { task, .. }
+            | Self::Failed { task, .. }
+            | Self::TimedOut(task)
+            | Self::Invalid { task, .. } => Some(*task),
             _ => None,
         }
     }
 }
 
 fn by(plugin: &Option<String>) -> String {
-    plugin.as_ref().map_or(String::new(), |plugin| format!(", plugin {plugin}"))
+    plugin
+        .as_ref()
+        .map_or(String::new(), |plugin| format!(", plugin {plugin}"))
 }
 
 #[cfg(test)]
@@ -216,18 +221,39 @@ mod tests {
     /// Between quotation marks after `=>`, in the arms of `fn code`.
     fn codes() -> Vec<String> {
         let source = include_str!("error.rs");
-        let body = source.split("pub fn code(").nth(1).unwrap().split("\n    }\n").next().unwrap();
-        let literal = |arm: &str| Some(arm.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
+        let body = source
+            .split("pub fn code(")
+            .nth(1)
+            .unwrap()
+            .split("\n    }\n")
+            .next()
+            .unwrap();
+        let literal = |arm: &str| {
+            Some(
+                arm.trim_start()
+                    .strip_prefix('"')?
+                    .split('"')
+                    .next()?
+                    .to_owned(),
+            )
+        };
         body.split("=>").skip(1).filter_map(literal).collect()
     }
 
     #[test]
     fn the_table_of_codes_is_complete() {
         let page = include_str!("../../docs/codes.md");
-        let section =
-            page.split("\n## The requester's client\n").nth(1).unwrap().split("\n## ").next().unwrap();
+        let section = page
+            .split("\n## The requester's client\n")
+            .nth(1)
+            .unwrap()
+            .split("\n## ")
+            .next()
+            .unwrap();
         let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
-        let table: Vec<String> = rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
+        let table: Vec<String> = rows
+            .map(|row| row.split('`').next().unwrap().to_owned())
+            .collect();
         assert_eq!(table, codes());
     }
 }

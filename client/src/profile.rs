@@ -1,7 +1,8 @@
 //! The profile: which coordinator, which keys, and who is who. One YAML file.
 //!
-//! `nodes` and `trusted_requesters` are what a wallet is compared with when it is seen for the first time, so they must not
-//! come from a coordinator: take each id from the operator or requester that it belongs to, by another way.
+//! `nodes` and `trusted_requesters` are what a wallet is compared with when it is seen for the
+//! first time, so they must not come from a coordinator: take each id from the operator or
+//! requester that it belongs to, by another way.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -19,6 +20,9 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use crate::error::ClientError;
 
+/// More than the largest wallet book.
+const LARGEST: u64 = 1 << 30;
+
 /// What a requester works with; relative paths start at the file's directory.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +37,8 @@ pub struct Profile {
     /// The wallet book.
     #[serde(default = "default_book")]
     pub wallet_book: PathBuf,
-    /// The requester's own names for nodes. A wallet is believed at first sight only if each of its members is one of them.
+    /// The requester's own names for nodes. A wallet is believed at first sight only if each of its
+    /// members is one of them.
     #[serde(default, deserialize_with = "names")]
     pub nodes: BTreeMap<String, NodeId>,
     /// Names of other requesters whose wallets this one uses. The own key needs no entry.
@@ -60,19 +65,34 @@ pub struct Chains {
 }
 
 impl Default for Chains {
-    fn default() -> Chains {
-        Chains { bitcoin: "mainnet".into(), solana: "mainnet".into() }
+    fn default() -> Self {
+        Self {
+            bitcoin: "mainnet".into(),
+            solana: "mainnet".into(),
+        }
     }
 }
 
 impl Profile {
     /// Reads a profile. One that others can write is refused, since it says who is trusted.
-    pub fn load(path: &Path) -> Result<Profile, ClientError> {
-        let file = |reason, advice| ClientError::File { path: path.into(), reason, advice };
-        let text = read_own(path)
-            .map_err(|reason| file(reason, "write a profile as `countersign --help` shows, for you alone"))?;
-        let mut profile: Profile = countersign_strict::yaml(&text)
-            .map_err(|error| file(error.to_string(), "correct the profile as `countersign --help` shows"))?;
+    pub fn load(path: &Path) -> Result<Self, ClientError> {
+        let file = |reason, advice| ClientError::File {
+            path: path.into(),
+            reason,
+            advice,
+        };
+        let text = read_own(path).map_err(|reason| {
+            file(
+                reason,
+                "write a profile as `countersign --help` shows, for you alone",
+            )
+        })?;
+        let mut profile: Self = countersign_strict::yaml(&text).map_err(|error| {
+            file(
+                error.to_string(),
+                "correct the profile as `countersign --help` shows",
+            )
+        })?;
         let base = path.parent().unwrap_or(Path::new("."));
         profile.api_key_file = base.join(profile.api_key_file);
         profile.requester_key_file = profile.requester_key_file.map(|key| base.join(key));
@@ -83,8 +103,11 @@ impl Profile {
 
     /// `countersign/config.yaml` in the user's configuration directory.
     pub fn default_path() -> Option<PathBuf> {
-        let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let config = config.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
+        let config = std::env::var_os("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
+        let config =
+            config.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
         Some(config?.join("countersign").join("config.yaml"))
     }
 
@@ -106,7 +129,8 @@ impl Profile {
             );
             return Err(ClientError::Usage(message));
         }
-        text.parse().map_err(|error| ClientError::Usage(format!("{error}")))
+        text.parse()
+            .map_err(|error| ClientError::Usage(format!("{error}")))
     }
 
     /// The profile's name for a node, or its id.
@@ -114,7 +138,8 @@ impl Profile {
         name_in(&self.nodes, node).map_or_else(|| node.to_string(), str::to_owned)
     }
 
-    /// The profile's name for a node, or the beginning and the end of its id. For lines that are read along, never for comparing.
+    /// The profile's name for a node, or the beginning and the end of its id. For lines that are
+    /// read along, never for comparing.
     pub fn short_name(&self, node: &NodeId) -> String {
         match name_in(&self.nodes, node) {
             Some(name) => name.into(),
@@ -144,7 +169,9 @@ impl Profile {
 
     /// A text from elsewhere with the profile's names in the place of ids.
     pub fn with_names(&self, text: &str) -> String {
-        self.nodes.iter().fold(text.to_owned(), |text, (name, id)| text.replace(&id.to_string(), name))
+        self.nodes.iter().fold(text.to_owned(), |text, (name, id)| {
+            text.replace(&id.to_string(), name)
+        })
     }
 
     /// True if what is sent to the coordinator can be read and changed on the way.
@@ -165,22 +192,27 @@ impl Profile {
 }
 
 fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn name_in<'a, Id: PartialEq>(names: &'a BTreeMap<String, Id>, id: &Id) -> Option<&'a str> {
-    names.iter().find(|(_, known)| *known == id).map(|(name, _)| name.as_str())
+    names
+        .iter()
+        .find(|(_, known)| *known == id)
+        .map(|(name, _)| name.as_str())
 }
 
 /// Reads a file that decides whom to trust: nobody but its owner may be able to write it.
 pub(crate) fn read_own(path: &Path) -> Result<String, String> {
-    let bytes = Custody::Operator.read(path, LARGEST).map_err(|error| error.to_string())?;
+    let bytes = Custody::Operator
+        .read(path, LARGEST)
+        .map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".into())
 }
-
-/// More than the largest wallet book.
-const LARGEST: u64 = 1 << 30;
 
 fn default_book() -> PathBuf {
     "wallets.json".into()
@@ -188,9 +220,12 @@ fn default_book() -> PathBuf {
 
 /// An `http` or `https` URL.
 fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let is_url = |text: &str| match text.starts_with("http://") || text.starts_with("https://") {
-        true => Ok(text.to_owned()),
-        false => Err(format!("`{text}` is no http or https URL")),
+    let is_url = |text: &str| {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            Ok(text.to_owned())
+        } else {
+            Err(format!("`{text}` is no http or https URL"))
+        }
     };
     Text::new(is_url).deserialize(deserializer)
 }
@@ -213,8 +248,8 @@ fn network(
     })
 }
 
-/// Names with ids: each name once, each id once. The last of two equal names would win silently, and two names for one id
-/// are a slip of the clipboard that makes one node count as two.
+/// Names with ids: each name once, each id once. The last of two equal names would win silently,
+/// and two names for one id are a slip of the clipboard that makes one node count as two.
 fn names<'de, D, Id>(deserializer: D) -> Result<BTreeMap<String, Id>, D::Error>
 where
     D: Deserializer<'de>,
@@ -246,15 +281,18 @@ where
 
 /// A name that is not there yet and does not pass for an id.
 fn new_name<Id>(names: &BTreeMap<String, Id>, name: &str) -> Result<String, String> {
-    let like_an_id = ["csn1", "csr1", "csk1", "csc1"].iter().any(|prefix| name.starts_with(prefix));
+    let like_an_id = ["csn1", "csr1", "csk1", "csc1"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
     if name.is_empty() || like_an_id || name.chars().any(|c| is_hidden(c) || c == ',') {
         return Err(format!(
             "`{name}` cannot be a name; use letters and digits, and nothing that begins like an id"
         ));
     }
-    match names.contains_key(name) {
-        true => Err(format!("the name `{name}` is there twice")),
-        false => Ok(name.into()),
+    if names.contains_key(name) {
+        Err(format!("the name `{name}` is there twice"))
+    } else {
+        Ok(name.into())
     }
 }
 
@@ -274,8 +312,8 @@ where
 struct Text<F, T>(F, PhantomData<T>);
 
 impl<F: FnOnce(&str) -> Result<T, String>, T> Text<F, T> {
-    fn new(read: F) -> Text<F, T> {
-        Text(read, PhantomData)
+    fn new(read: F) -> Self {
+        Self(read, PhantomData)
     }
 }
 
@@ -301,8 +339,9 @@ impl<F: FnOnce(&str) -> Result<T, String>, T> Visitor<'_> for Text<F, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     fn id(seed: u8) -> NodeId {
         let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]).verifying_key();
@@ -312,21 +351,33 @@ mod tests {
     fn load(rest: &str) -> Result<Profile, ClientError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("profile.yaml");
-        std::fs::write(&path, format!("coordinator: http://127.0.0.1:1\napi_key_file: api.key\n{rest}"))
-            .unwrap();
+        std::fs::write(
+            &path,
+            format!("coordinator: http://127.0.0.1:1\napi_key_file: api.key\n{rest}"),
+        )
+        .unwrap();
         Profile::load(&path)
     }
 
     #[test]
     fn who_listens_on_the_way_is_known_from_the_address() {
         let open = |coordinator: &str| {
-            let profile = Profile { coordinator: coordinator.into(), ..load("").unwrap() };
+            let profile = Profile {
+                coordinator: coordinator.into(),
+                ..load("").unwrap()
+            };
             profile.is_open_to_others()
         };
         assert!(
-            open("http://coordinator.example:7480") && open("http://10.0.0.1") && open("http://[fd00::1]:1")
+            open("http://coordinator.example:7480")
+                && open("http://10.0.0.1")
+                && open("http://[fd00::1]:1")
         );
-        assert!(!open("http://127.0.0.1:1") && !open("http://[::1]:1") && !open("http://localhost:7480"));
+        assert!(
+            !open("http://127.0.0.1:1")
+                && !open("http://[::1]:1")
+                && !open("http://localhost:7480")
+        );
         assert!(!open("https://coordinator.example"));
     }
 
@@ -349,23 +400,54 @@ mod tests {
 
     #[test]
     fn a_mistake_is_told_with_file_and_line() {
-        let (one, two) = (id(1), id(2));
+        let one = id(1);
+        let two = id(2);
         for (rest, line, words) in [
-            (format!("nodes:\n  alice: {one}\n  alice: {two}\n"), "line 5", "twice"),
-            (format!("nodes:\n  alice: {one}\n  bob: {one}\n"), "line 5", "same id"),
-            (format!("nodes:\n  {one}: {two}\n"), "line 4", "cannot be a name"),
-            ("nodes:\n  alice: csn1nonsense\n".into(), "line 4", "is not a node id"),
-            (format!("trusted_requesters:\n  bob: {one}\n"), "line 4", "csr1"),
-            ("chains: { bitcoin: mainnnet }\n".into(), "line 3", "mainnnet"),
+            (
+                format!("nodes:\n  alice: {one}\n  alice: {two}\n"),
+                "line 5",
+                "twice",
+            ),
+            (
+                format!("nodes:\n  alice: {one}\n  bob: {one}\n"),
+                "line 5",
+                "same id",
+            ),
+            (
+                format!("nodes:\n  {one}: {two}\n"),
+                "line 4",
+                "cannot be a name",
+            ),
+            (
+                "nodes:\n  alice: csn1nonsense\n".into(),
+                "line 4",
+                "is not a node id",
+            ),
+            (
+                format!("trusted_requesters:\n  bob: {one}\n"),
+                "line 4",
+                "csr1",
+            ),
+            (
+                "chains: { bitcoin: mainnnet }\n".into(),
+                "line 3",
+                "mainnnet",
+            ),
             ("wallet_bok: x\n".into(), "line 3", "wallet_bok"),
-            ("wallet_book: x\nwallet_book: y\n".into(), "line 4", "`wallet_book` stands twice"),
+            (
+                "wallet_book: x\nwallet_book: y\n".into(),
+                "line 4",
+                "`wallet_book` stands twice",
+            ),
         ] {
             let error = load(&rest).unwrap_err().to_string();
             for part in ["profile.yaml", line, words] {
                 assert!(error.contains(part), "`{part}` is missing in: {error}");
             }
         }
-        let error = Profile::load(Path::new("/nowhere/at/all.yaml")).unwrap_err().to_string();
+        let error = Profile::load(Path::new("/nowhere/at/all.yaml"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/nowhere/at/all.yaml"), "{error}");
     }
 
@@ -373,9 +455,18 @@ mod tests {
     fn a_profile_that_others_can_write_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("profile.yaml");
-        std::fs::write(&path, "coordinator: http://127.0.0.1:1\napi_key_file: api.key\n").unwrap();
+        std::fs::write(
+            &path,
+            "coordinator: http://127.0.0.1:1\napi_key_file: api.key\n",
+        )
+        .unwrap();
         Profile::load(&path).unwrap();
-        let refused = || Profile::load(&path).unwrap_err().to_string().contains("chmod go-w");
+        let refused = || {
+            Profile::load(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("chmod go-w")
+        };
         let set = |path: &Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };

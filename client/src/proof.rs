@@ -1,20 +1,30 @@
-//! When a result is believed: what the coordinator and the nodes say is checked here from the ground up.
+//! When a result is believed: what the coordinator and the nodes say is checked here from the
+//! ground up.
 //!
-//! Children are derived and signatures checked by libraries that sign nothing. Nothing here talks to anybody.
+//! Children are derived and signatures checked by libraries that sign nothing. Nothing here talks
+//! to anybody.
 
-use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Input, Networks};
+use countersign_payload::{
+    BitcoinForm, DecodeError, Decoded, FinishError, Finished, Input, Networks,
+};
 use countersign_protocol::{
-    Announcement, DerivationPath, Hash, Intact, KeyGen, KeyId, KeyReshare, NodeId, Operation, Payload,
-    Signed, SignedTask, Task, TaskId,
+    Announcement, DerivationPath, Hash, Intact, KeyGen, KeyId, KeyReshare, NodeId, Operation,
+    Payload, Signed, SignedTask, Task, TaskId,
 };
 
 use crate::api::TaskView;
 use crate::client::SignOrder;
 use crate::error::ClientError;
 
-/// Checks a wallet by itself: it has the id that was asked for, a usable root key, and the marks of all its holders.
+/// Checks a wallet by itself: it has the id that was asked for, a usable root key, and the marks of
+/// all its holders.
 pub fn check_wallet(id: KeyId, wallet: &Announcement) -> Result<(), ClientError> {
-    let bad = |reason: &str| Err(ClientError::Wallet { wallet: id, reason: reason.into() });
+    let bad = |reason: &str| {
+        Err(ClientError::Wallet {
+            wallet: id,
+            reason: reason.into(),
+        })
+    };
     if wallet.key != id {
         return bad("it has another id than the one that was asked for");
     }
@@ -27,10 +37,14 @@ pub fn check_wallet(id: KeyId, wallet: &Announcement) -> Result<(), ClientError>
     Ok(())
 }
 
-/// Reads an order and checks that the requester whom it names signed it. Who that is, it does not judge.
+/// Reads an order and checks that the requester whom it names signed it. Who that is, it does not
+/// judge.
 pub fn check_requester(order: &SignedTask) -> Result<Task, String> {
     let task = order.parse().map_err(|error| error.to_string())?;
-    if !task.requester.verify(&SignedTask::signed_message(&order.bytes), &order.signature) {
+    if !task
+        .requester
+        .verify(&SignedTask::signed_message(&order.bytes), &order.signature)
+    {
         return Err("the order that made it is not signed by its requester".into());
     }
     Ok(task)
@@ -39,19 +53,25 @@ pub fn check_requester(order: &SignedTask) -> Result<Task, String> {
 /// Checks that the wallet is what this KeyGen ordered, and that its requester signed that order.
 pub fn check_origin(wallet: &Announcement, order: &SignedTask) -> Result<(), String> {
     let task = check_requester(order)?;
-    let Operation::KeyGen(keygen) = &task.operation else { return Err("its task is no KeyGen".into()) };
-    if wallet.generation != 0 || wallet.task != task.id || wallet.key != KeyId::of_task(&order.hash()) {
+    let Operation::KeyGen(keygen) = &task.operation else {
+        return Err("its task is no KeyGen".into());
+    };
+    if wallet.generation != 0
+        || wallet.task != task.id
+        || wallet.key != KeyId::of_task(&order.hash())
+    {
         return Err("it does not belong to its task".into());
     }
     check_as_ordered(wallet, keygen)
 }
 
-/// Checks what a coordinator tells of a task against the order that it hands out with it: the order is signed, and the summary
-/// is of that order. What became of it is still the coordinator's word.
+/// Checks what a coordinator tells of a task against the order that it hands out with it: the order
+/// is signed, and the summary is of that order. What became of it is still the coordinator's word.
 pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), String> {
     let order = view.order();
     let task = check_requester(&order)?;
-    let (summary, operation) = (&view.summary, &task.operation);
+    let summary = &view.summary;
+    let operation = &task.operation;
     let wallet = match operation {
         Operation::KeyGen(_) => KeyId::of_task(&order.hash()),
         Operation::KeySign(keysign) => keysign.key,
@@ -92,17 +112,39 @@ pub fn finish(
     signed: &Signed,
     form: BitcoinForm,
 ) -> Result<Finished, FinishError> {
-    let signatures: Vec<&[u8]> = signed.signatures.iter().map(|one| one.signature.as_slice()).collect();
-    countersign_payload::finish(&wallet.into(), &order.path, &order.payload, networks, &signatures, form)
+    let signatures: Vec<&[u8]> = signed
+        .signatures
+        .iter()
+        .map(|one| one.signature.as_slice())
+        .collect();
+    countersign_payload::finish(
+        &wallet.into(),
+        &order.path,
+        &order.payload,
+        networks,
+        &signatures,
+        form,
+    )
 }
 
-/// Checks signatures against the inputs that were ordered, each under its child key derived from the wallet.
-pub fn check_signatures(inputs: &[Input], wallet: &Announcement, signed: &Signed) -> Result<(), String> {
-    countersign_payload::check_signed(&wallet.into(), inputs, signed).map_err(|error| error.to_string())
+/// Checks signatures against the inputs that were ordered, each under its child key derived from
+/// the wallet.
+pub fn check_signatures(
+    inputs: &[Input],
+    wallet: &Announcement,
+    signed: &Signed,
+) -> Result<(), String> {
+    countersign_payload::check_signed(&wallet.into(), inputs, signed)
+        .map_err(|error| error.to_string())
 }
 
-/// Checks that each generation succeeds the one before, from the first, which is believed, to `told`.
-pub fn check_chain(first: &Announcement, rest: &[Announcement], told: &Announcement) -> Result<(), String> {
+/// Checks that each generation succeeds the one before, from the first, which is believed, to
+/// `told`.
+pub fn check_chain(
+    first: &Announcement,
+    rest: &[Announcement],
+    told: &Announcement,
+) -> Result<(), String> {
     let mut newest = first;
     for next in rest {
         if !next.succeeds(newest) {
@@ -120,8 +162,13 @@ pub fn check_chain(first: &Announcement, rest: &[Announcement], told: &Announcem
     }
 }
 
-/// Checks that a generation is what this reshare ordered, and that it succeeds the one that was handed over.
-pub fn check_reshared(reshare: &KeyReshare, task: TaskId, made: &Announcement) -> Result<(), String> {
+/// Checks that a generation is what this reshare ordered, and that it succeeds the one that was
+/// handed over.
+pub fn check_reshared(
+    reshare: &KeyReshare,
+    task: TaskId,
+    made: &Announcement,
+) -> Result<(), String> {
     check_facts(&[
         ("task", made.task == task),
         ("committee", made.committee == reshare.committee),
@@ -134,7 +181,8 @@ pub fn check_reshared(reshare: &KeyReshare, task: TaskId, made: &Announcement) -
     }
 }
 
-/// Checks a check-up: one proof of each node that was asked, in the order of their ids, and each verifies.
+/// Checks a check-up: one proof of each node that was asked, in the order of their ids, and each
+/// verifies.
 pub fn check_intact(
     wallet: &Announcement,
     nodes: &[NodeId],

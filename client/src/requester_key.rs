@@ -1,6 +1,7 @@
 //! The requester's key: whoever has it may order tasks. One file, readable by its owner alone.
 //!
-//! The file holds one line, `csr-secret1…`: bech32m (BIP-350) of the 32-byte Ed25519 seed (RFC 8032).
+//! The file holds one line, `csr-secret1…`: bech32m (BIP-350) of the 32-byte Ed25519 seed (RFC
+//! 8032).
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -17,6 +18,11 @@ use zeroize::Zeroizing;
 
 use crate::error::ClientError;
 
+/// Prefix of the key's text form.
+const PREFIX: &str = "csr-secret";
+/// No secret file is longer.
+const MAX_SECRET: usize = 1024;
+
 /// Signs tasks. Not `Clone`, not printable; its memory is wiped on drop.
 pub struct RequesterKey {
     key: SigningKey,
@@ -25,28 +31,41 @@ pub struct RequesterKey {
 
 impl RequesterKey {
     /// Makes a new key in a new file of mode 0600. An existing file is left alone.
-    pub fn create(path: &Path) -> Result<RequesterKey, ClientError> {
+    pub fn create(path: &Path) -> Result<Self, ClientError> {
         let mut seed = Zeroizing::new([0; 32]);
         rand::rngs::OsRng.fill_bytes(&mut seed[..]);
-        let key = RequesterKey::from_seed(&seed).ok_or_else(|| malformed(path))?;
+        let key = Self::from_seed(&seed).ok_or_else(|| malformed(path))?;
         let hrp = Hrp::parse(PREFIX).map_err(|_| malformed(path))?;
-        let text = Zeroizing::new(bech32::encode::<Bech32m>(hrp, &seed[..]).map_err(|_| malformed(path))?);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let text =
+            Zeroizing::new(bech32::encode::<Bech32m>(hrp, &seed[..]).map_err(|_| malformed(path))?);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path);
         let written = file.and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.write_all(b"\n")?;
             file.sync_all()
         });
-        written
-            .map_err(|error| unusable(path, &error, "choose a new file in a directory that you may write"))?;
+        written.map_err(|error| {
+            unusable(
+                path,
+                &error,
+                "choose a new file in a directory that you may write",
+            )
+        })?;
         Ok(key)
     }
 
     /// Reads a key. A file that others can read is refused.
-    pub fn load(path: &Path) -> Result<RequesterKey, ClientError> {
-        let text = read_secret(path, "make one with `countersign requester new`, or correct the profile")?;
+    pub fn load(path: &Path) -> Result<Self, ClientError> {
+        let text = read_secret(
+            path,
+            "make one with `countersign requester new`, or correct the profile",
+        )?;
         let seed = parse(text.trim_end()).ok_or_else(|| malformed(path))?;
-        RequesterKey::from_seed(&seed).ok_or_else(|| malformed(path))
+        Self::from_seed(&seed).ok_or_else(|| malformed(path))
     }
 
     /// The public half, which nodes list.
@@ -57,14 +76,17 @@ impl RequesterKey {
     /// The task with this key's signature over its exact bytes.
     pub fn sign(&self, task: &Task) -> SignedTask {
         let bytes = task.to_bytes();
-        let signature = self.key.sign(&SignedTask::signed_message(&bytes)).to_bytes();
+        let signature = self
+            .key
+            .sign(&SignedTask::signed_message(&bytes))
+            .to_bytes();
         SignedTask { bytes, signature }
     }
 
-    fn from_seed(seed: &[u8; 32]) -> Option<RequesterKey> {
+    fn from_seed(seed: &[u8; 32]) -> Option<Self> {
         let key = SigningKey::from_bytes(seed);
         let id = RequesterId::from_bytes(key.verifying_key().to_bytes()).ok()?;
-        Some(RequesterKey { key, id })
+        Some(Self { key, id })
     }
 }
 
@@ -75,9 +97,15 @@ impl fmt::Debug for RequesterKey {
 }
 
 /// Reads a small file with a secret, if only its owner can.
-pub(crate) fn read_secret(path: &Path, advice: &'static str) -> Result<Zeroizing<String>, ClientError> {
+pub(crate) fn read_secret(
+    path: &Path,
+    advice: &'static str,
+) -> Result<Zeroizing<String>, ClientError> {
     let file = countersign_files::open(path).map_err(|error| unusable(path, &error, advice))?;
-    let mode = file.metadata().map_err(|error| unusable(path, &error, advice))?.mode();
+    let mode = file
+        .metadata()
+        .map_err(|error| unusable(path, &error, advice))?
+        .mode();
     if mode & 0o077 != 0 {
         let advice = "run `chmod 600` on it, and make a new one if it may have leaked";
         return Err(ClientError::File {
@@ -87,7 +115,9 @@ pub(crate) fn read_secret(path: &Path, advice: &'static str) -> Result<Zeroizing
         });
     }
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET));
-    file.take(MAX_SECRET as u64).read_to_string(&mut text).map_err(|error| unusable(path, &error, advice))?;
+    file.take(MAX_SECRET as u64)
+        .read_to_string(&mut text)
+        .map_err(|error| unusable(path, &error, advice))?;
     Ok(text)
 }
 
@@ -103,22 +133,26 @@ fn parse(text: &str) -> Option<Zeroizing<[u8; 32]>> {
 
 fn malformed(path: &Path) -> ClientError {
     let advice = "restore it from a backup, or make a new one with `countersign requester new`";
-    ClientError::File { path: path.into(), reason: "this is no requester key".into(), advice }
+    ClientError::File {
+        path: path.into(),
+        reason: "this is no requester key".into(),
+        advice,
+    }
 }
 
 fn unusable(path: &Path, error: &std::io::Error, advice: &'static str) -> ClientError {
-    ClientError::File { path: path.into(), reason: error.to_string(), advice }
+    ClientError::File {
+        path: path.into(),
+        reason: error.to_string(),
+        advice,
+    }
 }
-
-/// Prefix of the key's text form.
-const PREFIX: &str = "csr-secret";
-/// No secret file is longer.
-const MAX_SECRET: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     #[test]
     fn a_key_survives_its_file_and_is_never_overwritten_nor_shown() {
@@ -128,9 +162,15 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("csr-secret1"));
         assert_eq!(RequesterKey::load(&path).unwrap().id(), made.id());
-        assert!(matches!(RequesterKey::create(&path), Err(ClientError::File { .. })));
+        assert!(matches!(
+            RequesterKey::create(&path),
+            Err(ClientError::File { .. })
+        ));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-        assert_eq!(format!("{made:?}"), format!("RequesterKey({}, ..)", made.id()));
+        assert_eq!(
+            format!("{made:?}"),
+            format!("RequesterKey({}, ..)", made.id())
+        );
     }
 
     #[test]
@@ -139,12 +179,19 @@ mod tests {
         let path = dir.path().join("requester.key");
         RequesterKey::create(&path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(RequesterKey::load(&path).unwrap_err().to_string().contains("chmod 600"));
+        assert!(
+            RequesterKey::load(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("chmod 600")
+        );
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        for damaged in
-            [text.replacen("csr-secret1", "csc-secret1", 1), text[..text.len() - 2].into(), String::new()]
-        {
+        for damaged in [
+            text.replacen("csr-secret1", "csc-secret1", 1),
+            text[..text.len() - 2].into(),
+            String::new(),
+        ] {
             std::fs::write(&path, damaged).unwrap();
             assert!(RequesterKey::load(&path).is_err());
         }

@@ -1,4 +1,5 @@
-//! The client against a real coordinator: what it accepts, what it refuses, and what the command line says.
+//! The client against a real coordinator: what it accepts, what it refuses, and what the command
+//! line says.
 
 mod cases;
 mod cluster;
@@ -9,10 +10,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use cluster::{Cluster, Mood};
 use countersign_client::{Client, ClientError, Listed, NewWallet, SignOrder, Standing};
 use countersign_protocol::{Announcement, Committee, Payload, PayloadKind, Scheme, Threshold};
 use serde_json::Value;
+
+use cluster::{Cluster, Mood};
 
 fn new_wallet(cluster: &Cluster) -> NewWallet {
     NewWallet {
@@ -26,7 +28,10 @@ fn new_wallet(cluster: &Cluster) -> NewWallet {
 }
 
 fn named(cluster: &Cluster, name: &str) -> NewWallet {
-    NewWallet { name: name.into(), ..new_wallet(cluster) }
+    NewWallet {
+        name: name.into(),
+        ..new_wallet(cluster)
+    }
 }
 
 fn pay(wallet: &Announcement) -> SignOrder {
@@ -40,7 +45,13 @@ fn client(cluster: &Cluster) -> Client {
 
 /// Waits until all nodes are on line, so that no task has to wait for them.
 async fn all_on_line(client: &Client) {
-    while client.nodes().await.unwrap().iter().any(|node| !node.online) {
+    while client
+        .nodes()
+        .await
+        .unwrap()
+        .iter()
+        .any(|node| !node.online)
+    {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -49,20 +60,37 @@ async fn ready(mood: Mood) -> (Cluster, Client, Announcement) {
     let cluster = Cluster::start(mood).await;
     let client = client(&cluster);
     all_on_line(&client).await;
-    let wallet = client.create_wallet(&new_wallet(&cluster), |_| ()).await.unwrap();
+    let wallet = client
+        .create_wallet(&new_wallet(&cluster), |_| ())
+        .await
+        .unwrap();
     (cluster, client, wallet)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_and_a_signature_are_made_followed_and_verified() {
     let (cluster, client, wallet) = ready(Mood::Honest).await;
-    assert!(client.extended_public_key(&wallet).unwrap().starts_with("cpub"));
+    assert!(
+        client
+            .extended_public_key(&wallet)
+            .unwrap()
+            .starts_with("cpub")
+    );
     let mut states = Vec::new();
-    let signature = client.sign(&pay(&wallet), |task| states.push(task.summary.state)).await.unwrap();
+    let signature = client
+        .sign(&pay(&wallet), |task| states.push(task.summary.state))
+        .await
+        .unwrap();
     assert_eq!(signature.signed.signatures[0].signed_bytes, b"pay");
-    assert!(states.last().is_some_and(|state| state.is_final()), "{states:?}");
+    assert!(
+        states.last().is_some_and(|state| state.is_final()),
+        "{states:?}"
+    );
     let task = client.wait(signature.task, |_| ()).await.unwrap();
-    assert_eq!((task.summary.operation.as_str(), task.nodes.len()), ("KeySign", 2));
+    assert_eq!(
+        (task.summary.operation.as_str(), task.nodes.len()),
+        ("KeySign", 2)
+    );
     assert_eq!(client.tasks(10, None).await.unwrap().tasks.len(), 2);
     assert_eq!(client.find_wallet("hot").await.unwrap(), wallet);
     assert!(cluster.dir.path().join("wallets.json").exists());
@@ -86,7 +114,10 @@ async fn a_wallet_book_grows_by_one_line_for_each_wallet() {
     let (cluster, client, first) = ready(Mood::Honest).await;
     let book = cluster.dir.path().join("wallets.json");
     let before = std::fs::read_to_string(&book).unwrap();
-    let second = client.create_wallet(&named(&cluster, "second"), |_| ()).await.unwrap();
+    let second = client
+        .create_wallet(&named(&cluster, "second"), |_| ())
+        .await
+        .unwrap();
     let after = std::fs::read_to_string(&book).unwrap();
     let added = after.strip_prefix(&before).unwrap();
     assert_eq!((before.lines().count(), added.lines().count()), (2, 1));
@@ -96,9 +127,17 @@ async fn a_wallet_book_grows_by_one_line_for_each_wallet() {
     std::fs::write(&book, &torn).unwrap();
     assert_eq!(client.find_id("hot").unwrap(), first.key);
     assert!(client.find_id("second").is_err());
-    let third = client.create_wallet(&named(&cluster, "third"), |_| ()).await.unwrap();
+    let third = client
+        .create_wallet(&named(&cluster, "third"), |_| ())
+        .await
+        .unwrap();
     let healed = std::fs::read_to_string(&book).unwrap();
-    assert!(healed.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{healed}");
+    assert!(
+        healed
+            .lines()
+            .all(|line| serde_json::from_str::<Value>(line).is_ok()),
+        "{healed}"
+    );
     assert_eq!(client.find_id("third").unwrap(), third.key);
     // The coordinator knows the second.
     assert_eq!(client.wallet(second.key).await.unwrap(), second);
@@ -107,7 +146,10 @@ async fn a_wallet_book_grows_by_one_line_for_each_wallet() {
 
     std::fs::write(&book, before.replace("\"wallet\"", "\"purse\"")).unwrap();
     let error = client.find_id("hot").unwrap_err().to_string();
-    assert!(error.contains("line 2") && error.contains("purse"), "{error}");
+    assert!(
+        error.contains("line 2") && error.contains("purse"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,11 +158,19 @@ async fn a_wallet_book_that_was_one_document_is_read_and_continued() {
     let book = cluster.dir.path().join("wallets.json");
     let text = std::fs::read_to_string(&book).unwrap();
     let entry: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
-    let document = serde_json::json!({ "version": 2, "wallets": { wallet.key.to_string(): entry } });
+    let document =
+        serde_json::json!({ "version": 2, "wallets": { wallet.key.to_string(): entry } });
     std::fs::write(&book, serde_json::to_vec_pretty(&document).unwrap()).unwrap();
     client.sign(&pay(&wallet), |_| ()).await.unwrap();
-    client.create_wallet(&named(&cluster, "second"), |_| ()).await.unwrap();
-    assert!(std::fs::read_to_string(&book).unwrap().starts_with(&text[..text.find('\n').unwrap()]));
+    client
+        .create_wallet(&named(&cluster, "second"), |_| ())
+        .await
+        .unwrap();
+    assert!(
+        std::fs::read_to_string(&book)
+            .unwrap()
+            .starts_with(&text[..text.find('\n').unwrap()])
+    );
     assert_eq!(client.find_id("hot").unwrap(), wallet.key);
 
     std::fs::write(&book, text.replace("{\"version\":3}", "{\"version\":4}")).unwrap();
@@ -133,8 +183,16 @@ async fn a_refusal_names_node_and_plugin() {
     let (_cluster, client, wallet) = ready(Mood::Strict).await;
     let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
     assert_eq!(error.exit_code(), 2);
-    let ClientError::Rejected { node, plugin, code, .. } = error else { panic!("{error}") };
-    assert!(node.starts_with('n') && node.len() == 2, "the profile's own name, not {node}");
+    let ClientError::Rejected {
+        node, plugin, code, ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert!(
+        node.starts_with('n') && node.len() == 2,
+        "the profile's own name, not {node}"
+    );
     assert_eq!((plugin.as_deref(), code.as_str()), (Some("rules"), "limit"));
 }
 
@@ -150,12 +208,27 @@ async fn after_one_refusal_the_others_are_offered() {
     expected.sort_unstable();
     assert_eq!(others, expected);
 
-    let refused = run(&cluster, &["sign", "hot", "--message", "pay 5", "--signers", "n0,n1"]).await;
+    let refused = run(
+        &cluster,
+        &["sign", "hot", "--message", "pay 5", "--signers", "n0,n1"],
+    )
+    .await;
     assert_eq!(refused.status.code(), Some(2));
     let offered = text(&refused.stderr);
-    let again = offered.lines().find(|line| line.contains("--signers n1,n2")).expect(&offered).trim();
-    assert!(again.contains("sign hot --message 'pay 5'") && !again.contains("n0"), "{again}");
-    let signed = run(&cluster, &["sign", "hot", "--message", "pay 5", "--signers", "n1,n2"]).await;
+    let again = offered
+        .lines()
+        .find(|line| line.contains("--signers n1,n2"))
+        .expect(&offered)
+        .trim();
+    assert!(
+        again.contains("sign hot --message 'pay 5'") && !again.contains("n0"),
+        "{again}"
+    );
+    let signed = run(
+        &cluster,
+        &["sign", "hot", "--message", "pay 5", "--signers", "n1,n2"],
+    )
+    .await;
     assert!(signed.status.success(), "{}", text(&signed.stderr));
 
     let (_cluster, client, wallet) = ready(Mood::Strict).await;
@@ -170,23 +243,46 @@ async fn people_read_names_and_columns_and_programs_see_no_colours() {
     let long: Vec<String> = cluster.nodes.iter().map(ToString::to_string).collect();
     let out = async |args: &[&str]| {
         let output = run(&cluster, args).await;
-        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-        assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "no terminal, no colours");
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+        assert!(
+            !output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b),
+            "no terminal, no colours"
+        );
         text(&output.stdout)
     };
     let nodes = out(&["node", "list"]).await;
-    assert!(nodes.starts_with("NAME") && nodes.contains("n0    on line"), "{nodes}");
+    assert!(
+        nodes.starts_with("NAME") && nodes.contains("n0    on line"),
+        "{nodes}"
+    );
     let wallets = out(&["wallet", "list"]).await;
-    assert!(wallets.contains("2 of 3") && wallets.contains("n1") && !wallets.contains(&long[1]), "{wallets}");
+    assert!(
+        wallets.contains("2 of 3") && wallets.contains("n1") && !wallets.contains(&long[1]),
+        "{wallets}"
+    );
     let tasks = out(&["task", "list"]).await;
     assert!(tasks.contains("KeySign    hot     completed"), "{tasks}");
     let signed = run(&cluster, &["sign", "hot", "--message", "pay"]).await;
     let progress = text(&signed.stderr);
-    assert!(long.iter().all(|id| !progress.contains(id.as_str())), "{progress}");
+    assert!(
+        long.iter().all(|id| !progress.contains(id.as_str())),
+        "{progress}"
+    );
     let shown = out(&["task", "show", &wallet.task.to_string()]).await;
-    assert!(shown.contains("requester   you (csr1") && shown.contains("with wallet hot (csk1"), "{shown}");
+    assert!(
+        shown.contains("requester   you (csr1") && shown.contains("with wallet hot (csk1"),
+        "{shown}"
+    );
     let refused = run(&cluster, &["wallet", "descriptor", "hot"]).await;
-    assert!(text(&refused.stderr).contains("ecdsa-secp256k1 or taproot"), "{}", text(&refused.stderr));
+    assert!(
+        text(&refused.stderr).contains("ecdsa-secp256k1 or taproot"),
+        "{}",
+        text(&refused.stderr)
+    );
 }
 
 /// A node of another id, under a name that the profile has for somebody else.
@@ -197,17 +293,37 @@ async fn a_name_that_the_coordinator_gives_to_a_node_is_no_name() {
     let listed = text(&run(&cluster, &["node", "list"]).await.stdout);
     assert!(listed.contains("n1 (NOT your n1)"), "{listed}");
     let id = cluster.nodes[0].to_string();
-    assert!(listed.lines().any(|line| line.starts_with("n0 ") && line.contains(&id)), "{listed}");
+    assert!(
+        listed
+            .lines()
+            .any(|line| line.starts_with("n0 ") && line.contains(&id)),
+        "{listed}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_signature_is_not_accepted() {
     let (cluster, honest, wallet) = ready(Mood::Honest).await;
-    let signature =
-        hex::encode(honest.sign(&pay(&wallet), |_| ()).await.unwrap().signed.signatures[0].signature.clone());
-    let changed = format!("{}{}", if signature.starts_with('0') { "1" } else { "0" }, &signature[1..]);
+    let signature = hex::encode(
+        honest
+            .sign(&pay(&wallet), |_| ())
+            .await
+            .unwrap()
+            .signed
+            .signatures[0]
+            .signature
+            .clone(),
+    );
+    let changed = format!(
+        "{}{}",
+        if signature.starts_with('0') { "1" } else { "0" },
+        &signature[1..]
+    );
     cluster.lie(&signature, &changed).await;
-    let error = client(&cluster).sign(&pay(&wallet), |_| ()).await.unwrap_err();
+    let error = client(&cluster)
+        .sign(&pay(&wallet), |_| ())
+        .await
+        .unwrap_err();
     assert!(matches!(error, ClientError::Invalid { .. }), "{error}");
     assert_eq!(error.exit_code(), 3);
 }
@@ -219,14 +335,34 @@ async fn a_wallet_with_another_root_key_is_refused_known_or_not() {
     let other = hex::encode(cluster.nodes[0].as_bytes());
     cluster.lie(&root, &other).await;
     let liar = client(&cluster);
-    let known = liar.find_wallet(&wallet.key.to_string()).await.unwrap_err().to_string();
+    let known = liar
+        .find_wallet(&wallet.key.to_string())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(known.contains("root key differs"), "{known}");
     let listed = liar.wallets().await.unwrap();
-    assert!(matches!(&listed[..], [Listed { standing: Standing::Refused(_), .. }]), "{listed:?}");
+    assert!(
+        matches!(
+            &listed[..],
+            [Listed {
+                standing: Standing::Refused(_),
+                ..
+            }]
+        ),
+        "{listed:?}"
+    );
     std::fs::remove_file(cluster.dir.path().join("wallets.json")).unwrap();
-    let fresh = liar.find_wallet(&wallet.key.to_string()).await.unwrap_err().to_string();
+    let fresh = liar
+        .find_wallet(&wallet.key.to_string())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(fresh.contains("mark"), "{fresh}");
-    let made = liar.create_wallet(&new_wallet(&cluster), |_| ()).await.unwrap_err();
+    let made = liar
+        .create_wallet(&new_wallet(&cluster), |_| ())
+        .await
+        .unwrap_err();
     assert!(matches!(made, ClientError::Wallet { .. }), "{made}");
 }
 
@@ -237,9 +373,17 @@ async fn a_wallet_that_is_met_later_must_belong_to_a_signed_order() {
     std::fs::remove_file(&book).unwrap();
     let task = honest.task(wallet.task).await.unwrap();
     let signature = hex::encode(task.signature);
-    let changed = format!("{}{}", if signature.starts_with('0') { "1" } else { "0" }, &signature[1..]);
+    let changed = format!(
+        "{}{}",
+        if signature.starts_with('0') { "1" } else { "0" },
+        &signature[1..]
+    );
     cluster.lie(&signature, &changed).await;
-    let error = client(&cluster).wallet(wallet.key).await.unwrap_err().to_string();
+    let error = client(&cluster)
+        .wallet(wallet.key)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("not signed by its requester"), "{error}");
     assert!(!book.exists());
     assert_eq!(honest.wallet(wallet.key).await.unwrap(), wallet);
@@ -251,7 +395,13 @@ async fn an_order_that_is_not_in_time_says_so() {
     let (cluster, _, wallet) = ready(Mood::Honest).await;
     let client = client(&cluster).with_timeout(Some(Duration::from_millis(1)));
     let error = client.sign(&pay(&wallet), |_| ()).await.unwrap_err();
-    assert!(matches!(error.code(), "expired" | "decision-timeout" | "task-expired"), "{error}");
+    assert!(
+        matches!(
+            error.code(),
+            "expired" | "decision-timeout" | "task-expired"
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,7 +410,10 @@ async fn an_order_whose_answer_was_lost_is_handed_in_again_and_carried_out_once(
     let honest = client(&cluster);
     all_on_line(&honest).await;
     cluster::swallow_first_answer(&cluster).await;
-    client(&cluster).create_wallet(&new_wallet(&cluster), |_| ()).await.unwrap();
+    client(&cluster)
+        .create_wallet(&new_wallet(&cluster), |_| ())
+        .await
+        .unwrap();
     assert_eq!(honest.tasks(10, None).await.unwrap().tasks.len(), 1);
 }
 
@@ -268,14 +421,35 @@ async fn an_order_whose_answer_was_lost_is_handed_in_again_and_carried_out_once(
 async fn the_command_line_makes_wallets_and_signatures() {
     let cluster = Cluster::start(Mood::Honest).await;
     all_on_line(&client(&cluster)).await;
-    let create =
-        ["wallet", "create", "hot", "--scheme", "ed25519", "--threshold", "2", "--nodes", "n0,n1,n2"];
+    let create = [
+        "wallet",
+        "create",
+        "hot",
+        "--scheme",
+        "ed25519",
+        "--threshold",
+        "2",
+        "--nodes",
+        "n0,n1,n2",
+    ];
     let made = json(&run(&cluster, &[&create[..], &["--json"]].concat()).await);
-    assert!(made["extended_public_key"].as_str().unwrap().starts_with("cpub"), "{made}");
+    assert!(
+        made["extended_public_key"]
+            .as_str()
+            .unwrap()
+            .starts_with("cpub"),
+        "{made}"
+    );
     let sign = run(&cluster, &["sign", "hot", "--message", "pay"]).await;
     assert_eq!(sign.status.code(), Some(0), "{}", text(&sign.stderr));
-    assert_eq!(text(&sign.stdout).trim().len(), 128, "stdout is the signature and nothing else");
-    assert!(text(&sign.stderr).contains("completed") && text(&sign.stderr).contains("verified under"));
+    assert_eq!(
+        text(&sign.stdout).trim().len(),
+        128,
+        "stdout is the signature and nothing else"
+    );
+    assert!(
+        text(&sign.stderr).contains("completed") && text(&sign.stderr).contains("verified under")
+    );
     for (args, key) in [
         (&["wallet", "list"][..], "wallets"),
         (&["wallet", "show", "hot"], "wallet"),
@@ -285,49 +459,100 @@ async fn the_command_line_makes_wallets_and_signatures() {
         (&["sign", "hot", "--digest", &"00".repeat(32)], "signatures"),
     ] {
         let output = run(&cluster, &[args, &["--json"]].concat()).await;
-        assert!(!json(&output)[key].is_null(), "{args:?} {}", text(&output.stderr));
+        assert!(
+            !json(&output)[key].is_null(),
+            "{args:?} {}",
+            text(&output.stderr)
+        );
         assert!(run(&cluster, args).await.status.success());
     }
     let tasks = json(&run(&cluster, &["task", "list", "--json"]).await);
     let id = tasks["tasks"][0]["id"].as_str().unwrap();
-    assert!(text(&run(&cluster, &["task", "show", id]).await.stdout).contains("approved by all parties"));
+    assert!(
+        text(&run(&cluster, &["task", "show", id]).await.stdout)
+            .contains("approved by all parties")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_transaction_is_written_once_and_never_over_another_file() {
     let (cluster, client, wallet) = ready(Mood::Honest).await;
     // One signer, who pays 5 lamports to 0x22…22 by the system program.
-    let transfer = [&[2, 2, 0, 1, 12][..], &2u32.to_le_bytes(), &5u64.to_le_bytes()].concat();
+    let transfer = [
+        &[2, 2, 0, 1, 12][..],
+        &2u32.to_le_bytes(),
+        &5u64.to_le_bytes(),
+    ]
+    .concat();
     let accounts = [&wallet.root_public_key[..], &[0x22; 32], &[0; 32]].concat();
     let message = [&[1, 0, 1, 3][..], &accounts, &[0x33; 32], &[1], &transfer].concat();
-    let (hex, file) = (hex::encode(&message), cluster.dir.path().join("signed.tx"));
-    let order = ["sign", "hot", "--solana", &hex, "--out", file.to_str().unwrap()];
+    let hex = hex::encode(&message);
+    let file = cluster.dir.path().join("signed.tx");
+    let order = [
+        "sign",
+        "hot",
+        "--solana",
+        &hex,
+        "--out",
+        file.to_str().unwrap(),
+    ];
 
     let made = json(&run(&cluster, &[&order[..], &["--json"]].concat()).await);
     let facts = (&made["out"]["bytes"], &made["out"]["missing_signatures"]);
     assert_eq!(facts, (&Value::from(215), &Value::from(0)), "{made}");
     let written = std::fs::read(&file).unwrap();
-    let [1, rest @ ..] = &written[..] else { panic!("one signature, not {}", written[0]) };
+    let [1, rest @ ..] = &written[..] else {
+        panic!("one signature, not {}", written[0])
+    };
     let (signature, rest) = rest.split_first_chunk().unwrap();
     let key =
-        ed25519_dalek::VerifyingKey::from_bytes(wallet.root_public_key[..].try_into().unwrap()).unwrap();
-    key.verify_strict(rest, &ed25519_dalek::Signature::from_bytes(signature)).unwrap();
+        ed25519_dalek::VerifyingKey::from_bytes(wallet.root_public_key[..].try_into().unwrap())
+            .unwrap();
+    key.verify_strict(rest, &ed25519_dalek::Signature::from_bytes(signature))
+        .unwrap();
     assert_eq!(rest, message);
 
     let orders = client.tasks(10, None).await.unwrap().tasks.len();
     let refused = run(&cluster, &order).await;
     assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains("--force"), "{}", text(&refused.stderr));
-    let text_form = run(&cluster, &[&order[..], &["--force", "--encoding", "base64"]].concat()).await;
+    assert!(
+        text(&refused.stderr).contains("--force"),
+        "{}",
+        text(&refused.stderr)
+    );
+    let text_form = run(
+        &cluster,
+        &[&order[..], &["--force", "--encoding", "base64"]].concat(),
+    )
+    .await;
     assert!(text_form.status.success(), "{}", text(&text_form.stderr));
     let encoded = std::fs::read_to_string(&file).unwrap();
-    assert!(encoded.starts_with('A') && encoded.ends_with('\n') && encoded.is_ascii(), "{encoded}");
+    assert!(
+        encoded.starts_with('A') && encoded.ends_with('\n') && encoded.is_ascii(),
+        "{encoded}"
+    );
     let orders = orders + 1;
-    let form = run(&cluster, &[&order[..], &["--force", "--format", "tx"]].concat()).await;
-    assert!(text(&form.stderr).contains("leave out --format"), "{}", text(&form.stderr));
-    assert_eq!(client.tasks(10, None).await.unwrap().tasks.len(), orders, "nothing was ordered in vain");
+    let form = run(
+        &cluster,
+        &[&order[..], &["--force", "--format", "tx"]].concat(),
+    )
+    .await;
+    assert!(
+        text(&form.stderr).contains("leave out --format"),
+        "{}",
+        text(&form.stderr)
+    );
+    assert_eq!(
+        client.tasks(10, None).await.unwrap().tasks.len(),
+        orders,
+        "nothing was ordered in vain"
+    );
     let forced = run(&cluster, &[&order[..], &["--force"]].concat()).await;
-    assert!(text(&forced.stderr).contains("complete"), "{}", text(&forced.stderr));
+    assert!(
+        text(&forced.stderr).contains("complete"),
+        "{}",
+        text(&forced.stderr)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -349,31 +574,70 @@ async fn exit_codes_tell_refusal_from_failure_and_from_wrong_usage() {
         &["sign", "hot", "--eip712", "/nowhere/at/all"],
         &["sign", "hot", "--message", "a", "--claim", "reference"],
         &["sign", "hot", "--message", "a", "--claim", "Reference=1"],
-        &["sign", "hot", "--message", "a", "--claim", "a=1", "--claim", "a=2"],
+        &[
+            "sign",
+            "hot",
+            "--message",
+            "a",
+            "--claim",
+            "a=1",
+            "--claim",
+            "a=2",
+        ],
         &["sign", "hot", "--message", "a", "--expect-digest", "xy"],
         &["sign", "hot", "--message", "a", "--path", "m/44'"],
         &["sign", "hot", "--message", "a", "--signers", "mallory,n1"],
-        &["wallet", "create", "x", "--scheme", "ed25519", "--threshold", "4", "--nodes", "n0,n1,n2"],
+        &[
+            "wallet",
+            "create",
+            "x",
+            "--scheme",
+            "ed25519",
+            "--threshold",
+            "4",
+            "--nodes",
+            "n0,n1,n2",
+        ],
         &["nonsense"],
     ] {
         let output = run(&cluster, args).await;
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", text(&output.stderr));
-        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{args:?}");
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+        assert!(
+            output.stdout.is_empty() && !output.stderr.is_empty(),
+            "{args:?}"
+        );
     }
     let cluster_http = cluster.coordinator.http;
     cluster.coordinator.stop().await;
     let gone = binary(cluster.dir.path(), &["node", "list"]).await;
     assert_eq!(gone.status.code(), Some(1));
-    assert!(text(&gone.stderr).contains(&cluster_http.to_string()), "{}", text(&gone.stderr));
+    assert!(
+        text(&gone.stderr).contains(&cluster_http.to_string()),
+        "{}",
+        text(&gone.stderr)
+    );
 }
 
 #[tokio::test]
 async fn help_says_what_exit_codes_and_files_there_are() {
     let dir = tempfile::tempdir().unwrap();
     let help = text(&binary(dir.path(), &["--help"]).await.stdout);
-    for word in
-        ["requester", "wallet", "sign", "task", "node", "Exit codes", "api_key_file", "--json", "--timeout"]
-    {
+    for word in [
+        "requester",
+        "wallet",
+        "sign",
+        "task",
+        "node",
+        "Exit codes",
+        "api_key_file",
+        "--json",
+        "--timeout",
+    ] {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }
     let sign = text(&binary(dir.path(), &["sign", "--help"]).await.stdout);
@@ -396,9 +660,18 @@ async fn help_says_what_exit_codes_and_files_there_are() {
 async fn a_requester_is_made_once_and_only_its_id_is_shown() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("requester.key");
-    let args = ["requester", "new", "--out", file.to_str().unwrap(), "--json"];
+    let args = [
+        "requester",
+        "new",
+        "--out",
+        file.to_str().unwrap(),
+        "--json",
+    ];
     let made = json(&binary(dir.path(), &args).await);
-    assert!(made["requester"].as_str().unwrap().starts_with("csr1"), "{made}");
+    assert!(
+        made["requester"].as_str().unwrap().starts_with("csr1"),
+        "{made}"
+    );
     let secret = std::fs::read_to_string(&file).unwrap();
     assert!(!made.to_string().contains(secret.trim()));
     assert_eq!(binary(dir.path(), &args).await.status.code(), Some(1));
@@ -412,27 +685,56 @@ async fn run(cluster: &Cluster, args: &[&str]) -> Output {
 /// Runs the binary with the profile in this directory, beside the coordinator's own threads.
 async fn binary(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    command.args(args).arg("--config").arg(dir.join("profile.yaml"));
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    command
+        .args(args)
+        .arg("--config")
+        .arg(dir.join("profile.yaml"));
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
 }
 
 fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}\n{}", text(&output.stdout), text(&output.stderr)))
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!(
+            "{error}: {}\n{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        )
+    })
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Whatever cannot be said is an exit code and never a panic, whether it is a result, an error or a word for people.
+/// Whatever cannot be said is an exit code and never a panic, whether it is a result, an error or a
+/// word for people.
 #[test]
 fn an_output_that_is_full_or_closed_is_no_panic() {
     let dir = tempfile::tempdir().unwrap();
-    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
     let file = dir.path().join("requester.key");
-    let new = ["requester", "new", "--out", file.to_str().unwrap(), "--json"];
-    for args in [&["version"][..], &["version", "--json"], &new, &new, &["wallet", "list"], &["--help"]] {
+    let new = [
+        "requester",
+        "new",
+        "--out",
+        file.to_str().unwrap(),
+        "--json",
+    ];
+    for args in [
+        &["version"][..],
+        &["version", "--json"],
+        &new,
+        &new,
+        &["wallet", "list"],
+        &["--help"],
+    ] {
         let command = || {
             let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
             command.args(args).current_dir(dir.path());
@@ -441,7 +743,13 @@ fn an_output_that_is_full_or_closed_is_no_panic() {
         let status = command().stdout(full()).stderr(full()).status().unwrap();
         assert!(matches!(status.code(), Some(0..=5)), "{args:?}: {status}");
         let mut closed = Command::new("sh");
-        closed.args(["-c", "exec \"$0\" \"$@\" >&- 2>&-", env!("CARGO_BIN_EXE_countersign")]).args(args);
+        closed
+            .args([
+                "-c",
+                "exec \"$0\" \"$@\" >&- 2>&-",
+                env!("CARGO_BIN_EXE_countersign"),
+            ])
+            .args(args);
         let status = closed.current_dir(dir.path()).status().unwrap();
         assert!(matches!(status.code(), Some(0..=5)), "{args:?}: {status}");
     }

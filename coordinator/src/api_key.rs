@@ -13,6 +13,11 @@ use zeroize::Zeroizing;
 
 use crate::share::has_room;
 
+/// Requests at once, long polls among them. Each key may have as many as there are places left.
+pub const REQUESTS: usize = 512;
+/// So that a key that leaked into a file is found by a scanner.
+const PREFIX: &str = "csapi_";
+
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -51,8 +56,11 @@ pub struct Place<'a> {
 
 impl ApiKeys {
     /// Lets these in.
-    pub fn new(listed: Vec<ApiKey>) -> ApiKeys {
-        ApiKeys { listed: ArcSwap::from_pointee(listed), in_flight: Mutex::default() }
+    pub fn new(listed: Vec<ApiKey>) -> Self {
+        Self {
+            listed: ArcSwap::from_pointee(listed),
+            in_flight: Mutex::default(),
+        }
     }
 
     /// From now on lets these in, and no others.
@@ -61,17 +69,30 @@ impl ApiKeys {
     }
 
     /// The name of the presented key, and a place for its request.
-    pub fn admit(&self, presented: Option<&str>, scope: Scope) -> Result<(String, Place<'_>), Denied> {
+    pub fn admit(
+        &self,
+        presented: Option<&str>,
+        scope: Scope,
+    ) -> Result<(String, Place<'_>), Denied> {
         let listed = self.listed.load();
         let key = check(&listed, presented, scope)?;
-        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_flight = self
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let open = in_flight.values().sum();
         let own = in_flight.get(&key.sha256).copied().unwrap_or_default();
         if !has_room(REQUESTS, open, own) {
             return Err(Denied::Crowded);
         }
         *in_flight.entry(key.sha256).or_default() += 1;
-        Ok((key.name.clone(), Place { keys: self, key: key.sha256 }))
+        Ok((
+            key.name.clone(),
+            Place {
+                keys: self,
+                key: key.sha256,
+            },
+        ))
     }
 }
 
@@ -84,7 +105,11 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut in_flight = self.keys.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_flight = self
+            .keys
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = in_flight.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
@@ -109,7 +134,9 @@ pub enum Denied {
     )]
     Scope,
     /// Too many requests of one key at once.
-    #[error("too many requests with this API key are under way; wait for their answers, then ask again")]
+    #[error(
+        "too many requests with this API key are under way; wait for their answers, then ask again"
+    )]
     Crowded,
 }
 
@@ -117,13 +144,24 @@ pub enum Denied {
 pub fn generate(name: &str, scopes: Vec<Scope>) -> (Zeroizing<String>, ApiKey) {
     let mut secret = Zeroizing::new([0; 32]);
     rand::rngs::OsRng.fill_bytes(&mut secret[..]);
-    let text = Zeroizing::new(format!("{PREFIX}{}", *Zeroizing::new(hex::encode(&secret[..]))));
-    let entry = ApiKey { name: name.into(), sha256: fingerprint(&text), scopes };
+    let text = Zeroizing::new(format!(
+        "{PREFIX}{}",
+        *Zeroizing::new(hex::encode(&secret[..]))
+    ));
+    let entry = ApiKey {
+        name: name.into(),
+        sha256: fingerprint(&text),
+        scopes,
+    };
     (text, entry)
 }
 
 /// The entry of the presented key, if it has the scope. Every entry is compared, in constant time.
-pub fn check<'a>(keys: &'a [ApiKey], presented: Option<&str>, scope: Scope) -> Result<&'a ApiKey, Denied> {
+pub fn check<'a>(
+    keys: &'a [ApiKey],
+    presented: Option<&str>,
+    scope: Scope,
+) -> Result<&'a ApiKey, Denied> {
     let hash = fingerprint(presented.ok_or(Denied::Unauthorised)?);
     let mut found = None;
     for key in keys {
@@ -132,17 +170,16 @@ pub fn check<'a>(keys: &'a [ApiKey], presented: Option<&str>, scope: Scope) -> R
         }
     }
     let key = found.ok_or(Denied::Unauthorised)?;
-    if key.scopes.contains(&scope) { Ok(key) } else { Err(Denied::Scope) }
+    if key.scopes.contains(&scope) {
+        Ok(key)
+    } else {
+        Err(Denied::Scope)
+    }
 }
 
 fn fingerprint(text: &str) -> Hash {
     Hash(Sha256::digest(text.as_bytes()).into())
 }
-
-/// Requests at once, long polls among them. Each key may have as many as there are places left.
-pub const REQUESTS: usize = 512;
-/// So that a key that leaked into a file is found by a scanner.
-const PREFIX: &str = "csapi_";
 
 #[cfg(test)]
 mod tests {
@@ -155,7 +192,12 @@ mod tests {
         let keys = [entry.clone()];
         assert_eq!(check(&keys, Some(&text), Scope::Read), Ok(&entry));
         assert_eq!(check(&keys, Some(&text), Scope::Create), Err(Denied::Scope));
-        for wrong in [None, Some(""), Some(&text[..text.len() - 1]), Some(other.as_str())] {
+        for wrong in [
+            None,
+            Some(""),
+            Some(&text[..text.len() - 1]),
+            Some(other.as_str()),
+        ] {
             assert_eq!(check(&keys, wrong, Scope::Read), Err(Denied::Unauthorised));
         }
     }
@@ -174,7 +216,10 @@ mod tests {
         };
         assert_eq!(fill(&text), REQUESTS / 2);
         assert_eq!(fill(&other), REQUESTS / 4 * 3);
-        assert_eq!(keys.admit(Some(&text), Scope::Read).err(), Some(Denied::Crowded));
+        assert_eq!(
+            keys.admit(Some(&text), Scope::Read).err(),
+            Some(Denied::Crowded)
+        );
         assert_eq!(keys.admit(Some(&third), Scope::Read).unwrap().0, "late");
         places.clear();
         assert!(keys.admit(Some(&text), Scope::Read).is_ok());
@@ -186,7 +231,10 @@ mod tests {
         let keys = ApiKeys::new(vec![entry]);
         assert!(keys.admit(Some(&text), Scope::Read).is_ok());
         keys.set(Vec::new());
-        assert_eq!(keys.admit(Some(&text), Scope::Read).err(), Some(Denied::Unauthorised));
+        assert_eq!(
+            keys.admit(Some(&text), Scope::Read).err(),
+            Some(Denied::Unauthorised)
+        );
     }
 
     #[test]

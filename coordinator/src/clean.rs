@@ -4,28 +4,73 @@ use countersign_protocol::control::{FromNode, Pace};
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{Outcome, PluginVerdict, Refusal};
 
+const TEXT: usize = 512;
+const VERDICTS: usize = 32;
+const NODES: usize = 9;
+const PENDING: usize = 1024;
+
 /// A frame with all its texts and lists within bounds.
 pub fn frame(frame: FromNode) -> FromNode {
     match frame {
-        FromNode::Hello { protocol, software, mut pending } => {
+        FromNode::Hello {
+            protocol,
+            software,
+            mut pending,
+        } => {
             pending.truncate(PENDING);
-            FromNode::Hello { protocol, software: text(&software), pending }
+            FromNode::Hello {
+                protocol,
+                software: text(&software),
+                pending,
+            }
         }
-        FromNode::Decision { task, refusal, mut verdicts } => {
+        FromNode::Decision {
+            task,
+            refusal,
+            mut verdicts,
+        } => {
             verdicts.truncate(VERDICTS);
             let verdicts = verdicts.into_iter().map(verdict).collect();
-            FromNode::Decision { task, refusal: refusal.map(self::refusal), verdicts }
+            FromNode::Decision {
+                task,
+                refusal: refusal.map(self::refusal),
+                verdicts,
+            }
         }
-        FromNode::Progress { task, stage, mut waiting_for } => {
+        FromNode::Progress {
+            task,
+            stage,
+            mut waiting_for,
+        } => {
             waiting_for.truncate(NODES);
-            FromNode::Progress { task, stage, waiting_for }
+            FromNode::Progress {
+                task,
+                stage,
+                waiting_for,
+            }
         }
-        FromNode::Working { task, stage, mut waiting_for, pace } => {
+        FromNode::Working {
+            task,
+            stage,
+            mut waiting_for,
+            pace,
+        } => {
             waiting_for.truncate(NODES);
-            let pace = Pace { percent: pace.percent.map(|percent| percent.min(100)), ..pace };
-            FromNode::Working { task, stage, waiting_for, pace }
+            let pace = Pace {
+                percent: pace.percent.map(|percent| percent.min(100)),
+                ..pace
+            };
+            FromNode::Working {
+                task,
+                stage,
+                waiting_for,
+                pace,
+            }
         }
-        FromNode::Outcome { task, outcome } => FromNode::Outcome { task, outcome: self::outcome(outcome) },
+        FromNode::Outcome { task, outcome } => FromNode::Outcome {
+            task,
+            outcome: self::outcome(outcome),
+        },
         // Kept only where every field is the task's own or has a fixed size, and the mark verifies.
         FromNode::Stored { .. } | FromNode::Void { .. } => frame,
         // Of a fixed size, and kept only where it verifies.
@@ -35,9 +80,19 @@ pub fn frame(frame: FromNode) -> FromNode {
         // Kept only where every mark verifies; the desk counts the entries.
         FromNode::Generations { .. } => frame,
         FromNode::Capacity { .. } => frame,
-        FromNode::HelloAs { protocol, software, mut pending, instance } => {
+        FromNode::HelloAs {
+            protocol,
+            software,
+            mut pending,
+            instance,
+        } => {
             pending.truncate(PENDING);
-            FromNode::HelloAs { protocol, software: text(&software), pending, instance }
+            FromNode::HelloAs {
+                protocol,
+                software: text(&software),
+                pending,
+                instance,
+            }
         }
         // Of fixed size, and verified.
         FromNode::Alive { .. } => frame,
@@ -46,7 +101,10 @@ pub fn frame(frame: FromNode) -> FromNode {
 
 /// A text for people: at most 512 characters on one line.
 pub fn text(text: &str) -> String {
-    text.chars().take(TEXT).map(|c| if is_hidden(c) { ' ' } else { c }).collect()
+    text.chars()
+        .take(TEXT)
+        .map(|c| if is_hidden(c) { ' ' } else { c })
+        .collect()
 }
 
 fn outcome(outcome: Outcome) -> Outcome {
@@ -59,7 +117,9 @@ fn outcome(outcome: Outcome) -> Outcome {
             Outcome::Failed(failure)
         }
         // Verified to the last byte before anything is done with them.
-        Outcome::Created(_) | Outcome::Signed(_) | Outcome::Reshared(_) | Outcome::Intact(_) => outcome,
+        Outcome::Created(_) | Outcome::Signed(_) | Outcome::Reshared(_) | Outcome::Intact(_) => {
+            outcome
+        }
     }
 }
 
@@ -80,8 +140,3 @@ fn verdict(verdict: PluginVerdict) -> PluginVerdict {
         ..verdict
     }
 }
-
-const TEXT: usize = 512;
-const VERDICTS: usize = 32;
-const NODES: usize = 9;
-const PENDING: usize = 1024;

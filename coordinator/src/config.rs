@@ -13,6 +13,11 @@ use crate::api_key::ApiKey;
 use crate::desk::Rules;
 use crate::task::flow::Timings;
 
+/// Bytes of the largest configuration.
+const LARGEST: u64 = 4 << 20;
+/// The identity's file name in the data directory.
+pub const IDENTITY_FILE: &str = "identity.key";
+
 /// The file as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +36,8 @@ struct RawConfig {
     /// Who may use the API.
     #[serde(default)]
     api_keys: Vec<ApiKey>,
-    /// Whose tasks are taken; absent: everybody's whose signature fits. Nodes have their own list in any case.
+    /// Whose tasks are taken; absent: everybody's whose signature fits. Nodes have their own list
+    /// in any case.
     requesters: Option<Vec<RequesterId>>,
     /// Bounds.
     #[serde(default)]
@@ -58,13 +64,15 @@ struct RawLimits {
 }
 
 impl Default for RawLimits {
-    fn default() -> RawLimits {
-        RawLimits { open_tasks: 1000, decision_seconds: 60, keygen_seconds: 300, keysign_seconds: 60 }
+    fn default() -> Self {
+        Self {
+            open_tasks: 1000,
+            decision_seconds: 60,
+            keygen_seconds: 300,
+            keysign_seconds: 60,
+        }
     }
 }
-
-/// Bytes of the largest configuration.
-const LARGEST: u64 = 4 << 20;
 
 /// The configuration as meant: paths resolved, ranges checked.
 #[derive(Debug, Clone)]
@@ -107,7 +115,7 @@ pub enum ConfigError {
         /// Which file.
         path: PathBuf,
         /// What.
-        error: Box<ConfigError>,
+        error: Box<Self>,
     },
     /// Two entries that exclude each other.
     #[error("{0} is listed twice; list it once")]
@@ -128,31 +136,53 @@ pub enum ConfigError {
 
 impl Config {
     /// Reads a file.
-    pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let unreadable = |reason| ConfigError::Unreadable { path: path.into(), reason };
-        let bytes = Custody::Operator.read(path, LARGEST).map_err(|error| match error {
-            CustodyError::Io(error) => unreadable(error.to_string()),
-            kept => ConfigError::Custody(kept),
-        })?;
-        let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
-        let parsed = Config::parse(&text, path.parent().unwrap_or(Path::new(".")));
-        parsed.map_err(|error| ConfigError::InFile { path: path.into(), error: error.into() })
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |reason| ConfigError::Unreadable {
+            path: path.into(),
+            reason,
+        };
+        let bytes = Custody::Operator
+            .read(path, LARGEST)
+            .map_err(|error| match error {
+                CustodyError::Io(error) => unreadable(error.to_string()),
+                kept => ConfigError::Custody(kept),
+            })?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
+        let parsed = Self::parse(&text, path.parent().unwrap_or(Path::new(".")));
+        parsed.map_err(|error| ConfigError::InFile {
+            path: path.into(),
+            error: error.into(),
+        })
     }
 
     /// Reads a text; relative paths start at `base`.
-    pub fn parse(text: &str, base: &Path) -> Result<Config, ConfigError> {
+    pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
         let raw: RawConfig = countersign_strict::yaml(text)?;
         let nodes = named_nodes(raw.nodes)?;
-        distinct(raw.api_keys.iter().map(|key| format!("API key `{}`", key.name)))?;
-        distinct(raw.api_keys.iter().map(|key| format!("the API key with sha256 {}", key.sha256)))?;
-        distinct(raw.requesters.iter().flatten().map(|requester| format!("requester {requester}")))?;
+        distinct(
+            raw.api_keys
+                .iter()
+                .map(|key| format!("API key `{}`", key.name)),
+        )?;
+        distinct(
+            raw.api_keys
+                .iter()
+                .map(|key| format!("the API key with sha256 {}", key.sha256)),
+        )?;
+        distinct(
+            raw.requesters
+                .iter()
+                .flatten()
+                .map(|requester| format!("requester {requester}")),
+        )?;
         let rules = Rules {
             nodes,
             requesters: raw.requesters,
             timings: timings(&raw.limits)?,
             open_tasks: in_range("open_tasks", raw.limits.open_tasks as u64, 1, 1000)? as usize,
         };
-        Ok(Config {
+        Ok(Self {
             listen_quic: raw.listen_quic,
             listen_http: raw.listen_http,
             data: base.join(raw.data),
@@ -187,9 +217,6 @@ pub fn example() -> String {
     )
 }
 
-/// The identity's file name in the data directory.
-pub const IDENTITY_FILE: &str = "identity.key";
-
 fn default_quic() -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0], 7443))
 }
@@ -199,7 +226,11 @@ fn default_http() -> SocketAddr {
 }
 
 fn named_nodes(nodes: Vec<RawNode>) -> Result<BTreeMap<NodeId, String>, ConfigError> {
-    distinct(nodes.iter().map(|node| format!("node name `{}`", node.name)))?;
+    distinct(
+        nodes
+            .iter()
+            .map(|node| format!("node name `{}`", node.name)),
+    )?;
     distinct(nodes.iter().map(|node| format!("node id {}", node.id)))?;
     Ok(nodes.into_iter().map(|node| (node.id, node.name)).collect())
 }
@@ -215,7 +246,8 @@ fn distinct(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
 }
 
 fn timings(limits: &RawLimits) -> Result<Timings, ConfigError> {
-    let millis = |key, seconds| Ok::<u64, ConfigError>(in_range(key, seconds, 1, 24 * 3600)? * 1000);
+    let millis =
+        |key, seconds| Ok::<u64, ConfigError>(in_range(key, seconds, 1, 24 * 3600)? * 1000);
     Ok(Timings {
         decision: millis("decision_seconds", limits.decision_seconds)?,
         keygen: millis("keygen_seconds", limits.keygen_seconds)?,
@@ -225,7 +257,16 @@ fn timings(limits: &RawLimits) -> Result<Timings, ConfigError> {
 }
 
 fn in_range(key: &'static str, value: u64, min: u64, max: u64) -> Result<u64, ConfigError> {
-    if (min..=max).contains(&value) { Ok(value) } else { Err(ConfigError::Range { key, value, min, max }) }
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        Err(ConfigError::Range {
+            key,
+            value,
+            min,
+            max,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -255,16 +296,29 @@ mod tests {
     fn the_example_is_a_configuration() {
         let config = parse(&example()).unwrap();
         assert!(config.listen_http.ip().is_loopback());
-        assert_eq!(config.database_file(), Path::new("/base/./coordinator.redb"));
+        assert_eq!(
+            config.database_file(),
+            Path::new("/base/./coordinator.redb")
+        );
         assert_eq!(config.rules.timings, Timings::default());
     }
 
     #[test]
     fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
-        let error = parse("data: .\nlimits:\n  open_task: 3\n").unwrap_err().to_string();
-        assert_eq!(error, "line 3, column 3: there is no key `open_task` here; did you mean `open_tasks`?");
-        let error = parse("data: .\nlisten_htp: 127.0.0.1:1\n").unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("`listen_http`"), "{error}");
+        let error = parse("data: .\nlimits:\n  open_task: 3\n")
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "line 3, column 3: there is no key `open_task` here; did you mean `open_tasks`?"
+        );
+        let error = parse("data: .\nlisten_htp: 127.0.0.1:1\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 2") && error.contains("`listen_http`"),
+            "{error}"
+        );
         let error = parse("data: .\nzzz: 1\n").unwrap_err().to_string();
         assert!(error.contains("the keys here are listen_quic"), "{error}");
     }
@@ -272,16 +326,28 @@ mod tests {
     #[test]
     fn what_excludes_itself_is_refused() {
         let key = |name: &str, digit: &str| {
-            format!("  - {{name: {name}, sha256: {}, scopes: [read]}}\n", digit.repeat(64))
+            format!(
+                "  - {{name: {name}, sha256: {}, scopes: [read]}}\n",
+                digit.repeat(64)
+            )
         };
         let keys = |one: String, other: String| parse(&format!("data: .\napi_keys:\n{one}{other}"));
-        assert!(matches!(keys(key("a", "0"), key("a", "1")), Err(ConfigError::Duplicate(_))));
+        assert!(matches!(
+            keys(key("a", "0"), key("a", "1")),
+            Err(ConfigError::Duplicate(_))
+        ));
         assert!(
-            matches!(keys(key("a", "0"), key("b", "0")), Err(ConfigError::Duplicate(_))),
+            matches!(
+                keys(key("a", "0"), key("b", "0")),
+                Err(ConfigError::Duplicate(_))
+            ),
             "one key, two names"
         );
         assert!(keys(key("a", "0"), key("b", "1")).is_ok());
-        assert!(matches!(parse("data: .\nlimits: {open_tasks: 0}\n"), Err(ConfigError::Range { .. })));
+        assert!(matches!(
+            parse("data: .\nlimits: {open_tasks: 0}\n"),
+            Err(ConfigError::Range { .. })
+        ));
         assert!(matches!(
             parse("data: .\nnodes: [{name: a, id: nonsense}]\n"),
             Err(ConfigError::Document(_))
@@ -290,11 +356,15 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_is_refused_with_its_line() {
-        for text in
-            ["data: .\napi_keys: []\napi_keys: []\n", "data: .\nlimits:\n  {open_tasks: 1, open_tasks: 2}\n"]
-        {
+        for text in [
+            "data: .\napi_keys: []\napi_keys: []\n",
+            "data: .\nlimits:\n  {open_tasks: 1, open_tasks: 2}\n",
+        ] {
             let error = parse(text).unwrap_err().to_string();
-            assert!(error.starts_with("line 3, ") && error.contains("stands twice"), "{error}");
+            assert!(
+                error.starts_with("line 3, ") && error.contains("stands twice"),
+                "{error}"
+            );
         }
     }
 }

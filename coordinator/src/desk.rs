@@ -1,9 +1,10 @@
 //! Where everything meets: who is on line, which tasks are under way, and the store.
 //!
-//! One lock, held for microseconds and never across an await. Requests and frames come in as method calls with the time;
-//! frames for nodes go out through each connection's bounded queue. No socket is known here. What a task must fit before it
-//! is taken in is said in `admit`, how wallets of another coordinator come in, in `intake`, how nodes are asked for them in
-//! `claims`, how nodes learn of the generations that they missed in `moved`.
+//! One lock, held for microseconds and never across an await. Requests and frames come in as method
+//! calls with the time; frames for nodes go out through each connection's bounded queue. No socket
+//! is known here. What a task must fit before it is taken in is said in `admit`, how wallets of
+//! another coordinator come in, in `intake`, how nodes are asked for them in `claims`, how nodes
+//! learn of the generations that they missed in `moved`.
 
 mod admit;
 mod claims;
@@ -30,10 +31,15 @@ use crate::share::has_room;
 use crate::store::{Store, StoreError, Ticket};
 use crate::task::flow::{Change, Flow, Input, Timings, World};
 use crate::task::record::{Proof, TaskRecord};
-
 pub use admit::SubmitError;
 pub use intake::{IntakeError, TakenIn};
 use queue::Queued;
+
+/// Frames that wait for one node. More than the tasks that may be under way, so that a reconnect
+/// fits.
+const QUEUE: usize = 2048;
+/// Tasks that a node works on at a time before it has said how many.
+const USUAL_CAPACITY: usize = 64;
 
 /// What the operator configures. It may change while the coordinator runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +84,8 @@ struct Presence {
     queue: mpsc::Sender<ToNode>,
     /// On how many tasks it works at a time.
     capacity: usize,
-    /// Keys that moved on without this node, with the generation that it holds: it is told as its queue allows.
+    /// Keys that moved on without this node, with the generation that it holds: it is told as its
+    /// queue allows.
     behind: BTreeMap<KeyId, u32>,
     /// Keys that it holds and that are not known here.
     wanted: claims::Wanted,
@@ -139,7 +146,7 @@ pub enum Misbehaviour {
 
 impl Desk {
     /// Takes up the tasks that the store holds.
-    pub fn open(rules: Rules, store: Store) -> Result<Desk, StoreError> {
+    pub fn open(rules: Rules, store: Store) -> Result<Self, StoreError> {
         let mut inner = Inner {
             last_sequence: store.last_sequence()?,
             moved: store.moved()?,
@@ -151,7 +158,11 @@ impl Desk {
             inner.insert(flow, None);
         }
         info!(unfinished = inner.tasks.len(), "tasks taken up");
-        Ok(Desk { rules: ArcSwap::from_pointee(rules), store, state: Mutex::new(inner) })
+        Ok(Self {
+            rules: ArcSwap::from_pointee(rules),
+            store,
+            state: Mutex::new(inner),
+        })
     }
 
     /// What the operator configured, as it is now.
@@ -180,8 +191,16 @@ impl Desk {
         let mut inner = self.lock();
         if let Some(record) = self.record_of(&inner, claimed.id)? {
             let same = record.task.as_bytes() == signed.bytes;
-            let record = if same { Ok(record) } else { Err(SubmitError::Conflict(claimed.id)) }?;
-            return Ok(Submitted { record, new: false, ticket: self.store.now() });
+            let record = if same {
+                Ok(record)
+            } else {
+                Err(SubmitError::Conflict(claimed.id))
+            }?;
+            return Ok(Submitted {
+                record,
+                new: false,
+                ticket: self.store.now(),
+            });
         }
         let task = signed.authenticate(|requester| self.is_listed(requester), now)?;
         let wallet = self.wallet_for(&inner, &task)?;
@@ -192,12 +211,18 @@ impl Desk {
         info!(task = %task.id, operation = task.operation.name(), requester = %task.requester, "task accepted");
         inner.insert(flow, through);
         self.step(&mut inner, task.id, Input::Tick, now);
-        let record = self.record_of(&inner, task.id)?.ok_or(SubmitError::Conflict(task.id))?;
-        Ok(Submitted { record, new: true, ticket })
+        let record = self
+            .record_of(&inner, task.id)?
+            .ok_or(SubmitError::Conflict(task.id))?;
+        Ok(Submitted {
+            record,
+            new: true,
+            ticket,
+        })
     }
 
-    /// A node's hello, with the number of its process if it has one. Returns the connection's name and the queue of frames for
-    /// it.
+    /// A node's hello, with the number of its process if it has one. Returns the connection's name
+    /// and the queue of frames for it.
     pub fn join(
         &self,
         node: NodeId,
@@ -247,20 +272,52 @@ impl Desk {
     ) -> Result<(), Misbehaviour> {
         let from = connection.node;
         let (task, input) = match clean::frame(frame) {
-            FromNode::Hello { .. } | FromNode::HelloAs { .. } => return Err(Misbehaviour::SecondHello),
+            FromNode::Hello { .. } | FromNode::HelloAs { .. } => {
+                return Err(Misbehaviour::SecondHello);
+            }
             FromNode::Alive { mark } => {
                 self.alive(connection, mark);
                 return Ok(());
             }
-            FromNode::Decision { task, refusal, verdicts } => {
-                (task, Input::Decision { from, refusal, verdicts })
-            }
-            FromNode::Progress { task, stage, waiting_for } => {
-                (task, Input::Progress { from, stage, waiting_for, pace: None })
-            }
-            FromNode::Working { task, stage, waiting_for, pace } => {
-                (task, Input::Progress { from, stage, waiting_for, pace: Some(pace) })
-            }
+            FromNode::Decision {
+                task,
+                refusal,
+                verdicts,
+            } => (
+                task,
+                Input::Decision {
+                    from,
+                    refusal,
+                    verdicts,
+                },
+            ),
+            FromNode::Progress {
+                task,
+                stage,
+                waiting_for,
+            } => (
+                task,
+                Input::Progress {
+                    from,
+                    stage,
+                    waiting_for,
+                    pace: None,
+                },
+            ),
+            FromNode::Working {
+                task,
+                stage,
+                waiting_for,
+                pace,
+            } => (
+                task,
+                Input::Progress {
+                    from,
+                    stage,
+                    waiting_for,
+                    pace: Some(pace),
+                },
+            ),
             FromNode::Outcome { task, outcome } => (task, Input::Outcome { from, outcome }),
             FromNode::Stored { task, announcement } => (task, Input::Stored { from, announcement }),
             FromNode::Void { task, mark } => (task, Input::Void { from, mark }),
@@ -303,15 +360,25 @@ impl Desk {
         self.record_of(&self.lock(), id)
     }
 
-    /// Follows the revision of a task that is under way. Ends when nothing more is expected of the task.
+    /// Follows the revision of a task that is under way. Ends when nothing more is expected of the
+    /// task.
     pub fn watch(&self, id: TaskId) -> Option<watch::Receiver<u64>> {
-        self.lock().tasks.get(&id).map(|active| active.revision.subscribe())
+        self.lock()
+            .tasks
+            .get(&id)
+            .map(|active| active.revision.subscribe())
     }
 
     /// Who is on line.
     pub fn online(&self) -> BTreeMap<NodeId, Online> {
         let online = |(node, presence): (&NodeId, &Presence)| {
-            (*node, Online { software: presence.software.clone(), since: presence.since })
+            (
+                *node,
+                Online {
+                    software: presence.software.clone(),
+                    since: presence.since,
+                },
+            )
         };
         self.lock().nodes.iter().map(online).collect()
     }
@@ -321,7 +388,11 @@ impl Desk {
     }
 
     fn is_listed(&self, requester: &RequesterId) -> bool {
-        self.rules.load().requesters.as_ref().is_none_or(|listed| listed.contains(requester))
+        self.rules
+            .load()
+            .requesters
+            .as_ref()
+            .is_none_or(|listed| listed.contains(requester))
     }
 
     fn record_of(&self, inner: &Inner, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
@@ -350,25 +421,45 @@ impl Desk {
         };
         let had_result = flow.record.result.is_some();
         let occupied = flow.occupies();
-        let (nodes, load) = (&inner.nodes, &inner.load);
+        let nodes = &inner.nodes;
+        let load = &inner.load;
         let online = |node: &NodeId| nodes.contains_key(node);
-        let free =
-            |node: &NodeId| nodes.get(node).is_some_and(|presence| presence.takes_another(load.get(node)));
+        let free = |node: &NodeId| {
+            nodes
+                .get(node)
+                .is_some_and(|presence| presence.takes_another(load.get(node)))
+        };
         let rules = self.rules.load();
-        let effects = flow.step(input, &World { now, online: &online, free: &free, timings: &rules.timings });
+        let effects = flow.step(
+            input,
+            &World {
+                now,
+                online: &online,
+                free: &free,
+                timings: &rules.timings,
+            },
+        );
         for alarm in &effects.alarms {
             error!(task = %id, "{alarm}");
         }
         let newest = effects.change == Change::Stored && self.keep(flow, !had_result);
         let moved = if newest { moved::Moved::by(flow) } else { None };
         let made = if newest {
-            flow.record.result.as_ref().and_then(Proof::wallet).map(|made| made.key)
+            flow.record
+                .result
+                .as_ref()
+                .and_then(Proof::wallet)
+                .map(|made| made.key)
         } else {
             None
         };
-        let (revision, open, occupies) = (flow.record.revision, flow.record.is_open(), flow.occupies());
+        let revision = flow.record.revision;
+        let open = flow.record.is_open();
+        let occupies = flow.occupies();
         if let Some(active) = inner.tasks.get(&id) {
-            active.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+            active
+                .revision
+                .send_if_modified(|known| std::mem::replace(known, revision) != revision);
         }
         match late {
             // A party waits for the end of a reshare that was believed to have failed everywhere.
@@ -394,21 +485,33 @@ impl Desk {
 
     fn load(&self, id: TaskId) -> Option<Flow> {
         let loaded = self.store.task(id);
-        let loaded = loaded.and_then(|record| record.map(|record| restore(&self.store, record)).transpose());
+        let loaded = loaded.and_then(|record| {
+            record
+                .map(|record| restore(&self.store, record))
+                .transpose()
+        });
         loaded.unwrap_or_else(|error| {
             error!(task = %id, %error, "the task cannot be loaded");
             None
         })
     }
 
-    /// A store that is broken shows in `/ready` and refuses new tasks; tasks under way go on, since nodes keep their own
-    /// journals. True if the task made what is now the newest generation of its key.
+    /// A store that is broken shows in `/ready` and refuses new tasks; tasks under way go on, since
+    /// nodes keep their own journals. True if the task made what is now the newest generation of
+    /// its key.
     fn keep(&self, flow: &Flow, new_result: bool) -> bool {
-        let (id, record) = (flow.task().id, &flow.record);
-        let wallet = record.result.as_ref().and_then(Proof::wallet).filter(|_| new_result);
+        let id = flow.task().id;
+        let record = &flow.record;
+        let wallet = record
+            .result
+            .as_ref()
+            .and_then(Proof::wallet)
+            .filter(|_| new_result);
         let newest = wallet.map_or(Ok(false), |wallet| self.store.put_wallet(wallet));
-        if let Err(error) =
-            newest.as_ref().map_err(Clone::clone).and_then(|_| self.store.put_task(id, record))
+        if let Err(error) = newest
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|_| self.store.put_task(id, record))
         {
             error!(task = %id, %error, "the task cannot be stored");
         }
@@ -420,7 +523,8 @@ impl Desk {
 impl Inner {
     fn insert(&mut self, flow: Flow, through: Option<Hash>) {
         self.moved_on(&[], &flow.occupies());
-        self.tasks.insert(flow.task().id, Active::new(flow, through));
+        self.tasks
+            .insert(flow.task().id, Active::new(flow, through));
     }
 
     /// Whether one more task of this requester, by this API key, may come in.
@@ -434,12 +538,17 @@ impl Inner {
         if open >= limit {
             return Err(SubmitError::Busy(open));
         }
-        let count =
-            |theirs: &dyn Fn(&Active) -> bool| self.tasks.values().filter(|task| theirs(task)).count();
+        let count = |theirs: &dyn Fn(&Active) -> bool| {
+            self.tasks.values().filter(|task| theirs(task)).count()
+        };
         let own = count(&|active| active.flow.task().requester == *requester);
         let by_key = count(&|active| through.is_some() && active.through == through);
         let most = own.max(by_key);
-        if has_room(limit, open, most) { Ok(()) } else { Err(SubmitError::Share(most)) }
+        if has_room(limit, open, most) {
+            Ok(())
+        } else {
+            Err(SubmitError::Share(most))
+        }
     }
 
     /// A task that was worked on by some nodes is now worked on by others.
@@ -449,7 +558,9 @@ impl Inner {
                 *load = load.saturating_sub(1);
             }
         }
-        after.iter().for_each(|node| *self.load.entry(*node).or_default() += 1);
+        after
+            .iter()
+            .for_each(|node| *self.load.entry(*node).or_default() += 1);
     }
 
     fn set_capacity(&mut self, connection: Connection, tasks: u32) {
@@ -461,13 +572,17 @@ impl Inner {
     }
 
     fn is_current(&self, connection: Connection) -> bool {
-        self.nodes.get(&connection.node).is_some_and(|presence| presence.connection == connection.number)
+        self.nodes
+            .get(&connection.node)
+            .is_some_and(|presence| presence.connection == connection.number)
     }
 
-    /// A node whose queue is full does not read; dropping the queue ends its connection, and it is offered its tasks again
-    /// when it returns.
+    /// A node whose queue is full does not read; dropping the queue ends its connection, and it is
+    /// offered its tasks again when it returns.
     fn send(&mut self, node: NodeId, frame: ToNode) {
-        let Some(presence) = self.nodes.get(&node) else { return };
+        let Some(presence) = self.nodes.get(&node) else {
+            return;
+        };
         if presence.queue.try_send(frame).is_err() {
             warn!(%node, "the node does not read its frames; disconnecting it");
             self.nodes.remove(&node);
@@ -476,17 +591,21 @@ impl Inner {
 }
 
 impl Presence {
-    /// A node counts a task for a moment longer than it is reported to, so an eighth of its places is left to it. What it is
-    /// offered beyond its places it refuses for good.
+    /// A node counts a task for a moment longer than it is reported to, so an eighth of its places
+    /// is left to it. What it is offered beyond its places it refuses for good.
     fn takes_another(&self, load: Option<&usize>) -> bool {
         load.copied().unwrap_or_default() < self.capacity - self.capacity / 8
     }
 }
 
 impl Active {
-    fn new(flow: Flow, through: Option<Hash>) -> Active {
+    fn new(flow: Flow, through: Option<Hash>) -> Self {
         let revision = watch::Sender::new(flow.record.revision);
-        Active { flow, through, revision }
+        Self {
+            flow,
+            through,
+            revision,
+        }
     }
 
     fn queued(&self) -> Queued {
@@ -497,20 +616,23 @@ impl Active {
             Operation::KeyReshare(reshare) => reshare.from.key,
             Operation::KeyShareSign(check_up) => check_up.key,
         };
-        Queued { id: task.id, sequence: self.flow.record.sequence, requester: task.requester, key }
+        Queued {
+            id: task.id,
+            sequence: self.flow.record.sequence,
+            requester: task.requester,
+            key,
+        }
     }
 }
 
 fn restore(store: &Store, record: TaskRecord) -> Result<Flow, StoreError> {
-    let unreadable = |error: TaskError| StoreError::Row { table: "tasks", reason: error.to_string() };
+    let unreadable = |error: TaskError| StoreError::Row {
+        table: "tasks",
+        reason: error.to_string(),
+    };
     let mut flow = Flow::restore(record).map_err(unreadable)?;
     if let Some(key) = flow.uses() {
         flow.set_wallet(store.wallet(key)?);
     }
     Ok(flow)
 }
-
-/// Frames that wait for one node. More than the tasks that may be under way, so that a reconnect fits.
-const QUEUE: usize = 2048;
-/// Tasks that a node works on at a time before it has said how many.
-const USUAL_CAPACITY: usize = 64;

@@ -15,6 +15,9 @@ use countersign_protocol::CoordinatorId;
 use rand::RngCore;
 use zeroize::Zeroizing;
 
+/// Prefix of the key's text form.
+const PREFIX: &str = "csc-secret";
+
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -48,7 +51,11 @@ pub fn create(path: &Path) -> Result<CoordinatorId, IdentityFileError> {
     let malformed = || IdentityFileError::Malformed(path.into());
     let hrp = Hrp::parse(PREFIX).map_err(|_| malformed())?;
     let text = Zeroizing::new(bech32::encode::<Bech32m>(hrp, &seed[..]).map_err(|_| malformed())?);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
     let written = file.and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.write_all(b"\n")?;
@@ -67,7 +74,9 @@ pub fn load(path: &Path) -> Result<(Arc<Identity>, CoordinatorId), IdentityFileE
         return Err(IdentityFileError::Mode(path.into()));
     }
     let mut text = Zeroizing::new(String::with_capacity(256));
-    file.take(256).read_to_string(&mut text).map_err(|error| io(path, &error))?;
+    file.take(256)
+        .read_to_string(&mut text)
+        .map_err(|error| io(path, &error))?;
     let malformed = || IdentityFileError::Malformed(path.into());
     let seed = seed(text.trim_end()).ok_or_else(malformed)?;
     let identity = Identity::from_seed(&seed).map_err(|_| malformed())?;
@@ -90,16 +99,17 @@ fn id(identity: &Identity) -> Option<CoordinatorId> {
 }
 
 fn io(path: &Path, error: &std::io::Error) -> IdentityFileError {
-    IdentityFileError::Io { path: path.into(), reason: error.to_string() }
+    IdentityFileError::Io {
+        path: path.into(),
+        reason: error.to_string(),
+    }
 }
-
-/// Prefix of the key's text form.
-const PREFIX: &str = "csc-secret";
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     #[test]
     fn a_key_survives_its_file_and_is_never_overwritten() {

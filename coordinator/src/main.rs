@@ -1,4 +1,5 @@
-//! `countersign-coordinator`: parses the command line, calls the library, and turns errors into exit codes.
+//! `countersign-coordinator`: parses the command line, calls the library, and turns errors into
+//! exit codes.
 
 #[macro_use(println, eprintln)]
 extern crate countersign_stdio;
@@ -15,8 +16,8 @@ use tokio::sync::mpsc;
 
 /// Takes tasks over HTTP, asks co-signer nodes over QUIC, and relays opaque bytes between them.
 ///
-/// The coordinator holds no key share and signs for nobody. Exit codes: 0 done or stopped on request, 1 anything else;
-/// the message says what to do.
+/// The coordinator holds no key share and signs for nobody. Exit codes: 0 done or stopped on
+/// request, 1 anything else; the message says what to do.
 #[derive(Debug, Parser)]
 #[command(name = "countersign-coordinator", version)]
 struct Cli {
@@ -26,14 +27,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a data directory: an identity key, an example configuration; prints the coordinator's id.
+    /// Make a data directory: an identity key, an example configuration; prints the coordinator's
+    /// id.
     Init {
         /// The directory; made if it is not there. An existing identity is never overwritten.
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
-    /// Run until SIGTERM or ctrl-c. SIGHUP reads the configuration again: nodes, requesters, API keys and limits. Logs go to
-    /// stderr; RUST_LOG sets the level.
+    /// Run until SIGTERM or ctrl-c. SIGHUP reads the configuration again: nodes, requesters, API
+    /// keys and limits. Logs go to stderr; RUST_LOG sets the level.
     Serve {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
@@ -57,7 +59,8 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ApiKeyCommand {
-    /// Make an API key. The key is printed on stdout, once; the entry for the configuration on stderr.
+    /// Make an API key. The key is printed on stdout, once; the entry for the configuration on
+    /// stderr.
     New {
         /// Whose key it is, for logs.
         name: String,
@@ -85,7 +88,9 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { data } => init(&data),
         Command::Serve { config, json } => serve(&config, json),
-        Command::ApiKey(ApiKeyCommand::New { name, scope, json }) => new_api_key(&name, scope, json),
+        Command::ApiKey(ApiKeyCommand::New { name, scope, json }) => {
+            new_api_key(&name, scope, json)
+        }
         Command::Check { config } => {
             Config::load(&config)?;
             println!("{} is good", config.display());
@@ -104,14 +109,22 @@ fn init(data: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(data)
-        .with_context(|| format!("cannot make {}; choose a directory that you may write", data.display()))?;
+        .with_context(|| {
+            format!(
+                "cannot make {}; choose a directory that you may write",
+                data.display()
+            )
+        })?;
     let id = identity::create(&data.join(config::IDENTITY_FILE))?;
     let example = data.join("coordinator.yaml");
     if !example.exists() {
         std::fs::write(&example, config::example())
             .with_context(|| format!("cannot write {}; check the disk", example.display()))?;
     }
-    eprintln!("Give the id to the operators of the nodes; add their nodes to {}.", example.display());
+    eprintln!(
+        "Give the id to the operators of the nodes; add their nodes to {}.",
+        example.display()
+    );
     println!("{id}");
     Ok(())
 }
@@ -122,7 +135,9 @@ fn new_api_key(name: &str, scopes: Vec<Scope>, json: bool) -> anyhow::Result<()>
         println!("{}", serde_json::json!({"key": *key, "entry": entry}));
         return Ok(());
     }
-    eprintln!("Add this line under `api_keys` in the configuration, then send the coordinator SIGHUP:");
+    eprintln!(
+        "Add this line under `api_keys` in the configuration, then send the coordinator SIGHUP:"
+    );
     eprintln!("  - {}", serde_json::to_string(&entry)?);
     eprintln!("The key is shown only now:");
     println!("{}", *key);
@@ -136,7 +151,10 @@ fn serve(path: &Path, json: bool) -> anyhow::Result<()> {
     let _log = log_to_stderr(json);
     let runtime = tokio::runtime::Runtime::new().context("no threads; raise the process limit")?;
     runtime.block_on(async {
-        let signals = Signals { shutdown: shutdown()?, reload: reload(path.into())? };
+        let signals = Signals {
+            shutdown: shutdown()?,
+            reload: reload(path.into())?,
+        };
         Ok(countersign_coordinator::run(config, signals).await?)
     })
 }
@@ -153,7 +171,8 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// The configuration, read again at each SIGHUP. What is wrong in it is logged, and nothing changes.
+/// The configuration, read again at each SIGHUP. What is wrong in it is logged, and nothing
+/// changes.
 fn reload(path: PathBuf) -> anyhow::Result<mpsc::Receiver<Config>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (sender, configs) = mpsc::channel(1);

@@ -1,4 +1,5 @@
-//! The nodes' side of the coordinator: every connection that the hub admits gets a session. The only file that sees the link.
+//! The nodes' side of the coordinator: every connection that the hub admits gets a session. The
+//! only file that sees the link.
 
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ pub async fn serve(hub: Arc<Hub>, desk: Arc<Desk>, mut stop: watch::Receiver<boo
                 Some(link) => drop(sessions.spawn(serve_node(link, desk.clone()))),
                 None => break,
             },
-            // Reaps ended sessions. One per admitted node lives; an older one ends when a newer connects.
+            // Reaps ended sessions. One per admitted node lives; an older one ends when a newer
+            // connects.
             Some(ended) = sessions.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "a session panicked");
@@ -34,7 +36,12 @@ pub async fn serve(hub: Arc<Hub>, desk: Arc<Desk>, mut stop: watch::Receiver<boo
 }
 
 async fn serve_node(link: NodeLink, desk: Arc<Desk>) {
-    let NodeLink { peer, control, handle, place } = link;
+    let NodeLink {
+        peer,
+        control,
+        handle,
+        place,
+    } = link;
     let Ok(node) = NodeId::from_bytes(peer.0) else {
         info!(key = %peer, "a key that is no node's was admitted; the connection is closed");
         return handle.close("this key is no node id");
@@ -45,12 +52,17 @@ async fn serve_node(link: NodeLink, desk: Arc<Desk>) {
     handle.close(&end.to_string());
 }
 
-/// Ends the connections of nodes that are not admitted any more: `admits` is asked at handshakes only.
+/// Ends the connections of nodes that are not admitted any more: `admits` is asked at handshakes
+/// only.
 pub fn dismiss(hub: &Hub, desk: &Desk) {
     let rules = desk.rules();
-    let admitted = |key: &PeerKey| NodeId::from_bytes(key.0).is_ok_and(|id| rules.nodes.contains_key(&id));
+    let admitted =
+        |key: &PeerKey| NodeId::from_bytes(key.0).is_ok_and(|id| rules.nodes.contains_key(&id));
     for key in hub.connected().into_iter().filter(|key| !admitted(key)) {
-        hub.disconnect(&key, "this node was removed from the coordinator's configuration");
+        hub.disconnect(
+            &key,
+            "this node was removed from the coordinator's configuration",
+        );
     }
 }
 
@@ -70,6 +82,8 @@ impl Source for ControlReceiver {
 
 impl Sink for ControlSender {
     async fn send(&mut self, frame: &[u8]) -> Result<(), String> {
-        ControlSender::send(self, frame).await.map_err(|error| error.to_string())
+        Self::send(self, frame)
+            .await
+            .map_err(|error| error.to_string())
     }
 }

@@ -22,6 +22,9 @@ use crate::identity::{self, IdentityFileError};
 use crate::store::{Store, StoreError};
 use crate::{clock, relay};
 
+/// How exactly deadlines are kept.
+const TICK: Duration = Duration::from_millis(200);
+
 /// Why the coordinator does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,7 +52,9 @@ pub enum RunError {
         reason: std::io::Error,
     },
     /// A part that should have run until the stop.
-    #[error("a part of the coordinator died ({0}); start it again, and report it if it does not stay up")]
+    #[error(
+        "a part of the coordinator died ({0}); start it again, and report it if it does not stay up"
+    )]
     Died(String),
 }
 
@@ -80,7 +85,7 @@ pub struct Coordinator {
 
 impl std::fmt::Debug for Coordinator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Coordinator { id, http, quic, .. } = self;
+        let Self { id, http, quic, .. } = self;
         f.debug_struct("Coordinator")
             .field("id", id)
             .field("http", http)
@@ -89,24 +94,36 @@ impl std::fmt::Debug for Coordinator {
     }
 }
 
-/// Runs until it is told to stop, then stops in order. If a part of it dies it stops as well, with an error: a supervisor
-/// starts it again, where a coordinator that limps on would take tasks and never move them.
-pub async fn run(config: Config, signals: Signals<impl Future<Output = ()>>) -> Result<(), RunError> {
+/// Runs until it is told to stop, then stops in order. If a part of it dies it stops as well, with
+/// an error: a supervisor starts it again, where a coordinator that limps on would take tasks and
+/// never move them.
+pub async fn run(
+    config: Config,
+    signals: Signals<impl Future<Output = ()>>,
+) -> Result<(), RunError> {
     Coordinator::start(config).await?.attend(signals).await
 }
 
 impl Coordinator {
     /// Binds the ports and starts. Port 0 becomes a free port.
-    pub async fn start(config: Config) -> Result<Coordinator, RunError> {
-        Coordinator::start_recorded(config, None).await
+    pub async fn start(config: Config) -> Result<Self, RunError> {
+        Self::start_recorded(config, None).await
     }
 
-    /// Starts, and shows a recorder every byte that is relayed between nodes: how tests prove that the coordinator can read
-    /// none of it.
-    pub async fn start_recorded(config: Config, recorder: Option<Recorder>) -> Result<Coordinator, RunError> {
+    /// Starts, and shows a recorder every byte that is relayed between nodes: how tests prove that
+    /// the coordinator can read none of it.
+    pub async fn start_recorded(
+        config: Config,
+        recorder: Option<Recorder>,
+    ) -> Result<Self, RunError> {
         let (identity, id) = identity::load(&config.identity_file())?;
         let desk = Arc::new(open_desk(&config)?);
-        let hub = Arc::new(Hub::bind(config.listen_quic, &identity, relay::admits(&desk), recorder)?);
+        let hub = Arc::new(Hub::bind(
+            config.listen_quic,
+            &identity,
+            relay::admits(&desk),
+            recorder,
+        )?);
         let quic = hub.address();
         let (listener, http) = listen(config.listen_http).await?;
         if !http.ip().is_loopback() {
@@ -125,14 +142,32 @@ impl Coordinator {
         };
         let mut told = stop.subscribe();
         let until = async move { stopped(&mut told).await };
-        parts.spawn(countersign_door::serve(listener, router(Arc::new(app)), LIMITS, until));
+        parts.spawn(countersign_door::serve(
+            listener,
+            router(Arc::new(app)),
+            LIMITS,
+            until,
+        ));
         info!(%id, %http, %quic, "coordinator runs");
-        Ok(Coordinator { id, http, quic, config, desk, hub, keys, stop, parts })
+        Ok(Self {
+            id,
+            http,
+            quic,
+            config,
+            desk,
+            hub,
+            keys,
+            stop,
+            parts,
+        })
     }
 
     /// Until it is told to stop, or a part of it dies.
     async fn attend(mut self, signals: Signals<impl Future<Output = ()>>) -> Result<(), RunError> {
-        let Signals { shutdown, mut reload } = signals;
+        let Signals {
+            shutdown,
+            mut reload,
+        } = signals;
         let mut shutdown = std::pin::pin!(shutdown);
         let ended = loop {
             tokio::select! {
@@ -145,7 +180,8 @@ impl Coordinator {
         ended
     }
 
-    /// Takes up what may change while it runs: nodes, requesters, API keys and limits. Says what does not.
+    /// Takes up what may change while it runs: nodes, requesters, API keys and limits. Says what
+    /// does not.
     pub fn reload(&mut self, config: Config) {
         for (key, changed) in [
             ("listen_http", config.listen_http != self.config.listen_http),
@@ -161,10 +197,21 @@ impl Coordinator {
         self.desk.set_rules(config.rules.clone());
         self.keys.set(config.api_keys.clone());
         relay::dismiss(&self.hub, &self.desk);
-        info!(rules, keys, nodes = config.rules.nodes.len(), "the configuration was read again");
-        let (listen_http, listen_quic, data) =
-            (self.config.listen_http, self.config.listen_quic, self.config.data.clone());
-        self.config = Config { listen_http, listen_quic, data, ..config };
+        info!(
+            rules,
+            keys,
+            nodes = config.rules.nodes.len(),
+            "the configuration was read again"
+        );
+        let listen_http = self.config.listen_http;
+        let listen_quic = self.config.listen_quic;
+        let data = self.config.data.clone();
+        self.config = Config {
+            listen_http,
+            listen_quic,
+            data,
+            ..config
+        };
     }
 
     /// Resolves if a part ends that should run until the stop.
@@ -179,7 +226,8 @@ impl Coordinator {
         }
     }
 
-    /// Stops taking requests, lets those under way finish, tells the nodes, and commits what is pending.
+    /// Stops taking requests, lets those under way finish, tells the nodes, and commits what is
+    /// pending.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while let Some(ended) = self.parts.join_next().await {
@@ -230,15 +278,14 @@ async fn tell_time(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// How exactly deadlines are kept.
-const TICK: Duration = Duration::from_millis(200);
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// On ports of its own, and told nothing.
-    async fn started(dir: &std::path::Path) -> (Coordinator, mpsc::Sender<Config>, mpsc::Receiver<Config>) {
+    async fn started(
+        dir: &std::path::Path,
+    ) -> (Coordinator, mpsc::Sender<Config>, mpsc::Receiver<Config>) {
         identity::create(&dir.join(crate::config::IDENTITY_FILE)).unwrap();
         let text = "data: .\nlisten_http: 127.0.0.1:0\nlisten_quic: 127.0.0.1:0\n";
         let config = Config::parse(text, dir).unwrap();
@@ -251,7 +298,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut coordinator, _sender, reload) = started(dir.path()).await;
         coordinator.parts.spawn(async { panic!("on purpose") });
-        let ended = coordinator.attend(Signals { shutdown: std::future::pending(), reload }).await;
+        let ended = coordinator
+            .attend(Signals {
+                shutdown: std::future::pending(),
+                reload,
+            })
+            .await;
         assert!(matches!(ended, Err(RunError::Died(_))), "{ended:?}");
     }
 
@@ -259,6 +311,12 @@ mod tests {
     async fn a_coordinator_that_is_told_to_stop_ends_well() {
         let dir = tempfile::tempdir().unwrap();
         let (coordinator, _sender, reload) = started(dir.path()).await;
-        coordinator.attend(Signals { shutdown: std::future::ready(()), reload }).await.unwrap();
+        coordinator
+            .attend(Signals {
+                shutdown: std::future::ready(()),
+                reload,
+            })
+            .await
+            .unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! One connection of one node: hello, welcome, then frames both ways until one side ends it.
 //!
-//! Knows frames, not sockets: [`Source`] and [`Sink`] are the joint to QUIC, and to the in-memory nodes of tests.
+//! Knows frames, not sockets: [`Source`] and [`Sink`] are the joint to QUIC, and to the in-memory
+//! nodes of tests.
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,6 +15,11 @@ use tracing::info;
 
 use crate::clock;
 use crate::desk::{Connection, Desk};
+
+/// From the connection to the hello.
+const HELLO: Duration = Duration::from_secs(10);
+/// For one frame to be taken by the node.
+const WRITE: Duration = Duration::from_secs(20);
 
 /// Frames from a node.
 pub trait Source: Send {
@@ -52,7 +58,8 @@ pub enum End {
     Silent(&'static str),
 }
 
-/// Serves a node until its connection ends. `admitted` is called once it is clear that the connection is the node's.
+/// Serves a node until its connection ends. `admitted` is called once it is clear that the
+/// connection is the node's.
 pub async fn serve(
     desk: &Desk,
     node: NodeId,
@@ -76,7 +83,11 @@ pub async fn serve(
         Ok(Err(end)) => return end,
         Err(_) => return End::Silent("read its frames"),
     }
-    let Hello { software, pending, instance } = hello;
+    let Hello {
+        software,
+        pending,
+        instance,
+    } = hello;
     let (connection, queue) = desk.join(node, instance, &software, &pending, clock::now());
     info!(%node, "node on line");
     let end = tokio::select! {
@@ -95,12 +106,31 @@ struct Hello {
 
 async fn hear_hello(source: &mut impl Source) -> Result<Hello, End> {
     let (protocol, hello) = match next(source).await? {
-        FromNode::Hello { protocol, software, pending } => {
-            (protocol, Hello { software, pending, instance: None })
-        }
-        FromNode::HelloAs { protocol, software, pending, instance } => {
-            (protocol, Hello { software, pending, instance: Some(instance) })
-        }
+        FromNode::Hello {
+            protocol,
+            software,
+            pending,
+        } => (
+            protocol,
+            Hello {
+                software,
+                pending,
+                instance: None,
+            },
+        ),
+        FromNode::HelloAs {
+            protocol,
+            software,
+            pending,
+            instance,
+        } => (
+            protocol,
+            Hello {
+                software,
+                pending,
+                instance: Some(instance),
+            },
+        ),
         _ => return Err(End::Misbehaved("the first frame is no hello".into())),
     };
     match protocol {
@@ -111,7 +141,10 @@ async fn hear_hello(source: &mut impl Source) -> Result<Hello, End> {
 
 async fn welcome(sink: &mut impl Sink) -> Result<(), End> {
     let software = concat!("countersign-coordinator ", env!("CARGO_PKG_VERSION")).to_owned();
-    let welcome = ToNode::Welcome { protocol: PROTOCOL_VERSION, software };
+    let welcome = ToNode::Welcome {
+        protocol: PROTOCOL_VERSION,
+        software,
+    };
     sink.send(&encode(&welcome)).await.map_err(End::Broken)
 }
 
@@ -125,7 +158,9 @@ async fn refuse_second(
 ) -> End {
     desk.second_refused(node);
     let exchange = async {
-        let told = ToNode::Twin { mark: Box::new(first.clone()) };
+        let told = ToNode::Twin {
+            mark: Box::new(first.clone()),
+        };
         sink.send(&encode(&told)).await.map_err(End::Broken)?;
         next(source).await
     };
@@ -164,8 +199,3 @@ async fn write(mut queue: mpsc::Receiver<ToNode>, sink: &mut impl Sink) -> End {
     // The desk dropped the queue: it overflowed, or a newer connection took over.
     End::Broken("given up by the coordinator".into())
 }
-
-/// From the connection to the hello.
-const HELLO: Duration = Duration::from_secs(10);
-/// For one frame to be taken by the node.
-const WRITE: Duration = Duration::from_secs(20);

@@ -1,10 +1,12 @@
-//! How much one of many may have of what there is room for, such as open tasks or requests under way: a pure function.
+//! How much one of many may have of what there is room for, such as open tasks or requests under
+//! way: a pure function.
 
-/// True if there is room for one more among `limit`, of which `open` are taken, for somebody who has `own` of them.
+/// True if there is room for one more among `limit`, of which `open` are taken, for somebody who
+/// has `own` of them.
 ///
-/// Each may have as many as there are places left. So whoever is alone gets half of all, two get a third each, and there is
-/// always a place for somebody new, however long those of the others stay (Choudhury and Hahne's
-/// dynamic thresholds for shared buffers, 1998, with a factor of 1).
+/// Each may have as many as there are places left. So whoever is alone gets half of all, two get a
+/// third each, and there is always a place for somebody new, however long those of the others stay
+/// (Choudhury and Hahne's dynamic thresholds for shared buffers, 1998, with a factor of 1).
 pub(crate) fn has_room(limit: usize, open: usize, own: usize) -> bool {
     own < limit.saturating_sub(open)
 }

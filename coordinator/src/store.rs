@@ -1,7 +1,9 @@
-//! The coordinator's memory: tasks and wallets, with all their generations, in one redb file. The only module that sees redb.
+//! The coordinator's memory: tasks and wallets, with all their generations, in one redb file. The
+//! only module that sees redb.
 //!
-//! Rows are a version byte and JSON. Writing is behind: [`Store::put_task`] makes a row visible at once, a writer thread
-//! commits many rows together, and [`Store::durable`] waits for it. Nothing here is secret, and nothing here decides.
+//! Rows are a version byte and JSON. Writing is behind: [`Store::put_task`] makes a row visible at
+//! once, a writer thread commits many rows together, and [`Store::durable`] waits for it. Nothing
+//! here is secret, and nothing here decides.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +19,23 @@ use tokio::sync::watch;
 
 use crate::task::record::TaskRecord;
 
+const ROW_VERSION: u8 = 1;
+/// Bytes of pages kept in memory.
+const CACHE: usize = 32 * 1024 * 1024;
+/// How long a row waits for others to share a commit with, if nobody waits for it.
+const LINGER: Duration = Duration::from_millis(100);
+/// Task id to row.
+const TASKS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("tasks");
+/// Sequence number to task id.
+const ORDER: TableDefinition<u64, [u8; 16]> = TableDefinition::new("order");
+/// Ids of tasks of which more is expected.
+const OPEN: TableDefinition<[u8; 16], ()> = TableDefinition::new("open");
+/// Key id to row of the newest generation.
+const WALLETS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("wallets");
+/// Key id and number of the generation to row; every generation but those that no reshare has
+/// replaced since before this table.
+const GENERATIONS: TableDefinition<[u8; 20], &[u8]> = TableDefinition::new("generations");
+
 /// Why the store does not do what it should.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -27,7 +46,9 @@ pub enum StoreError {
     )]
     InUse(Holder),
     /// The database refused.
-    #[error("the database does not answer ({0}); check the disk under the data directory, then restart")]
+    #[error(
+        "the database does not answer ({0}); check the disk under the data directory, then restart"
+    )]
     Database(String),
     /// A row of a later version, or damage.
     #[error(
@@ -87,7 +108,7 @@ struct TaskRow {
 
 impl Store {
     /// Opens or creates the file.
-    pub fn open(path: &Path) -> Result<Store, StoreError> {
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
         let db = open_database(path).map_err(|error| match error {
             StoreError::InUse(_) => StoreError::InUse(Holder::of(path)),
             error @ (StoreError::Database(_) | StoreError::Row { .. }) => error,
@@ -104,22 +125,30 @@ impl Store {
             move || shared.write_until_stopped()
         });
         let writer = writer.map_err(|error| StoreError::Database(error.to_string()))?;
-        Ok(Store { shared, writer: Some(writer) })
+        Ok(Self {
+            shared,
+            writer: Some(writer),
+        })
     }
 
-    /// Makes a task visible, and durable soon; at once if somebody waits for its ticket. What a crash takes in between, the
-    /// nodes tell again: they answer a repeated offer with what they decided and how it ended.
+    /// Makes a task visible, and durable soon; at once if somebody waits for its ticket. What a
+    /// crash takes in between, the nodes tell again: they answer a repeated offer with what they
+    /// decided and how it ended.
     pub fn put_task(&self, id: TaskId, record: &TaskRecord) -> Result<Ticket, StoreError> {
         let open = record.is_open();
-        let row = TaskRow { sequence: record.sequence, open, row: to_row(record) };
+        let row = TaskRow {
+            sequence: record.sequence,
+            open,
+            row: to_row(record),
+        };
         let mut pending = self.shared.lock();
         pending.check()?;
         pending.batch.tasks.insert(id.0, row);
         Ok(self.shared.written(pending))
     }
 
-    /// Makes a generation of a wallet visible, and durable soon. True if it is the newest: an older one never takes the
-    /// place of a newer one. For one caller at a time.
+    /// Makes a generation of a wallet visible, and durable soon. True if it is the newest: an older
+    /// one never takes the place of a newer one. For one caller at a time.
     pub fn put_wallet(&self, wallet: &Announcement) -> Result<bool, StoreError> {
         let known = self.wallet(wallet.key)?;
         if self
@@ -130,37 +159,57 @@ impl Store {
                 "there are two generations of one number; the first stays, ask the operators of its nodes");
             return Ok(false);
         }
-        let newest = known.as_ref().is_none_or(|known| known.generation < wallet.generation);
+        let newest = known
+            .as_ref()
+            .is_none_or(|known| known.generation < wallet.generation);
         let mut pending = self.shared.lock();
         pending.check()?;
         // Wallets of earlier versions have their row in the one table only.
         for generation in known.iter().chain([wallet]) {
-            pending
-                .batch
-                .generations
-                .insert(generation_key(generation.key, generation.generation), Some(to_row(generation)));
+            pending.batch.generations.insert(
+                generation_key(generation.key, generation.generation),
+                Some(to_row(generation)),
+            );
         }
         if newest {
-            pending.batch.wallets.insert(*wallet.key.as_bytes(), to_row(wallet));
+            pending
+                .batch
+                .wallets
+                .insert(*wallet.key.as_bytes(), to_row(wallet));
         }
         self.shared.written(pending);
         Ok(newest)
     }
 
-    /// Puts these generations of a wallet in the place of what is known of it from the first of them on, up to number `known`.
-    /// For one caller at a time.
-    pub fn replace_generations(&self, chain: &[Announcement], known: u32) -> Result<(), StoreError> {
-        let Some(newest) = chain.last() else { return Ok(()) };
+    /// Puts these generations of a wallet in the place of what is known of it from the first of
+    /// them on, up to number `known`. For one caller at a time.
+    pub fn replace_generations(
+        &self,
+        chain: &[Announcement],
+        known: u32,
+    ) -> Result<(), StoreError> {
+        let Some(newest) = chain.last() else {
+            return Ok(());
+        };
         let mut pending = self.shared.lock();
         pending.check()?;
         for generation in chain {
             let place = generation_key(generation.key, generation.generation);
-            pending.batch.generations.insert(place, Some(to_row(generation)));
+            pending
+                .batch
+                .generations
+                .insert(place, Some(to_row(generation)));
         }
         for number in newest.generation.saturating_add(1)..=known {
-            pending.batch.generations.insert(generation_key(newest.key, number), None);
+            pending
+                .batch
+                .generations
+                .insert(generation_key(newest.key, number), None);
         }
-        pending.batch.wallets.insert(*newest.key.as_bytes(), to_row(newest));
+        pending
+            .batch
+            .wallets
+            .insert(*newest.key.as_bytes(), to_row(newest));
         self.shared.written(pending);
         Ok(())
     }
@@ -170,7 +219,8 @@ impl Store {
         let mut committed = self.shared.committed.subscribe();
         self.shared.lock().urgent = true;
         self.shared.wake.notify_one();
-        // The sender lives as long as `self`; it reports a broken store as "all written" and `check` tells them apart.
+        // The sender lives as long as `self`; it reports a broken store as "all written" and
+        // `check` tells them apart.
         if committed.wait_for(|done| *done >= ticket.0).await.is_err() {
             return Err(StoreError::Database("the writer is gone".into()));
         }
@@ -179,9 +229,16 @@ impl Store {
 
     /// Waits until what is shown of this task is on disk. Returns at once if it is.
     pub async fn task_durable(&self, id: TaskId) -> Result<(), StoreError> {
-        let pending =
-            self.shared.lock().find(|batch| batch.tasks.contains_key(&id.0).then_some(())).is_some();
-        if pending { self.durable(self.now()).await } else { self.check() }
+        let pending = self
+            .shared
+            .lock()
+            .find(|batch| batch.tasks.contains_key(&id.0).then_some(()))
+            .is_some();
+        if pending {
+            self.durable(self.now()).await
+        } else {
+            self.check()
+        }
     }
 
     /// An error if the store no longer writes.
@@ -191,7 +248,10 @@ impl Store {
 
     /// One task.
     pub fn task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
-        let found = self.shared.lock().find(|batch| batch.tasks.get(&id.0).map(|row| row.row.clone()));
+        let found = self
+            .shared
+            .lock()
+            .find(|batch| batch.tasks.get(&id.0).map(|row| row.row.clone()));
         match found {
             Some(row) => from_row("tasks", &row).map(Some),
             None => self.shared.read(TASKS, "tasks", id.0),
@@ -200,7 +260,10 @@ impl Store {
 
     /// One wallet.
     pub fn wallet(&self, id: KeyId) -> Result<Option<Announcement>, StoreError> {
-        let found = self.shared.lock().find(|batch| batch.wallets.get(id.as_bytes()).cloned());
+        let found = self
+            .shared
+            .lock()
+            .find(|batch| batch.wallets.get(id.as_bytes()).cloned());
         match found {
             Some(row) => from_row("wallets", &row).map(Some),
             None => self.shared.read(WALLETS, "wallets", *id.as_bytes()),
@@ -210,22 +273,36 @@ impl Store {
     /// One generation of a wallet.
     pub fn generation(&self, id: KeyId, number: u32) -> Result<Option<Announcement>, StoreError> {
         let key = generation_key(id, number);
-        let found = self.shared.lock().find(|batch| batch.generations.get(&key).cloned());
+        let found = self
+            .shared
+            .lock()
+            .find(|batch| batch.generations.get(&key).cloned());
         let known = match found {
             Some(row) => row.map(|row| from_row("generations", &row)).transpose()?,
             None => self.shared.read(GENERATIONS, "generations", key)?,
         };
         match known {
             Some(known) => Ok(Some(known)),
-            None => Ok(self.wallet(id)?.filter(|newest| newest.generation == number)),
+            None => Ok(self
+                .wallet(id)?
+                .filter(|newest| newest.generation == number)),
         }
     }
 
     /// At most `limit` generations of a wallet, from this number on, in order.
-    pub fn generations(&self, id: KeyId, from: u32, limit: usize) -> Result<Vec<Announcement>, StoreError> {
-        let Some(newest) = self.wallet(id)? else { return Ok(Vec::new()) };
+    pub fn generations(
+        &self,
+        id: KeyId,
+        from: u32,
+        limit: usize,
+    ) -> Result<Vec<Announcement>, StoreError> {
+        let Some(newest) = self.wallet(id)? else {
+            return Ok(Vec::new());
+        };
         let numbers = (from..=newest.generation).take(limit);
-        numbers.filter_map(|number| self.generation(id, number).transpose()).collect()
+        numbers
+            .filter_map(|number| self.generation(id, number).transpose())
+            .collect()
     }
 
     /// The durable wallets that have moved, each with its newest generation.
@@ -244,14 +321,21 @@ impl Store {
     /// The ids of all durable wallets.
     pub fn wallet_ids(&self) -> Result<HashSet<KeyId>, StoreError> {
         let wallets = self.shared.db.begin_read()?.open_table(WALLETS)?;
-        let unreadable = |error: IdError| StoreError::Row { table: "wallets", reason: error.to_string() };
-        wallets.iter()?.map(|entry| KeyId::from_bytes(entry?.0.value()).map_err(unreadable)).collect()
+        let unreadable = |error: IdError| StoreError::Row {
+            table: "wallets",
+            reason: error.to_string(),
+        };
+        wallets
+            .iter()?
+            .map(|entry| KeyId::from_bytes(entry?.0.value()).map_err(unreadable))
+            .collect()
     }
 
     /// At most `limit` durable tasks with a sequence number below `before`, newest first.
     pub fn tasks(&self, before: u64, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
         let read = self.shared.db.begin_read()?;
-        let (order, tasks) = (read.open_table(ORDER)?, read.open_table(TASKS)?);
+        let order = read.open_table(ORDER)?;
+        let tasks = read.open_table(TASKS)?;
         let mut found = Vec::new();
         for entry in order.range(..before)?.rev().take(limit) {
             let id = entry?.1.value();
@@ -266,13 +350,17 @@ impl Store {
     pub fn wallets(&self) -> Result<Vec<Announcement>, StoreError> {
         let read = self.shared.db.begin_read()?;
         let wallets = read.open_table(WALLETS)?;
-        wallets.iter()?.map(|entry| from_row("wallets", entry?.1.value())).collect()
+        wallets
+            .iter()?
+            .map(|entry| from_row("wallets", entry?.1.value()))
+            .collect()
     }
 
     /// The durable tasks of which more is expected.
     pub fn unfinished(&self) -> Result<Vec<TaskRecord>, StoreError> {
         let read = self.shared.db.begin_read()?;
-        let (open, tasks) = (read.open_table(OPEN)?, read.open_table(TASKS)?);
+        let open = read.open_table(OPEN)?;
+        let tasks = read.open_table(TASKS)?;
         let mut found = Vec::new();
         for entry in open.iter()? {
             if let Some(row) = tasks.get(entry?.0.value())? {
@@ -298,7 +386,11 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.wake.notify_one();
-        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+        if self
+            .writer
+            .take()
+            .is_some_and(|writer| writer.join().is_err())
+        {
             tracing::error!("the store's writer panicked; the last changes may be lost");
         }
     }
@@ -323,7 +415,10 @@ impl Shared {
         key: [u8; N],
     ) -> Result<Option<T>, StoreError> {
         let table = self.db.begin_read()?.open_table(table)?;
-        table.get(key)?.map(|row| from_row(name, row.value())).transpose()
+        table
+            .get(key)?
+            .map(|row| from_row(name, row.value()))
+            .transpose()
     }
 
     fn write_until_stopped(&self) {
@@ -340,11 +435,15 @@ impl Shared {
         }
     }
 
-    /// Waits for something urgent, or a while for company; `None` after the last batch before a stop.
+    /// Waits for something urgent, or a while for company; `None` after the last batch before a
+    /// stop.
     fn next_batch(&self) -> Option<(Arc<Batch>, u64)> {
         let mut pending = self.lock();
         while pending.batch.is_empty() && !pending.urgent && !pending.stop {
-            pending = self.wake.wait(pending).unwrap_or_else(PoisonError::into_inner);
+            pending = self
+                .wake
+                .wait(pending)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         let idle = |pending: &mut Pending| !pending.urgent && !pending.stop;
         let waited = self.wake.wait_timeout_while(pending, LINGER, idle);
@@ -412,7 +511,8 @@ impl Batch {
 fn open_database(path: &Path) -> Result<Database, StoreError> {
     if !path.exists() {
         let fresh = path.with_extension("redb.new");
-        let io = |error: std::io::Error| StoreError::Database(format!("{}: {error}", fresh.display()));
+        let io =
+            |error: std::io::Error| StoreError::Database(format!("{}: {error}", fresh.display()));
         if fresh.exists() {
             std::fs::remove_file(&fresh).map_err(io)?;
         }
@@ -422,16 +522,19 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
     sound(Database::builder().set_cache_size(CACHE), path)
 }
 
-/// Compares every page with its checksum before anything is believed. redb does so when it repairs a file, not when it reads
-/// one, and what it makes of a damaged page can be a panic in the middle of a task.
+/// Compares every page with its checksum before anything is believed. redb does so when it repairs
+/// a file, not when it reads one, and what it makes of a damaged page can be a panic in the middle
+/// of a task.
 fn sound(builder: &Builder, path: &Path) -> Result<Database, StoreError> {
     let damaged = |what| Err(StoreError::Database(format!("{}: {what}", path.display())));
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let mut database = builder.open(path)?;
-        // After a crash the opening has repaired the file; what has to be repaired now was altered by somebody else.
-        match database.check_integrity()? {
-            true => Ok(database),
-            false => damaged("its last commit is altered"),
+        // After a crash the opening has repaired the file; what has to be repaired now was altered
+        // by somebody else.
+        if database.check_integrity()? {
+            Ok(database)
+        } else {
+            damaged("its last commit is altered")
         }
     }));
     // redb asserts what a file that it wrote has; the file alone can break that.
@@ -457,11 +560,18 @@ fn generation_key(id: KeyId, number: u32) -> [u8; 20] {
 }
 
 fn split_generation_key(key: [u8; 20]) -> Result<(KeyId, u32), StoreError> {
-    let (mut id, mut number) = ([0; 16], [0; 4]);
+    let mut id = [0; 16];
+    let mut number = [0; 4];
     id.copy_from_slice(&key[..16]);
     number.copy_from_slice(&key[16..]);
-    let unreadable = |error| StoreError::Row { table: "generations", reason: format!("{error}") };
-    Ok((KeyId::from_bytes(id).map_err(unreadable)?, u32::from_be_bytes(number)))
+    let unreadable = |error| StoreError::Row {
+        table: "generations",
+        reason: format!("{error}"),
+    };
+    Ok((
+        KeyId::from_bytes(id).map_err(unreadable)?,
+        u32::from_be_bytes(number),
+    ))
 }
 
 fn to_row<T: Serialize>(value: &T) -> Vec<u8> {
@@ -471,11 +581,18 @@ fn to_row<T: Serialize>(value: &T) -> Vec<u8> {
     row
 }
 
-fn from_row<T: serde::de::DeserializeOwned>(table: &'static str, row: &[u8]) -> Result<T, StoreError> {
+fn from_row<T: serde::de::DeserializeOwned>(
+    table: &'static str,
+    row: &[u8],
+) -> Result<T, StoreError> {
     let broken = |reason: String| StoreError::Row { table, reason };
     match row.split_first() {
-        Some((&ROW_VERSION, json)) => serde_json::from_slice(json).map_err(|error| broken(error.to_string())),
-        Some((version, _)) => Err(broken(format!("it has version {version}, this program knows 1"))),
+        Some((&ROW_VERSION, json)) => {
+            serde_json::from_slice(json).map_err(|error| broken(error.to_string()))
+        }
+        Some((version, _)) => Err(broken(format!(
+            "it has version {version}, this program knows 1"
+        ))),
         None => Err(broken("it is empty".into())),
     }
 }
@@ -493,26 +610,10 @@ macro_rules! database_errors {
 database_errors!(TransactionError, TableError, StorageError, CommitError);
 
 impl From<redb::DatabaseError> for StoreError {
-    fn from(error: redb::DatabaseError) -> StoreError {
+    fn from(error: redb::DatabaseError) -> Self {
         match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(Holder::UNKNOWN),
-            other => StoreError::Database(other.to_string()),
+            redb::DatabaseError::DatabaseAlreadyOpen => Self::InUse(Holder::UNKNOWN),
+            other => Self::Database(other.to_string()),
         }
     }
 }
-
-const ROW_VERSION: u8 = 1;
-/// Bytes of pages kept in memory.
-const CACHE: usize = 32 * 1024 * 1024;
-/// How long a row waits for others to share a commit with, if nobody waits for it.
-const LINGER: Duration = Duration::from_millis(100);
-/// Task id to row.
-const TASKS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("tasks");
-/// Sequence number to task id.
-const ORDER: TableDefinition<u64, [u8; 16]> = TableDefinition::new("order");
-/// Ids of tasks of which more is expected.
-const OPEN: TableDefinition<[u8; 16], ()> = TableDefinition::new("open");
-/// Key id to row of the newest generation.
-const WALLETS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("wallets");
-/// Key id and number of the generation to row; every generation but those that no reshare has replaced since before this table.
-const GENERATIONS: TableDefinition<[u8; 20], &[u8]> = TableDefinition::new("generations");

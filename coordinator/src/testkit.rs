@@ -1,10 +1,12 @@
-//! A small world for tests: nodes, a requester and a wallet with fixed keys, and what they would say.
+//! A small world for tests: nodes, a requester and a wallet with fixed keys, and what they would
+//! say.
 
 use countersign_protocol::outcome::{public_shares_hash, void_digest};
 use countersign_protocol::{
-    Announcement, Committee, Failure, Hash, Hasher, InputSignature, Intact, KeyGen, KeyId, KeyReshare,
-    KeyShareSign, KeySign, NodeId, Operation, Outcome, Payload, PayloadKind, Point, Refusal, RequesterId,
-    Scheme, SessionId, Signed, SignedTask, StoredMark, Task, TaskId, Threshold, UnixMillis,
+    Announcement, Committee, Failure, Hash, Hasher, InputSignature, Intact, KeyGen, KeyId,
+    KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Outcome, Payload, PayloadKind, Point,
+    Refusal, RequesterId, Scheme, SessionId, Signed, SignedTask, StoredMark, Task, TaskId,
+    Threshold, UnixMillis,
 };
 use curve25519_dalek::{EdwardsPoint, Scalar};
 use ed25519_dalek::{Signer, SigningKey};
@@ -72,12 +74,19 @@ pub fn keygen() -> Operation {
 
 pub fn keysign(key: KeyId, signers: Option<Vec<NodeId>>) -> Operation {
     let payload = Payload::new(PayloadKind::Message, b"pay".to_vec());
-    Operation::KeySign(KeySign { key, path: "m".parse().unwrap(), payload, signers })
+    Operation::KeySign(KeySign {
+        key,
+        path: "m".parse().unwrap(),
+        payload,
+        signers,
+    })
 }
 
 pub fn sign_task(task: &Task) -> SignedTask {
     let bytes = task.to_bytes();
-    let signature = requester().sign(&SignedTask::signed_message(&bytes)).to_bytes();
+    let signature = requester()
+        .sign(&SignedTask::signed_message(&bytes))
+        .to_bytes();
     SignedTask { bytes, signature }
 }
 
@@ -116,13 +125,19 @@ pub fn mark(made: &mut Announcement) {
 /// Signs anew by these of the crowd.
 pub fn mark_by(made: &mut Announcement, who: &[usize]) {
     let digest = made.digest();
-    made.stored = who.iter().map(|number| stored_mark(*number, &digest)).collect();
+    made.stored = who
+        .iter()
+        .map(|number| stored_mark(*number, &digest))
+        .collect();
     made.stored.sort_by_key(|mark| mark.node);
 }
 
 fn stored_mark(who: usize, digest: &Hash) -> StoredMark {
     let key = &crowd_keys()[who];
-    StoredMark { node: node_id(key), signature: key.sign(digest.as_bytes()).to_bytes().to_vec() }
+    StoredMark {
+        node: node_id(key),
+        signature: key.sign(digest.as_bytes()).to_bytes().to_vec(),
+    }
 }
 
 /// That one of the crowd never stored for the task with this hash.
@@ -158,7 +173,10 @@ pub fn next(reshare: &KeyReshare, task: TaskId, parties: Vec<NodeId>) -> Announc
 
 /// Lets these of the crowd prove their shares.
 pub fn check_up(key: KeyId, who: &[usize]) -> Operation {
-    Operation::KeyShareSign(KeyShareSign { key, nodes: some(who) })
+    Operation::KeyShareSign(KeyShareSign {
+        key,
+        nodes: some(who),
+    })
 }
 
 /// The secret share at an index of a committee. Nothing here makes a key of them.
@@ -167,8 +185,14 @@ fn secret_share(index: usize) -> Scalar {
 }
 
 fn public_shares(members: usize) -> Vec<Point> {
-    let point = |index| EdwardsPoint::mul_base(&secret_share(index)).compress().to_bytes();
-    (0..members).map(|index| Point(point(index).to_vec())).collect()
+    let point = |index| {
+        EdwardsPoint::mul_base(&secret_share(index))
+            .compress()
+            .to_bytes()
+    };
+    (0..members)
+        .map(|index| Point(point(index).to_vec()))
+        .collect()
 }
 
 /// A node's proof that it holds its share, as the engine makes it.
@@ -187,15 +211,23 @@ pub fn intact(wallet: &Announcement, task: Hash, node: NodeId) -> Intact {
     let label: &[u8] = b"countersign engine proof of knowledge v1";
     let fields = [label, b"ed25519", bound.as_bytes(), share, &commitment];
     let hash = fields.iter().fold(Sha512::new(), |hash, field| {
-        hash.chain_update((field.len() as u64).to_be_bytes()).chain_update(field)
+        hash.chain_update((field.len() as u64).to_be_bytes())
+            .chain_update(field)
     });
     let mut challenge: [u8; 64] = hash.finalize().into();
     challenge.reverse();
-    let response = nonce + Scalar::from_bytes_mod_order_wide(&challenge) * secret_share(usize::from(index));
+    let response =
+        nonce + Scalar::from_bytes_mod_order_wide(&challenge) * secret_share(usize::from(index));
     let mut response = response.to_bytes();
     response.reverse();
     let proof = Point([commitment, response].concat());
-    Intact { node, key: wallet.key, generation: wallet.generation, public_shares, proof }
+    Intact {
+        node,
+        key: wallet.key,
+        generation: wallet.generation,
+        public_shares,
+        proof,
+    }
 }
 
 /// A right signature over the payload of [`keysign`].
@@ -219,7 +251,11 @@ pub fn wrong_signature() -> Outcome {
 }
 
 pub fn refusal() -> Refusal {
-    Refusal { code: "limit".into(), reason: "over the limit".into(), plugin: Some("rules".into()) }
+    Refusal {
+        code: "limit".into(),
+        reason: "over the limit".into(),
+        plugin: Some("rules".into()),
+    }
 }
 
 pub fn failed(code: &str) -> Outcome {

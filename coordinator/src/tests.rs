@@ -1,4 +1,5 @@
-//! The API and the nodes' sessions in one process: real router, real store, nodes played over in-memory channels.
+//! The API and the nodes' sessions in one process: real router, real store, nodes played over
+//! in-memory channels.
 
 mod claims;
 mod crowd;
@@ -31,28 +32,51 @@ async fn a_wallet_and_a_signature_from_order_to_result() {
     let mut nodes = three(&world).await;
     let wallet = world.make_wallet(&mut nodes).await;
     let shown = world.get(&format!("/v1/wallets/{wallet}")).await;
-    assert!(shown["extended_public_key"].as_str().unwrap().starts_with("cpub"), "{shown}");
-    assert_eq!(world.get("/v1/wallets").await["wallets"][0]["id"], wallet.to_string());
+    assert!(
+        shown["extended_public_key"]
+            .as_str()
+            .unwrap()
+            .starts_with("cpub"),
+        "{shown}"
+    );
+    assert_eq!(
+        world.get("/v1/wallets").await["wallets"][0]["id"],
+        wallet.to_string()
+    );
 
     let signers = crate::testkit::nodes()[1..].to_vec();
     let order = new_task(3, keysign(wallet, Some(signers)));
     let (status, body) = world.post(&order).await;
-    assert_eq!((status, body["state"].as_str()), (StatusCode::CREATED, Some("approving")));
+    assert_eq!(
+        (status, body["state"].as_str()),
+        (StatusCode::CREATED, Some("approving"))
+    );
     let id = nodes[1].approve().await;
     nodes[2].approve().await;
     nodes[1].report(id, Outcome::Signed(signature())).await;
     let task = world.ended(id).await;
-    assert_eq!((&task["state"], &task["operation"]), (&json!("completed"), &json!("KeySign")));
+    assert_eq!(
+        (&task["state"], &task["operation"]),
+        (&json!("completed"), &json!("KeySign"))
+    );
     assert_eq!(
         task["result"]["signed"]["signatures"][0]["signature"],
         hex::encode(&signature().signatures[0].signature)
     );
-    assert_eq!((&task["nodes"][0]["name"], &task["nodes"][0]["online"]), (&json!("b"), &json!(true)));
+    assert_eq!(
+        (&task["nodes"][0]["name"], &task["nodes"][0]["online"]),
+        (&json!("b"), &json!(true))
+    );
     assert!(task["nodes"][0]["outcome"]["signed"].is_object(), "{task}");
     let list = world.get("/v1/tasks?limit=1").await;
     assert_eq!(list["tasks"][0]["id"], id.to_string());
-    let page = world.get(&format!("/v1/tasks?before={}", list["next"])).await;
-    assert_eq!((&page["tasks"][0]["operation"], &page["next"]), (&json!("KeyGen"), &Value::Null));
+    let page = world
+        .get(&format!("/v1/tasks?before={}", list["next"]))
+        .await;
+    assert_eq!(
+        (&page["tasks"][0]["operation"], &page["next"]),
+        (&json!("KeyGen"), &Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -62,11 +86,17 @@ async fn the_same_task_again_is_the_same_and_another_one_with_its_id_is_a_confli
     let order = new_task(2, keygen());
     assert_eq!(world.post(&order).await.0, StatusCode::CREATED);
     let (status, body) = world.post(&order).await;
-    assert_eq!((status, body["sequence"].as_u64()), (StatusCode::OK, Some(1)));
+    assert_eq!(
+        (status, body["sequence"].as_u64()),
+        (StatusCode::OK, Some(1))
+    );
     let mut other = order.parse().unwrap();
     other.note = Some("another".into());
     let (status, body) = world.post(&sign_task(&other)).await;
-    assert_eq!((status, code(&body)), (StatusCode::CONFLICT, "task-conflict"));
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::CONFLICT, "task-conflict")
+    );
 }
 
 #[tokio::test]
@@ -82,9 +112,18 @@ async fn what_is_no_good_task_is_refused_with_its_code() {
         (unknown_wallet, "wallet-unknown"),
         (old, "task-expired"),
         (new_task(1, keygen()), "node-unknown"),
-        (SignedTask { bytes: b"{}".to_vec(), signature: [0; 64] }, "task-malformed"),
         (
-            SignedTask { bytes: vec![b' '; SignedTask::MAX_PSBT_BYTES + 1], signature: [0; 64] },
+            SignedTask {
+                bytes: b"{}".to_vec(),
+                signature: [0; 64],
+            },
+            "task-malformed",
+        ),
+        (
+            SignedTask {
+                bytes: vec![b' '; SignedTask::MAX_PSBT_BYTES + 1],
+                signature: [0; 64],
+            },
             "task-too-large",
         ),
     ] {
@@ -92,15 +131,35 @@ async fn what_is_no_good_task_is_refused_with_its_code() {
         assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, expected));
     }
     for (body, status, expected) in [
-        ("nonsense".to_owned(), StatusCode::BAD_REQUEST, "body-malformed"),
-        (r#"{"task":"{}","signature":"00"}"#.into(), StatusCode::BAD_REQUEST, "signature-malformed"),
-        (r#"{"task":"{}","signature":"00","more":1}"#.into(), StatusCode::BAD_REQUEST, "body-malformed"),
-        (" ".repeat(3 * 1024 * 1024 + 1), StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
+        (
+            "nonsense".to_owned(),
+            StatusCode::BAD_REQUEST,
+            "body-malformed",
+        ),
+        (
+            r#"{"task":"{}","signature":"00"}"#.into(),
+            StatusCode::BAD_REQUEST,
+            "signature-malformed",
+        ),
+        (
+            r#"{"task":"{}","signature":"00","more":1}"#.into(),
+            StatusCode::BAD_REQUEST,
+            "body-malformed",
+        ),
+        (
+            " ".repeat(3 * 1024 * 1024 + 1),
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+        ),
     ] {
         let (is, body) = world.ask(Some(&world.key), "POST", "/v1/tasks", body).await;
         assert_eq!((is, code(&body)), (status, expected));
     }
-    assert_eq!(world.get("/v1/tasks").await["tasks"], json!([]), "nothing was kept");
+    assert_eq!(
+        world.get("/v1/tasks").await["tasks"],
+        json!([]),
+        "nothing was kept"
+    );
 }
 
 /// Over HTTP as text in JSON, and on to the nodes in one frame.
@@ -109,16 +168,27 @@ async fn the_largest_psbt_passes_every_bound() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
     let mut operation = keysign(KeyId::from_bytes([1; 16]).unwrap(), None);
-    let Operation::KeySign(sign) = &mut operation else { panic!() };
+    let Operation::KeySign(sign) = &mut operation else {
+        panic!()
+    };
     sign.payload = Payload::new(PayloadKind::Psbt, vec![0xff; Payload::MAX_PSBT_BYTES]);
     sign.payload.digests = vec![vec![0xff; 32]; Payload::MAX_DIGESTS];
     let order = new_task(1, operation);
     // It was read, and its wallet looked for.
     let (status, body) = world.post(&order).await;
-    assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "wallet-unknown"));
-    let offer = encode(&ToNode::Offer { task: order, parties: nodes().to_vec() });
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::BAD_REQUEST, "wallet-unknown")
+    );
+    let offer = encode(&ToNode::Offer {
+        task: order,
+        parties: nodes().to_vec(),
+    });
     assert!(offer.len() <= countersign_protocol::codec::MAX_FRAME);
-    assert_eq!(countersign_protocol::codec::MAX_FRAME, countersign_link::MAX_CONTROL_FRAME);
+    assert_eq!(
+        countersign_protocol::codec::MAX_FRAME,
+        countersign_link::MAX_CONTROL_FRAME
+    );
 }
 
 #[tokio::test]
@@ -128,7 +198,10 @@ async fn only_listed_requesters_may_order_where_a_list_is_configured() {
     let listed = order.parse().unwrap().requester;
     let world = World::open(dir.path(), |rules| rules.requesters = Some(vec![]));
     let (status, body) = world.post(&order).await;
-    assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "requester-unknown"));
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::BAD_REQUEST, "requester-unknown")
+    );
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |rules| rules.requesters = Some(vec![listed]));
     assert_eq!(world.post(&order).await.0, StatusCode::CREATED);
@@ -141,8 +214,13 @@ async fn signers_must_be_as_many_members_as_the_threshold() {
     let wallet = world.make_wallet(&mut three(&world).await).await;
     let stranger = node_id(&key(50));
     for signers in [nodes(), vec![nodes()[0], stranger]] {
-        let (status, body) = world.post(&new_task(3, keysign(wallet, Some(signers)))).await;
-        assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, "task-signers"));
+        let (status, body) = world
+            .post(&new_task(3, keysign(wallet, Some(signers))))
+            .await;
+        assert_eq!(
+            (status, code(&body)),
+            (StatusCode::BAD_REQUEST, "task-signers")
+        );
     }
 }
 
@@ -150,9 +228,15 @@ async fn signers_must_be_as_many_members_as_the_threshold() {
 async fn there_is_a_limit_to_tasks_under_way() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |rules| rules.open_tasks = 1);
-    assert_eq!(world.post(&new_task(1, keygen())).await.0, StatusCode::CREATED);
+    assert_eq!(
+        world.post(&new_task(1, keygen())).await.0,
+        StatusCode::CREATED
+    );
     let (status, body) = world.post(&new_task(2, keygen())).await;
-    assert_eq!((status, code(&body)), (StatusCode::SERVICE_UNAVAILABLE, "too-many-tasks"));
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::SERVICE_UNAVAILABLE, "too-many-tasks")
+    );
 }
 
 /// Their tasks wait for nodes that are off line.
@@ -161,19 +245,36 @@ async fn one_requester_or_one_api_key_leaves_room_for_others() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |rules| rules.open_tasks = 4);
     for id in [1, 2] {
-        assert_eq!(world.post(&new_task(id, keygen())).await.0, StatusCode::CREATED);
+        assert_eq!(
+            world.post(&new_task(id, keygen())).await.0,
+            StatusCode::CREATED
+        );
     }
     let (status, body) = world.post(&new_task(3, keygen())).await;
-    assert_eq!((status, code(&body)), (StatusCode::SERVICE_UNAVAILABLE, "too-many-tasks"), "{body}");
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::SERVICE_UNAVAILABLE, "too-many-tasks"),
+        "{body}"
+    );
     // Another requester finds a place, but not by the API key that has brought enough.
     let key = crate::testkit::key(77);
     let mut order = task(4, clock::now(), keygen());
-    order.requester = countersign_protocol::RequesterId::from_bytes(key.verifying_key().to_bytes()).unwrap();
+    order.requester =
+        countersign_protocol::RequesterId::from_bytes(key.verifying_key().to_bytes()).unwrap();
     let bytes = order.to_bytes();
-    let signature = ed25519_dalek::Signer::sign(&key, &SignedTask::signed_message(&bytes)).to_bytes();
+    let signature =
+        ed25519_dalek::Signer::sign(&key, &SignedTask::signed_message(&bytes)).to_bytes();
     let theirs = SignedTask { bytes, signature };
     assert_eq!(code(&world.post(&theirs).await.1), "too-many-tasks");
-    world.app.desk.submit(theirs, Some(countersign_protocol::Hash([5; 32])), clock::now()).unwrap();
+    world
+        .app
+        .desk
+        .submit(
+            theirs,
+            Some(countersign_protocol::Hash([5; 32])),
+            clock::now(),
+        )
+        .unwrap();
 }
 
 #[tokio::test]
@@ -181,17 +282,41 @@ async fn nothing_is_answered_without_a_key_of_the_right_scope() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
     let body = submission(&new_task(1, keygen()));
-    for path in ["/v1/tasks", "/v1/wallets", "/v1/nodes", "/v1/tasks/00", "/v1/nothing"] {
+    for path in [
+        "/v1/tasks",
+        "/v1/wallets",
+        "/v1/nodes",
+        "/v1/tasks/00",
+        "/v1/nothing",
+    ] {
         for key in [None, Some("wrong")] {
             let (status, body) = world.ask(key, "GET", path, String::new()).await;
-            assert_eq!((status, code(&body)), (StatusCode::UNAUTHORIZED, "unauthorised"), "{path}");
+            assert_eq!(
+                (status, code(&body)),
+                (StatusCode::UNAUTHORIZED, "unauthorised"),
+                "{path}"
+            );
         }
     }
-    let (status, answer) = world.ask(Some(&world.reader), "POST", "/v1/tasks", body).await;
+    let (status, answer) = world
+        .ask(Some(&world.reader), "POST", "/v1/tasks", body)
+        .await;
     assert_eq!((status, code(&answer)), (StatusCode::FORBIDDEN, "scope"));
-    assert_eq!(world.ask(Some(&world.reader), "GET", "/v1/tasks", String::new()).await.0, StatusCode::OK);
-    assert_eq!(world.ask(None, "GET", "/live", String::new()).await.0, StatusCode::OK);
-    assert_eq!(world.ask(None, "GET", "/ready", String::new()).await.0, StatusCode::OK);
+    assert_eq!(
+        world
+            .ask(Some(&world.reader), "GET", "/v1/tasks", String::new())
+            .await
+            .0,
+        StatusCode::OK
+    );
+    assert_eq!(
+        world.ask(None, "GET", "/live", String::new()).await.0,
+        StatusCode::OK
+    );
+    assert_eq!(
+        world.ask(None, "GET", "/ready", String::new()).await.0,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -203,13 +328,35 @@ async fn what_does_not_exist_is_said_so_in_json() {
     for (method, path, status, expected) in [
         ("GET", task.as_str(), StatusCode::NOT_FOUND, "task-unknown"),
         ("GET", "/v1/tasks/xyz", StatusCode::BAD_REQUEST, "task-id"),
-        ("GET", wallet.as_str(), StatusCode::NOT_FOUND, "wallet-unknown"),
-        ("GET", "/v1/wallets/xyz", StatusCode::BAD_REQUEST, "wallet-id"),
+        (
+            "GET",
+            wallet.as_str(),
+            StatusCode::NOT_FOUND,
+            "wallet-unknown",
+        ),
+        (
+            "GET",
+            "/v1/wallets/xyz",
+            StatusCode::BAD_REQUEST,
+            "wallet-id",
+        ),
         ("GET", "/v1/nothing", StatusCode::NOT_FOUND, "no-such-path"),
-        ("GET", "/v1/tasks?limit=x", StatusCode::BAD_REQUEST, "query-malformed"),
-        ("DELETE", "/v1/tasks", StatusCode::METHOD_NOT_ALLOWED, "no-such-method"),
+        (
+            "GET",
+            "/v1/tasks?limit=x",
+            StatusCode::BAD_REQUEST,
+            "query-malformed",
+        ),
+        (
+            "DELETE",
+            "/v1/tasks",
+            StatusCode::METHOD_NOT_ALLOWED,
+            "no-such-method",
+        ),
     ] {
-        let (is, body) = world.ask(Some(&world.key), method, path, String::new()).await;
+        let (is, body) = world
+            .ask(Some(&world.key), method, path, String::new())
+            .await;
         assert_eq!((is, code(&body)), (status, expected), "{method} {path}");
     }
 }
@@ -223,11 +370,20 @@ async fn a_refusal_rejects_the_task_and_cancels_it_at_the_others() {
     let id = nodes[0].approve().await;
     nodes[1].offered().await;
     nodes[2].offered().await;
-    nodes[1].say(FromNode::Decision { task: id, refusal: Some(refusal()), verdicts: vec![] }).await;
+    nodes[1]
+        .say(FromNode::Decision {
+            task: id,
+            refusal: Some(refusal()),
+            verdicts: vec![],
+        })
+        .await;
     let task = world.ended(id).await;
     assert_eq!(task["state"], "rejected");
     let reason = &task["reason"];
-    assert_eq!((&reason["code"], &reason["plugin"]), (&json!("limit"), &json!("rules")));
+    assert_eq!(
+        (&reason["code"], &reason["plugin"]),
+        (&json!("limit"), &json!("rules"))
+    );
     assert_eq!(reason["nodes"], json!([nodes[1].id]));
     for number in [0, 2] {
         assert!(matches!(nodes[number].hear().await, ToNode::Cancel { task, .. } if task == id));
@@ -241,14 +397,22 @@ async fn a_wrong_signature_is_not_accepted() {
     let mut nodes = three(&world).await;
     let wallet = world.make_wallet(&mut nodes).await;
     let signers = crate::testkit::nodes()[..2].to_vec();
-    world.post(&new_task(3, keysign(wallet, Some(signers)))).await;
+    world
+        .post(&new_task(3, keysign(wallet, Some(signers))))
+        .await;
     let id = nodes[0].approve().await;
     nodes[1].approve().await;
     nodes[0].report(id, wrong_signature()).await;
     nodes[1].report(id, wrong_signature()).await;
     let task = world.ended(id).await;
-    assert_eq!((&task["state"], &task["reason"]["code"]), (&json!("failed"), &json!("wrong-result")));
-    assert_eq!((&task["result"], &task["reason"]["nodes"]), (&Value::Null, &json!([nodes[0].id])));
+    assert_eq!(
+        (&task["state"], &task["reason"]["code"]),
+        (&json!("failed"), &json!("wrong-result"))
+    );
+    assert_eq!(
+        (&task["result"], &task["reason"]["nodes"]),
+        (&Value::Null, &json!([nodes[0].id]))
+    );
 }
 
 #[tokio::test]
@@ -281,11 +445,22 @@ async fn the_newer_connection_of_a_node_is_the_node() {
     // Its session may be over already, which is as good as being ignored.
     older
         .say
-        .try_send(encode(&FromNode::Decision { task: id, refusal: Some(refusal()), verdicts: vec![] }))
+        .try_send(encode(&FromNode::Decision {
+            task: id,
+            refusal: Some(refusal()),
+            verdicts: vec![],
+        }))
         .ok();
     older.disconnect().await;
-    assert_eq!(world.get(&format!("/v1/tasks/{id}")).await["state"], "approving");
-    assert_eq!(world.app.desk.online().len(), 3, "the end of the older one takes nobody off line");
+    assert_eq!(
+        world.get(&format!("/v1/tasks/{id}")).await["state"],
+        "approving"
+    );
+    assert_eq!(
+        world.app.desk.online().len(),
+        3,
+        "the end of the older one takes nobody off line"
+    );
 }
 
 #[tokio::test]
@@ -305,7 +480,10 @@ async fn a_member_that_missed_the_end_is_settled_when_it_asks() {
     nodes[0].report(id, Outcome::Created(made.clone())).await;
     world.ended(id).await;
     assert_eq!(nodes[1].hear().await, ToNode::Start { task: id });
-    let settle = ToNode::Settle { task: id, announcement: Box::new(made) };
+    let settle = ToNode::Settle {
+        task: id,
+        announcement: Box::new(made),
+    };
     assert_eq!(nodes[1].hear().await, settle);
     let mut back = FakeNode::connect(&world, 0, vec![TaskId([9; 16]), id]).await;
     assert_eq!(back.hear().await, settle);
@@ -317,7 +495,13 @@ async fn a_node_that_speaks_nonsense_is_disconnected_and_nobody_else() {
     let world = World::open(dir.path(), |_| ());
     let nodes = three(&world).await;
     nodes[0].say.send(vec![0xff; 40]).await.unwrap();
-    nodes[1].say(FromNode::Hello { protocol: 1, software: String::new(), pending: vec![] }).await;
+    nodes[1]
+        .say(FromNode::Hello {
+            protocol: 1,
+            software: String::new(),
+            pending: vec![],
+        })
+        .await;
     let mut nodes = nodes.into_iter();
     for _ in 0..2 {
         let node = nodes.next().unwrap();
@@ -336,12 +520,27 @@ async fn a_node_that_speaks_nonsense_is_disconnected_and_nobody_else() {
 async fn another_protocol_version_and_a_missing_hello_end_the_connection() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
-    let hello = FromNode::Hello { protocol: 7, software: String::new(), pending: vec![] };
-    let early = FromNode::Decision { task: TaskId([1; 16]), refusal: None, verdicts: vec![] };
+    let hello = FromNode::Hello {
+        protocol: 7,
+        software: String::new(),
+        pending: vec![],
+    };
+    let early = FromNode::Decision {
+        task: TaskId([1; 16]),
+        refusal: None,
+        verdicts: vec![],
+    };
     for (first, version) in [(hello, true), (early, false)] {
         let (say, from_node) = mpsc::channel(1);
         say.send(encode(&first)).await.unwrap();
-        let end = session::serve(&world.app.desk, nodes()[0], from_node, mpsc::channel(1).0, || {}).await;
+        let end = session::serve(
+            &world.app.desk,
+            nodes()[0],
+            from_node,
+            mpsc::channel(1).0,
+            || {},
+        )
+        .await;
         assert_eq!(matches!(end, End::Version(7)), version, "{end}");
         assert_eq!(matches!(end, End::Misbehaved(_)), !version, "{end}");
     }
@@ -353,19 +552,32 @@ async fn what_the_nodes_do_not_take_now_waits_for_its_turn() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
     let desk = &world.app.desk;
-    let joined: Vec<_> =
-        nodes().into_iter().map(|node| desk.join(node, None, "", &[], clock::now())).collect();
+    let joined: Vec<_> = nodes()
+        .into_iter()
+        .map(|node| desk.join(node, None, "", &[], clock::now()))
+        .collect();
     for (connection, _) in &joined {
-        desk.receive(*connection, FromNode::Capacity { tasks: 4 }, clock::now()).unwrap();
+        desk.receive(*connection, FromNode::Capacity { tasks: 4 }, clock::now())
+            .unwrap();
     }
-    let ids: Vec<_> =
-        (1..=9).map(|id| desk.submit(new_task(id, keygen()), None, clock::now()).unwrap()).collect();
+    let ids: Vec<_> = (1..=9)
+        .map(|id| {
+            desk.submit(new_task(id, keygen()), None, clock::now())
+                .unwrap()
+        })
+        .collect();
     let offered = || {
         let state = |id| desk.record(TaskId([id; 16])).unwrap().unwrap().state;
-        (1..=9).filter(|id| state(*id) == crate::task::record::State::Approving).collect::<Vec<u8>>()
+        (1..=9)
+            .filter(|id| state(*id) == crate::task::record::State::Approving)
+            .collect::<Vec<u8>>()
     };
     assert_eq!((ids.len(), offered()), (9, vec![1, 2, 3, 4]));
-    let no = FromNode::Decision { task: TaskId([2; 16]), refusal: Some(refusal()), verdicts: vec![] };
+    let no = FromNode::Decision {
+        task: TaskId([2; 16]),
+        refusal: Some(refusal()),
+        verdicts: vec![],
+    };
     desk.receive(joined[0].0, no, clock::now()).unwrap();
     desk.tick(clock::now());
     assert_eq!(offered(), [1, 3, 4, 5]);
@@ -378,7 +590,12 @@ async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
     let desk = &world.app.desk;
     let join = |node| {
         let (connection, queue) = desk.join(node, None, "", &[], clock::now());
-        desk.receive(connection, FromNode::Capacity { tasks: 10_000 }, clock::now()).unwrap();
+        desk.receive(
+            connection,
+            FromNode::Capacity { tasks: 10_000 },
+            clock::now(),
+        )
+        .unwrap();
         queue
     };
     let mut queues: Vec<_> = nodes().into_iter().map(join).collect();
@@ -390,7 +607,10 @@ async fn a_node_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
         if !desk.online().contains_key(&nodes()[0]) {
             break;
         }
-        assert!(sent < 3000, "the queue of a node that does not read has no bound");
+        assert!(
+            sent < 3000,
+            "the queue of a node that does not read has no bound"
+        );
     }
     assert_eq!(desk.online().len(), 2);
     while queues[0].try_recv().is_ok() {}
@@ -415,8 +635,14 @@ async fn tasks_and_wallets_survive_a_restart() {
     };
     let world = World::open(dir.path(), |_| ());
     let (id, order) = open;
-    assert_eq!(world.get(&format!("/v1/wallets/{wallet}")).await["name"], "hot");
-    assert_eq!(world.get(&format!("/v1/tasks/{id}")).await["state"], "approving");
+    assert_eq!(
+        world.get(&format!("/v1/wallets/{wallet}")).await["name"],
+        "hot"
+    );
+    assert_eq!(
+        world.get(&format!("/v1/tasks/{id}")).await["state"],
+        "approving"
+    );
     let (status, body) = world.post(&order).await;
     assert_eq!((status, &body["sequence"]), (StatusCode::OK, &json!(2)));
     let mut first = FakeNode::connect(&world, 0, vec![]).await;
@@ -435,7 +661,13 @@ async fn an_end_that_was_shown_is_on_disk() {
     let mut nodes = three(&world).await;
     world.post(&new_task(2, keygen())).await;
     let id = nodes[0].offered().await;
-    nodes[0].say(FromNode::Decision { task: id, refusal: Some(refusal()), verdicts: vec![] }).await;
+    nodes[0]
+        .say(FromNode::Decision {
+            task: id,
+            refusal: Some(refusal()),
+            verdicts: vec![],
+        })
+        .await;
     let shown = world.ended(id).await;
     let on_disk = &world.app.desk.store().tasks(u64::MAX, 1).unwrap()[0];
     assert_eq!(Some(on_disk.revision), shown["revision"].as_u64());
@@ -470,12 +702,20 @@ async fn an_outcome_that_comes_after_a_restart_and_the_end_still_counts() {
     let wallet = format!("/v1/wallets/{}", KeyId::of_task(&order.hash()));
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(10)).await;
-        if world.ask(Some(&world.key), "GET", &wallet, String::new()).await.0 == StatusCode::OK {
+        if world
+            .ask(Some(&world.key), "GET", &wallet, String::new())
+            .await
+            .0
+            == StatusCode::OK
+        {
             break;
         }
     }
     assert_eq!(world.get(&wallet).await["name"], "hot");
-    assert_eq!(world.get(&format!("/v1/tasks/{id}")).await["state"], "completed");
+    assert_eq!(
+        world.get(&format!("/v1/tasks/{id}")).await["state"],
+        "completed"
+    );
 }
 
 #[tokio::test]
@@ -483,9 +723,12 @@ async fn a_long_poll_answers_at_news_and_at_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path(), |_| ());
     let (_, body) = world.post(&new_task(2, keygen())).await;
-    let (id, revision) = (body["id"].as_str().unwrap(), body["revision"].as_u64().unwrap());
+    let id = body["id"].as_str().unwrap();
+    let revision = body["revision"].as_u64().unwrap();
     let began = std::time::Instant::now();
-    let same = world.get(&format!("/v1/tasks/{id}?wait=1&revision={revision}")).await;
+    let same = world
+        .get(&format!("/v1/tasks/{id}?wait=1&revision={revision}"))
+        .await;
     assert_eq!(same["revision"], revision);
     assert!(began.elapsed() >= Duration::from_millis(900));
     let path = format!("/v1/tasks/{id}?wait=30&revision={revision}");
@@ -505,7 +748,11 @@ async fn a_row_of_a_later_version_is_refused_and_this_version_is_read_for_ever()
     let put = |id: u8, row: &[u8]| {
         let db = redb::Database::open(&path).unwrap();
         let write = db.begin_write().unwrap();
-        write.open_table(TASKS).unwrap().insert([id; 16], row).unwrap();
+        write
+            .open_table(TASKS)
+            .unwrap()
+            .insert([id; 16], row)
+            .unwrap();
         write.commit().unwrap();
     };
     put(1, include_bytes!("../fixtures/task-row-v1.bin"));
@@ -516,7 +763,14 @@ async fn a_row_of_a_later_version_is_refused_and_this_version_is_read_for_ever()
     assert_eq!(record.parties.len(), 3);
     assert!(record.result.is_some());
     let record = store.task(TaskId([3; 16])).unwrap().unwrap();
-    assert_eq!((record.stored.iter().len(), record.void.len(), record.asked.is_some()), (1, 1, true));
+    assert_eq!(
+        (
+            record.stored.iter().len(),
+            record.void.len(),
+            record.asked.is_some()
+        ),
+        (1, 1, true)
+    );
     let error = store.task(TaskId([2; 16])).unwrap_err().to_string();
     assert!(error.contains("version 2"), "{error}");
 }

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_countersign-coordinator")).args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_countersign-coordinator"))
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -29,10 +32,17 @@ fn init_makes_a_private_key_and_a_good_configuration_once() {
     let data = dir.path().join("data");
     let id = init(&data);
     assert!(id.starts_with("csc1"), "{id}");
-    let mode = std::fs::metadata(data.join("identity.key")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(data.join("identity.key"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     let config = data.join("coordinator.yaml");
-    assert!(run(&["check", "--config", config.to_str().unwrap()]).status.success());
+    assert!(
+        run(&["check", "--config", config.to_str().unwrap()])
+            .status
+            .success()
+    );
     let again = run(&["init", "--data", data.to_str().unwrap()]);
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).starts_with("error: "), "{}", stderr(&again));
@@ -44,7 +54,11 @@ fn a_new_api_key_is_shown_once_and_its_entry_fits_the_configuration() {
     let made: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("c.yaml");
-    std::fs::write(&config, format!("data: .\napi_keys:\n  - {}\n", made["entry"])).unwrap();
+    std::fs::write(
+        &config,
+        format!("data: .\napi_keys:\n  - {}\n", made["entry"]),
+    )
+    .unwrap();
     let check = run(&["check", "--config", config.to_str().unwrap()]);
     assert!(check.status.success(), "{}", stderr(&check));
     let key = made["key"].as_str().unwrap();
@@ -78,7 +92,11 @@ fn it_stops_on_sigterm_with_success() {
     let dir = tempfile::tempdir().unwrap();
     init(dir.path());
     let config = dir.path().join("coordinator.yaml");
-    std::fs::write(&config, "data: .\nlisten_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\n").unwrap();
+    std::fs::write(
+        &config,
+        "data: .\nlisten_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\n",
+    )
+    .unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_countersign-coordinator"))
         .args(["serve", "--config", config.to_str().unwrap()])
         .env("RUST_LOG", "info")
@@ -88,7 +106,13 @@ fn it_stops_on_sigterm_with_success() {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("coordinator runs")));
     let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
     assert!(child.wait().unwrap().success());
     assert!(lines.any(|line| line.unwrap().contains("coordinator stopped")));
 }

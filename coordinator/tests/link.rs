@@ -12,6 +12,10 @@ use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::twin::{Instance, TwinMark, proves_twins};
 use countersign_protocol::{IdentitySigner, NodeId, PROTOCOL_VERSION, decode, encode};
 
+const FIRST: Instance = [1; 16];
+const SECOND: Instance = [2; 16];
+const UNPROVEN: Instance = [4; 16];
+
 fn node(seed: u8) -> Arc<Identity> {
     Arc::new(Identity::from_seed(&[seed; 32]).unwrap())
 }
@@ -21,11 +25,17 @@ async fn start(dir: &Path) -> Coordinator {
     let admitted = NodeId::from_bytes(node(1).public().0).unwrap();
     let nodes = format!("nodes: [{{name: a, id: {admitted}}}]");
     let text = format!("listen_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\ndata: .\n{nodes}\n");
-    Coordinator::start(Config::parse(&text, dir).unwrap()).await.unwrap()
+    Coordinator::start(Config::parse(&text, dir).unwrap())
+        .await
+        .unwrap()
 }
 
 async fn connect(coordinator: &Coordinator, seed: u8) -> Result<Link, DialError> {
-    let hello = FromNode::Hello { protocol: PROTOCOL_VERSION, software: "test".into(), pending: vec![] };
+    let hello = FromNode::Hello {
+        protocol: PROTOCOL_VERSION,
+        software: "test".into(),
+        pending: vec![],
+    };
     let key = PeerKey(*coordinator.id.as_bytes());
     dial::connect(coordinator.quic, &node(seed), key, &encode(&hello)).await
 }
@@ -35,13 +45,25 @@ async fn only_listed_nodes_get_in_and_all_hear_of_the_stop() {
     let dir = tempfile::tempdir().unwrap();
     let coordinator = start(dir.path()).await;
     let link = connect(&coordinator, 1).await.unwrap();
-    assert!(matches!(decode(&link.welcome).unwrap(), ToNode::Welcome { protocol: PROTOCOL_VERSION, .. }));
+    assert!(matches!(
+        decode(&link.welcome).unwrap(),
+        ToNode::Welcome {
+            protocol: PROTOCOL_VERSION,
+            ..
+        }
+    ));
     let refused = connect(&coordinator, 2).await.unwrap_err();
-    assert!(matches!(refused, DialError::Closed(Closed::NotAdmitted)), "{refused}");
+    assert!(
+        matches!(refused, DialError::Closed(Closed::NotAdmitted)),
+        "{refused}"
+    );
     let closed = link.handle.closed();
     coordinator.stop().await;
     let reason = closed.await;
-    assert!(matches!(&reason, Closed::ByPeer { reason } if reason.contains("stops")), "{reason}");
+    assert!(
+        matches!(&reason, Closed::ByPeer { reason } if reason.contains("stops")),
+        "{reason}"
+    );
 }
 
 /// What a test's own thread logs.
@@ -69,8 +91,12 @@ impl Write for Lines {
 async fn the_log_names_key_and_address_of_whoever_is_not_let_in() {
     let lines = Lines::default();
     let writer = lines.clone();
-    let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    // For all threads: where another one first comes by a line that nobody hears there, it is heard nowhere.
+    let log = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    // For all threads: where another one first comes by a line that nobody hears there, it is heard
+    // nowhere.
     tracing::subscriber::set_global_default(log).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let coordinator = start(dir.path()).await;
@@ -78,15 +104,26 @@ async fn the_log_names_key_and_address_of_whoever_is_not_let_in() {
     connect(&coordinator, 77).await.unwrap_err();
     let line = async |words: &str, id: NodeId| loop {
         let text = lines.text();
-        match text.lines().find(|line| line.contains(words) && line.contains(&id.to_string())) {
+        match text
+            .lines()
+            .find(|line| line.contains(words) && line.contains(&id.to_string()))
+        {
             Some(line) => return line.to_owned(),
             None => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     };
-    let said = async { (line("handshake refused", id(77)).await, line("node connected", id(1)).await) };
+    let said = async {
+        (
+            line("handshake refused", id(77)).await,
+            line("node connected", id(1)).await,
+        )
+    };
     let said = tokio::time::timeout(Duration::from_secs(8), said).await;
     let (refused, admitted) = said.unwrap_or_else(|_| panic!("not all is said: {}", lines.text()));
-    assert!(refused.contains(&format!("key={}", id(77))) && refused.contains("not admitted"), "{refused}");
+    assert!(
+        refused.contains(&format!("key={}", id(77))) && refused.contains("not admitted"),
+        "{refused}"
+    );
     assert!(refused.contains("address=127.0.0.1:"), "{refused}");
     assert!(admitted.contains("address=127.0.0.1:"), "{admitted}");
 }
@@ -102,10 +139,16 @@ async fn nodes_come_and_go_with_the_configuration() {
     );
     coordinator.reload(Config::parse(&text, dir.path()).unwrap());
     let reason = link.handle.closed().await;
-    assert!(matches!(&reason, Closed::ByPeer { reason } if reason.contains("removed")), "{reason}");
+    assert!(
+        matches!(&reason, Closed::ByPeer { reason } if reason.contains("removed")),
+        "{reason}"
+    );
     connect(&coordinator, 2).await.unwrap();
     let refused = connect(&coordinator, 1).await.unwrap_err();
-    assert!(matches!(refused, DialError::Closed(Closed::NotAdmitted)), "{refused}");
+    assert!(
+        matches!(refused, DialError::Closed(Closed::NotAdmitted)),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,7 +158,10 @@ async fn a_node_that_speaks_nonsense_is_told_why_it_is_disconnected() {
     let mut link = connect(&coordinator, 1).await.unwrap();
     link.control.sender.send(&[0xff; 9]).await.unwrap();
     let reason = link.handle.closed().await;
-    assert!(matches!(&reason, Closed::ByPeer { reason } if reason.contains("misbehaved")), "{reason}");
+    assert!(
+        matches!(&reason, Closed::ByPeer { reason } if reason.contains("misbehaved")),
+        "{reason}"
+    );
     connect(&coordinator, 1).await.unwrap();
 }
 
@@ -132,10 +178,18 @@ fn id(seed: u8) -> NodeId {
 }
 
 async fn connect_as(coordinator: &Coordinator, seed: u8, instance: Instance) -> Link {
-    let (protocol, software) = (PROTOCOL_VERSION, "test".into());
-    let hello = FromNode::HelloAs { protocol, software, pending: vec![], instance };
+    let protocol = PROTOCOL_VERSION;
+    let software = "test".into();
+    let hello = FromNode::HelloAs {
+        protocol,
+        software,
+        pending: vec![],
+        instance,
+    };
     let key = PeerKey(*coordinator.id.as_bytes());
-    dial::connect(coordinator.quic, &node(seed), key, &encode(&hello)).await.unwrap()
+    dial::connect(coordinator.quic, &node(seed), key, &encode(&hello))
+        .await
+        .unwrap()
 }
 
 fn is_welcome(link: &Link) -> bool {
@@ -144,20 +198,26 @@ fn is_welcome(link: &Link) -> bool {
 
 async fn hear(link: &mut Link) -> ToNode {
     let frame = tokio::time::timeout(Duration::from_secs(30), link.control.receiver.recv()).await;
-    decode(&frame.expect("a frame in time").unwrap().expect("an open link")).unwrap()
+    decode(
+        &frame
+            .expect("a frame in time")
+            .unwrap()
+            .expect("an open link"),
+    )
+    .unwrap()
 }
 
 async fn start_two(dir: &Path) -> Coordinator {
     let mut coordinator = start(dir).await;
-    let nodes = format!("nodes: [{{name: a, id: {}}}, {{name: b, id: {}}}]", id(1), id(2));
+    let nodes = format!(
+        "nodes: [{{name: a, id: {}}}, {{name: b, id: {}}}]",
+        id(1),
+        id(2)
+    );
     let text = format!("listen_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\ndata: .\n{nodes}\n");
     coordinator.reload(Config::parse(&text, dir).unwrap());
     coordinator
 }
-
-const FIRST: Instance = [1; 16];
-const SECOND: Instance = [2; 16];
-const UNPROVEN: Instance = [4; 16];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_with_one_identity_is_refused_and_everybody_has_it_proven() {
@@ -171,38 +231,70 @@ async fn a_second_process_with_one_identity_is_refused_and_everybody_has_it_prov
     let (mut unproven, ()) = tokio::join!(connect_as(&coordinator, 1, UNPROVEN), async {
         assert_eq!(hear(&mut first).await, ToNode::Probe { other: UNPROVEN });
         let mark = alive(FIRST, UNPROVEN);
-        first.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+        first
+            .control
+            .sender
+            .send(&encode(&FromNode::Alive { mark }))
+            .await
+            .unwrap();
     });
     assert!(!is_welcome(&unproven));
     let mark = TwinMark::sign(&id(1), UNPROVEN, FIRST, &Key(node(2)));
-    unproven.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+    unproven
+        .control
+        .sender
+        .send(&encode(&FromNode::Alive { mark }))
+        .await
+        .unwrap();
     unproven.handle.closed().await;
 
     let (mut second, ()) = tokio::join!(connect_as(&coordinator, 1, SECOND), async {
         assert_eq!(hear(&mut first).await, ToNode::Probe { other: SECOND });
         let mark = alive(FIRST, SECOND);
-        first.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+        first
+            .control
+            .sender
+            .send(&encode(&FromNode::Alive { mark }))
+            .await
+            .unwrap();
     });
-    let ToNode::Twin { mark } = decode(&second.welcome).unwrap() else { panic!("the second is welcome") };
+    let ToNode::Twin { mark } = decode(&second.welcome).unwrap() else {
+        panic!("the second is welcome")
+    };
     assert!(mark.convinces(&id(1), SECOND) && mark.instance == FIRST);
-    let theirs = FromNode::Alive { mark: alive(SECOND, FIRST) };
+    let theirs = FromNode::Alive {
+        mark: alive(SECOND, FIRST),
+    };
     second.control.sender.send(&encode(&theirs)).await.unwrap();
-    let ToNode::Twin { mark } = hear(&mut first).await else { panic!("the first is not told") };
+    let ToNode::Twin { mark } = hear(&mut first).await else {
+        panic!("the first is not told")
+    };
     assert!(mark.convinces(&id(1), FIRST));
-    let ToNode::Twins { node, marks } = hear(&mut peer).await else { panic!("the peer is not told") };
+    let ToNode::Twins { node, marks } = hear(&mut peer).await else {
+        panic!("the peer is not told")
+    };
     assert!(node == id(1) && proves_twins(&node, &marks));
     let closed = second.handle.closed().await;
-    assert!(matches!(&closed, Closed::ByPeer { reason } if reason.contains("another process")), "{closed}");
+    assert!(
+        matches!(&closed, Closed::ByPeer { reason } if reason.contains("another process")),
+        "{closed}"
+    );
     // The first is still the node: the next one is measured against it.
     let (third, ()) = tokio::join!(connect_as(&coordinator, 1, [3; 16]), async {
         assert_eq!(hear(&mut first).await, ToNode::Probe { other: [3; 16] });
         let mark = alive(FIRST, [3; 16]);
-        first.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+        first
+            .control
+            .sender
+            .send(&encode(&FromNode::Alive { mark }))
+            .await
+            .unwrap();
     });
     assert!(!is_welcome(&third));
 }
 
-/// The older connection is up and nobody answers on it, as after a `kill -9`; and after a broken network the same process comes.
+/// The older connection is up and nobody answers on it, as after a `kill -9`; and after a broken
+/// network the same process comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_started_again_takes_the_place_of_what_is_silent() {
     let dir = tempfile::tempdir().unwrap();
@@ -214,7 +306,12 @@ async fn a_node_that_was_started_again_takes_the_place_of_what_is_silent() {
         let stranger = TwinMark::sign(&id(1), FIRST, SECOND, &Key(node(2)));
         let earlier = TwinMark::sign(&id(1), [9; 16], SECOND, &Key(node(1)));
         for mark in [stranger, earlier] {
-            silent.control.sender.send(&encode(&FromNode::Alive { mark })).await.unwrap();
+            silent
+                .control
+                .sender
+                .send(&encode(&FromNode::Alive { mark }))
+                .await
+                .unwrap();
         }
     });
     assert!(is_welcome(&again));

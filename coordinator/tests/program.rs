@@ -1,5 +1,5 @@
-//! The program, from outside: it takes tasks and keeps their deadlines whatever becomes of its log, and reads its configuration
-//! again when it is told to.
+//! The program, from outside: it takes tasks and keeps their deadlines whatever becomes of its log,
+//! and reads its configuration again when it is told to.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -23,7 +23,9 @@ const LIFE_MS: u64 = 3_000;
 
 #[test]
 fn a_log_that_is_full_holds_up_nothing() {
-    keeps_deadlines(|command| command.stderr(File::options().write(true).open("/dev/full").unwrap()));
+    keeps_deadlines(|command| {
+        command.stderr(File::options().write(true).open("/dev/full").unwrap())
+    });
 }
 
 #[test]
@@ -38,7 +40,10 @@ fn a_log_that_is_closed_holds_up_nothing() {
         let program = command.get_program().to_owned();
         let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         *command = Command::new("sh");
-        command.args(["-c", "exec \"$0\" \"$@\" 2>&-"]).arg(program).args(args)
+        command
+            .args(["-c", "exec \"$0\" \"$@\" 2>&-"])
+            .arg(program)
+            .args(args)
     });
 }
 
@@ -64,20 +69,33 @@ fn keeps_deadlines(with: impl Fn(&mut Command) -> &mut Command) {
     assert_eq!(coordinator.ask("GET", "/ready", "").0, 200);
 }
 
-/// Its clock stops when nothing can be stored any more. A supervisor sees it end, whether or not somebody reads why.
+/// Its clock stops when nothing can be stored any more. A supervisor sees it end, whether or not
+/// somebody reads why.
 #[test]
 fn a_coordinator_whose_clock_has_stopped_ends() {
     let dir = tempfile::tempdir().unwrap();
-    // Ignored, the signal of a file that is too large becomes an error of the write, as of a full disk.
+    // Ignored, the signal of a file that is too large becomes an error of the write, as of a full
+    // disk.
     let mut coordinator = Running::start(dir.path(), |command| {
         let program = command.get_program().to_owned();
         let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         *command = Command::new("sh");
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program).args(args);
+        command
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(program)
+            .args(args);
         command.env("RUST_LOG", "trace").stderr(Stdio::piped())
     });
     let process = Pid::from_child(&coordinator.process);
-    prlimit(Some(process), Resource::Fsize, Rlimit { current: Some(0), maximum: None }).unwrap();
+    prlimit(
+        Some(process),
+        Resource::Fsize,
+        Rlimit {
+            current: Some(0),
+            maximum: None,
+        },
+    )
+    .unwrap();
     let (status, answer) = coordinator.ask("POST", "/v1/tasks", &submission(1).to_string());
     assert!(status >= 500, "{status} {answer}");
     let until = Instant::now() + Duration::from_secs(60);
@@ -122,20 +140,36 @@ struct Running {
 }
 
 impl Running {
-    fn start(dir: &Path, with: impl Fn(&mut Command) -> &mut Command) -> Running {
+    fn start(dir: &Path, with: impl Fn(&mut Command) -> &mut Command) -> Self {
         let program = env!("CARGO_BIN_EXE_countersign-coordinator");
         let run = |args: &[&str]| {
             let output = Command::new(program).args(args).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             String::from_utf8(output.stdout).unwrap()
         };
         run(&["init", "--data", dir.to_str().unwrap()]);
-        let made: Value =
-            serde_json::from_str(&run(&["api-key", "new", "ops", "--scope", "read,create", "--json"]))
-                .unwrap();
-        let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let nodes: Vec<_> =
-            nodes().iter().enumerate().map(|(n, id)| json!({"name": format!("n{n}"), "id": id})).collect();
+        let made: Value = serde_json::from_str(&run(&[
+            "api-key",
+            "new",
+            "ops",
+            "--scope",
+            "read,create",
+            "--json",
+        ]))
+        .unwrap();
+        let http = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let nodes: Vec<_> = nodes()
+            .iter()
+            .enumerate()
+            .map(|(n, id)| json!({"name": format!("n{n}"), "id": id}))
+            .collect();
         let config = json!({
             "data": dir, "listen_quic": "127.0.0.1:0", "listen_http": http, "nodes": nodes, "api_keys": [made["entry"]],
         });
@@ -144,7 +178,11 @@ impl Running {
         let mut command = Command::new(program);
         command.args(["serve", "--config"]).arg(&file);
         let process = with(&mut command).spawn().unwrap();
-        let running = Running { process, http, key: made["key"].as_str().unwrap().to_owned() };
+        let running = Self {
+            process,
+            http,
+            key: made["key"].as_str().unwrap().to_owned(),
+        };
         let until = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(http).is_err() {
             assert!(Instant::now() < until, "the coordinator does not listen");
@@ -155,12 +193,20 @@ impl Running {
 
     fn hang_up(&self) {
         let id = self.process.id().to_string();
-        assert!(Command::new("sh").args(["-c", "kill -HUP \"$0\"", &id]).status().unwrap().success());
+        assert!(
+            Command::new("sh")
+                .args(["-c", "kill -HUP \"$0\"", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(self.http).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
             self.key,
@@ -170,8 +216,15 @@ impl Running {
         stream.write_all(body.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
-        let json = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap();
+        let json = answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body)
+            .unwrap_or_default();
         (status, serde_json::from_str(json).unwrap_or(Value::Null))
     }
 }
@@ -184,7 +237,9 @@ impl Drop for Running {
 }
 
 fn nodes() -> Vec<NodeId> {
-    (1..=3).map(|seed| NodeId::from_bytes(key(seed).verifying_key().to_bytes()).unwrap()).collect()
+    (1..=3)
+        .map(|seed| NodeId::from_bytes(key(seed).verifying_key().to_bytes()).unwrap())
+        .collect()
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -192,7 +247,10 @@ fn key(seed: u8) -> SigningKey {
 }
 
 fn submission(number: u8) -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as u64;
     let requester = key(9);
     let task = Task {
         version: 1,
@@ -210,6 +268,8 @@ fn submission(number: u8) -> Value {
         }),
     };
     let bytes = task.to_bytes();
-    let signature = requester.sign(&SignedTask::signed_message(&bytes)).to_bytes();
+    let signature = requester
+        .sign(&SignedTask::signed_message(&bytes))
+        .to_bytes();
     json!({"task": String::from_utf8(bytes).unwrap(), "signature": hex::encode(signature)})
 }

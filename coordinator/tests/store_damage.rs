@@ -1,4 +1,5 @@
-//! A store whose bytes were altered: it is refused, or what it says is what was written; nothing panics.
+//! A store whose bytes were altered: it is refused, or what it says is what was written; nothing
+//! panics.
 
 use countersign_coordinator::store::Store;
 use countersign_protocol::TaskId;
@@ -16,7 +17,11 @@ fn a_damaged_page_is_found_before_it_is_believed() {
     let write = db.begin_write().unwrap();
     for id in 0..100 {
         let row = &include_bytes!("../fixtures/task-row-v1.bin")[..];
-        write.open_table(TASKS).unwrap().insert([id; 16], row).unwrap();
+        write
+            .open_table(TASKS)
+            .unwrap()
+            .insert([id; 16], row)
+            .unwrap();
     }
     write.commit().unwrap();
     drop(db);
@@ -32,7 +37,9 @@ fn a_damaged_page_is_found_before_it_is_believed() {
         std::fs::write(&path, &damaged).unwrap();
         match Store::open(&path) {
             // What was altered belongs to no page.
-            Ok(store) => (0..100).for_each(|id| drop(store.task(TaskId([id; 16])).unwrap().unwrap())),
+            Ok(store) => {
+                (0..100).for_each(|id| drop(store.task(TaskId([id; 16])).unwrap().unwrap()))
+            }
             Err(_) => refused += 1,
         }
     }

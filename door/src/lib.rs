@@ -1,8 +1,8 @@
-//! HTTP listeners that nobody can fill: a bounded number of connections, each with a limit on how slowly it may speak, and
-//! none that asks for nothing keeps out one that asks.
+//! HTTP listeners that nobody can fill: a bounded number of connections, each with a limit on how
+//! slowly it may speak, and none that asks for nothing keeps out one that asks.
 //!
-//! A connection costs a descriptor, and descriptors that callers hold are missing where the program stores its work. So a
-//! listener never takes more than half of what the process may have.
+//! A connection costs a descriptor, and descriptors that callers hold are missing where the program
+//! stores its work. So a listener never takes more than half of what the process may have.
 
 mod places;
 
@@ -25,6 +25,11 @@ use tracing::{debug, warn};
 
 use places::{Activity, Places};
 
+/// The largest head, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+/// After a failed accept, such as for lack of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// How many may come, and how long they may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -34,21 +39,27 @@ pub struct Limits {
     pub of_one_address: usize,
     /// For a request's head to arrive, and from one request of a connection to the next.
     pub head: Duration,
-    /// How long a connection may last. A request under way may finish. `None`: as long as it asks for something.
+    /// How long a connection may last. A request under way may finish. `None`: as long as it asks
+    /// for something.
     pub life: Option<Duration>,
-    /// How long requests under way may take to finish, at the stop and at the end of a connection's life.
+    /// How long requests under way may take to finish, at the stop and at the end of a connection's
+    /// life.
     pub grace: Duration,
 }
 
-/// The largest head, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
-/// After a failed accept, such as for lack of descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// Serves until `stop`, then lets requests under way finish for a while.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
     let connections = limits.connections.min(affordable());
-    let places = Arc::new(Places::new(connections, limits.of_one_address, Instant::now()));
+    let places = Arc::new(Places::new(
+        connections,
+        limits.of_one_address,
+        Instant::now(),
+    ));
     let stopping = CancellationToken::new();
     let mut visits = JoinSet::new();
     let mut stop = pin!(stop);
@@ -68,8 +79,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             debug!(%peer, "all connections are busy; one more was closed");
             continue;
         };
-        let leaving = Leaving { places: places.clone(), number };
-        let service = Watched { inner: TowerToHyperService::new(router.clone()), activity };
+        let leaving = Leaving {
+            places: places.clone(),
+            number,
+        };
+        let service = Watched {
+            inner: TowerToHyperService::new(router.clone()),
+            activity,
+        };
         let visit = visit((stream, peer), service, limits, stopping.clone());
         let task = visits.spawn(async move {
             let _leaving = leaving;
@@ -85,7 +102,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     }
 }
 
-/// Lets the process have as many descriptors as it may. If that cannot be, it goes on with what it has.
+/// Lets the process have as many descriptors as it may. If that cannot be, it goes on with what it
+/// has.
 pub fn take_all_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -94,7 +112,8 @@ pub fn take_all_descriptors() {
     }
 }
 
-/// Half of the descriptors of the process: the other half is for what it keeps, and for those that it speaks with otherwise.
+/// Half of the descriptors of the process: the other half is for what it keeps, and for those that
+/// it speaks with otherwise.
 fn affordable() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(descriptors / 2).unwrap_or(usize::MAX)
@@ -112,7 +131,9 @@ async fn visit(
         debug!(%peer, %error, "answers on this connection may be slow");
     }
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_HEAD);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(MAX_HEAD);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let over = async {
         match limits.life {

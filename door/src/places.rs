@@ -1,8 +1,8 @@
 //! Who holds a connection, and who gives his up when there are no more: pure bookkeeping.
 //!
-//! A connection on which nothing is asked is worth less than a caller who waits at the door. So a full house turns out the
-//! one that has been idle longest, first of the same address if that has more than its share. Only when everybody is being
-//! served is the newcomer sent away.
+//! A connection on which nothing is asked is worth less than a caller who waits at the door. So a
+//! full house turns out the one that has been idle longest, first of the same address if that has
+//! more than its share. Only when everybody is being served is the newcomer sent away.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
+
+const BUSY: u64 = u64::MAX;
 
 /// Connections, up to a number.
 #[derive(Debug)]
@@ -43,28 +45,46 @@ pub struct Activity {
     idle_since: AtomicU64,
 }
 
-const BUSY: u64 = u64::MAX;
-
 impl Places {
     /// At most `limit` at once, and `each` of them for one address.
-    pub fn new(limit: usize, each: usize, now: Instant) -> Places {
-        Places { limit, each, start: now, held: Mutex::default() }
+    pub fn new(limit: usize, each: usize, now: Instant) -> Self {
+        Self {
+            limit,
+            each,
+            start: now,
+            held: Mutex::default(),
+        }
     }
 
-    /// A place for a connection from `peer`, perhaps one that an idle connection had to give up. `None`: all are busy.
+    /// A place for a connection from `peer`, perhaps one that an idle connection had to give up.
+    /// `None`: all are busy.
     pub fn take(&self, peer: IpAddr, now: Instant) -> Option<(u64, Arc<Activity>)> {
         let mut held = self.held();
-        let of_peer = held.connections.values().filter(|connection| connection.peer == peer).count();
+        let of_peer = held
+            .connections
+            .values()
+            .filter(|connection| connection.peer == peer)
+            .count();
         if !peer.is_loopback() && of_peer >= self.each {
             held.turn_out(|connection| connection.peer == peer)?;
         } else if held.connections.len() >= self.limit {
             held.turn_out(|_| true)?;
         }
-        let activity = Arc::new(Activity { start: self.start, idle_since: AtomicU64::new(0) });
+        let activity = Arc::new(Activity {
+            start: self.start,
+            idle_since: AtomicU64::new(0),
+        });
         activity.ended(now);
         held.next += 1;
         let number = held.next;
-        held.connections.insert(number, Connection { peer, activity: activity.clone(), task: None });
+        held.connections.insert(
+            number,
+            Connection {
+                peer,
+                activity: activity.clone(),
+                task: None,
+            },
+        );
         Some((number, activity))
     }
 
@@ -89,11 +109,20 @@ impl Places {
 
 impl Held {
     fn turn_out(&mut self, among: impl Fn(&Connection) -> bool) -> Option<()> {
-        let idle = self.connections.iter().filter(|(_, connection)| among(connection));
-        let since = |connection: &Connection| connection.activity.idle_since.load(Ordering::Relaxed);
-        let longest = idle.map(|(number, connection)| (since(connection), *number)).min();
+        let idle = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| among(connection));
+        let since =
+            |connection: &Connection| connection.activity.idle_since.load(Ordering::Relaxed);
+        let longest = idle
+            .map(|(number, connection)| (since(connection), *number))
+            .min();
         let (_, number) = longest.filter(|(since, _)| *since != BUSY)?;
-        if let Some(Connection { task: Some(task), .. }) = self.connections.remove(&number) {
+        if let Some(Connection {
+            task: Some(task), ..
+        }) = self.connections.remove(&number)
+        {
             task.abort();
         }
         Some(())
@@ -109,14 +138,16 @@ impl Activity {
     /// It is answered.
     pub fn ended(&self, now: Instant) {
         let millis = now.saturating_duration_since(self.start).as_millis();
-        self.idle_since.store(u64::try_from(millis).unwrap_or(BUSY - 1), Ordering::Relaxed);
+        self.idle_since
+            .store(u64::try_from(millis).unwrap_or(BUSY - 1), Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -162,10 +193,18 @@ mod tests {
         for _ in 0..5 {
             places.take(THERE, start).unwrap();
         }
-        assert_eq!(numbers(&places), [1, 5, 6], "it turns out its own, not others");
+        assert_eq!(
+            numbers(&places),
+            [1, 5, 6],
+            "it turns out its own, not others"
+        );
         for _ in 0..5 {
             places.take(HERE, start).unwrap();
         }
-        assert_eq!(numbers(&places).len(), 8, "a proxy on this machine speaks for many");
+        assert_eq!(
+            numbers(&places).len(),
+            8,
+            "a proxy on this machine speaks for many"
+        );
     }
 }

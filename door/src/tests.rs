@@ -14,7 +14,13 @@ static LARGE: [u8; 1 << 25] = [0; 1 << 25];
 const SHORT: Duration = Duration::from_millis(200);
 
 fn limits() -> Limits {
-    Limits { connections: 8, of_one_address: 4, head: MINUTE, life: None, grace: MINUTE }
+    Limits {
+        connections: 8,
+        of_one_address: 4,
+        head: MINUTE,
+        life: None,
+        grace: MINUTE,
+    }
 }
 
 /// Answers `/` at once and `/never` never.
@@ -43,7 +49,11 @@ fn question(path: &str) -> String {
 async fn answer(stream: &mut TcpStream) -> String {
     let mut heard = Vec::new();
     while !heard.ends_with(b"seen") {
-        assert_ne!(stream.read_buf(&mut heard).await.unwrap(), 0, "it was closed");
+        assert_ne!(
+            stream.read_buf(&mut heard).await.unwrap(),
+            0,
+            "it was closed"
+        );
     }
     String::from_utf8(heard).unwrap()
 }
@@ -81,8 +91,15 @@ async fn whoever_asks_for_nothing_makes_room_for_whoever_asks() {
 
 #[tokio::test]
 async fn nobody_who_waits_for_an_answer_is_turned_out() {
-    let address = open(Limits { connections: 2, ..limits() }).await;
-    let waits = [say(address, &question("/never")).await, say(address, &question("/never")).await];
+    let address = open(Limits {
+        connections: 2,
+        ..limits()
+    })
+    .await;
+    let waits = [
+        say(address, &question("/never")).await,
+        say(address, &question("/never")).await,
+    ];
     // The first ones have been heard when one more is sent away.
     loop {
         let mut late = say(address, &question("/")).await;
@@ -95,7 +112,11 @@ async fn nobody_who_waits_for_an_answer_is_turned_out() {
 
 #[tokio::test]
 async fn a_head_that_does_not_come_ends_its_connection() {
-    let address = open(Limits { head: SHORT, ..limits() }).await;
+    let address = open(Limits {
+        head: SHORT,
+        ..limits()
+    })
+    .await;
     closed(say(address, "").await).await;
     closed(say(address, "GET / HTTP/1.1\r\nhost: ").await).await;
     let mut asked = say(address, &question("/")).await;
@@ -106,7 +127,12 @@ async fn a_head_that_does_not_come_ends_its_connection() {
 
 #[tokio::test]
 async fn no_connection_lasts_for_ever() {
-    let address = open(Limits { life: Some(SHORT), grace: SHORT, ..limits() }).await;
+    let address = open(Limits {
+        life: Some(SHORT),
+        grace: SHORT,
+        ..limits()
+    })
+    .await;
     closed(say(address, "").await).await;
     // One that takes no answer, and one that gets none.
     closed(say(address, &question("/large")).await).await;
@@ -119,8 +145,10 @@ async fn no_connection_lasts_for_ever() {
 async fn a_stop_lets_answers_finish_and_waits_for_nobody_else() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (begun, go) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
-    let (begins, goes) = (begun.clone(), go.clone());
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let go = Arc::new(tokio::sync::Notify::new());
+    let begins = begun.clone();
+    let goes = go.clone();
     let slow = async move || {
         begins.notify_one();
         goes.notified().await;
@@ -128,7 +156,12 @@ async fn a_stop_lets_answers_finish_and_waits_for_nobody_else() {
     };
     let stop = CancellationToken::new();
     let router = Router::new().route("/", get(slow));
-    let served = tokio::spawn(serve(listener, router, limits(), stop.clone().cancelled_owned()));
+    let served = tokio::spawn(serve(
+        listener,
+        router,
+        limits(),
+        stop.clone().cancelled_owned(),
+    ));
     let mut asks = say(address, &question("/")).await;
     let idle = say(address, "").await;
     begun.notified().await;
@@ -137,7 +170,10 @@ async fn a_stop_lets_answers_finish_and_waits_for_nobody_else() {
     go.notify_one();
     assert!(answer(&mut asks).await.starts_with("HTTP/1.1 200"));
     served.await.unwrap();
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "nobody listens any more"
+    );
 }
 
 #[test]

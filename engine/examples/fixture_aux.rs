@@ -1,7 +1,8 @@
-//! Writes auxiliary information for tests: `cargo run -p countersign-engine --example fixture_aux -- PRIMES
-//! DIRECTORY`.
+//! Writes auxiliary information for tests:
+//! `cargo run -p countersign-engine --example fixture_aux -- PRIMES DIRECTORY`.
 //!
-//! One committee of three and one of five; minutes of CPU. Use it for tests only, as its primes are public.
+//! One committee of three and one of five; minutes of CPU. Use it for tests only, as its primes are
+//! public.
 #![expect(clippy::disallowed_methods, reason = "a program, not the engine")]
 
 use std::path::Path;
@@ -13,24 +14,34 @@ use rand::rngs::OsRng;
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [primes, directory] = &arguments[..] else { panic!("usage: fixture_aux PRIMES DIRECTORY") };
+    let [primes, directory] = &arguments[..] else {
+        panic!("usage: fixture_aux PRIMES DIRECTORY")
+    };
     let primes = std::fs::read_to_string(primes).expect("a file of primes");
     let primes: Vec<String> = serde_json::from_str(&primes).expect("a list");
     for parties in [3, 5] {
         for aux in run(engines(parties, &primes)) {
             let name = format!("{parties}-{}.cbor", aux.index());
-            std::fs::write(Path::new(directory).join(name), &*aux.to_bytes()).expect("a writable directory");
+            std::fs::write(Path::new(directory).join(name), &*aux.to_bytes())
+                .expect("a writable directory");
         }
     }
 }
 
 fn engines(parties: u16, primes: &[String]) -> Vec<Box<dyn Engine<Output = Aux>>> {
-    let decode =
-        |hex: &String| SafePrime::from_bytes(&hex::decode(hex).expect("hexadecimal")).expect("a prime");
-    let sets = primes.chunks_exact(4).map(|set| [0, 1, 2, 3].map(|i| decode(&set[i])));
+    let decode = |hex: &String| {
+        SafePrime::from_bytes(&hex::decode(hex).expect("hexadecimal")).expect("a prime")
+    };
+    let sets = primes
+        .chunks_exact(4)
+        .map(|set| [0, 1, 2, 3].map(|i| decode(&set[i])));
     let sets = sets.map(|set| Primes::new(set).expect("distinct"));
     let engine = |(me, primes)| {
-        let params = AuxParams { session: b"fixture", me: PartyIndex(me), parties };
+        let params = AuxParams {
+            session: b"fixture",
+            me: PartyIndex(me),
+            parties,
+        };
         aux_info(params, primes, OsRng).expect("valid parameters")
     };
     (0..parties).zip(sets).map(engine).collect()

@@ -1,8 +1,9 @@
-//! Turns any round-based protocol into an [`Engine`]: key generation, auxiliary information and signing
-//! alike.
+//! Turns any round-based protocol into an [`Engine`]: key generation, auxiliary information and
+//! signing alike.
 //!
-//! It bounds and decodes messages, checks who may say what in which round, and keeps early messages. A protocol may have a
-//! [`Gate`], which sees every message before the protocol does. It knows no scheme.
+//! It bounds and decodes messages, checks who may say what in which round, and keeps early
+//! messages. A protocol may have a [`Gate`], which sees every message before the protocol does. It
+//! knows no scheme.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
@@ -16,29 +17,33 @@ use crate::engine::{Engine, MessageKind, Outgoing, PartyIndex, Recipient, Step};
 use crate::error::{CallerFault, EngineError, PeerFault};
 use crate::sealed::{decode_only_form, encode};
 
-/// Longest message that carries a secret; its buffer is reserved at once, so that growing leaves no copy
-/// behind.
+/// Longest message that carries a secret; its buffer is reserved at once, so that growing leaves no
+/// copy behind.
 const SECRET_BODY: usize = 1024;
 
 /// A message of a protocol, with what its round demands.
-pub(crate) trait RoundMessage: ProtocolMessage + Serialize + DeserializeOwned + 'static {
-    /// The variants by name, and the most bytes that an honest message of each has in the largest committee.
+pub(crate) trait RoundMessage:
+    ProtocolMessage + Serialize + DeserializeOwned + 'static
+{
+    /// The variants by name, and the most bytes that an honest message of each has in the largest
+    /// committee.
     const LIMITS: &'static [(&'static str, usize)];
 
     fn kind(&self) -> MessageKind;
 
-    /// Whether the integers in an encoded message are as long as honest ones. Curve points and scalars have one length, so
-    /// protocols without longer integers have nothing to check.
+    /// Whether the integers in an encoded message are as long as honest ones. Curve points and
+    /// scalars have one length, so protocols without longer integers have nothing to check.
     fn integers_fit(_body: &[u8]) -> bool {
         true
     }
 }
 
-/// Checks of our own in front of a protocol. It sees each message once, after its form, kind and sender were checked, and
-/// on the thread that steps the engine: it may compute.
+/// Checks of our own in front of a protocol. It sees each message once, after its form, kind and
+/// sender were checked, and on the thread that steps the engine: it may compute.
 pub(crate) trait Gate<M> {
-    /// Takes a message in and returns those that may go on to the protocol now, in order: this one, or none as long as it
-    /// must wait for another, or those that waited for it. An error names who sent what must not pass.
+    /// Takes a message in and returns those that may go on to the protocol now, in order: this one,
+    /// or none as long as it must wait for another, or those that waited for it. An error names who
+    /// sent what must not pass.
     fn pass(&mut self, message: Incoming<M>) -> Result<Vec<Incoming<M>>, EngineError>;
 }
 
@@ -58,8 +63,8 @@ pub(crate) struct Adapter<M, O> {
     state: State<M, O>,
 }
 
-/// Starts `protocol` as party `me` of `parties`, in which everybody has a say in every round. The future owns
-/// all that it needs, secrets included.
+/// Starts `protocol` as party `me` of `parties`, in which everybody has a say in every round. The
+/// future owns all that it needs, secrets included.
 pub(crate) fn start<M, O, F>(
     me: PartyIndex,
     parties: u16,
@@ -116,9 +121,22 @@ where
     F: Future<Output = Result<O, EngineError>> + 'static,
 {
     let machine = Box::new(wrap_protocol(protocol));
-    let (inbox, passed) = (VecDeque::new(), VecDeque::new());
-    let run = Run { machine, has_say, gate, waiting: false, inbox, passed, heard: BTreeSet::new() };
-    Box::new(Adapter { me, parties, state: State::Running(run) })
+    let inbox = VecDeque::new();
+    let passed = VecDeque::new();
+    let run = Run {
+        machine,
+        has_say,
+        gate,
+        waiting: false,
+        inbox,
+        passed,
+        heard: BTreeSet::new(),
+    };
+    Box::new(Adapter {
+        me,
+        parties,
+        state: State::Running(run),
+    })
 }
 
 impl<M: RoundMessage, O> Engine for Adapter<M, O> {
@@ -136,7 +154,12 @@ impl<M: RoundMessage, O> Engine for Adapter<M, O> {
         self.keep_failure(step)
     }
 
-    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         if from == self.me || from.0 >= self.parties {
             return Err(CallerFault::NotInSession(from).into());
         }
@@ -207,11 +230,17 @@ impl<M: RoundMessage, O> Run<M, O> {
     /// Hands over one message, if there is one that may pass.
     fn deliver(&mut self) -> Result<bool, EngineError> {
         while self.passed.is_empty() {
-            let Some(message) = self.inbox.pop_front() else { return Ok(false) };
+            let Some(message) = self.inbox.pop_front() else {
+                return Ok(false);
+            };
             self.passed = self.admit(message)?.into();
         }
-        let Some(message) = self.passed.pop_front() else { return Ok(false) };
-        self.machine.received_msg(message).map_err(|_| EngineError::bug("a message was refused"))?;
+        let Some(message) = self.passed.pop_front() else {
+            return Ok(false);
+        };
+        self.machine
+            .received_msg(message)
+            .map_err(|_| EngineError::bug("a message was refused"))?;
         self.waiting = false;
         Ok(true)
     }
@@ -222,13 +251,19 @@ impl<M: RoundMessage, O> Run<M, O> {
             .unwrap_or_else(|_| Err(EngineError::bug("a gate panicked")))
     }
 
-    /// The libraries compute on numbers that peers chose; a panic in them must end this run and nothing else.
+    /// The libraries compute on numbers that peers chose; a panic in them must end this run and
+    /// nothing else.
     fn proceed(&mut self) -> Result<ProceedResult<Result<O, EngineError>, M>, EngineError> {
         catch_unwind(AssertUnwindSafe(|| self.machine.proceed()))
             .map_err(|_| EngineError::bug("a protocol panicked"))
     }
 
-    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         let msg: M = decode(body).map_err(|fault| EngineError::peer(fault, from))?;
         if msg.kind() != kind {
             return Err(EngineError::peer(PeerFault::WrongKind, from));
@@ -240,21 +275,32 @@ impl<M: RoundMessage, O> Run<M, O> {
             return Err(EngineError::peer(PeerFault::Repeated, from));
         }
         let id = self.heard.len() as u64;
-        self.inbox.push_back(Incoming { id, sender: from.0, msg_type: message_type(kind), msg });
+        self.inbox.push_back(Incoming {
+            id,
+            sender: from.0,
+            msg_type: message_type(kind),
+            msg,
+        });
         Ok(())
     }
 }
 
 fn outgoing<M: Serialize>(message: round_based::Outgoing<M>) -> Result<Outgoing, EngineError> {
     let body = encode(&message.msg, SECRET_BODY).map_err(EngineError::bug)?;
-    Ok(Outgoing { to: recipient(message.recipient), body })
+    Ok(Outgoing {
+        to: recipient(message.recipient),
+        body,
+    })
 }
 
-/// Nothing is decoded that is longer than its round allows, and nothing is taken that has a second encoding: what was
-/// hashed and what was understood are the same.
+/// Nothing is decoded that is longer than its round allows, and nothing is taken that has a second
+/// encoding: what was hashed and what was understood are the same.
 fn decode<M: RoundMessage>(body: &[u8]) -> Result<M, PeerFault> {
     let variant = variant(body).ok_or(PeerFault::Malformed)?;
-    let (_, limit) = M::LIMITS.iter().find(|(name, _)| *name == variant).ok_or(PeerFault::Malformed)?;
+    let (_, limit) = M::LIMITS
+        .iter()
+        .find(|(name, _)| *name == variant)
+        .ok_or(PeerFault::Malformed)?;
     if body.len() > *limit {
         return Err(PeerFault::TooLong);
     }
@@ -264,9 +310,12 @@ fn decode<M: RoundMessage>(body: &[u8]) -> Result<M, PeerFault> {
     decode_only_form(body).ok_or(PeerFault::Malformed)
 }
 
-/// The name of an encoded variant: CBOR has a map of one entry (0xA1) and a short text for it (0x60 and its length).
+/// The name of an encoded variant: CBOR has a map of one entry (0xA1) and a short text for it (0x60
+/// and its length).
 pub(crate) fn variant(body: &[u8]) -> Option<&str> {
-    let [0xA1, length @ 0x60..=0x77, rest @ ..] = body else { return None };
+    let [0xA1, length @ 0x60..=0x77, rest @ ..] = body else {
+        return None;
+    };
     std::str::from_utf8(rest.get(..usize::from(length - 0x60))?).ok()
 }
 
@@ -316,7 +365,11 @@ mod tests {
         let error = engine.step().unwrap_err();
         assert_eq!(error.cause(), Cause::Bug);
         assert_eq!(engine.step().unwrap_err(), error);
-        assert_eq!(std::rc::Rc::strong_count(&secret), 1, "a failed run keeps nothing");
+        assert_eq!(
+            std::rc::Rc::strong_count(&secret),
+            1,
+            "a failed run keeps nothing"
+        );
     }
 
     #[test]
@@ -327,9 +380,21 @@ mod tests {
         let null = honest.pop();
         assert_eq!(null, Some(0xF6), "an empty struct");
         let fault = |rest: &[u8]| decode::<Msg>(&[&honest[..], rest].concat()).err();
-        assert_eq!(fault(&[0xF7]), Some(PeerFault::Malformed), "another form of the same");
-        assert_eq!(fault(&[0xF6, 0]), Some(PeerFault::Malformed), "something behind it");
-        assert_eq!(fault(&[0; 16]), Some(PeerFault::TooLong), "not even decoded");
+        assert_eq!(
+            fault(&[0xF7]),
+            Some(PeerFault::Malformed),
+            "another form of the same"
+        );
+        assert_eq!(
+            fault(&[0xF6, 0]),
+            Some(PeerFault::Malformed),
+            "something behind it"
+        );
+        assert_eq!(
+            fault(&[0; 16]),
+            Some(PeerFault::TooLong),
+            "not even decoded"
+        );
         assert_eq!(
             decode::<Msg>(b"\xA1\x64Onlx\xF6").err(),
             Some(PeerFault::Malformed),
@@ -344,7 +409,10 @@ mod tests {
 
     #[test]
     fn between_two_parties_an_unnamed_fault_is_the_other_ones() {
-        let fault = || EngineError::Peer { fault: PeerFault::UnreliableBroadcast, culprits: vec![] };
+        let fault = || EngineError::Peer {
+            fault: PeerFault::UnreliableBroadcast,
+            culprits: vec![],
+        };
         for (parties, named) in [(2, vec![PartyIndex(1)]), (3, vec![])] {
             let mut engine: Box<dyn Engine<Output = ()>> =
                 start::<Msg, _, _>(PartyIndex(0), parties, move |_| async move { Err(fault()) });
@@ -356,7 +424,10 @@ mod tests {
     fn after_the_end_messages_are_dropped_and_steps_fail() {
         let mut engine = start::<Msg, _, _>(PartyIndex(0), 2, |_| async { Ok(7) });
         assert!(matches!(engine.step(), Ok(Step::Done(7))));
-        assert_eq!(engine.receive(PartyIndex(1), MessageKind::Broadcast, b"late"), Ok(()));
+        assert_eq!(
+            engine.receive(PartyIndex(1), MessageKind::Broadcast, b"late"),
+            Ok(())
+        );
         assert_eq!(engine.step().unwrap_err().cause(), Cause::Bug);
     }
 }

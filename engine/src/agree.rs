@@ -1,8 +1,8 @@
 //! Agreement on public bytes: some parties say them, all parties check that they said the same.
 //!
-//! This is how a party that held no share learns the public shares of the generation before, and how one that leaves
-//! learns what the new committee made after it. Nothing here is secret, and nothing is believed for its own sake: callers
-//! compare the bytes with a hash that was signed.
+//! This is how a party that held no share learns the public shares of the generation before, and
+//! how one that leaves learns what the new committee made after it. Nothing here is secret, and
+//! nothing is believed for its own sake: callers compare the bytes with a hash that was signed.
 
 use std::collections::BTreeMap;
 
@@ -29,23 +29,41 @@ pub struct AgreeParams<'a> {
     pub speakers: &'a [PartyIndex],
 }
 
-/// Ends with the bytes that every speaker said. A speaker brings its own as `mine`; nobody else brings any.
+/// Ends with the bytes that every speaker said. A speaker brings its own as `mine`; nobody else
+/// brings any.
 pub fn agree(
     params: AgreeParams<'_>,
     mine: Option<Vec<u8>>,
 ) -> Result<Box<dyn Engine<Output = Vec<u8>>>, EngineError> {
-    let AgreeParams { session, me, parties, speakers } = params;
-    let stranger = speakers.iter().chain([&me]).find(|party| party.0 >= parties);
+    let AgreeParams {
+        session,
+        me,
+        parties,
+        speakers,
+    } = params;
+    let stranger = speakers
+        .iter()
+        .chain([&me])
+        .find(|party| party.0 >= parties);
     if let Some(stranger) = stranger {
         return Err(CallerFault::NotInSession(*stranger).into());
     }
     if speakers.is_empty() || mine.is_some() != speakers.contains(&me) {
         return Err(CallerFault::NoRole.into());
     }
-    let names: Vec<u8> = speakers.iter().flat_map(|speaker| speaker.0.to_be_bytes()).collect();
+    let names: Vec<u8> = speakers
+        .iter()
+        .flat_map(|speaker| speaker.0.to_be_bytes())
+        .collect();
     let id = execution_id(Task::Agree, session, &[&parties.to_be_bytes(), &names])?;
     let said = speakers.iter().map(|speaker| (*speaker, None)).collect();
-    let mut agreement = Agreement { id, me, said, unsent: mine.is_some(), failed: None };
+    let mut agreement = Agreement {
+        id,
+        me,
+        said,
+        unsent: mine.is_some(),
+        failed: None,
+    };
     if let Some(mine) = mine {
         agreement.said.insert(me, Some(mine));
     }
@@ -79,19 +97,29 @@ impl Engine for Agreement {
             return self.word().map(Step::Send);
         }
         let said: Option<Vec<&Vec<u8>>> = self.said.values().map(Option::as_ref).collect();
-        let Some(said) = said else { return Ok(Step::NeedMessage) };
+        let Some(said) = said else {
+            return Ok(Step::NeedMessage);
+        };
         match said.split_first() {
             Some((first, rest)) if rest.iter().all(|other| other == first) => {
                 Ok(Step::Done((*first).clone()))
             }
             _ => {
                 let culprits = self.other_speaker().into_iter().collect();
-                self.fail(EngineError::Peer { fault: PeerFault::Disagreement, culprits })
+                self.fail(EngineError::Peer {
+                    fault: PeerFault::Disagreement,
+                    culprits,
+                })
             }
         }
     }
 
-    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -113,18 +141,29 @@ impl Agreement {
     /// Whoever alone spoke with this party. Which of several is wrong is not known here.
     fn other_speaker(&self) -> Option<PartyIndex> {
         let mut others = self.said.keys().filter(|speaker| **speaker != self.me);
-        let (other, more) = (others.next()?, others.next());
+        let other = others.next()?;
+        let more = others.next();
         (self.said.contains_key(&self.me) && more.is_none()).then_some(*other)
     }
 
     fn word(&self) -> Result<Outgoing, EngineError> {
-        let bytes = self.said.get(&self.me).cloned().flatten().unwrap_or_default();
+        let bytes = self
+            .said
+            .get(&self.me)
+            .cloned()
+            .flatten()
+            .unwrap_or_default();
         let capacity = bytes.len() + 64;
         let body = encode(&Word { id: self.id, bytes }, capacity).map_err(EngineError::bug)?;
         if body.len() > MAX_WORD {
-            return Err(EngineError::bug("what is to be agreed on is too long for one message"));
+            return Err(EngineError::bug(
+                "what is to be agreed on is too long for one message",
+            ));
         }
-        Ok(Outgoing { to: Recipient::All, body })
+        Ok(Outgoing {
+            to: Recipient::All,
+            body,
+        })
     }
 
     fn read(&self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<Vec<u8>, PeerFault> {
@@ -136,7 +175,11 @@ impl Agreement {
             Some(None) => {}
         }
         let word: Word = decode_only_form(body).ok_or(PeerFault::Malformed)?;
-        if word.id == self.id { Ok(word.bytes) } else { Err(PeerFault::Disagreement) }
+        if word.id == self.id {
+            Ok(word.bytes)
+        } else {
+            Err(PeerFault::Disagreement)
+        }
     }
 
     fn fail<T>(&mut self, error: EngineError) -> Result<T, EngineError> {
@@ -153,7 +196,12 @@ mod tests {
 
     fn party(me: u16, mine: Option<&[u8]>) -> Box<dyn Engine<Output = Vec<u8>>> {
         let speakers = [PartyIndex(0), PartyIndex(2)];
-        let params = AgreeParams { session: b"s", me: PartyIndex(me), parties: 3, speakers: &speakers };
+        let params = AgreeParams {
+            session: b"s",
+            me: PartyIndex(me),
+            parties: 3,
+            speakers: &speakers,
+        };
         agree(params, mine.map(<[u8]>::to_vec)).unwrap()
     }
 
@@ -166,54 +214,96 @@ mod tests {
 
     #[test]
     fn what_all_speakers_say_is_agreed() {
-        let (mut first, mut last, mut listener) =
-            (party(0, Some(b"x")), party(2, Some(b"x")), party(1, None));
-        let (a, b) = (word(&mut *first), word(&mut *last));
+        let mut first = party(0, Some(b"x"));
+        let mut last = party(2, Some(b"x"));
+        let mut listener = party(1, None);
+        let a = word(&mut *first);
+        let b = word(&mut *last);
         assert!(matches!(listener.step(), Ok(Step::NeedMessage)));
-        listener.receive(PartyIndex(0), MessageKind::Broadcast, &a).unwrap();
+        listener
+            .receive(PartyIndex(0), MessageKind::Broadcast, &a)
+            .unwrap();
         assert!(matches!(listener.step(), Ok(Step::NeedMessage)));
-        listener.receive(PartyIndex(2), MessageKind::Broadcast, &b).unwrap();
+        listener
+            .receive(PartyIndex(2), MessageKind::Broadcast, &b)
+            .unwrap();
         assert!(matches!(listener.step(), Ok(Step::Done(bytes)) if bytes == b"x"));
-        first.receive(PartyIndex(2), MessageKind::Broadcast, &b).unwrap();
+        first
+            .receive(PartyIndex(2), MessageKind::Broadcast, &b)
+            .unwrap();
         assert!(matches!(first.step(), Ok(Step::Done(bytes)) if bytes == b"x"));
     }
 
     #[test]
     fn everything_else_ends_the_run() {
-        let (mut first, mut last) = (party(0, Some(b"x")), party(2, Some(b"y")));
-        let (a, b) = (word(&mut *first), word(&mut *last));
+        let mut first = party(0, Some(b"x"));
+        let mut last = party(2, Some(b"y"));
+        let a = word(&mut *first);
+        let b = word(&mut *last);
         let mut listener = party(1, None);
-        listener.receive(PartyIndex(0), MessageKind::Broadcast, &a).unwrap();
-        listener.receive(PartyIndex(2), MessageKind::Broadcast, &b).unwrap();
-        let disagreement = EngineError::Peer { fault: PeerFault::Disagreement, culprits: Vec::new() };
+        listener
+            .receive(PartyIndex(0), MessageKind::Broadcast, &a)
+            .unwrap();
+        listener
+            .receive(PartyIndex(2), MessageKind::Broadcast, &b)
+            .unwrap();
+        let disagreement = EngineError::Peer {
+            fault: PeerFault::Disagreement,
+            culprits: Vec::new(),
+        };
         assert_eq!(listener.step().unwrap_err(), disagreement);
         assert_eq!(listener.step().unwrap_err(), disagreement, "it stays ended");
         let fault = |from: u16, kind, body: &[u8]| {
             let mut engine = party(1, None);
-            engine.receive(PartyIndex(0), MessageKind::Broadcast, &a).unwrap();
+            engine
+                .receive(PartyIndex(0), MessageKind::Broadcast, &a)
+                .unwrap();
             engine.receive(PartyIndex(from), kind, body).unwrap_err()
         };
         let broadcast = MessageKind::Broadcast;
-        assert_eq!(fault(0, broadcast, &a), EngineError::peer(PeerFault::Repeated, PartyIndex(0)));
-        assert_eq!(fault(2, MessageKind::Direct, &b), EngineError::peer(PeerFault::WrongKind, PartyIndex(2)));
-        assert_eq!(fault(2, broadcast, &b[1..]), EngineError::peer(PeerFault::Malformed, PartyIndex(2)));
+        assert_eq!(
+            fault(0, broadcast, &a),
+            EngineError::peer(PeerFault::Repeated, PartyIndex(0))
+        );
+        assert_eq!(
+            fault(2, MessageKind::Direct, &b),
+            EngineError::peer(PeerFault::WrongKind, PartyIndex(2))
+        );
+        assert_eq!(
+            fault(2, broadcast, &b[1..]),
+            EngineError::peer(PeerFault::Malformed, PartyIndex(2))
+        );
         // Its first key as bytes instead of text.
         let other_form = [&b[..1], &[b[1] ^ 0x20], &b[2..]].concat();
-        assert_eq!(fault(2, broadcast, &other_form), EngineError::peer(PeerFault::Malformed, PartyIndex(2)));
-        assert_eq!(fault(1, broadcast, &b), EngineError::peer(PeerFault::NoSay, PartyIndex(1)));
+        assert_eq!(
+            fault(2, broadcast, &other_form),
+            EngineError::peer(PeerFault::Malformed, PartyIndex(2))
+        );
+        assert_eq!(
+            fault(1, broadcast, &b),
+            EngineError::peer(PeerFault::NoSay, PartyIndex(1))
+        );
     }
 
     #[test]
     fn only_speakers_bring_bytes() {
         let speakers = [PartyIndex(0)];
         let run = |me: u16, mine: Option<Vec<u8>>| {
-            let params = AgreeParams { session: b"s", me: PartyIndex(me), parties: 2, speakers: &speakers };
+            let params = AgreeParams {
+                session: b"s",
+                me: PartyIndex(me),
+                parties: 2,
+                speakers: &speakers,
+            };
             agree(params, mine).map(drop)
         };
         assert!(run(0, Some(vec![1])).is_ok());
         assert!(run(1, None).is_ok());
         assert_eq!(run(0, None), Err(CallerFault::NoRole.into()));
         assert_eq!(run(1, Some(vec![1])), Err(CallerFault::NoRole.into()));
-        assert_eq!(run(2, None), Err(CallerFault::NotInSession(PartyIndex(2)).into()));
+        assert_eq!(
+            run(2, None),
+            Err(CallerFault::NotInSession(PartyIndex(2)).into())
+        );
     }
 }

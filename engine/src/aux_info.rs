@@ -1,7 +1,8 @@
-//! Auxiliary information of a committee: the Paillier and ring-Pedersen parameters that ECDSA signers need.
+//! Auxiliary information of a committee: the Paillier and ring-Pedersen parameters that ECDSA
+//! signers need.
 //!
-//! Generated once per committee, in the order of its parties, and used by all its ECDSA keys. Costs seconds
-//! of CPU.
+//! Generated once per committee, in the order of its parties, and used by all its ECDSA keys. Costs
+//! seconds of CPU.
 
 mod moduli;
 mod parameters;
@@ -32,7 +33,10 @@ use moduli::ModuliGate;
 use proven::{MAX_ROUND_TWO, Proofs, Proven};
 use recorder::Recorder;
 
-const KIND: Kind = Kind { name: "aux", version: 1 };
+const KIND: Kind = Kind {
+    name: "aux",
+    version: 1,
+};
 
 /// More than the longest record needs: 13 kB for three parties, 3.3 kB for each further one.
 const CAPACITY: usize = 64 << 10;
@@ -48,7 +52,8 @@ pub struct AuxParams<'a> {
     pub parties: u16,
 }
 
-/// Generates auxiliary information and consumes a set of primes. Three rounds, the first of them echoed.
+/// Generates auxiliary information and consumes a set of primes. Three rounds, the first of them
+/// echoed.
 pub fn aux_info(
     params: AuxParams<'_>,
     primes: Primes,
@@ -56,11 +61,16 @@ pub fn aux_info(
 ) -> Result<Box<dyn Engine<Output = Aux>>, EngineError> {
     crate::wipe_gmp_memory();
     let rng = tried(rng)?;
-    let AuxParams { session, me, parties } = params;
+    let AuxParams {
+        session,
+        me,
+        parties,
+    } = params;
     check_committee(me, parties)?;
     let id = execution_id(Task::AuxInfo, session, &[&parties.to_be_bytes()])?;
     let primes = primes.into_pregenerated()?;
-    let (recorder, proofs) = (Recorder::new(rng), Proofs::default());
+    let recorder = Recorder::new(rng);
+    let proofs = Proofs::default();
     let gate = ModuliGate::new(&primes, id, proofs.clone());
     let [_, _, hat_p, hat_q] = primes.primes_ref().clone();
     let mut rng = recorder.clone();
@@ -70,13 +80,28 @@ pub fn aux_info(
         Ok(Aux { index: me, info })
     });
     let primes = Some([hat_p, hat_q]);
-    Ok(Box::new(Proven { inner, me, parties, id, primes, recorder, proofs, failed: None }))
+    Ok(Box::new(Proven {
+        inner,
+        me,
+        parties,
+        id,
+        primes,
+        recorder,
+        proofs,
+        failed: None,
+    }))
 }
 
 /// The most bytes of each message, as it travels.
 pub(crate) fn limits() -> impl Iterator<Item = usize> {
     let limits = <Msg<Sha256, SecurityLevel128> as RoundMessage>::LIMITS.iter();
-    limits.map(|(name, limit)| if *name == "Round2" { MAX_ROUND_TWO } else { *limit })
+    limits.map(|(name, limit)| {
+        if *name == "Round2" {
+            MAX_ROUND_TWO
+        } else {
+            *limit
+        }
+    })
 }
 
 /// One party's auxiliary information. Secret: it holds the party's Paillier primes.
@@ -101,38 +126,57 @@ impl Aux {
     pub fn public_digest(&self) -> [u8; 32] {
         let paillier = self.info.N.iter().map(|modulus| modulus.to_bytes_msf());
         let pedersen = self.info.pedersen_params.iter();
-        let pedersen =
-            pedersen.flat_map(|params| [&params.hat_N, &params.s, &params.t].map(|part| part.to_bytes_msf()));
+        let pedersen = pedersen.flat_map(|params| {
+            [&params.hat_N, &params.s, &params.t].map(|part| part.to_bytes_msf())
+        });
         let parts: Vec<_> = paillier.chain(pedersen).collect();
         let fields: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         labelled_hash(b"countersign engine aux public v1", &fields)
     }
 
-    /// A copy that signs a quarter faster and takes 0.3 MB more per party. Takes seconds of CPU, so build it
-    /// once, in the background. [`to_bytes`](Self::to_bytes) leaves the tables out.
+    /// A copy that signs a quarter faster and takes 0.3 MB more per party. Takes seconds of CPU, so
+    /// build it once, in the background. [`to_bytes`](Self::to_bytes) leaves the tables out.
     pub fn with_multiexp_tables(&self) -> Result<Self, EngineError> {
         let mut info = self.info.clone().into_inner();
-        info.precompute_multiexp_tables().map_err(EngineError::bug)?;
-        let info = info.validate().map_err(|error| EngineError::bug(error.error()))?;
-        Ok(Self { index: self.index, info })
+        info.precompute_multiexp_tables()
+            .map_err(EngineError::bug)?;
+        let info = info
+            .validate()
+            .map_err(|error| EngineError::bug(error.error()))?;
+        Ok(Self {
+            index: self.index,
+            info,
+        })
     }
 
     /// Secret bytes for an encrypted store: version, CBOR, checksum.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut info = self.info.clone().into_inner();
-        info.pedersen_params.iter_mut().for_each(|params| params.multiexp = None);
-        seal(KIND, &Record { index: self.index, info }, CAPACITY)
+        info.pedersen_params
+            .iter_mut()
+            .for_each(|params| params.multiexp = None);
+        seal(
+            KIND,
+            &Record {
+                index: self.index,
+                info,
+            },
+            CAPACITY,
+        )
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the primes are those of the party's
-    /// public key.
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the primes are those of the
+    /// party's public key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         crate::wipe_gmp_memory();
         let record: Record<AuxInfo> = open(KIND, bytes)?;
         if !consistent(&record) {
             return Err(DecodeError::Inconsistent);
         }
-        Ok(Self { index: record.index, info: record.info })
+        Ok(Self {
+            index: record.index,
+            info: record.info,
+        })
     }
 
     pub(crate) fn info(&self) -> &AuxInfo {
@@ -152,20 +196,29 @@ struct Record<T> {
     info: T,
 }
 
-/// `AuxInfo` has proven sizes when it is decoded; tables are refused because nothing proves that they are
-/// right.
+/// `AuxInfo` has proven sizes when it is decoded; tables are refused because nothing proves that
+/// they are right.
 fn consistent(record: &Record<AuxInfo>) -> bool {
     let Record { index, info } = record;
-    let Ok(parties) = u16::try_from(info.N.len()) else { return false };
+    let Ok(parties) = u16::try_from(info.N.len()) else {
+        return false;
+    };
     check_committee(*index, parties).is_ok()
         && info.pedersen_params.len() == info.N.len()
-        && info.pedersen_params.iter().all(|params| params.multiexp.is_none())
+        && info
+            .pedersen_params
+            .iter()
+            .all(|params| params.multiexp.is_none())
         && info.N[usize::from(index.0)] == &info.p * &info.q
 }
 
 impl RoundMessage for Msg<Sha256, SecurityLevel128> {
-    const LIMITS: &'static [(&'static str, usize)] =
-        &[("Round1", 128), ("ReliabilityCheck", 128), ("Round2", 216 << 10), ("Round3", 216 << 10)];
+    const LIMITS: &'static [(&'static str, usize)] = &[
+        ("Round1", 128),
+        ("ReliabilityCheck", 128),
+        ("Round2", 216 << 10),
+        ("Round3", 216 << 10),
+    ];
 
     fn integers_fit(body: &[u8]) -> bool {
         bounds::aux_info(body)
@@ -206,7 +259,8 @@ mod tests {
         inconsistent(|record| record.info.pedersen_params.truncate(2));
         inconsistent(|record| {
             let params = &mut record.info.pedersen_params[0];
-            let table = MultiexpTable::build(&params.s, &params.t, 8, 8, params.hat_N.clone()).unwrap();
+            let table =
+                MultiexpTable::build(&params.s, &params.t, 8, 8, params.hat_N.clone()).unwrap();
             params.multiexp = Some(table.into());
         });
     }

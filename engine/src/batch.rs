@@ -1,8 +1,9 @@
 //! Many runs of one protocol as one: each message carries the messages of all of them.
 //!
-//! A task with many signatures costs the rounds of one. The runs stay apart: each has a name, nonces and an end of its own,
-//! and the batch is finished when all are. It relies on nothing but this: runs of one protocol with the same parties send the
-//! same kinds of messages in the same order.
+//! A task with many signatures costs the rounds of one. The runs stay apart: each has a name,
+//! nonces and an end of its own, and the batch is finished when all are. It relies on nothing but
+//! this: runs of one protocol with the same parties send the same kinds of messages in the same
+//! order.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -12,13 +13,19 @@ use crate::engine::{Engine, MAX_BODY, MessageKind, Outgoing, PartyIndex, Recipie
 use crate::error::{EngineError, PeerFault};
 use crate::sealed::{decode_only_form, encode};
 
-/// Runs these together; all parties must give as many, in the same order. Ends with the results, in that order.
-pub fn batch<T: 'static>(runs: Vec<Box<dyn Engine<Output = T>>>) -> Box<dyn Engine<Output = Vec<T>>> {
-    Box::new(Batch { runs: runs.into_iter().map(Run::new).collect(), failed: None })
-}
-
 /// More bytes than CBOR puts before an item.
 const ITEM: usize = 9;
+
+/// Runs these together; all parties must give as many, in the same order. Ends with the results, in
+/// that order.
+pub fn batch<T: 'static>(
+    runs: Vec<Box<dyn Engine<Output = T>>>,
+) -> Box<dyn Engine<Output = Vec<T>>> {
+    Box::new(Batch {
+        runs: runs.into_iter().map(Run::new).collect(),
+        failed: None,
+    })
+}
 
 /// The most bytes of one message of a batch, whose runs' messages have at most so many.
 pub(crate) fn longest(runs: impl Iterator<Item = usize>) -> usize {
@@ -52,7 +59,12 @@ impl<T> Engine for Batch<T> {
         self.keep_failure(step)
     }
 
-    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -75,29 +87,57 @@ impl<T> Batch<T> {
             return Err(EngineError::bug("the runs of a batch are out of step"));
         }
         if self.runs.iter().all(|run| run.result.is_some()) {
-            return Ok(Step::Done(self.runs.iter_mut().filter_map(|run| run.result.take()).collect()));
+            return Ok(Step::Done(
+                self.runs
+                    .iter_mut()
+                    .filter_map(|run| run.result.take())
+                    .collect(),
+            ));
         }
         Ok(Step::NeedMessage)
     }
 
     fn bundle(&mut self) -> Result<Outgoing, EngineError> {
-        let messages: Vec<Outgoing> = self.runs.iter_mut().filter_map(|run| run.unsent.take()).collect();
-        let to = messages.first().map_or(Recipient::All, |message| message.to);
+        let messages: Vec<Outgoing> = self
+            .runs
+            .iter_mut()
+            .filter_map(|run| run.unsent.take())
+            .collect();
+        let to = messages
+            .first()
+            .map_or(Recipient::All, |message| message.to);
         if messages.iter().any(|message| message.to != to) {
             return Err(EngineError::bug("the runs of a batch are out of step"));
         }
-        let size = messages.iter().map(|message| message.body.len() + ITEM).sum::<usize>() + ITEM;
+        let size = messages
+            .iter()
+            .map(|message| message.body.len() + ITEM)
+            .sum::<usize>()
+            + ITEM;
         if size > MAX_BODY {
             return Err(EngineError::bug("a batch is too large for one message"));
         }
         // Direct messages can carry secrets: the buffer never grows, and the copies are wiped.
-        let bundle = Bundle(messages.iter().map(|m| ByteBuf::from(m.body.to_vec())).collect());
+        let bundle = Bundle(
+            messages
+                .iter()
+                .map(|m| ByteBuf::from(m.body.to_vec()))
+                .collect(),
+        );
         let body = encode(&bundle, size).map_err(EngineError::bug);
-        bundle.0.into_iter().for_each(|body| drop(Zeroizing::new(body.into_vec())));
+        bundle
+            .0
+            .into_iter()
+            .for_each(|body| drop(Zeroizing::new(body.into_vec())));
         Ok(Outgoing { to, body: body? })
     }
 
-    fn deliver(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn deliver(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         let malformed = || EngineError::peer(PeerFault::Malformed, from);
         if body.len() > self.body_limit() {
             return Err(EngineError::peer(PeerFault::TooLong, from));
@@ -106,8 +146,13 @@ impl<T> Batch<T> {
         if bodies.len() != self.runs.len() {
             return Err(malformed());
         }
-        let bodies = bodies.into_iter().map(|body| Zeroizing::new(body.into_vec()));
-        self.runs.iter_mut().zip(bodies).try_for_each(|(run, body)| run.engine.receive(from, kind, &body))
+        let bodies = bodies
+            .into_iter()
+            .map(|body| Zeroizing::new(body.into_vec()));
+        self.runs
+            .iter_mut()
+            .zip(bodies)
+            .try_for_each(|(run, body)| run.engine.receive(from, kind, &body))
     }
 
     fn keep_failure<R>(&mut self, result: Result<R, EngineError>) -> Result<R, EngineError> {
@@ -121,8 +166,12 @@ impl<T> Batch<T> {
 }
 
 impl<T> Run<T> {
-    fn new(engine: Box<dyn Engine<Output = T>>) -> Run<T> {
-        Run { engine, unsent: None, result: None }
+    fn new(engine: Box<dyn Engine<Output = T>>) -> Self {
+        Self {
+            engine,
+            unsent: None,
+            result: None,
+        }
     }
 
     /// Up to the next message, the end, or where it waits.
@@ -141,8 +190,9 @@ impl<T> Run<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::VecDeque;
+
+    use super::*;
 
     /// Sends its script, then ends when it has heard `wanted` messages.
     struct Scripted {
@@ -156,13 +206,21 @@ mod tests {
 
         fn step(&mut self) -> Result<Step<Vec<u8>>, EngineError> {
             match self.script.pop_front() {
-                Some((to, byte)) => Ok(Step::Send(Outgoing { to, body: Zeroizing::new(vec![byte]) })),
+                Some((to, byte)) => Ok(Step::Send(Outgoing {
+                    to,
+                    body: Zeroizing::new(vec![byte]),
+                })),
                 None if self.heard.len() < self.wanted => Ok(Step::NeedMessage),
                 None => Ok(Step::Done(std::mem::take(&mut self.heard))),
             }
         }
 
-        fn receive(&mut self, from: PartyIndex, _: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+        fn receive(
+            &mut self,
+            from: PartyIndex,
+            _: MessageKind,
+            body: &[u8],
+        ) -> Result<(), EngineError> {
             if body == [0xFF] {
                 return Err(EngineError::peer(PeerFault::Malformed, from));
             }
@@ -172,7 +230,11 @@ mod tests {
     }
 
     fn run(script: &[(Recipient, u8)], wanted: usize) -> Box<dyn Engine<Output = Vec<u8>>> {
-        Box::new(Scripted { script: script.iter().copied().collect(), wanted, heard: Vec::new() })
+        Box::new(Scripted {
+            script: script.iter().copied().collect(),
+            wanted,
+            heard: Vec::new(),
+        })
     }
 
     fn send(engine: &mut dyn Engine<Output = Vec<Vec<u8>>>) -> Outgoing {
@@ -186,29 +248,48 @@ mod tests {
 
     #[test]
     fn each_message_carries_those_of_all_runs_and_each_run_has_its_end() {
-        let mut sender =
-            batch(vec![run(&[(Recipient::All, 1), (ONE, 2)], 0), run(&[(Recipient::All, 3), (ONE, 4)], 0)]);
+        let mut sender = batch(vec![
+            run(&[(Recipient::All, 1), (ONE, 2)], 0),
+            run(&[(Recipient::All, 3), (ONE, 4)], 0),
+        ]);
         let mut receiver = batch(vec![run(&[], 2), run(&[], 2)]);
-        let (first, second) = (send(&mut *sender), send(&mut *sender));
+        let first = send(&mut *sender);
+        let second = send(&mut *sender);
         assert_eq!((first.to, second.to), (Recipient::All, ONE));
         assert!(matches!(sender.step(), Ok(Step::Done(results)) if results.len() == 2));
         assert!(matches!(receiver.step(), Ok(Step::NeedMessage)));
-        receiver.receive(PartyIndex(0), MessageKind::Broadcast, &first.body).unwrap();
-        receiver.receive(PartyIndex(0), MessageKind::Direct, &second.body).unwrap();
-        assert!(matches!(receiver.step(), Ok(Step::Done(results)) if results == [vec![1, 2], vec![3, 4]]));
+        receiver
+            .receive(PartyIndex(0), MessageKind::Broadcast, &first.body)
+            .unwrap();
+        receiver
+            .receive(PartyIndex(0), MessageKind::Direct, &second.body)
+            .unwrap();
+        assert!(
+            matches!(receiver.step(), Ok(Step::Done(results)) if results == [vec![1, 2], vec![3, 4]])
+        );
     }
 
     #[test]
     fn a_bundle_of_another_shape_and_a_failing_run_end_the_batch() {
-        let three =
-            send(&mut *batch(vec![run(&[(ONE, 1)], 0), run(&[(ONE, 2)], 0), run(&[(ONE, 3)], 0)])).body;
-        let bad = send(&mut *batch(vec![run(&[(ONE, 1)], 0), run(&[(ONE, 0xFF)], 0)])).body;
+        let three = send(&mut *batch(vec![
+            run(&[(ONE, 1)], 0),
+            run(&[(ONE, 2)], 0),
+            run(&[(ONE, 3)], 0),
+        ]))
+        .body;
+        let bad = send(&mut *batch(vec![
+            run(&[(ONE, 1)], 0),
+            run(&[(ONE, 0xFF)], 0),
+        ]))
+        .body;
         let mut other_form = send(&mut *batch(vec![run(&[(ONE, 1)], 0), run(&[(ONE, 2)], 0)])).body;
         // Its first message as text instead of bytes.
         other_form[1] ^= 0x20;
         for body in [&three[..], &bad[..], &other_form[..], &three[1..], &[]] {
             let mut receiver = batch(vec![run(&[], 1), run(&[], 1)]);
-            let error = receiver.receive(PartyIndex(0), MessageKind::Direct, body).unwrap_err();
+            let error = receiver
+                .receive(PartyIndex(0), MessageKind::Direct, body)
+                .unwrap_err();
             assert_eq!(error.culprits(), [PartyIndex(0)]);
             assert_eq!(receiver.step().unwrap_err(), error, "it stays ended");
         }

@@ -1,7 +1,7 @@
 //! Finds the culprits in the errors of the cggmp24 crates, which print them but keep them private.
 //!
-//! The crates are pinned to one version, so the printed form is stable; where it says nothing, nobody is
-//! accused.
+//! The crates are pinned to one version, so the printed form is stable; where it says nothing,
+//! nobody is accused.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -14,12 +14,18 @@ pub(crate) fn judge(error: impl Error) -> EngineError {
     if !printed.contains("(Aborted(") {
         return EngineError::Bug(chain(&error));
     }
-    // A differing echo accuses whoever sent it, although another party may have told two stories in the first
-    // round. The signed echo of the session layer knows better.
+    // A differing echo accuses whoever sent it, although another party may have told two stories in
+    // the first round. The signed echo of the session layer knows better.
     if printed.contains("NotReliable") {
-        return EngineError::Peer { fault: PeerFault::UnreliableBroadcast, culprits: vec![] };
+        return EngineError::Peer {
+            fault: PeerFault::UnreliableBroadcast,
+            culprits: vec![],
+        };
     }
-    EngineError::Peer { fault: PeerFault::Protocol(chain(&error)), culprits: named(&printed) }
+    EngineError::Peer {
+        fault: PeerFault::Protocol(chain(&error)),
+        culprits: named(&printed),
+    }
 }
 
 /// The messages of the error and of everything beneath it.
@@ -35,15 +41,25 @@ fn chain(error: &dyn Error) -> String {
 
 /// Indices printed as `faulty_party: 1`, or as `parties: [1, 2]`.
 fn named(printed: &str) -> Vec<PartyIndex> {
-    let faulty = printed.split("faulty_party: ").skip(1).filter_map(leading_number);
-    let lists = printed.split("parties: [").skip(1).filter_map(|text| text.split(']').next());
-    let listed = lists.flat_map(|list| list.split(", ")).filter_map(|item| item.parse().ok());
+    let faulty = printed
+        .split("faulty_party: ")
+        .skip(1)
+        .filter_map(leading_number);
+    let lists = printed
+        .split("parties: [")
+        .skip(1)
+        .filter_map(|text| text.split(']').next());
+    let listed = lists
+        .flat_map(|list| list.split(", "))
+        .filter_map(|item| item.parse().ok());
     let distinct: BTreeSet<u16> = faulty.chain(listed).collect();
     distinct.into_iter().map(PartyIndex).collect()
 }
 
 fn leading_number(text: &str) -> Option<u16> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     text[..end].parse().ok()
 }
 

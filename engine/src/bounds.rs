@@ -1,17 +1,27 @@
 //! How long the integers of threshold ECDSA may be.
 //!
-//! The libraries check lower bounds of moduli and some ranges of responses, and compute with whatever else they are sent: the
-//! cost of an exponentiation grows with the cube of the length, so one long number would keep a processor busy for days.
-//! Here every integer of every message has the bounds that an honest sender keeps, derived from the security level. A
-//! message is decoded into the types below for their checks alone, before anything computes with it. Field names are those
-//! of the library's messages; a field that is not named here is refused.
+//! The libraries check lower bounds of moduli and some ranges of responses, and compute with
+//! whatever else they are sent: the cost of an exponentiation grows with the cube of the length, so
+//! one long number would keep a processor busy for days. Here every integer of every message has
+//! the bounds that an honest sender keeps, derived from the security level. A message is decoded
+//! into the types below for their checks alone, before anything computes with it. Field names are
+//! those of the library's messages; a field that is not named here is refused.
 //!
-//! Integers travel as hexadecimal text with a sign. A negative modulus or residue is refused too: the library's hashes leave
-//! signs out.
+//! Integers travel as hexadecimal text with a sign. A negative modulus or residue is refused too:
+//! the library's hashes leave signs out.
 
 use cggmp24::security_level::{SecurityLevel, SecurityLevel128 as Level};
 use serde::de::{DeserializeOwned, Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
+
+/// Bits of a modulus: a product of two primes of full length has this many or one less.
+const MODULUS: u32 = 2 * Level::RSA_PRIME_BITLEN;
+/// A random residue is shorter than its modulus by so many bits with a probability of 2⁻²⁵⁶.
+const SLACK: u32 = 256;
+/// Bits of ±2^(ℓ+ε), the range in which a proof hides a scalar.
+const SCALAR: u32 = (Level::ELL + Level::EPSILON) as u32;
+/// Bits of ±2^(ℓ′+ε), the range in which a proof hides a mask.
+const MASK: u32 = (Level::ELL_PRIME + Level::EPSILON) as u32;
 
 /// Whether all integers of a message of signing have lengths that honest ones have.
 pub(crate) fn signing(body: &[u8]) -> bool {
@@ -27,15 +37,6 @@ pub(crate) fn aux_info(body: &[u8]) -> bool {
 fn fits<T: DeserializeOwned>(body: &[u8]) -> bool {
     ciborium::from_reader::<T, _>(body).is_ok()
 }
-
-/// Bits of a modulus: a product of two primes of full length has this many or one less.
-const MODULUS: u32 = 2 * Level::RSA_PRIME_BITLEN;
-/// A random residue is shorter than its modulus by so many bits with a probability of 2⁻²⁵⁶.
-const SLACK: u32 = 256;
-/// Bits of ±2^(ℓ+ε), the range in which a proof hides a scalar.
-const SCALAR: u32 = (Level::ELL + Level::EPSILON) as u32;
-/// Bits of ±2^(ℓ′+ε), the range in which a proof hides a mask.
-const MASK: u32 = (Level::ELL_PRIME + Level::EPSILON) as u32;
 
 /// N or N^.
 type Modulus = Natural<{ Level::RSA_PUBKEY_BITLEN }, MODULUS>;
@@ -59,7 +60,11 @@ enum Signing {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, non_snake_case, reason = "decoded for its checks alone; names as in the library")]
+#[expect(
+    dead_code,
+    non_snake_case,
+    reason = "decoded for its checks alone; names as in the library"
+)]
 struct Round1a {
     K: Ciphertext,
     G: Ciphertext,
@@ -80,7 +85,11 @@ struct Round1b {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, non_snake_case, reason = "decoded for its checks alone; names as in the library")]
+#[expect(
+    dead_code,
+    non_snake_case,
+    reason = "decoded for its checks alone; names as in the library"
+)]
 struct Round2 {
     Gamma: IgnoredAny,
     D: Ciphertext,
@@ -159,7 +168,11 @@ enum AuxInfo {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, non_snake_case, reason = "decoded for its checks alone; names as in the library")]
+#[expect(
+    dead_code,
+    non_snake_case,
+    reason = "decoded for its checks alone; names as in the library"
+)]
 struct Parameters {
     N: Modulus,
     hat_N: Modulus,
@@ -247,14 +260,17 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Natural<MIN, MAX>
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Digits { negative, bits } = Digits::deserialize(deserializer)?;
         let fits = !negative && (MIN..=MAX).contains(&bits);
-        fits.then_some(Self).ok_or_else(|| D::Error::custom("an integer of another length"))
+        fits.then_some(Self)
+            .ok_or_else(|| D::Error::custom("an integer of another length"))
     }
 }
 
 impl<'de, const MAX: u32> Deserialize<'de> for Whole<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Digits { bits, .. } = Digits::deserialize(deserializer)?;
-        (bits <= MAX).then_some(Self).ok_or_else(|| D::Error::custom("an integer of another length"))
+        (bits <= MAX)
+            .then_some(Self)
+            .ok_or_else(|| D::Error::custom("an integer of another length"))
     }
 }
 
@@ -276,14 +292,23 @@ impl<'de> Deserialize<'de> for Digits {
         let digits = value.strip_prefix('-').unwrap_or(&value);
         let bits = (radix == 16).then(|| bits(digits)).flatten();
         let bits = bits.ok_or_else(|| D::Error::custom("not an integer in its one form"))?;
-        Ok(Self { negative: digits.len() < value.len(), bits })
+        Ok(Self {
+            negative: digits.len() < value.len(),
+            bits,
+        })
     }
 }
 
 /// Significant bits of hexadecimal digits without leading zeros.
 fn bits(digits: &str) -> Option<u32> {
-    let hexadecimal = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    let first = digits.chars().next().filter(|_| hexadecimal)?.to_digit(16)?;
+    let hexadecimal = digits
+        .bytes()
+        .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let first = digits
+        .chars()
+        .next()
+        .filter(|_| hexadecimal)?
+        .to_digit(16)?;
     match (first, digits.len()) {
         (0, 1) => Some(0),
         (0, _) => None,

@@ -1,4 +1,5 @@
-//! What this crate needs to know of a curve. Key generation, derivation and shares are written once over it.
+//! What this crate needs to know of a curve. Key generation, derivation and shares are written once
+//! over it.
 
 use cggmp24::key_share::IncompleteKeyShare;
 use generic_ec::curves::{Ed25519, Secp256k1};

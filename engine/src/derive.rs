@@ -1,7 +1,8 @@
 //! Child keys by public derivation: BIP-32 on secp256k1, and its non-hardened analogue on Ed25519.
 //!
-//! A child differs from its root by a sum of shifts that anybody with the chain code can compute, so signers
-//! derive without talking. Hardened children do not exist here: they need the private key in one place.
+//! A child differs from its root by a sum of shifts that anybody with the chain code can compute,
+//! so signers derive without talking. Hardened children do not exist here: they need the private
+//! key in one place.
 
 use generic_ec::curves::Ed25519;
 use generic_ec::{NonZero, Point, Scalar};
@@ -48,8 +49,8 @@ pub enum DeriveError {
 
 /// Derives the child at `path` from a root public key.
 ///
-/// Source: BIP-32 (by SLIP-10, which is the same for secp256k1); for Ed25519 I = HMAC-SHA512(chain code, 0x00
-/// ‖ A ‖ index), child = A + (I_L mod L)·B with I_L read big-endian, chain code = I_R.
+/// Source: BIP-32 (by SLIP-10, which is the same for secp256k1); for Ed25519 I = HMAC-SHA512(chain
+/// code, 0x00 ‖ A ‖ index), child = A + (I_L mod L)·B with I_L read big-endian, chain code = I_R.
 pub fn derive_public(
     scheme: Scheme,
     root_public_key: &[u8],
@@ -79,19 +80,32 @@ pub(crate) struct Child<E: KeyCurve> {
 
 impl<E: KeyCurve> Child<E> {
     fn into_key(self) -> ChildKey {
-        ChildKey { public_key: self.key.public_key.to_bytes(true).to_vec(), chain_code: self.key.chain_code }
+        ChildKey {
+            public_key: self.key.public_key.to_bytes(true).to_vec(),
+            chain_code: self.key.chain_code,
+        }
     }
 }
 
-pub(crate) fn derive<E: KeyCurve>(root: ExtendedPublicKey<E>, path: &[u32]) -> Result<Child<E>, DeriveError> {
+pub(crate) fn derive<E: KeyCurve>(
+    root: ExtendedPublicKey<E>,
+    path: &[u32],
+) -> Result<Child<E>, DeriveError> {
     if path.len() > MAX_DEPTH {
         return Err(DeriveError::TooDeep(path.len()));
     }
-    let mut child = Child { shift: Scalar::zero(), key: root };
+    let mut child = Child {
+        shift: Scalar::zero(),
+        key: root,
+    };
     for index in path {
-        let index = NonHardenedIndex::try_from(*index).map_err(|_| DeriveError::Hardened(*index))?;
+        let index =
+            NonHardenedIndex::try_from(*index).map_err(|_| DeriveError::Hardened(*index))?;
         let step = E::Hd::derive_public_shift(&child.key, index);
-        child = Child { shift: child.shift + step.shift, key: step.child_public_key };
+        child = Child {
+            shift: child.shift + step.shift,
+            key: step.child_public_key,
+        };
     }
     Ok(child)
 }
@@ -105,7 +119,8 @@ pub(crate) fn root<E: KeyCurve>(
 
 /// Non-hardened derivation on Ed25519 scalars, as wallets with `cpub` extended keys do it.
 ///
-/// `hd_wallet::Edwards` is the same but for the place of the zero byte, and leads to other addresses.
+/// `hd_wallet::Edwards` is the same but for the place of the zero byte, and leads to other
+/// addresses.
 pub(crate) struct PublicEdwards;
 
 impl DeriveShift<Ed25519> for PublicEdwards {
@@ -148,5 +163,11 @@ fn shifted(
     let mut chain_code = [0; 32];
     chain_code.copy_from_slice(right);
     let public_key = parent.public_key + Point::generator() * shift;
-    DerivedShift { shift, child_public_key: ExtendedPublicKey { public_key, chain_code } }
+    DerivedShift {
+        shift,
+        child_public_key: ExtendedPublicKey {
+            public_key,
+            chain_code,
+        },
+    }
 }

@@ -22,7 +22,9 @@ use crate::bounds;
 use crate::engine::MessageKind;
 use crate::random::Rng;
 use crate::sign::{Job, Suite};
-use crate::{Aux, CallerFault, DeriveError, Engine, EngineError, Message, PartyIndex, Scheme, Signature};
+use crate::{
+    Aux, CallerFault, DeriveError, Engine, EngineError, Message, PartyIndex, Scheme, Signature,
+};
 use gate::RangeGate;
 
 pub(crate) struct Ecdsa;
@@ -40,30 +42,47 @@ impl Suite for Ecdsa {
         let aux = aux.ok_or(CallerFault::AuxMissing)?;
         let share = join(&job, &aux)?;
         let gate = RangeGate::new(&job, &aux)?;
-        Ok(adapter::start_behind(job.me, job.parties(), gate, move |party| async move {
-            let builder = cggmp24::signing(ExecutionId::new(&job.id), job.me.0, &job.signers, &share);
-            let builder = builder.set_derivation_path(job.path.iter().copied()).map_err(EngineError::bug)?;
-            let data = data_to_sign(&job.message);
-            let signature = builder.sign(&mut rng, party, &*data).await.map_err(judge)?;
-            finish(&signature, &job)
-        }))
+        Ok(adapter::start_behind(
+            job.me,
+            job.parties(),
+            gate,
+            move |party| async move {
+                let builder =
+                    cggmp24::signing(ExecutionId::new(&job.id), job.me.0, &job.signers, &share);
+                let builder = builder
+                    .set_derivation_path(job.path.iter().copied())
+                    .map_err(EngineError::bug)?;
+                let data = data_to_sign(&job.message);
+                let signature = builder.sign(&mut rng, party, &*data).await.map_err(judge)?;
+                finish(&signature, &job)
+            },
+        ))
     }
 
-    fn verification_key(public_key: &Point<Secp256k1>, _: Option<&[u8; 32]>) -> Result<Vec<u8>, DeriveError> {
+    fn verification_key(
+        public_key: &Point<Secp256k1>,
+        _: Option<&[u8; 32]>,
+    ) -> Result<Vec<u8>, DeriveError> {
         Ok(public_key.to_bytes(true).to_vec())
     }
 
     fn verify(verification_key: &[u8], message: &Message, signature: &Signature) -> bool {
         let prehash = message.prehash();
-        let Ok(key) = VerifyingKey::from_sec1_bytes(verification_key) else { return false };
-        let Ok(parsed) = k256::ecdsa::Signature::from_slice(&signature.bytes) else { return false };
+        let Ok(key) = VerifyingKey::from_sec1_bytes(verification_key) else {
+            return false;
+        };
+        let Ok(parsed) = k256::ecdsa::Signature::from_slice(&signature.bytes) else {
+            return false;
+        };
         let recovers = |id: u8| {
             let id = RecoveryId::from_byte(id)?;
             VerifyingKey::recover_from_prehash(&prehash, &parsed, id).ok()
         };
         parsed.normalize_s().is_none()
             && key.verify_prehash(&prehash, &parsed).is_ok()
-            && signature.recovery_id.is_none_or(|id| recovers(id) == Some(key))
+            && signature
+                .recovery_id
+                .is_none_or(|id| recovers(id) == Some(key))
     }
 }
 
@@ -80,22 +99,28 @@ fn join(job: &Job<Secp256k1>, aux: &Aux) -> Result<KeyShare<Secp256k1>, CallerFa
 fn data_to_sign(message: &Message) -> Box<dyn AnyDataToSign<Secp256k1>> {
     match message {
         Message::Raw(bytes) => Box::new(DataToSign::digest::<Sha256>(bytes)),
-        Message::Digest(digest) => {
-            Box::new(PrehashedDataToSign::from_scalar(Scalar::from_be_bytes_mod_order(digest)))
-        }
+        Message::Digest(digest) => Box::new(PrehashedDataToSign::from_scalar(
+            Scalar::from_be_bytes_mod_order(digest),
+        )),
     }
 }
 
 /// The protocol yields no recovery id, so the two or four candidates are tried.
-fn finish(signature: &cggmp24::Signature<Secp256k1>, job: &Job<Secp256k1>) -> Result<Signature, EngineError> {
+fn finish(
+    signature: &cggmp24::Signature<Secp256k1>,
+    job: &Job<Secp256k1>,
+) -> Result<Signature, EngineError> {
     let mut bytes = vec![0; cggmp24::Signature::<Secp256k1>::serialized_len()];
     signature.write_to_slice(&mut bytes);
-    let key =
-        VerifyingKey::from_sec1_bytes(&job.child.key.public_key.to_bytes(true)).map_err(EngineError::bug)?;
+    let key = VerifyingKey::from_sec1_bytes(&job.child.key.public_key.to_bytes(true))
+        .map_err(EngineError::bug)?;
     let parsed = k256::ecdsa::Signature::from_slice(&bytes).map_err(EngineError::bug)?;
     let id = RecoveryId::trial_recovery_from_prehash(&key, &job.message.prehash(), &parsed)
         .map_err(EngineError::bug)?;
-    Ok(Signature { bytes, recovery_id: Some(id.to_byte()) })
+    Ok(Signature {
+        bytes,
+        recovery_id: Some(id.to_byte()),
+    })
 }
 
 impl RoundMessage for Msg<Secp256k1, Sha256> {

@@ -1,7 +1,8 @@
 //! The joint between protocols and the driver: every task of every scheme is an [`Engine`].
 //!
-//! The driver owns transport, time and authentication. It promises that `from` and `kind` come from the
-//! authenticated envelope, that broadcasts are reliable, and that exact repetitions are dropped.
+//! The driver owns transport, time and authentication. It promises that `from` and `kind` come from
+//! the authenticated envelope, that broadcasts are reliable, and that exact repetitions are
+//! dropped.
 
 use std::fmt;
 
@@ -10,16 +11,17 @@ use zeroize::Zeroizing;
 
 use crate::EngineError;
 
-/// Most bytes that any message body may have. Each message of each protocol has a limit of its own below it, see
-/// [`Engine::body_limit`]; longer ones are refused as the sender's fault, before they are decoded.
+/// Most bytes that any message body may have. Each message of each protocol has a limit of its own
+/// below it, see [`Engine::body_limit`]; longer ones are refused as the sender's fault, before they
+/// are decoded.
 ///
 /// The longest honest message is a proof of the auxiliary information: 212 kB.
 pub const MAX_BODY: usize = 1 << 20;
 
 /// Position of a party in the ordered party list of one session, from 0.
 ///
-/// In key and auxiliary-information generation the list is the committee, in signing it is the chosen
-/// signers.
+/// In key and auxiliary-information generation the list is the committee, in signing it is the
+/// chosen signers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartyIndex(pub u16);
@@ -43,8 +45,8 @@ pub enum Recipient {
 pub struct Outgoing {
     /// Whom it is for.
     pub to: Recipient,
-    /// CBOR, at most [`MAX_BODY`] bytes. Wiped when dropped, because a direct message can carry a share of a
-    /// secret.
+    /// CBOR, at most [`MAX_BODY`] bytes. Wiped when dropped, because a direct message can carry a
+    /// share of a secret.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -79,16 +81,23 @@ pub trait Engine {
     /// What the run ends with.
     type Output;
 
-    /// Computes until there is something to send or to wait for. One call can take seconds of CPU when the
-    /// scheme is ECDSA. After an error every further call returns that error.
+    /// Computes until there is something to send or to wait for. One call can take seconds of CPU
+    /// when the scheme is ECDSA. After an error every further call returns that error.
     fn step(&mut self) -> Result<Step<Self::Output>, EngineError>;
 
-    /// Takes a message in, at any time: messages of later rounds are kept until the engine gets there. Each
-    /// party has one message per round, which bounds what is kept. Messages after the end are dropped.
-    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError>;
+    /// Takes a message in, at any time: messages of later rounds are kept until the engine gets
+    /// there. Each party has one message per round, which bounds what is kept. Messages after the
+    /// end are dropped.
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError>;
 
-    /// Bytes of the longest message that this engine takes in any of its rounds. What keeps messages for an engine need
-    /// keep no longer ones; [`sign_room`](crate::sign_room) and its like say it before there is an engine.
+    /// Bytes of the longest message that this engine takes in any of its rounds. What keeps
+    /// messages for an engine need keep no longer ones; [`sign_room`](crate::sign_room) and its
+    /// like say it before there is an engine.
     fn body_limit(&self) -> usize {
         MAX_BODY
     }
@@ -101,7 +110,12 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
         (**self).step()
     }
 
-    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         (**self).receive(from, kind, body)
     }
 

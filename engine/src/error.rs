@@ -1,5 +1,5 @@
-//! Why a run failed, in the four causes that call for four actions: fix the call, exclude the peer, retry,
-//! file an issue.
+//! Why a run failed, in the four causes that call for four actions: fix the call, exclude the peer,
+//! retry, file an issue.
 
 use crate::PartyIndex;
 
@@ -50,9 +50,10 @@ impl EngineError {
         }
     }
 
-    /// Parties that are proven to have broken the protocol, as positions in the session's party list. Empty
-    /// when nobody did, or when the protocol cannot tell: then somebody among the others did, and the key is not to be used
-    /// until an operator has looked. With two parties a peer's fault is always named: it is the other one.
+    /// Parties that are proven to have broken the protocol, as positions in the session's party
+    /// list. Empty when nobody did, or when the protocol cannot tell: then somebody among the
+    /// others did, and the key is not to be used until an operator has looked. With two parties a
+    /// peer's fault is always named: it is the other one.
     pub fn culprits(&self) -> &[PartyIndex] {
         match self {
             Self::Peer { culprits, .. } => culprits,
@@ -71,7 +72,10 @@ impl EngineError {
     }
 
     pub(crate) fn peer(fault: PeerFault, culprit: PartyIndex) -> Self {
-        Self::Peer { fault, culprits: vec![culprit] }
+        Self::Peer {
+            fault,
+            culprits: vec![culprit],
+        }
     }
 
     pub(crate) fn bug(what: impl ToString) -> Self {
@@ -147,8 +151,8 @@ pub enum CallerFault {
     /// The dealers are not distinct members of the old committee.
     #[error("the dealers must be distinct members of the old committee")]
     Dealers,
-    /// A dealer without its old share, with that of another key or party, or a share at a party that does not
-    /// deal.
+    /// A dealer without its old share, with that of another key or party, or a share at a party
+    /// that does not deal.
     #[error("a dealer, and nobody else, must bring its own share of the key that is reshared")]
     DealerShare,
     /// Public data of the old committee that contradict each other.
@@ -210,6 +214,9 @@ fn names(culprits: &[PartyIndex]) -> String {
     if culprits.is_empty() {
         return "a party that the protocol cannot name".into();
     }
-    let names: Vec<_> = culprits.iter().map(|party| format!("party {party}")).collect();
+    let names: Vec<_> = culprits
+        .iter()
+        .map(|party| format!("party {party}"))
+        .collect();
     names.join(", ")
 }

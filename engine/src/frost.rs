@@ -1,7 +1,7 @@
 //! FROST signing (RFC 9591), written once over the ciphersuites: two rounds, nonces in memory only.
 //!
-//! Every signer aggregates for itself. Keys come from our own key generation and are handed to the FROST
-//! crates through their public constructors, as bytes.
+//! Every signer aggregates for itself. Keys come from our own key generation and are handed to the
+//! FROST crates through their public constructors, as bytes.
 
 mod suites;
 
@@ -13,7 +13,9 @@ use cggmp24::IncompleteKeyShare;
 use frost_core::keys::{KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare};
 use frost_core::round1::{self, SigningCommitments};
 use frost_core::round2::{self, SignatureShare};
-use frost_core::{CheaterDetection, Ciphersuite, Identifier, SigningPackage, VerifyingKey, aggregate_custom};
+use frost_core::{
+    CheaterDetection, Ciphersuite, Identifier, SigningPackage, VerifyingKey, aggregate_custom,
+};
 use generic_ec::{NonZero, Point, Scalar, SecretScalar};
 use round_based::rounds_router::RoundsRouter;
 use round_based::rounds_router::simple_store::{RoundInput, RoundMsgs};
@@ -26,7 +28,9 @@ use crate::curve::KeyCurve;
 use crate::engine::MessageKind;
 use crate::random::Rng;
 use crate::sign::{Job, Suite};
-use crate::{Aux, DeriveError, Engine, EngineError, Message, PartyIndex, PeerFault, Scheme, Signature};
+use crate::{
+    Aux, DeriveError, Engine, EngineError, Message, PartyIndex, PeerFault, Scheme, Signature,
+};
 
 /// A FROST ciphersuite and what sets it apart.
 pub(crate) trait FrostSuite: Ciphersuite {
@@ -64,11 +68,16 @@ impl<C: FrostSuite> Suite for Frost<C> {
         _: Option<Arc<Aux>>,
         rng: Rng,
     ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
-        let keys = keys::<C>(&job.core, &job.signers, &job.child.shift).map_err(EngineError::bug)?;
+        let keys =
+            keys::<C>(&job.core, &job.signers, &job.child.shift).map_err(EngineError::bug)?;
         let keys = C::tweak(keys, job.script_root.as_ref());
         let signers = Signers::new(&job).map_err(EngineError::bug)?;
-        let Job { id, me, message, .. } = job;
-        Ok(adapter::start(me, signers.count(), move |party| run(party, id, me, signers, keys, message, rng)))
+        let Job {
+            id, me, message, ..
+        } = job;
+        Ok(adapter::start(me, signers.count(), move |party| {
+            run(party, id, me, signers, keys, message, rng)
+        }))
     }
 
     fn verification_key(
@@ -79,8 +88,12 @@ impl<C: FrostSuite> Suite for Frost<C> {
     }
 
     fn verify(verification_key: &[u8], message: &Message, signature: &Signature) -> bool {
-        let Ok(key) = VerifyingKey::<C>::deserialize(&C::encoded_key(verification_key)) else { return false };
-        let Ok(parsed) = frost_core::Signature::<C>::deserialize(&signature.bytes) else { return false };
+        let Ok(key) = VerifyingKey::<C>::deserialize(&C::encoded_key(verification_key)) else {
+            return false;
+        };
+        let Ok(parsed) = frost_core::Signature::<C>::deserialize(&signature.bytes) else {
+            return false;
+        };
         signature.recovery_id.is_none() && key.verify(message.bytes(), &parsed).is_ok()
     }
 }
@@ -91,8 +104,8 @@ pub(crate) struct Keys<C: Ciphersuite> {
     public: PublicKeyPackage<C>,
 }
 
-/// Moves a share over by bytes and adds the shift of the child. With f the sharing polynomial, f + shift
-/// shares the child key: every secret share grows by the shift, every public one by shift·G.
+/// Moves a share over by bytes and adds the shift of the child. With f the sharing polynomial, f +
+/// shift shares the child key: every secret share grows by the shift, every public one by shift·G.
 fn keys<C: FrostSuite>(
     core: &IncompleteKeyShare<C::Curve>,
     signers: &[u16],
@@ -104,17 +117,23 @@ fn keys<C: FrostSuite>(
     let secret = SigningShare::deserialize(&C::Curve::scalar_bytes(secret.as_ref()))?;
     let threshold = core.min_signers();
 
-    let verifying_key = VerifyingKey::deserialize(&(core.shared_public_key + shift_point).to_bytes(true))?;
+    let verifying_key =
+        VerifyingKey::deserialize(&(core.shared_public_key + shift_point).to_bytes(true))?;
     let public_shares = signers.iter().map(|signer| {
-        let share =
-            core.public_shares.get(usize::from(*signer)).ok_or(frost_core::Error::UnknownIdentifier)?;
+        let share = core
+            .public_shares
+            .get(usize::from(*signer))
+            .ok_or(frost_core::Error::UnknownIdentifier)?;
         let share = VerifyingShare::deserialize(&(share + shift_point).to_bytes(true))?;
         Ok((identifier::<C>(core, *signer)?, share))
     });
-    let public_shares: BTreeMap<_, _> = public_shares.collect::<Result<_, frost_core::Error<C>>>()?;
+    let public_shares: BTreeMap<_, _> =
+        public_shares.collect::<Result<_, frost_core::Error<C>>>()?;
 
     let me = identifier::<C>(core, core.i)?;
-    let mine = *public_shares.get(&me).ok_or(frost_core::Error::UnknownIdentifier)?;
+    let mine = *public_shares
+        .get(&me)
+        .ok_or(frost_core::Error::UnknownIdentifier)?;
     Ok(Keys {
         secret: KeyPackage::new(me, secret, mine, verifying_key, threshold),
         public: PublicKeyPackage::new(public_shares, verifying_key, Some(threshold)),
@@ -126,7 +145,9 @@ fn identifier<C: FrostSuite>(
     core: &IncompleteKeyShare<C::Curve>,
     index: u16,
 ) -> Result<Identifier<C>, frost_core::Error<C>> {
-    let point: NonZero<_> = core.share_preimage(index).ok_or(frost_core::Error::UnknownIdentifier)?;
+    let point: NonZero<_> = core
+        .share_preimage(index)
+        .ok_or(frost_core::Error::UnknownIdentifier)?;
     Identifier::deserialize(&C::Curve::scalar_bytes(&point))
 }
 
@@ -135,7 +156,10 @@ struct Signers<C: Ciphersuite>(Vec<Identifier<C>>);
 
 impl<C: FrostSuite> Signers<C> {
     fn new(job: &Job<C::Curve>) -> Result<Self, frost_core::Error<C>> {
-        let identifiers = job.signers.iter().map(|signer| identifier::<C>(&job.core, *signer));
+        let identifiers = job
+            .signers
+            .iter()
+            .map(|signer| identifier::<C>(&job.core, *signer));
         identifiers.collect::<Result<_, _>>().map(Self)
     }
 
@@ -155,9 +179,15 @@ impl<C: FrostSuite> Signers<C> {
         if accused.is_empty() {
             return EngineError::bug(error);
         }
-        let positions = (0..).map(PartyIndex).zip(&self.0).filter(|(_, signer)| accused.contains(signer));
+        let positions = (0..)
+            .map(PartyIndex)
+            .zip(&self.0)
+            .filter(|(_, signer)| accused.contains(signer));
         let culprits = positions.map(|(position, _)| position).collect();
-        EngineError::Peer { fault: PeerFault::Protocol(error.to_string()), culprits }
+        EngineError::Peer {
+            fault: PeerFault::Protocol(error.to_string()),
+            culprits,
+        }
     }
 }
 
@@ -198,21 +228,39 @@ async fn run<C: FrostSuite>(
 ) -> Result<Signature, EngineError> {
     let (incomings, mut outgoings) = party.delivery.split();
     let mut rounds = RoundsRouter::<Msg<C>>::builder();
-    let round1 = rounds.add_round(RoundInput::<Commitment<C>>::broadcast(me.0, signers.count()));
-    let round2 = rounds.add_round(RoundInput::<SignatureShare<C>>::broadcast(me.0, signers.count()));
+    let round1 = rounds.add_round(RoundInput::<Commitment<C>>::broadcast(
+        me.0,
+        signers.count(),
+    ));
+    let round2 = rounds.add_round(RoundInput::<SignatureShare<C>>::broadcast(
+        me.0,
+        signers.count(),
+    ));
     let mut rounds = rounds.listen(incomings);
 
     let (nonces, commitments) = round1::commit(keys.secret.signing_share(), &mut rng);
-    let mine = Commitment { job: id, nonces: commitments };
-    outgoings.send(Outgoing::broadcast(Msg::Round1(mine.clone()))).await.map_err(EngineError::bug)?;
+    let mine = Commitment {
+        job: id,
+        nonces: commitments,
+    };
+    outgoings
+        .send(Outgoing::broadcast(Msg::Round1(mine.clone())))
+        .await
+        .map_err(EngineError::bug)?;
     let theirs = rounds.complete(round1).await.map_err(EngineError::bug)?;
     check_agreement(&theirs, &id)?;
 
-    let commitments = theirs.into_iter_including_me(mine).map(|commitment| commitment.nonces);
+    let commitments = theirs
+        .into_iter_including_me(mine)
+        .map(|commitment| commitment.nonces);
     let package = SigningPackage::new(signers.label(commitments), message.bytes());
-    let mine = round2::sign(&package, &nonces, &keys.secret).map_err(|error| signers.judge(error))?;
+    let mine =
+        round2::sign(&package, &nonces, &keys.secret).map_err(|error| signers.judge(error))?;
     drop(nonces);
-    outgoings.send(Outgoing::broadcast(Msg::Round2(mine))).await.map_err(EngineError::bug)?;
+    outgoings
+        .send(Outgoing::broadcast(Msg::Round2(mine)))
+        .await
+        .map_err(EngineError::bug)?;
     let theirs = rounds.complete(round2).await.map_err(EngineError::bug)?;
 
     let shares = signers.label(theirs.into_iter_including_me(mine));
@@ -225,7 +273,10 @@ fn aggregate<C: FrostSuite>(
     public: &PublicKeyPackage<C>,
 ) -> Result<Signature, frost_core::Error<C>> {
     let signature = aggregate_custom(package, shares, public, CheaterDetection::AllCheaters)?;
-    Ok(Signature { bytes: signature.serialize()?, recovery_id: None })
+    Ok(Signature {
+        bytes: signature.serialize()?,
+        recovery_id: None,
+    })
 }
 
 /// All signers must be about the same job: otherwise honest shares would look like forged ones.
@@ -233,12 +284,17 @@ fn check_agreement<C: Ciphersuite>(
     theirs: &RoundMsgs<Commitment<C>>,
     id: &[u8; 32],
 ) -> Result<(), EngineError> {
-    let others = theirs.iter_indexed().filter(|(_, _, commitment)| commitment.job != *id);
+    let others = theirs
+        .iter_indexed()
+        .filter(|(_, _, commitment)| commitment.job != *id);
     let culprits: Vec<_> = others.map(|(party, _, _)| PartyIndex(party)).collect();
     if culprits.is_empty() {
         return Ok(());
     }
-    Err(EngineError::Peer { fault: PeerFault::Disagreement, culprits })
+    Err(EngineError::Peer {
+        fault: PeerFault::Disagreement,
+        culprits,
+    })
 }
 
 #[cfg(test)]

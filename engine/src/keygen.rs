@@ -1,4 +1,5 @@
-//! Distributed key generation: the threshold protocol of CGGMP24, the same for every scheme and curve.
+//! Distributed key generation: the threshold protocol of CGGMP24, the same for every scheme and
+//! curve.
 
 use cggmp24::ExecutionId;
 use cggmp24::keygen::{KeygenBuilder, ThresholdMsg};
@@ -50,16 +51,29 @@ fn start<E: KeyCurve>(
     params: KeygenParams<'_>,
     mut rng: Rng,
 ) -> Result<Box<dyn Engine<Output = Share>>, EngineError> {
-    let KeygenParams { session, me, parties, threshold } = params;
+    let KeygenParams {
+        session,
+        me,
+        parties,
+        threshold,
+    } = params;
     check_committee(me, parties)?;
     if !(MIN_PARTIES..=parties).contains(&threshold) {
         return Err(CallerFault::Threshold { threshold, parties }.into());
     }
-    let parameters = [scheme.name().as_bytes(), &parties.to_be_bytes(), &threshold.to_be_bytes()];
+    let parameters = [
+        scheme.name().as_bytes(),
+        &parties.to_be_bytes(),
+        &threshold.to_be_bytes(),
+    ];
     let id = execution_id(Task::Keygen, session, &parameters)?;
     Ok(adapter::start(me, parties, move |party| async move {
         let builder = KeygenBuilder::<E>::new(ExecutionId::new(&id), me.0, parties);
-        let core = builder.set_threshold(threshold).start(&mut rng, party).await.map_err(judge)?;
+        let core = builder
+            .set_threshold(threshold)
+            .start(&mut rng, party)
+            .await
+            .map_err(judge)?;
         Ok(Share::new(scheme, core))
     }))
 }
@@ -86,9 +100,10 @@ impl<E: KeyCurve> RoundMessage for ThresholdMsg<E, SecurityLevel128, Sha256> {
 
     fn kind(&self) -> MessageKind {
         match self {
-            Self::Round1(_) | Self::ReliabilityCheck(_) | Self::Round2Broad(_) | Self::Round3(_) => {
-                MessageKind::Broadcast
-            }
+            Self::Round1(_)
+            | Self::ReliabilityCheck(_)
+            | Self::Round2Broad(_)
+            | Self::Round3(_) => MessageKind::Broadcast,
             Self::Round2Uni(_) => MessageKind::Direct,
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! Not covered: temporaries below 64 KiB, which GMP keeps on the stack, and registers.
 
-/// Makes GMP wipe every block that it frees or moves. Every entry point of this crate that touches big
-/// integers calls it first; call it at start-up too if anything else in the process uses GMP. Without the
-/// `gmp` feature it does nothing.
+/// Makes GMP wipe every block that it frees or moves. Every entry point of this crate that touches
+/// big integers calls it first; call it at start-up too if anything else in the process uses GMP.
+/// Without the `gmp` feature it does nothing.
 pub fn wipe_gmp_memory() {
     #[cfg(feature = "gmp")]
     gmp::install();
@@ -21,26 +21,36 @@ mod gmp {
     type Allocate = extern "C" fn(usize) -> *mut c_void;
     type Free = unsafe extern "C" fn(*mut c_void, usize);
 
-    /// GMP's own functions, on which the wiping ones rest: blocks from before the switch stay valid.
+    /// GMP's own functions, on which the wiping ones rest: blocks from before the switch stay
+    /// valid.
     static ORIGINAL: OnceLock<(Allocate, Free)> = OnceLock::new();
 
     pub(super) fn install() {
         static INSTALLED: Once = Once::new();
         INSTALLED.call_once(|| {
             let (allocate, _) = original();
-            // SAFETY: the functions keep GMP's contract, as they pass on to its own. The switch is not
-            // atomic, so no other thread may be inside GMP: this crate is the only user, and all its entries
-            // wait for this `Once`.
-            unsafe { set_memory_functions(Some(allocate), Some(wiping_reallocate), Some(wiping_free)) };
+            // SAFETY: the functions keep GMP's contract, as they pass on to its own. The switch is
+            // not atomic, so no other thread may be inside GMP: this crate is the only user, and
+            // all its entries wait for this `Once`.
+            unsafe {
+                set_memory_functions(Some(allocate), Some(wiping_reallocate), Some(wiping_free))
+            };
         });
     }
 
     /// `realloc` may move a block and leave the old one as it was, so this moves it always.
-    unsafe extern "C" fn wiping_reallocate(block: *mut c_void, old: usize, new: usize) -> *mut c_void {
+    unsafe extern "C" fn wiping_reallocate(
+        block: *mut c_void,
+        old: usize,
+        new: usize,
+    ) -> *mut c_void {
         let (allocate, _) = original();
         let moved = allocate(new);
-        // SAFETY: `block` has `old` bytes by GMP's contract, `moved` has `new`, and they do not overlap.
-        unsafe { std::ptr::copy_nonoverlapping(block.cast::<u8>(), moved.cast::<u8>(), old.min(new)) };
+        // SAFETY: `block` has `old` bytes by GMP's contract, `moved` has `new`, and they do not
+        // overlap.
+        unsafe {
+            std::ptr::copy_nonoverlapping(block.cast::<u8>(), moved.cast::<u8>(), old.min(new))
+        };
         // SAFETY: `block` came from GMP's allocator with `old` bytes and is not used again.
         unsafe { wiping_free(block, old) };
         moved
@@ -48,8 +58,8 @@ mod gmp {
 
     unsafe extern "C" fn wiping_free(block: *mut c_void, size: usize) {
         let (_, free) = original();
-        // SAFETY: `block` has `size` bytes by GMP's contract, nobody else refers to them, and any byte is a
-        // valid `u8`.
+        // SAFETY: `block` has `size` bytes by GMP's contract, nobody else refers to them, and any
+        // byte is a valid `u8`.
         unsafe { std::slice::from_raw_parts_mut(block.cast::<u8>(), size) }.zeroize();
         // SAFETY: `block` came from the allocator that `free` belongs to.
         unsafe { free(block, size) }
@@ -58,9 +68,11 @@ mod gmp {
     /// Read once, before the switch: `install` is the first to ask.
     fn original() -> (Allocate, Free) {
         *ORIGINAL.get_or_init(|| {
-            let (mut allocate, mut reallocate, mut free) = (None, None, None);
-            // SAFETY: GMP writes one function pointer through each of three valid pointers, and never a null
-            // one.
+            let mut allocate = None;
+            let mut reallocate = None;
+            let mut free = None;
+            // SAFETY: GMP writes one function pointer through each of three valid pointers, and
+            // never a null one.
             unsafe { get_memory_functions(&mut allocate, &mut reallocate, &mut free) };
             allocate.zip(free).expect("GMP has allocation functions")
         })

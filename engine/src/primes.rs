@@ -1,7 +1,7 @@
 //! Safe primes for auxiliary information: four per run, a second of CPU each.
 //!
-//! With the `gmp` feature the generator is the double sieve below; with `pure-rust` it is that of the scheme
-//! library, which takes some fifteen times longer. Neither runs in constant time.
+//! With the `gmp` feature the generator is the double sieve below; with `pure-rust` it is that of
+//! the scheme library, which takes some fifteen times longer. Neither runs in constant time.
 
 use std::fmt;
 
@@ -21,8 +21,14 @@ mod sieve;
 /// Bits of a safe prime: half of the Paillier modulus at 128-bit security.
 pub const PRIME_BITS: u32 = SecurityLevel128::RSA_PRIME_BITLEN;
 
-const PRIME: Kind = Kind { name: "safe prime", version: 1 };
-const SET: Kind = Kind { name: "prime set", version: 1 };
+const PRIME: Kind = Kind {
+    name: "safe prime",
+    version: 1,
+};
+const SET: Kind = Kind {
+    name: "prime set",
+    version: 1,
+};
 
 /// More than a record of four primes of 192 bytes needs.
 const CAPACITY: usize = 1024;
@@ -30,8 +36,8 @@ const CAPACITY: usize = 1024;
 /// A secret prime p of 1536 bits for which (p − 1) / 2 is prime too.
 pub struct SafePrime(Integer);
 
-/// The four primes of one auxiliary-information run: two for the Paillier key, two for the ring-Pedersen
-/// parameters. Never used twice.
+/// The four primes of one auxiliary-information run: two for the Paillier key, two for the
+/// ring-Pedersen parameters. Never used twice.
 pub struct Primes([SafePrime; 4]);
 
 /// Why there is no prime.
@@ -46,8 +52,8 @@ pub enum PrimeError {
     Environment(#[from] EnvironmentFault),
 }
 
-/// Searches one safe prime. `go_on` is asked every few milliseconds (with `pure-rust`: before the search
-/// only), and ends it by returning false.
+/// Searches one safe prime. `go_on` is asked every few milliseconds (with `pure-rust`: before the
+/// search only), and ends it by returning false.
 pub fn generate_safe_prime(
     rng: &mut impl CryptoRngCore,
     go_on: &mut dyn FnMut() -> bool,
@@ -56,9 +62,10 @@ pub fn generate_safe_prime(
     #[cfg(feature = "gmp")]
     return sieve::search(PRIME_BITS, rng, go_on).map(|prime| SafePrime(Integer::from_rug(prime)));
     #[cfg(feature = "pure-rust")]
-    match go_on() {
-        true => Ok(SafePrime(Integer::generate_safe_prime(rng, PRIME_BITS))),
-        false => Err(PrimeError::Cancelled),
+    if go_on() {
+        Ok(SafePrime(Integer::generate_safe_prime(rng, PRIME_BITS)))
+    } else {
+        Err(PrimeError::Cancelled)
     }
 }
 
@@ -82,11 +89,13 @@ impl SafePrime {
     fn from_digits(digits: &[u8]) -> Result<Self, DecodeError> {
         crate::wipe_gmp_memory();
         let prime = Integer::from_bytes_msf(digits);
-        // Every safe prime above 7 is 11 mod 12. One Fermat test each finds anything but an attack on the
-        // store, and a composite number would still fail in the proofs of the protocol.
+        // Every safe prime above 7 is 11 mod 12. One Fermat test each finds anything but an attack
+        // on the store, and a composite number would still fail in the proofs of the protocol.
         let half = &prime >> 1;
         let sound = prime.significant_bits() == u64::from(PRIME_BITS) && prime.mod_u(12) == 11;
-        (sound && fermat(&half) && fermat(&prime)).then_some(Self(prime)).ok_or(DecodeError::Inconsistent)
+        (sound && fermat(&half) && fermat(&prime))
+            .then_some(Self(prime))
+            .ok_or(DecodeError::Inconsistent)
     }
 }
 
@@ -94,25 +103,33 @@ impl Primes {
     /// A set of four. Refused when two are equal: the modulus would be a square.
     pub fn new(primes: [SafePrime; 4]) -> Result<Self, DecodeError> {
         let distinct = (1..4).all(|i| primes[..i].iter().all(|earlier| earlier.0 != primes[i].0));
-        distinct.then_some(Self(primes)).ok_or(DecodeError::Inconsistent)
+        distinct
+            .then_some(Self(primes))
+            .ok_or(DecodeError::Inconsistent)
     }
 
     /// Secret bytes for an encrypted store: version, CBOR, checksum.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let digits = self.0.each_ref().map(SafePrime::digits);
-        seal(SET, &digits.each_ref().map(|digits| Bytes::new(digits)), CAPACITY)
+        seal(
+            SET,
+            &digits.each_ref().map(|digits| Bytes::new(digits)),
+            CAPACITY,
+        )
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote, and tests the primes once more.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let [a, b, c, d] = open::<[ByteBuf; 4]>(SET, bytes)?.map(|digits| Zeroizing::new(digits.into_vec()));
+        let [a, b, c, d] =
+            open::<[ByteBuf; 4]>(SET, bytes)?.map(|digits| Zeroizing::new(digits.into_vec()));
         let prime = |digits: Zeroizing<Vec<u8>>| SafePrime::from_digits(&digits);
         Self::new([prime(a)?, prime(b)?, prime(c)?, prime(d)?])
     }
 
     pub(crate) fn into_pregenerated(self) -> Result<PregeneratedPrimes, EngineError> {
         let primes = self.0.map(|prime| prime.0);
-        PregeneratedPrimes::try_from(primes).map_err(|_| EngineError::bug("a safe prime is too short"))
+        PregeneratedPrimes::try_from(primes)
+            .map_err(|_| EngineError::bug("a safe prime is too short"))
     }
 }
 
@@ -131,7 +148,9 @@ impl fmt::Debug for Primes {
 /// Whether 2^(n − 1) = 1 mod n, for odd n.
 fn fermat(n: &Integer) -> bool {
     let exponent = n - 1;
-    Integer::from(2).pow_mod(&exponent, n).is_some_and(|power| power.is_one())
+    Integer::from(2)
+        .pow_mod(&exponent, n)
+        .is_some_and(|power| power.is_one())
 }
 
 #[cfg(test)]
@@ -151,8 +170,16 @@ mod tests {
     fn a_number_with_a_good_checksum_is_still_tested() {
         assert!(near_prime(0).is_ok());
         assert_eq!(near_prime(1).err(), Some(DecodeError::Inconsistent), "even");
-        assert_eq!(near_prime(12).err(), Some(DecodeError::Inconsistent), "of the right shape");
+        assert_eq!(
+            near_prime(12).err(),
+            Some(DecodeError::Inconsistent),
+            "of the right shape"
+        );
         let short = SafePrime::from_bytes(&seal(PRIME, &Bytes::new(&[11]), CAPACITY));
-        assert_eq!(short.err(), Some(DecodeError::Inconsistent), "a safe prime, but not of 1536 bits");
+        assert_eq!(
+            short.err(),
+            Some(DecodeError::Inconsistent),
+            "a safe prime, but not of 1536 bits"
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! Proofs that somebody knows the secrets behind points: Schnorr's, made non-interactive, for any number of
-//! secrets at once.
+//! Proofs that somebody knows the secrets behind points: Schnorr's, made non-interactive, for any
+//! number of secrets at once.
 //!
-//! The protocol: with secrets c₀, c₁, … behind points C₀, C₁, … the prover sends A = a·G for a fresh a, hears
-//! a challenge e, and answers z = a + e·c₀ + e²·c₁ + …; the verifier checks z·G = A + e·C₀ + e²·C₁ + …
-//! (Gennaro, Leigh, Sundaram, Yerazunis: "Batching Schnorr identification scheme", ASIACRYPT 2004). Here e is
-//! a hash over everything, so a proof holds for one context and no other.
+//! The protocol: with secrets c₀, c₁, … behind points C₀, C₁, … the prover sends A = a·G for a
+//! fresh a, hears a challenge e, and answers z = a + e·c₀ + e²·c₁ + …; the verifier checks
+//! z·G = A + e·C₀ + e²·C₁ + … (Gennaro, Leigh, Sundaram, Yerazunis: "Batching Schnorr
+//! identification scheme", ASIACRYPT 2004). Here e is a hash over everything, so a proof holds for
+//! one context and no other.
 
 use generic_ec::{Point, Scalar, SecretScalar};
 use rand_core::{CryptoRng, RngCore};
@@ -22,8 +23,8 @@ pub(crate) struct Proof<E: KeyCurve> {
 }
 
 impl<E: KeyCurve> Proof<E> {
-    /// `points` are those of `secrets`, in order; `context` is a labelled hash over all else that the proof
-    /// is bound to.
+    /// `points` are those of `secrets`, in order; `context` is a labelled hash over all else that
+    /// the proof is bound to.
     pub fn new(
         secrets: &[SecretScalar<E>],
         points: &[Point<E>],
@@ -35,21 +36,35 @@ impl<E: KeyCurve> Proof<E> {
         let powers = powers(challenge(points, context, &commitment));
         let response = powers
             .zip(secrets)
-            .fold(nonce.as_ref() + Scalar::zero(), |sum, (power, secret)| sum + power * secret);
-        Self { commitment, response }
+            .fold(nonce.as_ref() + Scalar::zero(), |sum, (power, secret)| {
+                sum + power * secret
+            });
+        Self {
+            commitment,
+            response,
+        }
     }
 
     /// Whether the prover knew the secrets behind `points`, in this context.
     pub fn holds(&self, points: &[Point<E>], context: &[u8; 32]) -> bool {
-        let powers: Vec<_> =
-            powers(challenge(points, context, &self.commitment)).take(points.len()).collect();
+        let powers: Vec<_> = powers(challenge(points, context, &self.commitment))
+            .take(points.len())
+            .collect();
         let combined = Scalar::multiscalar_mul(powers.iter().zip(points));
         Point::generator() * self.response == self.commitment + combined
     }
 }
 
-fn challenge<E: KeyCurve>(points: &[Point<E>], context: &[u8; 32], commitment: &Point<E>) -> Scalar<E> {
-    let points: Vec<_> = points.iter().chain([commitment]).map(|point| point.to_bytes(true)).collect();
+fn challenge<E: KeyCurve>(
+    points: &[Point<E>],
+    context: &[u8; 32],
+    commitment: &Point<E>,
+) -> Scalar<E> {
+    let points: Vec<_> = points
+        .iter()
+        .chain([commitment])
+        .map(|point| point.to_bytes(true))
+        .collect();
     let mut fields = vec![E::CURVE_NAME.as_bytes(), context];
     fields.extend(points.iter().map(|point| point.as_bytes()));
     labelled_scalar(b"countersign engine proof of knowledge v1", &fields)
@@ -76,10 +91,19 @@ mod tests {
 
         assert!(!proof.holds(&points, &[2; 32]), "another context");
         assert!(!proof.holds(&points[..2], &context), "fewer points");
-        assert!(!proof.holds(&[points[1], points[0], points[2]], &context), "another order");
-        let other = Proof { response: proof.response + Scalar::one(), ..proof.clone() };
+        assert!(
+            !proof.holds(&[points[1], points[0], points[2]], &context),
+            "another order"
+        );
+        let other = Proof {
+            response: proof.response + Scalar::one(),
+            ..proof.clone()
+        };
         assert!(!other.holds(&points, &context));
-        let other = Proof { commitment: proof.commitment + Point::generator(), ..proof };
+        let other = Proof {
+            commitment: proof.commitment + Point::generator(),
+            ..proof
+        };
         assert!(!other.holds(&points, &context));
     }
 

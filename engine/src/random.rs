@@ -6,11 +6,12 @@ use crate::{EngineError, EnvironmentFault};
 
 pub(crate) type Rng = Box<dyn CryptoRngCore>;
 
-/// Boxes the caller's generator after one trial: protocols have no way to report a generator that fails
-/// later.
+/// Boxes the caller's generator after one trial: protocols have no way to report a generator that
+/// fails later.
 pub(crate) fn tried(rng: impl CryptoRngCore + 'static) -> Result<Rng, EngineError> {
     let mut rng: Rng = Box::new(rng);
     let mut trial = [0; 16];
-    rng.try_fill_bytes(&mut trial).map_err(|_| EnvironmentFault::Randomness)?;
+    rng.try_fill_bytes(&mut trial)
+        .map_err(|_| EnvironmentFault::Randomness)?;
     Ok(rng)
 }

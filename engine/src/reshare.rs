@@ -1,9 +1,10 @@
-//! Resharing: the holders of a key hand it to a new committee, with new shares and perhaps another threshold.
-//! The same protocol for every scheme and curve; `docs/reshare.md` has its argument.
+//! Resharing: the holders of a key hand it to a new committee, with new shares and perhaps another
+//! threshold. The same protocol for every scheme and curve; `docs/reshare.md` has its argument.
 //!
-//! Root key, chain code and so every address stay. The old shares go on being valid: that all honest holders
-//! erase them, and only once every new member has stored its own, is for the caller to see to. What never
-//! happens here: the key is in no place at any time, and no complaint makes anybody publish a share.
+//! Root key, chain code and so every address stay. The old shares go on being valid: that all
+//! honest holders erase them, and only once every new member has stored its own, is for the caller
+//! to see to. What never happens here: the key is in no place at any time, and no complaint makes
+//! anybody publish a share.
 
 mod deal;
 mod fault;
@@ -24,20 +25,22 @@ use crate::{CallerFault, Engine, EngineError, PartyIndex, PublicShare, Share};
 pub use fault::ReshareFault;
 use plan::Plan;
 
-/// What a resharing is about. All parties must use the same values, but for `me` and the index in `old`.
+/// What a resharing is about. All parties must use the same values, but for `me` and the index in
+/// `old`.
 #[derive(Debug, Clone)]
 pub struct ReshareParams<'a> {
     /// Bytes that name this run and no other.
     pub session: &'a [u8],
     /// Position of this party in `parties`.
     pub me: PartyIndex,
-    /// Everybody who takes part and in what role: as many dealers as the old threshold, and the 2 to 9
-    /// members of the new committee. Their order here is their order there, so that nobody chooses an index.
+    /// Everybody who takes part and in what role: as many dealers as the old threshold, and the 2
+    /// to 9 members of the new committee. Their order here is their order there, so that nobody
+    /// chooses an index.
     pub parties: &'a [Role],
     /// How many members of the new committee sign, 2 to its size.
     pub threshold: u16,
-    /// What the old committee holds. A party without an old share must have it from a source that it trusts,
-    /// such as a plan that all dealers signed. `index` is not looked at.
+    /// What the old committee holds. A party without an old share must have it from a source that
+    /// it trusts, such as a plan that all dealers signed. `index` is not looked at.
     pub old: &'a PublicShare,
     /// Number of the generation that is made.
     pub generation: u64,
@@ -67,14 +70,16 @@ pub struct Reshared {
 
 /// The most bytes of each message, on any curve.
 pub(crate) fn limits() -> impl Iterator<Item = usize> {
-    <rounds::Msg<Secp256k1> as RoundMessage>::LIMITS.iter().map(|(_, limit)| *limit)
+    <rounds::Msg<Secp256k1> as RoundMessage>::LIMITS
+        .iter()
+        .map(|(_, limit)| *limit)
 }
 
-/// Shares the key of `params.old` anew. Four messages in three rounds, for parties that all send in each but
-/// the second; takes milliseconds for every scheme.
+/// Shares the key of `params.old` anew. Four messages in three rounds, for parties that all send in
+/// each but the second; takes milliseconds for every scheme.
 ///
-/// A dealer brings its old share, which is only read; a party that does not deal brings none. Indices in
-/// messages and errors are positions in `params.parties`.
+/// A dealer brings its old share, which is only read; a party that does not deal brings none.
+/// Indices in messages and errors are positions in `params.parties`.
 pub fn reshare(
     params: ReshareParams<'_>,
     old_share: Option<&Share>,
@@ -91,8 +96,12 @@ fn start<E: KeyCurve>(
 ) -> Result<Box<dyn Engine<Output = Reshared>>, EngineError> {
     let plan = Plan::<E>::new(&params)?;
     let secret = secret_to_deal(&plan, &params, old_share)?;
-    let (me, parties, has_say) = (plan.me, plan.parties(), plan.speakers());
-    Ok(adapter::start_where(me, parties, has_say, move |party| rounds::run(party, plan, secret, rng)))
+    let me = plan.me;
+    let parties = plan.parties();
+    let has_say = plan.speakers();
+    Ok(adapter::start_where(me, parties, has_say, move |party| {
+        rounds::run(party, plan, secret, rng)
+    }))
 }
 
 /// λ·x of a dealer: its part of the key, if exactly the chosen dealers add theirs.
@@ -106,10 +115,16 @@ fn secret_to_deal<E: KeyCurve>(
         (None, None) => return Ok(None),
         _ => return Err(CallerFault::DealerShare),
     };
-    let expected = PublicShare { index: dealer.index, ..params.old.clone() };
+    let expected = PublicShare {
+        index: dealer.index,
+        ..params.old.clone()
+    };
     let core = share.core::<E>()?;
     if share.public() != expected
-        || core.vss_setup.as_ref().is_none_or(|setup| setup.I != plan::points(core.n()))
+        || core
+            .vss_setup
+            .as_ref()
+            .is_none_or(|setup| setup.I != plan::points(core.n()))
     {
         return Err(CallerFault::DealerShare);
     }

@@ -1,4 +1,5 @@
-//! How much one party sends another in a run, known before there is an engine: what comes early waits for it, and is bounded.
+//! How much one party sends another in a run, known before there is an engine: what comes early
+//! waits for it, and is bounded.
 
 use cggmp24::keygen::ThresholdMsg;
 use cggmp24::security_level::SecurityLevel128;
@@ -37,7 +38,11 @@ pub fn agree_room() -> Room {
 /// Of a [`batch`](crate::batch()) of so many runs of [`sign`](crate::sign()).
 pub fn sign_room(scheme: Scheme, runs: usize) -> Room {
     let limits = with_suite!(scheme, S => <<S as Suite>::Msg as RoundMessage>::LIMITS);
-    Room::of(limits.iter().map(|(_, limit)| longest(std::iter::repeat_n(*limit, runs))))
+    Room::of(
+        limits
+            .iter()
+            .map(|(_, limit)| longest(std::iter::repeat_n(*limit, runs))),
+    )
 }
 
 fn once<M: RoundMessage>() -> Room {

@@ -1,5 +1,5 @@
-//! From a scheme to its suite. The list of schemes is [`countersign_protocol::Scheme`]; to add one: a variant there, a line
-//! in `with_suite!`, and a [`Suite`](crate::sign::Suite) for it.
+//! From a scheme to its suite. The list of schemes is [`countersign_protocol::Scheme`]; to add one:
+//! a variant there, a line in `with_suite!`, and a [`Suite`](crate::sign::Suite) for it.
 
 /// Evaluates `$body` with `$suite` as the suite of a scheme.
 macro_rules! with_suite {
@@ -33,7 +33,10 @@ mod tests {
     #[test]
     fn every_scheme_has_its_own_suite() {
         for scheme in Scheme::ALL {
-            assert_eq!(with_suite!(scheme, S => <S as crate::sign::Suite>::SCHEME), scheme);
+            assert_eq!(
+                with_suite!(scheme, S => <S as crate::sign::Suite>::SCHEME),
+                scheme
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
-//! How secrets become bytes and return: a version byte, CBOR, and a checksum, decoded with suspicion.
+//! How secrets become bytes and return: a version byte, CBOR, and a checksum, decoded with
+//! suspicion.
 //!
-//! The checksum finds damage, for instance in a chain code, which has no structure of its own. It is no
-//! protection against an attacker: the store encrypts and authenticates these bytes.
+//! The checksum finds damage, for instance in a chain code, which has no structure of its own. It
+//! is no protection against an attacker: the store encrypts and authenticates these bytes.
 
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -15,7 +16,9 @@ const CHECKSUM: usize = 32;
 #[non_exhaustive]
 pub enum DecodeError {
     /// Written by another version.
-    #[error("version {0} of this record is not known: use the release that wrote it, or a newer one")]
+    #[error(
+        "version {0} of this record is not known: use the release that wrote it, or a newer one"
+    )]
     Version(u8),
     /// Truncated or altered.
     #[error("the record is damaged: restore it from a backup")]
@@ -44,7 +47,11 @@ pub(crate) fn open<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, D
     if version != kind.version {
         return Err(DecodeError::Version(version));
     }
-    let split = bytes.len().checked_sub(CHECKSUM).filter(|split| *split > 0).ok_or(DecodeError::Damaged)?;
+    let split = bytes
+        .len()
+        .checked_sub(CHECKSUM)
+        .filter(|split| *split > 0)
+        .ok_or(DecodeError::Damaged)?;
     let (record, checksum) = bytes.split_at(split);
     if kind.checksum(record) != checksum {
         return Err(DecodeError::Damaged);
@@ -59,11 +66,13 @@ pub(crate) fn decode_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     rest.is_empty().then_some(value)
 }
 
-/// The same for what peers send: nothing is taken that has a second encoding, so what was hashed and what was understood are the
-/// same.
+/// The same for what peers send: nothing is taken that has a second encoding, so what was hashed
+/// and what was understood are the same.
 pub(crate) fn decode_only_form<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let value: T = decode_exactly(bytes)?;
-    encode(&value, bytes.len()).is_ok_and(|encoded| *encoded == bytes).then_some(value)
+    encode(&value, bytes.len())
+        .is_ok_and(|encoded| *encoded == bytes)
+        .then_some(value)
 }
 
 /// Encodes into a buffer that is wiped, and does not grow up to this capacity.
@@ -85,6 +94,9 @@ pub(crate) struct Kind {
 
 impl Kind {
     fn checksum(self, record: &[u8]) -> [u8; CHECKSUM] {
-        labelled_hash(b"countersign engine record", &[self.name.as_bytes(), record])
+        labelled_hash(
+            b"countersign engine record",
+            &[self.name.as_bytes(), record],
+        )
     }
 }

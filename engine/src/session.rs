@@ -1,8 +1,9 @@
 //! Execution ids: what binds every proof to one task of one session.
 //!
-//! The caller's session bytes never reach a protocol. A hash over a label, the task and its parameters does,
-//! so that key generation, auxiliary information and signing with the same session bytes still run under
-//! unrelated ids, and parties that disagree on a parameter cannot finish together.
+//! The caller's session bytes never reach a protocol. A hash over a label, the task and its
+//! parameters does, so that key generation, auxiliary information and signing with the same session
+//! bytes still run under unrelated ids, and parties that disagree on a parameter cannot finish
+//! together.
 
 use generic_ec::Scalar;
 use sha2::digest::Output;
@@ -44,7 +45,10 @@ pub(crate) fn execution_id(
     }
     let mut fields = vec![task.label(), session];
     fields.extend(parameters);
-    Ok(labelled_hash(b"countersign engine execution id v1", &fields))
+    Ok(labelled_hash(
+        b"countersign engine execution id v1",
+        &fields,
+    ))
 }
 
 /// SHA-256 over a label and fields, each preceded by its length as 8 bytes, big-endian.
@@ -52,8 +56,8 @@ pub(crate) fn labelled_hash(label: &[u8], fields: &[&[u8]]) -> [u8; 32] {
     labelled::<Sha256>(label, fields).into()
 }
 
-/// As [`labelled_hash`], to a scalar: twice as many bytes are reduced as the scalar has, so that none is
-/// likelier than another.
+/// As [`labelled_hash`], to a scalar: twice as many bytes are reduced as the scalar has, so that
+/// none is likelier than another.
 pub(crate) fn labelled_scalar<E: KeyCurve>(label: &[u8], fields: &[&[u8]]) -> Scalar<E> {
     Scalar::from_be_bytes_mod_order(labelled::<Sha512>(label, fields))
 }
@@ -73,8 +77,9 @@ mod tests {
 
     #[test]
     fn tasks_and_parameters_never_share_an_id() {
-        let id =
-            |task, session: &[u8], parameters: &[&[u8]]| execution_id(task, session, parameters).unwrap();
+        let id = |task, session: &[u8], parameters: &[&[u8]]| {
+            execution_id(task, session, parameters).unwrap()
+        };
         let ids = [
             id(Task::Keygen, b"s", &[b"ab", b"c"]),
             id(Task::AuxInfo, b"s", &[b"ab", b"c"]),
@@ -86,6 +91,9 @@ mod tests {
         ];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len());
-        assert_eq!(execution_id(Task::Sign, b"", &[]), Err(CallerFault::EmptySession));
+        assert_eq!(
+            execution_id(Task::Sign, b"", &[]),
+            Err(CallerFault::EmptySession)
+        );
     }
 }

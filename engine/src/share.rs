@@ -13,9 +13,13 @@ use crate::sealed::{DecodeError, Kind, open, seal};
 use crate::sign::Suite;
 use crate::{CallerFault, PartyIndex, Scheme};
 
-const KIND: Kind = Kind { name: "share", version: 1 };
+const KIND: Kind = Kind {
+    name: "share",
+    version: 1,
+};
 
-/// More than the longest share needs: nine public shares of 33 bytes, nine indices, the key, and their names.
+/// More than the longest share needs: nine public shares of 33 bytes, nine indices, the key, and
+/// their names.
 const CAPACITY: usize = 4096;
 
 /// One party's secret share of a key. Wiped when dropped.
@@ -35,8 +39,8 @@ pub struct PublicShare {
     pub threshold: u16,
     /// Whose share it is: position in the committee.
     pub index: PartyIndex,
-    /// 33 bytes, compressed, on secp256k1; 32 bytes on Ed25519. For `taproot` the plain key, without the
-    /// output tweak.
+    /// 33 bytes, compressed, on secp256k1; 32 bytes on Ed25519. For `taproot` the plain key,
+    /// without the output tweak.
     pub root_public_key: Vec<u8>,
     /// Chain code of the root, for derivation.
     pub chain_code: [u8; 32],
@@ -46,7 +50,10 @@ pub struct PublicShare {
 
 impl Share {
     pub(crate) fn new<E: KeyCurve>(scheme: Scheme, core: IncompleteKeyShare<E>) -> Self {
-        Self { scheme, core: E::wrap(core) }
+        Self {
+            scheme,
+            core: E::wrap(core),
+        }
     }
 
     /// The scheme that it signs with.
@@ -70,8 +77,8 @@ impl Share {
         }
     }
 
-    /// The share itself, 32 bytes, big-endian: for recovery files and for nothing else. Points of the shares are 1, 2, 3 and so
-    /// on, in the order of the committee.
+    /// The share itself, 32 bytes, big-endian: for recovery files and for nothing else. Points of
+    /// the shares are 1, 2, 3 and so on, in the order of the committee.
     pub fn secret_scalar(&self) -> Zeroizing<[u8; 32]> {
         match &self.core {
             Core::Secp256k1(core) => scalar(core),
@@ -79,7 +86,8 @@ impl Share {
         }
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the share fits its public key.
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, and proves that the share fits its public
+    /// key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let head: Record<IgnoredAny> = open(KIND, bytes)?;
         with_suite!(head.scheme, S => decode::<<S as Suite>::Curve>(bytes))
@@ -106,8 +114,8 @@ fn encode<E: KeyCurve>(scheme: Scheme, core: &IncompleteKeyShare<E>) -> Zeroizin
     seal(KIND, &Record { scheme, core }, CAPACITY)
 }
 
-/// `IncompleteKeyShare` validates itself when it is decoded: public shares interpolate to the key, the secret
-/// fits its own.
+/// `IncompleteKeyShare` validates itself when it is decoded: public shares interpolate to the key,
+/// the secret fits its own.
 fn decode<E: KeyCurve>(bytes: &[u8]) -> Result<Share, DecodeError> {
     let record: Record<IncompleteKeyShare<E>> = open(KIND, bytes)?;
     let core = record.core;
@@ -133,7 +141,11 @@ fn public<E: KeyCurve>(scheme: Scheme, core: &IncompleteKeyShare<E>) -> PublicSh
         root_public_key: core.shared_public_key.to_bytes(true).to_vec(),
         // Key generation and decoding both insist on a chain code.
         chain_code: core.chain_code.unwrap_or_default(),
-        public_shares: core.public_shares.iter().map(|share| share.to_bytes(true).to_vec()).collect(),
+        public_shares: core
+            .public_shares
+            .iter()
+            .map(|share| share.to_bytes(true).to_vec())
+            .collect(),
     }
 }
 
@@ -154,8 +166,13 @@ mod tests {
         let key_info = DirtyKeyInfo {
             curve: Default::default(),
             shared_public_key: Point::generator() * nonzero(1),
-            public_shares: [2, 3].map(|share| Point::generator() * nonzero(share)).to_vec(),
-            vss_setup: Some(VssSetup { min_signers: 2, I: [1, 2].map(nonzero).to_vec() }),
+            public_shares: [2, 3]
+                .map(|share| Point::generator() * nonzero(share))
+                .to_vec(),
+            vss_setup: Some(VssSetup {
+                min_signers: 2,
+                I: [1, 2].map(nonzero).to_vec(),
+            }),
             chain_code: Some([5; 32]),
         };
         let x = NonZero::from_secret_scalar(SecretScalar::new(&mut Scalar::from(secret))).unwrap();
@@ -163,28 +180,51 @@ mod tests {
     }
 
     fn decode(core: DirtyCoreKeyShare<Ed25519>) -> Result<Share, DecodeError> {
-        Share::from_bytes(&seal(KIND, &Record { scheme: Scheme::Ed25519, core }, CAPACITY))
+        Share::from_bytes(&seal(
+            KIND,
+            &Record {
+                scheme: Scheme::Ed25519,
+                core,
+            },
+            CAPACITY,
+        ))
     }
 
     #[test]
     fn a_share_with_a_good_checksum_is_still_proven() {
         assert!(dirty(2).is_valid().is_ok());
         assert!(decode(dirty(2)).is_ok());
-        assert_eq!(decode(dirty(3)).err(), Some(DecodeError::Damaged), "not the secret of this party");
+        assert_eq!(
+            decode(dirty(3)).err(),
+            Some(DecodeError::Damaged),
+            "not the secret of this party"
+        );
 
         let mut no_chain_code = dirty(2);
         no_chain_code.key_info.chain_code = None;
         assert_eq!(decode(no_chain_code).err(), Some(DecodeError::Inconsistent));
 
         let mut one_of_two = dirty(1);
-        one_of_two.key_info.public_shares = [1, 1].map(|share| Point::generator() * nonzero(share)).to_vec();
-        one_of_two.key_info.vss_setup = Some(VssSetup { min_signers: 1, I: [1, 2].map(nonzero).to_vec() });
-        assert_eq!(decode(one_of_two).err(), Some(DecodeError::Damaged), "no threshold key");
+        one_of_two.key_info.public_shares = [1, 1]
+            .map(|share| Point::generator() * nonzero(share))
+            .to_vec();
+        one_of_two.key_info.vss_setup = Some(VssSetup {
+            min_signers: 1,
+            I: [1, 2].map(nonzero).to_vec(),
+        });
+        assert_eq!(
+            decode(one_of_two).err(),
+            Some(DecodeError::Damaged),
+            "no threshold key"
+        );
     }
 
     #[test]
     fn a_record_fits_its_reserved_buffer() {
-        let longest = Record { scheme: Scheme::Ed25519, core: dirty(2) };
+        let longest = Record {
+            scheme: Scheme::Ed25519,
+            core: dirty(2),
+        };
         let one_party = 2 * 64;
         assert!(seal(KIND, &longest, 0).len() + 9 * one_party < CAPACITY);
     }

@@ -1,5 +1,5 @@
-//! Signing: what is common to all schemes. Checks the call, derives the child key, starts the suite's
-//! protocol, and lets no signature out that does not verify under the derived key.
+//! Signing: what is common to all schemes. Checks the call, derives the child key, starts the
+//! suite's protocol, and lets no signature out that does not verify under the derived key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,14 +17,17 @@ use crate::engine::{MessageKind, Step};
 use crate::random::{Rng, tried};
 use crate::scheme::with_suite;
 use crate::session::{Task, execution_id};
-use crate::{Aux, CallerFault, DeriveError, Engine, EngineError, PartyIndex, PeerFault, Scheme, Share};
+use crate::{
+    Aux, CallerFault, DeriveError, Engine, EngineError, PartyIndex, PeerFault, Scheme, Share,
+};
 
 /// What is to be signed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
     /// A message. ECDSA signs its SHA-256; the other schemes sign the bytes as they are.
     Raw(Vec<u8>),
-    /// A digest. ECDSA signs it as the finished hash; the other schemes sign these 32 bytes as a message.
+    /// A digest. ECDSA signs it as the finished hash; the other schemes sign these 32 bytes as a
+    /// message.
     Digest([u8; 32]),
 }
 
@@ -65,8 +68,8 @@ impl fmt::Debug for Message {
 /// A finished signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// ECDSA: r ‖ s, 64 bytes, low s. Ed25519 and Taproot: 64 bytes of RFC 8032 and BIP-340. Schnorr: R ‖ z,
-    /// 65 bytes.
+    /// ECDSA: r ‖ s, 64 bytes, low s. Ed25519 and Taproot: 64 bytes of RFC 8032 and BIP-340.
+    /// Schnorr: R ‖ z, 65 bytes.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
     /// ECDSA only: 0 to 3.
@@ -84,7 +87,8 @@ pub struct SignParams<'a> {
     pub signers: &'a [PartyIndex],
     /// Child indices below 2³¹ from the root; empty signs with the root key.
     pub path: &'a [u32],
-    /// `taproot` only: root of the output's script tree (BIP-341), `None` for an output without scripts.
+    /// `taproot` only: root of the output's script tree (BIP-341), `None` for an output without
+    /// scripts.
     pub script_root: Option<[u8; 32]>,
     /// What to sign.
     pub message: Message,
@@ -92,8 +96,8 @@ pub struct SignParams<'a> {
 
 /// Signs under the child key at `path`; for `taproot`, under its BIP-341 output key.
 ///
-/// ECDSA takes five rounds, the first of them echoed, and needs `aux`; the other schemes take two and ignore
-/// it. Indices in messages and errors are positions in `signers`.
+/// ECDSA takes five rounds, the first of them echoed, and needs `aux`; the other schemes take two
+/// and ignore it. Indices in messages and errors are positions in `signers`.
 pub fn sign(
     params: SignParams<'_>,
     share: &Share,
@@ -105,8 +109,8 @@ pub fn sign(
     with_suite!(share.scheme(), S => start::<S>(params, share, aux, rng))
 }
 
-/// The key that signatures under `public_key` verify with: for `taproot` the 32-byte x-only BIP-341 output
-/// key, with the scripts of `script_root` or without any; otherwise `public_key` itself.
+/// The key that signatures under `public_key` verify with: for `taproot` the 32-byte x-only BIP-341
+/// output key, with the scripts of `script_root` or without any; otherwise `public_key` itself.
 pub fn verification_key(
     scheme: Scheme,
     public_key: &[u8],
@@ -126,8 +130,8 @@ fn suite_key<S: Suite>(
     S::verification_key(public_key, script_root)
 }
 
-/// Checks a signature under a [`verification_key`]; ECDSA also for low s and the right recovery id, if there
-/// is one.
+/// Checks a signature under a [`verification_key`]; ECDSA also for low s and the right recovery id,
+/// if there is one.
 pub fn check_signature(
     scheme: Scheme,
     verification_key: &[u8],
@@ -194,12 +198,18 @@ fn start<S: Suite>(
     rng: Rng,
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
     let job = job::<S>(params, share)?;
-    let key =
-        suite_key::<S>(&job.child.key.public_key, job.script_root.as_ref()).map_err(CallerFault::from)?;
+    let key = suite_key::<S>(&job.child.key.public_key, job.script_root.as_ref())
+        .map_err(CallerFault::from)?;
     let message = job.message.clone();
     let verify = move |signature: &Signature| S::verify(&key, &message, signature);
-    let (me, parties) = (job.me, job.parties());
-    Ok(Box::new(Verified { inner: S::sign(job, aux, rng)?, me, parties, verify }))
+    let me = job.me;
+    let parties = job.parties();
+    Ok(Box::new(Verified {
+        inner: S::sign(job, aux, rng)?,
+        me,
+        parties,
+        verify,
+    }))
 }
 
 fn job<S: Suite>(params: SignParams<'_>, share: &Share) -> Result<Job<S::Curve>, CallerFault> {
@@ -225,36 +235,55 @@ fn check_signers<E: KeyCurve>(
     let SignParams { me, signers, .. } = params;
     let needed = core.min_signers();
     if signers.len() != usize::from(needed) {
-        return Err(CallerFault::SignerCount { given: signers.len(), needed });
+        return Err(CallerFault::SignerCount {
+            given: signers.len(),
+            needed,
+        });
     }
     let ascending = signers.windows(2).all(|pair| pair[0] < pair[1]);
     if !ascending || signers.iter().any(|signer| signer.0 >= core.n()) {
         return Err(CallerFault::Signers);
     }
-    let signer = *signers.get(usize::from(me.0)).ok_or(CallerFault::NotInSession(*me))?;
+    let signer = *signers
+        .get(usize::from(me.0))
+        .ok_or(CallerFault::NotInSession(*me))?;
     if signer.0 != core.i {
-        return Err(CallerFault::WrongShare { share: PartyIndex(core.i), signer });
+        return Err(CallerFault::WrongShare {
+            share: PartyIndex(core.i),
+            signer,
+        });
     }
     Ok(())
 }
 
-/// Binds scheme, signers, child key, script root and message, so that signers who were asked for different
-/// things cannot go on together.
+/// Binds scheme, signers, child key, script root and message, so that signers who were asked for
+/// different things cannot go on together.
 fn job_id<E: KeyCurve>(
     scheme: Scheme,
     params: &SignParams<'_>,
     child: &Child<E>,
 ) -> Result<[u8; 32], CallerFault> {
-    let signers: Vec<u8> = params.signers.iter().flat_map(|signer| signer.0.to_be_bytes()).collect();
+    let signers: Vec<u8> = params
+        .signers
+        .iter()
+        .flat_map(|signer| signer.0.to_be_bytes())
+        .collect();
     let key = child.key.public_key.to_bytes(true);
     let root = params.script_root.as_ref().map_or(&[][..], |root| root);
     let message = &params.message;
-    let parameters =
-        [scheme.name().as_bytes(), &signers, key.as_bytes(), root, message.form(), message.bytes()];
+    let parameters = [
+        scheme.name().as_bytes(),
+        &signers,
+        key.as_bytes(),
+        root,
+        message.form(),
+        message.bytes(),
+    ];
     execution_id(Task::Sign, params.session, &parameters)
 }
 
-/// Passes a signature on only if it verifies. Whose fault it is otherwise the protocol does not say.
+/// Passes a signature on only if it verifies. Whose fault it is otherwise the protocol does not
+/// say.
 struct Verified<V> {
     inner: Box<dyn Engine<Output = Signature>>,
     me: PartyIndex,
@@ -269,14 +298,22 @@ impl<V: Fn(&Signature) -> bool> Engine for Verified<V> {
         let step = self.inner.step()?;
         match &step {
             Step::Done(signature) if !(self.verify)(signature) => {
-                let error = EngineError::Peer { fault: PeerFault::Signature, culprits: vec![] };
+                let error = EngineError::Peer {
+                    fault: PeerFault::Signature,
+                    culprits: vec![],
+                };
                 Err(error.between(self.me, self.parties))
             }
             _ => Ok(step),
         }
     }
 
-    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         self.inner.receive(from, kind, body)
     }
 
@@ -295,7 +332,10 @@ mod tests {
         type Output = Signature;
 
         fn step(&mut self) -> Result<Step<Signature>, EngineError> {
-            Ok(Step::Done(Signature { bytes: vec![1; 64], recovery_id: None }))
+            Ok(Step::Done(Signature {
+                bytes: vec![1; 64],
+                recovery_id: None,
+            }))
         }
 
         fn receive(&mut self, _: PartyIndex, _: MessageKind, _: &[u8]) -> Result<(), EngineError> {
@@ -307,12 +347,24 @@ mod tests {
     fn no_unverified_signature_leaves() {
         let outcome = |parties: u16, valid: bool| {
             let verify = move |_: &Signature| valid;
-            Verified { inner: Box::new(Forger), me: PartyIndex(1), parties, verify }.step()
+            Verified {
+                inner: Box::new(Forger),
+                me: PartyIndex(1),
+                parties,
+                verify,
+            }
+            .step()
         };
         assert!(matches!(outcome(2, true), Ok(Step::Done(_))));
         for (parties, named) in [(2, vec![PartyIndex(0)]), (3, vec![])] {
             let error = outcome(parties, false).unwrap_err();
-            assert_eq!(error, EngineError::Peer { fault: PeerFault::Signature, culprits: named });
+            assert_eq!(
+                error,
+                EngineError::Peer {
+                    fault: PeerFault::Signature,
+                    culprits: named
+                }
+            );
         }
     }
 }

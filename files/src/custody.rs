@@ -1,10 +1,12 @@
-//! Files that decide are read only if nobody but their operator could have written them: each file, each folder on the way
-//! to it and each link belongs to root or to the user that runs this program, and is writable by nobody else.
+//! Files that decide are read only if nobody but their operator could have written them: each file,
+//! each folder on the way to it and each link belongs to root or to the user that runs this
+//! program, and is writable by nobody else.
 //!
-//! A folder that everybody may write to is passed if it has the sticky bit, as `/tmp` has: there others can neither remove
-//! nor rename what belongs to root or to us, and what belongs to somebody else is refused. The way is walked by
-//! descriptors from `/`, links included, and what is checked is what was opened: nothing can be exchanged between the look
-//! and the reading. Access control lists count, since their mask shows in the mode as the rights of the group.
+//! A folder that everybody may write to is passed if it has the sticky bit, as `/tmp` has: there
+//! others can neither remove nor rename what belongs to root or to us, and what belongs to somebody
+//! else is refused. The way is walked by descriptors from `/`, links included, and what is checked
+//! is what was opened: nothing can be exchanged between the look and the reading. Access control
+//! lists count, since their mask shows in the mode as the rights of the group.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -67,8 +69,8 @@ pub enum CustodyError {
 }
 
 impl Custody {
-    /// The whole file at `path` or behind the links there, which must be a regular one. One of more than `limit` bytes is
-    /// [`io::ErrorKind::FileTooLarge`].
+    /// The whole file at `path` or behind the links there, which must be a regular one. One of more
+    /// than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
     pub fn read(self, path: &Path, limit: u64) -> Result<Vec<u8>, CustodyError> {
         match self {
             Self::Anyone => Ok(read(path, limit)?),
@@ -86,9 +88,14 @@ pub fn open_folder(path: &Path) -> Result<File, CustodyError> {
     }
 }
 
-/// Whether `file`, which was opened at `place`, is its operator's alone. Says nothing of the way to it.
+/// Whether `file`, which was opened at `place`, is its operator's alone. Says nothing of the way to
+/// it.
 pub fn check_opened(file: &File, place: &Path) -> Result<(), CustodyError> {
-    Walk { at: place.into(), ..Walk::as_this_user() }.check(file)
+    Walk {
+        at: place.into(),
+        ..Walk::as_this_user()
+    }
+    .check(file)
 }
 
 /// The way from `/` to a file.
@@ -108,7 +115,12 @@ impl Walk {
     }
 
     fn of(me: u32) -> Self {
-        Self { me, ahead: VecDeque::new(), at: PathBuf::new(), links: 0 }
+        Self {
+            me,
+            ahead: VecDeque::new(),
+            at: PathBuf::new(),
+            links: 0,
+        }
     }
 
     /// What is at `path`, opened for reading.
@@ -123,7 +135,8 @@ impl Walk {
     /// One name further: into a folder, to the start of what a link means, or to the end.
     fn step(&mut self, here: File, name: &OsStr) -> Result<File, CustodyError> {
         let place = self.at.join(name);
-        let found = File::from(openat(&here, name, look(), Mode::empty()).map_err(io::Error::from)?);
+        let found =
+            File::from(openat(&here, name, look(), Mode::empty()).map_err(io::Error::from)?);
         let stat = fstat(&found).map_err(io::Error::from)?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             self.check_owner(&place, stat.st_uid)?;
@@ -136,7 +149,11 @@ impl Walk {
         } else {
             found
         };
-        self.at = if name == ".." { self.at.parent().unwrap_or(Path::new("/")).into() } else { place };
+        self.at = if name == ".." {
+            self.at.parent().unwrap_or(Path::new("/")).into()
+        } else {
+            place
+        };
         self.check(&opened)?;
         Ok(opened)
     }
@@ -156,8 +173,13 @@ impl Walk {
     fn start_from_root(&mut self, path: &Path) -> Result<File, CustodyError> {
         self.put_ahead(path);
         self.at = "/".into();
-        let flags = if self.ahead.is_empty() { to_read() } else { look() };
-        let root = File::from(rustix::fs::open("/", flags, Mode::empty()).map_err(io::Error::from)?);
+        let flags = if self.ahead.is_empty() {
+            to_read()
+        } else {
+            look()
+        };
+        let root =
+            File::from(rustix::fs::open("/", flags, Mode::empty()).map_err(io::Error::from)?);
         self.check(&root)?;
         Ok(root)
     }
@@ -169,7 +191,10 @@ impl Walk {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
         });
         let names: Vec<_> = names.collect();
-        names.into_iter().rev().for_each(|name| self.ahead.push_front(name));
+        names
+            .into_iter()
+            .rev()
+            .for_each(|name| self.ahead.push_front(name));
     }
 
     /// Whether what is open here is its operator's alone.
@@ -179,16 +204,25 @@ impl Walk {
         let passed = FileType::from_raw_mode(stat.st_mode) == FileType::Directory
             && stat.st_mode & STICKY != 0
             && !self.ahead.is_empty();
-        match stat.st_mode & OTHERS_WRITE != 0 && !passed {
-            true => Err(CustodyError::Writable { path: self.at.clone(), mode: stat.st_mode & 0o7777 }),
-            false => Ok(()),
+        if stat.st_mode & OTHERS_WRITE != 0 && !passed {
+            Err(CustodyError::Writable {
+                path: self.at.clone(),
+                mode: stat.st_mode & 0o7777,
+            })
+        } else {
+            Ok(())
         }
     }
 
     fn check_owner(&self, place: &Path, owner: u32) -> Result<(), CustodyError> {
-        match owner == 0 || owner == self.me {
-            true => Ok(()),
-            false => Err(CustodyError::Foreign { path: place.into(), owner, me: self.me }),
+        if owner == 0 || owner == self.me {
+            Ok(())
+        } else {
+            Err(CustodyError::Foreign {
+                path: place.into(),
+                owner,
+                me: self.me,
+            })
         }
     }
 }
@@ -205,13 +239,17 @@ fn to_read() -> OFlags {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
 
     /// A folder of ours with a file of ours, and a mode for each.
     fn world() -> (tempfile::TempDir, PathBuf) {
         let private = PermissionsExt::from_mode(0o755);
-        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
         let file = dir.path().join("key.pem");
         std::fs::write(&file, "key").unwrap();
         chmod(&file, 0o644);
@@ -236,11 +274,23 @@ mod tests {
         symlink("./key.pem", dir.path().join("beside")).unwrap();
         assert_eq!(kept(&way.join("beside")).unwrap(), b"key");
         let parent = dir.path().file_name().unwrap();
-        assert_eq!(kept(&dir.path().join("..").join(parent).join("key.pem")).unwrap(), b"key");
-        assert!(matches!(kept(&dir.path().join("none")), Err(CustodyError::Io(_))));
-        assert!(matches!(kept(dir.path()), Err(CustodyError::Io(_))), "a folder");
+        assert_eq!(
+            kept(&dir.path().join("..").join(parent).join("key.pem")).unwrap(),
+            b"key"
+        );
+        assert!(matches!(
+            kept(&dir.path().join("none")),
+            Err(CustodyError::Io(_))
+        ));
+        assert!(
+            matches!(kept(dir.path()), Err(CustodyError::Io(_))),
+            "a folder"
+        );
         symlink("circle", dir.path().join("circle")).unwrap();
-        assert!(matches!(kept(&dir.path().join("circle")), Err(CustodyError::Io(_))));
+        assert!(matches!(
+            kept(&dir.path().join("circle")),
+            Err(CustodyError::Io(_))
+        ));
     }
 
     #[test]
@@ -249,13 +299,19 @@ mod tests {
             let (_dir, file) = world();
             chmod(&file, mode);
             let error = kept(&file).unwrap_err();
-            assert!(matches!(&error, CustodyError::Writable { path, .. } if *path == file), "{error}");
+            assert!(
+                matches!(&error, CustodyError::Writable { path, .. } if *path == file),
+                "{error}"
+            );
             assert!(error.to_string().contains("chmod go-w"), "{error}");
         }
         for mode in [0o775, 0o757, 0o777] {
             let (dir, file) = world();
             chmod(dir.path(), mode);
-            assert!(matches!(kept(&file), Err(CustodyError::Writable { .. })), "{mode:o}");
+            assert!(
+                matches!(kept(&file), Err(CustodyError::Writable { .. })),
+                "{mode:o}"
+            );
         }
         let (dir, _) = world();
         let (elsewhere, file) = world();
@@ -270,7 +326,10 @@ mod tests {
         let (dir, file) = world();
         chmod(dir.path(), 0o1777);
         assert_eq!(kept(&file).unwrap(), b"key");
-        assert!(matches!(open_folder(dir.path()), Err(CustodyError::Writable { .. })));
+        assert!(matches!(
+            open_folder(dir.path()),
+            Err(CustodyError::Writable { .. })
+        ));
         chmod(dir.path(), 0o700);
         assert!(open_folder(dir.path()).is_ok());
         assert!(open_folder(&file).is_err());
@@ -288,7 +347,17 @@ mod tests {
             symlink(&file, &link).unwrap();
             std::os::unix::fs::lchown(at(dir.path()), Some(65_534), Some(65_534)).unwrap();
             let error = kept(&link).unwrap_err();
-            assert!(matches!(error, CustodyError::Foreign { owner: 65_534, me: 0, .. }), "{error}");
+            assert!(
+                matches!(
+                    error,
+                    CustodyError::Foreign {
+                        owner: 65_534,
+                        me: 0,
+                        ..
+                    }
+                ),
+                "{error}"
+            );
             // To that user it is its own, as long as everything on the way is root's.
             assert!(Walk::of(65_534).to(&link).is_ok());
         };
@@ -298,17 +367,28 @@ mod tests {
         let (dir, file) = world();
         chmod(dir.path(), 0o1777);
         chown(&file, Some(65_534), None).unwrap();
-        assert!(matches!(kept(&file), Err(CustodyError::Foreign { .. })), "planted in a sticky folder");
+        assert!(
+            matches!(kept(&file), Err(CustodyError::Foreign { .. })),
+            "planted in a sticky folder"
+        );
     }
 
     #[test]
     fn a_pipe_is_not_waited_for_and_a_long_file_not_read() {
         let (dir, file) = world();
         let pipe = dir.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
         chmod(&pipe, 0o600);
         assert!(matches!(kept(&pipe), Err(CustodyError::Io(_))));
         let long = Custody::Operator.read(&file, 2).unwrap_err();
-        assert!(matches!(long, CustodyError::Io(error) if error.kind() == io::ErrorKind::FileTooLarge));
+        assert!(
+            matches!(long, CustodyError::Io(error) if error.kind() == io::ErrorKind::FileTooLarge)
+        );
     }
 }

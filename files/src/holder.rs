@@ -1,6 +1,8 @@
-//! Which process holds a file that is locked: for messages, so that whoever is to end it need not search.
+//! Which process holds a file that is locked: for messages, so that whoever is to end it need not
+//! search.
 //!
-//! The kernel says so in `/proc/locks`. A number that a holder had written down could be that of a process long gone.
+//! The kernel says so in `/proc/locks`. A number that a holder had written down could be that of a
+//! process long gone.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -8,22 +10,24 @@ use std::path::Path;
 
 use rustix::fs::{major, minor};
 
-/// The process that holds a lock, as far as it can be seen. Shown as ` (pid 4711)` behind the words that name it, or not at all.
+/// The process that holds a lock, as far as it can be seen. Shown as ` (pid 4711)` behind the words
+/// that name it, or not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder(Option<u32>);
 
 impl Holder {
-    /// Who has a lock (`flock`) on this file now. Nobody, if that cannot be seen, such as from another container.
-    pub fn of(file: &Path) -> Holder {
+    /// Who has a lock (`flock`) on this file now. Nobody, if that cannot be seen, such as from
+    /// another container.
+    pub fn of(file: &Path) -> Self {
         let seen = std::fs::metadata(file).and_then(|file| {
             let locks = std::fs::read_to_string("/proc/locks")?;
             Ok(holder(&locks, file.dev(), file.ino()))
         });
-        Holder(seen.unwrap_or(None))
+        Self(seen.unwrap_or(None))
     }
 
     /// Nobody is named.
-    pub const UNKNOWN: Holder = Holder(None);
+    pub const UNKNOWN: Self = Self(None);
 }
 
 impl fmt::Display for Holder {
@@ -35,13 +39,15 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A line is `1: FLOCK  ADVISORY  WRITE 4711 fd:01:123456 0 EOF`, device and inode of the file in the sixth place; `proc_locks(5)`.
-/// One that waits has an arrow in the second place.
+/// A line is `1: FLOCK  ADVISORY  WRITE 4711 fd:01:123456 0 EOF`, device and inode of the file in
+/// the sixth place; `proc_locks(5)`. One that waits has an arrow in the second place.
 fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let place = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
     locks.lines().find_map(|line| {
         let mut words = line.split_whitespace().skip(1);
-        let (kind, pid, file) = (words.next()?, words.nth(2)?, words.next()?);
+        let kind = words.next()?;
+        let pid = words.nth(2)?;
+        let file = words.next()?;
         // Of a process that cannot be seen from here the number is 0 or less.
         let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
         (kind == "FLOCK" && file == place).then_some(pid)
@@ -61,7 +67,10 @@ mod tests {
         assert_eq!(holder(locks, device, 77), Some(15));
         assert_eq!(holder(locks, device, 78), None);
         assert_eq!(holder("", device, 77), None);
-        assert_eq!(Holder(Some(15)).to_string() + &Holder::UNKNOWN.to_string(), " (pid 15)");
+        assert_eq!(
+            Holder(Some(15)).to_string() + &Holder::UNKNOWN.to_string(),
+            " (pid 15)"
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Regular files, and nothing that only looks like one.
 //!
-//! A pipe in the place of a file makes whoever opens it wait for a writer that may never come, and a device can be read
-//! without end. Every file that people give to our programs, and every file that our programs left behind, is opened here:
-//! nothing waits, and what is no regular file is refused. Links are followed. Files that decide are read by [`custody`], which
-//! also judges who may write them.
+//! A pipe in the place of a file makes whoever opens it wait for a writer that may never come, and
+//! a device can be read without end. Every file that people give to our programs, and every file
+//! that our programs left behind, is opened here: nothing waits, and what is no regular file is
+//! refused. Links are followed. Files that decide are read by [`custody`], which also judges who
+//! may write them.
 
 pub mod custody;
 mod holder;
@@ -31,7 +32,8 @@ pub fn read(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
     read_opened(open(path)?, limit)
 }
 
-/// The whole of a regular file of UTF-8 text. One of more than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+/// The whole of a regular file of UTF-8 text. One of more than `limit` bytes is
+/// [`io::ErrorKind::FileTooLarge`].
 pub fn read_to_string(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
     String::from_utf8(read(path, limit)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
@@ -45,11 +47,16 @@ pub fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     // Whoever reads a secret wipes these bytes: they must not have moved, and left a copy behind.
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default().saturating_add(1));
+    let mut bytes = Vec::with_capacity(
+        usize::try_from(length)
+            .unwrap_or_default()
+            .saturating_add(1),
+    );
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > limit {
-        true => Err(io::ErrorKind::FileTooLarge.into()),
-        false => Ok(bytes),
+    if bytes.len() as u64 > limit {
+        Err(io::ErrorKind::FileTooLarge.into())
+    } else {
+        Ok(bytes)
     }
 }
 
@@ -60,32 +67,53 @@ fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 
 /// The file, if it is a regular one. It was opened without waiting, or by who knows what it is.
 pub fn regular(file: File) -> io::Result<File> {
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::process::Command;
     use std::sync::mpsc::sync_channel;
     use std::time::Duration;
+
+    use super::*;
 
     /// Nobody writes into the pipe, and the devices never end.
     #[test]
     fn what_is_no_regular_file_is_refused_without_waiting() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
-        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&pipe, &link).unwrap();
-        for path in [&pipe, &link, dir.path(), Path::new("/dev/zero"), Path::new("/dev/tty")] {
+        for path in [
+            &pipe,
+            &link,
+            dir.path(),
+            Path::new("/dev/zero"),
+            Path::new("/dev/tty"),
+        ] {
             let (said, heard) = sync_channel(1);
             let there = path.to_path_buf();
-            std::thread::spawn(move || said.send((read(&there, 10), open_writable(&there).is_ok())));
-            let (read, writable) = heard.recv_timeout(Duration::from_secs(20)).expect("it waits");
+            std::thread::spawn(move || {
+                said.send((read(&there, 10), open_writable(&there).is_ok()))
+            });
+            let (read, writable) = heard
+                .recv_timeout(Duration::from_secs(20))
+                .expect("it waits");
             assert!(read.is_err() && !writable, "{}", path.display());
         }
     }
@@ -93,15 +121,26 @@ mod tests {
     #[test]
     fn a_file_is_read_whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
-        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        let file = dir.path().join("file");
+        let link = dir.path().join("link");
         std::fs::write(&file, "four").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert_eq!(read(&file, 4).unwrap(), b"four");
         assert_eq!(read_to_string(&link, 4).unwrap(), "four");
-        assert_eq!(read(&file, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(
+            read(&file, 3).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
         std::fs::write(&file, [0xff]).unwrap();
-        assert_eq!(read_to_string(&file, 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            read_to_string(&file, 4).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
         // What the system makes up as it is read has no length, and is a regular file to it.
-        assert!(read_to_string("/proc/self/status", 1 << 20).unwrap().contains("Name:"));
+        assert!(
+            read_to_string("/proc/self/status", 1 << 20)
+                .unwrap()
+                .contains("Name:")
+        );
     }
 }

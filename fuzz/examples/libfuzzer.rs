@@ -1,7 +1,9 @@
-//! The program that libFuzzer is linked into. `COUNTERSIGN_FUZZ` names the target; arguments are libFuzzer's own. Seeds and kept
-//! inputs are first written into the folder `COUNTERSIGN_FUZZ_CORPUS`, if it is named.
+//! The program that libFuzzer is linked into. `COUNTERSIGN_FUZZ` names the target; arguments are
+//! libFuzzer's own. Seeds and kept inputs are first written into the folder
+//! `COUNTERSIGN_FUZZ_CORPUS`, if it is named.
 //!
-//! `fuzz/run.sh` builds it with coverage (`fuzz/instrument.sh`) and runs it. Without the feature `libfuzzer` it is not built.
+//! `fuzz/run.sh` builds it with coverage (`fuzz/instrument.sh`) and runs it. Without the feature
+//! `libfuzzer` it is not built.
 #![no_main]
 
 use std::path::Path;
@@ -11,10 +13,16 @@ use countersign_fuzz::{Corpus, TARGETS, Target};
 
 static TARGET: LazyLock<&Target> = LazyLock::new(|| {
     let name = std::env::var("COUNTERSIGN_FUZZ").unwrap_or_default();
-    TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| {
-        let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
-        panic!("COUNTERSIGN_FUZZ=`{name}` is no target; name one of {}", names.join(" "))
-    })
+    TARGETS
+        .iter()
+        .find(|target| target.name == name)
+        .unwrap_or_else(|| {
+            let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+            panic!(
+                "COUNTERSIGN_FUZZ=`{name}` is no target; name one of {}",
+                names.join(" ")
+            )
+        })
 });
 
 libfuzzer_sys::fuzz_target!(init: unpack(), |input: &[u8]| {
@@ -24,9 +32,14 @@ libfuzzer_sys::fuzz_target!(init: unpack(), |input: &[u8]| {
 });
 
 fn unpack() {
-    // libfuzzer-sys ends the process at every panic. One that the code under test catches and makes an error of is none.
+    // libfuzzer-sys ends the process at every panic. One that the code under test catches and makes
+    // an error of is none.
     let _ = std::panic::take_hook();
-    let Some(folder) = std::env::var_os("COUNTERSIGN_FUZZ_CORPUS") else { return };
+    let Some(folder) = std::env::var_os("COUNTERSIGN_FUZZ_CORPUS") else {
+        return;
+    };
     let kept = Corpus::kept(&TARGET).unwrap_or_else(|error| panic!("{error}"));
-    kept.with_seeds(&TARGET).unpack(Path::new(&folder)).unwrap_or_else(|error| panic!("{error}"));
+    kept.with_seeds(&TARGET)
+        .unpack(Path::new(&folder))
+        .unwrap_or_else(|error| panic!("{error}"));
 }

@@ -6,8 +6,11 @@ use std::str::FromStr;
 use countersign_protocol::{decode, encode};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What is read can be written, and what was written is read as the same value, in one form. Returns the value.
-pub(crate) fn postcard<T: Serialize + DeserializeOwned + Debug + PartialEq>(bytes: &[u8]) -> Option<T> {
+/// What is read can be written, and what was written is read as the same value, in one form.
+/// Returns the value.
+pub(crate) fn postcard<T: Serialize + DeserializeOwned + Debug + PartialEq>(
+    bytes: &[u8],
+) -> Option<T> {
     let value: T = decode(bytes).ok()?;
     let written = encode(&value);
     let again: T = decode(&written).expect("what was written is read");

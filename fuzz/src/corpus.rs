@@ -1,6 +1,8 @@
-//! The inputs that are kept for a target: `corpus/<name>.txt`, one a line in hexadecimal. What follows `#` is for people.
+//! The inputs that are kept for a target: `corpus/<name>.txt`, one a line in hexadecimal. What
+//! follows `#` is for people.
 //!
-//! One text for each target rather than a file for each input, so that a change of a corpus can be read in a review.
+//! One text for each target rather than a file for each input, so that a change of a corpus can be
+//! read in a review.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,9 +26,13 @@ pub enum CorpusError {
 impl std::fmt::Display for CorpusError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            CorpusError::Io(path, error) => write!(f, "{}: {error}", path.display()),
-            CorpusError::Line(path, line) => {
-                write!(f, "{}:{line}: write an input in hexadecimal, or a comment after #", path.display())
+            Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Line(path, line) => {
+                write!(
+                    f,
+                    "{}:{line}: write an input in hexadecimal, or a comment after #",
+                    path.display()
+                )
             }
         }
     }
@@ -36,22 +42,27 @@ impl std::error::Error for CorpusError {}
 
 impl Corpus {
     /// What is kept for `target`; none if there is no file.
-    pub fn kept(target: &Target) -> Result<Corpus, CorpusError> {
+    pub fn kept(target: &Target) -> Result<Self, CorpusError> {
         let path = path(target);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Corpus::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(CorpusError::Io(path, error)),
         };
-        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).enumerate();
+        let lines = text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim())
+            .enumerate();
         let inputs = lines
             .filter(|(_, line)| !line.is_empty())
-            .map(|(index, line)| hex::decode(line).map_err(|_| CorpusError::Line(path.clone(), index + 1)));
-        Ok(Corpus(inputs.collect::<Result<_, _>>()?))
+            .map(|(index, line)| {
+                hex::decode(line).map_err(|_| CorpusError::Line(path.clone(), index + 1))
+            });
+        Ok(Self(inputs.collect::<Result<_, _>>()?))
     }
 
     /// With the seeds of `target`.
-    pub fn with_seeds(mut self, target: &Target) -> Corpus {
+    pub fn with_seeds(mut self, target: &Target) -> Self {
         self.0.extend((target.seeds)());
         self
     }
@@ -67,13 +78,17 @@ impl Corpus {
     pub fn unpack(&self, dir: &Path) -> Result<(), CorpusError> {
         let failed = |error| CorpusError::Io(dir.to_path_buf(), error);
         std::fs::create_dir_all(dir).map_err(failed)?;
-        (0..).zip(&self.0).try_for_each(|(number, input): (u32, _)| {
-            std::fs::write(dir.join(format!("kept-{number:04}")), input).map_err(failed)
-        })
+        (0..)
+            .zip(&self.0)
+            .try_for_each(|(number, input): (u32, _)| {
+                std::fs::write(dir.join(format!("kept-{number:04}")), input).map_err(failed)
+            })
     }
 }
 
 /// Where the inputs of `target` are kept.
 fn path(target: &Target) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(format!("{}.txt", target.name))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(format!("{}.txt", target.name))
 }

@@ -4,12 +4,15 @@
 pub(crate) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Input<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Input(bytes)
     }
 
     pub(crate) fn byte(&mut self) -> u8 {
-        let (first, rest) = self.0.split_first().map_or((0, self.0), |(first, rest)| (*first, rest));
+        let (first, rest) = self
+            .0
+            .split_first()
+            .map_or((0, self.0), |(first, rest)| (*first, rest));
         self.0 = rest;
         first
     }

@@ -30,7 +30,8 @@ fn gave(bytes: usize) {
     HELD.set(HELD.get() - bytes as isize);
 }
 
-// SAFETY: every call goes to the system's allocator as it came; counting touches thread-local numbers alone.
+// SAFETY: every call goes to the system's allocator as it came; counting touches thread-local
+// numbers alone.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         took(layout.size());

@@ -2,11 +2,14 @@
 
 use crate::memory;
 
+const MIB: usize = 1 << 20;
+
 /// One thing that is fuzzed.
 pub struct Target {
     /// Names the target on the command line and its corpus, `corpus/<name>.txt`.
     pub name: &'static str,
-    /// Panics if a promise is broken. True if the input was what the target reads, rather than refused.
+    /// Panics if a promise is broken. True if the input was what the target reads, rather than
+    /// refused.
     pub run: fn(&[u8]) -> bool,
     /// Inputs to begin with: fixtures, and values of every variant.
     pub seeds: fn() -> Vec<Vec<u8>>,
@@ -18,34 +21,50 @@ pub struct Target {
     pub alterations: usize,
 }
 
-const MIB: usize = 1 << 20;
-
 impl Target {
     /// A target with the bounds of most: 64 KiB of input, 16 MiB of memory.
     pub(crate) const fn new(
         name: &'static str,
         run: fn(&[u8]) -> bool,
         seeds: fn() -> Vec<Vec<u8>>,
-    ) -> Target {
-        Target { name, run, seeds, max_bytes: 64 << 10, max_memory: 16 * MIB, alterations: 200 }
+    ) -> Self {
+        Self {
+            name,
+            run,
+            seeds,
+            max_bytes: 64 << 10,
+            max_memory: 16 * MIB,
+            alterations: 200,
+        }
     }
 
-    pub(crate) const fn max_bytes(self, max_bytes: usize) -> Target {
-        Target { max_bytes, ..self }
+    pub(crate) const fn max_bytes(self, max_bytes: usize) -> Self {
+        Self { max_bytes, ..self }
     }
 
-    pub(crate) const fn max_memory_mib(self, mib: usize) -> Target {
-        Target { max_memory: mib * MIB, ..self }
+    pub(crate) const fn max_memory_mib(self, mib: usize) -> Self {
+        Self {
+            max_memory: mib * MIB,
+            ..self
+        }
     }
 
-    pub(crate) const fn alterations(self, alterations: usize) -> Target {
-        Target { alterations, ..self }
+    pub(crate) const fn alterations(self, alterations: usize) -> Self {
+        Self {
+            alterations,
+            ..self
+        }
     }
 
-    /// Runs on one input. Panics as the target does, and if it took more memory than it may. True if the input was read.
+    /// Runs on one input. Panics as the target does, and if it took more memory than it may. True
+    /// if the input was read.
     pub fn try_input(&self, input: &[u8]) -> bool {
         let (was_read, most) = memory::peak(|| (self.run)(input));
-        assert!(most <= self.max_memory, "{} took {most} bytes of memory", self.name);
+        assert!(
+            most <= self.max_memory,
+            "{} took {most} bytes of memory",
+            self.name
+        );
         was_read
     }
 }

@@ -1,4 +1,5 @@
-//! Every target on its seeds, on the inputs that are kept for it, and on alterations of both that are always the same.
+//! Every target on its seeds, on the inputs that are kept for it, and on alterations of both that
+//! are always the same.
 
 use countersign_fuzz::{Corpus, TARGETS, Target};
 use rand::rngs::StdRng;
@@ -57,13 +58,22 @@ tests! {
 }
 
 fn replay(target: &Target) {
-    // A panic that the code under test makes an error of takes memory if it looks for the names of its callers.
+    // A panic that the code under test makes an error of takes memory if it looks for the names of
+    // its callers.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
-    let corpus = Corpus::kept(target).unwrap_or_else(|error| panic!("{error}")).with_seeds(target);
+    let corpus = Corpus::kept(target)
+        .unwrap_or_else(|error| panic!("{error}"))
+        .with_seeds(target);
     let inputs = corpus.inputs();
     assert!(!inputs.is_empty(), "a target begins with a seed");
-    let read = inputs.iter().filter(|input| on_input(target, input)).count();
-    assert!(read > 0, "an input that is refused like all others shows nothing");
+    let read = inputs
+        .iter()
+        .filter(|input| on_input(target, input))
+        .count();
+    assert!(
+        read > 0,
+        "an input that is refused like all others shows nothing"
+    );
     // Many inputs have few alterations each, so that no target takes long.
     let each = (target.alterations / inputs.len()).max(1);
     let mut chance = StdRng::seed_from_u64(1);
@@ -78,7 +88,10 @@ fn on_input(target: &Target, input: &[u8]) -> bool {
     let run = std::panic::AssertUnwindSafe(|| target.try_input(input));
     std::panic::catch_unwind(run).unwrap_or_else(|_| {
         let hex = hex::encode(input);
-        panic!("{} fails on this input; mend it, and keep it in corpus/{0}.txt:\n{hex}", target.name)
+        panic!(
+            "{} fails on this input; mend it, and keep it in corpus/{0}.txt:\n{hex}",
+            target.name
+        )
     })
 }
 

@@ -1,4 +1,5 @@
-//! When to try again: exponential back-off with full jitter. Reads no clock and no random source of its own.
+//! When to try again: exponential back-off with full jitter. Reads no clock and no random source of
+//! its own.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +7,19 @@ use std::time::{Duration, Instant};
 const FIRST: Duration = Duration::from_millis(100);
 /// Ceiling of every delay before a link is dialled again.
 const LINK: Duration = Duration::from_secs(30);
-/// The same of a tunnel. It costs one stream in a link that is there, and while a peer's process is restarted again and again
-/// every second counts in which nobody signs with it.
+/// The same of a tunnel. It costs one stream in a link that is there, and while a peer's process is
+/// restarted again and again every second counts in which nobody signs with it.
 const TUNNEL: Duration = Duration::from_secs(3);
 /// A connection that held so long was healthy: the next loss starts from the first delay.
 const HEALTHY: Duration = Duration::from_secs(60);
 
-/// Delay before retry number `attempt` (0 is the first): uniform between zero and `min(last, 0.1 s * 2^attempt)`, with
-/// `random` uniform over all of `u64`. Full jitter keeps a thousand nodes from returning in one instant.
+/// Delay before retry number `attempt` (0 is the first): uniform between zero and
+/// `min(last, 0.1 s * 2^attempt)`, with `random` uniform over all of `u64`. Full jitter keeps a
+/// thousand nodes from returning in one instant.
 fn full_jitter(attempt: u32, last: Duration, random: u64) -> Duration {
-    let ceiling = FIRST.saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(last);
+    let ceiling = FIRST
+        .saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX))
+        .min(last);
     let share = (ceiling.as_nanos() * u128::from(random)) >> 64;
     Duration::from_nanos(share as u64)
 }
@@ -30,13 +34,20 @@ pub struct Reconnect {
 
 impl Reconnect {
     /// Of a link: delays of up to 30 s.
-    pub fn link() -> Reconnect {
-        Reconnect { attempt: 0, connected_at: None, last: LINK }
+    pub fn link() -> Self {
+        Self {
+            attempt: 0,
+            connected_at: None,
+            last: LINK,
+        }
     }
 
     /// Of a tunnel: delays of up to 3 s.
-    pub(crate) fn tunnel() -> Reconnect {
-        Reconnect { last: TUNNEL, ..Reconnect::link() }
+    pub(crate) fn tunnel() -> Self {
+        Self {
+            last: TUNNEL,
+            ..Self::link()
+        }
     }
 
     /// A connection is up and confirmed by an application message.
@@ -44,9 +55,13 @@ impl Reconnect {
         self.connected_at = Some(now);
     }
 
-    /// An attempt failed or a connection was lost. Returns how long to wait before the next attempt.
+    /// An attempt failed or a connection was lost. Returns how long to wait before the next
+    /// attempt.
     pub fn lost(&mut self, now: Instant, random: u64) -> Duration {
-        let held = self.connected_at.take().map(|since| now.saturating_duration_since(since));
+        let held = self
+            .connected_at
+            .take()
+            .map(|since| now.saturating_duration_since(since));
         if held.is_some_and(|held| held >= HEALTHY) {
             self.attempt = 0;
         }
@@ -73,7 +88,10 @@ mod tests {
     fn delays_double_from_a_tenth_to_thirty_seconds() {
         let longest = |attempt| full_jitter(attempt, LINK, u64::MAX).as_millis();
         assert_eq!((longest(0), longest(1), longest(3)), (99, 199, 799));
-        assert_eq!((longest(9), longest(31), longest(32), longest(u32::MAX)), (29999, 29999, 29999, 29999));
+        assert_eq!(
+            (longest(9), longest(31), longest(32), longest(u32::MAX)),
+            (29999, 29999, 29999, 29999)
+        );
         assert_eq!(full_jitter(9, LINK, 0), Duration::ZERO);
         assert_eq!(full_jitter(9, LINK, 1 << 63), Duration::from_secs(15));
     }
@@ -82,18 +100,34 @@ mod tests {
     fn a_tunnel_is_tried_again_within_seconds() {
         let mut reconnect = Reconnect::tunnel();
         let delays = (0..40).map(|_| reconnect.lost(Instant::now(), u64::MAX));
-        assert!(delays.max().is_some_and(|longest| longest.as_millis() == 2999));
+        assert!(
+            delays
+                .max()
+                .is_some_and(|longest| longest.as_millis() == 2999)
+        );
     }
 
     #[test]
     fn only_a_healthy_minute_resets_the_delay() {
         let start = Instant::now();
         let mut reconnect = Reconnect::link();
-        let delays: Vec<_> = (0..4).map(|_| reconnect.lost(start, u64::MAX).as_millis()).collect();
+        let delays: Vec<_> = (0..4)
+            .map(|_| reconnect.lost(start, u64::MAX).as_millis())
+            .collect();
         assert_eq!(delays, [99, 199, 399, 799]);
         reconnect.connected(start);
-        assert_eq!(reconnect.lost(start + Duration::from_secs(59), u64::MAX).as_millis(), 1599);
+        assert_eq!(
+            reconnect
+                .lost(start + Duration::from_secs(59), u64::MAX)
+                .as_millis(),
+            1599
+        );
         reconnect.connected(start);
-        assert_eq!(reconnect.lost(start + Duration::from_secs(60), u64::MAX).as_millis(), 99);
+        assert_eq!(
+            reconnect
+                .lost(start + Duration::from_secs(60), u64::MAX)
+                .as_millis(),
+            99
+        );
     }
 }

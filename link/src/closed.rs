@@ -7,6 +7,11 @@ use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
 use crate::tls::REFUSED_ALERT;
 
+/// Application error code: closed on purpose, the reason says why.
+pub(crate) const DONE: VarInt = VarInt::from_u32(0);
+/// Application error code: a newer connection of the same identity took over.
+pub(crate) const REPLACED: VarInt = VarInt::from_u32(1);
+
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -17,10 +22,15 @@ pub enum Closed {
     )]
     WrongPeer,
     /// The other side does not admit our key.
-    #[error("the coordinator does not admit this node's key: ask its operator to register this node id")]
+    #[error(
+        "the coordinator does not admit this node's key: ask its operator to register this node id"
+    )]
     NotAdmitted,
-    /// No common TLS parameters; with this product that means a key exchange other than X25519MLKEM768.
-    #[error("the two sides share no TLS parameters: update the older side, it must offer X25519MLKEM768")]
+    /// No common TLS parameters; with this product that means a key exchange other than
+    /// X25519MLKEM768.
+    #[error(
+        "the two sides share no TLS parameters: update the older side, it must offer X25519MLKEM768"
+    )]
     NoCommonParameters,
     /// A newer connection with the same identity took the place of this one.
     #[error("another process connected with the same identity: stop one of them")]
@@ -38,7 +48,9 @@ pub enum Closed {
     #[error("the coordinator refuses new connections for now: try again later")]
     Busy,
     /// Nothing was heard within the idle timeout.
-    #[error("nothing heard from the other side: check the network and that UDP is open, then reconnect")]
+    #[error(
+        "nothing heard from the other side: check the network and that UDP is open, then reconnect"
+    )]
     TimedOut,
     /// We ended the connection.
     #[error("closed by this side: reconnect if that was not intended")]
@@ -53,14 +65,16 @@ impl From<ConnectionError> for Closed {
         match error {
             ConnectionError::TransportError(e) if e.code == refused() => Self::WrongPeer,
             ConnectionError::ConnectionClosed(e) if e.error_code == refused() => Self::NotAdmitted,
-            ConnectionError::TransportError(e) if e.code == handshake_failure() => Self::NoCommonParameters,
+            ConnectionError::TransportError(e) if e.code == handshake_failure() => {
+                Self::NoCommonParameters
+            }
             ConnectionError::ConnectionClosed(e) if e.error_code == handshake_failure() => {
                 Self::NoCommonParameters
             }
             ConnectionError::ApplicationClosed(e) if e.error_code == REPLACED => Self::Replaced,
-            ConnectionError::ApplicationClosed(e) => {
-                Self::ByPeer { reason: String::from_utf8_lossy(&e.reason).into_owned() }
-            }
+            ConnectionError::ApplicationClosed(e) => Self::ByPeer {
+                reason: String::from_utf8_lossy(&e.reason).into_owned(),
+            },
             ConnectionError::ConnectionClosed(e)
                 if e.error_code == TransportErrorCode::CONNECTION_REFUSED =>
             {
@@ -95,11 +109,6 @@ impl LinkHandle {
         self.0.rtt()
     }
 }
-
-/// Application error code: closed on purpose, the reason says why.
-pub(crate) const DONE: VarInt = VarInt::from_u32(0);
-/// Application error code: a newer connection of the same identity took over.
-pub(crate) const REPLACED: VarInt = VarInt::from_u32(1);
 
 fn refused() -> TransportErrorCode {
     TransportErrorCode::crypto(REFUSED_ALERT)

@@ -1,4 +1,5 @@
-//! Node side of the link: one connection to the coordinator, its control stream, and pair streams through it.
+//! Node side of the link: one connection to the coordinator, its control stream, and pair streams
+//! through it.
 //!
 //! Retrying is the caller's, with [`crate::Reconnect`]; nothing here runs in the background.
 
@@ -19,11 +20,16 @@ use crate::splice::JOINED;
 use crate::tls::{self, LINK_ALPN};
 use crate::transport;
 
+/// TLS wants a name; ours is never sent nor checked, the key is.
+const UNUSED_NAME: &str = "coordinator";
+/// From the first packet to the welcome.
+const CONNECT: Duration = Duration::from_secs(10);
+
 /// A confirmed connection to the coordinator.
 #[derive(Debug)]
 pub struct Link {
-    /// The coordinator's first control frame. That it is here is what makes the link real: in TLS 1.3 a client ends its
-    /// handshake before the server has looked at the client's key.
+    /// The coordinator's first control frame. That it is here is what makes the link real: in TLS
+    /// 1.3 a client ends its handshake before the server has looked at the client's key.
     pub welcome: Vec<u8>,
     /// The control stream, after hello and welcome.
     pub control: Control,
@@ -37,7 +43,8 @@ pub struct Link {
 #[derive(Debug, Clone)]
 pub struct PairOpener(Connection);
 
-/// A relayed byte stream to a peer; the coordinator sees all of it. Only good to run a [`crate::Tunnel`] in.
+/// A relayed byte stream to a peer; the coordinator sees all of it. Only good to run a
+/// [`crate::Tunnel`] in.
 pub type PairStream = Join<RecvStream, SendStream>;
 
 /// Why there is no link.
@@ -64,18 +71,22 @@ pub enum DialError {
     #[error("no welcome from the coordinator ({0}): try again, then update the older side")]
     NoWelcome(#[source] FrameError),
     /// The control stream ended before the coordinator's welcome.
-    #[error("the coordinator ended the control stream without a welcome: ask its operator for the reason")]
+    #[error(
+        "the coordinator ended the control stream without a welcome: ask its operator for the reason"
+    )]
     NotWelcome,
     /// The TLS library refused the profile.
     #[error("the TLS profile was refused ({0}): this build is broken, install a released one")]
     Tls(#[from] rustls::Error),
     /// The cipher suite of QUIC's first packets is missing.
-    #[error("the TLS profile lacks QUIC's initial suite ({0}): this build is broken, install a released one")]
+    #[error(
+        "the TLS profile lacks QUIC's initial suite ({0}): this build is broken, install a released one"
+    )]
     Suite(#[from] NoInitialCipherSuite),
 }
 
-/// Dials the coordinator that holds the key `coordinator`, sends `hello` as the first control frame, and returns when the
-/// coordinator's first control frame is here. Gives up after 10 s.
+/// Dials the coordinator that holds the key `coordinator`, sends `hello` as the first control
+/// frame, and returns when the coordinator's first control frame is here. Gives up after 10 s.
 pub async fn connect(
     address: SocketAddr,
     identity: &Arc<Identity>,
@@ -93,20 +104,27 @@ async fn connect_within(
     hello: &[u8],
 ) -> Result<Link, DialError> {
     let config = client_config(identity, coordinator)?;
-    timeout(limit, dial(address, config, hello)).await.map_err(|_| DialError::TimedOut)?
+    timeout(limit, dial(address, config, hello))
+        .await
+        .map_err(|_| DialError::TimedOut)?
 }
 
 impl PairOpener {
-    /// Opens our end of the pair with `peer` and waits until the peer's end is there too, which may take for ever: the
-    /// peer may be off line. Dropping the future gives the stream back.
+    /// Opens our end of the pair with `peer` and waits until the peer's end is there too, which may
+    /// take for ever: the peer may be off line. Dropping the future gives the stream back.
     pub async fn open(&self, peer: PeerKey) -> Result<PairStream, io::Error> {
         let (mut send, mut recv) = self.0.open_bi().await?;
-        send.write_all(&[&32u32.to_be_bytes()[..], &peer.0].concat()).await?;
+        send.write_all(&[&32u32.to_be_bytes()[..], &peer.0].concat())
+            .await?;
         let mut joined = [0];
-        recv.read_exact(&mut joined).await.map_err(io::Error::other)?;
+        recv.read_exact(&mut joined)
+            .await
+            .map_err(io::Error::other)?;
         match joined[0] {
             JOINED => Ok(tokio::io::join(recv, send)),
-            _ => Err(io::Error::other("the coordinator does not follow the relay protocol")),
+            _ => Err(io::Error::other(
+                "the coordinator does not follow the relay protocol",
+            )),
         }
     }
 
@@ -118,29 +136,55 @@ impl PairOpener {
 
 async fn dial(address: SocketAddr, config: ClientConfig, hello: &[u8]) -> Result<Link, DialError> {
     let socket_error = |reason: String| DialError::Socket { address, reason };
-    let endpoint = Endpoint::client(unspecified(address)).map_err(|e| socket_error(e.to_string()))?;
-    let connecting =
-        endpoint.connect_with(config, address, UNUSED_NAME).map_err(|e| socket_error(e.to_string()))?;
+    let endpoint =
+        Endpoint::client(unspecified(address)).map_err(|e| socket_error(e.to_string()))?;
+    let connecting = endpoint
+        .connect_with(config, address, UNUSED_NAME)
+        .map_err(|e| socket_error(e.to_string()))?;
     let connection = connecting.await.map_err(Closed::from)?;
     let mut control = Control::new(connection.open_bi().await.map_err(Closed::from)?);
-    let welcome = greet(&mut control, hello).await.map_err(|error| cause(&connection, error))?;
+    let welcome = greet(&mut control, hello)
+        .await
+        .map_err(|error| cause(&connection, error))?;
     let handle = LinkHandle(connection.clone());
-    Ok(Link { welcome, control, handle, pairs: PairOpener(connection) })
+    Ok(Link {
+        welcome,
+        control,
+        handle,
+        pairs: PairOpener(connection),
+    })
 }
 
 async fn greet(control: &mut Control, hello: &[u8]) -> Result<Vec<u8>, DialError> {
-    control.sender.send(hello).await.map_err(DialError::NoWelcome)?;
-    let welcome = control.receiver.recv().await.map_err(DialError::NoWelcome)?;
+    control
+        .sender
+        .send(hello)
+        .await
+        .map_err(DialError::NoWelcome)?;
+    let welcome = control
+        .receiver
+        .recv()
+        .await
+        .map_err(DialError::NoWelcome)?;
     welcome.ok_or(DialError::NotWelcome)
 }
 
 /// The end of the connection says more than the end of a stream in it.
 fn cause(connection: &Connection, error: DialError) -> DialError {
-    connection.close_reason().map_or(error, |reason| Closed::from(reason).into())
+    connection
+        .close_reason()
+        .map_or(error, |reason| Closed::from(reason).into())
 }
 
-fn client_config(identity: &Arc<Identity>, coordinator: PeerKey) -> Result<ClientConfig, DialError> {
-    let tls = tls::client_config(identity, Arc::new(move |key| *key == coordinator), LINK_ALPN)?;
+fn client_config(
+    identity: &Arc<Identity>,
+    coordinator: PeerKey,
+) -> Result<ClientConfig, DialError> {
+    let tls = tls::client_config(
+        identity,
+        Arc::new(move |key| *key == coordinator),
+        LINK_ALPN,
+    )?;
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
     config.transport_config(transport::node_transport());
     Ok(config)
@@ -153,11 +197,6 @@ fn unspecified(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// TLS wants a name; ours is never sent nor checked, the key is.
-const UNUSED_NAME: &str = "coordinator";
-/// From the first packet to the welcome.
-const CONNECT: Duration = Duration::from_secs(10);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,11 +204,18 @@ mod tests {
     #[tokio::test]
     async fn a_coordinator_that_does_not_answer_is_given_up() {
         let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (address, identity) =
-            (silent.local_addr().unwrap(), Arc::new(Identity::from_seed(&[1; 32]).unwrap()));
-        let tried =
-            connect_within(Duration::from_millis(50), address, &identity, identity.public(), b"hello");
-        let ended = timeout(Duration::from_secs(8), tried).await.expect("timed out");
+        let address = silent.local_addr().unwrap();
+        let identity = Arc::new(Identity::from_seed(&[1; 32]).unwrap());
+        let tried = connect_within(
+            Duration::from_millis(50),
+            address,
+            &identity,
+            identity.public(),
+            b"hello",
+        );
+        let ended = timeout(Duration::from_secs(8), tried)
+            .await
+            .expect("timed out");
         assert!(matches!(ended, Err(DialError::TimedOut)), "{ended:?}");
     }
 }

@@ -26,7 +26,8 @@ pub(crate) struct Door {
 pub(crate) struct Refusal {
     /// Where it came from, as far as the packets say.
     pub(crate) address: SocketAddr,
-    /// The key that was shown, if the handshake came so far. A key that is not admitted was never proven: anybody can show it.
+    /// The key that was shown, if the handshake came so far. A key that is not admitted was never
+    /// proven: anybody can show it.
     pub(crate) shown: Option<PeerKey>,
     /// Why it ended.
     pub(crate) reason: Reason,
@@ -59,7 +60,11 @@ struct Seen {
 impl Door {
     /// A door whose connections have the given settings; their TLS is made here.
     pub(crate) fn new(identity: Arc<Identity>, admit: Admit, settings: ServerConfig) -> Self {
-        Self { identity, admit, settings }
+        Self {
+            identity,
+            admit,
+            settings,
+        }
     }
 
     /// One handshake, within `patience`.
@@ -76,21 +81,32 @@ impl Door {
             Ok(Err(reason)) => reason,
             Err(_) => Reason::TimedOut,
         };
-        Err(Refusal { address, shown: seen.key.get().copied(), reason })
+        Err(Refusal {
+            address,
+            shown: seen.key.get().copied(),
+            reason,
+        })
     }
 
-    async fn shake(&self, incoming: Incoming, seen: &Arc<Seen>) -> Result<(PeerKey, Connection), Reason> {
+    async fn shake(
+        &self,
+        incoming: Incoming,
+        seen: &Arc<Seen>,
+    ) -> Result<(PeerKey, Connection), Reason> {
         let connection = incoming.accept_with(Arc::new(self.watched(seen)?))?.await?;
-        let identity =
-            connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+        let identity = connection
+            .peer_identity()
+            .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
         let peer = identity.and_then(|keys| tls::peer_key(&keys));
         // Client authentication is mandatory in our profile, so a key is always there.
         Ok((peer.ok_or(Reason::NoKey)?, connection))
     }
 
-    /// The settings for one connection, whose verifier notes what it is shown: the library's error names no key.
+    /// The settings for one connection, whose verifier notes what it is shown: the library's error
+    /// names no key.
     fn watched(&self, seen: &Arc<Seen>) -> Result<ServerConfig, Reason> {
-        let (seen, admit) = (seen.clone(), self.admit.clone());
+        let seen = seen.clone();
+        let admit = self.admit.clone();
         let noting: Admit = Arc::new(move |key| {
             let _ = seen.key.set(*key);
             let admitted = admit(key);

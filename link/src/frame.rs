@@ -1,5 +1,5 @@
-//! Length-delimited frames (4-byte big-endian length, then the bytes) over any byte stream. Control streams and
-//! tunnels have a bound each.
+//! Length-delimited frames (4-byte big-endian length, then the bytes) over any byte stream. Control
+//! streams and tunnels have a bound each.
 //!
 //! The content is never read here. Each frame is flushed on its own: latency first.
 
@@ -70,16 +70,22 @@ impl<W: AsyncWrite + Unpin> FrameSender<W> {
 
     /// Sends one frame within the bound and flushes it. Waits when the other side is slow.
     pub async fn send(&mut self, frame: &[u8]) -> Result<(), FrameError> {
-        let (len, bound) = (frame.len(), self.0.encoder().max_frame_length());
+        let len = frame.len();
+        let bound = self.0.encoder().max_frame_length();
         if len > bound {
             return Err(FrameError::TooLarge { len, bound });
         }
-        self.0.send(Bytes::copy_from_slice(frame)).await.map_err(FrameError::Broken)
+        self.0
+            .send(Bytes::copy_from_slice(frame))
+            .await
+            .map_err(FrameError::Broken)
     }
 
     /// Says that no more frames follow.
     pub async fn close(&mut self) -> Result<(), FrameError> {
-        SinkExt::<Bytes>::close(&mut self.0).await.map_err(FrameError::Broken)
+        SinkExt::<Bytes>::close(&mut self.0)
+            .await
+            .map_err(FrameError::Broken)
     }
 }
 
@@ -103,25 +109,33 @@ impl<R: AsyncRead + Unpin> FrameReceiver<R> {
 }
 
 fn receive_error(error: io::Error) -> FrameError {
-    match error.get_ref().is_some_and(|inner| inner.is::<LengthDelimitedCodecError>()) {
-        true => FrameError::PeerTooLarge,
-        false => FrameError::Broken(error),
+    if error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<LengthDelimitedCodecError>())
+    {
+        FrameError::PeerTooLarge
+    } else {
+        FrameError::Broken(error)
     }
 }
 
 fn codec(bound: usize) -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder().max_frame_length(bound).new_codec()
+    LengthDelimitedCodec::builder()
+        .max_frame_length(bound)
+        .new_codec()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tokio::io::AsyncWriteExt;
+
+    use super::*;
 
     #[tokio::test]
     async fn bound_is_exact_and_refusal_leaves_the_stream_good() {
         let (a, b) = tokio::io::duplex(2 * MAX_FRAME);
-        let (mut sender, mut receiver) = (FrameSender::new(a, MAX_FRAME), FrameReceiver::new(b, MAX_FRAME));
+        let mut sender = FrameSender::new(a, MAX_FRAME);
+        let mut receiver = FrameReceiver::new(b, MAX_FRAME);
         let refused = sender.send(&vec![0; MAX_FRAME + 1]).await;
         assert!(
             matches!(refused, Err(FrameError::TooLarge { len, bound: MAX_FRAME }) if len == MAX_FRAME + 1)
@@ -133,8 +147,13 @@ mod tests {
     #[tokio::test]
     async fn announced_frame_over_the_bound_is_refused_before_its_bytes() {
         let (mut a, b) = tokio::io::duplex(64);
-        a.write_all(&(MAX_FRAME as u32 + 1).to_be_bytes()).await.unwrap();
-        assert!(matches!(FrameReceiver::new(b, MAX_FRAME).recv().await, Err(FrameError::PeerTooLarge)));
+        a.write_all(&(MAX_FRAME as u32 + 1).to_be_bytes())
+            .await
+            .unwrap();
+        assert!(matches!(
+            FrameReceiver::new(b, MAX_FRAME).recv().await,
+            Err(FrameError::PeerTooLarge)
+        ));
     }
 
     #[tokio::test]
@@ -142,9 +161,15 @@ mod tests {
         let (mut a, b) = tokio::io::duplex(64);
         a.write_all(&[0, 0, 0, 9, 1]).await.unwrap();
         drop(a);
-        assert!(matches!(FrameReceiver::new(b, MAX_FRAME).recv().await, Err(FrameError::Broken(_))));
+        assert!(matches!(
+            FrameReceiver::new(b, MAX_FRAME).recv().await,
+            Err(FrameError::Broken(_))
+        ));
         let (a, b) = tokio::io::duplex(64);
         drop(a);
-        assert!(matches!(FrameReceiver::new(b, MAX_FRAME).recv().await, Ok(None)));
+        assert!(matches!(
+            FrameReceiver::new(b, MAX_FRAME).recv().await,
+            Ok(None)
+        ));
     }
 }

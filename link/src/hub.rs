@@ -1,7 +1,8 @@
-//! Coordinator side of the link: admits nodes, yields their control streams, and splices their pair streams.
+//! Coordinator side of the link: admits nodes, yields their control streams, and splices their pair
+//! streams.
 //!
-//! The hub reads no frame of a pair stream beyond the 32 bytes that name the peer, and holds no key of a tunnel: it can
-//! deny service and nothing else.
+//! The hub reads no frame of a pair stream beyond the 32 bytes that name the peer, and holds no key
+//! of a tunnel: it can deny service and nothing else.
 
 use std::collections::HashMap;
 use std::io;
@@ -25,8 +26,17 @@ use crate::switchboard::{End, Match, Switchboard};
 use crate::tls::{self, Admit, LINK_ALPN};
 use crate::transport;
 
-/// Sees every spliced chunk as (from, to, bytes). For tests, which prove with it that nothing passes in clear, and what
-/// happens when something does not pass: a chunk to which the answer is `false` waits, and is asked about again.
+const LIMITS: Limits = Limits {
+    handshakes: 512,
+    retry_from: 64,
+    patience: Duration::from_secs(10),
+};
+/// Connected nodes that wait for `accept`.
+const LINK_QUEUE: usize = 64;
+
+/// Sees every spliced chunk as (from, to, bytes). For tests, which prove with it that nothing
+/// passes in clear, and what happens when something does not pass: a chunk to which the answer is
+/// `false` waits, and is asked about again.
 pub type Recorder = Arc<dyn Fn(PeerKey, PeerKey, &[u8]) -> bool + Send + Sync>;
 
 /// Accepts nodes and relays between them until dropped.
@@ -37,12 +47,14 @@ pub struct Hub {
     address: SocketAddr,
 }
 
-/// One connected, authenticated node. Dropping it ends the control stream but not the connection: close that by `handle`.
+/// One connected, authenticated node. Dropping it ends the control stream but not the connection:
+/// close that by `handle`.
 #[derive(Debug)]
 pub struct NodeLink {
     /// The node's key, proven in the handshake.
     pub peer: PeerKey,
-    /// The control stream. Its first frame is the node's hello; the node counts as connected once that is answered.
+    /// The control stream. Its first frame is the node's hello; the node counts as connected once
+    /// that is answered.
     pub control: Control,
     /// Waits for, or makes, the end of the connection.
     pub handle: LinkHandle,
@@ -69,13 +81,15 @@ pub enum BindError {
     #[error("the TLS profile was refused ({0}): this build is broken, install a released one")]
     Tls(#[from] rustls::Error),
     /// The cipher suite of QUIC's first packets is missing.
-    #[error("the TLS profile lacks QUIC's initial suite ({0}): this build is broken, install a released one")]
+    #[error(
+        "the TLS profile lacks QUIC's initial suite ({0}): this build is broken, install a released one"
+    )]
     Suite(#[from] NoInitialCipherSuite),
 }
 
 impl Hub {
-    /// Listens on `address` (UDP). `admit` is asked at every handshake; a key it refuses gets no stream. Must be called
-    /// inside a tokio runtime.
+    /// Listens on `address` (UDP). `admit` is asked at every handshake; a key it refuses gets no
+    /// stream. Must be called inside a tokio runtime.
     pub fn bind(
         address: SocketAddr,
         identity: &Arc<Identity>,
@@ -87,25 +101,39 @@ impl Hub {
         let door = Arc::new(Door::new(identity.clone(), admit, config.clone()));
         let socket = UdpSocket::bind(address).map_err(socket_error)?;
         let settings = transport::hub_endpoint(identity)?;
-        let endpoint =
-            Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime)).map_err(socket_error)?;
+        let endpoint = Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime))
+            .map_err(socket_error)?;
         let address = endpoint.local_addr().map_err(socket_error)?;
-        let shared = Arc::new(Shared { state: Mutex::default(), recorder });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            recorder,
+        });
         let (sender, links) = mpsc::channel(LINK_QUEUE);
-        tokio::spawn(accept_all(endpoint.clone(), door, shared.clone(), sender, LIMITS));
-        Ok(Self { endpoint, shared, links: tokio::sync::Mutex::new(links), address })
+        tokio::spawn(accept_all(
+            endpoint.clone(),
+            door,
+            shared.clone(),
+            sender,
+            LIMITS,
+        ));
+        Ok(Self {
+            endpoint,
+            shared,
+            links: tokio::sync::Mutex::new(links),
+            address,
+        })
     }
 
-    /// Next node that connected, or `None` after [`Hub::close`]. A node that connects again is yielded again, and its
-    /// older connection ends.
+    /// Next node that connected, or `None` after [`Hub::close`]. A node that connects again is
+    /// yielded again, and its older connection ends.
     pub async fn accept(&self) -> Option<NodeLink> {
         let link = self.accept_aside().await?;
         link.place.take();
         Some(link)
     }
 
-    /// The same, but for whoever looks first: nothing is relayed for the new connection and its older one stays, until it
-    /// [takes the place](Place::take).
+    /// The same, but for whoever looks first: nothing is relayed for the new connection and its
+    /// older one stays, until it [takes the place](Place::take).
     pub async fn accept_aside(&self) -> Option<NodeLink> {
         self.links.lock().await.recv().await
     }
@@ -115,8 +143,8 @@ impl Hub {
         self.address
     }
 
-    /// Ends the connection of `peer`, if any. Call it when a key is taken off the admission list, since `admit` is asked
-    /// only at handshakes.
+    /// Ends the connection of `peer`, if any. Call it when a key is taken off the admission list,
+    /// since `admit` is asked only at handshakes.
     pub fn disconnect(&self, peer: &PeerKey, reason: &str) {
         if let Some(connection) = self.shared.state().nodes.get(peer) {
             connection.close(DONE, reason.as_bytes());
@@ -160,7 +188,9 @@ impl Place {
 
 impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Place").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Place")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -191,7 +221,11 @@ impl Shared {
     fn unregister(&self, peer: PeerKey, connection: &Connection) {
         let mut state = self.state();
         state.switchboard.forget(connection.stable_id());
-        if state.nodes.get(&peer).is_some_and(|c| c.stable_id() == connection.stable_id()) {
+        if state
+            .nodes
+            .get(&peer)
+            .is_some_and(|c| c.stable_id() == connection.stable_id())
+        {
             state.nodes.remove(&peer);
         }
     }
@@ -199,8 +233,15 @@ impl Shared {
     /// Streams of a connection that was just replaced must not win over those of its successor.
     fn offer(&self, end: End<Halves>, peer: PeerKey) -> Option<Match<Halves>> {
         let mut state = self.state();
-        let current = state.nodes.get(&end.owner).is_some_and(|c| c.stable_id() == end.connection);
-        if current { state.switchboard.offer(end, peer) } else { None }
+        let current = state
+            .nodes
+            .get(&end.owner)
+            .is_some_and(|c| c.stable_id() == end.connection);
+        if current {
+            state.switchboard.offer(end, peer)
+        } else {
+            None
+        }
     }
 }
 
@@ -223,12 +264,16 @@ async fn accept_all(
             incoming.refuse();
             continue;
         };
-        let (door, shared, links) = (door.clone(), shared.clone(), links.clone());
+        let door = door.clone();
+        let shared = shared.clone();
+        let links = links.clone();
         tokio::spawn(async move {
             let admitted = door.open(incoming, limits.patience).await;
             drop(permit);
             match admitted {
-                Ok((peer, connection)) => serve(peer, connection, &shared, links, limits.patience).await,
+                Ok((peer, connection)) => {
+                    serve(peer, connection, &shared, links, limits.patience).await
+                }
                 Err(refusal) => tell(&refusal),
             }
         });
@@ -237,7 +282,11 @@ async fn accept_all(
 
 /// Whose key and which address, or an operator cannot tell a new node of its own from a stranger.
 fn tell(refusal: &Refusal) {
-    let Refusal { address, shown, reason } = refusal;
+    let Refusal {
+        address,
+        shown,
+        reason,
+    } = refusal;
     let key = shown.map(|key| display(key.node_id()));
     match reason {
         Reason::TimedOut => debug!(%address, key, %reason, "handshake refused"),
@@ -260,15 +309,25 @@ async fn serve(
     links: mpsc::Sender<NodeLink>,
     patience: Duration,
 ) {
-    let (node, address) = (peer.node_id(), connection.remote_address());
+    let node = peer.node_id();
+    let address = connection.remote_address();
     let Ok(Ok(control)) = timeout(patience, connection.accept_bi()).await else {
         info!(%node, %address, "the node opened no control stream; it is sent away");
         return connection.close(DONE, b"no control stream");
     };
     info!(%node, %address, "node connected");
     let handle = LinkHandle(connection.clone());
-    let place = Place { shared: shared.clone(), peer, connection: connection.clone() };
-    let link = NodeLink { peer, control: Control::new(control), handle, place };
+    let place = Place {
+        shared: shared.clone(),
+        peer,
+        connection: connection.clone(),
+    };
+    let link = NodeLink {
+        peer,
+        control: Control::new(control),
+        handle,
+        place,
+    };
     if links.send(link).await.is_ok() {
         relay_pairs(peer, &connection, shared, patience).await;
     }
@@ -276,15 +335,28 @@ async fn serve(
     info!(%node, %address, "node disconnected");
 }
 
-async fn relay_pairs(owner: PeerKey, connection: &Connection, shared: &Arc<Shared>, patience: Duration) {
+async fn relay_pairs(
+    owner: PeerKey,
+    connection: &Connection,
+    shared: &Arc<Shared>,
+    patience: Duration,
+) {
     while let Ok((send, recv)) = connection.accept_bi().await {
-        let (shared, connection) = (shared.clone(), connection.stable_id());
+        let shared = shared.clone();
+        let connection = connection.stable_id();
         // Bounded by the connection's stream limit.
         tokio::spawn(async move {
             let Ok(Ok((peer, stream))) = timeout(patience, read_peer(send, recv)).await else {
                 return debug!(node = %owner.node_id(), "a pair stream that names no peer is dropped");
             };
-            if let Some(found) = shared.offer(End { owner, connection, stream }, peer) {
+            if let Some(found) = shared.offer(
+                End {
+                    owner,
+                    connection,
+                    stream,
+                },
+                peer,
+            ) {
                 relay(found, &shared).await;
             }
         });
@@ -299,16 +371,20 @@ async fn relay(mut found: Match<Halves>, shared: &Shared) {
     debug!(a = %a.node_id(), b = %b.node_id(), "pair parted");
 }
 
-/// Reads the one frame of a pair stream that is meant for the hub: 4 bytes of length (32), then the peer's key. Exactly
-/// so many bytes are taken; the next one belongs to the peer.
+/// Reads the one frame of a pair stream that is meant for the hub: 4 bytes of length (32), then the
+/// peer's key. Exactly so many bytes are taken; the next one belongs to the peer.
 async fn read_peer(send: SendStream, mut recv: RecvStream) -> io::Result<(PeerKey, Halves)> {
     let length = {
         let mut length = [0; 4];
-        recv.read_exact(&mut length).await.map_err(io::Error::other)?;
+        recv.read_exact(&mut length)
+            .await
+            .map_err(io::Error::other)?;
         u32::from_be_bytes(length)
     };
     if length != 32 {
-        return Err(io::Error::other("the first frame of a pair stream is not a key"));
+        return Err(io::Error::other(
+            "the first frame of a pair stream is not a key",
+        ));
     }
     let mut peer = [0; 32];
     recv.read_exact(&mut peer).await.map_err(io::Error::other)?;
@@ -318,7 +394,9 @@ async fn read_peer(send: SendStream, mut recv: RecvStream) -> io::Result<(PeerKe
 fn server_config(identity: &Arc<Identity>, admit: Admit) -> Result<ServerConfig, BindError> {
     let tls = tls::server_config(identity, admit, LINK_ALPN)?;
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    config.transport_config(transport::hub_transport()).max_incoming(LIMITS.handshakes);
+    config
+        .transport_config(transport::hub_transport())
+        .max_incoming(LIMITS.handshakes);
     Ok(config)
 }
 
@@ -333,20 +411,18 @@ struct Limits {
     patience: Duration,
 }
 
-const LIMITS: Limits = Limits { handshakes: 512, retry_from: 64, patience: Duration::from_secs(10) };
-/// Connected nodes that wait for `accept`.
-const LINK_QUEUE: usize = 64;
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::closed::Closed;
-    use crate::frame::MAX_CONTROL_FRAME;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use quinn::ReadError;
     use quinn::crypto::rustls::QuicClientConfig;
     use rustls::NamedGroup;
     use rustls::client::Resumption;
-    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::closed::Closed;
+    use crate::frame::MAX_CONTROL_FRAME;
 
     fn identity(number: u8) -> Arc<Identity> {
         Arc::new(Identity::from_seed(&[number; 32]).unwrap())
@@ -354,8 +430,13 @@ mod tests {
 
     /// A hub that admits all, and drops a node whose control stream breaks.
     fn start() -> Arc<Hub> {
-        let hub =
-            Hub::bind("127.0.0.1:0".parse().unwrap(), &identity(200), Arc::new(|_| true), None).unwrap();
+        let hub = Hub::bind(
+            "127.0.0.1:0".parse().unwrap(),
+            &identity(200),
+            Arc::new(|_| true),
+            None,
+        )
+        .unwrap();
         let hub = Arc::new(hub);
         let accepting = hub.clone();
         tokio::spawn(async move {
@@ -381,17 +462,26 @@ mod tests {
         let config = server_config(&identity, all.clone()).unwrap();
         let door = Arc::new(Door::new(identity, all, config.clone()));
         let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let shared = Arc::new(Shared { state: Mutex::default(), recorder: None });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            recorder: None,
+        });
         tokio::spawn(accept_all(endpoint.clone(), door, shared, links, limits));
         endpoint
     }
 
     /// A hub that soon has enough of whoever says nothing.
-    const HASTY: Limits = Limits { patience: Duration::from_millis(300), ..LIMITS };
+    const HASTY: Limits = Limits {
+        patience: Duration::from_millis(300),
+        ..LIMITS
+    };
 
-    /// Fails a test instead of letting it hang. Less than the idle timeout, which would end all of this, too.
+    /// Fails a test instead of letting it hang. Less than the idle timeout, which would end all of
+    /// this, too.
     async fn soon<T>(future: impl Future<Output = T>) -> T {
-        timeout(Duration::from_secs(8), future).await.expect("timed out")
+        timeout(Duration::from_secs(8), future)
+            .await
+            .expect("timed out")
     }
 
     /// A client that need not keep to our protocol, with the given key exchange groups.
@@ -399,10 +489,17 @@ mod tests {
         dial_with(hub.address(), client(number, groups)).await
     }
 
-    async fn dial_with(address: SocketAddr, tls: rustls::ClientConfig) -> Result<Connection, Closed> {
+    async fn dial_with(
+        address: SocketAddr,
+        tls: rustls::ClientConfig,
+    ) -> Result<Connection, Closed> {
         let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
         let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-        endpoint.connect_with(config, address, "hub").unwrap().await.map_err(Closed::from)
+        endpoint
+            .connect_with(config, address, "hub")
+            .unwrap()
+            .await
+            .map_err(Closed::from)
     }
 
     fn client(number: u8, groups: &[NamedGroup]) -> rustls::ClientConfig {
@@ -414,9 +511,16 @@ mod tests {
     #[tokio::test]
     async fn client_without_a_post_quantum_group_is_refused() {
         let hub = start();
-        assert!(dial(&hub, 1, &[NamedGroup::X25519MLKEM768, NamedGroup::X25519]).await.is_ok());
+        assert!(
+            dial(&hub, 1, &[NamedGroup::X25519MLKEM768, NamedGroup::X25519])
+                .await
+                .is_ok()
+        );
         for classical in [NamedGroup::X25519, NamedGroup::secp256r1] {
-            assert_eq!(dial(&hub, 1, &[classical]).await.unwrap_err(), Closed::NoCommonParameters);
+            assert_eq!(
+                dial(&hub, 1, &[classical]).await.unwrap_err(),
+                Closed::NoCommonParameters
+            );
         }
     }
 
@@ -434,11 +538,21 @@ mod tests {
         let (mut control, mut recv) = first.open_bi().await.unwrap();
         control.write_all(&[0, 0, 0, 0]).await.unwrap();
         // Tickets, if there are any, come before the welcome.
-        hub.accept().await.unwrap().control.sender.send(b"welcome").await.unwrap();
+        hub.accept()
+            .await
+            .unwrap()
+            .control
+            .sender
+            .send(b"welcome")
+            .await
+            .unwrap();
         recv.read_exact(&mut [0; 4]).await.unwrap();
         admitted.store(false, Ordering::SeqCst);
         let end = match dial_with(hub.address(), tls).await {
-            Ok(connection) => timeout(Duration::from_secs(2), connection.closed()).await.unwrap().into(),
+            Ok(connection) => timeout(Duration::from_secs(2), connection.closed())
+                .await
+                .unwrap()
+                .into(),
             Err(end) => end,
         };
         assert_eq!(end, Closed::NotAdmitted);
@@ -446,9 +560,21 @@ mod tests {
 
     #[tokio::test]
     async fn busy_hub_asks_for_the_address_and_full_hub_refuses() {
-        let busy = start_limited(Limits { handshakes: 1, retry_from: 0, ..LIMITS });
-        assert!(dial_with(busy.local_addr().unwrap(), client(1, HYBRID)).await.is_ok());
-        let full = start_limited(Limits { handshakes: 0, retry_from: 1, ..LIMITS });
+        let busy = start_limited(Limits {
+            handshakes: 1,
+            retry_from: 0,
+            ..LIMITS
+        });
+        assert!(
+            dial_with(busy.local_addr().unwrap(), client(1, HYBRID))
+                .await
+                .is_ok()
+        );
+        let full = start_limited(Limits {
+            handshakes: 0,
+            retry_from: 1,
+            ..LIMITS
+        });
         let refused = dial_with(full.local_addr().unwrap(), client(1, HYBRID)).await;
         assert_eq!(refused.unwrap_err(), Closed::Busy);
     }
@@ -456,7 +582,11 @@ mod tests {
     /// The first packet of a client comes, and nothing after it.
     #[tokio::test]
     async fn whoever_does_not_finish_its_handshake_keeps_nobody_out() {
-        let hub = start_limited(Limits { handshakes: 1, retry_from: 2, ..HASTY });
+        let hub = start_limited(Limits {
+            handshakes: 1,
+            retry_from: 2,
+            ..HASTY
+        });
         let address = hub.local_addr().unwrap();
         let caught = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let client = tokio::spawn(dial_with(caught.local_addr().unwrap(), client(1, HYBRID)));
@@ -477,8 +607,12 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_opens_no_control_stream_is_sent_away() {
         let hub = start_limited(HASTY);
-        let node = dial_with(hub.local_addr().unwrap(), client(1, HYBRID)).await.unwrap();
-        let reason = Closed::ByPeer { reason: "no control stream".into() };
+        let node = dial_with(hub.local_addr().unwrap(), client(1, HYBRID))
+            .await
+            .unwrap();
+        let reason = Closed::ByPeer {
+            reason: "no control stream".into(),
+        };
         assert_eq!(Closed::from(soon(node.closed()).await), reason);
     }
 
@@ -486,20 +620,29 @@ mod tests {
     async fn a_pair_stream_that_does_not_say_whom_it_is_for_is_dropped_alone() {
         let (links, mut accepted) = mpsc::channel(1);
         let hub = start_linked(HASTY, links);
-        let node = dial_with(hub.local_addr().unwrap(), client(1, HYBRID)).await.unwrap();
+        let node = dial_with(hub.local_addr().unwrap(), client(1, HYBRID))
+            .await
+            .unwrap();
         let (mut control, _control_recv) = node.open_bi().await.unwrap();
         control.write_all(&[0, 0, 0, 0]).await.unwrap();
         let _link = soon(accepted.recv()).await.unwrap();
         let (mut send, mut recv) = node.open_bi().await.unwrap();
         send.write_all(&32u32.to_be_bytes()[..2]).await.unwrap();
-        assert!(matches!(soon(recv.read(&mut [0])).await, Ok(None) | Err(ReadError::Reset(_))));
+        assert!(matches!(
+            soon(recv.read(&mut [0])).await,
+            Ok(None) | Err(ReadError::Reset(_))
+        ));
         assert_eq!(node.close_reason(), None);
     }
 
     #[tokio::test]
     async fn a_client_that_speaks_another_protocol_is_refused() {
         let hub = start();
-        for alpn in [vec![], vec![b"h3".to_vec()], vec![crate::tls::TUNNEL_ALPN.to_vec()]] {
+        for alpn in [
+            vec![],
+            vec![b"h3".to_vec()],
+            vec![crate::tls::TUNNEL_ALPN.to_vec()],
+        ] {
             let mut tls = client(1, HYBRID);
             tls.alpn_protocols = alpn.clone();
             assert!(dial_with(hub.address(), tls).await.is_err(), "{alpn:?}");
@@ -510,7 +653,10 @@ mod tests {
     #[tokio::test]
     async fn a_stream_of_a_connection_that_was_replaced_takes_no_part() {
         let hub = start();
-        let nodes = [dial(&hub, 1, HYBRID).await.unwrap(), dial(&hub, 2, HYBRID).await.unwrap()];
+        let nodes = [
+            dial(&hub, 1, HYBRID).await.unwrap(),
+            dial(&hub, 2, HYBRID).await.unwrap(),
+        ];
         let mut controls = Vec::new();
         for node in &nodes {
             let mut control = node.open_bi().await.unwrap();
@@ -525,25 +671,41 @@ mod tests {
         };
         soon(connected).await;
         let current = |key| hub.shared.state().nodes[&key].stable_id();
-        let (current_one, current_two) = (current(one), current(two));
+        let current_one = current(one);
+        let current_two = current(two);
         let offer = async |owner, connection, peer| {
             let (send, recv) = nodes[0].open_bi().await.unwrap();
-            hub.shared.offer(End { owner, connection, stream: Halves { send, recv } }, peer)
+            hub.shared.offer(
+                End {
+                    owner,
+                    connection,
+                    stream: Halves { send, recv },
+                },
+                peer,
+            )
         };
         assert!(offer(one, usize::MAX, two).await.is_none());
-        assert!(offer(two, current_two, one).await.is_none(), "the stale stream does not wait for anybody");
+        assert!(
+            offer(two, current_two, one).await.is_none(),
+            "the stale stream does not wait for anybody"
+        );
         assert!(offer(one, current_one, two).await.is_some());
     }
 
     #[tokio::test]
     async fn announced_frame_over_the_bound_ends_only_its_own_link() {
         let hub = start();
-        let (loud, calm) = (dial(&hub, 1, HYBRID).await.unwrap(), dial(&hub, 2, HYBRID).await.unwrap());
+        let loud = dial(&hub, 1, HYBRID).await.unwrap();
+        let calm = dial(&hub, 2, HYBRID).await.unwrap();
         let (mut send, _recv) = loud.open_bi().await.unwrap();
         let (mut calm_send, _calm_recv) = calm.open_bi().await.unwrap();
         calm_send.write_all(&[0, 0, 0, 1, 7]).await.unwrap();
-        send.write_all(&(MAX_CONTROL_FRAME as u32 + 1).to_be_bytes()).await.unwrap();
-        let reason = Closed::ByPeer { reason: "bad control frame".into() };
+        send.write_all(&(MAX_CONTROL_FRAME as u32 + 1).to_be_bytes())
+            .await
+            .unwrap();
+        let reason = Closed::ByPeer {
+            reason: "bad control frame".into(),
+        };
         assert_eq!(Closed::from(loud.closed().await), reason);
         assert_eq!(calm.close_reason(), None);
     }
@@ -556,7 +718,10 @@ mod tests {
         control.write_all(&[0, 0, 0, 0]).await.unwrap();
         let (mut send, mut recv) = node.open_bi().await.unwrap();
         send.write_all(&33u32.to_be_bytes()).await.unwrap();
-        assert!(matches!(recv.read(&mut [0]).await, Ok(None) | Err(ReadError::Reset(_))));
+        assert!(matches!(
+            recv.read(&mut [0]).await,
+            Ok(None) | Err(ReadError::Reset(_))
+        ));
         assert_eq!(node.close_reason(), None);
     }
 }

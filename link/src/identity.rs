@@ -1,6 +1,7 @@
 //! Who we are and who a peer is: one Ed25519 key, used raw (RFC 7250) in TLS and to sign frames.
 //!
-//! There is no certificate, no name and no directory here: the key is the identity. The seed never leaves [`Identity`].
+//! There is no certificate, no name and no directory here: the key is the identity. The seed never
+//! leaves [`Identity`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,17 +14,28 @@ use rustls::sign::{Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
 use zeroize::Zeroizing;
 
-/// A peer's raw Ed25519 public key (RFC 8032, 32 bytes). Ordered bytewise: the lower key of a pair dials.
+/// SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING } up to the key itself (RFC 8410, section
+/// 4).
+const ED25519_SPKI_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
+
+/// A peer's raw Ed25519 public key (RFC 8032, 32 bytes). Ordered bytewise: the lower key of a pair
+/// dials.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey(pub [u8; 32]);
 
 impl PeerKey {
     /// The key inside a SubjectPublicKeyInfo, or `None` if that is not exactly one Ed25519 key.
     pub(crate) fn from_spki(spki: &[u8]) -> Option<Self> {
-        spki.strip_prefix(&ED25519_SPKI_PREFIX)?.try_into().ok().map(Self)
+        spki.strip_prefix(&ED25519_SPKI_PREFIX)?
+            .try_into()
+            .ok()
+            .map(Self)
     }
 
-    /// The text by which operators know a node with this key, for log lines; hexadecimal digits if no node can have it.
+    /// The text by which operators know a node with this key, for log lines; hexadecimal digits if
+    /// no node can have it.
     pub(crate) fn node_id(self) -> String {
         NodeId::from_bytes(self.0).map_or_else(|_| self.to_string(), |node| node.to_string())
     }
@@ -57,8 +69,16 @@ impl Identity {
     /// The key pair of a 32-byte seed (RFC 8032 private key).
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, IdentityError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| IdentityError)?;
-        let public = pair.public_key().as_ref().try_into().map_err(|_| IdentityError)?;
-        Ok(Self { pair, seed: Zeroizing::new(*seed), public: PeerKey(public) })
+        let public = pair
+            .public_key()
+            .as_ref()
+            .try_into()
+            .map_err(|_| IdentityError)?;
+        Ok(Self {
+            pair,
+            seed: Zeroizing::new(*seed),
+            public: PeerKey(public),
+        })
     }
 
     /// Our own public key.
@@ -66,14 +86,16 @@ impl Identity {
         self.public
     }
 
-    /// Ed25519 signature (RFC 8032) over `message`. The caller separates domains with a label in the message.
+    /// Ed25519 signature (RFC 8032) over `message`. The caller separates domains with a label in
+    /// the message.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         let mut signature = [0; 64];
         signature.copy_from_slice(self.pair.sign(message).as_ref());
         signature
     }
 
-    /// 32 bytes that only this identity can compute: HKDF-SHA256 (RFC 5869) of the seed under `label`.
+    /// 32 bytes that only this identity can compute: HKDF-SHA256 (RFC 5869) of the seed under
+    /// `label`.
     pub(crate) fn derive(&self, label: &[u8]) -> Result<Zeroizing<[u8; 32]>, IdentityError> {
         let mut out = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"countersign/1 identity")
@@ -113,7 +135,7 @@ impl SigningKey for TlsKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         offered
             .contains(&SignatureScheme::ED25519)
-            .then(|| Box::new(TlsKey(self.0.clone())) as Box<dyn Signer>)
+            .then(|| Box::new(Self(self.0.clone())) as Box<dyn Signer>)
     }
 
     fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
@@ -135,10 +157,6 @@ impl Signer for TlsKey {
     }
 }
 
-/// SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING } up to the key itself (RFC 8410, section 4).
-const ED25519_SPKI_PREFIX: [u8; 12] =
-    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,14 +176,21 @@ mod tests {
     fn debug_shows_no_seed() {
         let identity = Identity::from_seed(&[0x5a; 32]).unwrap();
         let shown = format!("{identity:?} {identity:#?}");
-        assert!(!shown.contains("5a5a") && !shown.contains("90, 90"), "{shown}");
+        assert!(
+            !shown.contains("5a5a") && !shown.contains("90, 90"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn derived_keys_differ_by_label_and_identity() {
-        let (one, two) = (Identity::from_seed(&[1; 32]).unwrap(), Identity::from_seed(&[2; 32]).unwrap());
+        let one = Identity::from_seed(&[1; 32]).unwrap();
+        let two = Identity::from_seed(&[2; 32]).unwrap();
         let derived = |id: &Identity, label: &[u8]| *id.derive(label).unwrap();
-        assert_eq!(derived(&one, b"a"), derived(&Identity::from_seed(&[1; 32]).unwrap(), b"a"));
+        assert_eq!(
+            derived(&one, b"a"),
+            derived(&Identity::from_seed(&[1; 32]).unwrap(), b"a")
+        );
         assert_ne!(derived(&one, b"a"), derived(&one, b"b"));
         assert_ne!(derived(&one, b"a"), derived(&two, b"a"));
     }

@@ -2,9 +2,11 @@
 //!
 //! Three layers, each a file or two:
 //!
-//! * the **link** ([`hub`], [`dial`]): QUIC from a node to the coordinator, one control stream and one relayed stream per
-//!   pair of nodes; both sides pinned by raw Ed25519 keys, key exchange only X25519MLKEM768;
-//! * the **tunnel** ([`tunnel`]): TLS 1.3 between two nodes inside a relayed stream, which the coordinator cannot read;
+//! * the **link** ([`hub`], [`dial`]): QUIC from a node to the coordinator, one control stream and
+//!   one relayed stream per pair of nodes; both sides pinned by raw Ed25519 keys, key exchange only
+//!   X25519MLKEM768;
+//! * the **tunnel** ([`tunnel`]): TLS 1.3 between two nodes inside a relayed stream, which the
+//!   coordinator cannot read;
 //! * the **mesh** ([`mesh`]): keeps one live tunnel per roster peer.
 //!
 //! A node's loop, without its reading of control frames:
@@ -28,7 +30,8 @@
 //! # }
 //! ```
 //!
-//! This crate carries opaque frames. It never reads them, never decides who is on a roster, and writes nothing to disk.
+//! This crate carries opaque frames. It never reads them, never decides who is on a roster, and
+//! writes nothing to disk.
 
 mod backoff;
 mod closed;
@@ -48,8 +51,8 @@ pub use backoff::Reconnect;
 pub use closed::{Closed, LinkHandle};
 pub use dial::Link;
 pub use frame::{
-    Control, ControlReceiver, ControlSender, FrameError, FrameReceiver, FrameSender, MAX_CONTROL_FRAME,
-    MAX_FRAME,
+    Control, ControlReceiver, ControlSender, FrameError, FrameReceiver, FrameSender,
+    MAX_CONTROL_FRAME, MAX_FRAME,
 };
 pub use hub::{Hub, NodeLink};
 pub use identity::{Identity, IdentityError, PeerKey};

@@ -1,7 +1,8 @@
 //! Keeps one live tunnel per roster peer over whatever link there is.
 //!
-//! The roster is the node's own; the coordinator cannot add to it. A frame given to a tunnel is never sent in its
-//! successor: what was lost with a tunnel is the session's to notice ([`MeshEvent::Down`]).
+//! The roster is the node's own; the coordinator cannot add to it. A frame given to a tunnel is
+//! never sent in its successor: what was lost with a tunnel is the session's to notice
+//! ([`MeshEvent::Down`]).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +41,8 @@ pub enum MeshEvent {
 /// Limits and ages of a mesh.
 #[derive(Debug, Clone)]
 pub struct MeshConfig {
-    /// Events that wait for the consumer. When full, peers are slowed down, so drain it without waiting on a session.
+    /// Events that wait for the consumer. When full, peers are slowed down, so drain it without
+    /// waiting on a session.
     pub events: usize,
     /// Frames that wait for one peer's tunnel; a full queue makes [`Mesh::send`] wait.
     pub outgoing: usize,
@@ -79,15 +81,26 @@ pub enum SendError {
 }
 
 impl Mesh {
-    /// A mesh without roster and link. Events come out of the receiver; tunnels stall when nobody drains it.
+    /// A mesh without roster and link. Events come out of the receiver; tunnels stall when nobody
+    /// drains it.
     pub fn new(identity: Arc<Identity>, config: MeshConfig) -> (Self, mpsc::Receiver<MeshEvent>) {
         let (events, receiver) = mpsc::channel(config.events);
-        let shared = Arc::new(Shared { identity, config, events, live: Mutex::default() });
-        let mesh = Self { shared, openers: watch::Sender::new(None), roster: Mutex::default() };
+        let shared = Arc::new(Shared {
+            identity,
+            config,
+            events,
+            live: Mutex::default(),
+        });
+        let mesh = Self {
+            shared,
+            openers: watch::Sender::new(None),
+            roster: Mutex::default(),
+        };
         (mesh, receiver)
     }
 
-    /// Uses a new link; all tunnels are made afresh in it. Call after each [`crate::dial::connect`].
+    /// Uses a new link; all tunnels are made afresh in it. Call after each
+    /// [`crate::dial::connect`].
     pub fn attach(&self, pairs: PairOpener) {
         self.openers.send_replace(Some(pairs));
     }
@@ -97,8 +110,8 @@ impl Mesh {
         self.openers.send_replace(None);
     }
 
-    /// Replaces the roster. Tunnels to peers no longer on it end; our own key is skipped. Must be called inside a tokio
-    /// runtime.
+    /// Replaces the roster. Tunnels to peers no longer on it end; our own key is skipped. Must be
+    /// called inside a tokio runtime.
     pub fn set_roster(&self, peers: impl IntoIterator<Item = PeerKey>) {
         let own = self.shared.identity.public();
         let wanted: HashSet<_> = peers.into_iter().filter(|peer| *peer != own).collect();
@@ -109,13 +122,17 @@ impl Mesh {
         }
     }
 
-    /// Queues a frame for `peer`; waits while its queue is full. `Ok` means taken, not delivered. Do not await it in the
-    /// task that drains the events: two nodes that both wait to send would then wait for ever.
+    /// Queues a frame for `peer`; waits while its queue is full. `Ok` means taken, not delivered.
+    /// Do not await it in the task that drains the events: two nodes that both wait to send would
+    /// then wait for ever.
     pub async fn send(&self, peer: &PeerKey, frame: Vec<u8>) -> Result<(), SendError> {
         if frame.len() > MAX_FRAME {
             return Err(SendError::TooLarge { len: frame.len() });
         }
-        let queue = lock(&self.shared.live).get(peer).cloned().ok_or(SendError::NotConnected)?;
+        let queue = lock(&self.shared.live)
+            .get(peer)
+            .cloned()
+            .ok_or(SendError::NotConnected)?;
         queue.send(frame).await.map_err(|_| SendError::NotConnected)
     }
 
@@ -211,15 +228,17 @@ impl Keeper {
         lock(&self.shared.live).insert(self.peer, queue);
         self.reconnect.connected(Instant::now());
         debug!(peer = %self.peer.node_id(), "tunnel up");
-        let next = match self.shared.report(MeshEvent::Up(self.peer)).await {
-            true => self.carry(tunnel, outgoing).await,
-            false => Next::Stop,
+        let next = if self.shared.report(MeshEvent::Up(self.peer)).await {
+            self.carry(tunnel, outgoing).await
+        } else {
+            Next::Stop
         };
         lock(&self.shared.live).remove(&self.peer);
         debug!(peer = %self.peer.node_id(), "tunnel down");
-        match self.shared.report(MeshEvent::Down(self.peer)).await {
-            true => next,
-            false => Next::Stop,
+        if self.shared.report(MeshEvent::Down(self.peer)).await {
+            next
+        } else {
+            Next::Stop
         }
     }
 
@@ -252,7 +271,11 @@ impl Keeper {
     }
 }
 
-async fn open(opener: PairOpener, identity: &Arc<Identity>, peer: PeerKey) -> Result<Tunnel, TunnelError> {
+async fn open(
+    opener: PairOpener,
+    identity: &Arc<Identity>,
+    peer: PeerKey,
+) -> Result<Tunnel, TunnelError> {
     let stream = opener.open(peer).await.map_err(TunnelError::Broken)?;
     Tunnel::establish(stream, identity, peer).await
 }

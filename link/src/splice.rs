@@ -1,6 +1,7 @@
 //! Carries opaque bytes between the two ends of a pair until either goes.
 //!
-//! Nothing is parsed, kept or altered. Memory is bounded by flow control: a side that does not read stops the other.
+//! Nothing is parsed, kept or altered. Memory is bounded by flow control: a side that does not read
+//! stops the other.
 
 use std::io;
 use std::time::Duration;
@@ -33,9 +34,18 @@ pub(crate) async fn splice(found: &mut Match<Halves>, recorder: Option<&Recorder
     if join(one, two).await.is_err() {
         return hang_up(one, two);
     }
-    let (a, b) = (one.owner, two.owner);
-    let forward = carry(&mut one.stream.recv, &mut two.stream.send, tap(recorder, a, b));
-    let backward = carry(&mut two.stream.recv, &mut one.stream.send, tap(recorder, b, a));
+    let a = one.owner;
+    let b = two.owner;
+    let forward = carry(
+        &mut one.stream.recv,
+        &mut two.stream.send,
+        tap(recorder, a, b),
+    );
+    let backward = carry(
+        &mut two.stream.recv,
+        &mut one.stream.send,
+        tap(recorder, b, a),
+    );
     // Which side went, and how, is the nodes' business: both learn it from the end of their stream.
     tokio::select! {
         _ = forward => {}
@@ -52,7 +62,11 @@ async fn join(one: &mut End<Halves>, two: &mut End<Halves>) -> io::Result<()> {
 }
 
 /// Moves bytes one way. On a clean end everything already read is still delivered.
-async fn carry(from: &mut RecvStream, to: &mut SendStream, tap: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+async fn carry(
+    from: &mut RecvStream,
+    to: &mut SendStream,
+    tap: impl Fn(&[u8]) -> bool,
+) -> io::Result<()> {
     while let Some(chunk) = from.read_chunk(CHUNK, true).await? {
         while !tap(&chunk.bytes) {
             tokio::time::sleep(WITHHELD).await;
@@ -63,11 +77,16 @@ async fn carry(from: &mut RecvStream, to: &mut SendStream, tap: impl Fn(&[u8]) -
     to.finish().map_err(io::Error::from)
 }
 
-fn tap<'a>(recorder: Option<&'a Recorder>, from: PeerKey, to: PeerKey) -> impl Fn(&[u8]) -> bool + 'a {
+fn tap<'a>(
+    recorder: Option<&'a Recorder>,
+    from: PeerKey,
+    to: PeerKey,
+) -> impl Fn(&[u8]) -> bool + 'a {
     move |bytes| recorder.is_none_or(|record| record(from, to, bytes))
 }
 
-/// Ends all four halves. Errors say that a half is over already, which is the aim. A finished half still delivers.
+/// Ends all four halves. Errors say that a half is over already, which is the aim. A finished half
+/// still delivers.
 fn hang_up(one: &mut End<Halves>, two: &mut End<Halves>) {
     for end in [one, two] {
         let _ = end.stream.recv.stop(GONE);

@@ -1,7 +1,9 @@
-//! Matches the two ends of a pair: `a` asks for `b`, `b` asks for `a`. The newest stream of each side wins.
+//! Matches the two ends of a pair: `a` asks for `b`, `b` asks for `a`. The newest stream of each
+//! side wins.
 //!
-//! Pure bookkeeping: no stream is read or written here, and no node is admitted here. Holds at most one waiting end per
-//! ordered pair, and hubs bound the streams of a connection, so one node cannot make it grow.
+//! Pure bookkeeping: no stream is read or written here, and no node is admitted here. Holds at most
+//! one waiting end per ordered pair, and hubs bound the streams of a connection, so one node cannot
+//! make it grow.
 
 use std::collections::HashMap;
 
@@ -14,7 +16,8 @@ use crate::identity::PeerKey;
 pub(crate) struct End<S> {
     /// Whose stream it is.
     pub(crate) owner: PeerKey,
-    /// Connection it came on, so that the end of an old connection cannot sweep a newer one's streams.
+    /// Connection it came on, so that the end of an old connection cannot sweep a newer one's
+    /// streams.
     pub(crate) connection: usize,
     /// The stream.
     pub(crate) stream: S,
@@ -27,7 +30,8 @@ pub(crate) struct Switchboard<S> {
     live: HashMap<(PeerKey, PeerKey), CancellationToken>,
 }
 
-/// Two ends that belong together, and the token that ends them when either side opens a newer stream.
+/// Two ends that belong together, and the token that ends them when either side opens a newer
+/// stream.
 #[derive(Debug)]
 pub(crate) struct Match<S> {
     pub(crate) ends: [End<S>; 2],
@@ -36,12 +40,16 @@ pub(crate) struct Match<S> {
 
 impl<S> Default for Switchboard<S> {
     fn default() -> Self {
-        Self { waiting: HashMap::new(), live: HashMap::new() }
+        Self {
+            waiting: HashMap::new(),
+            live: HashMap::new(),
+        }
     }
 }
 
 impl<S> Switchboard<S> {
-    /// Offers `end`'s stream for a pair with `peer`. Ends an older splice or waiting stream of the same side.
+    /// Offers `end`'s stream for a pair with `peer`. Ends an older splice or waiting stream of the
+    /// same side.
     pub(crate) fn offer(&mut self, end: End<S>, peer: PeerKey) -> Option<Match<S>> {
         let pair = ordered(end.owner, peer);
         if let Some(older) = self.live.remove(&pair) {
@@ -53,7 +61,10 @@ impl<S> Switchboard<S> {
         };
         let replaced = CancellationToken::new();
         self.live.insert(pair, replaced.clone());
-        Some(Match { ends: [end, other], replaced })
+        Some(Match {
+            ends: [end, other],
+            replaced,
+        })
     }
 
     /// A splice is over. Does nothing when a newer one already took its place.
@@ -82,7 +93,11 @@ mod tests {
     const C: PeerKey = PeerKey([3; 32]);
 
     fn end(owner: PeerKey, connection: usize, stream: &'static str) -> End<&'static str> {
-        End { owner, connection, stream }
+        End {
+            owner,
+            connection,
+            stream,
+        }
     }
 
     fn streams(found: &Match<&'static str>) -> [&'static str; 2] {
@@ -128,7 +143,10 @@ mod tests {
         board.offer(end(A, 1, "old connection"), B);
         board.offer(end(A, 7, "new connection"), B);
         board.forget(1);
-        assert_eq!(streams(&board.offer(end(B, 2, "b"), A).unwrap()), ["b", "new connection"]);
+        assert_eq!(
+            streams(&board.offer(end(B, 2, "b"), A).unwrap()),
+            ["b", "new connection"]
+        );
         board.offer(end(C, 3, "c"), B);
         board.forget(3);
         assert!(board.offer(end(B, 2, "b"), C).is_none());

@@ -1,7 +1,8 @@
 //! The one TLS profile of this product, for the link and for the tunnel.
 //!
-//! TLS 1.3, X25519MLKEM768 and nothing else, Ed25519 raw public keys on both sides, no tickets and no early data. There
-//! is no certificate parser, no name check and no fallback: a preference is not a guarantee, so the other groups are gone.
+//! TLS 1.3, X25519MLKEM768 and nothing else, Ed25519 raw public keys on both sides, no tickets and
+//! no early data. There is no certificate parser, no name check and no fallback: a preference is
+//! not a guarantee, so the other groups are gone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,21 +16,22 @@ use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible,
-    ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
+    PeerIncompatible, ServerConfig, SignatureScheme,
 };
 
 use crate::identity::{Identity, PeerKey, TlsKey};
 
-/// Decides at each handshake whether a key may connect. Called on the network task: keep it short.
-pub type Admit = Arc<dyn Fn(&PeerKey) -> bool + Send + Sync>;
-
 /// ALPN of the link between node and coordinator.
 pub(crate) const LINK_ALPN: &[u8] = b"countersign/1";
-/// ALPN of the tunnel between two nodes. Different, so that no handshake of one layer is good in the other.
+/// ALPN of the tunnel between two nodes. Different, so that no handshake of one layer is good in
+/// the other.
 pub(crate) const TUNNEL_ALPN: &[u8] = b"countersign-p2p/1";
 /// The TLS alert our verifier's refusal turns into (`access_denied`, RFC 8446, section 6).
 pub(crate) const REFUSED_ALERT: u8 = 49;
+
+/// Decides at each handshake whether a key may connect. Called on the network task: keep it short.
+pub type Admit = Arc<dyn Fn(&PeerKey) -> bool + Send + Sync>;
 
 /// Client side of the profile; `admit` decides which server keys are ours.
 pub(crate) fn client_config(
@@ -49,8 +51,11 @@ pub(crate) fn server_config(
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(RawKeyVerifier { admit }))
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified_key(identity))));
-    // A resumed session would skip the verifier: a node taken off the list could come back with an old ticket.
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(
+            certified_key(identity),
+        )));
+    // A resumed session would skip the verifier: a node taken off the list could come back with an
+    // old ticket.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.alpn_protocols = vec![alpn.to_vec()];
@@ -72,7 +77,9 @@ fn client_config_with(
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(RawKeyVerifier { admit }))
-        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(certified_key(identity))));
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(
+            certified_key(identity),
+        )));
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
     config.alpn_protocols = vec![alpn.to_vec()];
@@ -100,9 +107,10 @@ struct RawKeyVerifier {
 impl RawKeyVerifier {
     fn check(&self, end_entity: &CertificateDer<'_>) -> Result<(), Error> {
         let key = PeerKey::from_spki(end_entity).ok_or(CertificateError::BadEncoding)?;
-        match (self.admit)(&key) {
-            true => Ok(()),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        if (self.admit)(&key) {
+            Ok(())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
         }
     }
 
@@ -127,7 +135,8 @@ impl ServerCertVerifier for RawKeyVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(end_entity).map(|()| ServerCertVerified::assertion())
+        self.check(end_entity)
+            .map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -168,7 +177,8 @@ impl ClientCertVerifier for RawKeyVerifier {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(end_entity).map(|()| ClientCertVerified::assertion())
+        self.check(end_entity)
+            .map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -212,19 +222,29 @@ pub(crate) fn client_config_of(
     admit: Admit,
     alpn: &[u8],
 ) -> Result<ClientConfig, Error> {
-    let wanted = |group: &&'static dyn rustls::crypto::SupportedKxGroup| groups.contains(&group.name());
-    let kx_groups = aws_lc_rs::ALL_KX_GROUPS.iter().copied().filter(wanted).collect();
-    let provider = CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() };
+    let wanted =
+        |group: &&'static dyn rustls::crypto::SupportedKxGroup| groups.contains(&group.name());
+    let kx_groups = aws_lc_rs::ALL_KX_GROUPS
+        .iter()
+        .copied()
+        .filter(wanted)
+        .collect();
+    let provider = CryptoProvider {
+        kx_groups,
+        ..aws_lc_rs::default_provider()
+    };
     client_config_with(Arc::new(provider), identity, admit, alpn)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
     use std::io;
+
+    use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
 
     fn identity(number: u8) -> Arc<Identity> {
         Arc::new(Identity::from_seed(&[number; 32]).unwrap())
@@ -238,7 +258,10 @@ mod tests {
     /// The key of one identity, proven by the secret of another.
     fn stolen_key(victim: &Arc<Identity>, thief: &Arc<Identity>) -> Arc<CertifiedKey> {
         let spki = CertificateDer::from(TlsKey(victim.clone()).spki());
-        Arc::new(CertifiedKey::new(vec![spki], Arc::new(TlsKey(thief.clone()))))
+        Arc::new(CertifiedKey::new(
+            vec![spki],
+            Arc::new(TlsKey(thief.clone())),
+        ))
     }
 
     /// Shakes hands and passes a byte from server to client. Returns the client's end.
@@ -249,17 +272,28 @@ mod tests {
         let (x, y) = duplex(16 * 1024);
         let name = ServerName::try_from("unused").unwrap();
         let client = async {
-            let mut stream = TlsConnector::from(Arc::new(client)).connect(name, x).await?;
+            let mut stream = TlsConnector::from(Arc::new(client))
+                .connect(name, x)
+                .await?;
             stream.read_u8().await?;
             Ok(stream)
         };
-        let server = async { TlsAcceptor::from(Arc::new(server)).accept(y).await?.write_u8(1).await };
+        let server = async {
+            TlsAcceptor::from(Arc::new(server))
+                .accept(y)
+                .await?
+                .write_u8(1)
+                .await
+        };
         tokio::try_join!(client, server).map(|(stream, ())| stream)
     }
 
     fn configs(client: &Arc<Identity>, server: &Arc<Identity>) -> (ClientConfig, ServerConfig) {
         let client_side = client_config(client, only(server), LINK_ALPN).unwrap();
-        (client_side, server_config(server, only(client), LINK_ALPN).unwrap())
+        (
+            client_side,
+            server_config(server, only(client), LINK_ALPN).unwrap(),
+        )
     }
 
     #[tokio::test]
@@ -267,16 +301,24 @@ mod tests {
         let (client, server) = configs(&identity(1), &identity(2));
         let stream = shake(client, server).await.unwrap();
         let connection = stream.get_ref().1;
-        assert_eq!(connection.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+        assert_eq!(
+            connection.protocol_version(),
+            Some(ProtocolVersion::TLSv1_3)
+        );
         assert_eq!(connection.handshake_kind(), Some(HandshakeKind::Full));
         let group = connection.negotiated_key_exchange_group().unwrap().name();
         assert_eq!(group, NamedGroup::X25519MLKEM768);
-        assert_eq!(connection.peer_certificates().and_then(peer_key), Some(identity(2).public()));
+        assert_eq!(
+            connection.peer_certificates().and_then(peer_key),
+            Some(identity(2).public())
+        );
     }
 
     #[tokio::test]
     async fn a_key_without_its_secret_proves_nothing_in_either_role() {
-        let (alice, hub, thief) = (identity(1), identity(2), identity(3));
+        let alice = identity(1);
+        let hub = identity(2);
+        let thief = identity(3);
         let (mut client, server) = configs(&alice, &hub);
         let stolen = stolen_key(&alice, &thief);
         client.client_auth_cert_resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(stolen));
@@ -290,7 +332,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_two_layers_do_not_mix() {
-        let (alice, hub) = (identity(1), identity(2));
+        let alice = identity(1);
+        let hub = identity(2);
         let tunnel = client_config(&alice, only(&hub), TUNNEL_ALPN).unwrap();
         assert!(shake(tunnel, configs(&alice, &hub).1).await.is_err());
     }

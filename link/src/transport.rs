@@ -1,4 +1,5 @@
-//! QUIC settings of both ends: limits, timers, and the keys that let a restarted hub be noticed at once.
+//! QUIC settings of both ends: limits, timers, and the keys that let a restarted hub be noticed at
+//! once.
 //!
 //! No policy about peers lives here.
 
@@ -11,14 +12,15 @@ use quinn_proto::HashedConnectionIdGenerator;
 
 use crate::identity::{Identity, IdentityError};
 
-/// Streams a node may have open: control plus one per peer. Memory per connection grows with it, used or not.
+/// Streams a node may have open: control plus one per peer. Memory per connection grows with it,
+/// used or not.
 pub(crate) const MAX_STREAMS: u32 = 256;
 /// A connection without a sign of life for so long is dead.
 const IDLE: Duration = Duration::from_secs(20);
 /// Keep-alive of the hub, for NAT bindings.
 const HUB_KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// Keep-alive of a node. Shorter, because its next packet is what draws the stateless reset out of a restarted hub:
-/// this is the time in which a node notices the restart.
+/// Keep-alive of a node. Shorter, because its next packet is what draws the stateless reset out of
+/// a restarted hub: this is the time in which a node notices the restart.
 const NODE_KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Flow control per stream: what one stalled pair may hold in memory.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -33,8 +35,9 @@ pub(crate) fn node_transport() -> Arc<TransportConfig> {
     Arc::new(transport(0, NODE_KEEP_ALIVE))
 }
 
-/// Endpoint settings whose reset tokens and connection ids survive a restart (RFC 9000, section 10.3): without both,
-/// nodes would wait for the idle timeout. The keys come from the identity's seed, so nothing is stored.
+/// Endpoint settings whose reset tokens and connection ids survive a restart (RFC 9000, section
+/// 10.3): without both, nodes would wait for the idle timeout. The keys come from the identity's
+/// seed, so nothing is stored.
 pub(crate) fn hub_endpoint(identity: &Identity) -> Result<EndpointConfig, IdentityError> {
     let reset = identity.derive(b"quic stateless reset")?;
     let cid = identity.derive(b"quic connection id")?;

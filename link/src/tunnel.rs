@@ -1,7 +1,9 @@
-//! The end-to-end channel between two nodes: mutually authenticated TLS 1.3 inside a stream that a stranger carries.
+//! The end-to-end channel between two nodes: mutually authenticated TLS 1.3 inside a stream that a
+//! stranger carries.
 //!
-//! Whoever carries the stream can end it, and nothing else: altered, missing, repeated or reordered bytes break the tunnel
-//! before a wrong frame is delivered. The tunnel never falls back, resumes or accepts another key than the expected one.
+//! Whoever carries the stream can end it, and nothing else: altered, missing, repeated or reordered
+//! bytes break the tunnel before a wrong frame is delivered. The tunnel never falls back, resumes
+//! or accepts another key than the expected one.
 
 use std::fmt;
 use std::io;
@@ -18,6 +20,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use crate::frame::{FrameError, FrameReceiver, FrameSender};
 use crate::identity::{Identity, PeerKey};
 use crate::tls::{self, Admit, TUNNEL_ALPN};
+
+/// From the first byte to the last of the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A live tunnel to exactly one peer.
 pub struct Tunnel {
@@ -46,7 +51,9 @@ pub enum TunnelError {
     )]
     WrongPeer,
     /// The other end expects another key than ours.
-    #[error("the other end did not accept this node's key: check that both rosters name the right node ids")]
+    #[error(
+        "the other end did not accept this node's key: check that both rosters name the right node ids"
+    )]
     Refused,
     /// The other end does not finish the handshake.
     #[error("the peer did not finish the handshake within {} s: try again", HANDSHAKE.as_secs())]
@@ -63,9 +70,13 @@ pub enum TunnelError {
 }
 
 impl Tunnel {
-    /// Runs the handshake over `stream`. The lower key acts as TLS client. Succeeds only with a peer that proves `peer`
-    /// and accepts `identity`; gives up after 10 s.
-    pub async fn establish<S>(stream: S, identity: &Arc<Identity>, peer: PeerKey) -> Result<Self, TunnelError>
+    /// Runs the handshake over `stream`. The lower key acts as TLS client. Succeeds only with a
+    /// peer that proves `peer` and accepts `identity`; gives up after 10 s.
+    pub async fn establish<S>(
+        stream: S,
+        identity: &Arc<Identity>,
+        peer: PeerKey,
+    ) -> Result<Self, TunnelError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -109,9 +120,14 @@ pub(crate) fn dials(identity: &Identity, peer: PeerKey) -> bool {
     identity.public() < peer
 }
 
-/// In TLS 1.3 the client is done before the server has looked at the client's key. So the server says when it is done, by
-/// an empty frame, and both sides hold a tunnel only when both keys are proven.
-async fn establish(carrier: Carrier, identity: &Arc<Identity>, peer: PeerKey) -> Result<Tunnel, TunnelError> {
+/// In TLS 1.3 the client is done before the server has looked at the client's key. So the server
+/// says when it is done, by an empty frame, and both sides hold a tunnel only when both keys are
+/// proven.
+async fn establish(
+    carrier: Carrier,
+    identity: &Arc<Identity>,
+    peer: PeerKey,
+) -> Result<Tunnel, TunnelError> {
     let (receiver, sender) = tokio::io::split(handshake(carrier, identity, peer).await?);
     let mut tunnel = Tunnel {
         sender: FrameSender::new(sender, crate::MAX_FRAME),
@@ -136,12 +152,15 @@ async fn handshake(
         return Err(TunnelError::OwnKey);
     }
     let expected: Admit = Arc::new(move |key| *key == peer);
-    let stream = match dials(identity, peer) {
-        true => dial(carrier, identity, expected).await?,
-        false => answer(carrier, identity, expected).await?,
+    let stream = if dials(identity, peer) {
+        dial(carrier, identity, expected).await?
+    } else {
+        answer(carrier, identity, expected).await?
     };
     if stream.get_ref().1.alpn_protocol() != Some(TUNNEL_ALPN) {
-        return Err(TunnelError::Broken(io::Error::other("the other end is not a tunnel")));
+        return Err(TunnelError::Broken(io::Error::other(
+            "the other end is not a tunnel",
+        )));
     }
     Ok(stream)
 }
@@ -154,8 +173,10 @@ async fn dial(
     let config = tls::client_config(identity, expected, TUNNEL_ALPN)?;
     // TLS wants a name; ours is never sent nor checked, the key is.
     let name = ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED));
-    let stream =
-        TlsConnector::from(Arc::new(config)).connect(name, carrier).await.map_err(handshake_error)?;
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, carrier)
+        .await
+        .map_err(handshake_error)?;
     Ok(stream.into())
 }
 
@@ -165,14 +186,19 @@ async fn answer(
     expected: Admit,
 ) -> Result<TlsStream<Carrier>, TunnelError> {
     let config = tls::server_config(identity, expected, TUNNEL_ALPN)?;
-    let stream = TlsAcceptor::from(Arc::new(config)).accept(carrier).await.map_err(handshake_error)?;
+    let stream = TlsAcceptor::from(Arc::new(config))
+        .accept(carrier)
+        .await
+        .map_err(handshake_error)?;
     Ok(stream.into())
 }
 
 fn handshake_error(error: io::Error) -> TunnelError {
     use rustls::Error::{AlertReceived, InvalidCertificate};
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => TunnelError::WrongPeer,
+        Some(InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => {
+            TunnelError::WrongPeer
+        }
         Some(AlertReceived(AlertDescription::AccessDenied)) => TunnelError::Refused,
         _ => TunnelError::Broken(error),
     }
@@ -185,13 +211,11 @@ fn confirm_error(error: FrameError) -> TunnelError {
     }
 }
 
-/// From the first byte to the last of the handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    use super::*;
 
     /// Two identities, the lower key first.
     fn ordered() -> [Arc<Identity>; 2] {
@@ -216,11 +240,17 @@ mod tests {
             let mut config = tls::client_config(identity, all(), TUNNEL_ALPN).unwrap();
             config.alpn_protocols = alpn;
             let name = ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED));
-            return Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?.into());
+            return Ok(TlsConnector::from(Arc::new(config))
+                .connect(name, stream)
+                .await?
+                .into());
         }
         let mut config = tls::server_config(identity, all(), TUNNEL_ALPN).unwrap();
         config.alpn_protocols = alpn;
-        Ok(TlsAcceptor::from(Arc::new(config)).accept(stream).await?.into())
+        Ok(TlsAcceptor::from(Arc::new(config))
+            .accept(stream)
+            .await?
+            .into())
     }
 
     /// What our side makes of a raw one. `lower`: ours has the lower key.
@@ -241,8 +271,10 @@ mod tests {
             stream
         };
         let limit = Duration::from_secs(1);
-        let (tunnel, _other) =
-            tokio::join!(Tunnel::establish_within(limit, Box::new(x), &mine, theirs.public()), other);
+        let (tunnel, _other) = tokio::join!(
+            Tunnel::establish_within(limit, Box::new(x), &mine, theirs.public()),
+            other
+        );
         tunnel
     }
 
@@ -269,7 +301,9 @@ mod tests {
             let (x, _silent) = duplex(64 * 1024);
             let limit = Duration::from_millis(50);
             let tried = Tunnel::establish_within(limit, Box::new(x), mine, peer.public());
-            let ended = timeout(Duration::from_secs(8), tried).await.expect("timed out");
+            let ended = timeout(Duration::from_secs(8), tried)
+                .await
+                .expect("timed out");
             assert!(matches!(ended, Err(TunnelError::TimedOut)), "{ended:?}");
         }
     }

@@ -1,28 +1,31 @@
-//! `admin.sock`: what the node's own command line asks while the node runs and holds the journal. It lies in the node's
-//! folder, which nobody else can enter. Whoever can reach it can replace every file of the node; what it can change is no
-//! more than that: it lifts a quarantine, and has the sealed files copied for a backup.
+//! `admin.sock`: what the node's own command line asks while the node runs and holds the journal.
+//! It lies in the node's folder, which nobody else can enter. Whoever can reach it can replace
+//! every file of the node; what it can change is no more than that: it lifts a quarantine, and has
+//! the sealed files copied for a backup.
 //!
 //! One connection is one question: a line of JSON, answered by JSON until the end of the stream.
 
-use crate::backup::Staged;
-use crate::core::Core;
-use crate::events::LiveReceiver;
-use crate::public::{self, LivePlugin};
-use crate::task::handover::{self, Learned};
-use countersign_protocol::{GenerationProof, Hash, KeyId, NodeId, TaskId};
-use countersign_store::{
-    AuditEntry, AuditError, AuditHead, Difference, Generation, Handover, Journal, JournalOpenError,
-    KeyRecord, Proof, Quarantine, ReadJournalError, Stop, WriteJournalError, Written,
-};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream as Client;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use countersign_protocol::{GenerationProof, Hash, KeyId, NodeId, TaskId};
+use countersign_store::{
+    AuditEntry, AuditError, AuditHead, Difference, Generation, Handover, Journal, JournalOpenError,
+    KeyRecord, Proof, Quarantine, ReadJournalError, Stop, WriteJournalError, Written,
+};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+
+use crate::backup::Staged;
+use crate::core::Core;
+use crate::events::LiveReceiver;
+use crate::public::{self, LivePlugin};
+use crate::task::handover::{self, Learned};
 
 /// The socket's name in the node's folder.
 const SOCKET: &str = "admin.sock";
@@ -146,7 +149,8 @@ pub struct MovedKey {
 pub struct TaskRecording {
     /// Number of the audit entry that vouches for all of this.
     pub entry: u64,
-    /// False if the recording is of a program that did not vouch for it: the entry speaks for the verdicts alone.
+    /// False if the recording is of a program that did not vouch for it: the entry speaks for the
+    /// verdicts alone.
     pub vouched: bool,
     /// The configuration documents that are kept, by SHA-256.
     pub configurations: BTreeMap<Hash, String>,
@@ -195,7 +199,9 @@ pub fn ask(dir: &Path, question: &Question) -> Result<Answer, AskError> {
 
 /// Puts a question to the node that runs in `dir`; `None` if none does.
 pub fn ask_running(dir: &Path, question: &Question) -> Result<Option<Answer>, AskError> {
-    let Ok(node) = Client::connect(dir.join(SOCKET)) else { return Ok(None) };
+    let Ok(node) = Client::connect(dir.join(SOCKET)) else {
+        return Ok(None);
+    };
     let answer = ask_node(node, question).map_err(|error| AskError::Node(error.to_string()))?;
     told(answer).map(Some)
 }
@@ -224,9 +230,10 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
             let from = from.unwrap_or(journal.audit_entries()?.saturating_sub(*limit));
             Answer::Audit(journal.audit(from, *limit as usize)?)
         }
-        Question::Quarantines => {
-            Answer::Quarantines { peers: journal.quarantines()?, keys: journal.stops()? }
-        }
+        Question::Quarantines => Answer::Quarantines {
+            peers: journal.quarantines()?,
+            keys: journal.stops()?,
+        },
         Question::Lift { key, peer } => match lift(journal, *key, *peer) {
             Ok(written) => Answer::Lifted(written == Written::Now),
             Err(error) => Answer::Failed(error.to_string()),
@@ -236,10 +243,14 @@ fn answer(journal: &Journal, question: &Question) -> Result<Answer, AuditError> 
             Err(error) => Answer::Failed(error.to_string()),
         },
         Question::StageBackup => Answer::Failed("no node runs here".into()),
-        Question::Recording(task) => Answer::Recording(journal.proof(task)?.map(TaskRecording::from)),
+        Question::Recording(task) => {
+            Answer::Recording(journal.proof(task)?.map(TaskRecording::from))
+        }
         Question::Differences(most) => Answer::Differences(journal.differences(*most)?),
         Question::Handovers => Answer::Handovers(journal.handovers()?),
-        Question::Keys { after, most } => Answer::Keys(journal.keys_after(*after, (*most).min(KEYS))?),
+        Question::Keys { after, most } => {
+            Answer::Keys(journal.keys_after(*after, (*most).min(KEYS))?)
+        }
         Question::Key(key) => Answer::Keys(journal.key(key)?.into_iter().collect()),
         Question::Moved => Answer::Moved(moved(journal)?),
         Question::Proof(key) => Answer::Proof(handover::proofs(journal, *key)?),
@@ -265,13 +276,27 @@ pub fn keys(dir: &Path) -> Result<Vec<KeyRecord>, AskError> {
 
 fn moved(journal: &Journal) -> Result<Vec<MovedKey>, ReadJournalError> {
     let mut moved = Vec::new();
-    for (key, _) in journal.known_keys()?.into_iter().filter(|(_, known)| known.generation > 0) {
-        let Some(record) = journal.key(&key)? else { continue };
+    for (key, _) in journal
+        .known_keys()?
+        .into_iter()
+        .filter(|(_, known)| known.generation > 0)
+    {
+        let Some(record) = journal.key(&key)? else {
+            continue;
+        };
         let kept = journal.generation(&record.key(), record.announcement.generation)?;
         let kept = kept.filter(|kept| kept.is(&record.announcement));
         let unheard = kept.iter().flat_map(Generation::unheard).copied().collect();
-        let in_force = kept.iter().flat_map(|kept| &kept.proof.in_force).map(|mark| mark.node).collect();
-        moved.push(MovedKey { record, in_force, unheard });
+        let in_force = kept
+            .iter()
+            .flat_map(|kept| &kept.proof.in_force)
+            .map(|mark| mark.node)
+            .collect();
+        moved.push(MovedKey {
+            record,
+            in_force,
+            unheard,
+        });
     }
     Ok(moved)
 }
@@ -284,19 +309,33 @@ fn lift(journal: &Journal, key: KeyId, peer: Option<NodeId>) -> Result<Written, 
 }
 
 impl From<Proof> for TaskRecording {
-    fn from(proof: Proof) -> TaskRecording {
-        let Proof { row, entry, recording, configurations } = proof;
+    fn from(proof: Proof) -> Self {
+        let Proof {
+            row,
+            entry,
+            recording,
+            configurations,
+        } = proof;
         let vouched = row.recording.is_some();
-        let configurations =
-            configurations.into_iter().map(|kept| (kept.digest, kept.document.to_string())).collect();
-        TaskRecording { entry, vouched, configurations, recording, task: row.bytes }
+        let configurations = configurations
+            .into_iter()
+            .map(|kept| (kept.digest, kept.document.to_string()))
+            .collect();
+        Self {
+            entry,
+            vouched,
+            configurations,
+            recording,
+            task: row.bytes,
+        }
     }
 }
 
 /// Answers until the node stops. A node that cannot listen works all the same.
 pub async fn serve(core: Arc<Core>) {
     let path = core.config.dir.join(SOCKET);
-    // What a node that was killed left behind. The journal's lock keeps two nodes out of one folder.
+    // What a node that was killed left behind. The journal's lock keeps two nodes out of one
+    // folder.
     drop(std::fs::remove_file(&path));
     let listener = match UnixListener::bind(&path) {
         Ok(listener) => listener,
@@ -321,7 +360,9 @@ pub async fn serve(core: Arc<Core>) {
 async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(from.take(QUESTION)).read_line(&mut line).await?;
+    BufReader::new(from.take(QUESTION))
+        .read_line(&mut line)
+        .await?;
     let answer = match serde_json::from_str::<Question>(&line) {
         Err(error) => Answer::Failed(error.to_string()),
         Ok(Question::Plugins) => plugins(core.clone()).await,
@@ -335,7 +376,9 @@ async fn reply(core: &Arc<Core>, stream: UnixStream) -> io::Result<()> {
         },
         Ok(question) => {
             let lifts = question == Question::LiftTwin;
-            let answered = core.journal(move |journal| answer(journal, &question)).await;
+            let answered = core
+                .journal(move |journal| answer(journal, &question))
+                .await;
             let answer = answered.unwrap_or_else(|error| Answer::Failed(error.to_string()));
             if lifts && matches!(answer, Answer::Lifted(_)) {
                 core.twins.lift();
@@ -353,7 +396,9 @@ async fn stage(core: Arc<Core>) -> Answer {
     });
     match staged.await.map_err(io::Error::other).flatten() {
         Ok(staged) => Answer::Staged(staged),
-        Err(error) => Answer::Failed(format!("the files cannot be copied: {error}; check space and owner")),
+        Err(error) => Answer::Failed(format!(
+            "the files cannot be copied: {error}; check space and owner"
+        )),
     }
 }
 

@@ -1,15 +1,18 @@
-//! Auxiliary information in memory: with the tables that make ECDSA a quarter faster once they are built, and what runs that
-//! came to nothing have left for the next try of their committee. Nothing of the latter is on disk.
+//! Auxiliary information in memory: with the tables that make ECDSA a quarter faster once they are
+//! built, and what runs that came to nothing have left for the next try of their committee. Nothing
+//! of the latter is on disk.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use countersign_engine::Aux;
+use countersign_protocol::{Committee, Hash};
+use tokio::runtime::Handle;
+use zeroize::Zeroizing;
 
 use crate::harden::lower_priority;
 use crate::session::worker::Lane;
 use crate::vault::{Vault, VaultError};
-use countersign_engine::Aux;
-use countersign_protocol::{Committee, Hash};
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::runtime::Handle;
-use zeroize::Zeroizing;
 
 /// Committees for which something is kept. The oldest makes room: it costs time, and nothing else.
 const MAX_KEPT: usize = 16;
@@ -29,8 +32,8 @@ struct Cached {
 /// What is left of a committee's last run.
 #[derive(Default)]
 struct Kept {
-    /// A set of primes, as the engine writes it, that was in a run which broke off. It serves the same committee alone: what
-    /// left this node were proofs that show nothing of it.
+    /// A set of primes, as the engine writes it, that was in a run which broke off. It serves the
+    /// same committee alone: what left this node were proofs that show nothing of it.
     primes: Option<Zeroizing<Vec<u8>>>,
     /// What a run made for a key that did not come to be, or is not confirmed yet.
     aux: Option<(Hash, Arc<Aux>)>,
@@ -67,9 +70,15 @@ impl AuxCache {
         self.with(|cached| cached.kept(committee).primes = None);
     }
 
-    /// Keeps what a run has made until a key is confirmed with it. The primes are in it, and serve nothing else.
+    /// Keeps what a run has made until a key is confirmed with it. The primes are in it, and serve
+    /// nothing else.
     pub fn keep_aux(&self, committee: &Committee, digest: Hash, aux: Arc<Aux>) {
-        self.with(|cached| *cached.kept(committee) = Kept { primes: None, aux: Some((digest, aux)) });
+        self.with(|cached| {
+            *cached.kept(committee) = Kept {
+                primes: None,
+                aux: Some((digest, aux)),
+            }
+        });
     }
 
     /// What the committee's last run has made, if no key is confirmed with it yet.
@@ -80,29 +89,38 @@ impl AuxCache {
     /// A key is confirmed with it, whose record leads to it from now on.
     pub fn confirmed(&self, digest: Hash) {
         self.with(|cached| {
-            cached.kept.retain(|(_, kept)| kept.aux.as_ref().is_none_or(|(known, _)| *known != digest));
+            cached
+                .kept
+                .retain(|(_, kept)| kept.aux.as_ref().is_none_or(|(known, _)| *known != digest));
         });
     }
 
     /// Builds the tables in the background, once. Signing goes on without them meanwhile.
     ///
-    /// They are built in a thread of this process: every number in them was of the right length and proven when it was made,
-    /// so that no peer can make them cost more.
+    /// They are built in a thread of this process: every number in them was of the right length and
+    /// proven when it was made, so that no peer can make them cost more.
     pub fn build_tables(&self, digest: Hash, vault: Arc<Vault>, lane: Lane) {
         if !self.with(|cached| cached.building.insert(digest)) {
             return;
         }
-        let (cache, runtime) = (self.clone(), Handle::current());
+        let cache = self.clone();
+        let runtime = Handle::current();
         let build = move || {
             lower_priority();
             let _turn = runtime.block_on(lane.enter());
             let built = cache.get(digest, &vault).map_err(|error| error.to_string());
-            match built.and_then(|aux| aux.with_multiexp_tables().map_err(|error| error.to_string())) {
+            match built.and_then(|aux| {
+                aux.with_multiexp_tables()
+                    .map_err(|error| error.to_string())
+            }) {
                 Ok(aux) => cache.put(digest, Arc::new(aux)),
                 Err(error) => tracing::warn!(%error, "ECDSA signs without tables"),
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("tables".into()).spawn(build) {
+        if let Err(error) = std::thread::Builder::new()
+            .name("tables".into())
+            .spawn(build)
+        {
             tracing::warn!(%error, "ECDSA signs without tables");
         }
     }
@@ -114,7 +132,10 @@ impl AuxCache {
 
 impl Cached {
     fn find(&self, committee: &Committee) -> Option<&Kept> {
-        self.kept.iter().find(|(known, _)| known == committee).map(|(_, kept)| kept)
+        self.kept
+            .iter()
+            .find(|(known, _)| known == committee)
+            .map(|(_, kept)| kept)
     }
 
     /// The committee's entry, which becomes the newest.
@@ -124,7 +145,8 @@ impl Cached {
         if self.kept.len() >= MAX_KEPT {
             self.kept.pop_front();
         }
-        self.kept.push_back(entry.unwrap_or_else(|| (committee.clone(), Kept::default())));
+        self.kept
+            .push_back(entry.unwrap_or_else(|| (committee.clone(), Kept::default())));
         let newest = self.kept.len() - 1;
         &mut self.kept[newest].1
     }
@@ -132,24 +154,32 @@ impl Cached {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_link::Identity;
     use countersign_protocol::NodeId;
 
+    use super::*;
+
     fn with(other: u8) -> Committee {
-        let node = |seed| NodeId::from_bytes(Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap();
+        let node = |seed| {
+            NodeId::from_bytes(Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap()
+        };
         Committee::new(vec![node(1), node(other)]).unwrap()
     }
 
     fn aux() -> Arc<Aux> {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/tests/fixtures/aux/3-0.cbor");
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../engine/tests/fixtures/aux/3-0.cbor"
+        );
         Arc::new(Aux::from_bytes(&std::fs::read(file).unwrap()).unwrap())
     }
 
     #[test]
     fn what_a_run_leaves_serves_its_own_committee_and_primes_never_twice_with_success() {
-        let (cache, digest) = (AuxCache::default(), Hash([7; 32]));
-        let primes = |committee: &Committee| cache.kept_primes(committee).map(|primes| primes.to_vec());
+        let cache = AuxCache::default();
+        let digest = Hash([7; 32]);
+        let primes =
+            |committee: &Committee| cache.kept_primes(committee).map(|primes| primes.to_vec());
         cache.keep_primes(&with(2), Zeroizing::new(vec![9]));
         assert_eq!((primes(&with(2)), primes(&with(3))), (Some(vec![9]), None));
         cache.keep_aux(&with(2), digest, aux());
@@ -157,7 +187,10 @@ mod tests {
         assert_eq!(cache.kept_aux(&with(2)).map(|(name, _)| name), Some(digest));
         assert!(cache.kept_aux(&with(3)).is_none());
         cache.confirmed(digest);
-        assert!(cache.kept_aux(&with(2)).is_none(), "the key's record leads to it");
+        assert!(
+            cache.kept_aux(&with(2)).is_none(),
+            "the key's record leads to it"
+        );
         cache.keep_primes(&with(2), Zeroizing::new(vec![9]));
         cache.forget_primes(&with(2));
         assert_eq!(primes(&with(2)), None);

@@ -1,19 +1,22 @@
 //! A consistent copy of the node's files, at any moment.
 //!
-//! The secrets file is made the whole store and the journal is copied in one read transaction. If the secrets did not change from
-//! before the first copy until after the last, both show the node as it was when the journal was read.
+//! The secrets file is made the whole store and the journal is copied in one read transaction. If
+//! the secrets did not change from before the first copy until after the last, both show the node
+//! as it was when the journal was read.
 
-use crate::core::now;
-use crate::vault::Vault;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
 use countersign_protocol::NodeId;
 use countersign_store::Journal;
 use countersign_store::backup::{Contents, SealTo};
 use countersign_store::journal::JOURNAL_FILE;
 use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE};
 use serde::{Deserialize, Serialize};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+
+use crate::core::now;
+use crate::vault::Vault;
 
 /// The copies' folder within the node's.
 const FOLDER: &str = ".backup";
@@ -47,13 +50,21 @@ pub fn stage(vault: &Vault, journal: &Journal, node: NodeId, dir: &Path) -> io::
         let generation = vault.make_whole().map_err(io::Error::other)?;
         std::fs::copy(dir.join(IDENTITY_FILE), staging.join(IDENTITY_FILE))?;
         std::fs::copy(dir.join(SECRETS_FILE), staging.join(SECRETS_FILE))?;
-        journal.copy_to(&staging.join(JOURNAL_FILE)).map_err(io::Error::other)?;
+        journal
+            .copy_to(&staging.join(JOURNAL_FILE))
+            .map_err(io::Error::other)?;
         if vault.generation().map_err(io::Error::other)? == generation {
-            return Ok(Staged { node, generation, dir: staging });
+            return Ok(Staged {
+                node,
+                generation,
+                dir: staging,
+            });
         }
     }
     unstage(&staging)?;
-    Err(io::Error::other("the secrets change all the time; try again later"))
+    Err(io::Error::other(
+        "the secrets change all the time; try again later",
+    ))
 }
 
 /// Seals the copies into a new file, and removes them whether that succeeds or not.
@@ -66,7 +77,8 @@ pub fn seal(staged: &Staged, to: &SealTo<'_>, out: &Path) -> anyhow::Result<Cont
         software: format!("countersign-node {}", env!("CARGO_PKG_VERSION")),
         files: Vec::new(),
     };
-    let written = countersign_store::backup::write(&staged.dir, &staged.journal(), contents, to, out);
+    let written =
+        countersign_store::backup::write(&staged.dir, &staged.journal(), contents, to, out);
     unstage(&staged.dir)?;
     Ok(written?)
 }

@@ -1,5 +1,14 @@
 //! What every task of a node shares. Wired once, in the daemon.
 
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use countersign_link::Identity;
+use countersign_protocol::{Committee, Hash, IdentitySigner, NodeId, UnixMillis};
+use countersign_store::Journal;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
 use crate::aux_cache::AuxCache;
 use crate::check_ups::CheckUps;
 use crate::config::{Config, Coordinator};
@@ -13,13 +22,6 @@ use crate::session::{Lanes, Router};
 use crate::task::uses::Uses;
 use crate::twins::Twins;
 use crate::vault::Vault;
-use countersign_link::Identity;
-use countersign_protocol::{Committee, Hash, IdentitySigner, NodeId, UnixMillis};
-use countersign_store::Journal;
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 /// The parts of a running node.
 pub struct Core {
@@ -99,7 +101,8 @@ impl Core {
         }
     }
 
-    /// Auxiliary information that all members of a committee are known to hold: that of its newest active ECDSA key.
+    /// Auxiliary information that all members of a committee are known to hold: that of its newest
+    /// active ECDSA key.
     pub fn aux_of(&self, committee: &Committee) -> Option<Hash> {
         // It only saves making another one.
         self.journal.newest_aux(committee).unwrap_or_default()
@@ -109,7 +112,8 @@ impl Core {
     pub async fn key_active(self: &Arc<Self>, aux: Option<Hash>) {
         if let Some(digest) = aux {
             self.auxes.confirmed(digest);
-            self.auxes.build_tables(digest, self.vault.clone(), self.lanes.aux.clone());
+            self.auxes
+                .build_tables(digest, self.vault.clone(), self.lanes.aux.clone());
         }
         let core = self.clone();
         let written = tokio::task::spawn_blocking(move || crate::public::update(&core)).await;
@@ -121,7 +125,9 @@ impl Core {
 
 /// Milliseconds since 1970. A clock before that reads 0, and every task is then from the future.
 pub fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 

@@ -1,4 +1,21 @@
-//! Wires a node from its configuration, runs it, and stops it without losing a session that can still finish.
+//! Wires a node from its configuration, runs it, and stops it without losing a session that can
+//! still finish.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_host::{CodeCache, What};
+use countersign_link::mesh::MeshConfig;
+use countersign_link::{Identity, Mesh, PeerKey};
+use countersign_protocol::{IdError, KeyId, NodeId};
+use countersign_store::{
+    Journal, JournalOpenError, KeyRecord, KeyStatus, ReadJournalError, WriteJournalError,
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::aux_cache::AuxCache;
 use crate::check_ups::{self, CheckUps};
@@ -23,27 +40,20 @@ use crate::task::uses::{self, Uses};
 use crate::task::{Desk, counting, gossip, settle};
 use crate::twins::Twins;
 use crate::vault::{Vault, VaultError};
-use countersign_host::{CodeCache, What};
-use countersign_link::mesh::MeshConfig;
-use countersign_link::{Identity, Mesh, PeerKey};
-use countersign_protocol::{IdError, KeyId, NodeId};
-use countersign_store::{
-    Journal, JournalOpenError, KeyRecord, KeyStatus, ReadJournalError, WriteJournalError,
-};
-use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 /// How long sessions under way may finish when the node is told to stop.
 const GRACE: Duration = Duration::from_secs(25);
-/// How long a node that has to stop says why to whoever looks at it. Meanwhile it refuses every task.
+/// How long a node that has to stop says why to whoever looks at it. Meanwhile it refuses every
+/// task.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long the last reports have to leave.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// Exit code of a node of which a part has died (`EX_SOFTWARE` of `sysexits.h`).
+pub const PART_DIED: u8 = 70;
+/// Exit code of a node whose store failed, or lies no more where it was (`EX_IOERR` of
+/// `sysexits.h`).
+pub const STORE_FAILED: u8 = 74;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -100,35 +110,34 @@ impl StartError {
     /// The exit code of the node's program: [`PART_DIED`], [`STORE_FAILED`], or 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            StartError::Died(_) => PART_DIED,
-            StartError::Store(_) => STORE_FAILED,
-            StartError::WriteJournal(error) => match error {
+            Self::Died(_) => PART_DIED,
+            Self::Store(_) => STORE_FAILED,
+            Self::WriteJournal(error) => match error {
                 WriteJournalError::Refused(_) | WriteJournalError::Read(_) => 1,
                 _ => STORE_FAILED,
             },
-            StartError::Config(_)
-            | StartError::Vault(_)
-            | StartError::OpenJournal(_)
-            | StartError::ReadJournal(_)
-            | StartError::Handover(_)
-            | StartError::Services(_)
-            | StartError::Guard(_)
-            | StartError::Sandbox(_)
-            | StartError::Identity(_)
-            | StartError::System(_)
-            | StartError::Metrics(_)
-            | StartError::Push(_) => 1,
+            Self::Config(_)
+            | Self::Vault(_)
+            | Self::OpenJournal(_)
+            | Self::ReadJournal(_)
+            | Self::Handover(_)
+            | Self::Services(_)
+            | Self::Guard(_)
+            | Self::Sandbox(_)
+            | Self::Identity(_)
+            | Self::System(_)
+            | Self::Metrics(_)
+            | Self::Push(_) => 1,
         }
     }
 }
 
-/// Exit code of a node of which a part has died (`EX_SOFTWARE` of `sysexits.h`).
-pub const PART_DIED: u8 = 70;
-/// Exit code of a node whose store failed, or lies no more where it was (`EX_IOERR` of `sysexits.h`).
-pub const STORE_FAILED: u8 = 74;
-
 /// Runs a node until `shutdown`.
-pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> Result<(), StartError> {
+pub async fn run(
+    config: Config,
+    vault: Vault,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
     let hangup = crate::risk::hangup();
     let coordinator = config.check_complete()?.clone();
     let vault = Arc::new(vault);
@@ -137,11 +146,17 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     let events = Events::new(me, &config.receivers);
     let journal = open_journal(&config, &events)?;
     let services = Arc::new(services(&config, &vault, &journal)?);
-    let guard =
-        Guard::load(config.policy.clone(), Some(code_cache(&config, &vault)?), services.clone()).await?;
+    let guard = Guard::load(
+        config.policy.clone(),
+        Some(code_cache(&config, &vault)?),
+        services.clone(),
+    )
+    .await?;
     let cache = code_cache(&config, &vault)?;
     let receivers = Receivers::new(&config.policy, &config.receivers, cache, services).await?;
-    let listener = metrics::listen(&config.metrics).await.map_err(StartError::Metrics)?;
+    let listener = metrics::listen(&config.metrics)
+        .await
+        .map_err(StartError::Metrics)?;
     let pusher = Pusher::of(&config)?;
     let (mesh, frames) = Mesh::new(identity.clone(), MeshConfig::default());
     mesh.set_roster(config.roster.keys().map(|node| PeerKey(*node.as_bytes())));
@@ -180,18 +195,26 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
     crate::risk::note_start(&core)?;
     publish(&core)?;
     let mut parts = Parts::default();
-    parts.run("the watch over plugins", crate::risk::watch(core.clone(), hangup));
+    parts.run(
+        "the watch over plugins",
+        crate::risk::watch(core.clone(), hangup),
+    );
     crate::events::deliver(&core, &mut parts);
     parts.send("the loading of receivers", settle_in(core.clone()));
     let seen = core.clone();
     let look: metrics::Look = Arc::new(move || Box::pin(Reading::of(seen.clone())) as _);
     if let Some(pusher) = pusher {
-        let (counted, stop) = (core.clone(), core.stopping.clone());
+        let counted = core.clone();
+        let stop = core.stopping.clone();
         let count = move |written| counted.tally.push(written);
-        parts.run("the push of metrics", metrics::influx::follow(pusher, look.clone(), count, stop));
+        parts.run(
+            "the push of metrics",
+            metrics::influx::follow(pusher, look.clone(), count, stop),
+        );
     }
     if let Some(listener) = listener {
-        let (names, stop) = (core.config.metrics.clone(), core.stopping.clone());
+        let names = core.config.metrics.clone();
+        let stop = core.stopping.clone();
         parts.run(
             "the listener of metrics",
             metrics::serve(listener, names, look, metrics::Bounds::default(), stop),
@@ -203,13 +226,25 @@ pub async fn run(config: Config, vault: Vault, shutdown: CancellationToken) -> R
             "this node was told of another process with its identity, and takes part in nothing until you run `countersign-node quarantine lift-twin`"
         );
     }
-    parts.run("the memory of how far peers have come", high_water::follow(core.clone()));
+    parts.run(
+        "the memory of how far peers have come",
+        high_water::follow(core.clone()),
+    );
     if let Some(hearing) = core.router.hearing() {
-        parts.run("the exchange of generations", gossip::follow(core.clone(), hearing));
+        parts.run(
+            "the exchange of generations",
+            gossip::follow(core.clone(), hearing),
+        );
     }
     if let Some(counting) = core.router.counting() {
-        parts.run("the telling of signatures", uses::tell(core.clone(), counting.answers));
-        parts.run("the counting of others' signatures", counting::hear(core.clone(), counting.told));
+        parts.run(
+            "the telling of signatures",
+            uses::tell(core.clone(), counting.answers),
+        );
+        parts.run(
+            "the counting of others' signatures",
+            counting::hear(core.clone(), counting.told),
+        );
     }
     let router = core.router.clone();
     let routed = tokio::spawn(async move { router.run(frames).await });
@@ -223,14 +258,23 @@ fn services(config: &Config, vault: &Vault, journal: &Journal) -> Result<NodeSer
         tracing::warn!("there is no event key; make one with `countersign-node event key create`");
     }
     let event_key = event_key.as_ref().map(|key| &key[..]);
-    Ok(NodeServices::new(&config.policy, &vault.callback_key()?, event_key, journal.clone())?)
+    Ok(NodeServices::new(
+        &config.policy,
+        &vault.callback_key()?,
+        event_key,
+        journal.clone(),
+    )?)
 }
 
-/// Whoever could forge machine code would run in the node, so its MAC's key comes from a secret of the store.
+/// Whoever could forge machine code would run in the node, so its MAC's key comes from a secret of
+/// the store.
 fn code_cache(config: &Config, vault: &Vault) -> Result<CodeCache, StartError> {
     let mut key = Sha256::new_with_prefix(b"countersign/1 key of compiled plugins");
     key.update(&*vault.callback_key()?);
-    Ok(CodeCache::new(config.dir.join("compiled-plugins"), key.finalize().into()))
+    Ok(CodeCache::new(
+        config.dir.join("compiled-plugins"),
+        key.finalize().into(),
+    ))
 }
 
 /// What can wait until the node runs.
@@ -247,7 +291,11 @@ async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
     let mut trouble = troubles(&core);
-    let primes = core.primes.keep_full(core.vault.clone(), core.config.prime_sets, core.stopping.clone())?;
+    let primes = core.primes.keep_full(
+        core.vault.clone(),
+        core.config.prime_sets,
+        core.stopping.clone(),
+    )?;
     parts.run("the pool of primes", primes);
     parts.run("the admin socket", crate::admin::serve(core.clone()));
     parts.run("the probing of plugins", crate::risk::monitor(core.clone()));
@@ -255,12 +303,27 @@ async fn serve(
     if core.config.check_up.is_some() {
         parts.run("the check-ups", check_ups::follow(core.clone()));
     }
-    parts.run("the watch over the store", store_watch::follow(core.clone()));
+    parts.run(
+        "the watch over the store",
+        store_watch::follow(core.clone()),
+    );
     let desk = Desk::new(core.clone());
     let hang_up = CancellationToken::new();
-    let dispatch = Dispatch { core: core.clone(), desk: desk.clone(), identity, reports };
+    let dispatch = Dispatch {
+        core: core.clone(),
+        desk: desk.clone(),
+        identity,
+        reports,
+    };
     let mut linked = tokio::spawn(dispatch.run(hang_up.clone()));
-    let reason = until_end(&shutdown, &mut trouble, &mut parts, &mut routed, &mut linked).await;
+    let reason = until_end(
+        &shutdown,
+        &mut trouble,
+        &mut parts,
+        &mut routed,
+        &mut linked,
+    )
+    .await;
     if reason.is_err() {
         core.tally.fail();
         // Whoever looks at the node each second learns why; every task is refused meanwhile.
@@ -268,7 +331,12 @@ async fn serve(
     }
     core.stopping.cancel();
     // Without its link or its router no session can finish.
-    desk.drain(if reason.is_ok() { GRACE } else { Duration::ZERO }).await;
+    desk.drain(if reason.is_ok() {
+        GRACE
+    } else {
+        Duration::ZERO
+    })
+    .await;
     tokio::time::sleep(LAST_WORDS).await;
     hang_up.cancel();
     if !linked.is_finished()
@@ -318,19 +386,27 @@ async fn until_end(
         ended = routed => ("the router of frames", ended),
         ended = linked => ("the link to the coordinator", ended),
     };
-    let how = ended.err().map_or_else(|| "without error".into(), |error| error.to_string());
+    let how = ended
+        .err()
+        .map_or_else(|| "without error".into(), |error| error.to_string());
     tracing::error!(how, "ALARM: {what} ended by itself, and the node stops");
     Err(StartError::Died(what))
 }
 
-/// What was approved and has no outcome did not survive: it is over, and a retry is a new task. A new key that waits for its
-/// members' confirmation keeps its task open.
+/// What was approved and has no outcome did not survive: it is over, and a retry is a new task. A
+/// new key that waits for its members' confirmation keeps its task open.
 fn open_journal(config: &Config, events: &Events) -> Result<Journal, StartError> {
     let journal = patience::open_journal(&config.dir)?;
-    let aborted = What::Failed("aborted-by-restart: the node was restarted before the task ended".into());
+    let aborted =
+        What::Failed("aborted-by-restart: the node was restarted before the task ended".into());
     let unfinished = journal.unfinished()?.into_iter();
-    let told = unfinished.flat_map(|task| events.tell(&journal, task, aborted.clone())).collect();
-    for task in journal.telling(told).abort_unfinished(now(), &settle::waiting(&journal)?)? {
+    let told = unfinished
+        .flat_map(|task| events.tell(&journal, task, aborted.clone()))
+        .collect();
+    for task in journal
+        .telling(told)
+        .abort_unfinished(now(), &settle::waiting(&journal)?)?
+    {
         tracing::warn!(%task, "was under way when the node stopped, and is recorded as failed");
     }
     Ok(journal)
@@ -338,14 +414,31 @@ fn open_journal(config: &Config, events: &Events) -> Result<Journal, StartError>
 
 /// A share without a record was stored the moment before a crash; its record is made up for.
 fn reconcile(core: &Core) -> Result<(), StartError> {
-    let known: BTreeSet<KeyId> = core.journal.known_keys()?.into_iter().map(|(key, _)| key).collect();
-    for key in core.vault.held_keys()?.into_iter().filter(|key| !known.contains(key)) {
-        let Some(announcement) = core.vault.announced(key)? else { continue };
+    let known: BTreeSet<KeyId> = core
+        .journal
+        .known_keys()?
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    for key in core
+        .vault
+        .held_keys()?
+        .into_iter()
+        .filter(|key| !known.contains(key))
+    {
+        let Some(announcement) = core.vault.announced(key)? else {
+            continue;
+        };
         tracing::warn!(%key, "a share without a record; the key waits for its members' confirmation");
-        core.journal.put_key(KeyRecord { announcement, status: KeyStatus::Pending, created: now() })?;
+        core.journal.put_key(KeyRecord {
+            announcement,
+            status: KeyStatus::Pending,
+            created: now(),
+        })?;
     }
     for digest in core.journal.auxes_in_use()? {
-        core.auxes.build_tables(digest, core.vault.clone(), core.lanes.aux.clone());
+        core.auxes
+            .build_tables(digest, core.vault.clone(), core.lanes.aux.clone());
     }
     Ok(())
 }
@@ -379,11 +472,25 @@ mod tests {
         let end = until_end(&shutdown, &mut trouble, &mut parts, &mut ends, &mut lives).await;
         assert!(matches!(end, Err(StartError::Died(what)) if what.contains("router")));
         parts.run("a part", async { panic!("for the test") });
-        let end = until_end(&shutdown, &mut trouble, &mut parts, &mut lives, &mut pending()).await;
+        let end = until_end(
+            &shutdown,
+            &mut trouble,
+            &mut parts,
+            &mut lives,
+            &mut pending(),
+        )
+        .await;
         assert!(matches!(&end, Err(StartError::Died("a part"))));
         assert_eq!(end.unwrap_err().exit_code(), PART_DIED);
         told.send("the disk is full".into()).await.unwrap();
-        let end = until_end(&shutdown, &mut trouble, &mut parts, &mut lives, &mut pending()).await;
+        let end = until_end(
+            &shutdown,
+            &mut trouble,
+            &mut parts,
+            &mut lives,
+            &mut pending(),
+        )
+        .await;
         assert!(matches!(&end, Err(StartError::Store(why)) if why.contains("full")));
         assert_eq!(end.unwrap_err().exit_code(), STORE_FAILED);
         shutdown.cancel();

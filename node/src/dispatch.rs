@@ -1,19 +1,21 @@
-//! The link to the coordinator: dials, says hello, brings offers to the desk and reports back. Never believes a word that
-//! is not signed by somebody else.
+//! The link to the coordinator: dials, says hello, brings offers to the desk and reports back.
+//! Never believes a word that is not signed by somebody else.
 
-use crate::core::Core;
-use crate::task::{Desk, Offered, handover, settle};
-use crate::twins;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
 use countersign_link::{Identity, Link, PeerKey, Reconnect};
 use countersign_protocol::control::{FromNode, Held, ToNode};
 use countersign_protocol::text::escaped;
 use countersign_protocol::{PROTOCOL_VERSION, TaskId, decode, encode};
 use rand::RngCore;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::core::Core;
+use crate::task::{Desk, Offered, handover, settle};
+use crate::twins;
 
 /// How a link ended.
 type Ended = String;
@@ -51,19 +53,28 @@ impl Dispatch {
             Ok(link) => link,
             Err(error) => return error,
         };
-        let (mut sender, mut receiver) = (link.control.sender, link.control.receiver);
+        let mut sender = link.control.sender;
+        let mut receiver = link.control.receiver;
         match decode::<ToNode>(&link.welcome) {
             Ok(ToNode::Twin { mark }) => {
                 if twins::learn(&self.core, &mark).await {
-                    self.desk.cancel_all("another process has the identity of this node");
+                    self.desk
+                        .cancel_all("another process has the identity of this node");
                 }
-                // For the other one, which learns by it that this one is no invention of the coordinator.
-                if let Err(error) = sender.send(&encode(&twins::alive(&self.core, mark.instance))).await {
+                // For the other one, which learns by it that this one is no invention of the
+                // coordinator.
+                if let Err(error) = sender
+                    .send(&encode(&twins::alive(&self.core, mark.instance)))
+                    .await
+                {
                     return error.to_string();
                 }
                 return link.handle.closed().await.to_string();
             }
-            Ok(ToNode::Welcome { protocol: PROTOCOL_VERSION, software }) => {
+            Ok(ToNode::Welcome {
+                protocol: PROTOCOL_VERSION,
+                software,
+            }) => {
                 let software = escaped(&software);
                 tracing::info!(coordinator = %self.core.coordinator.id, %software, "linked");
             }
@@ -75,7 +86,10 @@ impl Dispatch {
         self.core.router.mesh().attach(link.pairs);
         self.core.tally.set_online(true);
         let core = self.core.clone();
-        let news = self.core.journal(move |journal| handover::news(core.me, &*core.signer, journal)).await;
+        let news = self
+            .core
+            .journal(move |journal| handover::news(core.me, &*core.signer, journal))
+            .await;
         let news = news.unwrap_or_else(|error| {
             tracing::error!(%error, "the coordinator is not told which keys this node holds");
             Vec::new()
@@ -113,7 +127,8 @@ impl Dispatch {
         };
         let coordinator = PeerKey(*coordinator.id.as_bytes());
         let link =
-            countersign_link::dial::connect(address, &self.identity, coordinator, &encode(&hello)).await;
+            countersign_link::dial::connect(address, &self.identity, coordinator, &encode(&hello))
+                .await;
         link.map_err(|error| error.to_string())
     }
 
@@ -123,7 +138,10 @@ impl Dispatch {
 
     async fn dispatch(&self, frame: &[u8]) {
         match decode::<ToNode>(frame) {
-            Ok(ToNode::Offer { task, parties }) => self.desk.offer(Offered { signed: task, parties }),
+            Ok(ToNode::Offer { task, parties }) => self.desk.offer(Offered {
+                signed: task,
+                parties,
+            }),
             Ok(ToNode::Start { task }) => self.desk.start(task),
             Ok(ToNode::Cancel { task, reason }) => self.desk.cancel(task, &reason),
             Ok(ToNode::Settle { task, announcement }) if announcement.generation > 0 => {
@@ -133,12 +151,15 @@ impl Dispatch {
                 settle::settle(&self.core, task, *announcement).await
             }
             Ok(ToNode::Void { task, mark }) => handover::void(&self.core, task, mark).await,
-            Ok(ToNode::Replaced { generations }) => handover::replaced(&self.core, generations).await,
+            Ok(ToNode::Replaced { generations }) => {
+                handover::replaced(&self.core, generations).await
+            }
             Ok(ToNode::Show { keys }) => self.show(keys).await,
             Ok(ToNode::Probe { other }) => self.core.reporter.send(twins::alive(&self.core, other)),
             Ok(ToNode::Twin { mark }) => {
                 if twins::learn(&self.core, &mark).await {
-                    self.desk.cancel_all("another process has the identity of this node");
+                    self.desk
+                        .cancel_all("another process has the identity of this node");
                 }
             }
             Ok(ToNode::Twins { node, marks }) => twins::hear_of(&self.core, node, &marks).await,
@@ -149,9 +170,18 @@ impl Dispatch {
 
     /// Shows what this node has of keys that the coordinator does not know.
     async fn show(&self, keys: Vec<Held>) {
-        match self.core.journal(move |journal| handover::shown(journal, &keys)).await {
-            Ok(generations) => self.core.reporter.send(FromNode::Generations { generations }),
-            Err(error) => tracing::error!(%error, "the coordinator is not shown the keys of this node"),
+        match self
+            .core
+            .journal(move |journal| handover::shown(journal, &keys))
+            .await
+        {
+            Ok(generations) => self
+                .core
+                .reporter
+                .send(FromNode::Generations { generations }),
+            Err(error) => {
+                tracing::error!(%error, "the coordinator is not shown the keys of this node")
+            }
         }
     }
 
@@ -173,5 +203,7 @@ async fn resolve(address: &str) -> Result<SocketAddr, Ended> {
     let mut found = tokio::net::lookup_host(address)
         .await
         .map_err(|error| format!("cannot resolve {address}: {error}; {advice}"))?;
-    found.next().ok_or_else(|| format!("{address} resolves to nothing; {advice}"))
+    found
+        .next()
+        .ok_or_else(|| format!("{address} resolves to nothing; {advice}"))
 }

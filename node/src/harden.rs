@@ -1,14 +1,26 @@
 //! What the process does first: no core files, no foreign eyes on its memory, no wide file modes.
 
-/// Turns off core dumps and `ptrace` by others, and makes new files private. Call before anything else in `main`.
+/// Turns off core dumps and `ptrace` by others, and makes new files private. Call before anything
+/// else in `main`.
 pub fn harden_process() -> std::io::Result<()> {
-    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: plain system calls without pointers into our memory, except `none`, which outlives its call.
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: plain system calls without pointers into our memory, except `none`, which outlives
+    // its call.
     let results = unsafe {
         libc::umask(0o077);
-        [libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0), libc::setrlimit(libc::RLIMIT_CORE, &none)]
+        [
+            libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0),
+            libc::setrlimit(libc::RLIMIT_CORE, &none),
+        ]
     };
-    if results == [0, 0] { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    if results == [0, 0] {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
 }
 
 /// Lowers the priority of this thread, for work that nobody waits for.
@@ -16,14 +28,15 @@ pub fn lower_priority() {
     set_priority(15);
 }
 
-/// Lowers the priority of this thread, and of those that it starts, for work that somebody waits for and that must not delay
-/// a signature.
+/// Lowers the priority of this thread, and of those that it starts, for work that somebody waits
+/// for and that must not delay a signature.
 pub fn lower_priority_of_engine() {
     set_priority(5);
 }
 
 fn set_priority(nice: libc::c_int) {
-    // SAFETY: plain system calls. On Linux a thread id names one thread, and `nice` applies to threads.
+    // SAFETY: plain system calls. On Linux a thread id names one thread, and `nice` applies to
+    // threads.
     let result = unsafe {
         let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
         libc::setpriority(libc::PRIO_PROCESS, thread, nice)
@@ -33,21 +46,22 @@ fn set_priority(nice: libc::c_int) {
     }
 }
 
-/// Ends the process in silence when its output is closed, as `head` does to what it reads from. For commands that only
-/// print; a daemon must not die of it.
+/// Ends the process in silence when its output is closed, as `head` does to what it reads from. For
+/// commands that only print; a daemon must not die of it.
 pub fn end_on_closed_output() {
     // SAFETY: sets a signal's action to the default, before any thread is started.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Makes a write beyond a limit on the size of files an error, where it would end the process without a word.
+/// Makes a write beyond a limit on the size of files an error, where it would end the process
+/// without a word.
 pub fn outlive_file_limits() {
     // SAFETY: sets a signal's action to "ignore".
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Keeps a hang-up from ending the process before it is listened for: somebody may ask a node that is starting to read its
-/// files again, or close its terminal.
+/// Keeps a hang-up from ending the process before it is listened for: somebody may ask a node that
+/// is starting to read its files again, or close its terminal.
 pub fn outlive_hangups() {
     // SAFETY: sets a signal's action to "ignore".
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
@@ -64,8 +78,9 @@ pub struct Limits {
     pub files: u64,
 }
 
-/// Sets the limits of a child process that a node has started, takes away every right to write a file, and has the process
-/// killed when the thread that started it ends. Call before any thread is started.
+/// Sets the limits of a child process that a node has started, takes away every right to write a
+/// file, and has the process killed when the thread that started it ends. Call before any thread is
+/// started.
 pub fn limit_process(limits: &Limits) -> std::io::Result<()> {
     limit(libc::RLIMIT_AS, limits.address_space)?;
     limit(libc::RLIMIT_DATA, limits.data)?;
@@ -85,7 +100,10 @@ pub fn limit_cpu(seconds: u64) -> std::io::Result<()> {
 }
 
 fn limit(resource: libc::__rlimit_resource_t, most: u64) -> std::io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    let limit = libc::rlimit {
+        rlim_cur: most,
+        rlim_max: most,
+    };
     // SAFETY: `limit` outlives the call.
     match unsafe { libc::setrlimit(resource, &limit) } {
         0 => Ok(()),

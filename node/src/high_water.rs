@@ -1,23 +1,27 @@
-//! How far nodes have come: peers remember it of each other, so that an older copy of a node's files is noticed.
+//! How far nodes have come: peers remember it of each other, so that an older copy of a node's
+//! files is noticed.
 //!
-//! A thief or an unlucky administrator who puts back an old disk image brings back old shares and an old task register. The
-//! node itself cannot know; its peers can. Each says how far it has come, under its signature, with every new tunnel and
-//! whenever it meets others for a task. Nothing is decided by it: it makes alarms, for both operators. What a peer says of
-//! this node counts only with this node's own signature, and each peer can raise few alarms.
+//! A thief or an unlucky administrator who puts back an old disk image brings back old shares and
+//! an old task register. The node itself cannot know; its peers can. Each says how far it has come,
+//! under its signature, with every new tunnel and whenever it meets others for a task. Nothing is
+//! decided by it: it makes alarms, for both operators. What a peer says of this node counts only
+//! with this node's own signature, and each peer can raise few alarms.
 
-use crate::core::Core;
-use crate::session::PeerNews;
-use crate::task::gossip;
-use crate::task::throttle::Throttle;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
 use countersign_link::PeerKey;
 use countersign_protocol::control::{Held, MAX_HELD};
 use countersign_protocol::frame::{Body, Frame, HighWater, Mark, NO_TASK, SignedMark};
 use countersign_protocol::{NodeId, encode};
 use countersign_store::{Journal, PeerMark, ReadJournalError};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+
+use crate::core::Core;
+use crate::session::PeerNews;
+use crate::task::gossip;
+use crate::task::throttle::Throttle;
 
 /// The least time between two alarms of one kind about one peer; those in between are counted.
 const PAUSE: Duration = Duration::from_secs(3600);
@@ -56,7 +60,12 @@ pub async fn follow(core: Arc<Core>) {
             PeerNews::Up => tell(&core, peer).await,
             PeerNews::Said(said) => {
                 hear(&core, &mut peers, peer, said.signed).await;
-                gossip::remind(&core, peer, said.keys.iter().copied().take(MAX_HELD).collect()).await;
+                gossip::remind(
+                    &core,
+                    peer,
+                    said.keys.iter().copied().take(MAX_HELD).collect(),
+                )
+                .await;
                 compare_keys(&core, &mut peers, peer, said.keys).await;
                 peers.write(&core).await;
             }
@@ -70,17 +79,27 @@ pub async fn follow(core: Arc<Core>) {
 /// How far this node has come. To be asked off the network's threads.
 pub fn mark(core: &Core) -> Result<Mark, MarkError> {
     let _alone = core.marking.lock().unwrap_or_else(PoisonError::into_inner);
-    let secrets = core.vault.generation().map_err(|error| MarkError::Secrets(error.to_string()))?;
+    let secrets = core
+        .vault
+        .generation()
+        .map_err(|error| MarkError::Secrets(error.to_string()))?;
     // The clock first: what is said of a moment was so then at the latest.
     let at = core.now();
-    Ok(Mark { at, secrets, audit: core.journal.audit_entries()? })
+    Ok(Mark {
+        at,
+        secrets,
+        audit: core.journal.audit_entries()?,
+    })
 }
 
 async fn tell(core: &Arc<Core>, peer: NodeId) {
     let asked = core.clone();
     let mine = core.journal(move |journal| {
         let signed = SignedMark::alone(mark(&asked)?, &asked.me, &*asked.signer);
-        Ok::<_, MarkError>(HighWater { signed, keys: shared(journal, &asked.me, &peer)? })
+        Ok::<_, MarkError>(HighWater {
+            signed,
+            keys: shared(journal, &asked.me, &peer)?,
+        })
     });
     match mine.await {
         Ok(mine) => send(core, peer, Body::HighWater(mine)).await,
@@ -89,7 +108,12 @@ async fn tell(core: &Arc<Core>, peer: NodeId) {
 }
 
 async fn send(core: &Core, peer: NodeId, body: Body) {
-    let (key, frame) = (PeerKey(*peer.as_bytes()), encode(&Frame { task: NO_TASK, seq: 0, body }));
+    let key = PeerKey(*peer.as_bytes());
+    let frame = encode(&Frame {
+        task: NO_TASK,
+        seq: 0,
+        body,
+    });
     let sent = tokio::time::timeout(SEND_LIMIT, core.router.mesh().send(&key, frame)).await;
     if !matches!(sent, Ok(Ok(()))) {
         tracing::debug!(%peer, "how far a node has come was not sent");
@@ -98,8 +122,13 @@ async fn send(core: &Core, peer: NodeId, body: Body) {
 
 /// The keys that both hold.
 fn shared(journal: &Journal, me: &NodeId, peer: &NodeId) -> Result<Vec<Held>, ReadJournalError> {
-    let held = journal.shared_keys(&[*me, *peer])?.into_iter().take(MAX_HELD);
-    Ok(held.map(|(key, generation)| Held { key, generation }).collect())
+    let held = journal
+        .shared_keys(&[*me, *peer])?
+        .into_iter()
+        .take(MAX_HELD);
+    Ok(held
+        .map(|(key, generation)| Held { key, generation })
+        .collect())
 }
 
 /// What is known of every peer that was heard. Only those on the roster have a tunnel.
@@ -111,8 +140,8 @@ struct Peer {
     mark: Option<PeerMark>,
     /// It is not on disk yet.
     news: bool,
-    /// Alarms that it was rolled back, that it proves this node was, that its keys differ, and that it claims what it cannot
-    /// prove.
+    /// Alarms that it was rolled back, that it proves this node was, that its keys differ, and that
+    /// it claims what it cannot prove.
     rolled_back: Throttle,
     behind: Throttle,
     keys: Throttle,
@@ -120,15 +149,32 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(mark: Option<PeerMark>) -> Peer {
+    fn new(mark: Option<PeerMark>) -> Self {
         let [rolled_back, behind, keys, claims] = [(); 4].map(|()| Throttle::every(PAUSE));
-        Peer { mark, news: false, rolled_back, behind, keys, claims }
+        Self {
+            mark,
+            news: false,
+            rolled_back,
+            behind,
+            keys,
+            claims,
+        }
     }
 
-    /// Takes in what the peer says of itself, under its signature. What it had said before, if that contradicts it.
-    fn hear(&mut self, signed: SignedMark, now: countersign_protocol::UnixMillis) -> Option<PeerMark> {
-        let known = self.mark.filter(|known| known.is_contradicted_by(&signed.mark));
-        if self.mark.is_none_or(|known| known.is_raised_by(&signed.mark)) {
+    /// Takes in what the peer says of itself, under its signature. What it had said before, if that
+    /// contradicts it.
+    fn hear(
+        &mut self,
+        signed: SignedMark,
+        now: countersign_protocol::UnixMillis,
+    ) -> Option<PeerMark> {
+        let known = self
+            .mark
+            .filter(|known| known.is_contradicted_by(&signed.mark));
+        if self
+            .mark
+            .is_none_or(|known| known.is_raised_by(&signed.mark))
+        {
             self.mark = Some(PeerMark::new(signed, now));
             self.news = true;
         }
@@ -142,23 +188,30 @@ impl Peers {
             Entry::Occupied(known) => return known.into_mut(),
             Entry::Vacant(unknown) => unknown,
         };
-        let written = core.journal(move |journal| journal.peer(&peer)).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "how far a peer had come cannot be read");
-            None
-        });
+        let written = core
+            .journal(move |journal| journal.peer(&peer))
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "how far a peer had come cannot be read");
+                None
+            });
         unknown.insert(Peer::new(written))
     }
 
     /// Writes down what is new.
     async fn write(&mut self, core: &Core) {
         let fresh = |known: &mut Peer| std::mem::take(&mut known.news).then_some(known.mark?);
-        let news = self.0.iter_mut().filter_map(|(peer, known)| Some((*peer, fresh(known)?)));
+        let news = self
+            .0
+            .iter_mut()
+            .filter_map(|(peer, known)| Some((*peer, fresh(known)?)));
         let news: Vec<(NodeId, PeerMark)> = news.collect();
         if news.is_empty() {
             return;
         }
         let written = core.journal(move |journal| {
-            news.into_iter().try_for_each(|(peer, mark)| journal.raise_peer(peer, mark))
+            news.into_iter()
+                .try_for_each(|(peer, mark)| journal.raise_peer(peer, mark))
         });
         if let Err(error) = written.await {
             tracing::warn!(%error, "how far peers have come was not written down");
@@ -172,7 +225,9 @@ async fn hear(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, signed: SignedM
         return tracing::warn!(%peer, "a peer says how far it has come, and did not sign it");
     }
     let known = peers.of(core, peer).await;
-    let Some(then) = known.hear(signed, core.now()) else { return };
+    let Some(then) = known.hear(signed, core.now()) else {
+        return;
+    };
     if let Some(before) = known.rolled_back.pass(Instant::now()) {
         let said = signed.mark;
         alarm(
@@ -224,13 +279,16 @@ fn is_behind(me: &NodeId, now: &Mark, then: &SignedMark) -> bool {
 
 async fn compare_keys(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, theirs: Vec<Held>) {
     let me = core.me;
-    let differing = core
-        .journal(move |journal| Ok::<_, ReadJournalError>(differing(&shared(journal, &me, &peer)?, &theirs)));
+    let differing = core.journal(move |journal| {
+        Ok::<_, ReadJournalError>(differing(&shared(journal, &me, &peer)?, &theirs))
+    });
     let differing = match differing.await {
         Ok(differing) => differing,
         Err(error) => return tracing::warn!(%peer, %error, "the peer's keys were not compared"),
     };
-    let Some((mine, theirs)) = differing.first() else { return };
+    let Some((mine, theirs)) = differing.first() else {
+        return;
+    };
     if let Some(before) = peers.of(core, peer).await.keys.pass(Instant::now()) {
         let text = format!(
             "{peer} holds generation {} of {}, and this node generation {} (and {} more such keys): a reshare is not settled, or one of the two stores is an older copy",
@@ -246,30 +304,46 @@ async fn compare_keys(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, theirs:
 /// Keys of which both hold another generation.
 fn differing(mine: &[Held], theirs: &[Held]) -> Vec<(Held, Held)> {
     let theirs: HashMap<_, _> = theirs.iter().map(|held| (held.key, *held)).collect();
-    let pairs = mine.iter().filter_map(|mine| Some((*mine, *theirs.get(&mine.key)?)));
-    pairs.filter(|(mine, theirs)| mine.generation != theirs.generation).collect()
+    let pairs = mine
+        .iter()
+        .filter_map(|mine| Some((*mine, *theirs.get(&mine.key)?)));
+    pairs
+        .filter(|(mine, theirs)| mine.generation != theirs.generation)
+        .collect()
 }
 
 async fn alarm(core: &Arc<Core>, text: String, before: u64) {
-    let text = if before == 0 { text } else { format!("{text} (after {before} more of this kind)") };
+    let text = if before == 0 {
+        text
+    } else {
+        format!("{text} (after {before} more of this kind)")
+    };
     tracing::error!("{text}");
     let now = core.now();
-    if let Err(error) = core.journal(move |journal| journal.alarm(now, None, &text)).await {
+    if let Err(error) = core
+        .journal(move |journal| journal.alarm(now, None, &text))
+        .await
+    {
         tracing::error!(%error, "the alarm was not recorded");
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::core::Signer;
     use countersign_link::Identity;
     use countersign_protocol::{KeyId, UnixMillis};
+
+    use super::*;
+    use crate::core::Signer;
 
     fn signed(seed: u8, at: u64, secrets: u64, audit: u64) -> (NodeId, SignedMark) {
         let identity = Arc::new(Identity::from_seed(&[seed; 32]).unwrap());
         let node = NodeId::from_bytes(identity.public().0).unwrap();
-        let mark = Mark { at: UnixMillis(at), secrets, audit };
+        let mark = Mark {
+            at: UnixMillis(at),
+            secrets,
+            audit,
+        };
         (node, SignedMark::alone(mark, &node, &Signer(identity)))
     }
 
@@ -283,10 +357,18 @@ mod tests {
         assert_eq!(hear(100, 3, 50), None);
         assert_eq!(hear(200, 3, 60), None);
         assert_eq!(hear(150, 3, 55), None, "said earlier, heard later");
-        assert_eq!(hear(200, 3, 59), None, "in the same millisecond nobody knows which came first");
+        assert_eq!(
+            hear(200, 3, 59),
+            None,
+            "in the same millisecond nobody knows which came first"
+        );
         assert_eq!(hear(300, 3, 55), Some((3, 60)));
         assert_eq!(hear(400, 2, 70), Some((3, 60)), "whichever number fell");
-        assert_eq!(hear(500, 3, 61), None, "what it had reached is remembered, not what it fell to");
+        assert_eq!(
+            hear(500, 3, 61),
+            None,
+            "what it had reached is remembered, not what it fell to"
+        );
     }
 
     /// What every task says within one link is as good as what a new link says.
@@ -301,29 +383,52 @@ mod tests {
     #[test]
     fn a_peer_is_believed_only_with_this_nodes_own_signature_and_own_numbers_decide() {
         let (me, then) = signed(1, 100, 3, 50);
-        let now = |secrets, audit| Mark { at: UnixMillis(900), secrets, audit };
+        let now = |secrets, audit| Mark {
+            at: UnixMillis(900),
+            secrets,
+            audit,
+        };
         assert!(is_behind(&me, &now(3, 49), &then) && is_behind(&me, &now(2, 70), &then));
         assert!(!is_behind(&me, &now(3, 50), &then) && !is_behind(&me, &now(4, 51), &then));
         let (_, foreign) = signed(2, 100, 1_000_000, 1_000_000);
-        assert!(!is_behind(&me, &now(3, 50), &foreign), "signed by the peer that says so");
-        let forged = SignedMark { mark: Mark { secrets: 1_000_000, ..then.mark }, ..then };
+        assert!(
+            !is_behind(&me, &now(3, 50), &foreign),
+            "signed by the peer that says so"
+        );
+        let forged = SignedMark {
+            mark: Mark {
+                secrets: 1_000_000,
+                ..then.mark
+            },
+            ..then
+        };
         assert!(!is_behind(&me, &now(3, 50), &forged));
     }
 
     #[test]
     fn one_peer_cannot_use_up_the_alarms_of_another_and_none_silences_them_for_good() {
-        let (one, two) = (Peer::new(None), Peer::new(None));
+        let one = Peer::new(None);
+        let two = Peer::new(None);
         let start = Instant::now();
-        let passed = (0..100_000).filter(|_| one.behind.pass(start).is_some()).count();
+        let passed = (0..100_000)
+            .filter(|_| one.behind.pass(start).is_some())
+            .count();
         assert_eq!(passed, 1);
         assert_eq!(two.behind.pass(start), Some(0));
         assert_eq!(one.rolled_back.pass(start), Some(0), "of another kind");
-        assert_eq!(one.behind.pass(start + PAUSE), Some(99_999), "counted, and raised again");
+        assert_eq!(
+            one.behind.pass(start + PAUSE),
+            Some(99_999),
+            "counted, and raised again"
+        );
     }
 
     #[test]
     fn keys_of_different_generations_are_found() {
-        let held = |key: u8, generation| Held { key: KeyId::from_bytes([key; 16]).unwrap(), generation };
+        let held = |key: u8, generation| Held {
+            key: KeyId::from_bytes([key; 16]).unwrap(),
+            generation,
+        };
         let mine = [held(1, 0), held(2, 4), held(3, 1)];
         let theirs = [held(2, 5), held(3, 1), held(9, 7)];
         assert_eq!(differing(&mine, &theirs), [(held(2, 4), held(2, 5))]);

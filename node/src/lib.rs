@@ -1,6 +1,7 @@
 //! The Countersign co-signer node: what its daemon and its command line are made of.
 //!
-//! [`daemon::run`] wires a node; `cli` is what an operator types. The way of a task is told in [`task`].
+//! [`daemon::run`] wires a node; `cli` is what an operator types. The way of a task is told in
+//! [`task`].
 
 #[macro_use(print, println, eprint, eprintln)]
 extern crate countersign_stdio;

@@ -3,19 +3,21 @@
 #[macro_use(eprintln)]
 extern crate countersign_stdio;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use countersign_node::daemon::StartError;
 use countersign_node::{cli, harden};
-use std::process::ExitCode;
 
 /// Wipes every block of memory when it is freed.
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<Beneath> = zeroizing_alloc::ZeroAlloc(BENEATH);
 
 #[cfg(not(test))]
-type Beneath = std::alloc::System;
-#[cfg(not(test))]
 const BENEATH: Beneath = std::alloc::System;
+
+#[cfg(not(test))]
+type Beneath = std::alloc::System;
 #[cfg(test)]
 type Beneath = tests::Inspector;
 #[cfg(test)]
@@ -34,7 +36,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("countersign-node: {}", told(&error));
-            let stopped = error.chain().find_map(|cause| cause.downcast_ref::<StartError>());
+            let stopped = error
+                .chain()
+                .find_map(|cause| cause.downcast_ref::<StartError>());
             stopped.map_or(ExitCode::FAILURE, |stopped| stopped.exit_code().into())
         }
     }
@@ -52,9 +56,17 @@ fn report_no_contained_panic() {
 
 /// An error and its causes, each once: some name their cause in their own text.
 fn told(error: &anyhow::Error) -> String {
-    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |told, cause| {
-        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
-    })
+    error
+        .chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(error.to_string(), |told, cause| {
+            if told.contains(&cause) {
+                told
+            } else {
+                format!("{told}: {cause}")
+            }
+        })
 }
 
 #[cfg(test)]
@@ -68,7 +80,8 @@ mod tests {
     /// Stands where the system's allocator stands, and looks at every block that comes back.
     pub(super) struct Inspector;
 
-    // SAFETY: passes on to the system's allocator, and reads a block that its owner has given up whole.
+    // SAFETY: passes on to the system's allocator, and reads a block that its owner has given up
+    // whole.
     unsafe impl GlobalAlloc for Inspector {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             // SAFETY: the caller's contract is this one's.
@@ -79,7 +92,10 @@ mod tests {
             // SAFETY: `block` has as many bytes, all of them written: it was allocated zeroed.
             let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
             FREED.fetch_add(1, Ordering::Relaxed);
-            UNWIPED.fetch_add(usize::from(bytes.iter().any(|byte| *byte != 0)), Ordering::Relaxed);
+            UNWIPED.fetch_add(
+                usize::from(bytes.iter().any(|byte| *byte != 0)),
+                Ordering::Relaxed,
+            );
             // SAFETY: likewise.
             unsafe { System.dealloc(block, layout) };
         }
@@ -92,7 +108,10 @@ mod tests {
         // Growing moves it, and leaves a block behind.
         secret.extend_from_slice(&[0x5a; 100_000]);
         drop(std::hint::black_box(secret));
-        assert!(FREED.load(Ordering::Relaxed) > before, "this program's memory passes here");
+        assert!(
+            FREED.load(Ordering::Relaxed) > before,
+            "this program's memory passes here"
+        );
         assert_eq!(UNWIPED.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,11 +1,12 @@
-//! In log lines, nodes go by their names in the roster: an id has 62 characters, and nobody knows a node by them. The audit log and
-//! what is printed for programs have the ids.
+//! In log lines, nodes go by their names in the roster: an id has 62 characters, and nobody knows a
+//! node by them. The audit log and what is printed for programs have the ids.
 
-use countersign_protocol::NodeId;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
+
+use countersign_protocol::NodeId;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Characters of a node's id.
@@ -20,23 +21,34 @@ pub struct Named<W> {
 
 impl<W> Named<W> {
     /// Names of nodes, and where the lines go.
-    pub fn new(roster: &BTreeMap<NodeId, String>, lines: W) -> Named<W> {
-        let names = roster.iter().map(|(node, name)| (node.to_string(), name.clone()));
-        Named { names: Arc::new(names.collect()), lines }
+    pub fn new(roster: &BTreeMap<NodeId, String>, lines: W) -> Self {
+        let names = roster
+            .iter()
+            .map(|(node, name)| (node.to_string(), name.clone()));
+        Self {
+            names: Arc::new(names.collect()),
+            lines,
+        }
     }
 
     fn name<'l>(&self, line: &'l str) -> Cow<'l, str> {
         let start = format!("{}1", NodeId::PREFIX);
-        let (mut named, mut rest) = (String::new(), line);
+        let mut named = String::new();
+        let mut rest = line;
         while let Some(at) = rest.find(&start) {
             let (before, id) = rest.split_at(at);
             let known = id.get(..ID).and_then(|id| self.names.get(id));
-            let (shown, length) = known.map_or((start.as_str(), start.len()), |name| (name.as_str(), ID));
+            let (shown, length) =
+                known.map_or((start.as_str(), start.len()), |name| (name.as_str(), ID));
             named.push_str(before);
             named.push_str(shown);
             rest = &id[length..];
         }
-        if named.is_empty() { Cow::Borrowed(line) } else { Cow::Owned(named + rest) }
+        if named.is_empty() {
+            Cow::Borrowed(line)
+        } else {
+            Cow::Owned(named + rest)
+        }
     }
 }
 
@@ -62,7 +74,10 @@ impl<'l, W: MakeWriter<'l>> MakeWriter<'l> for Named<W> {
     type Writer = Named<W::Writer>;
 
     fn make_writer(&'l self) -> Self::Writer {
-        Named { names: self.names.clone(), lines: self.lines.make_writer() }
+        Named {
+            names: self.names.clone(),
+            lines: self.lines.make_writer(),
+        }
     }
 }
 
@@ -80,11 +95,19 @@ mod tests {
         let roster = BTreeMap::from([(node(1), "alice".to_owned()), (node(2), "bob".to_owned())]);
         let mut written = Vec::new();
         let mut log = Named::new(&roster, &mut written);
-        let line = format!("{} never stored, {}: {} csn1 csn1qq \u{fc}\n", node(1), node(2), node(3));
+        let line = format!(
+            "{} never stored, {}: {} csn1 csn1qq \u{fc}\n",
+            node(1),
+            node(2),
+            node(3)
+        );
         assert_eq!(log.write(line.as_bytes()).unwrap(), line.len());
         assert_eq!(log.write(b"no id\n").unwrap(), 6);
         assert_eq!(log.write(&[0xff]).unwrap(), 1);
-        let expected = format!("alice never stored, bob: {} csn1 csn1qq \u{fc}\nno id\n", node(3));
+        let expected = format!(
+            "alice never stored, bob: {} csn1 csn1qq \u{fc}\nno id\n",
+            node(3)
+        );
         assert_eq!(written, [expected.as_bytes(), &[0xff]].concat());
     }
 
@@ -92,8 +115,9 @@ mod tests {
     fn a_refusal_names_the_plugin_in_plain_words() {
         let roster = BTreeMap::new();
         let lines: Shared = Shared::default();
-        let layer =
-            tracing_subscriber::fmt().with_writer(Named::new(&roster, lines.clone())).with_ansi(false);
+        let layer = tracing_subscriber::fmt()
+            .with_writer(Named::new(&roster, lines.clone()))
+            .with_ansi(false);
         tracing::subscriber::with_default(layer.finish(), || {
             let plugin = Some("rules".to_owned());
             tracing::warn!(plugin = plugin.as_deref(), "refused");
@@ -120,9 +144,9 @@ mod tests {
     }
 
     impl<'l> MakeWriter<'l> for Shared {
-        type Writer = Shared;
+        type Writer = Self;
 
-        fn make_writer(&'l self) -> Shared {
+        fn make_writer(&'l self) -> Self {
             self.clone()
         }
     }

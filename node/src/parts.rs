@@ -1,8 +1,9 @@
-//! What lives as long as the node. A node of which a part has ended would look alive and not do its work: it ends as a whole, with
-//! an error, and a supervisor starts it again.
+//! What lives as long as the node. A node of which a part has ended would look alive and not do its
+//! work: it ends as a whole, with an error, and a supervisor starts it again.
 
 use std::collections::HashMap;
 use std::future::Future;
+
 use tokio::task::{Id, JoinError, JoinSet};
 
 /// The parts of a node that runs. Dropping them ends them.
@@ -49,7 +50,9 @@ impl Parts {
     pub async fn died(&mut self) -> Died {
         while let Some(ended) = self.running.join_next_with_id().await {
             let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
-            let how = ended.err().map_or_else(|| "without error".into(), |error| error.to_string());
+            let how = ended
+                .err()
+                .map_or_else(|| "without error".into(), |error| error.to_string());
             match self.kinds.remove(&id) {
                 Some(Kind::Part(part)) => return Died { part, how },
                 Some(Kind::Errand(part)) if how != "without error" => return Died { part, how },
@@ -79,10 +82,16 @@ mod tests {
         parts.run("lives", std::future::pending());
         parts.send("done", async {});
         parts.run("ends", async {});
-        let ends = Died { part: "ends", how: "without error".into() };
+        let ends = Died {
+            part: "ends",
+            how: "without error".into(),
+        };
         assert_eq!(parts.died().await, ends);
         parts.send("dies", async { panic!("for the test") });
         let dies = parts.died().await;
-        assert!(dies.part == "dies" && dies.how.contains("for the test"), "{dies:?}");
+        assert!(
+            dies.part == "dies" && dies.how.contains("for the test"),
+            "{dies:?}"
+        );
     }
 }

@@ -1,11 +1,14 @@
-//! Waiting for a store that another process has open for a moment: a command that reads it, or this node's predecessor on its
-//! way out. A daemon that gave up at once would stay down because somebody looked.
+//! Waiting for a store that another process has open for a moment: a command that reads it, or this
+//! node's predecessor on its way out. A daemon that gave up at once would stay down because
+//! somebody looked.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use countersign_store::{Journal, JournalOpenError, OpenError, Passphrase};
 
 use crate::config::Config;
 use crate::vault::Vault;
-use countersign_store::{Journal, JournalOpenError, OpenError, Passphrase};
-use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// How long a daemon that starts waits. What holds a store for longer is another daemon.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -14,16 +17,25 @@ const EVERY: Duration = Duration::from_millis(50);
 
 /// The node's journal.
 pub fn open_journal(dir: &Path) -> Result<Journal, JournalOpenError> {
-    patiently(PATIENCE, |error| matches!(error, JournalOpenError::Locked { .. }), || Journal::open(dir))
+    patiently(
+        PATIENCE,
+        |error| matches!(error, JournalOpenError::Locked { .. }),
+        || Journal::open(dir),
+    )
 }
 
 /// The node's secrets.
 pub fn open_vault(config: &Config, passphrase: &Passphrase) -> Result<Vault, OpenError> {
     let open = || Vault::open(&config.dir, passphrase, &config.recipients);
-    patiently(PATIENCE, |error| matches!(error, OpenError::Locked { .. }), open)
+    patiently(
+        PATIENCE,
+        |error| matches!(error, OpenError::Locked { .. }),
+        open,
+    )
 }
 
-/// Opens something, again and again while it is `held` and `patience` lasts. Any other error is returned at once.
+/// Opens something, again and again while it is `held` and `patience` lasts. Any other error is
+/// returned at once.
 fn patiently<T, E>(
     patience: Duration,
     held: impl Fn(&E) -> bool,
@@ -40,13 +52,17 @@ fn patiently<T, E>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     #[test]
     fn a_journal_that_is_read_for_a_moment_is_waited_for_and_no_other() {
         let private = std::fs::Permissions::from_mode(0o700);
-        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
         let began = Instant::now();
         let missing = open_journal(dir.path());
         assert!(
@@ -55,7 +71,10 @@ mod tests {
         );
         assert!(began.elapsed() < PATIENCE);
         let held = Journal::create(dir.path()).unwrap();
-        assert!(matches!(Journal::open(dir.path()), Err(JournalOpenError::Locked { .. })));
+        assert!(matches!(
+            Journal::open(dir.path()),
+            Err(JournalOpenError::Locked { .. })
+        ));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(2 * EVERY);

@@ -2,13 +2,15 @@
 //!
 //! Four safe primes make a set; a set serves one committee, once.
 
-use crate::harden::lower_priority;
-use crate::vault::{Vault, VaultError};
-use countersign_engine::primes::{PrimeError, generate_safe_prime};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use countersign_engine::primes::{PrimeError, generate_safe_prime};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
+
+use crate::harden::lower_priority;
+use crate::vault::{Vault, VaultError};
 
 /// Safe primes in a set.
 pub const SET: usize = 4;
@@ -33,9 +35,12 @@ pub struct PrimePool {
 
 impl PrimePool {
     /// A pool without its refilling thread.
-    pub fn new() -> PrimePool {
+    pub fn new() -> Self {
         let (wanted, wishes) = sync_channel(1);
-        PrimePool { wanted, wishes: Mutex::new(Some(wishes)) }
+        Self {
+            wanted,
+            wishes: Mutex::new(Some(wishes)),
+        }
     }
 
     /// A set from the store, as the engine writes it; `None` if the pool is empty.
@@ -52,15 +57,21 @@ impl PrimePool {
         }
     }
 
-    /// Starts the thread that keeps `sets` sets in the store. The future resolves when the thread has ended.
+    /// Starts the thread that keeps `sets` sets in the store. The future resolves when the thread
+    /// has ended.
     pub fn keep_full(
         &self,
         vault: Arc<Vault>,
         sets: usize,
         stopping: CancellationToken,
     ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
-        let wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let wishes = wishes.ok_or_else(|| std::io::Error::other("the pool is kept full already"))?;
+        let wishes = self
+            .wishes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let wishes =
+            wishes.ok_or_else(|| std::io::Error::other("the pool is kept full already"))?;
         let (alive, gone) = tokio::sync::oneshot::channel::<()>();
         let refill = move || {
             // Dropped with the thread, however it ends.
@@ -75,20 +86,22 @@ impl PrimePool {
                 }
             }
         };
-        std::thread::Builder::new().name("primes".into()).spawn(refill)?;
+        std::thread::Builder::new()
+            .name("primes".into())
+            .spawn(refill)?;
         // While the node stops, the thread waits for wishes until the pool is dropped.
         Ok(async move { drop(gone.await) })
     }
 }
 
 impl Default for PrimePool {
-    fn default() -> PrimePool {
-        PrimePool::new()
+    fn default() -> Self {
+        Self::new()
     }
 }
 
-/// Fills the store up to `sets` sets. `progress` hears of each prime (how many there are, how many there will be) and
-/// says whether to go on.
+/// Fills the store up to `sets` sets. `progress` hears of each prime (how many there are, how many
+/// there will be) and says whether to go on.
 pub fn fill(
     vault: &Vault,
     sets: usize,

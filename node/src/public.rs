@@ -1,23 +1,31 @@
-//! `public.json`: what anybody may know of a node, readable without the passphrase and while the node runs. It is written anew at
-//! every change of a key, so nothing is in it that grows with them: the keys themselves are rows of the journal, which `info`
-//! reads ([`describe`]).
+//! `public.json`: what anybody may know of a node, readable without the passphrase and while the
+//! node runs. It is written anew at every change of a key, so nothing is in it that grows with
+//! them: the keys themselves are rows of the journal, which `info` reads ([`describe`]).
 
-use crate::check_ups::Round;
-use crate::core::Core;
-use crate::vault::{Vault, VaultError};
+use std::io::Write;
+use std::path::Path;
+use std::sync::PoisonError;
+
 use countersign_host::{Anchor, Condition, EntryStatus, Health, rs256};
 use countersign_protocol::{Announcement, NodeId, UnixMillis};
 use countersign_verify::DeriveError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::io::Write;
-use std::path::Path;
-use std::sync::PoisonError;
+
+use crate::check_ups::Round;
+use crate::core::Core;
+use crate::vault::{Vault, VaultError};
 
 /// The file's name in the node's folder.
 pub const FILE: &str = "public.json";
 /// What is written. Records of version 1 listed the keys.
 pub const VERSION: u16 = 2;
+
+/// The largest record, in bytes. Those of version 1 listed all keys.
+const MAX_RECORD: u64 = 256 << 20;
+/// The member of the file that is the SHA-256 of the others, hex. Records of earlier programs have
+/// none.
+const DIGEST: &str = "sha256";
 
 /// The record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,13 +39,15 @@ pub struct PublicRecord {
     /// Generation of the secrets file when this was written. 0 in records of the first programs.
     #[serde(default)]
     pub generation: u64,
-    /// Confirmed keys, oldest first, in records of version 1. Never written: `restore` still compares an old folder's.
+    /// Confirmed keys, oldest first, in records of version 1. Never written: `restore` still
+    /// compares an old folder's.
     #[serde(default, skip_serializing)]
     pub keys: Vec<PublicKeyRecord>,
     /// What the last check-up of all shares found. Absent before the first.
     #[serde(default)]
     pub check_up: Option<Round>,
-    /// How the configured plugins fare, in the order in which they are asked. Absent in records of the first programs.
+    /// How the configured plugins fare, in the order in which they are asked. Absent in records of
+    /// the first programs.
     #[serde(default)]
     pub plugins: Vec<PublicPluginRecord>,
 }
@@ -76,11 +86,6 @@ pub struct PublicKeyRecord {
     pub extended_public_key: String,
 }
 
-/// The largest record, in bytes. Those of version 1 listed all keys.
-const MAX_RECORD: u64 = 256 << 20;
-/// The member of the file that is the SHA-256 of the others, hex. Records of earlier programs have none.
-const DIGEST: &str = "sha256";
-
 /// Reads a node's record, as the node wrote it.
 pub fn read(dir: &Path) -> std::io::Result<PublicRecord> {
     let text = countersign_files::read(dir.join(FILE), MAX_RECORD)?;
@@ -115,8 +120,10 @@ fn digest(record: &serde_json::Map<String, serde_json::Value>) -> std::io::Resul
 
 /// The public half of the node's callback key.
 pub fn callback_pem(vault: &Vault) -> Result<String, VaultError> {
-    let unusable =
-        |error: rs256::KeyFormatError| VaultError::Unusable { what: "callback key", why: error.to_string() };
+    let unusable = |error: rs256::KeyFormatError| VaultError::Unusable {
+        what: "callback key",
+        why: error.to_string(),
+    };
     let key = rs256::SigningKey::from_pkcs8(&vault.callback_key()?).map_err(unusable)?;
     Ok(key.verifying_key().to_pem())
 }
@@ -134,9 +141,13 @@ pub fn new(node: NodeId, callback_public_key: String) -> PublicRecord {
     }
 }
 
-/// Writes into the record how far the secrets have come, how the plugins fare, and what the last check-up found.
+/// Writes into the record how far the secrets have come, how the plugins fare, and what the last
+/// check-up found.
 pub fn update(core: &Core) -> std::io::Result<()> {
-    let _alone = core.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = core
+        .publishing
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let record = read(&core.config.dir)?;
     let record = PublicRecord {
         version: VERSION,
@@ -148,7 +159,8 @@ pub fn update(core: &Core) -> std::io::Result<()> {
     write(&core.config.dir, &record)
 }
 
-/// A plugin as the node that runs knows it: what the record shows, and what was counted since the node started.
+/// A plugin as the node that runs knows it: what the record shows, and what was counted since the
+/// node started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LivePlugin {
     /// What the record shows.
@@ -178,7 +190,10 @@ pub struct LivePlugin {
 
 /// How the plugins fare now. All of it is so since now; [`live`] knows better.
 pub fn plugins(core: &Core) -> Vec<PublicPluginRecord> {
-    described(core).into_iter().map(|plugin| plugin.shown).collect()
+    described(core)
+        .into_iter()
+        .map(|plugin| plugin.shown)
+        .collect()
 }
 
 /// How the plugins fare now, and since when. Reads the record: call it where that may block.
@@ -194,7 +209,11 @@ pub fn live(core: &Core) -> std::io::Result<Vec<LivePlugin>> {
 
 fn described(core: &Core) -> Vec<LivePlugin> {
     let now = core.now();
-    core.guard.status().into_iter().map(|entry| describe_plugin(entry, now)).collect()
+    core.guard
+        .status()
+        .into_iter()
+        .map(|entry| describe_plugin(entry, now))
+        .collect()
 }
 
 fn describe_plugin(entry: EntryStatus, now: UnixMillis) -> LivePlugin {
@@ -233,7 +252,10 @@ fn describe_plugin(entry: EntryStatus, now: UnixMillis) -> LivePlugin {
 }
 
 fn probed_at(health: &Health) -> UnixMillis {
-    let since = health.at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = health
+        .at
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     UnixMillis(since.as_millis() as u64)
 }
 
@@ -241,12 +263,18 @@ fn probed_at(health: &Health) -> UnixMillis {
 fn since(now: Vec<PublicPluginRecord>, before: &[PublicPluginRecord]) -> Vec<PublicPluginRecord> {
     let known = |plugin: &PublicPluginRecord| {
         let same = |old: &&PublicPluginRecord| {
-            PublicPluginRecord { since: plugin.since, ..(*old).clone() } == *plugin
+            PublicPluginRecord {
+                since: plugin.since,
+                ..(*old).clone()
+            } == *plugin
         };
         before.iter().find(same).map(|old| old.since)
     };
     now.into_iter()
-        .map(|plugin| PublicPluginRecord { since: known(&plugin).unwrap_or(plugin.since), ..plugin })
+        .map(|plugin| PublicPluginRecord {
+            since: known(&plugin).unwrap_or(plugin.since),
+            ..plugin
+        })
         .collect()
 }
 
@@ -257,7 +285,10 @@ pub fn describe(announcement: Announcement) -> Result<PublicKeyRecord, DeriveErr
         &announcement.root_public_key,
         announcement.chain_code.as_bytes(),
     )?;
-    Ok(PublicKeyRecord { announcement, extended_public_key })
+    Ok(PublicKeyRecord {
+        announcement,
+        extended_public_key,
+    })
 }
 
 #[cfg(test)]
@@ -276,9 +307,19 @@ mod tests {
         let key = &old.keys[0];
         let described = describe(key.announcement.clone()).unwrap();
         assert_eq!(described.extended_public_key, key.extended_public_key);
-        write(dir.path(), &PublicRecord { version: VERSION, ..old }).unwrap();
+        write(
+            dir.path(),
+            &PublicRecord {
+                version: VERSION,
+                ..old
+            },
+        )
+        .unwrap();
         let written = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
-        assert!(!written.contains("\"keys\"") && written.contains("\"version\": 2"), "{written}");
+        assert!(
+            !written.contains("\"keys\"") && written.contains("\"version\": 2"),
+            "{written}"
+        );
         assert_eq!(read(dir.path()).unwrap().generation, 21);
     }
 }

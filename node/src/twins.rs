@@ -1,14 +1,17 @@
-//! Another process with this node's identity, such as a backup that was started beside it. A node that was proven one takes part in
-//! nothing until its operator has decided which of the two is the original: a share that only one of them holds would be lost
-//! with it, and what the one refuses the other might sign.
+//! Another process with this node's identity, such as a backup that was started beside it. A node
+//! that was proven one takes part in nothing until its operator has decided which of the two is the
+//! original: a share that only one of them holds would be lost with it, and what the one refuses
+//! the other might sign.
 
-use crate::core::Core;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
 use countersign_protocol::NodeId;
 use countersign_protocol::control::FromNode;
 use countersign_protocol::twin::{Instance, TwinMark, proves_twins};
 use rand::RngCore;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use crate::core::Core;
 
 /// Which process this is, and whether it has a twin.
 #[derive(Debug)]
@@ -19,10 +22,13 @@ pub struct Twins {
 
 impl Twins {
     /// A new process of a node, which knows of a twin or does not.
-    pub fn new(known: bool) -> Twins {
+    pub fn new(known: bool) -> Self {
         let mut instance = [0; 16];
         rand::rngs::OsRng.fill_bytes(&mut instance);
-        Twins { instance, known: AtomicBool::new(known) }
+        Self {
+            instance,
+            known: AtomicBool::new(known),
+        }
     }
 
     /// Number of this process.
@@ -43,11 +49,13 @@ impl Twins {
 
 /// This process's word that it lives, for the process `other`.
 pub fn alive(core: &Core, other: Instance) -> FromNode {
-    FromNode::Alive { mark: TwinMark::sign(&core.me, core.twins.instance, other, &*core.signer) }
+    FromNode::Alive {
+        mark: TwinMark::sign(&core.me, core.twins.instance, other, &*core.signer),
+    }
 }
 
-/// Takes in what is said to prove a twin of this node; true if it does. What proves nothing is only logged: a coordinator could stop
-/// a node with it.
+/// Takes in what is said to prove a twin of this node; true if it does. What proves nothing is only
+/// logged: a coordinator could stop a node with it.
 pub async fn learn(core: &Arc<Core>, mark: &TwinMark) -> bool {
     if !mark.convinces(&core.me, core.twins.instance) {
         tracing::error!(
@@ -77,7 +85,10 @@ pub async fn hear_of(core: &Arc<Core>, peer: NodeId, marks: &[TwinMark; 2]) {
     );
     tracing::error!("ALARM: {text}");
     let now = core.now();
-    if let Err(error) = core.journal(move |journal| journal.alarm(now, None, &text)).await {
+    if let Err(error) = core
+        .journal(move |journal| journal.alarm(now, None, &text))
+        .await
+    {
         tracing::error!(%error, "the alarm was not recorded");
     }
 }

@@ -1,34 +1,39 @@
 //! The secrets of a node, by meaning. The only module that reads or writes the secrets file.
 //!
-//! A share is opened only against an [`Approved`] task that uses it, and only inside a worker's thread; it is written only
-//! against an [`Approved`] task that makes it. The exceptions are the operator's, who holds the passphrase:
-//! [`Vault::check_up`] gives out a proof and nothing else, [`Vault::export_share`] a share under a password of its own.
-//! Nothing here is ever logged.
+//! A share is opened only against an [`Approved`] task that uses it, and only inside a worker's
+//! thread; it is written only against an [`Approved`] task that makes it. The exceptions are the
+//! operator's, who holds the passphrase: [`Vault::check_up`] gives out a proof and nothing else,
+//! [`Vault::export_share`] a share under a password of its own. Nothing here is ever logged.
 //!
-//! Of a key there is at most one share in force, and while it is handed over one of the next generation beside it.
+//! Of a key there is at most one share in force, and while it is handed over one of the next
+//! generation beside it.
 
 mod shares;
 
-pub use shares::HeldShare;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use crate::risk::Approved;
-use crate::task::keygen::KeyGenPlan;
-use crate::task::reshare::KeyResharePlan;
 use countersign_engine::check_up::{self, Proof};
 use countersign_engine::primes::SafePrime;
 use countersign_engine::{Aux, Primes, PublicShare, Share};
 use countersign_link::Identity;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{Announcement, Hash, KeyId, NodeId};
-use countersign_recover::{Curve, ExportedShare, Group, GroupInfo, Participant, Password, Secret, ShareId};
+use countersign_recover::{
+    Curve, ExportedShare, Group, GroupInfo, Participant, Password, Secret, ShareId,
+};
 use countersign_store::{
-    Change, CommitError, CreateError, OpenError, Passphrase, ReadError, RenewError, Secrets, Section, Trouble,
+    Change, CommitError, CreateError, OpenError, Passphrase, ReadError, RenewError, Secrets,
+    Section, Trouble,
 };
 use rand::RngCore;
-use shares::Shares;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
+
+use crate::risk::Approved;
+use crate::task::keygen::KeyGenPlan;
+use crate::task::reshare::KeyResharePlan;
+pub use shares::HeldShare;
+use shares::Shares;
 
 /// The only entry of sections that have one.
 const SELF: &str = "self";
@@ -38,7 +43,8 @@ pub struct Vault {
     secrets: Secrets,
     /// Held while a set of primes is taken, so that no two takers see the same.
     primes: Mutex<()>,
-    /// The public side of all shares, once somebody has asked for it. Held while a share is written.
+    /// The public side of all shares, once somebody has asked for it. Held while a share is
+    /// written.
     shares: Mutex<Option<Shares>>,
 }
 
@@ -56,7 +62,9 @@ pub enum VaultError {
     #[error(transparent)]
     Commit(#[from] CommitError),
     /// The store has no such thing.
-    #[error("the store has no {0}; restore it from a backup, or run `countersign-node init` for a new node")]
+    #[error(
+        "the store has no {0}; restore it from a backup, or run `countersign-node init` for a new node"
+    )]
     Missing(&'static str),
     /// It is there and cannot be used.
     #[error("the store's {what} cannot be used ({why}); restore it from a backup")]
@@ -94,20 +102,29 @@ impl Vault {
         passphrase: &Passphrase,
         recipients: &[String],
         callback_key: Zeroizing<Vec<u8>>,
-    ) -> Result<Vault, VaultError> {
+    ) -> Result<Self, VaultError> {
         let mut seed = Zeroizing::new(vec![0; 32]);
         rand::rngs::OsRng.fill_bytes(&mut seed);
-        let secrets = Secrets::create(dir, passphrase, recipients, countersign_store::DEFAULT_WORK_FACTOR)?;
+        let secrets = Secrets::create(
+            dir,
+            passphrase,
+            recipients,
+            countersign_store::DEFAULT_WORK_FACTOR,
+        )?;
         secrets.commit(vec![
             put(Section::Identity, SELF, seed),
             put(Section::CallbackKey, SELF, callback_key),
         ])?;
-        Ok(Vault::over(secrets))
+        Ok(Self::over(secrets))
     }
 
     /// Opens the store of this node.
-    pub fn open(dir: &Path, passphrase: &Passphrase, recipients: &[String]) -> Result<Vault, OpenError> {
-        Ok(Vault::over(Secrets::open(dir, passphrase, recipients)?))
+    pub fn open(
+        dir: &Path,
+        passphrase: &Passphrase,
+        recipients: &[String],
+    ) -> Result<Self, OpenError> {
+        Ok(Self::over(Secrets::open(dir, passphrase, recipients)?))
     }
 
     /// What ended the store, if anything did: nothing secret is written any more.
@@ -115,37 +132,57 @@ impl Vault {
         self.secrets.trouble()
     }
 
-    /// Whether the files are still those that were opened; an error is the store's trouble from here on.
+    /// Whether the files are still those that were opened; an error is the store's trouble from
+    /// here on.
     pub fn check(&self) -> Result<(), String> {
         self.secrets.check()
     }
 
     /// Seals the store to a new storage key: copies of the old one open only files of before.
-    pub fn renew_key(self, passphrase: &Passphrase) -> Result<Vault, RenewError> {
-        let secrets = self.secrets.renew_identity(passphrase, countersign_store::DEFAULT_WORK_FACTOR)?;
-        Ok(Vault { secrets, primes: self.primes, shares: self.shares })
+    pub fn renew_key(self, passphrase: &Passphrase) -> Result<Self, RenewError> {
+        let secrets = self
+            .secrets
+            .renew_identity(passphrase, countersign_store::DEFAULT_WORK_FACTOR)?;
+        Ok(Self {
+            secrets,
+            primes: self.primes,
+            shares: self.shares,
+        })
     }
 
-    fn over(secrets: Secrets) -> Vault {
-        Vault { secrets, primes: Mutex::default(), shares: Mutex::default() }
+    fn over(secrets: Secrets) -> Self {
+        Self {
+            secrets,
+            primes: Mutex::default(),
+            shares: Mutex::default(),
+        }
     }
 
     /// Puts the store under another passphrase.
     pub fn change_passphrase(&self, new: &Passphrase) -> Result<(), VaultError> {
-        Ok(self.secrets.change_passphrase(new, countersign_store::DEFAULT_WORK_FACTOR)?)
+        Ok(self
+            .secrets
+            .change_passphrase(new, countersign_store::DEFAULT_WORK_FACTOR)?)
     }
 
     /// The node's identity key.
     pub fn identity(&self) -> Result<Identity, VaultError> {
-        let seed = self.get(Section::Identity, SELF)?.ok_or(VaultError::Missing("identity"))?;
-        let unusable = |why: String| VaultError::Unusable { what: "identity", why };
-        let seed = <&[u8; 32]>::try_from(seed.as_slice()).map_err(|error| unusable(error.to_string()))?;
+        let seed = self
+            .get(Section::Identity, SELF)?
+            .ok_or(VaultError::Missing("identity"))?;
+        let unusable = |why: String| VaultError::Unusable {
+            what: "identity",
+            why,
+        };
+        let seed =
+            <&[u8; 32]>::try_from(seed.as_slice()).map_err(|error| unusable(error.to_string()))?;
         Identity::from_seed(seed).map_err(|error| unusable(error.to_string()))
     }
 
     /// The RSA key that signs callback requests, as PKCS#8.
     pub fn callback_key(&self) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        self.get(Section::CallbackKey, SELF)?.ok_or(VaultError::Missing("callback key"))
+        self.get(Section::CallbackKey, SELF)?
+            .ok_or(VaultError::Missing("callback key"))
     }
 
     /// The RSA key that signs what event receivers are told, as PKCS#8, if there is one.
@@ -155,7 +192,8 @@ impl Vault {
 
     /// Keeps the key that signs events.
     pub fn put_event_key(&self, pkcs8: Zeroizing<Vec<u8>>) -> Result<(), VaultError> {
-        self.secrets.commit(vec![put(Section::EventKey, SELF, pkcs8)])?;
+        self.secrets
+            .commit(vec![put(Section::EventKey, SELF, pkcs8)])?;
         Ok(())
     }
 
@@ -164,16 +202,28 @@ impl Vault {
         self.share_of(approved.plan().uses())
     }
 
-    /// Proves that the share of this generation is intact, for an operator who holds the passphrase.
-    pub fn check_up(&self, key: &Announcement, context: Hash) -> Result<(PublicShare, Proof), VaultError> {
-        let unusable = |why: String| VaultError::Unusable { what: "share of this key", why };
+    /// Proves that the share of this generation is intact, for an operator who holds the
+    /// passphrase.
+    pub fn check_up(
+        &self,
+        key: &Announcement,
+        context: Hash,
+    ) -> Result<(PublicShare, Proof), VaultError> {
+        let unusable = |why: String| VaultError::Unusable {
+            what: "share of this key",
+            why,
+        };
         let share = self.share_of(key)?;
         let proof = check_up::prove(&share, context.as_bytes(), rand::rngs::OsRng);
-        Ok((share.public(), proof.map_err(|error| unusable(error.to_string()))?))
+        Ok((
+            share.public(),
+            proof.map_err(|error| unusable(error.to_string()))?,
+        ))
     }
 
-    /// Seals the share of this generation into a recovery file, for an operator who holds the passphrase. `created`: when the
-    /// generation was ordered, as text that is the same at all its members.
+    /// Seals the share of this generation into a recovery file, for an operator who holds the
+    /// passphrase. `created`: when the generation was ordered, as text that is the same at all its
+    /// members.
     pub fn export_share(
         &self,
         me: NodeId,
@@ -185,8 +235,14 @@ impl Vault {
             what: "share of this key",
             why: error.to_string(),
         };
-        let (share, curve) = (self.share_of(key)?, Curve::from(key.scheme));
-        let members = (0..).zip(key.committee.members().iter().zip(share.public().public_shares));
+        let share = self.share_of(key)?;
+        let curve = Curve::from(key.scheme);
+        let members = (0..).zip(
+            key.committee
+                .members()
+                .iter()
+                .zip(share.public().public_shares),
+        );
         let participant = |(index, (node, public_key)): (u16, (&NodeId, Vec<u8>))| Participant {
             node_id: node.to_string(),
             share_id: ShareId::from_keygen_index(index),
@@ -202,17 +258,29 @@ impl Vault {
             participants: members.map(participant).collect(),
         });
         let group = group.map_err(|error| unusable(&error))?;
-        let secret =
-            Secret::from_be_bytes(curve, &*share.secret_scalar()).map_err(|error| unusable(&error))?;
-        ExportedShare::seal(group, &me.to_string(), &secret, password, countersign_recover::ITERATIONS)
-            .map_err(|error| unusable(&error))
+        let secret = Secret::from_be_bytes(curve, &*share.secret_scalar())
+            .map_err(|error| unusable(&error))?;
+        ExportedShare::seal(
+            group,
+            &me.to_string(),
+            &secret,
+            password,
+            countersign_recover::ITERATIONS,
+        )
+        .map_err(|error| unusable(&error))
     }
 
     fn share_of(&self, key: &Announcement) -> Result<Share, VaultError> {
         let name = key.key.to_string();
-        let bytes = self.get(Section::Share, &name)?.ok_or(VaultError::Missing("share of this key"))?;
-        let unusable = |why: String| VaultError::Unusable { what: "share of this key", why };
-        let (stored, share) = split_share(&bytes).ok_or_else(|| unusable("its record is cut".into()))?;
+        let bytes = self
+            .get(Section::Share, &name)?
+            .ok_or(VaultError::Missing("share of this key"))?;
+        let unusable = |why: String| VaultError::Unusable {
+            what: "share of this key",
+            why,
+        };
+        let (stored, share) =
+            split_share(&bytes).ok_or_else(|| unusable("its record is cut".into()))?;
         if stored.digest() != key.digest() {
             return Err(unusable("it is of another generation than the key".into()));
         }
@@ -241,7 +309,8 @@ impl Vault {
         self.commit_shares(changes)
     }
 
-    /// Makes the share of the next generation durable beside the one in force, and new auxiliary information with it.
+    /// Makes the share of the next generation durable beside the one in force, and new auxiliary
+    /// information with it.
     pub fn put_next_share(
         &self,
         approved: &Approved<KeyResharePlan>,
@@ -253,19 +322,31 @@ impl Vault {
         if !next.is_same_key(from) || next.generation != from.generation + 1 {
             return Err(VaultError::NotApproved);
         }
-        let mut changes = vec![put(Section::PendingShare, &next_name(next), join_share(next, share))];
+        let mut changes = vec![put(
+            Section::PendingShare,
+            &next_name(next),
+            join_share(next, share),
+        )];
         changes.extend(aux.map(|aux| put(Section::Aux, &aux.digest.to_string(), aux.bytes)));
         self.commit_shares(changes)
     }
 
-    /// Puts the share of this next generation in the place of the one in force, which is destroyed, and so are the other next
-    /// ones in `doomed`.
-    pub fn promote_share(&self, next: &Announcement, doomed: &[Announcement]) -> Result<(), VaultError> {
+    /// Puts the share of this next generation in the place of the one in force, which is destroyed,
+    /// and so are the other next ones in `doomed`.
+    pub fn promote_share(
+        &self,
+        next: &Announcement,
+        doomed: &[Announcement],
+    ) -> Result<(), VaultError> {
         let share = self.get(Section::PendingShare, &next_name(next))?;
         let share = share.ok_or(VaultError::Missing("share of the next generation"))?;
         let mut changes = vec![put(Section::Share, &next.key.to_string(), share)];
         changes.push(delete(Section::PendingShare, &next_name(next)));
-        changes.extend(doomed.iter().map(|share| delete(Section::PendingShare, &next_name(share))));
+        changes.extend(
+            doomed
+                .iter()
+                .map(|share| delete(Section::PendingShare, &next_name(share))),
+        );
         changes.extend(self.unused_aux(next.key, next.aux)?);
         self.commit_shares(changes)
     }
@@ -273,7 +354,11 @@ impl Vault {
     /// Destroys the share of a key that others hold now, and the next ones in `doomed`.
     pub fn release_share(&self, key: KeyId, doomed: &[Announcement]) -> Result<(), VaultError> {
         let mut changes = vec![delete(Section::Share, &key.to_string())];
-        changes.extend(doomed.iter().map(|share| delete(Section::PendingShare, &next_name(share))));
+        changes.extend(
+            doomed
+                .iter()
+                .map(|share| delete(Section::PendingShare, &next_name(share))),
+        );
         changes.extend(self.unused_aux(key, None)?);
         self.commit_shares(changes)
     }
@@ -283,21 +368,24 @@ impl Vault {
         self.commit_shares(vec![delete(Section::PendingShare, &next_name(next))])
     }
 
-    /// The auxiliary information of this key's share that neither another key, nor its share from now on (`kept`), nor a next one
-    /// uses.
+    /// The auxiliary information of this key's share that neither another key, nor its share from
+    /// now on (`kept`), nor a next one uses.
     fn unused_aux(&self, key: KeyId, kept: Option<Hash>) -> Result<Option<Change>, VaultError> {
         let unused = self.shares(|shares| shares.unused_aux(&key, kept))?;
         Ok(unused.map(|aux| delete(Section::Aux, &aux.to_string())))
     }
 
-    /// Commits, and keeps what is known of all shares true. A commit that fails leaves it to be read again.
+    /// Commits, and keeps what is known of all shares true. A commit that fails leaves it to be
+    /// read again.
     fn commit_shares(&self, changes: Vec<Change>) -> Result<(), VaultError> {
         let mut known = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(mut shares) = known.take() else {
             self.secrets.commit(changes)?;
             return Ok(());
         };
-        changes.iter().try_for_each(|change| shares.follow(change))?;
+        changes
+            .iter()
+            .try_for_each(|change| shares.follow(change))?;
         self.secrets.commit(changes)?;
         *known = Some(shares);
         Ok(())
@@ -310,8 +398,12 @@ impl Vault {
             return Ok(question(shares));
         }
         let mut shares = Shares::default();
-        self.stored_keys()?.iter().for_each(|share| shares.put(share));
-        self.next_keys()?.into_iter().for_each(|share| shares.put_next(share));
+        self.stored_keys()?
+            .iter()
+            .for_each(|share| shares.put(share));
+        self.next_keys()?
+            .into_iter()
+            .for_each(|share| shares.put_next(share));
         Ok(question(known.insert(shares)))
     }
 
@@ -330,19 +422,24 @@ impl Vault {
         self.shares(|shares| shares.next_of(&key))
     }
 
-    /// The announcement of this key's share in force, or of the new key, without marks. Reads its record.
+    /// The announcement of this key's share in force, or of the new key, without marks. Reads its
+    /// record.
     pub fn announced(&self, key: KeyId) -> Result<Option<Announcement>, VaultError> {
         let name = key.to_string();
-        let Some(bytes) = self.get(Section::Share, &name)? else { return Ok(None) };
+        let Some(bytes) = self.get(Section::Share, &name)? else {
+            return Ok(None);
+        };
         announcement_in(&name, &bytes).map(Some)
     }
 
-    /// The announcement of every share in force or of a new key, without marks. Reads all of their records.
+    /// The announcement of every share in force or of a new key, without marks. Reads all of their
+    /// records.
     pub fn stored_keys(&self) -> Result<Vec<Announcement>, VaultError> {
         self.all_announced(Section::Share)
     }
 
-    /// The announcement of every share of a next generation, without marks. Reads all of their records.
+    /// The announcement of every share of a next generation, without marks. Reads all of their
+    /// records.
     pub fn next_keys(&self) -> Result<Vec<Announcement>, VaultError> {
         self.all_announced(Section::PendingShare)
     }
@@ -352,18 +449,22 @@ impl Vault {
     pub(crate) fn keep_record(&self, next: bool, key: &Announcement) {
         let public = serde_json::to_vec(key).unwrap();
         let record = Zeroizing::new([&(public.len() as u32).to_be_bytes()[..], &public].concat());
-        let (section, name) = match next {
-            true => (Section::PendingShare, next_name(key)),
-            false => (Section::Share, key.key.to_string()),
+        let (section, name) = if next {
+            (Section::PendingShare, next_name(key))
+        } else {
+            (Section::Share, key.key.to_string())
         };
-        self.commit_shares(vec![put(section, &name, record)]).unwrap();
+        self.commit_shares(vec![put(section, &name, record)])
+            .unwrap();
     }
 
     fn all_announced(&self, section: Section) -> Result<Vec<Announcement>, VaultError> {
         let secrets = &self.secrets;
         let mut keys = Vec::new();
         for name in secrets.keys(section)? {
-            let bytes = secrets.get(section, &name)?.ok_or(VaultError::Missing("share"))?;
+            let bytes = secrets
+                .get(section, &name)?
+                .ok_or(VaultError::Missing("share"))?;
             keys.push(announcement_in(&name, &bytes)?);
         }
         Ok(keys)
@@ -372,8 +473,13 @@ impl Vault {
     /// Auxiliary information by its public digest.
     pub fn aux(&self, digest: Hash) -> Result<Aux, VaultError> {
         let missing = VaultError::Missing("auxiliary information of this committee");
-        let bytes = self.get(Section::Aux, &digest.to_string())?.ok_or(missing)?;
-        let unusable = |why: String| VaultError::Unusable { what: "auxiliary information", why };
+        let bytes = self
+            .get(Section::Aux, &digest.to_string())?
+            .ok_or(missing)?;
+        let unusable = |why: String| VaultError::Unusable {
+            what: "auxiliary information",
+            why,
+        };
         Aux::from_bytes(&bytes).map_err(|error| unusable(error.to_string()))
     }
 
@@ -386,12 +492,16 @@ impl Vault {
     pub fn put_prime(&self, prime: &SafePrime) -> Result<(), VaultError> {
         let mut name = [0; 16];
         rand::rngs::OsRng.fill_bytes(&mut name);
-        self.secrets.commit(vec![put(Section::Prime, &hex::encode(name), prime.to_bytes())])?;
+        self.secrets.commit(vec![put(
+            Section::Prime,
+            &hex::encode(name),
+            prime.to_bytes(),
+        )])?;
         Ok(())
     }
 
-    /// Takes a set of primes out of the pool for good; `None` if there are too few. They are gone from the store before
-    /// they are used, so that no set ever serves twice.
+    /// Takes a set of primes out of the pool for good; `None` if there are too few. They are gone
+    /// from the store before they are used, so that no set ever serves twice.
     pub fn take_primes(&self) -> Result<Option<Primes>, VaultError> {
         let _alone = self.primes.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = &self.secrets;
@@ -401,10 +511,17 @@ impl Vault {
         }
         let mut primes = Vec::new();
         for name in &names {
-            let bytes = secrets.get(Section::Prime, name)?.ok_or(VaultError::Missing("prime"))?;
+            let bytes = secrets
+                .get(Section::Prime, name)?
+                .ok_or(VaultError::Missing("prime"))?;
             primes.push(SafePrime::from_bytes(&bytes).map_err(unusable_primes)?);
         }
-        secrets.commit(names.iter().map(|name| delete(Section::Prime, name)).collect())?;
+        secrets.commit(
+            names
+                .iter()
+                .map(|name| delete(Section::Prime, name))
+                .collect(),
+        )?;
         let set = <[SafePrime; 4]>::try_from(primes).map_err(|_| VaultError::Missing("prime"))?;
         Primes::new(set).map(Some).map_err(unusable_primes)
     }
@@ -425,26 +542,37 @@ impl Vault {
 }
 
 fn unusable_primes(error: impl std::fmt::Display) -> VaultError {
-    VaultError::Unusable { what: "primes", why: error.to_string() }
+    VaultError::Unusable {
+        what: "primes",
+        why: error.to_string(),
+    }
 }
 
 fn put(section: Section, key: &str, value: Zeroizing<Vec<u8>>) -> Change {
-    Change::Put { section, key: key.into(), value }
+    Change::Put {
+        section,
+        key: key.into(),
+        value,
+    }
 }
 
-/// Several may be stored for one key: those of reshares that came to nothing sleep until the next switch.
+/// Several may be stored for one key: those of reshares that came to nothing sleep until the next
+/// switch.
 fn next_name(next: &Announcement) -> String {
     format!("{}/{}", next.key, next.task)
 }
 
 fn delete(section: Section, key: &str) -> Change {
-    Change::Delete { section, key: key.into() }
+    Change::Delete {
+        section,
+        key: key.into(),
+    }
 }
 
 /// Length of the public part (4 bytes, big-endian), the public part as JSON, the share.
 fn join_share(key: &Announcement, share: &Share) -> Zeroizing<Vec<u8>> {
-    let public =
-        serde_json::to_vec(key).unwrap_or_else(|error| unreachable!("a key record is plain data: {error}"));
+    let public = serde_json::to_vec(key)
+        .unwrap_or_else(|error| unreachable!("a key record is plain data: {error}"));
     let secret = share.to_bytes();
     let mut record = Zeroizing::new(Vec::with_capacity(4 + public.len() + secret.len()));
     record.extend_from_slice(&(public.len() as u32).to_be_bytes());
@@ -454,8 +582,13 @@ fn join_share(key: &Announcement, share: &Share) -> Zeroizing<Vec<u8>> {
 }
 
 fn announcement_in(name: &str, record: &[u8]) -> Result<Announcement, VaultError> {
-    let damaged = || VaultError::Unusable { what: "share", why: format!("the record of {name} is damaged") };
-    split_share(record).map(|(announcement, _)| announcement).ok_or_else(damaged)
+    let damaged = || VaultError::Unusable {
+        what: "share",
+        why: format!("the record of {name} is damaged"),
+    };
+    split_share(record)
+        .map(|(announcement, _)| announcement)
+        .ok_or_else(damaged)
 }
 
 fn split_share(record: &[u8]) -> Option<(Announcement, &[u8])> {

@@ -1,5 +1,10 @@
-//! The child process that makes auxiliary information, with the real program: it is ended with its session whatever it does,
-//! and what it makes is what two parties agree on.
+//! The child process that makes auxiliary information, with the real program: it is ended with its
+//! session whatever it does, and what it makes is what two parties agree on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_engine::{Aux, PartyIndex, Primes, SafePrime};
 use countersign_link::Identity;
@@ -13,24 +18,28 @@ use countersign_protocol::control::Stage;
 use countersign_protocol::frame::Mark;
 use countersign_protocol::session::{Limits, Rooms, Setup};
 use countersign_protocol::{Hash, IdentitySigner, NodeId, TaskId};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 const LONG: Duration = Duration::from_secs(300);
 
 fn program() -> Program {
-    Program { path: env!("CARGO_BIN_EXE_countersign-node").into(), arguments: vec!["aux-engine".into()] }
+    Program {
+        path: env!("CARGO_BIN_EXE_countersign-node").into(),
+        arguments: vec!["aux-engine".into()],
+    }
 }
 
 fn primes(party: usize) -> Zeroizing<Vec<u8>> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/primes/safe-primes.json");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/primes/safe-primes.json");
     let all: Vec<String> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    let prime = |index: usize| SafePrime::from_bytes(&hex::decode(&all[4 * party + index]).unwrap()).unwrap();
-    Primes::new([prime(0), prime(1), prime(2), prime(3)]).unwrap().to_bytes()
+    let prime = |index: usize| {
+        SafePrime::from_bytes(&hex::decode(&all[4 * party + index]).unwrap()).unwrap()
+    };
+    Primes::new([prime(0), prime(1), prime(2), prime(3)])
+        .unwrap()
+        .to_bytes()
 }
 
 fn job(me: u16) -> AuxJob {
@@ -49,12 +58,18 @@ fn start(me: u16, lane: &Lane) -> Worker<Aux> {
     Worker::spawn(move |post| program().aux(job(me), lane, None, post))
 }
 
-/// The engines among the children of this process, once they run the program. One test of this file has some at a time.
+/// The engines among the children of this process, once they run the program. One test of this file
+/// has some at a time.
 fn children() -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
     for thread in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
         let listed = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        found.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()).filter(is_engine));
+        found.extend(
+            listed
+                .split_whitespace()
+                .filter_map(|pid| pid.parse::<i32>().ok())
+                .filter(is_engine),
+        );
     }
     found
 }
@@ -80,7 +95,9 @@ async fn until(what: &str, so: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(LONG, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(LONG, wait)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 struct Signer(Identity);
@@ -112,12 +129,15 @@ async fn run() -> Run {
         rooms: Rooms::default(),
     };
     let stop = CancellationToken::new();
-    let mut run = Run::begin(setup, router, inbox, Box::new(|_, _, _| {}), stop).await.unwrap();
+    let mut run = Run::begin(setup, router, inbox, Box::new(|_, _, _| {}), stop)
+        .await
+        .unwrap();
     run.meet().await.unwrap();
     run
 }
 
-/// A child that would compute for ever: it is stopped, as one in the middle of a hostile exponentiation hears nobody either.
+/// A child that would compute for ever: it is stopped, as one in the middle of a hostile
+/// exponentiation hears nobody either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_computation_ends_with_its_session_and_the_lane_is_free() {
     it_does_not_outlive_the_pipe_to_its_node();
@@ -130,12 +150,22 @@ async fn a_computation_ends_with_its_session_and_the_lane_is_free() {
 
     let seats = Seats::of(&[], |_| true);
     let limit = Duration::from_secs(1);
-    let ended = run.long_phase(&seats, (0, Stage::AuxInfo), limit, 8, worker).await.err().unwrap();
-    assert_eq!((ended.code.as_str(), ended.culprits.len()), ("aux-timeout", 0), "{}", ended.text);
+    let ended = run
+        .long_phase(&seats, (0, Stage::AuxInfo), limit, 8, worker)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(
+        (ended.code.as_str(), ended.culprits.len()),
+        ("aux-timeout", 0),
+        "{}",
+        ended.text
+    );
     until("the end of the child", || !exists(pid)).await;
     until("a free lane", || lane.free() == Some(1)).await;
 
-    // What ends a session early ends it too: the task is cancelled, the peer gives up, the node stops.
+    // What ends a session early ends it too: the task is cancelled, the peer gives up, the node
+    // stops.
     let worker = start(0, &lane);
     until("another child", || !children().is_empty()).await;
     let pid = *children().first().unwrap();
@@ -151,9 +181,15 @@ async fn a_computation_ends_with_its_session_and_the_lane_is_free() {
 async fn two_parties_agree(lane: &Lane) {
     let mut workers = [start(0, lane), start(1, lane)];
     let mut made: [Option<Aux>; 2] = [None, None];
-    until("a child that computes", || workers.iter().any(Worker::computes)).await;
+    until("a child that computes", || {
+        workers.iter().any(Worker::computes)
+    })
+    .await;
     // It limits itself before it reads a byte, which may be a moment after it was seen.
-    until("a child with limits", || children().first().is_some_and(|child| is_limited(*child))).await;
+    until("a child with limits", || {
+        children().first().is_some_and(|child| is_limited(*child))
+    })
+    .await;
     limits_are_set(*children().first().unwrap());
     while made.iter().any(Option::is_none) {
         let [first, second] = &mut workers;
@@ -164,33 +200,54 @@ async fn two_parties_agree(lane: &Lane) {
         match said.expect("a worker lives until it is done") {
             FromEngine::Send(message) => {
                 let kind = match message.to {
-                    countersign_engine::Recipient::All => countersign_engine::MessageKind::Broadcast,
-                    countersign_engine::Recipient::One(_) => countersign_engine::MessageKind::Direct,
+                    countersign_engine::Recipient::All => {
+                        countersign_engine::MessageKind::Broadcast
+                    }
+                    countersign_engine::Recipient::One(_) => {
+                        countersign_engine::MessageKind::Direct
+                    }
                 };
-                let message = Incoming { from, kind, body: message.body.to_vec() };
+                let message = Incoming {
+                    from,
+                    kind,
+                    body: message.body.to_vec(),
+                };
                 assert!(workers[1 - usize::from(from)].deliver(message));
             }
             FromEngine::Done(aux) => made[usize::from(from)] = Some(aux.unwrap()),
         }
     }
-    let [Some(first), Some(second)] = made else { unreachable!() };
+    let [Some(first), Some(second)] = made else {
+        unreachable!()
+    };
     assert_eq!(first.public_digest(), second.public_digest());
-    assert_eq!(workers.each_ref().map(Worker::steps), [8, 8], "what the share of a run is counted by");
+    assert_eq!(
+        workers.each_ref().map(Worker::steps),
+        [8, 8],
+        "what the share of a run is counted by"
+    );
     assert_eq!(lane.free(), Some(1));
 }
 
 /// The last limit that a child sets.
 fn is_limited(pid: i32) -> bool {
     let text = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
-    text.lines().any(|line| line.starts_with("Max cpu time") && !line.contains("unlimited"))
+    text.lines()
+        .any(|line| line.starts_with("Max cpu time") && !line.contains("unlimited"))
 }
 
 fn limits_are_set(pid: i32) {
     let text = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let limit = |name: &str| {
-        let line =
-            text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"));
-        line[name.len()..].split_whitespace().take(2).map(String::from).collect::<Vec<_>>()
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_else(|| panic!("{name}: {text}"));
+        line[name.len()..]
+            .split_whitespace()
+            .take(2)
+            .map(String::from)
+            .collect::<Vec<_>>()
     };
     let both = |number: u64| vec![number.to_string(); 2];
     assert_eq!(limit("Max cpu time"), both(LONG.as_secs() + 1));
@@ -200,8 +257,16 @@ fn limits_are_set(pid: i32) {
     assert_eq!(limit("Max file size"), both(0));
     assert_eq!(limit("Max core file size"), both(0));
     let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-    assert!(arguments.ends_with(b"\0aux-engine\0"), "{}", String::from_utf8_lossy(&arguments));
-    assert_eq!(std::fs::read(format!("/proc/{pid}/environ")).unwrap(), b"", "nothing in a variable");
+    assert!(
+        arguments.ends_with(b"\0aux-engine\0"),
+        "{}",
+        String::from_utf8_lossy(&arguments)
+    );
+    assert_eq!(
+        std::fs::read(format!("/proc/{pid}/environ")).unwrap(),
+        b"",
+        "nothing in a variable"
+    );
 }
 
 /// It ends by itself when nobody is left to hear it, even if nobody could kill it.
@@ -209,7 +274,11 @@ fn it_does_not_outlive_the_pipe_to_its_node() {
     use std::process::{Command, Stdio};
     let Program { path, arguments } = program();
     let mut command = Command::new(path);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     drop(child.stdin.take());
     assert!(!child.wait().unwrap().success());
@@ -218,7 +287,10 @@ fn it_does_not_outlive_the_pipe_to_its_node() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_told_and_blames_nobody() {
     let lane = Lane::of(1);
-    let nowhere = Program { path: "/nowhere".into(), arguments: Vec::new() };
+    let nowhere = Program {
+        path: "/nowhere".into(),
+        arguments: Vec::new(),
+    };
     let lent = lane.clone();
     let mut worker: Worker<Aux> = Worker::spawn(move |post| nowhere.aux(job(0), lent, None, post));
     let Some(FromEngine::Done(Err(WorkError::Process(text)))) = worker.next().await else {

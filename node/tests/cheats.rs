@@ -1,8 +1,14 @@
-//! A whole node against a peer that takes part and cheats: what follows is the node's doing, not written by hand.
+//! A whole node against a peer that takes part and cheats: what follows is the node's doing, not
+//! written by hand.
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use countersign_engine::{
-    AgreeParams, Engine, KeygenParams, Message as ToSign, MessageKind, PartyIndex, Recipient, ReshareParams,
-    Role, Share, SignParams, Step,
+    AgreeParams, Engine, KeygenParams, Message as ToSign, MessageKind, PartyIndex, Recipient,
+    ReshareParams, Role, Share, SignParams, Step,
 };
 use countersign_link::hub::NodeLink;
 use countersign_link::mesh::MeshConfig;
@@ -13,20 +19,17 @@ use countersign_node::vault::Vault;
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::evidence::Signature;
 use countersign_protocol::frame::{
-    Body, Frame, HighWater, Mark, Message, NO_TASK, SignedMark, body_hash, broadcast_digest, result_digest,
+    Body, Frame, HighWater, Mark, Message, NO_TASK, SignedMark, body_hash, broadcast_digest,
+    result_digest,
 };
 use countersign_protocol::session::{EngineMessage, Limits, Room, Rooms, Setup};
 use countersign_protocol::{
-    Announcement, Committee, CoordinatorId, Failure, Hash, IdentitySigner, KeyGen, KeyId, KeyReshare,
-    KeySign, NodeId, Operation, Outcome, PROTOCOL_VERSION, Payload, PayloadKind, RequesterId, Scheme,
-    Session, SessionEvent, SessionId, SignedTask, StoredMark, Task, TaskId, Threshold, UnixMillis, decode,
-    encode,
+    Announcement, Committee, CoordinatorId, Failure, Hash, IdentitySigner, KeyGen, KeyId,
+    KeyReshare, KeySign, NodeId, Operation, Outcome, PROTOCOL_VERSION, Payload, PayloadKind,
+    RequesterId, Scheme, Session, SessionEvent, SessionId, SignedTask, StoredMark, Task, TaskId,
+    Threshold, UnixMillis, decode, encode,
 };
 use countersign_store::{AuditEntry, AuditKind, Journal, Passphrase, Quarantine, Stop};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -41,12 +44,17 @@ fn node_id(identity: &Identity) -> NodeId {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as u64
 }
 
 /// Fails a test instead of letting it hang.
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LONG, future).await.unwrap_or_else(|_| panic!("timed out: {what}"))
+    tokio::time::timeout(LONG, future)
+        .await
+        .unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
 /// The node under test, a coordinator that does what the test says, and a peer.
@@ -65,17 +73,24 @@ struct World {
 }
 
 impl World {
-    async fn start() -> World {
-        World::start_with("").await
+    async fn start() -> Self {
+        Self::start_with("").await
     }
 
     /// With further limits, as they stand in a configuration.
-    async fn start_with(limits: &str) -> World {
+    async fn start_with(limits: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let coordinator = identity(1);
-        let hub = Hub::bind("127.0.0.1:0".parse().unwrap(), &coordinator, Arc::new(|_| true), None).unwrap();
+        let hub = Hub::bind(
+            "127.0.0.1:0".parse().unwrap(),
+            &coordinator,
+            Arc::new(|_| true),
+            None,
+        )
+        .unwrap();
         let hub = Arc::new(hub);
-        let (peer, requester) = (identity(2), identity(3));
+        let peer = identity(2);
+        let requester = identity(3);
         let id = CoordinatorId::from_bytes(coordinator.public().0).unwrap();
         let text = format!(
             "coordinator: {{ address: '{}', id: {id} }}\nrequesters: [ {{ name: r, id: {} }} ]\n\
@@ -88,13 +103,29 @@ impl World {
         let config = Config::parse(&text, folder.path()).unwrap();
         let vault = init(&config, folder.path().join("passphrase"));
         let me = vault.identity().unwrap().public();
-        let (dir, shutdown) = (config.dir.clone(), CancellationToken::new());
-        tokio::spawn(countersign_node::daemon::run(config, vault, shutdown.clone()));
+        let dir = config.dir.clone();
+        let shutdown = CancellationToken::new();
+        tokio::spawn(countersign_node::daemon::run(
+            config,
+            vault,
+            shutdown.clone(),
+        ));
         let mut link = soon("link", hub.accept()).await.unwrap();
         welcome(&mut link).await;
         let peer = Peer::join(&hub, coordinator.public(), peer, me).await;
         let node = NodeId::from_bytes(me.0).unwrap();
-        World { node, peer, link, requester, tasks: 0, made: None, dir, shutdown, _hub: hub, _folder: folder }
+        Self {
+            node,
+            peer,
+            link,
+            requester,
+            tasks: 0,
+            made: None,
+            dir,
+            shutdown,
+            _hub: hub,
+            _folder: folder,
+        }
     }
 
     fn parties(&self) -> Vec<NodeId> {
@@ -132,16 +163,31 @@ impl World {
     }
 
     fn keysign(&mut self, key: KeyId) -> (TaskId, SignedTask) {
-        let payload = Payload { kind: PayloadKind::Message, bytes: b"pay".to_vec(), digests: Vec::new() };
+        let payload = Payload {
+            kind: PayloadKind::Message,
+            bytes: b"pay".to_vec(),
+            digests: Vec::new(),
+        };
         let path = "m".parse().unwrap();
-        self.order(Operation::KeySign(KeySign { key, path, payload, signers: None }))
+        self.order(Operation::KeySign(KeySign {
+            key,
+            path,
+            payload,
+            signers: None,
+        }))
     }
 
     /// To the same members.
     fn reshare(&mut self) -> (TaskId, SignedTask) {
         let from = self.made.clone().unwrap();
-        let (committee, threshold) = (from.committee.clone(), from.threshold);
-        self.order(Operation::KeyReshare(Box::new(KeyReshare { from, committee, threshold, dealers: None })))
+        let committee = from.committee.clone();
+        let threshold = from.threshold;
+        self.order(Operation::KeyReshare(Box::new(KeyReshare {
+            from,
+            committee,
+            threshold,
+            dealers: None,
+        })))
     }
 
     async fn say(&mut self, frame: &ToNode) {
@@ -150,7 +196,10 @@ impl World {
 
     async fn hear(&mut self) -> FromNode {
         loop {
-            let frame = soon("a report", self.link.control.receiver.recv()).await.unwrap().unwrap();
+            let frame = soon("a report", self.link.control.receiver.recv())
+                .await
+                .unwrap()
+                .unwrap();
             match decode(&frame).unwrap() {
                 FromNode::Progress { .. }
                 | FromNode::Working { .. }
@@ -168,9 +217,15 @@ impl World {
     }
 
     async fn offer_to(&mut self, task: &SignedTask, parties: Vec<NodeId>) -> Result<(), String> {
-        self.say(&ToNode::Offer { task: task.clone(), parties }).await;
+        self.say(&ToNode::Offer {
+            task: task.clone(),
+            parties,
+        })
+        .await;
         match self.hear().await {
-            FromNode::Decision { refusal, .. } => refusal.map_or(Ok(()), |refusal| Err(refusal.code)),
+            FromNode::Decision { refusal, .. } => {
+                refusal.map_or(Ok(()), |refusal| Err(refusal.code))
+            }
             other => panic!("no decision: {other:?}"),
         }
     }
@@ -181,7 +236,10 @@ impl World {
 
     async fn failure(&mut self) -> Failure {
         match self.hear().await {
-            FromNode::Outcome { outcome: Outcome::Failed(failure), .. } => failure,
+            FromNode::Outcome {
+                outcome: Outcome::Failed(failure),
+                ..
+            } => failure,
             other => panic!("no failure: {other:?}"),
         }
     }
@@ -196,7 +254,10 @@ impl World {
         let share = run.generate(&mut honest).await;
         let digest = run.store(&mut honest).await.unwrap();
         match self.hear().await {
-            FromNode::Outcome { outcome: Outcome::Created(made), .. } => {
+            FromNode::Outcome {
+                outcome: Outcome::Created(made),
+                ..
+            } => {
                 assert_eq!(made.digest(), digest);
                 let key = made.key;
                 self.made = Some(made);
@@ -207,12 +268,19 @@ impl World {
     }
 
     /// A signature in which the peer alters what it says.
-    async fn sign(&mut self, (key, share, digest): &(KeyId, Share, Hash), alter: Alter<'_>) -> FromNode {
+    async fn sign(
+        &mut self,
+        (key, share, digest): &(KeyId, Share, Hash),
+        alter: Alter<'_>,
+    ) -> FromNode {
         let (id, task) = self.keysign(*key);
         self.offer(&task).await.unwrap();
         self.start_task(id).await;
         let parties = self.parties();
-        self.peer.run(id, task.hash(), parties, Some(*digest)).sign(share, alter).await;
+        self.peer
+            .run(id, task.hash(), parties, Some(*digest))
+            .sign(share, alter)
+            .await;
         self.hear().await
     }
 
@@ -230,7 +298,13 @@ impl World {
     }
 
     async fn alarms(&self) -> Vec<String> {
-        let Answer::Audit(entries) = self.ask(Question::Audit { from: Some(0), limit: 1_000 }).await else {
+        let Answer::Audit(entries) = self
+            .ask(Question::Audit {
+                from: Some(0),
+                limit: 1_000,
+            })
+            .await
+        else {
             panic!("no audit log")
         };
         let alarm = |entry: AuditEntry| (entry.kind == AuditKind::Alarm).then_some(entry.text);
@@ -247,17 +321,30 @@ impl Drop for World {
 fn init(config: &Config, passphrase: PathBuf) -> Vault {
     let mut options = std::fs::File::options();
     options.write(true).create_new(true).mode(0o600);
-    std::io::Write::write_all(&mut options.open(&passphrase).unwrap(), b"a passphrase for tests").unwrap();
+    std::io::Write::write_all(
+        &mut options.open(&passphrase).unwrap(),
+        b"a passphrase for tests",
+    )
+    .unwrap();
     let passphrase = Passphrase::from_file(&passphrase).unwrap();
-    let callback = countersign_host::rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
+    let callback = countersign_host::rs256::SigningKey::generate()
+        .unwrap()
+        .to_pkcs8()
+        .unwrap();
     let vault = Vault::create(&config.dir, &passphrase, &[], callback).unwrap();
     Journal::create(&config.dir).unwrap();
     vault
 }
 
 async fn welcome(link: &mut NodeLink) {
-    soon("hello", link.control.receiver.recv()).await.unwrap().unwrap();
-    let welcome = ToNode::Welcome { protocol: PROTOCOL_VERSION, software: "test".into() };
+    soon("hello", link.control.receiver.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    let welcome = ToNode::Welcome {
+        protocol: PROTOCOL_VERSION,
+        software: "test".into(),
+    };
     link.control.sender.send(&encode(&welcome)).await.unwrap();
 }
 
@@ -292,7 +379,7 @@ struct Peer {
 }
 
 impl Peer {
-    async fn join(hub: &Hub, coordinator: PeerKey, identity: Arc<Identity>, node: PeerKey) -> Peer {
+    async fn join(hub: &Hub, coordinator: PeerKey, identity: Arc<Identity>, node: PeerKey) -> Self {
         let dialled = dial::connect(hub.address(), &identity, coordinator, b"hello");
         let accepted = async {
             let mut link = hub.accept().await.unwrap();
@@ -304,11 +391,28 @@ impl Peer {
         let (mesh, events) = Mesh::new(identity.clone(), MeshConfig::default());
         mesh.set_roster([node]);
         mesh.attach(link.pairs.clone());
-        let (id, mark) = (node_id(&identity), Mark { at: UnixMillis(now()), secrets: 5, audit: 100 });
+        let id = node_id(&identity);
+        let mark = Mark {
+            at: UnixMillis(now()),
+            secrets: 5,
+            audit: 100,
+        };
         let news = Vec::new();
-        let mut peer =
-            Peer { id, identity, node, mark, mesh, events, news, _link: link, _hub_side: hub_side };
-        assert_eq!(soon("tunnel", peer.events.recv()).await, Some(MeshEvent::Up(node)));
+        let mut peer = Self {
+            id,
+            identity,
+            node,
+            mark,
+            mesh,
+            events,
+            news,
+            _link: link,
+            _hub_side: hub_side,
+        };
+        assert_eq!(
+            soon("tunnel", peer.events.recv()).await,
+            Some(MeshEvent::Up(node))
+        );
         peer
     }
 
@@ -316,7 +420,13 @@ impl Peer {
         Signs(self.identity.clone())
     }
 
-    fn run(&mut self, task: TaskId, task_hash: Hash, parties: Vec<NodeId>, holds: Option<Hash>) -> Run<'_> {
+    fn run(
+        &mut self,
+        task: TaskId,
+        task_hash: Hash,
+        parties: Vec<NodeId>,
+        holds: Option<Hash>,
+    ) -> Run<'_> {
         self.mark.at = UnixMillis(now());
         let me = parties.iter().position(|party| *party == self.id).unwrap() as u16;
         let setup = Setup {
@@ -332,7 +442,13 @@ impl Peer {
             rooms: Rooms::new([1, 2].map(|_| Room::of([1 << 16]))),
         };
         let session = Session::new(Instant::now(), setup).unwrap();
-        Run { session, task, me, peer: self, stored: None }
+        Run {
+            session,
+            task,
+            me,
+            peer: self,
+            stored: None,
+        }
     }
 
     async fn send(&self, frame: &Frame) {
@@ -369,10 +485,17 @@ impl Run<'_> {
     async fn generate(&mut self, alter: Alter<'_>) -> Share {
         let me = PartyIndex(self.me);
         let build = |session: SessionId| {
-            let params = KeygenParams { session: &session.0, me, parties: 2, threshold: 2 };
+            let params = KeygenParams {
+                session: &session.0,
+                me,
+                parties: 2,
+                threshold: 2,
+            };
             countersign_engine::keygen(Scheme::Ed25519, params, rand::rngs::OsRng).unwrap()
         };
-        self.engine(build, alter).await.expect("the key was not generated")
+        self.engine(build, alter)
+            .await
+            .expect("the key was not generated")
     }
 
     async fn sign(&mut self, share: &Share, alter: Alter<'_>) {
@@ -395,13 +518,31 @@ impl Run<'_> {
     /// Hands a key of both on to both, up to where the node has what it will store.
     async fn hand_on(&mut self, share: &Share) -> Option<()> {
         let id = self.begin(&mut honest).await?;
-        let (me, old, session) = (PartyIndex(self.me), share.public(), &id.0);
+        let me = PartyIndex(self.me);
+        let old = share.public();
+        let session = &id.0;
         let both = [PartyIndex(0), PartyIndex(1)];
-        let params = AgreeParams { session, me, parties: 2, speakers: &both };
-        let disclosed = countersign_engine::agree(params, Some(encode(&old.public_shares))).unwrap();
+        let params = AgreeParams {
+            session,
+            me,
+            parties: 2,
+            speakers: &both,
+        };
+        let disclosed =
+            countersign_engine::agree(params, Some(encode(&old.public_shares))).unwrap();
         self.phase(0, disclosed, id, &mut honest).await?;
-        let parties = &both.map(|index| Role { deals: Some(index), joins: true });
-        let params = ReshareParams { session, me, parties, threshold: 2, old: &old, generation: 1 };
+        let parties = &both.map(|index| Role {
+            deals: Some(index),
+            joins: true,
+        });
+        let params = ReshareParams {
+            session,
+            me,
+            parties,
+            threshold: 2,
+            old: &old,
+            generation: 1,
+        };
         let dealt = countersign_engine::reshare(params, Some(share), rand::rngs::OsRng).unwrap();
         self.phase(1, dealt, id, &mut honest).await.map(|_| ())
     }
@@ -443,8 +584,16 @@ impl Run<'_> {
                     return Some(result);
                 }
                 Step::NeedMessage => match self.event(alter, id).await? {
-                    SessionEvent::Message(EngineMessage { from, broadcast, body }) => {
-                        let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
+                    SessionEvent::Message(EngineMessage {
+                        from,
+                        broadcast,
+                        body,
+                    }) => {
+                        let kind = if broadcast {
+                            MessageKind::Broadcast
+                        } else {
+                            MessageKind::Direct
+                        };
                         engine.receive(PartyIndex(from), kind, &body).unwrap();
                     }
                     SessionEvent::Failed(_) => return None,
@@ -507,7 +656,10 @@ impl Run<'_> {
     }
 
     async fn arrive(&mut self) {
-        let Some(MeshEvent::Frame(_, bytes)) = soon("a frame", self.peer.events.recv()).await else { return };
+        let Some(MeshEvent::Frame(_, bytes)) = soon("a frame", self.peer.events.recv()).await
+        else {
+            return;
+        };
         let frame: Frame = decode(&bytes).unwrap();
         if frame.task == NO_TASK {
             return self.peer.news.push(frame.body);
@@ -515,7 +667,11 @@ impl Run<'_> {
         if frame.task != self.task {
             return;
         }
-        if let Body::Run { message: Message::Stored(claim), .. } = &frame.body {
+        if let Body::Run {
+            message: Message::Stored(claim),
+            ..
+        } = &frame.body
+        {
             self.stored = Some(claim.digest);
         }
         let node = NodeId::from_bytes(self.peer.node.0).unwrap();
@@ -525,9 +681,20 @@ impl Run<'_> {
 
 /// Flips a bit of the peer's second broadcast, its share of the signature, and signs that.
 fn wrong_share(task: Hash, peer: &Arc<Identity>) -> impl FnMut(&mut Body, SessionId) -> bool {
-    let (peer, id) = (peer.clone(), node_id(peer));
+    let id = node_id(peer);
+    let peer = peer.clone();
     move |body, session| {
-        if let Body::Run { message: Message::Broadcast { phase, number: 1, body, signature }, .. } = body {
+        if let Body::Run {
+            message:
+                Message::Broadcast {
+                    phase,
+                    number: 1,
+                    body,
+                    signature,
+                },
+            ..
+        } = body
+        {
             let at = body.len() - 3;
             body[at] ^= 1;
             let digest = broadcast_digest(task, session, &id, *phase, 1, body_hash(body));
@@ -549,29 +716,70 @@ async fn a_signer_that_alters_its_share_is_kept_away_also_from_what_was_approved
     let (id, task) = world.keysign(key);
     world.offer(&task).await.unwrap();
     world.start_task(id).await;
-    let (parties, identity) = (world.parties(), world.peer.identity.clone());
+    let parties = world.parties();
+    let identity = world.peer.identity.clone();
     let mut alter = wrong_share(task.hash(), &identity);
-    world.peer.run(id, task.hash(), parties, Some(digest)).sign(&share, &mut alter).await;
+    world
+        .peer
+        .run(id, task.hash(), parties, Some(digest))
+        .sign(&share, &mut alter)
+        .await;
     let failure = world.failure().await;
-    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("protocol", &[world.peer.id][..]));
+    assert_eq!(
+        (failure.code.as_str(), &failure.culprits[..]),
+        ("protocol", &[world.peer.id][..])
+    );
 
     let (kept, stops) = world.kept_away().await;
-    assert_eq!((kept.len(), kept[0].peer, kept[0].key, stops.len()), (1, world.peer.id, key, 0));
+    assert_eq!(
+        (kept.len(), kept[0].peer, kept[0].key, stops.len()),
+        (1, world.peer.id, key, 0)
+    );
     world.start_task(waiting).await;
-    assert_eq!(world.failure().await.code, "peer-quarantined", "approved before the cheat was seen");
+    assert_eq!(
+        world.failure().await.code,
+        "peer-quarantined",
+        "approved before the cheat was seen"
+    );
     world.start_task(waiting_too).await;
-    assert_eq!(world.failure().await.code, "peer-quarantined", "nor is a key made that was approved before");
+    assert_eq!(
+        world.failure().await.code,
+        "peer-quarantined",
+        "nor is a key made that was approved before"
+    );
     let (_, next) = world.keysign(key);
     assert_eq!(world.offer(&next).await, Err("peer-quarantined".into()));
     let (_, next) = world.keygen();
-    assert_eq!(world.offer(&next).await, Err("peer-quarantined".into()), "nor is a new key made with it");
+    assert_eq!(
+        world.offer(&next).await,
+        Err("peer-quarantined".into()),
+        "nor is a new key made with it"
+    );
     let (_, next) = world.reshare();
-    assert_eq!(world.offer(&next).await, Err("peer-quarantined".into()), "nor is the key handed on");
+    assert_eq!(
+        world.offer(&next).await,
+        Err("peer-quarantined".into()),
+        "nor is the key handed on"
+    );
 
-    let lifted = world.ask(Question::Lift { key, peer: Some(world.peer.id) }).await;
+    let lifted = world
+        .ask(Question::Lift {
+            key,
+            peer: Some(world.peer.id),
+        })
+        .await;
     assert_eq!(lifted, Answer::Lifted(true));
     let signed = world.sign(&(key, share, digest), &mut honest).await;
-    assert!(matches!(signed, FromNode::Outcome { outcome: Outcome::Signed(_), .. }), "{signed:?}");
+    assert!(
+        matches!(
+            signed,
+            FromNode::Outcome {
+                outcome: Outcome::Signed(_),
+                ..
+            }
+        ),
+        "{signed:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -596,20 +804,53 @@ async fn signers_stop_after_three_signatures_that_the_peer_breaks_off() {
             true
         };
         match world.sign(&key, &mut breaks_off).await {
-            FromNode::Outcome { outcome: Outcome::Failed(failure), .. } => {
-                assert_eq!((failure.code.as_str(), failure.culprits.len()), ("peer-aborted", 0), "{lost}");
+            FromNode::Outcome {
+                outcome: Outcome::Failed(failure),
+                ..
+            } => {
+                assert_eq!(
+                    (failure.code.as_str(), failure.culprits.len()),
+                    ("peer-aborted", 0),
+                    "{lost}"
+                );
             }
             other => panic!("{other:?}"),
         }
     }
     let (kept, stops) = world.kept_away().await;
-    assert_eq!((kept.len(), stops.len(), &stops[0].signers), (0, 1, &world.parties()));
-    assert!(world.alarms().await.iter().any(|text| text.starts_with("stopped")));
+    assert_eq!(
+        (kept.len(), stops.len(), &stops[0].signers),
+        (0, 1, &world.parties())
+    );
+    assert!(
+        world
+            .alarms()
+            .await
+            .iter()
+            .any(|text| text.starts_with("stopped"))
+    );
     let (_, next) = world.keysign(key.0);
     assert_eq!(world.offer(&next).await, Err("key-stopped".into()));
-    assert_eq!(world.ask(Question::Lift { key: key.0, peer: None }).await, Answer::Lifted(true));
+    assert_eq!(
+        world
+            .ask(Question::Lift {
+                key: key.0,
+                peer: None
+            })
+            .await,
+        Answer::Lifted(true)
+    );
     let signed = world.sign(&key, &mut honest).await;
-    assert!(matches!(signed, FromNode::Outcome { outcome: Outcome::Signed(_), .. }), "{signed:?}");
+    assert!(
+        matches!(
+            signed,
+            FromNode::Outcome {
+                outcome: Outcome::Signed(_),
+                ..
+            }
+        ),
+        "{signed:?}"
+    );
 }
 
 /// Each costs the node as much as one that ends well.
@@ -625,7 +866,10 @@ async fn reshares_that_a_peer_breaks_off_count() {
         let parties = world.parties();
         let mut run = world.peer.run(id, task.hash(), parties, None);
         let begun = run.event(&mut honest, SessionId([0; 32])).await;
-        assert!(matches!(begun, Some(SessionEvent::Begun { .. })), "{begun:?}");
+        assert!(
+            matches!(begun, Some(SessionEvent::Begun { .. })),
+            "{begun:?}"
+        );
         run.session.abort(Failure {
             cause: countersign_protocol::Cause::Environment,
             code: "cancelled".into(),
@@ -635,7 +879,10 @@ async fn reshares_that_a_peer_breaks_off_count() {
         run.transmit(&mut honest, SessionId([0; 32])).await;
         let failure = world.failure().await;
         let void = world.hear().await;
-        assert!(matches!(void, FromNode::Void { task, .. } if task == id), "{void:?}");
+        assert!(
+            matches!(void, FromNode::Void { task, .. } if task == id),
+            "{void:?}"
+        );
         failure.code
     };
     for _ in 0..2 {
@@ -645,10 +892,14 @@ async fn reshares_that_a_peer_breaks_off_count() {
     }
     let (_, next) = world.reshare();
     assert_eq!(world.offer(&next).await, Err("reshare-rate".into()));
-    assert_eq!(broken_off(&mut world, late, &admitted).await, "reshare-rate");
+    assert_eq!(
+        broken_off(&mut world, late, &admitted).await,
+        "reshare-rate"
+    );
 }
 
-/// Where one is complete, what the other needs may be gone. Both were admitted before either was begun.
+/// Where one is complete, what the other needs may be gone. Both were admitted before either was
+/// begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_stores_for_one_reshare_of_a_key_at_a_time() {
     let mut world = World::start().await;
@@ -669,10 +920,17 @@ async fn a_node_stores_for_one_reshare_of_a_key_at_a_time() {
     assert_eq!(world.offer(&next).await, Err("reshare-unsettled".into()));
     let (id, task) = second;
     world.start_task(id).await;
-    world.peer.run(id, task.hash(), parties, None).hand_on(&share).await;
+    world
+        .peer
+        .run(id, task.hash(), parties, None)
+        .hand_on(&share)
+        .await;
     let failure = world.failure().await;
     assert_eq!(failure.code, "store");
-    assert!(failure.text.contains("is not settled at this node"), "{failure:?}");
+    assert!(
+        failure.text.contains("is not settled at this node"),
+        "{failure:?}"
+    );
 }
 
 /// All its marks verify: two of the node's peers say that they hold the key.
@@ -684,7 +942,10 @@ async fn a_generation_that_others_invent_is_not_handed_on() {
     let mut ids = holders.each_ref().map(|holder| node_id(holder));
     ids.sort_unstable();
     let committee = Committee::new(ids.to_vec()).unwrap();
-    let mut from = Announcement { committee, ..world.made.clone().unwrap() };
+    let mut from = Announcement {
+        committee,
+        ..world.made.clone().unwrap()
+    };
     let digest = from.digest();
     from.stored = holders
         .iter()
@@ -697,11 +958,19 @@ async fn a_generation_that_others_invent_is_not_handed_on() {
     assert!(from.key == key && from.is_complete());
     let committee = Committee::new(world.parties()).unwrap();
     let threshold = from.threshold;
-    let reshare = KeyReshare { from, committee, threshold, dealers: None };
+    let reshare = KeyReshare {
+        from,
+        committee,
+        threshold,
+        dealers: None,
+    };
     let (_, task) = world.order(Operation::KeyReshare(Box::new(reshare)));
     let mut parties = [world.parties(), vec![node_id(&identity(4))]].concat();
     parties.sort_unstable();
-    assert_eq!(world.offer_to(&task, parties).await, Err("generation-mismatch".into()));
+    assert_eq!(
+        world.offer_to(&task, parties).await,
+        Err("generation-mismatch".into())
+    );
 }
 
 /// The task has no end then, and its author is kept away all the same.
@@ -711,9 +980,14 @@ async fn a_false_mark_keeps_its_author_away_and_its_proof_reaches_the_coordinato
     let (id, task) = world.keygen();
     world.offer(&task).await.unwrap();
     world.start_task(id).await;
-    let (parties, peer) = (world.parties(), world.peer.identity.clone());
+    let parties = world.parties();
+    let peer = world.peer.identity.clone();
     let mut false_mark = |body: &mut Body, session: SessionId| {
-        if let Body::Run { message: Message::Stored(claim), .. } = body {
+        if let Body::Run {
+            message: Message::Stored(claim),
+            ..
+        } = body
+        {
             claim.mark.0[0] ^= 1;
             let digest = result_digest(task.hash(), session, &node_id(&peer), claim);
             claim.signature = Signature(peer.sign(digest.as_bytes()));
@@ -756,24 +1030,45 @@ async fn a_peer_that_is_rolled_back_within_one_link_is_noticed_at_its_next_task(
     };
     assert_eq!(then.mark.audit, 111);
     assert!(then.verifies(&world.peer.id), "the peer's own words");
-    assert!(world.alarms().await.iter().any(|text| text.contains("older copy")));
+    assert!(
+        world
+            .alarms()
+            .await
+            .iter()
+            .any(|text| text.contains("older copy"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_peer_can_make_a_healthy_node_believe_that_it_was_rolled_back() {
     let mut world = World::start().await;
     let peer = &mut world.peer;
-    let frame = |body| Frame { task: NO_TASK, seq: 0, body };
-    let huge = Mark { at: UnixMillis(now()), secrets: 1_000_000, audit: 1_000_000 };
+    let frame = |body| Frame {
+        task: NO_TASK,
+        seq: 0,
+        body,
+    };
+    let huge = Mark {
+        at: UnixMillis(now()),
+        secrets: 1_000_000,
+        audit: 1_000_000,
+    };
     let signed = SignedMark::alone(huge, &peer.id, &peer.signer());
     for _ in 0..2_000 {
         peer.send(&frame(Body::Behind(signed))).await;
     }
     // What it says of itself is heard after all of that.
     let said = |audit, after| {
-        let mark = Mark { at: UnixMillis(now() + after), secrets: 5, audit };
+        let mark = Mark {
+            at: UnixMillis(now() + after),
+            secrets: 5,
+            audit,
+        };
         let signed = SignedMark::alone(mark, &peer.id, &peer.signer());
-        frame(Body::HighWater(HighWater { signed, keys: Vec::new() }))
+        frame(Body::HighWater(HighWater {
+            signed,
+            keys: Vec::new(),
+        }))
     };
     // What it did not sign, it has not said.
     let mut unsigned = said(10_000, 500);

@@ -2,6 +2,11 @@
 
 mod node;
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
 use countersign_link::hub::NodeLink;
 use countersign_link::mesh::MeshConfig;
 use countersign_link::{Hub, Identity, Link, Mesh, MeshEvent, PeerKey, dial};
@@ -9,19 +14,19 @@ use countersign_node::admin::{self, Answer, Question};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::frame::{Body, Frame, NO_TASK, Use};
 use countersign_protocol::{
-    Announcement, Committee, CoordinatorId, Hash, KeyGen, KeyId, KeySign, NodeId, Operation, Outcome,
-    PROTOCOL_VERSION, Payload, PayloadKind, RequesterId, Scheme, SessionId, SignedTask, Task, TaskId,
-    Threshold, UnixMillis, decode, encode,
+    Announcement, Committee, CoordinatorId, Hash, KeyGen, KeyId, KeySign, NodeId, Operation,
+    Outcome, PROTOCOL_VERSION, Payload, PayloadKind, RequesterId, Scheme, SessionId, SignedTask,
+    Task, TaskId, Threshold, UnixMillis, decode, encode,
 };
 use countersign_store::{AuditKind, Journal, KeyRecord, KeyStatus};
-use node::Node;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
+use node::Node;
+
 const LONG: Duration = Duration::from_secs(120);
+
+/// A requester whom nodes list, unless another one signs.
+const REQUESTER: u8 = 3;
 
 fn identity(seed: u8) -> Arc<Identity> {
     Arc::new(Identity::from_seed(&[seed; 32]).unwrap())
@@ -32,16 +37,18 @@ fn node_id(seed: u8) -> NodeId {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as u64
 }
 
 /// Fails a test instead of letting it hang.
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LONG, future).await.unwrap_or_else(|_| panic!("timed out: {what}"))
+    tokio::time::timeout(LONG, future)
+        .await
+        .unwrap_or_else(|_| panic!("timed out: {what}"))
 }
-
-/// A requester whom nodes list, unless another one signs.
-const REQUESTER: u8 = 3;
 
 /// Tasks, each with an id of its own.
 #[derive(Default)]
@@ -72,9 +79,19 @@ impl Orders {
 }
 
 fn keysign(key: KeyId, signers: Option<&[NodeId]>) -> Operation {
-    let payload = Payload { kind: PayloadKind::Message, bytes: b"pay".to_vec(), digests: Vec::new() };
-    let (path, signers) = ("m".parse().unwrap(), signers.map(<[_]>::to_vec));
-    Operation::KeySign(KeySign { key, path, payload, signers })
+    let payload = Payload {
+        kind: PayloadKind::Message,
+        bytes: b"pay".to_vec(),
+        digests: Vec::new(),
+    };
+    let path = "m".parse().unwrap();
+    let signers = signers.map(<[_]>::to_vec);
+    Operation::KeySign(KeySign {
+        key,
+        path,
+        payload,
+        signers,
+    })
 }
 
 fn sorted(nodes: &[NodeId]) -> Vec<NodeId> {
@@ -85,13 +102,22 @@ fn sorted(nodes: &[NodeId]) -> Vec<NodeId> {
 
 /// The configuration of a node with a limit of so many tasks a day.
 fn configure(node: &Node, hub: &Hub, roster: &[NodeId], tasks: usize) {
-    let component =
-        Path::new(env!("CARGO_BIN_EXE_countersign-node")).parent().and_then(Path::parent).unwrap();
+    let component = Path::new(env!("CARGO_BIN_EXE_countersign-node"))
+        .parent()
+        .and_then(Path::parent)
+        .unwrap();
     let component = component.join("wasm32-wasip2/plugin/countersign_rules.wasm");
-    assert!(component.exists(), "{} is not built; run `just build` first", component.display());
+    assert!(
+        component.exists(),
+        "{} is not built; run `just build` first",
+        component.display()
+    );
     node.write("rules.wasm", std::fs::read(component).unwrap());
     let listed: Vec<String> = roster.iter().map(NodeId::to_string).collect();
-    let entries: Vec<String> = listed.iter().map(|id| format!("{{name: n{id}, id: {id}}}")).collect();
+    let entries: Vec<String> = listed
+        .iter()
+        .map(|id| format!("{{name: n{id}, id: {id}}}"))
+        .collect();
     node.write(
         "node.yaml",
         format!(
@@ -110,17 +136,31 @@ fn configure(node: &Node, hub: &Hub, roster: &[NodeId], tasks: usize) {
 }
 
 fn id_of(node: &Node) -> NodeId {
-    countersign_node::public::read(&node.path("db")).unwrap().node
+    countersign_node::public::read(&node.path("db"))
+        .unwrap()
+        .node
 }
 
 fn hub() -> Hub {
-    Hub::bind("127.0.0.1:0".parse().unwrap(), &identity(1), Arc::new(|_| true), None).unwrap()
+    Hub::bind(
+        "127.0.0.1:0".parse().unwrap(),
+        &identity(1),
+        Arc::new(|_| true),
+        None,
+    )
+    .unwrap()
 }
 
 async fn accept(hub: &Hub) -> NodeLink {
     let mut link = soon("a link", hub.accept()).await.unwrap();
-    soon("hello", link.control.receiver.recv()).await.unwrap().unwrap();
-    let welcome = ToNode::Welcome { protocol: PROTOCOL_VERSION, software: "test".into() };
+    soon("hello", link.control.receiver.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    let welcome = ToNode::Welcome {
+        protocol: PROTOCOL_VERSION,
+        software: "test".into(),
+    };
     link.control.sender.send(&encode(&welcome)).await.unwrap();
     link
 }
@@ -132,7 +172,10 @@ async fn say(link: &mut NodeLink, frame: &ToNode) {
 /// The next decision or outcome.
 async fn hear(link: &mut NodeLink) -> FromNode {
     loop {
-        let frame = soon("a report", link.control.receiver.recv()).await.unwrap().unwrap();
+        let frame = soon("a report", link.control.receiver.recv())
+            .await
+            .unwrap()
+            .unwrap();
         let frame = decode(&frame).unwrap();
         if matches!(frame, FromNode::Decision { .. } | FromNode::Outcome { .. }) {
             return frame;
@@ -142,7 +185,14 @@ async fn hear(link: &mut NodeLink) -> FromNode {
 
 /// `Err`: the code of the refusal.
 async fn offer(link: &mut NodeLink, task: &SignedTask, parties: &[NodeId]) -> Result<(), String> {
-    say(link, &ToNode::Offer { task: task.clone(), parties: sorted(parties) }).await;
+    say(
+        link,
+        &ToNode::Offer {
+            task: task.clone(),
+            parties: sorted(parties),
+        },
+    )
+    .await;
     match hear(link).await {
         FromNode::Decision { refusal, .. } => refusal.map_or(Ok(()), |refusal| Err(refusal.code)),
         other => panic!("no decision: {other:?}"),
@@ -159,10 +209,19 @@ async fn outcome(link: &mut NodeLink) -> Outcome {
 /// What the audit log says of what others sign.
 async fn counted(node: &Node) -> Vec<String> {
     let dir = node.path("db");
-    let audit = Question::Audit { from: Some(0), limit: 1_000 };
+    let audit = Question::Audit {
+        from: Some(0),
+        limit: 1_000,
+    };
     let asked = tokio::task::spawn_blocking(move || admin::ask_running(&dir, &audit)).await;
-    let Ok(Some(Answer::Audit(entries))) = asked.unwrap() else { panic!("no audit log") };
-    entries.into_iter().filter(|entry| entry.kind == AuditKind::Counted).map(|entry| entry.text).collect()
+    let Ok(Some(Answer::Audit(entries))) = asked.unwrap() else {
+        panic!("no audit log")
+    };
+    entries
+        .into_iter()
+        .filter(|entry| entry.kind == AuditKind::Counted)
+        .map(|entry| entry.text)
+        .collect()
 }
 
 async fn until_counted(node: &Node, times: usize) -> Vec<String> {
@@ -172,7 +231,11 @@ async fn until_counted(node: &Node, times: usize) -> Vec<String> {
         if counted.len() >= times {
             return counted;
         }
-        assert!(Instant::now() < end, "what others sign does not count: {counted:?}\n{}", node.log());
+        assert!(
+            Instant::now() < end,
+            "what others sign does not count: {counted:?}\n{}",
+            node.log()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -188,7 +251,7 @@ struct Members {
 }
 
 impl Members {
-    async fn start(tasks: usize) -> Members {
+    async fn start(tasks: usize) -> Self {
         let hub = hub();
         let mut nodes: Vec<Node> = (0..3).map(|_| Node::new("")).collect();
         let ids: Vec<NodeId> = nodes.iter().map(id_of).collect();
@@ -203,18 +266,32 @@ impl Members {
             node.wait_for("tunnel up", 2);
         }
         let key = KeyId::from_bytes([9; 16]).unwrap();
-        let mut members = Members { nodes, ids, links, orders: Orders::default(), key, _hub: hub };
+        let mut members = Self {
+            nodes,
+            ids,
+            links,
+            orders: Orders::default(),
+            key,
+            _hub: hub,
+        };
         members.key = members.keygen().await;
         members
     }
 
     async fn keygen(&mut self) -> KeyId {
-        let (committee, threshold) =
-            (Committee::new(self.ids.clone()).unwrap(), Threshold::try_from(2).unwrap());
+        let committee = Committee::new(self.ids.clone()).unwrap();
+        let threshold = Threshold::try_from(2).unwrap();
         let scheme = Scheme::Ed25519;
-        let task =
-            self.orders.order(Operation::KeyGen(KeyGen { name: "k".into(), scheme, committee, threshold }));
-        assert_eq!(self.offer(&task, &[0, 1, 2]).await, [Ok(()), Ok(()), Ok(())]);
+        let task = self.orders.order(Operation::KeyGen(KeyGen {
+            name: "k".into(),
+            scheme,
+            committee,
+            threshold,
+        }));
+        assert_eq!(
+            self.offer(&task, &[0, 1, 2]).await,
+            [Ok(()), Ok(()), Ok(())]
+        );
         let mut keys: Vec<KeyId> = Vec::new();
         for made in self.finish(&task, &[0, 1, 2]).await {
             match made {
@@ -238,7 +315,11 @@ impl Members {
     async fn finish(&mut self, task: &SignedTask, signers: &[usize]) -> Vec<Outcome> {
         let task = task.parse().unwrap().id;
         for at in signers {
-            say(self.links.get_mut(&self.ids[*at]).unwrap(), &ToNode::Start { task }).await;
+            say(
+                self.links.get_mut(&self.ids[*at]).unwrap(),
+                &ToNode::Start { task },
+            )
+            .await;
         }
         let mut outcomes = Vec::new();
         for at in signers {
@@ -249,14 +330,20 @@ impl Members {
 
     fn keysign(&mut self, signers: &[usize]) -> SignedTask {
         let signers: Vec<NodeId> = signers.iter().map(|at| self.ids[*at]).collect();
-        self.orders.order(keysign(self.key, Some(&sorted(&signers))))
+        self.orders
+            .order(keysign(self.key, Some(&sorted(&signers))))
     }
 
     async fn sign(&mut self, signers: &[usize]) {
         let task = self.keysign(signers);
         assert_eq!(self.offer(&task, signers).await, [Ok(()), Ok(())]);
         let outcomes = self.finish(&task, signers).await;
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Signed(_))), "{outcomes:?}");
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, Outcome::Signed(_))),
+            "{outcomes:?}"
+        );
     }
 }
 
@@ -272,7 +359,14 @@ async fn a_limit_of_two_tasks_lets_two_of_three_members_sign_two_whoever_they_ar
     let task = given_up.parse().unwrap().id;
     for at in [1, 2] {
         let link = members.links.get_mut(&members.ids[at]).unwrap();
-        say(link, &ToNode::Cancel { task, reason: "for the test".into() }).await;
+        say(
+            link,
+            &ToNode::Cancel {
+                task,
+                reason: "for the test".into(),
+            },
+        )
+        .await;
         assert!(matches!(outcome(link).await, Outcome::Failed(_)));
     }
     let freed = until_counted(&members.nodes[0], 3).await;
@@ -281,7 +375,10 @@ async fn a_limit_of_two_tasks_lets_two_of_three_members_sign_two_whoever_they_ar
     until_counted(&members.nodes[0], 4).await;
     let third = members.keysign(&[2, 0]);
     let refused = Err("keysign-limit-tasks".to_owned());
-    assert_eq!(members.offer(&third, &[2, 0]).await, [refused.clone(), refused]);
+    assert_eq!(
+        members.offer(&third, &[2, 0]).await,
+        [refused.clone(), refused]
+    );
 }
 
 /// A holder of the key that the test plays.
@@ -294,15 +391,26 @@ struct Peer {
 }
 
 impl Peer {
-    async fn join(hub: &Hub, seed: u8, node: PeerKey) -> Peer {
+    async fn join(hub: &Hub, seed: u8, node: PeerKey) -> Self {
         let identity = identity(seed);
-        let dialled = dial::connect(hub.address(), &identity, self::identity(1).public(), b"hello");
+        let dialled = dial::connect(
+            hub.address(),
+            &identity,
+            self::identity(1).public(),
+            b"hello",
+        );
         let (link, hub_side) = soon("a peer", async { tokio::join!(dialled, accept(hub)) }).await;
         let link = link.unwrap();
         let (mesh, events) = Mesh::new(identity.clone(), MeshConfig::default());
         mesh.set_roster([node]);
         mesh.attach(link.pairs.clone());
-        let mut peer = Peer { node, mesh, events, _link: link, _hub_side: hub_side };
+        let mut peer = Self {
+            node,
+            mesh,
+            events,
+            _link: link,
+            _hub_side: hub_side,
+        };
         peer.until_up().await;
         peer
     }
@@ -312,7 +420,17 @@ impl Peer {
     }
 
     async fn say(&self, body: Body) {
-        self.mesh.send(&self.node, encode(&Frame { task: NO_TASK, seq: 0, body })).await.unwrap();
+        self.mesh
+            .send(
+                &self.node,
+                encode(&Frame {
+                    task: NO_TASK,
+                    seq: 0,
+                    body,
+                }),
+            )
+            .await
+            .unwrap();
     }
 
     /// What the node says of tasks that others sign.
@@ -320,7 +438,10 @@ impl Peer {
         loop {
             if let Some(MeshEvent::Frame(_, bytes)) = soon("a frame", self.events.recv()).await {
                 let body = decode::<Frame>(&bytes).unwrap().body;
-                if matches!(body, Body::Used(_) | Body::Released(_) | Body::Counted { .. }) {
+                if matches!(
+                    body,
+                    Body::Used(_) | Body::Released(_) | Body::Counted { .. }
+                ) {
                     return body;
                 }
             }
@@ -329,15 +450,27 @@ impl Peer {
 
     /// Tells of a use. Whether it counts: what follows is answered in any case, and after it.
     async fn tell(&mut self, task: &SignedTask, signers: &[NodeId]) -> bool {
-        for part in (Use { task: task.clone(), signers: sorted(signers) }).parts() {
+        for part in (Use {
+            task: task.clone(),
+            signers: sorted(signers),
+        })
+        .parts()
+        {
             self.say(Body::Used(part)).await;
         }
-        let (mark, mut counts) = (Hash([0xee; 32]), false);
+        let mark = Hash([0xee; 32]);
+        let mut counts = false;
         self.say(Body::Released(mark)).await;
         loop {
             match self.hear().await {
-                Body::Counted { task: hash, released: false } if hash == task.hash() => counts = true,
-                Body::Counted { task, released: true } if task == mark => return counts,
+                Body::Counted {
+                    task: hash,
+                    released: false,
+                } if hash == task.hash() => counts = true,
+                Body::Counted {
+                    task,
+                    released: true,
+                } if task == mark => return counts,
                 other => panic!("{other:?}"),
             }
         }
@@ -345,11 +478,18 @@ impl Peer {
 
     async fn release(&mut self, task: &SignedTask) {
         self.say(Body::Released(task.hash())).await;
-        assert_eq!(self.hear().await, Body::Counted { task: task.hash(), released: true });
+        assert_eq!(
+            self.hear().await,
+            Body::Counted {
+                task: task.hash(),
+                released: true
+            }
+        );
     }
 }
 
-/// The record of a key that the node holds with others. It signs nothing here, so its share is missing.
+/// The record of a key that the node holds with others. It signs nothing here, so its share is
+/// missing.
 fn record(committee: Vec<NodeId>) -> KeyRecord {
     let announcement = Announcement {
         key: KeyId::from_bytes([2; 16]).unwrap(),
@@ -367,37 +507,75 @@ fn record(committee: Vec<NodeId>) -> KeyRecord {
         parties: Vec::new(),
         stored: Vec::new(),
     };
-    KeyRecord { announcement, status: KeyStatus::Active, created: UnixMillis(1) }
+    KeyRecord {
+        announcement,
+        status: KeyStatus::Active,
+        created: UnixMillis(1),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_signers_with_a_requesters_task_are_believed_and_all_must_take_it_back() {
-    let (hub, mut node) = (hub(), Node::new(""));
+    let hub = hub();
+    let mut node = Node::new("");
     let me = id_of(&node);
-    let (one, two, three, four, stranger) = (node_id(11), node_id(12), node_id(13), node_id(14), node_id(15));
+    let one = node_id(11);
+    let two = node_id(12);
+    let three = node_id(13);
+    let four = node_id(14);
+    let stranger = node_id(15);
     configure(&node, &hub, &[one, two, three, four, stranger], 1);
     let record = record(vec![me, one, two, three, four]);
     let key = record.key();
-    Journal::open(&node.path("db")).unwrap().put_key(record).unwrap();
+    Journal::open(&node.path("db"))
+        .unwrap()
+        .put_key(record)
+        .unwrap();
     node.start();
     let mut link = accept(&hub).await;
     let mut peers = Vec::new();
     for seed in 11..=15 {
         peers.push(Peer::join(&hub, seed, link.peer).await);
     }
-    let [a, b, c, d, e] = &mut peers[..] else { unreachable!() };
+    let [a, b, c, d, e] = &mut peers[..] else {
+        unreachable!()
+    };
     let mut orders = Orders::default();
 
     let mut forged = orders.order(keysign(key, None));
     forged.signature[5] ^= 1;
     assert!(!c.tell(&forged, &[three, one]).await, "nobody signed it");
-    assert!(!d.tell(&orders.order(keysign(key, None)), &[one, three]).await, "the teller does not sign");
-    assert!(!e.tell(&orders.order(keysign(key, None)), &[stranger, one]).await, "it holds no share");
+    assert!(
+        !d.tell(&orders.order(keysign(key, None)), &[one, three])
+            .await,
+        "the teller does not sign"
+    );
+    assert!(
+        !e.tell(&orders.order(keysign(key, None)), &[stranger, one])
+            .await,
+        "it holds no share"
+    );
     for (task, signers, why) in [
-        (orders.signed_by(7, now() + 300_000, keysign(key, None)), vec![one, two], "of a stranger"),
-        (orders.signed_by(REQUESTER, now() - 1, keysign(key, None)), vec![one, two], "it is over"),
-        (orders.order(keysign(key, Some(&sorted(&[one, three])))), vec![one, two], "others are to sign"),
-        (orders.order(keysign(key, None)), vec![one, two, three], "more than sign"),
+        (
+            orders.signed_by(7, now() + 300_000, keysign(key, None)),
+            vec![one, two],
+            "of a stranger",
+        ),
+        (
+            orders.signed_by(REQUESTER, now() - 1, keysign(key, None)),
+            vec![one, two],
+            "it is over",
+        ),
+        (
+            orders.order(keysign(key, Some(&sorted(&[one, three])))),
+            vec![one, two],
+            "others are to sign",
+        ),
+        (
+            orders.order(keysign(key, None)),
+            vec![one, two, three],
+            "more than sign",
+        ),
         (
             orders.order(keysign(KeyId::from_bytes([8; 16]).unwrap(), None)),
             vec![one, two],
@@ -416,26 +594,49 @@ async fn only_signers_with_a_requesters_task_are_believed_and_all_must_take_it_b
     assert_eq!(counted(&node).await.len(), 2, "each signer once");
     let limit = Err("keysign-limit-tasks".to_owned());
     let mine = |orders: &mut Orders| orders.order(keysign(key, Some(&sorted(&[me, one]))));
-    assert_eq!(offer(&mut link, &mine(&mut orders), &[me, one]).await, limit);
+    assert_eq!(
+        offer(&mut link, &mine(&mut orders), &[me, one]).await,
+        limit
+    );
     a.release(&real).await;
-    assert_eq!(offer(&mut link, &mine(&mut orders), &[me, one]).await, limit, "one alone frees nothing");
+    assert_eq!(
+        offer(&mut link, &mine(&mut orders), &[me, one]).await,
+        limit,
+        "one alone frees nothing"
+    );
 
     let beyond = orders.order(keysign(key, None));
-    assert!(a.tell(&beyond, &[one, three]).await, "what exceeds the limit counts too");
+    assert!(
+        a.tell(&beyond, &[one, three]).await,
+        "what exceeds the limit counts too"
+    );
     let warned = counted(&node).await;
-    assert!(warned.last().unwrap().contains("other members"), "{warned:?}");
+    assert!(
+        warned.last().unwrap().contains("other members"),
+        "{warned:?}"
+    );
     a.release(&beyond).await;
 
     // Politely: its place at the hub is free at once.
     let id = node.daemon.as_ref().unwrap().id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(node.ends(), Some(0));
     node.start();
     let mut link = accept(&hub).await;
     for peer in [&mut *a, &mut *b] {
         peer.until_up().await;
     }
-    assert_eq!(offer(&mut link, &mine(&mut orders), &[me, one]).await, limit, "after a restart");
+    assert_eq!(
+        offer(&mut link, &mine(&mut orders), &[me, one]).await,
+        limit,
+        "after a restart"
+    );
     b.release(&real).await;
 
     let last = mine(&mut orders);
@@ -444,7 +645,14 @@ async fn only_signers_with_a_requesters_task_are_believed_and_all_must_take_it_b
         Body::Used(part) => assert_eq!((part.task, part.of), (last.hash(), 1)),
         other => panic!("{other:?}"),
     }
-    say(&mut link, &ToNode::Cancel { task: last.parse().unwrap().id, reason: "for the test".into() }).await;
+    say(
+        &mut link,
+        &ToNode::Cancel {
+            task: last.parse().unwrap().id,
+            reason: "for the test".into(),
+        },
+    )
+    .await;
     assert!(matches!(outcome(&mut link).await, Outcome::Failed(_)));
     // It may have been told again meanwhile.
     let end = loop {

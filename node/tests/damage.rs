@@ -1,26 +1,23 @@
-//! Every file of a node's folder damaged, or something else in its place: the program names it or works as ever, and ends.
+//! Every file of a node's folder damaged, or something else in its place: the program names it or
+//! works as ever, and ends.
 //!
 //! Some bits of each file in every run; `COUNTERSIGN_FLIPS=1000` for that many of each.
 
 mod node;
 
-use node::Node;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A store in use, with a plugin, a task file and a schedule of keys.
-fn node() -> Node {
-    let node = Node::new("policy: {allow_unguarded: true}\n");
-    node.run("event key create");
-    node
-}
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
-/// Each file, and a command that reads it. What is no secret and has no proof may be damaged into another text that is as good.
+use node::Node;
+
+/// Each file, and a command that reads it. What is no secret and has no proof may be damaged into
+/// another text that is as good.
 const FILES: [(&str, &str, Proof); 6] = [
     ("db/journal.redb", "audit verify", Proof::Whole),
     ("db/secrets.redb.age", "event key info", Proof::Whole),
@@ -29,6 +26,13 @@ const FILES: [(&str, &str, Proof); 6] = [
     ("passphrase", "event key info", Proof::None),
     ("node.yaml", "config check", Proof::None),
 ];
+
+/// A store in use, with a plugin, a task file and a schedule of keys.
+fn node() -> Node {
+    let node = Node::new("policy: {allow_unguarded: true}\n");
+    node.run("event key create");
+    node
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Proof {
@@ -47,9 +51,13 @@ struct Ended {
 /// Runs a command that must end, whatever it finds.
 fn run(node: &Node, line: &str, what: &str) -> Ended {
     let mut command = node.command(line);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let mut out = child.stdout.take().unwrap();
+    let mut err = child.stderr.take().unwrap();
     let read = std::thread::spawn(move || {
         let mut text = String::new();
         out.read_to_string(&mut text).map(|_| text)
@@ -70,8 +78,13 @@ fn run(node: &Node, line: &str, what: &str) -> Ended {
             None => std::thread::sleep(Duration::from_millis(5)),
         }
     };
-    let (stdout, stderr) = (read.join().unwrap().unwrap(), read_errors.join().unwrap().unwrap());
-    Ended { code: status.code(), stdout, stderr }
+    let stdout = read.join().unwrap().unwrap();
+    let stderr = read_errors.join().unwrap().unwrap();
+    Ended {
+        code: status.code(),
+        stdout,
+        stderr,
+    }
 }
 
 fn file_name(path: &str) -> &str {
@@ -84,7 +97,8 @@ fn a_flipped_bit_in_any_file_is_named_or_changes_nothing() {
     let node = node();
     let mut random = StdRng::seed_from_u64(11);
     for (file, line, proof) in FILES {
-        let (path, whole) = (node.path(file), run(&node, line, "nothing"));
+        let path = node.path(file);
+        let whole = run(&node, line, "nothing");
         // `config check` says that nobody is to be dialled as long as the coordinator is none.
         assert!(matches!(whole.code, Some(0)), "{file}: {}", whole.stderr);
         let bytes = std::fs::read(&path).unwrap();
@@ -96,11 +110,19 @@ fn a_flipped_bit_in_any_file_is_named_or_changes_nothing() {
             std::fs::write(&path, flipped).unwrap();
             let what = format!("{file}, bit {} of byte {}", bit % 8, bit / 8);
             let ended = run(&node, line, &what);
-            assert!(matches!(ended.code, Some(0 | 1)), "{what}: {:?} {}", ended.code, ended.stderr);
+            assert!(
+                matches!(ended.code, Some(0 | 1)),
+                "{what}: {:?} {}",
+                ended.code,
+                ended.stderr
+            );
             named += usize::from(ended.code == Some(1));
-            let (same, said) = (ended.stdout == whole.stdout, ended.stderr.contains(file_name(file)));
+            let same = ended.stdout == whole.stdout;
+            let said = ended.stderr.contains(file_name(file));
             match (proof, ended.code) {
-                (Proof::Whole, Some(0)) => assert!(same, "{what} changes the answer: {}", ended.stdout),
+                (Proof::Whole, Some(0)) => {
+                    assert!(same, "{what} changes the answer: {}", ended.stdout)
+                }
                 (Proof::Whole, _) => assert!(said, "{what} is not named: {}", ended.stderr),
                 (Proof::None, _) => {}
             }
@@ -114,10 +136,22 @@ fn a_flipped_bit_in_any_file_is_named_or_changes_nothing() {
 #[test]
 fn a_pipe_or_a_folder_in_the_place_of_any_file_is_refused_and_not_waited_for() {
     let node = node();
-    for (file, line, _) in FILES.into_iter().chain([("db/store.lock", "event key info", Proof::Whole)]) {
-        let (path, kept) = (node.path(file), node.path("kept"));
+    for (file, line, _) in
+        FILES
+            .into_iter()
+            .chain([("db/store.lock", "event key info", Proof::Whole)])
+    {
+        let path = node.path(file);
+        let kept = node.path("kept");
         std::fs::rename(&path, &kept).unwrap();
-        assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&path).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .args(["-m", "600"])
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
         let ended = run(&node, line, file);
         assert_eq!(ended.code, Some(1), "{file}: {}", ended.stderr);
         std::fs::remove_file(&path).unwrap();
@@ -147,11 +181,21 @@ fn an_output_that_takes_nothing_is_no_panic() {
         "version",
         "plugin list",
     ] {
-        let status = node.command(line).stdin(Stdio::null()).stdout(full()).stderr(full()).status().unwrap();
+        let status = node
+            .command(line)
+            .stdin(Stdio::null())
+            .stdout(full())
+            .stderr(full())
+            .status()
+            .unwrap();
         assert!(matches!(status.code(), Some(0 | 1)), "{line}: {status}");
     }
-    let status =
-        node.command("change-password --new-key-file new").stdout(full()).stderr(full()).status().unwrap();
+    let status = node
+        .command("change-password --new-key-file new")
+        .stdout(full())
+        .stderr(full())
+        .status()
+        .unwrap();
     assert!(matches!(status.code(), Some(0 | 1)), "{status}");
     std::fs::rename::<PathBuf, PathBuf>(node.path("new"), node.path("passphrase")).unwrap();
     node.run("event key info");

@@ -1,4 +1,5 @@
-//! What the program does to itself before anything else, seen from outside: at a process of the real program.
+//! What the program does to itself before anything else, seen from outside: at a process of the
+//! real program.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,7 +7,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A process of the program that waits for a word on its standard input, and sets no limits of its own before it comes.
+const OTHER_GROUP: u32 = 65_534;
+
+/// A process of the program that waits for a word on its standard input, and sets no limits of its
+/// own before it comes.
 struct Waiting(Child);
 
 impl Drop for Waiting {
@@ -16,10 +20,14 @@ impl Drop for Waiting {
     }
 }
 
-/// The files of a process that may not be dumped belong to root and its group, so it runs in another group than that.
+/// The files of a process that may not be dumped belong to root and its group, so it runs in
+/// another group than that.
 fn waiting() -> Waiting {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-node"));
-    command.arg("plugin-compiler").stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .arg("plugin-compiler")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     // SAFETY: a plain system call that always succeeds.
     if unsafe { libc::geteuid() } == 0 {
         command.gid(OTHER_GROUP);
@@ -27,12 +35,13 @@ fn waiting() -> Waiting {
     Waiting(command.spawn().unwrap())
 }
 
-const OTHER_GROUP: u32 = 65_534;
-
 /// The value of a line of a file below `/proc`.
 fn value(text: &str, name: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.unwrap_or_else(|| panic!("{name}: {text}")).split_whitespace().collect::<Vec<_>>().join(" ")
+    line.unwrap_or_else(|| panic!("{name}: {text}"))
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[test]
@@ -40,9 +49,14 @@ fn no_core_is_written_no_file_is_for_others_and_nobody_looks_into_the_memory() {
     let child = waiting();
     let of = |name: &str| format!("/proc/{}/{name}", child.0.id());
     let seen = || {
-        let core = value(&fs::read_to_string(of("limits")).unwrap(), "Max core file size");
+        let core = value(
+            &fs::read_to_string(of("limits")).unwrap(),
+            "Max core file size",
+        );
         let umask = value(&fs::read_to_string(of("status")).unwrap(), "Umask:");
-        let owner = fs::metadata(of("environ")).map(|file| (file.uid(), file.gid())).unwrap();
+        let owner = fs::metadata(of("environ"))
+            .map(|file| (file.uid(), file.gid()))
+            .unwrap();
         (core, umask, owner)
     };
     // It takes a moment until it comes to its own code.

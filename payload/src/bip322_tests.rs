@@ -1,12 +1,13 @@
-use super::*;
-use crate::psbt::tests::{payment, taproot_payment};
-use crate::testkit::{decode_as, ecdsa, key_of};
-use crate::{BitcoinForm, Decoded, Intent, Key, Networks, PayloadKind, finish};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::{consensus, ecdsa as bitcoin_ecdsa};
 use countersign_protocol::{DerivationPath, Payload, Scheme};
 use serde_json::json;
+
+use super::*;
+use crate::psbt::tests::{payment, taproot_payment};
+use crate::testkit::{decode_as, ecdsa, key_of};
+use crate::{BitcoinForm, Decoded, Intent, Key, Networks, PayloadKind, finish};
 
 /// The key of the BIP's examples.
 const PUBLIC_KEY: &str = "02c7f12003196442943d8588e01aee840423cc54fc1521526a3b85c2b0cbd58872";
@@ -39,11 +40,19 @@ fn public_key() -> Vec<u8> {
 
 fn payload(message: &str, address: &str) -> Payload {
     let document = json!({"message": message, "address": address});
-    Payload::new(PayloadKind::BitcoinMessage, document.to_string().into_bytes())
+    Payload::new(
+        PayloadKind::BitcoinMessage,
+        document.to_string().into_bytes(),
+    )
 }
 
 fn decoded(key: &Key, payload: &Payload) -> Result<Decoded, crate::DecodeError> {
-    crate::decode(key, &DerivationPath::default(), payload, &Networks::default())
+    crate::decode(
+        key,
+        &DerivationPath::default(),
+        payload,
+        &Networks::default(),
+    )
 }
 
 #[test]
@@ -71,11 +80,15 @@ fn hashes_are_those_of_the_bip() {
     }
 }
 
-/// Each published signature verifies over what is signed here, and comes out of `finish` to the letter.
+/// Each published signature verifies over what is signed here, and comes out of `finish` to the
+/// letter.
 #[test]
 fn signatures_of_the_bip_are_over_what_is_signed() {
     let root = public_key();
-    let key = Key { root_public_key: &root, ..ecdsa() };
+    let key = Key {
+        root_public_key: &root,
+        ..ecdsa()
+    };
     for (message, published) in SIGNATURES {
         let payload = payload(message, ADDRESS);
         let seen = decoded(&key, &payload).unwrap();
@@ -93,14 +106,23 @@ fn signatures_of_the_bip_are_over_what_is_signed() {
 /// By bip322-js, over the taproot address of the same key.
 #[test]
 fn a_taproot_address_signs_with_sighash_all() {
-    let published =
-        "AUHd69PrJQEv+oKTfZ8l+WROBHuy9HKrbFCJu7U1iK2iiEy1vMU5EfMtjc+VSHM7aU0SDbak5IUZRVno2P5mjSafAQ==";
+    let published = "AUHd69PrJQEv+oKTfZ8l+WROBHuy9HKrbFCJu7U1iK2iiEy1vMU5EfMtjc+VSHM7aU0SDbak5IUZRVno2P5mjSafAQ==";
     let root = public_key();
-    let key = Key { root_public_key: &root, ..key_of(Scheme::Taproot) };
+    let key = Key {
+        root_public_key: &root,
+        ..key_of(Scheme::Taproot)
+    };
     let payload = payload("Hello World", TAPROOT_ADDRESS);
     let witness: Witness = consensus::deserialize(&BASE64.decode(published).unwrap()).unwrap();
     let path = DerivationPath::default();
-    let made = finish(&key, &path, &payload, &Networks::default(), &[&witness[0][..64]], BitcoinForm::Psbt);
+    let made = finish(
+        &key,
+        &path,
+        &payload,
+        &Networks::default(),
+        &[&witness[0][..64]],
+        BitcoinForm::Psbt,
+    );
     assert_eq!(String::from_utf8(made.unwrap().bytes).unwrap(), published);
 }
 
@@ -108,31 +130,57 @@ fn a_taproot_address_signs_with_sighash_all() {
 #[test]
 fn every_address_of_a_child_signs() {
     let root = public_key();
-    let key = Key { root_public_key: &root, ..ecdsa() };
+    let key = Key {
+        root_public_key: &root,
+        ..ecdsa()
+    };
     let point = bitcoin::CompressedPublicKey::from_slice(&root).unwrap();
     let legacy = bitcoin::Address::p2pkh(point, bitcoin::Network::Bitcoin).to_string();
     let nested = bitcoin::Address::p2shwpkh(&point, bitcoin::Network::Bitcoin).to_string();
     let digests: Vec<_> = [ADDRESS, &legacy, &nested]
         .map(|address| {
-            decoded(&key, &payload("Hello World", address)).unwrap().inputs[0].signed_bytes.clone()
+            decoded(&key, &payload("Hello World", address))
+                .unwrap()
+                .inputs[0]
+                .signed_bytes
+                .clone()
         })
         .into();
     assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2]);
     let testnet = bitcoin::Address::p2pkh(point, bitcoin::Network::Testnet).to_string();
-    for wrong in [&testnet, TAPROOT_ADDRESS, "bc1qqurswpc8qurswpc8qurswpc8qurswpc89fe3yv", "", "0x00"] {
+    for wrong in [
+        &testnet,
+        TAPROOT_ADDRESS,
+        "bc1qqurswpc8qurswpc8qurswpc8qurswpc89fe3yv",
+        "",
+        "0x00",
+    ] {
         let error = decoded(&key, &payload("Hello World", wrong)).unwrap_err();
         assert_eq!(error.code(), "payload-malformed", "{wrong}");
     }
     for scheme in [Scheme::Ed25519, Scheme::SchnorrSecp256k1] {
-        assert_eq!(decoded(&key_of(scheme), &payload("", ADDRESS)).unwrap_err().code(), "payload-scheme");
+        assert_eq!(
+            decoded(&key_of(scheme), &payload("", ADDRESS))
+                .unwrap_err()
+                .code(),
+            "payload-scheme"
+        );
     }
 }
 
 #[test]
 fn the_document_says_one_thing() {
     let root = public_key();
-    let key = Key { root_public_key: &root, ..ecdsa() };
-    let of = |text: &str| decoded(&key, &Payload::new(PayloadKind::BitcoinMessage, text.as_bytes().to_vec()));
+    let key = Key {
+        root_public_key: &root,
+        ..ecdsa()
+    };
+    let of = |text: &str| {
+        decoded(
+            &key,
+            &Payload::new(PayloadKind::BitcoinMessage, text.as_bytes().to_vec()),
+        )
+    };
     for wrong in [
         r#"{"message":"a"}"#.to_owned(),
         format!(r#"{{"address":"{ADDRESS}"}}"#),
@@ -142,13 +190,23 @@ fn the_document_says_one_thing() {
         r#"{"message":"a","psbt":"?"}"#.to_owned(),
         "[]".to_owned(),
     ] {
-        assert_eq!(of(&wrong).unwrap_err().code(), "payload-malformed", "{wrong}");
+        assert_eq!(
+            of(&wrong).unwrap_err().code(),
+            "payload-malformed",
+            "{wrong}"
+        );
     }
 }
 
-/// A `to_sign` of the first input of a payment, whose second input is that payment's: a proof of funds.
+/// A `to_sign` of the first input of a payment, whose second input is that payment's: a proof of
+/// funds.
 fn proof(message: &[u8], of: Psbt) -> Psbt {
-    let script = of.inputs[0].witness_utxo.as_ref().unwrap().script_pubkey.clone();
+    let script = of.inputs[0]
+        .witness_utxo
+        .as_ref()
+        .unwrap()
+        .script_pubkey
+        .clone();
     let spend = to_spend(message, &script);
     let mut unsigned = to_sign(&spend);
     unsigned.input.push(of.unsigned_tx.input[0].clone());
@@ -161,13 +219,22 @@ fn proof(message: &[u8], of: Psbt) -> Psbt {
 }
 
 fn carrying(mut psbt: Psbt, message: &[u8]) -> Psbt {
-    psbt.unknown.insert(raw::Key { type_value: SIGNED_MESSAGE, key: vec![] }, message.to_vec());
+    psbt.unknown.insert(
+        raw::Key {
+            type_value: SIGNED_MESSAGE,
+            key: vec![],
+        },
+        message.to_vec(),
+    );
     psbt
 }
 
 fn as_message(message: &str, psbt: &Psbt) -> Payload {
     let document = json!({"message": message, "psbt": BASE64.encode(psbt.serialize())});
-    Payload::new(PayloadKind::BitcoinMessage, document.to_string().into_bytes())
+    Payload::new(
+        PayloadKind::BitcoinMessage,
+        document.to_string().into_bytes(),
+    )
 }
 
 #[test]
@@ -176,18 +243,25 @@ fn a_transaction_of_a_message_is_a_message_and_no_payment() {
     for (key, coins) in [(ecdsa(), payment()), (taproot, coins)] {
         let psbt = proof(b"these are ours", coins);
         let by_document = decoded(&key, &as_message("these are ours", &psbt)).unwrap();
-        assert_eq!(by_document.intent, Intent::Message(b"these are ours".to_vec()));
+        assert_eq!(
+            by_document.intent,
+            Intent::Message(b"these are ours".to_vec())
+        );
         assert_eq!(by_document.inputs.len(), 2);
         let carried = carrying(psbt.clone(), b"these are ours").serialize();
-        assert_eq!(decode_as(&key, PayloadKind::Psbt, &carried).unwrap(), by_document);
+        assert_eq!(
+            decode_as(&key, PayloadKind::Psbt, &carried).unwrap(),
+            by_document
+        );
         // What is signed is what anybody signs who reads the PSBT.
         let all = bitcoin::sighash::EcdsaSighashType::All;
         if key.scheme == Scheme::EcdsaSecp256k1 {
             let mut cache = bitcoin::sighash::SighashCache::new(&psbt.unsigned_tx);
             for (index, input) in by_document.inputs.iter().enumerate() {
                 let spent = psbt.inputs[index].witness_utxo.as_ref().unwrap();
-                let hash =
-                    cache.p2wpkh_signature_hash(index, &spent.script_pubkey, spent.value, all).unwrap();
+                let hash = cache
+                    .p2wpkh_signature_hash(index, &spent.script_pubkey, spent.value, all)
+                    .unwrap();
                 assert_eq!(input.signed_bytes, hash.to_byte_array());
             }
         }
@@ -197,7 +271,10 @@ fn a_transaction_of_a_message_is_a_message_and_no_payment() {
         // The transaction that is spent follows from the message.
         let mut without = psbt.clone();
         without.inputs[0].non_witness_utxo = None;
-        assert_eq!(decoded(&key, &as_message("these are ours", &without)).unwrap(), by_document);
+        assert_eq!(
+            decoded(&key, &as_message("these are ours", &without)).unwrap(),
+            by_document
+        );
     }
 }
 
@@ -208,10 +285,15 @@ fn what_only_looks_like_a_message_is_refused() {
     let refused = |what: &str, psbt: Psbt| {
         for payload in [
             as_message("yes", &psbt),
-            Payload::new(PayloadKind::Psbt, carrying(psbt.clone(), b"yes").serialize()),
+            Payload::new(
+                PayloadKind::Psbt,
+                carrying(psbt.clone(), b"yes").serialize(),
+            ),
             Payload::new(PayloadKind::Psbt, psbt.serialize()),
         ] {
-            let error = decoded(&key, &payload).map(|seen| seen.intent).expect_err(what);
+            let error = decoded(&key, &payload)
+                .map(|seen| seen.intent)
+                .expect_err(what);
             assert_eq!(error.code(), "payload-malformed", "{what}");
         }
     };
@@ -222,14 +304,21 @@ fn what_only_looks_like_a_message_is_refused() {
         psbt
     };
     refused("another message", proof(b"no", payment()));
-    refused("value in the output", with(&|psbt| psbt.unsigned_tx.output[0].value = Amount::from_sat(1)));
-    refused("version 1", with(&|psbt| psbt.unsigned_tx.version = Version::ONE));
+    refused(
+        "value in the output",
+        with(&|psbt| psbt.unsigned_tx.output[0].value = Amount::from_sat(1)),
+    );
+    refused(
+        "version 1",
+        with(&|psbt| psbt.unsigned_tx.version = Version::ONE),
+    );
     refused(
         "two outputs",
         with(&|psbt| {
-            psbt.unsigned_tx
-                .output
-                .push(TxOut { value: Amount::from_sat(1), script_pubkey: ScriptBuf::new() });
+            psbt.unsigned_tx.output.push(TxOut {
+                value: Amount::from_sat(1),
+                script_pubkey: ScriptBuf::new(),
+            });
             psbt.outputs.push(Default::default());
         }),
     );
@@ -253,7 +342,10 @@ fn what_only_looks_like_a_message_is_refused() {
             psbt.inputs[0].witness_utxo.as_mut().unwrap().value = Amount::from_sat(1);
         }),
     );
-    refused("the message of another key", with(&|psbt| psbt.inputs[0].bip32_derivation.clear()));
+    refused(
+        "the message of another key",
+        with(&|psbt| psbt.inputs[0].bip32_derivation.clear()),
+    );
     refused(
         "coins alone",
         with(&|psbt| {
@@ -263,14 +355,25 @@ fn what_only_looks_like_a_message_is_refused() {
     );
     // A payment that says it is a message.
     let payment = Payload::new(PayloadKind::Psbt, carrying(payment(), b"yes").serialize());
-    assert_eq!(decoded(&key, &payment).unwrap_err().code(), "payload-malformed");
+    assert_eq!(
+        decoded(&key, &payment).unwrap_err().code(),
+        "payload-malformed"
+    );
     // Its inputs name their paths.
     let elsewhere = "m/0".parse().unwrap();
-    let by_path = crate::decode(&key, &elsewhere, &as_message("yes", &good), &Networks::default());
+    let by_path = crate::decode(
+        &key,
+        &elsewhere,
+        &as_message("yes", &good),
+        &Networks::default(),
+    );
     assert_eq!(by_path.unwrap_err().code(), "payload-malformed");
     // Two messages in one payload.
     let both = as_message("yes", &carrying(good.clone(), b"no"));
-    assert_eq!(decoded(&key, &both).unwrap_err().code(), "payload-malformed");
+    assert_eq!(
+        decoded(&key, &both).unwrap_err().code(),
+        "payload-malformed"
+    );
     // Version 2 is as good as 0.
     let later = with(&|psbt| psbt.unsigned_tx.version = Version::TWO);
     assert!(decoded(&key, &as_message("yes", &later)).is_ok());

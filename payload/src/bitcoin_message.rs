@@ -1,5 +1,6 @@
-//! Messages signed for a Bitcoin address (BIP-322): the payload is a JSON document with the message and either the address
-//! that signs it, a child of the key, or a PSBT of the transaction that is signed (`full`, and proofs of funds).
+//! Messages signed for a Bitcoin address (BIP-322): the payload is a JSON document with the message
+//! and either the address that signs it, a child of the key, or a PSBT of the transaction that is
+//! signed (`full`, and proofs of funds).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -53,16 +54,23 @@ pub(crate) fn read(
 ) -> Result<ToSign, DecodeError> {
     let network = psbt::network_for(KIND, key, networks)?;
     let malformed = |reason: String| DecodeError::malformed(KIND, reason);
-    let written: Written = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    let written: Written =
+        serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
     let owner = Owner::new(key)?;
     match written {
-        Written { message, address: Some(address), psbt: None } => {
-            by_address(&owner, path, network, message, &address).map_err(malformed)
-        }
-        Written { message, address: None, psbt: Some(text) } => {
-            by_psbt(path, message, &text).map_err(malformed)
-        }
-        _ => Err(malformed("it names an address or a PSBT, and not both".into())),
+        Written {
+            message,
+            address: Some(address),
+            psbt: None,
+        } => by_address(&owner, path, network, message, &address).map_err(malformed),
+        Written {
+            message,
+            address: None,
+            psbt: Some(text),
+        } => by_psbt(path, message, &text).map_err(malformed),
+        _ => Err(malformed(
+            "it names an address or a PSBT, and not both".into(),
+        )),
     }
 }
 
@@ -73,22 +81,36 @@ fn by_address(
     message: String,
     address: &str,
 ) -> Result<ToSign, String> {
-    let address: Address<NetworkUnchecked> = address.parse().map_err(|_| "its address is none of Bitcoin")?;
-    let address = address.require_network(network).map_err(|_| "its address is of another network")?;
+    let address: Address<NetworkUnchecked> = address
+        .parse()
+        .map_err(|_| "its address is none of Bitcoin")?;
+    let address = address
+        .require_network(network)
+        .map_err(|_| "its address is of another network")?;
     let script = address.script_pubkey();
     let child = owner.child(path).map_err(|error| error.to_string())?;
-    let form =
-        child.form_of(&script).ok_or_else(|| format!("its address is not one of the child at {path}"))?;
+    let form = child
+        .form_of(&script)
+        .ok_or_else(|| format!("its address is not one of the child at {path}"))?;
     let message = message.into_bytes();
     let to_spend = bip322::to_spend(&message, &script);
-    let mut psbt = Psbt::from_unsigned_tx(bip322::to_sign(&to_spend)).map_err(|error| error.to_string())?;
+    let mut psbt =
+        Psbt::from_unsigned_tx(bip322::to_sign(&to_spend)).map_err(|error| error.to_string())?;
     let input = psbt.inputs.first_mut().ok_or("a message has an input")?;
     owner.mark(input, &child)?;
     // "All signatures must use the SIGHASH_ALL flag."
     input.sighash_type = (form == Form::Taproot).then(|| TapSighashType::All.into());
-    input.witness_utxo = to_spend.output.first().cloned().filter(|_| form != Form::P2pkh);
+    input.witness_utxo = to_spend
+        .output
+        .first()
+        .cloned()
+        .filter(|_| form != Form::P2pkh);
     input.non_witness_utxo = Some(to_spend);
-    Ok(ToSign { psbt: psbt.serialize(), message, by_address: true })
+    Ok(ToSign {
+        psbt: psbt.serialize(),
+        message,
+        by_address: true,
+    })
 }
 
 /// The transaction that is spent follows from message and script, so the PSBT need not have it.
@@ -96,7 +118,9 @@ fn by_psbt(path: &DerivationPath, message: String, text: &str) -> Result<ToSign,
     if !path.steps().is_empty() {
         return Err("the inputs of its PSBT name their own paths; order it with path m".into());
     }
-    let bytes = BASE64.decode(text).map_err(|_| "its PSBT is no base64 text")?;
+    let bytes = BASE64
+        .decode(text)
+        .map_err(|_| "its PSBT is no base64 text")?;
     let mut psbt = psbt::parse(&bytes)?;
     let message = message.into_bytes();
     if bip322::carried(&psbt).is_some_and(|carried| carried != message) {
@@ -106,5 +130,9 @@ fn by_psbt(path: &DerivationPath, message: String, text: &str) -> Result<ToSign,
     if let (None, Some(spent)) = (&input.non_witness_utxo, &input.witness_utxo) {
         input.non_witness_utxo = Some(bip322::to_spend(&message, &spent.script_pubkey));
     }
-    Ok(ToSign { psbt: psbt.serialize(), message, by_address: false })
+    Ok(ToSign {
+        psbt: psbt.serialize(),
+        message,
+        by_address: false,
+    })
 }

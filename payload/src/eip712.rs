@@ -1,9 +1,10 @@
-//! Typed data of EIP-712: the document of `eth_signTypedData_v4`, its digest, and the rights that well-known messages hand
-//! out.
+//! Typed data of EIP-712: the document of `eth_signTypedData_v4`, its digest, and the rights that
+//! well-known messages hand out.
 //!
-//! Stricter than wallets, so that a reader of the document and the digest cannot disagree: no member twice, none that a type
-//! declares missing, no value that has to be converted. What the digest does not cover (members that no type declares) is
-//! left out of the document that plugins see, and said to be.
+//! Stricter than wallets, so that a reader of the document and the digest cannot disagree: no
+//! member twice, none that a type declares missing, no value that has to be converted. What the
+//! digest does not cover (members that no type declares) is left out of the document that plugins
+//! see, and said to be.
 
 use alloy_primitives::keccak256;
 use countersign_protocol::DerivationPath;
@@ -15,13 +16,20 @@ use crate::{DecodeError, Decoded, Input, Intent, Key, TypedData};
 
 const KIND: &str = "eip712";
 
-pub(crate) fn decode(key: &Key, path: &DerivationPath, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode(
+    key: &Key,
+    path: &DerivationPath,
+    bytes: &[u8],
+) -> Result<Decoded, DecodeError> {
     key.must_be_ecdsa(KIND)?;
     let malformed = |reason| DecodeError::malformed(KIND, reason);
     let json = Json::parse(bytes).map_err(malformed)?;
     let (digest, typed_data) = read(&json, bytes).map_err(malformed)?;
     let input = Input::new(path.clone(), digest.to_vec());
-    Ok(Decoded { inputs: vec![input], intent: Intent::TypedData(typed_data) })
+    Ok(Decoded {
+        inputs: vec![input],
+        intent: Intent::TypedData(typed_data),
+    })
 }
 
 fn read(json: &Json, bytes: &[u8]) -> Result<([u8; 32], TypedData), String> {
@@ -34,15 +42,24 @@ fn read(json: &Json, bytes: &[u8]) -> Result<([u8; 32], TypedData), String> {
     let known = look_up(&document, &domain)?;
     let (signed, notes) = document.signed(json);
     let as_sent = std::str::from_utf8(without_mark(bytes)?).map_err(|_| "it is not UTF-8")?;
-    let contract = document.domain.get("verifyingContract").and_then(Json::text);
+    let contract = document
+        .domain
+        .get("verifyingContract")
+        .and_then(Json::text);
     let typed_data = TypedData {
         verifying_contract: domain
             .contract
-            .map_or(contract.map(str::to_string), |known| Some(known.to_string())),
+            .map_or(contract.map(str::to_string), |known| {
+                Some(known.to_string())
+            }),
         domain: domain.name.map(str::to_string),
         chain: domain.chain,
         primary_type: document.primary_type.to_string(),
-        json: if notes.is_empty() { as_sent.to_string() } else { signed.to_string() },
+        json: if notes.is_empty() {
+            as_sent.to_string()
+        } else {
+            signed.to_string()
+        },
         grants: known.grants,
         rights: known.rights,
         meaning: known.meaning,
@@ -53,11 +70,15 @@ fn read(json: &Json, bytes: &[u8]) -> Result<([u8; 32], TypedData), String> {
 
 /// What the domain says.
 fn domain<'a>(document: &Document<'a>) -> Result<Domain<'a>, String> {
-    let (chain, contract) = (document.domain.get("chainId"), document.domain.get("verifyingContract"));
+    let chain = document.domain.get("chainId");
+    let contract = document.domain.get("verifyingContract");
     let is_address = document.domain_has_standard("verifyingContract");
     Ok(Domain {
         name: document.domain.get("name").and_then(Json::text),
-        chain: chain.map(number).transpose()?.map(|chain| format!("eip155:{chain}")),
+        chain: chain
+            .map(number)
+            .transpose()?
+            .map(|chain| format!("eip155:{chain}")),
         contract: contract.filter(|_| is_address).map(address).transpose()?,
         names_contract: contract.is_some(),
     })

@@ -1,9 +1,11 @@
-//! What typed data hands out: a vocabulary of types, kept as data with its sources in `typed_data_rights.json`.
+//! What typed data hands out: a vocabulary of types, kept as data with its sources in
+//! `typed_data_rights.json`.
 //!
-//! A type that is not in it can mean anything to the contract that knows it, so nothing is said of its rights but that they
-//! are unknown. A type in it is believed to hand out nothing, or no more than its grants, only if the whole type is the one
-//! in the vocabulary, member for member: the hash of the type is part of what is signed. By its name alone a type is only
-//! ever believed to hand out more.
+//! A type that is not in it can mean anything to the contract that knows it, so nothing is said of
+//! its rights but that they are unknown. A type in it is believed to hand out nothing, or no more
+//! than its grants, only if the whole type is the one in the vocabulary, member for member: the
+//! hash of the type is part of what is signed. By its name alone a type is only ever believed to
+//! hand out more.
 
 use std::sync::LazyLock;
 
@@ -14,6 +16,14 @@ use crate::eip712_type::{Document, address, number};
 use crate::evm_call::{asset, limit};
 use crate::json::Json;
 use crate::{Grant, Rights};
+
+static VOCABULARY: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    // A file that cannot be read would leave every type unknown; a test reads it.
+    serde_json::from_str::<Vocabulary>(FILE)
+        .map(|file| file.types)
+        .unwrap_or_default()
+});
+const FILE: &str = include_str!("typed_data_rights.json");
 
 /// What is known of a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,14 +43,26 @@ pub(crate) struct Domain<'a> {
     pub(crate) names_contract: bool,
 }
 
-/// Looks the message's type up. An error: it is of a known type and does not say what such messages say.
+/// Looks the message's type up. An error: it is of a known type and does not say what such messages
+/// say.
 pub(crate) fn look_up(document: &Document, domain: &Domain) -> Result<Known, String> {
     let entry = VOCABULARY.iter().find(|entry| entry.fits(document));
     let Some(entry) = entry else {
-        return Ok(Known { rights: Rights::Unknown, meaning: None, grants: vec![] });
+        return Ok(Known {
+            rights: Rights::Unknown,
+            meaning: None,
+            grants: vec![],
+        });
     };
-    let reader = Reader { message: document.message, domain };
-    let grants = entry.grants.iter().map(|rule| reader.grants(rule)).collect::<Result<Vec<_>, _>>()?;
+    let reader = Reader {
+        message: document.message,
+        domain,
+    };
+    let grants = entry
+        .grants
+        .iter()
+        .map(|rule| reader.grants(rule))
+        .collect::<Result<Vec<_>, _>>()?;
     let exact = entry.is_exact(document, domain)?;
     Ok(Known {
         rights: match entry.rights {
@@ -53,12 +75,6 @@ pub(crate) fn look_up(document: &Document, domain: &Domain) -> Result<Known, Str
         grants: grants.into_iter().flatten().collect(),
     })
 }
-
-static VOCABULARY: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    // A file that cannot be read would leave every type unknown; a test reads it.
-    serde_json::from_str::<Vocabulary>(FILE).map(|file| file.types).unwrap_or_default()
-});
-const FILE: &str = include_str!("typed_data_rights.json");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,12 +152,16 @@ impl Entry {
     /// Whether the entry says all there is to say of the document.
     fn is_exact(&self, document: &Document, domain: &Domain) -> Result<bool, String> {
         let whole = document.encode_type(document.primary_type)?;
-        let typed =
-            self.types.contains(&whole) || self.prefixes.iter().any(|prefix| whole.starts_with(prefix));
+        let typed = self.types.contains(&whole)
+            || self.prefixes.iter().any(|prefix| whole.starts_with(prefix));
         let named = self.domains.is_empty()
-            || domain.name.is_some_and(|name| self.domains.iter().any(|known| known == name));
+            || domain
+                .name
+                .is_some_and(|name| self.domains.iter().any(|known| known == name));
         let contract = self.contracts.is_empty()
-            || domain.contract.is_some_and(|contract| self.contracts.contains(&contract.to_string()));
+            || domain
+                .contract
+                .is_some_and(|contract| self.contracts.contains(&contract.to_string()));
         Ok(typed && named && contract && !(self.no_contract && domain.names_contract))
     }
 }
@@ -158,15 +178,22 @@ impl Reader<'_> {
             None => std::slice::from_ref(self.message),
             Some(name) => {
                 let one_or_more = member(self.message, name)?;
-                one_or_more.list().unwrap_or(std::slice::from_ref(one_or_more))
+                one_or_more
+                    .list()
+                    .unwrap_or(std::slice::from_ref(one_or_more))
             }
         };
-        parts.iter().map(|part| self.grant(rule, &spender, part)).collect()
+        parts
+            .iter()
+            .map(|part| self.grant(rule, &spender, part))
+            .collect()
     }
 
     fn grant(&self, rule: &Rule, spender: &str, part: &Json) -> Result<Grant, String> {
-        let taken_back =
-            rule.condition.as_ref().is_some_and(|name| part.get(name) == Some(&Json::Bool(false)));
+        let taken_back = rule
+            .condition
+            .as_ref()
+            .is_some_and(|name| part.get(name) == Some(&Json::Bool(false)));
         let (asset, single) = self.asset(rule, part)?;
         let amount = match (&rule.amount, &rule.greatest) {
             _ if taken_back => Some("0".into()),
@@ -175,7 +202,11 @@ impl Reader<'_> {
             (None, Some(names)) => Some(greatest(part, names)?.to_string()),
             (None, None) => single.then(|| "1".into()),
         };
-        Ok(Grant { spender: spender.into(), asset, amount })
+        Ok(Grant {
+            spender: spender.into(),
+            asset,
+            amount,
+        })
     }
 
     fn amount(&self, rule: &Rule, part: &Json, names: &[String]) -> Result<Option<String>, String> {
@@ -184,7 +215,11 @@ impl Reader<'_> {
             sum = sum.saturating_add(number(member(part, name)?)?);
         }
         let largest = U256::MAX >> (256 - rule.bits.unwrap_or(256).min(256));
-        Ok(if sum >= largest { None } else { limit(sum, U256::MAX) })
+        Ok(if sum >= largest {
+            None
+        } else {
+            limit(sum, U256::MAX)
+        })
     }
 
     /// The asset, and whether it is one single token of ERC-721.
@@ -193,26 +228,35 @@ impl Reader<'_> {
             return Ok((String::new(), false));
         };
         let contract = self.address(part, token)?;
-        let id = rule.id.as_ref().map(|name| member(part, name).and_then(number)).transpose()?;
+        let id = rule
+            .id
+            .as_ref()
+            .map(|name| member(part, name).and_then(number))
+            .transpose()?;
         let (standard, id) = match standard.as_str() {
             "@itemType" => seaport_item(number(member(part, "itemType")?)?, id)?,
             standard => (standard, id),
         };
         let chain = self.domain.chain.as_deref().unwrap_or("unknown");
-        Ok((asset(chain, standard, &contract, id), standard == "erc721" && id.is_some()))
+        Ok((
+            asset(chain, standard, &contract, id),
+            standard == "erc721" && id.is_some(),
+        ))
     }
 
     fn address(&self, part: &Json, name: &str) -> Result<Address, String> {
         match name {
             "@contract" => self.domain.contract.ok_or_else(|| {
-                "a message of this type names the contract that reads it as verifyingContract".into()
+                "a message of this type names the contract that reads it as verifyingContract"
+                    .into()
             }),
             name => address(member(part, name)?),
         }
     }
 }
 
-/// Seaport's `ItemType`: of 4 and 5 the buyer chooses the token. Native value (0) cannot be taken from an account.
+/// Seaport's `ItemType`: of 4 and 5 the buyer chooses the token. Native value (0) cannot be taken
+/// from an account.
 fn seaport_item(kind: U256, id: Option<U256>) -> Result<(&'static str, Option<U256>), String> {
     match kind.try_into() {
         Ok(1u8) => Ok(("erc20", None)),
@@ -226,11 +270,15 @@ fn seaport_item(kind: U256, id: Option<U256>) -> Result<(&'static str, Option<U2
 
 fn greatest(part: &Json, names: &[String]) -> Result<U256, String> {
     let numbers = names.iter().map(|name| member(part, name).and_then(number));
-    numbers.collect::<Result<Vec<_>, _>>().map(|numbers| numbers.into_iter().max().unwrap_or(U256::MAX))
+    numbers
+        .collect::<Result<Vec<_>, _>>()
+        .map(|numbers| numbers.into_iter().max().unwrap_or(U256::MAX))
 }
 
 fn member<'a>(message: &'a Json, name: &str) -> Result<&'a Json, String> {
-    message.get(name).ok_or_else(|| format!("a message of this type has a member `{name}`"))
+    message
+        .get(name)
+        .ok_or_else(|| format!("a message of this type has a member `{name}`"))
 }
 
 #[cfg(test)]

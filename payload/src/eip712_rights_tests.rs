@@ -1,10 +1,16 @@
+use alloy_primitives::keccak256;
+
 use super::*;
 use crate::testkit::{decode_as, ecdsa};
 use crate::{Intent, PayloadKind, TypedData};
-use alloy_primitives::keccak256;
+
+const TOKEN: &str = r#"{"name":"Token","chainId":1,"verifyingContract":"0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#;
 
 fn typed_data(json: &str) -> TypedData {
-    match decode_as(&ecdsa(), PayloadKind::Eip712, json.as_bytes()).unwrap().intent {
+    match decode_as(&ecdsa(), PayloadKind::Eip712, json.as_bytes())
+        .unwrap()
+        .intent
+    {
         Intent::TypedData(data) => data,
         other => panic!("{other:?}"),
     }
@@ -19,7 +25,10 @@ fn document(whole: &str, domain: &str, message: &str) -> String {
             let (kind, name) = member.split_once(' ').unwrap();
             format!(r#"{{"name":"{name}","type":"{kind}"}}"#)
         });
-        types.push(format!(r#""{name}":[{}]"#, members.collect::<Vec<_>>().join(",")));
+        types.push(format!(
+            r#""{name}":[{}]"#,
+            members.collect::<Vec<_>>().join(",")
+        ));
     }
     let primary = whole.split_once('(').unwrap().0;
     format!(
@@ -27,9 +36,6 @@ fn document(whole: &str, domain: &str, message: &str) -> String {
         types.join(",")
     )
 }
-
-const TOKEN: &str =
-    r#"{"name":"Token","chainId":1,"verifyingContract":"0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#;
 
 #[test]
 fn every_entry_has_a_source_and_the_published_hash() {
@@ -41,11 +47,20 @@ fn every_entry_has_a_source_and_the_published_hash() {
             assert!(whole.starts_with(&format!("{}(", entry.primary)), "{whole}");
         }
         if let Some(hash) = &entry.hash {
-            assert_eq!(hex::encode(keccak256(&entry.types[0])), *hash, "{}", entry.types[0]);
+            assert_eq!(
+                hex::encode(keccak256(&entry.types[0])),
+                *hash,
+                "{}",
+                entry.types[0]
+            );
         }
         // Nothing is believed by its name alone.
         let by_name = entry.types.is_empty() && entry.prefixes.is_empty();
-        assert!(entry.rights == Said::Hidden || !by_name, "{}", entry.primary);
+        assert!(
+            entry.rights == Said::Hidden || !by_name,
+            "{}",
+            entry.primary
+        );
         assert!(entry.rights != Said::None || entry.grants.is_empty());
     }
 }
@@ -53,9 +68,14 @@ fn every_entry_has_a_source_and_the_published_hash() {
 #[test]
 fn the_right_to_every_token_of_a_contract_is_a_grant() {
     let data = typed_data(include_str!("../fixtures/eip712-v4_permit_for_all.json"));
-    let [grant] = &data.grants[..] else { panic!("{data:?}") };
+    let [grant] = &data.grants[..] else {
+        panic!("{data:?}")
+    };
     assert_eq!(grant.spender, "0x2222222222222222222222222222222222222222");
-    assert_eq!(grant.asset, "eip155:1/erc721:0xbD216513d74C8cf14cf4747E6AaA6420FF64ee9e");
+    assert_eq!(
+        grant.asset,
+        "eip155:1/erc721:0xbD216513d74C8cf14cf4747E6AaA6420FF64ee9e"
+    );
     assert_eq!((&grant.amount, data.rights), (&None, Rights::Shown));
     let back = include_str!("../fixtures/eip712-v4_permit_for_all.json").replace("true", "false");
     assert_eq!(typed_data(&back).grants[0].amount.as_deref(), Some("0"));
@@ -74,22 +94,38 @@ fn a_type_is_known_only_as_a_whole() {
     assert_eq!((known.rights, known.grants.len()), (Rights::None, 0));
     assert!(known.meaning.unwrap().contains("vote"));
     let other_member = vote.replace("uint32 choice", "uint16 choice");
-    let contract = format!(r#"{{"name":"snapshot","verifyingContract":"0x{}"}}"#, "11".repeat(20));
-    for (whole, domain) in
-        [(vote, TOKEN), (vote, r#"{"name":"other"}"#), (vote, &*contract), (&*other_member, snapshot)]
-    {
+    let contract = format!(
+        r#"{{"name":"snapshot","verifyingContract":"0x{}"}}"#,
+        "11".repeat(20)
+    );
+    for (whole, domain) in [
+        (vote, TOKEN),
+        (vote, r#"{"name":"other"}"#),
+        (vote, &*contract),
+        (&*other_member, snapshot),
+    ] {
         let unknown = typed_data(&document(whole, domain, &message));
-        assert_eq!((unknown.rights, unknown.meaning), (Rights::Unknown, None), "{whole} {domain}");
+        assert_eq!(
+            (unknown.rights, unknown.meaning),
+            (Rights::Unknown, None),
+            "{whole} {domain}"
+        );
     }
 }
 
 #[test]
 fn what_is_not_in_the_vocabulary_is_unknown_and_grants_are_still_told() {
     let permit = "Permit(address spender,uint256 value,bytes32 further)";
-    let message =
-        format!(r#"{{"spender":"0x{}","value":7,"further":"0x{}"}}"#, "bb".repeat(20), "00".repeat(32));
+    let message = format!(
+        r#"{{"spender":"0x{}","value":7,"further":"0x{}"}}"#,
+        "bb".repeat(20),
+        "00".repeat(32)
+    );
     let data = typed_data(&document(permit, TOKEN, &message));
-    assert_eq!((data.rights, data.grants[0].amount.as_deref()), (Rights::Unknown, Some("7")));
+    assert_eq!(
+        (data.rights, data.grants[0].amount.as_deref()),
+        (Rights::Unknown, Some("7"))
+    );
     let other = typed_data(&document(
         "Session(address key)",
         TOKEN,
@@ -108,23 +144,29 @@ fn a_payment_for_an_order_is_bounded_by_permit2_alone() {
         "cc".repeat(20),
         "bb".repeat(20)
     );
-    let permit2 =
-        r#"{"name":"Permit2","chainId":1,"verifyingContract":"0x000000000022D473030F116dDEE9F6B43aC78BA3"}"#;
+    let permit2 = r#"{"name":"Permit2","chainId":1,"verifyingContract":"0x000000000022D473030F116dDEE9F6B43aC78BA3"}"#;
     for (domain, rights) in [(permit2, Rights::Shown), (TOKEN, Rights::Unknown)] {
         let data = typed_data(&document(whole, domain, &message));
-        assert_eq!((data.rights, data.grants[0].amount.as_deref()), (rights, Some("5")), "{domain}");
+        assert_eq!(
+            (data.rights, data.grants[0].amount.as_deref()),
+            (rights, Some("5")),
+            "{domain}"
+        );
     }
 }
 
 #[test]
 fn an_offer_on_seaport_hands_out_all_that_it_offers() {
     let file: Vocabulary = serde_json::from_str(FILE).unwrap();
-    let whole = &file.types.iter().find(|entry| entry.primary == "OrderComponents").unwrap().types[0];
-    let (zero, word, token) = (
-        format!("0x{}", "00".repeat(20)),
-        format!("0x{}", "00".repeat(32)),
-        format!("0x{}", "cc".repeat(20)),
-    );
+    let whole = &file
+        .types
+        .iter()
+        .find(|entry| entry.primary == "OrderComponents")
+        .unwrap()
+        .types[0];
+    let zero = format!("0x{}", "00".repeat(20));
+    let word = format!("0x{}", "00".repeat(32));
+    let token = format!("0x{}", "cc".repeat(20));
     let item = |kind: u8, id: u8, start: u8, end: u8| {
         format!(
             r#"{{"itemType":{kind},"token":"{token}","identifierOrCriteria":{id},"startAmount":{start},"endAmount":{end}}}"#
@@ -136,9 +178,19 @@ fn an_offer_on_seaport_hands_out_all_that_it_offers() {
         );
         document(whole, TOKEN, &message)
     };
-    let offer = [item(1, 0, 3, 9), item(2, 0, 1, 1), item(3, 7, 5, 4), item(4, 0, 2, 2)].join(",");
+    let offer = [
+        item(1, 0, 3, 9),
+        item(2, 0, 1, 1),
+        item(3, 7, 5, 4),
+        item(4, 0, 2, 2),
+    ]
+    .join(",");
     let data = typed_data(&order(&offer));
-    let seen: Vec<_> = data.grants.iter().map(|grant| (&grant.asset[9..], grant.amount.as_deref())).collect();
+    let seen: Vec<_> = data
+        .grants
+        .iter()
+        .map(|grant| (&grant.asset[9..], grant.amount.as_deref()))
+        .collect();
     let contract = Address::repeat_byte(0xcc);
     let asset = |text: &str| format!("{}:{contract}", text);
     assert_eq!(seen.len(), 4);
@@ -147,7 +199,11 @@ fn an_offer_on_seaport_hands_out_all_that_it_offers() {
     assert_eq!(seen[2], (&*(asset("erc1155") + "/7"), Some("5")));
     assert_eq!(seen[3], (&*asset("erc721"), Some("2")));
     assert_eq!(data.rights, Rights::Shown);
-    assert!(data.grants.iter().all(|grant| grant.spender == Address::repeat_byte(0xaa).to_string()));
+    assert!(
+        data.grants
+            .iter()
+            .all(|grant| grant.spender == Address::repeat_byte(0xaa).to_string())
+    );
     let native = order(&item(0, 0, 1, 1));
     assert!(decode_as(&ecdsa(), PayloadKind::Eip712, native.as_bytes()).is_err());
 }

@@ -1,8 +1,9 @@
 //! Types and hashes of EIP-712: `hashStruct(s) = keccak256(typeHash ‖ encodeData(s))`.
 //!
-//! Documents are read as the libraries in use read them (eth-account, ethers, viem) where they agree on the digest, and
-//! refused where they do not. So names may have a colon (Hyperliquid); a missing type of the domain is derived from the
-//! domain's members; and members that no type declares are not signed, and not shown to anybody either.
+//! Documents are read as the libraries in use read them (eth-account, ethers, viem) where they
+//! agree on the digest, and refused where they do not. So names may have a colon (Hyperliquid); a
+//! missing type of the domain is derived from the domain's members; and members that no type
+//! declares are not signed, and not shown to anybody either.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256, U256, keccak256};
 
 use crate::json::Json;
+
+/// Members that a domain may have, in the standard's order.
+const DOMAIN: [(&str, &str); 5] = [
+    ("name", "string"),
+    ("version", "string"),
+    ("chainId", "uint256"),
+    ("verifyingContract", "address"),
+    ("salt", "bytes32"),
+];
+/// Types besides, as chains sign that are no EVM chains and name no contract (Injective and others
+/// of Cosmos).
+const DOMAIN_OF_OTHERS: [(&str, &str); 2] = [("verifyingContract", "string"), ("salt", "string")];
+const DOMAIN_TYPE: &str = "EIP712Domain";
+const MEMBERS: [&str; 4] = ["types", "primaryType", "domain", "message"];
+/// Most members that are named where members are left out.
+const TOLD: usize = 16;
 
 /// A document whose parts are in place. That its values fit their types shows when it is hashed.
 pub(crate) struct Document<'a> {
@@ -30,27 +47,16 @@ struct Field<'a> {
     kind: &'a str,
 }
 
-/// Members that a domain may have, in the standard's order.
-const DOMAIN: [(&str, &str); 5] = [
-    ("name", "string"),
-    ("version", "string"),
-    ("chainId", "uint256"),
-    ("verifyingContract", "address"),
-    ("salt", "bytes32"),
-];
-
-/// Types besides, as chains sign that are no EVM chains and name no contract (Injective and others of Cosmos).
-const DOMAIN_OF_OTHERS: [(&str, &str); 2] = [("verifyingContract", "string"), ("salt", "string")];
-
-const DOMAIN_TYPE: &str = "EIP712Domain";
-const MEMBERS: [&str; 4] = ["types", "primaryType", "domain", "message"];
-
 impl<'a> Document<'a> {
-    pub(crate) fn read(json: &'a Json) -> Result<Document<'a>, String> {
+    pub(crate) fn read(json: &'a Json) -> Result<Self, String> {
         let members = json.object().ok_or("it is no JSON object")?;
-        let [types, primary_type, domain, message] =
-            MEMBERS.map(|name| members.get(name).ok_or_else(|| format!("it has no `{name}`")));
-        let (mut types, domain) = (read_types(types?)?, domain?);
+        let [types, primary_type, domain, message] = MEMBERS.map(|name| {
+            members
+                .get(name)
+                .ok_or_else(|| format!("it has no `{name}`"))
+        });
+        let mut types = read_types(types?)?;
+        let domain = domain?;
         let derived = !types.contains_key(DOMAIN_TYPE);
         if derived {
             types.insert(DOMAIN_TYPE, derive_domain(domain)?);
@@ -62,7 +68,11 @@ impl<'a> Document<'a> {
             domain,
             message: message?,
             derived,
-            strangers: members.keys().map(String::as_str).filter(|name| !MEMBERS.contains(name)).collect(),
+            strangers: members
+                .keys()
+                .map(String::as_str)
+                .filter(|name| !MEMBERS.contains(name))
+                .collect(),
         };
         if document.primary_type == DOMAIN_TYPE {
             return Err("primaryType is the domain itself, which says nothing".into());
@@ -72,13 +82,20 @@ impl<'a> Document<'a> {
 
     /// The domain separator.
     pub(crate) fn domain(&self) -> Result<B256, String> {
-        let fields = self.types.get(DOMAIN_TYPE).ok_or("types has no EIP712Domain")?;
+        let fields = self
+            .types
+            .get(DOMAIN_TYPE)
+            .ok_or("types has no EIP712Domain")?;
         let known = |field: &Field| {
-            let (name, kind) = (field.name, field.kind);
+            let name = field.name;
+            let kind = field.kind;
             DOMAIN.contains(&(name, kind)) || DOMAIN_OF_OTHERS.contains(&(name, kind))
         };
         if let Some(field) = fields.iter().find(|field| !known(field)) {
-            return Err(format!("EIP712Domain has no member `{} {}`", field.kind, field.name));
+            return Err(format!(
+                "EIP712Domain has no member `{} {}`",
+                field.kind, field.name
+            ));
         }
         let place = |field: &Field| DOMAIN.iter().position(|(name, _)| *name == field.name);
         if !fields.is_sorted_by_key(place) {
@@ -90,7 +107,10 @@ impl<'a> Document<'a> {
         }
         let members = self.domain.object().ok_or("the domain is no object")?;
         check_texts(fields, members)?;
-        match members.keys().find(|name| fields.iter().all(|field| field.name != *name)) {
+        match members
+            .keys()
+            .find(|name| fields.iter().all(|field| field.name != *name))
+        {
             Some(extra) => Err(format!(
                 "the domain has a member `{extra}` that EIP712Domain does not declare, and libraries disagree on the digest"
             )),
@@ -101,13 +121,19 @@ impl<'a> Document<'a> {
     /// Whether the domain declares this member with the type that the standard gives it.
     pub(crate) fn domain_has_standard(&self, name: &str) -> bool {
         let fields = self.types.get(DOMAIN_TYPE).into_iter().flatten();
-        fields.into_iter().any(|field| field.name == name && DOMAIN.contains(&(field.name, field.kind)))
+        fields
+            .into_iter()
+            .any(|field| field.name == name && DOMAIN.contains(&(field.name, field.kind)))
     }
 
-    /// What the digest covers: the document without what no type declares, and with the type of its domain. What was left
-    /// out or derived is told in words.
+    /// What the digest covers: the document without what no type declares, and with the type of its
+    /// domain. What was left out or derived is told in words.
     pub(crate) fn signed(&self, json: &Json) -> (Json, Vec<String>) {
-        let mut left_out: Vec<String> = self.strangers.iter().map(|name| format!("`{name}`")).collect();
+        let mut left_out: Vec<String> = self
+            .strangers
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
         let message = self.only_declared(self.primary_type, self.message, "message", &mut left_out);
         let mut notes = Vec::new();
         if !left_out.is_empty() {
@@ -119,26 +145,52 @@ impl<'a> Document<'a> {
                 self.describe(DOMAIN_TYPE)
             ));
         }
-        let mut types = json.get("types").and_then(Json::object).cloned().unwrap_or_default();
-        types.entry(DOMAIN_TYPE.into()).or_insert_with(|| self.domain_type());
+        let mut types = json
+            .get("types")
+            .and_then(Json::object)
+            .cloned()
+            .unwrap_or_default();
+        types
+            .entry(DOMAIN_TYPE.into())
+            .or_insert_with(|| self.domain_type());
         let members = [
             ("types", Json::Object(types)),
             ("primaryType", Json::Text(self.primary_type.into())),
             ("domain", self.domain.clone()),
             ("message", message),
         ];
-        (Json::Object(members.map(|(name, value)| (name.into(), value)).into()), notes)
+        (
+            Json::Object(members.map(|(name, value)| (name.into(), value)).into()),
+            notes,
+        )
     }
 
     fn domain_type(&self) -> Json {
         let text = |name: &str, value: &str| (name.to_string(), Json::Text(value.into()));
-        let field = |field: &Field| Json::Object([text("name", field.name), text("type", field.kind)].into());
-        Json::List(self.types.get(DOMAIN_TYPE).into_iter().flatten().map(field).collect())
+        let field = |field: &Field| {
+            Json::Object([text("name", field.name), text("type", field.kind)].into())
+        };
+        Json::List(
+            self.types
+                .get(DOMAIN_TYPE)
+                .into_iter()
+                .flatten()
+                .map(field)
+                .collect(),
+        )
     }
 
-    fn only_declared(&self, kind: &str, value: &Json, at: &str, left_out: &mut Vec<String>) -> Json {
+    fn only_declared(
+        &self,
+        kind: &str,
+        value: &Json,
+        at: &str,
+        left_out: &mut Vec<String>,
+    ) -> Json {
         if let (Ok(Some((element, _))), Json::List(values)) = (split_array(kind), value) {
-            let values = values.iter().map(|value| self.only_declared(element, value, at, left_out));
+            let values = values
+                .iter()
+                .map(|value| self.only_declared(element, value, at, left_out));
             return Json::List(values.collect());
         }
         let (Some(fields), Json::Object(members)) = (self.types.get(kind), value) else {
@@ -149,7 +201,10 @@ impl<'a> Document<'a> {
             let at = format!("{at}.{name}");
             match fields.iter().find(|field| field.name == name) {
                 Some(field) => {
-                    declared.insert(name.clone(), self.only_declared(field.kind, value, &at, left_out));
+                    declared.insert(
+                        name.clone(),
+                        self.only_declared(field.kind, value, &at, left_out),
+                    );
                 }
                 None if left_out.len() < TOLD => left_out.push(format!("`{at}`")),
                 None => {}
@@ -159,14 +214,21 @@ impl<'a> Document<'a> {
     }
 
     pub(crate) fn hash_struct(&self, name: &str, value: &Json) -> Result<B256, String> {
-        let fields = self.types.get(name).ok_or_else(|| format!("types has no `{name}`"))?;
-        let members = value.object().ok_or_else(|| format!("a `{name}` is an object"))?;
+        let fields = self
+            .types
+            .get(name)
+            .ok_or_else(|| format!("types has no `{name}`"))?;
+        let members = value
+            .object()
+            .ok_or_else(|| format!("a `{name}` is an object"))?;
         let mut encoded = self.type_hash(name)?.to_vec();
         for field in fields {
-            let value =
-                members.get(field.name).ok_or_else(|| format!("a `{name}` lacks `{}`", field.name))?;
-            let word =
-                self.encode(field.kind, value).map_err(|error| format!("`{}`: {error}", field.name))?;
+            let value = members
+                .get(field.name)
+                .ok_or_else(|| format!("a `{name}` lacks `{}`", field.name))?;
+            let word = self
+                .encode(field.kind, value)
+                .map_err(|error| format!("`{}`: {error}", field.name))?;
             encoded.extend(word);
         }
         Ok(keccak256(encoded))
@@ -192,7 +254,9 @@ impl<'a> Document<'a> {
 
     fn describe(&self, name: &str) -> String {
         let fields = self.types.get(name).into_iter().flatten();
-        let members: Vec<_> = fields.map(|field| format!("{} {}", field.kind, field.name)).collect();
+        let members: Vec<_> = fields
+            .map(|field| format!("{} {}", field.kind, field.name))
+            .collect();
         format!("{name}({})", members.join(","))
     }
 
@@ -203,7 +267,10 @@ impl<'a> Document<'a> {
             if !found.insert(name) {
                 continue;
             }
-            let fields = self.types.get(name).ok_or_else(|| format!("types has no `{name}`"))?;
+            let fields = self
+                .types
+                .get(name)
+                .ok_or_else(|| format!("types has no `{name}`"))?;
             let kinds = fields.iter().map(|field| innermost(field.kind));
             open.extend(kinds.filter(|kind| Atomic::of(kind).is_none()));
         }
@@ -230,13 +297,15 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Most members that are named where members are left out.
-const TOLD: usize = 16;
-
-/// Libraries that know the standard's members alone (ethers, eth-account, alloy) refuse a contract that is no address. What they
-/// could take for the standard's member under another type has two digests.
+/// Libraries that know the standard's members alone (ethers, eth-account, alloy) refuse a contract
+/// that is no address. What they could take for the standard's member under another type has two
+/// digests.
 fn check_texts(fields: &[Field], members: &BTreeMap<String, Json>) -> Result<(), String> {
-    let is_text = |name: &str| fields.iter().any(|field| (field.name, field.kind) == (name, "string"));
+    let is_text = |name: &str| {
+        fields
+            .iter()
+            .any(|field| (field.name, field.kind) == (name, "string"))
+    };
     // A member that is missing or no text does not have the declared type, which refuses it.
     let contract = members.get("verifyingContract").and_then(Json::text);
     if is_text("verifyingContract") && contract.is_some_and(looks_like_address) {
@@ -256,45 +325,67 @@ fn check_texts(fields: &[Field], members: &BTreeMap<String, Json>) -> Result<(),
     Ok(())
 }
 
-/// 20 bytes in hexadecimal, or the form that banks' numbers have (ICAP: `XE`, two digits, 30 or 31 letters and digits).
+/// 20 bytes in hexadecimal, or the form that banks' numbers have (ICAP: `XE`, two digits, 30 or 31
+/// letters and digits).
 fn looks_like_address(text: &str) -> bool {
-    let digits = text.strip_prefix("0x").or(text.strip_prefix("0X")).unwrap_or(text);
+    let digits = text
+        .strip_prefix("0x")
+        .or(text.strip_prefix("0X"))
+        .unwrap_or(text);
     let is_hexadecimal = digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_bank_number = text.len() >= 2 && text.as_bytes()[..2].eq_ignore_ascii_case(b"XE");
     is_hexadecimal || (is_bank_number && (34..=35).contains(&text.len()))
 }
 
-/// The type of a domain that a document does not give: the members that are there, in the standard's order.
+/// The type of a domain that a document does not give: the members that are there, in the
+/// standard's order.
 fn derive_domain(domain: &Json) -> Result<Vec<Field<'static>>, String> {
     let members = domain.object().ok_or("the domain is no object")?;
-    if let Some(other) = members.keys().find(|key| DOMAIN.iter().all(|(name, _)| name != key)) {
+    if let Some(other) = members
+        .keys()
+        .find(|key| DOMAIN.iter().all(|(name, _)| name != key))
+    {
         return Err(format!(
             "types has no EIP712Domain, and `{other}` is no member that the standard gives a domain"
         ));
     }
-    let present = DOMAIN.iter().filter(|(name, _)| members.contains_key(*name));
+    let present = DOMAIN
+        .iter()
+        .filter(|(name, _)| members.contains_key(*name));
     Ok(present.map(|(name, kind)| Field { name, kind }).collect())
 }
 
 fn read_types(json: &Json) -> Result<BTreeMap<&str, Vec<Field<'_>>>, String> {
     let types = json.object().ok_or("types is no object")?;
-    types.iter().map(|(name, fields)| Ok((checked_name(name)?, read_fields(name, fields)?))).collect()
+    types
+        .iter()
+        .map(|(name, fields)| Ok((checked_name(name)?, read_fields(name, fields)?)))
+        .collect()
 }
 
 fn read_fields<'a>(of: &str, json: &'a Json) -> Result<Vec<Field<'a>>, String> {
     let mut names = BTreeSet::new();
-    let fields = json.list().ok_or_else(|| format!("type `{of}` is no list"))?;
+    let fields = json
+        .list()
+        .ok_or_else(|| format!("type `{of}` is no list"))?;
     let read = |field: &'a Json| {
         let text = |name| {
-            field.get(name).and_then(Json::text).ok_or_else(|| format!("a member of `{of}` has no {name}"))
+            field
+                .get(name)
+                .and_then(Json::text)
+                .ok_or_else(|| format!("a member of `{of}` has no {name}"))
         };
-        let (name, kind) = (text("name")?, text("type")?);
+        let name = text("name")?;
+        let kind = text("type")?;
         if !identifier(name) || !names.insert(name) {
             return Err(format!("`{of}` declares `{name}` twice, or it is no name"));
         }
-        match is_kind(kind) {
-            true => Ok(Field { name, kind }),
-            false => Err(format!("`{of}` gives `{name}` the type `{kind}`, which is none")),
+        if is_kind(kind) {
+            Ok(Field { name, kind })
+        } else {
+            Err(format!(
+                "`{of}` gives `{name}` the type `{kind}`, which is none"
+            ))
         }
     };
     fields.iter().map(read).collect()
@@ -302,19 +393,26 @@ fn read_fields<'a>(of: &str, json: &'a Json) -> Result<Vec<Field<'a>>, String> {
 
 /// A type of this name must not be taken for one that is built in.
 fn checked_name(name: &str) -> Result<&str, String> {
-    match identifier(name) && !looks_built_in(name) {
-        true => Ok(name),
-        false => Err(format!("`{name}` is no name for a type")),
+    if identifier(name) && !looks_built_in(name) {
+        Ok(name)
+    } else {
+        Err(format!("`{name}` is no name for a type"))
     }
 }
 
-/// Whether a reader may take the name for a type of Solidity's, such as `uint`, `bytes33` and `fixed128x18`: the standard knows
-/// neither aliases nor fixed point, and what libraries make of them differs.
+/// Whether a reader may take the name for a type of Solidity's, such as `uint`, `bytes33` and
+/// `fixed128x18`: the standard knows neither aliases nor fixed point, and what libraries make of
+/// them differs.
 fn looks_built_in(name: &str) -> bool {
-    let is_size = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'x');
+    let is_size = |rest: &str| {
+        rest.bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'x')
+    };
     let sized = ["uint", "int", "bytes", "ufixed", "fixed"];
     ["address", "bool", "string", "function"].contains(&name)
-        || sized.iter().any(|kind| name.strip_prefix(kind).is_some_and(is_size))
+        || sized
+            .iter()
+            .any(|kind| name.strip_prefix(kind).is_some_and(is_size))
 }
 
 /// Letters, digits, `_`, `$` and `:`, none of which can end a name within the text that is hashed.
@@ -324,10 +422,12 @@ fn identifier(text: &str) -> bool {
     text.bytes().next().is_some_and(letter) && text.bytes().all(further)
 }
 
-/// A name with any number of `[]` and `[n]` behind it, so that nothing else gets into the text that is hashed.
+/// A name with any number of `[]` and `[n]` behind it, so that nothing else gets into the text that
+/// is hashed.
 fn is_kind(kind: &str) -> bool {
     let (name, mut rest) = kind.split_at(innermost(kind).len());
-    while let Some((length, further)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    while let Some((length, further)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'))
+    {
         if !length.is_empty() && plain_number(length).is_none() {
             return false;
         }
@@ -338,7 +438,10 @@ fn is_kind(kind: &str) -> bool {
 
 /// `T[]` and `T[n]` into `T` and `n`.
 fn split_array(kind: &str) -> Result<Option<(&str, Option<usize>)>, String> {
-    let Some((element, length)) = kind.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) else {
+    let Some((element, length)) = kind
+        .strip_suffix(']')
+        .and_then(|rest| rest.rsplit_once('['))
+    else {
         return Ok(None);
     };
     match (length, plain_number(length)) {
@@ -369,16 +472,21 @@ enum Atomic {
 }
 
 impl Atomic {
-    fn of(kind: &str) -> Option<Atomic> {
-        let bits = |digits| plain_number(digits).filter(|bits| bits % 8 == 0 && (8..=256).contains(bits));
+    fn of(kind: &str) -> Option<Self> {
+        let bits =
+            |digits| plain_number(digits).filter(|bits| bits % 8 == 0 && (8..=256).contains(bits));
         match kind {
-            "bytes" => Some(Atomic::Bytes),
-            "string" => Some(Atomic::Text),
-            "bool" => Some(Atomic::Bool),
-            "address" => Some(Atomic::Address),
+            "bytes" => Some(Self::Bytes),
+            "string" => Some(Self::Text),
+            "bool" => Some(Self::Bool),
+            "address" => Some(Self::Address),
             _ => {
-                let (uint, int) = (kind.strip_prefix("uint"), kind.strip_prefix("int"));
-                let size = kind.strip_prefix("bytes").and_then(plain_number).filter(|size| *size <= 32);
+                let uint = kind.strip_prefix("uint");
+                let int = kind.strip_prefix("int");
+                let size = kind
+                    .strip_prefix("bytes")
+                    .and_then(plain_number)
+                    .filter(|size| *size <= 32);
                 (uint.and_then(bits).map(Atomic::Uint))
                     .or(int.and_then(bits).map(Atomic::Int))
                     .or(size.map(Atomic::FixedBytes))
@@ -388,39 +496,51 @@ impl Atomic {
 
     fn encode(&self, value: &Json) -> Result<B256, String> {
         match self {
-            Atomic::Uint(bits) => match number(value)? {
+            Self::Uint(bits) => match number(value)? {
                 value if value.bit_len() <= *bits => Ok(value.into()),
                 _ => Err(format!("it has more than {bits} bits")),
             },
-            Atomic::Int(bits) => signed(value, *bits).map(B256::from),
-            Atomic::FixedBytes(size) => match bytes(value)? {
+            Self::Int(bits) => signed(value, *bits).map(B256::from),
+            Self::FixedBytes(size) => match bytes(value)? {
                 bytes if bytes.len() == *size => Ok(B256::right_padding_from(&bytes)),
                 bytes => Err(format!("{} bytes where {size} are due", bytes.len())),
             },
-            Atomic::Bytes => bytes(value).map(keccak256),
-            Atomic::Text => value.text().map(keccak256).ok_or_else(|| "not a text".into()),
-            Atomic::Bool => match value {
+            Self::Bytes => bytes(value).map(keccak256),
+            Self::Text => value
+                .text()
+                .map(keccak256)
+                .ok_or_else(|| "not a text".into()),
+            Self::Bool => match value {
                 Json::Bool(value) => Ok(U256::from(*value).into()),
                 _ => Err("neither true nor false".into()),
             },
-            Atomic::Address => address(value).map(|address| address.into_word()),
+            Self::Address => address(value).map(|address| address.into_word()),
         }
     }
 }
 
 /// A number that is not negative: JSON number, or text in decimal or after `0x` in hexadecimal.
 pub(crate) fn number(value: &Json) -> Result<U256, String> {
-    let (Json::Number(text) | Json::Text(text)) = value else { return Err("not a number".into()) };
-    let (digits, radix) = text.strip_prefix("0x").map_or((text.as_str(), 10), |hex| (hex, 16));
+    let (Json::Number(text) | Json::Text(text)) = value else {
+        return Err("not a number".into());
+    };
+    let (digits, radix) = text
+        .strip_prefix("0x")
+        .map_or((text.as_str(), 10), |hex| (hex, 16));
     if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
-        return Err(format!("`{}` is no whole number", text.chars().take(80).collect::<String>()));
+        return Err(format!(
+            "`{}` is no whole number",
+            text.chars().take(80).collect::<String>()
+        ));
     }
     U256::from_str_radix(digits, u64::from(radix)).map_err(|_| "it has more than 256 bits".into())
 }
 
 /// Two's complement.
 fn signed(value: &Json, bits: usize) -> Result<U256, String> {
-    let (Json::Number(text) | Json::Text(text)) = value else { return Err("not a number".into()) };
+    let (Json::Number(text) | Json::Text(text)) = value else {
+        return Err("not a number".into());
+    };
     let negative = text.strip_prefix('-');
     let size = number(&Json::Text(negative.unwrap_or(text).to_string()))?;
     let limit = U256::ONE << (bits - 1);
@@ -433,18 +553,25 @@ fn signed(value: &Json, bits: usize) -> Result<U256, String> {
 
 /// In mixed case it must fit its checksum (EIP-55).
 pub(crate) fn address(value: &Json) -> Result<Address, String> {
-    let bytes: [u8; 20] = bytes(value)?.try_into().map_err(|_| "an address has 20 bytes")?;
-    let (address, digits) = (Address::from(bytes), value.text().unwrap_or_default().trim_start_matches("0x"));
+    let bytes: [u8; 20] = bytes(value)?
+        .try_into()
+        .map_err(|_| "an address has 20 bytes")?;
+    let address = Address::from(bytes);
+    let digits = value.text().unwrap_or_default().trim_start_matches("0x");
     let mixed = digits.bytes().any(|byte| byte.is_ascii_lowercase())
         && digits.bytes().any(|byte| byte.is_ascii_uppercase());
-    match mixed && !address.to_string().ends_with(digits) {
-        true => Err("the checksum of an address is wrong: a character is mistyped".into()),
-        false => Ok(address),
+    if mixed && !address.to_string().ends_with(digits) {
+        Err("the checksum of an address is wrong: a character is mistyped".into())
+    } else {
+        Ok(address)
     }
 }
 
 /// Hexadecimal after `0x`.
 fn bytes(value: &Json) -> Result<Vec<u8>, String> {
-    let digits = value.text().and_then(|text| text.strip_prefix("0x")).ok_or("not hexadecimal after 0x")?;
+    let digits = value
+        .text()
+        .and_then(|text| text.strip_prefix("0x"))
+        .ok_or("not hexadecimal after 0x")?;
     hex::decode(digits).map_err(|error| error.to_string())
 }

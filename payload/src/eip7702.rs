@@ -1,8 +1,10 @@
-//! Authorisations of EIP-7702: `0x05 ‖ rlp([chain_id, address, nonce])`, hashed by Keccak-256. Whoever has the signature puts
-//! it into a transaction, and the account runs the code of the contract from then on: the contract can do with the account
-//! what its key can. Shown as a transaction that hands the whole account over and pays nothing.
+//! Authorisations of EIP-7702: `0x05 ‖ rlp([chain_id, address, nonce])`, hashed by Keccak-256.
+//! Whoever has the signature puts it into a transaction, and the account runs the code of the
+//! contract from then on: the contract can do with the account what its key can. Shown as a
+//! transaction that hands the whole account over and pays nothing.
 //!
-//! With chain id 0 it counts on every chain that has the account at this nonce; its chain is shown as `eip155:0`.
+//! With chain id 0 it counts on every chain that has the account at this nonce; its chain is shown
+//! as `eip155:0`.
 
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::keccak256;
@@ -16,7 +18,11 @@ const KIND: &str = "eip7702";
 /// `MAGIC` of the standard.
 const MAGIC: u8 = 5;
 
-pub(crate) fn decode(key: &Key, path: &DerivationPath, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode(
+    key: &Key,
+    path: &DerivationPath,
+    bytes: &[u8],
+) -> Result<Decoded, DecodeError> {
     key.must_be_ecdsa(KIND)?;
     let account = sender(key, path)?;
     let authorization = read(bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
@@ -31,7 +37,10 @@ pub(crate) fn decode(key: &Key, path: &DerivationPath, bytes: &[u8]) -> Result<D
         unsigned: bytes.to_vec(),
         owners: Default::default(),
     });
-    Ok(Decoded { inputs: vec![Input::new(path.clone(), keccak256(bytes).to_vec())], intent })
+    Ok(Decoded {
+        inputs: vec![Input::new(path.clone(), keccak256(bytes).to_vec())],
+        intent,
+    })
 }
 
 /// The one encoding of an authorisation without signature.
@@ -39,13 +48,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Authorization, String> {
     let Some((&MAGIC, mut rest)) = bytes.split_first() else {
         return Err("it does not begin with 05".into());
     };
-    let authorization = Authorization::decode(&mut rest).map_err(|error| match signed(bytes) {
-        true => "it is signed already: its list has six items".to_string(),
-        false => error.to_string(),
+    let authorization = Authorization::decode(&mut rest).map_err(|error| {
+        if signed(bytes) {
+            "it is signed already: its list has six items".to_string()
+        } else {
+            error.to_string()
+        }
     })?;
-    match encoded(&authorization) == bytes {
-        true => Ok(authorization),
-        false => Err("it is not the one encoding of this authorisation, or something follows it".into()),
+    if encoded(&authorization) == bytes {
+        Ok(authorization)
+    } else {
+        Err("it is not the one encoding of this authorisation, or something follows it".into())
     }
 }
 
@@ -63,9 +76,10 @@ fn signed(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protocol::Scheme;
+
     use crate::PayloadKind;
     use crate::testkit::{decode_as, digest_of, ecdsa, key_of, transaction};
-    use countersign_protocol::Scheme;
 
     const CASE: &str = include_str!("../fixtures/evm-7702-authorization.hex");
 
@@ -77,19 +91,34 @@ mod tests {
     fn an_authorisation_hands_the_account_over() {
         let decoded = decode_as(&ecdsa(), PayloadKind::Eip7702, &unhex(CASE)).unwrap();
         let shown = transaction(&decoded);
-        let [grant] = &shown.grants[..] else { panic!("{shown:?}") };
+        let [grant] = &shown.grants[..] else {
+            panic!("{shown:?}")
+        };
         assert_eq!(grant.spender, "0x63c0c19a282a1B52b07dD5a65b58948A07DAE32B");
-        assert_eq!((&*grant.asset, &grant.amount, &*shown.chain), ("", &None, "eip155:1"));
-        assert_eq!(shown.sources, ["0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"]);
+        assert_eq!(
+            (&*grant.asset, &grant.amount, &*shown.chain),
+            ("", &None, "eip155:1")
+        );
+        assert_eq!(
+            shown.sources,
+            ["0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"]
+        );
         // By eth-account 0.14.
-        assert_eq!(digest_of(&decoded), "73c37d50a1a39a021d14f800a6e7b8ef6a29e1f8ea5fa2fcbf91ba4a5a58abac");
+        assert_eq!(
+            digest_of(&decoded),
+            "73c37d50a1a39a021d14f800a6e7b8ef6a29e1f8ea5fa2fcbf91ba4a5a58abac"
+        );
     }
 
     #[test]
     fn every_chain_and_nobody_are_told_apart() {
         let address = "63c0c19a282a1b52b07dd5a65b58948a07dae32b";
-        let everywhere =
-            decode_as(&ecdsa(), PayloadKind::Eip7702, &unhex(&format!("05d78094{address}01"))).unwrap();
+        let everywhere = decode_as(
+            &ecdsa(),
+            PayloadKind::Eip7702,
+            &unhex(&format!("05d78094{address}01")),
+        )
+        .unwrap();
         assert_eq!(transaction(&everywhere).chain, "eip155:0");
         let back = format!("05d70194{}01", "00".repeat(20));
         let back = decode_as(&ecdsa(), PayloadKind::Eip7702, &unhex(&back)).unwrap();

@@ -1,9 +1,11 @@
-//! Unsigned Ethereum transactions: legacy with a chain id (EIP-155), EIP-2930, EIP-1559, EIP-4844 and EIP-7702.
+//! Unsigned Ethereum transactions: legacy with a chain id (EIP-155), EIP-2930, EIP-1559, EIP-4844
+//! and EIP-7702.
 //!
-//! The payload is what is hashed: `rlp(nonce, price, gas, to, value, data, chain id, 0, 0)`, or the type byte and the RLP
-//! of the fields without signature. It is read, written again and compared, so that only one encoding of a transaction is
-//! accepted. A legacy transaction without a chain id would count on every chain and is refused; a blob transaction comes
-//! without its blobs, as the signature does not cover them.
+//! The payload is what is hashed: `rlp(nonce, price, gas, to, value, data, chain id, 0, 0)`, or the
+//! type byte and the RLP of the fields without signature. It is read, written again and compared,
+//! so that only one encoding of a transaction is accepted. A legacy transaction without a chain id
+//! would count on every chain and is refused; a blob transaction comes without its blobs, as the
+//! signature does not cover them.
 
 use alloy_consensus::transaction::RlpEcdsaDecodableTx;
 use alloy_consensus::{
@@ -15,17 +17,27 @@ use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, keccak256};
 use alloy_rlp::{Decodable, Header};
 use countersign_protocol::DerivationPath;
 
-use crate::{Call, DecodeError, Decoded, Destination, Grant, Input, Intent, Key, Transaction, evm_call};
+use crate::{
+    Call, DecodeError, Decoded, Destination, Grant, Input, Intent, Key, Transaction, evm_call,
+};
 
 const KIND: &str = "evm-transaction";
 
-pub(crate) fn decode(key: &Key, path: &DerivationPath, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode(
+    key: &Key,
+    path: &DerivationPath,
+    bytes: &[u8],
+) -> Result<Decoded, DecodeError> {
     key.must_be_ecdsa(KIND)?;
     let sender = sender(key, path)?;
     let fields = read(bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
-    let intent = meaning(fields, sender, bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
+    let intent =
+        meaning(fields, sender, bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
     let signed_bytes = keccak256(bytes).to_vec();
-    Ok(Decoded { inputs: vec![Input::new(path.clone(), signed_bytes)], intent })
+    Ok(Decoded {
+        inputs: vec![Input::new(path.clone(), signed_bytes)],
+        intent,
+    })
 }
 
 /// The account of a child: the last 20 bytes of the hash of its uncompressed point.
@@ -33,7 +45,9 @@ pub(crate) fn sender(key: &Key, path: &DerivationPath) -> Result<Address, Decode
     let child = key.child(path)?;
     let point = bitcoin::secp256k1::PublicKey::from_slice(&child)
         .map_err(|_| DecodeError::Derive(countersign_verify::DeriveError::PublicKey))?;
-    Ok(Address::from_raw_public_key(&point.serialize_uncompressed()[1..]))
+    Ok(Address::from_raw_public_key(
+        &point.serialize_uncompressed()[1..],
+    ))
 }
 
 /// The fields that matter, of whatever type the transaction is.
@@ -49,12 +63,11 @@ struct Fields {
 
 fn read(bytes: &[u8]) -> Result<Fields, String> {
     let unsigned = read_unsigned(bytes);
-    match unsigned.is_err() && is_signed(bytes) {
-        true => {
-            Err("it is signed already; send it to the network, or take its signature off to sign it anew"
+    if unsigned.is_err() && is_signed(bytes) {
+        Err("it is signed already; send it to the network, or take its signature off to sign it anew"
                 .into())
-        }
-        false => unsigned,
+    } else {
+        unsigned
     }
 }
 
@@ -74,7 +87,9 @@ fn read_unsigned(bytes: &[u8]) -> Result<Fields, String> {
         0xc0.. => canonical(legacy(bytes)?, bytes),
         5 => Err("it is an authorisation of EIP-7702; send it as eip7702".into()),
         b'0' => Err("it is hexadecimal text; send the bytes that it stands for".into()),
-        other => Err(format!("0x{other:02x} begins no transaction type that is known here")),
+        other => Err(format!(
+            "0x{other:02x} begins no transaction type that is known here"
+        )),
     }
 }
 
@@ -89,7 +104,8 @@ where
 /// EIP-155: six fields, the chain id, and two zeros in the place of the signature.
 pub(crate) fn legacy(mut rest: &[u8]) -> Result<TxLegacy, String> {
     let mut items = Header::decode_bytes(&mut rest, true).map_err(|error| error.to_string())?;
-    let mut transaction = TxLegacy::rlp_decode_fields(&mut items).map_err(|error| error.to_string())?;
+    let mut transaction =
+        TxLegacy::rlp_decode_fields(&mut items).map_err(|error| error.to_string())?;
     if items.is_empty() {
         return Err("it names no chain and would count on every chain (EIP-155)".into());
     }
@@ -98,11 +114,20 @@ pub(crate) fn legacy(mut rest: &[u8]) -> Result<TxLegacy, String> {
 }
 
 /// Refuses every encoding but the one that the transaction has when it is written.
-fn canonical<T: SignableTransaction<Signature>>(transaction: T, bytes: &[u8]) -> Result<Fields, String> {
+fn canonical<T: SignableTransaction<Signature>>(
+    transaction: T,
+    bytes: &[u8],
+) -> Result<Fields, String> {
     if transaction.encoded_for_signing() != bytes {
-        return Err("it is not the one encoding of this transaction, or carries a signature or blobs".into());
+        return Err(
+            "it is not the one encoding of this transaction, or carries a signature or blobs"
+                .into(),
+        );
     }
-    let chain = transaction.chain_id().filter(|chain| *chain != 0).ok_or("it names no chain (EIP-155)")?;
+    let chain = transaction
+        .chain_id()
+        .filter(|chain| *chain != 0)
+        .ok_or("it names no chain (EIP-155)")?;
     let gas = U256::from(transaction.gas_limit()) * U256::from(transaction.max_fee_per_gas());
     let blobs = transaction.blob_versioned_hashes().map_or(0, <[_]>::len);
     let blob_gas = U256::from(blobs) * U256::from(DATA_GAS_PER_BLOB);
@@ -126,7 +151,11 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Stri
     let called = fields.to.is_create() || !fields.data.is_empty();
     // Who is sent nothing, and called with nothing, still runs code: it is shown.
     if !fields.value.is_zero() || !called {
-        let recipient = fields.to.to().copied().unwrap_or_else(|| sender.create(fields.nonce));
+        let recipient = fields
+            .to
+            .to()
+            .copied()
+            .unwrap_or_else(|| sender.create(fields.nonce));
         destinations.push(Destination {
             address: recipient.to_string(),
             asset: String::new(),
@@ -144,7 +173,11 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Stri
     }
     let call = called.then(|| Call {
         contract: fields.to.to().map(Address::to_string).unwrap_or_default(),
-        selector: if fields.to.is_create() { vec![] } else { fields.data.iter().take(4).copied().collect() },
+        selector: if fields.to.is_create() {
+            vec![]
+        } else {
+            fields.data.iter().take(4).copied().collect()
+        },
         method,
         fields: vec![],
         amount: fields.value.to_string(),
@@ -162,10 +195,15 @@ fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Stri
     }))
 }
 
-/// An account that hands its code over to a contract can lose all it has; to the zero address, it takes itself back.
+/// An account that hands its code over to a contract can lose all it has; to the zero address, it
+/// takes itself back.
 pub(crate) fn delegation(to: &Address) -> Grant {
     let amount = to.is_zero().then(|| "0".to_string());
-    Grant { spender: to.to_string(), asset: String::new(), amount }
+    Grant {
+        spender: to.to_string(),
+        asset: String::new(),
+        amount,
+    }
 }
 
 #[cfg(test)]

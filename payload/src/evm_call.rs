@@ -1,17 +1,24 @@
 //! What calls of well-known token standards do, read from their call data.
 //!
-//! `approve` and `transferFrom` are methods of ERC-20 and of ERC-721 with one encoding: their last argument is an amount in
-//! the one and the number of a token in the other, so 0 is nothing in the one and a token in the other. Which a contract is,
-//! its bytes do not say. Such a call names the asset `<chain>/token:<contract>`, with the number as it stands: whoever judges
-//! it must know the contract, or take the worse of both meanings.
+//! `approve` and `transferFrom` are methods of ERC-20 and of ERC-721 with one encoding: their last
+//! argument is an amount in the one and the number of a token in the other, so 0 is nothing in the
+//! one and a token in the other. Which a contract is, its bytes do not say. Such a call names the
+//! asset `<chain>/token:<contract>`, with the number as it stands: whoever judges it must know the
+//! contract, or take the worse of both meanings.
 //!
-//! A contract takes the arguments at the front and ignores what follows them, so data behind the arguments hides nothing
-//! here either. Arguments that are too short, or whose unused bits are set, are read differently by different contracts:
-//! such a call of a well-known method is refused as a whole, rather than shown as if nothing were transferred.
+//! A contract takes the arguments at the front and ignores what follows them, so data behind the
+//! arguments hides nothing here either. Arguments that are too short, or whose unused bits are set,
+//! are read differently by different contracts: such a call of a well-known method is refused as a
+//! whole, rather than shown as if nothing were transferred.
 
 use alloy_primitives::{Address, U256, address};
 
 use crate::{Destination, Grant};
+
+/// The same address on every chain.
+const PERMIT2: Address = address!("000000000022D473030F116dDEE9F6B43aC78BA3");
+/// In the place of a token standard: ERC-20 or ERC-721.
+pub(crate) const EITHER: &str = "token";
 
 /// What a call does.
 pub(crate) struct Known {
@@ -20,12 +27,6 @@ pub(crate) struct Known {
     pub(crate) grants: Vec<Grant>,
 }
 
-/// The same address on every chain.
-const PERMIT2: Address = address!("000000000022D473030F116dDEE9F6B43aC78BA3");
-
-/// In the place of a token standard: ERC-20 or ERC-721.
-pub(crate) const EITHER: &str = "token";
-
 /// `None`: the method is not known here.
 pub(crate) fn understand(
     chain: &str,
@@ -33,24 +34,53 @@ pub(crate) fn understand(
     sender: &Address,
     data: &[u8],
 ) -> Result<Option<Known>, String> {
-    let Some((selector, arguments)) = data.split_first_chunk::<4>() else { return Ok(None) };
-    let call = Reader { chain, contract, sender, arguments };
+    let Some((selector, arguments)) = data.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let call = Reader {
+        chain,
+        contract,
+        sender,
+        arguments,
+    };
     let known = match u32::from_be_bytes(*selector) {
-        0xa9059cbb => call.pay("transfer(address,uint256)", 0, call.token("erc20", None), call.amount(1)?),
+        0xa9059cbb => call.pay(
+            "transfer(address,uint256)",
+            0,
+            call.token("erc20", None),
+            call.amount(1)?,
+        ),
         0x23b872dd => {
             call.address(0)?;
-            call.pay("transferFrom(address,address,uint256)", 1, call.token(EITHER, None), call.amount(2)?)
+            call.pay(
+                "transferFrom(address,address,uint256)",
+                1,
+                call.token(EITHER, None),
+                call.amount(2)?,
+            )
         }
         0x42842e0e => call.move_one("safeTransferFrom(address,address,uint256)"),
         0xb88d4fde => call.move_one("safeTransferFrom(address,address,uint256,bytes)"),
         0xf242432a => {
             call.address(0)?;
             let asset = call.token("erc1155", Some(call.amount(2)?));
-            call.pay("safeTransferFrom(address,address,uint256,uint256,bytes)", 1, asset, call.amount(3)?)
+            call.pay(
+                "safeTransferFrom(address,address,uint256,uint256,bytes)",
+                1,
+                asset,
+                call.amount(3)?,
+            )
         }
-        0x2eb2c2d6 => call.move_many("safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)"),
+        0x2eb2c2d6 => {
+            call.move_many("safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)")
+        }
         0x095ea7b3 => call.allow("approve(address,uint256)", EITHER, 0, call.amount(1)?),
-        0x39509351 => call.allow("increaseAllowance(address,uint256)", "erc20", 0, call.amount(1)?),
+        0x39509351 => call.allow(
+            "increaseAllowance(address,uint256)",
+            "erc20",
+            0,
+            call.amount(1)?,
+        ),
         0xa22cb465 => call.allow_all("setApprovalForAll(address,bool)", "erc721", 0, 1),
         0xd505accf => {
             call.address(0)?;
@@ -72,7 +102,12 @@ pub(crate) fn understand(
         0x36c78516 if *contract == PERMIT2 => {
             call.address(0)?;
             let asset = asset(chain, "erc20", &call.address(3)?, None);
-            call.pay("transferFrom(address,address,uint160,address)", 1, asset, call.amount160(2)?)
+            call.pay(
+                "transferFrom(address,address,uint160,address)",
+                1,
+                asset,
+                call.amount160(2)?,
+            )
         }
         _ => return Ok(None),
     };
@@ -103,26 +138,48 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn pay(&self, method: &'static str, to: usize, asset: String, amount: U256) -> Result<Known, String> {
+    fn pay(
+        &self,
+        method: &'static str,
+        to: usize,
+        asset: String,
+        amount: U256,
+    ) -> Result<Known, String> {
         let destinations = vec![self.destination(self.address(to)?, asset, amount)];
-        Ok(Known { method, destinations, grants: vec![] })
+        Ok(Known {
+            method,
+            destinations,
+            grants: vec![],
+        })
     }
 
     fn move_one(&self, method: &'static str) -> Result<Known, String> {
         self.address(0)?;
-        self.pay(method, 1, self.token("erc721", Some(self.amount(2)?)), U256::ONE)
+        self.pay(
+            method,
+            1,
+            self.token("erc721", Some(self.amount(2)?)),
+            U256::ONE,
+        )
     }
 
     fn move_many(&self, method: &'static str) -> Result<Known, String> {
         self.address(0)?;
-        let (to, ids, amounts) = (self.address(1)?, self.list(2)?, self.list(3)?);
+        let to = self.address(1)?;
+        let ids = self.list(2)?;
+        let amounts = self.list(3)?;
         if ids.len() != amounts.len() {
             return Err("it names tokens and amounts of different number".into());
         }
         let pairs = ids.into_iter().zip(amounts);
-        let destinations =
-            pairs.map(|(id, amount)| self.destination(to, self.token("erc1155", Some(id)), amount)).collect();
-        Ok(Known { method, destinations, grants: vec![] })
+        let destinations = pairs
+            .map(|(id, amount)| self.destination(to, self.token("erc1155", Some(id)), amount))
+            .collect();
+        Ok(Known {
+            method,
+            destinations,
+            grants: vec![],
+        })
     }
 
     fn allow(
@@ -133,8 +190,16 @@ impl Reader<'_> {
         amount: U256,
     ) -> Result<Known, String> {
         let spender = self.address(spender)?.to_string();
-        let grant = Grant { spender, asset: self.token(standard, None), amount: limit(amount, U256::MAX) };
-        Ok(Known { method, destinations: vec![], grants: vec![grant] })
+        let grant = Grant {
+            spender,
+            asset: self.token(standard, None),
+            amount: limit(amount, U256::MAX),
+        };
+        Ok(Known {
+            method,
+            destinations: vec![],
+            grants: vec![grant],
+        })
     }
 
     /// Everything of a contract, or, taken back, nothing.
@@ -151,8 +216,16 @@ impl Reader<'_> {
             U256::ZERO => Some("0".into()),
             _ => return Err("its truth value is neither 0 nor 1".into()),
         };
-        let grant = Grant { spender, asset: self.token(standard, None), amount };
-        Ok(Known { method, destinations: vec![], grants: vec![grant] })
+        let grant = Grant {
+            spender,
+            asset: self.token(standard, None),
+            amount,
+        };
+        Ok(Known {
+            method,
+            destinations: vec![],
+            grants: vec![grant],
+        })
     }
 
     fn allow_token(
@@ -164,13 +237,28 @@ impl Reader<'_> {
     ) -> Result<Known, String> {
         let asset = asset(self.chain, "erc20", &self.address(token)?, None);
         let amount = limit(self.amount160(amount)?, max160());
-        let grant = Grant { spender: self.address(spender)?.to_string(), asset, amount };
-        Ok(Known { method, destinations: vec![], grants: vec![grant] })
+        let grant = Grant {
+            spender: self.address(spender)?.to_string(),
+            asset,
+            amount,
+        };
+        Ok(Known {
+            method,
+            destinations: vec![],
+            grants: vec![grant],
+        })
     }
 
     fn destination(&self, to: Address, asset: String, amount: U256) -> Destination {
-        let (address, change) = (to.to_string(), to == *self.sender);
-        Destination { address, asset, amount: amount.to_string(), memo: None, change }
+        let address = to.to_string();
+        let change = to == *self.sender;
+        Destination {
+            address,
+            asset,
+            amount: amount.to_string(),
+            memo: None,
+            change,
+        }
     }
 
     fn token(&self, standard: &str, id: Option<U256>) -> String {
@@ -178,8 +266,11 @@ impl Reader<'_> {
     }
 
     fn word(&self, at: usize) -> Result<&[u8; 32], String> {
-        let rest = at.checked_mul(32).and_then(|start| self.arguments.get(start..));
-        rest.and_then(<[u8]>::first_chunk).ok_or_else(|| "its call data ends within the arguments".into())
+        let rest = at
+            .checked_mul(32)
+            .and_then(|start| self.arguments.get(start..));
+        rest.and_then(<[u8]>::first_chunk)
+            .ok_or_else(|| "its call data ends within the arguments".into())
     }
 
     fn amount(&self, at: usize) -> Result<U256, String> {
@@ -188,7 +279,11 @@ impl Reader<'_> {
 
     fn amount160(&self, at: usize) -> Result<U256, String> {
         let amount = self.amount(at)?;
-        if amount > max160() { Err("its amount has more than 160 bits".into()) } else { Ok(amount) }
+        if amount > max160() {
+            Err("its amount has more than 160 bits".into())
+        } else {
+            Ok(amount)
+        }
     }
 
     fn address(&self, at: usize) -> Result<Address, String> {
@@ -203,7 +298,10 @@ impl Reader<'_> {
     fn list(&self, at: usize) -> Result<Vec<U256>, String> {
         let outside = || "a list in its call data lies outside of it".to_string();
         let offset = usize::try_from(self.amount(at)?).map_err(|_| outside())?;
-        let tail = Reader { arguments: self.arguments.get(offset..).ok_or_else(outside)?, ..*self };
+        let tail = Reader {
+            arguments: self.arguments.get(offset..).ok_or_else(outside)?,
+            ..*self
+        };
         let length = usize::try_from(tail.amount(0)?).map_err(|_| outside())?;
         if length > self.arguments.len() / 32 {
             return Err(outside());

@@ -1,5 +1,6 @@
-//! Forms in which people have payloads in hand, read as the bytes that tasks carry: text of several encodings, in lines or in
-//! one, and transactions around the part that is signed. Nothing is judged here: what comes out is decoded like any payload.
+//! Forms in which people have payloads in hand, read as the bytes that tasks carry: text of several
+//! encodings, in lines or in one, and transactions around the part that is signed. Nothing is
+//! judged here: what comes out is decoded like any payload.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -17,7 +18,9 @@ pub enum FormError {
     )]
     Psbt,
     /// A transaction without what a PSBT says beside it.
-    #[error("this is a Bitcoin transaction and no PSBT; give the PSBT, which names the keys and the amounts")]
+    #[error(
+        "this is a Bitcoin transaction and no PSBT; give the PSBT, which names the keys and the amounts"
+    )]
     BareTransaction,
     /// Neither the bytes nor a text of them.
     #[error(
@@ -41,8 +44,8 @@ pub enum FormError {
     Hex,
 }
 
-/// A PSBT, of any version: its bytes, or Base64 (also the variant for URLs, with or without `=`) or hexadecimal digits, in as
-/// many lines as they come.
+/// A PSBT, of any version: its bytes, or Base64 (also the variant for URLs, with or without `=`) or
+/// hexadecimal digits, in as many lines as they come.
 pub fn read_psbt(given: &[u8]) -> Result<Vec<u8>, FormError> {
     const MAGIC: &[u8] = b"psbt\xff";
     if given.starts_with(MAGIC) {
@@ -56,20 +59,28 @@ pub fn read_psbt(given: &[u8]) -> Result<Vec<u8>, FormError> {
     }
     let is_transaction =
         |bytes: Vec<u8>| bitcoin::consensus::deserialize::<bitcoin::Transaction>(&bytes).is_ok();
-    match candidates.any(is_transaction) {
-        true => Err(FormError::BareTransaction),
-        false => Err(FormError::Psbt),
+    if candidates.any(is_transaction) {
+        Err(FormError::BareTransaction)
+    } else {
+        Err(FormError::Psbt)
     }
 }
 
-/// A message of a Solana transaction, or the message in a transaction that nobody has signed: bytes, or hexadecimal digits,
-/// Base58 or Base64.
+/// A message of a Solana transaction, or the message in a transaction that nobody has signed:
+/// bytes, or hexadecimal digits, Base58 or Base64.
 pub fn read_solana(given: &[u8]) -> Result<Vec<u8>, FormError> {
     let text = text_of(given);
     let text = text.as_deref();
     // Base58 takes quadratic time. A transaction has at most 1232 bytes.
-    let base58 = text.filter(|text| text.len() <= 2048).and_then(|text| bs58::decode(text).into_vec().ok());
-    let candidates = [Some(given.to_vec()), text.and_then(digits), base58, text.and_then(from_base64)];
+    let base58 = text
+        .filter(|text| text.len() <= 2048)
+        .and_then(|text| bs58::decode(text).into_vec().ok());
+    let candidates = [
+        Some(given.to_vec()),
+        text.and_then(digits),
+        base58,
+        text.and_then(from_base64),
+    ];
     let mut refused = FormError::Solana;
     for bytes in candidates.into_iter().flatten() {
         match solana_message_of(&bytes) {
@@ -83,11 +94,13 @@ pub fn read_solana(given: &[u8]) -> Result<Vec<u8>, FormError> {
 
 /// Two digits for each byte, with or without `0x`, in as many lines as they come.
 pub fn read_hex(given: &[u8]) -> Result<Vec<u8>, FormError> {
-    text_of(given).and_then(|text| digits(&text)).ok_or(FormError::Hex)
+    text_of(given)
+        .and_then(|text| digits(&text))
+        .ok_or(FormError::Hex)
 }
 
-/// The text of a file or an argument, without the mark that some programs begin files with, and without white space and
-/// quotation marks, which belong to none of the encodings.
+/// The text of a file or an argument, without the mark that some programs begin files with, and
+/// without white space and quotation marks, which belong to none of the encodings.
 fn text_of(given: &[u8]) -> Option<String> {
     let wide = |rest: &[u8], read: fn([u8; 2]) -> u16| {
         let (units, odd) = rest.as_chunks::<2>();
@@ -100,16 +113,28 @@ fn text_of(given: &[u8]) -> Option<String> {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok()?,
         rest => String::from_utf8(rest.to_vec()).ok()?,
     };
-    Some(text.chars().filter(|char| !char.is_whitespace() && !matches!(char, '"' | '\'')).collect())
+    Some(
+        text.chars()
+            .filter(|char| !char.is_whitespace() && !matches!(char, '"' | '\''))
+            .collect(),
+    )
 }
 
 fn digits(text: &str) -> Option<Vec<u8>> {
-    hex::decode(text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text)).ok()
+    hex::decode(
+        text.strip_prefix("0x")
+            .or_else(|| text.strip_prefix("0X"))
+            .unwrap_or(text),
+    )
+    .ok()
 }
 
 fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    GeneralPurpose::new(&STANDARD, config).decode(text.replace('-', "+").replace('_', "/")).ok()
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&STANDARD, config)
+        .decode(text.replace('-', "+").replace('_', "/"))
+        .ok()
 }
 
 fn solana_message_of(bytes: &[u8]) -> Result<&[u8], FormError> {
@@ -117,13 +142,20 @@ fn solana_message_of(bytes: &[u8]) -> Result<&[u8], FormError> {
         return Ok(bytes);
     }
     let (signers, rest) = signature_count(bytes).ok_or(FormError::Solana)?;
-    let (signatures, message) = rest.split_at_checked(64 * signers).ok_or(FormError::Solana)?;
+    let (signatures, message) = rest
+        .split_at_checked(64 * signers)
+        .ok_or(FormError::Solana)?;
     let (signatures, _) = signatures.as_chunks::<64>();
-    let fits = Message::read(message).is_some_and(|read| usize::from(read.required_signatures) == signers);
+    let fits =
+        Message::read(message).is_some_and(|read| usize::from(read.required_signatures) == signers);
     if !fits {
         return Err(FormError::Solana);
     }
-    match signatures.iter().filter(|signature| **signature != [0; 64]).count() {
+    match signatures
+        .iter()
+        .filter(|signature| **signature != [0; 64])
+        .count()
+    {
         0 => Ok(message),
         signed => Err(FormError::SolanaSigned { signed, signers }),
     }
@@ -133,7 +165,8 @@ fn is_message(bytes: &[u8]) -> bool {
     Message::read(bytes).is_some_and(|message| message.check().is_ok())
 }
 
-/// How many signatures a transaction begins with (`shortvec`; there are at most 255), and what follows.
+/// How many signatures a transaction begins with (`shortvec`; there are at most 255), and what
+/// follows.
 pub(crate) fn signature_count(transaction: &[u8]) -> Option<(usize, &[u8])> {
     match transaction {
         [count @ 1..=0x7f, rest @ ..] => Some((usize::from(*count), rest)),
@@ -144,20 +177,29 @@ pub(crate) fn signature_count(transaction: &[u8]) -> Option<(usize, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
+
+    use super::*;
 
     const COLUMNS: &[u8] = include_bytes!("../fixtures/psbt-base64-76-columns.txt");
     const BINARY: &[u8] = include_bytes!("../fixtures/psbt-p2wsh-2of3.psbt");
     const WIRE: &[u8] = include_bytes!("../fixtures/solana-wire-transaction.b64");
 
     fn utf16(text: &str) -> Vec<u8> {
-        [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+        [0xfeff]
+            .into_iter()
+            .chain(text.encode_utf16())
+            .flat_map(u16::to_le_bytes)
+            .collect()
     }
 
     #[test]
     fn a_psbt_is_read_in_every_form() {
-        let one_line: Vec<u8> = COLUMNS.iter().filter(|byte| !byte.is_ascii_whitespace()).copied().collect();
+        let one_line: Vec<u8> = COLUMNS
+            .iter()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .copied()
+            .collect();
         let expected = BASE64.decode(&one_line).unwrap();
         assert_eq!(read_psbt(COLUMNS).unwrap(), expected);
         assert!(crate::psbt::parse(&expected).is_ok());
@@ -173,15 +215,30 @@ mod tests {
             format!("\"{text}\"").into_bytes(),
             utf16(&text),
         ] {
-            assert_eq!(read_psbt(&given).unwrap(), BINARY, "{}", String::from_utf8_lossy(&given));
+            assert_eq!(
+                read_psbt(&given).unwrap(),
+                BINARY,
+                "{}",
+                String::from_utf8_lossy(&given)
+            );
         }
     }
 
     #[test]
     fn what_is_no_psbt_is_said_to_be_none() {
         let bare = bitcoin::consensus::serialize(&crate::psbt::parse(BINARY).unwrap().unsigned_tx);
-        assert_eq!(read_psbt(hex::encode(bare).as_bytes()), Err(FormError::BareTransaction));
-        for wrong in [&b""[..], b"?", b"\xff\xfe\x00", b"cHNid", b"70736274", &[0xff; 40]] {
+        assert_eq!(
+            read_psbt(hex::encode(bare).as_bytes()),
+            Err(FormError::BareTransaction)
+        );
+        for wrong in [
+            &b""[..],
+            b"?",
+            b"\xff\xfe\x00",
+            b"cHNid",
+            b"70736274",
+            &[0xff; 40],
+        ] {
             assert_eq!(read_psbt(wrong), Err(FormError::Psbt), "{wrong:02x?}");
         }
     }
@@ -210,7 +267,13 @@ mod tests {
         let mut wire = BASE64.decode(WIRE.trim_ascii()).unwrap();
         wire[20] = 7;
         let refused = read_solana(BASE64.encode(&wire).as_bytes());
-        assert_eq!(refused, Err(FormError::SolanaSigned { signed: 1, signers: 1 }));
+        assert_eq!(
+            refused,
+            Err(FormError::SolanaSigned {
+                signed: 1,
+                signers: 1
+            })
+        );
         // Another number of signatures than the message asks for.
         let fewer = [&[2][..], &[0; 128], &wire[65..]].concat();
         assert_eq!(read_solana(&fewer), Err(FormError::Solana));

@@ -1,5 +1,6 @@
-//! What signatures are for: the vocabulary of `wit/policy.wit`, for programs that have no plugins as well. The fields
-//! are documented there; those that the contract's records have not are [`facts`] beside them.
+//! What signatures are for: the vocabulary of `wit/policy.wit`, for programs that have no plugins
+//! as well. The fields are documented there; those that the contract's records have not are
+//! [`facts`] beside them.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,8 @@ pub struct Transaction {
     pub grants: Vec<Grant>,
     pub fee: Option<String>,
     pub unsigned: Vec<u8>,
-    /// Who owns accounts that receive tokens, by the account's address, where the bytes show it (Solana).
+    /// Who owns accounts that receive tokens, by the account's address, where the bytes show it
+    /// (Solana).
     pub owners: BTreeMap<String, String>,
 }
 
@@ -78,7 +80,8 @@ pub struct TypedData {
     pub rights: Rights,
     /// What messages of the type are, in a few words, if the type is known.
     pub meaning: Option<String>,
-    /// What `json` leaves out because no signature covers it, and what was derived because the document does not say it.
+    /// What `json` leaves out because no signature covers it, and what was derived because the
+    /// document does not say it.
     pub notes: Vec<String>,
 }
 
@@ -99,16 +102,16 @@ impl Rights {
     /// As plugins are told.
     pub fn name(self) -> &'static str {
         match self {
-            Rights::None => "none",
-            Rights::Shown => "shown",
-            Rights::Hidden => "hidden",
-            Rights::Unknown => "unknown",
+            Self::None => "none",
+            Self::Shown => "shown",
+            Self::Hidden => "hidden",
+            Self::Unknown => "unknown",
         }
     }
 }
 
-/// What is known of an intent and has no field in the records of `wit/policy.wit`, as `(name, value)`. Plugins find it under
-/// `extra`, as facts. A name is never given another meaning.
+/// What is known of an intent and has no field in the records of `wit/policy.wit`, as `(name,
+/// value)`. Plugins find it under `extra`, as facts. A name is never given another meaning.
 ///
 /// | name | value |
 /// |---|---|
@@ -120,12 +123,19 @@ pub fn facts(intent: &Intent) -> Vec<(&'static str, String)> {
     match intent {
         Intent::Transaction(does) if !does.owners.is_empty() => {
             let owners = serde_json::to_string(&does.owners);
-            owners.map(|owners| ("token-owners", owners)).into_iter().collect()
+            owners
+                .map(|owners| ("token-owners", owners))
+                .into_iter()
+                .collect()
         }
         Intent::TypedData(data) => {
             let rights = std::iter::once(("typed-data-rights", data.rights.name().into()));
-            let meaning = data.meaning.iter().map(|meaning| ("typed-data-meaning", meaning.clone()));
-            let notes = (!data.notes.is_empty()).then(|| ("typed-data-notes", data.notes.join("; ")));
+            let meaning = data
+                .meaning
+                .iter()
+                .map(|meaning| ("typed-data-meaning", meaning.clone()));
+            let notes =
+                (!data.notes.is_empty()).then(|| ("typed-data-notes", data.notes.join("; ")));
             rights.chain(meaning).chain(notes).collect()
         }
         Intent::Transaction(_) | Intent::Message(_) | Intent::Opaque => Vec::new(),

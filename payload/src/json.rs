@@ -1,8 +1,10 @@
-//! JSON in which every member of an object has a name of its own, and numbers are whole and as long as they are.
+//! JSON in which every member of an object has a name of its own, and numbers are whole and as long
+//! as they are.
 //!
-//! Readers differ in which of two members of one name they take. What plugins judge and what is hashed must be the same,
-//! so such a document is refused. They differ in numbers above 2^53 or 2^64 as well: here every digit counts. The JSON
-//! library does the reading; as it makes floating point of a long number, the digits are taken from the text itself.
+//! Readers differ in which of two members of one name they take. What plugins judge and what is
+//! hashed must be the same, so such a document is refused. They differ in numbers above 2^53 or
+//! 2^64 as well: here every digit counts. The JSON library does the reading; as it makes floating
+//! point of a long number, the digits are taken from the text itself.
 
 use std::collections::BTreeMap;
 use std::slice::Iter;
@@ -17,37 +19,51 @@ pub(crate) enum Json {
     /// A whole number of any length, in decimal.
     Number(String),
     Text(String),
-    List(Vec<Json>),
-    Object(BTreeMap<String, Json>),
+    List(Vec<Self>),
+    Object(BTreeMap<String, Self>),
 }
 
 impl Json {
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Json, String> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let bytes = without_mark(bytes)?;
         // The text is JSON before numbers are looked for in it.
         serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| error.to_string())?;
         let numbers = numbers(bytes);
         let mut rest = numbers.iter();
         let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let value = Value(&mut rest).deserialize(&mut reader).map_err(|error| error.to_string())?;
+        let value = Value(&mut rest)
+            .deserialize(&mut reader)
+            .map_err(|error| error.to_string())?;
         reader.end().map_err(|error| error.to_string())?;
         Ok(value)
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Json> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         self.object()?.get(name)
     }
 
-    pub(crate) fn object(&self) -> Option<&BTreeMap<String, Json>> {
-        if let Json::Object(members) = self { Some(members) } else { None }
+    pub(crate) fn object(&self) -> Option<&BTreeMap<String, Self>> {
+        if let Self::Object(members) = self {
+            Some(members)
+        } else {
+            None
+        }
     }
 
-    pub(crate) fn list(&self) -> Option<&[Json]> {
-        if let Json::List(values) = self { Some(values) } else { None }
+    pub(crate) fn list(&self) -> Option<&[Self]> {
+        if let Self::List(values) = self {
+            Some(values)
+        } else {
+            None
+        }
     }
 
     pub(crate) fn text(&self) -> Option<&str> {
-        if let Json::Text(text) = self { Some(text) } else { None }
+        if let Self::Text(text) = self {
+            Some(text)
+        } else {
+            None
+        }
     }
 }
 
@@ -55,21 +71,26 @@ impl Json {
 impl std::fmt::Display for Json {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Json::Null => f.write_str("null"),
-            Json::Bool(value) => write!(f, "{value}"),
-            Json::Number(digits) => f.write_str(digits),
-            Json::Text(text) => f.write_str(&quoted(text)),
-            Json::List(values) => {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(digits) => f.write_str(digits),
+            Self::Text(text) => f.write_str(&quoted(text)),
+            Self::List(values) => {
                 f.write_str("[")?;
                 for (at, value) in values.iter().enumerate() {
                     write!(f, "{}{value}", if at == 0 { "" } else { "," })?;
                 }
                 f.write_str("]")
             }
-            Json::Object(members) => {
+            Self::Object(members) => {
                 f.write_str("{")?;
                 for (at, (name, value)) in members.iter().enumerate() {
-                    write!(f, "{}{}:{value}", if at == 0 { "" } else { "," }, quoted(name))?;
+                    write!(
+                        f,
+                        "{}{}:{value}",
+                        if at == 0 { "" } else { "," },
+                        quoted(name)
+                    )?;
                 }
                 f.write_str("}")
             }
@@ -98,9 +119,16 @@ fn numbers(json: &[u8]) -> Vec<String> {
         let length = match byte {
             b'"' => string_length(&json[at..]),
             b'-' | b'0'..=b'9' => {
-                let is_part = |byte: &&u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
+                let is_part =
+                    |byte: &&u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
                 let length = json[at..].iter().take_while(is_part).count();
-                numbers.push(json[at..at + length].iter().copied().map(char::from).collect());
+                numbers.push(
+                    json[at..at + length]
+                        .iter()
+                        .copied()
+                        .map(char::from)
+                        .collect(),
+                );
                 length
             }
             _ => 1,
@@ -126,14 +154,18 @@ struct Value<'a, 'n>(&'a mut Iter<'n, String>);
 
 impl Value<'_, '_> {
     fn number<E: Error>(self) -> Result<Json, E> {
-        let text = self.0.next().ok_or_else(|| E::custom("a number is nowhere in the text"))?;
+        let text = self
+            .0
+            .next()
+            .ok_or_else(|| E::custom("a number is nowhere in the text"))?;
         let digits = text.strip_prefix('-').unwrap_or(text);
-        match digits.bytes().all(|byte| byte.is_ascii_digit()) && text != "-0" {
-            true => Ok(Json::Number(text.clone())),
-            false => Err(E::custom(format_args!(
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) && text != "-0" {
+            Ok(Json::Number(text.clone()))
+        } else {
+            Err(E::custom(format_args!(
                 "`{}` is no whole number; write all digits, without point and exponent",
                 text.chars().take(80).collect::<String>()
-            ))),
+            )))
         }
     }
 }
@@ -199,8 +231,9 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn numbers_keep_every_digit() {
@@ -208,9 +241,17 @@ mod tests {
         let text = format!(r#" {{"a\"1": [{most}, -{most}, 0, 7], "b": "12\\", "c": -1}}"#);
         let json = Json::parse(text.as_bytes()).unwrap();
         let number = |text: &str| Json::Number(text.into());
-        let list = [number(most), number(&format!("-{most}")), number("0"), number("7")];
+        let list = [
+            number(most),
+            number(&format!("-{most}")),
+            number("0"),
+            number("7"),
+        ];
         assert_eq!(json.get("a\"1"), Some(&Json::List(list.into())));
-        assert_eq!((json.get("b"), json.get("c")), (Some(&Json::Text("12\\".into())), Some(&number("-1"))));
+        assert_eq!(
+            (json.get("b"), json.get("c")),
+            (Some(&Json::Text("12\\".into())), Some(&number("-1")))
+        );
         assert_eq!(Json::parse(json.to_string().as_bytes()), Ok(json));
     }
 
@@ -230,12 +271,19 @@ mod tests {
             let error = Json::parse(text.as_bytes()).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
         }
-        assert!(Json::parse(b"\xff\xfe{\0}\0").unwrap_err().contains("save the file as UTF-8"));
+        assert!(
+            Json::parse(b"\xff\xfe{\0}\0")
+                .unwrap_err()
+                .contains("save the file as UTF-8")
+        );
     }
 
     #[test]
     fn a_mark_before_the_text_does_not_matter() {
-        assert_eq!(Json::parse("\u{feff}{\"a\":1}".as_bytes()), Json::parse(b"{\"a\":1}"));
+        assert_eq!(
+            Json::parse("\u{feff}{\"a\":1}".as_bytes()),
+            Json::parse(b"{\"a\":1}")
+        );
     }
 
     /// Values with strings that look like numbers and quotes.

@@ -1,8 +1,10 @@
-//! What a payload means: from the bytes that a requester shows to the bytes that are signed, and to what they do.
+//! What a payload means: from the bytes that a requester shows to the bytes that are signed, and to
+//! what they do.
 //!
-//! [`decode`] computes both from the same bytes, so that whoever judges the meaning judges what is signed. Nodes decode
-//! before they ask their plugins; coordinator and client decode again before they believe a signature. [`finish`] puts
-//! signatures where a chain wants them. Nothing here signs, reads a clock or performs I/O.
+//! [`decode`] computes both from the same bytes, so that whoever judges the meaning judges what is
+//! signed. Nodes decode before they ask their plugins; coordinator and client decode again before
+//! they believe a signature. [`finish`] puts signatures where a chain wants them. Nothing here
+//! signs, reads a clock or performs I/O.
 
 mod bip322;
 mod bitcoin_message;
@@ -33,14 +35,17 @@ mod testkit;
 #[cfg(test)]
 mod tests;
 
+use countersign_protocol::{Announcement, DerivationPath, Payload, PayloadKind, Scheme};
+use countersign_verify::{ChildKey, DeriveError, derive_public};
+
 pub use finish::{BitcoinForm, FinishError, Finished, finish};
 pub use forms::{FormError, read_hex, read_psbt, read_solana};
 pub use intent::{Call, Destination, Grant, Intent, Rights, Transaction, TypedData, facts};
 pub use network::UnknownNetwork;
 pub use signed::{SignedError, check_signed};
 
-use countersign_protocol::{Announcement, DerivationPath, Payload, PayloadKind, Scheme};
-use countersign_verify::{ChildKey, DeriveError, derive_public};
+/// Most signatures of one task.
+pub const MAX_INPUTS: usize = 64;
 
 /// The public side of the key that is to sign.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +60,7 @@ pub struct Key<'a> {
 
 impl<'a> From<&'a Announcement> for Key<'a> {
     /// The root key of a wallet.
-    fn from(wallet: &'a Announcement) -> Key<'a> {
+    fn from(wallet: &'a Announcement) -> Self {
         Key {
             scheme: wallet.scheme,
             root_public_key: &wallet.root_public_key,
@@ -66,7 +71,13 @@ impl<'a> From<&'a Announcement> for Key<'a> {
 
 impl Key<'_> {
     fn child(&self, path: &DerivationPath) -> Result<Vec<u8>, DeriveError> {
-        Ok(derive_public(self.scheme, self.root_public_key, self.chain_code, path.steps())?.0)
+        Ok(derive_public(
+            self.scheme,
+            self.root_public_key,
+            self.chain_code,
+            path.steps(),
+        )?
+        .0)
     }
 
     fn must_be_ecdsa(&self, kind: &'static str) -> Result<(), DecodeError> {
@@ -89,7 +100,7 @@ pub struct Networks {
 impl Default for Networks {
     /// The main networks.
     fn default() -> Self {
-        Networks {
+        Self {
             bitcoin: "bip122:000000000019d6689c085ae165831e93".into(),
             solana: "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp".into(),
         }
@@ -99,7 +110,8 @@ impl Default for Networks {
 /// What is signed, and what that does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// One entry for each signature, in the order of the results. At least one, at most [`MAX_INPUTS`].
+    /// One entry for each signature, in the order of the results. At least one, at most
+    /// [`MAX_INPUTS`].
     pub inputs: Vec<Input>,
     /// What the signatures are for.
     pub intent: Intent,
@@ -117,32 +129,41 @@ pub struct Input {
 }
 
 impl Input {
-    fn new(path: DerivationPath, signed_bytes: Vec<u8>) -> Input {
-        Input { path, script_root: None, signed_bytes }
+    fn new(path: DerivationPath, signed_bytes: Vec<u8>) -> Self {
+        Self {
+            path,
+            script_root: None,
+            signed_bytes,
+        }
     }
 
     /// The key that signs this input. `public_key` is the child at its path.
     pub fn child_key<'a>(&'a self, scheme: Scheme, public_key: &'a [u8]) -> ChildKey<'a> {
-        ChildKey { scheme, public_key, script_root: self.script_root.as_ref() }
+        ChildKey {
+            scheme,
+            public_key,
+            script_root: self.script_root.as_ref(),
+        }
     }
 }
-
-/// Most signatures of one task.
-pub const MAX_INPUTS: usize = 64;
 
 /// Why a payload is not what it is said to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes are not of the kind.
-    #[error("the payload is no {kind}: {reason}; expected {} (docs/payloads.md)", expected(kind))]
+    #[error(
+        "the payload is no {kind}: {reason}; expected {} (docs/payloads.md)",
+        expected(kind)
+    )]
     Malformed {
         /// The kind, as tasks name it.
         kind: &'static str,
         /// What is wrong.
         reason: String,
     },
-    /// Bytes that are called a message, and are a transaction of some chain or what is signed for one.
+    /// Bytes that are called a message, and are a transaction of some chain or what is signed for
+    /// one.
     #[error("the message is {what}, and its signature would count there; {instead}")]
     Disguised {
         /// What it is.
@@ -164,7 +185,9 @@ pub enum DecodeError {
     #[error(transparent)]
     Derive(#[from] DeriveError),
     /// A CAIP-2 id that is configured and not known.
-    #[error("the network {0} is not known; configure one of the `bip122:` ids that the manual lists")]
+    #[error(
+        "the network {0} is not known; configure one of the `bip122:` ids that the manual lists"
+    )]
     Network(String),
     /// The requester's digests are not those of the payload.
     #[error(
@@ -203,24 +226,28 @@ fn expected(kind: &str) -> &'static str {
 }
 
 impl DecodeError {
-    fn malformed(kind: &'static str, reason: impl Into<String>) -> DecodeError {
-        DecodeError::Malformed { kind, reason: reason.into() }
+    fn malformed(kind: &'static str, reason: impl Into<String>) -> Self {
+        Self::Malformed {
+            kind,
+            reason: reason.into(),
+        }
     }
 
     /// The stable code in refusals.
     pub fn code(&self) -> &'static str {
         match self {
-            DecodeError::Malformed { .. } => "payload-malformed",
-            DecodeError::Disguised { .. } => "message-is-transaction",
-            DecodeError::Scheme { .. } => "payload-scheme",
-            DecodeError::Derive(_) => "payload-path",
-            DecodeError::Network(_) => "payload-network",
-            DecodeError::DigestMismatch { .. } => "digest-mismatch",
+            Self::Malformed { .. } => "payload-malformed",
+            Self::Disguised { .. } => "message-is-transaction",
+            Self::Scheme { .. } => "payload-scheme",
+            Self::Derive(_) => "payload-path",
+            Self::Network(_) => "payload-network",
+            Self::DigestMismatch { .. } => "digest-mismatch",
         }
     }
 }
 
-/// Reads `payload` for `key`. `path` is the child that signs; kinds that name their paths themselves (PSBT, digests) want `m`.
+/// Reads `payload` for `key`. `path` is the child that signs; kinds that name their paths
+/// themselves (PSBT, digests) want `m`.
 pub fn decode(
     key: &Key,
     path: &DerivationPath,
@@ -245,11 +272,19 @@ pub fn decode(
 
 /// What the requester expects to be signed must be what is signed, if it says so at all.
 fn compare(claimed: &[Vec<u8>], inputs: &[Input]) -> Result<(), DecodeError> {
-    let equal = claimed.iter().eq(inputs.iter().map(|input| &input.signed_bytes));
+    let equal = claimed
+        .iter()
+        .eq(inputs.iter().map(|input| &input.signed_bytes));
     if claimed.is_empty() || equal {
         return Ok(());
     }
-    let computed: Vec<_> = inputs.iter().map(|input| hex::encode(&input.signed_bytes)).collect();
+    let computed: Vec<_> = inputs
+        .iter()
+        .map(|input| hex::encode(&input.signed_bytes))
+        .collect();
     let claimed: Vec<_> = claimed.iter().map(hex::encode).collect();
-    Err(DecodeError::DigestMismatch { claimed: claimed.join(" "), computed: computed.join(" ") })
+    Err(DecodeError::DigestMismatch {
+        claimed: claimed.join(" "),
+        computed: computed.join(" "),
+    })
 }

@@ -1,25 +1,33 @@
 //! Plain messages and bare digests, and what must not pass as either.
 //!
-//! What a signature means is decided by whoever accepts it, not by the name that the requester gave the bytes. So:
+//! What a signature means is decided by whoever accepts it, not by the name that the requester gave
+//! the bytes. So:
 //!
-//! - Bytes that read as a transaction of a chain, or as what is hashed for one, are refused as a message by every key: see
-//!   `foreign`. Those of chains that are read here go under their own kind, where a plugin sees what they do.
-//! - 32 bytes are blind whatever they are called: `ed25519`, `taproot` and `schnorr-secp256k1` sign bytes as they are, and
-//!   chains have them sign hashes of 32 bytes.
-//! - Bytes that are no text are blind: nobody can judge them, and the forms that are recognised are not all there are. An
-//!   operator who knows what binary messages a key signs says so in the node's configuration.
-//! - `ecdsa-secp256k1` signs the SHA-256 of a message. Ethereum hashes with Keccak-256, so no message has the digest of an
-//!   Ethereum transaction or of EIP-191 or EIP-712 data. Bitcoin hashes with SHA-256 twice: the message that would be a
-//!   Bitcoin signature is itself a hash of 32 bytes.
-//! - EVM transactions begin with 0x01 to 0x04 or with 0xc0 and above, authorisations of EIP-7702 with 0x05, EIP-191 and
-//!   EIP-712 preimages with 0x19: under one hash, no bytes are two of them.
+//! - Bytes that read as a transaction of a chain, or as what is hashed for one, are refused as a
+//!   message by every key: see `foreign`. Those of chains that are read here go under their own
+//!   kind, where a plugin sees what they do.
+//! - 32 bytes are blind whatever they are called: `ed25519`, `taproot` and `schnorr-secp256k1` sign
+//!   bytes as they are, and chains have them sign hashes of 32 bytes.
+//! - Bytes that are no text are blind: nobody can judge them, and the forms that are recognised are
+//!   not all there are. An operator who knows what binary messages a key signs says so in the
+//!   node's configuration.
+//! - `ecdsa-secp256k1` signs the SHA-256 of a message. Ethereum hashes with Keccak-256, so no
+//!   message has the digest of an Ethereum transaction or of EIP-191 or EIP-712 data. Bitcoin
+//!   hashes with SHA-256 twice: the message that would be a Bitcoin signature is itself a hash of
+//!   32 bytes.
+//! - EVM transactions begin with 0x01 to 0x04 or with 0xc0 and above, authorisations of EIP-7702
+//!   with 0x05, EIP-191 and EIP-712 preimages with 0x19: under one hash, no bytes are two of them.
 
 use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
 use sha2::{Digest, Sha256};
 
 use crate::{DecodeError, Decoded, Input, Intent, Key, foreign};
 
-pub(crate) fn decode(key: &Key, path: &DerivationPath, payload: &Payload) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode(
+    key: &Key,
+    path: &DerivationPath,
+    payload: &Payload,
+) -> Result<Decoded, DecodeError> {
     let bytes = &payload.bytes;
     let (signed_bytes, intent) = match (payload.kind, key.scheme) {
         (PayloadKind::Digest, _) => (bytes.clone(), Intent::Opaque),
@@ -27,11 +35,18 @@ pub(crate) fn decode(key: &Key, path: &DerivationPath, payload: &Payload) -> Res
             if let Some((what, instead)) = foreign::transaction(bytes) {
                 return Err(DecodeError::Disguised { what, instead });
             }
-            let intent = if payload.is_blind() { Intent::Opaque } else { Intent::Message(bytes.clone()) };
+            let intent = if payload.is_blind() {
+                Intent::Opaque
+            } else {
+                Intent::Message(bytes.clone())
+            };
             (signed_message(scheme, bytes), intent)
         }
     };
-    Ok(Decoded { inputs: vec![Input::new(path.clone(), signed_bytes)], intent })
+    Ok(Decoded {
+        inputs: vec![Input::new(path.clone(), signed_bytes)],
+        intent,
+    })
 }
 
 fn signed_message(scheme: Scheme, bytes: &[u8]) -> Vec<u8> {
@@ -52,10 +67,16 @@ mod tests {
             let decoded = decode_as(&key_of(scheme), PayloadKind::Message, b"abc").unwrap();
             let expected = match scheme {
                 // FIPS 180-4, example of SHA-256.
-                Scheme::EcdsaSecp256k1 => "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+                Scheme::EcdsaSecp256k1 => {
+                    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+                }
                 _ => "616263",
             };
-            assert_eq!(hex::encode(&decoded.inputs[0].signed_bytes), expected, "{scheme}");
+            assert_eq!(
+                hex::encode(&decoded.inputs[0].signed_bytes),
+                expected,
+                "{scheme}"
+            );
             assert_eq!(decoded.intent, Intent::Message(b"abc".to_vec()));
         }
     }
@@ -64,7 +85,10 @@ mod tests {
     fn a_hash_is_opaque_whatever_it_is_called() {
         for scheme in Scheme::ALL {
             for kind in [PayloadKind::Message, PayloadKind::Digest] {
-                assert_eq!(decode_as(&key_of(scheme), kind, &[7; 32]).unwrap().intent, Intent::Opaque);
+                assert_eq!(
+                    decode_as(&key_of(scheme), kind, &[7; 32]).unwrap().intent,
+                    Intent::Opaque
+                );
             }
         }
     }

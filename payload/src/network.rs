@@ -4,57 +4,6 @@ use countersign_verify::address::Network as AddressNetwork;
 
 use crate::Networks;
 
-impl Networks {
-    /// The networks with these names, or with these CAIP-2 ids. Bitcoin: `mainnet`, `testnet` (version 3), `testnet4`,
-    /// `signet`, `regtest`. Solana: `mainnet`, `devnet`, `testnet`.
-    pub fn named(bitcoin: &str, solana: &str) -> Result<Networks, UnknownNetwork> {
-        Ok(Networks {
-            bitcoin: find("bitcoin", &BITCOIN.map(|known| (known.name, known.id)), bitcoin)?,
-            solana: find("solana", &SOLANA, solana)?,
-        })
-    }
-
-    /// How addresses of the Bitcoin network begin. `None`: it is not known.
-    pub fn bitcoin_addresses(&self) -> Option<AddressNetwork> {
-        BITCOIN.into_iter().find(|known| known.id == self.bitcoin).map(|known| known.addresses)
-    }
-}
-
-/// The text names no network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is no network of {chain}; use one of {known}")]
-pub struct UnknownNetwork {
-    chain: &'static str,
-    name: String,
-    known: String,
-}
-
-fn find(
-    chain: &'static str,
-    known: &[(&'static str, &'static str)],
-    text: &str,
-) -> Result<String, UnknownNetwork> {
-    let found = known.iter().find(|(name, id)| *name == text || *id == text);
-    found.map(|(_, id)| (*id).to_owned()).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        UnknownNetwork { chain, name: text.chars().take(80).collect(), known: names.join(", ") }
-    })
-}
-
-/// The network that the addresses of a PSBT are of, by its CAIP-2 id.
-pub(crate) fn bitcoin(id: &str) -> Option<bitcoin::Network> {
-    BITCOIN.into_iter().find(|known| known.id == id).map(|known| known.network)
-}
-
-/// A network of Bitcoin, in every way in which programs here call it.
-struct Known {
-    name: &'static str,
-    /// CAIP-2, namespace `bip122`: the first 32 digits of the hash of the first block.
-    id: &'static str,
-    network: bitcoin::Network,
-    addresses: AddressNetwork,
-}
-
 const BITCOIN: [Known; 5] = [
     Known {
         name: "mainnet",
@@ -87,13 +36,77 @@ const BITCOIN: [Known; 5] = [
         addresses: AddressNetwork::Regtest,
     },
 ];
-
 /// CAIP-2, namespace `solana`: the first 32 characters of the hash of the first block.
 const SOLANA: [(&str, &str); 3] = [
     ("mainnet", "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"),
     ("devnet", "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1"),
     ("testnet", "solana:4uhcVJyU9pJkvQyS88uRDiswHXSYkY3z"),
 ];
+
+impl Networks {
+    /// The networks with these names, or with these CAIP-2 ids. Bitcoin: `mainnet`, `testnet`
+    /// (version 3), `testnet4`, `signet`, `regtest`. Solana: `mainnet`, `devnet`, `testnet`.
+    pub fn named(bitcoin: &str, solana: &str) -> Result<Self, UnknownNetwork> {
+        Ok(Self {
+            bitcoin: find(
+                "bitcoin",
+                &BITCOIN.map(|known| (known.name, known.id)),
+                bitcoin,
+            )?,
+            solana: find("solana", &SOLANA, solana)?,
+        })
+    }
+
+    /// How addresses of the Bitcoin network begin. `None`: it is not known.
+    pub fn bitcoin_addresses(&self) -> Option<AddressNetwork> {
+        BITCOIN
+            .into_iter()
+            .find(|known| known.id == self.bitcoin)
+            .map(|known| known.addresses)
+    }
+}
+
+/// The text names no network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is no network of {chain}; use one of {known}")]
+pub struct UnknownNetwork {
+    chain: &'static str,
+    name: String,
+    known: String,
+}
+
+fn find(
+    chain: &'static str,
+    known: &[(&'static str, &'static str)],
+    text: &str,
+) -> Result<String, UnknownNetwork> {
+    let found = known.iter().find(|(name, id)| *name == text || *id == text);
+    found.map(|(_, id)| (*id).to_owned()).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        UnknownNetwork {
+            chain,
+            name: text.chars().take(80).collect(),
+            known: names.join(", "),
+        }
+    })
+}
+
+/// The network that the addresses of a PSBT are of, by its CAIP-2 id.
+pub(crate) fn bitcoin(id: &str) -> Option<bitcoin::Network> {
+    BITCOIN
+        .into_iter()
+        .find(|known| known.id == id)
+        .map(|known| known.network)
+}
+
+/// A network of Bitcoin, in every way in which programs here call it.
+struct Known {
+    name: &'static str,
+    /// CAIP-2, namespace `bip122`: the first 32 digits of the hash of the first block.
+    id: &'static str,
+    network: bitcoin::Network,
+    addresses: AddressNetwork,
+}
 
 #[cfg(test)]
 mod tests {
@@ -107,12 +120,21 @@ mod tests {
         let (internal, _) = point.0.x_only_public_key();
         let curve = bitcoin::secp256k1::Secp256k1::verification_only();
         for Known { name, network, .. } in BITCOIN {
-            let shown = Networks::named(name, "mainnet").unwrap().bitcoin_addresses().unwrap();
+            let shown = Networks::named(name, "mainnet")
+                .unwrap()
+                .bitcoin_addresses()
+                .unwrap();
             for (shown, read) in [
                 (shown.p2pkh(key), bitcoin::Address::p2pkh(point, network)),
                 (shown.p2wpkh(key), bitcoin::Address::p2wpkh(&point, network)),
-                (shown.p2sh_p2wpkh(key), bitcoin::Address::p2shwpkh(&point, network)),
-                (shown.p2tr(key, None), bitcoin::Address::p2tr(&curve, internal, None, network)),
+                (
+                    shown.p2sh_p2wpkh(key),
+                    bitcoin::Address::p2shwpkh(&point, network),
+                ),
+                (
+                    shown.p2tr(key, None),
+                    bitcoin::Address::p2tr(&curve, internal, None, network),
+                ),
             ] {
                 assert_eq!(shown.unwrap(), read.to_string(), "{name}");
             }
@@ -121,13 +143,21 @@ mod tests {
 
     #[test]
     fn networks_have_names_and_ids() {
-        assert_eq!(Networks::named("mainnet", "mainnet"), Ok(Networks::default()));
+        assert_eq!(
+            Networks::named("mainnet", "mainnet"),
+            Ok(Networks::default())
+        );
         let test = Networks::named("signet", "devnet").unwrap();
         assert_eq!(Networks::named(&test.bitcoin, &test.solana), Ok(test));
-        for (bitcoin, solana, wrong) in [("moonnet", "mainnet", "moonnet"), ("mainnet", "regtest", "regtest")]
-        {
+        for (bitcoin, solana, wrong) in [
+            ("moonnet", "mainnet", "moonnet"),
+            ("mainnet", "regtest", "regtest"),
+        ] {
             let error = Networks::named(bitcoin, solana).unwrap_err().to_string();
-            assert!(error.contains(wrong) && error.contains("testnet"), "{error}");
+            assert!(
+                error.contains(wrong) && error.contains("testnet"),
+                "{error}"
+            );
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Partially signed Bitcoin transactions, version 0 (BIP-174, BIP-371) and version 2 (BIP-370).
 //!
-//! Signed are the inputs whose origin carries the fingerprint of the root key, in the order of the transaction; the origin
-//! must lead to the key it names. Keys of `ecdsa-secp256k1` sign P2PKH, P2WPKH and P2SH-P2WPKH, and as one of several keys
-//! `multisig m of n` in P2SH, P2WSH and P2SH-P2WSH, all with SIGHASH_ALL; keys of `taproot` sign the key path with
-//! SIGHASH_DEFAULT or SIGHASH_ALL: of outputs without scripts (BIP-86), and of outputs with scripts where the PSBT has the
-//! root of their tree. Other scripts, and script paths, are refused. Only outputs of one key without scripts count as change,
-//! and those that have the very script of a multisig input: who else can spend by a script is not known here.
+//! Signed are the inputs whose origin carries the fingerprint of the root key, in the order of the
+//! transaction; the origin must lead to the key it names. Keys of `ecdsa-secp256k1` sign P2PKH,
+//! P2WPKH and P2SH-P2WPKH, and as one of several keys `multisig m of n` in P2SH, P2WSH and
+//! P2SH-P2WSH, all with SIGHASH_ALL; keys of `taproot` sign the key path with SIGHASH_DEFAULT or
+//! SIGHASH_ALL: of outputs without scripts (BIP-86), and of outputs with scripts where the PSBT has
+//! the root of their tree. Other scripts, and script paths, are refused. Only outputs of one key
+//! without scripts count as change, and those that have the very script of a multisig input: who
+//! else can spend by a script is not known here.
 //!
-//! Amounts. The fee is a fact only if no amount can be a lie. A taproot signature covers the amounts of all inputs. A segwit
-//! v0 signature covers that of its own input, a legacy signature none: with two sessions a requester could have a fee paid
-//! that nobody saw (CVE-2020-14199). ECDSA keys therefore want the whole previous transaction of every input; its witnesses
-//! may be left out, since its id does not cover them.
+//! Amounts. The fee is a fact only if no amount can be a lie. A taproot signature covers the
+//! amounts of all inputs. A segwit v0 signature covers that of its own input, a legacy signature
+//! none: with two sessions a requester could have a fee paid that nobody saw (CVE-2020-14199).
+//! ECDSA keys therefore want the whole previous transaction of every input; its witnesses may be
+//! left out, since its id does not cover them.
 //!
 //! A PSBT that is a message (BIP-322) is one here too: see [`bip322`].
 
@@ -22,7 +25,9 @@ use countersign_protocol::{DerivationPath, Scheme};
 
 use crate::psbt_key::{Form, Owner, op_return_data, script_root};
 use crate::psbt_multisig::{Multisig, Wrapping};
-use crate::{Call, DecodeError, Decoded, Destination, Input, Intent, Key, MAX_INPUTS, Networks, Transaction};
+use crate::{
+    Call, DecodeError, Decoded, Destination, Input, Intent, Key, MAX_INPUTS, Networks, Transaction,
+};
 use crate::{bip322, psbt_v2};
 
 pub(crate) const KIND: &str = "psbt";
@@ -55,10 +60,14 @@ pub(crate) fn network_for(
     match key.scheme {
         Scheme::EcdsaSecp256k1 | Scheme::Taproot => {}
         Scheme::Ed25519 | Scheme::SchnorrSecp256k1 => {
-            return Err(DecodeError::Scheme { kind, scheme: key.scheme });
+            return Err(DecodeError::Scheme {
+                kind,
+                scheme: key.scheme,
+            });
         }
     }
-    crate::network::bitcoin(&networks.bitcoin).ok_or_else(|| DecodeError::Network(networks.bitcoin.clone()))
+    crate::network::bitcoin(&networks.bitcoin)
+        .ok_or_else(|| DecodeError::Network(networks.bitcoin.clone()))
 }
 
 fn read(
@@ -98,13 +107,18 @@ fn read(
         owners: Default::default(),
     };
     let inputs = signed.into_iter().map(|(_, _, input)| input).collect();
-    Ok(Decoded { inputs, intent: Intent::Transaction(transaction) })
+    Ok(Decoded {
+        inputs,
+        intent: Intent::Transaction(transaction),
+    })
 }
 
 /// All of `bytes`, of either version.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, String> {
     if bytes.starts_with(b"cHNidP") || bytes.starts_with(b"70736274") {
-        return Err("it is text; send the bytes that the text stands for, which begin with `psbt`".into());
+        return Err(
+            "it is text; send the bytes that the text stands for, which begin with `psbt`".into(),
+        );
     }
     let converted = psbt_v2::to_version_0(bytes)?;
     let bytes = converted.as_deref().unwrap_or(bytes);
@@ -116,7 +130,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, String> {
     if psbt.version != 0 {
         return Err(format!("version {} is not known here", psbt.version));
     }
-    let (inputs, outputs) = (psbt.inputs.len(), psbt.outputs.len());
+    let inputs = psbt.inputs.len();
+    let outputs = psbt.outputs.len();
     if inputs > MOST_SPENT || outputs > MOST_OUTPUTS {
         return Err(format!(
             "it has {inputs} inputs and {outputs} outputs, and may have {MOST_SPENT} and {MOST_OUTPUTS}; make several"
@@ -126,7 +141,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, String> {
 }
 
 /// A message instead of a payment. Its transaction moves nothing and has no fee.
-pub(crate) fn read_message(owner: &Owner, psbt: &Psbt, message: Vec<u8>) -> Result<Decoded, String> {
+pub(crate) fn read_message(
+    owner: &Owner,
+    psbt: &Psbt,
+    message: Vec<u8>,
+) -> Result<Decoded, String> {
     let spent = spent_outputs(owner, psbt)?;
     bip322::check(psbt, &spent, &message)?;
     let signed = sign(owner, psbt, &spent)?;
@@ -134,12 +153,19 @@ pub(crate) fn read_message(owner: &Owner, psbt: &Psbt, message: Vec<u8>) -> Resu
         return Err("its first input, which is the message's, is of another key".into());
     }
     let inputs = signed.into_iter().map(|(_, _, input)| input).collect();
-    Ok(Decoded { inputs, intent: Intent::Message(message) })
+    Ok(Decoded {
+        inputs,
+        intent: Intent::Message(message),
+    })
 }
 
 /// The inputs of this key: their places, how they are unlocked, and what is signed.
 fn sign(owner: &Owner, psbt: &Psbt, spent: &[TxOut]) -> Result<Vec<(usize, Form, Input)>, String> {
-    let mut signing = Signing { psbt, spent, cache: SighashCache::new(&psbt.unsigned_tx) };
+    let mut signing = Signing {
+        psbt,
+        spent,
+        cache: SighashCache::new(&psbt.unsigned_tx),
+    };
     let mut signed = Vec::new();
     for index in 0..spent.len() {
         if let Some((form, input)) = signing.input(owner, index)? {
@@ -148,21 +174,30 @@ fn sign(owner: &Owner, psbt: &Psbt, spent: &[TxOut]) -> Result<Vec<(usize, Form,
     }
     match signed.len() {
         1..=MAX_INPUTS => Ok(signed),
-        count => Err(format!("{count} of its inputs have an origin in this key, not 1 to {MAX_INPUTS}")),
+        count => Err(format!(
+            "{count} of its inputs have an origin in this key, not 1 to {MAX_INPUTS}"
+        )),
     }
 }
 
 /// The scripts of outputs that this key unlocks with others.
 fn shared_scripts<'a>(signed: &[(usize, Form, Input)], spent: &'a [TxOut]) -> Vec<&'a Script> {
-    let shared = signed.iter().filter(|(_, form, _)| matches!(form, Form::Multisig(_)));
-    shared.map(|(index, ..)| spent[*index].script_pubkey.as_script()).collect()
+    let shared = signed
+        .iter()
+        .filter(|(_, form, _)| matches!(form, Form::Multisig(_)));
+    shared
+        .map(|(index, ..)| spent[*index].script_pubkey.as_script())
+        .collect()
 }
 
-/// Scripts by which several keys unlock inputs, each once, as calls of the addresses that they lock.
+/// Scripts by which several keys unlock inputs, each once, as calls of the addresses that they
+/// lock.
 fn scripts_shown(signed: &[(usize, Form, Input)], spent: &[TxOut], network: Network) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     for (index, form, _) in signed {
-        let Form::Multisig(multisig) = form else { continue };
+        let Form::Multisig(multisig) = form else {
+            continue;
+        };
         let contract = address_of(&spent[*index].script_pubkey, network);
         if calls.iter().any(|call| call.contract == contract) {
             continue;
@@ -171,7 +206,11 @@ fn scripts_shown(signed: &[(usize, Form, Input)], spent: &[TxOut], network: Netw
             contract,
             selector: vec![],
             method: Some(multisig.name()),
-            fields: multisig.keys.iter().map(|key| ("key", key.to_string())).collect(),
+            fields: multisig
+                .keys
+                .iter()
+                .map(|key| ("key", key.to_string()))
+                .collect(),
             amount: "0".into(),
             data: multisig.script.to_bytes(),
         });
@@ -182,33 +221,51 @@ fn scripts_shown(signed: &[(usize, Form, Input)], spent: &[TxOut], network: Netw
 /// The output that each input spends, as far as its amount cannot be a lie.
 pub(crate) fn spent_outputs(owner: &Owner, psbt: &Psbt) -> Result<Vec<TxOut>, String> {
     let mut seen = std::collections::BTreeSet::new();
-    let spent = psbt.unsigned_tx.input.iter().zip(&psbt.inputs).enumerate().map(|(index, (txin, input))| {
-        let outpoint = txin.previous_output;
-        if !seen.insert(outpoint) {
-            return Err(format!("input {index} spends what another input spends"));
-        }
-        let whole = input.non_witness_utxo.as_ref().map(|previous| {
-            let output = previous.output.get(usize::try_from(outpoint.vout).unwrap_or(usize::MAX));
-            let found = output.filter(|_| previous.compute_txid() == outpoint.txid).cloned();
-            found.ok_or_else(|| format!("the previous transaction of input {index} is another one"))
-        });
-        match (whole.transpose()?, input.witness_utxo.clone()) {
-            (Some(whole), Some(alone)) if whole != alone => {
-                Err(format!("the previous transaction and the witness output of input {index} differ"))
+    let spent = psbt
+        .unsigned_tx
+        .input
+        .iter()
+        .zip(&psbt.inputs)
+        .enumerate()
+        .map(|(index, (txin, input))| {
+            let outpoint = txin.previous_output;
+            if !seen.insert(outpoint) {
+                return Err(format!("input {index} spends what another input spends"));
             }
-            (Some(output), _) => Ok(output),
-            (None, Some(output)) if owner.scheme() == Scheme::Taproot => Ok(output),
-            _ => Err(format!("input {index} lacks its previous transaction, which alone proves the amount")),
-        }
-    });
+            let whole = input.non_witness_utxo.as_ref().map(|previous| {
+                let output = previous
+                    .output
+                    .get(usize::try_from(outpoint.vout).unwrap_or(usize::MAX));
+                let found = output
+                    .filter(|_| previous.compute_txid() == outpoint.txid)
+                    .cloned();
+                found.ok_or_else(|| {
+                    format!("the previous transaction of input {index} is another one")
+                })
+            });
+            match (whole.transpose()?, input.witness_utxo.clone()) {
+                (Some(whole), Some(alone)) if whole != alone => Err(format!(
+                    "the previous transaction and the witness output of input {index} differ"
+                )),
+                (Some(output), _) => Ok(output),
+                (None, Some(output)) if owner.scheme() == Scheme::Taproot => Ok(output),
+                _ => Err(format!(
+                    "input {index} lacks its previous transaction, which alone proves the amount"
+                )),
+            }
+        });
     spent.collect()
 }
 
 fn fee(psbt: &Psbt, spent: &[TxOut]) -> Result<u64, String> {
     let sum = |outputs: &[TxOut]| {
-        outputs.iter().try_fold(0u64, |sum, output| sum.checked_add(output.value.to_sat()))
+        outputs
+            .iter()
+            .try_fold(0u64, |sum, output| sum.checked_add(output.value.to_sat()))
     };
-    let fee = sum(spent).zip(sum(&psbt.unsigned_tx.output)).and_then(|(from, to)| from.checked_sub(to));
+    let fee = sum(spent)
+        .zip(sum(&psbt.unsigned_tx.output))
+        .and_then(|(from, to)| from.checked_sub(to));
     fee.ok_or_else(|| "it pays out more than it takes in".into())
 }
 
@@ -240,14 +297,22 @@ impl Signing<'_> {
             }
         };
         let script_root = script_root(input);
-        Ok(Some((form, Input { path: origin.path, script_root, signed_bytes })))
+        Ok(Some((
+            form,
+            Input {
+                path: origin.path,
+                script_root,
+                signed_bytes,
+            },
+        )))
     }
 
-    /// What a PSBT says about scripts must be what the output is. The scripts below a root that was proven do not matter to
-    /// the key path.
+    /// What a PSBT says about scripts must be what the output is. The scripts below a root that was
+    /// proven do not matter to the key path.
     fn fitting_scripts(&self, form: &Form, index: usize) -> Result<(), String> {
         let input = &self.psbt.inputs[index];
-        let (redeem, witness) = (input.redeem_script.as_ref(), input.witness_script.as_ref());
+        let redeem = input.redeem_script.as_ref();
+        let witness = input.witness_script.as_ref();
         let tree = input.tap_merkle_root.is_some() || !input.tap_scripts.is_empty();
         let fits = match form {
             Form::P2pkh | Form::P2wpkh => redeem.is_none() && witness.is_none() && !tree,
@@ -261,11 +326,12 @@ impl Signing<'_> {
                 redeem.is_none() && witness.is_none() && proven
             }
         };
-        match fits {
-            true => Ok(()),
-            false => {
-                Err(format!("input {index} has scripts that its output has not, or that are not supported"))
-            }
+        if fits {
+            Ok(())
+        } else {
+            Err(format!(
+                "input {index} has scripts that its output has not, or that are not supported"
+            ))
         }
     }
 
@@ -280,7 +346,11 @@ impl Signing<'_> {
             Form::P2pkh => self.legacy(index, script),
             Form::NestedP2wpkh(redeem) => self.segwit(index, redeem),
             Form::P2wpkh => self.segwit(index, script),
-            Form::Multisig(Multisig { script, wrapping: Wrapping::P2sh, .. }) => self.legacy(index, script),
+            Form::Multisig(Multisig {
+                script,
+                wrapping: Wrapping::P2sh,
+                ..
+            }) => self.legacy(index, script),
             Form::Multisig(Multisig { script, .. }) => self.segwit_script(index, script),
             Form::Taproot => Err("a taproot output is not signed with ECDSA".into()),
         }
@@ -288,42 +358,59 @@ impl Signing<'_> {
 
     /// What was signed before BIP-143.
     fn legacy(&self, index: usize, script: &Script) -> Result<Vec<u8>, String> {
-        let hash = self.cache.legacy_signature_hash(index, script, EcdsaSighashType::All.to_u32());
-        hash.map(|hash| hash.to_byte_array().to_vec()).map_err(|error| error.to_string())
+        let hash = self
+            .cache
+            .legacy_signature_hash(index, script, EcdsaSighashType::All.to_u32());
+        hash.map(|hash| hash.to_byte_array().to_vec())
+            .map_err(|error| error.to_string())
     }
 
     /// BIP-143, with a witness script.
     fn segwit_script(&mut self, index: usize, script: &Script) -> Result<Vec<u8>, String> {
         let value = self.spent[index].value;
-        let hash = self.cache.p2wsh_signature_hash(index, script, value, EcdsaSighashType::All);
-        hash.map(|hash| hash.to_byte_array().to_vec()).map_err(|error| error.to_string())
+        let hash = self
+            .cache
+            .p2wsh_signature_hash(index, script, value, EcdsaSighashType::All);
+        hash.map(|hash| hash.to_byte_array().to_vec())
+            .map_err(|error| error.to_string())
     }
 
     /// BIP-143.
     fn segwit(&mut self, index: usize, script: &Script) -> Result<Vec<u8>, String> {
         let value = self.spent[index].value;
-        let hash = self.cache.p2wpkh_signature_hash(index, script, value, EcdsaSighashType::All);
-        hash.map(|hash| hash.to_byte_array().to_vec()).map_err(|error| error.to_string())
+        let hash = self
+            .cache
+            .p2wpkh_signature_hash(index, script, value, EcdsaSighashType::All);
+        hash.map(|hash| hash.to_byte_array().to_vec())
+            .map_err(|error| error.to_string())
     }
 
     /// BIP-341.
     fn taproot(&mut self, index: usize) -> Result<Vec<u8>, String> {
-        let stated = self.psbt.inputs[index].sighash_type.map(|stated| stated.taproot_hash_ty());
+        let stated = self.psbt.inputs[index]
+            .sighash_type
+            .map(|stated| stated.taproot_hash_ty());
         let kind = match stated {
             None | Some(Ok(TapSighashType::Default)) => TapSighashType::Default,
             Some(Ok(TapSighashType::All)) => TapSighashType::All,
             _ => return Err(sighash_type(index)),
         };
-        let hash = self.cache.taproot_key_spend_signature_hash(index, &Prevouts::All(self.spent), kind);
-        hash.map(|hash| hash.to_byte_array().to_vec()).map_err(|error| error.to_string())
+        let hash =
+            self.cache
+                .taproot_key_spend_signature_hash(index, &Prevouts::All(self.spent), kind);
+        hash.map(|hash| hash.to_byte_array().to_vec())
+            .map_err(|error| error.to_string())
     }
 }
 
 fn sighash_type(index: usize) -> String {
-    format!("input {index} asks for a sighash type that leaves inputs or outputs open; only ALL is signed")
+    format!(
+        "input {index} asks for a sighash type that leaves inputs or outputs open; only ALL is signed"
+    )
 }
 
-/// `shared`: scripts of inputs of which this key is one of several. What goes back to one of them is change.
+/// `shared`: scripts of inputs of which this key is one of several. What goes back to one of them
+/// is change.
 fn destinations(
     owner: &Owner,
     psbt: &Psbt,
@@ -336,15 +423,23 @@ fn destinations(
         let origin = owner.origin(&map.bip32_derivation, &map.tap_key_origins)?;
         own += usize::from(origin.is_some());
         if own > MOST_OWN_OUTPUTS {
-            return Err(format!("more than {MOST_OWN_OUTPUTS} of its outputs have an origin in this key"));
+            return Err(format!(
+                "more than {MOST_OWN_OUTPUTS} of its outputs have an origin in this key"
+            ));
         }
         let script = &output.script_pubkey;
         let back = shared.contains(&script.as_script());
         Ok(Destination {
-            address: if script.is_op_return() { String::new() } else { address_of(script, network) },
+            address: if script.is_op_return() {
+                String::new()
+            } else {
+                address_of(script, network)
+            },
             asset: String::new(),
             amount: output.value.to_sat().to_string(),
-            memo: script.is_op_return().then(|| hex::encode(op_return_data(script))),
+            memo: script
+                .is_op_return()
+                .then(|| hex::encode(op_return_data(script))),
             change: back || origin.is_some_and(|origin| origin.form_of(script).is_some()),
         })
     };

@@ -1,4 +1,5 @@
-//! Which inputs and outputs of a PSBT belong to a key: by origins that are derived again, never by what the PSBT says.
+//! Which inputs and outputs of a PSBT belong to a key: by origins that are derived again, never by
+//! what the PSBT says.
 
 use std::collections::BTreeMap;
 
@@ -39,10 +40,13 @@ pub(crate) enum Form {
 }
 
 impl<'a> Owner<'a> {
-    pub(crate) fn new(key: &'a Key<'a>) -> Result<Owner<'a>, DecodeError> {
+    pub(crate) fn new(key: &'a Key<'a>) -> Result<Self, DecodeError> {
         let root = key.child(&DerivationPath::default())?;
         let identifier = PubkeyHash::hash(&root).to_byte_array();
-        Ok(Owner { key, fingerprint: std::array::from_fn(|index| identifier[index]) })
+        Ok(Owner {
+            key,
+            fingerprint: std::array::from_fn(|index| identifier[index]),
+        })
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
@@ -51,18 +55,35 @@ impl<'a> Owner<'a> {
 
     /// The child at a path.
     pub(crate) fn child(&self, path: &DerivationPath) -> Result<Origin, DecodeError> {
-        let child = self.key.child(path)?.try_into().map_err(|_| DeriveError::PublicKey)?;
-        Ok(Origin { path: path.clone(), scheme: self.key.scheme, child })
+        let child = self
+            .key
+            .child(path)?
+            .try_into()
+            .map_err(|_| DeriveError::PublicKey)?;
+        Ok(Origin {
+            path: path.clone(),
+            scheme: self.key.scheme,
+            child,
+        })
     }
 
     /// Writes down that an input is the child's, as [`Owner::origin`] reads it.
     pub(crate) fn mark(&self, input: &mut psbt::Input, origin: &Origin) -> Result<(), String> {
-        let steps = origin.path.steps().iter().map(|index| ChildNumber::Normal { index: *index });
+        let steps = origin
+            .path
+            .steps()
+            .iter()
+            .map(|index| ChildNumber::Normal { index: *index });
         let source = (self.fingerprint.into(), steps.collect::<Vec<_>>().into());
-        let key = secp256k1::PublicKey::from_slice(&origin.child).map_err(|error| error.to_string())?;
+        let key =
+            secp256k1::PublicKey::from_slice(&origin.child).map_err(|error| error.to_string())?;
         match origin.scheme {
             Scheme::Taproot => {
-                drop(input.tap_key_origins.insert(key.x_only_public_key().0, (vec![], source)));
+                drop(
+                    input
+                        .tap_key_origins
+                        .insert(key.x_only_public_key().0, (vec![], source)),
+                );
             }
             Scheme::EcdsaSecp256k1 | Scheme::Ed25519 | Scheme::SchnorrSecp256k1 => {
                 drop(input.bip32_derivation.insert(key, source));
@@ -71,7 +92,8 @@ impl<'a> Owner<'a> {
         Ok(())
     }
 
-    /// The origin in this key, if there is one. What carries the fingerprint and leads elsewhere is an error.
+    /// The origin in this key, if there is one. What carries the fingerprint and leads elsewhere is
+    /// an error.
     pub(crate) fn origin(
         &self,
         ecdsa: &BTreeMap<secp256k1::PublicKey, KeySource>,
@@ -81,23 +103,48 @@ impl<'a> Owner<'a> {
         let ecdsa = ecdsa
             .iter()
             .filter(|(_, source)| ours(source))
-            .map(|(key, source)| (Scheme::EcdsaSecp256k1, key.serialize().to_vec(), source, true));
-        let taproot =
-            taproot.iter().filter(|(_, (_, source))| ours(source)).map(|(key, (leaves, source))| {
-                (Scheme::Taproot, key.serialize().to_vec(), source, leaves.is_empty())
+            .map(|(key, source)| {
+                (
+                    Scheme::EcdsaSecp256k1,
+                    key.serialize().to_vec(),
+                    source,
+                    true,
+                )
             });
+        let taproot = taproot.iter().filter(|(_, (_, source))| ours(source)).map(
+            |(key, (leaves, source))| {
+                (
+                    Scheme::Taproot,
+                    key.serialize().to_vec(),
+                    source,
+                    leaves.is_empty(),
+                )
+            },
+        );
         let mut found = ecdsa.chain(taproot);
-        let Some((scheme, named, source, whole)) = found.next() else { return Ok(None) };
+        let Some((scheme, named, source, whole)) = found.next() else {
+            return Ok(None);
+        };
         if found.next().is_some() || scheme != self.key.scheme || !whole {
-            return Err("an origin has the fingerprint of this key, and its use is not supported".into());
+            return Err(
+                "an origin has the fingerprint of this key, and its use is not supported".into(),
+            );
         }
         let path = path_of(source)?;
         let child = self.key.child(&path).map_err(|error| error.to_string())?;
-        let child: [u8; 33] = child.try_into().map_err(|_| "the key is not one of secp256k1")?;
+        let child: [u8; 33] = child
+            .try_into()
+            .map_err(|_| "the key is not one of secp256k1")?;
         if !child.ends_with(&named) {
-            return Err(format!("the key at {path} is not the one that the PSBT names"));
+            return Err(format!(
+                "the key at {path} is not the one that the PSBT names"
+            ));
         }
-        Ok(Some(Origin { path, scheme, child }))
+        Ok(Some(Origin {
+            path,
+            scheme,
+            child,
+        }))
     }
 }
 
@@ -109,10 +156,14 @@ impl Origin {
     }
 
     fn multisig(&self, output: &Script, input: &psbt::Input) -> Option<Multisig> {
-        let scripts = (input.redeem_script.as_deref(), input.witness_script.as_deref());
+        let scripts = (
+            input.redeem_script.as_deref(),
+            input.witness_script.as_deref(),
+        );
         let multisig = Multisig::of(output, scripts.0, scripts.1)?;
         let ours = |key: &secp256k1::PublicKey| key.serialize() == self.child;
-        (self.scheme == Scheme::EcdsaSecp256k1 && multisig.keys.iter().any(ours)).then_some(multisig)
+        (self.scheme == Scheme::EcdsaSecp256k1 && multisig.keys.iter().any(ours))
+            .then_some(multisig)
     }
 
     /// How `script` is locked to this child alone, if it is.
@@ -121,7 +172,11 @@ impl Origin {
     }
 
     /// How `script` is unlocked by this child, beside the scripts of `script_root`.
-    pub(crate) fn form_beside(&self, script: &Script, script_root: Option<&[u8; 32]>) -> Option<Form> {
+    pub(crate) fn form_beside(
+        &self,
+        script: &Script,
+        script_root: Option<&[u8; 32]>,
+    ) -> Option<Form> {
         if self.scheme == Scheme::Taproot {
             let output = taproot_output_key(&self.child, script_root).ok()?;
             // OP_1, a push of 32 bytes
@@ -130,11 +185,17 @@ impl Origin {
         }
         let witness = ScriptBuf::new_p2wpkh(&WPubkeyHash::hash(&self.child));
         let forms = [
-            (ScriptBuf::new_p2pkh(&PubkeyHash::hash(&self.child)), Form::P2pkh),
+            (
+                ScriptBuf::new_p2pkh(&PubkeyHash::hash(&self.child)),
+                Form::P2pkh,
+            ),
             (witness.to_p2sh(), Form::NestedP2wpkh(witness.clone())),
             (witness, Form::P2wpkh),
         ];
-        forms.into_iter().find(|(expected, _)| expected.as_script() == script).map(|(_, form)| form)
+        forms
+            .into_iter()
+            .find(|(expected, _)| expected.as_script() == script)
+            .map(|(_, form)| form)
     }
 }
 
@@ -151,7 +212,9 @@ fn path_of((_, path): &KeySource) -> Result<DerivationPath, String> {
         }
     });
     let steps: String = steps.collect::<Result<_, _>>()?;
-    format!("m{steps}").parse::<DerivationPath>().map_err(|error| error.to_string())
+    format!("m{steps}")
+        .parse::<DerivationPath>()
+        .map_err(|error| error.to_string())
 }
 
 /// What an OP_RETURN output carries: its one push, otherwise everything behind the opcode.

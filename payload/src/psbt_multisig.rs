@@ -1,5 +1,5 @@
-//! Outputs that several keys unlock, of which one is ours: `m <keys> n OP_CHECKMULTISIG` in P2SH, P2WSH or P2SH-P2WSH. Other
-//! scripts are not read here.
+//! Outputs that several keys unlock, of which one is ours: `m <keys> n OP_CHECKMULTISIG` in P2SH,
+//! P2WSH or P2SH-P2WSH. Other scripts are not read here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,9 +32,13 @@ pub(crate) enum Wrapping {
 }
 
 impl Multisig {
-    /// What unlocks `output`, by the scripts that a PSBT gives beside it. Both scripts must be what the output says, and
-    /// nothing else.
-    pub(crate) fn of(output: &Script, redeem: Option<&Script>, witness: Option<&Script>) -> Option<Multisig> {
+    /// What unlocks `output`, by the scripts that a PSBT gives beside it. Both scripts must be what
+    /// the output says, and nothing else.
+    pub(crate) fn of(
+        output: &Script,
+        redeem: Option<&Script>,
+        witness: Option<&Script>,
+    ) -> Option<Self> {
         let (script, wrapping) = match (redeem, witness) {
             (Some(redeem), None) if redeem.to_p2sh() == *output => (redeem, Wrapping::P2sh),
             (None, Some(witness)) if witness.to_p2wsh() == *output => (witness, Wrapping::P2wsh),
@@ -46,7 +50,12 @@ impl Multisig {
             _ => return None,
         };
         let (required, keys) = parse(script.as_bytes())?;
-        Some(Multisig { script: script.to_owned(), required, keys, wrapping })
+        Some(Self {
+            script: script.to_owned(),
+            required,
+            keys,
+            wrapping,
+        })
     }
 
     /// As people say it.
@@ -54,7 +63,8 @@ impl Multisig {
         format!("multisig {} of {}", self.required, self.keys.len())
     }
 
-    /// The first `required` of the signatures that verify, in the order of the script, if they are that many.
+    /// The first `required` of the signatures that verify, in the order of the script, if they are
+    /// that many.
     pub(crate) fn enough(
         &self,
         signatures: &BTreeMap<bitcoin::PublicKey, ecdsa::Signature>,
@@ -64,7 +74,12 @@ impl Multisig {
             let made = signatures.get(&bitcoin::PublicKey::new(*key))?;
             is_good(made, key, digest).then_some(*made)
         };
-        let found: Vec<_> = self.keys.iter().filter_map(by).take(self.required).collect();
+        let found: Vec<_> = self
+            .keys
+            .iter()
+            .filter_map(by)
+            .take(self.required)
+            .collect();
         (found.len() == self.required).then_some(found)
     }
 
@@ -80,22 +95,30 @@ impl Multisig {
 }
 
 fn is_good(made: &ecdsa::Signature, key: &secp256k1::PublicKey, digest: &[u8]) -> bool {
-    let Ok(digest) = secp256k1::Message::from_digest_slice(digest) else { return false };
+    let Ok(digest) = secp256k1::Message::from_digest_slice(digest) else {
+        return false;
+    };
     let curve = secp256k1::Secp256k1::verification_only();
-    made.sighash_type == EcdsaSighashType::All && curve.verify_ecdsa(&digest, &made.signature, key).is_ok()
+    made.sighash_type == EcdsaSighashType::All
+        && curve.verify_ecdsa(&digest, &made.signature, key).is_ok()
 }
 
 fn parse(script: &[u8]) -> Option<(usize, Vec<secp256k1::PublicKey>)> {
-    let [required, pushes @ .., count, OP_CHECKMULTISIG] = script else { return None };
+    let [required, pushes @ .., count, OP_CHECKMULTISIG] = script else {
+        return None;
+    };
     let number = |opcode: &u8| Some(usize::from(opcode.checked_sub(OP_1)?) + 1);
-    let (required, count) = (number(required)?, number(count)?);
+    let required = number(required)?;
+    let count = number(count)?;
     let (entries, rest) = pushes.as_chunks::<34>();
     if !rest.is_empty() || entries.len() != count || count > MOST_KEYS || required > count {
         return None;
     }
     let key = |entry: &[u8; 34]| {
         let (push, key) = entry.split_first()?;
-        (*push == PUSH_KEY).then(|| secp256k1::PublicKey::from_slice(key).ok()).flatten()
+        (*push == PUSH_KEY)
+            .then(|| secp256k1::PublicKey::from_slice(key).ok())
+            .flatten()
     };
     let keys: Vec<_> = entries.iter().map(key).collect::<Option<_>>()?;
     let distinct: BTreeSet<_> = keys.iter().collect();
@@ -121,7 +144,10 @@ mod tests {
     #[test]
     fn only_the_standard_form_is_read() {
         let two_of_three = script(0x52, &[1, 2, 3], 0x53);
-        assert_eq!(parse(&two_of_three).map(|(required, keys)| (required, keys.len())), Some((2, 3)));
+        assert_eq!(
+            parse(&two_of_three).map(|(required, keys)| (required, keys.len())),
+            Some((2, 3))
+        );
         let most: Vec<u8> = (1..=15).collect();
         assert!(parse(&script(0x5f, &most, 0x5f)).is_some());
         let too_many: Vec<u8> = (1..=16).collect();
@@ -134,7 +160,11 @@ mod tests {
             script(0x51, &[], 0x50),
             [&two_of_three[..], &[0x75]].concat(),
             two_of_three[1..].to_vec(),
-            [&two_of_three[..two_of_three.len() - 2], &[0x75, 0x53, OP_CHECKMULTISIG]].concat(),
+            [
+                &two_of_three[..two_of_three.len() - 2],
+                &[0x75, 0x53, OP_CHECKMULTISIG],
+            ]
+            .concat(),
             vec![],
         ] {
             assert!(parse(&wrong).is_none(), "{wrong:02x?}");
@@ -147,16 +177,23 @@ mod tests {
     #[test]
     fn scripts_must_be_those_of_the_output() {
         let script = ScriptBuf::from_bytes(script(0x52, &[1, 2, 3], 0x53));
-        let (p2sh, p2wsh) = (script.to_p2sh(), script.to_p2wsh());
+        let p2sh = script.to_p2sh();
+        let p2wsh = script.to_p2wsh();
         let nested = p2wsh.to_p2sh();
         let of = |output: &ScriptBuf, redeem: Option<&ScriptBuf>, witness: Option<&ScriptBuf>| {
-            let found =
-                Multisig::of(output, redeem.map(|it| it.as_script()), witness.map(|it| it.as_script()));
+            let found = Multisig::of(
+                output,
+                redeem.map(|it| it.as_script()),
+                witness.map(|it| it.as_script()),
+            );
             found.map(|found| found.wrapping)
         };
         assert_eq!(of(&p2sh, Some(&script), None), Some(Wrapping::P2sh));
         assert_eq!(of(&p2wsh, None, Some(&script)), Some(Wrapping::P2wsh));
-        assert_eq!(of(&nested, Some(&p2wsh), Some(&script)), Some(Wrapping::P2shP2wsh));
+        assert_eq!(
+            of(&nested, Some(&p2wsh), Some(&script)),
+            Some(Wrapping::P2shP2wsh)
+        );
         for (output, redeem, witness) in [
             (&p2sh, None, Some(&script)),
             (&p2wsh, Some(&script), None),

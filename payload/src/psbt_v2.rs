@@ -1,8 +1,9 @@
 //! PSBT version 2 (BIP-370), read as version 0 (BIP-174) and written back.
 //!
-//! Version 2 has no unsigned transaction: its parts are fields of the maps. They are put together as the BIP says, taken out
-//! of the maps, and what is left is a PSBT of version 0, of the same transaction and with the same fields besides. So there
-//! is one reader, and what is judged and signed does not depend on the version.
+//! Version 2 has no unsigned transaction: its parts are fields of the maps. They are put together
+//! as the BIP says, taken out of the maps, and what is left is a PSBT of version 0, of the same
+//! transaction and with the same fields besides. So there is one reader, and what is judged and
+//! signed does not depend on the version.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,9 @@ use bitcoin::absolute::LockTime;
 use bitcoin::consensus::{deserialize_partial, serialize};
 use bitcoin::hashes::Hash as _;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, VarInt, Witness};
+use bitcoin::{
+    Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, VarInt, Witness,
+};
 
 const MAGIC: &[u8] = b"psbt\xff";
 
@@ -40,7 +43,8 @@ const FIRST_TIME: u32 = 500_000_000;
 /// Fields by their keys, whose first byte is the type.
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// The PSBT as version 0, if it is of version 2. What is of no version that is known here is left to the reader.
+/// The PSBT as version 0, if it is of version 2. What is of no version that is known here is left
+/// to the reader.
 pub(crate) fn to_version_0(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
     if version(bytes) != Some(2) {
         return Ok(None);
@@ -72,21 +76,34 @@ pub(crate) fn to_version_0(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
     Ok(Some(write(&maps)))
 }
 
-/// `signed`, of version 0, in the version of `original`, of which it was made. What was signed must not be changed, so nothing
-/// may be added to it any more.
+/// `signed`, of version 0, in the version of `original`, of which it was made. What was signed must
+/// not be changed, so nothing may be added to it any more.
 pub(crate) fn like(original: &[u8], signed: Vec<u8>) -> Option<Vec<u8>> {
     if version(original) != Some(2) {
         return Some(signed);
     }
-    let (original, mut maps) = (read(original)?, read(&signed)?);
+    let original = read(original)?;
+    let mut maps = read(&signed)?;
     let inputs = count(&mut original.first()?.clone(), INPUT_COUNT).ok()?;
     if original.len() != maps.len() {
         return None;
     }
     for (at, (map, before)) in maps.iter_mut().zip(&original).enumerate() {
         let fields: &[u8] = match at {
-            0 => &[TX_VERSION, FALLBACK_LOCKTIME, INPUT_COUNT, OUTPUT_COUNT, VERSION],
-            _ if at <= inputs => &[PREVIOUS_TXID, OUTPUT_INDEX, SEQUENCE, TIME_LOCKTIME, HEIGHT_LOCKTIME],
+            0 => &[
+                TX_VERSION,
+                FALLBACK_LOCKTIME,
+                INPUT_COUNT,
+                OUTPUT_COUNT,
+                VERSION,
+            ],
+            _ if at <= inputs => &[
+                PREVIOUS_TXID,
+                OUTPUT_INDEX,
+                SEQUENCE,
+                TIME_LOCKTIME,
+                HEIGHT_LOCKTIME,
+            ],
             _ => &[AMOUNT, SCRIPT],
         };
         for field in fields {
@@ -107,28 +124,48 @@ fn version(bytes: &[u8]) -> Option<u32> {
 }
 
 fn input(map: &mut Map) -> Result<TxIn, String> {
-    let txid = map.remove(&[PREVIOUS_TXID][..]).and_then(|bytes| Txid::from_slice(&bytes).ok());
+    let txid = map
+        .remove(&[PREVIOUS_TXID][..])
+        .and_then(|bytes| Txid::from_slice(&bytes).ok());
     let txid = txid.ok_or("an input lacks the id of the transaction that it spends")?;
-    let vout = number(map, OUTPUT_INDEX)?.ok_or("an input lacks the index of the output that it spends")?;
+    let vout = number(map, OUTPUT_INDEX)?
+        .ok_or("an input lacks the index of the output that it spends")?;
     let sequence = number(map, SEQUENCE)?.map_or(Sequence::MAX, Sequence);
     let previous_output = OutPoint { txid, vout };
-    Ok(TxIn { previous_output, script_sig: ScriptBuf::new(), sequence, witness: Witness::new() })
+    Ok(TxIn {
+        previous_output,
+        script_sig: ScriptBuf::new(),
+        sequence,
+        witness: Witness::new(),
+    })
 }
 
 fn output(map: &mut Map) -> Result<TxOut, String> {
-    let amount = map.remove(&[AMOUNT][..]).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+    let amount = map
+        .remove(&[AMOUNT][..])
+        .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
     let amount = amount.ok_or("an output lacks its amount")?;
-    let script = map.remove(&[SCRIPT][..]).ok_or("an output lacks its script")?;
-    Ok(TxOut { value: Amount::from_sat(u64::from_le_bytes(amount)), script_pubkey: script.into() })
+    let script = map
+        .remove(&[SCRIPT][..])
+        .ok_or("an output lacks its script")?;
+    Ok(TxOut {
+        value: Amount::from_sat(u64::from_le_bytes(amount)),
+        script_pubkey: script.into(),
+    })
 }
 
-/// BIP-370, "Determining Lock Time": the greatest of the kind that every input with a demand supports, heights before times.
+/// BIP-370, "Determining Lock Time": the greatest of the kind that every input with a demand
+/// supports, heights before times.
 fn lock_time(inputs: &mut [Map], fallback: u32) -> Result<LockTime, String> {
-    let (mut times, mut heights) = (Some(0), Some(0));
+    let mut times = Some(0);
+    let mut heights = Some(0);
     let mut demanded = false;
     for map in inputs {
-        let (time, height) = (number(map, TIME_LOCKTIME)?, number(map, HEIGHT_LOCKTIME)?);
-        if time.is_some_and(|time| time < FIRST_TIME) || height.is_some_and(|height| height >= FIRST_TIME) {
+        let time = number(map, TIME_LOCKTIME)?;
+        let height = number(map, HEIGHT_LOCKTIME)?;
+        if time.is_some_and(|time| time < FIRST_TIME)
+            || height.is_some_and(|height| height >= FIRST_TIME)
+        {
             return Err("an input demands a lock time of the wrong kind".into());
         }
         if time.is_none() && height.is_none() {
@@ -147,13 +184,19 @@ fn lock_time(inputs: &mut [Map], fallback: u32) -> Result<LockTime, String> {
 
 /// Takes a number of 32 bits, little-endian, out of the map.
 fn number(map: &mut Map, field: u8) -> Result<Option<u32>, String> {
-    let Some(value) = map.remove(&[field][..]) else { return Ok(None) };
-    let bytes = value.try_into().map_err(|_| format!("its field 0x{field:02x} has not four bytes"))?;
+    let Some(value) = map.remove(&[field][..]) else {
+        return Ok(None);
+    };
+    let bytes = value
+        .try_into()
+        .map_err(|_| format!("its field 0x{field:02x} has not four bytes"))?;
     Ok(Some(u32::from_le_bytes(bytes)))
 }
 
 fn count(map: &mut Map, field: u8) -> Result<usize, String> {
-    let value = map.remove(&[field][..]).ok_or("it does not say how many inputs and outputs it has")?;
+    let value = map
+        .remove(&[field][..])
+        .ok_or("it does not say how many inputs and outputs it has")?;
     let mut rest = value.as_slice();
     let count = compact(&mut rest).filter(|_| rest.is_empty());
     count.ok_or_else(|| "it does not say how many inputs and outputs it has".into())

@@ -1,11 +1,16 @@
-use super::*;
 use base64::Engine as _;
 use bitcoin::psbt::Psbt;
 
+use super::*;
+
 /// A real PSBT of version 0.
 fn version_0() -> Vec<u8> {
-    let text: String = include_str!("../fixtures/psbt-base64-76-columns.txt").split_whitespace().collect();
-    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+    let text: String = include_str!("../fixtures/psbt-base64-76-columns.txt")
+        .split_whitespace()
+        .collect();
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .unwrap()
 }
 
 /// The same, written by embit 0.8.0 as version 2.
@@ -31,14 +36,30 @@ fn what_was_signed_comes_back_in_version_2() {
     let back = like(&version_2(), signed.serialize()).unwrap();
     assert_eq!(version(&back), Some(2));
     assert_eq!(converted(&back), signed);
-    assert_eq!(like(&version_0(), signed.serialize()), Some(signed.serialize()));
+    assert_eq!(
+        like(&version_0(), signed.serialize()),
+        Some(signed.serialize())
+    );
     // Nothing may be added to it any more.
-    let (mut rest, mut original) = (&back[MAGIC.len()..], version_2());
-    assert!(!read_map(&mut rest).unwrap().contains_key(&[TX_MODIFIABLE][..]));
-    let modifiable = [&[1, TX_MODIFIABLE, 1, 3][..], &original.split_off(MAGIC.len())].concat();
+    let mut rest = &back[MAGIC.len()..];
+    let mut original = version_2();
+    assert!(
+        !read_map(&mut rest)
+            .unwrap()
+            .contains_key(&[TX_MODIFIABLE][..])
+    );
+    let modifiable = [
+        &[1, TX_MODIFIABLE, 1, 3][..],
+        &original.split_off(MAGIC.len()),
+    ]
+    .concat();
     let open = [MAGIC, &modifiable].concat();
     let closed = like(&open, converted(&open).serialize()).unwrap();
-    assert!(!read_map(&mut &closed[MAGIC.len()..]).unwrap().contains_key(&[TX_MODIFIABLE][..]));
+    assert!(
+        !read_map(&mut &closed[MAGIC.len()..])
+            .unwrap()
+            .contains_key(&[TX_MODIFIABLE][..])
+    );
 }
 
 /// A change of one map, by its place.
@@ -52,9 +73,18 @@ fn changed(at: usize, change: impl FnOnce(&mut Map)) -> Result<Option<Vec<u8>>, 
 fn fields_that_lack_or_lie_are_refused() {
     assert!(changed(0, |_| ()).is_ok());
     for field in [TX_VERSION, INPUT_COUNT, OUTPUT_COUNT] {
-        assert!(changed(0, |map| drop(map.remove(&[field][..]))).is_err(), "global {field}");
-        assert!(changed(0, |map| drop(map.insert(vec![field], vec![]))).is_err(), "global {field}");
-        assert!(changed(0, |map| drop(map.insert(vec![field], vec![2, 0]))).is_err(), "global {field}");
+        assert!(
+            changed(0, |map| drop(map.remove(&[field][..]))).is_err(),
+            "global {field}"
+        );
+        assert!(
+            changed(0, |map| drop(map.insert(vec![field], vec![]))).is_err(),
+            "global {field}"
+        );
+        assert!(
+            changed(0, |map| drop(map.insert(vec![field], vec![2, 0]))).is_err(),
+            "global {field}"
+        );
     }
     for count in [0, 2, 0xfc] {
         assert!(
@@ -68,8 +98,14 @@ fn fields_that_lack_or_lie_are_refused() {
     }
     assert!(changed(0, |map| drop(map.insert(vec![UNSIGNED_TX], vec![0; 10]))).is_err());
     for field in [PREVIOUS_TXID, OUTPUT_INDEX] {
-        assert!(changed(1, |map| drop(map.remove(&[field][..]))).is_err(), "input {field}");
-        assert!(changed(1, |map| drop(map.insert(vec![field], vec![7; 5]))).is_err(), "input {field}");
+        assert!(
+            changed(1, |map| drop(map.remove(&[field][..]))).is_err(),
+            "input {field}"
+        );
+        assert!(
+            changed(1, |map| drop(map.insert(vec![field], vec![7; 5]))).is_err(),
+            "input {field}"
+        );
     }
     assert!(changed(1, |map| drop(map.insert(vec![SEQUENCE], vec![7; 5]))).is_err());
     assert!(changed(2, |map| drop(map.remove(&[SCRIPT][..]))).is_err());
@@ -78,12 +114,19 @@ fn fields_that_lack_or_lie_are_refused() {
     let bytes = version_2();
     assert!(to_version_0(&bytes[..bytes.len() - 1]).is_err());
     assert!(to_version_0(&[&bytes[..], &[0]].concat()).is_err());
-    // A field twice: whoever reads the first and whoever reads the last would sign different things.
-    let again = [MAGIC, &[1, TX_VERSION, 4, 1, 0, 0, 0][..], &bytes[MAGIC.len()..]].concat();
+    // A field twice: whoever reads the first and whoever reads the last would sign different
+    // things.
+    let again = [
+        MAGIC,
+        &[1, TX_VERSION, 4, 1, 0, 0, 0][..],
+        &bytes[MAGIC.len()..],
+    ]
+    .concat();
     assert!(crate::psbt::parse(&again).is_err());
 }
 
-/// The table of BIP-370's test vectors for lock times: what each input demands (time, height), and the result.
+/// The table of BIP-370's test vectors for lock times: what each input demands (time, height), and
+/// the result.
 #[test]
 fn lock_times_are_determined_as_the_bip_says() {
     let time = |seconds: u32| (Some(FIRST_TIME + seconds), None);
@@ -105,8 +148,12 @@ fn lock_times_are_determined_as_the_bip_says() {
     ] {
         let map = |(time, height): &(Option<u32>, Option<u32>)| {
             let fields = [(TIME_LOCKTIME, time), (HEIGHT_LOCKTIME, height)];
-            let given = fields.into_iter().filter_map(|(field, value)| Some((vec![field], (*value)?)));
-            given.map(|(field, value)| (field, value.to_le_bytes().to_vec())).collect::<Map>()
+            let given = fields
+                .into_iter()
+                .filter_map(|(field, value)| Some((vec![field], (*value)?)));
+            given
+                .map(|(field, value)| (field, value.to_le_bytes().to_vec()))
+                .collect::<Map>()
         };
         let mut maps: Vec<Map> = demands.iter().map(map).collect();
         let found = lock_time(&mut maps, 9).ok().map(LockTime::to_consensus_u32);
@@ -127,8 +174,14 @@ pub(crate) fn as_version_2(original: &[u8], psbt: &Psbt) -> Vec<u8> {
     maps[0].remove(&[UNSIGNED_TX][..]);
     let (inputs, outputs) = maps[1..].split_at_mut(transaction.input.len());
     for (map, input) in inputs.iter_mut().zip(&transaction.input) {
-        map.insert(vec![PREVIOUS_TXID], input.previous_output.txid.to_byte_array().to_vec());
-        map.insert(vec![OUTPUT_INDEX], input.previous_output.vout.to_le_bytes().to_vec());
+        map.insert(
+            vec![PREVIOUS_TXID],
+            input.previous_output.txid.to_byte_array().to_vec(),
+        );
+        map.insert(
+            vec![OUTPUT_INDEX],
+            input.previous_output.vout.to_le_bytes().to_vec(),
+        );
         map.insert(vec![SEQUENCE], input.sequence.0.to_le_bytes().to_vec());
     }
     for (map, output) in outputs.iter_mut().zip(&transaction.output) {

@@ -1,4 +1,5 @@
-//! Whether reported signatures are those that a payload asks for: the coordinator and the client believe no others.
+//! Whether reported signatures are those that a payload asks for: the coordinator and the client
+//! believe no others.
 
 use countersign_protocol::{InputSignature, Signed};
 use countersign_verify::{DeriveError, VerifyError};
@@ -38,9 +39,11 @@ pub enum SignedError {
     },
 }
 
-/// Checks one signature for each of `inputs`, in their order, each under the child key derived here.
+/// Checks one signature for each of `inputs`, in their order, each under the child key derived
+/// here.
 pub fn check_signed(key: &Key, inputs: &[Input], signed: &Signed) -> Result<(), SignedError> {
-    let (asked, given) = (inputs.len(), signed.signatures.len());
+    let asked = inputs.len();
+    let given = signed.signatures.len();
     if asked != given {
         return Err(SignedError::Count { asked, given });
     }
@@ -49,7 +52,12 @@ pub fn check_signed(key: &Key, inputs: &[Input], signed: &Signed) -> Result<(), 
         .try_for_each(|(n, (input, made))| check(key, n, input, made))
 }
 
-fn check(key: &Key, number: usize, input: &Input, made: &InputSignature) -> Result<(), SignedError> {
+fn check(
+    key: &Key,
+    number: usize,
+    input: &Input,
+    made: &InputSignature,
+) -> Result<(), SignedError> {
     let child = key.child(&input.path)?;
     let verified = input
         .child_key(key.scheme, &child)

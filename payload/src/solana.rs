@@ -1,13 +1,16 @@
-//! Messages of Solana transactions: every instruction as a call, and what the programs of everyday payments do: the system
-//! program, the token programs, associated token accounts, the compute budget, memos.
+//! Messages of Solana transactions: every instruction as a call, and what the programs of everyday
+//! payments do: the system program, the token programs, associated token accounts, the compute
+//! budget, memos.
 //!
-//! Fees. What a transaction costs at most is in the message: see [`budget`].
-//! Tokens. An instruction that names its mint (`TransferChecked`) gives the asset `<chain>/token:<mint>`. One that does not
-//! (`Transfer`) gives it only where the message makes one of the two accounts, else `<chain>/token:unknown`, which no list of
-//! assets contains. Recipients are token accounts. Who owns them is told beside, where the message shows it: see [`owners`].
-//! What empties an account or hands it over, without saying how much is in it, is a grant of everything.
-//! Tables. Accounts that a lookup table names are not in the message; they appear as `unknown:<table>/<index>`.
-//! An instruction of a known program whose data or accounts are incomplete fails on the chain; here it refuses the message.
+//! Fees. What a transaction costs at most is in the message: see [`budget`]. Tokens. An instruction
+//! that names its mint (`TransferChecked`) gives the asset `<chain>/token:<mint>`. One that does
+//! not (`Transfer`) gives it only where the message makes one of the two accounts, else
+//! `<chain>/token:unknown`, which no list of assets contains. Recipients are token accounts. Who
+//! owns them is told beside, where the message shows it: see [`owners`]. What empties an account or
+//! hands it over, without saying how much is in it, is a grant of everything. Tables. Accounts that
+//! a lookup table names are not in the message; they appear as `unknown:<table>/<index>`. An
+//! instruction of a known program whose data or accounts are incomplete fails on the chain; here it
+//! refuses the message.
 
 mod budget;
 mod owners;
@@ -19,7 +22,9 @@ use std::collections::BTreeSet;
 use countersign_protocol::{DerivationPath, Scheme};
 
 use crate::solana_message::{Account, Instruction, Message};
-use crate::{Call, DecodeError, Decoded, Destination, Grant, Input, Intent, Key, Networks, Transaction};
+use crate::{
+    Call, DecodeError, Decoded, Destination, Grant, Input, Intent, Key, Networks, Transaction,
+};
 use owners::Owners;
 
 const KIND: &str = "solana-message";
@@ -45,25 +50,42 @@ pub(crate) fn decode(
     networks: &Networks,
 ) -> Result<Decoded, DecodeError> {
     if key.scheme != Scheme::Ed25519 {
-        return Err(DecodeError::Scheme { kind: KIND, scheme: key.scheme });
+        return Err(DecodeError::Scheme {
+            kind: KIND,
+            scheme: key.scheme,
+        });
     }
     let malformed = |reason: &str| DecodeError::malformed(KIND, reason);
-    let message =
-        Message::read(bytes).ok_or_else(|| malformed("it does not parse as legacy or version 0"))?;
+    let message = Message::read(bytes)
+        .ok_or_else(|| malformed("it does not parse as legacy or version 0"))?;
     message.check().map_err(malformed)?;
     if bytes.len() + 64 * usize::from(message.required_signatures) >= LARGEST {
-        return Err(malformed("with its signatures it is larger than the 1232 bytes that the network takes"));
+        return Err(malformed(
+            "with its signatures it is larger than the 1232 bytes that the network takes",
+        ));
     }
     let signer = key.child(path)?;
     let signers = &message.keys[..usize::from(message.required_signatures)];
     if !signers.iter().any(|key| key.as_slice() == signer) {
-        return Err(malformed(&format!("{} is none of its signers", bs58::encode(&signer).into_string())));
+        return Err(malformed(&format!(
+            "{} is none of its signers",
+            bs58::encode(&signer).into_string()
+        )));
     }
     let signer = bs58::encode(&signer).into_string();
-    let reader = Reader { message: &message, signer, chain: &networks.solana };
-    let transaction = reader.transaction(bytes).map_err(|reason| malformed(&reason))?;
+    let reader = Reader {
+        message: &message,
+        signer,
+        chain: &networks.solana,
+    };
+    let transaction = reader
+        .transaction(bytes)
+        .map_err(|reason| malformed(&reason))?;
     let input = Input::new(path.clone(), bytes.to_vec());
-    Ok(Decoded { inputs: vec![input], intent: Intent::Transaction(transaction) })
+    Ok(Decoded {
+        inputs: vec![input],
+        intent: Intent::Transaction(transaction),
+    })
 }
 
 /// What one instruction does.
@@ -78,8 +100,12 @@ struct Known {
 
 impl Known {
     /// An instruction that moves nothing and hands out nothing.
-    fn harmless(method: &'static str, fields: Vec<(&'static str, String)>) -> Known {
-        Known { method: Some(method), fields, ..Known::default() }
+    fn harmless(method: &'static str, fields: Vec<(&'static str, String)>) -> Self {
+        Self {
+            method: Some(method),
+            fields,
+            ..Self::default()
+        }
     }
 }
 
@@ -155,16 +181,20 @@ impl Reader<'_> {
 
     /// The account that an instruction names in its list at `at`.
     fn named(&self, instruction: &Instruction, at: usize) -> Result<String, String> {
-        let place = instruction.accounts.get(at).ok_or("an instruction lacks an account")?;
+        let place = instruction
+            .accounts
+            .get(at)
+            .ok_or("an instruction lacks an account")?;
         self.address(*place)
     }
 
     fn address(&self, place: u8) -> Result<String, String> {
         match self.message.account(usize::from(place)) {
             Some(Account::Known(key)) => Ok(bs58::encode(key).into_string()),
-            Some(Account::Looked { table, index }) => {
-                Ok(format!("{UNKNOWN}{}/{index}", bs58::encode(table).into_string()))
-            }
+            Some(Account::Looked { table, index }) => Ok(format!(
+                "{UNKNOWN}{}/{index}",
+                bs58::encode(table).into_string()
+            )),
             None => Err("an instruction names an account that is not there".into()),
         }
     }
@@ -172,19 +202,26 @@ impl Reader<'_> {
 
 /// Text beside a transaction, which moves nothing.
 fn memo(data: &[u8]) -> Known {
-    let text = std::str::from_utf8(data).map_or_else(|_| format!("0x{}", hex::encode(data)), str::to_string);
+    let text = std::str::from_utf8(data)
+        .map_or_else(|_| format!("0x{}", hex::encode(data)), str::to_string);
     Known::harmless("Memo", vec![("text", text)])
 }
 
 /// A key in the data of an instruction, in text.
 fn key_at(data: &[u8], at: usize) -> Result<String, String> {
-    let key: &[u8; 32] = data.get(at..).and_then(<[u8]>::first_chunk).ok_or_else(cut)?;
+    let key: &[u8; 32] = data
+        .get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .ok_or_else(cut)?;
     Ok(bs58::encode(key).into_string())
 }
 
 /// Eight bytes at `at`, little-endian.
 fn number(data: &[u8], at: usize) -> Result<u64, String> {
-    let bytes = data.get(at..).and_then(<[u8]>::first_chunk).ok_or_else(cut)?;
+    let bytes = data
+        .get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .ok_or_else(cut)?;
     Ok(u64::from_le_bytes(*bytes))
 }
 
@@ -192,8 +229,8 @@ fn cut() -> String {
     "the data of an instruction is too short".into()
 }
 
-/// Four bytes for the system program, one for the programs that are known besides, none for a memo, eight (Anchor's
-/// discriminator) for others.
+/// Four bytes for the system program, one for the programs that are known besides, none for a memo,
+/// eight (Anchor's discriminator) for others.
 fn selector(program: &str, data: &[u8]) -> Vec<u8> {
     let length = match program {
         SYSTEM => 4,

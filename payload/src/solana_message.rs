@@ -1,8 +1,9 @@
-//! The form of a Solana message, legacy and version 0, read here: the official crate reads it through `bincode`, which is
-//! banned, or brings a decoder of its own, and the form is small and public
-//! (<https://solana.com/docs/core/transactions>).
+//! The form of a Solana message, legacy and version 0, read here: the official crate reads it
+//! through `bincode`, which is banned, or brings a decoder of its own, and the form is small and
+//! public (<https://solana.com/docs/core/transactions>).
 
-/// A message whose parts are in place. Whether its indices point anywhere is for [`Message::check`].
+/// A message whose parts are in place. Whether its indices point anywhere is for
+/// [`Message::check`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Message<'a> {
     pub(crate) required_signatures: u8,
@@ -42,7 +43,7 @@ pub(crate) enum Account<'a> {
 
 impl<'a> Message<'a> {
     /// Reads all of `bytes`. `None`: they are no message of these versions.
-    pub(crate) fn read(bytes: &'a [u8]) -> Option<Message<'a>> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = Rest(bytes);
         let first = rest.byte()?;
         let (versioned, required_signatures) = match first {
@@ -50,34 +51,53 @@ impl<'a> Message<'a> {
             0x81.. => return None,
             count => (false, count),
         };
-        let (readonly_signed, readonly_unsigned) = (rest.byte()?, rest.byte()?);
+        let readonly_signed = rest.byte()?;
+        let readonly_unsigned = rest.byte()?;
         let key_count = rest.length()?;
         let keys = rest.many(key_count, |rest| rest.array())?;
         rest.array::<32>()?; // recent blockhash
         let instruction_count = rest.length()?;
         let instructions = rest.many(instruction_count, |rest| {
-            Some(Instruction { program: rest.byte()?, accounts: rest.sized()?, data: rest.sized()? })
+            Some(Instruction {
+                program: rest.byte()?,
+                accounts: rest.sized()?,
+                data: rest.sized()?,
+            })
         })?;
         let lookup_count = if versioned { rest.length()? } else { 0 };
         let lookups = rest.many(lookup_count, |rest| {
-            Some(Lookup { table: rest.array()?, writable: rest.sized()?, readonly: rest.sized()? })
+            Some(Lookup {
+                table: rest.array()?,
+                writable: rest.sized()?,
+                readonly: rest.sized()?,
+            })
         })?;
-        let message =
-            Message { required_signatures, readonly_signed, readonly_unsigned, keys, instructions, lookups };
+        let message = Message {
+            required_signatures,
+            readonly_signed,
+            readonly_unsigned,
+            keys,
+            instructions,
+            lookups,
+        };
         rest.0.is_empty().then_some(message)
     }
 
     /// The rules by which validators refuse a message at once (`sanitize`).
     pub(crate) fn check(&self) -> Result<(), &'static str> {
-        let (signed, keys) = (usize::from(self.required_signatures), self.keys.len());
+        let signed = usize::from(self.required_signatures);
+        let keys = self.keys.len();
         if signed == 0 || self.readonly_signed >= self.required_signatures {
             return Err("no signer pays the fee");
         }
         if signed + usize::from(self.readonly_unsigned) > keys {
             return Err("its header counts more accounts than there are");
         }
-        let looked: usize =
-            self.lookups.iter().map(|lookup| lookup.writable.len() + lookup.readonly.len()).sum();
+        let looked: usize = self
+            .lookups
+            .iter()
+            .map(|lookup| lookup.writable.len() + lookup.readonly.len())
+            .sum();
         if keys + looked > 256 {
             return Err("it names more than 256 accounts");
         }
@@ -89,13 +109,22 @@ impl<'a> Message<'a> {
             if instruction.program == 0 || usize::from(instruction.program) >= keys {
                 return Err("an instruction names no program");
             }
-            if instruction.accounts.iter().any(|index| usize::from(*index) >= keys + looked) {
+            if instruction
+                .accounts
+                .iter()
+                .any(|index| usize::from(*index) >= keys + looked)
+            {
                 return Err("an instruction names an account that is not there");
             }
         }
-        match self.lookups.iter().any(|lookup| lookup.writable.is_empty() && lookup.readonly.is_empty()) {
-            true => Err("it names a table and takes nothing from it"),
-            false => Ok(()),
+        if self
+            .lookups
+            .iter()
+            .any(|lookup| lookup.writable.is_empty() && lookup.readonly.is_empty())
+        {
+            Err("it names a table and takes nothing from it")
+        } else {
+            Ok(())
         }
     }
 
@@ -104,12 +133,23 @@ impl<'a> Message<'a> {
         if let Some(key) = self.keys.get(place) {
             return Some(Account::Known(key));
         }
-        let writable = self.lookups.iter().map(|lookup| (lookup.table, lookup.writable));
-        let readonly = self.lookups.iter().map(|lookup| (lookup.table, lookup.readonly));
+        let writable = self
+            .lookups
+            .iter()
+            .map(|lookup| (lookup.table, lookup.writable));
+        let readonly = self
+            .lookups
+            .iter()
+            .map(|lookup| (lookup.table, lookup.readonly));
         let mut looked = place - self.keys.len();
         for (table, indices) in writable.chain(readonly) {
             match indices.get(looked) {
-                Some(index) => return Some(Account::Looked { table, index: *index }),
+                Some(index) => {
+                    return Some(Account::Looked {
+                        table,
+                        index: *index,
+                    });
+                }
                 None => looked -= indices.len(),
             }
         }
@@ -139,7 +179,11 @@ impl<'a> Rest<'a> {
         Some(bytes)
     }
 
-    fn many<T>(&mut self, count: usize, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    fn many<T>(
+        &mut self,
+        count: usize,
+        mut read: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
         (0..count).map(|_| read(self)).collect()
     }
 

@@ -1,14 +1,15 @@
+use base64::Engine as _;
+
 use super::*;
 use crate::PayloadKind;
 use crate::testkit::{decode_as, ecdsa, ed25519, transaction};
-use base64::Engine as _;
 
 fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     decode_as(&ed25519(), PayloadKind::SolanaMessage, bytes)
 }
 
-/// A message of the key that signs and account 0xbb, writable, then `more`, read-only; each instruction is program,
-/// accounts and data.
+/// A message of the key that signs and account 0xbb, writable, then `more`, read-only; each
+/// instruction is program, accounts and data.
 fn message(more: &[[u8; 32]], instructions: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
     let mut bytes = vec![1, 0, more.len() as u8, 2 + more.len() as u8];
     bytes.extend(ed25519().root_public_key);
@@ -26,7 +27,11 @@ fn message(more: &[[u8; 32]], instructions: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
 }
 
 fn program(address: &str) -> [u8; 32] {
-    bs58::decode(address).into_vec().unwrap().try_into().unwrap()
+    bs58::decode(address)
+        .into_vec()
+        .unwrap()
+        .try_into()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -41,24 +46,56 @@ fn tagged(tag: &[u8], number: u64, rest: &[u8]) -> Vec<u8> {
 #[test]
 fn a_published_transaction_is_read_and_its_signature_fits_the_signed_bytes() {
     let wire = "AVuErQHaXv0SG0/PchunfxHKt8wMRfMZzqV0tkC5qO6owYxWU2v871AoWywGoFQr4z+q/7mE8lIufNl/kxj+nQ0BAAEDE5j2LG0aRXxRumpLXz29L2n8qTIWIY3ImX5Ba9F9k8r9Q5/Mtmcn8onFxt47xKj+XdXXd3C8j/FcPu7csUrz/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAxJrndgN4IFTxep3s6kO0ROug7bEsbx0xxuDkqEvwUusBAgIAAQwCAAAAMQAAAAAAAAA=";
-    let wire = base64::engine::general_purpose::STANDARD.decode(wire).unwrap();
-    let (signature, bytes) = (&wire[1..65], &wire[65..]);
+    let wire = base64::engine::general_purpose::STANDARD
+        .decode(wire)
+        .unwrap();
+    let signature = &wire[1..65];
+    let bytes = &wire[65..];
     let signer = &bytes[4..36];
-    let key = Key { root_public_key: signer, ..ed25519() };
+    let key = Key {
+        root_public_key: signer,
+        ..ed25519()
+    };
     let decoded = decode_as(&key, PayloadKind::SolanaMessage, bytes).unwrap();
     let signed = &decoded.inputs[0].signed_bytes;
-    countersign_verify::ChildKey::new(Scheme::Ed25519, signer).verify(signed, signature).unwrap();
+    countersign_verify::ChildKey::new(Scheme::Ed25519, signer)
+        .verify(signed, signature)
+        .unwrap();
     let seen = transaction(&decoded);
     assert_eq!(seen.sources, [text(signer)]);
-    let [to] = &seen.destinations[..] else { panic!() };
-    assert_eq!((&*to.address, &*to.amount), ("J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99", "49"));
-    assert_eq!((&*seen.calls[0].contract, seen.calls[0].method.as_deref()), (SYSTEM, Some("Transfer")));
-    assert_eq!(decode(bytes).unwrap_err().code(), "payload-malformed", "another signer");
+    let [to] = &seen.destinations[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (&*to.address, &*to.amount),
+        ("J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99", "49")
+    );
+    assert_eq!(
+        (&*seen.calls[0].contract, seen.calls[0].method.as_deref()),
+        (SYSTEM, Some("Transfer"))
+    );
+    assert_eq!(
+        decode(bytes).unwrap_err().code(),
+        "payload-malformed",
+        "another signer"
+    );
     let payload = countersign_protocol::Payload::new(PayloadKind::SolanaMessage, bytes.to_vec());
     let form = crate::BitcoinForm::Transaction;
-    let put_back =
-        crate::finish(&key, &DerivationPath::default(), &payload, &Networks::default(), &[signature], form);
-    assert_eq!(put_back, Ok(crate::Finished { bytes: wire, missing: 0 }));
+    let put_back = crate::finish(
+        &key,
+        &DerivationPath::default(),
+        &payload,
+        &Networks::default(),
+        &[signature],
+        form,
+    );
+    assert_eq!(
+        put_back,
+        Ok(crate::Finished {
+            bytes: wire,
+            missing: 0
+        })
+    );
 }
 
 #[test]
@@ -67,17 +104,35 @@ fn value_of_the_system_program_names_its_recipient() {
     for (accounts, data) in [
         (&[0, 1][..], tagged(&[2, 0, 0, 0], 7, &[])),
         (&[0, 1], tagged(&[0, 0, 0, 0], 7, &[0; 40])),
-        (&[0, 1, 0], [&[3, 0, 0, 0][..], &[5; 32], &seed, &7u64.to_le_bytes(), &[0; 40]].concat()),
+        (
+            &[0, 1, 0],
+            [
+                &[3, 0, 0, 0][..],
+                &[5; 32],
+                &seed,
+                &7u64.to_le_bytes(),
+                &[0; 40],
+            ]
+            .concat(),
+        ),
         (&[0, 1, 0, 0, 0], tagged(&[5, 0, 0, 0], 7, &[])),
         (&[0, 0, 1], tagged(&[11, 0, 0, 0], 7, &[0; 40])),
         (&[1, 0], tagged(&[13, 0, 0, 0], 7, &[0; 40])),
     ] {
         let decoded = decode(&message(&[program(SYSTEM)], &[(2, accounts, &data)])).unwrap();
-        let [to] = &transaction(&decoded).destinations[..] else { panic!("{data:?}") };
-        assert_eq!((&to.address, &*to.asset, &*to.amount), (&text(&[0xbb; 32]), "", "7"));
+        let [to] = &transaction(&decoded).destinations[..] else {
+            panic!("{data:?}")
+        };
+        assert_eq!(
+            (&to.address, &*to.asset, &*to.amount),
+            (&text(&[0xbb; 32]), "", "7")
+        );
         assert_eq!(transaction(&decoded).calls[0].selector, data[..4]);
         for (accounts, data) in [(&accounts[..0], &data[..]), (accounts, &data[..8])] {
-            assert!(decode(&message(&[program(SYSTEM)], &[(2, accounts, data)])).is_err(), "{data:?}");
+            assert!(
+                decode(&message(&[program(SYSTEM)], &[(2, accounts, data)])).is_err(),
+                "{data:?}"
+            );
         }
     }
 }
@@ -91,9 +146,14 @@ fn tokens_name_recipient_and_mint_or_say_that_the_mint_is_unknown() {
         ] {
             let bytes = message(&[program(token), [0xcc; 32]], &[(2, accounts, &data)]);
             let decoded = decode(&bytes).unwrap();
-            let [to] = &transaction(&decoded).destinations[..] else { panic!() };
+            let [to] = &transaction(&decoded).destinations[..] else {
+                panic!()
+            };
             assert_eq!((&to.address, &*to.amount), (&text(&[0xbb; 32]), "7"));
-            assert_eq!(to.asset, format!("{}/token:{mint}", Networks::default().solana));
+            assert_eq!(
+                to.asset,
+                format!("{}/token:{mint}", Networks::default().solana)
+            );
             assert!(transaction(&decoded).calls[0].method.is_some());
         }
     }
@@ -110,12 +170,25 @@ fn what_gives_others_a_hold_on_an_account_is_a_grant() {
         (TOKEN_2022, &[0, 0], [&[6, 2, 1][..], &owner].concat(), None),
         (SYSTEM, &[0], [&[1, 0, 0, 0][..], &owner].concat(), None),
     ] {
-        let decoded = decode(&message(&[program(by), [0xcc; 32]], &[(2, accounts, &data)])).unwrap();
-        let [grant] = &transaction(&decoded).grants[..] else { panic!("{data:?}") };
-        assert_eq!((&grant.spender, grant.amount.as_deref()), (&text(&owner), amount), "{data:?}");
+        let decoded = decode(&message(
+            &[program(by), [0xcc; 32]],
+            &[(2, accounts, &data)],
+        ))
+        .unwrap();
+        let [grant] = &transaction(&decoded).grants[..] else {
+            panic!("{data:?}")
+        };
+        assert_eq!(
+            (&grant.spender, grant.amount.as_deref()),
+            (&text(&owner), amount),
+            "{data:?}"
+        );
     }
     let home = decode(&message(&[program(TOKEN)], &[(2, &[1, 0, 0], &[9])])).unwrap();
-    assert!(transaction(&home).grants.is_empty(), "an account that is closed to the signer");
+    assert!(
+        transaction(&home).grants.is_empty(),
+        "an account that is closed to the signer"
+    );
     let batch = decode(&message(&[program(TOKEN)], &[(2, &[0, 1, 0], &[255, 0])]));
     assert_eq!(batch.unwrap_err().code(), "payload-malformed");
 }
@@ -127,8 +200,16 @@ fn key_of_files() -> Vec<u8> {
 
 fn decode_file(hex: &str) -> Decoded {
     let root = key_of_files();
-    let key = Key { root_public_key: &root, ..ed25519() };
-    decode_as(&key, PayloadKind::SolanaMessage, &hex::decode(hex.trim()).unwrap()).unwrap()
+    let key = Key {
+        root_public_key: &root,
+        ..ed25519()
+    };
+    decode_as(
+        &key,
+        PayloadKind::SolanaMessage,
+        &hex::decode(hex.trim()).unwrap(),
+    )
+    .unwrap()
 }
 
 /// Each message was carried out by LiteSVM 0.0.1, which took this fee.
@@ -138,21 +219,44 @@ fn the_highest_fee_is_the_one_that_the_network_takes() {
         let (fee, message) = line.split_once(' ').unwrap();
         let decoded = decode(&hex::decode(message).unwrap()).unwrap();
         assert_eq!(transaction(&decoded).fee.as_deref(), Some(fee), "{message}");
-        assert!(transaction(&decoded).calls.iter().all(|call| call.method.is_some()), "{message}");
+        assert!(
+            transaction(&decoded)
+                .calls
+                .iter()
+                .all(|call| call.method.is_some()),
+            "{message}"
+        );
     }
 }
 
 #[test]
 fn a_price_without_bounds_is_shown() {
-    let decoded = decode_file(include_str!("../fixtures/solana-priority-fee-unbounded.hex"));
+    let decoded = decode_file(include_str!(
+        "../fixtures/solana-priority-fee-unbounded.hex"
+    ));
     // 200,000 units at 1,152,921,504,606,846,975 millionths, and a signature.
-    assert_eq!(transaction(&decoded).fee.as_deref(), Some("230584300921374395"));
-    let calls: Vec<_> =
-        transaction(&decoded).calls.iter().map(|call| (call.method.as_deref(), &call.fields[0])).collect();
-    assert_eq!(calls[0], (Some("SetComputeUnitLimit"), &("units", "200000".to_string())));
+    assert_eq!(
+        transaction(&decoded).fee.as_deref(),
+        Some("230584300921374395")
+    );
+    let calls: Vec<_> = transaction(&decoded)
+        .calls
+        .iter()
+        .map(|call| (call.method.as_deref(), &call.fields[0]))
+        .collect();
+    assert_eq!(
+        calls[0],
+        (
+            Some("SetComputeUnitLimit"),
+            &("units", "200000".to_string())
+        )
+    );
     assert_eq!(
         calls[1],
-        (Some("SetComputeUnitPrice"), &("micro_lamports", "1152921504606846975".to_string()))
+        (
+            Some("SetComputeUnitPrice"),
+            &("micro_lamports", "1152921504606846975".to_string())
+        )
     );
     assert_eq!(calls[2].0, Some("Transfer"));
 }
@@ -160,8 +264,11 @@ fn a_price_without_bounds_is_shown() {
 #[test]
 fn signatures_that_a_program_verifies_are_paid_for() {
     let precompiled = program("Ed25519SigVerify111111111111111111111111111");
-    let fee =
-        |data: &[u8]| transaction(&decode(&message(&[precompiled], &[(2, &[], data)])).unwrap()).fee.clone();
+    let fee = |data: &[u8]| {
+        transaction(&decode(&message(&[precompiled], &[(2, &[], data)])).unwrap())
+            .fee
+            .clone()
+    };
     assert_eq!(fee(&[3, 0]), Some("20000".into()));
     assert_eq!(fee(&[]), Some("5000".into()));
 }
@@ -182,7 +289,12 @@ fn settings_of_the_compute_budget_that_the_network_refuses_are_refused() {
     ] {
         let instructions: Vec<(u8, &[u8], &[u8])> =
             wrong.into_iter().map(|data| (2, &[][..], data)).collect();
-        assert_eq!(decode(&message(&[budget], &instructions)).unwrap_err().code(), "payload-malformed");
+        assert_eq!(
+            decode(&message(&[budget], &instructions))
+                .unwrap_err()
+                .code(),
+            "payload-malformed"
+        );
     }
 }
 
@@ -190,12 +302,24 @@ fn settings_of_the_compute_budget_that_the_network_refuses_are_refused() {
 fn the_owner_of_an_account_that_the_message_makes_is_shown() {
     let decoded = decode_file(include_str!("../fixtures/solana-usdc-ata-owner.hex"));
     let seen = transaction(&decoded);
-    let (account, owner) = (text(&[8; 32]), text(&[10; 32]));
+    let account = text(&[8; 32]);
+    let owner = text(&[10; 32]);
     assert_eq!(seen.owners, [(account.clone(), owner)].into());
-    let [rent, tokens] = &seen.destinations[..] else { panic!() };
-    assert_eq!((&rent.address, &*rent.asset, &*rent.amount, rent.change), (&account, "", "2039280", false));
-    assert_eq!((&tokens.address, &*tokens.amount, tokens.change), (&account, "5", false));
-    assert_eq!(tokens.asset, format!("{}/token:{}", Networks::default().solana, text(&[9; 32])));
+    let [rent, tokens] = &seen.destinations[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (&rent.address, &*rent.asset, &*rent.amount, rent.change),
+        (&account, "", "2039280", false)
+    );
+    assert_eq!(
+        (&tokens.address, &*tokens.amount, tokens.change),
+        (&account, "5", false)
+    );
+    assert_eq!(
+        tokens.asset,
+        format!("{}/token:{}", Networks::default().solana, text(&[9; 32]))
+    );
     assert!(seen.calls.iter().all(|call| call.method.is_some()));
     assert!(seen.grants.is_empty());
 }
@@ -204,24 +328,38 @@ fn the_owner_of_an_account_that_the_message_makes_is_shown() {
 #[test]
 fn associated_accounts_are_derived_as_everybody_derives_them() {
     let usdc = program("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
-    let [ours, other] =
-        ["FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z", "J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99"];
+    let [ours, other] = [
+        "FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z",
+        "J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99",
+    ];
     for (owner, token, account) in [
         (ours, TOKEN, "HU2S9ByyqbnCD2SVfvr9qoLtDTtyTnMZoMaw1xpr6cTb"),
-        (ours, TOKEN_2022, "VM2GEGSS8zhuHTM4KD9BJiNPJx14sJzDcZwfZTm219F"),
+        (
+            ours,
+            TOKEN_2022,
+            "VM2GEGSS8zhuHTM4KD9BJiNPJx14sJzDcZwfZTm219F",
+        ),
         (other, TOKEN, "13uzUGewpMFAgY62YJMjfY549G17VPuJMqKTXcb3F1Ly"),
-        (other, TOKEN_2022, "GmaNsvShWGrfrf9v6UEMH17JqKeTQR9riKfZiTKa4iQT"),
+        (
+            other,
+            TOKEN_2022,
+            "GmaNsvShWGrfrf9v6UEMH17JqKeTQR9riKfZiTKa4iQT",
+        ),
     ] {
         // The owner stands among the accounts, and nothing else tells of the account that receives.
         let keys = [program(token), usdc, program(account), program(other)];
         let paid = message(&keys, &[(2, &[1, 3, 4, 0], &tagged(&[12], 7, &[6]))]);
         let decoded = decode(&paid).unwrap();
-        assert_eq!(transaction(&decoded).owners, [(account.into(), owner.into())].into());
+        assert_eq!(
+            transaction(&decoded).owners,
+            [(account.into(), owner.into())].into()
+        );
         assert_eq!(transaction(&decoded).destinations[0].change, owner == ours);
         // Of another mint, or without one, it is nobody's.
-        for (accounts, data) in
-            [(&[1, 5, 4, 0][..], tagged(&[12], 7, &[6])), (&[1, 4, 0], tagged(&[3], 7, &[]))]
-        {
+        for (accounts, data) in [
+            (&[1, 5, 4, 0][..], tagged(&[12], 7, &[6])),
+            (&[1, 4, 0], tagged(&[3], 7, &[])),
+        ] {
             let decoded = decode(&message(&keys, &[(2, accounts, &data)])).unwrap();
             assert!(transaction(&decoded).owners.is_empty());
             assert!(!transaction(&decoded).destinations[0].change);
@@ -235,15 +373,29 @@ fn native_value_for_a_token_account_names_the_owner() {
     let owner = program("J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99");
     let wrapped = program("So11111111111111111111111111111111111111112");
     let account = owners::associated_account(&owner, &wrapped, &program(TOKEN)).unwrap();
-    let pay = message(&[program(SYSTEM), account, owner], &[(2, &[0, 3], &tagged(&[2, 0, 0, 0], 7, &[]))]);
-    assert_eq!(transaction(&decode(&pay).unwrap()).owners, [(text(&account), text(&owner))].into());
+    let pay = message(
+        &[program(SYSTEM), account, owner],
+        &[(2, &[0, 3], &tagged(&[2, 0, 0, 0], 7, &[]))],
+    );
+    assert_eq!(
+        transaction(&decode(&pay).unwrap()).owners,
+        [(text(&account), text(&owner))].into()
+    );
 }
 
 /// What makes an account counts from there on, until the account is handed over or closed.
 #[test]
 fn an_owner_is_only_shown_while_it_cannot_have_changed() {
-    let (account, mint, owner) = (1, 4, 5);
-    let keys = [program(TOKEN), program(ASSOCIATED_TOKEN), [0xaa; 32], [0xcc; 32], program(SYSTEM)];
+    let account = 1;
+    let mint = 4;
+    let owner = 5;
+    let keys = [
+        program(TOKEN),
+        program(ASSOCIATED_TOKEN),
+        [0xaa; 32],
+        [0xcc; 32],
+        program(SYSTEM),
+    ];
     let associated: (u8, &[u8], &[u8]) = (3, &[0, account, owner, mint, 6, 2], &[1]);
     let pay_data = tagged(&[12], 7, &[6]);
     let pay: (u8, &[u8], &[u8]) = (2, &[0, mint, account, 0], &pay_data);
@@ -266,9 +418,17 @@ fn an_owner_is_only_shown_while_it_cannot_have_changed() {
         (vec![associated, pay, hand_over, pay], None),
     ] {
         let decoded = decode(&message(&keys, &instructions)).unwrap();
-        let found = transaction(&decoded).owners.get(&text(&[0xbb; 32])).cloned();
+        let found = transaction(&decoded)
+            .owners
+            .get(&text(&[0xbb; 32]))
+            .cloned();
         assert_eq!(found, known.map(|owner| text(&owner)), "{instructions:?}");
-        let asset = &transaction(&decoded).destinations.iter().find(|to| !to.asset.is_empty()).unwrap().asset;
+        let asset = &transaction(&decoded)
+            .destinations
+            .iter()
+            .find(|to| !to.asset.is_empty())
+            .unwrap()
+            .asset;
         assert!(asset.ends_with(&text(&[0xaa; 32])), "{asset}");
     }
 }
@@ -279,21 +439,64 @@ fn what_moves_nothing_is_named() {
     let nonce = [&[6, 0, 0, 0][..], authority].concat();
     let others_nonce = [&[6, 0, 0, 0][..], &[0xdd; 32]].concat();
     for (by, accounts, data, method, field) in [
-        (SYSTEM, &[1, 3, 0][..], &[4, 0, 0, 0][..], "AdvanceNonceAccount", ("nonce", text(&[0xbb; 32]))),
-        (SYSTEM, &[1, 3, 3], &nonce, "InitializeNonceAccount", ("authority", text(authority))),
-        (MEMO, &[0], b"invoice 7", "Memo", ("text", "invoice 7".into())),
+        (
+            SYSTEM,
+            &[1, 3, 0][..],
+            &[4, 0, 0, 0][..],
+            "AdvanceNonceAccount",
+            ("nonce", text(&[0xbb; 32])),
+        ),
+        (
+            SYSTEM,
+            &[1, 3, 3],
+            &nonce,
+            "InitializeNonceAccount",
+            ("authority", text(authority)),
+        ),
+        (
+            MEMO,
+            &[0],
+            b"invoice 7",
+            "Memo",
+            ("text", "invoice 7".into()),
+        ),
         (MEMO_1, &[], b"\xff", "Memo", ("text", "0xff".into())),
-        (TOKEN, &[1, 0], &[5], "Revoke", ("account", text(&[0xbb; 32]))),
-        (TOKEN_2022, &[1], &[17], "SyncNative", ("account", text(&[0xbb; 32]))),
-        (TOKEN, &[1, 0, 0], &[9], "CloseAccount", ("account", text(&[0xbb; 32]))),
+        (
+            TOKEN,
+            &[1, 0],
+            &[5],
+            "Revoke",
+            ("account", text(&[0xbb; 32])),
+        ),
+        (
+            TOKEN_2022,
+            &[1],
+            &[17],
+            "SyncNative",
+            ("account", text(&[0xbb; 32])),
+        ),
+        (
+            TOKEN,
+            &[1, 0, 0],
+            &[9],
+            "CloseAccount",
+            ("account", text(&[0xbb; 32])),
+        ),
     ] {
         let decoded = decode(&message(&[program(by), [0xcc; 32]], &[(2, accounts, data)])).unwrap();
         let seen = transaction(&decoded);
         assert_eq!(seen.calls[0].method.as_deref(), Some(method));
         assert_eq!(seen.calls[0].fields[0], field);
-        assert!(seen.grants.is_empty() && seen.destinations.is_empty(), "{method}");
+        assert!(
+            seen.grants.is_empty() && seen.destinations.is_empty(),
+            "{method}"
+        );
     }
-    let given = decode(&message(&[program(SYSTEM)], &[(2, &[1, 2, 2], &others_nonce)])).unwrap();
+    let given = decode(&message(
+        &[program(SYSTEM)],
+        &[(2, &[1, 2, 2], &others_nonce)],
+    ))
+    .unwrap();
     assert_eq!(transaction(&given).grants[0].spender, text(&[0xdd; 32]));
 }
 
@@ -301,9 +504,18 @@ fn what_moves_nothing_is_named() {
 fn tokens_that_are_destroyed_have_left() {
     for tag in [8, 15] {
         let data = tagged(&[tag], 7, &[6]);
-        let decoded = decode(&message(&[program(TOKEN), [0xcc; 32]], &[(2, &[1, 3, 0], &data)])).unwrap();
-        let [burnt] = &transaction(&decoded).destinations[..] else { panic!() };
-        assert_eq!((&*burnt.address, &*burnt.amount, burnt.change), ("", "7", false));
+        let decoded = decode(&message(
+            &[program(TOKEN), [0xcc; 32]],
+            &[(2, &[1, 3, 0], &data)],
+        ))
+        .unwrap();
+        let [burnt] = &transaction(&decoded).destinations[..] else {
+            panic!()
+        };
+        assert_eq!(
+            (&*burnt.address, &*burnt.amount, burnt.change),
+            ("", "7", false)
+        );
     }
 }
 
@@ -329,7 +541,10 @@ fn calls_of_other_programs_stay_visible() {
     let decoded = decode(&message(&[[0xdd; 32]], &[(2, &[0], &data), (2, &[], &[])])).unwrap();
     let calls = &transaction(&decoded).calls;
     assert_eq!((calls.len(), &calls[0].contract), (2, &text(&[0xdd; 32])));
-    assert_eq!((&calls[0].selector[..], &calls[0].data[..]), (&data[..8], &data[..]));
+    assert_eq!(
+        (&calls[0].selector[..], &calls[0].data[..]),
+        (&data[..8], &data[..])
+    );
     assert!(calls[0].method.is_none() && transaction(&decoded).destinations.is_empty());
 }
 
@@ -374,7 +589,10 @@ fn what_validators_refuse_is_refused() {
         ("a length that is not in its shortest form", {
             decode(&[&good[..3], &[0x83, 0], &good[4..]].concat())
         }),
-        ("an account twice", decode(&message(&[[0xbb; 32]], &[(2, &[0], &[1])]))),
+        (
+            "an account twice",
+            decode(&message(&[[0xbb; 32]], &[(2, &[0], &[1])])),
+        ),
     ] {
         assert_eq!(result.unwrap_err().code(), "payload-malformed", "{what}");
     }
@@ -385,8 +603,14 @@ fn what_validators_refuse_is_refused() {
 /// Owners and mints that a table names are nobody's and nothing's.
 #[test]
 fn what_a_table_names_is_neither_owner_nor_mint() {
-    let keys = [program(TOKEN), program(ASSOCIATED_TOKEN), [0xaa; 32], program(SYSTEM)];
-    let (pay, lamports) = (tagged(&[12], 7, &[6]), tagged(&[2, 0, 0, 0], 7, &[]));
+    let keys = [
+        program(TOKEN),
+        program(ASSOCIATED_TOKEN),
+        [0xaa; 32],
+        program(SYSTEM),
+    ];
+    let pay = tagged(&[12], 7, &[6]);
+    let lamports = tagged(&[2, 0, 0, 0], 7, &[]);
     let plain = message(
         &keys,
         &[
@@ -400,31 +624,60 @@ fn what_a_table_names_is_neither_owner_nor_mint() {
     let decoded = decode(&[&[0x80], &plain[..], &table].concat()).unwrap();
     let seen = transaction(&decoded);
     assert!(seen.owners.is_empty(), "{:?}", seen.owners);
-    let assets: Vec<_> = seen.destinations.iter().map(|to| to.asset.rsplit(':').next().unwrap()).collect();
+    let assets: Vec<_> = seen
+        .destinations
+        .iter()
+        .map(|to| to.asset.rsplit(':').next().unwrap())
+        .collect();
     assert_eq!(assets, ["", &text(&[0xaa; 32]), "unknown", ""]);
-    assert_eq!(seen.calls[0].fields[1], ("owner", format!("unknown:{}/10", text(&[0xee; 32]))));
+    assert_eq!(
+        seen.calls[0].fields[1],
+        ("owner", format!("unknown:{}/10", text(&[0xee; 32])))
+    );
 }
 
-/// What is paid into an account that the message makes for somebody in a table is not the account's own.
+/// What is paid into an account that the message makes for somebody in a table is not the account's
+/// own.
 #[test]
 fn native_value_for_an_account_of_somebody_in_a_table_says_so() {
-    let keys = [program(TOKEN), program(ASSOCIATED_TOKEN), [0xaa; 32], program(SYSTEM)];
+    let keys = [
+        program(TOKEN),
+        program(ASSOCIATED_TOKEN),
+        [0xaa; 32],
+        program(SYSTEM),
+    ];
     let lamports = tagged(&[2, 0, 0, 0], 7, &[]);
-    let plain = message(&keys, &[(3, &[0, 1, 6, 4, 5, 2], &[1]), (5, &[0, 1], &lamports)]);
+    let plain = message(
+        &keys,
+        &[(3, &[0, 1, 6, 4, 5, 2], &[1]), (5, &[0, 1], &lamports)],
+    );
     let table = [&[1][..], &[0xee; 32], &[2, 10, 11, 1, 12]].concat();
     let decoded = decode(&[&[0x80], &plain[..], &table].concat()).unwrap();
     let owner = format!("unknown:{}/10", text(&[0xee; 32]));
-    assert_eq!(transaction(&decoded).owners, [(text(&[0xbb; 32]), owner)].into());
-    assert!(transaction(&decoded).destinations.iter().all(|to| !to.change));
+    assert_eq!(
+        transaction(&decoded).owners,
+        [(text(&[0xbb; 32]), owner)].into()
+    );
+    assert!(
+        transaction(&decoded)
+            .destinations
+            .iter()
+            .all(|to| !to.change)
+    );
 }
 
-/// An account that is there already may be a denied owner's. `SyncNative` shows that it is not its own, whatever comes first.
+/// An account that is there already may be a denied owner's. `SyncNative` shows that it is not its
+/// own, whatever comes first.
 #[test]
 fn native_value_for_an_account_of_wrapped_sol_says_that_its_owner_is_not_shown() {
     let lamports = tagged(&[2, 0, 0, 0], 7, &[]);
     for tokens in [TOKEN, TOKEN_2022] {
         let keys = [program(tokens), program(SYSTEM)];
-        let decoded = decode(&message(&keys, &[(3, &[0, 1], &lamports), (2, &[1], &[17])])).unwrap();
+        let decoded = decode(&message(
+            &keys,
+            &[(3, &[0, 1], &lamports), (2, &[1], &[17])],
+        ))
+        .unwrap();
         let account = text(&[0xbb; 32]);
         let owner = format!("unknown:{account}");
         assert_eq!(transaction(&decoded).owners, [(account, owner)].into());

@@ -1,9 +1,11 @@
-//! What holds for every kind: decoding random bytes ends in a value, and no digest has two meanings.
+//! What holds for every kind: decoding random bytes ends in a value, and no digest has two
+//! meanings.
+
+use countersign_protocol::{Payload, Scheme};
+use proptest::prelude::*;
 
 use crate::testkit::{decode_as, ecdsa, ed25519, key_of};
 use crate::{DecodeError, Decoded, Intent, Key, Networks, PayloadKind, decode};
-use countersign_protocol::{Payload, Scheme};
-use proptest::prelude::*;
 
 /// A valid payload of every kind, with a key that signs it.
 fn samples() -> Vec<(Key<'static>, PayloadKind, Vec<u8>)> {
@@ -11,34 +13,63 @@ fn samples() -> Vec<(Key<'static>, PayloadKind, Vec<u8>)> {
     let evm = "02f8620a8080808094aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa80b844a9059cbb000000000000000000000000bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000000000000000000000000000000000000000000000000000000000000007c0";
     let legacy = "ec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080";
     let typed = br#"{"types":{"EIP712Domain":[{"name":"chainId","type":"uint256"}],"T":[{"name":"x","type":"uint8[]"}]},"primaryType":"T","domain":{"chainId":1},"message":{"x":[1,"2"]}}"#;
-    let bitcoin_message = br#"{"message":"a","address":"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"}"#;
+    let bitcoin_message =
+        br#"{"message":"a","address":"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"}"#;
     let program = [7; 32];
-    let solana =
-        [&[1, 0, 1, 2][..], ed25519().root_public_key, &program, &[9; 32], &[1, 1, 1, 0, 1, 5]].concat();
+    let solana = [
+        &[1, 0, 1, 2][..],
+        ed25519().root_public_key,
+        &program,
+        &[9; 32],
+        &[1, 1, 1, 0, 1, 5],
+    ]
+    .concat();
     vec![
         (ecdsa(), PayloadKind::EvmTransaction, unhex(evm)),
         (ecdsa(), PayloadKind::EvmTransaction, unhex(legacy)),
         (ecdsa(), PayloadKind::Eip191, b"Hello World".to_vec()),
-        (ecdsa(), PayloadKind::Eip7702, unhex("05d7019463c0c19a282a1b52b07dd5a65b58948a07dae32b01")),
+        (
+            ecdsa(),
+            PayloadKind::Eip7702,
+            unhex("05d7019463c0c19a282a1b52b07dd5a65b58948a07dae32b01"),
+        ),
         (ecdsa(), PayloadKind::Eip712, typed.to_vec()),
         (ed25519(), PayloadKind::SolanaMessage, solana),
-        (ecdsa(), PayloadKind::Psbt, crate::psbt::tests::payment().serialize()),
-        (key_of(Scheme::Taproot), PayloadKind::Psbt, crate::psbt::tests::taproot_payment().1.serialize()),
-        (ecdsa(), PayloadKind::Psbt, crate::psbt::tests::shared_payments(2)[1].serialize()),
-        (ecdsa(), PayloadKind::BitcoinMessage, bitcoin_message.to_vec()),
+        (
+            ecdsa(),
+            PayloadKind::Psbt,
+            crate::psbt::tests::payment().serialize(),
+        ),
+        (
+            key_of(Scheme::Taproot),
+            PayloadKind::Psbt,
+            crate::psbt::tests::taproot_payment().1.serialize(),
+        ),
+        (
+            ecdsa(),
+            PayloadKind::Psbt,
+            crate::psbt::tests::shared_payments(2)[1].serialize(),
+        ),
+        (
+            ecdsa(),
+            PayloadKind::BitcoinMessage,
+            bitcoin_message.to_vec(),
+        ),
         (ed25519(), PayloadKind::Message, b"a message".to_vec()),
         (ecdsa(), PayloadKind::Digest, vec![7; 32]),
     ]
 }
 
-/// The intent without what wallets may write differently, or leave out, and mean the same: which output of a PSBT is change
-/// (a claim that is checked, and not covered by a signature), and how typed data spells a value or leaves its domain's type out.
+/// The intent without what wallets may write differently, or leave out, and mean the same: which
+/// output of a PSBT is change (a claim that is checked, and not covered by a signature), and how
+/// typed data spells a value or leaves its domain's type out.
 fn meaning(decoded: &Decoded) -> Intent {
     let mut intent = decoded.intent.clone();
     match &mut intent {
-        Intent::Transaction(transaction) => {
-            transaction.destinations.iter_mut().for_each(|to| to.change = false)
-        }
+        Intent::Transaction(transaction) => transaction
+            .destinations
+            .iter_mut()
+            .for_each(|to| to.change = false),
         Intent::TypedData(typed_data) => {
             typed_data.json.clear();
             typed_data.notes.clear();
@@ -49,7 +80,11 @@ fn meaning(decoded: &Decoded) -> Intent {
 }
 
 fn digests(decoded: &Decoded) -> Vec<&[u8]> {
-    decoded.inputs.iter().map(|input| &input.signed_bytes[..]).collect()
+    decoded
+        .inputs
+        .iter()
+        .map(|input| &input.signed_bytes[..])
+        .collect()
 }
 
 #[test]
@@ -67,9 +102,15 @@ fn a_changed_byte_never_gives_the_same_digest_another_meaning() {
         for (at, bit) in (0..bytes.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
             let mut changed = bytes.clone();
             changed[at] ^= 1 << bit;
-            let Ok(other) = decode_as(&key, kind, &changed) else { continue };
+            let Ok(other) = decode_as(&key, kind, &changed) else {
+                continue;
+            };
             if digests(&other) == digests(&good) {
-                assert_eq!(meaning(&other), meaning(&good), "{kind}, byte {at}, bit {bit}");
+                assert_eq!(
+                    meaning(&other),
+                    meaning(&good),
+                    "{kind}, byte {at}, bit {bit}"
+                );
             }
         }
     }
@@ -79,17 +120,31 @@ fn a_changed_byte_never_gives_the_same_digest_another_meaning() {
 fn digests_of_the_requester_must_be_those_that_are_computed() {
     for (key, kind, bytes) in samples() {
         let claiming = |digests| {
-            let payload = Payload { digests, ..Payload::new(kind, bytes.clone()) };
+            let payload = Payload {
+                digests,
+                ..Payload::new(kind, bytes.clone())
+            };
             decode(&key, &Default::default(), &payload, &Networks::default())
         };
-        let computed: Vec<_> =
-            claiming(vec![]).unwrap().inputs.into_iter().map(|input| input.signed_bytes).collect();
+        let computed: Vec<_> = claiming(vec![])
+            .unwrap()
+            .inputs
+            .into_iter()
+            .map(|input| input.signed_bytes)
+            .collect();
         assert!(claiming(computed.clone()).is_ok(), "{kind}");
         let mut flipped = computed.clone();
         flipped[0][0] ^= 1;
-        for wrong in [flipped, [computed.clone(), computed].concat(), vec![vec![1]]] {
+        for wrong in [
+            flipped,
+            [computed.clone(), computed].concat(),
+            vec![vec![1]],
+        ] {
             let refused = claiming(wrong).unwrap_err();
-            assert!(matches!(refused, DecodeError::DigestMismatch { .. }), "{kind}");
+            assert!(
+                matches!(refused, DecodeError::DigestMismatch { .. }),
+                "{kind}"
+            );
             assert_eq!(refused.code(), "digest-mismatch");
         }
     }
@@ -100,11 +155,19 @@ fn digests_of_the_requester_must_be_those_that_are_computed() {
 fn what_is_malformed_is_told_the_form_that_is_expected() {
     for kind in PayloadKind::ALL {
         for scheme in Scheme::ALL {
-            let Err(error) = decode_as(&key_of(scheme), kind, b"\x19E?") else { continue };
+            let Err(error) = decode_as(&key_of(scheme), kind, b"\x19E?") else {
+                continue;
+            };
             let text = error.to_string();
-            assert!(!text.contains("blind") && !text.contains("hash it"), "{text}");
+            assert!(
+                !text.contains("blind") && !text.contains("hash it"),
+                "{text}"
+            );
             if error.code() == "payload-malformed" {
-                assert!(text.contains("expected") && !text.contains("the manual gives"), "{text}");
+                assert!(
+                    text.contains("expected") && !text.contains("the manual gives"),
+                    "{text}"
+                );
             }
         }
     }
@@ -112,11 +175,22 @@ fn what_is_malformed_is_told_the_form_that_is_expected() {
 
 #[test]
 fn a_path_without_a_key_is_refused() {
-    let key = Key { root_public_key: &[2; 33], ..ecdsa() };
-    let root = Key { root_public_key: &[0; 33], ..ecdsa() };
+    let key = Key {
+        root_public_key: &[2; 33],
+        ..ecdsa()
+    };
+    let root = Key {
+        root_public_key: &[0; 33],
+        ..ecdsa()
+    };
     let bytes = &samples()[0].2;
     assert!(decode_as(&key, PayloadKind::EvmTransaction, bytes).is_ok());
-    assert_eq!(decode_as(&root, PayloadKind::EvmTransaction, bytes).unwrap_err().code(), "payload-path");
+    assert_eq!(
+        decode_as(&root, PayloadKind::EvmTransaction, bytes)
+            .unwrap_err()
+            .code(),
+        "payload-path"
+    );
 }
 
 proptest! {

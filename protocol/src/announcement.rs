@@ -1,21 +1,25 @@
-//! A key, or a generation of one, as its holders announce it: its facts, its parties, and their signed marks.
+//! A key, or a generation of one, as its holders announce it: its facts, its parties, and their
+//! signed marks.
 //!
-//! An announcement with the marks of **all** its parties is complete, and proves itself: whoever has it knows that every future
-//! member has its share. It lists its parties, so that anybody can see whether all are there. A second mark, under a label of
-//! its own, says that the generation is in force at a member.
+//! An announcement with the marks of **all** its parties is complete, and proves itself: whoever
+//! has it knows that every future member has its share. It lists its parties, so that anybody can
+//! see whether all are there. A second mark, under a label of its own, says that the generation is
+//! in force at a member.
+
+use serde::{Deserialize, Serialize};
 
 use crate::committee::{Committee, Threshold};
 use crate::hash::{Hash, Hasher};
 use crate::id::{KeyId, NodeId, SessionId, TaskId};
 use crate::scheme::Scheme;
-use serde::{Deserialize, Serialize};
 
 mod encoding;
 
 /// A key with the signed confirmation of all its parties.
 ///
-/// As text it is JSON; an empty list of parties is left out. In frames and rows (postcard) the highest bit of `generation`
-/// says that a list of parties follows before the marks: what was written before there was a list is read as it was.
+/// As text it is JSON; an empty list of parties is left out. In frames and rows (postcard) the
+/// highest bit of `generation` says that a list of parties follows before the marks: what was
+/// written before there was a list is read as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
     /// The new key.
@@ -40,17 +44,20 @@ pub struct Announcement {
     pub chain_code: Hash,
     /// Hash of all public key shares: what makes two views of the same key differ.
     pub public_shares: Hash,
-    /// The committee's auxiliary information that the key signs with, by its public digest; ECDSA only.
+    /// The committee's auxiliary information that the key signs with, by its public digest; ECDSA
+    /// only.
     pub aux: Option<Hash>,
-    /// After a reshare: dealers and future members, in the order of their ids. Empty for a new key, whose parties are its
-    /// members, and in reshares by programs that did not list them; see [`Announcement::parties`].
+    /// After a reshare: dealers and future members, in the order of their ids. Empty for a new key,
+    /// whose parties are its members, and in reshares by programs that did not list them; see
+    /// [`Announcement::parties`].
     pub parties: Vec<NodeId>,
     /// Marks over [`Announcement::digest`], in the order of the ids, one of each party.
     pub stored: Vec<StoredMark>,
 }
 
-/// A party's signed word on a generation. Over [`Announcement::digest`]: what it will hold is durable, be it its share or the
-/// fact that it gives its old one up. Over [`Announcement::in_force_digest`]: it holds the generation, and that is durable.
+/// A party's signed word on a generation. Over [`Announcement::digest`]: what it will hold is
+/// durable, be it its share or the fact that it gives its old one up. Over
+/// [`Announcement::in_force_digest`]: it holds the generation, and that is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredMark {
     /// Who says so.
@@ -65,7 +72,8 @@ pub struct StoredMark {
 pub struct GenerationProof {
     /// With the marks of all parties.
     pub announcement: Announcement,
-    /// Members' marks over [`Announcement::in_force_digest`], in the order of their ids; perhaps none.
+    /// Members' marks over [`Announcement::in_force_digest`], in the order of their ids; perhaps
+    /// none.
     #[serde(default)]
     pub in_force: Vec<StoredMark>,
 }
@@ -77,9 +85,10 @@ impl Announcement {
     /// What parties sign when they have stored: every fact of the key but the marks themselves.
     pub fn digest(&self) -> Hash {
         // Without a list, as it was before there was one. The labels keep the two apart.
-        let label = match self.parties.is_empty() {
-            true => "countersign/1 stored",
-            false => "countersign/1 stored by parties",
+        let label = if self.parties.is_empty() {
+            "countersign/1 stored"
+        } else {
+            "countersign/1 stored by parties"
         };
         let facts = Hasher::new(label)
             .field(self.key.as_bytes())
@@ -94,7 +103,10 @@ impl Announcement {
             .field(self.chain_code.as_bytes())
             .field(self.public_shares.as_bytes())
             .field(self.aux.as_ref().map_or(&[], |aux| aux.as_bytes()));
-        self.parties.iter().fold(facts, |hash, party| hash.field(party.as_bytes())).finish()
+        self.parties
+            .iter()
+            .fold(facts, |hash, party| hash.field(party.as_bytes()))
+            .finish()
     }
 
     /// What a member signs once the generation is in force at it, durably.
@@ -102,8 +114,8 @@ impl Announcement {
         Hash::of("countersign/1 in force", self.digest().as_bytes())
     }
 
-    /// All whose marks must be there, in the order of their ids. `None` after a reshare by a program that did not list them:
-    /// who they were, only the parties themselves know.
+    /// All whose marks must be there, in the order of their ids. `None` after a reshare by a
+    /// program that did not list them: who they were, only the parties themselves know.
     pub fn parties(&self) -> Option<&[NodeId]> {
         match (self.parties.is_empty(), self.generation) {
             (false, _) => Some(&self.parties),
@@ -112,16 +124,23 @@ impl Announcement {
         }
     }
 
-    /// True if the marks of all parties are there, in order, and verify. Where the parties are not listed: if those of the
-    /// members are among them; that was once enough, and what was believed then stays believed.
+    /// True if the marks of all parties are there, in order, and verify. Where the parties are not
+    /// listed: if those of the members are among them; that was once enough, and what was believed
+    /// then stays believed.
     pub fn is_complete(&self) -> bool {
         let marked = || self.stored.iter().map(|mark| &mark.node);
         let all_there = match self.parties() {
             Some(parties) => self.lists_parties_well() && marked().eq(parties),
             None => {
-                self.stored.windows(2).all(|pair| pair[0].node < pair[1].node)
+                self.stored
+                    .windows(2)
+                    .all(|pair| pair[0].node < pair[1].node)
                     && self.stored.len() <= 2 * Committee::SIZES.end()
-                    && self.committee.members().iter().all(|member| marked().any(|node| node == member))
+                    && self
+                        .committee
+                        .members()
+                        .iter()
+                        .all(|member| marked().any(|node| node == member))
             }
         };
         let digest = self.digest();
@@ -143,17 +162,25 @@ impl Announcement {
         }
     }
 
-    /// True if both are generations of one key: all that signatures and addresses depend on is the same.
-    pub fn is_same_key(&self, other: &Announcement) -> bool {
-        let facts = |key: &Announcement| {
-            (key.key, key.name.clone(), key.scheme, key.root_public_key.clone(), key.chain_code)
+    /// True if both are generations of one key: all that signatures and addresses depend on is the
+    /// same.
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        let facts = |key: &Self| {
+            (
+                key.key,
+                key.name.clone(),
+                key.scheme,
+                key.root_public_key.clone(),
+                key.chain_code,
+            )
         };
         facts(self) == facts(other)
     }
 
-    /// True if this is the generation after `old`, complete, and if as many members of `old` as that generation needs to act
-    /// are among its parties. So whoever believes `old` needs nobody's word for this one.
-    pub fn succeeds(&self, old: &Announcement) -> bool {
+    /// True if this is the generation after `old`, complete, and if as many members of `old` as
+    /// that generation needs to act are among its parties. So whoever believes `old` needs nobody's
+    /// word for this one.
+    pub fn succeeds(&self, old: &Self) -> bool {
         self.is_same_key(old)
             && Some(self.generation) == old.generation.checked_add(1)
             && self.is_dealt_by(old)
@@ -161,7 +188,7 @@ impl Announcement {
     }
 
     /// Exactly a quorum deals; it may stay or leave, and nobody else is a party but the members.
-    fn is_dealt_by(&self, old: &Announcement) -> bool {
+    fn is_dealt_by(&self, old: &Self) -> bool {
         let held = |node: &NodeId| old.committee.index_of(node).is_some();
         let needed = usize::from(old.threshold.get());
         match self.parties() {
@@ -169,7 +196,9 @@ impl Announcement {
                 let joins = |node: &&NodeId| self.committee.index_of(node).is_some();
                 let (staying, leaving): (Vec<_>, Vec<_>) = parties.iter().partition(joins);
                 let staying = staying.into_iter().filter(|node| held(node)).count();
-                leaving.iter().all(&held) && leaving.len() <= needed && staying + leaving.len() >= needed
+                leaving.iter().all(&held)
+                    && leaving.len() <= needed
+                    && staying + leaving.len() >= needed
             }
             None => self.stored.iter().filter(|mark| held(&mark.node)).count() >= needed,
         }
@@ -177,10 +206,13 @@ impl Announcement {
 }
 
 impl GenerationProof {
-    /// True if every mark of `in_force` is a member's, in order, and verifies. Says nothing of the announcement.
+    /// True if every mark of `in_force` is a member's, in order, and verifies. Says nothing of the
+    /// announcement.
     pub fn marks_verify(&self) -> bool {
         let digest = self.announcement.in_force_digest();
-        self.in_force.windows(2).all(|pair| pair[0].node < pair[1].node)
+        self.in_force
+            .windows(2)
+            .all(|pair| pair[0].node < pair[1].node)
             && self.in_force.iter().all(|mark| {
                 self.announcement.committee.index_of(&mark.node).is_some() && mark.verifies(&digest)
             })
@@ -195,14 +227,18 @@ impl StoredMark {
     }
 }
 
-/// The hash in [`Announcement::public_shares`]. `shares`: encoded as root keys are, by keygen index.
+/// The hash in [`Announcement::public_shares`]. `shares`: encoded as root keys are, by keygen
+/// index.
 pub fn public_shares_hash<'a>(shares: impl IntoIterator<Item = &'a [u8]>) -> Hash {
     let hash = Hasher::new("countersign/1 public shares");
-    shares.into_iter().fold(hash, |hash, share| hash.field(share)).finish()
+    shares
+        .into_iter()
+        .fold(hash, |hash, share| hash.field(share))
+        .finish()
 }
 
-/// What a party signs to say that it never stored, and never will store, anything for the task with this hash. Its mark can
-/// then never be there, so nobody need wait for the others.
+/// What a party signs to say that it never stored, and never will store, anything for the task with
+/// this hash. Its mark can then never be there, so nobody need wait for the others.
 pub fn void_digest(task: Hash) -> Hash {
     Hash::of("countersign/1 void", task.as_bytes())
 }

@@ -24,7 +24,8 @@ pub enum DecodeError {
 
 /// Encodes a frame.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).unwrap_or_else(|error| unreachable!("frames hold only plain data: {error}"))
+    postcard::to_stdvec(value)
+        .unwrap_or_else(|error| unreachable!("frames hold only plain data: {error}"))
 }
 
 /// Decodes exactly one frame within the bound.
@@ -48,13 +49,25 @@ mod tests {
         let mut bytes = encode(&(7u32, "text"));
         assert_eq!(decode::<(u32, String)>(&bytes).unwrap(), (7, "text".into()));
         bytes.push(0);
-        assert_eq!(decode::<(u32, String)>(&bytes), Err(DecodeError::Trailing(1)));
-        assert_eq!(decode::<(u32, String)>(&bytes[..2]), Err(DecodeError::Malformed));
-        assert_eq!(decode::<Vec<u8>>(&vec![0; MAX_FRAME + 1]), Err(DecodeError::TooLarge(MAX_FRAME + 1)));
+        assert_eq!(
+            decode::<(u32, String)>(&bytes),
+            Err(DecodeError::Trailing(1))
+        );
+        assert_eq!(
+            decode::<(u32, String)>(&bytes[..2]),
+            Err(DecodeError::Malformed)
+        );
+        assert_eq!(
+            decode::<Vec<u8>>(&vec![0; MAX_FRAME + 1]),
+            Err(DecodeError::TooLarge(MAX_FRAME + 1))
+        );
     }
 
     #[test]
     fn a_length_that_promises_too_much_allocates_nothing() {
-        assert_eq!(decode::<Vec<u8>>(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Err(DecodeError::Malformed));
+        assert_eq!(
+            decode::<Vec<u8>>(&[0xff, 0xff, 0xff, 0xff, 0x0f]),
+            Err(DecodeError::Malformed)
+        );
     }
 }

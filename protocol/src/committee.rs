@@ -1,10 +1,12 @@
 //! Who holds a key together, and how many of them are needed.
 
-use crate::hash::{Hash, Hasher};
-use crate::id::NodeId;
 use serde::{Deserialize, Serialize};
 
-/// Position of a node in its committee, counted from 0 in the order of node ids. Fixed for the life of a generation.
+use crate::hash::{Hash, Hasher};
+use crate::id::NodeId;
+
+/// Position of a node in its committee, counted from 0 in the order of node ids. Fixed for the life
+/// of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct KeygenIndex(pub u16);
 
@@ -43,7 +45,7 @@ impl Committee {
     pub const SIZES: std::ops::RangeInclusive<usize> = 2..=9;
 
     /// Sorts the nodes and checks them.
-    pub fn new(mut nodes: Vec<NodeId>) -> Result<Committee, CommitteeError> {
+    pub fn new(mut nodes: Vec<NodeId>) -> Result<Self, CommitteeError> {
         if !Self::SIZES.contains(&nodes.len()) {
             return Err(CommitteeError::Size(nodes.len()));
         }
@@ -51,7 +53,7 @@ impl Committee {
         if let Some(pair) = nodes.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(CommitteeError::Duplicate(pair[0]));
         }
-        Ok(Committee(nodes))
+        Ok(Self(nodes))
     }
 
     /// The members, by keygen index.
@@ -61,21 +63,29 @@ impl Committee {
 
     /// Where a node stands, if it is a member.
     pub fn index_of(&self, node: &NodeId) -> Option<KeygenIndex> {
-        self.0.binary_search(node).ok().map(|index| KeygenIndex(index as u16))
+        self.0
+            .binary_search(node)
+            .ok()
+            .map(|index| KeygenIndex(index as u16))
     }
 
     /// What all members must agree on.
     pub fn hash(&self) -> Hash {
         self.0
             .iter()
-            .fold(Hasher::new("countersign/1 committee"), |hash, node| hash.field(node.as_bytes()))
+            .fold(Hasher::new("countersign/1 committee"), |hash, node| {
+                hash.field(node.as_bytes())
+            })
             .finish()
     }
 
     /// Checks a threshold against the number of members.
     pub fn threshold(&self, threshold: Threshold) -> Result<(), CommitteeError> {
         if usize::from(threshold.0) > self.0.len() {
-            return Err(CommitteeError::Threshold { threshold: threshold.0, nodes: self.0.len() });
+            return Err(CommitteeError::Threshold {
+                threshold: threshold.0,
+                nodes: self.0.len(),
+            });
         }
         Ok(())
     }
@@ -92,14 +102,17 @@ impl TryFrom<u16> for Threshold {
     type Error = CommitteeError;
     fn try_from(threshold: u16) -> Result<Self, CommitteeError> {
         if !(2..=9).contains(&threshold) {
-            return Err(CommitteeError::Threshold { threshold, nodes: 9 });
+            return Err(CommitteeError::Threshold {
+                threshold,
+                nodes: 9,
+            });
         }
-        Ok(Threshold(threshold))
+        Ok(Self(threshold))
     }
 }
 
 impl From<Threshold> for u16 {
-    fn from(threshold: Threshold) -> u16 {
+    fn from(threshold: Threshold) -> Self {
         threshold.0
     }
 }
@@ -107,12 +120,12 @@ impl From<Threshold> for u16 {
 impl TryFrom<Vec<NodeId>> for Committee {
     type Error = CommitteeError;
     fn try_from(nodes: Vec<NodeId>) -> Result<Self, CommitteeError> {
-        Committee::new(nodes)
+        Self::new(nodes)
     }
 }
 
 impl From<Committee> for Vec<NodeId> {
-    fn from(committee: Committee) -> Vec<NodeId> {
+    fn from(committee: Committee) -> Self {
         committee.0
     }
 }

@@ -1,11 +1,20 @@
-//! What a node and its coordinator say to each other on the control stream. Variants are appended, never changed.
+//! What a node and its coordinator say to each other on the control stream. Variants are appended,
+//! never changed.
+
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
 use crate::id::{KeyId, NodeId, TaskId};
 use crate::outcome::{Announcement, Outcome, PluginVerdict, Refusal, StoredMark};
 use crate::task::SignedTask;
 use crate::twin::{Instance, TwinMark};
-use serde::{Deserialize, Serialize};
+
+/// Entries in one `Holds`.
+pub const MAX_HELD: usize = 10_000;
+/// Generations in one `Replaced`.
+pub const MAX_GENERATIONS: usize = 64;
+/// Keys in one `Show`.
+pub const MAX_SHOWN: usize = 64;
 
 /// From a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +53,8 @@ pub enum FromNode {
         /// How it ended.
         outcome: Outcome,
     },
-    /// What this node will hold after a reshare is durable here, and it waits for the others. Said again until it is
-    /// settled.
+    /// What this node will hold after a reshare is durable here, and it waits for the others. Said
+    /// again until it is settled.
     Stored {
         /// Which task.
         task: TaskId,
@@ -64,17 +73,20 @@ pub enum FromNode {
         /// At most [`MAX_HELD`].
         keys: Vec<Held>,
     },
-    /// Answer to `Show`: generations with all their marks, those of one key in order. They prove themselves.
+    /// Answer to `Show`: generations with all their marks, those of one key in order. They prove
+    /// themselves.
     Generations {
         /// At most [`MAX_GENERATIONS`].
         generations: Vec<Announcement>,
     },
-    /// How many tasks this node works on at a time, once after every `Welcome`. It refuses further ones.
+    /// How many tasks this node works on at a time, once after every `Welcome`. It refuses further
+    /// ones.
     Capacity {
         /// At least 1.
         tasks: u32,
     },
-    /// Where a task stands in a stage that takes long; said every few seconds, so that silence means something.
+    /// Where a task stands in a stage that takes long; said every few seconds, so that silence
+    /// means something.
     Working {
         /// Which task.
         task: TaskId,
@@ -85,14 +97,16 @@ pub enum FromNode {
         /// How far it has come.
         pace: Pace,
     },
-    /// Proof that a party cheated in a task; whoever reports it. Comes before the outcome that it explains.
+    /// Proof that a party cheated in a task; whoever reports it. Comes before the outcome that it
+    /// explains.
     Evidence {
         /// Which task.
         task: TaskId,
         /// The proof, to be verified.
         evidence: Box<Evidence>,
     },
-    /// First frame of every connection, of nodes that tell their processes apart: in the place of `Hello`.
+    /// First frame of every connection, of nodes that tell their processes apart: in the place of
+    /// `Hello`.
     HelloAs {
         /// [`crate::PROTOCOL_VERSION`].
         protocol: u16,
@@ -130,11 +144,6 @@ pub struct Held {
     pub generation: u32,
 }
 
-/// Entries in one `Holds`.
-pub const MAX_HELD: usize = 10_000;
-/// Generations in one `Replaced`.
-pub const MAX_GENERATIONS: usize = 64;
-
 /// To a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToNode {
@@ -164,7 +173,8 @@ pub enum ToNode {
         /// Why, for people.
         reason: String,
     },
-    /// A key whose marks are complete; settles a KeyGen or KeyReshare whose last marks did not arrive.
+    /// A key whose marks are complete; settles a KeyGen or KeyReshare whose last marks did not
+    /// arrive.
     Settle {
         /// Which task.
         task: TaskId,
@@ -178,24 +188,27 @@ pub enum ToNode {
         /// That party's word.
         mark: StoredMark,
     },
-    /// A key has moved on without this node: its generations after the one that the node holds, in order. A later part
-    /// follows when the node says that it holds the last of these.
+    /// A key has moved on without this node: its generations after the one that the node holds, in
+    /// order. A later part follows when the node says that it holds the last of these.
     Replaced {
         /// At most [`MAX_GENERATIONS`].
         generations: Vec<Announcement>,
     },
-    /// The node said that it holds these keys, and they are not known here: let it show what it has of them, from the given
-    /// generations on. It answers with as many as fit into one `Generations`, and is asked again for the rest.
+    /// The node said that it holds these keys, and they are not known here: let it show what it has
+    /// of them, from the given generations on. It answers with as many as fit into one
+    /// `Generations`, and is asked again for the rest.
     Show {
         /// At most [`MAX_SHOWN`].
         keys: Vec<Held>,
     },
-    /// Somebody else has connected under this node's identity, as this process: answer at once if you live.
+    /// Somebody else has connected under this node's identity, as this process: answer at once if
+    /// you live.
     Probe {
         /// The other's number.
         other: Instance,
     },
-    /// Another process lives under this node's identity. In the place of `Welcome` it means that the connection is refused.
+    /// Another process lives under this node's identity. In the place of `Welcome` it means that
+    /// the connection is refused.
     Twin {
         /// The other's word.
         mark: Box<TwinMark>,
@@ -208,9 +221,6 @@ pub enum ToNode {
         marks: Box<[TwinMark; 2]>,
     },
 }
-
-/// Keys in one `Show`.
-pub const MAX_SHOWN: usize = 64;
 
 /// What a node is doing for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -231,11 +241,11 @@ pub enum Stage {
 impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
-            Stage::Ready => "meeting the others",
-            Stage::AuxInfo => "making auxiliary information",
-            Stage::Running => "running the protocol",
-            Stage::Storing => "storing",
-            Stage::Queued => "waiting for its turn",
+            Self::Ready => "meeting the others",
+            Self::AuxInfo => "making auxiliary information",
+            Self::Running => "running the protocol",
+            Self::Storing => "storing",
+            Self::Queued => "waiting for its turn",
         })
     }
 }

@@ -1,13 +1,16 @@
-//! What proves to anybody that a node cheated: words under its own signature that no honest node signs.
+//! What proves to anybody that a node cheated: words under its own signature that no honest node
+//! signs.
 //!
-//! Evidence is worth what [`Evidence::verify`] says of it, whoever brings it: a messenger is no witness and no culprit. All
-//! signatures cover the hash of the task, so what was done in one task convicts nobody in another.
+//! Evidence is worth what [`Evidence::verify`] says of it, whoever brings it: a messenger is no
+//! witness and no culprit. All signatures cover the hash of the task, so what was done in one task
+//! convicts nobody in another.
+
+use serde::{Deserialize, Serialize};
 
 use crate::frame::{Ready, broadcast_digest, echo_digest, result_digest};
 use crate::hash::Hash;
 use crate::id::{NodeId, SessionId};
 use crate::outcome::{Cause, Failure};
-use serde::{Deserialize, Serialize};
 
 /// An Ed25519 signature; lower-case hexadecimal in texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +108,10 @@ pub struct Echoed {
 impl Claim {
     /// True if `node` said so in this run.
     pub fn is_of(&self, task: Hash, session: SessionId, node: &NodeId) -> bool {
-        node.verify(result_digest(task, session, node, self).as_bytes(), &self.signature.0)
+        node.verify(
+            result_digest(task, session, node, self).as_bytes(),
+            &self.signature.0,
+        )
     }
 
     /// True if the mark is `node`'s signature over the result.
@@ -115,7 +121,8 @@ impl Claim {
 }
 
 impl Evidence {
-    /// True if it convicts [`node`](Self::node) of cheating in the task with this hash, one of whose `parties` it is.
+    /// True if it convicts [`node`](Self::node) of cheating in the task with this hash, one of
+    /// whose `parties` it is.
     pub fn verify(&self, task: Hash, parties: &[NodeId]) -> bool {
         let node = &self.node;
         self.task == task
@@ -124,12 +131,20 @@ impl Evidence {
                 Misconduct::Readies(readies) => {
                     let [one, two] = &**readies;
                     (one.hash(), one.mark) != (two.hash(), two.mark)
-                        && readies.iter().all(|ready| ready.task == task && ready.verifies(node))
+                        && readies
+                            .iter()
+                            .all(|ready| ready.task == task && ready.verifies(node))
                 }
-                Misconduct::Broadcasts { session, phase, number, signed } => {
+                Misconduct::Broadcasts {
+                    session,
+                    phase,
+                    number,
+                    signed,
+                } => {
                     let [one, two] = signed;
                     let said = |signed: &SignedHash| {
-                        let digest = broadcast_digest(task, *session, node, *phase, *number, signed.hash);
+                        let digest =
+                            broadcast_digest(task, *session, node, *phase, *number, signed.hash);
                         node.verify(digest.as_bytes(), &signed.signature.0)
                     };
                     one.hash != two.hash && said(one) && said(two)
@@ -145,7 +160,14 @@ impl Evidence {
                 }
                 Misconduct::FalseEcho { session, echo } => {
                     let digest = echo_digest(task, *session, node, echo);
-                    let said = broadcast_digest(task, *session, &echo.of, echo.phase, echo.number, echo.body);
+                    let said = broadcast_digest(
+                        task,
+                        *session,
+                        &echo.of,
+                        echo.phase,
+                        echo.number,
+                        echo.body,
+                    );
                     echo.of != *node
                         && parties.contains(&echo.of)
                         && node.verify(digest.as_bytes(), &echo.signature.0)
@@ -171,16 +193,28 @@ impl Evidence {
             self.node,
             self.what()
         );
-        Failure { cause: Cause::Peer, code: self.code().into(), text, culprits: vec![self.node] }
+        Failure {
+            cause: Cause::Peer,
+            code: self.code().into(),
+            text,
+            culprits: vec![self.node],
+        }
     }
 
     fn what(&self) -> String {
         match &self.misconduct {
             Misconduct::Readies(readies) => {
                 let [one, two] = readies.each_ref().map(Ready::hash);
-                format!("told different parties in different words that it is ready ({one} and {two})")
+                format!(
+                    "told different parties in different words that it is ready ({one} and {two})"
+                )
             }
-            Misconduct::Broadcasts { session, phase, number, signed } => {
+            Misconduct::Broadcasts {
+                session,
+                phase,
+                number,
+                signed,
+            } => {
                 let [one, two] = signed.map(|signed| signed.hash);
                 format!(
                     "told different parties different things in session {session}, phase {phase}, broadcast {number} ({one} and {two})"

@@ -1,9 +1,10 @@
 //! Each kind of proof, whole and with one thing in it that is not so: only the whole one convicts.
 
+use ed25519_dalek::{Signer, SigningKey};
+
 use super::*;
 use crate::IdentitySigner;
 use crate::frame::Mark;
-use ed25519_dalek::{Signer, SigningKey};
 
 const TASK: Hash = Hash([1; 32]);
 const RUN: SessionId = SessionId([2; 32]);
@@ -37,28 +38,58 @@ fn parties() -> Vec<NodeId> {
 }
 
 fn ready(seed: u8, task: Hash, fresh: u8) -> Ready {
-    let (parties, mark) = (Hash([3; 32]), Mark::default());
-    let ready = Ready { task, parties, fresh: [fresh; 32], holds: None, mark, signature: [0; 64] };
+    let parties = Hash([3; 32]);
+    let mark = Mark::default();
+    let ready = Ready {
+        task,
+        parties,
+        fresh: [fresh; 32],
+        holds: None,
+        mark,
+        signature: [0; 64],
+    };
     ready.sign(&node(seed), &key(seed))
 }
 
 fn broadcast(seed: u8, body: u8) -> SignedHash {
     let hash = Hash([body; 32]);
-    SignedHash { hash, signature: sign(seed, broadcast_digest(TASK, RUN, &node(seed), 4, 5, hash)) }
+    SignedHash {
+        hash,
+        signature: sign(seed, broadcast_digest(TASK, RUN, &node(seed), 4, 5, hash)),
+    }
 }
 
 fn claim(seed: u8, digest: u8, mark: Option<Signature>) -> Claim {
     let digest = Hash([digest; 32]);
     let mark = mark.unwrap_or_else(|| sign(seed, digest));
-    let claim = Claim { digest, mark, signature: Signature([0; 64]) };
-    Claim { signature: sign(seed, result_digest(TASK, RUN, &node(seed), &claim)), ..claim }
+    let claim = Claim {
+        digest,
+        mark,
+        signature: Signature([0; 64]),
+    };
+    Claim {
+        signature: sign(seed, result_digest(TASK, RUN, &node(seed), &claim)),
+        ..claim
+    }
 }
 
 /// What the cheat says that `of` broadcast.
 fn echo(of: NodeId, claimed: Signature) -> Echoed {
-    let (phase, number, body) = (4, 5, Hash([6; 32]));
-    let echo = Echoed { of, phase, number, body, claimed, signature: Signature([0; 64]) };
-    Echoed { signature: sign(CHEAT, echo_digest(TASK, RUN, &node(CHEAT), &echo)), ..echo }
+    let phase = 4;
+    let number = 5;
+    let body = Hash([6; 32]);
+    let echo = Echoed {
+        of,
+        phase,
+        number,
+        body,
+        claimed,
+        signature: Signature([0; 64]),
+    };
+    Echoed {
+        signature: sign(CHEAT, echo_digest(TASK, RUN, &node(CHEAT), &echo)),
+        ..echo
+    }
 }
 
 fn flipped(signature: Signature) -> Signature {
@@ -68,7 +99,12 @@ fn flipped(signature: Signature) -> Signature {
 }
 
 fn convicts(misconduct: &Misconduct) -> bool {
-    Evidence { task: TASK, node: node(CHEAT), misconduct: misconduct.clone() }.verify(TASK, &parties())
+    Evidence {
+        task: TASK,
+        node: node(CHEAT),
+        misconduct: misconduct.clone(),
+    }
+    .verify(TASK, &parties())
 }
 
 fn readies(one: Ready, two: Ready) -> Misconduct {
@@ -76,19 +112,33 @@ fn readies(one: Ready, two: Ready) -> Misconduct {
 }
 
 fn broadcasts(session: SessionId, phase: u8, number: u16, signed: [SignedHash; 2]) -> Misconduct {
-    Misconduct::Broadcasts { session, phase, number, signed }
+    Misconduct::Broadcasts {
+        session,
+        phase,
+        number,
+        signed,
+    }
 }
 
 fn results(session: SessionId, claims: [Claim; 2]) -> Misconduct {
-    Misconduct::Results { session, claims: Box::new(claims) }
+    Misconduct::Results {
+        session,
+        claims: Box::new(claims),
+    }
 }
 
 fn false_mark(session: SessionId, claim: Claim) -> Misconduct {
-    Misconduct::FalseMark { session, claim: Box::new(claim) }
+    Misconduct::FalseMark {
+        session,
+        claim: Box::new(claim),
+    }
 }
 
 fn false_echo(session: SessionId, echo: Echoed) -> Misconduct {
-    Misconduct::FalseEcho { session, echo: Box::new(echo) }
+    Misconduct::FalseEcho {
+        session,
+        echo: Box::new(echo),
+    }
 }
 
 /// One of each kind that holds.
@@ -106,14 +156,28 @@ fn whole() -> [Misconduct; 5] {
 fn a_proof_convicts_its_author_in_its_task_and_nobody_anywhere_else() {
     for misconduct in whole() {
         assert!(convicts(&misconduct), "{misconduct:?}");
-        let evidence = Evidence { task: TASK, node: node(CHEAT), misconduct };
+        let evidence = Evidence {
+            task: TASK,
+            node: node(CHEAT),
+            misconduct,
+        };
         assert!(!evidence.verify(OTHER, &parties()), "in another task");
         assert!(!evidence.verify(TASK, &parties()[1..]), "who is no party");
-        let elsewhere = Evidence { task: OTHER, ..evidence.clone() };
+        let elsewhere = Evidence {
+            task: OTHER,
+            ..evidence.clone()
+        };
         assert!(!elsewhere.verify(OTHER, &parties()) && !elsewhere.verify(TASK, &parties()));
         for innocent in [INNOCENT, 3] {
-            let accused = Evidence { node: node(innocent), ..evidence.clone() };
-            assert!(!accused.verify(TASK, &parties()), "{:?}", accused.misconduct);
+            let accused = Evidence {
+                node: node(innocent),
+                ..evidence.clone()
+            };
+            assert!(
+                !accused.verify(TASK, &parties()),
+                "{:?}",
+                accused.misconduct
+            );
         }
     }
 }
@@ -121,22 +185,48 @@ fn a_proof_convicts_its_author_in_its_task_and_nobody_anywhere_else() {
 #[test]
 fn two_readies_convict_only_where_both_are_signed_and_differ() {
     let [one, two] = [1, 2].map(|fresh| ready(CHEAT, TASK, fresh));
-    let mark = Mark { audit: 1, ..Mark::default() };
-    let later = Ready { mark, ..one.clone() }.sign(&node(CHEAT), &key(CHEAT));
-    assert!(convicts(&readies(one.clone(), later)), "a task runs once, with one mark");
+    let mark = Mark {
+        audit: 1,
+        ..Mark::default()
+    };
+    let later = Ready {
+        mark,
+        ..one.clone()
+    }
+    .sign(&node(CHEAT), &key(CHEAT));
+    assert!(
+        convicts(&readies(one.clone(), later)),
+        "a task runs once, with one mark"
+    );
     assert!(!convicts(&readies(one.clone(), one.clone())), "the same");
-    let unsigned = Ready { fresh: [7; 32], ..one.clone() };
-    assert!(!convicts(&readies(one.clone(), unsigned.clone())) && !convicts(&readies(unsigned, two.clone())));
+    let unsigned = Ready {
+        fresh: [7; 32],
+        ..one.clone()
+    };
+    assert!(
+        !convicts(&readies(one.clone(), unsigned.clone()))
+            && !convicts(&readies(unsigned, two.clone()))
+    );
     let elsewhere = [1, 2].map(|fresh| ready(CHEAT, OTHER, fresh));
-    for [first, second] in [[&one, &elsewhere[0]], [&elsewhere[0], &two], [&elsewhere[0], &elsewhere[1]]] {
-        assert!(!convicts(&readies(first.clone(), second.clone())), "in another task");
+    for [first, second] in [
+        [&one, &elsewhere[0]],
+        [&elsewhere[0], &two],
+        [&elsewhere[0], &elsewhere[1]],
+    ] {
+        assert!(
+            !convicts(&readies(first.clone(), second.clone())),
+            "in another task"
+        );
     }
 }
 
 #[test]
 fn two_broadcasts_convict_only_under_one_number_of_one_run() {
     let [one, two] = [1, 2].map(|body| broadcast(CHEAT, body));
-    let bad = |signed: SignedHash| SignedHash { signature: flipped(signed.signature), ..signed };
+    let bad = |signed: SignedHash| SignedHash {
+        signature: flipped(signed.signature),
+        ..signed
+    };
     for wrong in [
         broadcasts(RUN, 4, 5, [one, one]),
         broadcasts(RUN, 4, 5, [bad(one), two]),
@@ -154,8 +244,14 @@ fn two_broadcasts_convict_only_under_one_number_of_one_run() {
 fn confirmations_convict_only_if_the_party_signed_them() {
     let [one, two] = [1, 2].map(|digest| claim(CHEAT, digest, None));
     let wrong_mark = claim(CHEAT, 1, Some(Signature([9; 64])));
-    let bad = |claim: Claim| Claim { signature: flipped(claim.signature), ..claim };
-    let another_mark = |claim: Claim| Claim { mark: flipped(claim.mark), ..claim };
+    let bad = |claim: Claim| Claim {
+        signature: flipped(claim.signature),
+        ..claim
+    };
+    let another_mark = |claim: Claim| Claim {
+        mark: flipped(claim.mark),
+        ..claim
+    };
     for wrong in [
         results(RUN, [one, one]),
         results(RUN, [bad(one), two]),
@@ -167,7 +263,13 @@ fn confirmations_convict_only_if_the_party_signed_them() {
         false_mark(RUN, bad(wrong_mark)),
         // A mark that was altered on its way is not the author's doing.
         false_mark(RUN, another_mark(one)),
-        false_mark(RUN, Claim { digest: OTHER, ..one }),
+        false_mark(
+            RUN,
+            Claim {
+                digest: OTHER,
+                ..one
+            },
+        ),
         false_mark(SessionId([7; 32]), wrong_mark),
     ] {
         assert!(!convicts(&wrong), "{wrong:?}");
@@ -178,19 +280,34 @@ fn confirmations_convict_only_if_the_party_signed_them() {
 fn an_echo_convicts_only_if_it_is_signed_and_what_it_passes_on_is_not() {
     let honest = {
         let body = Hash([6; 32]);
-        sign(INNOCENT, broadcast_digest(TASK, RUN, &node(INNOCENT), 4, 5, body))
+        sign(
+            INNOCENT,
+            broadcast_digest(TASK, RUN, &node(INNOCENT), 4, 5, body),
+        )
     };
     let wrong = echo(node(INNOCENT), Signature([9; 64]));
     for innocent in [
         echo(node(INNOCENT), honest),
         echo(node(CHEAT), Signature([9; 64])),
         echo(node(8), Signature([9; 64])),
-        Echoed { signature: flipped(wrong.signature), ..wrong },
+        Echoed {
+            signature: flipped(wrong.signature),
+            ..wrong
+        },
         Echoed { phase: 3, ..wrong },
         Echoed { number: 6, ..wrong },
-        Echoed { body: OTHER, ..wrong },
-        Echoed { claimed: Signature([8; 64]), ..wrong },
-        Echoed { of: node(3), ..wrong },
+        Echoed {
+            body: OTHER,
+            ..wrong
+        },
+        Echoed {
+            claimed: Signature([8; 64]),
+            ..wrong
+        },
+        Echoed {
+            of: node(3),
+            ..wrong
+        },
     ] {
         assert!(!convicts(&false_echo(RUN, innocent)), "{innocent:?}");
     }

@@ -1,4 +1,7 @@
-//! What two nodes say to each other inside their tunnel. The sender is the tunnel's key, never a field.
+//! What two nodes say to each other inside their tunnel. The sender is the tunnel's key, never a
+//! field.
+
+use serde::{Deserialize, Serialize};
 
 use crate::IdentitySigner;
 use crate::announcement::GenerationProof;
@@ -9,14 +12,28 @@ use crate::hash::{Hash, Hasher};
 use crate::id::{NodeId, SessionId, TaskId};
 use crate::outcome::Cause;
 use crate::task::{SignedTask, UnixMillis};
-use serde::{Deserialize, Serialize};
+
+/// The most bytes of a part.
+pub const MAX_USE_PART: usize = 1000 * 1024;
+/// The most parts.
+pub const MAX_USE_PARTS: u8 = 3;
+// The largest task fits, with its signature and all signers.
+const _: () =
+    assert!(SignedTask::MAX_PSBT_BYTES + 16 * 1024 < MAX_USE_PART * MAX_USE_PARTS as usize);
+/// Entries in one `Generations` or `Heard`.
+pub const MAX_PROOFS: usize = 32;
+/// [`SignedMark::about`] of a mark that stands alone.
+pub const NOTHING: Hash = Hash([0; 32]);
+/// The task id of frames that belong to no session. Requesters' ids are random.
+pub const NO_TASK: TaskId = TaskId([0; 16]);
 
 /// One frame of one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// Which task: where the frame is delivered.
     pub task: TaskId,
-    /// Counts the sender's frames to this receiver in this session from 0; a number seen before is dropped.
+    /// Counts the sender's frames to this receiver in this session from 0; a number seen before is
+    /// dropped.
     pub seq: u32,
     /// The rest.
     pub body: Body,
@@ -38,26 +55,31 @@ pub enum Body {
     Abort(Abort),
     /// How far the sender has come, once after a tunnel came up. Belongs to no session.
     HighWater(HighWater),
-    /// The receiver had come further than it says now: its store was rolled back. What it signed then.
+    /// The receiver had come further than it says now: its store was rolled back. What it signed
+    /// then.
     Behind(SignedMark),
-    /// Generations of keys with all their marks, in order, each with who has it in force; at most [`MAX_PROOFS`]. What is
-    /// known of a reshare is told by everybody to everybody whom it concerns. Belongs to no session.
+    /// Generations of keys with all their marks, in order, each with who has it in force; at most
+    /// [`MAX_PROOFS`]. What is known of a reshare is told by everybody to everybody whom it
+    /// concerns. Belongs to no session.
     Generations(Vec<GenerationProof>),
-    /// Of these generations the sender knows all that concerns it; at most [`MAX_PROOFS`]. Belongs to no session.
+    /// Of these generations the sender knows all that concerns it; at most [`MAX_PROOFS`]. Belongs
+    /// to no session.
     Heard(Vec<Held>),
-    /// The sender has stored for these generations and waits for the marks of others; at most [`MAX_PROOFS`]. Whoever has them all
-    /// answers with `Generations`. Belongs to no session.
+    /// The sender has stored for these generations and waits for the marks of others; at most
+    /// [`MAX_PROOFS`]. Whoever has them all answers with `Generations`. Belongs to no session.
     Lacks(Vec<Held>),
-    /// What every party told me when we met, in the order of the parties: nobody can tell two parties two things. Sent
-    /// before the first [`Run`](Self::Run) where there are more than two parties.
+    /// What every party told me when we met, in the order of the parties: nobody can tell two
+    /// parties two things. Sent before the first [`Run`](Self::Run) where there are more than two
+    /// parties.
     Met(Vec<Ready>),
-    /// The sender approved a KeySign: count it. Sent to the holders of the key that are not among its signers. Belongs to no
-    /// session.
+    /// The sender approved a KeySign: count it. Sent to the holders of the key that are not among
+    /// its signers. Belongs to no session.
     Used(UsePart),
-    /// The task of this hash ended at the sender, which had approved it, without its share in use: nothing came of it there.
-    /// Belongs to no session.
+    /// The task of this hash ended at the sender, which had approved it, without its share in use:
+    /// nothing came of it there. Belongs to no session.
     Released(Hash),
-    /// The answer to `Used` (`released` is false) and to `Released`: it is noted. Belongs to no session.
+    /// The answer to `Used` (`released` is false) and to `Released`: it is noted. Belongs to no
+    /// session.
     Counted {
         /// Hash of the task.
         task: Hash,
@@ -88,28 +110,37 @@ pub struct UsePart {
     pub bytes: Vec<u8>,
 }
 
-/// The most bytes of a part.
-pub const MAX_USE_PART: usize = 1000 * 1024;
-/// The most parts.
-pub const MAX_USE_PARTS: u8 = 3;
-
-// The largest task fits, with its signature and all signers.
-const _: () = assert!(SignedTask::MAX_PSBT_BYTES + 16 * 1024 < MAX_USE_PART * MAX_USE_PARTS as usize);
-
 impl Use {
     /// Its parts, at least one.
     pub fn parts(&self) -> Vec<UsePart> {
-        let (task, encoded) = (self.task.hash(), encode(self));
+        let task = self.task.hash();
+        let encoded = encode(self);
         let of = encoded.len().div_ceil(MAX_USE_PART) as u8;
         let parts = (0..).zip(encoded.chunks(MAX_USE_PART));
-        parts.map(|(number, bytes)| UsePart { task, number, of, bytes: bytes.into() }).collect()
+        parts
+            .map(|(number, bytes)| UsePart {
+                task,
+                number,
+                of,
+                bytes: bytes.into(),
+            })
+            .collect()
     }
 }
 
 impl std::fmt::Debug for UsePart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let UsePart { task, number, of, bytes } = self;
-        write!(f, "UsePart({task}, {number} of {of}, {} bytes)", bytes.len())
+        let Self {
+            task,
+            number,
+            of,
+            bytes,
+        } = self;
+        write!(
+            f,
+            "UsePart({task}, {number} of {of}, {} bytes)",
+            bytes.len()
+        )
     }
 }
 
@@ -126,17 +157,17 @@ pub struct Abort {
     pub accused: Vec<NodeId>,
     /// Proof, for the receiver to verify.
     pub evidence: Option<Box<Evidence>>,
-    /// A confirmation of another result than the sender's, and whose it is: the receiver can compare it with its own.
+    /// A confirmation of another result than the sender's, and whose it is: the receiver can
+    /// compare it with its own.
     pub result: Option<(NodeId, Claim)>,
 }
 
-/// Entries in one `Generations` or `Heard`.
-pub const MAX_PROOFS: usize = 32;
-
-/// How far a node has come. None of these numbers ever falls, unless an older copy of the node's files took their place.
+/// How far a node has come. None of these numbers ever falls, unless an older copy of the node's
+/// files took their place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// When the node says so, by its own clock: two marks of one node may arrive in the other order.
+    /// When the node says so, by its own clock: two marks of one node may arrive in the other
+    /// order.
     pub at: UnixMillis,
     /// Generation of its secrets file.
     pub secrets: u64,
@@ -146,7 +177,7 @@ pub struct Mark {
 
 impl Mark {
     /// True if a node that has said `earlier` cannot honestly say this: it is later, and less.
-    pub fn contradicts(&self, earlier: &Mark) -> bool {
+    pub fn contradicts(&self, earlier: &Self) -> bool {
         self.at > earlier.at && (self.secrets < earlier.secrets || self.audit < earlier.audit)
     }
 }
@@ -163,13 +194,10 @@ pub struct SignedMark {
     pub signature: [u8; 64],
 }
 
-/// [`SignedMark::about`] of a mark that stands alone.
-pub const NOTHING: Hash = Hash([0; 32]);
-
 impl SignedMark {
     /// A mark that stands alone.
-    pub fn alone(mark: Mark, me: &NodeId, signer: &dyn IdentitySigner) -> SignedMark {
-        SignedMark {
+    pub fn alone(mark: Mark, me: &NodeId, signer: &dyn IdentitySigner) -> Self {
+        Self {
             mark,
             about: NOTHING,
             signature: signer.sign(mark_digest(me, &mark, NOTHING).as_bytes()),
@@ -178,7 +206,10 @@ impl SignedMark {
 
     /// True if `node` signed it.
     pub fn verifies(&self, node: &NodeId) -> bool {
-        node.verify(mark_digest(node, &self.mark, self.about).as_bytes(), &self.signature)
+        node.verify(
+            mark_digest(node, &self.mark, self.about).as_bytes(),
+            &self.signature,
+        )
     }
 }
 
@@ -203,9 +234,6 @@ pub struct HighWater {
     pub keys: Vec<Held>,
 }
 
-/// The task id of frames that belong to no session. Requesters' ids are random.
-pub const NO_TASK: TaskId = TaskId([0; 16]);
-
 /// The view of a party before the first secret-dependent message. Differences end the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
@@ -215,7 +243,8 @@ pub struct Ready {
     pub parties: Hash,
     /// Fresh randomness of the sender: no run is ever repeated.
     pub fresh: [u8; 32],
-    /// What the sender holds that the others may have to know about: a key generation, or auxiliary information.
+    /// What the sender holds that the others may have to know about: a key generation, or auxiliary
+    /// information.
     pub holds: Option<Hash>,
     /// How far the sender has come.
     pub mark: Mark,
@@ -226,9 +255,9 @@ pub struct Ready {
 
 impl Ready {
     /// Signs what `me` says.
-    pub fn sign(self, me: &NodeId, signer: &dyn IdentitySigner) -> Ready {
+    pub fn sign(self, me: &NodeId, signer: &dyn IdentitySigner) -> Self {
         let signature = signer.sign(mark_digest(me, &self.mark, self.hash()).as_bytes());
-        Ready { signature, ..self }
+        Self { signature, ..self }
     }
 
     /// True if `node` said so.
@@ -238,7 +267,11 @@ impl Ready {
 
     /// The mark in it, which can be shown without the rest.
     pub fn signed_mark(&self) -> SignedMark {
-        SignedMark { mark: self.mark, about: self.hash(), signature: self.signature }
+        SignedMark {
+            mark: self.mark,
+            about: self.hash(),
+            signature: self.signature,
+        }
     }
 
     /// Hash of all but the mark and the signature.
@@ -300,14 +333,30 @@ pub enum Message {
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Message::Direct { phase, body } => write!(f, "Direct(phase {phase}, {} bytes)", body.len()),
-            Message::Broadcast { phase, number, body, .. } => {
-                write!(f, "Broadcast(phase {phase}, number {number}, {} bytes)", body.len())
+            Self::Direct { phase, body } => {
+                write!(f, "Direct(phase {phase}, {} bytes)", body.len())
             }
-            Message::Echo { phase, sender, number, .. } => {
+            Self::Broadcast {
+                phase,
+                number,
+                body,
+                ..
+            } => {
+                write!(
+                    f,
+                    "Broadcast(phase {phase}, number {number}, {} bytes)",
+                    body.len()
+                )
+            }
+            Self::Echo {
+                phase,
+                sender,
+                number,
+                ..
+            } => {
                 write!(f, "Echo(phase {phase}, sender {sender}, number {number})")
             }
-            Message::Stored(claim) => write!(f, "Stored({})", claim.digest),
+            Self::Stored(claim) => write!(f, "Stored({})", claim.digest),
         }
     }
 }
@@ -368,12 +417,27 @@ mod tests {
 
     #[test]
     fn a_use_travels_in_parts_and_arrives_whole() {
-        for length in [2, MAX_USE_PART - 200, MAX_USE_PART + 1, SignedTask::MAX_PSBT_BYTES] {
-            let task = SignedTask { bytes: vec![7; length], signature: [8; 64] };
-            let told = Use { task, signers: Vec::new() };
-            let (parts, mut joined) = (told.parts(), Vec::new());
+        for length in [
+            2,
+            MAX_USE_PART - 200,
+            MAX_USE_PART + 1,
+            SignedTask::MAX_PSBT_BYTES,
+        ] {
+            let task = SignedTask {
+                bytes: vec![7; length],
+                signature: [8; 64],
+            };
+            let told = Use {
+                task,
+                signers: Vec::new(),
+            };
+            let parts = told.parts();
+            let mut joined = Vec::new();
             for (number, part) in parts.iter().enumerate() {
-                assert_eq!((part.task, usize::from(part.number)), (told.task.hash(), number));
+                assert_eq!(
+                    (part.task, usize::from(part.number)),
+                    (told.task.hash(), number)
+                );
                 assert!(usize::from(part.of) == parts.len() && part.of <= MAX_USE_PARTS);
                 joined.extend(&part.bytes);
             }
@@ -384,13 +448,31 @@ mod tests {
     /// Between nodes of different versions.
     #[test]
     fn the_bytes_of_what_members_tell_of_uses_are_frozen() {
-        let part = UsePart { task: Hash([1; 32]), number: 0, of: 1, bytes: vec![2, 3] };
+        let part = UsePart {
+            task: Hash([1; 32]),
+            number: 0,
+            of: 1,
+            bytes: vec![2, 3],
+        };
         for (body, expected) in [
             (Body::Used(part), format!("09{}0001020203", "01".repeat(32))),
-            (Body::Released(Hash([1; 32])), format!("0a{}", "01".repeat(32))),
-            (Body::Counted { task: Hash([1; 32]), released: true }, format!("0b{}01", "01".repeat(32))),
+            (
+                Body::Released(Hash([1; 32])),
+                format!("0a{}", "01".repeat(32)),
+            ),
+            (
+                Body::Counted {
+                    task: Hash([1; 32]),
+                    released: true,
+                },
+                format!("0b{}01", "01".repeat(32)),
+            ),
         ] {
-            let frame = encode(&Frame { task: TaskId([0; 16]), seq: 0, body });
+            let frame = encode(&Frame {
+                task: TaskId([0; 16]),
+                seq: 0,
+                body,
+            });
             assert_eq!(hex::encode(&frame[17..]), expected);
         }
     }

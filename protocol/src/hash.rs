@@ -1,6 +1,8 @@
-//! Typed, labelled, length-prefixed hashing: the only way anything in Countersign is hashed for agreement or signature.
+//! Typed, labelled, length-prefixed hashing: the only way anything in Countersign is hashed for
+//! agreement or signature.
 //!
-//! Two different sequences of fields never give the same input, and two purposes never share a label.
+//! Two different sequences of fields never give the same input, and two purposes never share a
+//! label.
 
 use sha2::{Digest, Sha256};
 
@@ -10,7 +12,7 @@ pub struct Hash(pub [u8; 32]);
 
 impl Hash {
     /// The labelled hash of one byte string.
-    pub fn of(label: &'static str, bytes: &[u8]) -> Hash {
+    pub fn of(label: &'static str, bytes: &[u8]) -> Self {
         Hasher::new(label).field(bytes).finish()
     }
 
@@ -27,13 +29,13 @@ pub struct Hasher(Sha256);
 
 impl Hasher {
     /// Starts a hash for one purpose. Labels look like `countersign/1 session`.
-    pub fn new(label: &'static str) -> Hasher {
-        Hasher(Sha256::new()).field(label.as_bytes())
+    pub fn new(label: &'static str) -> Self {
+        Self(Sha256::new()).field(label.as_bytes())
     }
 
     /// Adds one field.
     #[must_use]
-    pub fn field(mut self, bytes: &[u8]) -> Hasher {
+    pub fn field(mut self, bytes: &[u8]) -> Self {
         self.0.update((bytes.len() as u64).to_be_bytes());
         self.0.update(bytes);
         self
@@ -41,7 +43,7 @@ impl Hasher {
 
     /// Adds a number as eight big-endian bytes.
     #[must_use]
-    pub fn number(self, value: u64) -> Hasher {
+    pub fn number(self, value: u64) -> Self {
         self.field(&value.to_be_bytes())
     }
 
@@ -64,6 +66,9 @@ mod tests {
 
     #[test]
     fn labels_separate_purposes() {
-        assert_ne!(Hash::of("countersign/1 a", b"x"), Hash::of("countersign/1 b", b"x"));
+        assert_ne!(
+            Hash::of("countersign/1 a", b"x"),
+            Hash::of("countersign/1 b", b"x")
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Names of things. Every id is parsed once at the edge; what carries the type is well-formed.
 //!
-//! Public keys and key ids are bech32m text (BIP-350) with a prefix for each role, so that a typing error or a mix-up of
-//! roles is noticed before anything else happens. Ids serialise as text for people and as bytes on the wire.
+//! Public keys and key ids are bech32m text (BIP-350) with a prefix for each role, so that a typing
+//! error or a mix-up of roles is noticed before anything else happens. Ids serialise as text for
+//! people and as bytes on the wire.
 
 use crate::hash::Hasher;
 
@@ -20,7 +21,9 @@ pub enum IdError {
         text: String,
     },
     /// A valid id, of another role.
-    #[error("`{text}` is the id of something else: {what} begins with `{prefix}1`; use the right id")]
+    #[error(
+        "`{text}` is the id of something else: {what} begins with `{prefix}1`; use the right id"
+    )]
     WrongRole {
         /// What was expected.
         what: &'static str,
@@ -83,7 +86,9 @@ macro_rules! text_serde {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 use serde::de::Error;
                 if deserializer.is_human_readable() {
-                    let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+                    let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(
+                        deserializer,
+                    )?;
                     text.parse().map_err(D::Error::custom)
                 } else {
                     let bytes = <[u8; $len] as serde::Deserialize>::deserialize(deserializer)?;
@@ -104,11 +109,18 @@ fn from_bech32m<const N: usize>(
     what: &'static str,
     text: &str,
 ) -> Result<[u8; N], IdError> {
-    let malformed = || IdError::Malformed { what, text: text.into() };
+    let malformed = || IdError::Malformed {
+        what,
+        text: text.into(),
+    };
     let checked = bech32::primitives::decode::CheckedHrpstring::new::<bech32::Bech32m>(text)
         .map_err(|_| malformed())?;
     if checked.hrp().to_lowercase() != prefix {
-        return Err(IdError::WrongRole { what, prefix, text: text.into() });
+        return Err(IdError::WrongRole {
+            what,
+            prefix,
+            text: text.into(),
+        });
     }
     let bytes: Vec<u8> = checked.byte_iter().collect();
     bytes.try_into().map_err(|_| malformed())
@@ -156,8 +168,9 @@ macro_rules! bech32_id {
 
 /// True if the bytes are a canonical Ed25519 public key outside the small subgroup.
 ///
-/// To decompress a point takes longer than to read the whole record around it, and the same few nodes stand in every record and
-/// frame. So each thread remembers keys that it found good. Bad ones are never remembered.
+/// To decompress a point takes longer than to read the whole record around it, and the same few
+/// nodes stand in every record and frame. So each thread remembers keys that it found good. Bad
+/// ones are never remembered.
 fn is_public_key(bytes: &[u8; 32]) -> bool {
     FOUND_GOOD.with_borrow_mut(|found| {
         let place = &mut found[usize::from(bytes[0])];
@@ -179,7 +192,8 @@ fn decompresses(bytes: &[u8; 32]) -> bool {
 }
 
 thread_local! {
-    /// One place for each first byte. Whoever sends many keys with one first byte takes the gain away, and nothing else.
+    /// One place for each first byte. Whoever sends many keys with one first byte takes the gain
+    /// away, and nothing else.
     static FOUND_GOOD: std::cell::RefCell<[Option<[u8; 32]>; 256]> = const { std::cell::RefCell::new([None; 256]) };
     #[cfg(test)]
     static DECOMPRESSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
@@ -218,11 +232,13 @@ verifying_id!(NodeId, CoordinatorId, RequesterId);
 
 impl KeyId {
     /// The id of the key that the KeyGen task with this hash makes.
-    pub fn of_task(task: &crate::hash::Hash) -> KeyId {
-        let hash = Hasher::new("countersign/1 key id").field(task.as_bytes()).finish();
+    pub fn of_task(task: &crate::hash::Hash) -> Self {
+        let hash = Hasher::new("countersign/1 key id")
+            .field(task.as_bytes())
+            .finish();
         let mut id = [0; 16];
         id.copy_from_slice(&hash.0[..16]);
-        KeyId(id)
+        Self(id)
     }
 }
 
@@ -234,7 +250,11 @@ byte_text!(TaskId, 16, "a task id (32 lower-case hexadecimal digits)");
 /// One run of one protocol: a hash to which every party contributed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub [u8; 32]);
-byte_text!(SessionId, 32, "a session id (64 lower-case hexadecimal digits)");
+byte_text!(
+    SessionId,
+    32,
+    "a session id (64 lower-case hexadecimal digits)"
+);
 
 macro_rules! plain_bytes {
     ($($name:ident: $len:literal),*) => {$(
@@ -254,8 +274,12 @@ mod tests {
     use super::*;
 
     fn node() -> NodeId {
-        NodeId::from_bytes(ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes())
-            .unwrap()
+        NodeId::from_bytes(
+            ed25519_dalek::SigningKey::from_bytes(&[7; 32])
+                .verifying_key()
+                .to_bytes(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -264,21 +288,37 @@ mod tests {
         let text = id.to_string();
         assert!(text.starts_with("csn1"), "{text}");
         assert_eq!(text.parse::<NodeId>().unwrap(), id);
-        assert_eq!(serde_json::from_str::<NodeId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
-        assert_eq!(postcard::from_bytes::<NodeId>(&postcard::to_stdvec(&id).unwrap()).unwrap(), id);
+        assert_eq!(
+            serde_json::from_str::<NodeId>(&serde_json::to_string(&id).unwrap()).unwrap(),
+            id
+        );
+        assert_eq!(
+            postcard::from_bytes::<NodeId>(&postcard::to_stdvec(&id).unwrap()).unwrap(),
+            id
+        );
     }
 
     #[test]
     fn one_wrong_character_is_noticed() {
         let text = node().to_string();
-        let flipped = text.replacen(&text[10..11], if &text[10..11] == "q" { "p" } else { "q" }, 1);
-        assert!(matches!(flipped.parse::<NodeId>(), Err(IdError::Malformed { .. })), "{flipped}");
+        let flipped = text.replacen(
+            &text[10..11],
+            if &text[10..11] == "q" { "p" } else { "q" },
+            1,
+        );
+        assert!(
+            matches!(flipped.parse::<NodeId>(), Err(IdError::Malformed { .. })),
+            "{flipped}"
+        );
     }
 
     #[test]
     fn roles_do_not_mix() {
         let text = node().to_string();
-        assert!(matches!(text.parse::<RequesterId>(), Err(IdError::WrongRole { .. })));
+        assert!(matches!(
+            text.parse::<RequesterId>(),
+            Err(IdError::WrongRole { .. })
+        ));
     }
 
     #[test]
@@ -286,7 +326,10 @@ mod tests {
         let mut identity_point = [0; 32];
         identity_point[0] = 1;
         for weak in [identity_point, [0; 32], identity_point, [0; 32]] {
-            assert!(matches!(NodeId::from_bytes(weak), Err(IdError::NotAKey { .. })));
+            assert!(matches!(
+                NodeId::from_bytes(weak),
+                Err(IdError::NotAKey { .. })
+            ));
         }
     }
 
@@ -307,15 +350,25 @@ mod tests {
             "{coordinator}"
         );
         let task = said("00".parse::<TaskId>().unwrap_err());
-        assert!(task.starts_with("`00` is not a task id (32 lower-case hexadecimal digits), or"), "{task}");
+        assert!(
+            task.starts_with("`00` is not a task id (32 lower-case hexadecimal digits), or"),
+            "{task}"
+        );
         let hash = said("00".parse::<crate::Hash>().unwrap_err());
-        assert!(hash.starts_with("`00` is not a hash (64 lower-case hexadecimal digits), or"), "{hash}");
+        assert!(
+            hash.starts_with("`00` is not a hash (64 lower-case hexadecimal digits), or"),
+            "{hash}"
+        );
     }
 
     #[test]
     fn task_ids_are_exact_lower_case_hex() {
         assert!("00112233445566778899aabbccddeeff".parse::<TaskId>().is_ok());
-        assert!("00112233445566778899AABBCCDDEEFF".parse::<TaskId>().is_err());
+        assert!(
+            "00112233445566778899AABBCCDDEEFF"
+                .parse::<TaskId>()
+                .is_err()
+        );
         assert!("0011".parse::<TaskId>().is_err());
     }
 }

@@ -1,7 +1,8 @@
-//! What the parts of Countersign say to each other: ids, tasks, frames, their codec, and the state machine of a session.
+//! What the parts of Countersign say to each other: ids, tasks, frames, their codec, and the state
+//! machine of a session.
 //!
-//! Nothing here performs I/O, reads a clock or does threshold mathematics. Time, randomness and the node's signature
-//! function are arguments; bytes go in, bytes come out.
+//! Nothing here performs I/O, reads a clock or does threshold mathematics. Time, randomness and the
+//! node's signature function are arguments; bytes go in, bytes come out.
 
 pub mod announcement;
 pub mod codec;
@@ -29,8 +30,8 @@ pub use evidence::Evidence;
 pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
 pub use outcome::{
-    Announcement, Cause, Failure, GenerationProof, InputSignature, Intact, Outcome, PluginVerdict, Point,
-    Refusal, Signed, StoredMark,
+    Announcement, Cause, Failure, GenerationProof, InputSignature, Intact, Outcome, PluginVerdict,
+    Point, Refusal, Signed, StoredMark,
 };
 pub use path::DerivationPath;
 pub use payload::{Payload, PayloadKind, UnknownPayloadKind};
@@ -38,13 +39,15 @@ pub use reshare::KeyReshare;
 pub use scheme::Scheme;
 pub use session::{Session, SessionEvent};
 pub use task::{
-    Authenticated, KeyGen, KeyShareSign, KeySign, Operation, SignedTask, Task, TaskError, UnixMillis,
+    Authenticated, KeyGen, KeyShareSign, KeySign, Operation, SignedTask, Task, TaskError,
+    UnixMillis,
 };
 
 /// The version of everything in this crate that travels: control frames, tunnel frames and tasks.
 pub const PROTOCOL_VERSION: u16 = 1;
 
-/// Signs bytes with the identity key of this node: the one thing a session needs and cannot be given by value.
+/// Signs bytes with the identity key of this node: the one thing a session needs and cannot be
+/// given by value.
 pub trait IdentitySigner: Send + Sync {
     /// An Ed25519 signature (RFC 8032) over `message`.
     fn sign(&self, message: &[u8]) -> [u8; 64];

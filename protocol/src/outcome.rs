@@ -1,11 +1,17 @@
 //! How a task ends at a node, and what a node tells of its decision.
 
-pub use crate::announcement::{Announcement, GenerationProof, StoredMark, public_shares_hash, void_digest};
+use serde::{Deserialize, Serialize};
 
+pub use crate::announcement::{
+    Announcement, GenerationProof, StoredMark, public_shares_hash, void_digest,
+};
 use crate::hash::{Hash, Hasher};
 use crate::id::{KeyId, NodeId, SessionId};
 use crate::path::DerivationPath;
-use serde::{Deserialize, Serialize};
+
+/// Code of a failure that a node's operator decided on: what the node had stored for a reshare is
+/// given up there.
+pub const ABANDONED: &str = "reshare-abandoned";
 
 /// The one outcome of a task at a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +40,11 @@ pub struct Intact {
     pub key: KeyId,
     /// Of which generation.
     pub generation: u32,
-    /// All public shares of the generation, by keygen index: what [`Announcement::public_shares`] is the hash of.
+    /// All public shares of the generation, by keygen index: what [`Announcement::public_shares`]
+    /// is the hash of.
     pub public_shares: Vec<Point>,
-    /// That the node knows the secret of its public share: commitment, compressed, and response, 32 bytes, big-endian.
+    /// That the node knows the secret of its public share: commitment, compressed, and response, 32
+    /// bytes, big-endian.
     pub proof: Point,
 }
 
@@ -71,7 +79,8 @@ pub struct Signed {
 pub struct InputSignature {
     /// The child that signed.
     pub path: DerivationPath,
-    /// The key under which it verifies: the derived child (for `taproot` the x-only BIP-341 output key).
+    /// The key under which it verifies: the derived child (for `taproot` the x-only BIP-341 output
+    /// key).
     #[serde(with = "hex::serde")]
     pub public_key: Vec<u8>,
     /// The bytes that were handed to the signature algorithm.
@@ -108,9 +117,6 @@ pub enum Cause {
     /// This program: report it.
     Bug,
 }
-
-/// Code of a failure that a node's operator decided on: what the node had stored for a reshare is given up there.
-pub const ABANDONED: &str = "reshare-abandoned";
 
 /// Why a session came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -39,25 +39,37 @@ impl std::str::FromStr for DerivationPath {
     type Err = PathError;
     fn from_str(text: &str) -> Result<Self, PathError> {
         let malformed = || PathError::Malformed(text.chars().take(120).collect());
-        let rest = text.strip_prefix('m').map_or(text, |rest| rest.strip_prefix('/').unwrap_or(rest));
+        let rest = text
+            .strip_prefix('m')
+            .map_or(text, |rest| rest.strip_prefix('/').unwrap_or(rest));
         if rest.is_empty() {
-            return if text == "m" { Ok(DerivationPath::default()) } else { Err(malformed()) };
+            return if text == "m" {
+                Ok(Self::default())
+            } else {
+                Err(malformed())
+            };
         }
         if rest.contains(['\'', 'H', 'h']) {
             return Err(PathError::Hardened(text.chars().take(120).collect()));
         }
-        let steps: Vec<u32> = rest.split('/').map(step).collect::<Option<_>>().ok_or_else(malformed)?;
+        let steps: Vec<u32> = rest
+            .split('/')
+            .map(step)
+            .collect::<Option<_>>()
+            .ok_or_else(malformed)?;
         if steps.len() > Self::MAX_DEPTH || text.starts_with("m") && !text.starts_with("m/") {
             return Err(malformed());
         }
-        Ok(DerivationPath(steps))
+        Ok(Self(steps))
     }
 }
 
 /// One child number: decimal digits without sign or leading zeros.
 fn step(text: &str) -> Option<u32> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    text.parse::<u32>().ok().filter(|step| plain && *step < 1 << 31)
+    text.parse::<u32>()
+        .ok()
+        .filter(|step| plain && *step < 1 << 31)
 }
 
 impl serde::Serialize for DerivationPath {
@@ -82,12 +94,30 @@ mod tests {
         for good in ["m", "m/0", "m/44/60/0/0/7", "m/2147483647"] {
             assert_eq!(good.parse::<DerivationPath>().unwrap().to_string(), good);
         }
-        assert_eq!("44/60".parse::<DerivationPath>().unwrap().to_string(), "m/44/60");
-        assert!(matches!("m/44'/0".parse::<DerivationPath>(), Err(PathError::Hardened(_))));
-        for bad in
-            ["", "/", "m/", "m/01", "m/-1", "m//1", "m/2147483648", "mm/1", "m1", "m/1/2/3/4/5/6/7/8/9/10/11"]
-        {
-            assert!(matches!(bad.parse::<DerivationPath>(), Err(PathError::Malformed(_))), "{bad}");
+        assert_eq!(
+            "44/60".parse::<DerivationPath>().unwrap().to_string(),
+            "m/44/60"
+        );
+        assert!(matches!(
+            "m/44'/0".parse::<DerivationPath>(),
+            Err(PathError::Hardened(_))
+        ));
+        for bad in [
+            "",
+            "/",
+            "m/",
+            "m/01",
+            "m/-1",
+            "m//1",
+            "m/2147483648",
+            "mm/1",
+            "m1",
+            "m/1/2/3/4/5/6/7/8/9/10/11",
+        ] {
+            assert!(
+                matches!(bad.parse::<DerivationPath>(), Err(PathError::Malformed(_))),
+                "{bad}"
+            );
         }
     }
 }

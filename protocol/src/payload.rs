@@ -1,19 +1,23 @@
-//! What a signature is for: the bytes that a requester shows, and how they become the bytes that are signed.
+//! What a signature is for: the bytes that a requester shows, and how they become the bytes that
+//! are signed.
 
-use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The kind of a payload. Kinds are appended, never changed. What the bytes of each are, what is signed and which schemes
-/// sign it is decided by `countersign_payload::decode`.
+use crate::scheme::Scheme;
+
+/// The kind of a payload. Kinds are appended, never changed. What the bytes of each are, what is
+/// signed and which schemes sign it is decided by `countersign_payload::decode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PayloadKind {
     /// A message, signed as the scheme signs messages (ECDSA: over its SHA-256).
     Message,
-    /// 32 bytes that hash something nobody showed. Blind: a node refuses it unless its operator allowed it for the key.
+    /// 32 bytes that hash something nobody showed. Blind: a node refuses it unless its operator
+    /// allowed it for the key.
     Digest,
-    /// An unsigned Ethereum transaction in the serialisation that is hashed: RLP (EIP-155), or type byte and RLP (EIP-2718).
+    /// An unsigned Ethereum transaction in the serialisation that is hashed: RLP (EIP-155), or type
+    /// byte and RLP (EIP-2718).
     EvmTransaction,
     /// A personal message of EIP-191 (version `E`), without prefix and length.
     #[serde(rename = "eip191")]
@@ -25,46 +29,47 @@ pub enum PayloadKind {
     Psbt,
     /// A message of a Solana transaction, legacy or version 0.
     SolanaMessage,
-    /// Many digests, each with the path of the child that signs it: `[{"path": "m/0/7", "digest": "…64 hex digits…"}]`, JSON.
-    /// Blind, as a digest is. For a `taproot` output with scripts an entry has the root of their tree: `"script_root": "…64 hex
-    /// digits…"`.
+    /// Many digests, each with the path of the child that signs it: `[{"path": "m/0/7", "digest":
+    /// "…64 hex digits…"}]`, JSON. Blind, as a digest is. For a `taproot` output with scripts an
+    /// entry has the root of their tree: `"script_root": "…64 hex digits…"`.
     Digests,
-    /// A message signed for a Bitcoin address (BIP-322): a JSON document, `{"message": "…", "address": "…"}` or
-    /// `{"message": "…", "psbt": "…base64…"}`.
+    /// A message signed for a Bitcoin address (BIP-322): a JSON document, `{"message": "…",
+    /// "address": "…"}` or `{"message": "…", "psbt": "…base64…"}`.
     BitcoinMessage,
-    /// An authorisation of EIP-7702 without signature: `0x05` and the RLP of chain id, address and nonce.
+    /// An authorisation of EIP-7702 without signature: `0x05` and the RLP of chain id, address and
+    /// nonce.
     #[serde(rename = "eip7702")]
     Eip7702,
 }
 
 impl PayloadKind {
     /// Every kind there is.
-    pub const ALL: [PayloadKind; 10] = [
-        PayloadKind::Message,
-        PayloadKind::Digest,
-        PayloadKind::EvmTransaction,
-        PayloadKind::Eip191,
-        PayloadKind::Eip712,
-        PayloadKind::Psbt,
-        PayloadKind::SolanaMessage,
-        PayloadKind::Digests,
-        PayloadKind::BitcoinMessage,
-        PayloadKind::Eip7702,
+    pub const ALL: [Self; 10] = [
+        Self::Message,
+        Self::Digest,
+        Self::EvmTransaction,
+        Self::Eip191,
+        Self::Eip712,
+        Self::Psbt,
+        Self::SolanaMessage,
+        Self::Digests,
+        Self::BitcoinMessage,
+        Self::Eip7702,
     ];
 
     /// The name in tasks, plugins and texts.
     pub fn name(self) -> &'static str {
         match self {
-            PayloadKind::Message => "message",
-            PayloadKind::Digest => "digest",
-            PayloadKind::EvmTransaction => "evm-transaction",
-            PayloadKind::Eip191 => "eip191",
-            PayloadKind::Eip712 => "eip712",
-            PayloadKind::Psbt => "psbt",
-            PayloadKind::SolanaMessage => "solana-message",
-            PayloadKind::Digests => "digests",
-            PayloadKind::BitcoinMessage => "bitcoin-message",
-            PayloadKind::Eip7702 => "eip7702",
+            Self::Message => "message",
+            Self::Digest => "digest",
+            Self::EvmTransaction => "evm-transaction",
+            Self::Eip191 => "eip191",
+            Self::Eip712 => "eip712",
+            Self::Psbt => "psbt",
+            Self::SolanaMessage => "solana-message",
+            Self::Digests => "digests",
+            Self::BitcoinMessage => "bitcoin-message",
+            Self::Eip7702 => "eip7702",
         }
     }
 }
@@ -86,7 +91,7 @@ pub struct UnknownPayloadKind(String);
 impl std::str::FromStr for PayloadKind {
     type Err = UnknownPayloadKind;
     fn from_str(text: &str) -> Result<Self, UnknownPayloadKind> {
-        let named = PayloadKind::ALL.into_iter().find(|kind| kind.name() == text);
+        let named = Self::ALL.into_iter().find(|kind| kind.name() == text);
         named.ok_or_else(|| UnknownPayloadKind(text.chars().take(120).collect()))
     }
 }
@@ -100,8 +105,9 @@ pub struct Payload {
     /// The bytes, at most [`Payload::max_bytes`]. JSON: lower-case hexadecimal.
     #[serde(with = "hex::serde")]
     pub bytes: Vec<u8>,
-    /// What the requester expects to be handed to the signature algorithm, one entry for each signature, in order. Empty:
-    /// no expectation. Otherwise whoever decodes the payload compares. JSON: a list of hexadecimal texts.
+    /// What the requester expects to be handed to the signature algorithm, one entry for each
+    /// signature, in order. Empty: no expectation. Otherwise whoever decodes the payload compares.
+    /// JSON: a list of hexadecimal texts.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "hex_list")]
     pub digests: Vec<Vec<u8>>,
 }
@@ -158,14 +164,18 @@ impl Payload {
     pub const MAX_DIGESTS: usize = 64;
 
     /// A payload whose requester states no digests.
-    pub fn new(kind: PayloadKind, bytes: Vec<u8>) -> Payload {
-        Payload { kind, bytes, digests: Vec::new() }
+    pub fn new(kind: PayloadKind, bytes: Vec<u8>) -> Self {
+        Self {
+            kind,
+            bytes,
+            digests: Vec::new(),
+        }
     }
 
     /// The largest payload of a kind.
     pub fn max_bytes(kind: PayloadKind) -> usize {
         match kind {
-            PayloadKind::Psbt => Payload::MAX_PSBT_BYTES,
+            PayloadKind::Psbt => Self::MAX_PSBT_BYTES,
             PayloadKind::Message
             | PayloadKind::Digest
             | PayloadKind::EvmTransaction
@@ -174,7 +184,7 @@ impl Payload {
             | PayloadKind::SolanaMessage
             | PayloadKind::Digests
             | PayloadKind::BitcoinMessage
-            | PayloadKind::Eip7702 => Payload::MAX_BYTES,
+            | PayloadKind::Eip7702 => Self::MAX_BYTES,
         }
     }
 
@@ -183,21 +193,26 @@ impl Payload {
         match (self.kind, self.bytes.len()) {
             (PayloadKind::Digest, 32) => {}
             (PayloadKind::Digest, length) => return Err(PayloadError::DigestLength(length)),
-            (kind, length) if (1..=Payload::max_bytes(kind)).contains(&length) => {}
+            (kind, length) if (1..=Self::max_bytes(kind)).contains(&length) => {}
             (kind, length) => return Err(PayloadError::Length { kind, length }),
         }
-        if self.digests.len() > Payload::MAX_DIGESTS {
+        if self.digests.len() > Self::MAX_DIGESTS {
             return Err(PayloadError::Digests(self.digests.len()));
         }
-        match self.digests.iter().find(|digest| !(1..=64).contains(&digest.len())) {
+        match self
+            .digests
+            .iter()
+            .find(|digest| !(1..=64).contains(&digest.len()))
+        {
             Some(digest) => Err(PayloadError::ExpectedLength(digest.len())),
             None => Ok(()),
         }
     }
 
-    /// True if the node cannot know what it signs: a digest, 32 bytes that are called a message, or a message that is no
-    /// text. Schemes that sign messages as they are make the same signature of a digest and of 32 bytes, so what a requester
-    /// calls them changes nothing; and bytes that nobody can read may be a transaction of a chain that nobody here knows.
+    /// True if the node cannot know what it signs: a digest, 32 bytes that are called a message, or
+    /// a message that is no text. Schemes that sign messages as they are make the same signature of
+    /// a digest and of 32 bytes, so what a requester calls them changes nothing; and bytes that
+    /// nobody can read may be a transaction of a chain that nobody here knows.
     pub fn is_blind(&self) -> bool {
         match self.kind {
             PayloadKind::Digest | PayloadKind::Digests => true,
@@ -212,8 +227,9 @@ impl Payload {
         }
     }
 
-    /// The bytes handed to the signature algorithm for a message or a digest. For ECDSA always the 32-byte digest.
-    /// Other kinds are decoded: for them this is empty, which no accepted signature fits.
+    /// The bytes handed to the signature algorithm for a message or a digest. For ECDSA always the
+    /// 32-byte digest. Other kinds are decoded: for them this is empty, which no accepted signature
+    /// fits.
     pub fn signed_bytes(&self, scheme: Scheme) -> Vec<u8> {
         match (self.kind, scheme) {
             (PayloadKind::Message, Scheme::EcdsaSecp256k1) => Sha256::digest(&self.bytes).to_vec(),
@@ -237,12 +253,20 @@ mod hex_list {
     #[serde(transparent)]
     struct Hex(#[serde(with = "hex::serde")] Vec<u8>);
 
-    pub(super) fn serialize<S: Serializer>(list: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        list: &[Vec<u8>],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(list.iter().map(|bytes| Hex(bytes.clone())))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
-        Ok(Vec::<Hex>::deserialize(deserializer)?.into_iter().map(|Hex(bytes)| bytes).collect())
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Vec<u8>>, D::Error> {
+        Ok(Vec::<Hex>::deserialize(deserializer)?
+            .into_iter()
+            .map(|Hex(bytes)| bytes)
+            .collect())
     }
 }
 
@@ -254,7 +278,10 @@ mod tests {
     fn ecdsa_signs_the_hash_of_a_message_and_the_others_the_message() {
         let payload = Payload::new(PayloadKind::Message, b"abc".to_vec());
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(hex::encode(payload.signed_bytes(Scheme::EcdsaSecp256k1)), digest);
+        assert_eq!(
+            hex::encode(payload.signed_bytes(Scheme::EcdsaSecp256k1)),
+            digest
+        );
         assert_eq!(payload.signed_bytes(Scheme::Ed25519), b"abc");
     }
 
@@ -264,7 +291,10 @@ mod tests {
         assert!(of_kind(PayloadKind::Digest, 32) && of_kind(PayloadKind::Message, 32));
         assert!(!of_kind(PayloadKind::Message, 31) && !of_kind(PayloadKind::Message, 33));
         assert!(of_kind(PayloadKind::Digests, 32) && of_kind(PayloadKind::Digests, 33));
-        let decoded = PayloadKind::ALL.into_iter().skip(2).filter(|kind| *kind != PayloadKind::Digests);
+        let decoded = PayloadKind::ALL
+            .into_iter()
+            .skip(2)
+            .filter(|kind| *kind != PayloadKind::Digests);
         decoded.for_each(|kind| assert!(!of_kind(kind, 32), "{kind}"));
     }
 
@@ -274,7 +304,13 @@ mod tests {
         for text in ["pay 5", "a\tb\r\nc", "zażółć"] {
             assert!(!is_blind(text.as_bytes()), "{text}");
         }
-        for bytes in [&b"a\0"[..], &[0x80], b"\x1b[2J", "\u{85}".as_bytes(), &[0x0a, 0x02, 0x08, 0x01]] {
+        for bytes in [
+            &b"a\0"[..],
+            &[0x80],
+            b"\x1b[2J",
+            "\u{85}".as_bytes(),
+            &[0x0a, 0x02, 0x08, 0x01],
+        ] {
             assert!(is_blind(bytes), "{bytes:?}");
         }
         // Where a prefix keeps a message apart from transactions, bytes are shown as they are.
@@ -287,24 +323,52 @@ mod tests {
         assert!(digest(32).check().is_ok() && digest(32).is_blind());
         assert_eq!(digest(31).check(), Err(PayloadError::DigestLength(31)));
         let message = |length| Payload::new(PayloadKind::Message, vec![1; length]);
-        let empty = PayloadError::Length { kind: PayloadKind::Message, length: 0 };
+        let empty = PayloadError::Length {
+            kind: PayloadKind::Message,
+            length: 0,
+        };
         assert_eq!(message(0).check(), Err(empty));
         for kind in PayloadKind::ALL {
             assert!(Payload::new(kind, vec![]).check().is_err(), "{kind}");
-            let most = if kind == PayloadKind::Psbt { 1 << 20 } else { 1 << 16 };
+            let most = if kind == PayloadKind::Psbt {
+                1 << 20
+            } else {
+                1 << 16
+            };
             assert_eq!(
                 Payload::new(kind, vec![1; most]).check().is_ok(),
                 kind != PayloadKind::Digest,
                 "{kind}"
             );
-            let error = Payload::new(kind, vec![1; most + 1]).check().unwrap_err().to_string();
-            assert!(!error.contains("hash it"), "no error leads to a blind signature: {error}");
+            let error = Payload::new(kind, vec![1; most + 1])
+                .check()
+                .unwrap_err()
+                .to_string();
+            assert!(
+                !error.contains("hash it"),
+                "no error leads to a blind signature: {error}"
+            );
         }
-        let expecting = |digests| Payload { digests, ..digest(32) }.check();
+        let expecting = |digests| {
+            Payload {
+                digests,
+                ..digest(32)
+            }
+            .check()
+        };
         assert_eq!(expecting(vec![vec![1; 64]; 64]), Ok(()));
-        assert_eq!(expecting(vec![vec![1; 32]; 65]), Err(PayloadError::Digests(65)));
-        assert_eq!(expecting(vec![vec![1; 32], vec![]]), Err(PayloadError::ExpectedLength(0)));
-        assert_eq!(expecting(vec![vec![1; 65]]), Err(PayloadError::ExpectedLength(65)));
+        assert_eq!(
+            expecting(vec![vec![1; 32]; 65]),
+            Err(PayloadError::Digests(65))
+        );
+        assert_eq!(
+            expecting(vec![vec![1; 32], vec![]]),
+            Err(PayloadError::ExpectedLength(0))
+        );
+        assert_eq!(
+            expecting(vec![vec![1; 65]]),
+            Err(PayloadError::ExpectedLength(65))
+        );
     }
 
     #[test]
@@ -319,8 +383,14 @@ mod tests {
     #[test]
     fn expected_digests_are_hex_and_absent_if_there_are_none() {
         let plain = Payload::new(PayloadKind::Psbt, vec![1]);
-        assert_eq!(serde_json::to_string(&plain).unwrap(), r#"{"kind":"psbt","bytes":"01"}"#);
-        let expecting = Payload { digests: vec![vec![0xab], vec![0xcd, 0xef]], ..plain };
+        assert_eq!(
+            serde_json::to_string(&plain).unwrap(),
+            r#"{"kind":"psbt","bytes":"01"}"#
+        );
+        let expecting = Payload {
+            digests: vec![vec![0xab], vec![0xcd, 0xef]],
+            ..plain
+        };
         let text = r#"{"kind":"psbt","bytes":"01","digests":["ab","cdef"]}"#;
         assert_eq!(serde_json::to_string(&expecting).unwrap(), text);
         assert_eq!(serde_json::from_str::<Payload>(text).unwrap(), expecting);

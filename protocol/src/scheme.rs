@@ -20,30 +20,35 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme there is.
-    pub const ALL: [Scheme; 4] =
-        [Scheme::EcdsaSecp256k1, Scheme::Ed25519, Scheme::SchnorrSecp256k1, Scheme::Taproot];
+    pub const ALL: [Self; 4] = [
+        Self::EcdsaSecp256k1,
+        Self::Ed25519,
+        Self::SchnorrSecp256k1,
+        Self::Taproot,
+    ];
 
     /// The name in tasks, configuration and texts.
     pub fn name(self) -> &'static str {
         match self {
-            Scheme::EcdsaSecp256k1 => "ecdsa-secp256k1",
-            Scheme::Ed25519 => "ed25519",
-            Scheme::SchnorrSecp256k1 => "schnorr-secp256k1",
-            Scheme::Taproot => "taproot",
+            Self::EcdsaSecp256k1 => "ecdsa-secp256k1",
+            Self::Ed25519 => "ed25519",
+            Self::SchnorrSecp256k1 => "schnorr-secp256k1",
+            Self::Taproot => "taproot",
         }
     }
 
     /// The curve: `secp256k1` or `ed25519`.
     pub fn curve(self) -> &'static str {
         match self {
-            Scheme::Ed25519 => "ed25519",
-            Scheme::EcdsaSecp256k1 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => "secp256k1",
+            Self::Ed25519 => "ed25519",
+            Self::EcdsaSecp256k1 | Self::SchnorrSecp256k1 | Self::Taproot => "secp256k1",
         }
     }
 
-    /// True if a committee needs auxiliary information (Paillier moduli) before it can use the scheme.
+    /// True if a committee needs auxiliary information (Paillier moduli) before it can use the
+    /// scheme.
     pub fn needs_aux(self) -> bool {
-        matches!(self, Scheme::EcdsaSecp256k1)
+        matches!(self, Self::EcdsaSecp256k1)
     }
 }
 
@@ -61,7 +66,10 @@ pub struct UnknownScheme(String);
 impl std::str::FromStr for Scheme {
     type Err = UnknownScheme;
     fn from_str(text: &str) -> Result<Self, UnknownScheme> {
-        Scheme::ALL.into_iter().find(|scheme| scheme.name() == text).ok_or_else(|| UnknownScheme(text.into()))
+        Self::ALL
+            .into_iter()
+            .find(|scheme| scheme.name() == text)
+            .ok_or_else(|| UnknownScheme(text.into()))
     }
 }
 
@@ -72,7 +80,10 @@ mod tests {
     #[test]
     fn serde_and_text_agree_for_every_scheme() {
         for scheme in Scheme::ALL {
-            assert_eq!(serde_json::to_string(&scheme).unwrap(), format!("\"{scheme}\""));
+            assert_eq!(
+                serde_json::to_string(&scheme).unwrap(),
+                format!("\"{scheme}\"")
+            );
             assert_eq!(scheme.name().parse::<Scheme>().unwrap(), scheme);
         }
     }

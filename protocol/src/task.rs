@@ -1,5 +1,9 @@
-//! Tasks: what a requester orders, as JSON text. The requester signs a labelled hash of its exact bytes
-//! ([`SignedTask::signed_message`], `docs/task-api.md`).
+//! Tasks: what a requester orders, as JSON text. The requester signs a labelled hash of its exact
+//! bytes ([`SignedTask::signed_message`], `docs/task-api.md`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use crate::committee::{Committee, CommitteeError, Threshold};
 use crate::hash::Hash;
@@ -9,8 +13,6 @@ use crate::payload::{Payload, PayloadError};
 use crate::reshare::KeyReshare;
 use crate::scheme::Scheme;
 use crate::text::{is_hidden, is_plain};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Milliseconds since 1970, UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,11 +36,15 @@ pub struct Task {
     /// A remark of the requester for people and plugins; nobody verifies it. At most 256 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What the requester states about the business behind the task, by name, for plugins; nobody verifies it. At most
-    /// [`Task::MAX_CLAIMS`]. Names: lower-case letters, digits and `-`, at most 64 bytes. Values: at most
-    /// [`Task::MAX_CLAIM_BYTES`] each and [`Task::MAX_CLAIMS_BYTES`] together, without control characters but line feed
-    /// and tab.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "distinct_claims")]
+    /// What the requester states about the business behind the task, by name, for plugins; nobody
+    /// verifies it. At most [`Task::MAX_CLAIMS`]. Names: lower-case letters, digits and `-`, at
+    /// most 64 bytes. Values: at most [`Task::MAX_CLAIM_BYTES`] each and [`Task::MAX_CLAIMS_BYTES`]
+    /// together, without control characters but line feed and tab.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "distinct_claims"
+    )]
     pub claims: BTreeMap<String, String>,
     /// What to do.
     pub operation: Operation,
@@ -62,8 +68,8 @@ impl Operation {
     /// Whether the task may be as large as one with a PSBT.
     fn signs_psbt(&self) -> bool {
         match self {
-            Operation::KeySign(sign) => sign.payload.kind == crate::PayloadKind::Psbt,
-            Operation::KeyGen(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => false,
+            Self::KeySign(sign) => sign.payload.kind == crate::PayloadKind::Psbt,
+            Self::KeyGen(_) | Self::KeyReshare(_) | Self::KeyShareSign(_) => false,
         }
     }
 }
@@ -97,7 +103,8 @@ pub struct KeySign {
     pub signers: Option<Vec<NodeId>>,
 }
 
-/// Let holders prove that their shares are intact, each alone. Nothing is signed, and nothing can be spent with it.
+/// Let holders prove that their shares are intact, each alone. Nothing is signed, and nothing can
+/// be spent with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyShareSign {
@@ -111,10 +118,10 @@ impl Operation {
     /// The name in texts and logs.
     pub fn name(&self) -> &'static str {
         match self {
-            Operation::KeyGen(_) => "KeyGen",
-            Operation::KeySign(_) => "KeySign",
-            Operation::KeyReshare(_) => "KeyReshare",
-            Operation::KeyShareSign(_) => "KeyShareSign",
+            Self::KeyGen(_) => "KeyGen",
+            Self::KeySign(_) => "KeySign",
+            Self::KeyReshare(_) => "KeyReshare",
+            Self::KeyShareSign(_) => "KeyShareSign",
         }
     }
 }
@@ -134,7 +141,9 @@ pub enum TaskError {
     #[error("the task cannot be read ({0}); correct the named field")]
     Malformed(String),
     /// Another version of the format.
-    #[error("the task has format version {0}, this program knows 1; update the older of the two programs")]
+    #[error(
+        "the task has format version {0}, this program knows 1; update the older of the two programs"
+    )]
     Version(u16),
     /// A requester that is not listed.
     #[error(
@@ -173,7 +182,9 @@ pub enum TaskError {
     #[error(transparent)]
     Payload(#[from] PayloadError),
     /// Signers listed twice, or too many.
-    #[error("the list of signers names a node twice or has not 2 to 9 entries; list each signer once")]
+    #[error(
+        "the list of signers names a node twice or has not 2 to 9 entries; list each signer once"
+    )]
     Signers,
     /// A reshare of a key that its members have not announced.
     #[error(
@@ -181,7 +192,9 @@ pub enum TaskError {
     )]
     From(&'static str),
     /// Dealers that are not exactly as many members as the key needs.
-    #[error("the dealers must be exactly {0} different members of the present committee; correct the list")]
+    #[error(
+        "the dealers must be exactly {0} different members of the present committee; correct the list"
+    )]
     Dealers(u16),
     /// Nodes of a check-up listed twice, or none, or too many.
     #[error("the list of nodes names one twice or has not 1 to 9 entries; list each node once")]
@@ -192,22 +205,22 @@ impl TaskError {
     /// The stable code on the wire and in decision records.
     pub fn code(&self) -> &'static str {
         match self {
-            TaskError::TooLarge(_) => "task-too-large",
-            TaskError::Malformed(_) => "task-malformed",
-            TaskError::Version(_) => "task-version",
-            TaskError::UnknownRequester(_) => "requester-unknown",
-            TaskError::BadSignature => "requester-signature",
-            TaskError::FromTheFuture(_) => "task-from-the-future",
-            TaskError::Expired(_) => "task-expired",
-            TaskError::Lifetime => "task-lifetime",
-            TaskError::Text(_) => "task-text",
-            TaskError::Claims(_) => "task-claims",
-            TaskError::Committee(_) => "task-committee",
-            TaskError::Payload(_) => "task-payload",
-            TaskError::Signers => "task-signers",
-            TaskError::From(_) => "task-from",
-            TaskError::Dealers(_) => "task-dealers",
-            TaskError::Nodes => "task-nodes",
+            Self::TooLarge(_) => "task-too-large",
+            Self::Malformed(_) => "task-malformed",
+            Self::Version(_) => "task-version",
+            Self::UnknownRequester(_) => "requester-unknown",
+            Self::BadSignature => "requester-signature",
+            Self::FromTheFuture(_) => "task-from-the-future",
+            Self::Expired(_) => "task-expired",
+            Self::Lifetime => "task-lifetime",
+            Self::Text(_) => "task-text",
+            Self::Claims(_) => "task-claims",
+            Self::Committee(_) => "task-committee",
+            Self::Payload(_) => "task-payload",
+            Self::Signers => "task-signers",
+            Self::From(_) => "task-from",
+            Self::Dealers(_) => "task-dealers",
+            Self::Nodes => "task-nodes",
         }
     }
 }
@@ -226,7 +239,8 @@ impl Task {
 
     /// The JSON text. These bytes are what the requester signs.
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("a task is plain data: {error}"))
+        serde_json::to_vec(self)
+            .unwrap_or_else(|error| unreachable!("a task is plain data: {error}"))
     }
 
     /// Everything that can be said of a task without knowing the time or the requesters.
@@ -234,7 +248,11 @@ impl Task {
         if self.version != 1 {
             return Err(TaskError::Version(self.version));
         }
-        let life = self.not_after.0.checked_sub(self.created.0).ok_or(TaskError::Lifetime)?;
+        let life = self
+            .not_after
+            .0
+            .checked_sub(self.created.0)
+            .ok_or(TaskError::Lifetime)?;
         if life == 0 || life > Self::MAX_LIFE_MS {
             return Err(TaskError::Lifetime);
         }
@@ -248,21 +266,26 @@ impl Task {
         }
     }
 
-    /// What is not accepted of new orders, and stays readable in old ones: words that show something else than they are.
+    /// What is not accepted of new orders, and stays readable in old ones: words that show
+    /// something else than they are.
     fn check_words(&self) -> Result<(), TaskError> {
         let name = match &self.operation {
             Operation::KeyGen(keygen) => keygen.name.as_str(),
             Operation::KeySign(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => "",
         };
-        for (what, text) in [("note", self.note.as_deref().unwrap_or_default()), ("name", name)] {
+        for (what, text) in [
+            ("note", self.note.as_deref().unwrap_or_default()),
+            ("name", name),
+        ] {
             if !is_plain(text) {
                 return Err(TaskError::Text(what));
             }
         }
         let hides = |text: &String| text.chars().any(|c| is_hidden(c) && c != '\n' && c != '\t');
-        match self.claims.values().any(hides) {
-            true => Err(TaskError::Claims("a hidden character")),
-            false => Ok(()),
+        if self.claims.values().any(hides) {
+            Err(TaskError::Claims("a hidden character"))
+        } else {
+            Ok(())
         }
     }
 
@@ -287,14 +310,19 @@ impl KeyGen {
 impl KeySign {
     fn check(&self) -> Result<(), TaskError> {
         self.payload.check()?;
-        let Some(signers) = &self.signers else { return Ok(()) };
-        Committee::new(signers.clone()).map(drop).map_err(|_| TaskError::Signers)
+        let Some(signers) = &self.signers else {
+            return Ok(());
+        };
+        Committee::new(signers.clone())
+            .map(drop)
+            .map_err(|_| TaskError::Signers)
     }
 }
 
 impl KeyShareSign {
     fn check(&self) -> Result<(), TaskError> {
-        let fits = (1..=*Committee::SIZES.end()).contains(&self.nodes.len()) && distinct(&self.nodes);
+        let fits =
+            (1..=*Committee::SIZES.end()).contains(&self.nodes.len()) && distinct(&self.nodes);
         if fits { Ok(()) } else { Err(TaskError::Nodes) }
     }
 }
@@ -304,21 +332,42 @@ pub(crate) fn distinct(nodes: &[NodeId]) -> bool {
 }
 
 pub(crate) fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), TaskError> {
-    if text.len() > max || text.chars().any(char::is_control) { Err(TaskError::Text(what)) } else { Ok(()) }
+    if text.len() > max || text.chars().any(char::is_control) {
+        Err(TaskError::Text(what))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_claims(claims: &BTreeMap<String, String>) -> Result<(), TaskError> {
     let named = |name: &str| {
         (1..=64).contains(&name.len())
-            && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && name
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
-    let plain = |text: &str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+    let plain = |text: &str| {
+        !text
+            .chars()
+            .any(|c| c.is_control() && c != '\n' && c != '\t')
+    };
     let facts = [
         ("too many", claims.len() <= Task::MAX_CLAIMS),
         ("a name", claims.keys().all(|name| named(name))),
-        ("a control character", claims.values().all(|text| plain(text))),
-        ("a long text", claims.values().all(|text| text.len() <= Task::MAX_CLAIM_BYTES)),
-        ("long together", claims.values().map(String::len).sum::<usize>() <= Task::MAX_CLAIMS_BYTES),
+        (
+            "a control character",
+            claims.values().all(|text| plain(text)),
+        ),
+        (
+            "a long text",
+            claims
+                .values()
+                .all(|text| text.len() <= Task::MAX_CLAIM_BYTES),
+        ),
+        (
+            "long together",
+            claims.values().map(String::len).sum::<usize>() <= Task::MAX_CLAIMS_BYTES,
+        ),
     ];
     match facts.iter().find(|(_, fits)| !fits) {
         Some((wrong, _)) => Err(TaskError::Claims(wrong)),
@@ -338,11 +387,16 @@ fn distinct_claims<'de, D: serde::Deserializer<'de>>(
             f.write_str("a map of names to texts")
         }
 
-        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> Result<Self::Value, A::Error> {
             let mut claims = BTreeMap::new();
             while let Some((name, text)) = map.next_entry::<String, String>()? {
                 if claims.contains_key(&name) {
-                    return Err(serde::de::Error::custom(format_args!("duplicate claim `{name}`")));
+                    return Err(serde::de::Error::custom(format_args!(
+                        "duplicate claim `{name}`"
+                    )));
                 }
                 claims.insert(name, text);
             }
@@ -368,7 +422,8 @@ impl SignedTask {
     /// The largest task that signs a PSBT, which is in it in hexadecimal.
     pub const MAX_PSBT_BYTES: usize = 2 * Payload::MAX_PSBT_BYTES + Self::MAX_BYTES;
 
-    /// What a requester signs for these task bytes: a labelled hash, so that no other signature of the key fits.
+    /// What a requester signs for these task bytes: a labelled hash, so that no other signature of
+    /// the key fits.
     pub fn signed_message(bytes: &[u8]) -> [u8; 32] {
         Hash::of("countersign/1 task signature", bytes).0
     }
@@ -378,15 +433,15 @@ impl SignedTask {
         Hash::of("countersign/1 task", &self.bytes)
     }
 
-    /// Reads the task within its bounds. The result is what somebody claims; only [`authenticate`](Self::authenticate)
-    /// says who.
+    /// Reads the task within its bounds. The result is what somebody claims; only
+    /// [`authenticate`](Self::authenticate) says who.
     pub fn parse(&self) -> Result<Task, TaskError> {
         let length = self.bytes.len();
         if length > Self::MAX_PSBT_BYTES {
             return Err(TaskError::TooLarge(length));
         }
-        let task: Task =
-            countersign_strict::json(&self.bytes).map_err(|error| TaskError::Malformed(error.to_string()))?;
+        let task: Task = countersign_strict::json(&self.bytes)
+            .map_err(|error| TaskError::Malformed(error.to_string()))?;
         if length > Self::MAX_BYTES && !task.operation.signs_psbt() {
             return Err(TaskError::TooLarge(length));
         }
@@ -394,7 +449,8 @@ impl SignedTask {
         Ok(task)
     }
 
-    /// Checks bounds, signature, requester and time window; the only way to an [`Authenticated`] task.
+    /// Checks bounds, signature, requester and time window; the only way to an [`Authenticated`]
+    /// task.
     pub fn authenticate(
         &self,
         listed: impl Fn(&RequesterId) -> bool,
@@ -405,11 +461,17 @@ impl SignedTask {
         if !listed(&task.requester) {
             return Err(TaskError::UnknownRequester(task.requester));
         }
-        if !task.requester.verify(&Self::signed_message(&self.bytes), &self.signature) {
+        if !task
+            .requester
+            .verify(&Self::signed_message(&self.bytes), &self.signature)
+        {
             return Err(TaskError::BadSignature);
         }
         task.check_window(now)?;
-        Ok(Authenticated { hash: self.hash(), value: task })
+        Ok(Authenticated {
+            hash: self.hash(),
+            value: task,
+        })
     }
 }
 
@@ -436,8 +498,9 @@ impl<T> std::ops::Deref for Authenticated<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use ed25519_dalek::{Signer, SigningKey};
+
+    use super::*;
 
     fn requester() -> SigningKey {
         SigningKey::from_bytes(&[9; 32])
@@ -462,7 +525,9 @@ mod tests {
     }
 
     fn signed(bytes: Vec<u8>) -> SignedTask {
-        let signature = requester().sign(&SignedTask::signed_message(&bytes)).to_bytes();
+        let signature = requester()
+            .sign(&SignedTask::signed_message(&bytes))
+            .to_bytes();
         SignedTask { bytes, signature }
     }
 
@@ -481,11 +546,23 @@ mod tests {
         let signature = "075fac071f3e1c080fc6777efca3aea665175a05d8ef3595f2144b6702d161ec\
                          2a8636bdada6d3030c72cace1e03b9665f2fbe962d0eae39f0446413dd91150c";
         let hash = "4db64a9b1f35d6ed1b577716af314c7d675e0e3039a9e118c92331bfb10e5c14";
-        assert_eq!(hex::encode(SignedTask::signed_message(text.as_bytes())), digest);
-        let mut task = SignedTask { bytes: text.into(), signature: [0; 64] };
-        assert_eq!(task.authenticate(|_| true, NOW), Err(TaskError::BadSignature));
+        assert_eq!(
+            hex::encode(SignedTask::signed_message(text.as_bytes())),
+            digest
+        );
+        let mut task = SignedTask {
+            bytes: text.into(),
+            signature: [0; 64],
+        };
+        assert_eq!(
+            task.authenticate(|_| true, NOW),
+            Err(TaskError::BadSignature)
+        );
         hex::decode_to_slice(signature, &mut task.signature).unwrap();
-        assert_eq!(task.authenticate(|_| true, NOW).unwrap().hash().to_string(), hash);
+        assert_eq!(
+            task.authenticate(|_| true, NOW).unwrap().hash().to_string(),
+            hash
+        );
     }
 
     #[test]
@@ -503,7 +580,9 @@ mod tests {
 
     #[test]
     fn a_listed_requester_is_believed() {
-        let authenticated = signed(task().to_bytes()).authenticate(|_| true, NOW).unwrap();
+        let authenticated = signed(task().to_bytes())
+            .authenticate(|_| true, NOW)
+            .unwrap();
         assert_eq!(*authenticated, task());
     }
 
@@ -511,13 +590,25 @@ mod tests {
     fn everything_else_is_refused_with_its_own_code() {
         let code = |signed: SignedTask, now| signed.authenticate(|_| true, now).unwrap_err().code();
         let good = signed(task().to_bytes());
-        assert_eq!(good.authenticate(|_| false, NOW).unwrap_err().code(), "requester-unknown");
+        assert_eq!(
+            good.authenticate(|_| false, NOW).unwrap_err().code(),
+            "requester-unknown"
+        );
         let mut other = good.clone();
-        other.bytes = String::from_utf8(other.bytes).unwrap().replace("706179", "706178").into();
+        other.bytes = String::from_utf8(other.bytes)
+            .unwrap()
+            .replace("706179", "706178")
+            .into();
         assert_eq!(code(other, NOW), "requester-signature");
         assert_eq!(code(good.clone(), UnixMillis(1_060_000)), "task-expired");
-        assert_eq!(code(good.clone(), UnixMillis(900_000)), "task-from-the-future");
-        assert_eq!(code(signed(vec![b' '; SignedTask::MAX_PSBT_BYTES + 1]), NOW), "task-too-large");
+        assert_eq!(
+            code(good.clone(), UnixMillis(900_000)),
+            "task-from-the-future"
+        );
+        assert_eq!(
+            code(signed(vec![b' '; SignedTask::MAX_PSBT_BYTES + 1]), NOW),
+            "task-too-large"
+        );
         let padded = |kind, length| {
             let payload = Payload::new(kind, b"pay".to_vec());
             let sign = KeySign {
@@ -526,23 +617,43 @@ mod tests {
                 payload,
                 signers: None,
             };
-            let mut bytes = Task { operation: Operation::KeySign(sign), ..task() }.to_bytes();
+            let mut bytes = Task {
+                operation: Operation::KeySign(sign),
+                ..task()
+            }
+            .to_bytes();
             bytes.resize(length, b' ');
-            signed(bytes).authenticate(|_| true, NOW).map_err(|error| error.code())
+            signed(bytes)
+                .authenticate(|_| true, NOW)
+                .map_err(|error| error.code())
         };
         use crate::PayloadKind::{Message, Psbt};
         assert!(padded(Message, SignedTask::MAX_BYTES).is_ok());
-        assert_eq!(padded(Message, SignedTask::MAX_BYTES + 1), Err("task-too-large"));
+        assert_eq!(
+            padded(Message, SignedTask::MAX_BYTES + 1),
+            Err("task-too-large")
+        );
         assert!(padded(Psbt, SignedTask::MAX_PSBT_BYTES).is_ok());
-        assert_eq!(padded(Psbt, SignedTask::MAX_PSBT_BYTES + 1), Err("task-too-large"));
+        assert_eq!(
+            padded(Psbt, SignedTask::MAX_PSBT_BYTES + 1),
+            Err("task-too-large")
+        );
         let text = String::from_utf8(task().to_bytes()).unwrap();
         for (from, to, expected) in [
             ("\"version\":1", "\"version\":2", "task-version"),
             ("\"id\"", "\"idd\"", "task-malformed"),
-            ("{\"version\":1", "{\"version\":1,\"version\":1", "task-malformed"),
+            (
+                "{\"version\":1",
+                "{\"version\":1,\"version\":1",
+                "task-malformed",
+            ),
             ("1060000", "999999", "task-lifetime"),
             ("1060000", "99999999999", "task-lifetime"),
-            ("\"message\",\"bytes\":\"706179\"", "\"digest\",\"bytes\":\"706179\"", "task-payload"),
+            (
+                "\"message\",\"bytes\":\"706179\"",
+                "\"digest\",\"bytes\":\"706179\"",
+                "task-payload",
+            ),
         ] {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text);
@@ -551,42 +662,85 @@ mod tests {
     }
 
     #[test]
-    fn words_that_show_something_else_than_they_are_are_refused_in_new_orders_and_readable_in_old_ones() {
-        for hidden in ["pay\u{202e}", "pa\u{200b}y", "\u{2066}pay\u{2069}", "pay\u{e0041}"] {
-            let note = Task { note: Some(hidden.into()), ..task() };
-            let claim = Task { claims: [("reference".to_string(), hidden.to_string())].into(), ..task() };
+    fn words_that_show_something_else_than_they_are_are_refused_in_new_orders_and_readable_in_old_ones()
+     {
+        for hidden in [
+            "pay\u{202e}",
+            "pa\u{200b}y",
+            "\u{2066}pay\u{2069}",
+            "pay\u{e0041}",
+        ] {
+            let note = Task {
+                note: Some(hidden.into()),
+                ..task()
+            };
+            let claim = Task {
+                claims: [("reference".to_string(), hidden.to_string())].into(),
+                ..task()
+            };
             for (order, code) in [(note, "task-text"), (claim, "task-claims")] {
                 let order = signed(order.to_bytes());
-                assert_eq!(order.authenticate(|_| true, NOW).unwrap_err().code(), code, "{hidden:?}");
+                assert_eq!(
+                    order.authenticate(|_| true, NOW).unwrap_err().code(),
+                    code,
+                    "{hidden:?}"
+                );
                 assert!(order.parse().is_ok());
             }
         }
-        let lines = Task { claims: [("a".to_string(), "x\n\ty".to_string())].into(), ..task() };
+        let lines = Task {
+            claims: [("a".to_string(), "x\n\ty".to_string())].into(),
+            ..task()
+        };
         assert!(signed(lines.to_bytes()).authenticate(|_| true, NOW).is_ok());
     }
 
     #[test]
     fn reshares_and_check_ups_that_cannot_be_carried_out_are_no_tasks() {
         let node = |seed: u8| {
-            NodeId::from_bytes(SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes()).unwrap()
+            NodeId::from_bytes(
+                SigningKey::from_bytes(&[seed; 32])
+                    .verifying_key()
+                    .to_bytes(),
+            )
+            .unwrap()
         };
         let code = |operation: Operation| {
-            signed(Task { operation, ..task() }.to_bytes()).parse().map(drop).map_err(|error| error.code())
+            signed(
+                Task {
+                    operation,
+                    ..task()
+                }
+                .to_bytes(),
+            )
+            .parse()
+            .map(drop)
+            .map_err(|error| error.code())
         };
         let check_up = |nodes: &[u8]| {
             let nodes = nodes.iter().map(|seed| node(*seed)).collect();
-            code(Operation::KeyShareSign(KeyShareSign { key: KeyId::from_bytes([2; 16]).unwrap(), nodes }))
+            code(Operation::KeyShareSign(KeyShareSign {
+                key: KeyId::from_bytes([2; 16]).unwrap(),
+                nodes,
+            }))
         };
         assert_eq!(check_up(&[1]), Ok(()));
         assert_eq!(check_up(&[]), Err("task-nodes"));
         assert_eq!(check_up(&[1, 1]), Err("task-nodes"));
-        assert_eq!(check_up(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), Err("task-nodes"));
+        assert_eq!(
+            check_up(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+            Err("task-nodes")
+        );
         let reshare = crate::generation_tests::reshare;
         let ordered = |reshare: KeyReshare| code(Operation::KeyReshare(Box::new(reshare)));
         assert_eq!(ordered(reshare(&[4, 5], None)), Ok(()));
         assert_eq!(ordered(reshare(&[4, 5], Some(&[1, 3]))), Ok(()));
         for dealers in [&[1, 1][..], &[1], &[1, 2, 3], &[1, 4]] {
-            assert_eq!(ordered(reshare(&[4, 5], Some(dealers))), Err("task-dealers"), "{dealers:?}");
+            assert_eq!(
+                ordered(reshare(&[4, 5], Some(dealers))),
+                Err("task-dealers"),
+                "{dealers:?}"
+            );
         }
         let mut unmarked = reshare(&[4, 5], None);
         unmarked.from.stored.pop();
@@ -594,31 +748,54 @@ mod tests {
         let mut last = reshare(&[4, 5], None);
         last.from.generation = u32::MAX;
         assert_eq!(ordered(last), Err("task-from"));
-        let high = KeyReshare { threshold: Threshold::try_from(3).unwrap(), ..reshare(&[4, 5], None) };
+        let high = KeyReshare {
+            threshold: Threshold::try_from(3).unwrap(),
+            ..reshare(&[4, 5], None)
+        };
         assert_eq!(ordered(high), Err("task-committee"));
         let text = String::from_utf8(
-            Task { operation: Operation::KeyReshare(Box::new(reshare(&[4, 5], None))), ..task() }.to_bytes(),
+            Task {
+                operation: Operation::KeyReshare(Box::new(reshare(&[4, 5], None))),
+                ..task()
+            }
+            .to_bytes(),
         );
-        for (from, to) in
-            [("\"threshold\":2}}", "\"threshold\":1}}"), ("\"committee\":[", "\"committee\":[],\"x\":[")]
-        {
+        for (from, to) in [
+            ("\"threshold\":2}}", "\"threshold\":1}}"),
+            ("\"committee\":[", "\"committee\":[],\"x\":["),
+        ] {
             let changed = text.clone().unwrap().replace(from, to);
             assert_ne!(changed, *text.as_ref().unwrap(), "{from}");
-            assert_eq!(signed(changed.into()).parse().unwrap_err().code(), "task-malformed", "{to}");
+            assert_eq!(
+                signed(changed.into()).parse().unwrap_err().code(),
+                "task-malformed",
+                "{to}"
+            );
         }
     }
 
     #[test]
     fn claims_are_read_within_their_bounds_and_each_name_once() {
         let claimed = |claims: &[(&str, &str)]| {
-            let claims = claims.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-            signed(Task { claims, ..task() }.to_bytes()).parse().map(|task| task.claims.len())
+            let claims = claims
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect();
+            signed(Task { claims, ..task() }.to_bytes())
+                .parse()
+                .map(|task| task.claims.len())
         };
         assert_eq!(claimed(&[]), Ok(0));
-        assert_eq!(claimed(&[("reference", "invoice 7"), ("extra-info", "{\n\t\"a\": 1}")]), Ok(2));
-        let (most, too_long) = ("x".repeat(Task::MAX_CLAIM_BYTES), "x".repeat(Task::MAX_CLAIM_BYTES + 1));
+        assert_eq!(
+            claimed(&[("reference", "invoice 7"), ("extra-info", "{\n\t\"a\": 1}")]),
+            Ok(2)
+        );
+        let most = "x".repeat(Task::MAX_CLAIM_BYTES);
+        let too_long = "x".repeat(Task::MAX_CLAIM_BYTES + 1);
         assert_eq!(claimed(&[("a", &most), ("b", &most)]), Ok(2));
-        let names: Vec<String> = (0..=Task::MAX_CLAIMS).map(|number| number.to_string()).collect();
+        let names: Vec<String> = (0..=Task::MAX_CLAIMS)
+            .map(|number| number.to_string())
+            .collect();
         let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
         assert_eq!(claimed(&many[1..]), Ok(Task::MAX_CLAIMS));
         for wrong in [
@@ -633,8 +810,19 @@ mod tests {
         ] {
             assert_eq!(claimed(wrong).unwrap_err().code(), "task-claims");
         }
-        let once = String::from_utf8(Task { claims: [("a".into(), "1".into())].into(), ..task() }.to_bytes());
-        let twice = once.unwrap().replace(r#"{"a":"1"}"#, r#"{"a":"1","a":"2"}"#);
-        assert_eq!(signed(twice.into()).parse().unwrap_err().code(), "task-malformed");
+        let once = String::from_utf8(
+            Task {
+                claims: [("a".into(), "1".into())].into(),
+                ..task()
+            }
+            .to_bytes(),
+        );
+        let twice = once
+            .unwrap()
+            .replace(r#"{"a":"1"}"#, r#"{"a":"1","a":"2"}"#);
+        assert_eq!(
+            signed(twice.into()).parse().unwrap_err().code(),
+            "task-malformed"
+        );
     }
 }

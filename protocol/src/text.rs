@@ -1,14 +1,14 @@
-//! Text from elsewhere, made fit to be shown: the one place that knows which characters show something else than they are.
+//! Text from elsewhere, made fit to be shown: the one place that knows which characters show
+//! something else than they are.
 //!
-//! Names, notes, claims, messages and other people's words reach terminals, logs and approval servers. Characters that move
-//! a cursor, reverse the order of reading or are not seen at all make a text look like another one. Where a text is ordered
-//! or kept, they are refused ([`is_plain`]); where it is shown, they are shown as what they are ([`escaped`]).
+//! Names, notes, claims, messages and other people's words reach terminals, logs and approval
+//! servers. Characters that move a cursor, reverse the order of reading or are not seen at all make
+//! a text look like another one. Where a text is ordered or kept, they are refused ([`is_plain`]);
+//! where it is shown, they are shown as what they are ([`escaped`]).
 
-use std::fmt::Write;
-
-/// Whether a character shows something else than it is, or nothing: control characters (line ends among them), line and
-/// paragraph separators, marks and embeddings of direction ([Trojan Source](https://trojansource.codes)), characters without
-/// width, fillers, tags.
+/// Whether a character shows something else than it is, or nothing: control characters (line ends
+/// among them), line and paragraph separators, marks and embeddings of direction ([Trojan
+/// Source](https://trojansource.codes)), characters without width, fillers, tags.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -27,10 +27,10 @@ pub fn is_plain(text: &str) -> bool {
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        match is_hidden(c) {
-            // Writing to a string cannot fail.
-            true => drop(write!(out, "{}", c.escape_unicode())),
-            false => out.push(c),
+        if is_hidden(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
         }
     }
     out
@@ -44,8 +44,14 @@ mod tests {
     fn what_steers_or_hides_is_escaped() {
         for (text, shown) in [
             ("a\n\u{1b}[31mé\u{202e}", "a\\u{a}\\u{1b}[31mé\\u{202e}"),
-            ("pay\u{200b}pal \u{feff}\u{2066}x\u{2069}", "pay\\u{200b}pal \\u{feff}\\u{2066}x\\u{2069}"),
-            ("t\u{e0041}g \u{ad}\u{3164}", "t\\u{e0041}g \\u{ad}\\u{3164}"),
+            (
+                "pay\u{200b}pal \u{feff}\u{2066}x\u{2069}",
+                "pay\\u{200b}pal \\u{feff}\\u{2066}x\\u{2069}",
+            ),
+            (
+                "t\u{e0041}g \u{ad}\u{3164}",
+                "t\\u{e0041}g \\u{ad}\\u{3164}",
+            ),
         ] {
             assert_eq!(escaped(text), shown);
             assert!(!is_plain(text) && is_plain(shown));
@@ -54,8 +60,14 @@ mod tests {
 
     #[test]
     fn what_people_write_stays() {
-        for text in ["płacę 5 zł", "支払い", "שלום", "नमस्ते", "\u{1f511} ok", "a\u{301}"]
-        {
+        for text in [
+            "płacę 5 zł",
+            "支払い",
+            "שלום",
+            "नमस्ते",
+            "\u{1f511} ok",
+            "a\u{301}",
+        ] {
             assert!(is_plain(text), "{text}");
             assert_eq!(escaped(text), text);
         }

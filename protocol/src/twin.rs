@@ -1,15 +1,18 @@
-//! Two processes with one identity, such as a backup that was started beside its original, and what proves it.
+//! Two processes with one identity, such as a backup that was started beside its original, and what
+//! proves it.
 //!
-//! Each process of a node has an instance number, made at random when it starts. Whoever suspects two puts each the number of the
-//! other, and each signs both. A process signs only its own number as its own, and nobody knew that number before the process
-//! was there: a signature under another number beside this one was made by another process that lives at the same time. So a
-//! coordinator cannot make a twin up.
+//! Each process of a node has an instance number, made at random when it starts. Whoever suspects
+//! two puts each the number of the other, and each signs both. A process signs only its own number
+//! as its own, and nobody knew that number before the process was there: a signature under another
+//! number beside this one was made by another process that lives at the same time. So a coordinator
+//! cannot make a twin up.
+
+use serde::{Deserialize, Serialize};
 
 use crate::IdentitySigner;
 use crate::evidence::Signature;
 use crate::hash::{Hash, Hasher};
 use crate::id::NodeId;
-use serde::{Deserialize, Serialize};
 
 /// Number of a process: 16 random bytes.
 pub type Instance = [u8; 16];
@@ -27,14 +30,26 @@ pub struct TwinMark {
 
 impl TwinMark {
     /// Signs as process `instance` of `node`.
-    pub fn sign(node: &NodeId, instance: Instance, other: Instance, signer: &dyn IdentitySigner) -> TwinMark {
+    pub fn sign(
+        node: &NodeId,
+        instance: Instance,
+        other: Instance,
+        signer: &dyn IdentitySigner,
+    ) -> Self {
         let signature = Signature(signer.sign(digest(node, &instance, &other).as_bytes()));
-        TwinMark { instance, other, signature }
+        Self {
+            instance,
+            other,
+            signature,
+        }
     }
 
     /// True if a process of `node` said so.
     pub fn verify(&self, node: &NodeId) -> bool {
-        node.verify(digest(node, &self.instance, &self.other).as_bytes(), &self.signature.0)
+        node.verify(
+            digest(node, &self.instance, &self.other).as_bytes(),
+            &self.signature.0,
+        )
     }
 
     /// True if this proves to process `me` of `node` that another one lives.
@@ -49,13 +64,18 @@ pub fn proves_twins(node: &NodeId, [one, other]: &[TwinMark; 2]) -> bool {
 }
 
 fn digest(node: &NodeId, instance: &Instance, other: &Instance) -> Hash {
-    Hasher::new("countersign/1 twin").field(node.as_bytes()).field(instance).field(other).finish()
+    Hasher::new("countersign/1 twin")
+        .field(node.as_bytes())
+        .field(instance)
+        .field(other)
+        .finish()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use ed25519_dalek::{Signer, SigningKey};
+
+    use super::*;
 
     struct Key(SigningKey);
 
@@ -70,7 +90,9 @@ mod tests {
         let key = Key(SigningKey::from_bytes(&[1; 32]));
         let node = NodeId::from_bytes(key.0.verifying_key().to_bytes()).unwrap();
         let stranger = Key(SigningKey::from_bytes(&[2; 32]));
-        let (one, other, third) = ([1; 16], [2; 16], [3; 16]);
+        let one = [1; 16];
+        let other = [2; 16];
+        let third = [3; 16];
         let mark = |instance, other| TwinMark::sign(&node, instance, other, &key);
         assert!(proves_twins(&node, &[mark(one, other), mark(other, one)]));
         assert!(mark(other, one).convinces(&node, one));
@@ -79,7 +101,10 @@ mod tests {
         assert!(!mark(one, one).convinces(&node, one));
         assert!(!TwinMark::sign(&node, other, one, &stranger).convinces(&node, one));
         assert!(!proves_twins(&node, &[mark(one, other), mark(one, other)]));
-        assert!(!proves_twins(&node, &[mark(one, third), mark(other, third)]));
+        assert!(!proves_twins(
+            &node,
+            &[mark(one, third), mark(other, third)]
+        ));
         let mut changed = mark(other, one);
         changed.signature.0[0] ^= 1;
         assert!(!changed.convinces(&node, one));

@@ -1,13 +1,20 @@
 //! The list of a wallet's addresses (CSV), and the same list with the private key of each.
 //!
-//! 7 columns: wallet name, coin, address, memo, address label, HD path, child publickey; or 8, with `curve` as the fourth. A header
-//! comes first. Three columns are added: hex private key, extended private key, extended public key.
+//! 7 columns: wallet name, coin, address, memo, address label, HD path, child publickey; or 8, with
+//! `curve` as the fourth. A header comes first. Three columns are added: hex private key, extended
+//! private key, extended public key.
 
 use countersign_verify::ExtendedPublicKey;
 use csv::StringRecord;
 use zeroize::Zeroizing;
 
 use crate::{Curve, DeriveKeyError, ExtendedPrivateKey, KeyPath, KeyPathError};
+
+const ADDED: [&str; 3] = [
+    "hex private key",
+    "extended private key",
+    "extended public key",
+];
 
 /// A list that was read. Nothing in it is secret.
 #[derive(Debug, Clone)]
@@ -46,7 +53,9 @@ pub enum AddressListError {
     #[error("this is no list of addresses ({0}): export it again")]
     Csv(#[from] csv::Error),
     /// Another table.
-    #[error("the list has {0} columns instead of 7, or 8 with `curve` as the fourth: export it again")]
+    #[error(
+        "the list has {0} columns instead of 7, or 8 with `curve` as the fourth: export it again"
+    )]
     Columns(usize),
     /// A curve that is none.
     #[error("line {line}: `{text}` is no curve: write secp256k1 or ed25519")]
@@ -76,40 +85,64 @@ pub enum AddressListError {
 
 impl AddressList {
     /// Reads a list.
-    pub fn read(bytes: &[u8]) -> Result<AddressList, AddressListError> {
+    pub fn read(bytes: &[u8]) -> Result<Self, AddressListError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut reader = csv::Reader::from_reader(bytes);
         let header = reader.headers()?.clone();
-        let curve_is_fourth = header.get(3).is_some_and(|name| name.trim().eq_ignore_ascii_case("curve"));
+        let curve_is_fourth = header
+            .get(3)
+            .is_some_and(|name| name.trim().eq_ignore_ascii_case("curve"));
         match (header.len(), curve_is_fourth) {
             (7, false) | (8, true) => {}
             (columns, _) => return Err(AddressListError::Columns(columns)),
         }
-        Ok(AddressList { header, rows: reader.records().collect::<Result<_, _>>()? })
+        Ok(Self {
+            header,
+            rows: reader.records().collect::<Result<_, _>>()?,
+        })
     }
 
-    /// The list with the keys below `root`. A row whose child public key is another than its path leads to gets none.
+    /// The list with the keys below `root`. A row whose child public key is another than its path
+    /// leads to gets none.
     pub fn recover(&self, root: &ExtendedPrivateKey) -> Result<RecoveredList, AddressListError> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(self.header.iter().chain(ADDED))?;
-        let (mut keys, mut skipped, mut unlike) = (0, 0, Vec::new());
+        let mut keys = 0;
+        let mut skipped = 0;
+        let mut unlike = Vec::new();
         for row in &self.rows {
-            if self.curve(row)?.is_some_and(|curve| curve != root.secret().curve()) {
+            if self
+                .curve(row)?
+                .is_some_and(|curve| curve != root.secret().curve())
+            {
                 skipped += 1;
                 continue;
             }
             let key = root.derive(&self.path(row)?);
-            let key = key.map_err(|error| AddressListError::Derive { line: line(row), error })?;
+            let key = key.map_err(|error| AddressListError::Derive {
+                line: line(row),
+                error,
+            })?;
             if is_like(&key, row[row.len() - 1].trim()) {
                 write_key(&mut writer, row, &key)?;
                 keys += 1;
             } else {
                 writer.write_record(row.iter().chain(["", "", ""]))?;
-                unlike.push(Unlike { line: line(row), address: row[2].to_owned() });
+                unlike.push(Unlike {
+                    line: line(row),
+                    address: row[2].to_owned(),
+                });
             }
         }
-        let csv = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
-        Ok(RecoveredList { csv: Zeroizing::new(csv), keys, skipped, unlike })
+        let csv = writer
+            .into_inner()
+            .map_err(|error| csv::Error::from(error.into_error()))?;
+        Ok(RecoveredList {
+            csv: Zeroizing::new(csv),
+            keys,
+            skipped,
+            unlike,
+        })
     }
 
     /// The row's curve, if the list says one.
@@ -119,12 +152,21 @@ impl AddressList {
             "" => Ok(None),
             "secp256k1" => Ok(Some(Curve::Secp256k1)),
             "ed25519" => Ok(Some(Curve::Ed25519)),
-            _ => Err(AddressListError::Curve { line: line(row), text: text.chars().take(40).collect() }),
+            _ => Err(AddressListError::Curve {
+                line: line(row),
+                text: text.chars().take(40).collect(),
+            }),
         }
     }
 
     fn path(&self, row: &StringRecord) -> Result<KeyPath, AddressListError> {
-        row[row.len() - 2].trim().parse().map_err(|error| AddressListError::Path { line: line(row), error })
+        row[row.len() - 2]
+            .trim()
+            .parse()
+            .map_err(|error| AddressListError::Path {
+                line: line(row),
+                error,
+            })
     }
 }
 
@@ -133,12 +175,20 @@ fn write_key(
     row: &StringRecord,
     key: &ExtendedPrivateKey,
 ) -> Result<(), csv::Error> {
-    let number = Zeroizing::new(format!("0x{}", Zeroizing::new(hex::encode(key.secret().expose())).as_str()));
-    let (private, public) = (key.to_text(), key.public_text());
-    writer.write_record(row.iter().chain([number.as_str(), private.as_str(), public.as_str()]))
+    let number = Zeroizing::new(format!(
+        "0x{}",
+        Zeroizing::new(hex::encode(key.secret().expose())).as_str()
+    ));
+    let private = key.to_text();
+    let public = key.public_text();
+    writer.write_record(
+        row.iter()
+            .chain([number.as_str(), private.as_str(), public.as_str()]),
+    )
 }
 
-/// True if the row names no key, or this one: as hexadecimal, with or without 0x, or as an extended public key.
+/// True if the row names no key, or this one: as hexadecimal, with or without 0x, or as an extended
+/// public key.
 fn is_like(key: &ExtendedPrivateKey, listed: &str) -> bool {
     if listed.is_empty() {
         return true;
@@ -146,7 +196,9 @@ fn is_like(key: &ExtendedPrivateKey, listed: &str) -> bool {
     let digits = listed.strip_prefix("0x").unwrap_or(listed);
     let listed = match listed.parse::<ExtendedPublicKey>() {
         Ok(extended) => Some(extended.public_key().to_vec()),
-        Err(_) => hex::decode(digits).ok().and_then(|bytes| key.secret().curve().public_key(&bytes)),
+        Err(_) => hex::decode(digits)
+            .ok()
+            .and_then(|bytes| key.secret().curve().public_key(&bytes)),
     };
     listed.is_some_and(|listed| listed == key.public_key())
 }
@@ -154,8 +206,6 @@ fn is_like(key: &ExtendedPrivateKey, listed: &str) -> bool {
 fn line(row: &StringRecord) -> u64 {
     row.position().map_or(0, csv::Position::line)
 }
-
-const ADDED: [&str; 3] = ["hex private key", "extended private key", "extended public key"];
 
 #[cfg(test)]
 mod tests {
@@ -167,11 +217,17 @@ mod tests {
     }
 
     fn public(curve: Curve, path: &str) -> String {
-        hex::encode(root(curve).derive(&path.parse().unwrap()).unwrap().public_key())
+        hex::encode(
+            root(curve)
+                .derive(&path.parse().unwrap())
+                .unwrap()
+                .public_key(),
+        )
     }
 
     const SEVEN: &str = "wallet name,coin,address,memo,address label,HD path,child publickey\n";
-    const EIGHT: &str = "wallet name,coin,address,curve,memo,address label,HD path,child publickey\n";
+    const EIGHT: &str =
+        "wallet name,coin,address,curve,memo,address label,HD path,child publickey\n";
 
     #[test]
     fn seven_columns_get_three_more() {
@@ -179,15 +235,20 @@ mod tests {
         let text = format!(
             "\u{feff}{SEVEN}\"a, b\",BTC,x,,lab,m/0/1,0x{key}\nw,BTC,y,,,0/1,{key}\nw,BTC,z,,,m/2',\n"
         );
-        let list = AddressList::read(text.as_bytes()).unwrap().recover(&root(Curve::Secp256k1)).unwrap();
+        let list = AddressList::read(text.as_bytes())
+            .unwrap()
+            .recover(&root(Curve::Secp256k1))
+            .unwrap();
         assert_eq!((list.keys, list.skipped, list.unlike.len()), (3, 0, 0));
         let csv = std::str::from_utf8(&list.csv).unwrap();
         let rows: Vec<_> = csv.lines().collect();
-        assert!(
-            rows[0].ends_with(",child publickey,hex private key,extended private key,extended public key")
-        );
+        assert!(rows[0].ends_with(
+            ",child publickey,hex private key,extended private key,extended public key"
+        ));
         assert!(rows[1].starts_with("\"a, b\",BTC,x,,lab,m/0/1,0x"));
-        let child = root(Curve::Secp256k1).derive(&"0/1".parse().unwrap()).unwrap();
+        let child = root(Curve::Secp256k1)
+            .derive(&"0/1".parse().unwrap())
+            .unwrap();
         let added = format!(
             ",0x{},{},{}",
             hex::encode(child.secret().expose()),
@@ -201,17 +262,35 @@ mod tests {
     fn a_listed_key_may_be_an_extended_one_of_any_origin() {
         let child = root(Curve::Ed25519).derive(&"4".parse().unwrap()).unwrap();
         let alone = ExtendedPrivateKey::root(child.secret().duplicate(), [1; 32]).public_text();
-        let text =
-            format!("{SEVEN}w,SOL,x,,,4,{}\nw,SOL,y,,,4,{alone}\nw,SOL,z,,,5,{alone}\n", child.public_text());
-        let list = AddressList::read(text.as_bytes()).unwrap().recover(&root(Curve::Ed25519)).unwrap();
-        assert_eq!((list.keys, &list.unlike[..]), (2, &[Unlike { line: 4, address: "z".into() }][..]));
+        let text = format!(
+            "{SEVEN}w,SOL,x,,,4,{}\nw,SOL,y,,,4,{alone}\nw,SOL,z,,,5,{alone}\n",
+            child.public_text()
+        );
+        let list = AddressList::read(text.as_bytes())
+            .unwrap()
+            .recover(&root(Curve::Ed25519))
+            .unwrap();
+        assert_eq!(
+            (list.keys, &list.unlike[..]),
+            (
+                2,
+                &[Unlike {
+                    line: 4,
+                    address: "z".into()
+                }][..]
+            )
+        );
     }
 
     #[test]
     fn rows_of_the_other_curve_are_skipped() {
         let key = format!("00{}", public(Curve::Ed25519, "3"));
-        let text = format!("{EIGHT}w,SOL,x,ed25519,,,3,{key}\nw,BTC,y,SECP256K1,,,m/1',\nw,SOL,z,,,,3,\n");
-        let list = AddressList::read(text.as_bytes()).unwrap().recover(&root(Curve::Ed25519)).unwrap();
+        let text =
+            format!("{EIGHT}w,SOL,x,ed25519,,,3,{key}\nw,BTC,y,SECP256K1,,,m/1',\nw,SOL,z,,,,3,\n");
+        let list = AddressList::read(text.as_bytes())
+            .unwrap()
+            .recover(&root(Curve::Ed25519))
+            .unwrap();
         assert_eq!((list.keys, list.skipped, list.unlike.len()), (2, 1, 0));
         assert!(!std::str::from_utf8(&list.csv).unwrap().contains("BTC"));
     }
@@ -222,8 +301,14 @@ mod tests {
             "{SEVEN}w,BTC,x,,,0/1,{}\nw,BTC,y,,,0/1,what\nw,BTC,z,,,0/1,\n",
             public(Curve::Secp256k1, "0/2")
         );
-        let list = AddressList::read(text.as_bytes()).unwrap().recover(&root(Curve::Secp256k1)).unwrap();
-        let unlike = [(2, "x"), (3, "y")].map(|(line, it)| Unlike { line, address: it.into() });
+        let list = AddressList::read(text.as_bytes())
+            .unwrap()
+            .recover(&root(Curve::Secp256k1))
+            .unwrap();
+        let unlike = [(2, "x"), (3, "y")].map(|(line, it)| Unlike {
+            line,
+            address: it.into(),
+        });
         assert_eq!((list.keys, &list.unlike[..]), (1, &unlike[..]));
         let csv = std::str::from_utf8(&list.csv).unwrap();
         assert_eq!(csv.lines().filter(|row| row.ends_with(",,,")).count(), 2);
@@ -232,19 +317,39 @@ mod tests {
 
     #[test]
     fn other_tables_and_rows_are_refused() {
-        for (text, columns) in [("a,b\n", 2), ("a,b,c,d,e,f,g,h\n", 8), ("a,b,c,curve,e,f,g\n", 7), ("", 0)] {
+        for (text, columns) in [
+            ("a,b\n", 2),
+            ("a,b,c,d,e,f,g,h\n", 8),
+            ("a,b,c,curve,e,f,g\n", 7),
+            ("", 0),
+        ] {
             let refused = AddressList::read(text.as_bytes()).unwrap_err();
-            assert!(matches!(refused, AddressListError::Columns(found) if found == columns), "{refused}");
+            assert!(
+                matches!(refused, AddressListError::Columns(found) if found == columns),
+                "{refused}"
+            );
         }
         let uneven = AddressList::read(format!("{SEVEN}a,b\n").as_bytes());
         assert!(matches!(uneven, Err(AddressListError::Csv(_))));
         let recover = |text: String| {
-            AddressList::read(text.as_bytes()).unwrap().recover(&root(Curve::Ed25519)).unwrap_err()
+            AddressList::read(text.as_bytes())
+                .unwrap()
+                .recover(&root(Curve::Ed25519))
+                .unwrap_err()
         };
         let path = recover(format!("{SEVEN}w,SOL,x,,,0/1,\nw,SOL,x,,,0/x,\n"));
-        assert!(matches!(path, AddressListError::Path { line: 3, .. }), "{path}");
+        assert!(
+            matches!(path, AddressListError::Path { line: 3, .. }),
+            "{path}"
+        );
         let hardened = recover(format!("{SEVEN}w,SOL,x,,,0',\n"));
-        assert!(matches!(hardened, AddressListError::Derive { line: 2, error: DeriveKeyError::Hardened }));
+        assert!(matches!(
+            hardened,
+            AddressListError::Derive {
+                line: 2,
+                error: DeriveKeyError::Hardened
+            }
+        ));
         let curve = recover(format!("{EIGHT}w,SOL,x,p256,,,0,\n"));
         assert!(matches!(curve, AddressListError::Curve { line: 2, .. }));
     }

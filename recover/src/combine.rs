@@ -1,8 +1,10 @@
-//! Recovery files of several nodes together: that they are of one wallet, and the private key that their shares make.
+//! Recovery files of several nodes together: that they are of one wallet, and the private key that
+//! their shares make.
 
 use crate::{ExportedShare, ExtendedPrivateKey, Group, Secret, ShareId, shamir};
 
-/// Recovery files of different nodes that agree on their wallet. At least one; maybe fewer than the threshold.
+/// Recovery files of different nodes that agree on their wallet. At least one; maybe fewer than the
+/// threshold.
 #[derive(Debug)]
 pub struct Recovery {
     files: Vec<ExportedShare>,
@@ -13,7 +15,9 @@ pub struct Recovery {
 #[non_exhaustive]
 pub enum MatchError {
     /// Nothing to recover from.
-    #[error("there is no recovery file: give one of each of at least as many nodes as the threshold says")]
+    #[error(
+        "there is no recovery file: give one of each of at least as many nodes as the threshold says"
+    )]
     Empty,
     /// Two files say different things of the wallet.
     #[error(
@@ -26,7 +30,9 @@ pub enum MatchError {
         what: &'static str,
     },
     /// One share twice.
-    #[error("file {file} and file {earlier} are both of node `{node_id}`: give a file of another node")]
+    #[error(
+        "file {file} and file {earlier} are both of node `{node_id}`: give a file of another node"
+    )]
     SameNode {
         /// The later one.
         file: usize,
@@ -69,7 +75,8 @@ pub enum CombineError {
     OtherKey,
 }
 
-/// A share in the clear, of which it is proven that it makes its share public key. [`ExportedShare::open`] makes it.
+/// A share in the clear, of which it is proven that it makes its share public key.
+/// [`ExportedShare::open`] makes it.
 #[derive(Debug)]
 pub struct OpenedShare {
     pub(crate) share_id: ShareId,
@@ -85,19 +92,26 @@ impl OpenedShare {
 
 impl Recovery {
     /// Takes files, of one wallet and of different nodes.
-    pub fn new(files: Vec<ExportedShare>) -> Result<Recovery, MatchError> {
+    pub fn new(files: Vec<ExportedShare>) -> Result<Self, MatchError> {
         let first = files.first().ok_or(MatchError::Empty)?;
         for (i, file) in files.iter().enumerate() {
             if let Some(what) = difference(first.group(), file.group()) {
                 return Err(MatchError::OtherWallet { file: i + 1, what });
             }
             let node_id = &file.participant().node_id;
-            if let Some(earlier) = files[..i].iter().position(|it| &it.participant().node_id == node_id) {
+            if let Some(earlier) = files[..i]
+                .iter()
+                .position(|it| &it.participant().node_id == node_id)
+            {
                 let node_id = node_id.clone();
-                return Err(MatchError::SameNode { file: i + 1, earlier: earlier + 1, node_id });
+                return Err(MatchError::SameNode {
+                    file: i + 1,
+                    earlier: earlier + 1,
+                    node_id,
+                });
             }
         }
-        Ok(Recovery { files })
+        Ok(Self { files })
     }
 
     /// The wallet that all files are of.
@@ -115,16 +129,23 @@ impl Recovery {
         enough(self.group(), self.files.len())
     }
 
-    /// The private root key of the wallet, which makes its public root key. Checks the public shares, too.
+    /// The private root key of the wallet, which makes its public root key. Checks the public
+    /// shares, too.
     pub fn combine(&self, shares: &[OpenedShare]) -> Result<ExtendedPrivateKey, CombineError> {
         let group = self.group();
-        let mut distinct: Vec<_> = shares.iter().map(|share| (&share.share_id, &share.secret)).collect();
+        let mut distinct: Vec<_> = shares
+            .iter()
+            .map(|share| (&share.share_id, &share.secret))
+            .collect();
         distinct.sort_by(|a, b| a.0.cmp(b.0));
         distinct.dedup_by(|a, b| a.0 == b.0);
         enough(group, distinct.len())?;
         group.check_root()?;
         let info = group.info();
-        if distinct.iter().any(|(_, secret)| secret.curve() != info.curve) {
+        if distinct
+            .iter()
+            .any(|(_, secret)| secret.curve() != info.curve)
+        {
             return Err(CombineError::OtherKey);
         }
         let root = shamir::interpolate(info.curve, &distinct).ok_or(CombineError::OtherKey)?;
@@ -137,12 +158,17 @@ impl Recovery {
 
 fn enough(group: &Group, have: usize) -> Result<(), CombineError> {
     let need = usize::from(group.info().threshold);
-    if have < need { Err(CombineError::TooFew { have, need }) } else { Ok(()) }
+    if have < need {
+        Err(CombineError::TooFew { have, need })
+    } else {
+        Ok(())
+    }
 }
 
 /// The first thing in which two wallets differ.
 fn difference(a: &Group, b: &Group) -> Option<&'static str> {
-    let (a, b) = (a.info(), b.info());
+    let a = a.info();
+    let b = b.info();
     let same = [
         ("id", a.id == b.id),
         ("created time", a.created_time == b.created_time),
@@ -152,5 +178,7 @@ fn difference(a: &Group, b: &Group) -> Option<&'static str> {
         ("threshold", a.threshold == b.threshold),
         ("participants", a.participants == b.participants),
     ];
-    same.into_iter().find(|(_, same)| !same).map(|(what, _)| what)
+    same.into_iter()
+        .find(|(_, same)| !same)
+        .map(|(what, _)| what)
 }

@@ -19,25 +19,26 @@ impl Curve {
     /// The name, as files have it.
     pub fn name(self) -> &'static str {
         match self {
-            Curve::Secp256k1 => "secp256k1",
-            Curve::Ed25519 => "ed25519",
+            Self::Secp256k1 => "secp256k1",
+            Self::Ed25519 => "ed25519",
         }
     }
 
     /// A scheme on this curve: what the libraries that go by scheme are asked with.
     pub(crate) fn scheme(self) -> Scheme {
         match self {
-            Curve::Secp256k1 => Scheme::EcdsaSecp256k1,
-            Curve::Ed25519 => Scheme::Ed25519,
+            Self::Secp256k1 => Scheme::EcdsaSecp256k1,
+            Self::Ed25519 => Scheme::Ed25519,
         }
     }
 
-    /// A point in its one encoding, 33 bytes on secp256k1 and 32 on Ed25519, where a 33rd in front may be 0x00. `None` for
-    /// everything else: uncompressed points, the neutral one, and what is outside the prime-order group.
+    /// A point in its one encoding, 33 bytes on secp256k1 and 32 on Ed25519, where a 33rd in front
+    /// may be 0x00. `None` for everything else: uncompressed points, the neutral one, and what is
+    /// outside the prime-order group.
     pub fn public_key(self, bytes: &[u8]) -> Option<Vec<u8>> {
         match self {
-            Curve::Secp256k1 => canonical::<Secp256k1>(bytes, 33),
-            Curve::Ed25519 => match bytes {
+            Self::Secp256k1 => canonical::<Secp256k1>(bytes, 33),
+            Self::Ed25519 => match bytes {
                 [0, rest @ ..] if bytes.len() == 33 => canonical::<Ed25519>(rest, 32),
                 _ => canonical::<Ed25519>(bytes, 32),
             },
@@ -46,10 +47,10 @@ impl Curve {
 }
 
 impl From<Scheme> for Curve {
-    fn from(scheme: Scheme) -> Curve {
+    fn from(scheme: Scheme) -> Self {
         match scheme {
-            Scheme::Ed25519 => Curve::Ed25519,
-            Scheme::EcdsaSecp256k1 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => Curve::Secp256k1,
+            Scheme::Ed25519 => Self::Ed25519,
+            Scheme::EcdsaSecp256k1 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => Self::Secp256k1,
         }
     }
 }
@@ -61,7 +62,9 @@ impl std::fmt::Display for Curve {
 }
 
 fn canonical<E: generic_ec::Curve>(bytes: &[u8], length: usize) -> Option<Vec<u8>> {
-    let point = Point::<E>::from_bytes(bytes).ok().filter(|point| !point.is_zero())?;
+    let point = Point::<E>::from_bytes(bytes)
+        .ok()
+        .filter(|point| !point.is_zero())?;
     (bytes.len() == length && point.to_bytes(true).as_bytes() == bytes).then(|| bytes.to_vec())
 }
 
@@ -71,21 +74,33 @@ mod tests {
 
     #[test]
     fn points_have_one_encoding() {
-        let g = hex::decode("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798").unwrap();
+        let g = hex::decode("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")
+            .unwrap();
         assert_eq!(Curve::Secp256k1.public_key(&g), Some(g.clone()));
-        let uncompressed = Point::<Secp256k1>::from_bytes(&g).unwrap().to_bytes(false).as_bytes().to_vec();
+        let uncompressed = Point::<Secp256k1>::from_bytes(&g)
+            .unwrap()
+            .to_bytes(false)
+            .as_bytes()
+            .to_vec();
         for wrong in [uncompressed, vec![0], vec![0; 33], g[1..].to_vec(), vec![]] {
             assert_eq!(Curve::Secp256k1.public_key(&wrong), None, "{wrong:?}");
         }
-        let b = hex::decode("5866666666666666666666666666666666666666666666666666666666666666").unwrap();
+        let b = hex::decode("5866666666666666666666666666666666666666666666666666666666666666")
+            .unwrap();
         assert_eq!(Curve::Ed25519.public_key(&b), Some(b.clone()));
-        assert_eq!(Curve::Ed25519.public_key(&[&[0], &b[..]].concat()), Some(b.clone()));
+        assert_eq!(
+            Curve::Ed25519.public_key(&[&[0], &b[..]].concat()),
+            Some(b.clone())
+        );
         let mut neutral = vec![0; 32];
         neutral[0] = 1;
         // y = -1 has order 2; y = p + 1 is a second encoding of the neutral point.
         let order_2 =
-            hex::decode("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f").unwrap();
-        let second = hex::decode("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f").unwrap();
+            hex::decode("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f")
+                .unwrap();
+        let second =
+            hex::decode("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f")
+                .unwrap();
         for wrong in [neutral, order_2, second, [&[1], &b[..]].concat(), g, vec![]] {
             assert_eq!(Curve::Ed25519.public_key(&wrong), None, "{wrong:?}");
         }

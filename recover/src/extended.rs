@@ -1,4 +1,5 @@
-//! Extended private keys: `xprv…` (BIP-32) and `cprv…` (the same layout for Ed25519), and the keys below them.
+//! Extended private keys: `xprv…` (BIP-32) and `cprv…` (the same layout for Ed25519), and the keys
+//! below them.
 //!
 //! | | secp256k1 | Ed25519 |
 //! |---|---|---|
@@ -16,7 +17,13 @@ use zeroize::Zeroizing;
 use crate::path::HARDENED;
 use crate::{Curve, KeyPath, Secret};
 
-/// A private key with what is needed to derive below it. Not `Clone`, wiped when dropped; `Debug` shows nothing.
+/// version 4, depth 1, fingerprint 4, index 4, chain code 32, key 33.
+const LENGTH: usize = 78;
+/// Base58 of 82 bytes.
+const MAX_TEXT: usize = 112;
+
+/// A private key with what is needed to derive below it. Not `Clone`, wiped when dropped; `Debug`
+/// shows nothing.
 #[derive(Debug)]
 pub struct ExtendedPrivateKey {
     secret: Secret,
@@ -46,10 +53,14 @@ pub enum DeriveKeyError {
 #[non_exhaustive]
 pub enum ParseKeyError {
     /// Not Base58Check of 78 bytes.
-    #[error("not an extended private key, or mistyped: copy the whole text, it starts with xprv or cprv")]
+    #[error(
+        "not an extended private key, or mistyped: copy the whole text, it starts with xprv or cprv"
+    )]
     Encoding,
     /// A public key, or one of a test network.
-    #[error("an extended key of another kind: give the private key, which starts with xprv or cprv")]
+    #[error(
+        "an extended key of another kind: give the private key, which starts with xprv or cprv"
+    )]
     Version,
     /// No scalar, or an origin that contradicts itself.
     #[error("an extended private key with impossible contents: take another copy")]
@@ -58,23 +69,38 @@ pub enum ParseKeyError {
 
 impl ExtendedPrivateKey {
     /// A root: depth 0, no parent.
-    pub fn root(secret: Secret, chain_code: [u8; 32]) -> ExtendedPrivateKey {
-        ExtendedPrivateKey { secret, depth: 0, parent_fingerprint: [0; 4], index: 0, chain_code }
+    pub fn root(secret: Secret, chain_code: [u8; 32]) -> Self {
+        Self {
+            secret,
+            depth: 0,
+            parent_fingerprint: [0; 4],
+            index: 0,
+            chain_code,
+        }
     }
 
     /// Reads `xprv…` or `cprv…`.
-    pub fn parse(text: &str) -> Result<ExtendedPrivateKey, ParseKeyError> {
+    pub fn parse(text: &str) -> Result<Self, ParseKeyError> {
         if text.len() > MAX_TEXT {
             return Err(ParseKeyError::Encoding);
         }
-        let bytes = bs58::decode(text).with_check(None).into_vec().map(Zeroizing::new);
-        let bytes = bytes.ok().filter(|bytes| bytes.len() == LENGTH).ok_or(ParseKeyError::Encoding)?;
-        let curve =
-            [Curve::Secp256k1, Curve::Ed25519].into_iter().find(|it| bytes.starts_with(&version(*it)));
+        let bytes = bs58::decode(text)
+            .with_check(None)
+            .into_vec()
+            .map(Zeroizing::new);
+        let bytes = bytes
+            .ok()
+            .filter(|bytes| bytes.len() == LENGTH)
+            .ok_or(ParseKeyError::Encoding)?;
+        let curve = [Curve::Secp256k1, Curve::Ed25519]
+            .into_iter()
+            .find(|it| bytes.starts_with(&version(*it)));
         let curve = curve.ok_or(ParseKeyError::Version)?;
         let (origin, key) = bytes[4..].split_at(41);
-        let [0, number @ ..] = key else { return Err(ParseKeyError::Contents) };
-        let parsed = ExtendedPrivateKey {
+        let [0, number @ ..] = key else {
+            return Err(ParseKeyError::Contents);
+        };
+        let parsed = Self {
             secret: Secret::from_be_bytes(curve, number).map_err(|_| ParseKeyError::Contents)?,
             depth: origin[0],
             parent_fingerprint: std::array::from_fn(|i| origin[1 + i]),
@@ -83,26 +109,42 @@ impl ExtendedPrivateKey {
         };
         // A root has neither parent nor index (BIP-32, test vector 5).
         let sound = parsed.depth > 0 || (parsed.parent_fingerprint == [0; 4] && parsed.index == 0);
-        if sound { Ok(parsed) } else { Err(ParseKeyError::Contents) }
+        if sound {
+            Ok(parsed)
+        } else {
+            Err(ParseKeyError::Contents)
+        }
     }
 
-    /// The text, Base58Check: `xprv…` or `cprv…`. The number has 32 bytes in it, however small it is.
+    /// The text, Base58Check: `xprv…` or `cprv…`. The number has 32 bytes in it, however small it
+    /// is.
     pub fn to_text(&self) -> Zeroizing<String> {
         let number: &[u8] = self.secret.expose();
-        let bytes = Zeroizing::new([&self.head(version(self.secret.curve()))[..], &[0], number].concat());
+        let bytes =
+            Zeroizing::new([&self.head(version(self.secret.curve()))[..], &[0], number].concat());
         Zeroizing::new(bs58::encode(&bytes[..]).with_check().into_string())
     }
 
-    /// The public half as text: `xpub…` or `cpub…`. [`countersign_verify::ExtendedPublicKey`] reads it.
+    /// The public half as text: `xpub…` or `cpub…`. [`countersign_verify::ExtendedPublicKey`] reads
+    /// it.
     pub fn public_text(&self) -> String {
-        let bytes = [self.head(public_version(self.secret.curve())), self.key_field()].concat();
+        let bytes = [
+            self.head(public_version(self.secret.curve())),
+            self.key_field(),
+        ]
+        .concat();
         bs58::encode(bytes).with_check().into_string()
     }
 
     /// The key at `path` below this one.
-    pub fn derive(&self, path: &KeyPath) -> Result<ExtendedPrivateKey, DeriveKeyError> {
-        let start = ExtendedPrivateKey { secret: self.secret.duplicate(), ..*self };
-        path.steps().iter().try_fold(start, |key, index| key.child(*index))
+    pub fn derive(&self, path: &KeyPath) -> Result<Self, DeriveKeyError> {
+        let start = Self {
+            secret: self.secret.duplicate(),
+            ..*self
+        };
+        path.steps()
+            .iter()
+            .try_fold(start, |key, index| key.child(*index))
     }
 
     /// The private key.
@@ -115,7 +157,7 @@ impl ExtendedPrivateKey {
         self.secret.public_key()
     }
 
-    fn child(&self, index: u32) -> Result<ExtendedPrivateKey, DeriveKeyError> {
+    fn child(&self, index: u32) -> Result<Self, DeriveKeyError> {
         let curve = self.secret.curve();
         let depth = self.depth.checked_add(1).ok_or(DeriveKeyError::TooDeep)?;
         let (left, chain_code) = match (index >= HARDENED, curve) {
@@ -126,13 +168,22 @@ impl ExtendedPrivateKey {
             }
             (true, Curve::Ed25519) => return Err(DeriveKeyError::Hardened),
         };
-        // BIP-32: "In case parse256(I_L) ≥ n or k_i = 0, the resulting key is invalid". On Ed25519 I_L is reduced. I_L = 0 is
-        // as unlikely.
+        // BIP-32: "In case parse256(I_L) ≥ n or k_i = 0, the resulting key is invalid". On Ed25519
+        // I_L is reduced. I_L = 0 is as unlikely.
         if curve == Curve::Secp256k1 {
             Secret::from_be_bytes(curve, &left[..]).map_err(|_| DeriveKeyError::OutOfRange)?;
         }
-        let secret = self.secret.plus_reduced(&left).ok_or(DeriveKeyError::OutOfRange)?;
-        Ok(ExtendedPrivateKey { secret, depth, parent_fingerprint: self.fingerprint(), index, chain_code })
+        let secret = self
+            .secret
+            .plus_reduced(&left)
+            .ok_or(DeriveKeyError::OutOfRange)?;
+        Ok(Self {
+            secret,
+            depth,
+            parent_fingerprint: self.fingerprint(),
+            index,
+            chain_code,
+        })
     }
 
     /// First four bytes of HASH160 over the public key as it stands in the text.
@@ -152,15 +203,34 @@ impl ExtendedPrivateKey {
     /// Everything before the key: version 4, depth 1, fingerprint 4, index 4, chain code 32.
     fn head(&self, version: [u8; 4]) -> Vec<u8> {
         let index = self.index.to_be_bytes();
-        [&version[..], &[self.depth], &self.parent_fingerprint, &index, &self.chain_code].concat()
+        [
+            &version[..],
+            &[self.depth],
+            &self.parent_fingerprint,
+            &index,
+            &self.chain_code,
+        ]
+        .concat()
     }
 }
 
 /// HMAC-SHA512(chain code, key field ‖ index), in two halves.
-fn split_mac(chain_code: &[u8; 32], key_field: &[u8], index: u32) -> (Zeroizing<[u8; 32]>, [u8; 32]) {
-    let mac = <Hmac<Sha512> as Mac>::new_from_slice(chain_code).expect("HMAC takes keys of every length");
-    let bytes = mac.chain_update(key_field).chain_update(index.to_be_bytes()).finalize().into_bytes();
-    (Zeroizing::new(std::array::from_fn(|i| bytes[i])), std::array::from_fn(|i| bytes[32 + i]))
+fn split_mac(
+    chain_code: &[u8; 32],
+    key_field: &[u8],
+    index: u32,
+) -> (Zeroizing<[u8; 32]>, [u8; 32]) {
+    let mac =
+        <Hmac<Sha512> as Mac>::new_from_slice(chain_code).expect("HMAC takes keys of every length");
+    let bytes = mac
+        .chain_update(key_field)
+        .chain_update(index.to_be_bytes())
+        .finalize()
+        .into_bytes();
+    (
+        Zeroizing::new(std::array::from_fn(|i| bytes[i])),
+        std::array::from_fn(|i| bytes[32 + i]),
+    )
 }
 
 fn version(curve: Curve) -> [u8; 4] {
@@ -176,8 +246,3 @@ fn public_version(curve: Curve) -> [u8; 4] {
         Curve::Ed25519 => [0x02, 0xe8, 0xde, 0x90],
     }
 }
-
-/// version 4, depth 1, fingerprint 4, index 4, chain code 32, key 33.
-const LENGTH: usize = 78;
-/// Base58 of 82 bytes.
-const MAX_TEXT: usize = 112;

@@ -7,7 +7,8 @@
 //! | | `root_extended_public_key`, `chaincode`, `participants` |
 //! | `share_info` | `node_id`, `share_id`, `share_public_key`, `encrypted_share` (Base64), `kdf` |
 //!
-//! Members that are not listed are ignored; a listed one that stands there twice is refused. Bytes are hexadecimal after `0x`.
+//! Members that are not listed are ignored; a listed one that stands there twice is refused. Bytes
+//! are hexadecimal after `0x`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,12 +17,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::sealed::KEY;
 use crate::{
-    Curve, Group, GroupError, GroupInfo, Hash, MAX_ITERATIONS, OpenError, OpenedShare, Participant, Password,
-    RootError, SealError, Sealed, Secret, ShareIdError,
+    Curve, Group, GroupError, GroupInfo, Hash, MAX_ITERATIONS, OpenError, OpenedShare, Participant,
+    Password, RootError, SealError, Sealed, Secret, ShareIdError,
 };
 
 /// The largest file, in bytes.
 pub const MAX_FILE: usize = 16 << 20;
+
+/// The longest salt.
+const MAX_SALT: usize = 1024;
 
 /// The format's version, which decides what the encrypted share is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub enum Version {
 
 impl Version {
     /// Every version there is.
-    pub const ALL: [Version; 3] = [Version::V1, Version::V2, Version::V3];
+    pub const ALL: [Self; 3] = [Self::V1, Self::V2, Self::V3];
 }
 
 /// What stands around the groups of a file. All are read.
@@ -127,7 +131,9 @@ pub enum SealShareError {
     #[error("node `{0}` is not among the participants: name the node whose share it is")]
     Owner(String),
     /// Another share.
-    #[error("the share does not make the share public key of node `{0}`: check which wallet it is of")]
+    #[error(
+        "the share does not make the share public key of node `{0}`: check which wallet it is of"
+    )]
     PublicKey(String),
     /// The public shares do not make the root key.
     #[error(transparent)]
@@ -147,7 +153,7 @@ impl ExportedShare {
         share: &Secret,
         password: &Password,
         iterations: u32,
-    ) -> Result<ExportedShare, SealShareError> {
+    ) -> Result<Self, SealShareError> {
         Self::seal_as(Version::V3, group, node_id, share, password, iterations)
     }
 
@@ -159,26 +165,42 @@ impl ExportedShare {
         share: &Secret,
         password: &Password,
         iterations: u32,
-    ) -> Result<ExportedShare, SealShareError> {
+    ) -> Result<Self, SealShareError> {
         let participants = &group.info().participants;
         let owner = participants.iter().position(|it| it.node_id == node_id);
         let owner = owner.ok_or_else(|| SealShareError::Owner(node_id.into()))?;
-        if share.curve() != group.info().curve || share.public_key() != participants[owner].public_key {
+        if share.curve() != group.info().curve
+            || share.public_key() != participants[owner].public_key
+        {
             return Err(SealShareError::PublicKey(node_id.into()));
         }
         group.check_root()?;
         let sealed = Sealed::seal(version, share, password, iterations)?;
-        Ok(ExportedShare { version, group, owner, sealed })
+        Ok(Self {
+            version,
+            group,
+            owner,
+            sealed,
+        })
     }
 
     /// Opens the share, and proves that it makes its share public key.
     pub fn open(&self, password: &Password) -> Result<OpenedShare, OpenError> {
-        let secret = self.sealed.open(self.version, self.group.info().curve, password)?;
-        let Participant { share_id, public_key, .. } = self.participant();
+        let secret = self
+            .sealed
+            .open(self.version, self.group.info().curve, password)?;
+        let Participant {
+            share_id,
+            public_key,
+            ..
+        } = self.participant();
         if &secret.public_key() != public_key {
             return Err(OpenError::PublicKey);
         }
-        Ok(OpenedShare { share_id: share_id.clone(), secret })
+        Ok(OpenedShare {
+            share_id: share_id.clone(),
+            secret,
+        })
     }
 
     /// The wallet it is of.
@@ -197,17 +219,22 @@ impl ExportedShare {
     }
 }
 
-/// The entry of wallet `group_id` in a file. What it says of the wallet is sound in itself; whether the public shares make the
-/// root key is asked with [`Group::check_root`].
+/// The entry of wallet `group_id` in a file. What it says of the wallet is sound in itself; whether
+/// the public shares make the root key is asked with [`Group::check_root`].
 pub fn read(bytes: &[u8], group_id: &str) -> Result<ExportedShare, ReadError> {
     if bytes.len() > MAX_FILE {
         return Err(ReadError::TooLarge(bytes.len()));
     }
     let mut groups = entries(bytes)?;
-    let found: Vec<_> = (0..groups.len()).filter(|i| groups[*i].group_info.id == group_id).collect();
+    let found: Vec<_> = (0..groups.len())
+        .filter(|i| groups[*i].group_info.id == group_id)
+        .collect();
     match found[..] {
         [only] => groups.swap_remove(only).check(),
-        [] => Err(ReadError::NoGroup { wanted: group_id.into(), found: names(&groups) }),
+        [] => Err(ReadError::NoGroup {
+            wanted: group_id.into(),
+            found: names(&groups),
+        }),
         _ => Err(ReadError::DuplicateGroup(group_id.into())),
     }
 }
@@ -216,7 +243,9 @@ pub fn read(bytes: &[u8], group_id: &str) -> Result<ExportedShare, ReadError> {
 pub fn write(shares: &[ExportedShare], shape: Shape) -> Vec<u8> {
     let groups: Vec<_> = shares.iter().map(RawGroup::of).collect();
     let written = match shape {
-        Shape::Groups => serde_json::to_vec_pretty(&RawFile { recovery_groups: groups }),
+        Shape::Groups => serde_json::to_vec_pretty(&RawFile {
+            recovery_groups: groups,
+        }),
         Shape::List => serde_json::to_vec_pretty(&groups),
         Shape::Bare => serde_json::to_vec_pretty(&groups.first()),
     };
@@ -230,7 +259,8 @@ fn entries(bytes: &[u8]) -> Result<Vec<RawGroup>, serde_json::Error> {
     if bytes.trim_ascii_start().starts_with(b"[") {
         return serde_json::from_slice(bytes);
     }
-    // An object: a list under its name, or a group. Looked at before, so that an error names what is wrong inside.
+    // An object: a list under its name, or a group. Looked at before, so that an error names what
+    // is wrong inside.
     let probe: Probe = serde_json::from_slice(bytes)?;
     match probe.recovery_groups {
         Some(_) => serde_json::from_slice::<RawFile>(bytes).map(|file| file.recovery_groups),
@@ -240,9 +270,22 @@ fn entries(bytes: &[u8]) -> Result<Vec<RawGroup>, serde_json::Error> {
 
 /// The ids in a file, fit to be shown.
 fn names(groups: &[RawGroup]) -> String {
-    let plain = |id: &str| id.chars().filter(|c| !c.is_control()).take(80).collect::<String>();
-    let names: Vec<_> = groups.iter().take(20).map(|it| format!("`{}`", plain(&it.group_info.id))).collect();
-    if names.is_empty() { "none at all".into() } else { names.join(", ") }
+    let plain = |id: &str| {
+        id.chars()
+            .filter(|c| !c.is_control())
+            .take(80)
+            .collect::<String>()
+    };
+    let names: Vec<_> = groups
+        .iter()
+        .take(20)
+        .map(|it| format!("`{}`", plain(&it.group_info.id)))
+        .collect();
+    if names.is_empty() {
+        "none at all".into()
+    } else {
+        names.join(", ")
+    }
 }
 
 #[derive(Deserialize)]
@@ -302,16 +345,28 @@ struct RawKdf {
 
 impl RawGroup {
     fn check(self) -> Result<ExportedShare, ReadError> {
-        let version = Version::ALL.into_iter().find(|version| *version as u64 == self.version);
+        let version = Version::ALL
+            .into_iter()
+            .find(|version| *version as u64 == self.version);
         let version = version.ok_or(ReadError::Version(self.version))?;
         let group = self.group_info.check()?;
         let (owner, sealed) = self.share_info.check(&group)?;
-        Ok(ExportedShare { version, group, owner, sealed })
+        Ok(ExportedShare {
+            version,
+            group,
+            owner,
+            sealed,
+        })
     }
 
-    fn of(share: &ExportedShare) -> RawGroup {
-        let ExportedShare { version, group, owner, sealed } = share;
-        RawGroup {
+    fn of(share: &ExportedShare) -> Self {
+        let ExportedShare {
+            version,
+            group,
+            owner,
+            sealed,
+        } = share;
+        Self {
             version: *version as u64,
             group_info: RawInfo::of(group),
             share_info: RawShare::of(&group.info().participants[*owner], sealed),
@@ -321,11 +376,21 @@ impl RawGroup {
 
 impl RawInfo {
     fn check(self) -> Result<Group, ReadError> {
-        let RawInfo { id, created_time, r#type: kind, curve, threshold, .. } = self;
+        let Self {
+            id,
+            created_time,
+            r#type: kind,
+            curve,
+            threshold,
+            ..
+        } = self;
         if kind != kind_of(curve) {
             return Err(ReadError::Type { kind, curve });
         }
-        let root: ExtendedPublicKey = self.root_extended_public_key.parse().map_err(|_| ReadError::Root)?;
+        let root: ExtendedPublicKey = self
+            .root_extended_public_key
+            .parse()
+            .map_err(|_| ReadError::Root)?;
         if root.depth() != 0 || !root.fits(curve.scheme()) {
             return Err(ReadError::Root);
         }
@@ -335,7 +400,10 @@ impl RawInfo {
         }
         let participants = self.participants.into_iter().map(RawParticipant::check);
         let participants = participants.collect::<Result<Vec<_>, _>>()?;
-        let error = || GroupError::Threshold { threshold, participants: participants.len() };
+        let error = || GroupError::Threshold {
+            threshold,
+            participants: participants.len(),
+        };
         let threshold = u16::try_from(threshold).map_err(|_| error())?;
         let root_public_key = root.public_key().to_vec();
         Ok(Group::new(GroupInfo {
@@ -349,9 +417,9 @@ impl RawInfo {
         })?)
     }
 
-    fn of(group: &Group) -> RawInfo {
+    fn of(group: &Group) -> Self {
         let info = group.info();
-        RawInfo {
+        Self {
             id: info.id.clone(),
             created_time: info.created_time.clone(),
             r#type: kind_of(info.curve),
@@ -367,11 +435,15 @@ impl RawInfo {
 impl RawParticipant {
     fn check(self) -> Result<Participant, ReadError> {
         let public_key = unhex("share_public_key", &self.share_public_key)?;
-        Ok(Participant { node_id: self.node_id, share_id: self.share_id.parse()?, public_key })
+        Ok(Participant {
+            node_id: self.node_id,
+            share_id: self.share_id.parse()?,
+            public_key,
+        })
     }
 
-    fn of(participant: &Participant) -> RawParticipant {
-        RawParticipant {
+    fn of(participant: &Participant) -> Self {
+        Self {
             node_id: participant.node_id.clone(),
             share_id: participant.share_id.to_string(),
             share_public_key: hex0x(&participant.public_key),
@@ -381,18 +453,36 @@ impl RawParticipant {
 
 impl RawShare {
     fn check(self, group: &Group) -> Result<(usize, Sealed), ReadError> {
-        let RawShare { node_id, share_id, share_public_key, encrypted_share, kdf } = self;
-        let mut own = RawParticipant { node_id, share_id, share_public_key }.check()?;
+        let Self {
+            node_id,
+            share_id,
+            share_public_key,
+            encrypted_share,
+            kdf,
+        } = self;
+        let mut own = RawParticipant {
+            node_id,
+            share_id,
+            share_public_key,
+        }
+        .check()?;
         let info = group.info();
         own.public_key = info.curve.public_key(&own.public_key).unwrap_or_default();
         let owner = info.participants.iter().position(|it| *it == own);
-        let owner = owner.ok_or_else(|| ReadError::Owner(own.node_id.chars().take(80).collect()))?;
-        let bytes = STANDARD.decode(encrypted_share).map_err(|_| ReadError::Encoding("encrypted_share"))?;
+        let owner =
+            owner.ok_or_else(|| ReadError::Owner(own.node_id.chars().take(80).collect()))?;
+        let bytes = STANDARD
+            .decode(encrypted_share)
+            .map_err(|_| ReadError::Encoding("encrypted_share"))?;
         Ok((owner, kdf.check(bytes)?))
     }
 
-    fn of(participant: &Participant, sealed: &Sealed) -> RawShare {
-        let RawParticipant { node_id, share_id, share_public_key } = RawParticipant::of(participant);
+    fn of(participant: &Participant, sealed: &Sealed) -> Self {
+        let RawParticipant {
+            node_id,
+            share_id,
+            share_public_key,
+        } = RawParticipant::of(participant);
         let kdf = RawKdf {
             length: KEY as u64,
             iterations: sealed.iterations.into(),
@@ -401,7 +491,13 @@ impl RawShare {
             hash_name: sealed.hash.name().into(),
         };
         let encrypted_share = STANDARD.encode(&sealed.bytes);
-        RawShare { node_id, share_id, share_public_key, encrypted_share, kdf }
+        Self {
+            node_id,
+            share_id,
+            share_public_key,
+            encrypted_share,
+            kdf,
+        }
     }
 }
 
@@ -411,13 +507,20 @@ impl RawKdf {
             return Err(ReadError::Kdf("length"));
         }
         let hash = Hash::from_number(self.hash_type).ok_or(ReadError::Kdf("hash"))?;
-        let iterations = u32::try_from(self.iterations).ok().filter(|it| (1..=MAX_ITERATIONS).contains(it));
+        let iterations = u32::try_from(self.iterations)
+            .ok()
+            .filter(|it| (1..=MAX_ITERATIONS).contains(it));
         let iterations = iterations.ok_or(ReadError::Kdf("number of iterations"))?;
         let salt = unhex("salt", &self.salt)?;
         if salt.is_empty() || salt.len() > MAX_SALT {
             return Err(ReadError::Kdf("salt"));
         }
-        Ok(Sealed { hash, iterations, salt, bytes })
+        Ok(Sealed {
+            hash,
+            iterations,
+            salt,
+            bytes,
+        })
     }
 }
 
@@ -437,6 +540,3 @@ fn unhex(what: &'static str, text: &str) -> Result<Vec<u8>, ReadError> {
 fn hex0x(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
 }
-
-/// The longest salt.
-const MAX_SALT: usize = 1024;

@@ -1,4 +1,5 @@
-//! What a recovery file says of the wallet: the same in the files of all its nodes. Nothing here is secret.
+//! What a recovery file says of the wallet: the same in the files of all its nodes. Nothing here is
+//! secret.
 
 use countersign_verify::ExtendedPublicKey;
 
@@ -26,8 +27,8 @@ pub struct Participant {
 pub struct GroupInfo {
     /// The wallet's id: 1 to 256 bytes of printable text.
     pub id: String,
-    /// When it was made, in whatever form its software writes; may be empty. The same text in the files of all nodes, so
-    /// not from each one's own clock.
+    /// When it was made, in whatever form its software writes; may be empty. The same text in the
+    /// files of all nodes, so not from each one's own clock.
     pub created_time: String,
     /// Where its keys are.
     pub curve: Curve,
@@ -41,7 +42,8 @@ pub struct GroupInfo {
     pub participants: Vec<Participant>,
 }
 
-/// A wallet whose description is sound in itself: numbers in range, everything distinct, every key a point.
+/// A wallet whose description is sound in itself: numbers in range, everything distinct, every key
+/// a point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     info: GroupInfo,
@@ -85,7 +87,9 @@ pub enum GroupError {
     #[error("share id {0} is not below the order of the curve: take another copy of the file")]
     ShareIdRange(ShareId),
     /// Not a point.
-    #[error("the share public key of node `{0}` is no point of the curve: take another copy of the file")]
+    #[error(
+        "the share public key of node `{0}` is no point of the curve: take another copy of the file"
+    )]
     PublicKey(String),
     /// Not a point.
     #[error("the root public key is no point of the curve: take another copy of the file")]
@@ -94,7 +98,7 @@ pub enum GroupError {
 
 impl Group {
     /// Checks a description. Participants are put in the order of their share ids.
-    pub fn new(mut info: GroupInfo) -> Result<Group, GroupError> {
+    pub fn new(mut info: GroupInfo) -> Result<Self, GroupError> {
         check_text("group id", &info.id)?;
         if !info.created_time.is_empty() {
             check_text("created time", &info.created_time)?;
@@ -105,13 +109,23 @@ impl Group {
         }
         let threshold = info.threshold;
         if threshold == 0 || usize::from(threshold) > participants {
-            return Err(GroupError::Threshold { threshold: threshold.into(), participants });
+            return Err(GroupError::Threshold {
+                threshold: threshold.into(),
+                participants,
+            });
         }
-        info.participants.sort_by(|a, b| a.share_id.cmp(&b.share_id));
-        info.participants.iter_mut().try_for_each(|it| check_participant(info.curve, it))?;
+        info.participants
+            .sort_by(|a, b| a.share_id.cmp(&b.share_id));
+        info.participants
+            .iter_mut()
+            .try_for_each(|it| check_participant(info.curve, it))?;
         check_distinct(&info.participants)?;
-        let root = ExtendedPublicKey::root(info.curve.scheme(), &info.root_public_key, &info.chain_code);
-        Ok(Group { root: root.map_err(|_| GroupError::Root)?, info })
+        let root =
+            ExtendedPublicKey::root(info.curve.scheme(), &info.root_public_key, &info.chain_code);
+        Ok(Self {
+            root: root.map_err(|_| GroupError::Root)?,
+            info,
+        })
     }
 
     /// What was stated.
@@ -124,15 +138,20 @@ impl Group {
         &self.root
     }
 
-    /// Rebuilds the root public key from the participants 1 to t-1 and each of the others in turn: then all public shares lie on
-    /// one polynomial, and its value at 0 is the root key.
+    /// Rebuilds the root public key from the participants 1 to t-1 and each of the others in turn:
+    /// then all public shares lie on one polynomial, and its value at 0 is the root key.
     pub fn check_root(&self) -> Result<(), RootError> {
-        let (base, others) = self.info.participants.split_at(usize::from(self.info.threshold) - 1);
+        let (base, others) = self
+            .info
+            .participants
+            .split_at(usize::from(self.info.threshold) - 1);
         for other in others {
             let set: Vec<_> = base.iter().chain([other]).collect();
             let root = shamir::interpolate_public(self.info.curve, &set);
             if root.as_deref() != Some(&self.info.root_public_key) {
-                return Err(RootError { node_id: other.node_id.clone() });
+                return Err(RootError {
+                    node_id: other.node_id.clone(),
+                });
             }
         }
         Ok(())
@@ -146,7 +165,8 @@ fn check_participant(curve: Curve, participant: &mut Participant) -> Result<(), 
         return Err(GroupError::ShareIdRange(participant.share_id.clone()));
     }
     let key = curve.public_key(&participant.public_key);
-    participant.public_key = key.ok_or_else(|| GroupError::PublicKey(participant.node_id.clone()))?;
+    participant.public_key =
+        key.ok_or_else(|| GroupError::PublicKey(participant.node_id.clone()))?;
     Ok(())
 }
 
@@ -163,7 +183,10 @@ fn check_distinct(participants: &[Participant]) -> Result<(), GroupError> {
     }
 }
 
-fn twin<K: Ord>(participants: &[Participant], key: impl Fn(&Participant) -> &K) -> Option<&Participant> {
+fn twin<K: Ord>(
+    participants: &[Participant],
+    key: impl Fn(&Participant) -> &K,
+) -> Option<&Participant> {
     let mut seen = std::collections::BTreeSet::new();
     participants.iter().find(|it| !seen.insert(key(it)))
 }
@@ -171,5 +194,9 @@ fn twin<K: Ord>(participants: &[Participant], key: impl Fn(&Participant) -> &K) 
 /// What is shown to an operator must not move a terminal's cursor.
 fn check_text(what: &'static str, text: &str) -> Result<(), GroupError> {
     let sound = !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
-    if sound { Ok(()) } else { Err(GroupError::Text(what)) }
+    if sound {
+        Ok(())
+    } else {
+        Err(GroupError::Text(what))
+    }
 }

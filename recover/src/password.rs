@@ -3,7 +3,11 @@
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
 use zeroize::Zeroizing;
+
+/// No password file is longer.
+const MAX_BYTES: usize = 4096;
 
 /// A password. Wiped when dropped; `Debug` does not show it.
 pub struct Password(Zeroizing<String>);
@@ -13,7 +17,10 @@ pub struct Password(Zeroizing<String>);
 #[non_exhaustive]
 pub enum PasswordError {
     /// Fewer characters than every program that reads these files demands.
-    #[error("the password has fewer than {} characters: use a longer one", Password::MIN_CHARS)]
+    #[error(
+        "the password has fewer than {} characters: use a longer one",
+        Password::MIN_CHARS
+    )]
     Short,
     /// The file cannot be read.
     #[error("cannot read the password file {path} ({error}): check the path and its owner")]
@@ -24,7 +31,9 @@ pub enum PasswordError {
         error: std::io::Error,
     },
     /// Others may read the file.
-    #[error("the password file {path} has mode {mode:03o}, others can open it: run `chmod 600 {path}`")]
+    #[error(
+        "the password file {path} has mode {mode:03o}, others can open it: run `chmod 600 {path}`"
+    )]
     Exposed {
         /// Which file.
         path: PathBuf,
@@ -45,25 +54,37 @@ impl Password {
     /// The fewest characters.
     pub const MIN_CHARS: usize = 8;
 
-    /// Takes what was typed. White space at both ends does not count: the programs that open these files trim it.
-    pub fn new(text: &str) -> Result<Password, PasswordError> {
+    /// Takes what was typed. White space at both ends does not count: the programs that open these
+    /// files trim it.
+    pub fn new(text: &str) -> Result<Self, PasswordError> {
         let text = text.trim();
-        let long = text.chars().count() >= Password::MIN_CHARS;
-        long.then(|| Password(Zeroizing::new(text.to_owned()))).ok_or(PasswordError::Short)
+        let long = text.chars().count() >= Self::MIN_CHARS;
+        long.then(|| Self(Zeroizing::new(text.to_owned())))
+            .ok_or(PasswordError::Short)
     }
 
     /// Reads a file that only its owner may open.
-    pub fn from_file(path: &Path) -> Result<Password, PasswordError> {
-        let unreadable = |error| PasswordError::Unreadable { path: path.into(), error };
+    pub fn from_file(path: &Path) -> Result<Self, PasswordError> {
+        let unreadable = |error| PasswordError::Unreadable {
+            path: path.into(),
+            error,
+        };
         let file = countersign_files::open(path).map_err(unreadable)?;
         let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(PasswordError::Exposed { path: path.into(), mode });
+            return Err(PasswordError::Exposed {
+                path: path.into(),
+                mode,
+            });
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
-        file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        let text = std::str::from_utf8(&bytes).ok().filter(|text| text.len() <= MAX_BYTES);
-        Password::new(text.ok_or_else(|| PasswordError::NotText { path: path.into() })?)
+        file.take(MAX_BYTES as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        let text = std::str::from_utf8(&bytes)
+            .ok()
+            .filter(|text| text.len() <= MAX_BYTES);
+        Self::new(text.ok_or_else(|| PasswordError::NotText { path: path.into() })?)
     }
 
     /// The bytes, for the key derivation alone.
@@ -77,9 +98,6 @@ impl std::fmt::Debug for Password {
         f.write_str("Password(..)")
     }
 }
-
-/// No password file is longer.
-const MAX_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -95,19 +113,41 @@ mod tests {
 
     #[test]
     fn white_space_at_the_ends_is_no_part_of_it() {
-        for content in [&b"open sesame"[..], b"open sesame\n", b" open sesame \r\n\n"] {
+        for content in [
+            &b"open sesame"[..],
+            b"open sesame\n",
+            b" open sesame \r\n\n",
+        ] {
             assert_eq!(file(content, 0o600).unwrap().expose(), b"open sesame");
         }
-        assert_eq!(format!("{:?}", Password::new("open sesame").unwrap()), "Password(..)");
+        assert_eq!(
+            format!("{:?}", Password::new("open sesame").unwrap()),
+            "Password(..)"
+        );
     }
 
     #[test]
     fn short_exposed_and_strange_ones_are_refused() {
-        assert!(matches!(Password::new("1234567 "), Err(PasswordError::Short)));
-        assert!(Password::new("ääääääää").is_ok(), "characters count, not bytes");
-        assert!(matches!(file(b"open sesame", 0o640), Err(PasswordError::Exposed { mode: 0o640, .. })));
-        assert!(matches!(file(&[0xff; 9], 0o600), Err(PasswordError::NotText { .. })));
-        assert!(matches!(file(&[b'a'; MAX_BYTES + 1], 0o600), Err(PasswordError::NotText { .. })));
+        assert!(matches!(
+            Password::new("1234567 "),
+            Err(PasswordError::Short)
+        ));
+        assert!(
+            Password::new("ääääääää").is_ok(),
+            "characters count, not bytes"
+        );
+        assert!(matches!(
+            file(b"open sesame", 0o640),
+            Err(PasswordError::Exposed { mode: 0o640, .. })
+        ));
+        assert!(matches!(
+            file(&[0xff; 9], 0o600),
+            Err(PasswordError::NotText { .. })
+        ));
+        assert!(matches!(
+            file(&[b'a'; MAX_BYTES + 1], 0o600),
+            Err(PasswordError::NotText { .. })
+        ));
         let missing = Password::from_file(Path::new("/nonexistent/password"));
         assert!(matches!(missing, Err(PasswordError::Unreadable { .. })));
     }

@@ -1,6 +1,10 @@
 //! Derivation paths below a private key, where hardened steps are possible.
 
-/// Child numbers, of which those from 2^31 are hardened; at most 255 of them. Text: `44/60/0/0/7`, `m/84'/0H/1`, `m`.
+/// First hardened number.
+pub(crate) const HARDENED: u32 = 1 << 31;
+
+/// Child numbers, of which those from 2^31 are hardened; at most 255 of them. Text: `44/60/0/0/7`,
+/// `m/84'/0H/1`, `m`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPath(Vec<u32>);
 
@@ -21,11 +25,16 @@ impl KeyPath {
 impl std::str::FromStr for KeyPath {
     type Err = KeyPathError;
 
-    fn from_str(text: &str) -> Result<KeyPath, KeyPathError> {
+    fn from_str(text: &str) -> Result<Self, KeyPathError> {
         if text == "m" {
-            return Ok(KeyPath(Vec::new()));
+            return Ok(Self(Vec::new()));
         }
-        let steps = text.strip_prefix("m/").unwrap_or(text).split('/').map(step).collect::<Option<Vec<_>>>();
+        let steps = text
+            .strip_prefix("m/")
+            .unwrap_or(text)
+            .split('/')
+            .map(step)
+            .collect::<Option<Vec<_>>>();
         let steps = steps.filter(|steps| steps.len() <= usize::from(u8::MAX));
         let shown = || text.chars().filter(|c| !c.is_control()).take(120).collect();
         steps.map(KeyPath).ok_or_else(|| KeyPathError(shown()))
@@ -47,12 +56,14 @@ fn step(text: &str) -> Option<u32> {
     let digits = text.strip_suffix(['\'', 'H']);
     let mark = if digits.is_some() { HARDENED } else { 0 };
     let digits = digits.unwrap_or(text);
-    let plain = digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-    digits.parse::<u32>().ok().filter(|number| plain && *number < HARDENED).map(|number| number | mark)
+    let plain =
+        digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    digits
+        .parse::<u32>()
+        .ok()
+        .filter(|number| plain && *number < HARDENED)
+        .map(|number| number | mark)
 }
-
-/// First hardened number.
-pub(crate) const HARDENED: u32 = 1 << 31;
 
 #[cfg(test)]
 mod tests {

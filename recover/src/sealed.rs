@@ -1,7 +1,8 @@
 //! The encrypted share: PBKDF2-HMAC of a password, then AES-256-GCM. Knows nothing of wallets.
 //!
-//! Bytes: nonce 12 ‖ ciphertext ‖ tag 16, no associated data. In version 1 the plaintext is the share, in versions 2 and 3
-//! it is JSON around the Base64 of the share. A share is a big-endian number on both curves.
+//! Bytes: nonce 12 ‖ ciphertext ‖ tag 16, no associated data. In version 1 the plaintext is the
+//! share, in versions 2 and 3 it is JSON around the Base64 of the share. A share is a big-endian
+//! number on both curves.
 
 use std::borrow::Cow;
 
@@ -22,6 +23,11 @@ pub const ITERATIONS: u32 = 600_000;
 /// The most iterations that are accepted, so that a file cannot keep a processor busy for hours.
 pub const MAX_ITERATIONS: u32 = 10_000_000;
 
+/// Bytes of an AES-256 key. The salt that is written has as many.
+pub(crate) const KEY: usize = 32;
+const NONCE: usize = 12;
+const TAG: usize = 16;
+
 /// What PBKDF2 is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
@@ -33,23 +39,25 @@ pub enum Hash {
 
 impl Hash {
     /// From the number of a file: those of Go's package `crypto`.
-    pub fn from_number(number: u64) -> Option<Hash> {
-        [Hash::Sha256, Hash::Sha512].into_iter().find(|hash| hash.number() == number)
+    pub fn from_number(number: u64) -> Option<Self> {
+        [Self::Sha256, Self::Sha512]
+            .into_iter()
+            .find(|hash| hash.number() == number)
     }
 
     /// The number in a file.
     pub fn number(self) -> u64 {
         match self {
-            Hash::Sha256 => 5,
-            Hash::Sha512 => 7,
+            Self::Sha256 => 5,
+            Self::Sha512 => 7,
         }
     }
 
     /// The name in a file.
     pub fn name(self) -> &'static str {
         match self {
-            Hash::Sha256 => "SHA-256",
-            Hash::Sha512 => "SHA-512",
+            Self::Sha256 => "SHA-256",
+            Self::Sha512 => "SHA-512",
         }
     }
 }
@@ -92,7 +100,9 @@ pub enum OpenError {
     )]
     Password,
     /// Not what the file's version has.
-    #[error("the share is not in the form that the file's version has: take another copy of the file")]
+    #[error(
+        "the share is not in the form that the file's version has: take another copy of the file"
+    )]
     Plaintext,
     /// Not a scalar.
     #[error("the decrypted share is unusable: {0}")]
@@ -111,24 +121,41 @@ impl Sealed {
         secret: &Secret,
         password: &Password,
         iterations: u32,
-    ) -> Result<Sealed, SealError> {
+    ) -> Result<Self, SealError> {
         if !(1..=MAX_ITERATIONS).contains(&iterations) {
             return Err(SealError::Iterations(iterations));
         }
-        let (salt, nonce) = (random::<KEY>()?, random::<NONCE>()?);
+        let salt = random::<KEY>()?;
+        let nonce = random::<NONCE>()?;
         let cipher = cipher(password, Hash::Sha256, iterations, &salt);
         let plaintext = wrap(version, secret);
-        let sealed = cipher.encrypt(&nonce.into(), &plaintext[..]).map_err(|_| SealError::System)?;
+        let sealed = cipher
+            .encrypt(&nonce.into(), &plaintext[..])
+            .map_err(|_| SealError::System)?;
         let bytes = [&nonce[..], &sealed].concat();
-        Ok(Sealed { hash: Hash::Sha256, iterations, salt: salt.to_vec(), bytes })
+        Ok(Self {
+            hash: Hash::Sha256,
+            iterations,
+            salt: salt.to_vec(),
+            bytes,
+        })
     }
 
     /// Opens the share. Whether it is the right one is the caller's to check.
-    pub fn open(&self, version: Version, curve: Curve, password: &Password) -> Result<Secret, OpenError> {
+    pub fn open(
+        &self,
+        version: Version,
+        curve: Curve,
+        password: &Password,
+    ) -> Result<Secret, OpenError> {
         let parts = self.bytes.split_first_chunk::<NONCE>();
-        let (nonce, sealed) = parts.filter(|(_, sealed)| sealed.len() > TAG).ok_or(OpenError::Short)?;
+        let (nonce, sealed) = parts
+            .filter(|(_, sealed)| sealed.len() > TAG)
+            .ok_or(OpenError::Short)?;
         let cipher = cipher(password, self.hash, self.iterations, &self.salt);
-        let plaintext = cipher.decrypt(nonce.into(), sealed).map_err(|_| OpenError::Password)?;
+        let plaintext = cipher
+            .decrypt(nonce.into(), sealed)
+            .map_err(|_| OpenError::Password)?;
         let plaintext = Zeroizing::new(plaintext);
         let share = unwrap(version, &plaintext).ok_or(OpenError::Plaintext)?;
         Ok(Secret::from_be_bytes(curve, &share)?)
@@ -145,7 +172,9 @@ struct Wrapped<'a> {
 
 fn random<const N: usize>() -> Result<[u8; N], SealError> {
     let mut bytes = [0; N];
-    OsRng.try_fill_bytes(&mut bytes).map_err(|_| SealError::System)?;
+    OsRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|_| SealError::System)?;
     Ok(bytes)
 }
 
@@ -166,7 +195,10 @@ fn unwrap(version: Version, plaintext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         Version::V1 => Some(Zeroizing::new(plaintext.to_vec())),
         Version::V2 | Version::V3 => {
             let wrapped: Wrapped = serde_json::from_slice(plaintext).ok()?;
-            STANDARD.decode(wrapped.encrypted_share.as_bytes()).ok().map(Zeroizing::new)
+            STANDARD
+                .decode(wrapped.encrypted_share.as_bytes())
+                .ok()
+                .map(Zeroizing::new)
         }
     }
 }
@@ -179,11 +211,6 @@ fn cipher(password: &Password, hash: Hash, iterations: u32, salt: &[u8]) -> Aes2
     }
     Aes256Gcm::new((&*key).into())
 }
-
-/// Bytes of an AES-256 key. The salt that is written has as many.
-pub(crate) const KEY: usize = 32;
-const NONCE: usize = 12;
-const TAG: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -207,32 +234,69 @@ mod tests {
             assert!(sealed.salt != again.salt && sealed.bytes[..NONCE] != again.bytes[..NONCE]);
         }
         let sealed = Sealed::seal(Version::V1, &secret(), &password(), 3).unwrap();
-        assert_eq!(sealed.open(Version::V2, Curve::Ed25519, &password()).unwrap_err(), OpenError::Plaintext);
+        assert_eq!(
+            sealed
+                .open(Version::V2, Curve::Ed25519, &password())
+                .unwrap_err(),
+            OpenError::Plaintext
+        );
         let sealed = Sealed::seal(Version::V2, &secret(), &password(), 3).unwrap();
-        let refused = sealed.open(Version::V1, Curve::Ed25519, &password()).unwrap_err();
-        assert!(matches!(refused, OpenError::Secret(SecretError::Length(_))), "{refused}");
+        let refused = sealed
+            .open(Version::V1, Curve::Ed25519, &password())
+            .unwrap_err();
+        assert!(
+            matches!(refused, OpenError::Secret(SecretError::Length(_))),
+            "{refused}"
+        );
     }
 
     #[test]
     fn every_changed_byte_is_noticed() {
         let sealed = Sealed::seal(Version::V3, &secret(), &password(), 3).unwrap();
-        let open = |sealed: &Sealed| sealed.open(Version::V3, Curve::Ed25519, &password()).map(|_| ());
+        let open = |sealed: &Sealed| {
+            sealed
+                .open(Version::V3, Curve::Ed25519, &password())
+                .map(|_| ())
+        };
         for i in 0..sealed.bytes.len() {
             let mut changed = sealed.clone();
             changed.bytes[i] ^= 1;
             assert_eq!(open(&changed), Err(OpenError::Password), "byte {i}");
         }
         for wrong in [
-            Sealed { hash: Hash::Sha512, ..sealed.clone() },
-            Sealed { iterations: 4, ..sealed.clone() },
-            Sealed { salt: vec![0], ..sealed.clone() },
-            Sealed { bytes: sealed.bytes[..sealed.bytes.len() - 1].to_vec(), ..sealed.clone() },
+            Sealed {
+                hash: Hash::Sha512,
+                ..sealed.clone()
+            },
+            Sealed {
+                iterations: 4,
+                ..sealed.clone()
+            },
+            Sealed {
+                salt: vec![0],
+                ..sealed.clone()
+            },
+            Sealed {
+                bytes: sealed.bytes[..sealed.bytes.len() - 1].to_vec(),
+                ..sealed.clone()
+            },
         ] {
             assert_eq!(open(&wrong), Err(OpenError::Password));
         }
-        assert_eq!(open(&Sealed { bytes: vec![0; NONCE + TAG], ..sealed.clone() }), Err(OpenError::Short));
+        assert_eq!(
+            open(&Sealed {
+                bytes: vec![0; NONCE + TAG],
+                ..sealed.clone()
+            }),
+            Err(OpenError::Short)
+        );
         let other = Password::new("open sesamE").unwrap();
-        assert_eq!(sealed.open(Version::V3, Curve::Ed25519, &other).unwrap_err(), OpenError::Password);
+        assert_eq!(
+            sealed
+                .open(Version::V3, Curve::Ed25519, &other)
+                .unwrap_err(),
+            OpenError::Password
+        );
     }
 
     #[test]
@@ -246,7 +310,8 @@ mod tests {
     #[test]
     fn other_members_beside_the_share_are_tolerated() {
         let share = STANDARD.encode([7; 31]);
-        let plain = format!(r#"{{"party": {{"index": 3}}, "encrypted_share": "{share}", "more": null}}"#);
+        let plain =
+            format!(r#"{{"party": {{"index": 3}}, "encrypted_share": "{share}", "more": null}}"#);
         assert_eq!(unwrap(Version::V3, plain.as_bytes()).unwrap()[..], [7; 31]);
         let twice = format!(r#"{{"encrypted_share": "{share}", "encrypted_share": "{share}"}}"#);
         assert!(unwrap(Version::V3, twice.as_bytes()).is_none());

@@ -1,4 +1,5 @@
-//! Secret numbers: shares and private keys. Made from bytes with a check, wiped when dropped, never shown.
+//! Secret numbers: shares and private keys. Made from bytes with a check, wiped when dropped, never
+//! shown.
 
 use generic_ec::curves::{Ed25519, Secp256k1};
 use generic_ec::{Point, Scalar, SecretScalar};
@@ -6,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::Curve;
 
-/// A number above 0 and below the order of its curve that nobody may learn: a share or a private key.
+/// A number above 0 and below the order of its curve that nobody may learn: a share or a private
+/// key.
 ///
 /// Not `Clone`, not serialisable, wiped when dropped; `Debug` shows the curve alone.
 pub struct Secret {
@@ -27,8 +29,9 @@ pub enum SecretError {
 }
 
 impl Secret {
-    /// Takes a big-endian number of 1 to 32 bytes; programs that strip leading zeros wrote fewer than 32.
-    pub fn from_be_bytes(curve: Curve, bytes: &[u8]) -> Result<Secret, SecretError> {
+    /// Takes a big-endian number of 1 to 32 bytes; programs that strip leading zeros wrote fewer
+    /// than 32.
+    pub fn from_be_bytes(curve: Curve, bytes: &[u8]) -> Result<Self, SecretError> {
         if bytes.is_empty() || bytes.len() > 32 {
             return Err(SecretError::Length(bytes.len()));
         }
@@ -39,7 +42,14 @@ impl Secret {
             Curve::Ed25519 => below_order::<Ed25519>(&padded),
         };
         let zero = padded.iter().fold(0, |all, byte| all | byte) == 0;
-        if fits && !zero { Ok(Secret { curve, bytes: padded }) } else { Err(SecretError::Range(curve)) }
+        if fits && !zero {
+            Ok(Self {
+                curve,
+                bytes: padded,
+            })
+        } else {
+            Err(SecretError::Range(curve))
+        }
     }
 
     /// The curve it is a scalar of.
@@ -61,17 +71,20 @@ impl Secret {
     }
 
     /// Another copy, to be wiped on its own.
-    pub(crate) fn duplicate(&self) -> Secret {
-        Secret { curve: self.curve, bytes: self.bytes.clone() }
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            curve: self.curve,
+            bytes: self.bytes.clone(),
+        }
     }
 
     /// The sum with a number that is reduced first. `None` if it is zero.
-    pub(crate) fn plus_reduced(&self, other: &[u8; 32]) -> Option<Secret> {
+    pub(crate) fn plus_reduced(&self, other: &[u8; 32]) -> Option<Self> {
         let sum = match self.curve {
             Curve::Secp256k1 => sum::<Secp256k1>(&self.bytes, other),
             Curve::Ed25519 => sum::<Ed25519>(&self.bytes, other),
         };
-        Secret::from_be_bytes(self.curve, &sum[..]).ok()
+        Self::from_be_bytes(self.curve, &sum[..]).ok()
     }
 
     /// The same in the arithmetic of its curve, which the caller names.
@@ -104,11 +117,16 @@ fn scalar<E: generic_ec::Curve>(bytes: &[u8; 32]) -> SecretScalar<E> {
 }
 
 fn times_generator<E: generic_ec::Curve>(bytes: &[u8; 32]) -> Vec<u8> {
-    (Point::<E>::generator() * scalar(bytes)).to_bytes(true).as_bytes().to_vec()
+    (Point::<E>::generator() * scalar(bytes))
+        .to_bytes(true)
+        .as_bytes()
+        .to_vec()
 }
 
 fn sum<E: generic_ec::Curve>(a: &[u8; 32], b: &[u8; 32]) -> Zeroizing<[u8; 32]> {
-    bytes_of::<E>(&SecretScalar::new(&mut (scalar::<E>(a).as_ref() + scalar::<E>(b).as_ref())))
+    bytes_of::<E>(&SecretScalar::new(
+        &mut (scalar::<E>(a).as_ref() + scalar::<E>(b).as_ref()),
+    ))
 }
 
 #[cfg(test)]
@@ -117,8 +135,14 @@ mod tests {
 
     /// The orders, big-endian (SEC 2, RFC 8032).
     const ORDERS: [(Curve, &str); 2] = [
-        (Curve::Secp256k1, "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"),
-        (Curve::Ed25519, "1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed"),
+        (
+            Curve::Secp256k1,
+            "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141",
+        ),
+        (
+            Curve::Ed25519,
+            "1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed",
+        ),
     ];
 
     #[test]
@@ -150,7 +174,10 @@ mod tests {
             "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
         );
         let secret = Secret::from_be_bytes(Curve::Ed25519, &[1]).unwrap();
-        assert_eq!(hex::encode(secret.public_key()), format!("58{}", "66".repeat(31)));
+        assert_eq!(
+            hex::encode(secret.public_key()),
+            format!("58{}", "66".repeat(31))
+        );
         assert_eq!(format!("{secret:?}"), "Secret(ed25519, ..)");
     }
 }

@@ -1,4 +1,5 @@
-//! Shamir's secret sharing over the order of a curve: interpolation at 0, of scalars and of points. No checks of identity.
+//! Shamir's secret sharing over the order of a curve: interpolation at 0, of scalars and of points.
+//! No checks of identity.
 
 use generic_ec::curves::{Ed25519, Secp256k1};
 use generic_ec::{Point, Scalar, SecretScalar};
@@ -7,7 +8,8 @@ use zeroize::Zeroizing;
 use crate::secret::bytes_of;
 use crate::{Curve, Participant, Secret, ShareId};
 
-/// f(0) from the values of f at `ids`, which are distinct and below the order. `None` if it is zero or they are not.
+/// f(0) from the values of f at `ids`, which are distinct and below the order. `None` if it is zero
+/// or they are not.
 pub(crate) fn interpolate(curve: Curve, shares: &[(&ShareId, &Secret)]) -> Option<Secret> {
     let sum = match curve {
         Curve::Secp256k1 => interpolate_on::<Secp256k1>(shares),
@@ -32,8 +34,13 @@ pub(crate) fn fits(curve: Curve, id: &ShareId) -> bool {
     }
 }
 
-fn interpolate_on<E: generic_ec::Curve>(shares: &[(&ShareId, &Secret)]) -> Option<Zeroizing<[u8; 32]>> {
-    let ids: Vec<_> = shares.iter().map(|(id, _)| coordinate::<E>(id)).collect::<Option<_>>()?;
+fn interpolate_on<E: generic_ec::Curve>(
+    shares: &[(&ShareId, &Secret)],
+) -> Option<Zeroizing<[u8; 32]>> {
+    let ids: Vec<_> = shares
+        .iter()
+        .map(|(id, _)| coordinate::<E>(id))
+        .collect::<Option<_>>()?;
     let mut sum = SecretScalar::<E>::zero();
     for (i, (_, share)) in shares.iter().enumerate() {
         let term = SecretScalar::new(&mut (share.scalar::<E>().as_ref() * lagrange(&ids, i)?));
@@ -43,7 +50,10 @@ fn interpolate_on<E: generic_ec::Curve>(shares: &[(&ShareId, &Secret)]) -> Optio
 }
 
 fn interpolate_public_on<E: generic_ec::Curve>(participants: &[&Participant]) -> Option<Vec<u8>> {
-    let ids: Vec<_> = participants.iter().map(|it| coordinate::<E>(&it.share_id)).collect::<Option<_>>()?;
+    let ids: Vec<_> = participants
+        .iter()
+        .map(|it| coordinate::<E>(&it.share_id))
+        .collect::<Option<_>>()?;
     let mut sum = Point::<E>::zero();
     for (i, participant) in participants.iter().enumerate() {
         sum += Point::<E>::from_bytes(&participant.public_key).ok()? * lagrange(&ids, i)?;
@@ -51,14 +61,22 @@ fn interpolate_public_on<E: generic_ec::Curve>(participants: &[&Participant]) ->
     Some(sum.to_bytes(true).as_bytes().to_vec())
 }
 
-/// The weight of the share at place `i` at 0: the product of x_j / (x_j - x_i) over all others. `None` if two are equal.
+/// The weight of the share at place `i` at 0: the product of x_j / (x_j - x_i) over all others.
+/// `None` if two are equal.
 fn lagrange<E: generic_ec::Curve>(ids: &[Scalar<E>], i: usize) -> Option<Scalar<E>> {
-    let others = || ids.iter().enumerate().filter(move |(j, _)| *j != i).map(|(_, x)| *x);
+    let others = || {
+        ids.iter()
+            .enumerate()
+            .filter(move |(j, _)| *j != i)
+            .map(|(_, x)| *x)
+    };
     let numerator = others().fold(Scalar::one(), |product, x| product * x);
     let denominator = others().fold(Scalar::one(), |product, x| product * (x - ids[i]));
     Some(numerator * denominator.invert()?)
 }
 
 fn coordinate<E: generic_ec::Curve>(id: &ShareId) -> Option<Scalar<E>> {
-    Scalar::from_be_bytes(id.to_be_bytes()).ok().filter(|x: &Scalar<E>| !x.is_zero())
+    Scalar::from_be_bytes(id.to_be_bytes())
+        .ok()
+        .filter(|x: &Scalar<E>| !x.is_zero())
 }

@@ -2,8 +2,11 @@
 
 use std::cmp::Ordering;
 
-/// The x-coordinate of a share: decimal digits without leading zeros, above 0 and below 2^256. Whether it is below the order of
-/// the curve is [`crate::Group`]'s to check.
+/// Digits of 2^256.
+const MAX_DIGITS: usize = 78;
+
+/// The x-coordinate of a share: decimal digits without leading zeros, above 0 and below 2^256.
+/// Whether it is below the order of the curve is [`crate::Group`]'s to check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareId {
     text: String,
@@ -12,16 +15,21 @@ pub struct ShareId {
 
 /// The text is no share id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no share id: it has to be a decimal number above 0 and below 2^256, without leading zeros")]
+#[error(
+    "`{0}` is no share id: it has to be a decimal number above 0 and below 2^256, without leading zeros"
+)]
 pub struct ShareIdError(String);
 
 impl ShareId {
     /// The id of a share of this product: its place in the committee, counted from 1.
-    pub fn from_keygen_index(index: u16) -> ShareId {
+    pub fn from_keygen_index(index: u16) -> Self {
         let number = u32::from(index) + 1;
         let mut bytes = [0; 32];
         bytes[28..].copy_from_slice(&number.to_be_bytes());
-        ShareId { text: number.to_string(), bytes }
+        Self {
+            text: number.to_string(),
+            bytes,
+        }
     }
 
     /// The decimal text.
@@ -38,17 +46,23 @@ impl ShareId {
 impl std::str::FromStr for ShareId {
     type Err = ShareIdError;
 
-    fn from_str(text: &str) -> Result<ShareId, ShareIdError> {
+    fn from_str(text: &str) -> Result<Self, ShareIdError> {
         let error = || ShareIdError(text.chars().take(80).collect());
         if text.is_empty() || text.starts_with('0') || text.len() > MAX_DIGITS {
             return Err(error());
         }
         let mut bytes = [0; 32];
         for digit in text.bytes() {
-            let digit = digit.is_ascii_digit().then(|| digit - b'0').ok_or_else(error)?;
+            let digit = digit
+                .is_ascii_digit()
+                .then(|| digit - b'0')
+                .ok_or_else(error)?;
             push_digit(&mut bytes, digit).ok_or_else(error)?;
         }
-        Ok(ShareId { text: text.to_owned(), bytes })
+        Ok(Self {
+            text: text.to_owned(),
+            bytes,
+        })
     }
 }
 
@@ -59,13 +73,13 @@ impl std::fmt::Display for ShareId {
 }
 
 impl Ord for ShareId {
-    fn cmp(&self, other: &ShareId) -> Ordering {
+    fn cmp(&self, other: &Self) -> Ordering {
         self.bytes.cmp(&other.bytes)
     }
 }
 
 impl PartialOrd for ShareId {
-    fn partial_cmp(&self, other: &ShareId) -> Option<Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
@@ -81,36 +95,56 @@ fn push_digit(number: &mut [u8; 32], digit: u8) -> Option<()> {
     (carry == 0).then_some(())
 }
 
-/// Digits of 2^256.
-const MAX_DIGITS: usize = 78;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// 2^256 - 1.
-    const LAST: &str = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
+    const LAST: &str =
+        "115792089237316195423570985008687907853269984665640564039457584007913129639935";
 
     #[test]
     fn decimal_text_is_a_number() {
         for (text, bytes) in [
             ("1", "01"),
             ("256", "0100"),
-            ("340282366920938463463374607431768211455", "ffffffffffffffffffffffffffffffff"),
-            (LAST, "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"),
+            (
+                "340282366920938463463374607431768211455",
+                "ffffffffffffffffffffffffffffffff",
+            ),
+            (
+                LAST,
+                "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+            ),
         ] {
             let id: ShareId = text.parse().unwrap();
             assert_eq!(hex::encode(id.to_be_bytes()), format!("{bytes:0>64}"));
             assert_eq!(id.to_string(), text);
         }
-        assert_eq!(ShareId::from_keygen_index(u16::MAX), "65536".parse().unwrap());
+        assert_eq!(
+            ShareId::from_keygen_index(u16::MAX),
+            "65536".parse().unwrap()
+        );
         assert!(ShareId::from_keygen_index(8) < "10".parse().unwrap());
     }
 
     #[test]
     fn everything_else_is_refused() {
         let too_big = LAST.replace("9935", "9936");
-        for wrong in ["", "0", "01", "-1", "+1", "1.0", "0x1", " 1", "1e3", "١", &too_big, &"9".repeat(79)] {
+        for wrong in [
+            "",
+            "0",
+            "01",
+            "-1",
+            "+1",
+            "1.0",
+            "0x1",
+            " 1",
+            "1e3",
+            "١",
+            &too_big,
+            &"9".repeat(79),
+        ] {
             assert!(wrong.parse::<ShareId>().is_err(), "{wrong}");
         }
     }

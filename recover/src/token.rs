@@ -34,27 +34,33 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// Every name that is understood. Tokens of test networks and of other EVM chains have the addresses of the main one.
+    /// Every name that is understood. Tokens of test networks and of other EVM chains have the
+    /// addresses of the main one.
     pub const NAMES: [&str; 7] = ["BTC", "XTN", "ETH", "SETH", "MNT", "SMNT_MNT", "SOL"];
 
     /// The curve that the token's keys are on.
     pub fn curve(self) -> Curve {
         match self {
-            Token::Btc | Token::Xtn | Token::Evm => Curve::Secp256k1,
-            Token::Sol => Curve::Ed25519,
+            Self::Btc | Self::Xtn | Self::Evm => Curve::Secp256k1,
+            Self::Sol => Curve::Ed25519,
         }
     }
 
-    /// Every kind of address of a key, with the kind's name. `key`: 33 bytes on secp256k1, 32 on Ed25519.
-    pub fn addresses(self, curve: Curve, key: &[u8]) -> Result<Vec<(&'static str, String)>, TokenError> {
+    /// Every kind of address of a key, with the kind's name. `key`: 33 bytes on secp256k1, 32 on
+    /// Ed25519.
+    pub fn addresses(
+        self,
+        curve: Curve,
+        key: &[u8],
+    ) -> Result<Vec<(&'static str, String)>, TokenError> {
         if curve != self.curve() {
             return Err(TokenError::Curve(self.curve()));
         }
         Ok(match self {
-            Token::Btc => bitcoin(Network::Mainnet, key)?,
-            Token::Xtn => bitcoin(Network::Testnet, key)?,
-            Token::Evm => vec![("EVM", address::evm(key)?)],
-            Token::Sol => vec![("Solana", address::solana(key)?)],
+            Self::Btc => bitcoin(Network::Mainnet, key)?,
+            Self::Xtn => bitcoin(Network::Testnet, key)?,
+            Self::Evm => vec![("EVM", address::evm(key)?)],
+            Self::Sol => vec![("Solana", address::solana(key)?)],
         })
     }
 }
@@ -62,12 +68,12 @@ impl Token {
 impl std::str::FromStr for Token {
     type Err = TokenError;
 
-    fn from_str(text: &str) -> Result<Token, TokenError> {
+    fn from_str(text: &str) -> Result<Self, TokenError> {
         Ok(match text.to_ascii_uppercase().as_str() {
-            "BTC" => Token::Btc,
-            "XTN" => Token::Xtn,
-            "ETH" | "SETH" | "MNT" | "SMNT_MNT" => Token::Evm,
-            "SOL" => Token::Sol,
+            "BTC" => Self::Btc,
+            "XTN" => Self::Xtn,
+            "ETH" | "SETH" | "MNT" | "SMNT_MNT" => Self::Evm,
+            "SOL" => Self::Sol,
             _ => return Err(TokenError::Unknown(text.chars().take(40).collect())),
         })
     }
@@ -89,19 +95,29 @@ mod tests {
     #[test]
     fn every_name_is_a_token_and_tokens_stay_on_their_curve() {
         let keys = [
-            (Curve::Secp256k1, "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"),
-            (Curve::Ed25519, "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"),
+            (
+                Curve::Secp256k1,
+                "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+            ),
+            (
+                Curve::Ed25519,
+                "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            ),
         ];
         for name in Token::NAMES {
             let token: Token = name.to_lowercase().parse().unwrap();
             for (curve, key) in keys {
                 let addresses = token.addresses(curve, &hex::decode(key).unwrap());
-                match curve == token.curve() {
-                    true => assert!(!addresses.unwrap().is_empty()),
-                    false => assert_eq!(addresses, Err(TokenError::Curve(token.curve()))),
+                if curve == token.curve() {
+                    assert!(!addresses.unwrap().is_empty())
+                } else {
+                    assert_eq!(addresses, Err(TokenError::Curve(token.curve())))
                 }
             }
         }
-        assert_eq!("DOGE".parse::<Token>(), Err(TokenError::Unknown("DOGE".into())));
+        assert_eq!(
+            "DOGE".parse::<Token>(),
+            Err(TokenError::Unknown("DOGE".into()))
+        );
     }
 }

@@ -7,14 +7,15 @@ use sha3::{Digest, Keccak256};
 
 /// A list of addresses, built once and asked often: a lookup costs the logarithm of its length.
 ///
-/// An entry is an address, `0x…` or `bc1…`, which then counts on every chain that has such addresses; or an account of one
-/// chain ([CAIP-10](https://chainagnostic.org/CAIPs/caip-10)), `eip155:1:0x…`. As an object it can carry a label for
-/// people: `{"address": "0x…", "label": "cold storage"}`.
+/// An entry is an address, `0x…` or `bc1…`, which then counts on every chain that has such
+/// addresses; or an account of one chain ([CAIP-10](https://chainagnostic.org/CAIPs/caip-10)),
+/// `eip155:1:0x…`. As an object it can carry a label for people: `{"address": "0x…", "label": "cold
+/// storage"}`.
 ///
 /// * `0x` and 40 hex digits: case does not matter. An entry in mixed case must fit its checksum
 ///   ([EIP-55](https://eips.ethereum.org/EIPS/eip-55)).
-/// * SegWit addresses ([BIP-173](https://github.com/bitcoin/bips/blob/master/bip-0173.mediawiki), BIP-350): case does not
-///   matter; an entry must fit its checksum.
+/// * SegWit addresses ([BIP-173](https://github.com/bitcoin/bips/blob/master/bip-0173.mediawiki),
+///   BIP-350): case does not matter; an entry must fit its checksum.
 /// * Anything else: equal to the letter.
 ///
 /// ```
@@ -45,7 +46,8 @@ impl AddressEntry {
     }
 }
 
-/// Values by address, which is written and compared as in an [`AddressSet`]. An address can have several.
+/// Values by address, which is written and compared as in an [`AddressSet`]. An address can have
+/// several.
 ///
 /// ```
 /// use countersign_sdk::AddressMap;
@@ -66,7 +68,7 @@ struct Listed<V> {
 
 impl<V> Default for AddressMap<V> {
     fn default() -> Self {
-        AddressMap(Vec::new())
+        Self(Vec::new())
     }
 }
 
@@ -76,13 +78,17 @@ impl<V> AddressMap<V> {
         let entries = entries.into_iter().map(|(text, value)| listed(text, value));
         let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
         entries.sort_unstable_by(|a, b| a.address.cmp(&b.address));
-        Ok(AddressMap(entries))
+        Ok(Self(entries))
     }
 
     /// What is listed for `address` on `chain`, a CAIP-2 id such as `eip155:1`.
     pub fn find(&self, chain: &str, address: &str) -> impl Iterator<Item = &V> {
-        let counts = move |listed: &&Listed<V>| listed.chain.as_deref().is_none_or(|other| other == chain);
-        self.entries(address).iter().filter(counts).map(|listed| &listed.value)
+        let counts =
+            move |listed: &&Listed<V>| listed.chain.as_deref().is_none_or(|other| other == chain);
+        self.entries(address)
+            .iter()
+            .filter(counts)
+            .map(|listed| &listed.value)
     }
 
     /// What is listed for `address` on whatever chain.
@@ -114,7 +120,8 @@ impl<V> AddressMap<V> {
 pub enum AddressError {
     /// Nothing, or white space within.
     Malformed(String),
-    /// The name of an address, such as one of ENS. Tasks show addresses, so it would never be found.
+    /// The name of an address, such as one of ENS. Tasks show addresses, so it would never be
+    /// found.
     Name(String),
     /// The case of the letters does not fit EIP-55, or the checksum of a SegWit address is wrong.
     Checksum(String),
@@ -123,14 +130,14 @@ pub enum AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AddressError::Malformed(text) => write!(f, "`{text}` is not an address; copy it again"),
-            AddressError::Name(text) => {
+            Self::Malformed(text) => write!(f, "`{text}` is not an address; copy it again"),
+            Self::Name(text) => {
                 write!(
                     f,
                     "`{text}` is a name, and tasks show addresses; look it up and write the address it has now"
                 )
             }
-            AddressError::Checksum(text) => {
+            Self::Checksum(text) => {
                 write!(
                     f,
                     "the checksum of `{text}` is wrong: a character is mistyped; copy the address again"
@@ -147,8 +154,15 @@ impl AddressSet {
     pub fn new<'a>(
         entries: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
     ) -> Result<Self, AddressError> {
-        let entry = |label: Option<&str>| AddressEntry { label: label.map(Into::into) };
-        AddressMap::new(entries.into_iter().map(|(text, label)| (text, entry(label)))).map(AddressSet)
+        let entry = |label: Option<&str>| AddressEntry {
+            label: label.map(Into::into),
+        };
+        AddressMap::new(
+            entries
+                .into_iter()
+                .map(|(text, label)| (text, entry(label))),
+        )
+        .map(AddressSet)
     }
 
     /// The entry for `address` on `chain` (a CAIP-2 id such as `eip155:1`), if there is one.
@@ -166,15 +180,18 @@ impl AddressSet {
         self.find(chain, address).is_some()
     }
 
-    /// Whether an entry can be an address of `chain`: it is listed for that chain, or for none and has the form of such
-    /// addresses.
+    /// Whether an entry can be an address of `chain`: it is listed for that chain, or for none and
+    /// has the form of such addresses.
     pub fn concerns(&self, chain: &str) -> bool {
         let is_evm = chain.starts_with("eip155:");
-        self.0.0.iter().any(|listed| match (&listed.chain, &listed.address) {
-            (Some(other), _) => **other == *chain,
-            (None, Address::Evm(_)) => is_evm,
-            (None, Address::Text(_)) => !is_evm,
-        })
+        self.0
+            .0
+            .iter()
+            .any(|listed| match (&listed.chain, &listed.address) {
+                (Some(other), _) => **other == *chain,
+                (None, Address::Evm(_)) => is_evm,
+                (None, Address::Text(_)) => !is_evm,
+            })
     }
 
     /// How many entries there are.
@@ -210,9 +227,9 @@ impl Address {
     /// An address that the node wrote: it has checked what there is to check.
     fn of_task(text: &str) -> Self {
         match evm(text) {
-            Some(bytes) => Address::Evm(bytes),
-            None if is_segwit(text) => Address::Text(text.to_ascii_lowercase().into()),
-            None => Address::Text(text.into()),
+            Some(bytes) => Self::Evm(bytes),
+            None if is_segwit(text) => Self::Text(text.to_ascii_lowercase().into()),
+            None => Self::Text(text.into()),
         }
     }
 
@@ -245,11 +262,17 @@ fn listed<V>(text: &str, value: V) -> Result<Listed<V>, AddressError> {
         Some(_) => return Err(AddressError::Malformed(text.into())),
         None => (None, text),
     };
-    Ok(Listed { address: Address::of_person(address)?, chain: chain.map(Into::into), value })
+    Ok(Listed {
+        address: Address::of_person(address)?,
+        chain: chain.map(Into::into),
+        value,
+    })
 }
 
 fn evm(text: &str) -> Option<[u8; 20]> {
-    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
+    let digits = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))?;
     let mut bytes = [0; 20];
     hex::decode_to_slice(digits, &mut bytes).ok()?;
     Some(bytes)
@@ -260,7 +283,10 @@ fn checksummed(address: &[u8; 20]) -> String {
     let lower = hex::encode(address);
     let hash = Keccak256::digest(&lower);
     let upper = |at: usize| (hash[at / 2] >> (4 * (1 - at % 2))) & 0xf >= 8;
-    lower.char_indices().map(|(at, c)| if upper(at) { c.to_ascii_uppercase() } else { c }).collect()
+    lower
+        .char_indices()
+        .map(|(at, c)| if upper(at) { c.to_ascii_uppercase() } else { c })
+        .collect()
 }
 
 fn is_segwit(text: &str) -> bool {
@@ -269,9 +295,10 @@ fn is_segwit(text: &str) -> bool {
 
 /// Begins as SegWit addresses of Bitcoin's networks do.
 fn looks_like_segwit(text: &str) -> bool {
-    ["bc1", "tb1", "bcrt1"]
-        .iter()
-        .any(|prefix| text.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)))
+    ["bc1", "tb1", "bcrt1"].iter().any(|prefix| {
+        text.get(..prefix.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    })
 }
 
 /// A list of texts, or of objects with `address` and `label`.
@@ -328,10 +355,14 @@ mod tests {
                 assert!(list(&[text]).is_ok(), "{text}");
             }
         }
-        for wrong in
-            ["0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed"]
-        {
-            assert_eq!(list(&[wrong]).unwrap_err(), AddressError::Checksum(wrong.into()));
+        for wrong in [
+            "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+        ] {
+            assert_eq!(
+                list(&[wrong]).unwrap_err(),
+                AddressError::Checksum(wrong.into())
+            );
         }
         assert!(!set.contains("eip155:1", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAee"));
     }
@@ -347,7 +378,10 @@ mod tests {
         }
         let mixed = lower.replacen('q', "Q", 1);
         for wrong in [mixed.as_str(), "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5"] {
-            assert!(matches!(list(&[wrong]), Err(AddressError::Checksum(_))), "{wrong}");
+            assert!(
+                matches!(list(&[wrong]), Err(AddressError::Checksum(_))),
+                "{wrong}"
+            );
         }
         let set = list(&["1BoatSLRHtKNngkdXEeobR76b53LETtpyT"]).unwrap();
         assert!(set.contains(chain, "1BoatSLRHtKNngkdXEeobR76b53LETtpyT"));
@@ -357,7 +391,11 @@ mod tests {
     #[test]
     fn an_account_of_one_chain_counts_there_alone() {
         let address = "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359";
-        let set = list(&[&format!("eip155:10:{address}"), &format!("eip155:1:{address}")]).unwrap();
+        let set = list(&[
+            &format!("eip155:10:{address}"),
+            &format!("eip155:1:{address}"),
+        ])
+        .unwrap();
         assert!(set.contains("eip155:1", address) && set.contains("eip155:10", address));
         assert!(!set.contains("eip155:100", address));
         assert!(set.find_on_any_chain(address).is_some());
@@ -365,16 +403,29 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in
-            ["", " 0xab", "a b", "eip155:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", "0xab\n", "eip155:1:"]
-        {
-            assert!(matches!(list(&[text]), Err(AddressError::Malformed(_))), "{text:?}");
+        for text in [
+            "",
+            " 0xab",
+            "a b",
+            "eip155:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359",
+            "0xab\n",
+            "eip155:1:",
+        ] {
+            assert!(
+                matches!(list(&[text]), Err(AddressError::Malformed(_))),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn a_name_is_no_address() {
-        for text in ["vitalik.eth", "eip155:1:vitalik.eth", "toly.sol", "a.b.example"] {
+        for text in [
+            "vitalik.eth",
+            "eip155:1:vitalik.eth",
+            "toly.sol",
+            "a.b.example",
+        ] {
             let error = list(&[text]).unwrap_err();
             assert!(
                 matches!(error, AddressError::Name(_)) && error.to_string().contains("look it up"),
@@ -385,14 +436,23 @@ mod tests {
 
     #[test]
     fn a_list_concerns_the_chains_whose_addresses_it_has() {
-        let (solana, ethereum) = ("solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp", "eip155:1");
+        let solana = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp";
+        let ethereum = "eip155:1";
         for (entry, on_solana, on_ethereum) in [
             ("0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", false, true),
-            ("eip155:10:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", false, false),
+            (
+                "eip155:10:0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359",
+                false,
+                false,
+            ),
             ("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", true, false),
         ] {
             let list = list(&[entry]).unwrap();
-            assert_eq!((list.concerns(solana), list.concerns(ethereum)), (on_solana, on_ethereum), "{entry}");
+            assert_eq!(
+                (list.concerns(solana), list.concerns(ethereum)),
+                (on_solana, on_ethereum),
+                "{entry}"
+            );
         }
     }
 
@@ -402,7 +462,12 @@ mod tests {
         let set = read(r#"["a", {"address": "b", "label": "second"}, {"address": "c"}]"#).unwrap();
         assert_eq!(set.len(), 3);
         assert_eq!(set.find("x:y", "b").unwrap().label(), Some("second"));
-        for text in [r#"[1]"#, r#"[{"label": "x"}]"#, r#"[{"address": "a", "lable": "x"}]"#, r#""a""#] {
+        for text in [
+            r#"[1]"#,
+            r#"[{"label": "x"}]"#,
+            r#"[{"address": "a", "lable": "x"}]"#,
+            r#""a""#,
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

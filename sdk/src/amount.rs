@@ -1,5 +1,5 @@
-//! Amounts of money: unsigned whole numbers of any size, counted in an asset's smallest unit. There is no floating
-//! point, no rounding and no overflow anywhere.
+//! Amounts of money: unsigned whole numbers of any size, counted in an asset's smallest unit. There
+//! is no floating point, no rounding and no overflow anywhere.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer};
 
 /// An unsigned whole number of any size.
 ///
-/// It is kept as its decimal digits, as tasks show it: policies compare and add, and need nothing else.
+/// It is kept as its decimal digits, as tasks show it: policies compare and add, and need nothing
+/// else.
 ///
 /// ```
 /// use countersign_sdk::Amount;
@@ -42,11 +43,17 @@ pub enum AmountError {
 impl fmt::Display for AmountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AmountError::NotDecimal(text) => {
-                write!(f, "`{text}` is not an amount; write decimal digits, in quotes")
+            Self::NotDecimal(text) => {
+                write!(
+                    f,
+                    "`{text}` is not an amount; write decimal digits, in quotes"
+                )
             }
-            AmountError::TooPrecise { text, decimals } => {
-                write!(f, "`{text}` has more than {decimals} digits behind the point; leave the others out")
+            Self::TooPrecise { text, decimals } => {
+                write!(
+                    f,
+                    "`{text}` has more than {decimals} digits behind the point; leave the others out"
+                )
             }
         }
     }
@@ -60,7 +67,7 @@ impl Amount {
 
     /// Nothing.
     pub fn zero() -> Self {
-        Amount("0".into())
+        Self("0".into())
     }
 
     /// Whether it is nothing.
@@ -68,8 +75,8 @@ impl Amount {
         self.0 == "0"
     }
 
-    /// Reads decimal notation of an asset with `decimals` digits behind the point: `1.5`, `1500`, `0.000001`. Strict:
-    /// digits on both sides of a point, no sign, no exponent, no separators.
+    /// Reads decimal notation of an asset with `decimals` digits behind the point: `1.5`, `1500`,
+    /// `0.000001`. Strict: digits on both sides of a point, no sign, no exponent, no separators.
     pub fn from_units(text: &str, decimals: u8) -> Result<Self, AmountError> {
         let not_decimal = || AmountError::NotDecimal(text.into());
         let (whole, fraction) = match text.split_once('.') {
@@ -81,12 +88,19 @@ impl Amount {
             return Err(not_decimal());
         }
         let Some(missing) = usize::from(decimals).checked_sub(fraction.len()) else {
-            return Err(AmountError::TooPrecise { text: text.into(), decimals });
+            return Err(AmountError::TooPrecise {
+                text: text.into(),
+                decimals,
+            });
         };
-        Ok(Self::from_digits(&format!("{whole}{fraction}{}", "0".repeat(missing))))
+        Ok(Self::from_digits(&format!(
+            "{whole}{fraction}{}",
+            "0".repeat(missing)
+        )))
     }
 
-    /// Decimal notation of an asset with `decimals` digits behind the point, without needless zeros.
+    /// Decimal notation of an asset with `decimals` digits behind the point, without needless
+    /// zeros.
     pub fn in_units(&self, decimals: u8) -> String {
         let decimals = usize::from(decimals);
         let padded = format!("{:0>width$}", self.0, width = decimals + 1);
@@ -97,8 +111,9 @@ impl Amount {
         }
     }
 
-    /// This amount so many times, such as a price times a quantity. Like addition it is exact; `None` if the product would have
-    /// more than [`DIGITS`](Self::DIGITS) digits, which no asset has and a plugin's time would not suffice for.
+    /// This amount so many times, such as a price times a quantity. Like addition it is exact;
+    /// `None` if the product would have more than [`DIGITS`](Self::DIGITS) digits, which no asset
+    /// has and a plugin's time would not suffice for.
     ///
     /// ```
     /// use countersign_sdk::Amount;
@@ -107,11 +122,12 @@ impl Amount {
     /// assert_eq!(price.checked_mul(&Amount::from(3)).unwrap().as_str(), "1020847100762815390390123822295304634365");
     /// # Ok::<(), countersign_sdk::AmountError>(())
     /// ```
-    pub fn checked_mul(&self, times: &Amount) -> Option<Amount> {
+    pub fn checked_mul(&self, times: &Self) -> Option<Self> {
         if self.0.len() + times.0.len() > Self::DIGITS {
             return None;
         }
-        // Least digit first. A place holds at most 9 * 9 * DIGITS and a carry, far below what u32 holds.
+        // Least digit first. A place holds at most 9 * 9 * DIGITS and a carry, far below what u32
+        // holds.
         let mut places = vec![0u32; self.0.len() + times.0.len()];
         for (i, a) in self.0.bytes().rev().enumerate() {
             for (j, b) in times.0.bytes().rev().enumerate() {
@@ -125,7 +141,9 @@ impl Amount {
             char::from(b'0' + (sum % 10) as u8)
         };
         let digits: Vec<char> = places.iter().map(digit).collect();
-        Some(Self::from_digits(&digits.into_iter().rev().collect::<String>()))
+        Some(Self::from_digits(
+            &digits.into_iter().rev().collect::<String>(),
+        ))
     }
 
     /// The decimal digits, without leading zeros.
@@ -137,7 +155,7 @@ impl Amount {
     fn from_digits(digits: &str) -> Self {
         match digits.trim_start_matches('0') {
             "" => Self::zero(),
-            digits => Amount(digits.into()),
+            digits => Self(digits.into()),
         }
     }
 }
@@ -160,7 +178,10 @@ impl FromStr for Amount {
 
 impl Ord for Amount {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+        self.0
+            .len()
+            .cmp(&other.0.len())
+            .then_with(|| self.0.cmp(&other.0))
     }
 }
 
@@ -170,9 +191,13 @@ impl PartialOrd for Amount {
     }
 }
 
-impl std::ops::AddAssign<&Amount> for Amount {
-    fn add_assign(&mut self, other: &Amount) {
-        let (long, short) = if *self < *other { (other, &*self) } else { (&*self, other) };
+impl std::ops::AddAssign<&Self> for Amount {
+    fn add_assign(&mut self, other: &Self) {
+        let (long, short) = if *self < *other {
+            (other, &*self)
+        } else {
+            (&*self, other)
+        };
         let mut sum = Vec::with_capacity(long.0.len() + 1);
         let mut carry = 0;
         let mut addends = short.0.bytes().rev();
@@ -188,10 +213,10 @@ impl std::ops::AddAssign<&Amount> for Amount {
     }
 }
 
-impl std::ops::Add<&Amount> for Amount {
-    type Output = Amount;
+impl std::ops::Add<&Self> for Amount {
+    type Output = Self;
 
-    fn add(mut self, other: &Amount) -> Amount {
+    fn add(mut self, other: &Self) -> Self {
         self += other;
         self
     }
@@ -205,7 +230,7 @@ impl fmt::Display for Amount {
 
 impl From<u64> for Amount {
     fn from(value: u64) -> Self {
-        Amount(value.to_string())
+        Self(value.to_string())
     }
 }
 
@@ -227,8 +252,9 @@ impl<'de> Deserialize<'de> for Amount {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn amount(text: &str) -> Amount {
         text.parse().unwrap()
@@ -236,18 +262,29 @@ mod tests {
 
     #[test]
     fn only_decimal_digits_are_an_amount() {
-        for text in ["", "-1", "+1", "1.0", "1e3", "0x10", " 1", "1 ", "1_000", "1,000", "١"] {
+        for text in [
+            "", "-1", "+1", "1.0", "1e3", "0x10", " 1", "1 ", "1_000", "1,000", "١",
+        ] {
             assert!(text.parse::<Amount>().is_err(), "{text:?}");
         }
         for text in ["", ".", ".5", "1.", "1.2.3", "-1.5", "1.5e3", "1.x"] {
-            assert!(matches!(Amount::from_units(text, 18), Err(AmountError::NotDecimal(_))), "{text:?}");
+            assert!(
+                matches!(
+                    Amount::from_units(text, 18),
+                    Err(AmountError::NotDecimal(_))
+                ),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn a_digit_too_many_behind_the_point_is_an_error_and_never_rounded() {
         assert_eq!(Amount::from_units("0.000001", 6).unwrap(), amount("1"));
-        assert!(matches!(Amount::from_units("0.0000001", 6), Err(AmountError::TooPrecise { .. })));
+        assert!(matches!(
+            Amount::from_units("0.0000001", 6),
+            Err(AmountError::TooPrecise { .. })
+        ));
         assert!(Amount::from_units("1.0", 0).is_err());
     }
 
@@ -265,7 +302,10 @@ mod tests {
     #[test]
     fn json_numbers_and_texts_are_read_but_fractions_are_not() {
         assert_eq!(serde_json::from_str::<Amount>("7").unwrap(), amount("7"));
-        assert_eq!(serde_json::from_str::<Amount>("\"007\"").unwrap(), amount("7"));
+        assert_eq!(
+            serde_json::from_str::<Amount>("\"007\"").unwrap(),
+            amount("7")
+        );
         for text in ["1.5", "-1", "1e30", "true", "null"] {
             assert!(serde_json::from_str::<Amount>(text).is_err(), "{text}");
         }
@@ -274,7 +314,8 @@ mod tests {
     proptest! {
         #[test]
         fn it_reckons_as_machine_integers_do(a in 0..u128::MAX / 2, b in 0..u128::MAX / 2) {
-            let (x, y) = (amount(&a.to_string()), amount(&b.to_string()));
+            let x = amount(&a.to_string());
+            let y = amount(&b.to_string());
             prop_assert_eq!(x.cmp(&y), a.cmp(&b));
             prop_assert_eq!(x + &y, amount(&(a + b).to_string()));
         }
@@ -288,10 +329,16 @@ mod tests {
 
     #[test]
     fn products_are_exact_and_bounded() {
-        assert_eq!(amount("0").checked_mul(&amount("999")), Some(Amount::zero()));
+        assert_eq!(
+            amount("0").checked_mul(&amount("999")),
+            Some(Amount::zero())
+        );
         let largest = amount(&"9".repeat(100));
         let square = largest.checked_mul(&largest).unwrap();
-        assert_eq!(square.as_str(), format!("{}8{}1", "9".repeat(99), "0".repeat(99)));
+        assert_eq!(
+            square.as_str(),
+            format!("{}8{}1", "9".repeat(99), "0".repeat(99))
+        );
         assert_eq!(square.checked_mul(&amount("1")), None);
     }
 

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::Amount;
 
-/// Servers name assets in words of their own, and write amounts in whole units. A node knows neither: it has CAIP ids
-/// and smallest units. An operator who lists both lets a plugin translate.
+/// Servers name assets in words of their own, and write amounts in whole units. A node knows
+/// neither: it has CAIP ids and smallest units. An operator who lists both lets a plugin translate.
 ///
 /// By [CAIP-2](https://chainagnostic.org/CAIPs/caip-2) id for a chain's native asset, by
 /// [CAIP-19](https://chainagnostic.org/CAIPs/caip-19) id for others:
@@ -30,7 +30,8 @@ impl AssetName {
     /// A 256-bit number has at most 78 digits.
     pub const MAX_DECIMALS: u8 = 77;
 
-    /// `smallest`, in the smallest unit, in whole units and without needless zeros. `None` if it is no number.
+    /// `smallest`, in the smallest unit, in whole units and without needless zeros. `None` if it is
+    /// no number.
     pub fn in_units(&self, smallest: &str) -> Option<String> {
         Some(smallest.parse::<Amount>().ok()?.in_units(self.decimals))
     }
@@ -48,9 +49,10 @@ impl AssetNames {
             asset.id.is_empty() || asset.decimals > AssetName::MAX_DECIMALS
         };
         match self.0.iter().find(wrong) {
-            Some((name, _)) => {
-                Err(format!("assets: `{name}` needs an id, and at most {} decimals", AssetName::MAX_DECIMALS))
-            }
+            Some((name, _)) => Err(format!(
+                "assets: `{name}` needs an id, and at most {} decimals",
+                AssetName::MAX_DECIMALS
+            )),
             None => Ok(()),
         }
     }
@@ -70,13 +72,19 @@ mod tests {
     fn a_native_asset_is_found_by_its_chain_and_others_by_their_id() {
         let names = names();
         assert_eq!(names.find("eip155:1", "").unwrap().id, "ETH");
-        assert_eq!(names.find("eip155:1", "eip155:1/erc20:0xdac").unwrap().id, "ETH_USDT");
+        assert_eq!(
+            names.find("eip155:1", "eip155:1/erc20:0xdac").unwrap().id,
+            "ETH_USDT"
+        );
         assert_eq!(names.find("eip155:137", ""), None);
     }
 
     #[test]
     fn amounts_are_exact_or_absent() {
-        let usdt = AssetName { id: "ETH_USDT".into(), decimals: 6 };
+        let usdt = AssetName {
+            id: "ETH_USDT".into(),
+            decimals: 6,
+        };
         assert_eq!(usdt.in_units("1500000").as_deref(), Some("1.5"));
         assert_eq!(usdt.in_units("0").as_deref(), Some("0"));
         assert_eq!(usdt.in_units("unlimited"), None);
@@ -85,8 +93,17 @@ mod tests {
     #[test]
     fn names_and_decimals_are_checked() {
         assert_eq!(names().validate(), Ok(()));
-        for text in [r#"{"x": {"id": "", "decimals": 0}}"#, r#"{"x": {"id": "X", "decimals": 78}}"#] {
-            assert!(serde_json::from_str::<AssetNames>(text).unwrap().validate().is_err(), "{text}");
+        for text in [
+            r#"{"x": {"id": "", "decimals": 0}}"#,
+            r#"{"x": {"id": "X", "decimals": 78}}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<AssetNames>(text)
+                    .unwrap()
+                    .validate()
+                    .is_err(),
+                "{text}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What wit-bindgen makes of `policy.wit`. Nobody edits or imports this by name: see the re-exports of the crate root.
+//! What wit-bindgen makes of `policy.wit`. Nobody edits or imports this by name: see the re-exports
+//! of the crate root.
 #![allow(missing_docs, clippy::all)]
 
 wit_bindgen::generate!({

@@ -40,7 +40,8 @@ mod wasm {
     }
 }
 
-/// Makes a [`Plugin`](crate::Plugin) the component's export. Once per crate; expands to nothing outside WebAssembly.
+/// Makes a [`Plugin`](crate::Plugin) the component's export. Once per crate; expands to nothing
+/// outside WebAssembly.
 #[macro_export]
 macro_rules! export_plugin {
     ($plugin:ty) => {

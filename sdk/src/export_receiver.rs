@@ -33,8 +33,8 @@ mod wasm {
     }
 }
 
-/// Makes an [`EventReceiver`](crate::EventReceiver) the component's export. Once per crate; expands to nothing outside
-/// WebAssembly.
+/// Makes an [`EventReceiver`](crate::EventReceiver) the component's export. Once per crate; expands
+/// to nothing outside WebAssembly.
 #[macro_export]
 macro_rules! export_event_receiver {
     ($receiver:ty) => {

@@ -6,10 +6,10 @@ impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::UnknownKey(key) => {
-                Failure::Misconfigured(format!("no key `{key}` is granted to this plugin"))
+                Self::Misconfigured(format!("no key `{key}` is granted to this plugin"))
             }
-            KeyError::UnsupportedAlgorithm(text) => Failure::Misconfigured(text),
-            KeyError::Internal(text) => Failure::Unavailable(text),
+            KeyError::UnsupportedAlgorithm(text) => Self::Misconfigured(text),
+            KeyError::Internal(text) => Self::Unavailable(text),
         }
     }
 }
@@ -18,8 +18,8 @@ impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
         let text = error.describe();
         match error {
-            HttpError::Denied(_) | HttpError::Invalid(_) => Failure::Misconfigured(text),
-            _ => Failure::Unavailable(text),
+            HttpError::Denied(_) | HttpError::Invalid(_) => Self::Misconfigured(text),
+            _ => Self::Unavailable(text),
         }
     }
 }
@@ -27,8 +27,8 @@ impl From<HttpError> for Failure {
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::Denied(text) => Failure::Misconfigured(text),
-            StateError::Internal(text) => Failure::Unavailable(text),
+            StateError::Denied(text) => Self::Misconfigured(text),
+            StateError::Internal(text) => Self::Unavailable(text),
         }
     }
 }
@@ -37,13 +37,13 @@ impl HttpError {
     /// One phrase for people.
     pub fn describe(&self) -> String {
         match self {
-            HttpError::Denied(text) => format!("no grant covers {text}"),
-            HttpError::Invalid(text) => format!("malformed request: {text}"),
-            HttpError::Timeout => "no answer in time".into(),
-            HttpError::Connect(text) => format!("cannot connect: {text}"),
-            HttpError::Tls(text) => format!("TLS failed: {text}"),
-            HttpError::TooLarge(limit) => format!("the answer exceeds {limit} bytes"),
-            HttpError::Protocol(text) => format!("broken answer: {text}"),
+            Self::Denied(text) => format!("no grant covers {text}"),
+            Self::Invalid(text) => format!("malformed request: {text}"),
+            Self::Timeout => "no answer in time".into(),
+            Self::Connect(text) => format!("cannot connect: {text}"),
+            Self::Tls(text) => format!("TLS failed: {text}"),
+            Self::TooLarge(limit) => format!("the answer exceeds {limit} bytes"),
+            Self::Protocol(text) => format!("broken answer: {text}"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a plugin can ask of the node. One trait, so that the same plugin runs in a node and in a native unit test.
+//! What a plugin can ask of the node. One trait, so that the same plugin runs in a node and in a
+//! native unit test.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use crate::{HttpError, KeyError, Level, Request, Response, StateError};
 /// The node, as a plugin sees it. Inside a component it is the node; in tests it is
 /// [`MockHost`](crate::testing::MockHost).
 ///
-/// Take it as `&impl Host`, never as `&dyn Host`: a trait object would make the component import everything.
+/// Take it as `&impl Host`, never as `&dyn Host`: a trait object would make the component import
+/// everything.
 pub trait Host {
     /// The plugin's configuration as JSON.
     fn document(&self) -> String;
@@ -31,7 +33,13 @@ pub trait Host {
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError>;
 
     /// Verifies with a public key that the node holds.
-    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError>;
+    fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError>;
 
     /// Public half of a key, DER SubjectPublicKeyInfo.
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError>;
@@ -55,5 +63,6 @@ pub trait Host {
     fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError>;
 
     /// The same with values.
-    fn state_entries(&self, prefix: &str, limit: u32) -> Result<Vec<(String, Vec<u8>)>, StateError>;
+    fn state_entries(&self, prefix: &str, limit: u32)
+    -> Result<Vec<(String, Vec<u8>)>, StateError>;
 }

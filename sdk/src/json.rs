@@ -1,5 +1,5 @@
-//! JSON as a policy wants it: a repeated member is an error, because two readers may disagree on which one counts.
-//! Nothing here is lenient.
+//! JSON as a policy wants it: a repeated member is an error, because two readers may disagree on
+//! which one counts. Nothing here is lenient.
 
 use std::fmt;
 
@@ -15,11 +15,13 @@ pub fn strict<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> 
     serde_json::from_value(value)
 }
 
-/// Reads a plugin's configuration; what is wrong with it becomes [`Failure::Misconfigured`], which says where.
+/// Reads a plugin's configuration; what is wrong with it becomes [`Failure::Misconfigured`], which
+/// says where.
 pub fn config<T: DeserializeOwned>(document: &str) -> Result<T, Failure> {
     let misconfigured = |error: serde_json::Error| Failure::Misconfigured(error.to_string());
     let Unique(value) = serde_json::from_str(document).map_err(misconfigured)?;
-    serde_path_to_error::deserialize(value).map_err(|error| Failure::Misconfigured(error.to_string()))
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| Failure::Misconfigured(error.to_string()))
 }
 
 /// A value without repeated members.
@@ -84,7 +86,8 @@ impl<'de> Visitor<'de> for UniqueVisitor {
     }
 }
 
-/// Writes JSON in pure ASCII: everything else is escaped as `\uXXXX` (UTF-16, as RFC 8259 section 7 has it).
+/// Writes JSON in pure ASCII: everything else is escaped as `\uXXXX` (UTF-16, as RFC 8259 section 7
+/// has it).
 pub fn ascii(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string(value)?;
     let mut out = String::with_capacity(text.len());
@@ -93,7 +96,9 @@ pub fn ascii(value: &impl serde::Serialize) -> Result<String, serde_json::Error>
             out.push(c);
         } else {
             let mut units = [0; 2];
-            c.encode_utf16(&mut units).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+            c.encode_utf16(&mut units)
+                .iter()
+                .for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
         }
     }
     Ok(out)
@@ -106,7 +111,10 @@ mod tests {
     #[test]
     fn a_repeated_member_is_refused_at_any_depth() {
         assert!(strict::<Value>(br#"{"a":1,"b":[{"c":1,"c":2}]}"#).is_err());
-        assert_eq!(strict::<Value>(br#"{"a":1,"b":[{"c":-1.5}]}"#).unwrap()["b"][0]["c"], -1.5);
+        assert_eq!(
+            strict::<Value>(br#"{"a":1,"b":[{"c":-1.5}]}"#).unwrap()["b"][0]["c"],
+            -1.5
+        );
     }
 
     #[test]
@@ -118,6 +126,9 @@ mod tests {
     fn other_than_ascii_is_escaped_and_survives() {
         let text = ascii(&"zł \u{1f511} \u{7f} \n\"").unwrap();
         assert_eq!(text, r#""z\u0142 \ud83d\udd11 \u007f \n\"""#);
-        assert_eq!(strict::<String>(text.as_bytes()).unwrap(), "zł \u{1f511} \u{7f} \n\"");
+        assert_eq!(
+            strict::<String>(text.as_bytes()).unwrap(),
+            "zł \u{1f511} \u{7f} \n\""
+        );
     }
 }

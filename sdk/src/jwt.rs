@@ -1,7 +1,7 @@
 //! Compact JWS (RFC 7515) with exactly one algorithm, RS256, over keys that the node holds.
 //!
-//! The header never chooses anything: a token that is not RS256 under the named key is refused, however it presents
-//! itself (`none`, `HS256`, an embedded key).
+//! The header never chooses anything: a token that is not RS256 under the named key is refused,
+//! however it presents itself (`none`, `HS256`, an embedded key).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -55,15 +55,19 @@ impl std::error::Error for TokenError {}
 /// Signs `claims` with the node's private key named `key`.
 pub fn sign(host: &impl Host, key: &str, claims: &impl Serialize) -> Result<String, Failure> {
     let claims = json::ascii(claims).map_err(|error| Failure::Internal(error.to_string()))?;
-    let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(claims));
+    let mut token = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(HEADER),
+        URL_SAFE_NO_PAD.encode(claims)
+    );
     let signature = host.sign(key, ALGORITHM, token.as_bytes())?;
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     Ok(token)
 }
 
-/// Verifies `token` under the public key named `key` and returns its claims. `exp` (seconds since 1970) is required
-/// and must lie in the future.
+/// Verifies `token` under the public key named `key` and returns its claims. `exp` (seconds since
+/// 1970) is required and must lie in the future.
 pub fn verify(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Value>, TokenError> {
     let claims = verify_signature(host, key, token)?;
     check_expiry(&claims, host.now())?;
@@ -71,9 +75,14 @@ pub fn verify(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Va
     Ok(claims)
 }
 
-/// Like [`verify`], for protocols whose tokens need not expire: an `exp` counts where there is one. Such a token is
-/// good for ever, so the caller must find in its claims the one request that it answers.
-pub fn verify_answer(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Value>, TokenError> {
+/// Like [`verify`], for protocols whose tokens need not expire: an `exp` counts where there is one.
+/// Such a token is good for ever, so the caller must find in its claims the one request that it
+/// answers.
+pub fn verify_answer(
+    host: &impl Host,
+    key: &str,
+    token: &str,
+) -> Result<Map<String, Value>, TokenError> {
     let claims = verify_signature(host, key, token)?;
     if claims.contains_key("exp") {
         check_expiry(&claims, host.now())?;
@@ -82,7 +91,11 @@ pub fn verify_answer(host: &impl Host, key: &str, token: &str) -> Result<Map<Str
     Ok(claims)
 }
 
-fn verify_signature(host: &impl Host, key: &str, token: &str) -> Result<Map<String, Value>, TokenError> {
+fn verify_signature(
+    host: &impl Host,
+    key: &str,
+    token: &str,
+) -> Result<Map<String, Value>, TokenError> {
     let (signed, signature) = token.rsplit_once('.').ok_or(NOT_THREE_PARTS)?;
     let (header, claims) = signed.split_once('.').ok_or(NOT_THREE_PARTS)?;
     if claims.contains('.') {
@@ -90,7 +103,10 @@ fn verify_signature(host: &impl Host, key: &str, token: &str) -> Result<Map<Stri
     }
     check_header(&object(header, "the header is not a JSON object")?)?;
     let signature = decode(signature)?;
-    if !host.verify(key, ALGORITHM, signed.as_bytes(), &signature).map_err(TokenError::Key)? {
+    if !host
+        .verify(key, ALGORITHM, signed.as_bytes(), &signature)
+        .map_err(TokenError::Key)?
+    {
         return Err(TokenError::Signature);
     }
     object(claims, "the claims are not a JSON object")
@@ -102,7 +118,9 @@ fn check_header(header: &Map<String, Value>) -> Result<(), TokenError> {
     }
     let typ_fits = match header.get("typ") {
         None | Some(Value::Null) => true,
-        Some(typ) => typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")),
+        Some(typ) => typ
+            .as_str()
+            .is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")),
     };
     if !typ_fits {
         return Err(TokenError::Header("`typ` is not JWT"));
@@ -116,16 +134,24 @@ fn check_header(header: &Map<String, Value>) -> Result<(), TokenError> {
 
 /// A NumericDate (RFC 7519 section 2), without leeway.
 fn check_expiry(claims: &Map<String, Value>, now_ms: u64) -> Result<(), TokenError> {
-    let exp = claims.get("exp").ok_or(TokenError::Expired("`exp` is missing"))?;
-    let exp = exp.as_f64().ok_or(TokenError::Expired("`exp` is not a number"))?;
+    let exp = claims
+        .get("exp")
+        .ok_or(TokenError::Expired("`exp` is missing"))?;
+    let exp = exp
+        .as_f64()
+        .ok_or(TokenError::Expired("`exp` is not a number"))?;
     if exp >= YEAR_10000 {
         return Err(TokenError::Expired("`exp` is not a date"));
     }
-    if exp * 1000.0 > now_ms as f64 { Ok(()) } else { Err(TokenError::Expired("`exp` has passed")) }
+    if exp * 1000.0 > now_ms as f64 {
+        Ok(())
+    } else {
+        Err(TokenError::Expired("`exp` has passed"))
+    }
 }
 
-/// `nbf` may be missing or null, as some servers have it. Nothing here depends on a token's age, so `iat` may say what it
-/// likes.
+/// `nbf` may be missing or null, as some servers have it. Nothing here depends on a token's age, so
+/// `iat` may say what it likes.
 fn check_start(claims: &Map<String, Value>, now_ms: u64) -> Result<(), TokenError> {
     match claims.get("nbf") {
         None | Some(Value::Null) => Ok(()),
@@ -143,7 +169,9 @@ fn object(part: &str, otherwise: &'static str) -> Result<Map<String, Value>, Tok
 
 /// Unpadded base64url without stray bits: one token has one spelling.
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed("a part is not base64url"))
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| TokenError::Malformed("a part is not base64url"))
 }
 
 #[cfg(test)]
@@ -160,8 +188,11 @@ mod tests {
     }
 
     fn token(host: &MockHost, header: &Value, claims: &str) -> String {
-        let signed =
-            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
+        let signed = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header.to_string()),
+            URL_SAFE_NO_PAD.encode(claims)
+        );
         let signature = host.sign("mine", "RS256", signed.as_bytes()).unwrap();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -178,21 +209,36 @@ mod tests {
     fn the_header_chooses_nothing() {
         let host = host();
         let claims = json!({"exp": NOW_S + 60}).to_string();
-        for header in
-            [json!({"alg": "none"}), json!({"alg": "HS256"}), json!({"typ": "JWT"}), json!({"alg": null})]
-        {
+        for header in [
+            json!({"alg": "none"}),
+            json!({"alg": "HS256"}),
+            json!({"typ": "JWT"}),
+            json!({"alg": null}),
+        ] {
             let error = verify(&host, "mine", &token(&host, &header, &claims));
-            assert_eq!(error, Err(TokenError::Header("`alg` is not RS256")), "{header}");
+            assert_eq!(
+                error,
+                Err(TokenError::Header("`alg` is not RS256")),
+                "{header}"
+            );
         }
-        for header in
-            [json!({"alg": "RS256", "typ": "JOSE"}), json!({"alg": "RS256", "crit": ["b64"], "b64": false})]
-        {
+        for header in [
+            json!({"alg": "RS256", "typ": "JOSE"}),
+            json!({"alg": "RS256", "crit": ["b64"], "b64": false}),
+        ] {
             assert!(matches!(
                 verify(&host, "mine", &token(&host, &header, &claims)),
                 Err(TokenError::Header(_))
             ));
         }
-        assert!(verify(&host, "mine", &token(&host, &json!({"alg": "RS256"}), &claims)).is_ok());
+        assert!(
+            verify(
+                &host,
+                "mine",
+                &token(&host, &json!({"alg": "RS256"}), &claims)
+            )
+            .is_ok()
+        );
     }
 
     #[test]
@@ -217,24 +263,35 @@ mod tests {
     fn an_answer_may_lack_an_expiry_but_not_have_a_passed_one() {
         let host = host();
         let header = json!({"alg": "RS256", "typ": "JWT"});
-        let answer =
-            |claims: Value| verify_answer(&host, "mine", &token(&host, &header, &claims.to_string()));
+        let answer = |claims: Value| {
+            verify_answer(&host, "mine", &token(&host, &header, &claims.to_string()))
+        };
         assert!(answer(json!({"iat": NOW_S})).is_ok());
         assert!(answer(json!({"exp": NOW_S + 1})).is_ok());
         for exp in [json!(NOW_S), json!(null), json!("9999999999")] {
-            assert!(matches!(answer(json!({"exp": exp})), Err(TokenError::Expired(_))));
+            assert!(matches!(
+                answer(json!({"exp": exp})),
+                Err(TokenError::Expired(_))
+            ));
         }
         let unsigned = token(&host, &json!({"alg": "none"}), "{}");
-        assert!(matches!(verify_answer(&host, "mine", &unsigned), Err(TokenError::Header(_))));
+        assert!(matches!(
+            verify_answer(&host, "mine", &unsigned),
+            Err(TokenError::Header(_))
+        ));
     }
 
     #[test]
     fn a_start_of_validity_is_heeded_if_there_is_one() {
         let host = host();
         let header = json!({"alg": "RS256", "typ": "JWT"});
-        let claims = |nbf: Value| json!({"exp": NOW_S + 600, "nbf": nbf, "iat": NOW_S + 600}).to_string();
+        let claims =
+            |nbf: Value| json!({"exp": NOW_S + 600, "nbf": nbf, "iat": NOW_S + 600}).to_string();
         for nbf in [Value::Null, json!(NOW_S), json!(NOW_S + 60), json!(0)] {
-            assert!(verify(&host, "mine", &token(&host, &header, &claims(nbf.clone()))).is_ok(), "{nbf}");
+            assert!(
+                verify(&host, "mine", &token(&host, &header, &claims(nbf.clone()))).is_ok(),
+                "{nbf}"
+            );
         }
         for nbf in [json!(NOW_S + 61), json!("0"), json!([])] {
             let error = verify(&host, "mine", &token(&host, &header, &claims(nbf.clone())));
@@ -246,8 +303,11 @@ mod tests {
     fn spelling_is_strict() {
         let host = host();
         let good = sign(&host, "mine", &json!({"exp": NOW_S + 60})).unwrap();
-        let repeated =
-            token(&host, &json!({"alg": "RS256"}), &format!(r#"{{"exp":1,"exp":{}}}"#, NOW_S + 60));
+        let repeated = token(
+            &host,
+            &json!({"alg": "RS256"}),
+            &format!(r#"{{"exp":1,"exp":{}}}"#, NOW_S + 60),
+        );
         let bad = [
             String::new(),
             "a.b".into(),

@@ -38,8 +38,9 @@
 //! A receiver of events is likewise a type that implements [`EventReceiver`], exported with
 //! [`export_event_receiver!`]. It is told what became of tasks, and decides nothing.
 //!
-//! The crate type is `cdylib`, the target `wasm32-wasip2`; `cargo build` emits a component. A plugin that never calls
-//! [`Host::send`] does not import `http`, so what a plugin *can* do is visible in the binary.
+//! The crate type is `cdylib`, the target `wasm32-wasip2`; `cargo build` emits a component. A
+//! plugin that never calls [`Host::send`] does not import `http`, so what a plugin *can* do is
+//! visible in the binary.
 //!
 //! This crate never talks to a node by itself: all effects go through [`Host`].
 
@@ -73,9 +74,9 @@ pub use bindings::countersign::policy::keys::Error as KeyError;
 pub use bindings::countersign::policy::logging::Level;
 pub use bindings::countersign::policy::state::Error as StateError;
 pub use bindings::countersign::policy::types::{
-    Call, Destination, Failure, Grant, Info, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen,
-    Operation, Origin, Principal, Rejection, Resharing, Signing, Statement, Task, Transaction, TypedData,
-    Verdict,
+    Call, Destination, Failure, Grant, Info, Input, Intent, Key, KeyShareCheck, KeyShareSigning,
+    Keygen, Operation, Origin, Principal, Rejection, Resharing, Signing, Statement, Task,
+    Transaction, TypedData, Verdict,
 };
 pub use bindings::event::countersign::policy::events::{
     End, Event, NewKey, Participant, ShareSignature, Signature, Stage, Success, What,
@@ -89,12 +90,13 @@ pub use task::{Rights, Shown};
 /// For the expansion of [`export_plugin!`]; not part of the interface.
 #[doc(hidden)]
 pub mod private {
+    pub use wit_bindgen;
+
     #[cfg(target_family = "wasm")]
     pub use crate::export::{check, describe, evaluate, observe, probe};
     #[cfg(target_family = "wasm")]
     pub use crate::export_receiver::{check_receiver, deliver, describe_receiver};
     pub use crate::parsed::Parsed;
-    pub use wit_bindgen;
 }
 
 // Generated code names this crate from the outside, in plugins as well as here.

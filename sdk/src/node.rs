@@ -25,7 +25,8 @@ impl Host for Node {
         clock::sleep(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     }
 
-    /// WASI's generator, which the node backs by its own; nothing is kept in the component's memory.
+    /// WASI's generator, which the node backs by its own; nothing is kept in the component's
+    /// memory.
     fn random(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).expect("the node has randomness");
@@ -33,8 +34,10 @@ impl Host for Node {
     }
 
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
-        let fields: Vec<_> =
-            fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
         logging::log(level, message, &fields);
     }
 
@@ -42,7 +45,13 @@ impl Host for Node {
         keys::sign(key, algorithm, data)
     }
 
-    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+    fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError> {
         keys::verify(key, algorithm, data, signature)
     }
 
@@ -74,7 +83,11 @@ impl Host for Node {
         state::list_keys(prefix, limit)
     }
 
-    fn state_entries(&self, prefix: &str, limit: u32) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+    fn state_entries(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
         state::list_entries(prefix, limit)
     }
 }

@@ -1,4 +1,5 @@
-//! A configuration that is read once and used by every later call of the instance, as long as it is the one in force.
+//! A configuration that is read once and used by every later call of the instance, as long as it is
+//! the one in force.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,13 +10,14 @@ use crate::{Failure, Host};
 
 /// The configuration as it was read, with the revision of the document that it was read from.
 ///
-/// `check` fills it; a node that keeps the memory of an instance after `check` hands it to every later call.
+/// `check` fills it; a node that keeps the memory of an instance after `check` hands it to every
+/// later call.
 pub struct Parsed<C>(RefCell<Option<(Vec<u8>, Rc<C>)>>);
 
 impl<C: DeserializeOwned> Parsed<C> {
     /// Nothing was read yet.
     pub const fn new() -> Self {
-        Parsed(RefCell::new(None))
+        Self(RefCell::new(None))
     }
 
     /// The configuration of the document that `host` shows now.
@@ -59,9 +61,27 @@ mod tests {
     #[test]
     fn a_changed_document_is_never_served_from_memory() {
         let parsed = Parsed::<Config>::new();
-        assert_eq!(parsed.get(&MockHost::default().with_config(r#"{"limit": 1}"#)).unwrap().limit, 1);
-        assert_eq!(parsed.get(&MockHost::default().with_config(r#"{"limit": 2}"#)).unwrap().limit, 2);
+        assert_eq!(
+            parsed
+                .get(&MockHost::default().with_config(r#"{"limit": 1}"#))
+                .unwrap()
+                .limit,
+            1
+        );
+        assert_eq!(
+            parsed
+                .get(&MockHost::default().with_config(r#"{"limit": 2}"#))
+                .unwrap()
+                .limit,
+            2
+        );
         assert!(parsed.get(&MockHost::default().with_config("{}")).is_err());
-        assert_eq!(parsed.get(&MockHost::default().with_config(r#"{"limit": 2}"#)).unwrap().limit, 2);
+        assert_eq!(
+            parsed
+                .get(&MockHost::default().with_config(r#"{"limit": 2}"#))
+                .unwrap()
+                .limit,
+            2
+        );
     }
 }

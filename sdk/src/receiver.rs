@@ -1,4 +1,5 @@
-//! The trait that the author of an event receiver implements. It holds no state: every call may run in a new instance.
+//! The trait that the author of an event receiver implements. It holds no state: every call may run
+//! in a new instance.
 
 use serde::de::DeserializeOwned;
 
@@ -6,7 +7,8 @@ use crate::{Event, Failure, Host};
 
 /// A receiver of events. Export it with [`export_event_receiver!`](crate::export_event_receiver).
 pub trait EventReceiver {
-    /// The receiver's configuration, read from the node's JSON. Use `#[serde(deny_unknown_fields)]`.
+    /// The receiver's configuration, read from the node's JSON. Use
+    /// `#[serde(deny_unknown_fields)]`.
     type Config: DeserializeOwned;
 
     /// Name by which configuration refers to the receiver, e.g. `jwt-events`.
@@ -24,7 +26,7 @@ pub trait EventReceiver {
         Ok(())
     }
 
-    /// Passes the event on, once: the node keeps it, and tries again after a failure. An event may come twice; its id
-    /// tells.
+    /// Passes the event on, once: the node keeps it, and tries again after a failure. An event may
+    /// come twice; its id tells.
     fn deliver(config: &Self::Config, event: &Event, host: &impl Host) -> Result<(), Failure>;
 }

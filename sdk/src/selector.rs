@@ -6,10 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer};
 use sha3::{Digest, Keccak256};
 
-/// The bytes that name a method, as [`Call::selector`](crate::Call) has them: four on EVM chains, one to eight elsewhere.
+/// The bytes that name a method, as [`Call::selector`](crate::Call) has them: four on EVM chains,
+/// one to eight elsewhere.
 ///
-/// Written as hex (`0xa9059cbb`) or as the signature of an EVM method, whose selector is the beginning of its Keccak-256
-/// hash ([Solidity ABI](https://docs.soliditylang.org/en/latest/abi-spec.html#function-selector)):
+/// Written as hex (`0xa9059cbb`) or as the signature of an EVM method, whose selector is the
+/// beginning of its Keccak-256 hash ([Solidity
+/// ABI](https://docs.soliditylang.org/en/latest/abi-spec.html#function-selector)):
 ///
 /// ```
 /// use countersign_sdk::Selector;
@@ -40,12 +42,15 @@ pub enum SelectorError {
 impl fmt::Display for SelectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SelectorError::Malformed(text) => write!(
+            Self::Malformed(text) => write!(
                 f,
                 "`{text}` names no method; write `0x` and up to eight bytes in hex, or a signature such as `transfer(address,uint256)`"
             ),
-            SelectorError::Alias { written, meant } => {
-                write!(f, "the type `{written}` is an abbreviation; write `{meant}`")
+            Self::Alias { written, meant } => {
+                write!(
+                    f,
+                    "the type `{written}` is an abbreviation; write `{meant}`"
+                )
             }
         }
     }
@@ -54,7 +59,8 @@ impl fmt::Display for SelectorError {
 impl std::error::Error for SelectorError {}
 
 impl Selector {
-    /// Whether a call with this selector calls the method. The whole selector counts: a shorter one is another.
+    /// Whether a call with this selector calls the method. The whole selector counts: a shorter one
+    /// is another.
     pub fn matches(&self, selector: &[u8]) -> bool {
         *self.0 == *selector
     }
@@ -73,7 +79,9 @@ impl FromStr for Selector {
 
 fn from_hex(digits: &str) -> Option<Selector> {
     let bytes = hex::decode(digits).ok()?;
-    (1..=8).contains(&bytes.len()).then(|| Selector(bytes.into()))
+    (1..=8)
+        .contains(&bytes.len())
+        .then(|| Selector(bytes.into()))
 }
 
 fn from_signature(text: &str) -> Result<Selector, SelectorError> {
@@ -81,14 +89,20 @@ fn from_signature(text: &str) -> Result<Selector, SelectorError> {
     let (name, arguments) = text.split_once('(').ok_or_else(malformed)?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
     let is_type = |c: char| c.is_ascii_alphanumeric() || "(),[]".contains(c);
-    if name.is_empty() || !name.chars().all(is_name) || !arguments.chars().all(is_type) || !is_balanced(text)
+    if name.is_empty()
+        || !name.chars().all(is_name)
+        || !arguments.chars().all(is_type)
+        || !is_balanced(text)
     {
         return Err(malformed());
     }
     for word in arguments.split(|c: char| !c.is_ascii_alphanumeric()) {
         for (written, meant) in [("uint", "uint256"), ("int", "int256"), ("byte", "bytes1")] {
             if word == written {
-                return Err(SelectorError::Alias { written: written.into(), meant });
+                return Err(SelectorError::Alias {
+                    written: written.into(),
+                    meant,
+                });
             }
         }
     }
@@ -121,7 +135,9 @@ impl fmt::Display for Selector {
 
 impl<'de> Deserialize<'de> for Selector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -141,7 +157,10 @@ mod tests {
             ("approve(address,uint256)", "0x095ea7b3"),
             ("transferFrom(address,address,uint256)", "0x23b872dd"),
             ("setApprovalForAll(address,bool)", "0xa22cb465"),
-            ("safeTransferFrom(address,address,uint256,uint256,bytes)", "0xf242432a"),
+            (
+                "safeTransferFrom(address,address,uint256,uint256,bytes)",
+                "0xf242432a",
+            ),
             ("deposit()", "0xd0e30db0"),
             (
                 "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))",
@@ -155,9 +174,12 @@ mod tests {
     #[test]
     fn a_shorter_or_longer_selector_is_another() {
         assert!(selector("0xa9059cbb").matches(&[0xa9, 0x05, 0x9c, 0xbb]));
-        for other in
-            [&[][..], &[0xa9, 0x05, 0x9c], &[0xa9, 0x05, 0x9c, 0xbb, 0x00], &[0xa9, 0x05, 0x9c, 0xbc]]
-        {
+        for other in [
+            &[][..],
+            &[0xa9, 0x05, 0x9c],
+            &[0xa9, 0x05, 0x9c, 0xbb, 0x00],
+            &[0xa9, 0x05, 0x9c, 0xbc],
+        ] {
             assert!(!selector("0xa9059cbb").matches(other), "{other:?}");
         }
     }
@@ -180,7 +202,10 @@ mod tests {
             "f(address))",
             "f() returns (bool)",
         ] {
-            assert!(matches!(text.parse::<Selector>(), Err(SelectorError::Malformed(_))), "{text:?}");
+            assert!(
+                matches!(text.parse::<Selector>(), Err(SelectorError::Malformed(_))),
+                "{text:?}"
+            );
         }
         let error = "transfer(address,uint)".parse::<Selector>().unwrap_err();
         assert!(error.to_string().contains("write `uint256`"), "{error}");

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{Call, Destination, Grant, Intent, Operation, Origin, Signing, Task, Transaction};
 
-/// How far the grants of typed data are all the rights that it hands out, as the node knows the type of the message.
+/// How far the grants of typed data are all the rights that it hands out, as the node knows the
+/// type of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
     /// It hands out none.
@@ -51,7 +52,9 @@ impl Task {
 
     /// Who owns accounts that receive tokens, by account, as far as the node knows.
     pub fn token_owners(&self) -> BTreeMap<String, String> {
-        let owners = self.fact("token-owners").map(|owners| crate::json::strict(owners.as_bytes()));
+        let owners = self
+            .fact("token-owners")
+            .map(|owners| crate::json::strict(owners.as_bytes()));
         owners.and_then(Result::ok).unwrap_or_default()
     }
 
@@ -61,7 +64,10 @@ impl Task {
     }
 
     fn statement(&self, name: &str, origin: Origin) -> Option<&str> {
-        let found = self.extra.iter().find(|s| s.name == name && s.origin == origin)?;
+        let found = self
+            .extra
+            .iter()
+            .find(|s| s.name == name && s.origin == origin)?;
         Some(&found.value)
     }
 }
@@ -72,22 +78,28 @@ impl Transaction {
         self.destinations.iter().filter(|to| !to.change).collect()
     }
 
-    /// What leaves the key, if payments are all that the transaction does: it hands out no right, and each of its calls is
-    /// a token's transfer, which stands among the destinations, or does nothing but set fees, a nonce or a memo. Calls
-    /// beside which nobody receives anything are no payment.
+    /// What leaves the key, if payments are all that the transaction does: it hands out no right,
+    /// and each of its calls is a token's transfer, which stands among the destinations, or does
+    /// nothing but set fees, a nonce or a memo. Calls beside which nobody receives anything are no
+    /// payment.
     ///
-    /// Whoever shows a transaction to somebody as "so much to so-and-so" takes it from here. `None` means that such a line
-    /// would show a part for the whole.
+    /// Whoever shows a transaction to somebody as "so much to so-and-so" takes it from here. `None`
+    /// means that such a line would show a part for the whole.
     pub fn payments(&self) -> Option<Vec<&Destination>> {
         let moves = self.calls.is_empty() || !self.destinations.is_empty();
-        let counted = self.destinations.iter().all(|to| to.shown().number.is_none());
-        let only_pays =
-            moves && counted && self.grants.is_empty() && self.calls.iter().all(is_part_of_a_payment);
+        let counted = self
+            .destinations
+            .iter()
+            .all(|to| to.shown().number.is_none());
+        let only_pays = moves
+            && counted
+            && self.grants.is_empty()
+            && self.calls.iter().all(is_part_of_a_payment);
         only_pays.then(|| self.outgoing())
     }
 
-    /// Whether the transaction hands the whole account over (EIP-7702). Its calls do not show that: the authorisations
-    /// stand beside them.
+    /// Whether the transaction hands the whole account over (EIP-7702). Its calls do not show that:
+    /// the authorisations stand beside them.
     pub fn hands_over_the_account(&self) -> bool {
         self.grants.iter().any(|grant| grant.asset.is_empty())
     }
@@ -107,26 +119,34 @@ impl Grant {
     }
 }
 
-/// The number beside an asset, as documents for others show it: in one of two members, so that the number of a token never
-/// stands where amounts do.
+/// The number beside an asset, as documents for others show it: in one of two members, so that the
+/// number of a token never stands where amounts do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown<'a> {
     /// In smallest units. Of a right `None` is one without limit, or one with a `number`.
     pub amount: Option<&'a str>,
-    /// Of a contract that may be of ERC-20 or of ERC-721, which `approve` and `transferFrom` do not tell: an amount in the
-    /// one, the number of the one token in the other.
+    /// Of a contract that may be of ERC-20 or of ERC-721, which `approve` and `transferFrom` do not
+    /// tell: an amount in the one, the number of the one token in the other.
     pub number: Option<&'a str>,
 }
 
 impl<'a> Shown<'a> {
     fn of(asset: &str, number: Option<&'a str>) -> Self {
-        match asset.starts_with("eip155:") && asset.contains("/token:") {
-            true => Shown { amount: None, number },
-            false => Shown { amount: number, number: None },
+        if asset.starts_with("eip155:") && asset.contains("/token:") {
+            Shown {
+                amount: None,
+                number,
+            }
+        } else {
+            Shown {
+                amount: number,
+                number: None,
+            }
         }
     }
 
-    /// `document`, a JSON object, with the member `amount`, which may be null, and `number` where there is one.
+    /// `document`, a JSON object, with the member `amount`, which may be null, and `number` where
+    /// there is one.
     pub fn within(self, mut document: serde_json::Value) -> serde_json::Value {
         document["amount"] = self.amount.into();
         if let Some(number) = self.number {
@@ -165,7 +185,12 @@ mod tests {
 
     fn payments(transaction: TransactionBuilder) -> Option<usize> {
         let task = transaction.task();
-        Some(task.transaction().expect("built as a transaction").payments()?.len())
+        Some(
+            task.transaction()
+                .expect("built as a transaction")
+                .payments()?
+                .len(),
+        )
     }
 
     fn ethereum() -> TransactionBuilder {
@@ -182,9 +207,17 @@ mod tests {
         };
         for (what, transaction, expected) in [
             ("a payment", ethereum().pays("0xbob", "1"), Some(1)),
-            ("with change", ethereum().pays("0xbob", "1").change("0xown", "2"), Some(1)),
+            (
+                "with change",
+                ethereum().pays("0xbob", "1").change("0xown", "2"),
+                Some(1),
+            ),
             ("a token", token(), Some(1)),
-            ("a token, and value for its contract", token().with_value("1"), None),
+            (
+                "a token, and value for its contract",
+                token().with_value("1"),
+                None,
+            ),
             (
                 "what may be the number of a token",
                 token().pays_asset("eip155:1/token:0xdac", "0xbob", "5"),
@@ -195,7 +228,11 @@ mod tests {
                 ethereum().pays("0xbob", "1").grants("0xeve", "", None),
                 None,
             ),
-            ("a call that nobody knows", ethereum().pays("0xbob", "1").calls("0xc", &[1, 2, 3, 4]), None),
+            (
+                "a call that nobody knows",
+                ethereum().pays("0xbob", "1").calls("0xc", &[1, 2, 3, 4]),
+                None,
+            ),
             (
                 "a known method that is no transfer",
                 ethereum().calls("0xc", SELECTOR).known_as("Assign"),
@@ -210,7 +247,13 @@ mod tests {
     #[test]
     fn what_wallets_put_around_a_payment_is_part_of_it() {
         let solana = || testing::transaction("solana:mainnet");
-        let pays = || solana().pays("Bob", "5").calls("1111", &[2]).known_as("Transfer").with_value("5");
+        let pays = || {
+            solana()
+                .pays("Bob", "5")
+                .calls("1111", &[2])
+                .known_as("Transfer")
+                .with_value("5")
+        };
         for method in [
             "SetComputeUnitLimit",
             "SetComputeUnitPrice",
@@ -219,14 +262,30 @@ mod tests {
             "AdvanceNonceAccount",
             "Memo",
         ] {
-            let around =
-                |transaction: TransactionBuilder| transaction.calls("Program", &[1]).known_as(method);
+            let around = |transaction: TransactionBuilder| {
+                transaction.calls("Program", &[1]).known_as(method)
+            };
             assert_eq!(payments(around(pays())), Some(1), "{method}");
-            assert_eq!(payments(around(pays()).with_value("1")), None, "{method} that carries value");
-            assert_eq!(payments(around(pays()).grants("Eve", "", None)), None, "{method} and a right");
-            assert_eq!(payments(around(solana())), None, "{method} alone pays nothing");
+            assert_eq!(
+                payments(around(pays()).with_value("1")),
+                None,
+                "{method} that carries value"
+            );
+            assert_eq!(
+                payments(around(pays()).grants("Eve", "", None)),
+                None,
+                "{method} and a right"
+            );
+            assert_eq!(
+                payments(around(solana())),
+                None,
+                "{method} alone pays nothing"
+            );
         }
-        assert_eq!(payments(pays().calls("Program", &[1]).known_as("Assign")), None);
+        assert_eq!(
+            payments(pays().calls("Program", &[1]).known_as("Assign")),
+            None
+        );
         assert_eq!(payments(pays().calls("Program", &[1])), None);
     }
 
@@ -242,10 +301,28 @@ mod tests {
             .grants("0xeve", USDT, Some("1"))
             .task();
         let transaction = task.transaction().expect("built as a transaction");
-        let paid: Vec<_> = transaction.destinations.iter().map(crate::Destination::shown).collect();
+        let paid: Vec<_> = transaction
+            .destinations
+            .iter()
+            .map(crate::Destination::shown)
+            .collect();
         let given: Vec<_> = transaction.grants.iter().map(crate::Grant::shown).collect();
         let shown = |amount, number| super::Shown { amount, number };
-        assert_eq!(paid, [shown(None, Some("7")), shown(Some("8"), None), shown(Some("9"), None)]);
-        assert_eq!(given, [shown(None, Some("0")), shown(None, None), shown(Some("1"), None)]);
+        assert_eq!(
+            paid,
+            [
+                shown(None, Some("7")),
+                shown(Some("8"), None),
+                shown(Some("9"), None)
+            ]
+        );
+        assert_eq!(
+            given,
+            [
+                shown(None, Some("0")),
+                shown(None, None),
+                shown(Some("1"), None)
+            ]
+        );
     }
 }

@@ -1,9 +1,11 @@
-//! Standard streams that may be closed, full or slow. Nothing here panics or holds up a program that works.
+//! Standard streams that may be closed, full or slow. Nothing here panics or holds up a program
+//! that works.
 //!
-//! The macros of the standard library panic when a stream cannot be written, and wait for ever when nobody reads it; so does
-//! a log subscriber that writes to standard error, and so does the report of a panic. A coordinator whose disk is full, or
-//! whose log is read by a stopped pager, would stop keeping deadlines for want of a place for its words. Programs import the
-//! macros of the same names from here, so that nobody can take the wrong ones, and begin with [`report_panics`]:
+//! The macros of the standard library panic when a stream cannot be written, and wait for ever when
+//! nobody reads it; so does a log subscriber that writes to standard error, and so does the report
+//! of a panic. A coordinator whose disk is full, or whose log is read by a stopped pager, would
+//! stop keeping deadlines for want of a place for its words. Programs import the macros of the same
+//! names from here, so that nobody can take the wrong ones, and begin with [`report_panics`]:
 //!
 //! ```
 //! #[macro_use(println, eprintln)]
@@ -18,8 +20,9 @@ use std::io::{ErrorKind, Write};
 
 pub use stderr::{Lines, Rest, log_lines};
 
-/// Prints results. What a program was asked to print and could not is a failure: the process ends with exit code 1. A reader
-/// that has left, such as `head`, asked for no more: exit code 0. One that is slow is waited for.
+/// Prints results. What a program was asked to print and could not is a failure: the process ends
+/// with exit code 1. A reader that has left, such as `head`, asked for no more: exit code 0. One
+/// that is slow is waited for.
 #[doc(hidden)]
 pub fn print(text: Arguments<'_>) {
     let mut out = std::io::stdout().lock();
@@ -41,8 +44,9 @@ pub fn eprint(text: Arguments<'_>) {
     stderr::tell(text.to_string().into_bytes());
 }
 
-/// From now on a panic is reported as words for people are printed. The standard library's report waits for ever where
-/// nobody reads: a part of a program that panics would neither go on nor be seen to have died.
+/// From now on a panic is reported as words for people are printed. The standard library's report
+/// waits for ever where nobody reads: a part of a program that panics would neither go on nor be
+/// seen to have died.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();

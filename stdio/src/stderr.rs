@@ -1,4 +1,5 @@
-//! The one thread that writes to standard error. Everybody else hands it what is to be written, in order, and goes on.
+//! The one thread that writes to standard error. Everybody else hands it what is to be written, in
+//! order, and goes on.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
@@ -13,18 +14,17 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often words look whether there is room for them.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Something to be written, and whom to tell that it was, by dropping it.
-type Job = (Vec<u8>, Option<SyncSender<()>>);
-
 /// Absent if there can be no thread.
 static WRITER: LazyLock<Option<SyncSender<Job>>> = LazyLock::new(|| {
     let (sender, jobs) = sync_channel(WAITING);
     let writer = std::thread::Builder::new().name("stderr".into());
     writer.spawn(move || write(&jobs)).ok().map(|_| sender)
 });
-
 /// Whether standard error takes nothing at the moment.
 static STUCK: AtomicBool = AtomicBool::new(false);
+
+/// Something to be written, and whom to tell that it was, by dropping it.
+type Job = (Vec<u8>, Option<SyncSender<()>>);
 
 fn write(jobs: &Receiver<Job>) {
     for (text, written) in jobs {
@@ -35,7 +35,8 @@ fn write(jobs: &Receiver<Job>) {
     }
 }
 
-/// Hands words over, and waits until they are written: what follows on standard output follows them on the terminal.
+/// Hands words over, and waits until they are written: what follows on standard output follows them
+/// on the terminal.
 pub(super) fn tell(text: Vec<u8>) {
     let Some(writer) = &*WRITER else {
         let _ = io::stderr().write_all(&text);
@@ -47,8 +48,8 @@ pub(super) fn tell(text: Vec<u8>) {
     }
 }
 
-/// Whether the writer took the job. A log that is written faster than it is read leaves no room for a while; words are worth
-/// waiting for.
+/// Whether the writer took the job. A log that is written faster than it is read leaves no room for
+/// a while; words are worth waiting for.
 fn hand_over(writer: &SyncSender<Job>, mut job: Job) -> bool {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -73,7 +74,10 @@ fn wait_for(written: &Receiver<()>) {
         // Whoever stops a terminal is there, and reads on.
         let _ = written.recv();
     } else if !STUCK.load(Ordering::Relaxed)
-        && matches!(written.recv_timeout(PATIENCE), Err(RecvTimeoutError::Timeout))
+        && matches!(
+            written.recv_timeout(PATIENCE),
+            Err(RecvTimeoutError::Timeout)
+        )
     {
         STUCK.store(true, Ordering::Relaxed);
     }

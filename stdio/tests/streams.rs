@@ -1,5 +1,5 @@
-//! A program whose standard error is closed, full, or a pipe that nobody reads: it says what it has to, and goes on. The program is
-//! this one, run again.
+//! A program whose standard error is closed, full, or a pipe that nobody reads: it says what it has
+//! to, and goes on. The program is this one, run again.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
@@ -25,7 +25,9 @@ fn program() {
     report_panics();
     let (mut lines, rest) = log_lines();
     for _ in 0..20_000 {
-        lines.write_all(b"a line that is dropped if nobody reads\n").unwrap();
+        lines
+            .write_all(b"a line that is dropped if nobody reads\n")
+            .unwrap();
     }
     std::println!("{LOGGED}");
     let part = std::thread::spawn(|| panic!("on purpose"));
@@ -96,12 +98,18 @@ fn it_is_closed() {
         Ok(())
     };
     // SAFETY: the closure makes one system call.
-    assert_eq!(ends(|command| unsafe { command.pre_exec(close) }), Some(DONE));
+    assert_eq!(
+        ends(|command| unsafe { command.pre_exec(close) }),
+        Some(DONE)
+    );
 }
 
 /// What the program said, once it has ended; some lines of the log may be missing, no words may.
 fn is_all(said: &str) {
-    let at = |words| said.find(words).unwrap_or_else(|| panic!("never said: {words}"));
+    let at = |words| {
+        said.find(words)
+            .unwrap_or_else(|| panic!("never said: {words}"))
+    };
     assert!(at("a line that") < at("on purpose") && at("on purpose") < at("the last words"));
 }
 
@@ -109,7 +117,10 @@ fn is_all(said: &str) {
 fn whoever_reads_hears_everything_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("log");
-    assert_eq!(ends(|command| command.stderr(File::create(&file).unwrap())), Some(DONE));
+    assert_eq!(
+        ends(|command| command.stderr(File::create(&file).unwrap())),
+        Some(DONE)
+    );
     is_all(&std::fs::read_to_string(file).unwrap());
 }
 

@@ -37,41 +37,65 @@ impl fmt::Display for At {
 
 impl DocumentError {
     pub(crate) fn at(place: Place, what: impl Into<String>) -> Self {
-        Self { place: Some(place), what: what.into() }
+        Self {
+            place: Some(place),
+            what: what.into(),
+        }
     }
 
     pub(crate) fn twice(place: Place, key: &str, first: Option<Place>) -> Self {
-        let first = first.map_or(String::new(), |first| format!(", first on line {}", first.line));
-        Self::at(place, format!("`{key}` stands twice in this mapping{first}; remove one"))
+        let first = first.map_or(String::new(), |first| {
+            format!(", first on line {}", first.line)
+        });
+        Self::at(
+            place,
+            format!("`{key}` stands twice in this mapping{first}; remove one"),
+        )
     }
 
-    /// What serde says, at the place that it was said of; with the nearest known key for one that is not known.
+    /// What serde says, at the place that it was said of; with the nearest known key for one that
+    /// is not known.
     pub(crate) fn said(self, place: Place) -> Self {
         match self.place {
             Some(_) => self,
-            None => Self { place: Some(place), what: advise(&self.what) },
+            None => Self {
+                place: Some(place),
+                what: advise(&self.what),
+            },
         }
     }
 }
 
 impl serde::de::Error for DocumentError {
     fn custom<T: fmt::Display>(text: T) -> Self {
-        Self { place: None, what: text.to_string() }
+        Self {
+            place: None,
+            what: text.to_string(),
+        }
     }
 }
 
-/// serde names an unknown key and those that it knows between backticks: the nearest one is what was meant.
+/// serde names an unknown key and those that it knows between backticks: the nearest one is what
+/// was meant.
 pub(crate) fn advise(text: &str) -> String {
     let mut quoted = text.split('`').skip(1).step_by(2);
-    let unknown = text.starts_with("unknown field `").then(|| quoted.next()).flatten();
-    let Some(unknown) = unknown else { return instructed(text) };
+    let unknown = text
+        .starts_with("unknown field `")
+        .then(|| quoted.next())
+        .flatten();
+    let Some(unknown) = unknown else {
+        return instructed(text);
+    };
     let known: Vec<&str> = quoted.collect();
     let distance = |key: &&&str| strsim::damerau_levenshtein(unknown, key);
     let near = |key: &&&str| strsim::normalized_damerau_levenshtein(unknown, key) > 0.5;
     match known.iter().min_by_key(distance).filter(near) {
         Some(key) => format!("there is no key `{unknown}` here; did you mean `{key}`?"),
         None if known.is_empty() => format!("there is no key `{unknown}` here; remove it"),
-        None => format!("there is no key `{unknown}` here; the keys here are {}", known.join(", ")),
+        None => format!(
+            "there is no key `{unknown}` here; the keys here are {}",
+            known.join(", ")
+        ),
     }
 }
 
@@ -80,5 +104,9 @@ fn instructed(text: &str) -> String {
     let bare = ["invalid ", "missing field", "unknown variant", "expected "]
         .iter()
         .any(|start| text.starts_with(start));
-    if bare { format!("{text}; correct it") } else { text.into() }
+    if bare {
+        format!("{text}; correct it")
+    } else {
+        text.into()
+    }
 }

@@ -16,10 +16,16 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DocumentError> {
 
 fn placed(error: serde_json::Error) -> DocumentError {
     let text = error.to_string();
-    let (line, column) = (error.line(), error.column());
-    let what = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+    let line = error.line();
+    let column = error.column();
+    let what = text
+        .strip_suffix(&format!(" at line {line} column {column}"))
+        .unwrap_or(&text);
     let place = (line > 0).then_some(Place { line, column });
-    DocumentError { place, what: advise(what) }
+    DocumentError {
+        place,
+        what: advise(what),
+    }
 }
 
 /// Any value in which no object repeats a member. Holds nothing.
@@ -27,47 +33,47 @@ struct Unique;
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Unique)
+        from.deserialize_any(Self)
     }
 }
 
 impl<'de> Visitor<'de> for Unique {
-    type Value = Unique;
+    type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(Self)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(Self)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(Self)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(Self)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(Self)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Unique, E> {
-        Ok(Unique)
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(Self)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Unique, A::Error> {
-        while let Some(Unique) = list.next_element()? {}
-        Ok(Unique)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while let Some(Self) = list.next_element()? {}
+        Ok(Self)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
         let mut names = BTreeSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if names.contains(&name) {
@@ -76,16 +82,17 @@ impl<'de> Visitor<'de> for Unique {
                 )));
             }
             names.insert(name);
-            let Unique = map.next_value()?;
+            let Self = map.next_value()?;
         }
-        Ok(Unique)
+        Ok(Self)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::Value;
+
+    use super::*;
 
     #[test]
     fn a_repeated_member_is_refused_at_any_depth_with_its_line() {
@@ -102,7 +109,10 @@ mod tests {
             json::<Narrow>(br#"{"a": 1, "other": {"x": 1, "\u0078": 2}}"#).is_err(),
             "in what is left out"
         );
-        assert_eq!(json::<Value>(br#"{"a": 1, "b": {"a": 2}}"#).unwrap()["b"]["a"], 2);
+        assert_eq!(
+            json::<Value>(br#"{"a": 1, "b": {"a": 2}}"#).unwrap()["b"]["a"],
+            2
+        );
         assert!(json::<Value>(b"{} {}").is_err());
     }
 
@@ -116,6 +126,9 @@ mod tests {
         }
         let error = json::<Narrow>(b"{\n\"treshold\": 1}").unwrap_err();
         assert_eq!(error.place.unwrap().line, 2);
-        assert!(error.to_string().ends_with("did you mean `threshold`?"), "{error}");
+        assert!(
+            error.to_string().ends_with("did you mean `threshold`?"),
+            "{error}"
+        );
     }
 }

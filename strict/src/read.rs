@@ -1,10 +1,11 @@
-//! From the tree to what is meant. Plain text means what the core schema of YAML 1.2.2 (10.3) says where any type will do,
-//! and is taken as it stands where a text is wanted.
+//! From the tree to what is meant. Plain text means what the core schema of YAML 1.2.2 (10.3) says
+//! where any type will do, and is taken as it stands where a text is wanted.
 
 use serde::Deserializer;
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+    DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess,
+    Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -27,8 +28,8 @@ fn meaning(text: &str) -> Option<Meaning> {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Meaning::Nothing),
         "true" | "True" | "TRUE" => return Some(Meaning::Bool(true)),
         "false" | "False" | "FALSE" => return Some(Meaning::Bool(false)),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | ".nan"
-        | ".NaN" | ".NAN" => return None,
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF"
+        | ".nan" | ".NaN" | ".NAN" => return None,
         _ => {}
     }
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -38,12 +39,17 @@ fn meaning(text: &str) -> Option<Meaning> {
     }
     if whole {
         let number = text.strip_prefix('+').unwrap_or(text);
-        let read = number.parse().map(Meaning::Unsigned).or_else(|_| number.parse().map(Meaning::Signed));
+        let read = number
+            .parse()
+            .map(Meaning::Unsigned)
+            .or_else(|_| number.parse().map(Meaning::Signed));
         return read.ok();
     }
     // What is longer than a number of 64 bits is an address or a digest, which is a text.
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
-        let digits = unsigned.strip_prefix(prefix).filter(|digits| !digits.starts_with(['+', '-']));
+        let digits = unsigned
+            .strip_prefix(prefix)
+            .filter(|digits| !digits.starts_with(['+', '-']));
         if let Some(number) = digits.and_then(|digits| u64::from_str_radix(digits, radix).ok()) {
             // With a sign it is a number to some and a text to the core schema.
             return (unsigned.len() == text.len()).then_some(Meaning::Unsigned(number));
@@ -70,23 +76,27 @@ impl<'de> Deserializer<'de> for &'de Node {
                 Some(Meaning::Float(value)) => visitor.visit_f64(value),
                 Some(Meaning::Text) => visitor.visit_str(text),
                 None => {
-                    let what =
-                        format!("`{text}` is no number that every program reads alike; write it in quotes");
+                    let what = format!(
+                        "`{text}` is no number that every program reads alike; write it in quotes"
+                    );
                     Err(DocumentError::at(self.place, what))
                 }
             },
             Value::Text(text) => visitor.visit_str(text),
             Value::List(items) => visitor.visit_seq(Items(items.iter())),
-            Value::Map(members) => visitor.visit_map(Members { left: members.iter(), value: None }),
+            Value::Map(members) => visitor.visit_map(Members {
+                left: members.iter(),
+                value: None,
+            }),
         };
         read.map_err(|error| error.said(self.place))
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DocumentError> {
         match &self.value {
-            Value::Plain(text) | Value::Text(text) => {
-                visitor.visit_str(text).map_err(|error: DocumentError| error.said(self.place))
-            }
+            Value::Plain(text) | Value::Text(text) => visitor
+                .visit_str(text)
+                .map_err(|error: DocumentError| error.said(self.place)),
             Value::List(_) | Value::Map(_) => self.deserialize_any(visitor),
         }
     }
@@ -99,14 +109,20 @@ impl<'de> Deserializer<'de> for &'de Node {
         self.deserialize_str(visitor)
     }
 
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DocumentError> {
+    fn deserialize_identifier<V: Visitor<'de>>(
+        self,
+        visitor: V,
+    ) -> Result<V::Value, DocumentError> {
         self.deserialize_str(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DocumentError> {
-        let nothing =
-            matches!(&self.value, Value::Plain(text) if matches!(meaning(text), Some(Meaning::Nothing)));
-        let read = if nothing { visitor.visit_none() } else { visitor.visit_some(self) };
+        let nothing = matches!(&self.value, Value::Plain(text) if matches!(meaning(text), Some(Meaning::Nothing)));
+        let read = if nothing {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        };
         read.map_err(|error: DocumentError| error.said(self.place))
     }
 
@@ -122,7 +138,10 @@ impl<'de> Deserializer<'de> for &'de Node {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DocumentError> {
         match &self.value {
             Value::Plain(text) if text.is_empty() => {
-                let read = visitor.visit_map(Members { left: [].iter(), value: None });
+                let read = visitor.visit_map(Members {
+                    left: [].iter(),
+                    value: None,
+                });
                 read.map_err(|error: DocumentError| error.said(self.place))
             }
             _ => self.deserialize_any(visitor),
@@ -143,7 +162,9 @@ impl<'de> Deserializer<'de> for &'de Node {
         _name: &'static str,
         visitor: V,
     ) -> Result<V::Value, DocumentError> {
-        visitor.visit_newtype_struct(self).map_err(|error: DocumentError| error.said(self.place))
+        visitor
+            .visit_newtype_struct(self)
+            .map_err(|error: DocumentError| error.said(self.place))
     }
 
     /// A text is a variant without contents, a mapping with one key a variant with contents.
@@ -154,12 +175,15 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor: V,
     ) -> Result<V::Value, DocumentError> {
         let read = match &self.value {
-            Value::Plain(name) | Value::Text(name) => visitor.visit_enum(StrDeserializer::new(name)),
+            Value::Plain(name) | Value::Text(name) => {
+                visitor.visit_enum(StrDeserializer::new(name))
+            }
             Value::Map(members) if members.len() == 1 => visitor.visit_enum(Variant(&members[0])),
             Value::Map(_) => Err(DocumentError::custom("expected a mapping with one key")),
-            Value::List(_) => {
-                Err(DocumentError::invalid_type(Unexpected::Seq, &"a text or a mapping with one key"))
-            }
+            Value::List(_) => Err(DocumentError::invalid_type(
+                Unexpected::Seq,
+                &"a text or a mapping with one key",
+            )),
         };
         read.map_err(|error| error.said(self.place))
     }
@@ -180,7 +204,11 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         seed: T,
     ) -> Result<Option<T::Value>, DocumentError> {
         let item = self.0.next();
-        item.map(|item| seed.deserialize(item).map_err(|error| error.said(item.place))).transpose()
+        item.map(|item| {
+            seed.deserialize(item)
+                .map_err(|error| error.said(item.place))
+        })
+        .transpose()
     }
 }
 
@@ -192,16 +220,27 @@ struct Members<'de> {
 impl<'de> MapAccess<'de> for Members<'de> {
     type Error = DocumentError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DocumentError> {
-        let Some((key, value)) = self.left.next() else { return Ok(None) };
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, DocumentError> {
+        let Some((key, value)) = self.left.next() else {
+            return Ok(None);
+        };
         self.value = Some(value);
         named(seed, key).map(Some)
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, DocumentError> {
-        let value =
-            self.value.take().ok_or_else(|| DocumentError::custom("a value was read before its key"))?;
-        seed.deserialize(value).map_err(|error| error.said(value.place))
+    fn next_value_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<T::Value, DocumentError> {
+        let value = self
+            .value
+            .take()
+            .ok_or_else(|| DocumentError::custom("a value was read before its key"))?;
+        seed.deserialize(value)
+            .map_err(|error| error.said(value.place))
     }
 }
 
@@ -229,11 +268,19 @@ impl<'de> VariantAccess<'de> for Contents<'de> {
         serde::Deserialize::deserialize(self.0)
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, DocumentError> {
-        seed.deserialize(self.0).map_err(|error| error.said(self.0.place))
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(
+        self,
+        seed: T,
+    ) -> Result<T::Value, DocumentError> {
+        seed.deserialize(self.0)
+            .map_err(|error| error.said(self.0.place))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, DocumentError> {
+    fn tuple_variant<V: Visitor<'de>>(
+        self,
+        _len: usize,
+        visitor: V,
+    ) -> Result<V::Value, DocumentError> {
         self.0.deserialize_seq(visitor)
     }
 
@@ -249,15 +296,18 @@ impl<'de> VariantAccess<'de> for Contents<'de> {
 /// What is wrong with a key is wrong at the key.
 fn named<'de, K: DeserializeSeed<'de>>(seed: K, key: &'de Key) -> Result<K::Value, DocumentError> {
     let place: Place = key.place;
-    seed.deserialize(StrDeserializer::new(&key.name)).map_err(|error: DocumentError| error.said(place))
+    seed.deserialize(StrDeserializer::new(&key.name))
+        .map_err(|error: DocumentError| error.said(place))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{Document, yaml};
+    use std::collections::BTreeMap;
+
     use serde::Deserialize;
     use serde_json::{Value, json};
-    use std::collections::BTreeMap;
+
+    use crate::{Document, yaml};
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields, default)]
@@ -267,7 +317,7 @@ mod tests {
         most: Option<u64>,
         chains: Vec<String>,
         limits: BTreeMap<String, u64>,
-        below: Option<Box<Rules>>,
+        below: Option<Box<Self>>,
         kind: Kind,
     }
 
@@ -287,7 +337,10 @@ mod tests {
     fn what_is_meant_is_read() {
         let text = "# a comment\nenable: true\nname: 12\nmost:\nchains: ['1', 0x2222222222222222222222222222222222222222]\n\
                     limits: {a: 1, 'b': 0x10}\nbelow:\n  kind: {of: 3}\n  chains:\n";
-        let below = Rules { kind: Kind::Of(3), ..Rules::default() };
+        let below = Rules {
+            kind: Kind::Of(3),
+            ..Rules::default()
+        };
         let expected = Rules {
             enable: true,
             name: "12".into(),
@@ -298,20 +351,35 @@ mod tests {
         };
         assert_eq!(yaml::<Rules>(text).unwrap(), expected);
         assert_eq!(yaml::<Rules>("").unwrap(), Rules::default());
-        assert_eq!(yaml::<Rules>("\u{feff}# nothing\n").unwrap(), Rules::default());
+        assert_eq!(
+            yaml::<Rules>("\u{feff}# nothing\n").unwrap(),
+            Rules::default()
+        );
     }
 
     #[test]
     fn plain_text_means_what_the_core_schema_says() {
-        let text =
-            "[~, null, '', 'null', true, 'true', yes, 7, -7, 007, 1.5, 1e3, 0o17, 1_000, inf, nan, x: y]";
+        let text = "[~, null, '', 'null', true, 'true', yes, 7, -7, 007, 1.5, 1e3, 0o17, 1_000, inf, nan, x: y]";
         let expected = json!([
             null, null, "", "null", true, "true", "yes", 7, -7, "007", 1.5, 1000.0, 15, "1_000", "inf", "nan",
             {"x": "y"}
         ]);
         assert_eq!(yaml::<Value>(text).unwrap(), expected);
-        for number in ["18446744073709551616", "-9223372036854775809", ".inf", ".nan", "-0x5", "+0b1"] {
-            assert!(yaml::<Value>(number).unwrap_err().to_string().contains("in quotes"), "{number}");
+        for number in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            ".inf",
+            ".nan",
+            "-0x5",
+            "+0b1",
+        ] {
+            assert!(
+                yaml::<Value>(number)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("in quotes"),
+                "{number}"
+            );
             assert_eq!(yaml::<String>(number).unwrap(), number);
         }
     }
@@ -324,14 +392,20 @@ mod tests {
             "enable: true\nbelow:\n  below: {enable: true, name: x, enable: true}\n",
             "enable: true\nchains:\n- {a: 1, b: 1, a: 1}\n",
         ] {
-            let (typed, untyped) = (wrong(text), yaml::<Value>(text).unwrap_err().to_string());
-            assert!(typed.contains("stands twice") && typed == untyped, "{typed} / {untyped}");
+            let typed = wrong(text);
+            let untyped = yaml::<Value>(text).unwrap_err().to_string();
+            assert!(
+                typed.contains("stands twice") && typed == untyped,
+                "{typed} / {untyped}"
+            );
         }
         let text = "enable: true\nkey_sign: {reject_all: true}\nkey_sign: {reject_all: false}\n";
-        let expected =
-            "line 3, column 1: `key_sign` stands twice in this mapping, first on line 2; remove one";
+        let expected = "line 3, column 1: `key_sign` stands twice in this mapping, first on line 2; remove one";
         assert_eq!(yaml::<Value>(text).unwrap_err().to_string(), expected);
-        assert!(yaml::<Value>(r#"{"a": {"b": 1, "\u0062": 2}}"#).is_err(), "JSON is a part of YAML");
+        assert!(
+            yaml::<Value>(r#"{"a": {"b": 1, "\u0062": 2}}"#).is_err(),
+            "JSON is a part of YAML"
+        );
     }
 
     #[test]
@@ -358,9 +432,19 @@ mod tests {
             assert!(error.to_string().contains(word), "{text}: {error}");
             assert!(error.place.is_some(), "{text}");
         }
-        assert_eq!(yaml::<Value>("a: |\n  one\nb: two").unwrap(), json!({"a": "one\n", "b": "two"}));
-        assert_eq!(yaml::<Value>("a: ['?1.5']\n").unwrap(), json!({"a": ["?1.5"]}));
-        assert_eq!(yaml::<Value>("'<<': 1\n").unwrap(), json!({"<<": 1}), "in quotes it is a name");
+        assert_eq!(
+            yaml::<Value>("a: |\n  one\nb: two").unwrap(),
+            json!({"a": "one\n", "b": "two"})
+        );
+        assert_eq!(
+            yaml::<Value>("a: ['?1.5']\n").unwrap(),
+            json!({"a": ["?1.5"]})
+        );
+        assert_eq!(
+            yaml::<Value>("'<<': 1\n").unwrap(),
+            json!({"<<": 1}),
+            "in quotes it is a name"
+        );
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
         assert!(yaml::<Value>(&deep).is_err());
     }
@@ -376,7 +460,10 @@ mod tests {
                 .starts_with("line 1, column 1: there is no key `zzzzzz` here; the keys here are")
         );
         let kind = wrong("enable: true\nmost: many\n");
-        assert!(kind.starts_with("line 2, column 7: invalid type") && kind.ends_with("correct it"), "{kind}");
+        assert!(
+            kind.starts_with("line 2, column 7: invalid type") && kind.ends_with("correct it"),
+            "{kind}"
+        );
         assert!(wrong("limits:\n  a: 1\n  b: x\n").starts_with("line 3, column 6: "));
         assert!(wrong("kind: other\n").starts_with("line 1, column 7: "));
     }
@@ -386,7 +473,13 @@ mod tests {
         let document = Document::parse("a:\n  b:\n  - x\n  - c: 1\n    d: 2\n").unwrap();
         let line = |path: &str| document.place(path).line;
         assert_eq!(
-            [line(""), line("a"), line("a.b[0]"), line("a.b[1].d"), line("a.b[1].e")],
+            [
+                line(""),
+                line("a"),
+                line("a.b[0]"),
+                line("a.b[1].d"),
+                line("a.b[1].e")
+            ],
             [1, 1, 3, 5, 4]
         );
     }

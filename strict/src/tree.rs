@@ -1,4 +1,5 @@
-//! A YAML document as a tree in which every key and value knows its place, and every mapping has each key once.
+//! A YAML document as a tree in which every key and value knows its place, and every mapping has
+//! each key once.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +12,16 @@ use crate::error::{DocumentError, Place};
 const DEPTH: usize = 64;
 
 /// Whether such a block ends with a line feed is read in two ways.
-const ENDS_IN_A_BLOCK: &str = "a block of text ends the file without an end of its last line; end the line";
+const ENDS_IN_A_BLOCK: &str =
+    "a block of text ends the file without an end of its last line; end the line";
 
 /// Where it begins with `#`, some take it for a comment. No file of people is a text alone.
 const IS_A_BLOCK: &str = "the whole file is one block of text; write keys and their values";
 
-/// In brackets some take the marks for those of a key and of its value, which they are only before a space.
-const BEGINS_WITH_A_MARK: &str = "a text that begins with `?` or `:` is read in two ways; write it in quotes";
+/// In brackets some take the marks for those of a key and of its value, which they are only before
+/// a space.
+const BEGINS_WITH_A_MARK: &str =
+    "a text that begins with `?` or `:` is read in two ways; write it in quotes";
 
 /// What stands behind it may be a key or a value.
 const NO_KEY: &str = "a key is missing here; write one, the empty one as \"\"";
@@ -51,17 +55,27 @@ pub(crate) struct Key {
 }
 
 impl Document {
-    /// Reads YAML: one document, without anchors, aliases, merge keys and tags, and with every key once in its mapping. A
-    /// text that is empty is a document without a value.
+    /// Reads YAML: one document, without anchors, aliases, merge keys and tags, and with every key
+    /// once in its mapping. A text that is empty is a document without a value.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let cut = (!text.ends_with(['\n', '\r'])).then(|| text.chars().count());
-        let mut events = Events { parser: Parser::new_from_str(text), cut };
-        let nothing = Node { place: Place { line: 1, column: 1 }, value: Value::Plain(String::new()) };
+        let mut events = Events {
+            parser: Parser::new_from_str(text),
+            cut,
+        };
+        let nothing = Node {
+            place: Place { line: 1, column: 1 },
+            value: Value::Plain(String::new()),
+        };
         let mut root = None;
         loop {
             match events.next()? {
-                (Event::StreamEnd, _) => return Ok(Self { root: root.unwrap_or(nothing) }),
+                (Event::StreamEnd, _) => {
+                    return Ok(Self {
+                        root: root.unwrap_or(nothing),
+                    });
+                }
                 (Event::StreamStart | Event::DocumentEnd | Event::Nothing, _) => {}
                 (Event::DocumentStart(_), place) => match root {
                     None => root = Some(events.node(0)?),
@@ -87,14 +101,23 @@ impl Document {
         matches!(&self.root.value, Value::Plain(text) if text.is_empty())
     }
 
-    /// Where `path` stands, as readers write paths: `limits[2].amount`. The nearest place above it, if it is not there.
+    /// Where `path` stands, as readers write paths: `limits[2].amount`. The nearest place above it,
+    /// if it is not there.
     pub fn place(&self, path: &str) -> Place {
-        let (mut node, mut place) = (&self.root, self.root.place);
+        let mut node = &self.root;
+        let mut place = self.root.place;
         let separated = path.replace('[', ".[");
         for step in separated.split('.').filter(|step| !step.is_empty()) {
-            let index = step.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            let next = match (&node.value, index.and_then(|index| index.parse::<usize>().ok())) {
-                (Value::List(items), Some(index)) => items.get(index).map(|item| (item.place, item)),
+            let index = step
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'));
+            let next = match (
+                &node.value,
+                index.and_then(|index| index.parse::<usize>().ok()),
+            ) {
+                (Value::List(items), Some(index)) => {
+                    items.get(index).map(|item| (item.place, item))
+                }
                 (Value::Map(members), _) => {
                     let member = members.iter().find(|(key, _)| key.name == step);
                     member.map(|(key, value)| (key.place, value))
@@ -150,7 +173,12 @@ impl<'t> Events<'t> {
         self.node_of(event, place, depth)
     }
 
-    fn node_of(&mut self, event: Event<'t>, place: Place, depth: usize) -> Result<Node, DocumentError> {
+    fn node_of(
+        &mut self,
+        event: Event<'t>,
+        place: Place,
+        depth: usize,
+    ) -> Result<Node, DocumentError> {
         let (anchor, tag) = match &event {
             Event::Scalar(_, _, anchor, tag)
             | Event::SequenceStart(anchor, tag)
@@ -217,9 +245,10 @@ impl<'t> Events<'t> {
 
     fn unexpected(&self, event: &Event, place: Place) -> DocumentError {
         match event {
-            Event::Alias(_) => {
-                DocumentError::at(place, "an alias (*) stands here; write out the value that it means")
-            }
+            Event::Alias(_) => DocumentError::at(
+                place,
+                "an alias (*) stands here; write out the value that it means",
+            ),
             _ => DocumentError::at(place, "a value is missing here; write one"),
         }
     }
@@ -232,13 +261,20 @@ fn key(node: Node) -> Result<Key, DocumentError> {
             "a merge key (<<) stands here; write out the keys that it would bring",
         )),
         Value::Plain(name) if name.is_empty() => Err(DocumentError::at(node.place, NO_KEY)),
-        Value::Plain(name) | Value::Text(name) => Ok(Key { place: node.place, name }),
-        Value::List(_) | Value::Map(_) => {
-            Err(DocumentError::at(node.place, "the key of a mapping is a list or a mapping; write a text"))
-        }
+        Value::Plain(name) | Value::Text(name) => Ok(Key {
+            place: node.place,
+            name,
+        }),
+        Value::List(_) | Value::Map(_) => Err(DocumentError::at(
+            node.place,
+            "the key of a mapping is a list or a mapping; write a text",
+        )),
     }
 }
 
 fn place(marker: &Marker) -> Place {
-    Place { line: marker.line().max(1), column: marker.col() + 1 }
+    Place {
+        line: marker.line().max(1),
+        column: marker.col() + 1,
+    }
 }

@@ -1,6 +1,11 @@
-//! A callback server as an organisation would run it, with a script: RS256 JWT in, RS256 JWT out (form field `TSS_JWT_MSG`).
+//! A callback server as an organisation would run it, with a script: RS256 JWT in, RS256 JWT out
+//! (form field `TSS_JWT_MSG`).
 
-use crate::jwt;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use anyhow::Context;
 use axum::response::{IntoResponse, Response};
 use axum::{Form, Router, extract::State, http::StatusCode, routing::post};
@@ -9,10 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use rsa::pkcs8::DecodePublicKey;
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::jwt;
 
 /// What the server does with the next requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +74,7 @@ struct Shared {
 
 impl Approver {
     /// Listens on a free port of loopback.
-    pub async fn start() -> anyhow::Result<Approver> {
+    pub async fn start() -> anyhow::Result<Self> {
         let (key, other_key) = tokio::task::spawn_blocking(jwt::keys).await?.clone();
         let shared = Arc::new(Shared {
             key,
@@ -84,10 +87,19 @@ impl Approver {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let router = Router::new().route("/v2/check", post(check)).with_state(shared.clone());
-        let server =
-            tokio::spawn(async move { axum::serve(listener, router).await.expect("the listener works") });
-        Ok(Approver { shared, address, server })
+        let router = Router::new()
+            .route("/v2/check", post(check))
+            .with_state(shared.clone());
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router)
+                .await
+                .expect("the listener works")
+        });
+        Ok(Self {
+            shared,
+            address,
+            server,
+        })
     }
 
     /// Where nodes post to.
@@ -135,7 +147,10 @@ impl Drop for Approver {
     }
 }
 
-async fn check(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<String, String>>) -> Response {
+async fn check(
+    State(shared): State<Arc<Shared>>,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
     let script = lock(&shared.script).clone();
     if let Script::Slow(delay) = &script {
         tokio::time::sleep(*delay).await;
@@ -153,7 +168,10 @@ async fn check(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<Strin
         _ => String::new(),
     };
     let answered = tokio::task::spawn_blocking(move || answer(&shared, &script, &form)).await;
-    match answered.map_err(anyhow::Error::from).and_then(std::convert::identity) {
+    match answered
+        .map_err(anyhow::Error::from)
+        .and_then(std::convert::identity)
+    {
         Ok(body) if location.is_empty() => (status, body).into_response(),
         Ok(body) => (status, [("location", location)], body).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
@@ -162,7 +180,9 @@ async fn check(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<Strin
 
 /// Until the script is another one.
 async fn hold(shared: &Shared, form: &HashMap<String, String>) {
-    let request = form.get("TSS_JWT_MSG").and_then(|token| open(&lock(&shared.nodes), token).ok());
+    let request = form
+        .get("TSS_JWT_MSG")
+        .and_then(|token| open(&lock(&shared.nodes), token).ok());
     lock(&shared.seen).extend(request);
     shared.changed.notify_waiters();
     loop {
@@ -174,17 +194,29 @@ async fn hold(shared: &Shared, form: &HashMap<String, String>) {
     }
 }
 
-fn answer(shared: &Shared, script: &Script, form: &HashMap<String, String>) -> anyhow::Result<String> {
-    let token = form.get("TSS_JWT_MSG").context("the form has no TSS_JWT_MSG")?;
+fn answer(
+    shared: &Shared,
+    script: &Script,
+    form: &HashMap<String, String>,
+) -> anyhow::Result<String> {
+    let token = form
+        .get("TSS_JWT_MSG")
+        .context("the form has no TSS_JWT_MSG")?;
     let request = open(&lock(&shared.nodes), token)?;
     if *script != Script::Held {
         lock(&shared.seen).push(request.clone());
     }
     let expires = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 120;
-    let response = response(script, request["request_id"].as_str().context("no request_id")?);
-    let mut claims = json!({ "exp": expires, "iss": "approver", "package_data": STANDARD.encode(response) });
+    let response = response(
+        script,
+        request["request_id"].as_str().context("no request_id")?,
+    );
+    let mut claims =
+        json!({ "exp": expires, "iss": "approver", "package_data": STANDARD.encode(response) });
     match script {
-        Script::Expiry(Value::Null) => drop(claims.as_object_mut().map(|claims| claims.remove("exp"))),
+        Script::Expiry(Value::Null) => {
+            drop(claims.as_object_mut().map(|claims| claims.remove("exp")))
+        }
         Script::Expiry(exp) => claims["exp"] = exp.clone(),
         _ => {}
     }
@@ -194,7 +226,9 @@ fn answer(shared: &Shared, script: &Script, form: &HashMap<String, String>) -> a
         Script::SharedSecret => jwt::seal_shared(&shared.key, &claims)?,
         Script::Reflect => token.clone(),
         Script::Body(body) => body.clone(),
-        Script::Replay => lock(&shared.first).clone().context("nothing was approved yet")?,
+        Script::Replay => lock(&shared.first)
+            .clone()
+            .context("nothing was approved yet")?,
         _ => {
             let token = jwt::seal(&shared.key, &claims);
             lock(&shared.first).get_or_insert_with(|| token.clone());
@@ -213,9 +247,15 @@ fn response(script: &Script, id: &str) -> String {
         }
         Script::OtherRequest => response["request_id"] = "0000:1".into(),
         Script::Response(Value::Object(members)) => {
-            members.iter().for_each(|(name, value)| response[name] = value.clone());
+            members
+                .iter()
+                .for_each(|(name, value)| response[name] = value.clone());
         }
-        Script::Both => return response.to_string().replacen('{', "{\"action\":\"REJECT\",", 1),
+        Script::Both => {
+            return response
+                .to_string()
+                .replacen('{', "{\"action\":\"REJECT\",", 1);
+        }
         _ => {}
     }
     response.to_string()

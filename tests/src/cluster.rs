@@ -1,29 +1,37 @@
-//! A coordinator and its nodes as real processes in a folder of their own, with a client that orders from them.
+//! A coordinator and its nodes as real processes in a folder of their own, with a client that
+//! orders from them.
 
-use crate::fixtures;
-use crate::process::{self, Daemon, Streams};
-use anyhow::{Context, bail};
-use countersign_client::api::{Api, TaskView};
-use countersign_client::requester_key::RequesterKey;
-use countersign_client::{Client, NewWallet, Profile, SignOrder};
-use countersign_node::vault::Vault;
-use countersign_protocol::{
-    Announcement, Committee, KeyId, NodeId, Operation, Payload, PayloadKind, RequesterId, Scheme, SignedTask,
-    Task, TaskId, Threshold, UnixMillis,
-};
-use countersign_store::Passphrase;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, bail};
+use countersign_client::api::{Api, TaskView};
+use countersign_client::requester_key::RequesterKey;
+use countersign_client::{Client, NewWallet, Profile, SignOrder};
+use countersign_node::vault::Vault;
+use countersign_protocol::{
+    Announcement, Committee, KeyId, NodeId, Operation, Payload, PayloadKind, RequesterId, Scheme,
+    SignedTask, Task, TaskId, Threshold, UnixMillis,
+};
+use countersign_store::Passphrase;
 use tempfile::TempDir;
+
+use crate::fixtures;
+use crate::process::{self, Daemon, Streams};
 
 /// The passphrase of every test node.
 const PASSPHRASE: &str = "a passphrase for tests only";
 /// How long a node may take from start to being on line.
 const ONLINE: Duration = Duration::from_secs(60);
+
+/// Names of nodes.
+pub const NAMES: [&str; 9] = [
+    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan",
+];
 
 /// Where a node's Paillier primes come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +80,8 @@ pub struct Blueprint {
 }
 
 impl Default for Blueprint {
-    fn default() -> Blueprint {
-        Blueprint {
+    fn default() -> Self {
+        Self {
             nodes: 3,
             primes: PrimeSource::None,
             plugins: Plugins::Rules,
@@ -143,7 +151,11 @@ impl Node {
 
     /// Starts the daemon for somebody else to keep.
     pub fn launch(&self) -> anyhow::Result<Daemon> {
-        Daemon::start_with(&mut self.command("start")?, &self.dir.join("log"), self.streams)
+        Daemon::start_with(
+            &mut self.command("start")?,
+            &self.dir.join("log"),
+            self.streams,
+        )
     }
 
     /// The daemon, which must have been started.
@@ -170,8 +182,8 @@ fn node_command(dir: &Path, verb: &str) -> anyhow::Result<Command> {
 
 impl Cluster {
     /// Initialises everything, starts it, and waits until all nodes are on line.
-    pub async fn start(blueprint: Blueprint) -> anyhow::Result<Cluster> {
-        let mut cluster = Cluster::prepare(blueprint).await?;
+    pub async fn start(blueprint: Blueprint) -> anyhow::Result<Self> {
+        let mut cluster = Self::prepare(blueprint).await?;
         cluster.start_all().await?;
         Ok(cluster)
     }
@@ -186,18 +198,19 @@ impl Cluster {
     }
 
     /// Initialises everything and starts nothing.
-    pub async fn prepare(blueprint: Blueprint) -> anyhow::Result<Cluster> {
+    pub async fn prepare(blueprint: Blueprint) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("countersign-").tempdir()?;
         let (http, quic) = free_ports()?;
         let coordinator_dir = dir.path().join("coordinator");
         let mut init = Command::new(process::program("countersign-coordinator")?);
-        let printed = process::expect_success(init.arg("init").arg("--data").arg(&coordinator_dir))?;
+        let printed =
+            process::expect_success(init.arg("init").arg("--data").arg(&coordinator_dir))?;
         let coordinator_id = printed.trim().to_owned();
         let requester = RequesterKey::create(&dir.path().join("requester.key"))?.id();
         let nodes = init_nodes(dir.path(), &blueprint, &coordinator_id, quic).await?;
         let entry = make_api_key(dir.path())?;
         let client = make_client(dir.path(), http, &nodes)?;
-        let cluster = Cluster {
+        let cluster = Self {
             nodes,
             client,
             coordinator: None,
@@ -238,14 +251,22 @@ impl Cluster {
     /// Starts the coordinator's process.
     pub fn start_coordinator(&mut self) -> anyhow::Result<()> {
         let mut serve = Command::new(process::program("countersign-coordinator")?);
-        serve.arg("serve").arg("--config").arg(self.coordinator_config());
+        serve
+            .arg("serve")
+            .arg("--config")
+            .arg(self.coordinator_config());
         let log = self.dir.path().join("coordinator/log");
-        self.coordinator = Some(Daemon::start_with(&mut serve, &log, self.blueprint.streams)?);
+        self.coordinator = Some(Daemon::start_with(
+            &mut serve,
+            &log,
+            self.blueprint.streams,
+        )?);
         Ok(())
     }
 
-    /// Loses the coordinator with all that it knew, and puts a new one into its place, as `docs/recovery.md` says: another
-    /// identity, an empty store, and the nodes' files changed. Starts everything.
+    /// Loses the coordinator with all that it knew, and puts a new one into its place, as
+    /// `docs/recovery.md` says: another identity, an empty store, and the nodes' files changed.
+    /// Starts everything.
     pub async fn replace_coordinator(&mut self) -> anyhow::Result<()> {
         self.coordinator = None;
         for node in &mut self.nodes {
@@ -255,8 +276,9 @@ impl Cluster {
         let folder = self.dir.path().join("coordinator");
         std::fs::remove_dir_all(&folder)?;
         let mut init = Command::new(process::program("countersign-coordinator")?);
-        self.coordinator_id =
-            process::expect_success(init.arg("init").arg("--data").arg(&folder))?.trim().into();
+        self.coordinator_id = process::expect_success(init.arg("init").arg("--data").arg(&folder))?
+            .trim()
+            .into();
         let entry = make_api_key(self.dir.path())?;
         self.write_coordinator_config(&folder, &entry)?;
         for index in 0..self.nodes.len() {
@@ -268,19 +290,33 @@ impl Cluster {
 
     /// Waits until every started node is on line.
     pub async fn wait_online(&self) -> anyhow::Result<()> {
-        let wanted = self.nodes.iter().filter(|node| node.daemon.is_some()).count();
+        let wanted = self
+            .nodes
+            .iter()
+            .filter(|node| node.daemon.is_some())
+            .count();
         let deadline = Instant::now() + ONLINE;
         while Instant::now() < deadline {
-            let online =
-                self.client.nodes().await.map_or(0, |nodes| nodes.iter().filter(|node| node.online).count());
+            let online = self
+                .client
+                .nodes()
+                .await
+                .map_or(0, |nodes| nodes.iter().filter(|node| node.online).count());
             if online == wanted {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let logs: Vec<String> =
-            self.nodes.iter().map(|node| format!("--- {}\n{}", node.name, node.log())).collect();
-        bail!("the nodes are not on line:\n{}\n--- coordinator\n{}", logs.join("\n"), self.coordinator_log())
+        let logs: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|node| format!("--- {}\n{}", node.name, node.log()))
+            .collect();
+        bail!(
+            "the nodes are not on line:\n{}\n--- coordinator\n{}",
+            logs.join("\n"),
+            self.coordinator_log()
+        )
     }
 
     /// What the coordinator has printed.
@@ -294,7 +330,12 @@ impl Cluster {
     }
 
     /// A wallet of all nodes.
-    pub fn new_wallet(&self, name: &str, scheme: Scheme, threshold: u16) -> anyhow::Result<NewWallet> {
+    pub fn new_wallet(
+        &self,
+        name: &str,
+        scheme: Scheme,
+        threshold: u16,
+    ) -> anyhow::Result<NewWallet> {
         Ok(NewWallet {
             name: name.into(),
             scheme,
@@ -312,22 +353,32 @@ impl Cluster {
         scheme: Scheme,
         threshold: u16,
     ) -> anyhow::Result<Announcement> {
-        let wallet = self.client.create_wallet(&self.new_wallet(name, scheme, threshold)?, |_| {}).await;
+        let wallet = self
+            .client
+            .create_wallet(&self.new_wallet(name, scheme, threshold)?, |_| {})
+            .await;
         wallet.with_context(|| self.logs())
     }
 
     /// Everybody's log, for the message of a failed test.
     pub fn logs(&self) -> String {
-        let nodes = self.nodes.iter().map(|node| format!("--- {}\n{}", node.name, node.log()));
-        nodes.chain([format!("--- coordinator\n{}", self.coordinator_log())]).collect::<Vec<_>>().join("\n")
+        let nodes = self
+            .nodes
+            .iter()
+            .map(|node| format!("--- {}\n{}", node.name, node.log()));
+        nodes
+            .chain([format!("--- coordinator\n{}", self.coordinator_log())])
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Writes a node's configuration, whose roster is all the others.
     pub fn write_node_config(&self, index: usize, plugins: &Plugins) -> anyhow::Result<()> {
         let node = &self.nodes[index];
         let others = self.nodes.iter().filter(|other| other.id != node.id);
-        let roster: String =
-            others.map(|other| format!("  - {{ name: {}, id: {} }}\n", other.name, other.id)).collect();
+        let roster: String = others
+            .map(|other| format!("  - {{ name: {}, id: {} }}\n", other.name, other.id))
+            .collect();
         std::fs::write(node.rules(), self.permissive_rules())?;
         let text = format!(
             "db: {{ path: db/secrets.redb.age }}\ncoordinator: {{ address: '{}', id: {} }}\nrequesters:\n  - {{ name: tests, id: {} }}\n\
@@ -349,8 +400,12 @@ impl Cluster {
     /// Rules that allow a KeyGen of all nodes with any threshold, and every KeySign.
     pub fn permissive_rules(&self) -> String {
         let ids: Vec<String> = self.nodes.iter().map(|node| node.id.to_string()).collect();
-        let entries = (2..=self.nodes.len())
-            .map(|threshold| format!("    - {{ threshold: {threshold}, node_ids: [{}] }}\n", ids.join(", ")));
+        let entries = (2..=self.nodes.len()).map(|threshold| {
+            format!(
+                "    - {{ threshold: {threshold}, node_ids: [{}] }}\n",
+                ids.join(", ")
+            )
+        });
         format!(
             "enable: true\nkey_gen:\n  allow_list:\n{}key_sign:\n  reject_all: false\n",
             entries.collect::<String>()
@@ -367,7 +422,10 @@ impl Cluster {
     ) -> anyhow::Result<SignOrder> {
         let payload = Payload::new(PayloadKind::Message, message.to_vec());
         let signers = signers.map(|indices| self.ids(indices));
-        Ok(SignOrder { signers, ..SignOrder::new(wallet, path.parse()?, payload) })
+        Ok(SignOrder {
+            signers,
+            ..SignOrder::new(wallet, path.parse()?, payload)
+        })
     }
 
     /// Hands in a signed order as it is, whatever a client would say of it, and waits for its end.
@@ -378,7 +436,9 @@ impl Cluster {
     /// An order of the cluster's requester, made now and good for a minute.
     pub fn sign_order(&self, operation: Operation) -> anyhow::Result<SignedTask> {
         let requester = RequesterKey::load(&self.dir.path().join("requester.key"))?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as u64;
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)?
+            .as_millis() as u64;
         Ok(requester.sign(&Task {
             version: 1,
             id: TaskId(rand::random()),
@@ -413,7 +473,14 @@ impl Cluster {
 /// Writes the key into the client's file and returns the coordinator's entry for it.
 fn make_api_key(dir: &Path) -> anyhow::Result<String> {
     let mut new_key = Command::new(process::program("countersign-coordinator")?);
-    new_key.args(["api-key", "new", "tests", "--scope", "read,create", "--json"]);
+    new_key.args([
+        "api-key",
+        "new",
+        "tests",
+        "--scope",
+        "read,create",
+        "--json",
+    ]);
     let made: serde_json::Value = serde_json::from_str(&process::expect_success(&mut new_key)?)?;
     write_private(&dir.join("api.key"), made["key"].as_str().context("a key")?)?;
     Ok(made["entry"].to_string())
@@ -428,17 +495,22 @@ async fn init_nodes(
 ) -> anyhow::Result<Vec<Node>> {
     let mut inits = tokio::task::JoinSet::new();
     for (index, name) in NAMES.iter().enumerate().take(blueprint.nodes) {
-        let (dir, coordinator, primes) = (dir.join(name), coordinator.to_owned(), blueprint.primes);
+        let dir = dir.join(name);
+        let coordinator = coordinator.to_owned();
+        let primes = blueprint.primes;
         inits.spawn_blocking(move || init_node(index, dir, &coordinator, quic, primes));
     }
-    let mut nodes = inits.join_all().await.into_iter().collect::<anyhow::Result<Vec<Node>>>()?;
-    nodes.iter_mut().for_each(|node| node.streams = blueprint.streams);
+    let mut nodes = inits
+        .join_all()
+        .await
+        .into_iter()
+        .collect::<anyhow::Result<Vec<Node>>>()?;
+    nodes
+        .iter_mut()
+        .for_each(|node| node.streams = blueprint.streams);
     nodes.sort_by_key(|node| NAMES.iter().position(|name| *name == node.name));
     Ok(nodes)
 }
-
-/// Names of nodes.
-pub const NAMES: [&str; 9] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan"];
 
 /// Makes the folder, passphrase, configuration and store of a node that knows nobody yet.
 pub fn init_node(
@@ -460,26 +532,44 @@ pub fn init_node(
     }
     let printed = process::expect_success(&mut init)?;
     std::fs::write(dir.join("init.log"), &printed)?;
-    let id =
-        printed.lines().find_map(|line| line.split_once("Node ID: ")).context("init prints the node's id")?.1;
+    let id = printed
+        .lines()
+        .find_map(|line| line.split_once("Node ID: "))
+        .context("init prints the node's id")?
+        .1;
     let sets = match primes {
         PrimeSource::Fixture => 1,
         PrimeSource::Fixtures(sets) => sets,
         PrimeSource::None | PrimeSource::Live => 0,
     };
     if sets > 0 {
-        let vault = Vault::open(&dir.join("db"), &Passphrase::from_file(&dir.join("passphrase"))?, &[])?;
+        let vault = Vault::open(
+            &dir.join("db"),
+            &Passphrase::from_file(&dir.join("passphrase"))?,
+            &[],
+        )?;
         for set in 0..sets {
             // No two nodes ever take the same: moduli with a common factor are refused.
             let taken = index * sets + set;
-            fixtures::primes(taken)?.iter().try_for_each(|prime| vault.put_prime(prime))?;
+            fixtures::primes(taken)?
+                .iter()
+                .try_for_each(|prime| vault.put_prime(prime))?;
         }
     }
-    Ok(Node { id: id.trim().parse()?, name: NAMES[index].into(), dir, daemon: None, streams: Streams::Log })
+    Ok(Node {
+        id: id.trim().parse()?,
+        name: NAMES[index].into(),
+        dir,
+        daemon: None,
+        streams: Streams::Log,
+    })
 }
 
 fn make_client(dir: &Path, http: SocketAddr, nodes: &[Node]) -> anyhow::Result<Client> {
-    let names: String = nodes.iter().map(|node| format!("  {}: {}\n", node.name, node.id)).collect();
+    let names: String = nodes
+        .iter()
+        .map(|node| format!("  {}: {}\n", node.name, node.id))
+        .collect();
     let text = format!(
         "coordinator: http://{http}\napi_key_file: api.key\nrequester_key_file: requester.key\nwallet_book: wallets.json\nnodes:\n{names}"
     );
@@ -507,7 +597,10 @@ fn policy_text(plugins: &Plugins) -> anyhow::Result<String> {
 
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text)?;
-    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
+    Ok(std::fs::set_permissions(
+        path,
+        std::fs::Permissions::from_mode(0o600),
+    )?)
 }
 
 /// A TCP and a UDP port of loopback that are free now.

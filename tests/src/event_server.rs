@@ -1,15 +1,17 @@
-//! A receiver of events as an organisation would run it: verifies each token (form field `TSS_JWT_MSG`) and keeps what it
-//! says.
+//! A receiver of events as an organisation would run it: verifies each token (form field
+//! `TSS_JWT_MSG`) and keeps what it says.
 
-use crate::approver::open;
-use axum::{Form, Router, extract::State, http::StatusCode, routing::post};
-use rsa::RsaPublicKey;
-use rsa::pkcs8::DecodePublicKey;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use axum::{Form, Router, extract::State, http::StatusCode, routing::post};
+use rsa::RsaPublicKey;
+use rsa::pkcs8::DecodePublicKey;
+use serde_json::Value;
+
+use crate::approver::open;
 
 /// A running server.
 pub struct EventServer {
@@ -34,19 +36,34 @@ impl EventServer {
     }
 
     /// Listens, and believes what is signed with one of these keys (PEM).
-    pub async fn start(address: SocketAddr, keys: &[String]) -> anyhow::Result<EventServer> {
-        let keys = keys.iter().map(|pem| RsaPublicKey::from_public_key_pem(pem)).collect::<Result<_, _>>()?;
-        let shared = Arc::new(Shared { keys, seen: Mutex::default() });
+    pub async fn start(address: SocketAddr, keys: &[String]) -> anyhow::Result<Self> {
+        let keys = keys
+            .iter()
+            .map(|pem| RsaPublicKey::from_public_key_pem(pem))
+            .collect::<Result<_, _>>()?;
+        let shared = Arc::new(Shared {
+            keys,
+            seen: Mutex::default(),
+        });
         let listener = tokio::net::TcpListener::bind(address).await?;
-        let router = Router::new().route("/v2/event", post(receive)).with_state(shared.clone());
-        let server =
-            tokio::spawn(async move { axum::serve(listener, router).await.expect("the listener works") });
-        Ok(EventServer { shared, server })
+        let router = Router::new()
+            .route("/v2/event", post(receive))
+            .with_state(shared.clone());
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router)
+                .await
+                .expect("the listener works")
+        });
+        Ok(Self { shared, server })
     }
 
     /// Every event so far that carried a known node's signature.
     pub fn seen(&self) -> Vec<Value> {
-        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits until there are so many, and returns them.
@@ -75,10 +92,17 @@ async fn receive(
     State(shared): State<Arc<Shared>>,
     Form(form): Form<HashMap<String, String>>,
 ) -> (StatusCode, &'static str) {
-    let token = form.get("TSS_JWT_MSG").map(String::as_str).unwrap_or_default();
+    let token = form
+        .get("TSS_JWT_MSG")
+        .map(String::as_str)
+        .unwrap_or_default();
     match open(&shared.keys, token) {
         Ok(event) => {
-            shared.seen.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+            shared
+                .seen
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(event);
             (StatusCode::OK, "")
         }
         Err(_) => (StatusCode::BAD_REQUEST, "the token is not a node's"),

@@ -1,23 +1,26 @@
-//! Ends a node at a chosen moment of its writing: before or after one of its `fsync` calls, with `countersign-fuse` loaded into
-//! its process.
+//! Ends a node at a chosen moment of its writing: before or after one of its `fsync` calls, with
+//! `countersign-fuse` loaded into its process.
+
+use std::path::PathBuf;
 
 use crate::cluster::Node;
 use crate::process::{Daemon, library};
-use std::path::PathBuf;
 
 /// The fuse of one node.
 pub struct Fuse(PathBuf);
 
 impl Fuse {
     /// The fuse of this node, which does not burn yet.
-    pub fn of(node: &Node) -> Fuse {
-        Fuse(node.dir.join("fuse"))
+    pub fn of(node: &Node) -> Self {
+        Self(node.dir.join("fuse"))
     }
 
     /// Starts its node, so that it can be ended.
     pub fn start(&self, node: &Node) -> anyhow::Result<Daemon> {
         let mut command = node.command("start")?;
-        command.env("LD_PRELOAD", library("countersign-fuse")?).env("COUNTERSIGN_FUSE", &self.0);
+        command
+            .env("LD_PRELOAD", library("countersign-fuse")?)
+            .env("COUNTERSIGN_FUSE", &self.0);
         Daemon::start(&mut command, &node.dir.join("log"))
     }
 

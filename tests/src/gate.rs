@@ -1,9 +1,11 @@
-//! A gate between nodes: lets what they say to each other pass, or keeps back one chunk of it and all that follows it in the
-//! same direction. What it carries is encrypted; it can do what a coordinator can do, and no more.
+//! A gate between nodes: lets what they say to each other pass, or keeps back one chunk of it and
+//! all that follows it in the same direction. What it carries is encrypted; it can do what a
+//! coordinator can do, and no more.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use countersign_link::PeerKey;
 use countersign_link::hub::Recorder;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The gate of one coordinator.
 #[derive(Clone, Default)]
@@ -26,9 +28,14 @@ impl Gate {
         Arc::new(move |from, to, _| gate.passes(from, to))
     }
 
-    /// Keeps back the chunk after `passing` more, counted over all directions, and what follows it in its direction.
+    /// Keeps back the chunk after `passing` more, counted over all directions, and what follows it
+    /// in its direction.
     pub fn close_after(&self, passing: usize) {
-        *self.lock() = State { passing: Some(passing), passed: 0, closed: None };
+        *self.lock() = State {
+            passing: Some(passing),
+            passed: 0,
+            closed: None,
+        };
     }
 
     /// How many chunks have passed since [`close_after`](Self::close_after).

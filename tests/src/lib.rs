@@ -1,5 +1,5 @@
-//! What end-to-end tests, the demo and the benches share: real processes on loopback, an approval server, and verifiers
-//! that share no code with what signs.
+//! What end-to-end tests, the demo and the benches share: real processes on loopback, an approval
+//! server, and verifiers that share no code with what signs.
 
 pub mod approver;
 pub mod cluster;

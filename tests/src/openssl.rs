@@ -1,9 +1,11 @@
 //! Signatures checked by the `openssl` program: another implementation in another process.
 
-use crate::process;
-use anyhow::{Context, bail};
 use std::path::Path;
 use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::process;
 
 /// SubjectPublicKeyInfo of an Ed25519 key, without the key (RFC 8410).
 const ED25519_SPKI: &str = "302a300506032b6570032100";
@@ -17,7 +19,14 @@ pub fn verify_ed25519(
     message: &[u8],
     signature: &[u8],
 ) -> anyhow::Result<()> {
-    verify(scratch, ED25519_SPKI, public_key, message, signature, &["-rawin"])
+    verify(
+        scratch,
+        ED25519_SPKI,
+        public_key,
+        message,
+        signature,
+        &["-rawin"],
+    )
 }
 
 /// Verifies ECDSA over a 32-byte digest; the signature is r, s.
@@ -27,7 +36,14 @@ pub fn verify_ecdsa(
     digest: &[u8],
     signature: &[u8],
 ) -> anyhow::Result<()> {
-    verify(scratch, SECP256K1_SPKI, public_key, digest, &der(signature)?, &[])
+    verify(
+        scratch,
+        SECP256K1_SPKI,
+        public_key,
+        digest,
+        &der(signature)?,
+        &[],
+    )
 }
 
 fn verify(
@@ -43,10 +59,19 @@ fn verify(
         std::fs::write(&path, bytes).map(|()| path)
     };
     let key = write("openssl.key", &[hex::decode(spki)?, key.to_vec()].concat())?;
-    let (data, signature) = (write("openssl.data", data)?, write("openssl.sig", signature)?);
+    let data = write("openssl.data", data)?;
+    let signature = write("openssl.sig", signature)?;
     let mut command = Command::new("openssl");
-    command.args(["pkeyutl", "-verify", "-pubin", "-keyform", "DER"]).args(options);
-    command.arg("-inkey").arg(key).arg("-in").arg(data).arg("-sigfile").arg(signature);
+    command
+        .args(["pkeyutl", "-verify", "-pubin", "-keyform", "DER"])
+        .args(options);
+    command
+        .arg("-inkey")
+        .arg(key)
+        .arg("-in")
+        .arg(data)
+        .arg("-sigfile")
+        .arg(signature);
     let printed = process::expect_success(&mut command).context("install openssl")?;
     if !printed.contains("Signature Verified Successfully") {
         bail!("openssl says: {printed}");
@@ -58,7 +83,10 @@ fn verify(
 fn der(signature: &[u8]) -> anyhow::Result<Vec<u8>> {
     anyhow::ensure!(signature.len() == 64, "an ECDSA signature has 64 bytes");
     let integer = |bytes: &[u8]| {
-        let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len() - 1);
+        let first = bytes
+            .iter()
+            .position(|byte| *byte != 0)
+            .unwrap_or(bytes.len() - 1);
         let mut value = bytes[first..].to_vec();
         if value[0] >= 0x80 {
             value.insert(0, 0);

@@ -1,6 +1,5 @@
 //! Child processes that end with their owner, and the programs that `just build` makes.
 
-use anyhow::{Context, bail};
 use std::fs::File;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Write};
 use std::os::fd::AsRawFd;
@@ -9,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// The folder of this build's programs: tests use those of `just build`, benches those of `just release`.
+use anyhow::{Context, bail};
+
+/// The folder of this build's programs: tests use those of `just build`, benches those of `just
+/// release`.
 fn programs() -> anyhow::Result<PathBuf> {
     let me = std::env::current_exe()?;
     let mut dir = me.parent().context("a program has a folder")?;
@@ -22,7 +24,11 @@ fn programs() -> anyhow::Result<PathBuf> {
 /// One of our programs.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let path = programs()?.join(name);
-    anyhow::ensure!(path.exists(), "{} is not built; run `just build` first", path.display());
+    anyhow::ensure!(
+        path.exists(),
+        "{} is not built; run `just build` first",
+        path.display()
+    );
     Ok(path)
 }
 
@@ -33,36 +39,65 @@ pub fn library(name: &str) -> anyhow::Result<PathBuf> {
 
 /// One of our plugins, by its name.
 pub fn plugin(name: &str) -> anyhow::Result<PathBuf> {
-    let target = programs()?.parent().map(Path::to_path_buf).context("the build folder has a parent")?;
-    let path =
-        target.join("wasm32-wasip2/plugin").join(format!("countersign_{}.wasm", name.replace('-', "_")));
-    anyhow::ensure!(path.exists(), "{} is not built; run `just build` first", path.display());
+    let target = programs()?
+        .parent()
+        .map(Path::to_path_buf)
+        .context("the build folder has a parent")?;
+    let path = target
+        .join("wasm32-wasip2/plugin")
+        .join(format!("countersign_{}.wasm", name.replace('-', "_")));
+    anyhow::ensure!(
+        path.exists(),
+        "{} is not built; run `just build` first",
+        path.display()
+    );
     Ok(path)
 }
 
 /// A guest that exists for tests alone, built on first use.
 pub fn guest(name: &str) -> anyhow::Result<PathBuf> {
-    let target = programs()?.parent().map(Path::to_path_buf).context("the build folder has a parent")?;
+    let target = programs()?
+        .parent()
+        .map(Path::to_path_buf)
+        .context("the build folder has a parent")?;
     let mut build = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     build
-        .args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"])
+        .args([
+            "build",
+            "--quiet",
+            "--profile",
+            "plugin",
+            "--target",
+            "wasm32-wasip2",
+            "--target-dir",
+        ])
         .arg(&target);
-    build.arg("-p").arg(format!("countersign-guest-{name}")).current_dir(env!("CARGO_MANIFEST_DIR"));
+    build
+        .arg("-p")
+        .arg(format!("countersign-guest-{name}"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     expect_success(&mut build)?;
-    Ok(target.join("wasm32-wasip2/plugin").join(format!("countersign_guest_{name}.wasm")))
+    Ok(target
+        .join("wasm32-wasip2/plugin")
+        .join(format!("countersign_guest_{name}.wasm")))
 }
 
 /// Runs a program to its end.
 pub fn run(command: &mut Command) -> anyhow::Result<Output> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
     Ok(output)
 }
 
-/// Runs a program to its end and takes what it prints; an exit code other than 0 is an error that shows both streams.
+/// Runs a program to its end and takes what it prints; an exit code other than 0 is an error that
+/// shows both streams.
 pub fn expect_success(command: &mut Command) -> anyhow::Result<String> {
     let output = run(command)?;
     if !output.status.success() {
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let out = String::from_utf8_lossy(&output.stdout);
+        let err = String::from_utf8_lossy(&output.stderr);
         bail!("{command:?} ended with {}:\n{out}{err}", output.status);
     }
     Ok(String::from_utf8(output.stdout)?)
@@ -86,9 +121,9 @@ impl Streams {
     /// Sets both streams. As long as what is returned is kept, the pipe has its other end.
     pub fn set(self, command: &mut Command, log: &Path) -> anyhow::Result<Option<PipeReader>> {
         let file = match self {
-            Streams::Log => File::options().create(true).append(true).open(log)?,
-            Streams::Full => File::options().write(true).open("/dev/full")?,
-            Streams::Closed => {
+            Self::Log => File::options().create(true).append(true).open(log)?,
+            Self::Full => File::options().write(true).open("/dev/full")?,
+            Self::Closed => {
                 // SAFETY: two system calls that are safe between fork and exec.
                 unsafe {
                     command.pre_exec(|| {
@@ -99,7 +134,7 @@ impl Streams {
                 }
                 return Ok(None);
             }
-            Streams::Unread => {
+            Self::Unread => {
                 let (reader, writer) = full_pipe()?;
                 command.stdout(writer.try_clone()?).stderr(writer);
                 return Ok(Some(reader));
@@ -140,22 +175,30 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts it; both streams go to the end of `log`.
-    pub fn start(command: &mut Command, log: &Path) -> anyhow::Result<Daemon> {
-        Daemon::start_with(command, log, Streams::Log)
+    pub fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
+        Self::start_with(command, log, Streams::Log)
     }
 
     /// Starts it with its streams as said.
-    pub fn start_with(command: &mut Command, log: &Path, streams: Streams) -> anyhow::Result<Daemon> {
+    pub fn start_with(command: &mut Command, log: &Path, streams: Streams) -> anyhow::Result<Self> {
         let unread = streams.set(command.stdin(Stdio::null()), log)?;
         // SAFETY: one system call that is safe between fork and exec.
         unsafe {
-            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            });
+            command.pre_exec(
+                || match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                },
+            );
         }
-        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        Ok(Daemon { child, log: log.to_path_buf(), _unread: unread })
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        Ok(Self {
+            child,
+            log: log.to_path_buf(),
+            _unread: unread,
+        })
     }
 
     /// Everything it has printed.
@@ -184,7 +227,8 @@ impl Daemon {
     /// True once all of it has ended and what it had locked is free. It can still be waited for.
     pub fn has_ended(&self) -> bool {
         let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        // SAFETY: all zeros is a `siginfo_t`, which the call fills and which outlives it. A failed call leaves it as it is.
+        // SAFETY: all zeros is a `siginfo_t`, which the call fills and which outlives it. A failed
+        // call leaves it as it is.
         let found = unsafe {
             let mut found: libc::siginfo_t = std::mem::zeroed();
             libc::waitid(libc::P_PID, self.child.id(), &mut found, options);
@@ -227,10 +271,16 @@ impl Drop for Daemon {
 
 /// The folder of this project's sources.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
 }
 
 /// The folder that builds go to.
 pub fn target() -> PathBuf {
-    programs().ok().and_then(|programs| programs.parent().map(Path::to_path_buf)).unwrap_or_default()
+    programs()
+        .ok()
+        .and_then(|programs| programs.parent().map(Path::to_path_buf))
+        .unwrap_or_default()
 }

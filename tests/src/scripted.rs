@@ -1,8 +1,10 @@
-//! A server on loopback that says exactly the bytes it is told, whether they are HTTP or not, and keeps what it was asked.
+//! A server on loopback that says exactly the bytes it is told, whether they are HTTP or not, and
+//! keeps what it was asked.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -22,7 +24,9 @@ impl Asked {
     /// A header, whose name is written in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
-        headers.find(|(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        headers
+            .find(|(this, _)| this.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 }
 
@@ -40,9 +44,14 @@ pub enum Say {
 /// A whole HTTP answer; `status` is a number with words.
 pub fn http(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head =
-        format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     [head.as_bytes(), body].concat()
 }
 
@@ -55,19 +64,26 @@ pub struct Server {
 
 impl Server {
     /// Listens on a free port.
-    pub async fn start(say: impl Fn(&Asked) -> Say + Send + Sync + 'static) -> anyhow::Result<Server> {
-        Server::at("127.0.0.1:0".parse()?, say).await
+    pub async fn start(
+        say: impl Fn(&Asked) -> Say + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        Self::at("127.0.0.1:0".parse()?, say).await
     }
 
     /// Listens here.
     pub async fn at(
         address: SocketAddr,
         say: impl Fn(&Asked) -> Say + Send + Sync + 'static,
-    ) -> anyhow::Result<Server> {
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        let (address, asked) = (listener.local_addr()?, Arc::new(Mutex::new(Vec::new())));
+        let address = listener.local_addr()?;
+        let asked = Arc::new(Mutex::new(Vec::new()));
         let task = tokio::spawn(serve(listener, asked.clone(), Arc::new(say)));
-        Ok(Server { address, asked, task })
+        Ok(Self {
+            address,
+            asked,
+            task,
+        })
     }
 
     /// Where it listens.
@@ -107,7 +123,8 @@ async fn serve(
     // Dropped together with this task, and all connections with it.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (asked, say) = (asked.clone(), say.clone());
+        let asked = asked.clone();
+        let say = say.clone();
         connections.spawn(async move {
             let mut stream = stream;
             if let Ok(Some(question)) = read(&mut stream).await {
@@ -136,8 +153,15 @@ fn whole(bytes: &[u8]) -> Option<Asked> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let path = head.split(' ').nth(1)?.to_owned();
-    let mut asked = Asked { path, head, body: bytes[end + 4..].to_vec() };
-    let length = asked.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut asked = Asked {
+        path,
+        head,
+        body: bytes[end + 4..].to_vec(),
+    };
+    let length = asked
+        .header("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     if asked.body.len() < length {
         return None;
     }

@@ -21,42 +21,55 @@ pub enum Network {
 }
 
 impl Network {
-    /// Pay to public key hash: Base58Check of a version byte and HASH160(key). `key`: 33 bytes, compressed.
+    /// Pay to public key hash: Base58Check of a version byte and HASH160(key). `key`: 33 bytes,
+    /// compressed.
     pub fn p2pkh(self, key: &[u8]) -> Result<String, DeriveError> {
         let version = match self {
-            Network::Mainnet => 0x00,
-            Network::Testnet | Network::Regtest => 0x6f,
+            Self::Mainnet => 0x00,
+            Self::Testnet | Self::Regtest => 0x6f,
         };
         Ok(base58(version, &hash160(key)?))
     }
 
-    /// Pay to script hash of a pay to witness public key hash (BIP-49): Base58Check of a version byte and HASH160(0x0014 ‖
-    /// HASH160(key)). `key`: 33 bytes, compressed.
+    /// Pay to script hash of a pay to witness public key hash (BIP-49): Base58Check of a version
+    /// byte and HASH160(0x0014 ‖ HASH160(key)). `key`: 33 bytes, compressed.
     pub fn p2sh_p2wpkh(self, key: &[u8]) -> Result<String, DeriveError> {
         let version = match self {
-            Network::Mainnet => 0x05,
-            Network::Testnet | Network::Regtest => 0xc4,
+            Self::Mainnet => 0x05,
+            Self::Testnet | Self::Regtest => 0xc4,
         };
         let script = [&[0x00, 0x14], &hash160(key)?[..]].concat();
-        Ok(base58(version, &Ripemd160::digest(Sha256::digest(script)).into()))
+        Ok(base58(
+            version,
+            &Ripemd160::digest(Sha256::digest(script)).into(),
+        ))
     }
 
-    /// Pay to witness public key hash (BIP-84): version 0, HASH160(key), bech32. `key`: 33 bytes, compressed.
+    /// Pay to witness public key hash (BIP-84): version 0, HASH160(key), bech32. `key`: 33 bytes,
+    /// compressed.
     pub fn p2wpkh(self, key: &[u8]) -> Result<String, DeriveError> {
         self.witness(segwit::VERSION_0, &hash160(key)?)
     }
 
-    /// Pay to Taproot: version 1, output key, bech32m. `internal_key` and `script_root` as [`taproot_output_key`] takes them:
-    /// 33 bytes compressed or 32 bytes x-only; `None` without a script tree (BIP-86).
-    pub fn p2tr(self, internal_key: &[u8], script_root: Option<&[u8; 32]>) -> Result<String, DeriveError> {
-        self.witness(segwit::VERSION_1, &taproot_output_key(internal_key, script_root)?)
+    /// Pay to Taproot: version 1, output key, bech32m. `internal_key` and `script_root` as
+    /// [`taproot_output_key`] takes them: 33 bytes compressed or 32 bytes x-only; `None` without a
+    /// script tree (BIP-86).
+    pub fn p2tr(
+        self,
+        internal_key: &[u8],
+        script_root: Option<&[u8; 32]>,
+    ) -> Result<String, DeriveError> {
+        self.witness(
+            segwit::VERSION_1,
+            &taproot_output_key(internal_key, script_root)?,
+        )
     }
 
     fn witness(self, version: Fe32, program: &[u8]) -> Result<String, DeriveError> {
         let prefix = match self {
-            Network::Mainnet => "bc",
-            Network::Testnet => "tb",
-            Network::Regtest => "bcrt",
+            Self::Mainnet => "bc",
+            Self::Testnet => "tb",
+            Self::Regtest => "bcrt",
         };
         let prefix = Hrp::parse(prefix).map_err(|_| DeriveError::PublicKey)?;
         // Programs of 20 and 32 bytes always fit.
@@ -64,10 +77,12 @@ impl Network {
     }
 }
 
-/// An account of the EVM: the last 20 bytes of Keccak-256(x ‖ y), with the checksum in its capitals (EIP-55). `key`: 33
-/// bytes, compressed.
+/// An account of the EVM: the last 20 bytes of Keccak-256(x ‖ y), with the checksum in its capitals
+/// (EIP-55). `key`: 33 bytes, compressed.
 pub fn evm(key: &[u8]) -> Result<String, DeriveError> {
-    let point = public_key(key).ok_or(DeriveError::PublicKey)?.serialize_uncompressed();
+    let point = public_key(key)
+        .ok_or(DeriveError::PublicKey)?
+        .serialize_uncompressed();
     let account: [u8; 20] = std::array::from_fn(|i| Keccak256::digest(&point[1..])[12 + i]);
     Ok(with_checksum(&account))
 }
@@ -78,29 +93,42 @@ pub fn solana(key: &[u8]) -> Result<String, DeriveError> {
     Ok(bs58::encode(key).into_string())
 }
 
-/// The address that a Solana program derives from `seeds` and owns without a private key: the first SHA-256 of the seeds, a
-/// byte from 255 downwards, the program and a marker that is no point of the curve (`find_program_address`). `None` if there
-/// is none, which nobody has seen.
+/// The address that a Solana program derives from `seeds` and owns without a private key: the first
+/// SHA-256 of the seeds, a byte from 255 downwards, the program and a marker that is no point of
+/// the curve (`find_program_address`). `None` if there is none, which nobody has seen.
 pub fn solana_program_address(seeds: &[&[u8]], program: &[u8; 32]) -> Option<[u8; 32]> {
-    let seeds = seeds.iter().fold(Sha256::new(), |hash, seed| hash.chain_update(seed));
+    let seeds = seeds
+        .iter()
+        .fold(Sha256::new(), |hash, seed| hash.chain_update(seed));
     let candidates = (0..=u8::MAX).rev().map(|bump| {
         let hash = seeds.clone().chain_update([bump]).chain_update(program);
         <[u8; 32]>::from(hash.chain_update(b"ProgramDerivedAddress").finalize())
     });
-    candidates.into_iter().find(|address| !ed25519::is_point(address))
+    candidates
+        .into_iter()
+        .find(|address| !ed25519::is_point(address))
 }
 
-/// EIP-55: a letter is a capital if the digit in its place in Keccak-256(lower-case text) is 8 or above.
+/// EIP-55: a letter is a capital if the digit in its place in Keccak-256(lower-case text) is 8 or
+/// above.
 fn with_checksum(account: &[u8; 20]) -> String {
     let plain: String = account.iter().map(|byte| format!("{byte:02x}")).collect();
     let hash = Keccak256::digest(&plain);
     let nibble = |i: usize| hash[i / 2] >> (4 * (1 - i % 2)) & 0xf;
-    let cased = plain.char_indices().map(|(i, c)| if nibble(i) >= 8 { c.to_ascii_uppercase() } else { c });
+    let cased = plain.char_indices().map(|(i, c)| {
+        if nibble(i) >= 8 {
+            c.to_ascii_uppercase()
+        } else {
+            c
+        }
+    });
     format!("0x{}", cased.collect::<String>())
 }
 
 fn base58(version: u8, hash: &[u8; 20]) -> String {
-    bs58::encode([&[version], &hash[..]].concat()).with_check().into_string()
+    bs58::encode([&[version], &hash[..]].concat())
+        .with_check()
+        .into_string()
 }
 
 fn hash160(key: &[u8]) -> Result<[u8; 20], DeriveError> {
@@ -110,8 +138,9 @@ fn hash160(key: &[u8]) -> Result<[u8; 20], DeriveError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use Network::{Mainnet, Regtest, Testnet};
+
+    use super::*;
 
     fn bytes(hex: &str) -> Vec<u8> {
         hex::decode(hex).unwrap()
@@ -123,18 +152,41 @@ mod tests {
     #[test]
     fn bip_173_examples_and_the_first_key_of_all() {
         let key = bytes(G);
-        assert_eq!(Mainnet.p2wpkh(&key).unwrap(), "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4");
-        assert_eq!(Testnet.p2wpkh(&key).unwrap(), "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx");
-        assert_eq!(Mainnet.p2pkh(&key).unwrap(), "1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH");
-        assert_eq!(Testnet.p2pkh(&key).unwrap(), "mrCDrCybB6J1vRfbwM5hemdJz73FwDBC8r");
-        assert_eq!(evm(&key).unwrap(), "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf");
+        assert_eq!(
+            Mainnet.p2wpkh(&key).unwrap(),
+            "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
+        );
+        assert_eq!(
+            Testnet.p2wpkh(&key).unwrap(),
+            "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx"
+        );
+        assert_eq!(
+            Mainnet.p2pkh(&key).unwrap(),
+            "1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH"
+        );
+        assert_eq!(
+            Testnet.p2pkh(&key).unwrap(),
+            "mrCDrCybB6J1vRfbwM5hemdJz73FwDBC8r"
+        );
+        assert_eq!(
+            evm(&key).unwrap(),
+            "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"
+        );
     }
 
     #[test]
     fn a_chain_of_ones_own_has_prefixes_of_its_own() {
         let key = bytes(G);
-        assert_eq!(Regtest.p2wpkh(&key).unwrap(), "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080");
-        assert!(Regtest.p2tr(&bytes(&G[2..]), None).unwrap().starts_with("bcrt1p"));
+        assert_eq!(
+            Regtest.p2wpkh(&key).unwrap(),
+            "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+        );
+        assert!(
+            Regtest
+                .p2tr(&bytes(&G[2..]), None)
+                .unwrap()
+                .starts_with("bcrt1p")
+        );
         assert_eq!(Regtest.p2pkh(&key), Testnet.p2pkh(&key));
     }
 
@@ -142,8 +194,14 @@ mod tests {
     #[test]
     fn bip_49_vector() {
         let key = bytes("03a1af804ac108a8a51782198c2d034b28bf90c8803f5a53f76276fa69a4eae77f");
-        assert_eq!(Testnet.p2sh_p2wpkh(&key).unwrap(), "2Mww8dCYPUpKHofjgcXcBCEGmniw9CoaiD2");
-        assert_eq!(Mainnet.p2sh_p2wpkh(&bytes(G)).unwrap(), "3JvL6Ymt8MVWiCNHC7oWU6nLeHNJKLZGLN");
+        assert_eq!(
+            Testnet.p2sh_p2wpkh(&key).unwrap(),
+            "2Mww8dCYPUpKHofjgcXcBCEGmniw9CoaiD2"
+        );
+        assert_eq!(
+            Mainnet.p2sh_p2wpkh(&bytes(G)).unwrap(),
+            "3JvL6Ymt8MVWiCNHC7oWU6nLeHNJKLZGLN"
+        );
     }
 
     #[test]
@@ -189,7 +247,9 @@ mod tests {
         ] {
             assert_eq!(Mainnet.p2tr(&bytes(internal), None).unwrap(), address);
             assert_eq!(
-                Mainnet.p2tr(&bytes(&format!("03{internal}")), None).unwrap(),
+                Mainnet
+                    .p2tr(&bytes(&format!("03{internal}")), None)
+                    .unwrap(),
                 address,
                 "parity is ignored"
             );
@@ -218,19 +278,27 @@ mod tests {
     fn a_solana_account_is_its_key() {
         // RFC 8032, test 1: the public key; its Base58 is what wallets show for that seed.
         let key = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
-        assert_eq!(solana(&key).unwrap(), "FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z");
+        assert_eq!(
+            solana(&key).unwrap(),
+            "FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z"
+        );
     }
 
-    /// By solders 0.29: the associated account of a wallet for USDC, whose first two candidates are points of the curve.
+    /// By solders 0.29: the associated account of a wallet for USDC, whose first two candidates are
+    /// points of the curve.
     #[test]
     fn addresses_of_solana_programs_are_no_points() {
-        let key = |text: &str| <[u8; 32]>::try_from(bs58::decode(text).into_vec().unwrap()).unwrap();
+        let key =
+            |text: &str| <[u8; 32]>::try_from(bs58::decode(text).into_vec().unwrap()).unwrap();
         let owner = key("J3dxNj7nDRRqRRXuEMynDG57DkZK4jYRuv3Garmb1i99");
         let token = key("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
         let mint = key("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
         let program = key("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
         let account = key("13uzUGewpMFAgY62YJMjfY549G17VPuJMqKTXcb3F1Ly");
-        assert_eq!(solana_program_address(&[&owner, &token, &mint], &program), Some(account));
+        assert_eq!(
+            solana_program_address(&[&owner, &token, &mint], &program),
+            Some(account)
+        );
     }
 
     #[test]

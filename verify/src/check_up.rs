@@ -1,9 +1,10 @@
-//! The check-up of a share: a proof that a node knows the secret of its public share. Point arithmetic by libsecp256k1 and
-//! curve25519-dalek.
+//! The check-up of a share: a proof that a node knows the secret of its public share. Point
+//! arithmetic by libsecp256k1 and curve25519-dalek.
 //!
-//! The proof is Schnorr's, made non-interactive: a commitment A and a response z with z·G = A + e·X, where X is the public
-//! share and e a hash over everything. Why it is no signature of any scheme is told where it is made, in
-//! `engine/src/check_up.rs`. All values here are public, so nothing needs constant time.
+//! The proof is Schnorr's, made non-interactive: a commitment A and a response z with z·G = A +
+//! e·X, where X is the public share and e a hash over everything. Why it is no signature of any
+//! scheme is told where it is made, in `engine/src/check_up.rs`. All values here are public, so
+//! nothing needs constant time.
 
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::{Announcement, Hash, Hasher, Intact, NodeId, Scheme};
@@ -33,28 +34,44 @@ pub enum IntactError {
     #[error("{0} is no member of the wallet's committee: ask those that are")]
     Member(NodeId),
     /// Not the public shares that the members announced.
-    #[error("the public shares are not those that the members announced: restore the share from a backup")]
+    #[error(
+        "the public shares are not those that the members announced: restore the share from a backup"
+    )]
     PublicShares,
     /// The proof is none, or was made for something else.
     #[error("the proof does not verify: restore the share of that node from a backup")]
     Proof,
 }
 
-/// Checks that the node that speaks holds its share of this wallet intact, and showed it for the task with this hash.
-pub fn verify_intact(wallet: &Announcement, task_hash: Hash, intact: &Intact) -> Result<(), IntactError> {
+/// Checks that the node that speaks holds its share of this wallet intact, and showed it for the
+/// task with this hash.
+pub fn verify_intact(
+    wallet: &Announcement,
+    task_hash: Hash,
+    intact: &Intact,
+) -> Result<(), IntactError> {
     if intact.key != wallet.key {
         return Err(IntactError::Key);
     }
     if intact.generation != wallet.generation {
-        return Err(IntactError::Generation { expected: wallet.generation, found: intact.generation });
+        return Err(IntactError::Generation {
+            expected: wallet.generation,
+            found: intact.generation,
+        });
     }
-    let index = wallet.committee.index_of(&intact.node).ok_or(IntactError::Member(intact.node))?;
+    let index = wallet
+        .committee
+        .index_of(&intact.node)
+        .ok_or(IntactError::Member(intact.node))?;
     let shares = &intact.public_shares;
-    let announced = public_shares_hash(shares.iter().map(|share| share.0.as_slice())) == wallet.public_shares;
+    let announced =
+        public_shares_hash(shares.iter().map(|share| share.0.as_slice())) == wallet.public_shares;
     if !announced || shares.len() != wallet.committee.members().len() {
         return Err(IntactError::PublicShares);
     }
-    let share = shares.get(usize::from(index.0)).ok_or(IntactError::PublicShares)?;
+    let share = shares
+        .get(usize::from(index.0))
+        .ok_or(IntactError::PublicShares)?;
     let context = Intact::context(task_hash, intact.key, intact.generation, &intact.node);
     let bound = Hasher::new("countersign engine check-up v1")
         .field(wallet.scheme.name().as_bytes())
@@ -72,7 +89,8 @@ fn holds(scheme: Scheme, share: &[u8], bound: &Hash, proof: &[u8]) -> Option<()>
     let found = match scheme {
         Scheme::Ed25519 => on_ed25519(share, commitment, challenge, *response)?,
         Scheme::EcdsaSecp256k1 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => {
-            // What is found is never infinity, and is a point in its one encoding; so then is the commitment.
+            // What is found is never infinity, and is a point in its one encoding; so then is the
+            // commitment.
             let found = schnorr::commitment_of(&ecdsa::public_key(share)?, &challenge, response)?;
             found.serialize() == commitment
         }
@@ -86,7 +104,8 @@ fn on_ed25519(
     mut challenge: [u8; 64],
     mut response: [u8; 32],
 ) -> Option<bool> {
-    let (share, commitment) = (ed25519::point(share)?, ed25519::point(commitment)?);
+    let share = ed25519::point(share)?;
+    let commitment = ed25519::point(commitment)?;
     // The proof's numbers are big-endian, the library's little-endian.
     response.reverse();
     challenge.reverse();
@@ -100,40 +119,53 @@ fn challenge(curve: &str, bound: &Hash, share: &[u8], commitment: &[u8]) -> [u8;
     let label: &[u8] = b"countersign engine proof of knowledge v1";
     let fields = [label, curve.as_bytes(), bound.as_bytes(), share, commitment];
     let hash = fields.iter().fold(Sha512::new(), |hash, field| {
-        hash.chain_update((field.len() as u64).to_be_bytes()).chain_update(field)
+        hash.chain_update((field.len() as u64).to_be_bytes())
+            .chain_update(field)
     });
     hash.finalize().into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_engine::{
         Engine, KeygenParams, MessageKind, PartyIndex, Recipient, Share, Step, check_up, keygen,
     };
     use countersign_protocol::{Committee, KeyId, Point, SessionId, TaskId, Threshold};
     use rand::rngs::OsRng;
 
+    use super::*;
+
     const TASK: Hash = Hash([7; 32]);
 
     /// Three shares of a key, made by the engine.
     fn shares(scheme: Scheme) -> Vec<Share> {
         let engine = |me| {
-            let params = KeygenParams { session: b"check-up", me: PartyIndex(me), parties: 3, threshold: 2 };
+            let params = KeygenParams {
+                session: b"check-up",
+                me: PartyIndex(me),
+                parties: 3,
+                threshold: 2,
+            };
             keygen(scheme, params, OsRng).unwrap()
         };
         let mut engines: Vec<_> = (0..3).map(engine).collect();
         let mut done = [None, None, None];
         while done.iter().any(Option::is_none) {
             for me in 0..3 {
-                let Some(message) = step(&mut *engines[me], &mut done[me]) else { continue };
+                let Some(message) = step(&mut *engines[me], &mut done[me]) else {
+                    continue;
+                };
                 for to in (0..3).filter(|to| *to != me) {
                     let kind = match message.to {
                         Recipient::All => MessageKind::Broadcast,
-                        Recipient::One(PartyIndex(one)) if usize::from(one) == to => MessageKind::Direct,
+                        Recipient::One(PartyIndex(one)) if usize::from(one) == to => {
+                            MessageKind::Direct
+                        }
                         Recipient::One(_) => continue,
                     };
-                    engines[to].receive(PartyIndex(me as u16), kind, &message.body).unwrap();
+                    engines[to]
+                        .receive(PartyIndex(me as u16), kind, &message.body)
+                        .unwrap();
                 }
             }
         }
@@ -197,7 +229,11 @@ mod tests {
             key: wallet.key,
             generation: wallet.generation,
             public_shares: public.public_shares.into_iter().map(Point).collect(),
-            proof: Point(check_up::prove(share, context.as_bytes(), OsRng).unwrap().bytes),
+            proof: Point(
+                check_up::prove(share, context.as_bytes(), OsRng)
+                    .unwrap()
+                    .bytes,
+            ),
         }
     }
 
@@ -210,7 +246,10 @@ mod tests {
                 let good = intact(&wallet, share);
                 assert_eq!(verify_intact(&wallet, TASK, &good), Ok(()), "{scheme}");
                 let refused = |proof: Vec<u8>, what: &str| {
-                    let changed = Intact { proof: Point(proof), ..good.clone() };
+                    let changed = Intact {
+                        proof: Point(proof),
+                        ..good.clone()
+                    };
                     assert_eq!(
                         verify_intact(&wallet, TASK, &changed),
                         Err(IntactError::Proof),
@@ -230,7 +269,10 @@ mod tests {
                 for index in 0..3 {
                     let mut changed = good.clone();
                     changed.public_shares[index].0[7] ^= 1;
-                    assert_eq!(verify_intact(&wallet, TASK, &changed), Err(IntactError::PublicShares));
+                    assert_eq!(
+                        verify_intact(&wallet, TASK, &changed),
+                        Err(IntactError::PublicShares)
+                    );
                 }
             }
         }
@@ -242,31 +284,80 @@ mod tests {
             let shares = shares(scheme);
             let wallet = wallet(scheme, &shares);
             let good = intact(&wallet, &shares[0]);
-            assert_eq!(verify_intact(&wallet, Hash([8; 32]), &good), Err(IntactError::Proof));
-            let other = Intact { node: nodes()[1], ..good.clone() };
-            assert_eq!(verify_intact(&wallet, TASK, &other), Err(IntactError::Proof), "another's proof");
+            assert_eq!(
+                verify_intact(&wallet, Hash([8; 32]), &good),
+                Err(IntactError::Proof)
+            );
+            let other = Intact {
+                node: nodes()[1],
+                ..good.clone()
+            };
+            assert_eq!(
+                verify_intact(&wallet, TASK, &other),
+                Err(IntactError::Proof),
+                "another's proof"
+            );
             let key = KeyId::from_bytes([9; 16]).unwrap();
-            let other = Intact { key, ..good.clone() };
+            let other = Intact {
+                key,
+                ..good.clone()
+            };
             assert_eq!(verify_intact(&wallet, TASK, &other), Err(IntactError::Key));
-            let elsewhere = Announcement { key, ..wallet.clone() };
-            assert_eq!(verify_intact(&elsewhere, TASK, &other), Err(IntactError::Proof), "of another key");
-            let later = Announcement { generation: 6, ..wallet.clone() };
-            let expected = IntactError::Generation { expected: 6, found: 5 };
+            let elsewhere = Announcement {
+                key,
+                ..wallet.clone()
+            };
+            assert_eq!(
+                verify_intact(&elsewhere, TASK, &other),
+                Err(IntactError::Proof),
+                "of another key"
+            );
+            let later = Announcement {
+                generation: 6,
+                ..wallet.clone()
+            };
+            let expected = IntactError::Generation {
+                expected: 6,
+                found: 5,
+            };
             assert_eq!(verify_intact(&later, TASK, &good), Err(expected));
-            let other = Intact { generation: 6, ..good.clone() };
-            assert_eq!(verify_intact(&later, TASK, &other), Err(IntactError::Proof), "of another generation");
+            let other = Intact {
+                generation: 6,
+                ..good.clone()
+            };
+            assert_eq!(
+                verify_intact(&later, TASK, &other),
+                Err(IntactError::Proof),
+                "of another generation"
+            );
             let committee = Committee::new(nodes()[1..].to_vec()).unwrap();
-            let without = Announcement { committee, ..wallet.clone() };
-            assert_eq!(verify_intact(&without, TASK, &good), Err(IntactError::Member(nodes()[0])));
+            let without = Announcement {
+                committee,
+                ..wallet.clone()
+            };
+            assert_eq!(
+                verify_intact(&without, TASK, &good),
+                Err(IntactError::Member(nodes()[0]))
+            );
             let member = intact(&wallet, &shares[1]);
             assert_eq!(
                 verify_intact(&without, TASK, &member),
                 Err(IntactError::PublicShares),
                 "one too many"
             );
-            let scheme = Scheme::ALL.into_iter().find(|other| *other != scheme).unwrap();
-            let disguised = Announcement { scheme, ..wallet.clone() };
-            assert_eq!(verify_intact(&disguised, TASK, &good), Err(IntactError::Proof), "of another scheme");
+            let scheme = Scheme::ALL
+                .into_iter()
+                .find(|other| *other != scheme)
+                .unwrap();
+            let disguised = Announcement {
+                scheme,
+                ..wallet.clone()
+            };
+            assert_eq!(
+                verify_intact(&disguised, TASK, &good),
+                Err(IntactError::Proof),
+                "of another scheme"
+            );
         }
     }
 
@@ -281,13 +372,18 @@ mod tests {
             let proof = [&point[..], &[0; 32]].concat();
             assert_eq!(holds(Scheme::Ed25519, point, &bound, &proof), None);
         }
-        for scheme in [Scheme::EcdsaSecp256k1, Scheme::SchnorrSecp256k1, Scheme::Taproot] {
+        for scheme in [
+            Scheme::EcdsaSecp256k1,
+            Scheme::SchnorrSecp256k1,
+            Scheme::Taproot,
+        ] {
             assert_eq!(holds(scheme, &[0; 33], &bound, &[0; 65]), None);
         }
         let shares = shares(Scheme::Ed25519);
         let good = intact(&wallet(Scheme::Ed25519, &shares), &shares[0]);
         // The same number modulo the order, in a second form.
-        let order = hex::decode("1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed").unwrap();
+        let order = hex::decode("1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed")
+            .unwrap();
         let (commitment, response) = good.proof.0.split_at(32);
         let mut carry = 0;
         let mut sum: Vec<u8> = response
@@ -302,8 +398,14 @@ mod tests {
             .collect();
         sum.reverse();
         let wallet = wallet(Scheme::Ed25519, &shares);
-        let changed = Intact { proof: Point([commitment, &sum[..]].concat()), ..good.clone() };
+        let changed = Intact {
+            proof: Point([commitment, &sum[..]].concat()),
+            ..good.clone()
+        };
         assert_eq!(verify_intact(&wallet, TASK, &good), Ok(()));
-        assert_eq!(verify_intact(&wallet, TASK, &changed), Err(IntactError::Proof));
+        assert_eq!(
+            verify_intact(&wallet, TASK, &changed),
+            Err(IntactError::Proof)
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Child keys of a root public key: BIP-32 on secp256k1, its non-hardened analogue on Ed25519.
 
+use countersign_protocol::Scheme;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use curve25519_dalek::traits::IsIdentity;
 use curve25519_dalek::{EdwardsPoint, Scalar as EdwardsScalar};
@@ -9,20 +10,26 @@ use sha2::Sha512;
 
 use crate::ExtendedPublicKey;
 use crate::ecdsa::public_key;
-use countersign_protocol::Scheme;
+
+/// First hardened index.
+const HARDENED: u32 = 1 << 31;
 
 /// Why a child key cannot be derived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeriveError {
     /// An index of 2^31 or above.
-    #[error("child index {0} is hardened, which needs the private key: use indices below 2147483648")]
+    #[error(
+        "child index {0} is hardened, which needs the private key: use indices below 2147483648"
+    )]
     Hardened(u32),
     /// An extended key counts 255 steps.
     #[error("the path has more than 255 steps: use a shorter one")]
     TooDeep,
     /// Not a point of the curve in its one encoding.
-    #[error("the public key is not a point of the scheme's curve: compare it with the wallet's record")]
+    #[error(
+        "the public key is not a point of the scheme's curve: compare it with the wallet's record"
+    )]
     PublicKey,
     /// A script root for a key that has no scripts.
     #[error("only a taproot key is tweaked with the root of a script tree: leave the root out")]
@@ -34,8 +41,9 @@ pub enum DeriveError {
 
 /// The child public key and chain code at `path` below a root, without a private key.
 ///
-/// secp256k1 schemes: BIP-32, keys of 33 bytes. `ed25519`: I = HMAC-SHA512(chain code, 0x00 ‖ A ‖ index), child =
-/// A + (I_L mod L)·B with I_L read big-endian, chain code = I_R, keys of 32 bytes. For `taproot` this is the internal key.
+/// secp256k1 schemes: BIP-32, keys of 33 bytes. `ed25519`: I = HMAC-SHA512(chain code, 0x00 ‖ A ‖
+/// index), child = A + (I_L mod L)·B with I_L read big-endian, chain code = I_R, keys of 32 bytes.
+/// For `taproot` this is the internal key.
 pub fn derive_public(
     scheme: Scheme,
     root_key: &[u8],
@@ -56,13 +64,20 @@ pub(crate) fn secp256k1_child(
     let tweak = Scalar::from_be_bytes(left).map_err(|_| DeriveError::OutOfRange)?;
     let parent = public_key(key).ok_or(DeriveError::PublicKey)?;
     let child = parent.add_exp_tweak(&Secp256k1::verification_only(), &tweak);
-    Ok((child.map_err(|_| DeriveError::OutOfRange)?.serialize().to_vec(), right))
+    Ok((
+        child
+            .map_err(|_| DeriveError::OutOfRange)?
+            .serialize()
+            .to_vec(),
+        right,
+    ))
 }
 
 /// One step on Ed25519. The only place where this crate adds points of that curve.
 ///
-/// `key` is of the prime-order group, as [`ExtendedPublicKey`] has no other: so is what is added, and so is the sum. Asking
-/// again, which costs as much as the step itself, would find nothing but the identity.
+/// `key` is of the prime-order group, as [`ExtendedPublicKey`] has no other: so is what is added,
+/// and so is the sum. Asking again, which costs as much as the step itself, would find nothing but
+/// the identity.
 pub(crate) fn ed25519_child(
     key: &[u8],
     chain_code: &[u8; 32],
@@ -71,7 +86,9 @@ pub(crate) fn ed25519_child(
     let (mut left, right) = split_mac(chain_code, &[0], key, index)?;
     left.reverse();
     let shift = EdwardsPoint::mul_base(&EdwardsScalar::from_bytes_mod_order(left));
-    let parent = CompressedEdwardsY::from_slice(key).ok().and_then(|key| key.decompress());
+    let parent = CompressedEdwardsY::from_slice(key)
+        .ok()
+        .and_then(|key| key.decompress());
     let child = parent.ok_or(DeriveError::PublicKey)? + shift;
     if child.is_identity() {
         return Err(DeriveError::OutOfRange);
@@ -91,10 +108,14 @@ fn split_mac(
     }
     // HMAC takes keys of every length.
     let mac = Hmac::<Sha512>::new_from_slice(chain_code).map_err(|_| DeriveError::OutOfRange)?;
-    let bytes =
-        mac.chain_update(prefix).chain_update(key).chain_update(index.to_be_bytes()).finalize().into_bytes();
-    Ok((std::array::from_fn(|i| bytes[i]), std::array::from_fn(|i| bytes[32 + i])))
+    let bytes = mac
+        .chain_update(prefix)
+        .chain_update(key)
+        .chain_update(index.to_be_bytes())
+        .finalize()
+        .into_bytes();
+    Ok((
+        std::array::from_fn(|i| bytes[i]),
+        std::array::from_fn(|i| bytes[32 + i]),
+    ))
 }
-
-/// First hardened index.
-const HARDENED: u32 = 1 << 31;

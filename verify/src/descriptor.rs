@@ -1,9 +1,23 @@
-//! Output descriptors (BIP-380): the text with which watch-only wallets find all addresses below a key. No private key, no
-//! script, and no hardened step: whoever has a public key can take none.
+//! Output descriptors (BIP-380): the text with which watch-only wallets find all addresses below a
+//! key. No private key, no script, and no hardened step: whoever has a public key can take none.
 
 use crate::DeriveError;
 use crate::address::Network;
 use crate::extended::ExtendedPublicKey;
+
+const GENERATORS: [u64; 5] = [
+    0xf5_dee5_1989,
+    0xa9_fdca_3312,
+    0x1b_ab10_e32d,
+    0x37_06b1_677a,
+    0x64_4d62_6ffd,
+];
+/// BIP-380's INPUT_CHARSET: 32 characters a row.
+const INPUT: &[u8; 95] = b"0123456789()[],'/*abcdefgh@:$%{}\
+IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~\
+ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
+/// As in Bech32.
+const OUTPUT: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 
 /// Which outputs a descriptor describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +32,9 @@ pub enum Form {
     Tr,
 }
 
-/// The descriptor of all children `account / branch / *`, with the account's origin (`[fingerprint/path]`) and the checksum. `account`
-/// leads from `root` to the account; both keys are on secp256k1. `branch`: by custom 0 for addresses to receive, 1 for
-/// change.
+/// The descriptor of all children `account / branch / *`, with the account's origin
+/// (`[fingerprint/path]`) and the checksum. `account` leads from `root` to the account; both keys
+/// are on secp256k1. `branch`: by custom 0 for addresses to receive, 1 for change.
 pub fn ranged(
     form: Form,
     root: &ExtendedPublicKey,
@@ -28,8 +42,15 @@ pub fn ranged(
     branch: u32,
     network: Network,
 ) -> Result<String, DeriveError> {
-    let key = root.derive(account)?.bitcoin_text(network).ok_or(DeriveError::PublicKey)?;
-    let fingerprint: String = root.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = root
+        .derive(account)?
+        .bitcoin_text(network)
+        .ok_or(DeriveError::PublicKey)?;
+    let fingerprint: String = root
+        .fingerprint()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let steps: String = account.iter().map(|step| format!("/{step}")).collect();
     let key = format!("[{fingerprint}{steps}]{key}/{branch}/*");
     let text = match form {
@@ -42,9 +63,12 @@ pub fn ranged(
     Ok(format!("{text}#{sum}"))
 }
 
-/// The eight characters behind `#` (BIP-380, "Checksum"). `None` if the text has a character that descriptors cannot have.
+/// The eight characters behind `#` (BIP-380, "Checksum"). `None` if the text has a character that
+/// descriptors cannot have.
 pub fn checksum(descriptor: &str) -> Option<String> {
-    let (mut sum, mut group, mut count) = (1u64, 0u64, 0u32);
+    let mut sum = 1u64;
+    let mut group = 0u64;
+    let mut count = 0u32;
     for byte in descriptor.bytes() {
         let place = INPUT.iter().position(|known| *known == byte)? as u64;
         sum = step(sum, place & 31);
@@ -59,26 +83,25 @@ pub fn checksum(descriptor: &str) -> Option<String> {
         sum = step(sum, group);
     }
     let sum = (0..8).fold(sum, |sum, _| step(sum, 0)) ^ 1;
-    Some((0..8).map(|i| char::from(OUTPUT[(sum >> (5 * (7 - i)) & 31) as usize])).collect())
+    Some(
+        (0..8)
+            .map(|i| char::from(OUTPUT[(sum >> (5 * (7 - i)) & 31) as usize]))
+            .collect(),
+    )
 }
 
 /// One symbol of the code over GF(32): a BCH code with these generators.
 fn step(sum: u64, symbol: u64) -> u64 {
     let top = sum >> 35;
     let shifted = (sum & 0x7_ffff_ffff) << 5 ^ symbol;
-    GENERATORS.iter().enumerate().fold(shifted, |sum, (bit, generator)| match top >> bit & 1 {
-        1 => sum ^ generator,
-        _ => sum,
-    })
+    GENERATORS
+        .iter()
+        .enumerate()
+        .fold(shifted, |sum, (bit, generator)| match top >> bit & 1 {
+            1 => sum ^ generator,
+            _ => sum,
+        })
 }
-
-const GENERATORS: [u64; 5] = [0xf5_dee5_1989, 0xa9_fdca_3312, 0x1b_ab10_e32d, 0x37_06b1_677a, 0x64_4d62_6ffd];
-/// BIP-380's INPUT_CHARSET: 32 characters a row.
-const INPUT: &[u8; 95] = b"0123456789()[],'/*abcdefgh@:$%{}\
-IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~\
-ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
-/// As in Bech32.
-const OUTPUT: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 
 #[cfg(test)]
 mod tests {
@@ -101,7 +124,8 @@ mod tests {
         assert_ne!(checksum("raw(deedbeef)").unwrap(), "89f8spxm");
     }
 
-    /// BIP-32, test vector 2; descriptors and addresses by embit 0.8, which shares no code with this.
+    /// BIP-32, test vector 2; descriptors and addresses by embit 0.8, which shares no code with
+    /// this.
     #[test]
     fn a_descriptor_describes_the_addresses_that_are_shown() {
         let root: ExtendedPublicKey = "xpub661MyMwAqRbcFW31YEwpkMuc5THy2PSt5bDMsktWQcFF8syAmRUapSCGu8ED9W6oDMSgv6Zz8idoc4a6mr8BDzTJY47LJhkJ8UB7WEGuduB".parse().unwrap();
@@ -153,9 +177,15 @@ mod tests {
                 Network::Regtest.p2tr(child, None),
             ),
         ] {
-            assert_eq!(ranged(form, &root, &[84, 0, 0], 1, network).unwrap(), expected);
+            assert_eq!(
+                ranged(form, &root, &[84, 0, 0], 1, network).unwrap(),
+                expected
+            );
             assert_eq!(shown.unwrap(), address);
         }
-        assert!(ranged(Form::Tr, &root, &[1 << 31], 0, Network::Mainnet).is_err(), "hardened");
+        assert!(
+            ranged(Form::Tr, &root, &[1 << 31], 0, Network::Mainnet).is_err(),
+            "hardened"
+        );
     }
 }

@@ -7,26 +7,39 @@ use crate::{VerifyError, exactly};
 
 pub(crate) fn verify(key: &[u8], digest: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
     let key = public_key(key).ok_or(VerifyError::Key)?;
-    let digest = digest.try_into().map_err(|_| VerifyError::DigestLength(digest.len()))?;
+    let digest = digest
+        .try_into()
+        .map_err(|_| VerifyError::DigestLength(digest.len()))?;
     // Refuses r or s not below the order; verification refuses zero and high s.
-    let signature = Signature::from_compact(exactly::<64>(signature)?).map_err(|_| VerifyError::Invalid)?;
+    let signature =
+        Signature::from_compact(exactly::<64>(signature)?).map_err(|_| VerifyError::Invalid)?;
     Secp256k1::verification_only()
         .verify_ecdsa(Message::from_digest(digest), &signature, &key)
         .map_err(|_| VerifyError::Invalid)
 }
 
-/// Which of the points with the x-coordinate r is R: the id, 0 to 3, under which `digest` and `signature` lead back to
-/// `key`. `None` if none does. Not part of a signature check: a signature verifies without it.
+/// Which of the points with the x-coordinate r is R: the id, 0 to 3, under which `digest` and
+/// `signature` lead back to `key`. `None` if none does. Not part of a signature check: a signature
+/// verifies without it.
 pub fn recovery_id(key: &[u8], digest: &[u8], signature: &[u8]) -> Option<u8> {
     let key = public_key(key)?;
     let digest = Message::from_digest(digest.try_into().ok()?);
     let signature: &[u8; 64] = signature.try_into().ok()?;
     let recovers = |id: &RecoveryId| {
         let signature = RecoverableSignature::from_compact(signature, *id).ok();
-        signature.is_some_and(|it| Secp256k1::verification_only().recover_ecdsa(digest, &it) == Ok(key))
+        signature
+            .is_some_and(|it| Secp256k1::verification_only().recover_ecdsa(digest, &it) == Ok(key))
     };
-    let ids = [RecoveryId::Zero, RecoveryId::One, RecoveryId::Two, RecoveryId::Three];
-    (0..).zip(&ids).find(|(_, id)| recovers(id)).map(|(number, _)| number)
+    let ids = [
+        RecoveryId::Zero,
+        RecoveryId::One,
+        RecoveryId::Two,
+        RecoveryId::Three,
+    ];
+    (0..)
+        .zip(&ids)
+        .find(|(_, id)| recovers(id))
+        .map(|(number, _)| number)
 }
 
 /// A point in its one accepted encoding: 33 bytes, compressed.
@@ -36,12 +49,14 @@ pub(crate) fn public_key(bytes: &[u8]) -> Option<PublicKey> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sha2::{Digest, Sha256};
+
+    use super::*;
 
     /// The generator: public key of the secret key 1.
     const KEY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
-    /// Deterministic signature (RFC 6979) of the secret key 1 over SHA-256("Satoshi Nakamoto"), as widely published.
+    /// Deterministic signature (RFC 6979) of the secret key 1 over SHA-256("Satoshi Nakamoto"), as
+    /// widely published.
     const R: &str = "934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d8";
     const S: &str = "2442ce9d2b916064108014783e923ec36b49743e2ffa1c4496f01a512aafd9e5";
     /// n - S.
@@ -52,7 +67,11 @@ mod tests {
 
     fn check(r: &str, s: &str) -> Result<(), VerifyError> {
         let signature = hex::decode([r, s].concat()).unwrap();
-        verify(&hex::decode(KEY).unwrap(), &Sha256::digest(b"Satoshi Nakamoto"), &signature)
+        verify(
+            &hex::decode(KEY).unwrap(),
+            &Sha256::digest(b"Satoshi Nakamoto"),
+            &signature,
+        )
     }
 
     #[test]
@@ -62,11 +81,18 @@ mod tests {
 
     #[test]
     fn a_signature_leads_back_to_its_key_under_one_id() {
-        let (key, digest) = (hex::decode(KEY).unwrap(), Sha256::digest(b"Satoshi Nakamoto"));
+        let key = hex::decode(KEY).unwrap();
+        let digest = Sha256::digest(b"Satoshi Nakamoto");
         let low = hex::decode([R, S].concat()).unwrap();
         let high = hex::decode([R, HIGH_S].concat()).unwrap();
-        let ids = [recovery_id(&key, &digest, &low), recovery_id(&key, &digest, &high)];
-        assert!(ids == [Some(0), Some(1)] || ids == [Some(1), Some(0)], "{ids:?}");
+        let ids = [
+            recovery_id(&key, &digest, &low),
+            recovery_id(&key, &digest, &high),
+        ];
+        assert!(
+            ids == [Some(0), Some(1)] || ids == [Some(1), Some(0)],
+            "{ids:?}"
+        );
         assert_eq!(recovery_id(&key, &Sha256::digest(b"another"), &low), None);
         assert_eq!(recovery_id(&key, &digest, &low[1..]), None);
     }
@@ -75,7 +101,8 @@ mod tests {
     fn high_s_of_the_same_signature_is_refused() {
         assert_eq!(check(R, HIGH_S), Err(VerifyError::Invalid));
         // It is the twin of a valid one: the low form of it verifies.
-        let mut twin = Signature::from_compact(&hex::decode([R, HIGH_S].concat()).unwrap()).unwrap();
+        let mut twin =
+            Signature::from_compact(&hex::decode([R, HIGH_S].concat()).unwrap()).unwrap();
         twin.normalize_s();
         assert_eq!(hex::encode(&twin.serialize_compact()[32..]), S);
     }
@@ -92,11 +119,21 @@ mod tests {
 
     #[test]
     fn wrong_lengths_are_named() {
-        let (key, signature) = (hex::decode(KEY).unwrap(), hex::decode([R, S].concat()).unwrap());
-        assert_eq!(verify(&key, &[0; 31], &signature), Err(VerifyError::DigestLength(31)));
-        assert_eq!(verify(&key[1..], &[0; 32], &signature), Err(VerifyError::Key));
+        let key = hex::decode(KEY).unwrap();
+        let signature = hex::decode([R, S].concat()).unwrap();
+        assert_eq!(
+            verify(&key, &[0; 31], &signature),
+            Err(VerifyError::DigestLength(31))
+        );
+        assert_eq!(
+            verify(&key[1..], &[0; 32], &signature),
+            Err(VerifyError::Key)
+        );
         let der = [&[0x30, 0x44, 0x02, 0x20][..], &signature].concat();
-        let expected = VerifyError::SignatureLength { expected: 64, found: 68 };
+        let expected = VerifyError::SignatureLength {
+            expected: 64,
+            found: 68,
+        };
         assert_eq!(verify(&key, &[0; 32], &der), Err(expected));
     }
 

@@ -9,14 +9,17 @@ use crate::{VerifyError, exactly};
 pub(crate) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
     point(key).ok_or(VerifyError::Key)?;
     let signature = exactly::<64>(signature)?;
-    UnparsedPublicKey::new(&ED25519, key).verify(message, signature).map_err(|_| VerifyError::Invalid)
+    UnparsedPublicKey::new(&ED25519, key)
+        .verify(message, signature)
+        .map_err(|_| VerifyError::Invalid)
 }
 
-/// A point of the prime-order group in its one accepted encoding: 32 bytes. A small-order key, under which one signature
-/// holds for many messages, is none.
+/// A point of the prime-order group in its one accepted encoding: 32 bytes. A small-order key,
+/// under which one signature holds for many messages, is none.
 pub(crate) fn point(bytes: &[u8]) -> Option<EdwardsPoint> {
     let point = CompressedEdwardsY::from_slice(bytes).ok()?.decompress()?;
-    // That refuses second encodings too: all points that have one (y below 19) have a small-order part.
+    // That refuses second encodings too: all points that have one (y below 19) have a small-order
+    // part.
     (point.is_torsion_free() && !point.is_identity()).then_some(point)
 }
 
@@ -51,24 +54,33 @@ mod tests {
     #[test]
     fn rfc_8032_vectors_verify() {
         for [key, message, signature] in VECTORS {
-            let [key, message, signature] = [key, message, signature].map(|text| hex::decode(text).unwrap());
+            let [key, message, signature] =
+                [key, message, signature].map(|text| hex::decode(text).unwrap());
             assert_eq!(verify(&key, &message, &signature), Ok(()));
-            assert_eq!(verify(&key, b"another", &signature), Err(VerifyError::Invalid));
+            assert_eq!(
+                verify(&key, b"another", &signature),
+                Err(VerifyError::Invalid)
+            );
         }
     }
 
     #[test]
     fn s_plus_the_order_is_refused() {
         let [key, message, signature] = VECTORS[1].map(|text| hex::decode(text).unwrap());
-        // L, little-endian: adding it to S leaves the equation true, so only the range check stands against it.
-        let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+        // L, little-endian: adding it to S leaves the equation true, so only the range check stands
+        // against it.
+        let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
+            .unwrap();
         let mut malleated = signature;
         let mut carry = 0;
         for (byte, addend) in malleated[32..].iter_mut().zip(order) {
             let sum = u16::from(*byte) + u16::from(addend) + carry;
             (*byte, carry) = (sum as u8, sum >> 8);
         }
-        assert_eq!(verify(&key, &message, &malleated), Err(VerifyError::Invalid));
+        assert_eq!(
+            verify(&key, &message, &malleated),
+            Err(VerifyError::Invalid)
+        );
     }
 
     #[test]
@@ -80,16 +92,24 @@ mod tests {
         // R = identity, S = 0 verifies under a small-order key in a check without this guard.
         let mut forged = [0; 64];
         forged[0] = 1;
-        assert_eq!(verify(&identity, b"anything", &forged), Err(VerifyError::Key));
+        assert_eq!(
+            verify(&identity, b"anything", &forged),
+            Err(VerifyError::Key)
+        );
     }
     #[test]
     fn what_has_a_second_encoding_is_none() {
-        // y and y + p for every y below 2^255 - p, where p = 2^255 - 19 ends in 0xed; with either sign of x.
+        // y and y + p for every y below 2^255 - p, where p = 2^255 - 19 ends in 0xed; with either
+        // sign of x.
         for (y, sign) in (0..19).flat_map(|y| [(y, 0), (y, 0x80)]) {
-            let (mut first, mut second) = ([0; 32], [0xff; 32]);
+            let mut first = [0; 32];
+            let mut second = [0xff; 32];
             (first[0], first[31]) = (y, sign);
             (second[0], second[31]) = (0xed + y, 0x7f | sign);
-            assert!(point(&first).is_none() && point(&second).is_none(), "{y} {sign}");
+            assert!(
+                point(&first).is_none() && point(&second).is_none(),
+                "{y} {sign}"
+            );
         }
     }
 }

@@ -11,6 +11,13 @@ use crate::address::Network;
 use crate::derive::{DeriveError, ed25519_child, secp256k1_child};
 use crate::{ecdsa, ed25519};
 
+/// Version of public keys on Bitcoin's test networks (SLIP-132).
+const TPUB: [u8; 4] = [0x04, 0x35, 0x87, 0xcf];
+/// version 4, depth 1, fingerprint 4, index 4, chain code 32, key 33.
+const LENGTH: usize = 78;
+/// Base58 of 82 bytes.
+const MAX_TEXT: usize = 112;
+
 /// A public key with what is needed to derive below it. The key is a point of its curve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtendedPublicKey {
@@ -27,7 +34,9 @@ pub struct ExtendedPublicKey {
 #[non_exhaustive]
 pub enum ParseError {
     /// Not Base58Check of 78 bytes.
-    #[error("not an extended public key, or mistyped: copy the whole text, it starts with xpub or cpub")]
+    #[error(
+        "not an extended public key, or mistyped: copy the whole text, it starts with xpub or cpub"
+    )]
     Encoding,
     /// Another kind of key, such as a private one or one of a test network.
     #[error("an extended key of another kind: give the public key, which starts with xpub or cpub")]
@@ -37,7 +46,8 @@ pub enum ParseError {
     Contents,
 }
 
-/// The text of a root key: depth 0, no parent. `xpub…` for the secp256k1 schemes, `cpub…` for `ed25519`.
+/// The text of a root key: depth 0, no parent. `xpub…` for the secp256k1 schemes, `cpub…` for
+/// `ed25519`.
 pub fn extended_public_key(
     scheme: Scheme,
     root_key: &[u8],
@@ -53,13 +63,22 @@ impl ExtendedPublicKey {
         if !curve.contains(key) {
             return Err(DeriveError::PublicKey);
         }
-        let (parent_fingerprint, chain_code) = ([0; 4], *chain_code);
-        Ok(Self { curve, depth: 0, parent_fingerprint, index: 0, chain_code, key: key.to_vec() })
+        let parent_fingerprint = [0; 4];
+        let chain_code = *chain_code;
+        Ok(Self {
+            curve,
+            depth: 0,
+            parent_fingerprint,
+            index: 0,
+            chain_code,
+            key: key.to_vec(),
+        })
     }
 
     /// The key at `path` below this one; indices below 2^31.
     pub fn derive(&self, path: &[u32]) -> Result<Self, DeriveError> {
-        path.iter().try_fold(self.clone(), |key, index| key.child(*index))
+        path.iter()
+            .try_fold(self.clone(), |key, index| key.child(*index))
     }
 
     /// The compressed point: 33 bytes on secp256k1, 32 bytes on Ed25519.
@@ -88,10 +107,18 @@ impl ExtendedPublicKey {
             Curve::Ed25519 => ed25519_child(&self.key, &self.chain_code, index),
         }?;
         let depth = self.depth.checked_add(1).ok_or(DeriveError::TooDeep)?;
-        Ok(Self { curve: self.curve, depth, parent_fingerprint: self.fingerprint(), index, chain_code, key })
+        Ok(Self {
+            curve: self.curve,
+            depth,
+            parent_fingerprint: self.fingerprint(),
+            index,
+            chain_code,
+            key,
+        })
     }
 
-    /// The text as tools for this Bitcoin network want it: `xpub…`, or `tpub…` on the test networks. `None` for Ed25519.
+    /// The text as tools for this Bitcoin network want it: `xpub…`, or `tpub…` on the test
+    /// networks. `None` for Ed25519.
     pub fn bitcoin_text(&self, network: Network) -> Option<String> {
         let version = match (self.curve, network) {
             (Curve::Ed25519, _) => return None,
@@ -141,7 +168,9 @@ impl FromStr for ExtendedPublicKey {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let bytes = decode(text).ok_or(ParseError::Encoding)?;
         let (version, rest) = bytes.split_at(4);
-        let curve = Curve::ALL.into_iter().find(|curve| curve.version() == version);
+        let curve = Curve::ALL
+            .into_iter()
+            .find(|curve| curve.version() == version);
         let curve = curve.ok_or(ParseError::Version)?;
         let key = match curve {
             Curve::Secp256k1 => &rest[41..],
@@ -156,8 +185,13 @@ impl FromStr for ExtendedPublicKey {
             key: key.to_vec(),
         };
         // A root has neither parent nor index (BIP-32, test vector 5).
-        let rootless = parsed.depth > 0 || (parsed.parent_fingerprint == [0; 4] && parsed.index == 0);
-        if rootless && curve.contains(key) { Ok(parsed) } else { Err(ParseError::Contents) }
+        let rootless =
+            parsed.depth > 0 || (parsed.parent_fingerprint == [0; 4] && parsed.index == 0);
+        if rootless && curve.contains(key) {
+            Ok(parsed)
+        } else {
+            Err(ParseError::Contents)
+        }
     }
 }
 
@@ -169,7 +203,7 @@ enum Curve {
 }
 
 impl Curve {
-    const ALL: [Curve; 2] = [Curve::Secp256k1, Curve::Ed25519];
+    const ALL: [Self; 2] = [Self::Secp256k1, Self::Ed25519];
 
     fn of(scheme: Scheme) -> Self {
         match scheme {
@@ -193,20 +227,19 @@ impl Curve {
     }
 }
 
-/// The 78 bytes of an extended key. Longer texts are refused unread: Base58 decoding takes quadratic time.
+/// The 78 bytes of an extended key. Longer texts are refused unread: Base58 decoding takes
+/// quadratic time.
 fn decode(text: &str) -> Option<[u8; LENGTH]> {
     if text.len() > MAX_TEXT {
         return None;
     }
-    bs58::decode(text).with_check(None).into_vec().ok()?.try_into().ok()
+    bs58::decode(text)
+        .with_check(None)
+        .into_vec()
+        .ok()?
+        .try_into()
+        .ok()
 }
-
-/// Version of public keys on Bitcoin's test networks (SLIP-132).
-const TPUB: [u8; 4] = [0x04, 0x35, 0x87, 0xcf];
-/// version 4, depth 1, fingerprint 4, index 4, chain code 32, key 33.
-const LENGTH: usize = 78;
-/// Base58 of 82 bytes.
-const MAX_TEXT: usize = 112;
 
 #[cfg(test)]
 mod tests {
@@ -264,15 +297,27 @@ mod tests {
         let public = |secret: &str| {
             let bytes = hex::decode(secret).unwrap().try_into().unwrap();
             let secret = secp256k1::SecretKey::from_byte_array(bytes).unwrap();
-            secret.public_key(&secp256k1::Secp256k1::new()).serialize().to_vec()
+            secret
+                .public_key(&secp256k1::Secp256k1::new())
+                .serialize()
+                .to_vec()
         };
         assert_eq!(
             root.public_key(),
             public("953d86aa142b3a42eaddff0ee50eb466a350930694c2ef4e49d768e7c784024a")
         );
         let child = public("a27fd146e2d13b3ca482cd8703da541b637ff4fb1224cbb6bc94df2e6764e3bf");
-        for scheme in [Scheme::EcdsaSecp256k1, Scheme::SchnorrSecp256k1, Scheme::Taproot] {
-            let derived = derive_public(scheme, root.public_key(), root.chain_code(), &[44, 60, 0, 0, 0]);
+        for scheme in [
+            Scheme::EcdsaSecp256k1,
+            Scheme::SchnorrSecp256k1,
+            Scheme::Taproot,
+        ] {
+            let derived = derive_public(
+                scheme,
+                root.public_key(),
+                root.chain_code(),
+                &[44, 60, 0, 0, 0],
+            );
             assert_eq!(derived.unwrap().0, child);
             let text = extended_public_key(scheme, root.public_key(), root.chain_code()).unwrap();
             assert_eq!(parse(&text), root);
@@ -284,7 +329,10 @@ mod tests {
         let root = parse(
             "xpub661MyMwAqRbcFW31YEwpkMuc5THy2PSt5bDMsktWQcFF8syAmRUapSCGu8ED9W6oDMSgv6Zz8idoc4a6mr8BDzTJY47LJhkJ8UB7WEGuduB",
         );
-        assert_eq!(root.derive(&[0, 1 << 31]), Err(DeriveError::Hardened(1 << 31)));
+        assert_eq!(
+            root.derive(&[0, 1 << 31]),
+            Err(DeriveError::Hardened(1 << 31))
+        );
         assert_eq!(root.derive(&[0; 256]), Err(DeriveError::TooDeep));
         assert_eq!(root.derive(&[]), Ok(root));
     }
@@ -296,16 +344,33 @@ mod tests {
         let with = |at: usize, value: &[u8]| {
             let mut changed = bytes.clone();
             changed[at..at + value.len()].copy_from_slice(value);
-            bs58::encode(changed).with_check().into_string().parse::<ExtendedPublicKey>()
+            bs58::encode(changed)
+                .with_check()
+                .into_string()
+                .parse::<ExtendedPublicKey>()
         };
-        assert_eq!(good.replace("uduB", "uduC").parse::<ExtendedPublicKey>(), Err(ParseError::Encoding));
-        assert_eq!("x".repeat(1 << 20).parse::<ExtendedPublicKey>(), Err(ParseError::Encoding));
-        assert_eq!(with(0, &[0x04, 0x88, 0xad, 0xe4]), Err(ParseError::Version), "xprv");
+        assert_eq!(
+            good.replace("uduB", "uduC").parse::<ExtendedPublicKey>(),
+            Err(ParseError::Encoding)
+        );
+        assert_eq!(
+            "x".repeat(1 << 20).parse::<ExtendedPublicKey>(),
+            Err(ParseError::Encoding)
+        );
+        assert_eq!(
+            with(0, &[0x04, 0x88, 0xad, 0xe4]),
+            Err(ParseError::Version),
+            "xprv"
+        );
         // BIP-32, test vector 5: depth 0 with a parent, with an index, and keys that are none.
         assert_eq!(with(5, &[1]), Err(ParseError::Contents));
         assert_eq!(with(12, &[1]), Err(ParseError::Contents));
         assert_eq!(with(45, &[4]), Err(ParseError::Contents));
         assert_eq!(with(45, &[0; 33]), Err(ParseError::Contents));
-        assert_eq!(with(0, &[0x02, 0xe8, 0xde, 0x90]), Err(ParseError::Contents), "secp256k1 key as cpub");
+        assert_eq!(
+            with(0, &[0x02, 0xe8, 0xde, 0x90]),
+            Err(ParseError::Contents),
+            "secp256k1 key as cpub"
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! The public side of a key: child derivation, extended keys, addresses, and checks of signatures and shares.
+//! The public side of a key: child derivation, extended keys, addresses, and checks of signatures
+//! and shares.
 //!
-//! Everything here is done by libraries that sign nothing in this product: libsecp256k1 for secp256k1, aws-lc-rs for
-//! Ed25519. A fault in a scheme library therefore cannot vouch for itself. Nothing here knows a private key or a share.
+//! Everything here is done by libraries that sign nothing in this product: libsecp256k1 for
+//! secp256k1, aws-lc-rs for Ed25519. A fault in a scheme library therefore cannot vouch for itself.
+//! Nothing here knows a private key or a share.
 
 pub mod address;
 mod check_up;
@@ -44,7 +46,8 @@ impl Verified {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The key is no point of the scheme's curve in its one encoding, or has a script root and is not of `taproot`.
+    /// The key is no point of the scheme's curve in its one encoding, or has a script root and is
+    /// not of `taproot`.
     #[error("the public key is not one of the scheme: compare it with the wallet's record")]
     Key,
     /// ECDSA signs a digest of 32 bytes.
@@ -65,35 +68,45 @@ pub enum VerifyError {
     Invalid,
 }
 
-/// A key that signs: a child of a root key and, for an output with scripts, what else its signatures are bound to.
+/// A key that signs: a child of a root key and, for an output with scripts, what else its
+/// signatures are bound to.
 #[derive(Debug, Clone, Copy)]
 pub struct ChildKey<'a> {
     /// Which algorithm signs.
     pub scheme: Scheme,
-    /// As [`derive_public`] gives it: 33 bytes compressed, 32 bytes on Ed25519. For `taproot` the internal key, 32 bytes
-    /// x-only as well.
+    /// As [`derive_public`] gives it: 33 bytes compressed, 32 bytes on Ed25519. For `taproot` the
+    /// internal key, 32 bytes x-only as well.
     pub public_key: &'a [u8],
-    /// `taproot` only: root of the output's script tree (BIP-341), `None` for an output without scripts (BIP-86).
+    /// `taproot` only: root of the output's script tree (BIP-341), `None` for an output without
+    /// scripts (BIP-86).
     pub script_root: Option<&'a [u8; 32]>,
 }
 
 impl<'a> ChildKey<'a> {
     /// A key without scripts.
     pub fn new(scheme: Scheme, public_key: &'a [u8]) -> Self {
-        ChildKey { scheme, public_key, script_root: None }
+        ChildKey {
+            scheme,
+            public_key,
+            script_root: None,
+        }
     }
 
-    /// The key that signatures verify with: for `taproot` the 32-byte x-only output key, otherwise the child key. What is no
-    /// point is an error for `taproot` only; [`verify`](Self::verify) finds it for all.
+    /// The key that signatures verify with: for `taproot` the 32-byte x-only output key, otherwise
+    /// the child key. What is no point is an error for `taproot` only; [`verify`](Self::verify)
+    /// finds it for all.
     pub fn verification_key(&self) -> Result<Vec<u8>, DeriveError> {
         match (self.scheme, self.script_root) {
-            (Scheme::Taproot, root) => taproot_output_key(self.public_key, root).map(|key| key.to_vec()),
+            (Scheme::Taproot, root) => {
+                taproot_output_key(self.public_key, root).map(|key| key.to_vec())
+            }
             (_, Some(_)) => Err(DeriveError::ScriptRoot),
             (_, None) => Ok(self.public_key.to_vec()),
         }
     }
 
-    /// What leads from the child key to the verification key, if they differ: for `taproot` hash_TapTweak.
+    /// What leads from the child key to the verification key, if they differ: for `taproot`
+    /// hash_TapTweak.
     pub fn tweak(&self) -> Result<Option<[u8; 32]>, DeriveError> {
         match (self.scheme, self.script_root) {
             (Scheme::Taproot, root) => taproot::tweak(self.public_key, root).map(Some),
@@ -118,19 +131,28 @@ impl<'a> ChildKey<'a> {
             Scheme::SchnorrSecp256k1 => schnorr::verify(&verification_key, signed_bytes, signature),
             Scheme::Taproot => taproot::bip340(&verification_key, signed_bytes, signature),
         }?;
-        Ok(Verified { verification_key, signature: signature.to_vec() })
+        Ok(Verified {
+            verification_key,
+            signature: signature.to_vec(),
+        })
     }
 }
 
 /// The signature as an array of the scheme's length.
 fn exactly<const N: usize>(signature: &[u8]) -> Result<&[u8; N], VerifyError> {
-    signature.try_into().map_err(|_| VerifyError::SignatureLength { expected: N, found: signature.len() })
+    signature
+        .try_into()
+        .map_err(|_| VerifyError::SignatureLength {
+            expected: N,
+            found: signature.len(),
+        })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use secp256k1::{Keypair, Message, Scalar, Secp256k1};
+
+    use super::*;
 
     /// A key and a valid signature over `signed` for each scheme, with the key's verification key.
     fn signed(scheme: Scheme, signed: &[u8; 32]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
@@ -167,7 +189,9 @@ mod tests {
         for scheme in Scheme::ALL {
             let message = [0x33; 32];
             let (key, signature, verification_key) = signed(scheme, &message);
-            let verified = ChildKey::new(scheme, &key).verify(&message, &signature).unwrap();
+            let verified = ChildKey::new(scheme, &key)
+                .verify(&message, &signature)
+                .unwrap();
             assert_eq!(
                 (verified.verification_key(), verified.signature()),
                 (&verification_key[..], &signature[..])
@@ -177,7 +201,9 @@ mod tests {
                 let mut changed = signature.clone();
                 changed[index] ^= 1;
                 assert!(
-                    ChildKey::new(scheme, &key).verify(&message, &changed).is_err(),
+                    ChildKey::new(scheme, &key)
+                        .verify(&message, &changed)
+                        .is_err(),
                     "{scheme} byte {index}"
                 );
             }
@@ -187,9 +213,16 @@ mod tests {
                 "{scheme}"
             );
             let other = signed(Scheme::EcdsaSecp256k1, &message).0;
-            for wrong in [vec![], vec![0; 32], vec![0xff; 33], [&other[..], &[0]].concat()] {
+            for wrong in [
+                vec![],
+                vec![0; 32],
+                vec![0xff; 33],
+                [&other[..], &[0]].concat(),
+            ] {
                 assert!(
-                    ChildKey::new(scheme, &wrong).verify(&message, &signature).is_err(),
+                    ChildKey::new(scheme, &wrong)
+                        .verify(&message, &signature)
+                        .is_err(),
                     "{scheme} {wrong:?}"
                 );
             }
@@ -201,8 +234,15 @@ mod tests {
         for scheme in Scheme::ALL {
             let (key, signature, _) = signed(scheme, &[0x33; 32]);
             for wrong in [&signature[1..], &[&signature[..], &[0]].concat(), &[]] {
-                let expected = VerifyError::SignatureLength { expected: signature.len(), found: wrong.len() };
-                assert_eq!(ChildKey::new(scheme, &key).verify(&[0x33; 32], wrong), Err(expected), "{scheme}");
+                let expected = VerifyError::SignatureLength {
+                    expected: signature.len(),
+                    found: wrong.len(),
+                };
+                assert_eq!(
+                    ChildKey::new(scheme, &key).verify(&[0x33; 32], wrong),
+                    Err(expected),
+                    "{scheme}"
+                );
             }
         }
     }
@@ -215,7 +255,9 @@ mod tests {
             for other in Scheme::ALL.into_iter().filter(|other| *other != scheme) {
                 let (key, ..) = signed(other, &message);
                 assert!(
-                    ChildKey::new(other, &key).verify(&message, &signature).is_err(),
+                    ChildKey::new(other, &key)
+                        .verify(&message, &signature)
+                        .is_err(),
                     "{scheme} as {other}"
                 );
             }

@@ -1,4 +1,5 @@
-//! Schnorr over secp256k1 as FROST(secp256k1, SHA-256) of RFC 9591 makes it; point arithmetic by libsecp256k1.
+//! Schnorr over secp256k1 as FROST(secp256k1, SHA-256) of RFC 9591 makes it; point arithmetic by
+//! libsecp256k1.
 //!
 //! All values here are public, so nothing needs constant time.
 
@@ -22,20 +23,32 @@ pub(crate) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(),
 }
 
 /// z·G - c·PK; `None` for the point at infinity and for z not below the order.
-pub(crate) fn commitment_of(key: &PublicKey, challenge: &[u8], response: &[u8]) -> Option<PublicKey> {
+pub(crate) fn commitment_of(
+    key: &PublicKey,
+    challenge: &[u8],
+    response: &[u8],
+) -> Option<PublicKey> {
     let secp = Secp256k1::verification_only();
     let z = Scalar::from_be_bytes(response.try_into().ok()?).ok()?;
-    times(key, challenge)?.negate(&secp).add_exp_tweak(&secp, &z).ok()
+    times(key, challenge)?
+        .negate(&secp)
+        .add_exp_tweak(&secp, &z)
+        .ok()
 }
 
-/// c·P for a long c, big-endian, which stands for c mod n: taken in digits of 24 bytes, each of which is below the order.
-/// `None` if a digit is zero, which no hash gives.
+/// c·P for a long c, big-endian, which stands for c mod n: taken in digits of 24 bytes, each of
+/// which is below the order. `None` if a digit is zero, which no hash gives.
 fn times(point: &PublicKey, c: &[u8]) -> Option<PublicKey> {
     let secp = Secp256k1::verification_only();
     let digit = |digit: &[u8]| point.mul_tweak(&secp, &scalar(digit)?).ok();
     let mut digits = c.rchunks(24).rev();
     let first = digit(digits.next()?);
-    digits.fold(first, |sum, low| sum?.mul_tweak(&secp, &two_to_192()?).ok()?.combine(&digit(low)?).ok())
+    digits.fold(first, |sum, low| {
+        sum?.mul_tweak(&secp, &two_to_192()?)
+            .ok()?
+            .combine(&digit(low)?)
+            .ok()
+    })
 }
 
 /// A number of at most 24 bytes, big-endian.
@@ -53,7 +66,10 @@ fn two_to_192() -> Option<Scalar> {
 
 /// H2 of RFC 9591, section 6.5, before its reduction modulo the order.
 fn challenge(commitment: &[u8], key: &[u8], message: &[u8]) -> [u8; 48] {
-    expand_message_xmd(&[commitment, key, message], b"FROST-secp256k1-SHA256-v1chal")
+    expand_message_xmd(
+        &[commitment, key, message],
+        b"FROST-secp256k1-SHA256-v1chal",
+    )
 }
 
 /// expand_message_xmd of RFC 9380, section 5.3.1, with SHA-256 and 48 bytes of output (two blocks).
@@ -62,18 +78,29 @@ fn expand_message_xmd(message: &[&[u8]], tag: &[u8; 29]) -> [u8; 48] {
     // b_0 = H(Z_pad || msg || l_i_b_str || I2OSP(0, 1) || DST_prime)
     let mut hash = Sha256::new_with_prefix([0; 64]);
     message.iter().for_each(|part| hash.update(part));
-    let b0 = hash.chain_update([0, 48, 0]).chain_update(&tag_prime).finalize();
-    // b_1 = H(b_0 || I2OSP(1, 1) || DST_prime); b_2 = H(strxor(b_0, b_1) || I2OSP(2, 1) || DST_prime)
-    let b1 = Sha256::new_with_prefix(b0).chain_update([1]).chain_update(&tag_prime).finalize();
+    let b0 = hash
+        .chain_update([0, 48, 0])
+        .chain_update(&tag_prime)
+        .finalize();
+    // b_1 = H(b_0 || I2OSP(1, 1) || DST_prime); b_2 = H(strxor(b_0, b_1) || I2OSP(2, 1) ||
+    // DST_prime)
+    let b1 = Sha256::new_with_prefix(b0)
+        .chain_update([1])
+        .chain_update(&tag_prime)
+        .finalize();
     let mixed: [u8; 32] = std::array::from_fn(|i| b0[i] ^ b1[i]);
-    let b2 = Sha256::new_with_prefix(mixed).chain_update([2]).chain_update(&tag_prime).finalize();
+    let b2 = Sha256::new_with_prefix(mixed)
+        .chain_update([2])
+        .chain_update(&tag_prime)
+        .finalize();
     std::array::from_fn(|i| if i < 32 { b1[i] } else { b2[i - 32] })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
     use secp256k1::{Keypair, SecretKey};
+
+    use super::*;
 
     /// RFC 9591, appendix E.5.
     const KEY: &str = "02f37c34b66ced1fb51c34a90bdae006901f10625cc06c4f64663b0eae87d87b4f";
@@ -83,7 +110,12 @@ pub(crate) mod tests {
     /// A signature with a fixed nonce, for tests only: z = k + c·x.
     pub(crate) fn sign(pair: &Keypair, message: &[u8]) -> Vec<u8> {
         let nonce = SecretKey::from_byte_array([9; 32]).unwrap();
-        sign_for(nonce.public_key(&Secp256k1::new()).serialize(), nonce, pair, message)
+        sign_for(
+            nonce.public_key(&Secp256k1::new()).serialize(),
+            nonce,
+            pair,
+            message,
+        )
     }
 
     /// The same, for whatever commitment is claimed.
@@ -95,30 +127,46 @@ pub(crate) mod tests {
             .unwrap()
             .mul_tweak(&scalar(&c[..24]).unwrap())
             .unwrap();
-        let low = pair.secret_key().mul_tweak(&scalar(&c[24..]).unwrap()).unwrap();
-        let z = high.add_tweak(&low.into()).unwrap().add_tweak(&nonce.into()).unwrap();
+        let low = pair
+            .secret_key()
+            .mul_tweak(&scalar(&c[24..]).unwrap())
+            .unwrap();
+        let z = high
+            .add_tweak(&low.into())
+            .unwrap()
+            .add_tweak(&nonce.into())
+            .unwrap();
         [&commitment[..], &z.secret_bytes()].concat()
     }
 
     #[test]
     fn rfc_9591_vector_verifies() {
-        let (key, signature) = (hex::decode(KEY).unwrap(), hex::decode(SIGNATURE).unwrap());
+        let key = hex::decode(KEY).unwrap();
+        let signature = hex::decode(SIGNATURE).unwrap();
         assert_eq!(verify(&key, b"test", &signature), Ok(()));
         assert_eq!(verify(&key, b"tesT", &signature), Err(VerifyError::Invalid));
         let mut negated_key = key.clone();
         negated_key[0] ^= 1;
-        assert_eq!(verify(&negated_key, b"test", &signature), Err(VerifyError::Invalid));
+        assert_eq!(
+            verify(&negated_key, b"test", &signature),
+            Err(VerifyError::Invalid)
+        );
     }
 
     #[test]
     fn response_out_of_range_and_other_commitments_are_refused() {
-        let (key, signature) = (hex::decode(KEY).unwrap(), hex::decode(SIGNATURE).unwrap());
-        let order = hex::decode("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141").unwrap();
+        let key = hex::decode(KEY).unwrap();
+        let signature = hex::decode(SIGNATURE).unwrap();
+        let order = hex::decode("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141")
+            .unwrap();
         let negated = [&[signature[0] ^ 1], &signature[1..]].concat();
         let infinity = [&[0; 33], &signature[33..]].concat();
-        for wrong in
-            [[&signature[..33], &order].concat(), [&signature[..33], &[0; 32]].concat(), negated, infinity]
-        {
+        for wrong in [
+            [&signature[..33], &order].concat(),
+            [&signature[..33], &[0; 32]].concat(),
+            negated,
+            infinity,
+        ] {
             assert_eq!(verify(&key, b"test", &wrong), Err(VerifyError::Invalid));
         }
     }
@@ -130,7 +178,10 @@ pub(crate) mod tests {
         let nonce = SecretKey::from_byte_array([9; 32]).unwrap();
         let mut claimed = nonce.public_key(&secp).serialize();
         let key = pair.public_key().serialize();
-        assert_eq!(verify(&key, b"m", &sign_for(claimed, nonce, &pair, b"m")), Ok(()));
+        assert_eq!(
+            verify(&key, b"m", &sign_for(claimed, nonce, &pair, b"m")),
+            Ok(())
+        );
         claimed[0] ^= 1;
         let signature = sign_for(claimed, nonce, &pair, b"m");
         assert_eq!(verify(&key, b"m", &signature), Err(VerifyError::Invalid));
@@ -143,11 +194,14 @@ pub(crate) mod tests {
         // n + 2 stands for 2.
         let mut wide = [0; 48];
         wide[16..].copy_from_slice(
-            &hex::decode("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364143").unwrap(),
+            &hex::decode("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364143")
+                .unwrap(),
         );
         let mut two = [0; 32];
         two[31] = 2;
-        let twice = key.mul_tweak(&secp, &Scalar::from_be_bytes(two).unwrap()).unwrap();
+        let twice = key
+            .mul_tweak(&secp, &Scalar::from_be_bytes(two).unwrap())
+            .unwrap();
         assert_eq!(times(&key, &wide), Some(twice));
     }
 }

@@ -7,20 +7,31 @@ use sha2::{Digest, Sha256};
 use crate::ecdsa::public_key;
 use crate::{DeriveError, VerifyError, exactly};
 
-/// The x-only output key of an internal key (33 bytes compressed, of which the parity is ignored, or 32 bytes x-only).
+/// The x-only output key of an internal key (33 bytes compressed, of which the parity is ignored,
+/// or 32 bytes x-only).
 ///
-/// Source: BIP-341, Q = P + int(hash_TapTweak(bytes(P) ‖ script root))·G; without a root as BIP-86 has it.
-pub fn taproot_output_key(internal: &[u8], script_root: Option<&[u8; 32]>) -> Result<[u8; 32], DeriveError> {
-    let tweak = Scalar::from_be_bytes(tweak(internal, script_root)?).map_err(|_| DeriveError::OutOfRange)?;
+/// Source: BIP-341, Q = P + int(hash_TapTweak(bytes(P) ‖ script root))·G; without a root as BIP-86
+/// has it.
+pub fn taproot_output_key(
+    internal: &[u8],
+    script_root: Option<&[u8; 32]>,
+) -> Result<[u8; 32], DeriveError> {
+    let tweak = Scalar::from_be_bytes(tweak(internal, script_root)?)
+        .map_err(|_| DeriveError::OutOfRange)?;
     let internal = x_only(internal).ok_or(DeriveError::PublicKey)?;
     let secp = Secp256k1::verification_only();
-    let (output, _parity) = internal.add_tweak(&secp, &tweak).map_err(|_| DeriveError::OutOfRange)?;
+    let (output, _parity) = internal
+        .add_tweak(&secp, &tweak)
+        .map_err(|_| DeriveError::OutOfRange)?;
     Ok(output.serialize())
 }
 
-/// The tweak that leads from an internal key, encoded as [`taproot_output_key`] takes it, to its output key:
-/// hash_TapTweak(bytes(P) ‖ script root), a tagged hash of BIP-340.
-pub(crate) fn tweak(internal: &[u8], script_root: Option<&[u8; 32]>) -> Result<[u8; 32], DeriveError> {
+/// The tweak that leads from an internal key, encoded as [`taproot_output_key`] takes it, to its
+/// output key: hash_TapTweak(bytes(P) ‖ script root), a tagged hash of BIP-340.
+pub(crate) fn tweak(
+    internal: &[u8],
+    script_root: Option<&[u8; 32]>,
+) -> Result<[u8; 32], DeriveError> {
     let internal = x_only(internal).ok_or(DeriveError::PublicKey)?.serialize();
     let tag = Sha256::digest(b"TapTweak");
     let root = script_root.map_or(&[][..], |root| root);
@@ -38,7 +49,9 @@ pub(crate) fn bip340(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(),
     let key = key.try_into().map_err(|_| VerifyError::Key)?;
     let key = XOnlyPublicKey::from_byte_array(key).map_err(|_| VerifyError::Key)?;
     let signature = Signature::from_byte_array(*exactly(signature)?);
-    Secp256k1::verification_only().verify_schnorr(&signature, message, &key).map_err(|_| VerifyError::Invalid)
+    Secp256k1::verification_only()
+        .verify_schnorr(&signature, message, &key)
+        .map_err(|_| VerifyError::Invalid)
 }
 
 fn x_only(bytes: &[u8]) -> Option<XOnlyPublicKey> {
@@ -50,10 +63,11 @@ fn x_only(bytes: &[u8]) -> Option<XOnlyPublicKey> {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protocol::Scheme;
+
     use super::*;
     use crate::ChildKey;
     use crate::address::Network;
-    use countersign_protocol::Scheme;
 
     fn bytes(hex: &str) -> Vec<u8> {
         hex::decode(hex).unwrap()
@@ -73,7 +87,8 @@ mod tests {
         assert_eq!(seen, [10, 5]);
     }
 
-    /// BIP-341, wallet-test-vectors.json, scriptPubKey; the last line is BIP-86's first receiving address.
+    /// BIP-341, wallet-test-vectors.json, scriptPubKey; the last line is BIP-86's first receiving
+    /// address.
     #[test]
     fn bip_341_and_bip_86_output_keys() {
         let mut roots = 0;
@@ -81,40 +96,69 @@ mod tests {
             let [internal, root, tweak, output, address]: [&str; 5] =
                 line.split(',').collect::<Vec<_>>().try_into().unwrap();
             let internal = hex::decode(internal).unwrap();
-            let root: Option<[u8; 32]> = (!root.is_empty()).then(|| bytes(root).try_into().unwrap());
+            let root: Option<[u8; 32]> =
+                (!root.is_empty()).then(|| bytes(root).try_into().unwrap());
             roots += usize::from(root.is_some());
             for prefix in [&[][..], &[2], &[3]] {
                 let public_key = [prefix, &internal].concat();
-                let key =
-                    ChildKey { scheme: Scheme::Taproot, public_key: &public_key, script_root: root.as_ref() };
+                let key = ChildKey {
+                    scheme: Scheme::Taproot,
+                    public_key: &public_key,
+                    script_root: root.as_ref(),
+                };
                 assert_eq!(hex::encode(key.verification_key().unwrap()), output);
                 assert_eq!(hex::encode(key.tweak().unwrap().unwrap()), tweak);
-                assert_eq!(Network::Mainnet.p2tr(&public_key, root.as_ref()).unwrap(), address);
+                assert_eq!(
+                    Network::Mainnet.p2tr(&public_key, root.as_ref()).unwrap(),
+                    address
+                );
             }
         }
         assert_eq!(roots, 6);
     }
 
-    /// BIP-341, wallet-test-vectors.json, keyPathSpending: real signatures for outputs with and without scripts.
+    /// BIP-341, wallet-test-vectors.json, keyPathSpending: real signatures for outputs with and
+    /// without scripts.
     #[test]
     fn bip_341_signatures() {
         for line in include_str!("bip341-signatures.csv").lines().skip(1) {
             let [internal, root, sighash, signature] =
                 std::array::from_fn(|i| line.split(',').nth(i).unwrap());
-            let (internal, sighash, signature) = (bytes(internal), bytes(sighash), bytes(signature));
-            let root: Option<[u8; 32]> = (!root.is_empty()).then(|| bytes(root).try_into().unwrap());
-            let key = ChildKey { scheme: Scheme::Taproot, public_key: &internal, script_root: root.as_ref() };
+            let internal = bytes(internal);
+            let sighash = bytes(sighash);
+            let signature = bytes(signature);
+            let root: Option<[u8; 32]> =
+                (!root.is_empty()).then(|| bytes(root).try_into().unwrap());
+            let key = ChildKey {
+                scheme: Scheme::Taproot,
+                public_key: &internal,
+                script_root: root.as_ref(),
+            };
             assert!(key.verify(&sighash, &signature).is_ok(), "{line}");
             let other = root.map_or(Some([7; 32]), |_| None);
-            let other = ChildKey { script_root: other.as_ref(), ..key };
-            assert_eq!(other.verify(&sighash, &signature), Err(VerifyError::Invalid), "{line}");
+            let other = ChildKey {
+                script_root: other.as_ref(),
+                ..key
+            };
+            assert_eq!(
+                other.verify(&sighash, &signature),
+                Err(VerifyError::Invalid),
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn other_schemes_have_no_scripts() {
-        for scheme in Scheme::ALL.into_iter().filter(|scheme| *scheme != Scheme::Taproot) {
-            let key = ChildKey { scheme, public_key: &[2; 33], script_root: Some(&[1; 32]) };
+        for scheme in Scheme::ALL
+            .into_iter()
+            .filter(|scheme| *scheme != Scheme::Taproot)
+        {
+            let key = ChildKey {
+                scheme,
+                public_key: &[2; 33],
+                script_root: Some(&[1; 32]),
+            };
             assert_eq!(key.verification_key(), Err(DeriveError::ScriptRoot));
             assert_eq!(key.tweak(), Err(DeriveError::ScriptRoot));
             assert_eq!(key.verify(&[0; 32], &[0; 64]), Err(VerifyError::Key));
@@ -125,17 +169,23 @@ mod tests {
     fn signature_under_the_internal_key_is_refused() {
         let secp = Secp256k1::new();
         let pair = secp256k1::Keypair::from_seckey_byte_array(&secp, [5; 32]).unwrap();
-        let signature = secp.sign_schnorr_no_aux_rand(b"message", &pair).to_byte_array();
+        let signature = secp
+            .sign_schnorr_no_aux_rand(b"message", &pair)
+            .to_byte_array();
         let internal = pair.x_only_public_key().0.serialize();
         assert_eq!(bip340(&internal, b"message", &signature), Ok(()));
         let key = ChildKey::new(Scheme::Taproot, &internal);
-        assert_eq!(key.verify(b"message", &signature), Err(VerifyError::Invalid));
+        assert_eq!(
+            key.verify(b"message", &signature),
+            Err(VerifyError::Invalid)
+        );
     }
 
     #[test]
     fn what_is_no_point_has_no_output_key() {
         // Not on the curve (BIP-340, vector 5).
-        let off = hex::decode("eefdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34").unwrap();
+        let off = hex::decode("eefdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34")
+            .unwrap();
         assert_eq!(taproot_output_key(&off, None), Err(DeriveError::PublicKey));
         assert_eq!(taproot_output_key(&[], None), Err(DeriveError::PublicKey));
     }

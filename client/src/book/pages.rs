@@ -1,7 +1,9 @@
-//! The wallet book as text: a line that says the version, then a line of JSON for each entry. Of two entries with one wallet
-//! the later one counts, so a wallet is added or moved on by one more line, however many there are.
+//! The wallet book as text: a line that says the version, then a line of JSON for each entry. Of
+//! two entries with one wallet the later one counts, so a wallet is added or moved on by one more
+//! line, however many there are.
 //!
-//! A last line that has no end is what a program left that was stopped while it wrote: nobody was told that it is recorded.
+//! A last line that has no end is what a program left that was stopped while it wrote: nobody was
+//! told that it is recorded.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +23,10 @@ const SPARE_LINES: usize = 64;
 pub enum PagesError {
     /// Not an entry.
     #[error("line {line}: {error}")]
-    Line { line: usize, error: serde_json::Error },
+    Line {
+        line: usize,
+        error: serde_json::Error,
+    },
     /// Not a book of an earlier version.
     #[error("{0}")]
     Document(serde_json::Error),
@@ -46,7 +51,8 @@ pub struct Pages {
 enum Form {
     /// By one more line.
     Lines,
-    /// It ends in a broken line, was written by an earlier version, or is not there: only as a whole.
+    /// It ends in a broken line, was written by an earlier version, or is not there: only as a
+    /// whole.
     #[default]
     Whole,
 }
@@ -82,26 +88,38 @@ struct AnyVersion {
 
 impl Pages {
     /// Reads a whole book.
-    pub fn parse(text: &str) -> Result<Pages, PagesError> {
-        match text.split_once('\n').map(|(head, _)| serde_json::from_str::<Head>(head)) {
+    pub fn parse(text: &str) -> Result<Self, PagesError> {
+        match text
+            .split_once('\n')
+            .map(|(head, _)| serde_json::from_str::<Head>(head))
+        {
             Some(Ok(Head { version: VERSION })) => {}
             Some(Ok(Head { version })) => return Err(PagesError::Version(version)),
-            Some(Err(_)) | None => return Pages::parse_document(text),
+            Some(Err(_)) | None => return Self::parse_document(text),
         }
         let end = text.find('\n').map_or(0, |end| end + 1);
         let head = text[..end].to_owned();
-        let mut pages = Pages { text: head, lines: 1, form: Form::Lines, wallets: BTreeMap::new() };
+        let mut pages = Self {
+            text: head,
+            lines: 1,
+            form: Form::Lines,
+            wallets: BTreeMap::new(),
+        };
         pages.follow(text)?;
         Ok(pages)
     }
 
-    /// Reads what was added to the book, and returns whose entries that were. `None`: this is another book.
+    /// Reads what was added to the book, and returns whose entries that were. `None`: this is
+    /// another book.
     pub fn follow(&mut self, text: &str) -> Result<Option<Vec<KeyId>>, PagesError> {
         if self.text == text {
             return Ok(Some(Vec::new()));
         }
-        let Some(added) = text.strip_prefix(&self.text).filter(|_| self.lines > 0) else { return Ok(None) };
-        let (mut changed, mut read) = (Vec::new(), self.text.len());
+        let Some(added) = text.strip_prefix(&self.text).filter(|_| self.lines > 0) else {
+            return Ok(None);
+        };
+        let mut changed = Vec::new();
+        let mut read = self.text.len();
         self.form = Form::Lines;
         for line in added.split_inclusive('\n') {
             if !line.ends_with('\n') {
@@ -109,8 +127,10 @@ impl Pages {
                 break;
             }
             let number = self.lines + 1;
-            let entry: Entry =
-                serde_json::from_str(line).map_err(|error| PagesError::Line { line: number, error })?;
+            let entry: Entry = serde_json::from_str(line).map_err(|error| PagesError::Line {
+                line: number,
+                error,
+            })?;
             (self.lines, read) = (number, read + line.len());
             changed.push(entry.wallet.key);
             self.wallets.insert(entry.wallet.key, entry);
@@ -119,17 +139,38 @@ impl Pages {
         Ok(Some(changed))
     }
 
-    fn parse_document(text: &str) -> Result<Pages, PagesError> {
-        let wallets = match serde_json::from_str::<AnyVersion>(text).map_err(PagesError::Document)?.version {
+    fn parse_document(text: &str) -> Result<Self, PagesError> {
+        let wallets = match serde_json::from_str::<AnyVersion>(text)
+            .map_err(PagesError::Document)?
+            .version
+        {
             1 => {
                 let old: PagesV1 = serde_json::from_str(text).map_err(PagesError::Document)?;
-                let entry = |(id, wallet)| (id, Entry { wallet, belief: None, earlier: Vec::new() });
+                let entry = |(id, wallet)| {
+                    (
+                        id,
+                        Entry {
+                            wallet,
+                            belief: None,
+                            earlier: Vec::new(),
+                        },
+                    )
+                };
                 old.wallets.into_iter().map(entry).collect()
             }
-            2 => serde_json::from_str::<PagesV2>(text).map_err(PagesError::Document)?.wallets,
+            2 => {
+                serde_json::from_str::<PagesV2>(text)
+                    .map_err(PagesError::Document)?
+                    .wallets
+            }
             other => return Err(PagesError::Version(other)),
         };
-        Ok(Pages { text: text.into(), lines: 0, form: Form::Whole, wallets })
+        Ok(Self {
+            text: text.into(),
+            lines: 0,
+            form: Form::Whole,
+            wallets,
+        })
     }
 
     /// The line to be added for an entry, or nothing if the whole has to be written.
@@ -143,7 +184,11 @@ impl Pages {
     /// The whole book with this entry in it.
     pub fn with(&self, entry: &Entry) -> serde_json::Result<String> {
         let mut text = serde_json::to_string(&Head { version: VERSION })? + "\n";
-        let others = self.wallets.iter().filter(|(id, _)| **id != entry.wallet.key).map(|(_, other)| other);
+        let others = self
+            .wallets
+            .iter()
+            .filter(|(id, _)| **id != entry.wallet.key)
+            .map(|(_, other)| other);
         for entry in others.chain([entry]) {
             text += &serde_json::to_string(entry)?;
             text.push('\n');

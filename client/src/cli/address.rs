@@ -1,4 +1,5 @@
-//! `countersign address`: what a wallet's children are called on the chains that its scheme signs for.
+//! `countersign address`: what a wallet's children are called on the chains that its scheme signs
+//! for.
 
 use clap::Args;
 use countersign_client::{Client, ClientError};
@@ -16,7 +17,12 @@ pub struct AddressArgs {
     /// Id (csk1…), or name in the wallet book.
     wallet: String,
     /// Children, such as m/44/60/0/0/0; `m` is the root key itself.
-    #[arg(long = "path", value_delimiter = ',', default_value = "m", value_name = "PATH,PATH")]
+    #[arg(
+        long = "path",
+        value_delimiter = ',',
+        default_value = "m",
+        value_name = "PATH,PATH"
+    )]
     paths: Vec<DerivationPath>,
     /// Root of the outputs' script tree (BIP-341), for a taproot wallet whose outputs have scripts.
     #[arg(long, value_name = "HEX", value_parser = script_root)]
@@ -26,31 +32,54 @@ pub struct AddressArgs {
 type ScriptRoot = [u8; 32];
 
 fn script_root(text: &str) -> Result<ScriptRoot, String> {
-    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    let bytes = hex::decode(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or_else(|| "give the 32 bytes of the root in hexadecimal".into())
 }
 
 /// Runs the command. Nothing is taken from the coordinator but a wallet that verifies.
-pub async fn execute(args: AddressArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
+pub async fn execute(
+    args: AddressArgs,
+    client: &Client,
+    output: &Output,
+) -> Result<(), ClientError> {
     let wallet = client.find_wallet(&args.wallet).await?;
     let network = network(client);
-    let (mut rows, mut table) = (Vec::new(), Table::without_heading());
+    let mut rows = Vec::new();
+    let mut table = Table::without_heading();
     for path in &args.paths {
-        let no_address = |error: DeriveError| ClientError::Usage(format!("{path} has no address: {error}"));
-        let (child, _) =
-            derive_public(wallet.scheme, &wallet.root_public_key, wallet.chain_code.as_bytes(), path.steps())
-                .map_err(no_address)?;
-        let found = addresses(&wallet, network, &child, args.script_root.as_ref()).map_err(no_address)?;
+        let no_address =
+            |error: DeriveError| ClientError::Usage(format!("{path} has no address: {error}"));
+        let (child, _) = derive_public(
+            wallet.scheme,
+            &wallet.root_public_key,
+            wallet.chain_code.as_bytes(),
+            path.steps(),
+        )
+        .map_err(no_address)?;
+        let found =
+            addresses(&wallet, network, &child, args.script_root.as_ref()).map_err(no_address)?;
         for (kind, address) in &found {
             table.row(
-                [(*kind, Tone::Plain), (address, Tone::Good), (&path.to_string(), Tone::Plain)].map(cell),
+                [
+                    (*kind, Tone::Plain),
+                    (address, Tone::Good),
+                    (&path.to_string(), Tone::Plain),
+                ]
+                .map(cell),
             );
         }
-        let found: serde_json::Map<_, _> =
-            found.into_iter().map(|(kind, text)| (kind.into(), text.into())).collect();
+        let found: serde_json::Map<_, _> = found
+            .into_iter()
+            .map(|(kind, text)| (kind.into(), text.into()))
+            .collect();
         rows.push(json!({"path": path.to_string(), "public_key": hex::encode(&child), "addresses": found}));
     }
-    output.result(&json!({"wallet": wallet.key, "children": rows}), &table.lines())
+    output.result(
+        &json!({"wallet": wallet.key, "children": rows}),
+        &table.lines(),
+    )
 }
 
 fn cell((text, tone): (&str, Tone)) -> (String, Tone) {
@@ -60,7 +89,10 @@ fn cell((text, tone): (&str, Tone)) -> (String, Tone) {
 /// The network whose prefixes Bitcoin addresses have in this profile.
 pub fn network(client: &Client) -> Network {
     // A profile whose network is not known is refused when it is read.
-    client.networks().bitcoin_addresses().unwrap_or(Network::Testnet)
+    client
+        .networks()
+        .bitcoin_addresses()
+        .unwrap_or(Network::Testnet)
 }
 
 /// By the chain's name for the kind of address.
@@ -98,11 +130,17 @@ mod tests {
         let one = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
         let expected = [
             ("evm", "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"),
-            ("bitcoin-p2wpkh", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"),
+            (
+                "bitcoin-p2wpkh",
+                "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+            ),
             ("bitcoin-p2sh", "3JvL6Ymt8MVWiCNHC7oWU6nLeHNJKLZGLN"),
             ("bitcoin-p2pkh", "1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH"),
         ];
-        assert_eq!(kinds(Scheme::EcdsaSecp256k1, one), expected.map(|(kind, text)| (kind, text.to_owned())));
+        assert_eq!(
+            kinds(Scheme::EcdsaSecp256k1, one),
+            expected.map(|(kind, text)| (kind, text.to_owned()))
+        );
         let taproot = kinds(Scheme::Taproot, one);
         assert_eq!(taproot[0].0, "bitcoin-p2tr");
         assert!(taproot[0].1.starts_with("bc1p"));
@@ -114,12 +152,19 @@ mod tests {
     #[test]
     fn only_taproot_wallets_have_outputs_with_scripts() {
         let internal = "02187791b6f712a8ea41c8ecdd0ee77fab3e85263b37e1ec18a3651926b3a6cf27";
-        let root = script_root("5b75adecf53548f3ec6ad7d78383bf84cc57b55a3127c72b9a2481752dd88b21").unwrap();
+        let root = script_root("5b75adecf53548f3ec6ad7d78383bf84cc57b55a3127c72b9a2481752dd88b21")
+            .unwrap();
         let address = "bc1pz37fc4cn9ah8anwm4xqqhvxygjf9rjf2resrw8h8w4tmvcs0863sa2e586";
         let found = addresses_of(Scheme::Taproot, internal, Some(root)).unwrap();
         assert_eq!(found, [("bitcoin-p2tr", address.to_owned())]);
-        for scheme in Scheme::ALL.into_iter().filter(|scheme| *scheme != Scheme::Taproot) {
-            assert_eq!(addresses_of(scheme, internal, Some(root)), Err(DeriveError::ScriptRoot));
+        for scheme in Scheme::ALL
+            .into_iter()
+            .filter(|scheme| *scheme != Scheme::Taproot)
+        {
+            assert_eq!(
+                addresses_of(scheme, internal, Some(root)),
+                Err(DeriveError::ScriptRoot)
+            );
         }
         assert!(script_root("5b75").is_err() && script_root("root").is_err());
     }
@@ -130,7 +175,12 @@ mod tests {
         script_root: Option<ScriptRoot>,
     ) -> Result<Vec<(&'static str, String)>, DeriveError> {
         let wallet = Announcement { scheme, ..wallet() };
-        addresses(&wallet, Network::Mainnet, &hex::decode(child).unwrap(), script_root.as_ref())
+        addresses(
+            &wallet,
+            Network::Mainnet,
+            &hex::decode(child).unwrap(),
+            script_root.as_ref(),
+        )
     }
 
     fn wallet() -> Announcement {

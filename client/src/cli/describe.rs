@@ -1,12 +1,18 @@
-//! What an order does, in words and as JSON, as this client decoded it. Nothing here is anybody's claim.
+//! What an order does, in words and as JSON, as this client decoded it. Nothing here is anybody's
+//! claim.
 
 use countersign_client::{Profile, ReshareOrder};
-use countersign_payload::{Call, Decoded, Destination, Grant, Intent, Rights, Transaction, TypedData};
+use countersign_payload::{
+    Call, Decoded, Destination, Grant, Intent, Rights, Transaction, TypedData,
+};
 use countersign_protocol::text::escaped;
 use countersign_protocol::{Announcement, NodeId, Payload};
 use serde_json::{Value, json};
 
 use super::units;
+
+/// Characters that are shown of a long text.
+const EXCERPT: usize = 200;
 
 /// A few lines for people.
 pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
@@ -16,26 +22,42 @@ pub fn lines(payload: &Payload, decoded: &Decoded) -> Vec<String> {
         Intent::TypedData(data) => typed_data_lines(data),
         Intent::Opaque => vec!["BLIND: nobody can tell what is signed".into()],
     };
-    lines.extend(
-        decoded
-            .inputs
-            .iter()
-            .map(|input| format!("  signs {} with {}", excerpt_hex(&input.signed_bytes), input.path)),
-    );
+    lines.extend(decoded.inputs.iter().map(|input| {
+        format!(
+            "  signs {} with {}",
+            excerpt_hex(&input.signed_bytes),
+            input.path
+        )
+    }));
     lines
 }
 
 /// Who holds a wallet now, and who will.
 pub fn reshare_lines(from: &Announcement, order: &ReshareOrder, profile: &Profile) -> Vec<String> {
-    let (old, new) = (&from.committee, &order.committee);
-    let names = |nodes: Vec<&NodeId>| nodes.into_iter().map(|node| profile.name_of(node)).collect::<Vec<_>>();
+    let old = &from.committee;
+    let new = &order.committee;
+    let names = |nodes: Vec<&NodeId>| {
+        nodes
+            .into_iter()
+            .map(|node| profile.name_of(node))
+            .collect::<Vec<_>>()
+    };
     let part = |nodes: &[NodeId], keep: &dyn Fn(&NodeId) -> bool| {
         names(nodes.iter().filter(|node| keep(node)).collect()).join(", ")
     };
     let groups = [
-        ("stay ", part(old.members(), &|node| new.index_of(node).is_some())),
-        ("join ", part(new.members(), &|node| old.index_of(node).is_none())),
-        ("leave", part(old.members(), &|node| new.index_of(node).is_none())),
+        (
+            "stay ",
+            part(old.members(), &|node| new.index_of(node).is_some()),
+        ),
+        (
+            "join ",
+            part(new.members(), &|node| old.index_of(node).is_none()),
+        ),
+        (
+            "leave",
+            part(old.members(), &|node| new.index_of(node).is_none()),
+        ),
     ];
     let mut lines = vec![format!(
         "hands over {}, generation {}: from {} of {} nodes to {} of {}; key and addresses stay",
@@ -47,7 +69,10 @@ pub fn reshare_lines(from: &Announcement, order: &ReshareOrder, profile: &Profil
         new.members().len()
     )];
     lines.extend(
-        groups.iter().filter(|(_, who)| !who.is_empty()).map(|(what, who)| format!("  {what}: {who}")),
+        groups
+            .iter()
+            .filter(|(_, who)| !who.is_empty())
+            .map(|(what, who)| format!("  {what}: {who}")),
     );
     lines
 }
@@ -74,14 +99,25 @@ pub fn json(intent: &Intent) -> Value {
 }
 
 fn transaction_lines(does: &Transaction) -> Vec<String> {
-    let from =
-        if does.sources.is_empty() { String::new() } else { format!(" from {}", does.sources.join(", ")) };
+    let from = if does.sources.is_empty() {
+        String::new()
+    } else {
+        format!(" from {}", does.sources.join(", "))
+    };
     let chain = &does.chain;
     let mut lines = vec![format!("transaction on {}{from}", units::chain(chain))];
-    lines.extend(does.destinations.iter().map(|to| destination_line(does, to)));
+    lines.extend(
+        does.destinations
+            .iter()
+            .map(|to| destination_line(does, to)),
+    );
     lines.extend(does.calls.iter().map(|call| call_line(chain, call)));
     lines.extend(does.grants.iter().map(grant_line));
-    lines.extend(does.fee.iter().map(|fee| format!("  pays a fee of at most {}", units::amount(chain, fee))));
+    lines.extend(
+        does.fee
+            .iter()
+            .map(|fee| format!("  pays a fee of at most {}", units::amount(chain, fee))),
+    );
     lines
 }
 
@@ -96,10 +132,16 @@ fn typed_data_lines(data: &TypedData) -> Vec<String> {
     )];
     let meaning = data.meaning.as_deref();
     lines.push(match data.rights {
-        Rights::None => format!("  {}: hands out no right", meaning.unwrap_or("a type that is known")),
+        Rights::None => format!(
+            "  {}: hands out no right",
+            meaning.unwrap_or("a type that is known")
+        ),
         Rights::Shown => format!("  {}:", meaning.unwrap_or("a type that is known")),
         Rights::Hidden => {
-            format!("  {}: what it hands out is not shown here", meaning.unwrap_or("a type that is known"))
+            format!(
+                "  {}: what it hands out is not shown here",
+                meaning.unwrap_or("a type that is known")
+            )
         }
         Rights::Unknown => "  what messages of this type hand out is NOT KNOWN here".into(),
     });
@@ -109,21 +151,37 @@ fn typed_data_lines(data: &TypedData) -> Vec<String> {
 }
 
 fn destination_line(does: &Transaction, to: &Destination) -> String {
-    let kept = if to.change { " (change, stays in the wallet)" } else { "" };
-    let memo = to.memo.as_ref().map_or(String::new(), |memo| memo_of(&does.chain, memo));
-    let address = if to.address.is_empty() { "nobody" } else { &to.address };
-    let amount = match to.asset.is_empty() {
-        true => units::amount(&does.chain, &to.amount),
-        false => number_of(&to.amount, &to.asset),
+    let kept = if to.change {
+        " (change, stays in the wallet)"
+    } else {
+        ""
     };
-    let owner =
-        does.owners.get(&to.address).map_or(String::new(), |owner| format!(", an account of {owner}"));
+    let memo = to
+        .memo
+        .as_ref()
+        .map_or(String::new(), |memo| memo_of(&does.chain, memo));
+    let address = if to.address.is_empty() {
+        "nobody"
+    } else {
+        &to.address
+    };
+    let amount = if to.asset.is_empty() {
+        units::amount(&does.chain, &to.amount)
+    } else {
+        number_of(&to.amount, &to.asset)
+    };
+    let owner = does
+        .owners
+        .get(&to.address)
+        .map_or(String::new(), |owner| format!(", an account of {owner}"));
     format!("  sends {amount} to {address}{owner}{memo}{kept}")
 }
 
 /// On Bitcoin a memo is the bytes of an `OP_RETURN`, in hexadecimal; most are text.
 fn memo_of(chain: &str, memo: &str) -> String {
-    let bytes = hex::decode(memo).ok().filter(|_| chain.starts_with("bip122:"));
+    let bytes = hex::decode(memo)
+        .ok()
+        .filter(|_| chain.starts_with("bip122:"));
     match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
         Some(text) => format!(", memo {memo} (\"{}\")", escaped(&text)),
         None => format!(", memo {}", escaped(memo)),
@@ -131,20 +189,32 @@ fn memo_of(chain: &str, memo: &str) -> String {
 }
 
 fn call_line(chain: &str, call: &Call) -> String {
-    let method = call.method.clone().unwrap_or_else(|| match call.selector.is_empty() {
-        true => "an unnamed method".into(),
-        false => format!("0x{}", hex::encode(&call.selector)),
+    let method = call.method.clone().unwrap_or_else(|| {
+        if call.selector.is_empty() {
+            "an unnamed method".into()
+        } else {
+            format!("0x{}", hex::encode(&call.selector))
+        }
     });
-    let contract = if call.contract.is_empty() { "a new contract" } else { &call.contract };
+    let contract = if call.contract.is_empty() {
+        "a new contract"
+    } else {
+        &call.contract
+    };
     let value = if call.amount == "0" {
         String::new()
     } else {
         format!(" with {}", units::amount(chain, &call.amount))
     };
-    let fields: Vec<String> = call.fields.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    let data = match fields.is_empty() {
-        true => format!("{} bytes of data", call.data.len()),
-        false => fields.join(", "),
+    let fields: Vec<String> = call
+        .fields
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    let data = if fields.is_empty() {
+        format!("{} bytes of data", call.data.len())
+    } else {
+        fields.join(", ")
     };
     format!("  calls {method} of {contract}{value}: {data}")
 }
@@ -155,7 +225,9 @@ fn grant_line(grant: &Grant) -> String {
         ("", Some(amount)) if amount == "0" => {
             format!("  takes the account back from whoever had it ({spender})")
         }
-        ("", _) => format!("  HANDS THE WHOLE ACCOUNT to {spender}, which may take everything it holds"),
+        ("", _) => {
+            format!("  HANDS THE WHOLE ACCOUNT to {spender}, which may take everything it holds")
+        }
         (asset, Some(amount)) => format!("  lets {spender} take {}", number_of(amount, asset)),
         (asset, None) if asset.contains("/erc721:") => {
             format!("  lets {spender} take EVERY TOKEN of {asset}")
@@ -164,27 +236,37 @@ fn grant_line(grant: &Grant) -> String {
     }
 }
 
-/// So much of an asset. Whether a number is an amount depends on the standard of the token, which a call that is encoded alike
-/// in two standards does not tell.
+/// So much of an asset. Whether a number is an amount depends on the standard of the token, which a
+/// call that is encoded alike in two standards does not tell.
 fn number_of(number: &str, asset: &str) -> String {
-    match is_either(asset) {
-        true => format!("token number {number}, or the amount {number}{}, whichever it has", of(asset)),
-        false => format!("{number}{}", of(asset)),
+    if is_either(asset) {
+        format!(
+            "token number {number}, or the amount {number}{}, whichever it has",
+            of(asset)
+        )
+    } else {
+        format!("{number}{}", of(asset))
     }
 }
 
-/// Whether a number of `asset` may be an amount or the number of one token: its contract may be of ERC-20 or of ERC-721.
+/// Whether a number of `asset` may be an amount or the number of one token: its contract may be of
+/// ERC-20 or of ERC-721.
 fn is_either(asset: &str) -> bool {
     asset.starts_with("eip155:") && asset.contains("/token:")
 }
 
 /// How many decimals an asset has is not known here.
 fn of(asset: &str) -> String {
-    if asset.is_empty() { " (smallest unit)".into() } else { format!(" (smallest unit) of {asset}") }
+    if asset.is_empty() {
+        " (smallest unit)".into()
+    } else {
+        format!(" (smallest unit) of {asset}")
+    }
 }
 
 fn destination_json(to: &Destination) -> Value {
-    let told = json!({"address": to.address, "asset": to.asset, "memo": to.memo, "change": to.change});
+    let told =
+        json!({"address": to.address, "asset": to.asset, "memo": to.memo, "change": to.change});
     with_amount(told, &to.asset, Some(&to.amount))
 }
 
@@ -200,7 +282,8 @@ fn grant_json(grant: &Grant) -> Value {
     with_amount(told, &grant.asset, grant.amount.as_deref())
 }
 
-/// What may be the number of a token is the member `number`, and `amount` is null: so no program adds it up.
+/// What may be the number of a token is the member `number`, and `amount` is null: so no program
+/// adds it up.
 fn with_amount(mut told: Value, asset: &str, number: Option<&str>) -> Value {
     match number {
         Some(number) if is_either(asset) => {
@@ -215,7 +298,11 @@ fn with_amount(mut told: Value, asset: &str, number: Option<&str>) -> Value {
 fn excerpt(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.chars().count() > EXCERPT => {
-            format!("{}… ({} bytes)", escaped(&text.chars().take(EXCERPT).collect::<String>()), bytes.len())
+            format!(
+                "{}… ({} bytes)",
+                escaped(&text.chars().take(EXCERPT).collect::<String>()),
+                bytes.len()
+            )
         }
         Ok(text) => escaped(text),
         Err(_) => excerpt_hex(bytes),
@@ -229,9 +316,6 @@ fn excerpt_hex(bytes: &[u8]) -> String {
     }
 }
 
-/// Characters that are shown of a long text.
-const EXCERPT: usize = 200;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,17 +323,34 @@ mod tests {
     #[test]
     fn the_number_of_a_token_is_no_amount() {
         let either = "eip155:1/token:0xa0b8";
-        let (amount, number) = (|told: &Value| told["amount"].clone(), |told: &Value| told["number"].clone());
+        let amount = |told: &Value| told["amount"].clone();
+        let number = |told: &Value| told["number"].clone();
         for (asset, shown, expected) in [
             (either, Some("7"), (Value::Null, json!("7"))),
             (either, None, (Value::Null, Value::Null)),
-            ("eip155:1/erc20:0xa0b8", Some("7"), (json!("7"), Value::Null)),
-            ("solana:mainnet/token:X", Some("7"), (json!("7"), Value::Null)),
+            (
+                "eip155:1/erc20:0xa0b8",
+                Some("7"),
+                (json!("7"), Value::Null),
+            ),
+            (
+                "solana:mainnet/token:X",
+                Some("7"),
+                (json!("7"), Value::Null),
+            ),
             ("", None, (Value::Null, Value::Null)),
         ] {
-            let grant = Grant { spender: "0xeve".into(), asset: asset.into(), amount: shown.map(Into::into) };
+            let grant = Grant {
+                spender: "0xeve".into(),
+                asset: asset.into(),
+                amount: shown.map(Into::into),
+            };
             let told = grant_json(&grant);
-            assert_eq!((amount(&told), number(&told)), expected, "{asset} {shown:?}");
+            assert_eq!(
+                (amount(&told), number(&told)),
+                expected,
+                "{asset} {shown:?}"
+            );
         }
     }
 }

@@ -1,4 +1,8 @@
-//! Lines for people: text with a tone here and there, shown as a colour where there is a terminal that has them, and tables.
+//! Lines for people: text with a tone here and there, shown as a colour where there is a terminal
+//! that has them, and tables.
+
+/// Between two columns.
+const GAP: usize = 2;
 
 /// What a piece of text says beside its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,30 +25,33 @@ pub struct Line(Vec<(String, Tone)>);
 
 impl Line {
     /// A line of one tone.
-    pub fn new(text: impl Into<String>, tone: Tone) -> Line {
-        Line(vec![(text.into(), tone)])
+    pub fn new(text: impl Into<String>, tone: Tone) -> Self {
+        Self(vec![(text.into(), tone)])
     }
 
     /// With more text behind it.
-    pub fn and(mut self, text: impl Into<String>, tone: Tone) -> Line {
+    pub fn and(mut self, text: impl Into<String>, tone: Tone) -> Self {
         self.0.push((text.into(), tone));
         self
     }
 
     /// At most so many characters.
-    pub fn cut(self, width: usize) -> Line {
+    pub fn cut(self, width: usize) -> Self {
         let mut left = width;
         let short = self.0.into_iter().map(|(text, tone)| {
             let text: String = text.chars().take(left).collect();
             left -= text.chars().count();
             (text, tone)
         });
-        Line(short.collect())
+        Self(short.collect())
     }
 
-    /// As it goes to the terminal, without anything in it that would move the cursor but the colours themselves.
+    /// As it goes to the terminal, without anything in it that would move the cursor but the
+    /// colours themselves.
     pub fn rendered(&self, colours: bool) -> String {
-        let piece = |(text, tone): &(String, Tone)| match tone.code().filter(|_| colours && !text.is_empty())
+        let piece = |(text, tone): &(String, Tone)| match tone
+            .code()
+            .filter(|_| colours && !text.is_empty())
         {
             Some(code) => format!("\x1b[{code}m{}\x1b[0m", clean(text)),
             None => clean(text),
@@ -54,14 +61,14 @@ impl Line {
 }
 
 impl From<String> for Line {
-    fn from(text: String) -> Line {
-        Line::new(text, Tone::Plain)
+    fn from(text: String) -> Self {
+        Self::new(text, Tone::Plain)
     }
 }
 
 impl From<&str> for Line {
-    fn from(text: &str) -> Line {
-        Line::new(text, Tone::Plain)
+    fn from(text: &str) -> Self {
+        Self::new(text, Tone::Plain)
     }
 }
 
@@ -69,11 +76,11 @@ impl Tone {
     /// SGR parameter (ECMA-48), from the eight colours that every terminal has.
     fn code(self) -> Option<u8> {
         match self {
-            Tone::Plain => None,
-            Tone::Good => Some(32),
-            Tone::Attention => Some(33),
-            Tone::Bad => Some(31),
-            Tone::Dim => Some(2),
+            Self::Plain => None,
+            Self::Good => Some(32),
+            Self::Attention => Some(33),
+            Self::Bad => Some(31),
+            Self::Dim => Some(2),
         }
     }
 }
@@ -87,14 +94,23 @@ pub struct Table {
 
 impl Table {
     /// With these headings.
-    pub fn new(headings: &[&str]) -> Table {
-        let heading = headings.iter().map(|name| (name.to_uppercase(), Tone::Dim)).collect();
-        Table { headed: true, rows: vec![heading] }
+    pub fn new(headings: &[&str]) -> Self {
+        let heading = headings
+            .iter()
+            .map(|name| (name.to_uppercase(), Tone::Dim))
+            .collect();
+        Self {
+            headed: true,
+            rows: vec![heading],
+        }
     }
 
     /// Rows alone, for results that programs read as well.
-    pub fn without_heading() -> Table {
-        Table { headed: false, rows: Vec::new() }
+    pub fn without_heading() -> Self {
+        Self {
+            headed: false,
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row, with as many cells as there are headings.
@@ -110,7 +126,10 @@ impl Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|(text, _)| clean(text).chars().count()).max().unwrap_or(0)
+            cells
+                .map(|(text, _)| clean(text).chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         self.rows.iter().map(|row| laid_out(row, &widths)).collect()
@@ -121,23 +140,29 @@ fn laid_out(row: &[(String, Tone)], widths: &[usize]) -> Line {
     let mut line = Line(Vec::new());
     for (number, (text, tone)) in row.iter().enumerate() {
         let text = clean(text);
-        let gap = match number + 1 == row.len() {
-            true => 0,
-            false => widths[number] - text.chars().count() + GAP,
+        let gap = if number + 1 == row.len() {
+            0
+        } else {
+            widths[number] - text.chars().count() + GAP
         };
         line = line.and(text, *tone).and(" ".repeat(gap), Tone::Plain);
     }
     line
 }
 
-/// Text from elsewhere, without what would move a terminal's cursor or change the order or look of what is read: control
-/// characters, bidirectional marks, and characters without width.
+/// Text from elsewhere, without what would move a terminal's cursor or change the order or look of
+/// what is read: control characters, bidirectional marks, and characters without width.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if countersign_protocol::text::is_hidden(c) { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if countersign_protocol::text::is_hidden(c) {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
 }
-
-/// Between two columns.
-const GAP: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -147,9 +172,16 @@ mod tests {
     fn a_table_has_columns_as_wide_as_their_cells() {
         let mut table = Table::new(&["name", "state"]);
         assert!(table.lines().is_empty());
-        table.row([("alice".into(), Tone::Plain), ("on line".into(), Tone::Good)]);
+        table.row([
+            ("alice".into(), Tone::Plain),
+            ("on line".into(), Tone::Good),
+        ]);
         table.row([("b".into(), Tone::Plain), ("off\nline".into(), Tone::Bad)]);
-        let texts: Vec<String> = table.lines().iter().map(|line| line.rendered(false)).collect();
+        let texts: Vec<String> = table
+            .lines()
+            .iter()
+            .map(|line| line.rendered(false))
+            .collect();
         assert_eq!(texts, ["NAME   STATE", "alice  on line", "b      off line"]);
         let coloured = table.lines()[1].rendered(true);
         assert_eq!(coloured, "alice  \u{1b}[32mon line\u{1b}[0m");
@@ -160,6 +192,12 @@ mod tests {
         let line = Line::new("a\x1b[2Jb\u{202e}c\u{200b}d\r\u{feff}", Tone::Bad);
         assert_eq!(line.rendered(false), "a [2Jb c d  ");
         assert_eq!(line.rendered(true), "\x1b[31ma [2Jb c d  \x1b[0m");
-        assert_eq!(Line::new("abc", Tone::Plain).and("def", Tone::Bad).cut(4).rendered(false), "abcd");
+        assert_eq!(
+            Line::new("abc", Tone::Plain)
+                .and("def", Tone::Bad)
+                .cut(4)
+                .rendered(false),
+            "abcd"
+        );
     }
 }

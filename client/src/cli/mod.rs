@@ -25,113 +25,6 @@ use countersign_client::{Client, ClientError, Profile};
 
 use output::Output;
 
-/// Order wallets and signatures from a group of Countersign nodes, and verify what comes back.
-///
-/// Everything that comes back is verified here: a wallet by the signed marks of all its nodes, a signature under the child
-/// key derived here. Neither the coordinator nor any single node is trusted.
-#[derive(Debug, Parser)]
-#[command(name = "countersign", version, after_long_help = AFTER_HELP)]
-struct Cli {
-    #[command(flatten)]
-    global: Global,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Args)]
-struct Global {
-    /// The profile; default: countersign/config.yaml in the user's configuration directory.
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one JSON value on stdout and nothing else there.
-    #[arg(long, global = true)]
-    json: bool,
-    /// How long an order lives and is waited for; default 600 for a wallet and for handing one over, 120 for a signature, 5 for
-    /// each further one, and 120 for a check of shares.
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
-    timeout: Option<u64>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Make a requester key.
-    #[command(subcommand)]
-    Requester(requester::RequesterCommand),
-    /// Make, list and show wallets, hand them to other nodes, and have their shares checked.
-    #[command(subcommand)]
-    Wallet(wallet::WalletCommand),
-    /// Show the addresses of a wallet's children: EVM and Bitcoin, Taproot, or Solana, as its scheme signs for them.
-    Address(address::AddressArgs),
-    /// Sign a message, a transaction or a digest with a wallet.
-    ///
-    /// Shows what the payload does, as decoded here, before it is sent. Nodes decode it themselves before they ask their
-    /// plugins. On stdout: one signature a line, in the order of the payload's inputs. With --out, also a file that can be
-    /// broadcast.
-    Sign(Box<sign::SignArgs>),
-    /// Look at tasks.
-    #[command(subcommand)]
-    Task(task::TaskCommand),
-    /// Look at nodes.
-    #[command(subcommand)]
-    Node(node::NodeCommand),
-    /// Print the version.
-    Version,
-}
-
-/// Parses the arguments of the process, runs, and returns the exit code.
-pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // A closed stdout or stderr is no reason for another message.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
-        }
-    };
-    let output = Output::new(cli.global.json);
-    match execute(cli, &output) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output.error(&error);
-            ExitCode::from(error.exit_code())
-        }
-    }
-}
-
-fn execute(cli: Cli, output: &Output) -> Result<(), ClientError> {
-    let Cli { global, command } = cli;
-    match command {
-        Command::Version => output.version(),
-        Command::Requester(command) => requester::execute(command, output),
-        Command::Wallet(command) => in_runtime(wallet::execute(command, &connect(&global, output)?, output)),
-        Command::Address(args) => in_runtime(address::execute(args, &connect(&global, output)?, output)),
-        Command::Sign(args) => in_runtime(sign::execute(*args, &connect(&global, output)?, output)),
-        Command::Task(command) => in_runtime(task::execute(command, &connect(&global, output)?, output)),
-        Command::Node(command) => in_runtime(node::execute(command, &connect(&global, output)?, output)),
-    }
-}
-
-fn connect(global: &Global, output: &Output) -> Result<Client, ClientError> {
-    let no_home = || ClientError::Usage("there is no home directory; name the profile with --config".into());
-    let path = global.config.clone().or_else(Profile::default_path).ok_or_else(no_home)?;
-    let profile = Profile::load(&path)?;
-    if profile.is_open_to_others() {
-        let coordinator = &profile.coordinator;
-        output.note(format!(
-            "warning: {coordinator} has no TLS, so the API key can be read on the way; use https"
-        ));
-    }
-    let client = Client::new(profile)?;
-    Ok(client.with_timeout(global.timeout.map(Duration::from_secs)))
-}
-
-fn in_runtime<T>(work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| ClientError::Usage(format!("no runtime ({error}); raise the limits")))?;
-    runtime.block_on(work)
-}
-
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done, and verified
@@ -181,3 +74,131 @@ and why; names of wallets are looked up there alone. A wallet whose root key or 
 differs from the book is refused, unless enough of the nodes in the book have signed that
 they handed it over. What no client can know is who runs a node: take the ids under
 `nodes` and `trusted_requesters` from their owners, never from a coordinator.";
+
+/// Order wallets and signatures from a group of Countersign nodes, and verify what comes back.
+///
+/// Everything that comes back is verified here: a wallet by the signed marks of all its nodes, a
+/// signature under the child key derived here. Neither the coordinator nor any single node is
+/// trusted.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, after_long_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The profile; default: countersign/config.yaml in the user's configuration directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON value on stdout and nothing else there.
+    #[arg(long, global = true)]
+    json: bool,
+    /// How long an order lives and is waited for; default 600 for a wallet and for handing one
+    /// over, 120 for a signature, 5 for each further one, and 120 for a check of shares.
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    timeout: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a requester key.
+    #[command(subcommand)]
+    Requester(requester::RequesterCommand),
+    /// Make, list and show wallets, hand them to other nodes, and have their shares checked.
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
+    /// Show the addresses of a wallet's children: EVM and Bitcoin, Taproot, or Solana, as its
+    /// scheme signs for them.
+    Address(address::AddressArgs),
+    /// Sign a message, a transaction or a digest with a wallet.
+    ///
+    /// Shows what the payload does, as decoded here, before it is sent. Nodes decode it themselves
+    /// before they ask their plugins. On stdout: one signature a line, in the order of the
+    /// payload's inputs. With --out, also a file that can be broadcast.
+    Sign(Box<sign::SignArgs>),
+    /// Look at tasks.
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Look at nodes.
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// Print the version.
+    Version,
+}
+
+/// Parses the arguments of the process, runs, and returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed stdout or stderr is no reason for another message.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(1)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let output = Output::new(cli.global.json);
+    match execute(cli, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn execute(cli: Cli, output: &Output) -> Result<(), ClientError> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Version => output.version(),
+        Command::Requester(command) => requester::execute(command, output),
+        Command::Wallet(command) => {
+            in_runtime(wallet::execute(command, &connect(&global, output)?, output))
+        }
+        Command::Address(args) => {
+            in_runtime(address::execute(args, &connect(&global, output)?, output))
+        }
+        Command::Sign(args) => in_runtime(sign::execute(*args, &connect(&global, output)?, output)),
+        Command::Task(command) => {
+            in_runtime(task::execute(command, &connect(&global, output)?, output))
+        }
+        Command::Node(command) => {
+            in_runtime(node::execute(command, &connect(&global, output)?, output))
+        }
+    }
+}
+
+fn connect(global: &Global, output: &Output) -> Result<Client, ClientError> {
+    let no_home =
+        || ClientError::Usage("there is no home directory; name the profile with --config".into());
+    let path = global
+        .config
+        .clone()
+        .or_else(Profile::default_path)
+        .ok_or_else(no_home)?;
+    let profile = Profile::load(&path)?;
+    if profile.is_open_to_others() {
+        let coordinator = &profile.coordinator;
+        output.note(format!(
+            "warning: {coordinator} has no TLS, so the API key can be read on the way; use https"
+        ));
+    }
+    let client = Client::new(profile)?;
+    Ok(client.with_timeout(global.timeout.map(Duration::from_secs)))
+}
+
+fn in_runtime<T>(work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime
+        .map_err(|error| ClientError::Usage(format!("no runtime ({error}); raise the limits")))?;
+    runtime.block_on(work)
+}

@@ -11,22 +11,28 @@ use super::output::Output;
 /// What to do about nodes.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
-    /// List the nodes that the coordinator admits, and which are on line, as the coordinator tells it.
+    /// List the nodes that the coordinator admits, and which are on line, as the coordinator tells
+    /// it.
     ///
-    /// The first column is your profile's name for the node. What the coordinator calls it stands in the last one and is used
-    /// for nothing.
+    /// The first column is your profile's name for the node. What the coordinator calls it stands
+    /// in the last one and is used for nothing.
     List,
 }
 
 /// Runs the command.
-pub async fn execute(command: NodeCommand, client: &Client, output: &Output) -> Result<(), ClientError> {
+pub async fn execute(
+    command: NodeCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), ClientError> {
     let NodeCommand::List = command;
     let nodes = client.nodes().await?;
     let mut table = Table::new(&["name", "state", "software", "id", "coordinator's name"]);
     for node in &nodes {
-        let state = match node.online {
-            true => ("on line".into(), Tone::Good),
-            false => ("off line".into(), Tone::Attention),
+        let state = if node.online {
+            ("on line".into(), Tone::Good)
+        } else {
+            ("off line".into(), Tone::Attention)
         };
         let software = node.software.clone().unwrap_or_else(|| "-".into());
         let id = (node.id.to_string(), Tone::Dim);
@@ -42,16 +48,19 @@ pub async fn execute(command: NodeCommand, client: &Client, output: &Output) -> 
 }
 
 fn own_name(profile: &Profile, node: &NodeView) -> (String, Tone) {
-    match profile.names_node(&node.id) {
-        true => (profile.name_of(&node.id), Tone::Plain),
-        false => ("-".into(), Tone::Dim),
+    if profile.names_node(&node.id) {
+        (profile.name_of(&node.id), Tone::Plain)
+    } else {
+        ("-".into(), Tone::Dim)
     }
 }
 
 /// A coordinator may call a node what the profile calls another one.
 fn there(profile: &Profile, node: &NodeView) -> (String, Tone) {
     match profile.nodes.get(&node.name) {
-        Some(known) if *known != node.id => (format!("{} (NOT your {})", node.name, node.name), Tone::Bad),
+        Some(known) if *known != node.id => {
+            (format!("{} (NOT your {})", node.name, node.name), Tone::Bad)
+        }
         Some(_) | None => (node.name.clone(), Tone::Dim),
     }
 }

@@ -1,5 +1,5 @@
-//! `--out`: a file with what the payload's chain takes. Whole or not there, and never in the place of another file unless told
-//! so.
+//! `--out`: a file with what the payload's chain takes. Whole or not there, and never in the place
+//! of another file unless told so.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,24 @@ use countersign_client::{BitcoinForm, ClientError};
 use countersign_protocol::PayloadKind;
 use tempfile::{Builder, NamedTempFile};
 
+/// When the signatures exist already.
+const KEPT: &str = "the signatures are not lost: `countersign task list` and `task show` find them";
+
 /// Where to, and how.
 #[derive(Debug, Args)]
 pub struct Out {
-    /// Write what the signatures make of the payload to this file: a finalised PSBT, a signed transaction (Ethereum:
-    /// EIP-2718; Solana), r, s and v of an Ethereum message, otherwise the signature.
+    /// Write what the signatures make of the payload to this file: a finalised PSBT, a signed
+    /// transaction (Ethereum: EIP-2718; Solana), r, s and v of an Ethereum message, otherwise the
+    /// signature.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Of a Bitcoin payment: the finalised PSBT, or the transaction as the network takes it. Default: psbt.
+    /// Of a Bitcoin payment: the finalised PSBT, or the transaction as the network takes it.
+    /// Default: psbt.
     #[arg(long, value_enum, requires = "out")]
     format: Option<Format>,
-    /// Bytes as they are, or one line of text: `hex` as Ethereum's eth_sendRawTransaction and Bitcoin's sendrawtransaction take it
-    /// (Ethereum's with 0x), `base64` as Solana's sendTransaction and tools for PSBTs take it. Default: binary.
+    /// Bytes as they are, or one line of text: `hex` as Ethereum's eth_sendRawTransaction and
+    /// Bitcoin's sendrawtransaction take it (Ethereum's with 0x), `base64` as Solana's
+    /// sendTransaction and tools for PSBTs take it. Default: binary.
     #[arg(long, value_enum, requires = "out")]
     encoding: Option<Encoding>,
     /// Replace the file if there is one.
@@ -57,9 +63,9 @@ impl Encoding {
             _ => "",
         };
         match self {
-            Encoding::Binary => bytes.to_vec(),
-            Encoding::Hex => format!("{prefix}{}\n", hex::encode(bytes)).into(),
-            Encoding::Base64 => format!("{}\n", BASE64.encode(bytes)).into(),
+            Self::Binary => bytes.to_vec(),
+            Self::Hex => format!("{prefix}{}\n", hex::encode(bytes)).into(),
+            Self::Base64 => format!("{}\n", BASE64.encode(bytes)).into(),
         }
     }
 }
@@ -67,8 +73,11 @@ impl Encoding {
 impl Out {
     /// Opens the file beside its place, so that nothing is ordered whose result could not be kept.
     pub fn open(self, kind: PayloadKind) -> Result<Option<Pending>, ClientError> {
-        let Some(path) = self.out else { return Ok(None) };
-        if self.format.is_some() && !matches!(kind, PayloadKind::Psbt | PayloadKind::BitcoinMessage) {
+        let Some(path) = self.out else {
+            return Ok(None);
+        };
+        if self.format.is_some() && !matches!(kind, PayloadKind::Psbt | PayloadKind::BitcoinMessage)
+        {
             let advice = "only a PSBT has a choice of formats; leave out --format";
             return Err(ClientError::Usage(advice.into()));
         }
@@ -79,11 +88,25 @@ impl Out {
             Some(Format::Tx) => BitcoinForm::Transaction,
             Some(Format::Psbt) | None => BitcoinForm::Psbt,
         };
-        let file = Builder::new().permissions(ordinary()).tempfile_in(folder(&path));
-        let file =
-            file.map_err(|error| unusable(&path, &error, "name a file in a folder that you may write to"))?;
+        let file = Builder::new()
+            .permissions(ordinary())
+            .tempfile_in(folder(&path));
+        let file = file.map_err(|error| {
+            unusable(
+                &path,
+                &error,
+                "name a file in a folder that you may write to",
+            )
+        })?;
         let encoding = self.encoding.unwrap_or(Encoding::Binary);
-        Ok(Some(Pending { file, path, form, kind, encoding, force: self.force }))
+        Ok(Some(Pending {
+            file,
+            path,
+            form,
+            kind,
+            encoding,
+            force: self.force,
+        }))
     }
 }
 
@@ -110,9 +133,10 @@ impl Pending {
             .write_all(&self.encoding.encode(self.kind, bytes))
             .and_then(|()| self.file.as_file().sync_all());
         written.map_err(|error| unusable(&self.path, &error, KEPT))?;
-        let moved = match self.force {
-            true => self.file.persist(&self.path),
-            false => self.file.persist_noclobber(&self.path),
+        let moved = if self.force {
+            self.file.persist(&self.path)
+        } else {
+            self.file.persist_noclobber(&self.path)
         };
         moved.map_err(|error| unusable(&self.path, &error.error, KEPT))?;
         let folder = std::fs::File::open(folder(&self.path)).and_then(|folder| folder.sync_all());
@@ -121,25 +145,32 @@ impl Pending {
     }
 }
 
-/// When the signatures exist already.
-const KEPT: &str = "the signatures are not lost: `countersign task list` and `task show` find them";
-
 /// As for any file that a program writes; the user's mask counts.
 fn ordinary() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
 fn folder(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn exists(path: &Path) -> ClientError {
     let advice = "name another one, or replace it with --force";
-    ClientError::File { path: path.into(), reason: "there is a file already".into(), advice }
+    ClientError::File {
+        path: path.into(),
+        reason: "there is a file already".into(),
+        advice,
+    }
 }
 
 fn unusable(path: &Path, error: &std::io::Error, advice: &'static str) -> ClientError {
-    ClientError::File { path: path.into(), reason: error.to_string(), advice }
+    ClientError::File {
+        path: path.into(),
+        reason: error.to_string(),
+        advice,
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +178,12 @@ mod tests {
     use super::*;
 
     fn out(path: &Path, force: bool) -> Out {
-        Out { out: Some(path.into()), format: None, encoding: None, force }
+        Out {
+            out: Some(path.into()),
+            format: None,
+            encoding: None,
+            force,
+        }
     }
 
     fn names(dir: &Path) -> usize {
@@ -163,7 +199,10 @@ mod tests {
         let pending = out(&path, false).open(PayloadKind::Psbt).unwrap().unwrap();
         assert!(!path.exists());
         assert_eq!(pending.write(b"bytes").unwrap(), path);
-        assert_eq!((std::fs::read(&path).unwrap(), names(dir.path())), (b"bytes".to_vec(), 1));
+        assert_eq!(
+            (std::fs::read(&path).unwrap(), names(dir.path())),
+            (b"bytes".to_vec(), 1)
+        );
     }
 
     #[test]
@@ -174,8 +213,16 @@ mod tests {
         std::fs::write(&path, b"older").unwrap();
         assert!(out(&path, false).open(PayloadKind::Psbt).is_err());
         assert!(late.write(b"newer").is_err(), "it came between");
-        assert_eq!((std::fs::read(&path).unwrap(), names(dir.path())), (b"older".to_vec(), 1));
-        out(&path, true).open(PayloadKind::Psbt).unwrap().unwrap().write(b"newer").unwrap();
+        assert_eq!(
+            (std::fs::read(&path).unwrap(), names(dir.path())),
+            (b"older".to_vec(), 1)
+        );
+        out(&path, true)
+            .open(PayloadKind::Psbt)
+            .unwrap()
+            .unwrap()
+            .write(b"newer")
+            .unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"newer");
     }
 
@@ -184,25 +231,58 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (kind, encoding, expected) in [
             (PayloadKind::EvmTransaction, None, &b"\x02\xff"[..]),
-            (PayloadKind::EvmTransaction, Some(Encoding::Hex), b"0x02ff\n"),
+            (
+                PayloadKind::EvmTransaction,
+                Some(Encoding::Hex),
+                b"0x02ff\n",
+            ),
             (PayloadKind::Psbt, Some(Encoding::Hex), b"02ff\n"),
-            (PayloadKind::SolanaMessage, Some(Encoding::Base64), b"Av8=\n"),
+            (
+                PayloadKind::SolanaMessage,
+                Some(Encoding::Base64),
+                b"Av8=\n",
+            ),
         ] {
             let path = dir.path().join("signed");
-            let pending = Out { encoding, ..out(&path, true) }.open(kind).unwrap().unwrap();
+            let pending = Out {
+                encoding,
+                ..out(&path, true)
+            }
+            .open(kind)
+            .unwrap()
+            .unwrap();
             pending.write(b"\x02\xff").unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), expected, "{kind} {encoding:?}");
+            assert_eq!(
+                std::fs::read(&path).unwrap(),
+                expected,
+                "{kind} {encoding:?}"
+            );
         }
     }
 
     #[test]
     fn formats_are_for_bitcoin_and_folders_must_exist() {
         let dir = tempfile::tempdir().unwrap();
-        let chosen =
-            |kind| Out { format: Some(Format::Tx), ..out(&dir.path().join("signed"), false) }.open(kind);
-        assert_eq!(chosen(PayloadKind::Psbt).unwrap().unwrap().form(), BitcoinForm::Transaction);
-        assert!(matches!(chosen(PayloadKind::EvmTransaction), Err(ClientError::Usage(_))));
-        assert!(out(&dir.path().join("no/such/folder"), false).open(PayloadKind::Psbt).is_err());
+        let chosen = |kind| {
+            Out {
+                format: Some(Format::Tx),
+                ..out(&dir.path().join("signed"), false)
+            }
+            .open(kind)
+        };
+        assert_eq!(
+            chosen(PayloadKind::Psbt).unwrap().unwrap().form(),
+            BitcoinForm::Transaction
+        );
+        assert!(matches!(
+            chosen(PayloadKind::EvmTransaction),
+            Err(ClientError::Usage(_))
+        ));
+        assert!(
+            out(&dir.path().join("no/such/folder"), false)
+                .open(PayloadKind::Psbt)
+                .is_err()
+        );
         assert_eq!(names(dir.path()), 0);
     }
 }

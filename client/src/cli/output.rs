@@ -1,5 +1,6 @@
-//! Where words go: results to stdout, everything else to stderr; with `--json`, one JSON value on stdout. Colours only where a
-//! person looks: on a terminal, unless `NO_COLOR` is set (no-color.org) or the terminal is `dumb`.
+//! Where words go: results to stdout, everything else to stderr; with `--json`, one JSON value on
+//! stdout. Colours only where a person looks: on a terminal, unless `NO_COLOR` is set
+//! (no-color.org) or the terminal is `dumb`.
 
 use std::io::{IsTerminal, Write};
 
@@ -17,10 +18,13 @@ pub struct Output {
 
 impl Output {
     /// For people, or for programs.
-    pub fn new(json: bool) -> Output {
+    pub fn new(json: bool) -> Self {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_none_or(|term| term == "dumb");
-        Output { json, colours: !json && !dumb && set("NO_COLOR").is_none() }
+        Self {
+            json,
+            colours: !json && !dumb && set("NO_COLOR").is_none(),
+        }
     }
 
     /// True if nobody reads along.
@@ -37,10 +41,23 @@ impl Output {
     pub fn result(self, json: &Value, lines: &[Line]) -> Result<(), ClientError> {
         let mut stdout = std::io::stdout().lock();
         let colours = self.colours && stdout.is_terminal();
-        let lines = || lines.iter().map(|line| line.rendered(colours) + "\n").collect();
-        let text = if self.json { format!("{json}\n") } else { lines() };
-        let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        printed.map_err(|error| ClientError::Usage(format!("stdout is closed ({error}); read it to its end")))
+        let lines = || {
+            lines
+                .iter()
+                .map(|line| line.rendered(colours) + "\n")
+                .collect()
+        };
+        let text = if self.json {
+            format!("{json}\n")
+        } else {
+            lines()
+        };
+        let printed = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
+        printed.map_err(|error| {
+            ClientError::Usage(format!("stdout is closed ({error}); read it to its end"))
+        })
     }
 
     /// Something for people beside the result.
@@ -53,7 +70,8 @@ impl Output {
     /// The error, in both forms.
     pub fn error(self, error: &ClientError) {
         if self.json {
-            let mut body = json!({"code": error.code(), "message": error.to_string(), "task": error.task()});
+            let mut body =
+                json!({"code": error.code(), "message": error.to_string(), "task": error.task()});
             if !error.details().is_empty() {
                 body["details"] = json!(error.details());
             }
@@ -64,7 +82,10 @@ impl Output {
             drop(writeln!(std::io::stdout(), "{}", json!({"error": body})));
         }
         self.say(&Line::new("error: ", Tone::Bad).and(error.to_string(), Tone::Plain));
-        error.details().iter().for_each(|line| self.say(&format!("  {line}").into()));
+        error
+            .details()
+            .iter()
+            .for_each(|line| self.say(&format!("  {line}").into()));
     }
 
     /// The version.

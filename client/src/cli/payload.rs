@@ -33,27 +33,31 @@ pub struct What {
     /// Sign this text as an Ethereum personal message (EIP-191, `personal_sign`).
     #[arg(long, value_name = "TEXT")]
     eip191: Option<String>,
-    /// Sign these bytes as an Ethereum personal message: what wallets make of a `personal_sign` of 0x…
+    /// Sign these bytes as an Ethereum personal message: what wallets make of a `personal_sign` of
+    /// 0x…
     #[arg(long, value_name = "HEX")]
     eip191_hex: Option<String>,
-    /// Sign this authorisation of EIP-7702 (05 and the RLP of chain id, address, nonce), which hands the account to a contract.
+    /// Sign this authorisation of EIP-7702 (05 and the RLP of chain id, address, nonce), which
+    /// hands the account to a contract.
     #[arg(long, value_name = "HEX|@FILE")]
     eip7702: Option<String>,
     /// Sign the typed data in this JSON file (EIP-712, `eth_signTypedData_v4`).
     #[arg(long, value_name = "FILE")]
     eip712: Option<PathBuf>,
-    /// Sign the wallet's inputs of this Bitcoin transaction (PSBT, version 0 or 2; Base64, hexadecimal or bytes); it names the
-    /// paths.
+    /// Sign the wallet's inputs of this Bitcoin transaction (PSBT, version 0 or 2; Base64,
+    /// hexadecimal or bytes); it names the paths.
     #[arg(long, value_name = "TEXT|@FILE")]
     psbt: Option<String>,
-    /// Sign this text for a Bitcoin address (BIP-322): give the address with --address, or a PSBT with --to-sign.
+    /// Sign this text for a Bitcoin address (BIP-322): give the address with --address, or a PSBT
+    /// with --to-sign.
     #[arg(long, value_name = "TEXT")]
     bitcoin_message: Option<String>,
-    /// Sign this message of a Solana transaction, or a transaction without signatures; hexadecimal, Base58, Base64 or bytes.
+    /// Sign this message of a Solana transaction, or a transaction without signatures; hexadecimal,
+    /// Base58, Base64 or bytes.
     #[arg(long, value_name = "TEXT|@FILE")]
     solana: Option<String>,
-    /// Sign many 32-byte digests at once, each by its own child; a JSON file [{"path": "m/0/7", "digest": "HEX"}], with path m.
-    /// For a taproot output with scripts add "script_root": "HEX".
+    /// Sign many 32-byte digests at once, each by its own child; a JSON file [{"path": "m/0/7",
+    /// "digest": "HEX"}], with path m. For a taproot output with scripts add "script_root": "HEX".
     #[arg(long, value_name = "FILE")]
     digests: Option<PathBuf>,
 }
@@ -62,9 +66,15 @@ pub struct What {
 #[derive(Debug, Args)]
 pub struct Saying {
     /// With --bitcoin-message: the address that says it, one of the child at --path.
-    #[arg(long, requires = "bitcoin_message", conflicts_with = "to_sign", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        requires = "bitcoin_message",
+        conflicts_with = "to_sign",
+        value_name = "ADDRESS"
+    )]
     address: Option<String>,
-    /// With --bitcoin-message: the PSBT of the transaction that is signed, for proofs of funds and scripts.
+    /// With --bitcoin-message: the PSBT of the transaction that is signed, for proofs of funds and
+    /// scripts.
     #[arg(long, requires = "bitcoin_message", value_name = "TEXT|@FILE")]
     to_sign: Option<String>,
 }
@@ -73,8 +83,13 @@ impl What {
     /// The payload, within its bounds. `digests` are what the requester expects to be signed.
     pub fn payload(self, saying: Saying, digests: Vec<Vec<u8>>) -> Result<Payload, ClientError> {
         let (kind, bytes) = self.read(saying)?;
-        let payload = Payload { digests, ..Payload::new(kind, bytes) };
-        payload.check().map_err(|error| ClientError::Usage(error.to_string()))?;
+        let payload = Payload {
+            digests,
+            ..Payload::new(kind, bytes)
+        };
+        payload
+            .check()
+            .map_err(|error| ClientError::Usage(error.to_string()))?;
         Ok(payload)
     }
 
@@ -104,7 +119,10 @@ impl What {
         } else if let Some(text) = self.bitcoin_message {
             (PayloadKind::BitcoinMessage, saying.document(text)?)
         } else {
-            (PayloadKind::SolanaMessage, form(&self.solana.unwrap_or_default(), read_solana)?)
+            (
+                PayloadKind::SolanaMessage,
+                form(&self.solana.unwrap_or_default(), read_solana)?,
+            )
         })
     }
 }
@@ -112,20 +130,26 @@ impl What {
 /// Two digits for each byte, with or without `0x`.
 pub fn from_hex(text: &str) -> Result<Vec<u8>, ClientError> {
     hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|error| {
-        ClientError::Usage(format!("this is no hexadecimal text ({error}); give two digits for each byte"))
+        ClientError::Usage(format!(
+            "this is no hexadecimal text ({error}); give two digits for each byte"
+        ))
     })
 }
 
-/// Wallets take a text of `personal_sign` that begins with `0x` for bytes. Which is meant is not guessed.
+/// Wallets take a text of `personal_sign` that begins with `0x` for bytes. Which is meant is not
+/// guessed.
 fn personal_text(text: String) -> Result<Vec<u8>, ClientError> {
-    let is_hex = text.strip_prefix("0x").is_some_and(|digits| hex::decode(digits).is_ok());
-    match is_hex {
-        true => Err(ClientError::Usage(
+    let is_hex = text
+        .strip_prefix("0x")
+        .is_some_and(|digits| hex::decode(digits).is_ok());
+    if is_hex {
+        Err(ClientError::Usage(
             "wallets take such a text for bytes; give the bytes with --eip191-hex (to sign these characters themselves, give \
              them in hexadecimal there)"
                 .into(),
-        )),
-        false => Ok(text.into_bytes()),
+        ))
+    } else {
+        Ok(text.into_bytes())
     }
 }
 
@@ -138,7 +162,8 @@ impl Saying {
                 json!({"message": message, "psbt": BASE64.encode(form(&given, read_psbt)?)})
             }
             _ => {
-                let advice = "say who signs the message: --address ADDRESS, or --to-sign with a PSBT";
+                let advice =
+                    "say who signs the message: --address ADDRESS, or --to-sign with a PSBT";
                 return Err(ClientError::Usage(advice.into()));
             }
         };
@@ -147,7 +172,10 @@ impl Saying {
 }
 
 /// What was given, or the contents of `@FILE`, in whatever form it is.
-fn form(given: &str, read_form: fn(&[u8]) -> Result<Vec<u8>, FormError>) -> Result<Vec<u8>, ClientError> {
+fn form(
+    given: &str,
+    read_form: fn(&[u8]) -> Result<Vec<u8>, FormError>,
+) -> Result<Vec<u8>, ClientError> {
     let contents = match given.strip_prefix('@') {
         Some(path) => read(Path::new(path))?,
         None => given.as_bytes().to_vec(),
@@ -156,8 +184,13 @@ fn form(given: &str, read_form: fn(&[u8]) -> Result<Vec<u8>, FormError>) -> Resu
 }
 
 /// The text given, or the contents of `@FILE`: the same text, or the bytes themselves.
-fn bytes(given: &str, decode: impl Fn(&str) -> Result<Vec<u8>, ClientError>) -> Result<Vec<u8>, ClientError> {
-    let Some(path) = given.strip_prefix('@') else { return decode(given.trim()) };
+fn bytes(
+    given: &str,
+    decode: impl Fn(&str) -> Result<Vec<u8>, ClientError>,
+) -> Result<Vec<u8>, ClientError> {
+    let Some(path) = given.strip_prefix('@') else {
+        return decode(given.trim());
+    };
     let contents = read(Path::new(path))?;
     match std::str::from_utf8(&contents) {
         Ok(text) => decode(text.trim()),
@@ -165,15 +198,20 @@ fn bytes(given: &str, decode: impl Fn(&str) -> Result<Vec<u8>, ClientError>) -> 
     }
 }
 
-/// Reads no more of a file than a payload can have in its longest text form, and a byte, so that a larger one is refused
-/// and not loaded.
+/// Reads no more of a file than a payload can have in its longest text form, and a byte, so that a
+/// larger one is refused and not loaded.
 fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
     let mut bytes = Vec::new();
     let limit = 4 * Payload::MAX_PSBT_BYTES as u64 + 16;
-    let read = countersign_files::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    let read =
+        countersign_files::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
     read.map_err(|error| {
         let advice = "name a file that you may read";
-        ClientError::File { path: path.into(), reason: error.to_string(), advice }
+        ClientError::File {
+            path: path.into(),
+            reason: error.to_string(),
+            advice,
+        }
     })?;
     Ok(bytes)
 }
@@ -198,11 +236,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("psbt");
         let given = format!("@{}", file.display());
-        for contents in [&b"cHNi\r\ndP8=\n"[..], b"psbt\xff", b"\xef\xbb\xbf70736274ff"] {
+        for contents in [
+            &b"cHNi\r\ndP8=\n"[..],
+            b"psbt\xff",
+            b"\xef\xbb\xbf70736274ff",
+        ] {
             std::fs::write(&file, contents).unwrap();
             assert_eq!(form(&given, read_psbt).unwrap(), b"psbt\xff");
         }
-        assert!(matches!(form("@/nowhere/at/all", read_psbt), Err(ClientError::File { .. })));
+        assert!(matches!(
+            form("@/nowhere/at/all", read_psbt),
+            Err(ClientError::File { .. })
+        ));
         assert!(
             matches!(form("payment", read_psbt), Err(ClientError::Usage(text)) if text.contains("Base64"))
         );
@@ -211,11 +256,22 @@ mod tests {
     #[test]
     fn a_message_for_a_bitcoin_address_names_address_or_psbt() {
         let by = |address: Option<&str>, to_sign: Option<&str>| {
-            let saying = Saying { address: address.map(Into::into), to_sign: to_sign.map(Into::into) };
-            saying.document("yes \"we\" do".into()).map(|bytes| String::from_utf8(bytes).unwrap())
+            let saying = Saying {
+                address: address.map(Into::into),
+                to_sign: to_sign.map(Into::into),
+            };
+            saying
+                .document("yes \"we\" do".into())
+                .map(|bytes| String::from_utf8(bytes).unwrap())
         };
-        assert_eq!(by(Some("bc1q"), None).unwrap(), r#"{"address":"bc1q","message":"yes \"we\" do"}"#);
-        assert_eq!(by(None, Some("70736274ff")).unwrap(), r#"{"message":"yes \"we\" do","psbt":"cHNidP8="}"#);
+        assert_eq!(
+            by(Some("bc1q"), None).unwrap(),
+            r#"{"address":"bc1q","message":"yes \"we\" do"}"#
+        );
+        assert_eq!(
+            by(None, Some("70736274ff")).unwrap(),
+            r#"{"message":"yes \"we\" do","psbt":"cHNidP8="}"#
+        );
         assert!(by(None, None).is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! Shows a task on its way: one line for each node and its plugins, redrawn on a terminal, appended elsewhere.
+//! Shows a task on its way: one line for each node and its plugins, redrawn on a terminal, appended
+//! elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,8 @@ use countersign_protocol::{NodeId, Outcome, PluginVerdict};
 
 use super::line::{Line, Tone};
 use super::output::Output;
+
+const WIDTH: usize = 110;
 
 /// What has been shown so far.
 pub struct Progress<'a> {
@@ -21,8 +24,14 @@ pub struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     /// Shows nothing with `--json`.
-    pub fn new(profile: &'a Profile, output: Output) -> Progress<'a> {
-        Progress { profile, output, drawn: 0, told: BTreeMap::new(), state: None }
+    pub fn new(profile: &'a Profile, output: Output) -> Self {
+        Progress {
+            profile,
+            output,
+            drawn: 0,
+            told: BTreeMap::new(),
+            state: None,
+        }
     }
 
     /// Shows what is new.
@@ -38,7 +47,11 @@ impl<'a> Progress<'a> {
     fn redraw(&mut self, task: &TaskView) {
         let mut lines = vec![head(task)];
         lines.extend(task.nodes.iter().map(|party| self.line(party)));
-        let up = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
+        let up = if self.drawn > 0 {
+            format!("\x1b[{}A", self.drawn)
+        } else {
+            String::new()
+        };
         self.drawn = lines.len();
         // A redrawn line must stay one line on the terminal.
         let draw = |line: Line| format!("\r\x1b[2K{}\n", self.output.rendered(&line.cut(WIDTH)));
@@ -68,20 +81,37 @@ impl<'a> Progress<'a> {
     }
 
     fn stand(&self, party: &PartyView) -> (String, Tone) {
-        let refusal = party.decision.as_ref().and_then(|decision| decision.refusal.as_ref());
+        let refusal = party
+            .decision
+            .as_ref()
+            .and_then(|decision| decision.refusal.as_ref());
         if let Some(refusal) = refusal {
-            return (format!("refused: {} [{}]", refusal.reason, refusal.code), Tone::Bad);
+            return (
+                format!("refused: {} [{}]", refusal.reason, refusal.code),
+                Tone::Bad,
+            );
         }
         if let Some(outcome) = &party.outcome {
             return ended(&outcome.outcome);
         }
         if let Some(progress) = &party.progress {
-            let names: Vec<String> =
-                progress.waiting_for.iter().map(|node| self.profile.short_name(node)).collect();
-            let stage = format!("{}{}", progress.stage, progress.pace.map(pace).unwrap_or_default());
-            return match names.is_empty() {
-                true => (stage, Tone::Plain),
-                false => (format!("{stage}, waits for {}", names.join(", ")), Tone::Attention),
+            let names: Vec<String> = progress
+                .waiting_for
+                .iter()
+                .map(|node| self.profile.short_name(node))
+                .collect();
+            let stage = format!(
+                "{}{}",
+                progress.stage,
+                progress.pace.map(pace).unwrap_or_default()
+            );
+            return if names.is_empty() {
+                (stage, Tone::Plain)
+            } else {
+                (
+                    format!("{stage}, waits for {}", names.join(", ")),
+                    Tone::Attention,
+                )
             };
         }
         match (&party.decision, party.online) {
@@ -94,7 +124,11 @@ impl<'a> Progress<'a> {
 
 fn without_time(party: &PartyView) -> PartyView {
     let mut party = party.clone();
-    if let Some(pace) = party.progress.as_mut().and_then(|progress| progress.pace.as_mut()) {
+    if let Some(pace) = party
+        .progress
+        .as_mut()
+        .and_then(|progress| progress.pace.as_mut())
+    {
         pace.elapsed_ms = 0;
     }
     party
@@ -102,8 +136,15 @@ fn without_time(party: &PartyView) -> PartyView {
 
 /// How far a node has come in a stage that takes long.
 fn pace(pace: Pace) -> String {
-    let done = pace.percent.map(|percent| format!("{percent} % done, ")).unwrap_or_default();
-    format!(": {done}{} s of at most {} s", pace.elapsed_ms / 1000, pace.limit_ms / 1000)
+    let done = pace
+        .percent
+        .map(|percent| format!("{percent} % done, "))
+        .unwrap_or_default();
+    format!(
+        ": {done}{} s of at most {} s",
+        pace.elapsed_ms / 1000,
+        pace.limit_ms / 1000
+    )
 }
 
 fn head(task: &TaskView) -> Line {
@@ -132,13 +173,23 @@ pub fn ended(outcome: &Outcome) -> (String, Tone) {
         Outcome::Signed(_) => ("signed".into(), Tone::Good),
         Outcome::Reshared(_) => ("handed over".into(), Tone::Good),
         Outcome::Intact(_) => ("share intact".into(), Tone::Good),
-        Outcome::Refused(refusal) => (format!("refused: {} [{}]", refusal.reason, refusal.code), Tone::Bad),
-        Outcome::Failed(failure) => (format!("failed: {} [{}]", failure.text, failure.code), Tone::Bad),
+        Outcome::Refused(refusal) => (
+            format!("refused: {} [{}]", refusal.reason, refusal.code),
+            Tone::Bad,
+        ),
+        Outcome::Failed(failure) => (
+            format!("failed: {} [{}]", failure.text, failure.code),
+            Tone::Bad,
+        ),
     }
 }
 
 fn plugins(party: &PartyView) -> String {
-    let verdicts = party.decision.as_ref().map(|decision| &decision.verdicts[..]).unwrap_or_default();
+    let verdicts = party
+        .decision
+        .as_ref()
+        .map(|decision| &decision.verdicts[..])
+        .unwrap_or_default();
     if verdicts.is_empty() {
         return String::new();
     }
@@ -146,10 +197,11 @@ fn plugins(party: &PartyView) -> String {
         let said = if verdict.approved { "yes" } else { "no" };
         format!("{} {said} ({} us)", verdict.plugin, verdict.micros)
     };
-    format!(" | {}", verdicts.iter().map(one).collect::<Vec<_>>().join(", "))
+    format!(
+        " | {}",
+        verdicts.iter().map(one).collect::<Vec<_>>().join(", ")
+    )
 }
-
-const WIDTH: usize = 110;
 
 #[cfg(test)]
 mod tests {
@@ -157,7 +209,11 @@ mod tests {
 
     #[test]
     fn a_long_stage_is_told_with_its_time_and_share() {
-        let at = |percent| Pace { elapsed_ms: 12_400, limit_ms: 900_000, percent };
+        let at = |percent| Pace {
+            elapsed_ms: 12_400,
+            limit_ms: 900_000,
+            percent,
+        };
         assert_eq!(pace(at(Some(46))), ": 46 % done, 12 s of at most 900 s");
         assert_eq!(pace(at(None)), ": 12 s of at most 900 s");
     }

@@ -20,21 +20,24 @@ use super::progress::Progress;
 pub struct SignArgs {
     /// Id (csk1…) of the wallet, or its name in the wallet book.
     wallet: String,
-    /// The child that signs, such as m/44/60/0/0/7; m is the root key itself. A PSBT names its paths.
+    /// The child that signs, such as m/44/60/0/0/7; m is the root key itself. A PSBT names its
+    /// paths.
     #[arg(long, default_value = "m")]
     path: DerivationPath,
     #[command(flatten)]
     what: What,
     #[command(flatten)]
     saying: Saying,
-    /// What you expect to be signed, such as the hash that another wallet shows; once for each signature, in order. Nodes
-    /// refuse if the payload gives another one.
+    /// What you expect to be signed, such as the hash that another wallet shows; once for each
+    /// signature, in order. Nodes refuse if the payload gives another one.
     #[arg(long, value_name = "HEX")]
     expect_digest: Vec<String>,
-    /// Who signs: as many nodes as the wallet's threshold; default: the coordinator chooses among those on line.
+    /// Who signs: as many nodes as the wallet's threshold; default: the coordinator chooses among
+    /// those on line.
     ///
-    /// A task has one outcome at each node. Where a wallet has twice as many nodes as must sign, a coordinator that chooses can
-    /// have two groups sign the same bytes; with this option only the named nodes take part.
+    /// A task has one outcome at each node. Where a wallet has twice as many nodes as must sign, a
+    /// coordinator that chooses can have two groups sign the same bytes; with this option only the
+    /// named nodes take part.
     #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
     signers: Option<Vec<String>>,
     /// A remark that the nodes' plugins and operators see.
@@ -49,7 +52,8 @@ pub struct SignArgs {
 /// Statements for plugins.
 #[derive(Debug, Args)]
 pub struct Claims {
-    /// A statement that the nodes' plugins see as yours, such as reference=invoice-7; may be given several times.
+    /// A statement that the nodes' plugins see as yours, such as reference=invoice-7; may be given
+    /// several times.
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
     claims: Vec<(String, String)>,
 }
@@ -77,16 +81,34 @@ fn claim(text: &str) -> Result<(String, String), String> {
 
 /// Runs the command.
 pub async fn execute(args: SignArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let digests = args.expect_digest.iter().map(|hex| from_hex(hex)).collect::<Result<_, _>>()?;
+    let digests = args
+        .expect_digest
+        .iter()
+        .map(|hex| from_hex(hex))
+        .collect::<Result<_, _>>()?;
     let payload = args.what.payload(args.saying, digests)?;
     let pending = args.out.open(payload.kind)?;
     let claims = args.claims.by_name()?;
-    let nodes = |names: Vec<String>| names.iter().map(|name| client.profile().node(name)).collect();
+    let nodes = |names: Vec<String>| {
+        names
+            .iter()
+            .map(|name| client.profile().node(name))
+            .collect()
+    };
     let signers = args.signers.map(nodes).transpose()?;
     let wallet = client.find_wallet(&args.wallet).await?.key;
-    let order = SignOrder { wallet, path: args.path, payload, signers, note: args.note, claims };
+    let order = SignOrder {
+        wallet,
+        path: args.path,
+        payload,
+        signers,
+        note: args.note,
+        claims,
+    };
     let decoded = client.decode(&order).await?;
-    describe::lines(&order.payload, &decoded).into_iter().for_each(|line| output.note(line));
+    describe::lines(&order.payload, &decoded)
+        .into_iter()
+        .for_each(|line| output.note(line));
     let mut progress = Progress::new(client.profile(), *output);
     let signed = client.sign(&order, |task| progress.show(task)).await;
     let signature = signed.inspect_err(|error| offer_others(error, client, output))?;
@@ -102,9 +124,16 @@ fn offer_others(error: &ClientError, client: &Client, output: &Output) {
     if error.others().is_empty() {
         return;
     }
-    let names: Vec<String> = error.others().iter().map(|node| client.profile().name_of(node)).collect();
+    let names: Vec<String> = error
+        .others()
+        .iter()
+        .map(|node| client.profile().name_of(node))
+        .collect();
     output.note("Enough others hold the wallet to sign without whoever refused. As a new order, which they decide on:");
-    output.note(format!("  {}", with_signers(std::env::args(), &names.join(","))));
+    output.note(format!(
+        "  {}",
+        with_signers(std::env::args(), &names.join(","))
+    ));
 }
 
 /// A command line with these signers, as a shell takes it.
@@ -124,9 +153,10 @@ fn with_signers(args: impl Iterator<Item = String>, signers: &str) -> String {
 
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=@+%".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.into(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
@@ -140,12 +170,13 @@ async fn write(
 ) -> Result<Value, ClientError> {
     let finished = client.finish(order, signature, pending.form()).await?;
     let path = pending.write(&finished.bytes)?;
-    let (file, length) = (path.display().to_string(), finished.bytes.len());
+    let file = path.display().to_string();
+    let length = finished.bytes.len();
     match finished.missing {
         0 => output.note(format!("{file}: {length} bytes, complete")),
-        missing => {
-            output.note(format!("{file}: {length} bytes; signatures of others that are missing: {missing}"))
-        }
+        missing => output.note(format!(
+            "{file}: {length} bytes; signatures of others that are missing: {missing}"
+        )),
     }
     Ok(json!({ "file": file, "bytes": length, "missing_signatures": finished.missing }))
 }
@@ -166,9 +197,16 @@ fn print(
         "out": file,
     });
     for one in signatures {
-        output.note(format!("{} verified under {}", one.path, hex::encode(&one.public_key)));
+        output.note(format!(
+            "{} verified under {}",
+            one.path,
+            hex::encode(&one.public_key)
+        ));
     }
-    let lines: Vec<Line> = signatures.iter().map(|one| hex::encode(&one.signature).into()).collect();
+    let lines: Vec<Line> = signatures
+        .iter()
+        .map(|one| hex::encode(&one.signature).into())
+        .collect();
     output.result(&json, &lines)
 }
 
@@ -185,12 +223,27 @@ mod tests {
 
     #[test]
     fn a_command_is_repeated_with_other_signers() {
-        let repeat = |words: &[&str]| with_signers(words.iter().map(|word| (*word).to_owned()), "bob,carol");
-        assert_eq!(repeat(&["countersign", "sign", "hot"]), "countersign sign hot --signers bob,carol");
+        let repeat =
+            |words: &[&str]| with_signers(words.iter().map(|word| (*word).to_owned()), "bob,carol");
         assert_eq!(
-            repeat(&["countersign", "sign", "hot", "--signers", "alice,bob", "--message", "it's 5 €"]),
+            repeat(&["countersign", "sign", "hot"]),
+            "countersign sign hot --signers bob,carol"
+        );
+        assert_eq!(
+            repeat(&[
+                "countersign",
+                "sign",
+                "hot",
+                "--signers",
+                "alice,bob",
+                "--message",
+                "it's 5 €"
+            ]),
             r"countersign sign hot --message 'it'\''s 5 €' --signers bob,carol"
         );
-        assert_eq!(repeat(&["c", "--signers=a,b", "--note", ""]), "c --note '' --signers bob,carol");
+        assert_eq!(
+            repeat(&["c", "--signers=a,b", "--note", ""]),
+            "c --note '' --signers bob,carol"
+        );
     }
 }

@@ -13,7 +13,8 @@ use super::progress::{self, Progress};
 /// What to do about tasks.
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
-    /// Show a task: its order, which is verified here, and each node's decision and outcome, as the coordinator tells them.
+    /// Show a task: its order, which is verified here, and each node's decision and outcome, as the
+    /// coordinator tells them.
     Show {
         /// Its id.
         task: TaskId,
@@ -33,12 +34,20 @@ pub enum TaskCommand {
 }
 
 /// Runs the command.
-pub async fn execute(command: TaskCommand, client: &Client, output: &Output) -> Result<(), ClientError> {
+pub async fn execute(
+    command: TaskCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), ClientError> {
     match command {
         TaskCommand::Show { task, wait: false } => show(&client.task(task).await?, client, output),
         TaskCommand::Show { task, wait: true } => {
             let mut progress = Progress::new(client.profile(), *output);
-            show(&client.wait(task, |task| progress.show(task)).await?, client, output)
+            show(
+                &client.wait(task, |task| progress.show(task)).await?,
+                client,
+                output,
+            )
         }
         TaskCommand::List { limit, before } => {
             let page = client.tasks(limit.into(), before).await?;
@@ -47,7 +56,10 @@ pub async fn execute(command: TaskCommand, client: &Client, output: &Output) -> 
                 table.row(row(task, client)?);
             }
             let mut lines = table.lines();
-            lines.extend(page.next.map(|next| format!("more: countersign task list --before {next}").into()));
+            lines.extend(
+                page.next
+                    .map(|next| format!("more: countersign task list --before {next}").into()),
+            );
             output.result(&json!({"tasks": page.tasks, "next": page.next}), &lines)
         }
     }
@@ -55,11 +67,17 @@ pub async fn execute(command: TaskCommand, client: &Client, output: &Output) -> 
 
 fn row(task: &TaskSummary, client: &Client) -> Result<[(String, Tone); 5], ClientError> {
     let (state, tone) = progress::state(task.state);
-    let code = task.reason.as_ref().map_or(String::new(), |reason| reason.code.clone());
+    let code = task
+        .reason
+        .as_ref()
+        .map_or(String::new(), |reason| reason.code.clone());
     Ok([
         (task.id.to_string(), Tone::Plain),
         (task.operation.clone(), Tone::Plain),
-        (wallet_name(&task.wallet, client)?.unwrap_or_else(|| task.wallet.to_string()), Tone::Plain),
+        (
+            wallet_name(&task.wallet, client)?.unwrap_or_else(|| task.wallet.to_string()),
+            Tone::Plain,
+        ),
         (state.into(), tone),
         (code, Tone::Dim),
     ])
@@ -71,7 +89,8 @@ fn wallet_name(wallet: &KeyId, client: &Client) -> Result<Option<String>, Client
 }
 
 fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let (summary, profile) = (&task.summary, client.profile());
+    let summary = &task.summary;
+    let profile = client.profile();
     let wallet = match wallet_name(&summary.wallet, client)? {
         Some(name) => format!("{name} ({})", summary.wallet),
         None => summary.wallet.to_string(),
@@ -80,7 +99,11 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
     let mut lines = vec![
         format!("task        {}", summary.id).into(),
         format!("operation   {} with wallet {wallet}", summary.operation).into(),
-        format!("requester   {}", profile.describe_requester(client.requester(), &summary.requester)).into(),
+        format!(
+            "requester   {}",
+            profile.describe_requester(client.requester(), &summary.requester)
+        )
+        .into(),
         Line::from("state       ").and(state, tone),
     ];
     lines.extend(summary.reason.iter().map(|reason| {
@@ -96,7 +119,8 @@ fn show(task: &TaskView, client: &Client, output: &Output) -> Result<(), ClientE
     }
     let began = summary.submitted.0;
     let after = |at: u64| at.saturating_sub(began) as f64 / 1000.0;
-    let event = |at: u64, text: &str| format!("+{:.3} s    {}", after(at), profile.with_names(text)).into();
+    let event =
+        |at: u64, text: &str| format!("+{:.3} s    {}", after(at), profile.with_names(text)).into();
     lines.extend(task.events.iter().map(|one| event(one.at.0, &one.text)));
     output.result(&json!(task), &lines)
 }
@@ -106,19 +130,35 @@ fn details(party: &PartyView) -> Vec<(&'static str, String, Tone)> {
     if let Some(decision) = &party.decision {
         lines.push(match &decision.refusal {
             None => ("decision", "approved".into(), Tone::Good),
-            Some(refusal) => {
-                ("decision", format!("refused: {} [{}]", refusal.reason, refusal.code), Tone::Bad)
-            }
+            Some(refusal) => (
+                "decision",
+                format!("refused: {} [{}]", refusal.reason, refusal.code),
+                Tone::Bad,
+            ),
         });
         lines.extend(decision.verdicts.iter().map(|v| {
-            let said = if v.approved { "yes".into() } else { format!("no: {} [{}]", v.reason, v.code) };
-            let text = format!("{} {} {said} ({} us, digest {})", v.plugin, v.version, v.micros, v.digest);
+            let said = if v.approved {
+                "yes".into()
+            } else {
+                format!("no: {} [{}]", v.reason, v.code)
+            };
+            let text = format!(
+                "{} {} {said} ({} us, digest {})",
+                v.plugin, v.version, v.micros, v.digest
+            );
             ("plugin", text, Tone::Plain)
         }));
     }
-    lines.extend(party.progress.iter().map(|progress| ("stage", progress.stage.to_string(), Tone::Plain)));
-    let words =
-        [(party.stored, "has signed that it stored"), (party.void, "has signed that it never stored")];
+    lines.extend(
+        party
+            .progress
+            .iter()
+            .map(|progress| ("stage", progress.stage.to_string(), Tone::Plain)),
+    );
+    let words = [
+        (party.stored, "has signed that it stored"),
+        (party.void, "has signed that it never stored"),
+    ];
     let said = words.iter().filter(|(said, _)| *said);
     lines.extend(said.map(|(_, text)| ("mark", (*text).to_owned(), Tone::Plain)));
     lines.extend(party.outcome.iter().map(|at| {

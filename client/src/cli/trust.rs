@@ -24,29 +24,47 @@ pub struct TrustArgs {
 
 /// Runs the command.
 pub async fn execute(args: TrustArgs, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let TrustArgs { wallet, confirm, reason } = args;
+    let TrustArgs {
+        wallet,
+        confirm,
+        reason,
+    } = args;
     match (confirm, reason) {
         (Some(confirm), Some(reason)) => {
             let wallet = client.trust(wallet, &confirm, &reason).await?;
             let belief = client.belief(wallet.key)?;
             let lines = [format!("wallet {} is believed from now on", wallet.key).into()];
-            output.result(&json!({"trusted": true, "wallet": wallet, "belief": belief}), &lines)
+            output.result(
+                &json!({"trusted": true, "wallet": wallet, "belief": belief}),
+                &lines,
+            )
         }
         (None, _) | (Some(_), None) => show(&client.introduce(wallet).await?, client, output),
     }
 }
 
 fn show(introduced: &Introduction, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let (wallet, fingerprint) = (introduced.newest(), introduced.fingerprint());
+    let wallet = introduced.newest();
+    let fingerprint = introduced.fingerprint();
     let doubts = introduced.doubts(client.profile(), client.requester());
     let doubts: Vec<String> = doubts.iter().map(ToString::to_string).collect();
     let shown = introduced.lines(client.profile(), client.requester());
     let mut lines: Vec<Line> = shown.into_iter().map(Line::from).collect();
-    lines.extend(doubts.iter().map(|doubt| Line::new(format!("doubt        {doubt}"), Tone::Bad)));
+    lines.extend(
+        doubts
+            .iter()
+            .map(|doubt| Line::new(format!("doubt        {doubt}"), Tone::Bad)),
+    );
     lines.push(format!("fingerprint  {fingerprint}").into());
-    output.note("This is what the coordinator tells. Nothing of it is believed or written down yet.");
-    output.note("Compare id, root key, node ids and requester with their owners by another way; then:");
-    output.note(format!("  countersign wallet trust {} --confirm {fingerprint} --reason '…'", wallet.key));
+    output
+        .note("This is what the coordinator tells. Nothing of it is believed or written down yet.");
+    output.note(
+        "Compare id, root key, node ids and requester with their owners by another way; then:",
+    );
+    output.note(format!(
+        "  countersign wallet trust {} --confirm {fingerprint} --reason '…'",
+        wallet.key
+    ));
     let json: Value = json!({
         "trusted": false, "fingerprint": fingerprint, "doubts": doubts, "requester": introduced.requester(),
         "members": introduced.members(), "generations": introduced.generations(),

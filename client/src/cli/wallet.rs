@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 use countersign_client::belief::{Belief, Ground};
-use countersign_client::{CheckUp, Client, ClientError, Listed, NewWallet, Pushed, ReshareOrder, Standing};
+use countersign_client::{
+    CheckUp, Client, ClientError, Listed, NewWallet, Pushed, ReshareOrder, Standing,
+};
 use countersign_protocol::{Announcement, Committee, KeyId, NodeId, Scheme, Threshold};
 use serde_json::{Value, json};
 
@@ -38,8 +40,8 @@ pub enum WalletCommand {
     },
     /// Hand a wallet to other nodes, or deal new shares to the same ones. Key and addresses stay.
     ///
-    /// As many of the present nodes as must sign take part, and all future ones. Each node's plugins decide. Afterwards the
-    /// old shares are destroyed, and only the new nodes can sign.
+    /// As many of the present nodes as must sign take part, and all future ones. Each node's
+    /// plugins decide. Afterwards the old shares are destroyed, and only the new nodes can sign.
     Reshare {
         /// Id (csk1…), or name in the wallet book.
         wallet: String,
@@ -49,7 +51,8 @@ pub enum WalletCommand {
         /// How many nodes must sign then.
         #[arg(long, value_name = "T")]
         threshold: u16,
-        /// Which present nodes deal, as many as must sign now; default: the coordinator chooses among those on line.
+        /// Which present nodes deal, as many as must sign now; default: the coordinator chooses
+        /// among those on line.
         #[arg(long, value_delimiter = ',', value_name = "NODE,NODE")]
         dealers: Option<Vec<String>>,
         /// A remark that the nodes' plugins and operators see.
@@ -69,57 +72,103 @@ pub enum WalletCommand {
         #[arg(long)]
         note: Option<String>,
     },
-    /// List the wallets of the wallet book, and those that the coordinator tells of besides; each is verified.
+    /// List the wallets of the wallet book, and those that the coordinator tells of besides; each
+    /// is verified.
     List,
     /// Show a wallet with its extended public key, and why it is believed.
     Show {
         /// Id (csk1…), or name in the wallet book.
         wallet: String,
     },
-    /// Hand wallets of the wallet book to a coordinator that does not know them, such as one that was made anew.
+    /// Hand wallets of the wallet book to a coordinator that does not know them, such as one that
+    /// was made anew.
     ///
-    /// The coordinator compares them with its own nodes. One that it knows already is left as it is.
+    /// The coordinator compares them with its own nodes. One that it knows already is left as it
+    /// is.
     Push {
         /// Ids (csk1…), or names in the wallet book; none: all.
         wallets: Vec<String>,
     },
-    /// Print what a watch-only wallet needs: output descriptors (BIP-380) with key origin and checksum.
+    /// Print what a watch-only wallet needs: output descriptors (BIP-380) with key origin and
+    /// checksum.
     Descriptor(descriptor::DescriptorArgs),
     /// Believe a wallet whose members or requester are not in the profile.
     ///
-    /// Shows what would be trusted, and its fingerprint. Compare id, root key, node ids and requester with their owners by
-    /// another way than the coordinator; then run it again with --confirm and --reason. The wallet book keeps who was trusted,
-    /// and why.
+    /// Shows what would be trusted, and its fingerprint. Compare id, root key, node ids and
+    /// requester with their owners by another way than the coordinator; then run it again with
+    /// --confirm and --reason. The wallet book keeps who was trusted, and why.
     Trust(trust::TrustArgs),
 }
 
 /// Runs the command.
-pub async fn execute(command: WalletCommand, client: &Client, output: &Output) -> Result<(), ClientError> {
+pub async fn execute(
+    command: WalletCommand,
+    client: &Client,
+    output: &Output,
+) -> Result<(), ClientError> {
     let mut progress = Progress::new(client.profile(), *output);
     match command {
-        WalletCommand::Create { name, scheme, threshold, nodes, note, claims } => {
+        WalletCommand::Create {
+            name,
+            scheme,
+            threshold,
+            nodes,
+            note,
+            claims,
+        } => {
             let (committee, threshold) = holders(&nodes, threshold, client)?;
             warn_of_strangers(&committee, client, output);
-            let new = NewWallet { name, scheme, committee, threshold, note, claims: claims.by_name()? };
-            let wallet = client.create_wallet(&new, |task| progress.show(task)).await?;
+            let new = NewWallet {
+                name,
+                scheme,
+                committee,
+                threshold,
+                note,
+                claims: claims.by_name()?,
+            };
+            let wallet = client
+                .create_wallet(&new, |task| progress.show(task))
+                .await?;
             show(&wallet, client, output)
         }
-        WalletCommand::Reshare { wallet, nodes, threshold, dealers, note, claims } => {
+        WalletCommand::Reshare {
+            wallet,
+            nodes,
+            threshold,
+            dealers,
+            note,
+            claims,
+        } => {
             let (committee, threshold) = holders(&nodes, threshold, client)?;
-            let dealers = dealers.map(|dealers| named_nodes(&dealers, client)).transpose()?;
+            let dealers = dealers
+                .map(|dealers| named_nodes(&dealers, client))
+                .transpose()?;
             let claims = claims.by_name()?;
             let from = newest(&wallet, client).await?;
-            let order = ReshareOrder { wallet: from.key, committee, threshold, dealers, note, claims };
+            let order = ReshareOrder {
+                wallet: from.key,
+                committee,
+                threshold,
+                dealers,
+                note,
+                claims,
+            };
             warn_of_strangers(&order.committee, client, output);
             let lines = describe::reshare_lines(&from, &order, client.profile());
             lines.into_iter().for_each(|line| output.note(line));
             let wallet = client.reshare(&order, |task| progress.show(task)).await?;
             show(&wallet, client, output)
         }
-        WalletCommand::Check { wallet, nodes, note } => {
+        WalletCommand::Check {
+            wallet,
+            nodes,
+            note,
+        } => {
             let nodes = nodes.map(|nodes| named_nodes(&nodes, client)).transpose()?;
             let wallet = client.find_wallet(&wallet).await?.key;
-            let checked = client.check_up(wallet, nodes, note, |task| progress.show(task)).await?;
+            let checked = client
+                .check_up(wallet, nodes, note, |task| progress.show(task))
+                .await?;
             show_check_up(&checked, client, output)
         }
         WalletCommand::List => list(client, output).await,
@@ -136,7 +185,11 @@ async fn newest(wallet: &str, client: &Client) -> Result<Announcement, ClientErr
 }
 
 /// Who will hold a wallet, and how many of them must sign.
-fn holders(nodes: &[String], threshold: u16, client: &Client) -> Result<(Committee, Threshold), ClientError> {
+fn holders(
+    nodes: &[String],
+    threshold: u16,
+    client: &Client,
+) -> Result<(Committee, Threshold), ClientError> {
     let usage = |error: countersign_protocol::CommitteeError| ClientError::Usage(error.to_string());
     let committee = Committee::new(named_nodes(nodes, client)?).map_err(usage)?;
     let threshold = Threshold::try_from(threshold).map_err(usage)?;
@@ -146,7 +199,11 @@ fn holders(nodes: &[String], threshold: u16, client: &Client) -> Result<(Committ
 
 /// Another machine with this profile will not believe a wallet of nodes that it does not name.
 fn warn_of_strangers(committee: &Committee, client: &Client, output: &Output) {
-    for node in committee.members().iter().filter(|node| !client.profile().names_node(node)) {
+    for node in committee
+        .members()
+        .iter()
+        .filter(|node| !client.profile().names_node(node))
+    {
         let warning = format!(
             "{node} is not under `nodes` in the profile; add it, or other machines will not believe the wallet"
         );
@@ -155,12 +212,15 @@ fn warn_of_strangers(committee: &Committee, client: &Client, output: &Output) {
 }
 
 fn named_nodes(nodes: &[String], client: &Client) -> Result<Vec<NodeId>, ClientError> {
-    nodes.iter().map(|node| client.profile().node(node)).collect()
+    nodes
+        .iter()
+        .map(|node| client.profile().node(node))
+        .collect()
 }
 
 async fn list(client: &Client, output: &Output) -> Result<(), ClientError> {
-    let (mut rows, mut table) =
-        (Vec::new(), Table::new(&["name", "scheme", "signers", "held by", "remark", "id"]));
+    let mut rows = Vec::new();
+    let mut table = Table::new(&["name", "scheme", "signers", "held by", "remark", "id"]);
     for Listed { wallet, standing } in client.wallets().await? {
         let (word, tone, problem) = match standing {
             Standing::Believed => ("-", Tone::Dim, None),
@@ -169,14 +229,21 @@ async fn list(client: &Client, output: &Output) -> Result<(), ClientError> {
             Standing::Refused(error) => ("NOT TRUSTED", Tone::Bad, Some(error)),
         };
         if let Some(error) = &problem {
-            output.note(Line::new("warning: ", Tone::Attention).and(error.to_string(), Tone::Plain));
+            output
+                .note(Line::new("warning: ", Tone::Attention).and(error.to_string(), Tone::Plain));
         }
         let members = wallet.committee.members();
-        let names: Vec<String> = members.iter().map(|node| client.profile().short_name(node)).collect();
+        let names: Vec<String> = members
+            .iter()
+            .map(|node| client.profile().short_name(node))
+            .collect();
         table.row([
             (wallet.name.clone(), Tone::Plain),
             (wallet.scheme.to_string(), Tone::Plain),
-            (format!("{} of {}", wallet.threshold.get(), members.len()), Tone::Plain),
+            (
+                format!("{} of {}", wallet.threshold.get(), members.len()),
+                Tone::Plain,
+            ),
             (names.join(", "), Tone::Plain),
             (word.into(), tone),
             (wallet.key.to_string(), Tone::Dim),
@@ -190,8 +257,12 @@ async fn list(client: &Client, output: &Output) -> Result<(), ClientError> {
 
 /// Ends in an error if one was refused, after all have been tried.
 async fn push(wallets: &[String], client: &Client, output: &Output) -> Result<(), ClientError> {
-    let ids: Vec<KeyId> = wallets.iter().map(|text| client.find_id(text)).collect::<Result<_, _>>()?;
-    let (mut rows, mut table) = (Vec::new(), Table::new(&["name", "generation", "coordinator", "id"]));
+    let ids: Vec<KeyId> = wallets
+        .iter()
+        .map(|text| client.find_id(text))
+        .collect::<Result<_, _>>()?;
+    let mut rows = Vec::new();
+    let mut table = Table::new(&["name", "generation", "coordinator", "id"]);
     let mut refused = None;
     for (wallet, pushed) in client.push(&ids).await? {
         let (word, tone) = match pushed {
@@ -204,9 +275,15 @@ async fn push(wallets: &[String], client: &Client, output: &Output) -> Result<()
             }
         };
         rows.push(json!({"id": wallet.key, "name": wallet.name, "coordinator": word}));
-        let (name, generation) = (wallet.name.clone(), wallet.generation.to_string());
+        let name = wallet.name.clone();
+        let generation = wallet.generation.to_string();
         let id = (wallet.key.to_string(), Tone::Dim);
-        table.row([(name, Tone::Plain), (generation, Tone::Plain), (word, tone), id]);
+        table.row([
+            (name, Tone::Plain),
+            (generation, Tone::Plain),
+            (word, tone),
+            id,
+        ]);
     }
     match refused {
         None => output.result(&json!({ "wallets": rows }), &table.lines()),
@@ -220,22 +297,31 @@ async fn push(wallets: &[String], client: &Client, output: &Output) -> Result<()
 fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), ClientError> {
     let extended = client.extended_public_key(wallet)?;
     let belief = client.belief(wallet.key)?;
-    let json: Value =
-        json!({"id": wallet.key, "extended_public_key": extended, "wallet": wallet, "belief": belief});
+    let json: Value = json!({"id": wallet.key, "extended_public_key": extended, "wallet": wallet, "belief": belief});
     let members = wallet.committee.members();
     let mut lines: Vec<Line> = vec![
         format!("wallet      {}", wallet.key).into(),
         format!("name        {}", wallet.name).into(),
         format!("scheme      {}", wallet.scheme).into(),
-        format!("threshold   {} of {}", wallet.threshold.get(), members.len()).into(),
+        format!(
+            "threshold   {} of {}",
+            wallet.threshold.get(),
+            members.len()
+        )
+        .into(),
         format!("generation  {}", wallet.generation).into(),
         format!("root key    {}", hex::encode(&wallet.root_public_key)).into(),
         format!("extended    {extended}").into(),
         format!("made by     task {}", wallet.task).into(),
     ];
     lines.extend(members.iter().map(|node| held_by(client, node)));
-    if let Some(Belief { order: Some(order), .. }) = &belief {
-        let requester = client.profile().describe_requester(client.requester(), &order.requester);
+    if let Some(Belief {
+        order: Some(order), ..
+    }) = &belief
+    {
+        let requester = client
+            .profile()
+            .describe_requester(client.requester(), &order.requester);
         lines.push(format!("ordered by  {requester}").into());
     }
     lines.extend(belief.map(|belief| format!("believed    {}", ground(&belief)).into()));
@@ -243,7 +329,11 @@ fn show(wallet: &Announcement, client: &Client, output: &Output) -> Result<(), C
 }
 
 fn show_check_up(checked: &CheckUp, client: &Client, output: &Output) -> Result<(), ClientError> {
-    let CheckUp { task, wallet, intact } = checked;
+    let CheckUp {
+        task,
+        wallet,
+        intact,
+    } = checked;
     let json = json!({"task": task, "wallet": wallet.key, "generation": wallet.generation, "intact": intact});
     let mut lines: Vec<Line> = vec![
         format!("wallet      {} ({})", wallet.name, wallet.key).into(),
@@ -256,7 +346,11 @@ fn show_check_up(checked: &CheckUp, client: &Client, output: &Output) -> Result<
 }
 
 fn held_by(client: &Client, node: &NodeId) -> Line {
-    let tone = if client.profile().names_node(node) { Tone::Plain } else { Tone::Attention };
+    let tone = if client.profile().names_node(node) {
+        Tone::Plain
+    } else {
+        Tone::Attention
+    };
     Line::from("held by     ").and(client.profile().describe_node(node), tone)
 }
 

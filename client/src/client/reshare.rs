@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use countersign_protocol::{
-    Announcement, Committee, Intact, KeyId, KeyReshare, KeyShareSign, NodeId, Operation, TaskId, Threshold,
+    Announcement, Committee, Intact, KeyId, KeyReshare, KeyShareSign, NodeId, Operation, TaskId,
+    Threshold,
 };
 
 use super::{Client, Remarks, SIGNATURE, WALLET};
@@ -24,14 +25,22 @@ pub struct ReshareOrder {
     pub dealers: Option<Vec<NodeId>>,
     /// A remark for nodes' plugins and people.
     pub note: Option<String>,
-    /// Statements for nodes' plugins, by name; see [`Task::claims`](countersign_protocol::Task::claims).
+    /// Statements for nodes' plugins, by name; see
+    /// [`Task::claims`](countersign_protocol::Task::claims).
     pub claims: BTreeMap<String, String>,
 }
 
 impl ReshareOrder {
     /// An order without dealers, note or claims.
-    pub fn new(wallet: KeyId, committee: Committee, threshold: Threshold) -> ReshareOrder {
-        ReshareOrder { wallet, committee, threshold, dealers: None, note: None, claims: BTreeMap::new() }
+    pub fn new(wallet: KeyId, committee: Committee, threshold: Threshold) -> Self {
+        Self {
+            wallet,
+            committee,
+            threshold,
+            dealers: None,
+            note: None,
+            claims: BTreeMap::new(),
+        }
     }
 }
 
@@ -47,8 +56,9 @@ pub struct CheckUp {
 }
 
 impl Client {
-    /// Hands a wallet over, verifies that what came of it succeeds the wallet that is known, and writes that into the wallet
-    /// book. Key and addresses stay. `progress` sees the task at every change.
+    /// Hands a wallet over, verifies that what came of it succeeds the wallet that is known, and
+    /// writes that into the wallet book. Key and addresses stay. `progress` sees the task at every
+    /// change.
     pub async fn reshare(
         &self,
         order: &ReshareOrder,
@@ -62,7 +72,10 @@ impl Client {
             dealers: order.dealers.clone(),
         };
         let operation = Operation::KeyReshare(Box::new(reshare.clone()));
-        let remarks = Remarks { note: order.note.clone(), claims: order.claims.clone() };
+        let remarks = Remarks {
+            note: order.note.clone(),
+            claims: order.claims.clone(),
+        };
         let (_, view) = self.carry_out(operation, remarks, WALLET, progress).await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
@@ -74,8 +87,8 @@ impl Client {
         Ok(*wallet)
     }
 
-    /// Lets nodes, by default all members, prove that they hold their shares intact, and verifies each proof. Nothing is
-    /// signed. `progress` sees the task at every change.
+    /// Lets nodes, by default all members, prove that they hold their shares intact, and verifies
+    /// each proof. Nothing is signed. `progress` sees the task at every change.
     pub async fn check_up(
         &self,
         wallet: KeyId,
@@ -86,15 +99,27 @@ impl Client {
         let wallet = self.newest_wallet(wallet).await?;
         let mut nodes = nodes.unwrap_or_else(|| wallet.committee.members().to_vec());
         nodes.sort_unstable();
-        let operation = Operation::KeyShareSign(KeyShareSign { key: wallet.key, nodes: nodes.clone() });
-        let remarks = Remarks { note, claims: BTreeMap::new() };
-        let (order, view) = self.carry_out(operation, remarks, SIGNATURE, progress).await?;
+        let operation = Operation::KeyShareSign(KeyShareSign {
+            key: wallet.key,
+            nodes: nodes.clone(),
+        });
+        let remarks = Remarks {
+            note,
+            claims: BTreeMap::new(),
+        };
+        let (order, view) = self
+            .carry_out(operation, remarks, SIGNATURE, progress)
+            .await?;
         let task = view.summary.id;
         let invalid = |reason: String| ClientError::Invalid { task, reason };
         let Some(ResultView::Intact(intact)) = view.result else {
             return Err(invalid("there is no check-up in it".into()));
         };
         proof::check_intact(&wallet, &nodes, order.hash(), &intact).map_err(invalid)?;
-        Ok(CheckUp { task, wallet, intact })
+        Ok(CheckUp {
+            task,
+            wallet,
+            intact,
+        })
     }
 }

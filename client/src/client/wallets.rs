@@ -1,5 +1,5 @@
-//! Which wallets are used: those that the book believes, and what succeeds them step by step. Names are looked up in the book
-//! and nowhere else.
+//! Which wallets are used: those that the book believes, and what succeeds them step by step. Names
+//! are looked up in the book and nowhere else.
 
 use countersign_protocol::{Announcement, KeyId, SignedTask};
 
@@ -43,31 +43,47 @@ pub enum Pushed {
 }
 
 impl Client {
-    /// A wallet that is believed: from the wallet book, or, at first sight, if the profile has all its members and its
-    /// requester.
+    /// A wallet that is believed: from the wallet book, or, at first sight, if the profile has all
+    /// its members and its requester.
     pub async fn wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
         match self.book.wallet(id)? {
-            Some(Entry { wallet, belief: Some(_), .. }) => Ok(wallet),
-            Some(Entry { wallet, belief: None, .. }) => self.meet(id, Some(&wallet)).await,
+            Some(Entry {
+                wallet,
+                belief: Some(_),
+                ..
+            }) => Ok(wallet),
+            Some(Entry {
+                wallet,
+                belief: None,
+                ..
+            }) => self.meet(id, Some(&wallet)).await,
             None => self.meet(id, None).await,
         }
     }
 
-    /// A believed wallet in its newest generation: compares the book with what the coordinator tells now, and follows the
-    /// wallet from the one to the other.
+    /// A believed wallet in its newest generation: compares the book with what the coordinator
+    /// tells now, and follows the wallet from the one to the other.
     pub async fn newest_wallet(&self, id: KeyId) -> Result<Announcement, ClientError> {
         match self.book.wallet(id)? {
-            Some(Entry { wallet, belief: Some(_), .. }) => {
+            Some(Entry {
+                wallet,
+                belief: Some(_),
+                ..
+            }) => {
                 let told = self.api.wallet(id).await?;
                 self.catch_up(wallet, &told).await
             }
-            Some(Entry { wallet, belief: None, .. }) => self.meet(id, Some(&wallet)).await,
+            Some(Entry {
+                wallet,
+                belief: None,
+                ..
+            }) => self.meet(id, Some(&wallet)).await,
             None => self.meet(id, None).await,
         }
     }
 
-    /// The wallet with this id, or with this name in the book. A coordinator's names lead nowhere: it could give any wallet
-    /// any name.
+    /// The wallet with this id, or with this name in the book. A coordinator's names lead nowhere:
+    /// it could give any wallet any name.
     pub async fn find_wallet(&self, text: &str) -> Result<Announcement, ClientError> {
         self.newest_if_id(text, self.find_id(text)?).await
     }
@@ -83,25 +99,36 @@ impl Client {
                 "no wallet in the wallet book has the name `{text}`, and names are looked up nowhere else; give the id \
                  (csk1…) once, as whoever made the wallet tells it"
             ))),
-            _ => {
-                Err(ClientError::Usage(format!("several wallets have the name `{text}`; use the id (csk1…)")))
-            }
+            _ => Err(ClientError::Usage(format!(
+                "several wallets have the name `{text}`; use the id (csk1…)"
+            ))),
         }
     }
 
-    /// Every wallet that the coordinator tells of or the book has. Nothing is written but newer generations of wallets that are
-    /// believed.
+    /// Every wallet that the coordinator tells of or the book has. Nothing is written but newer
+    /// generations of wallets that are believed.
     pub async fn wallets(&self) -> Result<Vec<Listed>, ClientError> {
         let mut book = self.book.wallets()?;
         let mut all = Vec::new();
         for told in self.api.wallets().await? {
             all.push(match book.remove(&told.key) {
-                Some(Entry { wallet, belief: Some(_), .. }) => self.list_known(wallet, &told).await,
-                Some(Entry { wallet, belief: None, .. }) => self.list_new(told, Some(&wallet)).await,
+                Some(Entry {
+                    wallet,
+                    belief: Some(_),
+                    ..
+                }) => self.list_known(wallet, &told).await,
+                Some(Entry {
+                    wallet,
+                    belief: None,
+                    ..
+                }) => self.list_new(told, Some(&wallet)).await,
                 None => self.list_new(told, None).await,
             });
         }
-        let untold = |entry: Entry| Listed { wallet: entry.wallet, standing: Standing::Untold };
+        let untold = |entry: Entry| Listed {
+            wallet: entry.wallet,
+            standing: Standing::Untold,
+        };
         all.extend(book.into_values().map(untold));
         Ok(all)
     }
@@ -116,14 +143,16 @@ impl Client {
         Ok(self.book.wallet(id)?.and_then(|entry| entry.belief))
     }
 
-    /// What the coordinator tells of a wallet, so far as the parts prove each other. Nothing is believed or written.
+    /// What the coordinator tells of a wallet, so far as the parts prove each other. Nothing is
+    /// believed or written.
     pub async fn introduce(&self, id: KeyId) -> Result<Introduction, ClientError> {
         let told = self.api.wallet(id).await?;
         self.introduction(id, told).await
     }
 
-    /// Believes a wallet on a person's word, and writes into the book who was trusted and why. `fingerprint` is
-    /// [`Introduction::fingerprint`] of what the person compared. A wallet of which the book has another story is refused.
+    /// Believes a wallet on a person's word, and writes into the book who was trusted and why.
+    /// `fingerprint` is [`Introduction::fingerprint`] of what the person compared. A wallet of
+    /// which the book has another story is refused.
     pub async fn trust(
         &self,
         id: KeyId,
@@ -132,19 +161,27 @@ impl Client {
     ) -> Result<Announcement, ClientError> {
         let introduced = self.introduce(id).await?;
         match self.book.wallet(id)? {
-            Some(Entry { belief: Some(_), .. }) => {
-                let message =
-                    format!("wallet {id} is in the wallet book already; `countersign wallet show` says why");
+            Some(Entry {
+                belief: Some(_), ..
+            }) => {
+                let message = format!(
+                    "wallet {id} is in the wallet book already; `countersign wallet show` says why"
+                );
                 return Err(ClientError::Usage(message));
             }
-            Some(Entry { wallet, belief: None, .. }) => check_includes(&introduced, &wallet)?,
+            Some(Entry {
+                wallet,
+                belief: None,
+                ..
+            }) => check_includes(&introduced, &wallet)?,
             None => {}
         }
         self.enter(&introduced.by_word(fingerprint, reason, now())?)
     }
 
-    /// Hands wallets of the book to a coordinator that does not know them, such as one that was made anew: all generations
-    /// that are known here, and the order. It checks them against its own nodes. `only`: these; empty: all that are believed.
+    /// Hands wallets of the book to a coordinator that does not know them, such as one that was
+    /// made anew: all generations that are known here, and the order. It checks them against its
+    /// own nodes. `only`: these; empty: all that are believed.
     pub async fn push(&self, only: &[KeyId]) -> Result<Vec<(Announcement, Pushed)>, ClientError> {
         let mut book = self.book.wallets()?;
         book.retain(|id, entry| entry.belief.is_some() && (only.is_empty() || only.contains(id)));
@@ -172,7 +209,10 @@ impl Client {
             Ok(_) | Err(ClientError::Api { status: 404, .. }) => {}
             Err(error) => return Err(error),
         }
-        let order = entry.belief.as_ref().and_then(|belief| belief.order.as_ref());
+        let order = entry
+            .belief
+            .as_ref()
+            .and_then(|belief| belief.order.as_ref());
         match self.api.push_wallet(&entry.generations(), order).await {
             Ok(()) => Ok(Pushed::Taken),
             Err(error @ ClientError::Api { .. }) => Ok(Pushed::Refused(error)),
@@ -182,8 +222,10 @@ impl Client {
 
     /// The text of a wallet's root key: `xpub…` (secp256k1) or `cpub…` (ed25519).
     pub fn extended_public_key(&self, wallet: &Announcement) -> Result<String, ClientError> {
-        proof::extended_public_key(wallet)
-            .map_err(|reason| ClientError::Wallet { wallet: wallet.key, reason })
+        proof::extended_public_key(wallet).map_err(|reason| ClientError::Wallet {
+            wallet: wallet.key,
+            reason,
+        })
     }
 
     /// An id asks for the newest generation, a name for the book's.
@@ -196,8 +238,14 @@ impl Client {
 
     async fn list_known(&self, wallet: Announcement, told: &Announcement) -> Listed {
         match self.catch_up(wallet.clone(), told).await {
-            Ok(wallet) => Listed { wallet, standing: Standing::Believed },
-            Err(error) => Listed { wallet, standing: Standing::Refused(error) },
+            Ok(wallet) => Listed {
+                wallet,
+                standing: Standing::Believed,
+            },
+            Err(error) => Listed {
+                wallet,
+                standing: Standing::Refused(error),
+            },
         }
     }
 
@@ -206,11 +254,14 @@ impl Client {
             Ok(_) => Standing::New,
             Err(error) => Standing::Refused(error),
         };
-        Listed { wallet: told, standing }
+        Listed {
+            wallet: told,
+            standing,
+        }
     }
 
-    /// What is told of a wallet, if it may enter the book. `known`: what an earlier version recorded without asking who stands
-    /// behind it.
+    /// What is told of a wallet, if it may enter the book. `known`: what an earlier version
+    /// recorded without asking who stands behind it.
     async fn judge_new(
         &self,
         told: &Announcement,
@@ -223,11 +274,20 @@ impl Client {
         introduced.by_profile(&self.profile, self.requester(), now())
     }
 
-    /// From the generation that is known to the one that the coordinator tells of. Each proves that it succeeds the one before.
-    async fn catch_up(&self, known: Announcement, told: &Announcement) -> Result<Announcement, ClientError> {
+    /// From the generation that is known to the one that the coordinator tells of. Each proves that
+    /// it succeeds the one before.
+    async fn catch_up(
+        &self,
+        known: Announcement,
+        told: &Announcement,
+    ) -> Result<Announcement, ClientError> {
         let id = known.key;
         if told.generation < known.generation {
-            return Err(ClientError::Stale { wallet: id, told: told.generation, known: known.generation });
+            return Err(ClientError::Stale {
+                wallet: id,
+                told: told.generation,
+                known: known.generation,
+            });
         }
         if told.generation == known.generation {
             return book::check_same(&known, told).map(|()| known);
@@ -241,7 +301,11 @@ impl Client {
     }
 
     /// First sight of a wallet, or of one that has no reason in the book.
-    async fn meet(&self, id: KeyId, known: Option<&Announcement>) -> Result<Announcement, ClientError> {
+    async fn meet(
+        &self,
+        id: KeyId,
+        known: Option<&Announcement>,
+    ) -> Result<Announcement, ClientError> {
         let told = self.api.wallet(id).await?;
         if told.key != id {
             return Err(ClientError::Answer("it is about another wallet".into()));
@@ -254,7 +318,11 @@ impl Client {
         Ok(believed.wallet().clone())
     }
 
-    async fn introduction(&self, id: KeyId, told: Announcement) -> Result<Introduction, ClientError> {
+    async fn introduction(
+        &self,
+        id: KeyId,
+        told: Announcement,
+    ) -> Result<Introduction, ClientError> {
         proof::check_wallet(id, &told)?;
         let generations = if told.generation == 0 {
             vec![told.clone()]
@@ -284,9 +352,17 @@ impl Client {
 fn check_includes(introduced: &Introduction, known: &Announcement) -> Result<(), ClientError> {
     let newest = introduced.newest();
     if newest.generation < known.generation {
-        let (told, known_generation) = (newest.generation, known.generation);
-        return Err(ClientError::Stale { wallet: known.key, told, known: known_generation });
+        let told = newest.generation;
+        let known_generation = known.generation;
+        return Err(ClientError::Stale {
+            wallet: known.key,
+            told,
+            known: known_generation,
+        });
     }
-    let same = introduced.generations().iter().find(|one| one.generation == known.generation);
+    let same = introduced
+        .generations()
+        .iter()
+        .find(|one| one.generation == known.generation);
     book::check_same(known, same.unwrap_or(newest))
 }

@@ -1,5 +1,6 @@
-//! A real coordinator in this process, and four nodes that play the protocol without doing any: the wallet's private key
-//! lies in the test. In front of the coordinator, if wanted, somebody who changes its answers.
+//! A real coordinator in this process, and four nodes that play the protocol without doing any: the
+//! wallet's private key lies in the test. In front of the coordinator, if wanted, somebody who
+//! changes its answers.
 
 mod shares;
 
@@ -13,8 +14,9 @@ use countersign_coordinator::{Config, Coordinator, api_key, identity};
 use countersign_link::{Identity, PeerKey, dial};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Announcement, Hash, InputSignature, KeyGen, KeyId, KeyReshare, KeySign, NodeId, Operation, Outcome,
-    PROTOCOL_VERSION, Refusal, Scheme, SessionId, Signed, SignedTask, StoredMark, TaskId, decode, encode,
+    Announcement, Hash, InputSignature, KeyGen, KeyId, KeyReshare, KeySign, NodeId, Operation,
+    Outcome, PROTOCOL_VERSION, Refusal, Scheme, SessionId, Signed, SignedTask, StoredMark, TaskId,
+    decode, encode,
 };
 
 /// What the nodes do with an order.
@@ -38,7 +40,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub async fn start(mood: Mood) -> Cluster {
+    pub async fn start(mood: Mood) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let identities: Vec<Arc<Identity>> = (1..=4).map(node).collect();
         let nodes: Vec<NodeId> = identities.iter().map(|identity| id(identity)).collect();
@@ -46,18 +48,31 @@ impl Cluster {
         let config = Config::parse(&config(dir.path(), &nodes), dir.path()).unwrap();
         let coordinator = Coordinator::start(config).await.unwrap();
         for identity in identities {
-            tokio::spawn(play(identity, coordinator.quic, PeerKey(*coordinator.id.as_bytes()), mood));
+            tokio::spawn(play(
+                identity,
+                coordinator.quic,
+                PeerKey(*coordinator.id.as_bytes()),
+                mood,
+            ));
         }
         RequesterKey::create(&dir.path().join("requester.key")).unwrap();
-        let cluster = Cluster { dir, coordinator, nodes };
+        let cluster = Self {
+            dir,
+            coordinator,
+            nodes,
+        };
         cluster.write_profile(cluster.coordinator.http);
         cluster
     }
 
     /// Directs the profile to this address.
     pub fn write_profile(&self, address: SocketAddr) {
-        let names: String =
-            self.nodes.iter().enumerate().map(|(n, node)| format!("  n{n}: {node}\n")).collect();
+        let names: String = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(n, node)| format!("  n{n}: {node}\n"))
+            .collect();
         let keys = "api_key_file: api.key\nrequester_key_file: requester.key";
         let text = format!("coordinator: http://{address}\n{keys}\nnodes:\n{names}");
         std::fs::write(self.profile_path(), text).unwrap();
@@ -73,14 +88,18 @@ impl Cluster {
 
     /// Puts a liar between client and coordinator, who replaces one text in each answer by another.
     pub async fn lie(&self, from: &str, to: &str) {
-        let (from, to) = (from.to_owned(), to.to_owned());
+        let from = from.to_owned();
+        let to = to.to_owned();
         let base = format!("http://{}", self.coordinator.http);
         let app = axum::Router::new().fallback(async move |request: axum::extract::Request| {
             let (head, body) = request.into_parts();
             let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
             let real = reqwest::Client::new().request(head.method, format!("{base}{}", head.uri));
             let real = real.headers(head.headers).body(body).send().await.unwrap();
-            (real.status(), real.text().await.unwrap().replace(&from, &to))
+            (
+                real.status(),
+                real.text().await.unwrap().replace(&from, &to),
+            )
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.write_profile(listener.local_addr().unwrap());
@@ -106,7 +125,9 @@ pub async fn swallow_first_answer(cluster: &Cluster) {
                     carried = carry => drop(carried.unwrap()),
                     () = tokio::time::sleep(std::time::Duration::from_millis(300)) => {}
                 }
-                tokio::io::AsyncWriteExt::shutdown(&mut write).await.unwrap();
+                tokio::io::AsyncWriteExt::shutdown(&mut write)
+                    .await
+                    .unwrap();
                 assert!(far.read(&mut [0; 64]).await.unwrap() > 0, "it was answered");
                 continue;
             }
@@ -116,10 +137,14 @@ pub async fn swallow_first_answer(cluster: &Cluster) {
 }
 
 fn config(dir: &Path, nodes: &[NodeId]) -> String {
-    let (key, entry) = api_key::generate("test", vec![api_key::Scope::Read, api_key::Scope::Create]);
+    let (key, entry) =
+        api_key::generate("test", vec![api_key::Scope::Read, api_key::Scope::Create]);
     write_private(&dir.join("api.key"), &key);
-    let nodes: String =
-        nodes.iter().enumerate().map(|(n, node)| format!("  - {{name: n{n}, id: {node}}}\n")).collect();
+    let nodes: String = nodes
+        .iter()
+        .enumerate()
+        .map(|(n, node)| format!("  - {{name: n{n}, id: {node}}}\n"))
+        .collect();
     let entry = serde_json::to_string(&entry).unwrap();
     format!(
         "listen_quic: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\ndata: .\nnodes:\n{nodes}api_keys:\n  - {entry}\n"
@@ -146,20 +171,39 @@ fn wallet_key() -> Identity {
 }
 
 async fn play(me: Arc<Identity>, address: SocketAddr, coordinator: PeerKey, mood: Mood) {
-    let hello = FromNode::Hello { protocol: PROTOCOL_VERSION, software: "played".into(), pending: vec![] };
-    let link = dial::connect(address, &me, coordinator, &encode(&hello)).await.unwrap();
+    let hello = FromNode::Hello {
+        protocol: PROTOCOL_VERSION,
+        software: "played".into(),
+        pending: vec![],
+    };
+    let link = dial::connect(address, &me, coordinator, &encode(&hello))
+        .await
+        .unwrap();
     let mut control = link.control;
-    let mut memory = Memory { me: id(&me), mood, orders: HashMap::new(), held: HashMap::new() };
+    let mut memory = Memory {
+        me: id(&me),
+        mood,
+        orders: HashMap::new(),
+        held: HashMap::new(),
+    };
     while let Ok(Some(frame)) = control.receiver.recv().await {
         let answer = match decode(&frame).unwrap() {
             ToNode::Offer { task, parties } => {
                 let parsed = task.parse().unwrap();
                 memory.orders.insert(parsed.id, (task, parties));
-                let strict = mood == Mood::Strict || (mood == Mood::OneStrict && memory.me == id(&node(1)));
+                let strict =
+                    mood == Mood::Strict || (mood == Mood::OneStrict && memory.me == id(&node(1)));
                 let refuse = strict && matches!(parsed.operation, Operation::KeySign(_));
-                FromNode::Decision { task: parsed.id, refusal: refuse.then(refusal), verdicts: vec![] }
+                FromNode::Decision {
+                    task: parsed.id,
+                    refusal: refuse.then(refusal),
+                    verdicts: vec![],
+                }
             }
-            ToNode::Start { task } => FromNode::Outcome { task, outcome: memory.outcome(task) },
+            ToNode::Start { task } => FromNode::Outcome {
+                task,
+                outcome: memory.outcome(task),
+            },
             ToNode::Welcome { .. }
             | ToNode::Cancel { .. }
             | ToNode::Settle { .. }
@@ -207,7 +251,11 @@ impl Memory {
 }
 
 fn refusal() -> Refusal {
-    Refusal { code: "limit".into(), reason: "over the limit".into(), plugin: Some("rules".into()) }
+    Refusal {
+        code: "limit".into(),
+        reason: "over the limit".into(),
+        plugin: Some("rules".into()),
+    }
 }
 
 /// A complete announcement for this order, with the marks of all its members.
@@ -252,7 +300,10 @@ fn mark(made: &mut Announcement, by: &[NodeId]) {
     let digest = made.digest();
     let keys: Vec<_> = (1..=4).map(node).collect();
     let key = |who: &NodeId| keys.iter().find(|key| id(key) == *who).unwrap();
-    let mark = |who: &NodeId| StoredMark { node: *who, signature: key(who).sign(digest.as_bytes()).to_vec() };
+    let mark = |who: &NodeId| StoredMark {
+        node: *who,
+        signature: key(who).sign(digest.as_bytes()).to_vec(),
+    };
     made.stored = by.iter().map(mark).collect();
 }
 

@@ -23,17 +23,31 @@ pub fn prove(wallet: &Announcement, task: Hash, node: NodeId) -> Intact {
     let nonce = Scalar::from(17u64);
     let commitment = EdwardsPoint::mul_base(&nonce).compress().to_bytes();
     let label: &[u8] = b"countersign engine proof of knowledge v1";
-    let fields = [label, b"ed25519", bound.as_bytes(), &public_shares[usize::from(index)].0, &commitment];
+    let fields = [
+        label,
+        b"ed25519",
+        bound.as_bytes(),
+        &public_shares[usize::from(index)].0,
+        &commitment,
+    ];
     let hash = fields.iter().fold(Sha512::new(), |hash, field| {
-        hash.chain_update((field.len() as u64).to_be_bytes()).chain_update(field)
+        hash.chain_update((field.len() as u64).to_be_bytes())
+            .chain_update(field)
     });
     let mut challenge: [u8; 64] = hash.finalize().into();
     challenge.reverse();
-    let response = nonce + Scalar::from_bytes_mod_order_wide(&challenge) * secret(usize::from(index));
+    let response =
+        nonce + Scalar::from_bytes_mod_order_wide(&challenge) * secret(usize::from(index));
     let mut response = response.to_bytes();
     response.reverse();
     let proof = Point([commitment, response].concat());
-    Intact { node, key: wallet.key, generation: wallet.generation, public_shares, proof }
+    Intact {
+        node,
+        key: wallet.key,
+        generation: wallet.generation,
+        public_shares,
+        proof,
+    }
 }
 
 fn secret(index: usize) -> Scalar {
@@ -42,5 +56,7 @@ fn secret(index: usize) -> Scalar {
 
 fn public(members: usize) -> Vec<Point> {
     let point = |index| EdwardsPoint::mul_base(&secret(index)).compress().to_bytes();
-    (0..members).map(|index| Point(point(index).to_vec())).collect()
+    (0..members)
+        .map(|index| Point(point(index).to_vec()))
+        .collect()
 }

@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use countersign_client::api::{State, TaskSummary, TaskView};
 use countersign_client::{Client, Profile, RequesterKey};
 use countersign_protocol::{
-    Announcement, Committee, Hash, KeyGen, KeyId, NodeId, Operation, RequesterId, Scheme, SessionId,
-    SignedTask, StoredMark, Task, TaskId, Threshold, UnixMillis,
+    Announcement, Committee, Hash, KeyGen, KeyId, NodeId, Operation, RequesterId, Scheme,
+    SessionId, SignedTask, StoredMark, Task, TaskId, Threshold, UnixMillis,
 };
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
@@ -40,24 +40,36 @@ pub struct Forger {
 }
 
 impl Forger {
-    pub async fn start() -> Forger {
+    pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = |name: &str| RequesterKey::create(&dir.path().join(name)).unwrap();
-        let (own, colleague, stranger) = (key("requester.key"), key("colleague.key"), key("stranger.key"));
+        let own = key("requester.key");
+        let colleague = key("colleague.key");
+        let stranger = key("stranger.key");
         let answers = Arc::new(Mutex::new(Answers::default()));
-        let app = axum::Router::new().fallback(answer).with_state(answers.clone());
+        let app = axum::Router::new()
+            .fallback(answer)
+            .with_state(answers.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(axum::serve(listener, app).into_future());
         super::write_private(&dir.path().join("api.key"), "key");
-        let nodes: String = (1..=4).map(|seed| format!("  n{seed}: {}\n", node(seed))).collect();
+        let nodes: String = (1..=4)
+            .map(|seed| format!("  n{seed}: {}\n", node(seed)))
+            .collect();
         let profile = format!(
             "coordinator: http://{address}\napi_key_file: api.key\nrequester_key_file: requester.key\n\
              trusted_requesters:\n  colleague: {}\nnodes:\n{nodes}",
             colleague.id()
         );
         std::fs::write(dir.path().join("profile.yaml"), profile).unwrap();
-        Forger { dir, own, colleague, stranger, answers }
+        Self {
+            dir,
+            own,
+            colleague,
+            stranger,
+            answers,
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -74,12 +86,22 @@ impl Forger {
         answers.by_path.clear();
         let newest = |all: &[Announcement]| json!({ "announcement": all.last().unwrap() });
         let list: Vec<Value> = wallets.iter().map(|(_, all)| newest(all)).collect();
-        answers.by_path.insert("/wallets".into(), json!({ "wallets": list }));
+        answers
+            .by_path
+            .insert("/wallets".into(), json!({ "wallets": list }));
         for (order, all) in wallets {
             let id = all[0].key;
-            answers.by_path.insert(format!("/wallets/{id}"), newest(all));
-            answers.by_path.insert(format!("/wallets/{id}/generations"), json!({ "generations": all }));
-            answers.by_path.insert(format!("/tasks/{}", all[0].task), json!(view(order, all[0].task)));
+            answers
+                .by_path
+                .insert(format!("/wallets/{id}"), newest(all));
+            answers.by_path.insert(
+                format!("/wallets/{id}/generations"),
+                json!({ "generations": all }),
+            );
+            answers.by_path.insert(
+                format!("/tasks/{}", all[0].task),
+                json!(view(order, all[0].task)),
+            );
         }
     }
 
@@ -103,20 +125,28 @@ impl Forger {
     }
 }
 
-async fn answer(Shared(answers): Shared<Arc<Mutex<Answers>>>, request: Request) -> (StatusCode, String) {
+async fn answer(
+    Shared(answers): Shared<Arc<Mutex<Answers>>>,
+    request: Request,
+) -> (StatusCode, String) {
     let path = request.uri().path().strip_prefix("/v1").unwrap().to_owned();
     let handed_in = request.method() == axum::http::Method::POST;
-    let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+    let body = axum::body::to_bytes(request.into_body(), 1 << 20)
+        .await
+        .unwrap();
     let mut answers = answers.lock().unwrap();
     if handed_in {
-        answers.handed_in.push((path, serde_json::from_slice(&body).unwrap()));
+        answers
+            .handed_in
+            .push((path, serde_json::from_slice(&body).unwrap()));
         return (StatusCode::OK, "{}".into());
     }
     answers.asked.push(path.clone());
     match answers.by_path.get(&path) {
         Some(found) => (StatusCode::OK, found.to_string()),
         None => {
-            let error = json!({"error": {"code": "unknown", "message": "there is nothing of that name"}});
+            let error =
+                json!({"error": {"code": "unknown", "message": "there is nothing of that name"}});
             (StatusCode::NOT_FOUND, error.to_string())
         }
     }
@@ -141,7 +171,14 @@ pub fn view(order: &SignedTask, id: TaskId) -> TaskView {
         reason: None,
     };
     let text = String::from_utf8(order.bytes.clone()).unwrap();
-    TaskView { summary, task: text, signature: order.signature, nodes: vec![], result: None, events: vec![] }
+    TaskView {
+        summary,
+        task: text,
+        signature: order.signature,
+        nodes: vec![],
+        result: None,
+        events: vec![],
+    }
 }
 
 pub fn key(seed: u8) -> SigningKey {
@@ -182,7 +219,9 @@ pub fn order(requester: &RequesterKey, seeds: &[u8], id: u8) -> SignedTask {
 /// The wallet that an order made, with the root key of this seed and all marks.
 pub fn made(order: &SignedTask, root: u8) -> Announcement {
     let task = order.parse().unwrap();
-    let Operation::KeyGen(keygen) = task.operation else { panic!("no KeyGen") };
+    let Operation::KeyGen(keygen) = task.operation else {
+        panic!("no KeyGen")
+    };
     let wallet = Announcement {
         key: KeyId::of_task(&order.hash()),
         task: task.id,
@@ -218,7 +257,9 @@ pub fn moved(from: &Announcement, to: &[u8], by: &[u8]) -> Announcement {
 
 /// With the genuine marks of these.
 pub fn marked(wallet: Announcement, by: &[NodeId]) -> Announcement {
-    marked_with(wallet, by, |node| key((1..=255).find(|seed| self::node(*seed) == *node).unwrap()))
+    marked_with(wallet, by, |node| {
+        key((1..=255).find(|seed| self::node(*seed) == *node).unwrap())
+    })
 }
 
 /// With marks under these names, by whatever keys.
@@ -228,7 +269,10 @@ pub fn marked_with(
     key: impl Fn(&NodeId) -> SigningKey,
 ) -> Announcement {
     let digest = wallet.digest();
-    let mark = |who: &NodeId| StoredMark { node: *who, signature: key(who).sign(digest.as_bytes()).to_vec() };
+    let mark = |who: &NodeId| StoredMark {
+        node: *who,
+        signature: key(who).sign(digest.as_bytes()).to_vec(),
+    };
     wallet.stored = by.iter().map(mark).collect();
     wallet
 }

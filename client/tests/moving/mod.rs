@@ -1,4 +1,5 @@
-//! Wallets that change hands, and shares that are checked: what the client believes, and what the command line says.
+//! Wallets that change hands, and shares that are checked: what the client believes, and what the
+//! command line says.
 
 use countersign_client::ReshareOrder;
 use countersign_protocol::NodeId;
@@ -10,7 +11,10 @@ fn committee(cluster: &Cluster, numbers: &[usize]) -> Committee {
 }
 
 fn nodes(cluster: &Cluster, numbers: &[usize]) -> Vec<NodeId> {
-    numbers.iter().map(|number| cluster.nodes[*number]).collect()
+    numbers
+        .iter()
+        .map(|number| cluster.nodes[*number])
+        .collect()
 }
 
 fn hand_to(cluster: &Cluster, wallet: &Announcement, numbers: &[usize]) -> ReshareOrder {
@@ -28,8 +32,14 @@ fn hand_to(cluster: &Cluster, wallet: &Announcement, numbers: &[usize]) -> Resha
 async fn moved_twice() -> (Cluster, Client, String, Vec<Announcement>) {
     let (cluster, client, wallet) = ready(Mood::Honest).await;
     let before = std::fs::read_to_string(book(&cluster)).unwrap();
-    let first = client.reshare(&hand_to(&cluster, &wallet, &[0, 1, 3]), |_| ()).await.unwrap();
-    let second = client.reshare(&hand_to(&cluster, &first, &[1, 3]), |_| ()).await.unwrap();
+    let first = client
+        .reshare(&hand_to(&cluster, &wallet, &[0, 1, 3]), |_| ())
+        .await
+        .unwrap();
+    let second = client
+        .reshare(&hand_to(&cluster, &first, &[1, 3]), |_| ())
+        .await
+        .unwrap();
     (cluster, client, before, vec![wallet, first, second])
 }
 
@@ -39,7 +49,11 @@ fn book(cluster: &Cluster) -> std::path::PathBuf {
 
 /// A text and another one of the same kind.
 fn changed(hex: &str) -> String {
-    format!("{}{}", if hex.starts_with('0') { "1" } else { "0" }, &hex[1..])
+    format!(
+        "{}{}",
+        if hex.starts_with('0') { "1" } else { "0" },
+        &hex[1..]
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,14 +63,27 @@ async fn a_wallet_is_handed_over_and_signs_with_its_new_nodes() {
     order.dealers = Some(nodes(&cluster, &[2, 0]));
     let made = client.reshare(&order, |_| ()).await.unwrap();
     assert!(made.succeeds(&wallet) && made.generation == 1);
-    assert_eq!((&made.committee, made.stored.len()), (&committee(&cluster, &[1, 3]), 4));
-    assert_eq!(client.wallet(wallet.key).await.unwrap(), made, "the book has it");
+    assert_eq!(
+        (&made.committee, made.stored.len()),
+        (&committee(&cluster, &[1, 3]), 4)
+    );
+    assert_eq!(
+        client.wallet(wallet.key).await.unwrap(),
+        made,
+        "the book has it"
+    );
     assert_eq!(client.find_wallet("hot").await.unwrap(), made);
     let signature = client.sign(&pay(&made), |_| ()).await.unwrap();
     let task = client.task(signature.task).await.unwrap();
-    assert!(task.nodes.iter().all(|party| made.committee.index_of(&party.node).is_some()));
+    assert!(
+        task.nodes
+            .iter()
+            .all(|party| made.committee.index_of(&party.node).is_some())
+    );
     let listed = client.wallets().await.unwrap();
-    assert!(matches!(&listed[..], [Listed { wallet, standing: Standing::Believed }] if *wallet == made));
+    assert!(
+        matches!(&listed[..], [Listed { wallet, standing: Standing::Believed }] if *wallet == made)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,19 +91,32 @@ async fn a_client_that_was_away_follows_the_wallet_from_the_one_it_knows() {
     let (cluster, client, before, all) = moved_twice().await;
     let key = all[0].key;
     std::fs::write(book(&cluster), &before).unwrap();
-    assert_eq!(client.wallet(key).await.unwrap(), all[0], "the book alone does not know");
+    assert_eq!(
+        client.wallet(key).await.unwrap(),
+        all[0],
+        "the book alone does not know"
+    );
     let listed = client.wallets().await.unwrap();
-    assert!(matches!(&listed[0], Listed { wallet, standing: Standing::Believed } if *wallet == all[2]));
+    assert!(
+        matches!(&listed[0], Listed { wallet, standing: Standing::Believed } if *wallet == all[2])
+    );
     assert_eq!(client.wallet(key).await.unwrap(), all[2]);
 
     std::fs::write(book(&cluster), &before).unwrap();
     assert_eq!(client.newest_wallet(key).await.unwrap(), all[2]);
-    let third = client.reshare(&hand_to(&cluster, &all[2], &[0, 1, 2]), |_| ()).await.unwrap();
+    let third = client
+        .reshare(&hand_to(&cluster, &all[2], &[0, 1, 2]), |_| ())
+        .await
+        .unwrap();
     assert_eq!(third.generation, 3);
     assert_eq!(client.wallet(key).await.unwrap(), third);
 
     std::fs::remove_file(book(&cluster)).unwrap();
-    assert_eq!(client.wallet(key).await.unwrap(), third, "at first sight, from the order that made it");
+    assert_eq!(
+        client.wallet(key).await.unwrap(),
+        third,
+        "at first sight, from the order that made it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,15 +128,31 @@ async fn a_generation_that_does_not_prove_that_it_succeeds_is_refused() {
     let liar = client(&cluster);
     std::fs::write(book(&cluster), &before).unwrap();
     let error = liar.newest_wallet(all[0].key).await.unwrap_err();
-    assert!(matches!(&error, ClientError::Wallet { reason, .. } if reason.contains("follow")), "{error}");
+    assert!(
+        matches!(&error, ClientError::Wallet { reason, .. } if reason.contains("follow")),
+        "{error}"
+    );
     let listed = liar.wallets().await.unwrap();
-    assert!(matches!(listed[0].standing, Standing::Refused(_)), "{listed:?}");
-    let ordered = liar.reshare(&hand_to(&cluster, &all[2], &[0, 1]), |_| ()).await.unwrap_err();
+    assert!(
+        matches!(listed[0].standing, Standing::Refused(_)),
+        "{listed:?}"
+    );
+    let ordered = liar
+        .reshare(&hand_to(&cluster, &all[2], &[0, 1]), |_| ())
+        .await
+        .unwrap_err();
     assert!(matches!(ordered, ClientError::Wallet { .. }), "{ordered}");
-    assert_eq!(std::fs::read_to_string(book(&cluster)).unwrap(), before, "nothing was written");
+    assert_eq!(
+        std::fs::read_to_string(book(&cluster)).unwrap(),
+        before,
+        "nothing was written"
+    );
     std::fs::remove_file(book(&cluster)).unwrap();
     let error = liar.wallet(all[0].key).await.unwrap_err();
-    assert!(matches!(&error, ClientError::Wallet { reason, .. } if reason.contains("follow")), "{error}");
+    assert!(
+        matches!(&error, ClientError::Wallet { reason, .. } if reason.contains("follow")),
+        "{error}"
+    );
     assert!(!book(&cluster).exists());
 }
 
@@ -106,7 +162,11 @@ async fn a_wallet_that_moved_must_still_come_from_a_signed_order() {
     std::fs::remove_file(book(&cluster)).unwrap();
     let signature = hex::encode(honest.task(all[0].task).await.unwrap().signature);
     cluster.lie(&signature, &changed(&signature)).await;
-    let error = client(&cluster).wallet(all[0].key).await.unwrap_err().to_string();
+    let error = client(&cluster)
+        .wallet(all[0].key)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("not signed by its requester"), "{error}");
     assert!(!book(&cluster).exists());
 }
@@ -115,8 +175,21 @@ async fn a_wallet_that_moved_must_still_come_from_a_signed_order() {
 async fn a_coordinator_that_knows_less_than_the_book_is_not_believed() {
     let (cluster, _, _, all) = moved_twice().await;
     cluster.lie(r#""generation":2"#, r#""generation":1"#).await;
-    let error = client(&cluster).newest_wallet(all[0].key).await.unwrap_err();
-    assert!(matches!(error, ClientError::Stale { told: 1, known: 2, .. }), "{error}");
+    let error = client(&cluster)
+        .newest_wallet(all[0].key)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ClientError::Stale {
+                told: 1,
+                known: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert_eq!((error.exit_code(), error.code()), (3, "stale-coordinator"));
     assert!(error.to_string().contains("newest backup"), "{error}");
 }
@@ -127,10 +200,20 @@ async fn a_reshare_counts_only_with_the_marks_of_those_that_gave_it_away() {
     let before = std::fs::read_to_string(book(&cluster)).unwrap();
     // The session is part of what the marks are over.
     cluster.lie(&"09".repeat(32), &"07".repeat(32)).await;
-    let error = client(&cluster).reshare(&hand_to(&cluster, &wallet, &[0, 1, 3]), |_| ()).await.unwrap_err();
-    assert!(matches!(&error, ClientError::Invalid { reason, .. } if reason.contains("succeeds")), "{error}");
+    let error = client(&cluster)
+        .reshare(&hand_to(&cluster, &wallet, &[0, 1, 3]), |_| ())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Invalid { reason, .. } if reason.contains("succeeds")),
+        "{error}"
+    );
     assert_eq!(std::fs::read_to_string(book(&cluster)).unwrap(), before);
-    assert_eq!(honest.newest_wallet(wallet.key).await.unwrap().generation, 1, "it had happened all the same");
+    assert_eq!(
+        honest.newest_wallet(wallet.key).await.unwrap().generation,
+        1,
+        "it had happened all the same"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,53 +221,137 @@ async fn a_check_up_is_verified_for_each_node() {
     let (cluster, honest, wallet) = ready(Mood::Honest).await;
     let mut expected = cluster.nodes[..3].to_vec();
     expected.sort_unstable();
-    let checked = honest.check_up(wallet.key, None, Some("monthly".into()), |_| ()).await.unwrap();
-    assert_eq!(checked.intact.iter().map(|one| one.node).collect::<Vec<_>>(), expected);
+    let checked = honest
+        .check_up(wallet.key, None, Some("monthly".into()), |_| ())
+        .await
+        .unwrap();
+    assert_eq!(
+        checked
+            .intact
+            .iter()
+            .map(|one| one.node)
+            .collect::<Vec<_>>(),
+        expected
+    );
     assert_eq!(checked.wallet, wallet);
-    let moved = honest.reshare(&hand_to(&cluster, &wallet, &[0, 3]), |_| ()).await.unwrap();
-    let one = honest.check_up(wallet.key, Some(nodes(&cluster, &[3])), None, |_| ()).await.unwrap();
+    let moved = honest
+        .reshare(&hand_to(&cluster, &wallet, &[0, 3]), |_| ())
+        .await
+        .unwrap();
+    let one = honest
+        .check_up(wallet.key, Some(nodes(&cluster, &[3])), None, |_| ())
+        .await
+        .unwrap();
     assert_eq!((one.wallet, one.intact.len()), (moved, 1));
-    let gone = honest.check_up(wallet.key, Some(nodes(&cluster, &[1])), None, |_| ()).await.unwrap_err();
+    let gone = honest
+        .check_up(wallet.key, Some(nodes(&cluster, &[1])), None, |_| ())
+        .await
+        .unwrap_err();
     assert_eq!(gone.code(), "wallet-holders");
 
     // The commitment of every proof here.
     let proof = hex::encode(&one.intact[0].proof.0[..32]);
     cluster.lie(&proof, &changed(&proof)).await;
-    let error = client(&cluster).check_up(wallet.key, None, None, |_| ()).await.unwrap_err();
-    assert!(matches!(&error, ClientError::Invalid { reason, .. } if reason.contains("proof")), "{error}");
+    let error = client(&cluster)
+        .check_up(wallet.key, None, None, |_| ())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Invalid { reason, .. } if reason.contains("proof")),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_lost_its_share_is_named() {
     let (_cluster, client, wallet) = ready(Mood::Forgetful).await;
-    let error = client.check_up(wallet.key, None, None, |_| ()).await.unwrap_err();
+    let error = client
+        .check_up(wallet.key, None, None, |_| ())
+        .await
+        .unwrap_err();
     assert_eq!((error.code(), error.exit_code()), ("wrong-result", 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_hands_wallets_over_and_checks_them() {
     let (cluster, ..) = ready(Mood::Honest).await;
-    let order = ["wallet", "reshare", "hot", "--nodes", "n0,n1,n3", "--threshold", "3"];
-    let extra = ["--dealers", "n0,n1", "--note", "bob left", "--claim", "ticket=17"];
+    let order = [
+        "wallet",
+        "reshare",
+        "hot",
+        "--nodes",
+        "n0,n1,n3",
+        "--threshold",
+        "3",
+    ];
+    let extra = [
+        "--dealers",
+        "n0,n1",
+        "--note",
+        "bob left",
+        "--claim",
+        "ticket=17",
+    ];
     let made = run(&cluster, &[&order[..], &extra].concat()).await;
     assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
-    let (out, err) = (text(&made.stdout), text(&made.stderr));
-    assert!(out.contains("generation  1") && out.contains("threshold   3 of 3"), "{out}");
-    for words in ["from 2 of 3 nodes to 3 of 3", "stay : n0, n1", "join : n3", "leave: n2", "handed over"] {
+    let out = text(&made.stdout);
+    let err = text(&made.stderr);
+    assert!(
+        out.contains("generation  1") && out.contains("threshold   3 of 3"),
+        "{out}"
+    );
+    for words in [
+        "from 2 of 3 nodes to 3 of 3",
+        "stay : n0, n1",
+        "join : n3",
+        "leave: n2",
+        "handed over",
+    ] {
         let sorted = words.replace("n0, n1", "n1, n0");
-        assert!(err.contains(words) || err.contains(&sorted), "{words} is missing in\n{err}");
+        assert!(
+            err.contains(words) || err.contains(&sorted),
+            "{words} is missing in\n{err}"
+        );
     }
-    let order = ["wallet", "reshare", "hot", "--nodes", "n0,n2", "--threshold", "2", "--json"];
+    let order = [
+        "wallet",
+        "reshare",
+        "hot",
+        "--nodes",
+        "n0,n2",
+        "--threshold",
+        "2",
+        "--json",
+    ];
     let made = json(&run(&cluster, &order).await);
     assert_eq!(made["wallet"]["generation"], 2, "{made}");
     let shown = run(&cluster, &["wallet", "show", "hot"]).await;
-    assert!(text(&shown.stdout).contains("generation  2"), "{}", text(&shown.stdout));
+    assert!(
+        text(&shown.stdout).contains("generation  2"),
+        "{}",
+        text(&shown.stdout)
+    );
 
     let checked = run(&cluster, &["wallet", "check", "hot"]).await;
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
-    assert_eq!(text(&checked.stdout).matches("intact  ").count(), 2, "{}", text(&checked.stdout));
-    assert!(text(&checked.stderr).contains("share intact"), "{}", text(&checked.stderr));
-    let one = json(&run(&cluster, &["wallet", "check", "hot", "--nodes", "n2", "--json"]).await);
+    assert_eq!(
+        text(&checked.stdout).matches("intact  ").count(),
+        2,
+        "{}",
+        text(&checked.stdout)
+    );
+    assert!(
+        text(&checked.stderr).contains("share intact"),
+        "{}",
+        text(&checked.stderr)
+    );
+    let one = json(
+        &run(
+            &cluster,
+            &["wallet", "check", "hot", "--nodes", "n2", "--json"],
+        )
+        .await,
+    );
     assert_eq!(
         (&one["generation"], &one["intact"][0]["generation"]),
         (&Value::from(2), &Value::from(2)),
@@ -194,28 +361,97 @@ async fn the_command_line_hands_wallets_over_and_checks_them() {
         &["wallet", "check", "hot", "--nodes", "n1"][..],
         &["wallet", "check", "hot", "--nodes", "n0,n0"],
         &["wallet", "check", "cold"],
-        &["wallet", "reshare", "hot", "--nodes", "n0,n1", "--threshold", "3"],
-        &["wallet", "reshare", "hot", "--nodes", "n0,mallory", "--threshold", "2"],
-        &["wallet", "reshare", "hot", "--nodes", "n0,n1", "--threshold", "2", "--dealers", "n0,n1"],
-        &["wallet", "reshare", "hot", "--nodes", "n0,n1", "--threshold", "2", "--dealers", "n0"],
+        &[
+            "wallet",
+            "reshare",
+            "hot",
+            "--nodes",
+            "n0,n1",
+            "--threshold",
+            "3",
+        ],
+        &[
+            "wallet",
+            "reshare",
+            "hot",
+            "--nodes",
+            "n0,mallory",
+            "--threshold",
+            "2",
+        ],
+        &[
+            "wallet",
+            "reshare",
+            "hot",
+            "--nodes",
+            "n0,n1",
+            "--threshold",
+            "2",
+            "--dealers",
+            "n0,n1",
+        ],
+        &[
+            "wallet",
+            "reshare",
+            "hot",
+            "--nodes",
+            "n0,n1",
+            "--threshold",
+            "2",
+            "--dealers",
+            "n0",
+        ],
     ] {
         let output = run(&cluster, args).await;
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", text(&output.stderr));
-        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{args:?}");
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+        assert!(
+            output.stdout.is_empty() && !output.stderr.is_empty(),
+            "{args:?}"
+        );
     }
     let tasks = text(&run(&cluster, &["task", "list"]).await.stdout);
-    assert!(tasks.contains("KeyReshare") && tasks.contains("KeyShareSign"), "{tasks}");
+    assert!(
+        tasks.contains("KeyReshare") && tasks.contains("KeyShareSign"),
+        "{tasks}"
+    );
 }
 
 #[tokio::test]
 async fn help_tells_how_to_hand_over_and_to_check() {
     let dir = tempfile::tempdir().unwrap();
-    let reshare = text(&binary(dir.path(), &["wallet", "reshare", "--help"]).await.stdout);
-    for word in ["--nodes", "--threshold", "--dealers", "--note", "--claim", "addresses stay", "destroyed"] {
+    let reshare = text(
+        &binary(dir.path(), &["wallet", "reshare", "--help"])
+            .await
+            .stdout,
+    );
+    for word in [
+        "--nodes",
+        "--threshold",
+        "--dealers",
+        "--note",
+        "--claim",
+        "addresses stay",
+        "destroyed",
+    ] {
         assert!(reshare.contains(word), "{word} is missing in\n{reshare}");
     }
-    let check = text(&binary(dir.path(), &["wallet", "check", "--help"]).await.stdout);
-    assert!(check.contains("--nodes") && check.contains("nothing is signed"), "{check}");
+    let check = text(
+        &binary(dir.path(), &["wallet", "check", "--help"])
+            .await
+            .stdout,
+    );
+    assert!(
+        check.contains("--nodes") && check.contains("nothing is signed"),
+        "{check}"
+    );
     let help = text(&binary(dir.path(), &["--help"]).await.stdout);
-    assert!(help.contains("wallet reshare treasury") && help.contains("wallet check treasury"), "{help}");
+    assert!(
+        help.contains("wallet reshare treasury") && help.contains("wallet check treasury"),
+        "{help}"
+    );
 }

@@ -1,8 +1,8 @@
 //! What a task must fit before it is taken in: known wallets, admitted nodes, members.
 
 use countersign_protocol::{
-    Announcement, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Task, TaskError,
-    TaskId,
+    Announcement, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation, Task,
+    TaskError, TaskId,
 };
 
 use super::{Desk, Inner};
@@ -19,10 +19,14 @@ pub enum SubmitError {
     #[error("task {0} exists with other bytes; choose a new random id for a new task")]
     Conflict(TaskId),
     /// Nobody made this wallet here.
-    #[error("wallet {0} is not known to this coordinator; list the wallets and use one of their ids")]
+    #[error(
+        "wallet {0} is not known to this coordinator; list the wallets and use one of their ids"
+    )]
     UnknownWallet(KeyId),
     /// A node that may not connect here.
-    #[error("node {0} is not admitted at this coordinator; add it under `nodes` in its configuration")]
+    #[error(
+        "node {0} is not admitted at this coordinator; add it under `nodes` in its configuration"
+    )]
     UnknownNode(NodeId),
     /// The requested signers do not fit the wallet.
     #[error(
@@ -72,23 +76,27 @@ impl SubmitError {
     /// The stable code on the wire.
     pub fn code(&self) -> &'static str {
         match self {
-            SubmitError::Task(error) => error.code(),
-            SubmitError::Conflict(_) => "task-conflict",
-            SubmitError::UnknownWallet(_) => "wallet-unknown",
-            SubmitError::UnknownNode(_) => "node-unknown",
-            SubmitError::Signers { .. } => "task-signers",
-            SubmitError::Holders(_) => "wallet-holders",
-            SubmitError::StaleWallet { .. } => "wallet-stale",
-            SubmitError::Moving { .. } => "wallet-moving",
-            SubmitError::Busy(_) | SubmitError::Share(_) => "too-many-tasks",
-            SubmitError::Store(_) => "store",
+            Self::Task(error) => error.code(),
+            Self::Conflict(_) => "task-conflict",
+            Self::UnknownWallet(_) => "wallet-unknown",
+            Self::UnknownNode(_) => "node-unknown",
+            Self::Signers { .. } => "task-signers",
+            Self::Holders(_) => "wallet-holders",
+            Self::StaleWallet { .. } => "wallet-stale",
+            Self::Moving { .. } => "wallet-moving",
+            Self::Busy(_) | Self::Share(_) => "too-many-tasks",
+            Self::Store(_) => "store",
         }
     }
 }
 
 impl Desk {
     /// Checks what a task refers to, and returns the wallet that it uses.
-    pub(super) fn wallet_for(&self, inner: &Inner, task: &Task) -> Result<Option<Announcement>, SubmitError> {
+    pub(super) fn wallet_for(
+        &self,
+        inner: &Inner,
+        task: &Task,
+    ) -> Result<Option<Announcement>, SubmitError> {
         match &task.operation {
             Operation::KeyGen(KeyGen { committee, .. }) => {
                 self.check_admitted(committee.members()).map(|()| None)
@@ -104,7 +112,10 @@ impl Desk {
             }
             Operation::KeyShareSign(KeyShareSign { key, nodes }) => {
                 let wallet = self.newest(*key)?;
-                match nodes.iter().find(|node| wallet.committee.index_of(node).is_none()) {
+                match nodes
+                    .iter()
+                    .find(|node| wallet.committee.index_of(node).is_none())
+                {
                     Some(stranger) => Err(SubmitError::Holders(*stranger)),
                     None => Ok(Some(wallet)),
                 }
@@ -116,32 +127,47 @@ impl Desk {
         let wallet = reshare.from.key;
         let newest = self.newest(wallet)?;
         if newest.digest() != reshare.from.digest() {
-            return Err(SubmitError::StaleWallet { wallet, generation: newest.generation });
+            return Err(SubmitError::StaleWallet {
+                wallet,
+                generation: newest.generation,
+            });
         }
         self.check_admitted(reshare.committee.members())?;
         self.check_admitted(reshare.dealers.as_deref().unwrap_or_default())?;
-        let moves =
-            |flow: &crate::task::flow::Flow| flow.moves().is_some_and(|other| other.from.key == wallet);
+        let moves = |flow: &crate::task::flow::Flow| {
+            flow.moves().is_some_and(|other| other.from.key == wallet)
+        };
         match inner.tasks.iter().find(|(_, active)| moves(&active.flow)) {
-            Some((task, _)) => Err(SubmitError::Moving { wallet, task: *task }),
+            Some((task, _)) => Err(SubmitError::Moving {
+                wallet,
+                task: *task,
+            }),
             None => Ok(()),
         }
     }
 
     fn newest(&self, key: KeyId) -> Result<Announcement, SubmitError> {
-        self.store.wallet(key)?.ok_or(SubmitError::UnknownWallet(key))
+        self.store
+            .wallet(key)?
+            .ok_or(SubmitError::UnknownWallet(key))
     }
 
     fn check_admitted(&self, nodes: &[NodeId]) -> Result<(), SubmitError> {
-        let unknown = nodes.iter().find(|node| !self.rules.load().nodes.contains_key(node));
+        let unknown = nodes
+            .iter()
+            .find(|node| !self.rules.load().nodes.contains_key(node));
         unknown.map_or(Ok(()), |node| Err(SubmitError::UnknownNode(*node)))
     }
 }
 
 fn check_signers(keysign: &KeySign, wallet: &Announcement) -> Result<(), SubmitError> {
-    let Some(signers) = &keysign.signers else { return Ok(()) };
+    let Some(signers) = &keysign.signers else {
+        return Ok(());
+    };
     let needed = wallet.threshold.get();
-    let members = signers.iter().all(|node| wallet.committee.index_of(node).is_some());
+    let members = signers
+        .iter()
+        .all(|node| wallet.committee.index_of(node).is_some());
     if members && signers.len() == usize::from(needed) {
         Ok(())
     } else {

@@ -1,4 +1,5 @@
-//! What nodes say that they hold and this coordinator does not know: they are asked to show it, a few keys at a time.
+//! What nodes say that they hold and this coordinator does not know: they are asked to show it, a
+//! few keys at a time.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +9,14 @@ use tracing::{info, warn};
 
 use super::{Connection, Desk, Inner, QUEUE};
 
+/// Keys of one node that wait to be asked for.
+const MAX_WANTED: usize = 50_000;
+
 /// What a node that is on line is asked to show, and what it shows in answer.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    /// Keys that it says it holds and that are not known here, with the generation that it says, and the first that is wanted.
+    /// Keys that it says it holds and that are not known here, with the generation that it says,
+    /// and the first that is wanted.
     keys: BTreeMap<KeyId, Claim>,
     /// What it was asked for last, until it answers.
     asked: Option<BTreeMap<KeyId, Claim>>,
@@ -43,24 +48,46 @@ impl Wanted {
         {
             asked.insert(key, claim);
         }
-        let held = asked.iter().map(|(key, claim)| Held { key: *key, generation: claim.from }).collect();
+        let held = asked
+            .iter()
+            .map(|(key, claim)| Held {
+                key: *key,
+                generation: claim.from,
+            })
+            .collect();
         self.asked = Some(asked);
         held
     }
 }
 
 impl Desk {
-    /// What a node shows in answer to a question. What proves nothing is not believed, whoever says that it holds it.
-    pub(super) fn shown(&self, connection: Connection, generations: &[Announcement], now: UnixMillis) {
-        let Some(asked) = self.lock().asked(connection) else { return };
+    /// What a node shows in answer to a question. What proves nothing is not believed, whoever says
+    /// that it holds it.
+    pub(super) fn shown(
+        &self,
+        connection: Connection,
+        generations: &[Announcement],
+        now: UnixMillis,
+    ) {
+        let Some(asked) = self.lock().asked(connection) else {
+            return;
+        };
         let full = generations.len() >= MAX_GENERATIONS;
         let mut left = asked.clone();
         for chain in generations.chunk_by(|one, next| one.key == next.key) {
             let key = chain[0].key;
-            let Some(claim) = left.remove(&key) else { continue };
+            let Some(claim) = left.remove(&key) else {
+                continue;
+            };
             match self.take_in(chain, None, now) {
                 Ok(taken) if taken.wallet.generation < claim.says && full => {
-                    left.insert(key, Claim { from: taken.wallet.generation + 1, ..claim });
+                    left.insert(
+                        key,
+                        Claim {
+                            from: taken.wallet.generation + 1,
+                            ..claim
+                        },
+                    );
                 }
                 Ok(_) => {}
                 Err(refused) => {
@@ -80,7 +107,9 @@ impl Desk {
 
     /// Asks a node for the next few keys that it said it holds and that are not known here.
     pub(super) fn ask(&self, inner: &mut Inner, node: NodeId) {
-        let Some(presence) = inner.nodes.get_mut(&node) else { return };
+        let Some(presence) = inner.nodes.get_mut(&node) else {
+            return;
+        };
         if presence.wanted.is_idle() || presence.queue.capacity() < QUEUE / 2 {
             return;
         }
@@ -101,7 +130,13 @@ impl Inner {
                 (None, true) => 1,
                 (None, false) => 0,
             };
-            claims.insert(held.key, Claim { says: held.generation, from });
+            claims.insert(
+                held.key,
+                Claim {
+                    says: held.generation,
+                    from,
+                },
+            );
         }
         if !claims.is_empty() {
             info!(node = %connection.node, keys = claims.len(), "the node says that it holds what is not known here; it is asked to prove it");
@@ -110,7 +145,9 @@ impl Inner {
     }
 
     fn want(&mut self, connection: Connection, claims: BTreeMap<KeyId, Claim>) {
-        let Some(presence) = self.nodes.get_mut(&connection.node) else { return };
+        let Some(presence) = self.nodes.get_mut(&connection.node) else {
+            return;
+        };
         if !presence.wanted.add(claims) {
             warn!(node = %connection.node, "the node says that it holds more than can be asked for; it is asked again when it reconnects");
         }
@@ -124,13 +161,11 @@ impl Inner {
     }
 }
 
-/// Keys of one node that wait to be asked for.
-const MAX_WANTED: usize = 50_000;
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_protocol::Hash;
+
+    use super::*;
 
     #[test]
     fn a_node_that_invents_keys_takes_so_much_memory_and_no_more() {
@@ -147,6 +182,9 @@ mod tests {
         assert!(!add(MAX_WANTED));
         wanted.next();
         let claim = Claim { says: 0, from: 0 };
-        assert!(wanted.add([(KeyId::of_task(&Hash([1; 32])), claim)].into()), "what was asked makes room");
+        assert!(
+            wanted.add([(KeyId::of_task(&Hash([1; 32])), claim)].into()),
+            "what was asked makes room"
+        );
     }
 }

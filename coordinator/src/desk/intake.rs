@@ -1,10 +1,12 @@
-//! Wallets that were made elsewhere, brought by whoever has them: nodes that hold the keys, and clients with their wallet books.
-//! So a coordinator that was lost is replaced by an empty one.
+//! Wallets that were made elsewhere, brought by whoever has them: nodes that hold the keys, and
+//! clients with their wallet books. So a coordinator that was lost is replaced by an empty one.
 //!
-//! Nobody's word counts. A generation proves itself by the marks of all its parties; the members of the newest must be nodes
-//! that this coordinator admits, and each generation must succeed the one before. Where a wallet comes from is proven by the
-//! KeyGen that made it, whose hash is the wallet's id, and by nothing else: whoever invents a first generation can sign it.
-//! So of two stories that begin differently the one with the order stays, and of two that part later the longer one.
+//! Nobody's word counts. A generation proves itself by the marks of all its parties; the members of
+//! the newest must be nodes that this coordinator admits, and each generation must succeed the one
+//! before. Where a wallet comes from is proven by the KeyGen that made it, whose hash is the
+//! wallet's id, and by nothing else: whoever invents a first generation can sign it. So of two
+//! stories that begin differently the one with the order stays, and of two that part later the
+//! longer one.
 
 use countersign_protocol::{Announcement, KeyId, NodeId, SignedTask, TaskId, UnixMillis};
 use tracing::{error, info};
@@ -15,6 +17,9 @@ use crate::store::{StoreError, Ticket};
 use crate::task::proof;
 use crate::task::record::{Proof, TaskRecord};
 
+/// Generations that are brought at once.
+const MAX: usize = 256;
+
 /// Why a wallet is not taken in. Each has a stable [code](IntakeError::code).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,10 +28,14 @@ pub enum IntakeError {
     #[error("bring 1 to {max} generations of one wallet, oldest first", max = MAX)]
     Count,
     /// Marks or facts.
-    #[error("{0}; bring the generations of one wallet, oldest first, each with the marks of all its parties")]
+    #[error(
+        "{0}; bring the generations of one wallet, oldest first, each with the marks of all its parties"
+    )]
     Unproven(&'static str),
     /// A member that may not connect here.
-    #[error("member {0} is not admitted at this coordinator; add it under `nodes` in its configuration")]
+    #[error(
+        "member {0} is not admitted at this coordinator; add it under `nodes` in its configuration"
+    )]
     UnknownNode(NodeId),
     /// Another story.
     #[error(
@@ -55,13 +64,13 @@ impl IntakeError {
     /// The stable code on the wire.
     pub fn code(&self) -> &'static str {
         match self {
-            IntakeError::Count => "wallet-generations",
-            IntakeError::Unproven(_) => "wallet-unproven",
-            IntakeError::UnknownNode(_) => "node-unknown",
-            IntakeError::Conflict { .. } => "wallet-conflict",
-            IntakeError::Gap(_) => "wallet-gap",
-            IntakeError::Order(_) => "wallet-order",
-            IntakeError::Store(_) => "store",
+            Self::Count => "wallet-generations",
+            Self::Unproven(_) => "wallet-unproven",
+            Self::UnknownNode(_) => "node-unknown",
+            Self::Conflict { .. } => "wallet-conflict",
+            Self::Gap(_) => "wallet-gap",
+            Self::Order(_) => "wallet-order",
+            Self::Store(_) => "store",
         }
     }
 }
@@ -76,8 +85,8 @@ pub struct TakenIn {
 }
 
 impl Desk {
-    /// Takes in the generations of one wallet, oldest first, if they prove it. The KeyGen that made the first lets others check
-    /// where the wallet comes from.
+    /// Takes in the generations of one wallet, oldest first, if they prove it. The KeyGen that made
+    /// the first lets others check where the wallet comes from.
     pub fn take_in(
         &self,
         chain: &[Announcement],
@@ -86,7 +95,9 @@ impl Desk {
     ) -> Result<TakenIn, IntakeError> {
         // Signatures are checked before anybody has to wait for it.
         let newest = self.check_chain(chain)?;
-        let order = order.map(|order| origin::record(&chain[0], order, now)).transpose()?;
+        let order = order
+            .map(|order| origin::record(&chain[0], order, now))
+            .transpose()?;
         let mut inner = self.lock();
         let before = self.store.wallet(newest.key)?;
         let replaced = match &before {
@@ -107,12 +118,23 @@ impl Desk {
         if new && (replaced || newest.generation > 0) {
             inner.tell(Moved::to(newest.clone()));
         }
-        let wallet = self.store.wallet(newest.key)?.unwrap_or_else(|| newest.clone());
-        Ok(TakenIn { wallet, ticket: self.store.now() })
+        let wallet = self
+            .store
+            .wallet(newest.key)?
+            .unwrap_or_else(|| newest.clone());
+        Ok(TakenIn {
+            wallet,
+            ticket: self.store.now(),
+        })
     }
 
     /// A task that ended elsewhere, as far as it can be known here.
-    fn remember(&self, inner: &mut Inner, task: TaskId, mut record: TaskRecord) -> Result<(), StoreError> {
+    fn remember(
+        &self,
+        inner: &mut Inner,
+        task: TaskId,
+        mut record: TaskRecord,
+    ) -> Result<(), StoreError> {
         if self.record_of(inner, task)?.is_none() {
             record.sequence = inner.last_sequence + 1;
             self.store.put_task(task, &record)?;
@@ -121,7 +143,8 @@ impl Desk {
         Ok(())
     }
 
-    /// Proves the newest generation by those before it and by the marks of nodes that are admitted here.
+    /// Proves the newest generation by those before it and by the marks of nodes that are admitted
+    /// here.
     fn check_chain<'a>(&self, chain: &'a [Announcement]) -> Result<&'a Announcement, IntakeError> {
         let rules = self.rules();
         let (Some(first), Some(newest)) = (chain.first(), chain.last()) else {
@@ -134,7 +157,11 @@ impl Desk {
         if !readable || proof::extended_public_key(newest).is_err() {
             return Err(IntakeError::Unproven("its name or root key is none"));
         }
-        if let Some(stranger) = newest.committee.members().iter().find(|node| !rules.nodes.contains_key(node))
+        if let Some(stranger) = newest
+            .committee
+            .members()
+            .iter()
+            .find(|node| !rules.nodes.contains_key(node))
         {
             return Err(IntakeError::UnknownNode(*stranger));
         }
@@ -144,8 +171,8 @@ impl Desk {
         Ok(newest)
     }
 
-    /// What is brought must meet what is known: at a generation that both have, or right behind it. True if it took the place
-    /// of what was known.
+    /// What is brought must meet what is known: at a generation that both have, or right behind it.
+    /// True if it took the place of what was known.
     fn check_against(
         &self,
         known: &Announcement,
@@ -158,20 +185,27 @@ impl Desk {
                 return self.prefer(known, brought, chain, proven).map(|()| true);
             }
         }
-        let (first, last) = (&chain[0], &chain[chain.len() - 1]);
+        let first = &chain[0];
+        let last = &chain[chain.len() - 1];
         // Older ones than are known must lead to those.
         if last.generation < known.generation {
             let next = self.store.generation(known.key, last.generation + 1)?;
             return match next {
                 Some(next) if next.succeeds(last) => Ok(false),
-                Some(_) => Err(IntakeError::Conflict { wallet: known.key, generation: last.generation }),
+                Some(_) => Err(IntakeError::Conflict {
+                    wallet: known.key,
+                    generation: last.generation,
+                }),
                 None => Err(IntakeError::Gap(last.generation + 1)),
             };
         }
         match first.generation.checked_sub(known.generation) {
             Some(0) | None => Ok(false),
             Some(1) if first.succeeds(known) => Ok(false),
-            Some(1) => Err(IntakeError::Conflict { wallet: known.key, generation: known.generation }),
+            Some(1) => Err(IntakeError::Conflict {
+                wallet: known.key,
+                generation: known.generation,
+            }),
             Some(_) => Err(IntakeError::Gap(known.generation + 1)),
         }
     }
@@ -184,7 +218,8 @@ impl Desk {
         chain: &[Announcement],
         proven: bool,
     ) -> Result<(), IntakeError> {
-        let (wallet, generation) = (known.key, parting.generation);
+        let wallet = known.key;
+        let generation = parting.generation;
         let before = match generation.checked_sub(1) {
             Some(before) => self.store.generation(wallet, before)?,
             None => None,
@@ -206,7 +241,9 @@ impl Desk {
 
     /// True if the KeyGen that made what is known of a wallet's beginning is on record.
     fn is_proven(&self, wallet: KeyId) -> Result<bool, StoreError> {
-        let Some(first) = self.store.generation(wallet, 0)? else { return Ok(false) };
+        let Some(first) = self.store.generation(wallet, 0)? else {
+            return Ok(false);
+        };
         let record = self.store.task(first.task)?;
         let made = record.and_then(|record| match record.result {
             Some(Proof::Created(made)) => Some(*made),
@@ -215,6 +252,3 @@ impl Desk {
         Ok(made.is_some_and(|made| made.digest() == first.digest()))
     }
 }
-
-/// Generations that are brought at once.
-const MAX: usize = 256;

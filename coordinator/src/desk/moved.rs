@@ -1,7 +1,7 @@
 //! Keys that have moved on: who is told, at once or when it returns.
 //!
-//! A generation carries its own proof, so a node needs only to be handed those that it missed. A member of old that took no part
-//! in the reshare learns of it here, and destroys what it holds.
+//! A generation carries its own proof, so a node needs only to be handed those that it missed. A
+//! member of old that took no part in the reshare learns of it here, and destroys what it holds.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,9 @@ use crate::store::StoreError;
 use crate::task::flow::Flow;
 use crate::task::record::{Proof, State};
 
+/// Keys that a node is told of in one go, so that nobody else waits for long.
+const AT_ONCE: usize = 64;
+
 /// A new generation of a key.
 pub(super) struct Moved {
     to: Announcement,
@@ -22,22 +25,32 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    /// A generation that was made elsewhere. Whoever held one before hears of it when it says what it holds.
-    pub(super) fn to(wallet: Announcement) -> Moved {
-        Moved { to: wallet, absent: Vec::new() }
+    /// A generation that was made elsewhere. Whoever held one before hears of it when it says what
+    /// it holds.
+    pub(super) fn to(wallet: Announcement) -> Self {
+        Self {
+            to: wallet,
+            absent: Vec::new(),
+        }
     }
 
     /// What this task moved, if that is what it did.
-    pub(super) fn by(flow: &Flow) -> Option<Moved> {
-        let Some(Proof::Reshared(to)) = &flow.record.result else { return None };
+    pub(super) fn by(flow: &Flow) -> Option<Self> {
+        let Some(Proof::Reshared(to)) = &flow.record.result else {
+            return None;
+        };
         let took_part = |node: &NodeId| flow.record.parties.iter().any(|party| party.node == *node);
         let before = flow.moves()?.from.committee.members().iter().copied();
-        Some(Moved { to: (**to).clone(), absent: before.filter(|node| !took_part(node)).collect() })
+        Some(Self {
+            to: (**to).clone(),
+            absent: before.filter(|node| !took_part(node)).collect(),
+        })
     }
 }
 
 impl Inner {
-    /// Tells the absent members that are on line. Tasks that still wait for their nodes will use the new generation.
+    /// Tells the absent members that are on line. Tasks that still wait for their nodes will use
+    /// the new generation.
     pub(super) fn tell(&mut self, moved: Moved) {
         let Moved { to, absent } = moved;
         info!(wallet = %to.key, generation = to.generation, "wallet moved");
@@ -48,7 +61,12 @@ impl Inner {
             }
         }
         for node in absent {
-            self.send(node, ToNode::Replaced { generations: vec![to.clone()] });
+            self.send(
+                node,
+                ToNode::Replaced {
+                    generations: vec![to.clone()],
+                },
+            );
         }
     }
 }
@@ -75,43 +93,63 @@ impl Desk {
     }
 
     pub(super) fn catch_up_all(&self, inner: &mut Inner) {
-        let behind = inner.nodes.iter().filter(|(_, presence)| !presence.behind.is_empty());
+        let behind = inner
+            .nodes
+            .iter()
+            .filter(|(_, presence)| !presence.behind.is_empty());
         for node in behind.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.catch_up(inner, node);
         }
-        let waiting = inner.nodes.iter().filter(|(_, presence)| !presence.wanted.is_idle());
+        let waiting = inner
+            .nodes
+            .iter()
+            .filter(|(_, presence)| !presence.wanted.is_idle());
         for node in waiting.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.ask(inner, node);
         }
     }
 
-    /// Tells a node a few of the generations that it missed, if it reads what it is sent; the rest at the next tick.
+    /// Tells a node a few of the generations that it missed, if it reads what it is sent; the rest
+    /// at the next tick.
     fn catch_up(&self, inner: &mut Inner, node: NodeId) {
         for _ in 0..AT_ONCE {
-            let Some(presence) = inner.nodes.get_mut(&node) else { return };
+            let Some(presence) = inner.nodes.get_mut(&node) else {
+                return;
+            };
             if presence.queue.capacity() < QUEUE / 2 {
                 return;
             }
-            let Some((key, held)) = presence.behind.pop_first() else { return };
+            let Some((key, held)) = presence.behind.pop_first() else {
+                return;
+            };
             match self.missed(&node, key, held) {
                 Ok(generations) if generations.is_empty() => {
                     warn!(%node, %key, held, "the node holds a key that it was no member of; examine it");
                 }
                 Ok(generations) => inner.send(node, ToNode::Replaced { generations }),
-                Err(error) => error!(%node, %key, %error, "the generations of a key cannot be read"),
+                Err(error) => {
+                    error!(%node, %key, %error, "the generations of a key cannot be read")
+                }
             }
         }
     }
 
-    /// The generations after the one that a node holds, in order. Nobody is told of a key that it was no member of.
-    fn missed(&self, node: &NodeId, key: KeyId, held: u32) -> Result<Vec<Announcement>, StoreError> {
+    /// The generations after the one that a node holds, in order. Nobody is told of a key that it
+    /// was no member of.
+    fn missed(
+        &self,
+        node: &NodeId,
+        key: KeyId,
+        held: u32,
+    ) -> Result<Vec<Announcement>, StoreError> {
         let member = |known: &Announcement| known.committee.index_of(node).is_some();
-        if !self.store.generation(key, held)?.is_some_and(|known| member(&known)) {
+        if !self
+            .store
+            .generation(key, held)?
+            .is_some_and(|known| member(&known))
+        {
             return Ok(Vec::new());
         }
         self.store.generations(key, held + 1, MAX_GENERATIONS)
     }
 }
-
-/// Keys that a node is told of in one go, so that nobody else waits for long.
-const AT_ONCE: usize = 64;

@@ -1,6 +1,9 @@
-//! The KeyGen that made a wallet elsewhere, put on record: it is the wallet's id, and lets clients check who ordered it.
+//! The KeyGen that made a wallet elsewhere, put on record: it is the wallet's id, and lets clients
+//! check who ordered it.
 
-use countersign_protocol::{Announcement, NodeId, Operation, Outcome, SignedTask, TaskId, UnixMillis};
+use countersign_protocol::{
+    Announcement, NodeId, Operation, Outcome, SignedTask, TaskId, UnixMillis,
+};
 
 use super::IntakeError;
 use crate::task::proof;
@@ -13,19 +16,34 @@ pub(super) fn record(
     now: UnixMillis,
 ) -> Result<(TaskId, TaskRecord), IntakeError> {
     let bad = |reason: &str| IntakeError::Order(reason.into());
-    let task = order.parse().map_err(|error| IntakeError::Order(error.to_string()))?;
+    let task = order
+        .parse()
+        .map_err(|error| IntakeError::Order(error.to_string()))?;
     let text = String::from_utf8(order.bytes.clone()).map_err(|_| bad("it is no text"))?;
-    if !task.requester.verify(&SignedTask::signed_message(&order.bytes), &order.signature) {
+    if !task
+        .requester
+        .verify(&SignedTask::signed_message(&order.bytes), &order.signature)
+    {
         return Err(bad("its requester did not sign it"));
     }
     if !matches!(task.operation, Operation::KeyGen(_)) {
         return Err(bad("it is no KeyGen"));
     }
     let members = first.committee.members();
-    let ordered = proof::Order { task: &task, hash: order.hash(), wallet: None, parties: members };
+    let ordered = proof::Order {
+        task: &task,
+        hash: order.hash(),
+        wallet: None,
+        parties: members,
+    };
     let outcome = Outcome::Created(first.clone());
     proof::check(&ordered, &members[0], &outcome).map_err(IntakeError::Order)?;
-    let party = |node: &NodeId| Party { node: *node, decision: None, progress: None, report: None };
+    let party = |node: &NodeId| Party {
+        node: *node,
+        decision: None,
+        progress: None,
+        report: None,
+    };
     let record = TaskRecord {
         sequence: 0,
         revision: 1,

@@ -1,4 +1,5 @@
-//! In which order tasks get a place when there are more than the nodes take at a time: a pure function.
+//! In which order tasks get a place when there are more than the nodes take at a time: a pure
+//! function.
 
 use std::collections::HashMap;
 
@@ -15,8 +16,9 @@ pub struct Queued {
     pub key: KeyId,
 }
 
-/// Requesters take turns, and within a requester its keys take turns; within a key it is first come, first served. What is
-/// under way already counts as a turn taken, so who has a thousand tasks in does not hold up who has one.
+/// Requesters take turns, and within a requester its keys take turns; within a key it is first
+/// come, first served. What is under way already counts as a turn taken, so who has a thousand
+/// tasks in does not hold up who has one.
 pub fn fair_order(mut tasks: Vec<Queued>) -> Vec<TaskId> {
     tasks.sort_unstable_by_key(|task| task.sequence);
     let by_key = turns(&tasks, |task| (task.requester, task.key));
@@ -58,14 +60,27 @@ mod tests {
     }
 
     fn order(tasks: &[(u64, u8, u8)]) -> Vec<u8> {
-        let tasks = tasks.iter().map(|(sequence, requester, wallet)| queued(*sequence, *requester, *wallet));
-        fair_order(tasks.collect()).into_iter().map(|id| id.0[0]).collect()
+        let tasks = tasks
+            .iter()
+            .map(|(sequence, requester, wallet)| queued(*sequence, *requester, *wallet));
+        fair_order(tasks.collect())
+            .into_iter()
+            .map(|id| id.0[0])
+            .collect()
     }
 
     #[test]
     fn requesters_and_their_keys_take_turns() {
-        // One requester fills the queue with one key, uses another once; another requester comes last.
-        let tasks = [(1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 1, 2), (5, 2, 3), (6, 2, 3)];
+        // One requester fills the queue with one key, uses another once; another requester comes
+        // last.
+        let tasks = [
+            (1, 1, 1),
+            (2, 1, 1),
+            (3, 1, 1),
+            (4, 1, 2),
+            (5, 2, 3),
+            (6, 2, 3),
+        ];
         assert_eq!(order(&tasks), [1, 5, 4, 6, 2, 3]);
     }
 

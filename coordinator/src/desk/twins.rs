@@ -1,7 +1,8 @@
-//! Two processes with one identity: the second is refused while the first lives, and everybody is told.
+//! Two processes with one identity: the second is refused while the first lives, and everybody is
+//! told.
 //!
-//! A connection that nobody answers on any more is no reason to keep out a node that was started again: the first is asked, and has
-//! a moment to answer.
+//! A connection that nobody answers on any more is no reason to keep out a node that was started
+//! again: the first is asked, and has a moment to answer.
 
 use std::time::Duration;
 
@@ -16,18 +17,21 @@ use super::{Connection, Desk};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Desk {
-    /// Asks the process that is on line as `node`, if it is another one than `instance`, whether it lives. Its word if it does.
+    /// Asks the process that is on line as `node`, if it is another one than `instance`, whether it
+    /// lives. Its word if it does.
     pub async fn first(&self, node: NodeId, instance: Instance) -> Option<TwinMark> {
         let mut alive = {
             let mut inner = self.lock();
             let first = inner.nodes.get(&node)?;
-            // The same process after a broken connection; and programs that have no number cannot be asked.
+            // The same process after a broken connection; and programs that have no number cannot
+            // be asked.
             first.instance.filter(|first| *first != instance)?;
             let alive = first.alive.subscribe();
             inner.send(node, ToNode::Probe { other: instance });
             alive
         };
-        let answer = alive.wait_for(|mark| mark.as_ref().is_some_and(|mark| mark.other == instance));
+        let answer =
+            alive.wait_for(|mark| mark.as_ref().is_some_and(|mark| mark.other == instance));
         let answered = tokio::time::timeout(PATIENCE, answer).await;
         // An error: its connection has ended meanwhile.
         answered.ok()?.ok()?.clone()
@@ -36,7 +40,10 @@ impl Desk {
     /// A process says that it lives.
     pub(super) fn alive(&self, connection: Connection, mark: TwinMark) {
         let inner = self.lock();
-        let current = inner.nodes.get(&connection.node).filter(|_| inner.is_current(connection));
+        let current = inner
+            .nodes
+            .get(&connection.node)
+            .filter(|_| inner.is_current(connection));
         if let Some(presence) = current
             && presence.instance == Some(mark.instance)
             && mark.verify(&connection.node)
@@ -57,10 +64,26 @@ impl Desk {
             return;
         }
         let mut inner = self.lock();
-        inner.send(node, ToNode::Twin { mark: Box::new(marks[1].clone()) });
-        let others: Vec<NodeId> = inner.nodes.keys().copied().filter(|other| *other != node).collect();
+        inner.send(
+            node,
+            ToNode::Twin {
+                mark: Box::new(marks[1].clone()),
+            },
+        );
+        let others: Vec<NodeId> = inner
+            .nodes
+            .keys()
+            .copied()
+            .filter(|other| *other != node)
+            .collect();
         for other in others {
-            inner.send(other, ToNode::Twins { node, marks: Box::new(marks.clone()) });
+            inner.send(
+                other,
+                ToNode::Twins {
+                    node,
+                    marks: Box::new(marks.clone()),
+                },
+            );
         }
     }
 }

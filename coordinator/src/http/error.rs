@@ -1,4 +1,5 @@
-//! Errors of the API: `{"error": {"code": …, "message": …}}`. Codes are stable; messages are for people.
+//! Errors of the API: `{"error": {"code": …, "message": …}}`. Codes are stable; messages are for
+//! people.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -8,6 +9,9 @@ use serde_json::json;
 use crate::api_key::Denied;
 use crate::desk::{IntakeError, SubmitError};
 use crate::store::StoreError;
+
+/// After a refusal for want of room, tasks have ended by then.
+const BUSY_SECONDS: u32 = 5;
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -21,8 +25,13 @@ pub struct ApiError {
 
 impl ApiError {
     /// An error with a stable code and a sentence that ends with what to do.
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { status, code, message: message.into(), retry_after: None }
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_after: None,
+        }
     }
 
     /// The same request may be taken later.
@@ -31,18 +40,21 @@ impl ApiError {
         code: &'static str,
         message: impl Into<String>,
         seconds: u32,
-    ) -> ApiError {
-        ApiError { retry_after: Some(seconds), ..ApiError::new(status, code, message) }
+    ) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(status, code, message)
+        }
     }
 
     /// The request is wrong.
-    pub fn bad(code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::BAD_REQUEST, code, message)
+    pub fn bad(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// There is no such thing.
-    pub fn missing(code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::NOT_FOUND, code, message)
+    pub fn missing(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
     }
 }
 
@@ -51,36 +63,43 @@ impl IntoResponse for ApiError {
         let body = Json(json!({"error": {"code": self.code, "message": self.message}}));
         let mut response = (self.status, body).into_response();
         if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = header::HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
 }
 
 impl From<Denied> for ApiError {
-    fn from(denied: Denied) -> ApiError {
+    fn from(denied: Denied) -> Self {
         match denied {
             Denied::Unauthorised => {
-                ApiError::new(StatusCode::UNAUTHORIZED, "unauthorised", denied.to_string())
+                Self::new(StatusCode::UNAUTHORIZED, "unauthorised", denied.to_string())
             }
-            Denied::Scope => ApiError::new(StatusCode::FORBIDDEN, "scope", denied.to_string()),
-            Denied::Crowded => {
-                ApiError::later(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", denied.to_string(), 1)
-            }
+            Denied::Scope => Self::new(StatusCode::FORBIDDEN, "scope", denied.to_string()),
+            Denied::Crowded => Self::later(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                denied.to_string(),
+                1,
+            ),
         }
     }
 }
 
 impl From<SubmitError> for ApiError {
-    fn from(error: SubmitError) -> ApiError {
+    fn from(error: SubmitError) -> Self {
         let status = match &error {
-            SubmitError::Conflict(_) | SubmitError::StaleWallet { .. } | SubmitError::Moving { .. } => {
-                StatusCode::CONFLICT
-            }
+            SubmitError::Conflict(_)
+            | SubmitError::StaleWallet { .. }
+            | SubmitError::Moving { .. } => StatusCode::CONFLICT,
             SubmitError::Busy(_) | SubmitError::Share(_) | SubmitError::Store(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -88,12 +107,15 @@ impl From<SubmitError> for ApiError {
         };
         let retry_after =
             matches!(error, SubmitError::Busy(_) | SubmitError::Share(_)).then_some(BUSY_SECONDS);
-        ApiError { retry_after, ..ApiError::new(status, error.code(), error.to_string()) }
+        Self {
+            retry_after,
+            ..Self::new(status, error.code(), error.to_string())
+        }
     }
 }
 
 impl From<IntakeError> for ApiError {
-    fn from(error: IntakeError) -> ApiError {
+    fn from(error: IntakeError) -> Self {
         let status = match &error {
             IntakeError::Conflict { .. } => StatusCode::CONFLICT,
             IntakeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -103,19 +125,22 @@ impl From<IntakeError> for ApiError {
             | IntakeError::Gap(_)
             | IntakeError::Order(_) => StatusCode::BAD_REQUEST,
         };
-        ApiError::new(status, error.code(), error.to_string())
+        Self::new(status, error.code(), error.to_string())
     }
 }
 
 impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> ApiError {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "store", error.to_string())
+    fn from(error: StoreError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store", error.to_string())
     }
 }
 
 /// Answer to an unknown path.
 pub async fn no_such_path() -> ApiError {
-    ApiError::missing("no-such-path", "there is nothing at this path; the API begins with /v1/tasks")
+    ApiError::missing(
+        "no-such-path",
+        "there is nothing at this path; the API begins with /v1/tasks",
+    )
 }
 
 /// Answer to a known path with an unknown method.
@@ -126,6 +151,3 @@ pub async fn no_such_method() -> ApiError {
         "this path does not know the method; use GET",
     )
 }
-
-/// After a refusal for want of room, tasks have ended by then.
-const BUSY_SECONDS: u32 = 5;

@@ -1,7 +1,8 @@
 //! The HTTP API `/v1`: what a caller may ask, and how it is answered.
 //!
-//! Handlers translate; the [desk](crate::desk) decides. Every error is JSON with a stable code and a sentence that ends
-//! with what to do. There is no TLS here: the listener belongs on loopback or behind a proxy.
+//! Handlers translate; the [desk](crate::desk) decides. Every error is JSON with a stable code and
+//! a sentence that ends with what to do. There is no TLS here: the listener belongs on loopback or
+//! behind a proxy.
 
 mod error;
 mod nodes;
@@ -28,6 +29,18 @@ use crate::api_key::{ApiKeys, REQUESTS, Scope};
 use crate::desk::Desk;
 use error::ApiError;
 
+/// A task's text, escaped inside JSON, with room for the rest.
+const MAX_BODY: usize = 3 * 1024 * 1024;
+/// Who may ask at a time, and how slowly.
+pub const LIMITS: Limits = Limits {
+    connections: REQUESTS,
+    of_one_address: 128,
+    head: Duration::from_secs(15),
+    // Long polls follow each other on one.
+    life: None,
+    grace: Duration::from_secs(3),
+};
+
 /// What handlers need.
 #[derive(Debug)]
 pub struct App {
@@ -51,8 +64,11 @@ pub struct Patience {
 }
 
 impl Default for Patience {
-    fn default() -> Patience {
-        Patience { body: Duration::from_secs(10), request: Duration::from_secs(45) }
+    fn default() -> Self {
+        Self {
+            body: Duration::from_secs(10),
+            request: Duration::from_secs(45),
+        }
     }
 }
 
@@ -92,7 +108,10 @@ async fn authorise(
 ) -> Result<Response, ApiError> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let scope = if reads { Scope::Read } else { Scope::Create };
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let presented = header.and_then(|value| value.strip_prefix("Bearer "));
     let (key, place) = app.keys.admit(presented, scope)?;
     tracing::debug!(%key, method = %request.method(), path = request.uri().path(), "request");
@@ -103,7 +122,11 @@ async fn authorise(
 }
 
 /// Reads the whole body, within its bounds of size and time, before a handler sees the request.
-async fn read_body(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, ApiError> {
+async fn read_body(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     let late = || {
         ApiError::new(
@@ -112,16 +135,27 @@ async fn read_body(State(app): State<Arc<App>>, request: Request, next: Next) ->
             "the body did not arrive in time; send it at once",
         )
     };
-    let read = tokio::time::timeout(app.patience.body, to_bytes(body, MAX_BODY)).await.map_err(|_| late())?;
+    let read = tokio::time::timeout(app.patience.body, to_bytes(body, MAX_BODY))
+        .await
+        .map_err(|_| late())?;
     let body = read.map_err(|error| {
-        let message = format!("the body was not taken ({error}); send at most {} KiB", MAX_BODY / 1024);
+        let message = format!(
+            "the body was not taken ({error}); send at most {} KiB",
+            MAX_BODY / 1024
+        );
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message)
     })?;
     Ok(next.run(Request::from_parts(head, body.into())).await)
 }
 
 async fn limit_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let late = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "no answer in time; try again");
+    let late = || {
+        ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            "no answer in time; try again",
+        )
+    };
     tokio::time::timeout(app.patience.request, next.run(request))
         .await
         .unwrap_or_else(|_| late().into_response())
@@ -131,15 +165,3 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     app.desk.store().check()?;
     Ok(Json(json!({"ready": true})).into_response())
 }
-
-/// A task's text, escaped inside JSON, with room for the rest.
-const MAX_BODY: usize = 3 * 1024 * 1024;
-/// Who may ask at a time, and how slowly.
-pub const LIMITS: Limits = Limits {
-    connections: REQUESTS,
-    of_one_address: 128,
-    head: Duration::from_secs(15),
-    // Long polls follow each other on one.
-    life: None,
-    grace: Duration::from_secs(3),
-};

@@ -34,7 +34,13 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Listing> {
         let presence = online.remove(id);
         let since = presence.as_ref().map(|presence| presence.since);
         let software = presence.map(|presence| presence.software);
-        NodeView { id: *id, name: name.clone(), online: since.is_some(), software, since }
+        NodeView {
+            id: *id,
+            name: name.clone(),
+            online: since.is_some(),
+            software,
+            since,
+        }
     };
     let nodes = app.desk.rules().nodes.iter().map(view).collect();
     Json(Listing { nodes })

@@ -19,6 +19,10 @@ use crate::clock;
 use crate::run::stopped;
 use crate::task::record::{Proof, TaskRecord};
 
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 200;
+const MAX_WAIT: u64 = 30;
+
 /// A signed task as it is handed in.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,9 +39,15 @@ pub async fn submit(
     Extension(Through(key)): Extension<Through>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<TaskView>), ApiError> {
-    let submitted = app.desk.submit(signed_task(&body)?, Some(key), clock::now())?;
+    let submitted = app
+        .desk
+        .submit(signed_task(&body)?, Some(key), clock::now())?;
     app.desk.store().durable(submitted.ticket).await?;
-    let status = if submitted.new { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if submitted.new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Json(TaskView::new(&app.desk, submitted.record)?)))
 }
 
@@ -67,9 +77,14 @@ pub async fn list(
     let store = app.desk.store();
     store.durable(store.now()).await?;
     let records = store.tasks(page.before.unwrap_or(u64::MAX), limit)?;
-    let next =
-        records.last().filter(|last| records.len() == limit && last.sequence > 1).map(|last| last.sequence);
-    let tasks = records.into_iter().map(Summary::new).collect::<Result<_, _>>()?;
+    let next = records
+        .last()
+        .filter(|last| records.len() == limit && last.sequence > 1)
+        .map(|last| last.sequence);
+    let tasks = records
+        .into_iter()
+        .map(Summary::new)
+        .collect::<Result<_, _>>()?;
     Ok(Json(Listing { tasks, next }))
 }
 
@@ -79,7 +94,8 @@ pub async fn list(
 pub struct Wait {
     /// Seconds, at most 30. Absent: answer at once.
     wait: Option<u64>,
-    /// The revision that the caller has; answered as soon as there is a later one, or the task has ended.
+    /// The revision that the caller has; answered as soon as there is a later one, or the task has
+    /// ended.
     revision: Option<u64>,
 }
 
@@ -90,12 +106,14 @@ pub async fn show(
     wait: Result<Query<Wait>, QueryRejection>,
 ) -> Result<Json<TaskView>, ApiError> {
     let Query(wait) = wait.map_err(|error| bad_query(&error))?;
-    let id: TaskId = id.parse().map_err(|error| ApiError::bad("task-id", format!("{error}")))?;
+    let id: TaskId = id
+        .parse()
+        .map_err(|error| ApiError::bad("task-id", format!("{error}")))?;
     let seconds = wait.wait.unwrap_or(0).min(MAX_WAIT);
     let until = Instant::now() + Duration::from_secs(seconds);
     let record = news(&app, id, wait.revision.unwrap_or(0), until).await?;
-    // A caller never sees an end that a crash takes back. Only who waits for a signature gets it at once: it proves itself,
-    // and its signers keep it in their journals.
+    // A caller never sees an end that a crash takes back. Only who waits for a signature gets it at
+    // once: it proves itself, and its signers keep it in their journals.
     let proves_itself = seconds > 0 && matches!(record.result, Some(Proof::Signed(_)));
     if record.state.is_final() && !proves_itself {
         app.desk.store().task_durable(id).await?;
@@ -104,15 +122,21 @@ pub async fn show(
 }
 
 async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskRecord, ApiError> {
-    let unknown =
-        || ApiError::missing("task-unknown", "there is no such task; list the tasks, or send it again");
+    let unknown = || {
+        ApiError::missing(
+            "task-unknown",
+            "there is no such task; list the tasks, or send it again",
+        )
+    };
     let watch = app.desk.watch(id);
     let record = app.desk.record(id)?.ok_or_else(unknown)?;
-    let Some(mut watch) = watch.filter(|_| record.revision <= known && !record.state.is_final()) else {
+    let Some(mut watch) = watch.filter(|_| record.revision <= known && !record.state.is_final())
+    else {
         return Ok(record);
     };
     let mut stop = app.stop.clone();
-    // However the wait ends, the record is read again: the end of time, of the task, or of the coordinator is no error.
+    // However the wait ends, the record is read again: the end of time, of the task, or of the
+    // coordinator is no error.
     tokio::select! {
         waited = timeout_at(until, watch.wait_for(|revision| *revision > known)) => drop(waited),
         () = stopped(&mut stop) => {}
@@ -122,8 +146,9 @@ async fn news(app: &App, id: TaskId, known: u64, until: Instant) -> Result<TaskR
 
 fn signed_task(body: &[u8]) -> Result<SignedTask, ApiError> {
     let submission: Submission = serde_json::from_slice(body).map_err(|error| {
-        let message =
-            format!("the body cannot be read ({error}); send {{\"task\": text, \"signature\": hex}}");
+        let message = format!(
+            "the body cannot be read ({error}); send {{\"task\": text, \"signature\": hex}}"
+        );
         ApiError::bad("body-malformed", message)
     })?;
     submission.signed()
@@ -139,14 +164,13 @@ impl Submission {
                 "`signature` has not 128 hexadecimal digits; send Ed25519 in hex",
             )
         })?;
-        Ok(SignedTask { bytes: self.task.into_bytes(), signature })
+        Ok(SignedTask {
+            bytes: self.task.into_bytes(),
+            signature,
+        })
     }
 }
 
 fn bad_query(error: &QueryRejection) -> ApiError {
     ApiError::bad("query-malformed", format!("{error}; correct the query"))
 }
-
-const DEFAULT_PAGE: usize = 50;
-const MAX_PAGE: usize = 200;
-const MAX_WAIT: u64 = 30;

@@ -1,12 +1,16 @@
 //! What the API shows of a task. Field names are part of the contract with clients.
 
-use countersign_protocol::{KeyId, NodeId, Operation, RequesterId, SignedTask, Task, TaskId, UnixMillis};
+use countersign_protocol::{
+    KeyId, NodeId, Operation, RequesterId, SignedTask, Task, TaskId, UnixMillis,
+};
 use serde::Serialize;
 
 use super::error::ApiError;
 use crate::desk::Desk;
 use crate::store::StoreError;
-use crate::task::record::{Decision, Event, Party, Progress, Proof, Reason, Report, State, TaskRecord};
+use crate::task::record::{
+    Decision, Event, Party, Progress, Proof, Reason, Report, State, TaskRecord,
+};
 
 /// A task in a list.
 #[derive(Debug, Serialize)]
@@ -81,12 +85,12 @@ pub struct OutcomeView {
 
 impl Summary {
     /// Reads what is shown out of the task's own text.
-    pub fn new(record: TaskRecord) -> Result<Summary, ApiError> {
-        Ok(Summary::of(&record, &parse(&record)?))
+    pub fn new(record: TaskRecord) -> Result<Self, ApiError> {
+        Ok(Self::of(&record, &parse(&record)?))
     }
 
-    fn of(record: &TaskRecord, task: &Task) -> Summary {
-        Summary {
+    fn of(record: &TaskRecord, task: &Task) -> Self {
+        Self {
             id: task.id,
             sequence: record.sequence,
             revision: record.revision,
@@ -106,7 +110,7 @@ impl Summary {
 
 impl TaskView {
     /// A task with the names of its nodes, and whether they are on line.
-    pub fn new(desk: &Desk, record: TaskRecord) -> Result<TaskView, ApiError> {
+    pub fn new(desk: &Desk, record: TaskRecord) -> Result<Self, ApiError> {
         let summary = Summary::of(&record, &parse(&record)?);
         let online = desk.online();
         let names = &desk.rules().nodes;
@@ -118,10 +122,13 @@ impl TaskView {
             progress: party.progress.clone(),
             stored: record.has_stored(&party.node),
             void: record.has_voided(&party.node),
-            outcome: party.report.clone().map(|Report { at, outcome, .. }| OutcomeView { at, outcome }),
+            outcome: party
+                .report
+                .clone()
+                .map(|Report { at, outcome, .. }| OutcomeView { at, outcome }),
         };
         let nodes = record.parties.iter().map(view).collect();
-        Ok(TaskView {
+        Ok(Self {
             summary,
             task: record.task,
             signature: hex::encode(record.signature),
@@ -150,5 +157,8 @@ fn parse(record: &TaskRecord) -> Result<Task, StoreError> {
 }
 
 fn signed(record: &TaskRecord) -> SignedTask {
-    SignedTask { bytes: record.task.clone().into_bytes(), signature: record.signature }
+    SignedTask {
+        bytes: record.task.clone().into_bytes(),
+        signature: record.signature,
+    }
 }

@@ -1,5 +1,5 @@
-//! `/v1/wallets`: the keys that were made through this coordinator or brought to it, in their newest generation and in all
-//! before.
+//! `/v1/wallets`: the keys that were made through this coordinator or brought to it, in their
+//! newest generation and in all before.
 
 use std::sync::Arc;
 
@@ -40,7 +40,11 @@ pub struct Listing {
 pub async fn list(State(app): State<Arc<App>>) -> Result<Json<Listing>, ApiError> {
     let store = app.desk.store();
     store.durable(store.now()).await?;
-    let wallets = store.wallets()?.into_iter().map(view).collect::<Result<_, _>>()?;
+    let wallets = store
+        .wallets()?
+        .into_iter()
+        .map(view)
+        .collect::<Result<_, _>>()?;
     Ok(Json(Listing { wallets }))
 }
 
@@ -55,19 +59,36 @@ struct Brought {
     order: Option<Submission>,
 }
 
-/// `POST`: takes a wallet in that was made through another coordinator. 409 if another one is known under its id.
-pub async fn take_in(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<WalletView>, ApiError> {
-    let brought: Brought = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::bad("wallet-malformed", format!("{error}; send generations and order")))?;
+/// `POST`: takes a wallet in that was made through another coordinator. 409 if another one is known
+/// under its id.
+pub async fn take_in(
+    State(app): State<Arc<App>>,
+    body: Bytes,
+) -> Result<Json<WalletView>, ApiError> {
+    let brought: Brought = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::bad(
+            "wallet-malformed",
+            format!("{error}; send generations and order"),
+        )
+    })?;
     let order = brought.order.map(Submission::signed).transpose()?;
-    let taken = app.desk.take_in(&brought.generations, order.as_ref(), clock::now())?;
+    let taken = app
+        .desk
+        .take_in(&brought.generations, order.as_ref(), clock::now())?;
     app.desk.store().durable(taken.ticket).await?;
     view(taken.wallet).map(Json)
 }
 
 /// `GET /{id}`: one wallet, in its newest generation.
-pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<WalletView>, ApiError> {
-    let wallet = app.desk.store().wallet(wallet_id(&id)?)?.ok_or_else(unknown)?;
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<WalletView>, ApiError> {
+    let wallet = app
+        .desk
+        .store()
+        .wallet(wallet_id(&id)?)?
+        .ok_or_else(unknown)?;
     view(wallet).map(Json)
 }
 
@@ -83,21 +104,36 @@ pub async fn generations(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<History>, ApiError> {
-    let generations = app.desk.store().generations(wallet_id(&id)?, 0, usize::MAX)?;
-    if generations.is_empty() { Err(unknown()) } else { Ok(Json(History { generations })) }
+    let generations = app
+        .desk
+        .store()
+        .generations(wallet_id(&id)?, 0, usize::MAX)?;
+    if generations.is_empty() {
+        Err(unknown())
+    } else {
+        Ok(Json(History { generations }))
+    }
 }
 
 fn wallet_id(text: &str) -> Result<KeyId, ApiError> {
-    text.parse().map_err(|error| ApiError::bad("wallet-id", format!("{error}")))
+    text.parse()
+        .map_err(|error| ApiError::bad("wallet-id", format!("{error}")))
 }
 
 fn unknown() -> ApiError {
-    ApiError::missing("wallet-unknown", "there is no such wallet; list the wallets for their ids")
+    ApiError::missing(
+        "wallet-unknown",
+        "there is no such wallet; list the wallets for their ids",
+    )
 }
 
 fn view(announcement: Announcement) -> Result<WalletView, ApiError> {
-    let extended_public_key = proof::extended_public_key(&announcement)
-        .map_err(|reason| crate::store::StoreError::Row { table: "wallets", reason })?;
+    let extended_public_key = proof::extended_public_key(&announcement).map_err(|reason| {
+        crate::store::StoreError::Row {
+            table: "wallets",
+            reason,
+        }
+    })?;
     Ok(WalletView {
         id: announcement.key,
         name: announcement.name.clone(),

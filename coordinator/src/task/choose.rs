@@ -1,35 +1,48 @@
 //! Who is to take part: a pure function of the task, the committee and who is on line.
 
 use countersign_protocol::{
-    Announcement, Hash, Hasher, KeyGen, KeyReshare, KeyShareSign, KeySign, NodeId, Operation, TaskId,
+    Announcement, Hash, Hasher, KeyGen, KeyReshare, KeyShareSign, KeySign, NodeId, Operation,
+    TaskId,
 };
 
-/// The parties that are fixed by the task itself, in the order of their ids; absent if they are the coordinator's choice.
+/// The parties that are fixed by the task itself, in the order of their ids; absent if they are the
+/// coordinator's choice.
 pub fn fixed(operation: &Operation) -> Option<Vec<NodeId>> {
     match operation {
         Operation::KeyGen(KeyGen { committee, .. }) => Some(committee.members().to_vec()),
         Operation::KeySign(KeySign { signers, .. }) => signers.clone().map(sorted),
-        Operation::KeyReshare(reshare) => reshare.dealers.as_ref().map(|dealers| reshare.parties(dealers)),
+        Operation::KeyReshare(reshare) => reshare
+            .dealers
+            .as_ref()
+            .map(|dealers| reshare.parties(dealers)),
         Operation::KeyShareSign(KeyShareSign { nodes, .. }) => Some(sorted(nodes.clone())),
     }
 }
 
-/// Exactly `threshold` members that are on line, in the order of their ids; `None` if there are too few. Tasks spread over
-/// the members, and the same task with the same members on line gets the same signers.
+/// Exactly `threshold` members that are on line, in the order of their ids; `None` if there are too
+/// few. Tasks spread over the members, and the same task with the same members on line gets the
+/// same signers.
 pub fn signers(
     task: &TaskId,
     wallet: &Announcement,
     online: impl Fn(&NodeId) -> bool,
 ) -> Option<Vec<NodeId>> {
     let needed = usize::from(wallet.threshold.get());
-    let mut members: Vec<NodeId> = wallet.committee.members().iter().copied().filter(online).collect();
+    let mut members: Vec<NodeId> = wallet
+        .committee
+        .members()
+        .iter()
+        .copied()
+        .filter(online)
+        .collect();
     members.sort_by_key(|node| rank(task, node));
     members.truncate(needed);
     (members.len() == needed).then(|| sorted(members))
 }
 
-/// All future members and as many dealers as the key needs, in the order of their ids; `None` if too few are on line. Members
-/// that stay deal before those that leave: the fewer parties, the fewer can fail.
+/// All future members and as many dealers as the key needs, in the order of their ids; `None` if
+/// too few are on line. Members that stay deal before those that leave: the fewer parties, the
+/// fewer can fail.
 pub fn resharers(
     task: &TaskId,
     reshare: &KeyReshare,
@@ -40,14 +53,24 @@ pub fn resharers(
     }
     let needed = usize::from(reshare.from.threshold.get());
     let stays = |node: &NodeId| reshare.committee.index_of(node).is_some();
-    let mut dealers: Vec<NodeId> = reshare.from.committee.members().iter().copied().filter(online).collect();
+    let mut dealers: Vec<NodeId> = reshare
+        .from
+        .committee
+        .members()
+        .iter()
+        .copied()
+        .filter(online)
+        .collect();
     dealers.sort_by_key(|node| (!stays(node), rank(task, node)));
     dealers.truncate(needed);
     (dealers.len() == needed).then(|| reshare.parties(&dealers))
 }
 
 fn rank(task: &TaskId, node: &NodeId) -> Hash {
-    Hasher::new("countersign/1 choice of signers").field(&task.0).field(node.as_bytes()).finish()
+    Hasher::new("countersign/1 choice of signers")
+        .field(&task.0)
+        .field(node.as_bytes())
+        .finish()
 }
 
 fn sorted(mut nodes: Vec<NodeId>) -> Vec<NodeId> {

@@ -1,8 +1,9 @@
 //! The life of one task: waiting, approving, running, and one of four ends.
 //!
-//! [`Flow::step`] takes what happened and returns what to send. It never sends, stores, or reads a clock. A result is
-//! believed only when [`proof`] has verified it; no word of a node ends a task well. How a task waits, is decided and runs is
-//! told here, how it ends in `report`, and what a reshare needs besides in `reshare`.
+//! [`Flow::step`] takes what happened and returns what to send. It never sends, stores, or reads a
+//! clock. A result is believed only when [`proof`] has verified it; no word of a node ends a task
+//! well. How a task waits, is decided and runs is told here, how it ends in `report`, and what a
+//! reshare needs besides in `reshare`.
 
 mod report;
 mod reshare;
@@ -11,12 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{
-    Announcement, Evidence, Hash, KeyId, KeyReshare, NodeId, Operation, Outcome, PluginVerdict, Refusal,
-    SignedTask, StoredMark, Task, TaskError, TaskId, UnixMillis,
+    Announcement, Evidence, Hash, KeyId, KeyReshare, NodeId, Operation, Outcome, PluginVerdict,
+    Refusal, SignedTask, StoredMark, Task, TaskError, TaskId, UnixMillis,
 };
 
 use super::record::{Decision, Party, Progress, Reason, State, TaskRecord};
 use super::{choose, proof};
+
+/// In how many times the longest silence a KeyGen or KeyReshare must have ended.
+const LONGEST: u64 = 48;
 
 /// A task and everything needed to carry it on.
 #[derive(Debug)]
@@ -29,7 +33,8 @@ pub struct Flow {
     wallet: Option<Announcement>,
     /// How many signatures the task orders: 1 where that is not known.
     signatures: u64,
-    /// Parties whose decision came in over the connection they have now: the ones that a `Start` reaches.
+    /// Parties whose decision came in over the connection they have now: the ones that a `Start`
+    /// reaches.
     confirmed: BTreeSet<NodeId>,
     /// When each party last said where it stands.
     heard: BTreeMap<NodeId, UnixMillis>,
@@ -101,7 +106,8 @@ pub enum Input {
 /// What to do about it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// Frames for nodes. One for a node that is off line is dropped: it is offered the task again when it returns.
+    /// Frames for nodes. One for a node that is off line is dropped: it is offered the task again
+    /// when it returns.
     pub send: Vec<(NodeId, ToNode)>,
     /// What became of the record.
     pub change: Change,
@@ -126,21 +132,26 @@ pub enum Change {
 pub struct Timings {
     /// From the offer to the last decision, in ms.
     pub decision: u64,
-    /// How long a party of a KeyGen or KeyReshare may be silent before its outcome is given up, in ms. Auxiliary information has
-    /// its limit at the nodes; they say every few seconds that they are at it.
+    /// How long a party of a KeyGen or KeyReshare may be silent before its outcome is given up, in
+    /// ms. Auxiliary information has its limit at the nodes; they say every few seconds that they
+    /// are at it.
     pub keygen: u64,
-    /// From the start of a KeySign to its result, in ms for each of its signatures; as long for a KeyShareSign.
+    /// From the start of a KeySign to its result, in ms for each of its signatures; as long for a
+    /// KeyShareSign.
     pub keysign: u64,
-    /// From the first failure to the verdict on the task, in ms: time for the others to report the real cause.
+    /// From the first failure to the verdict on the task, in ms: time for the others to report the
+    /// real cause.
     pub grace: u64,
 }
 
-/// In how many times the longest silence a KeyGen or KeyReshare must have ended.
-const LONGEST: u64 = 48;
-
 impl Default for Timings {
-    fn default() -> Timings {
-        Timings { decision: 60_000, keygen: 300_000, keysign: 60_000, grace: 2_000 }
+    fn default() -> Self {
+        Self {
+            decision: 60_000,
+            keygen: 300_000,
+            keysign: 60_000,
+            grace: 2_000,
+        }
     }
 }
 
@@ -163,7 +174,7 @@ impl Flow {
         signed: SignedTask,
         wallet: Option<Announcement>,
         now: UnixMillis,
-    ) -> Result<Flow, TaskError> {
+    ) -> Result<Self, TaskError> {
         let task = signed.parse()?;
         let text = String::from_utf8(signed.bytes.clone())
             .map_err(|_| TaskError::Malformed("it is not UTF-8".into()))?;
@@ -189,21 +200,24 @@ impl Flow {
         };
         record.note(now, "accepted");
         let hash = signed.hash();
-        let mut flow = Flow::new(record, task, signed, hash);
+        let mut flow = Self::new(record, task, signed, hash);
         flow.set_wallet(wallet);
         Ok(flow)
     }
 
     /// A task from the store. Nobody is confirmed: every party is asked again when it returns.
-    pub fn restore(record: TaskRecord) -> Result<Flow, TaskError> {
-        let signed = SignedTask { bytes: record.task.clone().into_bytes(), signature: record.signature };
+    pub fn restore(record: TaskRecord) -> Result<Self, TaskError> {
+        let signed = SignedTask {
+            bytes: record.task.clone().into_bytes(),
+            signature: record.signature,
+        };
         let task = signed.parse()?;
         let hash = signed.hash();
-        Ok(Flow::new(record, task, signed, hash))
+        Ok(Self::new(record, task, signed, hash))
     }
 
-    fn new(record: TaskRecord, task: Task, signed: SignedTask, hash: Hash) -> Flow {
-        Flow {
+    fn new(record: TaskRecord, task: Task, signed: SignedTask, hash: Hash) -> Self {
+        Self {
             record,
             task,
             signed,
@@ -258,15 +272,24 @@ impl Flow {
     pub fn occupies(&self) -> Vec<NodeId> {
         let works = |party: &&Party| {
             party.report.is_none()
-                && party.decision.as_ref().is_none_or(|decision| decision.refusal.is_none())
+                && party
+                    .decision
+                    .as_ref()
+                    .is_none_or(|decision| decision.refusal.is_none())
         };
         match self.record.state {
-            State::Approving | State::Running => {
-                self.record.parties.iter().filter(works).map(|party| party.node).collect()
-            }
-            State::Waiting | State::Completed | State::Rejected | State::Failed | State::Expired => {
-                Vec::new()
-            }
+            State::Approving | State::Running => self
+                .record
+                .parties
+                .iter()
+                .filter(works)
+                .map(|party| party.node)
+                .collect(),
+            State::Waiting
+            | State::Completed
+            | State::Rejected
+            | State::Failed
+            | State::Expired => Vec::new(),
         }
     }
 
@@ -283,17 +306,35 @@ impl Flow {
             Input::Tick => {}
             Input::Joined(node) => self.joined(node, &mut effects),
             Input::Left(node) => drop(self.confirmed.remove(&node)),
-            Input::Decision { from, refusal, verdicts } => {
+            Input::Decision {
+                from,
+                refusal,
+                verdicts,
+            } => {
                 self.decided(from, refusal, verdicts, world, &mut effects);
             }
-            Input::Progress { from, stage, waiting_for, pace } => {
-                let progress = Progress { at: world.now, stage, waiting_for, pace };
+            Input::Progress {
+                from,
+                stage,
+                waiting_for,
+                pace,
+            } => {
+                let progress = Progress {
+                    at: world.now,
+                    stage,
+                    waiting_for,
+                    pace,
+                };
                 self.progressed(from, progress, &mut effects);
             }
             Input::Outcome { from, outcome } => self.reported(from, outcome, world, &mut effects),
-            Input::Stored { from, announcement } => self.stored(from, *announcement, world, &mut effects),
+            Input::Stored { from, announcement } => {
+                self.stored(from, *announcement, world, &mut effects)
+            }
             Input::Void { from, mark } => self.voided(from, mark, world, &mut effects),
-            Input::Evidence { from, evidence } => self.evidence(from, *evidence, world, &mut effects),
+            Input::Evidence { from, evidence } => {
+                self.evidence(from, *evidence, world, &mut effects)
+            }
             Input::Pending(node) => self.pending(node, world, &mut effects),
         }
         self.advance(world, &mut effects);
@@ -303,7 +344,10 @@ impl Flow {
 
     /// Nothing starts from this instant on, in ms since 1970.
     fn decision_deadline(&self, timings: &Timings) -> u64 {
-        let offered = self.record.offered.map_or(u64::MAX, |at| at.0.saturating_add(timings.decision));
+        let offered = self
+            .record
+            .offered
+            .map_or(u64::MAX, |at| at.0.saturating_add(timings.decision));
         offered.min(self.task.not_after.0)
     }
 
@@ -328,10 +372,17 @@ impl Flow {
         if world.now >= self.task.not_after {
             return self.expire(world.now, effects);
         }
-        let Some(parties) = self.available_parties(world) else { return };
+        let Some(parties) = self.available_parties(world) else {
+            return;
+        };
         self.record.parties = parties.iter().copied().map(Party::new).collect();
         self.record.offered = Some(world.now);
-        self.enter(State::Approving, world.now, "offered to the parties", effects);
+        self.enter(
+            State::Approving,
+            world.now,
+            "offered to the parties",
+            effects,
+        );
         for node in parties {
             self.offer(node, effects);
         }
@@ -341,32 +392,48 @@ impl Flow {
         match choose::fixed(&self.task.operation) {
             Some(parties) => parties.iter().all(world.free).then_some(parties),
             None => match &self.task.operation {
-                Operation::KeyReshare(reshare) => choose::resharers(&self.task.id, reshare, world.free),
+                Operation::KeyReshare(reshare) => {
+                    choose::resharers(&self.task.id, reshare, world.free)
+                }
                 _ => choose::signers(&self.task.id, self.wallet.as_ref()?, world.free),
             },
         }
     }
 
     fn expire(&mut self, now: UnixMillis, effects: &mut Effects) {
-        let message =
-            "the nodes that are needed did not come on line in time; start them and send a new task";
-        self.record.reason =
-            Some(Reason { code: "expired".into(), message: message.into(), nodes: Vec::new(), plugin: None });
+        let message = "the nodes that are needed did not come on line in time; start them and send a new task";
+        self.record.reason = Some(Reason {
+            code: "expired".into(),
+            message: message.into(),
+            nodes: Vec::new(),
+            plugin: None,
+        });
         self.enter(State::Expired, now, message, effects);
     }
 
     fn offer(&self, node: NodeId, effects: &mut Effects) {
         let parties = self.record.parties.iter().map(|party| party.node).collect();
-        effects.send.push((node, ToNode::Offer { task: self.signed.clone(), parties }));
+        effects.send.push((
+            node,
+            ToNode::Offer {
+                task: self.signed.clone(),
+                parties,
+            },
+        ));
     }
 
     // Nodes come and go.
 
-    /// The node answers a task it knows with its recorded decision or outcome, so an offer may always be repeated.
+    /// The node answers a task it knows with its recorded decision or outcome, so an offer may
+    /// always be repeated.
     fn joined(&mut self, node: NodeId, effects: &mut Effects) {
         self.confirmed.remove(&node);
         let under_way = matches!(self.record.state, State::Approving | State::Running);
-        let open = self.record.parties.iter().any(|party| party.node == node && party.report.is_none());
+        let open = self
+            .record
+            .parties
+            .iter()
+            .any(|party| party.node == node && party.report.is_none());
         if (under_way && open) || (!under_way && self.owes_word(&node)) {
             self.offer(node, effects);
         }
@@ -383,21 +450,34 @@ impl Flow {
         effects: &mut Effects,
     ) {
         let now = world.now;
-        let Some(party) = self.record.party_mut(&from) else { return };
-        let changed = party.decision.as_ref().is_none_or(|known| known.refusal != refusal);
+        let Some(party) = self.record.party_mut(&from) else {
+            return;
+        };
+        let changed = party
+            .decision
+            .as_ref()
+            .is_none_or(|known| known.refusal != refusal);
         if changed {
-            party.decision = Some(Decision { at: now, refusal: refusal.clone(), verdicts });
+            party.decision = Some(Decision {
+                at: now,
+                refusal: refusal.clone(),
+                verdicts,
+            });
             effects.change = Change::Stored;
         }
         match (self.record.state, refusal) {
-            (State::Approving | State::Running, Some(refusal)) => self.reject(from, &refusal, now, effects),
+            (State::Approving | State::Running, Some(refusal)) => {
+                self.reject(from, &refusal, now, effects)
+            }
             (State::Approving, None) => {
                 self.confirmed.insert(from);
             }
             // It lost the connection after the others began.
             (State::Running, None) => {
                 self.confirmed.insert(from);
-                effects.send.push((from, ToNode::Start { task: self.task.id }));
+                effects
+                    .send
+                    .push((from, ToNode::Start { task: self.task.id }));
             }
             (State::Completed, _) => self.settle(from, effects),
             (State::Waiting, _) => {}
@@ -429,9 +509,19 @@ impl Flow {
 
     fn start(&mut self, now: UnixMillis, effects: &mut Effects) {
         self.record.started = Some(now);
-        self.enter(State::Running, now, "approved by all parties, started", effects);
+        self.enter(
+            State::Running,
+            now,
+            "approved by all parties, started",
+            effects,
+        );
         let task: TaskId = self.task.id;
-        effects.send.extend(self.record.parties.iter().map(|party| (party.node, ToNode::Start { task })));
+        effects.send.extend(
+            self.record
+                .parties
+                .iter()
+                .map(|party| (party.node, ToNode::Start { task })),
+        );
     }
 
     fn give_up_decisions(&mut self, missing: Vec<NodeId>, now: UnixMillis, effects: &mut Effects) {
@@ -447,8 +537,14 @@ impl Flow {
             nodes: vec![node],
             plugin: refusal.plugin.clone(),
         });
-        let by = refusal.plugin.as_ref().map_or(String::new(), |plugin| format!(", plugin {plugin}"));
-        let text = format!("refused by {node}{by}: {} ({})", refusal.reason, refusal.code);
+        let by = refusal
+            .plugin
+            .as_ref()
+            .map_or(String::new(), |plugin| format!(", plugin {plugin}"));
+        let text = format!(
+            "refused by {node}{by}: {} ({})",
+            refusal.reason, refusal.code
+        );
         self.enter(State::Rejected, now, &text, effects);
         self.cancel_all(effects);
     }
@@ -461,11 +557,24 @@ impl Flow {
             return;
         }
         self.heard.insert(from, progress.at);
-        let waiting_for = progress.waiting_for.into_iter().filter(|node| known.contains(node)).collect();
-        let progress = Progress { waiting_for, ..progress };
-        let Some(party) = self.record.party_mut(&from) else { return };
-        let news =
-            party.progress.as_ref().is_none_or(|p| Progress { at: progress.at, ..p.clone() } != progress);
+        let waiting_for = progress
+            .waiting_for
+            .into_iter()
+            .filter(|node| known.contains(node))
+            .collect();
+        let progress = Progress {
+            waiting_for,
+            ..progress
+        };
+        let Some(party) = self.record.party_mut(&from) else {
+            return;
+        };
+        let news = party.progress.as_ref().is_none_or(|p| {
+            Progress {
+                at: progress.at,
+                ..p.clone()
+            } != progress
+        });
         if news {
             party.progress = Some(progress);
             effects.change = effects.change.max(Change::Shown);
@@ -477,7 +586,11 @@ impl Flow {
     }
 
     fn unreported(&self) -> impl Iterator<Item = NodeId> {
-        self.record.parties.iter().filter(|party| party.report.is_none()).map(|party| party.node)
+        self.record
+            .parties
+            .iter()
+            .filter(|party| party.report.is_none())
+            .map(|party| party.node)
     }
 
     fn give_up_silence(&mut self, world: &World<'_>, effects: &mut Effects) {
@@ -508,10 +621,11 @@ impl Flow {
         self.record.started.unwrap_or(self.record.submitted).0
     }
 
-    /// Who has neither reported nor said for long that it is at work; and everybody, once the task has taken longer than any
-    /// node lets it.
+    /// Who has neither reported nor said for long that it is at work; and everybody, once the task
+    /// has taken longer than any node lets it.
     fn silent(&self, world: &World<'_>) -> Vec<NodeId> {
-        let (limit, started) = (world.timings.keygen, self.started());
+        let limit = world.timings.keygen;
+        let started = self.started();
         let begun = started.max(self.taken_up.map_or(0, |at| at.0));
         let too_long = world.now.0 >= started.saturating_add(limit.saturating_mul(LONGEST));
         let heard = |node: &NodeId| self.heard.get(node).map_or(begun, |at| at.0.max(begun));
@@ -529,7 +643,12 @@ impl Flow {
         effects: &mut Effects,
     ) {
         let text = format!("failed: {message} ({code})");
-        self.record.reason = Some(Reason { code: code.into(), message, nodes, plugin: None });
+        self.record.reason = Some(Reason {
+            code: code.into(),
+            message,
+            nodes,
+            plugin: None,
+        });
         self.enter(State::Failed, now, &text, effects);
         self.cancel_all(effects);
     }
@@ -543,11 +662,26 @@ impl Flow {
     /// Those that refused have nothing to drop.
     fn cancel(&self, node: NodeId, effects: &mut Effects) {
         let refused = |party: &Party| party.decision.as_ref().is_some_and(|d| d.refusal.is_some());
-        if self.record.parties.iter().any(|party| party.node == node && refused(party)) {
+        if self
+            .record
+            .parties
+            .iter()
+            .any(|party| party.node == node && refused(party))
+        {
             return;
         }
-        let code = self.record.reason.as_ref().map_or("cancelled", |reason| &reason.code);
-        effects.send.push((node, ToNode::Cancel { task: self.task.id, reason: code.into() }));
+        let code = self
+            .record
+            .reason
+            .as_ref()
+            .map_or("cancelled", |reason| &reason.code);
+        effects.send.push((
+            node,
+            ToNode::Cancel {
+                task: self.task.id,
+                reason: code.into(),
+            },
+        ));
     }
 
     fn enter(&mut self, state: State, now: UnixMillis, text: &str, effects: &mut Effects) {

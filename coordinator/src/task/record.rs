@@ -3,7 +3,8 @@
 use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::outcome::ABANDONED;
 use countersign_protocol::{
-    Announcement, Evidence, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed, StoredMark, UnixMillis,
+    Announcement, Evidence, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed, StoredMark,
+    UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +36,8 @@ pub struct TaskRecord {
     pub reason: Option<Reason>,
     /// What it made, verified here.
     pub result: Option<Proof>,
-    /// KeyReshare: the next generation with the marks of the parties that have stored for it so far.
+    /// KeyReshare: the next generation with the marks of the parties that have stored for it so
+    /// far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Announcement>,
     /// KeyReshare: who never stored anything and never will, each by its own word.
@@ -44,7 +46,8 @@ pub struct TaskRecord {
     /// Who cheated in the task, each by its own signatures, which were verified here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proven: Vec<Evidence>,
-    /// KeyReshare: when the parties that are silent were last asked what they stored, after the task had ended.
+    /// KeyReshare: when the parties that are silent were last asked what they stored, after the
+    /// task had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<UnixMillis>,
     /// What happened, oldest first; at most [`TaskRecord::MAX_EVENTS`].
@@ -74,7 +77,10 @@ pub enum State {
 impl State {
     /// True if nothing more is expected.
     pub fn is_final(self) -> bool {
-        matches!(self, State::Completed | State::Rejected | State::Failed | State::Expired)
+        matches!(
+            self,
+            Self::Completed | Self::Rejected | Self::Failed | Self::Expired
+        )
     }
 }
 
@@ -121,10 +127,11 @@ pub struct Progress {
 pub struct Report {
     /// When it came in.
     pub at: UnixMillis,
-    /// The outcome. A result that does not stand up to verification is kept as a failure with code `wrong-result`.
+    /// The outcome. A result that does not stand up to verification is kept as a failure with code
+    /// `wrong-result`.
     pub outcome: Outcome,
-    /// The failure is the coordinator's own finding: the node reported a result, and it is wrong. What a node says in a failure
-    /// is its word alone.
+    /// The failure is the coordinator's own finding: the node reported a result, and it is wrong.
+    /// What a node says in a failure is its word alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wrong: bool,
 }
@@ -136,8 +143,9 @@ pub struct Reason {
     pub code: String,
     /// One sentence for people.
     pub message: String,
-    /// The nodes it is about, as far as the coordinator knows it itself: who refused, who is silent, who is proven to have
-    /// cheated or to have reported a wrong result. Whom others merely name stands in the message, with who says so.
+    /// The nodes it is about, as far as the coordinator knows it itself: who refused, who is
+    /// silent, who is proven to have cheated or to have reported a wrong result. Whom others merely
+    /// name stands in the message, with who says so.
     pub nodes: Vec<NodeId>,
     /// The plugin that refused.
     pub plugin: Option<String>,
@@ -161,8 +169,8 @@ impl Proof {
     /// The generation of a key that came to be, if that is what was proven.
     pub fn wallet(&self) -> Option<&Announcement> {
         match self {
-            Proof::Created(announcement) | Proof::Reshared(announcement) => Some(announcement),
-            Proof::Signed(_) | Proof::Intact(_) => None,
+            Self::Created(announcement) | Self::Reshared(announcement) => Some(announcement),
+            Self::Signed(_) | Self::Intact(_) => None,
         }
     }
 }
@@ -187,8 +195,12 @@ impl TaskRecord {
 
     /// True if this party's mark over what the task makes is here.
     pub fn has_stored(&self, node: &NodeId) -> bool {
-        let made = self.stored.iter().chain(self.result.as_ref().and_then(Proof::wallet));
-        made.flat_map(|made| &made.stored).any(|mark| mark.node == *node)
+        let made = self
+            .stored
+            .iter()
+            .chain(self.result.as_ref().and_then(Proof::wallet));
+        made.flat_map(|made| &made.stored)
+            .any(|mark| mark.node == *node)
     }
 
     /// True if this party said that it never stored.
@@ -196,22 +208,31 @@ impl TaskRecord {
         self.void.iter().any(|mark| mark.node == *node)
     }
 
-    /// True if more is expected: it has not ended, or parties still wait to learn whether a reshare came to be.
+    /// True if more is expected: it has not ended, or parties still wait to learn whether a reshare
+    /// came to be.
     pub fn is_open(&self) -> bool {
         !self.state.is_final() || self.is_unsettled()
     }
 
-    /// True if a party has stored for a reshare of which nobody can say yet whether all have. The key must not be handed on
-    /// by another task meanwhile: both could come to be. Once the operators of all that have stored gave it up, it is over.
+    /// True if a party has stored for a reshare of which nobody can say yet whether all have. The
+    /// key must not be handed on by another task meanwhile: both could come to be. Once the
+    /// operators of all that have stored gave it up, it is over.
     pub fn is_unsettled(&self) -> bool {
         let mut waiting = self.stored.iter().flat_map(|made| &made.stored);
-        self.result.is_none() && self.void().is_none() && waiting.any(|mark| !self.has_abandoned(&mark.node))
+        self.result.is_none()
+            && self.void().is_none()
+            && waiting.any(|mark| !self.has_abandoned(&mark.node))
     }
 
     fn has_abandoned(&self, node: &NodeId) -> bool {
-        let reports =
-            self.parties.iter().filter(|party| party.node == *node).filter_map(|p| p.report.as_ref());
-        reports.into_iter().any(|report| is_abandonment(&report.outcome))
+        let reports = self
+            .parties
+            .iter()
+            .filter(|party| party.node == *node)
+            .filter_map(|p| p.report.as_ref());
+        reports
+            .into_iter()
+            .any(|report| is_abandonment(&report.outcome))
     }
 
     /// The word of a party that its mark will never be there; not that of one whose mark is.
@@ -222,7 +243,10 @@ impl TaskRecord {
     /// Adds a line of history.
     pub fn note(&mut self, at: UnixMillis, text: impl Into<String>) {
         if self.events.len() < Self::MAX_EVENTS {
-            self.events.push(Event { at, text: text.into() });
+            self.events.push(Event {
+                at,
+                text: text.into(),
+            });
         }
     }
 }
@@ -234,12 +258,19 @@ pub fn is_abandonment(outcome: &Outcome) -> bool {
 
 impl Party {
     /// A party of which nothing is known yet.
-    pub fn new(node: NodeId) -> Party {
-        Party { node, decision: None, progress: None, report: None }
+    pub fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            decision: None,
+            progress: None,
+            report: None,
+        }
     }
 
     /// True if it approved.
     pub fn approved(&self) -> bool {
-        self.decision.as_ref().is_some_and(|decision| decision.refusal.is_none())
+        self.decision
+            .as_ref()
+            .is_some_and(|decision| decision.refusal.is_none())
     }
 }

@@ -7,7 +7,10 @@ use super::intake::{anew, history};
 use super::*;
 
 fn held(wallet: &Announcement) -> Held {
-    Held { key: wallet.key, generation: wallet.generation }
+    Held {
+        key: wallet.key,
+        generation: wallet.generation,
+    }
 }
 
 impl World {
@@ -29,57 +32,119 @@ impl World {
 #[tokio::test]
 async fn a_new_coordinator_learns_from_nodes_what_they_hold() {
     let dir = tempfile::tempdir().unwrap();
-    let (world, all) = (anew(dir.path()), history().1);
+    let world = anew(dir.path());
+    let all = history().1;
     let mut node = FakeNode::connect(&world, 3, vec![]).await;
-    node.say(FromNode::Holds { keys: vec![held(&all[2])] }).await;
-    let from_the_first = Held { generation: 0, ..held(&all[2]) };
-    assert_eq!(node.hear().await, ToNode::Show { keys: vec![from_the_first] });
+    node.say(FromNode::Holds {
+        keys: vec![held(&all[2])],
+    })
+    .await;
+    let from_the_first = Held {
+        generation: 0,
+        ..held(&all[2])
+    };
+    assert_eq!(
+        node.hear().await,
+        ToNode::Show {
+            keys: vec![from_the_first]
+        }
+    );
     // It was no member of the first one, and has it from the order that took the key on.
-    node.say(FromNode::Generations { generations: all.clone() }).await;
+    node.say(FromNode::Generations {
+        generations: all.clone(),
+    })
+    .await;
     world.knows(&all[2]).await;
-    assert_eq!(world.app.desk.store().generations(all[0].key, 0, 9).unwrap(), all);
+    assert_eq!(
+        world
+            .app
+            .desk
+            .store()
+            .generations(all[0].key, 0, 9)
+            .unwrap(),
+        all
+    );
     let shown = world.get(&format!("/v1/wallets/{}", all[0].key)).await;
     assert_eq!(shown["generation"], 2);
     // Who was passed by is told as ever, and who holds what is known is asked for nothing.
     let mut behind = FakeNode::connect(&world, 2, vec![]).await;
-    behind.say(FromNode::Holds { keys: vec![held(&all[0])] }).await;
-    assert_eq!(behind.hear().await, ToNode::Replaced { generations: all[1..].to_vec() });
+    behind
+        .say(FromNode::Holds {
+            keys: vec![held(&all[0])],
+        })
+        .await;
+    assert_eq!(
+        behind.hear().await,
+        ToNode::Replaced {
+            generations: all[1..].to_vec()
+        }
+    );
     node.disconnect().await;
     behind.disconnect().await;
     drop(world);
     let world = anew(dir.path());
     let mut again = FakeNode::connect(&world, 0, vec![]).await;
-    again.say(FromNode::Holds { keys: vec![held(&all[2])] }).await;
+    again
+        .say(FromNode::Holds {
+            keys: vec![held(&all[2])],
+        })
+        .await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(again.hear.try_recv().is_err());
 }
 
-/// Whoever says that it holds something has to show it: no operator is sent to a backup by one node's word.
+/// Whoever says that it holds something has to show it: no operator is sent to a backup by one
+/// node's word.
 #[tokio::test]
 async fn invented_generations_are_believed_by_nobody_and_hinder_no_other_node() {
     let dir = tempfile::tempdir().unwrap();
-    let (world, all) = (anew(dir.path()), history().1);
+    let world = anew(dir.path());
+    let all = history().1;
     let mut liar = FakeNode::connect(&world, 4, vec![]).await;
-    liar.say(FromNode::Holds { keys: vec![Held { generation: 9, ..held(&all[0]) }] }).await;
+    liar.say(FromNode::Holds {
+        keys: vec![Held {
+            generation: 9,
+            ..held(&all[0])
+        }],
+    })
+    .await;
     assert!(matches!(liar.hear().await, ToNode::Show { .. }));
     let mut forged = all.clone();
     let last = forged.pop().unwrap();
-    forged.push(Announcement { public_shares: Hash([9; 32]), ..last });
-    liar.say(FromNode::Generations { generations: forged }).await;
+    forged.push(Announcement {
+        public_shares: Hash([9; 32]),
+        ..last
+    });
+    liar.say(FromNode::Generations {
+        generations: forged,
+    })
+    .await;
     let mut node = FakeNode::connect(&world, 0, vec![]).await;
-    node.say(FromNode::Holds { keys: vec![held(&all[2])] }).await;
+    node.say(FromNode::Holds {
+        keys: vec![held(&all[2])],
+    })
+    .await;
     assert!(matches!(node.hear().await, ToNode::Show { .. }));
     assert_eq!(world.known(&all[0]), None);
-    node.say(FromNode::Generations { generations: all.clone() }).await;
+    node.say(FromNode::Generations {
+        generations: all.clone(),
+    })
+    .await;
     world.knows(&all[2]).await;
     // Unasked, nothing is taken in.
     let other = {
         let order = sign_task(&task(5, UnixMillis(1), keygen()));
         announcement(TaskId([5; 16]), order.hash())
     };
-    node.say(FromNode::Generations { generations: vec![other.clone()] }).await;
+    node.say(FromNode::Generations {
+        generations: vec![other.clone()],
+    })
+    .await;
     let too_many = vec![other.clone(); MAX_GENERATIONS + 1];
-    node.say(FromNode::Generations { generations: too_many }).await;
+    node.say(FromNode::Generations {
+        generations: too_many,
+    })
+    .await;
     assert!(matches!(node.end.await.unwrap(), End::Misbehaved(_)));
     assert_eq!(world.known(&other), None);
 }
@@ -95,14 +160,27 @@ async fn a_node_with_many_keys_is_asked_in_parts() {
         })
         .collect();
     let mut node = FakeNode::connect(&world, 0, vec![]).await;
-    node.say(FromNode::Holds { keys: wallets.iter().map(held).collect() }).await;
+    node.say(FromNode::Holds {
+        keys: wallets.iter().map(held).collect(),
+    })
+    .await;
     let mut asked = 0;
     while asked < wallets.len() {
-        let ToNode::Show { keys } = node.hear().await else { panic!("no question") };
+        let ToNode::Show { keys } = node.hear().await else {
+            panic!("no question")
+        };
         assert!(keys.len() <= MAX_SHOWN);
         asked += keys.len();
-        let shown = |held: &Held| wallets.iter().find(|wallet| wallet.key == held.key).cloned();
-        node.say(FromNode::Generations { generations: keys.iter().filter_map(shown).collect() }).await;
+        let shown = |held: &Held| {
+            wallets
+                .iter()
+                .find(|wallet| wallet.key == held.key)
+                .cloned()
+        };
+        node.say(FromNode::Generations {
+            generations: keys.iter().filter_map(shown).collect(),
+        })
+        .await;
     }
     for wallet in &wallets {
         world.knows(wallet).await;

@@ -1,4 +1,5 @@
-//! Wallets of another coordinator, brought by a client: what is taken in, and what is nobody's whom this coordinator knows.
+//! Wallets of another coordinator, brought by a client: what is taken in, and what is nobody's whom
+//! this coordinator knows.
 
 use countersign_protocol::{Announcement, Committee, Threshold};
 
@@ -7,7 +8,10 @@ use super::*;
 /// Admits the whole crowd; nobody is on line.
 pub(super) fn anew(dir: &Path) -> World {
     World::open(dir, |rules| {
-        rules.nodes = crowd().into_iter().zip(["a", "b", "c", "d", "e"].map(String::from)).collect();
+        rules.nodes = crowd()
+            .into_iter()
+            .zip(["a", "b", "c", "d", "e"].map(String::from))
+            .collect();
     })
 }
 
@@ -26,19 +30,35 @@ fn moved_on(from: &Announcement, task: u8, members: &[usize], dealers: &[usize])
     numbers.dedup();
     let mut parties = some(&numbers);
     parties.sort_unstable();
-    let mut made = next(&reshare(from, members, Some(dealers)), TaskId([task; 16]), parties);
+    let mut made = next(
+        &reshare(from, members, Some(dealers)),
+        TaskId([task; 16]),
+        parties,
+    );
     mark_by(&mut made, &numbers);
     made
 }
 
 fn body(generations: &[Announcement], order: Option<&SignedTask>) -> String {
-    let order: Value = order.map_or(Value::Null, |order| serde_json::from_str(&submission(order)).unwrap());
+    let order: Value = order.map_or(Value::Null, |order| {
+        serde_json::from_str(&submission(order)).unwrap()
+    });
     json!({"generations": generations, "order": order}).to_string()
 }
 
 impl World {
-    async fn bring(&self, generations: &[Announcement], order: Option<&SignedTask>) -> (StatusCode, Value) {
-        self.ask(Some(&self.key), "POST", "/v1/wallets", body(generations, order)).await
+    async fn bring(
+        &self,
+        generations: &[Announcement],
+        order: Option<&SignedTask>,
+    ) -> (StatusCode, Value) {
+        self.ask(
+            Some(&self.key),
+            "POST",
+            "/v1/wallets",
+            body(generations, order),
+        )
+        .await
     }
 }
 
@@ -51,14 +71,32 @@ async fn a_coordinator_that_was_made_anew_is_given_its_wallets_with_their_whole_
     // A node's word alone gave it the newest one before.
     assert_eq!(world.bring(&all[2..], None).await.0, StatusCode::OK);
     let (status, taken) = world.bring(&all, Some(&order)).await;
-    assert_eq!((status, &taken["generation"]), (StatusCode::OK, &json!(2)), "{taken}");
+    assert_eq!(
+        (status, &taken["generation"]),
+        (StatusCode::OK, &json!(2)),
+        "{taken}"
+    );
     let told = world.get(&format!("/v1/wallets/{key}/generations")).await;
     assert_eq!(told["generations"], json!(all));
     let task = world.get(&format!("/v1/tasks/{}", all[0].task)).await;
-    assert_eq!((&task["state"], &task["wallet"]), (&json!("completed"), &json!(key)), "{task}");
+    assert_eq!(
+        (&task["state"], &task["wallet"]),
+        (&json!("completed"), &json!(key)),
+        "{task}"
+    );
     assert_eq!(task["task"].as_str().unwrap().as_bytes(), order.bytes);
-    assert_eq!(world.bring(&all, Some(&order)).await.0, StatusCode::OK, "again");
-    assert_eq!(world.get("/v1/tasks").await["tasks"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        world.bring(&all, Some(&order)).await.0,
+        StatusCode::OK,
+        "again"
+    );
+    assert_eq!(
+        world.get("/v1/tasks").await["tasks"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 
     // And it signs with it.
     let mut nodes = Vec::new();
@@ -80,7 +118,10 @@ async fn what_was_taken_in_survives_a_restart() {
     let world = anew(dir.path());
     let told = world.get(&format!("/v1/wallets/{}", all[0].key)).await;
     assert_eq!(told["generation"], 2);
-    assert_eq!(world.post(&new_task(9, keysign(all[0].key, None))).await.0, StatusCode::CREATED);
+    assert_eq!(
+        world.post(&new_task(9, keysign(all[0].key, None))).await.0,
+        StatusCode::CREATED
+    );
 }
 
 #[tokio::test]
@@ -105,12 +146,27 @@ async fn what_proves_itself_to_nobody_here_is_refused() {
     ];
     for (generations, order, expected) in cases {
         let (status, refused) = world.bring(generations, order).await;
-        assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, expected), "{refused}");
+        assert_eq!(
+            (status, code(&refused)),
+            (StatusCode::BAD_REQUEST, expected),
+            "{refused}"
+        );
     }
-    let (status, refused) =
-        world.ask(Some(&world.key), "POST", "/v1/wallets", r#"{"generations": 5}"#.into()).await;
-    assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, "wallet-malformed"));
-    let reader = world.ask(Some(&world.reader), "POST", "/v1/wallets", body(&all, None)).await;
+    let (status, refused) = world
+        .ask(
+            Some(&world.key),
+            "POST",
+            "/v1/wallets",
+            r#"{"generations": 5}"#.into(),
+        )
+        .await;
+    assert_eq!(
+        (status, code(&refused)),
+        (StatusCode::BAD_REQUEST, "wallet-malformed")
+    );
+    let reader = world
+        .ask(Some(&world.reader), "POST", "/v1/wallets", body(&all, None))
+        .await;
     assert_eq!(reader.0, StatusCode::FORBIDDEN);
     assert_eq!(world.get("/v1/wallets").await["wallets"], json!([]));
 }
@@ -134,23 +190,35 @@ async fn another_story_that_is_no_longer_than_the_known_one_is_refused() {
     assert_eq!(world.bring(&all[..2], Some(&order)).await.0, StatusCode::OK);
     let fork = moved_on(&all[0], 8, &[0, 2, 4], &[0, 2]);
     let (status, refused) = world.bring(&[all[0].clone(), fork.clone()], None).await;
-    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "wallet-conflict"));
+    assert_eq!(
+        (status, code(&refused)),
+        (StatusCode::CONFLICT, "wallet-conflict")
+    );
     // Ahead of what is known, and not from there.
     let ahead = moved_on(&fork, 5, &[0, 2, 4], &[0, 4]);
     let (status, refused) = world.bring(std::slice::from_ref(&ahead), None).await;
-    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "wallet-conflict"));
+    assert_eq!(
+        (status, code(&refused)),
+        (StatusCode::CONFLICT, "wallet-conflict")
+    );
     let mut same_id = announcement(TaskId([2; 16]), order.hash());
     same_id.committee = Committee::new(crowd()[..2].to_vec()).unwrap();
     same_id.threshold = Threshold::try_from(2).unwrap();
     mark_by(&mut same_id, &[0, 1]);
-    assert_eq!(code(&world.bring(&[same_id], None).await.1), "wallet-conflict");
-    let told = world.get(&format!("/v1/wallets/{}/generations", all[0].key)).await;
+    assert_eq!(
+        code(&world.bring(&[same_id], None).await.1),
+        "wallet-conflict"
+    );
+    let told = world
+        .get(&format!("/v1/wallets/{}/generations", all[0].key))
+        .await;
     assert_eq!(told["generations"], json!(all[..2]));
     // The next step is taken in.
     assert_eq!(world.bring(&all[2..], None).await.0, StatusCode::OK);
 }
 
-/// Two stories that verify: only a quorum that lied can have made them. Whoever brings it, the longer one stays.
+/// Two stories that verify: only a quorum that lied can have made them. Whoever brings it, the
+/// longer one stays.
 #[tokio::test]
 async fn of_two_stories_the_longer_one_stays() {
     let dir = tempfile::tempdir().unwrap();
@@ -161,7 +229,9 @@ async fn of_two_stories_the_longer_one_stays() {
     let ahead = moved_on(&fork, 5, &[0, 2, 4], &[0, 4]);
     let longer = [all[0].clone(), fork, ahead];
     assert_eq!(world.bring(&longer, None).await.0, StatusCode::OK);
-    let told = world.get(&format!("/v1/wallets/{}/generations", all[0].key)).await;
+    let told = world
+        .get(&format!("/v1/wallets/{}/generations", all[0].key))
+        .await;
     assert_eq!(told["generations"], json!(longer));
     let (_, refused) = world.bring(&all, None).await;
     assert_eq!(code(&refused), "wallet-conflict", "{refused}");
@@ -174,11 +244,16 @@ async fn a_generation_that_does_not_reach_what_is_known_waits_for_those_between(
     let world = anew(dir.path());
     assert_eq!(world.bring(&all[..1], Some(&order)).await.0, StatusCode::OK);
     let (status, refused) = world.bring(&all[2..], None).await;
-    assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, "wallet-gap"), "{refused}");
+    assert_eq!(
+        (status, code(&refused)),
+        (StatusCode::BAD_REQUEST, "wallet-gap"),
+        "{refused}"
+    );
     assert_eq!(world.bring(&all[1..], None).await.0, StatusCode::OK);
 }
 
-/// Nodes that are admitted here and no members of the wallet sign a beginning of their own, and a step on from there.
+/// Nodes that are admitted here and no members of the wallet sign a beginning of their own, and a
+/// step on from there.
 fn invented(real: &Announcement) -> [Announcement; 2] {
     let mut first = real.clone();
     first.committee = Committee::new(crowd()[3..].to_vec()).unwrap();
@@ -197,9 +272,18 @@ async fn an_invented_beginning_never_takes_the_place_of_a_wallet_that_is_known()
     assert_eq!(world.bring(&all[..1], None).await.0, StatusCode::OK);
     let forged = invented(&all[0]);
     let (status, refused) = world.bring(&forged, None).await;
-    assert_eq!((status, code(&refused)), (StatusCode::CONFLICT, "wallet-conflict"), "{refused}");
-    assert_eq!(code(&world.bring(&forged[..1], Some(&order)).await.1), "wallet-order");
-    let told = world.get(&format!("/v1/wallets/{}/generations", all[0].key)).await;
+    assert_eq!(
+        (status, code(&refused)),
+        (StatusCode::CONFLICT, "wallet-conflict"),
+        "{refused}"
+    );
+    assert_eq!(
+        code(&world.bring(&forged[..1], Some(&order)).await.1),
+        "wallet-order"
+    );
+    let told = world
+        .get(&format!("/v1/wallets/{}/generations", all[0].key))
+        .await;
     assert_eq!(told["generations"], json!(all[..1]));
 }
 
@@ -210,12 +294,21 @@ async fn the_order_that_made_a_wallet_puts_an_invented_one_out_of_its_place() {
     let world = anew(dir.path());
     let forged = invented(&all[0]);
     assert_eq!(world.bring(&forged, None).await.0, StatusCode::OK);
-    assert_eq!(code(&world.bring(&all[..1], None).await.1), "wallet-conflict", "neither is proven");
+    assert_eq!(
+        code(&world.bring(&all[..1], None).await.1),
+        "wallet-conflict",
+        "neither is proven"
+    );
     assert_eq!(world.bring(&all[..1], Some(&order)).await.0, StatusCode::OK);
     // Neither before nor after a restart is anything left of it, and it does not come back.
     let look = async |world: World| {
-        assert_eq!(world.app.desk.store().generation(all[0].key, 1).unwrap(), None);
-        let told = world.get(&format!("/v1/wallets/{}/generations", all[0].key)).await;
+        assert_eq!(
+            world.app.desk.store().generation(all[0].key, 1).unwrap(),
+            None
+        );
+        let told = world
+            .get(&format!("/v1/wallets/{}/generations", all[0].key))
+            .await;
         assert_eq!(told["generations"], json!(all[..1]));
         assert_eq!(code(&world.bring(&forged, None).await.1), "wallet-conflict");
     };

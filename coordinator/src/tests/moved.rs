@@ -5,7 +5,8 @@ use countersign_protocol::{Announcement, KeyReshare, UnixMillis};
 
 use super::*;
 
-/// A coordinator that admits the whole crowd, all of it on line, with the wallet of the first three.
+/// A coordinator that admits the whole crowd, all of it on line, with the wallet of the first
+/// three.
 async fn crowded(dir: &Path) -> (World, Vec<FakeNode>, Announcement) {
     let world = open(dir);
     let mut all = three(&world).await;
@@ -22,7 +23,10 @@ fn open(dir: &Path) -> World {
 }
 
 fn admit_all(rules: &mut Rules) {
-    rules.nodes = crowd().into_iter().zip(["a", "b", "c", "d", "e"].map(String::from)).collect();
+    rules.nodes = crowd()
+        .into_iter()
+        .zip(["a", "b", "c", "d", "e"].map(String::from))
+        .collect();
 }
 
 fn move_task(id: u8, order: &KeyReshare) -> SignedTask {
@@ -31,7 +35,10 @@ fn move_task(id: u8, order: &KeyReshare) -> SignedTask {
 
 /// What an order makes, marked by these: all parties, where the order does not say who deals.
 fn made(order: &KeyReshare, task: TaskId, by: &[usize]) -> Announcement {
-    let parties = order.dealers.as_ref().map_or_else(|| some(by), |dealers| order.parties(dealers));
+    let parties = order
+        .dealers
+        .as_ref()
+        .map_or_else(|| some(by), |dealers| order.parties(dealers));
     let mut made = next(order, task, parties);
     mark_by(&mut made, by);
     made
@@ -39,8 +46,17 @@ fn made(order: &KeyReshare, task: TaskId, by: &[usize]) -> Announcement {
 
 impl World {
     /// Orders a reshare and lets these parties approve and start it.
-    async fn begin(&self, all: &mut [FakeNode], id: u8, order: &KeyReshare, parties: &[usize]) -> TaskId {
-        assert_eq!(self.post(&move_task(id, order)).await.0, StatusCode::CREATED);
+    async fn begin(
+        &self,
+        all: &mut [FakeNode],
+        id: u8,
+        order: &KeyReshare,
+        parties: &[usize],
+    ) -> TaskId {
+        assert_eq!(
+            self.post(&move_task(id, order)).await.0,
+            StatusCode::CREATED
+        );
         let task = TaskId([id; 16]);
         for number in parties {
             assert_eq!(all[*number].approve().await, task);
@@ -61,14 +77,25 @@ impl World {
     ) -> Announcement {
         let task = self.begin(all, id, order, parties).await;
         let made = made(order, task, parties);
-        all[parties[0]].say(FromNode::Outcome { task, outcome: Outcome::Reshared(made.clone()) }).await;
+        all[parties[0]]
+            .say(FromNode::Outcome {
+                task,
+                outcome: Outcome::Reshared(made.clone()),
+            })
+            .await;
         let ended = self.ended(task).await;
-        assert_eq!((&ended["state"], &ended["operation"]), (&json!("completed"), &json!("KeyReshare")));
+        assert_eq!(
+            (&ended["state"], &ended["operation"]),
+            (&json!("completed"), &json!("KeyReshare"))
+        );
         assert_eq!(ended["result"]["reshared"]["generation"], made.generation);
         assert_eq!(ended["wallet"], made.key.to_string());
         for number in &parties[1..] {
             let announcement = Box::new(made.clone());
-            assert_eq!(all[*number].hear().await, ToNode::Settle { task, announcement });
+            assert_eq!(
+                all[*number].hear().await,
+                ToNode::Settle { task, announcement }
+            );
         }
         made
     }
@@ -97,25 +124,49 @@ async fn a_wallet_moves_and_whoever_took_no_part_is_told() {
         let (world, mut all, wallet) = crowded(dir.path()).await;
         let order = reshare(&wallet, &[0, 1, 3], Some(&[0, 1]));
         let first = world.hand_over(&mut all, 3, &order, &[0, 1, 3]).await;
-        assert_eq!(all[2].hear().await, ToNode::Replaced { generations: vec![first.clone()] });
+        assert_eq!(
+            all[2].hear().await,
+            ToNode::Replaced {
+                generations: vec![first.clone()]
+            }
+        );
         let order = reshare(&first, &[0, 4], Some(&[0, 1]));
         let second = world.hand_over(&mut all, 4, &order, &[0, 4, 1]).await;
-        assert_eq!(all[3].hear().await, ToNode::Replaced { generations: vec![second.clone()] });
+        assert_eq!(
+            all[3].hear().await,
+            ToNode::Replaced {
+                generations: vec![second.clone()]
+            }
+        );
         let shown = world.get(&format!("/v1/wallets/{}", wallet.key)).await;
-        assert_eq!((&shown["generation"], &shown["name"]), (&json!(2), &json!("hot")));
+        assert_eq!(
+            (&shown["generation"], &shown["name"]),
+            (&json!(2), &json!("hot"))
+        );
         for node in all {
             node.disconnect().await;
         }
         (first, second)
     };
     let world = open(dir.path());
-    let history = world.get(&format!("/v1/wallets/{}/generations", first.key)).await;
-    let history: Vec<Announcement> = serde_json::from_value(history["generations"].clone()).unwrap();
+    let history = world
+        .get(&format!("/v1/wallets/{}/generations", first.key))
+        .await;
+    let history: Vec<Announcement> =
+        serde_json::from_value(history["generations"].clone()).unwrap();
     assert!(first.succeeds(&history[0]) && second.succeeds(&first));
     assert_eq!(history[1..], [first, second]);
-    let unknown = format!("/v1/wallets/{}/generations", KeyId::from_bytes([1; 16]).unwrap());
-    let (status, body) = world.ask(Some(&world.key), "GET", &unknown, String::new()).await;
-    assert_eq!((status, code(&body)), (StatusCode::NOT_FOUND, "wallet-unknown"));
+    let unknown = format!(
+        "/v1/wallets/{}/generations",
+        KeyId::from_bytes([1; 16]).unwrap()
+    );
+    let (status, body) = world
+        .ask(Some(&world.key), "GET", &unknown, String::new())
+        .await;
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::NOT_FOUND, "wallet-unknown")
+    );
 }
 
 #[tokio::test]
@@ -133,18 +184,41 @@ async fn a_reshare_must_begin_where_the_wallet_is() {
     let mut other = wallet.clone();
     other.public_shares.0[0] ^= 1;
     mark(&mut other);
-    assert_eq!(world.refused(to(&other, &[0, 3])).await, (StatusCode::CONFLICT, "wallet-stale".into()));
+    assert_eq!(
+        world.refused(to(&other, &[0, 3])).await,
+        (StatusCode::CONFLICT, "wallet-stale".into())
+    );
 
     let order = reshare(&wallet, &[0, 1, 3], Some(&[0, 1]));
     let task = world.begin(&mut all, 3, &order, &[0, 1, 3]).await;
-    assert_eq!(world.refused(to(&wallet, &[0, 4])).await, (StatusCode::CONFLICT, "wallet-moving".into()));
+    assert_eq!(
+        world.refused(to(&wallet, &[0, 4])).await,
+        (StatusCode::CONFLICT, "wallet-moving".into())
+    );
     let first = made(&order, task, &[0, 1, 3]);
-    all[0].say(FromNode::Outcome { task, outcome: Outcome::Reshared(first.clone()) }).await;
+    all[0]
+        .say(FromNode::Outcome {
+            task,
+            outcome: Outcome::Reshared(first.clone()),
+        })
+        .await;
     world.ended(task).await;
     let (status, body) = world.post(&to(&wallet, &[0, 4])).await;
-    assert_eq!((status, code(&body)), (StatusCode::CONFLICT, "wallet-stale"));
-    assert!(body["error"]["message"].as_str().unwrap().contains("generation 1"), "{body}");
-    assert_eq!(world.post(&to(&first, &[0, 4])).await.0, StatusCode::CREATED);
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::CONFLICT, "wallet-stale")
+    );
+    assert!(
+        body["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("generation 1"),
+        "{body}"
+    );
+    assert_eq!(
+        world.post(&to(&first, &[0, 4])).await.0,
+        StatusCode::CREATED
+    );
 }
 
 #[tokio::test]
@@ -153,7 +227,9 @@ async fn only_admitted_nodes_join_and_only_members_are_checked() {
     let world = World::open(dir.path(), |_| ());
     let key = world.make_wallet(&mut three(&world).await).await;
     let wallet = world.app.desk.store().wallet(key).unwrap().unwrap();
-    let refused = world.refused(move_task(9, &reshare(&wallet, &[0, 3], None))).await;
+    let refused = world
+        .refused(move_task(9, &reshare(&wallet, &[0, 3], None)))
+        .await;
     assert_eq!(refused, (StatusCode::BAD_REQUEST, "node-unknown".into()));
     let refused = world.refused(new_task(9, check_up(key, &[0, 3]))).await;
     assert_eq!(refused, (StatusCode::BAD_REQUEST, "wallet-holders".into()));
@@ -177,7 +253,10 @@ async fn a_check_up_from_order_to_result() {
         all[number].report(task, outcome).await;
     }
     let ended = world.ended(task).await;
-    assert_eq!((&ended["state"], &ended["operation"]), (&json!("completed"), &json!("KeyShareSign")));
+    assert_eq!(
+        (&ended["state"], &ended["operation"]),
+        (&json!("completed"), &json!("KeyShareSign"))
+    );
     assert_eq!(ended["result"]["intact"][1]["node"], crowd()[2].to_string());
     assert_eq!(ended["wallet"], wallet.key.to_string());
 }
@@ -191,7 +270,12 @@ async fn marks_meet_at_the_coordinator_after_the_task_has_failed() {
         let task = world.begin(&mut all, 3, &order, &[0, 1, 3, 4]).await;
         let lost = failed("session-timeout");
         for number in [0, 1, 3, 4] {
-            all[number].say(FromNode::Outcome { task, outcome: lost.clone() }).await;
+            all[number]
+                .say(FromNode::Outcome {
+                    task,
+                    outcome: lost.clone(),
+                })
+                .await;
         }
         assert_eq!(world.ended(task).await["state"], "failed");
         for node in all {
@@ -200,7 +284,10 @@ async fn marks_meet_at_the_coordinator_after_the_task_has_failed() {
         (order, task, wallet)
     };
     let world = open(dir.path());
-    let stored = |number| FromNode::Stored { task, announcement: Box::new(made(&order, task, &[number])) };
+    let stored = |number| FromNode::Stored {
+        task,
+        announcement: Box::new(made(&order, task, &[number])),
+    };
     let mut third = FakeNode::connect(&world, 3, vec![]).await;
     let mut first = FakeNode::connect(&world, 0, vec![task]).await;
     // Asked because another one waits, the node says again what it recorded.
@@ -212,12 +299,20 @@ async fn marks_meet_at_the_coordinator_after_the_task_has_failed() {
     let second = FakeNode::connect(&world, 1, vec![]).await;
     second.say(stored(1)).await;
     world.completed(task).await;
-    let generations = world.app.desk.store().generations(wallet.key, 0, 9).unwrap();
+    let generations = world
+        .app
+        .desk
+        .store()
+        .generations(wallet.key, 0, 9)
+        .unwrap();
     assert_eq!(generations, [wallet, made(&order, task, &[0, 1, 3, 4])]);
     for node in [&mut first, &mut third, &mut fourth] {
         loop {
             match node.hear().await {
-                ToNode::Settle { task: settled, announcement } => {
+                ToNode::Settle {
+                    task: settled,
+                    announcement,
+                } => {
                     assert_eq!((settled, announcement.generation), (task, 1));
                     break;
                 }
@@ -235,17 +330,34 @@ async fn a_signature_that_waits_is_made_by_the_newest_members() {
     let order = reshare(&wallet, &[3, 4], Some(&[0, 1]));
     let task = world.begin(&mut all, 3, &order, &[0, 1, 3, 4]).await;
     for number in [0, 1, 3, 4] {
-        all[number].say(FromNode::Outcome { task, outcome: failed("session-timeout") }).await;
+        all[number]
+            .say(FromNode::Outcome {
+                task,
+                outcome: failed("session-timeout"),
+            })
+            .await;
     }
     assert_eq!(world.ended(task).await["state"], "failed");
     for node in all {
         node.disconnect().await;
     }
-    assert_eq!(world.post(&new_task(5, keysign(wallet.key, None))).await.1["state"], "waiting");
+    assert_eq!(
+        world.post(&new_task(5, keysign(wallet.key, None))).await.1["state"],
+        "waiting"
+    );
     let first = FakeNode::connect(&world, 0, vec![]).await;
     let outcome = Outcome::Reshared(made(&order, task, &[0, 1, 3, 4]));
     first.say(FromNode::Outcome { task, outcome }).await;
-    while world.app.desk.store().wallet(wallet.key).unwrap().unwrap().generation == 0 {
+    while world
+        .app
+        .desk
+        .store()
+        .wallet(wallet.key)
+        .unwrap()
+        .unwrap()
+        .generation
+        == 0
+    {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut signers = Vec::new();
@@ -266,12 +378,23 @@ async fn a_party_that_never_stored_frees_the_others() {
     let announcement = Box::new(made(&order, task, &[0]));
     all[0].say(FromNode::Stored { task, announcement }).await;
     let mark = void_mark(3, move_task_hash(&world, task).await);
-    all[3].say(FromNode::Void { task, mark: mark.clone() }).await;
+    all[3]
+        .say(FromNode::Void {
+            task,
+            mark: mark.clone(),
+        })
+        .await;
     let ended = world.ended(task).await;
-    assert_eq!((&ended["state"], &ended["reason"]["code"]), (&json!("failed"), &json!("reshare-void")));
+    assert_eq!(
+        (&ended["state"], &ended["reason"]["code"]),
+        (&json!("failed"), &json!("reshare-void"))
+    );
     loop {
         match all[0].hear().await {
-            ToNode::Void { task: voided, mark: told } => {
+            ToNode::Void {
+                task: voided,
+                mark: told,
+            } => {
                 break assert_eq!((voided, told), (task, mark.clone()));
             }
             ToNode::Cancel { .. } => {}
@@ -280,7 +403,10 @@ async fn a_party_that_never_stored_frees_the_others() {
     }
     let mut back = FakeNode::connect(&world, 0, vec![task]).await;
     assert_eq!(back.hear().await, ToNode::Void { task, mark });
-    assert_eq!(world.app.desk.store().wallet(wallet.key).unwrap(), Some(wallet));
+    assert_eq!(
+        world.app.desk.store().wallet(wallet.key).unwrap(),
+        Some(wallet)
+    );
 }
 
 #[tokio::test]
@@ -291,10 +417,20 @@ async fn a_key_is_not_handed_on_twice_while_nodes_wait_for_the_first_time() {
         let order = reshare(&wallet, &[0, 1, 3], Some(&[0, 1]));
         let task = world.begin(&mut all, 3, &order, &[0, 1, 3]).await;
         for number in [0, 1, 3] {
-            all[number].say(FromNode::Outcome { task, outcome: failed("session-timeout") }).await;
+            all[number]
+                .say(FromNode::Outcome {
+                    task,
+                    outcome: failed("session-timeout"),
+                })
+                .await;
         }
         assert_eq!(world.ended(task).await["state"], "failed");
-        all[0].say(FromNode::Stored { task, announcement: Box::new(made(&order, task, &[0])) }).await;
+        all[0]
+            .say(FromNode::Stored {
+                task,
+                announcement: Box::new(made(&order, task, &[0])),
+            })
+            .await;
         // The others are asked once its word has arrived.
         assert_eq!(all[1].offered().await, task);
         let shown = world.get(&format!("/v1/tasks/{task}")).await;
@@ -314,10 +450,19 @@ async fn a_key_is_not_handed_on_twice_while_nodes_wait_for_the_first_time() {
         (again, task, hash)
     };
     let world = open(dir.path());
-    assert_eq!(world.refused(move_task(4, &again)).await.1, "wallet-moving", "nor after a restart");
+    assert_eq!(
+        world.refused(move_task(4, &again)).await.1,
+        "wallet-moving",
+        "nor after a restart"
+    );
     let mut third = FakeNode::connect(&world, 3, vec![]).await;
     assert_eq!(third.offered().await, task, "it owes a word");
-    third.say(FromNode::Void { task, mark: void_mark(3, hash) }).await;
+    third
+        .say(FromNode::Void {
+            task,
+            mark: void_mark(3, hash),
+        })
+        .await;
     for _ in 0..500 {
         if world.post(&move_task(4, &again)).await.0 == StatusCode::CREATED {
             return;
@@ -335,18 +480,33 @@ async fn a_wallet_is_free_again_once_all_that_stored_gave_the_task_up() {
     let task = world.begin(&mut all, 3, &order, &[0, 1, 3]).await;
     for number in [0, 1] {
         all[number]
-            .say(FromNode::Stored { task, announcement: Box::new(made(&order, task, &[number])) })
+            .say(FromNode::Stored {
+                task,
+                announcement: Box::new(made(&order, task, &[number])),
+            })
             .await;
     }
     for number in [0, 1, 3] {
-        all[number].say(FromNode::Outcome { task, outcome: failed("session-timeout") }).await;
+        all[number]
+            .say(FromNode::Outcome {
+                task,
+                outcome: failed("session-timeout"),
+            })
+            .await;
     }
     assert_eq!(world.ended(task).await["state"], "failed");
     let again = reshare(&wallet, &[1, 2], Some(&[1, 2]));
-    let abandoned = || FromNode::Outcome { task, outcome: failed(countersign_protocol::outcome::ABANDONED) };
+    let abandoned = || FromNode::Outcome {
+        task,
+        outcome: failed(countersign_protocol::outcome::ABANDONED),
+    };
     all[0].say(abandoned()).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(world.refused(move_task(4, &again)).await.1, "wallet-moving", "the other may have switched");
+    assert_eq!(
+        world.refused(move_task(4, &again)).await.1,
+        "wallet-moving",
+        "the other may have switched"
+    );
     all[1].say(abandoned()).await;
     for _ in 0..500 {
         if world.post(&move_task(4, &again)).await.0 == StatusCode::CREATED {
@@ -360,17 +520,26 @@ async fn a_wallet_is_free_again_once_all_that_stored_gave_the_task_up() {
 /// The hash of a task as the coordinator has it.
 async fn move_task_hash(world: &World, task: TaskId) -> countersign_protocol::Hash {
     let record = world.app.desk.record(task).unwrap().unwrap();
-    SignedTask { bytes: record.task.into_bytes(), signature: record.signature }.hash()
+    SignedTask {
+        bytes: record.task.into_bytes(),
+        signature: record.signature,
+    }
+    .hash()
 }
 
-/// The wallet with this many generations after the first, held by the first three nodes all the time.
+/// The wallet with this many generations after the first, held by the first three nodes all the
+/// time.
 fn long_history(dir: &Path, last: u32) -> Vec<Announcement> {
     let store = Store::open(&dir.join("coordinator.redb")).unwrap();
     let order = sign_task(&task(2, UnixMillis(1), keygen()));
     let mut all = vec![announcement(TaskId([2; 16]), order.hash())];
     for number in 1..=last {
         let task = TaskId([number as u8; 16]);
-        all.push(made(&reshare(&all[all.len() - 1], &[0, 1, 2], None), task, &[0, 1, 2]));
+        all.push(made(
+            &reshare(&all[all.len() - 1], &[0, 1, 2], None),
+            task,
+            &[0, 1, 2],
+        ));
     }
     for wallet in &all {
         assert!(store.put_wallet(wallet).unwrap());
@@ -386,32 +555,66 @@ async fn a_node_that_was_away_is_told_all_that_it_missed_in_parts() {
     let key = all[0].key;
     let world = open(dir.path());
     let mut node = FakeNode::connect(&world, 0, vec![]).await;
-    let holds = |generation| FromNode::Holds { keys: vec![Held { key, generation }] };
+    let holds = |generation| FromNode::Holds {
+        keys: vec![Held { key, generation }],
+    };
     node.say(holds(0)).await;
-    let first = ToNode::Replaced { generations: all[1..=MAX_GENERATIONS].to_vec() };
+    let first = ToNode::Replaced {
+        generations: all[1..=MAX_GENERATIONS].to_vec(),
+    };
     assert!(encode(&first).len() < countersign_protocol::codec::MAX_FRAME / 2);
     assert_eq!(node.hear().await, first);
     node.say(holds(MAX_GENERATIONS as u32)).await;
-    let rest = ToNode::Replaced { generations: all[MAX_GENERATIONS + 1..].to_vec() };
+    let rest = ToNode::Replaced {
+        generations: all[MAX_GENERATIONS + 1..].to_vec(),
+    };
     assert_eq!(node.hear().await, rest);
 
-    // Nothing for who is up to date, or was never a member. Who says more than is known here has to show it.
+    // Nothing for who is up to date, or was never a member. Who says more than is known here has to
+    // show it.
     node.say(holds(last)).await;
-    let other = Held { key: KeyId::from_bytes([1; 16]).unwrap(), generation: 3 };
+    let other = Held {
+        key: KeyId::from_bytes([1; 16]).unwrap(),
+        generation: 3,
+    };
     for (said, asked) in [
-        (Held { key, generation: last + 3 }, Held { key, generation: last + 1 }),
-        (other, Held { generation: 0, ..other }),
+        (
+            Held {
+                key,
+                generation: last + 3,
+            },
+            Held {
+                key,
+                generation: last + 1,
+            },
+        ),
+        (
+            other,
+            Held {
+                generation: 0,
+                ..other
+            },
+        ),
     ] {
         node.say(FromNode::Holds { keys: vec![said] }).await;
         assert_eq!(node.hear().await, ToNode::Show { keys: vec![asked] });
-        node.say(FromNode::Generations { generations: Vec::new() }).await;
+        node.say(FromNode::Generations {
+            generations: Vec::new(),
+        })
+        .await;
     }
     let mut stranger = FakeNode::connect(&world, 3, vec![]).await;
     stranger.say(holds(0)).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(node.hear.try_recv().is_err() && stranger.hear.try_recv().is_err());
 
-    let too_many = vec![Held { key, generation: last }; MAX_HELD + 1];
+    let too_many = vec![
+        Held {
+            key,
+            generation: last
+        };
+        MAX_HELD + 1
+    ];
     node.say(FromNode::Holds { keys: too_many }).await;
     assert!(matches!(node.end.await.unwrap(), End::Misbehaved(_)));
 }
@@ -430,17 +633,24 @@ async fn a_node_that_missed_much_is_told_as_it_reads() {
             store.put_wallet(&wallet).unwrap();
             wallet.generation = 1;
             store.put_wallet(&wallet).unwrap();
-            keys.push(Held { key: wallet.key, generation: 0 });
+            keys.push(Held {
+                key: wallet.key,
+                generation: 0,
+            });
         }
     }
     let world = open(dir.path());
     let desk = &world.app.desk;
     let (connection, mut queue) = desk.join(nodes()[0], None, "", &[], clock::now());
-    desk.receive(connection, FromNode::Holds { keys }, clock::now()).unwrap();
+    desk.receive(connection, FromNode::Holds { keys }, clock::now())
+        .unwrap();
     for _ in 0..100 {
         desk.tick(clock::now());
     }
-    assert!(desk.online().contains_key(&nodes()[0]), "it is not given up");
+    assert!(
+        desk.online().contains_key(&nodes()[0]),
+        "it is not given up"
+    );
     let mut told = 0;
     loop {
         let before = told;
@@ -464,12 +674,19 @@ async fn the_store_keeps_the_newest_in_front_and_reads_wallets_of_before() {
     drop(Store::open(&path).unwrap());
     {
         // As a program wrote it that knew of no generations.
-        const WALLETS: redb::TableDefinition<[u8; 16], &[u8]> = redb::TableDefinition::new("wallets");
+        const WALLETS: redb::TableDefinition<[u8; 16], &[u8]> =
+            redb::TableDefinition::new("wallets");
         let db = redb::Database::open(&path).unwrap();
         let write = db.begin_write().unwrap();
         let row = [&[1][..], &serde_json::to_vec(&all[0]).unwrap()].concat();
-        write.open_table(WALLETS).unwrap().insert(key.as_bytes(), &row[..]).unwrap();
-        write.delete_table(redb::TableDefinition::<[u8; 20], &[u8]>::new("generations")).unwrap();
+        write
+            .open_table(WALLETS)
+            .unwrap()
+            .insert(key.as_bytes(), &row[..])
+            .unwrap();
+        write
+            .delete_table(redb::TableDefinition::<[u8; 20], &[u8]>::new("generations"))
+            .unwrap();
         write.commit().unwrap();
     }
     let store = Store::open(&path).unwrap();
@@ -481,8 +698,14 @@ async fn the_store_keeps_the_newest_in_front_and_reads_wallets_of_before() {
     assert!(!store.put_wallet(&all[1]).unwrap(), "an older one");
     let mut fork = all[2].clone();
     fork.public_shares.0[0] ^= 1;
-    assert!(!store.put_wallet(&fork).unwrap(), "another one of the same number");
-    for store in [store, Store::open(&dir.path().join("coordinator.redb")).unwrap()] {
+    assert!(
+        !store.put_wallet(&fork).unwrap(),
+        "another one of the same number"
+    );
+    for store in [
+        store,
+        Store::open(&dir.path().join("coordinator.redb")).unwrap(),
+    ] {
         store.durable(store.now()).await.unwrap();
         assert_eq!(store.wallet(key).unwrap().as_ref(), Some(&all[2]));
         assert_eq!(store.wallets().unwrap(), all[2..]);

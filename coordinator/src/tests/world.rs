@@ -32,7 +32,9 @@ impl Source for mpsc::Receiver<Vec<u8>> {
 
 impl Sink for mpsc::Sender<Vec<u8>> {
     async fn send(&mut self, frame: &[u8]) -> Result<(), String> {
-        mpsc::Sender::send(self, frame.to_vec()).await.map_err(|error| error.to_string())
+        Self::send(self, frame.to_vec())
+            .await
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -45,14 +47,20 @@ pub(super) struct FakeNode {
 }
 
 impl FakeNode {
-    pub(super) async fn connect(world: &World, number: usize, pending: Vec<TaskId>) -> FakeNode {
+    pub(super) async fn connect(world: &World, number: usize, pending: Vec<TaskId>) -> Self {
         let id = crowd()[number];
         let (say, from_node) = mpsc::channel(16);
         let (to_node, hear) = mpsc::channel(16);
         let desk = world.app.desk.clone();
-        let end = tokio::spawn(async move { session::serve(&desk, id, from_node, to_node, || {}).await });
-        let mut node = FakeNode { id, say, hear, end };
-        node.say(FromNode::Hello { protocol: PROTOCOL_VERSION, software: "fake 1".into(), pending }).await;
+        let end =
+            tokio::spawn(async move { session::serve(&desk, id, from_node, to_node, || {}).await });
+        let mut node = Self { id, say, hear, end };
+        node.say(FromNode::Hello {
+            protocol: PROTOCOL_VERSION,
+            software: "fake 1".into(),
+            pending,
+        })
+        .await;
         assert!(matches!(node.hear().await, ToNode::Welcome { .. }));
         node
     }
@@ -78,7 +86,12 @@ impl FakeNode {
 
     pub(super) async fn approve(&mut self) -> TaskId {
         let task = self.offered().await;
-        self.say(FromNode::Decision { task, refusal: None, verdicts: vec![] }).await;
+        self.say(FromNode::Decision {
+            task,
+            refusal: None,
+            verdicts: vec![],
+        })
+        .await;
         task
     }
 
@@ -102,9 +115,12 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn open(dir: &Path, change: impl FnOnce(&mut Rules)) -> World {
+    pub(super) fn open(dir: &Path, change: impl FnOnce(&mut Rules)) -> Self {
         let mut rules = Rules {
-            nodes: nodes().into_iter().zip(["a", "b", "c"].map(String::from)).collect(),
+            nodes: nodes()
+                .into_iter()
+                .zip(["a", "b", "c"].map(String::from))
+                .collect(),
             requesters: None,
             timings: Timings::default(),
             open_tasks: 100,
@@ -116,8 +132,19 @@ impl World {
         let desk = Arc::new(Desk::open(rules, store).unwrap());
         let stop = watch::Sender::new(false);
         let keys = Arc::new(ApiKeys::new(vec![create, read]));
-        let app = Arc::new(App { desk, keys, stop: stop.subscribe(), patience: Patience::default() });
-        World { router: router(app.clone()), app, key: key.to_string(), reader: reader.to_string(), stop }
+        let app = Arc::new(App {
+            desk,
+            keys,
+            stop: stop.subscribe(),
+            patience: Patience::default(),
+        });
+        Self {
+            router: router(app.clone()),
+            app,
+            key: key.to_string(),
+            reader: reader.to_string(),
+            stop,
+        }
     }
 
     pub(super) async fn ask(
@@ -131,10 +158,18 @@ impl World {
         if let Some(key) = key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
-        let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::from(body)).unwrap())
+            .await
+            .unwrap();
         let status = response.status();
         let bytes = to_bytes(response.into_body(), 1 << 22).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        (
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        )
     }
 
     pub(super) async fn get(&self, path: &str) -> Value {
@@ -144,13 +179,16 @@ impl World {
     }
 
     pub(super) async fn post(&self, task: &SignedTask) -> (StatusCode, Value) {
-        self.ask(Some(&self.key), "POST", "/v1/tasks", submission(task)).await
+        self.ask(Some(&self.key), "POST", "/v1/tasks", submission(task))
+            .await
     }
 
     pub(super) async fn ended(&self, id: TaskId) -> Value {
         let mut revision = 0;
         loop {
-            let task = self.get(&format!("/v1/tasks/{id}?wait=5&revision={revision}")).await;
+            let task = self
+                .get(&format!("/v1/tasks/{id}?wait=5&revision={revision}"))
+                .await;
             if !task["ended"].is_null() {
                 return task;
             }

@@ -1,8 +1,10 @@
-//! What we check of the others' moduli before the library sees them: that they are odd, that no two of a committee
-//! have a factor in common, and that their ring-Pedersen [parameters](super::parameters) are proven.
+//! What we check of the others' moduli before the library sees them: that they are odd, that no two
+//! of a committee have a factor in common, and that their ring-Pedersen
+//! [parameters](super::parameters) are proven.
 //!
-//! The library's proofs say of each N alone that it is a product of two large primes. A factor that two moduli share, by a copied
-//! modulus or a generator without randomness, would open both of them to whoever holds one.
+//! The library's proofs say of each N alone that it is a product of two large primes. A factor that
+//! two moduli share, by a copied modulus or a generator without randomness, would open both of them
+//! to whoever holds one.
 
 use std::collections::BTreeMap;
 
@@ -32,11 +34,17 @@ pub(super) struct ModuliGate {
 impl ModuliGate {
     pub(super) fn new(primes: &PregeneratedPrimes, id: [u8; 32], proofs: Proofs) -> Self {
         let [p, q, hat_p, hat_q] = primes.primes_ref();
-        Self { mine: [p * q, hat_p * hat_q], theirs: BTreeMap::new(), id, proofs }
+        Self {
+            mine: [p * q, hat_p * hat_q],
+            theirs: BTreeMap::new(),
+            id,
+            proofs,
+        }
     }
 
     fn check(&mut self, sender: u16, moduli: [Integer; 2]) -> Result<(), EngineError> {
-        let wrong = |what: &str| EngineError::peer(PeerFault::Protocol(what.into()), PartyIndex(sender));
+        let wrong =
+            |what: &str| EngineError::peer(PeerFault::Protocol(what.into()), PartyIndex(sender));
         if moduli.iter().any(Integer::is_even) {
             return Err(wrong("a modulus is even"));
         }
@@ -45,12 +53,22 @@ impl ModuliGate {
             return Err(wrong("its two moduli have a factor in common"));
         }
         if share_a_factor(&moduli, &self.mine) {
-            return Err(wrong("its modulus has a factor in common with this party's"));
+            return Err(wrong(
+                "its modulus has a factor in common with this party's",
+            ));
         }
         // One of the two, or both; the proofs of the last round would tell.
-        if self.theirs.values().any(|others| share_a_factor(&moduli, others)) {
-            let fault = PeerFault::Protocol("the moduli of two parties have a factor in common".into());
-            return Err(EngineError::Peer { fault, culprits: vec![] });
+        if self
+            .theirs
+            .values()
+            .any(|others| share_a_factor(&moduli, others))
+        {
+            let fault =
+                PeerFault::Protocol("the moduli of two parties have a factor in common".into());
+            return Err(EngineError::Peer {
+                fault,
+                culprits: vec![],
+            });
         }
         self.theirs.insert(sender, moduli);
         Ok(())
@@ -59,22 +77,34 @@ impl ModuliGate {
 
 impl ModuliGate {
     /// Whoever has moduli that nothing is wrong with has proven its parameters, too.
-    fn check_parameters(&self, prover: u16, said: &MsgRound2<SecurityLevel128>) -> Result<(), EngineError> {
+    fn check_parameters(
+        &self,
+        prover: u16,
+        said: &MsgRound2<SecurityLevel128>,
+    ) -> Result<(), EngineError> {
         let proof = self.proofs.borrow_mut().remove(&prover);
-        let (modulus, s, t) = (&said.hat_N, &said.s, &said.t);
-        let statement = Statement { id: &self.id, prover, modulus, s, t };
-        match proof.is_some_and(|proof| statement.is_shown_by(&proof)) {
-            true => Ok(()),
-            false => {
-                let fault = PeerFault::Protocol("its ring-Pedersen parameters are not proven".into());
-                Err(EngineError::peer(fault, PartyIndex(prover)))
-            }
+        let modulus = &said.hat_N;
+        let s = &said.s;
+        let t = &said.t;
+        let statement = Statement {
+            id: &self.id,
+            prover,
+            modulus,
+            s,
+            t,
+        };
+        if proof.is_some_and(|proof| statement.is_shown_by(&proof)) {
+            Ok(())
+        } else {
+            let fault = PeerFault::Protocol("its ring-Pedersen parameters are not proven".into());
+            Err(EngineError::peer(fault, PartyIndex(prover)))
         }
     }
 }
 
 fn share_a_factor(some: &[Integer; 2], others: &[Integer; 2]) -> bool {
-    some.iter().any(|modulus| others.iter().any(|other| !modulus.gcd_ref(other).is_one()))
+    some.iter()
+        .any(|modulus| others.iter().any(|other| !modulus.gcd_ref(other).is_one()))
 }
 
 impl Gate<Msg<Sha256, SecurityLevel128>> for ModuliGate {
@@ -84,7 +114,10 @@ impl Gate<Msg<Sha256, SecurityLevel128>> for ModuliGate {
     ) -> Result<Vec<Incoming<Msg<Sha256, SecurityLevel128>>>, EngineError> {
         match &message.msg {
             Msg::Round2(parameters) => {
-                self.check(message.sender, [parameters.N.clone(), parameters.hat_N.clone()])?;
+                self.check(
+                    message.sender,
+                    [parameters.N.clone(), parameters.hat_N.clone()],
+                )?;
                 self.check_parameters(message.sender, parameters)?;
             }
             Msg::Round1(_) | Msg::ReliabilityCheck(_) | Msg::Round3(_) => {}

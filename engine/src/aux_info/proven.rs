@@ -1,7 +1,8 @@
-//! Auxiliary information as it travels: round 2 carries a proof of our own beside what the library says.
+//! Auxiliary information as it travels: round 2 carries a proof of our own beside what the library
+//! says.
 //!
-//! A party's round 2 without it is refused. The proof reaches the [gate](super::moduli), which verifies it before the library
-//! computes anything under the parameters of its author.
+//! A party's round 2 without it is refused. The proof reaches the [gate](super::moduli), which
+//! verifies it before the library computes anything under the parameters of its author.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -75,7 +76,12 @@ impl Engine for Proven {
         self.keep_failure(step)
     }
 
-    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -97,25 +103,47 @@ impl Proven {
         let lost = || EngineError::bug("the parameters of this party cannot be proven");
         let primes = self.primes.take().ok_or_else(lost)?;
         let witness = self.recorder.witness(&primes).ok_or_else(lost)?;
-        let Some(Msg::Round2(said)) = decode_exactly::<Msg<Sha256, SecurityLevel128>>(&message.body) else {
+        let Some(Msg::Round2(said)) =
+            decode_exactly::<Msg<Sha256, SecurityLevel128>>(&message.body)
+        else {
             return Err(lost());
         };
-        let (modulus, s, t) = (&said.hat_N, &said.s, &said.t);
+        let modulus = &said.hat_N;
+        let s = &said.s;
+        let t = &said.t;
         if t.pow_mod_ref(&witness.lambda, modulus).as_ref() != Some(s) {
             return Err(lost());
         }
-        let statement = Statement { id: &self.id, prover: self.me.0, modulus, s, t };
-        let proof = statement.prove(&witness, &mut self.recorder).ok_or_else(lost)?;
+        let statement = Statement {
+            id: &self.id,
+            prover: self.me.0,
+            modulus,
+            s,
+            t,
+        };
+        let proof = statement
+            .prove(&witness, &mut self.recorder)
+            .ok_or_else(lost)?;
         let Some(Value::Map(mut entries)) = decode_exactly::<Value>(&message.body) else {
             return Err(lost());
         };
         let (_, round) = entries.pop().ok_or_else(lost)?;
-        let body = encode(&Said::ProvenRound2 { round, proof }, MAX_ROUND_TWO).map_err(EngineError::bug)?;
-        Ok(Outgoing { to: message.to, body })
+        let body = encode(&Said::ProvenRound2 { round, proof }, MAX_ROUND_TWO)
+            .map_err(EngineError::bug)?;
+        Ok(Outgoing {
+            to: message.to,
+            body,
+        })
     }
 
-    /// Keeps the proof for the gate and hands the rest on. What is wrong with the rest, the engine inside says.
-    fn take(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    /// Keeps the proof for the gate and hands the rest on. What is wrong with the rest, the engine
+    /// inside says.
+    fn take(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         if from == self.me || from.0 >= self.parties {
             return Err(CallerFault::NotInSession(from).into());
         }

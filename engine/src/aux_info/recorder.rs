@@ -1,5 +1,6 @@
-//! How this party learns the exponent λ that the library chose for its own parameters s = t^λ, and tells nobody: the first of
-//! the randomness that the library draws is written down, and drawn from once more.
+//! How this party learns the exponent λ that the library chose for its own parameters s = t^λ, and
+//! tells nobody: the first of the randomness that the library draws is written down, and drawn from
+//! once more.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,14 +27,21 @@ impl Recorder {
     pub(super) fn new(inner: Rng) -> Self {
         // Reserved at once, so that growing leaves no copy behind.
         let record = Some(Zeroizing::new(Vec::with_capacity(LONGEST)));
-        Self { inner: Rc::new(RefCell::new(inner)), record: Rc::new(RefCell::new(record)) }
+        Self {
+            inner: Rc::new(RefCell::new(inner)),
+            record: Rc::new(RefCell::new(record)),
+        }
     }
 
-    /// Ends the record, and draws from it what the library drew for the modulus of these primes, in the same order: a residue r
-    /// with t = r², then λ (`utils::generate_pedersen_params`). Whether it was that, the caller must see for itself.
+    /// Ends the record, and draws from it what the library drew for the modulus of these primes, in
+    /// the same order: a residue r with t = r², then λ (`utils::generate_pedersen_params`). Whether
+    /// it was that, the caller must see for itself.
     pub(super) fn witness(&self, [p, q]: &[Integer; 2]) -> Option<Witness> {
         let record = self.record.borrow_mut().take()?;
-        let mut drawn = Drawn { record: &record, at: 0 };
+        let mut drawn = Drawn {
+            record: &record,
+            at: 0,
+        };
         let phi = (p - 1u8) * (q - 1u8);
         let _r = Integer::sample_in_mult_group_of(&mut drawn, &(p * q));
         let lambda = Integer::random_below(phi.clone() >> 2, &mut drawn);

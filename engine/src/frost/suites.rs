@@ -1,4 +1,5 @@
-//! The three ciphersuites. Only Taproot differs in more than its name: it signs with the BIP-341 output key.
+//! The three ciphersuites. Only Taproot differs in more than its name: it signs with the BIP-341
+//! output key.
 
 use frost_ed25519::Ed25519Sha512;
 use frost_secp256k1::Secp256K1Sha256;
@@ -27,20 +28,28 @@ impl FrostSuite for Secp256K1Sha256TR {
 
     /// The tweak of the key path; without scripts as BIP-86 has it.
     fn tweak(keys: Keys<Self>, script_root: Option<&[u8; 32]>) -> Keys<Self> {
-        Keys { secret: keys.secret.tweak(script_root), public: keys.public.tweak(script_root) }
+        Keys {
+            secret: keys.secret.tweak(script_root),
+            public: keys.public.tweak(script_root),
+        }
     }
 
-    /// x of the output key: Q = lift_x(x(P)) + hash_TapTweak(x(P) ‖ script root)·G (BIP-341). Computed here and
-    /// not by the crate that signs.
+    /// x of the output key: Q = lift_x(x(P)) + hash_TapTweak(x(P) ‖ script root)·G (BIP-341).
+    /// Computed here and not by the crate that signs.
     fn verification_key(
         public_key: &Point<Secp256k1>,
         script_root: Option<&[u8; 32]>,
     ) -> Result<Vec<u8>, DeriveError> {
         let encoded = public_key.to_bytes(true);
         let x = encoded.get(1..).ok_or(DeriveError::PublicKey)?;
-        let internal = Point::<Secp256k1>::from_bytes(even(x)).map_err(|_| DeriveError::PublicKey)?;
+        let internal =
+            Point::<Secp256k1>::from_bytes(even(x)).map_err(|_| DeriveError::PublicKey)?;
         let output = internal + Point::generator() * tap_tweak(x, script_root)?;
-        output.to_bytes(true).get(1..).map(<[u8]>::to_vec).ok_or(DeriveError::PublicKey)
+        output
+            .to_bytes(true)
+            .get(1..)
+            .map(<[u8]>::to_vec)
+            .ok_or(DeriveError::PublicKey)
     }
 
     fn encoded_key(verification_key: &[u8]) -> Vec<u8> {
@@ -56,8 +65,12 @@ fn even(x: &[u8]) -> Vec<u8> {
 fn tap_tweak(x: &[u8], script_root: Option<&[u8; 32]>) -> Result<Scalar<Secp256k1>, DeriveError> {
     let tag = Sha256::digest(b"TapTweak");
     let root = script_root.map_or(&[][..], |root| root);
-    let hash =
-        Sha256::new().chain_update(tag).chain_update(tag).chain_update(x).chain_update(root).finalize();
+    let hash = Sha256::new()
+        .chain_update(tag)
+        .chain_update(tag)
+        .chain_update(x)
+        .chain_update(root)
+        .finalize();
     // BIP-341 rejects hashes of the group order or above.
     Scalar::from_be_bytes(hash).map_err(|_| DeriveError::PublicKey)
 }

@@ -1,9 +1,9 @@
-//! The double sieve: strikes out candidates q for which q or 2q + 1 has a small factor, before any costly
-//! test.
+//! The double sieve: strikes out candidates q for which q or 2q + 1 has a small factor, before any
+//! costly test.
 //!
-//! Candidates are q, q + 6, q + 12, … from a random start q = 5 mod 6; every safe prime above 7 has such a q.
-//! Taking the first hit after a random point favours primes after long gaps a little; a fresh start for each
-//! prime is standard practice.
+//! Candidates are q, q + 6, q + 12, … from a random start q = 5 mod 6; every safe prime above 7 has
+//! such a q. Taking the first hit after a random point favours primes after long gaps a little; a
+//! fresh start for each prime is standard practice.
 
 use std::sync::OnceLock;
 
@@ -18,19 +18,21 @@ use crate::EnvironmentFault;
 /// Small primes sieved with: below this.
 const SIEVE_BOUND: usize = 1 << 22;
 
-/// Candidates per random start. Holds a hit nearly always at 1536 bits; otherwise the search starts anew.
+/// Candidates per random start. Holds a hit nearly always at 1536 bits; otherwise the search starts
+/// anew.
 const WINDOW: usize = 1 << 18;
 
-/// Miller-Rabin rounds with random bases. A composite number passes one with probability below 1/4 whatever
-/// its shape, so 64 give 2^-128; FIPS 186-5 table B.1 asks for 4 at this size, trusting the candidates to be
-/// random.
+/// Miller-Rabin rounds with random bases. A composite number passes one with probability below 1/4
+/// whatever its shape, so 64 give 2^-128; FIPS 186-5 table B.1 asks for 4 at this size, trusting
+/// the candidates to be random.
 const ROUNDS: u32 = 64;
 
-/// Repetitions up to which GMP runs its Baillie-PSW test (Miller-Rabin base 2 and Lucas) and nothing else.
+/// Repetitions up to which GMP runs its Baillie-PSW test (Miller-Rabin base 2 and Lucas) and
+/// nothing else.
 const BAILLIE_PSW: u32 = 24;
 
-/// A safe prime of exactly `bits` bits with the two highest bits set, so that a product of two has 2·`bits`
-/// bits.
+/// A safe prime of exactly `bits` bits with the two highest bits set, so that a product of two has
+/// 2·`bits` bits.
 pub(super) fn search(
     bits: u32,
     rng: &mut impl CryptoRngCore,
@@ -66,7 +68,8 @@ fn random_start(bits: u32, rng: &mut impl CryptoRngCore) -> Result<Integer, Envi
 
 fn random_bits(bits: u32, rng: &mut impl CryptoRngCore) -> Result<Integer, EnvironmentFault> {
     let mut digits = Zeroizing::new(vec![0; bits.div_ceil(8) as usize]);
-    rng.try_fill_bytes(&mut digits).map_err(|_| EnvironmentFault::Randomness)?;
+    rng.try_fill_bytes(&mut digits)
+        .map_err(|_| EnvironmentFault::Randomness)?;
     Ok(Integer::from_digits(&digits, Order::Msf).keep_bits(bits))
 }
 
@@ -82,16 +85,26 @@ fn survivors(start: &Integer) -> impl Iterator<Item = u32> {
         strike(&mut struck, (r - q) * sixth % r, prime);
         strike(&mut struck, (r - (2 * q + 1) % r) * twelfth % r, prime);
     }
-    (0..WINDOW).filter(move |k| !struck[*k]).map(|k| 6 * k as u32)
+    (0..WINDOW)
+        .filter(move |k| !struck[*k])
+        .map(|k| 6 * k as u32)
 }
 
 fn strike(struck: &mut [bool], first: u64, step: u32) {
-    struck.iter_mut().skip(first as usize).step_by(step as usize).for_each(|candidate| *candidate = true);
+    struck
+        .iter_mut()
+        .skip(first as usize)
+        .step_by(step as usize)
+        .for_each(|candidate| *candidate = true);
 }
 
 /// 1/6 modulo a prime r above 3: the multiple of r that is 5 mod 6, plus one, over six.
 fn inverse_of_six(r: u64) -> u64 {
-    if r % 6 == 1 { (5 * r + 1) / 6 } else { (r + 1) / 6 }
+    if r % 6 == 1 {
+        (5 * r + 1) / 6
+    } else {
+        (r + 1) / 6
+    }
 }
 
 /// The primes from 5 to [`SIEVE_BOUND`], by Eratosthenes.
@@ -101,10 +114,16 @@ fn small_primes() -> &'static [u32] {
         let mut composite = vec![false; SIEVE_BOUND];
         for n in 2..SIEVE_BOUND.isqrt() + 1 {
             if !composite[n] {
-                composite[n * n..].iter_mut().step_by(n).for_each(|multiple| *multiple = true);
+                composite[n * n..]
+                    .iter_mut()
+                    .step_by(n)
+                    .for_each(|multiple| *multiple = true);
             }
         }
-        (5..SIEVE_BOUND).filter(|n| !composite[*n]).map(|n| n as u32).collect()
+        (5..SIEVE_BOUND)
+            .filter(|n| !composite[*n])
+            .map(|n| n as u32)
+            .collect()
     })
 }
 
@@ -117,16 +136,21 @@ fn is_prime(n: &Integer, rng: &mut impl CryptoRngCore) -> bool {
     n.is_probably_prime(BAILLIE_PSW) != IsPrime::No && (0..ROUNDS).all(|_| miller_rabin(n, rng))
 }
 
-/// One round with a random base in 2..n − 1 (FIPS 186-5, B.3.1). A failing generator fails the test.
+/// One round with a random base in 2..n − 1 (FIPS 186-5, B.3.1). A failing generator fails the
+/// test.
 fn miller_rabin(n: &Integer, rng: &mut impl CryptoRngCore) -> bool {
     let minus_one = Integer::from(n - 1u32);
     let twos = minus_one.find_one(0).unwrap_or(0);
     let odd = Integer::from(&minus_one >> twos);
-    let Ok(base) = random_bits(n.significant_bits(), rng) else { return false };
+    let Ok(base) = random_bits(n.significant_bits(), rng) else {
+        return false;
+    };
     if base < 2 || base >= minus_one {
         return miller_rabin(n, rng);
     }
-    let Some(mut x) = power(base, &odd, n) else { return false };
+    let Some(mut x) = power(base, &odd, n) else {
+        return false;
+    };
     if x == 1 || x == minus_one {
         return true;
     }
@@ -167,16 +191,23 @@ mod tests {
         for offset in (0..2000u32).map(|k| 6 * k) {
             let q = Integer::from(&start + offset);
             let p = Integer::from(&q << 1) + 1u32;
-            let clean = small_primes().iter().all(|prime| q.mod_u(*prime) != 0 && p.mod_u(*prime) != 0);
+            let clean = small_primes()
+                .iter()
+                .all(|prime| q.mod_u(*prime) != 0 && p.mod_u(*prime) != 0);
             assert_eq!(left.next_if_eq(&offset).is_some(), clean, "{q}");
         }
     }
 
     #[test]
     fn composites_that_fool_simpler_tests_are_found() {
-        // A Carmichael number, and strong pseudoprimes to the first 4, 12 and 13 primes (Sorenson and
-        // Webster, 2015).
-        for composite in ["561", "3215031751", "318665857834031151167461", "3317044064679887385961981"] {
+        // A Carmichael number, and strong pseudoprimes to the first 4, 12 and 13 primes (Sorenson
+        // and Webster, 2015).
+        for composite in [
+            "561",
+            "3215031751",
+            "318665857834031151167461",
+            "3317044064679887385961981",
+        ] {
             let n: Integer = composite.parse().unwrap();
             assert!(!is_prime(&n, &mut OsRng));
             assert!((0..40).any(|_| !miller_rabin(&n, &mut OsRng)));
@@ -186,6 +217,9 @@ mod tests {
     #[test]
     fn a_search_can_be_cancelled() {
         // Asked before the first candidate: a search that goes on may find a prime at any.
-        assert_eq!(search(1536, &mut OsRng, &mut || false), Err(PrimeError::Cancelled));
+        assert_eq!(
+            search(1536, &mut OsRng, &mut || false),
+            Err(PrimeError::Cancelled)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What a dealer deals: a polynomial that shares its part of the key, and what others may know of it.
+//! What a dealer deals: a polynomial that shares its part of the key, and what others may know of
+//! it.
 
 use generic_ec::{Point, Scalar, SecretScalar};
 use generic_ec_zkp::polynomial::Polynomial;
@@ -31,10 +32,20 @@ impl<E: KeyCurve> Deal<E> {
     pub fn new(part: SecretScalar<E>, threshold: u16, rng: &mut Rng) -> Self {
         let degree = usize::from(threshold).saturating_sub(1);
         let polynomial = Polynomial::sample_with_const_term(rng, degree, part);
-        let coefficients = polynomial.coefs().iter().map(|secret| Point::generator() * secret).collect();
+        let coefficients = polynomial
+            .coefs()
+            .iter()
+            .map(|secret| Point::generator() * secret)
+            .collect();
         let mut nonce = [0; 32];
         rng.fill_bytes(&mut nonce);
-        Self { polynomial, opening: Opening { coefficients, nonce } }
+        Self {
+            polynomial,
+            opening: Opening {
+                coefficients,
+                nonce,
+            },
+        }
     }
 
     pub fn secrets(&self) -> &[SecretScalar<E>] {
@@ -56,7 +67,11 @@ impl<E: KeyCurve> Opening<E> {
 
     /// SHA-256 over nonce and coefficients.
     pub fn digest(&self) -> [u8; 32] {
-        let coefficients: Vec<_> = self.coefficients.iter().map(|point| point.to_bytes(true)).collect();
+        let coefficients: Vec<_> = self
+            .coefficients
+            .iter()
+            .map(|point| point.to_bytes(true))
+            .collect();
         let mut fields: Vec<&[u8]> = vec![&self.nonce];
         fields.extend(coefficients.iter().map(|point| point.as_bytes()));
         labelled_hash(b"countersign engine reshare opening v1", &fields)
@@ -69,7 +84,8 @@ impl<E: KeyCurve> Opening<E> {
         dealer: &Dealer<E>,
         commitment: &[u8; 32],
     ) -> Result<(), ReshareFault> {
-        let (given, needed) = (self.coefficients.len(), plan.threshold);
+        let given = self.coefficients.len();
+        let needed = plan.threshold;
         if given != usize::from(needed) {
             return Err(ReshareFault::Coefficients { given, needed });
         }

@@ -20,14 +20,15 @@ pub enum ReshareFault {
         /// The new threshold.
         needed: u16,
     },
-    /// A polynomial that shares another secret than the dealer's part of the key: it would change the key.
+    /// A polynomial that shares another secret than the dealer's part of the key: it would change
+    /// the key.
     #[error("a dealt polynomial does not share the dealer's part of the key")]
     ConstantTerm,
     /// A sub-share beside its dealer's polynomial.
     #[error("a share that was dealt to this party is wrong")]
     SubShare,
-    /// A member says that the share that it was dealt is wrong. One of the two lies, and who it is cannot be
-    /// told without the share.
+    /// A member says that the share that it was dealt is wrong. One of the two lies, and who it is
+    /// cannot be told without the share.
     #[error("party {accuser} complains of the share that party {accused} dealt to it")]
     Complaint {
         /// Who complains.

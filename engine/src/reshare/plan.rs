@@ -41,7 +41,12 @@ pub(super) struct Dealer<E: KeyCurve> {
 
 impl<E: KeyCurve> Plan<E> {
     pub fn new(params: &ReshareParams<'_>) -> Result<Self, CallerFault> {
-        let ReshareParams { me, parties: roles, threshold, .. } = *params;
+        let ReshareParams {
+            me,
+            parties: roles,
+            threshold,
+            ..
+        } = *params;
         if usize::from(me.0) >= roles.len() {
             return Err(CallerFault::NotInSession(me));
         }
@@ -92,11 +97,13 @@ impl<E: KeyCurve> Plan<E> {
 
 /// The points at which a committee of `n` holds its polynomial: 1 to `n`, never 0.
 pub(super) fn points<E: KeyCurve>(n: u16) -> Vec<NonZero<Scalar<E>>> {
-    (1..=n).filter_map(|point| NonZero::from_scalar(Scalar::from(point))).collect()
+    (1..=n)
+        .filter_map(|point| NonZero::from_scalar(Scalar::from(point)))
+        .collect()
 }
 
-/// Decodes what the old committee holds, and proves that it holds together: the public shares lie on one
-/// polynomial of the right degree, and it leads to the root key.
+/// Decodes what the old committee holds, and proves that it holds together: the public shares lie
+/// on one polynomial of the right degree, and it leads to the root key.
 fn key_info<E: KeyCurve>(old: &PublicShare) -> Result<KeyInfo<E>, CallerFault> {
     if usize::from(old.parties) != old.public_shares.len() || old.parties > MAX_PARTIES {
         return Err(CallerFault::OldKey);
@@ -105,8 +112,15 @@ fn key_info<E: KeyCurve>(old: &PublicShare) -> Result<KeyInfo<E>, CallerFault> {
     let info = DirtyKeyInfo {
         curve: Default::default(),
         shared_public_key: decoded(&old.root_public_key)?,
-        public_shares: old.public_shares.iter().map(decoded).collect::<Result<_, _>>()?,
-        vss_setup: Some(VssSetup { min_signers: old.threshold, I: points(old.parties) }),
+        public_shares: old
+            .public_shares
+            .iter()
+            .map(decoded)
+            .collect::<Result<_, _>>()?,
+        vss_setup: Some(VssSetup {
+            min_signers: old.threshold,
+            I: points(old.parties),
+        }),
         chain_code: Some(old.chain_code),
     };
     info.validate().map_err(|_| CallerFault::OldKey)
@@ -140,12 +154,23 @@ fn check_new_committee(roles: &[Role], threshold: u16) -> Result<(), CallerFault
 fn dealers<E: KeyCurve>(roles: &[Role], old: &KeyInfo<E>) -> Result<Vec<Dealer<E>>, CallerFault> {
     let chosen = positions(roles, |role| role.deals);
     let held = |index: PartyIndex| old.share_preimage(index.0).ok_or(CallerFault::Dealers);
-    let points = chosen.iter().map(|(_, index)| held(*index)).collect::<Result<Vec<_>, _>>()?;
+    let points = chosen
+        .iter()
+        .map(|(_, index)| held(*index))
+        .collect::<Result<Vec<_>, _>>()?;
     let dealer = |(nth, (party, index)): (usize, &(PartyIndex, PartyIndex))| {
         // There is none if a dealer is listed twice.
         let weight = lagrange_coefficient_at_zero(nth, &points).ok_or(CallerFault::Dealers)?;
-        let public_share = old.public_shares.get(usize::from(index.0)).ok_or(CallerFault::Dealers)?;
-        Ok(Dealer { party: *party, index: *index, weight, part: (public_share * weight).into() })
+        let public_share = old
+            .public_shares
+            .get(usize::from(index.0))
+            .ok_or(CallerFault::Dealers)?;
+        Ok(Dealer {
+            party: *party,
+            index: *index,
+            weight,
+            part: (public_share * weight).into(),
+        })
     };
     chosen.iter().enumerate().map(dealer).collect()
 }
@@ -153,13 +178,21 @@ fn dealers<E: KeyCurve>(roles: &[Role], old: &KeyInfo<E>) -> Result<Vec<Dealer<E
 /// The parties for which `part` finds something, with what it finds.
 fn positions<T>(roles: &[Role], part: impl Fn(&Role) -> Option<T>) -> Vec<(PartyIndex, T)> {
     let roles = (0..).map(PartyIndex).zip(roles);
-    roles.filter_map(|(party, role)| Some((party, part(role)?))).collect()
+    roles
+        .filter_map(|(party, role)| Some((party, part(role)?)))
+        .collect()
 }
 
 /// Binds scheme, generation, old key and who holds it, new threshold, and every party's part.
-fn plan_id<E: KeyCurve>(params: &ReshareParams<'_>, old: &KeyInfo<E>) -> Result<[u8; 32], CallerFault> {
-    let public_shares: Vec<_> =
-        old.public_shares.iter().flat_map(|share| share.to_bytes(true).to_vec()).collect();
+fn plan_id<E: KeyCurve>(
+    params: &ReshareParams<'_>,
+    old: &KeyInfo<E>,
+) -> Result<[u8; 32], CallerFault> {
+    let public_shares: Vec<_> = old
+        .public_shares
+        .iter()
+        .flat_map(|share| share.to_bytes(true).to_vec())
+        .collect();
     let roles: Vec<u8> = params.parties.iter().flat_map(encode).collect();
     let parameters: [&[u8]; 9] = [
         params.old.scheme.name().as_bytes(),

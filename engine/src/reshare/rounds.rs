@@ -48,14 +48,22 @@ pub(super) struct SubShare<E: KeyCurve>(SecretScalar<E>);
 #[serde(bound = "")]
 pub(super) enum Closing<E: KeyCurve> {
     /// It saw this, knows what it dealt, and holds its new share.
-    Proofs { transcript: [u8; 32], dealer: Option<Proof<E>>, member: Option<Proof<E>> },
+    Proofs {
+        transcript: [u8; 32],
+        dealer: Option<Proof<E>>,
+        member: Option<Proof<E>>,
+    },
     /// The share that this dealer dealt to it is wrong.
     Complaint(PartyIndex),
 }
 
 impl<E: KeyCurve> RoundMessage for Msg<E> {
-    const LIMITS: &'static [(&'static str, usize)] =
-        &[("Commitment", 256), ("Opening", 1 << 10), ("SubShare", 128), ("Closing", 768)];
+    const LIMITS: &'static [(&'static str, usize)] = &[
+        ("Commitment", 256),
+        ("Opening", 1 << 10),
+        ("SubShare", 128),
+        ("Closing", 768),
+    ];
 
     fn kind(&self) -> MessageKind {
         match self {
@@ -65,7 +73,8 @@ impl<E: KeyCurve> RoundMessage for Msg<E> {
     }
 }
 
-/// `part` is what this party deals, if it does: its secret behind [`Dealer::part`](super::plan::Dealer).
+/// `part` is what this party deals, if it does: its secret behind
+/// [`Dealer::part`](super::plan::Dealer).
 pub(super) async fn run<E: KeyCurve>(
     party: MpcParty<Msg<E>>,
     plan: Plan<E>,
@@ -75,20 +84,35 @@ pub(super) async fn run<E: KeyCurve>(
     let me = plan.me;
     let my_index = plan.new_index(me);
     let everybody = usize::from(plan.parties()) - 1;
-    let dealers = plan.dealers.iter().filter(|dealer| dealer.party != me).count();
+    let dealers = plan
+        .dealers
+        .iter()
+        .filter(|dealer| dealer.party != me)
+        .count();
     let (incomings, mut outgoings) = party.delivery.split();
     let mut rounds = RoundsRouter::<Msg<E>>::builder();
     let commitments = rounds.add_round(Gathered::<Commitment>::from(everybody));
     let openings = rounds.add_round(Gathered::<Opening<E>>::from(dealers));
-    let sub_shares = rounds.add_round(Gathered::<SubShare<E>>::from(my_index.map_or(0, |_| dealers)));
+    let sub_shares = rounds.add_round(Gathered::<SubShare<E>>::from(
+        my_index.map_or(0, |_| dealers),
+    ));
     let closings = rounds.add_round(Gathered::<Closing<E>>::from(everybody));
     let mut rounds = rounds.listen(incomings);
 
     let deal = part.map(|part| Deal::new(part, plan.threshold, &mut rng));
     let promise = deal.as_ref().map(|deal| deal.opening.commitment(&plan, me));
-    let mine = Commitment { plan: plan.id, polynomial: promise };
-    outgoings.send(Outgoing::broadcast(Msg::Commitment(mine.clone()))).await.map_err(EngineError::bug)?;
-    let mut commitments = rounds.complete(commitments).await.map_err(EngineError::bug)?;
+    let mine = Commitment {
+        plan: plan.id,
+        polynomial: promise,
+    };
+    outgoings
+        .send(Outgoing::broadcast(Msg::Commitment(mine.clone())))
+        .await
+        .map_err(EngineError::bug)?;
+    let mut commitments = rounds
+        .complete(commitments)
+        .await
+        .map_err(EngineError::bug)?;
     commitments.insert(me, mine);
     let promises = check_commitments(&plan, commitments)?;
 
@@ -98,21 +122,34 @@ pub(super) async fn run<E: KeyCurve>(
     let mut openings = rounds.complete(openings).await.map_err(EngineError::bug)?;
     openings.extend(deal.as_ref().map(|deal| (me, deal.opening.clone())));
     check_openings(&plan, &promises, &openings)?;
-    let mut sub_shares = rounds.complete(sub_shares).await.map_err(EngineError::bug)?;
-    if let Some(dealer) = my_index.and_then(|index| wrong_sub_share(index, &openings, &sub_shares)) {
+    let mut sub_shares = rounds
+        .complete(sub_shares)
+        .await
+        .map_err(EngineError::bug)?;
+    if let Some(dealer) = my_index.and_then(|index| wrong_sub_share(index, &openings, &sub_shares))
+    {
         outgoings
-            .send(Outgoing::broadcast(Msg::Closing(Closing::Complaint(dealer))))
+            .send(Outgoing::broadcast(Msg::Closing(Closing::Complaint(
+                dealer,
+            ))))
             .await
             .map_err(EngineError::bug)?;
         return Err(broken(ReshareFault::SubShare, dealer));
     }
 
     let key = NewKey::new(&plan, openings)?;
-    sub_shares.extend(deal.as_ref().zip(my_index).map(|(deal, index)| (me, SubShare(deal.sub_share(index)))));
+    sub_shares.extend(
+        deal.as_ref()
+            .zip(my_index)
+            .map(|(deal, index)| (me, SubShare(deal.sub_share(index)))),
+    );
     let share = my_index.map(|index| (index, sum(&sub_shares)));
     let mine = key.close(deal.as_ref(), share.as_ref(), &mut rng);
     drop((deal, sub_shares));
-    outgoings.send(Outgoing::broadcast(Msg::Closing(mine))).await.map_err(EngineError::bug)?;
+    outgoings
+        .send(Outgoing::broadcast(Msg::Closing(mine)))
+        .await
+        .map_err(EngineError::bug)?;
     key.check(&rounds.complete(closings).await.map_err(EngineError::bug)?)?;
     key.finish(share)
 }
@@ -120,21 +157,31 @@ pub(super) async fn run<E: KeyCurve>(
 /// The second round of a dealer: its polynomial to all, and to each new member its value there.
 fn dealt<E: KeyCurve>(plan: &Plan<E>, deal: &Deal<E>) -> Vec<Outgoing<Msg<E>>> {
     let opening = Outgoing::broadcast(Msg::Opening(deal.opening.clone()));
-    let others = (0..).map(PartyIndex).zip(&plan.members).filter(|(_, member)| **member != plan.me);
-    let sub_shares =
-        others.map(|(index, member)| Outgoing::p2p(member.0, Msg::SubShare(SubShare(deal.sub_share(index)))));
+    let others = (0..)
+        .map(PartyIndex)
+        .zip(&plan.members)
+        .filter(|(_, member)| **member != plan.me);
+    let sub_shares = others.map(|(index, member)| {
+        Outgoing::p2p(member.0, Msg::SubShare(SubShare(deal.sub_share(index))))
+    });
     std::iter::once(opening).chain(sub_shares).collect()
 }
 
-/// All parties must be about the same plan, and exactly the dealers commit. Returns what they commit to.
+/// All parties must be about the same plan, and exactly the dealers commit. Returns what they
+/// commit to.
 fn check_commitments<E: KeyCurve>(
     plan: &Plan<E>,
     commitments: BTreeMap<PartyIndex, Commitment>,
 ) -> Result<BTreeMap<PartyIndex, [u8; 32]>, EngineError> {
-    let others = commitments.iter().filter(|(_, commitment)| commitment.plan != plan.id);
+    let others = commitments
+        .iter()
+        .filter(|(_, commitment)| commitment.plan != plan.id);
     let culprits: Vec<_> = others.map(|(party, _)| *party).collect();
     if !culprits.is_empty() {
-        return Err(EngineError::Peer { fault: PeerFault::Disagreement, culprits });
+        return Err(EngineError::Peer {
+            fault: PeerFault::Disagreement,
+            culprits,
+        });
     }
     let out_of_role = |(party, commitment): &(&PartyIndex, &Commitment)| {
         commitment.polynomial.is_some() != plan.dealer(**party).is_some()
@@ -154,23 +201,29 @@ fn check_openings<E: KeyCurve>(
     openings: &BTreeMap<PartyIndex, Opening<E>>,
 ) -> Result<(), EngineError> {
     for dealer in &plan.dealers {
-        let (Some(promise), Some(opening)) = (promises.get(&dealer.party), openings.get(&dealer.party))
+        let (Some(promise), Some(opening)) =
+            (promises.get(&dealer.party), openings.get(&dealer.party))
         else {
             return Err(EngineError::bug("a dealer is missing after its round"));
         };
-        opening.check(plan, dealer, promise).map_err(|fault| broken(fault, dealer.party))?;
+        opening
+            .check(plan, dealer, promise)
+            .map_err(|fault| broken(fault, dealer.party))?;
     }
     Ok(())
 }
 
-/// A dealer whose sub-share does not lie on its polynomial. All that is known of the share stays here.
+/// A dealer whose sub-share does not lie on its polynomial. All that is known of the share stays
+/// here.
 fn wrong_sub_share<E: KeyCurve>(
     my_index: PartyIndex,
     openings: &BTreeMap<PartyIndex, Opening<E>>,
     sub_shares: &BTreeMap<PartyIndex, SubShare<E>>,
 ) -> Option<PartyIndex> {
     let wrong = |(dealer, SubShare(value)): &(&PartyIndex, &SubShare<E>)| {
-        let expected = openings.get(dealer).map(|opening| opening.public_sub_share(my_index));
+        let expected = openings
+            .get(dealer)
+            .map(|opening| opening.public_sub_share(my_index));
         expected != Some(Point::generator() * value)
     };
     sub_shares.iter().find(wrong).map(|(dealer, _)| *dealer)
@@ -185,7 +238,8 @@ pub(super) fn broken(fault: ReshareFault, culprit: PartyIndex) -> EngineError {
     EngineError::peer(PeerFault::Reshare(fault), culprit)
 }
 
-/// The messages of one round, from as many parties as have a say in it; the adapter refuses all others.
+/// The messages of one round, from as many parties as have a say in it; the adapter refuses all
+/// others.
 struct Gathered<M> {
     expected: usize,
     messages: BTreeMap<PartyIndex, M>,
@@ -193,7 +247,10 @@ struct Gathered<M> {
 
 impl<M> Gathered<M> {
     fn from(expected: usize) -> Self {
-        Self { expected, messages: BTreeMap::new() }
+        Self {
+            expected,
+            messages: BTreeMap::new(),
+        }
     }
 }
 
@@ -203,7 +260,8 @@ impl<M: 'static> MessagesStore for Gathered<M> {
     type Error = Infallible;
 
     fn add_message(&mut self, message: Incoming<M>) -> Result<(), Infallible> {
-        self.messages.insert(PartyIndex(message.sender), message.msg);
+        self.messages
+            .insert(PartyIndex(message.sender), message.msg);
         Ok(())
     }
 
@@ -212,6 +270,10 @@ impl<M: 'static> MessagesStore for Gathered<M> {
     }
 
     fn output(self) -> Result<Self::Output, Self> {
-        if self.wants_more() { Err(self) } else { Ok(self.messages) }
+        if self.wants_more() {
+            Err(self)
+        } else {
+            Ok(self.messages)
+        }
     }
 }

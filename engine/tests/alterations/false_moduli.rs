@@ -1,7 +1,9 @@
-//! A party of auxiliary information whose moduli, or parameters under them, are not what its proofs have to show.
+//! A party of auxiliary information whose moduli, or parameters under them, are not what its proofs
+//! have to show.
 //!
-//! It is an honest party until round 2, with its own moduli; then it puts others in their place, commits to those, and proves
-//! what it can: honestly where the statement can be proven at all, otherwise with a sound proof of its own modulus.
+//! It is an honest party until round 2, with its own moduli; then it puts others in their place,
+//! commits to those, and proves what it can: honestly where the statement can be proven at all,
+//! otherwise with a sound proof of its own modulus.
 //!
 //! Last, three parties of which two have moduli with a factor in common, and are honest otherwise.
 
@@ -11,8 +13,8 @@ use cggmp24::key_refresh::msg::{Msg, MsgRound1, MsgRound2, MsgRound3};
 use cggmp24::security_level::{M, SecurityLevel, SecurityLevel128 as Level};
 use ciborium::Value;
 use countersign_engine::{
-    Aux, AuxParams, Engine, EngineError, MessageKind, PartyIndex, PeerFault, Primes, SafePrime, Step,
-    aux_info,
+    Aux, AuxParams, Engine, EngineError, MessageKind, PartyIndex, PeerFault, Primes, SafePrime,
+    Step, aux_info,
 };
 use paillier_zk::{no_small_factor as pi_fac, paillier_blum_modulus as pi_mod};
 use rand::rngs::OsRng;
@@ -22,13 +24,13 @@ use sha2::{Digest, Sha256};
 use crate::fixtures::primes;
 use crate::fork::fork;
 
-type Wire = Msg<Sha256, Level>;
-type Parameters = MsgRound2<Level>;
-type Party = Box<dyn Engine<Output = Aux>>;
-
 const SESSION: &[u8] = b"false moduli";
 const VICTIM: PartyIndex = PartyIndex(0);
 const CHEAT: PartyIndex = PartyIndex(1);
+
+type Wire = Msg<Sha256, Level>;
+type Parameters = MsgRound2<Level>;
+type Party = Box<dyn Engine<Output = Aux>>;
 
 /// A party's round 2: what the library says, and our proof beside it.
 #[derive(Clone)]
@@ -48,7 +50,8 @@ struct Lie {
 
 /// Returns what did not end as it should.
 pub fn try_all() -> Vec<String> {
-    let (mut victim, mut cheat) = (party(VICTIM), party(CHEAT));
+    let mut victim = party(VICTIM);
+    let mut cheat = party(CHEAT);
     let theirs = said(&mut victim).expect("round 1");
     let own = until_round_two(&mut cheat, &theirs);
     // Of the same moduli, with parameters of their own.
@@ -57,7 +60,10 @@ pub fn try_all() -> Vec<String> {
     if let Err(failure) = two_others_share_a_factor() {
         failures.push(failure);
     }
-    for lie in moduli().into_iter().chain(parameters(&own.parameters, &other)) {
+    for lie in moduli()
+        .into_iter()
+        .chain(parameters(&own.parameters, &other))
+    {
         let end = fork(|| play(&mut victim, &own, &lie)).wait();
         println!("aux info, {}: {end}", lie.name);
         if end != lie.ends {
@@ -68,36 +74,58 @@ pub fn try_all() -> Vec<String> {
 }
 
 fn lie(name: &'static str, proven: &[Integer; 2], alter: Box<dyn Fn(&mut Word)>) -> Lie {
-    Lie { name, alter, proven: proven.clone(), ends: "named" }
+    Lie {
+        name,
+        alter,
+        proven: proven.clone(),
+        ends: "named",
+    }
 }
 
-/// Lies about s and t. Each is told with the proofs of true statements, both the library's and ours.
+/// Lies about s and t. Each is told with the proofs of true statements, both the library's and
+/// ours.
 fn parameters(own: &Parameters, other: &Word) -> Vec<Lie> {
     let [p, q, ..] = raw_primes(1);
     let primes = [p, q];
     let told = |name, alter: fn(&mut Word, &Word, &Parameters)| {
-        let (other, own) = (other.clone(), own.clone());
-        lie(name, &primes, Box::new(move |word| alter(word, &other, &own)))
+        let other = other.clone();
+        let own = own.clone();
+        lie(
+            name,
+            &primes,
+            Box::new(move |word| alter(word, &other, &own)),
+        )
     };
     vec![
-        told("s with the other sign, which no power of t has", |word, _, own| {
-            word.parameters.s = &own.hat_N - &own.s;
+        told(
+            "s with the other sign, which no power of t has",
+            |word, _, own| {
+                word.parameters.s = &own.hat_N - &own.s;
+            },
+        ),
+        told("t of order two", |word, _, own| {
+            word.parameters.t = &own.hat_N - 1u8
         }),
-        told("t of order two", |word, _, own| word.parameters.t = &own.hat_N - 1u8),
         told("s and t turned round", |word, _, own| {
             (word.parameters.s, word.parameters.t) = (own.t.clone(), own.s.clone());
         }),
-        told("s of another pair", |word, other, _| word.parameters.s = other.parameters.s.clone()),
+        told("s of another pair", |word, other, _| {
+            word.parameters.s = other.parameters.s.clone()
+        }),
         told("another pair, proofs of the first", |word, other, _| {
             word.parameters.s = other.parameters.s.clone();
             word.parameters.t = other.parameters.t.clone();
         }),
-        told("s no unit", |word, _, own| word.parameters.s = own.hat_N.clone()),
+        told("s no unit", |word, _, own| {
+            word.parameters.s = own.hat_N.clone()
+        }),
         told("the library's proof of another pair", |word, other, _| {
             word.parameters.params_proof = other.parameters.params_proof.clone();
         }),
         // The library knows nothing of these.
-        told("our proof of another pair", |word, other, _| word.proof = other.proof.clone()),
+        told("our proof of another pair", |word, other, _| {
+            word.proof = other.proof.clone()
+        }),
         told("no proof of ours", |word, _, _| word.proof = None),
     ]
 }
@@ -105,7 +133,8 @@ fn parameters(own: &Parameters, other: &Word) -> Vec<Lie> {
 fn moduli() -> Vec<Lie> {
     let [p, q, hat_p, hat_q] = raw_primes(1);
     let [their_p, their_q, their_hat_p, their_hat_q] = raw_primes(0);
-    let (theirs, their_hat) = (&their_p * &their_q, &their_hat_p * &their_hat_q);
+    let theirs = &their_p * &their_q;
+    let their_hat = &their_hat_p * &their_hat_q;
     let own_hat = &hat_p * &hat_q;
     let [small, large] = unbalanced();
     let unbalanced = &small * &large;
@@ -123,9 +152,20 @@ fn moduli() -> Vec<Lie> {
         Box::new(move |word| alter(&mut word.parameters))
     };
     vec![
-        Lie { ends: "accepted", ..lie("no lie", &own, Box::new(|_| ())) },
-        lie("N with a small factor, proven as it is", &[small, large], n(&unbalanced)),
-        lie("N with a small factor, proofs of another", &own, n(&unbalanced)),
+        Lie {
+            ends: "accepted",
+            ..lie("no lie", &own, Box::new(|_| ()))
+        },
+        lie(
+            "N with a small factor, proven as it is",
+            &[small, large],
+            n(&unbalanced),
+        ),
+        lie(
+            "N with a small factor, proofs of another",
+            &own,
+            n(&unbalanced),
+        ),
         lie("N a square", &own, n(&square)),
         lie("N the victim's", &own, n(&theirs)),
         lie("N the victim's N^", &own, n(&their_hat)),
@@ -155,8 +195,14 @@ fn try_to(victim: &mut Party, own: &Word, lie: &Lie) -> Result<(), EngineError> 
     let parameters = word.parameters.clone();
     let id = execution_id();
     let sid = ExecutionId::new(&id);
-    let committed = HashCom { sid, prover: CHEAT.0, decommitment: &parameters };
-    let round1 = MsgRound1 { commitment: udigest::hash::<Sha256>(&committed) };
+    let committed = HashCom {
+        sid,
+        prover: CHEAT.0,
+        decommitment: &parameters,
+    };
+    let round1 = MsgRound1 {
+        commitment: udigest::hash::<Sha256>(&committed),
+    };
     tell(victim, MessageKind::Broadcast, &Msg::Round1(round1))?;
     let echo = said(victim)?;
     victim.receive(CHEAT, MessageKind::Broadcast, &echo[0])?;
@@ -164,7 +210,11 @@ fn try_to(victim: &mut Party, own: &Word, lie: &Lie) -> Result<(), EngineError> 
     victim.receive(CHEAT, MessageKind::Broadcast, &word.encode())?;
     said(victim)?;
     let theirs = Word::decode(&answer[0]).parameters;
-    tell(victim, MessageKind::Direct, &Msg::Round3(prove(sid, &parameters, &theirs, &lie.proven)))?;
+    tell(
+        victim,
+        MessageKind::Direct,
+        &Msg::Round3(prove(sid, &parameters, &theirs, &lie.proven)),
+    )?;
     match victim.step()? {
         Step::Done(_) => Ok(()),
         step => panic!("{step:?}"),
@@ -172,56 +222,117 @@ fn try_to(victim: &mut Party, own: &Word, lie: &Lie) -> Result<(), EngineError> 
 }
 
 /// Round 3, with proofs of the product of these primes.
-fn prove(sid: ExecutionId<'_>, own: &Parameters, theirs: &Parameters, [p, q]: &[Integer; 2]) -> MsgRound3 {
+fn prove(
+    sid: ExecutionId<'_>,
+    own: &Parameters,
+    theirs: &Parameters,
+    [p, q]: &[Integer; 2],
+) -> MsgRound3 {
     let pair = own.rho_bytes.as_ref().iter().zip(theirs.rho_bytes.as_ref());
     let rho: Vec<u8> = pair.map(|(one, other)| one ^ other).collect();
     let n = &(p * q);
-    let context = ProofMod { sid, rho: &rho, prover: CHEAT.0 };
+    let context = ProofMod {
+        sid,
+        rho: &rho,
+        prover: CHEAT.0,
+    };
     let known = pi_mod::PrivateData { p, q };
-    let mod_proof =
-        pi_mod::non_interactive::prove::<M, Sha256>(&context, pi_mod::Data { n }, known, &mut OsRng).unwrap();
-    let context = ProofFac { sid, rho: &rho, prover: CHEAT.0 };
-    let (s, t, rsa_modulo) = (theirs.s.clone(), theirs.t.clone(), theirs.hat_N.clone());
-    let verifier = pi_fac::Aux { s, t, rsa_modulo, multiexp: None, crt: None };
-    let data = pi_fac::Data { n, n_root: &n.sqrt_ref().unwrap() };
-    let security = pi_fac::SecurityParams { l: Level::ELL, epsilon: Level::EPSILON };
+    let mod_proof = pi_mod::non_interactive::prove::<M, Sha256>(
+        &context,
+        pi_mod::Data { n },
+        known,
+        &mut OsRng,
+    )
+    .unwrap();
+    let context = ProofFac {
+        sid,
+        rho: &rho,
+        prover: CHEAT.0,
+    };
+    let s = theirs.s.clone();
+    let t = theirs.t.clone();
+    let rsa_modulo = theirs.hat_N.clone();
+    let verifier = pi_fac::Aux {
+        s,
+        t,
+        rsa_modulo,
+        multiexp: None,
+        crt: None,
+    };
+    let data = pi_fac::Data {
+        n,
+        n_root: &n.sqrt_ref().unwrap(),
+    };
+    let security = pi_fac::SecurityParams {
+        l: Level::ELL,
+        epsilon: Level::EPSILON,
+    };
     let known = pi_fac::PrivateData { p, q };
-    let fac_proof =
-        pi_fac::non_interactive::prove::<Sha256>(&context, &verifier, data, known, &security, &mut OsRng)
-            .unwrap();
-    MsgRound3 { mod_proof, fac_proof }
+    let fac_proof = pi_fac::non_interactive::prove::<Sha256>(
+        &context, &verifier, data, known, &security, &mut OsRng,
+    )
+    .unwrap();
+    MsgRound3 {
+        mod_proof,
+        fac_proof,
+    }
 }
 
 fn party(me: PartyIndex) -> Party {
-    aux_info(AuxParams { session: SESSION, me, parties: 2 }, primes(me.0.into()), OsRng).unwrap()
+    aux_info(
+        AuxParams {
+            session: SESSION,
+            me,
+            parties: 2,
+        },
+        primes(me.0.into()),
+        OsRng,
+    )
+    .unwrap()
 }
 
 /// The cheat's honest round 2. It is told its own echo, which is what an honest other would send.
 fn until_round_two(cheat: &mut Party, theirs: &[Vec<u8>]) -> Word {
     let honest = "an honest run";
     said(cheat).expect(honest);
-    cheat.receive(VICTIM, MessageKind::Broadcast, &theirs[0]).expect(honest);
+    cheat
+        .receive(VICTIM, MessageKind::Broadcast, &theirs[0])
+        .expect(honest);
     let echo = said(cheat).expect(honest);
-    cheat.receive(VICTIM, MessageKind::Broadcast, &echo[0]).expect(honest);
+    cheat
+        .receive(VICTIM, MessageKind::Broadcast, &echo[0])
+        .expect(honest);
     Word::decode(&said(cheat).expect(honest)[0])
 }
 
 impl Word {
-    fn decode(body: &[u8]) -> Word {
+    fn decode(body: &[u8]) -> Self {
         let value: Value = ciborium::from_reader(body).unwrap();
-        let [(name, Value::Map(parts))] = &value.as_map().unwrap()[..] else { panic!("round 2") };
+        let [(name, Value::Map(parts))] = &value.as_map().unwrap()[..] else {
+            panic!("round 2")
+        };
         assert_eq!(name.as_text(), Some("ProvenRound2"));
         let bare = Value::Map(vec![("Round2".into(), parts[0].1.clone())]);
-        let Msg::Round2(parameters) = decode(&encode(&bare)) else { panic!("round 2") };
-        Word { parameters, proof: Some(parts[1].1.clone()) }
+        let Msg::Round2(parameters) = decode(&encode(&bare)) else {
+            panic!("round 2")
+        };
+        Self {
+            parameters,
+            proof: Some(parts[1].1.clone()),
+        }
     }
 
     fn encode(&self) -> Vec<u8> {
         let bare = encode(&Wire::Round2(self.parameters.clone()));
-        let Some(proof) = &self.proof else { return bare };
+        let Some(proof) = &self.proof else {
+            return bare;
+        };
         let round: Value = ciborium::from_reader(&bare[..]).unwrap();
         let round = round.as_map().unwrap()[0].1.clone();
-        let parts = Value::Map(vec![("round".into(), round), ("proof".into(), proof.clone())]);
+        let parts = Value::Map(vec![
+            ("round".into(), round),
+            ("proof".into(), proof.clone()),
+        ]);
         encode(&Value::Map(vec![("ProvenRound2".into(), parts)]))
     }
 }
@@ -231,15 +342,33 @@ fn two_others_share_a_factor() -> Result<(), String> {
     // The first prime of party 1 beside those of party 2.
     let sharing = Primes::new([4, 9, 10, 11].map(safe_prime)).unwrap();
     let of_three = |me: u16, primes| {
-        aux_info(AuxParams { session: SESSION, me: PartyIndex(me), parties: 3 }, primes, OsRng).unwrap()
+        aux_info(
+            AuxParams {
+                session: SESSION,
+                me: PartyIndex(me),
+                parties: 3,
+            },
+            primes,
+            OsRng,
+        )
+        .unwrap()
     };
-    let mut parties = [of_three(0, primes(0)), of_three(1, primes(1)), of_three(2, sharing)];
+    let mut parties = [
+        of_three(0, primes(0)),
+        of_three(1, primes(1)),
+        of_three(2, sharing),
+    ];
     // Promises, what was heard of them, and what was promised.
     for _ in 0..3 {
-        let words: Vec<Vec<Vec<u8>>> = parties.iter_mut().map(|party| said(party).unwrap()).collect();
+        let words: Vec<Vec<Vec<u8>>> = parties
+            .iter_mut()
+            .map(|party| said(party).unwrap())
+            .collect();
         for (from, words) in words.iter().enumerate() {
             for (_, party) in parties.iter_mut().enumerate().filter(|(to, _)| *to != from) {
-                party.receive(PartyIndex(from as u16), MessageKind::Broadcast, &words[0]).unwrap();
+                party
+                    .receive(PartyIndex(from as u16), MessageKind::Broadcast, &words[0])
+                    .unwrap();
             }
         }
     }
@@ -247,8 +376,18 @@ fn two_others_share_a_factor() -> Result<(), String> {
     println!("aux info, two others with a factor in common: {end:?}");
     let fault = PeerFault::Protocol("the moduli of two parties have a factor in common".into());
     match end {
-        Err(error) if error == (EngineError::Peer { fault, culprits: vec![] }) => Ok(()),
-        end => Err(format!("aux info, two others with a factor in common: {end:?}")),
+        Err(error)
+            if error
+                == (EngineError::Peer {
+                    fault,
+                    culprits: vec![],
+                }) =>
+        {
+            Ok(())
+        }
+        end => Err(format!(
+            "aux info, two others with a factor in common: {end:?}"
+        )),
     }
 }
 
@@ -303,7 +442,12 @@ fn unbalanced() -> [Integer; 2] {
 
 /// The name of the run, as every party computes it.
 fn execution_id() -> [u8; 32] {
-    let fields: [&[u8]; 4] = [b"countersign engine execution id v1", b"aux-info", SESSION, &[0, 2]];
+    let fields: [&[u8]; 4] = [
+        b"countersign engine execution id v1",
+        b"aux-info",
+        SESSION,
+        &[0, 2],
+    ];
     let mut hash = Sha256::new();
     for field in fields {
         hash.update((field.len() as u64).to_be_bytes());

@@ -1,7 +1,8 @@
-//! Many ends of one run: a child process goes on from here with something altered, and says how that ended.
+//! Many ends of one run: a child process goes on from here with something altered, and says how
+//! that ended.
 //!
-//! An engine cannot be copied, a process can. So what all runs have in common is computed once. This program has one
-//! thread, which is what makes a fork sound.
+//! An engine cannot be copied, a process can. So what all runs have in common is computed once.
+//! This program has one thread, which is what makes a fork sound.
 
 use std::io::{Read, Write};
 
@@ -14,7 +15,8 @@ pub struct Child {
 /// Runs `work` in a child process. What it returns can be waited for.
 pub fn fork(work: impl FnOnce() -> String) -> Child {
     let (said, mut saying) = std::io::pipe().expect("a pipe");
-    // SAFETY: this program has one thread, so the child's memory is in no state that another thread left behind.
+    // SAFETY: this program has one thread, so the child's memory is in no state that another thread
+    // left behind.
     match unsafe { libc::fork() } {
         -1 => panic!("no process: {}", std::io::Error::last_os_error()),
         0 => {
@@ -22,7 +24,8 @@ pub fn fork(work: impl FnOnce() -> String) -> Child {
             let word = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
             let word = word.unwrap_or_else(|_| "the test itself panicked".into());
             let written = saying.write_all(word.as_bytes());
-            // SAFETY: ends the process at once: nothing of the parent's is flushed or dropped a second time.
+            // SAFETY: ends the process at once: nothing of the parent's is flushed or dropped a
+            // second time.
             unsafe { libc::_exit(i32::from(written.is_err())) }
         }
         process => Child { process, said },
@@ -35,8 +38,13 @@ impl Child {
         let mut word = String::new();
         self.said.read_to_string(&mut word).expect("a pipe");
         let mut status = 0;
-        // SAFETY: the process is a child of this one that nobody else waits for, and `status` is a place for its end.
+        // SAFETY: the process is a child of this one that nobody else waits for, and `status` is a
+        // place for its end.
         unsafe { libc::waitpid(self.process, &mut status, 0) };
-        if status == 0 { word } else { format!("the process died: {status}") }
+        if status == 0 {
+            word
+        } else {
+            format!("the process died: {status}")
+        }
     }
 }

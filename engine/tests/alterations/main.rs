@@ -1,11 +1,13 @@
 //! Every field of every message of every protocol, altered one at a time.
 //!
-//! The fields are found by walking the messages, not by a list: a field that a library adds is altered too, and the table of
-//! numbers below turns red until somebody has looked at it. A field takes another value of its type, the value of the same
-//! field of the victim's own message, and those of another run. Each alteration must end with the victim stopping and naming
-//! the sender. What ends otherwise stands in [`UNNAMED`] with the reason; nothing is accepted.
+//! The fields are found by walking the messages, not by a list: a field that a library adds is
+//! altered too, and the table of numbers below turns red until somebody has looked at it. A field
+//! takes another value of its type, the value of the same field of the victim's own message, and
+//! those of another run. Each alteration must end with the victim stopping and naming the sender.
+//! What ends otherwise stands in [`UNNAMED`] with the reason; nothing is accepted.
 //!
-//! A normal run tries some of the alterations, other ones each time; `just alterations` tries all, which takes long.
+//! A normal run tries some of the alterations, other ones each time; `just alterations` tries all,
+//! which takes long.
 #![expect(clippy::disallowed_methods, reason = "a program, not the engine")]
 
 #[path = "../it/driver.rs"]
@@ -22,18 +24,24 @@ mod walk;
 use std::rc::Rc;
 
 use countersign_engine::{
-    AgreeParams, AuxParams, Message, PartyIndex, ReshareParams, Role, Scheme, agree, aux_info, batch,
-    check_up, reshare,
+    AgreeParams, AuxParams, Message, PartyIndex, ReshareParams, Role, Scheme, agree, aux_info,
+    batch, check_up, reshare,
 };
-use fixtures::{Wallet, generate, keygens, primes};
 use rand::rngs::OsRng;
+
+use fixtures::{Wallet, generate, keygens, primes};
 use run::{Case, Count, End, Report, Scope, try_all};
 
 /// What ends without a name, and why: case, message, beginning of the field's name, reason.
 const UNNAMED: &[(&str, &str, &str, &str)] = &[
     ("dkg", "Round1", "", ECHO),
     ("dkg", "ReliabilityCheck", "", ECHO),
-    ("reshare", "Closing", "Closing.Proofs.transcript", TRANSCRIPT),
+    (
+        "reshare",
+        "Closing",
+        "Closing.Proofs.transcript",
+        TRANSCRIPT,
+    ),
     ("sign ecdsa, three", "ReliabilityCheck", "", ECHO),
     ("sign ecdsa, three", "Round3", "Round3.delta", SUMS),
     ("sign ecdsa, three", "Round3", "Round3.S", SUMS),
@@ -42,9 +50,9 @@ const UNNAMED: &[(&str, &str, &str, &str)] = &[
     ("aux info", "ReliabilityCheck", "", ECHO),
 ];
 
-const ECHO: &str =
-    "an engine cannot tell who told two stories; the signed echo of the session layer names that party";
-const SUMS: &str = "only their sums are checked, and the library has no identification of who broke them";
+const ECHO: &str = "an engine cannot tell who told two stories; the signed echo of the session layer names that party";
+const SUMS: &str =
+    "only their sums are checked, and the library has no identification of who broke them";
 const PARTIAL: &str = "the library checks them one by one and does not say whose does not fit";
 const TRANSCRIPT: &str = "the same, at the end of a resharing";
 
@@ -119,10 +127,20 @@ const FIELDS: &[(&str, &str, usize)] = &[
     ("aux info", "Round3", 791),
 ];
 
+const FROST: [Scheme; 3] = [Scheme::Ed25519, Scheme::SchnorrSecp256k1, Scheme::Taproot];
+const SCHEMES: [Scheme; 4] = Scheme::ALL;
+
 fn main() {
     let all = std::env::var("COUNTERSIGN_ALTERATIONS").is_ok_and(|value| value == "all");
-    let only: Option<String> = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let tests = Tests { all, from: rand::random(), only, failures: vec![] };
+    let only: Option<String> = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    let tests = Tests {
+        all,
+        from: rand::random(),
+        only,
+        failures: vec![],
+    };
     println!("the alterations of this run begin at {}", tests.from);
     tests.run();
 }
@@ -151,15 +169,34 @@ impl Tests {
     fn key_generation(&mut self) {
         for (name, scheme) in SCHEMES.map(|scheme| (case_name("dkg", scheme), scheme)) {
             let engines = Box::new(move |session: &[u8]| keygens(scheme, 2, 3, session));
-            self.case(5, Case { name, engines, cheat: 1, victim: 0, bundle: false, slow: false });
+            self.case(
+                5,
+                Case {
+                    name,
+                    engines,
+                    cheat: 1,
+                    victim: 0,
+                    bundle: false,
+                    slow: false,
+                },
+            );
         }
     }
 
     fn resharing(&mut self) {
         const PARTIES: [Role; 3] = [
-            Role { deals: Some(PartyIndex(0)), joins: true },
-            Role { deals: Some(PartyIndex(1)), joins: true },
-            Role { deals: None, joins: true },
+            Role {
+                deals: Some(PartyIndex(0)),
+                joins: true,
+            },
+            Role {
+                deals: Some(PartyIndex(1)),
+                joins: true,
+            },
+            Role {
+                deals: None,
+                joins: true,
+            },
         ];
         for (name, scheme) in SCHEMES.map(|scheme| (case_name("reshare", scheme), scheme)) {
             let shares = Rc::new(generate(scheme, 2, 3, b"keygen"));
@@ -175,12 +212,24 @@ impl Tests {
                         old,
                         generation: 1,
                     };
-                    let share = PARTIES[usize::from(me)].deals.map(|index| &shares[usize::from(index.0)]);
+                    let share = PARTIES[usize::from(me)]
+                        .deals
+                        .map(|index| &shares[usize::from(index.0)]);
                     reshare(params, share, OsRng).expect("valid parameters")
                 };
                 (0..3).map(engine).collect()
             });
-            self.case(5, Case { name, engines, cheat: 1, victim: 0, bundle: false, slow: false });
+            self.case(
+                5,
+                Case {
+                    name,
+                    engines,
+                    cheat: 1,
+                    victim: 0,
+                    bundle: false,
+                    slow: false,
+                },
+            );
         }
     }
 
@@ -188,12 +237,28 @@ impl Tests {
         let engines = Box::new(|session: &[u8]| {
             let speakers = [PartyIndex(0), PartyIndex(1)];
             let engine = |me: u16| {
-                let params = AgreeParams { session, me: PartyIndex(me), parties: 3, speakers: &speakers };
-                agree(params, (me < 2).then(|| b"what all know".to_vec())).expect("valid parameters")
+                let params = AgreeParams {
+                    session,
+                    me: PartyIndex(me),
+                    parties: 3,
+                    speakers: &speakers,
+                };
+                agree(params, (me < 2).then(|| b"what all know".to_vec()))
+                    .expect("valid parameters")
             };
             (0..3).map(engine).collect()
         });
-        self.case(1, Case { name: "agree", engines, cheat: 1, victim: 0, bundle: false, slow: false });
+        self.case(
+            1,
+            Case {
+                name: "agree",
+                engines,
+                cheat: 1,
+                victim: 0,
+                bundle: false,
+                slow: false,
+            },
+        );
     }
 
     fn frost(&mut self) {
@@ -204,9 +269,30 @@ impl Tests {
     }
 
     fn ecdsa(&mut self) {
-        self.signing(6, "sign ecdsa, two signers", Scheme::EcdsaSecp256k1, (2, 3), &[0, 1], 1);
-        self.signing(12, "sign ecdsa, three signers", Scheme::EcdsaSecp256k1, (3, 5), &[0, 2, 4], 1);
-        self.signing(24, "batch ecdsa", Scheme::EcdsaSecp256k1, (2, 3), &[0, 1], 2);
+        self.signing(
+            6,
+            "sign ecdsa, two signers",
+            Scheme::EcdsaSecp256k1,
+            (2, 3),
+            &[0, 1],
+            1,
+        );
+        self.signing(
+            12,
+            "sign ecdsa, three signers",
+            Scheme::EcdsaSecp256k1,
+            (3, 5),
+            &[0, 2, 4],
+            1,
+        );
+        self.signing(
+            24,
+            "batch ecdsa",
+            Scheme::EcdsaSecp256k1,
+            (2, 3),
+            &[0, 1],
+            2,
+        );
     }
 
     fn signing(
@@ -221,33 +307,78 @@ impl Tests {
         let wallet = Rc::new(Wallet::new(scheme, threshold, parties));
         let message = Message::Digest([9; 32]);
         let sign = move |session: &[u8], me: usize, run: usize| {
-            wallet.signer(me, signers, &[1, 2], &message, &[session, &[run as u8]].concat())
+            wallet.signer(
+                me,
+                signers,
+                &[1, 2],
+                &message,
+                &[session, &[run as u8]].concat(),
+            )
         };
         if runs == 1 {
-            let engines =
-                Box::new(move |session: &[u8]| (0..signers.len()).map(|me| sign(session, me, 0)).collect());
-            return self.case(every, Case { name, engines, cheat: 1, victim: 0, bundle: false, slow: false });
+            let engines = Box::new(move |session: &[u8]| {
+                (0..signers.len()).map(|me| sign(session, me, 0)).collect()
+            });
+            return self.case(
+                every,
+                Case {
+                    name,
+                    engines,
+                    cheat: 1,
+                    victim: 0,
+                    bundle: false,
+                    slow: false,
+                },
+            );
         }
         let engines = Box::new(move |session: &[u8]| {
             let all = |me: usize| batch((0..runs).map(|run| sign(session, me, run)).collect());
             (0..signers.len()).map(all).collect()
         });
-        self.case(every, Case { name, engines, cheat: 1, victim: 0, bundle: true, slow: false });
+        self.case(
+            every,
+            Case {
+                name,
+                engines,
+                cheat: 1,
+                victim: 0,
+                bundle: true,
+                slow: false,
+            },
+        );
     }
 
     fn auxiliary_information(&mut self) {
         let engines = Box::new(|session: &[u8]| {
             let engine = |me: u16| {
-                let params = AuxParams { session, me: PartyIndex(me), parties: 3 };
+                let params = AuxParams {
+                    session,
+                    me: PartyIndex(me),
+                    parties: 3,
+                };
                 aux_info(params, primes(me.into()), OsRng).expect("valid parameters")
             };
             (0..3).map(engine).collect()
         });
-        self.case(150, Case { name: "aux info", engines, cheat: 1, victim: 0, bundle: false, slow: true });
+        self.case(
+            150,
+            Case {
+                name: "aux info",
+                engines,
+                cheat: 1,
+                victim: 0,
+                bundle: false,
+                slow: true,
+            },
+        );
     }
 
     fn false_moduli(&mut self) {
-        if self.only.as_ref().is_none_or(|only| "false moduli".contains(only.as_str())) {
+        if self
+            .only
+            .as_ref()
+            .is_none_or(|only| "false moduli".contains(only.as_str()))
+        {
             self.failures.extend(false_moduli::try_all());
         }
     }
@@ -257,15 +388,17 @@ impl Tests {
         for scheme in SCHEMES {
             let share = &generate(scheme, 2, 3, b"keygen")[1];
             let proof = check_up::prove(share, b"today", OsRng).expect("a proof");
-            let (key, index) = (share.public(), PartyIndex(1));
+            let key = share.public();
+            let index = PartyIndex(1);
             assert_eq!(check_up::verify(&key, index, b"today", &proof), Ok(()));
             for byte in 0..proof.bytes.len() {
                 for bit in 0..8 {
                     let mut altered = proof.clone();
                     altered.bytes[byte] ^= 1 << bit;
                     if check_up::verify(&key, index, b"today", &altered).is_ok() {
-                        self.failures
-                            .push(format!("check-up {scheme}: bit {bit} of byte {byte} does not count"));
+                        self.failures.push(format!(
+                            "check-up {scheme}: bit {bit} of byte {byte} does not count"
+                        ));
                     }
                 }
             }
@@ -273,23 +406,49 @@ impl Tests {
     }
 
     fn case<O>(&mut self, every: usize, case: Case<O>) {
-        if self.only.as_ref().is_some_and(|only| !case.name.contains(only.as_str())) {
+        if self
+            .only
+            .as_ref()
+            .is_some_and(|only| !case.name.contains(only.as_str()))
+        {
             return;
         }
-        let scope = if self.all { Scope::All } else { Scope::Some { every, from: self.from } };
+        let scope = if self.all {
+            Scope::All
+        } else {
+            Scope::Some {
+                every,
+                from: self.from,
+            }
+        };
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let Report { counts, trials } = try_all(&case, scope, at_once);
-        for (message, Count { fields, tried, named, unnamed, accepted }) in &counts {
+        for (
+            message,
+            Count {
+                fields,
+                tried,
+                named,
+                unnamed,
+                accepted,
+            },
+        ) in &counts
+        {
             println!(
                 "{}, {message}: {fields} fields, {tried} alterations: {named} named, {unnamed} unnamed, {accepted} accepted",
                 case.name
             );
             if !FIELDS.contains(&(case.name, message.as_str(), *fields)) {
-                self.failures
-                    .push(format!("(\"{}\", \"{message}\", {fields}), is not in the table", case.name));
+                self.failures.push(format!(
+                    "(\"{}\", \"{message}\", {fields}), is not in the table",
+                    case.name
+                ));
             }
         }
-        let listed = FIELDS.iter().filter(|(name, ..)| *name == case.name).count();
+        let listed = FIELDS
+            .iter()
+            .filter(|(name, ..)| *name == case.name)
+            .count();
         if listed != counts.len() {
             self.failures.push(format!(
                 "{}: {} messages, but {listed} in the table",
@@ -299,7 +458,9 @@ impl Tests {
         }
         for trial in trials {
             let listed = UNNAMED.iter().any(|(name, message, field, _)| {
-                case.name.starts_with(name) && trial.message == *message && trial.field.starts_with(field)
+                case.name.starts_with(name)
+                    && trial.message == *message
+                    && trial.field.starts_with(field)
             });
             match trial.end {
                 End::Named => {}
@@ -312,9 +473,6 @@ impl Tests {
         }
     }
 }
-
-const FROST: [Scheme; 3] = [Scheme::Ed25519, Scheme::SchnorrSecp256k1, Scheme::Taproot];
-const SCHEMES: [Scheme; 4] = Scheme::ALL;
 
 fn case_name(protocol: &str, scheme: Scheme) -> &'static str {
     // A handful of names for the life of the program.

@@ -1,5 +1,5 @@
-//! One honest run of a protocol, in which each message of one party to another is tried altered before it is delivered as
-//! it is.
+//! One honest run of a protocol, in which each message of one party to another is tried altered
+//! before it is delivered as it is.
 
 use std::collections::BTreeMap;
 
@@ -95,14 +95,17 @@ type Said = BTreeMap<String, Tree>;
 pub fn try_all<O>(case: &Case<O>, scope: Scope, at_once: usize) -> Report {
     let [earlier, others] = match scope {
         Scope::Some { .. } if case.slow => [Said::new(), Said::new()],
-        Scope::All | Scope::Some { .. } => messages_of(case, b"another session", [case.cheat, case.victim]),
+        Scope::All | Scope::Some { .. } => {
+            messages_of(case, b"another session", [case.cheat, case.victim])
+        }
     };
     let mut network = Network::new((case.engines)(b"this session"));
     let mut report = Report::default();
     loop {
         network.settle();
-        let (mut tried, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut network.wire).into_iter().partition(|packet| packet.from == case.cheat);
+        let (mut tried, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut network.wire)
+            .into_iter()
+            .partition(|packet| packet.from == case.cheat);
         if tried.is_empty() && rest.is_empty() {
             break;
         }
@@ -116,7 +119,15 @@ pub fn try_all<O>(case: &Case<O>, scope: Scope, at_once: usize) -> Report {
                     ("another session's", &earlier),
                     ("another's of another session", &others),
                 ];
-                try_one(case, &mut network, &tried[position..], &swaps, scope, at_once, &mut report);
+                try_one(
+                    case,
+                    &mut network,
+                    &tried[position..],
+                    &swaps,
+                    scope,
+                    at_once,
+                    &mut report,
+                );
             }
             network.deliver(&tried[position], None);
         }
@@ -147,14 +158,20 @@ fn try_one<O>(
     let mut alterations = vec![];
     for field in &fields {
         alterations.extend(
-            changes(&tree, field, &name, swaps).into_iter().map(|(change, value)| (field, change, value)),
+            changes(&tree, field, &name, swaps)
+                .into_iter()
+                .map(|(change, value)| (field, change, value)),
         );
     }
     let chosen: Vec<_> = match scope {
         Scope::All => alterations,
         Scope::Some { every, from } => {
             let mine = |(index, alteration)| (index % every == from % every).then_some(alteration);
-            alterations.into_iter().enumerate().filter_map(mine).collect()
+            alterations
+                .into_iter()
+                .enumerate()
+                .filter_map(mine)
+                .collect()
         }
     };
     let count = report.counts.entry(name.clone()).or_default();
@@ -182,7 +199,12 @@ fn try_one<O>(
                 End::Accepted => count.accepted += 1,
                 End::Wrong(_) => {}
             }
-            report.trials.push(Trial { message: name.clone(), field: field.path.clone(), change, end });
+            report.trials.push(Trial {
+                message: name.clone(),
+                field: field.path.clone(),
+                change,
+                end,
+            });
         }
     }
 }
@@ -202,8 +224,9 @@ fn changes(
     name: &str,
     swaps: &[(&'static str, &Said)],
 ) -> Vec<(&'static str, Value)> {
-    let swapped =
-        swaps.iter().filter_map(|(change, said)| Some((*change, said.get(name)?.at(field)?.clone())));
+    let swapped = swaps
+        .iter()
+        .filter_map(|(change, said)| Some((*change, said.get(name)?.at(field)?.clone())));
     let mut changes: Vec<(&'static str, Value)> = field.changes();
     for (change, value) in swapped {
         if value != field.value && changes.iter().all(|(_, other)| *other != value) {
@@ -227,18 +250,26 @@ fn messages_of<O>(case: &Case<O>, session: &[u8], parties: [u16; 2]) -> [Said; 2
         for (party, all) in parties.iter().zip(&mut all) {
             all.extend(said(case, &packets, *party));
         }
-        packets.iter().for_each(|packet| network.deliver(packet, None));
+        packets
+            .iter()
+            .for_each(|packet| network.deliver(packet, None));
     }
 }
 
 fn said<O>(case: &Case<O>, packets: &[Packet], party: u16) -> Said {
     let mine = packets.iter().filter(|packet| packet.from == party);
-    mine.map(|packet| Tree::decode(&packet.body, case.bundle)).map(|tree| (tree.name(), tree)).collect()
+    mine.map(|packet| Tree::decode(&packet.body, case.bundle))
+        .map(|tree| (tree.name(), tree))
+        .collect()
 }
 
 impl<O> Network<O> {
     fn new(engines: Vec<Box<dyn Engine<Output = O>>>) -> Self {
-        Self { ends: engines.iter().map(|_| None).collect(), engines, wire: vec![] }
+        Self {
+            ends: engines.iter().map(|_| None).collect(),
+            engines,
+            wire: vec![],
+        }
     }
 
     /// Lets everybody compute until all wait.
@@ -249,8 +280,9 @@ impl<O> Network<O> {
     /// As [`settle`](Self::settle); what the cheat says meanwhile joins the messages to be tried.
     fn settle_into(&mut self, tried: &mut Vec<Packet>, cheat: u16) {
         self.settle();
-        let (more, rest) =
-            std::mem::take(&mut self.wire).into_iter().partition(|packet| packet.from == cheat);
+        let (more, rest) = std::mem::take(&mut self.wire)
+            .into_iter()
+            .partition(|packet| packet.from == cheat);
         self.wire = rest;
         tried.extend(more);
     }
@@ -262,12 +294,18 @@ impl<O> Network<O> {
                 Ok(Step::Done(_)) => self.ends[party] = Some(Ok(())),
                 Err(error) => self.ends[party] = Some(Err(error)),
                 Ok(Step::Send(message)) => {
-                    let others = (0..self.engines.len() as u16).filter(|to| usize::from(*to) != party);
+                    let others =
+                        (0..self.engines.len() as u16).filter(|to| usize::from(*to) != party);
                     let (kind, to) = match message.to {
                         Recipient::All => (MessageKind::Broadcast, others.collect()),
                         Recipient::One(PartyIndex(to)) => (MessageKind::Direct, vec![to]),
                     };
-                    self.wire.push(Packet { from: party as u16, to, kind, body: message.body.to_vec() });
+                    self.wire.push(Packet {
+                        from: party as u16,
+                        to,
+                        kind,
+                        body: message.body.to_vec(),
+                    });
                 }
             }
         }
@@ -277,18 +315,22 @@ impl<O> Network<O> {
         for to in packet.to.iter().map(|to| usize::from(*to)) {
             let body = altered.unwrap_or(&packet.body);
             if self.ends[to].is_none()
-                && let Err(error) = self.engines[to].receive(PartyIndex(packet.from), packet.kind, body)
+                && let Err(error) =
+                    self.engines[to].receive(PartyIndex(packet.from), packet.kind, body)
             {
                 self.ends[to] = Some(Err(error));
             }
         }
     }
 
-    /// Delivers the altered message and the others, and goes on until the victim has come to an end.
+    /// Delivers the altered message and the others, and goes on until the victim has come to an
+    /// end.
     fn go_on(&mut self, case: &Case<O>, messages: &[Packet], altered: Vec<u8>) -> String {
         let victim = usize::from(case.victim);
         self.deliver(&messages[0], Some(&altered));
-        messages[1..].iter().for_each(|packet| self.deliver(packet, None));
+        messages[1..]
+            .iter()
+            .for_each(|packet| self.deliver(packet, None));
         loop {
             self.compute(victim);
             if let Some(end) = &self.ends[victim] {
@@ -307,7 +349,9 @@ impl<O> Network<O> {
 fn verdict(end: &Result<(), EngineError>, cheat: u16) -> String {
     match end {
         Ok(()) => "accepted".into(),
-        Err(EngineError::Peer { culprits, .. }) if *culprits == [PartyIndex(cheat)] => "named".into(),
+        Err(EngineError::Peer { culprits, .. }) if *culprits == [PartyIndex(cheat)] => {
+            "named".into()
+        }
         Err(EngineError::Peer { culprits, .. }) if culprits.is_empty() => "unnamed".into(),
         Err(error) => format!("{error:?}"),
     }

@@ -2,7 +2,8 @@
 
 use ciborium::Value;
 
-/// A message as a tree. A batch carries the messages of its runs as byte strings, which are trees of their own.
+/// A message as a tree. A batch carries the messages of its runs as byte strings, which are trees
+/// of their own.
 #[derive(Clone, PartialEq)]
 pub enum Tree {
     Plain(Value),
@@ -17,31 +18,36 @@ pub struct Field {
 }
 
 impl Tree {
-    pub fn decode(body: &[u8], bundle: bool) -> Tree {
+    pub fn decode(body: &[u8], bundle: bool) -> Self {
         let value: Value = ciborium::from_reader(body).expect("CBOR");
         match value {
             Value::Array(runs) if bundle => {
-                let inner = |run: Value| ciborium::from_reader(&run.into_bytes().expect("a message")[..]);
-                Tree::Bundle(runs.into_iter().map(|run| inner(run).expect("CBOR")).collect())
+                let inner =
+                    |run: Value| ciborium::from_reader(&run.into_bytes().expect("a message")[..]);
+                Self::Bundle(
+                    runs.into_iter()
+                        .map(|run| inner(run).expect("CBOR"))
+                        .collect(),
+                )
             }
-            value => Tree::Plain(value),
+            value => Self::Plain(value),
         }
     }
 
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Tree::Plain(value) => encode(value),
-            Tree::Bundle(runs) => {
-                encode(&Value::Array(runs.iter().map(|run| Value::Bytes(encode(run))).collect()))
-            }
+            Self::Plain(value) => encode(value),
+            Self::Bundle(runs) => encode(&Value::Array(
+                runs.iter().map(|run| Value::Bytes(encode(run))).collect(),
+            )),
         }
     }
 
     /// The name of the message: its variant, or what its only field is.
     pub fn name(&self) -> String {
         let value = match self {
-            Tree::Plain(value) => value,
-            Tree::Bundle(runs) => &runs[0],
+            Self::Plain(value) => value,
+            Self::Bundle(runs) => &runs[0],
         };
         match value {
             Value::Map(entries) if entries.len() == 1 => {
@@ -55,8 +61,8 @@ impl Tree {
     pub fn fields(&self) -> Vec<Field> {
         let mut fields = vec![];
         match self {
-            Tree::Plain(value) => collect(value, String::new(), vec![0], &mut fields),
-            Tree::Bundle(runs) => {
+            Self::Plain(value) => collect(value, String::new(), vec![0], &mut fields),
+            Self::Bundle(runs) => {
                 for (index, run) in runs.iter().enumerate() {
                     collect(run, format!("[{index}]"), vec![index], &mut fields);
                 }
@@ -69,8 +75,8 @@ impl Tree {
     pub fn at(&self, field: &Field) -> Option<&Value> {
         let (first, steps) = field.steps.split_first()?;
         let root = match self {
-            Tree::Plain(value) => value,
-            Tree::Bundle(runs) => runs.get(*first)?,
+            Self::Plain(value) => value,
+            Self::Bundle(runs) => runs.get(*first)?,
         };
         steps.iter().try_fold(root, |value, step| match value {
             Value::Map(entries) => entries.get(*step).map(|(_, value)| value),
@@ -80,12 +86,12 @@ impl Tree {
     }
 
     /// This message with another value at the place of a field.
-    pub fn with(&self, field: &Field, value: Value) -> Tree {
+    pub fn with(&self, field: &Field, value: Value) -> Self {
         let mut tree = self.clone();
         let (first, steps) = field.steps.split_first().expect("a place");
         let root = match &mut tree {
-            Tree::Plain(value) => value,
-            Tree::Bundle(runs) => &mut runs[*first],
+            Self::Plain(value) => value,
+            Self::Bundle(runs) => &mut runs[*first],
         };
         *steps.iter().fold(root, |value, step| match value {
             Value::Map(entries) => &mut entries[*step].1,
@@ -109,8 +115,14 @@ impl Field {
             Value::Bytes(bytes) => vec![("one bit", Value::Bytes(one_bit(bytes)))],
             Value::Text(text) => vec![("one more", Value::Text(one_digit(text)))],
             Value::Array(items) => vec![
-                ("one item fewer", Value::Array(items[..items.len().saturating_sub(1)].to_vec())),
-                ("one item twice", Value::Array(items.iter().chain(items.last()).cloned().collect())),
+                (
+                    "one item fewer",
+                    Value::Array(items[..items.len().saturating_sub(1)].to_vec()),
+                ),
+                (
+                    "one item twice",
+                    Value::Array(items.iter().chain(items.last()).cloned().collect()),
+                ),
             ],
             other => panic!("no message has {other:?}"),
         }
@@ -123,18 +135,30 @@ fn collect(value: &Value, path: String, steps: Vec<usize>, fields: &mut Vec<Fiel
         Value::Map(entries) => {
             for (step, (key, value)) in entries.iter().enumerate() {
                 let key = key.as_text().expect("names are text");
-                let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.to_owned()
+                } else {
+                    format!("{path}.{key}")
+                };
                 collect(value, path, deeper(step), fields);
             }
         }
         Value::Array(items) => {
             // Bytes that were encoded one by one are one field: all of them are hashed together.
-            fields.push(Field { path: path.clone(), steps: steps.clone(), value: value.clone() });
+            fields.push(Field {
+                path: path.clone(),
+                steps: steps.clone(),
+                value: value.clone(),
+            });
             for (step, item) in items.iter().enumerate() {
                 collect(item, format!("{path}[{step}]"), deeper(step), fields);
             }
         }
-        leaf => fields.push(Field { path, steps, value: leaf.clone() }),
+        leaf => fields.push(Field {
+            path,
+            steps,
+            value: leaf.clone(),
+        }),
     }
 }
 

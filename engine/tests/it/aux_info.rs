@@ -13,14 +13,21 @@ use crate::{driver, oracle};
 #[test]
 fn two_parties_generate_it_and_sign() {
     let engine = |me: u16| {
-        let params = AuxParams { session: b"aux", me: PartyIndex(me), parties: 2 };
+        let params = AuxParams {
+            session: b"aux",
+            me: PartyIndex(me),
+            parties: 2,
+        };
         aux_info(params, primes(me.into()), OsRng).unwrap()
     };
     let auxes = driver::run(vec![engine(0), engine(1)]);
     assert_eq!(auxes[0].public_digest(), auxes[1].public_digest());
 
     let shares = generate(Scheme::EcdsaSecp256k1, 2, 2, b"keygen");
-    let wallet = Wallet { shares, auxes: auxes.into_iter().map(|aux| Some(Arc::new(aux))).collect() };
+    let wallet = Wallet {
+        shares,
+        auxes: auxes.into_iter().map(|aux| Some(Arc::new(aux))).collect(),
+    };
     let message = Message::Raw(b"with fresh primes".to_vec());
     let signature = wallet.sign(&[0, 1], &[], &message);
     oracle::verify(&wallet.shares[0].public(), &[], &message, &signature);
@@ -56,7 +63,10 @@ fn ecdsa_refuses_to_sign_without_the_right_one() {
         };
         sign(params, &wallet.shares[0], aux, OsRng).err()
     };
-    assert_eq!(refusal(None), Some(EngineError::Caller(CallerFault::AuxMissing)));
+    assert_eq!(
+        refusal(None),
+        Some(EngineError::Caller(CallerFault::AuxMissing))
+    );
     let mismatch = Some(EngineError::Caller(CallerFault::AuxMismatch));
     assert_eq!(refusal(Some(aux(3, 1))), mismatch);
     assert_eq!(refusal(Some(aux(5, 0))), mismatch);

@@ -1,10 +1,10 @@
-//! Lengths: of messages, and of the integers in them. What is too long is refused before anything computes with it, so an
-//! engine that has not even begun refuses it.
+//! Lengths: of messages, and of the integers in them. What is too long is refused before anything
+//! computes with it, so an engine that has not even begun refuses it.
 
 use ciborium::Value;
 use countersign_engine::{
-    AgreeParams, Aux, AuxParams, Engine, EngineError, MAX_BODY, Message, MessageKind, PartyIndex, PeerFault,
-    Scheme, agree, agree_room, aux_info, aux_info_room, batch, keygen_room, sign_room,
+    AgreeParams, Aux, AuxParams, Engine, EngineError, MAX_BODY, Message, MessageKind, PartyIndex,
+    PeerFault, Scheme, agree, agree_room, aux_info, aux_info_room, batch, keygen_room, sign_room,
 };
 use rand::RngCore;
 use rand::rngs::OsRng;
@@ -26,7 +26,10 @@ fn no_integer_of_signing_is_longer_or_shorter_than_the_level_has() {
         }
     });
     let fresh = || wallet.signer(0, &[0, 1], &[], &message, b"signing");
-    let integers: usize = sent.iter().map(|(kind, body)| integers_are_bounded(fresh, *kind, body)).sum();
+    let integers: usize = sent
+        .iter()
+        .map(|(kind, body)| integers_are_bounded(fresh, *kind, body))
+        .sum();
     assert_eq!(integers, 2 + 2 * 6 + 4 + 2 * 12, "of rounds 1 and 2");
 }
 
@@ -42,9 +45,13 @@ fn no_integer_of_auxiliary_information_is_longer_or_shorter_than_the_level_has()
 fn a_modulus_of_a_megabyte_is_not_even_decoded() {
     let fault = |modulus| {
         let body = encode(&parameters(modulus));
-        let error = engine().receive(PartyIndex(1), MessageKind::Broadcast, &body).err();
+        let error = engine()
+            .receive(PartyIndex(1), MessageKind::Broadcast, &body)
+            .err();
         match error {
-            Some(EngineError::Peer { fault, culprits }) if culprits == [PartyIndex(1)] => Some(fault),
+            Some(EngineError::Peer { fault, culprits }) if culprits == [PartyIndex(1)] => {
+                Some(fault)
+            }
             None => None,
             other => panic!("{other:?}"),
         }
@@ -71,7 +78,12 @@ fn engines_say_how_long_their_messages_are() {
     assert!((2 * one..2 * one + 64).contains(&two), "{two}");
     assert!(engine().body_limit() < MAX_BODY / 3);
     let frost = Wallet::new(Scheme::Ed25519, 2, 3);
-    assert!(frost.signer(0, &[0, 1], &[], &Message::Digest([5; 32]), b"signing").body_limit() <= 512);
+    assert!(
+        frost
+            .signer(0, &[0, 1], &[], &Message::Digest([5; 32]), b"signing")
+            .body_limit()
+            <= 512
+    );
 }
 
 /// What comes before its engine is bounded by the same numbers.
@@ -82,7 +94,11 @@ fn rooms_are_as_large_as_the_engines_say() {
         for runs in [1, 3] {
             let run = |_| wallet.signer(0, &[0, 1], &[], &Message::Digest([5; 32]), b"signing");
             let engine = batch((0..runs).map(run).collect());
-            assert_eq!(sign_room(scheme, runs).longest, engine.body_limit(), "{scheme}");
+            assert_eq!(
+                sign_room(scheme, runs).longest,
+                engine.body_limit(),
+                "{scheme}"
+            );
         }
         assert!(sign_room(scheme, 1).total > sign_room(scheme, 1).longest);
         let keygen = &keygens(scheme, 2, 3, b"keygen")[0];
@@ -91,8 +107,16 @@ fn rooms_are_as_large_as_the_engines_say() {
     assert_eq!(aux_info_room().longest, engine().body_limit());
     assert!(aux_info_room().total < 3 * aux_info_room().longest);
     let speakers = [PartyIndex(0)];
-    let params = AgreeParams { session: b"agree", me: PartyIndex(0), parties: 2, speakers: &speakers };
-    assert_eq!(agree_room().longest, agree(params, Some(vec![1])).unwrap().body_limit());
+    let params = AgreeParams {
+        session: b"agree",
+        me: PartyIndex(0),
+        parties: 2,
+        speakers: &speakers,
+    };
+    assert_eq!(
+        agree_room().longest,
+        agree(params, Some(vec![1])).unwrap().body_limit()
+    );
 }
 
 /// Tries each integer of a message longer, shorter and negative, and returns how many there are.
@@ -104,11 +128,19 @@ fn integers_are_bounded<O>(
     let honest: Value = ciborium::from_reader(body).unwrap();
     let receive = |message: &Value| engine().receive(PartyIndex(1), kind, &encode(message));
     assert_eq!(receive(&honest), Ok(()));
-    let refused = Err(EngineError::Peer { fault: PeerFault::Integers, culprits: vec![PartyIndex(1)] });
+    let refused = Err(EngineError::Peer {
+        fault: PeerFault::Integers,
+        culprits: vec![PartyIndex(1)],
+    });
     let names = integers(&honest, "");
     for (index, (name, digits)) in names.iter().enumerate() {
         // Items of an array have one type: the first and the second stand for all.
-        if names[..index].iter().filter(|(earlier, _)| earlier == name).count() > 1 {
+        if names[..index]
+            .iter()
+            .filter(|(earlier, _)| earlier == name)
+            .count()
+            > 1
+        {
             continue;
         }
         let with = |value: String| {
@@ -117,11 +149,19 @@ fn integers_are_bounded<O>(
             receive(&message)
         };
         assert_eq!(with("f".repeat(digits + 40)), refused, "{name} is too long");
-        assert_eq!(with(format!("0{}", "f".repeat(180))), refused, "{name} has a second form");
+        assert_eq!(
+            with(format!("0{}", "f".repeat(180))),
+            refused,
+            "{name} has a second form"
+        );
         assert_eq!(with("no number".into()), refused, "{name}");
         if !EITHER_SIGN.iter().any(|suffix| is_response(name, suffix)) {
             assert_eq!(with("1".into()), refused, "{name} is too short");
-            assert_eq!(with(format!("-{}", "f".repeat(768))), refused, "{name} is negative");
+            assert_eq!(
+                with(format!("-{}", "f".repeat(768))),
+                refused,
+                "{name} is negative"
+            );
         }
     }
     names.len()
@@ -136,7 +176,11 @@ fn is_response(name: &str, suffix: &str) -> bool {
 /// The names of all integers and how many digits they have, in order.
 fn integers(value: &Value, name: &str) -> Vec<(String, usize)> {
     match value {
-        Value::Map(entries) if entries.iter().any(|(key, _)| key.as_text() == Some("radix")) => {
+        Value::Map(entries)
+            if entries
+                .iter()
+                .any(|(key, _)| key.as_text() == Some("radix")) =>
+        {
             vec![(name.to_owned(), entries[1].1.as_text().unwrap().len())]
         }
         Value::Map(entries) => {
@@ -153,7 +197,11 @@ fn integers(value: &Value, name: &str) -> Vec<(String, usize)> {
 /// Puts another value into the integer that has this index; counts down to it.
 fn replace(value: &mut Value, index: &mut usize, digits: &str) -> bool {
     match value {
-        Value::Map(entries) if entries.iter().any(|(key, _)| key.as_text() == Some("radix")) => {
+        Value::Map(entries)
+            if entries
+                .iter()
+                .any(|(key, _)| key.as_text() == Some("radix")) =>
+        {
             if *index == 0 {
                 entries[1].1 = Value::Text(digits.into());
                 return true;
@@ -161,14 +209,25 @@ fn replace(value: &mut Value, index: &mut usize, digits: &str) -> bool {
             *index -= 1;
             false
         }
-        Value::Map(entries) => entries.iter_mut().any(|(_, value)| replace(value, index, digits)),
+        Value::Map(entries) => entries
+            .iter_mut()
+            .any(|(_, value)| replace(value, index, digits)),
         Value::Array(items) => items.iter_mut().any(|item| replace(item, index, digits)),
         _ => false,
     }
 }
 
 fn engine() -> Box<dyn Engine<Output = Aux>> {
-    aux_info(AuxParams { session: b"aux", me: PartyIndex(0), parties: 2 }, primes(0), OsRng).unwrap()
+    aux_info(
+        AuxParams {
+            session: b"aux",
+            me: PartyIndex(0),
+            parties: 2,
+        },
+        primes(0),
+        OsRng,
+    )
+    .unwrap()
 }
 
 /// Round 2 of auxiliary information, as long as an honest one but for N.
@@ -186,13 +245,20 @@ fn parameters(modulus: Value) -> Value {
         ("decommit", bytes()),
     ]);
     let responses = Value::Array((0..128).map(|_| Value::Bytes(vec![1; 384])).collect());
-    let proof = map(vec![("challenge", Value::Bytes(vec![1; 16])), ("responses", responses)]);
-    map(vec![("ProvenRound2", map(vec![("round", parameters), ("proof", proof)]))])
+    let proof = map(vec![
+        ("challenge", Value::Bytes(vec![1; 16])),
+        ("responses", responses),
+    ]);
+    map(vec![(
+        "ProvenRound2",
+        map(vec![("round", parameters), ("proof", proof)]),
+    )])
 }
 
 /// Round 3 likewise.
 fn proofs() -> Value {
-    let residues = |names: &[&'static str]| map(names.iter().map(|name| (*name, number(3072))).collect());
+    let residues =
+        |names: &[&'static str]| map(names.iter().map(|name| (*name, number(3072))).collect());
     let point = || {
         map(vec![
             ("x", number(3072)),
@@ -201,7 +267,10 @@ fn proofs() -> Value {
             ("z", number(3072)),
         ])
     };
-    let points = map(vec![("points", Value::Array((0..128).map(|_| point()).collect()))]);
+    let points = map(vec![(
+        "points",
+        Value::Array((0..128).map(|_| point()).collect()),
+    )]);
     let blum = map(vec![("commitment", residues(&["w"])), ("proof", points)]);
     let responses = map(vec![
         ("z1", number(2304)),
@@ -210,8 +279,14 @@ fn proofs() -> Value {
         ("w2", number(3840)),
         ("v", number(6912)),
     ]);
-    let factors = map(vec![("commitment", residues(&["p", "q", "a", "b", "t"])), ("proof", responses)]);
-    map(vec![("Round3", map(vec![("mod_proof", blum), ("fac_proof", factors)]))])
+    let factors = map(vec![
+        ("commitment", residues(&["p", "q", "a", "b", "t"])),
+        ("proof", responses),
+    ]);
+    map(vec![(
+        "Round3",
+        map(vec![("mod_proof", blum), ("fac_proof", factors)]),
+    )])
 }
 
 /// A random integer of so many bits.
@@ -226,7 +301,12 @@ fn number(bits: usize) -> Value {
 }
 
 fn map(entries: Vec<(&str, Value)>) -> Value {
-    Value::Map(entries.into_iter().map(|(key, value)| (Value::Text(key.into()), value)).collect())
+    Value::Map(
+        entries
+            .into_iter()
+            .map(|(key, value)| (Value::Text(key.into()), value))
+            .collect(),
+    )
 }
 
 fn encode(value: &Value) -> Vec<u8> {

@@ -23,10 +23,13 @@ fn every_holder_proves_its_share(scheme: Scheme) {
         let proof = prove(&stored, CONTEXT, OsRng).unwrap();
         // Anybody's public data will do.
         assert_eq!(verify(&shares[0].public(), index, CONTEXT, &proof), Ok(()));
-        assert_eq!(proof.bytes.len(), if scheme == Scheme::Ed25519 { 64 } else { 65 });
+        assert_eq!(
+            proof.bytes.len(),
+            if scheme == Scheme::Ed25519 { 64 } else { 65 }
+        );
     }
-    let (one, other) =
-        (prove(&shares[0], CONTEXT, OsRng).unwrap(), prove(&shares[0], CONTEXT, OsRng).unwrap());
+    let one = prove(&shares[0], CONTEXT, OsRng).unwrap();
+    let other = prove(&shares[0], CONTEXT, OsRng).unwrap();
     assert_ne!(one, other, "every proof has a nonce of its own");
 }
 
@@ -36,26 +39,63 @@ fn a_proof_counts_once(scheme: Scheme) {
     let key = shares[0].public();
     let proof = prove(&shares[0], CONTEXT, OsRng).unwrap();
     let refused = |key: &PublicShare, index, context: &[u8]| {
-        assert_eq!(verify(key, PartyIndex(index), context, &proof), Err(CheckUpError));
+        assert_eq!(
+            verify(key, PartyIndex(index), context, &proof),
+            Err(CheckUpError)
+        );
     };
     refused(&key, 1, CONTEXT);
     refused(&key, 3, CONTEXT);
     refused(&key, 0, b"");
     refused(&generate(scheme, 2, 3, b"keygen")[0].public(), 0, CONTEXT);
     let root_public_key = key.public_shares[1].clone();
-    refused(&PublicShare { root_public_key, ..key.clone() }, 0, CONTEXT);
+    refused(
+        &PublicShare {
+            root_public_key,
+            ..key.clone()
+        },
+        0,
+        CONTEXT,
+    );
     let public_shares = vec![key.public_shares[1].clone(); 3];
-    refused(&PublicShare { public_shares, ..key.clone() }, 0, CONTEXT);
-    refused(&PublicShare { public_shares: vec![vec![0; 33]; 3], ..key.clone() }, 0, CONTEXT);
-    let scheme = Scheme::ALL.into_iter().find(|other| *other != scheme).unwrap();
-    refused(&PublicShare { scheme, ..key.clone() }, 0, CONTEXT);
+    refused(
+        &PublicShare {
+            public_shares,
+            ..key.clone()
+        },
+        0,
+        CONTEXT,
+    );
+    refused(
+        &PublicShare {
+            public_shares: vec![vec![0; 33]; 3],
+            ..key.clone()
+        },
+        0,
+        CONTEXT,
+    );
+    let scheme = Scheme::ALL
+        .into_iter()
+        .find(|other| *other != scheme)
+        .unwrap();
+    refused(
+        &PublicShare {
+            scheme,
+            ..key.clone()
+        },
+        0,
+        CONTEXT,
+    );
 }
 
 fn no_changed_proof_counts(scheme: Scheme) {
     let share = &generate(scheme, 2, 2, b"keygen")[0];
     let Proof { bytes } = prove(share, CONTEXT, OsRng).unwrap();
     let refused = |bytes: Vec<u8>| {
-        assert_eq!(verify(&share.public(), PartyIndex(0), CONTEXT, &Proof { bytes }), Err(CheckUpError));
+        assert_eq!(
+            verify(&share.public(), PartyIndex(0), CONTEXT, &Proof { bytes }),
+            Err(CheckUpError)
+        );
     };
     for byte in 0..bytes.len() {
         let mut changed = bytes.clone();
@@ -74,11 +114,18 @@ fn a_proof_is_no_signature(scheme: Scheme) {
     let Proof { bytes } = prove(share, CONTEXT, OsRng).unwrap();
     let little_endian: Vec<u8> = bytes.iter().rev().take(32).copied().collect();
     let parity = bytes.len() - 64;
-    let forms = [bytes.clone(), bytes[parity..].to_vec(), [&bytes[..32], &little_endian].concat()];
+    let forms = [
+        bytes.clone(),
+        bytes[parity..].to_vec(),
+        [&bytes[..32], &little_endian].concat(),
+    ];
     for public_key in [&key.public_shares[0], &key.root_public_key] {
         let public_key = verification_key(scheme, public_key, None).unwrap();
         for bytes in &forms {
-            let signature = Signature { bytes: bytes.clone(), recovery_id: None };
+            let signature = Signature {
+                bytes: bytes.clone(),
+                recovery_id: None,
+            };
             for message in [Message::Raw(CONTEXT.to_vec()), Message::Raw(vec![])] {
                 assert!(check_signature(scheme, &public_key, &message, &signature).is_err());
             }

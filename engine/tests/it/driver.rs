@@ -1,5 +1,5 @@
-//! A network in memory: delivers in random order, often before the receiver is ready, and lets a test alter
-//! what is sent.
+//! A network in memory: delivers in random order, often before the receiver is ready, and lets a
+//! test alter what is sent.
 
 use countersign_engine::{Engine, EngineError, MessageKind, PartyIndex, Recipient, Step};
 use rand::rngs::{OsRng, StdRng};
@@ -11,7 +11,8 @@ pub struct Packet {
     pub to: PartyIndex,
     pub kind: MessageKind,
     pub body: Vec<u8>,
-    /// Number of this message among those that its sender sent to this receiver in this kind, from 0.
+    /// Number of this message among those that its sender sent to this receiver in this kind, from
+    /// 0.
     pub number: usize,
 }
 
@@ -21,7 +22,10 @@ pub type Outcomes<O> = Vec<Option<Result<O, EngineError>>>;
 /// Runs to the end and expects every party to succeed.
 pub fn run<O>(engines: Vec<Box<dyn Engine<Output = O>>>) -> Vec<O> {
     let outcomes = run_altered(engines, |_| {});
-    outcomes.into_iter().map(|outcome| outcome.expect("no party waits").expect("no party fails")).collect()
+    outcomes
+        .into_iter()
+        .map(|outcome| outcome.expect("no party waits").expect("no party fails"))
+        .collect()
 }
 
 /// Runs until nothing moves. `alter` sees every message before it is delivered.
@@ -33,7 +37,13 @@ pub fn run_altered<O>(
     // Shown by the test runner when the test fails.
     println!("order of delivery: seed {seed}");
     let outcomes = engines.iter().map(|_| None).collect();
-    let mut network = Network { engines, outcomes, wire: vec![], sent: vec![], alter };
+    let mut network = Network {
+        engines,
+        outcomes,
+        wire: vec![],
+        sent: vec![],
+        alter,
+    };
     network.run(StdRng::seed_from_u64(seed));
     network.outcomes
 }
@@ -57,7 +67,10 @@ impl<O, A: FnMut(&mut Packet)> Network<O, A> {
                 self.deliver(packet);
                 true
             } else if self.wire.is_empty() {
-                (0..self.engines.len()).filter(|party| self.step(*party)).count() > 0
+                (0..self.engines.len())
+                    .filter(|party| self.step(*party))
+                    .count()
+                    > 0
             } else {
                 self.step(chance.gen_range(0..self.engines.len()))
             };
@@ -81,17 +94,28 @@ impl<O, A: FnMut(&mut Packet)> Network<O, A> {
 
     fn post(&mut self, from: usize, to: Recipient, body: &[u8]) {
         let (kind, receivers) = match to {
-            Recipient::All => {
-                (MessageKind::Broadcast, (0..self.engines.len()).filter(|to| *to != from).collect())
-            }
+            Recipient::All => (
+                MessageKind::Broadcast,
+                (0..self.engines.len()).filter(|to| *to != from).collect(),
+            ),
             Recipient::One(to) => (MessageKind::Direct, vec![usize::from(to.0)]),
         };
         let from = PartyIndex(from as u16);
         for to in receivers {
             let to = PartyIndex(to as u16);
-            let number = self.sent.iter().filter(|sent| **sent == (from, to, kind)).count();
+            let number = self
+                .sent
+                .iter()
+                .filter(|sent| **sent == (from, to, kind))
+                .count();
             self.sent.push((from, to, kind));
-            let mut packet = Packet { from, to, kind, body: body.to_vec(), number };
+            let mut packet = Packet {
+                from,
+                to,
+                kind,
+                body: body.to_vec(),
+                number,
+            };
             (self.alter)(&mut packet);
             self.wire.push(packet);
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use countersign_engine::{
-    Aux, Engine, KeygenParams, Message, PartyIndex, Primes, SafePrime, Scheme, Share, SignParams, Signature,
-    keygen, sign,
+    Aux, Engine, KeygenParams, Message, PartyIndex, Primes, SafePrime, Scheme, Share, SignParams,
+    Signature, keygen, sign,
 };
 use rand::rngs::OsRng;
 
@@ -22,7 +22,12 @@ pub fn keygens(
     session: &[u8],
 ) -> Vec<Box<dyn Engine<Output = Share>>> {
     let engine = |me| {
-        let params = KeygenParams { session, me: PartyIndex(me), parties, threshold };
+        let params = KeygenParams {
+            session,
+            me: PartyIndex(me),
+            parties,
+            threshold,
+        };
         keygen(scheme, params, OsRng).expect("valid parameters")
     };
     (0..parties).map(engine).collect()
@@ -37,7 +42,10 @@ pub struct Wallet {
 impl Wallet {
     pub fn new(scheme: Scheme, threshold: u16, parties: u16) -> Self {
         let auxes = (0..parties).map(|index| scheme.needs_aux().then(|| aux(parties, index)));
-        Self { shares: generate(scheme, threshold, parties, b"wallet"), auxes: auxes.collect() }
+        Self {
+            shares: generate(scheme, threshold, parties, b"wallet"),
+            auxes: auxes.collect(),
+        }
     }
 
     pub fn signers(
@@ -46,7 +54,9 @@ impl Wallet {
         path: &[u32],
         message: &Message,
     ) -> Vec<Box<dyn Engine<Output = Signature>>> {
-        (0..signers.len()).map(|me| self.signer(me, signers, path, message, b"signing")).collect()
+        (0..signers.len())
+            .map(|me| self.signer(me, signers, path, message, b"signing"))
+            .collect()
     }
 
     pub fn signer(

@@ -1,5 +1,6 @@
-//! A signer of ECDSA that proves false statements: it encrypts or multiplies by more than the protocol allows. Its proof is
-//! either made as an honest signer would make it, or a sound one of another statement. All that it uses is public.
+//! A signer of ECDSA that proves false statements: it encrypts or multiplies by more than the
+//! protocol allows. Its proof is either made as an honest signer would make it, or a sound one of
+//! another statement. All that it uses is public.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,8 +12,8 @@ use cggmp24::key_share::DirtyAuxInfo;
 use cggmp24::security_level::{SecurityLevel, SecurityLevel128};
 use cggmp24::signing::msg::{Msg, MsgReliabilityCheck, MsgRound1a, MsgRound1b, MsgRound2};
 use countersign_engine::{
-    Engine, EngineError, Message, MessageKind, Outgoing, PartyIndex, PeerFault, Recipient, Scheme, Signature,
-    Step, batch, derive_public,
+    Engine, EngineError, Message, MessageKind, Outgoing, PartyIndex, PeerFault, Recipient, Scheme,
+    Signature, Step, batch, derive_public,
 };
 use generic_ec::curves::Secp256k1;
 use generic_ec::{NonZero, Point, Scalar};
@@ -28,6 +29,9 @@ use sha2::{Digest, Sha256};
 use crate::driver;
 use crate::fixtures::{Wallet, aux_bytes};
 
+const PROOFS: [Proof; 2] = [Proof::OfTheLie, Proof::OfSomethingElse];
+const PATH: [u32; 2] = [44, 7];
+
 /// What the forger lies about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lie {
@@ -39,7 +43,8 @@ enum Lie {
     Mask,
     /// Both.
     Both,
-    /// Round 2: the victim's K is multiplied by more than a scalar, in the product with the forger's mask.
+    /// Round 2: the victim's K is multiplied by more than a scalar, in the product with the
+    /// forger's mask.
     Factor,
     /// More than a mask is added to it.
     Addend,
@@ -53,24 +58,23 @@ enum Lie {
 /// What it shows for its lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Proof {
-    /// One that is honestly made of the false statement. It has a response that is too long, and is not even decoded.
+    /// One that is honestly made of the false statement. It has a response that is too long, and is
+    /// not even decoded.
     OfTheLie,
     /// One of a true statement about something else. Nothing is wrong with it but that.
     OfSomethingElse,
 }
 
-const PROOFS: [Proof; 2] = [Proof::OfTheLie, Proof::OfSomethingElse];
-
 impl Lie {
     fn in_round_two(self) -> bool {
         match self {
-            Lie::None | Lie::Nonce | Lie::Mask | Lie::Both => false,
-            Lie::Factor | Lie::Addend | Lie::ShareFactor | Lie::ShareAddend | Lie::Gamma => true,
+            Self::None | Self::Nonce | Self::Mask | Self::Both => false,
+            Self::Factor | Self::Addend | Self::ShareFactor | Self::ShareAddend | Self::Gamma => {
+                true
+            }
         }
     }
 }
-
-const PATH: [u32; 2] = [44, 7];
 
 #[test]
 fn an_oversized_nonce_is_stopped_before_anybody_answers() {
@@ -102,7 +106,13 @@ fn oversized_factors_and_addends_in_round_two_are_stopped() {
             is_stopped((lie, proof), 3, &[0, 1], 1, 1);
         }
     }
-    is_stopped((Lie::ShareAddend, Proof::OfSomethingElse), 5, &[0, 2, 4], 2, 1);
+    is_stopped(
+        (Lie::ShareAddend, Proof::OfSomethingElse),
+        5,
+        &[0, 2, 4],
+        2,
+        1,
+    );
 }
 
 #[test]
@@ -114,10 +124,24 @@ fn another_mask_than_the_promised_one_is_stopped() {
 fn is_stopped((lie, proof): (Lie, Proof), parties: u16, signers: &[u16], me: usize, runs: usize) {
     let (outcomes, answers) = sign_with_forger((lie, proof), parties, signers, me, runs);
     assert_eq!(answers, 0, "the next round has left");
-    for (party, outcome) in outcomes.iter().enumerate().filter(|(party, _)| *party != me) {
-        let error = outcome.as_ref().expect("no honest party waits").as_ref().expect_err("no signature");
-        assert_eq!(error.culprits(), [PartyIndex(me as u16)], "party {party}: {error}");
-        let EngineError::Peer { fault, .. } = error else { panic!("{error}") };
+    for (party, outcome) in outcomes
+        .iter()
+        .enumerate()
+        .filter(|(party, _)| *party != me)
+    {
+        let error = outcome
+            .as_ref()
+            .expect("no honest party waits")
+            .as_ref()
+            .expect_err("no signature");
+        assert_eq!(
+            error.culprits(),
+            [PartyIndex(me as u16)],
+            "party {party}: {error}"
+        );
+        let EngineError::Peer { fault, .. } = error else {
+            panic!("{error}")
+        };
         match proof {
             Proof::OfTheLie => assert_eq!(*fault, PeerFault::Integers),
             Proof::OfSomethingElse => assert!(matches!(fault, PeerFault::Protocol(_)), "{fault}"),
@@ -129,14 +153,15 @@ fn is_stopped((lie, proof): (Lie, Proof), parties: u16, signers: &[u16], me: usi
 #[test]
 fn a_forger_that_does_not_lie_is_answered() {
     for runs in [1, 2] {
-        let (outcomes, answers) = sign_with_forger((Lie::None, Proof::OfTheLie), 3, &[0, 1], 1, runs);
+        let (outcomes, answers) =
+            sign_with_forger((Lie::None, Proof::OfTheLie), 3, &[0, 1], 1, runs);
         assert!(outcomes[0].is_none(), "the honest party waits for round 4");
         assert_eq!(answers, 2, "rounds 2 and 3");
     }
 }
 
-/// How each party ended, and how many messages of the others answered the forger: of round 2, unless it lies later, and of
-/// round 3.
+/// How each party ended, and how many messages of the others answered the forger: of round 2,
+/// unless it lies later, and of round 3.
 fn sign_with_forger(
     (lie, proof): (Lie, Proof),
     parties: u16,
@@ -149,15 +174,23 @@ fn sign_with_forger(
     let session = |run: usize| [b"forged".as_slice(), &[run as u8]].concat();
     let party = |party: usize, run: usize| -> Box<dyn Engine<Output = Signature>> {
         if party == me {
-            Box::new(Forger::new(&wallet, signers, me, &session(run), (lie, proof)))
+            Box::new(Forger::new(
+                &wallet,
+                signers,
+                me,
+                &session(run),
+                (lie, proof),
+            ))
         } else {
             wallet.signer(party, signers, &PATH, &message, &session(run))
         }
     };
-    let engines = (0..signers.len()).map(|index| batch((0..runs).map(|run| party(index, run)).collect()));
+    let engines =
+        (0..signers.len()).map(|index| batch((0..runs).map(|run| party(index, run)).collect()));
     let answers = Mutex::new(0);
     let outcomes = driver::run_altered(engines.collect(), |packet| {
-        let round_two = packet.kind == MessageKind::Direct && packet.number == 1 && !lie.in_round_two();
+        let round_two =
+            packet.kind == MessageKind::Direct && packet.number == 1 && !lie.in_round_two();
         let round_three = packet.kind == MessageKind::Broadcast && packet.number == 2;
         let answer = packet.to == PartyIndex(me as u16) && (round_two || round_three);
         *answers.lock().unwrap() += usize::from(answer);
@@ -192,9 +225,10 @@ impl Forger {
         me: usize,
         session: &[u8],
         (lie, proof): (Lie, Proof),
-    ) -> Forger {
-        let (info, id) = (aux_info(wallet, signers[me]), execution_id(wallet, signers, session));
-        let mut forger = Forger {
+    ) -> Self {
+        let info = aux_info(wallet, signers[me]);
+        let id = execution_id(wallet, signers, session);
+        let mut forger = Self {
             me: me as u16,
             id,
             key: DecryptionKey::from_primes(info.p.clone(), info.q.clone()).unwrap(),
@@ -218,7 +252,8 @@ impl Forger {
         let y = Point::generator() * Scalar::random(&mut OsRng);
         let k = self.plaintext(matches!(self.lie, Lie::Nonce | Lie::Both));
         let gamma = self.plaintext(matches!(self.lie, Lie::Mask | Lie::Both));
-        let (k, gamma) = (Secret::new(&key, &y, k), Secret::new(&key, &y, gamma));
+        let k = Secret::new(&key, &y, k);
+        let gamma = Secret::new(&key, &y, gamma);
         let other = |_| Secret::new(&key, &y, self.plaintext(false));
         let other = (self.proof == Proof::OfSomethingElse).then(|| [(), ()].map(other));
         let shown = match (&other, self.lie) {
@@ -237,13 +272,23 @@ impl Forger {
             B2: gamma.commitment[1],
         };
         let mut unsent = vec![(Recipient::All, Msg::Round1a(first.clone()))];
-        for (other, signer) in (0..).zip(&self.signers).filter(|(other, _)| *other != self.me) {
+        for (other, signer) in (0..)
+            .zip(&self.signers)
+            .filter(|(other, _)| *other != self.me)
+        {
             let theirs = self.theirs(*signer);
             let prove = |number, secret: &Secret| {
-                let context = ProofEnc { sid: ExecutionId::new(&self.id), prover: self.me, num: number };
+                let context = ProofEnc {
+                    sid: ExecutionId::new(&self.id),
+                    prover: self.me,
+                    num: number,
+                };
                 secret.prove(&context, &theirs, &key, &y)
             };
-            let proofs = MsgRound1b { psi0: prove(0, shown[0]), psi1: prove(1, shown[1]) };
+            let proofs = MsgRound1b {
+                psi0: prove(0, shown[0]),
+                psi1: prove(1, shown[1]),
+            };
             unsent.push((Recipient::One(PartyIndex(other)), Msg::Round1b(proofs)));
         }
         self.unsent = unsent;
@@ -261,7 +306,11 @@ impl Forger {
         let gamma = self.gamma.take().expect("round 1");
         let first = self.first[&self.me].clone();
         let secret: Scalar<Secp256k1> = gamma.plaintext.to_scalar();
-        let told = if self.lie == Lie::Gamma { secret + Scalar::one() } else { secret };
+        let told = if self.lie == Lie::Gamma {
+            secret + Scalar::one()
+        } else {
+            secret
+        };
         let point = Point::generator() * told;
         let data = pi_elog::Data {
             l: &first.B1,
@@ -270,11 +319,22 @@ impl Forger {
             y: &point,
             h: &Point::generator().to_point(),
         };
-        let context = ProofElog { sid: ExecutionId::new(&self.id), prover: self.me, prime: false };
-        let known = pi_elog::PrivateData { y: &secret, lambda: &gamma.mask };
+        let context = ProofElog {
+            sid: ExecutionId::new(&self.id),
+            prover: self.me,
+            prime: false,
+        };
+        let known = pi_elog::PrivateData {
+            y: &secret,
+            lambda: &gamma.mask,
+        };
         let tilde_psi =
-            pi_elog::non_interactive::prove::<_, Sha256>(&context, data, known, &mut OsRng).unwrap();
-        for (other, signer) in (0..).zip(self.signers.clone()).filter(|(other, _)| *other != self.me) {
+            pi_elog::non_interactive::prove::<_, Sha256>(&context, data, known, &mut OsRng)
+                .unwrap();
+        for (other, signer) in (0..)
+            .zip(self.signers.clone())
+            .filter(|(other, _)| *other != self.me)
+        {
             let oversized = (self.lie == Lie::Factor, self.lie == Lie::Addend);
             let product = self.product(other, signer, false, &told, oversized);
             let oversized = (self.lie == Lie::ShareFactor, self.lie == Lie::ShareAddend);
@@ -289,7 +349,8 @@ impl Forger {
                 psi_j: product.2,
                 hat_psi_j: share.2,
             };
-            self.unsent.push((Recipient::One(PartyIndex(other)), Msg::Round2(message)));
+            self.unsent
+                .push((Recipient::One(PartyIndex(other)), Msg::Round2(message)));
         }
     }
 
@@ -321,18 +382,40 @@ impl Forger {
         let key_j = EncryptionKey::from_n(self.info.N[usize::from(signer)].clone());
         let ciphertext = &self.first[&other].K;
         let small = Integer::from_bytes_msf(&scalar.to_be_bytes());
-        let factor = if long_factor { small + (order() << 1544u32) } else { small };
+        let factor = if long_factor {
+            small + (order() << 1544u32)
+        } else {
+            small
+        };
         let bits = SecurityLevel128::ELL_PRIME as u32 + if long_addend { 600 } else { 0 };
         let addend = Integer::random_bits(bits - 1, &mut OsRng);
         let nonce = Integer::sample_in_mult_group_of(&mut OsRng, key_j.n());
         let nonce_y = Integer::sample_in_mult_group_of(&mut OsRng, self.key.n());
         let masked = key_j.encrypt_with(&addend, &nonce).unwrap();
-        let d = key_j.oadd(&key_j.omul(&factor, ciphertext).unwrap(), &masked).unwrap();
+        let d = key_j
+            .oadd(&key_j.omul(&factor, ciphertext).unwrap(), &masked)
+            .unwrap();
         let f = self.key.encrypt_with(&addend, &nonce_y).unwrap();
-        let context = ProofPsi { sid: ExecutionId::new(&self.id), prover: self.me, hat };
+        let context = ProofPsi {
+            sid: ExecutionId::new(&self.id),
+            prover: self.me,
+            hat,
+        };
         let point = Point::generator() * scalar;
-        let data = pi_aff::Data { key_j: &key_j, key_i: &self.key, c: ciphertext, d: &d, y: &f, x: &point };
-        let known = pi_aff::PrivateData { x: &factor, y: &addend, nonce: &nonce, nonce_y: &nonce_y };
+        let data = pi_aff::Data {
+            key_j: &key_j,
+            key_i: &self.key,
+            c: ciphertext,
+            d: &d,
+            y: &f,
+            x: &point,
+        };
+        let known = pi_aff::PrivateData {
+            x: &factor,
+            y: &addend,
+            nonce: &nonce,
+            nonce_y: &nonce_y,
+        };
         let security = pi_aff::SecurityParams {
             l_x: SecurityLevel128::ELL,
             l_y: SecurityLevel128::ELL_PRIME,
@@ -346,11 +429,15 @@ impl Forger {
         (d, f, proof)
     }
 
-    /// A scalar, or a number of 1,800 bits that is equal to it modulo the order of the curve, so that all other equations
-    /// hold.
+    /// A scalar, or a number of 1,800 bits that is equal to it modulo the order of the curve, so
+    /// that all other equations hold.
     fn plaintext(&self, oversized: bool) -> Integer {
         let small = order().random_below(&mut OsRng) >> 1;
-        if oversized { small + (order() << 1544u32) } else { small }
+        if oversized {
+            small + (order() << 1544u32)
+        } else {
+            small
+        }
     }
 
     fn echo(&mut self) {
@@ -358,9 +445,15 @@ impl Forger {
             return;
         }
         let sid = ExecutionId::new(&self.id);
-        let said = self.first.values().map(|ciphertexts| Echo { sid, ciphertexts });
+        let said = self
+            .first
+            .values()
+            .map(|ciphertexts| Echo { sid, ciphertexts });
         let hash = udigest::hash_iter::<Sha256>(said);
-        self.unsent.push((Recipient::All, Msg::ReliabilityCheck(MsgReliabilityCheck(hash))));
+        self.unsent.push((
+            Recipient::All,
+            Msg::ReliabilityCheck(MsgReliabilityCheck(hash)),
+        ));
         self.echoed = true;
         self.go_on();
     }
@@ -370,7 +463,8 @@ fn order() -> Integer {
     Integer::curve_order::<Secp256k1>()
 }
 
-/// The part of the key of the signer at `me`, who must not be the first: that one's has the child's difference in it.
+/// The part of the key of the signer at `me`, who must not be the first: that one's has the child's
+/// difference in it.
 fn weighted_share(wallet: &Wallet, signers: &[u16], me: usize) -> Scalar<Secp256k1> {
     let points: Vec<_> = signers
         .iter()
@@ -392,10 +486,18 @@ impl Engine for Forger {
         let (to, message) = self.unsent.remove(0);
         let mut body = Vec::new();
         ciborium::into_writer(&message, &mut body).unwrap();
-        Ok(Step::Send(Outgoing { to, body: body.into() }))
+        Ok(Step::Send(Outgoing {
+            to,
+            body: body.into(),
+        }))
     }
 
-    fn receive(&mut self, from: PartyIndex, _: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        _: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         let message: Wire = ciborium::from_reader(body).unwrap();
         if let Msg::Round1a(first) = message {
             self.first.insert(from.0, first);
@@ -414,13 +516,19 @@ struct Secret {
 }
 
 impl Secret {
-    fn new(key: &DecryptionKey, y: &Point<Secp256k1>, plaintext: Integer) -> Secret {
+    fn new(key: &DecryptionKey, y: &Point<Secp256k1>, plaintext: Integer) -> Self {
         let nonce = Integer::sample_in_mult_group_of(&mut OsRng, key.n());
         let ciphertext = key.encrypt_with(&plaintext, &nonce).unwrap();
         let mask = Scalar::random(&mut OsRng);
         let g = Point::<Secp256k1>::generator();
         let commitment = [g * mask, y * mask + g * plaintext.to_scalar()];
-        Secret { plaintext, nonce, ciphertext, mask, commitment }
+        Self {
+            plaintext,
+            nonce,
+            ciphertext,
+            mask,
+            commitment,
+        }
     }
 
     fn prove(
@@ -432,13 +540,26 @@ impl Secret {
     ) -> pi_enc_elg::NiProof<Secp256k1> {
         let key: &dyn AnyEncryptionKey = key;
         let [b, x] = &self.commitment;
-        let data = pi_enc_elg::Data { key, ciphertext: &self.ciphertext, a: y, b, x };
-        let secret =
-            pi_enc_elg::PrivateData { plaintext: &self.plaintext, nonce: &self.nonce, b: &self.mask };
-        let security =
-            pi_enc_elg::SecurityParams { l: SecurityLevel128::ELL, epsilon: SecurityLevel128::EPSILON };
-        pi_enc_elg::non_interactive::prove::<_, Sha256>(context, theirs, data, secret, &security, &mut OsRng)
-            .unwrap()
+        let data = pi_enc_elg::Data {
+            key,
+            ciphertext: &self.ciphertext,
+            a: y,
+            b,
+            x,
+        };
+        let secret = pi_enc_elg::PrivateData {
+            plaintext: &self.plaintext,
+            nonce: &self.nonce,
+            b: &self.mask,
+        };
+        let security = pi_enc_elg::SecurityParams {
+            l: SecurityLevel128::ELL,
+            epsilon: SecurityLevel128::EPSILON,
+        };
+        pi_enc_elg::non_interactive::prove::<_, Sha256>(
+            context, theirs, data, secret, &security, &mut OsRng,
+        )
+        .unwrap()
     }
 }
 
@@ -476,7 +597,8 @@ struct Echo<'a> {
     ciphertexts: &'a MsgRound1a<Secp256k1>,
 }
 
-/// What a party knows of its committee, read from its stored record: a version byte, CBOR, a checksum.
+/// What a party knows of its committee, read from its stored record: a version byte, CBOR, a
+/// checksum.
 fn aux_info(wallet: &Wallet, signer: u16) -> DirtyAuxInfo {
     #[derive(serde::Deserialize)]
     struct Record {
@@ -490,9 +612,17 @@ fn aux_info(wallet: &Wallet, signer: u16) -> DirtyAuxInfo {
 /// The name of a signing run, as its peers compute it.
 fn execution_id(wallet: &Wallet, signers: &[u16], session: &[u8]) -> [u8; 32] {
     let public = wallet.shares[0].public();
-    let key =
-        derive_public(Scheme::EcdsaSecp256k1, &public.root_public_key, &public.chain_code, &PATH).unwrap();
-    let signers: Vec<u8> = signers.iter().flat_map(|signer| signer.to_be_bytes()).collect();
+    let key = derive_public(
+        Scheme::EcdsaSecp256k1,
+        &public.root_public_key,
+        &public.chain_code,
+        &PATH,
+    )
+    .unwrap();
+    let signers: Vec<u8> = signers
+        .iter()
+        .flat_map(|signer| signer.to_be_bytes())
+        .collect();
     let fields: [&[u8]; 9] = [
         b"countersign engine execution id v1",
         b"sign",

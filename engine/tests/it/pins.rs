@@ -1,7 +1,8 @@
 //! The libraries that the gate in front of threshold ECDSA was written beside.
 
-/// A gate is an argument about one text. Another version of the library is another text: read its signing, its auxiliary
-/// information and its key generation anew, beside `engine/src/ecdsa/gate.rs` and SECURITY.md, before this line is changed.
+/// A gate is an argument about one text. Another version of the library is another text: read its
+/// signing, its auxiliary information and its key generation anew, beside
+/// `engine/src/ecdsa/gate.rs` and SECURITY.md, before this line is changed.
 const READ: &str = "0.7.0-alpha.3";
 
 #[test]
@@ -13,6 +14,10 @@ fn the_gate_and_the_library_belong_together() {
             .filter(|package| package.contains(&format!("\nname = \"{name}\"\n")))
             .filter_map(|package| package.split("\nversion = \"").nth(1)?.split('"').next())
             .collect();
-        assert_eq!(versions, [READ], "{name}: read it again before you change its version");
+        assert_eq!(
+            versions,
+            [READ],
+            "{name}: read it again before you change its version"
+        );
     }
 }

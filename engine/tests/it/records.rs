@@ -14,7 +14,10 @@ fn primes_survive_storage() {
 
 #[test]
 fn a_set_never_holds_a_prime_twice() {
-    assert_eq!(Primes::new([0, 1, 2, 1].map(prime)).err(), Some(DecodeError::Inconsistent));
+    assert_eq!(
+        Primes::new([0, 1, 2, 1].map(prime)).err(),
+        Some(DecodeError::Inconsistent)
+    );
 }
 
 #[test]
@@ -44,7 +47,13 @@ fn damaged_or_foreign_records_are_refused() {
     let mut newer = bytes.to_vec();
     newer[0] = 9;
     assert_eq!(Aux::from_bytes(&newer).err(), Some(DecodeError::Version(9)));
-    assert_eq!(Aux::from_bytes(&prime(0).to_bytes()).err(), Some(DecodeError::Damaged));
+    assert_eq!(
+        Aux::from_bytes(&prime(0).to_bytes()).err(),
+        Some(DecodeError::Damaged)
+    );
     assert_eq!(SafePrime::from_bytes(&[]).err(), Some(DecodeError::Damaged));
-    assert_eq!(SafePrime::from_bytes(&[1]).err(), Some(DecodeError::Damaged));
+    assert_eq!(
+        SafePrime::from_bytes(&[1]).err(),
+        Some(DecodeError::Damaged)
+    );
 }

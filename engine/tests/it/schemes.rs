@@ -1,9 +1,9 @@
 //! What holds for every scheme, written once.
 
 use countersign_engine::{
-    CallerFault, Cause, DeriveError, Engine, EngineError, KeygenParams, Message, MessageKind, PartyIndex,
-    PeerFault, Scheme, Share, SignParams, Signature, check_signature, derive_public, keygen, sign,
-    verification_key,
+    CallerFault, Cause, DeriveError, Engine, EngineError, KeygenParams, Message, MessageKind,
+    PartyIndex, PeerFault, Scheme, Share, SignParams, Signature, check_signature, derive_public,
+    keygen, sign, verification_key,
 };
 use rand::rngs::OsRng;
 
@@ -29,7 +29,11 @@ fn every_pair_of_three_signs(scheme: Scheme) {
     let wallet = Wallet::new(scheme, 2, 3);
     for signers in [[0, 1], [0, 2], [1, 2]] {
         // One digest among the raw messages.
-        let message = if signers == [0, 2] { Message::Digest([7; 32]) } else { message() };
+        let message = if signers == [0, 2] {
+            Message::Digest([7; 32])
+        } else {
+            message()
+        };
         let signature = wallet.sign(&signers, &[], &message);
         oracle::verify(&wallet.shares[0].public(), &[], &message, &signature);
     }
@@ -49,10 +53,17 @@ fn a_child_key_signs(scheme: Scheme) {
     oracle::verify(&public, &path, &message(), &signature);
 
     let child = derive_public(scheme, &public.root_public_key, &public.chain_code, &path).unwrap();
-    let (public_key, chain_code) = oracle::child(scheme, &public.root_public_key, &public.chain_code, &path);
-    assert_eq!((child.public_key.clone(), child.chain_code), (public_key, chain_code));
+    let (public_key, chain_code) =
+        oracle::child(scheme, &public.root_public_key, &public.chain_code, &path);
+    assert_eq!(
+        (child.public_key.clone(), child.chain_code),
+        (public_key, chain_code)
+    );
     let key = verification_key(scheme, &child.public_key, None).unwrap();
-    assert_eq!(check_signature(scheme, &key, &message(), &signature), Ok(()));
+    assert_eq!(
+        check_signature(scheme, &key, &message(), &signature),
+        Ok(())
+    );
     let root = verification_key(scheme, &public.root_public_key, None).unwrap();
     assert!(check_signature(scheme, &root, &message(), &signature).is_err());
     no_changed_signature_verifies(scheme, &key, &signature);
@@ -63,7 +74,10 @@ fn no_changed_signature_verifies(scheme: Scheme, key: &[u8], signature: &Signatu
     for byte in 0..signature.bytes.len() {
         let mut changed = signature.clone();
         changed.bytes[byte] ^= 1;
-        assert!(check_signature(scheme, key, &message(), &changed).is_err(), "byte {byte}");
+        assert!(
+            check_signature(scheme, key, &message(), &changed).is_err(),
+            "byte {byte}"
+        );
     }
     let mut changed = signature.clone();
     changed.recovery_id = changed.recovery_id.map_or(Some(0), |id| Some(id ^ 1));
@@ -75,7 +89,10 @@ fn shares_agree_and_survive_storage(scheme: Scheme) {
     let shares = generate(scheme, 2, 2, b"keygen");
     for (share, index) in shares.iter().zip(0..) {
         let public = share.public();
-        assert_eq!((public.parties, public.threshold, public.index), (2, 2, PartyIndex(index)));
+        assert_eq!(
+            (public.parties, public.threshold, public.index),
+            (2, 2, PartyIndex(index))
+        );
         assert_eq!(public.root_public_key, shares[0].public().root_public_key);
         assert_eq!(public.chain_code, shares[0].public().chain_code);
         assert_eq!(public.public_shares, shares[0].public().public_shares);
@@ -100,16 +117,41 @@ fn a_damaged_share_is_refused(scheme: Scheme) {
 
 fn wrong_committees_are_refused(scheme: Scheme) {
     let refusal = |me, parties, threshold| {
-        let params = KeygenParams { session: b"keygen", me: PartyIndex(me), parties, threshold };
+        let params = KeygenParams {
+            session: b"keygen",
+            me: PartyIndex(me),
+            parties,
+            threshold,
+        };
         caller_fault(keygen(scheme, params, OsRng).err())
     };
     assert_eq!(refusal(0, 1, 1), CallerFault::Parties(1));
     assert_eq!(refusal(0, 10, 2), CallerFault::Parties(10));
-    assert_eq!(refusal(0, 3, 1), CallerFault::Threshold { threshold: 1, parties: 3 });
-    assert_eq!(refusal(0, 3, 4), CallerFault::Threshold { threshold: 4, parties: 3 });
+    assert_eq!(
+        refusal(0, 3, 1),
+        CallerFault::Threshold {
+            threshold: 1,
+            parties: 3
+        }
+    );
+    assert_eq!(
+        refusal(0, 3, 4),
+        CallerFault::Threshold {
+            threshold: 4,
+            parties: 3
+        }
+    );
     assert_eq!(refusal(3, 3, 2), CallerFault::NotInSession(PartyIndex(3)));
-    let params = KeygenParams { session: b"", me: PartyIndex(0), parties: 3, threshold: 2 };
-    assert_eq!(caller_fault(keygen(scheme, params, OsRng).err()), CallerFault::EmptySession);
+    let params = KeygenParams {
+        session: b"",
+        me: PartyIndex(0),
+        parties: 3,
+        threshold: 2,
+    };
+    assert_eq!(
+        caller_fault(keygen(scheme, params, OsRng).err()),
+        CallerFault::EmptySession
+    );
 }
 
 fn wrong_signers_are_refused(scheme: Scheme) {
@@ -126,13 +168,31 @@ fn wrong_signers_are_refused(scheme: Scheme) {
         };
         caller_fault(sign(params, &wallet.shares[0], wallet.auxes[0].clone(), OsRng).err())
     };
-    assert_eq!(refusal(0, &[0]), CallerFault::SignerCount { given: 1, needed: 2 });
-    assert_eq!(refusal(0, &[0, 1, 2]), CallerFault::SignerCount { given: 3, needed: 2 });
+    assert_eq!(
+        refusal(0, &[0]),
+        CallerFault::SignerCount {
+            given: 1,
+            needed: 2
+        }
+    );
+    assert_eq!(
+        refusal(0, &[0, 1, 2]),
+        CallerFault::SignerCount {
+            given: 3,
+            needed: 2
+        }
+    );
     assert_eq!(refusal(0, &[0, 0]), CallerFault::Signers);
     assert_eq!(refusal(1, &[1, 0]), CallerFault::Signers);
     assert_eq!(refusal(0, &[0, 3]), CallerFault::Signers);
-    assert_eq!(refusal(2, &[0, 1]), CallerFault::NotInSession(PartyIndex(2)));
-    let wrong = CallerFault::WrongShare { share: PartyIndex(0), signer: PartyIndex(1) };
+    assert_eq!(
+        refusal(2, &[0, 1]),
+        CallerFault::NotInSession(PartyIndex(2))
+    );
+    let wrong = CallerFault::WrongShare {
+        share: PartyIndex(0),
+        signer: PartyIndex(1),
+    };
     assert_eq!(refusal(1, &[0, 1]), wrong);
 }
 
@@ -150,14 +210,24 @@ fn hardened_paths_are_refused(scheme: Scheme) {
         };
         caller_fault(sign(params, &wallet.shares[0], wallet.auxes[0].clone(), OsRng).err())
     };
-    assert_eq!(refusal(&[44, 1 << 31]), CallerFault::Derive(DeriveError::Hardened(1 << 31)));
-    assert_eq!(refusal(&[0; 256]), CallerFault::Derive(DeriveError::TooDeep(256)));
+    assert_eq!(
+        refusal(&[44, 1 << 31]),
+        CallerFault::Derive(DeriveError::Hardened(1 << 31))
+    );
+    assert_eq!(
+        refusal(&[0; 256]),
+        CallerFault::Derive(DeriveError::TooDeep(256))
+    );
 }
 
 /// The last byte of each message is that of a scalar, so the altered message still decodes.
 fn altered_last_messages_yield_no_signature(scheme: Scheme) {
     let wallet = Wallet::new(scheme, 2, 3);
-    let last_broadcast = if scheme == Scheme::EcdsaSecp256k1 { 3 } else { 1 };
+    let last_broadcast = if scheme == Scheme::EcdsaSecp256k1 {
+        3
+    } else {
+        1
+    };
     let outcomes = driver::run_altered(wallet.signers(&[0, 2], &[], &message()), |packet| {
         if is_broadcast(packet, 1, last_broadcast) {
             flip_last_byte(packet);
@@ -192,8 +262,12 @@ fn signers_must_agree_on_the_session(scheme: Scheme) {
 }
 
 fn shares_of_two_keys_do_not_mix(scheme: Scheme) {
-    let (one, other) = (Wallet::new(scheme, 2, 3), Wallet::new(scheme, 2, 3));
-    assert_ne!(one.shares[0].public().root_public_key, other.shares[0].public().root_public_key);
+    let one = Wallet::new(scheme, 2, 3);
+    let other = Wallet::new(scheme, 2, 3);
+    assert_ne!(
+        one.shares[0].public().root_public_key,
+        other.shares[0].public().root_public_key
+    );
     nobody_signs(
         scheme,
         vec![
@@ -206,15 +280,25 @@ fn shares_of_two_keys_do_not_mix(scheme: Scheme) {
 /// FROST signers compare what they are about; CGGMP24's proofs fail when their contexts differ.
 pub fn nobody_signs(scheme: Scheme, engines: Vec<Box<dyn Engine<Output = Signature>>>) {
     for outcome in driver::run_altered(engines, |_| {}) {
-        let error = outcome.expect("no party waits in vain").expect_err("no signature");
-        let EngineError::Peer { fault, .. } = error else { panic!("{error}") };
-        assert!(scheme == Scheme::EcdsaSecp256k1 || fault == PeerFault::Disagreement, "{fault}");
+        let error = outcome
+            .expect("no party waits in vain")
+            .expect_err("no signature");
+        let EngineError::Peer { fault, .. } = error else {
+            panic!("{error}")
+        };
+        assert!(
+            scheme == Scheme::EcdsaSecp256k1 || fault == PeerFault::Disagreement,
+            "{fault}"
+        );
     }
 }
 
 fn a_false_share_in_keygen_names_the_dealer(scheme: Scheme) {
     let outcomes = driver::run_altered(keygens(scheme, 2, 3, b"keygen"), |packet| {
-        if packet.kind == MessageKind::Direct && packet.from == PartyIndex(2) && packet.to == PartyIndex(0) {
+        if packet.kind == MessageKind::Direct
+            && packet.from == PartyIndex(2)
+            && packet.to == PartyIndex(0)
+        {
             flip_last_byte(packet);
         }
     });
@@ -241,7 +325,10 @@ fn two_stories_in_keygen_are_noticed(scheme: Scheme) {
         }
     });
     for party in 0..3 {
-        let unreliable = EngineError::Peer { fault: PeerFault::UnreliableBroadcast, culprits: vec![] };
+        let unreliable = EngineError::Peer {
+            fault: PeerFault::UnreliableBroadcast,
+            culprits: vec![],
+        };
         assert_eq!(peer_fault(&outcomes, party), unreliable);
     }
 }
@@ -267,18 +354,38 @@ fn broken_messages_name_the_sender(scheme: Scheme) {
             result = engine.receive(PartyIndex(*from), *kind, body);
         }
         let error = result.unwrap_err();
-        assert_eq!(engine.step().unwrap_err(), error, "a failed engine stays failed");
+        assert_eq!(
+            engine.step().unwrap_err(),
+            error,
+            "a failed engine stays failed"
+        );
         error
     };
-    let fault = |fault| EngineError::Peer { fault, culprits: vec![PartyIndex(1)] };
-    let (broadcast, direct) = (MessageKind::Broadcast, MessageKind::Direct);
+    let fault = |fault| EngineError::Peer {
+        fault,
+        culprits: vec![PartyIndex(1)],
+    };
+    let broadcast = MessageKind::Broadcast;
+    let direct = MessageKind::Direct;
     let too_long = vec![0; countersign_engine::MAX_BODY + 1];
 
-    assert_eq!(reaction(&[(1, broadcast, b"no CBOR")]), fault(PeerFault::Malformed));
-    assert_eq!(reaction(&[(1, broadcast, &[&body[..], &[0]].concat())]), fault(PeerFault::Malformed));
-    assert_eq!(reaction(&[(1, broadcast, &too_long)]), fault(PeerFault::Malformed));
+    assert_eq!(
+        reaction(&[(1, broadcast, b"no CBOR")]),
+        fault(PeerFault::Malformed)
+    );
+    assert_eq!(
+        reaction(&[(1, broadcast, &[&body[..], &[0]].concat())]),
+        fault(PeerFault::Malformed)
+    );
+    assert_eq!(
+        reaction(&[(1, broadcast, &too_long)]),
+        fault(PeerFault::Malformed)
+    );
     assert_eq!(reaction(&[(1, direct, &body)]), fault(PeerFault::WrongKind));
-    assert_eq!(reaction(&[(1, broadcast, &body), (1, broadcast, &body)]), fault(PeerFault::Repeated));
+    assert_eq!(
+        reaction(&[(1, broadcast, &body), (1, broadcast, &body)]),
+        fault(PeerFault::Repeated)
+    );
 
     let mut engine = wallet.signer(0, &[0, 1], &[], &message(), b"signing");
     for stranger in [0, 2].map(PartyIndex) {
@@ -289,7 +396,9 @@ fn broken_messages_name_the_sender(scheme: Scheme) {
 }
 
 fn is_broadcast(packet: &Packet, from: u16, number: usize) -> bool {
-    packet.kind == MessageKind::Broadcast && packet.from == PartyIndex(from) && packet.number == number
+    packet.kind == MessageKind::Broadcast
+        && packet.from == PartyIndex(from)
+        && packet.number == number
 }
 
 fn flip_last_byte(packet: &mut Packet) {

@@ -1,4 +1,5 @@
-//! Taproot outputs with scripts: the key path signs under a key that commits to the root of their tree (BIP-341).
+//! Taproot outputs with scripts: the key path signs under a key that commits to the root of their
+//! tree (BIP-341).
 
 use countersign_engine::{
     CallerFault, DeriveError, Engine, Message, PartyIndex, Scheme, SignParams, Signature, sign,
@@ -19,16 +20,25 @@ const ROOT: [u8; 32] = [7; 32];
 fn an_output_with_scripts_is_signed_for() {
     let wallet = Wallet::new(Scheme::Taproot, 2, 3);
     let public = wallet.shares[0].public();
-    let (child, _) = oracle::child(Scheme::Taproot, &public.root_public_key, &public.chain_code, &PATH);
+    let (child, _) = oracle::child(
+        Scheme::Taproot,
+        &public.root_public_key,
+        &public.chain_code,
+        &PATH,
+    );
     let output = oracle::taproot_output_key(&child, &ROOT);
     let key = verification_key(Scheme::Taproot, &child, Some(&ROOT)).unwrap();
     assert_eq!(key, output.serialize());
 
-    let engines = (0..2).map(|me| signer(&wallet, me, Some(ROOT)).unwrap()).collect();
+    let engines = (0..2)
+        .map(|me| signer(&wallet, me, Some(ROOT)).unwrap())
+        .collect();
     let [one, other]: [Signature; 2] = driver::run(engines).try_into().unwrap();
     assert_eq!(one, other);
     let signature = schnorr::Signature::from_byte_array(one.bytes[..].try_into().unwrap());
-    SECP256K1.verify_schnorr(&signature, b"pay", &output).unwrap();
+    SECP256K1
+        .verify_schnorr(&signature, b"pay", &output)
+        .unwrap();
     let bare = oracle::taproot_output_key(&child, &[]);
     assert!(SECP256K1.verify_schnorr(&signature, b"pay", &bare).is_err());
 }
@@ -37,19 +47,33 @@ fn an_output_with_scripts_is_signed_for() {
 fn signers_must_agree_on_the_script_root() {
     let wallet = Wallet::new(Scheme::Taproot, 2, 3);
     for other in [None, Some([8; 32])] {
-        let engines = vec![signer(&wallet, 0, Some(ROOT)).unwrap(), signer(&wallet, 1, other).unwrap()];
+        let engines = vec![
+            signer(&wallet, 0, Some(ROOT)).unwrap(),
+            signer(&wallet, 1, other).unwrap(),
+        ];
         nobody_signs(Scheme::Taproot, engines);
     }
 }
 
 #[test]
 fn other_schemes_have_no_scripts() {
-    for scheme in Scheme::ALL.into_iter().filter(|scheme| *scheme != Scheme::Taproot) {
+    for scheme in Scheme::ALL
+        .into_iter()
+        .filter(|scheme| *scheme != Scheme::Taproot)
+    {
         let wallet = Wallet::new(scheme, 2, 3);
         let refused = CallerFault::Derive(DeriveError::ScriptRoot);
-        assert_eq!(caller_fault(signer(&wallet, 0, Some(ROOT)).err()), refused, "{scheme}");
+        assert_eq!(
+            caller_fault(signer(&wallet, 0, Some(ROOT)).err()),
+            refused,
+            "{scheme}"
+        );
         let root = wallet.shares[0].public().root_public_key;
-        assert_eq!(verification_key(scheme, &root, Some(&ROOT)), Err(DeriveError::ScriptRoot), "{scheme}");
+        assert_eq!(
+            verification_key(scheme, &root, Some(&ROOT)),
+            Err(DeriveError::ScriptRoot),
+            "{scheme}"
+        );
     }
 }
 
@@ -67,5 +91,10 @@ fn signer(
         message: Message::Raw(b"pay".to_vec()),
     };
     let mine = usize::from(me);
-    sign(params, &wallet.shares[mine], wallet.auxes[mine].clone(), OsRng)
+    sign(
+        params,
+        &wallet.shares[mine],
+        wallet.auxes[mine].clone(),
+        OsRng,
+    )
 }

@@ -6,9 +6,17 @@ use super::people;
 use crate::check;
 
 pub(super) fn run(input: &[u8]) -> bool {
-    let read = [check::postcard::<Announcement>(input), check::json::<Announcement>(input)];
+    let read = [
+        check::postcard::<Announcement>(input),
+        check::json::<Announcement>(input),
+    ];
     let proof = check::postcard::<GenerationProof>(input).map(|proof| proof.announcement);
-    read.into_iter().chain([proof]).flatten().map(|announcement| judge(&announcement)).count() > 0
+    read.into_iter()
+        .chain([proof])
+        .flatten()
+        .map(|announcement| judge(&announcement))
+        .count()
+        > 0
 }
 
 /// What anybody asks of an announcement that somebody sent.
@@ -18,10 +26,17 @@ fn judge(announcement: &Announcement) {
     let by_text: Announcement = serde_json::from_slice(&text).expect("what was written is read");
     assert_eq!(&by_text, announcement);
     if announcement.generation <= Announcement::MAX_GENERATION {
-        let by_bytes: Announcement = decode(&encode(announcement)).expect("what was written is read");
-        assert_eq!((&by_bytes, by_bytes.digest()), (announcement, announcement.digest()));
+        let by_bytes: Announcement =
+            decode(&encode(announcement)).expect("what was written is read");
+        assert_eq!(
+            (&by_bytes, by_bytes.digest()),
+            (announcement, announcement.digest())
+        );
     }
-    assert!(!announcement.succeeds(announcement), "a generation follows the one before it, not itself");
+    assert!(
+        !announcement.succeeds(announcement),
+        "a generation follows the one before it, not itself"
+    );
     if announcement.is_complete() {
         let mut altered = announcement.clone();
         altered.chain_code.0[0] ^= 1;
@@ -31,15 +46,28 @@ fn judge(announcement: &Announcement) {
 
 /// One that lists parties, as after a reshare.
 pub(super) fn sample() -> Announcement {
-    let listed = Announcement { parties: people::nodes(), generation: 3, ..people::announcement() };
+    let listed = Announcement {
+        parties: people::nodes(),
+        generation: 3,
+        ..people::announcement()
+    };
     people::signed(listed)
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let fixture =
-        hex::decode(include_str!("../../../protocol/src/fixtures/announcement-unlisted.hex").trim());
+    let fixture = hex::decode(
+        include_str!("../../../protocol/src/fixtures/announcement-unlisted.hex").trim(),
+    );
     let both = [people::announcement(), sample()];
-    let proof = GenerationProof { announcement: sample(), in_force: sample().stored };
+    let proof = GenerationProof {
+        announcement: sample(),
+        in_force: sample().stored,
+    };
     let text = |it: &Announcement| serde_json::to_vec(it).expect("plain data");
-    both.iter().map(encode).chain(both.iter().map(text)).chain([encode(&proof)]).chain(fixture).collect()
+    both.iter()
+        .map(encode)
+        .chain(both.iter().map(text))
+        .chain([encode(&proof)])
+        .chain(fixture)
+        .collect()
 }

@@ -7,7 +7,8 @@
 //! | addresses of Bitcoin, taproot's output key | `countersign-verify` | `bitcoin` |
 //! | accounts of the EVM | `countersign-verify` | `alloy-primitives` |
 //!
-//! Input: 32 bytes that a key is made from, 32 of a chain code, one for the scheme, and four for each step.
+//! Input: 32 bytes that a key is made from, 32 of a chain code, one for the scheme, and four for
+//! each step.
 
 use bitcoin::bip32::{ChainCode, ChildNumber, Fingerprint, Xpub};
 use bitcoin::hashes::Hash;
@@ -29,7 +30,8 @@ const STEPS: usize = 6;
 
 pub(super) fn run(input: &[u8]) -> bool {
     let mut input = Input::new(input);
-    let (secret, chain_code): ([u8; 32], [u8; 32]) = (input.array(), input.array());
+    let secret: [u8; 32] = input.array();
+    let chain_code: [u8; 32] = input.array();
     let scheme = input.choose(&Scheme::ALL);
     let mut path = vec![];
     while !input.is_empty() && path.len() < STEPS {
@@ -38,11 +40,15 @@ pub(super) fn run(input: &[u8]) -> bool {
     // Any 32 bytes stand for a key.
     let secret: [u8; 32] = Sha256::digest(secret).into();
     match scheme {
-        Scheme::Ed25519 => {
-            ed25519(&SigningKey::from_bytes(&secret).verifying_key().to_bytes(), &chain_code, &path)
-        }
+        Scheme::Ed25519 => ed25519(
+            &SigningKey::from_bytes(&secret).verifying_key().to_bytes(),
+            &chain_code,
+            &path,
+        ),
         Scheme::EcdsaSecp256k1 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => {
-            let Ok(secret) = SecretKey::from_slice(&secret) else { return false };
+            let Ok(secret) = SecretKey::from_slice(&secret) else {
+                return false;
+            };
             secp256k1(scheme, secret.public_key(&CURVE), &chain_code, &path)
         }
     }
@@ -71,17 +77,30 @@ fn secp256k1(scheme: Scheme, root: PublicKey, chain_code: &[u8; 32], path: &[u32
         public_key: root,
         chain_code: ChainCode::from(*chain_code),
     };
-    assert_eq!(extended_public_key(scheme, &bytes, chain_code).as_ref(), Ok(&theirs.to_string()));
+    assert_eq!(
+        extended_public_key(scheme, &bytes, chain_code).as_ref(),
+        Ok(&theirs.to_string())
+    );
     let steps: Vec<ChildNumber> = path.iter().map(|index| ChildNumber::from(*index)).collect();
-    let (engine, theirs) =
-        (derive_in_the_engine(scheme, &bytes, chain_code, path), theirs.derive_pub(&CURVE, &steps));
+    let engine = derive_in_the_engine(scheme, &bytes, chain_code, path);
+    let theirs = theirs.derive_pub(&CURVE, &steps);
     let Ok((child, code)) = derive_public(scheme, &bytes, chain_code, path) else {
-        assert!(engine.is_err() && theirs.is_err(), "one of three derives, another does not");
+        assert!(
+            engine.is_err() && theirs.is_err(),
+            "one of three derives, another does not"
+        );
         return false;
     };
-    let (engine, theirs) = (engine.expect("all derive"), theirs.expect("all derive"));
+    let engine = engine.expect("all derive");
+    let theirs = theirs.expect("all derive");
     assert_eq!((&child, &code), (&engine.public_key, &engine.chain_code));
-    assert_eq!((&child[..], code), (&theirs.public_key.serialize()[..], theirs.chain_code.to_bytes()));
+    assert_eq!(
+        (&child[..], code),
+        (
+            &theirs.public_key.serialize()[..],
+            theirs.chain_code.to_bytes()
+        )
+    );
     addresses(&child, theirs.public_key, chain_code);
     true
 }
@@ -95,18 +114,26 @@ fn addresses(ours: &[u8], theirs: PublicKey, root: &[u8; 32]) {
         (Chain::Testnet, Network::Testnet),
         (Chain::Regtest, Network::Regtest),
     ] {
-        let same = |ours: Result<String, _>, theirs: Address| assert_eq!(ours, Ok(theirs.to_string()));
+        let same =
+            |ours: Result<String, _>, theirs: Address| assert_eq!(ours, Ok(theirs.to_string()));
         same(chain.p2pkh(ours), Address::p2pkh(key, network));
         same(chain.p2wpkh(ours), Address::p2wpkh(&key, network));
         same(chain.p2sh_p2wpkh(ours), Address::p2shwpkh(&key, network));
         for root in [None, Some(root)] {
             let tree = root.map(|root| TapNodeHash::from_byte_array(*root));
-            same(chain.p2tr(ours, root), Address::p2tr(&CURVE, internal, tree, network));
+            same(
+                chain.p2tr(ours, root),
+                Address::p2tr(&CURVE, internal, tree, network),
+            );
         }
     }
     let script = bitcoin::ScriptBuf::new_p2tr(&CURVE, internal, None);
-    assert_eq!(&taproot_output_key(ours, None).expect("a key")[..], &script.as_bytes()[2..]);
-    let account = alloy_primitives::Address::from_raw_public_key(&theirs.serialize_uncompressed()[1..]);
+    assert_eq!(
+        &taproot_output_key(ours, None).expect("a key")[..],
+        &script.as_bytes()[2..]
+    );
+    let account =
+        alloy_primitives::Address::from_raw_public_key(&theirs.serialize_uncompressed()[1..]);
     assert_eq!(address::evm(ours), Ok(account.to_checksum(None)));
 }
 
@@ -116,5 +143,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         let steps: Vec<u8> = path.iter().flat_map(|index| index.to_be_bytes()).collect();
         [&[1; 32][..], &[2; 32], &[scheme], &steps].concat()
     };
-    (0..4).flat_map(|scheme| paths.map(|path| seed(scheme, path))).collect()
+    (0..4)
+        .flat_map(|scheme| paths.map(|path| seed(scheme, path)))
+        .collect()
 }

@@ -15,8 +15,12 @@ pub(super) fn run(input: &[u8]) -> bool {
             serde_json::from_slice(input).expect("what is read strictly is read by everybody");
         assert_eq!(value, elsewhere, "two readers of JSON read two documents");
     }
-    let Ok(text) = std::str::from_utf8(input) else { return false };
-    let Ok(value) = countersign_strict::yaml::<Value>(text) else { return false };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return false;
+    };
+    let Ok(value) = countersign_strict::yaml::<Value>(text) else {
+        return false;
+    };
     let written = serde_json::to_string(&value).expect("plain data");
     let again = countersign_strict::yaml::<Value>(&written).expect("JSON is YAML");
     assert_eq!(value, again, "written as JSON it means something else");
@@ -28,7 +32,9 @@ pub(super) fn run(input: &[u8]) -> bool {
 
 /// The configuration of a node. Nothing is read but the text.
 pub(super) fn node_config(input: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(input) else { return false };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return false;
+    };
     let base = Path::new("/nonexistent");
     match Config::parse(text, base) {
         Ok(config) => {
@@ -38,7 +44,8 @@ pub(super) fn node_config(input: &[u8]) -> bool {
             assert_eq!(again.digest(), config.digest());
             // The sections that a shorthand stands for are sections of the file.
             if let Some(expansion) = &config.expansion {
-                countersign_strict::yaml::<Value>(expansion).expect("what is shown to people can be read");
+                countersign_strict::yaml::<Value>(expansion)
+                    .expect("what is shown to people can be read");
             }
             let _ = config.check_complete();
             true
@@ -64,7 +71,12 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         &include_bytes!("../../../payload/fixtures/eip712-extra_top_level.json")[..],
         include_bytes!("../../../recover/tests/fixtures/ed25519-v1-0.json"),
     ];
-    texts.into_iter().map(str::as_bytes).chain(files).map(<[u8]>::to_vec).collect()
+    texts
+        .into_iter()
+        .map(str::as_bytes)
+        .chain(files)
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 pub(super) fn node_config_seeds() -> Vec<Vec<u8>> {
@@ -78,6 +90,11 @@ pub(super) fn node_config_seeds() -> Vec<Vec<u8>> {
         .replace("KEY", &KeyId::of_task(&Hash([6; 32])).to_string())
         .replace("ROSTER\n", &people.collect::<String>());
     let init = include_str!("../../../node/src/cli/init/example.yaml");
-    let texts = [&whole, init, include_str!("brought.yaml"), "policy: {allow_unguarded: true}\n"];
+    let texts = [
+        &whole,
+        init,
+        include_str!("brought.yaml"),
+        "policy: {allow_unguarded: true}\n",
+    ];
     texts.map(|text| text.as_bytes().to_vec()).into()
 }

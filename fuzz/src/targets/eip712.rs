@@ -1,42 +1,50 @@
-//! What another implementation of EIP-712, `alloy-dyn-abi`, makes of a document that ours accepts: the same digest.
+//! What another implementation of EIP-712, `alloy-dyn-abi`, makes of a document that ours accepts:
+//! the same digest.
 //!
-//! Alloy reads less than the standard allows in some places, and in one it computes something else. Each such kind is a
-//! [`Difference`], found in the document by its own rule, and has a test with a digest of other libraries. What is shown of a
-//! document is compared as well, so that a plugin that reads it with other means reads what is signed.
+//! Alloy reads less than the standard allows in some places, and in one it computes something else.
+//! Each such kind is a [`Difference`], found in the document by its own rule, and has a test with a
+//! digest of other libraries. What is shown of a document is compared as well, so that a plugin
+//! that reads it with other means reads what is signed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_dyn_abi::TypedData;
 use serde_json::Value;
 
+/// More types than this, or structs in all if each is written out wherever it is referred to, are
+/// not given to alloy.
+const MOST_TYPES: usize = 64;
+const MOST_STRUCTS: usize = 256;
+const DOMAIN: &str = "EIP712Domain";
+
 /// Why alloy may refuse a document that is accepted, or compute another digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Difference {
     /// A byte order mark before the text.
     Mark,
-    /// A JSON number of more than 64 bits, which its JSON library has as floating point. In quotes it is read.
+    /// A JSON number of more than 64 bits, which its JSON library has as floating point. In quotes
+    /// it is read.
     LongNumber,
-    /// A struct that can hold itself. "The standard supports recursive struct types" (EIP-712); alloy has no type for a value of
-    /// one.
+    /// A struct that can hold itself. "The standard supports recursive struct types" (EIP-712);
+    /// alloy has no type for a value of one.
     Recursive,
-    /// A domain whose `verifyingContract` or `salt` is a text, as chains sign that are no EVM chains. Alloy knows the standard's
-    /// members alone, and does not look at the type of the domain.
+    /// A domain whose `verifyingContract` or `salt` is a text, as chains sign that are no EVM
+    /// chains. Alloy knows the standard's members alone, and does not look at the type of the
+    /// domain.
     TextDomain,
-    /// A message that has the type of the domain in it, where the document leaves that type to the reader.
+    /// A message that has the type of the domain in it, where the document leaves that type to the
+    /// reader.
     DomainInside,
-    /// "The set of referenced struct types is collected, sorted by name and appended" (EIP-712). Alloy sorts the encoded types,
-    /// bracket included, so that `A$(…)` comes before `A(…)`.
+    /// "The set of referenced struct types is collected, sorted by name and appended" (EIP-712).
+    /// Alloy sorts the encoded types, bracket included, so that `A$(…)` comes before `A(…)`.
     Order,
-    /// Types that refer to each other so often that alloy, which writes them out in full, would not end.
+    /// Types that refer to each other so often that alloy, which writes them out in full, would not
+    /// end.
     Wide,
 }
 
-/// More types than this, or structs in all if each is written out wherever it is referred to, are not given to alloy.
-const MOST_TYPES: usize = 64;
-const MOST_STRUCTS: usize = 256;
-
-/// Panics if alloy computes another digest of `document` than `digest`, or refuses it for no reason that is known. `shown` is
-/// what plugins see of it.
+/// Panics if alloy computes another digest of `document` than `digest`, or refuses it for no reason
+/// that is known. `shown` is what plugins see of it.
 pub(super) fn agrees(document: &[u8], digest: &[u8], shown: &str) {
     let known = differences(document);
     if known.contains(&Difference::Wide) {
@@ -47,11 +55,17 @@ pub(super) fn agrees(document: &[u8], digest: &[u8], shown: &str) {
     match signing_hash(document) {
         Ok(hash) => assert!(is_excused(hash), "alloy has another digest: {text}"),
         Err(error) => {
-            assert!(known.iter().any(|it| *it != Difference::Order), "alloy refuses it: {error}: {text}");
+            assert!(
+                known.iter().any(|it| *it != Difference::Order),
+                "alloy refuses it: {error}: {text}"
+            );
         }
     }
     match signing_hash(quoted_numbers(shown).as_bytes()) {
-        Ok(hash) => assert!(is_excused(hash), "alloy has another digest of what is shown: {shown}"),
+        Ok(hash) => assert!(
+            is_excused(hash),
+            "alloy has another digest of what is shown: {shown}"
+        ),
         Err(error) => {
             let lasting = [Difference::Recursive, Difference::TextDomain];
             assert!(
@@ -63,8 +77,12 @@ pub(super) fn agrees(document: &[u8], digest: &[u8], shown: &str) {
 }
 
 fn signing_hash(document: &[u8]) -> Result<[u8; 32], String> {
-    let document: TypedData = serde_json::from_slice(document).map_err(|error| error.to_string())?;
-    document.eip712_signing_hash().map(|hash| hash.0).map_err(|error| error.to_string())
+    let document: TypedData =
+        serde_json::from_slice(document).map_err(|error| error.to_string())?;
+    document
+        .eip712_signing_hash()
+        .map(|hash| hash.0)
+        .map_err(|error| error.to_string())
 }
 
 /// All that applies to a document that was accepted.
@@ -77,43 +95,65 @@ fn differences(document: &[u8]) -> BTreeSet<Difference> {
     if reached.len() > MOST_TYPES {
         return [Difference::Wide].into();
     }
-    let recursive = reached.iter().chain([&primary]).any(|name| types.reached(name).contains(name));
+    let recursive = reached
+        .iter()
+        .chain([&primary])
+        .any(|name| types.reached(name).contains(name));
     let wide = !recursive && types.written_out(primary, &mut BTreeMap::new()) > MOST_STRUCTS;
     let found = [
         (plain.len() < document.len(), Difference::Mark),
         (has_long_number(&json), Difference::LongNumber),
         (recursive, Difference::Recursive),
         (types.text_in_domain(), Difference::TextDomain),
-        (json["types"].get(DOMAIN).is_none() && reached.contains(DOMAIN), Difference::DomainInside),
+        (
+            json["types"].get(DOMAIN).is_none() && reached.contains(DOMAIN),
+            Difference::DomainInside,
+        ),
         (types.sorted_otherwise(primary), Difference::Order),
         (wide, Difference::Wide),
     ];
-    found.into_iter().filter_map(|(applies, difference)| applies.then_some(difference)).collect()
+    found
+        .into_iter()
+        .filter_map(|(applies, difference)| applies.then_some(difference))
+        .collect()
 }
-
-const DOMAIN: &str = "EIP712Domain";
 
 /// The members of each type: name, and type without the array around it.
 struct Types<'a>(BTreeMap<&'a str, Vec<(&'a str, &'a str)>>);
 
 impl<'a> Types<'a> {
-    fn of(json: &'a Value) -> Types<'a> {
+    fn of(json: &'a Value) -> Self {
         let text = |member: &'a Value, name: &str| member[name].as_str().expect("a text");
         let members = |list: &'a Value| {
             let list = list.as_array().expect("a list").iter();
-            list.map(|it| (text(it, "name"), text(it, "type").split('[').next().unwrap_or_default()))
-                .collect()
+            list.map(|it| {
+                (
+                    text(it, "name"),
+                    text(it, "type").split('[').next().unwrap_or_default(),
+                )
+            })
+            .collect()
         };
         let types = json["types"].as_object().expect("an object");
-        Types(types.iter().map(|(name, list)| (name.as_str(), members(list))).collect())
+        Types(
+            types
+                .iter()
+                .map(|(name, list)| (name.as_str(), members(list)))
+                .collect(),
+        )
     }
 
     /// Types of members that are no type here, so built in, are among them.
     fn directly(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.0.get(name).into_iter().flatten().map(|(_, kind)| *kind)
+        self.0
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(|(_, kind)| *kind)
     }
 
-    /// Every type that a value of `name` can have inside. `name` itself only if it refers to itself.
+    /// Every type that a value of `name` can have inside. `name` itself only if it refers to
+    /// itself.
     fn reached(&self, name: &str) -> BTreeSet<&'a str> {
         let mut found = BTreeSet::new();
         let mut open: Vec<_> = self.directly(name).collect();
@@ -132,26 +172,36 @@ impl<'a> Types<'a> {
             .any(|member| [("verifyingContract", "string"), ("salt", "string")].contains(member))
     }
 
-    /// Whether the types that some type refers to are sorted otherwise if the bracket counts. `$` alone sorts before it.
+    /// Whether the types that some type refers to are sorted otherwise if the bracket counts. `$`
+    /// alone sorts before it.
     fn sorted_otherwise(&self, primary: &str) -> bool {
         let all = self.reached(primary);
         all.iter().copied().chain([primary]).any(|name| {
             let mut others = self.reached(name);
             others.remove(name);
-            let longer =
-                |one: &str, two: &str| two.strip_prefix(one).is_some_and(|rest| rest.starts_with('$'));
-            others.iter().any(|one| others.iter().any(|two| longer(one, two)))
+            let longer = |one: &str, two: &str| {
+                two.strip_prefix(one)
+                    .is_some_and(|rest| rest.starts_with('$'))
+            };
+            others
+                .iter()
+                .any(|one| others.iter().any(|two| longer(one, two)))
         })
     }
 
-    /// How many structs there are in `name`, each as often as it is referred to. Only for types that do not hold themselves.
+    /// How many structs there are in `name`, each as often as it is referred to. Only for types
+    /// that do not hold themselves.
     fn written_out(&self, name: &'a str, counted: &mut BTreeMap<&'a str, usize>) -> usize {
         if let Some(count) = counted.get(name) {
             return *count;
         }
-        let inner: Vec<_> = self.directly(name).filter(|kind| self.0.contains_key(kind)).collect();
-        let count =
-            inner.into_iter().fold(1, |sum: usize, kind| sum.saturating_add(self.written_out(kind, counted)));
+        let inner: Vec<_> = self
+            .directly(name)
+            .filter(|kind| self.0.contains_key(kind))
+            .collect();
+        let count = inner.into_iter().fold(1, |sum: usize, kind| {
+            sum.saturating_add(self.written_out(kind, counted))
+        });
         counted.insert(name, count);
         count
     }
@@ -169,7 +219,10 @@ fn has_long_number(json: &Value) -> bool {
 
 /// The text with every number in quotes. Outside of strings only numbers have digits.
 fn quoted_numbers(json: &str) -> String {
-    let (mut quoted, mut in_string, mut escaped, mut in_number) = (String::new(), false, false, false);
+    let mut quoted = String::new();
+    let mut in_string = false;
+    let mut escaped = false;
+    let mut in_number = false;
     for letter in json.chars() {
         let is_digit = !in_string && (letter == '-' || letter.is_ascii_digit());
         if is_digit != in_number {
@@ -199,7 +252,10 @@ mod tests {
                 let (kind, name) = member.split_once(' ').expect("a member");
                 format!(r#"{{"name":"{name}","type":"{kind}"}}"#)
             });
-            (name, format!(r#""{name}":[{}]"#, members.collect::<Vec<_>>().join(",")))
+            (
+                name,
+                format!(r#""{name}":[{}]"#, members.collect::<Vec<_>>().join(",")),
+            )
         });
         let (names, types): (Vec<_>, Vec<_>) = types.unzip();
         let primary = names[0];
@@ -213,24 +269,43 @@ mod tests {
     fn accepted(document: &str) -> ([u8; 32], String) {
         let payload = Payload::new(PayloadKind::Eip712, document.as_bytes().to_vec());
         let key = signer::key(Scheme::EcdsaSecp256k1);
-        let decoded = decode(&key, &"m".parse().expect("a path"), &payload, &Networks::default());
+        let decoded = decode(
+            &key,
+            &"m".parse().expect("a path"),
+            &payload,
+            &Networks::default(),
+        );
         let decoded = decoded.unwrap_or_else(|error| panic!("{document}: {error}"));
-        let Intent::TypedData(data) = decoded.intent else { panic!("typed data is shown as such") };
-        (decoded.inputs[0].signed_bytes.as_slice().try_into().expect("32 bytes"), data.json)
+        let Intent::TypedData(data) = decoded.intent else {
+            panic!("typed data is shown as such")
+        };
+        (
+            decoded.inputs[0]
+                .signed_bytes
+                .as_slice()
+                .try_into()
+                .expect("32 bytes"),
+            data.json,
+        )
     }
 
     const APP: &str = r#"{"name":"App"}"#;
     const APP_TYPE: &str = "EIP712Domain(string name)";
 
-    /// Every kind, with the digest that libraries compute which accept the document. By hand, with ethers 6.17, viem 2.57,
-    /// eth-account 0.14 and MetaMask's eth-sig-util 8: all four without the mark and for `Wide`; eth-account for `LongNumber`, and
-    /// all four if it is in quotes; viem and MetaMask for `TextDomain` and the recursive ones, eth-account for the first of these;
-    /// viem for `DomainInside`; all but MetaMask for `Order`, which takes the name of a type to end before `$` and `:`.
+    /// Every kind, with the digest that libraries compute which accept the document. By hand, with
+    /// ethers 6.17, viem 2.57, eth-account 0.14 and MetaMask's eth-sig-util 8: all four without the
+    /// mark and for `Wide`; eth-account for `LongNumber`, and all four if it is in quotes; viem and
+    /// MetaMask for `TextDomain` and the recursive ones, eth-account for the first of these; viem
+    /// for `DomainInside`; all but MetaMask for `Order`, which takes the name of a type to end
+    /// before `$` and `:`.
     fn known() -> Vec<(Difference, String, &'static str)> {
-        let whole = |types: &str, message: &str| document(&format!("{types}{APP_TYPE}"), APP, message);
+        let whole =
+            |types: &str, message: &str| document(&format!("{types}{APP_TYPE}"), APP, message);
         let text_domain = r#"{"verifyingContract":"cosmos","salt":"0"}"#;
         let text_type = "EIP712Domain(string verifyingContract,string salt)";
-        let wide: String = (0..9).map(|at| format!("T{at}(T{0}[] a,T{0}[] b)", at + 1)).collect();
+        let wide: String = (0..9)
+            .map(|at| format!("T{at}(T{0}[] a,T{0}[] b)", at + 1))
+            .collect();
         vec![
             (
                 Difference::Mark,
@@ -254,7 +329,11 @@ mod tests {
             ),
             (
                 Difference::TextDomain,
-                document(&format!("M(string x){text_type}"), text_domain, r#"{"x":"1"}"#),
+                document(
+                    &format!("M(string x){text_type}"),
+                    text_domain,
+                    r#"{"x":"1"}"#,
+                ),
                 "b8f3d55f6b7a9142a45f31af5c5043c8715d3d1c1e3f1b6c077eae7ac3f18ab5",
             ),
             (
@@ -264,7 +343,10 @@ mod tests {
             ),
             (
                 Difference::Order,
-                whole("M(A a,A$ b)A(string x)A$(string x)", r#"{"a":{"x":"1"},"b":{"x":"2"}}"#),
+                whole(
+                    "M(A a,A$ b)A(string x)A$(string x)",
+                    r#"{"a":{"x":"1"},"b":{"x":"2"}}"#,
+                ),
                 "3dbc6f9fe1148c204030af75a6cd34cb287c0b6597d4e49a72ee513c016b3f7a",
             ),
             (
@@ -280,7 +362,11 @@ mod tests {
         for (difference, document, digest) in known() {
             let (signed, shown) = accepted(&document);
             assert_eq!(hex::encode(signed), digest, "{difference:?}");
-            assert_eq!(differences(document.as_bytes()), [difference].into(), "{document}");
+            assert_eq!(
+                differences(document.as_bytes()),
+                [difference].into(),
+                "{document}"
+            );
             agrees(document.as_bytes(), &signed, &shown);
             match difference {
                 Difference::Wide => {}
@@ -296,7 +382,10 @@ mod tests {
     #[test]
     fn numbers_are_quoted_and_strings_stay() {
         let json = r#"{"a":[1,-20,"3\"4",true],"5":"\\","b":6}"#;
-        assert_eq!(quoted_numbers(json), r#"{"a":["1","-20","3\"4",true],"5":"\\","b":"6"}"#);
+        assert_eq!(
+            quoted_numbers(json),
+            r#"{"a":["1","-20","3\"4",true],"5":"\\","b":"6"}"#
+        );
     }
 
     #[test]

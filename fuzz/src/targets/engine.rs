@@ -1,7 +1,9 @@
-//! Messages of the engines: a run of two parties in which one message of the second is altered on its way to the first.
+//! Messages of the engines: a run of two parties in which one message of the second is altered on
+//! its way to the first.
 //!
-//! Input: one byte for the protocol, one for the number of the message, one that says how it is altered, and the alteration. All
-//! randomness is fixed, so that the same input always meets the same run.
+//! Input: one byte for the protocol, one for the number of the message, one that says how it is
+//! altered, and the alteration. All randomness is fixed, so that the same input always meets the
+//! same run.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -10,18 +12,35 @@ use std::sync::Arc;
 
 use ciborium::Value;
 use countersign_engine::{
-    AgreeParams, Aux, AuxParams, Cause, Engine, EngineError, KeygenParams, Message, MessageKind, PartyIndex,
-    Primes, Recipient, ReshareParams, Role, SafePrime, Scheme, Share, SignParams, Step, agree, aux_info,
-    batch, keygen, reshare, sign,
+    AgreeParams, Aux, AuxParams, Cause, Engine, EngineError, KeygenParams, Message, MessageKind,
+    PartyIndex, Primes, Recipient, ReshareParams, Role, SafePrime, Scheme, Share, SignParams, Step,
+    agree, aux_info, batch, keygen, reshare, sign,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::input::Input;
 
+/// What takes milliseconds.
+const QUICK: [Protocol; 10] = [
+    Protocol::Sign(Scheme::Ed25519),
+    Protocol::Sign(Scheme::SchnorrSecp256k1),
+    Protocol::Sign(Scheme::Taproot),
+    Protocol::Batch(Scheme::Ed25519),
+    Protocol::Batch(Scheme::Taproot),
+    Protocol::Keygen(Scheme::Ed25519),
+    Protocol::Keygen(Scheme::EcdsaSecp256k1),
+    Protocol::Reshare(Scheme::Ed25519),
+    Protocol::Reshare(Scheme::Taproot),
+    Protocol::Agree,
+];
+const ECDSA: Protocol = Protocol::Sign(Scheme::EcdsaSecp256k1);
+const PARTIES: [PartyIndex; 2] = [PartyIndex(0), PartyIndex(1)];
+
 type Party = Box<dyn Engine<Output = ()>>;
 
-/// The output of an engine does not matter here: signatures and shares prove themselves before they leave it.
+/// The output of an engine does not matter here: signatures and shares prove themselves before they
+/// leave it.
 struct Quiet<E>(E);
 
 impl<E: Engine> Engine for Quiet<E> {
@@ -35,7 +54,12 @@ impl<E: Engine> Engine for Quiet<E> {
         })
     }
 
-    fn receive(&mut self, from: PartyIndex, kind: MessageKind, body: &[u8]) -> Result<(), EngineError> {
+    fn receive(
+        &mut self,
+        from: PartyIndex,
+        kind: MessageKind,
+        body: &[u8],
+    ) -> Result<(), EngineError> {
         self.0.receive(from, kind, body)
     }
 
@@ -60,41 +84,34 @@ enum Protocol {
     AuxInfo,
 }
 
-/// What takes milliseconds.
-const QUICK: [Protocol; 10] = [
-    Protocol::Sign(Scheme::Ed25519),
-    Protocol::Sign(Scheme::SchnorrSecp256k1),
-    Protocol::Sign(Scheme::Taproot),
-    Protocol::Batch(Scheme::Ed25519),
-    Protocol::Batch(Scheme::Taproot),
-    Protocol::Keygen(Scheme::Ed25519),
-    Protocol::Keygen(Scheme::EcdsaSecp256k1),
-    Protocol::Reshare(Scheme::Ed25519),
-    Protocol::Reshare(Scheme::Taproot),
-    Protocol::Agree,
-];
-
-const ECDSA: Protocol = Protocol::Sign(Scheme::EcdsaSecp256k1);
-
-const PARTIES: [PartyIndex; 2] = [PartyIndex(0), PartyIndex(1)];
-
 impl Protocol {
     fn party(self, me: PartyIndex) -> Party {
         let rng = StdRng::seed_from_u64(100 + u64::from(me.0));
         let session = b"fuzz";
         match self {
-            Protocol::Keygen(scheme) => {
-                quiet(keygen(scheme, KeygenParams { session, me, parties: 2, threshold: 2 }, rng))
-            }
-            Protocol::Sign(scheme) => quiet(signer(scheme, me, b"fuzz", rng)),
-            Protocol::Batch(scheme) => {
+            Self::Keygen(scheme) => quiet(keygen(
+                scheme,
+                KeygenParams {
+                    session,
+                    me,
+                    parties: 2,
+                    threshold: 2,
+                },
+                rng,
+            )),
+            Self::Sign(scheme) => quiet(signer(scheme, me, b"fuzz", rng)),
+            Self::Batch(scheme) => {
                 let one = signer(scheme, me, b"one", rng.clone()).expect("valid parameters");
-                let two = signer(scheme, me, b"two", StdRng::seed_from_u64(7)).expect("valid parameters");
+                let two =
+                    signer(scheme, me, b"two", StdRng::seed_from_u64(7)).expect("valid parameters");
                 quiet(Ok(batch(vec![one, two])))
             }
-            Protocol::Reshare(scheme) => {
+            Self::Reshare(scheme) => {
                 let share = share(scheme, me);
-                let role = |index| Role { deals: Some(index), joins: true };
+                let role = |index| Role {
+                    deals: Some(index),
+                    joins: true,
+                };
                 let params = ReshareParams {
                     session,
                     me,
@@ -105,11 +122,24 @@ impl Protocol {
                 };
                 quiet(reshare(params, Some(&share), rng))
             }
-            Protocol::Agree => {
-                let params = AgreeParams { session, me, parties: 2, speakers: &PARTIES };
+            Self::Agree => {
+                let params = AgreeParams {
+                    session,
+                    me,
+                    parties: 2,
+                    speakers: &PARTIES,
+                };
                 quiet(agree(params, Some(b"the public shares".to_vec())))
             }
-            Protocol::AuxInfo => quiet(aux_info(AuxParams { session, me, parties: 2 }, primes(), rng)),
+            Self::AuxInfo => quiet(aux_info(
+                AuxParams {
+                    session,
+                    me,
+                    parties: 2,
+                },
+                primes(),
+                rng,
+            )),
         }
     }
 }
@@ -121,7 +151,14 @@ fn signer(
     rng: StdRng,
 ) -> Result<Box<dyn Engine<Output = countersign_engine::Signature>>, EngineError> {
     let message = Message::Digest([5; 32]);
-    let params = SignParams { session, me, signers: &PARTIES, path: &[0, 7], script_root: None, message };
+    let params = SignParams {
+        session,
+        me,
+        signers: &PARTIES,
+        path: &[0, 7],
+        script_root: None,
+        message,
+    };
     let aux = scheme.needs_aux().then(|| aux(me));
     sign(params, &share(scheme, me), aux, rng)
 }
@@ -136,7 +173,12 @@ fn share(scheme: Scheme, me: PartyIndex) -> Rc<Share> {
 
 fn key(scheme: Scheme) -> Vec<Rc<Share>> {
     let engine = |me| {
-        let params = KeygenParams { session: b"key", me: PartyIndex(me), parties: 3, threshold: 2 };
+        let params = KeygenParams {
+            session: b"key",
+            me: PartyIndex(me),
+            parties: 3,
+            threshold: 2,
+        };
         keygen(scheme, params, StdRng::seed_from_u64(u64::from(me))).expect("valid parameters")
     };
     let mut engines: Vec<_> = (0..3).map(engine).collect();
@@ -148,7 +190,9 @@ fn key(scheme: Scheme) -> Vec<Rc<Share>> {
                     let (kind, to) = address(&outgoing.to, from, 3);
                     let sender = PartyIndex(from as u16);
                     for to in to {
-                        engines[to].receive(sender, kind, &outgoing.body).expect("nobody cheats");
+                        engines[to]
+                            .receive(sender, kind, &outgoing.body)
+                            .expect("nobody cheats");
                     }
                 }
                 Step::NeedMessage => {}
@@ -161,7 +205,10 @@ fn key(scheme: Scheme) -> Vec<Rc<Share>> {
 
 fn address(to: &Recipient, from: usize, parties: usize) -> (MessageKind, Vec<usize>) {
     match to {
-        Recipient::All => (MessageKind::Broadcast, (0..parties).filter(|to| *to != from).collect()),
+        Recipient::All => (
+            MessageKind::Broadcast,
+            (0..parties).filter(|to| *to != from).collect(),
+        ),
         Recipient::One(to) => (MessageKind::Direct, vec![usize::from(to.0)]),
     }
 }
@@ -222,7 +269,8 @@ pub(super) fn ecdsa(input: &[u8]) -> bool {
 
 /// Whether the first party came to an end in spite of the message.
 fn run(protocol: Protocol, mut input: Input) -> bool {
-    let (number, how) = (usize::from(input.byte() & 7), input.byte());
+    let number = usize::from(input.byte() & 7);
+    let how = input.byte();
     let mut input = Some(input);
     let mut became = Became::Itself;
     let mut parties = PARTIES.map(|me| protocol.party(me));
@@ -263,7 +311,10 @@ fn run(protocol: Protocol, mut input: Input) -> bool {
             }
         }
         if done == [true, true] {
-            assert!(became != Became::Other, "a message that says something else changes nothing");
+            assert!(
+                became != Became::Other,
+                "a message that says something else changes nothing"
+            );
             return true;
         }
         if !moved {
@@ -284,14 +335,16 @@ enum Became {
 }
 
 impl Became {
-    fn of(one: &[u8], other: &[u8]) -> Became {
+    fn of(one: &[u8], other: &[u8]) -> Self {
         let read = |mut bytes: &[u8]| {
-            ciborium::from_reader::<Value, _>(&mut bytes).ok().filter(|_| bytes.is_empty())
+            ciborium::from_reader::<Value, _>(&mut bytes)
+                .ok()
+                .filter(|_| bytes.is_empty())
         };
         match one == other {
-            true => Became::Itself,
-            false if read(other).is_some_and(|other| read(one) == Some(other)) => Became::Similar,
-            false => Became::Other,
+            true => Self::Itself,
+            false if read(other).is_some_and(|other| read(one) == Some(other)) => Self::Similar,
+            false => Self::Other,
         }
     }
 }
@@ -300,14 +353,22 @@ impl Became {
 fn ended(party: usize, error: &EngineError, became: Became) -> bool {
     if party == 0 {
         assert_eq!(error.cause(), Cause::Peer, "{error}");
-        assert_eq!(error.culprits(), &PARTIES[1..], "with two parties it is the other one: {error}");
+        assert_eq!(
+            error.culprits(),
+            &PARTIES[1..],
+            "with two parties it is the other one: {error}"
+        );
     }
-    assert!(became != Became::Itself || party == 1, "an honest run fails: {error}");
+    assert!(
+        became != Became::Itself || party == 1,
+        "an honest run fails: {error}"
+    );
     assert!(!matches!(error, EngineError::Bug(_)), "{error}");
     false
 }
 
-/// A body alone, for an engine that has not begun. Input: one byte for the protocol, one for the kind, and the body.
+/// A body alone, for an engine that has not begun. Input: one byte for the protocol, one for the
+/// kind, and the body.
 pub(super) fn bodies(input: &[u8]) -> bool {
     let mut input = Input::new(input);
     let all = [&QUICK[..], &[ECDSA, Protocol::AuxInfo]].concat();
@@ -318,11 +379,18 @@ pub(super) fn bodies(input: &[u8]) -> bool {
     let limit = party.body_limit();
     match party.receive(PARTIES[1], kind, body) {
         Ok(()) => {
-            assert!(body.len() <= limit, "what is longer than the engine says is refused");
+            assert!(
+                body.len() <= limit,
+                "what is longer than the engine says is refused"
+            );
             true
         }
         Err(error) => {
-            assert_eq!((error.cause(), error.culprits()), (Cause::Peer, &PARTIES[1..]), "{error}");
+            assert_eq!(
+                (error.cause(), error.culprits()),
+                (Cause::Peer, &PARTIES[1..]),
+                "{error}"
+            );
             false
         }
     }
@@ -333,8 +401,13 @@ fn altered_seeds(protocols: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
     let each = protocols.flat_map(|protocol| {
         (0..5u8).flat_map(move |number| {
             let place = [0, 30 + 7 * number, 1];
-            [[3, 0, 0, 0].to_vec(), [&[3][..], &place].concat(), vec![1, 0, 40], vec![2, 0, 9, 0x18, 1]]
-                .map(|how| [&protocol[..], &[number], &how].concat())
+            [
+                [3, 0, 0, 0].to_vec(),
+                [&[3][..], &place].concat(),
+                vec![1, 0, 40],
+                vec![2, 0, 9, 0x18, 1],
+            ]
+            .map(|how| [&protocol[..], &[number], &how].concat())
         })
     });
     each.collect()
@@ -345,7 +418,10 @@ pub(super) fn quick_seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn ecdsa_seeds() -> Vec<Vec<u8>> {
-    altered_seeds(std::iter::once(vec![])).into_iter().step_by(3).collect()
+    altered_seeds(std::iter::once(vec![]))
+        .into_iter()
+        .step_by(3)
+        .collect()
 }
 
 /// First messages of every protocol that begins at once.
@@ -357,5 +433,10 @@ pub(super) fn body_seeds() -> Vec<Vec<u8>> {
         }
         _ => None,
     };
-    QUICK.iter().chain([&ECDSA]).enumerate().filter_map(first).collect()
+    QUICK
+        .iter()
+        .chain([&ECDSA])
+        .enumerate()
+        .filter_map(first)
+        .collect()
 }

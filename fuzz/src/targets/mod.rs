@@ -27,45 +27,111 @@ use payload::Kind;
 /// Every target there is.
 pub const TARGETS: &[Target] = &[
     Target::new("frames", wire::frames, wire::frame_seeds),
-    Target::new("control_from_nodes", wire::from_nodes, wire::from_node_seeds),
+    Target::new(
+        "control_from_nodes",
+        wire::from_nodes,
+        wire::from_node_seeds,
+    ),
     Target::new("control_to_nodes", wire::to_nodes, wire::to_node_seeds),
     Target::new("announcements", announcement::run, announcement::seeds),
     Target::new("tasks", task::run, task::seeds),
-    Target::new("payload_message", payload::run::<{ Kind::MESSAGE }>, payload::message_seeds),
-    Target::new("payload_digests", payload::run::<{ Kind::DIGESTS }>, payload::digests_seeds),
-    Target::new("payload_evm", payload::run::<{ Kind::EVM }>, payload::evm_seeds),
-    Target::new("payload_eip191", payload::run::<{ Kind::EIP191 }>, payload::message_seeds),
-    Target::new("payload_eip712", payload::run::<{ Kind::EIP712 }>, payload::eip712_seeds),
+    Target::new(
+        "payload_message",
+        payload::run::<{ Kind::MESSAGE }>,
+        payload::message_seeds,
+    ),
+    Target::new(
+        "payload_digests",
+        payload::run::<{ Kind::DIGESTS }>,
+        payload::digests_seeds,
+    ),
+    Target::new(
+        "payload_evm",
+        payload::run::<{ Kind::EVM }>,
+        payload::evm_seeds,
+    ),
+    Target::new(
+        "payload_eip191",
+        payload::run::<{ Kind::EIP191 }>,
+        payload::message_seeds,
+    ),
+    Target::new(
+        "payload_eip712",
+        payload::run::<{ Kind::EIP712 }>,
+        payload::eip712_seeds,
+    ),
     Target::new("typed_data", typed_data::run, typed_data::seeds),
-    Target::new("payload_eip7702", payload::run::<{ Kind::EIP7702 }>, payload::eip7702_seeds),
-    Target::new("payload_psbt", payload::run::<{ Kind::PSBT }>, payload::psbt_seeds),
+    Target::new(
+        "payload_eip7702",
+        payload::run::<{ Kind::EIP7702 }>,
+        payload::eip7702_seeds,
+    ),
+    Target::new(
+        "payload_psbt",
+        payload::run::<{ Kind::PSBT }>,
+        payload::psbt_seeds,
+    ),
     Target::new(
         "payload_bitcoin_message",
         payload::run::<{ Kind::BITCOIN_MESSAGE }>,
         payload::bitcoin_message_seeds,
     ),
-    Target::new("payload_solana", payload::run::<{ Kind::SOLANA }>, payload::solana_seeds),
+    Target::new(
+        "payload_solana",
+        payload::run::<{ Kind::SOLANA }>,
+        payload::solana_seeds,
+    ),
     Target::new("payload_forms", payload::forms, payload::form_seeds),
     Target::new("documents", documents::run, documents::seeds),
-    Target::new("node_config", documents::node_config, documents::node_config_seeds),
+    Target::new(
+        "node_config",
+        documents::node_config,
+        documents::node_config_seeds,
+    ),
     Target::new("rules", rules::run, rules::seeds),
     Target::new("jwt_answers", callbacks::jwt, callbacks::jwt_seeds),
-    Target::new("fireblocks_answers", callbacks::fireblocks, callbacks::fireblocks_seeds),
-    Target::new("webhook_answers", callbacks::webhook, callbacks::webhook_seeds),
+    Target::new(
+        "fireblocks_answers",
+        callbacks::fireblocks,
+        callbacks::fireblocks_seeds,
+    ),
+    Target::new(
+        "webhook_answers",
+        callbacks::webhook,
+        callbacks::webhook_seeds,
+    ),
     Target::new("recovery_files", recovery::run, recovery::seeds),
     Target::new("texts", texts::run, texts::seeds),
-    Target::new("journal_files", store::journal_files, store::journal_file_seeds)
-        .max_bytes(4096)
-        // The database reserves what a made-up page number says before it sees that the file is shorter.
-        .max_memory_mib(5 << 10)
-        .alterations(60),
-    Target::new("journal_rows", store::journal_rows, store::journal_row_seeds).alterations(60),
-    Target::new("secrets_files", store::secrets_files, store::secrets_file_seeds)
-        .max_bytes(4096)
-        .alterations(60),
+    Target::new(
+        "journal_files",
+        store::journal_files,
+        store::journal_file_seeds,
+    )
+    .max_bytes(4096)
+    // The database reserves what a made-up page number says before it sees that the file is
+    // shorter.
+    .max_memory_mib(5 << 10)
+    .alterations(60),
+    Target::new(
+        "journal_rows",
+        store::journal_rows,
+        store::journal_row_seeds,
+    )
+    .alterations(60),
+    Target::new(
+        "secrets_files",
+        store::secrets_files,
+        store::secrets_file_seeds,
+    )
+    .max_bytes(4096)
+    .alterations(60),
     Target::new("sessions", session::run, session::seeds),
-    Target::new("engine_bodies", engine::bodies, engine::body_seeds).max_bytes(256 << 10).alterations(60),
-    Target::new("engine_runs", engine::quick, engine::quick_seeds).max_bytes(2048).alterations(60),
+    Target::new("engine_bodies", engine::bodies, engine::body_seeds)
+        .max_bytes(256 << 10)
+        .alterations(60),
+    Target::new("engine_runs", engine::quick, engine::quick_seeds)
+        .max_bytes(2048)
+        .alterations(60),
     Target::new("engine_ecdsa", engine::ecdsa, engine::ecdsa_seeds)
         .max_bytes(2048)
         .max_memory_mib(64)

@@ -4,8 +4,8 @@
 
 use bitcoin::psbt::Psbt;
 use countersign_payload::{
-    BitcoinForm, DecodeError, Decoded, FinishError, Intent, Key, MAX_INPUTS, Networks, decode, facts, finish,
-    read_hex, read_psbt, read_solana,
+    BitcoinForm, DecodeError, Decoded, FinishError, Intent, Key, MAX_INPUTS, Networks, decode,
+    facts, finish, read_hex, read_psbt, read_solana,
 };
 use countersign_protocol::{DerivationPath, Payload, PayloadKind, Scheme};
 use serde_json::Value;
@@ -15,6 +15,8 @@ use sha3::Keccak256;
 use super::sighash::{Spending, key_hash_code};
 use super::{eip712, rlp, signer};
 use crate::input::Input;
+
+const PATHS: [&str; 3] = ["m", "m/0/7", "m/84/0/2147483647"];
 
 /// Kinds as arguments of [`run`].
 pub(super) struct Kind;
@@ -32,25 +34,24 @@ impl Kind {
 
     fn of(number: u8) -> PayloadKind {
         match number {
-            Kind::MESSAGE => PayloadKind::Message,
-            Kind::DIGESTS => PayloadKind::Digests,
-            Kind::EVM => PayloadKind::EvmTransaction,
-            Kind::EIP191 => PayloadKind::Eip191,
-            Kind::EIP712 => PayloadKind::Eip712,
-            Kind::EIP7702 => PayloadKind::Eip7702,
-            Kind::PSBT => PayloadKind::Psbt,
-            Kind::BITCOIN_MESSAGE => PayloadKind::BitcoinMessage,
-            Kind::SOLANA => PayloadKind::SolanaMessage,
+            Self::MESSAGE => PayloadKind::Message,
+            Self::DIGESTS => PayloadKind::Digests,
+            Self::EVM => PayloadKind::EvmTransaction,
+            Self::EIP191 => PayloadKind::Eip191,
+            Self::EIP712 => PayloadKind::Eip712,
+            Self::EIP7702 => PayloadKind::Eip7702,
+            Self::PSBT => PayloadKind::Psbt,
+            Self::BITCOIN_MESSAGE => PayloadKind::BitcoinMessage,
+            Self::SOLANA => PayloadKind::SolanaMessage,
             _ => PayloadKind::Digest,
         }
     }
 }
 
-const PATHS: [&str; 3] = ["m", "m/0/7", "m/84/0/2147483647"];
-
 pub(super) fn run<const KIND: u8>(input: &[u8]) -> bool {
     let mut input = Input::new(input);
-    let (scheme, path) = (input.choose(&Scheme::ALL), input.choose(&PATHS).parse().expect("a path"));
+    let scheme = input.choose(&Scheme::ALL);
+    let path = input.choose(&PATHS).parse().expect("a path");
     let payload = Payload::new(Kind::of(KIND), input.rest().to_vec());
     if payload.check().is_err() {
         return false;
@@ -63,7 +64,10 @@ pub(super) fn run<const KIND: u8>(input: &[u8]) -> bool {
         }
         Err(error) => {
             assert!(!error.code().is_empty());
-            assert!(error.to_string().len() < 4096 + 2 * payload.bytes.len(), "a refusal is for people");
+            assert!(
+                error.to_string().len() < 4096 + 2 * payload.bytes.len(),
+                "a refusal is for people"
+            );
             false
         }
     }
@@ -72,7 +76,11 @@ pub(super) fn run<const KIND: u8>(input: &[u8]) -> bool {
 /// What holds for everything that is signed.
 fn judge(key: &Key, path: &DerivationPath, payload: &Payload, decoded: &Decoded) {
     let networks = Networks::default();
-    assert_eq!(decode(key, path, payload, &networks).as_ref(), Ok(decoded), "decoding again gives the same");
+    assert_eq!(
+        decode(key, path, payload, &networks).as_ref(),
+        Ok(decoded),
+        "decoding again gives the same"
+    );
     assert!((1..=MAX_INPUTS).contains(&decoded.inputs.len()));
     for input in &decoded.inputs {
         assert!(!input.signed_bytes.is_empty());
@@ -93,12 +101,29 @@ fn judge(key: &Key, path: &DerivationPath, payload: &Payload, decoded: &Decoded)
 
 /// Digests that the requester states must be those that are computed.
 fn claims_are_compared(key: &Key, path: &DerivationPath, payload: &Payload, decoded: &Decoded) {
-    let claim = |digests| decode(key, path, &Payload { digests, ..payload.clone() }, &Networks::default());
-    let digests: Vec<_> = decoded.inputs.iter().map(|input| input.signed_bytes.clone()).collect();
+    let claim = |digests| {
+        decode(
+            key,
+            path,
+            &Payload {
+                digests,
+                ..payload.clone()
+            },
+            &Networks::default(),
+        )
+    };
+    let digests: Vec<_> = decoded
+        .inputs
+        .iter()
+        .map(|input| input.signed_bytes.clone())
+        .collect();
     assert_eq!(claim(digests.clone()).as_ref(), Ok(decoded));
     let mut other = digests;
     other[0][0] ^= 1;
-    assert!(matches!(claim(other), Err(DecodeError::DigestMismatch { .. })));
+    assert!(matches!(
+        claim(other),
+        Err(DecodeError::DigestMismatch { .. })
+    ));
 }
 
 fn signed_bytes_are_those_of_the_kind(key: &Key, payload: &Payload, decoded: &Decoded) {
@@ -111,7 +136,9 @@ fn signed_bytes_are_those_of_the_kind(key: &Key, payload: &Payload, decoded: &De
         PayloadKind::Message if key.scheme == Scheme::EcdsaSecp256k1 => {
             assert_eq!(*only(), *Sha256::digest(bytes));
         }
-        PayloadKind::Message | PayloadKind::Digest | PayloadKind::SolanaMessage => assert_eq!(only(), bytes),
+        PayloadKind::Message | PayloadKind::Digest | PayloadKind::SolanaMessage => {
+            assert_eq!(only(), bytes)
+        }
         PayloadKind::EvmTransaction => {
             assert_eq!(*only(), *Keccak256::digest(bytes));
             rlp::agrees(bytes, &decoded.intent);
@@ -119,11 +146,16 @@ fn signed_bytes_are_those_of_the_kind(key: &Key, payload: &Payload, decoded: &De
         PayloadKind::Eip7702 => assert_eq!(*only(), *Keccak256::digest(bytes)),
         PayloadKind::Eip191 => {
             let head = format!("\x19Ethereum Signed Message:\n{}", bytes.len());
-            assert_eq!(*only(), *Keccak256::digest([head.as_bytes(), bytes].concat()));
+            assert_eq!(
+                *only(),
+                *Keccak256::digest([head.as_bytes(), bytes].concat())
+            );
             assert_eq!(decoded.intent, Intent::Message(bytes.clone()));
         }
         PayloadKind::Eip712 => {
-            let Intent::TypedData(data) = &decoded.intent else { panic!("typed data is shown as such") };
+            let Intent::TypedData(data) = &decoded.intent else {
+                panic!("typed data is shown as such")
+            };
             eip712::agrees(bytes, only(), &data.json);
         }
         PayloadKind::Digests => agree_with_the_list(bytes, decoded),
@@ -139,36 +171,63 @@ fn signed_bytes_are_those_of_the_kind(key: &Key, payload: &Payload, decoded: &De
 /// Another reader of the list finds the same digests.
 fn agree_with_the_list(bytes: &[u8], decoded: &Decoded) {
     let list: Vec<Value> = serde_json::from_slice(bytes).expect("a list");
-    let digest = |entry: &Value| hex::decode(entry["digest"].as_str().expect("a text")).expect("digits");
-    let signed: Vec<_> = decoded.inputs.iter().map(|input| input.signed_bytes.clone()).collect();
+    let digest =
+        |entry: &Value| hex::decode(entry["digest"].as_str().expect("a text")).expect("digits");
+    let signed: Vec<_> = decoded
+        .inputs
+        .iter()
+        .map(|input| input.signed_bytes.clone())
+        .collect();
     assert_eq!(list.iter().map(digest).collect::<Vec<_>>(), signed);
 }
 
 /// What is signed is what this crate hashes for inputs of the transaction, in their order.
 fn agree_with_the_transaction(key: &Key, bytes: &[u8], decoded: &Decoded) {
     // Version 2 is converted before it is read, and has no unsigned transaction to compare with.
-    let Ok(psbt) = Psbt::deserialize(bytes) else { return };
-    let spent = psbt.unsigned_tx.input.iter().zip(&psbt.inputs).map(|(txin, input)| {
-        let whole = input.non_witness_utxo.as_ref();
-        let output = whole.and_then(|previous| previous.output.get(txin.previous_output.vout as usize));
-        output.or(input.witness_utxo.as_ref()).cloned().expect("an output was proven")
-    });
+    let Ok(psbt) = Psbt::deserialize(bytes) else {
+        return;
+    };
+    let spent = psbt
+        .unsigned_tx
+        .input
+        .iter()
+        .zip(&psbt.inputs)
+        .map(|(txin, input)| {
+            let whole = input.non_witness_utxo.as_ref();
+            let output =
+                whole.and_then(|previous| previous.output.get(txin.previous_output.vout as usize));
+            output
+                .or(input.witness_utxo.as_ref())
+                .cloned()
+                .expect("an output was proven")
+        });
     let spent: Vec<_> = spent.collect();
-    let spending = Spending { transaction: &psbt.unsigned_tx, spent: &spent };
+    let spending = Spending {
+        transaction: &psbt.unsigned_tx,
+        spent: &spent,
+    };
     let mut open = 0..spent.len();
     for input in &decoded.inputs {
         let child = signer::child(&input.path).public_key(&signer::CURVE);
-        let nested = bitcoin::ScriptBuf::new_p2wpkh(&bitcoin::CompressedPublicKey(child).wpubkey_hash());
+        let nested =
+            bitcoin::ScriptBuf::new_p2wpkh(&bitcoin::CompressedPublicKey(child).wpubkey_hash());
         let fits = |index: usize| match key.scheme {
-            Scheme::Taproot => {
-                [0, 1].iter().any(|kind| spending.taproot(index, *kind)[..] == input.signed_bytes)
-            }
+            Scheme::Taproot => [0, 1]
+                .iter()
+                .any(|kind| spending.taproot(index, *kind)[..] == input.signed_bytes),
             _ => {
                 let map = &psbt.inputs[index];
                 let script = &spent[index].script_pubkey;
-                let codes = [key_hash_code(script), key_hash_code(&nested), map.witness_script.clone()];
+                let codes = [
+                    key_hash_code(script),
+                    key_hash_code(&nested),
+                    map.witness_script.clone(),
+                ];
                 let before = [Some(script), map.redeem_script.as_ref()];
-                codes.iter().flatten().any(|code| spending.segwit(index, code)[..] == input.signed_bytes)
+                codes
+                    .iter()
+                    .flatten()
+                    .any(|code| spending.segwit(index, code)[..] == input.signed_bytes)
                     || before
                         .iter()
                         .flatten()
@@ -196,29 +255,53 @@ fn is_transaction(kind: PayloadKind) -> bool {
 fn is_no_message(payload: &Payload) {
     let message = Payload::new(PayloadKind::Message, payload.bytes.clone());
     for scheme in Scheme::ALL {
-        let read = decode(&signer::key(scheme), &DerivationPath::default(), &message, &Networks::default());
-        assert!(read.is_err(), "a transaction passes as a message of {scheme}");
+        let read = decode(
+            &signer::key(scheme),
+            &DerivationPath::default(),
+            &message,
+            &Networks::default(),
+        );
+        assert!(
+            read.is_err(),
+            "a transaction passes as a message of {scheme}"
+        );
     }
 }
 
 /// Signatures by another library are put where the chain wants them.
 fn is_finished(key: &Key, path: &DerivationPath, payload: &Payload, decoded: &Decoded) {
-    let signatures: Option<Vec<_>> =
-        decoded.inputs.iter().map(|input| signer::sign(key.scheme, input)).collect();
+    let signatures: Option<Vec<_>> = decoded
+        .inputs
+        .iter()
+        .map(|input| signer::sign(key.scheme, input))
+        .collect();
     let Some(signatures) = signatures else { return };
     let finish = |signatures: &[Vec<u8>]| {
         let signatures: Vec<&[u8]> = signatures.iter().map(Vec::as_slice).collect();
-        finish(key, path, payload, &Networks::default(), &signatures, BitcoinForm::Psbt)
+        finish(
+            key,
+            path,
+            payload,
+            &Networks::default(),
+            &signatures,
+            BitcoinForm::Psbt,
+        )
     };
     if payload.kind == PayloadKind::Digests && decoded.inputs.len() > 1 {
-        assert!(matches!(finish(&signatures), Err(FinishError::Count { .. })));
+        assert!(matches!(
+            finish(&signatures),
+            Err(FinishError::Count { .. })
+        ));
         return;
     }
     let finished = finish(&signatures).expect("sound signatures are assembled");
     assert!(!finished.bytes.is_empty());
     let mut other = signatures;
     other[0][40] ^= 1;
-    assert!(matches!(finish(&other), Err(FinishError::Signature { number: 1, .. })));
+    assert!(matches!(
+        finish(&other),
+        Err(FinishError::Signature { number: 1, .. })
+    ));
 }
 
 /// Texts and files that people have payloads in.
@@ -226,12 +309,19 @@ pub(super) fn forms(input: &[u8]) -> bool {
     let mut was_read = false;
     for read in [read_hex, read_psbt, read_solana] {
         if let Ok(bytes) = read(input) {
-            assert!(bytes.len() <= input.len(), "no form is shorter than what it stands for");
+            assert!(
+                bytes.len() <= input.len(),
+                "no form is shorter than what it stands for"
+            );
             was_read = true;
         }
     }
     if let Ok(bytes) = read_hex(input) {
-        assert_eq!(read_hex(hex::encode(&bytes).as_bytes()).as_ref(), Ok(&bytes), "digits have one meaning");
+        assert_eq!(
+            read_hex(hex::encode(&bytes).as_bytes()).as_ref(),
+            Ok(&bytes),
+            "digits have one meaning"
+        );
     }
     was_read
 }
@@ -242,7 +332,10 @@ pub(super) fn seed(scheme: Scheme, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn seed_at(scheme: Scheme, path: u8, bytes: &[u8]) -> Vec<u8> {
-    let number = Scheme::ALL.iter().position(|other| *other == scheme).expect("a scheme");
+    let number = Scheme::ALL
+        .iter()
+        .position(|other| *other == scheme)
+        .expect("a scheme");
     [&[number as u8, path], bytes].concat()
 }
 
@@ -259,18 +352,35 @@ fn digits(text: &[u8]) -> Vec<u8> {
 
 pub(super) fn message_seeds() -> Vec<Vec<u8>> {
     let tron = digits(fixture!("message-tron-trigger-contract.hex"));
-    let messages = [&b"pay 3 to bob"[..], b"\0binary\xff", &[7; 32], "zażółć\r\n".as_bytes(), &tron];
+    let messages = [
+        &b"pay 3 to bob"[..],
+        b"\0binary\xff",
+        &[7; 32],
+        "zażółć\r\n".as_bytes(),
+        &tron,
+    ];
     let of = |scheme| messages.map(|message| seed(scheme, message));
-    Scheme::ALL.into_iter().flat_map(of).chain([seed_at(Scheme::EcdsaSecp256k1, 1, b"by a child")]).collect()
+    Scheme::ALL
+        .into_iter()
+        .flat_map(of)
+        .chain([seed_at(Scheme::EcdsaSecp256k1, 1, b"by a child")])
+        .collect()
 }
 
 pub(super) fn digests_seeds() -> Vec<Vec<u8>> {
-    let entry = |path, rest: &str| format!(r#"{{"path":"{path}","digest":"{}"{rest}}}"#, "1a".repeat(32));
+    let entry = |path, rest: &str| {
+        format!(
+            r#"{{"path":"{path}","digest":"{}"{rest}}}"#,
+            "1a".repeat(32)
+        )
+    };
     let root = format!(r#","script_root":"{}""#, "2b".repeat(32));
     let plain = format!("[{}]", entry("m/0/7", ""));
     let two = format!("[{},{}]", entry("m/0/7", ""), entry("m", ""));
     let scripts = format!("[{}]", entry("m/1", &root));
-    let mut seeds: Vec<_> = Scheme::ALL.map(|scheme| seed(scheme, plain.as_bytes())).into();
+    let mut seeds: Vec<_> = Scheme::ALL
+        .map(|scheme| seed(scheme, plain.as_bytes()))
+        .into();
     seeds.extend([two, scripts].map(|list| seed(Scheme::Taproot, list.as_bytes())));
     seeds
 }
@@ -296,9 +406,16 @@ pub(super) fn evm_seeds() -> Vec<Vec<u8>> {
             "22".repeat(32)
         ),
     ];
-    let fixtures = [&fixture!("evm-erc721-approve-token-0.hex")[..], fixture!("evm-signed-1559.hex")];
-    let all = transactions.iter().map(|text| digits(text.as_bytes())).chain(fixtures.map(digits));
-    all.map(|bytes| seed_at(Scheme::EcdsaSecp256k1, 1, &bytes)).collect()
+    let fixtures = [
+        &fixture!("evm-erc721-approve-token-0.hex")[..],
+        fixture!("evm-signed-1559.hex"),
+    ];
+    let all = transactions
+        .iter()
+        .map(|text| digits(text.as_bytes()))
+        .chain(fixtures.map(digits));
+    all.map(|bytes| seed_at(Scheme::EcdsaSecp256k1, 1, &bytes))
+        .collect()
 }
 
 pub(super) fn eip7702_seeds() -> Vec<Vec<u8>> {
@@ -318,36 +435,58 @@ pub(super) fn eip712_seeds() -> Vec<Vec<u8>> {
         fixture!("eip712-over_u64_number.json"),
         fixture!("eip712-v4_permit_for_all.json"),
     ];
-    let generated: Vec<Value> = serde_json::from_slice(fixture!("eip712-generated.json")).expect("a fixture");
-    let documents = generated.iter().map(|case| case["document"].to_string().into_bytes());
+    let generated: Vec<Value> =
+        serde_json::from_slice(fixture!("eip712-generated.json")).expect("a fixture");
+    let documents = generated
+        .iter()
+        .map(|case| case["document"].to_string().into_bytes());
     let all = files.into_iter().map(<[u8]>::to_vec).chain(documents);
-    all.map(|bytes| seed(Scheme::EcdsaSecp256k1, &bytes)).collect()
+    all.map(|bytes| seed(Scheme::EcdsaSecp256k1, &bytes))
+        .collect()
 }
 
 pub(super) fn psbt_seeds() -> Vec<Vec<u8>> {
-    let files = [fixture!("psbt-p2wsh-2of3.psbt").to_vec(), digits(fixture!("psbt-v2.hex"))];
+    let files = [
+        fixture!("psbt-p2wsh-2of3.psbt").to_vec(),
+        digits(fixture!("psbt-v2.hex")),
+    ];
     let theirs = files.map(|bytes| seed(Scheme::EcdsaSecp256k1, &bytes));
     theirs
         .into_iter()
-        .chain(super::psbts::all().into_iter().map(|(scheme, psbt)| seed(scheme, &psbt)))
+        .chain(
+            super::psbts::all()
+                .into_iter()
+                .map(|(scheme, psbt)| seed(scheme, &psbt)),
+        )
         .collect()
 }
 
 pub(super) fn bitcoin_message_seeds() -> Vec<Vec<u8>> {
     let named = super::psbts::addresses().map(|(scheme, path, address)| {
-        seed_at(scheme, path, format!(r#"{{"message":"Hello World","address":"{address}"}}"#).as_bytes())
+        seed_at(
+            scheme,
+            path,
+            format!(r#"{{"message":"Hello World","address":"{address}"}}"#).as_bytes(),
+        )
     });
     let text = super::psbts::message();
-    let full =
-        seed(Scheme::EcdsaSecp256k1, format!(r#"{{"message":"Hello World","psbt":"{text}"}}"#).as_bytes());
+    let full = seed(
+        Scheme::EcdsaSecp256k1,
+        format!(r#"{{"message":"Hello World","psbt":"{text}"}}"#).as_bytes(),
+    );
     named.into_iter().chain([full]).collect()
 }
 
 pub(super) fn solana_seeds() -> Vec<Vec<u8>> {
-    let messages =
-        [&fixture!("solana-priority-fee-unbounded.hex")[..], fixture!("solana-usdc-ata-owner.hex")];
+    let messages = [
+        &fixture!("solana-priority-fee-unbounded.hex")[..],
+        fixture!("solana-usdc-ata-owner.hex"),
+    ];
     let fees = std::str::from_utf8(fixture!("solana-fees.txt")).expect("text");
-    let fees = fees.lines().filter_map(|line| line.split(' ').nth(1)).map(|text| digits(text.as_bytes()));
+    let fees = fees
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .map(|text| digits(text.as_bytes()));
     let all = messages.map(digits).into_iter().chain(fees);
     all.map(|bytes| seed(Scheme::Ed25519, &bytes)).collect()
 }

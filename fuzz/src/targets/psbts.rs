@@ -1,4 +1,5 @@
-//! Payments and messages of Bitcoin for the key that everybody knows: seeds in every form that is signed.
+//! Payments and messages of Bitcoin for the key that everybody knows: seeds in every form that is
+//! signed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,8 +12,8 @@ use bitcoin::script::Builder;
 use bitcoin::taproot::TapNodeHash;
 use bitcoin::transaction::Version;
 use bitcoin::{
-    Address, Amount, CompressedPublicKey, Network, OutPoint, PublicKey, ScriptBuf, Sequence, Transaction,
-    TxIn, TxOut, secp256k1,
+    Address, Amount, CompressedPublicKey, Network, OutPoint, PublicKey, ScriptBuf, Sequence,
+    Transaction, TxIn, TxOut, secp256k1,
 };
 use countersign_protocol::Scheme;
 
@@ -39,7 +40,9 @@ fn point() -> secp256k1::PublicKey {
 
 fn multisig() -> ScriptBuf {
     let other = signer::child(&"m/9".parse().expect("a path")).public_key(&signer::CURVE);
-    let keys = Builder::new().push_opcode(OP_PUSHNUM_1).push_key(&PublicKey::new(point()));
+    let keys = Builder::new()
+        .push_opcode(OP_PUSHNUM_1)
+        .push_key(&PublicKey::new(point()));
     keys.push_key(&PublicKey::new(other))
         .push_opcode(OP_PUSHNUM_2)
         .push_opcode(OP_CHECKMULTISIG)
@@ -50,13 +53,13 @@ impl Lock {
     fn script(self) -> ScriptBuf {
         let key = CompressedPublicKey(point());
         match self {
-            Lock::KeyHash => ScriptBuf::new_p2pkh(&key.pubkey_hash()),
-            Lock::Witness => ScriptBuf::new_p2wpkh(&key.wpubkey_hash()),
-            Lock::Nested => ScriptBuf::new_p2sh(&Lock::Witness.script().script_hash()),
-            Lock::Multisig => ScriptBuf::new_p2wsh(&multisig().wscript_hash()),
-            Lock::NestedMultisig => ScriptBuf::new_p2sh(&Lock::Multisig.script().script_hash()),
-            Lock::OldMultisig => ScriptBuf::new_p2sh(&multisig().script_hash()),
-            Lock::Taproot(root) => {
+            Self::KeyHash => ScriptBuf::new_p2pkh(&key.pubkey_hash()),
+            Self::Witness => ScriptBuf::new_p2wpkh(&key.wpubkey_hash()),
+            Self::Nested => ScriptBuf::new_p2sh(&Self::Witness.script().script_hash()),
+            Self::Multisig => ScriptBuf::new_p2wsh(&multisig().wscript_hash()),
+            Self::NestedMultisig => ScriptBuf::new_p2sh(&Self::Multisig.script().script_hash()),
+            Self::OldMultisig => ScriptBuf::new_p2sh(&multisig().script_hash()),
+            Self::Taproot(root) => {
                 let root = root.map(TapNodeHash::from_byte_array);
                 ScriptBuf::new_p2tr(&signer::CURVE, point().x_only_public_key().0, root)
             }
@@ -65,42 +68,53 @@ impl Lock {
 
     /// What a PSBT says of such an input.
     fn describe(self, input: &mut bitcoin::psbt::Input) {
-        let steps: Vec<_> = STEPS.iter().map(|index| ChildNumber::Normal { index: *index }).collect();
+        let steps: Vec<_> = STEPS
+            .iter()
+            .map(|index| ChildNumber::Normal { index: *index })
+            .collect();
         let source = (signer::fingerprint(), steps.into());
         match self {
-            Lock::Taproot(root) => {
+            Self::Taproot(root) => {
                 let key = point().x_only_public_key().0;
                 input.tap_internal_key = Some(key);
                 input.tap_merkle_root = root.map(TapNodeHash::from_byte_array);
                 input.tap_key_origins.insert(key, (vec![], source));
             }
-            Lock::KeyHash
-            | Lock::Witness
-            | Lock::Nested
-            | Lock::Multisig
-            | Lock::NestedMultisig
-            | Lock::OldMultisig => {
+            Self::KeyHash
+            | Self::Witness
+            | Self::Nested
+            | Self::Multisig
+            | Self::NestedMultisig
+            | Self::OldMultisig => {
                 input.bip32_derivation.insert(point(), source);
             }
         }
         match self {
-            Lock::Nested => input.redeem_script = Some(Lock::Witness.script()),
-            Lock::Multisig => input.witness_script = Some(multisig()),
-            Lock::NestedMultisig => {
-                input.redeem_script = Some(Lock::Multisig.script());
+            Self::Nested => input.redeem_script = Some(Self::Witness.script()),
+            Self::Multisig => input.witness_script = Some(multisig()),
+            Self::NestedMultisig => {
+                input.redeem_script = Some(Self::Multisig.script());
                 input.witness_script = Some(multisig());
             }
-            Lock::OldMultisig => input.redeem_script = Some(multisig()),
-            Lock::KeyHash | Lock::Witness | Lock::Taproot(_) => {}
+            Self::OldMultisig => input.redeem_script = Some(multisig()),
+            Self::KeyHash | Self::Witness | Self::Taproot(_) => {}
         }
     }
 }
 
 /// A transaction that pays to `scripts` out of nothing that matters.
 fn previous(scripts: &[ScriptBuf]) -> Transaction {
-    let source = TxIn { previous_output: OutPoint { vout: 7, ..OutPoint::null() }, ..TxIn::default() };
-    let output =
-        |script: &ScriptBuf| TxOut { value: Amount::from_sat(50_000), script_pubkey: script.clone() };
+    let source = TxIn {
+        previous_output: OutPoint {
+            vout: 7,
+            ..OutPoint::null()
+        },
+        ..TxIn::default()
+    };
+    let output = |script: &ScriptBuf| TxOut {
+        value: Amount::from_sat(50_000),
+        script_pubkey: script.clone(),
+    };
     Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
@@ -118,7 +132,11 @@ fn payment(locks: &[Lock]) -> Vec<u8> {
         sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
         ..TxIn::default()
     };
-    let outputs = [Lock::Witness.script(), Lock::Taproot(None).script(), ScriptBuf::new_op_return(b"memo")];
+    let outputs = [
+        Lock::Witness.script(),
+        Lock::Taproot(None).script(),
+        ScriptBuf::new_op_return(b"memo"),
+    ];
     let values = [40_000, 3_000, 0];
     let transaction = Transaction {
         version: Version::TWO,
@@ -127,7 +145,10 @@ fn payment(locks: &[Lock]) -> Vec<u8> {
         output: outputs
             .into_iter()
             .zip(values)
-            .map(|(script_pubkey, sats)| TxOut { value: Amount::from_sat(sats), script_pubkey })
+            .map(|(script_pubkey, sats)| TxOut {
+                value: Amount::from_sat(sats),
+                script_pubkey,
+            })
             .collect(),
     };
     let mut psbt = Psbt::from_unsigned_tx(transaction).expect("unsigned");
@@ -140,20 +161,38 @@ fn payment(locks: &[Lock]) -> Vec<u8> {
 
 /// Payments, and the scheme that signs each.
 pub(super) fn all() -> Vec<(Scheme, Vec<u8>)> {
-    let ecdsa =
-        [Lock::KeyHash, Lock::Witness, Lock::Nested, Lock::Multisig, Lock::NestedMultisig, Lock::OldMultisig];
+    let ecdsa = [
+        Lock::KeyHash,
+        Lock::Witness,
+        Lock::Nested,
+        Lock::Multisig,
+        Lock::NestedMultisig,
+        Lock::OldMultisig,
+    ];
     let taproot = [Lock::Taproot(None), Lock::Taproot(Some([3; 32]))];
-    let alone = ecdsa.iter().map(|lock| (Scheme::EcdsaSecp256k1, payment(&[*lock])));
-    let alone = alone.chain(taproot.iter().map(|lock| (Scheme::Taproot, payment(&[*lock]))));
+    let alone = ecdsa
+        .iter()
+        .map(|lock| (Scheme::EcdsaSecp256k1, payment(&[*lock])));
+    let alone = alone.chain(
+        taproot
+            .iter()
+            .map(|lock| (Scheme::Taproot, payment(&[*lock]))),
+    );
     alone
-        .chain([(Scheme::EcdsaSecp256k1, payment(&ecdsa[..3])), (Scheme::Taproot, payment(&taproot))])
+        .chain([
+            (Scheme::EcdsaSecp256k1, payment(&ecdsa[..3])),
+            (Scheme::Taproot, payment(&taproot)),
+        ])
         .collect()
 }
 
 /// Addresses of a child of the key, with the scheme and the number of the child's path.
 pub(super) fn addresses() -> [(Scheme, u8, String); 4] {
-    let address =
-        |lock: Lock| Address::from_script(&lock.script(), Network::Bitcoin).expect("an address").to_string();
+    let address = |lock: Lock| {
+        Address::from_script(&lock.script(), Network::Bitcoin)
+            .expect("an address")
+            .to_string()
+    };
     [
         (Scheme::EcdsaSecp256k1, 1, address(Lock::Witness)),
         (Scheme::EcdsaSecp256k1, 1, address(Lock::Nested)),
@@ -165,8 +204,8 @@ pub(super) fn addresses() -> [(Scheme, u8, String); 4] {
 /// The PSBT by which a message is signed (BIP-322, `to_sign`) for the segwit address, in Base64.
 pub(super) fn message() -> String {
     let tag = bitcoin::hashes::sha256::Hash::hash(b"BIP0322-signed-message").to_byte_array();
-    let hash =
-        bitcoin::hashes::sha256::Hash::hash(&[&tag[..], &tag, b"Hello World"].concat()).to_byte_array();
+    let hash = bitcoin::hashes::sha256::Hash::hash(&[&tag[..], &tag, b"Hello World"].concat())
+        .to_byte_array();
     let challenge = TxIn {
         script_sig: ScriptBuf::from([&[0x00, 0x20][..], &hash].concat()),
         sequence: Sequence::ZERO,
@@ -176,15 +215,22 @@ pub(super) fn message() -> String {
         version: Version(0),
         lock_time: LockTime::ZERO,
         input: vec![input],
-        output: vec![TxOut { value: Amount::ZERO, script_pubkey }],
+        output: vec![TxOut {
+            value: Amount::ZERO,
+            script_pubkey,
+        }],
     };
     let to_spend = empty(challenge, Lock::Witness.script());
     let spends = TxIn {
-        previous_output: OutPoint { txid: to_spend.compute_txid(), vout: 0 },
+        previous_output: OutPoint {
+            txid: to_spend.compute_txid(),
+            vout: 0,
+        },
         sequence: Sequence::ZERO,
         ..TxIn::default()
     };
-    let mut psbt = Psbt::from_unsigned_tx(empty(spends, ScriptBuf::new_op_return([]))).expect("unsigned");
+    let mut psbt =
+        Psbt::from_unsigned_tx(empty(spends, ScriptBuf::new_op_return([]))).expect("unsigned");
     psbt.inputs[0].non_witness_utxo = Some(to_spend);
     Lock::Witness.describe(&mut psbt.inputs[0]);
     STANDARD.encode(psbt.serialize())

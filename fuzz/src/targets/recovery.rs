@@ -15,11 +15,16 @@ pub(super) fn run(input: &[u8]) -> bool {
         check::text::<KeyPath>(text);
         if let Ok(key) = ExtendedPrivateKey::parse(text) {
             assert_eq!(*key.to_text(), text, "a key has one text");
-            key.public_text().parse::<ExtendedPublicKey>().expect("its public half is one of ours");
+            key.public_text()
+                .parse::<ExtendedPublicKey>()
+                .expect("its public half is one of ours");
         }
     }
     // The id that the fixtures have, and one that an alteration may have made of it.
-    for id in ["OoQGkknsPdPjLCmSuuSf"].into_iter().chain(id(input).as_deref()) {
+    for id in ["OoQGkknsPdPjLCmSuuSf"]
+        .into_iter()
+        .chain(id(input).as_deref())
+    {
         let Ok(share) = read(input, id) else { continue };
         assert_eq!(share.group().info().id, id);
         let _ = share.group().check_root();
@@ -61,7 +66,11 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         "ed25519-v1-0.json" "ed25519-v2-1.json" "ed25519-v3-0.json"
         "secp256k1-v1-1.json" "secp256k1-v2-0.json" "secp256k1-v3-1.json"
     );
-    let quick = |file: &Vec<u8>| String::from_utf8_lossy(file).replace("10000", "1").into_bytes();
+    let quick = |file: &Vec<u8>| {
+        String::from_utf8_lossy(file)
+            .replace("10000", "1")
+            .into_bytes()
+    };
     seeds.extend(seeds.iter().map(quick).collect::<Vec<_>>());
     seeds.extend([
         b"m/44'/60'/0'/0/7".to_vec(),

@@ -5,11 +5,19 @@ use countersign_sdk::testing::{self, MockHost};
 use countersign_sdk::{Failure, Intent, Operation, Plugin, Task, Verdict, json};
 use serde_json::Value;
 
+const ACCOUNT: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+
 /// A file in YAML, as the node gives it to the plugin.
 pub(super) fn run(input: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(input) else { return false };
-    let Ok(value) = countersign_strict::yaml::<Value>(text) else { return false };
-    let Ok(config) = json::config::<Config>(&value.to_string()) else { return false };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return false;
+    };
+    let Ok(value) = countersign_strict::yaml::<Value>(text) else {
+        return false;
+    };
+    let Ok(config) = json::config::<Config>(&value.to_string()) else {
+        return false;
+    };
     if Rules::check(&config, &MockHost::default()).is_err() {
         return false;
     }
@@ -26,11 +34,12 @@ pub(super) fn run(input: &[u8]) -> bool {
         }
     }
     let unknown = testing::task(Operation::Other("export".into()));
-    assert!(!matches!(MockHost::default().decide::<Rules>(&config, &unknown), Ok(Verdict::Approve)));
+    assert!(!matches!(
+        MockHost::default().decide::<Rules>(&config, &unknown),
+        Ok(Verdict::Approve)
+    ));
     true
 }
-
-const ACCOUNT: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 
 fn tasks() -> Vec<Task> {
     let token = "eip155:1/erc20:0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48";
@@ -42,9 +51,17 @@ fn tasks() -> Vec<Task> {
         testing::message("message", "pay 3 to bob"),
         testing::signing(Intent::Opaque),
         testing::transfer("eip155:1", ACCOUNT, "1000000000000000000"),
-        testing::transaction("eip155:1").pays_asset(token, ACCOUNT, "5000000").fee("21000").task(),
-        testing::transaction("eip155:1").grants(ACCOUNT, token, None).task(),
-        testing::transaction("eip155:1").calls(ACCOUNT, &[0xa9, 5, 0x9c, 0xbb]).with_value("1").task(),
+        testing::transaction("eip155:1")
+            .pays_asset(token, ACCOUNT, "5000000")
+            .fee("21000")
+            .task(),
+        testing::transaction("eip155:1")
+            .grants(ACCOUNT, token, None)
+            .task(),
+        testing::transaction("eip155:1")
+            .calls(ACCOUNT, &[0xa9, 5, 0x9c, 0xbb])
+            .with_value("1")
+            .task(),
         testing::transaction("eip155:1").creates().task(),
     ]
 }
@@ -58,9 +75,19 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         "enable: true\nkey_sign: {reject_all: true}\nkey_share_sign: {reject_all: true}\n",
     ];
     // Without its comments as well, which alterations would waste their time on.
-    let bare: String = whole.lines().map(|line| line.split(" #").next().unwrap_or_default()).fold(
-        String::new(),
-        |text, line| if line.trim_start().starts_with('#') { text } else { text + line + "\n" },
-    );
-    short.into_iter().chain([whole, &bare]).map(|text| text.as_bytes().to_vec()).collect()
+    let bare: String = whole
+        .lines()
+        .map(|line| line.split(" #").next().unwrap_or_default())
+        .fold(String::new(), |text, line| {
+            if line.trim_start().starts_with('#') {
+                text
+            } else {
+                text + line + "\n"
+            }
+        });
+    short
+        .into_iter()
+        .chain([whole, &bare])
+        .map(|text| text.as_bytes().to_vec())
+        .collect()
 }

@@ -1,6 +1,8 @@
-//! Three honest sessions of one task, whose frames are delivered in any order, twice, altered, or not at all.
+//! Three honest sessions of one task, whose frames are delivered in any order, twice, altered, or
+//! not at all.
 //!
-//! Input: a list of what happens. Each begins with a byte that says what, and one that says to whom or to which frame.
+//! Input: a list of what happens. Each begins with a byte that says what, and one that says to whom
+//! or to which frame.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use countersign_protocol::frame::{Frame, Mark};
 use countersign_protocol::session::{Limits, Room, Rooms, Session, Setup};
-use countersign_protocol::{Hash, IdentitySigner, NodeId, SessionEvent, SessionId, TaskId, decode, encode};
+use countersign_protocol::{
+    Hash, IdentitySigner, NodeId, SessionEvent, SessionId, TaskId, decode, encode,
+};
 use ed25519_dalek::{Signer, SigningKey};
 
 use super::people;
@@ -19,7 +23,10 @@ const TASK: TaskId = TaskId([5; 16]);
 const EVENTS: usize = 128;
 const ON_THEIR_WAY: usize = 256;
 const PHASES: u8 = 4;
-const ROOM: Room = Room { longest: 1 << 15, total: 1 << 17 };
+const ROOM: Room = Room {
+    longest: 1 << 15,
+    total: 1 << 17,
+};
 
 struct Key(SigningKey);
 
@@ -58,7 +65,7 @@ pub(super) fn run(input: &[u8]) -> bool {
 }
 
 impl World {
-    fn new() -> World {
+    fn new() -> Self {
         let parties = people::nodes();
         // It moves only as the input says.
         let now = Instant::now();
@@ -76,16 +83,27 @@ impl World {
                 rooms: Rooms::new([ROOM; PHASES as usize]),
             };
             let session = Session::new(now, setup).expect("one of the parties");
-            Node { id: parties[index], session, begun: None, phase: 0, failed: false }
+            Node {
+                id: parties[index],
+                session,
+                begun: None,
+                phase: 0,
+                failed: false,
+            }
         };
         let nodes = people::keys().iter().enumerate().map(node).collect();
-        let mut world = World { nodes, now, wire: VecDeque::new() };
+        let mut world = Self {
+            nodes,
+            now,
+            wire: VecDeque::new(),
+        };
         world.look();
         world
     }
 
     fn happens(&mut self, input: &mut Input) {
-        let (what, which) = (input.byte(), input.byte());
+        let what = input.byte();
+        let which = input.byte();
         let node = usize::from(which) % self.nodes.len();
         let now = self.now;
         let runs = self.nodes[node].phase > 0;
@@ -122,7 +140,8 @@ impl World {
     fn begin_phase(&mut self, node: usize) {
         let node = &mut self.nodes[node];
         if node.begun.is_some() && node.phase < PHASES {
-            node.session.begin_phase(self.now, node.phase, Duration::from_secs(5));
+            node.session
+                .begin_phase(self.now, node.phase, Duration::from_secs(5));
             node.phase += 1;
         }
     }
@@ -138,7 +157,9 @@ impl World {
     }
 
     fn deliver(&mut self, at: usize, again: bool) {
-        let Some((from, to, frame)) = self.wire.remove(at) else { return };
+        let Some((from, to, frame)) = self.wire.remove(at) else {
+            return;
+        };
         if again {
             self.wire.push_back((from, to, frame.clone()));
         }
@@ -146,9 +167,12 @@ impl World {
         self.nodes[to].session.handle_frame(self.now, &from, frame);
     }
 
-    /// With bits changed: one byte for how many changes, each of two bytes for the place and one for the bits.
+    /// With bits changed: one byte for how many changes, each of two bytes for the place and one
+    /// for the bits.
     fn deliver_altered(&mut self, at: usize, input: &mut Input) {
-        let Some((from, to, frame)) = self.wire.remove(at) else { return };
+        let Some((from, to, frame)) = self.wire.remove(at) else {
+            return;
+        };
         let mut bytes = encode(&frame);
         for _ in 0..input.byte() & 7 {
             let place = usize::from(u16::from_be_bytes(input.array()));
@@ -166,7 +190,11 @@ impl World {
     fn look(&mut self) {
         for index in 0..self.nodes.len() {
             while let Some((to, frame)) = self.nodes[index].session.poll_transmit() {
-                let to = self.nodes.iter().position(|node| node.id == to).expect("one of the parties");
+                let to = self
+                    .nodes
+                    .iter()
+                    .position(|node| node.id == to)
+                    .expect("one of the parties");
                 assert!(to != index && frame.task == TASK, "frames go to the others");
                 if self.wire.len() < ON_THEIR_WAY {
                     self.wire.push_back((index, to, frame));
@@ -183,19 +211,27 @@ impl Node {
             assert!(!self.failed, "nothing happens after a failure: {event:?}");
             match event {
                 SessionEvent::Begun { session, holds } => {
-                    assert!(self.begun.replace(session).is_none(), "a session begins once");
+                    assert!(
+                        self.begun.replace(session).is_none(),
+                        "a session begins once"
+                    );
                     assert_eq!(holds, [None; 3]);
                 }
                 SessionEvent::Message(message) => assert!(message.from < 3),
                 SessionEvent::AllStored(marks) => {
                     assert_eq!(marks.len(), 3);
                     assert!(
-                        marks.iter().all(|mark| is_signed(mark.node, &mark.signature)),
+                        marks
+                            .iter()
+                            .all(|mark| is_signed(mark.node, &mark.signature)),
                         "marks are genuine"
                     );
                 }
                 SessionEvent::Failed(failure) => {
-                    assert!(!failure.culprits.contains(&self.id), "a node does not accuse itself");
+                    assert!(
+                        !failure.culprits.contains(&self.id),
+                        "a node does not accuse itself"
+                    );
                     self.failed = true;
                 }
             }
@@ -205,19 +241,26 @@ impl Node {
             "nobody signs what convicts him: {:?}",
             self.session.evidence()
         );
-        assert!(!self.session.waiting_for().contains(&self.id), "a node does not wait for itself");
+        assert!(
+            !self.session.waiting_for().contains(&self.id),
+            "a node does not wait for itself"
+        );
     }
 }
 
 fn is_signed(node: NodeId, signature: &[u8]) -> bool {
-    signature.try_into().is_ok_and(|signature| node.verify(Hash([4; 32]).as_bytes(), signature))
+    signature
+        .try_into()
+        .is_ok_and(|signature| node.verify(Hash([4; 32]).as_bytes(), signature))
 }
 
 /// Frames that honest nodes send, up to the end of a session.
 pub(super) fn frames() -> Vec<Frame> {
     let mut world = World::new();
     let mut sent: Vec<Frame> = vec![];
-    for step in [&[0, 0][..], &[6, 0], &[6, 1], &[6, 2]].into_iter().chain(spoken().iter().map(Vec::as_slice))
+    for step in [&[0, 0][..], &[6, 0], &[6, 1], &[6, 2]]
+        .into_iter()
+        .chain(spoken().iter().map(Vec::as_slice))
     {
         sent.extend(world.wire.iter().map(|(_, _, frame)| frame.clone()));
         world.happens(&mut Input::new(step));
@@ -233,16 +276,36 @@ fn spoken() -> Vec<Vec<u8>> {
     let to_all = |node: u8| [&[7, node, 0][..], &piece(b"to all")].concat();
     let to_one = [&[7, 0, 1][..], &piece(b"to one")].concat();
     let stored = |node: u8| vec![8, node, 1];
-    vec![to_all(0), to_all(1), to_all(2), to_one, stored(0), stored(1), stored(2)]
+    vec![
+        to_all(0),
+        to_all(1),
+        to_all(2),
+        to_one,
+        stored(0),
+        stored(1),
+        stored(2),
+    ]
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let begin: Vec<u8> = vec![0, 0, 6, 0, 6, 1, 6, 2];
     let spoken = spoken();
-    let whole: Vec<u8> = spoken.iter().flat_map(|step| [step.as_slice(), &[0, 0]].concat()).collect();
+    let whole: Vec<u8> = spoken
+        .iter()
+        .flat_map(|step| [step.as_slice(), &[0, 0]].concat())
+        .collect();
     let altered = |at: u8| {
         let change = [4, 0, 1, 0, at, 1];
-        [&begin[..], &spoken[0], &change, &[0, 0], &spoken[1], &change, &[0, 0]].concat()
+        [
+            &begin[..],
+            &spoken[0],
+            &change,
+            &[0, 0],
+            &spoken[1],
+            &change,
+            &[0, 0],
+        ]
+        .concat()
     };
     let mut seeds = vec![
         begin.clone(),

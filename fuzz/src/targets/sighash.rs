@@ -1,7 +1,9 @@
-//! What signatures of Bitcoin are over, written from the documents: BIP-143, BIP-341, and what was signed before them.
+//! What signatures of Bitcoin are over, written from the documents: BIP-143, BIP-341, and what was
+//! signed before them.
 //!
-//! `countersign-payload` asks the library `bitcoin`. This one hashes by itself, so that the two can be compared. Every hash is
-//! for SIGHASH_ALL (or taproot's default, which is the same with another byte).
+//! `countersign-payload` asks the library `bitcoin`. This one hashes by itself, so that the two can
+//! be compared. Every hash is for SIGHASH_ALL (or taproot's default, which is the same with another
+//! byte).
 
 use bitcoin::hashes::Hash;
 use bitcoin::{Script, ScriptBuf, Transaction, TxOut};
@@ -33,7 +35,8 @@ impl Spending<'_> {
     /// BIP-341, spending by the key, without an annex. `kind`: 0 (default) or 1 (ALL).
     pub(super) fn taproot(&self, index: usize, kind: u8) -> [u8; 32] {
         let tx = self.transaction;
-        let (mut amounts, mut scripts) = (vec![], vec![]);
+        let mut amounts = vec![];
+        let mut scripts = vec![];
         for output in self.spent {
             amounts.extend(output.value.to_sat().to_le_bytes());
             put_bytes(&mut scripts, output.script_pubkey.as_bytes());
@@ -41,24 +44,38 @@ impl Spending<'_> {
         let mut bytes = vec![0, kind];
         bytes.extend(tx.version.0.to_le_bytes());
         bytes.extend(tx.lock_time.to_consensus_u32().to_le_bytes());
-        for part in [self.outpoints(), amounts, scripts, self.sequences(), self.outputs()] {
+        for part in [
+            self.outpoints(),
+            amounts,
+            scripts,
+            self.sequences(),
+            self.outputs(),
+        ] {
             bytes.extend(Sha256::digest(part));
         }
         bytes.push(0);
         bytes.extend((index as u32).to_le_bytes());
         let tag = Sha256::digest("TapSighash");
-        Sha256::new().chain_update(tag).chain_update(tag).chain_update(bytes).finalize().into()
+        Sha256::new()
+            .chain_update(tag)
+            .chain_update(tag)
+            .chain_update(bytes)
+            .finalize()
+            .into()
     }
 
-    /// What was signed before BIP-143: the transaction with `script` in this input and nothing in the others. `script` has no
-    /// OP_CODESEPARATOR.
+    /// What was signed before BIP-143: the transaction with `script` in this input and nothing in
+    /// the others. `script` has no OP_CODESEPARATOR.
     pub(super) fn legacy(&self, index: usize, script: &Script) -> [u8; 32] {
         let tx = self.transaction;
         let mut bytes = tx.version.0.to_le_bytes().to_vec();
         put_length(&mut bytes, tx.input.len());
         for (at, input) in tx.input.iter().enumerate() {
             bytes.extend(self.outpoint(at));
-            put_bytes(&mut bytes, if at == index { script.as_bytes() } else { &[] });
+            put_bytes(
+                &mut bytes,
+                if at == index { script.as_bytes() } else { &[] },
+            );
             bytes.extend(input.sequence.0.to_le_bytes());
         }
         put_length(&mut bytes, tx.output.len());
@@ -70,15 +87,25 @@ impl Spending<'_> {
 
     fn outpoint(&self, index: usize) -> Vec<u8> {
         let outpoint = self.transaction.input[index].previous_output;
-        [&outpoint.txid.to_byte_array()[..], &outpoint.vout.to_le_bytes()].concat()
+        [
+            &outpoint.txid.to_byte_array()[..],
+            &outpoint.vout.to_le_bytes(),
+        ]
+        .concat()
     }
 
     fn outpoints(&self) -> Vec<u8> {
-        (0..self.transaction.input.len()).flat_map(|index| self.outpoint(index)).collect()
+        (0..self.transaction.input.len())
+            .flat_map(|index| self.outpoint(index))
+            .collect()
     }
 
     fn sequences(&self) -> Vec<u8> {
-        self.transaction.input.iter().flat_map(|input| input.sequence.0.to_le_bytes()).collect()
+        self.transaction
+            .input
+            .iter()
+            .flat_map(|input| input.sequence.0.to_le_bytes())
+            .collect()
     }
 
     fn outputs(&self) -> Vec<u8> {
@@ -91,10 +118,16 @@ impl Spending<'_> {
     }
 }
 
-/// The script code of a witness program of 20 bytes (BIP-143): DUP HASH160 <program> EQUALVERIFY CHECKSIG.
+/// The script code of a witness program of 20 bytes (BIP-143): DUP HASH160 <program> EQUALVERIFY
+/// CHECKSIG.
 pub(super) fn key_hash_code(program: &Script) -> Option<ScriptBuf> {
-    let hash = program.as_bytes().strip_prefix(&[0x00, 0x14]).filter(|hash| hash.len() == 20)?;
-    Some(ScriptBuf::from([&[0x76, 0xa9, 0x14], hash, &[0x88, 0xac]].concat()))
+    let hash = program
+        .as_bytes()
+        .strip_prefix(&[0x00, 0x14])
+        .filter(|hash| hash.len() == 20)?;
+    Some(ScriptBuf::from(
+        [&[0x76, 0xa9, 0x14], hash, &[0x88, 0xac]].concat(),
+    ))
 }
 
 fn twice(bytes: &[u8]) -> [u8; 32] {

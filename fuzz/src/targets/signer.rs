@@ -1,5 +1,7 @@
 //! A key whose private half everybody knows, by other libraries than those under test.
 
+use std::sync::LazyLock;
+
 use bitcoin::NetworkKind;
 use bitcoin::bip32::{ChainCode, ChildNumber, Fingerprint, Xpriv};
 use bitcoin::hashes::Hash;
@@ -9,7 +11,6 @@ use bitcoin::taproot::TapNodeHash;
 use countersign_payload::{Input, Key};
 use countersign_protocol::{DerivationPath, Scheme};
 use ed25519_dalek::{Signer as _, SigningKey};
-use std::sync::LazyLock;
 
 pub(super) static CURVE: LazyLock<Secp256k1<All>> = LazyLock::new(Secp256k1::new);
 
@@ -30,7 +31,11 @@ pub(super) fn key(scheme: Scheme) -> Key<'static> {
         Scheme::Ed25519 => &POINT[..],
         Scheme::EcdsaSecp256k1 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => &SECP256K1,
     };
-    Key { scheme, root_public_key, chain_code: &CHAIN_CODE }
+    Key {
+        scheme,
+        root_public_key,
+        chain_code: &CHAIN_CODE,
+    }
 }
 
 pub(super) fn fingerprint() -> Fingerprint {
@@ -52,23 +57,42 @@ fn xpriv() -> Xpriv {
 
 /// The private key of a child (BIP-32).
 pub(super) fn child(path: &DerivationPath) -> SecretKey {
-    let steps: Vec<_> = path.steps().iter().map(|index| ChildNumber::Normal { index: *index }).collect();
-    xpriv().derive_priv(&CURVE, &steps).expect("below 2^31").private_key
+    let steps: Vec<_> = path
+        .steps()
+        .iter()
+        .map(|index| ChildNumber::Normal { index: *index })
+        .collect();
+    xpriv()
+        .derive_priv(&CURVE, &steps)
+        .expect("below 2^31")
+        .private_key
 }
 
-/// Signs what an input asks for. `None` where no library here can: children on Ed25519, and Schnorr signatures of RFC 9591.
+/// Signs what an input asks for. `None` where no library here can: children on Ed25519, and Schnorr
+/// signatures of RFC 9591.
 pub(super) fn sign(scheme: Scheme, input: &Input) -> Option<Vec<u8>> {
     match scheme {
         Scheme::EcdsaSecp256k1 => {
-            let digest = Message::from_digest(input.signed_bytes.as_slice().try_into().expect("32 bytes"));
-            Some(CURVE.sign_ecdsa(&digest, &child(&input.path)).serialize_compact().to_vec())
+            let digest =
+                Message::from_digest(input.signed_bytes.as_slice().try_into().expect("32 bytes"));
+            Some(
+                CURVE
+                    .sign_ecdsa(&digest, &child(&input.path))
+                    .serialize_compact()
+                    .to_vec(),
+            )
         }
         Scheme::Taproot => {
             let digest = Message::from_digest(input.signed_bytes.as_slice().try_into().ok()?);
             let pair = Keypair::from_secret_key(&CURVE, &child(&input.path));
             let root = input.script_root.map(TapNodeHash::from_byte_array);
             let tweaked = pair.tap_tweak(&CURVE, root).to_keypair();
-            Some(CURVE.sign_schnorr_no_aux_rand(&digest, &tweaked).serialize().to_vec())
+            Some(
+                CURVE
+                    .sign_schnorr_no_aux_rand(&digest, &tweaked)
+                    .serialize()
+                    .to_vec(),
+            )
         }
         Scheme::Ed25519 if input.path.steps().is_empty() => {
             Some(ED25519.sign(&input.signed_bytes).to_bytes().to_vec())

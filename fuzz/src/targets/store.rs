@@ -1,6 +1,7 @@
 //! Files of a node's store, damaged: they are refused, or read as something, and nothing panics.
 //!
-//! Journals are real files, since that is how they are opened; they lie in memory where the system has a place for that.
+//! Journals are real files, since that is how they are opened; they lie in memory where the system
+//! has a place for that.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -18,8 +19,11 @@ macro_rules! fixture {
     };
 }
 
-const JOURNALS: [&[u8]; 3] =
-    [fixture!("v1/journal.redb"), fixture!("v2/journal.redb"), fixture!("v3/journal.redb")];
+const JOURNALS: [&[u8]; 3] = [
+    fixture!("v1/journal.redb"),
+    fixture!("v2/journal.redb"),
+    fixture!("v3/journal.redb"),
+];
 const JOURNAL: &str = "journal.redb";
 const RECORDS: [&str; 4] = [
     include_str!("../../../node/store/tests/fixtures/v1/records.txt"),
@@ -30,8 +34,15 @@ const RECORDS: [&str; 4] = [
 
 fn folder() -> TempDir {
     let in_memory = Path::new("/dev/shm");
-    let base = if in_memory.is_dir() { in_memory.to_path_buf() } else { std::env::temp_dir() };
-    let folder = tempfile::Builder::new().prefix("countersign-fuzz").tempdir_in(base).expect("a folder");
+    let base = if in_memory.is_dir() {
+        in_memory.to_path_buf()
+    } else {
+        std::env::temp_dir()
+    };
+    let folder = tempfile::Builder::new()
+        .prefix("countersign-fuzz")
+        .tempdir_in(base)
+        .expect("a folder");
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).expect("own folder");
     folder
 }
@@ -42,8 +53,8 @@ fn put(folder: &TempDir, name: &str, bytes: &[u8]) {
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("own file");
 }
 
-/// Changes places of a file. Each change: two bytes for the place, one for how many bytes, and those. Ends with whether the file
-/// is cut there.
+/// Changes places of a file. Each change: two bytes for the place, one for how many bytes, and
+/// those. Ends with whether the file is cut there.
 fn damage(file: &[u8], mut input: Input) -> Vec<u8> {
     let mut file = file.to_vec();
     while !input.is_empty() && !file.is_empty() {
@@ -54,7 +65,11 @@ fn damage(file: &[u8], mut input: Input) -> Vec<u8> {
             continue;
         }
         // Places of files beyond two bytes are reached from their end.
-        let start = if count & 0x80 == 0 { place } else { file.len().saturating_sub(place + 1) };
+        let start = if count & 0x80 == 0 {
+            place
+        } else {
+            file.len().saturating_sub(place + 1)
+        };
         for at in start..start + usize::from(count & 0x7f) {
             let byte = input.byte();
             if let Some(place) = file.get_mut(at) {
@@ -107,9 +122,11 @@ type Bytes = &'static [u8];
 /// A sound database with one row of any bytes. Input: one byte for the table, then the row.
 pub(super) fn journal_rows(input: &[u8]) -> bool {
     let mut input = Input::new(input);
-    let (table, folder) = (input.byte(), folder());
+    let table = input.byte();
+    let folder = folder();
     put(&folder, JOURNAL, JOURNALS[2]);
-    write_row(&folder.path().join(JOURNAL), table, input.rest()).expect("a sound database takes any row");
+    write_row(&folder.path().join(JOURNAL), table, input.rest())
+        .expect("a sound database takes any row");
     let journal = Journal::open(folder.path()).expect("rows are read when they are asked for");
     read_all(&journal)
 }
@@ -120,30 +137,64 @@ fn write_row(path: &Path, table: u8, row: &[u8]) -> Result<(), redb::Error> {
     let by_id = |name| TableDefinition::<Id, Bytes>::new(name);
     let by_number = |name| TableDefinition::<u64, Bytes>::new(name);
     match table % 9 {
-        0 => drop(transaction.open_table(by_id("tasks"))?.insert(&[1; 16], row)?),
-        1 => drop(transaction.open_table(by_id("keys"))?.insert(&[1; 16], row)?),
-        2 => drop(transaction.open_table(by_id("handovers"))?.insert(&[1; 16], row)?),
-        3 => drop(transaction.open_table(by_id("recordings"))?.insert(&[1; 16], row)?),
+        0 => drop(
+            transaction
+                .open_table(by_id("tasks"))?
+                .insert(&[1; 16], row)?,
+        ),
+        1 => drop(
+            transaction
+                .open_table(by_id("keys"))?
+                .insert(&[1; 16], row)?,
+        ),
+        2 => drop(
+            transaction
+                .open_table(by_id("handovers"))?
+                .insert(&[1; 16], row)?,
+        ),
+        3 => drop(
+            transaction
+                .open_table(by_id("recordings"))?
+                .insert(&[1; 16], row)?,
+        ),
         4 => drop(transaction.open_table(by_number("audit"))?.insert(1, row)?),
-        5 => drop(transaction.open_table(by_number("differences"))?.insert(1, row)?),
-        6 => drop(transaction.open_table(by_number("outbox"))?.insert(1, row)?),
+        5 => drop(
+            transaction
+                .open_table(by_number("differences"))?
+                .insert(1, row)?,
+        ),
+        6 => drop(
+            transaction
+                .open_table(by_number("outbox"))?
+                .insert(1, row)?,
+        ),
         7 => {
             let table = TableDefinition::<(Id, &'static [u8; 32]), Bytes>::new("quarantine");
-            drop(transaction.open_table(table)?.insert((&[1; 16], &[1; 32]), row)?);
+            drop(
+                transaction
+                    .open_table(table)?
+                    .insert((&[1; 16], &[1; 32]), row)?,
+            );
         }
         _ => {
             let table = TableDefinition::<(&str, &str), Bytes>::new("state");
-            drop(transaction.open_table(table)?.insert(("rules", "key"), row)?);
+            drop(
+                transaction
+                    .open_table(table)?
+                    .insert(("rules", "key"), row)?,
+            );
         }
     }
     transaction.commit()?;
     Ok(())
 }
 
-/// Secrets with bytes changed anywhere, under the right passphrase. Input: one byte that chooses the file, then the changes.
+/// Secrets with bytes changed anywhere, under the right passphrase. Input: one byte that chooses
+/// the file, then the changes.
 pub(super) fn secrets_files(input: &[u8]) -> bool {
     let mut input = Input::new(input);
-    let (secrets, identity): (&[u8], &[u8]) = (fixture!("v1/secrets.redb.age"), fixture!("v1/identity.age"));
+    let (secrets, identity): (&[u8], &[u8]) =
+        (fixture!("v1/secrets.redb.age"), fixture!("v1/identity.age"));
     let (secrets, identity) = match input.byte() & 1 {
         0 => (damage(secrets, input), identity.to_vec()),
         _ => (secrets.to_vec(), damage(identity, input)),
@@ -156,13 +207,29 @@ pub(super) fn secrets_files(input: &[u8]) -> bool {
     put(&folder, "secrets.redb.age", &secrets);
     put(&folder, "identity.age", &identity);
     let passphrase = Passphrase::new(
-        include_str!("../../../node/store/tests/fixtures/v1/passphrase").trim().to_owned().into(),
+        include_str!("../../../node/store/tests/fixtures/v1/passphrase")
+            .trim()
+            .to_owned()
+            .into(),
     );
-    let Ok(opened) = Secrets::open(folder.path(), &passphrase, &[]) else { return false };
-    assert_eq!(opened.generation().ok(), Some(3), "what was opened is what was sealed");
+    let Ok(opened) = Secrets::open(folder.path(), &passphrase, &[]) else {
+        return false;
+    };
+    assert_eq!(
+        opened.generation().ok(),
+        Some(3),
+        "what was opened is what was sealed"
+    );
     for section in Section::ALL {
-        let value = opened.get(section, "name").expect("what was opened is sound").expect("a value");
-        assert_eq!(*value, section.name().as_bytes(), "what was opened is what was sealed");
+        let value = opened
+            .get(section, "name")
+            .expect("what was opened is sound")
+            .expect("a value");
+        assert_eq!(
+            *value,
+            section.name().as_bytes(),
+            "what was opened is what was sealed"
+        );
     }
     true
 }
@@ -176,7 +243,11 @@ fn work_factor(identity: &[u8]) -> Option<&str> {
 pub(super) fn journal_file_seeds() -> Vec<Vec<u8>> {
     let whole = (0..3).map(|format| vec![format]);
     // The header, a page in the middle, a cut.
-    let damaged = [vec![0, 0, 0, 4, 1, 2, 3, 4], vec![1, 0x40, 0, 2, 0xff, 0xff], vec![2, 0x80, 0, 0xff]];
+    let damaged = [
+        vec![0, 0, 0, 4, 1, 2, 3, 4],
+        vec![1, 0x40, 0, 2, 0xff, 0xff],
+        vec![2, 0x80, 0, 0xff],
+    ];
     whole.chain(damaged).collect()
 }
 
@@ -190,12 +261,18 @@ pub(super) fn journal_row_seeds() -> Vec<Vec<u8>> {
         "state" => 8,
         _ => 0,
     };
-    let lines = RECORDS.iter().flat_map(|file| file.lines()).filter_map(|line| line.split_once(' '));
+    let lines = RECORDS
+        .iter()
+        .flat_map(|file| file.lines())
+        .filter_map(|line| line.split_once(' '));
     lines
         .flat_map(|(name, row)| {
             let row = hex::decode(row.trim()).expect("a fixture");
             // Rows were written with their version in front, but in the first fixtures.
-            [[&[table(name)], &row[..]].concat(), [&[table(name), 1], &row[..]].concat()]
+            [
+                [&[table(name)], &row[..]].concat(),
+                [&[table(name), 1], &row[..]].concat(),
+            ]
         })
         .collect()
 }

@@ -3,44 +3,75 @@
 use std::collections::BTreeMap;
 
 use countersign_protocol::{
-    Committee, Hash, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, Operation, Payload, PayloadKind,
-    Scheme, SignedTask, Task, TaskId, UnixMillis,
+    Committee, Hash, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, Operation, Payload,
+    PayloadKind, Scheme, SignedTask, Task, TaskId, UnixMillis,
 };
 
 use super::people;
 
 /// Reads a task as a node does.
 pub(super) fn run(bytes: &[u8]) -> bool {
-    let signed = SignedTask { bytes: bytes.to_vec(), signature: [0; 64] };
-    let Ok(task) = signed.parse() else { return false };
+    let signed = SignedTask {
+        bytes: bytes.to_vec(),
+        signature: [0; 64],
+    };
+    let Ok(task) = signed.parse() else {
+        return false;
+    };
     // Another reader of JSON, which somebody else's program may have, reads the same.
-    let elsewhere: Task = serde_json::from_slice(bytes).expect("what is read strictly is read by everybody");
+    let elsewhere: Task =
+        serde_json::from_slice(bytes).expect("what is read strictly is read by everybody");
     assert_eq!(elsewhere, task, "two readers read two tasks");
-    let again = SignedTask { bytes: task.to_bytes(), signature: [0; 64] };
+    let again = SignedTask {
+        bytes: task.to_bytes(),
+        signature: [0; 64],
+    };
     assert_eq!(again.parse().expect("what was written is read"), task);
     let now = UnixMillis(task.created.0);
-    assert!(signed.authenticate(|_| true, now).is_err(), "nobody signed it");
+    assert!(
+        signed.authenticate(|_| true, now).is_err(),
+        "nobody signed it"
+    );
     true
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let (nodes, key) = (people::nodes(), KeyId::of_task(&Hash([6; 32])));
+    let nodes = people::nodes();
+    let key = KeyId::of_task(&Hash([6; 32]));
     let committee = || Committee::new(people::nodes()).expect("three nodes");
     let threshold = people::announcement().threshold;
     let payload = |kind| Payload::new(kind, b"pay 3 to bob, and 32 bytes more.".to_vec());
     let signing = PayloadKind::ALL.map(|kind| {
         let path = "m/0/7".parse().expect("a path");
         let signers = (kind == PayloadKind::Message).then(|| nodes.clone());
-        Operation::KeySign(KeySign { key, path, payload: payload(kind), signers })
+        Operation::KeySign(KeySign {
+            key,
+            path,
+            payload: payload(kind),
+            signers,
+        })
     });
     let making = Scheme::ALL.map(|scheme| {
-        Operation::KeyGen(KeyGen { name: "treasury".into(), scheme, committee: committee(), threshold })
+        Operation::KeyGen(KeyGen {
+            name: "treasury".into(),
+            scheme,
+            committee: committee(),
+            threshold,
+        })
     });
     let from = people::announcement();
-    let moving = KeyReshare { from, committee: committee(), threshold, dealers: None };
+    let moving = KeyReshare {
+        from,
+        committee: committee(),
+        threshold,
+        dealers: None,
+    };
     let rest = [
         Operation::KeyReshare(Box::new(moving)),
-        Operation::KeyShareSign(KeyShareSign { key, nodes: nodes.clone() }),
+        Operation::KeyShareSign(KeyShareSign {
+            key,
+            nodes: nodes.clone(),
+        }),
     ];
     let task = |operation: Operation| Task {
         version: 1,
@@ -52,5 +83,10 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         claims: BTreeMap::from([("amount".into(), "3".into())]),
         operation,
     };
-    signing.into_iter().chain(making).chain(rest).map(|operation| task(operation).to_bytes()).collect()
+    signing
+        .into_iter()
+        .chain(making)
+        .chain(rest)
+        .map(|operation| task(operation).to_bytes())
+        .collect()
 }

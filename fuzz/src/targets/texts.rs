@@ -11,7 +11,9 @@ use super::people;
 use crate::check;
 
 pub(super) fn run(input: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(input) else { return false };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return false;
+    };
     let words = [
         check::text::<NodeId>(text).is_some(),
         check::text::<CoordinatorId>(text).is_some(),
@@ -24,7 +26,10 @@ pub(super) fn run(input: &[u8]) -> bool {
         text.parse::<Selector>().is_ok(),
     ];
     if let Some(path) = check::text::<DerivationPath>(text) {
-        assert!(path.steps().iter().all(|index| *index < 1 << 31), "children are not hardened");
+        assert!(
+            path.steps().iter().all(|index| *index < 1 << 31),
+            "children are not hardened"
+        );
     }
     extended_key(text);
     amount(text);
@@ -34,27 +39,41 @@ pub(super) fn run(input: &[u8]) -> bool {
 
 /// Another library reads the same of a main network's key, and nothing more.
 fn extended_key(text: &str) {
-    let Some(ours) = check::text::<ExtendedPublicKey>(text) else { return };
+    let Some(ours) = check::text::<ExtendedPublicKey>(text) else {
+        return;
+    };
     if !ours.fits(Scheme::EcdsaSecp256k1) {
         return;
     }
-    let theirs: Xpub = text.parse().expect("a key that is read here is one of BIP-32");
+    let theirs: Xpub = text
+        .parse()
+        .expect("a key that is read here is one of BIP-32");
     assert_eq!(theirs.to_string(), text);
-    assert_eq!((theirs.depth, &theirs.public_key.serialize()[..]), (ours.depth(), ours.public_key()));
+    assert_eq!(
+        (theirs.depth, &theirs.public_key.serialize()[..]),
+        (ours.depth(), ours.public_key())
+    );
     assert_eq!(theirs.chain_code.to_bytes(), *ours.chain_code());
 }
 
 fn amount(text: &str) {
-    let Ok(amount) = text.parse::<Amount>() else { return };
+    let Ok(amount) = text.parse::<Amount>() else {
+        return;
+    };
     let shown = amount.to_string();
     assert_eq!(shown.parse::<Amount>().as_ref(), Ok(&amount));
 }
 
 /// An address in a list is found as it was written.
 fn address(text: &str) {
-    let Ok(list) = AddressSet::new([(text, None)]) else { return };
+    let Ok(list) = AddressSet::new([(text, None)]) else {
+        return;
+    };
     if !text.contains(':') {
-        assert!(list.contains("eip155:1", text), "`{text}` is listed and not found");
+        assert!(
+            list.contains("eip155:1", text),
+            "`{text}` is listed and not found"
+        );
         assert!(same_address(text, text));
     }
 }

@@ -1,7 +1,9 @@
-//! Documents of EIP-712 made from the input, so that every input is nearly a document: any types, any values of them, every way
-//! to write a number, and now and then something that no document has.
+//! Documents of EIP-712 made from the input, so that every input is nearly a document: any types,
+//! any values of them, every way to write a number, and now and then something that no document
+//! has.
 //!
-//! The input says how to go on wherever there is a choice. Zeros, which an input ends with, choose what is short and sound.
+//! The input says how to go on wherever there is a choice. Zeros, which an input ends with, choose
+//! what is short and sound.
 
 use alloy_primitives::{Address, U256};
 use countersign_protocol::Scheme;
@@ -11,28 +13,33 @@ use rand::{RngCore, SeedableRng};
 use super::payload::{Kind, run as run_payload, seed};
 use crate::input::Input;
 
-/// Builds the document and treats it as any other.
-pub(super) fn run(input: &[u8]) -> bool {
-    let document = Writer::new(input).document();
-    run_payload::<{ Kind::EIP712 }>(&seed(Scheme::EcdsaSecp256k1, document.as_bytes()))
-}
-
-pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let random = |number: u64| {
-        let mut bytes = vec![0; 400];
-        StdRng::seed_from_u64(number).fill_bytes(&mut bytes);
-        bytes
-    };
-    (0..40).map(random).collect()
-}
-
 /// Names of types. The standard sorts by them.
-const NAMES: [&str; 10] = ["Mail", "A", "A$", "A:B", "Ab", "A_", "$", "_0", "Hyper:Tx:", "m"];
+const NAMES: [&str; 10] = [
+    "Mail",
+    "A",
+    "A$",
+    "A:B",
+    "Ab",
+    "A_",
+    "$",
+    "_0",
+    "Hyper:Tx:",
+    "m",
+];
 /// Names that some reader takes for a type that is built in, or for something of its own.
-const ODD_NAMES: [&str; 10] =
-    ["uint", "int", "bytes33", "uint08", "function", "string", "EIP712Domain", "tuple", "__proto__", "2"];
+const ODD_NAMES: [&str; 10] = [
+    "uint",
+    "int",
+    "bytes33",
+    "uint08",
+    "function",
+    "string",
+    "EIP712Domain",
+    "tuple",
+    "__proto__",
+    "2",
+];
 const MEMBERS: [&str; 8] = ["a", "from", "to", "x:y", "$", "_", "wallets", "toString"];
-
 /// The domain's members in the standard's order.
 const DOMAIN: [(&str, Atomic); 5] = [
     ("name", Atomic::Text),
@@ -41,7 +48,6 @@ const DOMAIN: [(&str, Atomic); 5] = [
     ("verifyingContract", Atomic::Address),
     ("salt", Atomic::FixedBytes(32)),
 ];
-
 /// What stands for a number, and is none or one for some readers.
 const ODD_NUMBERS: [&str; 16] = [
     r#""0X1""#,
@@ -61,11 +67,25 @@ const ODD_NUMBERS: [&str; 16] = [
     "[]",
     r#""-0x1""#,
 ];
-
 /// Deeper, dynamic lists are empty.
 const DEPTH: usize = 6;
 /// A longer message gets no further elements, and at twice the length no further members.
 const LONG: usize = 8 << 10;
+
+/// Builds the document and treats it as any other.
+pub(super) fn run(input: &[u8]) -> bool {
+    let document = Writer::new(input).document();
+    run_payload::<{ Kind::EIP712 }>(&seed(Scheme::EcdsaSecp256k1, document.as_bytes()))
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let random = |number: u64| {
+        let mut bytes = vec![0; 400];
+        StdRng::seed_from_u64(number).fill_bytes(&mut bytes);
+        bytes
+    };
+    (0..40).map(random).collect()
+}
 
 #[derive(Clone, Copy)]
 enum Atomic {
@@ -81,13 +101,13 @@ enum Atomic {
 impl std::fmt::Display for Atomic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Atomic::Uint(bits) => write!(f, "uint{bits}"),
-            Atomic::Int(bits) => write!(f, "int{bits}"),
-            Atomic::FixedBytes(size) => write!(f, "bytes{size}"),
-            Atomic::Bytes => f.write_str("bytes"),
-            Atomic::Text => f.write_str("string"),
-            Atomic::Bool => f.write_str("bool"),
-            Atomic::Address => f.write_str("address"),
+            Self::Uint(bits) => write!(f, "uint{bits}"),
+            Self::Int(bits) => write!(f, "int{bits}"),
+            Self::FixedBytes(size) => write!(f, "bytes{size}"),
+            Self::Bytes => f.write_str("bytes"),
+            Self::Text => f.write_str("string"),
+            Self::Bool => f.write_str("bool"),
+            Self::Address => f.write_str("address"),
         }
     }
 }
@@ -119,15 +139,23 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(input: &'a [u8]) -> Writer<'a> {
-        Writer { input: Input::new(input), types: Vec::new(), written: 0 }
+    fn new(input: &'a [u8]) -> Self {
+        Writer {
+            input: Input::new(input),
+            types: Vec::new(),
+            written: 0,
+        }
     }
 
     fn document(mut self) -> String {
         self.types = self.structs();
         let message = self.value(Base::Struct(0), 0);
         let (domain, domain_type) = self.domain();
-        let types = self.types.iter().map(|it| self.type_json(it)).chain(domain_type);
+        let types = self
+            .types
+            .iter()
+            .map(|it| self.type_json(it))
+            .chain(domain_type);
         let types = types.collect::<Vec<_>>().join(",");
         let primary = self.types[0].name;
         let mark = if self.rarely() { "\u{feff}" } else { "" };
@@ -152,21 +180,33 @@ impl<'a> Writer<'a> {
         let mut structs: Vec<Struct> = Vec::new();
         for at in 0..count {
             let usual = NAMES[(first + at) % NAMES.len()];
-            let name = if self.rarely() { self.input.choose(&ODD_NAMES) } else { usual };
-            structs.push(Struct { name, members: self.members(at, count) });
+            let name = if self.rarely() {
+                self.input.choose(&ODD_NAMES)
+            } else {
+                usual
+            };
+            structs.push(Struct {
+                name,
+                members: self.members(at, count),
+            });
         }
         structs
     }
 
-    /// Members of the type at this place. Types further on are held at will, others in lists of any length, which end.
+    /// Members of the type at this place. Types further on are held at will, others in lists of any
+    /// length, which end.
     fn members(&mut self, at: usize, count: usize) -> Vec<Member> {
         let first = self.below(MEMBERS.len());
         let members = 0..self.below(6);
-        members.map(|number| self.member(MEMBERS[(first + number) % MEMBERS.len()], at, count)).collect()
+        members
+            .map(|number| self.member(MEMBERS[(first + number) % MEMBERS.len()], at, count))
+            .collect()
     }
 
     fn member(&mut self, name: &'static str, at: usize, count: usize) -> Member {
-        let mut lists: Vec<_> = (0..self.below(6).saturating_sub(3)).map(|_| self.length()).collect();
+        let mut lists: Vec<_> = (0..self.below(6).saturating_sub(3))
+            .map(|_| self.length())
+            .collect();
         let base = match self.below(8) {
             0..=3 => Base::Atomic(self.atomic()),
             // Alloy reads no recursive types, so these are few.
@@ -207,11 +247,21 @@ impl<'a> Writer<'a> {
                 Base::Atomic(atomic) => atomic.to_string(),
                 Base::Struct(at) => self.types[at].name.to_string(),
             };
-            let lists =
-                member.lists.iter().map(|length| length.map_or("[]".into(), |length| format!("[{length}]")));
-            format!(r#"{{"name":"{}","type":"{base}{}"}}"#, member.name, lists.collect::<String>())
+            let lists = member
+                .lists
+                .iter()
+                .map(|length| length.map_or("[]".into(), |length| format!("[{length}]")));
+            format!(
+                r#"{{"name":"{}","type":"{base}{}"}}"#,
+                member.name,
+                lists.collect::<String>()
+            )
         });
-        format!(r#""{}":[{}]"#, of.name, members.collect::<Vec<_>>().join(","))
+        format!(
+            r#""{}":[{}]"#,
+            of.name,
+            members.collect::<Vec<_>>().join(",")
+        )
     }
 
     fn value(&mut self, base: Base, depth: usize) -> String {
@@ -222,10 +272,17 @@ impl<'a> Writer<'a> {
                 self.written += 8;
                 let mut members = Vec::new();
                 for number in 0..self.types[at].members.len() {
-                    let Member { name, base, ref lists } = self.types[at].members[number];
+                    let Member {
+                        name,
+                        base,
+                        ref lists,
+                    } = self.types[at].members[number];
                     let lists = lists.clone();
                     if !self.rarely() || !self.rarely() {
-                        members.push(format!(r#""{name}":{}"#, self.list(base, &lists, depth + 1)));
+                        members.push(format!(
+                            r#""{name}":{}"#,
+                            self.list(base, &lists, depth + 1)
+                        ));
                     }
                 }
                 if self.rarely() {
@@ -237,14 +294,18 @@ impl<'a> Writer<'a> {
     }
 
     fn list(&mut self, base: Base, lists: &[Option<usize>], depth: usize) -> String {
-        let Some((outermost, inner)) = lists.split_last() else { return self.value(base, depth) };
+        let Some((outermost, inner)) = lists.split_last() else {
+            return self.value(base, depth);
+        };
         let length = match outermost {
             Some(length) => *length,
             None if depth > DEPTH || self.written > LONG => 0,
             None => self.below(4),
         };
         self.written += 2;
-        let values: Vec<_> = (0..length).map(|_| self.list(base, inner, depth + 1)).collect();
+        let values: Vec<_> = (0..length)
+            .map(|_| self.list(base, inner, depth + 1))
+            .collect();
         format!("[{}]", values.join(","))
     }
 
@@ -261,7 +322,10 @@ impl<'a> Writer<'a> {
                 self.bytes(size)
             }
             Atomic::Text => self.text(),
-            Atomic::Bool => self.input.choose(&["true", "false", "true", "false", r#""true""#]).into(),
+            Atomic::Bool => self
+                .input
+                .choose(&["true", "false", "true", "false", r#""true""#])
+                .into(),
             Atomic::Address => self.address(),
         };
         self.written += text.len();
@@ -271,13 +335,20 @@ impl<'a> Writer<'a> {
     /// Mostly one that fits.
     fn number(&mut self, bits: usize, signed: bool) -> String {
         let room = if signed { bits - 1 } else { bits };
-        let most = if room == 256 { U256::MAX } else { (U256::ONE << room) - U256::ONE };
+        let most = if room == 256 {
+            U256::MAX
+        } else {
+            (U256::ONE << room) - U256::ONE
+        };
         let (size, negative) = match self.below(8) {
             0 => (U256::ZERO, false),
             1 => (most, false),
             2 => (most.wrapping_add(U256::ONE), signed),
             3 if self.rarely() => (most.wrapping_add(U256::ONE), false),
-            choice => (U256::from_be_bytes(self.input.array::<32>()) & most, signed && choice > 5),
+            choice => (
+                U256::from_be_bytes(self.input.array::<32>()) & most,
+                signed && choice > 5,
+            ),
         };
         let sign = if negative { "-" } else { "" };
         match self.below(8) {
@@ -293,7 +364,11 @@ impl<'a> Writer<'a> {
 
     fn bytes(&mut self, size: usize) -> String {
         let bytes: Vec<u8> = (0..size).map(|_| self.input.byte()).collect();
-        let digits = if self.below(2) == 0 { hex::encode(bytes) } else { hex::encode_upper(bytes) };
+        let digits = if self.below(2) == 0 {
+            hex::encode(bytes)
+        } else {
+            hex::encode_upper(bytes)
+        };
         format!(r#""{}{digits}""#, if self.rarely() { "" } else { "0x" })
     }
 
@@ -325,10 +400,15 @@ impl<'a> Writer<'a> {
         if self.rarely() {
             members.reverse();
         }
-        let (mut values, mut types) = (Vec::new(), Vec::new());
+        let mut values = Vec::new();
+        let mut types = Vec::new();
         for (name, usual) in members {
             let kind = if self.rarely() { Atomic::Text } else { usual };
-            let value = if self.rarely() { r#""cosmos""#.into() } else { self.atom(usual) };
+            let value = if self.rarely() {
+                r#""cosmos""#.into()
+            } else {
+                self.atom(usual)
+            };
             values.push(format!(r#""{name}":{value}"#));
             types.push(format!(r#"{{"name":"{name}","type":"{kind}"}}"#));
         }

@@ -4,8 +4,8 @@ use countersign_protocol::control::{FromNode, Held, Pace, Stage, ToNode};
 use countersign_protocol::evidence::{Claim, Misconduct, Signature, SignedHash};
 use countersign_protocol::frame::{Abort, Body, Frame, HighWater, Mark, NO_TASK, SignedMark, Use};
 use countersign_protocol::{
-    Cause, DerivationPath, Evidence, Failure, GenerationProof, Hash, InputSignature, Intact, KeyId, Outcome,
-    Point, Refusal, SessionId, Signed, SignedTask, StoredMark, TaskId, encode,
+    Cause, DerivationPath, Evidence, Failure, GenerationProof, Hash, InputSignature, Intact, KeyId,
+    Outcome, Point, Refusal, SessionId, Signed, SignedTask, StoredMark, TaskId, encode,
 };
 
 use super::{announcement, people};
@@ -16,8 +16,14 @@ const HASH: Hash = Hash([6; 32]);
 
 /// Between nodes.
 pub(super) fn frames(input: &[u8]) -> bool {
-    let Some(frame) = check::postcard::<Frame>(input) else { return false };
-    if let Body::Abort(Abort { evidence: Some(evidence), .. }) = &frame.body {
+    let Some(frame) = check::postcard::<Frame>(input) else {
+        return false;
+    };
+    if let Body::Abort(Abort {
+        evidence: Some(evidence),
+        ..
+    }) = &frame.body
+    {
         convicts_nobody(evidence);
     }
     true
@@ -25,7 +31,9 @@ pub(super) fn frames(input: &[u8]) -> bool {
 
 /// From a node to its coordinator.
 pub(super) fn from_nodes(input: &[u8]) -> bool {
-    let Some(frame) = check::postcard::<FromNode>(input) else { return false };
+    let Some(frame) = check::postcard::<FromNode>(input) else {
+        return false;
+    };
     if let FromNode::Evidence { evidence, .. } = &frame {
         convicts_nobody(evidence);
     }
@@ -41,23 +49,46 @@ pub(super) fn to_nodes(input: &[u8]) -> bool {
 }
 
 fn used() -> Use {
-    let task = SignedTask { bytes: b"{}".to_vec(), signature: [7; 64] };
-    Use { task, signers: people::nodes().to_vec() }
+    let task = SignedTask {
+        bytes: b"{}".to_vec(),
+        signature: [7; 64],
+    };
+    Use {
+        task,
+        signers: people::nodes().to_vec(),
+    }
 }
 
 fn held() -> Vec<Held> {
-    vec![Held { key: KeyId::of_task(&HASH), generation: 3 }]
+    vec![Held {
+        key: KeyId::of_task(&HASH),
+        generation: 3,
+    }]
 }
 
 fn mark() -> StoredMark {
-    StoredMark { node: people::nodes()[0], signature: vec![7; 64] }
+    StoredMark {
+        node: people::nodes()[0],
+        signature: vec![7; 64],
+    }
 }
 
 pub(super) fn frame_seeds() -> Vec<Vec<u8>> {
     let node = people::nodes()[0];
-    let proof = GenerationProof { announcement: announcement::sample(), in_force: vec![mark()] };
-    let signed = SignedMark { mark: Mark::default(), about: HASH, signature: [7; 64] };
-    let told = Claim { digest: HASH, mark: Signature([1; 64]), signature: Signature([2; 64]) };
+    let proof = GenerationProof {
+        announcement: announcement::sample(),
+        in_force: vec![mark()],
+    };
+    let signed = SignedMark {
+        mark: Mark::default(),
+        about: HASH,
+        signature: [7; 64],
+    };
+    let told = Claim {
+        digest: HASH,
+        mark: Signature([1; 64]),
+        signature: Signature([2; 64]),
+    };
     let abort = Abort {
         cause: Cause::Peer,
         code: "equivocation".into(),
@@ -68,40 +99,85 @@ pub(super) fn frame_seeds() -> Vec<Vec<u8>> {
     };
     let bodies = [
         Body::Abort(abort),
-        Body::HighWater(HighWater { signed, keys: held() }),
+        Body::HighWater(HighWater {
+            signed,
+            keys: held(),
+        }),
         Body::Behind(signed),
         Body::Generations(vec![proof]),
         Body::Heard(held()),
         Body::Lacks(held()),
         Body::Used(used().parts().remove(0)),
         Body::Released(HASH),
-        Body::Counted { task: HASH, released: true },
+        Body::Counted {
+            task: HASH,
+            released: true,
+        },
     ];
-    let alone = bodies.map(|body| encode(&Frame { task: NO_TASK, seq: 1, body }));
-    super::session::frames().iter().map(encode).chain(alone).collect()
+    let alone = bodies.map(|body| {
+        encode(&Frame {
+            task: NO_TASK,
+            seq: 1,
+            body,
+        })
+    });
+    super::session::frames()
+        .iter()
+        .map(encode)
+        .chain(alone)
+        .collect()
 }
 
 fn evidence() -> Evidence {
-    let said = |byte| SignedHash { hash: Hash([byte; 32]), signature: Signature([byte; 64]) };
-    let (session, signed) = (SessionId([8; 32]), [said(1), said(2)]);
-    let misconduct = Misconduct::Broadcasts { session, phase: 0, number: 3, signed };
-    Evidence { task: HASH, node: people::nodes()[1], misconduct }
+    let said = |byte| SignedHash {
+        hash: Hash([byte; 32]),
+        signature: Signature([byte; 64]),
+    };
+    let session = SessionId([8; 32]);
+    let signed = [said(1), said(2)];
+    let misconduct = Misconduct::Broadcasts {
+        session,
+        phase: 0,
+        number: 3,
+        signed,
+    };
+    Evidence {
+        task: HASH,
+        node: people::nodes()[1],
+        misconduct,
+    }
 }
 
 /// Nobody whose key is not at hand is convicted.
 fn convicts_nobody(evidence: &Evidence) {
     let convicts = evidence.verify(evidence.task, &[evidence.node]);
-    assert!(!convicts, "words that nobody signed convict {}", evidence.node);
+    assert!(
+        !convicts,
+        "words that nobody signed convict {}",
+        evidence.node
+    );
     assert!(!evidence.failure().culprits.is_empty());
 }
 
 pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
     let node = mark().node;
-    let pace = Pace { elapsed_ms: 1000, limit_ms: 60_000, percent: Some(40) };
+    let pace = Pace {
+        elapsed_ms: 1000,
+        limit_ms: 60_000,
+        percent: Some(40),
+    };
     let announcement = announcement::sample;
-    let refusal = Refusal { code: "rules".into(), reason: "too much".into(), plugin: Some("rules".into()) };
-    let failure =
-        Failure { cause: Cause::Peer, code: "peer-lost".into(), text: "ask".into(), culprits: vec![node] };
+    let refusal = Refusal {
+        code: "rules".into(),
+        reason: "too much".into(),
+        plugin: Some("rules".into()),
+    };
+    let failure = Failure {
+        cause: Cause::Peer,
+        code: "peer-lost".into(),
+        text: "ask".into(),
+        culprits: vec![node],
+    };
     let signature = InputSignature {
         path: "m/0/7".parse::<DerivationPath>().expect("a path"),
         public_key: vec![2; 33],
@@ -111,7 +187,10 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
     };
     let outcomes = [
         Outcome::Created(announcement()),
-        Outcome::Signed(Signed { session: SessionId([8; 32]), signatures: vec![signature] }),
+        Outcome::Signed(Signed {
+            session: SessionId([8; 32]),
+            signatures: vec![signature],
+        }),
         Outcome::Refused(refusal.clone()),
         Outcome::Failed(failure),
         Outcome::Reshared(announcement()),
@@ -124,35 +203,89 @@ pub(super) fn from_node_seeds() -> Vec<Vec<u8>> {
         }),
     ];
     let frames = [
-        FromNode::Hello { protocol: 1, software: "node 1".into(), pending: vec![TASK] },
-        FromNode::Decision { task: TASK, refusal: Some(refusal), verdicts: vec![] },
-        FromNode::Progress { task: TASK, stage: Stage::Running, waiting_for: vec![node] },
-        FromNode::Stored { task: TASK, announcement: Box::new(announcement()) },
-        FromNode::Void { task: TASK, mark: mark() },
+        FromNode::Hello {
+            protocol: 1,
+            software: "node 1".into(),
+            pending: vec![TASK],
+        },
+        FromNode::Decision {
+            task: TASK,
+            refusal: Some(refusal),
+            verdicts: vec![],
+        },
+        FromNode::Progress {
+            task: TASK,
+            stage: Stage::Running,
+            waiting_for: vec![node],
+        },
+        FromNode::Stored {
+            task: TASK,
+            announcement: Box::new(announcement()),
+        },
+        FromNode::Void {
+            task: TASK,
+            mark: mark(),
+        },
         FromNode::Holds { keys: held() },
-        FromNode::Generations { generations: vec![announcement()] },
+        FromNode::Generations {
+            generations: vec![announcement()],
+        },
         FromNode::Capacity { tasks: 16 },
-        FromNode::Evidence { task: TASK, evidence: Box::new(evidence()) },
-        FromNode::Working { task: TASK, stage: Stage::AuxInfo, waiting_for: vec![], pace },
+        FromNode::Evidence {
+            task: TASK,
+            evidence: Box::new(evidence()),
+        },
+        FromNode::Working {
+            task: TASK,
+            stage: Stage::AuxInfo,
+            waiting_for: vec![],
+            pace,
+        },
     ];
-    let ends = outcomes.into_iter().map(|outcome| encode(&FromNode::Outcome { task: TASK, outcome }));
+    let ends = outcomes.into_iter().map(|outcome| {
+        encode(&FromNode::Outcome {
+            task: TASK,
+            outcome,
+        })
+    });
     frames.iter().map(encode).chain(ends).collect()
 }
 
 pub(super) fn to_node_seeds() -> Vec<Vec<u8>> {
     let announcement = announcement::sample;
     let offers = super::task::seeds().into_iter().map(|bytes| ToNode::Offer {
-        task: SignedTask { bytes, signature: [1; 64] },
+        task: SignedTask {
+            bytes,
+            signature: [1; 64],
+        },
         parties: vec![mark().node],
     });
     let frames = [
-        ToNode::Welcome { protocol: 1, software: "coordinator 1".into() },
+        ToNode::Welcome {
+            protocol: 1,
+            software: "coordinator 1".into(),
+        },
         ToNode::Start { task: TASK },
-        ToNode::Cancel { task: TASK, reason: "too late".into() },
-        ToNode::Settle { task: TASK, announcement: Box::new(announcement()) },
-        ToNode::Void { task: TASK, mark: mark() },
-        ToNode::Replaced { generations: vec![announcement()] },
+        ToNode::Cancel {
+            task: TASK,
+            reason: "too late".into(),
+        },
+        ToNode::Settle {
+            task: TASK,
+            announcement: Box::new(announcement()),
+        },
+        ToNode::Void {
+            task: TASK,
+            mark: mark(),
+        },
+        ToNode::Replaced {
+            generations: vec![announcement()],
+        },
         ToNode::Show { keys: held() },
     ];
-    frames.into_iter().chain(offers).map(|frame| encode(&frame)).collect()
+    frames
+        .into_iter()
+        .chain(offers)
+        .map(|frame| encode(&frame))
+        .collect()
 }

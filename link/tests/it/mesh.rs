@@ -18,7 +18,10 @@ async fn three_nodes_meet_and_exchange_frames() {
     }
     for node in &mut nodes {
         let ups = [node.event().await, node.event().await];
-        assert!(ups.iter().all(|event| matches!(event, MeshEvent::Up(peer) if *peer != node.key)));
+        assert!(
+            ups.iter()
+                .all(|event| matches!(event, MeshEvent::Up(peer) if *peer != node.key))
+        );
         assert_ne!(ups[0], ups[1]);
     }
     for from in &nodes {
@@ -29,7 +32,9 @@ async fn three_nodes_meet_and_exchange_frames() {
     }
     for node in &mut nodes {
         for _ in 0..2 {
-            let MeshEvent::Frame(peer, frame) = node.event().await else { panic!("no frame") };
+            let MeshEvent::Frame(peer, frame) = node.event().await else {
+                panic!("no frame")
+            };
             assert_eq!(frame, peer.0);
             assert_ne!(peer, node.key);
         }
@@ -42,7 +47,10 @@ async fn send_refuses_what_cannot_go_and_the_tunnel_stays() {
     let coordinator = Coordinator::start(&[&ids[0], &ids[1]]);
     let a = Node::start(&coordinator, &ids[0], &[ids[1].public()]).await;
     let to = ids[1].public();
-    assert_eq!(a.mesh.send(&to, vec![1]).await, Err(SendError::NotConnected));
+    assert_eq!(
+        a.mesh.send(&to, vec![1]).await,
+        Err(SendError::NotConnected)
+    );
     let mut b = Node::start(&coordinator, &ids[1], &[ids[0].public()]).await;
     assert_eq!(b.event().await, MeshEvent::Up(a.key));
     let mut a = a;
@@ -65,7 +73,10 @@ async fn killed_peer_is_down_and_comes_back() {
     assert_eq!(a.event().await, MeshEvent::Down(peer));
     assert!(!a.mesh.connected(&peer));
     let mut b = Node::start(&coordinator, &ids[1], &[ids[0].public()]).await;
-    assert_eq!((a.event().await, b.event().await), (MeshEvent::Up(peer), MeshEvent::Up(a.key)));
+    assert_eq!(
+        (a.event().await, b.event().await),
+        (MeshEvent::Up(peer), MeshEvent::Up(a.key))
+    );
 }
 
 #[tokio::test]
@@ -78,10 +89,19 @@ async fn roster_alone_decides_who_gets_a_tunnel() {
     let nothing = tokio::time::timeout(Duration::from_millis(300), a.events.recv()).await;
     assert!(nothing.is_err(), "{nothing:?}");
     b.mesh.set_roster([a.key]);
-    assert_eq!((a.event().await, b.event().await), (MeshEvent::Up(b.key), MeshEvent::Up(a.key)));
+    assert_eq!(
+        (a.event().await, b.event().await),
+        (MeshEvent::Up(b.key), MeshEvent::Up(a.key))
+    );
     b.mesh.set_roster([]);
-    assert_eq!((a.event().await, b.event().await), (MeshEvent::Down(b.key), MeshEvent::Down(a.key)));
-    assert_eq!(b.mesh.send(&a.key, vec![1]).await, Err(SendError::NotConnected));
+    assert_eq!(
+        (a.event().await, b.event().await),
+        (MeshEvent::Down(b.key), MeshEvent::Down(a.key))
+    );
+    assert_eq!(
+        b.mesh.send(&a.key, vec![1]).await,
+        Err(SendError::NotConnected)
+    );
 }
 
 #[tokio::test]
@@ -95,15 +115,23 @@ async fn old_idle_tunnel_is_renewed() {
     };
     let mut a = Node::start_with(&coordinator, &ids[0], &[ids[1].public()], hasty.clone()).await;
     let b = Node::start_with(&coordinator, &ids[1], &[ids[0].public()], hasty).await;
-    let (up, down) = (MeshEvent::Up(b.key), MeshEvent::Down(b.key));
-    assert_eq!([a.event().await, a.event().await, a.event().await], [up.clone(), down, up]);
+    let up = MeshEvent::Up(b.key);
+    let down = MeshEvent::Down(b.key);
+    assert_eq!(
+        [a.event().await, a.event().await, a.event().await],
+        [up.clone(), down, up]
+    );
 }
 
 #[tokio::test]
 async fn slow_consumer_slows_its_peer_and_loses_nothing() {
     let ids = [identity(1), identity(2)];
     let coordinator = Coordinator::start(&[&ids[0], &ids[1]]);
-    let tight = MeshConfig { events: 1, outgoing: 1, ..MeshConfig::default() };
+    let tight = MeshConfig {
+        events: 1,
+        outgoing: 1,
+        ..MeshConfig::default()
+    };
     let a = Node::start_with(&coordinator, &ids[0], &[ids[1].public()], tight.clone()).await;
     let mut b = Node::start_with(&coordinator, &ids[1], &[ids[0].public()], tight).await;
     assert_eq!(b.event().await, MeshEvent::Up(a.key));
@@ -121,7 +149,10 @@ async fn slow_consumer_slows_its_peer_and_loses_nothing() {
         // By now the queues are full and the sender waits.
         tokio::time::sleep(Duration::from_millis(200)).await;
         for number in 0..60u8 {
-            assert_eq!(b.event().await, MeshEvent::Frame(key, vec![number; 64 * 1024]));
+            assert_eq!(
+                b.event().await,
+                MeshEvent::Frame(key, vec![number; 64 * 1024])
+            );
         }
     };
     soon("all frames", async { tokio::join!(sender, receiver) }).await;

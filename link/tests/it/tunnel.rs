@@ -46,7 +46,10 @@ async fn frames_go_both_ways_in_order_up_to_the_bound() {
     let (mut a, mut b) = soon("frames", async { tokio::join!(send, receive) }).await;
     b.send(b"back").await.unwrap();
     assert_eq!(soon("back", a.recv()).await.unwrap().unwrap(), b"back");
-    assert!(matches!(a.send(&vec![0; MAX_FRAME + 1]).await, Err(FrameError::TooLarge { .. })));
+    assert!(matches!(
+        a.send(&vec![0; MAX_FRAME + 1]).await,
+        Err(FrameError::TooLarge { .. })
+    ));
 }
 
 #[tokio::test]
@@ -92,11 +95,12 @@ fn relay(a: DuplexStream, b: DuplexStream, mut meddle: impl FnMut(&mut Vec<u8>) 
     });
 }
 
-/// Sends 20 numbered frames through a relay that alters the bytes of frame `10`; the receiver must see a correct prefix and
-/// then the end.
+/// Sends 20 numbered frames through a relay that alters the bytes of frame `10`; the receiver must
+/// see a correct prefix and then the end.
 async fn prefix_through(alter: fn(&mut Vec<u8>)) -> usize {
     let [low, high] = ordered_pair();
-    let ((x, x_relay), (y, y_relay)) = (duplex(4096), duplex(4096));
+    let (x, x_relay) = duplex(4096);
+    let (y, y_relay) = duplex(4096);
     let armed = Arc::new(Mutex::new(false));
     let trigger = armed.clone();
     relay(x_relay, y_relay, move |chunk| {
@@ -105,7 +109,8 @@ async fn prefix_through(alter: fn(&mut Vec<u8>)) -> usize {
         }
     });
     let (a, b) = Box::pin(both((&low, high.public(), x), (&high, low.public(), y))).await;
-    let (mut a, mut b) = (a.unwrap(), b.unwrap());
+    let mut a = a.unwrap();
+    let mut b = b.unwrap();
     for number in 0..20u8 {
         *armed.lock().unwrap() = number == 10;
         if a.send(&[number; 100]).await.is_err() {
@@ -124,16 +129,25 @@ async fn prefix_through(alter: fn(&mut Vec<u8>)) -> usize {
 #[tokio::test]
 async fn altered_bytes_kill_the_tunnel_and_never_deliver_a_wrong_frame() {
     assert_eq!(prefix_through(|_| {}).await, 20);
-    assert_eq!(prefix_through(|chunk| *chunk.last_mut().unwrap() ^= 1).await, 10);
+    assert_eq!(
+        prefix_through(|chunk| *chunk.last_mut().unwrap() ^= 1).await,
+        10
+    );
     // Repeated: the frame arrives once at most, its copy is out of sequence.
-    assert!(matches!(prefix_through(|chunk| chunk.extend(chunk.clone())).await, 10 | 11));
+    assert!(matches!(
+        prefix_through(|chunk| chunk.extend(chunk.clone())).await,
+        10 | 11
+    ));
 }
 
 #[tokio::test]
 async fn a_cut_stream_is_not_a_clean_end() {
     let (a, mut b) = pair().await;
     drop(a);
-    assert!(matches!(soon("cut", b.recv()).await, Err(FrameError::Broken(_))));
+    assert!(matches!(
+        soon("cut", b.recv()).await,
+        Err(FrameError::Broken(_))
+    ));
     let (a, mut b) = pair().await;
     let (mut sender, receiver) = a.split();
     sender.close().await.unwrap();
@@ -145,11 +159,16 @@ type Tape = Arc<Mutex<Vec<(PeerKey, PeerKey, Vec<u8>)>>>;
 
 fn seen(tape: &Tape, from: PeerKey, to: PeerKey) -> Vec<u8> {
     let tape = tape.lock().unwrap();
-    tape.iter().filter(|(f, t, _)| (*f, *t) == (from, to)).flat_map(|(_, _, bytes)| bytes.clone()).collect()
+    tape.iter()
+        .filter(|(f, t, _)| (*f, *t) == (from, to))
+        .flat_map(|(_, _, bytes)| bytes.clone())
+        .collect()
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }
 
 #[tokio::test]
@@ -165,13 +184,16 @@ async fn coordinator_carries_the_tunnel_and_sees_nothing_of_it() {
             true
         })),
     );
-    let (a, b) = (coordinator.connect(&low).await.unwrap(), coordinator.connect(&high).await.unwrap());
-    let (from, to) = (low.public(), high.public());
+    let a = coordinator.connect(&low).await.unwrap();
+    let b = coordinator.connect(&high).await.unwrap();
+    let from = low.public();
+    let to = high.public();
 
     // In clear first: the recorder does see what passes.
     let streams = async { tokio::join!(a.pairs.open(to), b.pairs.open(from)) };
     let (x, y) = soon("pair", streams).await;
-    let (mut x, mut y) = (x.unwrap(), y.unwrap());
+    let mut x = x.unwrap();
+    let mut y = y.unwrap();
     x.write_all(CANARY).await.unwrap();
     let mut heard = [0; CANARY.len()];
     soon("clear bytes", y.read_exact(&mut heard)).await.unwrap();
@@ -181,14 +203,19 @@ async fn coordinator_carries_the_tunnel_and_sees_nothing_of_it() {
     tape.lock().unwrap().clear();
     let streams = async { tokio::join!(a.pairs.open(to), b.pairs.open(from)) };
     let (x, y) = soon("pair", streams).await;
-    let ends = (Tunnel::establish(x.unwrap(), &low, to), Tunnel::establish(y.unwrap(), &high, from));
+    let ends = (
+        Tunnel::establish(x.unwrap(), &low, to),
+        Tunnel::establish(y.unwrap(), &high, from),
+    );
     let (a_end, b_end) = soon("handshake", async { tokio::join!(ends.0, ends.1) }).await;
-    let (mut a_end, mut b_end) = (a_end.unwrap(), b_end.unwrap());
+    let mut a_end = a_end.unwrap();
+    let mut b_end = b_end.unwrap();
     a_end.send(CANARY).await.unwrap();
     assert_eq!(soon("frame", b_end.recv()).await.unwrap().unwrap(), CANARY);
     b_end.send(CANARY).await.unwrap();
     assert_eq!(soon("frame", a_end.recv()).await.unwrap().unwrap(), CANARY);
-    let (forth, back) = (seen(&tape, from, to), seen(&tape, to, from));
+    let forth = seen(&tape, from, to);
+    let back = seen(&tape, to, from);
     assert!(forth.len() > CANARY.len() && back.len() > CANARY.len());
     assert!(!contains(&forth, CANARY) && !contains(&back, CANARY));
 }

@@ -1,4 +1,5 @@
-//! A coordinator and nodes on loopback. The coordinator answers each hello and then echoes control frames.
+//! A coordinator and nodes on loopback. The coordinator answers each hello and then echoes control
+//! frames.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -9,7 +10,9 @@ use std::time::Duration;
 use countersign_link::dial::{DialError, connect};
 use countersign_link::hub::Recorder;
 use countersign_link::mesh::MeshConfig;
-use countersign_link::{Closed, Hub, Identity, Link, LinkHandle, Mesh, MeshEvent, NodeLink, PeerKey};
+use countersign_link::{
+    Closed, Hub, Identity, Link, LinkHandle, Mesh, MeshEvent, NodeLink, PeerKey,
+};
 use tokio::sync::mpsc;
 
 pub fn identity(number: u8) -> Arc<Identity> {
@@ -25,7 +28,9 @@ pub fn ordered_pair() -> [Arc<Identity>; 2] {
 
 /// Fails a test instead of letting it hang.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(8), future).await.unwrap_or_else(|_| panic!("timed out: {what}"))
+    tokio::time::timeout(Duration::from_secs(8), future)
+        .await
+        .unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
 /// Keys that may connect, changeable while the hub runs.
@@ -42,18 +47,30 @@ impl Coordinator {
         Self::start_with(nodes, "127.0.0.1:0".parse().unwrap(), None)
     }
 
-    pub fn start_with(nodes: &[&Arc<Identity>], address: SocketAddr, recorder: Option<Recorder>) -> Self {
+    pub fn start_with(
+        nodes: &[&Arc<Identity>],
+        address: SocketAddr,
+        recorder: Option<Recorder>,
+    ) -> Self {
         let identity = identity(200);
         let admitted: Admitted = Arc::new(Mutex::new(nodes.iter().map(|id| id.public()).collect()));
         let list = admitted.clone();
         let admit = Arc::new(move |key: &PeerKey| list.lock().unwrap().contains(key));
         let hub = Arc::new(Hub::bind(address, &identity, admit, recorder).unwrap());
         tokio::spawn(answer_all(hub.clone()));
-        Self { hub, key: identity.public(), admitted }
+        Self {
+            hub,
+            key: identity.public(),
+            admitted,
+        }
     }
 
     pub async fn connect(&self, identity: &Arc<Identity>) -> Result<Link, DialError> {
-        soon("connect", connect(self.hub.address(), identity, self.key, b"hello")).await
+        soon(
+            "connect",
+            connect(self.hub.address(), identity, self.key, b"hello"),
+        )
+        .await
     }
 }
 
@@ -66,7 +83,11 @@ async fn answer_all(hub: Arc<Hub>) {
 async fn answer(mut link: NodeLink) {
     let mut welcome = true;
     while let Ok(Some(frame)) = link.control.receiver.recv().await {
-        let reply = if std::mem::take(&mut welcome) { [b"welcome, ", &frame[..]].concat() } else { frame };
+        let reply = if std::mem::take(&mut welcome) {
+            [b"welcome, ", &frame[..]].concat()
+        } else {
+            frame
+        };
         if link.control.sender.send(&reply).await.is_err() {
             break;
         }
@@ -84,7 +105,11 @@ pub struct Node {
 }
 
 impl Node {
-    pub async fn start(coordinator: &Coordinator, identity: &Arc<Identity>, roster: &[PeerKey]) -> Self {
+    pub async fn start(
+        coordinator: &Coordinator,
+        identity: &Arc<Identity>,
+        roster: &[PeerKey],
+    ) -> Self {
         Self::start_with(coordinator, identity, roster, MeshConfig::default()).await
     }
 
@@ -98,7 +123,12 @@ impl Node {
         let (mesh, events) = Mesh::new(identity.clone(), config);
         mesh.set_roster(roster.iter().copied());
         mesh.attach(link.pairs.clone());
-        Self { key: identity.public(), mesh, events, link }
+        Self {
+            key: identity.public(),
+            mesh,
+            events,
+            link,
+        }
     }
 
     pub async fn event(&mut self) -> MeshEvent {

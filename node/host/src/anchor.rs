@@ -1,5 +1,6 @@
-//! What a plugin's answers rest on besides its component and its configuration: the keys that it was granted, and the
-//! authorities that its requests believe. Only digests: they say in the record what decided.
+//! What a plugin's answers rest on besides its component and its configuration: the keys that it
+//! was granted, and the authorities that its requests believe. Only digests: they say in the record
+//! what decided.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,8 @@ pub struct Anchor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnchorKind {
-    /// A public key, or the public half of a key of the node: SHA-256 of its DER SubjectPublicKeyInfo.
+    /// A public key, or the public half of a key of the node: SHA-256 of its DER
+    /// SubjectPublicKeyInfo.
     PublicKey,
     /// A shared secret: an HMAC under a key of the node, so that nobody can try secrets out on it.
     Secret,
@@ -41,7 +43,8 @@ impl AnchorKind {
 impl Anchor {
     /// The digest as people read it.
     pub fn digest(&self) -> String {
-        self.sha256.map_or_else(|| "known to the running node alone".into(), hex::encode)
+        self.sha256
+            .map_or_else(|| "known to the running node alone".into(), hex::encode)
     }
 }
 
@@ -49,11 +52,16 @@ impl Anchor {
 mod digest {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(digest: &Option<[u8; 32]>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        digest: &Option<[u8; 32]>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         digest.map(hex::encode).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<[u8; 32]>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<[u8; 32]>, D::Error> {
         let text = Option::<String>::deserialize(from)?;
         let digest = text.map(|text| {
             let mut digest = [0; 32];

@@ -1,4 +1,5 @@
-//! What wasmtime makes of `policy.wit`. A later major version of the contract gets a module of its own beside this.
+//! What wasmtime makes of `policy.wit`. A later major version of the contract gets a module of its
+//! own beside this.
 #![allow(missing_docs)]
 
 wasmtime::component::bindgen!({

@@ -1,6 +1,6 @@
-//! Machine code on disk, so that a restart does not compile again what takes seconds. Machine code is not checked when
-//! it is loaded: whoever can write it runs in the node. So each file carries a MAC under a key that only the node has,
-//! and what is verified in memory is what is loaded.
+//! Machine code on disk, so that a restart does not compile again what takes seconds. Machine code
+//! is not checked when it is loaded: whoever can write it runs in the node. So each file carries a
+//! MAC under a key that only the node has, and what is verified in memory is what is loaded.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,8 +20,9 @@ const TAG: usize = 32;
 /// Bytes of a file; a larger one is compiled anew each time.
 const FILE: u64 = 256 << 20;
 
-/// A directory of machine code. A file that is missing, short, changed, or made by another version or for another
-/// machine counts for nothing: the component is compiled again and the file replaced.
+/// A directory of machine code. A file that is missing, short, changed, or made by another version
+/// or for another machine counts for nothing: the component is compiled again and the file
+/// replaced.
 #[derive(Clone)]
 pub struct CodeCache {
     folder: PathBuf,
@@ -30,14 +31,20 @@ pub struct CodeCache {
 
 impl fmt::Debug for CodeCache {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("CodeCache").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("CodeCache")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
 impl CodeCache {
-    /// A cache in `folder`, which is made when it is first needed. `key` must be secret, and the same after a restart.
+    /// A cache in `folder`, which is made when it is first needed. `key` must be secret, and the
+    /// same after a restart.
     pub fn new(folder: impl Into<PathBuf>, key: [u8; 32]) -> Self {
-        Self { folder: folder.into(), key: Zeroizing::new(key) }
+        Self {
+            folder: folder.into(),
+            key: Zeroizing::new(key),
+        }
     }
 
     /// Code that this node made for the component `digest`.
@@ -46,7 +53,9 @@ impl CodeCache {
         let folder = Folder::open(&self.folder).ok()?;
         let mut file = folder.read(&name(digest, &compatibility), FILE).ok()?;
         let (tag, code) = file.split_at_checked(TAG)?;
-        self.mac(digest, &compatibility, code).verify_slice(tag).ok()?;
+        self.mac(digest, &compatibility, code)
+            .verify_slice(tag)
+            .ok()?;
         file.drain(..TAG);
         Some(file)
     }
@@ -59,15 +68,23 @@ impl CodeCache {
         }
     }
 
-    /// Removes code of components that are not in `wanted`, and what another version or machine made; gives the names of
-    /// what it removed. A file with a name that this cache does not give is not touched.
-    pub(crate) fn sweep(&self, engine: &Engine, wanted: &BTreeSet<[u8; 32]>) -> io::Result<Vec<String>> {
+    /// Removes code of components that are not in `wanted`, and what another version or machine
+    /// made; gives the names of what it removed. A file with a name that this cache does not give
+    /// is not touched.
+    pub(crate) fn sweep(
+        &self,
+        engine: &Engine,
+        wanted: &BTreeSet<[u8; 32]>,
+    ) -> io::Result<Vec<String>> {
         let folder = match Folder::open(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             opened => opened?,
         };
         let compatibility = compatibility(engine);
-        let kept: BTreeSet<String> = wanted.iter().map(|digest| name(digest, &compatibility)).collect();
+        let kept: BTreeSet<String> = wanted
+            .iter()
+            .map(|digest| name(digest, &compatibility))
+            .collect();
         let mut removed = folder.names()?;
         removed.retain(|file| is_name(file) && !kept.contains(file));
         removed.iter().try_for_each(|file| folder.remove(file))?;
@@ -76,7 +93,11 @@ impl CodeCache {
 
     fn try_keep(&self, engine: &Engine, digest: &[u8; 32], code: &[u8]) -> io::Result<()> {
         let compatibility = compatibility(engine);
-        let mut file = self.mac(digest, &compatibility, code).finalize().into_bytes().to_vec();
+        let mut file = self
+            .mac(digest, &compatibility, code)
+            .finalize()
+            .into_bytes()
+            .to_vec();
         file.extend_from_slice(code);
         Folder::open_or_create(&self.folder)?.write(&name(digest, &compatibility), &file)
     }
@@ -92,19 +113,29 @@ impl CodeCache {
 }
 
 fn name(digest: &[u8; 32], compatibility: &[u8; 32]) -> String {
-    format!("{}-{}.cwasm", hex::encode(digest), hex::encode(&compatibility[..8]))
+    format!(
+        "{}-{}.cwasm",
+        hex::encode(digest),
+        hex::encode(&compatibility[..8])
+    )
 }
 
 /// Whether [`name`] gives such names.
 fn is_name(file: &str) -> bool {
     let hex = |text: &str, digits: usize| {
-        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        text.len() == digits
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
-    let parts = file.strip_suffix(".cwasm").and_then(|stem| stem.split_once('-'));
+    let parts = file
+        .strip_suffix(".cwasm")
+        .and_then(|stem| stem.split_once('-'));
     parts.is_some_and(|(digest, compatibility)| hex(digest, 64) && hex(compatibility, 16))
 }
 
-/// What code depends on besides the component: version, settings and processor features of `engine`.
+/// What code depends on besides the component: version, settings and processor features of
+/// `engine`.
 fn compatibility(engine: &Engine) -> [u8; 32] {
     struct Sha(Sha256);
     impl Hasher for Sha {
@@ -127,13 +158,21 @@ mod tests {
     #[test]
     fn code_that_nobody_wants_is_removed_and_nothing_else_is_touched() {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        let folder = tempfile::Builder::new().permissions(private).tempdir().unwrap();
-        let (cache, engine) = (CodeCache::new(folder.path(), [1; 32]), Engine::default());
+        let folder = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
+        let cache = CodeCache::new(folder.path(), [1; 32]);
+        let engine = Engine::default();
         for digest in [[2; 32], [3; 32]] {
             cache.keep(&engine, &digest, b"code");
         }
         let other_engine = name(&[2; 32], &[9; 32]);
-        let strangers = ["notes.txt", "x.cwasm", &format!("{}-short.cwasm", hex::encode([2; 32]))];
+        let strangers = [
+            "notes.txt",
+            "x.cwasm",
+            &format!("{}-short.cwasm", hex::encode([2; 32])),
+        ];
         for file in strangers.into_iter().chain([&*other_engine]) {
             std::fs::write(folder.path().join(file), "x").unwrap();
         }
@@ -141,7 +180,11 @@ mod tests {
         gone.sort();
         assert_eq!(cache.sweep(&engine, &[[2; 32]].into()).unwrap(), gone);
         assert_eq!(cache.find(&engine, &[2; 32]).unwrap(), b"code");
-        assert!(strangers.iter().all(|file| folder.path().join(file).exists()));
+        assert!(
+            strangers
+                .iter()
+                .all(|file| folder.path().join(file).exists())
+        );
         let none = CodeCache::new(folder.path().join("none"), [1; 32]);
         assert!(none.sweep(&engine, &BTreeSet::new()).unwrap().is_empty());
     }

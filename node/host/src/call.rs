@@ -1,5 +1,5 @@
-//! One call into a component: a fresh store, its limits and budgets, and the reading of what stopped it. Nothing
-//! survives a call but its answer.
+//! One call into a component: a fresh store, its limits and budgets, and the reading of what
+//! stopped it. Nothing survives a call but its answer.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -42,10 +42,22 @@ pub(crate) struct Context {
 
 impl Context {
     /// The same without anything outside the node.
-    pub(crate) fn secluded(&self) -> Arc<Context> {
-        let grants = Grants { http: Vec::new(), keys: Vec::new(), ..self.grants.clone() };
-        let Context { name, document, revision, anchors, services, memory_of, .. } = self;
-        Arc::new(Context {
+    pub(crate) fn secluded(&self) -> Arc<Self> {
+        let grants = Grants {
+            http: Vec::new(),
+            keys: Vec::new(),
+            ..self.grants.clone()
+        };
+        let Self {
+            name,
+            document,
+            revision,
+            anchors,
+            services,
+            memory_of,
+            ..
+        } = self;
+        Arc::new(Self {
             name: name.clone(),
             document: document.clone(),
             revision: *revision,
@@ -62,11 +74,15 @@ impl Context {
     }
 }
 
-/// A question that a component's export answers. It knows how to make an instance, of whatever world.
+/// A question that a component's export answers. It knows how to make an instance, of whatever
+/// world.
 pub(crate) trait Ask {
     type Answer: Send;
 
-    fn ask(self, store: &mut Store<Call>) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
+    fn ask(
+        self,
+        store: &mut Store<Call>,
+    ) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
 }
 
 /// Answer and remains of a call.
@@ -81,7 +97,8 @@ pub(crate) struct Finished<T> {
 /// With what a call is surrounded.
 #[derive(Default)]
 pub(crate) struct Setting {
-    /// Given: everything from outside is as it was then, and the call was stopped with this code, if it was.
+    /// Given: everything from outside is as it was then, and the call was stopped with this code,
+    /// if it was.
     pub(crate) replay: Option<(Trace, Option<Code>)>,
     /// Given: the plugin's memory as it is to see it. Otherwise it is looked at when it first asks.
     pub(crate) memory: Option<Box<dyn Memory>>,
@@ -98,7 +115,10 @@ pub(crate) struct Broken {
 
 impl Broken {
     pub(crate) fn new(code: Code, reason: impl AsRef<str>) -> Self {
-        Self { code, reason: printable(reason.as_ref(), text::REASON) }
+        Self {
+            code,
+            reason: printable(reason.as_ref(), text::REASON),
+        }
     }
 }
 
@@ -126,7 +146,10 @@ pub(crate) async fn call_in<A: Ask>(
         Err(broken) => return Finished::never(broken),
     };
     let Some(call) = Call::new(context.clone(), setting) else {
-        return Finished::never(Broken::new(Code::Busy, "the operating system gave no randomness"));
+        return Finished::never(Broken::new(
+            Code::Busy,
+            "the operating system gave no randomness",
+        ));
     };
     let _timed = host.shared.ticker.run();
     let mut store = store(host, call);
@@ -136,24 +159,44 @@ pub(crate) async fn call_in<A: Ask>(
     let result = match answer {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(broken(&error, &call.stdio.contents())),
-        Err(_) => Err(Broken::new(Code::Timeout, "no answer in the time that was left to it")),
+        Err(_) => Err(Broken::new(
+            Code::Timeout,
+            "no answer in the time that was left to it",
+        )),
     };
     let divergence = call.tape.divergence();
-    let (logs, writes) = (std::mem::take(&mut call.logs), std::mem::take(&mut call.staged));
-    Finished { result, logs, writes: writes.into_values().collect(), trace: call.into_trace(), divergence }
+    let logs = std::mem::take(&mut call.logs);
+    let writes = std::mem::take(&mut call.staged);
+    Finished {
+        result,
+        logs,
+        writes: writes.into_values().collect(),
+        trace: call.into_trace(),
+        divergence,
+    }
 }
 
 impl<T> Finished<T> {
     fn never(broken: Broken) -> Self {
-        let (logs, writes) = (Vec::new(), Vec::new());
-        Self { result: Err(broken), logs, writes, trace: Trace::default(), divergence: None }
+        let logs = Vec::new();
+        let writes = Vec::new();
+        Self {
+            result: Err(broken),
+            logs,
+            writes,
+            trace: Trace::default(),
+            divergence: None,
+        }
     }
 }
 
 async fn slot(host: &Host, cut_off: Instant) -> Result<SemaphorePermit<'_>, Broken> {
     match timeout_at(cut_off.into(), host.shared.slots.acquire()).await {
         Ok(Ok(slot)) => Ok(slot),
-        _ => Err(Broken::new(Code::Busy, "all instances were in use; raise the number of slots")),
+        _ => Err(Broken::new(
+            Code::Busy,
+            "all instances were in use; raise the number of slots",
+        )),
     }
 }
 
@@ -174,8 +217,12 @@ fn charge_tick(mut call: StoreContextMut<Call>, cpu_ms: u64) -> wasmtime::Result
     if call.ticks > cpu_ms {
         return Err(Stop::Cpu(cpu_ms).into());
     }
-    // tokio's own yield lets timers and sockets have their turn; a plain one is polled again before them.
-    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    // tokio's own yield lets timers and sockets have their turn; a plain one is polled again before
+    // them.
+    Ok(UpdateDeadline::YieldCustom(
+        1,
+        Box::pin(tokio::task::yield_now()),
+    ))
 }
 
 /// The data of one store.
@@ -203,9 +250,11 @@ impl Call {
     /// `None` if the operating system gives no randomness.
     pub(crate) fn new(context: Arc<Context>, setting: Setting) -> Option<Self> {
         let (seed, clock, tape) = match setting.replay {
-            Some((trace, end)) => {
-                (trace.seed, Clock::playing(trace.readings), Tape::playing(trace.calls, end))
-            }
+            Some((trace, end)) => (
+                trace.seed,
+                Clock::playing(trace.readings),
+                Tape::playing(trace.calls, end),
+            ),
             None => {
                 let seed = setting.seed.or_else(surroundings::seed)?;
                 (seed, Clock::at(context.services.now()), Tape::recording())
@@ -216,7 +265,10 @@ impl Call {
         wasi.stdout(stdio.clone()).stderr(stdio.clone());
         surround(&mut wasi, seed, &clock);
         Some(Self {
-            limiter: Limiter { used: 0, granted: context.grants.memory_bytes },
+            limiter: Limiter {
+                used: 0,
+                granted: context.grants.memory_bytes,
+            },
             context,
             spent: Spent::default(),
             logs: Vec::new(),
@@ -237,7 +289,14 @@ impl Call {
     fn into_trace(self) -> Trace {
         let (calls, calls_cut) = self.tape.into_calls();
         let (readings, readings_cut) = self.clock.take_readings();
-        Trace { deadline: 0, seed: self.seed, readings, calls, cut: calls_cut || readings_cut, ran: true }
+        Trace {
+            deadline: 0,
+            seed: self.seed,
+            readings,
+            calls,
+            cut: calls_cut || readings_cut,
+            ran: true,
+        }
     }
 
     /// The answer of an import: from the recording, if one is played, else made and put on record.
@@ -256,7 +315,9 @@ impl Call {
 
     /// What the recording answers, if one is played.
     pub(crate) fn heard<T: Spoken>(&mut self, asked: &Asked) -> wasmtime::Result<Option<T>> {
-        let Tape::Playing(player) = &mut self.tape else { return Ok(None) };
+        let Tape::Playing(player) = &mut self.tape else {
+            return Ok(None);
+        };
         match player.play(asked) {
             Played::Answer(answer) => Ok(Some(answer)),
             Played::CutOff(code) => Err(Stop::CutOff(code).into()),
@@ -267,7 +328,10 @@ impl Call {
 
 impl WasiView for Call {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -295,7 +359,11 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let wanted = self.used.saturating_add(desired.saturating_sub(current));
         if wanted > self.granted {
-            return Err(Stop::Memory { wanted, granted: self.granted }.into());
+            return Err(Stop::Memory {
+                wanted,
+                granted: self.granted,
+            }
+            .into());
         }
         self.used = wanted;
         Ok(true)
@@ -307,7 +375,11 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _max: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS { Err(Stop::Table(desired).into()) } else { Ok(true) }
+        if desired > TABLE_ELEMENTS {
+            Err(Stop::Table(desired).into())
+        } else {
+            Ok(true)
+        }
     }
 }
 
@@ -336,19 +408,30 @@ struct Misfit;
 /// Marks the error of an instantiation in which no guest code went wrong.
 pub(crate) fn misfit(error: wasmtime::Error) -> wasmtime::Error {
     let by_guest = error.is::<Trap>() || error.is::<Stop>() || error.is::<I32Exit>();
-    if by_guest { error } else { error.context(Misfit) }
+    if by_guest {
+        error
+    } else {
+        error.context(Misfit)
+    }
 }
 
 fn broken(error: &wasmtime::Error, stdio: &[u8]) -> Broken {
     let code = code(error);
     let said = said(&String::from_utf8_lossy(stdio));
-    let said = if said.is_empty() { said } else { format!("; it printed: {said}") };
+    let said = if said.is_empty() {
+        said
+    } else {
+        format!("; it printed: {said}")
+    };
     Broken::new(code, format!("{}{said}", error.root_cause()))
 }
 
 /// What a guest printed, in one line, without advice that an operator cannot follow.
 fn said(printed: &str) -> String {
-    let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = printed
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     let useful = lines.filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE"));
     useful.collect::<Vec<_>>().join(" / ")
 }
@@ -370,7 +453,11 @@ fn code(error: &wasmtime::Error) -> Code {
         return Code::Exit;
     }
     // wasmtime keeps the type of this one to itself; a test notices if the words change.
-    if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+    if error
+        .root_cause()
+        .to_string()
+        .contains("fuel allocated for hostcalls")
+    {
         return Code::Output;
     }
     match error.downcast_ref::<Trap>() {

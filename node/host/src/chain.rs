@@ -1,4 +1,5 @@
-//! All plugins of a node as one judge. Every one that guards a task must approve; none means refusal.
+//! All plugins of a node as one judge. Every one that guards a task must approve; none means
+//! refusal.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,7 +43,9 @@ pub enum ChainError {
     #[error("there are two plugins `{0}`; add a label, e.g. `{0}:second`")]
     Repeated(String),
     /// A shadow is compared with an entry that does not decide.
-    #[error("plugin `{shadow}` shadows `{entry}`, which decides nothing; name an entry in force, or none")]
+    #[error(
+        "plugin `{shadow}` shadows `{entry}`, which decides nothing; name an entry in force, or none"
+    )]
     NoEntry {
         /// The shadow.
         shadow: String,
@@ -70,19 +73,23 @@ impl Chain {
     ) -> Result<Self, ChainError> {
         let specs = specs.into_iter().map(Configured::from).collect();
         let chain = Self::load_what_can_be(host, specs, services, None).await?;
-        match chain.entries.iter().find_map(|entry| Some((entry, entry.broken()?))) {
+        match chain
+            .entries
+            .iter()
+            .find_map(|entry| Some((entry, entry.broken()?)))
+        {
             Some((entry, broken)) => Err(load_error(&entry.name, broken)),
             None => Ok(chain),
         }
     }
 
-    /// Loads every entry; one that fails is broken and refuses what it guards. Entries of `before` that have the same
-    /// name lend their counters.
+    /// Loads every entry; one that fails is broken and refuses what it guards. Entries of `before`
+    /// that have the same name lend their counters.
     pub(crate) async fn load_what_can_be(
         host: &Host,
         configured: Vec<Configured>,
         services: Arc<dyn Services>,
-        before: Option<&Chain>,
+        before: Option<&Self>,
     ) -> Result<Self, ChainError> {
         check_names(&configured)?;
         let mut entries = Vec::with_capacity(configured.len());
@@ -92,12 +99,20 @@ impl Chain {
             entries.push(Entry::load(host, configured, services.clone(), stats).await);
         }
         let (document, revision) = in_force::describe(&entries);
-        Ok(Self { entries, document, revision })
+        Ok(Self {
+            entries,
+            document,
+            revision,
+        })
     }
 
     /// The first entry that is broken here and is not broken in `before`.
-    pub(crate) fn worse_than(&self, before: &Chain) -> Option<ChainError> {
-        let newly = |entry: &&Entry| before.entry(&entry.name).is_none_or(|before| before.broken().is_none());
+    pub(crate) fn worse_than(&self, before: &Self) -> Option<ChainError> {
+        let newly = |entry: &&Entry| {
+            before
+                .entry(&entry.name)
+                .is_none_or(|before| before.broken().is_none())
+        };
         let mut broken = self.entries.iter().filter(|entry| entry.broken().is_some());
         let entry = broken.find(newly)?;
         entry.broken().map(|broken| load_error(&entry.name, broken))
@@ -121,16 +136,19 @@ impl Chain {
         self.revision
     }
 
-    /// Names, roles, grants, digests of components, configurations, keys and authorities: an `InForce` as JSON.
+    /// Names, roles, grants, digests of components, configurations, keys and authorities: an
+    /// `InForce` as JSON.
     pub fn document(&self) -> &Arc<str> {
         &self.document
     }
 
-    /// Puts `task` to the plugins that guard it: first those without network, in order, up to the first refusal; then
-    /// all others at once. Nobody else's decision is waited for; [`Pipeline::decide`](crate::Pipeline::decide) is for
-    /// nodes.
+    /// Puts `task` to the plugins that guard it: first those without network, in order, up to the
+    /// first refusal; then all others at once. Nobody else's decision is waited for;
+    /// [`Pipeline::decide`](crate::Pipeline::decide) is for nodes.
     pub async fn decide(&self, task: &Task, deadline: Instant) -> Decision {
-        self.decide_in_turn(task, deadline, &Turns::default()).await.0
+        self.decide_in_turn(task, deadline, &Turns::default())
+            .await
+            .0
     }
 
     /// The same in turn with other decisions, as far as plugins remember.
@@ -143,21 +161,40 @@ impl Chain {
         let chain = (self.revision, self.document.clone());
         let subjects = subjects(&task.operation);
         if let Some(refusal) = self.unguarded(&subjects) {
-            return (Decision { evaluations: Vec::new(), stopped: Some(refusal), chain }, Turn::default());
+            return (
+                Decision {
+                    evaluations: Vec::new(),
+                    stopped: Some(refusal),
+                    chain,
+                },
+                Turn::default(),
+            );
         }
         let guards = |entry: &&Entry| subjects.iter().any(|subject| entry.guards(subject));
         let panel = Panel::new(self.entries.iter().filter(guards));
         match panel.hear(task, deadline, turns).await {
-            Heard::All { evaluations, turn } => (Decision { evaluations, stopped: None, chain }, turn),
-            Heard::NoTurn(evaluations) => {
-                (Decision { evaluations, stopped: Some(no_turn()), chain }, Turn::default())
-            }
+            Heard::All { evaluations, turn } => (
+                Decision {
+                    evaluations,
+                    stopped: None,
+                    chain,
+                },
+                turn,
+            ),
+            Heard::NoTurn(evaluations) => (
+                Decision {
+                    evaluations,
+                    stopped: Some(no_turn()),
+                    chain,
+                },
+                Turn::default(),
+            ),
         }
     }
 
-    /// Tells the entries that guard `task` and count what others sign, in turn with decisions: what they write must be in
-    /// [`Services::memory`] before the turn ends. `wanted` chooses among them by name. `None`: the turn did not come before
-    /// `deadline`.
+    /// Tells the entries that guard `task` and count what others sign, in turn with decisions: what
+    /// they write must be in [`Services::memory`] before the turn ends. `wanted` chooses among them
+    /// by name. `None`: the turn did not come before `deadline`.
     pub(crate) async fn observe(
         &self,
         task: &Task,
@@ -167,9 +204,15 @@ impl Chain {
     ) -> Option<(Vec<Observation>, Turn)> {
         let subjects = subjects(&task.operation);
         let guards = |entry: &&Entry| subjects.iter().any(|subject| entry.guards(subject));
-        let concerned = self.entries.iter().filter(guards).filter(|entry| wanted(&entry.name));
-        let counting: Vec<&Plugin> =
-            concerned.filter_map(Entry::plugin).filter(|plugin| plugin.counts()).collect();
+        let concerned = self
+            .entries
+            .iter()
+            .filter(guards)
+            .filter(|entry| wanted(&entry.name));
+        let counting: Vec<&Plugin> = concerned
+            .filter_map(Entry::plugin)
+            .filter(|plugin| plugin.counts())
+            .collect();
         if counting.is_empty() {
             return Some((Vec::new(), Turn::default()));
         }
@@ -184,27 +227,43 @@ impl Chain {
     /// A refusal, if anything that the task uses has no guard.
     fn unguarded(&self, subjects: &[Subject]) -> Option<Refusal> {
         let alone = |subject: &Subject| !self.entries.iter().any(|entry| entry.guards(subject));
-        let reason = match self.entries.is_empty() {
-            true => "no plugin is configured, so nobody can approve; configure one",
-            false => "no plugin guards this task, so nobody can approve; widen the scope of an entry",
+        let reason = if self.entries.is_empty() {
+            "no plugin is configured, so nobody can approve; configure one"
+        } else {
+            "no plugin guards this task, so nobody can approve; widen the scope of an entry"
         };
-        subjects.iter().any(alone).then(|| refusal(Code::NoPlugin, reason))
+        subjects
+            .iter()
+            .any(alone)
+            .then(|| refusal(Code::NoPlugin, reason))
     }
 }
 
 fn no_turn() -> Refusal {
-    refusal(Code::Busy, "other decisions were under way until the deadline; try again with a new task")
+    refusal(
+        Code::Busy,
+        "other decisions were under way until the deadline; try again with a new task",
+    )
 }
 
 fn refusal(code: Code, reason: &str) -> Refusal {
-    Refusal { plugin: None, code: code.as_str().into(), reason: reason.into() }
+    Refusal {
+        plugin: None,
+        code: code.as_str().into(),
+        reason: reason.into(),
+    }
 }
 
 fn load_error(name: &str, broken: &Broken) -> ChainError {
-    ChainError::Load { plugin: name.into(), code: broken.code, reason: broken.reason.clone() }
+    ChainError::Load {
+        plugin: name.into(),
+        code: broken.code,
+        reason: broken.reason.clone(),
+    }
 }
 
-/// What a chain answered. Only [`Chain::decide`] makes one, and it leaves plugins unasked only after a refusal.
+/// What a chain answered. Only [`Chain::decide`] makes one, and it leaves plugins unasked only
+/// after a refusal.
 #[derive(Clone, Debug)]
 pub struct Decision {
     evaluations: Vec<Evaluation>,
@@ -249,15 +308,23 @@ impl Decision {
         &self.evaluations
     }
 
-    /// What there is to keep of the decision for a replay. Takes the question, which is as large as the task.
+    /// What there is to keep of the decision for a replay. Takes the question, which is as large as
+    /// the task.
     pub fn recording(&self, question: Task) -> Recording {
         let evaluations = self.evaluations.iter().map(Recorded::from).collect();
-        Recording { chain: self.chain.0, question: Some(question), evaluations }
+        Recording {
+            chain: self.chain.0,
+            question: Some(question),
+            evaluations,
+        }
     }
 
     /// The configuration documents under which plugins judged, each with its SHA-256.
     pub fn documents(&self) -> impl Iterator<Item = ([u8; 32], &Arc<str>)> {
-        let judged = self.evaluations.iter().filter(|evaluation| evaluation.conditions.is_some());
+        let judged = self
+            .evaluations
+            .iter()
+            .filter(|evaluation| evaluation.conditions.is_some());
         judged.map(|evaluation| (evaluation.revision, &evaluation.document))
     }
 
@@ -266,11 +333,16 @@ impl Decision {
         (self.chain.0, &self.chain.1)
     }
 
-    /// What to make durable with an approval: plugin and write. Nothing if the decision is a refusal.
+    /// What to make durable with an approval: plugin and write. Nothing if the decision is a
+    /// refusal.
     pub fn writes(&self) -> impl Iterator<Item = (&str, &StateWrite)> {
         let approved = self.evaluations.iter().filter(|_| self.approved());
-        approved
-            .flat_map(|evaluation| evaluation.writes.iter().map(|write| (evaluation.plugin.as_str(), write)))
+        approved.flat_map(|evaluation| {
+            evaluation
+                .writes
+                .iter()
+                .map(|write| (evaluation.plugin.as_str(), write))
+        })
     }
 }
 
@@ -279,11 +351,17 @@ fn check_names(configured: &[Configured]) -> Result<(), ChainError> {
     if let Some(twice) = configured.iter().find(|entry| !names.insert(entry.name())) {
         return Err(ChainError::Repeated(twice.name().into()));
     }
-    let decides =
-        |name: &str| configured.iter().any(|entry| entry.name() == name && entry.role().shadow.is_none());
+    let decides = |name: &str| {
+        configured
+            .iter()
+            .any(|entry| entry.name() == name && entry.role().shadow.is_none())
+    };
     let shadowed = |entry: &Configured| {
         let name = entry.role().shadow.as_ref().and_then(Shadow::entry)?;
-        (!decides(name)).then(|| ChainError::NoEntry { shadow: entry.name().into(), entry: name.into() })
+        (!decides(name)).then(|| ChainError::NoEntry {
+            shadow: entry.name().into(),
+            entry: name.into(),
+        })
     };
     configured.iter().find_map(shadowed).map_or(Ok(()), Err)
 }

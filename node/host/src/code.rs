@@ -1,5 +1,5 @@
-//! The one table of codes with which the host itself refuses. Journals, metrics and operators rely on them: a code is
-//! never renamed and never given another meaning.
+//! The one table of codes with which the host itself refuses. Journals, metrics and operators rely
+//! on them: a code is never renamed and never given another meaning.
 
 use std::fmt;
 

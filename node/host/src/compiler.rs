@@ -1,6 +1,7 @@
-//! Who turns a component into machine code. Compilation is the one step that cannot be interrupted, and a hostile file
-//! of some hundred kilobytes can make it cost minutes and gigabytes. So a node lets a child process do it: the node's
-//! own program with another first argument, which limits itself before it reads a byte.
+//! Who turns a component into machine code. Compilation is the one step that cannot be interrupted,
+//! and a hostile file of some hundred kilobytes can make it cost minutes and gigabytes. So a node
+//! lets a child process do it: the node's own program with another first argument, which limits
+//! itself before it reads a byte.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -53,7 +54,8 @@ impl CompilerProgram {
     }
 }
 
-/// What one compilation may take. The default suffices for a JavaScript engine or Python on a slow machine.
+/// What one compilation may take. The default suffices for a JavaScript engine or Python on a slow
+/// machine.
 #[derive(Clone, Debug)]
 pub struct CompilerLimits {
     /// Processor time of all threads together, in seconds.
@@ -121,13 +123,16 @@ impl CompileError {
             Self::Crashed(_) => {
                 "do not use it; if you trust its author, raise policy.compile.memory_bytes and try again"
             }
-            Self::Unusable { .. } => "install the program whole, and see that its user may start it",
+            Self::Unusable { .. } => {
+                "install the program whole, and see that its user may start it"
+            }
         }
     }
 }
 
 impl Compiler {
-    /// Machine code for `component`, as `engine` loads it. `memory_bytes` is the engine's own setting.
+    /// Machine code for `component`, as `engine` loads it. `memory_bytes` is the engine's own
+    /// setting.
     pub(crate) async fn compile(
         &self,
         engine: &Engine,
@@ -157,9 +162,10 @@ impl CompilerProgram {
             memory: self.limits.memory_bytes,
             length: component.len() as u64,
         };
-        let answer = tokio::time::timeout(self.limits.wall, self.talk(&mut child, request, component)).await;
-        // Whatever happened, it ends here; without this it would go on for as long as its own limits allow. An error says
-        // that it is over already.
+        let answer =
+            tokio::time::timeout(self.limits.wall, self.talk(&mut child, request, component)).await;
+        // Whatever happened, it ends here; without this it would go on for as long as its own
+        // limits allow. An error says that it is over already.
         let _ = child.kill().await;
         answer.unwrap_or(Err(CompileError::Wall(self.limits.wall)))
     }
@@ -182,7 +188,9 @@ impl CompilerProgram {
         request: Request,
         component: &[u8],
     ) -> Result<Vec<u8>, CompileError> {
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take();
+        let stderr = child.stderr.take();
         let feed = async {
             let Some(mut stdin) = stdin else { return };
             // A child that ends early says why in its status.
@@ -193,13 +201,19 @@ impl CompilerProgram {
             .await;
         };
         let limit = self.limits.output_bytes;
-        let ((), code, said) = tokio::join!(feed, collect(stdout, limit + 1), collect(stderr, SAID));
-        let (code, said) = (code.map_err(|e| self.unusable(e))?, said.map_err(|e| self.unusable(e))?);
+        let ((), code, said) =
+            tokio::join!(feed, collect(stdout, limit + 1), collect(stderr, SAID));
+        let code = code.map_err(|e| self.unusable(e))?;
+        let said = said.map_err(|e| self.unusable(e))?;
         if code.len() as u64 > limit {
             return Err(CompileError::Output(limit));
         }
         let status = child.wait().await.map_err(|source| self.unusable(source))?;
-        if status.success() { Ok(code) } else { Err(self.failed(status, &String::from_utf8_lossy(&said))) }
+        if status.success() {
+            Ok(code)
+        } else {
+            Err(self.failed(status, &String::from_utf8_lossy(&said)))
+        }
     }
 
     fn failed(&self, status: ExitStatus, said: &str) -> CompileError {
@@ -215,12 +229,18 @@ impl CompilerProgram {
             (_, Some(SIGABRT)) if said.contains("memory allocation of") => {
                 CompileError::Memory(self.limits.memory_bytes)
             }
-            _ => CompileError::Crashed(printable(&format!("{status}: {}", said.trim()), text::REASON)),
+            _ => CompileError::Crashed(printable(
+                &format!("{status}: {}", said.trim()),
+                text::REASON,
+            )),
         }
     }
 
     fn unusable(&self, source: io::Error) -> CompileError {
-        CompileError::Unusable { program: self.program.clone(), source }
+        CompileError::Unusable {
+            program: self.program.clone(),
+            source,
+        }
     }
 }
 

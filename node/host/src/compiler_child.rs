@@ -1,5 +1,6 @@
-//! The other end of [`Compiler::Child`](crate::Compiler): a process that compiles one component and ends. It trusts its
-//! parent and nothing else; what it reads may make it slow, large or wrong, and the limits it sets first are its own.
+//! The other end of [`Compiler::Child`](crate::Compiler): a process that compiles one component and
+//! ends. It trusts its parent and nothing else; what it reads may make it slow, large or wrong, and
+//! the limits it sets first are its own.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -28,23 +29,35 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        [self.engine_memory, self.cpu_seconds, self.memory, self.length]
-            .iter()
-            .flat_map(|n| n.to_be_bytes())
-            .collect()
+        [
+            self.engine_memory,
+            self.cpu_seconds,
+            self.memory,
+            self.length,
+        ]
+        .iter()
+        .flat_map(|n| n.to_be_bytes())
+        .collect()
     }
 
     fn read(from: &mut impl Read) -> io::Result<Self> {
         let mut next = || {
             let mut bytes = [0; 8];
-            from.read_exact(&mut bytes).map(|()| u64::from_be_bytes(bytes))
+            from.read_exact(&mut bytes)
+                .map(|()| u64::from_be_bytes(bytes))
         };
-        Ok(Self { engine_memory: next()?, cpu_seconds: next()?, memory: next()?, length: next()? })
+        Ok(Self {
+            engine_memory: next()?,
+            cpu_seconds: next()?,
+            memory: next()?,
+            length: next()?,
+        })
     }
 }
 
-/// Everything that a program does as [`Compiler::Child`](crate::Compiler::Child): compiles the component on standard input to machine code on
-/// standard output. The program must do nothing else, and print nothing.
+/// Everything that a program does as [`Compiler::Child`](crate::Compiler::Child): compiles the
+/// component on standard input to machine code on standard output. The program must do nothing
+/// else, and print nothing.
 pub fn compile_main() -> ExitCode {
     match answer(&mut io::stdin().lock(), &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,7 +76,10 @@ struct Failed {
 
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
-        Self { code: BROKEN, reason: error.to_string() }
+        Self {
+            code: BROKEN,
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -73,11 +89,21 @@ fn answer(stdin: &mut impl Read, stdout: &mut impl Write) -> Result<(), Failed> 
     let mut component = Vec::new();
     stdin.take(request.length).read_to_end(&mut component)?;
     if component.len() as u64 != request.length {
-        return Err(Failed { code: BROKEN, reason: "the component was cut off on its way".into() });
+        return Err(Failed {
+            code: BROKEN,
+            reason: "the component was cut off on its way".into(),
+        });
     }
-    let failed = |code| move |error: wasmtime::Error| Failed { code, reason: format!("{error:#}") };
+    let failed = |code| {
+        move |error: wasmtime::Error| Failed {
+            code,
+            reason: format!("{error:#}"),
+        }
+    };
     let engine = engine::compiling(request.engine_memory as usize).map_err(failed(BROKEN))?;
-    let code = engine.precompile_component(&component).map_err(failed(INVALID))?;
+    let code = engine
+        .precompile_component(&component)
+        .map_err(failed(INVALID))?;
     stdout.write_all(&code)?;
     stdout.flush()?;
     Ok(())
@@ -87,7 +113,8 @@ fn answer(stdin: &mut impl Read, stdout: &mut impl Write) -> Result<(), Failed> 
 fn limit(request: &Request) -> io::Result<()> {
     let limits = [
         (Resource::Cpu, request.cpu_seconds),
-        // Writable private memory. Counting addresses instead would count what threads reserve and never use.
+        // Writable private memory. Counting addresses instead would count what threads reserve and
+        // never use.
         (Resource::Data, request.memory),
         (Resource::Fsize, 0),
         // The three pipes, and what the runtime opens to learn the number of processors.
@@ -95,6 +122,12 @@ fn limit(request: &Request) -> io::Result<()> {
         (Resource::Core, 0),
     ];
     limits.iter().try_for_each(|&(resource, most)| {
-        Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)
+        Ok(setrlimit(
+            resource,
+            Rlimit {
+                current: Some(most),
+                maximum: Some(most),
+            },
+        )?)
     })
 }

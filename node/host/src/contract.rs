@@ -1,6 +1,7 @@
-//! The joint between versions of the contract. What the host judges with is the vocabulary of 0.1; a later version is
-//! one more variant of [`Prepared`] and [`Running`], whose methods translate at the border, and one more line in
-//! [`add_to_linker`]. A component says by the name of its export which version it was built for.
+//! The joint between versions of the contract. What the host judges with is the vocabulary of 0.1;
+//! a later version is one more variant of [`Prepared`] and [`Running`], whose methods translate at
+//! the border, and one more line in [`add_to_linker`]. A component says by the name of its export
+//! which version it was built for.
 
 use wasmtime::component::{Component, HasSelf, Instance, Linker};
 use wasmtime::{Engine, Store};
@@ -59,24 +60,38 @@ impl Prepared {
         let version = version(linker.engine(), component)?;
         let linked = || linker.instantiate_pre(component).map_err(incompatible);
         match minor(&version) {
-            "0.1" => RiskPluginPre::new(linked()?).map(Self::V0_1).map_err(incompatible),
+            "0.1" => RiskPluginPre::new(linked()?)
+                .map(Self::V0_1)
+                .map_err(incompatible),
             #[cfg(test)]
-            "0.2" => next::RiskPluginPre::new(linked()?).map(Self::Next).map_err(incompatible),
-            _ => Err(LoadError::Version { version, served: SERVED }),
+            "0.2" => next::RiskPluginPre::new(linked()?)
+                .map(Self::Next)
+                .map_err(incompatible),
+            _ => Err(LoadError::Version {
+                version,
+                served: SERVED,
+            }),
         }
     }
 
     /// Whether the component has the optional export `health`.
     pub(crate) fn has_probe(&self) -> bool {
         match self {
-            Self::V0_1(pre) => pre.instance_pre().component().get_export_index(None, HEALTH_0_1).is_some(),
+            Self::V0_1(pre) => pre
+                .instance_pre()
+                .component()
+                .get_export_index(None, HEALTH_0_1)
+                .is_some(),
             #[cfg(test)]
             Self::Next(_) => false,
         }
     }
 
     /// Calls `health.probe` of a new instance.
-    pub(crate) async fn probe(&self, store: &mut Store<Call>) -> wasmtime::Result<Result<(), Failure>> {
+    pub(crate) async fn probe(
+        &self,
+        store: &mut Store<Call>,
+    ) -> wasmtime::Result<Result<(), Failure>> {
         let pre = match self {
             Self::V0_1(pre) => pre,
             #[cfg(test)]
@@ -84,7 +99,8 @@ impl Prepared {
         };
         let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
         let health = instance.get_export_index(&mut *store, None, HEALTH_0_1);
-        let probe = health.and_then(|health| instance.get_export_index(&mut *store, Some(&health), "probe"));
+        let probe = health
+            .and_then(|health| instance.get_export_index(&mut *store, Some(&health), "probe"));
         let probe = probe.ok_or_else(|| wasmtime::Error::msg("it exports no health.probe"))?;
         let probe = instance.get_typed_func::<(), (Result<(), Failure>,)>(&mut *store, &probe)?;
         Ok(probe.call_async(&mut *store, ()).await?.0)
@@ -93,7 +109,11 @@ impl Prepared {
     /// Whether the component has the optional export `counting`.
     pub(crate) fn has_counting(&self) -> bool {
         match self {
-            Self::V0_1(pre) => pre.instance_pre().component().get_export_index(None, COUNTING_0_1).is_some(),
+            Self::V0_1(pre) => pre
+                .instance_pre()
+                .component()
+                .get_export_index(None, COUNTING_0_1)
+                .is_some(),
             #[cfg(test)]
             Self::Next(_) => false,
         }
@@ -112,10 +132,13 @@ impl Prepared {
         };
         let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
         let counting = instance.get_export_index(&mut *store, None, COUNTING_0_1);
+        let observe = counting.and_then(|counting| {
+            instance.get_export_index(&mut *store, Some(&counting), "observe")
+        });
         let observe =
-            counting.and_then(|counting| instance.get_export_index(&mut *store, Some(&counting), "observe"));
-        let observe = observe.ok_or_else(|| wasmtime::Error::msg("it exports no counting.observe"))?;
-        let observe = instance.get_typed_func::<(&Task,), (Result<(), Failure>,)>(&mut *store, &observe)?;
+            observe.ok_or_else(|| wasmtime::Error::msg("it exports no counting.observe"))?;
+        let observe =
+            instance.get_typed_func::<(&Task,), (Result<(), Failure>,)>(&mut *store, &observe)?;
         Ok(observe.call_async(&mut *store, (task,)).await?.0)
     }
 
@@ -147,13 +170,21 @@ impl Prepared {
 impl Running {
     pub(crate) async fn describe(&self, store: &mut Store<Call>) -> wasmtime::Result<Info> {
         match self {
-            Self::V0_1(plugin) => plugin.countersign_policy_plugin().call_describe(store).await,
+            Self::V0_1(plugin) => {
+                plugin
+                    .countersign_policy_plugin()
+                    .call_describe(store)
+                    .await
+            }
             #[cfg(test)]
             Self::Next(plugin) => next::describe(plugin, store).await,
         }
     }
 
-    pub(crate) async fn check(&self, store: &mut Store<Call>) -> wasmtime::Result<Result<(), Failure>> {
+    pub(crate) async fn check(
+        &self,
+        store: &mut Store<Call>,
+    ) -> wasmtime::Result<Result<(), Failure>> {
         match self {
             Self::V0_1(plugin) => plugin.countersign_policy_plugin().call_check(store).await,
             #[cfg(test)]
@@ -167,7 +198,12 @@ impl Running {
         task: &Task,
     ) -> wasmtime::Result<Result<Verdict, Failure>> {
         match self {
-            Self::V0_1(plugin) => plugin.countersign_policy_plugin().call_evaluate(store, task).await,
+            Self::V0_1(plugin) => {
+                plugin
+                    .countersign_policy_plugin()
+                    .call_evaluate(store, task)
+                    .await
+            }
             #[cfg(test)]
             Self::Next(plugin) => next::evaluate(plugin, store, task).await,
         }
@@ -188,14 +224,20 @@ fn version(engine: &Engine, component: &Component) -> Result<String, LoadError> 
 /// The version of the export `interface`.
 fn exported(engine: &Engine, component: &Component, interface: &str) -> Option<String> {
     let exports = component.component_type();
-    exports.exports(engine).find_map(|(name, _)| name.strip_prefix(interface).map(str::to_owned))
+    exports
+        .exports(engine)
+        .find_map(|(name, _)| name.strip_prefix(interface).map(str::to_owned))
 }
 
 /// `0.1` of `0.1.7`: what must agree before 1.0. Pre-releases agree with nothing.
 fn minor(version: &str) -> &str {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     match version.rsplit_once('.') {
-        Some((minor, _)) if version.split('.').count() == 3 && version.split('.').all(is_number) => minor,
+        Some((minor, _))
+            if version.split('.').count() == 3 && version.split('.').all(is_number) =>
+        {
+            minor
+        }
         _ => version,
     }
 }

@@ -36,7 +36,8 @@ fn config(memory_bytes: usize) -> Config {
         .max_wasm_stack(512 << 10)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
-        // Without these the pool reserves 4 GiB of addresses for each memory, which containers often forbid.
+        // Without these the pool reserves 4 GiB of addresses for each memory, which containers
+        // often forbid.
         .memory_reservation(memory_bytes as u64)
         .memory_guard_size(64 << 10)
         .memory_reservation_for_growth(0)

@@ -30,13 +30,15 @@ pub struct Evaluation {
     pub elapsed: Duration,
     /// What it logged, within its budget.
     pub logs: Vec<LogLine>,
-    /// What it wants to remember; to be committed with the node's decision. Empty unless it approves.
+    /// What it wants to remember; to be committed with the node's decision. Empty unless it
+    /// approves.
     pub writes: Vec<StateWrite>,
     /// What it heard from outside while it judged.
     pub trace: Trace,
 }
 
-/// What one plugin made of a task that others sign. It decides nothing and is no part of a recording.
+/// What one plugin made of a task that others sign. It decides nothing and is no part of a
+/// recording.
 #[derive(Clone, Debug)]
 pub struct Observation {
     /// Name of the plugin's entry in the configuration.
@@ -56,7 +58,8 @@ pub enum Verdict {
     Approve,
     /// An objection by the plugin's own rules.
     Reject {
-        /// The plugin's stable code. Records of earlier programs have `rejected` where it was malformed.
+        /// The plugin's stable code. Records of earlier programs have `rejected` where it was
+        /// malformed.
         code: String,
         /// One sentence, cut and escaped.
         reason: String,
@@ -79,9 +82,9 @@ impl Verdict {
     /// Code and reason, unless it is an approval.
     pub fn refusal(&self) -> Option<(&str, &str)> {
         match self {
-            Verdict::Approve => None,
-            Verdict::Reject { code, reason } => Some((code, reason)),
-            Verdict::Failed { code, reason } => Some((code.as_str(), reason)),
+            Self::Approve => None,
+            Self::Reject { code, reason } => Some((code, reason)),
+            Self::Failed { code, reason } => Some((code.as_str(), reason)),
         }
     }
 }

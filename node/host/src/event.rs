@@ -1,5 +1,7 @@
-//! What receivers are told, as the node puts it. Plain data; it can be stored as JSON until it is delivered.
+//! What receivers are told, as the node puts it. Plain data; it can be stored as JSON until it is
+//! delivered.
 
+use events::End;
 use serde::{Deserialize, Serialize};
 
 use crate::Task;
@@ -8,9 +10,9 @@ use crate::bindings::event::countersign::policy::events;
 pub use crate::bindings::event::countersign::policy::events::{
     NewKey, Participant, ShareSignature, Signature, Stage, Success,
 };
-use events::End;
 
-/// One event. The fields are those of `event` in `wit/policy.wit`; the number of tries is an argument of the delivery.
+/// One event. The fields are those of `event` in `wit/policy.wit`; the number of tries is an
+/// argument of the delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// UUID.
@@ -59,10 +61,10 @@ impl Event {
             id: self.id.clone(),
             at: self.at,
             node: self.node.clone(),
-            task: self
-                .task
-                .as_ref()
-                .map(|task| types::Task { raw: self.raw.clone(), ..task.to_wit(deadline) }),
+            task: self.task.as_ref().map(|task| types::Task {
+                raw: self.raw.clone(),
+                ..task.to_wit(deadline)
+            }),
             what: self.what.to_wit(),
             tries,
         }
@@ -72,15 +74,15 @@ impl Event {
 impl What {
     fn to_wit(&self) -> events::What {
         match self.clone() {
-            What::Ping => events::What::Ping,
-            What::Created => events::What::Created,
-            What::Updated(stage) => events::What::Updated(stage),
-            What::Succeeded(success) => events::What::Succeeded(success),
-            What::Declined { code, reason } => {
+            Self::Ping => events::What::Ping,
+            Self::Created => events::What::Created,
+            Self::Updated(stage) => events::What::Updated(stage),
+            Self::Succeeded(success) => events::What::Succeeded(success),
+            Self::Declined { code, reason } => {
                 events::What::Failed(End::Declined(Rejection { code, reason }))
             }
-            What::Failed(reason) => events::What::Failed(End::Failed(reason)),
-            What::Cancelled(reason) => events::What::Failed(End::Cancelled(reason)),
+            Self::Failed(reason) => events::What::Failed(End::Failed(reason)),
+            Self::Cancelled(reason) => events::What::Failed(End::Cancelled(reason)),
         }
     }
 }

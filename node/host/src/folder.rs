@@ -1,13 +1,12 @@
-//! A directory whose files nobody else is meant to write: opened once, and every file in it by a plain name, without
-//! following links. A name never becomes a path.
+//! A directory whose files nobody else is meant to write: opened once, and every file in it by a
+//! plain name, without following links. A name never becomes a path.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, openat};
-
 use countersign_files::{CustodyError, custody};
+use rustix::fs::{Mode, OFlags, openat};
 
 /// Mode of files and directories that are made.
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -21,22 +20,29 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Opens `path`, which may lie behind links; what counts is that only root and we can write there, or anywhere on the
-    /// way.
+    /// Opens `path`, which may lie behind links; what counts is that only root and we can write
+    /// there, or anywhere on the way.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let open = custody::open_folder(path).map_err(denied)?;
-        Ok(Self { open, path: path.into() })
+        Ok(Self {
+            open,
+            path: path.into(),
+        })
     }
 
     /// Opens `path`, and makes it first (mode 700) if it is not there.
     pub(crate) fn open_or_create(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)?;
         Self::open(path)
     }
 
-    /// The whole file `name`, if only root and we can write it: that nobody else can exchange it does not say that nobody
-    /// else can change it. One of more than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+    /// The whole file `name`, if only root and we can write it: that nobody else can exchange it
+    /// does not say that nobody else can change it. One of more than `limit` bytes is
+    /// [`io::ErrorKind::FileTooLarge`].
     pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(openat(&self.open, plain(name)?, flags, Mode::empty())?);
@@ -44,14 +50,22 @@ impl Folder {
         read_regular(file, limit)
     }
 
-    /// Replaces the file `name` (mode 600) whole: after a crash it has the old bytes or the new ones.
+    /// Replaces the file `name` (mode 600) whole: after a crash it has the old bytes or the new
+    /// ones.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temporary = format!(".{}.{:016x}.tmp", plain(name)?, nonce()?);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&self.open, &*temporary, flags, PRIVATE_FILE)?);
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        let renamed =
-            written.and_then(|()| Ok(rustix::fs::renameat(&self.open, &*temporary, &self.open, name)?));
+        let renamed = written.and_then(|()| {
+            Ok(rustix::fs::renameat(
+                &self.open,
+                &*temporary,
+                &self.open,
+                name,
+            )?)
+        });
         if renamed.is_err() {
             let _ = rustix::fs::unlinkat(&self.open, &*temporary, rustix::fs::AtFlags::empty());
         }
@@ -60,7 +74,11 @@ impl Folder {
 
     /// Removes the file `name`, or the link of that name.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.open, plain(name)?, rustix::fs::AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(
+            &self.open,
+            plain(name)?,
+            rustix::fs::AtFlags::empty(),
+        )?)
     }
 
     /// Names of all files, in order.
@@ -77,7 +95,10 @@ impl Folder {
     pub(crate) fn lock(&self) -> io::Result<Self> {
         let lock = self.open.try_clone()?;
         lock.lock()?;
-        Ok(Self { open: lock, path: self.path.clone() })
+        Ok(Self {
+            open: lock,
+            path: self.path.clone(),
+        })
     }
 }
 
@@ -86,8 +107,8 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at(path, OFlags::NOFOLLOW, limit)
 }
 
-/// The whole file at `path` or behind the link there. It must be a regular one: nobody's pipe is waited for. One of more than
-/// `limit` bytes is [`io::ErrorKind::FileTooLarge`].
+/// The whole file at `path` or behind the link there. It must be a regular one: nobody's pipe is
+/// waited for. One of more than `limit` bytes is [`io::ErrorKind::FileTooLarge`].
 pub fn read_linked(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at(path, OFlags::empty(), limit)
 }
@@ -95,7 +116,10 @@ pub fn read_linked(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Does not wait for the writer of a pipe.
 fn read_at(path: &Path, more: OFlags, limit: u64) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | more;
-    read_regular(File::from(rustix::fs::open(path, flags, Mode::empty())?), limit)
+    read_regular(
+        File::from(rustix::fs::open(path, flags, Mode::empty())?),
+        limit,
+    )
 }
 
 /// Reads once; a device, a pipe or a directory is refused before it could block or never end.
@@ -112,7 +136,10 @@ fn denied(error: CustodyError) -> io::Error {
 
 fn plain(name: &str) -> io::Result<&str> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file name"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a plain file name",
+        ));
     }
     Ok(name)
 }

@@ -1,16 +1,19 @@
-//! Configurations that are read once. After a plugin's `check` its memory is taken and made the initial memory of a new
-//! component, which answers all calls from then on: each in an instance of its own as ever, but nothing is parsed again.
-//! Only an optimisation: whatever stands against it, the plugin runs as it is, and the log says why.
+//! Configurations that are read once. After a plugin's `check` its memory is taken and made the
+//! initial memory of a new component, which answers all calls from then on: each in an instance of
+//! its own as ever, but nothing is parsed again. Only an optimisation: whatever stands against it,
+//! the plugin runs as it is, and the log says why.
 //!
-//! What is frozen is the same in every later call, so it must not depend on anything but the component and its
-//! configuration. During the freezing run there is therefore neither time nor randomness nor memory of the node's, nor a
-//! stream whose handle could be remembered; a component that asks for one of them is not frozen. The seed of hash tables
-//! is the exception. A guest might make more of it, a generator of nonces for instance: so a component that imports
-//! `http` or `keys`, and could show a repeated nonce to anybody, is never frozen.
+//! What is frozen is the same in every later call, so it must not depend on anything but the
+//! component and its configuration. During the freezing run there is therefore neither time nor
+//! randomness nor memory of the node's, nor a stream whose handle could be remembered; a component
+//! that asks for one of them is not frozen. The seed of hash tables is the exception. A guest might
+//! make more of it, a generator of nonces for instance: so a component that imports `http` or
+//! `keys`, and could show a repeated nonce to anybody, is never frozen.
 //!
-//! A frozen plugin may judge otherwise than the same plugin as it is: it may count its calls, or walk a hash table whose
-//! order the seed decides. So the seed of the freezing run is part of what is recorded of a decision, and a replay freezes
-//! with that seed again: the same component, document and seed make the same memory.
+//! A frozen plugin may judge otherwise than the same plugin as it is: it may count its calls, or
+//! walk a hash table whose order the seed decides. So the seed of the freezing run is part of what
+//! is recorded of a decision, and a replay freezes with that seed again: the same component,
+//! document and seed make the same memory.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +21,9 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use wasmtime::Store;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentNamedList, Instance, Lift, Linker, ResourceType, WasmList};
+use wasmtime::component::{
+    Component, ComponentNamedList, Instance, Lift, Linker, ResourceType, WasmList,
+};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::p2::bindings::{cli, random};
@@ -85,7 +90,9 @@ pub(crate) async fn freeze(
     if context.document.len() < limits.document_bytes {
         return None;
     }
-    let (started, plugin, seed) = (Instant::now(), &context.name, surroundings::seed()?);
+    let started = Instant::now();
+    let plugin = &context.name;
+    let seed = surroundings::seed()?;
     match freeze_in_time(host, limits, bytes, component, context, seed).await {
         Ok(prepared) => {
             tracing::debug!(plugin, elapsed = ?started.elapsed(), "the configuration is read once for all calls");
@@ -120,8 +127,15 @@ async fn freeze_in_time(
     seed: [u8; 32],
 ) -> wasmtime::Result<Prepared> {
     let frozen = try_freeze(host, limits, bytes, component, context, seed);
-    let late = |_| Err(wasmtime::format_err!("it takes longer than {:?}", limits.wall));
-    tokio::time::timeout(limits.wall, frozen).await.unwrap_or_else(late)
+    let late = |_| {
+        Err(wasmtime::format_err!(
+            "it takes longer than {:?}",
+            limits.wall
+        ))
+    };
+    tokio::time::timeout(limits.wall, frozen)
+        .await
+        .unwrap_or_else(late)
 }
 
 async fn try_freeze(
@@ -133,22 +147,32 @@ async fn try_freeze(
     seed: [u8; 32],
 ) -> wasmtime::Result<Prepared> {
     let imports = imports(host, component);
-    let outward = imports.iter().find(|import| OUTWARD.contains(&without_version(import)));
+    let outward = imports
+        .iter()
+        .find(|import| OUTWARD.contains(&without_version(import)));
     if let Some(import) = outward {
         wasmtime::bail!("it imports {import}");
     }
     if bytes.len() > limits.component_bytes {
         wasmtime::bail!("it has more than {} bytes", limits.component_bytes);
     }
-    let (host_, bytes, context_) = (host.clone(), bytes.clone(), context.clone());
+    let host_ = host.clone();
+    let bytes = bytes.clone();
+    let context_ = context.clone();
     let runtime = Handle::current();
-    // On a thread of its own: the rewriting is long, and it panics where a component is not as it expects.
-    let snapshot =
-        tokio::task::spawn_blocking(move || runtime.block_on(snapshot(&host_, &bytes, &context_, seed)));
-    let snapshot =
-        snapshot.await.map_err(|panic| wasmtime::format_err!("it cannot be rewritten: {panic}"))??;
+    // On a thread of its own: the rewriting is long, and it panics where a component is not as it
+    // expects.
+    let snapshot = tokio::task::spawn_blocking(move || {
+        runtime.block_on(snapshot(&host_, &bytes, &context_, seed))
+    });
+    let snapshot = snapshot
+        .await
+        .map_err(|panic| wasmtime::format_err!("it cannot be rewritten: {panic}"))??;
     if snapshot.len() > limits.snapshot_bytes {
-        wasmtime::bail!("with its memory it has more than {} bytes", limits.snapshot_bytes);
+        wasmtime::bail!(
+            "with its memory it has more than {} bytes",
+            limits.snapshot_bytes
+        );
     }
     let frozen = compile_once(host, &snapshot.into()).await?;
     let frozen = Prepared::new(&host.shared.linker, &frozen)?;
@@ -171,15 +195,32 @@ async fn snapshot(
     let prepared = Prepared::new(&secluded(&component)?, &component)?;
     let _slot = host.shared.slots.acquire().await;
     let _timed = host.shared.ticker.run();
-    let call = Call::new(context.clone(), Setting { seed: Some(seed), ..Setting::default() });
-    let mut store = call::store(host, call.ok_or_else(|| wasmtime::format_err!("there is no randomness"))?);
+    let call = Call::new(
+        context.clone(),
+        Setting {
+            seed: Some(seed),
+            ..Setting::default()
+        },
+    );
+    let mut store = call::store(
+        host,
+        call.ok_or_else(|| wasmtime::format_err!("there is no randomness"))?,
+    );
     let (instance, plugin) = prepared.instantiate_whole(&mut store).await?;
     if let Err(failure) = plugin.check(&mut store).await? {
         wasmtime::bail!("without time and randomness, its check fails: {failure:?}");
     }
     // The memory leaves the guest through calls; it is not what this budget is for.
     store.set_hostcall_fuel(usize::MAX);
-    wizer.snapshot_component(&layout, &mut Memory { store: &mut store, instance }).await
+    wizer
+        .snapshot_component(
+            &layout,
+            &mut Memory {
+                store: &mut store,
+                instance,
+            },
+        )
+        .await
 }
 
 /// A linker with configuration and log, and traps for everything else that `component` imports.
@@ -187,7 +228,9 @@ fn secluded(component: &Component) -> wasmtime::Result<Linker<Call>> {
     let engine = component.engine();
     let mut linker = Linker::new(engine);
     contract::add_secluded_to_linker(&mut linker)?;
-    random::insecure_seed::add_to_linker::<Call, WasiRandom>(&mut linker, |call| call.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<Call, WasiRandom>(&mut linker, |call| {
+        call.ctx().ctx.random()
+    })?;
     cli::environment::add_to_linker::<Call, WasiCli>(&mut linker, Call::cli)?;
     cli::exit::add_to_linker::<Call, WasiCli>(&mut linker, Call::cli)?;
     for (name, item) in component.component_type().imports(engine) {
@@ -202,7 +245,9 @@ fn secluded(component: &Component) -> wasmtime::Result<Linker<Call>> {
             let asked = format!("{name} {item}");
             match kind.ty {
                 ComponentItem::ComponentFunc(_) => {
-                    traps.func_new(item, move |_, _, _, _| wasmtime::bail!("its check asks for {asked}"))?;
+                    traps.func_new(item, move |_, _, _, _| {
+                        wasmtime::bail!("its check asks for {asked}")
+                    })?;
                 }
                 ComponentItem::Resource(_) => {
                     traps.resource(item, ResourceType::host::<()>(), |_, _| Ok(()))?
@@ -218,8 +263,8 @@ fn without_version(import: &str) -> &str {
     import.split('@').next().unwrap_or_default()
 }
 
-/// The functions by which an instrumented instance gives away its memory and globals. They cannot fail but by a defect
-/// of the rewriting, and then nothing is frozen.
+/// The functions by which an instrumented instance gives away its memory and globals. They cannot
+/// fail but by a defect of the rewriting, and then nothing is frozen.
 struct Memory<'a> {
     store: &'a mut Store<Call>,
     instance: Instance,
@@ -234,11 +279,17 @@ impl Memory<'_> {
         let got = async {
             let store = &mut *self.store;
             let (_, interface) = self.instance.get_export(&mut *store, None, interface)?;
-            let (_, function) = self.instance.get_export(&mut *store, Some(&interface), function)?;
-            let function = self.instance.get_typed_func::<(), (T,)>(&mut *store, function).ok()?;
+            let (_, function) =
+                self.instance
+                    .get_export(&mut *store, Some(&interface), function)?;
+            let function = self
+                .instance
+                .get_typed_func::<(), (T,)>(&mut *store, function)
+                .ok()?;
             Some(function.call_async(&mut *store, ()).await.ok()?.0)
         };
-        got.await.unwrap_or_else(|| panic!("{function} gives nothing"))
+        got.await
+            .unwrap_or_else(|| panic!("{function} gives nothing"))
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the operator lets a plugin have. Nothing is granted by default, and a component that imports more than its
-//! grant is not loaded.
+//! What the operator lets a plugin have. Nothing is granted by default, and a component that
+//! imports more than its grant is not loaded.
 
 use url::Url;
 
@@ -12,8 +12,8 @@ pub struct Grants {
     pub http: Vec<UrlPrefix>,
     /// Quota of its durable memory; 0: the component must not import `state`.
     pub state_bytes: u64,
-    /// CPU time of a call, in milliseconds, with the signatures that it asks for. On a crowded machine a guest gets
-    /// less out of a millisecond: be generous.
+    /// CPU time of a call, in milliseconds, with the signatures that it asks for. On a crowded
+    /// machine a guest gets less out of a millisecond: be generous.
     pub cpu_ms: u64,
     /// Duration of a call, in milliseconds; the task's deadline applies as well.
     pub wall_ms: u64,
@@ -37,7 +37,9 @@ impl Default for Grants {
 
 impl Grants {
     pub(crate) fn key(&self, name: &str, usage: impl Fn(KeyUsage) -> bool) -> Option<&KeyGrant> {
-        self.keys.iter().find(|grant| grant.name == name && usage(grant.usage))
+        self.keys
+            .iter()
+            .find(|grant| grant.name == name && usage(grant.usage))
     }
 }
 
@@ -50,7 +52,8 @@ pub struct KeyGrant {
     pub usage: KeyUsage,
 }
 
-/// What a plugin may do with a key. The public half may be read with the first two; a shared secret has none.
+/// What a plugin may do with a key. The public half may be read with the first two; a shared secret
+/// has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyUsage {
     /// Sign what has the form of a JWT for the same algorithm, and nothing else.
@@ -87,13 +90,18 @@ impl std::str::FromStr for UrlPrefix {
     type Err = PrefixError;
 
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let error = |reason: String| PrefixError { text: text.into(), reason };
+        let error = |reason: String| PrefixError {
+            text: text.into(),
+            reason,
+        };
         let url = Url::parse(text).map_err(|cause| error(cause.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(error("neither http nor https".into()));
         }
         if !is_plain(&url) || url.query().is_some() {
-            return Err(error("it has a user, query, fragment or escaped separator".into()));
+            return Err(error(
+                "it has a user, query, fragment or escaped separator".into(),
+            ));
         }
         Ok(Self(url))
     }
@@ -109,17 +117,23 @@ impl UrlPrefix {
     /// Whether `url` has the same origin and lies at or below the path.
     pub fn covers(&self, url: &Url) -> bool {
         let origin = |url: &Url| {
-            (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default())
+            (
+                url.scheme().to_owned(),
+                url.host_str().map(str::to_owned),
+                url.port_or_known_default(),
+            )
         };
         let path = self.0.path().trim_end_matches('/');
-        let below =
-            url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = url
+            .path()
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         is_plain(url) && origin(&self.0) == origin(url) && below
     }
 }
 
-/// No credentials, no fragment, and no escaped separator that a server might decode into another path. (`.` and `..`
-/// are gone after parsing, escaped or not.)
+/// No credentials, no fragment, and no escaped separator that a server might decode into another
+/// path. (`.` and `..` are gone after parsing, escaped or not.)
 fn is_plain(url: &Url) -> bool {
     let path = url.path().to_ascii_lowercase();
     let plain_path = !path.contains("%2f") && !path.contains("%5c") && !path.contains("%00");
@@ -131,13 +145,22 @@ mod tests {
     use super::*;
 
     fn covers(prefix: &str, url: &str) -> bool {
-        prefix.parse::<UrlPrefix>().unwrap().covers(&Url::parse(url).unwrap())
+        prefix
+            .parse::<UrlPrefix>()
+            .unwrap()
+            .covers(&Url::parse(url).unwrap())
     }
 
     #[test]
     fn a_prefix_covers_what_lies_below_it() {
-        assert!(covers("https://a.example/v1/", "https://a.example/v1/check?x=1"));
-        assert!(covers("https://a.example/v1/check", "https://a.example:443/v1/check"));
+        assert!(covers(
+            "https://a.example/v1/",
+            "https://a.example/v1/check?x=1"
+        ));
+        assert!(covers(
+            "https://a.example/v1/check",
+            "https://a.example:443/v1/check"
+        ));
         assert!(covers("http://127.0.0.1:8080", "http://127.0.0.1:8080/any"));
     }
 
@@ -164,9 +187,13 @@ mod tests {
 
     #[test]
     fn prefixes_are_plain() {
-        for text in
-            ["a.example", "ftp://a.example/", "https://u:p@a.example/", "https://a.example/?q", "file:///etc"]
-        {
+        for text in [
+            "a.example",
+            "ftp://a.example/",
+            "https://u:p@a.example/",
+            "https://a.example/?q",
+            "file:///etc",
+        ] {
             assert!(text.parse::<UrlPrefix>().is_err(), "{text}");
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, Weak};
 
+use countersign_files::Custody;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
@@ -22,7 +23,6 @@ use crate::freeze::FreezeLimits;
 use crate::signature::Publisher;
 use crate::store::PluginStore;
 use crate::ticker::Ticker;
-use countersign_files::Custody;
 
 /// What all plugins together may take.
 #[derive(Clone, Debug)]
@@ -37,11 +37,16 @@ pub struct HostLimits {
 
 impl Default for HostLimits {
     fn default() -> Self {
-        Self { slots: 64, memory_bytes: 64 << 20, component_bytes: 32 << 20 }
+        Self {
+            slots: 64,
+            memory_bytes: 64 << 20,
+            component_bytes: 32 << 20,
+        }
     }
 }
 
-/// How a host works. The default is for tests and tools: no child process, nothing on disk, everybody's components.
+/// How a host works. The default is for tests and tools: no child process, nothing on disk,
+/// everybody's components.
 #[derive(Debug, Default)]
 pub struct HostOptions {
     /// What all plugins together may take.
@@ -82,7 +87,8 @@ pub(crate) struct Shared {
     pub(crate) trusted_publishers: Vec<Publisher>,
     pub(crate) freeze: Option<FreezeLimits>,
     pub(crate) custody: Custody,
-    /// As many permits as the pool has slots: an exhausted pool is an error, an exhausted semaphore a queue.
+    /// As many permits as the pool has slots: an exhausted pool is an error, an exhausted semaphore
+    /// a queue.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) ticker: Ticker,
     /// Compiled components by digest, as long as somebody uses them.
@@ -92,12 +98,22 @@ pub(crate) struct Shared {
 impl Host {
     /// Starts the engine with these limits and otherwise default options.
     pub fn new(limits: HostLimits) -> Result<Self, HostError> {
-        Self::with(HostOptions { limits, ..HostOptions::default() })
+        Self::with(HostOptions {
+            limits,
+            ..HostOptions::default()
+        })
     }
 
     /// Starts the engine. Call it within a tokio runtime or outside; plugins need one.
     pub fn with(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { limits, compiler, cache, trusted_publishers, freeze, custody } = options;
+        let HostOptions {
+            limits,
+            compiler,
+            cache,
+            trusted_publishers,
+            freeze,
+            custody,
+        } = options;
         let error = |error: wasmtime::Error| HostError(format!("{error:#}"));
         let engine = engine::running(&limits).map_err(error)?;
         let linker = linker(&engine).map_err(error)?;
@@ -121,23 +137,30 @@ impl Host {
         })
     }
 
-    /// The same host, which keeps a copy of every component that it loads as a plugin in `store`, by digest.
+    /// The same host, which keeps a copy of every component that it loads as a plugin in `store`,
+    /// by digest.
     pub fn keeping(self, store: PluginStore) -> Self {
-        Self { components: Some(store), ..self }
+        Self {
+            components: Some(store),
+            ..self
+        }
     }
 }
 
 impl Host {
-    /// Removes machine code from the cache that was made for components not in `wanted`, by another version or for another
-    /// machine; gives the names of the files. Nothing else in the cache's folder is touched. Waits for the disk.
+    /// Removes machine code from the cache that was made for components not in `wanted`, by another
+    /// version or for another machine; gives the names of the files. Nothing else in the cache's
+    /// folder is touched. Waits for the disk.
     pub fn sweep_cache(&self, wanted: &BTreeSet<[u8; 32]>) -> io::Result<Vec<String>> {
         let cache = self.shared.cache.as_ref();
-        cache.map_or(Ok(Vec::new()), |cache| cache.sweep(&self.shared.engine, wanted))
+        cache.map_or(Ok(Vec::new()), |cache| {
+            cache.sweep(&self.shared.engine, wanted)
+        })
     }
 }
 
-/// The contract, and of WASI what language runtimes import unasked: clocks, randomness, standard streams, an empty
-/// environment. No files, no sockets: there is nothing to link them to.
+/// The contract, and of WASI what language runtimes import unasked: clocks, randomness, standard
+/// streams, an empty environment. No files, no sockets: there is nothing to link them to.
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<Call>> {
     let mut linker = Linker::new(engine);
     contract::add_to_linker(&mut linker)?;

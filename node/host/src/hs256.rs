@@ -1,5 +1,5 @@
-//! HMAC with SHA-256 (RFC 7518 section 3.2) over aws-lc: secrets that a plugin shares with a server. A secret has no
-//! Clone, no Serialize and a silent Debug, and the library wipes it.
+//! HMAC with SHA-256 (RFC 7518 section 3.2) over aws-lc: secrets that a plugin shares with a
+//! server. A secret has no Clone, no Serialize and a silent Debug, and the library wipes it.
 
 use std::fmt;
 
@@ -25,9 +25,10 @@ impl fmt::Debug for Secret {
 impl Secret {
     /// Takes the bytes as they are. The caller wipes its own copy.
     pub fn new(bytes: &[u8]) -> Result<Self, TooShort> {
-        match bytes.len() < SHORTEST {
-            true => Err(TooShort),
-            false => Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))),
+        if bytes.len() < SHORTEST {
+            Err(TooShort)
+        } else {
+            Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
         }
     }
 
@@ -36,8 +37,8 @@ impl Secret {
         hmac::sign(&self.0, data).as_ref().to_vec()
     }
 
-    /// What stands for the secret in records: an HMAC of itself under itself, and that under `key`. Whoever does not know
-    /// `key` cannot try secrets out on it.
+    /// What stands for the secret in records: an HMAC of itself under itself, and that under `key`.
+    /// Whoever does not know `key` cannot try secrets out on it.
     pub(crate) fn digest(&self, key: &Self) -> [u8; 32] {
         let mut digest = [0; 32];
         let inner = self.sign(b"countersign/1 digest of a secret");
@@ -63,7 +64,9 @@ mod tests {
         let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
         let input = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0\
                      dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-        let tag = url.decode("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
+        let tag = url
+            .decode("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+            .unwrap();
         let secret = Secret::new(&url.decode(key).unwrap()).unwrap();
         assert_eq!(secret.sign(input.as_bytes()), tag);
         assert!(secret.verify(input.as_bytes(), &tag));

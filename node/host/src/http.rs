@@ -1,5 +1,6 @@
-//! The node's HTTP client for plugins: TLS by rustls over aws-lc, no redirects, no proxy, no environment, and a limit
-//! on everything the peer controls. It does not check grants: its callers did.
+//! The node's HTTP client for plugins: TLS by rustls over aws-lc, no redirects, no proxy, no
+//! environment, and a limit on everything the peer controls. It does not check grants: its callers
+//! did.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -28,7 +29,11 @@ pub struct HttpOptions {
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        Self { extra_ca_pem: None, timeout: Duration::from_secs(60), body_bytes: 64 << 10 }
+        Self {
+            extra_ca_pem: None,
+            timeout: Duration::from_secs(60),
+            body_bytes: 64 << 10,
+        }
     }
 }
 
@@ -60,7 +65,10 @@ impl HttpClient {
         Self::resolving_by(Arc::new(System), options)
     }
 
-    fn resolving_by(lookup: Arc<dyn Lookup>, options: &HttpOptions) -> Result<Self, HttpClientError> {
+    fn resolving_by(
+        lookup: Arc<dyn Lookup>,
+        options: &HttpOptions,
+    ) -> Result<Self, HttpClientError> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(options)?)
             .redirect(reqwest::redirect::Policy::none())
@@ -73,36 +81,58 @@ impl HttpClient {
             .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| HttpClientError::Tls(chain(&error)))?;
-        let authorities = options.extra_ca_pem.as_ref().map(|pem| Sha256::digest(pem).into());
-        Ok(Self { client, timeout: options.timeout, body_bytes: options.body_bytes, authorities })
+        let authorities = options
+            .extra_ca_pem
+            .as_ref()
+            .map(|pem| Sha256::digest(pem).into());
+        Ok(Self {
+            client,
+            timeout: options.timeout,
+            body_bytes: options.body_bytes,
+            authorities,
+        })
     }
 
     /// See [`Services::authorities`](crate::Services::authorities).
     pub fn authorities(&self) -> Option<Anchor> {
-        let anchor =
-            |sha256| Anchor { kind: AnchorKind::Authorities, name: "ca_file".into(), sha256: Some(sha256) };
+        let anchor = |sha256| Anchor {
+            kind: AnchorKind::Authorities,
+            name: "ca_file".into(),
+            sha256: Some(sha256),
+        };
         self.authorities.map(anchor)
     }
 
     /// One exchange.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let limit = request.timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout));
+        let limit = request
+            .timeout
+            .map_or(self.timeout, |timeout| timeout.min(self.timeout));
         let exchange = self.exchange(request);
-        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(HttpError::Timeout))
+        tokio::time::timeout(limit, exchange)
+            .await
+            .unwrap_or(Err(HttpError::Timeout))
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| HttpError::Invalid("the method".into()))?;
-        let sent =
-            self.client.request(method, request.url).headers(headers(&request.headers)?).body(request.body);
+        let sent = self
+            .client
+            .request(method, request.url)
+            .headers(headers(&request.headers)?)
+            .body(request.body);
         let response = sent.send().await.map_err(classify)?;
         let status = response.status().as_u16();
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             Some((name.to_string(), value.to_str().ok()?.into()))
         };
         let headers = response.headers().iter().filter_map(text).collect();
-        Ok(HttpResponse { status, headers, body: self.body(response).await? })
+        Ok(HttpResponse {
+            status,
+            headers,
+            body: self.body(response).await?,
+        })
     }
 
     /// Reads the body piece by piece, so that a peer cannot make the node hold more than the limit.
@@ -123,11 +153,13 @@ fn tls(options: &HttpOptions) -> Result<ClientConfig, HttpClientError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let extra = certificates(options.extra_ca_pem.as_deref())?;
     let verifier =
-        rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone()).map_err(tls)?;
+        rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone())
+            .map_err(tls)?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(tls)?
-        // The platform's verifier checks everything; "dangerous" is rustls' word for any verifier but its own.
+        // The platform's verifier checks everything; "dangerous" is rustls' word for any verifier
+        // but its own.
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
@@ -135,7 +167,9 @@ fn tls(options: &HttpOptions) -> Result<ClientConfig, HttpClientError> {
 }
 
 fn certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>, HttpClientError> {
-    let Some(pem) = pem else { return Ok(Vec::new()) };
+    let Some(pem) = pem else {
+        return Ok(Vec::new());
+    };
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match found {
         Ok(found) if found.is_empty() => Err(HttpClientError::Ca("no certificate in it".into())),
@@ -170,12 +204,17 @@ fn classify(error: reqwest::Error) -> HttpError {
 }
 
 /// The first cause of this type.
-fn cause<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e E> {
+fn cause<'e, E: std::error::Error + 'static>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> Option<&'e E> {
     if let Some(found) = error.downcast_ref::<E>() {
         return Some(found);
     }
     // An I/O error skips what it wraps when it is asked for its source.
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+    match error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
         Some(inner) => cause(inner),
         None => error.source().and_then(cause),
     }
@@ -189,41 +228,67 @@ fn chain(error: &reqwest::Error) -> String {
         parts.push(error.to_string());
         source = error.source();
     }
-    if parts.is_empty() { "the exchange failed".into() } else { parts.join(": ") }
+    if parts.is_empty() {
+        "the exchange failed".into()
+    } else {
+        parts.join(": ")
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::future::Future;
     use std::net::IpAddr;
     use std::pin::Pin;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
 
     /// A resolver in the hands of somebody else.
     struct Fixed(IpAddr);
 
     impl Lookup for Fixed {
-        fn lookup(&self, _: String) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>> {
+        fn lookup(
+            &self,
+            _: String,
+        ) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>> {
             let address = self.0;
             Box::pin(async move { Ok(vec![address]) })
         }
     }
 
-    /// Asks a server on this machine's loopback by `host`, whose name the resolver answers with `address`.
+    /// Asks a server on this machine's loopback by `host`, whose name the resolver answers with
+    /// `address`.
     async fn get(host: &str, address: &str) -> Result<HttpResponse, HttpError> {
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = server.local_addr().unwrap().port();
         tokio::spawn(async move {
             let (mut stream, _) = server.accept().await.unwrap();
-            assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0, "there is a request");
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            assert_ne!(
+                stream.read(&mut [0; 1024]).await.unwrap(),
+                0,
+                "there is a request"
+            );
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                .await
+                .unwrap();
         });
         let lookup = Arc::new(Fixed(address.parse().unwrap()));
         let client = HttpClient::resolving_by(lookup, &HttpOptions::default()).unwrap();
         let url = format!("http://{host}:{port}/").parse().unwrap();
-        let (headers, body) = (Vec::new(), Vec::new());
-        client.send(HttpRequest { method: "GET".into(), url, headers, body, timeout: None }).await
+        let headers = Vec::new();
+        let body = Vec::new();
+        client
+            .send(HttpRequest {
+                method: "GET".into(),
+                url,
+                headers,
+                body,
+                timeout: None,
+            })
+            .await
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
-//! What a component's imports do. Each checks grant and budget, then asks [`Services`](crate::Services); a refusal of a
-//! grant is an error that the guest sees, an exhausted budget ends the call.
+//! What a component's imports do. Each checks grant and budget, then asks
+//! [`Services`](crate::Services); a refusal of a grant is an error that the guest sees, an
+//! exhausted budget ends the call.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,9 +31,18 @@ const STATE_LIST: usize = 1000;
 /// The longest single pause; a deadline comes sooner.
 const NAP: u64 = 24 * 3600 * 1000;
 
-/// Headers that belong to the client: a plugin that sets them could make two parties read two different requests.
-const RESERVED: [&str; 8] =
-    ["host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect"];
+/// Headers that belong to the client: a plugin that sets them could make two parties read two
+/// different requests.
+const RESERVED: [&str; 8] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+];
 
 impl types::Host for Call {}
 
@@ -74,8 +84,16 @@ impl logging::Host for Call {
             return Ok(());
         }
         let cut = |text: &str| printable(text, text::LINE);
-        let fields = fields.iter().take(FIELDS).map(|(name, value)| (cut(name), cut(value))).collect();
-        let line = LogLine { level: level.into(), message: cut(&message), fields };
+        let fields = fields
+            .iter()
+            .take(FIELDS)
+            .map(|(name, value)| (cut(name), cut(value)))
+            .collect();
+        let line = LogLine {
+            level: level.into(),
+            message: cut(&message),
+            fields,
+        };
         tracing::debug!(plugin = self.context.name, level = ?line.level, fields = ?line.fields, "{}", line.message);
         self.logs.push(line);
         Ok(())
@@ -85,11 +103,11 @@ impl logging::Host for Call {
 impl From<logging::Level> for Level {
     fn from(level: logging::Level) -> Self {
         match level {
-            logging::Level::Trace => Level::Trace,
-            logging::Level::Debug => Level::Debug,
-            logging::Level::Info => Level::Info,
-            logging::Level::Warn => Level::Warn,
-            logging::Level::Error => Level::Error,
+            logging::Level::Trace => Self::Trace,
+            logging::Level::Debug => Self::Debug,
+            logging::Level::Info => Self::Info,
+            logging::Level::Warn => Self::Warn,
+            logging::Level::Error => Self::Error,
         }
     }
 }
@@ -101,7 +119,11 @@ impl keys::Host for Call {
         algorithm: String,
         data: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, keys::Error>> {
-        spend(&mut self.spent.key_operations, KEY_OPERATIONS, "key operations")?;
+        spend(
+            &mut self.spent.key_operations,
+            KEY_OPERATIONS,
+            "key operations",
+        )?;
         let asked = Asked::new("keys.sign", key.as_str(), &[algorithm.as_bytes(), &data]);
         self.answer(asked, |call| call.sign_granted(&key, &algorithm, &data))
     }
@@ -113,16 +135,33 @@ impl keys::Host for Call {
         data: Vec<u8>,
         signature: Vec<u8>,
     ) -> wasmtime::Result<Result<bool, keys::Error>> {
-        spend(&mut self.spent.key_operations, KEY_OPERATIONS, "key operations")?;
-        let asked = Asked::new("keys.verify", key.as_str(), &[algorithm.as_bytes(), &data, &signature]);
+        spend(
+            &mut self.spent.key_operations,
+            KEY_OPERATIONS,
+            "key operations",
+        )?;
+        let asked = Asked::new(
+            "keys.verify",
+            key.as_str(),
+            &[algorithm.as_bytes(), &data, &signature],
+        );
         self.answer(asked, |call| {
-            call.key_grant(&key, |usage| matches!(usage, KeyUsage::Verify | KeyUsage::Mac))?;
-            Ok(call.context.services.verify(&key, &algorithm, &data, &signature)?)
+            call.key_grant(&key, |usage| {
+                matches!(usage, KeyUsage::Verify | KeyUsage::Mac)
+            })?;
+            Ok(call
+                .context
+                .services
+                .verify(&key, &algorithm, &data, &signature)?)
         })
     }
 
     fn public_key(&mut self, key: String) -> wasmtime::Result<Result<Vec<u8>, keys::Error>> {
-        spend(&mut self.spent.key_operations, KEY_OPERATIONS, "key operations")?;
+        spend(
+            &mut self.spent.key_operations,
+            KEY_OPERATIONS,
+            "key operations",
+        )?;
         self.answer(Asked::new("keys.public-key", key.as_str(), &[]), |call| {
             call.key_grant(&key, |usage| usage != KeyUsage::Mac)?;
             Ok(call.context.services.public_key(&key)?)
@@ -131,10 +170,17 @@ impl keys::Host for Call {
 }
 
 impl Call {
-    fn sign_granted(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, keys::Error> {
+    fn sign_granted(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+    ) -> Result<Vec<u8>, keys::Error> {
         let usage = self.key_grant(key, |usage| usage != KeyUsage::Verify)?;
         if usage == KeyUsage::Mac && algorithm != "HS256" {
-            return Err(keys::Error::UnsupportedAlgorithm("a shared secret signs HS256 only".into()));
+            return Err(keys::Error::UnsupportedAlgorithm(
+                "a shared secret signs HS256 only".into(),
+            ));
         }
         if usage == KeyUsage::SignJwt && !is_jwt(data, algorithm) {
             let reason = "this key signs JWTs of the same algorithm only";
@@ -143,17 +189,25 @@ impl Call {
         Ok(self.context.services.sign(key, algorithm, data)?)
     }
 
-    fn key_grant(&self, key: &str, usage: impl Fn(KeyUsage) -> bool) -> Result<KeyUsage, keys::Error> {
+    fn key_grant(
+        &self,
+        key: &str,
+        usage: impl Fn(KeyUsage) -> bool,
+    ) -> Result<KeyUsage, keys::Error> {
         let granted = self.context.grants.key(key, usage).map(|grant| grant.usage);
         granted.ok_or_else(|| keys::Error::UnknownKey(printable(key, 128)))
     }
 }
 
-/// Whether `data` is the signing input of a JWT (RFC 7515 section 5.1) whose header names `algorithm`. So a grant to
-/// sign JWTs is not a grant to sign anything.
+/// Whether `data` is the signing input of a JWT (RFC 7515 section 5.1) whose header names
+/// `algorithm`. So a grant to sign JWTs is not a grant to sign anything.
 fn is_jwt(data: &[u8], algorithm: &str) -> bool {
-    let Ok(text) = std::str::from_utf8(data) else { return false };
-    let Some((header, claims)) = text.split_once('.') else { return false };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return false;
+    };
+    let Some((header, claims)) = text.split_once('.') else {
+        return false;
+    };
     let object = |part: &str| -> Option<serde_json::Map<String, serde_json::Value>> {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
     };
@@ -165,9 +219,9 @@ fn is_jwt(data: &[u8], algorithm: &str) -> bool {
 impl From<KeyError> for keys::Error {
     fn from(error: KeyError) -> Self {
         match error {
-            KeyError::Unknown(key) => keys::Error::UnknownKey(key),
-            KeyError::Algorithm(algorithm) => keys::Error::UnsupportedAlgorithm(algorithm),
-            KeyError::Internal(text) => keys::Error::Internal(text),
+            KeyError::Unknown(key) => Self::UnknownKey(key),
+            KeyError::Algorithm(algorithm) => Self::UnsupportedAlgorithm(algorithm),
+            KeyError::Internal(text) => Self::Internal(text),
         }
     }
 }
@@ -193,8 +247,8 @@ impl http::Host for Call {
             return Ok(answers);
         }
         let mut answers = Vec::with_capacity(requests.len());
-        // On tasks of their own: polled here they would run, TLS handshake and all, on the guest's small stack. The set
-        // aborts what is under way when the call is dropped.
+        // On tasks of their own: polled here they would run, TLS handshake and all, on the guest's
+        // small stack. The set aborts what is under way when the call is dropped.
         let mut exchanges = JoinSet::new();
         for (at, request) in requests.into_iter().enumerate() {
             answers.push(cut_off());
@@ -220,8 +274,17 @@ fn asked_of(requests: &[http::Request]) -> Asked {
     let first = requests.first().map_or("", |request| request.url.as_str());
     let mut rest: Vec<&[u8]> = Vec::new();
     for request in requests {
-        rest.extend([request.method.as_bytes(), request.url.as_bytes(), request.body.as_slice()]);
-        rest.extend(request.headers.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
+        rest.extend([
+            request.method.as_bytes(),
+            request.url.as_bytes(),
+            request.body.as_slice(),
+        ]);
+        rest.extend(
+            request
+                .headers
+                .iter()
+                .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]),
+        );
     }
     Asked::new("http.send", printable(first, 256), &rest)
 }
@@ -233,11 +296,22 @@ fn cut_off() -> Result<http::Response, http::Error> {
 
 impl Call {
     fn granted(&self, request: http::Request) -> Result<HttpRequest, HttpError> {
-        let url = url::Url::parse(&request.url).map_err(|error| HttpError::Invalid(error.to_string()))?;
-        if !self.context.grants.http.iter().any(|prefix| prefix.covers(&url)) {
+        let url =
+            url::Url::parse(&request.url).map_err(|error| HttpError::Invalid(error.to_string()))?;
+        if !self
+            .context
+            .grants
+            .http
+            .iter()
+            .any(|prefix| prefix.covers(&url))
+        {
             return Err(HttpError::Denied(printable(&request.url, 256)));
         }
-        let reserved = |name: &str| RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved));
+        let reserved = |name: &str| {
+            RESERVED
+                .iter()
+                .any(|reserved| name.eq_ignore_ascii_case(reserved))
+        };
         if let Some((name, _)) = request.headers.iter().find(|(name, _)| reserved(name)) {
             return Err(HttpError::Denied(format!("the header {name}")));
         }
@@ -246,35 +320,47 @@ impl Call {
             url,
             headers: request.headers,
             body: request.body,
-            timeout: request.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
+            timeout: request
+                .timeout_ms
+                .map(|ms| Duration::from_millis(ms.into())),
         })
     }
 }
 
 impl From<HttpResponse> for http::Response {
     fn from(response: HttpResponse) -> Self {
-        http::Response { status: response.status, headers: response.headers, body: response.body }
+        Self {
+            status: response.status,
+            headers: response.headers,
+            body: response.body,
+        }
     }
 }
 
 impl From<HttpError> for http::Error {
     fn from(error: HttpError) -> Self {
         match error {
-            HttpError::Denied(text) => http::Error::Denied(text),
-            HttpError::Invalid(text) => http::Error::Invalid(text),
-            HttpError::Timeout => http::Error::Timeout,
-            HttpError::Connect(text) => http::Error::Connect(text),
-            HttpError::Tls(text) => http::Error::Tls(text),
-            HttpError::TooLarge(limit) => http::Error::TooLarge(limit),
-            HttpError::Protocol(text) => http::Error::Protocol(text),
+            HttpError::Denied(text) => Self::Denied(text),
+            HttpError::Invalid(text) => Self::Invalid(text),
+            HttpError::Timeout => Self::Timeout,
+            HttpError::Connect(text) => Self::Connect(text),
+            HttpError::Tls(text) => Self::Tls(text),
+            HttpError::TooLarge(limit) => Self::TooLarge(limit),
+            HttpError::Protocol(text) => Self::Protocol(text),
         }
     }
 }
 
 impl state::Host for Call {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, state::Error>> {
-        spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
-        self.answer(Asked::new("state.get", key.as_str(), &[]), |call| Ok(call.visible(&key)?))
+        spend(
+            &mut self.spent.state_operations,
+            STATE_OPERATIONS,
+            "state operations",
+        )?;
+        self.answer(Asked::new("state.get", key.as_str(), &[]), |call| {
+            Ok(call.visible(&key)?)
+        })
     }
 
     fn set(
@@ -283,16 +369,40 @@ impl state::Host for Call {
         value: Vec<u8>,
         ttl_seconds: Option<u64>,
     ) -> wasmtime::Result<Result<(), state::Error>> {
-        spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
-        let ttl = ttl_seconds.map_or(u64::MAX, |seconds| seconds).to_be_bytes();
+        spend(
+            &mut self.spent.state_operations,
+            STATE_OPERATIONS,
+            "state operations",
+        )?;
+        let ttl = ttl_seconds
+            .map_or(u64::MAX, |seconds| seconds)
+            .to_be_bytes();
         let asked = Asked::new("state.set", key.as_str(), &[&value, &ttl]);
-        self.write(asked, StateWrite { key, value: Some(value), ttl_seconds })
+        self.write(
+            asked,
+            StateWrite {
+                key,
+                value: Some(value),
+                ttl_seconds,
+            },
+        )
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), state::Error>> {
-        spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
+        spend(
+            &mut self.spent.state_operations,
+            STATE_OPERATIONS,
+            "state operations",
+        )?;
         let asked = Asked::new("state.delete", key.as_str(), &[]);
-        self.write(asked, StateWrite { key, value: None, ttl_seconds: None })
+        self.write(
+            asked,
+            StateWrite {
+                key,
+                value: None,
+                ttl_seconds: None,
+            },
+        )
     }
 
     fn list_keys(
@@ -309,7 +419,11 @@ impl state::Host for Call {
         prefix: String,
         limit: u32,
     ) -> wasmtime::Result<Result<Vec<(String, Vec<u8>)>, state::Error>> {
-        spend(&mut self.spent.state_operations, STATE_OPERATIONS, "state operations")?;
+        spend(
+            &mut self.spent.state_operations,
+            STATE_OPERATIONS,
+            "state operations",
+        )?;
         let asked = Asked::new("state.list", prefix.as_str(), &[&limit.to_be_bytes()]);
         let limit = (limit as usize).min(STATE_LIST);
         self.answer(asked, |call| Ok(call.visible_entries(&prefix, limit)?))
@@ -318,7 +432,11 @@ impl state::Host for Call {
 
 impl Call {
     /// Stages a write. What a recording allowed is staged without asking again.
-    fn write(&mut self, asked: Asked, write: StateWrite) -> wasmtime::Result<Result<(), state::Error>> {
+    fn write(
+        &mut self,
+        asked: Asked,
+        write: StateWrite,
+    ) -> wasmtime::Result<Result<(), state::Error>> {
         if let Some(answer) = self.heard::<Result<(), state::Error>>(&asked)? {
             if answer.is_ok() {
                 self.staged.insert(write.key.clone(), write);
@@ -328,12 +446,15 @@ impl Call {
         self.answer(asked, |call| Ok(call.stage(write)?))
     }
 
-    /// The plugin's memory as it was when it was first looked at: all that one call reads is of one moment.
+    /// The plugin's memory as it was when it was first looked at: all that one call reads is of one
+    /// moment.
     fn memory(&mut self) -> Result<&dyn Memory, StateError> {
         if self.memory.is_none() {
             self.memory = Some(self.context.services.memory(&self.context.memory_of)?);
         }
-        self.memory.as_deref().ok_or_else(|| StateError::Internal("it is gone".into()))
+        self.memory
+            .as_deref()
+            .ok_or_else(|| StateError::Internal("it is gone".into()))
     }
 
     /// The value that this call sees: its own write, else the committed entry.
@@ -344,11 +465,19 @@ impl Call {
         }
     }
 
-    fn visible_entries(&mut self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+    fn visible_entries(
+        &mut self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
         let most = limit + self.staged.len();
         let mut entries: BTreeMap<String, Vec<u8>> =
             self.memory()?.entries(prefix, most)?.into_iter().collect();
-        for (key, write) in self.staged.iter().filter(|(key, _)| key.starts_with(prefix)) {
+        for (key, write) in self
+            .staged
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+        {
             match &write.value {
                 Some(value) => entries.insert(key.clone(), value.clone()),
                 None => entries.remove(key),
@@ -360,10 +489,14 @@ impl Call {
     fn stage(&mut self, write: StateWrite) -> Result<(), StateError> {
         let value_len = write.value.as_ref().map_or(0, Vec::len);
         if write.key.len() > STATE_KEY || value_len > STATE_VALUE {
-            return Err(StateError::Denied(format!("keys have {STATE_KEY} bytes, values {STATE_VALUE}")));
+            return Err(StateError::Denied(format!(
+                "keys have {STATE_KEY} bytes, values {STATE_VALUE}"
+            )));
         }
         let size = |value: &Option<Vec<u8>>| {
-            value.as_ref().map_or(0, |value| (write.key.len() + value.len()) as i64)
+            value
+                .as_ref()
+                .map_or(0, |value| (write.key.len() + value.len()) as i64)
         };
         let bytes = self.staged_bytes + size(&write.value) - size(&self.visible(&write.key)?);
         let committed = match self.memory_bytes {
@@ -373,7 +506,9 @@ impl Call {
         self.memory_bytes = Some(committed);
         let quota = self.context.grants.state_bytes;
         if write.value.is_some() && i128::from(committed) + i128::from(bytes) > i128::from(quota) {
-            return Err(StateError::Denied(format!("the quota of {quota} bytes is used up")));
+            return Err(StateError::Denied(format!(
+                "the quota of {quota} bytes is used up"
+            )));
         }
         self.staged_bytes = bytes;
         self.staged.insert(write.key.clone(), write);
@@ -384,13 +519,17 @@ impl Call {
 impl From<StateError> for state::Error {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::Denied(text) => state::Error::Denied(text),
-            StateError::Internal(text) => state::Error::Internal(text),
+            StateError::Denied(text) => Self::Denied(text),
+            StateError::Internal(text) => Self::Internal(text),
         }
     }
 }
 
 fn spend(spent: &mut u32, limit: u32, what: &'static str) -> Result<(), Stop> {
     *spent = spent.saturating_add(1);
-    if *spent > limit { Err(Stop::Budget(what)) } else { Ok(()) }
+    if *spent > limit {
+        Err(Stop::Budget(what))
+    } else {
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
-//! Everything that is in force in a chain, as one document: JSON whose SHA-256 is the chain's revision. It is kept with the
-//! decisions that are made under it, so that whoever finds a revision in the record can look up what it stands for.
+//! Everything that is in force in a chain, as one document: JSON whose SHA-256 is the chain's
+//! revision. It is kept with the decisions that are made under it, so that whoever finds a revision
+//! in the record can look up what it stands for.
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ pub struct EntryInForce {
     pub keys: Vec<String>,
     /// Schemes that it guards.
     pub schemes: Vec<String>,
-    /// Absent: it decides. Empty: it is compared with all that decide; else with the entry of this name.
+    /// Absent: it decides. Empty: it is compared with all that decide; else with the entry of this
+    /// name.
     pub shadow: Option<String>,
     /// What was loaded. Absent: the entry is broken, and refuses.
     pub plugin: Option<PluginInForce>,
@@ -68,12 +70,17 @@ impl InForce {
     /// The anchors of the entry `name`.
     pub fn anchors(&self, name: &str) -> &[Anchor] {
         let entry = self.entries.iter().find(|entry| entry.name == name);
-        entry.and_then(|entry| entry.plugin.as_ref()).map_or(&[], |plugin| &plugin.anchors)
+        entry
+            .and_then(|entry| entry.plugin.as_ref())
+            .map_or(&[], |plugin| &plugin.anchors)
     }
 
     /// All anchors, each once.
     pub fn all_anchors(&self) -> Vec<&Anchor> {
-        let plugins = self.entries.iter().filter_map(|entry| entry.plugin.as_ref());
+        let plugins = self
+            .entries
+            .iter()
+            .filter_map(|entry| entry.plugin.as_ref());
         let mut anchors: Vec<_> = plugins.flat_map(|plugin| &plugin.anchors).collect();
         anchors.sort();
         anchors.dedup();
@@ -83,32 +90,55 @@ impl InForce {
 
 /// The document of these entries, and its SHA-256.
 pub(crate) fn describe(entries: &[Entry]) -> (Arc<str>, [u8; 32]) {
-    let in_force = InForce { format: 3, entries: entries.iter().map(entry).collect() };
-    let document =
-        serde_json::to_string(&in_force).unwrap_or_else(|error| unreachable!("plain data: {error}"));
+    let in_force = InForce {
+        format: 3,
+        entries: entries.iter().map(entry).collect(),
+    };
+    let document = serde_json::to_string(&in_force)
+        .unwrap_or_else(|error| unreachable!("plain data: {error}"));
     let revision = sha256(document.as_bytes());
     (document.into(), revision)
 }
 
 fn entry(entry: &Entry) -> EntryInForce {
-    let Role { scope, shadow, monitor: _ } = &entry.role;
+    let Role {
+        scope,
+        shadow,
+        monitor: _,
+    } = &entry.role;
     EntryInForce {
         name: entry.name.clone(),
-        operations: scope.operations.iter().map(|operation| operation.name().into()).collect(),
+        operations: scope
+            .operations
+            .iter()
+            .map(|operation| operation.name().into())
+            .collect(),
         keys: scope.keys.clone(),
         schemes: scope.schemes.clone(),
-        shadow: shadow.as_ref().map(|shadow| shadow.entry().unwrap_or_default().into()),
+        shadow: shadow
+            .as_ref()
+            .map(|shadow| shadow.entry().unwrap_or_default().into()),
         plugin: entry.plugin().map(plugin),
     }
 }
 
 fn plugin(plugin: &Plugin) -> PluginInForce {
-    let Grants { keys, http, state_bytes, cpu_ms, wall_ms, memory_bytes } = plugin.grants();
+    let Grants {
+        keys,
+        http,
+        state_bytes,
+        cpu_ms,
+        wall_ms,
+        memory_bytes,
+    } = plugin.grants();
     PluginInForce {
         component: hex::encode(plugin.digest()),
         config: hex::encode(plugin.revision()),
         anchors: plugin.anchors().to_vec(),
-        granted_keys: keys.iter().map(|key| (key.name.clone(), key.usage.name().into())).collect(),
+        granted_keys: keys
+            .iter()
+            .map(|key| (key.name.clone(), key.usage.name().into()))
+            .collect(),
         http: http.iter().map(ToString::to_string).collect(),
         state_bytes: *state_bytes,
         cpu_ms: *cpu_ms,

@@ -6,9 +6,10 @@
 //!                           Pipeline swaps it whole
 //! ```
 //!
-//! This is the only crate that sees wasmtime. A component reaches nothing but the imports of `wit/policy.wit`, each
-//! compared with the operator's [`Grants`] before it runs; there is no ambient WASI. Whatever goes wrong inside a
-//! plugin becomes a refusal with a code of [`Code`], never an approval and never a crash of the node.
+//! This is the only crate that sees wasmtime. A component reaches nothing but the imports of
+//! `wit/policy.wit`, each compared with the operator's [`Grants`] before it runs; there is no
+//! ambient WASI. Whatever goes wrong inside a plugin becomes a refusal with a code of [`Code`],
+//! never an approval and never a crash of the node.
 
 mod anchor;
 mod bindings;
@@ -56,13 +57,14 @@ mod ticker;
 mod trace;
 mod turns;
 
+pub use countersign_files::{Custody, CustodyError};
+
 pub use anchor::{Anchor, AnchorKind};
 pub use cache::CodeCache;
 pub use chain::{Chain, ChainError, Decision, Refusal};
 pub use code::Code;
 pub use compiler::{CompileError, Compiler, CompilerLimits, CompilerProgram};
 pub use compiler_child::compile_main;
-pub use countersign_files::{Custody, CustodyError};
 pub use evaluation::{Evaluation, Level, LogLine, Observation, StateWrite, Verdict};
 pub use event::{Event, NewKey, Participant, ShareSignature, Signature, Stage, Success, What};
 pub use folder::read_linked;
@@ -78,8 +80,8 @@ pub use receiver::{Delivery, Receiver};
 pub use recording::{Conditions, Recorded, Recording, Replay, ReplayError, Unreadable, With};
 pub use role::{OperationKind, Role, Scope, Shadow, UnknownOperation};
 pub use services::{
-    HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Memory, Sending, Services,
-    StateError,
+    HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Memory, Sending,
+    Services, StateError,
 };
 pub use shadow::Difference;
 pub use signature::{PluginSignature, Publisher, PublisherError, SignatureError};
@@ -87,8 +89,8 @@ pub use slot::Configured;
 pub use status::{Condition, Counts, EntryStatus, Health, LATENCY_MICROS, LastError};
 pub use store::{PluginManifest, PluginRelease, PluginSource, PluginStore, StoreError};
 pub use task::{
-    Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin,
-    Principal, Resharing, Signing, Statement, Task, Transaction, TypedData,
+    Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen,
+    Operation, Origin, Principal, Resharing, Signing, Statement, Task, Transaction, TypedData,
 };
 pub use trace::{Asked, Divergence, Heard, Reading, Trace};
 pub use turns::Turn;

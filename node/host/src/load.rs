@@ -1,5 +1,5 @@
-//! From the operator's entry to a plugin that may run. The order is fixed: size, digest, signature, compilation, imports
-//! against grants, linking, `describe`, `check`.
+//! From the operator's entry to a plugin that may run. The order is fixed: size, digest, signature,
+//! compilation, imports against grants, linking, `describe`, `check`.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -17,8 +17,8 @@ use crate::host::Host;
 use crate::plugin::{self, Info, Plugin};
 use crate::signature::{PluginSignature, SignatureError};
 use crate::{
-    Anchor, Code, CustodyError, Grants, HttpClient, HttpOptions, KeyRing, LocalServices, Role, Services,
-    Shadow,
+    Anchor, Code, CustodyError, Grants, HttpClient, HttpOptions, KeyRing, LocalServices, Role,
+    Services, Shadow,
 };
 
 /// Limit of `describe` and of `check`; the grants apply as well.
@@ -31,7 +31,8 @@ const SIGNATURE_FILE: u64 = 4 << 10;
 /// One plugin as the operator configured it.
 #[derive(Clone, Debug)]
 pub struct PluginSpec {
-    /// The component's own name, e.g. `rules`; with several entries of one component, `rules:<label>`.
+    /// The component's own name, e.g. `rules`; with several entries of one component,
+    /// `rules:<label>`.
     pub name: String,
     /// The component. Links are followed: what counts is the digest of what is behind them.
     pub file: PathBuf,
@@ -49,7 +50,8 @@ pub struct PluginSpec {
 
 /// A document that people wrote, in which the place of a value can be found.
 pub trait Written: fmt::Debug + Send + Sync + 'static {
-    /// File and line of `path`, such as `limits[2].amount`, or of what is nearest to it; for people.
+    /// File and line of `path`, such as `limits[2].amount`, or of what is nearest to it; for
+    /// people.
     fn place(&self, path: &str) -> String;
 }
 
@@ -96,7 +98,9 @@ pub enum LoadError {
         limit: usize,
     },
     /// The file is something else.
-    #[error("{file} is not a WebAssembly component: {reason}; build it for the target wasm32-wasip2")]
+    #[error(
+        "{file} is not a WebAssembly component: {reason}; build it for the target wasm32-wasip2"
+    )]
     NotAComponent {
         /// The file.
         file: PathBuf,
@@ -120,13 +124,18 @@ pub enum LoadError {
         source: CompileError,
     },
     /// The component wants more than it may have.
-    #[error("the component imports {import}, which its grants do not cover; {}", grant_for(import))]
+    #[error(
+        "the component imports {import}, which its grants do not cover; {}",
+        grant_for(import)
+    )]
     NotGranted {
         /// The import.
         import: String,
     },
     /// The component was made for another contract.
-    #[error("the component does not fit countersign:policy@0.1: {0}; rebuild it with a matching SDK")]
+    #[error(
+        "the component does not fit countersign:policy@0.1: {0}; rebuild it with a matching SDK"
+    )]
     Incompatible(String),
     /// The component was made for a version of the contract that is not served.
     #[error(
@@ -173,8 +182,15 @@ pub enum LoadError {
 impl LoadError {
     pub(crate) fn check(spec: &PluginSpec, code: Code, reason: String) -> Self {
         let written = spec.written.as_ref();
-        let place = written.map_or_else(|| "its `config`".into(), |written| written.place(path_of(&reason)));
-        Self::Check { code, reason, place }
+        let place = written.map_or_else(
+            || "its `config`".into(),
+            |written| written.place(path_of(&reason)),
+        );
+        Self::Check {
+            code,
+            reason,
+            place,
+        }
     }
 
     /// The stable code.
@@ -218,7 +234,11 @@ struct Admitted {
 
 impl Host {
     /// Loads one plugin. Nothing of it runs before everything before `describe` is in order.
-    pub async fn load(&self, spec: &PluginSpec, services: Arc<dyn Services>) -> Result<Plugin, LoadError> {
+    pub async fn load(
+        &self,
+        spec: &PluginSpec,
+        services: Arc<dyn Services>,
+    ) -> Result<Plugin, LoadError> {
         let document = spec.document();
         if document.len() > DOCUMENT {
             return Err(LoadError::Document { limit: DOCUMENT });
@@ -227,7 +247,9 @@ impl Host {
         let mut plugin = self.prepare(spec, document, compiled, services).await?;
         let checked = plugin.check(Instant::now() + PATIENCE).await;
         checked.map_err(|(code, reason)| LoadError::check(spec, code, reason))?;
-        if let Some(frozen) = freeze(self, &bytes, &plugin.compiled.component, &plugin.context).await {
+        if let Some(frozen) =
+            freeze(self, &bytes, &plugin.compiled.component, &plugin.context).await
+        {
             (plugin.pre, plugin.frozen) = (frozen.prepared, Some(frozen.seed));
         }
         self.keep(&spec.file, plugin.digest(), bytes).await;
@@ -246,34 +268,56 @@ impl Host {
         let context = Arc::new(context(spec, document, services));
         let info = self.describe(&pre, &context).await?;
         check_name(&spec.name, &info.name)?;
-        Ok(Plugin { host: self.clone(), compiled, pre, frozen: None, context, info })
+        Ok(Plugin {
+            host: self.clone(),
+            compiled,
+            pre,
+            frozen: None,
+            context,
+            info,
+        })
     }
 
-    /// Puts the component beside those that were installed, so that what it decides can be replayed when its file has
-    /// changed. Without that it works all the same.
+    /// Puts the component beside those that were installed, so that what it decides can be replayed
+    /// when its file has changed. Without that it works all the same.
     async fn keep(&self, file: &Path, digest: [u8; 32], bytes: Arc<[u8]>) {
-        let Some(store) = self.components.clone() else { return };
+        let Some(store) = self.components.clone() else {
+            return;
+        };
         let folder = store.folder().to_owned();
         let kept = tokio::task::spawn_blocking(move || store.keep(&digest, &bytes)).await;
         if let Err(error) = kept.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
-            let (file, folder) = (file.display(), folder.display());
+            let file = file.display();
+            let folder = folder.display();
             tracing::warn!(%file, %folder, %error, "the component is not kept: once its file has changed, what it decided cannot be replayed");
         }
     }
 
-    /// Everything before the component runs, for plugins and receivers alike; and the bytes that it was made from.
-    pub(crate) async fn compiled(&self, spec: &PluginSpec) -> Result<(Arc<Compiled>, Arc<[u8]>), LoadError> {
+    /// Everything before the component runs, for plugins and receivers alike; and the bytes that it
+    /// was made from.
+    pub(crate) async fn compiled(
+        &self,
+        spec: &PluginSpec,
+    ) -> Result<(Arc<Compiled>, Arc<[u8]>), LoadError> {
         let (compiled, bytes) = self.admitted(spec).await?;
-        check_imports(self, &compiled.component, |need| need.is_granted(&spec.grants))?;
+        check_imports(self, &compiled.component, |need| {
+            need.is_granted(&spec.grants)
+        })?;
         Ok((compiled, bytes))
     }
 
-    /// The same without a look at what it imports: in a replay nothing answers that was not granted then.
-    pub(crate) async fn admitted(&self, spec: &PluginSpec) -> Result<(Arc<Compiled>, Arc<[u8]>), LoadError> {
+    /// The same without a look at what it imports: in a replay nothing answers that was not granted
+    /// then.
+    pub(crate) async fn admitted(
+        &self,
+        spec: &PluginSpec,
+    ) -> Result<(Arc<Compiled>, Arc<[u8]>), LoadError> {
         self.check_grants(&spec.grants)?;
         let bytes = self.read(&spec.file).await?;
         let plugin = spec.name.split(':').next().unwrap_or_default();
-        let Admitted { compiled, .. } = self.admit(&spec.file, &bytes, spec.digest, Some(plugin)).await?;
+        let Admitted { compiled, .. } = self
+            .admit(&spec.file, &bytes, spec.digest, Some(plugin))
+            .await?;
         Ok((compiled, bytes))
     }
 
@@ -289,18 +333,28 @@ impl Host {
         file: &Path,
         bytes: &Arc<[u8]>,
     ) -> Result<Inspection, LoadError> {
-        let Admitted { compiled, publisher } = self.admit(file, bytes, None, None).await?;
+        let Admitted {
+            compiled,
+            publisher,
+        } = self.admit(file, bytes, None, None).await?;
         check_imports(self, &compiled.component, |need| need != Need::Impossible)?;
         let stranger = Arc::new(stranger(file)?);
         let info = if is_receiver(&self.shared.engine, &compiled.component) {
-            self.describe_receiver(&self.link_receiver(&compiled.component)?, &stranger).await?
+            self.describe_receiver(&self.link_receiver(&compiled.component)?, &stranger)
+                .await?
         } else {
-            self.describe(&Prepared::new(&self.shared.linker, &compiled.component)?, &stranger).await?
+            self.describe(
+                &Prepared::new(&self.shared.linker, &compiled.component)?,
+                &stranger,
+            )
+            .await?
         };
         if publisher.is_some() {
             let signature = self.read_signature(file).await?;
             let other = (signature.plugin() != info.name).then(|| signature.plugin().to_owned());
-            other.map_or(Ok(()), |name| Err(unsigned(file)(SignatureError::Name(name))))?;
+            other.map_or(Ok(()), |name| {
+                Err(unsigned(file)(SignatureError::Name(name)))
+            })?;
         }
         Ok(Inspection {
             digest: compiled.digest,
@@ -316,9 +370,15 @@ impl Host {
         let read = self.read_in_custody(file.to_owned(), limit).await;
         read.map(Arc::from).map_err(|error| match error {
             CustodyError::Io(source) if source.kind() == io::ErrorKind::FileTooLarge => {
-                LoadError::TooLarge { file: file.into(), limit }
+                LoadError::TooLarge {
+                    file: file.into(),
+                    limit,
+                }
             }
-            CustodyError::Io(source) => LoadError::Missing { file: file.into(), source },
+            CustodyError::Io(source) => LoadError::Missing {
+                file: file.into(),
+                source,
+            },
             unsafe_place => LoadError::Custody(unsafe_place),
         })
     }
@@ -326,11 +386,15 @@ impl Host {
     async fn read_in_custody(&self, file: PathBuf, limit: u64) -> Result<Vec<u8>, CustodyError> {
         let custody = self.shared.custody;
         let read = tokio::task::spawn_blocking(move || custody.read(&file, limit));
-        read.await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
+        read.await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
     }
 
     async fn read_signature(&self, file: &Path) -> Result<PluginSignature, LoadError> {
-        let bytes = match self.read_in_custody(signature_file(file), SIGNATURE_FILE).await {
+        let bytes = match self
+            .read_in_custody(signature_file(file), SIGNATURE_FILE)
+            .await
+        {
             Ok(bytes) => Ok(bytes),
             Err(CustodyError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 Err(SignatureError::Missing)
@@ -338,7 +402,9 @@ impl Host {
             Err(CustodyError::Io(error)) => Err(SignatureError::Malformed(error.to_string())),
             Err(unsafe_place) => return Err(LoadError::Custody(unsafe_place)),
         };
-        bytes.and_then(|bytes| PluginSignature::from_json(&bytes)).map_err(unsigned(file))
+        bytes
+            .and_then(|bytes| PluginSignature::from_json(&bytes))
+            .map_err(unsigned(file))
     }
 
     /// Digest, signature, compilation.
@@ -351,18 +417,32 @@ impl Host {
     ) -> Result<Admitted, LoadError> {
         let digest = sha256(bytes);
         if pin.is_some_and(|pin| pin != digest) {
-            return Err(LoadError::Digest { file: file.into(), actual: hex::encode(digest) });
+            return Err(LoadError::Digest {
+                file: file.into(),
+                actual: hex::encode(digest),
+            });
         }
         let publisher = self.check_signature(file, &digest, plugin).await?;
-        let compiled = compile(self, digest, bytes).await.map_err(|source| match source {
-            CompileError::Invalid(reason) => LoadError::NotAComponent { file: file.into(), reason },
-            source => LoadError::Compile { file: file.into(), source },
-        })?;
-        Ok(Admitted { compiled, publisher })
+        let compiled = compile(self, digest, bytes)
+            .await
+            .map_err(|source| match source {
+                CompileError::Invalid(reason) => LoadError::NotAComponent {
+                    file: file.into(),
+                    reason,
+                },
+                source => LoadError::Compile {
+                    file: file.into(),
+                    source,
+                },
+            })?;
+        Ok(Admitted {
+            compiled,
+            publisher,
+        })
     }
 
-    /// Name of the publisher; `None` if nobody is trusted by name. `plugin` is the name that must be signed; without
-    /// it any will do.
+    /// Name of the publisher; `None` if nobody is trusted by name. `plugin` is the name that must
+    /// be signed; without it any will do.
     async fn check_signature(
         &self,
         file: &Path,
@@ -375,7 +455,9 @@ impl Host {
         }
         let signature = self.read_signature(file).await?;
         let plugin = plugin.unwrap_or_else(|| signature.plugin());
-        let publisher = signature.verify(plugin, digest, publishers).map_err(unsigned(file))?;
+        let publisher = signature
+            .verify(plugin, digest, publishers)
+            .map_err(unsigned(file))?;
         Ok(Some(publisher.name().to_owned()))
     }
 
@@ -388,10 +470,14 @@ impl Host {
     fn check_grants(&self, grants: &Grants) -> Result<(), LoadError> {
         let most = self.shared.limits.memory_bytes;
         if grants.memory_bytes > most {
-            return Err(LoadError::Grants(format!("memory_bytes exceeds the host's {most}")));
+            return Err(LoadError::Grants(format!(
+                "memory_bytes exceeds the host's {most}"
+            )));
         }
         if grants.cpu_ms == 0 || grants.wall_ms == 0 || grants.memory_bytes == 0 {
-            return Err(LoadError::Grants("cpu_ms, wall_ms and memory_bytes must not be 0".into()));
+            return Err(LoadError::Grants(
+                "cpu_ms, wall_ms and memory_bytes must not be 0".into(),
+            ));
         }
         Ok(())
     }
@@ -407,19 +493,39 @@ impl PluginSpec {
     }
 }
 
-pub(crate) fn context(spec: &PluginSpec, document: Arc<str>, services: Arc<dyn Services>) -> Context {
+pub(crate) fn context(
+    spec: &PluginSpec,
+    document: Arc<str>,
+    services: Arc<dyn Services>,
+) -> Context {
     let revision = sha256(document.as_bytes());
     let shadowed = spec.role.shadow.as_ref().and_then(Shadow::entry);
     let memory_of = shadowed.unwrap_or(&spec.name).to_owned();
     let anchors = anchors(&spec.grants, &*services).into();
-    let (name, grants) = (spec.name.clone(), spec.grants.clone());
-    Context { name, document, revision, grants, anchors, services, memory_of }
+    let name = spec.name.clone();
+    let grants = spec.grants.clone();
+    Context {
+        name,
+        document,
+        revision,
+        grants,
+        anchors,
+        services,
+        memory_of,
+    }
 }
 
 /// Everything that is granted from outside, by kind and name.
 fn anchors(grants: &Grants, services: &dyn Services) -> Vec<Anchor> {
-    let keys = grants.keys.iter().filter_map(|key| services.anchor(&key.name));
-    let authorities = if grants.http.is_empty() { None } else { services.authorities() };
+    let keys = grants
+        .keys
+        .iter()
+        .filter_map(|key| services.anchor(&key.name));
+    let authorities = if grants.http.is_empty() {
+        None
+    } else {
+        services.authorities()
+    };
     let mut anchors: Vec<_> = keys.chain(authorities).collect();
     anchors.sort();
     anchors.dedup();
@@ -442,7 +548,11 @@ fn stranger(file: &Path) -> Result<Context, LoadError> {
         role: Role::default(),
         written: None,
     };
-    Ok(context(&spec, spec.document(), Arc::new(LocalServices::new(KeyRing::default(), http))))
+    Ok(context(
+        &spec,
+        spec.document(),
+        Arc::new(LocalServices::new(KeyRing::default(), http)),
+    ))
 }
 
 /// `<file>.sig`.
@@ -481,7 +591,10 @@ fn path_of(reason: &str) -> &str {
 
 fn unsigned(file: &Path) -> impl Fn(SignatureError) -> LoadError {
     let file = file.to_owned();
-    move |source| LoadError::Signature { file: file.clone(), source }
+    move |source| LoadError::Signature {
+        file: file.clone(),
+        source,
+    }
 }
 
 pub(crate) fn check_name(entry: &str, actual: &str) -> Result<(), LoadError> {
@@ -489,5 +602,7 @@ pub(crate) fn check_name(entry: &str, actual: &str) -> Result<(), LoadError> {
     if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':')) {
         return Ok(());
     }
-    Err(LoadError::Name { actual: actual.into() })
+    Err(LoadError::Name {
+        actual: actual.into(),
+    })
 }

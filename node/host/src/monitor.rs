@@ -14,7 +14,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Pipeline {
-    /// Probes every entry that has an interval, for ever. [`status`](Self::status) shows the answers.
+    /// Probes every entry that has an interval, for ever. [`status`](Self::status) shows the
+    /// answers.
     pub async fn monitor(&self) {
         let mut asked = HashMap::new();
         loop {
@@ -29,7 +30,9 @@ impl Pipeline {
         let is_due = |entry: &&Entry| {
             let interval = entry.role.monitor;
             let last = asked.get(&entry.name);
-            interval.is_some_and(|interval| last.is_none_or(|last| now.duration_since(*last) >= interval))
+            interval.is_some_and(|interval| {
+                last.is_none_or(|last| now.duration_since(*last) >= interval)
+            })
         };
         let due: Vec<&Entry> = chain.entries().iter().filter(is_due).collect();
         asked.extend(due.iter().map(|entry| (entry.name.clone(), now)));

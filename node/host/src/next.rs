@@ -1,5 +1,6 @@
-//! A second version of the contract, in tests alone: `tests/fixtures/wit-next`. This is all that a real one takes: what
-//! wasmtime makes of its WIT, its imports over the same [`Call`], and its words for those of 0.1.
+//! A second version of the contract, in tests alone: `tests/fixtures/wit-next`. This is all that a
+//! real one takes: what wasmtime makes of its WIT, its imports over the same [`Call`], and its
+//! words for those of 0.1.
 
 use wasmtime::Store;
 
@@ -24,9 +25,20 @@ impl config::Host for Call {
     }
 }
 
-pub(crate) async fn describe(plugin: &RiskPlugin, store: &mut Store<Call>) -> wasmtime::Result<v0_1::Info> {
-    let types::Info { name, version } = plugin.countersign_policy_plugin().call_describe(store).await?;
-    Ok(v0_1::Info { name, version, description: String::new(), config_schema: None })
+pub(crate) async fn describe(
+    plugin: &RiskPlugin,
+    store: &mut Store<Call>,
+) -> wasmtime::Result<v0_1::Info> {
+    let types::Info { name, version } = plugin
+        .countersign_policy_plugin()
+        .call_describe(store)
+        .await?;
+    Ok(v0_1::Info {
+        name,
+        version,
+        description: String::new(),
+        config_schema: None,
+    })
 }
 
 pub(crate) async fn check(
@@ -49,11 +61,19 @@ pub(crate) async fn evaluate(
         tags: task.extra.iter().map(tag).collect(),
         raw: task.raw.clone(),
     };
-    Ok(match plugin.countersign_policy_plugin().call_evaluate(store, &task).await? {
-        types::Verdict::Approve => Ok(v0_1::Verdict::Approve),
-        types::Verdict::Reject(types::Rejection { code, reason }) => {
-            Ok(v0_1::Verdict::Reject(v0_1::Rejection { code, reason }))
-        }
-        types::Verdict::Abstain => Err(v0_1::Failure::Unsupported("the plugin has no say in this".into())),
-    })
+    Ok(
+        match plugin
+            .countersign_policy_plugin()
+            .call_evaluate(store, &task)
+            .await?
+        {
+            types::Verdict::Approve => Ok(v0_1::Verdict::Approve),
+            types::Verdict::Reject(types::Rejection { code, reason }) => {
+                Ok(v0_1::Verdict::Reject(v0_1::Rejection { code, reason }))
+            }
+            types::Verdict::Abstain => Err(v0_1::Failure::Unsupported(
+                "the plugin has no say in this".into(),
+            )),
+        },
+    )
 }

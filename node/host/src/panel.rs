@@ -1,9 +1,10 @@
 //! The entries that decide on one task, in the order in which they are asked.
 //!
-//! Cheap ones first: broken entries, local plugins, local plugins that remember, and then those with network, all at
-//! once. What a plugin remembers may change while others wait for the network, without holding anybody up. So those that
-//! remember are asked again at the end, in turn: that answer counts. A plugin that both remembers and uses the network is asked
-//! once, and the turn lasts as long as it takes.
+//! Cheap ones first: broken entries, local plugins, local plugins that remember, and then those
+//! with network, all at once. What a plugin remembers may change while others wait for the network,
+//! without holding anybody up. So those that remember are asked again at the end, in turn: that
+//! answer counts. A plugin that both remembers and uses the network is asked once, and the turn
+//! lasts as long as it takes.
 
 use std::time::Instant;
 
@@ -26,7 +27,10 @@ pub(crate) struct Panel<'c> {
 /// What a panel says.
 pub(crate) enum Heard {
     /// All approve, or the last of them refuses.
-    All { evaluations: Vec<Evaluation>, turn: Turn },
+    All {
+        evaluations: Vec<Evaluation>,
+        turn: Turn,
+    },
     /// The turn did not come in time.
     NoTurn(Vec<Evaluation>),
 }
@@ -34,13 +38,19 @@ pub(crate) enum Heard {
 impl<'c> Panel<'c> {
     pub(crate) fn new(entries: impl Iterator<Item = &'c Entry>) -> Self {
         let (local, remote): (Vec<_>, Vec<_>) = entries.partition(|entry| entry.is_local());
-        let (mindful, mut plain): (Vec<_>, Vec<_>) = local.into_iter().partition(|entry| entry.remembers());
+        let (mindful, mut plain): (Vec<_>, Vec<_>) =
+            local.into_iter().partition(|entry| entry.remembers());
         plain.sort_by_key(|entry| entry.broken().is_none());
-        Self { plain, mindful, remote }
+        Self {
+            plain,
+            mindful,
+            remote,
+        }
     }
 
     pub(crate) async fn hear(&self, task: &Task, deadline: Instant, turns: &Turns) -> Heard {
-        let mut heard = Vec::with_capacity(self.plain.len() + self.mindful.len() + self.remote.len());
+        let mut heard =
+            Vec::with_capacity(self.plain.len() + self.mindful.len() + self.remote.len());
         let one_turn = self.remote.iter().any(|entry| entry.remembers());
         if !in_order(&self.plain, task, deadline, &mut heard).await {
             return over(heard);
@@ -56,10 +66,15 @@ impl<'c> Panel<'c> {
         if !at_once(&self.remote, task, deadline, &mut heard).await || self.mindful.is_empty() {
             return over(heard);
         }
-        let Some(turn) = turns.next(deadline).await else { return Heard::NoTurn(heard) };
+        let Some(turn) = turns.next(deadline).await else {
+            return Heard::NoTurn(heard);
+        };
         heard.drain(certain..tentative);
         in_order(&self.mindful, task, deadline, &mut heard).await;
-        Heard::All { evaluations: heard, turn }
+        Heard::All {
+            evaluations: heard,
+            turn,
+        }
     }
 
     /// What remembers is asked once, in turn from the first to the last.
@@ -73,25 +88,41 @@ impl<'c> Panel<'c> {
     ) -> Heard {
         let mut turn = Turn::default();
         if remote_remembers || !self.mindful.is_empty() {
-            let Some(next) = turns.next(deadline).await else { return Heard::NoTurn(heard) };
+            let Some(next) = turns.next(deadline).await else {
+                return Heard::NoTurn(heard);
+            };
             turn = next;
         }
         if in_order(&self.mindful, task, deadline, &mut heard).await {
             at_once(&self.remote, task, deadline, &mut heard).await;
         }
-        Heard::All { evaluations: heard, turn }
+        Heard::All {
+            evaluations: heard,
+            turn,
+        }
     }
 }
 
 fn over(evaluations: Vec<Evaluation>) -> Heard {
-    Heard::All { evaluations, turn: Turn::default() }
+    Heard::All {
+        evaluations,
+        turn: Turn::default(),
+    }
 }
 
 /// Asks one after the other, up to the first refusal. True if there was none.
-async fn in_order(entries: &[&Entry], task: &Task, deadline: Instant, heard: &mut Vec<Evaluation>) -> bool {
+async fn in_order(
+    entries: &[&Entry],
+    task: &Task,
+    deadline: Instant,
+    heard: &mut Vec<Evaluation>,
+) -> bool {
     for entry in entries {
         heard.push(entry.ask(task, deadline).await);
-        if heard.last().is_some_and(|last| last.verdict.refusal().is_some()) {
+        if heard
+            .last()
+            .is_some_and(|last| last.verdict.refusal().is_some())
+        {
             return false;
         }
     }
@@ -99,8 +130,15 @@ async fn in_order(entries: &[&Entry], task: &Task, deadline: Instant, heard: &mu
 }
 
 /// Asks all, so that the wait is the slowest and not the sum. True if none refused.
-async fn at_once(entries: &[&Entry], task: &Task, deadline: Instant, heard: &mut Vec<Evaluation>) -> bool {
+async fn at_once(
+    entries: &[&Entry],
+    task: &Task,
+    deadline: Instant,
+    heard: &mut Vec<Evaluation>,
+) -> bool {
     let before = heard.len();
     heard.extend(join_all(entries.iter().map(|entry| entry.ask(task, deadline))).await);
-    heard[before..].iter().all(|evaluation| evaluation.verdict.refusal().is_none())
+    heard[before..]
+        .iter()
+        .all(|evaluation| evaluation.verdict.refusal().is_none())
 }

@@ -1,4 +1,5 @@
-//! The chain in force, replaceable while tasks are being judged. A replacement takes effect whole or not at all.
+//! The chain in force, replaceable while tasks are being judged. A replacement takes effect whole
+//! or not at all.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -29,13 +30,15 @@ pub struct Pipeline {
 
 impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Pipeline").field("chain", &self.chain()).finish_non_exhaustive()
+        f.debug_struct("Pipeline")
+            .field("chain", &self.chain())
+            .finish_non_exhaustive()
     }
 }
 
 impl Pipeline {
-    /// Loads the first chain. An entry that cannot be loaded is broken: what it guards is refused, and
-    /// [`status`](Self::status) says why.
+    /// Loads the first chain. An entry that cannot be loaded is broken: what it guards is refused,
+    /// and [`status`](Self::status) says why.
     pub async fn load<C: Into<Configured>>(
         host: Host,
         configured: Vec<C>,
@@ -58,35 +61,43 @@ impl Pipeline {
         self.chain.load_full()
     }
 
-    /// Judges `task` by the chain in force now, to the end. Keep the turn until the decision is durable.
+    /// Judges `task` by the chain in force now, to the end. Keep the turn until the decision is
+    /// durable.
     pub async fn decide(&self, task: &Task, deadline: Instant) -> (Decision, Turn) {
         let chain = self.chain();
         let (decision, turn) = chain.decide_in_turn(task, deadline, &self.turns).await;
-        self.onlookers.watch(&chain, &self.services(), task, &decision);
+        self.onlookers
+            .watch(&chain, &self.services(), task, &decision);
         (decision, turn)
     }
 
-    /// Tells the plugins in force that count what others sign of `task`: those that `wanted` names. Keep the turn until what
-    /// they write is durable. `None`: other decisions were under way until `deadline`.
+    /// Tells the plugins in force that count what others sign of `task`: those that `wanted` names.
+    /// Keep the turn until what they write is durable. `None`: other decisions were under way until
+    /// `deadline`.
     pub async fn observe(
         &self,
         task: &Task,
         wanted: impl Fn(&str) -> bool,
         deadline: Instant,
     ) -> Option<(Vec<Observation>, Turn)> {
-        self.chain().observe(task, wanted, deadline, &self.turns).await
+        self.chain()
+            .observe(task, wanted, deadline, &self.turns)
+            .await
     }
 
-    /// Loads a chain beside the one in force and puts it in its place. If an entry fails that is not broken now, the
-    /// old chain stays; one that is broken now may stay so. Files are read again; components that have not changed are
-    /// not compiled again.
-    pub async fn reload<C: Into<Configured>>(&self, configured: Vec<C>) -> Result<Arc<Chain>, ChainError> {
+    /// Loads a chain beside the one in force and puts it in its place. If an entry fails that is
+    /// not broken now, the old chain stays; one that is broken now may stay so. Files are read
+    /// again; components that have not changed are not compiled again.
+    pub async fn reload<C: Into<Configured>>(
+        &self,
+        configured: Vec<C>,
+    ) -> Result<Arc<Chain>, ChainError> {
         let _alone = self.reloading.lock().await;
         self.load_and_swap(configured, self.services()).await
     }
 
-    /// The same with other services, such as other keys. Tasks under way finish with those that they began with, and if the
-    /// old chain stays, so do its services.
+    /// The same with other services, such as other keys. Tasks under way finish with those that
+    /// they began with, and if the old chain stays, so do its services.
     pub async fn renew<C: Into<Configured>>(
         &self,
         configured: Vec<C>,
@@ -94,7 +105,10 @@ impl Pipeline {
     ) -> Result<Arc<Chain>, ChainError> {
         let _alone = self.reloading.lock().await;
         let chain = self.load_and_swap(configured, services.clone()).await?;
-        *self.services.write().unwrap_or_else(PoisonError::into_inner) = services;
+        *self
+            .services
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = services;
         Ok(chain)
     }
 
@@ -105,7 +119,8 @@ impl Pipeline {
     ) -> Result<Arc<Chain>, ChainError> {
         let before = self.chain();
         let configured = configured.into_iter().map(Into::into).collect();
-        let chain = Chain::load_what_can_be(&self.host, configured, services, Some(&before)).await?;
+        let chain =
+            Chain::load_what_can_be(&self.host, configured, services, Some(&before)).await?;
         if let Some(error) = chain.worse_than(&before) {
             return Err(error);
         }
@@ -115,7 +130,10 @@ impl Pipeline {
     }
 
     fn services(&self) -> Arc<dyn Services> {
-        self.services.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.services
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How each entry fares, in the order of the configuration.

@@ -13,7 +13,8 @@ use crate::contract::Prepared;
 use crate::host::Host;
 use crate::text::{self, printable};
 use crate::{
-    Anchor, Code, Conditions, Divergence, Evaluation, Grants, Memory, Observation, Task, Trace, Verdict,
+    Anchor, Code, Conditions, Divergence, Evaluation, Grants, Memory, Observation, Task, Trace,
+    Verdict,
 };
 
 /// The longest replay. Pauses are not repeated, so it computes all the time.
@@ -46,7 +47,10 @@ pub struct Info {
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let digest = hex::encode(self.digest());
-        f.debug_struct("Plugin").field("name", &self.name()).field("digest", &digest).finish_non_exhaustive()
+        f.debug_struct("Plugin")
+            .field("name", &self.name())
+            .field("digest", &digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,8 +70,9 @@ impl Plugin {
         self.compiled.digest
     }
 
-    /// Whether every call finds the configuration already read. What runs then was made from the component of
-    /// [`digest`](Plugin::digest) and the document of [`revision`](Plugin::revision), by nothing else.
+    /// Whether every call finds the configuration already read. What runs then was made from the
+    /// component of [`digest`](Plugin::digest) and the document of [`revision`](Plugin::revision),
+    /// by nothing else.
     pub fn is_frozen(&self) -> bool {
         self.frozen.is_some()
     }
@@ -98,7 +103,8 @@ impl Plugin {
         checked.map_err(|Broken { code, reason }| (code, reason))
     }
 
-    /// Asks whether the node may take part in `task`. There is always an answer, at about `deadline` at the latest.
+    /// Asks whether the node may take part in `task`. There is always an answer, at about
+    /// `deadline` at the latest.
     pub async fn evaluate(&self, task: &Task, deadline: Instant) -> Evaluation {
         self.evaluate_seeing(None, task, deadline).await
     }
@@ -115,7 +121,10 @@ impl Plugin {
         let left = cut_off.saturating_duration_since(started).as_millis() as u64;
         let told = self.context.services.now().saturating_add(left);
         let question = Evaluate(&self.pre, task.to_wit(told));
-        let setting = Setting { memory, ..Setting::default() };
+        let setting = Setting {
+            memory,
+            ..Setting::default()
+        };
         let mut finished = call_in(setting, &self.host, &self.context, cut_off, question).await;
         finished.trace.deadline = told;
         self.evaluation(finished, started).0
@@ -134,15 +143,39 @@ impl Plugin {
             Verdict::Failed { code, .. } => Some(*code),
             _ => None,
         };
-        let setting = Setting { replay: Some((trace, end)), ..Setting::default() };
-        let finished = call_in(setting, &self.host, &self.context, started + REPLAY, question).await;
+        let setting = Setting {
+            replay: Some((trace, end)),
+            ..Setting::default()
+        };
+        let finished = call_in(
+            setting,
+            &self.host,
+            &self.context,
+            started + REPLAY,
+            question,
+        )
+        .await;
         self.evaluation(finished, started)
     }
 
-    fn evaluation(&self, finished: Finished<Answer>, started: Instant) -> (Evaluation, Option<Divergence>) {
-        let Finished { result, logs, writes, trace, divergence } = finished;
+    fn evaluation(
+        &self,
+        finished: Finished<Answer>,
+        started: Instant,
+    ) -> (Evaluation, Option<Divergence>) {
+        let Finished {
+            result,
+            logs,
+            writes,
+            trace,
+            divergence,
+        } = finished;
         let verdict = verdict(result);
-        let writes = if verdict == Verdict::Approve { writes } else { Vec::new() };
+        let writes = if verdict == Verdict::Approve {
+            writes
+        } else {
+            Vec::new()
+        };
         let evaluation = Evaluation {
             plugin: self.context.name.clone(),
             version: self.info.version.clone(),
@@ -163,7 +196,11 @@ impl Plugin {
     /// What its answers depend on besides component, configuration, question and what it hears.
     fn conditions(&self) -> Conditions {
         let grants = self.grants();
-        Conditions { memory_bytes: grants.memory_bytes as u64, cpu_ms: grants.cpu_ms, frozen: self.frozen }
+        Conditions {
+            memory_bytes: grants.memory_bytes as u64,
+            cpu_ms: grants.cpu_ms,
+            frozen: self.frozen,
+        }
     }
 
     /// Asks whether what the plugin depends on is in reach. `None`: the component does not say.
@@ -172,7 +209,14 @@ impl Plugin {
             return None;
         }
         let probe = Probe(&self.pre);
-        let asked = call(&self.host, &self.context, self.context.cut_off(deadline), probe).await.result;
+        let asked = call(
+            &self.host,
+            &self.context,
+            self.context.cut_off(deadline),
+            probe,
+        )
+        .await
+        .result;
         let answer = asked.and_then(|answer| answer.map_err(failed));
         Some(answer.map_err(|Broken { code, reason }| (code, reason)))
     }
@@ -182,17 +226,33 @@ impl Plugin {
         self.grants().state_bytes > 0 && self.pre.has_counting()
     }
 
-    /// Tells it of a task that others sign. Nothing outside the node is in its reach, so nobody is asked anything.
+    /// Tells it of a task that others sign. Nothing outside the node is in its reach, so nobody is
+    /// asked anything.
     pub(crate) async fn observe(&self, task: &Task, deadline: Instant) -> Observation {
         let context = self.context.secluded();
         let cut_off = context.cut_off(deadline);
-        let left = cut_off.saturating_duration_since(Instant::now()).as_millis() as u64;
-        let question = Observe(&self.pre, task.to_wit(context.services.now().saturating_add(left)));
-        let Finished { result, logs, writes, .. } = call(&self.host, &context, cut_off, question).await;
+        let left = cut_off
+            .saturating_duration_since(Instant::now())
+            .as_millis() as u64;
+        let question = Observe(
+            &self.pre,
+            task.to_wit(context.services.now().saturating_add(left)),
+        );
+        let Finished {
+            result,
+            logs,
+            writes,
+            ..
+        } = call(&self.host, &context, cut_off, question).await;
         let counted = result.and_then(|answer| answer.map_err(failed));
         let writes = if counted.is_ok() { writes } else { Vec::new() };
         let result = counted.map_err(|Broken { code, reason }| (code, reason));
-        Observation { plugin: self.context.name.clone(), result, logs, writes }
+        Observation {
+            plugin: self.context.name.clone(),
+            result,
+            logs,
+            writes,
+        }
     }
 }
 
@@ -202,7 +262,9 @@ pub(crate) async fn describe(
     context: &Arc<Context>,
     deadline: Instant,
 ) -> Result<Info, Broken> {
-    let info = call(host, context, context.cut_off(deadline), Describe(pre)).await.result?;
+    let info = call(host, context, context.cut_off(deadline), Describe(pre))
+        .await
+        .result?;
     Ok(printable_info(info))
 }
 
@@ -222,7 +284,10 @@ pub(crate) async fn check(
     context: &Arc<Context>,
     deadline: Instant,
 ) -> Result<(), Broken> {
-    call(host, context, context.cut_off(deadline), Check(pre)).await.result?.map_err(failed)
+    call(host, context, context.cut_off(deadline), Check(pre))
+        .await
+        .result?
+        .map_err(failed)
 }
 
 fn verdict(result: Result<Answer, Broken>) -> Verdict {
@@ -233,10 +298,14 @@ fn verdict(result: Result<Answer, Broken>) -> Verdict {
     }
 }
 
-/// A code that is none would be missing in every table and alert: it refuses too, as a defect of the plugin.
+/// A code that is none would be missing in every table and alert: it refuses too, as a defect of
+/// the plugin.
 fn rejection(code: &str, reason: &str) -> Verdict {
     match text::code(code) {
-        Some(code) => Verdict::Reject { code: code.into(), reason: printable(reason, text::REASON) },
+        Some(code) => Verdict::Reject {
+            code: code.into(),
+            reason: printable(reason, text::REASON),
+        },
         None => {
             let code = printable(code, 64);
             let what = format!(
@@ -286,7 +355,11 @@ impl Ask for Evaluate<'_> {
     type Answer = Answer;
 
     async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
-        self.0.instantiate(&mut *store).await?.evaluate(store, &self.1).await
+        self.0
+            .instantiate(&mut *store)
+            .await?
+            .evaluate(store, &self.1)
+            .await
     }
 }
 

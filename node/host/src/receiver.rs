@@ -1,5 +1,6 @@
-//! A loaded receiver of events: a component of the world `event-plugin`, under the same grants, limits and budgets as a
-//! risk plugin. It decides nothing, and whatever goes wrong in it is a failed delivery.
+//! A loaded receiver of events: a component of the world `event-plugin`, under the same grants,
+//! limits and budgets as a risk plugin. It decides nothing, and whatever goes wrong in it is a
+//! failed delivery.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::load::{LoadError, PATIENCE, PluginSpec, check_name, context};
 use crate::plugin::{Info, failed, printable_info};
 use crate::{Code, Services};
 
-/// A receiver that was loaded and found its configuration sound. Holds no instance: each call makes one.
+/// A receiver that was loaded and found its configuration sound. Holds no instance: each call makes
+/// one.
 pub struct Receiver {
     host: Host,
     compiled: Arc<Compiled>,
@@ -55,11 +57,24 @@ impl Host {
         checked
             .and_then(|sound| sound.map_err(failed))
             .map_err(|Broken { code, reason }| LoadError::check(spec, code, reason))?;
-        Ok(Receiver { host: self.clone(), compiled, pre, context, info })
+        Ok(Receiver {
+            host: self.clone(),
+            compiled,
+            pre,
+            context,
+            info,
+        })
     }
 
-    pub(crate) fn link_receiver(&self, component: &Component) -> Result<EventPluginPre<Call>, LoadError> {
-        let linked = self.shared.linker.instantiate_pre(component).and_then(EventPluginPre::new);
+    pub(crate) fn link_receiver(
+        &self,
+        component: &Component,
+    ) -> Result<EventPluginPre<Call>, LoadError> {
+        let linked = self
+            .shared
+            .linker
+            .instantiate_pre(component)
+            .and_then(EventPluginPre::new);
         linked.map_err(|error| LoadError::Incompatible(format!("{error:#}")))
     }
 
@@ -70,7 +85,9 @@ impl Host {
     ) -> Result<Info, LoadError> {
         let cut_off = context.cut_off(Instant::now() + PATIENCE);
         let described = call(self, context, cut_off, Describe(pre)).await.result;
-        described.map(printable_info).map_err(|Broken { code, reason }| LoadError::Describe { code, reason })
+        described
+            .map(printable_info)
+            .map_err(|Broken { code, reason }| LoadError::Describe { code, reason })
     }
 }
 
@@ -90,16 +107,21 @@ impl Receiver {
         self.compiled.digest
     }
 
-    /// Tries once to pass `event` on. `tries` is how often that was tried before. There is always an answer, at about
-    /// `deadline` at the latest.
+    /// Tries once to pass `event` on. `tries` is how often that was tried before. There is always
+    /// an answer, at about `deadline` at the latest.
     pub async fn deliver(&self, event: &Event, tries: u32, deadline: Instant) -> Delivery {
         let cut_off = self.context.cut_off(deadline);
-        let left = cut_off.saturating_duration_since(Instant::now()).as_millis() as u64;
+        let left = cut_off
+            .saturating_duration_since(Instant::now())
+            .as_millis() as u64;
         let told = event.to_wit(self.context.services.now().saturating_add(left), tries);
         let Finished { result, logs, .. } =
             call(&self.host, &self.context, cut_off, Deliver(&self.pre, told)).await;
         let result = result.and_then(|passed| passed.map_err(failed));
-        Delivery { result: result.map_err(|Broken { code, reason }| (code, reason)), logs }
+        Delivery {
+            result: result.map_err(|Broken { code, reason }| (code, reason)),
+            logs,
+        }
     }
 }
 
@@ -122,7 +144,10 @@ impl Ask for Describe<'_> {
 
     async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<WitInfo> {
         let receiver = self.0.instantiate_async(&mut *store).await?;
-        receiver.countersign_policy_event_receiver().call_describe(store).await
+        receiver
+            .countersign_policy_event_receiver()
+            .call_describe(store)
+            .await
     }
 }
 
@@ -131,7 +156,10 @@ impl Ask for Check<'_> {
 
     async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
         let receiver = self.0.instantiate_async(&mut *store).await?;
-        receiver.countersign_policy_event_receiver().call_check(store).await
+        receiver
+            .countersign_policy_event_receiver()
+            .call_check(store)
+            .await
     }
 }
 
@@ -140,6 +168,9 @@ impl Ask for Deliver<'_> {
 
     async fn ask(self, store: &mut Store<Call>) -> wasmtime::Result<Self::Answer> {
         let receiver = self.0.instantiate_async(&mut *store).await?;
-        receiver.countersign_policy_event_receiver().call_deliver(store, &self.1).await
+        receiver
+            .countersign_policy_event_receiver()
+            .call_deliver(store, &self.1)
+            .await
     }
 }

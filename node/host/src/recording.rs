@@ -1,6 +1,6 @@
-//! Decisions on record, and their replay: the same component with the same configuration, hearing the same under the same
-//! conditions, says the same, or the record says where it left the way. A replay reaches nothing outside: no network, no
-//! keys, no memory, no clock.
+//! Decisions on record, and their replay: the same component with the same configuration, hearing
+//! the same under the same conditions, says the same, or the record says where it left the way. A
+//! replay reaches nothing outside: no network, no keys, no memory, no clock.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -49,12 +49,14 @@ pub struct Recorded {
     pub verdict: Verdict,
     /// What it heard.
     pub trace: Trace,
-    /// How it was made to run; absent if it was not, or if the recording is of version 1. Stands at the recording's end.
+    /// How it was made to run; absent if it was not, or if the recording is of version 1. Stands at
+    /// the recording's end.
     #[serde(skip)]
     pub conditions: Option<Conditions>,
 }
 
-/// What a plugin's answer depends on besides its component, its configuration, the question and what it hears.
+/// What a plugin's answer depends on besides its component, its configuration, the question and
+/// what it hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conditions {
     /// Linear memory that it was granted, in bytes.
@@ -90,7 +92,8 @@ impl From<&Evaluation> for Recorded {
 pub struct Unreadable;
 
 impl Recording {
-    /// The recording as bytes, without the bytes that the requester signed. What is too large is cut.
+    /// The recording as bytes, without the bytes that the requester signed. What is too large is
+    /// cut.
     pub fn encode(mut self) -> Vec<u8> {
         let bytes = self.to_bytes();
         if bytes.len() <= LIMIT {
@@ -98,13 +101,21 @@ impl Recording {
         }
         self.question = None;
         for recorded in &mut self.evaluations {
-            recorded.trace = Trace { cut: true, ran: recorded.trace.ran, ..Trace::default() };
+            recorded.trace = Trace {
+                cut: true,
+                ran: recorded.trace.ran,
+                ..Trace::default()
+            };
         }
         self.to_bytes()
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let conditions: Vec<_> = self.evaluations.iter().map(|recorded| recorded.conditions).collect();
+        let conditions: Vec<_> = self
+            .evaluations
+            .iter()
+            .map(|recorded| recorded.conditions)
+            .collect();
         let bytes = postcard::to_extend(&(self, conditions), vec![VERSION]);
         bytes.unwrap_or_else(|error| unreachable!("plain data: {error}"))
     }
@@ -212,15 +223,18 @@ impl Recorded {
     pub fn is_replayable(&self) -> Result<(), ReplayError> {
         match (&self.trace, &self.verdict) {
             (Trace { cut: true, .. }, _) => Err(ReplayError::Cut),
-            (Trace { ran: false, .. }, Verdict::Failed { code, .. }) => Err(ReplayError::NeverRan(*code)),
+            (Trace { ran: false, .. }, Verdict::Failed { code, .. }) => {
+                Err(ReplayError::NeverRan(*code))
+            }
             _ => Ok(()),
         }
     }
 }
 
 impl Host {
-    /// Puts a recorded question to the plugin that `spec` describes, which hears what was heard then: no network, no
-    /// keys, no memory, no clock. `recorded` is of the entry that `spec` names, or of another if you ask what if.
+    /// Puts a recorded question to the plugin that `spec` describes, which hears what was heard
+    /// then: no network, no keys, no memory, no clock. `recorded` is of the entry that `spec`
+    /// names, or of another if you ask what if.
     pub async fn replay(
         &self,
         spec: &PluginSpec,
@@ -229,7 +243,10 @@ impl Host {
         with: With<'_>,
     ) -> Result<Replay, ReplayError> {
         recorded.is_replayable()?;
-        let spec = &PluginSpec { grants: regranted(&spec.grants, recorded, with), ..spec.clone() };
+        let spec = &PluginSpec {
+            grants: regranted(&spec.grants, recorded, with),
+            ..spec.clone()
+        };
         let document = match with {
             With::Kept(document) => document.into(),
             With::TheSame | With::Another => spec.document(),
@@ -238,7 +255,9 @@ impl Host {
             With::Another => self.compiled(spec).await?,
             With::TheSame | With::Kept(_) => self.admitted(spec).await?,
         };
-        let mut plugin = self.prepare(spec, document, compiled, Arc::new(Nothing)).await?;
+        let mut plugin = self
+            .prepare(spec, document, compiled, Arc::new(Nothing))
+            .await?;
         if with != With::Another {
             compare(plugin.digest(), recorded.digest)
                 .map_err(|(now, then)| ReplayError::Component { now, then })?;
@@ -246,14 +265,26 @@ impl Host {
                 .map_err(|(now, then)| ReplayError::Configuration { now, then })?;
         }
         if let (Some(seed), true) = (recorded.seed(), with != With::Another) {
-            let frozen = freeze_again(self, &bytes, &plugin.compiled.component, &plugin.context, seed).await;
+            let frozen = freeze_again(
+                self,
+                &bytes,
+                &plugin.compiled.component,
+                &plugin.context,
+                seed,
+            )
+            .await;
             plugin.pre = frozen.map_err(|error| ReplayError::Frozen(format!("{error:#}")))?;
             plugin.frozen = Some(seed);
         }
-        let (evaluation, divergence) =
-            plugin.replay(question, recorded.trace.clone(), &recorded.verdict).await;
+        let (evaluation, divergence) = plugin
+            .replay(question, recorded.trace.clone(), &recorded.verdict)
+            .await;
         let same = divergence.is_none() && agree(&evaluation.verdict, &recorded.verdict);
-        Ok(Replay { evaluation, divergence, same })
+        Ok(Replay {
+            evaluation,
+            divergence,
+            same,
+        })
     }
 }
 
@@ -264,8 +295,8 @@ impl Recorded {
     }
 }
 
-/// The grants of then. A call that was not stopped for its CPU time is not stopped now: this machine may be slower, and no
-/// answer depends on how long it took.
+/// The grants of then. A call that was not stopped for its CPU time is not stopped now: this
+/// machine may be slower, and no answer depends on how long it took.
 fn regranted(grants: &Grants, recorded: &Recorded, with: With) -> Grants {
     let mut grants = grants.clone();
     if let (Some(conditions), true) = (recorded.conditions, with != With::Another) {
@@ -280,14 +311,24 @@ fn regranted(grants: &Grants, recorded: &Recorded, with: With) -> Grants {
 }
 
 fn compare(now: [u8; 32], then: [u8; 32]) -> Result<(), (String, String)> {
-    if now == then { Ok(()) } else { Err((hex::encode(now), hex::encode(then))) }
+    if now == then {
+        Ok(())
+    } else {
+        Err((hex::encode(now), hex::encode(then)))
+    }
 }
 
 fn agree(now: &Verdict, then: &Verdict) -> bool {
     match (now, then) {
         (Verdict::Failed { code: now, .. }, Verdict::Failed { code: then, .. }) => now == then,
         // Earlier programs recorded a malformed code as this one.
-        (Verdict::Failed { code: Code::RejectCode, .. }, Verdict::Reject { code, .. }) => code == "rejected",
+        (
+            Verdict::Failed {
+                code: Code::RejectCode,
+                ..
+            },
+            Verdict::Reject { code, .. },
+        ) => code == "rejected",
         (now, then) => now == then,
     }
 }
@@ -300,7 +341,10 @@ mod tests {
     use crate::{Keygen, Operation, Origin, Principal, Statement};
 
     fn question() -> Task {
-        let principal = |id: &str| Principal { id: id.into(), name: "n".into() };
+        let principal = |id: &str| Principal {
+            id: id.into(),
+            name: "n".into(),
+        };
         Task {
             id: "t".into(),
             attempt: 1,
@@ -314,7 +358,11 @@ mod tests {
                 threshold: 2,
                 members: vec!["a".into(), "b".into()],
             }),
-            extra: vec![Statement { name: "x".into(), value: "y".into(), origin: Origin::Claim }],
+            extra: vec![Statement {
+                name: "x".into(),
+                value: "y".into(),
+                origin: Origin::Claim,
+            }],
             raw: b"raw".to_vec(),
         }
     }
@@ -345,14 +393,28 @@ mod tests {
         };
         let evaluations = vec![
             recorded(Verdict::Approve),
-            recorded(Verdict::Reject { code: "c".into(), reason: "r".into() }),
-            recorded(Verdict::Failed { code: Code::Timeout, reason: "r".into() }),
+            recorded(Verdict::Reject {
+                code: "c".into(),
+                reason: "r".into(),
+            }),
+            recorded(Verdict::Failed {
+                code: Code::Timeout,
+                reason: "r".into(),
+            }),
         ];
-        Recording { chain: [12; 32], question: Some(question()), evaluations }
+        Recording {
+            chain: [12; 32],
+            question: Some(question()),
+            evaluations,
+        }
     }
 
     fn conditions() -> Conditions {
-        Conditions { memory_bytes: 13, cpu_ms: 14, frozen: Some([15; 32]) }
+        Conditions {
+            memory_bytes: 13,
+            cpu_ms: 14,
+            frozen: Some([15; 32]),
+        }
     }
 
     /// What each version wrote. A line is never changed; `BLESS=recordings` adds what is missing.
@@ -365,10 +427,16 @@ mod tests {
             std::fs::write(file, format!("1 {}\n{second}", hex::encode(first))).unwrap();
         }
         let kept = std::fs::read_to_string(file).unwrap();
-        assert!(kept.ends_with(&second), "what is written now is of the last version");
+        assert!(
+            kept.ends_with(&second),
+            "what is written now is of the last version"
+        );
         for (line, conditions) in kept.lines().zip([None, Some(conditions())]) {
             let bytes = hex::decode(line.split_once(' ').unwrap().1).unwrap();
-            assert_eq!(Recording::decode(&bytes, b"raw".to_vec()).unwrap(), sample(conditions));
+            assert_eq!(
+                Recording::decode(&bytes, b"raw".to_vec()).unwrap(),
+                sample(conditions)
+            );
         }
     }
 
@@ -380,8 +448,13 @@ mod tests {
             bytes[at] = byte;
             bytes
         };
-        for bytes in [vec![], changed(0, 0), changed(0, 1), changed(0, 3), bytes[..bytes.len() - 1].to_vec()]
-        {
+        for bytes in [
+            vec![],
+            changed(0, 0),
+            changed(0, 1),
+            changed(0, 3),
+            bytes[..bytes.len() - 1].to_vec(),
+        ] {
             assert!(Recording::decode(&bytes, Vec::new()).is_err());
         }
         assert!(Recording::decode(&[bytes, vec![0]].concat(), Vec::new()).is_err());

@@ -1,6 +1,7 @@
-//! Names that plugins' requests may lead to. A grant names a host; who answers for that name in the DNS must not be able
-//! to turn the request to this machine, its neighbours on the link, or the cloud's metadata service. Private networks are
-//! allowed: that is where approvers live. Addresses written into the grant itself are dialled as they are.
+//! Names that plugins' requests may lead to. A grant names a host; who answers for that name in the
+//! DNS must not be able to turn the request to this machine, its neighbours on the link, or the
+//! cloud's metadata service. Private networks are allowed: that is where approvers live. Addresses
+//! written into the grant itself are dialled as they are.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,16 +12,25 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Addresses of a name, as the system knows them.
 pub(crate) trait Lookup: Send + Sync + 'static {
-    fn lookup(&self, name: String) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>>;
+    fn lookup(
+        &self,
+        name: String,
+    ) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>>;
 }
 
 /// The operating system's resolver.
 pub(crate) struct System;
 
 impl Lookup for System {
-    fn lookup(&self, name: String) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>> {
+    fn lookup(
+        &self,
+        name: String,
+    ) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>> {
         Box::pin(async move {
-            Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+            Ok(tokio::net::lookup_host((name, 0))
+                .await?
+                .map(|address| address.ip())
+                .collect())
         })
     }
 }
@@ -50,11 +60,20 @@ fn guarded(name: &str, found: Vec<IpAddr>) -> Result<Addrs, Misleading> {
     let first = found.first().copied();
     let allowed: Vec<SocketAddr> = found
         .into_iter()
-        .filter(|address| if local { address.to_canonical().is_loopback() } else { may_lead_to(*address) })
+        .filter(|address| {
+            if local {
+                address.to_canonical().is_loopback()
+            } else {
+                may_lead_to(*address)
+            }
+        })
         .map(|address| SocketAddr::new(address, 0))
         .collect();
     match (allowed.is_empty(), first) {
-        (true, Some(address)) => Err(Misleading { name: name.into(), address }),
+        (true, Some(address)) => Err(Misleading {
+            name: name.into(),
+            address,
+        }),
         _ => Ok(Box::new(allowed.into_iter())),
     }
 }
@@ -68,7 +87,10 @@ fn may_lead_to(address: IpAddr) -> bool {
 
 fn v4(address: Ipv4Addr) -> bool {
     // Metadata services outside of 169.254.0.0/16: Alibaba, Azure.
-    let metadata = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
+    let metadata = [
+        Ipv4Addr::new(100, 100, 100, 200),
+        Ipv4Addr::new(168, 63, 129, 16),
+    ];
     let here = address.is_loopback() || address.is_unspecified() || address.octets()[0] == 0;
     let near = address.is_link_local() || address.is_multicast() || address.is_broadcast();
     !here && !near && !metadata.contains(&address)
@@ -83,14 +105,18 @@ fn v6(address: Ipv6Addr) -> bool {
     !here && !near && !metadata && embedded(segments).is_none_or(v4)
 }
 
-/// The IPv4 address within a translated one: 64:ff9b::/96 (RFC 6052), 2002::/16 (RFC 3056), ::/96 (RFC 4291 2.5.5.1).
+/// The IPv4 address within a translated one: 64:ff9b::/96 (RFC 6052), 2002::/16 (RFC 3056), ::/96
+/// (RFC 4291 2.5.5.1).
 fn embedded(segments: [u16; 8]) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
         Ipv4Addr::new(a, b, c, d)
     };
     match segments {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => Some(of(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => {
+            Some(of(high, low))
+        }
         [0x2002, high, low, ..] => Some(of(high, low)),
         _ => None,
     }
@@ -101,14 +127,24 @@ mod tests {
     use super::*;
 
     fn resolve(name: &str, addresses: &[&str]) -> Result<Vec<String>, String> {
-        let found = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let found = addresses
+            .iter()
+            .map(|address| address.parse().unwrap())
+            .collect();
         let allowed = guarded(name, found).map_err(|error| error.to_string())?;
         Ok(allowed.map(|address| address.ip().to_string()).collect())
     }
 
     #[test]
     fn a_name_may_lead_to_public_and_private_networks() {
-        for address in ["93.184.216.34", "10.0.0.1", "172.16.3.4", "192.168.1.1", "2001:db8::1", "fd12::1"] {
+        for address in [
+            "93.184.216.34",
+            "10.0.0.1",
+            "172.16.3.4",
+            "192.168.1.1",
+            "2001:db8::1",
+            "fd12::1",
+        ] {
             assert_eq!(resolve("risk.corp", &[address]).unwrap(), [address]);
         }
     }
@@ -137,19 +173,28 @@ mod tests {
             "2002:7f00:1::1",
         ] {
             let error = resolve("risk.corp", &[address]).unwrap_err();
-            assert!(error.starts_with("risk.corp leads to"), "{address}: {error}");
+            assert!(
+                error.starts_with("risk.corp leads to"),
+                "{address}: {error}"
+            );
         }
     }
 
     #[test]
     fn what_is_left_out_harms_nothing_else() {
-        assert_eq!(resolve("risk.corp", &["127.0.0.1", "10.0.0.1"]).unwrap(), ["10.0.0.1"]);
+        assert_eq!(
+            resolve("risk.corp", &["127.0.0.1", "10.0.0.1"]).unwrap(),
+            ["10.0.0.1"]
+        );
         assert!(resolve("nobody.corp", &[]).unwrap().is_empty());
     }
 
     #[test]
     fn localhost_is_this_machine_and_nothing_else() {
-        assert_eq!(resolve("localhost", &["127.0.0.1", "::1"]).unwrap(), ["127.0.0.1", "::1"]);
+        assert_eq!(
+            resolve("localhost", &["127.0.0.1", "::1"]).unwrap(),
+            ["127.0.0.1", "::1"]
+        );
         assert!(resolve("localhost", &["93.184.216.34"]).is_err());
         assert!(resolve("localhost.evil.example", &["127.0.0.1"]).is_err());
     }

@@ -15,12 +15,15 @@ pub struct Role {
     pub monitor: Option<Duration>,
 }
 
-/// Which tasks an entry guards, by facts alone. A list that is empty allows everything; a task must fit all three.
+/// Which tasks an entry guards, by facts alone. A list that is empty allows everything; a task must
+/// fit all three.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Kinds of operation. One that this version does not know is guarded by entries without this list.
+    /// Kinds of operation. One that this version does not know is guarded by entries without this
+    /// list.
     pub operations: Vec<OperationKind>,
-    /// Key ids. An operation without a key, such as a key generation, is guarded by entries without this list.
+    /// Key ids. An operation without a key, such as a key generation, is guarded by entries without
+    /// this list.
     pub keys: Vec<String>,
     /// Schemes, e.g. `ed25519`.
     pub schemes: Vec<String>,
@@ -52,14 +55,19 @@ impl Shadow {
     /// Name of the entry it is compared with, if it is one.
     pub fn entry(&self) -> Option<&str> {
         match self {
-            Shadow::Entry(name) => Some(name),
-            Shadow::Chain => None,
+            Self::Entry(name) => Some(name),
+            Self::Chain => None,
         }
     }
 }
 
 impl OperationKind {
-    const ALL: [Self; 4] = [Self::Keygen, Self::Keysign, Self::Keyreshare, Self::Keysharesign];
+    const ALL: [Self; 4] = [
+        Self::Keygen,
+        Self::Keysign,
+        Self::Keyreshare,
+        Self::Keysharesign,
+    ];
 
     /// The name in configurations.
     pub fn name(self) -> &'static str {
@@ -86,7 +94,8 @@ impl std::str::FromStr for OperationKind {
 #[error("`{0}` is no operation; write keygen, keysign, keyreshare or keysharesign")]
 pub struct UnknownOperation(String);
 
-/// One thing that a task uses. A check-up of shares can use several keys; every one must be guarded.
+/// One thing that a task uses. A check-up of shares can use several keys; every one must be
+/// guarded.
 pub(crate) struct Subject<'t> {
     operation: Option<OperationKind>,
     key: Option<&'t str>,
@@ -100,7 +109,9 @@ impl Scope {
             list.is_empty() || list.iter().any(|item| fact == Some(item))
         };
         let operation = self.operations.is_empty()
-            || subject.operation.is_some_and(|operation| self.operations.contains(&operation));
+            || subject
+                .operation
+                .is_some_and(|operation| self.operations.contains(&operation));
         operation && listed(&self.keys, subject.key) && listed(&self.schemes, subject.scheme)
     }
 }
@@ -110,22 +121,40 @@ pub(crate) fn subjects(operation: &Operation) -> Vec<Subject<'_>> {
     use OperationKind::{Keygen, Keyreshare, Keysharesign, Keysign};
     match operation {
         Operation::Keygen(keygen) => {
-            vec![Subject { operation: Some(Keygen), key: None, scheme: Some(&keygen.scheme) }]
+            vec![Subject {
+                operation: Some(Keygen),
+                key: None,
+                scheme: Some(&keygen.scheme),
+            }]
         }
         Operation::Sign(signing) => vec![Subject::of_key(Keysign, &signing.key)],
         Operation::Reshare(resharing) => vec![Subject::of_key(Keyreshare, &resharing.key)],
-        Operation::KeyShareSign(signing) if !signing.checks.is_empty() => {
-            signing.checks.iter().map(|check| Subject::of_key(Keysharesign, &check.key)).collect()
-        }
+        Operation::KeyShareSign(signing) if !signing.checks.is_empty() => signing
+            .checks
+            .iter()
+            .map(|check| Subject::of_key(Keysharesign, &check.key))
+            .collect(),
         Operation::KeyShareSign(_) => {
-            vec![Subject { operation: Some(Keysharesign), key: None, scheme: None }]
+            vec![Subject {
+                operation: Some(Keysharesign),
+                key: None,
+                scheme: None,
+            }]
         }
-        Operation::Other(_) => vec![Subject { operation: None, key: None, scheme: None }],
+        Operation::Other(_) => vec![Subject {
+            operation: None,
+            key: None,
+            scheme: None,
+        }],
     }
 }
 
 impl<'t> Subject<'t> {
     fn of_key(operation: OperationKind, key: &'t Key) -> Self {
-        Self { operation: Some(operation), key: Some(&key.id), scheme: Some(&key.scheme) }
+        Self {
+            operation: Some(operation),
+            key: Some(&key.id),
+            scheme: Some(&key.scheme),
+        }
     }
 }

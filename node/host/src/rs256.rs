@@ -1,12 +1,14 @@
-//! RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3) over aws-lc. Private keys have no Clone, no Serialize and a
-//! silent Debug.
+//! RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3) over aws-lc. Private keys have no Clone,
+//! no Serialize and a silent Debug.
 
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize, PublicEncryptingKey};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey,
+};
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
@@ -28,7 +30,9 @@ pub enum KeyFormatError {
     #[error("more than one public key; give a file with the one that is meant")]
     Several,
     /// The library could not generate, encode or sign.
-    #[error("the cryptographic library failed; restart the node, and report it if it happens again")]
+    #[error(
+        "the cryptographic library failed; restart the node, and report it if it happens again"
+    )]
     Library,
 }
 
@@ -57,7 +61,10 @@ impl SigningKey {
     }
 
     fn from_pair(pair: KeyPair) -> Result<Self, KeyFormatError> {
-        let der: PublicKeyX509Der = pair.public_key().as_der().map_err(|_| KeyFormatError::Library)?;
+        let der: PublicKeyX509Der = pair
+            .public_key()
+            .as_der()
+            .map_err(|_| KeyFormatError::Library)?;
         let public = VerifyingKey::from_spki(der.as_ref())?;
         Ok(Self { pair, public })
     }
@@ -77,7 +84,12 @@ impl SigningKey {
     pub fn sign(&self, data: &[u8]) -> Result<Vec<u8>, KeyFormatError> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), data, &mut signature)
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                data,
+                &mut signature,
+            )
             .map_err(|_| KeyFormatError::Library)?;
         Ok(signature)
     }
@@ -92,16 +104,22 @@ pub struct VerifyingKey {
 impl VerifyingKey {
     /// Reads DER SubjectPublicKeyInfo.
     pub fn from_spki(der: &[u8]) -> Result<Self, KeyFormatError> {
-        // The library's type for encryption keys is the one that checks form and size; nothing is encrypted.
+        // The library's type for encryption keys is the one that checks form and size; nothing is
+        // encrypted.
         let key = PublicEncryptingKey::from_der(der).map_err(|_| KeyFormatError::Public)?;
         let spki: PublicKeyX509Der = key.as_der().map_err(|_| KeyFormatError::Public)?;
-        Ok(Self { spki: spki.as_ref().to_vec() })
+        Ok(Self {
+            spki: spki.as_ref().to_vec(),
+        })
     }
 
     /// Reads a PEM file with one key, which begins with `-----BEGIN PUBLIC KEY-----`.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyFormatError> {
         let mut keys = SubjectPublicKeyInfoDer::pem_slice_iter(pem);
-        let only = keys.next().and_then(Result::ok).ok_or(KeyFormatError::Public)?;
+        let only = keys
+            .next()
+            .and_then(Result::ok)
+            .ok_or(KeyFormatError::Public)?;
         match keys.next() {
             None => Self::from_spki(&only),
             Some(_) => Err(KeyFormatError::Several),
@@ -128,7 +146,9 @@ impl VerifyingKey {
 
     /// Whether `signature` over `data` is by this key.
     pub fn verify(&self, data: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.spki).verify(data, signature).is_ok()
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.spki)
+            .verify(data, signature)
+            .is_ok()
     }
 }
 
@@ -152,7 +172,12 @@ uFEqeRnZ3TPWPaLQdwIDAQAB
         let signature = again.sign(b"data").unwrap();
         assert!(public.verify(b"data", &signature));
         assert!(!public.verify(b"other", &signature));
-        assert!(!SigningKey::generate().unwrap().verifying_key().verify(b"data", &signature));
+        assert!(
+            !SigningKey::generate()
+                .unwrap()
+                .verifying_key()
+                .verify(b"data", &signature)
+        );
         assert_eq!(signature.len(), 256);
         assert_eq!(format!("{key:?}"), "SigningKey(..)");
     }
@@ -161,7 +186,8 @@ uFEqeRnZ3TPWPaLQdwIDAQAB
     fn short_and_foreign_keys_are_refused() {
         assert!(SigningKey::from_pkcs8(b"nonsense").is_err());
         assert!(
-            VerifyingKey::from_pem(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n").is_err()
+            VerifyingKey::from_pem(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
+                .is_err()
         );
         assert!(VerifyingKey::from_pem(RSA_1024.as_bytes()).is_err());
     }
@@ -169,7 +195,8 @@ uFEqeRnZ3TPWPaLQdwIDAQAB
     #[test]
     fn a_file_with_two_keys_is_refused() {
         let pem = || SigningKey::generate().unwrap().verifying_key().to_pem();
-        let (one, two) = (pem(), pem());
+        let one = pem();
+        let two = pem();
         for several in [format!("{one}{two}"), format!("{one}{one}")] {
             let refused = VerifyingKey::from_pem(several.as_bytes());
             assert!(matches!(refused, Err(KeyFormatError::Several)), "{several}");

@@ -1,5 +1,5 @@
-//! The joint between the host and the node: everything outside that a plugin can reach goes through [`Services`].
-//! Grants are checked before any of these is called.
+//! The joint between the host and the node: everything outside that a plugin can reach goes through
+//! [`Services`]. Grants are checked before any of these is called.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -16,8 +16,8 @@ use crate::{Anchor, AnchorKind, hs256, rs256};
 /// An HTTP exchange under way. It runs on its own task and is dropped when the plugin's time is up.
 pub type Sending = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send>>;
 
-/// What the node does for its plugins. The synchronous methods must return within about a millisecond: they run on the
-/// executor.
+/// What the node does for its plugins. The synchronous methods must return within about a
+/// millisecond: they run on the executor.
 pub trait Services: Send + Sync + 'static {
     /// Milliseconds since 1970.
     fn now(&self) -> u64;
@@ -26,7 +26,13 @@ pub trait Services: Send + Sync + 'static {
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError>;
 
     /// Whether `signature` over `data` verifies under the public half of `key`.
-    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError>;
+    fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError>;
 
     /// Public half of `key`, DER SubjectPublicKeyInfo.
     fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError>;
@@ -129,7 +135,8 @@ pub enum StateError {
     Internal(String),
 }
 
-/// Keys by name, in memory: RSA for `RS256`, shared secrets for `HS256`. A key works with its own algorithm only.
+/// Keys by name, in memory: RSA for `RS256`, shared secrets for `HS256`. A key works with its own
+/// algorithm only.
 #[derive(Debug, Default)]
 pub struct KeyRing {
     signing: HashMap<String, rs256::SigningKey>,
@@ -159,12 +166,21 @@ impl KeyRing {
 
     /// Makes digests of secrets under `key`, which nobody else knows.
     pub fn with_digest_key(self, key: hs256::Secret) -> Self {
-        Self { digests: Some(key), ..self }
+        Self {
+            digests: Some(key),
+            ..self
+        }
     }
 
     /// See [`Services::anchor`].
     pub fn anchor(&self, key: &str) -> Option<Anchor> {
-        let anchor = |kind, sha256| Some(Anchor { kind, name: key.into(), sha256 });
+        let anchor = |kind, sha256| {
+            Some(Anchor {
+                kind,
+                name: key.into(),
+                sha256,
+            })
+        };
         if let Some(secret) = self.secrets.get(key) {
             let digest = self.digests.as_ref().map(|digests| secret.digest(digests));
             return anchor(AnchorKind::Secret, digest);
@@ -178,9 +194,14 @@ impl KeyRing {
         if let Some(secret) = self.secrets.get(key) {
             return only("HS256", algorithm).map(|()| secret.sign(data));
         }
-        let found = self.signing.get(key).ok_or_else(|| KeyError::Unknown(key.into()))?;
+        let found = self
+            .signing
+            .get(key)
+            .ok_or_else(|| KeyError::Unknown(key.into()))?;
         only("RS256", algorithm)?;
-        found.sign(data).map_err(|error| KeyError::Internal(error.to_string()))
+        found
+            .sign(data)
+            .map_err(|error| KeyError::Internal(error.to_string()))
     }
 
     /// See [`Services::verify`].
@@ -194,24 +215,34 @@ impl KeyRing {
         if let Some(secret) = self.secrets.get(key) {
             return only("HS256", algorithm).map(|()| secret.verify(data, signature));
         }
-        let found = self.verifying.get(key).ok_or_else(|| KeyError::Unknown(key.into()))?;
+        let found = self
+            .verifying
+            .get(key)
+            .ok_or_else(|| KeyError::Unknown(key.into()))?;
         only("RS256", algorithm)?;
         Ok(found.verify(data, signature))
     }
 
     /// See [`Services::public_key`].
     pub fn public_key(&self, key: &str) -> Result<Vec<u8>, KeyError> {
-        let found = self.verifying.get(key).ok_or_else(|| KeyError::Unknown(key.into()))?;
+        let found = self
+            .verifying
+            .get(key)
+            .ok_or_else(|| KeyError::Unknown(key.into()))?;
         Ok(found.spki_der().to_vec())
     }
 }
 
 fn only(fits: &str, algorithm: &str) -> Result<(), KeyError> {
-    if algorithm == fits { Ok(()) } else { Err(KeyError::Algorithm(algorithm.into())) }
+    if algorithm == fits {
+        Ok(())
+    } else {
+        Err(KeyError::Algorithm(algorithm.into()))
+    }
 }
 
-/// [`Services`] that need no node: a key ring, an HTTP client, the system's clock, and memory that ends with the
-/// process. For tests and for trying plugins out.
+/// [`Services`] that need no node: a key ring, an HTTP client, the system's clock, and memory that
+/// ends with the process. For tests and for trying plugins out.
 #[derive(Debug)]
 pub struct LocalServices {
     keys: KeyRing,
@@ -222,7 +253,11 @@ pub struct LocalServices {
 impl LocalServices {
     /// Services over these keys and this client.
     pub fn new(keys: KeyRing, http: HttpClient) -> Self {
-        Self { keys, http, state: Mutex::default() }
+        Self {
+            keys,
+            http,
+            state: Mutex::default(),
+        }
     }
 
     /// Makes an approved evaluation's writes visible. Entries do not expire here.
@@ -241,14 +276,22 @@ impl LocalServices {
 impl Services for LocalServices {
     fn now(&self) -> u64 {
         // A clock before 1970 makes every deadline and token expire: it fails closed.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |since| since.as_millis() as u64)
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(u64::MAX, |since| since.as_millis() as u64)
     }
 
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
         self.keys.sign(key, algorithm, data)
     }
 
-    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+    fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError> {
         self.keys.verify(key, algorithm, data, signature)
     }
 
@@ -272,22 +315,33 @@ impl Services for LocalServices {
     fn memory(&self, plugin: &str) -> Result<Box<dyn Memory>, StateError> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let own = state.iter().filter(|((owner, _), _)| owner == plugin);
-        Ok(Box::new(own.map(|((_, key), value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()))
+        Ok(Box::new(
+            own.map(|((_, key), value)| (key.clone(), value.clone()))
+                .collect::<BTreeMap<_, _>>(),
+        ))
     }
 }
 
 impl Memory for BTreeMap<String, Vec<u8>> {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(BTreeMap::get(self, key).cloned())
+        Ok(Self::get(self, key).cloned())
     }
 
     fn entries(&self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        let matching = self.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
-        Ok(matching.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+        let matching = self
+            .range(prefix.to_owned()..)
+            .take_while(|(key, _)| key.starts_with(prefix));
+        Ok(matching
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
     }
 
     fn used(&self) -> Result<u64, StateError> {
-        Ok(self.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
+        Ok(self
+            .iter()
+            .map(|(key, value)| (key.len() + value.len()) as u64)
+            .sum())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Entries that decide nothing: asked after everybody else, beside the task, and compared with what decided. Whatever
-//! becomes of them, the task does not notice.
+//! Entries that decide nothing: asked after everybody else, beside the task, and compared with what
+//! decided. Whatever becomes of them, the task does not notice.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,8 +37,8 @@ impl Default for Onlookers {
 }
 
 impl Onlookers {
-    /// Lets the shadows of `chain` judge what was just decided. What they remember is looked at now, while the decision
-    /// is not yet part of it.
+    /// Lets the shadows of `chain` judge what was just decided. What they remember is looked at
+    /// now, while the decision is not yet part of it.
     pub(crate) fn watch(
         &self,
         chain: &Arc<Chain>,
@@ -46,11 +46,19 @@ impl Onlookers {
         task: &Task,
         decision: &Decision,
     ) {
-        if chain.entries().iter().all(|entry| entry.role.shadow.is_none()) {
+        if chain
+            .entries()
+            .iter()
+            .all(|entry| entry.role.shadow.is_none())
+        {
             return;
         }
         let subjects = subjects(&task.operation);
-        let concerned = |entry: &Entry| subjects.iter().any(|subject| entry.role.scope.covers(subject));
+        let concerned = |entry: &Entry| {
+            subjects
+                .iter()
+                .any(|subject| entry.role.scope.covers(subject))
+        };
         let task = Arc::new(task.clone());
         for (at, entry) in chain.entries().iter().enumerate() {
             if let (Some(shadow), true) = (&entry.role.shadow, concerned(entry)) {
@@ -77,14 +85,26 @@ impl Onlookers {
             _ => Some(services.memory(plugin.memory_of()).ok()?),
         };
         let deadline = Instant::now() + Duration::from_millis(plugin.grants().wall_ms);
-        let (chain, services, task) = (chain.clone(), services.clone(), task.clone());
+        let chain = chain.clone();
+        let services = services.clone();
+        let task = task.clone();
         tokio::spawn(async move {
             let entry = &chain.entries()[at];
             let evaluation = entry.ask_seeing(memory, &task, deadline).await;
             if evaluation.verdict.code() != decided.as_deref() {
                 entry.stats.differ();
-                let against = entry.role.shadow.as_ref().and_then(Shadow::entry).map(str::to_owned);
-                services.differs(Difference { task: task.id.clone(), against, decided, evaluation });
+                let against = entry
+                    .role
+                    .shadow
+                    .as_ref()
+                    .and_then(Shadow::entry)
+                    .map(str::to_owned);
+                services.differs(Difference {
+                    task: task.id.clone(),
+                    against,
+                    decided,
+                    evaluation,
+                });
             }
             drop(room);
         });
@@ -92,12 +112,16 @@ impl Onlookers {
     }
 }
 
-/// Code of the refusal that a shadow is compared with: `Some(None)` if that was an approval, `None` if nobody was asked.
+/// Code of the refusal that a shadow is compared with: `Some(None)` if that was an approval, `None`
+/// if nobody was asked.
 fn decided(shadow: &Shadow, decision: &Decision) -> Option<Option<String>> {
     match shadow {
         Shadow::Chain => Some(decision.refusal().map(|refusal| refusal.code)),
         Shadow::Entry(name) => {
-            let evaluation = decision.evaluations().iter().find(|evaluation| evaluation.plugin == *name)?;
+            let evaluation = decision
+                .evaluations()
+                .iter()
+                .find(|evaluation| evaluation.plugin == *name)?;
             Some(evaluation.verdict.code().map(str::to_owned))
         }
     }

@@ -1,5 +1,5 @@
-//! Signatures of publishers. Where an operator lists publishers, only what one of them signed is loaded: a signature
-//! says who answers for a component, a pinned digest which one it is.
+//! Signatures of publishers. Where an operator lists publishers, only what one of them signed is
+//! loaded: a signature says who answers for a component, a pinned digest which one it is.
 
 use std::fmt;
 
@@ -19,7 +19,12 @@ pub struct Publisher {
 
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "Publisher({} {})", self.name, hex::encode(self.key.as_bytes()))
+        write!(
+            f,
+            "Publisher({} {})",
+            self.name,
+            hex::encode(self.key.as_bytes())
+        )
     }
 }
 
@@ -29,8 +34,8 @@ impl fmt::Debug for Publisher {
 pub struct PublisherError(String);
 
 impl Publisher {
-    /// A publisher by the operator's name for it and its Ed25519 public key (RFC 8032). Keys of small order, under
-    /// which one signature fits everything, are refused.
+    /// A publisher by the operator's name for it and its Ed25519 public key (RFC 8032). Keys of
+    /// small order, under which one signature fits everything, are refused.
     pub fn new(name: impl Into<String>, key: &[u8; 32]) -> Result<Self, PublisherError> {
         let name = name.into();
         match VerifyingKey::from_bytes(key) {
@@ -45,8 +50,8 @@ impl Publisher {
     }
 }
 
-/// A publisher's word that a component is its plugin of that name. As a file it is JSON and lies beside the component,
-/// as `<file>.sig`.
+/// A publisher's word that a component is its plugin of that name. As a file it is JSON and lies
+/// beside the component, as `<file>.sig`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginSignature {
@@ -79,10 +84,15 @@ pub enum SignatureError {
 }
 
 impl PluginSignature {
-    /// Signs the component with SHA-256 `digest` as the plugin `plugin`. `seed` is the publisher's private key.
+    /// Signs the component with SHA-256 `digest` as the plugin `plugin`. `seed` is the publisher's
+    /// private key.
     pub fn sign(plugin: &str, digest: &[u8; 32], seed: &Zeroizing<[u8; 32]>) -> Self {
         let signature = SigningKey::from_bytes(seed).sign(&message(plugin, digest));
-        Self { version: VERSION, plugin: plugin.into(), signature: signature.to_bytes() }
+        Self {
+            version: VERSION,
+            plugin: plugin.into(),
+            signature: signature.to_bytes(),
+        }
     }
 
     /// Which of `publishers` signed the component with SHA-256 `digest` as `plugin`.
@@ -93,11 +103,19 @@ impl PluginSignature {
         publishers: &'a [Publisher],
     ) -> Result<&'a Publisher, SignatureError> {
         if self.plugin != plugin {
-            return Err(SignatureError::Name(crate::text::printable(&self.plugin, 64)));
+            return Err(SignatureError::Name(crate::text::printable(
+                &self.plugin,
+                64,
+            )));
         }
-        let (message, signature) = (message(plugin, digest), Signature::from_bytes(&self.signature));
-        let signed = |publisher: &&Publisher| publisher.key.verify_strict(&message, &signature).is_ok();
-        publishers.iter().find(signed).ok_or(SignatureError::Untrusted)
+        let message = message(plugin, digest);
+        let signature = Signature::from_bytes(&self.signature);
+        let signed =
+            |publisher: &&Publisher| publisher.key.verify_strict(&message, &signature).is_ok();
+        publishers
+            .iter()
+            .find(signed)
+            .ok_or(SignatureError::Untrusted)
     }
 
     /// Name of the plugin that it is about. A claim until it is verified.
@@ -107,10 +125,13 @@ impl PluginSignature {
 
     /// What a `.sig` file says.
     pub fn from_json(bytes: &[u8]) -> Result<Self, SignatureError> {
-        let signature: Self =
-            serde_json::from_slice(bytes).map_err(|error| SignatureError::Malformed(error.to_string()))?;
+        let signature: Self = serde_json::from_slice(bytes)
+            .map_err(|error| SignatureError::Malformed(error.to_string()))?;
         if signature.version != VERSION {
-            return Err(SignatureError::Malformed(format!("its version {} is not known", signature.version)));
+            return Err(SignatureError::Malformed(format!(
+                "its version {} is not known",
+                signature.version
+            )));
         }
         Ok(signature)
     }

@@ -1,4 +1,5 @@
-//! One entry of a chain: a plugin, or the reason why there is none. Nobody stands in for a plugin that is broken.
+//! One entry of a chain: a plugin, or the reason why there is none. Nobody stands in for a plugin
+//! that is broken.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,15 +74,23 @@ impl Entry {
         stats: Arc<Stats>,
     ) -> Self {
         match configured {
-            Configured::Unusable { name, role, reason } => {
-                Self { name, role, slot: Slot::Broken(Broken::new(Code::Config, reason)), stats }
-            }
+            Configured::Unusable { name, role, reason } => Self {
+                name,
+                role,
+                slot: Slot::Broken(Broken::new(Code::Config, reason)),
+                stats,
+            },
             Configured::Spec(spec) => {
                 let slot = match host.load(&spec, services).await {
                     Ok(plugin) => Slot::Ready(Box::new(plugin)),
                     Err(error) => Slot::Broken(Broken::new(error.code(), error.to_string())),
                 };
-                Self { name: spec.name, role: spec.role, slot, stats }
+                Self {
+                    name: spec.name,
+                    role: spec.role,
+                    slot,
+                    stats,
+                }
             }
         }
     }
@@ -107,11 +116,13 @@ impl Entry {
 
     /// Needs nothing from outside the node.
     pub(crate) fn is_local(&self) -> bool {
-        self.plugin().is_none_or(|plugin| plugin.grants().http.is_empty())
+        self.plugin()
+            .is_none_or(|plugin| plugin.grants().http.is_empty())
     }
 
     pub(crate) fn remembers(&self) -> bool {
-        self.plugin().is_some_and(|plugin| plugin.grants().state_bytes > 0)
+        self.plugin()
+            .is_some_and(|plugin| plugin.grants().state_bytes > 0)
     }
 
     /// Puts the task to it.
@@ -143,7 +154,10 @@ impl Entry {
             document: Arc::from(""),
             anchors: Arc::from([]),
             conditions: None,
-            verdict: Verdict::Failed { code: broken.code, reason: broken.reason.clone() },
+            verdict: Verdict::Failed {
+                code: broken.code,
+                reason: broken.reason.clone(),
+            },
             elapsed: Duration::ZERO,
             logs: Vec::new(),
             writes: Vec::new(),
@@ -154,9 +168,10 @@ impl Entry {
     pub(crate) fn status(&self) -> EntryStatus {
         let plugin = self.plugin();
         let condition = match (&self.slot, &self.role.shadow) {
-            (Slot::Broken(Broken { code, reason }), _) => {
-                Condition::Broken { code: *code, reason: reason.clone() }
-            }
+            (Slot::Broken(Broken { code, reason }), _) => Condition::Broken {
+                code: *code,
+                reason: reason.clone(),
+            },
             (Slot::Ready(_), Some(_)) => Condition::Shadow,
             (Slot::Ready(_), None) => Condition::InForce,
         };
@@ -165,7 +180,9 @@ impl Entry {
             version: plugin.map(|plugin| plugin.info().version.clone()),
             digest: plugin.map(Plugin::digest),
             revision: plugin.map(Plugin::revision),
-            anchors: plugin.map(|plugin| plugin.anchors().to_vec()).unwrap_or_default(),
+            anchors: plugin
+                .map(|plugin| plugin.anchors().to_vec())
+                .unwrap_or_default(),
             condition,
             counts: self.stats.counts(),
             last_error: self.stats.last_error(),

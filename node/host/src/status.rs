@@ -1,5 +1,5 @@
-//! How each entry fares: what is in force, how often it was asked, how long it took. For operators and metrics; nothing
-//! is decided by it.
+//! How each entry fares: what is in force, how often it was asked, how long it took. For operators
+//! and metrics; nothing is decided by it.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 use crate::{Anchor, Code, Evaluation, Verdict};
 
 /// Upper ends of the histogram's classes in microseconds; the last class has none.
-pub const LATENCY_MICROS: [u64; 12] =
-    [50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 500_000, 2_000_000, 10_000_000, 60_000_000];
+pub const LATENCY_MICROS: [u64; 12] = [
+    50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 500_000, 2_000_000, 10_000_000, 60_000_000,
+];
 
 /// One entry of the chain in force.
 #[derive(Clone, Debug)]
@@ -63,7 +64,8 @@ pub struct Counts {
     pub failed: u64,
     /// As a shadow it would have decided otherwise.
     pub differed: u64,
-    /// As a shadow it was not asked, because too many were under way or nothing was there to compare with.
+    /// As a shadow it was not asked, because too many were under way or nothing was there to
+    /// compare with.
     pub skipped: u64,
     /// Evaluations by duration; the classes end at [`LATENCY_MICROS`].
     pub latency: [u64; LATENCY_MICROS.len() + 1],
@@ -125,7 +127,11 @@ impl Stats {
             Verdict::Approve => &self.approved,
             Verdict::Reject { .. } => &self.rejected,
             Verdict::Failed { code, reason } => {
-                let error = LastError { at: SystemTime::now(), code: *code, reason: reason.clone() };
+                let error = LastError {
+                    at: SystemTime::now(),
+                    code: *code,
+                    reason: reason.clone(),
+                };
                 *lock(&self.last_error) = Some(error);
                 // The codes are numbered in the order of `ALL`.
                 &self.failed[*code as usize]
@@ -155,12 +161,17 @@ impl Stats {
     }
 
     pub(crate) fn probed(&self, result: Result<(), (Code, String)>) {
-        *lock(&self.health) = Some(Health { at: SystemTime::now(), result });
+        *lock(&self.health) = Some(Health {
+            at: SystemTime::now(),
+            result,
+        });
     }
 
     pub(crate) fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
-        let failures = Code::ALL.iter().map(|code| (*code, read(&self.failed[*code as usize])));
+        let failures = Code::ALL
+            .iter()
+            .map(|code| (*code, read(&self.failed[*code as usize])));
         let failures: Vec<_> = failures.filter(|(_, count)| *count > 0).collect();
         Counts {
             approved: read(&self.approved),
@@ -216,14 +227,46 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_counted_by_result_and_failures_by_code() {
-        let (stats, text) = (Stats::default(), String::from("x"));
-        assert!(Code::ALL.iter().enumerate().all(|(number, code)| *code as usize == number));
+        let stats = Stats::default();
+        let text = String::from("x");
+        assert!(
+            Code::ALL
+                .iter()
+                .enumerate()
+                .all(|(number, code)| *code as usize == number)
+        );
         stats.count(&evaluation(Verdict::Approve, 1));
-        stats.count(&evaluation(Verdict::Failed { code: Code::Internal, reason: text.clone() }, 9));
-        stats.count(&evaluation(Verdict::Failed { code: Code::NoPlugin, reason: text.clone() }, 2));
-        stats.count(&evaluation(Verdict::Reject { code: "too-much".into(), reason: text }, 3));
+        stats.count(&evaluation(
+            Verdict::Failed {
+                code: Code::Internal,
+                reason: text.clone(),
+            },
+            9,
+        ));
+        stats.count(&evaluation(
+            Verdict::Failed {
+                code: Code::NoPlugin,
+                reason: text.clone(),
+            },
+            2,
+        ));
+        stats.count(&evaluation(
+            Verdict::Reject {
+                code: "too-much".into(),
+                reason: text,
+            },
+            3,
+        ));
         let counts = stats.counts();
-        assert_eq!((counts.asked(), counts.approved, counts.rejected, counts.failed), (4, 1, 1, 2));
+        assert_eq!(
+            (
+                counts.asked(),
+                counts.approved,
+                counts.rejected,
+                counts.failed
+            ),
+            (4, 1, 1, 2)
+        );
         assert_eq!(counts.failures, [(Code::NoPlugin, 1), (Code::Internal, 1)]);
         assert_eq!((counts.micros, counts.slowest), (15_000, 9_000));
         assert_eq!(stats.last_code().as_deref(), Some("too-much"));

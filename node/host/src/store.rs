@@ -1,6 +1,7 @@
-//! Installed plugins: a directory of components named by their digests, and one manifest per plugin that says which of
-//! them is in force. A name never becomes a path, and a component runs only with the digest that its manifest pins.
-//! Nothing is removed but by [`PluginStore::sweep`], which is told what is still needed to ask again what decided once.
+//! Installed plugins: a directory of components named by their digests, and one manifest per plugin
+//! that says which of them is in force. A name never becomes a path, and a component runs only with
+//! the digest that its manifest pins. Nothing is removed but by [`PluginStore::sweep`], which is
+//! told what is still needed to ask again what decided once.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -126,7 +127,10 @@ impl PluginSource {
             Self::Installed { name, digest: pin } => {
                 let actual = store.find(name)?.current.digest;
                 if pin.is_some_and(|pin| pin != actual) {
-                    return Err(StoreError::Digest { name: name.clone(), actual: hex::encode(actual) });
+                    return Err(StoreError::Digest {
+                        name: name.clone(),
+                        actual: hex::encode(actual),
+                    });
                 }
                 Ok((store.folder.join(component(&actual)), Some(actual)))
             }
@@ -137,17 +141,27 @@ impl PluginSource {
 impl PluginStore {
     /// The store in `folder`, which is made at the first installation.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self {
+            folder: folder.into(),
+        }
     }
 
-    /// Installs the component in `file` under its own name, after everything that can be checked without a
-    /// configuration: size, signature (`<file>.sig`, if `host` trusts publishers), compilation, imports, `describe`.
-    /// What was in force becomes the newest previous release. Links are not followed.
+    /// Installs the component in `file` under its own name, after everything that can be checked
+    /// without a configuration: size, signature (`<file>.sig`, if `host` trusts publishers),
+    /// compilation, imports, `describe`. What was in force becomes the newest previous release.
+    /// Links are not followed.
     pub async fn install(&self, host: &Host, file: &Path) -> Result<PluginManifest, StoreError> {
         let limit = host.shared.limits.component_bytes;
         let bytes = read_file(file, limit).map_err(|source| match source.kind() {
-            io::ErrorKind::FileTooLarge => LoadError::TooLarge { file: file.into(), limit }.into(),
-            _ => StoreError::Io { path: file.into(), source },
+            io::ErrorKind::FileTooLarge => LoadError::TooLarge {
+                file: file.into(),
+                limit,
+            }
+            .into(),
+            _ => StoreError::Io {
+                path: file.into(),
+                source,
+            },
         })?;
         let bytes = bytes.into();
         let seen = host.inspect_bytes(file, &bytes).await?;
@@ -160,18 +174,27 @@ impl PluginStore {
         };
         let folder = Folder::open_or_create(&self.folder).map_err(|source| self.io(source))?;
         let _alone = folder.lock().map_err(|source| self.io(source))?;
-        let write = |name: &str, bytes: &[u8]| folder.write(name, bytes).map_err(|source| self.io(source));
+        let write =
+            |name: &str, bytes: &[u8]| folder.write(name, bytes).map_err(|source| self.io(source));
         write(&component(&release.digest), &bytes)?;
         match read_file(&signature_file(file), MANIFEST) {
             Ok(signature) => write(&format!("{}.sig", component(&release.digest)), &signature)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(StoreError::Io { path: signature_file(file), source }),
+            Err(source) => {
+                return Err(StoreError::Io {
+                    path: signature_file(file),
+                    source,
+                });
+            }
         }
         let manifest = match read_manifest(&folder, &name) {
             Ok(manifest) => manifest.followed_by(release),
-            Err(StoreError::Unknown(_)) => {
-                PluginManifest { format: FORMAT, name, current: release, previous: Vec::new() }
-            }
+            Err(StoreError::Unknown(_)) => PluginManifest {
+                format: FORMAT,
+                name,
+                current: release,
+                previous: Vec::new(),
+            },
             Err(error) => return Err(error),
         };
         write(&manifest_file(&manifest.name), &manifest.to_json())?;
@@ -184,9 +207,14 @@ impl PluginStore {
         let folder = self.open(name)?;
         let _alone = folder.lock().map_err(|source| self.io(source))?;
         let mut manifest = read_manifest(&folder, name)?;
-        let newest = manifest.previous.first_mut().ok_or_else(|| StoreError::NoPrevious(name.into()))?;
+        let newest = manifest
+            .previous
+            .first_mut()
+            .ok_or_else(|| StoreError::NoPrevious(name.into()))?;
         std::mem::swap(&mut manifest.current, newest);
-        folder.write(&manifest_file(name), &manifest.to_json()).map_err(|source| self.io(source))?;
+        folder
+            .write(&manifest_file(name), &manifest.to_json())
+            .map_err(|source| self.io(source))?;
         Ok(manifest)
     }
 
@@ -203,7 +231,9 @@ impl PluginStore {
             opened => opened.map_err(|source| self.io(source))?,
         };
         let names = folder.names().map_err(|source| self.io(source))?;
-        let names = names.iter().filter_map(|file| check_name(file.strip_suffix(".json")?).ok());
+        let names = names
+            .iter()
+            .filter_map(|file| check_name(file.strip_suffix(".json")?).ok());
         names.map(|name| read_manifest(&folder, name)).collect()
     }
 
@@ -226,7 +256,8 @@ impl PluginStore {
         Folder::open_or_create(&self.folder)?.write(&component(digest), bytes)
     }
 
-    /// Components in the directory that no manifest names, neither as what is in force nor as an earlier release.
+    /// Components in the directory that no manifest names, neither as what is in force nor as an
+    /// earlier release.
     pub fn unlisted(&self) -> Result<BTreeSet<[u8; 32]>, StoreError> {
         let folder = match Folder::open(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
@@ -235,13 +266,21 @@ impl PluginStore {
         let files = folder.names().map_err(|source| self.io(source))?;
         let manifests = self.list()?;
         let listed = |digest: &[u8; 32]| {
-            manifests.iter().flat_map(PluginManifest::releases).any(|release| release.digest == *digest)
+            manifests
+                .iter()
+                .flat_map(PluginManifest::releases)
+                .any(|release| release.digest == *digest)
         };
-        Ok(files.iter().filter_map(|file| digest_of(file)).filter(|digest| !listed(digest)).collect())
+        Ok(files
+            .iter()
+            .filter_map(|file| digest_of(file))
+            .filter(|digest| !listed(digest))
+            .collect())
     }
 
-    /// Removes [unlisted](Self::unlisted) components that are not in `wanted`, with their signatures; gives the names of the
-    /// files. Nothing else in the directory is touched, and nothing at all if a manifest cannot be read.
+    /// Removes [unlisted](Self::unlisted) components that are not in `wanted`, with their
+    /// signatures; gives the names of the files. Nothing else in the directory is touched, and
+    /// nothing at all if a manifest cannot be read.
     pub fn sweep(&self, wanted: &BTreeSet<[u8; 32]>) -> Result<Vec<String>, StoreError> {
         if self.unlisted()?.is_empty() {
             return Ok(Vec::new());
@@ -252,7 +291,10 @@ impl PluginStore {
         let unwanted: BTreeSet<_> = self.unlisted()?.difference(wanted).copied().collect();
         let mut removed = folder.names().map_err(|source| self.io(source))?;
         removed.retain(|file| digest_of(file).is_some_and(|digest| unwanted.contains(&digest)));
-        removed.iter().try_for_each(|file| folder.remove(file)).map_err(|source| self.io(source))?;
+        removed
+            .iter()
+            .try_for_each(|file| folder.remove(file))
+            .map_err(|source| self.io(source))?;
         Ok(removed)
     }
 
@@ -269,7 +311,10 @@ impl PluginStore {
     }
 
     fn io(&self, source: io::Error) -> StoreError {
-        StoreError::Io { path: self.folder.clone(), source }
+        StoreError::Io {
+            path: self.folder.clone(),
+            source,
+        }
     }
 }
 
@@ -281,8 +326,10 @@ impl PluginManifest {
 
     fn followed_by(mut self, release: PluginRelease) -> Self {
         if self.current.digest != release.digest {
-            self.previous.retain(|previous| previous.digest != release.digest);
-            self.previous.insert(0, std::mem::replace(&mut self.current, release));
+            self.previous
+                .retain(|previous| previous.digest != release.digest);
+            self.previous
+                .insert(0, std::mem::replace(&mut self.current, release));
             self.previous.truncate(PREVIOUS);
         }
         self
@@ -294,18 +341,30 @@ impl PluginManifest {
 }
 
 fn read_manifest(folder: &Folder, name: &str) -> Result<PluginManifest, StoreError> {
-    let damaged = |reason: String| StoreError::Manifest { name: name.into(), reason };
-    let bytes = folder.read(&manifest_file(name), MANIFEST).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => StoreError::Unknown(name.into()),
-        // Nothing is wrong with what it says; somebody else could have written it.
-        io::ErrorKind::PermissionDenied => StoreError::Io { path: manifest_file(name).into(), source: error },
-        _ => damaged(error.to_string()),
-    })?;
+    let damaged = |reason: String| StoreError::Manifest {
+        name: name.into(),
+        reason,
+    };
+    let bytes = folder
+        .read(&manifest_file(name), MANIFEST)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::Unknown(name.into()),
+            // Nothing is wrong with what it says; somebody else could have written it.
+            io::ErrorKind::PermissionDenied => StoreError::Io {
+                path: manifest_file(name).into(),
+                source: error,
+            },
+            _ => damaged(error.to_string()),
+        })?;
     let manifest: PluginManifest =
         serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
     match manifest {
         PluginManifest { format: FORMAT, .. } if manifest.name == name => Ok(manifest),
-        PluginManifest { format: FORMAT, name: other, .. } => Err(damaged(format!("it is about `{other}`"))),
+        PluginManifest {
+            format: FORMAT,
+            name: other,
+            ..
+        } => Err(damaged(format!("it is about `{other}`"))),
         PluginManifest { format, .. } => Err(damaged(format!("format {format} is not known"))),
     }
 }
@@ -314,7 +373,11 @@ fn read_manifest(folder: &Folder, name: &str) -> Result<PluginManifest, StoreErr
 fn check_name(name: &str) -> Result<&str, StoreError> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let good = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
-    if good { Ok(name) } else { Err(StoreError::Name(crate::text::printable(name, 64))) }
+    if good {
+        Ok(name)
+    } else {
+        Err(StoreError::Name(crate::text::printable(name, 64)))
+    }
 }
 
 fn manifest_file(name: &str) -> String {
@@ -329,22 +392,32 @@ fn component(digest: &[u8; 32]) -> String {
 fn digest_of(file: &str) -> Option<[u8; 32]> {
     let stem = file.strip_suffix(".sig").unwrap_or(file);
     let mut digest = [0; 32];
-    hex::decode_to_slice(stem.strip_prefix("sha256-")?.strip_suffix(".wasm")?, &mut digest).ok()?;
+    hex::decode_to_slice(
+        stem.strip_prefix("sha256-")?.strip_suffix(".wasm")?,
+        &mut digest,
+    )
+    .ok()?;
     (component(&digest) == stem).then_some(digest)
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A store with eleven listed releases, the newest in force, and one component that nothing lists.
+    /// A store with eleven listed releases, the newest in force, and one component that nothing
+    /// lists.
     fn store() -> (tempfile::TempDir, PluginStore) {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        let folder = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
         let release = |number: u8| PluginRelease {
             version: "1".into(),
             digest: [number; 32],
@@ -357,8 +430,11 @@ mod tests {
             current: release(0),
             previous: Vec::new(),
         };
-        let manifest = (1..=11).fold(first, |manifest, number| manifest.followed_by(release(number)));
-        let file = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        let manifest = (1..=11).fold(first, |manifest, number| {
+            manifest.followed_by(release(number))
+        });
+        let file =
+            |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
         file("rules.json", &manifest.to_json());
         for number in 0..=11 {
             file(&component(&[number; 32]), b"component");
@@ -373,9 +449,15 @@ mod tests {
         let (_folder, store) = store();
         assert_eq!(store.unlisted().unwrap(), [[0; 32]].into());
         let gone = component(&[0; 32]);
-        assert_eq!(store.sweep(&BTreeSet::new()).unwrap(), [gone.clone(), format!("{gone}.sig")]);
+        assert_eq!(
+            store.sweep(&BTreeSet::new()).unwrap(),
+            [gone.clone(), format!("{gone}.sig")]
+        );
         assert_eq!(store.component(&[0; 32]), None);
-        assert!((1..=11).all(|number| store.component(&[number; 32]).is_some()), "listed");
+        assert!(
+            (1..=11).all(|number| store.component(&[number; 32]).is_some()),
+            "listed"
+        );
         assert!(store.sweep(&BTreeSet::new()).unwrap().is_empty());
     }
 
@@ -398,7 +480,9 @@ mod tests {
             format!("sha256-{hex}.wasm.sig.old"),
             format!("sha256-{}.wasm", &hex[2..]),
         ];
-        others.iter().for_each(|name| std::fs::write(folder.path().join(name), "x").unwrap());
+        others
+            .iter()
+            .for_each(|name| std::fs::write(folder.path().join(name), "x").unwrap());
         store.sweep(&BTreeSet::new()).unwrap();
         assert!(others.iter().all(|name| folder.path().join(name).exists()));
     }
@@ -407,7 +491,10 @@ mod tests {
     fn nothing_is_removed_while_a_manifest_cannot_be_read() {
         let (folder, store) = store();
         std::fs::write(folder.path().join("webhook.json"), "{").unwrap();
-        assert!(matches!(store.sweep(&BTreeSet::new()), Err(StoreError::Manifest { .. })));
+        assert!(matches!(
+            store.sweep(&BTreeSet::new()),
+            Err(StoreError::Manifest { .. })
+        ));
         assert!(store.component(&[0; 32]).is_some());
     }
 

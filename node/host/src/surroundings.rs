@@ -1,5 +1,5 @@
-//! Time and randomness of a call, so that both can be had again. A guest's clocks are one clock, which steps by
-//! milliseconds and never back; its randomness is ChaCha20 from one seed.
+//! Time and randomness of a call, so that both can be had again. A guest's clocks are one clock,
+//! which steps by milliseconds and never back; its randomness is ChaCha20 from one seed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,11 +41,23 @@ impl Clock {
     /// A clock that says what another one said.
     pub(crate) fn playing(readings: Vec<Reading>) -> Self {
         let first = readings.first().map_or(0, |reading| reading.now);
-        Self::new(first, Some(Script { readings, at: 0, said: 0 }))
+        Self::new(
+            first,
+            Some(Script {
+                readings,
+                at: 0,
+                said: 0,
+            }),
+        )
     }
 
     fn new(origin: u64, script: Option<Script>) -> Self {
-        Self(Arc::new(Mutex::new(Time { origin, started: Instant::now(), readings: Vec::new(), script })))
+        Self(Arc::new(Mutex::new(Time {
+            origin,
+            started: Instant::now(),
+            readings: Vec::new(),
+            script,
+        })))
     }
 
     /// Milliseconds since 1970, on record from now on.
@@ -71,7 +83,9 @@ impl Time {
         if let Some(script) = &mut self.script {
             return script.next(self.origin);
         }
-        let now = self.origin.saturating_add(self.started.elapsed().as_millis() as u64);
+        let now = self
+            .origin
+            .saturating_add(self.started.elapsed().as_millis() as u64);
         let full = self.readings.len() > STEPS;
         match self.readings.last_mut() {
             Some(last) if last.now == now => last.times += 1,

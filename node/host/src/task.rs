@@ -1,16 +1,17 @@
-//! The question that plugins judge, as the node puts it. Plain data: ids are text, nothing is checked here, and
-//! filling a field that the contract calls a fact is the node's promise that it is one.
+//! The question that plugins judge, as the node puts it. Plain data: ids are text, nothing is
+//! checked here, and filling a field that the contract calls a fact is the node's promise that it
+//! is one.
 
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::countersign::policy::types;
 pub use crate::bindings::countersign::policy::types::{
-    Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation, Origin,
-    Principal, Resharing, Signing, Statement, Transaction, TypedData,
+    Call, Destination, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen,
+    Operation, Origin, Principal, Resharing, Signing, Statement, Transaction, TypedData,
 };
 
-/// May the node take part in this? The fields are those of `task` in `wit/policy.wit`; the deadline is an argument of
-/// the evaluation.
+/// May the node take part in this? The fields are those of `task` in `wit/policy.wit`; the deadline
+/// is an argument of the evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Unique id of the task; the requester's claim.
@@ -29,7 +30,8 @@ pub struct Task {
     pub operation: Operation,
     /// Statements without a field of their own.
     pub extra: Vec<Statement>,
-    /// The bytes the requester signed. Not part of a recording: the journal has them in the task's row.
+    /// The bytes the requester signed. Not part of a recording: the journal has them in the task's
+    /// row.
     #[serde(skip)]
     pub raw: Vec<u8>,
 }

@@ -10,7 +10,8 @@ pub(crate) const REASON: usize = 1024;
 /// Longest log message or field that is kept, in bytes.
 pub(crate) const LINE: usize = 4096;
 
-/// `text` in at most about `limit` bytes, with characters that control terminals, reorder lines or are not seen escaped.
+/// `text` in at most about `limit` bytes, with characters that control terminals, reorder lines or
+/// are not seen escaped.
 pub(crate) fn printable(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit));
     for c in text.chars() {
@@ -55,8 +56,17 @@ mod tests {
 
     #[test]
     fn codes_are_plain() {
-        assert_eq!(code("address-not-allowed.v2"), Some("address-not-allowed.v2"));
-        for bad in ["", "UPPER", "a b", "plugin-failed:internal", &"a".repeat(65)] {
+        assert_eq!(
+            code("address-not-allowed.v2"),
+            Some("address-not-allowed.v2")
+        );
+        for bad in [
+            "",
+            "UPPER",
+            "a b",
+            "plugin-failed:internal",
+            &"a".repeat(65),
+        ] {
             assert_eq!(code(bad), None);
         }
     }

@@ -1,5 +1,6 @@
-//! The clock by which guests' CPU time is limited: it advances the engine's epoch every millisecond while a call runs,
-//! and rests otherwise. A plain thread, because a busy executor must not stop it.
+//! The clock by which guests' CPU time is limited: it advances the engine's epoch every millisecond
+//! while a call runs, and rests otherwise. A plain thread, because a busy executor must not stop
+//! it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,10 +22,15 @@ pub(crate) struct Ticker {
 impl Ticker {
     pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
         let running = Arc::new(AtomicUsize::new(0));
-        let (weak, count) = (engine.weak(), running.clone());
-        let handle =
-            std::thread::Builder::new().name("plugin-epoch".into()).spawn(move || tick(&weak, &count))?;
-        Ok(Self { running, thread: handle.thread().clone() })
+        let weak = engine.weak();
+        let count = running.clone();
+        let handle = std::thread::Builder::new()
+            .name("plugin-epoch".into())
+            .spawn(move || tick(&weak, &count))?;
+        Ok(Self {
+            running,
+            thread: handle.thread().clone(),
+        })
     }
 
     /// Keeps the clock going until the guard is dropped.

@@ -1,7 +1,9 @@
-//! What one call heard from outside: enough to put the same question again and hear the same, without the outside.
-//! Randomness is a seed, time a list of readings, and every answer of an import stands in the order of asking.
+//! What one call heard from outside: enough to put the same question again and hear the same,
+//! without the outside. Randomness is a seed, time a list of readings, and every answer of an
+//! import stands in the order of asking.
 //!
-//! A trace holds what passed the sandbox's border, tokens and servers' answers among it, and never a private key.
+//! A trace holds what passed the sandbox's border, tokens and servers' answers among it, and never
+//! a private key.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -15,7 +17,8 @@ use crate::bindings::countersign::policy::{http, keys, state};
 /// Bytes of answers and arguments that one call's trace holds.
 const LIMIT: usize = 256 << 10;
 
-/// What one call heard. Its form is part of the journal: fields and variants are appended, never changed.
+/// What one call heard. Its form is part of the journal: fields and variants are appended, never
+/// changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// The deadline that the guest was told, in milliseconds since 1970.
@@ -64,7 +67,11 @@ impl Asked {
     pub(crate) fn new(import: &'static str, about: impl Into<String>, rest: &[&[u8]]) -> Self {
         let mut digest = [0; 8];
         if rest.is_empty() {
-            return Self { import: import.into(), about: about.into(), rest: digest };
+            return Self {
+                import: import.into(),
+                about: about.into(),
+                rest: digest,
+            };
         }
         let mut hash = Sha256::new();
         for part in rest {
@@ -72,13 +79,23 @@ impl Asked {
             hash.update(part);
         }
         digest.copy_from_slice(&hash.finalize()[..8]);
-        Self { import: import.into(), about: about.into(), rest: digest }
+        Self {
+            import: import.into(),
+            about: about.into(),
+            rest: digest,
+        }
     }
 }
 
 impl std::fmt::Display for Asked {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "{}({:?}, {})", self.import, self.about, hex::encode(self.rest))
+        write!(
+            f,
+            "{}({:?}, {})",
+            self.import,
+            self.about,
+            hex::encode(self.rest)
+        )
     }
 }
 
@@ -95,10 +112,17 @@ pub struct Divergence {
 
 impl std::fmt::Display for Divergence {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let Self { at, recorded, asked } = self;
+        let Self {
+            at,
+            recorded,
+            asked,
+        } = self;
         match recorded {
             Some(recorded) => write!(f, "import call {at} was {recorded} and is now {asked}"),
-            None => write!(f, "import call {at} is {asked}, where the recording has ended"),
+            None => write!(
+                f,
+                "import call {at} is {asked}, where the recording has ended"
+            ),
         }
     }
 }
@@ -146,14 +170,21 @@ impl Answer {
         match self {
             Self::Bytes(Ok(bytes)) | Self::Entry(Ok(Some(bytes))) => bytes.len(),
             Self::Responses(responses) => responses.iter().flatten().map(response_size).sum(),
-            Self::Entries(Ok(entries)) => entries.iter().map(|(key, value)| key.len() + value.len()).sum(),
+            Self::Entries(Ok(entries)) => entries
+                .iter()
+                .map(|(key, value)| key.len() + value.len())
+                .sum(),
             _ => 0,
         }
     }
 }
 
 fn response_size(response: &http::Response) -> usize {
-    let headers: usize = response.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let headers: usize = response
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
     headers + response.body.len()
 }
 
@@ -182,15 +213,25 @@ pub(crate) enum Played<T> {
 
 impl Tape {
     pub(crate) fn recording() -> Self {
-        Self::Recording { calls: Vec::new(), bytes: 0 }
+        Self::Recording {
+            calls: Vec::new(),
+            bytes: 0,
+        }
     }
 
     pub(crate) fn playing(calls: Vec<Heard>, end: Option<Code>) -> Self {
-        Self::Playing(Player { left: calls.into(), played: 0, end, divergence: None })
+        Self::Playing(Player {
+            left: calls.into(),
+            played: 0,
+            end,
+            divergence: None,
+        })
     }
 
     pub(crate) fn note<T: Spoken>(&mut self, asked: Asked, answer: &T) {
-        let Self::Recording { calls, bytes } = self else { return };
+        let Self::Recording { calls, bytes } = self else {
+            return;
+        };
         let answer = answer.write();
         *bytes += asked.about.len() + answer.size() + size_of::<Asked>();
         if *bytes <= LIMIT {
@@ -226,7 +267,11 @@ impl Player {
             (None, Some(end @ (Code::Timeout | Code::Cpu))) => Played::CutOff(end),
             (heard, _) => {
                 let recorded = heard.map(|heard| heard.asked);
-                self.divergence = Some(Divergence { at: self.played, recorded, asked: asked.clone() });
+                self.divergence = Some(Divergence {
+                    at: self.played,
+                    recorded,
+                    asked: asked.clone(),
+                });
                 Played::Diverged
             }
         }

@@ -1,5 +1,5 @@
-//! One decision at a time where a plugin remembers something: two tasks that were judged by the same memory could each
-//! use up what is left of a limit.
+//! One decision at a time where a plugin remembers something: two tasks that were judged by the
+//! same memory could each use up what is left of a limit.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,8 +10,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 #[derive(Debug, Default)]
 pub(crate) struct Turns(Arc<Mutex<()>>);
 
-/// The right to decide by what plugins remember. Nobody else has it until this one ends, which is when the decision's
-/// writes are in [`Services::memory`](crate::Services::memory), or never will be.
+/// The right to decide by what plugins remember. Nobody else has it until this one ends, which is
+/// when the decision's writes are in [`Services::memory`](crate::Services::memory), or never will
+/// be.
 #[derive(Debug, Default)]
 #[must_use = "the turn ends when it is dropped, which must be after the decision is durable"]
 pub struct Turn(Option<OwnedMutexGuard<()>>);

@@ -1,16 +1,19 @@
-//! `audit`: what the node did, in a log in which every line vouches for the one before. Works while the node runs.
+//! `audit`: what the node did, in a log in which every line vouches for the one before. Works while
+//! the node runs.
+
+use anyhow::bail;
+use countersign_store::AuditEntry;
 
 use super::{Args, time};
 use crate::admin::{self, Answer, Question};
 use crate::config::Config;
-use anyhow::bail;
-use countersign_store::AuditEntry;
 
 /// What `audit` can do.
 #[derive(Debug, clap::Subcommand)]
 pub enum AuditCommand {
-    /// Check that no line was changed, removed or put in, and that every task's record and recording is the one that the log
-    /// vouches for. Prints number and hash of the last line: compare them with an earlier run.
+    /// Check that no line was changed, removed or put in, and that every task's record and
+    /// recording is the one that the log vouches for. Prints number and hash of the last line:
+    /// compare them with an earlier run.
     Verify {
         /// Print JSON.
         #[arg(long)]
@@ -34,20 +37,26 @@ impl AuditCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let config = Config::load(&args.config)?;
         let question = match self {
-            AuditCommand::Verify { .. } => Question::VerifyAudit,
-            AuditCommand::Show { from, limit, .. } => Question::Audit { from: *from, limit: *limit },
+            Self::Verify { .. } => Question::VerifyAudit,
+            Self::Show { from, limit, .. } => Question::Audit {
+                from: *from,
+                limit: *limit,
+            },
         };
         match (self, admin::ask(&config.dir, &question)?) {
-            (AuditCommand::Verify { json: true }, Answer::AuditHead(head)) => {
+            (Self::Verify { json: true }, Answer::AuditHead(head)) => {
                 println!("{}", serde_json::to_string_pretty(&head)?);
             }
-            (AuditCommand::Verify { .. }, Answer::AuditHead(head)) => {
-                println!("The audit log is whole: {} lines, the last has hash {}", head.entries, head.hash);
+            (Self::Verify { .. }, Answer::AuditHead(head)) => {
+                println!(
+                    "The audit log is whole: {} lines, the last has hash {}",
+                    head.entries, head.hash
+                );
             }
-            (AuditCommand::Show { json: true, .. }, Answer::Audit(entries)) => {
+            (Self::Show { json: true, .. }, Answer::Audit(entries)) => {
                 println!("{}", serde_json::to_string_pretty(&entries)?);
             }
-            (AuditCommand::Show { .. }, Answer::Audit(entries)) => entries.iter().for_each(show),
+            (Self::Show { .. }, Answer::Audit(entries)) => entries.iter().for_each(show),
             _ => bail!("the node answered something else"),
         }
         Ok(())
@@ -56,5 +65,11 @@ impl AuditCommand {
 
 fn show(entry: &AuditEntry) {
     let task = entry.task.map_or("-".into(), |task| task.to_string());
-    println!("{:>8}  {}  {:<9}  {task:<32}  {}", entry.seq, time(entry.time), entry.kind.name(), entry.text);
+    println!(
+        "{:>8}  {}  {:<9}  {task:<32}  {}",
+        entry.seq,
+        time(entry.time),
+        entry.kind.name(),
+        entry.text
+    );
 }

@@ -1,26 +1,29 @@
 //! `backup`: one age file with everything that the node needs to go on. Works while the node runs.
 
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use countersign_protocol::NodeId;
+use countersign_store::Journal;
+use countersign_store::backup::SealTo;
+
 use super::{Args, passphrase, time};
 use crate::admin::{self, Answer, Question};
 use crate::backup;
 use crate::config::Config;
 use crate::vault::Vault;
-use anyhow::{Context, bail};
-use countersign_protocol::NodeId;
-use countersign_store::Journal;
-use countersign_store::backup::SealTo;
-use std::path::PathBuf;
 
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
 pub struct BackupCommand {
     /// The file to write. It must not be there.
     file: PathBuf,
-    /// Seal it to this age recipient (`age1…`), such as an offline recovery key; several may be given. Without any, it is
-    /// sealed with a passphrase.
+    /// Seal it to this age recipient (`age1…`), such as an offline recovery key; several may be
+    /// given. Without any, it is sealed with a passphrase.
     #[arg(long = "recipient", value_name = "AGE1")]
     recipients: Vec<String>,
-    /// File with the backup's passphrase, mode 600, at least 16 characters. Without it the passphrase is asked for.
+    /// File with the backup's passphrase, mode 600, at least 16 characters. Without it the
+    /// passphrase is asked for.
     #[arg(long, value_name = "FILE", conflicts_with = "recipients")]
     backup_key_file: Option<PathBuf>,
     /// Print JSON.
@@ -32,24 +35,34 @@ impl BackupCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let config = Config::load(&args.config)?;
         if self.file.exists() {
-            bail!("{} is there already and is not overwritten; choose another name", self.file.display());
+            bail!(
+                "{} is there already and is not overwritten; choose another name",
+                self.file.display()
+            );
         }
-        let passphrase = match self.recipients.is_empty() {
-            true => Some(passphrase::of_backup(self.backup_key_file.as_deref(), true)?),
-            false => None,
+        let passphrase = if self.recipients.is_empty() {
+            Some(passphrase::of_backup(
+                self.backup_key_file.as_deref(),
+                true,
+            )?)
+        } else {
+            None
         };
         let staged = stage(args, &config)?;
-        let to = passphrase.as_ref().map_or(SealTo::Recipients(&self.recipients), SealTo::Passphrase);
+        let to = passphrase
+            .as_ref()
+            .map_or(SealTo::Recipients(&self.recipients), SealTo::Passphrase);
         let contents = backup::seal(&staged, &to, &self.file)?;
-        match self.json {
-            true => println!("{}", serde_json::to_string_pretty(&contents)?),
-            false => println!(
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&contents)?)
+        } else {
+            println!(
                 "Backup of {}, generation {}, made {}: {}",
                 contents.node,
                 contents.generation,
                 time(contents.made),
                 self.file.display()
-            ),
+            )
         }
         Ok(())
     }
@@ -61,7 +74,11 @@ fn stage(args: &Args, config: &Config) -> anyhow::Result<backup::Staged> {
         Some(Answer::Staged(staged)) => Ok(staged),
         Some(_) => bail!("the node answered something else"),
         None => {
-            let vault = Vault::open(&config.dir, &passphrase::existing(args, config)?, &config.recipients)?;
+            let vault = Vault::open(
+                &config.dir,
+                &passphrase::existing(args, config)?,
+                &config.recipients,
+            )?;
             let node = NodeId::from_bytes(vault.identity()?.public().0)?;
             let journal = Journal::open(&config.dir)?;
             backup::stage(&vault, &journal, node, &config.dir)

@@ -1,10 +1,12 @@
 //! `change-password`: the store's identity under another passphrase.
 
+use std::path::PathBuf;
+
+use countersign_store::Passphrase;
+
 use super::{Args, passphrase};
 use crate::config::Config;
 use crate::vault::Vault;
-use countersign_store::Passphrase;
-use std::path::PathBuf;
 
 /// Arguments of `change-password`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +19,11 @@ pub struct ChangePassword {
 impl ChangePassword {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let config = Config::load(&args.config)?;
-        let vault = Vault::open(&config.dir, &passphrase::existing(args, &config)?, &config.recipients)?;
+        let vault = Vault::open(
+            &config.dir,
+            &passphrase::existing(args, &config)?,
+            &config.recipients,
+        )?;
         let new = match &self.new_key_file {
             Some(file) => Passphrase::from_file(file)?,
             None => passphrase::typed_twice("new password")?,

@@ -1,10 +1,11 @@
 //! `event`: the key that signs what receivers are told.
 
+use anyhow::bail;
+use countersign_host::rs256;
+
 use super::{Args, passphrase};
 use crate::config::Config;
 use crate::vault::Vault;
-use anyhow::bail;
-use countersign_host::rs256;
 
 /// What `event` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -26,12 +27,18 @@ pub enum KeyCommand {
 impl EventCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let config = Config::load(&args.config)?;
-        let vault = Vault::open(&config.dir, &passphrase::existing(args, &config)?, &config.recipients)?;
-        let EventCommand::Key(command) = self;
+        let vault = Vault::open(
+            &config.dir,
+            &passphrase::existing(args, &config)?,
+            &config.recipients,
+        )?;
+        let Self::Key(command) = self;
         let key = match (command, vault.event_key()?) {
             (KeyCommand::Info, Some(key)) => rs256::SigningKey::from_pkcs8(&key)?,
             (KeyCommand::Info, None) => {
-                bail!("the store has no event key; make one with `countersign-node event key create`")
+                bail!(
+                    "the store has no event key; make one with `countersign-node event key create`"
+                )
             }
             (KeyCommand::Create, Some(_)) => {
                 bail!(

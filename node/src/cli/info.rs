@@ -1,14 +1,15 @@
 //! `info`: what anybody may know of the node.
 
+use anyhow::Context;
+use countersign_protocol::text::escaped;
+use countersign_protocol::{KeyId, NodeId};
+use countersign_store::KeyStatus;
+
 use super::{Args, time};
 use crate::admin::{self, Answer, MovedKey, Question};
 use crate::check_ups::Round;
 use crate::config::Config;
 use crate::public::{self, PublicKeyRecord, PublicPluginRecord, PublicRecord};
-use anyhow::Context;
-use countersign_protocol::text::escaped;
-use countersign_protocol::{KeyId, NodeId};
-use countersign_store::KeyStatus;
 
 /// Arguments of `info`.
 #[derive(Debug, clap::Args)]
@@ -29,11 +30,11 @@ enum What {
         /// Only this one.
         id: Option<String>,
     },
-    /// The keys that were reshared: which generation this node knows, whether it holds a share of it, and who has said that it
-    /// is in force. Works while the node runs.
+    /// The keys that were reshared: which generation this node knows, whether it holds a share of
+    /// it, and who has said that it is in force. Works while the node runs.
     Moved,
-    /// Print the proof of all generations of a key that this node can prove, as JSON: for `task learn` at another node, or for
-    /// a coordinator. Works while the node runs.
+    /// Print the proof of all generations of a key that this node can prove, as JSON: for `task
+    /// learn` at another node, or for a coordinator. Works while the node runs.
     Proof {
         /// Of which key.
         id: KeyId,
@@ -51,10 +52,16 @@ impl Info {
         };
         let record = public::read(&config.dir).with_context(missing)?;
         match &self.what {
-            None if self.json => println!("{}", serde_json::to_string_pretty(&whole(&config, &record)?)?),
+            None if self.json => println!(
+                "{}",
+                serde_json::to_string_pretty(&whole(&config, &record)?)?
+            ),
             None => {
                 println!("Node ID: {}", record.node);
-                println!("Callback public key:\n{}", record.callback_public_key.trim_end());
+                println!(
+                    "Callback public key:\n{}",
+                    record.callback_public_key.trim_end()
+                );
                 record.check_up.iter().for_each(show_check_up);
                 record.plugins.iter().for_each(show_plugin);
             }
@@ -63,9 +70,10 @@ impl Info {
                     Some(id) => vec![one(&config, id)?],
                     None => all(&config)?,
                 };
-                match self.json {
-                    true => println!("{}", serde_json::to_string_pretty(&keys)?),
-                    false => show(&keys, &record.node, &config),
+                if self.json {
+                    println!("{}", serde_json::to_string_pretty(&keys)?)
+                } else {
+                    show(&keys, &record.node, &config)
                 }
             }
             Some(What::Moved) => moved(&config, self.json)?,
@@ -87,15 +95,22 @@ fn all(config: &Config) -> anyhow::Result<Vec<PublicKeyRecord>> {
     let mut active = admin::keys(&config.dir)?;
     active.retain(|record| record.status == KeyStatus::Active);
     active.sort_by_key(|record| (record.created, record.key()));
-    Ok(active.into_iter().map(|record| public::describe(record.announcement)).collect::<Result<_, _>>()?)
+    Ok(active
+        .into_iter()
+        .map(|record| public::describe(record.announcement))
+        .collect::<Result<_, _>>()?)
 }
 
 fn one(config: &Config, id: &str) -> anyhow::Result<PublicKeyRecord> {
     let none = || format!("this node holds no share of {id}; `info key` lists what it holds");
-    let Answer::Keys(keys) = admin::ask(&config.dir, &Question::Key(id.parse().with_context(none)?))? else {
+    let Answer::Keys(keys) =
+        admin::ask(&config.dir, &Question::Key(id.parse().with_context(none)?))?
+    else {
         anyhow::bail!("the node answered something else")
     };
-    let active = keys.into_iter().find(|record| record.status == KeyStatus::Active);
+    let active = keys
+        .into_iter()
+        .find(|record| record.status == KeyStatus::Active);
     Ok(public::describe(active.with_context(none)?.announcement)?)
 }
 
@@ -108,7 +123,12 @@ fn moved(config: &Config, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     println!("Reshared keys: {}", moved.len());
-    for MovedKey { record, in_force, unheard } in &moved {
+    for MovedKey {
+        record,
+        in_force,
+        unheard,
+    } in &moved
+    {
         let key = &record.announcement;
         let state = match record.status {
             KeyStatus::Pending => "waits for its members' confirmation",
@@ -122,7 +142,11 @@ fn moved(config: &Config, json: bool) -> anyhow::Result<()> {
         println!("  Name: {}", escaped(&key.name));
         println!("  Generation: {}", key.generation);
         println!("  State: {state}");
-        println!("  In force: at {} members, {} are needed", in_force.len(), key.threshold.get());
+        println!(
+            "  In force: at {} members, {} are needed",
+            in_force.len(),
+            key.threshold.get()
+        );
         for node in unheard {
             let name = config.roster.get(node).map_or("", String::as_str);
             println!("  Not heard from: {node} {name}");
@@ -136,15 +160,28 @@ fn proof(config: &Config, key: KeyId) -> anyhow::Result<()> {
         anyhow::bail!("the node answered something else")
     };
     if proofs.is_empty() {
-        anyhow::bail!("this node knows no key {key}; `info key` and `info moved` list what it knows");
+        anyhow::bail!(
+            "this node knows no key {key}; `info key` and `info moved` list what it knows"
+        );
     }
-    println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "generations": proofs }))?);
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&serde_json::json!({ "generations": proofs }))?
+    );
     Ok(())
 }
 
 fn show_check_up(round: &Round) {
-    println!("Check-up: {} shares intact, {} damaged, {}", round.intact, round.damaged.len(), time(round.at));
-    round.damaged.iter().for_each(|(key, why)| println!("  {key}: {why}"));
+    println!(
+        "Check-up: {} shares intact, {} damaged, {}",
+        round.intact,
+        round.damaged.len(),
+        time(round.at)
+    );
+    round
+        .damaged
+        .iter()
+        .for_each(|(key, why)| println!("  {key}: {why}"));
 }
 
 fn show_plugin(plugin: &PublicPluginRecord) {
@@ -163,7 +200,11 @@ fn show_plugin(plugin: &PublicPluginRecord) {
 }
 
 fn show(keys: &[PublicKeyRecord], me: &NodeId, config: &Config) {
-    println!("Total number of keys: {}, from {}", keys.len(), config.dir.display());
+    println!(
+        "Total number of keys: {}, from {}",
+        keys.len(),
+        config.dir.display()
+    );
     for key in keys {
         let announcement = &key.announcement;
         println!("\nKey info:");

@@ -1,19 +1,22 @@
 //! `migrate`: the store as this program and its configuration would write it, after a backup.
 
+use std::path::PathBuf;
+
+use countersign_protocol::NodeId;
+use countersign_store::Journal;
+use countersign_store::backup::SealTo;
+
 use super::{Args, passphrase, time};
 use crate::backup;
 use crate::config::Config;
 use crate::core::now;
 use crate::vault::Vault;
-use countersign_protocol::NodeId;
-use countersign_store::Journal;
-use countersign_store::backup::SealTo;
-use std::path::PathBuf;
 
 /// Arguments of `migrate`.
 #[derive(Debug, clap::Args)]
 pub struct Migrate {
-    /// Where to write the backup that is made first, under the store's own password. Absent: beside the store.
+    /// Where to write the backup that is made first, under the store's own password. Absent: beside
+    /// the store.
     #[arg(long, value_name = "FILE")]
     backup: Option<PathBuf>,
 }
@@ -26,7 +29,10 @@ impl Migrate {
         let journal = Journal::open(&config.dir)?;
         journal.verify_audit()?;
         let file = self.backup.clone().unwrap_or_else(|| {
-            config.dir.join(format!("before-migrate-{}.age", time(now()).replace(':', "-")))
+            config.dir.join(format!(
+                "before-migrate-{}.age",
+                time(now()).replace(':', "-")
+            ))
         });
         let node = NodeId::from_bytes(vault.identity()?.public().0)?;
         let staged = backup::stage(&vault, &journal, node, &config.dir)?;

@@ -19,9 +19,10 @@ mod start;
 mod table;
 mod task;
 
-use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 /// The configuration file unless one is named.
 const CONFIG: &str = "configs/countersign-node.yaml";
@@ -29,12 +30,18 @@ const CONFIG: &str = "configs/countersign-node.yaml";
 /// The largest file that is read for a command, in bytes.
 const MAX_INPUT: u64 = 256 << 20;
 
-/// A co-signer node: holds key shares, asks your risk control, and takes part in threshold signatures.
+/// A co-signer node: holds key shares, asks your risk control, and takes part in threshold
+/// signatures.
 ///
-/// A new node: `init` makes its identity, its callback key and its first primes; write its id (`info`) into the
-/// configurations of the coordinator and the other nodes; then `start`.
+/// A new node: `init` makes its identity, its callback key and its first primes; write its id
+/// (`info`) into the configurations of the coordinator and the other nodes; then `start`.
 #[derive(Debug, Parser)]
-#[command(name = "countersign-node", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "countersign-node",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Args {
     /// The configuration file (YAML).
     #[arg(short, long, global = true, default_value = CONFIG)]
@@ -48,12 +55,14 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the store of a new node: identity, callback key and primes. Refuses to touch an existing one.
+    /// Make the store of a new node: identity, callback key and primes. Refuses to touch an
+    /// existing one.
     Init(init::Init),
-    /// Run the node until SIGTERM or Ctrl-C. Exit codes: 0 stopped on request, 70 a part of it died, 74 its store failed or was
-    /// moved, 1 anything else; let a supervisor start it again.
+    /// Run the node until SIGTERM or Ctrl-C. Exit codes: 0 stopped on request, 70 a part of it
+    /// died, 74 its store failed or was moved, 1 anything else; let a supervisor start it again.
     Start,
-    /// Show the node's id, its callback public key and its keys. Needs no passphrase and works while the node runs.
+    /// Show the node's id, its callback public key and its keys. Needs no passphrase and works
+    /// while the node runs.
     Info(info::Info),
     /// Work with the configuration file.
     #[command(subcommand)]
@@ -61,7 +70,8 @@ enum Command {
     /// Work with plugins: what decides whether this node takes part.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// Check this node's own shares: prove each, without network. Signs nothing. Stop the node first.
+    /// Check this node's own shares: prove each, without network. Signs nothing. Stop the node
+    /// first.
     Sign(sign::Sign),
     /// Look at the log of everything that this node did, and check that it is whole.
     #[command(subcommand)]
@@ -74,8 +84,8 @@ enum Command {
     ExportShare(export_share::ExportShare),
     /// Put the store under another password. Stop the node first.
     ChangePassword(change_password::ChangePassword),
-    /// Write the store anew, after a backup: in the newest format, under a new storage key, to the recovery recipients that are
-    /// configured now. Stop the node first.
+    /// Write the store anew, after a backup: in the newest format, under a new storage key, to the
+    /// recovery recipients that are configured now. Stop the node first.
     Migrate(migrate::Migrate),
     /// Work with peers that have cheated with a key.
     #[command(subcommand)]
@@ -105,9 +115,12 @@ enum ConfigCommand {
 impl Command {
     fn only_prints(&self) -> bool {
         match self {
-            Command::Plugin(plugin) => plugin.only_prints(),
+            Self::Plugin(plugin) => plugin.only_prints(),
             other => {
-                matches!(other, Command::Info(_) | Command::Config(_) | Command::Audit(_) | Command::Version)
+                matches!(
+                    other,
+                    Self::Info(_) | Self::Config(_) | Self::Audit(_) | Self::Version
+                )
             }
         }
     }
@@ -148,5 +161,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 pub(crate) fn time(at: countersign_protocol::UnixMillis) -> String {
     use time::format_description::well_known::Rfc3339;
     let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000);
-    time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{} ms", at.0))
+    time.ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| format!("{} ms", at.0))
 }

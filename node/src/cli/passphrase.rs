@@ -1,12 +1,15 @@
-//! Where the passphrase comes from: a key file, the service manager, or the terminal. Never an argument or the environment.
+//! Where the passphrase comes from: a key file, the service manager, or the terminal. Never an
+//! argument or the environment.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use countersign_store::Passphrase;
+use zeroize::Zeroizing;
 
 use super::Args;
 use crate::config::Config;
-use anyhow::{Context, bail};
-use countersign_store::Passphrase;
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// The name of the systemd credential (`LoadCredentialEncrypted=countersign-passphrase:…`).
 const CREDENTIAL: &str = "countersign-passphrase";
@@ -52,8 +55,13 @@ pub(super) fn of_backup(file: Option<&Path>, new: bool) -> anyhow::Result<Passph
 }
 
 fn from_file(args: &Args, config: &Config) -> anyhow::Result<Option<Passphrase>> {
-    let file = args.key_file.clone().or_else(|| config.key_file.clone()).or_else(credential);
-    file.map(|file| Passphrase::from_file(&file).map_err(Into::into)).transpose()
+    let file = args
+        .key_file
+        .clone()
+        .or_else(|| config.key_file.clone())
+        .or_else(credential);
+    file.map(|file| Passphrase::from_file(&file).map_err(Into::into))
+        .transpose()
 }
 
 fn credential() -> Option<PathBuf> {

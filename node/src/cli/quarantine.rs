@@ -1,10 +1,12 @@
-//! `quarantine`: peers that have cheated with a key, and keys that are stopped without anybody being named.
+//! `quarantine`: peers that have cheated with a key, and keys that are stopped without anybody
+//! being named.
+
+use anyhow::bail;
+use countersign_protocol::{KeyId, NodeId};
 
 use super::{Args, time};
 use crate::admin::{self, Answer, Question};
 use crate::config::Config;
-use anyhow::bail;
-use countersign_protocol::{KeyId, NodeId};
 
 /// What `quarantine` can do. All of it works while the node runs.
 #[derive(Debug, clap::Subcommand)]
@@ -19,12 +21,12 @@ pub enum QuarantineCommand {
     Lift {
         /// The key (csk1…).
         key: KeyId,
-        /// The peer (csn1…) that is kept away: it did what our program never does. Without one: what stops the key and
-        /// names nobody.
+        /// The peer (csn1…) that is kept away: it did what our program never does. Without one:
+        /// what stops the key and names nobody.
         peer: Option<NodeId>,
     },
-    /// Take part in tasks again, after another process ran with this node's identity. End the other one first, for good, and
-    /// make sure that this folder is the newer one.
+    /// Take part in tasks again, after another process ran with this node's identity. End the other
+    /// one first, for good, and make sure that this folder is the newer one.
     LiftTwin,
 }
 
@@ -32,17 +34,22 @@ impl QuarantineCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let config = Config::load(&args.config)?;
         match self {
-            QuarantineCommand::LiftTwin => match admin::ask(&config.dir, &Question::LiftTwin)? {
+            Self::LiftTwin => match admin::ask(&config.dir, &Question::LiftTwin)? {
                 Answer::Lifted(true) => {
                     println!("Lifted: this node takes part in tasks again.");
                     Ok(())
                 }
-                Answer::Lifted(false) => bail!("this node knows of no other process with its identity"),
+                Answer::Lifted(false) => {
+                    bail!("this node knows of no other process with its identity")
+                }
                 _ => bail!("the node answered something else"),
             },
-            QuarantineCommand::List { json } => list(&config, *json),
-            QuarantineCommand::Lift { key, peer } => {
-                let question = Question::Lift { key: *key, peer: *peer };
+            Self::List { json } => list(&config, *json),
+            Self::Lift { key, peer } => {
+                let question = Question::Lift {
+                    key: *key,
+                    peer: *peer,
+                };
                 match admin::ask(&config.dir, &question)? {
                     Answer::Lifted(lifted) => lifted_text(*key, *peer, lifted),
                     _ => bail!("the node answered something else"),
@@ -57,13 +64,16 @@ fn lifted_text(key: KeyId, peer: Option<NodeId>, lifted: bool) -> anyhow::Result
         (Some(peer), true) => println!("Lifted: {peer} may take part in tasks of {key} again."),
         (None, true) => println!("Lifted: {key} may be used again."),
         (Some(peer), false) => bail!("{peer} is not kept away from {key}; see `quarantine list`"),
-        (None, false) => bail!("nothing stops {key}; see `quarantine list`, and name the peer to be lifted"),
+        (None, false) => {
+            bail!("nothing stops {key}; see `quarantine list`, and name the peer to be lifted")
+        }
     }
     Ok(())
 }
 
 fn list(config: &Config, json: bool) -> anyhow::Result<()> {
-    let Answer::Quarantines { peers, keys } = admin::ask(&config.dir, &Question::Quarantines)? else {
+    let Answer::Quarantines { peers, keys } = admin::ask(&config.dir, &Question::Quarantines)?
+    else {
         bail!("the node answered something else")
     };
     if json {
@@ -71,10 +81,19 @@ fn list(config: &Config, json: bool) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&both)?);
         return Ok(());
     }
-    let named = |node: &NodeId| format!("{node} {}", config.roster.get(node).map_or("", String::as_str));
+    let named = |node: &NodeId| {
+        format!(
+            "{node} {}",
+            config.roster.get(node).map_or("", String::as_str)
+        )
+    };
     println!("Quarantined: {}", peers.len());
     for kept in &peers {
-        let proof = if kept.evidence.is_some() { "its own signatures" } else { "this node saw it" };
+        let proof = if kept.evidence.is_some() {
+            "its own signatures"
+        } else {
+            "this node saw it"
+        };
         println!("\nPeer: {}", named(&kept.peer));
         println!("  Key ID: {}", kept.key);
         println!("  Since: {}, task {}", time(kept.since), kept.task);
@@ -84,7 +103,9 @@ fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     println!("\nStopped: {}", keys.len());
     for stop in &keys {
         println!("\nKey ID: {}", stop.key);
-        stop.signers.iter().for_each(|node| println!("  With: {}", named(node)));
+        stop.signers
+            .iter()
+            .for_each(|node| println!("  With: {}", named(node)));
         println!("  Since: {}, task {}", time(stop.since), stop.task);
         println!("  Why: {} [{}]", stop.text, stop.code);
     }

@@ -1,5 +1,15 @@
 //! `restore`: a node out of its backup, or, as a drill, the proof that the backup would do.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use countersign_protocol::text::escaped;
+use countersign_protocol::{Hash, NodeId};
+use countersign_store::backup::OpenWith;
+use countersign_store::journal::JOURNAL_FILE;
+use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE, files_in};
+use countersign_store::{Backup, Journal, KeyRecord, KeyStatus};
+
 use super::{Args, passphrase, time};
 use crate::backup;
 use crate::check_ups;
@@ -8,31 +18,25 @@ use crate::core::now;
 use crate::public::{self, PublicRecord};
 use crate::task::handover;
 use crate::vault::Vault;
-use anyhow::{Context, bail, ensure};
-use countersign_protocol::text::escaped;
-use countersign_protocol::{Hash, NodeId};
-use countersign_store::backup::OpenWith;
-use countersign_store::journal::JOURNAL_FILE;
-use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE, files_in};
-use countersign_store::{Backup, Journal, KeyRecord, KeyStatus};
-use std::path::{Path, PathBuf};
 
 /// Arguments of `restore`.
 #[derive(Debug, clap::Args)]
 pub struct Restore {
     /// The backup.
     file: PathBuf,
-    /// File with the backup's passphrase, mode 600. Without it and without --identity, the passphrase is asked for.
+    /// File with the backup's passphrase, mode 600. Without it and without --identity, the
+    /// passphrase is asked for.
     #[arg(long, value_name = "FILE", conflicts_with = "identity")]
     backup_key_file: Option<PathBuf>,
     /// Open it with this age identity file instead.
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// Only prove that it would do: restore into a scratch folder, open the store, check the audit log, prove every share,
-    /// and remove the folder. Works beside a node that runs.
+    /// Only prove that it would do: restore into a scratch folder, open the store, check the audit
+    /// log, prove every share, and remove the folder. Works beside a node that runs.
     #[arg(long)]
     drill: bool,
-    /// Restore although this folder's public record shows that the node had come further: the newer state is lost for good.
+    /// Restore although this folder's public record shows that the node had come further: the newer
+    /// state is lost for good.
     #[arg(long, conflicts_with = "drill")]
     accept_older: bool,
 }
@@ -58,7 +62,13 @@ impl Restore {
             .unpack(&scratch)
             .map_err(anyhow::Error::from)
             .and_then(|()| self.prove(args, &config, &backup, &scratch))
-            .and_then(|()| if self.drill { Ok(()) } else { put_in_place(&scratch, &config.dir) });
+            .and_then(|()| {
+                if self.drill {
+                    Ok(())
+                } else {
+                    put_in_place(&scratch, &config.dir)
+                }
+            });
         backup::unstage(&scratch)?;
         restored?;
         if !compared && !self.drill {
@@ -67,12 +77,13 @@ impl Restore {
                 time(contents.made)
             );
         }
-        match self.drill {
-            true => println!("The drill succeeded; nothing was changed."),
-            false => println!(
+        if self.drill {
+            println!("The drill succeeded; nothing was changed.")
+        } else {
+            println!(
                 "Restored into {}. Tasks that were made before now are refused. Start the node; if a key was reshared since the backup was made, its other members must reshare it again.",
                 config.dir.display()
-            ),
+            )
         }
         Ok(())
     }
@@ -90,7 +101,11 @@ impl Restore {
     /// Nothing is overwritten, and no other node's folder is touched.
     fn check_target(&self, config: &Config, backup: &Backup) -> anyhow::Result<()> {
         let dir = &config.dir;
-        let mut there = if dir.exists() { files_in(dir)? } else { Vec::new() };
+        let mut there = if dir.exists() {
+            files_in(dir)?
+        } else {
+            Vec::new()
+        };
         there.extend(Some(dir.join(JOURNAL_FILE)).filter(|journal| journal.exists()));
         if let Some(path) = there.first() {
             bail!(
@@ -98,7 +113,9 @@ impl Restore {
                 path.display()
             );
         }
-        let Ok(known) = public::read(dir) else { return Ok(()) };
+        let Ok(known) = public::read(dir) else {
+            return Ok(());
+        };
         ensure!(
             known.node.to_string() == backup.contents.node,
             "the backup is of {}, and {} belongs to {}; use that node's backup, or another folder",
@@ -115,9 +132,20 @@ impl Restore {
         Ok(())
     }
 
-    /// Everything that can be known before the node runs: the store opens, is that node's, and every share is intact.
-    fn prove(&self, args: &Args, config: &Config, backup: &Backup, dir: &Path) -> anyhow::Result<()> {
-        let vault = Vault::open(dir, &passphrase::existing(args, config)?, &config.recipients)?;
+    /// Everything that can be known before the node runs: the store opens, is that node's, and
+    /// every share is intact.
+    fn prove(
+        &self,
+        args: &Args,
+        config: &Config,
+        backup: &Backup,
+        dir: &Path,
+    ) -> anyhow::Result<()> {
+        let vault = Vault::open(
+            dir,
+            &passphrase::existing(args, config)?,
+            &config.recipients,
+        )?;
         let me = NodeId::from_bytes(vault.identity()?.public().0)?;
         ensure!(
             me.to_string() == backup.contents.node,
@@ -131,7 +159,10 @@ impl Restore {
         if let (false, Ok(known)) = (self.accept_older || self.drill, public::read(&config.dir)) {
             check_generations(&journal, &known)?;
         }
-        let active = journal.keys()?.into_iter().filter(|record| record.status == KeyStatus::Active);
+        let active = journal
+            .keys()?
+            .into_iter()
+            .filter(|record| record.status == KeyStatus::Active);
         for record in active {
             prove_share(&vault, me, &record)?;
         }
@@ -145,8 +176,11 @@ impl Restore {
 /// A key that had come further than the backup knows has other shares now.
 fn check_generations(journal: &Journal, known: &PublicRecord) -> anyhow::Result<()> {
     for key in &known.keys {
-        let (id, generation) = (key.announcement.key, key.announcement.generation);
-        let restored = journal.key(&id)?.map(|record| record.announcement.generation);
+        let id = key.announcement.key;
+        let generation = key.announcement.generation;
+        let restored = journal
+            .key(&id)?
+            .map(|record| record.announcement.generation);
         ensure!(
             restored >= Some(generation),
             "{id} had come to generation {generation}, and the backup has it at {}; use the newest backup, or --accept-older if there is none",
@@ -161,8 +195,18 @@ fn prove_share(vault: &Vault, me: NodeId, record: &KeyRecord) -> anyhow::Result<
     let message = Hash::of("countersign/1 drill", key.key.as_bytes());
     check_ups::check(vault, me, key, message)
         .map_err(anyhow::Error::msg)
-        .with_context(|| format!("the share of {} does not prove itself; use another backup", key.key))?;
-    println!("  intact      {}  generation {}  {}", key.key, key.generation, escaped(&key.name));
+        .with_context(|| {
+            format!(
+                "the share of {} does not prove itself; use another backup",
+                key.key
+            )
+        })?;
+    println!(
+        "  intact      {}  generation {}  {}",
+        key.key,
+        key.generation,
+        escaped(&key.name)
+    );
     Ok(())
 }
 
@@ -170,12 +214,19 @@ fn prove_share(vault: &Vault, me: NodeId, record: &KeyRecord) -> anyhow::Result<
 fn put_in_place(scratch: &Path, dir: &Path) -> anyhow::Result<()> {
     if !dir.exists() {
         use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().mode(0o700).recursive(true).create(dir)?;
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(dir)?;
     }
     for name in [JOURNAL_FILE, SECRETS_FILE, IDENTITY_FILE] {
-        let (from, to) = (scratch.join(name), dir.join(name));
+        let from = scratch.join(name);
+        let to = dir.join(name);
         if to.exists() {
-            bail!("{} appeared meanwhile and is not overwritten; move it away", to.display());
+            bail!(
+                "{} appeared meanwhile and is not overwritten; move it away",
+                to.display()
+            );
         }
         std::fs::rename(from, to)?;
     }

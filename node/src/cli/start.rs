@@ -1,5 +1,16 @@
 //! `start`: the daemon.
 
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use countersign_stdio::Rest;
+use countersign_store::Passphrase;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
 use super::{Args, passphrase};
 use crate::config::Config;
 use crate::core::now;
@@ -7,15 +18,6 @@ use crate::daemon;
 use crate::names::Named;
 use crate::patience;
 use crate::vault::Vault;
-use anyhow::Context;
-use countersign_stdio::Rest;
-use countersign_store::Passphrase;
-use std::io::IsTerminal;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// How long threads may take to end when everything else has ended.
 const STUCK: std::time::Duration = std::time::Duration::from_secs(5);
@@ -29,29 +31,41 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     complete.with_context(|| format!("{} is not complete", args.config.display()))?;
     // Until the end: it writes what still waits to be written.
     let _log = log_to_terminal(&config);
-    config.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    config
+        .notes
+        .iter()
+        .for_each(|note| tracing::warn!("{note}"));
     let passphrase = passphrase::existing(args, &config)?;
     let vault = patience::open_vault(&config, &passphrase)?;
     let vault = renew_key_if_due(vault, &config, &passphrase)?;
     drop(passphrase);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let ended = runtime.block_on(async {
         let shutdown = CancellationToken::new();
-        let terminate =
-            signal(SignalKind::terminate()).context("SIGTERM cannot be handled; run the node on Linux")?;
-        let interrupt =
-            signal(SignalKind::interrupt()).context("Ctrl-C cannot be handled; run the node on Linux")?;
+        let terminate = signal(SignalKind::terminate())
+            .context("SIGTERM cannot be handled; run the node on Linux")?;
+        let interrupt = signal(SignalKind::interrupt())
+            .context("Ctrl-C cannot be handled; run the node on Linux")?;
         tokio::spawn(wait_for_signal(terminate, interrupt, shutdown.clone()));
-        daemon::run(config, vault, shutdown).await.context("the node stopped")
+        daemon::run(config, vault, shutdown)
+            .await
+            .context("the node stopped")
     });
-    // A thread that waits for a dead disk must not keep the process: whoever watches it would take it to be alive.
+    // A thread that waits for a dead disk must not keep the process: whoever watches it would take
+    // it to be alive.
     runtime.shutdown_timeout(STUCK);
     ended
 }
 
-/// After a share was destroyed, copies of the storage key from before are to open nothing new. Only now is the passphrase at hand
-/// that the new key is put under.
-fn renew_key_if_due(vault: Vault, config: &Config, passphrase: &Passphrase) -> anyhow::Result<Vault> {
+/// After a share was destroyed, copies of the storage key from before are to open nothing new. Only
+/// now is the passphrase at hand that the new key is put under.
+fn renew_key_if_due(
+    vault: Vault,
+    config: &Config,
+    passphrase: &Passphrase,
+) -> anyhow::Result<Vault> {
     let journal = patience::open_journal(&config.dir)?;
     if journal.rekey_due()?.is_none() {
         return Ok(vault);
@@ -67,8 +81,9 @@ fn renew_key_if_due(vault: Vault, config: &Config, passphrase: &Passphrase) -> a
 /// Our own words at the configured level, those of libraries only when something is wrong.
 fn log_to_terminal(config: &Config) -> Option<Rest> {
     let level = config.log_level?;
-    let filter =
-        Targets::new().with_default(level.min(tracing::Level::WARN)).with_target("countersign", level);
+    let filter = Targets::new()
+        .with_default(level.min(tracing::Level::WARN))
+        .with_target("countersign", level);
     let colours = std::io::stderr().is_terminal();
     let (writer, rest) = countersign_stdio::log_lines();
     let lines = tracing_subscriber::fmt::layer()
@@ -76,11 +91,17 @@ fn log_to_terminal(config: &Config) -> Option<Rest> {
         .with_target(false)
         .with_ansi(colours)
         .log_internal_errors(false);
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .init();
     Some(rest)
 }
 
-async fn wait_for_signal(mut terminate: Signal, mut interrupt: Signal, shutdown: CancellationToken) {
+async fn wait_for_signal(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    shutdown: CancellationToken,
+) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -1,33 +1,37 @@
 //! `task`: reshares whose end this node does not know, and what its operator decides of them.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use countersign_protocol::{Announcement, GenerationProof, NodeId, TaskId};
+use countersign_store::{Handover, HandoverStage, Journal};
+
 use super::{Args, passphrase, time};
 use crate::admin::{self, Answer, AskError, Question};
 use crate::config::Config;
 use crate::core::now;
 use crate::task::handover;
 use crate::vault::Vault;
-use anyhow::{Context, bail};
-use countersign_protocol::{Announcement, GenerationProof, NodeId, TaskId};
-use countersign_store::{Handover, HandoverStage, Journal};
-use std::path::{Path, PathBuf};
 
 /// What `task` can do.
 #[derive(Debug, clap::Subcommand)]
 pub enum TaskCommand {
-    /// List the reshares for which this node has stored a share or given one up, and what became of them. Works while the
-    /// node runs.
+    /// List the reshares for which this node has stored a share or given one up, and what became of
+    /// them. Works while the node runs.
     List {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Decide what becomes of a reshare that waits for others which will never come. Stop the node first.
+    /// Decide what becomes of a reshare that waits for others which will never come. Stop the node
+    /// first.
     ///
-    /// A node settles reshares by itself as soon as it and the other parties are connected to the coordinator. Use this
-    /// only if a party is lost for good.
+    /// A node settles reshares by itself as soon as it and the other parties are connected to the
+    /// coordinator. Use this only if a party is lost for good.
     Resolve(Resolve),
-    /// Show the node that a reshare is complete: FILE is what `info proof ID` prints at a node that knows. Works while the node
-    /// runs. It believes the marks in the file and nothing else, so the file may come from anybody.
+    /// Show the node that a reshare is complete: FILE is what `info proof ID` prints at a node that
+    /// knows. Works while the node runs. It believes the marks in the file and nothing else, so the
+    /// file may come from anybody.
     Learn {
         /// The file.
         #[arg(value_name = "FILE")]
@@ -48,8 +52,8 @@ pub struct Resolve {
     task: TaskId,
     #[command(flatten)]
     how: How,
-    /// I asked every party: none has switched, and all abandon the task too. If one did switch, this node's share fits
-    /// nobody's any more.
+    /// I asked every party: none has switched, and all abandon the task too. If one did switch,
+    /// this node's share fits nobody's any more.
     #[arg(long)]
     nobody_switched: bool,
 }
@@ -58,8 +62,9 @@ pub struct Resolve {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct How {
-    /// Put the next generation in force: FILE is the announcement with the marks of all parties, JSON, as a node that has
-    /// switched shows it (`info --json key ID`), or the coordinator (`/v1/wallets/ID`).
+    /// Put the next generation in force: FILE is the announcement with the marks of all parties,
+    /// JSON, as a node that has switched shows it (`info --json key ID`), or the coordinator
+    /// (`/v1/wallets/ID`).
     #[arg(long, value_name = "FILE")]
     adopt: Option<PathBuf>,
     /// Stay with the present generation.
@@ -79,9 +84,9 @@ enum Given {
 impl Given {
     fn announcement(self) -> Announcement {
         match self {
-            Given::Wallet { announcement } | Given::Group([announcement]) | Given::Plain(announcement) => {
-                announcement
-            }
+            Self::Wallet { announcement }
+            | Self::Group([announcement])
+            | Self::Plain(announcement) => announcement,
         }
     }
 }
@@ -90,9 +95,9 @@ impl TaskCommand {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let config = Config::load(&args.config)?;
         match self {
-            TaskCommand::List { json } => list(&config, *json),
-            TaskCommand::Resolve(resolve) => resolve.run(args, &config),
-            TaskCommand::Learn { file } => learn(&config, file),
+            Self::List { json } => list(&config, *json),
+            Self::Resolve(resolve) => resolve.run(args, &config),
+            Self::Learn { file } => learn(&config, file),
         }
     }
 }
@@ -111,11 +116,21 @@ fn list(config: &Config, json: bool) -> anyhow::Result<()> {
 }
 
 fn learn(config: &Config, file: &Path) -> anyhow::Result<()> {
-    let read = || format!("{} cannot be read; give what `info proof ID` prints", file.display());
+    let read = || {
+        format!(
+            "{} cannot be read; give what `info proof ID` prints",
+            file.display()
+        )
+    };
     let text = countersign_files::read(file, super::MAX_INPUT).with_context(read)?;
     let given: Proofs = serde_json::from_slice(&text).with_context(read)?;
-    let (mut news, mut refused) = (false, None);
-    for proof in given.generations.into_iter().filter(|proof| proof.announcement.generation > 0) {
+    let mut news = false;
+    let mut refused = None;
+    for proof in given
+        .generations
+        .into_iter()
+        .filter(|proof| proof.announcement.generation > 0)
+    {
         let question = Question::Learn(Box::new(proof));
         match admin::ask_running(&config.dir, &question) {
             Ok(Some(Answer::Learnt(learnt))) => news |= learnt,
@@ -131,7 +146,11 @@ fn learn(config: &Config, file: &Path) -> anyhow::Result<()> {
     }
     println!(
         "{}",
-        if news { "The node has learnt it; see `info moved`." } else { "The node knew it already." }
+        if news {
+            "The node has learnt it; see `info moved`."
+        } else {
+            "The node knew it already."
+        }
     );
     Ok(())
 }
@@ -141,16 +160,32 @@ fn show(handover: &Handover, config: &Config) {
     let stage = match handover.stage {
         HandoverStage::Open => "waits for the other parties; both shares are kept",
         HandoverStage::Switched => "done: the next generation is in force",
-        HandoverStage::Void => "came to nothing: a party never stored; the generation before stayed",
+        HandoverStage::Void => {
+            "came to nothing: a party never stored; the generation before stayed"
+        }
         HandoverStage::Abandoned => "abandoned by the operator; the generation before stayed",
     };
     println!("\nTask: {}", handover.task);
     println!("  Key ID: {}, to generation {}", next.key, next.generation);
-    println!("  This node: {}", if handover.joins { "will hold a share" } else { "gives its share up" });
+    println!(
+        "  This node: {}",
+        if handover.joins {
+            "will hold a share"
+        } else {
+            "gives its share up"
+        }
+    );
     println!("  Since: {}", time(handover.opened));
     println!("  State: {stage}");
-    println!("  Next members: {} of {}", next.threshold.get(), next.committee.members().len());
-    next.committee.members().iter().for_each(|node| println!("    {node} {}", name(config, node)));
+    println!(
+        "  Next members: {} of {}",
+        next.threshold.get(),
+        next.committee.members().len()
+    );
+    next.committee
+        .members()
+        .iter()
+        .for_each(|node| println!("    {node} {}", name(config, node)));
 }
 
 fn name<'a>(config: &'a Config, node: &NodeId) -> &'a str {
@@ -159,13 +194,22 @@ fn name<'a>(config: &'a Config, node: &NodeId) -> &'a str {
 
 impl Resolve {
     fn run(&self, args: &Args, config: &Config) -> anyhow::Result<()> {
-        let vault = Vault::open(&config.dir, &passphrase::existing(args, config)?, &config.recipients)?;
+        let vault = Vault::open(
+            &config.dir,
+            &passphrase::existing(args, config)?,
+            &config.recipients,
+        )?;
         let journal = Journal::open(&config.dir)?;
         let handover = journal.handover(&self.task)?;
         let key = handover.map(|handover| handover.announcement.key);
         match &self.how.adopt {
             Some(file) => {
-                let read = || format!("{} cannot be read; give the announcement as JSON", file.display());
+                let read = || {
+                    format!(
+                        "{} cannot be read; give the announcement as JSON",
+                        file.display()
+                    )
+                };
                 let text = countersign_files::read(file, super::MAX_INPUT).with_context(read)?;
                 let given: Given = countersign_strict::json(&text).with_context(read)?;
                 handover::adopt(&journal, now(), self.task, given.announcement())?;

@@ -1,10 +1,18 @@
-//! Durations as Go's `time.ParseDuration` writes them, which is what operators' files have: `90s`, `1h30m`, `1.5h`.
+//! Durations as Go's `time.ParseDuration` writes them, which is what operators' files have: `90s`,
+//! `1h30m`, `1.5h`.
 
 use std::time::Duration;
 
 /// Seconds in each unit. Longer names first where one begins with another.
-const UNITS: [(&str, f64); 7] =
-    [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+const UNITS: [(&str, f64); 7] = [
+    ("ns", 1e-9),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("ms", 1e-3),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+];
 
 /// Reads a duration; `None` if the text is none. Signs are not accepted.
 pub(super) fn parse(text: &str) -> Option<Duration> {
@@ -14,13 +22,19 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut seconds = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         let (number, behind) = rest.split_at(digits);
         let (unit, value) = UNITS.iter().find(|(unit, _)| behind.starts_with(unit))?;
         seconds += number.parse::<f64>().ok()? * value;
         rest = &behind[unit.len()..];
     }
-    if text.is_empty() { None } else { Duration::try_from_secs_f64(seconds).ok() }
+    if text.is_empty() {
+        None
+    } else {
+        Duration::try_from_secs_f64(seconds).ok()
+    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub enum ConfigError {
         /// Which file.
         file: PathBuf,
         /// What.
-        error: Box<ConfigError>,
+        error: Box<Self>,
     },
     /// `db.path` names another file.
     #[error("db.path is {}, but the file is always called secrets.redb.age; change the last part of the path", .0.display())]
@@ -134,7 +134,9 @@ pub enum ConfigError {
         purpose: &'static str,
     },
     /// A name that the node uses itself.
-    #[error("{section} has a key `{name}`, which is the name of the node's own key; choose another name")]
+    #[error(
+        "{section} has a key `{name}`, which is the name of the node's own key; choose another name"
+    )]
     OwnKey {
         /// Where.
         section: &'static str,
@@ -186,7 +188,10 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn in_file(self, file: &Path) -> ConfigError {
-        ConfigError::InFile { file: file.into(), error: Box::new(self) }
+    pub(super) fn in_file(self, file: &Path) -> Self {
+        Self::InFile {
+            file: file.into(),
+            error: Box::new(self),
+        }
     }
 }

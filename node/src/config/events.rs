@@ -1,4 +1,12 @@
-//! `events`: who is told what becomes of tasks; and `event`, the shorthand of the co-signer that operators come from.
+//! `events`: who is told what becomes of tasks; and `event`, the shorthand of the co-signer that
+//! operators come from.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 
 use super::error::ConfigError;
 use super::policy::{PluginEntry, refuse_key};
@@ -8,11 +16,6 @@ use super::seconds;
 use super::shorthand::Expanded;
 use crate::events::{EVENT_KEY, Wanted};
 use crate::risk::CALLBACK_KEY;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::json;
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What a delivery takes besides its request: signing, waiting for the processor.
 const SLACK_MS: u64 = 5_000;
@@ -87,8 +90,8 @@ pub struct RawEvent {
 }
 
 impl Default for RawEvent {
-    fn default() -> RawEvent {
-        RawEvent {
+    fn default() -> Self {
+        Self {
             server: Vec::new(),
             event_types: Vec::new(),
             token_expire_minutes: 2,
@@ -137,11 +140,16 @@ pub struct ReceiverEntry {
 }
 
 /// All receivers, those of the shorthand first.
-pub(super) fn expand(raw: &RawConfig, notes: &mut Vec<String>) -> Result<Expanded<RawEvents>, ConfigError> {
+pub(super) fn expand(
+    raw: &RawConfig,
+    notes: &mut Vec<String>,
+) -> Result<Expanded<RawEvents>, ConfigError> {
     let mut events = raw.events.clone();
     let entries = raw.event.as_ref().map(entries).transpose()?;
     if entries.as_ref().is_some_and(Vec::is_empty) {
-        notes.push("event lists no server, so nobody is told anything; add one under event.server".into());
+        notes.push(
+            "event lists no server, so nobody is told anything; add one under event.server".into(),
+        );
     }
     let entries = entries.unwrap_or_default();
     if entries.iter().any(|entry| entry.event_types.is_empty()) {
@@ -151,25 +159,43 @@ pub(super) fn expand(raw: &RawConfig, notes: &mut Vec<String>) -> Result<Expande
     }
     let expanded = !entries.is_empty();
     events.receivers.splice(..0, entries);
-    Ok(Expanded { section: events, expanded })
+    Ok(Expanded {
+        section: events,
+        expanded,
+    })
 }
 
 fn entries(event: &RawEvent) -> Result<Vec<RawReceiver>, ConfigError> {
-    let proxied =
-        event.server.iter().any(|server| server.proxy.as_ref().is_some_and(|proxy| !proxy.is_empty()));
+    let proxied = event
+        .server
+        .iter()
+        .any(|server| server.proxy.as_ref().is_some_and(|proxy| !proxy.is_empty()));
     if proxied || !event.proxy.is_empty() {
-        let instead = "nodes use no proxies; remove the key and let the node reach the receiver directly";
-        return Err(ConfigError::Refused { key: "event.proxy", instead });
+        let instead =
+            "nodes use no proxies; remove the key and let the node reach the receiver directly";
+        return Err(ConfigError::Refused {
+            key: "event.proxy",
+            instead,
+        });
     }
     let servers = event.server.iter().enumerate();
-    Ok(servers.map(|(index, server)| expand_server(event, index + 1, server)).collect())
+    Ok(servers
+        .map(|(index, server)| expand_server(event, index + 1, server))
+        .collect())
 }
 
 fn expand_server(event: &RawEvent, number: usize, server: &RawEventServer) -> RawReceiver {
     let timeout = server.request_timeout.unwrap_or(event.request_timeout);
     let grants = RawGrants {
         keys: vec![EVENT_KEY.into()],
-        http: vec![server.url.split(['?', '#']).next().unwrap_or_default().into()],
+        http: vec![
+            server
+                .url
+                .split(['?', '#'])
+                .next()
+                .unwrap_or_default()
+                .into(),
+        ],
         wall_ms: Some(timeout.saturating_mul(1000).saturating_add(SLACK_MS)),
         ..RawGrants::default()
     };
@@ -184,29 +210,53 @@ fn expand_server(event: &RawEvent, number: usize, server: &RawEventServer) -> Ra
             "request_timeout": timeout,
         })),
         grants,
-        event_types: server.event_types.clone().unwrap_or_else(|| event.event_types.clone()),
+        event_types: server
+            .event_types
+            .clone()
+            .unwrap_or_else(|| event.event_types.clone()),
         retry_times: server.retry_times.unwrap_or(event.retry_times),
         sleep_seconds: server.sleep_seconds.unwrap_or(event.sleep_seconds),
-        monitor_interval: server.monitor_interval.clone().unwrap_or_else(|| event.monitor_interval.clone()),
+        monitor_interval: server
+            .monitor_interval
+            .clone()
+            .unwrap_or_else(|| event.monitor_interval.clone()),
     }
 }
 
 /// Receivers as they are meant.
 pub(super) fn receivers(raw: RawEvents, base: &Path) -> Result<Vec<ReceiverEntry>, ConfigError> {
     let mut names = BTreeSet::new();
-    if let Some(twice) = raw.receivers.iter().find(|receiver| !names.insert(&receiver.name)) {
-        return Err(ConfigError::Duplicate { section: "events.receivers", name: twice.name.clone() });
+    if let Some(twice) = raw
+        .receivers
+        .iter()
+        .find(|receiver| !names.insert(&receiver.name))
+    {
+        return Err(ConfigError::Duplicate {
+            section: "events.receivers",
+            name: twice.name.clone(),
+        });
     }
-    raw.receivers.into_iter().map(|raw| receiver(raw, base)).collect()
+    raw.receivers
+        .into_iter()
+        .map(|raw| receiver(raw, base))
+        .collect()
 }
 
 fn receiver(raw: RawReceiver, base: &Path) -> Result<ReceiverEntry, ConfigError> {
-    let wanted =
-        raw.event_types.iter().map(|name| name.parse().map_err(|_| ConfigError::EventType(name.clone())));
+    let wanted = raw.event_types.iter().map(|name| {
+        name.parse()
+            .map_err(|_| ConfigError::EventType(name.clone()))
+    });
     let wanted = wanted.collect::<Result<_, _>>()?;
     // What a receiver could sign with it would pass for the node's question to an approval server.
     let of_callbacks = "which signs what approval servers are asked and nothing else";
-    refuse_key("receiver", &raw.name, &raw.grants, CALLBACK_KEY, of_callbacks)?;
+    refuse_key(
+        "receiver",
+        &raw.name,
+        &raw.grants,
+        CALLBACK_KEY,
+        of_callbacks,
+    )?;
     let pause = seconds("events.receivers.sleep_seconds", raw.sleep_seconds)?;
     let plugin = RawPlugin {
         file: raw.file,
@@ -226,7 +276,9 @@ fn receiver(raw: RawReceiver, base: &Path) -> Result<ReceiverEntry, ConfigError>
 }
 
 /// A key whose value is left out stands for nothing, as in the files that are brought along.
-fn empty_if_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+fn empty_if_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
@@ -243,7 +295,9 @@ mod tests {
     use super::*;
 
     fn expanded(text: &str) -> Result<Vec<ReceiverEntry>, ConfigError> {
-        let section = RawEvents { receivers: entries(&countersign_strict::yaml(text).unwrap())? };
+        let section = RawEvents {
+            receivers: entries(&countersign_strict::yaml(text).unwrap())?,
+        };
         receivers(section, Path::new("."))
     }
 
@@ -255,21 +309,34 @@ mod tests {
              event_types: [request.keysign.created, request.keysign.succeeded]\n",
         )
         .unwrap();
-        let names: Vec<_> = entries.iter().map(|entry| entry.plugin.name.as_str()).collect();
+        let names: Vec<_> = entries
+            .iter()
+            .map(|entry| entry.plugin.name.as_str())
+            .collect();
         assert_eq!(names, ["jwt-events:1", "jwt-events:2"]);
-        assert_eq!((entries[0].retry_times, entries[0].pause), (Some(60), Duration::from_secs(60)));
+        assert_eq!(
+            (entries[0].retry_times, entries[0].pause),
+            (Some(60), Duration::from_secs(60))
+        );
         assert_eq!(entries[0].wanted.len(), 2);
-        assert_eq!((entries[1].retry_times, entries[1].pause), (None, Duration::from_secs(5)));
+        assert_eq!(
+            (entries[1].retry_times, entries[1].pause),
+            (None, Duration::from_secs(5))
+        );
         assert_eq!(entries[1].wanted.len(), 1);
         assert_eq!(entries[1].plugin.grants.http, ["https://b.example/e"]);
         assert_eq!(entries[1].plugin.grants.keys, ["event"]);
         assert_eq!(entries[1].plugin.grants.wall_ms, Some(8_000));
-        assert_eq!(entries[1].plugin.monitor_interval, Some(Duration::from_secs(300)));
+        assert_eq!(
+            entries[1].plugin.monitor_interval,
+            Some(Duration::from_secs(300))
+        );
     }
 
     #[test]
     fn without_types_nothing_is_sent() {
-        let entries = expanded("server: [{ url: 'https://a.example' }]\nevent_types:\nproxy:\n").unwrap();
+        let entries =
+            expanded("server: [{ url: 'https://a.example' }]\nevent_types:\nproxy:\n").unwrap();
         assert!(entries[0].wanted.is_empty());
         assert!(expanded("server:\n").unwrap().is_empty());
     }
@@ -277,11 +344,21 @@ mod tests {
     #[test]
     fn a_proxy_and_unknown_types_are_refused() {
         let proxy = expanded("server: [{ url: 'https://a.example' }]\nproxy: http://proxy:8080\n");
-        assert!(matches!(proxy, Err(ConfigError::Refused { key: "event.proxy", .. })));
-        let proxy = expanded("server: [{ url: 'https://a.example', proxy: 'http://proxy:8080' }]\n");
+        assert!(matches!(
+            proxy,
+            Err(ConfigError::Refused {
+                key: "event.proxy",
+                ..
+            })
+        ));
+        let proxy =
+            expanded("server: [{ url: 'https://a.example', proxy: 'http://proxy:8080' }]\n");
         assert!(matches!(proxy, Err(ConfigError::Refused { .. })));
-        let unknown =
-            expanded("server: [{ url: 'https://a.example' }]\nevent_types: [request.keysign.done]\n");
-        assert!(matches!(unknown, Err(ConfigError::EventType(name)) if name == "request.keysign.done"));
+        let unknown = expanded(
+            "server: [{ url: 'https://a.example' }]\nevent_types: [request.keysign.done]\n",
+        );
+        assert!(
+            matches!(unknown, Err(ConfigError::EventType(name)) if name == "request.keysign.done")
+        );
     }
 }

@@ -1,11 +1,13 @@
-//! Sections that operators bring along in the file of the co-signer that they used before. What means something here
-//! is expanded into plugin entries (`shorthand`); what does not is named in a warning, or refused where ignoring it
-//! would mislead.
+//! Sections that operators bring along in the file of the co-signer that they used before. What
+//! means something here is expanded into plugin entries (`shorthand`); what does not is named in a
+//! warning, or refused where ignoring it would mislead.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer};
 
 use super::error::ConfigError;
 use super::raw::RawConfig;
-use serde::{Deserialize, Deserializer};
-use std::path::PathBuf;
 
 /// `callback`: servers that must all approve, and how they are asked. The same for both lists.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,8 +37,8 @@ pub struct RawCallback {
 }
 
 impl Default for RawCallback {
-    fn default() -> RawCallback {
-        RawCallback {
+    fn default() -> Self {
+        Self {
             cb_server: Vec::new(),
             cb_server_v2: Vec::new(),
             token_expire_minutes: 2,
@@ -61,7 +63,9 @@ pub struct RawCallbackServer {
 }
 
 /// A key whose value is left out stands for nothing, as in the files that are brought along.
-fn empty_if_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+fn empty_if_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
@@ -80,7 +84,10 @@ pub(super) fn review(raw: &RawConfig) -> Result<Vec<String>, ConfigError> {
         "there are no environments; coordinator.address and coordinator.id say whom the node dials",
     );
     ignore(
-        raw.log.file.as_ref().is_some_and(|file| file["enable"] != false),
+        raw.log
+            .file
+            .as_ref()
+            .is_some_and(|file| file["enable"] != false),
         "log.file",
         "the node logs to its standard error; let the service manager or a redirection keep it",
     );
@@ -89,10 +96,14 @@ pub(super) fn review(raw: &RawConfig) -> Result<Vec<String>, ConfigError> {
 
 fn refuse(raw: &RawConfig) -> Result<(), ConfigError> {
     let says = |section: &Option<serde_json::Value>, key: &str| {
-        section.as_ref().is_some_and(|section| section[key].as_str().is_some_and(|text| !text.is_empty()))
+        section
+            .as_ref()
+            .is_some_and(|section| section[key].as_str().is_some_and(|text| !text.is_empty()))
     };
     let callback = |get: fn(&RawCallback) -> &Option<serde_json::Value>| {
-        raw.callback.as_ref().is_some_and(|callback| get(callback).is_some())
+        raw.callback
+            .as_ref()
+            .is_some_and(|callback| get(callback).is_some())
     };
     let refused = |key, instead| Err(ConfigError::Refused { key, instead });
     if says(&raw.websocket, "url") {
@@ -102,7 +113,8 @@ fn refuse(raw: &RawConfig) -> Result<(), ConfigError> {
         );
     }
     if callback(|callback| &callback.policy) || callback(|callback| &callback.check_policy) {
-        let instead = "write the entry under policy.plugins instead of `callback` and give it a `scope`";
+        let instead =
+            "write the entry under policy.plugins instead of `callback` and give it a `scope`";
         return refused("callback.policy", instead);
     }
     Ok(())

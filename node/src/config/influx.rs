@@ -1,15 +1,18 @@
-//! `metrics.influxdb`: the database that the node's metrics are pushed to, of version 1 as in files that are brought along, or
-//! of version 2.
+//! `metrics.influxdb`: the database that the node's metrics are pushed to, of version 1 as in files
+//! that are brought along, or of version 2.
 
-use super::error::ConfigError;
-use super::plain_http;
-use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// `metrics.influxdb`. A key whose text is empty counts as absent, as in files that are brought along.
+use super::error::ConfigError;
+use super::plain_http;
+
+/// `metrics.influxdb`. A key whose text is empty counts as absent, as in files that are brought
+/// along.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawInflux {
@@ -34,8 +37,8 @@ pub struct RawInflux {
 }
 
 impl Default for RawInflux {
-    fn default() -> RawInflux {
-        RawInflux {
+    fn default() -> Self {
+        Self {
             server_addr: None,
             database: None,
             username: None,
@@ -62,8 +65,8 @@ impl Password {
 }
 
 impl From<String> for Password {
-    fn from(text: String) -> Password {
-        Password(text.into())
+    fn from(text: String) -> Self {
+        Self(text.into())
     }
 }
 
@@ -115,15 +118,23 @@ pub enum Secret {
 }
 
 impl Influx {
-    pub(super) fn from_raw(raw: RawInflux, base: &Path) -> Result<Option<Influx>, ConfigError> {
-        let Some(address) = text(raw.server_addr) else { return Ok(None) };
-        let (server, every) = (server(&address)?, interval(raw.interval_seconds)?);
-        let password =
-            match (raw.password.filter(|password| !password.expose().is_empty()), raw.password_file) {
-                (Some(_), Some(_)) => return wrong("password", "is there twice; keep password_file alone"),
-                (Some(password), None) => Some(Secret::Here(password)),
-                (None, file) => file.map(|file| Secret::File(base.join(file))),
-            };
+    pub(super) fn from_raw(raw: RawInflux, base: &Path) -> Result<Option<Self>, ConfigError> {
+        let Some(address) = text(raw.server_addr) else {
+            return Ok(None);
+        };
+        let server = server(&address)?;
+        let every = interval(raw.interval_seconds)?;
+        let password = match (
+            raw.password
+                .filter(|password| !password.expose().is_empty()),
+            raw.password_file,
+        ) {
+            (Some(_), Some(_)) => {
+                return wrong("password", "is there twice; keep password_file alone");
+            }
+            (Some(password), None) => Some(Secret::Here(password)),
+            (None, file) => file.map(|file| Secret::File(base.join(file))),
+        };
         let user = match (text(raw.username), password) {
             (Some(user), Some(password)) => Some((user, password)),
             (None, None) => None,
@@ -137,7 +148,10 @@ impl Influx {
                 (None, Some(token)) => InfluxInto::Bucket { org, name, token },
                 (None, None) => return wrong("bucket", "has no token; write token_file"),
                 (Some(_), _) => {
-                    return wrong("username", "is of version 1, and bucket of version 2; write token_file");
+                    return wrong(
+                        "username",
+                        "is of version 1, and bucket of version 2; write token_file",
+                    );
                 }
             },
             (None, Some(_), None) => return wrong("bucket", "is of no organisation; write org"),
@@ -154,19 +168,33 @@ impl Influx {
                 );
             }
         };
-        Ok(Some(Influx { server, into, every }))
+        Ok(Some(Self {
+            server,
+            into,
+            every,
+        }))
     }
 
     /// True if the password stands in the configuration.
     pub fn has_password_here(&self) -> bool {
-        matches!(&self.into, InfluxInto::Database { user: Some((_, Secret::Here(_))), .. })
+        matches!(
+            &self.into,
+            InfluxInto::Database {
+                user: Some((_, Secret::Here(_))),
+                ..
+            }
+        )
     }
 
     /// What an operator should know of it.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let key = "metrics.influxdb.server_addr";
-        notes.extend(plain_http::note(key, self.server.as_str(), "metrics and credentials"));
+        notes.extend(plain_http::note(
+            key,
+            self.server.as_str(),
+            "metrics and credentials",
+        ));
         if self.has_password_here() {
             notes.push(
                 "metrics.influxdb.password stands in this file; write it into a file of mode 600 and name that with password_file"
@@ -188,9 +216,14 @@ fn text(value: Option<String>) -> Option<String> {
 /// With a path that ends in a slash, so that the server's own paths can be put behind it.
 fn server(address: &str) -> Result<Url, ConfigError> {
     let form = "is not of the form http://HOST:PORT or https://HOST:PORT; correct it";
-    let Ok(mut url) = Url::parse(address) else { return wrong("server_addr", form) };
+    let Ok(mut url) = Url::parse(address) else {
+        return wrong("server_addr", form);
+    };
     if !url.username().is_empty() || url.password().is_some() {
-        return wrong("server_addr", "has a user in it; write username and password_file");
+        return wrong(
+            "server_addr",
+            "has a user in it; write username and password_file",
+        );
     }
     if !matches!(url.scheme(), "http" | "https")
         || url.host().is_none()
@@ -205,7 +238,16 @@ fn server(address: &str) -> Result<Url, ConfigError> {
 }
 
 fn interval(seconds: u64) -> Result<Duration, ConfigError> {
-    let (key, from, to) = ("metrics.influxdb.interval_seconds", 1, 3_600);
+    let key = "metrics.influxdb.interval_seconds";
+    let from = 1;
+    let to = 3_600;
     let in_range = (from..=to).contains(&seconds);
-    in_range.then(|| Duration::from_secs(seconds)).ok_or(ConfigError::Range { key, value: seconds, from, to })
+    in_range
+        .then(|| Duration::from_secs(seconds))
+        .ok_or(ConfigError::Range {
+            key,
+            value: seconds,
+            from,
+            to,
+        })
 }

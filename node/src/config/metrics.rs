@@ -1,10 +1,13 @@
-//! `metrics`: where the node lets itself be looked at, where it pushes what is seen, and what its metrics are called.
+//! `metrics`: where the node lets itself be looked at, where it pushes what is seen, and what its
+//! metrics are called.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde::Deserialize;
 
 use super::error::ConfigError;
 use super::influx::{Influx, RawInflux};
-use serde::Deserialize;
-use std::net::SocketAddr;
-use std::path::Path;
 
 /// `metrics`
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -36,12 +39,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn from_raw(raw: RawMetrics, base: &Path) -> Result<Metrics, ConfigError> {
+    pub(super) fn from_raw(raw: RawMetrics, base: &Path) -> Result<Self, ConfigError> {
         let instance = raw.instance.map(instance).transpose()?;
         let labels = [("job", raw.job), ("instance", instance)];
-        Ok(Metrics {
+        Ok(Self {
             listen: raw.listen.map(loopback).transpose()?,
-            labels: labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
+            labels: labels
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                .collect(),
             prefix: prefix(raw.name_prefix.unwrap_or_default())?,
             influx: Influx::from_raw(raw.influxdb.unwrap_or_default(), base)?,
         })
@@ -67,9 +73,13 @@ fn instance(value: serde_json::Value) -> Result<String, ConfigError> {
 
 /// Letters of the names of metrics.
 fn prefix(text: String) -> Result<String, ConfigError> {
-    let starts = text.chars().next().is_none_or(|first| first.is_ascii_alphabetic() || first == '_');
-    match starts && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        true => Ok(text),
-        false => Err(ConfigError::MetricsPrefix(text)),
+    let starts = text
+        .chars()
+        .next()
+        .is_none_or(|first| first.is_ascii_alphabetic() || first == '_');
+    if starts && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        Ok(text)
+    } else {
+        Err(ConfigError::MetricsPrefix(text))
     }
 }

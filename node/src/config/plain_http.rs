@@ -1,15 +1,21 @@
 //! Servers to which everything travels in the open.
 
-use super::policy::PluginEntry;
 use url::{Host, Url};
+
+use super::policy::PluginEntry;
 
 /// A sentence about each server that a plugin may ask without TLS.
 pub(super) fn notes(plugin: &PluginEntry) -> impl Iterator<Item = String> {
     let key = format!("grants.http of {}", plugin.name);
-    plugin.grants.http.iter().filter_map(move |server| note(&key, server, "questions and answers"))
+    plugin
+        .grants
+        .http
+        .iter()
+        .filter_map(move |server| note(&key, server, "questions and answers"))
 }
 
-/// A sentence about the server under `key`, if `what` goes there and can be read and changed on the way.
+/// A sentence about the server under `key`, if `what` goes there and can be read and changed on the
+/// way.
 pub(super) fn note(key: &str, server: &str, what: &str) -> Option<String> {
     let url = Url::parse(server).ok()?;
     let open = url.scheme() == "http" && !is_loopback(&url);
@@ -32,12 +38,27 @@ mod tests {
 
     #[test]
     fn a_server_elsewhere_without_tls_is_told() {
-        for server in ["http://approvals.example/check", "http://10.0.0.1:8086/", "http://[2001:db8::1]/"] {
+        for server in [
+            "http://approvals.example/check",
+            "http://10.0.0.1:8086/",
+            "http://[2001:db8::1]/",
+        ] {
             let told = note("grants.http", server, "questions").unwrap();
-            assert!(told.contains(server) && told.ends_with("use https"), "{told}");
+            assert!(
+                told.contains(server) && told.ends_with("use https"),
+                "{told}"
+            );
         }
-        let closed =
-            ["https://approvals.example/", "http://127.0.0.1:1/", "http://[::1]/", "http://localhost/x"];
-        assert!(closed.iter().all(|server| note("grants.http", server, "questions").is_none()));
+        let closed = [
+            "https://approvals.example/",
+            "http://127.0.0.1:1/",
+            "http://[::1]/",
+            "http://localhost/x",
+        ];
+        assert!(
+            closed
+                .iter()
+                .all(|server| note("grants.http", server, "questions").is_none())
+        );
     }
 }

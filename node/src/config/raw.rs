@@ -1,14 +1,17 @@
 //! The configuration as it is written: YAML, every key documented, unknown keys refused.
 //!
-//! Where the incumbent's file has a key for the same thing, ours has the same name at the same place.
+//! Where the incumbent's file has a key for the same thing, ours has the same name at the same
+//! place.
+
+use std::path::PathBuf;
+
+use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
+use serde::Deserialize;
 
 use super::events::{RawEvent, RawEvents};
 use super::incumbent::RawCallback;
 use super::metrics::RawMetrics;
 use super::raw_policy::RawPolicy;
-use countersign_protocol::{CoordinatorId, KeyId, NodeId, RequesterId};
-use serde::Deserialize;
-use std::path::PathBuf;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,7 +67,8 @@ pub struct RawConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawDb {
-    /// The secrets file; the journal and the identity lie beside it. Its name is always `secrets.redb.age`.
+    /// The secrets file; the journal and the identity lie beside it. Its name is always
+    /// `secrets.redb.age`.
     pub path: PathBuf,
     /// File with the passphrase, mode 600. Absent: the passphrase is asked for.
     pub key_file: Option<PathBuf>,
@@ -73,8 +77,12 @@ pub struct RawDb {
 }
 
 impl Default for RawDb {
-    fn default() -> RawDb {
-        RawDb { path: "db/secrets.redb.age".into(), key_file: None, recipients: Vec::new() }
+    fn default() -> Self {
+        Self {
+            path: "db/secrets.redb.age".into(),
+            key_file: None,
+            recipients: Vec::new(),
+        }
     }
 }
 
@@ -114,7 +122,8 @@ pub struct RawPeer {
 pub struct RawKeys {
     /// Keys that may sign a bare digest, which the node cannot understand.
     pub allow_blind: Vec<KeyId>,
-    /// Keys that may sign messages that are no text, which plugins then see as messages. Not 32 bytes: those are digests.
+    /// Keys that may sign messages that are no text, which plugins then see as messages. Not 32
+    /// bytes: those are digests.
     pub allow_binary: Vec<KeyId>,
 }
 
@@ -122,15 +131,19 @@ pub struct RawKeys {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawChains {
-    /// Where this node's keys hold bitcoin: `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`, or a CAIP-2 id.
+    /// Where this node's keys hold bitcoin: `mainnet`, `testnet`, `testnet4`, `signet`, `regtest`,
+    /// or a CAIP-2 id.
     pub bitcoin: String,
     /// Where they hold SOL: `mainnet`, `devnet`, `testnet`, or a CAIP-2 id.
     pub solana: String,
 }
 
 impl Default for RawChains {
-    fn default() -> RawChains {
-        RawChains { bitcoin: "mainnet".into(), solana: "mainnet".into() }
+    fn default() -> Self {
+        Self {
+            bitcoin: "mainnet".into(),
+            solana: "mainnet".into(),
+        }
     }
 }
 
@@ -143,8 +156,8 @@ pub struct RawCheckUp {
 }
 
 impl Default for RawCheckUp {
-    fn default() -> RawCheckUp {
-        RawCheckUp { hours: 24 }
+    fn default() -> Self {
+        Self { hours: 24 }
     }
 }
 
@@ -160,22 +173,24 @@ pub struct RawLimits {
     pub ecdsa_seconds: u64,
     /// Making a key.
     pub keygen_seconds: u64,
-    /// Making auxiliary information for a new committee, which computes for ten seconds per party: from the moment at which the
-    /// turn of all its members has come. It is the one limit of that; see `docs/limits.md`.
+    /// Making auxiliary information for a new committee, which computes for ten seconds per party:
+    /// from the moment at which the turn of all its members has come. It is the one limit of that;
+    /// see `docs/limits.md`.
     pub aux_seconds: u64,
     /// Until every party has stored.
     pub storing_seconds: u64,
     /// Tasks at a time; further ones are refused.
     pub tasks: usize,
-    /// Reshares of one key that are started within 24 hours, whatever becomes of them; further ones are refused.
+    /// Reshares of one key that are started within 24 hours, whatever becomes of them; further ones
+    /// are refused.
     pub reshares: usize,
     /// Prime sets kept ready; each serves one new ECDSA committee.
     pub prime_sets: usize,
 }
 
 impl Default for RawLimits {
-    fn default() -> RawLimits {
-        RawLimits {
+    fn default() -> Self {
+        Self {
             ready_seconds: 5,
             frost_seconds: 5,
             ecdsa_seconds: 60,
@@ -210,7 +225,10 @@ pub struct RawLogStd {
 }
 
 impl Default for RawLogStd {
-    fn default() -> RawLogStd {
-        RawLogStd { enable: true, level: "info".into() }
+    fn default() -> Self {
+        Self {
+            enable: true,
+            level: "info".into(),
+        }
     }
 }

@@ -1,9 +1,20 @@
-//! `policy` as it is written. Serializable, so that `config check` can show what shorthands stand for.
+//! `policy` as it is written. Serializable, so that `config check` can show what shorthands stand
+//! for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use countersign_protocol::{KeyId, Scheme};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+
+/// `policy.deadline_seconds` if the file does not say.
+const USUAL_DEADLINE: u64 = 60;
+/// `policy.plugin_dir` if the file does not say.
+const USUAL_PLUGIN_DIR: &str = "plugins";
+/// `grants.cpu_ms` if the file does not say.
+const USUAL_CPU: u64 = 200;
+/// `grants.memory_bytes` if the file does not say.
+const USUAL_MEMORY: u64 = 32 << 20;
 
 /// `policy`
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -27,8 +38,8 @@ pub struct RawPolicy {
     /// Where `countersign-node plugin install` keeps components.
     #[serde(skip_serializing_if = "is_usual_plugin_dir")]
     pub plugin_dir: PathBuf,
-    /// Ed25519 public keys (64 hexadecimal digits) of publishers, by name. Not empty: only components that one of them
-    /// signed are loaded.
+    /// Ed25519 public keys (64 hexadecimal digits) of publishers, by name. Not empty: only
+    /// components that one of them signed are loaded.
     #[serde(skip_serializing_if = "is_default")]
     pub trusted_publishers: BTreeMap<String, String>,
     /// What compiling a component may take.
@@ -39,14 +50,9 @@ pub struct RawPolicy {
     pub plugins: Vec<RawPlugin>,
 }
 
-/// `policy.deadline_seconds` if the file does not say.
-const USUAL_DEADLINE: u64 = 60;
-/// `policy.plugin_dir` if the file does not say.
-const USUAL_PLUGIN_DIR: &str = "plugins";
-
 impl Default for RawPolicy {
-    fn default() -> RawPolicy {
-        RawPolicy {
+    fn default() -> Self {
+        Self {
             allow_unguarded: false,
             deadline_seconds: USUAL_DEADLINE,
             public_keys: BTreeMap::new(),
@@ -75,8 +81,13 @@ pub struct RawCompile {
 }
 
 impl Default for RawCompile {
-    fn default() -> RawCompile {
-        RawCompile { component_bytes: 32 << 20, cpu_seconds: 60, wall_seconds: 120, memory_bytes: 2 << 30 }
+    fn default() -> Self {
+        Self {
+            component_bytes: 32 << 20,
+            cpu_seconds: 60,
+            wall_seconds: 120,
+            memory_bytes: 2 << 30,
+        }
     }
 }
 
@@ -107,10 +118,12 @@ pub struct RawPlugin {
     /// True: it decides nothing, and its answers are compared with those of all that decide.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shadow: bool,
-    /// Name of another entry: it decides nothing, sees that entry's state, and is compared with that entry.
+    /// Name of another entry: it decides nothing, sees that entry's state, and is compared with
+    /// that entry.
     #[serde(skip_serializing_if = "is_default")]
     pub shadows: Option<String>,
-    /// How often it is asked whether what it needs is in reach, such as `30s` or `5m`. Absent or empty: never.
+    /// How often it is asked whether what it needs is in reach, such as `30s` or `5m`. Absent or
+    /// empty: never.
     #[serde(default, skip_serializing_if = "is_default")]
     pub monitor_interval: String,
     /// What it may do.
@@ -125,8 +138,8 @@ impl RawPlugin {
     }
 
     /// The installed component of that name, without configuration or grants.
-    pub(super) fn named(name: &str) -> RawPlugin {
-        RawPlugin {
+    pub(super) fn named(name: &str) -> Self {
+        Self {
             name: name.into(),
             file: None,
             installed: None,
@@ -172,7 +185,8 @@ pub enum RawOperation {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawGrants {
-    /// Keys it may use: `callback` (the node's own), or a name of `policy.public_keys` or `policy.secrets`.
+    /// Keys it may use: `callback` (the node's own), or a name of `policy.public_keys` or
+    /// `policy.secrets`.
     #[serde(skip_serializing_if = "is_default")]
     pub keys: Vec<String>,
     /// URL prefixes it may send requests to.
@@ -192,14 +206,9 @@ pub struct RawGrants {
     pub memory_bytes: u64,
 }
 
-/// `grants.cpu_ms` if the file does not say.
-const USUAL_CPU: u64 = 200;
-/// `grants.memory_bytes` if the file does not say.
-const USUAL_MEMORY: u64 = 32 << 20;
-
 impl Default for RawGrants {
-    fn default() -> RawGrants {
-        RawGrants {
+    fn default() -> Self {
+        Self {
             keys: Vec::new(),
             http: Vec::new(),
             state_bytes: 0,

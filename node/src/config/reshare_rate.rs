@@ -2,9 +2,9 @@
 
 use countersign_protocol::UnixMillis;
 
-/// How many reshares of one key a node starts within [`ReshareRate::HOURS`]. Each costs every party a new share, a copy
-/// of the old one for a while, and its operators a backup; one that a peer breaks off costs as many minutes of computation.
-/// Nobody needs many.
+/// How many reshares of one key a node starts within [`ReshareRate::HOURS`]. Each costs every party
+/// a new share, a copy of the old one for a while, and its operators a backup; one that a peer
+/// breaks off costs as many minutes of computation. Nobody needs many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReshareRate {
     /// So many.
@@ -23,10 +23,14 @@ impl ReshareRate {
     ) -> Option<UnixMillis> {
         let window = Self::HOURS * 3_600_000;
         let started = started.into_iter().map(|at| at.0);
-        let mut recent: Vec<u64> = started.filter(|at| at.saturating_add(window) > now.0).collect();
+        let mut recent: Vec<u64> = started
+            .filter(|at| at.saturating_add(window) > now.0)
+            .collect();
         recent.sort_unstable();
         let first_that_counts = recent.len().checked_sub(self.count)?;
-        recent.get(first_that_counts).map(|at| UnixMillis(at.saturating_add(window)))
+        recent
+            .get(first_that_counts)
+            .map(|at| UnixMillis(at.saturating_add(window)))
     }
 
     /// Where the window begins.
@@ -43,12 +47,17 @@ mod tests {
     fn so_many_in_the_window_and_the_next_when_the_oldest_that_counts_has_left_it() {
         let hour = |hours: u64| UnixMillis(hours * 3_600_000);
         let rate = ReshareRate { count: 2 };
-        let next =
-            |now, started: &[u64]| rate.next_allowed(hour(now), started.iter().map(|hours| hour(*hours)));
+        let next = |now, started: &[u64]| {
+            rate.next_allowed(hour(now), started.iter().map(|hours| hour(*hours)))
+        };
         assert_eq!(next(100, &[]), None);
         assert_eq!(next(100, &[99]), None);
         assert_eq!(next(100, &[99, 90]), Some(hour(114)));
-        assert_eq!(next(100, &[99, 90, 76, 10]), Some(hour(114)), "what is older does not count");
+        assert_eq!(
+            next(100, &[99, 90, 76, 10]),
+            Some(hour(114)),
+            "what is older does not count"
+        );
         assert_eq!(next(100, &[99, 98, 90]), Some(hour(122)));
         assert_eq!(next(114, &[99, 90]), None);
     }

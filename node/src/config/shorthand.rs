@@ -1,5 +1,10 @@
-//! `embedded_risk_control_rules` and `callback` stand for plugin entries, `event` for receivers; here they become these
-//! entries, in front of the others. Nothing downstream knows shorthands, and `config check` shows what they stand for.
+//! `embedded_risk_control_rules` and `callback` stand for plugin entries, `event` for receivers;
+//! here they become these entries, in front of the others. Nothing downstream knows shorthands, and
+//! `config check` shows what they stand for.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use super::error::ConfigError;
 use super::events::{self, RawEvents};
@@ -7,8 +12,6 @@ use super::incumbent::{RawCallback, RawCallbackServer};
 use super::raw::RawConfig;
 use super::raw_policy::{RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
 use crate::risk::CALLBACK_KEY;
-use serde_json::{Value, json};
-use std::path::Path;
 
 /// Durable state of the embedded rules, for limits over time.
 const RULES_STATE: u64 = 1 << 20;
@@ -46,8 +49,9 @@ impl Expansion {
         let policy = self.policy.expanded.then_some(&self.policy.section);
         let events = self.events.expanded.then_some(&self.events.section);
         let sections = Sections { policy, events };
-        (policy.is_some() || events.is_some())
-            .then(|| serde_norway::to_string(&sections).unwrap_or_else(|error| format!("# {error}\n")))
+        (policy.is_some() || events.is_some()).then(|| {
+            serde_norway::to_string(&sections).unwrap_or_else(|error| format!("# {error}\n"))
+        })
     }
 }
 
@@ -69,8 +73,15 @@ pub(super) fn expand(raw: &RawConfig, base: &Path) -> Result<Expansion, ConfigEr
     }
     let expanded = !entries.is_empty();
     policy.plugins.splice(..0, entries);
-    let policy = Expanded { section: policy, expanded };
-    Ok(Expansion { policy, events: events::expand(raw, &mut notes)?, notes })
+    let policy = Expanded {
+        section: policy,
+        expanded,
+    };
+    Ok(Expansion {
+        policy,
+        events: events::expand(raw, &mut notes)?,
+        notes,
+    })
 }
 
 fn rules(tree: &Value, notes: &mut Vec<String>) -> Result<Option<RawPlugin>, ConfigError> {
@@ -86,15 +97,28 @@ fn rules(tree: &Value, notes: &mut Vec<String>) -> Result<Option<RawPlugin>, Con
         );
         return Ok(None);
     }
-    let grants = RawGrants { state_bytes: RULES_STATE, ..RawGrants::default() };
-    Ok(Some(RawPlugin { config: Some(without_nulls(tree)), grants, ..RawPlugin::named("rules") }))
+    let grants = RawGrants {
+        state_bytes: RULES_STATE,
+        ..RawGrants::default()
+    };
+    Ok(Some(RawPlugin {
+        config: Some(without_nulls(tree)),
+        grants,
+        ..RawPlugin::named("rules")
+    }))
 }
 
-/// Check-ups of key shares are not the callback servers' business, and the co-signer that such a file was written for allows
-/// them unless a rule says no. So does this.
+/// Check-ups of key shares are not the callback servers' business, and the co-signer that such a
+/// file was written for allows them unless a rule says no. So does this.
 fn check_ups() -> RawPlugin {
-    let scope = RawScope { operations: vec![RawOperation::Keysharesign], ..RawScope::default() };
-    let grants = RawGrants { state_bytes: RULES_STATE, ..RawGrants::default() };
+    let scope = RawScope {
+        operations: vec![RawOperation::Keysharesign],
+        ..RawScope::default()
+    };
+    let grants = RawGrants {
+        state_bytes: RULES_STATE,
+        ..RawGrants::default()
+    };
     RawPlugin {
         config: Some(json!({ "enable": true })),
         scope,
@@ -105,18 +129,27 @@ fn check_ups() -> RawPlugin {
 
 fn guards_check_ups(plugin: &RawPlugin) -> bool {
     let operations = &plugin.scope.operations;
-    !plugin.is_shadow() && (operations.is_empty() || operations.contains(&RawOperation::Keysharesign))
+    !plugin.is_shadow()
+        && (operations.is_empty() || operations.contains(&RawOperation::Keysharesign))
 }
 
-/// A key without a value is a key that is not there. Not so below `key_sign`: a rule of a policy with nothing behind it is
-/// a mistake, which the plugin refuses.
+/// A key without a value is a key that is not there. Not so below `key_sign`: a rule of a policy
+/// with nothing behind it is a mistake, which the plugin refuses.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let kept = members.iter().filter(|(_, value)| !value.is_null());
-            let inner =
-                |key: &str, value| if key == "key_sign" { Value::clone(value) } else { without_nulls(value) };
-            Value::Object(kept.map(|(key, value)| (key.clone(), inner(key, value))).collect())
+            let inner = |key: &str, value| {
+                if key == "key_sign" {
+                    Value::clone(value)
+                } else {
+                    without_nulls(value)
+                }
+            };
+            Value::Object(
+                kept.map(|(key, value)| (key.clone(), inner(key, value)))
+                    .collect(),
+            )
         }
         Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
         other => other.clone(),
@@ -130,12 +163,22 @@ fn callback_entry(
     base: &Path,
 ) -> Result<Option<RawPlugin>, ConfigError> {
     let mut servers = Vec::new();
-    let mut grants = RawGrants { keys: vec![CALLBACK_KEY.into()], ..RawGrants::default() };
+    let mut grants = RawGrants {
+        keys: vec![CALLBACK_KEY.into()],
+        ..RawGrants::default()
+    };
     for (version, list) in [("v1", &callback.cb_server), ("v2", &callback.cb_server_v2)] {
         for (index, server) in list.iter().enumerate() {
             let key = format!("callback-{version}-{}", index + 1);
-            if policy.public_keys.insert(key.clone(), server.pubkey_path.clone()).is_some() {
-                return Err(ConfigError::Duplicate { section: "policy.public_keys", name: key });
+            if policy
+                .public_keys
+                .insert(key.clone(), server.pubkey_path.clone())
+                .is_some()
+            {
+                return Err(ConfigError::Duplicate {
+                    section: "policy.public_keys",
+                    name: key,
+                });
             }
             notes.extend(missing_key(server, base));
             servers.push(json!({ "url": server.service_address, "key": key, "version": version }));
@@ -150,7 +193,11 @@ fn callback_entry(
         return Ok(None);
     }
     grants.http.dedup();
-    grants.wall_ms = Some(schedule_seconds(callback).saturating_mul(1000).saturating_add(CALLBACK_SLACK_MS));
+    grants.wall_ms = Some(
+        schedule_seconds(callback)
+            .saturating_mul(1000)
+            .saturating_add(CALLBACK_SLACK_MS),
+    );
     notes.extend(too_slow(callback, policy.deadline_seconds));
     let config = json!({
         "servers": servers,
@@ -159,11 +206,19 @@ fn callback_entry(
         "sleep_seconds": callback.sleep_seconds,
         "request_timeout": callback.request_timeout,
     });
-    // Of the servers in the field some refuse a check-up, some never answer, and one answers another request.
-    let operations = vec![RawOperation::Keygen, RawOperation::Keysign, RawOperation::Keyreshare];
+    // Of the servers in the field some refuse a check-up, some never answer, and one answers
+    // another request.
+    let operations = vec![
+        RawOperation::Keygen,
+        RawOperation::Keysign,
+        RawOperation::Keyreshare,
+    ];
     Ok(Some(RawPlugin {
         config: Some(config),
-        scope: RawScope { operations, ..RawScope::default() },
+        scope: RawScope {
+            operations,
+            ..RawScope::default()
+        },
         monitor_interval: callback.monitor_interval.clone(),
         grants,
         ..RawPlugin::named("jwt-callback")
@@ -173,7 +228,8 @@ fn callback_entry(
 /// How long all tries of a server that never answers take.
 fn schedule_seconds(callback: &RawCallback) -> u64 {
     let retries = callback.retry_times;
-    let (tries, pauses) = (retries.saturating_add(1), retries);
+    let tries = retries.saturating_add(1);
+    let pauses = retries;
     tries
         .saturating_mul(callback.request_timeout)
         .saturating_add(pauses.saturating_mul(callback.sleep_seconds))
@@ -181,7 +237,10 @@ fn schedule_seconds(callback: &RawCallback) -> u64 {
 
 fn too_slow(callback: &RawCallback, deadline: u64) -> Option<String> {
     let needed = schedule_seconds(callback);
-    let round = callback.request_timeout.saturating_add(callback.sleep_seconds).max(1);
+    let round = callback
+        .request_timeout
+        .saturating_add(callback.sleep_seconds)
+        .max(1);
     let fitting = deadline.saturating_add(callback.sleep_seconds) / round;
     (needed > deadline).then(|| {
         format!(

@@ -1,16 +1,18 @@
-//! Delivers what waits in the journal, one task of the runtime for each receiver. What fails is tried again at a fixed
-//! interval, as often as the operator set, and is given up then.
+//! Delivers what waits in the journal, one task of the runtime for each receiver. What fails is
+//! tried again at a fixed interval, as often as the operator set, and is given up then.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use countersign_host::{Event, What};
+use countersign_protocol::UnixMillis;
+use countersign_store::Delivery;
 
 use super::Events;
 use super::receivers::ReceiverError;
 use crate::config::ReceiverEntry;
 use crate::core::{Core, now};
 use crate::parts::Parts;
-use countersign_host::{Event, What};
-use countersign_protocol::UnixMillis;
-use countersign_store::Delivery;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Deliveries that are looked at in one go.
 const BATCH: usize = 1000;
@@ -25,9 +27,15 @@ const PING_PAUSE: Duration = Duration::from_secs(3);
 /// Starts a courier for each receiver.
 pub(crate) fn deliver(core: &Arc<Core>, parts: &mut Parts) {
     for index in 0..core.config.receivers.len() {
-        let courier = Arc::new(Courier { core: core.clone(), index });
+        let courier = Arc::new(Courier {
+            core: core.clone(),
+            index,
+        });
         if let Some(interval) = courier.entry().plugin.monitor_interval {
-            parts.run("the probing of a receiver of events", courier.clone().monitor(interval));
+            parts.run(
+                "the probing of a receiver of events",
+                courier.clone().monitor(interval),
+            );
         }
         parts.run("the delivery of events", courier.run());
     }
@@ -60,7 +68,11 @@ impl Courier {
     /// Tries everything that is due, oldest first; how long until something is due again.
     async fn deliver_due(&self) -> Duration {
         let name = self.name().to_owned();
-        let waiting = match self.core.journal(move |journal| journal.outbox(&name, BATCH)).await {
+        let waiting = match self
+            .core
+            .journal(move |journal| journal.outbox(&name, BATCH))
+            .await
+        {
             Ok(waiting) => waiting,
             Err(error) => {
                 tracing::error!(receiver = self.name(), %error, "events cannot be read from the journal");
@@ -88,33 +100,46 @@ impl Courier {
         let tries = delivery.tries.saturating_add(1);
         let problem = match serde_json::from_slice::<Event>(&delivery.body) {
             Ok(event) => self.pass_on(&event, delivery.tries).await.err(),
-            Err(error) => return self.give_up(position, tries, &format!("unreadable: {error}")).await,
+            Err(error) => {
+                return self
+                    .give_up(position, tries, &format!("unreadable: {error}"))
+                    .await;
+            }
         };
         let Some(problem) = problem else {
-            self.record(move |journal| journal.delivered(position)).await;
+            self.record(move |journal| journal.delivered(position))
+                .await;
             return None;
         };
-        if self.entry().retry_times.is_some_and(|times| u64::from(tries) > times) {
+        if self
+            .entry()
+            .retry_times
+            .is_some_and(|times| u64::from(tries) > times)
+        {
             return self.give_up(position, tries, &problem).await;
         }
         tracing::warn!(receiver = self.name(), tries, %problem, "an event was not delivered; it is tried again");
         let pause = self.entry().pause;
         let next = UnixMillis(now().0.saturating_add(pause.as_millis() as u64));
-        self.record(move |journal| journal.try_again(position, tries, next)).await;
+        self.record(move |journal| journal.try_again(position, tries, next))
+            .await;
         Some(pause)
     }
 
     async fn give_up(&self, position: u64, tries: u32, problem: &str) -> Option<Duration> {
         tracing::error!(receiver = self.name(), tries, %problem, "an event is given up");
         let why = problem.to_owned();
-        self.record(move |journal| journal.give_up(position, tries, &why)).await;
+        self.record(move |journal| journal.give_up(position, tries, &why))
+            .await;
         None
     }
 
     /// What is not recorded is tried again: events are delivered at least once.
     async fn record(
         &self,
-        write: impl FnOnce(&countersign_store::Journal) -> Result<(), countersign_store::WriteJournalError>
+        write: impl FnOnce(
+            &countersign_store::Journal,
+        ) -> Result<(), countersign_store::WriteJournalError>
         + Send
         + 'static,
     ) {
@@ -125,11 +150,15 @@ impl Courier {
 
     async fn pass_on(&self, event: &Event, tries: u32) -> Result<(), String> {
         let receiver = self.receiver().await.map_err(|error| error.to_string())?;
-        let delivery = receiver.deliver(event, tries, Instant::now() + PATIENCE).await;
+        let delivery = receiver
+            .deliver(event, tries, Instant::now() + PATIENCE)
+            .await;
         for line in &delivery.logs {
             tracing::debug!(receiver = self.name(), fields = ?line.fields, "{}", line.message);
         }
-        delivery.result.map_err(|(code, reason)| format!("{code}: {reason}"))
+        delivery
+            .result
+            .map_err(|(code, reason)| format!("{code}: {reason}"))
     }
 
     /// Asks now and then whether the receiver lives. Tells the operator, and changes nothing.
@@ -150,7 +179,9 @@ impl Courier {
                 tokio::time::sleep(PING_PAUSE).await;
             }
             match self.pass_on(&self.core.events.ping(), tries).await {
-                Ok(()) => return tracing::debug!(receiver = self.name(), "the receiver of events lives"),
+                Ok(()) => {
+                    return tracing::debug!(receiver = self.name(), "the receiver of events lives");
+                }
                 Err(problem) if tries == PING_RETRIES => {
                     tracing::warn!(receiver = self.name(), %problem, "the receiver of events does not answer");
                 }

@@ -1,27 +1,29 @@
-//! Events: receivers are told what becomes of tasks. They decide nothing, and nothing waits for them.
+//! Events: receivers are told what becomes of tasks. They decide nothing, and nothing waits for
+//! them.
 //!
-//! What is to be told is written into the journal in the same commit as what it tells of; `courier` delivers it, after a
-//! restart too. A receiver that is broken or away costs no task anything.
+//! What is to be told is written into the journal in the same commit as what it tells of; `courier`
+//! delivers it, after a restart too. A receiver that is broken or away costs no task anything.
 
 mod courier;
 mod kind;
 mod outcome;
 mod receivers;
 
-pub(crate) use courier::deliver;
-pub use kind::{UnknownEvent, Wanted};
-pub use outcome::what_of;
-pub use receivers::{LiveReceiver, ReceiverError, Receivers, check};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::ReceiverEntry;
-use crate::core::Core;
 use countersign_host::{Event, Participant, Recording, What};
 use countersign_protocol::{NodeId, Operation, SignedTask, TaskId};
 use countersign_store::{Journal, NewEvent, Row, TaskKind};
 use rand::RngCore;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+
+use crate::config::ReceiverEntry;
+use crate::core::Core;
+pub(crate) use courier::deliver;
+pub use kind::{UnknownEvent, Wanted};
+pub use outcome::what_of;
+pub use receivers::{LiveReceiver, ReceiverError, Receivers, check};
 
 /// The name under which receivers sign with the node's event key.
 pub const EVENT_KEY: &str = "event";
@@ -48,11 +50,15 @@ struct Subject {
 
 impl Events {
     /// For these receivers.
-    pub fn new(me: NodeId, receivers: &[ReceiverEntry]) -> Events {
+    pub fn new(me: NodeId, receivers: &[ReceiverEntry]) -> Self {
         let wants = |entry: &ReceiverEntry| (entry.plugin.name.clone(), entry.wanted.clone());
-        Events {
+        Self {
             me,
-            receivers: receivers.iter().filter(|entry| !entry.wanted.is_empty()).map(wants).collect(),
+            receivers: receivers
+                .iter()
+                .filter(|entry| !entry.wanted.is_empty())
+                .map(wants)
+                .collect(),
             open: Mutex::default(),
             fresh: Arc::default(),
         }
@@ -61,7 +67,11 @@ impl Events {
     /// A task came in; `question` is what plugins are to be asked about it.
     pub fn begin(&self, task: TaskId, kind: TaskKind, question: countersign_host::Task) {
         if !self.receivers.is_empty() {
-            let subject = Subject { kind, question: question.into(), participants: Vec::new() };
+            let subject = Subject {
+                kind,
+                question: question.into(),
+                participants: Vec::new(),
+            };
             self.lock().insert(task, subject);
         }
     }
@@ -79,39 +89,55 @@ impl Events {
         self.fresh.notify_waiters();
     }
 
-    /// What is to be written along with what happened to a task. Reads the journal for a task that is not under way: call
-    /// it where that may block.
+    /// What is to be written along with what happened to a task. Reads the journal for a task that
+    /// is not under way: call it where that may block.
     pub fn tell(&self, journal: &Journal, task: TaskId, what: What) -> Vec<NewEvent> {
         if self.receivers.is_empty() {
             return Vec::new();
         }
         let known = self.lock().get(&task).cloned();
-        let Some(subject) = known.or_else(|| self.recorded(journal, task)) else { return Vec::new() };
+        let Some(subject) = known.or_else(|| self.recorded(journal, task)) else {
+            return Vec::new();
+        };
         self.write(task, &subject, what).into_iter().collect()
     }
 
     /// The same for something that is not on record anywhere else. Nothing waits for it.
     pub fn post(&self, core: &Core, task: TaskId, what: Vec<What>) {
-        let Some(subject) = self.lock().get(&task).cloned() else { return };
-        let events: Vec<_> = what.into_iter().filter_map(|what| self.write(task, &subject, what)).collect();
+        let Some(subject) = self.lock().get(&task).cloned() else {
+            return;
+        };
+        let events: Vec<_> = what
+            .into_iter()
+            .filter_map(|what| self.write(task, &subject, what))
+            .collect();
         if events.is_empty() {
             return;
         }
-        let (journal, fresh) = (core.journal.clone(), self.fresh.clone());
+        let journal = core.journal.clone();
+        let fresh = self.fresh.clone();
         tokio::task::spawn_blocking(move || match journal.post(events) {
             Ok(()) => fresh.notify_waiters(),
-            Err(error) => tracing::warn!(%task, %error, "an event was not recorded and will not be sent"),
+            Err(error) => {
+                tracing::warn!(%task, %error, "an event was not recorded and will not be sent")
+            }
         });
     }
 
     /// Holders of the shares of a new key, as far as this node knows them.
     fn participants(&self, task: TaskId) -> Vec<Participant> {
-        self.lock().get(&task).map(|subject| subject.participants.clone()).unwrap_or_default()
+        self.lock()
+            .get(&task)
+            .map(|subject| subject.participants.clone())
+            .unwrap_or_default()
     }
 
     fn write(&self, task: TaskId, subject: &Subject, what: What) -> Option<NewEvent> {
         let name = Wanted::of(subject.kind, &what)?;
-        let wants = self.receivers.iter().filter(|(_, wanted)| wanted.contains(&name));
+        let wants = self
+            .receivers
+            .iter()
+            .filter(|(_, wanted)| wanted.contains(&name));
         let receivers: Vec<String> = wants.map(|(receiver, _)| receiver.clone()).collect();
         if receivers.is_empty() {
             return None;
@@ -124,19 +150,31 @@ impl Events {
             raw: subject.question.raw.clone(),
             what,
         };
-        let body = serde_json::to_vec(&event)
-            .inspect_err(|error| tracing::error!(%task, %error, "an event cannot be written; report this"));
-        Some(NewEvent { task: Some(task), receivers, body: body.ok()? })
+        let body = serde_json::to_vec(&event).inspect_err(
+            |error| tracing::error!(%task, %error, "an event cannot be written; report this"),
+        );
+        Some(NewEvent {
+            task: Some(task),
+            receivers,
+            body: body.ok()?,
+        })
     }
 
-    /// A task that is over or waits since before a restart: as its decision was recorded, or at least ids and bytes.
+    /// A task that is over or waits since before a restart: as its decision was recorded, or at
+    /// least ids and bytes.
     fn recorded(&self, journal: &Journal, task: TaskId) -> Option<Subject> {
         let row = journal.row(&task).ok().flatten()?;
         let recording = journal.recording(&task).ok().flatten();
-        let recording = recording.and_then(|bytes| Recording::decode(&bytes, row.bytes.clone()).ok());
-        let question =
-            recording.and_then(|recording| recording.question).unwrap_or_else(|| question_of(self.me, &row));
-        Some(Subject { kind: row.kind, question: question.into(), participants: Vec::new() })
+        let recording =
+            recording.and_then(|bytes| Recording::decode(&bytes, row.bytes.clone()).ok());
+        let question = recording
+            .and_then(|recording| recording.question)
+            .unwrap_or_else(|| question_of(self.me, &row));
+        Some(Subject {
+            kind: row.kind,
+            question: question.into(),
+            participants: Vec::new(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Subject>> {
@@ -146,23 +184,44 @@ impl Events {
 
 /// What the journal's row alone says of a task: what the requester wrote, and no facts of a key.
 fn question_of(me: NodeId, row: &Row) -> countersign_host::Task {
-    let nobody = || countersign_host::Principal { id: String::new(), name: String::new() };
-    let claimed = SignedTask { bytes: row.bytes.clone(), signature: [0; 64] }.parse().ok();
-    let requester = claimed.as_ref().map(|task| task.requester.to_string()).unwrap_or_default();
+    let nobody = || countersign_host::Principal {
+        id: String::new(),
+        name: String::new(),
+    };
+    let claimed = SignedTask {
+        bytes: row.bytes.clone(),
+        signature: [0; 64],
+    }
+    .parse()
+    .ok();
+    let requester = claimed
+        .as_ref()
+        .map(|task| task.requester.to_string())
+        .unwrap_or_default();
     let operation = match claimed.map(|task| task.operation) {
-        Some(Operation::KeyGen(keygen)) => countersign_host::Operation::Keygen(countersign_host::Keygen {
-            scheme: keygen.scheme.to_string(),
-            curve: keygen.scheme.curve().to_string(),
-            threshold: keygen.threshold.get(),
-            members: keygen.committee.members().iter().map(NodeId::to_string).collect(),
-        }),
+        Some(Operation::KeyGen(keygen)) => {
+            countersign_host::Operation::Keygen(countersign_host::Keygen {
+                scheme: keygen.scheme.to_string(),
+                curve: keygen.scheme.curve().to_string(),
+                threshold: keygen.threshold.get(),
+                members: keygen
+                    .committee
+                    .members()
+                    .iter()
+                    .map(NodeId::to_string)
+                    .collect(),
+            })
+        }
         _ => unread(row.kind),
     };
     countersign_host::Task {
         id: row.task.to_string(),
         attempt: 1,
         received_at: row.received_at.0,
-        requester: countersign_host::Principal { id: requester, name: String::new() },
+        requester: countersign_host::Principal {
+            id: requester,
+            name: String::new(),
+        },
         coordinator: nobody(),
         node: me.to_string(),
         operation,
@@ -183,5 +242,12 @@ fn uuid() -> String {
     bytes[6] = bytes[6] & 0x0F | 0x40;
     bytes[8] = bytes[8] & 0x3F | 0x80;
     let hex = hex::encode(bytes);
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }

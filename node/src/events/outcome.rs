@@ -1,8 +1,11 @@
 //! From the outcome of a task to what its event says.
 
-use super::Events;
-use countersign_host::{Key, NewKey, Operation, Participant, ShareSignature, Signature, Success, What};
+use countersign_host::{
+    Key, NewKey, Operation, Participant, ShareSignature, Signature, Success, What,
+};
 use countersign_protocol::{Announcement, InputSignature, Intact, NodeId, Outcome, Signed, TaskId};
+
+use super::Events;
 
 /// Codes of failures that came before the task began.
 const CANCELLED: [&str; 2] = ["cancelled", "not-started"];
@@ -10,30 +13,43 @@ const CANCELLED: [&str; 2] = ["cancelled", "not-started"];
 /// What the end of a task is to receivers.
 pub fn what_of(events: &Events, task: TaskId, outcome: &Outcome, now: u64) -> What {
     match outcome {
-        Outcome::Created(announcement) => {
-            What::Succeeded(Success::Key(new_key(announcement, events.participants(task), now)))
+        Outcome::Created(announcement) => What::Succeeded(Success::Key(new_key(
+            announcement,
+            events.participants(task),
+            now,
+        ))),
+        Outcome::Reshared(announcement) => What::Succeeded(Success::Key(new_key(
+            announcement,
+            events.participants(task),
+            now,
+        ))),
+        Outcome::Intact(intact) => {
+            What::Succeeded(Success::KeyShares(vec![share_signature(intact)]))
         }
-        Outcome::Reshared(announcement) => {
-            What::Succeeded(Success::Key(new_key(announcement, events.participants(task), now)))
+        Outcome::Signed(signed) => {
+            What::Succeeded(Success::Signatures(signatures(events, task, signed)))
         }
-        Outcome::Intact(intact) => What::Succeeded(Success::KeyShares(vec![share_signature(intact)])),
-        Outcome::Signed(signed) => What::Succeeded(Success::Signatures(signatures(events, task, signed))),
-        Outcome::Refused(refusal) => {
-            What::Declined { code: refusal.code.clone(), reason: refusal.reason.clone() }
-        }
+        Outcome::Refused(refusal) => What::Declined {
+            code: refusal.code.clone(),
+            reason: refusal.reason.clone(),
+        },
         Outcome::Failed(failure) => {
             let text = format!("{}: {}", failure.code, failure.text);
-            match CANCELLED.contains(&failure.code.as_str()) {
-                true => What::Cancelled(text),
-                false => What::Failed(text),
+            if CANCELLED.contains(&failure.code.as_str()) {
+                What::Cancelled(text)
+            } else {
+                What::Failed(text)
             }
         }
     }
 }
 
 fn new_key(key: &Announcement, known: Vec<Participant>, now: u64) -> NewKey {
-    let root_public_key =
-        countersign_verify::extended_public_key(key.scheme, &key.root_public_key, key.chain_code.as_bytes());
+    let root_public_key = countersign_verify::extended_public_key(
+        key.scheme,
+        &key.root_public_key,
+        key.chain_code.as_bytes(),
+    );
     let members = key.committee.members().iter();
     let unknown = members.clone().map(|node| Participant {
         node: node.to_string(),
@@ -51,7 +67,11 @@ fn new_key(key: &Announcement, known: Vec<Participant>, now: u64) -> NewKey {
         },
         chain_code: key.chain_code.as_bytes().to_vec(),
         created_at: now,
-        participants: if known.is_empty() { unknown.collect() } else { known },
+        participants: if known.is_empty() {
+            unknown.collect()
+        } else {
+            known
+        },
     }
 }
 
@@ -75,16 +95,27 @@ fn signatures(events: &Events, task: TaskId, signed: &Signed) -> Vec<Signature> 
         signature: made.signature.clone(),
         recovery_id: made.recovery_id,
     };
-    signed.signatures.iter().enumerate().map(signature).collect()
+    signed
+        .signatures
+        .iter()
+        .enumerate()
+        .map(signature)
+        .collect()
 }
 
 impl Events {
     /// What each input of the task adds to the child key, as far as it is known.
     fn tweaks(&self, task: TaskId) -> Vec<Option<Vec<u8>>> {
-        match self.lock().get(&task).map(|subject| &subject.question.operation) {
-            Some(Operation::Sign(signing)) => {
-                signing.inputs.iter().map(|input| input.tweak.clone()).collect()
-            }
+        match self
+            .lock()
+            .get(&task)
+            .map(|subject| &subject.question.operation)
+        {
+            Some(Operation::Sign(signing)) => signing
+                .inputs
+                .iter()
+                .map(|input| input.tweak.clone())
+                .collect(),
             _ => Vec::new(),
         }
     }

@@ -1,13 +1,15 @@
-//! The receivers of events, each replaceable by itself while the node runs. One that cannot be loaded keeps its own events
-//! waiting and costs nobody else anything.
+//! The receivers of events, each replaceable by itself while the node runs. One that cannot be
+//! loaded keeps its own events waiting and costs nobody else anything.
 
-use crate::config::{Policy, ReceiverEntry};
-use crate::risk::{NodeServices, SandboxError, Sight, SpecError};
+use std::sync::{Arc, PoisonError};
+
 use arc_swap::{ArcSwap, ArcSwapOption};
 use countersign_host::{CodeCache, Host, LoadError, Receiver, Services};
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, PoisonError};
 use tokio::sync::Mutex;
+
+use crate::config::{Policy, ReceiverEntry};
+use crate::risk::{NodeServices, SandboxError, Sight, SpecError};
 
 /// Why a receiver cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +64,15 @@ impl Receivers {
         entries: &[ReceiverEntry],
         cache: CodeCache,
         services: Arc<NodeServices>,
-    ) -> Result<Receivers, SandboxError> {
+    ) -> Result<Self, SandboxError> {
         let loaded = crate::risk::look(policy, entries.iter().map(|entry| &entry.plugin)).await;
         let services = ArcSwap::new(services);
-        let mut receivers = Receivers { policy: policy.clone(), services, places: Vec::new(), loaded };
+        let mut receivers = Self {
+            policy: policy.clone(),
+            services,
+            places: Vec::new(),
+            loaded,
+        };
         if !entries.is_empty() {
             // Of their own, so that a receiver takes no plugin's place.
             let host = crate::risk::sandbox(policy, Some(cache))?;
@@ -101,11 +108,12 @@ impl Receivers {
         Ok(receiver)
     }
 
-    /// Loads each anew with these services, and puts it in its place if it is good. Tells what is in place now, or which of
-    /// those that worked stay as they were, and why.
+    /// Loads each anew with these services, and puts it in its place if it is good. Tells what is
+    /// in place now, or which of those that worked stay as they were, and why.
     pub(crate) async fn reload(&self, services: Arc<NodeServices>) -> Result<String, String> {
         self.services.store(services);
-        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        let mut good = Vec::new();
+        let mut bad = Vec::new();
         for place in &self.places {
             let _alone = place.loading.lock().await;
             match self.load(place).await {
@@ -116,13 +124,15 @@ impl Receivers {
                 Err(error) => bad.push(format!("{}: {error}", place.entry.plugin.name)),
             }
         }
-        match bad.is_empty() {
-            true => Ok(good.join("; ")),
-            false => Err(bad.join("; ")),
+        if bad.is_empty() {
+            Ok(good.join("; "))
+        } else {
+            Err(bad.join("; "))
         }
     }
 
-    /// Loads each for the first time. One that cannot be loaded is tried again when there is something to deliver.
+    /// Loads each for the first time. One that cannot be loaded is tried again when there is
+    /// something to deliver.
     pub(crate) async fn load_all(&self) {
         for (index, place) in self.places.iter().enumerate() {
             if let Err(error) = self.get(index).await {
@@ -139,7 +149,10 @@ impl Receivers {
 
     /// SHA-256 of the components in place.
     pub(crate) fn digests(&self) -> Vec<[u8; 32]> {
-        self.places.iter().filter_map(|place| Some(place.receiver.load().as_ref()?.digest())).collect()
+        self.places
+            .iter()
+            .filter_map(|place| Some(place.receiver.load().as_ref()?.digest()))
+            .collect()
     }
 
     /// How each fares, in the order of the configuration.
@@ -148,23 +161,38 @@ impl Receivers {
             let receiver = place.receiver.load();
             LiveReceiver {
                 name: place.entry.plugin.name.clone(),
-                version: receiver.as_ref().map(|receiver| receiver.info().version.clone()),
-                digest: receiver.as_ref().map(|receiver| hex::encode(receiver.digest())),
-                trouble: place.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+                version: receiver
+                    .as_ref()
+                    .map(|receiver| receiver.info().version.clone()),
+                digest: receiver
+                    .as_ref()
+                    .map(|receiver| hex::encode(receiver.digest())),
+                trouble: place
+                    .trouble
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone(),
             }
         };
         self.places.iter().map(live).collect()
     }
 
     async fn load(&self, place: &Place) -> Result<Receiver, ReceiverError> {
-        let loaded = load(&self.policy, &place.entry, &place.host, self.services.load_full()).await;
+        let loaded = load(
+            &self.policy,
+            &place.entry,
+            &place.host,
+            self.services.load_full(),
+        )
+        .await;
         let trouble = loaded.as_ref().err().map(ToString::to_string);
         *place.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         loaded
     }
 }
 
-/// Loads every receiver as `start` does, and says what each is; or whose fault it is that one is not loaded.
+/// Loads every receiver as `start` does, and says what each is; or whose fault it is that one is
+/// not loaded.
 pub async fn check(
     policy: &Policy,
     entries: &[ReceiverEntry],
@@ -174,7 +202,9 @@ pub async fn check(
     let mut described = Vec::new();
     for entry in entries {
         let receiver = load(policy, entry, host, services.clone()).await;
-        described.push(describe(&receiver.map_err(|error| (entry.plugin.name.clone(), error))?));
+        described.push(describe(
+            &receiver.map_err(|error| (entry.plugin.name.clone(), error))?,
+        ));
     }
     Ok(described)
 }
@@ -191,5 +221,9 @@ async fn load(
 
 fn describe(receiver: &Receiver) -> String {
     let digest = hex::encode(receiver.digest());
-    format!("{} {} sha256:{digest}", receiver.name(), receiver.info().version)
+    format!(
+        "{} {} sha256:{digest}",
+        receiver.name(),
+        receiver.info().version
+    )
 }

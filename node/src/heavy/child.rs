@@ -1,15 +1,18 @@
-//! The other end of [`Program`](super::Program): a process that runs one engine of auxiliary information and ends. It trusts
-//! its parent and nothing else; what peers send may make it slow, large or wrong, and the limits it sets first are its own.
+//! The other end of [`Program`](super::Program): a process that runs one engine of auxiliary
+//! information and ends. It trusts its parent and nothing else; what peers send may make it slow,
+//! large or wrong, and the limits it sets first are its own.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+use countersign_engine::primes::generate_safe_prime;
+use countersign_engine::{Aux, AuxParams, Engine, MessageKind, PartyIndex, Primes, Recipient};
+use countersign_protocol::Cause;
 
 use super::wire::{FromChild, Order, Secret, ToChild, frame, read};
 use crate::harden::{Limits, limit_cpu, limit_process, lower_priority_of_engine};
 use crate::session::worker::{Fault, Incoming, WorkError, compute, receive};
-use countersign_engine::primes::generate_safe_prime;
-use countersign_engine::{Aux, AuxParams, Engine, MessageKind, PartyIndex, Primes, Recipient};
-use countersign_protocol::Cause;
-use std::io::{self, Write};
-use std::process::ExitCode;
-use std::sync::mpsc;
 
 /// What the process may take. Nine parties need a tenth of it.
 const LIMITS: Limits = Limits {
@@ -22,7 +25,12 @@ const LIMITS: Limits = Limits {
 /// The stack of the thread that reads.
 const READER_STACK: usize = 256 << 10;
 
-/// Everything that the program does as a child process of a node. It must do nothing else, and print nothing.
+/// Messages that wait for the engine. A run has fewer: nine parties speak once in each of its
+/// rounds.
+const WAITING: usize = 256;
+
+/// Everything that the program does as a child process of a node. It must do nothing else, and
+/// print nothing.
 pub fn aux_main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,7 +48,9 @@ fn serve() -> io::Result<()> {
     let incoming = listen()?;
     let order = match incoming.recv() {
         Ok(ToChild::Order(order)) => order,
-        Ok(ToChild::Message { .. }) | Err(_) => return Err(io::Error::other("the first frame is no order")),
+        Ok(ToChild::Message { .. }) | Err(_) => {
+            return Err(io::Error::other("the first frame is no order"));
+        }
     };
     limit_cpu(order.cpu_seconds)?;
     let last = match make(order, &incoming) {
@@ -50,10 +60,8 @@ fn serve() -> io::Result<()> {
     say(&last)
 }
 
-/// Messages that wait for the engine. A run has fewer: nine parties speak once in each of its rounds.
-const WAITING: usize = 256;
-
-/// Reads what the parent says, and ends the process when the parent is gone, in the middle of whatever it computes.
+/// Reads what the parent says, and ends the process when the parent is gone, in the middle of
+/// whatever it computes.
 fn listen() -> io::Result<mpsc::Receiver<ToChild>> {
     let (sender, incoming) = mpsc::sync_channel(WAITING);
     let read_all = move || {
@@ -63,10 +71,14 @@ fn listen() -> io::Result<mpsc::Receiver<ToChild>> {
                 break;
             }
         }
-        // SAFETY: ends the process. The engine's thread may be anywhere, so nothing is run on the way out.
+        // SAFETY: ends the process. The engine's thread may be anywhere, so nothing is run on the
+        // way out.
         unsafe { libc::_exit(1) }
     };
-    std::thread::Builder::new().name("reader".into()).stack_size(READER_STACK).spawn(read_all)?;
+    std::thread::Builder::new()
+        .name("reader".into())
+        .stack_size(READER_STACK)
+        .spawn(read_all)?;
     Ok(incoming)
 }
 
@@ -78,16 +90,35 @@ fn make(order: Order, incoming: &mpsc::Receiver<ToChild>) -> Result<Aux, WorkErr
                 Recipient::All => None,
                 Recipient::One(party) => Some(party.0),
             };
-            say(&FromChild::Send { to, body: Secret(message.body) }).map_err(unheard)
+            say(&FromChild::Send {
+                to,
+                body: Secret(message.body),
+            })
+            .map_err(unheard)
         })?;
         if let Some(aux) = made {
             return Ok(aux);
         }
         say(&FromChild::Waits).map_err(unheard)?;
         match incoming.recv() {
-            Ok(ToChild::Message { from, broadcast, body }) => {
-                let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
-                receive(&mut *engine, Incoming { from, kind, body: body.0.to_vec() })?;
+            Ok(ToChild::Message {
+                from,
+                broadcast,
+                body,
+            }) => {
+                let kind = if broadcast {
+                    MessageKind::Broadcast
+                } else {
+                    MessageKind::Direct
+                };
+                receive(
+                    &mut *engine,
+                    Incoming {
+                        from,
+                        kind,
+                        body: body.0.to_vec(),
+                    },
+                )?;
             }
             Ok(ToChild::Order(_)) | Err(_) => return Err(WorkError::Stopped),
         }
@@ -95,20 +126,39 @@ fn make(order: Order, incoming: &mpsc::Receiver<ToChild>) -> Result<Aux, WorkErr
 }
 
 fn build(order: Order) -> Result<Box<dyn Engine<Output = Aux>>, WorkError> {
-    let Order { session, me, parties, primes, .. } = order;
+    let Order {
+        session,
+        me,
+        parties,
+        primes,
+        ..
+    } = order;
     let primes = match primes {
-        Some(bytes) => Primes::from_bytes(&bytes.0).map_err(|error| WorkError::Secrets(error.to_string()))?,
+        Some(bytes) => {
+            Primes::from_bytes(&bytes.0).map_err(|error| WorkError::Secrets(error.to_string()))?
+        }
         None => search()?,
     };
-    let params = AuxParams { session: &session, me: PartyIndex(me), parties };
-    Ok(countersign_engine::aux_info(params, primes, rand::rngs::OsRng)?)
+    let params = AuxParams {
+        session: &session,
+        me: PartyIndex(me),
+        parties,
+    };
+    Ok(countersign_engine::aux_info(
+        params,
+        primes,
+        rand::rngs::OsRng,
+    )?)
 }
 
 /// The pool was empty. The parent keeps what is found, in case that this run comes to nothing.
 fn search() -> Result<Primes, WorkError> {
     let unfound = |error: &dyn std::fmt::Display| WorkError::Secrets(error.to_string());
-    let prime = || generate_safe_prime(&mut rand::rngs::OsRng, &mut || true).map_err(|error| unfound(&error));
-    let primes = Primes::new([prime()?, prime()?, prime()?, prime()?]).map_err(|error| unfound(&error))?;
+    let prime = || {
+        generate_safe_prime(&mut rand::rngs::OsRng, &mut || true).map_err(|error| unfound(&error))
+    };
+    let primes =
+        Primes::new([prime()?, prime()?, prime()?, prime()?]).map_err(|error| unfound(&error))?;
     say(&FromChild::Primes(Secret(primes.to_bytes()))).map_err(unheard)?;
     Ok(primes)
 }
@@ -117,14 +167,20 @@ fn failed(error: WorkError) -> io::Result<FromChild> {
     let fault = match error {
         WorkError::Engine(error) => Fault::from(&error),
         WorkError::Protocol(fault) => fault,
-        WorkError::Secrets(text) | WorkError::Process(text) => {
-            Fault { cause: Cause::Environment, text, culprits: Vec::new() }
-        }
+        WorkError::Secrets(text) | WorkError::Process(text) => Fault {
+            cause: Cause::Environment,
+            text,
+            culprits: Vec::new(),
+        },
         // The parent is gone, or wants no more.
         WorkError::Stopped => return Err(io::Error::other("its node listens no more")),
     };
     let culprits = fault.culprits.iter().map(|party| party.0).collect();
-    Ok(FromChild::Failed { cause: fault.cause, text: fault.text, culprits })
+    Ok(FromChild::Failed {
+        cause: fault.cause,
+        text: fault.text,
+        culprits,
+    })
 }
 
 fn unheard(_: io::Error) -> WorkError {

@@ -1,13 +1,14 @@
-//! Auxiliary information is made in a child process: `countersign-node aux-engine`, the node's own program, which limits
-//! itself before it reads a byte.
+//! Auxiliary information is made in a child process: `countersign-node aux-engine`, the node's own
+//! program, which limits itself before it reads a byte.
 //!
-//! Its engine computes for seconds at a stretch, on numbers that peers chose, and a thread in the middle of a modular
-//! exponentiation cannot be ended. A process can: it is killed and reaped when its session ends, whatever ends it, so that no
-//! computation outlives its task and the lane is free for the next one. Secrets go through its standard input and come back
-//! through its standard output; nothing of them is in an argument, a variable or a file.
+//! Its engine computes for seconds at a stretch, on numbers that peers chose, and a thread in the
+//! middle of a modular exponentiation cannot be ended. A process can: it is killed and reaped when
+//! its session ends, whatever ends it, so that no computation outlives its task and the lane is
+//! free for the next one. Secrets go through its standard input and come back through its standard
+//! output; nothing of them is in an argument, a variable or a file.
 //!
-//! Here are the way of tasks to their turn ([`Queue`]), the node's end of the pipes ([`Program`]), the child ([`aux_main`])
-//! and what they say to each other (`wire`).
+//! Here are the way of tasks to their turn ([`Queue`]), the node's end of the pipes ([`Program`]),
+//! the child ([`aux_main`]) and what they say to each other (`wire`).
 
 mod child;
 mod program;

@@ -1,17 +1,19 @@
 //! The node's end: starts the child, hands messages over while it has its turn, and ends it.
 
-use super::Place;
-use super::wire::{FromChild, Order, Secret, ToChild, content, frame, length};
-use crate::session::worker::{Fault, FromEngine, Incoming, Lane, Post, Turn, WorkError};
-use countersign_engine::{Aux, MessageKind, Outgoing, PartyIndex, Recipient};
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use countersign_engine::{Aux, MessageKind, Outgoing, PartyIndex, Recipient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use zeroize::Zeroizing;
+
+use super::Place;
+use super::wire::{FromChild, Order, Secret, ToChild, content, frame, length};
+use crate::session::worker::{Fault, FromEngine, Incoming, Lane, Post, Turn, WorkError};
 
 /// The running program, also after its file was replaced by an update.
 const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -27,8 +29,11 @@ pub struct Program {
 
 impl Default for Program {
     /// The program that is running now, with its hidden subcommand.
-    fn default() -> Program {
-        Program { path: THIS_PROGRAM.into(), arguments: vec!["aux-engine".into()] }
+    fn default() -> Self {
+        Self {
+            path: THIS_PROGRAM.into(),
+            arguments: vec!["aux-engine".into()],
+        }
     }
 }
 
@@ -44,13 +49,15 @@ pub struct AuxJob {
     pub primes: Option<Zeroizing<Vec<u8>>>,
     /// Hears of primes that the child has found.
     pub found: Box<dyn FnOnce(Zeroizing<Vec<u8>>) + Send>,
-    /// Limit of the child's processor time. The session's limit ends it sooner; this holds if the node does not.
+    /// Limit of the child's processor time. The session's limit ends it sooner; this holds if the
+    /// node does not.
     pub limit: Duration,
 }
 
 impl Program {
-    /// Runs a job to its end. The child is killed and reaped when this returns, for whatever reason, and only then the turn is
-    /// given back. `place` is told when the child computes and when it waits.
+    /// Runs a job to its end. The child is killed and reaped when this returns, for whatever
+    /// reason, and only then the turn is given back. `place` is told when the child computes and
+    /// when it waits.
     pub async fn aux(
         self,
         job: AuxJob,
@@ -59,16 +66,24 @@ impl Program {
         mut post: Post<Aux>,
     ) -> Result<Aux, WorkError> {
         let stop = post.stop.clone();
-        let mut session = Talk { lane, place, turn: None };
+        let mut session = Talk {
+            lane,
+            place,
+            turn: None,
+        };
         let Some(turn) = stop.run_until_cancelled(session.lane.enter()).await else {
             return Err(WorkError::Stopped);
         };
         session.turn = Some(turn);
         let mut child = self.start().map_err(|error| self.unusable(&error))?;
         let talk = session.run(&mut child, job, &mut post);
-        let ended = stop.run_until_cancelled(talk).await.unwrap_or(Err(WorkError::Stopped));
+        let ended = stop
+            .run_until_cancelled(talk)
+            .await
+            .unwrap_or(Err(WorkError::Stopped));
         post.pulse.set_computing(false);
-        // It may compute for as long as its own limits allow. An error says that it is over already.
+        // It may compute for as long as its own limits allow. An error says that it is over
+        // already.
         let killed = child.kill().await;
         drop(killed);
         ended
@@ -135,7 +150,10 @@ impl Talk {
                     let to = to.map_or(Recipient::All, |party| Recipient::One(PartyIndex(party)));
                     let said = FromEngine::Send(Outgoing { to, body: body.0 });
                     post.pulse.step();
-                    post.outbox.send(said).await.map_err(|_| WorkError::Stopped)?;
+                    post.outbox
+                        .send(said)
+                        .await
+                        .map_err(|_| WorkError::Stopped)?;
                 }
                 Ok(FromChild::Waits) => {
                     self.rests(post);
@@ -145,9 +163,17 @@ impl Talk {
                     failed = deliver(&mut stdin, message, post).await.err();
                 }
                 Ok(FromChild::Done(aux)) => return decoded(&aux),
-                Ok(FromChild::Failed { cause, text, culprits }) => {
+                Ok(FromChild::Failed {
+                    cause,
+                    text,
+                    culprits,
+                }) => {
                     let culprits = culprits.into_iter().map(PartyIndex).collect();
-                    return Err(WorkError::Protocol(Fault { cause, text, culprits }));
+                    return Err(WorkError::Protocol(Fault {
+                        cause,
+                        text,
+                        culprits,
+                    }));
                 }
                 Err(error) => failed = Some(error),
             }
@@ -174,13 +200,24 @@ impl Talk {
 async fn deliver<T>(to: &mut ChildStdin, message: Incoming, post: &Post<T>) -> io::Result<()> {
     let Incoming { from, kind, body } = message;
     post.pulse.step();
-    let (broadcast, body) = (kind == MessageKind::Broadcast, Secret(Zeroizing::new(body)));
-    write(to, &ToChild::Message { from, broadcast, body }).await
+    let broadcast = kind == MessageKind::Broadcast;
+    let body = Secret(Zeroizing::new(body));
+    write(
+        to,
+        &ToChild::Message {
+            from,
+            broadcast,
+            body,
+        },
+    )
+    .await
 }
 
 fn decoded(aux: &Secret) -> Result<Aux, WorkError> {
     Aux::from_bytes(&aux.0).map_err(|error| {
-        WorkError::Process(format!("the child process made something else ({error}); report this"))
+        WorkError::Process(format!(
+            "the child process made something else ({error}); report this"
+        ))
     })
 }
 

@@ -1,16 +1,19 @@
 //! The line in which tasks wait that may need new auxiliary information.
 //!
-//! A task takes its place when the coordinator starts it. All members of a committee are told of starts in the same order, so
-//! they come to the same task at the same time; and a task finds what the one ahead of it has made for their committee.
+//! A task takes its place when the coordinator starts it. All members of a committee are told of
+//! starts in the same order, so they come to the same task at the same time; and a task finds what
+//! the one ahead of it has made for their committee.
 //!
-//! Only one task computes. One that has its turn and waits for its peers lets the next one past after a while
-//! ([`PATIENCE`]): a peer that is silent holds up its own task alone, and members whose orders differ after all, since one of
-//! them was off line for a moment, do not wait for each other for ever.
+//! Only one task computes. One that has its turn and waits for its peers lets the next one past
+//! after a while ([`PATIENCE`]): a peer that is silent holds up its own task alone, and members
+//! whose orders differ after all, since one of them was off line for a moment, do not wait for each
+//! other for ever.
 
-use countersign_protocol::Committee;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use countersign_protocol::Committee;
 use tokio::sync::watch;
 
 /// How long a task that computes nothing keeps those behind it waiting.
@@ -36,29 +39,41 @@ pub struct Place {
 
 impl Queue {
     /// An empty line.
-    pub fn new() -> Queue {
-        Queue(Arc::new(Shared { line: Mutex::default(), moved: watch::Sender::new(0) }))
+    pub fn new() -> Self {
+        Self(Arc::new(Shared {
+            line: Mutex::default(),
+            moved: watch::Sender::new(0),
+        }))
     }
 
     /// Goes to the end of the line, to make something for this committee.
     pub fn enter(&self, committee: Committee) -> Place {
-        Place { number: self.change(|line| line.enter(committee)), queue: self.clone() }
+        Place {
+            number: self.change(|line| line.enter(committee)),
+            queue: self.clone(),
+        }
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Line) -> T) -> T {
         let changed = change(&mut self.0.line.lock().unwrap_or_else(PoisonError::into_inner));
-        self.0.moved.send_modify(|moves| *moves = moves.wrapping_add(1));
+        self.0
+            .moved
+            .send_modify(|moves| *moves = moves.wrapping_add(1));
         changed
     }
 
     fn look(&self, number: u64, now: Instant) -> Turn {
-        self.0.line.lock().unwrap_or_else(PoisonError::into_inner).turn(number, now)
+        self.0
+            .line
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .turn(number, now)
     }
 }
 
 impl Default for Queue {
-    fn default() -> Queue {
-        Queue::new()
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -90,12 +105,14 @@ impl Place {
 
     /// It computes from now on.
     pub fn computes(&self) {
-        self.queue.change(|line| line.stand(self.number, Standing::Computes));
+        self.queue
+            .change(|line| line.stand(self.number, Standing::Computes));
     }
 
     /// It waits for others from `now` on.
     pub fn rests(&self, now: Instant) {
-        self.queue.change(|line| line.stand(self.number, Standing::Rests(now)));
+        self.queue
+            .change(|line| line.stand(self.number, Standing::Rests(now)));
     }
 }
 
@@ -147,14 +164,22 @@ impl Line {
     }
 
     fn stand(&mut self, number: u64, standing: Standing) {
-        self.places.entry(number).and_modify(|(_, known)| *known = standing);
+        self.places
+            .entry(number)
+            .and_modify(|(_, known)| *known = standing);
     }
 
     fn turn(&self, number: u64, now: Instant) -> Turn {
-        let Some((mine, _)) = self.places.get(&number) else { return Turn::AfterAnother };
+        let Some((mine, _)) = self.places.get(&number) else {
+            return Turn::AfterAnother;
+        };
         let mut last = None;
         for (committee, standing) in self.places.range(..number).map(|(_, place)| place) {
-            let patience = if committee == mine { PATIENCE_OF_SAME } else { PATIENCE };
+            let patience = if committee == mine {
+                PATIENCE_OF_SAME
+            } else {
+                PATIENCE
+            };
             match standing {
                 Standing::Waits | Standing::Computes => return Turn::AfterAnother,
                 Standing::Rests(since) => last = last.max(Some(*since + patience)),
@@ -169,49 +194,73 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_link::Identity;
     use countersign_protocol::NodeId;
     use futures_util::FutureExt;
 
+    use super::*;
+
     /// A committee of node 1 and another one.
     fn with(other: u8) -> Committee {
-        let node = |seed| NodeId::from_bytes(Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap();
+        let node = |seed| {
+            NodeId::from_bytes(Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap()
+        };
         Committee::new(vec![node(1), node(other)]).unwrap()
     }
 
     #[test]
     fn places_come_to_their_turn_in_the_order_in_which_they_were_taken() {
-        let (mut line, now) = (Line::default(), Instant::now());
+        let mut line = Line::default();
+        let now = Instant::now();
         let [first, second, third] = [2, 3, 4].map(|other| line.enter(with(other)));
         assert_eq!(line.turn(first, now), Turn::Now);
-        assert_eq!(line.turn(second, now), Turn::AfterAnother, "also before the first has asked");
+        assert_eq!(
+            line.turn(second, now),
+            Turn::AfterAnother,
+            "also before the first has asked"
+        );
         line.stand(first, Standing::Computes);
         assert_eq!(line.turn(second, now), Turn::AfterAnother);
         line.leave(first);
-        assert_eq!((line.turn(second, now), line.turn(third, now)), (Turn::Now, Turn::AfterAnother));
+        assert_eq!(
+            (line.turn(second, now), line.turn(third, now)),
+            (Turn::Now, Turn::AfterAnother)
+        );
     }
 
     #[test]
     fn who_computes_nothing_lets_the_next_one_past_after_a_while() {
-        let (mut line, now) = (Line::default(), Instant::now());
+        let mut line = Line::default();
+        let now = Instant::now();
         let [first, second, third] = [2, 3, 4].map(|other| line.enter(with(other)));
         line.stand(first, Standing::Rests(now));
         assert_eq!(line.turn(second, now), Turn::NotBefore(now + PATIENCE));
         let then = now + PATIENCE;
         assert_eq!(line.turn(second, then), Turn::Now);
         line.stand(second, Standing::Rests(then));
-        assert_eq!(line.turn(third, then), Turn::NotBefore(then + PATIENCE), "one at a time");
+        assert_eq!(
+            line.turn(third, then),
+            Turn::NotBefore(then + PATIENCE),
+            "one at a time"
+        );
         line.stand(first, Standing::Computes);
-        assert_eq!(line.turn(third, then + PATIENCE), Turn::AfterAnother, "it came to compute after all");
+        assert_eq!(
+            line.turn(third, then + PATIENCE),
+            Turn::AfterAnother,
+            "it came to compute after all"
+        );
     }
 
     #[test]
     fn those_of_one_committee_wait_longer_for_what_the_first_makes() {
-        let (mut line, now) = (Line::default(), Instant::now());
+        let mut line = Line::default();
+        let now = Instant::now();
         let [first, same, other] = [2, 2, 3].map(|other| line.enter(with(other)));
         line.stand(first, Standing::Rests(now));
-        assert_eq!(line.turn(same, now + PATIENCE), Turn::NotBefore(now + PATIENCE_OF_SAME));
+        assert_eq!(
+            line.turn(same, now + PATIENCE),
+            Turn::NotBefore(now + PATIENCE_OF_SAME)
+        );
         assert_eq!(line.turn(same, now + PATIENCE_OF_SAME), Turn::Now);
         assert_eq!(
             line.turn(other, now + PATIENCE_OF_SAME),
@@ -223,7 +272,8 @@ mod tests {
     #[tokio::test]
     async fn a_place_that_is_left_wakes_the_next() {
         let queue = Queue::new();
-        let (first, second) = (queue.enter(with(2)), queue.enter(with(2)));
+        let first = queue.enter(with(2));
+        let second = queue.enter(with(2));
         first.turn().await;
         let mut waits = Box::pin(second.turn());
         assert!(waits.as_mut().now_or_never().is_none());

@@ -1,13 +1,16 @@
-//! The members of a committee meet again when each has come to its turn, and say what auxiliary information they hold by now.
-//! If all hold the same, nothing need be made. Until then nobody's limit runs: whoever waits here waits for other wallets.
+//! The members of a committee meet again when each has come to its turn, and say what auxiliary
+//! information they hold by now. If all hold the same, nothing need be made. Until then nobody's
+//! limit runs: whoever waits here waits for other wallets.
 
-use super::Place;
-use crate::session::worker::{Fault, FromEngine, Incoming, Post, WorkError};
+use std::future::Future;
+
 use countersign_engine::{MessageKind, Outgoing, PartyIndex, Recipient};
 use countersign_protocol::session::Room;
 use countersign_protocol::{Cause, Hash, decode, encode};
-use std::future::Future;
 use zeroize::Zeroizing;
+
+use super::Place;
+use crate::session::worker::{Fault, FromEngine, Incoming, Post, WorkError};
 
 /// Room for a hash.
 pub fn room() -> Room {
@@ -17,7 +20,8 @@ pub fn room() -> Room {
 /// What every member said, in their order.
 pub type Here = Vec<Option<Hash>>;
 
-/// Waits for the turn of `place`, says what `mine` finds then, and hears the others. `me` of `parties`.
+/// Waits for the turn of `place`, says what `mine` finds then, and hears the others. `me` of
+/// `parties`.
 pub async fn roll_call<M>(
     place: &Place,
     (me, parties): (PartyIndex, u16),
@@ -32,8 +36,14 @@ where
         place.turn().await;
         let mine = mine().await;
         let body = Zeroizing::new(encode(&mine));
-        let said = FromEngine::Send(Outgoing { to: Recipient::All, body });
-        post.outbox.send(said).await.map_err(|_| WorkError::Stopped)?;
+        let said = FromEngine::Send(Outgoing {
+            to: Recipient::All,
+            body,
+        });
+        post.outbox
+            .send(said)
+            .await
+            .map_err(|_| WorkError::Stopped)?;
         let mut heard = Heard::new(me, parties, mine);
         loop {
             if let Some(all) = heard.all() {
@@ -42,15 +52,21 @@ where
             heard.take(&post.inbox.recv().await.ok_or(WorkError::Stopped)?)?;
         }
     };
-    stop.run_until_cancelled(call).await.unwrap_or(Err(WorkError::Stopped))
+    stop.run_until_cancelled(call)
+        .await
+        .unwrap_or(Err(WorkError::Stopped))
 }
 
 /// Who has said what.
 struct Heard(Vec<Option<Option<Hash>>>);
 
 impl Heard {
-    fn new(me: PartyIndex, parties: u16, mine: Option<Hash>) -> Heard {
-        Heard((0..parties).map(|party| (party == me.0).then_some(mine)).collect())
+    fn new(me: PartyIndex, parties: u16, mine: Option<Hash>) -> Self {
+        Self(
+            (0..parties)
+                .map(|party| (party == me.0).then_some(mine))
+                .collect(),
+        )
     }
 
     fn all(&self) -> Option<Here> {
@@ -60,12 +76,19 @@ impl Heard {
     fn take(&mut self, message: &Incoming) -> Result<(), WorkError> {
         let wrong = |what: &str| {
             let text = format!("a roll call was broken: {what}");
-            WorkError::Protocol(Fault { cause: Cause::Peer, text, culprits: vec![PartyIndex(message.from)] })
+            WorkError::Protocol(Fault {
+                cause: Cause::Peer,
+                text,
+                culprits: vec![PartyIndex(message.from)],
+            })
         };
-        let said = decode::<Option<Hash>>(&message.body).map_err(|_| wrong("a message cannot be decoded"))?;
+        let said = decode::<Option<Hash>>(&message.body)
+            .map_err(|_| wrong("a message cannot be decoded"))?;
         match (message.kind, self.0.get_mut(usize::from(message.from))) {
             (MessageKind::Broadcast, Some(entry @ None)) => *entry = Some(said),
-            (MessageKind::Broadcast, Some(Some(_))) => return Err(wrong("two messages of one party")),
+            (MessageKind::Broadcast, Some(Some(_))) => {
+                return Err(wrong("two messages of one party"));
+            }
             (MessageKind::Broadcast, None) => return Err(wrong("a message of nobody")),
             (MessageKind::Direct, _) => return Err(wrong("a message of the wrong kind")),
         }
@@ -78,7 +101,11 @@ mod tests {
     use super::*;
 
     fn says(from: u16, kind: MessageKind, held: Option<Hash>) -> Incoming {
-        Incoming { from, kind, body: encode(&held) }
+        Incoming {
+            from,
+            kind,
+            body: encode(&held),
+        }
     }
 
     #[test]
@@ -92,10 +119,19 @@ mod tests {
             says(1, MessageKind::Broadcast, held),
             says(0, MessageKind::Direct, held),
             says(3, MessageKind::Broadcast, held),
-            Incoming { from: 0, kind: MessageKind::Broadcast, body: vec![9] },
+            Incoming {
+                from: 0,
+                kind: MessageKind::Broadcast,
+                body: vec![9],
+            },
         ] {
-            let Err(WorkError::Protocol(fault)) = heard.take(&wrong) else { panic!("{}", wrong.from) };
-            assert_eq!((fault.cause, fault.culprits), (Cause::Peer, vec![PartyIndex(wrong.from)]));
+            let Err(WorkError::Protocol(fault)) = heard.take(&wrong) else {
+                panic!("{}", wrong.from)
+            };
+            assert_eq!(
+                (fault.cause, fault.culprits),
+                (Cause::Peer, vec![PartyIndex(wrong.from)])
+            );
         }
         heard.take(&says(0, MessageKind::Broadcast, held)).unwrap();
         assert_eq!(heard.all(), Some(vec![held, held, None]));

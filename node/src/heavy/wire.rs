@@ -1,9 +1,11 @@
-//! What a node and its child process say to each other: CBOR behind its length, four bytes, big endian.
+//! What a node and its child process say to each other: CBOR behind its length, four bytes, big
+//! endian.
+
+use std::io::{self, Read};
 
 use countersign_engine::MAX_BODY;
 use countersign_protocol::Cause;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::io::{self, Read};
 use zeroize::Zeroizing;
 
 /// Most bytes of one frame: the longest body, and what stands around it.
@@ -77,18 +79,24 @@ mod zeroizing_bytes {
     use serde::{Deserializer, Serializer};
     use zeroize::Zeroizing;
 
-    pub(super) fn serialize<S: Serializer>(bytes: &Zeroizing<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Zeroizing<Vec<u8>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         serde_bytes::serialize(bytes.as_slice(), to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<Vec<u8>>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Zeroizing<Vec<u8>>, D::Error> {
         serde_bytes::deserialize::<Vec<u8>, D>(from).map(Zeroizing::new)
     }
 }
 
 /// A frame with its length.
 pub(super) fn frame(content: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Reserved at once, so that growing leaves no copy behind; the allocator would wipe one besides.
+    // Reserved at once, so that growing leaves no copy behind; the allocator would wipe one
+    // besides.
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
     bytes.extend_from_slice(&[0; 4]);
     ciborium::into_writer(content, &mut *bytes).map_err(io::Error::other)?;
@@ -103,14 +111,22 @@ pub(super) fn frame(content: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>> 
 /// The length that stands ahead of a frame; an error if no frame is so long.
 pub(super) fn length(ahead: [u8; 4]) -> io::Result<usize> {
     let length = u32::from_be_bytes(ahead) as usize;
-    if length > MAX_FRAME { Err(io::Error::other("a frame is too long")) } else { Ok(length) }
+    if length > MAX_FRAME {
+        Err(io::Error::other("a frame is too long"))
+    } else {
+        Ok(length)
+    }
 }
 
 /// What a frame says, to its last byte.
 pub(super) fn content<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     let mut rest = bytes;
     let content = ciborium::from_reader(&mut rest).map_err(io::Error::other)?;
-    if rest.is_empty() { Ok(content) } else { Err(io::Error::other("a frame goes on behind its end")) }
+    if rest.is_empty() {
+        Ok(content)
+    } else {
+        Err(io::Error::other("a frame goes on behind its end"))
+    }
 }
 
 /// Reads one frame.
@@ -132,13 +148,30 @@ mod tests {
 
     #[test]
     fn a_frame_is_what_was_written_and_nothing_else() {
-        let order = Order { cpu_seconds: 9, session: [7; 32], me: 1, parties: 3, primes: None };
+        let order = Order {
+            cpu_seconds: 9,
+            session: [7; 32],
+            me: 1,
+            parties: 3,
+            primes: None,
+        };
         let bytes = frame(&ToChild::Order(order)).unwrap();
-        let Ok(ToChild::Order(read)) = read(&mut &bytes[..]) else { panic!("an order") };
-        assert_eq!((read.cpu_seconds, read.session, read.me, read.parties), (9, [7; 32], 1, 3));
-        assert!(content::<FromChild>(&[&waits()[4..], &[0]].concat()).is_err(), "bytes behind the end");
+        let Ok(ToChild::Order(read)) = read(&mut &bytes[..]) else {
+            panic!("an order")
+        };
+        assert_eq!(
+            (read.cpu_seconds, read.session, read.me, read.parties),
+            (9, [7; 32], 1, 3)
+        );
+        assert!(
+            content::<FromChild>(&[&waits()[4..], &[0]].concat()).is_err(),
+            "bytes behind the end"
+        );
         assert!(self::read::<FromChild>(&mut &waits()[..3]).is_err(), "cut");
-        assert!(self::read::<FromChild>(&mut &bytes[..]).is_err(), "of the other side");
+        assert!(
+            self::read::<FromChild>(&mut &bytes[..]).is_err(),
+            "of the other side"
+        );
     }
 
     #[test]

@@ -1,24 +1,27 @@
 //! Pushes metrics to an InfluxDB, of version 1 (`/write`) or 2 (`/api/v2/write`).
 //!
-//! Never in the way: a look is sent or dropped before the next one is taken, nothing is queued, and what the server does takes
-//! bounded time and memory. Its credentials are in headers alone, and never in a text.
+//! Never in the way: a look is sent or dropped before the next one is taken, nothing is queued, and
+//! what the server does takes bounded time and memory. Its credentials are in headers alone, and
+//! never in a text.
 
-use super::lines::lines;
-use super::{Look, Reading, text};
-use crate::config::{Config, Influx, InfluxInto, Metrics, Secret};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_host::{
     Custody, CustodyError, HttpClient, HttpClientError, HttpError, HttpOptions, HttpRequest,
 };
 use countersign_protocol::UnixMillis;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use zeroize::Zeroizing;
+
+use super::lines::lines;
+use super::{Look, Reading, text};
+use crate::config::{Config, Influx, InfluxInto, Metrics, Secret};
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -99,21 +102,46 @@ pub enum PushError {
 
 impl Pusher {
     /// As the operator wants it; `None`: nothing is pushed.
-    pub fn of(config: &Config) -> Result<Option<Pusher>, PushError> {
-        let Some(influx) = config.metrics.influx.clone() else { return Ok(None) };
+    pub fn of(config: &Config) -> Result<Option<Self>, PushError> {
+        let Some(influx) = config.metrics.influx.clone() else {
+            return Ok(None);
+        };
         let authorities = |file: &PathBuf| {
             let read = Custody::Operator.read(file, AUTHORITIES);
-            read.map_err(|source| PushError::Authorities { file: file.clone(), source })
+            read.map_err(|source| PushError::Authorities {
+                file: file.clone(),
+                source,
+            })
         };
-        let extra_ca_pem = config.policy.ca_file.as_ref().map(authorities).transpose()?;
-        Pusher::new(influx, config.metrics.clone(), extra_ca_pem).map(Some)
+        let extra_ca_pem = config
+            .policy
+            .ca_file
+            .as_ref()
+            .map(authorities)
+            .transpose()?;
+        Self::new(influx, config.metrics.clone(), extra_ca_pem).map(Some)
     }
 
-    /// For this database. Its credentials must be readable now, though they are read again for each push.
-    pub fn new(influx: Influx, names: Metrics, extra_ca_pem: Option<Vec<u8>>) -> Result<Pusher, PushError> {
-        let options = HttpOptions { extra_ca_pem, timeout: PATIENCE, body_bytes: ANSWER };
-        let (client, write) = (HttpClient::new(&options)?, place(&influx));
-        let pusher = Pusher { influx, names, write, client };
+    /// For this database. Its credentials must be readable now, though they are read again for each
+    /// push.
+    pub fn new(
+        influx: Influx,
+        names: Metrics,
+        extra_ca_pem: Option<Vec<u8>>,
+    ) -> Result<Self, PushError> {
+        let options = HttpOptions {
+            extra_ca_pem,
+            timeout: PATIENCE,
+            body_bytes: ANSWER,
+        };
+        let client = HttpClient::new(&options)?;
+        let write = place(&influx);
+        let pusher = Self {
+            influx,
+            names,
+            write,
+            client,
+        };
         pusher.authorization()?;
         Ok(pusher)
     }
@@ -130,14 +158,26 @@ impl Pusher {
         lines.truncate(MOST);
         let authorization = self.authorization()?;
         for batch in lines.chunks(BATCH) {
-            self.send(batch.join("\n").into_bytes(), &authorization).await?;
+            self.send(batch.join("\n").into_bytes(), &authorization)
+                .await?;
         }
         Ok(lines.len())
     }
 
-    async fn send(&self, body: Vec<u8>, authorization: &Option<Zeroizing<String>>) -> Result<(), PushError> {
-        let mut headers = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
-        headers.extend(authorization.iter().map(|value| ("authorization".to_owned(), value.to_string())));
+    async fn send(
+        &self,
+        body: Vec<u8>,
+        authorization: &Option<Zeroizing<String>>,
+    ) -> Result<(), PushError> {
+        let mut headers = vec![(
+            "content-type".to_owned(),
+            "text/plain; charset=utf-8".to_owned(),
+        )];
+        headers.extend(
+            authorization
+                .iter()
+                .map(|value| ("authorization".to_owned(), value.to_string())),
+        );
         let request = HttpRequest {
             method: "POST".into(),
             url: self.write.clone(),
@@ -148,7 +188,10 @@ impl Pusher {
         let answer = self.client.send(request).await?;
         match answer.status {
             200..=299 => Ok(()),
-            status => Err(PushError::Refused { status, advice: advice(status) }),
+            status => Err(PushError::Refused {
+                status,
+                advice: advice(status),
+            }),
         }
     }
 
@@ -156,13 +199,19 @@ impl Pusher {
     fn authorization(&self) -> Result<Option<Zeroizing<String>>, PushError> {
         Ok(match &self.influx.into {
             InfluxInto::Database { user: None, .. } => None,
-            InfluxInto::Database { user: Some((name, password)), .. } => {
+            InfluxInto::Database {
+                user: Some((name, password)),
+                ..
+            } => {
                 let password = match password {
                     Secret::Here(password) => Zeroizing::new(password.expose().to_owned()),
                     Secret::File(file) => credential(file)?,
                 };
                 let both = Zeroizing::new(format!("{name}:{}", *password));
-                Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(both.as_bytes()))))
+                Some(Zeroizing::new(format!(
+                    "Basic {}",
+                    STANDARD.encode(both.as_bytes())
+                )))
             }
             InfluxInto::Bucket { token, .. } => {
                 Some(Zeroizing::new(format!("Token {}", *credential(token)?)))
@@ -176,24 +225,39 @@ fn place(influx: &Influx) -> Url {
     let mut url = influx.server.clone();
     let (path, query) = match &influx.into {
         InfluxInto::Database { name, .. } => ("write", vec![("db", name)]),
-        InfluxInto::Bucket { org, name, .. } => ("api/v2/write", vec![("org", org), ("bucket", name)]),
+        InfluxInto::Bucket { org, name, .. } => {
+            ("api/v2/write", vec![("org", org), ("bucket", name)])
+        }
     };
     url.set_path(&format!("{}{path}", influx.server.path()));
-    url.query_pairs_mut().extend_pairs(query).append_pair("precision", "ms");
+    url.query_pairs_mut()
+        .extend_pairs(query)
+        .append_pair("precision", "ms");
     url
 }
 
 /// One line of visible text, from a file that only its owner may read.
 fn credential(file: &Path) -> Result<Zeroizing<String>, PushError> {
-    let unreadable = |source| PushError::Credential { file: file.into(), source };
-    let mode = std::fs::metadata(file).map_err(|error| unreadable(error.into()))?.mode();
+    let unreadable = |source| PushError::Credential {
+        file: file.into(),
+        source,
+    };
+    let mode = std::fs::metadata(file)
+        .map_err(|error| unreadable(error.into()))?
+        .mode();
     if mode & 0o077 != 0 {
         return Err(PushError::Exposed { file: file.into() });
     }
-    let bytes = Zeroizing::new(Custody::Operator.read(file, CREDENTIAL).map_err(unreadable)?);
+    let bytes = Zeroizing::new(
+        Custody::Operator
+            .read(file, CREDENTIAL)
+            .map_err(unreadable)?,
+    );
     let line = std::str::from_utf8(bytes.trim_ascii()).ok();
-    let line = line.filter(|line| !line.is_empty() && line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
-    line.map(|line| Zeroizing::new(line.to_owned())).ok_or_else(|| PushError::Unfit { file: file.into() })
+    let line = line
+        .filter(|line| !line.is_empty() && line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    line.map(|line| Zeroizing::new(line.to_owned()))
+        .ok_or_else(|| PushError::Unfit { file: file.into() })
 }
 
 /// What the server wants to say, in our words: its own could say anything.
@@ -202,7 +266,9 @@ fn advice(status: u16) -> &'static str {
         300..=399 => "it leads elsewhere, and nobody follows; correct metrics.influxdb.server_addr",
         400 => "it cannot read the lines or has values of another type; see its log",
         401 | 403 => "it does not let this user or token write; see to its rights",
-        404 => "it knows no such database, organisation or bucket; create it, or correct metrics.influxdb",
+        404 => {
+            "it knows no such database, organisation or bucket; create it, or correct metrics.influxdb"
+        }
         413 => "it takes no request of this size; raise its limit",
         429 | 503 => "it is overloaded; raise metrics.influxdb.interval_seconds",
         _ => "see its log",
@@ -216,7 +282,9 @@ pub async fn follow(pusher: Pusher, look: Look, count: impl Fn(bool), stop: Canc
     let mut trouble = Trouble::default();
     while stop.run_until_cancelled(every.tick()).await.is_some() {
         let push = async { pusher.push(look().await, crate::core::now()).await };
-        let Some(pushed) = stop.run_until_cancelled(push).await else { return };
+        let Some(pushed) = stop.run_until_cancelled(push).await else {
+            return;
+        };
         count(pushed.is_ok());
         match trouble.note(pushed.as_ref().err(), Instant::now()) {
             Say::Nothing => {}
@@ -247,14 +315,26 @@ impl Trouble {
     fn note(&mut self, error: Option<&PushError>, now: Instant) -> Say {
         let Some(error) = error else {
             let before = std::mem::take(self);
-            return if before.times > 0 { Say::Well { times: before.times } } else { Say::Nothing };
+            return if before.times > 0 {
+                Say::Well {
+                    times: before.times,
+                }
+            } else {
+                Say::Nothing
+            };
         };
         self.times += 1;
-        if self.said.is_some_and(|said| now.duration_since(said) < AGAIN) {
+        if self
+            .said
+            .is_some_and(|said| now.duration_since(said) < AGAIN)
+        {
             return Say::Nothing;
         }
         self.said = Some(now);
-        Say::Fails { times: self.times, why: error.to_string() }
+        Say::Fails {
+            times: self.times,
+            why: error.to_string(),
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 //! Pushes to servers that are made up, and to a real InfluxDB.
 
-use super::super::tests::reading;
-use super::*;
-use countersign_host::HttpResponse;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+
+use countersign_host::HttpResponse;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::super::tests::reading;
+use super::*;
+
 const NOW: UnixMillis = UnixMillis(1_700_000_000_123);
+
+const TAKEN: &str = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
 
 fn file(dir: &Path, text: &str, mode: u32) -> PathBuf {
     let file = dir.join("credential");
@@ -21,12 +25,19 @@ fn file(dir: &Path, text: &str, mode: u32) -> PathBuf {
 
 fn pusher(address: &str, into: InfluxInto) -> Pusher {
     let server = format!("http://{address}/").parse().unwrap();
-    let influx = Influx { server, into, every: Duration::from_millis(5) };
+    let influx = Influx {
+        server,
+        into,
+        every: Duration::from_millis(5),
+    };
     Pusher::new(influx, Metrics::default(), None).unwrap()
 }
 
 fn database() -> InfluxInto {
-    InfluxInto::Database { name: "tss metrics".into(), user: None }
+    InfluxInto::Database {
+        name: "tss metrics".into(),
+        user: None,
+    }
 }
 
 /// A server that reads one whole request, gives this answer, and tells what it read.
@@ -35,13 +46,18 @@ async fn server(answer: &'static str) -> (String, tokio::task::JoinHandle<String
     let address = listener.local_addr().unwrap().to_string();
     let served = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+        let mut request = Vec::new();
+        let mut piece = [0; 4096];
         loop {
             let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
-            let length =
-                text.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+            let length = text
+                .split_once("content-length: ")
+                .and_then(|(_, rest)| rest.lines().next()?.parse().ok());
             let body = text.split_once("\r\n\r\n").map(|(_, body)| body.len());
-            if length.zip(body).is_some_and(|(length, body): (usize, usize)| body >= length) {
+            if length
+                .zip(body)
+                .is_some_and(|(length, body): (usize, usize)| body >= length)
+            {
                 break;
             }
             let read = stream.read(&mut piece).await.unwrap();
@@ -54,51 +70,92 @@ async fn server(answer: &'static str) -> (String, tokio::task::JoinHandle<String
     (address, served)
 }
 
-const TAKEN: &str = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
-
 #[tokio::test]
 async fn version_1_is_given_a_database_and_version_2_a_bucket_each_with_its_credential() {
     let dir = tempfile::tempdir().unwrap();
     let secret = file(dir.path(), "s3cret\n", 0o600);
     let (address, served) = server(TAKEN).await;
     let user = Some(("node".to_owned(), Secret::File(secret.clone())));
-    let old = pusher(&address, InfluxInto::Database { name: "tss metrics".into(), user });
+    let old = pusher(
+        &address,
+        InfluxInto::Database {
+            name: "tss metrics".into(),
+            user,
+        },
+    );
     let samples = old.push(reading(), NOW).await.unwrap();
     let request = served.await.unwrap();
-    assert!(request.starts_with("POST /write?db=tss+metrics&precision=ms HTTP/1.1\r\n"), "{request}");
-    assert!(request.contains("authorization: Basic bm9kZTpzM2NyZXQ=\r\n"), "{request}");
+    assert!(
+        request.starts_with("POST /write?db=tss+metrics&precision=ms HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.contains("authorization: Basic bm9kZTpzM2NyZXQ=\r\n"),
+        "{request}"
+    );
     let body = request.split_once("\r\n\r\n").unwrap().1;
     assert_eq!(body.lines().count(), samples);
-    assert!(body.lines().any(|line| line == "countersign_ready value=0 1700000000123"), "{body}");
+    assert!(
+        body.lines()
+            .any(|line| line == "countersign_ready value=0 1700000000123"),
+        "{body}"
+    );
     let (address, served) = server(TAKEN).await;
-    let new =
-        pusher(&address, InfluxInto::Bucket { org: "a&b".into(), name: "tss".into(), token: secret.clone() });
+    let new = pusher(
+        &address,
+        InfluxInto::Bucket {
+            org: "a&b".into(),
+            name: "tss".into(),
+            token: secret.clone(),
+        },
+    );
     new.push(reading(), NOW).await.unwrap();
     let request = served.await.unwrap();
     assert!(
         request.starts_with("POST /api/v2/write?org=a%26b&bucket=tss&precision=ms HTTP/1.1\r\n"),
         "{request}"
     );
-    assert!(request.contains("authorization: Token s3cret\r\n"), "{request}");
+    assert!(
+        request.contains("authorization: Token s3cret\r\n"),
+        "{request}"
+    );
     // A credential is read again for each push, so it can be changed while the node runs.
     std::fs::write(&secret, "an\nother").unwrap();
-    assert!(matches!(new.push(reading(), NOW).await, Err(PushError::Unfit { .. })));
+    assert!(matches!(
+        new.push(reading(), NOW).await,
+        Err(PushError::Unfit { .. })
+    ));
 }
 
 #[tokio::test]
 async fn who_refuses_or_leads_elsewhere_is_told_apart_and_its_words_are_not_repeated() {
     for (answer, status) in [
-        ("HTTP/1.1 401 Unauthorized\r\ncontent-length: 7\r\n\r\ncanary!", 401),
-        ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", 302),
+        (
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: 7\r\n\r\ncanary!",
+            401,
+        ),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+            302,
+        ),
         ("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", 503),
     ] {
         let (address, _served) = server(answer).await;
-        let error = pusher(&address, database()).push(reading(), NOW).await.unwrap_err();
-        assert!(matches!(error, PushError::Refused { status: said, .. } if said == status), "{error}");
+        let error = pusher(&address, database())
+            .push(reading(), NOW)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, PushError::Refused { status: said, .. } if said == status),
+            "{error}"
+        );
         assert!(!error.to_string().contains("canary"), "{error}");
     }
     let (address, _served) = server("HTTP/1.1 400 Bad\r\ncontent-length: 99999999\r\n\r\n").await;
-    assert!(matches!(pusher(&address, database()).push(reading(), NOW).await, Err(PushError::Http(_))));
+    assert!(matches!(
+        pusher(&address, database()).push(reading(), NOW).await,
+        Err(PushError::Http(_))
+    ));
 }
 
 #[test]
@@ -106,19 +163,33 @@ fn a_credential_that_others_may_read_or_that_is_none_is_refused_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let refused = |text: &str, mode| {
         let token = file(dir.path(), text, mode);
-        let into = InfluxInto::Bucket { org: "o".into(), name: "b".into(), token };
+        let into = InfluxInto::Bucket {
+            org: "o".into(),
+            name: "b".into(),
+            token,
+        };
         let server = "http://127.0.0.1:1/".parse().unwrap();
-        let influx = Influx { server, into, every: Duration::from_secs(1) };
-        Pusher::new(influx, Metrics::default(), None).err().map(|error| error.to_string())
+        let influx = Influx {
+            server,
+            into,
+            every: Duration::from_secs(1),
+        };
+        Pusher::new(influx, Metrics::default(), None)
+            .err()
+            .map(|error| error.to_string())
     };
     assert_eq!(refused("token", 0o600), None);
     assert!(refused("token", 0o640).unwrap().contains("chmod 600"));
     for text in ["", " \n", "two\nlines", "caf\u{e9}"] {
-        assert!(refused(text, 0o600).unwrap().contains("write it anew"), "{text:?}");
+        assert!(
+            refused(text, 0o600).unwrap().contains("write it anew"),
+            "{text:?}"
+        );
     }
 }
 
-/// The node's own work goes on beside it: a push is one task that waits, and each look that fails is counted and dropped.
+/// The node's own work goes on beside it: a push is one task that waits, and each look that fails
+/// is counted and dropped.
 #[tokio::test]
 async fn a_server_that_is_gone_is_tried_again_and_ends_with_the_node() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -131,7 +202,12 @@ async fn a_server_that_is_gone_is_tried_again_and_ends_with_the_node() {
         // The first few are enough.
         let _ = told.try_send(written);
     };
-    let following = tokio::spawn(follow(pusher(&address, database()), look.clone(), count, stop.clone()));
+    let following = tokio::spawn(follow(
+        pusher(&address, database()),
+        look.clone(),
+        count,
+        stop.clone(),
+    ));
     for _ in 0..3 {
         assert_eq!(counted.recv().await, Some(false));
     }
@@ -141,7 +217,12 @@ async fn a_server_that_is_gone_is_tried_again_and_ends_with_the_node() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let stop = CancellationToken::new();
-    let following = tokio::spawn(follow(pusher(&address, database()), look, |_| {}, stop.clone()));
+    let following = tokio::spawn(follow(
+        pusher(&address, database()),
+        look,
+        |_| {},
+        stop.clone(),
+    ));
     let _kept = silent.accept().await.unwrap();
     stop.cancel();
     following.await.unwrap();
@@ -149,14 +230,31 @@ async fn a_server_that_is_gone_is_tried_again_and_ends_with_the_node() {
 
 #[test]
 fn the_log_says_that_it_fails_once_an_hour_and_when_it_is_over() {
-    let (mut trouble, start) = (Trouble::default(), Instant::now());
-    let error = PushError::Refused { status: 404, advice: "create it" };
+    let mut trouble = Trouble::default();
+    let start = Instant::now();
+    let error = PushError::Refused {
+        status: 404,
+        advice: "create it",
+    };
     let why = error.to_string();
-    let mut note = |error, minutes: u64| trouble.note(error, start + Duration::from_secs(60 * minutes));
+    let mut note =
+        |error, minutes: u64| trouble.note(error, start + Duration::from_secs(60 * minutes));
     assert_eq!(note(None, 0), Say::Nothing);
-    assert_eq!(note(Some(&error), 1), Say::Fails { times: 1, why: why.clone() });
+    assert_eq!(
+        note(Some(&error), 1),
+        Say::Fails {
+            times: 1,
+            why: why.clone()
+        }
+    );
     assert_eq!(note(Some(&error), 2), Say::Nothing);
-    assert_eq!(note(Some(&error), 61), Say::Fails { times: 3, why: why.clone() });
+    assert_eq!(
+        note(Some(&error), 61),
+        Say::Fails {
+            times: 3,
+            why: why.clone()
+        }
+    );
     assert_eq!(note(Some(&error), 62), Say::Nothing);
     assert_eq!(note(None, 63), Say::Well { times: 4 });
     assert_eq!(note(None, 64), Say::Nothing);
@@ -172,15 +270,33 @@ struct Influxd {
 
 impl Influxd {
     /// None if it is not installed, which is said; where tests must be whole, it is an error.
-    async fn start() -> Option<Influxd> {
-        if Command::new("influxd").arg("version").stdout(Stdio::null()).status().is_err() {
-            assert!(std::env::var_os("CI").is_none(), "install Debian's package influxdb: `./run test` does");
-            eprintln!("SKIPPED: the program `influxd` is not installed (Debian's package influxdb)");
+    async fn start() -> Option<Self> {
+        if Command::new("influxd")
+            .arg("version")
+            .stdout(Stdio::null())
+            .status()
+            .is_err()
+        {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "install Debian's package influxdb: `./run test` does"
+            );
+            eprintln!(
+                "SKIPPED: the program `influxd` is not installed (Debian's package influxdb)"
+            );
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let (address, rpc, place) = (free(), free(), dir.path().display());
+        let free = || {
+            std::net::TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .to_string()
+        };
+        let address = free();
+        let rpc = free();
+        let place = dir.path().display();
         let config = format!(
             "reporting-disabled = true\nbind-address = \"{rpc}\"\n[meta]\ndir = \"{place}/meta\"\n\
              [data]\ndir = \"{place}/data\"\nwal-dir = \"{place}/wal\"\n[monitor]\nstore-enabled = false\n\
@@ -189,9 +305,18 @@ impl Influxd {
         let file = dir.path().join("influxdb.conf");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new("influxd");
-        command.arg("run").arg("-config").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("run")
+            .arg("-config")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let process = command.spawn().unwrap();
-        let influxd = Influxd { process, address, _dir: dir };
+        let influxd = Self {
+            process,
+            address,
+            _dir: dir,
+        };
         while influxd.send("GET", "/ping", "").await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -208,18 +333,33 @@ impl Influxd {
 
     async fn send(&self, method: &str, path: &str, query: &str) -> Result<HttpResponse, HttpError> {
         let mut url: Url = format!("http://{}{path}", self.address).parse().unwrap();
-        url.query_pairs_mut().append_pair("db", "tss").append_pair("epoch", "ms").append_pair("q", query);
+        url.query_pairs_mut()
+            .append_pair("db", "tss")
+            .append_pair("epoch", "ms")
+            .append_pair("q", query);
         let admin = format!("Basic {}", STANDARD.encode("admin:admin"));
         let headers = vec![("authorization".into(), admin)];
-        let options = HttpOptions { body_bytes: 4 << 20, ..HttpOptions::default() };
-        let request = HttpRequest { method: method.into(), url, headers, body: Vec::new(), timeout: None };
+        let options = HttpOptions {
+            body_bytes: 4 << 20,
+            ..HttpOptions::default()
+        };
+        let request = HttpRequest {
+            method: method.into(),
+            url,
+            headers,
+            body: Vec::new(),
+            timeout: None,
+        };
         HttpClient::new(&options).unwrap().send(request).await
     }
 
     async fn query(&self, method: &str, query: &str) -> serde_json::Value {
         let answer = self.send(method, "/query", query).await.unwrap();
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        assert!(answer.status == 200 && body["results"][0].get("error").is_none(), "{query}: {body}");
+        assert!(
+            answer.status == 200 && body["results"][0].get("error").is_none(),
+            "{query}: {body}"
+        );
         body["results"][0]["series"].clone()
     }
 }
@@ -238,22 +378,40 @@ type Series = (String, BTreeMap<String, String>);
 /// What `/metrics` shows, read by hand.
 fn shown(names: &Metrics) -> BTreeMap<Series, f64> {
     let text = text::text(reading(), names).unwrap();
-    let samples = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-        let labels = labels.trim_end_matches('}').split("\",").filter(|label| !label.is_empty());
-        let pairs = labels.map(|label| label.split_once("=\"").unwrap());
-        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').to_owned()));
-        ((name.to_owned(), pairs.filter(|(_, value)| !value.is_empty()).collect()), value.parse().unwrap())
-    });
+    let samples = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+            let labels = labels
+                .trim_end_matches('}')
+                .split("\",")
+                .filter(|label| !label.is_empty());
+            let pairs = labels.map(|label| label.split_once("=\"").unwrap());
+            let pairs = pairs
+                .map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').to_owned()));
+            (
+                (
+                    name.to_owned(),
+                    pairs.filter(|(_, value)| !value.is_empty()).collect(),
+                ),
+                value.parse().unwrap(),
+            )
+        });
     samples.collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_influxdb_gives_back_what_metrics_show() {
-    let Some(influxd) = Influxd::start().await else { return };
+    let Some(influxd) = Influxd::start().await else {
+        return;
+    };
     let names = Metrics {
-        labels: vec![("job".into(), "tss node, one=1".into()), ("instance".into(), "0".into())],
+        labels: vec![
+            ("job".into(), "tss node, one=1".into()),
+            ("instance".into(), "0".into()),
+        ],
         prefix: "acme_".into(),
         ..Metrics::default()
     };
@@ -261,33 +419,66 @@ async fn a_real_influxdb_gives_back_what_metrics_show() {
     let password = Secret::File(file(dir.path(), "s3cret\n", 0o600));
     let influx = Influx {
         server: format!("http://{}/", influxd.address).parse().unwrap(),
-        into: InfluxInto::Database { name: "tss".into(), user: Some(("node".into(), password)) },
+        into: InfluxInto::Database {
+            name: "tss".into(),
+            user: Some(("node".into(), password)),
+        },
         every: Duration::from_secs(10),
     };
     let pusher = Pusher::new(influx.clone(), names.clone(), None).unwrap();
     let pushed = pusher.push(reading(), NOW).await.unwrap();
-    let series = influxd.query("GET", "SELECT value FROM /.*/ GROUP BY *").await;
+    let series = influxd
+        .query("GET", "SELECT value FROM /.*/ GROUP BY *")
+        .await;
     let mut found = BTreeMap::new();
     for series in series.as_array().unwrap() {
         let tags = series["tags"].as_object().unwrap().iter();
         let tags = tags.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
         let tags = tags.filter(|(_, value)| !value.is_empty()).collect();
-        let [row] = &series["values"].as_array().unwrap()[..] else { panic!("one value: {series}") };
+        let [row] = &series["values"].as_array().unwrap()[..] else {
+            panic!("one value: {series}")
+        };
         assert_eq!(row[0].as_u64(), Some(NOW.0));
-        found.insert((series["name"].as_str().unwrap().to_owned(), tags), row[1].as_f64().unwrap());
+        found.insert(
+            (series["name"].as_str().unwrap().to_owned(), tags),
+            row[1].as_f64().unwrap(),
+        );
     }
     let shown = shown(&names);
     assert_eq!(found, shown);
     assert!(pushed == shown.len() && pushed > 50, "{pushed}");
     let refused = |into| {
-        let influx = Influx { into, ..influx.clone() };
+        let influx = Influx {
+            into,
+            ..influx.clone()
+        };
         let pusher = Pusher::new(influx, names.clone(), None).unwrap();
         async move { pusher.push(reading(), NOW).await.unwrap_err() }
     };
-    let stranger = Some(("node".to_owned(), Secret::File(file(dir.path(), "wrong", 0o600))));
-    let error = refused(InfluxInto::Database { name: "tss".into(), user: stranger }).await;
-    assert!(matches!(error, PushError::Refused { status: 401, .. }), "{error}");
-    let admin = Some(("admin".to_owned(), Secret::File(file(dir.path(), "admin", 0o600))));
-    let error = refused(InfluxInto::Database { name: "none".into(), user: admin }).await;
-    assert!(matches!(error, PushError::Refused { status: 404, .. }), "{error}");
+    let stranger = Some((
+        "node".to_owned(),
+        Secret::File(file(dir.path(), "wrong", 0o600)),
+    ));
+    let error = refused(InfluxInto::Database {
+        name: "tss".into(),
+        user: stranger,
+    })
+    .await;
+    assert!(
+        matches!(error, PushError::Refused { status: 401, .. }),
+        "{error}"
+    );
+    let admin = Some((
+        "admin".to_owned(),
+        Secret::File(file(dir.path(), "admin", 0o600)),
+    ));
+    let error = refused(InfluxInto::Database {
+        name: "none".into(),
+        user: admin,
+    })
+    .await;
+    assert!(
+        matches!(error, PushError::Refused { status: 404, .. }),
+        "{error}"
+    );
 }

@@ -1,14 +1,18 @@
-//! The text of [`super::text`] in InfluxDB's line protocol: the very samples that `/metrics` shows, so that the two cannot
-//! disagree. A sample's name is the measurement, its labels are the tags, and its value is the field `value`.
+//! The text of [`super::text`] in InfluxDB's line protocol: the very samples that `/metrics` shows,
+//! so that the two cannot disagree. A sample's name is the measurement, its labels are the tags,
+//! and its value is the field `value`.
 //!
-//! Format: <https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>. A tag without value is not
-//! allowed there and left out.
+//! Format: <https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>. A
+//! tag without value is not allowed there and left out.
 
 use countersign_protocol::UnixMillis;
 
-/// One line for each sample, all of the same moment, in milliseconds. What is no sample, such as a comment, has no line.
+/// One line for each sample, all of the same moment, in milliseconds. What is no sample, such as a
+/// comment, has no line.
 pub(super) fn lines(text: &str, now: UnixMillis) -> Vec<String> {
-    text.lines().filter_map(|sample| line(sample, now)).collect()
+    text.lines()
+        .filter_map(|sample| line(sample, now))
+        .collect()
 }
 
 fn line(sample: &str, now: UnixMillis) -> Option<String> {
@@ -24,7 +28,11 @@ fn line(sample: &str, now: UnixMillis) -> Option<String> {
     };
     let mut line = escaped(name, &[',', ' ']);
     for (label, value) in tags(labels)? {
-        line += &format!(",{}={}", escaped(label, &[',', '=', ' ']), escaped(value, &[',', '=', ' ']));
+        line += &format!(
+            ",{}={}",
+            escaped(label, &[',', '=', ' ']),
+            escaped(value, &[',', '=', ' '])
+        );
     }
     Some(format!("{line} value={value} {}", now.0))
 }
@@ -61,9 +69,15 @@ mod tests {
     #[test]
     fn a_sample_becomes_a_line_and_nothing_else_does() {
         let text = "# TYPE a gauge\na 1.0\nb_bucket{le=\"+Inf\",plugin=\"my, own = x\",version=\"\"} 6\nc{} 2.5\nd NaN\n# EOF\n";
-        let expected =
-            ["a value=1 7", "b_bucket,le=+Inf,plugin=my\\,\\ own\\ \\=\\ x value=6 7", "c value=2.5 7"];
+        let expected = [
+            "a value=1 7",
+            "b_bucket,le=+Inf,plugin=my\\,\\ own\\ \\=\\ x value=6 7",
+            "c value=2.5 7",
+        ];
         assert_eq!(lines(text, UnixMillis(7)), expected);
-        assert!(lines("a{b=\"c} 1\n", UnixMillis(7)).is_empty(), "half a label");
+        assert!(
+            lines("a{b=\"c} 1\n", UnixMillis(7)).is_empty(),
+            "half a label"
+        );
     }
 }

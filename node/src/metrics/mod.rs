@@ -1,6 +1,6 @@
-//! A node seen from outside: `/live`, `/ready` and `/metrics` over HTTP, on this machine only and only if the operator
-//! wants it; and pushed to an InfluxDB, if the operator names one. Nothing can be changed here, and no secret, no key id and no
-//! word of a task is shown.
+//! A node seen from outside: `/live`, `/ready` and `/metrics` over HTTP, on this machine only and
+//! only if the operator wants it; and pushed to an InfluxDB, if the operator names one. Nothing can
+//! be changed here, and no secret, no key id and no word of a task is shown.
 
 pub mod influx;
 mod lines;
@@ -8,20 +8,21 @@ mod reading;
 mod tally;
 mod text;
 
-pub use reading::{JournalReading, Reading};
-pub use tally::{Ended, Tally};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::Metrics;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use countersign_door::Limits;
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::config::Metrics;
+pub use reading::{JournalReading, Reading};
+pub use tally::{Ended, Tally};
 
 /// Looks at the node.
 pub type Look = Arc<dyn Fn() -> BoxFuture<'static, Reading> + Send + Sync>;
@@ -45,7 +46,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     /// A scraper, a supervisor and an operator need a connection each, and questions are one line.
-    fn default() -> Bounds {
+    fn default() -> Self {
         let seconds = Duration::from_secs;
         let door = Limits {
             connections: 16,
@@ -55,7 +56,10 @@ impl Default for Bounds {
             life: Some(seconds(60)),
             grace: seconds(2),
         };
-        Bounds { door, look: seconds(5) }
+        Self {
+            door,
+            look: seconds(5),
+        }
     }
 }
 
@@ -70,10 +74,14 @@ pub async fn serve(
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "the node can be looked at: /live, /ready, /metrics");
     }
-    let (ready, names) = (look.clone(), Arc::new(names));
+    let ready = look.clone();
+    let names = Arc::new(names);
     let router = Router::new()
         .route("/live", get(async || "live\n"))
-        .route("/ready", get(async move || answer(&ready, bounds.look, |reading| readiness(&reading)).await))
+        .route(
+            "/ready",
+            get(async move || answer(&ready, bounds.look, |reading| readiness(&reading)).await),
+        )
         .route(
             "/metrics",
             get(async move || answer(&look, bounds.look, |reading| metrics(reading, &names)).await),
@@ -85,25 +93,32 @@ pub async fn serve(
 async fn answer(look: &Look, within: Duration, tell: impl Fn(Reading) -> Response) -> Response {
     match tokio::time::timeout(within, look()).await {
         Ok(reading) => tell(reading),
-        Err(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "store: it does not answer; check the disk\n").into_response()
-        }
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store: it does not answer; check the disk\n",
+        )
+            .into_response(),
     }
 }
 
 /// 200, or 503 with one reason in a line.
 fn readiness(reading: &Reading) -> Response {
     let reasons = reading.not_ready();
-    match reasons.is_empty() {
-        true => "ready\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response(),
+    if reasons.is_empty() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response()
     }
 }
 
 fn metrics(reading: Reading, names: &Metrics) -> Response {
     match text::text(reading, names) {
         Ok(text) => ([(header::CONTENT_TYPE, text::CONTENT_TYPE)], text).into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written down\n").into_response(),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics cannot be written down\n",
+        )
+            .into_response(),
     }
 }
 

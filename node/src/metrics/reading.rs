@@ -1,13 +1,15 @@
 //! One look at a node: everything that its metrics and its readiness are made of.
 
+use std::sync::Arc;
+
+use countersign_host::{Condition, EntryStatus};
+use countersign_store::{Journal, ReadJournalError};
+
 use super::tally::Ended;
 use crate::check_ups::Round;
 use crate::core::Core;
 use crate::events::LiveReceiver;
 use crate::task::handover;
-use countersign_host::{Condition, EntryStatus};
-use countersign_store::{Journal, ReadJournalError};
-use std::sync::Arc;
 
 /// What was seen.
 #[derive(Debug, Clone)]
@@ -61,8 +63,8 @@ pub struct JournalReading {
 
 impl Reading {
     /// Looks at a node that runs.
-    pub async fn of(core: Arc<Core>) -> Reading {
-        Reading {
+    pub async fn of(core: Arc<Core>) -> Self {
+        Self {
             stopping: core.stopping.is_cancelled(),
             failed: core.tally.has_failed(),
             store: [core.journal.trouble(), core.vault.trouble()]
@@ -71,12 +73,20 @@ impl Reading {
                 .map_or(Ok(()), |why| Err(why.to_owned())),
             twin: core.twins.is_known(),
             online: core.tally.is_online(),
-            journal: core.journal(JournalReading::of).await.map_err(|error| error.to_string()),
+            journal: core
+                .journal(JournalReading::of)
+                .await
+                .map_err(|error| error.to_string()),
             sessions: core.router.sessions(),
             plugins: core.guard.status(),
             receivers: core.receivers.live(),
             swaps: core.tally.swaps(),
-            pushes: core.config.metrics.influx.is_some().then(|| core.tally.pushes()),
+            pushes: core
+                .config
+                .metrics
+                .influx
+                .is_some()
+                .then(|| core.tally.pushes()),
             check_up: core.check_ups.last(),
             tasks: core.tally.tasks(),
         }
@@ -92,8 +102,10 @@ impl Reading {
             (Err(why), _) => reasons.push(format!("store: {why}")),
             (Ok(()), Err(error)) => reasons.push(format!("store: {error}")),
             (Ok(()), Ok(_)) if self.failed => {
-                reasons
-                    .push("a part of the node has died, and it is about to stop; the log says which".into());
+                reasons.push(
+                    "a part of the node has died, and it is about to stop; the log says which"
+                        .into(),
+                );
             }
             (Ok(()), Ok(_)) => {}
         }
@@ -110,15 +122,17 @@ impl Reading {
 
 fn broken(entry: &EntryStatus) -> Option<String> {
     match &entry.condition {
-        Condition::Broken { code, reason } => Some(format!("plugin {}: {reason} [{code}]", entry.name)),
+        Condition::Broken { code, reason } => {
+            Some(format!("plugin {}: {reason} [{code}]", entry.name))
+        }
         Condition::InForce | Condition::Shadow => None,
     }
 }
 
 impl JournalReading {
-    fn of(journal: &Journal) -> Result<JournalReading, ReadJournalError> {
+    fn of(journal: &Journal) -> Result<Self, ReadJournalError> {
         let keys = journal.key_counts()?;
-        Ok(JournalReading {
+        Ok(Self {
             active_keys: keys.active,
             pending_keys: keys.pending,
             released_keys: keys.released + keys.leaving,

@@ -1,9 +1,11 @@
-//! What a node counts of itself while it runs. For operators; nothing is decided by it, and a restart begins at 0.
+//! What a node counts of itself while it runs. For operators; nothing is decided by it, and a
+//! restart begins at 0.
 
-use countersign_store::TaskKind;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+
+use countersign_store::TaskKind;
 
 /// The counters of a node.
 #[derive(Debug, Default)]
@@ -34,10 +36,10 @@ impl Ended {
     /// Its name in metrics.
     pub fn name(self) -> &'static str {
         match self {
-            Ended::Succeeded => "succeeded",
-            Ended::Refused => "refused",
-            Ended::Failed => "failed",
-            Ended::Alarmed => "alarmed",
+            Self::Succeeded => "succeeded",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Alarmed => "alarmed",
         }
     }
 }
@@ -65,24 +67,38 @@ impl Tally {
 
     /// Changed plugins were looked at, and put in force or refused.
     pub fn swap(&self, taken: bool) {
-        let counter = if taken { &self.swaps_taken } else { &self.swaps_refused };
+        let counter = if taken {
+            &self.swaps_taken
+        } else {
+            &self.swaps_refused
+        };
         counter.fetch_add(1, Relaxed);
     }
 
     /// How many changes were put in force, and how many refused.
     pub fn swaps(&self) -> (u64, u64) {
-        (self.swaps_taken.load(Relaxed), self.swaps_refused.load(Relaxed))
+        (
+            self.swaps_taken.load(Relaxed),
+            self.swaps_refused.load(Relaxed),
+        )
     }
 
     /// A look was pushed to the InfluxDB, or could not be.
     pub fn push(&self, written: bool) {
-        let counter = if written { &self.pushes_written } else { &self.pushes_failed };
+        let counter = if written {
+            &self.pushes_written
+        } else {
+            &self.pushes_failed
+        };
         counter.fetch_add(1, Relaxed);
     }
 
     /// How many looks were pushed, and how many could not be.
     pub fn pushes(&self) -> (u64, u64) {
-        (self.pushes_written.load(Relaxed), self.pushes_failed.load(Relaxed))
+        (
+            self.pushes_written.load(Relaxed),
+            self.pushes_failed.load(Relaxed),
+        )
     }
 
     /// A task is over at this node.
@@ -94,6 +110,9 @@ impl Tally {
     /// How many tasks of each kind ended how.
     pub fn tasks(&self) -> Vec<(&'static str, Ended, u64)> {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.iter().map(|((kind, ended), count)| (*kind, *ended, *count)).collect()
+        tasks
+            .iter()
+            .map(|((kind, ended), count)| (*kind, *ended, *count))
+            .collect()
     }
 }

@@ -1,17 +1,22 @@
 //! The text and the listener, over readings that are made up.
 
-use super::*;
-use crate::check_ups::Round;
+use std::time::{Duration, UNIX_EPOCH};
+
 use countersign_host::{Code, Condition, Counts, EntryStatus, Health, LATENCY_MICROS};
 use countersign_protocol::{KeyId, UnixMillis};
-use std::time::{Duration, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use super::*;
+use crate::check_ups::Round;
 
 fn plugin(name: &str, condition: Condition) -> EntryStatus {
     let mut latency = [0; LATENCY_MICROS.len() + 1];
     (latency[1], latency[LATENCY_MICROS.len()]) = (5, 1);
-    let health = Health { at: UNIX_EPOCH + Duration::from_secs(7), result: Ok(()) };
+    let health = Health {
+        at: UNIX_EPOCH + Duration::from_secs(7),
+        result: Ok(()),
+    };
     EntryStatus {
         name: name.into(),
         version: Some("1.2.0".into()),
@@ -63,7 +68,13 @@ pub(super) fn reading() -> Reading {
             EntryStatus {
                 version: None,
                 health: None,
-                ..plugin("gone", Condition::Broken { code: Code::Missing, reason })
+                ..plugin(
+                    "gone",
+                    Condition::Broken {
+                        code: Code::Missing,
+                        reason,
+                    },
+                )
             },
         ],
         receivers: vec![crate::events::LiveReceiver {
@@ -74,14 +85,24 @@ pub(super) fn reading() -> Reading {
         }],
         swaps: (5, 1),
         pushes: Some((8, 2)),
-        check_up: Some(Round { at: UnixMillis(7_500), intact: 4, damaged: vec![damaged()] }),
-        tasks: vec![("KeyGen", Ended::Succeeded, 1), ("KeySign", Ended::Refused, 8)],
+        check_up: Some(Round {
+            at: UnixMillis(7_500),
+            intact: 4,
+            damaged: vec![damaged()],
+        }),
+        tasks: vec![
+            ("KeyGen", Ended::Succeeded, 1),
+            ("KeySign", Ended::Refused, 8),
+        ],
     }
 }
 
 /// A node that lacks nothing.
 fn sound() -> Reading {
-    Reading { plugins: vec![plugin("rules", Condition::InForce)], ..reading() }
+    Reading {
+        plugins: vec![plugin("rules", Condition::InForce)],
+        ..reading()
+    }
 }
 
 fn text_of(names: &Metrics) -> String {
@@ -119,59 +140,114 @@ fn what_was_counted_is_in_the_text() {
         r#"countersign_receiver_broken{receiver="jwt-events:1"} 1.0"#,
         r#"countersign_influxdb_pushes_total{result="failed"} 2"#,
     ] {
-        assert!(text.lines().any(|there| there == line), "{line} in:\n{text}");
+        assert!(
+            text.lines().any(|there| there == line),
+            "{line} in:\n{text}"
+        );
     }
     assert!(text.ends_with("# EOF\n"));
-    assert!(!text.contains("made-up"), "codes of plugins are without bound");
+    assert!(
+        !text.contains("made-up"),
+        "codes of plugins are without bound"
+    );
 }
 
 #[test]
 fn names_and_labels_are_the_operators() {
     let names = Metrics {
-        labels: vec![("job".into(), "tss".into()), ("instance".into(), "a\"b\\\n".into())],
+        labels: vec![
+            ("job".into(), "tss".into()),
+            ("instance".into(), "a\"b\\\n".into()),
+        ],
         prefix: "acme_".into(),
         ..Metrics::default()
     };
     let text = text_of(&names);
-    assert!(text.contains(r#"acme_countersign_online{job="tss",instance="a_b__"} 1.0"#), "{text}");
+    assert!(
+        text.contains(r#"acme_countersign_online{job="tss",instance="a_b__"} 1.0"#),
+        "{text}"
+    );
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     assert!(samples.clone().count() > 30);
-    assert!(samples.clone().all(|line| line.starts_with("acme_countersign_")), "{text}");
-    assert!(samples.clone().all(|line| line.contains(r#"job="tss",instance="a_b__""#)), "{text}");
+    assert!(
+        samples
+            .clone()
+            .all(|line| line.starts_with("acme_countersign_")),
+        "{text}"
+    );
+    assert!(
+        samples
+            .clone()
+            .all(|line| line.contains(r#"job="tss",instance="a_b__""#)),
+        "{text}"
+    );
 }
 
 #[test]
 fn every_metric_is_documented_with_an_alert_rule() {
     let guide = include_str!("../../../docs/metrics.md");
     let text = text_of(&Metrics::default());
-    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for name in names {
-        let row = guide.lines().find(|line| line.starts_with(&format!("| `{name}")));
+        let row = guide
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{name}")));
         let alert = format!("# {name}\n");
-        assert!(row.is_some() && guide.contains(&alert), "docs/metrics.md lacks {name}");
+        assert!(
+            row.is_some() && guide.contains(&alert),
+            "docs/metrics.md lacks {name}"
+        );
     }
 }
 
 #[test]
 fn a_node_is_ready_if_nothing_keeps_it_from_its_work() {
     assert!(sound().not_ready().is_empty());
-    let broken = Reading { plugins: reading().plugins, ..sound() };
-    let offline = Reading { online: false, ..sound() };
-    let failed = Reading { failed: true, ..sound() };
+    let broken = Reading {
+        plugins: reading().plugins,
+        ..sound()
+    };
+    let offline = Reading {
+        online: false,
+        ..sound()
+    };
+    let failed = Reading {
+        failed: true,
+        ..sound()
+    };
     let full = Err("the journal cannot be written (disk full)".to_owned());
-    let unwritable = Reading { store: full, failed: true, journal: Err("the same".into()), ..sound() };
-    let unreadable = Reading { journal: Err("the disk".into()), ..sound() };
-    let stopping = Reading { stopping: true, ..sound() };
+    let unwritable = Reading {
+        store: full,
+        failed: true,
+        journal: Err("the same".into()),
+        ..sound()
+    };
+    let unreadable = Reading {
+        journal: Err("the disk".into()),
+        ..sound()
+    };
+    let stopping = Reading {
+        stopping: true,
+        ..sound()
+    };
     for (reading, word) in [
         (broken, "plugin gone: the file is gone [plugin-missing]"),
         (offline, "coordinator"),
         (unreadable, "store: the disk"),
-        (unwritable, "store: the journal cannot be written (disk full)"),
+        (
+            unwritable,
+            "store: the journal cannot be written (disk full)",
+        ),
         (failed, "a part of the node has died"),
         (stopping, "stopping"),
     ] {
         let reasons = reading.not_ready();
-        assert!(reasons.len() == 1 && reasons[0].contains(word), "{reasons:?}");
+        assert!(
+            reasons.len() == 1 && reasons[0].contains(word),
+            "{reasons:?}"
+        );
     }
 }
 
@@ -187,8 +263,14 @@ async fn get(address: std::net::SocketAddr, path: &str) -> String {
 
 #[tokio::test]
 async fn the_listener_answers_three_questions_and_ends_when_it_is_told() {
-    let wanted = Metrics { listen: Some("127.0.0.1:0".parse().unwrap()), ..Metrics::default() };
-    let listener = listen(&wanted).await.unwrap().expect("the operator wants it");
+    let wanted = Metrics {
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        ..Metrics::default()
+    };
+    let listener = listen(&wanted)
+        .await
+        .unwrap()
+        .expect("the operator wants it");
     let address = listener.local_addr().unwrap();
     let reading = Arc::new(std::sync::Mutex::new(reading()));
     let seen = reading.clone();
@@ -197,33 +279,66 @@ async fn the_listener_answers_three_questions_and_ends_when_it_is_told() {
         Box::pin(async move { reading })
     });
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, wanted, look, Bounds::default(), stop.clone()));
+    let served = tokio::spawn(serve(
+        listener,
+        wanted,
+        look,
+        Bounds::default(),
+        stop.clone(),
+    ));
     assert!(get(address, "/live").await.starts_with("HTTP/1.1 200"));
     let not_ready = get(address, "/ready").await;
-    assert!(not_ready.starts_with("HTTP/1.1 503") && not_ready.contains("plugin gone"), "{not_ready}");
+    assert!(
+        not_ready.starts_with("HTTP/1.1 503") && not_ready.contains("plugin gone"),
+        "{not_ready}"
+    );
     *reading.lock().unwrap() = sound();
     let ready = get(address, "/ready").await;
-    assert!(ready.starts_with("HTTP/1.1 200") && ready.ends_with("ready\n"), "{ready}");
+    assert!(
+        ready.starts_with("HTTP/1.1 200") && ready.ends_with("ready\n"),
+        "{ready}"
+    );
     let metrics = get(address, "/metrics").await;
-    assert!(metrics.contains("application/openmetrics-text"), "{metrics}");
+    assert!(
+        metrics.contains("application/openmetrics-text"),
+        "{metrics}"
+    );
     assert!(metrics.contains("countersign_ready 1.0"), "{metrics}");
     assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
     stop.cancel();
     served.await.unwrap();
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "nobody listens any more"
+    );
 }
 
 #[tokio::test]
 async fn a_store_that_does_not_answer_keeps_nobody_waiting() {
-    let wanted = Metrics { listen: Some("127.0.0.1:0".parse().unwrap()), ..Metrics::default() };
+    let wanted = Metrics {
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        ..Metrics::default()
+    };
     let listener = listen(&wanted).await.unwrap().unwrap();
     let address = listener.local_addr().unwrap();
     let look: Look = Arc::new(|| Box::pin(std::future::pending()));
-    let bounds = Bounds { look: Duration::from_millis(50), ..Bounds::default() };
-    tokio::spawn(serve(listener, wanted, look, bounds, CancellationToken::new()));
+    let bounds = Bounds {
+        look: Duration::from_millis(50),
+        ..Bounds::default()
+    };
+    tokio::spawn(serve(
+        listener,
+        wanted,
+        look,
+        bounds,
+        CancellationToken::new(),
+    ));
     for path in ["/ready", "/metrics"] {
         let answer = get(address, path).await;
-        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("store: "), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.contains("store: "),
+            "{answer}"
+        );
     }
     assert!(get(address, "/live").await.starts_with("HTTP/1.1 200"));
 }

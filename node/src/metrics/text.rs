@@ -1,8 +1,11 @@
-//! A [`Reading`] as Prometheus reads it. Each metric is described here and in `docs/metrics.md`. Labels take few values:
-//! entries, versions, verdicts, codes of the host; never a code or a text that a plugin makes up.
+//! A [`Reading`] as Prometheus reads it. Each metric is described here and in `docs/metrics.md`.
+//! Labels take few values: entries, versions, verdicts, codes of the host; never a code or a text
+//! that a plugin makes up.
 
-use super::reading::Reading;
-use crate::config::Metrics;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::UNIX_EPOCH;
+
 use countersign_host::{Condition, EntryStatus, LATENCY_MICROS};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
@@ -10,18 +13,24 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use std::borrow::Cow;
-use std::fmt;
-use std::time::UNIX_EPOCH;
+
+use super::reading::Reading;
+use crate::config::Metrics;
 
 /// What text of this kind is called.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The text of a reading.
 pub(super) fn text(reading: Reading, names: &Metrics) -> Result<String, fmt::Error> {
-    let labels = names.labels.iter().map(|(name, value)| (Cow::from(name.clone()), Cow::from(plain(value))));
+    let labels = names
+        .labels
+        .iter()
+        .map(|(name, value)| (Cow::from(name.clone()), Cow::from(plain(value))));
     let mut registry = Registry::with_labels(labels);
-    registry.register_collector(Box::new(Collected { reading, prefix: names.prefix.clone() }));
+    registry.register_collector(Box::new(Collected {
+        reading,
+        prefix: names.prefix.clone(),
+    }));
     let mut text = String::new();
     text::encode(&mut text, &registry)?;
     Ok(text)
@@ -35,7 +44,11 @@ struct Collected {
 
 impl Collector for Collected {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let (reading, mut sheet) = (&self.reading, Sheet { encoder, prefix: &self.prefix });
+        let reading = &self.reading;
+        let mut sheet = Sheet {
+            encoder,
+            prefix: &self.prefix,
+        };
         node(reading, &mut sheet)?;
         check_up(reading, &mut sheet)?;
         tasks(reading, &mut sheet)?;
@@ -50,9 +63,21 @@ fn node(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
     let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
     sheet.gauges("build", "The version of the program", [(version, 1.0)])?;
     let one = |is: bool| f64::from(u8::from(is));
-    sheet.gauge("ready", "1 if nothing keeps the node from its work", one(reading.not_ready().is_empty()))?;
-    sheet.gauge("online", "1 if there is a link to the coordinator", one(reading.online))?;
-    sheet.gauge("store_readable", "1 if the journal can be read", one(reading.journal.is_ok()))?;
+    sheet.gauge(
+        "ready",
+        "1 if nothing keeps the node from its work",
+        one(reading.not_ready().is_empty()),
+    )?;
+    sheet.gauge(
+        "online",
+        "1 if there is a link to the coordinator",
+        one(reading.online),
+    )?;
+    sheet.gauge(
+        "store_readable",
+        "1 if the journal can be read",
+        one(reading.journal.is_ok()),
+    )?;
     let writable = one(reading.store.is_ok());
     sheet.gauge(
         "store_writable",
@@ -60,38 +85,80 @@ fn node(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
         writable,
     )?;
     sheet.gauge("sessions", "Sessions under way", reading.sessions as f64)?;
-    let Ok(journal) = &reading.journal else { return Ok(()) };
+    let Ok(journal) = &reading.journal else {
+        return Ok(());
+    };
     let keys = [
         ("active", journal.active_keys),
         ("pending", journal.pending_keys),
         ("released", journal.released_keys),
     ];
     let keys = keys.map(|(status, count)| ([("status", status.to_owned())], count as f64));
-    sheet.gauges("keys", "Keys by status: released ones were handed over to others", keys)?;
-    sheet.gauge("reshares_unsettled", "Reshares that wait for other parties", journal.unsettled as f64)?;
-    sheet.gauge("peers_quarantined", "Peers that are kept away from a key", journal.quarantined as f64)?;
-    sheet.gauge("keys_stopped", "Keys that are stopped until lifted", journal.stopped as f64)?;
-    sheet.gauge("outbox", "Deliveries of events that are kept, given up ones too", journal.outbox as f64)
+    sheet.gauges(
+        "keys",
+        "Keys by status: released ones were handed over to others",
+        keys,
+    )?;
+    sheet.gauge(
+        "reshares_unsettled",
+        "Reshares that wait for other parties",
+        journal.unsettled as f64,
+    )?;
+    sheet.gauge(
+        "peers_quarantined",
+        "Peers that are kept away from a key",
+        journal.quarantined as f64,
+    )?;
+    sheet.gauge(
+        "keys_stopped",
+        "Keys that are stopped until lifted",
+        journal.stopped as f64,
+    )?;
+    sheet.gauge(
+        "outbox",
+        "Deliveries of events that are kept, given up ones too",
+        journal.outbox as f64,
+    )
 }
 
 fn check_up(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
-    let Some(round) = &reading.check_up else { return Ok(()) };
+    let Some(round) = &reading.check_up else {
+        return Ok(());
+    };
     sheet.gauge(
         "shares_intact",
         "Shares that proved themselves at the last check-up",
         round.intact as f64,
     )?;
     let damaged = round.damaged.len() as f64;
-    sheet.gauge("shares_damaged", "Shares that did not prove themselves at the last check-up", damaged)?;
+    sheet.gauge(
+        "shares_damaged",
+        "Shares that did not prove themselves at the last check-up",
+        damaged,
+    )?;
     let at = round.at.0 as f64 / 1000.0;
-    sheet.gauge("check_up_timestamp_seconds", "When the last check-up ended, in Unix time", at)
+    sheet.gauge(
+        "check_up_timestamp_seconds",
+        "When the last check-up ended, in Unix time",
+        at,
+    )
 }
 
 fn tasks(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
     let tasks = reading.tasks.iter().map(|(kind, ended, count)| {
-        ([("kind", kind.to_ascii_lowercase()), ("outcome", ended.name().to_owned())], *count)
+        (
+            [
+                ("kind", kind.to_ascii_lowercase()),
+                ("outcome", ended.name().to_owned()),
+            ],
+            *count,
+        )
     });
-    sheet.counters("tasks", "Tasks that ended at this node, by kind and outcome", tasks)?;
+    sheet.counters(
+        "tasks",
+        "Tasks that ended at this node, by kind and outcome",
+        tasks,
+    )?;
     let (taken, refused) = reading.swaps;
     let swaps = [("taken", taken), ("refused", refused)];
     let swaps = swaps.map(|(result, count)| ([("result", result.to_owned())], count));
@@ -100,28 +167,50 @@ fn tasks(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
         "Changes of plugins, rules and keys that were put in force or refused",
         swaps,
     )?;
-    let Some((written, failed)) = reading.pushes else { return Ok(()) };
+    let Some((written, failed)) = reading.pushes else {
+        return Ok(());
+    };
     let pushes = [("written", written), ("failed", failed)];
     let pushes = pushes.map(|(result, count)| ([("result", result.to_owned())], count));
-    sheet.counters("influxdb_pushes", "Looks that were pushed to the InfluxDB, or could not be", pushes)
+    sheet.counters(
+        "influxdb_pushes",
+        "Looks that were pushed to the InfluxDB, or could not be",
+        pushes,
+    )
 }
 
 fn evaluations(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
     let verdicts = plugins.iter().flat_map(|entry| {
         let counts = &entry.counts;
-        let verdicts =
-            [("approved", counts.approved), ("rejected", counts.rejected), ("failed", counts.failed)];
+        let verdicts = [
+            ("approved", counts.approved),
+            ("rejected", counts.rejected),
+            ("failed", counts.failed),
+        ];
         verdicts.map(|(verdict, count)| (labelled(entry, "verdict", verdict), count))
     });
-    sheet.counters("plugin_evaluations", "Questions put to a plugin, by verdict", verdicts)?;
+    sheet.counters(
+        "plugin_evaluations",
+        "Questions put to a plugin, by verdict",
+        verdicts,
+    )?;
     let failures = plugins.iter().flat_map(|entry| {
         let failures = entry.counts.failures.iter();
         failures.map(|(code, count)| (labelled(entry, "code", code.as_str()), *count))
     });
-    sheet.counters("plugin_failures", "Questions without a usable answer, by the host's code", failures)?;
-    let shadows = plugins.iter().filter(|entry| entry.condition == Condition::Shadow);
+    sheet.counters(
+        "plugin_failures",
+        "Questions without a usable answer, by the host's code",
+        failures,
+    )?;
+    let shadows = plugins
+        .iter()
+        .filter(|entry| entry.condition == Condition::Shadow);
     let shadows = shadows.flat_map(|entry| {
-        let results = [("differed", entry.counts.differed), ("skipped", entry.counts.skipped)];
+        let results = [
+            ("differed", entry.counts.differed),
+            ("skipped", entry.counts.skipped),
+        ];
         results.map(|(result, count)| (labelled(entry, "result", result), count))
     });
     sheet.counters(
@@ -137,24 +226,48 @@ fn evaluations(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
 }
 
 fn conditions(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
-    let broken =
-        |entry: &EntryStatus| f64::from(u8::from(matches!(entry.condition, Condition::Broken { .. })));
+    let broken = |entry: &EntryStatus| {
+        f64::from(u8::from(matches!(
+            entry.condition,
+            Condition::Broken { .. }
+        )))
+    };
     let broken = plugins.iter().map(|entry| (of(entry), broken(entry)));
-    sheet.gauges("plugin_broken", "1 if the entry is broken and refuses everything that it guards", broken)
+    sheet.gauges(
+        "plugin_broken",
+        "1 if the entry is broken and refuses everything that it guards",
+        broken,
+    )
 }
 
 fn probes(plugins: &[EntryStatus], sheet: &mut Sheet) -> fmt::Result {
-    let probed = || plugins.iter().filter_map(|entry| Some((of(entry), entry.health.as_ref()?)));
-    let healthy = probed().map(|(labels, health)| (labels, f64::from(u8::from(health.result.is_ok()))));
+    let probed = || {
+        plugins
+            .iter()
+            .filter_map(|entry| Some((of(entry), entry.health.as_ref()?)))
+    };
+    let healthy =
+        probed().map(|(labels, health)| (labels, f64::from(u8::from(health.result.is_ok()))));
     sheet.gauges(
         "plugin_healthy",
         "1 if what the plugin depends on was in reach at the last probe",
         healthy,
     )?;
     let at = probed().map(|(labels, health)| {
-        (labels, health.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
+        (
+            labels,
+            health
+                .at
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs_f64(),
+        )
     });
-    sheet.gauges("plugin_probed_timestamp_seconds", "When the last probe ended", at)
+    sheet.gauges(
+        "plugin_probed_timestamp_seconds",
+        "When the last probe ended",
+        at,
+    )
 }
 
 fn receivers(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
@@ -172,7 +285,10 @@ fn receivers(reading: &Reading, sheet: &mut Sheet) -> fmt::Result {
 type Labels<const N: usize> = [(&'static str, String); N];
 
 fn of(entry: &EntryStatus) -> Labels<2> {
-    [("plugin", entry.name.clone()), ("version", entry.version.clone().unwrap_or_default())]
+    [
+        ("plugin", entry.name.clone()),
+        ("version", entry.version.clone().unwrap_or_default()),
+    ]
 }
 
 fn labelled(entry: &EntryStatus, name: &'static str, value: &str) -> Labels<3> {
@@ -189,7 +305,9 @@ struct Sheet<'p, 'e> {
 impl Sheet<'_, '_> {
     fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         let name = self.name(name);
-        let gauge = self.encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+        let gauge = self
+            .encoder
+            .encode_descriptor(&name, help, None, MetricType::Gauge)?;
         ConstGauge::new(value).encode(gauge)
     }
 
@@ -200,7 +318,9 @@ impl Sheet<'_, '_> {
         values: impl IntoIterator<Item = (Labels<N>, f64)>,
     ) -> fmt::Result {
         let name = self.name(name);
-        let mut family = self.encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+        let mut family = self
+            .encoder
+            .encode_descriptor(&name, help, None, MetricType::Gauge)?;
         values.into_iter().try_for_each(|(labels, value)| {
             ConstGauge::new(value).encode(family.encode_family(&sound(labels))?)
         })
@@ -213,7 +333,9 @@ impl Sheet<'_, '_> {
         values: impl IntoIterator<Item = (Labels<N>, u64)>,
     ) -> fmt::Result {
         let name = self.name(name);
-        let mut family = self.encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
+        let mut family = self
+            .encoder
+            .encode_descriptor(&name, help, None, MetricType::Counter)?;
         values.into_iter().try_for_each(|(labels, value)| {
             ConstCounter::new(value).encode(family.encode_family(&sound(labels))?)
         })
@@ -226,14 +348,22 @@ impl Sheet<'_, '_> {
         entries: impl IntoIterator<Item = (Labels<N>, &'e EntryStatus)>,
     ) -> fmt::Result {
         let name = self.name(name);
-        let mut family = self.encoder.encode_descriptor(&name, help, None, MetricType::Histogram)?;
+        let mut family =
+            self.encoder
+                .encode_descriptor(&name, help, None, MetricType::Histogram)?;
         entries.into_iter().try_for_each(|(labels, entry)| {
             let counts = &entry.counts;
-            let ends = LATENCY_MICROS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
+            let ends = LATENCY_MICROS
+                .iter()
+                .map(|micros| *micros as f64 / 1e6)
+                .chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = ends.zip(counts.latency).collect();
-            let (sum, count) = (counts.micros as f64 / 1e6, counts.latency.iter().sum());
+            let sum = counts.micros as f64 / 1e6;
+            let count = counts.latency.iter().sum();
             let labels = sound(labels);
-            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+            family
+                .encode_family(&labels)?
+                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
         })
     }
 
@@ -249,5 +379,14 @@ fn sound<const N: usize>(labels: Labels<N>) -> [(&'static str, String); N] {
 
 /// The text without what has a meaning in the format.
 fn plain(value: &str) -> String {
-    value.chars().map(|c| if c.is_control() || c == '"' || c == '\\' { '_' } else { c }).collect()
+    value
+        .chars()
+        .map(|c| {
+            if c.is_control() || c == '"' || c == '\\' {
+                '_'
+            } else {
+                c
+            }
+        })
+        .collect()
 }

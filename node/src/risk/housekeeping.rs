@@ -1,11 +1,14 @@
-//! Removes machine code and replaced components that nothing refers to any more, by the rule in `docs/plugins.md`. Touches
-//! nothing that the node did not put there, and nothing at all when it cannot tell what is still needed.
+//! Removes machine code and replaced components that nothing refers to any more, by the rule in
+//! `docs/plugins.md`. Touches nothing that the node did not put there, and nothing at all when it
+//! cannot tell what is still needed.
 
-use crate::core::Core;
-use countersign_host::{PluginStore, StoreError};
-use countersign_store::ReadJournalError;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use countersign_host::{PluginStore, StoreError};
+use countersign_store::ReadJournalError;
+
+use crate::core::Core;
 
 type Digest = [u8; 32];
 
@@ -40,12 +43,22 @@ fn sweep_now(core: &Core) -> Result<Vec<String>, SweepError> {
     // The journal is read only if there is something to be removed.
     if !store.unlisted()?.is_subset(&needed) {
         let recorded = core.journal.recorded_components()?;
-        removed = store.sweep(&needed.iter().copied().chain(recorded.iter().map(|hash| hash.0)).collect())?;
+        removed = store.sweep(
+            &needed
+                .iter()
+                .copied()
+                .chain(recorded.iter().map(|hash| hash.0))
+                .collect(),
+        )?;
     }
     let host = core.guard.host.as_ref().or_else(|| core.receivers.host());
     if let Some(host) = host {
         let at_hand = store.list()?.into_iter().flat_map(|manifest| {
-            let newest: Vec<_> = manifest.releases().take(2).map(|release| release.digest).collect();
+            let newest: Vec<_> = manifest
+                .releases()
+                .take(2)
+                .map(|release| release.digest)
+                .collect();
             newest
         });
         removed.extend(host.sweep_cache(&needed.into_iter().chain(at_hand).collect())?);
@@ -53,10 +66,19 @@ fn sweep_now(core: &Core) -> Result<Vec<String>, SweepError> {
     Ok(removed)
 }
 
-/// What plugins are or were made of since the node started, what receivers are, and what the configuration pins.
+/// What plugins are or were made of since the node started, what receivers are, and what the
+/// configuration pins.
 fn needed(core: &Core) -> BTreeSet<Digest> {
     let policy = &core.config.policy;
-    let entries = policy.plugins.iter().chain(core.config.receivers.iter().map(|receiver| &receiver.plugin));
+    let entries = policy.plugins.iter().chain(
+        core.config
+            .receivers
+            .iter()
+            .map(|receiver| &receiver.plugin),
+    );
     let pinned = entries.filter_map(|entry| entry.digest);
-    pinned.chain(core.guard.note()).chain(core.receivers.digests()).collect()
+    pinned
+        .chain(core.guard.note())
+        .chain(core.receivers.digests())
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! Risk control: the one place that can say yes.
 //!
-//! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A plugin can only refuse.
+//! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A
+//! plugin can only refuse.
 
 mod housekeeping;
 mod news;
@@ -10,6 +11,24 @@ mod services;
 mod specs;
 mod watch;
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use countersign_host::{
+    Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, LogLine, Observation,
+    Origin, Pipeline, PluginStore, Principal, Services, Statement, Turn,
+};
+use countersign_protocol::{
+    Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis,
+};
+use countersign_store::{Configuration, Evidence, StateWrite, WriteJournalError};
+
+use self::news::News;
+use crate::config::{ConfigError, Policy};
+use crate::core::Core;
+use crate::task::Job;
 pub use housekeeping::sweep;
 pub use sandbox::{SandboxError, sandbox};
 pub use services::{CALLBACK_KEY, NodeServices, ServicesError, is_own_key, scratch};
@@ -17,22 +36,8 @@ pub use specs::{SpecError, spec, users};
 pub(crate) use watch::{Sight, look};
 pub use watch::{hangup, watch};
 
-use self::news::News;
-use crate::config::{ConfigError, Policy};
-use crate::core::Core;
-use crate::task::Job;
-use arc_swap::ArcSwap;
-use countersign_host::{
-    Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, LogLine, Observation, Origin,
-    Pipeline, PluginStore, Principal, Services, Statement, Turn,
-};
-use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis};
-use countersign_store::{Configuration, Evidence, StateWrite, WriteJournalError};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// An operation that every configured plugin approved. Made by [`Guard::decide`] alone; nobody else can:
+/// An operation that every configured plugin approved. Made by [`Guard::decide`] alone; nobody else
+/// can:
 ///
 /// ```compile_fail,E0451
 /// let forged = countersign_node::risk::Approved { plan: "pay me", verdicts: Vec::new() };
@@ -92,9 +97,11 @@ pub struct Guard {
     loaded: watch::Sight,
     /// The same of keys and authorities.
     trusted: watch::Sight,
-    /// What was in force at any time since the node started: a task under way may yet be decided by it.
+    /// What was in force at any time since the node started: a task under way may yet be decided by
+    /// it.
     has_been: Mutex<BTreeSet<[u8; 32]>>,
-    /// Held while plugins are loaded, and while files are removed: what is being loaded must not be taken for forgotten.
+    /// Held while plugins are loaded, and while files are removed: what is being loaded must not be
+    /// taken for forgotten.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -120,29 +127,41 @@ pub enum GuardError {
 }
 
 impl Guard {
-    /// Loads every configured plugin. One that cannot be loaded does not stop the node: what it guards is refused.
-    /// `cache` keeps machine code between starts.
+    /// Loads every configured plugin. One that cannot be loaded does not stop the node: what it
+    /// guards is refused. `cache` keeps machine code between starts.
     pub async fn load(
         policy: Policy,
         cache: Option<CodeCache>,
         services: Arc<NodeServices>,
-    ) -> Result<Guard, GuardError> {
+    ) -> Result<Self, GuardError> {
         policy.check_guarded()?;
         let trusted = watch::look_at_keys(&policy).await;
         // Read after the look at their files: what changed in between is noticed as a change.
         let services = Arc::new(services.renewed(&policy)?);
         let loaded = watch::look(&policy, &policy.plugins).await;
-        let host = match policy.plugins.is_empty() {
-            true => None,
-            false => Some(sandbox(&policy, cache)?.keeping(PluginStore::new(&policy.plugin_dir))),
+        let host = if policy.plugins.is_empty() {
+            None
+        } else {
+            Some(sandbox(&policy, cache)?.keeping(PluginStore::new(&policy.plugin_dir)))
         };
         let pipeline = match host.clone() {
             None => None,
-            Some(host) => Some(Pipeline::load(host, specs::configured(&policy), services.clone()).await?),
+            Some(host) => {
+                Some(Pipeline::load(host, specs::configured(&policy), services.clone()).await?)
+            }
         };
         let (has_been, changing) = Default::default();
         let services = ArcSwap::new(services);
-        let guard = Guard { policy, pipeline, host, services, loaded, trusted, has_been, changing };
+        let guard = Self {
+            policy,
+            pipeline,
+            host,
+            services,
+            loaded,
+            trusted,
+            has_been,
+            changing,
+        };
         guard.note();
         guard.status().iter().for_each(report_broken);
         Ok(guard)
@@ -157,7 +176,10 @@ impl Guard {
 
     /// How each plugin entry fares.
     pub fn status(&self) -> Vec<EntryStatus> {
-        self.pipeline.as_ref().map(Pipeline::status).unwrap_or_default()
+        self.pipeline
+            .as_ref()
+            .map(Pipeline::status)
+            .unwrap_or_default()
     }
 
     /// Keys and authorities that are in force.
@@ -165,7 +187,8 @@ impl Guard {
         self.services.load_full()
     }
 
-    /// Asks plugins whether what they depend on is in reach, as often as their entries say, for ever.
+    /// Asks plugins whether what they depend on is in reach, as often as their entries say, for
+    /// ever.
     pub async fn monitor(&self) {
         match &self.pipeline {
             Some(pipeline) => pipeline.monitor().await,
@@ -184,7 +207,10 @@ impl Guard {
         let Some(pipeline) = &self.pipeline else {
             tracing::warn!(task = %task.id, "no plugin guards this node: approved because policy.allow_unguarded is set");
             return Decision::Approved {
-                approved: Approved { plan: job, verdicts: Vec::new() },
+                approved: Approved {
+                    plan: job,
+                    verdicts: Vec::new(),
+                },
                 writes: Vec::new(),
                 evidence: Evidence::default(),
                 turn: Turn::default(),
@@ -203,8 +229,8 @@ impl Guard {
 }
 
 impl Guard {
-    /// Tells plugins that count what others sign of such a task: those that `wanted` names. `None`: other decisions were
-    /// under way until `deadline`.
+    /// Tells plugins that count what others sign of such a task: those that `wanted` names. `None`:
+    /// other decisions were under way until `deadline`.
     pub async fn observe(
         &self,
         core: &Core,
@@ -212,17 +238,36 @@ impl Guard {
         wanted: impl Fn(&str) -> bool,
         deadline: Instant,
     ) -> Option<Observed> {
-        let Some(pipeline) = &self.pipeline else { return Some(Observed::default()) };
+        let Some(pipeline) = &self.pipeline else {
+            return Some(Observed::default());
+        };
         let (observations, turn) = pipeline.observe(&question, wanted, deadline).await?;
-        let mut observed = Observed { turn, ..Observed::default() };
-        for Observation { plugin, result, logs, writes } in observations {
+        let mut observed = Observed {
+            turn,
+            ..Observed::default()
+        };
+        for Observation {
+            plugin,
+            result,
+            logs,
+            writes,
+        } in observations
+        {
             pass_on_logs(&question.id, &plugin, &logs);
             let warned = logs.iter().filter(|line| line.level >= Level::Warn);
-            observed.warnings.extend(warned.map(|line| format!("{plugin}: {}", line.message)));
-            observed.writes.extend(writes.iter().map(|write| state_write(core.now(), &plugin, write)));
+            observed
+                .warnings
+                .extend(warned.map(|line| format!("{plugin}: {}", line.message)));
+            observed.writes.extend(
+                writes
+                    .iter()
+                    .map(|write| state_write(core.now(), &plugin, write)),
+            );
             if let Err((code, reason)) = result {
                 tracing::warn!(task = question.id, plugin, %code, reason, "the plugin did not count what other members sign");
-                observed.warnings.push(format!("{plugin} did not count it: {reason} ({code})"));
+                observed
+                    .warnings
+                    .push(format!("{plugin} did not count it: {reason} ({code})"));
                 observed.owed.push(plugin);
             }
         }
@@ -245,7 +290,9 @@ pub struct Observed {
 
 /// Probes what plugins depend on, until the node stops.
 pub async fn monitor(core: Arc<Core>) {
-    core.stopping.run_until_cancelled(core.guard.monitor()).await;
+    core.stopping
+        .run_until_cancelled(core.guard.monitor())
+        .await;
 }
 
 fn report_broken(entry: &EntryStatus) {
@@ -264,13 +311,23 @@ fn conclude<J: Job>(
     let verdicts: Vec<PluginVerdict> = decision.evaluations().iter().map(verdict).collect();
     match decision.refusal() {
         None => Decision::Approved {
-            writes: decision.writes().map(|(plugin, write)| state_write(now, plugin, write)).collect(),
-            approved: Approved { plan: job, verdicts },
+            writes: decision
+                .writes()
+                .map(|(plugin, write)| state_write(now, plugin, write))
+                .collect(),
+            approved: Approved {
+                plan: job,
+                verdicts,
+            },
             evidence,
             turn,
         },
         Some(refused) => Decision::Refused {
-            refusal: Refusal { code: refused.code, reason: refused.reason, plugin: refused.plugin },
+            refusal: Refusal {
+                code: refused.code,
+                reason: refused.reason,
+                plugin: refused.plugin,
+            },
             verdicts,
             evidence,
         },
@@ -288,27 +345,40 @@ fn evidence(decision: &countersign_host::Decision, question: countersign_host::T
     Evidence {
         recording: decision.recording(question).encode(),
         chain: Some(chain.digest),
-        configurations: decision.documents().map(configuration).chain([chain]).collect(),
+        configurations: decision
+            .documents()
+            .map(configuration)
+            .chain([chain])
+            .collect(),
     }
 }
 
 /// Notes in the audit log what is in force now that the node starts.
 pub fn note_start(core: &Core) -> Result<(), WriteJournalError> {
     let Some(pipeline) = &core.guard.pipeline else {
-        return core.journal.policy(core.now(), "the node starts without plugins", None);
+        return core
+            .journal
+            .policy(core.now(), "the node starts without plugins", None);
     };
     let chain = pipeline.chain();
-    let (text, described) = (News::at_start(&core.config, &chain), news::described(&chain));
+    let text = News::at_start(&core.config, &chain);
+    let described = news::described(&chain);
     tracing::info!("{}", text.short());
-    core.journal.policy(core.now(), text.long(), Some(described))
+    core.journal
+        .policy(core.now(), text.long(), Some(described))
 }
 
 /// Loads every plugin as `start` would, and gives what would be in force.
-pub async fn check(policy: &Policy, host: &Host, services: Arc<dyn Services>) -> Result<Chain, GuardError> {
+pub async fn check(
+    policy: &Policy,
+    host: &Host,
+    services: Arc<dyn Services>,
+) -> Result<Chain, GuardError> {
     Ok(Chain::load(host, specs::read(policy)?, services).await?)
 }
 
-/// The task as plugins and receivers are told of it; `operation` and `facts` are what the node established.
+/// The task as plugins and receivers are told of it; `operation` and `facts` are what the node
+/// established.
 pub(crate) fn question(
     core: &Core,
     task: &Authenticated<Task>,
@@ -316,14 +386,22 @@ pub(crate) fn question(
     operation: countersign_host::Operation,
     facts: Vec<Statement>,
 ) -> countersign_host::Task {
-    let requester = core.config.requesters.get(&task.requester).cloned().unwrap_or_default();
+    let requester = core
+        .config
+        .requesters
+        .get(&task.requester)
+        .cloned()
+        .unwrap_or_default();
     let note = task.note.iter().map(|note| claim("note", note));
     let claims = task.claims.iter().map(|(name, value)| claim(name, value));
     countersign_host::Task {
         id: task.id.to_string(),
         attempt: 1,
         received_at: core.now().0,
-        requester: Principal { id: task.requester.to_string(), name: requester },
+        requester: Principal {
+            id: task.requester.to_string(),
+            name: requester,
+        },
         coordinator: Principal {
             id: core.coordinator.id.to_string(),
             name: core.coordinator.address.clone(),
@@ -337,13 +415,18 @@ pub(crate) fn question(
 
 /// What the requester says, and nobody else.
 fn claim(name: &str, value: &str) -> Statement {
-    Statement { name: name.into(), value: value.into(), origin: Origin::Claim }
+    Statement {
+        name: name.into(),
+        value: value.into(),
+        origin: Origin::Claim,
+    }
 }
 
 /// What plugins log, under the node's own name for them. The host has bounded and cleaned it.
 fn pass_on_logs(task: &str, plugin: &str, logs: &[LogLine]) {
     for line in logs {
-        let (message, fields) = (&line.message, &line.fields);
+        let message = &line.message;
+        let fields = &line.fields;
         match line.level {
             Level::Trace | Level::Debug => tracing::debug!(task, plugin, ?fields, "{message}"),
             Level::Info => tracing::info!(task, plugin, ?fields, "{message}"),
@@ -361,7 +444,9 @@ fn verdict(evaluation: &Evaluation) -> PluginVerdict {
         config: Hash(evaluation.revision),
         approved: refusal.is_none(),
         code: refusal.map(|(code, _)| code.to_owned()).unwrap_or_default(),
-        reason: refusal.map(|(_, reason)| reason.to_owned()).unwrap_or_default(),
+        reason: refusal
+            .map(|(_, reason)| reason.to_owned())
+            .unwrap_or_default(),
         micros: evaluation.elapsed.as_micros() as u64,
     }
 }

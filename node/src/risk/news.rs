@@ -1,10 +1,13 @@
-//! What operators are told of a change of what decides: in full for the audit log, with shortened digests for logs.
+//! What operators are told of a change of what decides: in full for the audit log, with shortened
+//! digests for logs.
 
-use crate::config::Config;
+use std::collections::BTreeSet;
+
 use countersign_host::{Anchor, Chain, InForce, Plugin};
 use countersign_protocol::Hash;
 use countersign_store::Configuration;
-use std::collections::BTreeSet;
+
+use crate::config::Config;
 
 /// Digits of a digest in a log.
 const SHORT: usize = 12;
@@ -15,34 +18,49 @@ pub(super) struct News(String);
 
 impl News {
     /// What is in force when the node starts.
-    pub(super) fn at_start(config: &Config, chain: &Chain) -> News {
-        let keys: Vec<_> = in_force(chain).all_anchors().into_iter().map(named).collect();
+    pub(super) fn at_start(config: &Config, chain: &Chain) -> Self {
+        let keys: Vec<_> = in_force(chain)
+            .all_anchors()
+            .into_iter()
+            .map(named)
+            .collect();
         let plugins: Vec<_> = chain.plugins().into_iter().map(describe).collect();
-        News(format!(
+        Self(format!(
             "chain {} is in force at the start; {}{}; configuration sha256:{}",
             hex::encode(chain.revision()),
-            if keys.is_empty() { String::new() } else { keys.join("; ") + "; " },
+            if keys.is_empty() {
+                String::new()
+            } else {
+                keys.join("; ") + "; "
+            },
             plugins.join("; "),
             hex::encode(config.digest()),
         ))
     }
 
     /// From which chain to which, and what makes the difference; `None` if nothing does.
-    pub(super) fn of_change(old: &Chain, new: &Chain) -> Option<News> {
+    pub(super) fn of_change(old: &Chain, new: &Chain) -> Option<Self> {
         if old.revision() == new.revision() {
             return None;
         }
-        let mut parts =
-            vec![format!("chain {} becomes {}", hex::encode(old.revision()), hex::encode(new.revision()))];
+        let mut parts = vec![format!(
+            "chain {} becomes {}",
+            hex::encode(old.revision()),
+            hex::encode(new.revision())
+        )];
         // First, since a line of the audit log has a bounded length.
         parts.extend(changed_anchors(&in_force(old), &in_force(new)));
         let before: BTreeSet<String> = old.plugins().into_iter().map(describe).collect();
-        let changed = new.plugins().into_iter().map(describe).filter(|plugin| !before.contains(plugin));
+        let changed = new
+            .plugins()
+            .into_iter()
+            .map(describe)
+            .filter(|plugin| !before.contains(plugin));
         let changed: Vec<String> = changed.collect();
         if !changed.is_empty() {
             parts.push(format!("now in force: {}", changed.join("; ")));
         }
-        Some(News(parts.join("; ")))
+        Some(Self(parts.join("; ")))
     }
 
     /// For the audit log.
@@ -58,7 +76,10 @@ impl News {
 
 /// The chain's description, to be kept with what it decides.
 pub(super) fn described(chain: &Chain) -> Configuration {
-    Configuration { digest: Hash(chain.revision()), document: chain.document().clone() }
+    Configuration {
+        digest: Hash(chain.revision()),
+        document: chain.document().clone(),
+    }
 }
 
 fn in_force(chain: &Chain) -> InForce {
@@ -66,39 +87,65 @@ fn in_force(chain: &Chain) -> InForce {
 }
 
 fn describe(plugin: &Plugin) -> String {
-    let (digest, config) = (hex::encode(plugin.digest()), hex::encode(plugin.revision()));
-    format!("{} {} sha256:{digest} with config {config}", plugin.name(), plugin.info().version)
+    let digest = hex::encode(plugin.digest());
+    let config = hex::encode(plugin.revision());
+    format!(
+        "{} {} sha256:{digest} with config {config}",
+        plugin.name(),
+        plugin.info().version
+    )
 }
 
 fn named(anchor: &Anchor) -> String {
-    format!("{} {}: {}", anchor.kind.name(), anchor.name, anchor.digest())
+    format!(
+        "{} {}: {}",
+        anchor.kind.name(),
+        anchor.name,
+        anchor.digest()
+    )
 }
 
 /// Keys and authorities that differ: `public key approver: A -> B`.
 fn changed_anchors(old: &InForce, new: &InForce) -> Vec<String> {
-    let (old, new) = (old.all_anchors(), new.all_anchors());
+    let old = old.all_anchors();
+    let new = new.all_anchors();
     let same = |one: &Anchor, other: &Anchor| (one.kind, &one.name) == (other.kind, &other.name);
     let find = |list: &[&Anchor], anchor: &Anchor| {
-        list.iter().find(|other| same(other, anchor)).map_or("none".into(), |other| other.digest())
+        list.iter()
+            .find(|other| same(other, anchor))
+            .map_or("none".into(), |other| other.digest())
     };
-    let gone = old.iter().filter(|anchor| !new.iter().any(|other| same(anchor, other)));
-    let (new_list, old_list) = (&new, &old);
+    let gone = old
+        .iter()
+        .filter(|anchor| !new.iter().any(|other| same(anchor, other)));
+    let new_list = &new;
+    let old_list = &old;
     new.iter()
         .chain(gone)
         .map(|anchor| (anchor, find(old_list, anchor), find(new_list, anchor)))
         .filter(|(_, before, after)| before != after)
-        .map(|(anchor, before, after)| format!("{} {}: {before} -> {after}", anchor.kind.name(), anchor.name))
+        .map(|(anchor, before, after)| {
+            format!(
+                "{} {}: {before} -> {after}",
+                anchor.kind.name(),
+                anchor.name
+            )
+        })
         .collect()
 }
 
 /// Cuts whatever looks like a digest.
 fn shortened(text: &str) -> String {
     let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_hexdigit).count();
-    let (mut short, mut rest) = (String::with_capacity(text.len()), text);
+    let mut short = String::with_capacity(text.len());
+    let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let run = digits(rest);
-        let (kept, gone) =
-            if run == 64 { (SHORT, 64) } else { (run.max(first.len_utf8()), run.max(first.len_utf8())) };
+        let (kept, gone) = if run == 64 {
+            (SHORT, 64)
+        } else {
+            (run.max(first.len_utf8()), run.max(first.len_utf8()))
+        };
         short.push_str(&rest[..kept]);
         rest = &rest[gone..];
     }
@@ -107,8 +154,9 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_host::{AnchorKind, EntryInForce, PluginInForce};
+
+    use super::*;
 
     fn in_force(anchors: &[(&str, u8)]) -> InForce {
         let anchor = |(name, digest): &(&str, u8)| Anchor {
@@ -136,13 +184,16 @@ mod tests {
             shadow: None,
             plugin: Some(plugin),
         };
-        InForce { format: 3, entries: vec![entry] }
+        InForce {
+            format: 3,
+            entries: vec![entry],
+        }
     }
 
     #[test]
     fn each_key_that_changed_is_named_with_both_digests() {
-        let (old, new) =
-            (in_force(&[("a", 1), ("b", 2), ("c", 3)]), in_force(&[("a", 1), ("b", 9), ("d", 4)]));
+        let old = in_force(&[("a", 1), ("b", 2), ("c", 3)]);
+        let new = in_force(&[("a", 1), ("b", 9), ("d", 4)]);
         let digest = |byte: u8| hex::encode([byte; 32]);
         let expected = [
             format!("public key b: {} -> {}", digest(2), digest(9)),
@@ -160,6 +211,9 @@ mod tests {
             shortened(&format!("chain {digest} becomes {digest}; ü")),
             "chain abababababab becomes abababababab; ü"
         );
-        assert_eq!(shortened("cafe 0123456789abcdef0"), "cafe 0123456789abcdef0");
+        assert_eq!(
+            shortened("cafe 0123456789abcdef0"),
+            "cafe 0123456789abcdef0"
+        );
     }
 }

@@ -1,12 +1,15 @@
-//! What an operator is told who changed the configuration file and asks a running node to take it (SIGHUP): which of it is
-//! in force only after a restart, so that nobody believes in a change that has not happened.
+//! What an operator is told who changed the configuration file and asks a running node to take it
+//! (SIGHUP): which of it is in force only after a restart, so that nobody believes in a change that
+//! has not happened.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use countersign_strict::Document;
+use serde_json::{Map, Value};
 
 use crate::config::{Config, ConfigError};
 use crate::core::Core;
-use countersign_strict::Document;
-use serde_json::{Map, Value};
-use std::collections::BTreeSet;
-use std::path::Path;
 
 /// What the file says now, against what the node runs with.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,10 +64,16 @@ fn look(file: &Path, before: &str) -> Finding {
 
 /// Names of the sections that differ.
 fn changed(before: &str, now: &str) -> Result<Vec<String>, ConfigError> {
-    let sections = |text| Ok::<_, ConfigError>(Document::parse(text)?.read::<Option<Map<String, Value>>>()?);
-    let (before, now) = (sections(before)?.unwrap_or_default(), sections(now)?.unwrap_or_default());
+    let sections =
+        |text| Ok::<_, ConfigError>(Document::parse(text)?.read::<Option<Map<String, Value>>>()?);
+    let before = sections(before)?.unwrap_or_default();
+    let now = sections(now)?.unwrap_or_default();
     let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
-    Ok(names.into_iter().filter(|name| before.get(*name) != now.get(*name)).cloned().collect())
+    Ok(names
+        .into_iter()
+        .filter(|name| before.get(*name) != now.get(*name))
+        .cloned()
+        .collect())
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The sandbox with the operator's limits, as the daemon and the command line use it alike.
 
-use crate::config::Policy;
-use countersign_host::{
-    CodeCache, Compiler, CompilerLimits, CompilerProgram, FreezeLimits, Host, HostError, HostLimits,
-    HostOptions, Publisher, PublisherError,
-};
 use std::time::Duration;
+
+use countersign_host::{
+    CodeCache, Compiler, CompilerLimits, CompilerProgram, FreezeLimits, Host, HostError,
+    HostLimits, HostOptions, Publisher, PublisherError,
+};
+
+use crate::config::Policy;
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +23,10 @@ pub enum SandboxError {
 
 /// Starts it. `cache` keeps machine code between starts.
 pub fn sandbox(policy: &Policy, cache: Option<CodeCache>) -> Result<Host, SandboxError> {
-    let publishers = policy.trusted_publishers.iter().map(|(name, key)| Publisher::new(name, key));
+    let publishers = policy
+        .trusted_publishers
+        .iter()
+        .map(|(name, key)| Publisher::new(name, key));
     let mut compiler = CompilerProgram::this_program(["plugin-compiler"]);
     compiler.limits = CompilerLimits {
         cpu_seconds: policy.compile.cpu_seconds,
@@ -30,7 +35,10 @@ pub fn sandbox(policy: &Policy, cache: Option<CodeCache>) -> Result<Host, Sandbo
         ..CompilerLimits::default()
     };
     Ok(Host::with(HostOptions {
-        limits: HostLimits { component_bytes: policy.compile.component_bytes, ..HostLimits::default() },
+        limits: HostLimits {
+            component_bytes: policy.compile.component_bytes,
+            ..HostLimits::default()
+        },
         compiler: Compiler::Child(compiler),
         cache,
         trusted_publishers: publishers.collect::<Result<_, _>>()?,

@@ -1,30 +1,34 @@
-//! What the host gives to plugins on behalf of this node: its own keys, the keys of its approvers, HTTP, memory.
+//! What the host gives to plugins on behalf of this node: its own keys, the keys of its approvers,
+//! HTTP, memory.
 
-use super::specs::DOCUMENT;
-use crate::config::Policy;
-use crate::events::EVENT_KEY;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use countersign_host::{
-    Anchor, CustodyError, Difference, HttpClient, HttpClientError, HttpOptions, HttpRequest, KeyError,
-    KeyRing, LocalServices, Memory, Sending, Services, StateError, hs256, rs256,
+    Anchor, CustodyError, Difference, HttpClient, HttpClientError, HttpOptions, HttpRequest,
+    KeyError, KeyRing, LocalServices, Memory, Sending, Services, StateError, hs256, rs256,
 };
 use countersign_protocol::UnixMillis;
 use countersign_store::{Journal, Snapshot};
 use sha2::{Digest, Sha256};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use zeroize::Zeroizing;
+
+use super::specs::DOCUMENT;
+use crate::config::Policy;
+use crate::events::EVENT_KEY;
 
 /// The name under which plugins sign with the node's callback key.
 pub const CALLBACK_KEY: &str = "callback";
 
-/// Whether `name` is that of a key of the node itself, which a configuration names and does not bring.
+/// Whether `name` is that of a key of the node itself, which a configuration names and does not
+/// bring.
 pub fn is_own_key(name: &str) -> bool {
     matches!(name, CALLBACK_KEY | EVENT_KEY)
 }
 
-/// Services backed by the node's store and journal. They never change: whoever was given them keeps the keys and authorities
-/// that stand in the record.
+/// Services backed by the node's store and journal. They never change: whoever was given them keeps
+/// the keys and authorities that stand in the record.
 pub struct NodeServices {
     own: Arc<Own>,
     outside: Outside,
@@ -43,7 +47,8 @@ struct Own {
 struct Outside {
     /// Public keys and shared secrets.
     approvers: KeyRing,
-    /// Believes the configured authorities. A new one has no connections: none outlives the trust it was made in.
+    /// Believes the configured authorities. A new one has no connections: none outlives the trust
+    /// it was made in.
     http: HttpClient,
 }
 
@@ -109,16 +114,24 @@ impl NodeServices {
         callback_key: &[u8],
         event_key: Option<&[u8]>,
         journal: Journal,
-    ) -> Result<NodeServices, ServicesError> {
+    ) -> Result<Self, ServicesError> {
         let own = Arc::new(Own::new(callback_key, event_key)?);
         let outside = Outside::read(policy)?.with_digests(&own.digests)?;
-        Ok(NodeServices { own, outside, journal })
+        Ok(Self {
+            own,
+            outside,
+            journal,
+        })
     }
 
     /// The same node with the files of keys and authorities as they are now.
-    pub(super) fn renewed(&self, policy: &Policy) -> Result<NodeServices, ServicesError> {
+    pub(super) fn renewed(&self, policy: &Policy) -> Result<Self, ServicesError> {
         let outside = Outside::read(policy)?.with_digests(&self.own.digests)?;
-        Ok(NodeServices { own: self.own.clone(), outside, journal: self.journal.clone() })
+        Ok(Self {
+            own: self.own.clone(),
+            outside,
+            journal: self.journal.clone(),
+        })
     }
 
     fn keys(&self, key: &str) -> &KeyRing {
@@ -130,38 +143,57 @@ impl NodeServices {
 }
 
 impl Own {
-    fn new(callback_key: &[u8], event_key: Option<&[u8]>) -> Result<Own, ServicesError> {
+    fn new(callback_key: &[u8], event_key: Option<&[u8]>) -> Result<Self, ServicesError> {
         let mut keys = KeyRing::default();
-        let callback = rs256::SigningKey::from_pkcs8(callback_key).map_err(ServicesError::CallbackKey)?;
+        let callback =
+            rs256::SigningKey::from_pkcs8(callback_key).map_err(ServicesError::CallbackKey)?;
         keys.insert_signing(CALLBACK_KEY, callback);
         if let Some(event_key) = event_key {
-            let event = rs256::SigningKey::from_pkcs8(event_key).map_err(ServicesError::EventKey)?;
+            let event =
+                rs256::SigningKey::from_pkcs8(event_key).map_err(ServicesError::EventKey)?;
             keys.insert_signing(EVENT_KEY, event);
         }
-        let digests =
-            Sha256::new_with_prefix(b"countersign/1 key of digests of secrets").chain_update(callback_key);
-        Ok(Own { keys, digests: Zeroizing::new(digests.finalize().into()) })
+        let digests = Sha256::new_with_prefix(b"countersign/1 key of digests of secrets")
+            .chain_update(callback_key);
+        Ok(Self {
+            keys,
+            digests: Zeroizing::new(digests.finalize().into()),
+        })
     }
 }
 
 impl Outside {
-    fn read(policy: &Policy) -> Result<Outside, ServicesError> {
-        Ok(Outside { approvers: approvers(policy)?, http: http_client(policy)? })
+    fn read(policy: &Policy) -> Result<Self, ServicesError> {
+        Ok(Self {
+            approvers: approvers(policy)?,
+            http: http_client(policy)?,
+        })
     }
 
-    fn with_digests(self, key: &[u8; 32]) -> Result<Outside, ServicesError> {
-        let key = hs256::Secret::new(key)
-            .map_err(|source| ServicesError::Secret { name: "of digests".into(), source })?;
-        Ok(Outside { approvers: self.approvers.with_digest_key(key), ..self })
+    fn with_digests(self, key: &[u8; 32]) -> Result<Self, ServicesError> {
+        let key = hs256::Secret::new(key).map_err(|source| ServicesError::Secret {
+            name: "of digests".into(),
+            source,
+        })?;
+        Ok(Self {
+            approvers: self.approvers.with_digest_key(key),
+            ..self
+        })
     }
 }
 
-/// Services without a store: what plugins and receivers are checked against before a node runs, with throw-away keys in
-/// place of the node's own.
+/// Services without a store: what plugins and receivers are checked against before a node runs,
+/// with throw-away keys in place of the node's own.
 pub fn scratch(policy: &Policy) -> Result<LocalServices, ServicesError> {
-    let Outside { approvers: mut keys, http } = Outside::read(policy)?;
+    let Outside {
+        approvers: mut keys,
+        http,
+    } = Outside::read(policy)?;
     for own in [CALLBACK_KEY, EVENT_KEY] {
-        keys.insert_signing(own, rs256::SigningKey::generate().map_err(ServicesError::CallbackKey)?);
+        keys.insert_signing(
+            own,
+            rs256::SigningKey::generate().map_err(ServicesError::CallbackKey)?,
+        );
     }
     Ok(LocalServices::new(keys, http))
 }
@@ -169,10 +201,17 @@ pub fn scratch(policy: &Policy) -> Result<LocalServices, ServicesError> {
 fn approvers(policy: &Policy) -> Result<KeyRing, ServicesError> {
     let mut keys = KeyRing::default();
     for (name, file) in &policy.public_keys {
-        let key = rs256::VerifyingKey::from_pem(&read(policy, &format!("policy.public_keys.{name}"), file)?);
+        let key = rs256::VerifyingKey::from_pem(&read(
+            policy,
+            &format!("policy.public_keys.{name}"),
+            file,
+        )?);
         keys.insert_verifying(
             name.clone(),
-            key.map_err(|source| ServicesError::PublicKey { name: name.clone(), source })?,
+            key.map_err(|source| ServicesError::PublicKey {
+                name: name.clone(),
+                source,
+            })?,
         );
     }
     for (name, file) in &policy.secrets {
@@ -181,25 +220,39 @@ fn approvers(policy: &Policy) -> Result<KeyRing, ServicesError> {
         let secret = hs256::Secret::new(bytes.trim_ascii_end());
         keys.insert_secret(
             name.clone(),
-            secret.map_err(|source| ServicesError::Secret { name: name.clone(), source })?,
+            secret.map_err(|source| ServicesError::Secret {
+                name: name.clone(),
+                source,
+            })?,
         );
     }
     Ok(keys)
 }
 
 fn check_private(name: &str, file: &Path) -> Result<(), ServicesError> {
-    let metadata =
-        std::fs::metadata(file).map_err(|source| ServicesError::Unreadable { file: file.into(), source })?;
+    let metadata = std::fs::metadata(file).map_err(|source| ServicesError::Unreadable {
+        file: file.into(),
+        source,
+    })?;
     match metadata.mode() & 0o077 {
         0 => Ok(()),
-        _ => Err(ServicesError::Exposed { name: name.into(), file: file.into() }),
+        _ => Err(ServicesError::Exposed {
+            name: name.into(),
+            file: file.into(),
+        }),
     }
 }
 
 fn http_client(policy: &Policy) -> Result<HttpClient, ServicesError> {
-    let extra_ca_pem =
-        policy.ca_file.as_deref().map(|file| read(policy, "policy.ca_file", file)).transpose()?;
-    Ok(HttpClient::new(&HttpOptions { extra_ca_pem, ..HttpOptions::default() })?)
+    let extra_ca_pem = policy
+        .ca_file
+        .as_deref()
+        .map(|file| read(policy, "policy.ca_file", file))
+        .transpose()?;
+    Ok(HttpClient::new(&HttpOptions {
+        extra_ca_pem,
+        ..HttpOptions::default()
+    })?)
 }
 
 impl Services for NodeServices {
@@ -211,7 +264,13 @@ impl Services for NodeServices {
         self.keys(key).sign(key, algorithm, data)
     }
 
-    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+    fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError> {
         self.keys(key).verify(key, algorithm, data, signature)
     }
 
@@ -233,13 +292,22 @@ impl Services for NodeServices {
     }
 
     fn memory(&self, plugin: &str) -> Result<Box<dyn Memory>, StateError> {
-        let snapshot = self.journal.snapshot(UnixMillis(self.now())).map_err(internal)?;
-        Ok(Box::new(PluginMemory { snapshot, plugin: plugin.into() }))
+        let snapshot = self
+            .journal
+            .snapshot(UnixMillis(self.now()))
+            .map_err(internal)?;
+        Ok(Box::new(PluginMemory {
+            snapshot,
+            plugin: plugin.into(),
+        }))
     }
 
     fn differs(&self, difference: Difference) {
-        let Ok(task) = difference.task.parse() else { return };
-        let (plugin, refusal) = (&difference.evaluation.plugin, difference.evaluation.verdict.refusal());
+        let Ok(task) = difference.task.parse() else {
+            return;
+        };
+        let plugin = &difference.evaluation.plugin;
+        let refusal = difference.evaluation.verdict.refusal();
         let record = countersign_store::Difference {
             at: UnixMillis(self.now()),
             task,
@@ -247,7 +315,9 @@ impl Services for NodeServices {
             against: difference.against,
             decided: difference.decided,
             would_have: refusal.map(|(code, _)| code.to_owned()),
-            reason: refusal.map(|(_, reason)| reason.to_owned()).unwrap_or_default(),
+            reason: refusal
+                .map(|(_, reason)| reason.to_owned())
+                .unwrap_or_default(),
         };
         tracing::info!(%task, shadow = plugin, decided = ?record.decided, would_have = ?record.would_have, "a shadow would have decided otherwise");
         let journal = self.journal.clone();
@@ -271,12 +341,20 @@ impl Memory for PluginMemory {
     }
 
     fn entries(&self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        self.snapshot.list(&self.plugin, prefix, limit).map_err(internal)
+        self.snapshot
+            .list(&self.plugin, prefix, limit)
+            .map_err(internal)
     }
 
     fn used(&self) -> Result<u64, StateError> {
-        let all = self.snapshot.list(&self.plugin, "", usize::MAX).map_err(internal)?;
-        Ok(all.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
+        let all = self
+            .snapshot
+            .list(&self.plugin, "", usize::MAX)
+            .map_err(internal)?;
+        Ok(all
+            .iter()
+            .map(|(key, value)| (key.len() + value.len()) as u64)
+            .sum())
     }
 }
 
@@ -285,22 +363,34 @@ fn internal(error: impl std::fmt::Display) -> StateError {
 }
 
 fn read(policy: &Policy, what: &str, file: &Path) -> Result<Vec<u8>, ServicesError> {
-    policy.custody.read(file, DOCUMENT).map_err(|error| match error {
-        CustodyError::Io(source) => ServicesError::Unreadable { file: file.into(), source },
-        source => ServicesError::Custody { what: what.into(), source },
-    })
+    policy
+        .custody
+        .read(file, DOCUMENT)
+        .map_err(|error| match error {
+            CustodyError::Io(source) => ServicesError::Unreadable {
+                file: file.into(),
+                source,
+            },
+            source => ServicesError::Custody {
+                what: what.into(),
+                source,
+            },
+        })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use base64::Engine;
-    use countersign_host::{HttpError, HttpResponse};
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     use std::io::{BufRead, BufReader};
     use std::process::{Child, Command, Stdio};
 
-    /// `openssl s_server` on loopback, with a certificate of an authority that vouches for nobody else.
+    use base64::Engine;
+    use countersign_host::{HttpError, HttpResponse};
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+    use super::*;
+
+    /// `openssl s_server` on loopback, with a certificate of an authority that vouches for nobody
+    /// else.
     struct Server {
         process: Child,
         address: String,
@@ -308,10 +398,11 @@ mod tests {
     }
 
     impl Server {
-        fn start(dir: &Path, name: &str) -> Server {
+        fn start(dir: &Path, name: &str) -> Self {
             let mut authority = CertificateParams::default();
             authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+            let authority =
+                CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
             let key = KeyPair::generate().unwrap();
             let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
             let leaf = leaf.signed_by(&key, &authority).unwrap();
@@ -319,14 +410,23 @@ mod tests {
             let both = pem("CERTIFICATE", leaf.der()) + &pem("PRIVATE KEY", &key.serialize_der());
             std::fs::write(&file, both).unwrap();
             let mut command = Command::new("openssl");
-            command.args(["s_server", "-www", "-accept", "127.0.0.1:0", "-cert"]).arg(file);
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+            command
+                .args(["s_server", "-www", "-accept", "127.0.0.1:0", "-cert"])
+                .arg(file);
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null());
             let mut process = command.spawn().unwrap();
             let lines = BufReader::new(process.stdout.take().unwrap()).lines();
             let mut addresses =
                 lines.filter_map(|line| line.unwrap().strip_prefix("ACCEPT ").map(str::to_owned));
             let address = addresses.next().expect("it says where it listens");
-            Server { process, address, authority: pem("CERTIFICATE", authority.der()) }
+            Self {
+                process,
+                address,
+                authority: pem("CERTIFICATE", authority.der()),
+            }
         }
     }
 
@@ -344,30 +444,51 @@ mod tests {
 
     async fn get(services: &NodeServices, server: &Server) -> Result<HttpResponse, HttpError> {
         let url = format!("https://{}/", server.address).parse().unwrap();
-        let (headers, body) = (Vec::new(), Vec::new());
-        services.send(HttpRequest { method: "GET".into(), url, headers, body, timeout: None }).await
+        let headers = Vec::new();
+        let body = Vec::new();
+        services
+            .send(HttpRequest {
+                method: "GET".into(),
+                url,
+                headers,
+                body,
+                timeout: None,
+            })
+            .await
     }
 
     #[tokio::test]
     async fn changed_authorities_count_for_the_next_request_and_unreadable_ones_never() {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
-        let (first, second) =
-            (Server::start(dir.path(), "first.pem"), Server::start(dir.path(), "second.pem"));
+        let dir = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
+        let first = Server::start(dir.path(), "first.pem");
+        let second = Server::start(dir.path(), "second.pem");
         let file = dir.path().join("ca.pem");
         std::fs::write(&file, &first.authority).unwrap();
-        let policy = Policy { ca_file: Some(file.clone()), ..Policy::default() };
+        let policy = Policy {
+            ca_file: Some(file.clone()),
+            ..Policy::default()
+        };
         let callback = rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
         let journal = Journal::create(dir.path()).unwrap();
         let services = NodeServices::new(&policy, &callback, None, journal).unwrap();
         assert_eq!(get(&services, &first).await.unwrap().status, 200);
-        assert!(matches!(get(&services, &second).await, Err(HttpError::Tls(_))));
+        assert!(matches!(
+            get(&services, &second).await,
+            Err(HttpError::Tls(_))
+        ));
 
         std::fs::write(&file, &second.authority).unwrap();
         let renewed = services.renewed(&policy).unwrap();
         assert_ne!(renewed.authorities(), services.authorities());
         assert_eq!(get(&renewed, &second).await.unwrap().status, 200);
-        assert!(matches!(get(&renewed, &first).await, Err(HttpError::Tls(_))), "no longer believed");
+        assert!(
+            matches!(get(&renewed, &first).await, Err(HttpError::Tls(_))),
+            "no longer believed"
+        );
         assert_eq!(
             get(&services, &first).await.unwrap().status,
             200,
@@ -375,32 +496,51 @@ mod tests {
         );
 
         std::fs::write(&file, "no certificate").unwrap();
-        let error = services.renewed(&policy).err().expect("it is none").to_string();
-        assert!(error.contains("the extra CA file") && error.contains("export the authority"), "{error}");
+        let error = services
+            .renewed(&policy)
+            .err()
+            .expect("it is none")
+            .to_string();
+        assert!(
+            error.contains("the extra CA file") && error.contains("export the authority"),
+            "{error}"
+        );
     }
 
     #[test]
     fn what_stands_for_a_secret_in_records_can_be_made_by_its_node_alone() {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
         let file = dir.path().join("secret");
         let write = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .unwrap();
         };
         write(&"a".repeat(64));
-        let policy = Policy { secrets: [("hook".to_owned(), file.clone())].into(), ..Policy::default() };
+        let policy = Policy {
+            secrets: [("hook".to_owned(), file.clone())].into(),
+            ..Policy::default()
+        };
         let journal = Journal::create(dir.path()).unwrap();
         let node = || {
             let callback = rs256::SigningKey::generate().unwrap().to_pkcs8().unwrap();
             NodeServices::new(&policy, &callback, None, journal.clone()).unwrap()
         };
         let digest = |services: &NodeServices| services.anchor("hook").unwrap().sha256.unwrap();
-        let (one, other) = (node(), node());
+        let one = node();
+        let other = node();
         assert_eq!(digest(&one), digest(&one.renewed(&policy).unwrap()));
         assert_ne!(digest(&one), digest(&other));
         write(&"b".repeat(64));
         assert_ne!(digest(&one), digest(&one.renewed(&policy).unwrap()));
-        assert_eq!(scratch(&policy).unwrap().anchor("hook").unwrap().sha256, None, "no node, no key");
+        assert_eq!(
+            scratch(&policy).unwrap().anchor("hook").unwrap().sha256,
+            None,
+            "no node, no key"
+        );
     }
 }

@@ -1,15 +1,17 @@
 //! From the operator's plugin entries to what the host loads. Read anew at every reload.
 
-use super::services::CALLBACK_KEY;
-use crate::config::{self, Component, PluginConfig, PluginEntry, Policy, RawOperation};
-use crate::events::EVENT_KEY;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use countersign_host::{
     Configured, CustodyError, Grants, KeyGrant, KeyUsage, OperationKind, PluginSource, PluginSpec,
     PluginStore, PrefixError, Role, Scope, Shadow, StoreError, Written,
 };
 use countersign_strict::Document;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+use super::services::CALLBACK_KEY;
+use crate::config::{self, Component, PluginConfig, PluginEntry, Policy, RawOperation};
+use crate::events::EVENT_KEY;
 
 /// Most bytes of a file that the policy names, other than a component.
 pub(super) const DOCUMENT: u64 = 64 << 20;
@@ -76,16 +78,23 @@ pub enum SpecError {
 
 /// What the host is to load, in the order of the configuration.
 pub fn read(policy: &Policy) -> Result<Vec<PluginSpec>, SpecError> {
-    policy.plugins.iter().map(|entry| spec(policy, entry)).collect()
+    policy
+        .plugins
+        .iter()
+        .map(|entry| spec(policy, entry))
+        .collect()
 }
 
-/// The same for a node that runs: an entry that cannot be used is said to be so, and what it guards is refused.
+/// The same for a node that runs: an entry that cannot be used is said to be so, and what it guards
+/// is refused.
 pub fn configured(policy: &Policy) -> Vec<Configured> {
     let configured = |entry: &PluginEntry| match spec(policy, entry) {
         Ok(spec) => spec.into(),
-        Err(error) => {
-            Configured::Unusable { name: entry.name.clone(), role: role(entry), reason: error.to_string() }
-        }
+        Err(error) => Configured::Unusable {
+            name: entry.name.clone(),
+            role: role(entry),
+            reason: error.to_string(),
+        },
     };
     policy.plugins.iter().map(configured).collect()
 }
@@ -100,8 +109,10 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
         }
     };
     let located = source(entry).locate(&PluginStore::new(&policy.plugin_dir));
-    let (file, digest) = located
-        .map_err(|source| SpecError::Store { plugin: entry.name.clone(), source: Box::new(source) })?;
+    let (file, digest) = located.map_err(|source| SpecError::Store {
+        plugin: entry.name.clone(),
+        source: Box::new(source),
+    })?;
     let mut grants = Grants {
         state_bytes: entry.grants.state_bytes,
         cpu_ms: entry.grants.cpu_ms,
@@ -113,11 +124,21 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
         grants.keys.push(key_grant(policy, entry, key)?);
     }
     for prefix in &entry.grants.http {
-        let prefix =
-            prefix.parse().map_err(|source| SpecError::Prefix { plugin: entry.name.clone(), source })?;
+        let prefix = prefix.parse().map_err(|source| SpecError::Prefix {
+            plugin: entry.name.clone(),
+            source,
+        })?;
         grants.http.push(prefix);
     }
-    Ok(PluginSpec { name: entry.name.clone(), file, digest, config, grants, role: role(entry), written })
+    Ok(PluginSpec {
+        name: entry.name.clone(),
+        file,
+        digest,
+        config,
+        grants,
+        role: role(entry),
+        written,
+    })
 }
 
 fn role(entry: &PluginEntry) -> Role {
@@ -130,13 +151,22 @@ fn role(entry: &PluginEntry) -> Role {
     let scope = Scope {
         operations: entry.scope.operations.iter().map(operation).collect(),
         keys: entry.scope.keys.iter().map(ToString::to_string).collect(),
-        schemes: entry.scope.schemes.iter().map(ToString::to_string).collect(),
+        schemes: entry
+            .scope
+            .schemes
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     };
     let shadow = entry.shadow.clone().map(|shadow| match shadow {
         config::Shadow::Chain => Shadow::Chain,
         config::Shadow::Entry(name) => Shadow::Entry(name),
     });
-    Role { scope, shadow, monitor: entry.monitor_interval }
+    Role {
+        scope,
+        shadow,
+        monitor: entry.monitor_interval,
+    }
 }
 
 /// The entries that use what is installed as `installed`.
@@ -147,8 +177,14 @@ pub fn users<'a>(policy: &'a Policy, installed: &'a str) -> impl Iterator<Item =
 
 fn source(entry: &PluginEntry) -> PluginSource {
     match &entry.component {
-        Component::File(path) => PluginSource::File { path: path.clone(), digest: entry.digest },
-        Component::Installed(name) => PluginSource::Installed { name: name.clone(), digest: entry.digest },
+        Component::File(path) => PluginSource::File {
+            path: path.clone(),
+            digest: entry.digest,
+        },
+        Component::Installed(name) => PluginSource::Installed {
+            name: name.clone(),
+            digest: entry.digest,
+        },
     }
 }
 
@@ -160,7 +196,8 @@ pub(crate) fn own_files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
         Component::Installed(name) => store.folder().join(format!("{name}.json")),
     }];
     // A signature may come after its component.
-    if let (Component::File(file), false) = (&entry.component, policy.trusted_publishers.is_empty()) {
+    if let (Component::File(file), false) = (&entry.component, policy.trusted_publishers.is_empty())
+    {
         files.push(PathBuf::from(format!("{}.sig", file.display())));
     }
     if let PluginConfig::File(file) = &entry.source {
@@ -169,15 +206,19 @@ pub(crate) fn own_files(policy: &Policy, entry: &PluginEntry) -> Vec<PathBuf> {
     files
 }
 
-/// Files that plugins and receivers share: keys and authorities of those whom they ask and tell, each with its place in the
-/// configuration.
+/// Files that plugins and receivers share: keys and authorities of those whom they ask and tell,
+/// each with its place in the configuration.
 pub(crate) fn shared_files(policy: &Policy) -> impl Iterator<Item = (String, PathBuf)> {
     let named = |section: &'static str| {
         move |(name, file): (&String, &PathBuf)| (format!("policy.{section}.{name}"), file.clone())
     };
-    let authorities = policy.ca_file.iter().map(|file| ("policy.ca_file".to_owned(), file.clone()));
+    let authorities = policy
+        .ca_file
+        .iter()
+        .map(|file| ("policy.ca_file".to_owned(), file.clone()));
     let keys = policy.public_keys.iter().map(named("public_keys"));
-    keys.chain(policy.secrets.iter().map(named("secrets"))).chain(authorities)
+    keys.chain(policy.secrets.iter().map(named("secrets")))
+        .chain(authorities)
 }
 
 /// A plugin's configuration in a file of its own, YAML or JSON.
@@ -189,7 +230,9 @@ struct ConfigFile {
 
 impl ConfigFile {
     fn value(&self, entry: &PluginEntry) -> Result<serde_json::Value, SpecError> {
-        self.document.read().map_err(|error| mistake(entry, &self.file, error.to_string()))
+        self.document
+            .read()
+            .map_err(|error| mistake(entry, &self.file, error.to_string()))
     }
 }
 
@@ -199,30 +242,64 @@ impl Written for ConfigFile {
     }
 }
 
-fn read_document(policy: &Policy, entry: &PluginEntry, file: &Path) -> Result<ConfigFile, SpecError> {
-    let bytes = policy.custody.read(file, DOCUMENT).map_err(|error| match error {
-        CustodyError::Io(error) => {
-            SpecError::ConfigFile { plugin: entry.name.clone(), file: file.into(), why: error.to_string() }
-        }
-        source => SpecError::Custody { plugin: entry.name.clone(), source },
+fn read_document(
+    policy: &Policy,
+    entry: &PluginEntry,
+    file: &Path,
+) -> Result<ConfigFile, SpecError> {
+    let bytes = policy
+        .custody
+        .read(file, DOCUMENT)
+        .map_err(|error| match error {
+            CustodyError::Io(error) => SpecError::ConfigFile {
+                plugin: entry.name.clone(),
+                file: file.into(),
+                why: error.to_string(),
+            },
+            source => SpecError::Custody {
+                plugin: entry.name.clone(),
+                source,
+            },
+        })?;
+    let text = str::from_utf8(&bytes).map_err(|_| {
+        mistake(
+            entry,
+            file,
+            "it is not UTF-8; write it as plain text".into(),
+        )
     })?;
-    let text = str::from_utf8(&bytes)
-        .map_err(|_| mistake(entry, file, "it is not UTF-8; write it as plain text".into()))?;
-    let document = Document::parse(text).map_err(|error| mistake(entry, file, error.to_string()))?;
-    Ok(ConfigFile { file: file.into(), document })
+    let document =
+        Document::parse(text).map_err(|error| mistake(entry, file, error.to_string()))?;
+    Ok(ConfigFile {
+        file: file.into(),
+        document,
+    })
 }
 
 fn mistake(entry: &PluginEntry, file: &Path, why: String) -> SpecError {
-    SpecError::Document { plugin: entry.name.clone(), file: file.into(), why }
+    SpecError::Document {
+        plugin: entry.name.clone(),
+        file: file.into(),
+        why,
+    }
 }
 
-/// The node's own key signs tokens; a public key verifies; a secret does both with whoever shares it.
+/// The node's own key signs tokens; a public key verifies; a secret does both with whoever shares
+/// it.
 fn key_grant(policy: &Policy, entry: &PluginEntry, key: &str) -> Result<KeyGrant, SpecError> {
     let usage = match key {
         CALLBACK_KEY | EVENT_KEY => KeyUsage::SignJwt,
         _ if policy.public_keys.contains_key(key) => KeyUsage::Verify,
         _ if policy.secrets.contains_key(key) => KeyUsage::Mac,
-        _ => return Err(SpecError::UnknownKey { plugin: entry.name.clone(), key: key.into() }),
+        _ => {
+            return Err(SpecError::UnknownKey {
+                plugin: entry.name.clone(),
+                key: key.into(),
+            });
+        }
     };
-    Ok(KeyGrant { name: key.into(), usage })
+    Ok(KeyGrant {
+        name: key.into(),
+        usage,
+    })
 }

@@ -1,28 +1,31 @@
-//! Notices changed components, manifests and rule files, and swaps them in while the node runs: those of plugins whole or not
-//! at all, then those of receivers, each by itself.
+//! Notices changed components, manifests and rule files, and swaps them in while the node runs:
+//! those of plugins whole or not at all, then those of receivers, each by itself.
 //!
-//! A change counts when the bytes differ and have been still for one look. What is new is validated beside what is in
-//! force; if it is bad, what is in force stays, and that is said loudly and written into the audit log. Keys and authorities
-//! are taken when an operator asks for it (SIGHUP) and never by themselves: a change of their files is only told.
+//! A change counts when the bytes differ and have been still for one look. What is new is validated
+//! beside what is in force; if it is bad, what is in force stays, and that is said loudly and
+//! written into the audit log. Keys and authorities are taken when an operator asks for it (SIGHUP)
+//! and never by themselves: a change of their files is only told.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use countersign_host::read_linked;
+use countersign_protocol::UnixMillis;
+use sha2::{Digest, Sha256};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::news::{self, News};
 use super::{Guard, housekeeping, specs};
 use crate::config::{PluginEntry, Policy};
 use crate::core::Core;
 use crate::public::{self, PublicPluginRecord};
-use countersign_host::read_linked;
-use countersign_protocol::UnixMillis;
-use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A change that was refused is tried again after this, even if no file has changed: the disk or the memory may have been at
-/// fault.
+/// A change that was refused is tried again after this, even if no file has changed: the disk or
+/// the memory may have been at fault.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// What a file looks like that cannot be read.
@@ -61,14 +64,20 @@ struct Reloaded {
     record: Option<(News, countersign_store::Configuration)>,
 }
 
-/// Runs until the node stops. SIGHUP loads everything at once, changed or not, keys and authorities too.
+/// Runs until the node stops. SIGHUP loads everything at once, changed or not, keys and authorities
+/// too.
 pub async fn watch(core: Arc<Core>, mut hangup: Option<Signal>) {
     let mut plugins = Watch::since("plugins", core.guard.loaded.clone());
     let mut receivers = Watch::since("receivers", core.receivers.loaded().clone());
     let mut keys = Untaken::since(core.guard.trusted.clone());
     let mut shown = Vec::new();
-    while let Some(asked) = core.stopping.run_until_cancelled(next_look(&mut hangup)).await {
-        let (policy, entries) = (&core.config.policy, &core.config.receivers);
+    while let Some(asked) = core
+        .stopping
+        .run_until_cancelled(next_look(&mut hangup))
+        .await
+    {
+        let policy = &core.config.policy;
+        let entries = &core.config.receivers;
         let mut swapped = false;
         if asked {
             super::reread::tell(&core).await;
@@ -91,7 +100,9 @@ pub async fn watch(core: Arc<Core>, mut hangup: Option<Signal>) {
         if receivers.wants(asked, sight) && !entries.is_empty() {
             let reloaded = core.receivers.reload(core.guard.services()).await;
             swapped |= reloaded.is_ok();
-            receivers.tell(&core, reloaded.map(|text| Reloaded { text, record: None })).await;
+            receivers
+                .tell(&core, reloaded.map(|text| Reloaded { text, record: None }))
+                .await;
         }
         if swapped {
             housekeeping::sweep(core.clone()).await;
@@ -103,25 +114,38 @@ pub async fn watch(core: Arc<Core>, mut hangup: Option<Signal>) {
 /// Says that keys or authorities on disk are not those in force.
 async fn tell_untaken(core: &Core, taken: &Sight, seen: &Sight) {
     let files: Vec<_> = specs::shared_files(&core.config.policy).collect();
-    let changed = files.iter().zip(taken.iter().zip(seen)).filter(|(_, (taken, seen))| taken != seen);
-    let changed: Vec<_> = changed.map(|((name, file), _)| format!("{name} ({})", file.display())).collect();
-    let text = match changed.is_empty() {
-        true => "the files of keys and authorities are again what is in force".to_owned(),
-        false => format!(
+    let changed = files
+        .iter()
+        .zip(taken.iter().zip(seen))
+        .filter(|(_, (taken, seen))| taken != seen);
+    let changed: Vec<_> = changed
+        .map(|((name, file), _)| format!("{name} ({})", file.display()))
+        .collect();
+    let text = if changed.is_empty() {
+        "the files of keys and authorities are again what is in force".to_owned()
+    } else {
+        format!(
             "changed on disk and not in force: {}; if that is meant, send SIGHUP to the node",
             changed.join(", ")
-        ),
+        )
     };
     tracing::warn!("{text}");
     let now = core.now();
-    if let Err(error) = core.journal(move |journal| journal.policy(now, &text, None)).await {
+    if let Err(error) = core
+        .journal(move |journal| journal.policy(now, &text, None))
+        .await
+    {
         tracing::error!(%error, "the change was not recorded");
     }
 }
 
 impl Untaken {
-    fn since(taken: Sight) -> Untaken {
-        Untaken { before: taken.clone(), told: taken.clone(), taken }
+    fn since(taken: Sight) -> Self {
+        Self {
+            before: taken.clone(),
+            told: taken.clone(),
+            taken,
+        }
     }
 
     fn take(&mut self, sight: Sight) {
@@ -158,12 +182,17 @@ async fn next_look(hangup: &mut Option<Signal>) -> bool {
 }
 
 impl Watch {
-    fn since(whose: &'static str, loaded: Sight) -> Watch {
-        Watch { whose, tried: loaded.clone(), before: loaded, refused: None }
+    fn since(whose: &'static str, loaded: Sight) -> Self {
+        Self {
+            whose,
+            tried: loaded.clone(),
+            before: loaded,
+            refused: None,
+        }
     }
 
-    /// True if what was seen is to be loaded now. If an operator asked for it, whatever comes of it is told, even if it
-    /// was told before.
+    /// True if what was seen is to be loaded now. If an operator asked for it, whatever comes of it
+    /// is told, even if it was told before.
     fn wants(&mut self, asked: bool, sight: Sight) -> bool {
         if asked {
             self.refused = None;
@@ -172,7 +201,10 @@ impl Watch {
     }
 
     fn is_due(&mut self, now: Instant, sight: Sight) -> bool {
-        let again = self.refused.as_ref().is_some_and(|(at, _)| now.duration_since(*at) >= RETRY);
+        let again = self
+            .refused
+            .as_ref()
+            .is_some_and(|(at, _)| now.duration_since(*at) >= RETRY);
         let due = sight == self.before && (sight != self.tried || again);
         if due {
             self.tried.clone_from(&sight);
@@ -188,14 +220,17 @@ impl Watch {
             Ok(Reloaded { text, record }) => {
                 tracing::info!("{} reloaded: {text}", self.whose);
                 let Some((news, chain)) = record else { return };
-                core.journal(move |journal| journal.policy(now, news.long(), Some(chain))).await
+                core.journal(move |journal| journal.policy(now, news.long(), Some(chain)))
+                    .await
             }
             Err(None) => return,
             Err(Some(why)) => {
                 let whose = self.whose;
-                let text = format!("changed {whose} were refused and the old ones stay in force: {why}");
+                let text =
+                    format!("changed {whose} were refused and the old ones stay in force: {why}");
                 tracing::warn!("{text}");
-                core.journal(move |journal| journal.alarm(now, None, &text)).await
+                core.journal(move |journal| journal.alarm(now, None, &text))
+                    .await
             }
         };
         if let Err(error) = recorded {
@@ -216,7 +251,9 @@ impl Watch {
 /// Keeps the public record true: entries break, heal and change also without a reload.
 async fn publish(core: &Arc<Core>, shown: Vec<PublicPluginRecord>) -> Vec<PublicPluginRecord> {
     let mut plugins = public::plugins(core);
-    plugins.iter_mut().for_each(|plugin| plugin.since = UnixMillis(0));
+    plugins
+        .iter_mut()
+        .for_each(|plugin| plugin.since = UnixMillis(0));
     if plugins != shown {
         let core = core.clone();
         let written = tokio::task::spawn_blocking(move || public::update(&core)).await;
@@ -228,19 +265,29 @@ async fn publish(core: &Arc<Core>, shown: Vec<PublicPluginRecord>) -> Vec<Public
 }
 
 /// Looks at everything on which these entries alone depend.
-pub(crate) async fn look(policy: &Policy, entries: impl IntoIterator<Item = &PluginEntry>) -> Sight {
-    let own = entries.into_iter().flat_map(|entry| specs::own_files(policy, entry));
+pub(crate) async fn look(
+    policy: &Policy,
+    entries: impl IntoIterator<Item = &PluginEntry>,
+) -> Sight {
+    let own = entries
+        .into_iter()
+        .flat_map(|entry| specs::own_files(policy, entry));
     look_at(policy, own.collect()).await
 }
 
 /// Looks at keys and authorities, in the order of [`specs::shared_files`].
 pub(super) async fn look_at_keys(policy: &Policy) -> Sight {
-    look_at(policy, specs::shared_files(policy).map(|(_, file)| file).collect()).await
+    look_at(
+        policy,
+        specs::shared_files(policy).map(|(_, file)| file).collect(),
+    )
+    .await
 }
 
 async fn look_at(policy: &Policy, files: Vec<PathBuf>) -> Sight {
     let limit = policy.compile.component_bytes.max(specs::DOCUMENT);
-    let looked = tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file, limit)).collect());
+    let looked =
+        tokio::task::spawn_blocking(move || files.iter().map(|file| sight(file, limit)).collect());
     looked.await.unwrap_or_default()
 }
 
@@ -250,12 +297,18 @@ fn sight(file: &Path, limit: u64) -> [u8; 32] {
 }
 
 impl Guard {
-    /// Loads what is on disk now, keys and authorities only if an operator `asked`, and swaps it in if it is good.
+    /// Loads what is on disk now, keys and authorities only if an operator `asked`, and swaps it in
+    /// if it is good.
     async fn reload(&self, asked: bool) -> Result<Reloaded, String> {
         let _alone = self.changing.lock().await;
-        let services = match asked {
-            true => Arc::new(self.services().renewed(&self.policy).map_err(|error| error.to_string())?),
-            false => self.services(),
+        let services = if asked {
+            Arc::new(
+                self.services()
+                    .renewed(&self.policy)
+                    .map_err(|error| error.to_string())?,
+            )
+        } else {
+            self.services()
         };
         let Some(pipeline) = &self.pipeline else {
             self.services.store(services);
@@ -265,13 +318,21 @@ impl Guard {
             });
         };
         let old = pipeline.chain();
-        let reloaded = pipeline.renew(specs::configured(&self.policy), services.clone()).await;
+        let reloaded = pipeline
+            .renew(specs::configured(&self.policy), services.clone())
+            .await;
         let new = reloaded.map_err(|error| error.to_string())?;
         self.services.store(services);
         self.note();
         Ok(match News::of_change(&old, &new) {
-            Some(news) => Reloaded { text: news.short(), record: Some((news, news::described(&new))) },
-            None => Reloaded { text: "what is on disk is in force already".into(), record: None },
+            Some(news) => Reloaded {
+                text: news.short(),
+                record: Some((news, news::described(&new))),
+            },
+            None => Reloaded {
+                text: "what is on disk is in force already".into(),
+                record: None,
+            },
         })
     }
 }
@@ -289,10 +350,19 @@ mod tests {
     fn a_pipe_in_place_of_a_file_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("plugin.wasm");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
         let (said, hear) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || said.send(sight(&pipe, 1 << 20)));
-        assert_eq!(hear.recv_timeout(Duration::from_secs(10)).unwrap(), UNREADABLE);
+        assert_eq!(
+            hear.recv_timeout(Duration::from_secs(10)).unwrap(),
+            UNREADABLE
+        );
     }
 
     #[test]
@@ -348,7 +418,10 @@ mod tests {
             "a change counts at once"
         );
         assert_eq!(watch.tried(start + RETRY, Ok(())), Ok(()));
-        assert!(!watch.is_due(start + 9 * RETRY, seen(1)), "what is in force is not loaded again");
+        assert!(
+            !watch.is_due(start + 9 * RETRY, seen(1)),
+            "what is in force is not loaded again"
+        );
     }
 
     #[test]

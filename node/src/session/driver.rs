@@ -1,11 +1,13 @@
 //! The one driver: pumps bytes between the tunnels, the session state machine and an engine.
 //!
-//! A task reads as the steps it is made of: [`Run::meet`], one or more [`Run::phase`], and [`Run::store`] where shares are
-//! made. Whatever goes wrong in a step comes back as the [`Failure`] that is journalled and reported.
+//! A task reads as the steps it is made of: [`Run::meet`], one or more [`Run::phase`], and
+//! [`Run::store`] where shares are made. Whatever goes wrong in a step comes back as the
+//! [`Failure`] that is journalled and reported.
 
-use super::router::{Arrival, Inbox, Router};
-use super::worker::{Fault, FromEngine, Incoming, Lane, WorkError, Worker};
-use crate::heavy::Place;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use countersign_engine::{Engine, EngineError, MessageKind, PartyIndex, Recipient};
 use countersign_link::PeerKey;
 use countersign_protocol::control::{Pace, Stage};
@@ -13,21 +15,24 @@ use countersign_protocol::session::{EngineMessage, Setup};
 use countersign_protocol::{
     Cause, Evidence, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode,
 };
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+use super::router::{Arrival, Inbox, Router};
+use super::worker::{Fault, FromEngine, Incoming, Lane, WorkError, Worker};
+use crate::heavy::Place;
 
 /// How often a tunnel that is not up yet is looked for.
 const TUNNEL_POLL: Duration = Duration::from_millis(10);
 
-/// How long a peer may keep a frame waiting. Longer, and it no longer reads: the run treats it as lost.
+/// How long a peer may keep a frame waiting. Longer, and it no longer reads: the run treats it as
+/// lost.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
 
 /// How often a run in a long stage says how far it has come.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// Tells where a run stands: what it does, whom it waits for, and in a long stage how far it has come.
+/// Tells where a run stands: what it does, whom it waits for, and in a long stage how far it has
+/// come.
 pub type Progress = Box<dyn Fn(Stage, Vec<NodeId>, Option<Pace>) + Send + Sync>;
 
 /// One run of one task.
@@ -47,7 +52,8 @@ pub struct Run {
     place: Option<Place>,
 }
 
-/// A phase that takes long: its parties report how far they have come, and nobody is blamed for its end.
+/// A phase that takes long: its parties report how far they have come, and nobody is blamed for its
+/// end.
 #[derive(Debug, Clone, Copy)]
 struct LongPhase {
     stage: Stage,
@@ -68,14 +74,21 @@ impl LongPhase {
     }
 }
 
-/// Which parties of a session take part in a phase, as positions in its list. Its engine counts them in this order.
+/// Which parties of a session take part in a phase, as positions in its list. Its engine counts
+/// them in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seats(Vec<u16>);
 
 impl Seats {
     /// Those of `parties` for whom `seated` holds.
-    pub fn of(parties: &[NodeId], seated: impl Fn(&NodeId) -> bool) -> Seats {
-        Seats((0..).zip(parties).filter(|(_, node)| seated(node)).map(|(position, _)| position).collect())
+    pub fn of(parties: &[NodeId], seated: impl Fn(&NodeId) -> bool) -> Self {
+        Self(
+            (0..)
+                .zip(parties)
+                .filter(|(_, node)| seated(node))
+                .map(|(position, _)| position)
+                .collect(),
+        )
     }
 
     /// How many there are.
@@ -85,7 +98,10 @@ impl Seats {
 
     /// The index that the engine knows a position of the session by.
     pub fn index(&self, position: u16) -> Option<u16> {
-        self.0.iter().position(|seat| *seat == position).map(|index| index as u16)
+        self.0
+            .iter()
+            .position(|seat| *seat == position)
+            .map(|index| index as u16)
     }
 
     fn position(&self, index: u16) -> Option<u16> {
@@ -117,18 +133,42 @@ impl Run {
         inbox: Inbox,
         progress: Progress,
         cancelled: CancellationToken,
-    ) -> Result<Run, Failure> {
-        let (parties, me) = (setup.parties.clone(), setup.me);
-        let others: Vec<NodeId> = parties.iter().copied().filter(|party| *party != setup.me).collect();
+    ) -> Result<Self, Failure> {
+        let parties = setup.parties.clone();
+        let me = setup.me;
+        let others: Vec<NodeId> = parties
+            .iter()
+            .copied()
+            .filter(|party| *party != setup.me)
+            .collect();
         progress(Stage::Ready, others.clone(), None);
         let tunnels = wait_for_tunnels(&router, &others, setup.limits.ready);
-        cancelled.run_until_cancelled(tunnels).await.unwrap_or_else(|| Err(called_off()))?;
+        cancelled
+            .run_until_cancelled(tunnels)
+            .await
+            .unwrap_or_else(|| Err(called_off()))?;
         let session = Session::new(Instant::now(), setup).ok_or_else(|| {
-            failure(Cause::Bug, "not-a-party", "this node is not among the parties; report this")
+            failure(
+                Cause::Bug,
+                "not-a-party",
+                "this node is not among the parties; report this",
+            )
         })?;
         let stalled = BTreeSet::new();
-        let (may_have_signed, place) = (false, None);
-        Ok(Run { session, me, parties, router, inbox, progress, cancelled, stalled, may_have_signed, place })
+        let may_have_signed = false;
+        let place = None;
+        Ok(Self {
+            session,
+            me,
+            parties,
+            router,
+            inbox,
+            progress,
+            cancelled,
+            stalled,
+            may_have_signed,
+            place,
+        })
     }
 
     /// Gives the run its task's place in the line.
@@ -146,7 +186,10 @@ impl Run {
         loop {
             match self.event(None).await? {
                 SessionEvent::Begun { session, holds } => {
-                    self.session.marks().into_iter().for_each(|(node, mark)| self.router.marked(node, mark));
+                    self.session
+                        .marks()
+                        .into_iter()
+                        .for_each(|(node, mark)| self.router.marked(node, mark));
                     return Ok((session, holds));
                 }
                 event => self.unexpected(&event)?,
@@ -186,11 +229,12 @@ impl Run {
         let started = Worker::start(lane, build);
         let worker = started.map_err(|error| self.give_up(no_thread(&error)))?;
         self.may_have_signed = true;
-        self.drive(seats, (number, stage), limit, None, worker).await
+        self.drive(seats, (number, stage), limit, None, worker)
+            .await
     }
 
-    /// Runs a worker of some parties to its end in a phase that takes long, in `steps` steps: messages sent and messages taken
-    /// in. With 0 this party only waits.
+    /// Runs a worker of some parties to its end in a phase that takes long, in `steps` steps:
+    /// messages sent and messages taken in. With 0 this party only waits.
     pub async fn long_phase<T: Send + 'static>(
         &mut self,
         seats: &Seats,
@@ -200,8 +244,14 @@ impl Run {
         worker: Worker<T>,
     ) -> Result<T, Failure> {
         self.may_have_signed = true;
-        let long = LongPhase { stage, began: Instant::now(), limit, steps };
-        self.drive(seats, (number, stage), limit, Some(long), worker).await
+        let long = LongPhase {
+            stage,
+            began: Instant::now(),
+            limit,
+            steps,
+        };
+        self.drive(seats, (number, stage), limit, Some(long), worker)
+            .await
     }
 
     async fn drive<T: Send + 'static>(
@@ -232,7 +282,8 @@ impl Run {
                 },
                 Wake::Engine(Some(FromEngine::Done(result))) => {
                     self.transmit().await;
-                    return result.map_err(|error| self.give_up(self.engine_failure(seats, &error)));
+                    return result
+                        .map_err(|error| self.give_up(self.engine_failure(seats, &error)));
                 }
                 wake @ (Wake::Beat | Wake::Deadline) => match long {
                     Some(long) => self.in_long_phase(long, &worker, wake)?,
@@ -250,8 +301,16 @@ impl Run {
         worker: &Worker<T>,
         wake: Wake<T>,
     ) -> Result<(), Failure> {
-        let waiting_for = if worker.computes() { Vec::new() } else { self.session.waiting_for() };
-        (self.progress)(long.stage, waiting_for.clone(), Some(long.pace(worker.steps())));
+        let waiting_for = if worker.computes() {
+            Vec::new()
+        } else {
+            self.session.waiting_for()
+        };
+        (self.progress)(
+            long.stage,
+            waiting_for.clone(),
+            Some(long.pace(worker.steps())),
+        );
         match wake {
             Wake::Deadline if self.session.is_late(Instant::now()) => {
                 Err(self.give_up(took_too_long(long, &waiting_for)))
@@ -261,7 +320,8 @@ impl Run {
         }
     }
 
-    /// The one other party, if there is one: whatever the two get wrong together and this one did not, it did.
+    /// The one other party, if there is one: whatever the two get wrong together and this one did
+    /// not, it did.
     pub fn counterpart(&self) -> Option<NodeId> {
         let everybody = Seats::of(&self.parties, |_| true);
         self.counterpart_in(&everybody)
@@ -269,12 +329,15 @@ impl Run {
 
     fn counterpart_in(&self, seats: &Seats) -> Option<NodeId> {
         let seated = (0..seats.count()).filter_map(|index| seats.position(index));
-        let seated: Vec<NodeId> =
-            seated.filter_map(|position| self.parties.get(usize::from(position))).copied().collect();
+        let seated: Vec<NodeId> = seated
+            .filter_map(|position| self.parties.get(usize::from(position)))
+            .copied()
+            .collect();
         other_of_two(&seated, self.me)
     }
 
-    /// An error if another party has given up: to be asked before anything is stored that needs all of them.
+    /// An error if another party has given up: to be asked before anything is stored that needs all
+    /// of them.
     pub fn still_on(&self) -> Result<(), Failure> {
         self.session.is_called_off().cloned().map_or(Ok(()), Err)
     }
@@ -293,9 +356,17 @@ impl Run {
     pub async fn store(&mut self, digest: Hash) -> Result<Vec<StoredMark>, Failure> {
         let began = Instant::now();
         self.session.stored(began, digest);
-        let limit = self.session.poll_timeout().map_or(Duration::ZERO, |end| end - began);
+        let limit = self
+            .session
+            .poll_timeout()
+            .map_or(Duration::ZERO, |end| end - began);
         // Slower parties may use all of a long phase before they store.
-        let long = LongPhase { stage: Stage::Storing, began, limit, steps: 0 };
+        let long = LongPhase {
+            stage: Stage::Storing,
+            began,
+            limit,
+            steps: 0,
+        };
         (self.progress)(Stage::Storing, Vec::new(), None);
         loop {
             match self.event(Some(long)).await? {
@@ -376,7 +447,9 @@ impl Run {
     fn absorb<T>(&mut self, wake: Wake<T>) -> Result<(), Failure> {
         let now = Instant::now();
         match wake {
-            Wake::Arrived(Some(Arrival::Frame(from, frame))) => self.session.handle_frame(now, &from, *frame),
+            Wake::Arrived(Some(Arrival::Frame(from, frame))) => {
+                self.session.handle_frame(now, &from, *frame)
+            }
             Wake::Arrived(Some(Arrival::Overlong(peer))) => self.session.handle_overlong(&peer),
             Wake::Arrived(Some(Arrival::Lost(peer))) => self.session.handle_peer_lost(now, &peer),
             Wake::Arrived(Some(Arrival::Flood(peer))) => return Err(self.give_up(peer_flood(peer))),
@@ -400,10 +473,19 @@ impl Run {
         event: SessionEvent,
     ) -> Result<(), Failure> {
         match event {
-            SessionEvent::Message(EngineMessage { from, broadcast, body }) => {
-                let kind = if broadcast { MessageKind::Broadcast } else { MessageKind::Direct };
-                let taken =
-                    seats.index(from).is_some_and(|from| worker.deliver(Incoming { from, kind, body }));
+            SessionEvent::Message(EngineMessage {
+                from,
+                broadcast,
+                body,
+            }) => {
+                let kind = if broadcast {
+                    MessageKind::Broadcast
+                } else {
+                    MessageKind::Direct
+                };
+                let taken = seats
+                    .index(from)
+                    .is_some_and(|from| worker.deliver(Incoming { from, kind, body }));
                 if taken {
                     return Ok(());
                 }
@@ -417,10 +499,15 @@ impl Run {
 
     fn unexpected(&mut self, event: &SessionEvent) -> Result<(), Failure> {
         tracing::error!(?event, "an event out of turn");
-        Err(self.give_up(failure(Cause::Bug, "event-out-of-turn", "the session lost its order; report this")))
+        Err(self.give_up(failure(
+            Cause::Bug,
+            "event-out-of-turn",
+            "the session lost its order; report this",
+        )))
     }
 
-    /// Makes the session tell the others that this node has given up. The frames leave with the next transmission.
+    /// Makes the session tell the others that this node has given up. The frames leave with the
+    /// next transmission.
     fn give_up(&mut self, failure: Failure) -> Failure {
         self.session.abort(failure.clone());
         failure
@@ -468,14 +555,25 @@ impl Run {
 
     fn culprits(&self, seats: &Seats, fault: &Fault) -> Vec<NodeId> {
         let position = |party: &PartyIndex| seats.position(party.0).map(usize::from);
-        let named = fault.culprits.iter().filter_map(|party| self.parties.get(position(party)?));
-        blamed(fault.cause, named.copied().collect(), self.counterpart_in(seats))
+        let named = fault
+            .culprits
+            .iter()
+            .filter_map(|party| self.parties.get(position(party)?));
+        blamed(
+            fault.cause,
+            named.copied().collect(),
+            self.counterpart_in(seats),
+        )
     }
 }
 
 impl From<&EngineError> for Fault {
-    fn from(error: &EngineError) -> Fault {
-        Fault { cause: cause(error), text: error.to_string(), culprits: error.culprits().to_vec() }
+    fn from(error: &EngineError) -> Self {
+        Self {
+            cause: cause(error),
+            text: error.to_string(),
+            culprits: error.culprits().to_vec(),
+        }
     }
 }
 
@@ -488,7 +586,8 @@ fn other_of_two(seated: &[NodeId], me: NodeId) -> Option<NodeId> {
     }
 }
 
-/// Whom the engine names. Where it names nobody for a peer's fault, and there is one peer, it is that one's.
+/// Whom the engine names. Where it names nobody for a peer's fault, and there is one peer, it is
+/// that one's.
 fn blamed(cause: Cause, named: Vec<NodeId>, counterpart: Option<NodeId>) -> Vec<NodeId> {
     match (cause, named.is_empty()) {
         (Cause::Peer, true) => counterpart.into_iter().collect(),
@@ -516,7 +615,11 @@ fn cause(error: &EngineError) -> Cause {
 }
 
 /// Tunnels come and go with the coordinator; a run begins when all that it needs are up.
-async fn wait_for_tunnels(router: &Router, others: &[NodeId], limit: Duration) -> Result<(), Failure> {
+async fn wait_for_tunnels(
+    router: &Router,
+    others: &[NodeId],
+    limit: Duration,
+) -> Result<(), Failure> {
     let deadline = Instant::now() + limit;
     loop {
         let up = |node: &NodeId| router.mesh().connected(&PeerKey(*node.as_bytes()));
@@ -533,7 +636,12 @@ async fn wait_for_tunnels(router: &Router, others: &[NodeId], limit: Duration) -
 
 /// A failure without culprits.
 pub fn failure(cause: Cause, code: &str, text: &str) -> Failure {
-    Failure { cause, code: code.into(), text: text.into(), culprits: Vec::new() }
+    Failure {
+        cause,
+        code: code.into(),
+        text: text.into(),
+        culprits: Vec::new(),
+    }
 }
 
 fn no_tunnel(missing: Vec<NodeId>) -> Failure {
@@ -542,7 +650,12 @@ fn no_tunnel(missing: Vec<NodeId>) -> Failure {
         "no tunnel to {}; see that it runs, is on line and has this node on its roster, then try again",
         names.join(" and ")
     );
-    Failure { cause: Cause::Environment, code: "session-timeout".into(), text, culprits: missing }
+    Failure {
+        cause: Cause::Environment,
+        code: "session-timeout".into(),
+        text,
+        culprits: missing,
+    }
 }
 
 fn no_thread(error: &std::io::Error) -> Failure {
@@ -553,7 +666,8 @@ fn no_thread(error: &std::io::Error) -> Failure {
     )
 }
 
-/// The time of a long phase is over. Whoever is still computing is slow, and no cheat: it is told of, and not blamed.
+/// The time of a long phase is over. Whoever is still computing is slow, and no cheat: it is told
+/// of, and not blamed.
 fn took_too_long(long: LongPhase, waiting_for: &[NodeId]) -> Failure {
     let names: Vec<String> = waiting_for.iter().map(NodeId::to_string).collect();
     let names = names.join(" and ");
@@ -582,18 +696,32 @@ fn took_too_long(long: LongPhase, waiting_for: &[NodeId]) -> Failure {
 }
 
 fn engine_died() -> Failure {
-    failure(Cause::Bug, "engine-died", "the thread of the protocol died; report this with the log")
+    failure(
+        Cause::Bug,
+        "engine-died",
+        "the thread of the protocol died; report this with the log",
+    )
 }
 
 /// A party sent faster than its messages could be handled, which no honest one does.
 fn peer_flood(peer: NodeId) -> Failure {
-    let text =
-        format!("{peer} sent more than its part of the protocol; examine that node before trying again");
-    Failure { cause: Cause::Peer, code: "peer-flood".into(), text, culprits: vec![peer] }
+    let text = format!(
+        "{peer} sent more than its part of the protocol; examine that node before trying again"
+    );
+    Failure {
+        cause: Cause::Peer,
+        code: "peer-flood".into(),
+        text,
+        culprits: vec![peer],
+    }
 }
 
 fn cut_off() -> Failure {
-    failure(Cause::Bug, "cut-off", "the session lost its place at the router; report this with the log")
+    failure(
+        Cause::Bug,
+        "cut-off",
+        "the session lost its place at the router; report this with the log",
+    )
 }
 
 fn called_off() -> Failure {
@@ -609,7 +737,13 @@ mod tests {
     use super::*;
 
     fn node(seed: u8) -> NodeId {
-        NodeId::from_bytes(countersign_link::Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap()
+        NodeId::from_bytes(
+            countersign_link::Identity::from_seed(&[seed; 32])
+                .unwrap()
+                .public()
+                .0,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -621,8 +755,16 @@ mod tests {
             assert_eq!(other_of_two(seated, me), None);
         }
         assert_eq!(blamed(Cause::Peer, vec![], Some(other)), [other]);
-        assert_eq!(blamed(Cause::Peer, vec![third], Some(other)), [third], "the engine knows better");
-        assert_eq!(blamed(Cause::Peer, vec![], None), [], "among more nobody is named");
+        assert_eq!(
+            blamed(Cause::Peer, vec![third], Some(other)),
+            [third],
+            "the engine knows better"
+        );
+        assert_eq!(
+            blamed(Cause::Peer, vec![], None),
+            [],
+            "among more nobody is named"
+        );
         for cause in [Cause::Caller, Cause::Environment, Cause::Bug] {
             assert_eq!(blamed(cause, vec![], Some(other)), [], "{cause:?}");
         }

@@ -1,4 +1,5 @@
-//! Runs sessions: one driver for every task of every scheme, one thread or child process for every engine.
+//! Runs sessions: one driver for every task of every scheme, one thread or child process for every
+//! engine.
 
 pub mod driver;
 pub mod news;

@@ -1,11 +1,12 @@
-//! What peers say that concerns no session, on its way to whoever listens. Each peer has a share of its own: one that
-//! says much crowds out nobody but itself.
+//! What peers say that concerns no session, on its way to whoever listens. Each peer has a share of
+//! its own: one that says much crowds out nobody but itself.
 
-use countersign_protocol::NodeId;
-use countersign_protocol::frame::{HighWater, SignedMark};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, PoisonError};
+
+use countersign_protocol::NodeId;
+use countersign_protocol::frame::{HighWater, SignedMark};
 use tokio::sync::Notify;
 
 /// News of one peer that may wait. The oldest makes room: what a peer says last says most.
@@ -77,18 +78,26 @@ impl News {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_link::Identity;
     use countersign_protocol::frame::{Mark, NOTHING};
     use futures_util::FutureExt;
+
+    use super::*;
 
     fn node(seed: u8) -> NodeId {
         NodeId::from_bytes(Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap()
     }
 
     fn marked(audit: u64) -> PeerNews {
-        let mark = Mark { audit, ..Mark::default() };
-        PeerNews::Marked(SignedMark { mark, about: NOTHING, signature: [0; 64] })
+        let mark = Mark {
+            audit,
+            ..Mark::default()
+        };
+        PeerNews::Marked(SignedMark {
+            mark,
+            about: NOTHING,
+            signature: [0; 64],
+        })
     }
 
     #[test]
@@ -102,7 +111,11 @@ mod tests {
             all.push(next);
         }
         assert_eq!(all.len(), SHARE + 2);
-        let quiet = |seed| all.iter().position(|next| *next == (node(seed), PeerNews::Up)).unwrap();
+        let quiet = |seed| {
+            all.iter()
+                .position(|next| *next == (node(seed), PeerNews::Up))
+                .unwrap()
+        };
         assert!(quiet(2) < 3 && quiet(3) < 3, "they take turns");
         assert_eq!(all.last(), Some(&(node(1), marked(9_999))));
     }

@@ -1,21 +1,24 @@
 //! Brings frames from the mesh to the sessions they belong to.
 //!
-//! A session hears its own parties alone, and each has a share of its bounded inbox, in frames and in bytes; a party that
-//! overfills its share ends that session, by name, and nothing else. A frame that is longer than its phase allows does not even
-//! get there. Frames that come before their task are [held](Hold) for a moment.
+//! A session hears its own parties alone, and each has a share of its bounded inbox, in frames and
+//! in bytes; a party that overfills its share ends that session, by name, and nothing else. A frame
+//! that is longer than its phase allows does not even get there. Frames that come before their task
+//! are [held](Hold) for a moment.
 
-use super::news::{News, PeerNews};
-use crate::task::gossip::{self, Ears, Hearing, Said};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
 use countersign_link::{Mesh, MeshEvent, PeerKey};
 use countersign_protocol::frame::{Body, Frame, SignedMark};
 use countersign_protocol::session::Rooms;
 use countersign_protocol::session::hold::{self, Hold};
 use countersign_protocol::{NodeId, TaskId, decode};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
 use tokio::sync::mpsc;
+
+use super::news::{News, PeerNews};
+use crate::task::gossip::{self, Ears, Hearing, Said};
 
 /// Frames that may wait for one session.
 const INBOX: usize = 256;
@@ -40,7 +43,8 @@ pub struct Router {
     /// Where what is told of reshares goes.
     ears: Ears,
     hearing: Mutex<Option<Hearing>>,
-    /// Where what is told of others' signatures goes, and the answers to what this node tells of its own.
+    /// Where what is told of others' signatures goes, and the answers to what this node tells of
+    /// its own.
     uses: Ears,
     counts: Ears,
     counting: Mutex<Option<Counting>>,
@@ -101,12 +105,23 @@ pub struct Inbox {
 
 impl Router {
     /// Routes what comes out of `mesh`.
-    pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> Arc<Router> {
-        let [(ears, hearing), (uses, told), (counts, answers)] = [(); 3].map(|()| gossip::queue(names.len()));
+    pub fn new(mesh: Mesh, names: BTreeMap<NodeId, String>) -> Arc<Self> {
+        let [(ears, hearing), (uses, told), (counts, answers)] =
+            [(); 3].map(|()| gossip::queue(names.len()));
         let hearing = Mutex::new(Some(hearing));
         let counting = Mutex::new(Some(Counting { told, answers }));
         let (news, open) = Default::default();
-        Arc::new(Router { mesh, news, ears, hearing, uses, counts, counting, names, open })
+        Arc::new(Self {
+            mesh,
+            news,
+            ears,
+            hearing,
+            uses,
+            counts,
+            counting,
+            names,
+            open,
+        })
     }
 
     /// What concerns no session.
@@ -116,12 +131,18 @@ impl Router {
 
     /// What peers tell of reshares; once.
     pub fn hearing(&self) -> Option<Hearing> {
-        self.hearing.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.hearing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// What peers tell of signatures, and what they answer; once.
     pub fn counting(&self) -> Option<Counting> {
-        self.counting.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.counting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// The tunnels.
@@ -159,7 +180,8 @@ impl Router {
         }
     }
 
-    /// Opens the inbox of a task for what `parties` send within these `rooms`; `None` if it is open already.
+    /// Opens the inbox of a task for what `parties` send within these `rooms`; `None` if it is open
+    /// already.
     pub fn open(self: &Arc<Self>, task: TaskId, parties: &[NodeId], rooms: Rooms) -> Option<Inbox> {
         let mut open = self.lock();
         if open.sessions.contains_key(&task) {
@@ -169,10 +191,18 @@ impl Router {
         let shares = feed.shares.clone();
         let held = open.hold.take(task);
         // A flood that was held ends the session like one that comes later: the inbox tells it.
-        if held.into_iter().all(|(from, frame, bytes)| feed.frame(from, frame, bytes)) {
+        if held
+            .into_iter()
+            .all(|(from, frame, bytes)| feed.frame(from, frame, bytes))
+        {
             open.sessions.insert(task, feed);
         }
-        Some(Inbox { task, router: self.clone(), arrivals, shares })
+        Some(Inbox {
+            task,
+            router: self.clone(),
+            arrivals,
+            shares,
+        })
     }
 
     /// How many are open.
@@ -181,7 +211,9 @@ impl Router {
     }
 
     fn name(&self, peer: PeerKey) -> &str {
-        let named = NodeId::from_bytes(peer.0).ok().and_then(|node| self.names.get(&node));
+        let named = NodeId::from_bytes(peer.0)
+            .ok()
+            .and_then(|node| self.names.get(&node));
         named.map_or("?", String::as_str)
     }
 
@@ -201,7 +233,9 @@ impl Router {
             Body::Used(_) | Body::Released(_) => {
                 return self.uses.take(Said::Told(from, Box::new(frame.body)));
             }
-            Body::Counted { .. } => return self.counts.take(Said::Told(from, Box::new(frame.body))),
+            Body::Counted { .. } => {
+                return self.counts.take(Said::Told(from, Box::new(frame.body)));
+            }
             Body::Ready(_) | Body::Run { .. } | Body::Abort(_) | Body::Met(_) => frame,
         };
         let mut open = self.lock();
@@ -222,7 +256,9 @@ impl Router {
     }
 
     fn lost(&self, peer: PeerKey) {
-        let Ok(node) = NodeId::from_bytes(peer.0) else { return };
+        let Ok(node) = NodeId::from_bytes(peer.0) else {
+            return;
+        };
         self.lock().sessions.retain(|_, feed| feed.lost(node));
     }
 
@@ -232,17 +268,28 @@ impl Router {
 }
 
 impl Feed {
-    fn new(parties: &[NodeId], rooms: Rooms) -> (Feed, mpsc::Receiver<Sized>) {
+    fn new(parties: &[NodeId], rooms: Rooms) -> (Self, mpsc::Receiver<Sized>) {
         let frames = INBOX / parties.len().saturating_sub(1).max(1);
         let shares = Shares {
-            waiting: parties.iter().map(|party| (*party, Waiting::default())).collect(),
+            waiting: parties
+                .iter()
+                .map(|party| (*party, Waiting::default()))
+                .collect(),
             frames,
             bytes: rooms.queued(frames),
             flood: OnceLock::new(),
         };
-        // Room for every share, and for the news of broken tunnels, which count against the share of their party.
+        // Room for every share, and for the news of broken tunnels, which count against the share
+        // of their party.
         let (arrivals, receiver) = mpsc::channel(frames * parties.len().max(1));
-        (Feed { arrivals, shares: Arc::new(shares), rooms }, receiver)
+        (
+            Self {
+                arrivals,
+                shares: Arc::new(shares),
+                rooms,
+            },
+            receiver,
+        )
     }
 
     /// False: this party overfilled its share, and the session ends.
@@ -251,9 +298,10 @@ impl Feed {
             tracing::debug!(task = %frame.task, %from, "a frame of a node that is no party was dropped");
             return true;
         }
-        match self.rooms.fits(&frame) {
-            true => self.put(from, Arrival::Frame(from, Box::new(frame)), bytes),
-            false => self.put(from, Arrival::Overlong(from), 0),
+        if self.rooms.fits(&frame) {
+            self.put(from, Arrival::Frame(from, Box::new(frame)), bytes)
+        } else {
+            self.put(from, Arrival::Overlong(from), 0)
         }
     }
 
@@ -262,8 +310,10 @@ impl Feed {
     }
 
     fn put(&self, from: NodeId, arrival: Arrival, bytes: usize) -> bool {
-        let fits = self.shares.take(&from, bytes) && self.arrivals.try_send((arrival, bytes)).is_ok();
-        // A session that has ended by itself is flooded by nobody; it leaves the router when its inbox is dropped.
+        let fits =
+            self.shares.take(&from, bytes) && self.arrivals.try_send((arrival, bytes)).is_ok();
+        // A session that has ended by itself is flooded by nobody; it leaves the router when its
+        // inbox is dropped.
         if !fits && !self.arrivals.is_closed() {
             self.shares.flood.get_or_init(|| from);
         }
@@ -274,7 +324,9 @@ impl Feed {
 impl Shares {
     /// False: the share is used up.
     fn take(&self, party: &NodeId, bytes: usize) -> bool {
-        let Some(waiting) = self.waiting.get(party) else { return false };
+        let Some(waiting) = self.waiting.get(party) else {
+            return false;
+        };
         let frames = waiting.frames.fetch_add(1, Ordering::Relaxed);
         let before = waiting.bytes.fetch_add(bytes, Ordering::Relaxed);
         frames < self.frames && before + bytes <= self.bytes
@@ -314,7 +366,8 @@ impl Drop for Inbox {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
     use countersign_link::Identity;
     use countersign_link::mesh::MeshConfig;
     use countersign_protocol::encode;
@@ -322,7 +375,8 @@ mod tests {
     use countersign_protocol::session::Room;
     use countersign_protocol::{Cause, SessionId};
     use futures_util::FutureExt;
-    use std::time::Duration;
+
+    use super::*;
 
     const TASK: TaskId = TaskId([1; 16]);
 
@@ -342,22 +396,53 @@ mod tests {
 
     fn send(router: &Router, from: u8, count: u32) {
         for seq in 0..count {
-            let (cause, code, text) = (Cause::Bug, String::new(), String::new());
-            let body =
-                Body::Abort(Abort { cause, code, text, accused: vec![], evidence: None, result: None });
-            router.frame(key(from), &encode(&Frame { task: TASK, seq, body }));
+            let cause = Cause::Bug;
+            let code = String::new();
+            let text = String::new();
+            let body = Body::Abort(Abort {
+                cause,
+                code,
+                text,
+                accused: vec![],
+                evidence: None,
+                result: None,
+            });
+            router.frame(
+                key(from),
+                &encode(&Frame {
+                    task: TASK,
+                    seq,
+                    body,
+                }),
+            );
         }
     }
 
     /// Of a session with one engine.
     fn rooms() -> Rooms {
-        Rooms::new([Room { longest: 1000, total: 4000 }])
+        Rooms::new([Room {
+            longest: 1000,
+            total: 4000,
+        }])
     }
 
     fn send_body(router: &Router, from: u8, seq: u32, phase: u8, length: usize) {
-        let message = Message::Direct { phase, body: vec![0; length] };
-        let body = Body::Run { session: SessionId([3; 32]), message };
-        router.frame(key(from), &encode(&Frame { task: TASK, seq, body }));
+        let message = Message::Direct {
+            phase,
+            body: vec![0; length],
+        };
+        let body = Body::Run {
+            session: SessionId([3; 32]),
+            message,
+        };
+        router.frame(
+            key(from),
+            &encode(&Frame {
+                task: TASK,
+                seq,
+                body,
+            }),
+        );
     }
 
     fn next(inbox: &mut Inbox) -> Option<Arrival> {
@@ -368,40 +453,69 @@ mod tests {
     fn who_is_no_party_cannot_fill_the_inbox() {
         let router = router();
         send(&router, 4, 10);
-        let mut inbox = router.open(TASK, &[node(1), node(2), node(3)], rooms()).unwrap();
+        let mut inbox = router
+            .open(TASK, &[node(1), node(2), node(3)], rooms())
+            .unwrap();
         send(&router, 4, 300);
         router.lost(key(4));
         send(&router, 2, 1);
         assert!(matches!(next(&mut inbox), Some(Arrival::Frame(from, _)) if from == node(2)));
-        assert!(inbox.next().now_or_never().is_none(), "nothing else is there, and the session lives");
+        assert!(
+            inbox.next().now_or_never().is_none(),
+            "nothing else is there, and the session lives"
+        );
     }
 
     #[test]
     fn a_party_that_overfills_its_share_is_named() {
         let router = router();
-        let mut inbox = router.open(TASK, &[node(1), node(2), node(3)], rooms()).unwrap();
+        let mut inbox = router
+            .open(TASK, &[node(1), node(2), node(3)], rooms())
+            .unwrap();
         send(&router, 2, 128);
         send(&router, 3, 128);
         router.lost(key(4));
-        assert!(matches!(next(&mut inbox), Some(Arrival::Frame(..))), "full shares are no flood");
+        assert!(
+            matches!(next(&mut inbox), Some(Arrival::Frame(..))),
+            "full shares are no flood"
+        );
         send(&router, 3, 1);
         assert!(matches!(next(&mut inbox), Some(Arrival::Flood(by)) if by == node(3)));
     }
 
-    /// It never waits, so a peer's megabytes are gone before anybody looks at them; the session hears whose they were.
+    /// It never waits, so a peer's megabytes are gone before anybody looks at them; the session
+    /// hears whose they were.
     #[test]
     fn a_frame_that_is_longer_than_its_phase_allows_is_not_kept() {
         let router = router();
-        let mut inbox = router.open(TASK, &[node(1), node(2), node(3)], rooms()).unwrap();
+        let mut inbox = router
+            .open(TASK, &[node(1), node(2), node(3)], rooms())
+            .unwrap();
         send_body(&router, 3, 0, 0, 1000);
         assert!(matches!(next(&mut inbox), Some(Arrival::Frame(from, _)) if from == node(3)));
         for (phase, length) in [(0, 1001), (0, 1 << 20), (1, 0)] {
             send_body(&router, 2, 0, phase, length);
             assert!(matches!(next(&mut inbox), Some(Arrival::Overlong(by)) if by == node(2)));
         }
-        let (cause, code, text) = (Cause::Bug, String::new(), "x".repeat(100_000));
-        let body = Body::Abort(Abort { cause, code, text, accused: vec![], evidence: None, result: None });
-        router.frame(key(2), &encode(&Frame { task: TASK, seq: 0, body }));
+        let cause = Cause::Bug;
+        let code = String::new();
+        let text = "x".repeat(100_000);
+        let body = Body::Abort(Abort {
+            cause,
+            code,
+            text,
+            accused: vec![],
+            evidence: None,
+            result: None,
+        });
+        router.frame(
+            key(2),
+            &encode(&Frame {
+                task: TASK,
+                seq: 0,
+                body,
+            }),
+        );
         assert!(matches!(next(&mut inbox), Some(Arrival::Overlong(by)) if by == node(2)));
     }
 
@@ -434,13 +548,33 @@ mod tests {
     async fn what_is_held_too_long_goes_although_nobody_sends() {
         let router = router();
         let long_ago = Instant::now() - 2 * hold::MAX_AGE;
-        let (cause, code, text) = (Cause::Bug, String::new(), String::new());
-        let body = Body::Abort(Abort { cause, code, text, accused: vec![], evidence: None, result: None });
-        router.lock().hold.put(long_ago, node(2), Frame { task: TASK, seq: 0, body }, 100);
+        let cause = Cause::Bug;
+        let code = String::new();
+        let text = String::new();
+        let body = Body::Abort(Abort {
+            cause,
+            code,
+            text,
+            accused: vec![],
+            evidence: None,
+            result: None,
+        });
+        router.lock().hold.put(
+            long_ago,
+            node(2),
+            Frame {
+                task: TASK,
+                seq: 0,
+                body,
+            },
+            100,
+        );
         let until_gone = async {
             loop {
                 let held = router.lock().hold.take(TASK);
-                let Some((from, frame, bytes)) = held.into_iter().next() else { break };
+                let Some((from, frame, bytes)) = held.into_iter().next() else {
+                    break;
+                };
                 router.lock().hold.put(long_ago, from, frame, bytes);
                 tokio::task::yield_now().await;
             }

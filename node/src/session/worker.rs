@@ -1,17 +1,20 @@
-//! Where an engine lives: a thread of this process, in which shares are opened and die, or a [child process](crate::heavy)
-//! that can be killed.
+//! Where an engine lives: a thread of this process, in which shares are opened and die, or a [child
+//! process](crate::heavy) that can be killed.
 //!
-//! An ECDSA engine computes for up to a third of a second at a stretch, auxiliary information for seconds. So engines
-//! never run on the network's threads, and those of ECDSA take turns: a lane is held while an engine computes, never while
-//! it waits for a message, so that two nodes cannot wait for each other's lanes.
+//! An ECDSA engine computes for up to a third of a second at a stretch, auxiliary information for
+//! seconds. So engines never run on the network's threads, and those of ECDSA take turns: a lane is
+//! held while an engine computes, never while it waits for a message, so that two nodes cannot wait
+//! for each other's lanes.
 //!
-//! A thread cannot be ended from outside. It is for engines whose stretches are short whatever a peer sends.
+//! A thread cannot be ended from outside. It is for engines whose stretches are short whatever a
+//! peer sends.
 
-use countersign_engine::{Engine, EngineError, MessageKind, Outgoing, PartyIndex, Step};
-use countersign_protocol::Cause;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use countersign_engine::{Engine, EngineError, MessageKind, Outgoing, PartyIndex, Step};
+use countersign_protocol::Cause;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -33,15 +36,19 @@ pub struct Lanes {
 
 impl Lanes {
     /// Lanes for this machine.
-    pub fn new() -> Lanes {
+    pub fn new() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        Lanes { ecdsa: Lane::of(processors), aux: Lane::of(1), free: Lane::default() }
+        Self {
+            ecdsa: Lane::of(processors),
+            aux: Lane::of(1),
+            free: Lane::default(),
+        }
     }
 }
 
 impl Default for Lanes {
-    fn default() -> Lanes {
-        Lanes::new()
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -54,8 +61,8 @@ pub struct Turn(#[expect(dead_code, reason = "held for its end")] Option<OwnedSe
 
 impl Lane {
     /// A lane for so many at a time.
-    pub fn of(permits: usize) -> Lane {
-        Lane(Some(Arc::new(Semaphore::new(permits))))
+    pub fn of(permits: usize) -> Self {
+        Self(Some(Arc::new(Semaphore::new(permits))))
     }
 
     /// Waits for a turn.
@@ -164,45 +171,65 @@ pub struct Worker<T> {
 
 impl<T: Send + 'static> Worker<T> {
     /// Starts a thread, builds the engine in it and drives it. Call it inside a runtime.
-    pub fn start<F>(lane: Lane, build: F) -> std::io::Result<Worker<T>>
+    pub fn start<F>(lane: Lane, build: F) -> std::io::Result<Self>
     where
         F: FnOnce() -> Result<Box<dyn Engine<Output = T>>, WorkError> + Send + 'static,
     {
-        let (worker, mut post) = Worker::pair();
+        let (worker, mut post) = Self::pair();
         let runtime = Handle::current();
-        std::thread::Builder::new().name("engine".into()).spawn(move || {
-            let result = work(&runtime, &lane, build, &mut post);
-            // A session that has ended no longer listens, and needs no result.
-            drop(post.outbox.blocking_send(FromEngine::Done(result)));
-        })?;
+        std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || {
+                let result = work(&runtime, &lane, build, &mut post);
+                // A session that has ended no longer listens, and needs no result.
+                drop(post.outbox.blocking_send(FromEngine::Done(result)));
+            })?;
         Ok(worker)
     }
 
-    /// Starts a task that works, or has a child process do it. It must end when [`Post::stop`] is cancelled.
-    pub fn spawn<F, W>(work: W) -> Worker<T>
+    /// Starts a task that works, or has a child process do it. It must end when [`Post::stop`] is
+    /// cancelled.
+    pub fn spawn<F, W>(work: W) -> Self
     where
         W: FnOnce(Post<T>) -> F,
         F: Future<Output = Result<T, WorkError>> + Send + 'static,
     {
-        let (worker, post) = Worker::pair();
+        let (worker, post) = Self::pair();
         let outbox = post.outbox.clone();
         let work = work(post);
         tokio::spawn(async move { drop(outbox.send(FromEngine::Done(work.await)).await) });
         worker
     }
 
-    fn pair() -> (Worker<T>, Post<T>) {
+    fn pair() -> (Self, Post<T>) {
         let (inbox, incoming) = mpsc::channel(INBOX);
         let (outgoing, outbox) = mpsc::channel(OUTBOX);
-        let (pulse, stop) = (Arc::new(Pulse::default()), CancellationToken::new());
-        let post = Post { inbox: incoming, outbox: outgoing, pulse: pulse.clone(), stop: stop.clone() };
-        (Worker { inbox, outbox, pulse, _stop: stop.drop_guard() }, post)
+        let pulse = Arc::new(Pulse::default());
+        let stop = CancellationToken::new();
+        let post = Post {
+            inbox: incoming,
+            outbox: outgoing,
+            pulse: pulse.clone(),
+            stop: stop.clone(),
+        };
+        (
+            Self {
+                inbox,
+                outbox,
+                pulse,
+                _stop: stop.drop_guard(),
+            },
+            post,
+        )
     }
 
-    /// Hands a message to the engine. False: the engine is hopelessly behind. An engine that is gone needs no message, and
-    /// has its reason in the outbox.
+    /// Hands a message to the engine. False: the engine is hopelessly behind. An engine that is
+    /// gone needs no message, and has its reason in the outbox.
     pub fn deliver(&self, message: Incoming) -> bool {
-        !matches!(self.inbox.try_send(message), Err(mpsc::error::TrySendError::Full(_)))
+        !matches!(
+            self.inbox.try_send(message),
+            Err(mpsc::error::TrySendError::Full(_))
+        )
     }
 
     /// What the engine says next; `None` if its thread died.
@@ -226,8 +253,8 @@ pub struct Immediate<T>(Option<T>);
 
 impl<T> Immediate<T> {
     /// An engine that is done.
-    pub fn new(result: T) -> Immediate<T> {
-        Immediate(Some(result))
+    pub fn new(result: T) -> Self {
+        Self(Some(result))
     }
 }
 
@@ -255,14 +282,19 @@ fn work<T>(
         let turn = runtime.block_on(lane.enter());
         post.pulse.set_computing(true);
         let result = compute(&mut *engine, &mut |message| {
-            post.outbox.blocking_send(FromEngine::Send(message)).map_err(|_| WorkError::Stopped)
+            post.outbox
+                .blocking_send(FromEngine::Send(message))
+                .map_err(|_| WorkError::Stopped)
         })?;
         post.pulse.set_computing(false);
         drop(turn);
         if let Some(result) = result {
             return Ok(result);
         }
-        receive(&mut *engine, post.inbox.blocking_recv().ok_or(WorkError::Stopped)?)?;
+        receive(
+            &mut *engine,
+            post.inbox.blocking_recv().ok_or(WorkError::Stopped)?,
+        )?;
         while let Ok(message) = post.inbox.try_recv() {
             receive(&mut *engine, message)?;
         }

@@ -1,4 +1,16 @@
-//! What the node itself demands of a task before it asks anybody: members, keys, paths, blind signing.
+//! What the node itself demands of a task before it asks anybody: members, keys, paths, blind
+//! signing.
+
+use std::sync::Arc;
+
+use countersign_payload::{Decoded, Input, Intent};
+use countersign_protocol::text::escaped;
+use countersign_protocol::{
+    Announcement, Authenticated, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId,
+    Operation, PayloadKind, Refusal, Scheme, Task,
+};
+use countersign_store::{KeyRecord, KeyStatus, ReadJournalError};
+use countersign_verify::{DeriveError, ExtendedPublicKey};
 
 use super::check_up::CheckUpPlan;
 use super::keygen::KeyGenPlan;
@@ -8,15 +20,6 @@ use super::succession::{self, Hindrance, Step};
 use super::{Job, handover, quarantine, reshare};
 use crate::config::Config;
 use crate::core::Core;
-use countersign_payload::{Decoded, Input, Intent};
-use countersign_protocol::text::escaped;
-use countersign_protocol::{
-    Announcement, Authenticated, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId, Operation,
-    PayloadKind, Refusal, Scheme, Task,
-};
-use countersign_store::{KeyRecord, KeyStatus, ReadJournalError};
-use countersign_verify::{DeriveError, ExtendedPublicKey};
-use std::sync::Arc;
 
 /// An admitted task.
 pub enum Plan {
@@ -34,20 +37,20 @@ impl Plan {
     /// What plugins are asked, and receivers told.
     pub fn question(&self) -> countersign_host::Operation {
         match self {
-            Plan::KeyGen(plan) => plan.question(),
-            Plan::KeySign(plan) => plan.question(),
-            Plan::KeyReshare(plan) => plan.question(),
-            Plan::CheckUp(plan) => plan.question(),
+            Self::KeyGen(plan) => plan.question(),
+            Self::KeySign(plan) => plan.question(),
+            Self::KeyReshare(plan) => plan.question(),
+            Self::CheckUp(plan) => plan.question(),
         }
     }
 
     /// What is told of it besides.
     pub fn facts(&self) -> Vec<countersign_host::Statement> {
         match self {
-            Plan::KeyGen(plan) => plan.facts(),
-            Plan::KeySign(plan) => plan.facts(),
-            Plan::KeyReshare(plan) => plan.facts(),
-            Plan::CheckUp(plan) => plan.facts(),
+            Self::KeyGen(plan) => plan.facts(),
+            Self::KeySign(plan) => plan.facts(),
+            Self::KeyReshare(plan) => plan.facts(),
+            Self::CheckUp(plan) => plan.facts(),
         }
     }
 }
@@ -57,8 +60,12 @@ pub fn admit(core: &Core, task: &Authenticated<Task>, parties: &[NodeId]) -> Res
     match &task.operation {
         Operation::KeyGen(keygen) => admit_keygen(core, task, keygen, parties).map(Plan::KeyGen),
         Operation::KeySign(keysign) => admit_keysign(core, keysign, parties).map(Plan::KeySign),
-        Operation::KeyReshare(reshare) => admit_reshare(core, task, reshare, parties).map(Plan::KeyReshare),
-        Operation::KeyShareSign(check_up) => admit_check_up(core, task, check_up, parties).map(Plan::CheckUp),
+        Operation::KeyReshare(reshare) => {
+            admit_reshare(core, task, reshare, parties).map(Plan::KeyReshare)
+        }
+        Operation::KeyShareSign(check_up) => {
+            admit_check_up(core, task, check_up, parties).map(Plan::CheckUp)
+        }
     }
 }
 
@@ -76,10 +83,19 @@ fn admit_keygen(
     }
     all_known(core, parties)?;
     quarantine::check_new(&core.journal, parties)?;
-    Ok(KeyGenPlan::new(task.id, KeyId::of_task(&task.hash()), keygen.clone(), core.aux_of(&keygen.committee)))
+    Ok(KeyGenPlan::new(
+        task.id,
+        KeyId::of_task(&task.hash()),
+        keygen.clone(),
+        core.aux_of(&keygen.committee),
+    ))
 }
 
-fn admit_keysign(core: &Core, keysign: &KeySign, parties: &[NodeId]) -> Result<KeySignPlan, Refusal> {
+fn admit_keysign(
+    core: &Core,
+    keysign: &KeySign,
+    parties: &[NodeId],
+) -> Result<KeySignPlan, Refusal> {
     let record = find_key(core, keysign.key)?;
     let announcement = &record.announcement;
     check_signers(keysign, &record, parties)?;
@@ -108,10 +124,14 @@ pub struct Foreign {
     pub facts: Vec<countersign_host::Statement>,
 }
 
-/// What others sign with a key that this node holds, as far as it can be read here. What this node would refuse to sign, or
-/// cannot read because its configuration knows other networks, was approved all the same: it is shown as something of which
-/// nothing is known.
-pub fn admit_foreign(core: &Core, keysign: &KeySign, signers: &[NodeId]) -> Result<Foreign, Refusal> {
+/// What others sign with a key that this node holds, as far as it can be read here. What this node
+/// would refuse to sign, or cannot read because its configuration knows other networks, was
+/// approved all the same: it is shown as something of which nothing is known.
+pub fn admit_foreign(
+    core: &Core,
+    keysign: &KeySign,
+    signers: &[NodeId],
+) -> Result<Foreign, Refusal> {
     let record = find_key(core, keysign.key)?;
     check_signers(keysign, &record, signers)?;
     let announcement = &record.announcement;
@@ -119,11 +139,26 @@ pub fn admit_foreign(core: &Core, keysign: &KeySign, signers: &[NodeId]) -> Resu
         .and_then(|decoded| Ok((derive(announcement, decoded.inputs)?, decoded.intent)));
     let ((root, inputs), intent) = match whole {
         Ok(whole) => whole,
-        Err(_) => ((root(announcement)?.to_string(), Vec::new()), Intent::Opaque),
+        Err(_) => (
+            (root(announcement)?.to_string(), Vec::new()),
+            Intent::Opaque,
+        ),
     };
-    let (signers, kind) = (signers.to_vec(), keysign.payload.kind);
-    let plan = KeySignPlan { root, inputs, record: record.into(), signers, kind, intent };
-    Ok(Foreign { key: keysign.key, operation: plan.question(), facts: plan.facts() })
+    let signers = signers.to_vec();
+    let kind = keysign.payload.kind;
+    let plan = KeySignPlan {
+        root,
+        inputs,
+        record: record.into(),
+        signers,
+        kind,
+        intent,
+    };
+    Ok(Foreign {
+        key: keysign.key,
+        operation: plan.question(),
+        facts: plan.facts(),
+    })
 }
 
 /// What the payload means here.
@@ -145,7 +180,9 @@ fn check_blind(config: &Config, keysign: &KeySign, intent: &Intent) -> Result<()
         Intent::Opaque if !config.allow_blind.contains(&keysign.key) => {
             Err(refusal("blind-signing", blind(keysign)))
         }
-        Intent::Opaque | Intent::Message(_) | Intent::Transaction(_) | Intent::TypedData(_) => Ok(()),
+        Intent::Opaque | Intent::Message(_) | Intent::Transaction(_) | Intent::TypedData(_) => {
+            Ok(())
+        }
     }
 }
 
@@ -157,16 +194,15 @@ fn is_binary(keysign: &KeySign) -> bool {
 
 /// Said to the requester. That operators can let a key sign such things is for their manual.
 fn blind(keysign: &KeySign) -> &'static str {
-    match is_binary(keysign) {
-        true => {
-            "the message is no text, so nobody can tell what is signed; send what it stands for under its own kind of payload"
-        }
-        false => "a bare digest says nothing of what is signed; send what it is the digest of",
+    if is_binary(keysign) {
+        "the message is no text, so nobody can tell what is signed; send what it stands for under its own kind of payload"
+    } else {
+        "a bare digest says nothing of what is signed; send what it is the digest of"
     }
 }
 
-/// Whoever holds a share compares the present generation with its own record. Whoever holds none believes the marks of all
-/// present members, and the roster.
+/// Whoever holds a share compares the present generation with its own record. Whoever holds none
+/// believes the marks of all present members, and the roster.
 fn admit_reshare(
     core: &Core,
     task: &Authenticated<Task>,
@@ -184,39 +220,75 @@ fn admit_reshare(
     check_steps(core, task, reshare)?;
     check_generation(core, reshare)?;
     let joins = reshare.committee.index_of(&core.me).is_some();
-    let aux = if joins { core.aux_of(&reshare.committee) } else { None };
+    let aux = if joins {
+        core.aux_of(&reshare.committee)
+    } else {
+        None
+    };
     let root = root(&reshare.from)?.to_string();
-    let (reshare, parties) = (Arc::new(reshare.clone()), parties.to_vec());
-    Ok(KeyResharePlan { task: task.id, created: task.created, reshare, dealers, parties, aux, root })
+    let reshare = Arc::new(reshare.clone());
+    let parties = parties.to_vec();
+    Ok(KeyResharePlan {
+        task: task.id,
+        created: task.created,
+        reshare,
+        dealers,
+        parties,
+        aux,
+        root,
+    })
 }
 
 /// One reshare of a key at a time, in the order in which they were ordered, and not too often.
-fn check_steps(core: &Core, task: &Authenticated<Task>, reshare: &KeyReshare) -> Result<(), Refusal> {
+fn check_steps(
+    core: &Core,
+    task: &Authenticated<Task>,
+    reshare: &KeyReshare,
+) -> Result<(), Refusal> {
     let key = reshare.from.key;
     let unreadable = |error: ReadJournalError| refusal("journal", &error.to_string());
     let known = handover::steps(&core.journal, key).map_err(unreadable)?;
-    let step = Step { generation: reshare.generation(), created: task.created, task: task.id };
+    let step = Step {
+        generation: reshare.generation(),
+        created: task.created,
+        task: task.id,
+    };
     match succession::may_store(&step, &known) {
         Err(hindrance @ Hindrance::Unsettled(_)) => {
             return refuse("reshare-unsettled", &hindrance.to_string());
         }
-        Err(hindrance @ Hindrance::Later(_)) => return refuse("reshare-order", &hindrance.to_string()),
+        Err(hindrance @ Hindrance::Later(_)) => {
+            return refuse("reshare-order", &hindrance.to_string());
+        }
         Ok(()) => {}
     }
     let started = handover::started_at(&core.journal, key).map_err(unreadable)?;
-    match core.config.reshares.next_allowed(core.now(), started.into_values()) {
-        Some(at) => refuse("reshare-rate", &reshare::too_often(key, &core.config.reshares, at)),
+    match core
+        .config
+        .reshares
+        .next_allowed(core.now(), started.into_values())
+    {
+        Some(at) => refuse(
+            "reshare-rate",
+            &reshare::too_often(key, &core.config.reshares, at),
+        ),
         None => Ok(()),
     }
 }
 
 fn check_generation(core: &Core, reshare: &KeyReshare) -> Result<(), Refusal> {
-    let mine = core.journal.key(&reshare.from.key).map_err(|error| refusal("journal", &error.to_string()))?;
-    check_from(&core.me, mine.as_ref(), &reshare.from, |nodes| on_roster(core, nodes))
+    let mine = core
+        .journal
+        .key(&reshare.from.key)
+        .map_err(|error| refusal("journal", &error.to_string()))?;
+    check_from(&core.me, mine.as_ref(), &reshare.from, |nodes| {
+        on_roster(core, nodes)
+    })
 }
 
-/// What this node holds, or last heard, of the key must be what is handed over. Where nothing of its own speaks for the key,
-/// every holder must be somebody that it knows: marks of others prove nothing but that they signed.
+/// What this node holds, or last heard, of the key must be what is handed over. Where nothing of
+/// its own speaks for the key, every holder must be somebody that it knows: marks of others prove
+/// nothing but that they signed.
 fn check_from(
     me: &NodeId,
     mine: Option<&KeyRecord>,
@@ -280,19 +352,31 @@ fn admit_check_up(
     }
     let record = find_key(core, check_up.key)?;
     let root = root(&record.announcement)?.to_string();
-    Ok(CheckUpPlan { record: record.into(), me: [core.me], task: task.hash(), root })
+    Ok(CheckUpPlan {
+        record: record.into(),
+        me: [core.me],
+        task: task.hash(),
+        root,
+    })
 }
 
 /// What the payload means. Nothing is asked of anybody about one that this node cannot read.
 fn decode(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded, Refusal> {
-    countersign_payload::decode(&key.into(), &keysign.path, &keysign.payload, &core.config.networks)
-        .map_err(|error| refusal(error.code(), &printable(&error.to_string())))
+    countersign_payload::decode(
+        &key.into(),
+        &keysign.path,
+        &keysign.payload,
+        &core.config.networks,
+    )
+    .map_err(|error| refusal(error.code(), &printable(&error.to_string())))
 }
 
 /// The root as text, and the inputs with the keys that will sign them.
 fn derive(key: &Announcement, inputs: Vec<Input>) -> Result<(String, Vec<PlannedInput>), Refusal> {
     let root = root(key)?;
-    let inputs = inputs.into_iter().map(|input| plan_input(key.scheme, &root, input));
+    let inputs = inputs
+        .into_iter()
+        .map(|input| plan_input(key.scheme, &root, input));
     let inputs = inputs.collect::<Result<_, _>>().map_err(no_key)?;
     Ok((root.to_string(), inputs))
 }
@@ -306,27 +390,40 @@ fn no_key(error: DeriveError) -> Refusal {
     refusal("path", &format!("no key can be derived: {error}"))
 }
 
-fn plan_input(scheme: Scheme, root: &ExtendedPublicKey, input: Input) -> Result<PlannedInput, DeriveError> {
+fn plan_input(
+    scheme: Scheme,
+    root: &ExtendedPublicKey,
+    input: Input,
+) -> Result<PlannedInput, DeriveError> {
     let child = root.derive(input.path.steps())?.public_key().to_vec();
     let key = input.child_key(scheme, &child);
-    let (public_key, tweak) = (key.verification_key()?, key.tweak()?);
-    Ok(PlannedInput { input, child, public_key, tweak })
+    let public_key = key.verification_key()?;
+    let tweak = key.tweak()?;
+    Ok(PlannedInput {
+        input,
+        child,
+        public_key,
+        tweak,
+    })
 }
 
 fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {
     match core.journal.key(&key) {
         Ok(Some(record)) if record.status == KeyStatus::Active => Ok(record),
-        Ok(Some(record)) if matches!(record.status, KeyStatus::Released | KeyStatus::Leaving) => refuse(
-            "key-released",
-            &format!("this node has handed {key} over to others; choose another signer"),
-        ),
+        Ok(Some(record)) if matches!(record.status, KeyStatus::Released | KeyStatus::Leaving) => {
+            refuse(
+                "key-released",
+                &format!("this node has handed {key} over to others; choose another signer"),
+            )
+        }
         Ok(Some(_)) => refuse(
             "key-pending",
             "not every member has confirmed this key; connect all of them to the coordinator",
         ),
-        Ok(None) => {
-            refuse("key-unknown", &format!("this node holds no share of {key}; choose another signer"))
-        }
+        Ok(None) => refuse(
+            "key-unknown",
+            &format!("this node holds no share of {key}; choose another signer"),
+        ),
         Err(error) => refuse("journal", &error.to_string()),
     }
 }
@@ -335,7 +432,9 @@ fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {
 fn check_signers(keysign: &KeySign, record: &KeyRecord, parties: &[NodeId]) -> Result<(), Refusal> {
     let announcement = &record.announcement;
     let ascending = parties.windows(2).all(|pair| pair[0] < pair[1]);
-    let members = parties.iter().all(|party| announcement.committee.index_of(party).is_some());
+    let members = parties
+        .iter()
+        .all(|party| announcement.committee.index_of(party).is_some());
     if !ascending || !members || parties.len() != usize::from(announcement.threshold.get()) {
         return refuse(
             "signers",
@@ -388,7 +487,11 @@ fn printable(text: &str) -> String {
 
 /// A refusal by the node itself.
 pub fn refusal(code: &str, reason: &str) -> Refusal {
-    Refusal { code: code.into(), reason: reason.into(), plugin: None }
+    Refusal {
+        code: code.into(),
+        reason: reason.into(),
+        plugin: None,
+    }
 }
 
 fn refuse<T>(code: &str, reason: &str) -> Result<T, Refusal> {
@@ -397,8 +500,11 @@ fn refuse<T>(code: &str, reason: &str) -> Result<T, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protocol::{
+        Committee, Hash, Payload, SessionId, TaskId, Threshold, UnixMillis,
+    };
+
     use super::*;
-    use countersign_protocol::{Committee, Hash, Payload, SessionId, TaskId, Threshold, UnixMillis};
 
     fn node(seed: u8) -> NodeId {
         let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
@@ -432,23 +538,37 @@ mod tests {
             created: UnixMillis(0),
         });
         let roster = [2, 3, 4].map(node);
-        let known = |nodes: &[NodeId]| match nodes.iter().all(|node| roster.contains(node)) {
-            true => Ok(()),
-            false => refuse("peer-unknown", "x"),
+        let known = |nodes: &[NodeId]| {
+            if nodes.iter().all(|node| roster.contains(node)) {
+                Ok(())
+            } else {
+                refuse("peer-unknown", "x")
+            }
         };
-        check_from(&node(1), record.as_ref(), from, known).err().map(|refusal| refusal.code)
+        check_from(&node(1), record.as_ref(), from, known)
+            .err()
+            .map(|refusal| refusal.code)
     }
 
     /// A key of invented holders, beside one or two that the node knows, carries all their marks.
     #[test]
     fn who_knows_nothing_of_a_key_believes_only_holders_that_it_knows() {
         assert_eq!(code(None, &generation(0, &[2, 3])), None);
-        assert_eq!(code(None, &generation(0, &[2, 3, 9])).as_deref(), Some("peer-unknown"));
-        assert_eq!(code(None, &generation(0, &[1, 2])).as_deref(), Some("key-unknown"));
+        assert_eq!(
+            code(None, &generation(0, &[2, 3, 9])).as_deref(),
+            Some("peer-unknown")
+        );
+        assert_eq!(
+            code(None, &generation(0, &[1, 2])).as_deref(),
+            Some("key-unknown")
+        );
         for given_up in [KeyStatus::Released, KeyStatus::Leaving] {
             assert_eq!(code(Some((given_up, 1)), &generation(2, &[3, 4])), None);
             let invented = generation(2, &[3, 9]);
-            assert_eq!(code(Some((given_up, 1)), &invented).as_deref(), Some("peer-unknown"));
+            assert_eq!(
+                code(Some((given_up, 1)), &invented).as_deref(),
+                Some("peer-unknown")
+            );
         }
     }
 
@@ -456,8 +576,15 @@ mod tests {
     fn who_holds_a_share_hands_on_what_it_has_on_record_and_nothing_else() {
         let present = generation(1, &[1, 2]);
         assert_eq!(code(Some((KeyStatus::Active, 1)), &present), None);
-        assert_eq!(code(Some((KeyStatus::Pending, 1)), &present).as_deref(), Some("key-pending"));
-        for other in [generation(2, &[1, 2]), generation(0, &[1, 2]), generation(1, &[1, 3])] {
+        assert_eq!(
+            code(Some((KeyStatus::Pending, 1)), &present).as_deref(),
+            Some("key-pending")
+        );
+        for other in [
+            generation(2, &[1, 2]),
+            generation(0, &[1, 2]),
+            generation(1, &[1, 3]),
+        ] {
             let refused = code(Some((KeyStatus::Active, 1)), &other);
             assert_eq!(refused.as_deref(), Some("generation-mismatch"));
         }
@@ -473,17 +600,29 @@ mod tests {
         );
         let config = Config::parse(&text, std::path::Path::new("/")).unwrap();
         let code = |key, kind, bytes: &[u8]| {
-            let payload = Payload { kind, bytes: bytes.to_vec(), digests: Vec::new() };
-            let keysign = KeySign { key, path: "m".parse().unwrap(), payload, signers: None };
+            let payload = Payload {
+                kind,
+                bytes: bytes.to_vec(),
+                digests: Vec::new(),
+            };
+            let keysign = KeySign {
+                key,
+                path: "m".parse().unwrap(),
+                payload,
+                signers: None,
+            };
             let intent = match signs_binary(&config, &keysign) {
                 true => Intent::Message(bytes.to_vec()),
                 false if keysign.payload.is_blind() => Intent::Opaque,
                 false => Intent::Message(bytes.to_vec()),
             };
-            check_blind(&config, &keysign, &intent).err().map(|refusal| refusal.code)
+            check_blind(&config, &keysign, &intent)
+                .err()
+                .map(|refusal| refusal.code)
         };
         let refused = Some("blind-signing".to_owned());
-        let (message, digest) = (PayloadKind::Message, PayloadKind::Digest);
+        let message = PayloadKind::Message;
+        let digest = PayloadKind::Digest;
         for key in [blind, binary, other] {
             assert_eq!(code(key, message, b"pay"), None, "a text");
         }
@@ -493,7 +632,12 @@ mod tests {
             (digest, &[0xff; 32], refused.clone()),
         ] {
             assert_eq!(code(blind, kind, bytes), None);
-            assert_eq!(code(binary, kind, bytes), with_binary, "{kind:?} of {} bytes", bytes.len());
+            assert_eq!(
+                code(binary, kind, bytes),
+                with_binary,
+                "{kind:?} of {} bytes",
+                bytes.len()
+            );
             assert_eq!(code(other, kind, bytes), refused);
         }
     }

@@ -1,4 +1,14 @@
-//! Auxiliary information of a committee: what its members hold already, or new one that they make together.
+//! Auxiliary information of a committee: what its members hold already, or new one that they make
+//! together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_engine::{AgreeParams, Aux, PartyIndex};
+use countersign_protocol::control::Stage;
+use countersign_protocol::session::Room;
+use countersign_protocol::{Cause, Committee, Failure, Hash, NodeId, SessionId};
+use zeroize::Zeroizing;
 
 use crate::core::Core;
 use crate::heavy::{AuxJob, Place, roll_call};
@@ -6,13 +16,6 @@ use crate::session::driver::failure;
 use crate::session::worker::Worker;
 use crate::session::{Run, Seats};
 use crate::vault::NewAux;
-use countersign_engine::{AgreeParams, Aux, PartyIndex};
-use countersign_protocol::control::Stage;
-use countersign_protocol::session::Room;
-use countersign_protocol::{Cause, Committee, Failure, Hash, NodeId, SessionId};
-use std::sync::Arc;
-use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// How long a task waits for its turn, in limits of those ahead of it.
 const TURNS: u32 = 12;
@@ -23,19 +26,28 @@ pub(super) type Fresh = Option<(Hash, Arc<Aux>)>;
 /// Room in the phases of [`agreed`].
 pub(super) fn rooms() -> [Room; 3] {
     let aux_info = countersign_engine::aux_info_room();
-    [crate::heavy::roll_call_room(), aux_info, countersign_engine::agree_room()]
+    [
+        crate::heavy::roll_call_room(),
+        aux_info,
+        countersign_engine::agree_room(),
+    ]
 }
 
 /// What all of these members hold, if they said the same when they met.
 fn held_by(parties: &[NodeId], holds: &[Option<Hash>], members: &[NodeId]) -> Option<Hash> {
-    let held = parties.iter().zip(holds).filter(|(node, _)| members.contains(node)).map(|(_, held)| *held);
+    let held = parties
+        .iter()
+        .zip(holds)
+        .filter(|(node, _)| members.contains(node))
+        .map(|(_, held)| *held);
     let held: Vec<Option<Hash>> = held.collect();
     let first = *held.first()?;
     held.iter().all(|other| *other == first).then_some(first)?
 }
 
-/// A committee's auxiliary information if all its members hold the same, new one otherwise: its name, and what is to be
-/// stored. Whoever is a party and no member learns the name. Takes three phases from `phase` on.
+/// A committee's auxiliary information if all its members hold the same, new one otherwise: its
+/// name, and what is to be stored. Whoever is a party and no member learns the name. Takes three
+/// phases from `phase` on.
 pub(super) async fn agreed(
     core: &Arc<Core>,
     (parties, committee): (&[NodeId], &Committee),
@@ -48,14 +60,17 @@ pub(super) async fn agreed(
     if let Some(held) = held_by(parties, holds, members) {
         return Ok((held, None));
     }
-    let making =
-        Making { core, committee, seats: Seats::of(parties, |node| members.contains(node)), session };
-    let obtained = match members.contains(&core.me) {
-        true => {
-            let place = place.unwrap_or_else(|| core.queue.enter(committee.clone()));
-            Some(making.obtain(Arc::new(place), phase, run).await?)
-        }
-        false => None,
+    let making = Making {
+        core,
+        committee,
+        seats: Seats::of(parties, |node| members.contains(node)),
+        session,
+    };
+    let obtained = if members.contains(&core.me) {
+        let place = place.unwrap_or_else(|| core.queue.enter(committee.clone()));
+        Some(making.obtain(Arc::new(place), phase, run).await?)
+    } else {
+        None
     };
     if members.len() == parties.len() {
         return obtained.ok_or_else(no_name);
@@ -74,13 +89,26 @@ async fn tell(
     mine: Option<Hash>,
     run: &mut Run,
 ) -> Result<Hash, Failure> {
-    let speakers: Vec<PartyIndex> = members.iter().map(|member| position(*member, parties)).collect();
-    let (me, count) = (position(core.me, parties), parties.len() as u16);
+    let speakers: Vec<PartyIndex> = members
+        .iter()
+        .map(|member| position(*member, parties))
+        .collect();
+    let me = position(core.me, parties);
+    let count = parties.len() as u16;
     let worker = Worker::start(core.lanes.free.clone(), move || {
-        let params = AgreeParams { session: &session.0, me, parties: count, speakers: &speakers };
-        Ok(countersign_engine::agree(params, mine.map(|name| name.0.to_vec()))?)
+        let params = AgreeParams {
+            session: &session.0,
+            me,
+            parties: count,
+            speakers: &speakers,
+        };
+        Ok(countersign_engine::agree(
+            params,
+            mine.map(|name| name.0.to_vec()),
+        )?)
     });
-    let worker = worker.map_err(|error| failure(Cause::Environment, "no-thread", &no_thread(&error)))?;
+    let worker =
+        worker.map_err(|error| failure(Cause::Environment, "no-thread", &no_thread(&error)))?;
     // Whoever leaves waits here while the members wait for their turn and make it.
     let limit = turn_limit(core) + core.config.engines.aux;
     let everybody = Seats::of(parties, |_| true);
@@ -112,7 +140,12 @@ struct Making<'a> {
 
 impl Making<'_> {
     /// What a task ahead has made for this committee, or new auxiliary information.
-    async fn obtain(&self, place: Arc<Place>, phase: u8, run: &mut Run) -> Result<(Hash, Fresh), Failure> {
+    async fn obtain(
+        &self,
+        place: Arc<Place>,
+        phase: u8,
+        run: &mut Run,
+    ) -> Result<(Hash, Fresh), Failure> {
         // Held until what is made can be found by the task behind.
         match self.meet_again(place.clone(), phase, run).await? {
             Some(held) => {
@@ -124,22 +157,37 @@ impl Making<'_> {
     }
 
     /// Waits for everybody's turn, and hears what all hold then, if it is the same.
-    async fn meet_again(&self, place: Arc<Place>, phase: u8, run: &mut Run) -> Result<Option<Hash>, Failure> {
+    async fn meet_again(
+        &self,
+        place: Arc<Place>,
+        phase: u8,
+        run: &mut Run,
+    ) -> Result<Option<Hash>, Failure> {
         let who = (self.me(), self.seats.count());
-        let (core, committee) = (self.core.clone(), self.committee.clone());
+        let core = self.core.clone();
+        let committee = self.committee.clone();
         let worker = Worker::spawn(move |post| async move {
             roll_call(&place, who, || held_now(core, committee), post).await
         });
         let limit = turn_limit(self.core);
-        let here = run.long_phase(&self.seats, (phase, Stage::Queued), limit, 0, worker).await?;
+        let here = run
+            .long_phase(&self.seats, (phase, Stage::Queued), limit, 0, worker)
+            .await?;
         let first = here.first().copied().flatten();
         Ok(first.filter(|_| here.iter().all(|held| *held == first)))
     }
 
-    async fn make(&self, place: Arc<Place>, phase: u8, run: &mut Run) -> Result<(Hash, Fresh), Failure> {
-        let (core, parties) = (self.core, self.seats.count());
+    async fn make(
+        &self,
+        place: Arc<Place>,
+        phase: u8,
+        run: &mut Run,
+    ) -> Result<(Hash, Fresh), Failure> {
+        let core = self.core;
+        let parties = self.seats.count();
         let primes = self.primes().await?;
-        let (auxes, committee) = (core.auxes.clone(), self.committee.clone());
+        let auxes = core.auxes.clone();
+        let committee = self.committee.clone();
         let job = AuxJob {
             session: self.session.0,
             me: self.me(),
@@ -148,12 +196,18 @@ impl Making<'_> {
             found: Box::new(move |found| auxes.keep_primes(&committee, found)),
             limit: core.config.engines.aux,
         };
-        let (program, lane) = (core.aux_program.clone(), core.lanes.aux.clone());
+        let program = core.aux_program.clone();
+        let lane = core.lanes.aux.clone();
         let worker = Worker::spawn(move |post| program.aux(job, lane, Some(place), post));
-        let (limit, steps) = (core.config.engines.aux, steps(parties));
-        match run.long_phase(&self.seats, (phase, Stage::AuxInfo), limit, steps, worker).await {
+        let limit = core.config.engines.aux;
+        let steps = steps(parties);
+        match run
+            .long_phase(&self.seats, (phase, Stage::AuxInfo), limit, steps, worker)
+            .await
+        {
             Ok(aux) => {
-                let (name, aux) = (Hash(aux.public_digest()), Arc::new(aux));
+                let name = Hash(aux.public_digest());
+                let aux = Arc::new(aux);
                 core.auxes.keep_aux(self.committee, name, aux.clone());
                 Ok((name, Some((name, aux))))
             }
@@ -174,9 +228,13 @@ impl Making<'_> {
         let core = self.core.clone();
         let taken = tokio::task::spawn_blocking(move || core.primes.take(&core.vault)).await;
         let taken = match taken {
-            Ok(taken) => taken.map_err(|error| failure(Cause::Environment, "secrets", &error.to_string()))?,
+            Ok(taken) => {
+                taken.map_err(|error| failure(Cause::Environment, "secrets", &error.to_string()))?
+            }
             Err(error) => {
-                let text = format!("the thread that takes primes died ({error}); report this with the log");
+                let text = format!(
+                    "the thread that takes primes died ({error}); report this with the log"
+                );
                 return Err(failure(Cause::Bug, "engine-died", &text));
             }
         };
@@ -191,8 +249,9 @@ impl Making<'_> {
     }
 }
 
-/// What this node holds for a committee now: by a run whose key is not confirmed, or with a key that all its members have
-/// confirmed. In this order: what is kept is the newest, and it is forgotten only once the key's record leads to it.
+/// What this node holds for a committee now: by a run whose key is not confirmed, or with a key
+/// that all its members have confirmed. In this order: what is kept is the newest, and it is
+/// forgotten only once the key's record leads to it.
 async fn held_now(core: Arc<Core>, committee: Committee) -> Option<Hash> {
     let look = move || {
         let kept = core.auxes.kept_aux(&committee).map(|(name, _)| name);
@@ -201,7 +260,8 @@ async fn held_now(core: Arc<Core>, committee: Committee) -> Option<Hash> {
     tokio::task::spawn_blocking(look).await.ok().flatten()
 }
 
-/// Messages that a party sends and takes in: three to all and one to each other party, and as many rounds of each of those.
+/// Messages that a party sends and takes in: three to all and one to each other party, and as many
+/// rounds of each of those.
 fn steps(parties: u16) -> u32 {
     let others = u32::from(parties.saturating_sub(1));
     3 + others + 4 * others
@@ -214,10 +274,18 @@ fn shows_a_cheat(failure: &Failure) -> bool {
 
 /// Where a node is among others.
 pub(super) fn position(node: NodeId, among: &[NodeId]) -> PartyIndex {
-    PartyIndex(among.iter().position(|other| *other == node).map_or(u16::MAX, |index| index as u16))
+    PartyIndex(
+        among
+            .iter()
+            .position(|other| *other == node)
+            .map_or(u16::MAX, |index| index as u16),
+    )
 }
 
 /// What the store keeps of it.
 pub(super) fn to_store(fresh: &Fresh) -> Option<NewAux> {
-    fresh.as_ref().map(|(digest, aux)| NewAux { digest: *digest, bytes: aux.to_bytes() })
+    fresh.as_ref().map(|(digest, aux)| NewAux {
+        digest: *digest,
+        bytes: aux.to_bytes(),
+    })
 }

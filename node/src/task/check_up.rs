@@ -1,5 +1,15 @@
 //! KeyShareSign: this node proves, alone, that its share of a key is intact. Nothing is signed.
 
+use std::sync::Arc;
+
+use countersign_engine::check_up;
+use countersign_protocol::control::Stage;
+use countersign_protocol::session::Rooms;
+use countersign_protocol::{
+    Announcement, Cause, Committee, Failure, Hash, Intact, NodeId, Outcome, Point,
+};
+use countersign_store::KeyRecord;
+
 use super::{Job, Stopped, describe};
 use crate::core::Core;
 use crate::risk::Approved;
@@ -7,12 +17,6 @@ use crate::session::Run;
 use crate::session::driver::failure;
 use crate::session::worker::{Immediate, WorkError};
 use crate::vault::UsesShare;
-use countersign_engine::check_up;
-use countersign_protocol::control::Stage;
-use countersign_protocol::session::Rooms;
-use countersign_protocol::{Announcement, Cause, Committee, Failure, Hash, Intact, NodeId, Outcome, Point};
-use countersign_store::KeyRecord;
-use std::sync::Arc;
 
 const PHASE: (u8, Stage) = (0, Stage::Running);
 
@@ -30,7 +34,9 @@ pub struct CheckUpPlan {
 
 impl CheckUpPlan {
     fn context(&self) -> Hash {
-        let Announcement { key, generation, .. } = &self.record.announcement;
+        let Announcement {
+            key, generation, ..
+        } = &self.record.announcement;
         Intact::context(self.task, *key, *generation, &self.me[0])
     }
 }
@@ -51,7 +57,9 @@ impl Job for CheckUpPlan {
             key: describe::key(&self.record.announcement, self.root.clone()),
             message: self.context().to_string(),
         };
-        countersign_host::Operation::KeyShareSign(countersign_host::KeyShareSigning { checks: vec![check] })
+        countersign_host::Operation::KeyShareSign(countersign_host::KeyShareSigning {
+            checks: vec![check],
+        })
     }
 
     fn holds(&self, _core: &Core) -> Option<Hash> {
@@ -67,17 +75,24 @@ impl Job for CheckUpPlan {
         Rooms::default()
     }
 
-    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
+    async fn run(
+        core: Arc<Core>,
+        approved: Arc<Approved<Self>>,
+        run: &mut Run,
+    ) -> Result<Outcome, Stopped> {
         run.meet().await?;
-        let (lane, limit) = (core.lanes.free.clone(), core.config.engines.keygen);
-        let (announcement, task) = (approved.plan().record.announcement.clone(), approved.plan().task);
+        let lane = core.lanes.free.clone();
+        let limit = core.config.engines.keygen;
+        let announcement = approved.plan().record.announcement.clone();
+        let task = approved.plan().task;
         let node = core.me;
         let proven = run.phase(PHASE, limit, lane, move || {
             let proven = prove(&core, &approved)?;
             Ok(Box::new(Immediate::new(proven)))
         });
         let intact = intact(node, &announcement, proven.await?);
-        countersign_verify::verify_intact(&announcement, task, &intact).map_err(|error| invalid(&error))?;
+        countersign_verify::verify_intact(&announcement, task, &intact)
+            .map_err(|error| invalid(&error))?;
         Ok(Outcome::Intact(intact))
     }
 }
@@ -87,7 +102,10 @@ type Proven = (Vec<Vec<u8>>, check_up::Proof);
 
 /// Runs in the worker's thread.
 fn prove(core: &Core, approved: &Approved<CheckUpPlan>) -> Result<Proven, WorkError> {
-    let share = core.vault.open_share(approved).map_err(|error| WorkError::Secrets(error.to_string()))?;
+    let share = core
+        .vault
+        .open_share(approved)
+        .map_err(|error| WorkError::Secrets(error.to_string()))?;
     let context = approved.plan().context();
     let proof = check_up::prove(&share, context.as_bytes(), rand::rngs::OsRng)?;
     Ok((share.public().public_shares, proof))
@@ -105,6 +123,8 @@ pub fn intact(node: NodeId, key: &Announcement, (public_shares, proof): Proven) 
 }
 
 fn invalid(error: &countersign_verify::IntactError) -> Failure {
-    let text = format!("this node's share does not prove itself ({error}); restore the store from a backup");
+    let text = format!(
+        "this node's share does not prove itself ({error}); restore the store from a backup"
+    );
     failure(Cause::Environment, "share-damaged", &text)
 }

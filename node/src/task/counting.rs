@@ -1,22 +1,30 @@
-//! What other members of a key's committee approve counts at this node too, though it does not sign.
+//! What other members of a key's committee approve counts at this node too, though it does not
+//! sign.
 //!
-//! A requester names the signers. If each node counted only what it signs itself, a limit would be one of each node, and what
-//! a key signs would grow with the number of its holders. So each signer [tells](super::uses) those who do not sign, and
-//! their plugins count it. Nobody asks for their leave: what is told is believed as far as it proves itself, by the
-//! requester's signature and this node's own record of the key, and can only make this node refuse more.
+//! A requester names the signers. If each node counted only what it signs itself, a limit would be
+//! one of each node, and what a key signs would grow with the number of its holders. So each signer
+//! [tells](super::uses) those who do not sign, and their plugins count it. Nobody asks for their
+//! leave: what is told is believed as far as it proves itself, by the requester's signature and
+//! this node's own record of the key, and can only make this node refuse more.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use countersign_link::PeerKey;
+use countersign_protocol::frame::{
+    Body, Frame, MAX_USE_PART, MAX_USE_PARTS, NO_TASK, Use, UsePart,
+};
+use countersign_protocol::{
+    Authenticated, Hash, NodeId, Operation, Task, TaskError, decode, encode,
+};
+use countersign_store::{Count, Counted, Journal, Written};
 
 use super::admission::{self, Foreign};
 use super::gossip::{Hearing, Said};
 use super::throttle::Throttle;
 use crate::core::Core;
 use crate::risk::Observed;
-use countersign_link::PeerKey;
-use countersign_protocol::frame::{Body, Frame, MAX_USE_PART, MAX_USE_PARTS, NO_TASK, Use, UsePart};
-use countersign_protocol::{Authenticated, Hash, NodeId, Operation, Task, TaskError, decode, encode};
-use countersign_store::{Count, Counted, Journal, Written};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Tasks that one peer may be the first to tell of, as long as more may be heard of them.
 const SHARE: usize = 65_536;
@@ -24,7 +32,8 @@ const SHARE: usize = 65_536;
 const AFTERMATH_MS: u64 = 3600 * 1000;
 /// How long plugins have, waiting for their turn included.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often what is over is forgotten, and how long a peer is not heard that told of what proves nothing.
+/// How often what is over is forgotten, and how long a peer is not heard that told of what proves
+/// nothing.
 const FORGET: Duration = Duration::from_secs(3600);
 const MUTE: Duration = Duration::from_secs(15);
 /// The least time between two lines of the log about one peer.
@@ -66,8 +75,13 @@ struct Peer {
 }
 
 impl Default for Peer {
-    fn default() -> Peer {
-        Peer { tasks: 0, half: None, muted: None, lines: Throttle::every(PAUSE) }
+    fn default() -> Self {
+        Self {
+            tasks: 0,
+            half: None,
+            muted: None,
+            lines: Throttle::every(PAUSE),
+        }
     }
 }
 
@@ -142,7 +156,10 @@ impl Ledger {
         }
         let known = self.peers.entry(peer).or_default();
         if row.is_none() && known.tasks >= SHARE {
-            return known.say(&peer, "it told of more tasks than are remembered of one peer");
+            return known.say(
+                &peer,
+                "it told of more tasks than are remembered of one peer",
+            );
         }
         let node = core.clone();
         let checked = tokio::task::spawn_blocking(move || check(&node, &peer, task, &used)).await;
@@ -162,15 +179,26 @@ impl Ledger {
 }
 
 impl Peer {
-    /// The use, if this is its last part. What does not follow on the parts before is dropped: it is told again.
+    /// The use, if this is its last part. What does not follow on the parts before is dropped: it
+    /// is told again.
     fn join(&mut self, part: UsePart) -> Option<Vec<u8>> {
-        let UsePart { task, number, of, bytes } = part;
+        let UsePart {
+            task,
+            number,
+            of,
+            bytes,
+        } = part;
         let half = self.half.take();
         if of > MAX_USE_PARTS || number >= of || bytes.len() > MAX_USE_PART {
             return None;
         }
         let mut half = match half {
-            _ if number == 0 => Half { task, of, next: 0, bytes: Vec::new() },
+            _ if number == 0 => Half {
+                task,
+                of,
+                next: 0,
+                bytes: Vec::new(),
+            },
             Some(half) if (half.task, half.of, half.next) == (task, of, number) => half,
             Some(_) | None => return None,
         };
@@ -192,7 +220,8 @@ impl Peer {
 
 /// Nothing new can come of what this peer tells.
 fn is_known(row: &Counted, peer: &NodeId) -> bool {
-    row.teller(peer).is_some_and(|teller| teller.released || row.owed.is_empty())
+    row.teller(peer)
+        .is_some_and(|teller| teller.released || row.owed.is_empty())
 }
 
 /// A use that proves itself.
@@ -202,7 +231,8 @@ struct Proven {
     foreign: Foreign,
 }
 
-/// Whose word counts: a requester's of this node, for a key that it holds, told by one of the signers.
+/// Whose word counts: a requester's of this node, for a key that it holds, told by one of the
+/// signers.
 fn check(core: &Core, peer: &NodeId, hash: Hash, used: &[u8]) -> Result<Proven, Doubt> {
     let unproven = |why: &str| Doubt::Unproven(why.into());
     let used: Use = decode(used).map_err(|error| unproven(&error.to_string()))?;
@@ -210,49 +240,85 @@ fn check(core: &Core, peer: &NodeId, hash: Hash, used: &[u8]) -> Result<Proven, 
         return Err(unproven("the task is another than the one that is named"));
     }
     let requesters = &core.config.requesters;
-    let task = used.task.authenticate(|id| requesters.contains_key(id), core.now()).map_err(|error| {
-        let why = error.to_string();
-        match error {
-            TaskError::UnknownRequester(_) | TaskError::Expired(_) | TaskError::FromTheFuture(_) => {
-                Doubt::Unknown(why)
+    let task = used
+        .task
+        .authenticate(|id| requesters.contains_key(id), core.now())
+        .map_err(|error| {
+            let why = error.to_string();
+            match error {
+                TaskError::UnknownRequester(_)
+                | TaskError::Expired(_)
+                | TaskError::FromTheFuture(_) => Doubt::Unknown(why),
+                _ => Doubt::Unproven(why),
             }
-            _ => Doubt::Unproven(why),
-        }
-    })?;
+        })?;
     let Operation::KeySign(keysign) = &task.operation else {
         return Err(unproven("the task uses no key"));
     };
     if !used.signers.contains(peer) || used.signers.contains(&core.me) {
-        return Err(unproven("a signer tells those who do not sign, and nobody else does"));
+        return Err(unproven(
+            "a signer tells those who do not sign, and nobody else does",
+        ));
     }
     let foreign = admission::admit_foreign(core, keysign, &used.signers)
         .map_err(|refusal| Doubt::Unknown(format!("{} [{}]", refusal.reason, refusal.code)))?;
-    Ok(Proven { used, task, foreign })
+    Ok(Proven {
+        used,
+        task,
+        foreign,
+    })
 }
 
 /// True if a row was written.
 async fn count(core: &Arc<Core>, peer: NodeId, proven: Proven, row: Option<&Counted>) -> bool {
-    let Proven { used, task, foreign } = proven;
-    let (hash, id, key) = (task.hash(), task.id, foreign.key);
+    let Proven {
+        used,
+        task,
+        foreign,
+    } = proven;
+    let hash = task.hash();
+    let id = task.id;
+    let key = foreign.key;
     // Those that counted it are not told twice.
     let counted = row.filter(|row| row.counts());
     let owed: Option<BTreeSet<String>> = counted.map(|row| row.owed.iter().cloned().collect());
     let wanted = |name: &str| owed.as_ref().is_none_or(|owed| owed.contains(name));
     let question = crate::risk::question(core, &task, &used.task, foreign.operation, foreign.facts);
-    let Some(observed) = core.guard.observe(core, question, wanted, Instant::now() + PATIENCE).await else {
+    let Some(observed) = core
+        .guard
+        .observe(core, question, wanted, Instant::now() + PATIENCE)
+        .await
+    else {
         tracing::debug!(%peer, "other decisions were under way; the use is counted when it is told again");
         return false;
     };
-    let Observed { writes, owed, warnings, turn } = observed;
+    let Observed {
+        writes,
+        owed,
+        warnings,
+        turn,
+    } = observed;
     if row.is_none() && writes.is_empty() && owed.is_empty() {
         // No plugin here counts anything of it.
         answer(core, peer, hash, false).await;
         return false;
     }
-    let text = warnings.iter().map(|warning| format!("; {warning}")).collect();
+    let text = warnings
+        .iter()
+        .map(|warning| format!("; {warning}"))
+        .collect();
     let until = countersign_protocol::UnixMillis(task.not_after.0.saturating_add(AFTERMATH_MS));
     let complete = owed.is_empty();
-    let new = Count { hash, task: id, key, until, teller: peer, state: writes, owed, text };
+    let new = Count {
+        hash,
+        task: id,
+        key,
+        until,
+        teller: peer,
+        state: writes,
+        owed,
+        text,
+    };
     let now = core.now();
     let written = core.journal(move |journal| journal.count(now, new)).await;
     turn.end();
@@ -277,20 +343,30 @@ async fn release(core: &Core, peer: NodeId, task: Hash) {
         let row = journal.counted(&task)?;
         let told = row.is_some_and(|row| row.teller(&peer).is_some_and(|teller| !teller.released));
         // Whoever says so for nothing costs no write.
-        if told { journal.uncount(now, task, peer) } else { Ok(Written::Already) }
+        if told {
+            journal.uncount(now, task, peer)
+        } else {
+            Ok(Written::Already)
+        }
     };
     match core.journal(take_back).await {
         Ok(Written::Now) => {
             tracing::info!(%task, "nothing came of a task of other members; it counts no more")
         }
         Ok(_) => {}
-        Err(error) => return tracing::error!(%task, %error, "that nothing came of a task was not recorded"),
+        Err(error) => {
+            return tracing::error!(%task, %error, "that nothing came of a task was not recorded");
+        }
     }
     answer(core, peer, task, true).await;
 }
 
 async fn answer(core: &Core, peer: NodeId, task: Hash, released: bool) {
-    let frame = encode(&Frame { task: NO_TASK, seq: 0, body: Body::Counted { task, released } });
+    let frame = encode(&Frame {
+        task: NO_TASK,
+        seq: 0,
+        body: Body::Counted { task, released },
+    });
     let key = PeerKey(*peer.as_bytes());
     let sent = tokio::time::timeout(SEND_LIMIT, core.router.mesh().send(&key, frame)).await;
     if !matches!(sent, Ok(Ok(()))) {
@@ -303,7 +379,12 @@ mod tests {
     use super::*;
 
     fn part(number: u8, of: u8, task: u8) -> UsePart {
-        UsePart { task: Hash([task; 32]), number, of, bytes: vec![number] }
+        UsePart {
+            task: Hash([task; 32]),
+            number,
+            of,
+            bytes: vec![number],
+        }
     }
 
     #[test]
@@ -313,14 +394,22 @@ mod tests {
         assert_eq!(peer.join(part(0, 3, 1)), None);
         assert_eq!(peer.join(part(1, 3, 1)), None);
         assert_eq!(peer.join(part(2, 3, 1)), Some(vec![0, 1, 2]));
-        for stray in
-            [part(2, 3, 1), part(1, 3, 2), part(1, 2, 1), part(3, 3, 1), part(0, 4, 1), part(0, 0, 1)]
-        {
+        for stray in [
+            part(2, 3, 1),
+            part(1, 3, 2),
+            part(1, 2, 1),
+            part(3, 3, 1),
+            part(0, 4, 1),
+            part(0, 0, 1),
+        ] {
             peer.join(part(0, 3, 1));
             assert_eq!(peer.join(stray), None);
             assert!(peer.half.is_none());
         }
-        let large = UsePart { bytes: vec![0; MAX_USE_PART + 1], ..part(0, 1, 1) };
+        let large = UsePart {
+            bytes: vec![0; MAX_USE_PART + 1],
+            ..part(0, 1, 1)
+        };
         assert_eq!(peer.join(large), None);
     }
 }

@@ -21,12 +21,16 @@ pub(super) fn nodes(nodes: &[NodeId]) -> Vec<String> {
 }
 
 /// Shares lie at 1, 2, 3 and so on, in the order of the members' ids.
-pub(super) fn participants(members: &[NodeId], public_shares: &[Vec<u8>]) -> Vec<host::Participant> {
+pub(super) fn participants(
+    members: &[NodeId],
+    public_shares: &[Vec<u8>],
+) -> Vec<host::Participant> {
     let holders = members.iter().zip(public_shares).zip(1_u32..);
-    let participant = |((node, public_share), number): ((&NodeId, &Vec<u8>), u32)| host::Participant {
-        node: node.to_string(),
-        share_id: number.to_string(),
-        share_public_key: public_share.clone(),
-    };
+    let participant =
+        |((node, public_share), number): ((&NodeId, &Vec<u8>), u32)| host::Participant {
+            node: node.to_string(),
+            share_id: number.to_string(),
+            share_public_key: public_share.clone(),
+        };
     holders.map(participant).collect()
 }

@@ -1,23 +1,26 @@
-//! Nodes tell each other of reshares that are complete, through their tunnels and unasked, until everybody whom it concerns
-//! has said that it knows. So nobody depends on what the coordinator hands on, and no co-signer can show its mark to some
-//! and not to others.
+//! Nodes tell each other of reshares that are complete, through their tunnels and unasked, until
+//! everybody whom it concerns has said that it knows. So nobody depends on what the coordinator
+//! hands on, and no co-signer can show its mark to some and not to others.
 //!
-//! What is told proves itself, so it does not matter who tells it. Each peer has a small share of the queue, and what it sends
-//! is read one after the other; a peer that sends what proves nothing is not heard for a while.
+//! What is told proves itself, so it does not matter who tells it. Each peer has a small share of
+//! the queue, and what it sends is read one after the other; a peer that sends what proves nothing
+//! is not heard for a while.
 
-use super::handover::{self, HandoverError, Learned};
-use super::settle;
-use crate::core::Core;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use countersign_link::PeerKey;
 use countersign_protocol::control::Held;
 use countersign_protocol::frame::{Body, Frame, MAX_PROOFS, NO_TASK};
 use countersign_protocol::{GenerationProof, KeyId, NodeId, encode};
 use countersign_store::{Generation, Journal, KeyStatus, ReadJournalError};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+
+use super::handover::{self, HandoverError, Learned};
+use super::settle;
+use crate::core::Core;
 
 /// How often what nobody has acknowledged is told again.
 const AGAIN: Duration = Duration::from_secs(15);
@@ -27,6 +30,9 @@ const ROUND: usize = 1024;
 const AT_ONCE: usize = 4 * MAX_PROOFS;
 /// Frames of one peer that may wait. More are dropped: it tells again.
 const SHARE: usize = 4;
+
+/// How long a peer may keep a frame waiting.
+const SEND_LIMIT: Duration = Duration::from_secs(2);
 
 /// What reaches the gossip from the network.
 #[derive(Debug)]
@@ -53,7 +59,16 @@ pub struct Hearing {
 pub fn queue(peers: usize) -> (Ears, Hearing) {
     let (sender, receiver) = mpsc::channel((peers + 1) * (SHARE + 1));
     let waiting: Arc<Mutex<HashMap<NodeId, usize>>> = Arc::default();
-    (Ears { queue: sender, waiting: waiting.clone() }, Hearing { queue: receiver, waiting })
+    (
+        Ears {
+            queue: sender,
+            waiting: waiting.clone(),
+        },
+        Hearing {
+            queue: receiver,
+            waiting,
+        },
+    )
 }
 
 impl Ears {
@@ -133,20 +148,31 @@ impl Gossip {
         self.muted.clear();
     }
 
-    /// Tells everybody in reach what they have not said that they know; then looks at what this node itself waited for.
+    /// Tells everybody in reach what they have not said that they know; then looks at what this
+    /// node itself waited for.
     async fn round(&mut self, core: &Arc<Core>) {
-        let (me, after) = (core.me, self.next);
-        let round = match core.journal(move |journal| Round::of(journal, me, after)).await {
+        let me = core.me;
+        let after = self.next;
+        let round = match core
+            .journal(move |journal| Round::of(journal, me, after))
+            .await
+        {
             Ok(round) => round,
-            Err(error) => return tracing::error!(%error, "what others have not heard of is not known"),
+            Err(error) => {
+                return tracing::error!(%error, "what others have not heard of is not known");
+            }
         };
-        self.next = match round.generations.len() < ROUND {
-            true => None,
-            false => round.generations.keys().next_back().copied(),
+        self.next = if round.generations.len() < ROUND {
+            None
+        } else {
+            round.generations.keys().next_back().copied()
         };
         let mut due: BTreeMap<NodeId, Vec<&GenerationProof>> = BTreeMap::new();
         for (place, generation) in &round.generations {
-            for peer in generation.unheard().filter(|peer| **peer != me && is_up(core, peer)) {
+            for peer in generation
+                .unheard()
+                .filter(|peer| **peer != me && is_up(core, peer))
+            {
                 let told = self.told.get(&(*peer, *place));
                 if told.is_none_or(|marks| *marks < generation.proof.in_force.len()) {
                     due.entry(*peer).or_default().push(&generation.proof);
@@ -157,11 +183,16 @@ impl Gossip {
         for (peer, proofs) in due {
             let now = proofs.len().min(AT_ONCE);
             for part in proofs[..now].chunks(MAX_PROOFS) {
-                match tell(core, peer, Body::Generations(part.iter().map(|proof| (*proof).clone()).collect()))
-                    .await
+                if tell(
+                    core,
+                    peer,
+                    Body::Generations(part.iter().map(|proof| (*proof).clone()).collect()),
+                )
+                .await
                 {
-                    true => self.remember(peer, part),
-                    false => unreached.extend(part.iter().map(|proof| place(proof))),
+                    self.remember(peer, part)
+                } else {
+                    unreached.extend(part.iter().map(|proof| place(proof)))
                 }
             }
             unreached.extend(proofs[now..].iter().map(|proof| place(proof)));
@@ -202,7 +233,9 @@ impl Gossip {
             }
             Body::Heard(places) => {
                 for held in places.into_iter().take(MAX_PROOFS) {
-                    let noted = move |journal: &Journal| journal.heard(held.key, held.generation, vec![peer]);
+                    let noted = move |journal: &Journal| {
+                        journal.heard(held.key, held.generation, vec![peer])
+                    };
                     if let Err(error) = core.journal(noted).await {
                         tracing::error!(%error, "what a peer has heard of was not recorded");
                     }
@@ -223,8 +256,14 @@ impl Gossip {
     }
 
     /// Takes one generation in. Returns it if this node needs to hear no more of it.
-    async fn consider(&mut self, core: &Arc<Core>, peer: NodeId, proof: GenerationProof) -> Option<Held> {
-        let (place, marks) = (place(&proof), proof.in_force.len());
+    async fn consider(
+        &mut self,
+        core: &Arc<Core>,
+        peer: NodeId,
+        proof: GenerationProof,
+    ) -> Option<Held> {
+        let place = place(&proof);
+        let marks = proof.in_force.len();
         if place.1 == 0 {
             let announcement = proof.announcement;
             settle::settle(core, announcement.task, announcement).await;
@@ -244,19 +283,31 @@ impl Gossip {
         }
         look_after(core, place, false).await;
         let me = core.me;
-        let kept = core.journal(move |journal| journal.generation(&place.0, place.1)).await.ok().flatten()?;
+        let kept = core
+            .journal(move |journal| journal.generation(&place.0, place.1))
+            .await
+            .ok()
+            .flatten()?;
         // It knew of so many; if more are known here, it hears of them in the next round.
         self.told.insert((peer, place), marks);
-        kept.unheard().all(|node| *node != me).then_some(Held { key: place.0, generation: place.1 })
+        kept.unheard().all(|node| *node != me).then_some(Held {
+            key: place.0,
+            generation: place.1,
+        })
     }
 }
 
 impl Round {
-    fn of(journal: &Journal, me: NodeId, after: Option<Place>) -> Result<Round, ReadJournalError> {
-        let mut round = Round::default();
-        let due = journal.unheard()?.into_iter().filter(|place| after.is_none_or(|after| *place > after));
+    fn of(journal: &Journal, me: NodeId, after: Option<Place>) -> Result<Self, ReadJournalError> {
+        let mut round = Self::default();
+        let due = journal
+            .unheard()?
+            .into_iter()
+            .filter(|place| after.is_none_or(|after| *place > after));
         for place in due.take(ROUND) {
-            let Some(generation) = journal.generation(&place.0, place.1)? else { continue };
+            let Some(generation) = journal.generation(&place.0, place.1)? else {
+                continue;
+            };
             if generation.unheard().any(|node| *node == me) {
                 round.mine.push(place);
             }
@@ -266,7 +317,8 @@ impl Round {
     }
 }
 
-/// Asks whoever may have them for the marks that this node waits for: everybody in reach, or one peer.
+/// Asks whoever may have them for the marks that this node waits for: everybody in reach, or one
+/// peer.
 async fn ask(core: &Arc<Core>, whom: Option<NodeId>) {
     let lacking = match core.journal(settle::lacking).await {
         Ok(lacking) => lacking,
@@ -275,7 +327,10 @@ async fn ask(core: &Arc<Core>, whom: Option<NodeId>) {
     let mut asked: BTreeMap<NodeId, Vec<Held>> = BTreeMap::new();
     for (held, nodes) in lacking {
         let meant = |node: &NodeId| *node != core.me && whom.is_none_or(|whom| whom == *node);
-        for node in nodes.into_iter().filter(|node| meant(node) && is_up(core, node)) {
+        for node in nodes
+            .into_iter()
+            .filter(|node| meant(node) && is_up(core, node))
+        {
             asked.entry(node).or_default().push(held);
         }
     }
@@ -287,7 +342,9 @@ async fn ask(core: &Arc<Core>, whom: Option<NodeId>) {
 
 /// Tells a peer what it waits for, where all marks are here and it is one of the parties.
 async fn answer(core: &Arc<Core>, peer: NodeId, places: Vec<Held>) {
-    let known = core.journal(move |journal| known(journal, &peer, &places)).await;
+    let known = core
+        .journal(move |journal| known(journal, &peer, &places))
+        .await;
     match known {
         Ok(proofs) if proofs.is_empty() => {}
         Ok(proofs) => drop(tell(core, peer, Body::Generations(proofs)).await),
@@ -302,9 +359,15 @@ fn known(
 ) -> Result<Vec<GenerationProof>, ReadJournalError> {
     let mut proofs = Vec::new();
     for held in places.iter().take(MAX_PROOFS) {
-        let kept = journal.generation(&held.key, held.generation)?.map(|kept| kept.proof);
+        let kept = journal
+            .generation(&held.key, held.generation)?
+            .map(|kept| kept.proof);
         let party = |proof: &GenerationProof| {
-            proof.announcement.stored.iter().any(|mark| mark.node == *peer)
+            proof
+                .announcement
+                .stored
+                .iter()
+                .any(|mark| mark.node == *peer)
                 && proof.announcement.is_complete()
         };
         proofs.extend(kept.filter(party));
@@ -312,18 +375,22 @@ fn known(
     Ok(proofs)
 }
 
-/// Tells a peer that has an earlier generation of a key than this node how the key went on, whatever it has acknowledged before: it
-/// may have been restored from a backup. What it says of itself is all that it takes, so nobody else can withhold it.
+/// Tells a peer that has an earlier generation of a key than this node how the key went on,
+/// whatever it has acknowledged before: it may have been restored from a backup. What it says of
+/// itself is all that it takes, so nobody else can withhold it.
 pub(crate) async fn remind(core: &Arc<Core>, peer: NodeId, theirs: Vec<Held>) {
-    match core.journal(move |journal| later(journal, &peer, &theirs)).await {
+    match core
+        .journal(move |journal| later(journal, &peer, &theirs))
+        .await
+    {
         Ok(proofs) if proofs.is_empty() => {}
         Ok(proofs) => drop(tell(core, peer, Body::Generations(proofs)).await),
         Err(error) => tracing::error!(%error, "how a peer's keys went on was not looked up"),
     }
 }
 
-/// The generations after those that a peer has, of which it was told once or should have been. At most [`MAX_PROOFS`]; it says
-/// again what it has when it connects again.
+/// The generations after those that a peer has, of which it was told once or should have been. At
+/// most [`MAX_PROOFS`]; it says again what it has when it connects again.
 fn later(
     journal: &Journal,
     peer: &NodeId,
@@ -343,7 +410,8 @@ fn later(
     Ok(proofs)
 }
 
-/// What this node itself owes a generation: its word that it has it in force, or the end of a share that nobody needs.
+/// What this node itself owes a generation: its word that it has it in force, or the end of a share
+/// that nobody needs.
 async fn look_after(core: &Arc<Core>, place: Place, handed_on: bool) {
     let node = core.clone();
     let looked = tokio::task::spawn_blocking(move || attend(&node, place, handed_on)).await;
@@ -358,8 +426,12 @@ async fn look_after(core: &Arc<Core>, place: Place, handed_on: bool) {
                 core.gossip.notify_one();
             }
         }
-        Ok(Err(error)) => tracing::error!(key = %place.0, %error, "a generation was not looked after"),
-        Err(error) => tracing::error!(key = %place.0, %error, "a thread died; report this with the log"),
+        Ok(Err(error)) => {
+            tracing::error!(key = %place.0, %error, "a generation was not looked after")
+        }
+        Err(error) => {
+            tracing::error!(key = %place.0, %error, "a thread died; report this with the log")
+        }
     }
 }
 
@@ -373,14 +445,17 @@ struct Attended {
 
 fn attend(core: &Core, place: Place, handed_on: bool) -> Result<Attended, HandoverError> {
     let _alone = core.aligning.lock().unwrap_or_else(PoisonError::into_inner);
-    let (journal, vault) = (&core.journal, &core.vault);
+    let journal = &core.journal;
+    let vault = &core.vault;
     let vouched = handover::vouch(core.me, &*core.signer, journal, vault, place)?;
     let gone = handover::release(journal, vault, core.now(), place.0, handed_on)?;
-    let done = journal.key(&place.0)?.is_some_and(|record| match record.status {
-        KeyStatus::Released => true,
-        KeyStatus::Active => record.announcement.generation > place.1,
-        KeyStatus::Pending | KeyStatus::Leaving => false,
-    });
+    let done = journal
+        .key(&place.0)?
+        .is_some_and(|record| match record.status {
+            KeyStatus::Released => true,
+            KeyStatus::Active => record.announcement.generation > place.1,
+            KeyStatus::Pending | KeyStatus::Leaving => false,
+        });
     if done {
         journal.heard(place.0, place.1, vec![core.me])?;
     }
@@ -397,7 +472,11 @@ fn is_up(core: &Core, peer: &NodeId) -> bool {
 
 /// False if the peer could not be reached.
 async fn tell(core: &Core, peer: NodeId, body: Body) -> bool {
-    let frame = encode(&Frame { task: NO_TASK, seq: 0, body });
+    let frame = encode(&Frame {
+        task: NO_TASK,
+        seq: 0,
+        body,
+    });
     let key = PeerKey(*peer.as_bytes());
     let sent = core.router.mesh().send(&key, frame);
     match tokio::time::timeout(SEND_LIMIT, sent).await {
@@ -410,13 +489,13 @@ async fn tell(core: &Core, peer: NodeId, body: Body) -> bool {
     }
 }
 
-/// How long a peer may keep a frame waiting.
-const SEND_LIMIT: Duration = Duration::from_secs(2);
-
 #[cfg(test)]
 mod tests {
+    use countersign_protocol::{
+        Announcement, Committee, Hash, Scheme, SessionId, TaskId, Threshold,
+    };
+
     use super::*;
-    use countersign_protocol::{Announcement, Committee, Hash, Scheme, SessionId, TaskId, Threshold};
 
     fn node(seed: u8) -> NodeId {
         let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
@@ -443,7 +522,8 @@ mod tests {
         }
     }
 
-    /// Its journal is older than what it once acknowledged, and the coordinator may be silent about it.
+    /// Its journal is older than what it once acknowledged, and the coordinator may be silent about
+    /// it.
     #[test]
     fn a_peer_that_was_restored_is_told_again_what_it_once_acknowledged() {
         let folder = tempfile::tempdir().unwrap();
@@ -452,12 +532,25 @@ mod tests {
         let journal = Journal::create(folder.path()).unwrap();
         let key = generation(0, &[1, 2]).key;
         for (number, members) in [(1, &[1, 2][..]), (2, &[1, 2]), (3, &[1, 3])] {
-            journal.keep_generation(generation(number, members)).unwrap();
+            journal
+                .keep_generation(generation(number, members))
+                .unwrap();
             journal.heard(key, number, vec![node(2), node(3)]).unwrap();
         }
         let told = |peer: u8, held: u32| -> Vec<u32> {
-            let proofs = later(&journal, &node(peer), &[Held { key, generation: held }]).unwrap();
-            proofs.iter().map(|proof| proof.announcement.generation).collect()
+            let proofs = later(
+                &journal,
+                &node(peer),
+                &[Held {
+                    key,
+                    generation: held,
+                }],
+            )
+            .unwrap();
+            proofs
+                .iter()
+                .map(|proof| proof.announcement.generation)
+                .collect()
         };
         assert_eq!(told(2, 0), [1, 2], "all that concerns it, in order");
         assert_eq!(told(2, 1), [2]);

@@ -1,38 +1,50 @@
-//! A reshare from the moment that this node has stored for it until everybody knows what became of it.
+//! A reshare from the moment that this node has stored for it until everybody knows what became of
+//! it.
 //!
-//! Two phases. Every party stores what it will hold and signs that it has: the next share beside the present one, or, for
-//! one that leaves, the record that its share will go. Only with the marks of **all** parties does the next generation come
-//! into force. A member then has the next share in the place of the old one; whoever leaves, or took no part, uses its old
-//! share no more, and keeps it until a quorum of the members has signed that the generation is in force. In between a
-//! party keeps both shares and signs with the present one.
+//! Two phases. Every party stores what it will hold and signs that it has: the next share beside
+//! the present one, or, for one that leaves, the record that its share will go. Only with the marks
+//! of **all** parties does the next generation come into force. A member then has the next share in
+//! the place of the old one; whoever leaves, or took no part, uses its old share no more, and keeps
+//! it until a quorum of the members has signed that the generation is in force. In between a party
+//! keeps both shares and signs with the present one.
 //!
-//! It learns the end in one of four ways: all marks, in the session, from the coordinator ([`settle`]) or from any other node
-//! ([`super::gossip`]); a party's signed word that it never stored, so that its mark can never be there ([`void`]); or its
-//! operator's decision ([`adopt`], [`abandon`]). Words can be false: what was stored for a reshare that came to nothing sleeps
-//! until the key's next switch, and all marks revive it. What follows from what is decided in `super::succession`.
+//! It learns the end in one of four ways: all marks, in the session, from the coordinator
+//! ([`settle`]) or from any other node ([`super::gossip`]); a party's signed word that it never
+//! stored, so that its mark can never be there ([`void`]); or its operator's decision ([`adopt`],
+//! [`abandon`]). Words can be false: what was stored for a reshare that came to nothing sleeps
+//! until the key's next switch, and all marks revive it. What follows from what is decided in
+//! `super::succession`.
 //!
-//! The journal decides: a commit there is the switch, and the secrets file follows ([`align`]), after a crash too.
+//! The journal decides: a commit there is the switch, and the secrets file follows ([`align`]),
+//! after a crash too.
 
-use super::succession::{self, Evidence, OldShare, OnComplete, Standing, Step};
-use crate::core::Core;
-use crate::vault::{HeldShare, Vault, VaultError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
 use countersign_protocol::control::{FromNode, Held, MAX_GENERATIONS, MAX_HELD, MAX_SHOWN};
 use countersign_protocol::outcome::{ABANDONED, void_digest};
 use countersign_protocol::{
-    Announcement, Cause, Failure, GenerationProof, Hash, IdentitySigner, KeyId, NodeId, Operation, Outcome,
-    StoredMark, Task, TaskId, UnixMillis,
+    Announcement, Cause, Failure, GenerationProof, Hash, IdentitySigner, KeyId, NodeId, Operation,
+    Outcome, StoredMark, Task, TaskId, UnixMillis,
 };
 use countersign_store::{
     Handover, HandoverStage, Journal, KeyRecord, KeyStatus, ReadJournalError, Row, State, TaskKind,
     WriteJournalError, Written,
 };
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 use tokio::time::Instant;
+
+use super::succession::{self, Evidence, OldShare, OnComplete, Standing, Step};
+use crate::core::Core;
+use crate::vault::{HeldShare, Vault, VaultError};
 
 /// How often a node that waits says so.
 const AGAIN: Duration = Duration::from_secs(15);
+
+/// Generations behind the newest that are looked at for marks.
+const STEPS_BACK: u32 = 64;
+/// Generations of one key that are read in one go.
+const MAX_CHAIN: usize = 1024;
 
 /// Why the journal and the secrets file could not be brought to agree.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +77,8 @@ pub enum HandoverError {
     },
 }
 
-/// Records that this node has stored: its mark may be out from here on. `created`: when the reshare was ordered.
+/// Records that this node has stored: its mark may be out from here on. `created`: when the reshare
+/// was ordered.
 pub fn open(
     core: &Core,
     task: TaskId,
@@ -73,25 +86,47 @@ pub fn open(
     joins: bool,
     created: UnixMillis,
 ) -> Result<(), WriteJournalError> {
-    let (announcement, opened) = (next, core.now());
+    let announcement = next;
+    let opened = core.now();
     let stage = HandoverStage::Open;
-    core.journal.open_handover(Handover { task, announcement, joins, opened, stage, created })
+    core.journal.open_handover(Handover {
+        task,
+        announcement,
+        joins,
+        opened,
+        stage,
+        created,
+    })
 }
 
 /// The reshares of a key that this node has stored for, each with where it stands.
 pub fn steps(journal: &Journal, key: KeyId) -> Result<Vec<(Step, Standing)>, ReadJournalError> {
     let known = journal.handovers_of(&key)?;
-    Ok(known.iter().map(|known| (step(known), standing(known.stage))).collect())
+    Ok(known
+        .iter()
+        .map(|known| (step(known), standing(known.stage)))
+        .collect())
 }
 
-/// When this node started reshares of a key. Earlier programs noted only those for which they stored.
-pub fn started_at(journal: &Journal, key: KeyId) -> Result<BTreeMap<TaskId, UnixMillis>, ReadJournalError> {
-    let stored = journal.handovers_of(&key)?.into_iter().map(|known| (known.task, known.opened));
+/// When this node started reshares of a key. Earlier programs noted only those for which they
+/// stored.
+pub fn started_at(
+    journal: &Journal,
+    key: KeyId,
+) -> Result<BTreeMap<TaskId, UnixMillis>, ReadJournalError> {
+    let stored = journal
+        .handovers_of(&key)?
+        .into_iter()
+        .map(|known| (known.task, known.opened));
     Ok(stored.chain(journal.started_reshares(&key)?).collect())
 }
 
 fn step(handover: &Handover) -> Step {
-    Step { generation: handover.announcement.generation, created: handover.created, task: handover.task }
+    Step {
+        generation: handover.announcement.generation,
+        created: handover.created,
+        task: handover.task,
+    }
 }
 
 fn standing(stage: HandoverStage) -> Standing {
@@ -104,33 +139,49 @@ fn standing(stage: HandoverStage) -> Standing {
 
 /// Tells the coordinator that this node has stored, with its mark.
 pub fn report(core: &Core, task: TaskId, next: &Announcement) {
-    core.reporter.send(stored(core.me, &*core.signer, task, next));
+    core.reporter
+        .send(stored(core.me, &*core.signer, task, next));
 }
 
 fn stored(me: NodeId, signer: &dyn IdentitySigner, task: TaskId, next: &Announcement) -> FromNode {
     let signature = signer.sign(next.digest().as_bytes()).to_vec();
-    let mark = StoredMark { node: me, signature };
-    let announcement = Box::new(Announcement { stored: vec![mark], ..next.clone() });
+    let mark = StoredMark {
+        node: me,
+        signature,
+    };
+    let announcement = Box::new(Announcement {
+        stored: vec![mark],
+        ..next.clone()
+    });
     FromNode::Stored { task, announcement }
 }
 
-/// Tells the coordinator, if it is so, that this node never stored for a reshare that has ended here.
+/// Tells the coordinator, if it is so, that this node never stored for a reshare that has ended
+/// here.
 pub fn report_void(core: &Core, row: &Row) {
     match never_stored(&core.journal, row) {
         Ok(false) => {}
         Ok(true) => {
             let signature = core.signer.sign(void_digest(row.hash).as_bytes()).to_vec();
-            let mark = StoredMark { node: core.me, signature };
-            core.reporter.send(FromNode::Void { task: row.task, mark });
+            let mark = StoredMark {
+                node: core.me,
+                signature,
+            };
+            core.reporter.send(FromNode::Void {
+                task: row.task,
+                mark,
+            });
         }
-        Err(error) => tracing::error!(task = %row.task, %error, "whether this node stored is not known"),
+        Err(error) => {
+            tracing::error!(task = %row.task, %error, "whether this node stored is not known")
+        }
     }
 }
 
-/// True of a reshare that is over here and for which no mark was ever signed: none ever will be, since nothing is resumed.
+/// True of a reshare that is over here and for which no mark was ever signed: none ever will be,
+/// since nothing is resumed.
 pub fn never_stored(journal: &Journal, row: &Row) -> Result<bool, ReadJournalError> {
-    let over =
-        matches!(&row.state, State::Ended { outcome, .. } if !matches!(**outcome, Outcome::Reshared(_)));
+    let over = matches!(&row.state, State::Ended { outcome, .. } if !matches!(**outcome, Outcome::Reshared(_)));
     Ok(row.kind == TaskKind::KeyReshare && over && journal.handover(&row.task)?.is_none())
 }
 
@@ -139,14 +190,21 @@ pub fn waiting(journal: &Journal) -> Result<Vec<Handover>, ReadJournalError> {
     journal.handovers_at(HandoverStage::Open)
 }
 
-/// Says again, until the node stops, what it waits for, should the coordinator have lost it. A new link says it at once
-/// ([`news`]).
+/// Says again, until the node stops, what it waits for, should the coordinator have lost it. A new
+/// link says it at once ([`news`]).
 pub async fn follow(core: Arc<Core>) {
     let mut again = tokio::time::interval_at(Instant::now() + AGAIN, AGAIN);
     again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while core.stopping.run_until_cancelled(again.tick()).await.is_some() {
+    while core
+        .stopping
+        .run_until_cancelled(again.tick())
+        .await
+        .is_some()
+    {
         match core.journal(waiting).await {
-            Ok(open) => open.iter().for_each(|known| report(&core, known.task, &known.announcement)),
+            Ok(open) => open
+                .iter()
+                .for_each(|known| report(&core, known.task, &known.announcement)),
             Err(error) => tracing::error!(%error, "what waits for others is not known"),
         }
     }
@@ -154,7 +212,10 @@ pub async fn follow(core: Arc<Core>) {
 
 /// The outcome of a reshare whose marks are all there, from the coordinator: [`learn`].
 pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) {
-    let proof = GenerationProof { announcement, in_force: Vec::new() };
+    let proof = GenerationProof {
+        announcement,
+        in_force: Vec::new(),
+    };
     if proof.announcement.task != task {
         return tracing::debug!(%task, "a settlement of another task was ignored");
     }
@@ -173,8 +234,8 @@ fn not_taken(task: TaskId, what: &str, error: &HandoverError) {
     }
 }
 
-/// Puts the next generation in force: everybody's mark over exactly what is stored here must be there. That outweighs whatever
-/// was believed of the reshare before, for the others have switched.
+/// Puts the next generation in force: everybody's mark over exactly what is stored here must be
+/// there. That outweighs whatever was believed of the reshare before, for the others have switched.
 pub fn adopt(
     journal: &Journal,
     now: UnixMillis,
@@ -183,16 +244,22 @@ pub fn adopt(
 ) -> Result<Announcement, HandoverError> {
     let (row, handover) = known(journal, task)?;
     if handover.announcement.digest() != announcement.digest() {
-        return Err(HandoverError::Unfit("it is another generation than the one stored here; compare both"));
+        return Err(HandoverError::Unfit(
+            "it is another generation than the one stored here; compare both",
+        ));
     }
     let marked = |node: &NodeId| announcement.stored.iter().any(|mark| mark.node == *node);
     if !announcement.is_complete() || !row.parties.iter().all(marked) {
         return Err(HandoverError::Unproven);
     }
     let known = steps(journal, announcement.key)?;
-    let present = journal.key(&announcement.key)?.map(|record| record.announcement.generation);
+    let present = journal
+        .key(&announcement.key)?
+        .map(|record| record.announcement.generation);
     match succession::on_complete(&step(&handover), &known, present) {
-        OnComplete::Take => drop(journal.end(now, task, Outcome::Reshared(announcement.clone()))?),
+        OnComplete::Take => {
+            drop(journal.end(now, task, Outcome::Reshared(announcement.clone()))?)
+        }
         OnComplete::Wake => journal.revive(now, task, announcement.clone())?,
         OnComplete::Already => return Err(HandoverError::Unfit("it is in force already")),
         OnComplete::Passed => {
@@ -206,13 +273,20 @@ pub fn adopt(
 
 /// A party's word that it never stored: the present generation stays.
 pub async fn void(core: &Arc<Core>, task: TaskId, mark: StoredMark) {
-    let (me, now) = (core.me, core.now());
-    match core.journal(move |journal| believe_void(journal, me, now, task, &mark)).await {
+    let me = core.me;
+    let now = core.now();
+    match core
+        .journal(move |journal| believe_void(journal, me, now, task, &mark))
+        .await
+    {
         Ok((key, failure)) => {
             tracing::warn!(%task, %key, "the reshare came to nothing: a party never stored its part");
             core.events.finish(task);
             moved(core, key).await;
-            core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Failed(failure) });
+            core.reporter.send(FromNode::Outcome {
+                task,
+                outcome: Outcome::Failed(failure),
+            });
         }
         Err(error) => not_taken(task, "a void", &error),
     }
@@ -235,7 +309,10 @@ fn believe_void(
     }
     let failure = failed(
         "reshare-void",
-        format!("{} never stored its part; see why in its log, then try again with a new task", mark.node),
+        format!(
+            "{} never stored its part; see why in its log, then try again with a new task",
+            mark.node
+        ),
         vec![mark.node],
     );
     journal.close_handover(now, task, HandoverStage::Void, failure.clone())?;
@@ -246,7 +323,12 @@ fn believe_void(
 pub fn abandon(journal: &Journal, now: UnixMillis, task: TaskId) -> Result<(), HandoverError> {
     unsettled(journal, task)?;
     let text = "this node's operator abandoned the reshare; try again with a new task".to_owned();
-    journal.close_handover(now, task, HandoverStage::Abandoned, failed(ABANDONED, text, Vec::new()))?;
+    journal.close_handover(
+        now,
+        task,
+        HandoverStage::Abandoned,
+        failed(ABANDONED, text, Vec::new()),
+    )?;
     Ok(())
 }
 
@@ -256,7 +338,10 @@ pub async fn replaced(core: &Arc<Core>, generations: Vec<Announcement>) {
         return;
     }
     for announcement in generations {
-        let proof = GenerationProof { announcement, in_force: Vec::new() };
+        let proof = GenerationProof {
+            announcement,
+            in_force: Vec::new(),
+        };
         let key = proof.announcement.key;
         if let Err(error) = heed(core, proof).await {
             return tracing::warn!(%key, %error, "news of a key's later generations were not believed");
@@ -266,12 +351,20 @@ pub async fn replaced(core: &Arc<Core>, generations: Vec<Announcement>) {
 
 /// [`learn`], and what follows from it at this node.
 pub async fn heed(core: &Arc<Core>, proof: GenerationProof) -> Result<Learned, HandoverError> {
-    let (me, now, task) = (core.me, core.now(), proof.announcement.task);
-    let (key, generation) = (proof.announcement.key, proof.announcement.generation);
-    let (told, announcement) = (core.clone(), proof.announcement.clone());
+    let me = core.me;
+    let now = core.now();
+    let task = proof.announcement.task;
+    let key = proof.announcement.key;
+    let generation = proof.announcement.generation;
+    let told = core.clone();
+    let announcement = proof.announcement.clone();
     let learned = core.journal(move |journal| {
-        let what =
-            crate::events::what_of(&told.events, task, &Outcome::Reshared(proof.announcement.clone()), now.0);
+        let what = crate::events::what_of(
+            &told.events,
+            task,
+            &Outcome::Reshared(proof.announcement.clone()),
+            now.0,
+        );
         let telling = journal.telling(told.events.tell(journal, task, what));
         learn(journal, &telling, me, now, &proof)
     });
@@ -280,15 +373,21 @@ pub async fn heed(core: &Arc<Core>, proof: GenerationProof) -> Result<Learned, H
         Learned::Nothing | Learned::Marks => {}
         Learned::Settled => {
             tracing::info!(%task, %key, generation, "reshare settled: the next generation is in force");
-            core.tally.task(TaskKind::KeyReshare, crate::metrics::Ended::Succeeded);
+            core.tally
+                .task(TaskKind::KeyReshare, crate::metrics::Ended::Succeeded);
             core.events.finish(task);
             moved(core, key).await;
-            core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Reshared(announcement) });
+            core.reporter.send(FromNode::Outcome {
+                task,
+                outcome: Outcome::Reshared(announcement),
+            });
         }
         Learned::Passed => {
             tracing::warn!(%key, generation, "the key was handed over to others; this node's share of it is used no more");
             moved(core, key).await;
-            core.reporter.send(FromNode::Holds { keys: vec![Held { key, generation }] });
+            core.reporter.send(FromNode::Holds {
+                keys: vec![Held { key, generation }],
+            });
         }
     }
     Ok(learned)
@@ -307,9 +406,9 @@ pub enum Learned {
     Passed,
 }
 
-/// Takes in a generation with all its marks, whoever brings it. A party that has stored for it has it in force from here on;
-/// for another holder every step must be one that the generation it knows has taken. `telling` is the journal that
-/// tells receivers of a task that ends by it.
+/// Takes in a generation with all its marks, whoever brings it. A party that has stored for it has
+/// it in force from here on; for another holder every step must be one that the generation it knows
+/// has taken. `telling` is the journal that tells receivers of a task that ends by it.
 pub fn learn(
     journal: &Journal,
     telling: &Journal,
@@ -319,8 +418,12 @@ pub fn learn(
 ) -> Result<Learned, HandoverError> {
     let next = &proof.announcement;
     let Concern { record, party } = Concern::of(journal, next)?;
-    let kept = journal.generation(&next.key, next.generation)?.filter(|kept| kept.is(next));
-    if kept.as_ref().is_none_or(|kept| !kept.covers(proof)) && !(next.is_complete() && proof.marks_verify()) {
+    let kept = journal
+        .generation(&next.key, next.generation)?
+        .filter(|kept| kept.is(next));
+    if kept.as_ref().is_none_or(|kept| !kept.covers(proof))
+        && !(next.is_complete() && proof.marks_verify())
+    {
         return Err(HandoverError::Unproven);
     }
     let learned = match (party, record) {
@@ -337,13 +440,19 @@ pub fn learn(
             Learned::Nothing
         }
         (_, Some(_)) if kept.is_none() => {
-            return Err(HandoverError::Unfit("it is no generation that this node knows of the key"));
+            return Err(HandoverError::Unfit(
+                "it is no generation that this node knows of the key",
+            ));
         }
         (Some(_), _) | (None, Some(_)) => Learned::Nothing,
         (None, None) => return Err(HandoverError::Unfit("this node knows no such key")),
     };
     let marks = journal.in_force(next.key, next.generation, proof.in_force.clone())?;
-    Ok(if learned == Learned::Nothing && marks == Written::Now { Learned::Marks } else { learned })
+    Ok(if learned == Learned::Nothing && marks == Written::Now {
+        Learned::Marks
+    } else {
+        learned
+    })
 }
 
 /// What a node has to do with a generation.
@@ -355,13 +464,16 @@ struct Concern {
 }
 
 impl Concern {
-    fn of(journal: &Journal, next: &Announcement) -> Result<Concern, HandoverError> {
-        let record = journal.key(&next.key)?.filter(|record| record.status != KeyStatus::Pending);
+    fn of(journal: &Journal, next: &Announcement) -> Result<Self, HandoverError> {
+        let record = journal
+            .key(&next.key)?
+            .filter(|record| record.status != KeyStatus::Pending);
         let party = journal.handover(&next.task)?;
         let party = party.filter(|party| party.announcement.digest() == next.digest());
-        match record.is_some() || party.is_some() {
-            true => Ok(Concern { record, party }),
-            false => Err(HandoverError::Unfit("this node knows no such key")),
+        if record.is_some() || party.is_some() {
+            Ok(Self { record, party })
+        } else {
+            Err(HandoverError::Unfit("this node knows no such key"))
         }
     }
 }
@@ -394,8 +506,8 @@ fn pass(
     Ok(())
 }
 
-/// Signs, once, that a generation is in force here, if that is durable: it is on record, and its share is in the store.
-/// True if there is a new mark.
+/// Signs, once, that a generation is in force here, if that is durable: it is on record, and its
+/// share is in the store. True if there is a new mark.
 pub fn vouch(
     me: NodeId,
     signer: &dyn IdentitySigner,
@@ -404,31 +516,50 @@ pub fn vouch(
     place: (KeyId, u32),
 ) -> Result<bool, HandoverError> {
     let (key, generation) = place;
-    let Some(kept) = journal.generation(&key, generation)? else { return Ok(false) };
+    let Some(kept) = journal.generation(&key, generation)? else {
+        return Ok(false);
+    };
     let announcement = &kept.proof.announcement;
     let signed = kept.proof.in_force.iter().any(|mark| mark.node == me);
     if generation == 0 || signed || announcement.committee.index_of(&me).is_none() {
         return Ok(false);
     }
-    let Some(record) = journal.key(&key)?.filter(|record| record.status != KeyStatus::Pending) else {
+    let Some(record) = journal
+        .key(&key)?
+        .filter(|record| record.status != KeyStatus::Pending)
+    else {
         return Ok(false);
     };
     let in_force = record.status == KeyStatus::Active
         && kept.is(&record.announcement)
-        && vault.held(key)?.is_some_and(|held| held.digest == announcement.digest());
+        && vault
+            .held(key)?
+            .is_some_and(|held| held.digest == announcement.digest());
     // It was, and the key has come further since.
     let was = record.announcement.generation > generation
-        && journal.handover(&announcement.task)?.is_some_and(|known| known.stage == HandoverStage::Switched);
+        && journal
+            .handover(&announcement.task)?
+            .is_some_and(|known| known.stage == HandoverStage::Switched);
     if !in_force && !was {
         return Ok(false);
     }
-    let signature = signer.sign(announcement.in_force_digest().as_bytes()).to_vec();
-    journal.in_force(key, generation, vec![StoredMark { node: me, signature }])?;
+    let signature = signer
+        .sign(announcement.in_force_digest().as_bytes())
+        .to_vec();
+    journal.in_force(
+        key,
+        generation,
+        vec![StoredMark {
+            node: me,
+            signature,
+        }],
+    )?;
     Ok(true)
 }
 
-/// Destroys the share of a key that others hold now, once it is of no use to anybody: `succession::old_share`.
-/// `handed_on`: every party that could be reached was handed what this node knows. True if it is gone.
+/// Destroys the share of a key that others hold now, once it is of no use to anybody:
+/// `succession::old_share`. `handed_on`: every party that could be reached was handed what this
+/// node knows. True if it is gone.
 pub fn release(
     journal: &Journal,
     vault: &Vault,
@@ -436,15 +567,23 @@ pub fn release(
     key: KeyId,
     handed_on: bool,
 ) -> Result<bool, HandoverError> {
-    let Some(record) = journal.key(&key)?.filter(|record| record.status == KeyStatus::Leaving) else {
+    let Some(record) = journal
+        .key(&key)?
+        .filter(|record| record.status == KeyStatus::Leaving)
+    else {
         return Ok(false);
     };
     let newest = record.announcement.generation;
     let held = vault.held(key)?.map(|held| held.generation);
-    let later = held.map_or(newest, |held| held.saturating_add(1).max(newest.saturating_sub(STEPS_BACK)));
+    let later = held.map_or(newest, |held| {
+        held.saturating_add(1)
+            .max(newest.saturating_sub(STEPS_BACK))
+    });
     let mut due = held.is_none();
     for number in later..=newest {
-        let Some(kept) = journal.generation(&key, number)? else { continue };
+        let Some(kept) = journal.generation(&key, number)? else {
+            continue;
+        };
         let evidence = Evidence {
             complete: true,
             in_force: kept.proof.in_force.len(),
@@ -463,39 +602,62 @@ pub fn release(
     Ok(due)
 }
 
-/// Generations behind the newest that are looked at for marks.
-const STEPS_BACK: u32 = 64;
-
-/// What the coordinator is told with every new link: which keys this node holds or has held, in frames of bounded length,
-/// which reshares wait for others, and which its operator gave up.
+/// What the coordinator is told with every new link: which keys this node holds or has held, in
+/// frames of bounded length, which reshares wait for others, and which its operator gave up.
 pub fn news(
     me: NodeId,
     signer: &dyn IdentitySigner,
     journal: &Journal,
 ) -> Result<Vec<FromNode>, ReadJournalError> {
     let mut news = holds(journal)?;
-    news.extend(waiting(journal)?.iter().map(|open| stored(me, signer, open.task, &open.announcement)));
+    news.extend(
+        waiting(journal)?
+            .iter()
+            .map(|open| stored(me, signer, open.task, &open.announcement)),
+    );
     for given_up in journal.handovers_at(HandoverStage::Abandoned)? {
-        if let Some(State::Ended { outcome, .. }) = journal.row(&given_up.task)?.map(|row| row.state) {
-            news.push(FromNode::Outcome { task: given_up.task, outcome: *outcome });
+        if let Some(State::Ended { outcome, .. }) =
+            journal.row(&given_up.task)?.map(|row| row.state)
+        {
+            news.push(FromNode::Outcome {
+                task: given_up.task,
+                outcome: *outcome,
+            });
         }
     }
     Ok(news)
 }
 
 fn holds(journal: &Journal) -> Result<Vec<FromNode>, ReadJournalError> {
-    let known = journal.known_keys()?.into_iter().filter(|(_, known)| known.status != KeyStatus::Pending);
-    let held: Vec<Held> = known.map(|(key, known)| Held { key, generation: known.generation }).collect();
-    Ok(held.chunks(MAX_HELD).map(|keys| FromNode::Holds { keys: keys.to_vec() }).collect())
+    let known = journal
+        .known_keys()?
+        .into_iter()
+        .filter(|(_, known)| known.status != KeyStatus::Pending);
+    let held: Vec<Held> = known
+        .map(|(key, known)| Held {
+            key,
+            generation: known.generation,
+        })
+        .collect();
+    Ok(held
+        .chunks(MAX_HELD)
+        .map(|keys| FromNode::Holds {
+            keys: keys.to_vec(),
+        })
+        .collect())
 }
 
-/// What this node has of keys, from the given generations on, for a coordinator that does not know them: those of one key in
-/// order and without a gap, as many as fit into one answer.
+/// What this node has of keys, from the given generations on, for a coordinator that does not know
+/// them: those of one key in order and without a gap, as many as fit into one answer.
 pub fn shown(journal: &Journal, asked: &[Held]) -> Result<Vec<Announcement>, ReadJournalError> {
     let mut shown: Vec<Announcement> = Vec::new();
     for held in asked.iter().take(MAX_SHOWN) {
         let room = MAX_GENERATIONS - shown.len();
-        shown.extend(chain(journal, held.key, held.generation)?.into_iter().take(room));
+        shown.extend(
+            chain(journal, held.key, held.generation)?
+                .into_iter()
+                .take(room),
+        );
         if shown.len() == MAX_GENERATIONS {
             break;
         }
@@ -503,85 +665,129 @@ pub fn shown(journal: &Journal, asked: &[Held]) -> Result<Vec<Announcement>, Rea
     Ok(shown)
 }
 
-/// The generations of a key from `from` to the newest known, in order; those before a gap are left out.
+/// The generations of a key from `from` to the newest known, in order; those before a gap are left
+/// out.
 fn chain(journal: &Journal, key: KeyId, from: u32) -> Result<Vec<Announcement>, ReadJournalError> {
-    let record = journal.key(&key)?.filter(|record| record.status != KeyStatus::Pending);
+    let record = journal
+        .key(&key)?
+        .filter(|record| record.status != KeyStatus::Pending);
     let Some(newest) = record.filter(|record| record.announcement.generation >= from) else {
         return Ok(Vec::new());
     };
     let mut chain = vec![newest.announcement];
-    while let Some(next) = chain.last().filter(|next| next.generation > from && chain.len() < MAX_CHAIN) {
-        let kept = journal.generation(&key, next.generation - 1)?.map(|kept| kept.proof.announcement);
+    while let Some(next) = chain
+        .last()
+        .filter(|next| next.generation > from && chain.len() < MAX_CHAIN)
+    {
+        let kept = journal
+            .generation(&key, next.generation - 1)?
+            .map(|kept| kept.proof.announcement);
         let before = match kept {
             Some(kept) => Some(kept),
             None => taken_from(journal, next)?,
         };
-        let Some(before) = before.filter(|before| next.succeeds(before)) else { break };
+        let Some(before) = before.filter(|before| next.succeeds(before)) else {
+            break;
+        };
         chain.push(before);
     }
     chain.reverse();
     Ok(chain)
 }
 
-/// The generation that a reshare took the key from, as its order says; for programs that kept no generations.
-fn taken_from(journal: &Journal, next: &Announcement) -> Result<Option<Announcement>, ReadJournalError> {
-    let ordered = journal.row(&next.task)?.and_then(|row| serde_json::from_slice::<Task>(&row.bytes).ok());
+/// The generation that a reshare took the key from, as its order says; for programs that kept no
+/// generations.
+fn taken_from(
+    journal: &Journal,
+    next: &Announcement,
+) -> Result<Option<Announcement>, ReadJournalError> {
+    let ordered = journal
+        .row(&next.task)?
+        .and_then(|row| serde_json::from_slice::<Task>(&row.bytes).ok());
     Ok(match ordered.map(|task| task.operation) {
         Some(Operation::KeyReshare(reshare)) => Some(reshare.from),
-        Some(Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_)) | None => None,
+        Some(Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_)) | None => {
+            None
+        }
     })
 }
-
-/// Generations of one key that are read in one go.
-const MAX_CHAIN: usize = 1024;
 
 /// Every generation of a key that this node can prove, with what it knows of who has it in force.
 pub fn proofs(journal: &Journal, key: KeyId) -> Result<Vec<GenerationProof>, ReadJournalError> {
     let mut proofs = Vec::new();
     for announcement in chain(journal, key, 0)? {
-        let kept = journal.generation(&key, announcement.generation)?.filter(|kept| kept.is(&announcement));
+        let kept = journal
+            .generation(&key, announcement.generation)?
+            .filter(|kept| kept.is(&announcement));
         let in_force = kept.map(|kept| kept.proof.in_force).unwrap_or_default();
-        proofs.push(GenerationProof { announcement, in_force });
+        proofs.push(GenerationProof {
+            announcement,
+            in_force,
+        });
     }
     Ok(proofs)
 }
 
-/// After a commit of the journal that moved a key: the secrets file, the tables and the public record follow.
+/// After a commit of the journal that moved a key: the secrets file, the tables and the public
+/// record follow.
 pub async fn moved(core: &Arc<Core>, key: KeyId) {
-    let (aligned, now) = (core.clone(), core.now());
+    let aligned = core.clone();
+    let now = core.now();
     let aligned = tokio::task::spawn_blocking(move || {
-        let _alone = aligned.aligning.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = aligned
+            .aligning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         align(&aligned.journal, &aligned.vault, now, key)?;
         Ok::<_, HandoverError>(aligned.journal.key(&key)?)
     });
     match aligned.await {
         Ok(Ok(record)) => {
             let active = record.filter(|record| record.status == KeyStatus::Active);
-            core.key_active(active.and_then(|record| record.announcement.aux)).await;
+            core.key_active(active.and_then(|record| record.announcement.aux))
+                .await;
         }
         Ok(Err(error)) => tracing::error!(%key, %error, "the store does not follow the journal"),
-        Err(error) => tracing::error!(%key, %error, "the storing thread died; report this with the log"),
+        Err(error) => {
+            tracing::error!(%key, %error, "the storing thread died; report this with the log")
+        }
     }
     core.gossip.notify_one();
 }
 
-/// Brings the secrets file to what the journal says of a key. Does nothing where they agree, so it can be repeated; one at a time,
-/// and never while a next share is being stored ([`Core::aligning`]): it would be taken for one that nobody needs.
-pub fn align(journal: &Journal, vault: &Vault, now: UnixMillis, key: KeyId) -> Result<(), HandoverError> {
-    let Some(record) = journal.key(&key)? else { return Ok(()) };
-    let (present, next) = (vault.held(key)?, vault.next_of(key)?);
+/// Brings the secrets file to what the journal says of a key. Does nothing where they agree, so it
+/// can be repeated; one at a time, and never while a next share is being stored
+/// ([`Core::aligning`]): it would be taken for one that nobody needs.
+pub fn align(
+    journal: &Journal,
+    vault: &Vault,
+    now: UnixMillis,
+    key: KeyId,
+) -> Result<(), HandoverError> {
+    let Some(record) = journal.key(&key)? else {
+        return Ok(());
+    };
+    let present = vault.held(key)?;
+    let next = vault.next_of(key)?;
     if agree(record.status, record.announcement.digest(), present, &next) {
         return Ok(());
     }
     let next = NextShares::of(journal, next)?;
     let passed = |share: &&Announcement| share.generation < record.announcement.generation;
-    next.strays.iter().filter(passed).try_for_each(|share| vault.drop_next_share(share))?;
+    next.strays
+        .iter()
+        .filter(passed)
+        .try_for_each(|share| vault.drop_next_share(share))?;
     match record.status {
         KeyStatus::Released => {
             // One of the same generation may be complete elsewhere: it goes with the next.
             let passed = |(share, _): &&Next| share.generation < record.announcement.generation;
-            let doomed: Vec<Announcement> =
-                next.asleep.iter().filter(passed).map(|(share, _)| share.clone()).collect();
+            let doomed: Vec<Announcement> = next
+                .asleep
+                .iter()
+                .filter(passed)
+                .map(|(share, _)| share.clone())
+                .collect();
             if present.is_some() || !doomed.is_empty() {
                 vault.release_share(key, &doomed)?;
                 journal.destroyed(now, record.announcement)?;
@@ -594,7 +800,12 @@ pub fn align(journal: &Journal, vault: &Vault, now: UnixMillis, key: KeyId) -> R
 }
 
 /// True if what the store has of a key is just what the journal says.
-fn agree(status: KeyStatus, digest: Hash, present: Option<HeldShare>, next: &[Announcement]) -> bool {
+fn agree(
+    status: KeyStatus,
+    digest: Hash,
+    present: Option<HeldShare>,
+    next: &[Announcement],
+) -> bool {
     next.is_empty()
         && match status {
             KeyStatus::Active => present.is_some_and(|present| present.digest == digest),
@@ -609,8 +820,8 @@ type Next = (Announcement, Step);
 /// The next shares of a key, by what became of their reshares.
 #[derive(Default)]
 struct NextShares {
-    /// Without a record: stored the moment before a failure, or the journal is an older copy than the store, and a mark is out.
-    /// They go once the key has come further.
+    /// Without a record: stored the moment before a failure, or the journal is an older copy than
+    /// the store, and a mark is out. They go once the key has come further.
     strays: Vec<Announcement>,
     /// Of reshares that wait. Whatever else becomes of the key, they are kept.
     waiting: Vec<Next>,
@@ -619,8 +830,8 @@ struct NextShares {
 }
 
 impl NextShares {
-    fn of(journal: &Journal, shares: Vec<Announcement>) -> Result<NextShares, HandoverError> {
-        let mut next = NextShares::default();
+    fn of(journal: &Journal, shares: Vec<Announcement>) -> Result<Self, HandoverError> {
+        let mut next = Self::default();
         for share in shares {
             let Some(known) = journal.handover(&share.task)? else {
                 next.strays.push(share);
@@ -647,10 +858,18 @@ fn promote(
     if present.is_some_and(|present| present.digest == digest) {
         return Ok(());
     }
-    let missing = HandoverError::ShareMissing { key: record.key, generation: record.generation };
+    let missing = HandoverError::ShareMissing {
+        key: record.key,
+        generation: record.generation,
+    };
     let mut all = next.asleep.iter().chain(&next.waiting);
-    let (promoted, taken) = all.find(|(share, _)| share.digest() == digest).ok_or(missing)?;
-    let doomed = next.asleep.iter().filter(|(_, asleep)| succession::dooms(taken, asleep));
+    let (promoted, taken) = all
+        .find(|(share, _)| share.digest() == digest)
+        .ok_or(missing)?;
+    let doomed = next
+        .asleep
+        .iter()
+        .filter(|(_, asleep)| succession::dooms(taken, asleep));
     let doomed: Vec<Announcement> = doomed.map(|(share, _)| share.clone()).collect();
     vault.promote_share(promoted, &doomed)?;
     // Who holds the key for the first time has nothing to destroy.
@@ -660,16 +879,23 @@ fn promote(
     Ok(())
 }
 
-/// At the start, before anything is signed: every key as the journal says. The row and the record of a key on which both agree
-/// are not read again.
+/// At the start, before anything is signed: every key as the journal says. The row and the record
+/// of a key on which both agree are not read again.
 pub fn align_all(journal: &Journal, vault: &Vault, now: UnixMillis) -> Result<(), HandoverError> {
     for (key, known) in journal.known_keys()? {
-        if agree(known.status, known.digest, vault.held(key)?, &vault.next_of(key)?) {
+        if agree(
+            known.status,
+            known.digest,
+            vault.held(key)?,
+            &vault.next_of(key)?,
+        ) {
             continue;
         }
         match align(journal, vault, now, key) {
             // The others keep working; a task of this key is refused where it opens the share.
-            Err(error @ HandoverError::ShareMissing { .. }) => tracing::error!(%error, "a share is missing"),
+            Err(error @ HandoverError::ShareMissing { .. }) => {
+                tracing::error!(%error, "a share is missing")
+            }
             aligned => aligned?,
         }
     }
@@ -679,12 +905,16 @@ pub fn align_all(journal: &Journal, vault: &Vault, now: UnixMillis) -> Result<()
 /// A reshare for which this node has stored.
 fn known(journal: &Journal, task: TaskId) -> Result<(Row, Handover), HandoverError> {
     let unfit = "this node has stored nothing for such a task; see `countersign-node task list`";
-    journal.row(&task)?.zip(journal.handover(&task)?).ok_or(HandoverError::Unfit(unfit))
+    journal
+        .row(&task)?
+        .zip(journal.handover(&task)?)
+        .ok_or(HandoverError::Unfit(unfit))
 }
 
 /// One that waits.
 fn unsettled(journal: &Journal, task: TaskId) -> Result<(Row, Handover), HandoverError> {
-    let unfit = "no reshare of this task waits to be settled here; see `countersign-node task list`";
+    let unfit =
+        "no reshare of this task waits to be settled here; see `countersign-node task list`";
     let (row, handover) = known(journal, task)?;
     match handover.stage {
         HandoverStage::Open => Ok((row, handover)),
@@ -693,7 +923,12 @@ fn unsettled(journal: &Journal, task: TaskId) -> Result<(Row, Handover), Handove
 }
 
 fn failed(code: &str, text: String, culprits: Vec<NodeId>) -> Failure {
-    Failure { cause: Cause::Environment, code: code.into(), text, culprits }
+    Failure {
+        cause: Cause::Environment,
+        code: code.into(),
+        text,
+        culprits,
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What settles a reshare and what does not, at the journal of one node.
 
-use super::*;
 use countersign_link::Identity;
 use countersign_protocol::{Committee, Hash, Scheme, SessionId, Threshold};
 use countersign_store::{Decided, Evidence};
+
+use super::*;
 
 const TASK: TaskId = TaskId([1; 16]);
 const HASH: Hash = Hash([7; 32]);
@@ -18,11 +19,14 @@ pub(super) fn node(seed: u8) -> NodeId {
 }
 
 fn mark(seed: u8, message: &[u8]) -> StoredMark {
-    StoredMark { node: node(seed), signature: identity(seed).sign(message).to_vec() }
+    StoredMark {
+        node: node(seed),
+        signature: identity(seed).sign(message).to_vec(),
+    }
 }
 
-/// A generation of two members, marked by these. The first one is made by nodes 1, 2 and 3 where 1 or 3 joins, and else by
-/// those who mark it.
+/// A generation of two members, marked by these. The first one is made by nodes 1, 2 and 3 where 1
+/// or 3 joins, and else by those who mark it.
 pub(super) fn generation(number: u32, members: [u8; 2], marked_by: &[u8]) -> Announcement {
     let parties = match (number, members) {
         (0, _) => &[][..],
@@ -48,23 +52,36 @@ pub(super) fn generation(number: u32, members: [u8; 2], marked_by: &[u8]) -> Ann
         stored: Vec::new(),
     };
     let digest = announcement.digest();
-    announcement.stored = marked_by.iter().map(|seed| mark(*seed, digest.as_bytes())).collect();
+    announcement.stored = marked_by
+        .iter()
+        .map(|seed| mark(*seed, digest.as_bytes()))
+        .collect();
     announcement.stored.sort_by_key(|mark| mark.node);
     announcement
 }
 
-/// The journal of node 1, which holds generation 0 with node 2 and has approved a reshare to 1 and 3.
+/// The journal of node 1, which holds generation 0 with node 2 and has approved a reshare to 1 and
+/// 3.
 fn journal() -> (tempfile::TempDir, Journal) {
     let (dir, journal) = empty_journal();
     let old = generation(0, [1, 2], &[1, 2]);
-    journal.put_key(KeyRecord { announcement: old, status: KeyStatus::Active, created: NOW }).unwrap();
+    journal
+        .put_key(KeyRecord {
+            announcement: old,
+            status: KeyStatus::Active,
+            created: NOW,
+        })
+        .unwrap();
     approve(&journal);
     (dir, journal)
 }
 
 pub(super) fn empty_journal() -> (tempfile::TempDir, Journal) {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+    let dir = tempfile::Builder::new()
+        .permissions(private)
+        .tempdir()
+        .unwrap();
     let journal = Journal::create(dir.path()).unwrap();
     (dir, journal)
 }
@@ -94,8 +111,17 @@ fn open_journal() -> (tempfile::TempDir, Journal) {
 
 fn handover() -> Handover {
     let announcement = generation(1, [1, 3], &[]);
-    let (opened, created, stage) = (NOW, UnixMillis(900), HandoverStage::Open);
-    Handover { task: TASK, announcement, joins: true, opened, stage, created }
+    let opened = NOW;
+    let created = UnixMillis(900);
+    let stage = HandoverStage::Open;
+    Handover {
+        task: TASK,
+        announcement,
+        joins: true,
+        opened,
+        stage,
+        created,
+    }
 }
 
 fn record(journal: &Journal) -> KeyRecord {
@@ -110,20 +136,41 @@ fn key() -> KeyId {
 fn the_marks_of_all_parties_put_the_next_generation_in_force() {
     let (_dir, journal) = open_journal();
     for marked_by in [&[][..], &[1, 3], &[1, 2], &[2, 3]] {
-        assert!(adopt(&journal, NOW, TASK, generation(1, [1, 3], marked_by)).is_err(), "{marked_by:?}");
+        assert!(
+            adopt(&journal, NOW, TASK, generation(1, [1, 3], marked_by)).is_err(),
+            "{marked_by:?}"
+        );
     }
-    let other = Announcement { public_shares: Hash([9; 32]), ..generation(1, [1, 3], &[]) };
+    let other = Announcement {
+        public_shares: Hash([9; 32]),
+        ..generation(1, [1, 3], &[])
+    };
     let digest = other.digest();
-    let other = Announcement { stored: handover_marks(&digest), ..other };
+    let other = Announcement {
+        stored: handover_marks(&digest),
+        ..other
+    };
     assert!(other.is_complete());
     let refused = adopt(&journal, NOW, TASK, other);
-    assert!(matches!(refused, Err(HandoverError::Unfit(_))), "another generation: {refused:?}");
+    assert!(
+        matches!(refused, Err(HandoverError::Unfit(_))),
+        "another generation: {refused:?}"
+    );
     assert_eq!(record(&journal).announcement.generation, 0);
     assert_eq!(waiting(&journal).unwrap(), [handover()]);
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
-    assert_eq!((record(&journal).announcement.generation, record(&journal).status), (1, KeyStatus::Active));
+    assert_eq!(
+        (
+            record(&journal).announcement.generation,
+            record(&journal).status
+        ),
+        (1, KeyStatus::Active)
+    );
     assert_eq!(waiting(&journal).unwrap(), []);
-    assert!(abandon(&journal, NOW, TASK).is_err(), "what is done cannot be abandoned");
+    assert!(
+        abandon(&journal, NOW, TASK).is_err(),
+        "what is done cannot be abandoned"
+    );
     journal.verify_audit().unwrap();
 }
 
@@ -131,34 +178,61 @@ fn the_marks_of_all_parties_put_the_next_generation_in_force() {
 #[test]
 fn a_new_link_is_told_at_once_of_what_waits() {
     let (_dir, journal) = open_journal();
-    let told = || news(node(1), &crate::core::Signer(Arc::new(identity(1))), &journal).unwrap();
+    let told = || {
+        news(
+            node(1),
+            &crate::core::Signer(Arc::new(identity(1))),
+            &journal,
+        )
+        .unwrap()
+    };
     let digest = handover().announcement.digest();
     let marks: Vec<_> = told()
         .into_iter()
         .filter_map(|frame| match frame {
-            FromNode::Stored { task: TASK, announcement } if announcement.digest() == digest => {
-                Some(announcement.stored)
-            }
+            FromNode::Stored {
+                task: TASK,
+                announcement,
+            } if announcement.digest() == digest => Some(announcement.stored),
             _ => None,
         })
         .collect();
     assert_eq!(marks, [[mark(1, digest.as_bytes())]]);
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
-    assert!(!told().iter().any(|frame| matches!(frame, FromNode::Stored { .. })));
+    assert!(
+        !told()
+            .iter()
+            .any(|frame| matches!(frame, FromNode::Stored { .. }))
+    );
 }
 
 #[test]
 fn nothing_but_a_settlement_ends_a_task_for_which_this_node_has_stored() {
     let (_dir, journal) = open_journal();
     let failure = failed("c", "t".into(), Vec::new());
-    assert!(journal.end(NOW, TASK, Outcome::Failed(failure.clone())).is_err());
-    assert_eq!(journal.abort_unfinished(NOW, &super::super::settle::waiting(&journal).unwrap()).unwrap(), []);
-    assert!(journal.open_handover(handover()).is_err(), "a key is handed over once at a time");
+    assert!(
+        journal
+            .end(NOW, TASK, Outcome::Failed(failure.clone()))
+            .is_err()
+    );
+    assert_eq!(
+        journal
+            .abort_unfinished(NOW, &super::super::settle::waiting(&journal).unwrap())
+            .unwrap(),
+        []
+    );
+    assert!(
+        journal.open_handover(handover()).is_err(),
+        "a key is handed over once at a time"
+    );
     let row = journal.row(&TASK).unwrap().unwrap();
     assert!(!never_stored(&journal, &row).unwrap());
     abandon(&journal, NOW, TASK).unwrap();
     let row = journal.row(&TASK).unwrap().unwrap();
-    assert!(!never_stored(&journal, &row).unwrap(), "its mark may be out: it never says that it has none");
+    assert!(
+        !never_stored(&journal, &row).unwrap(),
+        "its mark may be out: it never says that it has none"
+    );
     assert_eq!(record(&journal).announcement.generation, 0);
 }
 
@@ -170,10 +244,31 @@ fn all_marks_revive_a_reshare_that_was_given_up() {
     let end = journal.row(&TASK).unwrap().unwrap().state;
     assert!(adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 3])).is_err());
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
-    assert_eq!((record(&journal).announcement.generation, record(&journal).status), (1, KeyStatus::Active));
-    assert_eq!(journal.row(&TASK).unwrap().unwrap().state, end, "a task ends once");
-    assert!(journal.audit(0, 100).unwrap().pop().unwrap().text.contains("had stored"));
-    assert!(adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).is_err(), "once is enough");
+    assert_eq!(
+        (
+            record(&journal).announcement.generation,
+            record(&journal).status
+        ),
+        (1, KeyStatus::Active)
+    );
+    assert_eq!(
+        journal.row(&TASK).unwrap().unwrap().state,
+        end,
+        "a task ends once"
+    );
+    assert!(
+        journal
+            .audit(0, 100)
+            .unwrap()
+            .pop()
+            .unwrap()
+            .text
+            .contains("had stored")
+    );
+    assert!(
+        adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).is_err(),
+        "once is enough"
+    );
     journal.verify_audit().unwrap();
 }
 
@@ -182,9 +277,18 @@ fn a_node_that_failed_before_it_stored_says_so() {
     let (_dir, journal) = journal();
     let row = || journal.row(&TASK).unwrap().unwrap();
     assert!(!never_stored(&journal, &row()).unwrap(), "it may yet store");
-    journal.end(NOW, TASK, Outcome::Failed(failed("c", "t".into(), Vec::new()))).unwrap();
+    journal
+        .end(
+            NOW,
+            TASK,
+            Outcome::Failed(failed("c", "t".into(), Vec::new())),
+        )
+        .unwrap();
     assert!(never_stored(&journal, &row()).unwrap());
-    assert!(journal.open_handover(handover()).is_err(), "what is over stores nothing");
+    assert!(
+        journal.open_handover(handover()).is_err(),
+        "what is over stores nothing"
+    );
 }
 
 #[test]
@@ -192,19 +296,31 @@ fn another_party_s_own_word_ends_the_wait_and_nobody_else_s() {
     let (_dir, journal) = open_journal();
     let digest = void_digest(HASH);
     let believe = |mark: &StoredMark| believe_void(&journal, node(1), NOW, TASK, mark);
-    let unsigned = StoredMark { node: node(2), ..mark(3, digest.as_bytes()) };
+    let unsigned = StoredMark {
+        node: node(2),
+        ..mark(3, digest.as_bytes())
+    };
     for (what, wrong) in [
         ("its own", mark(1, digest.as_bytes())),
         ("a stranger's", mark(4, digest.as_bytes())),
         ("signed by another", unsigned),
-        ("of another task", mark(2, void_digest(Hash([8; 32])).as_bytes())),
-        ("a mark", mark(2, handover().announcement.digest().as_bytes())),
+        (
+            "of another task",
+            mark(2, void_digest(Hash([8; 32])).as_bytes()),
+        ),
+        (
+            "a mark",
+            mark(2, handover().announcement.digest().as_bytes()),
+        ),
     ] {
         assert!(believe(&wrong).is_err(), "{what}");
         assert_eq!(waiting(&journal).unwrap(), [handover()], "{what}");
     }
     let (_, failure) = believe(&mark(2, digest.as_bytes())).unwrap();
-    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("reshare-void", &[node(2)][..]));
+    assert_eq!(
+        (failure.code.as_str(), &failure.culprits[..]),
+        ("reshare-void", &[node(2)][..])
+    );
     assert_eq!(waiting(&journal).unwrap(), []);
     assert_eq!(record(&journal).announcement.generation, 0);
     assert!(believe(&mark(3, digest.as_bytes())).is_err(), "once");
@@ -214,7 +330,10 @@ fn another_party_s_own_word_ends_the_wait_and_nobody_else_s() {
 fn show(journal: &Journal, generations: &[Announcement]) -> Result<Option<u32>, HandoverError> {
     let mut taken = None;
     for announcement in generations {
-        let proof = GenerationProof { announcement: announcement.clone(), in_force: Vec::new() };
+        let proof = GenerationProof {
+            announcement: announcement.clone(),
+            in_force: Vec::new(),
+        };
         if learn(journal, journal, node(1), NOW, &proof)? == Learned::Passed {
             taken = Some(announcement.generation);
         }
@@ -226,15 +345,27 @@ fn show(journal: &Journal, generations: &[Announcement]) -> Result<Option<u32>, 
 fn a_key_moves_on_without_this_node_by_the_word_of_all_parties_alone() {
     let moved = |generations: &[Announcement]| {
         let (dir, journal) = journal();
-        journal.end(NOW, TASK, Outcome::Failed(failed("c", "t".into(), Vec::new()))).unwrap();
+        journal
+            .end(
+                NOW,
+                TASK,
+                Outcome::Failed(failed("c", "t".into(), Vec::new())),
+            )
+            .unwrap();
         let moved = show(&journal, generations);
         (moved.ok().flatten(), record(&journal), journal, dir)
     };
     let (to, record, ..) = moved(&[generation(1, [3, 4], &[1, 2, 3, 4])]);
-    assert_eq!((to, record.status, record.announcement.generation), (Some(1), KeyStatus::Leaving, 1));
+    assert_eq!(
+        (to, record.status, record.announcement.generation),
+        (Some(1), KeyStatus::Leaving, 1)
+    );
     let second = generation(2, [5, 6], &[3, 4, 5, 6]);
     let (to, record, ..) = moved(&[generation(1, [3, 4], &[1, 2, 3, 4]), second.clone()]);
-    assert_eq!((to, record.status, record.announcement.generation), (Some(2), KeyStatus::Leaving, 2));
+    assert_eq!(
+        (to, record.status, record.announcement.generation),
+        (Some(2), KeyStatus::Leaving, 2)
+    );
     let mut one_missing = generation(1, [3, 4], &[1, 2, 3, 4]);
     one_missing.stored.retain(|mark| mark.node != node(2));
     for forged in [
@@ -244,13 +375,25 @@ fn a_key_moves_on_without_this_node_by_the_word_of_all_parties_alone() {
         vec![second],
     ] {
         let (to, record, ..) = moved(&forged);
-        assert_eq!((to, record.status, record.announcement.generation), (None, KeyStatus::Active, 0));
+        assert_eq!(
+            (to, record.status, record.announcement.generation),
+            (None, KeyStatus::Active, 0)
+        );
     }
-    let (_, record, ..) =
-        moved(&[generation(1, [3, 4], &[1, 2, 3, 4]), generation(2, [5, 6], &[1, 2, 5, 6])]);
-    assert_eq!(record.announcement.generation, 1, "the second is dealt by nobody who holds the first");
+    let (_, record, ..) = moved(&[
+        generation(1, [3, 4], &[1, 2, 3, 4]),
+        generation(2, [5, 6], &[1, 2, 5, 6]),
+    ]);
+    assert_eq!(
+        record.announcement.generation, 1,
+        "the second is dealt by nobody who holds the first"
+    );
     let (to, record, journal, _dir) = moved(&[generation(1, [1, 3], &[1, 2, 3])]);
-    assert_eq!((to, record.status), (None, KeyStatus::Active), "it signed that generation itself");
+    assert_eq!(
+        (to, record.status),
+        (None, KeyStatus::Active),
+        "it signed that generation itself"
+    );
     let last = journal.audit(0, 100).unwrap().pop().unwrap();
     assert!(last.text.contains("older than what it signed"), "{last:?}");
     // Whoever shows it again and again does not fill the disk.
@@ -264,18 +407,29 @@ fn in_force(announcement: &Announcement, seed: u8) -> StoredMark {
 }
 
 fn proof(announcement: &Announcement, seeds: &[u8]) -> GenerationProof {
-    let mut in_force: Vec<StoredMark> =
-        seeds.iter().map(|seed| self::in_force(announcement, *seed)).collect();
+    let mut in_force: Vec<StoredMark> = seeds
+        .iter()
+        .map(|seed| self::in_force(announcement, *seed))
+        .collect();
     in_force.sort_by_key(|mark| mark.node);
-    GenerationProof { announcement: announcement.clone(), in_force }
+    GenerationProof {
+        announcement: announcement.clone(),
+        in_force,
+    }
 }
 
-/// A co-signer and the coordinator show all marks to a holder that took no part, and to nobody else: the only honest
-/// copy of the proof must not cost the share that the others still sign with.
+/// A co-signer and the coordinator show all marks to a holder that took no part, and to nobody
+/// else: the only honest copy of the proof must not cost the share that the others still sign with.
 #[test]
 fn a_holder_that_took_no_part_keeps_its_share_until_a_quorum_says_that_the_next_is_in_force() {
     let (dir, journal) = journal();
-    journal.end(NOW, TASK, Outcome::Failed(failed("c", "t".into(), Vec::new()))).unwrap();
+    journal
+        .end(
+            NOW,
+            TASK,
+            Outcome::Failed(failed("c", "t".into(), Vec::new())),
+        )
+        .unwrap();
     let vault = empty_vault(&dir);
     vault.keep_record(false, &generation(0, [1, 2], &[]));
     let next = generation(1, [3, 4], &[1, 2, 3, 4]);
@@ -289,22 +443,43 @@ fn a_holder_that_took_no_part_keeps_its_share_until_a_quorum_says_that_the_next_
     assert_eq!(learnt(&proof(&next, &[3])).unwrap(), Learned::Marks);
     assert_eq!(learnt(&proof(&next, &[3])).unwrap(), Learned::Nothing);
     assert!(!released(true), "one of two");
-    let forged = GenerationProof { in_force: vec![mark(4, next.digest().as_bytes())], ..proof(&next, &[]) };
+    let forged = GenerationProof {
+        in_force: vec![mark(4, next.digest().as_bytes())],
+        ..proof(&next, &[])
+    };
     assert!(
         matches!(learnt(&forged), Err(HandoverError::Unproven)),
         "that it stored is not that it switched"
     );
-    let others = GenerationProof { in_force: vec![in_force(&next, 2)], ..proof(&next, &[]) };
-    assert!(matches!(learnt(&others), Err(HandoverError::Unproven)), "no member");
+    let others = GenerationProof {
+        in_force: vec![in_force(&next, 2)],
+        ..proof(&next, &[])
+    };
+    assert!(
+        matches!(learnt(&others), Err(HandoverError::Unproven)),
+        "no member"
+    );
     let invented = generation(1, [5, 6], &[1, 2, 5, 6]);
     let another = learnt(&proof(&invented, &[5, 6]));
-    assert!(matches!(another, Err(HandoverError::Unfit(_))), "another of the same number: {another:?}");
+    assert!(
+        matches!(another, Err(HandoverError::Unfit(_))),
+        "another of the same number: {another:?}"
+    );
     assert!(!released(true));
-    assert_eq!((shares(&vault).0, record(&journal).status), (vec![0], KeyStatus::Leaving));
+    assert_eq!(
+        (shares(&vault).0, record(&journal).status),
+        (vec![0], KeyStatus::Leaving)
+    );
     assert_eq!(learnt(&proof(&next, &[3, 4])).unwrap(), Learned::Marks);
-    assert!(!released(false), "somebody in reach was not handed what it knows");
+    assert!(
+        !released(false),
+        "somebody in reach was not handed what it knows"
+    );
     assert!(released(true));
-    assert_eq!((shares(&vault).0, record(&journal).status), (vec![], KeyStatus::Released));
+    assert_eq!(
+        (shares(&vault).0, record(&journal).status),
+        (vec![], KeyStatus::Released)
+    );
     assert!(!released(true), "once");
     journal.verify_audit().unwrap();
 }
@@ -313,23 +488,53 @@ fn a_holder_that_took_no_part_keeps_its_share_until_a_quorum_says_that_the_next_
 fn who_deals_and_leaves_keeps_its_share_just_so_and_says_so_to_all() {
     let (dir, journal) = empty_journal();
     let old = generation(0, [1, 2], &[1, 2]);
-    journal.put_key(KeyRecord { announcement: old, status: KeyStatus::Active, created: NOW }).unwrap();
+    journal
+        .put_key(KeyRecord {
+            announcement: old,
+            status: KeyStatus::Active,
+            created: NOW,
+        })
+        .unwrap();
     approve(&journal);
     let next = Announcement {
         committee: Committee::new(vec![node(2), node(3)]).unwrap(),
         ..handover().announcement
     };
     let digest = next.digest();
-    let all = Announcement { stored: handover_marks(&digest), ..next.clone() };
-    journal.open_handover(Handover { joins: false, announcement: next, ..handover() }).unwrap();
+    let all = Announcement {
+        stored: handover_marks(&digest),
+        ..next.clone()
+    };
+    journal
+        .open_handover(Handover {
+            joins: false,
+            announcement: next,
+            ..handover()
+        })
+        .unwrap();
     let vault = empty_vault(&dir);
     vault.keep_record(false, &generation(0, [1, 2], &[]));
     let learnt = |proof: &GenerationProof| learn(&journal, &journal, node(1), NOW, proof).unwrap();
     assert_eq!(learnt(&proof(&all, &[2])), Learned::Settled);
     align_it(&journal, &vault);
-    assert_eq!((shares(&vault).0, record(&journal).status), (vec![0], KeyStatus::Leaving));
-    let unheard = || journal.generation(&key(), 1).unwrap().unwrap().unheard().copied().collect::<Vec<_>>();
-    assert_eq!(unheard().len(), 2, "itself and the member that has not said that it is in force");
+    assert_eq!(
+        (shares(&vault).0, record(&journal).status),
+        (vec![0], KeyStatus::Leaving)
+    );
+    let unheard = || {
+        journal
+            .generation(&key(), 1)
+            .unwrap()
+            .unwrap()
+            .unheard()
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        unheard().len(),
+        2,
+        "itself and the member that has not said that it is in force"
+    );
     assert!(unheard().contains(&node(3)) && unheard().contains(&node(1)));
     assert_eq!(learnt(&proof(&all, &[2, 3])), Learned::Marks);
     assert!(release(&journal, &vault, NOW, key(), true).unwrap());
@@ -351,14 +556,27 @@ fn a_member_says_in_force_once_its_switch_is_durable_and_not_before() {
     let vouched = || vouch(node(1), &signer, &journal, &vault, (key(), 1)).unwrap();
     assert!(!vouched(), "it waits");
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
-    assert!(!vouched(), "the share of before is still the one in the store");
+    assert!(
+        !vouched(),
+        "the share of before is still the one in the store"
+    );
     align_it(&journal, &vault);
     assert!(vouched());
     assert!(!vouched(), "once");
     let kept = journal.generation(&key(), 1).unwrap().unwrap();
     assert!(kept.proof.marks_verify());
-    assert_eq!(kept.proof.in_force.iter().map(|mark| mark.node).collect::<Vec<_>>(), [node(1)]);
-    assert!(kept.unheard().any(|other| *other == node(2)), "who leaves has to hear of it");
+    assert_eq!(
+        kept.proof
+            .in_force
+            .iter()
+            .map(|mark| mark.node)
+            .collect::<Vec<_>>(),
+        [node(1)]
+    );
+    assert!(
+        kept.unheard().any(|other| *other == node(2)),
+        "who leaves has to hear of it"
+    );
 }
 
 /// Somebody lied about its mark in both: each must leave the share that the other may need.
@@ -379,24 +597,53 @@ fn a_switch_spares_what_sleeps_for_a_reshare_that_was_ordered_later() {
         evidence: Evidence::default(),
     };
     journal.approve(NOW, approved, Vec::new()).unwrap();
-    let (announcement, created) = (later.clone(), UnixMillis(950));
-    journal.open_handover(Handover { task: later.task, announcement, created, ..handover() }).unwrap();
+    let announcement = later.clone();
+    let created = UnixMillis(950);
+    journal
+        .open_handover(Handover {
+            task: later.task,
+            announcement,
+            created,
+            ..handover()
+        })
+        .unwrap();
     vault.keep_record(true, &later);
     abandon(&journal, NOW, later.task).unwrap();
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     align_it(&journal, &vault);
     assert_eq!(shares(&vault), (vec![1], vec![later.task]));
     let steps = steps(&journal, key()).unwrap();
-    let before = Step { generation: 1, created: UnixMillis(940), task: TaskId([4; 16]) };
-    assert_eq!(succession::may_store(&before, &steps), Err(succession::Hindrance::Later(later.task)));
+    let before = Step {
+        generation: 1,
+        created: UnixMillis(940),
+        task: TaskId([4; 16]),
+    };
+    assert_eq!(
+        succession::may_store(&before, &steps),
+        Err(succession::Hindrance::Later(later.task))
+    );
 }
 
 #[test]
 fn what_a_node_has_of_a_key_is_shown_from_where_it_is_asked() {
     let (_dir, journal) = open_journal();
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
-    let asked = |generation| shown(&journal, &[Held { key: key(), generation }]).unwrap();
-    let numbers = |from| asked(from).iter().map(|shown| shown.generation).collect::<Vec<_>>();
+    let asked = |generation| {
+        shown(
+            &journal,
+            &[Held {
+                key: key(),
+                generation,
+            }],
+        )
+        .unwrap()
+    };
+    let numbers = |from| {
+        asked(from)
+            .iter()
+            .map(|shown| shown.generation)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(numbers(0), [0, 1]);
     assert_eq!(numbers(1), [1]);
     assert!(numbers(2).is_empty());
@@ -412,8 +659,21 @@ fn an_open_handover_is_settled_before_a_key_moves_on_otherwise() {
 
 /// Which shares are in the store: in force, and next ones by their tasks.
 fn shares(vault: &Vault) -> (Vec<u32>, Vec<TaskId>) {
-    let present = vault.stored_keys().unwrap().iter().map(|share| share.generation).collect();
-    (present, vault.next_keys().unwrap().iter().map(|share| share.task).collect())
+    let present = vault
+        .stored_keys()
+        .unwrap()
+        .iter()
+        .map(|share| share.generation)
+        .collect();
+    (
+        present,
+        vault
+            .next_keys()
+            .unwrap()
+            .iter()
+            .map(|share| share.task)
+            .collect(),
+    )
 }
 
 pub(super) fn passphrase() -> countersign_store::Passphrase {
@@ -434,7 +694,10 @@ fn vault(dir: &tempfile::TempDir) -> Vault {
 
 /// The same of another reshare of the key.
 fn other(task: u8) -> Announcement {
-    Announcement { task: TaskId([task; 16]), ..generation(1, [1, 4], &[]) }
+    Announcement {
+        task: TaskId([task; 16]),
+        ..generation(1, [1, 4], &[])
+    }
 }
 
 fn align_it(journal: &Journal, vault: &Vault) {
@@ -449,14 +712,24 @@ fn a_switch_puts_the_next_share_in_the_place_of_the_old_one_and_wakes_no_other()
     align_it(&journal, &vault);
     let mut both = vec![TASK, TaskId([9; 16])];
     both.sort_unstable();
-    assert_eq!(shares(&vault), (vec![0], both), "the journal may be older than the store");
+    assert_eq!(
+        shares(&vault),
+        (vec![0], both),
+        "the journal may be older than the store"
+    );
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     for _ in 0..2 {
         align_it(&journal, &vault);
         assert_eq!(shares(&vault), (vec![1], vec![TaskId([9; 16])]));
     }
     let destroyed = journal.audit(0, 100).unwrap();
-    assert_eq!(destroyed.iter().filter(|entry| entry.kind.name() == "destroyed").count(), 1);
+    assert_eq!(
+        destroyed
+            .iter()
+            .filter(|entry| entry.kind.name() == "destroyed")
+            .count(),
+        1
+    );
     assert!(journal.rekey_due().unwrap().is_some());
 }
 
@@ -465,14 +738,34 @@ fn a_key_that_moves_on_elsewhere_takes_no_share_that_waits() {
     let (dir, journal) = open_journal();
     let vault = vault(&dir);
     let released = generation(1, [4, 5], &[1, 2, 4, 5]);
-    journal.put_key(KeyRecord { announcement: released, status: KeyStatus::Released, created: NOW }).unwrap();
+    journal
+        .put_key(KeyRecord {
+            announcement: released,
+            status: KeyStatus::Released,
+            created: NOW,
+        })
+        .unwrap();
     align_it(&journal, &vault);
-    assert_eq!(shares(&vault), (vec![], vec![TASK]), "the others may have switched already");
+    assert_eq!(
+        shares(&vault),
+        (vec![], vec![TASK]),
+        "the others may have switched already"
+    );
     abandon(&journal, NOW, TASK).unwrap();
     align_it(&journal, &vault);
-    assert_eq!(shares(&vault), (vec![], vec![TASK]), "what sleeps may be of the generation that counts");
+    assert_eq!(
+        shares(&vault),
+        (vec![], vec![TASK]),
+        "what sleeps may be of the generation that counts"
+    );
     let released = generation(2, [4, 5], &[1, 2, 4, 5]);
-    journal.put_key(KeyRecord { announcement: released, status: KeyStatus::Released, created: NOW }).unwrap();
+    journal
+        .put_key(KeyRecord {
+            announcement: released,
+            status: KeyStatus::Released,
+            created: NOW,
+        })
+        .unwrap();
     align_it(&journal, &vault);
     assert_eq!(shares(&vault), (vec![], vec![]), "and goes with the next");
 }
@@ -484,7 +777,13 @@ fn a_share_that_must_be_there_and_is_not_is_said_to_be_missing() {
     vault.drop_next_share(&handover().announcement).unwrap();
     adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     let aligned = align(&journal, &vault, NOW, handover().announcement.key);
-    assert!(matches!(aligned, Err(HandoverError::ShareMissing { generation: 1, .. })), "{aligned:?}");
+    assert!(
+        matches!(
+            aligned,
+            Err(HandoverError::ShareMissing { generation: 1, .. })
+        ),
+        "{aligned:?}"
+    );
     align_all(&journal, &vault, NOW).unwrap();
 }
 
@@ -496,22 +795,38 @@ struct Party {
 }
 
 impl Party {
-    /// Told of all marks or not; then killed, before its store could follow, and started again, or not.
-    fn new(seed: u8, told: bool, restarted: bool) -> Party {
+    /// Told of all marks or not; then killed, before its store could follow, and started again, or
+    /// not.
+    fn new(seed: u8, told: bool, restarted: bool) -> Self {
         let (dir, journal) = empty_journal();
         let vault = empty_vault(&dir);
         if seed != 3 {
             let announcement = generation(0, [1, 2], &[1, 2]);
             vault.keep_record(false, &announcement);
             let status = KeyStatus::Active;
-            journal.put_key(KeyRecord { announcement, status, created: NOW }).unwrap();
+            journal
+                .put_key(KeyRecord {
+                    announcement,
+                    status,
+                    created: NOW,
+                })
+                .unwrap();
         }
         if seed != 2 {
             vault.keep_record(true, &handover().announcement);
         }
         approve(&journal);
-        journal.open_handover(Handover { joins: seed != 2, ..handover() }).unwrap();
-        let mut party = Party { journal, vault, _dir: dir };
+        journal
+            .open_handover(Handover {
+                joins: seed != 2,
+                ..handover()
+            })
+            .unwrap();
+        let mut party = Self {
+            journal,
+            vault,
+            _dir: dir,
+        };
         if told {
             party.adopt().unwrap();
         }
@@ -522,15 +837,27 @@ impl Party {
         party
     }
 
-    fn restart(self) -> Party {
-        let Party { journal, vault, _dir } = self;
+    fn restart(self) -> Self {
+        let Self {
+            journal,
+            vault,
+            _dir,
+        } = self;
         drop((journal, vault));
         let journal = Journal::open(_dir.path()).unwrap();
         let vault = Vault::open(_dir.path(), &passphrase(), &[]).unwrap();
         let settling = super::super::settle::waiting(&journal).unwrap();
-        assert_eq!(journal.abort_unfinished(NOW, &settling).unwrap(), [], "a reshare in doubt has no end");
+        assert_eq!(
+            journal.abort_unfinished(NOW, &settling).unwrap(),
+            [],
+            "a reshare in doubt has no end"
+        );
         align_all(&journal, &vault, NOW).unwrap();
-        Party { journal, vault, _dir }
+        Self {
+            journal,
+            vault,
+            _dir,
+        }
     }
 
     fn adopt(&self) -> Result<Announcement, HandoverError> {
@@ -539,9 +866,15 @@ impl Party {
 
     /// The generation that it signs with.
     fn signs_with(&self) -> Option<u32> {
-        let active = self.journal.key(&key()).unwrap().filter(|record| record.status == KeyStatus::Active)?;
+        let active = self
+            .journal
+            .key(&key())
+            .unwrap()
+            .filter(|record| record.status == KeyStatus::Active)?;
         let present = shares(&self.vault).0;
-        present.contains(&active.announcement.generation).then_some(active.announcement.generation)
+        present
+            .contains(&active.announcement.generation)
+            .then_some(active.announcement.generation)
     }
 
     /// Every generation that it has a share of.
@@ -551,7 +884,8 @@ impl Party {
     }
 }
 
-/// The last message kept back from none, one, two or all of them, and any of them killed and started again.
+/// The last message kept back from none, one, two or all of them, and any of them killed and
+/// started again.
 #[test]
 fn whoever_is_told_and_whoever_restarts_one_generation_is_whole_and_news_make_all_agree() {
     let [stays, leaves, joins] = [1, 2, 3].map(|seed| {
@@ -570,8 +904,13 @@ fn whoever_is_told_and_whoever_restarts_one_generation_is_whole_and_news_make_al
                 let new = stayer.keeps().contains(&1) && joiner.keeps().contains(&1);
                 assert!(old || new);
                 let anybody = *stayer_told || *leaver_told || *joiner_told;
-                assert!(!anybody || new, "who knows of all marks relies on the next generation");
-                assert!(anybody || (leaver.signs_with(), stayer.signs_with()) == (Some(0), Some(0)));
+                assert!(
+                    !anybody || new,
+                    "who knows of all marks relies on the next generation"
+                );
+                assert!(
+                    anybody || (leaver.signs_with(), stayer.signs_with()) == (Some(0), Some(0))
+                );
             }
         }
     }
@@ -586,6 +925,10 @@ fn whoever_is_told_and_whoever_restarts_one_generation_is_whole_and_news_make_al
         assert_eq!(settled(member), (Some(1), vec![1]));
     }
     for member in leaves {
-        assert_eq!(settled(member), (None, vec![0]), "kept until the others say that the next is in force");
+        assert_eq!(
+            settled(member),
+            (None, vec![0]),
+            "kept until the others say that the next is in force"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What signatures are for, in the words of the plugins' contract. Every field is handed over as it was decoded.
+//! What signatures are for, in the words of the plugins' contract. Every field is handed over as it
+//! was decoded.
 
 use countersign_host as host;
 use countersign_payload::{Call, Destination, Grant, Intent, Transaction, TypedData};
@@ -16,12 +17,28 @@ pub(super) fn for_plugins(intent: &Intent) -> host::Intent {
 
 /// What is known of the intent and has no field in the contract.
 pub(super) fn facts(intent: &Intent) -> Vec<Statement> {
-    let fact = |(name, value): (&str, String)| Statement { name: name.into(), value, origin: Origin::Fact };
-    countersign_payload::facts(intent).into_iter().map(fact).collect()
+    let fact = |(name, value): (&str, String)| Statement {
+        name: name.into(),
+        value,
+        origin: Origin::Fact,
+    };
+    countersign_payload::facts(intent)
+        .into_iter()
+        .map(fact)
+        .collect()
 }
 
 fn transaction(does: &Transaction) -> host::Transaction {
-    let Transaction { chain, sources, destinations, calls, grants, fee, unsigned, owners: _ } = does.clone();
+    let Transaction {
+        chain,
+        sources,
+        destinations,
+        calls,
+        grants,
+        fee,
+        unsigned,
+        owners: _,
+    } = does.clone();
     host::Transaction {
         chain,
         sources,
@@ -46,21 +63,61 @@ fn typed_data(data: &TypedData) -> host::TypedData {
         notes: _,
     } = data.clone();
     let grants = grants.into_iter().map(grant).collect();
-    host::TypedData { chain, verifying_contract, domain, primary_type, json, grants }
+    host::TypedData {
+        chain,
+        verifying_contract,
+        domain,
+        primary_type,
+        json,
+        grants,
+    }
 }
 
 fn destination(to: Destination) -> host::Destination {
-    let Destination { address, asset, amount, memo, change } = to;
-    host::Destination { address, asset, amount, memo, change }
+    let Destination {
+        address,
+        asset,
+        amount,
+        memo,
+        change,
+    } = to;
+    host::Destination {
+        address,
+        asset,
+        amount,
+        memo,
+        change,
+    }
 }
 
 fn call(call: Call) -> host::Call {
     // The contract has no place for the fields; they are in the data.
-    let Call { contract, selector, method, fields: _, amount, data } = call;
-    host::Call { contract, selector, method, amount, data }
+    let Call {
+        contract,
+        selector,
+        method,
+        fields: _,
+        amount,
+        data,
+    } = call;
+    host::Call {
+        contract,
+        selector,
+        method,
+        amount,
+        data,
+    }
 }
 
 fn grant(grant: Grant) -> host::Grant {
-    let Grant { spender, asset, amount } = grant;
-    host::Grant { spender, asset, amount }
+    let Grant {
+        spender,
+        asset,
+        amount,
+    } = grant;
+    host::Grant {
+        spender,
+        asset,
+        amount,
+    }
 }

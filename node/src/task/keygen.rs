@@ -1,4 +1,17 @@
-//! KeyGen: a key in shares, auxiliary information where the committee has none, and everybody's word that it is stored.
+//! KeyGen: a key in shares, auxiliary information where the committee has none, and everybody's
+//! word that it is stored.
+
+use std::sync::Arc;
+
+use countersign_engine::{KeygenParams, PartyIndex, Share};
+use countersign_protocol::control::Stage;
+use countersign_protocol::outcome::public_shares_hash;
+use countersign_protocol::session::Rooms;
+use countersign_protocol::{
+    Announcement, Cause, Committee, Failure, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId,
+    StoredMark, TaskId,
+};
+use countersign_store::{KeyRecord, KeyStatus};
 
 use super::aux::{self, Fresh};
 use super::{Job, Stopped, describe};
@@ -6,16 +19,6 @@ use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
 use crate::session::driver::failure;
-use countersign_engine::{KeygenParams, PartyIndex, Share};
-use countersign_protocol::control::Stage;
-use countersign_protocol::outcome::public_shares_hash;
-use countersign_protocol::session::Rooms;
-use countersign_protocol::{
-    Announcement, Cause, Committee, Failure, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId, StoredMark,
-    TaskId,
-};
-use countersign_store::{KeyRecord, KeyStatus};
-use std::sync::Arc;
 
 const KEY_PHASE: (u8, Stage) = (0, Stage::Running);
 /// And the two after it.
@@ -32,8 +35,13 @@ pub struct KeyGenPlan {
 }
 
 impl KeyGenPlan {
-    pub(super) fn new(task: TaskId, key: KeyId, keygen: KeyGen, aux: Option<Hash>) -> KeyGenPlan {
-        KeyGenPlan { task, key, keygen, aux }
+    pub(super) fn new(task: TaskId, key: KeyId, keygen: KeyGen, aux: Option<Hash>) -> Self {
+        Self {
+            task,
+            key,
+            keygen,
+            aux,
+        }
     }
 
     /// The id that the new key will have.
@@ -42,7 +50,12 @@ impl KeyGenPlan {
     }
 
     fn me(&self, core: &Core) -> PartyIndex {
-        PartyIndex(self.keygen.committee.index_of(&core.me).map_or(u16::MAX, |index| index.0))
+        PartyIndex(
+            self.keygen
+                .committee
+                .index_of(&core.me)
+                .map_or(u16::MAX, |index| index.0),
+        )
     }
 
     fn size(&self) -> u16 {
@@ -69,32 +82,48 @@ impl Job for KeyGenPlan {
     }
 
     fn makes_aux_for(&self, _me: &NodeId) -> Option<&Committee> {
-        self.keygen.scheme.needs_aux().then_some(&self.keygen.committee)
+        self.keygen
+            .scheme
+            .needs_aux()
+            .then_some(&self.keygen.committee)
     }
 
     fn rooms(&self) -> Rooms {
         let key = countersign_engine::keygen_room();
-        let aux = if self.keygen.scheme.needs_aux() { &aux::rooms()[..] } else { &[] };
+        let aux = if self.keygen.scheme.needs_aux() {
+            &aux::rooms()[..]
+        } else {
+            &[]
+        };
         Rooms::new([key].into_iter().chain(aux.iter().copied()))
     }
 
-    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
+    async fn run(
+        core: Arc<Core>,
+        approved: Arc<Approved<Self>>,
+        run: &mut Run,
+    ) -> Result<Outcome, Stopped> {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
         let share = make_key(&core, plan, session, run).await?;
-        core.events.shares(plan.task, describe::participants(plan.parties(), &share.public().public_shares));
-        let (aux, fresh) = match plan.keygen.scheme.needs_aux() {
-            false => (None, None),
-            true => {
-                let all = (plan.parties(), &plan.keygen.committee);
-                let (aux, fresh) = aux::agreed(&core, all, AUX_PHASE, (session, &holds), run).await?;
-                (Some(aux), fresh)
-            }
+        core.events.shares(
+            plan.task,
+            describe::participants(plan.parties(), &share.public().public_shares),
+        );
+        let (aux, fresh) = if plan.keygen.scheme.needs_aux() {
+            let all = (plan.parties(), &plan.keygen.committee);
+            let (aux, fresh) = aux::agreed(&core, all, AUX_PHASE, (session, &holds), run).await?;
+            (Some(aux), fresh)
+        } else {
+            (None, None)
         };
         run.still_on()?;
         let mut announcement = announce(plan, session, &share, aux);
         store_share(&core, &approved, share, announcement.clone(), fresh).await?;
-        announcement.stored = run.store(announcement.digest()).await.map_err(Stopped::Unsettled)?;
+        announcement.stored = run
+            .store(announcement.digest())
+            .await
+            .map_err(Stopped::Unsettled)?;
         Ok(Outcome::Created(announcement))
     }
 }
@@ -105,16 +134,37 @@ async fn make_key(
     session: SessionId,
     run: &mut Run,
 ) -> Result<Share, Failure> {
-    let (me, parties) = (plan.me(core), plan.size());
-    let (scheme, threshold) = (plan.keygen.scheme, plan.keygen.threshold.get());
-    run.phase(KEY_PHASE, core.config.engines.keygen, core.lanes.free.clone(), move || {
-        let params = KeygenParams { session: &session.0, me, parties, threshold };
-        Ok(countersign_engine::keygen(scheme, params, rand::rngs::OsRng)?)
-    })
+    let me = plan.me(core);
+    let parties = plan.size();
+    let scheme = plan.keygen.scheme;
+    let threshold = plan.keygen.threshold.get();
+    run.phase(
+        KEY_PHASE,
+        core.config.engines.keygen,
+        core.lanes.free.clone(),
+        move || {
+            let params = KeygenParams {
+                session: &session.0,
+                me,
+                parties,
+                threshold,
+            };
+            Ok(countersign_engine::keygen(
+                scheme,
+                params,
+                rand::rngs::OsRng,
+            )?)
+        },
+    )
     .await
 }
 
-fn announce(plan: &KeyGenPlan, session: SessionId, share: &Share, aux: Option<Hash>) -> Announcement {
+fn announce(
+    plan: &KeyGenPlan,
+    session: SessionId,
+    share: &Share,
+    aux: Option<Hash>,
+) -> Announcement {
     let public = share.public();
     let public_shares = public_shares_hash(public.public_shares.iter().map(Vec::as_slice));
     Announcement {
@@ -143,13 +193,23 @@ async fn store_share(
     announcement: Announcement,
     aux: Fresh,
 ) -> Result<(), Failure> {
-    let (core, approved) = (core.clone(), approved.clone());
-    let written =
-        tokio::task::spawn_blocking(move || write_share(&core, &approved, &share, announcement, aux)).await;
-    let written = written
-        .unwrap_or_else(|error| Err(format!("the storing thread died ({error}); report this with the log")));
+    let core = core.clone();
+    let approved = approved.clone();
+    let written = tokio::task::spawn_blocking(move || {
+        write_share(&core, &approved, &share, announcement, aux)
+    })
+    .await;
+    let written = written.unwrap_or_else(|error| {
+        Err(format!(
+            "the storing thread died ({error}); report this with the log"
+        ))
+    });
     written.map_err(|error| {
-        failure(Cause::Environment, "store", &format!("the new share could not be stored: {error}"))
+        failure(
+            Cause::Environment,
+            "store",
+            &format!("the new share could not be stored: {error}"),
+        )
     })
 }
 
@@ -162,10 +222,18 @@ fn write_share(
     fresh: Fresh,
 ) -> Result<(), String> {
     let aux = aux::to_store(&fresh);
-    core.vault.put_share(approved, share, &announcement, aux).map_err(|error| error.to_string())?;
+    core.vault
+        .put_share(approved, share, &announcement, aux)
+        .map_err(|error| error.to_string())?;
     if let Some((digest, aux)) = fresh {
         core.auxes.put(digest, aux);
     }
-    let pending = KeyRecord { status: KeyStatus::Pending, created: core.now(), announcement };
-    core.journal.put_key(pending).map_err(|error| error.to_string())
+    let pending = KeyRecord {
+        status: KeyStatus::Pending,
+        created: core.now(),
+        announcement,
+    };
+    core.journal
+        .put_key(pending)
+        .map_err(|error| error.to_string())
 }

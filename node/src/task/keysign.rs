@@ -1,5 +1,19 @@
-//! KeySign: one signature for each input of a payload, by exactly t members, each verified here, and all of them given out
-//! or none.
+//! KeySign: one signature for each input of a payload, by exactly t members, each verified here,
+//! and all of them given out or none.
+
+use std::sync::Arc;
+
+use countersign_engine::{Engine, Message, PartyIndex, SignParams, Signature};
+use countersign_host::Statement;
+use countersign_payload::{Input, Intent, MAX_INPUTS};
+use countersign_protocol::control::Stage;
+use countersign_protocol::session::{MAX_PHASES, Rooms};
+use countersign_protocol::{
+    Announcement, Cause, Committee, Failure, Hash, InputSignature, KeyId, NodeId, Outcome,
+    PayloadKind, Scheme, SessionId, Signed,
+};
+use countersign_store::KeyRecord;
+use countersign_verify::VerifyError;
 
 use super::aux::position;
 use super::{Job, Stopped, describe, intent};
@@ -9,21 +23,9 @@ use crate::session::Run;
 use crate::session::driver::failure;
 use crate::session::worker::WorkError;
 use crate::vault::UsesShare;
-use countersign_engine::{Engine, Message, PartyIndex, SignParams, Signature};
-use countersign_host::Statement;
-use countersign_payload::{Input, Intent, MAX_INPUTS};
-use countersign_protocol::control::Stage;
-use countersign_protocol::session::{MAX_PHASES, Rooms};
-use countersign_protocol::{
-    Announcement, Cause, Committee, Failure, Hash, InputSignature, KeyId, NodeId, Outcome, PayloadKind,
-    Scheme, SessionId, Signed,
-};
-use countersign_store::KeyRecord;
-use countersign_verify::VerifyError;
-use std::sync::Arc;
 
-/// Inputs that share the rounds of one phase. An ECDSA engine computes between its messages, and all of a batch do so in one
-/// thread.
+/// Inputs that share the rounds of one phase. An ECDSA engine computes between its messages, and
+/// all of a batch do so in one thread.
 const ECDSA_BATCH: usize = 16;
 const FROST_BATCH: usize = MAX_INPUTS;
 
@@ -68,7 +70,11 @@ impl KeySignPlan {
 
     /// Inputs of one phase at most.
     fn batch(&self) -> usize {
-        if self.scheme().needs_aux() { ECDSA_BATCH } else { FROST_BATCH }
+        if self.scheme().needs_aux() {
+            ECDSA_BATCH
+        } else {
+            FROST_BATCH
+        }
     }
 
     /// The signers' keygen indices, ascending because committees are sorted by id.
@@ -99,7 +105,10 @@ impl PlannedInput {
     }
 
     fn message(&self, scheme: Scheme) -> Message {
-        match (scheme, <[u8; 32]>::try_from(self.input.signed_bytes.as_slice())) {
+        match (
+            scheme,
+            <[u8; 32]>::try_from(self.input.signed_bytes.as_slice()),
+        ) {
             (Scheme::EcdsaSecp256k1, Ok(digest)) => Message::Digest(digest),
             _ => Message::Raw(self.input.signed_bytes.clone()),
         }
@@ -141,15 +150,24 @@ impl Job for KeySignPlan {
 
     fn bystanders(&self) -> Vec<NodeId> {
         let members = self.record.announcement.committee.members().iter();
-        members.filter(|member| !self.signers.contains(member)).copied().collect()
+        members
+            .filter(|member| !self.signers.contains(member))
+            .copied()
+            .collect()
     }
 
-    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
+    async fn run(
+        core: Arc<Core>,
+        approved: Arc<Approved<Self>>,
+        run: &mut Run,
+    ) -> Result<Outcome, Stopped> {
         let (session, holds) = run.meet().await?;
         let generation = approved.plan().record.announcement.digest();
         let plan = approved.plan();
         if holds.iter().any(|held| *held != Some(generation)) {
-            return Err(generation_mismatch(&plan.record.announcement, &plan.signers, &holds).into());
+            return Err(
+                generation_mismatch(&plan.record.announcement, &plan.signers, &holds).into(),
+            );
         }
         let size = plan.batch();
         let mut signatures = Vec::with_capacity(plan.inputs.len());
@@ -160,7 +178,10 @@ impl Job for KeySignPlan {
                 signatures.push(checked.map_err(|error| invalid(&error, run.counterpart()))?);
             }
         }
-        Ok(Outcome::Signed(Signed { session, signatures }))
+        Ok(Outcome::Signed(Signed {
+            session,
+            signatures,
+        }))
     }
 }
 
@@ -173,16 +194,21 @@ async fn sign(
     run: &mut Run,
 ) -> Result<Vec<Signature>, Failure> {
     let plan = approved.plan();
-    let (limit, lane) = match plan.scheme().needs_aux() {
-        true => (core.config.engines.ecdsa, core.lanes.ecdsa.clone()),
-        false => (core.config.engines.frost, core.lanes.free.clone()),
+    let (limit, lane) = if plan.scheme().needs_aux() {
+        (core.config.engines.ecdsa, core.lanes.ecdsa.clone())
+    } else {
+        (core.config.engines.frost, core.lanes.free.clone())
     };
     let first = usize::from(number) * size;
     let inputs = first..plan.inputs.len().min(first + size);
     // The limit is for one signature; those of a batch are computed one after the other.
     let limit = limit.saturating_mul(inputs.len() as u32);
-    let (core, approved) = (core.clone(), approved.clone());
-    run.phase((number, Stage::Running), limit, lane, move || build(&core, &approved, session, inputs)).await
+    let core = core.clone();
+    let approved = approved.clone();
+    run.phase((number, Stage::Running), limit, lane, move || {
+        build(&core, &approved, session, inputs)
+    })
+    .await
 }
 
 /// Runs in the worker's thread: the share is opened there and never leaves it.
@@ -194,7 +220,11 @@ fn build(
 ) -> Result<Box<dyn Engine<Output = Vec<Signature>>>, WorkError> {
     let plan = approved.plan();
     let secrets = |error: crate::vault::VaultError| WorkError::Secrets(error.to_string());
-    let aux = plan.record.announcement.aux.map(|digest| core.auxes.get(digest, &core.vault));
+    let aux = plan
+        .record
+        .announcement
+        .aux
+        .map(|digest| core.auxes.get(digest, &core.vault));
     let aux = aux.transpose().map_err(secrets)?;
     let share = core.vault.open_share(approved).map_err(secrets)?;
     let signers = plan.indices();
@@ -210,21 +240,28 @@ fn build(
             script_root: input.input.script_root,
             message: input.message(plan.scheme()),
         };
-        Ok(countersign_engine::sign(params, &share, aux.clone(), rand::rngs::OsRng)?)
+        Ok(countersign_engine::sign(
+            params,
+            &share,
+            aux.clone(),
+            rand::rngs::OsRng,
+        )?)
     };
     let engines = inputs.map(engine).collect::<Result<Vec<_>, WorkError>>()?;
     Ok(countersign_engine::batch(engines))
 }
 
-/// The only place where an [`InputSignature`] is made: by a library that does not sign, under the key that this node
-/// derived.
+/// The only place where an [`InputSignature`] is made: by a library that does not sign, under the
+/// key that this node derived.
 fn check(
     scheme: Scheme,
     planned: &PlannedInput,
     signature: Signature,
 ) -> Result<InputSignature, VerifyError> {
     let PlannedInput { input, child, .. } = planned;
-    let verified = input.child_key(scheme, child).verify(&input.signed_bytes, &signature.bytes)?;
+    let verified = input
+        .child_key(scheme, child)
+        .verify(&input.signed_bytes, &signature.bytes)?;
     Ok(InputSignature {
         path: input.path.clone(),
         public_key: verified.verification_key().to_vec(),
@@ -234,7 +271,8 @@ fn check(
     })
 }
 
-/// A signer altered what it gave. The engine could not tell who; where there is one other signer, it is that one.
+/// A signer altered what it gave. The engine could not tell who; where there is one other signer,
+/// it is that one.
 fn invalid(error: &VerifyError, counterpart: Option<NodeId>) -> Failure {
     let text = format!(
         "a finished signature does not verify ({error}); nothing was given out, look at the other signers' journals"
@@ -248,9 +286,14 @@ fn invalid(error: &VerifyError, counterpart: Option<NodeId>) -> Failure {
 /// Says what each signer holds. Nobody is named: a reshare may not have reached everybody yet.
 fn generation_mismatch(mine: &Announcement, signers: &[NodeId], holds: &[Option<Hash>]) -> Failure {
     let digest = mine.digest();
-    let others = signers.iter().zip(holds).filter(|(_, held)| **held != Some(digest));
+    let others = signers
+        .iter()
+        .zip(holds)
+        .filter(|(_, held)| **held != Some(digest));
     let held = |held: &Option<Hash>| held.map_or("none".to_owned(), |digest| digest.to_string());
-    let theirs: Vec<String> = others.map(|(node, hash)| format!("{node} holds {}", held(hash))).collect();
+    let theirs: Vec<String> = others
+        .map(|(node, hash)| format!("{node} holds {}", held(hash)))
+        .collect();
     let text = format!(
         "the signers hold different generations of this key: this node holds generation {} ({digest}), and {}; connect all its holders to the coordinator, wait until the last reshare is settled, then try again",
         mine.generation,
@@ -261,34 +304,58 @@ fn generation_mismatch(mine: &Announcement, signers: &[NodeId], holds: &[Option<
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_protocol::{Committee, TaskId, Threshold};
 
+    use super::*;
+
     fn node(seed: u8) -> NodeId {
-        NodeId::from_bytes(countersign_link::Identity::from_seed(&[seed; 32]).unwrap().public().0).unwrap()
+        NodeId::from_bytes(
+            countersign_link::Identity::from_seed(&[seed; 32])
+                .unwrap()
+                .public()
+                .0,
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_wrong_signature_of_two_is_the_others_doing() {
         let failure = invalid(&VerifyError::Key, Some(node(2)));
-        assert_eq!((failure.cause, &failure.culprits[..]), (Cause::Peer, &[node(2)][..]));
+        assert_eq!(
+            (failure.cause, &failure.culprits[..]),
+            (Cause::Peer, &[node(2)][..])
+        );
         assert_eq!(invalid(&VerifyError::Key, None).culprits, []);
     }
 
     #[test]
     fn different_generations_are_told_with_all_their_digests_and_nobody_is_named() {
-        let mine = Announcement { generation: 3, ..announcement() };
-        let (digest, other) = (mine.digest(), Hash([7; 32]));
+        let mine = Announcement {
+            generation: 3,
+            ..announcement()
+        };
+        let digest = mine.digest();
+        let other = Hash([7; 32]);
         let signers = [node(1), node(2), node(3)];
         let failure = generation_mismatch(&mine, &signers, &[Some(digest), Some(other), None]);
-        assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("generation-mismatch", &[][..]));
+        assert_eq!(
+            (failure.code.as_str(), &failure.culprits[..]),
+            ("generation-mismatch", &[][..])
+        );
         let told = [
             format!("generation 3 ({digest})"),
             format!("{} holds {other}", node(2)),
             format!("{} holds none", node(3)),
         ];
-        assert!(told.iter().all(|told| failure.text.contains(told)), "{}", failure.text);
-        assert!(!failure.text.contains(&format!("{} holds", node(1))), "it agrees");
+        assert!(
+            told.iter().all(|told| failure.text.contains(told)),
+            "{}",
+            failure.text
+        );
+        assert!(
+            !failure.text.contains(&format!("{} holds", node(1))),
+            "it agrees"
+        );
     }
 
     fn announcement() -> Announcement {

@@ -1,10 +1,12 @@
-//! What a start and a change of one key cost at a node that holds many: rows of the journal and records of the store that are read.
+//! What a start and a change of one key cost at a node that holds many: rows of the journal and
+//! records of the store that are read.
+
+use countersign_store::Journal;
 
 use super::tests::{NOW, empty_journal, empty_vault, generation, identity, node};
 use super::*;
 use crate::task::settle;
 use crate::vault::tests::RECORDS;
-use countersign_store::Journal;
 
 /// A node with so many keys, just started: nothing of them is known yet but what is on the disk.
 fn node_with(keys: u32) -> (tempfile::TempDir, Journal, Vault) {
@@ -13,7 +15,13 @@ fn node_with(keys: u32) -> (tempfile::TempDir, Journal, Vault) {
     for number in 0..keys {
         let announcement = key_of(number);
         vault.keep_record(false, &announcement);
-        journal.put_key(KeyRecord { announcement, status: KeyStatus::Active, created: NOW }).unwrap();
+        journal
+            .put_key(KeyRecord {
+                announcement,
+                status: KeyStatus::Active,
+                created: NOW,
+            })
+            .unwrap();
     }
     (dir, journal, vault)
 }
@@ -21,7 +29,11 @@ fn node_with(keys: u32) -> (tempfile::TempDir, Journal, Vault) {
 fn key_of(number: u32) -> Announcement {
     let key = KeyId::of_task(&Hash::of("test", &number.to_be_bytes()));
     let aux = Some(Hash::of("aux", &number.to_be_bytes()));
-    Announcement { key, aux, ..generation(0, [1, 2], &[1, 2]) }
+    Announcement {
+        key,
+        aux,
+        ..generation(0, [1, 2], &[1, 2])
+    }
 }
 
 /// Rows and records that this reads.
@@ -36,9 +48,14 @@ fn a_start_reads_each_row_and_each_record_once() {
     for keys in [5, 40] {
         let (_dir, journal, vault) = node_with(keys);
         let cost = cost(&journal, || {
-            journal.abort_unfinished(NOW, &settle::waiting(&journal).unwrap()).unwrap();
+            journal
+                .abort_unfinished(NOW, &settle::waiting(&journal).unwrap())
+                .unwrap();
             align_all(&journal, &vault, NOW).unwrap();
-            assert_eq!(vault.held_keys().unwrap().len(), journal.known_keys().unwrap().len());
+            assert_eq!(
+                vault.held_keys().unwrap().len(),
+                journal.known_keys().unwrap().len()
+            );
             journal.auxes_in_use().unwrap();
             news(node(1), &crate::core::Signer(identity(1).into()), &journal).unwrap();
         });
@@ -54,16 +71,36 @@ fn a_change_of_one_key_reads_no_other() {
         cost(&journal, || {
             // A new key: asked for its auxiliary information, stored, confirmed.
             let new = key_of(keys);
-            assert_eq!(journal.newest_aux(&new.committee).unwrap().is_some(), keys > 0);
+            assert_eq!(
+                journal.newest_aux(&new.committee).unwrap().is_some(),
+                keys > 0
+            );
             vault.keep_record(false, &new);
-            let record = KeyRecord { announcement: new.clone(), status: KeyStatus::Pending, created: NOW };
+            let record = KeyRecord {
+                announcement: new.clone(),
+                status: KeyStatus::Pending,
+                created: NOW,
+            };
             journal.put_key(record.clone()).unwrap();
             assert_eq!(settle::waiting(&journal).unwrap().len(), 1);
-            journal.put_key(KeyRecord { status: KeyStatus::Active, ..record }).unwrap();
+            journal
+                .put_key(KeyRecord {
+                    status: KeyStatus::Active,
+                    ..record
+                })
+                .unwrap();
             align(&journal, &vault, NOW, new.key).unwrap();
             // Then it moves on, and its share is destroyed.
             assert!(steps(&journal, new.key).unwrap().is_empty());
-            journal.replace(NOW, Announcement { generation: 1, ..new.clone() }).unwrap();
+            journal
+                .replace(
+                    NOW,
+                    Announcement {
+                        generation: 1,
+                        ..new.clone()
+                    },
+                )
+                .unwrap();
             assert!(release(&journal, &vault, NOW, new.key, false).is_ok_and(|gone| !gone));
             journal.release(new.key).unwrap();
             align(&journal, &vault, NOW, new.key).unwrap();
@@ -80,12 +117,19 @@ fn what_is_known_of_shares_is_what_the_store_has() {
     let same = |vault: &Vault| {
         let keys: Vec<_> = vault.held_keys().unwrap();
         let held: Vec<_> = keys.iter().map(|key| vault.held(*key).unwrap()).collect();
-        let next: Vec<_> = keys.iter().map(|key| vault.next_of(*key).unwrap()).collect();
+        let next: Vec<_> = keys
+            .iter()
+            .map(|key| vault.next_of(*key).unwrap())
+            .collect();
         (keys, held, next)
     };
     align_all(&journal, &vault, NOW).unwrap();
-    let next =
-        |number, task, aux| Announcement { generation: 1, task: TaskId([task; 16]), aux, ..key_of(number) };
+    let next = |number, task, aux| Announcement {
+        generation: 1,
+        task: TaskId([task; 16]),
+        aux,
+        ..key_of(number)
+    };
     vault.keep_record(true, &next(0, 5, None));
     vault.keep_record(true, &next(1, 6, key_of(2).aux));
     vault.keep_record(true, &next(1, 7, key_of(1).aux));

@@ -1,7 +1,8 @@
 //! The way of a task through the node, the same for every operation.
 //!
-//! Authenticated, looked up in the journal, admitted, approved, journalled, started, run, journalled, reported. An
-//! operation is a [`Job`]: what it asks the plugins, who takes part, and the steps it runs.
+//! Authenticated, looked up in the journal, admitted, approved, journalled, started, run,
+//! journalled, reported. An operation is a [`Job`]: what it asks the plugins, who takes part, and
+//! the steps it runs.
 
 pub mod admission;
 mod aux;
@@ -22,15 +23,16 @@ mod telling;
 pub(crate) mod throttle;
 pub mod uses;
 
-pub use offer::{Desk, Offered};
+use std::future::Future;
+use std::sync::Arc;
+
+use countersign_protocol::session::Rooms;
+use countersign_protocol::{Committee, Failure, Hash, NodeId, Outcome};
 
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
-use countersign_protocol::session::Rooms;
-use countersign_protocol::{Committee, Failure, Hash, NodeId, Outcome};
-use std::future::Future;
-use std::sync::Arc;
+pub use offer::{Desk, Offered};
 
 /// One operation, admitted: every fact it needs is resolved, and nothing has been asked yet.
 pub trait Job: Clone + Send + Sync + Sized + 'static {
@@ -45,10 +47,12 @@ pub trait Job: Clone + Send + Sync + Sized + 'static {
         Vec::new()
     }
 
-    /// What this node holds that the others should know of; see [`countersign_protocol::frame::Ready::holds`].
+    /// What this node holds that the others should know of; see
+    /// [`countersign_protocol::frame::Ready::holds`].
     fn holds(&self, core: &Core) -> Option<Hash>;
 
-    /// The committee for which this node may have to make auxiliary information: such tasks take a place in the line.
+    /// The committee for which this node may have to make auxiliary information: such tasks take a
+    /// place in the line.
     fn makes_aux_for(&self, me: &NodeId) -> Option<&Committee>;
 
     /// How much a party may send another in each phase of the session.
@@ -74,8 +78,8 @@ pub enum Stopped {
     Failed(Failure),
     /// The task is over at this node, and no share was used for it.
     Unused(Failure),
-    /// The new share is stored, and this node has said so: the others may yet have a key, or its next generation. The task
-    /// stays open here until it is settled ([`settle`], [`handover`]).
+    /// The new share is stored, and this node has said so: the others may yet have a key, or its
+    /// next generation. The task stays open here until it is settled ([`settle`], [`handover`]).
     Unsettled(Failure),
 }
 
@@ -83,13 +87,13 @@ impl Stopped {
     /// What went wrong.
     pub fn failure(&self) -> &Failure {
         match self {
-            Stopped::Failed(failure) | Stopped::Unused(failure) | Stopped::Unsettled(failure) => failure,
+            Self::Failed(failure) | Self::Unused(failure) | Self::Unsettled(failure) => failure,
         }
     }
 }
 
 impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Stopped {
-        Stopped::Failed(failure)
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }

@@ -1,9 +1,33 @@
 //! The desk where offers arrive: each is handled on its own, once.
 
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use countersign_host::{Stage, What};
+use countersign_protocol::control::FromNode;
+use countersign_protocol::evidence::Evidence as Proof;
+use countersign_protocol::frame::Use;
+use countersign_protocol::session::Setup;
+use countersign_protocol::{
+    Authenticated, Cause, Committee, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict,
+    Refusal, SignedTask, Task, TaskId,
+};
+use countersign_store::{
+    Consequences, Decided, Evidence, Journal, LookUp, NewEvent, Row, State, TaskKind,
+};
+use rand::RngCore;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
 use super::admission::{self, Plan, refusal};
 use super::telling::{
-    alarm_text, before_restore, bug, busy, cancelled, cancelled_early, ended, key_of, log_consequences,
-    log_outcome, log_refusal, no_end, not_started, not_trusted, printable, too_late, twin,
+    alarm_text, before_restore, bug, busy, cancelled, cancelled_early, ended, key_of,
+    log_consequences, log_outcome, log_refusal, no_end, not_started, not_trusted, printable,
+    too_late, twin,
 };
 use super::throttle::Throttle;
 use super::{Job, Stopped, handover, quarantine};
@@ -16,25 +40,6 @@ use crate::risk;
 use crate::risk::{Approved, Decision};
 use crate::session::driver::failure;
 use crate::session::{Router, Run};
-use countersign_host::{Stage, What};
-use countersign_protocol::control::FromNode;
-use countersign_protocol::evidence::Evidence as Proof;
-use countersign_protocol::frame::Use;
-use countersign_protocol::session::Setup;
-use countersign_protocol::{
-    Authenticated, Cause, Committee, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict, Refusal,
-    SignedTask, Task, TaskId,
-};
-use countersign_store::{Consequences, Decided, Evidence, Journal, LookUp, NewEvent, Row, State, TaskKind};
-use rand::RngCore;
-use std::collections::HashMap;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::{Notify, Semaphore};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// How long an approved task waits for the others' approvals.
 const START_LIMIT: Duration = Duration::from_secs(300);
@@ -77,8 +82,9 @@ struct Handle {
     line: Arc<InLine>,
 }
 
-/// The task's place in the line of those that may make auxiliary information: taken when the coordinator says to begin, so
-/// that all members of a committee have their tasks in the order in which they were started.
+/// The task's place in the line of those that may make auxiliary information: taken when the
+/// coordinator says to begin, so that all members of a committee have their tasks in the order in
+/// which they were started.
 #[derive(Default)]
 struct InLine {
     /// Whom it makes it for.
@@ -90,7 +96,9 @@ struct InLine {
 
 impl InLine {
     fn enter(&self, queue: &Queue) {
-        let Some(committee) = self.committee.get() else { return };
+        let Some(committee) = self.committee.get() else {
+            return;
+        };
         if !self.taken.swap(true, Ordering::Relaxed) {
             *self.lock() = Some(queue.enter(committee.clone()));
         }
@@ -124,9 +132,9 @@ struct Entry<'a> {
 
 impl Desk {
     /// A desk for this node.
-    pub fn new(core: Arc<Core>) -> Arc<Desk> {
+    pub fn new(core: Arc<Core>) -> Arc<Self> {
         let tasks = core.config.tasks;
-        Arc::new(Desk {
+        Arc::new(Self {
             core,
             open: Mutex::default(),
             permits: Semaphore::new(tasks),
@@ -143,7 +151,9 @@ impl Desk {
         if self.core.stopping.is_cancelled() {
             return tracing::debug!("an offer was ignored, because the node is stopping");
         }
-        let Ok(place) = self.offers.clone().try_acquire_owned() else { return self.overrun() };
+        let Ok(place) = self.offers.clone().try_acquire_owned() else {
+            return self.overrun();
+        };
         let desk = self.clone();
         self.tracker.spawn(async move {
             Box::pin(desk.handle(offered)).await;
@@ -187,12 +197,21 @@ impl Desk {
         }
     }
 
-    /// Lets sessions under way finish for a while, then ends them. Takes no more than `grace` and five seconds.
+    /// Lets sessions under way finish for a while, then ends them. Takes no more than `grace` and
+    /// five seconds.
     pub async fn drain(&self, grace: Duration) {
         self.tracker.close();
-        if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
-            self.lock().values().for_each(|handle| handle.cancelled.cancel());
-            if tokio::time::timeout(GOODBYE, self.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(grace, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            self.lock()
+                .values()
+                .for_each(|handle| handle.cancelled.cancel());
+            if tokio::time::timeout(GOODBYE, self.tracker.wait())
+                .await
+                .is_err()
+            {
                 tracing::warn!("some sessions did not end in time and are cut off");
             }
         }
@@ -200,7 +219,9 @@ impl Desk {
 
     async fn handle(&self, offered: Offered) {
         let Ok(claimed) = offered.signed.parse() else {
-            return tracing::warn!("the coordinator offered something that is no task; compare the versions");
+            return tracing::warn!(
+                "the coordinator offered something that is no task; compare the versions"
+            );
         };
         let hash = offered.signed.hash();
         let entry = match self.enter(claimed.id, hash) {
@@ -209,9 +230,15 @@ impl Desk {
             Entered::OtherBytes => return self.id_reused(&claimed).await,
         };
         let id = claimed.id;
-        match self.core.journal(move |journal| journal.look_up(&id, &hash)).await {
+        match self
+            .core
+            .journal(move |journal| journal.look_up(&id, &hash))
+            .await
+        {
             Ok(LookUp::New) => Box::pin(self.consider(&claimed, &entry.handle, offered)).await,
-            Ok(LookUp::Same(row)) if row.state == State::Approved => self.repeat_unended(&row).await,
+            Ok(LookUp::Same(row)) if row.state == State::Approved => {
+                self.repeat_unended(&row).await
+            }
             Ok(LookUp::Same(row)) => {
                 self.repeat_proof(id).await;
                 self.repeat(id, &row);
@@ -221,19 +248,29 @@ impl Desk {
         }
     }
 
-    /// Everything before approval. A refusal is final for the task once it is journalled: one of a task that nobody
-    /// authenticated, or that the journal did not take, leaves its id as it was.
+    /// Everything before approval. A refusal is final for the task once it is journalled: one of a
+    /// task that nobody authenticated, or that the journal did not take, leaves its id as it was.
     async fn consider(&self, claimed: &Task, handle: &Handle, offered: Offered) {
         let requesters = &self.core.config.requesters;
-        let task = match offered.signed.authenticate(|id| requesters.contains_key(id), self.core.now()) {
+        let task = match offered
+            .signed
+            .authenticate(|id| requesters.contains_key(id), self.core.now())
+        {
             Ok(task) => task,
-            // Not journalled under its id: whoever made this up must not use up a requester's task id.
+            // Not journalled under its id: whoever made this up must not use up a requester's task
+            // id.
             Err(error) => {
                 let refusal = refusal(error.code(), &error.to_string());
-                return self.alarm_and_refuse(claimed, refusal, &self.unauthenticated).await;
+                return self
+                    .alarm_and_refuse(claimed, refusal, &self.unauthenticated)
+                    .await;
             }
         };
-        if self.core.restored.is_some_and(|restored| task.created < restored) {
+        if self
+            .core
+            .restored
+            .is_some_and(|restored| task.created < restored)
+        {
             self.begin_events(&task, &offered, None);
             return self.refuse(&task, &offered, before_restore()).await;
         }
@@ -246,7 +283,9 @@ impl Desk {
             return self.refuse(&task, &offered, busy()).await;
         };
         let admitted = {
-            let (core, task, parties) = (self.core.clone(), task.clone(), offered.parties.clone());
+            let core = self.core.clone();
+            let task = task.clone();
+            let parties = offered.parties.clone();
             tokio::task::spawn_blocking(move || admission::admit(&core, &task, &parties)).await
         };
         let admitted = admitted.unwrap_or_else(|error| Err(bug(&error)));
@@ -262,20 +301,40 @@ impl Desk {
 
     /// The task is known by its requester from here on.
     fn begin_events(&self, task: &Authenticated<Task>, offered: &Offered, plan: Option<&Plan>) {
-        let (events, kind) = (&self.core.events, TaskKind::from(&task.operation));
+        let events = &self.core.events;
+        let kind = TaskKind::from(&task.operation);
         let operation = plan.map_or_else(|| events::unread(kind), Plan::question);
         let facts = plan.map(Plan::facts).unwrap_or_default();
-        events.begin(task.id, kind, risk::question(&self.core, task, &offered.signed, operation, facts));
+        events.begin(
+            task.id,
+            kind,
+            risk::question(&self.core, task, &offered.signed, operation, facts),
+        );
         // A task that is refused at once is told of with its refusal.
         if plan.is_some() {
-            events.post(&self.core, task.id, vec![What::Created, What::Updated(Stage::Approving)]);
+            events.post(
+                &self.core,
+                task.id,
+                vec![What::Created, What::Updated(Stage::Approving)],
+            );
         }
     }
 
     /// Asks the plugins; what they say is durable before anybody hears of it.
-    async fn decide<J: Job>(&self, task: Authenticated<Task>, handle: &Handle, offered: Offered, job: J) {
+    async fn decide<J: Job>(
+        &self,
+        task: Authenticated<Task>,
+        handle: &Handle,
+        offered: Offered,
+        job: J,
+    ) {
         let decision = {
-            let mut deciding = pin!(self.core.guard.decide(&self.core, &task, &offered.signed, job));
+            let mut deciding = pin!(self.core.guard.decide(
+                &self.core,
+                &task,
+                &offered.signed,
+                job
+            ));
             tokio::select! {
                 () = handle.cancelled.cancelled() => {
                     self.cancel_early(&task, &offered).await;
@@ -286,15 +345,29 @@ impl Desk {
             }
         };
         match decision {
-            Decision::Refused { refusal, verdicts, evidence } => {
+            Decision::Refused {
+                refusal,
+                verdicts,
+                evidence,
+            } => {
                 let row = self.row(&task, &offered, verdicts, evidence);
                 self.record_refusal(&task, row, refusal, Vec::new()).await
             }
-            Decision::Approved { approved, writes, evidence, turn } => {
+            Decision::Approved {
+                approved,
+                writes,
+                evidence,
+                turn,
+            } => {
                 let row = self.row(&task, &offered, approved.verdicts().to_vec(), evidence);
                 let now = self.core.now();
-                let told = self.core.events.tell(&self.core.journal, task.id, What::Updated(Stage::Waiting));
-                let write = move |journal: &Journal| journal.telling(told).approve(now, row, writes);
+                let told = self.core.events.tell(
+                    &self.core.journal,
+                    task.id,
+                    What::Updated(Stage::Waiting),
+                );
+                let write =
+                    move |journal: &Journal| journal.telling(told).approve(now, row, writes);
                 let written = self.core.journal(write).await;
                 turn.end();
                 match written {
@@ -310,20 +383,31 @@ impl Desk {
 
     /// Whoever holds the key and does not sign counts it too.
     fn tell(&self, task: &Task, signed: SignedTask, job: &impl Job) {
-        let used = Use { task: signed, signers: job.parties().to_vec() };
-        self.core.uses.approved(&used, job.bystanders(), task.not_after);
+        let used = Use {
+            task: signed,
+            signers: job.parties().to_vec(),
+        };
+        self.core
+            .uses
+            .approved(&used, job.bystanders(), task.not_after);
     }
 
-    /// The end of a task that the coordinator gives up before the decision is on record: were it offered again, approvers
-    /// would be asked again.
+    /// The end of a task that the coordinator gives up before the decision is on record: were it
+    /// offered again, approvers would be asked again.
     async fn cancel_early(&self, task: &Authenticated<Task>, offered: &Offered) {
         let row = self.row(task, offered, Vec::new(), Evidence::default());
         let refusal = cancelled_early();
         log_refusal(task, &refusal);
         let told = What::Cancelled(format!("{}: {}", refusal.code, refusal.reason));
-        let (id, now, recorded) = (task.id, self.core.now(), refusal.clone());
+        let id = task.id;
+        let now = self.core.now();
+        let recorded = refusal.clone();
         let told = self.core.events.tell(&self.core.journal, id, told);
-        match self.core.journal(move |journal| journal.telling(told).refuse(now, row, recorded)).await {
+        match self
+            .core
+            .journal(move |journal| journal.telling(told).refuse(now, row, recorded))
+            .await
+        {
             Ok(()) => {
                 self.count(task, Ended::Refused);
                 self.report_decision(id, Some(refusal), Vec::new());
@@ -332,9 +416,16 @@ impl Desk {
         }
     }
 
-    /// Whoever was asked may answer yet. Nothing follows from it, but an approval does not vanish without a trace.
-    async fn hear_out<J: Job>(&self, task: &Task, deciding: Pin<&mut impl Future<Output = Decision<J>>>) {
-        let Some(decision) = self.core.stopping.run_until_cancelled(deciding).await else { return };
+    /// Whoever was asked may answer yet. Nothing follows from it, but an approval does not vanish
+    /// without a trace.
+    async fn hear_out<J: Job>(
+        &self,
+        task: &Task,
+        deciding: Pin<&mut impl Future<Output = Decision<J>>>,
+    ) {
+        let Some(decision) = self.core.stopping.run_until_cancelled(deciding).await else {
+            return;
+        };
         let verdicts = match decision {
             Decision::Refused { .. } => return,
             Decision::Approved { approved, turn, .. } => {
@@ -342,14 +433,25 @@ impl Desk {
                 approved.verdicts().to_vec()
             }
         };
-        let (id, now, text) = (task.id, self.core.now(), too_late(&verdicts));
+        let id = task.id;
+        let now = self.core.now();
+        let text = too_late(&verdicts);
         tracing::warn!(task = %id, "{text}");
-        if let Err(error) = self.core.journal(move |journal| journal.alarm(now, Some(id), &text)).await {
+        if let Err(error) = self
+            .core
+            .journal(move |journal| journal.alarm(now, Some(id), &text))
+            .await
+        {
             tracing::error!(%error, "the late approval was not recorded");
         }
     }
 
-    async fn approved<J: Job>(&self, task: Authenticated<Task>, handle: &Handle, approved: Approved<J>) {
+    async fn approved<J: Job>(
+        &self,
+        task: Authenticated<Task>,
+        handle: &Handle,
+        approved: Approved<J>,
+    ) {
         if let Some(committee) = approved.plan().makes_aux_for(&self.core.me) {
             handle.line.committee.get_or_init(|| committee.clone());
         }
@@ -362,8 +464,12 @@ impl Desk {
         let end = |outcome, used, proof| self.end(&task, &parties, outcome, used, proof);
         match outcome {
             (Ok(outcome), proof) => end(outcome, true, proof).await,
-            (Err(Stopped::Failed(failure)), proof) => end(Outcome::Failed(failure), true, proof).await,
-            (Err(Stopped::Unused(failure)), proof) => end(Outcome::Failed(failure), false, proof).await,
+            (Err(Stopped::Failed(failure)), proof) => {
+                end(Outcome::Failed(failure), true, proof).await
+            }
+            (Err(Stopped::Unused(failure)), proof) => {
+                end(Outcome::Failed(failure), false, proof).await
+            }
             (Err(Stopped::Unsettled(failure)), proof) => {
                 self.leave_open(&task, &parties, failure, proof).await;
             }
@@ -378,13 +484,18 @@ impl Desk {
         parties: &[NodeId],
     ) -> Result<(), Failure> {
         self.wait_for_start(task, handle).await?;
-        let (key, parties) = (key_of(task), parties.to_vec());
+        let key = key_of(task);
+        let parties = parties.to_vec();
         let trusted = match task.operation {
             Operation::KeyGen(_) => {
-                self.core.journal(move |journal| quarantine::check_new(journal, &parties)).await
+                self.core
+                    .journal(move |journal| quarantine::check_new(journal, &parties))
+                    .await
             }
             Operation::KeySign(_) | Operation::KeyReshare(_) => {
-                self.core.journal(move |journal| quarantine::check(journal, key, &parties)).await
+                self.core
+                    .journal(move |journal| quarantine::check(journal, key, &parties))
+                    .await
             }
             // Done alone.
             Operation::KeyShareSign(_) => Ok(()),
@@ -405,7 +516,11 @@ impl Desk {
 
     /// Nothing begins after its time, whatever the coordinator says.
     fn in_time(&self, task: &Task) -> Result<(), Failure> {
-        if self.core.now() <= task.not_after { Ok(()) } else { Err(not_started()) }
+        if self.core.now() <= task.not_after {
+            Ok(())
+        } else {
+            Err(not_started())
+        }
     }
 
     /// The session from first to last frame, and what proves its failure.
@@ -425,7 +540,8 @@ impl Desk {
                 (Ok(outcome), None)
             }
             Err(stopped) => {
-                let (used, proof) = (run.may_have_signed(), run.evidence());
+                let used = run.may_have_signed();
+                let proof = run.evidence();
                 run.abort(stopped.failure().clone()).await;
                 match stopped {
                     Stopped::Failed(failure) if !used => (Err(Stopped::Unused(failure)), proof),
@@ -443,14 +559,19 @@ impl Desk {
     ) -> Result<Run, Failure> {
         let core = self.core.clone();
         let rooms = approved.plan().rooms();
-        let Some(inbox) = Router::open(&core.router, task.id, approved.plan().parties(), rooms.clone())
-        else {
+        let Some(inbox) = Router::open(
+            &core.router,
+            task.id,
+            approved.plan().parties(),
+            rooms.clone(),
+        ) else {
             let text = "a session of this task is open already; report this";
             return Err(failure(Cause::Bug, "session-open", text));
         };
         let mut fresh = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut fresh);
-        core.events.post(&core, task.id, vec![What::Updated(Stage::Processing)]);
+        core.events
+            .post(&core, task.id, vec![What::Updated(Stage::Processing)]);
         let asked = core.clone();
         let mark = core.journal(move |_| high_water::mark(&asked)).await;
         let setup = Setup {
@@ -466,14 +587,20 @@ impl Desk {
             rooms,
         };
         let progress = core.reporter.progress(task.id);
-        let run = Run::begin(setup, core.router.clone(), inbox, progress, handle.cancelled.clone());
+        let run = Run::begin(
+            setup,
+            core.router.clone(),
+            inbox,
+            progress,
+            handle.cancelled.clone(),
+        );
         let mut run = run.await?;
         run.set_place(handle.line.take());
         Ok(run)
     }
 
-    /// Journals the outcome and all that follows from it in one commit, then reports it. If no share was used, plugins
-    /// forget what they wrote for the task.
+    /// Journals the outcome and all that follows from it in one commit, then reports it. If no
+    /// share was used, plugins forget what they wrote for the task.
     async fn end(
         &self,
         task: &Authenticated<Task>,
@@ -482,13 +609,18 @@ impl Desk {
         used: bool,
         proof: Option<Proof>,
     ) {
-        let (id, now, recorded) = (task.id, self.core.now(), outcome.clone());
+        let id = task.id;
+        let now = self.core.now();
+        let recorded = outcome.clone();
         let what = events::what_of(&self.core.events, id, &outcome, now.0);
         let told = self.core.events.tell(&self.core.journal, id, what);
         let consequences = self.consequences(task, parties, &outcome, used, proof.clone());
         log_consequences(&consequences);
-        let write =
-            move |journal: &Journal| journal.telling(told).conclude(now, id, recorded, used, consequences);
+        let write = move |journal: &Journal| {
+            journal
+                .telling(told)
+                .conclude(now, id, recorded, used, consequences)
+        };
         if let Err(error) = self.core.journal(write).await {
             return tracing::error!(task = %id, %error, "the outcome was not recorded and is not given out");
         }
@@ -504,7 +636,10 @@ impl Desk {
         let reshare = matches!(task.operation, Operation::KeyReshare(_));
         match self.core.journal(move |journal| journal.row(&id)).await {
             Ok(Some(row)) if reshare => self.repeat(id, &row),
-            _ => self.core.reporter.send(FromNode::Outcome { task: id, outcome }),
+            _ => self
+                .core
+                .reporter
+                .send(FromNode::Outcome { task: id, outcome }),
         }
     }
 
@@ -516,13 +651,23 @@ impl Desk {
         used: bool,
         evidence: Option<Proof>,
     ) -> Consequences {
-        let (key, now) = (key_of(task), self.core.now());
+        let key = key_of(task);
+        let now = self.core.now();
         let stopping = self.core.stopping.is_cancelled();
-        quarantine::Tried { task, key, parties, now, used, stopping, evidence }.consequences(outcome)
+        quarantine::Tried {
+            task,
+            key,
+            parties,
+            now,
+            used,
+            stopping,
+            evidence,
+        }
+        .consequences(outcome)
     }
 
-    /// The new share is stored and may yet be confirmed by all: no end is journalled, but whoever cheated is kept away, and
-    /// the coordinator hears how it stands here.
+    /// The new share is stored and may yet be confirmed by all: no end is journalled, but whoever
+    /// cheated is kept away, and the coordinator hears how it stands here.
     async fn leave_open(
         &self,
         task: &Authenticated<Task>,
@@ -534,7 +679,11 @@ impl Desk {
         let outcome = Outcome::Failed(failure.clone());
         let consequences = self.consequences(task, parties, &outcome, true, proof.clone());
         log_consequences(&consequences);
-        if let Err(error) = self.core.journal(move |journal| journal.judge(consequences)).await {
+        if let Err(error) = self
+            .core
+            .journal(move |journal| journal.judge(consequences))
+            .await
+        {
             tracing::error!(task = %id, %error, "what follows from the failure was not recorded");
         }
         self.report_proof(id, proof);
@@ -550,28 +699,53 @@ impl Desk {
 
     fn report_proof(&self, task: TaskId, proof: Option<Proof>) {
         if let Some(proof) = proof {
-            self.core.reporter.send(FromNode::Evidence { task, evidence: Box::new(proof) });
+            self.core.reporter.send(FromNode::Evidence {
+                task,
+                evidence: Box::new(proof),
+            });
         }
     }
 
     fn report_failure(&self, task: TaskId, failure: Failure) {
-        self.core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Failed(failure) });
+        self.core.reporter.send(FromNode::Outcome {
+            task,
+            outcome: Outcome::Failed(failure),
+        });
     }
 
     /// Refuses before any plugin was asked.
     async fn refuse(&self, task: &Authenticated<Task>, offered: &Offered, refusal: Refusal) {
-        let created = self.core.events.tell(&self.core.journal, task.id, What::Created);
+        let created = self
+            .core
+            .events
+            .tell(&self.core.journal, task.id, What::Created);
         let row = self.row(task, offered, Vec::new(), Evidence::default());
         self.record_refusal(task, row, refusal, created).await;
     }
 
     /// `told` is what receivers have yet to hear before the refusal.
-    async fn record_refusal(&self, task: &Task, row: Decided, refusal: Refusal, mut told: Vec<NewEvent>) {
+    async fn record_refusal(
+        &self,
+        task: &Task,
+        row: Decided,
+        refusal: Refusal,
+        mut told: Vec<NewEvent>,
+    ) {
         log_refusal(task, &refusal);
-        let (id, now, recorded, verdicts) = (task.id, self.core.now(), refusal.clone(), row.verdicts.clone());
-        let what = What::Declined { code: refusal.code.clone(), reason: refusal.reason.clone() };
+        let id = task.id;
+        let now = self.core.now();
+        let recorded = refusal.clone();
+        let verdicts = row.verdicts.clone();
+        let what = What::Declined {
+            code: refusal.code.clone(),
+            reason: refusal.reason.clone(),
+        };
         told.extend(self.core.events.tell(&self.core.journal, id, what));
-        match self.core.journal(move |journal| journal.telling(told).refuse(now, row, recorded)).await {
+        match self
+            .core
+            .journal(move |journal| journal.telling(told).refuse(now, row, recorded))
+            .await
+        {
             Ok(()) => {
                 self.count(task, Ended::Refused);
                 self.report_decision(id, Some(refusal), verdicts)
@@ -580,14 +754,20 @@ impl Desk {
         }
     }
 
-    /// Refuses what proves nothing of its maker. The audit log takes one line of this kind in a second.
+    /// Refuses what proves nothing of its maker. The audit log takes one line of this kind in a
+    /// second.
     async fn alarm_and_refuse(&self, task: &Task, refusal: Refusal, alarms: &Throttle) {
         log_refusal(task, &refusal);
         self.count(task, Ended::Alarmed);
         let id = task.id;
         if let Some(before) = alarms.pass(Instant::now()) {
-            let (now, text) = (self.core.now(), alarm_text(&refusal, before));
-            if let Err(error) = self.core.journal(move |journal| journal.alarm(now, Some(id), &text)).await {
+            let now = self.core.now();
+            let text = alarm_text(&refusal, before);
+            if let Err(error) = self
+                .core
+                .journal(move |journal| journal.alarm(now, Some(id), &text))
+                .await
+            {
                 tracing::error!(%error, "the alarm was not recorded");
             }
         }
@@ -596,19 +776,28 @@ impl Desk {
 
     async fn id_reused(&self, task: &Task) {
         let reason = "this task id was used before with other bytes; find out who sends it, and use a new id";
-        self.alarm_and_refuse(task, refusal("task-id-reused", reason), &self.reused).await;
+        self.alarm_and_refuse(task, refusal("task-id-reused", reason), &self.reused)
+            .await;
     }
 
     /// What the journal did not take does not happen.
     fn unrecorded(&self, task: TaskId, error: &dyn std::error::Error) {
         tracing::error!(%task, %error, "the decision was not recorded, so the task is refused");
-        self.report_decision(task, Some(refusal("journal", &error.to_string())), Vec::new());
+        self.report_decision(
+            task,
+            Some(refusal("journal", &error.to_string())),
+            Vec::new(),
+        );
     }
 
     /// Approved, not under way, and without an end on record.
     async fn repeat_unended(&self, row: &Row) {
         let task = row.task;
-        match self.core.journal(move |journal| journal.handover(&task)).await {
+        match self
+            .core
+            .journal(move |journal| journal.handover(&task))
+            .await
+        {
             Ok(Some(open)) => handover::report(&self.core, task, &open.announcement),
             Ok(None) => self.report_failure(task, no_end(row.kind)),
             Err(error) => self.unrecorded(task, &error),
@@ -616,8 +805,14 @@ impl Desk {
     }
 
     async fn repeat_proof(&self, task: TaskId) {
-        match self.core.journal(move |journal| quarantine::evidence(journal, task)).await {
-            Ok(proofs) => proofs.into_iter().for_each(|proof| self.report_proof(task, Some(proof))),
+        match self
+            .core
+            .journal(move |journal| quarantine::evidence(journal, task))
+            .await
+        {
+            Ok(proofs) => proofs
+                .into_iter()
+                .for_each(|proof| self.report_proof(task, Some(proof))),
             Err(error) => tracing::error!(%task, %error, "what proves a cheat cannot be read"),
         }
     }
@@ -631,7 +826,10 @@ impl Desk {
                     self.report_decision(task, Some(refusal.clone()), row.verdicts.clone())
                 }
                 outcome => {
-                    self.core.reporter.send(FromNode::Outcome { task, outcome: outcome.clone() });
+                    self.core.reporter.send(FromNode::Outcome {
+                        task,
+                        outcome: outcome.clone(),
+                    });
                     handover::report_void(&self.core, row);
                 }
             },
@@ -668,8 +866,17 @@ impl Desk {
         }
     }
 
-    fn report_decision(&self, task: TaskId, refusal: Option<Refusal>, verdicts: Vec<PluginVerdict>) {
-        self.core.reporter.send(FromNode::Decision { task, refusal, verdicts });
+    fn report_decision(
+        &self,
+        task: TaskId,
+        refusal: Option<Refusal>,
+        verdicts: Vec<PluginVerdict>,
+    ) {
+        self.core.reporter.send(FromNode::Decision {
+            task,
+            refusal,
+            verdicts,
+        });
     }
 
     fn enter(&self, task: TaskId, hash: Hash) -> Entered<'_> {
@@ -678,10 +885,20 @@ impl Desk {
             Some(known) if known.hash == hash => Entered::Again,
             Some(_) => Entered::OtherBytes,
             None => {
-                let (start, line) = (Arc::default(), Arc::default());
-                let handle = Handle { hash, start, cancelled: CancellationToken::new(), line };
+                let start = Arc::default();
+                let line = Arc::default();
+                let handle = Handle {
+                    hash,
+                    start,
+                    cancelled: CancellationToken::new(),
+                    line,
+                };
                 open.insert(task, handle.clone());
-                Entered::First(Entry { desk: self, task, handle })
+                Entered::First(Entry {
+                    desk: self,
+                    task,
+                    handle,
+                })
             }
         }
     }

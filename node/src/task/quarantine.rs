@@ -1,19 +1,27 @@
 //! After a cheat: what the end of a task means for those to come.
 //!
-//! A peer that this node saw cheating, or whose own signatures prove it, is kept away from the key until the operator has
-//! looked into it. Where it is certain that somebody cheated and not who, the key stops. Signers whose signatures come to
-//! nothing again and again after shares were in use stop, too: every such run shows them something of this node's share in
-//! use, and nobody can tell bad luck from an attack. What others say of others counts for nothing here.
+//! A peer that this node saw cheating, or whose own signatures prove it, is kept away from the key
+//! until the operator has looked into it. Where it is certain that somebody cheated and not who,
+//! the key stops. Signers whose signatures come to nothing again and again after shares were in use
+//! stop, too: every such run shows them something of this node's share in use, and nobody can tell
+//! bad luck from an attack. What others say of others counts for nothing here.
 
-use super::admission::refusal;
 use countersign_protocol::{
     Cause, Evidence, Failure, KeyId, NodeId, Operation, Outcome, Refusal, Task, TaskId, UnixMillis,
 };
 use countersign_store::{Attempt, Consequences, Journal, Quarantine, ReadJournalError, Stop};
 
-/// Codes of failures that a peer with our program does not cause, whatever happens to its machine or network.
-const CHEATS: [&str; 5] =
-    ["protocol", "peer-misbehaved", "equivocation", "signature-invalid", "result-mismatch"];
+use super::admission::refusal;
+
+/// Codes of failures that a peer with our program does not cause, whatever happens to its machine
+/// or network.
+const CHEATS: [&str; 5] = [
+    "protocol",
+    "peer-misbehaved",
+    "equivocation",
+    "signature-invalid",
+    "result-mismatch",
+];
 
 /// Signatures in a row that may come to nothing with the same signers after shares were in use.
 pub(super) const MAX_LOST: u64 = 3;
@@ -48,8 +56,13 @@ impl Tried<'_> {
             | Outcome::Intact(_) => None,
         };
         Consequences {
-            quarantines: failure.map(|failure| self.quarantines(failure)).unwrap_or_default(),
-            stops: failure.and_then(|failure| self.nobody_is_named(failure)).into_iter().collect(),
+            quarantines: failure
+                .map(|failure| self.quarantines(failure))
+                .unwrap_or_default(),
+            stops: failure
+                .and_then(|failure| self.nobody_is_named(failure))
+                .into_iter()
+                .collect(),
             attempt: self.attempt(outcome),
         }
     }
@@ -64,7 +77,10 @@ impl Tried<'_> {
                 since: self.now,
                 code: failure.code.clone(),
                 text: failure.text.clone(),
-                evidence: self.evidence.clone().filter(|evidence| evidence.node == *peer),
+                evidence: self
+                    .evidence
+                    .clone()
+                    .filter(|evidence| evidence.node == *peer),
             })
             .collect()
     }
@@ -82,15 +98,23 @@ impl Tried<'_> {
             task: self.task.id,
             since: self.now,
             code: failure.code.clone(),
-            text: format!("one of the parties cheated, and nothing shows which: {}", failure.text),
+            text: format!(
+                "one of the parties cheated, and nothing shows which: {}",
+                failure.text
+            ),
         })
     }
 
     fn attempt(&self, outcome: &Outcome) -> Option<Attempt> {
-        let Operation::KeySign(_) = &self.task.operation else { return None };
+        let Operation::KeySign(_) = &self.task.operation else {
+            return None;
+        };
         let signers = self.parties.to_vec();
         match outcome {
-            Outcome::Signed(_) => Some(Attempt::Signed { key: self.key, signers }),
+            Outcome::Signed(_) => Some(Attempt::Signed {
+                key: self.key,
+                signers,
+            }),
             Outcome::Failed(failure) if self.used && !self.stopping => Some(Attempt::Lost {
                 limit: MAX_LOST,
                 stop: Box::new(Stop {
@@ -120,18 +144,26 @@ fn is_cheat(failure: &Failure) -> bool {
 
 /// What proves to anybody who cheated in a task.
 pub(super) fn evidence(journal: &Journal, task: TaskId) -> Result<Vec<Evidence>, ReadJournalError> {
-    let of_task = journal.quarantines()?.into_iter().filter(|kept| kept.task == task);
+    let of_task = journal
+        .quarantines()?
+        .into_iter()
+        .filter(|kept| kept.task == task);
     Ok(of_task.filter_map(|kept| kept.evidence).collect())
 }
 
-/// Refuses a task of a key that is stopped, or in which somebody would take part who is kept away from it.
+/// Refuses a task of a key that is stopped, or in which somebody would take part who is kept away
+/// from it.
 pub(super) fn check(journal: &Journal, key: KeyId, parties: &[NodeId]) -> Result<(), Refusal> {
     let kept = journal.quarantines().map_err(unreadable)?;
-    if let Some(kept) = kept.iter().find(|kept| kept.key == key && parties.contains(&kept.peer)) {
+    if let Some(kept) = kept
+        .iter()
+        .find(|kept| kept.key == key && parties.contains(&kept.peer))
+    {
         return Err(kept_away(kept, "this key"));
     }
     let stops = journal.stops().map_err(unreadable)?;
-    let applies = |stop: &&Stop| stop.key == key && (stop.signers.is_empty() || stop.signers == parties);
+    let applies =
+        |stop: &&Stop| stop.key == key && (stop.signers.is_empty() || stop.signers == parties);
     match stops.iter().find(applies) {
         Some(stop) => Err(refusal(
             "key-stopped",

@@ -1,12 +1,13 @@
 //! What follows from the ends of tasks, at the journal of one node.
 
-use super::*;
 use countersign_protocol::evidence::Misconduct;
 use countersign_protocol::{
-    Committee, DerivationPath, Hash, KeyGen, KeySign, Payload, PayloadKind, RequesterId, Scheme, SessionId,
-    Signed, Threshold,
+    Committee, DerivationPath, Hash, KeyGen, KeySign, Payload, PayloadKind, RequesterId, Scheme,
+    SessionId, Signed, Threshold,
 };
 use countersign_store::{Decided, TaskKind};
+
+use super::*;
 
 const NOW: UnixMillis = UnixMillis(1_000);
 
@@ -33,28 +34,64 @@ fn task(id: u8, operation: Operation) -> Task {
 }
 
 fn keysign(id: u8) -> Task {
-    let payload = Payload { kind: PayloadKind::Message, bytes: b"m".to_vec(), digests: Vec::new() };
+    let payload = Payload {
+        kind: PayloadKind::Message,
+        bytes: b"m".to_vec(),
+        digests: Vec::new(),
+    };
     let path: DerivationPath = "m".parse().unwrap();
-    task(id, Operation::KeySign(KeySign { key: key(), path, payload, signers: None }))
+    task(
+        id,
+        Operation::KeySign(KeySign {
+            key: key(),
+            path,
+            payload,
+            signers: None,
+        }),
+    )
 }
 
 fn keygen(id: u8) -> Task {
     let committee = Committee::new(vec![node(1), node(2), node(3)]).unwrap();
     let threshold = Threshold::try_from(2).unwrap();
-    task(id, Operation::KeyGen(KeyGen { name: "n".into(), scheme: Scheme::Ed25519, committee, threshold }))
+    task(
+        id,
+        Operation::KeyGen(KeyGen {
+            name: "n".into(),
+            scheme: Scheme::Ed25519,
+            committee,
+            threshold,
+        }),
+    )
 }
 
 fn failed(cause: Cause, code: &str, culprits: &[NodeId]) -> Outcome {
-    Outcome::Failed(Failure { cause, code: code.into(), text: "t".into(), culprits: culprits.to_vec() })
+    Outcome::Failed(Failure {
+        cause,
+        code: code.into(),
+        text: "t".into(),
+        culprits: culprits.to_vec(),
+    })
 }
 
 fn tried<'a>(task: &'a Task, parties: &'a [NodeId]) -> Tried<'a> {
-    Tried { task, key: key(), parties, now: NOW, used: true, stopping: false, evidence: None }
+    Tried {
+        task,
+        key: key(),
+        parties,
+        now: NOW,
+        used: true,
+        stopping: false,
+        evidence: None,
+    }
 }
 
 fn journal() -> (tempfile::TempDir, Journal) {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+    let dir = tempfile::Builder::new()
+        .permissions(private)
+        .tempdir()
+        .unwrap();
     let journal = Journal::create(dir.path()).unwrap();
     (dir, journal)
 }
@@ -73,7 +110,9 @@ fn ends(journal: &Journal, tried: &Tried<'_>, outcome: Outcome) {
     };
     journal.approve(NOW, decided, Vec::new()).unwrap();
     let consequences = tried.consequences(&outcome);
-    journal.conclude(NOW, tried.task.id, outcome, tried.used, consequences).unwrap();
+    journal
+        .conclude(NOW, tried.task.id, outcome, tried.used, consequences)
+        .unwrap();
 }
 
 fn code(result: Result<(), Refusal>) -> String {
@@ -86,25 +125,46 @@ fn only_a_cheat_that_was_seen_or_proven_is_kept_away() {
     let parties = [node(1), node(2), node(3)];
     let kept = |cause, code: &str, culprits: &[NodeId]| {
         let found = tried(&task, &parties).consequences(&failed(cause, code, culprits));
-        found.quarantines.into_iter().map(|kept| kept.peer).collect::<Vec<_>>()
+        found
+            .quarantines
+            .into_iter()
+            .map(|kept| kept.peer)
+            .collect::<Vec<_>>()
     };
     for code in CHEATS {
-        assert_eq!(kept(Cause::Peer, code, &[node(1), node(2)]), [node(1), node(2)]);
+        assert_eq!(
+            kept(Cause::Peer, code, &[node(1), node(2)]),
+            [node(1), node(2)]
+        );
         assert_eq!(kept(Cause::Peer, code, &[]), [], "nobody is accused");
         for cause in [Cause::Caller, Cause::Environment, Cause::Bug] {
             assert_eq!(kept(cause, code, &[node(1)]), [], "no peer's doing");
         }
     }
-    assert_eq!(kept(Cause::Environment, "session-timeout", &[node(1)]), [], "silence is no cheat");
-    for code in ["peer-aborted", "generation-mismatch", "split-view", "peer-flood"] {
-        assert_eq!(kept(Cause::Peer, code, &[node(1)]), [], "{code} may have an honest cause");
+    assert_eq!(
+        kept(Cause::Environment, "session-timeout", &[node(1)]),
+        [],
+        "silence is no cheat"
+    );
+    for code in [
+        "peer-aborted",
+        "generation-mismatch",
+        "split-view",
+        "peer-flood",
+    ] {
+        assert_eq!(
+            kept(Cause::Peer, code, &[node(1)]),
+            [],
+            "{code} may have an honest cause"
+        );
     }
 }
 
 #[test]
 fn a_quarantine_comes_in_one_commit_with_the_end_and_keeps_the_proof() {
     let (_dir, journal) = journal();
-    let (task, parties) = (keysign(1), [node(1), node(2)]);
+    let task = keysign(1);
+    let parties = [node(1), node(2)];
     let evidence = Evidence {
         task: Hash([1; 32]),
         node: node(2),
@@ -119,16 +179,42 @@ fn a_quarantine_comes_in_one_commit_with_the_end_and_keeps_the_proof() {
         },
     };
     let before = journal.commits();
-    let tried = Tried { evidence: Some(evidence.clone()), ..tried(&task, &parties) };
-    ends(&journal, &tried, failed(Cause::Peer, "equivocation", &[node(2)]));
-    assert_eq!(journal.commits(), before + 2, "the approval, and the end with all that follows from it");
+    let tried = Tried {
+        evidence: Some(evidence.clone()),
+        ..tried(&task, &parties)
+    };
+    ends(
+        &journal,
+        &tried,
+        failed(Cause::Peer, "equivocation", &[node(2)]),
+    );
+    assert_eq!(
+        journal.commits(),
+        before + 2,
+        "the approval, and the end with all that follows from it"
+    );
     let kept = journal.quarantines().unwrap();
-    assert_eq!((kept.len(), kept[0].peer, kept[0].evidence.clone()), (1, node(2), Some(evidence.clone())));
+    assert_eq!(
+        (kept.len(), kept[0].peer, kept[0].evidence.clone()),
+        (1, node(2), Some(evidence.clone()))
+    );
     assert_eq!(super::evidence(&journal, task.id).unwrap(), [evidence]);
     assert_eq!(code(check(&journal, key(), &parties)), "peer-quarantined");
     assert_eq!(code(check(&journal, key(), &[node(1), node(3)])), "");
-    assert_eq!(code(check(&journal, KeyId::from_bytes([3; 16]).unwrap(), &parties)), "", "another key");
-    assert_eq!(code(check_new(&journal, &parties)), "peer-quarantined", "no new key with a known cheat");
+    assert_eq!(
+        code(check(
+            &journal,
+            KeyId::from_bytes([3; 16]).unwrap(),
+            &parties
+        )),
+        "",
+        "another key"
+    );
+    assert_eq!(
+        code(check_new(&journal, &parties)),
+        "peer-quarantined",
+        "no new key with a known cheat"
+    );
     assert_eq!(code(check_new(&journal, &[node(1), node(3)])), "");
     journal.lift(NOW, key(), node(2)).unwrap();
     assert_eq!(code(check_new(&journal, &parties)), "");
@@ -138,20 +224,41 @@ fn a_quarantine_comes_in_one_commit_with_the_end_and_keeps_the_proof() {
 #[test]
 fn a_cheat_in_a_key_generation_is_kept_away_too() {
     let (_dir, journal) = journal();
-    let (task, parties) = (keygen(1), [node(1), node(2), node(3)]);
-    ends(&journal, &tried(&task, &parties), failed(Cause::Peer, "protocol", &[node(2)]));
+    let task = keygen(1);
+    let parties = [node(1), node(2), node(3)];
+    ends(
+        &journal,
+        &tried(&task, &parties),
+        failed(Cause::Peer, "protocol", &[node(2)]),
+    );
     assert_eq!(code(check_new(&journal, &parties)), "peer-quarantined");
-    ends(&journal, &tried(&keygen(2), &parties), failed(Cause::Peer, "protocol", &[]));
-    assert!(journal.stops().unwrap().is_empty(), "there is no key to stop");
+    ends(
+        &journal,
+        &tried(&keygen(2), &parties),
+        failed(Cause::Peer, "protocol", &[]),
+    );
+    assert!(
+        journal.stops().unwrap().is_empty(),
+        "there is no key to stop"
+    );
 }
 
 #[test]
 fn a_key_stops_where_somebody_cheated_and_nobody_can_be_named() {
     let (_dir, journal) = journal();
-    let (task, parties) = (keysign(1), [node(1), node(2), node(3)]);
-    ends(&journal, &tried(&task, &parties), failed(Cause::Peer, "signature-invalid", &[]));
+    let task = keysign(1);
+    let parties = [node(1), node(2), node(3)];
+    ends(
+        &journal,
+        &tried(&task, &parties),
+        failed(Cause::Peer, "signature-invalid", &[]),
+    );
     assert!(journal.quarantines().unwrap().is_empty());
-    assert_eq!(code(check(&journal, key(), &[node(4), node(5)])), "key-stopped", "whoever signs");
+    assert_eq!(
+        code(check(&journal, key(), &[node(4), node(5)])),
+        "key-stopped",
+        "whoever signs"
+    );
     assert_eq!(code(check_new(&journal, &parties)), "", "nobody is accused");
     journal.start_again(NOW, key()).unwrap();
     assert_eq!(code(check(&journal, key(), &parties)), "");
@@ -161,13 +268,27 @@ fn a_key_stops_where_somebody_cheated_and_nobody_can_be_named() {
 #[test]
 fn signers_stop_when_their_signatures_come_to_nothing_again_and_again() {
     let (_dir, journal) = journal();
-    let (one, two) = ([node(1), node(2)], [node(1), node(3)]);
+    let one = [node(1), node(2)];
+    let two = [node(1), node(3)];
     let lost = || failed(Cause::Peer, "peer-aborted", &[]);
-    let signed = || Outcome::Signed(Signed { session: SessionId([1; 32]), signatures: Vec::new() });
+    let signed = || {
+        Outcome::Signed(Signed {
+            session: SessionId([1; 32]),
+            signatures: Vec::new(),
+        })
+    };
     let mut ids = 1..;
     let mut end = |parties: &[NodeId], used, stopping, outcome| {
         let task = keysign(ids.next().unwrap());
-        ends(&journal, &Tried { used, stopping, ..tried(&task, parties) }, outcome);
+        ends(
+            &journal,
+            &Tried {
+                used,
+                stopping,
+                ..tried(&task, parties)
+            },
+            outcome,
+        );
     };
     (0..MAX_LOST - 1).for_each(|_| end(&one, true, false, lost()));
     end(&one, true, false, signed());
@@ -182,8 +303,16 @@ fn signers_stop_when_their_signatures_come_to_nothing_again_and_again() {
     );
     end(&one, true, false, lost());
     assert_eq!(code(check(&journal, key(), &one)), "key-stopped");
-    assert_eq!(code(check(&journal, key(), &two)), "", "other signers go on");
-    let alarms = journal.audit(0, 1_000).unwrap().into_iter().filter(|entry| entry.text.contains("in a row"));
+    assert_eq!(
+        code(check(&journal, key(), &two)),
+        "",
+        "other signers go on"
+    );
+    let alarms = journal
+        .audit(0, 1_000)
+        .unwrap()
+        .into_iter()
+        .filter(|entry| entry.text.contains("in a row"));
     assert_eq!(alarms.count(), 1);
     journal.start_again(NOW, key()).unwrap();
     end(&one, true, false, lost());

@@ -1,4 +1,17 @@
-//! KeyReshare: the next generation of a key for another committee, or for the same. How it works: `docs/reshare.md`.
+//! KeyReshare: the next generation of a key for another committee, or for the same. How it works:
+//! `docs/reshare.md`.
+
+use std::sync::{Arc, PoisonError};
+
+use countersign_engine::{AgreeParams, PartyIndex, PublicShare, ReshareParams, Reshared, Role};
+use countersign_protocol::control::Stage;
+use countersign_protocol::outcome::public_shares_hash;
+use countersign_protocol::session::Rooms;
+use countersign_protocol::{
+    Announcement, Cause, Committee, Failure, Hash, KeyId, KeyReshare, NodeId, Outcome, SessionId,
+    TaskId, UnixMillis,
+};
+use countersign_store::KeyStatus;
 
 use super::aux::{self, Fresh, position};
 use super::succession::{self, Step};
@@ -10,16 +23,6 @@ use crate::session::Run;
 use crate::session::driver::failure;
 use crate::session::worker::WorkError;
 use crate::vault::UsesShare;
-use countersign_engine::{AgreeParams, PartyIndex, PublicShare, ReshareParams, Reshared, Role};
-use countersign_protocol::control::Stage;
-use countersign_protocol::outcome::public_shares_hash;
-use countersign_protocol::session::Rooms;
-use countersign_protocol::{
-    Announcement, Cause, Committee, Failure, Hash, KeyId, KeyReshare, NodeId, Outcome, SessionId, TaskId,
-    UnixMillis,
-};
-use countersign_store::KeyStatus;
-use std::sync::{Arc, PoisonError};
 
 const DISCLOSE_PHASE: (u8, Stage) = (0, Stage::Running);
 const DEAL_PHASE: (u8, Stage) = (1, Stage::Running);
@@ -54,8 +57,16 @@ impl KeyResharePlan {
     }
 
     fn role(&self, node: &NodeId) -> Role {
-        let dealt = self.reshare.from.committee.index_of(node).filter(|_| self.dealers.contains(node));
-        Role { deals: dealt.map(|index| PartyIndex(index.0)), joins: self.members().contains(node) }
+        let dealt = self
+            .reshare
+            .from
+            .committee
+            .index_of(node)
+            .filter(|_| self.dealers.contains(node));
+        Role {
+            deals: dealt.map(|index| PartyIndex(index.0)),
+            joins: self.members().contains(node),
+        }
     }
 
     fn deals(&self, node: &NodeId) -> bool {
@@ -96,42 +107,61 @@ impl Job for KeyResharePlan {
     }
 
     fn rooms(&self) -> Rooms {
-        let handing_over = [countersign_engine::agree_room(), countersign_engine::reshare_room()];
-        let aux = if self.reshare.from.scheme.needs_aux() { &aux::rooms()[..] } else { &[] };
+        let handing_over = [
+            countersign_engine::agree_room(),
+            countersign_engine::reshare_room(),
+        ];
+        let aux = if self.reshare.from.scheme.needs_aux() {
+            &aux::rooms()[..]
+        } else {
+            &[]
+        };
         Rooms::new(handing_over.into_iter().chain(aux.iter().copied()))
     }
 
-    async fn run(core: Arc<Core>, approved: Arc<Approved<Self>>, run: &mut Run) -> Result<Outcome, Stopped> {
+    async fn run(
+        core: Arc<Core>,
+        approved: Arc<Approved<Self>>,
+        run: &mut Run,
+    ) -> Result<Outcome, Stopped> {
         let plan = approved.plan();
         let (session, holds) = run.meet().await?;
         count(&core, plan).await?;
         let old = disclose(&core, &approved, session, run).await?;
         let reshared = deal(&core, &approved, session, old, run).await?;
-        let (aux, fresh) = match plan.reshare.from.scheme.needs_aux() {
-            false => (None, None),
-            true => {
-                let who = (plan.parties(), &plan.reshare.committee);
-                let (aux, fresh) = aux::agreed(&core, who, AUX_PHASE, (session, &holds), run).await?;
-                (Some(aux), fresh)
-            }
+        let (aux, fresh) = if plan.reshare.from.scheme.needs_aux() {
+            let who = (plan.parties(), &plan.reshare.committee);
+            let (aux, fresh) = aux::agreed(&core, who, AUX_PHASE, (session, &holds), run).await?;
+            (Some(aux), fresh)
+        } else {
+            (None, None)
         };
-        core.events.shares(plan.task, describe::participants(plan.members(), &reshared.public_shares));
+        core.events.shares(
+            plan.task,
+            describe::participants(plan.members(), &reshared.public_shares),
+        );
         run.still_on()?;
         let mut announcement = announce(plan, session, &reshared, aux);
         store(&core, &approved, reshared, announcement.clone(), fresh).await?;
         handover::report(&core, plan.task, &announcement);
-        announcement.stored = run.store(announcement.digest()).await.map_err(Stopped::Unsettled)?;
+        announcement.stored = run
+            .store(announcement.digest())
+            .await
+            .map_err(Stopped::Unsettled)?;
         Ok(Outcome::Reshared(announcement))
     }
 }
 
-/// Notes that the reshare begins, as one of those that `limits.reshares` allows. Several may have been admitted since the last
-/// one began.
+/// Notes that the reshare begins, as one of those that `limits.reshares` allows. Several may have
+/// been admitted since the last one began.
 async fn count(core: &Arc<Core>, plan: &KeyResharePlan) -> Result<(), Failure> {
-    let (node, key, task) = (core.clone(), plan.reshare.from.key, plan.task);
+    let node = core.clone();
+    let key = plan.reshare.from.key;
+    let task = plan.task;
     let counted = core.journal(move |journal| {
         let _alone = node.aligning.lock().unwrap_or_else(PoisonError::into_inner);
-        let (rate, now) = (&node.config.reshares, node.now());
+        let rate = &node.config.reshares;
+        let now = node.now();
         let mut started = handover::started_at(journal, key).map_err(|error| error.to_string())?;
         started.remove(&task);
         if let Some(at) = rate.next_allowed(now, started.into_values()) {
@@ -157,32 +187,49 @@ pub(super) fn too_often(key: KeyId, rate: &ReshareRate, next: UnixMillis) -> Str
     )
 }
 
-/// The dealers say what their committee's public shares are. What they say is believed because the members of that
-/// committee signed its hash.
+/// The dealers say what their committee's public shares are. What they say is believed because the
+/// members of that committee signed its hash.
 async fn disclose(
     core: &Arc<Core>,
     approved: &Arc<Approved<KeyResharePlan>>,
     session: SessionId,
     run: &mut Run,
 ) -> Result<PublicShare, Failure> {
-    let (for_worker, approved) = (core.clone(), approved.clone());
+    let for_worker = core.clone();
+    let approved = approved.clone();
     let from = approved.plan().reshare.from.clone();
     let lane = core.lanes.free.clone();
-    let said = run.phase(DISCLOSE_PHASE, core.config.engines.keygen, lane, move || {
-        let plan = approved.plan();
-        let speakers: Vec<PartyIndex> =
-            plan.dealers.iter().map(|node| position(*node, &plan.parties)).collect();
-        let mine = match plan.deals(&for_worker.me) {
-            true => Some(encode_shares(&open(&for_worker, &approved)?.public().public_shares)),
-            false => None,
-        };
-        let parties = plan.parties.len() as u16;
-        let me = position(for_worker.me, &plan.parties);
-        Ok(countersign_engine::agree(
-            AgreeParams { session: &session.0, me, parties, speakers: &speakers },
-            mine,
-        )?)
-    });
+    let said = run.phase(
+        DISCLOSE_PHASE,
+        core.config.engines.keygen,
+        lane,
+        move || {
+            let plan = approved.plan();
+            let speakers: Vec<PartyIndex> = plan
+                .dealers
+                .iter()
+                .map(|node| position(*node, &plan.parties))
+                .collect();
+            let mine = if plan.deals(&for_worker.me) {
+                Some(encode_shares(
+                    &open(&for_worker, &approved)?.public().public_shares,
+                ))
+            } else {
+                None
+            };
+            let parties = plan.parties.len() as u16;
+            let me = position(for_worker.me, &plan.parties);
+            Ok(countersign_engine::agree(
+                AgreeParams {
+                    session: &session.0,
+                    me,
+                    parties,
+                    speakers: &speakers,
+                },
+                mine,
+            )?)
+        },
+    );
     public_share(&from, &said.await?).ok_or_else(|| {
         failure(
             Cause::Peer,
@@ -198,7 +245,8 @@ fn encode_shares(shares: &[Vec<u8>]) -> Vec<u8> {
 
 fn public_share(from: &Announcement, said: &[u8]) -> Option<PublicShare> {
     let public_shares: Vec<Vec<u8>> = countersign_protocol::decode(said).ok()?;
-    let announced = public_shares_hash(public_shares.iter().map(Vec::as_slice)) == from.public_shares;
+    let announced =
+        public_shares_hash(public_shares.iter().map(Vec::as_slice)) == from.public_shares;
     announced.then(|| PublicShare {
         scheme: from.scheme,
         parties: from.committee.members().len() as u16,
@@ -217,13 +265,15 @@ async fn deal(
     old: PublicShare,
     run: &mut Run,
 ) -> Result<Reshared, Failure> {
-    let (for_worker, approved) = (core.clone(), approved.clone());
+    let for_worker = core.clone();
+    let approved = approved.clone();
     let lane = core.lanes.free.clone();
     run.phase(DEAL_PHASE, core.config.engines.keygen, lane, move || {
         let plan = approved.plan();
-        let share = match plan.deals(&for_worker.me) {
-            true => Some(open(&for_worker, &approved)?),
-            false => None,
+        let share = if plan.deals(&for_worker.me) {
+            Some(open(&for_worker, &approved)?)
+        } else {
+            None
         };
         let roles: Vec<Role> = plan.parties.iter().map(|node| plan.role(node)).collect();
         let params = ReshareParams {
@@ -234,13 +284,22 @@ async fn deal(
             old: &old,
             generation: plan.reshare.generation().into(),
         };
-        Ok(countersign_engine::reshare(params, share.as_ref(), rand::rngs::OsRng)?)
+        Ok(countersign_engine::reshare(
+            params,
+            share.as_ref(),
+            rand::rngs::OsRng,
+        )?)
     })
     .await
 }
 
-fn open(core: &Core, approved: &Approved<KeyResharePlan>) -> Result<countersign_engine::Share, WorkError> {
-    core.vault.open_share(approved).map_err(|error| WorkError::Secrets(error.to_string()))
+fn open(
+    core: &Core,
+    approved: &Approved<KeyResharePlan>,
+) -> Result<countersign_engine::Share, WorkError> {
+    core.vault
+        .open_share(approved)
+        .map_err(|error| WorkError::Secrets(error.to_string()))
 }
 
 fn announce(
@@ -271,12 +330,21 @@ async fn store(
     next: Announcement,
     fresh: Fresh,
 ) -> Result<(), Failure> {
-    let (core, approved) = (core.clone(), approved.clone());
-    let written = tokio::task::spawn_blocking(move || write(&core, &approved, reshared, next, fresh)).await;
-    let written = written
-        .unwrap_or_else(|error| Err(format!("the storing thread died ({error}); report this with the log")));
+    let core = core.clone();
+    let approved = approved.clone();
+    let written =
+        tokio::task::spawn_blocking(move || write(&core, &approved, reshared, next, fresh)).await;
+    let written = written.unwrap_or_else(|error| {
+        Err(format!(
+            "the storing thread died ({error}); report this with the log"
+        ))
+    });
     written.map_err(|error| {
-        failure(Cause::Environment, "store", &format!("the new share could not be stored: {error}"))
+        failure(
+            Cause::Environment,
+            "store",
+            &format!("the new share could not be stored: {error}"),
+        )
     })
 }
 
@@ -287,13 +355,18 @@ fn write(
     next: Announcement,
     fresh: Fresh,
 ) -> Result<(), String> {
-    let (plan, aux) = (approved.plan(), aux::to_store(&fresh));
-    // What an earlier reshare left to be done comes first, and nothing comes between the share and its record.
+    let plan = approved.plan();
+    let aux = aux::to_store(&fresh);
+    // What an earlier reshare left to be done comes first, and nothing comes between the share and
+    // its record.
     let _alone = core.aligning.lock().unwrap_or_else(PoisonError::into_inner);
-    handover::align(&core.journal, &core.vault, core.now(), next.key).map_err(|error| error.to_string())?;
+    handover::align(&core.journal, &core.vault, core.now(), next.key)
+        .map_err(|error| error.to_string())?;
     check_present(core, plan, &next)?;
     if let Some(share) = &reshared.share {
-        core.vault.put_next_share(approved, share, &next, aux).map_err(|error| error.to_string())?;
+        core.vault
+            .put_next_share(approved, share, &next, aux)
+            .map_err(|error| error.to_string())?;
     }
     if let Some((digest, aux)) = fresh {
         core.auxes.put(digest, aux);
@@ -302,16 +375,25 @@ fn write(
         .map_err(|error| error.to_string())
 }
 
-/// Once more what admission has asked: another reshare of the key may have been stored for, or settled, since.
+/// Once more what admission has asked: another reshare of the key may have been stored for, or
+/// settled, since.
 fn check_present(core: &Core, plan: &KeyResharePlan, next: &Announcement) -> Result<(), String> {
     let known = handover::steps(&core.journal, next.key).map_err(|error| error.to_string())?;
-    let step = Step { generation: next.generation, created: plan.created, task: plan.task };
+    let step = Step {
+        generation: next.generation,
+        created: plan.created,
+        task: plan.task,
+    };
     succession::may_store(&step, &known).map_err(|hindrance| hindrance.to_string())?;
-    let record = core.journal.key(&next.key).map_err(|error| error.to_string())?;
+    let record = core
+        .journal
+        .key(&next.key)
+        .map_err(|error| error.to_string())?;
     match record.filter(|record| record.status == KeyStatus::Active) {
-        Some(record) if record.announcement.digest() != plan.reshare.from.digest() => {
-            Err(format!("the key came to generation {} meanwhile", record.announcement.generation))
-        }
+        Some(record) if record.announcement.digest() != plan.reshare.from.digest() => Err(format!(
+            "the key came to generation {} meanwhile",
+            record.announcement.generation
+        )),
         Some(_) | None => Ok(()),
     }
 }

@@ -1,26 +1,35 @@
-//! A new key between the moment its share is stored and the last member's confirmation. Its task has no end until then.
+//! A new key between the moment its share is stored and the last member's confirmation. Its task
+//! has no end until then.
 
-use super::handover;
-use crate::core::Core;
-use crate::{events, metrics};
+use std::sync::Arc;
+
 use countersign_protocol::control::{FromNode, Held};
 use countersign_protocol::{Announcement, KeyId, NodeId, Outcome, TaskId, UnixMillis};
 use countersign_store::{
     Journal, KeyRecord, KeyStatus, ReadJournalError, State, TaskKind, WriteJournalError,
 };
-use std::sync::Arc;
 
-/// The KeyGens and KeyReshares that this node has stored for and whose last confirmations it has not seen.
+use super::handover;
+use crate::core::Core;
+use crate::{events, metrics};
+
+/// The KeyGens and KeyReshares that this node has stored for and whose last confirmations it has
+/// not seen.
 pub fn waiting(journal: &Journal) -> Result<Vec<TaskId>, ReadJournalError> {
     let keygens = journal.pending_keys()?.into_iter().map(|(_, task)| task);
-    let reshares = handover::waiting(journal)?.into_iter().map(|handover| handover.task);
+    let reshares = handover::waiting(journal)?
+        .into_iter()
+        .map(|handover| handover.task);
     Ok(keygens.chain(reshares).collect())
 }
 
-/// Activates a pending key, if every member's mark over exactly what is stored here is there, whoever brings them.
+/// Activates a pending key, if every member's mark over exactly what is stored here is there,
+/// whoever brings them.
 pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) {
     let key = announcement.key;
-    let Ok(Some(record)) = core.journal(move |journal| journal.key(&key)).await else { return };
+    let Ok(Some(record)) = core.journal(move |journal| journal.key(&key)).await else {
+        return;
+    };
     let same = record.announcement.digest() == announcement.digest();
     if record.status != KeyStatus::Pending
         || announcement.task != task
@@ -29,9 +38,17 @@ pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) 
     {
         return tracing::debug!(%key, "a settlement does not fit and was ignored");
     }
-    let (now, created, settled, told) = (core.now(), record.created, announcement.clone(), core.clone());
+    let now = core.now();
+    let created = record.created;
+    let settled = announcement.clone();
+    let told = core.clone();
     let confirm = move |journal: &Journal| {
-        let what = events::what_of(&told.events, task, &Outcome::Created(settled.clone()), now.0);
+        let what = events::what_of(
+            &told.events,
+            task,
+            &Outcome::Created(settled.clone()),
+            now.0,
+        );
         let events = told.events.tell(journal, task, what);
         self::confirm(&journal.telling(events), now, created, settled)
     };
@@ -42,29 +59,46 @@ pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) 
     core.tally.task(TaskKind::KeyGen, metrics::Ended::Succeeded);
     core.events.finish(task);
     core.key_active(announcement.aux).await;
-    core.reporter.send(FromNode::Outcome { task, outcome: Outcome::Created(announcement) });
+    core.reporter.send(FromNode::Outcome {
+        task,
+        outcome: Outcome::Created(announcement),
+    });
 }
 
-/// The generations that this node has stored for and whose last marks it has not seen, each with the nodes that may have
-/// them: new keys and reshares.
+/// The generations that this node has stored for and whose last marks it has not seen, each with
+/// the nodes that may have them: new keys and reshares.
 pub fn lacking(journal: &Journal) -> Result<Vec<(Held, Vec<NodeId>)>, ReadJournalError> {
     let mut lacking = Vec::new();
     for task in journal.unfinished()? {
-        let Some(row) = journal.row(&task)?.filter(|row| row.kind == TaskKind::KeyGen) else { continue };
+        let Some(row) = journal
+            .row(&task)?
+            .filter(|row| row.kind == TaskKind::KeyGen)
+        else {
+            continue;
+        };
         let key = KeyId::of_task(&row.hash);
-        if journal.key(&key)?.is_some_and(|record| record.status == KeyStatus::Pending) {
+        if journal
+            .key(&key)?
+            .is_some_and(|record| record.status == KeyStatus::Pending)
+        {
             lacking.push((Held { key, generation: 0 }, row.parties));
         }
     }
     for open in handover::waiting(journal)? {
-        let Announcement { key, generation, parties, .. } = open.announcement;
+        let Announcement {
+            key,
+            generation,
+            parties,
+            ..
+        } = open.announcement;
         lacking.push((Held { key, generation }, parties));
     }
     Ok(lacking)
 }
 
-/// Ends the task with the key that all members have confirmed; the key is active from then on. A task that was recorded as
-/// over keeps its end, and the key becomes active all the same: all others have it.
+/// Ends the task with the key that all members have confirmed; the key is active from then on. A
+/// task that was recorded as over keeps its end, and the key becomes active all the same: all
+/// others have it.
 pub fn confirm(
     journal: &Journal,
     now: UnixMillis,
@@ -73,18 +107,23 @@ pub fn confirm(
 ) -> Result<(), WriteJournalError> {
     let task = announcement.task;
     match journal.row(&task)? {
-        Some(row) if row.state == State::Approved => {
-            journal.end(now, task, Outcome::Created(announcement)).map(drop)
-        }
-        _ => journal.put_key(KeyRecord { announcement, status: KeyStatus::Active, created }),
+        Some(row) if row.state == State::Approved => journal
+            .end(now, task, Outcome::Created(announcement))
+            .map(drop),
+        _ => journal.put_key(KeyRecord {
+            announcement,
+            status: KeyStatus::Active,
+            created,
+        }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_protocol::{Committee, Failure, Hash, Scheme, SessionId, Threshold};
     use countersign_store::Decided;
+
+    use super::*;
 
     const TASK: TaskId = TaskId([1; 16]);
     const NOW: UnixMillis = UnixMillis(1_000);
@@ -117,7 +156,10 @@ mod tests {
     /// A journal with an approved KeyGen whose key is pending.
     fn journal() -> (tempfile::TempDir, Journal) {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
         let journal = Journal::create(dir.path()).unwrap();
         let task = Decided {
             task: TASK,
@@ -130,7 +172,11 @@ mod tests {
             evidence: countersign_store::Evidence::default(),
         };
         journal.approve(NOW, task, Vec::new()).unwrap();
-        let pending = KeyRecord { announcement: announcement(), status: KeyStatus::Pending, created: NOW };
+        let pending = KeyRecord {
+            announcement: announcement(),
+            status: KeyStatus::Pending,
+            created: NOW,
+        };
         journal.put_key(pending).unwrap();
         (dir, journal)
     }
@@ -144,12 +190,22 @@ mod tests {
         let (_dir, journal) = journal();
         let settling = waiting(&journal).unwrap();
         assert_eq!(settling, [TASK]);
-        let held = Held { key: announcement().key, generation: 0 };
-        assert_eq!(lacking(&journal).unwrap(), [(held, vec![node(1), node(2)])], "the others are asked");
+        let held = Held {
+            key: announcement().key,
+            generation: 0,
+        };
+        assert_eq!(
+            lacking(&journal).unwrap(),
+            [(held, vec![node(1), node(2)])],
+            "the others are asked"
+        );
         assert_eq!(journal.abort_unfinished(NOW, &settling).unwrap(), []);
         assert_eq!(status(&journal), KeyStatus::Pending);
         confirm(&journal, NOW, NOW, announcement()).unwrap();
-        let ended = State::Ended { outcome: Outcome::Created(announcement()).into(), at: NOW };
+        let ended = State::Ended {
+            outcome: Outcome::Created(announcement()).into(),
+            at: NOW,
+        };
         assert_eq!(journal.row(&TASK).unwrap().unwrap().state, ended);
         assert_eq!(status(&journal), KeyStatus::Active);
         assert_eq!(waiting(&journal).unwrap(), []);
@@ -165,9 +221,14 @@ mod tests {
             text: "t".into(),
             culprits: Vec::new(),
         };
-        journal.end(NOW, TASK, Outcome::Failed(failure.clone())).unwrap();
+        journal
+            .end(NOW, TASK, Outcome::Failed(failure.clone()))
+            .unwrap();
         confirm(&journal, NOW, NOW, announcement()).unwrap();
-        let ended = State::Ended { outcome: Outcome::Failed(failure).into(), at: NOW };
+        let ended = State::Ended {
+            outcome: Outcome::Failed(failure).into(),
+            at: NOW,
+        };
         assert_eq!(journal.row(&TASK).unwrap().unwrap().state, ended);
         assert_eq!(status(&journal), KeyStatus::Active);
     }

@@ -1,11 +1,13 @@
-//! The rules by which a node goes from one generation of a key to the next, and by which it destroys what it held. Nothing
-//! else: no clock, no disk, no network. The node obeys them ([`handover`](super::handover)), and a test walks through
-//! every order and loss of messages with them (`succession_search.rs`). Why they are so: `docs/reshare.md`, section 4.
+//! The rules by which a node goes from one generation of a key to the next, and by which it
+//! destroys what it held. Nothing else: no clock, no disk, no network. The node obeys them
+//! ([`handover`](super::handover)), and a test walks through every order and loss of messages with
+//! them (`succession_search.rs`). Why they are so: `docs/reshare.md`, section 4.
 
 use countersign_protocol::{TaskId, UnixMillis};
 
-/// A reshare of a key, in the order in which every node takes them up: by the generation that it makes, then by when it was
-/// ordered, then by its task. The order is in the signed task, so that all nodes have the same.
+/// A reshare of a key, in the order in which every node takes them up: by the generation that it
+/// makes, then by when it was ordered, then by its task. The order is in the signed task, so that
+/// all nodes have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Step {
     /// The generation that it makes.
@@ -21,7 +23,8 @@ pub struct Step {
 pub enum Standing {
     /// Not all marks are here, and nobody said that one will never be.
     Waiting,
-    /// A party said that its mark will never be there, or the operator gave it up. What was stored sleeps.
+    /// A party said that its mark will never be there, or the operator gave it up. What was stored
+    /// sleeps.
     Asleep,
     /// All marks are here: it is in force, or was before a later one.
     Taken,
@@ -40,14 +43,17 @@ pub enum Hindrance {
     Later(TaskId),
 }
 
-/// Whether a party may store for `step`, after the steps that it has stored for: one at a time, and never for one that was
-/// ordered before another. If two steps from one generation are ever both complete, because somebody lied about its mark,
-/// then all honest parties of both stored in the same order, and what the later one needs is destroyed by none of them.
+/// Whether a party may store for `step`, after the steps that it has stored for: one at a time, and
+/// never for one that was ordered before another. If two steps from one generation are ever both
+/// complete, because somebody lied about its mark, then all honest parties of both stored in the
+/// same order, and what the later one needs is destroyed by none of them.
 pub fn may_store(step: &Step, known: &[(Step, Standing)]) -> Result<(), Hindrance> {
     for (other, standing) in known {
         match standing {
             Standing::Waiting => return Err(Hindrance::Unsettled(other.task)),
-            Standing::Asleep | Standing::Taken if other > step => return Err(Hindrance::Later(other.task)),
+            Standing::Asleep | Standing::Taken if other > step => {
+                return Err(Hindrance::Later(other.task));
+            }
             Standing::Asleep | Standing::Taken => {}
         }
     }
@@ -67,14 +73,20 @@ pub enum OnComplete {
     Passed,
 }
 
-/// All marks of `step` are here. `known`: this and the other steps of the key that the party has stored for. `present`: the
-/// generation that it knows the key to be of, if any. All marks outweigh whatever was said of the step before.
+/// All marks of `step` are here. `known`: this and the other steps of the key that the party has
+/// stored for. `present`: the generation that it knows the key to be of, if any. All marks outweigh
+/// whatever was said of the step before.
 pub fn on_complete(step: &Step, known: &[(Step, Standing)], present: Option<u32>) -> OnComplete {
-    let standing = known.iter().find(|(other, _)| other == step).map(|(_, standing)| *standing);
+    let standing = known
+        .iter()
+        .find(|(other, _)| other == step)
+        .map(|(_, standing)| *standing);
     let later = |(other, standing): &(Step, Standing)| *standing == Standing::Taken && other > step;
     match standing {
         Some(Standing::Taken) => OnComplete::Already,
-        _ if known.iter().any(later) || present.is_some_and(|present| present > step.generation) => {
+        _ if known.iter().any(later)
+            || present.is_some_and(|present| present > step.generation) =>
+        {
             OnComplete::Passed
         }
         Some(Standing::Asleep) => OnComplete::Wake,
@@ -82,7 +94,8 @@ pub fn on_complete(step: &Step, known: &[(Step, Standing)], present: Option<u32>
     }
 }
 
-/// Whether a party's word that it never stored ends the wait. Once all marks are here, no word does.
+/// Whether a party's word that it never stored ends the wait. Once all marks are here, no word
+/// does.
 pub fn heeds_void(standing: Standing) -> bool {
     match standing {
         Standing::Waiting => true,
@@ -90,14 +103,14 @@ pub fn heeds_void(standing: Standing) -> bool {
     }
 }
 
-/// Whether a share that sleeps goes when `taken` comes into force: only if it was ordered before. A later one may be complete
-/// elsewhere.
+/// Whether a share that sleeps goes when `taken` comes into force: only if it was ordered before. A
+/// later one may be complete elsewhere.
 pub fn dooms(taken: &Step, asleep: &Step) -> bool {
     asleep < taken
 }
 
-/// What somebody knows who holds a share of an earlier generation and will hold none of the later one: a dealer that leaves,
-/// or a holder that took no part.
+/// What somebody knows who holds a share of an earlier generation and will hold none of the later
+/// one: a dealer that leaves, or a holder that took no part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evidence {
     /// It has the announcement with the marks of all parties.
@@ -121,13 +134,21 @@ pub enum OldShare {
     Destroyed,
 }
 
-/// What becomes of a share that its holder has no successor for. With all marks it is used no more. It is destroyed when a
-/// quorum has the later generation in force: fewer than a quorum lie, so at least one honest member is among them, which has
-/// the complete announcement for good and hands it to the others.
+/// What becomes of a share that its holder has no successor for. With all marks it is used no more.
+/// It is destroyed when a quorum has the later generation in force: fewer than a quorum lie, so at
+/// least one honest member is among them, which has the complete announcement for good and hands it
+/// to the others.
 pub fn old_share(evidence: &Evidence) -> OldShare {
     match evidence {
-        Evidence { complete: false, .. } => OldShare::InUse,
-        Evidence { in_force, threshold, handed_on: true, .. } if in_force >= threshold => OldShare::Destroyed,
+        Evidence {
+            complete: false, ..
+        } => OldShare::InUse,
+        Evidence {
+            in_force,
+            threshold,
+            handed_on: true,
+            ..
+        } if in_force >= threshold => OldShare::Destroyed,
         Evidence { .. } => OldShare::Kept,
     }
 }

@@ -1,17 +1,27 @@
-//! Every order and loss of messages in small reshares, with one liar that is in league with the coordinator.
+//! Every order and loss of messages in small reshares, with one liar that is in league with the
+//! coordinator.
 //!
-//! The liar and the coordinator decide what happens next: which party stores or gives up, which message arrives where, and
-//! which never does; the tunnels are theirs, too. They have every mark that was ever signed, and the liar signs whatever it
-//! likes. Honest nodes decide by the rules of [`super`] and by nothing else. From every state that can be reached the liar
-//! falls silent, the honest nodes tell each other what they know, and then a quorum of them must share a generation.
+//! The liar and the coordinator decide what happens next: which party stores or gives up, which
+//! message arrives where, and which never does; the tunnels are theirs, too. They have every mark
+//! that was ever signed, and the liar signs whatever it likes. Honest nodes decide by the rules of
+//! [`super`] and by nothing else. From every state that can be reached the liar falls silent, the
+//! honest nodes tell each other what they know, and then a quorum of them must share a generation.
+
+use std::collections::HashSet;
 
 use super::*;
-use std::collections::HashSet;
 
 const OLD: usize = usize::MAX;
 /// Nodes and reshares of a case, at most.
 const NODES: usize = 6;
 const STEPS: usize = 2;
+
+const RULES: Rules = Rules {
+    destroy_at_once: false,
+    silent: false,
+    quorum_is_enough: false,
+    unordered: false,
+};
 
 /// Nodes as bits.
 type Set = u8;
@@ -53,9 +63,6 @@ struct Rules {
     /// Reshares are stored for in any order, and all that sleep go at a switch.
     unordered: bool,
 }
-
-const RULES: Rules =
-    Rules { destroy_at_once: false, silent: false, quorum_is_enough: false, unordered: false };
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -113,27 +120,38 @@ impl Case {
     }
 
     fn everybody(&self) -> Set {
-        self.orders.iter().fold(self.old, |all, order| all | order.parties())
+        self.orders
+            .iter()
+            .fold(self.old, |all, order| all | order.parties())
     }
 
     fn step(order: usize) -> Step {
-        Step { generation: 1, created: UnixMillis(order as u64), task: TaskId([order as u8; 16]) }
+        Step {
+            generation: 1,
+            created: UnixMillis(order as u64),
+            task: TaskId([order as u8; 16]),
+        }
     }
 
     fn known(node: &Node) -> Vec<(Step, Standing)> {
         let standing = node.standing.iter().enumerate();
-        standing.filter_map(|(order, standing)| Some((Self::step(order), (*standing)?))).collect()
+        standing
+            .filter_map(|(order, standing)| Some((Self::step(order), (*standing)?)))
+            .collect()
     }
 
     fn stored(&self, world: &World, order: usize, who: Set) -> bool {
-        self.honest(who).all(|node| world[node].standing[order].is_some())
+        self.honest(who)
+            .all(|node| world[node].standing[order].is_some())
     }
 
-    /// Whether the liar and the coordinator can show all marks to a node; the liar's own are at hand.
+    /// Whether the liar and the coordinator can show all marks to a node; the liar's own are at
+    /// hand.
     fn is_complete(&self, world: &World, order: usize, to: usize) -> bool {
         let Order { dealers, new } = self.orders[order];
         if self.rules.quorum_is_enough && !has(dealers | new, to) {
-            let consents = |node: &usize| *node == self.liar || world[*node].standing[order].is_some();
+            let consents =
+                |node: &usize| *node == self.liar || world[*node].standing[order].is_some();
             let consenting = members((dealers | new) & self.old).filter(consents);
             return self.stored(world, order, new) && consenting.count() as u32 >= self.threshold;
         }
@@ -151,7 +169,11 @@ impl Case {
         for (order, made) in self.orders.iter().enumerate() {
             for node in self.honest(self.everybody()) {
                 if has(made.parties(), node) {
-                    acts.extend([Act::Store(node, order), Act::GiveUp(node, order), Act::Void(node, order)]);
+                    acts.extend([
+                        Act::Store(node, order),
+                        Act::GiveUp(node, order),
+                        Act::Void(node, order),
+                    ]);
                 }
                 if self.is_complete(world, order, node) {
                     acts.push(Act::Complete(node, order));
@@ -167,7 +189,9 @@ impl Case {
         let mut next = *world;
         match act {
             Act::Store(node, order) => self.store(&mut next[node], node, order),
-            Act::GiveUp(node, order) => next[node].void[order] |= next[node].standing[order].is_none(),
+            Act::GiveUp(node, order) => {
+                next[node].void[order] |= next[node].standing[order].is_none()
+            }
             Act::Void(node, order) => {
                 let said = |by: usize| by == self.liar || world[by].void[order];
                 let parties = self.orders[order].parties();
@@ -183,12 +207,18 @@ impl Case {
 
     fn store(&self, node: &mut Node, me: usize, order: usize) {
         let made = self.orders[order];
-        let admitted = match self.rules.unordered {
-            true => Self::known(node).iter().all(|(_, standing)| *standing != Standing::Waiting),
-            false => may_store(&Self::step(order), &Self::known(node)).is_ok(),
+        let admitted = if self.rules.unordered {
+            Self::known(node)
+                .iter()
+                .all(|(_, standing)| *standing != Standing::Waiting)
+        } else {
+            may_store(&Self::step(order), &Self::known(node)).is_ok()
         };
-        let from_is_present =
-            if has(self.old, me) { node.present == Some(OLD) } else { node.present.is_none() };
+        let from_is_present = if has(self.old, me) {
+            node.present == Some(OLD)
+        } else {
+            node.present.is_none()
+        };
         if node.standing[order].is_some() || node.void[order] || !admitted || !from_is_present {
             return;
         }
@@ -209,7 +239,10 @@ impl Case {
                 OnComplete::Already | OnComplete::Passed => {}
             }
         } else if node.present == Some(OLD)
-            && node.standing.iter().all(|standing| *standing != Some(Standing::Waiting))
+            && node
+                .standing
+                .iter()
+                .all(|standing| *standing != Some(Standing::Waiting))
         {
             node.complete[order] = true;
             node.present = Some(order);
@@ -226,7 +259,8 @@ impl Case {
         }
         node.old_share = None;
         for asleep in 0..self.orders.len() {
-            let sleeps = asleep != order && node.standing[asleep].is_some_and(|is| is != Standing::Waiting);
+            let sleeps =
+                asleep != order && node.standing[asleep].is_some_and(|is| is != Standing::Waiting);
             if sleeps && (self.rules.unordered || dooms(&Self::step(order), &Self::step(asleep))) {
                 node.next[asleep] = false;
             }
@@ -241,7 +275,8 @@ impl Case {
         }
     }
 
-    /// What becomes of a share without successor. Nobody can be reached, so all who can were handed what it knows.
+    /// What becomes of a share without successor. Nobody can be reached, so all who can were handed
+    /// what it knows.
     fn judge(&self, node: &mut Node) {
         if node.old_share.is_none() || node.present.is_none_or(|present| present == OLD) {
             return;
@@ -249,9 +284,10 @@ impl Case {
         for order in 0..self.orders.len() {
             let evidence = Evidence {
                 complete: node.complete[order],
-                in_force: match self.rules.destroy_at_once {
-                    true => NODES,
-                    false => node.in_force[order].count_ones() as usize,
+                in_force: if self.rules.destroy_at_once {
+                    NODES
+                } else {
+                    node.in_force[order].count_ones() as usize
                 },
                 threshold: self.threshold as usize,
                 handed_on: true,
@@ -266,12 +302,16 @@ impl Case {
 
     /// A node that holds nothing of the key, and will not: its operator may switch it off.
     fn is_gone(&self, world: &World, node: usize) -> bool {
-        let Node { present, old_share, .. } = world[node];
-        let outside = present.is_some_and(|present| present != OLD && !has(self.orders[present].new, node));
+        let Node {
+            present, old_share, ..
+        } = world[node];
+        let outside =
+            present.is_some_and(|present| present != OLD && !has(self.orders[present].new, node));
         outside && old_share.is_none()
     }
 
-    /// The liar is silent; the honest tell each other everything, again and again. Whoever holds nothing any more is gone.
+    /// The liar is silent; the honest tell each other everything, again and again. Whoever holds
+    /// nothing any more is gone.
     fn settle(&self, mut world: World) -> World {
         loop {
             let before = world;
@@ -282,9 +322,12 @@ impl Case {
                         && (!self.rules.silent || has(made.parties(), node))
                 };
                 let told = self.honest(self.everybody()).any(tells);
-                let void = self.honest(made.parties()).any(|node| before[node].void[order]);
+                let void = self
+                    .honest(made.parties())
+                    .any(|node| before[node].void[order]);
                 for node in self.honest(self.everybody()) {
-                    let proves = !has(made.parties(), node) || self.stored(&before, order, made.parties());
+                    let proves =
+                        !has(made.parties(), node) || self.stored(&before, order, made.parties());
                     if told && proves {
                         self.show(&mut world[node], node, order);
                     } else if void && has(made.parties(), node) {
@@ -306,19 +349,29 @@ impl Case {
     /// The generations of which a quorum is honest and can sign.
     fn whole(&self, world: &World) -> Vec<usize> {
         let signs = |node: usize, generation: usize| match generation {
-            OLD => world[node].present == Some(OLD) && world[node].old_share == Some(OldShare::InUse),
+            OLD => {
+                world[node].present == Some(OLD) && world[node].old_share == Some(OldShare::InUse)
+            }
             order => world[node].present == Some(order) && world[node].next[order],
         };
-        let holders =
-            |generation: usize| if generation == OLD { self.old } else { self.orders[generation].new };
+        let holders = |generation: usize| {
+            if generation == OLD {
+                self.old
+            } else {
+                self.orders[generation].new
+            }
+        };
         let quorum = |generation: &usize| {
-            let honest = self.honest(holders(*generation)).filter(|node| signs(*node, *generation));
+            let honest = self
+                .honest(holders(*generation))
+                .filter(|node| signs(*node, *generation));
             honest.count() as u32 >= self.threshold
         };
         (0..self.orders.len()).chain([OLD]).filter(quorum).collect()
     }
 
-    /// Walks through all states; returns their number, or how one was reached from which the key is lost.
+    /// Walks through all states; returns their number, or how one was reached from which the key is
+    /// lost.
     fn search(&self) -> Result<usize, Vec<Act>> {
         let mut seen = HashSet::from([self.begin()]);
         let mut open = vec![(self.begin(), Vec::new())];
@@ -340,7 +393,9 @@ impl Case {
 
     /// Once all are told, nobody honest signs with another generation than the others.
     fn agree(&self, world: &World) -> bool {
-        let moved = self.honest(self.everybody()).any(|node| world[node].present == Some(0));
+        let moved = self
+            .honest(self.everybody())
+            .any(|node| world[node].present == Some(0));
         let behind = |node: usize| world[node].present == Some(OLD);
         !moved || !self.honest(self.everybody()).any(behind)
     }
@@ -364,12 +419,19 @@ fn choices(from: Set, count: u32) -> impl Iterator<Item = Set> {
 
 /// Every choice of dealers and of the liar.
 fn cases(old: &[usize], new: &[usize], threshold: u32) -> Vec<Case> {
-    let (old, new) = (set(old), set(new));
+    let old = set(old);
+    let new = set(new);
     let mut cases = Vec::new();
     for dealers in choices(old, threshold) {
         for liar in members(old | new) {
             let orders = vec![Order { dealers, new }];
-            cases.push(Case { old, threshold, orders, liar, rules: RULES });
+            cases.push(Case {
+                old,
+                threshold,
+                orders,
+                liar,
+                rules: RULES,
+            });
         }
     }
     cases
@@ -377,8 +439,10 @@ fn cases(old: &[usize], new: &[usize], threshold: u32) -> Vec<Case> {
 
 /// The sum of the states of all cases.
 fn walk(name: &str, cases: &[Case]) -> usize {
-    let walked =
-        |case: &Case| case.search().unwrap_or_else(|way| panic!("{name}: lost in {case:?} by {way:?}"));
+    let walked = |case: &Case| {
+        case.search()
+            .unwrap_or_else(|way| panic!("{name}: lost in {case:?} by {way:?}"))
+    };
     let states = cases.iter().map(walked).sum();
     println!("{name}: {states} states in {} cases", cases.len());
     states
@@ -390,21 +454,34 @@ fn from_every_state_of_a_reshare_with_one_liar_honest_nodes_find_a_quorum() {
         walk("2 of 3, one replaced", &cases(&[0, 1, 2], &[0, 1, 3], 2)),
         walk("2 of 3, refreshed", &cases(&[0, 1, 2], &[0, 1, 2], 2)),
         walk("2 of 3 to three others", &cases(&[0, 1, 2], &[3, 4, 5], 2)),
-        walk("3 of 4, one replaced", &cases(&[0, 1, 2, 3], &[0, 1, 2, 4], 3)),
+        walk(
+            "3 of 4, one replaced",
+            &cases(&[0, 1, 2, 3], &[0, 1, 2, 4], 3),
+        ),
     ];
     assert!(states.iter().all(|states| *states > 100), "{states:?}");
 }
 
 /// Two reshares from one generation, ordered one after the other, met by the nodes in any order.
 fn twice(rules: Rules) -> Vec<Case> {
-    let (old, both) = (set(&[0, 1, 2]), [set(&[0, 1, 3]), set(&[0, 1, 2])]);
+    let old = set(&[0, 1, 2]);
+    let both = [set(&[0, 1, 3]), set(&[0, 1, 2])];
     let mut cases = Vec::new();
     for new in both {
         for dealers in choices(old, 2) {
             for liar in [0, 1, 2, 3] {
-                let first = Order { dealers: set(&[0, 1]), new: set(&[0, 1, 3]) };
+                let first = Order {
+                    dealers: set(&[0, 1]),
+                    new: set(&[0, 1, 3]),
+                };
                 let orders = vec![first, Order { dealers, new }];
-                cases.push(Case { old, threshold: 2, orders, liar, rules });
+                cases.push(Case {
+                    old,
+                    threshold: 2,
+                    orders,
+                    liar,
+                    rules,
+                });
             }
         }
     }
@@ -419,18 +496,43 @@ fn two_reshares_from_one_generation_that_cross_lose_no_key_either() {
 /// What each rule is for: without it there is a way to lose the key.
 #[test]
 fn without_any_one_of_the_rules_a_liar_and_the_coordinator_freeze_a_key() {
-    let all = || [cases(&[0, 1, 2], &[0, 1, 3], 2), cases(&[0, 1, 2], &[3, 4, 5], 2)].concat();
+    let all = || {
+        [
+            cases(&[0, 1, 2], &[0, 1, 3], 2),
+            cases(&[0, 1, 2], &[3, 4, 5], 2),
+        ]
+        .concat()
+    };
     let lost = |rules: Rules, cases: Vec<Case>| {
         let with = cases.into_iter().map(|case| Case { rules, ..case });
-        with.filter_map(|case| case.search().err()).min_by_key(Vec::len)
+        with.filter_map(|case| case.search().err())
+            .min_by_key(Vec::len)
     };
-    let before = Rules { destroy_at_once: true, silent: true, quorum_is_enough: true, ..RULES };
+    let before = Rules {
+        destroy_at_once: true,
+        silent: true,
+        quorum_is_enough: true,
+        ..RULES
+    };
     // Withholding one mark is enough, and destroying what others rely on.
-    for rules in [before, Rules { destroy_at_once: true, ..RULES }, Rules { silent: true, ..RULES }] {
+    for rules in [
+        before,
+        Rules {
+            destroy_at_once: true,
+            ..RULES
+        },
+        Rules {
+            silent: true,
+            ..RULES
+        },
+    ] {
         let way = lost(rules, all()).unwrap_or_else(|| panic!("nothing is lost under {rules:?}"));
         println!("{rules:?}: lost by {way:?}");
     }
-    let unordered = Rules { unordered: true, ..RULES };
+    let unordered = Rules {
+        unordered: true,
+        ..RULES
+    };
     let way = lost(unordered, twice(unordered)).expect("nothing is lost where reshares cross");
     println!("{unordered:?}: lost by {way:?}");
 }

@@ -1,13 +1,14 @@
 //! What the desk logs, counts and says: texts and codes, and nothing that decides.
 
-use super::admission::refusal;
-use crate::metrics::Ended;
-use crate::session::driver::failure;
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{
     Authenticated, Cause, Failure, KeyId, Operation, Outcome, PluginVerdict, Refusal, Task,
 };
 use countersign_store::{Consequences, TaskKind};
+
+use super::admission::refusal;
+use crate::metrics::Ended;
+use crate::session::driver::failure;
 
 /// True if a signature covers what the node does not understand; `None` where nothing is signed.
 pub(super) fn blind(task: &Task) -> Option<bool> {
@@ -38,7 +39,8 @@ pub(super) fn ended(outcome: &Outcome) -> Ended {
 }
 
 pub(super) fn log_outcome(task: &Task, outcome: &Outcome) {
-    let (id, blind) = (task.id, blind(task));
+    let id = task.id;
+    let blind = blind(task);
     match outcome {
         Outcome::Created(key) => {
             tracing::info!(task = %id, key = %key.key, scheme = %key.scheme, "key created")
@@ -60,7 +62,8 @@ pub(super) fn log_outcome(task: &Task, outcome: &Outcome) {
 }
 
 pub(super) fn log_refusal(task: &Task, refusal: &Refusal) {
-    let (id, blind) = (task.id, blind(task));
+    let id = task.id;
+    let blind = blind(task);
     tracing::warn!(task = %id, blind, code = %refusal.code, plugin = refusal.plugin.as_deref(), reason = %refusal.reason, "refused");
 }
 
@@ -76,7 +79,11 @@ pub(super) fn log_consequences(consequences: &Consequences) {
 
 pub(super) fn alarm_text(refusal: &Refusal, before: u64) -> String {
     let text = format!("{}: {}", refusal.code, refusal.reason);
-    if before == 0 { text } else { format!("{text} (after {before} more alarms of this kind)") }
+    if before == 0 {
+        text
+    } else {
+        format!("{text} (after {before} more alarms of this kind)")
+    }
 }
 
 /// Words of others, fit for a log.
@@ -85,7 +92,10 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 pub(super) fn bug(error: &dyn std::error::Error) -> Refusal {
-    refusal("bug", &format!("the task could not be examined ({error}); report this with the log"))
+    refusal(
+        "bug",
+        &format!("the task could not be examined ({error}); report this with the log"),
+    )
 }
 
 /// An approved task whose end is not on record.
@@ -94,7 +104,9 @@ pub(super) fn no_end(kind: TaskKind) -> Failure {
         TaskKind::KeyGen => {
             "this node waits for the confirmation of every member; connect all of them to the coordinator, then look at the key"
         }
-        _ => "this node could not record how the task ended; see its log, then try again with a new task",
+        _ => {
+            "this node could not record how the task ended; see its log, then try again with a new task"
+        }
     };
     failure(Cause::Environment, "no-end", text)
 }
@@ -116,14 +128,22 @@ pub(super) fn twin() -> Refusal {
 }
 
 pub(super) fn busy() -> Refusal {
-    refusal("busy", "this node handles as many tasks as limits.tasks allows; try again later with a new task")
+    refusal(
+        "busy",
+        "this node handles as many tasks as limits.tasks allows; try again later with a new task",
+    )
 }
 
 pub(super) fn cancelled(text: &str) -> Failure {
-    failure(Cause::Environment, "cancelled", &format!("{text}; try again with a new task"))
+    failure(
+        Cause::Environment,
+        "cancelled",
+        &format!("{text}; try again with a new task"),
+    )
 }
 
-/// The coordinator gave the task up before this node had decided. On record, so that nobody is asked about the task again.
+/// The coordinator gave the task up before this node had decided. On record, so that nobody is
+/// asked about the task again.
 pub(super) fn cancelled_early() -> Refusal {
     refusal(
         "cancelled",
@@ -131,10 +151,17 @@ pub(super) fn cancelled_early() -> Refusal {
     )
 }
 
-/// An approval that came after the task was over here. Nothing follows from it, and people may wonder why.
+/// An approval that came after the task was over here. Nothing follows from it, and people may
+/// wonder why.
 pub(super) fn too_late(verdicts: &[PluginVerdict]) -> String {
-    let plugins: Vec<&str> = verdicts.iter().map(|verdict| verdict.plugin.as_str()).collect();
-    format!("approved by {} after the task had been cancelled: nothing was done", plugins.join(", "))
+    let plugins: Vec<&str> = verdicts
+        .iter()
+        .map(|verdict| verdict.plugin.as_str())
+        .collect();
+    format!(
+        "approved by {} after the task had been cancelled: nothing was done",
+        plugins.join(", ")
+    )
 }
 
 /// What the journal learned of a party or of the key while the task waited for the others.

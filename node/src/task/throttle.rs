@@ -18,21 +18,27 @@ struct Passed {
 
 impl Default for Throttle {
     /// One each second.
-    fn default() -> Throttle {
-        Throttle::every(Duration::from_secs(1))
+    fn default() -> Self {
+        Self::every(Duration::from_secs(1))
     }
 }
 
 impl Throttle {
     /// One in each of these times.
-    pub(crate) fn every(pause: Duration) -> Throttle {
-        Throttle { pause, passed: Mutex::default() }
+    pub(crate) fn every(pause: Duration) -> Self {
+        Self {
+            pause,
+            passed: Mutex::default(),
+        }
     }
 
     /// How many did not pass since the last that did; `None` if this one does not either.
     pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
         let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        if passed.last.is_some_and(|last| now.duration_since(last) < self.pause) {
+        if passed
+            .last
+            .is_some_and(|last| now.duration_since(last) < self.pause)
+        {
             passed.suppressed += 1;
             return None;
         }
@@ -47,7 +53,8 @@ mod tests {
 
     #[test]
     fn one_passes_each_second_and_tells_of_the_others() {
-        let (throttle, start) = (Throttle::default(), Instant::now());
+        let throttle = Throttle::default();
+        let start = Instant::now();
         let pass = |millis| throttle.pass(start + Duration::from_millis(millis));
         assert_eq!(pass(0), Some(0));
         assert_eq!((1..1000).filter_map(pass).count(), 0);

@@ -1,17 +1,21 @@
-//! This node tells the other holders of a key what it approved for it, so that a limit is the key's and not each node's.
+//! This node tells the other holders of a key what it approved for it, so that a limit is the key's
+//! and not each node's.
 //!
-//! Whoever does not sign has no say: it is told beside the task, and nobody waits for it. What is told is told again for a
-//! while, and whenever a tunnel comes up within the task's life, until it is acknowledged; the memory for it is bounded.
+//! Whoever does not sign has no say: it is told beside the task, and nobody waits for it. What is
+//! told is told again for a while, and whenever a tunnel comes up within the task's life, until it
+//! is acknowledged; the memory for it is bounded.
 
-use super::gossip::{Hearing, Said};
-use crate::core::Core;
-use countersign_link::PeerKey;
-use countersign_protocol::frame::{Body, Frame, NO_TASK, Use, UsePart};
-use countersign_protocol::{Hash, NodeId, UnixMillis, encode};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use countersign_link::PeerKey;
+use countersign_protocol::frame::{Body, Frame, NO_TASK, Use, UsePart};
+use countersign_protocol::{Hash, NodeId, UnixMillis, encode};
 use tokio::sync::Notify;
+
+use super::gossip::{Hearing, Said};
+use crate::core::Core;
 
 /// How long an answer may take before more is told to the same peer all the same.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,7 +43,8 @@ pub struct Uses {
 }
 
 impl Uses {
-    /// This node approved a use of a key, which is on the disk. `holders`: those who hold the key and do not sign.
+    /// This node approved a use of a key, which is on the disk. `holders`: those who hold the key
+    /// and do not sign.
     pub fn approved(&self, used: &Use, holders: Vec<NodeId>, until: UnixMillis) {
         if !holders.is_empty() {
             self.lock().add(used, holders, until);
@@ -65,7 +70,9 @@ pub async fn tell(core: Arc<Core>, mut answers: Hearing) {
     loop {
         let up = |peer: &NodeId| core.router.mesh().connected(&PeerKey(*peer.as_bytes()));
         let due = core.uses.lock().due(Instant::now(), core.now(), up);
-        let sending = due.into_iter().map(|(peer, bodies)| send(&core, peer, bodies));
+        let sending = due
+            .into_iter()
+            .map(|(peer, bodies)| send(&core, peer, bodies));
         futures_util::future::join_all(sending).await;
         tokio::select! {
             () = core.stopping.cancelled() => return,
@@ -84,7 +91,14 @@ pub async fn tell(core: Arc<Core>, mut answers: Hearing) {
 async fn send(core: &Core, peer: NodeId, bodies: Vec<Body>) {
     let key = PeerKey(*peer.as_bytes());
     for body in bodies {
-        let sent = core.router.mesh().send(&key, encode(&Frame { task: NO_TASK, seq: 0, body }));
+        let sent = core.router.mesh().send(
+            &key,
+            encode(&Frame {
+                task: NO_TASK,
+                seq: 0,
+                body,
+            }),
+        );
         if !matches!(tokio::time::timeout(SEND_LIMIT, sent).await, Ok(Ok(()))) {
             return tracing::debug!(%peer, "a holder of a key was not told of its use");
         }
@@ -142,7 +156,9 @@ impl Telling {
     fn owed(&self, task: Hash, holder: &Holder) -> Vec<Body> {
         match self.end {
             End::Released if holder.told && !holder.released => vec![Body::Released(task)],
-            End::Open | End::Kept if !holder.counted => self.parts.iter().cloned().map(Body::Used).collect(),
+            End::Open | End::Kept if !holder.counted => {
+                self.parts.iter().cloned().map(Body::Used).collect()
+            }
             End::Open | End::Kept | End::Released => Vec::new(),
         }
     }
@@ -153,15 +169,19 @@ impl Telling {
             End::Kept => now > self.until,
             End::Open | End::Released => now.0 > self.until.0.saturating_add(AFTERMATH_MS),
         };
-        let heard =
-            self.end != End::Open && self.holders.values().all(|holder| self.owed(task, holder).is_empty());
+        let heard = self.end != End::Open
+            && self
+                .holders
+                .values()
+                .all(|holder| self.owed(task, holder).is_empty());
         late || heard
     }
 }
 
 impl Holder {
     fn waits(&self, now: Instant) -> bool {
-        self.last.is_some_and(|last| now.saturating_duration_since(last) < PATIENCE)
+        self.last
+            .is_some_and(|last| now.saturating_duration_since(last) < PATIENCE)
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -177,15 +197,28 @@ impl Holder {
 
 impl Told {
     fn add(&mut self, used: &Use, holders: Vec<NodeId>, until: UnixMillis) {
-        let holders = holders.into_iter().map(|node| (node, Holder::default())).collect();
-        let telling = Telling { order: self.next, parts: used.parts(), until, end: End::Open, holders };
+        let holders = holders
+            .into_iter()
+            .map(|node| (node, Holder::default()))
+            .collect();
+        let telling = Telling {
+            order: self.next,
+            parts: used.parts(),
+            until,
+            end: End::Open,
+            holders,
+        };
         self.next += 1;
         self.bytes += telling.bytes();
         if let Some(before) = self.tasks.insert(used.task.hash(), telling) {
             self.bytes -= before.bytes();
         }
         while self.tasks.len() > MAX_TASKS || self.bytes > MAX_BYTES {
-            let oldest = self.tasks.iter().min_by_key(|(_, telling)| telling.order).map(|(task, _)| *task);
+            let oldest = self
+                .tasks
+                .iter()
+                .min_by_key(|(_, telling)| telling.order)
+                .map(|(task, _)| *task);
             let Some(oldest) = oldest else { return };
             self.remove(&oldest);
             tracing::warn!(task = %oldest, "too many tasks wait for holders of keys that do not answer; they are not told of the oldest, and do not count it");
@@ -199,7 +232,9 @@ impl Told {
     }
 
     fn end(&mut self, task: Hash, used: bool) {
-        let Some(telling) = self.tasks.get_mut(&task) else { return };
+        let Some(telling) = self.tasks.get_mut(&task) else {
+            return;
+        };
         telling.end = if used { End::Kept } else { End::Released };
         if !used {
             telling.holders.values_mut().for_each(Holder::anew);
@@ -208,17 +243,27 @@ impl Told {
 
     /// It may have lost what it was told through the tunnel before.
     fn up(&mut self, peer: &NodeId) {
-        self.tasks.values_mut().filter_map(|telling| telling.holders.get_mut(peer)).for_each(Holder::anew);
+        self.tasks
+            .values_mut()
+            .filter_map(|telling| telling.holders.get_mut(peer))
+            .for_each(Holder::anew);
     }
 
     fn hear(&mut self, peer: &NodeId, body: &Body) {
-        let Body::Counted { task, released } = body else { return };
-        let Some(holder) = self.tasks.get_mut(task).and_then(|telling| telling.holders.get_mut(peer)) else {
+        let Body::Counted { task, released } = body else {
             return;
         };
-        match released {
-            true => holder.released = true,
-            false => holder.counted = true,
+        let Some(holder) = self
+            .tasks
+            .get_mut(task)
+            .and_then(|telling| telling.holders.get_mut(peer))
+        else {
+            return;
+        };
+        if *released {
+            holder.released = true;
+        } else {
+            holder.counted = true;
         }
         holder.last = None;
     }
@@ -230,21 +275,31 @@ impl Told {
         time: UnixMillis,
         up: impl Fn(&NodeId) -> bool,
     ) -> BTreeMap<NodeId, Vec<Body>> {
-        let over = self.tasks.iter().filter(|(task, telling)| telling.is_over(**task, time));
+        let over = self
+            .tasks
+            .iter()
+            .filter(|(task, telling)| telling.is_over(**task, time));
         let over: Vec<Hash> = over.map(|(task, _)| *task).collect();
         over.iter().for_each(|task| self.remove(task));
         let mut tasks: Vec<_> = self.tasks.iter_mut().collect();
         tasks.sort_by_key(|(_, telling)| telling.order);
         let mut waiting: BTreeMap<NodeId, usize> = BTreeMap::new();
         for (task, telling) in &tasks {
-            for (node, holder) in telling.holders.iter().filter(|(_, holder)| holder.waits(now)) {
+            for (node, holder) in telling
+                .holders
+                .iter()
+                .filter(|(_, holder)| holder.waits(now))
+            {
                 *waiting.entry(*node).or_default() += telling.owed(**task, holder).len();
             }
         }
         let mut due: BTreeMap<NodeId, Vec<Body>> = BTreeMap::new();
         for (task, telling) in tasks {
             let mut holders = std::mem::take(&mut telling.holders);
-            for (node, holder) in holders.iter_mut().filter(|(node, holder)| holder.is_due(now) && up(node)) {
+            for (node, holder) in holders
+                .iter_mut()
+                .filter(|(node, holder)| holder.is_due(now) && up(node))
+            {
                 let owed = telling.owed(*task, holder);
                 let waits = waiting.entry(*node).or_default();
                 if owed.is_empty() || *waits + owed.len() > WINDOW {

@@ -1,10 +1,12 @@
-//! What is known of all shares without reading their records: only their public side, and of it only what is asked at every
-//! change of a key.
+//! What is known of all shares without reading their records: only their public side, and of it
+//! only what is asked at every change of a key.
 
-use super::{VaultError, announcement_in};
+use std::collections::{BTreeMap, HashMap};
+
 use countersign_protocol::{Announcement, Hash, KeyId, TaskId};
 use countersign_store::{Change, Section};
-use std::collections::{BTreeMap, HashMap};
+
+use super::{VaultError, announcement_in};
 
 /// The public side of a share in force, or of a new key's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,12 @@ impl Shares {
     }
 
     pub(super) fn next_of(&self, key: &KeyId) -> Vec<Announcement> {
-        self.next.get(key).into_iter().flat_map(BTreeMap::values).cloned().collect()
+        self.next
+            .get(key)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect()
     }
 
     /// What this key's share is the only one to use, and will not use from now on.
@@ -45,7 +52,11 @@ impl Shares {
     }
 
     pub(super) fn put(&mut self, share: &Announcement) {
-        let held = HeldShare { digest: share.digest(), generation: share.generation, aux: share.aux };
+        let held = HeldShare {
+            digest: share.digest(),
+            generation: share.generation,
+            aux: share.aux,
+        };
         self.uses(share.aux);
         let before = self.held.insert(share.key, held);
         self.drops(before.and_then(|before| before.aux));
@@ -53,21 +64,32 @@ impl Shares {
 
     pub(super) fn put_next(&mut self, share: Announcement) {
         self.uses(share.aux);
-        let before = self.next.entry(share.key).or_default().insert(share.task, share);
+        let before = self
+            .next
+            .entry(share.key)
+            .or_default()
+            .insert(share.task, share);
         self.drops(before.and_then(|before| before.aux));
     }
 
     /// Takes in one change of the store.
     pub(super) fn follow(&mut self, change: &Change) -> Result<(), VaultError> {
         let (section, key, value) = match change {
-            Change::Put { section, key, value } => (section, key, Some(value)),
+            Change::Put {
+                section,
+                key,
+                value,
+            } => (section, key, Some(value)),
             Change::Delete { section, key } => (section, key, None),
         };
         match (section, value) {
             (Section::Share, Some(value)) => self.put(&announcement_in(key, value)?),
             (Section::PendingShare, Some(value)) => self.put_next(announcement_in(key, value)?),
             (Section::Share, None) => {
-                let gone = key.parse().ok().and_then(|key: KeyId| self.held.remove(&key));
+                let gone = key
+                    .parse()
+                    .ok()
+                    .and_then(|key: KeyId| self.held.remove(&key));
                 self.drops(gone.and_then(|gone| gone.aux));
             }
             (Section::PendingShare, None) => {
@@ -83,7 +105,8 @@ impl Shares {
     /// By its name in the store.
     fn take_next(&mut self, name: &str) -> Option<Announcement> {
         let (key, task) = name.split_once('/')?;
-        let (key, task): (KeyId, TaskId) = (key.parse().ok()?, task.parse().ok()?);
+        let key: KeyId = key.parse().ok()?;
+        let task: TaskId = task.parse().ok()?;
         let next = self.next.get_mut(&key)?;
         let gone = next.remove(&task);
         if next.is_empty() {

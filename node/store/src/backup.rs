@@ -1,29 +1,35 @@
 //! Backups: one age file with everything that a node needs to go on, as it is at one moment.
 //!
-//! Inside the age layer: a line of magic, a line of JSON ([`Contents`]), and the files one after the other. The secrets in
-//! it stay sealed as they are on the disk; the outer layer hides which node, which keys and which tasks there are, and makes
-//! every change of the file noticeable.
+//! Inside the age layer: a line of magic, a line of JSON ([`Contents`]), and the files one after
+//! the other. The secrets in it stay sealed as they are on the disk; the outer layer hides which
+//! node, which keys and which tasks there are, and makes every change of the file noticeable.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use countersign_protocol::UnixMillis;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::files;
 use crate::journal::JOURNAL_FILE;
 use crate::passphrase::Passphrase;
 use crate::seal::{BackupKey, MAX_WORK_FACTOR, Recipients, Unsealed, open_backup, seal_backup};
 use crate::secrets::{IDENTITY_FILE, SECRETS_FILE, files_in};
-use countersign_protocol::UnixMillis;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 const MAGIC: &str = "countersign backup";
 /// The format that this program writes.
 const FORMAT: u16 = 1;
-/// The files of a node, in the order in which they are written back: the identity last, since it makes the others a store.
+/// The files of a node, in the order in which they are written back: the identity last, since it
+/// makes the others a store.
 const FILES: [&str; 3] = [JOURNAL_FILE, SECRETS_FILE, IDENTITY_FILE];
 /// A backup is read into memory: no more than this, in bytes.
 const MAX_BACKUP: u64 = 4 << 30;
 /// The largest file with an age identity, in bytes.
 const MAX_IDENTITY: u64 = 64 * 1024;
+
+// A backup's passphrase costs as much to guess as the store's.
+const _: () = assert!(crate::DEFAULT_WORK_FACTOR <= MAX_WORK_FACTOR);
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,8 +132,8 @@ pub enum BackupError {
     },
 }
 
-/// Seals the files of `dir` into a new file `out`, mode 0600. Nothing may write them meanwhile; `journal` is the file to
-/// take the journal from.
+/// Seals the files of `dir` into a new file `out`, mode 0600. Nothing may write them meanwhile;
+/// `journal` is the file to take the journal from.
 pub fn write(
     dir: &Path,
     journal: &Path,
@@ -139,12 +145,19 @@ pub fn write(
         let error = io::Error::other("it is part of the store and would not be in the backup");
         return Err(BackupError::Io { path, error });
     }
-    let place = |name: &str| if name == JOURNAL_FILE { journal.to_path_buf() } else { dir.join(name) };
+    let place = |name: &str| {
+        if name == JOURNAL_FILE {
+            journal.to_path_buf()
+        } else {
+            dir.join(name)
+        }
+    };
     let mut files = Vec::new();
     for name in FILES {
         let path = place(name);
         files.push(
-            countersign_files::read(&path, MAX_BACKUP).map_err(|error| BackupError::Io { path, error })?,
+            countersign_files::read(&path, MAX_BACKUP)
+                .map_err(|error| BackupError::Io { path, error })?,
         );
     }
     let entry = |(name, bytes): (&str, &Vec<u8>)| Entry {
@@ -153,7 +166,11 @@ pub fn write(
         sha256: sha256(bytes),
     };
     let entries = FILES.into_iter().zip(&files).map(entry).collect();
-    let contents = Contents { format: FORMAT, files: entries, ..contents };
+    let contents = Contents {
+        format: FORMAT,
+        files: entries,
+        ..contents
+    };
     if out.exists() {
         return Err(BackupError::Exists { path: out.into() });
     }
@@ -163,17 +180,32 @@ pub fn write(
 
 /// A file that was added to the store since it was last written whole.
 fn added(dir: &Path) -> Result<Option<PathBuf>, BackupError> {
-    let files = files_in(dir).map_err(|error| BackupError::Io { path: dir.into(), error })?;
-    Ok(files.into_iter().find(|path| FILES.iter().all(|name| !path.ends_with(name))))
+    let files = files_in(dir).map_err(|error| BackupError::Io {
+        path: dir.into(),
+        error,
+    })?;
+    Ok(files
+        .into_iter()
+        .find(|path| FILES.iter().all(|name| !path.ends_with(name))))
 }
 
-fn seal(contents: &Contents, files: &[Vec<u8>], to: &SealTo<'_>, out: &Path) -> Result<(), BackupError> {
-    let io = |error| BackupError::Io { path: out.into(), error };
+fn seal(
+    contents: &Contents,
+    files: &[Vec<u8>],
+    to: &SealTo<'_>,
+    out: &Path,
+) -> Result<(), BackupError> {
+    let io = |error| BackupError::Io {
+        path: out.into(),
+        error,
+    };
     let key = match to {
-        SealTo::Passphrase(passphrase) if passphrase.is_long_enough() => BackupKey::Passphrase(passphrase),
-        SealTo::Recipients(texts) if !texts.is_empty() => {
-            BackupKey::Recipients(Recipients::parse(texts).map_err(|bad| BackupError::Recipient(bad.0))?)
+        SealTo::Passphrase(passphrase) if passphrase.is_long_enough() => {
+            BackupKey::Passphrase(passphrase)
         }
+        SealTo::Recipients(texts) if !texts.is_empty() => BackupKey::Recipients(
+            Recipients::parse(texts).map_err(|bad| BackupError::Recipient(bad.0))?,
+        ),
         _ => return Err(BackupError::NoKey),
     };
     let staged = out.with_extension("partial");
@@ -184,27 +216,40 @@ fn seal(contents: &Contents, files: &[Vec<u8>], to: &SealTo<'_>, out: &Path) -> 
             files.iter().try_for_each(|bytes| writer.write_all(bytes))
         })
     });
-    written.and_then(|()| files::publish(&staged, out)).map_err(|error| {
-        // Half a backup is none.
-        let _ = files::remove_if_there(&staged);
-        io(error)
-    })
+    written
+        .and_then(|()| files::publish(&staged, out))
+        .map_err(|error| {
+            // Half a backup is none.
+            let _ = files::remove_if_there(&staged);
+            io(error)
+        })
 }
 
 impl Backup {
     /// Opens a backup and checks every file in it.
-    pub fn open(path: &Path, with: &OpenWith<'_>) -> Result<Backup, BackupError> {
-        let io = |error| BackupError::Io { path: path.into(), error };
-        let damaged = |what: String| BackupError::Damaged { path: path.into(), what };
-        let sealed = countersign_files::read(path, MAX_BACKUP).map_err(|error| match error.kind() {
-            io::ErrorKind::FileTooLarge => damaged("it is too large".into()),
-            _ => io(error),
-        })?;
+    pub fn open(path: &Path, with: &OpenWith<'_>) -> Result<Self, BackupError> {
+        let io = |error| BackupError::Io {
+            path: path.into(),
+            error,
+        };
+        let damaged = |what: String| BackupError::Damaged {
+            path: path.into(),
+            what,
+        };
+        let sealed =
+            countersign_files::read(path, MAX_BACKUP).map_err(|error| match error.kind() {
+                io::ErrorKind::FileTooLarge => damaged("it is too large".into()),
+                _ => io(error),
+            })?;
         let opened = match with {
             OpenWith::Passphrase(passphrase) => open_backup(&sealed, Some(passphrase), None),
             OpenWith::Identity(file) => {
-                let text = countersign_files::read(file, MAX_IDENTITY)
-                    .map_err(|error| BackupError::Io { path: (*file).into(), error })?;
+                let text = countersign_files::read(file, MAX_IDENTITY).map_err(|error| {
+                    BackupError::Io {
+                        path: (*file).into(),
+                        error,
+                    }
+                })?;
                 open_backup(&sealed, None, Some(&text))
             }
         };
@@ -229,11 +274,16 @@ impl Backup {
                 return Err(BackupError::Io { path, error });
             }
         }
-        if let Some(path) = FILES.iter().map(|name| dir.join(name)).find(|path| path.exists()) {
+        if let Some(path) = FILES
+            .iter()
+            .map(|name| dir.join(name))
+            .find(|path| path.exists())
+        {
             return Err(BackupError::Exists { path });
         }
         for (entry, bytes) in self.contents.files.iter().zip(&self.files) {
-            let (path, staged) = (dir.join(&entry.name), dir.join(format!(".{}.restored", entry.name)));
+            let path = dir.join(&entry.name);
+            let staged = dir.join(format!(".{}.restored", entry.name));
             files::stage(&staged, |file| file.write_all(bytes))
                 .and_then(|()| files::publish(&staged, &path))
                 .map_err(io(&path))?;
@@ -244,12 +294,17 @@ impl Backup {
 
 impl std::fmt::Debug for Backup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Backup").field("contents", &self.contents).finish_non_exhaustive()
+        f.debug_struct("Backup")
+            .field("contents", &self.contents)
+            .finish_non_exhaustive()
     }
 }
 
 fn read(path: &Path, plain: &[u8]) -> Result<Backup, BackupError> {
-    let damaged = |what: &str| BackupError::Damaged { path: path.into(), what: what.into() };
+    let damaged = |what: &str| BackupError::Damaged {
+        path: path.into(),
+        what: what.into(),
+    };
     let (magic, rest) = line(plain).ok_or_else(|| damaged("it has no header"))?;
     if magic != MAGIC.as_bytes() {
         return Err(damaged("it is something else"));
@@ -259,11 +314,16 @@ fn read(path: &Path, plain: &[u8]) -> Result<Backup, BackupError> {
     struct Format {
         format: u16,
     }
-    let Format { format } = serde_json::from_slice(header).map_err(|error| damaged(&error.to_string()))?;
+    let Format { format } =
+        serde_json::from_slice(header).map_err(|error| damaged(&error.to_string()))?;
     if format > FORMAT {
-        return Err(BackupError::NewerFormat { path: path.into(), format });
+        return Err(BackupError::NewerFormat {
+            path: path.into(),
+            format,
+        });
     }
-    let contents: Contents = serde_json::from_slice(header).map_err(|error| damaged(&error.to_string()))?;
+    let contents: Contents =
+        serde_json::from_slice(header).map_err(|error| damaged(&error.to_string()))?;
     let names = contents.files.iter().map(|entry| entry.name.as_str());
     if !names.eq(FILES) {
         return Err(damaged("it has other files than a node"));
@@ -271,7 +331,9 @@ fn read(path: &Path, plain: &[u8]) -> Result<Backup, BackupError> {
     let mut files = Vec::new();
     for entry in &contents.files {
         let length = usize::try_from(entry.length).unwrap_or(usize::MAX);
-        let (bytes, left) = rest.split_at_checked(length).ok_or_else(|| damaged("a file in it is cut"))?;
+        let (bytes, left) = rest
+            .split_at_checked(length)
+            .ok_or_else(|| damaged("a file in it is cut"))?;
         if sha256(bytes) != entry.sha256 {
             return Err(damaged("a file in it was changed"));
         }
@@ -290,8 +352,8 @@ fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
-
-// A backup's passphrase costs as much to guess as the store's.
-const _: () = assert!(crate::DEFAULT_WORK_FACTOR <= MAX_WORK_FACTOR);

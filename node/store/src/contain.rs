@@ -1,7 +1,8 @@
-//! Panics of the database, held in: a library that finds a page it did not write may panic, and a damaged file must be an error.
+//! Panics of the database, held in: a library that finds a page it did not write may panic, and a
+//! damaged file must be an error.
 //!
-//! Works only where a panic unwinds, as in every profile of this workspace. Whatever the panic left half done is not used again:
-//! callers give up the database, or only read.
+//! Works only where a panic unwinds, as in every profile of this workspace. Whatever the panic left
+//! half done is not used again: callers give up the database, or only read.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -11,7 +12,8 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// True within work whose panics are held in and become errors. A panic hook that sees it need not report them.
+/// True within work whose panics are held in and become errors. A panic hook that sees it need not
+/// report them.
 pub fn is_contained() -> bool {
     DEPTH.get() > 0
 }
@@ -38,7 +40,10 @@ mod tests {
     fn a_panic_comes_back_as_its_text() {
         assert_eq!(contain(|| 7), Ok(7));
         assert_eq!(contain(|| assert!(is_contained(), "seen")), Ok(()));
-        assert_eq!(contain(|| panic!("no page {}", 3)).unwrap_err(), "no page 3");
+        assert_eq!(
+            contain(|| panic!("no page {}", 3)).unwrap_err(),
+            "no page 3"
+        );
         assert!(!is_contained());
     }
 }

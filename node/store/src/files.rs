@@ -1,4 +1,5 @@
-//! Files that only their owner may open, replaced whole or not at all. Knows nothing of what is in them.
+//! Files that only their owner may open, replaced whole or not at all. Knows nothing of what is in
+//! them.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -15,7 +16,10 @@ pub(crate) enum NotPrivate {
 /// Makes the directory with mode 0700, or checks that it has it.
 pub(crate) fn private_dir(dir: &Path) -> Result<(), NotPrivate> {
     match DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => dir.parent().map_or(Ok(()), sync_dir).map_err(NotPrivate::Io),
+        Ok(()) => dir
+            .parent()
+            .map_or(Ok(()), sync_dir)
+            .map_err(NotPrivate::Io),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(dir),
         Err(error) => Err(NotPrivate::Io(error)),
     }
@@ -23,14 +27,28 @@ pub(crate) fn private_dir(dir: &Path) -> Result<(), NotPrivate> {
 
 /// True to the promise that neither group nor others have any right to this path.
 pub(crate) fn check_private(path: &Path) -> Result<(), NotPrivate> {
-    let mode = path.metadata().map_err(NotPrivate::Io)?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(NotPrivate::Mode(path.into(), mode)) }
+    let mode = path
+        .metadata()
+        .map_err(NotPrivate::Io)?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(NotPrivate::Mode(path.into(), mode))
+    }
 }
 
 /// Opens a new, empty file with mode 0600 in place of a left-over.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     remove_if_there(path)?;
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Writes a file under its temporary name, down to the disk.
@@ -53,7 +71,11 @@ pub(crate) fn publish(staged: &Path, name: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
     File::open(dir)?.sync_all()
 }
 
@@ -69,8 +91,8 @@ pub(crate) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Explicitly: a child that was just forked has the file open until it executes its program. If it fails, closing
-        // the file ends the lock as soon as that child has.
+        // Explicitly: a child that was just forked has the file open until it executes its program.
+        // If it fails, closing the file ends the lock as soon as that child has.
         let _ = self.0.unlock();
     }
 }
@@ -79,7 +101,13 @@ impl Drop for Lock {
 pub(crate) fn try_lock(path: &Path) -> io::Result<Option<Lock>> {
     // A pipe in its place would be waited for.
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NONBLOCK);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK);
     let file = countersign_files::regular(options.open(path)?)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Lock(file))),

@@ -1,11 +1,13 @@
-//! A redb database in memory whose bytes can be taken out. It never touches a disk and is wiped when dropped.
+//! A redb database in memory whose bytes can be taken out. It never touches a disk and is wiped
+//! when dropped.
 //!
-//! Limit: redb copies pages while it works; those copies are freed unwiped. The zeroizing allocator of the node's binary
-//! covers them, this file cannot.
+//! Limit: redb copies pages while it works; those copies are freed unwiped. The zeroizing allocator
+//! of the node's binary covers them, this file cannot.
 
-use redb::{Builder, Database, StorageBackend};
 use std::io::{Error, ErrorKind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use redb::{Builder, Database, StorageBackend};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Shared bytes of one database.
@@ -14,18 +16,22 @@ pub(crate) struct Image(Arc<RwLock<Zeroizing<Vec<u8>>>>);
 
 impl Image {
     /// Takes over the bytes of a database; none for a new one.
-    pub(crate) fn new(bytes: Zeroizing<Vec<u8>>) -> Image {
-        Image(Arc::new(RwLock::new(bytes)))
+    pub(crate) fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(Arc::new(RwLock::new(bytes)))
     }
 
-    /// Opens the database. Without a page cache: the image is memory already, and each copy less is a secret less.
+    /// Opens the database. Without a page cache: the image is memory already, and each copy less is
+    /// a secret less.
     pub(crate) fn database(&self) -> Result<Database, redb::DatabaseError> {
-        Builder::new().set_cache_size(0).create_with_backend(self.clone())
+        Builder::new()
+            .set_cache_size(0)
+            .create_with_backend(self.clone())
     }
 
     /// The bytes: a whole database only while none is open on it.
     pub(crate) fn bytes(&self) -> RwLockReadGuard<'_, Zeroizing<Vec<u8>>> {
-        // A panic while the lock is held leaves bytes that redb's own checks judge, so poison carries no news.
+        // A panic while the lock is held leaves bytes that redb's own checks judge, so poison
+        // carries no news.
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -73,7 +79,8 @@ impl StorageBackend for Image {
 fn range(offset: u64, len: usize, size: usize) -> Result<std::ops::Range<usize>, Error> {
     let start = usize::try_from(offset).map_err(|_| Error::from(ErrorKind::UnexpectedEof))?;
     let end = start.checked_add(len).filter(|end| *end <= size);
-    end.map(|end| start..end).ok_or_else(|| ErrorKind::UnexpectedEof.into())
+    end.map(|end| start..end)
+        .ok_or_else(|| ErrorKind::UnexpectedEof.into())
 }
 
 /// Like `Vec::resize` with zeros, but every byte that is given up is wiped.
@@ -115,6 +122,9 @@ mod tests {
 
     #[test]
     fn debug_shows_no_content() {
-        assert_eq!(format!("{:?}", Image::new(Zeroizing::new(b"canary".to_vec()))), "Image(6 bytes)");
+        assert_eq!(
+            format!("{:?}", Image::new(Zeroizing::new(b"canary".to_vec()))),
+            "Image(6 bytes)"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
 use zeroize::Zeroizing;
 
 /// A passphrase. Wiped when dropped; `Debug` does not show it.
@@ -21,7 +22,9 @@ pub enum PassphraseError {
         error: std::io::Error,
     },
     /// Others may read the file.
-    #[error("the passphrase file {path} has mode {mode:03o}, others can open it; run `chmod 600 {path}`")]
+    #[error(
+        "the passphrase file {path} has mode {mode:03o}, others can open it; run `chmod 600 {path}`"
+    )]
     Exposed {
         /// Which file.
         path: PathBuf,
@@ -46,17 +49,23 @@ impl Passphrase {
     pub const MAX_BYTES: usize = 4096;
 
     /// Takes a passphrase that was typed or handed over by the service manager.
-    pub fn new(text: Zeroizing<String>) -> Passphrase {
-        Passphrase(text)
+    pub fn new(text: Zeroizing<String>) -> Self {
+        Self(text)
     }
 
     /// Reads a file that only its owner may open, and drops one newline at its end.
-    pub fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
-        let unreadable = |error| PassphraseError::Unreadable { path: path.into(), error };
+    pub fn from_file(path: &Path) -> Result<Self, PassphraseError> {
+        let unreadable = |error| PassphraseError::Unreadable {
+            path: path.into(),
+            error,
+        };
         let mut file = countersign_files::open(path).map_err(unreadable)?;
         let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(PassphraseError::Exposed { path: path.into(), mode });
+            return Err(PassphraseError::Exposed {
+                path: path.into(),
+                mode,
+            });
         }
         let bytes = read_bounded(&mut file).map_err(unreadable)?;
         one_line(&bytes).ok_or_else(|| PassphraseError::NotText { path: path.into() })
@@ -97,7 +106,10 @@ fn one_line(bytes: &[u8]) -> Option<Passphrase> {
         return None;
     }
     let text = std::str::from_utf8(bytes).ok()?;
-    let text = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(text);
+    let text = text
+        .strip_suffix('\n')
+        .map(|line| line.strip_suffix('\r').unwrap_or(line))
+        .unwrap_or(text);
     (!text.is_empty()).then(|| Passphrase(Zeroizing::new(text.to_owned())))
 }
 
@@ -130,7 +142,10 @@ mod tests {
         for mode in [0o640, 0o604, 0o660, 0o644] {
             let (_dir, path) = file(b"open sesame", mode);
             let error = Passphrase::from_file(&path).unwrap_err();
-            assert!(matches!(error, PassphraseError::Exposed { mode: m, .. } if m == mode), "{error}");
+            assert!(
+                matches!(error, PassphraseError::Exposed { mode: m, .. } if m == mode),
+                "{error}"
+            );
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
         let (_dir, path) = file(b"open sesame", 0o400);
@@ -139,9 +154,17 @@ mod tests {
 
     #[test]
     fn what_is_no_line_of_text_is_refused() {
-        for content in [&b""[..], b"\n", b"\xff\xfe", &[b'a'; Passphrase::MAX_BYTES + 1]] {
+        for content in [
+            &b""[..],
+            b"\n",
+            b"\xff\xfe",
+            &[b'a'; Passphrase::MAX_BYTES + 1],
+        ] {
             let (_dir, path) = file(content, 0o600);
-            assert!(matches!(Passphrase::from_file(&path), Err(PassphraseError::NotText { .. })));
+            assert!(matches!(
+                Passphrase::from_file(&path),
+                Err(PassphraseError::NotText { .. })
+            ));
         }
     }
 

@@ -1,5 +1,5 @@
-//! Whether a file that is open still lies where it was opened. One that was unlinked or replaced goes on taking writes, and all
-//! of them are gone when it is closed.
+//! Whether a file that is open still lies where it was opened. One that was unlinked or replaced
+//! goes on taking writes, and all of them are gone when it is closed.
 
 use std::fs::Metadata;
 use std::io;
@@ -50,19 +50,23 @@ pub enum MovedError {
 
 impl Place {
     /// The place of the file of which this is known.
-    pub(crate) fn of(path: &Path, known: &Metadata) -> Place {
-        Place { path: path.into(), device: known.dev(), inode: known.ino() }
+    pub(crate) fn of(path: &Path, known: &Metadata) -> Self {
+        Self {
+            path: path.into(),
+            device: known.dev(),
+            inode: known.ino(),
+        }
     }
 
     /// The place of what lies there now.
-    pub(crate) fn look(path: &Path) -> io::Result<Place> {
-        Ok(Place::of(path, &std::fs::metadata(path)?))
+    pub(crate) fn look(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(path, &std::fs::metadata(path)?))
     }
 
     /// One system call.
     pub(crate) fn check(&self) -> Result<(), MovedError> {
         let path = self.path.clone();
-        match Place::look(&self.path) {
+        match Self::look(&self.path) {
             Ok(now) if now == *self => Ok(()),
             Ok(_) => Err(MovedError::Replaced { path }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(MovedError::Gone { path }),

@@ -1,19 +1,27 @@
 //! Everything secret that a node keeps, in one file that is sealed and replaced whole.
 //!
-//! `secrets.redb.age` is a redb image and one page of proof (`trailer`), encrypted with age to the node and its
-//! recovery recipients. `age -d` gives a file that redb opens. A commit copies what is still alive into a new image, so
-//! that a deleted secret is in no later file; then writes, syncs and renames. Beside a large store, new values come as files of
-//! their own (`additions`) until it is written whole the next time. No plaintext ever reaches a disk, and no older
-//! generation is kept. The node's age identity lies in `identity.age` under the operator's passphrase.
+//! `secrets.redb.age` is a redb image and one page of proof (`trailer`), encrypted with age to the
+//! node and its recovery recipients. `age -d` gives a file that redb opens. A commit copies what is
+//! still alive into a new image, so that a deleted secret is in no later file; then writes, syncs
+//! and renames. Beside a large store, new values come as files of their own (`additions`) until it
+//! is written whole the next time. No plaintext ever reaches a disk, and no older generation is
+//! kept. The node's age identity lies in `identity.age` under the operator's passphrase.
 //!
-//! What this file cannot do: notice that both files were replaced by an older copy of themselves. Compare
-//! [`Secrets::generation`] with what the journal or the peers remember.
+//! What this file cannot do: notice that both files were replaced by an older copy of themselves.
+//! Compare [`Secrets::generation`] with what the journal or the peers remember.
 
 mod additions;
 mod error;
 mod identity;
 
-pub use error::{CommitError, CreateError, OpenError, ReadError, RenewError};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use countersign_files::Holder;
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+use zeroize::Zeroizing;
 
 use crate::files::{self, Lock, NotPrivate};
 use crate::image::Image;
@@ -23,14 +31,8 @@ use crate::seal::{MAX_WORK_FACTOR, NodeKey, Recipients, Unsealed};
 use crate::trailer::{self, BadTrailer, Kind, Tag};
 use crate::trouble::Trouble;
 use additions::Room;
-use countersign_files::Holder;
+pub use error::{CommitError, CreateError, OpenError, ReadError, RenewError};
 use identity::{open_identities, publish_identities};
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
-use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use zeroize::Zeroizing;
 
 /// The sealed database.
 pub const SECRETS_FILE: &str = "secrets.redb.age";
@@ -40,7 +42,8 @@ const LOCK_FILE: &str = "store.lock";
 /// Where a file is written before it gets its name.
 const STAGED_SECRETS: &str = ".secrets.redb.age.tmp";
 const STAGED_IDENTITY: &str = ".identity.age.tmp";
-/// The first generation of a store whose identity may already have its name; see [`Secrets::create`].
+/// The first generation of a store whose identity may already have its name; see
+/// [`Secrets::create`].
 const FIRST_SECRETS: &str = ".secrets.redb.age.first";
 
 /// The longest key within a section, in bytes.
@@ -119,44 +122,58 @@ struct Open {
 }
 
 impl Secrets {
-    /// Makes a new, empty store of generation 1 in `dir`, which is made with mode 0700 if it is not there.
+    /// Makes a new, empty store of generation 1 in `dir`, which is made with mode 0700 if it is not
+    /// there.
     ///
-    /// `recipients`: age recipients (`age1…`) that can open the store too, such as an offline recovery key. `work_factor`:
-    /// base-2 logarithm of scrypt's N, see [`crate::DEFAULT_WORK_FACTOR`]. Interrupted at any point there is either a whole
-    /// store or none, and the call can be repeated.
+    /// `recipients`: age recipients (`age1…`) that can open the store too, such as an offline
+    /// recovery key. `work_factor`: base-2 logarithm of scrypt's N, see
+    /// [`crate::DEFAULT_WORK_FACTOR`]. Interrupted at any point there is either a whole store or
+    /// none, and the call can be repeated.
     pub fn create(
         dir: &Path,
         passphrase: &Passphrase,
         recipients: &[String],
         work_factor: u8,
-    ) -> Result<Secrets, CreateError> {
+    ) -> Result<Self, CreateError> {
         let recipients = Recipients::parse(recipients)?;
         check_choice(passphrase, work_factor)?;
         files::private_dir(dir).map_err(|error| CreateError::directory(dir, error))?;
         let lock = lock(dir).map_err(CreateError::io(dir))?;
-        let lock = lock.ok_or_else(|| CreateError::Locked { dir: dir.into(), holder: holder(dir) })?;
+        let lock = lock.ok_or_else(|| CreateError::Locked {
+            dir: dir.into(),
+            holder: holder(dir),
+        })?;
         finish_creation(dir).map_err(CreateError::io(dir))?;
         refuse_existing(dir)?;
-        let (key, image) = (NodeKey::generate(), rebuild(None, &[])?);
-        write_first(dir, &key, &recipients, &image, passphrase, work_factor).map_err(CreateError::io(dir))?;
+        let key = NodeKey::generate();
+        let image = rebuild(None, &[])?;
+        write_first(dir, &key, &recipients, &image, passphrase, work_factor)
+            .map_err(CreateError::io(dir))?;
         let state = Open::new(image, 1)?;
-        Secrets::start(dir, key, recipients, state, lock).map_err(CreateError::io(dir))
+        Self::start(dir, key, recipients, state, lock).map_err(CreateError::io(dir))
     }
 
     /// Opens the store in `dir`. `recipients` take effect with the next commit.
-    pub fn open(dir: &Path, passphrase: &Passphrase, recipients: &[String]) -> Result<Secrets, OpenError> {
+    pub fn open(
+        dir: &Path,
+        passphrase: &Passphrase,
+        recipients: &[String],
+    ) -> Result<Self, OpenError> {
         let recipients = Recipients::parse(recipients)?;
         if !dir.is_dir() {
             return Err(OpenError::Missing { path: dir.into() });
         }
         let lock = lock(dir).map_err(OpenError::io(dir))?;
-        let lock = lock.ok_or_else(|| OpenError::Locked { dir: dir.into(), holder: holder(dir) })?;
+        let lock = lock.ok_or_else(|| OpenError::Locked {
+            dir: dir.into(),
+            holder: holder(dir),
+        })?;
         finish_creation(dir).map_err(OpenError::io(dir))?;
         files::check_private(dir).map_err(|error| OpenError::private(dir, error))?;
         let keys = open_identities(&dir.join(IDENTITY_FILE), passphrase)?;
         let (key, open) = open_with_one_of(&dir.join(SECRETS_FILE), keys, dir, passphrase)?;
         remove_leftovers(dir).map_err(OpenError::io(dir))?;
-        Secrets::start(dir, key, recipients, open, lock).map_err(OpenError::io(dir))
+        Self::start(dir, key, recipients, open, lock).map_err(OpenError::io(dir))
     }
 
     fn start(
@@ -165,9 +182,10 @@ impl Secrets {
         recipients: Recipients,
         open: Open,
         lock: Lock,
-    ) -> io::Result<Secrets> {
-        let (state, places) = (RwLock::new(Some(open)), Mutex::new(places(dir)?));
-        Ok(Secrets {
+    ) -> io::Result<Self> {
+        let state = RwLock::new(Some(open));
+        let places = Mutex::new(places(dir)?);
+        Ok(Self {
             dir: dir.into(),
             key,
             recipients,
@@ -183,7 +201,8 @@ impl Secrets {
         &self.trouble
     }
 
-    /// Whether the files are still those that this value opened or wrote. An error is the [`Trouble`] of the store from here on.
+    /// Whether the files are still those that this value opened or wrote. An error is the
+    /// [`Trouble`] of the store from here on.
     pub fn check(&self) -> Result<(), String> {
         if let Err(moved) = self.check_places() {
             self.trouble.raise(moved.to_string());
@@ -200,13 +219,20 @@ impl Secrets {
     }
 
     /// A value, in memory that is wiped.
-    pub fn get(&self, section: Section, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
+    pub fn get(
+        &self,
+        section: Section,
+        key: &str,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
         self.read(|transaction| {
             let table = match transaction.open_table(section.table()) {
                 Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
                 table => table?,
             };
-            table.get(key)?.map(|value| unversioned(value.value())).transpose()
+            table
+                .get(key)?
+                .map(|value| unversioned(value.value()))
+                .transpose()
         })
     }
 
@@ -217,7 +243,10 @@ impl Secrets {
                 Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
                 table => table?,
             };
-            table.iter()?.map(|entry| Ok(entry?.0.value().to_owned())).collect()
+            table
+                .iter()?
+                .map(|entry| Ok(entry?.0.value().to_owned()))
+                .collect()
         })
     }
 
@@ -230,9 +259,9 @@ impl Secrets {
             .ok_or(ReadError::Closed)
     }
 
-    /// Makes all changes durable, or none, and tells the new generation. An empty list seals the store anew, to the
-    /// recipients that it was opened with. What fails before the new file gets its name leaves everything as it was;
-    /// after [`CommitError::Unsure`] the store is closed.
+    /// Makes all changes durable, or none, and tells the new generation. An empty list seals the
+    /// store anew, to the recipients that it was opened with. What fails before the new file gets
+    /// its name leaves everything as it was; after [`CommitError::Unsure`] the store is closed.
     pub fn commit(&self, changes: Vec<Change>) -> Result<u64, CommitError> {
         let committed = self.write(&changes);
         if let Err(error) = &committed
@@ -250,7 +279,8 @@ impl Secrets {
         if let Some(why) = self.trouble.why() {
             return Err(CommitError::Ended(why.into()));
         }
-        // Held until the new file is at its place: whoever checks meanwhile must not find it there as a stranger.
+        // Held until the new file is at its place: whoever checks meanwhile must not find it there
+        // as a stranger.
         let mut known = self.places();
         known.iter().try_for_each(Place::check)?;
         match old.room_for(changes)? {
@@ -272,8 +302,12 @@ impl Secrets {
         let staged = self.dir.join(STAGED_SECRETS);
         let written = write_secrets(&staged, &self.key, &self.recipients, &image, generation);
         let room = written.map_err(|error| self.unwritten(&staged, error))?;
-        let new = Open { room, ..Open::new(image, generation)? };
-        // Whatever goes wrong from here on leaves the store closed: the disk may hold the old state or the new one.
+        let new = Open {
+            room,
+            ..Open::new(image, generation)?
+        };
+        // Whatever goes wrong from here on leaves the store closed: the disk may hold the old state
+        // or the new one.
         *state = None;
         *known = files::publish(&staged, &self.dir.join(SECRETS_FILE))
             .and_then(|()| additions::remove(&self.dir, generation))
@@ -294,52 +328,83 @@ impl Secrets {
         let old = state.as_ref().ok_or(CommitError::Closed)?;
         let generation = old.generation + 1;
         let staged = self.dir.join(additions::STAGED);
-        let written =
-            additions::stage(&self.dir, &self.key, &self.recipients, &room.tag, generation, changes);
+        let written = additions::stage(
+            &self.dir,
+            &self.key,
+            &self.recipients,
+            &room.tag,
+            generation,
+            changes,
+        );
         let tag = written.map_err(|error| self.unwritten(&staged, error))?;
         // As above.
-        let Some(old) = state.take() else { return Err(CommitError::Closed) };
+        let Some(old) = state.take() else {
+            return Err(CommitError::Closed);
+        };
         let addition = self.dir.join(additions::name(generation));
         let place = files::publish(&staged, &addition).and_then(|()| Place::look(&addition));
         known.push(place.map_err(|error| self.unsure(error))?);
-        old.take_in(changes).map_err(|error| self.unsure(io::Error::other(error)))?;
-        *state = Some(Open { generation, room: Some(room.after(tag)), ..old });
+        old.take_in(changes)
+            .map_err(|error| self.unsure(io::Error::other(error)))?;
+        *state = Some(Open {
+            generation,
+            room: Some(room.after(tag)),
+            ..old
+        });
         Ok(generation)
     }
 
     /// Half a file only takes up space; if it cannot be removed, the next commit replaces it.
     fn unwritten(&self, staged: &Path, error: io::Error) -> CommitError {
         let _ = files::remove_if_there(staged);
-        CommitError::Io { dir: self.dir.clone(), error }
+        CommitError::Io {
+            dir: self.dir.clone(),
+            error,
+        }
     }
 
     fn unsure(&self, error: io::Error) -> CommitError {
-        CommitError::Unsure { dir: self.dir.clone(), error }
+        CommitError::Unsure {
+            dir: self.dir.clone(),
+            error,
+        }
     }
 
-    /// Sees to it that the store's file alone is the whole store, for whoever copies it. Tells the generation.
+    /// Sees to it that the store's file alone is the whole store, for whoever copies it. Tells the
+    /// generation.
     pub fn make_whole(&self) -> Result<u64, CommitError> {
         let state = self.state.read().map_err(|_| CommitError::Closed)?;
         let generation = state.as_ref().ok_or(CommitError::Closed)?.generation;
         drop(state);
-        let added =
-            additions::list(&self.dir).map_err(|error| CommitError::Io { dir: self.dir.clone(), error })?;
-        if added.is_empty() { Ok(generation) } else { self.commit(Vec::new()) }
+        let added = additions::list(&self.dir).map_err(|error| CommitError::Io {
+            dir: self.dir.clone(),
+            error,
+        })?;
+        if added.is_empty() {
+            Ok(generation)
+        } else {
+            self.commit(Vec::new())
+        }
     }
 
-    /// Puts the identity under another passphrase. The identity and the sealed database stay what they are: whoever has
-    /// an old copy of `identity.age` and the old passphrase can still open the store.
+    /// Puts the identity under another passphrase. The identity and the sealed database stay what
+    /// they are: whoever has an old copy of `identity.age` and the old passphrase can still open
+    /// the store.
     pub fn change_passphrase(&self, new: &Passphrase, work_factor: u8) -> Result<(), CreateError> {
         check_choice(new, work_factor)?;
         // One at a time: two writers would share one temporary name.
         let _exclusive = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut known = self.places();
-        publish_identities(&self.dir, &[&self.key], new, work_factor).map_err(CreateError::io(&self.dir))?;
+        publish_identities(&self.dir, &[&self.key], new, work_factor)
+            .map_err(CreateError::io(&self.dir))?;
         *known = places(&self.dir).map_err(CreateError::io(&self.dir))?;
         Ok(())
     }
 
-    fn read<T>(&self, read: impl FnOnce(ReadTransaction) -> Result<T, ReadError>) -> Result<T, ReadError> {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(ReadTransaction) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
         let state = self.state.read().map_err(|_| ReadError::Closed)?;
         let open = state.as_ref().ok_or(ReadError::Closed)?;
         read(open.database.begin_read()?)
@@ -347,22 +412,32 @@ impl Secrets {
 }
 
 impl Open {
-    fn new(image: Image, generation: u64) -> Result<Open, redb::DatabaseError> {
-        Ok(Open { database: image.database()?, image, generation, room: None })
+    fn new(image: Image, generation: u64) -> Result<Self, redb::DatabaseError> {
+        Ok(Self {
+            database: image.database()?,
+            image,
+            generation,
+            room: None,
+        })
     }
 
     /// The room that is left if the changes may come as an addition.
     fn room_for(&self, changes: &[Change]) -> Result<Option<Room>, redb::Error> {
-        let Some(room) = &self.room else { return Ok(None) };
+        let Some(room) = &self.room else {
+            return Ok(None);
+        };
         let transaction = self.database.begin_read()?;
-        room.take(changes, |section, key| Ok(transaction.open_table(section.table())?.get(key)?.is_some()))
+        room.take(changes, |section, key| {
+            Ok(transaction.open_table(section.table())?.get(key)?.is_some())
+        })
     }
 
     /// Takes an addition into the database in memory.
     fn take_in(&self, changes: &[Change]) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         for change in changes {
-            let ((section, key), value) = (change.place(), change.value());
+            let (section, key) = change.place();
+            let value = change.value();
             let mut table = transaction.open_table(section.table())?;
             value.map_or(Ok(()), |value| insert(&mut table, key, value))?;
         }
@@ -372,32 +447,34 @@ impl Open {
 
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secrets").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("Secrets")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
     }
 }
 
 impl Section {
     /// Every section there is.
-    pub const ALL: [Section; 7] = [
-        Section::Identity,
-        Section::CallbackKey,
-        Section::EventKey,
-        Section::Share,
-        Section::PendingShare,
-        Section::Aux,
-        Section::Prime,
+    pub const ALL: [Self; 7] = [
+        Self::Identity,
+        Self::CallbackKey,
+        Self::EventKey,
+        Self::Share,
+        Self::PendingShare,
+        Self::Aux,
+        Self::Prime,
     ];
 
     /// The name of its table in the database.
     pub fn name(self) -> &'static str {
         match self {
-            Section::Identity => "identity",
-            Section::CallbackKey => "callback-key",
-            Section::EventKey => "event-key",
-            Section::Share => "share",
-            Section::PendingShare => "pending-share",
-            Section::Aux => "aux",
-            Section::Prime => "prime",
+            Self::Identity => "identity",
+            Self::CallbackKey => "callback-key",
+            Self::EventKey => "event-key",
+            Self::Share => "share",
+            Self::PendingShare => "pending-share",
+            Self::Aux => "aux",
+            Self::Prime => "prime",
         }
     }
 
@@ -409,24 +486,32 @@ impl Section {
 impl Change {
     fn place(&self) -> (Section, &str) {
         match self {
-            Change::Put { section, key, .. } | Change::Delete { section, key } => (*section, key),
+            Self::Put { section, key, .. } | Self::Delete { section, key } => (*section, key),
         }
     }
 
     /// What the key holds after this change.
     fn value(&self) -> Option<&[u8]> {
         match self {
-            Change::Put { value, .. } => Some(value),
-            Change::Delete { .. } => None,
+            Self::Put { value, .. } => Some(value),
+            Self::Delete { .. } => None,
         }
     }
 
     fn check(&self) -> Result<(), CommitError> {
         let (section, key) = self.place();
-        let rejected = |what| Err(CommitError::Rejected { section, key: key.into(), what });
+        let rejected = |what| {
+            Err(CommitError::Rejected {
+                section,
+                key: key.into(),
+                what,
+            })
+        };
         match self {
             _ if key.is_empty() || key.len() > MAX_KEY => rejected("its name is empty or too long"),
-            Change::Put { value, .. } if value.len() > MAX_VALUE => rejected("its value is too large"),
+            Self::Put { value, .. } if value.len() > MAX_VALUE => {
+                rejected("its value is too large")
+            }
             _ => Ok(()),
         }
     }
@@ -435,7 +520,11 @@ impl Change {
 impl std::fmt::Debug for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (section, key) = self.place();
-        let verb = if matches!(self, Change::Put { .. }) { "Put" } else { "Delete" };
+        let verb = if matches!(self, Self::Put { .. }) {
+            "Put"
+        } else {
+            "Delete"
+        };
         write!(f, "{verb}({}/{key}, ..)", section.name())
     }
 }
@@ -452,7 +541,9 @@ fn check_choice(passphrase: &Passphrase, work_factor: u8) -> Result<(), CreateEr
 
 /// Of the files that make the store, and of the lock that keeps others out.
 fn places(dir: &Path) -> io::Result<Vec<Place>> {
-    let named = [IDENTITY_FILE, SECRETS_FILE, LOCK_FILE].iter().map(|name| dir.join(name));
+    let named = [IDENTITY_FILE, SECRETS_FILE, LOCK_FILE]
+        .iter()
+        .map(|name| dir.join(name));
     let added = additions::list(dir)?.into_iter().map(|(_, path)| path);
     named.chain(added).map(|path| Place::look(&path)).collect()
 }
@@ -465,8 +556,9 @@ fn holder(dir: &Path) -> Holder {
     Holder::of(&dir.join(LOCK_FILE))
 }
 
-/// Writes both files of a new store. The identity's name is the moment of creation: the sealed database is on the disk
-/// before it, and [`finish_creation`] gives it its name if we do not come to it.
+/// Writes both files of a new store. The identity's name is the moment of creation: the sealed
+/// database is on the disk before it, and [`finish_creation`] gives it its name if we do not come
+/// to it.
 fn write_first(
     dir: &Path,
     key: &NodeKey,
@@ -482,7 +574,8 @@ fn write_first(
 
 /// Completes a creation that was interrupted after its point of no return.
 fn finish_creation(dir: &Path) -> io::Result<()> {
-    let (first, secrets) = (dir.join(FIRST_SECRETS), dir.join(SECRETS_FILE));
+    let first = dir.join(FIRST_SECRETS);
+    let secrets = dir.join(SECRETS_FILE);
     if dir.join(IDENTITY_FILE).exists() && first.exists() && !secrets.exists() {
         files::publish(&first, &secrets)?;
     }
@@ -491,22 +584,35 @@ fn finish_creation(dir: &Path) -> io::Result<()> {
 
 /// The files of a store in this folder, what was added to it among them.
 pub fn files_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let named = [SECRETS_FILE, IDENTITY_FILE].iter().map(|name| dir.join(name));
+    let named = [SECRETS_FILE, IDENTITY_FILE]
+        .iter()
+        .map(|name| dir.join(name));
     let named = named.filter(|path| path.exists());
-    Ok(named.chain(additions::list(dir)?.into_iter().map(|(_, path)| path)).collect())
+    Ok(named
+        .chain(additions::list(dir)?.into_iter().map(|(_, path)| path))
+        .collect())
 }
 
 fn refuse_existing(dir: &Path) -> Result<(), CreateError> {
-    match files_in(dir).map_err(CreateError::io(dir))?.into_iter().next() {
+    match files_in(dir)
+        .map_err(CreateError::io(dir))?
+        .into_iter()
+        .next()
+    {
         Some(path) => Err(CreateError::Exists { path }),
         None => Ok(()),
     }
 }
 
 fn remove_leftovers(dir: &Path) -> io::Result<()> {
-    [STAGED_SECRETS, STAGED_IDENTITY, FIRST_SECRETS, additions::STAGED]
-        .iter()
-        .try_for_each(|name| files::remove_if_there(&dir.join(name)))
+    [
+        STAGED_SECRETS,
+        STAGED_IDENTITY,
+        FIRST_SECRETS,
+        additions::STAGED,
+    ]
+    .iter()
+    .try_for_each(|name| files::remove_if_there(&dir.join(name)))
 }
 
 /// Seals an image on which no database is open, and tells what may be added to it.
@@ -518,7 +624,11 @@ fn write_secrets(
     generation: u64,
 ) -> io::Result<Option<Room>> {
     let bytes = image.bytes();
-    let kind = if bytes.len() > additions::SMALL { Kind::Extensible } else { Kind::Whole };
+    let kind = if bytes.len() > additions::SMALL {
+        Kind::Extensible
+    } else {
+        Kind::Whole
+    };
     let trailer = trailer::make(&key.mac_key(), kind, &bytes, generation);
     files::stage(path, |file| {
         key.seal_file(recipients, file, |writer| {
@@ -558,27 +668,35 @@ fn open_image(path: &Path, key: &NodeKey) -> Result<Open, OpenError> {
     let (mut plaintext, len, generation) = open_private(path, key, Kind::Whole)?;
     let tag = trailer::tag(&plaintext);
     plaintext.truncate(len);
-    let open =
-        Open::new(Image::new(plaintext), generation).map_err(|error| OpenError::damaged(path, error))?;
+    let open = Open::new(Image::new(plaintext), generation)
+        .map_err(|error| OpenError::damaged(path, error))?;
     let dir = path.parent().unwrap_or(Path::new("."));
     open_additions(dir, key, open, tag)
 }
 
-fn open_additions(dir: &Path, key: &NodeKey, mut open: Open, mut tag: Tag) -> Result<Open, OpenError> {
-    // Those that the store has in it were left behind by a process that ended before it removed them.
+fn open_additions(
+    dir: &Path,
+    key: &NodeKey,
+    mut open: Open,
+    mut tag: Tag,
+) -> Result<Open, OpenError> {
+    // Those that the store has in it were left behind by a process that ended before it removed
+    // them.
     additions::remove(dir, open.generation).map_err(OpenError::io(dir))?;
     for (number, path) in additions::list(dir).map_err(OpenError::io(dir))? {
         if number != open.generation + 1 {
             return Err(OpenError::damaged(&path, "the file before it is missing"));
         }
         let (changes, its) = additions::read(&path, key, &tag, number)?;
-        open.take_in(&changes).map_err(|error| OpenError::damaged(&path, error))?;
+        open.take_in(&changes)
+            .map_err(|error| OpenError::damaged(&path, error))?;
         (open.generation, tag) = (number, its);
     }
     Ok(open)
 }
 
-/// The plaintext of one of the store's files with its trailer, the length without it, and the generation.
+/// The plaintext of one of the store's files with its trailer, the length without it, and the
+/// generation.
 fn open_private(
     path: &Path,
     key: &NodeKey,
@@ -594,7 +712,10 @@ fn open_private(
         trailer::check(&key.mac_key(), kind, &plaintext).map_err(|error| match error {
             BadTrailer::Absent => OpenError::damaged(path, "it has no trailer"),
             BadTrailer::Forged => OpenError::damaged(path, "it was not written by this node"),
-            BadTrailer::Newer(version) => OpenError::NewerFormat { path: path.into(), version },
+            BadTrailer::Newer(version) => OpenError::NewerFormat {
+                path: path.into(),
+                version,
+            },
         })?;
     Ok((plaintext, len, generation))
 }
@@ -609,7 +730,8 @@ fn read_private(path: &Path) -> Result<Vec<u8>, OpenError> {
     countersign_files::read(path, MAX_FILE).map_err(OpenError::io(path))
 }
 
-/// A new image of all that is alive after the changes, closed. Nothing deleted or overwritten is in it.
+/// A new image of all that is alive after the changes, closed. Nothing deleted or overwritten is in
+/// it.
 fn rebuild(old: Option<&Open>, changes: &[Change]) -> Result<Image, redb::Error> {
     let capacity = old.map_or(0, |old| old.image.bytes().len());
     let image = Image::new(Zeroizing::new(Vec::with_capacity(capacity)));
@@ -635,10 +757,12 @@ fn rebuild(old: Option<&Open>, changes: &[Change]) -> Result<Image, redb::Error>
     Ok(image)
 }
 
-/// What each changed key of a section ends as. An earlier change of the same key never enters an image.
+/// What each changed key of a section ends as. An earlier change of the same key never enters an
+/// image.
 fn last_changes(section: Section, changes: &[Change]) -> BTreeMap<&str, Option<&[u8]>> {
     let mine = changes.iter().filter(|change| change.place().0 == section);
-    mine.map(|change| (change.place().1, change.value())).collect()
+    mine.map(|change| (change.place().1, change.value()))
+        .collect()
 }
 
 fn copy_untouched(
@@ -684,7 +808,10 @@ mod tests {
     #[test]
     fn a_write_of_unknown_effect_closes_the_store() {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
         let passphrase = Passphrase::new(Zeroizing::new("correct horse battery staple".into()));
         let share = |key: &str| Change::Put {
             section: Section::Share,
@@ -694,7 +821,8 @@ mod tests {
         let secrets = Secrets::create(dir.path(), &passphrase, &[], 1).unwrap();
         secrets.commit(vec![share("a")]).unwrap();
         // A directory under the name of the database: a file is not renamed over it, even by root.
-        let (name, kept) = (dir.path().join(SECRETS_FILE), dir.path().join("kept"));
+        let name = dir.path().join(SECRETS_FILE);
+        let kept = dir.path().join("kept");
         std::fs::rename(&name, &kept).unwrap();
         std::fs::create_dir(&name).unwrap();
         secrets.places().clear();
@@ -703,9 +831,20 @@ mod tests {
         std::fs::remove_dir(&name).unwrap();
         std::fs::rename(&kept, &name).unwrap();
         assert!(matches!(secrets.commit(vec![]), Err(CommitError::Closed)));
-        assert!(secrets.trouble().why().is_some_and(|why| why.contains("restart the node")));
-        assert!(matches!(secrets.get(Section::Share, "a"), Err(ReadError::Closed)));
-        assert!(matches!(secrets.keys(Section::Share), Err(ReadError::Closed)));
+        assert!(
+            secrets
+                .trouble()
+                .why()
+                .is_some_and(|why| why.contains("restart the node"))
+        );
+        assert!(matches!(
+            secrets.get(Section::Share, "a"),
+            Err(ReadError::Closed)
+        ));
+        assert!(matches!(
+            secrets.keys(Section::Share),
+            Err(ReadError::Closed)
+        ));
         assert!(matches!(secrets.generation(), Err(ReadError::Closed)));
         drop(secrets);
         let secrets = Secrets::open(dir.path(), &passphrase, &[]).unwrap();

@@ -1,14 +1,17 @@
-//! The last page of the plaintext: proof that the file was written by who holds the node's age identity.
+//! The last page of the plaintext: proof that the file was written by who holds the node's age
+//! identity.
 //!
-//! An age file to public recipients proves nothing about its author; whoever knows the recipients can make one. The trailer
-//! is one spare page to redb, so that the decrypted file opens as it stands.
+//! An age file to public recipients proves nothing about its author; whoever knows the recipients
+//! can make one. The trailer is one spare page to redb, so that the decrypted file opens as it
+//! stands.
 //!
 //! ```text
 //! 0..16    "countersign/1 st"     16..18  version, big-endian      18..26  generation, big-endian
 //! 26..4064 zeros                  4064..  HMAC-SHA256 over the database image and bytes 0..4064
 //! ```
 //!
-//! Version 2 says that additions may lie beside the file, which a program that does not know them would lose.
+//! Version 2 says that additions may lie beside the file, which a program that does not know them
+//! would lose.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
@@ -19,6 +22,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub(crate) const LEN: usize = 4096;
 /// The newest version that this program reads.
 pub(crate) const VERSION: u16 = 2;
+
+const MAC_AT: usize = LEN - 32;
 
 /// The proof in a trailer: its HMAC.
 pub(crate) type Tag = [u8; 32];
@@ -37,20 +42,18 @@ pub(crate) enum Kind {
 impl Kind {
     fn magic(self) -> &'static [u8; 16] {
         match self {
-            Kind::Whole | Kind::Extensible => b"countersign/1 st",
-            Kind::Addition => b"countersign/1 ad",
+            Self::Whole | Self::Extensible => b"countersign/1 st",
+            Self::Addition => b"countersign/1 ad",
         }
     }
 
     fn version(self) -> u16 {
         match self {
-            Kind::Whole => 1,
-            Kind::Extensible | Kind::Addition => 2,
+            Self::Whole => 1,
+            Self::Extensible | Self::Addition => 2,
         }
     }
 }
-
-const MAC_AT: usize = LEN - 32;
 
 /// The key of the HMAC.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -69,8 +72,8 @@ pub(crate) enum BadTrailer {
 
 impl MacKey {
     /// HKDF-SHA256 (RFC 5869) over the secret part of the node's age identity, without salt.
-    pub(crate) fn derive(identity: &[u8]) -> MacKey {
-        let mut key = MacKey([0; 32]);
+    pub(crate) fn derive(identity: &[u8]) -> Self {
+        let mut key = Self([0; 32]);
         Hkdf::<Sha256>::new(None, identity)
             .expand(b"countersign/1 store mac", &mut key.0)
             .unwrap_or_else(|_| unreachable!("32 bytes are within the limit of HKDF-SHA256"));
@@ -101,19 +104,28 @@ pub(crate) fn tag(trailer: &[u8]) -> Tag {
     trailer.last_chunk().copied().unwrap_or_default()
 }
 
-/// Splits a plaintext into the length of its image and its generation, if it is one of ours and of this kind.
-pub(crate) fn check(key: &MacKey, kind: Kind, plaintext: &[u8]) -> Result<(usize, u64), BadTrailer> {
+/// Splits a plaintext into the length of its image and its generation, if it is one of ours and of
+/// this kind.
+pub(crate) fn check(
+    key: &MacKey,
+    kind: Kind,
+    plaintext: &[u8],
+) -> Result<(usize, u64), BadTrailer> {
     let at = plaintext.len().checked_sub(LEN).ok_or(BadTrailer::Absent)?;
     let (image, trailer) = plaintext.split_at(at);
     if !trailer.starts_with(kind.magic()) {
         return Err(BadTrailer::Absent);
     }
-    key.mac(image, &trailer[..MAC_AT]).verify_slice(&trailer[MAC_AT..]).map_err(|_| BadTrailer::Forged)?;
+    key.mac(image, &trailer[..MAC_AT])
+        .verify_slice(&trailer[MAC_AT..])
+        .map_err(|_| BadTrailer::Forged)?;
     let version = u16::from_be_bytes([trailer[16], trailer[17]]);
     if version > VERSION {
         return Err(BadTrailer::Newer(version));
     }
-    let generation = trailer[18..26].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let generation = trailer[18..26]
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte));
     Ok((at, generation))
 }
 
@@ -132,7 +144,10 @@ mod tests {
     #[test]
     fn image_and_generation_come_back() {
         let (key, plaintext) = sealed();
-        assert_eq!(check(&key, Kind::Whole, &plaintext), Ok((10_000, 0x0102_0304_0506_0708)));
+        assert_eq!(
+            check(&key, Kind::Whole, &plaintext),
+            Ok((10_000, 0x0102_0304_0506_0708))
+        );
     }
 
     #[test]
@@ -143,9 +158,18 @@ mod tests {
             changed[at] ^= 1;
             assert!(check(&key, Kind::Whole, &changed).is_err(), "byte {at}");
         }
-        assert_eq!(check(&key, Kind::Whole, &plaintext[1..]), Err(BadTrailer::Forged));
-        assert_eq!(check(&key, Kind::Whole, &plaintext[..LEN - 1]), Err(BadTrailer::Absent));
-        assert_eq!(check(&MacKey::derive(b"other"), Kind::Whole, &plaintext), Err(BadTrailer::Forged));
+        assert_eq!(
+            check(&key, Kind::Whole, &plaintext[1..]),
+            Err(BadTrailer::Forged)
+        );
+        assert_eq!(
+            check(&key, Kind::Whole, &plaintext[..LEN - 1]),
+            Err(BadTrailer::Absent)
+        );
+        assert_eq!(
+            check(&MacKey::derive(b"other"), Kind::Whole, &plaintext),
+            Err(BadTrailer::Forged)
+        );
     }
 
     #[test]
@@ -158,7 +182,11 @@ mod tests {
         assert_eq!(check(&key, Kind::Addition, &addition), Ok((100, 4)));
         let mut extensible = vec![5; 100];
         extensible.extend_from_slice(&make(&key, Kind::Extensible, &extensible, 4));
-        assert_eq!(extensible[100 + 17], 2, "a program that knows no additions refuses it");
+        assert_eq!(
+            extensible[100 + 17],
+            2,
+            "a program that knows no additions refuses it"
+        );
         assert_eq!(check(&key, Kind::Whole, &extensible), Ok((100, 4)));
     }
 
@@ -167,7 +195,10 @@ mod tests {
         let (key, plaintext) = sealed();
         let mut trailer: [u8; LEN] = plaintext[10_000..].try_into().unwrap();
         trailer[17] = 3;
-        let mac = key.mac(&plaintext[..10_000], &trailer[..MAC_AT]).finalize().into_bytes();
+        let mac = key
+            .mac(&plaintext[..10_000], &trailer[..MAC_AT])
+            .finalize()
+            .into_bytes();
         trailer[MAC_AT..].copy_from_slice(&mac);
         let newer = [&plaintext[..10_000], &trailer[..]].concat();
         assert_eq!(check(&key, Kind::Whole, &newer), Err(BadTrailer::Newer(3)));
@@ -177,7 +208,10 @@ mod tests {
     fn the_bytes_are_frozen() {
         // Computed by another implementation of HMAC and HKDF.
         let trailer = make(&MacKey::derive(b"identity"), Kind::Whole, b"image", 3);
-        assert_eq!(hex::encode(&trailer[..26]), "636f756e7465727369676e2f3120737400010000000000000003");
+        assert_eq!(
+            hex::encode(&trailer[..26]),
+            "636f756e7465727369676e2f3120737400010000000000000003"
+        );
         assert_eq!(
             hex::encode(&trailer[MAC_AT..]),
             "a04f7fef0ecaa200eb62a2de88f44caaf0f54dadee0f54cd75cac374bf5c57e3"

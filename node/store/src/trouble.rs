@@ -1,5 +1,6 @@
-//! What ended a store: told once, to whoever has to stop the node. After a failed write nobody knows what the disk holds, and
-//! a process that goes on would refuse for ever what its successor can do.
+//! What ended a store: told once, to whoever has to stop the node. After a failed write nobody
+//! knows what the disk holds, and a process that goes on would refuse for ever what its successor
+//! can do.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -18,7 +19,8 @@ impl Trouble {
         self.why.get().map(String::as_str)
     }
 
-    /// Calls the listener when it happens; at once if it has happened. There is one listener, the last.
+    /// Calls the listener when it happens; at once if it has happened. There is one listener, the
+    /// last.
     pub fn listen(&self, listener: impl FnOnce(&str) + Send + 'static) {
         *self.lock() = Some(Box::new(listener));
         self.tell();
@@ -44,14 +46,17 @@ impl Trouble {
 
 impl std::fmt::Debug for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Trouble").field("why", &self.why()).finish_non_exhaustive()
+        f.debug_struct("Trouble")
+            .field("why", &self.why())
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::mpsc::sync_channel;
+
+    use super::*;
 
     #[test]
     fn the_first_reason_is_told_once_before_or_after_somebody_listens() {
@@ -62,8 +67,14 @@ mod tests {
         assert!(heard.try_recv().is_err());
         trouble.raise("first");
         trouble.raise("second");
-        assert_eq!((heard.try_recv().as_deref(), heard.try_recv().is_err()), (Ok("first"), true));
+        assert_eq!(
+            (heard.try_recv().as_deref(), heard.try_recv().is_err()),
+            (Ok("first"), true)
+        );
         trouble.listen(move |why| said.send(why.to_owned()).unwrap());
-        assert_eq!((heard.try_recv().as_deref(), trouble.why()), (Ok("first"), Some("first")));
+        assert_eq!(
+            (heard.try_recv().as_deref(), trouble.why()),
+            (Ok("first"), Some("first"))
+        );
     }
 }

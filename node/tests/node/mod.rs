@@ -3,7 +3,6 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
-use countersign_protocol::CoordinatorId;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,6 +10,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use countersign_protocol::CoordinatorId;
 use tempfile::TempDir;
 
 /// A node in a folder of its own. It ends when it is dropped.
@@ -21,16 +22,23 @@ pub struct Node {
 }
 
 impl Node {
-    /// Initialised and not started. `config` follows the section of the coordinator, whom nobody plays.
-    pub fn new(config: &str) -> Node {
-        let node = Node { dir: tempfile::tempdir().unwrap(), daemon: None };
+    /// Initialised and not started. `config` follows the section of the coordinator, whom nobody
+    /// plays.
+    pub fn new(config: &str) -> Self {
+        let node = Self {
+            dir: tempfile::tempdir().unwrap(),
+            daemon: None,
+        };
         let mut passphrase = File::options();
         passphrase.write(true).create_new(true).mode(0o600);
         let mut passphrase = passphrase.open(node.path("passphrase")).unwrap();
-        passphrase.write_all(b"a passphrase for tests only").unwrap();
+        passphrase
+            .write_all(b"a passphrase for tests only")
+            .unwrap();
         let key = [
-            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
-            0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64,
+            0x07, 0x3a, 0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68,
+            0xf7, 0x07, 0x51, 0x1a,
         ];
         let id = CoordinatorId::from_bytes(key).unwrap();
         node.write(
@@ -44,7 +52,10 @@ impl Node {
     pub fn start(&mut self) {
         let log = File::create(self.path("log")).unwrap();
         let mut command = self.command("start");
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
         self.daemon = Some(command.spawn().unwrap());
         self.wait_for("node started", 1);
     }
@@ -84,7 +95,9 @@ impl Node {
 
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-node"));
-        command.args(line.split_whitespace()).current_dir(self.dir.path());
+        command
+            .args(line.split_whitespace())
+            .current_dir(self.dir.path());
         command.args(["--config", "node.yaml", "--key-file", "passphrase"]);
         command
     }
@@ -92,8 +105,16 @@ impl Node {
     /// What a command prints, which must succeed.
     #[track_caller]
     pub fn run(&self, line: &str) -> String {
-        let Output { status, stdout, stderr } = self.command(line).output().unwrap();
-        assert!(status.success(), "{line}: {}", String::from_utf8_lossy(&stderr));
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.command(line).output().unwrap();
+        assert!(
+            status.success(),
+            "{line}: {}",
+            String::from_utf8_lossy(&stderr)
+        );
         String::from_utf8(stdout).unwrap()
     }
 
@@ -106,7 +127,11 @@ impl Node {
     pub fn wait_for(&self, words: &str, times: usize) {
         let end = Instant::now() + Duration::from_secs(120);
         while self.log().matches(words).count() < times {
-            assert!(Instant::now() < end, "`{words}` is not said {times} times:\n{}", self.log());
+            assert!(
+                Instant::now() < end,
+                "`{words}` is not said {times} times:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -126,14 +151,21 @@ impl Node {
     pub fn ask_to_reload(&self, words: &str) {
         let before = self.log().matches(words).count();
         let id = self.daemon.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-HUP", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.wait_for(words, before + 1);
     }
 
     /// What a command says that must fail.
     #[track_caller]
     pub fn fail(&self, line: &str) -> String {
-        let Output { status, stderr, .. } = self.command(line).stdin(Stdio::null()).output().unwrap();
+        let Output { status, stderr, .. } =
+            self.command(line).stdin(Stdio::null()).output().unwrap();
         assert!(!status.success(), "{line} succeeds");
         String::from_utf8(stderr).unwrap()
     }

@@ -29,14 +29,17 @@ pub(super) fn finish(unsigned: &[u8], made: &Made) -> Result<Finished, FinishErr
 pub(super) fn finish_authorization(unsigned: &[u8], made: &Made) -> Result<Finished, FinishError> {
     let changed = || FinishError::Changed("authorisation");
     let signature = Signature::from_bytes_and_parity(made.signature, made.odd()? == 1);
-    let signed = eip7702::read(unsigned).map_err(|_| changed())?.into_signed(signature);
+    let signed = eip7702::read(unsigned)
+        .map_err(|_| changed())?
+        .into_signed(signature);
     let bytes = alloy_rlp::encode(&signed);
     let mut rest = bytes.as_slice();
     let again = SignedAuthorization::decode(&mut rest).map_err(|_| changed())?;
     let same = rest.is_empty() && again.signature().is_ok_and(|seen| seen == signature);
-    match same && eip7702::encoded(again.inner()) == unsigned {
-        true => Ok(Finished { bytes, missing: 0 }),
-        false => Err(changed()),
+    if same && eip7702::encoded(again.inner()) == unsigned {
+        Ok(Finished { bytes, missing: 0 })
+    } else {
+        Err(changed())
     }
 }
 
@@ -62,7 +65,9 @@ fn sealed<T: RlpEcdsaEncodableTx>(transaction: &T, signature: &Signature) -> Vec
 
 /// What was signed, and the signature, as somebody reads them who gets the transaction alone.
 fn take_apart(mut bytes: &[u8]) -> Option<(Vec<u8>, Signature)> {
-    let envelope = TxEnvelope::decode_2718(&mut bytes).ok().filter(|_| bytes.is_empty())?;
+    let envelope = TxEnvelope::decode_2718(&mut bytes)
+        .ok()
+        .filter(|_| bytes.is_empty())?;
     let unsigned = match &envelope {
         TxEnvelope::Legacy(signed) => signed.tx().encoded_for_signing(),
         TxEnvelope::Eip2930(signed) => signed.tx().encoded_for_signing(),

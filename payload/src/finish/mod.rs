@@ -1,7 +1,7 @@
 //! What becomes of a payload once its signatures are there: the bytes that its chain takes.
 //!
-//! The payload is decoded and every signature verified before anything is assembled, and what was assembled is read again and
-//! compared. Nothing here signs, and nothing is sent anywhere.
+//! The payload is decoded and every signature verified before anything is assembled, and what was
+//! assembled is read again and compared. Nothing here signs, and nothing is sent anywhere.
 
 mod evm;
 mod psbt;
@@ -17,7 +17,8 @@ use crate::{DecodeError, Input, Key, Networks, bitcoin_message, decode};
 pub enum BitcoinForm {
     /// PSBT with final scripts and witnesses where the wallet signed (BIP-174, finaliser).
     Psbt,
-    /// The transaction as the network takes it, which needs everybody's signatures (BIP-174, extractor).
+    /// The transaction as the network takes it, which needs everybody's signatures (BIP-174,
+    /// extractor).
     Transaction,
 }
 
@@ -46,7 +47,9 @@ pub enum FinishError {
     #[error(transparent)]
     Payload(#[from] DecodeError),
     /// Too few signatures, or too many.
-    #[error("the payload asks for {asked} signatures and there are {given}; give all of one task, in order")]
+    #[error(
+        "the payload asks for {asked} signatures and there are {given}; give all of one task, in order"
+    )]
     Count {
         /// By the payload.
         asked: usize,
@@ -65,11 +68,14 @@ pub enum FinishError {
     #[error("{0} inputs are not signed; write a psbt and have their owners sign it")]
     Missing(usize),
     /// What was assembled does not read as what was signed.
-    #[error("the {0} that was assembled is not the one that was signed; nothing was written, report this")]
+    #[error(
+        "the {0} that was assembled is not the one that was signed; nothing was written, report this"
+    )]
     Changed(&'static str),
 }
 
-/// Puts `signatures`, of one task and in its order, where they belong. `path` is the one of the task.
+/// Puts `signatures`, of one task and in its order, where they belong. `path` is the one of the
+/// task.
 pub fn finish(
     key: &Key,
     path: &DerivationPath,
@@ -89,11 +95,18 @@ pub fn finish(
         (PayloadKind::EvmTransaction, [one]) => evm::finish(&payload.bytes, one),
         (PayloadKind::SolanaMessage, [one]) => solana::finish(&payload.bytes, one),
         (PayloadKind::Eip7702, [one]) => evm::finish_authorization(&payload.bytes, one),
-        (PayloadKind::Eip191 | PayloadKind::Eip712, [one]) => {
-            Ok(Finished { bytes: [one.signature, &[27 + one.odd()?]].concat(), missing: 0 })
-        }
-        (_, [one]) => Ok(Finished { bytes: one.signature.to_vec(), missing: 0 }),
-        (_, made) => Err(FinishError::Count { asked: 1, given: made.len() }),
+        (PayloadKind::Eip191 | PayloadKind::Eip712, [one]) => Ok(Finished {
+            bytes: [one.signature, &[27 + one.odd()?]].concat(),
+            missing: 0,
+        }),
+        (_, [one]) => Ok(Finished {
+            bytes: one.signature.to_vec(),
+            missing: 0,
+        }),
+        (_, made) => Err(FinishError::Count {
+            asked: 1,
+            given: made.len(),
+        }),
     }
 }
 
@@ -108,10 +121,11 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    /// 1 if R has an odd y, for ECDSA. Computed here: who sent an Ethereum transaction depends on it, and no signature
-    /// check covers it.
+    /// 1 if R has an odd y, for ECDSA. Computed here: who sent an Ethereum transaction depends on
+    /// it, and no signature check covers it.
     fn odd(&self) -> Result<u8, FinishError> {
-        let (number, error) = (self.number, VerifyError::Invalid);
+        let number = self.number;
+        let error = VerifyError::Invalid;
         recovery_id(&self.child, &self.input.signed_bytes, self.signature)
             .filter(|id| *id < 2)
             .ok_or(FinishError::Signature { number, error })
@@ -119,7 +133,10 @@ impl Made<'_> {
 
     /// Whether `signature` is a good one too.
     fn verifies(&self, scheme: Scheme, signature: &[u8]) -> bool {
-        self.input.child_key(scheme, &self.child).verify(&self.input.signed_bytes, signature).is_ok()
+        self.input
+            .child_key(scheme, &self.child)
+            .verify(&self.input.signed_bytes, signature)
+            .is_ok()
     }
 }
 
@@ -129,7 +146,10 @@ fn checked<'a>(
     signatures: &'a [&'a [u8]],
 ) -> Result<Vec<Made<'a>>, FinishError> {
     if inputs.len() != signatures.len() {
-        return Err(FinishError::Count { asked: inputs.len(), given: signatures.len() });
+        return Err(FinishError::Count {
+            asked: inputs.len(),
+            given: signatures.len(),
+        });
     }
     let check = |(number, (input, signature)): (usize, (&'a Input, &&'a [u8]))| {
         let child = key.child(&input.path).map_err(DecodeError::from)?;
@@ -137,9 +157,17 @@ fn checked<'a>(
             .child_key(key.scheme, &child)
             .verify(&input.signed_bytes, signature)
             .map_err(|error| FinishError::Signature { number, error })?;
-        Ok(Made { number, input, child, signature })
+        Ok(Made {
+            number,
+            input,
+            child,
+            signature,
+        })
     };
-    (1..).zip(inputs.iter().zip(signatures)).map(check).collect()
+    (1..)
+        .zip(inputs.iter().zip(signatures))
+        .map(check)
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Bitcoin: the parts of BIP-174's signer, finaliser and extractor that the outputs of one key need, and those that it shares
-//! with other keys. Inputs of others stay as they are; where others have to sign too, the signature is added to theirs. A PSBT
-//! of version 2 comes back as one.
+//! Bitcoin: the parts of BIP-174's signer, finaliser and extractor that the outputs of one key
+//! need, and those that it shares with other keys. Inputs of others stay as they are; where others
+//! have to sign too, the signature is added to theirs. A PSBT of version 2 comes back as one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -40,14 +40,21 @@ pub(super) fn finish(
     }
     .ok_or(FinishError::Changed("transaction"))?;
     let unlocked = |((index, form), made): (&(usize, Form), &Made)| match form {
-        Form::Multisig(multisig) => shares(&again.input[*index], inputs.get(*index), multisig, made),
+        Form::Multisig(multisig) => {
+            shares(&again.input[*index], inputs.get(*index), multisig, made)
+        }
         Form::P2pkh | Form::P2wpkh | Form::NestedP2wpkh(_) | Form::Taproot => {
             unlocks(&again.input[*index], form, made)
         }
     };
-    let same =
-        stripped(&again) == unsigned && owned.len() == made.len() && owned.iter().zip(made).all(unlocked);
-    if same { Ok(Finished { bytes, missing }) } else { Err(FinishError::Changed("transaction")) }
+    let same = stripped(&again) == unsigned
+        && owned.len() == made.len()
+        && owned.iter().zip(made).all(unlocked);
+    if same {
+        Ok(Finished { bytes, missing })
+    } else {
+        Err(FinishError::Changed("transaction"))
+    }
 }
 
 /// A message, which was decoded as a payload and gave `made`. Its signature is text (BIP-322).
@@ -57,7 +64,11 @@ pub(super) fn finish_message(
     made: &[Made],
     form: BitcoinForm,
 ) -> Result<Finished, FinishError> {
-    let form = if to_sign.by_address { BitcoinForm::Transaction } else { form };
+    let form = if to_sign.by_address {
+        BitcoinForm::Transaction
+    } else {
+        form
+    };
     let finished = finish(key, &to_sign.psbt, made, form)?;
     if !to_sign.by_address {
         return Ok(finished);
@@ -68,14 +79,21 @@ pub(super) fn finish_message(
         [input] if !input.witness.is_empty() => BASE64.encode(consensus::serialize(&input.witness)),
         _ => BASE64.encode(&finished.bytes),
     };
-    Ok(Finished { bytes: text.into_bytes(), missing: 0 })
+    Ok(Finished {
+        bytes: text.into_bytes(),
+        missing: 0,
+    })
 }
 
 /// The inputs of this key, in the order of its signatures.
 fn owned(key: &Key, psbt: &Psbt) -> Result<Vec<(usize, Form)>, String> {
     let owner = Owner::new(key).map_err(|error| error.to_string())?;
     let mut owned = Vec::new();
-    for (index, (output, input)) in spent_outputs(&owner, psbt)?.iter().zip(&psbt.inputs).enumerate() {
+    for (index, (output, input)) in spent_outputs(&owner, psbt)?
+        .iter()
+        .zip(&psbt.inputs)
+        .enumerate()
+    {
         let origin = owner.origin(&input.bip32_derivation, &input.tap_key_origins)?;
         let form = origin.and_then(|origin| origin.unlocks(&output.script_pubkey, input));
         owned.extend(form.map(|form| (index, form)));
@@ -114,22 +132,36 @@ fn sealed(input: &psbt::Input, script: ScriptBuf, witness: Witness) -> psbt::Inp
 
 fn ecdsa_signature(made: &Made) -> Option<ecdsa::Signature> {
     let signature = secp256k1::ecdsa::Signature::from_compact(made.signature).ok()?;
-    Some(ecdsa::Signature { signature, sighash_type: EcdsaSighashType::All })
+    Some(ecdsa::Signature {
+        signature,
+        sighash_type: EcdsaSighashType::All,
+    })
 }
 
 /// OP_CHECKMULTISIG takes one element more than it needs, which is empty (BIP-147).
-fn unlocking_together(multisig: &Multisig, signatures: &[ecdsa::Signature]) -> Option<(ScriptBuf, Witness)> {
+fn unlocking_together(
+    multisig: &Multisig,
+    signatures: &[ecdsa::Signature],
+) -> Option<(ScriptBuf, Witness)> {
     let signatures = signatures.iter().map(|signature| signature.to_vec());
-    let parts: Vec<Vec<u8>> =
-        std::iter::once(vec![]).chain(signatures).chain([multisig.script.to_bytes()]).collect();
+    let parts: Vec<Vec<u8>> = std::iter::once(vec![])
+        .chain(signatures)
+        .chain([multisig.script.to_bytes()])
+        .collect();
     Some(match multisig.wrapping {
         Wrapping::P2wsh => (ScriptBuf::new(), Witness::from_slice(&parts)),
-        Wrapping::P2shP2wsh => (push(&multisig.script.to_p2wsh())?, Witness::from_slice(&parts)),
+        Wrapping::P2shP2wsh => (
+            push(&multisig.script.to_p2wsh())?,
+            Witness::from_slice(&parts),
+        ),
         Wrapping::P2sh => {
             let push = |builder: Builder, part: &Vec<u8>| {
                 Some(builder.push_slice(PushBytesBuf::try_from(part.clone()).ok()?))
             };
-            (parts.iter().try_fold(Builder::new(), push)?.into_script(), Witness::new())
+            (
+                parts.iter().try_fold(Builder::new(), push)?.into_script(),
+                Witness::new(),
+            )
         }
     })
 }
@@ -141,14 +173,19 @@ fn unlocking(input: &psbt::Input, form: &Form, made: &Made) -> Option<(ScriptBuf
             None => TapSighashType::Default,
             Some(stated) => stated.taproot_hash_ty().ok()?,
         };
-        let signature = taproot::Signature { signature, sighash_type };
+        let signature = taproot::Signature {
+            signature,
+            sighash_type,
+        };
         return Some((ScriptBuf::new(), Witness::p2tr_key_spend(&signature)));
     }
     let signature = ecdsa_signature(made)?;
     let key = secp256k1::PublicKey::from_slice(&made.child).ok()?;
     Some(match form {
         Form::P2pkh => {
-            let builder = Builder::new().push_slice(signature.serialize()).push_slice(key.serialize());
+            let builder = Builder::new()
+                .push_slice(signature.serialize())
+                .push_slice(key.serialize());
             (builder.into_script(), Witness::new())
         }
         Form::NestedP2wpkh(redeem) => (push(redeem)?, Witness::p2wpkh(&signature, &key)),
@@ -198,7 +235,10 @@ fn unlocks(input: &bitcoin::TxIn, form: &Form, made: &Made) -> bool {
     let witness = || Some(input.witness.iter().map(<[u8]>::to_vec).collect());
     let (script, parts) = match form {
         Form::P2pkh => (true, pushes(&input.script_sig)),
-        Form::NestedP2wpkh(redeem) => (pushes(&input.script_sig) == Some(vec![redeem.to_bytes()]), witness()),
+        Form::NestedP2wpkh(redeem) => (
+            pushes(&input.script_sig) == Some(vec![redeem.to_bytes()]),
+            witness(),
+        ),
         Form::P2wpkh | Form::Taproot => (input.script_sig.is_empty(), witness()),
         Form::Multisig(_) => return false,
     };
@@ -206,15 +246,22 @@ fn unlocks(input: &bitcoin::TxIn, form: &Form, made: &Made) -> bool {
         Some([signature]) => taproot::Signature::from_slice(signature)
             .is_ok_and(|found| made.verifies(Scheme::Taproot, found.signature.as_ref())),
         Some([signature, key]) => ecdsa::Signature::from_slice(signature).is_ok_and(|found| {
-            *key == made.child && made.verifies(Scheme::EcdsaSecp256k1, &found.signature.serialize_compact())
+            *key == made.child
+                && made.verifies(Scheme::EcdsaSecp256k1, &found.signature.serialize_compact())
         }),
         _ => false,
     };
     script && signed
 }
 
-/// Whether the signature is among those of a PSBT that others have to sign, or enough signatures unlock the input.
-fn shares(input: &bitcoin::TxIn, partial: Option<&psbt::Input>, multisig: &Multisig, made: &Made) -> bool {
+/// Whether the signature is among those of a PSBT that others have to sign, or enough signatures
+/// unlock the input.
+fn shares(
+    input: &bitcoin::TxIn,
+    partial: Option<&psbt::Input>,
+    multisig: &Multisig,
+    made: &Made,
+) -> bool {
     let added = partial.and_then(|input| {
         let key = bitcoin::PublicKey::from_slice(&made.child).ok()?;
         input.partial_sigs.get(&key)
@@ -224,16 +271,19 @@ fn shares(input: &bitcoin::TxIn, partial: Option<&psbt::Input>, multisig: &Multi
     }
     let (nested, parts) = match multisig.wrapping {
         Wrapping::P2sh => (true, pushes(&input.script_sig)),
-        Wrapping::P2wsh => {
-            (input.script_sig.is_empty(), Some(input.witness.iter().map(<[u8]>::to_vec).collect()))
-        }
+        Wrapping::P2wsh => (
+            input.script_sig.is_empty(),
+            Some(input.witness.iter().map(<[u8]>::to_vec).collect()),
+        ),
         Wrapping::P2shP2wsh => {
             let redeem = multisig.script.to_p2wsh().to_bytes();
             let parts = input.witness.iter().map(<[u8]>::to_vec).collect();
             (pushes(&input.script_sig) == Some(vec![redeem]), Some(parts))
         }
     };
-    let Some([dummy, signatures @ .., script]) = parts.as_deref() else { return false };
+    let Some([dummy, signatures @ .., script]) = parts.as_deref() else {
+        return false;
+    };
     nested
         && dummy.is_empty()
         && *script == multisig.script.to_bytes()

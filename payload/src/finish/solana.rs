@@ -1,4 +1,5 @@
-//! Solana: the transaction, which is a list of signatures and the message. Signers who have not signed yet have zeros.
+//! Solana: the transaction, which is a list of signatures and the message. Signers who have not
+//! signed yet have zeros.
 
 use countersign_protocol::Scheme;
 
@@ -14,7 +15,11 @@ pub(super) fn finish(bytes: &[u8], made: &Made) -> Result<Finished, FinishError>
     let changed = || FinishError::Changed("transaction");
     let message = Message::read(bytes).ok_or_else(changed)?;
     let signers = usize::from(message.required_signatures);
-    let place = message.keys.iter().take(signers).position(|key| key.as_slice() == made.child);
+    let place = message
+        .keys
+        .iter()
+        .take(signers)
+        .position(|key| key.as_slice() == made.child);
     let start = place.ok_or_else(changed)? * SIGNATURE;
     let mut signatures = vec![0; signers * SIGNATURE];
     signatures[start..start + SIGNATURE].copy_from_slice(made.signature);
@@ -23,10 +28,14 @@ pub(super) fn finish(bytes: &[u8], made: &Made) -> Result<Finished, FinishError>
     if rest != bytes || !made.verifies(Scheme::Ed25519, &seen[start..start + SIGNATURE]) {
         return Err(changed());
     }
-    Ok(Finished { bytes: transaction, missing: signers - 1 })
+    Ok(Finished {
+        bytes: transaction,
+        missing: signers - 1,
+    })
 }
 
-/// A length as Solana writes it (`shortvec`): seven bits a byte, the lowest first. There are at most 255 signers.
+/// A length as Solana writes it (`shortvec`): seven bits a byte, the lowest first. There are at
+/// most 255 signers.
 fn length(count: usize) -> Vec<u8> {
     match count as u8 {
         small @ ..0x80 => vec![small],
@@ -37,5 +46,7 @@ fn length(count: usize) -> Vec<u8> {
 /// Signatures and message.
 fn take_apart(transaction: &[u8], signers: usize) -> Option<(&[u8], &[u8])> {
     let (count, rest) = signature_count(transaction)?;
-    (count == signers).then(|| rest.split_at_checked(signers * SIGNATURE)).flatten()
+    (count == signers)
+        .then(|| rest.split_at_checked(signers * SIGNATURE))
+        .flatten()
 }

@@ -1,4 +1,5 @@
-//! Bitcoin's transactions, and what is hashed for its signatures: the older way, BIP-143 and BIP-341.
+//! Bitcoin's transactions, and what is hashed for its signatures: the older way, BIP-143 and
+//! BIP-341.
 
 use bitcoin::consensus::encode::{VarInt, deserialize, deserialize_partial};
 use sha2::{Digest, Sha256};
@@ -11,7 +12,8 @@ pub(super) fn is_psbt(bytes: &[u8]) -> bool {
 
 /// With or without witnesses and signatures. One without inputs is none.
 pub(super) fn is_transaction(bytes: &[u8]) -> bool {
-    deserialize::<bitcoin::Transaction>(bytes).is_ok_and(|transaction| !transaction.input.is_empty())
+    deserialize::<bitcoin::Transaction>(bytes)
+        .is_ok_and(|transaction| !transaction.input.is_empty())
 }
 
 pub(super) fn is_preimage(bytes: &[u8]) -> bool {
@@ -21,7 +23,9 @@ pub(super) fn is_preimage(bytes: &[u8]) -> bool {
 /// The transaction with the script in its place, and the kind of hash in four bytes.
 fn is_legacy(bytes: &[u8]) -> bool {
     let read = deserialize_partial::<bitcoin::Transaction>(bytes);
-    read.is_ok_and(|(transaction, length)| !transaction.input.is_empty() && bytes.len() == length + 4)
+    read.is_ok_and(|(transaction, length)| {
+        !transaction.input.is_empty() && bytes.len() == length + 4
+    })
 }
 
 /// Version, two hashes, outpoint, script, amount, sequence, a hash, lock time, kind of hash.

@@ -14,11 +14,15 @@ impl<'a> Rest<'a> {
         Some(taken)
     }
 
-    /// An account of NEAR: its length in four bytes, and 2 to 64 lower-case letters, digits, `-`, `_` and `.`.
+    /// An account of NEAR: its length in four bytes, and 2 to 64 lower-case letters, digits, `-`,
+    /// `_` and `.`.
     pub(super) fn near_account(&mut self) -> Option<()> {
         let length = u32::from_le_bytes(*self.take(4)?.first_chunk()?);
-        let length = usize::try_from(length).ok().filter(|length| (2..=64).contains(length))?;
-        let is_part = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(byte);
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| (2..=64).contains(length))?;
+        let is_part =
+            |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(byte);
         self.take(length)?.iter().all(is_part).then_some(())
     }
 

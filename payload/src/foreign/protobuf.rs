@@ -1,12 +1,22 @@
-//! Transactions that are signed as Protocol Buffers. A message without its schema is a list of numbered fields; which
-//! fields are there, and what is in them, tells a transaction from other bytes.
+//! Transactions that are signed as Protocol Buffers. A message without its schema is a list of
+//! numbered fields; which fields are there, and what is in them, tells a transaction from other
+//! bytes.
 //!
-//! One message has many encodings, and whoever is to be kept out chooses among them. So what a parser of the chain might
-//! read counts: a field that comes several times is looked at each time and as the whole of its parts, for parsers merge
-//! embedded messages (protobuf.dev, "Encoding", last one wins); groups and fields that nobody knows are passed over, as
-//! parsers pass over them; of field keys and lengths only the low 32 bits count.
+//! One message has many encodings, and whoever is to be kept out chooses among them. So what a
+//! parser of the chain might read counts: a field that comes several times is looked at each time
+//! and as the whole of its parts, for parsers merge embedded messages (protobuf.dev, "Encoding",
+//! last one wins); groups and fields that nobody knows are passed over, as parsers pass over them;
+//! of field keys and lengths only the low 32 bits count.
 
 use super::bytes::Rest;
+
+/// Wire types.
+const VARINT: u32 = 0;
+const EIGHT_BYTES: u32 = 1;
+const LENGTH: u32 = 2;
+const GROUP: u32 = 3;
+const END_OF_GROUP: u32 = 4;
+const FOUR_BYTES: u32 = 5;
 
 /// A field that matters here.
 enum Value<'a> {
@@ -17,17 +27,11 @@ enum Value<'a> {
 /// The fields of all of `bytes`, by number. Groups are left out.
 struct Fields<'a>(Vec<(u32, Value<'a>)>);
 
-/// Wire types.
-const VARINT: u32 = 0;
-const EIGHT_BYTES: u32 = 1;
-const LENGTH: u32 = 2;
-const GROUP: u32 = 3;
-const END_OF_GROUP: u32 = 4;
-const FOUR_BYTES: u32 = 5;
-
 impl<'a> Fields<'a> {
-    fn read(bytes: &'a [u8]) -> Option<Fields<'a>> {
-        let (mut rest, mut fields, mut groups) = (Rest(bytes), Vec::new(), Vec::new());
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut rest = Rest(bytes);
+        let mut fields = Vec::new();
+        let mut groups = Vec::new();
         while !rest.0.is_empty() {
             let key = low(rest.varint()?);
             let number = key >> 3;
@@ -61,8 +65,9 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Whether `is_one` holds for the embedded message `number`: for one of its occurrences, or for what they are together.
-    /// The encodings of two messages one after the other are the encoding of the merged one.
+    /// Whether `is_one` holds for the embedded message `number`: for one of its occurrences, or for
+    /// what they are together. The encodings of two messages one after the other are the encoding
+    /// of the merged one.
     fn any(&self, number: u32, is_one: impl Fn(&Fields) -> bool) -> bool {
         let holds = |bytes: &[u8]| Fields::read(bytes).is_some_and(|fields| is_one(&fields));
         let merged = self.bytes(number).collect::<Vec<_>>().concat();
@@ -74,7 +79,9 @@ impl<'a> Fields<'a> {
     }
 
     fn has_number(&self, number: u32) -> bool {
-        self.0.iter().any(|(found, value)| *found == number && matches!(value, Value::Number))
+        self.0
+            .iter()
+            .any(|(found, value)| *found == number && matches!(value, Value::Number))
     }
 
     /// Whether it is an `Any`: the name of its type has a `/`.
@@ -88,14 +95,15 @@ fn low(number: u64) -> u32 {
     (number & u64::from(u32::MAX)) as u32
 }
 
-/// `Transaction.raw`: 1 reference block, 8 expiration, 11 contracts, each with its kind (1) and parameters (2, an `Any`).
+/// `Transaction.raw`: 1 reference block, 8 expiration, 11 contracts, each with its kind (1) and
+/// parameters (2, an `Any`).
 pub(super) fn is_tron(bytes: &[u8]) -> bool {
     let is_contract = |contract: &Fields| contract.any(2, |parameters| parameters.is_any());
     Fields::read(bytes).is_some_and(|fields| fields.any(11, is_contract))
 }
 
-/// `SignDoc`: 1 body, 2 authorisation, 3 chain id, 4 account number; `SignDocDirectAux` has 2 public key, 5 and 6 besides. A
-/// body begins with its messages, each an `Any`.
+/// `SignDoc`: 1 body, 2 authorisation, 3 chain id, 4 account number; `SignDocDirectAux` has 2
+/// public key, 5 and 6 besides. A body begins with its messages, each an `Any`.
 pub(super) fn is_cosmos(bytes: &[u8]) -> bool {
     let is_body = |body: &Fields| body.any(1, |message| message.is_any());
     let is_one = |fields: Fields| fields.bytes(3).next().is_some() && fields.any(1, is_body);
@@ -105,6 +113,7 @@ pub(super) fn is_cosmos(bytes: &[u8]) -> bool {
 /// `TransactionBody`: 1 id (its start, 1, and payer, 2), 2 node, 3 fee.
 pub(super) fn is_hedera(bytes: &[u8]) -> bool {
     let is_id = |id: &Fields| id.has_message(1) && id.has_message(2);
-    let is_one = |fields: Fields| fields.any(1, is_id) && fields.has_message(2) && fields.has_number(3);
+    let is_one =
+        |fields: Fields| fields.any(1, is_id) && fields.has_message(2) && fields.has_number(3);
     Fields::read(bytes).is_some_and(is_one)
 }

@@ -1,13 +1,15 @@
 //! What a Solana transaction costs at most, by what its message says.
 //!
-//! `5,000 lamports x signatures + price x limit`. Signatures are those of the transaction and those that the precompiled
-//! programs verify. Price (in millionths of a lamport a compute unit) and limit are set by instructions of the compute budget
-//! program; a limit is cut at 1,400,000 units. Without a limit the network takes 3,000 units for each instruction of a
-//! built-in program and 200,000 for each other one, cut at the same most (SIMD-0170). Only the system and the compute budget
-//! programs are taken for built-in here, so the figure never falls short. The price is paid for the limit, not for what is
-//! used (<https://solana.com/docs/core/fees>).
+//! `5,000 lamports x signatures + price x limit`. Signatures are those of the transaction and those
+//! that the precompiled programs verify. Price (in millionths of a lamport a compute unit) and
+//! limit are set by instructions of the compute budget program; a limit is cut at 1,400,000 units.
+//! Without a limit the network takes 3,000 units for each instruction of a built-in program and
+//! 200,000 for each other one, cut at the same most (SIMD-0170). Only the system and the compute
+//! budget programs are taken for built-in here, so the figure never falls short. The price is paid
+//! for the limit, not for what is used (<https://solana.com/docs/core/fees>).
 //!
-//! The first account of the message pays. The fee is that of the transaction, whoever of its signers that is.
+//! The first account of the message pays. The fee is that of the transaction, whoever of its
+//! signers that is.
 
 use super::{COMPUTE_BUDGET, Known, Reader, SYSTEM, cut, number};
 
@@ -35,7 +37,9 @@ enum Setting {
 /// Lamports.
 pub(super) fn highest_fee(reader: &Reader) -> Result<u128, String> {
     let mut signatures = u128::from(reader.message.required_signatures);
-    let (mut limit, mut price, mut units) = (None, None, 0u64);
+    let mut limit = None;
+    let mut price = None;
+    let mut units = 0u64;
     for instruction in &reader.message.instructions {
         let program = reader.address(instruction.program)?;
         units += match program.as_str() {
@@ -54,7 +58,9 @@ pub(super) fn highest_fee(reader: &Reader) -> Result<u128, String> {
             Setting::HeapFrame(_) | Setting::LoadedDataLimit(_) => None,
         };
         if earlier.is_some() {
-            return Err("it sets a limit or price of compute units twice, which the network refuses".into());
+            return Err(
+                "it sets a limit or price of compute units twice, which the network refuses".into(),
+            );
         }
     }
     let units = u128::from(limit.unwrap_or(units).min(MOST_UNITS));
@@ -68,14 +74,21 @@ pub(super) fn understand(data: &[u8]) -> Result<Known, String> {
         Setting::HeapFrame(bytes) => ("RequestHeapFrame", "bytes", u64::from(bytes)),
         Setting::UnitLimit(units) => ("SetComputeUnitLimit", "units", u64::from(units)),
         Setting::UnitPrice(micro) => ("SetComputeUnitPrice", "micro_lamports", micro),
-        Setting::LoadedDataLimit(bytes) => ("SetLoadedAccountsDataSizeLimit", "bytes", u64::from(bytes)),
+        Setting::LoadedDataLimit(bytes) => {
+            ("SetLoadedAccountsDataSizeLimit", "bytes", u64::from(bytes))
+        }
     };
     Ok(Known::harmless(method, vec![(field, value.to_string())]))
 }
 
-/// The network refuses what has no meaning here. It ignores bytes behind an instruction; nobody writes any.
+/// The network refuses what has no meaning here. It ignores bytes behind an instruction; nobody
+/// writes any.
 fn setting(data: &[u8]) -> Result<Setting, String> {
-    let small = || data.get(1..).and_then(<[u8]>::first_chunk).map(|bytes| u32::from_le_bytes(*bytes));
+    let small = || {
+        data.get(1..)
+            .and_then(<[u8]>::first_chunk)
+            .map(|bytes| u32::from_le_bytes(*bytes))
+    };
     let (setting, length) = match data.first() {
         Some(1) => (Setting::HeapFrame(small().ok_or_else(cut)?), 5),
         Some(2) => (Setting::UnitLimit(small().ok_or_else(cut)?), 5),
@@ -83,8 +96,9 @@ fn setting(data: &[u8]) -> Result<Setting, String> {
         Some(4) => (Setting::LoadedDataLimit(small().ok_or_else(cut)?), 5),
         _ => return Err("an instruction of the compute budget is not known here".into()),
     };
-    match data.len() == length {
-        true => Ok(setting),
-        false => Err("an instruction of the compute budget has bytes behind its end".into()),
+    if data.len() == length {
+        Ok(setting)
+    } else {
+        Err("an instruction of the compute budget has bytes behind its end".into())
     }
 }

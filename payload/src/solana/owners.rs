@@ -1,14 +1,15 @@
 //! Who owns token accounts, as far as a message shows it.
 //!
-//! A transfer of tokens names the account that receives them, and who owns that account is on the chain. The message shows
-//! the owner in two ways. It may make the account before it pays into it: the chain carries out all of a message or nothing,
-//! and both the associated token account program and the token programs refuse to make an account that exists with another
-//! owner. Or the account is the associated one of somebody whom the message names: its address is derived from owner, mint
-//! and token program, and compared. (An owner may have handed an associated account of the older token program on to somebody
-//! else. That is the owner's doing, and no message shows it.)
+//! A transfer of tokens names the account that receives them, and who owns that account is on the
+//! chain. The message shows the owner in two ways. It may make the account before it pays into it:
+//! the chain carries out all of a message or nothing, and both the associated token account program
+//! and the token programs refuse to make an account that exists with another owner. Or the account
+//! is the associated one of somebody whom the message names: its address is derived from owner,
+//! mint and token program, and compared. (An owner may have handed an associated account of the
+//! older token program on to somebody else. That is the owner's doing, and no message shows it.)
 //!
-//! What is made is known from the instruction that makes it on, and no longer once the message hands the account over or
-//! closes it.
+//! What is made is known from the instruction that makes it on, and no longer once the message
+//! hands the account over or closes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,14 +44,21 @@ struct Made {
 
 impl Owners {
     /// Nothing is known yet, but that these accounts hold wrapped SOL.
-    pub(super) fn new(wrapped: BTreeSet<String>) -> Owners {
-        Owners { wrapped, ..Owners::default() }
+    pub(super) fn new(wrapped: BTreeSet<String>) -> Self {
+        Self {
+            wrapped,
+            ..Self::default()
+        }
     }
 
     /// The message makes `account`, or makes sure that it is as said.
     pub(super) fn make(&mut self, account: String, owner: String, mint: String) {
         let made = Made { owner, mint };
-        if self.made.insert(account.clone(), made.clone()).is_some_and(|earlier| earlier != made) {
+        if self
+            .made
+            .insert(account.clone(), made.clone())
+            .is_some_and(|earlier| earlier != made)
+        {
             self.lose(account);
         }
     }
@@ -74,7 +82,9 @@ impl Owners {
         mint: Option<&str>,
         account: &str,
     ) -> Option<String> {
-        let owner = self.find(reader, program, mint, account).filter(|owner| !owner.starts_with(UNKNOWN));
+        let owner = self
+            .find(reader, program, mint, account)
+            .filter(|owner| !owner.starts_with(UNKNOWN));
         match &owner {
             Some(owner) => drop(self.found.insert(account.into(), owner.clone())),
             None => drop(self.unknown.insert(account.into())),
@@ -82,8 +92,9 @@ impl Owners {
         owner
     }
 
-    /// Who owns `account`, which receives native value, if it is a token account: what is in it is the owner's. An owner whom a
-    /// lookup table names, or nobody, is told as such: the account alone would look like somebody who is known.
+    /// Who owns `account`, which receives native value, if it is a token account: what is in it is
+    /// the owner's. An owner whom a lookup table names, or nobody, is told as such: the account
+    /// alone would look like somebody who is known.
     pub(super) fn of_native(&mut self, reader: &Reader, account: &str) -> Option<String> {
         let owner = self.find(reader, TOKEN, Some(WRAPPED_SOL), account);
         let is_wrapped = self.wrapped.contains(account);
@@ -94,11 +105,20 @@ impl Owners {
 
     /// The owners of the accounts that were asked for, as far as each answer was the same.
     pub(super) fn found(self) -> BTreeMap<String, String> {
-        let Owners { found, unknown, .. } = self;
-        found.into_iter().filter(|(account, _)| !unknown.contains(account)).collect()
+        let Self { found, unknown, .. } = self;
+        found
+            .into_iter()
+            .filter(|(account, _)| !unknown.contains(account))
+            .collect()
     }
 
-    fn find(&mut self, reader: &Reader, program: &str, mint: Option<&str>, account: &str) -> Option<String> {
+    fn find(
+        &mut self,
+        reader: &Reader,
+        program: &str,
+        mint: Option<&str>,
+        account: &str,
+    ) -> Option<String> {
         if self.lost.contains(account) {
             return None;
         }
@@ -116,16 +136,25 @@ impl Owners {
 
 /// The associated accounts of everybody whom the message names, with their owners.
 fn associated_accounts(reader: &Reader, program: &str, mint: &str) -> BTreeMap<String, String> {
-    let (Some(program), Some(mint)) = (key(program), key(mint)) else { return BTreeMap::new() };
+    let (Some(program), Some(mint)) = (key(program), key(mint)) else {
+        return BTreeMap::new();
+    };
     let account = |owner: &&[u8; 32]| {
         let account = associated_account(owner, &mint, &program)?;
-        Some((bs58::encode(account).into_string(), bs58::encode(owner).into_string()))
+        Some((
+            bs58::encode(account).into_string(),
+            bs58::encode(owner).into_string(),
+        ))
     };
     reader.message.keys.iter().filter_map(account).collect()
 }
 
 /// As the associated token account program derives it.
-pub(super) fn associated_account(owner: &[u8; 32], mint: &[u8; 32], program: &[u8; 32]) -> Option<[u8; 32]> {
+pub(super) fn associated_account(
+    owner: &[u8; 32],
+    mint: &[u8; 32],
+    program: &[u8; 32],
+) -> Option<[u8; 32]> {
     solana_program_address(&[owner, program, mint], &key(ASSOCIATED_TOKEN)?)
 }
 

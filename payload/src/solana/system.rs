@@ -11,14 +11,23 @@ pub(super) fn understand(
     owners: &mut Owners,
 ) -> Result<Known, String> {
     let data = instruction.data;
-    let Some(tag) = data.first_chunk::<4>() else { return Ok(Known::default()) };
+    let Some(tag) = data.first_chunk::<4>() else {
+        return Ok(Known::default());
+    };
     let mut pay = |method, to, amount| {
-        payment(reader, method, reader.named(instruction, to)?, number(data, amount)?, owners)
+        payment(
+            reader,
+            method,
+            reader.named(instruction, to)?,
+            number(data, amount)?,
+            owners,
+        )
     };
     match u32::from_le_bytes(*tag) {
         // CreateAccount { lamports, space, owner }; [funder, new]
         0 => pay("CreateAccount", 1, 4),
-        // Assign { owner }, AuthorizeNonceAccount(authority): another program or key has the account from then on.
+        // Assign { owner }, AuthorizeNonceAccount(authority): another program or key has the
+        // account from then on.
         1 => hand_over("Assign", "owner", data, 4),
         // Transfer { lamports }; [from, to]
         2 => pay("Transfer", 1, 4),
@@ -26,8 +35,10 @@ pub(super) fn understand(
         3 => pay("CreateAccountWithSeed", 1, behind_seed(data)?),
         // AdvanceNonceAccount; [nonce, recent blockhashes, authority]
         4 => {
-            let fields =
-                vec![("nonce", reader.named(instruction, 0)?), ("authority", reader.named(instruction, 2)?)];
+            let fields = vec![
+                ("nonce", reader.named(instruction, 0)?),
+                ("authority", reader.named(instruction, 2)?),
+            ];
             Ok(Known::harmless("AdvanceNonceAccount", fields))
         }
         // WithdrawNonceAccount(lamports); [nonce, to, ...]
@@ -68,20 +79,46 @@ pub(super) fn payment(
         memo: None,
     };
     let fields = vec![("to", to), ("lamports", lamports.to_string())];
-    Ok(Known { method: Some(method), fields, destination: Some(destination), grant: None, lamports })
+    Ok(Known {
+        method: Some(method),
+        fields,
+        destination: Some(destination),
+        grant: None,
+        lamports,
+    })
 }
 
 /// Whoever stands in the data at `at` has the account from then on.
-fn hand_over(method: &'static str, field: &'static str, data: &[u8], at: usize) -> Result<Known, String> {
+fn hand_over(
+    method: &'static str,
+    field: &'static str,
+    data: &[u8],
+    at: usize,
+) -> Result<Known, String> {
     let spender = key_at(data, at)?;
     let fields = vec![(field, spender.clone())];
-    let grant = Grant { spender, asset: String::new(), amount: None };
-    Ok(Known { method: Some(method), fields, grant: Some(grant), ..Known::default() })
+    let grant = Grant {
+        spender,
+        asset: String::new(),
+        amount: None,
+    };
+    Ok(Known {
+        method: Some(method),
+        fields,
+        grant: Some(grant),
+        ..Known::default()
+    })
 }
 
 /// The authority of a nonce may withdraw what is in its account.
 fn initialize_nonce(reader: &Reader, data: &[u8]) -> Result<Known, String> {
     let known = hand_over("InitializeNonceAccount", "authority", data, 4)?;
-    let own = known.grant.as_ref().is_some_and(|grant| grant.spender == reader.signer);
-    Ok(Known { grant: known.grant.filter(|_| !own), ..known })
+    let own = known
+        .grant
+        .as_ref()
+        .is_some_and(|grant| grant.spender == reader.signer);
+    Ok(Known {
+        grant: known.grant.filter(|_| !own),
+        ..known
+    })
 }

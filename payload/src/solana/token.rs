@@ -1,4 +1,5 @@
-//! The token programs of Solana, the older one and Token-2022, and the program that makes associated token accounts.
+//! The token programs of Solana, the older one and Token-2022, and the program that makes
+//! associated token accounts.
 
 use super::owners::Owners;
 use super::system::payment;
@@ -8,8 +9,8 @@ use crate::{Destination, Grant};
 
 /// `SyncNative` of both token programs.
 pub(super) const SYNC_NATIVE: u8 = 17;
-/// What must lie in an account, in lamports, for each of its bytes and of 128 bytes beside them (two years of rent, which
-/// exempt it for good).
+/// What must lie in an account, in lamports, for each of its bytes and of 128 bytes beside them
+/// (two years of rent, which exempt it for good).
 const RENT_PER_BYTE: u64 = 6_960;
 const RENT_OVERHEAD: u64 = 128;
 /// Bytes of an account of the older token program.
@@ -23,7 +24,12 @@ pub(super) fn understand(
     instruction: &Instruction,
     owners: &mut Owners,
 ) -> Result<Known, String> {
-    let (data, it) = (instruction.data, Token { reader, program, instruction });
+    let data = instruction.data;
+    let it = Token {
+        reader,
+        program,
+        instruction,
+    };
     match data.first() {
         // InitializeAccount; [account, mint, owner, rent]
         Some(1) => it.initialize("InitializeAccount", reader.named(instruction, 2)?, owners),
@@ -32,7 +38,10 @@ pub(super) fn understand(
         // Approve { amount }; [source, delegate, owner]
         Some(4) => it.approve("Approve", None, 1, owners),
         // Revoke; [source, owner]
-        Some(5) => Ok(Known::harmless("Revoke", vec![("account", reader.named(instruction, 0)?)])),
+        Some(5) => Ok(Known::harmless(
+            "Revoke",
+            vec![("account", reader.named(instruction, 0)?)],
+        )),
         // SetAuthority { type, authority }; [account, authority]
         Some(6) => it.set_authority(owners),
         // Burn { amount }; [account, mint, owner]
@@ -51,9 +60,10 @@ pub(super) fn understand(
         // InitializeAccount2 { owner }; [account, mint, rent]
         Some(16) => it.initialize("InitializeAccount2", key_at(data, 1)?, owners),
         // SyncNative; [account]: counts native value that is there already.
-        Some(&SYNC_NATIVE) => {
-            Ok(Known::harmless("SyncNative", vec![("account", reader.named(instruction, 0)?)]))
-        }
+        Some(&SYNC_NATIVE) => Ok(Known::harmless(
+            "SyncNative",
+            vec![("account", reader.named(instruction, 0)?)],
+        )),
         // InitializeAccount3 { owner }; [account, mint]
         Some(18) => it.initialize("InitializeAccount3", key_at(data, 1)?, owners),
         // InitializeImmutableOwner; [account]
@@ -61,10 +71,15 @@ pub(super) fn understand(
             let fields = vec![("account", reader.named(instruction, 0)?)];
             Ok(Known::harmless("InitializeImmutableOwner", fields))
         }
-        // TransferFeeExtension: TransferCheckedWithFee { amount, decimals, fee }; accounts as TransferChecked
-        Some(26) if program != TOKEN && data.get(1) == Some(&1) => {
-            it.transfer("TransferCheckedWithFee", Some(1), 2, number(data, 2)?, owners)
-        }
+        // TransferFeeExtension: TransferCheckedWithFee { amount, decimals, fee }; accounts as
+        // TransferChecked
+        Some(26) if program != TOKEN && data.get(1) == Some(&1) => it.transfer(
+            "TransferCheckedWithFee",
+            Some(1),
+            2,
+            number(data, 2)?,
+            owners,
+        ),
         Some(38) => it.empty("WithdrawExcessLamports"),
         Some(45) => it.empty("UnwrapLamports"),
         Some(255) => Err("a batch of instructions is not read; send them singly".into()),
@@ -72,8 +87,8 @@ pub(super) fn understand(
     }
 }
 
-/// Create and CreateIdempotent; [funder, account, owner, mint, system program, token program]. Whoever funds the account pays
-/// what must lie in it, which its owner gets by closing it.
+/// Create and CreateIdempotent; [funder, account, owner, mint, system program, token program].
+/// Whoever funds the account pays what must lie in it, which its owner gets by closing it.
 pub(super) fn understand_associated(
     reader: &Reader,
     instruction: &Instruction,
@@ -85,8 +100,15 @@ pub(super) fn understand_associated(
         _ => return Ok(Known::default()),
     };
     let name = |at| reader.named(instruction, at);
-    let (account, owner, mint, program) = (name(1)?, name(2)?, name(3)?, name(5)?);
-    let bytes = if program == TOKEN { ACCOUNT } else { EXTENDED_ACCOUNT };
+    let account = name(1)?;
+    let owner = name(2)?;
+    let mint = name(3)?;
+    let program = name(5)?;
+    let bytes = if program == TOKEN {
+        ACCOUNT
+    } else {
+        EXTENDED_ACCOUNT
+    };
     owners.make(account.clone(), owner.clone(), mint.clone());
     let lamports = (RENT_OVERHEAD + bytes) * RENT_PER_BYTE;
     let rent = payment(reader, method, account.clone(), lamports, owners)?;
@@ -116,8 +138,14 @@ impl Token<'_> {
         amount: u64,
         owners: &mut Owners,
     ) -> Result<Known, String> {
-        let (source, account) = (self.named(0)?, self.named(to)?);
-        let made = || owners.mint(&account).or_else(|| owners.mint(&source)).map(str::to_string);
+        let source = self.named(0)?;
+        let account = self.named(to)?;
+        let made = || {
+            owners
+                .mint(&account)
+                .or_else(|| owners.mint(&source))
+                .map(str::to_string)
+        };
         let mint = mint.map(|mint| self.named(mint)).transpose()?.or_else(made);
         let owner = owners.of_tokens(self.reader, self.program, mint.as_deref(), &account);
         let destination = Destination {
@@ -134,12 +162,18 @@ impl Token<'_> {
             ("mint", mint.unwrap_or_else(|| "unknown".into())),
             ("amount", amount.to_string()),
         ];
-        Ok(Known { method: Some(method), fields, destination: Some(destination), ..Known::default() })
+        Ok(Known {
+            method: Some(method),
+            fields,
+            destination: Some(destination),
+            ..Known::default()
+        })
     }
 
     /// Tokens that are destroyed have left, and nobody receives them.
     fn burn(&self, method: &'static str) -> Result<Known, String> {
-        let (mint, amount) = (self.named(1)?, number(self.instruction.data, 1)?.to_string());
+        let mint = self.named(1)?;
+        let amount = number(self.instruction.data, 1)?.to_string();
         let destination = Destination {
             address: String::new(),
             asset: self.asset(Some(&mint)),
@@ -147,8 +181,17 @@ impl Token<'_> {
             memo: None,
             change: false,
         };
-        let fields = vec![("account", self.named(0)?), ("mint", mint), ("amount", amount)];
-        Ok(Known { method: Some(method), fields, destination: Some(destination), ..Known::default() })
+        let fields = vec![
+            ("account", self.named(0)?),
+            ("mint", mint),
+            ("amount", amount),
+        ];
+        Ok(Known {
+            method: Some(method),
+            fields,
+            destination: Some(destination),
+            ..Known::default()
+        })
     }
 
     fn approve(
@@ -158,22 +201,34 @@ impl Token<'_> {
         delegate: usize,
         owners: &Owners,
     ) -> Result<Known, String> {
-        let (source, amount) = (self.named(0)?, number(self.instruction.data, 1)?);
+        let source = self.named(0)?;
+        let amount = number(self.instruction.data, 1)?;
         let made = || owners.mint(&source).map(str::to_string);
         let mint = mint.map(|mint| self.named(mint)).transpose()?.or_else(made);
         let spender = self.named(delegate)?;
-        let fields = vec![("source", source), ("delegate", spender.clone()), ("amount", amount.to_string())];
+        let fields = vec![
+            ("source", source),
+            ("delegate", spender.clone()),
+            ("amount", amount.to_string()),
+        ];
         let grant = Grant {
             spender,
             asset: self.asset(mint.as_deref()),
             amount: (amount != u64::MAX).then(|| amount.to_string()),
         };
-        Ok(Known { method: Some(method), fields, grant: Some(grant), ..Known::default() })
+        Ok(Known {
+            method: Some(method),
+            fields,
+            grant: Some(grant),
+            ..Known::default()
+        })
     }
 
-    /// Whoever has an authority may do all that it is for: move what is in the account, close it, make more of a token.
+    /// Whoever has an authority may do all that it is for: move what is in the account, close it,
+    /// make more of a token.
     fn set_authority(&self, owners: &mut Owners) -> Result<Known, String> {
-        let (account, data) = (self.named(0)?, self.instruction.data);
+        let account = self.named(0)?;
+        let data = self.instruction.data;
         let authority = match data.get(2) {
             Some(0) => None,
             Some(1) => Some(key_at(data, 3)?),
@@ -184,29 +239,63 @@ impl Token<'_> {
         let fields = vec![
             ("account", account),
             ("type", data.get(1).map(u8::to_string).unwrap_or_default()),
-            ("authority", authority.clone().unwrap_or_else(|| "none".into())),
+            (
+                "authority",
+                authority.clone().unwrap_or_else(|| "none".into()),
+            ),
         ];
-        let grant = authority.map(|spender| Grant { spender, asset, amount: None });
-        Ok(Known { method: Some("SetAuthority"), fields, grant, ..Known::default() })
+        let grant = authority.map(|spender| Grant {
+            spender,
+            asset,
+            amount: None,
+        });
+        Ok(Known {
+            method: Some("SetAuthority"),
+            fields,
+            grant,
+            ..Known::default()
+        })
     }
 
-    /// All native value of an account, whose amount only the chain knows, goes to the second account.
+    /// All native value of an account, whose amount only the chain knows, goes to the second
+    /// account.
     fn empty(&self, method: &'static str) -> Result<Known, String> {
-        let (account, spender) = (self.named(0)?, self.named(1)?);
+        let account = self.named(0)?;
+        let spender = self.named(1)?;
         let returns = spender == self.reader.signer;
         let fields = vec![("account", account), ("to", spender.clone())];
-        let grant = (!returns).then(|| Grant { spender, asset: String::new(), amount: None });
-        Ok(Known { method: Some(method), fields, grant, ..Known::default() })
+        let grant = (!returns).then(|| Grant {
+            spender,
+            asset: String::new(),
+            amount: None,
+        });
+        Ok(Known {
+            method: Some(method),
+            fields,
+            grant,
+            ..Known::default()
+        })
     }
 
-    fn initialize(&self, method: &'static str, owner: String, owners: &mut Owners) -> Result<Known, String> {
-        let (account, mint) = (self.named(0)?, self.named(1)?);
+    fn initialize(
+        &self,
+        method: &'static str,
+        owner: String,
+        owners: &mut Owners,
+    ) -> Result<Known, String> {
+        let account = self.named(0)?;
+        let mint = self.named(1)?;
         owners.make(account.clone(), owner.clone(), mint.clone());
-        Ok(Known::harmless(method, vec![("account", account), ("owner", owner), ("mint", mint)]))
+        Ok(Known::harmless(
+            method,
+            vec![("account", account), ("owner", owner), ("mint", mint)],
+        ))
     }
 
     fn asset(&self, mint: Option<&str>) -> String {
-        let mint = mint.filter(|mint| !mint.starts_with(UNKNOWN)).unwrap_or("unknown");
+        let mint = mint
+            .filter(|mint| !mint.starts_with(UNKNOWN))
+            .unwrap_or("unknown");
         format!("{}/token:{mint}", self.reader.chain)
     }
 

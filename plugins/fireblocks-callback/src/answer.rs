@@ -15,23 +15,36 @@ pub(crate) enum Answer {
     Retry,
 }
 
-/// Reads the answer to the request `id`. The protocol's answers do not expire; the id keeps an old one from counting.
-pub(crate) fn read(host: &impl Host, key: &str, response: &Response, id: &str) -> Result<Answer, String> {
+/// Reads the answer to the request `id`. The protocol's answers do not expire; the id keeps an old
+/// one from counting.
+pub(crate) fn read(
+    host: &impl Host,
+    key: &str,
+    response: &Response,
+    id: &str,
+) -> Result<Answer, String> {
     if response.status != 200 {
         return Err(format!("HTTP status {}", response.status));
     }
-    let token = std::str::from_utf8(&response.body).map_err(|_| "the answer is not text")?.trim();
+    let token = std::str::from_utf8(&response.body)
+        .map_err(|_| "the answer is not text")?
+        .trim();
     if token.is_empty() {
         return Err("the answer is empty".into());
     }
     let claims = jwt::verify_answer(host, key, token).map_err(|error| error.to_string())?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("requestId") != Some(id) {
-        return Err(format!("the answer is for the request {:?}", claims.get("requestId")));
+        return Err(format!(
+            "the answer is for the request {:?}",
+            claims.get("requestId")
+        ));
     }
     match text("action") {
         Some("APPROVE") => Ok(Answer::Approve),
-        Some("REJECT") => Ok(Answer::Reject(text("rejectionReason").unwrap_or("no reason given").into())),
+        Some("REJECT") => Ok(Answer::Reject(
+            text("rejectionReason").unwrap_or("no reason given").into(),
+        )),
         Some("IGNORE") => Ok(Answer::Ignore),
         Some("RETRY") => Ok(Answer::Retry),
         other => Err(format!("unknown action {other:?}")),

@@ -23,8 +23,9 @@ pub struct Config {
     /// Pause after a RETRY. Fireblocks waits 180 seconds; here other signers wait, too.
     #[serde(default = "fifteen")]
     pub retry_seconds: u64,
-    /// The handler's words for assets, by CAIP-2 id for a chain's native asset and by CAIP-19 id for others. An asset
-    /// that is not listed is named by that id, its amounts in the smallest unit.
+    /// The handler's words for assets, by CAIP-2 id for a chain's native asset and by CAIP-19 id
+    /// for others. An asset that is not listed is named by that id, its amounts in the smallest
+    /// unit.
     #[serde(default)]
     pub assets: AssetNames,
 }

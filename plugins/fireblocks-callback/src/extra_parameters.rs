@@ -1,8 +1,9 @@
 //! `extraParameters` of a signing request.
 //!
-//! The protocol lets the initiator put members of its own here, and plugins of handlers read some by name, such as `message`
-//! and `extraSignature`. A requester gives them in the claim `extra-parameters`, a JSON object. What describes the
-//! signature is the node's: a claim under one of those names gives way, also where the node has no value for it.
+//! The protocol lets the initiator put members of its own here, and plugins of handlers read some
+//! by name, such as `message` and `extraSignature`. A requester gives them in the claim
+//! `extra-parameters`, a JSON object. What describes the signature is the node's: a claim under one
+//! of those names gives way, also where the node has no value for it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,12 +30,20 @@ const OF_THE_NODE: [&str; 13] = [
     "useMessageSigning",
 ];
 
-/// The members of the requester, those that handlers know by name, and what the protocol has no field for.
-pub(crate) fn extra_parameters(task: &Task, signing: &Signing, host: &impl Host) -> Result<Value, Failure> {
+/// The members of the requester, those that handlers know by name, and what the protocol has no
+/// field for.
+pub(crate) fn extra_parameters(
+    task: &Task,
+    signing: &Signing,
+    host: &impl Host,
+) -> Result<Value, Failure> {
     let mut extra = requesters(task, host)?;
     let messages = messages(signing)?;
     if !messages.is_empty() {
-        extra.insert("rawMessageData".into(), serde_json::json!({ "messages": messages }));
+        extra.insert(
+            "rawMessageData".into(),
+            serde_json::json!({ "messages": messages }),
+        );
     }
     if let Some(psbt) = psbt(task, signing)? {
         extra.insert("psbt".into(), psbt.into());
@@ -51,51 +60,87 @@ pub(crate) fn extra_parameters(task: &Task, signing: &Signing, host: &impl Host)
         extra.insert("chain".into(), tx.chain.clone().into());
     }
     extra.insert("scheme".into(), signing.key.scheme.clone().into());
-    extra.insert("rootPublicKey".into(), signing.key.root_public_key.clone().into());
+    extra.insert(
+        "rootPublicKey".into(),
+        signing.key.root_public_key.clone().into(),
+    );
     extra.insert("blind".into(), signing.blind.into());
     extra.insert("claims".into(), claims(task));
     Ok(extra.into())
 }
 
 fn grant(grant: &Grant) -> Value {
-    grant.shown().within(serde_json::json!({ "spender": grant.spender, "asset": grant.asset }))
+    grant
+        .shown()
+        .within(serde_json::json!({ "spender": grant.spender, "asset": grant.asset }))
 }
 
 /// Everything that the requester says, by name.
 pub(crate) fn claims(task: &Task) -> Value {
-    let claims = task.extra.iter().filter(|statement| statement.origin == Origin::Claim);
-    claims.map(|claim| (claim.name.clone(), Value::from(claim.value.clone()))).collect::<Map<_, _>>().into()
+    let claims = task
+        .extra
+        .iter()
+        .filter(|statement| statement.origin == Origin::Claim);
+    claims
+        .map(|claim| (claim.name.clone(), Value::from(claim.value.clone())))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn requesters(task: &Task, host: &impl Host) -> Result<Map<String, Value>, Failure> {
-    let Some(text) = task.claim(EXTRA_PARAMETERS) else { return Ok(Map::new()) };
+    let Some(text) = task.claim(EXTRA_PARAMETERS) else {
+        return Ok(Map::new());
+    };
     let supplied: Map<String, Value> = json::strict(text.as_bytes()).map_err(|error| {
-        Failure::Unsupported(format!("the claim `{EXTRA_PARAMETERS}` is not a JSON object: {error}"))
+        Failure::Unsupported(format!(
+            "the claim `{EXTRA_PARAMETERS}` is not a JSON object: {error}"
+        ))
     })?;
-    let (given_way, kept): (Map<_, _>, Map<_, _>) =
-        supplied.into_iter().partition(|(name, _)| OF_THE_NODE.contains(&name.as_str()));
+    let (given_way, kept): (Map<_, _>, Map<_, _>) = supplied
+        .into_iter()
+        .partition(|(name, _)| OF_THE_NODE.contains(&name.as_str()));
     if !given_way.is_empty() {
-        let names = given_way.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
-        host.log(Level::Warn, "members of extra-parameters are the node's to say", &[("members", &names)]);
+        let names = given_way
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(" ");
+        host.log(
+            Level::Warn,
+            "members of extra-parameters are the node's to say",
+            &[("members", &names)],
+        );
     }
     Ok(kept)
 }
 
-/// What is signed where it is no transaction, and of a PSBT the digests, which handlers compare with it.
+/// What is signed where it is no transaction, and of a PSBT the digests, which handlers compare
+/// with it.
 fn messages(signing: &Signing) -> Result<Vec<Value>, Failure> {
-    let message = |content: Value, kind: &str| serde_json::json!({ "content": content, "type": kind });
-    let digests =
-        || signing.inputs.iter().map(|input| message(hex::encode(&input.digest).into(), "RAW")).collect();
+    let message =
+        |content: Value, kind: &str| serde_json::json!({ "content": content, "type": kind });
+    let digests = || {
+        signing
+            .inputs
+            .iter()
+            .map(|input| message(hex::encode(&input.digest).into(), "RAW"))
+            .collect()
+    };
     Ok(match &signing.intent {
         Intent::Transaction(_) if is_psbt(signing) => digests(),
         Intent::Transaction(_) => Vec::new(),
         Intent::Message(bytes) => {
-            let kind = if signing.payload == "eip191" { "ETH_MESSAGE" } else { "RAW" };
+            let kind = if signing.payload == "eip191" {
+                "ETH_MESSAGE"
+            } else {
+                "RAW"
+            };
             vec![message(hex::encode(bytes).into(), kind)]
         }
         Intent::TypedData(data) => {
-            let document = json::strict(data.json.as_bytes())
-                .map_err(|error| Failure::Unsupported(format!("the typed data is not JSON: {error}")))?;
+            let document = json::strict(data.json.as_bytes()).map_err(|error| {
+                Failure::Unsupported(format!("the typed data is not JSON: {error}"))
+            })?;
             vec![message(document, "EIP712")]
         }
         Intent::Opaque => digests(),
@@ -111,10 +156,17 @@ fn psbt(task: &Task, signing: &Signing) -> Result<Option<String>, Failure> {
     if !is_psbt(signing) {
         return Ok(None);
     }
-    let ordered: Value = json::strict(&task.raw).map_err(|error| Failure::Internal(error.to_string()))?;
-    let bytes = ordered.pointer("/operation/key-sign/payload/bytes").and_then(Value::as_str);
+    let ordered: Value =
+        json::strict(&task.raw).map_err(|error| Failure::Internal(error.to_string()))?;
+    let bytes = ordered
+        .pointer("/operation/key-sign/payload/bytes")
+        .and_then(Value::as_str);
     let bytes = bytes.and_then(|text| hex::decode(text).ok());
-    bytes.map(|bytes| Some(STANDARD.encode(bytes))).ok_or_else(|| {
-        Failure::Internal("the task's bytes have no PSBT; report this to the plugin's authors".into())
-    })
+    bytes
+        .map(|bytes| Some(STANDARD.encode(bytes)))
+        .ok_or_else(|| {
+            Failure::Internal(
+                "the task's bytes have no PSBT; report this to the plugin's authors".into(),
+            )
+        })
 }

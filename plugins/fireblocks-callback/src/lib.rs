@@ -1,17 +1,20 @@
-//! Asks a callback handler that was written for Fireblocks' API co-signer (callback handler v2), so that an operator
-//! can keep it.
+//! Asks a callback handler that was written for Fireblocks' API co-signer (callback handler v2), so
+//! that an operator can keep it.
 //!
-//! A signing task becomes `POST <url>/v2/tx_sign_request`, any other `POST <url>/v2/config_change_sign_request`; the
-//! body is an RS256 JWT signed by the node, its claims the request. The handler answers within 30 seconds with an RS256
-//! JWT of its own: `{"action": "APPROVE" | "REJECT" | "IGNORE" | "RETRY", "requestId", "rejectionReason"}`.
+//! A signing task becomes `POST <url>/v2/tx_sign_request`, any other `POST
+//! <url>/v2/config_change_sign_request`; the body is an RS256 JWT signed by the node, its claims
+//! the request. The handler answers within 30 seconds with an RS256 JWT of its own: `{"action":
+//! "APPROVE" | "REJECT" | "IGNORE" | "RETRY", "requestId", "rejectionReason"}`.
 //!
-//! Only APPROVE approves. RETRY asks again, a bounded number of times and never past the task's deadline. IGNORE, which
-//! there hands the decision to people, refuses. No answer, or one that is not sound, refuses at once. Tokens carry no
-//! expiry in this protocol; the request id, random and used for one decision, keeps one answer to one question.
+//! Only APPROVE approves. RETRY asks again, a bounded number of times and never past the task's
+//! deadline. IGNORE, which there hands the decision to people, refuses. No answer, or one that is
+//! not sound, refuses at once. Tokens carry no expiry in this protocol; the request id, random and
+//! used for one decision, keeps one answer to one question.
 //!
-//! Differences that follow from what a node knows: a key stands for the vault account, recipients are always one-time
-//! addresses (the key's own are `VAULT`), there are no amounts in dollars, and the deprecated fractional numbers
-//! (`amount`, `requestedAmount`) are left out, since they cannot be exact.
+//! Differences that follow from what a node knows: a key stands for the vault account, recipients
+//! are always one-time addresses (the key's own are `VAULT`), there are no amounts in dollars, and
+//! the deprecated fractional numbers (`amount`, `requestedAmount`) are left out, since they cannot
+//! be exact.
 
 mod amount;
 mod answer;
@@ -21,12 +24,13 @@ mod request;
 
 use std::time::Duration;
 
+use countersign_sdk::{
+    Failure, Host, HttpError, Level, Plugin, Request as Post, Task, Verdict, approve,
+    export_plugin, jwt, reject,
+};
+
 use answer::Answer;
 pub use config::Config;
-use countersign_sdk::{
-    Failure, Host, HttpError, Level, Plugin, Request as Post, Task, Verdict, approve, export_plugin, jwt,
-    reject,
-};
 
 /// The plugin `fireblocks-callback`.
 pub struct FireblocksCallback;
@@ -35,7 +39,8 @@ impl Plugin for FireblocksCallback {
     type Config = Config;
 
     const NAME: &'static str = "fireblocks-callback";
-    const DESCRIPTION: &'static str = "Asks a Fireblocks co-signer callback handler (v2); it must approve.";
+    const DESCRIPTION: &'static str =
+        "Asks a Fireblocks co-signer callback handler (v2); it must approve.";
 
     fn check(config: &Config, host: &impl Host) -> Result<(), Failure> {
         config.validate().map_err(Failure::Misconfigured)?;
@@ -52,7 +57,10 @@ impl Plugin for FireblocksCallback {
                 Answer::Approve => return approve(),
                 Answer::Reject(reason) => return reject("callback-rejected", reason),
                 Answer::Ignore => {
-                    return reject("callback-ignored", "the handler leaves the decision to somebody else");
+                    return reject(
+                        "callback-ignored",
+                        "the handler leaves the decision to somebody else",
+                    );
                 }
                 Answer::Retry if asked > config.retry_times => break,
                 Answer::Retry => {}
@@ -61,10 +69,17 @@ impl Plugin for FireblocksCallback {
             if host.now().saturating_add(pause.as_millis() as u64) >= task.deadline {
                 break;
             }
-            host.log(Level::Info, "the handler asks to be asked again", &[("request", &request.id)]);
+            host.log(
+                Level::Info,
+                "the handler asks to be asked again",
+                &[("request", &request.id)],
+            );
             host.sleep(pause);
         }
-        reject("callback-undecided", "the handler asks to be asked again; no try or no time is left")
+        reject(
+            "callback-undecided",
+            "the handler asks to be asked again; no try or no time is left",
+        )
     }
 }
 
@@ -78,7 +93,9 @@ fn ask(
     host: &impl Host,
 ) -> Result<Answer, Failure> {
     let token = jwt::sign(host, &config.signing_key, &request.document)?;
-    let timeout = deadline.saturating_sub(host.now()).min(config.request_timeout.saturating_mul(1000));
+    let timeout = deadline
+        .saturating_sub(host.now())
+        .min(config.request_timeout.saturating_mul(1000));
     let post = Post {
         method: "POST".into(),
         url: config.endpoint(request.endpoint),

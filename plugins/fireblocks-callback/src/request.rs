@@ -1,11 +1,13 @@
-//! The two documents that a handler reads. Names and nesting are the protocol's; nothing is decided here.
+//! The two documents that a handler reads. Names and nesting are the protocol's; nothing is decided
+//! here.
 //!
-//! What the node established stands where the protocol has the wallet's own statements; what only the requester says
-//! stands where the protocol has the initiator's (`externalTxId`, `note`, members of `extraParameters`).
+//! What the node established stands where the protocol has the wallet's own statements; what only
+//! the requester says stands where the protocol has the initiator's (`externalTxId`, `note`,
+//! members of `extraParameters`).
 
 use countersign_sdk::{
-    Destination, Failure, Host, Intent, KeyShareSigning, Keygen, Operation, Resharing, Signing, Task,
-    Transaction, request_id,
+    Destination, Failure, Host, Intent, KeyShareSigning, Keygen, Operation, Resharing, Signing,
+    Task, Transaction, request_id,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +15,9 @@ use serde_json::Value;
 use crate::Config;
 use crate::amount::known;
 use crate::extra_parameters::{claims, extra_parameters};
+
+const VAULT: &str = "VAULT";
+const ONE_TIME: &str = "ONE_TIME_ADDRESS";
 
 /// Where a document goes, and the document.
 pub(crate) struct Request {
@@ -25,15 +30,28 @@ pub(crate) struct Request {
 pub(crate) fn request(config: &Config, task: &Task, host: &impl Host) -> Result<Request, Failure> {
     let id = request_id(host);
     let (endpoint, document) = match &task.operation {
-        Operation::Sign(signing) => ("tx_sign_request", value(&tx_sign(config, task, signing, &id, host)?)?),
+        Operation::Sign(signing) => (
+            "tx_sign_request",
+            value(&tx_sign(config, task, signing, &id, host)?)?,
+        ),
         Operation::Keygen(keygen) => change(task, &id, "KEY_GENERATION", key_gen(keygen))?,
-        Operation::Reshare(resharing) => change(task, &id, "KEY_RESHARING", key_reshare(resharing))?,
-        Operation::KeyShareSign(signing) => change(task, &id, "KEY_SHARE_CHECK", key_share_sign(signing))?,
+        Operation::Reshare(resharing) => {
+            change(task, &id, "KEY_RESHARING", key_reshare(resharing))?
+        }
+        Operation::KeyShareSign(signing) => {
+            change(task, &id, "KEY_SHARE_CHECK", key_share_sign(signing))?
+        }
         Operation::Other(name) => {
-            return Err(Failure::Unsupported(format!("callback handlers do not know `{name}`")));
+            return Err(Failure::Unsupported(format!(
+                "callback handlers do not know `{name}`"
+            )));
         }
     };
-    Ok(Request { endpoint, id, document })
+    Ok(Request {
+        endpoint,
+        id,
+        document,
+    })
 }
 
 /// Body of `tx_sign_request`.
@@ -86,9 +104,6 @@ struct RawTx {
     payload: String,
 }
 
-const VAULT: &str = "VAULT";
-const ONE_TIME: &str = "ONE_TIME_ADDRESS";
-
 fn tx_sign<'a>(
     config: &Config,
     task: &'a Task,
@@ -97,7 +112,9 @@ fn tx_sign<'a>(
     host: &impl Host,
 ) -> Result<TxSign<'a>, Failure> {
     let transaction = task.transaction();
-    let summary = transaction.map(|tx| summary(config, tx)).unwrap_or_default();
+    let summary = transaction
+        .map(|tx| summary(config, tx))
+        .unwrap_or_default();
     let key = signing.key.id.as_str();
     Ok(TxSign {
         request_id: id,
@@ -109,13 +126,23 @@ fn tx_sign<'a>(
         source_id: key,
         dest_type: if summary.stays { VAULT } else { ONE_TIME },
         dest_id: if summary.stays { key } else { "" },
-        dest_address_type: if summary.stays { "WHITELISTED" } else { "ONE_TIME" },
+        dest_address_type: if summary.stays {
+            "WHITELISTED"
+        } else {
+            "ONE_TIME"
+        },
         dest_address: summary.address,
         asset: summary.asset,
         amount_str: summary.amount.clone(),
         requested_amount_str: summary.amount,
-        fee: transaction.and_then(|tx| tx.fee.as_deref().map(|fee| known(config, &tx.chain, "").amount(fee))),
-        destinations: transaction.map(|tx| destinations(config, tx, key)).unwrap_or_default(),
+        fee: transaction.and_then(|tx| {
+            tx.fee
+                .as_deref()
+                .map(|fee| known(config, &tx.chain, "").amount(fee))
+        }),
+        destinations: transaction
+            .map(|tx| destinations(config, tx, key))
+            .unwrap_or_default(),
         raw_tx: raw_tx(signing, transaction),
         players: &signing.signers,
         note: task.claim("note"),
@@ -123,8 +150,8 @@ fn tx_sign<'a>(
     })
 }
 
-/// The single recipient of a transaction that does nothing else. Otherwise the fields stay empty rather than show a part:
-/// a handler that looks at them alone must not mistake it for the whole.
+/// The single recipient of a transaction that does nothing else. Otherwise the fields stay empty
+/// rather than show a part: a handler that looks at them alone must not mistake it for the whole.
 #[derive(Default)]
 struct Summary {
     address: String,
@@ -134,10 +161,18 @@ struct Summary {
 }
 
 fn summary(config: &Config, tx: &Transaction) -> Summary {
-    match (tx.payments().as_deref(), tx.destinations.as_slice(), tx.calls.as_slice()) {
+    match (
+        tx.payments().as_deref(),
+        tx.destinations.as_slice(),
+        tx.calls.as_slice(),
+    ) {
         (Some([one]), ..) => destination_summary(config, tx, one),
-        (Some([]), [one], []) => Summary { stays: true, ..destination_summary(config, tx, one) },
-        // All that an EVM transaction does is its call, unless authorisations of EIP-7702 stand beside it.
+        (Some([]), [one], []) => Summary {
+            stays: true,
+            ..destination_summary(config, tx, one)
+        },
+        // All that an EVM transaction does is its call, unless authorisations of EIP-7702 stand
+        // beside it.
         (None, destinations, [call])
             if is_evm(tx)
                 && !tx.hands_over_the_account()
@@ -169,7 +204,8 @@ fn destination_summary(config: &Config, tx: &Transaction, destination: &Destinat
     }
 }
 
-/// The protocol's word for what is signed. A call counts as a transfer only if nothing but the transfer happens.
+/// The protocol's word for what is signed. A call counts as a transfer only if nothing but the
+/// transfer happens.
 fn operation(intent: &Intent) -> &'static str {
     match intent {
         Intent::Transaction(tx) if !tx.grants.is_empty() => "APPROVE",
@@ -193,7 +229,11 @@ fn destinations<'a>(config: &Config, tx: &'a Transaction, key: &'a str) -> Vec<D
             asset: asset.id.into(),
             dst_type: if destination.change { VAULT } else { ONE_TIME },
             dst_id: if destination.change { key } else { "" },
-            dst_address_type: if destination.change { "WHITELISTED" } else { "ONE_TIME" },
+            dst_address_type: if destination.change {
+                "WHITELISTED"
+            } else {
+                "ONE_TIME"
+            },
             dst_address: &destination.address,
             display_dst_address: &destination.address,
         }
@@ -202,7 +242,9 @@ fn destinations<'a>(config: &Config, tx: &'a Transaction, key: &'a str) -> Vec<D
 }
 
 fn raw_tx(signing: &Signing, transaction: Option<&Transaction>) -> Vec<RawTx> {
-    let unsigned = transaction.map(|tx| hex::encode(&tx.unsigned)).unwrap_or_default();
+    let unsigned = transaction
+        .map(|tx| hex::encode(&tx.unsigned))
+        .unwrap_or_default();
     let entry = |input: &countersign_sdk::Input| RawTx {
         key_derivation_path: path(&input.path),
         raw_tx: unsigned.clone(),
@@ -214,11 +256,15 @@ fn raw_tx(signing: &Signing, transaction: Option<&Transaction>) -> Vec<RawTx> {
 /// `m/44/60/0/0/0` as handlers read it: `[ 44, 60, 0, 0, 0 ]`.
 fn path(path: &str) -> String {
     let steps: Vec<_> = path.split('/').filter(|step| *step != "m").collect();
-    if steps.is_empty() { "[]".into() } else { format!("[ {} ]", steps.join(", ")) }
+    if steps.is_empty() {
+        "[]".into()
+    } else {
+        format!("[ {} ]", steps.join(", "))
+    }
 }
 
-/// Body of `config_change_sign_request`. The protocol's own types are about workspaces, which a node does not have;
-/// these are ours, and a handler that knows them not must not approve them.
+/// Body of `config_change_sign_request`. The protocol's own types are about workspaces, which a
+/// node does not have; these are ours, and a handler that knows them not must not approve them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ConfigChange<'a> {
@@ -236,7 +282,12 @@ fn change(
 ) -> Result<(&'static str, Value), Failure> {
     info["taskId"] = task.id.clone().into();
     info["claims"] = claims(task);
-    let change = ConfigChange { request_id: id, signer_id: &task.node, r#type: kind, extra_info: info };
+    let change = ConfigChange {
+        request_id: id,
+        signer_id: &task.node,
+        r#type: kind,
+        extra_info: info,
+    };
     Ok(("config_change_sign_request", value(&change)?))
 }
 

@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_sdk::testing::{self, MockHost};
 use countersign_sdk::{
-    Call, Destination, Grant, Intent, Operation, Origin, Resharing, Response, Statement, TypedData, json,
+    Call, Destination, Grant, Intent, Operation, Origin, Resharing, Response, Statement, TypedData,
+    json,
 };
 use serde_json::{Value, json};
 
@@ -26,7 +27,11 @@ type Reply = Result<Response, HttpError>;
 /// A host whose handler answers each request with what `reply` makes of its claims.
 fn host(reply: impl Fn(&MockHost, Value) -> Reply + 'static) -> MockHost {
     let server = move |host: &MockHost, post: &Post| reply(host, claims(host, post));
-    MockHost::default().with_key("callback").with_key("handler").with_key("stranger").with_server(server)
+    MockHost::default()
+        .with_key("callback")
+        .with_key("handler")
+        .with_key("stranger")
+        .with_server(server)
 }
 
 /// What the plugin sent; it must be a JWT under the node's key.
@@ -36,7 +41,11 @@ fn claims(host: &MockHost, post: &Post) -> Value {
 }
 
 fn ok(body: impl Into<Vec<u8>>) -> Reply {
-    Ok(Response { status: 200, headers: Vec::new(), body: body.into() })
+    Ok(Response {
+        status: 200,
+        headers: Vec::new(),
+        body: body.into(),
+    })
 }
 
 fn token(host: &MockHost, key: &str, header: Value, claims: Value) -> String {
@@ -61,7 +70,11 @@ fn ask(task: &Task, host: &MockHost) -> Result<Verdict, Failure> {
 }
 
 fn transfer() -> Task {
-    testing::transfer("eip155:1", "0x5dC69B1Fbb13Bafd09af88a782F0F285772Ad5f8", "10000000000000000")
+    testing::transfer(
+        "eip155:1",
+        "0x5dC69B1Fbb13Bafd09af88a782F0F285772Ad5f8",
+        "10000000000000000",
+    )
 }
 
 /// What the handler was told about `task`, and where.
@@ -76,7 +89,10 @@ fn told(task: &Task) -> (String, Value) {
 fn assert_unsound(why: &str, reply: impl Fn(&MockHost, Value) -> Reply + 'static) {
     let host = host(reply);
     let result = ask(&transfer(), &host);
-    assert!(matches!(&result, Err(Failure::Unavailable(text)) if text.contains(why)), "{why}: {result:?}");
+    assert!(
+        matches!(&result, Err(Failure::Unavailable(text)) if text.contains(why)),
+        "{why}: {result:?}"
+    );
     assert_eq!(host.requests().len(), 1, "{why}");
 }
 
@@ -90,12 +106,14 @@ fn code(result: Result<Verdict, Failure>) -> String {
 #[test]
 fn only_approve_approves() {
     assert_eq!(
-        ask(&transfer(), &host(|host, request| ok(answer(host, &request, "APPROVE")))),
+        ask(
+            &transfer(),
+            &host(|host, request| ok(answer(host, &request, "APPROVE")))
+        ),
         Ok(Verdict::Approve)
     );
     let rejecting = host(|host, request| {
-        let claims =
-            json!({"action": "REJECT", "requestId": request["requestId"], "rejectionReason": "too much"});
+        let claims = json!({"action": "REJECT", "requestId": request["requestId"], "rejectionReason": "too much"});
         ok(token(host, "handler", rs256(), claims))
     });
     let result = ask(&transfer(), &rejecting);
@@ -110,10 +128,22 @@ fn only_approve_approves() {
 #[test]
 fn retry_asks_the_same_question_again() {
     let host = host(|host, request| {
-        ok(answer(host, &request, if host.requests().len() < 3 { "RETRY" } else { "APPROVE" }))
+        ok(answer(
+            host,
+            &request,
+            if host.requests().len() < 3 {
+                "RETRY"
+            } else {
+                "APPROVE"
+            },
+        ))
     });
     assert_eq!(ask(&transfer(), &host), Ok(Verdict::Approve));
-    let sent: Vec<_> = host.requests().iter().map(|post| claims(&host, post)).collect();
+    let sent: Vec<_> = host
+        .requests()
+        .iter()
+        .map(|post| claims(&host, post))
+        .collect();
     assert_eq!(sent.len(), 3);
     assert!(sent.iter().all(|request| *request == sent[0]));
     assert_eq!(host.slept(), Duration::from_secs(20));
@@ -192,7 +222,12 @@ fn another_algorithm_is_refused() {
 fn extensions_are_refused() {
     assert_unsound("`crit`", |host, request| {
         let claims = json!({"action": "APPROVE", "requestId": request["requestId"]});
-        ok(token(host, "handler", json!({"alg": "RS256", "crit": ["x"]}), claims))
+        ok(token(
+            host,
+            "handler",
+            json!({"alg": "RS256", "crit": ["x"]}),
+            claims,
+        ))
     });
 }
 
@@ -207,14 +242,24 @@ fn a_passed_expiry_is_refused() {
 #[test]
 fn an_answer_to_another_request_is_refused() {
     assert_unsound("the answer is for the request", |host, _| {
-        ok(token(host, "handler", rs256(), json!({"action": "APPROVE", "requestId": "task-1"})))
+        ok(token(
+            host,
+            "handler",
+            rs256(),
+            json!({"action": "APPROVE", "requestId": "task-1"}),
+        ))
     });
 }
 
 #[test]
 fn an_answer_to_no_request_is_refused() {
     assert_unsound("the answer is for the request None", |host, _| {
-        ok(token(host, "handler", rs256(), json!({"action": "APPROVE"})))
+        ok(token(
+            host,
+            "handler",
+            rs256(),
+            json!({"action": "APPROVE"}),
+        ))
     });
 }
 
@@ -229,14 +274,21 @@ fn a_request_id_that_is_not_text_is_refused() {
 #[test]
 fn an_unknown_action_is_refused() {
     for action in ["approve", "APPROVED", " APPROVE", ""] {
-        assert_unsound("unknown action", move |host, request| ok(answer(host, &request, action)));
+        assert_unsound("unknown action", move |host, request| {
+            ok(answer(host, &request, action))
+        });
     }
 }
 
 #[test]
 fn a_missing_action_is_refused() {
     assert_unsound("unknown action None", |host, request| {
-        ok(token(host, "handler", rs256(), json!({"requestId": request["requestId"]})))
+        ok(token(
+            host,
+            "handler",
+            rs256(),
+            json!({"requestId": request["requestId"]}),
+        ))
     });
 }
 
@@ -245,8 +297,11 @@ fn a_repeated_member_is_refused() {
     assert_unsound("not a JSON object", |host, request| {
         let id = &request["requestId"];
         let claims = format!(r#"{{"action":"REJECT","requestId":{id},"action":"APPROVE"}}"#);
-        let signed =
-            format!("{}.{}", URL_SAFE_NO_PAD.encode(rs256().to_string()), URL_SAFE_NO_PAD.encode(claims));
+        let signed = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(rs256().to_string()),
+            URL_SAFE_NO_PAD.encode(claims)
+        );
         let signature = host.sign("handler", "RS256", signed.as_bytes()).unwrap();
         ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     });
@@ -256,7 +311,10 @@ fn a_repeated_member_is_refused() {
 fn other_statuses_are_refused() {
     for status in [201, 204, 302, 400, 401, 500] {
         assert_unsound(&format!("HTTP status {status}"), move |host, request| {
-            Ok(Response { status, ..ok(answer(host, &request, "APPROVE")).unwrap() })
+            Ok(Response {
+                status,
+                ..ok(answer(host, &request, "APPROVE")).unwrap()
+            })
         });
     }
 }
@@ -274,8 +332,12 @@ fn bodies_that_are_no_token_are_refused() {
 #[test]
 fn an_unreachable_handler_is_not_asked_twice() {
     assert_unsound("no answer in time", |_, _| Err(HttpError::Timeout));
-    assert_unsound("cannot connect", |_, _| Err(HttpError::Connect("refused".into())));
-    assert_unsound("TLS failed", |_, _| Err(HttpError::Tls("unknown issuer".into())));
+    assert_unsound("cannot connect", |_, _| {
+        Err(HttpError::Connect("refused".into()))
+    });
+    assert_unsound("TLS failed", |_, _| {
+        Err(HttpError::Tls("unknown issuer".into()))
+    });
     assert_unsound("exceeds 1 bytes", |_, _| Err(HttpError::TooLarge(1)));
 }
 
@@ -285,7 +347,11 @@ fn an_answer_counts_for_one_decision() {
     for _ in 0..2 {
         assert_eq!(ask(&transfer(), &host), Ok(Verdict::Approve));
     }
-    let ids: Vec<_> = host.requests().iter().map(|post| claims(&host, post)["requestId"].clone()).collect();
+    let ids: Vec<_> = host
+        .requests()
+        .iter()
+        .map(|post| claims(&host, post)["requestId"].clone())
+        .collect();
     assert_ne!(ids[0], ids[1], "the same task, asked twice");
 }
 
@@ -293,13 +359,22 @@ fn an_answer_counts_for_one_decision() {
 fn a_requester_can_fill_extra_parameters_but_not_say_what_is_signed() {
     let mut task = transfer();
     let supplied = r#"{"message": "approve 7", "extraSignature": "c2ln", "contractCallData": "00", "psbt": "x", "chain": "y"}"#;
-    let statement =
-        Statement { name: "extra-parameters".into(), value: supplied.into(), origin: Origin::Claim };
+    let statement = Statement {
+        name: "extra-parameters".into(),
+        value: supplied.into(),
+        origin: Origin::Claim,
+    };
     task.extra = vec![statement];
     let extra = told(&task).1["extraParameters"].clone();
-    assert_eq!((&extra["message"], &extra["extraSignature"]), (&json!("approve 7"), &json!("c2ln")));
+    assert_eq!(
+        (&extra["message"], &extra["extraSignature"]),
+        (&json!("approve 7"), &json!("c2ln"))
+    );
     assert_eq!(extra["chain"], "eip155:1");
-    assert!(extra.get("contractCallData").is_none() && extra.get("psbt").is_none(), "{extra}");
+    assert!(
+        extra.get("contractCallData").is_none() && extra.get("psbt").is_none(),
+        "{extra}"
+    );
 
     task.extra[0].value = "[]".into();
     let host = host(|host, request| ok(answer(host, &request, "APPROVE")));
@@ -309,22 +384,35 @@ fn a_requester_can_fill_extra_parameters_but_not_say_what_is_signed() {
 
 #[test]
 fn a_psbt_is_shown_with_its_digests() {
-    let mut task = testing::transaction("bip122:000000000019d6689c085ae165831e93").pays("bc1q", "1").task();
+    let mut task = testing::transaction("bip122:000000000019d6689c085ae165831e93")
+        .pays("bc1q", "1")
+        .task();
     task.raw =
-        br#"{"operation": {"key-sign": {"payload": {"kind": "psbt", "bytes": "70736274ff"}}}}"#.to_vec();
+        br#"{"operation": {"key-sign": {"payload": {"kind": "psbt", "bytes": "70736274ff"}}}}"#
+            .to_vec();
     let extra = told(&task).1["extraParameters"].clone();
     assert_eq!(extra["psbt"], "cHNidP8=");
-    assert_eq!(extra["rawMessageData"]["messages"], json!([{"content": "ab".repeat(32), "type": "RAW"}]));
+    assert_eq!(
+        extra["rawMessageData"]["messages"],
+        json!([{"content": "ab".repeat(32), "type": "RAW"}])
+    );
 }
 
 #[test]
 fn a_transfer_on_the_wire() {
     let mut task = transfer();
-    let claim =
-        |name: &str, value: &str| Statement { name: name.into(), value: value.into(), origin: Origin::Claim };
+    let claim = |name: &str, value: &str| Statement {
+        name: name.into(),
+        value: value.into(),
+        origin: Origin::Claim,
+    };
     task.extra = vec![claim("reference", "order 7"), claim("note", "rent")];
-    let Operation::Sign(signing) = &mut task.operation else { unreachable!("a transfer") };
-    let Intent::Transaction(tx) = &mut signing.intent else { unreachable!("a transfer") };
+    let Operation::Sign(signing) = &mut task.operation else {
+        unreachable!("a transfer")
+    };
+    let Intent::Transaction(tx) = &mut signing.intent else {
+        unreachable!("a transfer")
+    };
     tx.fee = Some("597803762241000".into());
     tx.unsigned = vec![0x02, 0xEF];
     let (url, mut request) = told(&task);
@@ -357,8 +445,12 @@ fn a_transfer_on_the_wire() {
 
 fn with_transaction(change: impl Fn(&mut countersign_sdk::Transaction)) -> Value {
     let mut task = transfer();
-    let Operation::Sign(signing) = &mut task.operation else { unreachable!("a transfer") };
-    let Intent::Transaction(tx) = &mut signing.intent else { unreachable!("a transfer") };
+    let Operation::Sign(signing) = &mut task.operation else {
+        unreachable!("a transfer")
+    };
+    let Intent::Transaction(tx) = &mut signing.intent else {
+        unreachable!("a transfer")
+    };
     change(tx);
     told(&task).1
 }
@@ -380,7 +472,10 @@ fn a_token_transfer_is_a_transfer_of_the_token() {
         tx.destinations[0].asset = "eip155:1/erc20:0xA0b8".into();
         tx.destinations[0].amount = "1500000".into();
     });
-    assert_eq!((&request["operation"], &request["asset"]), (&json!("TRANSFER"), &json!("USDC")));
+    assert_eq!(
+        (&request["operation"], &request["asset"]),
+        (&json!("TRANSFER"), &json!("USDC"))
+    );
     assert_eq!(request["amountStr"], "1.500000");
 }
 
@@ -390,14 +485,24 @@ fn other_calls_and_approvals_are_not_transfers() {
         tx.calls = vec![call("mint()")];
         tx.destinations.clear();
     });
-    assert_eq!((&called["operation"], &called["destAddress"]), (&json!("CONTRACT_CALL"), &json!("0xA0b8")));
+    assert_eq!(
+        (&called["operation"], &called["destAddress"]),
+        (&json!("CONTRACT_CALL"), &json!("0xA0b8"))
+    );
     let granted = with_transaction(|tx| {
         tx.calls = vec![call("approve(address,uint256)")];
         tx.destinations.clear();
         let asset = "eip155:1/erc20:0xA0b8".into();
-        tx.grants = vec![Grant { spender: "0xevil".into(), asset, amount: None }];
+        tx.grants = vec![Grant {
+            spender: "0xevil".into(),
+            asset,
+            amount: None,
+        }];
     });
-    assert_eq!((&granted["operation"], &granted["destAddress"]), (&json!("APPROVE"), &json!("0xA0b8")));
+    assert_eq!(
+        (&granted["operation"], &granted["destAddress"]),
+        (&json!("APPROVE"), &json!("0xA0b8"))
+    );
     assert_eq!(granted["extraParameters"]["grants"][0]["spender"], "0xevil");
 }
 
@@ -406,7 +511,11 @@ fn a_call_beside_which_the_account_is_handed_over_is_not_shown_as_all() {
     let request = with_transaction(|tx| {
         tx.calls = vec![call("mint()")];
         tx.destinations.clear();
-        tx.grants = vec![Grant { spender: "0xevil".into(), asset: String::new(), amount: None }];
+        tx.grants = vec![Grant {
+            spender: "0xevil".into(),
+            asset: String::new(),
+            amount: None,
+        }];
     });
     for summary in ["destAddress", "asset", "amountStr", "requestedAmountStr"] {
         assert_eq!(request[summary], "", "{summary}");
@@ -417,26 +526,43 @@ fn a_call_beside_which_the_account_is_handed_over_is_not_shown_as_all() {
 #[test]
 fn several_recipients_are_not_shown_as_one() {
     let request = with_transaction(|tx| {
-        let second = Destination { address: "0xsecond".into(), ..tx.destinations[0].clone() };
+        let second = Destination {
+            address: "0xsecond".into(),
+            ..tx.destinations[0].clone()
+        };
         tx.destinations.push(second);
     });
-    assert_eq!((&request["destAddress"], &request["amountStr"]), (&json!(""), &json!("")));
+    assert_eq!(
+        (&request["destAddress"], &request["amountStr"]),
+        (&json!(""), &json!(""))
+    );
     assert_eq!(request["destinations"].as_array().unwrap().len(), 2);
 }
 
 #[test]
 fn change_is_the_vaults_own() {
     let request = with_transaction(|tx| {
-        let change = Destination { address: "0xmine".into(), change: true, ..tx.destinations[0].clone() };
+        let change = Destination {
+            address: "0xmine".into(),
+            change: true,
+            ..tx.destinations[0].clone()
+        };
         tx.destinations.push(change);
     });
-    assert_eq!(request["destAddress"], "0x5dC69B1Fbb13Bafd09af88a782F0F285772Ad5f8");
+    assert_eq!(
+        request["destAddress"],
+        "0x5dC69B1Fbb13Bafd09af88a782F0F285772Ad5f8"
+    );
     assert_eq!(request["destinations"][1]["dstType"], "VAULT");
 }
 
 #[test]
 fn an_asset_without_a_name_is_shown_in_its_smallest_unit() {
-    let (_, request) = told(&testing::transfer("eip155:10", "0xabc", "10000000000000000"));
+    let (_, request) = told(&testing::transfer(
+        "eip155:10",
+        "0xabc",
+        "10000000000000000",
+    ));
     assert_eq!(
         (&request["asset"], &request["amountStr"]),
         (&json!("eip155:10"), &json!("10000000000000000"))
@@ -447,11 +573,23 @@ fn an_asset_without_a_name_is_shown_in_its_smallest_unit() {
 fn messages_and_digests_are_shown_as_such() {
     let kind = |intent| {
         let (_, request) = told(&testing::signing(intent));
-        (request["operation"].clone(), request["extraParameters"]["rawMessageData"]["messages"].clone())
+        (
+            request["operation"].clone(),
+            request["extraParameters"]["rawMessageData"]["messages"].clone(),
+        )
     };
-    assert_eq!(kind(Intent::Opaque), (json!("RAW"), json!([{"content": "ab".repeat(32), "type": "RAW"}])));
+    assert_eq!(
+        kind(Intent::Opaque),
+        (
+            json!("RAW"),
+            json!([{"content": "ab".repeat(32), "type": "RAW"}])
+        )
+    );
     let (operation, messages) = kind(Intent::Message(b"hi".to_vec()));
-    assert_eq!((operation, &messages[0]["content"]), (json!("TYPED_MESSAGE"), &json!("6869")));
+    assert_eq!(
+        (operation, &messages[0]["content"]),
+        (json!("TYPED_MESSAGE"), &json!("6869"))
+    );
     let (operation, messages) = kind(Intent::TypedData(TypedData {
         chain: None,
         verifying_contract: None,
@@ -461,13 +599,19 @@ fn messages_and_digests_are_shown_as_such() {
         grants: Vec::new(),
     }));
     assert_eq!(operation, "TYPED_MESSAGE");
-    assert_eq!(messages, json!([{"content": {"primaryType": "Permit"}, "type": "EIP712"}]));
+    assert_eq!(
+        messages,
+        json!([{"content": {"primaryType": "Permit"}, "type": "EIP712"}])
+    );
 }
 
 #[test]
 fn keys_are_configuration_changes() {
     let (url, request) = told(&testing::keygen(2, &["csn1a", "csn1b"]));
-    assert_eq!(url, "https://handler.example/base/v2/config_change_sign_request");
+    assert_eq!(
+        url,
+        "https://handler.example/base/v2/config_change_sign_request"
+    );
     assert_eq!(request["type"], "KEY_GENERATION");
     assert_eq!(
         request["extraInfo"],
@@ -511,7 +655,10 @@ fn check_finds_mistakes() {
     ] {
         let config = json::config(document).unwrap();
         assert!(
-            matches!(FireblocksCallback::check(&config, &host), Err(Failure::Misconfigured(_))),
+            matches!(
+                FireblocksCallback::check(&config, &host),
+                Err(Failure::Misconfigured(_))
+            ),
             "{document}"
         );
     }
@@ -524,16 +671,25 @@ fn the_number_of_a_token_does_not_stand_where_amounts_do() {
         tx.destinations[0].asset = "eip155:1/token:0xA0b8".into();
         tx.destinations[0].amount = "7".into();
     });
-    let [destination] = request["destinations"].as_array().unwrap().as_slice() else { panic!("{request}") };
+    let [destination] = request["destinations"].as_array().unwrap().as_slice() else {
+        panic!("{request}")
+    };
     assert_eq!(
         (&destination["asset"], &destination["amountNativeStr"]),
         (&json!("eip155:1/token:0xA0b8"), &json!(""))
     );
-    assert_eq!((&request["operation"], &request["amountStr"]), (&json!("CONTRACT_CALL"), &json!("")));
+    assert_eq!(
+        (&request["operation"], &request["amountStr"]),
+        (&json!("CONTRACT_CALL"), &json!(""))
+    );
     let approved = with_transaction(|tx| {
         tx.destinations.clear();
         let asset = "eip155:1/token:0xA0b8".into();
-        tx.grants = vec![Grant { spender: "0xeve".into(), asset, amount: Some("7".into()) }];
+        tx.grants = vec![Grant {
+            spender: "0xeve".into(),
+            asset,
+            amount: Some("7".into()),
+        }];
     });
     assert_eq!(
         approved["extraParameters"]["grants"],

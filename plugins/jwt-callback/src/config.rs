@@ -6,6 +6,9 @@ use std::ops::RangeInclusive;
 use countersign_sdk::AssetNames;
 use serde::Deserialize;
 
+/// What the node lets one call send.
+const REQUESTS: u64 = 256;
+
 /// Root of the configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,8 +18,8 @@ pub struct Config {
     /// Life of a request's token: 1 to 1440 minutes.
     #[serde(default = "two")]
     pub token_expire_minutes: u64,
-    /// Further tries after the first, for each server that gave no sound answer; 0: none. Tries also end where the
-    /// task's deadline leaves no time for another.
+    /// Further tries after the first, for each server that gave no sound answer; 0: none. Tries
+    /// also end where the task's deadline leaves no time for another.
     #[serde(default = "two")]
     pub retry_times: u64,
     /// Pause before a further try: 0 to 86400 seconds.
@@ -28,11 +31,12 @@ pub struct Config {
     /// Name of the node's key that signs requests.
     #[serde(default = "callback")]
     pub signing_key: String,
-    /// Requests carry a nonce and a digest, and answers must repeat both and name this node: for servers that know
-    /// this mode. `false`: as servers in the field expect.
+    /// Requests carry a nonce and a digest, and answers must repeat both and name this node: for
+    /// servers that know this mode. `false`: as servers in the field expect.
     #[serde(default)]
     pub strict: bool,
-    /// The servers' words for assets. One that is not listed has no `coin` and no `token_id`, which some servers demand.
+    /// The servers' words for assets. One that is not listed has no `coin` and no `token_id`, which
+    /// some servers demand.
     #[serde(default)]
     pub assets: AssetNames,
 }
@@ -61,14 +65,13 @@ pub enum Version {
     V2,
 }
 
-/// What the node lets one call send.
-const REQUESTS: u64 = 256;
-
 impl Config {
     /// What the form alone does not show.
     pub fn validate(&self) -> Result<(), String> {
         if self.servers.is_empty() {
-            return Err("`servers` is empty: list a callback server, or remove this plugin's entry".into());
+            return Err(
+                "`servers` is empty: list a callback server, or remove this plugin's entry".into(),
+            );
         }
         within("token_expire_minutes", self.token_expire_minutes, 1..=1440)?;
         within("sleep_seconds", self.sleep_seconds, 0..=86_400)?;
@@ -85,7 +88,10 @@ impl Config {
         for server in &self.servers {
             let url = canonical(&server.url).map_err(|why| format!("`{}`: {why}", server.url))?;
             if !seen.insert(url) {
-                return Err(format!("{} is listed twice: remove one of the two", server.url));
+                return Err(format!(
+                    "{} is listed twice: remove one of the two",
+                    server.url
+                ));
             }
             if server.key == self.signing_key {
                 return Err(format!(
@@ -99,15 +105,19 @@ impl Config {
 }
 
 fn within(name: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), String> {
-    match range.contains(&value) {
-        true => Ok(()),
-        false => {
-            Err(format!("`{name}` is {value}: choose a number from {} to {}", range.start(), range.end()))
-        }
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(format!(
+            "`{name}` is {value}: choose a number from {} to {}",
+            range.start(),
+            range.end()
+        ))
     }
 }
 
-/// One spelling of `url`. The host has the last word on what a URL is; this finds mistakes before a task does.
+/// One spelling of `url`. The host has the last word on what a URL is; this finds mistakes before a
+/// task does.
 fn canonical(url: &str) -> Result<String, &'static str> {
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains('#') {
         return Err("a URL is plain ASCII without spaces and fragment");

@@ -1,5 +1,6 @@
-//! The envelope of both directions: a JWT whose claim `package_data` is Base64 of a JSON document. Strict in what it
-//! believes (algorithm, key, expiry, request id), tolerant in what eight known servers vary (quotes, null, absence).
+//! The envelope of both directions: a JWT whose claim `package_data` is Base64 of a JSON document.
+//! Strict in what it believes (algorithm, key, expiry, request id), tolerant in what eight known
+//! servers vary (quotes, null, absence).
 //!
 //! Strict mode adds claims beside `package_data`, and nothing inside it:
 //!
@@ -35,13 +36,19 @@ pub(crate) struct Binding {
 impl Binding {
     /// For one try at one server.
     pub(crate) fn new(host: &impl Host, node: &str, document: &str) -> Self {
-        Self { nonce: nonce(host), digest: hex::encode(Sha256::digest(document)), node: node.into() }
+        Self {
+            nonce: nonce(host),
+            digest: hex::encode(Sha256::digest(document)),
+            node: node.into(),
+        }
     }
 
     fn check(&self, claims: &Map<String, Value>) -> Result<(), String> {
         for (name, expected) in [("nonce", &self.nonce), ("digest", &self.digest)] {
             if claims.get(name).and_then(Value::as_str) != Some(expected) {
-                return Err(format!("strict mode: the answer does not repeat the {name}"));
+                return Err(format!(
+                    "strict mode: the answer does not repeat the {name}"
+                ));
             }
         }
         let audience = match claims.get("aud") {
@@ -136,15 +143,23 @@ fn open(
     body: &[u8],
     binding: Option<&Binding>,
 ) -> Result<CallbackResponse, String> {
-    let token = unquote(std::str::from_utf8(body).map_err(|_| "the answer is not text")?.trim());
+    let token = unquote(
+        std::str::from_utf8(body)
+            .map_err(|_| "the answer is not text")?
+            .trim(),
+    );
     if token.is_empty() {
         return Err("the answer is empty".into());
     }
     let claims = jwt::verify(host, key, token).map_err(|error| error.to_string())?;
     binding.map_or(Ok(()), |binding| binding.check(&claims))?;
-    let package =
-        claims.get("package_data").and_then(Value::as_str).ok_or("the answer has no package_data")?;
-    let document = STANDARD.decode(package).map_err(|_| "package_data is not Base64")?;
+    let package = claims
+        .get("package_data")
+        .and_then(Value::as_str)
+        .ok_or("the answer has no package_data")?;
+    let document = STANDARD
+        .decode(package)
+        .map_err(|_| "package_data is not Base64")?;
     let package = |error: serde_json::Error| format!("package_data: {error}");
     // An object first: read as the struct itself, an array of its members would do as well.
     let members: Map<String, Value> = json::strict(&document).map_err(package)?;
@@ -152,14 +167,21 @@ fn open(
 }
 
 fn judge(response: CallbackResponse, id: &str) -> Result<Answer, String> {
-    let CallbackResponse { status, request_id, action, error } = response;
+    let CallbackResponse {
+        status,
+        request_id,
+        action,
+        error,
+    } = response;
     if request_id.as_deref() != Some(id) {
         return Err(format!("the answer is for the request {request_id:?}"));
     }
-    let (status, error) = (status.unwrap_or(0), error.unwrap_or_default());
+    let status = status.unwrap_or(0);
+    let error = error.unwrap_or_default();
     match action.as_deref() {
         Some("REJECT") => Ok(Answer::Reject(error)),
-        // Some servers report an objection of their rules as a status, without any action. Asked again they say the same.
+        // Some servers report an objection of their rules as a status, without any action. Asked
+        // again they say the same.
         _ if status != 0 => Ok(Answer::Reject(format!("status {status}: {error}"))),
         Some("APPROVE") => Ok(Answer::Approve),
         other => Err(format!("action {other:?}: {error}")),
@@ -168,5 +190,7 @@ fn judge(response: CallbackResponse, id: &str) -> Result<Answer, String> {
 
 /// Some frameworks answer with a JSON string.
 fn unquote(text: &str) -> &str {
-    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+    text.strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text)
 }

@@ -1,17 +1,17 @@
-//! The member `countersign` of `extra_info` in strict mode: what the node itself established, without the limits of the
-//! servers' vocabulary, and how far the rest is the requester's word. In compatible mode the member is never there, nor
-//! can a requester bring it in.
+//! The member `countersign` of `extra_info` in strict mode: what the node itself established,
+//! without the limits of the servers' vocabulary, and how far the rest is the requester's word. In
+//! compatible mode the member is never there, nor can a requester bring it in.
 
 use countersign_sdk::{Destination, Grant, Intent, Task, Transaction};
 use serde_json::{Value, json};
 
 use crate::request::hex0x;
 
-/// `{node, requester, received_at, overridden}`, and of a KeySign `{payload, blind, intent}`. `intent` is null for bare
-/// digests, else an object of one member: `transaction`, `message` (hex) or `typed_data`. Names, units and meaning of
-/// what lies below are those of `wit/policy.wit`; bytes are hex. Where the number beside an asset may be that of a token,
-/// it is `number`, and `amount` is null. `overridden`: members of the claim `extra-info` that
-/// contradicted the node.
+/// `{node, requester, received_at, overridden}`, and of a KeySign `{payload, blind, intent}`.
+/// `intent` is null for bare digests, else an object of one member: `transaction`, `message` (hex)
+/// or `typed_data`. Names, units and meaning of what lies below are those of `wit/policy.wit`;
+/// bytes are hex. Where the number beside an asset may be that of a token, it is `number`, and
+/// `amount` is null. `overridden`: members of the claim `extra-info` that contradicted the node.
 pub(crate) fn facts(task: &Task, overridden: &[String]) -> Value {
     let mut facts = json!({
         "node": task.node,
@@ -62,10 +62,16 @@ fn transaction(transaction: &Transaction) -> Value {
 }
 
 fn destination(to: &Destination) -> Value {
-    to.shown().within(json!({"address": to.address, "asset": to.asset, "memo": to.memo, "change": to.change}))
+    to.shown().within(
+        json!({"address": to.address, "asset": to.asset, "memo": to.memo, "change": to.change}),
+    )
 }
 
 fn grants(grants: &[Grant]) -> Vec<Value> {
-    let grant = |grant: &Grant| grant.shown().within(json!({"spender": grant.spender, "asset": grant.asset}));
+    let grant = |grant: &Grant| {
+        grant
+            .shown()
+            .within(json!({"spender": grant.spender, "asset": grant.asset}))
+    };
     grants.iter().map(grant).collect()
 }

@@ -1,6 +1,7 @@
-//! Asks callback servers, by the wire format that servers in the field speak: an RS256 JWT in a form field, answered by
-//! another. All servers are asked at once and every one must answer APPROVE; a failed try is repeated, and a server that
-//! never gives a sound answer rejects. The private key stays in the node: this plugin only names it.
+//! Asks callback servers, by the wire format that servers in the field speak: an RS256 JWT in a
+//! form field, answered by another. All servers are asked at once and every one must answer
+//! APPROVE; a failed try is repeated, and a server that never gives a sound answer rejects. The
+//! private key stays in the node: this plugin only names it.
 
 mod config;
 mod envelope;
@@ -9,7 +10,9 @@ mod facts;
 mod request;
 mod rounds;
 
-use countersign_sdk::{Failure, Host, Level, Plugin, Task, Verdict, approve, export_plugin, reject};
+use countersign_sdk::{
+    Failure, Host, Level, Plugin, Task, Verdict, approve, export_plugin, reject,
+};
 
 pub use config::{Config, Server, Version};
 use request::Contents;
@@ -29,8 +32,10 @@ impl Plugin for JwtCallback {
         let own = host.public_key(&config.signing_key)?;
         for server in &config.servers {
             if host.public_key(&server.key)? == own {
-                let text =
-                    format!("{}: `{}` is the node's own key; name the server's", server.url, server.key);
+                let text = format!(
+                    "{}: `{}` is the node's own key; name the server's",
+                    server.url, server.key
+                );
                 return Err(Failure::Misconfigured(text));
             }
         }
@@ -40,8 +45,17 @@ impl Plugin for JwtCallback {
     fn probe(config: &Config, host: &impl Host) -> Result<(), Failure> {
         config.validate().map_err(Failure::Misconfigured)?;
         let document = request::ping()?;
-        let question = |server| Question { server, id: String::new(), document: document.clone(), node: "" };
-        rounds::ping(config, &config.servers.iter().map(question).collect::<Vec<_>>(), host)
+        let question = |server| Question {
+            server,
+            id: String::new(),
+            document: document.clone(),
+            node: "",
+        };
+        rounds::ping(
+            config,
+            &config.servers.iter().map(question).collect::<Vec<_>>(),
+            host,
+        )
     }
 
     fn evaluate(config: &Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure> {
@@ -49,12 +63,17 @@ impl Plugin for JwtCallback {
         let questions = questions(config, task, host)?;
         if !config.strict {
             let mode = "compatible mode: the answer binds the request id only";
-            let ids: Vec<_> = questions.iter().map(|question| question.id.as_str()).collect();
+            let ids: Vec<_> = questions
+                .iter()
+                .map(|question| question.id.as_str())
+                .collect();
             host.log(Level::Info, mode, &[("request_id", &ids.join(" "))]);
         }
         match rounds::ask(config, questions, task.deadline, host)? {
             None => approve(),
-            Some(Objection { url, error }) => reject("callback-rejected", format!("{url} rejects: {error}")),
+            Some(Objection { url, error }) => {
+                reject("callback-rejected", format!("{url} rejects: {error}"))
+            }
         }
     }
 }
@@ -62,22 +81,45 @@ impl Plugin for JwtCallback {
 export_plugin!(JwtCallback);
 
 /// What each server is asked: the same for all that speak one vocabulary, under an id of its own.
-fn questions<'a>(config: &'a Config, task: &'a Task, host: &impl Host) -> Result<Vec<Question<'a>>, Failure> {
-    let spoken = |version| config.servers.iter().any(|server| server.version == version);
-    let contents = |version| match spoken(version) {
-        true => request::contents(config, task, version, host),
-        false => Ok(Contents::default()),
+fn questions<'a>(
+    config: &'a Config,
+    task: &'a Task,
+    host: &impl Host,
+) -> Result<Vec<Question<'a>>, Failure> {
+    let spoken = |version| {
+        config
+            .servers
+            .iter()
+            .any(|server| server.version == version)
     };
-    let (v1, v2) = (contents(Version::V1)?, contents(Version::V2)?);
+    let contents = |version| {
+        if spoken(version) {
+            request::contents(config, task, version, host)
+        } else {
+            Ok(Contents::default())
+        }
+    };
+    let v1 = contents(Version::V1)?;
+    let v2 = contents(Version::V2)?;
     let question = |server: &'a Server| {
         let id = request_id(task, host);
-        let contents = if server.version == Version::V1 { &v1 } else { &v2 };
-        Ok(Question { server, document: contents.document(&id)?, id, node: &task.node })
+        let contents = if server.version == Version::V1 {
+            &v1
+        } else {
+            &v2
+        };
+        Ok(Question {
+            server,
+            document: contents.document(&id)?,
+            id,
+            node: &task.node,
+        })
     };
     config.servers.iter().map(question).collect()
 }
 
-/// `<32 hex digits>:<attempt>`, as servers in the field know it; the task's own id stands in `request_detail`.
+/// `<32 hex digits>:<attempt>`, as servers in the field know it; the task's own id stands in
+/// `request_detail`.
 fn request_id(task: &Task, host: &impl Host) -> String {
     format!("{}:{}", countersign_sdk::request_id(host), task.attempt)
 }

@@ -1,5 +1,5 @@
-//! The CallbackRequest document: what the servers read about a task. Names, numbers and nesting are theirs; nothing
-//! is decided here.
+//! The CallbackRequest document: what the servers read about a task. Names, numbers and nesting are
+//! theirs; nothing is decided here.
 
 use countersign_sdk::{
     Failure, Host, Input, KeyShareSigning, Keygen, Operation, Resharing, Signing, Task, json,
@@ -20,7 +20,8 @@ struct CallbackRequest<'a> {
     extra_info: &'a str,
 }
 
-/// What all servers of one vocabulary are told about a task. Each is told it under a request id of its own.
+/// What all servers of one vocabulary are told about a task. Each is told it under a request id of
+/// its own.
 #[derive(Default)]
 pub(crate) struct Contents {
     request_type: u8,
@@ -41,18 +42,33 @@ pub(crate) fn contents(
         Operation::Reshare(resharing) => (3, detail(task, key_reshare(resharing)?)?),
         Operation::KeyShareSign(signing) => (5, detail(task, key_share_sign(&task.node, signing))?),
         Operation::Other(name) => {
-            return Err(Failure::Unsupported(format!("callback servers do not know `{name}`")));
+            return Err(Failure::Unsupported(format!(
+                "callback servers do not know `{name}`"
+            )));
         }
     };
     let extra_info = text(&extra::extra_info(config, task, version, host)?)?;
-    Ok(Contents { request_type, request_detail, extra_info })
+    Ok(Contents {
+        request_type,
+        request_detail,
+        extra_info,
+    })
 }
 
 impl Contents {
     /// The document that asks under `id`.
     pub(crate) fn document(&self, id: &str) -> Result<String, Failure> {
-        let Self { request_type, request_detail, extra_info } = self;
-        text(&CallbackRequest { request_id: id, request_type: *request_type, request_detail, extra_info })
+        let Self {
+            request_type,
+            request_detail,
+            extra_info,
+        } = self;
+        text(&CallbackRequest {
+            request_id: id,
+            request_type: *request_type,
+            request_detail,
+            extra_info,
+        })
     }
 }
 
@@ -71,7 +87,11 @@ struct Detail<'a, T> {
 }
 
 fn detail(task: &Task, own: impl Serialize) -> Result<String, Failure> {
-    text(&Detail { own, task_id: &task.id, biz_task_id: task.claim(REFERENCE).unwrap_or(&task.id) })
+    text(&Detail {
+        own,
+        task_id: &task.id,
+        biz_task_id: task.claim(REFERENCE).unwrap_or(&task.id),
+    })
 }
 
 #[derive(Serialize)]
@@ -82,7 +102,11 @@ struct KeyGen<'a> {
 }
 
 fn key_gen(keygen: &Keygen) -> Result<KeyGen<'_>, Failure> {
-    Ok(KeyGen { threshold: keygen.threshold, node_ids: &keygen.members, curve: curve(&keygen.curve)? })
+    Ok(KeyGen {
+        threshold: keygen.threshold,
+        node_ids: &keygen.members,
+        curve: curve(&keygen.curve)?,
+    })
 }
 
 #[derive(Serialize)]
@@ -103,8 +127,16 @@ fn key_sign(signing: &Signing) -> Result<KeySign<'_>, Failure> {
         group_id: &signing.key.id,
         root_pub_key: &signing.key.root_public_key,
         used_node_ids: &signing.signers,
-        bip32_path_list: signing.inputs.iter().map(|input| input.path.as_str()).collect(),
-        msg_hash_list: signing.inputs.iter().map(|input| hex0x(&input.digest)).collect(),
+        bip32_path_list: signing
+            .inputs
+            .iter()
+            .map(|input| input.path.as_str())
+            .collect(),
+        msg_hash_list: signing
+            .inputs
+            .iter()
+            .map(|input| hex0x(&input.digest))
+            .collect(),
         tweak_list: tweaks(&signing.inputs),
         signature_type,
         tss_protocol,
@@ -116,7 +148,10 @@ fn tweaks(inputs: &[Input]) -> Vec<String> {
     if inputs.iter().all(|input| input.tweak.is_none()) {
         return Vec::new();
     }
-    inputs.iter().map(|input| input.tweak.as_deref().map(hex0x).unwrap_or_default()).collect()
+    inputs
+        .iter()
+        .map(|input| input.tweak.as_deref().map(hex0x).unwrap_or_default())
+        .collect()
 }
 
 #[derive(Serialize)]
@@ -155,32 +190,36 @@ struct KeyShareSignDetail<'a> {
 }
 
 fn key_share_sign<'a>(node_id: &'a str, signing: &'a KeyShareSigning) -> KeyShareSign<'a> {
-    let details = signing
-        .checks
-        .iter()
-        .map(|check| KeyShareSignDetail { group_id: &check.key.id, message: &check.message });
-    KeyShareSign { node_id, details: details.collect() }
+    let details = signing.checks.iter().map(|check| KeyShareSignDetail {
+        group_id: &check.key.id,
+        message: &check.message,
+    });
+    KeyShareSign {
+        node_id,
+        details: details.collect(),
+    }
 }
 
 fn curve(name: &str) -> Result<u8, Failure> {
     match name {
         "secp256k1" => Ok(0),
         "ed25519" => Ok(2),
-        other => {
-            Err(Failure::Unsupported(format!("callback servers have no number for the curve `{other}`")))
-        }
+        other => Err(Failure::Unsupported(format!(
+            "callback servers have no number for the curve `{other}`"
+        ))),
     }
 }
 
-/// Numbers of signature type and protocol. The protocols on their list are not ours, so that one is 0, "unknown".
+/// Numbers of signature type and protocol. The protocols on their list are not ours, so that one is
+/// 0, "unknown".
 fn signature_type(scheme: &str) -> Result<(u8, u8), Failure> {
     match scheme {
         "ecdsa-secp256k1" => Ok((1, 0)),
         "ed25519" => Ok((2, 0)),
         "schnorr-secp256k1" | "taproot" => Ok((3, 0)),
-        other => {
-            Err(Failure::Unsupported(format!("callback servers have no number for the scheme `{other}`")))
-        }
+        other => Err(Failure::Unsupported(format!(
+            "callback servers have no number for the scheme `{other}`"
+        ))),
     }
 }
 

@@ -1,5 +1,6 @@
-//! Asking: all servers at once, and again those that gave no sound answer, at a fixed interval, never past the task's
-//! deadline. Each try has a token of its own: the previous one may have expired meanwhile.
+//! Asking: all servers at once, and again those that gave no sound answer, at a fixed interval,
+//! never past the task's deadline. Each try has a token of its own: the previous one may have
+//! expired meanwhile.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use countersign_sdk::{Failure, Host, HttpError, Level, Request, Response};
 use crate::config::{Config, Server};
 use crate::envelope::{self, Answer, Binding};
 
-/// Left for reading the answers, so that the node does not cut the plugin off with an answer in hand.
+/// Left for reading the answers, so that the node does not cut the plugin off with an answer in
+/// hand.
 const MARGIN_MS: u64 = 100;
 /// A round with less time than this is not begun.
 const SHORTEST_ROUND_MS: u64 = 500;
@@ -40,8 +42,9 @@ pub(crate) fn ask(
     let pause = config.sleep_seconds * 1000;
     let mut tries = 0;
     loop {
-        let timeout = time_for_a_round(config, host.now(), deadline)
-            .ok_or_else(|| Failure::Unavailable("no time is left to ask the callback servers".into()))?;
+        let timeout = time_for_a_round(config, host.now(), deadline).ok_or_else(|| {
+            Failure::Unavailable("no time is left to ask the callback servers".into())
+        })?;
         let failed = match round(config, open, timeout, host)? {
             Round::Objection(objection) => return Ok(Some(objection)),
             Round::Unanswered(failed) if failed.is_empty() => return Ok(None),
@@ -77,9 +80,13 @@ fn round<'a>(
     for (question, Exchange { binding, response }) in questions.into_iter().zip(exchanges) {
         let server = question.server;
         let answer = match response {
-            Ok(Response { status, body, .. }) => {
-                envelope::decision(host, &server.key, (status, &body), &question.id, binding.as_ref())
-            }
+            Ok(Response { status, body, .. }) => envelope::decision(
+                host,
+                &server.key,
+                (status, &body),
+                &question.id,
+                binding.as_ref(),
+            ),
             Err(error) => {
                 let text = error.describe();
                 // The node itself refused to send: another try would not change that.
@@ -92,7 +99,10 @@ fn round<'a>(
         match answer {
             Ok(Answer::Approve) => {}
             Ok(Answer::Reject(error)) => {
-                return Ok(Round::Objection(Objection { url: server.url.clone(), error }));
+                return Ok(Round::Objection(Objection {
+                    url: server.url.clone(),
+                    error,
+                }));
             }
             Err(problem) => {
                 let fields = [("url", server.url.as_str()), ("problem", &problem)];
@@ -105,13 +115,19 @@ fn round<'a>(
 }
 
 fn given_up(failed: &[(Question, String)], tries: u64, why: &str) -> Failure {
-    let told: Vec<_> =
-        failed.iter().map(|(question, problem)| format!("{}: {problem}", question.server.url)).collect();
+    let told: Vec<_> = failed
+        .iter()
+        .map(|(question, problem)| format!("{}: {problem}", question.server.url))
+        .collect();
     Failure::Unavailable(format!("{} (tries: {tries}{why})", told.join("; ")))
 }
 
 /// Pings every server, all at once; what is wrong with which.
-pub(crate) fn ping(config: &Config, questions: &[Question], host: &impl Host) -> Result<(), Failure> {
+pub(crate) fn ping(
+    config: &Config,
+    questions: &[Question],
+    host: &impl Host,
+) -> Result<(), Failure> {
     let exchanges = exchange(config, questions, config.request_timeout * 1000, host)?;
     let mut problems = Vec::new();
     for (question, Exchange { binding, response }) in questions.iter().zip(exchanges) {
@@ -122,9 +138,17 @@ pub(crate) fn ping(config: &Config, questions: &[Question], host: &impl Host) ->
             }
             Err(error) => Err(error.describe()),
         };
-        problems.extend(alive.err().map(|problem| format!("{}: {problem}", server.url)));
+        problems.extend(
+            alive
+                .err()
+                .map(|problem| format!("{}: {problem}", server.url)),
+        );
     }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::Unavailable(problems.join("; "))) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Unavailable(problems.join("; ")))
+    }
 }
 
 /// How long a round that begins at `now` may take, in milliseconds: never past the deadline.
@@ -145,12 +169,16 @@ fn exchange(
     timeout_ms: u64,
     host: &impl Host,
 ) -> Result<Vec<Exchange>, Failure> {
-    let bind =
-        |question: &Question| config.strict.then(|| Binding::new(host, question.node, &question.document));
+    let bind = |question: &Question| {
+        config
+            .strict
+            .then(|| Binding::new(host, question.node, &question.document))
+    };
     let bindings: Vec<_> = questions.iter().map(bind).collect();
     let mut requests = Vec::with_capacity(questions.len());
     for (question, binding) in questions.iter().zip(&bindings) {
-        let (key, minutes) = (&config.signing_key, config.token_expire_minutes);
+        let key = &config.signing_key;
+        let minutes = config.token_expire_minutes;
         let token = envelope::seal(host, key, &question.document, minutes, binding.as_ref())?;
         requests.push(post(&question.server.url, &token, timeout_ms));
     }
@@ -169,7 +197,10 @@ fn post(url: &str, token: &str, timeout_ms: u64) -> Request {
     Request {
         method: "POST".into(),
         url: url.into(),
-        headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
+        headers: vec![(
+            "content-type".into(),
+            "application/x-www-form-urlencoded".into(),
+        )],
         // A compact JWT consists of characters that a form does not escape.
         body: format!("TSS_JWT_MSG={token}").into_bytes(),
         timeout_ms: Some(u32::try_from(timeout_ms).unwrap_or(u32::MAX)),

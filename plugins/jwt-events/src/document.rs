@@ -1,9 +1,9 @@
-//! The event's document. Names, numbers and nesting are those of the SDK that receivers in the field use; nothing is
-//! decided here.
+//! The event's document. Names, numbers and nesting are those of the SDK that receivers in the
+//! field use; nothing is decided here.
 
 use countersign_sdk::{
-    End, Event, Failure, Input, Key, KeyShareSigning, Keygen, NewKey, Operation, Resharing, ShareSignature,
-    Signature, Signing, Stage, Success, Task, What,
+    End, Event, Failure, Input, Key, KeyShareSigning, Keygen, NewKey, Operation, Resharing,
+    ShareSignature, Signature, Signing, Stage, Success, Task, What,
 };
 use serde_json::{Map, Value, json};
 
@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 const EXTRA_INFO: &str = "extra-info";
 /// Name of the claim with the requester's own reference.
 const REFERENCE: &str = "reference";
+
+/// The protocols on the receivers' list are not ours.
+const UNKNOWN_PROTOCOL: u8 = 0;
 
 /// What the receiver is told.
 pub(crate) fn document(event: &Event) -> Result<Value, Failure> {
@@ -35,8 +38,14 @@ fn event_type(event: &Event) -> Result<String, Failure> {
         What::Succeeded(_) => "succeeded",
         What::Failed(_) => "failed",
     };
-    let task = event.task.as_ref().ok_or_else(|| Failure::Internal("an event without its task".into()))?;
-    Ok(format!("request.{}.{what}", data_type(&task.operation)?.to_ascii_lowercase()))
+    let task = event
+        .task
+        .as_ref()
+        .ok_or_else(|| Failure::Internal("an event without its task".into()))?;
+    Ok(format!(
+        "request.{}.{what}",
+        data_type(&task.operation)?.to_ascii_lowercase()
+    ))
 }
 
 fn data_type(operation: &Operation) -> Result<&str, Failure> {
@@ -67,7 +76,8 @@ fn data(task: &Task, what: &What) -> Result<Value, Failure> {
     }))
 }
 
-/// 110 scheduling, 130 approving, 140 processing, 160 declined, 170 failed, 180 cancelled, 190 completed.
+/// 110 scheduling, 130 approving, 140 processing, 160 declined, 170 failed, 180 cancelled, 190
+/// completed.
 fn status(what: &What) -> u16 {
     match what {
         What::Ping | What::Created => 110,
@@ -82,7 +92,9 @@ fn status(what: &What) -> u16 {
 
 fn failed_reason(what: &What) -> String {
     match what {
-        What::Failed(End::Declined(rejection)) => format!("{}: {}", rejection.code, rejection.reason),
+        What::Failed(End::Declined(rejection)) => {
+            format!("{}: {}", rejection.code, rejection.reason)
+        }
         What::Failed(End::Failed(reason) | End::Cancelled(reason)) => reason.clone(),
         _ => String::new(),
     }
@@ -110,7 +122,11 @@ fn key_gen(keygen: &Keygen) -> Result<Value, Failure> {
 
 fn key_sign(signing: &Signing) -> Result<Value, Failure> {
     let paths: Vec<_> = signing.inputs.iter().map(|input| &input.path).collect();
-    let hashes: Vec<_> = signing.inputs.iter().map(|input| hex0x(&input.digest)).collect();
+    let hashes: Vec<_> = signing
+        .inputs
+        .iter()
+        .map(|input| hex0x(&input.digest))
+        .collect();
     Ok(json!({
         "group_id": signing.key.id,
         "root_pub_key": signing.key.root_public_key,
@@ -128,7 +144,10 @@ fn tweaks(inputs: &[Input]) -> Vec<String> {
     if inputs.iter().all(|input| input.tweak.is_none()) {
         return Vec::new();
     }
-    inputs.iter().map(|input| input.tweak.as_deref().map(hex0x).unwrap_or_default()).collect()
+    inputs
+        .iter()
+        .map(|input| input.tweak.as_deref().map(hex0x).unwrap_or_default())
+        .collect()
 }
 
 fn key_reshare(resharing: &Resharing) -> Result<Value, Failure> {
@@ -210,14 +229,13 @@ fn share_signature(signature: &ShareSignature) -> Value {
     })
 }
 
-/// The protocols on the receivers' list are not ours.
-const UNKNOWN_PROTOCOL: u8 = 0;
-
 fn curve_number(name: &str) -> Result<u8, Failure> {
     match name {
         "secp256k1" => Ok(0),
         "ed25519" => Ok(2),
-        other => Err(Failure::Unsupported(format!("event receivers have no number for the curve `{other}`"))),
+        other => Err(Failure::Unsupported(format!(
+            "event receivers have no number for the curve `{other}`"
+        ))),
     }
 }
 
@@ -226,9 +244,9 @@ fn signature_type(key: &Key) -> Result<u8, Failure> {
         "ecdsa-secp256k1" => Ok(1),
         "ed25519" => Ok(2),
         "schnorr-secp256k1" | "taproot" => Ok(3),
-        other => {
-            Err(Failure::Unsupported(format!("event receivers have no number for the scheme `{other}`")))
-        }
+        other => Err(Failure::Unsupported(format!(
+            "event receivers have no number for the scheme `{other}`"
+        ))),
     }
 }
 

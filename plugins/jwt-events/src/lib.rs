@@ -1,14 +1,17 @@
-//! Tells an event receiver what became of tasks, by the wire format that receivers in the field read: an RS256 JWT in a
-//! form field, signed by the node's event key. Status 200 or 201 is a delivery; the body of the answer means nothing.
+//! Tells an event receiver what became of tasks, by the wire format that receivers in the field
+//! read: an RS256 JWT in a form field, signed by the node's event key. Status 200 or 201 is a
+//! delivery; the body of the answer means nothing.
 //!
-//! One call is one try. Which events there are, how often and at what interval to try is the node's part: it keeps an
-//! event until this component has passed it on.
+//! One call is one try. Which events there are, how often and at what interval to try is the node's
+//! part: it keeps an event until this component has passed it on.
 
 mod document;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_sdk::{Event, EventReceiver, Failure, Host, Request, export_event_receiver, json, jwt};
+use countersign_sdk::{
+    Event, EventReceiver, Failure, Host, Request, export_event_receiver, json, jwt,
+};
 use serde::{Deserialize, Serialize};
 
 /// The receiver `jwt-events`.
@@ -63,7 +66,10 @@ impl EventReceiver for JwtEvents {
         let response = host.send(&post(config, &document, host)?)?;
         match response.status {
             200 | 201 => Ok(()),
-            status => Err(Failure::Unavailable(format!("{}: HTTP status {status}", config.url))),
+            status => Err(Failure::Unavailable(format!(
+                "{}: HTTP status {status}",
+                config.url
+            ))),
         }
     }
 }
@@ -73,13 +79,20 @@ export_event_receiver!(JwtEvents);
 /// A new token for each try: that of the previous one may have expired meanwhile.
 fn post(config: &Config, document: &str, host: &impl Host) -> Result<Request, Failure> {
     let exp = (host.now() / 1000).saturating_add(config.token_expire_minutes.saturating_mul(60));
-    let claims = Claims { package_data: STANDARD.encode(document), exp, iss: "" };
+    let claims = Claims {
+        package_data: STANDARD.encode(document),
+        exp,
+        iss: "",
+    };
     let token = jwt::sign(host, &config.signing_key, &claims)?;
     let timeout = config.request_timeout.saturating_mul(1000);
     Ok(Request {
         method: "POST".into(),
         url: config.url.clone(),
-        headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
+        headers: vec![(
+            "content-type".into(),
+            "application/x-www-form-urlencoded".into(),
+        )],
         // A compact JWT consists of characters that a form does not escape.
         body: format!("TSS_JWT_MSG={token}").into_bytes(),
         timeout_ms: Some(u32::try_from(timeout).unwrap_or(u32::MAX)),

@@ -2,8 +2,8 @@
 
 use countersign_sdk::testing::{self, MockHost};
 use countersign_sdk::{
-    End, HttpError, Intent, NewKey, Operation, Participant, Rejection, Response, Signature, Stage, Success,
-    Task, What,
+    End, HttpError, Intent, NewKey, Operation, Participant, Rejection, Response, Signature, Stage,
+    Success, Task, What,
 };
 use serde_json::{Value, json};
 
@@ -16,11 +16,17 @@ fn config() -> Config {
 }
 
 fn host(reply: impl Fn() -> Result<Response, HttpError> + 'static) -> MockHost {
-    MockHost::default().with_key("event").with_server(move |_, _| reply())
+    MockHost::default()
+        .with_key("event")
+        .with_server(move |_, _| reply())
 }
 
 fn status(status: u16) -> Result<Response, HttpError> {
-    Ok(Response { status, headers: Vec::new(), body: b"whatever".to_vec() })
+    Ok(Response {
+        status,
+        headers: Vec::new(),
+        body: b"whatever".to_vec(),
+    })
 }
 
 /// What the server was told, after the token was checked.
@@ -31,9 +37,20 @@ fn told(task: Option<Task>, what: What) -> Value {
     let body = std::str::from_utf8(&request.body).unwrap();
     let claims = jwt::verify(&host, "event", body.strip_prefix("TSS_JWT_MSG=").unwrap()).unwrap();
     assert_eq!(claims.len(), 3);
-    assert_eq!((&claims["exp"], &claims["iss"]), (&json!(NOW_S + 120), &json!("")));
-    assert_eq!(request.headers, [("content-type".into(), "application/x-www-form-urlencoded".into())]);
-    let document = STANDARD.decode(claims["package_data"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&claims["exp"], &claims["iss"]),
+        (&json!(NOW_S + 120), &json!(""))
+    );
+    assert_eq!(
+        request.headers,
+        [(
+            "content-type".into(),
+            "application/x-www-form-urlencoded".into()
+        )]
+    );
+    let document = STANDARD
+        .decode(claims["package_data"].as_str().unwrap())
+        .unwrap();
     assert!(document.is_ascii());
     json::strict(&document).unwrap()
 }
@@ -45,11 +62,24 @@ fn two_statuses_are_a_delivery_and_nothing_else_is() {
     };
     assert_eq!(deliver(|| status(200)), Ok(()));
     assert_eq!(deliver(|| status(201)), Ok(()));
-    for reply in [|| status(202), || status(302), || status(400), || status(500)] {
-        assert!(matches!(deliver(reply), Err(Failure::Unavailable(text)) if text.contains("HTTP status")));
+    for reply in [
+        || status(202),
+        || status(302),
+        || status(400),
+        || status(500),
+    ] {
+        assert!(
+            matches!(deliver(reply), Err(Failure::Unavailable(text)) if text.contains("HTTP status"))
+        );
     }
-    assert!(matches!(deliver(|| Err(HttpError::Timeout)), Err(Failure::Unavailable(_))));
-    assert!(matches!(deliver(|| Err(HttpError::Denied("x".into()))), Err(Failure::Misconfigured(_))));
+    assert!(matches!(
+        deliver(|| Err(HttpError::Timeout)),
+        Err(Failure::Unavailable(_))
+    ));
+    assert!(matches!(
+        deliver(|| Err(HttpError::Denied("x".into()))),
+        Err(Failure::Misconfigured(_))
+    ));
 }
 
 #[test]
@@ -71,16 +101,21 @@ fn a_ping_on_the_wire() {
 
 #[test]
 fn a_new_key_on_the_wire() {
-    let participant =
-        Participant { node: "csn1a".into(), share_id: "1".into(), share_public_key: vec![2; 33] };
+    let participant = Participant {
+        node: "csn1a".into(),
+        share_id: "1".into(),
+        share_public_key: vec![2; 33],
+    };
     let key = NewKey {
         key: testing::key(),
         chain_code: vec![7; 32],
         created_at: MockHost::NOW,
         participants: vec![participant],
     };
-    let told =
-        told(Some(testing::keygen(2, &["csn1a", "csn1b", "csn1c"])), What::Succeeded(Success::Key(key)));
+    let told = told(
+        Some(testing::keygen(2, &["csn1a", "csn1b", "csn1c"])),
+        What::Succeeded(Success::Key(key)),
+    );
     assert_eq!(told["event_type"], "request.keygen.succeeded");
     assert_eq!(
         told["data"],
@@ -141,27 +176,48 @@ fn each_stage_and_end_has_its_number() {
             told["data"]["failed_reason"].clone(),
         )
     };
-    let rejection = Rejection { code: "limit".into(), reason: "too much".into() };
+    let rejection = Rejection {
+        code: "limit".into(),
+        reason: "too much".into(),
+    };
     for (what, kind, status, reason) in [
         (What::Created, "created", 110, ""),
         (What::Updated(Stage::Approving), "updated", 130, ""),
         (What::Updated(Stage::Waiting), "updated", 130, ""),
         (What::Updated(Stage::Processing), "updated", 140, ""),
-        (What::Failed(End::Declined(rejection)), "failed", 160, "limit: too much"),
+        (
+            What::Failed(End::Declined(rejection)),
+            "failed",
+            160,
+            "limit: too much",
+        ),
         (What::Failed(End::Failed("x".into())), "failed", 170, "x"),
         (What::Failed(End::Cancelled("y".into())), "failed", 180, "y"),
     ] {
-        assert_eq!(data(what), (json!(format!("request.keysign.{kind}")), json!(status), json!(reason)));
+        assert_eq!(
+            data(what),
+            (
+                json!(format!("request.keysign.{kind}")),
+                json!(status),
+                json!(reason)
+            )
+        );
     }
 }
 
 #[test]
 fn a_task_that_was_refused_unread_has_a_name_and_ids() {
     let task = testing::task(Operation::Other("keysign".into()));
-    let rejection = Rejection { code: "key-unknown".into(), reason: "no share".into() };
+    let rejection = Rejection {
+        code: "key-unknown".into(),
+        reason: "no share".into(),
+    };
     let told = told(Some(task), What::Failed(End::Declined(rejection)));
     assert_eq!(told["event_type"], "request.keysign.failed");
-    assert_eq!(told["data"]["request_detail"], json!({"task_id": "task-1", "biz_task_id": "task-1"}));
+    assert_eq!(
+        told["data"]["request_detail"],
+        json!({"task_id": "task-1", "biz_task_id": "task-1"})
+    );
 }
 
 #[test]
@@ -175,6 +231,12 @@ fn check_finds_mistakes() {
         r#"{"url": "https://a", "signing_key": "absent"}"#,
     ] {
         let config = json::config(document).unwrap();
-        assert!(matches!(JwtEvents::check(&config, &host), Err(Failure::Misconfigured(_))), "{document}");
+        assert!(
+            matches!(
+                JwtEvents::check(&config, &host),
+                Err(Failure::Misconfigured(_))
+            ),
+            "{document}"
+        );
     }
 }

@@ -17,7 +17,8 @@ pub type Assets = BTreeMap<String, Asset>;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asset {
-    /// CAIP-19 id, e.g. `eip155:1/erc20:0x...`; for the native asset of a chain the CAIP-2 id of the chain.
+    /// CAIP-19 id, e.g. `eip155:1/erc20:0x...`; for the native asset of a chain the CAIP-2 id of
+    /// the chain.
     pub id: String,
     /// Digits behind the point in the amounts of this file; 0: they are in smallest units.
     #[serde(default)]
@@ -38,9 +39,9 @@ impl Asset {
             ));
         }
         match token {
-            Some(token) if token.starts_with("slip44:") => {
-                Err(format!("assets.{name}: the native asset is written as the chain alone: {chain}"))
-            }
+            Some(token) if token.starts_with("slip44:") => Err(format!(
+                "assets.{name}: the native asset is written as the chain alone: {chain}"
+            )),
             Some(token) if !token.contains(':') => Err(format!(
                 "assets.{name}: `{token}` names no token; write the standard and the contract, e.g. erc20:0x..."
             )),
@@ -53,9 +54,13 @@ impl Asset {
 pub fn is_chain(text: &str) -> bool {
     text.split_once(':').is_some_and(|(namespace, reference)| {
         (3..=8).contains(&namespace.len())
-            && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && namespace
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && (1..=32).contains(&reference.len())
-            && reference.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && reference
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     })
 }
 
@@ -85,25 +90,43 @@ impl Ceiling {
     pub fn new(name: &str, quantity: &Quantity, assets: &Assets) -> Result<Self, String> {
         let asset = assets.get(name).ok_or_else(|| {
             let known: Vec<_> = assets.keys().map(String::as_str).collect();
-            match known.is_empty() {
-                true => format!("there is no asset `{name}`: key_sign.assets defines none"),
-                false => {
-                    format!("there is no asset `{name}` under key_sign.assets, only: {}", known.join(", "))
-                }
+            if known.is_empty() {
+                format!("there is no asset `{name}`: key_sign.assets defines none")
+            } else {
+                format!(
+                    "there is no asset `{name}` under key_sign.assets, only: {}",
+                    known.join(", ")
+                )
             }
         })?;
-        let max = quantity.amount(asset.decimals).map_err(|error| error.to_string())?;
-        Ok(Ceiling { name: name.into(), asset: asset.clone(), max })
+        let max = quantity
+            .amount(asset.decimals)
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            name: name.into(),
+            asset: asset.clone(),
+            max,
+        })
     }
 
     /// The ceilings of a list, each asset once.
-    pub fn list(at: &str, written: &[WrittenCeiling], assets: &Assets) -> Result<Vec<Self>, String> {
-        let mut ceilings: Vec<Ceiling> = Vec::with_capacity(written.len());
+    pub fn list(
+        at: &str,
+        written: &[WrittenCeiling],
+        assets: &Assets,
+    ) -> Result<Vec<Self>, String> {
+        let mut ceilings: Vec<Self> = Vec::with_capacity(written.len());
         for (i, entry) in written.iter().enumerate() {
-            let ceiling =
-                Ceiling::new(&entry.asset, &entry.max, assets).map_err(|why| format!("{at}[{i}]: {why}"))?;
-            if ceilings.iter().any(|other| same_asset(&other.asset.id, &ceiling.asset.id)) {
-                return Err(format!("{at}[{i}]: the asset `{}` is listed twice", entry.asset));
+            let ceiling = Self::new(&entry.asset, &entry.max, assets)
+                .map_err(|why| format!("{at}[{i}]: {why}"))?;
+            if ceilings
+                .iter()
+                .any(|other| same_asset(&other.asset.id, &ceiling.asset.id))
+            {
+                return Err(format!(
+                    "{at}[{i}]: the asset `{}` is listed twice",
+                    entry.asset
+                ));
             }
             ceilings.push(ceiling);
         }
@@ -118,8 +141,14 @@ impl Ceiling {
 
 /// The one for `asset`, a CAIP-19 or CAIP-2 id: its own, or the one of all tokens of its contract.
 pub fn find<'a>(ceilings: &'a [Ceiling], asset: &str) -> Option<&'a Ceiling> {
-    let own = ceilings.iter().find(|ceiling| same_asset(&ceiling.asset.id, asset));
-    own.or_else(|| ceilings.iter().find(|ceiling| covers(&ceiling.asset.id, asset)))
+    let own = ceilings
+        .iter()
+        .find(|ceiling| same_asset(&ceiling.asset.id, asset));
+    own.or_else(|| {
+        ceilings
+            .iter()
+            .find(|ceiling| covers(&ceiling.asset.id, asset))
+    })
 }
 
 /// The id of an asset in a task: the chain stands for its native asset.
@@ -130,12 +159,16 @@ pub fn id<'a>(chain: &'a str, asset: &'a str) -> &'a str {
 /// An amount of a task.
 pub fn parse(amount: &str) -> Result<Amount, Objection> {
     amount.parse().or_else(|_| {
-        refuse("keysign-amount-malformed", format!("the task shows `{amount}` where an amount belongs"))
+        refuse(
+            "keysign-amount-malformed",
+            format!("the task shows `{amount}` where an amount belongs"),
+        )
     })
 }
 
-/// What leaves the wallet, by asset. Change does not; of native value the larger counts of what destinations receive
-/// and what calls take along, and the highest fee besides. Limits count rights that are handed out as well.
+/// What leaves the wallet, by asset. Change does not; of native value the larger counts of what
+/// destinations receive and what calls take along, and the highest fee besides. Limits count rights
+/// that are handed out as well.
 #[derive(Debug, Default)]
 pub struct Spending<'a> {
     amounts: Vec<(Cow<'a, str>, Amount)>,
@@ -149,7 +182,8 @@ impl<'a> Spending<'a> {
         let chain = transaction.chain.as_str();
         let mut spending = Spending::default();
         for destination in &transaction.destinations {
-            let portion = standards.portion(chain, &destination.asset, Some(&destination.amount))?;
+            let portion =
+                standards.portion(chain, &destination.asset, Some(&destination.amount))?;
             if let (false, Some(amount)) = (destination.change, &portion.amount) {
                 *spending.entry(portion.asset) += amount;
             }
@@ -178,33 +212,46 @@ impl<'a> Spending<'a> {
 
     /// Refuses what leaves without anybody knowing how much; for rules that bound amounts.
     pub fn refuse_unknown(&self) -> Result<(), Objection> {
-        match self.unknown_fee {
-            true => {
-                refuse("keysign-fee-unknown", "the node cannot tell the fee, which counts among the amounts")
-            }
-            false => Ok(()),
+        if self.unknown_fee {
+            refuse(
+                "keysign-fee-unknown",
+                "the node cannot tell the fee, which counts among the amounts",
+            )
+        } else {
+            Ok(())
         }
     }
 
-    /// Every asset of which something leaves, with its amount. A token that is named counts whatever its amount: 0 may be
-    /// the number of one.
+    /// Every asset of which something leaves, with its amount. A token that is named counts
+    /// whatever its amount: 0 may be the number of one.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Amount)> {
-        let leaves = |(asset, amount): &&(Cow<str>, Amount)| !amount.is_zero() || asset.contains('/');
-        self.amounts.iter().filter(leaves).map(|(asset, amount)| (asset.as_ref(), amount))
+        let leaves =
+            |(asset, amount): &&(Cow<str>, Amount)| !amount.is_zero() || asset.contains('/');
+        self.amounts
+            .iter()
+            .filter(leaves)
+            .map(|(asset, amount)| (asset.as_ref(), amount))
     }
 
     /// The sum of what `ceiling` is the most of; nothing if no such asset is spent.
     pub fn under(&self, ceiling: &Ceiling) -> Option<Amount> {
-        let mut amounts = self.iter().filter(|(asset, _)| covers(&ceiling.asset.id, asset)).peekable();
+        let mut amounts = self
+            .iter()
+            .filter(|(asset, _)| covers(&ceiling.asset.id, asset))
+            .peekable();
         amounts.peek()?;
         Some(amounts.fold(Amount::zero(), |sum, (_, amount)| sum + amount))
     }
 
     fn entry(&mut self, asset: Cow<'a, str>) -> &mut Amount {
-        let at = self.amounts.iter().position(|(other, _)| same_asset(other, &asset)).unwrap_or_else(|| {
-            self.amounts.push((asset, Amount::zero()));
-            self.amounts.len() - 1
-        });
+        let at = self
+            .amounts
+            .iter()
+            .position(|(other, _)| same_asset(other, &asset))
+            .unwrap_or_else(|| {
+                self.amounts.push((asset, Amount::zero()));
+                self.amounts.len() - 1
+            });
         &mut self.amounts[at].1
     }
 }

@@ -36,7 +36,9 @@ impl CallList {
 
     fn contains(&self, chain: &str, call: &Call) -> bool {
         self.0.find(chain, &call.contract).any(|methods| {
-            methods.as_ref().is_none_or(|methods| methods.iter().any(|method| method.matches(&call.selector)))
+            methods
+                .as_ref()
+                .is_none_or(|methods| methods.iter().any(|method| method.matches(&call.selector)))
         })
     }
 }
@@ -55,7 +57,9 @@ impl Calls {
 
     /// Whether the operator lists this call, and so answers for what it does.
     pub fn list(&self, chain: &str, call: &Call) -> bool {
-        self.allow.as_ref().is_some_and(|allow| allow.contains(chain, call))
+        self.allow
+            .as_ref()
+            .is_some_and(|allow| allow.contains(chain, call))
     }
 
     /// Judges every call.
@@ -76,23 +80,30 @@ impl Calls {
         }
         let chain = &transaction.chain;
         if self.deny.contains(chain, call) {
-            return refuse("keysign-call-denied", format!("calls.deny lists {}", show(call)));
+            return refuse(
+                "keysign-call-denied",
+                format!("calls.deny lists {}", show(call)),
+            );
         }
         match &self.allow {
             Some(allow) if allow.contains(chain, call) => Ok("every call is listed".into()),
-            Some(_) => {
-                refuse("keysign-call-not-allowed", format!("calls.allow does not list {}", show(call)))
-            }
-            None if is_understood(transaction, call) => Ok("every call is understood".into()),
-            // A method that nobody understands may call another one of its contract, such as `multicall`.
-            None if self.unknown == Choice::Allow && self.deny.names(chain, &call.contract) => refuse(
-                "keysign-call-unknown",
-                format!(
-                    "calls.deny lists methods of {}, and the node cannot tell whether {} leads to one of them",
-                    call.contract,
-                    show(call)
-                ),
+            Some(_) => refuse(
+                "keysign-call-not-allowed",
+                format!("calls.allow does not list {}", show(call)),
             ),
+            None if is_understood(transaction, call) => Ok("every call is understood".into()),
+            // A method that nobody understands may call another one of its contract, such as
+            // `multicall`.
+            None if self.unknown == Choice::Allow && self.deny.names(chain, &call.contract) => {
+                refuse(
+                    "keysign-call-unknown",
+                    format!(
+                        "calls.deny lists methods of {}, and the node cannot tell whether {} leads to one of them",
+                        call.contract,
+                        show(call)
+                    ),
+                )
+            }
             None if self.unknown == Choice::Allow => Ok("unknown calls are allowed".into()),
             None => refuse(
                 "keysign-call-unknown",
@@ -105,8 +116,9 @@ impl Calls {
     }
 }
 
-/// Whether destinations and grants show all that the call does. On EVM chains a transaction has one call, and the tokens
-/// that its destinations and grants name can only come from there: a well-known selector alone proves nothing.
+/// Whether destinations and grants show all that the call does. On EVM chains a transaction has one
+/// call, and the tokens that its destinations and grants name can only come from there: a
+/// well-known selector alone proves nothing.
 pub fn is_understood(transaction: &Transaction, call: &Call) -> bool {
     if !transaction.chain.starts_with("eip155:") {
         return call.method.is_some();
@@ -114,14 +126,22 @@ pub fn is_understood(transaction: &Transaction, call: &Call) -> bool {
     if call.data.is_empty() && call.selector.is_empty() {
         return true; // Native value alone, which destinations and `amount` show.
     }
-    let mut received = transaction.destinations.iter().map(|destination| &destination.asset);
+    let mut received = transaction
+        .destinations
+        .iter()
+        .map(|destination| &destination.asset);
     let mut granted = transaction.grants.iter().map(|grant| &grant.asset);
-    let shows_tokens = received.any(|asset| !asset.is_empty()) || granted.any(|asset| !asset.is_empty());
+    let shows_tokens =
+        received.any(|asset| !asset.is_empty()) || granted.any(|asset| !asset.is_empty());
     call.method.is_some() && transaction.calls.len() == 1 && shows_tokens
 }
 
 fn show(call: &Call) -> String {
-    let selector: String = call.selector.iter().map(|byte| format!("{byte:02x}")).collect();
+    let selector: String = call
+        .selector
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     match &call.method {
         Some(method) => format!("{method} (0x{selector}) of {}", call.contract),
         None => format!("0x{selector} of {}", call.contract),
@@ -141,11 +161,21 @@ impl<'de> Deserialize<'de> for CallList {
             _label: Option<String>,
         }
         let written = Vec::<Written>::deserialize(deserializer)?;
-        if let Some(entry) = written.iter().find(|entry| entry.methods.as_ref().is_some_and(Vec::is_empty)) {
-            let error = format!("{}: `methods` is empty; name some, or leave it out for all", entry.contract);
+        if let Some(entry) = written
+            .iter()
+            .find(|entry| entry.methods.as_ref().is_some_and(Vec::is_empty))
+        {
+            let error = format!(
+                "{}: `methods` is empty; name some, or leave it out for all",
+                entry.contract
+            );
             return Err(serde::de::Error::custom(error));
         }
-        let entries = written.iter().map(|entry| (entry.contract.as_str(), entry.methods.clone()));
-        AddressMap::new(entries).map(CallList).map_err(serde::de::Error::custom)
+        let entries = written
+            .iter()
+            .map(|entry| (entry.contract.as_str(), entry.methods.clone()));
+        AddressMap::new(entries)
+            .map(CallList)
+            .map_err(serde::de::Error::custom)
     }
 }

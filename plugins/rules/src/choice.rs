@@ -14,7 +14,8 @@ pub enum Choice {
     Refuse,
 }
 
-/// For optional members: absent is absent, but `key:` without anything behind it is a mistake, not an absence.
+/// For optional members: absent is absent, but `key:` without anything behind it is a mistake, not
+/// an absence.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -38,8 +39,8 @@ impl Quantity {
     /// In smallest units of an asset with `decimals` digits behind the point.
     pub fn amount(&self, decimals: u8) -> Result<Amount, AmountError> {
         match self {
-            Quantity::Number(number) => Amount::from_units(&number.to_string(), decimals),
-            Quantity::Text(text) => Amount::from_units(text, decimals),
+            Self::Number(number) => Amount::from_units(&number.to_string(), decimals),
+            Self::Text(text) => Amount::from_units(text, decimals),
         }
     }
 }

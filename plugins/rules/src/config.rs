@@ -1,5 +1,5 @@
-//! The incumbent's `embedded_risk_control_rules` tree, which `key_sign` extends. Unknown keys are errors: a misspelt rule
-//! must not vanish.
+//! The incumbent's `embedded_risk_control_rules` tree, which `key_sign` extends. Unknown keys are
+//! errors: a misspelt rule must not vanish.
 
 use serde::Deserialize;
 
@@ -85,10 +85,18 @@ impl Config {
     /// Entries that can never match are mistakes of whoever wrote them.
     pub fn validate(&self) -> Result<(), String> {
         for (i, entry) in self.key_gen.allow_list.iter().enumerate() {
-            committee(&format!("key_gen.allow_list[{i}]"), entry.threshold, &entry.node_ids)?;
+            committee(
+                &format!("key_gen.allow_list[{i}]"),
+                entry.threshold,
+                &entry.node_ids,
+            )?;
         }
         for (i, entry) in self.key_reshare.allow_list.iter().enumerate() {
-            committee(&format!("key_reshare.allow_list[{i}]"), entry.new_threshold, &entry.new_node_ids)?;
+            committee(
+                &format!("key_reshare.allow_list[{i}]"),
+                entry.new_threshold,
+                &entry.new_node_ids,
+            )?;
         }
         Ok(())
     }
@@ -101,7 +109,10 @@ fn committee(at: &str, threshold: u16, node_ids: &[String]) -> Result<(), String
         return Err(format!("{at}: the node id {} is repeated", pair[0]));
     }
     if threshold == 0 || usize::from(threshold) > node_ids.len() {
-        return Err(format!("{at}: the threshold {threshold} does not fit {} nodes", node_ids.len()));
+        return Err(format!(
+            "{at}: the threshold {threshold} does not fit {} nodes",
+            node_ids.len()
+        ));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `grants:` of a policy: rights to move assets that a transaction or typed data hands out. Without this section there
-//! may be none.
+//! `grants:` of a policy: rights to move assets that a transaction or typed data hands out. Without
+//! this section there may be none.
 
 use countersign_sdk::{AddressSet, Amount, Grant, same_address};
 use serde::Deserialize;
@@ -8,6 +8,8 @@ use crate::assets::{Assets, Ceiling, WrittenCeiling, find, parse};
 use crate::choice::{Choice, present};
 use crate::standards::{Portion, Standards, show};
 use crate::trail::{Objection, Ruling, refuse};
+
+const NOBODY: &str = "0x0000000000000000000000000000000000000000";
 
 /// As it is written.
 #[derive(Debug, Deserialize)]
@@ -34,12 +36,25 @@ pub struct Grants {
 impl Grants {
     /// What is written, with amounts in smallest units.
     pub fn new(written: WrittenGrants, assets: &Assets) -> Result<Self, String> {
-        let WrittenGrants { spenders, unlimited, amounts } = written;
+        let WrittenGrants {
+            spenders,
+            unlimited,
+            amounts,
+        } = written;
         if unlimited == Choice::Allow && amounts.is_some() {
-            return Err("grants: `unlimited: allow` makes `amounts` pointless; leave one of them out".into());
+            return Err(
+                "grants: `unlimited: allow` makes `amounts` pointless; leave one of them out"
+                    .into(),
+            );
         }
-        let amounts = amounts.map(|list| Ceiling::list("grants.amounts", &list, assets)).transpose()?;
-        Ok(Grants { spenders, unlimited, amounts })
+        let amounts = amounts
+            .map(|list| Ceiling::list("grants.amounts", &list, assets))
+            .transpose()?;
+        Ok(Self {
+            spenders,
+            unlimited,
+            amounts,
+        })
     }
 
     /// Whether it lists the assets to which there may be rights.
@@ -50,7 +65,10 @@ impl Grants {
     /// `right` is what `spender` may move.
     fn judge(&self, chain: &str, spender: &str, right: &Portion) -> Ruling {
         if !self.spenders.contains(chain, spender) {
-            return refuse("keysign-spender-not-allowed", format!("{spender} is not a listed spender"));
+            return refuse(
+                "keysign-spender-not-allowed",
+                format!("{spender} is not a listed spender"),
+            );
         }
         let Some(amount) = &right.amount else {
             return match self.unlimited {
@@ -61,7 +79,9 @@ impl Grants {
                 ),
             };
         };
-        let Some(ceilings) = &self.amounts else { return Ok("a listed spender".into()) };
+        let Some(ceilings) = &self.amounts else {
+            return Ok("a listed spender".into());
+        };
         let Some(ceiling) = find(ceilings, &right.asset) else {
             return refuse(
                 "keysign-grant-asset-not-allowed",
@@ -69,7 +89,8 @@ impl Grants {
             );
         };
         if *amount > ceiling.max {
-            let (given, most) = (ceiling.show(amount), ceiling.show(&ceiling.max));
+            let given = ceiling.show(amount);
+            let most = ceiling.show(&ceiling.max);
             let reason = format!("{spender} may move {given}, at most {most} is allowed");
             return refuse("keysign-grant-amount", reason);
         }
@@ -78,7 +99,12 @@ impl Grants {
 }
 
 /// Judges every right over single assets. A right to nothing takes one away and needs no leave.
-pub fn judge(rules: Option<&Grants>, standards: &Standards, chain: &str, grants: &[Grant]) -> Ruling {
+pub fn judge(
+    rules: Option<&Grants>,
+    standards: &Standards,
+    chain: &str,
+    grants: &[Grant],
+) -> Ruling {
     let mut why = "hands out no right".into();
     for grant in grants.iter().filter(|grant| !grant.asset.is_empty()) {
         let right = standards.portion(chain, &grant.asset, grant.amount.as_deref())?;
@@ -105,7 +131,9 @@ pub fn given<'a>(
     let single = grants.iter().filter(|grant| !grant.asset.is_empty());
     single.filter_map(move |grant| {
         let right = standards.portion(chain, &grant.asset, grant.amount.as_deref());
-        let taken = right.as_ref().is_ok_and(|right| takes_away(chain, &grant.spender, right));
+        let taken = right
+            .as_ref()
+            .is_ok_and(|right| takes_away(chain, &grant.spender, right));
         (!taken).then_some(right)
     })
 }
@@ -121,21 +149,24 @@ pub fn judge_delegations(delegates: Option<&AddressSet>, chain: &str, grants: &[
     for grant in grants.iter().filter(|grant| grant.asset.is_empty()) {
         let listed = delegates.is_some_and(|delegates| delegates.contains(chain, &grant.spender));
         if !listed && !takes_back(grant)? {
-            return refuse("keysign-delegation", format!("it hands the whole account to {}", grant.spender));
+            return refuse(
+                "keysign-delegation",
+                format!("it hands the whole account to {}", grant.spender),
+            );
         }
     }
     Ok("hands the account to nobody who is not listed".into())
 }
 
-/// Whether the right is none: to an amount of 0 where that means nothing, or to the zero address, which acts for nobody
-/// (so the right to one token of ERC-721 is taken away).
+/// Whether the right is none: to an amount of 0 where that means nothing, or to the zero address,
+/// which acts for nobody (so the right to one token of ERC-721 is taken away).
 fn takes_away(chain: &str, spender: &str, right: &Portion) -> bool {
     let nothing = right.zero_is_nothing && right.amount.as_ref().is_some_and(Amount::is_zero);
     nothing || (chain.starts_with("eip155:") && same_address(spender, NOBODY))
 }
 
-const NOBODY: &str = "0x0000000000000000000000000000000000000000";
-
 fn takes_back(grant: &Grant) -> Result<bool, Objection> {
-    grant.amount.as_deref().map_or(Ok(false), |amount| parse(amount).map(|amount| amount.is_zero()))
+    grant.amount.as_deref().map_or(Ok(false), |amount| {
+        parse(amount).map(|amount| amount.is_zero())
+    })
 }

@@ -10,6 +10,16 @@ const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60;
 const WEEK: i64 = 7 * DAY;
 
+const EVERY_DAY: [Weekday; 7] = [
+    Weekday::Mon,
+    Weekday::Tue,
+    Weekday::Wed,
+    Weekday::Thu,
+    Weekday::Fri,
+    Weekday::Sat,
+    Weekday::Sun,
+];
+
 /// Working hours and quiet hours.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +35,8 @@ pub struct Hours {
     pub quiet: Vec<Span>,
 }
 
-/// A time of the day on some days of the week. If it ends before it begins, it ends on the next day.
+/// A time of the day on some days of the week. If it ends before it begins, it ends on the next
+/// day.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Span {
@@ -52,9 +63,6 @@ pub enum Weekday {
     Sun,
 }
 
-const EVERY_DAY: [Weekday; 7] =
-    [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri, Weekday::Sat, Weekday::Sun];
-
 /// Minutes since midnight, from `00:00` to `24:00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -77,14 +85,18 @@ impl Hours {
                 );
             }
             if span.days.as_ref().is_some_and(Vec::is_empty) {
-                return Err("hours: `days` is empty; name days, or leave it out for every day".into());
+                return Err(
+                    "hours: `days` is empty; name days, or leave it out for every day".into(),
+                );
             }
         }
         match &self.allow {
             Some(allow) if allow.is_empty() => {
                 Err("hours.allow is empty and would never sign; leave it out".into())
             }
-            None if self.quiet.is_empty() => Err("hours says nothing; write `allow` or `quiet`".into()),
+            None if self.quiet.is_empty() => {
+                Err("hours says nothing; write `allow` or `quiet`".into())
+            }
             _ => Ok(()),
         }
     }
@@ -94,12 +106,16 @@ impl Hours {
         let minute = self.minute_of_week(task.received_at);
         let now = show(minute);
         if self.quiet.iter().any(|span| span.contains(minute)) {
-            return refuse("keysign-quiet-hours", format!("{now} lies in the quiet hours"));
+            return refuse(
+                "keysign-quiet-hours",
+                format!("{now} lies in the quiet hours"),
+            );
         }
         match &self.allow {
-            Some(spans) if !spans.iter().any(|span| span.contains(minute)) => {
-                refuse("keysign-outside-hours", format!("{now} lies outside the hours"))
-            }
+            Some(spans) if !spans.iter().any(|span| span.contains(minute)) => refuse(
+                "keysign-outside-hours",
+                format!("{now} lies outside the hours"),
+            ),
             _ => Ok(now.into()),
         }
     }
@@ -133,9 +149,11 @@ fn show(minute_of_week: i64) -> String {
 fn minutes(text: &str) -> Option<i64> {
     let (hours, minutes) = text.split_once(':')?;
     let two = |part: &str| {
-        (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i64>().ok())
+        (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| part.parse::<i64>().ok())
     };
-    let (hours, minutes) = (two(hours)??, two(minutes)??);
+    let hours = two(hours)??;
+    let minutes = two(minutes)??;
     (minutes < 60).then_some(hours * 60 + minutes)
 }
 
@@ -144,9 +162,9 @@ impl TryFrom<String> for TimeOfDay {
 
     fn try_from(text: String) -> Result<Self, String> {
         let in_day = minutes(&text).filter(|minutes| (0..=DAY).contains(minutes));
-        in_day
-            .map(TimeOfDay)
-            .ok_or(format!("`{text}` is not a time of the day; write e.g. \"08:30\", in quotes"))
+        in_day.map(TimeOfDay).ok_or(format!(
+            "`{text}` is not a time of the day; write e.g. \"08:30\", in quotes"
+        ))
     }
 }
 

@@ -16,8 +16,9 @@ use crate::standards::Standards;
 use crate::trail::{Objection, Ruling, Trail, refuse};
 use crate::transactions::refuse_found;
 
-/// Rules for KeySign. With `policies` the first whose `when` matches decides, and a signature that none matches is
-/// refused; without, every signature is allowed unless `deny` or `reject_all` refuses it.
+/// Rules for KeySign. With `policies` the first whose `when` matches decides, and a signature that
+/// none matches is refused; without, every signature is allowed unless `deny` or `reject_all`
+/// refuses it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct KeySignRules {
@@ -48,26 +49,44 @@ impl TryFrom<Written> for KeySignRules {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { reject_all, deny, assets, policies } = written;
-        assets.iter().try_for_each(|(name, asset)| asset.validate(name))?;
+        let Written {
+            reject_all,
+            deny,
+            assets,
+            policies,
+        } = written;
+        assets
+            .iter()
+            .try_for_each(|(name, asset)| asset.validate(name))?;
         let standards = Rc::new(Standards::of(&assets)?);
         let policy = |written: WrittenPolicy| {
             let name = written.name.clone();
-            Policy::new(written, &assets, standards.clone()).map_err(|why| format!("policy `{name}`: {why}"))
+            Policy::new(written, &assets, standards.clone())
+                .map_err(|why| format!("policy `{name}`: {why}"))
         };
-        let policies: Option<Vec<Policy>> =
-            policies.map(|list| list.into_iter().map(policy).collect::<Result<_, _>>()).transpose()?;
+        let policies: Option<Vec<Policy>> = policies
+            .map(|list| list.into_iter().map(policy).collect::<Result<_, _>>())
+            .transpose()?;
         if let Some(name) = policies.as_deref().and_then(repeated_name) {
-            return Err(format!("two policies are called `{name}`; their limits would be counted together"));
+            return Err(format!(
+                "two policies are called `{name}`; their limits would be counted together"
+            ));
         }
-        Ok(KeySignRules { reject_all, deny, policies })
+        Ok(Self {
+            reject_all,
+            deny,
+            policies,
+        })
     }
 }
 
 fn repeated_name(policies: &[Policy]) -> Option<&str> {
     let mut names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
     names.sort_unstable();
-    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    names
+        .windows(2)
+        .find(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
 }
 
 impl KeySignRules {
@@ -75,7 +94,10 @@ impl KeySignRules {
     pub fn judge(&self, host: &impl Host, task: &Task, signing: &Signing) -> Result<(), Objection> {
         let trail = Trail::new(host);
         if self.reject_all {
-            return trail.rule("reject_all", refuse("keysign-reject-all", crate::REJECT_ALL));
+            return trail.rule(
+                "reject_all",
+                refuse("keysign-reject-all", crate::REJECT_ALL),
+            );
         }
         let denies = !self.deny.is_empty();
         if denies {
@@ -85,7 +107,10 @@ impl KeySignRules {
             if denies {
                 trail.rule("deny", self.judge_unknown(task, signing, None))?;
             }
-            return trail.rule("policies", Ok("there are none, and signatures are not restricted".into()));
+            return trail.rule(
+                "policies",
+                Ok("there are none, and signatures are not restricted".into()),
+            );
         };
         for policy in policies {
             let trail = trail.within(&policy.name);
@@ -99,21 +124,30 @@ impl KeySignRules {
                 }
             }
         }
-        trail.rule("policies", refuse("keysign-no-policy", "no policy is made for this signature"))
+        trail.rule(
+            "policies",
+            refuse("keysign-no-policy", "no policy is made for this signature"),
+        )
     }
 
-    /// Counts a signature of others in the limits of the policy that would judge it here. Where none would, or this node
-    /// cannot read the payload, it counts in every policy that could be made for it: one whose `keys`, `paths` and
-    /// `payloads` fit, which all nodes see alike. What requesters are called and which chain a payload is of depends on
-    /// the node's own configuration, and the signers' may be another.
+    /// Counts a signature of others in the limits of the policy that would judge it here. Where
+    /// none would, or this node cannot read the payload, it counts in every policy that could be
+    /// made for it: one whose `keys`, `paths` and `payloads` fit, which all nodes see alike. What
+    /// requesters are called and which chain a payload is of depends on the node's own
+    /// configuration, and the signers' may be another.
     pub fn count(&self, host: &impl Host, task: &Task, signing: &Signing) -> Result<(), Objection> {
         let trail = Trail::new(host);
         let policies = self.policies.as_deref().unwrap_or_default();
         let unread = signing.inputs.is_empty();
-        let judges = policies.iter().find(|policy| !unread && policy.mismatch(task, signing).is_none());
+        let judges = policies
+            .iter()
+            .find(|policy| !unread && policy.mismatch(task, signing).is_none());
         let concerned: Vec<_> = match judges {
             Some(policy) => vec![policy],
-            None => policies.iter().filter(|policy| policy.could_be_for(signing)).collect(),
+            None => policies
+                .iter()
+                .filter(|policy| policy.could_be_for(signing))
+                .collect(),
         };
         for policy in concerned {
             policy.count(&trail.within(&policy.name), host, task, signing)?;
@@ -127,16 +161,27 @@ impl KeySignRules {
         match &signing.intent {
             Intent::Transaction(transaction) => {
                 let negative = Negative::new(&self.deny, Some(&transaction.chain), task);
-                let mut contracts = transaction.calls.iter().filter(|call| !call.contract.is_empty());
+                let mut contracts = transaction
+                    .calls
+                    .iter()
+                    .filter(|call| !call.contract.is_empty());
                 refuse_found(contracts.find_map(|call| negative.find(&call.contract)))?;
                 refuse_found(negative.among_destinations(transaction))?;
-                refuse_found(negative.among_spenders(transaction.grants.iter().map(|grant| &grant.spender)))?;
+                refuse_found(
+                    negative.among_spenders(transaction.grants.iter().map(|grant| &grant.spender)),
+                )?;
                 Ok("no address is on the list".into())
             }
             Intent::TypedData(data) => {
                 let negative = Negative::new(&self.deny, data.chain.as_deref(), task);
-                refuse_found(data.verifying_contract.iter().find_map(|contract| negative.find(contract)))?;
-                refuse_found(negative.among_spenders(data.grants.iter().map(|grant| &grant.spender)))?;
+                refuse_found(
+                    data.verifying_contract
+                        .iter()
+                        .find_map(|contract| negative.find(contract)),
+                )?;
+                refuse_found(
+                    negative.among_spenders(data.grants.iter().map(|grant| &grant.spender)),
+                )?;
                 let texts = texts(&data.json)?;
                 refuse_found(texts.iter().find_map(|text| negative.find(text)))?;
                 Ok("no address in the document is on the list".into())
@@ -147,21 +192,25 @@ impl KeySignRules {
                 }
                 Ok("a message names no address that the node knows of".into())
             }
-            Intent::Opaque if self.policies.is_none() => {
-                refuse("keysign-blind", "the node cannot tell what is signed, and there is a deny list")
-            }
+            Intent::Opaque if self.policies.is_none() => refuse(
+                "keysign-blind",
+                "the node cannot tell what is signed, and there is a deny list",
+            ),
             Intent::Opaque => Ok("the policy decides on bare digests".into()),
         }
     }
 
-    /// Refuses what may go to an address of the list by a way that the node does not see, unless the policy names that way:
-    /// its operator then answers for it.
+    /// Refuses what may go to an address of the list by a way that the node does not see, unless
+    /// the policy names that way: its operator then answers for it.
     fn judge_unknown(&self, task: &Task, signing: &Signing, policy: Option<&Policy>) -> Ruling {
         let unknown = match &signing.intent {
             Intent::Transaction(transaction) => {
-                let listed = |call| policy.is_some_and(|policy| policy.lists_call(&transaction.chain, call));
-                let mut calls =
-                    transaction.calls.iter().filter(|call| call.contract.is_empty() || !listed(call));
+                let listed =
+                    |call| policy.is_some_and(|policy| policy.lists_call(&transaction.chain, call));
+                let mut calls = transaction
+                    .calls
+                    .iter()
+                    .filter(|call| call.contract.is_empty() || !listed(call));
                 calls.find_map(|call| hidden_effect(transaction, call))
             }
             Intent::TypedData(data) => match task.typed_data_rights() {
@@ -171,9 +220,10 @@ impl KeySignRules {
                 {
                     None
                 }
-                Rights::Hidden | Rights::Unknown => {
-                    Some(format!("whom a `{}` pays or empowers, the node cannot tell", data.primary_type))
-                }
+                Rights::Hidden | Rights::Unknown => Some(format!(
+                    "whom a `{}` pays or empowers, the node cannot tell",
+                    data.primary_type
+                )),
             },
             Intent::Message(_) | Intent::Opaque => None,
         };
@@ -191,7 +241,9 @@ impl KeySignRules {
 fn texts(json: &str) -> Result<Vec<String>, Objection> {
     let document = json::strict::<Texts>(json.as_bytes());
     let texts = document.map_err(|error| {
-        Objection::Failed(Failure::Unsupported(format!("the typed data is not JSON: {error}")))
+        Objection::Failed(Failure::Unsupported(format!(
+            "the typed data is not JSON: {error}"
+        )))
     })?;
     let mut found = Vec::new();
     texts.collect(&mut found);
@@ -203,18 +255,18 @@ fn texts(json: &str) -> Result<Vec<String>, Objection> {
 #[serde(untagged)]
 enum Texts {
     Text(String),
-    List(Vec<Texts>),
-    Object(BTreeMap<String, Texts>),
+    List(Vec<Self>),
+    Object(BTreeMap<String, Self>),
     Other(IgnoredAny),
 }
 
 impl Texts {
     fn collect(self, into: &mut Vec<String>) {
         match self {
-            Texts::Text(text) => into.push(text),
-            Texts::List(values) => values.into_iter().for_each(|value| value.collect(into)),
-            Texts::Object(members) => members.into_values().for_each(|value| value.collect(into)),
-            Texts::Other(IgnoredAny) => {}
+            Self::Text(text) => into.push(text),
+            Self::List(values) => values.into_iter().for_each(|value| value.collect(into)),
+            Self::Object(members) => members.into_values().for_each(|value| value.collect(into)),
+            Self::Other(IgnoredAny) => {}
         }
     }
 }

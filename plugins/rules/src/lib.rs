@@ -1,7 +1,9 @@
-//! The embedded risk rules: the incumbent's configuration tree with policies for signatures, judged on the node's own
-//! facts only. Asks nobody; remembers what limits count, if there are any. `docs/rules.yaml` shows every key and code.
+//! The embedded risk rules: the incumbent's configuration tree with policies for signatures, judged
+//! on the node's own facts only. Asks nobody; remembers what limits count, if there are any.
+//! `docs/rules.yaml` shows every key and code.
 //!
-//! From a file's root inwards: `config` → `key_sign` → `policy` → one module for each section of a policy.
+//! From a file's root inwards: `config` → `key_sign` → `policy` → one module for each section of a
+//! policy.
 
 mod assets;
 mod calls;
@@ -21,12 +23,15 @@ mod when;
 
 use std::collections::BTreeSet;
 
-use countersign_sdk::{Failure, Host, Keygen, Operation, Plugin, Resharing, Task, Verdict, export_plugin};
-
-use trail::{Ruling, Trail, refuse};
+use countersign_sdk::{
+    Failure, Host, Keygen, Operation, Plugin, Resharing, Task, Verdict, export_plugin,
+};
 
 pub use config::{Config, KeyGenEntry, KeyGenRules, KeyReshareEntry, KeyReshareRules, RejectAll};
 pub use key_sign::KeySignRules;
+use trail::{Ruling, Trail, refuse};
+
+const REJECT_ALL: &str = "reject_all is set for this kind of task";
 
 /// The plugin `rules`.
 pub struct Rules;
@@ -51,7 +56,9 @@ impl Plugin for Rules {
         }
         let trail = Trail::new(host);
         let judged = match &task.operation {
-            Operation::Keygen(keygen) => trail.rule("key_gen", judge_keygen(&config.key_gen, keygen)),
+            Operation::Keygen(keygen) => {
+                trail.rule("key_gen", judge_keygen(&config.key_gen, keygen))
+            }
             Operation::Sign(signing) => config.key_sign.judge(host, task, signing),
             Operation::Reshare(resharing) => {
                 trail.rule("key_reshare", judge_reshare(&config.key_reshare, resharing))
@@ -60,7 +67,9 @@ impl Plugin for Rules {
                 trail.rule("key_share_sign", judge_check_up(&config.key_share_sign))
             }
             Operation::Other(name) => {
-                return Err(Failure::Unsupported(format!("no rule for the operation `{name}`")));
+                return Err(Failure::Unsupported(format!(
+                    "no rule for the operation `{name}`"
+                )));
             }
         };
         trail::verdict(judged)
@@ -83,8 +92,8 @@ impl Plugin for Rules {
 
 export_plugin!(Rules);
 
-/// For the incumbent `enable: false` turns the rules off. Here every plugin must approve, so a plugin that is turned
-/// off would either block everything or be a hole; neither is what was meant.
+/// For the incumbent `enable: false` turns the rules off. Here every plugin must approve, so a
+/// plugin that is turned off would either block everything or be a hole; neither is what was meant.
 fn disabled() -> Failure {
     Failure::Misconfigured(
         "`enable` is not true: set it, or remove this plugin's entry to do without rules".into(),
@@ -101,8 +110,10 @@ fn judge_keygen(rules: &KeyGenRules, keygen: &Keygen) -> Ruling {
     if rules.allow_list.iter().any(fits) {
         return Ok("an entry of the list allows this committee".into());
     }
-    let (threshold, nodes) = (keygen.threshold, nodes(&keygen.members));
-    let reason = format!("no entry of key_gen.allow_list allows a wallet of {threshold} of {nodes}");
+    let threshold = keygen.threshold;
+    let nodes = nodes(&keygen.members);
+    let reason =
+        format!("no entry of key_gen.allow_list allows a wallet of {threshold} of {nodes}");
     refuse("keygen-not-allowed", reason)
 }
 
@@ -133,18 +144,19 @@ fn judge_reshare(rules: &KeyReshareRules, resharing: &Resharing) -> Ruling {
 }
 
 fn judge_check_up(rules: &RejectAll) -> Ruling {
-    match rules.reject_all {
-        true => refuse("keysharesign-reject-all", REJECT_ALL),
-        false => Ok("check-ups are allowed".into()),
+    if rules.reject_all {
+        refuse("keysharesign-reject-all", REJECT_ALL)
+    } else {
+        Ok("check-ups are allowed".into())
     }
 }
-
-const REJECT_ALL: &str = "reject_all is set for this kind of task";
 
 /// Equality of committees: order does not matter, and a repeated id never equals anything.
 fn same_set(listed: &[String], actual: &[String]) -> bool {
     let set: BTreeSet<_> = actual.iter().collect();
-    set.len() == actual.len() && listed.len() == actual.len() && listed.iter().collect::<BTreeSet<_>>() == set
+    set.len() == actual.len()
+        && listed.len() == actual.len()
+        && listed.iter().collect::<BTreeSet<_>>() == set
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
-//! `limits:` of a policy: how many tasks, and how much of an asset, a key may sign for within an hour, a day or a week.
-//! The window slides with the time at which the node received a task.
+//! `limits:` of a policy: how many tasks, and how much of an asset, a key may sign for within an
+//! hour, a day or a week. The window slides with the time at which the node received a task.
 //!
-//! Signatures of other members of the key's committee count too, as far as this node hears of them, and whether or not they
-//! exceed the limits here: what the members count is the key's, not each node's.
+//! Signatures of other members of the key's committee count too, as far as this node hears of them,
+//! and whether or not they exceed the limits here: what the members count is the key's, not each
+//! node's.
 //!
-//! Each task writes one entry, `used/<policy>/<key>/<milliseconds>/<task id>`, whose value lists what it spends of the
-//! limited assets, `<asset> <amount>`, separated by `;`. A list of digests counts as so many tasks, since each of them may be
-//! one: its entry has `tasks <number>` before that. The node keeps an entry if it approves the task and takes it back if
-//! nothing was signed, so the entries are what was or may yet be spent; they expire with the policy's longest window.
+//! Each task writes one entry, `used/<policy>/<key>/<milliseconds>/<task id>`, whose value lists
+//! what it spends of the limited assets, `<asset> <amount>`, separated by `;`. A list of digests
+//! counts as so many tasks, since each of them may be one: its entry has `tasks <number>` before
+//! that. The node keeps an entry if it approves the task and takes it back if nothing was signed,
+//! so the entries are what was or may yet be spent; they expire with the policy's longest window.
 
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ use crate::trail::{Objection, Ruling, Trail, refuse};
 const LIST: u32 = 1000;
 /// Digits of the milliseconds in an entry's name; enough until the year 2286.
 const DIGITS: usize = 13;
+
+/// In an entry, before a number; no asset is called so.
+const TASKS: &str = "tasks";
 
 /// As it is written.
 #[derive(Debug, Deserialize)]
@@ -54,17 +59,17 @@ pub enum Window {
 impl Window {
     fn seconds(self) -> u64 {
         match self {
-            Window::Hour => 3600,
-            Window::Day => 24 * 3600,
-            Window::Week => 7 * 24 * 3600,
+            Self::Hour => 3600,
+            Self::Day => 24 * 3600,
+            Self::Week => 7 * 24 * 3600,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Window::Hour => "hour",
-            Window::Day => "day",
-            Window::Week => "week",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
         }
     }
 }
@@ -92,13 +97,26 @@ impl Limits {
             let most = match (&written.tasks, &written.asset, &written.max) {
                 (Some(tasks), None, None) => Most::Tasks(*tasks),
                 (None, Some(asset), Some(max)) => Most::Amount(
-                    Ceiling::new(asset, max, assets).map_err(|why| format!("limits[{i}]: {why}"))?,
+                    Ceiling::new(asset, max, assets)
+                        .map_err(|why| format!("limits[{i}]: {why}"))?,
                 ),
-                _ => return Err(format!("limits[{i}]: write either `tasks`, or `asset` and `max`")),
+                _ => {
+                    return Err(format!(
+                        "limits[{i}]: write either `tasks`, or `asset` and `max`"
+                    ));
+                }
             };
-            Ok(Limit { per: written.per, most })
+            Ok(Limit {
+                per: written.per,
+                most,
+            })
         };
-        written.iter().enumerate().map(limit).collect::<Result<_, _>>().map(Limits)
+        written
+            .iter()
+            .enumerate()
+            .map(limit)
+            .collect::<Result<_, _>>()
+            .map(Limits)
     }
 
     /// Whether any of them bounds an amount.
@@ -108,7 +126,8 @@ impl Limits {
 
     /// Whether one of them bounds this asset.
     pub fn names(&self, asset: &str) -> bool {
-        self.ceilings().any(|ceiling| covers(&ceiling.asset.id, asset))
+        self.ceilings()
+            .any(|ceiling| covers(&ceiling.asset.id, asset))
     }
 
     fn ceilings(&self) -> impl Iterator<Item = &Ceiling> {
@@ -128,7 +147,9 @@ impl Limits {
         signing: &Signing,
         spending: &Spending,
     ) -> Result<(), Objection> {
-        let Some(longest) = self.longest() else { return Ok(()) };
+        let Some(longest) = self.longest() else {
+            return Ok(());
+        };
         let prefix = prefix(policy, signing);
         let used = match Used::since(host, &prefix, begin(task.received_at, longest)) {
             Ok(used) => used,
@@ -136,7 +157,10 @@ impl Limits {
         };
         let tasks = weight(signing);
         for limit in &self.0 {
-            trail.rule("limits", limit.judge(&used, task.received_at, tasks, spending))?;
+            trail.rule(
+                "limits",
+                limit.judge(&used, task.received_at, tasks, spending),
+            )?;
         }
         self.write(trail, host, policy, task, signing, spending)
     }
@@ -151,9 +175,15 @@ impl Limits {
         signing: &Signing,
         spending: &Spending,
     ) -> Result<(), Objection> {
-        let Some(longest) = self.longest() else { return Ok(()) };
+        let Some(longest) = self.longest() else {
+            return Ok(());
+        };
         // Entries that cannot be read are found by the next task that is judged.
-        if let Ok(used) = Used::since(host, &prefix(policy, signing), begin(task.received_at, longest)) {
+        if let Ok(used) = Used::since(
+            host,
+            &prefix(policy, signing),
+            begin(task.received_at, longest),
+        ) {
             for limit in &self.0 {
                 match limit.judge(&used, task.received_at, weight(signing), spending) {
                     Ok(_) | Err(Objection::Failed(_)) => {}
@@ -177,18 +207,30 @@ impl Limits {
         signing: &Signing,
         spending: &Spending,
     ) -> Result<(), Objection> {
-        let name = format!("{}{:0DIGITS$}/{}", prefix(policy, signing), task.received_at, task.id);
-        let ttl = self.longest().map(|longest| Duration::from_secs(longest.seconds()));
+        let name = format!(
+            "{}{:0DIGITS$}/{}",
+            prefix(policy, signing),
+            task.received_at,
+            task.id
+        );
+        let ttl = self
+            .longest()
+            .map(|longest| Duration::from_secs(longest.seconds()));
         host.state_set(&name, self.entry(weight(signing), spending).as_bytes(), ttl)
             .or_else(|error| trail.rule("limits", Err(full(error))))
     }
 
-    /// What the task uses: how many it counts as, if it is not one, and what it spends of the limited assets.
+    /// What the task uses: how many it counts as, if it is not one, and what it spends of the
+    /// limited assets.
     fn entry(&self, tasks: usize, spending: &Spending) -> String {
         let counted = (tasks != 1).then(|| format!("{TASKS} {tasks}"));
         let limited = spending.iter().filter(|(asset, _)| self.names(asset));
         let limited = limited.map(|(asset, amount)| format!("{asset} {amount}"));
-        counted.into_iter().chain(limited).collect::<Vec<_>>().join(";")
+        counted
+            .into_iter()
+            .chain(limited)
+            .collect::<Vec<_>>()
+            .join(";")
     }
 }
 
@@ -201,8 +243,9 @@ impl Limit {
                 let before = used.within(since).map(|entry| entry.tasks);
                 let sum = before.fold(tasks, usize::saturating_add);
                 if sum > *most {
-                    let reason =
-                        format!("it would make {sum} tasks within a {per}, at most {most} are allowed");
+                    let reason = format!(
+                        "it would make {sum} tasks within a {per}, at most {most} are allowed"
+                    );
                     return refuse("keysign-limit-tasks", reason);
                 }
                 Ok(format!("task {sum} of {most} within a {per}").into())
@@ -224,7 +267,12 @@ impl Limit {
                         ),
                     );
                 }
-                Ok(format!("{} of {} within a {per}", ceiling.show(&sum), ceiling.show(&ceiling.max)).into())
+                Ok(format!(
+                    "{} of {} within a {per}",
+                    ceiling.show(&sum),
+                    ceiling.show(&ceiling.max)
+                )
+                .into())
             }
         }
     }
@@ -251,15 +299,23 @@ struct Entry {
 }
 
 impl Used {
-    /// Entries below `prefix` not older than `since`. Those of the future count as well: clocks are set back.
+    /// Entries below `prefix` not older than `since`. Those of the future count as well: clocks are
+    /// set back.
     fn since(host: &impl Host, prefix: &str, since: u64) -> Result<Self, Objection> {
-        let mut used = Used(Vec::new());
+        let mut used = Self(Vec::new());
         used.collect(host, prefix, "", since)?;
         Ok(used)
     }
 
-    /// Reads the entries whose time begins with `digits`; if they are too many for one list, digit by digit.
-    fn collect(&mut self, host: &impl Host, prefix: &str, digits: &str, since: u64) -> Result<(), Objection> {
+    /// Reads the entries whose time begins with `digits`; if they are too many for one list, digit
+    /// by digit.
+    fn collect(
+        &mut self,
+        host: &impl Host,
+        prefix: &str,
+        digits: &str,
+        since: u64,
+    ) -> Result<(), Objection> {
         let latest = format!("{digits:9<DIGITS$}");
         if latest.parse::<u64>().is_ok_and(|latest| latest < since) {
             return Ok(());
@@ -267,7 +323,8 @@ impl Used {
         let entries = host.state_entries(&format!("{prefix}{digits}"), LIST)?;
         if entries.len() < LIST as usize {
             for (name, value) in &entries {
-                let entry = Entry::parse(&name[prefix.len()..], value).ok_or_else(|| damaged(name))?;
+                let entry =
+                    Entry::parse(&name[prefix.len()..], value).ok_or_else(|| damaged(name))?;
                 if entry.at >= since {
                     self.0.push(entry);
                 }
@@ -289,11 +346,17 @@ impl Used {
 impl Entry {
     fn parse(name: &str, value: &[u8]) -> Option<Self> {
         let (at, _task) = name.split_once('/')?;
-        let parts = str::from_utf8(value).ok()?.split_terminator(';').map(|part| part.split_once(' '));
+        let parts = str::from_utf8(value)
+            .ok()?
+            .split_terminator(';')
+            .map(|part| part.split_once(' '));
         let parts = parts.collect::<Option<Vec<_>>>()?;
-        let (counted, spent): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(what, _)| *what == TASKS);
-        let spent = spent.into_iter().map(|(asset, amount)| Some((asset.into(), amount.parse().ok()?)));
-        Some(Entry {
+        let (counted, spent): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|(what, _)| *what == TASKS);
+        let spent = spent
+            .into_iter()
+            .map(|(asset, amount)| Some((asset.into(), amount.parse().ok()?)));
+        Some(Self {
             at: (at.len() == DIGITS).then(|| at.parse().ok())??,
             tasks: match counted[..] {
                 [] => 1,
@@ -305,16 +368,20 @@ impl Entry {
     }
 }
 
-/// As how many tasks a signing counts. What the digests of a list are of, nobody knows: each may be a transaction.
+/// As how many tasks a signing counts. What the digests of a list are of, nobody knows: each may be
+/// a transaction.
 fn weight(signing: &Signing) -> usize {
-    if signing.payload == "digests" { signing.inputs.len().max(1) } else { 1 }
+    if signing.payload == "digests" {
+        signing.inputs.len().max(1)
+    } else {
+        1
+    }
 }
 
-/// In an entry, before a number; no asset is called so.
-const TASKS: &str = "tasks";
-
 fn damaged(name: &str) -> Objection {
-    Objection::Failed(Failure::Internal(format!("the entry `{name}` is not one that this plugin wrote")))
+    Objection::Failed(Failure::Internal(format!(
+        "the entry `{name}` is not one that this plugin wrote"
+    )))
 }
 
 /// The entry does not fit.

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use crate::choice::{Choice, present};
 use crate::trail::{Objection, Ruling, refuse};
 
+/// Lengths of the digests in use, in bytes.
+const DIGESTS: [usize; 5] = [20, 28, 32, 48, 64];
+
 /// Rules for messages, plain and EIP-191.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,9 +31,12 @@ impl TryFrom<String> for Pattern {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let error = |error: regex_lite::Error| format!("`{text}` is not a regular expression: {error}");
+        let error =
+            |error: regex_lite::Error| format!("`{text}` is not a regular expression: {error}");
         Regex::new(&text).map_err(error)?; // By itself, so that no bracket reaches out of the group.
-        Regex::new(&format!("^(?:{text})$")).map(Pattern).map_err(error)
+        Regex::new(&format!("^(?:{text})$"))
+            .map(Pattern)
+            .map_err(error)
     }
 }
 
@@ -40,21 +46,31 @@ impl Messages {
         if self.digests == Choice::Refuse {
             refuse_digest(message)?;
         }
-        let Some(patterns) = &self.patterns else { return Ok("any message may be signed".into()) };
-        let is_match = |text| patterns.iter().any(|Pattern(pattern)| pattern.is_match(text));
+        let Some(patterns) = &self.patterns else {
+            return Ok("any message may be signed".into());
+        };
+        let is_match = |text| {
+            patterns
+                .iter()
+                .any(|Pattern(pattern)| pattern.is_match(text))
+        };
         match str::from_utf8(message) {
             Ok(text) if is_match(text) => Ok("the message matches a pattern".into()),
-            Ok(_) => refuse("keysign-message-not-allowed", "the message matches no pattern"),
-            Err(_) => refuse("keysign-message-not-text", "the message is not UTF-8, and there are patterns"),
+            Ok(_) => refuse(
+                "keysign-message-not-allowed",
+                "the message matches no pattern",
+            ),
+            Err(_) => refuse(
+                "keysign-message-not-text",
+                "the message is not UTF-8, and there are patterns",
+            ),
         }
     }
 }
 
-/// Lengths of the digests in use, in bytes.
-const DIGESTS: [usize; 5] = [20, 28, 32, 48, 64];
-
-/// Refuses what could be the digest of something that the node does not see. Contracts take signatures over such messages
-/// for consent to what was hashed: a Safe executes a transaction whose hash was signed as an EIP-191 message.
+/// Refuses what could be the digest of something that the node does not see. Contracts take
+/// signatures over such messages for consent to what was hashed: a Safe executes a transaction
+/// whose hash was signed as an EIP-191 message.
 pub fn refuse_digest(message: &[u8]) -> Result<(), Objection> {
     if !could_be_digest(message) {
         return Ok(());
@@ -64,11 +80,15 @@ pub fn refuse_digest(message: &[u8]) -> Result<(), Objection> {
     refuse("keysign-message-digest", reason)
 }
 
-/// Anything of 32 bytes, since a digest can be made to look like anything with enough work and every contract that takes
-/// digests takes 32 bytes; what is no text and as long as another digest; and the hexadecimal digits of a digest.
+/// Anything of 32 bytes, since a digest can be made to look like anything with enough work and
+/// every contract that takes digests takes 32 bytes; what is no text and as long as another digest;
+/// and the hexadecimal digits of a digest.
 fn could_be_digest(message: &[u8]) -> bool {
     let is_text = || str::from_utf8(message).is_ok_and(|text| !text.contains(char::is_control));
-    let digits = message.strip_prefix(b"0x").or_else(|| message.strip_prefix(b"0X")).unwrap_or(message);
+    let digits = message
+        .strip_prefix(b"0x")
+        .or_else(|| message.strip_prefix(b"0X"))
+        .unwrap_or(message);
     let spells_one = digits.len().is_multiple_of(2)
         && DIGESTS.contains(&(digits.len() / 2))
         && digits.iter().all(u8::is_ascii_hexdigit);
@@ -82,8 +102,8 @@ pub struct TypedDataRules {
     /// The domain must name one of these contracts, if there are any.
     #[serde(default, deserialize_with = "present")]
     pub contracts: Option<AddressSet>,
-    /// The primary type must be one of these, if there are any. Types that the node does not know to hand out nothing but
-    /// grants pass only if they are listed.
+    /// The primary type must be one of these, if there are any. Types that the node does not know
+    /// to hand out nothing but grants pass only if they are listed.
     #[serde(default, deserialize_with = "present")]
     pub primary_types: Option<Vec<String>>,
 }
@@ -91,14 +111,17 @@ pub struct TypedDataRules {
 impl TypedDataRules {
     /// Whether the type is listed.
     pub fn list(&self, primary_type: &str) -> bool {
-        self.primary_types.as_ref().is_some_and(|types| types.iter().any(|listed| listed == primary_type))
+        self.primary_types
+            .as_ref()
+            .is_some_and(|types| types.iter().any(|listed| listed == primary_type))
     }
 
     /// Judges everything but the rights that it hands out.
     pub fn judge(&self, task: &Task, data: &TypedData) -> Ruling {
         let chain = data.chain.as_deref().unwrap_or_default();
         let contract = data.verifying_contract.as_deref();
-        let is_listed = |list: &AddressSet| contract.is_some_and(|contract| list.contains(chain, contract));
+        let is_listed =
+            |list: &AddressSet| contract.is_some_and(|contract| list.contains(chain, contract));
         if !self.contracts.as_ref().is_none_or(is_listed) {
             return refuse(
                 "keysign-typed-data-contract",
@@ -111,7 +134,10 @@ impl TypedDataRules {
         if self.primary_types.is_some() && !self.list(&data.primary_type) {
             return refuse(
                 "keysign-typed-data-type",
-                format!("typed_data.primary_types does not list {}", data.primary_type),
+                format!(
+                    "typed_data.primary_types does not list {}",
+                    data.primary_type
+                ),
             );
         }
         let primary_type = &data.primary_type;
@@ -124,8 +150,7 @@ impl TypedDataRules {
                     Some(meaning) => format!("a `{primary_type}` is {meaning}"),
                     None => format!("the node does not know what a `{primary_type}` hands out"),
                 };
-                let advice =
-                    "list it under typed_data.primary_types, beside its contract, if it may be signed";
+                let advice = "list it under typed_data.primary_types, beside its contract, if it may be signed";
                 refuse("keysign-typed-data-unknown", format!("{what}; {advice}"))
             }
         }

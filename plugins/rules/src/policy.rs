@@ -66,13 +66,30 @@ pub struct Policy {
 
 impl Policy {
     /// What is written, checked and with amounts in smallest units.
-    pub fn new(written: WrittenPolicy, assets: &Assets, standards: Rc<Standards>) -> Result<Self, String> {
-        let WrittenPolicy { name, when, hours, transactions, messages, typed_data, grants, blind, limits } =
-            written;
-        let policy = Policy {
+    pub fn new(
+        written: WrittenPolicy,
+        assets: &Assets,
+        standards: Rc<Standards>,
+    ) -> Result<Self, String> {
+        let WrittenPolicy {
+            name,
+            when,
+            hours,
+            transactions,
+            messages,
+            typed_data,
+            grants,
+            blind,
+            limits,
+        } = written;
+        let policy = Self {
             limits: Limits::new(&limits, assets)?,
-            transactions: transactions.map(|written| Transactions::new(written, assets)).transpose()?,
-            grants: grants.map(|written| Grants::new(written, assets)).transpose()?,
+            transactions: transactions
+                .map(|written| Transactions::new(written, assets))
+                .transpose()?,
+            grants: grants
+                .map(|written| Grants::new(written, assets))
+                .transpose()?,
             name,
             when,
             hours,
@@ -92,7 +109,8 @@ impl Policy {
         }
         self.when.validate()?;
         self.hours.as_ref().map_or(Ok(()), Hours::validate)?;
-        let shown = self.transactions.is_some() || self.messages.is_some() || self.typed_data.is_some();
+        let shown =
+            self.transactions.is_some() || self.messages.is_some() || self.typed_data.is_some();
         if self.blind == Choice::Refuse && !shown {
             return Err(
                 "it lets nothing through; write `transactions: {}`, `messages: {}`, `typed_data: {}` or `blind: allow`"
@@ -111,7 +129,8 @@ impl Policy {
                 .into());
         }
         let evaded = self.transactions.as_ref().and_then(|rules| {
-            let limited = (self.limits.bound_amounts() && rules.allows_unknown_calls()).then_some("limits");
+            let limited =
+                (self.limits.bound_amounts() && rules.allows_unknown_calls()).then_some("limits");
             rules.evaded_by_unknown_calls().or(limited)
         });
         match evaded {
@@ -125,12 +144,16 @@ impl Policy {
 
     /// Whether it lists this call, and so answers for what it does.
     pub fn lists_call(&self, chain: &str, call: &Call) -> bool {
-        self.transactions.as_ref().is_some_and(|rules| rules.list(chain, call))
+        self.transactions
+            .as_ref()
+            .is_some_and(|rules| rules.list(chain, call))
     }
 
     /// Whether it lists this type of typed data, and so answers for what it means.
     pub fn lists_type(&self, primary_type: &str) -> bool {
-        self.typed_data.as_ref().is_some_and(|rules| rules.list(primary_type))
+        self.typed_data
+            .as_ref()
+            .is_some_and(|rules| rules.list(primary_type))
     }
 
     /// Why the policy is not made for this signature; nothing: it is.
@@ -152,7 +175,8 @@ impl Policy {
         let mut spending = self.judge_intent(trail, task, signing)?;
         trail.rule("assets", self.judge_assets(&spending))?;
         trail.rule("limits", self.count_rights(&signing.intent, &mut spending))?;
-        self.limits.judge(trail, host, &self.name, task, signing, &spending)
+        self.limits
+            .judge(trail, host, &self.name, task, signing, &spending)
     }
 
     /// Whether it may be made for this signature under other names of requesters and chains.
@@ -168,25 +192,42 @@ impl Policy {
         task: &Task,
         signing: &Signing,
     ) -> Result<(), Objection> {
-        self.limits.count(trail, host, &self.name, task, signing, &self.spent(&signing.intent))
+        self.limits.count(
+            trail,
+            host,
+            &self.name,
+            task,
+            signing,
+            &self.spent(&signing.intent),
+        )
     }
 
-    /// What leaves the wallet by a signature of others, and what it lets somebody take of limited assets, as far as the node
-    /// can tell. A right without limit is a right to more than any limit.
+    /// What leaves the wallet by a signature of others, and what it lets somebody take of limited
+    /// assets, as far as the node can tell. A right without limit is a right to more than any
+    /// limit.
     fn spent<'t>(&self, intent: &'t Intent) -> Spending<'t> {
         let (chain, rights, mut spending) = match intent {
             Intent::Transaction(transaction) => {
                 let spending = Spending::of(transaction, &self.standards).unwrap_or_default();
-                (transaction.chain.as_str(), &transaction.grants[..], spending)
+                (
+                    transaction.chain.as_str(),
+                    &transaction.grants[..],
+                    spending,
+                )
             }
-            Intent::TypedData(data) => {
-                (data.chain.as_deref().unwrap_or_default(), &data.grants[..], Spending::default())
-            }
+            Intent::TypedData(data) => (
+                data.chain.as_deref().unwrap_or_default(),
+                &data.grants[..],
+                Spending::default(),
+            ),
             Intent::Message(_) | Intent::Opaque => return Spending::default(),
         };
         for right in grants::given(&self.standards, chain, rights).flatten() {
             if self.limits.names(&right.asset) {
-                spending.add(right.asset, &right.amount.unwrap_or_else(grants::everything));
+                spending.add(
+                    right.asset,
+                    &right.amount.unwrap_or_else(grants::everything),
+                );
             }
         }
         spending
@@ -206,15 +247,29 @@ impl Policy {
             trail.rule("blind", ruling)?;
             return Ok(Spending::default());
         }
-        match (&signing.intent, &self.transactions, &self.messages, &self.typed_data) {
+        match (
+            &signing.intent,
+            &self.transactions,
+            &self.messages,
+            &self.typed_data,
+        ) {
             (Intent::Transaction(transaction), Some(rules), _, _) => {
-                return rules.judge(trail, self.grants.as_ref(), &self.standards, task, transaction);
+                return rules.judge(
+                    trail,
+                    self.grants.as_ref(),
+                    &self.standards,
+                    task,
+                    transaction,
+                );
             }
-            (Intent::Message(message), _, Some(rules), _) => trail.rule("messages", rules.judge(message))?,
+            (Intent::Message(message), _, Some(rules), _) => {
+                trail.rule("messages", rules.judge(message))?
+            }
             (Intent::TypedData(data), _, _, Some(rules)) => {
                 trail.rule("typed_data", rules.judge(task, data))?;
                 let chain = data.chain.as_deref().unwrap_or_default();
-                let rights = grants::judge(self.grants.as_ref(), &self.standards, chain, &data.grants);
+                let rights =
+                    grants::judge(self.grants.as_ref(), &self.standards, chain, &data.grants);
                 trail.rule("grants", rights)?;
                 let delegates = self.transactions.as_ref().and_then(Transactions::delegates);
                 trail.rule(
@@ -223,11 +278,17 @@ impl Policy {
                 )?;
             }
             (Intent::Transaction(_), None, _, _) => {
-                let ruling = refuse("keysign-no-transactions", "the policy has no `transactions`");
+                let ruling = refuse(
+                    "keysign-no-transactions",
+                    "the policy has no `transactions`",
+                );
                 trail.rule("transactions", ruling)?;
             }
             (Intent::Message(_), ..) => {
-                trail.rule("messages", refuse("keysign-no-messages", "the policy has no `messages`"))?;
+                trail.rule(
+                    "messages",
+                    refuse("keysign-no-messages", "the policy has no `messages`"),
+                )?;
             }
             (Intent::TypedData(_), ..) => {
                 let ruling = refuse("keysign-no-typed-data", "the policy has no `typed_data`");
@@ -238,12 +299,17 @@ impl Policy {
         Ok(Spending::default())
     }
 
-    /// Counts what the signature lets others take as spent, where limits bound it: whoever has the right needs no further
-    /// signature. Where limits name assets and no list of rights does, they are the list.
+    /// Counts what the signature lets others take as spent, where limits bound it: whoever has the
+    /// right needs no further signature. Where limits name assets and no list of rights does, they
+    /// are the list.
     fn count_rights<'t>(&self, intent: &'t Intent, spending: &mut Spending<'t>) -> Ruling {
         let (chain, rights) = match intent {
-            Intent::Transaction(transaction) => (transaction.chain.as_str(), &transaction.grants[..]),
-            Intent::TypedData(data) => (data.chain.as_deref().unwrap_or_default(), &data.grants[..]),
+            Intent::Transaction(transaction) => {
+                (transaction.chain.as_str(), &transaction.grants[..])
+            }
+            Intent::TypedData(data) => {
+                (data.chain.as_deref().unwrap_or_default(), &data.grants[..])
+            }
             Intent::Message(_) | Intent::Opaque => return Ok("hands out no right".into()),
         };
         if !self.limits.bound_amounts() {
@@ -256,13 +322,16 @@ impl Policy {
                 (true, Some(amount)) => spending.add(right.asset, &amount),
                 (true, None) => {
                     let asset = show(&right.asset);
-                    let reason = format!("a right to {asset} without limit is more than any limit of it");
+                    let reason =
+                        format!("a right to {asset} without limit is more than any limit of it");
                     return refuse("keysign-grant-unlimited", reason);
                 }
                 (false, _) if listed => {}
                 (false, _) => {
-                    let reason =
-                        format!("no limit names {}, to which it hands out a right", show(&right.asset));
+                    let reason = format!(
+                        "no limit names {}, to which it hands out a right",
+                        show(&right.asset)
+                    );
                     return refuse("keysign-asset-not-limited", reason);
                 }
             }
@@ -275,14 +344,18 @@ impl Policy {
         if self.limits.bound_amounts() {
             spending.refuse_unknown()?;
         }
-        let listed = self.transactions.as_ref().is_some_and(|rules| rules.assets().is_some());
+        let listed = self
+            .transactions
+            .as_ref()
+            .is_some_and(|rules| rules.assets().is_some());
         if listed || !self.limits.bound_amounts() {
             return Ok("no further list of assets".into());
         }
         match spending.iter().find(|(asset, _)| !self.limits.names(asset)) {
-            Some((asset, _)) => {
-                refuse("keysign-asset-not-limited", format!("no limit names {}", show(asset)))
-            }
+            Some((asset, _)) => refuse(
+                "keysign-asset-not-limited",
+                format!("no limit names {}", show(asset)),
+            ),
             None => Ok("a limit names every asset".into()),
         }
     }

@@ -1,11 +1,14 @@
-//! Who gets something by a signature, for lists of whom nothing may go to. Such a list is kept only if everybody is known:
-//! whom the node cannot name may be anybody on it.
+//! Who gets something by a signature, for lists of whom nothing may go to. Such a list is kept only
+//! if everybody is known: whom the node cannot name may be anybody on it.
 
 use std::collections::BTreeMap;
 
 use countersign_sdk::{AddressEntry, AddressSet, Call, Destination, Task, Transaction};
 
 use crate::calls::is_understood;
+
+/// In place of a chain: an authorisation of EIP-7702 that counts on each.
+const EVERY_CHAIN: &str = "eip155:0";
 
 /// What a negative list says.
 pub enum Found<'a> {
@@ -33,7 +36,11 @@ pub struct Negative<'a> {
 impl<'a> Negative<'a> {
     /// `chain` is the one that the signature is for, if it is for one alone.
     pub fn new(list: &'a AddressSet, chain: Option<&'a str>, task: &Task) -> Self {
-        Negative { list, chain: chain.filter(|chain| *chain != EVERY_CHAIN), owners: task.token_owners() }
+        Negative {
+            list,
+            chain: chain.filter(|chain| *chain != EVERY_CHAIN),
+            owners: task.token_owners(),
+        }
     }
 
     /// Whether this address is listed.
@@ -53,16 +60,26 @@ impl<'a> Negative<'a> {
     where
         'a: 't,
     {
-        let recipients = transaction.destinations.iter().filter_map(|to| recipient(transaction, to));
-        recipients.filter_map(|recipient| self.judge(recipient)).next()
+        let recipients = transaction
+            .destinations
+            .iter()
+            .filter_map(|to| recipient(transaction, to));
+        recipients
+            .filter_map(|recipient| self.judge(recipient))
+            .next()
     }
 
     /// The first spender that is listed or unknown.
-    pub fn among_spenders<'t>(&'t self, spenders: impl Iterator<Item = &'t String>) -> Option<Found<'t>>
+    pub fn among_spenders<'t>(
+        &'t self,
+        spenders: impl Iterator<Item = &'t String>,
+    ) -> Option<Found<'t>>
     where
         'a: 't,
     {
-        spenders.filter_map(|spender| self.judge(named(spender))).next()
+        spenders
+            .filter_map(|spender| self.judge(named(spender)))
+            .next()
     }
 
     fn judge<'t>(&'t self, recipient: Recipient<'t>) -> Option<Found<'t>>
@@ -87,23 +104,23 @@ impl<'a> Negative<'a> {
     }
 }
 
-/// In place of a chain: an authorisation of EIP-7702 that counts on each.
-const EVERY_CHAIN: &str = "eip155:0";
-
 /// `None`: nobody gets anything, as of an output that carries data.
 fn recipient<'t>(transaction: &'t Transaction, to: &'t Destination) -> Option<Recipient<'t>> {
-    let carries_data = transaction.chain.starts_with("bip122:") && to.address.is_empty() && to.memo.is_some();
+    let carries_data =
+        transaction.chain.starts_with("bip122:") && to.address.is_empty() && to.memo.is_some();
     if carries_data {
         return None;
     }
-    let is_token_account = transaction.chain.starts_with("solana:") && !to.asset.is_empty() && !to.change;
+    let is_token_account =
+        transaction.chain.starts_with("solana:") && !to.asset.is_empty() && !to.change;
     Some(match named(&to.address) {
         Recipient::Named(account) if is_token_account => Recipient::AccountOf(account),
         named => named,
     })
 }
 
-/// Texts that decoders write where there is no address: nothing, the place in a lookup table, a script without address.
+/// Texts that decoders write where there is no address: nothing, the place in a lookup table, a
+/// script without address.
 fn named(address: &str) -> Recipient<'_> {
     match address {
         "" => Recipient::Unknown("a recipient has no address".into()),
@@ -111,9 +128,9 @@ fn named(address: &str) -> Recipient<'_> {
             "the recipient {address} stands in a lookup table, which the transaction does not contain; name it in the \
              transaction itself"
         )),
-        _ if address.starts_with("script:") => {
-            Recipient::Unknown(format!("an output pays a script that has no address ({address})"))
-        }
+        _ if address.starts_with("script:") => Recipient::Unknown(format!(
+            "an output pays a script that has no address ({address})"
+        )),
         _ => Recipient::Named(address),
     }
 }
@@ -123,6 +140,10 @@ pub fn hidden_effect(transaction: &Transaction, call: &Call) -> Option<String> {
     if call.contract.is_empty() {
         return Some("the contract that is created may pay anybody".into());
     }
-    (!is_understood(transaction, call))
-        .then(|| format!("whom the call of {} pays or empowers, the node cannot tell", call.contract))
+    (!is_understood(transaction, call)).then(|| {
+        format!(
+            "whom the call of {} pays or empowers, the node cannot tell",
+            call.contract
+        )
+    })
 }

@@ -1,8 +1,9 @@
 //! What a number in a task means for a token: how much of it, or which.
 //!
-//! `approve` and `transferFrom` of ERC-20 and ERC-721 are encoded alike, and the node shows their asset as
-//! `<chain>/token:<contract>`. Which of the two a contract is, the operator says under `assets`. Where nothing is said, the
-//! number is neither an amount nor harmless: a list of assets does not contain it, and 0 is not "nothing".
+//! `approve` and `transferFrom` of ERC-20 and ERC-721 are encoded alike, and the node shows their
+//! asset as `<chain>/token:<contract>`. Which of the two a contract is, the operator says under
+//! `assets`. Where nothing is said, the number is neither an amount nor harmless: a list of assets
+//! does not contain it, and 0 is not "nothing".
 
 use std::borrow::Cow;
 
@@ -10,6 +11,10 @@ use countersign_sdk::{Amount, same_address};
 
 use crate::assets::{Assets, id, parse};
 use crate::trail::Objection;
+
+/// 2^256 - 1.
+const LARGEST: &str =
+    "115792089237316195423570985008687907853269984665640564039457584007913129639935";
 
 /// Standards of tokens on EVM chains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +25,11 @@ enum Standard {
 }
 
 impl Standard {
-    fn named(name: &str) -> Option<Standard> {
+    fn named(name: &str) -> Option<Self> {
         match name {
-            "erc20" => Some(Standard::Erc20),
-            "erc721" => Some(Standard::Erc721),
-            "erc1155" => Some(Standard::Erc1155),
+            "erc20" => Some(Self::Erc20),
+            "erc721" => Some(Self::Erc721),
+            "erc1155" => Some(Self::Erc1155),
             _ => None,
         }
     }
@@ -37,7 +42,8 @@ pub struct Standards(Vec<(String, String, Standard)>);
 /// An amount of an asset, as the rules count it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Portion<'a> {
-    /// CAIP-19 id, or the chain's id for its native asset. One token of ERC-721 or ERC-1155 has its number behind a `/`.
+    /// CAIP-19 id, or the chain's id for its native asset. One token of ERC-721 or ERC-1155 has its
+    /// number behind a `/`.
     pub asset: Cow<'a, str>,
     /// In smallest units; of single tokens their number of pieces. `None`: without limit.
     pub amount: Option<Amount>,
@@ -47,10 +53,12 @@ pub struct Portion<'a> {
 
 impl Standards {
     /// Those of `assets:`.
-    pub fn of(assets: &Assets) -> Result<Standards, String> {
-        let mut standards = Standards::default();
+    pub fn of(assets: &Assets) -> Result<Self, String> {
+        let mut standards = Self::default();
         for (name, asset) in assets.iter() {
-            let Some(token) = Token::of(&asset.id).filter(|token| token.chain.starts_with("eip155:")) else {
+            let Some(token) =
+                Token::of(&asset.id).filter(|token| token.chain.starts_with("eip155:"))
+            else {
                 continue;
             };
             let standard = Standard::named(token.standard).ok_or_else(|| {
@@ -60,10 +68,18 @@ impl Standards {
                     token.standard
                 )
             })?;
-            if standards.find(&token).is_some_and(|other| other != standard) {
-                return Err(format!("assets.{name}: {} is listed with two standards", token.contract));
+            if standards
+                .find(&token)
+                .is_some_and(|other| other != standard)
+            {
+                return Err(format!(
+                    "assets.{name}: {} is listed with two standards",
+                    token.contract
+                ));
             }
-            standards.0.push((token.chain.into(), token.contract.into(), standard));
+            standards
+                .0
+                .push((token.chain.into(), token.contract.into(), standard));
         }
         Ok(standards)
     }
@@ -77,16 +93,22 @@ impl Standards {
     ) -> Result<Portion<'a>, Objection> {
         let asset = id(chain, asset);
         let amount = number.map(parse).transpose()?;
-        let as_shown =
-            |zero_is_nothing| Portion { asset: asset.into(), amount: amount.clone(), zero_is_nothing };
-        let Some(token) = Token::of(asset).filter(|token| token.chain.starts_with("eip155:")) else {
+        let as_shown = |zero_is_nothing| Portion {
+            asset: asset.into(),
+            amount: amount.clone(),
+            zero_is_nothing,
+        };
+        let Some(token) = Token::of(asset).filter(|token| token.chain.starts_with("eip155:"))
+        else {
             return Ok(as_shown(true));
         };
         let numbered = token.number.is_none() && matches!(token.standard, "token" | "erc20");
         Ok(match self.find(&token) {
-            Some(Standard::Erc20) if token.standard == "token" => {
-                Portion { asset: token.with("erc20").into(), amount, zero_is_nothing: true }
-            }
+            Some(Standard::Erc20) if token.standard == "token" => Portion {
+                asset: token.with("erc20").into(),
+                amount,
+                zero_is_nothing: true,
+            },
             Some(Standard::Erc721) if numbered => token.one(amount),
             Some(Standard::Erc20 | Standard::Erc721 | Standard::Erc1155) | None => {
                 as_shown(Standard::named(token.standard).is_some())
@@ -98,7 +120,10 @@ impl Standards {
         let is_same = |(chain, contract, _): &&(String, String, Standard)| {
             chain == token.chain && same_address(contract, token.contract)
         };
-        self.0.iter().find(is_same).map(|(_, _, standard)| *standard)
+        self.0
+            .iter()
+            .find(is_same)
+            .map(|(_, _, standard)| *standard)
     }
 }
 
@@ -111,21 +136,27 @@ struct Token<'a> {
 }
 
 impl<'a> Token<'a> {
-    fn of(asset: &'a str) -> Option<Token<'a>> {
+    fn of(asset: &'a str) -> Option<Self> {
         let (chain, rest) = asset.split_once('/')?;
         let (standard, reference) = rest.split_once(':')?;
         let (contract, number) = match reference.split_once('/') {
             Some((contract, number)) => (contract, Some(number)),
             None => (reference, None),
         };
-        Some(Token { chain, standard, contract, number })
+        Some(Token {
+            chain,
+            standard,
+            contract,
+            number,
+        })
     }
 
     fn with(&self, standard: &str) -> String {
         format!("{}/{standard}:{}", self.chain, self.contract)
     }
 
-    /// The one token of ERC-721 with this number. The node shows the largest number as "without limit".
+    /// The one token of ERC-721 with this number. The node shows the largest number as "without
+    /// limit".
     fn one(&self, number: Option<Amount>) -> Portion<'static> {
         let number = number.as_ref().map_or(LARGEST, Amount::as_str);
         Portion {
@@ -147,18 +178,19 @@ pub fn show(asset: &str) -> String {
     }
 }
 
-/// 2^256 - 1.
-const LARGEST: &str = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
-
-/// Whether `listed`, an id under `assets`, covers `asset` of a task: the same, or the contract of one token.
+/// Whether `listed`, an id under `assets`, covers `asset` of a task: the same, or the contract of
+/// one token.
 pub fn covers(listed: &str, asset: &str) -> bool {
     same_asset(listed, asset)
         || (Token::of(listed).is_some_and(|token| token.number.is_none())
             && Token::of(asset).is_some_and(|token| token.number.is_some())
-            && asset.rsplit_once('/').is_some_and(|(contract, _)| same_asset(listed, contract)))
+            && asset
+                .rsplit_once('/')
+                .is_some_and(|(contract, _)| same_asset(listed, contract)))
 }
 
-/// Ids of EVM chains contain addresses, in which case does not matter; the others are equal to the letter.
+/// Ids of EVM chains contain addresses, in which case does not matter; the others are equal to the
+/// letter.
 pub fn same_asset(a: &str, b: &str) -> bool {
     a == b || (a.starts_with("eip155:") && b.starts_with("eip155:") && a.eq_ignore_ascii_case(b))
 }

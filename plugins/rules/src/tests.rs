@@ -54,13 +54,21 @@ fn in_file(key_sign: &str) -> String {
     let file = format!(
         "{{enable: true, key_gen: {{allow_list: [{{threshold: 2, node_ids: [a, b, c]}}]}}, key_sign: {key_sign}}}"
     );
-    serde_norway::from_str::<serde_json::Value>(&file).unwrap().to_string()
+    serde_norway::from_str::<serde_json::Value>(&file)
+        .unwrap()
+        .to_string()
 }
 
 #[test]
 fn keygen_must_equal_an_entry() {
-    assert_eq!(judge(LISTS, &testing::keygen(2, &["a", "b", "c"])), "approve");
-    assert_eq!(judge(LISTS, &testing::keygen(2, &["c", "a", "b"])), "approve");
+    assert_eq!(
+        judge(LISTS, &testing::keygen(2, &["a", "b", "c"])),
+        "approve"
+    );
+    assert_eq!(
+        judge(LISTS, &testing::keygen(2, &["c", "a", "b"])),
+        "approve"
+    );
     for (threshold, members) in [
         (1, &["a", "b", "c"][..]),
         (3, &["a", "b", "c"]),
@@ -70,33 +78,61 @@ fn keygen_must_equal_an_entry() {
         (2, &["a", "b", "b"]),
         (2, &["a", "b", "c", "c"]),
     ] {
-        assert_eq!(judge(LISTS, &testing::keygen(threshold, members)), "keygen-not-allowed", "{members:?}");
+        assert_eq!(
+            judge(LISTS, &testing::keygen(threshold, members)),
+            "keygen-not-allowed",
+            "{members:?}"
+        );
     }
 }
 
 #[test]
 fn reshare_must_equal_an_entry() {
     assert_eq!(judge(LISTS, &reshare(2, &["d", "c", "b"])), "approve");
-    assert_eq!(judge(LISTS, &reshare(3, &["b", "c", "d"])), "keyreshare-not-allowed");
-    assert_eq!(judge(LISTS, &reshare(2, &["b", "c", "e"])), "keyreshare-not-allowed");
+    assert_eq!(
+        judge(LISTS, &reshare(3, &["b", "c", "d"])),
+        "keyreshare-not-allowed"
+    );
+    assert_eq!(
+        judge(LISTS, &reshare(2, &["b", "c", "e"])),
+        "keyreshare-not-allowed"
+    );
     let other_key = LISTS.replace("xpub-1", "xpub-2");
-    assert_eq!(judge(&other_key, &reshare(2, &["b", "c", "d"])), "keyreshare-not-allowed");
+    assert_eq!(
+        judge(&other_key, &reshare(2, &["b", "c", "d"])),
+        "keyreshare-not-allowed"
+    );
 }
 
 #[test]
 fn without_a_list_only_signing_is_allowed() {
     let bare = r#"{"enable": true}"#;
-    assert_eq!(judge(bare, &testing::keygen(2, &["a", "b"])), "keygen-not-allowed");
-    assert_eq!(judge(bare, &reshare(2, &["a", "b"])), "keyreshare-not-allowed");
+    assert_eq!(
+        judge(bare, &testing::keygen(2, &["a", "b"])),
+        "keygen-not-allowed"
+    );
+    assert_eq!(
+        judge(bare, &reshare(2, &["a", "b"])),
+        "keyreshare-not-allowed"
+    );
     assert_eq!(judge(bare, &testing::signing(Intent::Opaque)), "approve");
     assert_eq!(judge(bare, &check_up()), "approve");
 }
 
 #[test]
 fn reject_all_beats_the_list() {
-    assert_eq!(judge(CLOSED, &testing::keygen(2, &["a", "b", "c"])), "keygen-reject-all");
-    assert_eq!(judge(CLOSED, &testing::signing(Intent::Opaque)), "keysign-reject-all");
-    assert_eq!(judge(CLOSED, &reshare(2, &["b", "c", "d"])), "keyreshare-reject-all");
+    assert_eq!(
+        judge(CLOSED, &testing::keygen(2, &["a", "b", "c"])),
+        "keygen-reject-all"
+    );
+    assert_eq!(
+        judge(CLOSED, &testing::signing(Intent::Opaque)),
+        "keysign-reject-all"
+    );
+    assert_eq!(
+        judge(CLOSED, &reshare(2, &["b", "c", "d"])),
+        "keyreshare-reject-all"
+    );
     assert_eq!(judge(CLOSED, &check_up()), "keysharesign-reject-all");
 }
 
@@ -137,6 +173,9 @@ fn mistakes_in_the_configuration_are_found() {
     ] {
         let document = format!(r#"{{"enable": true, "key_gen": {{"allow_list": [{entry}]}}}}"#);
         let config = json::config::<Config>(&document).unwrap();
-        assert!(Rules::check(&config, &MockHost::default()).is_err(), "{entry}");
+        assert!(
+            Rules::check(&config, &MockHost::default()).is_err(),
+            "{entry}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The trail of a decision: one log line for each rule that was considered, and the reason that ended it.
+//! The trail of a decision: one log line for each rule that was considered, and the reason that
+//! ended it.
 
 use std::borrow::Cow;
 
@@ -20,7 +21,7 @@ pub enum Objection {
 
 impl From<StateError> for Objection {
     fn from(error: StateError) -> Self {
-        Objection::Failed(error.into())
+        Self::Failed(error.into())
     }
 }
 
@@ -29,7 +30,10 @@ pub type Ruling = Result<Cow<'static, str>, Objection>;
 
 /// An objection with this code and reason.
 pub fn refuse<T>(code: &'static str, reason: impl Into<String>) -> Result<T, Objection> {
-    Err(Objection::Refused { code, reason: reason.into() })
+    Err(Objection::Refused {
+        code,
+        reason: reason.into(),
+    })
 }
 
 /// Where the lines go.
@@ -47,7 +51,10 @@ impl<'a, H: Host> Trail<'a, H> {
 
     /// The same for the rules of a policy.
     pub fn within(&self, policy: &'a str) -> Self {
-        Trail { host: self.host, policy: Some(policy) }
+        Trail {
+            host: self.host,
+            policy: Some(policy),
+        }
     }
 
     /// Logs what `rule` says, and passes it on.
@@ -73,9 +80,15 @@ impl<'a, H: Host> Trail<'a, H> {
         self.line(Level::Debug, "when", "does not match", why);
     }
 
-    /// Logs that a limit is exceeded by what others signed, and that this could not be prevented here.
+    /// Logs that a limit is exceeded by what others signed, and that this could not be prevented
+    /// here.
     pub fn exceeded(&self, why: &str) {
-        self.line(Level::Warn, "limits", "are exceeded by what other members sign", why);
+        self.line(
+            Level::Warn,
+            "limits",
+            "are exceeded by what other members sign",
+            why,
+        );
     }
 
     fn line(&self, level: Level, rule: &str, outcome: &str, why: &str) {
@@ -84,7 +97,11 @@ impl<'a, H: Host> Trail<'a, H> {
             None => rule.into(),
         };
         let message = format!("{rule} {outcome}: {why}");
-        self.host.log(level, &message, &[("rule", &rule), ("outcome", outcome), ("why", why)]);
+        self.host.log(
+            level,
+            &message,
+            &[("rule", &rule), ("outcome", outcome), ("why", why)],
+        );
     }
 }
 

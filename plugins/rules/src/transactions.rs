@@ -57,17 +57,35 @@ pub struct Transactions {
 impl Transactions {
     /// What is written, with amounts in smallest units.
     pub fn new(written: WrittenTransactions, assets: &Assets) -> Result<Self, String> {
-        let WrittenTransactions { destinations, calls, delegates, amounts, fees } = written;
-        calls.validate().map_err(|why| format!("transactions.{why}"))?;
-        let amounts = amounts.map(|list| Ceiling::list("transactions.amounts", &list, assets)).transpose()?;
-        let fees = fees.map(|list| Ceiling::list("transactions.fees", &list, assets)).transpose()?;
+        let WrittenTransactions {
+            destinations,
+            calls,
+            delegates,
+            amounts,
+            fees,
+        } = written;
+        calls
+            .validate()
+            .map_err(|why| format!("transactions.{why}"))?;
+        let amounts = amounts
+            .map(|list| Ceiling::list("transactions.amounts", &list, assets))
+            .transpose()?;
+        let fees = fees
+            .map(|list| Ceiling::list("transactions.fees", &list, assets))
+            .transpose()?;
         if let Some(fee) = fees.iter().flatten().find(|fee| fee.asset.id.contains('/')) {
             return Err(format!(
                 "transactions.fees: `{}` is a token; fees are paid in native assets",
                 fee.name
             ));
         }
-        Ok(Transactions { destinations, calls, delegates, amounts, fees })
+        Ok(Self {
+            destinations,
+            calls,
+            delegates,
+            amounts,
+            fees,
+        })
     }
 
     /// Which of the rules here a call that nobody understands would evade.
@@ -111,11 +129,18 @@ impl Transactions {
     ) -> Result<Spending<'t>, Objection> {
         let chain = &transaction.chain;
         if let Some(destinations) = &self.destinations {
-            trail.rule("transactions.destinations", destinations.judge(task, transaction))?;
+            trail.rule(
+                "transactions.destinations",
+                destinations.judge(task, transaction),
+            )?;
         }
         trail.rule("transactions.calls", self.calls.judge(transaction))?;
-        trail.rule("grants", grants::judge(rights, standards, chain, &transaction.grants))?;
-        let delegations = grants::judge_delegations(self.delegates.as_ref(), chain, &transaction.grants);
+        trail.rule(
+            "grants",
+            grants::judge(rights, standards, chain, &transaction.grants),
+        )?;
+        let delegations =
+            grants::judge_delegations(self.delegates.as_ref(), chain, &transaction.grants);
         trail.rule("transactions.delegates", delegations)?;
         let spending = match Spending::of(transaction, standards) {
             Ok(spending) => spending,
@@ -135,8 +160,8 @@ impl Transactions {
 }
 
 impl Destinations {
-    /// Change returns to the wallet and needs no entry; but nothing goes to an address of the deny list. An account for
-    /// tokens may be listed by itself or by its owner.
+    /// Change returns to the wallet and needs no entry; but nothing goes to an address of the deny
+    /// list. An account for tokens may be listed by itself or by its owner.
     fn judge(&self, task: &Task, transaction: &Transaction) -> Ruling {
         if !self.deny.is_empty() {
             let negative = Negative::new(&self.deny, Some(&transaction.chain), task);
@@ -159,7 +184,9 @@ impl Destinations {
                 return refuse(
                     "keysign-destination-not-allowed",
                     match address.as_str() {
-                        "" => "an output has no address, so destinations.allow cannot list it".into(),
+                        "" => {
+                            "an output has no address, so destinations.allow cannot list it".into()
+                        }
                         address => format!("destinations.allow does not list {address}"),
                     },
                 );
@@ -175,12 +202,16 @@ pub fn refuse_found(list: &str, code: &'static str, found: Option<Found>) -> Res
     match found {
         None => Ok(()),
         Some(Found::Listed(address, entry)) => {
-            let label = entry.label().map(|label| format!(" ({label})")).unwrap_or_default();
+            let label = entry
+                .label()
+                .map(|label| format!(" ({label})"))
+                .unwrap_or_default();
             refuse(code, format!("{list} lists {address}{label}"))
         }
-        Some(Found::Unknown(what)) => {
-            refuse("keysign-address-unknown", format!("{what}: it may be an address that {list} lists"))
-        }
+        Some(Found::Unknown(what)) => refuse(
+            "keysign-address-unknown",
+            format!("{what}: it may be an address that {list} lists"),
+        ),
     }
 }
 
@@ -188,7 +219,11 @@ fn judge_amounts(ceilings: &[Ceiling], spending: &Spending) -> Ruling {
     spending.refuse_unknown()?;
     for (asset, _) in spending.iter() {
         if find(ceilings, asset).is_none() {
-            let fee = if asset.contains('/') { "" } else { ", in which the fee is paid" };
+            let fee = if asset.contains('/') {
+                ""
+            } else {
+                ", in which the fee is paid"
+            };
             let reason = format!("transactions.amounts does not list {}{fee}", show(asset));
             return refuse("keysign-asset-not-allowed", reason);
         }
@@ -196,8 +231,12 @@ fn judge_amounts(ceilings: &[Ceiling], spending: &Spending) -> Ruling {
     for ceiling in ceilings {
         match spending.under(ceiling) {
             Some(amount) if amount > ceiling.max => {
-                let (spent, most) = (ceiling.show(&amount), ceiling.show(&ceiling.max));
-                return refuse("keysign-amount", format!("it spends {spent}, at most {most} is allowed"));
+                let spent = ceiling.show(&amount);
+                let most = ceiling.show(&ceiling.max);
+                return refuse(
+                    "keysign-amount",
+                    format!("it spends {spent}, at most {most} is allowed"),
+                );
             }
             Some(_) | None => {}
         }
@@ -210,7 +249,10 @@ fn judge_fee(ceilings: &[Ceiling], transaction: &Transaction) -> Ruling {
         return refuse("keysign-fee-unknown", "the node cannot tell the fee");
     };
     let Some(ceiling) = find(ceilings, &transaction.chain) else {
-        return refuse("keysign-fee-asset", format!("transactions.fees does not list {}", transaction.chain));
+        return refuse(
+            "keysign-fee-asset",
+            format!("transactions.fees does not list {}", transaction.chain),
+        );
     };
     let fee = parse(fee)?;
     if fee > ceiling.max {

@@ -56,10 +56,20 @@ impl When {
             ));
         }
         if let Some(chain) = self.chains.iter().flatten().find(|chain| !is_chain(chain)) {
-            return Err(format!("when.chains: `{chain}` is not a CAIP-2 id; write e.g. eip155:1"));
+            return Err(format!(
+                "when.chains: `{chain}` is not a CAIP-2 id; write e.g. eip155:1"
+            ));
         }
-        if let Some(kind) = self.payloads.iter().flatten().find(|kind| !PAYLOADS.contains(&kind.as_str())) {
-            return Err(format!("when.payloads: there is no kind `{kind}`, only: {}", PAYLOADS.join(", ")));
+        if let Some(kind) = self
+            .payloads
+            .iter()
+            .flatten()
+            .find(|kind| !PAYLOADS.contains(&kind.as_str()))
+        {
+            return Err(format!(
+                "when.payloads: there is no kind `{kind}`, only: {}",
+                PAYLOADS.join(", ")
+            ));
         }
         Ok(())
     }
@@ -75,13 +85,16 @@ impl When {
         }
         match chain(signing) {
             None if self.chains.is_some() => return Some("the payload names no chain".into()),
-            Some(chain) if !listed(&self.chains, chain) => return Some(format!("the chain is {chain}")),
+            Some(chain) if !listed(&self.chains, chain) => {
+                return Some(format!("the chain is {chain}"));
+            }
             _ => {}
         }
         self.mismatch_of_payload(signing)
     }
 
-    /// Whether the selectors match that do not depend on what this node calls requesters and chains.
+    /// Whether the selectors match that do not depend on what this node calls requesters and
+    /// chains.
     pub fn could_match(&self, signing: &Signing) -> bool {
         self.mismatch_of_key(signing).is_none() && self.mismatch_of_payload(signing).is_none()
     }
@@ -98,13 +111,15 @@ impl When {
     }
 
     fn mismatch_of_payload(&self, signing: &Signing) -> Option<String> {
-        (!listed(&self.payloads, &signing.payload)).then(|| format!("the payload is {}", signing.payload))
+        (!listed(&self.payloads, &signing.payload))
+            .then(|| format!("the payload is {}", signing.payload))
     }
 }
 
 /// Whether a selector that is a list lets `text` pass; one that is left out does.
 fn listed(list: &Option<Vec<String>>, text: &str) -> bool {
-    list.as_ref().is_none_or(|list| list.iter().any(|listed| listed == text))
+    list.as_ref()
+        .is_none_or(|list| list.iter().any(|listed| listed == text))
 }
 
 fn chain(signing: &Signing) -> Option<&str> {
@@ -115,7 +130,8 @@ fn chain(signing: &Signing) -> Option<&str> {
     }
 }
 
-/// A derivation path in which `*` stands for any index and a last `**` for any number of them: `m/44/60/0/0/*`.
+/// A derivation path in which `*` stands for any index and a last `**` for any number of them:
+/// `m/44/60/0/0/*`.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PathPattern(Vec<String>);
@@ -143,7 +159,8 @@ impl TryFrom<String> for PathPattern {
         let parts: Vec<String> = text.split('/').map(Into::into).collect();
         let is_index = |part: &str| {
             part == "0"
-                || (!part.starts_with(['0', '+']) && part.parse::<u32>().is_ok_and(|index| index < 1 << 31))
+                || (!part.starts_with(['0', '+'])
+                    && part.parse::<u32>().is_ok_and(|index| index < 1 << 31))
         };
         let last = parts.len() - 1;
         let fits = |(at, part): (usize, &String)| match part.as_str() {
@@ -157,6 +174,6 @@ impl TryFrom<String> for PathPattern {
                 "`{text}` is not a path; write e.g. m/44/60/0/0/*, with * for any index, ** at the end for any rest, and no hardened index"
             ));
         }
-        Ok(PathPattern(parts))
+        Ok(Self(parts))
     }
 }

@@ -43,9 +43,13 @@ pub(crate) fn read(
         return Err(format!("HTTP status {}", response.status));
     }
     signature::verify(host, config.answer_secret(), response)?;
-    let document: Document = json::strict(&response.body).map_err(|error| format!("the answer: {error}"))?;
+    let document: Document =
+        json::strict(&response.body).map_err(|error| format!("the answer: {error}"))?;
     if document.request_id != id {
-        return Err(format!("the answer is for the request {:?}", document.request_id));
+        return Err(format!(
+            "the answer is for the request {:?}",
+            document.request_id
+        ));
     }
     if document.nonce != nonce {
         return Err("the answer is for another nonce".into());

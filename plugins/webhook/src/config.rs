@@ -42,9 +42,12 @@ impl Config {
 }
 
 fn is_local(url: &str) -> bool {
-    ["http://127.0.0.1", "http://[::1]", "http://localhost"].iter().any(|origin| {
-        url.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-    })
+    ["http://127.0.0.1", "http://[::1]", "http://localhost"]
+        .iter()
+        .any(|origin| {
+            url.strip_prefix(origin)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+        })
 }
 
 fn two() -> u64 {

@@ -1,8 +1,8 @@
 //! The request's document. `docs/webhook.md` is its description; a member is only ever added.
 
 use countersign_sdk::{
-    Call, Destination, Failure, Grant, Input, Intent, Key, Operation, Origin, Principal, Signing, Task,
-    Transaction, TypedData,
+    Call, Destination, Failure, Grant, Input, Intent, Key, Operation, Origin, Principal, Signing,
+    Task, Transaction, TypedData,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -30,8 +30,13 @@ fn principal(principal: &Principal) -> Value {
 }
 
 fn statements(task: &Task, origin: Origin) -> Map<String, Value> {
-    let of_origin = task.extra.iter().filter(|statement| statement.origin == origin);
-    of_origin.map(|statement| (statement.name.clone(), statement.value.clone().into())).collect()
+    let of_origin = task
+        .extra
+        .iter()
+        .filter(|statement| statement.origin == origin);
+    of_origin
+        .map(|statement| (statement.name.clone(), statement.value.clone().into()))
+        .collect()
 }
 
 fn operation(operation: &Operation) -> Result<Value, Failure> {
@@ -50,7 +55,9 @@ fn operation(operation: &Operation) -> Result<Value, Failure> {
             json!({ "kind": "key-share-sign", "checks": signing.checks.iter().map(check).collect::<Vec<_>>() })
         }
         Operation::Other(name) => {
-            return Err(Failure::Unsupported(format!("this version of the webhook does not know `{name}`")));
+            return Err(Failure::Unsupported(format!(
+                "this version of the webhook does not know `{name}`"
+            )));
         }
     })
 }
@@ -119,8 +126,11 @@ fn call(call: &Call) -> Value {
 }
 
 fn grants(grants: &[Grant]) -> Vec<Value> {
-    let grant =
-        |grant: &Grant| grant.shown().within(json!({ "spender": grant.spender, "asset": grant.asset }));
+    let grant = |grant: &Grant| {
+        grant
+            .shown()
+            .within(json!({ "spender": grant.spender, "asset": grant.asset }))
+    };
     grants.iter().map(grant).collect()
 }
 

@@ -1,5 +1,5 @@
-//! Asks an approval server in the form that most web services speak: JSON over HTTPS, authenticated in both directions
-//! by an HMAC with a shared secret that stays in the node.
+//! Asks an approval server in the form that most web services speak: JSON over HTTPS, authenticated
+//! in both directions by an HMAC with a shared secret that stays in the node.
 //!
 //! ```text
 //! POST <url>
@@ -11,12 +11,13 @@
 //!  "task": {"id", "attempt", "sha256"}, "operation": {"kind": "sign", ...}, "facts": {}, "claims": {}}
 //! ```
 //!
-//! The answer has status 200, the same header over its own time and body, and
-//! `{"request_id", "nonce", "action": "approve" | "reject", "reason"}`. `docs/webhook.md` lists every member.
+//! The answer has status 200, the same header over its own time and body, and `{"request_id",
+//! "nonce", "action": "approve" | "reject", "reason"}`. `docs/webhook.md` lists every member.
 //!
-//! An answer counts if it is signed with the expected secret, is at most 60 seconds old, and repeats id and nonce of the
-//! request. Anything else is a failed try; each try has a nonce of its own. When the tries or the time are used up, the
-//! node stays out. Requests are never authenticated by anything but the HMAC: the secret is worth the wallet's policy.
+//! An answer counts if it is signed with the expected secret, is at most 60 seconds old, and
+//! repeats id and nonce of the request. Anything else is a failed try; each try has a nonce of its
+//! own. When the tries or the time are used up, the node stays out. Requests are never
+//! authenticated by anything but the HMAC: the secret is worth the wallet's policy.
 
 mod answer;
 mod config;
@@ -25,12 +26,13 @@ mod signature;
 
 use std::time::Duration;
 
+use countersign_sdk::{
+    Failure, Host, HttpError, Level, Plugin, Request, Task, Verdict, approve, export_plugin, json,
+    nonce, reject, request_id,
+};
+
 use answer::Answer;
 pub use config::Config;
-use countersign_sdk::{
-    Failure, Host, HttpError, Level, Plugin, Request, Task, Verdict, approve, export_plugin, json, nonce,
-    reject, request_id,
-};
 
 /// The plugin `webhook`.
 pub struct Webhook;
@@ -71,8 +73,17 @@ fn ask(config: &Config, task: &Task, id: &str, host: &impl Host) -> Result<Answe
             Err(problem) => problem,
         };
         tries += 1;
-        host.log(Level::Warn, "webhook try failed", &[("url", &config.url), ("problem", &problem)]);
-        let gave_up = |why: &str| Err(Failure::Unavailable(format!("{}: {problem} ({why})", config.url)));
+        host.log(
+            Level::Warn,
+            "webhook try failed",
+            &[("url", &config.url), ("problem", &problem)],
+        );
+        let gave_up = |why: &str| {
+            Err(Failure::Unavailable(format!(
+                "{}: {problem} ({why})",
+                config.url
+            )))
+        };
         if tries > config.retry_times {
             return gave_up(&format!("{tries} tries"));
         }
@@ -92,14 +103,22 @@ fn try_once(
 ) -> Result<Result<Answer, String>, Failure> {
     let nonce = nonce(host);
     let document = document::document(task, id, &nonce)?;
-    let body = json::ascii(&document).map_err(|error| Failure::Internal(error.to_string()))?.into_bytes();
-    let timeout = task.deadline.saturating_sub(host.now()).min(config.request_timeout.saturating_mul(1000));
+    let body = json::ascii(&document)
+        .map_err(|error| Failure::Internal(error.to_string()))?
+        .into_bytes();
+    let timeout = task
+        .deadline
+        .saturating_sub(host.now())
+        .min(config.request_timeout.saturating_mul(1000));
     let post = Request {
         method: "POST".into(),
         url: config.url.clone(),
         headers: vec![
             ("content-type".into(), "application/json".into()),
-            (signature::HEADER.into(), signature::sign(host, &config.secret, &body)?),
+            (
+                signature::HEADER.into(),
+                signature::sign(host, &config.secret, &body)?,
+            ),
         ],
         body,
         timeout_ms: Some(u32::try_from(timeout).unwrap_or(u32::MAX)),

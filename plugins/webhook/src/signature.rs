@@ -1,5 +1,5 @@
-//! The header `countersign-signature: t=<seconds since 1970>,v1=<hex>` of both directions: HMAC-SHA256 over the time in
-//! decimal, a dot, and the body.
+//! The header `countersign-signature: t=<seconds since 1970>,v1=<hex>` of both directions:
+//! HMAC-SHA256 over the time in decimal, a dot, and the body.
 
 use countersign_sdk::{Failure, Host, Response};
 
@@ -34,7 +34,10 @@ pub(crate) fn verify(host: &impl Host, secret: &str, response: &Response) -> Res
 }
 
 fn header(response: &Response) -> Result<&str, String> {
-    let mut found = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER));
+    let mut found = response
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(HEADER));
     match (found.next(), found.next()) {
         (Some((_, value)), None) => Ok(value),
         (None, _) => Err(format!("the answer has no header {HEADER}")),
@@ -42,7 +45,8 @@ fn header(response: &Response) -> Result<&str, String> {
     }
 }
 
-/// Time and codes. There may be several codes, as while a secret is replaced; other schemes are passed over.
+/// Time and codes. There may be several codes, as while a secret is replaced; other schemes are
+/// passed over.
 fn parse(header: &str) -> Result<(&str, Vec<Vec<u8>>), String> {
     let malformed = |what: &str| format!("{HEADER}: {what}");
     let mut time = None;
@@ -52,7 +56,9 @@ fn parse(header: &str) -> Result<(&str, Vec<Vec<u8>>), String> {
             Some(("t", _)) if time.is_some() => return Err(malformed("two times")),
             Some(("t", value)) => time = Some(value),
             Some(("v1", _)) if codes.len() == 4 => return Err(malformed("more than four codes")),
-            Some(("v1", value)) => codes.push(hex::decode(value).map_err(|_| malformed("v1 is not hex"))?),
+            Some(("v1", value)) => {
+                codes.push(hex::decode(value).map_err(|_| malformed("v1 is not hex"))?)
+            }
             Some(_) => {}
             None => return Err(malformed("not a list of name=value")),
         }
@@ -66,11 +72,18 @@ fn parse(header: &str) -> Result<(&str, Vec<Vec<u8>>), String> {
 
 fn check_time(time: &str, now: u64) -> Result<(), String> {
     let decimal = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
-    let time: u64 =
-        time.parse().ok().filter(|_| decimal).ok_or_else(|| format!("{HEADER}: t is not a number"))?;
-    match time.abs_diff(now) <= FRESH {
-        true => Ok(()),
-        false => Err(format!("the answer's time is {} seconds away from the node's", time.abs_diff(now))),
+    let time: u64 = time
+        .parse()
+        .ok()
+        .filter(|_| decimal)
+        .ok_or_else(|| format!("{HEADER}: t is not a number"))?;
+    if time.abs_diff(now) <= FRESH {
+        Ok(())
+    } else {
+        Err(format!(
+            "the answer's time is {} seconds away from the node's",
+            time.abs_diff(now)
+        ))
     }
 }
 

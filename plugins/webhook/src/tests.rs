@@ -27,17 +27,31 @@ fn host(reply: impl Fn(&MockHost, Value) -> Reply + 'static) -> MockHost {
 
 /// The document that the plugin sent, after its signature was checked as a server would.
 fn opened(host: &MockHost, post: &Request) -> Value {
-    let header = &post.headers.iter().find(|(name, _)| name == "countersign-signature").unwrap().1;
-    let (time, code) = header.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
+    let header = &post
+        .headers
+        .iter()
+        .find(|(name, _)| name == "countersign-signature")
+        .unwrap()
+        .1;
+    let (time, code) = header
+        .strip_prefix("t=")
+        .unwrap()
+        .split_once(",v1=")
+        .unwrap();
     let signed = [time.as_bytes(), b".", &post.body].concat();
-    assert!(host.verify("hook", "HS256", &signed, &hex::decode(code).unwrap()).unwrap());
+    assert!(
+        host.verify("hook", "HS256", &signed, &hex::decode(code).unwrap())
+            .unwrap()
+    );
     assert_eq!(time.parse::<u64>().unwrap(), host.now() / 1000);
     assert!(post.body.is_ascii());
     json::strict(&post.body).unwrap()
 }
 
 fn header(host: &MockHost, secret: &str, time: u64, body: &str) -> String {
-    let code = host.sign(secret, "HS256", format!("{time}.{body}").as_bytes()).unwrap();
+    let code = host
+        .sign(secret, "HS256", format!("{time}.{body}").as_bytes())
+        .unwrap();
     format!("t={time},v1={}", hex::encode(code))
 }
 
@@ -67,12 +81,20 @@ fn evaluate(host: &MockHost) -> Result<Verdict, Failure> {
     Webhook::evaluate(&config(), &transfer(), host)
 }
 
-/// The answer is not believed, for a reason that names `why`: three tries, two pauses, and no approval.
+/// The answer is not believed, for a reason that names `why`: three tries, two pauses, and no
+/// approval.
 fn assert_disbelieved(why: &str, reply: impl Fn(&MockHost, Value) -> Reply + 'static) {
     let host = host(reply);
     let result = evaluate(&host);
-    assert!(matches!(&result, Err(Failure::Unavailable(text)) if text.contains(why)), "{why}: {result:?}");
-    assert_eq!((host.requests().len(), host.slept()), (3, Duration::from_secs(30)), "{why}");
+    assert!(
+        matches!(&result, Err(Failure::Unavailable(text)) if text.contains(why)),
+        "{why}: {result:?}"
+    );
+    assert_eq!(
+        (host.requests().len(), host.slept()),
+        (3, Duration::from_secs(30)),
+        "{why}"
+    );
 }
 
 #[test]
@@ -85,14 +107,20 @@ fn approve_approves_and_reject_rejects_at_once() {
         matches!(&result, Ok(Verdict::Reject(r)) if r.code == "webhook-rejected" && r.reason == "because"),
         "{result:?}"
     );
-    assert_eq!((approving.requests().len(), rejecting.requests().len()), (1, 1));
+    assert_eq!(
+        (approving.requests().len(), rejecting.requests().len()),
+        (1, 1)
+    );
 }
 
 #[test]
 fn the_signature_is_what_other_libraries_compute() {
     // openssl: printf '1800000000.{}' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
     let value = signature::sign(&host(|_, _| Err(HttpError::Timeout)), "hook", b"{}").unwrap();
-    assert_eq!(value, "t=1800000000,v1=a8471f58daa469f8073cbebd823830f85e8942f4bbc0acd2ef47c28edc8c488e");
+    assert_eq!(
+        value,
+        "t=1800000000,v1=a8471f58daa469f8073cbebd823830f85e8942f4bbc0acd2ef47c28edc8c488e"
+    );
 }
 
 #[test]
@@ -108,8 +136,14 @@ fn a_server_may_sign_with_another_secret() {
             response(body, header)
         })
     };
-    assert_eq!(Webhook::evaluate(&config, &transfer(), &with("answers")), Ok(Verdict::Approve));
-    let first_only = Config { retry_times: 0, ..config };
+    assert_eq!(
+        Webhook::evaluate(&config, &transfer(), &with("answers")),
+        Ok(Verdict::Approve)
+    );
+    let first_only = Config {
+        retry_times: 0,
+        ..config
+    };
     assert!(Webhook::evaluate(&first_only, &transfer(), &with("hook")).is_err());
 }
 
@@ -128,7 +162,11 @@ fn two_codes_serve_while_a_secret_is_replaced() {
 fn an_answer_without_signature_is_refused() {
     assert_disbelieved("no header countersign-signature", |_, request| {
         let body = answer(&request, "approve").to_string().into_bytes();
-        Ok(Response { status: 200, headers: Vec::new(), body })
+        Ok(Response {
+            status: 200,
+            headers: Vec::new(),
+            body,
+        })
     });
 }
 
@@ -177,7 +215,10 @@ fn a_cut_signature_is_refused() {
         response(body, &header[..header.len() - 2])
     });
     assert_disbelieved("not signed with the expected secret", |host, request| {
-        response(answer(&request, "approve").to_string(), format!("t={},v1=", host.now() / 1000))
+        response(
+            answer(&request, "approve").to_string(),
+            format!("t={},v1=", host.now() / 1000),
+        )
     });
 }
 
@@ -193,16 +234,26 @@ fn malformed_signature_headers_are_refused() {
         ("t=1,v1=0,v1=0", "v1 is not hex"),
         ("t=1,v1=00,v1=00,v1=00,v1=00,v1=00", "more than four codes"),
     ] {
-        assert_disbelieved(why, move |_, request| response(answer(&request, "approve").to_string(), header));
+        assert_disbelieved(why, move |_, request| {
+            response(answer(&request, "approve").to_string(), header)
+        });
     }
 }
 
 #[test]
 fn a_time_that_is_no_number_is_refused_even_if_signed() {
-    for time in ["+1800000000", "1800000000.0", "", "-1", "99999999999999999999"] {
+    for time in [
+        "+1800000000",
+        "1800000000.0",
+        "",
+        "-1",
+        "99999999999999999999",
+    ] {
         assert_disbelieved("t is not a number", move |host, request| {
             let body = answer(&request, "approve").to_string();
-            let code = host.sign("hook", "HS256", format!("{time}.{body}").as_bytes()).unwrap();
+            let code = host
+                .sign("hook", "HS256", format!("{time}.{body}").as_bytes())
+                .unwrap();
             response(body, format!("t={time},v1={}", hex::encode(code)))
         });
     }
@@ -213,7 +264,12 @@ fn an_old_or_future_answer_is_refused() {
     for by in [-61, 61] {
         assert_disbelieved("61 seconds away", move |host, request| {
             let body = answer(&request, "approve").to_string();
-            let header = header(host, "hook", (host.now() / 1000).saturating_add_signed(by), &body);
+            let header = header(
+                host,
+                "hook",
+                (host.now() / 1000).saturating_add_signed(by),
+                &body,
+            );
             response(body, header)
         });
     }
@@ -259,7 +315,9 @@ fn an_answer_to_an_earlier_try_is_refused() {
             signed(host, answer(&first, "approve"))
         }
     });
-    assert!(matches!(evaluate(&host), Err(Failure::Unavailable(text)) if text.contains("another nonce")));
+    assert!(
+        matches!(evaluate(&host), Err(Failure::Unavailable(text)) if text.contains("another nonce"))
+    );
 }
 
 /// The first request, without a look at its time.
@@ -274,7 +332,11 @@ fn each_decision_has_an_id_and_each_try_a_nonce_that_nobody_chose() {
     for _ in 0..2 {
         evaluate(&host).unwrap_err();
     }
-    let asked: Vec<Value> = host.requests().iter().map(|post| json::strict(&post.body).unwrap()).collect();
+    let asked: Vec<Value> = host
+        .requests()
+        .iter()
+        .map(|post| json::strict(&post.body).unwrap())
+        .collect();
     let distinct = |name: &str| {
         asked
             .iter()
@@ -282,7 +344,10 @@ fn each_decision_has_an_id_and_each_try_a_nonce_that_nobody_chose() {
             .collect::<std::collections::BTreeSet<_>>()
             .len()
     };
-    assert_eq!((asked.len(), distinct("request_id"), distinct("nonce")), (6, 2, 6));
+    assert_eq!(
+        (asked.len(), distinct("request_id"), distinct("nonce")),
+        (6, 2, 6)
+    );
     assert!(!asked[0]["request_id"].as_str().unwrap().contains("task-1"));
 }
 
@@ -300,7 +365,9 @@ fn missing_members_are_refused() {
 #[test]
 fn an_unknown_action_is_refused() {
     for action in ["APPROVE", "Approve", "approved", ""] {
-        assert_disbelieved("unknown variant", move |host, request| signed(host, answer(&request, action)));
+        assert_disbelieved("unknown variant", move |host, request| {
+            signed(host, answer(&request, action))
+        });
     }
 }
 
@@ -321,8 +388,11 @@ fn the_request_sent_back_is_no_answer() {
 #[test]
 fn a_repeated_member_is_refused() {
     assert_disbelieved("the member `action` is repeated", |host, request| {
-        let (id, nonce) = (&request["request_id"], &request["nonce"]);
-        let body = format!(r#"{{"request_id":{id},"nonce":{nonce},"action":"reject","action":"approve"}}"#);
+        let id = &request["request_id"];
+        let nonce = &request["nonce"];
+        let body = format!(
+            r#"{{"request_id":{id},"nonce":{nonce},"action":"reject","action":"approve"}}"#
+        );
         let header = header(host, "hook", host.now() / 1000, &body);
         response(body, header)
     });
@@ -342,7 +412,10 @@ fn what_is_not_json_is_refused_even_if_signed() {
 fn other_statuses_are_refused() {
     for status in [201, 202, 302, 400, 500] {
         assert_disbelieved(&format!("HTTP status {status}"), move |host, request| {
-            Ok(Response { status, ..signed(host, answer(&request, "approve"))? })
+            Ok(Response {
+                status,
+                ..signed(host, answer(&request, "approve"))?
+            })
         });
     }
 }
@@ -350,7 +423,9 @@ fn other_statuses_are_refused() {
 #[test]
 fn an_unreachable_server_is_tried_again() {
     assert_disbelieved("no answer in time", |_, _| Err(HttpError::Timeout));
-    assert_disbelieved("cannot connect", |_, _| Err(HttpError::Connect("refused".into())));
+    assert_disbelieved("cannot connect", |_, _| {
+        Err(HttpError::Connect("refused".into()))
+    });
     let host = host(|host, request| match host.requests().len() {
         1 | 2 => Err(HttpError::Timeout),
         _ => signed(host, answer(&request, "approve")),
@@ -368,8 +443,14 @@ fn a_url_without_grant_is_not_tried_again() {
 #[test]
 fn the_deadline_ends_the_tries() {
     let host = host(|_, _| Err(HttpError::Timeout));
-    let task = Task { deadline: MockHost::NOW + 16_000, ..transfer() };
-    assert!(matches!(Webhook::evaluate(&config(), &task, &host), Err(Failure::Unavailable(_))));
+    let task = Task {
+        deadline: MockHost::NOW + 16_000,
+        ..transfer()
+    };
+    assert!(matches!(
+        Webhook::evaluate(&config(), &task, &host),
+        Err(Failure::Unavailable(_))
+    ));
     let timeouts: Vec<_> = host.requests().iter().map(|post| post.timeout_ms).collect();
     assert_eq!(timeouts, [Some(10_000), Some(1_000)]);
 }
@@ -377,19 +458,31 @@ fn the_deadline_ends_the_tries() {
 /// What the server was told about `task`.
 fn told(task: &Task) -> Value {
     let host = host(|host, request| signed(host, answer(&request, "approve")));
-    assert_eq!(Webhook::evaluate(&config(), task, &host), Ok(Verdict::Approve));
+    assert_eq!(
+        Webhook::evaluate(&config(), task, &host),
+        Ok(Verdict::Approve)
+    );
     opened(&host, &host.requests()[0])
 }
 
 #[test]
 fn a_transfer_on_the_wire() {
     let mut task = transfer();
-    let statement =
-        |name: &str, value: &str, origin| Statement { name: name.into(), value: value.into(), origin };
-    task.extra =
-        vec![statement("reference", "Büro 7", Origin::Claim), statement("blind-allowed", "no", Origin::Fact)];
-    let Operation::Sign(signing) = &mut task.operation else { unreachable!("a transfer") };
-    let Intent::Transaction(tx) = &mut signing.intent else { unreachable!("a transfer") };
+    let statement = |name: &str, value: &str, origin| Statement {
+        name: name.into(),
+        value: value.into(),
+        origin,
+    };
+    task.extra = vec![
+        statement("reference", "Büro 7", Origin::Claim),
+        statement("blind-allowed", "no", Origin::Fact),
+    ];
+    let Operation::Sign(signing) = &mut task.operation else {
+        unreachable!("a transfer")
+    };
+    let Intent::Transaction(tx) = &mut signing.intent else {
+        unreachable!("a transfer")
+    };
     tx.calls = vec![Call {
         contract: "0xA0b8".into(),
         selector: vec![0xa9, 0x05, 0x9c, 0xbb],
@@ -397,7 +490,11 @@ fn a_transfer_on_the_wire() {
         amount: "0".into(),
         data: vec![0xa9, 0x05, 0x9c, 0xbb, 0],
     }];
-    tx.grants = vec![Grant { spender: "0xspender".into(), asset: String::new(), amount: Some("5".into()) }];
+    tx.grants = vec![Grant {
+        spender: "0xspender".into(),
+        asset: String::new(),
+        amount: Some("5".into()),
+    }];
     tx.unsigned = vec![2];
     let mut told = told(&task);
     assert_eq!(told["nonce"].take().as_str().unwrap().len(), 64);
@@ -460,7 +557,10 @@ fn the_number_of_a_token_does_not_stand_where_amounts_do() {
 fn other_tasks_on_the_wire() {
     let intent = |intent| told(&testing::signing(intent))["operation"]["intent"].clone();
     assert_eq!(intent(Intent::Opaque), json!({"kind": "opaque"}));
-    assert_eq!(intent(Intent::Message(b"hi".to_vec())), json!({"kind": "message", "bytes": "6869"}));
+    assert_eq!(
+        intent(Intent::Message(b"hi".to_vec())),
+        json!({"kind": "message", "bytes": "6869"})
+    );
     let data = TypedData {
         chain: Some("eip155:1".into()),
         verifying_contract: None,
@@ -483,7 +583,10 @@ fn other_tasks_on_the_wire() {
     };
     let told = told(&testing::task(Operation::Reshare(resharing)));
     assert_eq!(
-        (&told["operation"]["kind"], &told["operation"]["new_threshold"]),
+        (
+            &told["operation"]["kind"],
+            &told["operation"]["new_threshold"]
+        ),
         (&json!("reshare"), &json!(3))
     );
 }
@@ -492,7 +595,10 @@ fn other_tasks_on_the_wire() {
 fn an_unknown_operation_is_not_sent() {
     let host = host(|host, request| signed(host, answer(&request, "approve")));
     let task = testing::task(Operation::Other("export".into()));
-    assert!(matches!(Webhook::evaluate(&config(), &task, &host), Err(Failure::Unsupported(_))));
+    assert!(matches!(
+        Webhook::evaluate(&config(), &task, &host),
+        Err(Failure::Unsupported(_))
+    ));
     assert!(host.requests().is_empty());
 }
 
@@ -501,17 +607,41 @@ fn check_finds_mistakes() {
     let host = host(|_, _| Err(HttpError::Timeout));
     assert_eq!(Webhook::check(&config(), &host), Ok(()));
     for (document, sound) in [
-        (r#"{"url": "http://127.0.0.1:8080/hook", "secret": "hook"}"#, true),
-        (r#"{"url": "http://localhost/hook", "secret": "hook"}"#, true),
-        (r#"{"url": "http://approve.example/hook", "secret": "hook"}"#, false),
-        (r#"{"url": "http://localhost.evil.example/hook", "secret": "hook"}"#, false),
-        (r#"{"url": "http://127.0.0.1@evil.example/hook", "secret": "hook"}"#, false),
+        (
+            r#"{"url": "http://127.0.0.1:8080/hook", "secret": "hook"}"#,
+            true,
+        ),
+        (
+            r#"{"url": "http://localhost/hook", "secret": "hook"}"#,
+            true,
+        ),
+        (
+            r#"{"url": "http://approve.example/hook", "secret": "hook"}"#,
+            false,
+        ),
+        (
+            r#"{"url": "http://localhost.evil.example/hook", "secret": "hook"}"#,
+            false,
+        ),
+        (
+            r#"{"url": "http://127.0.0.1@evil.example/hook", "secret": "hook"}"#,
+            false,
+        ),
         (r#"{"url": "https://a", "secret": "absent"}"#, false),
-        (r#"{"url": "https://a", "secret": "hook", "answer_secret": "absent"}"#, false),
-        (r#"{"url": "https://a", "secret": "hook", "request_timeout": 0}"#, false),
+        (
+            r#"{"url": "https://a", "secret": "hook", "answer_secret": "absent"}"#,
+            false,
+        ),
+        (
+            r#"{"url": "https://a", "secret": "hook", "request_timeout": 0}"#,
+            false,
+        ),
     ] {
         let result = Webhook::check(&json::config(document).unwrap(), &host);
         assert_eq!(result.is_ok(), sound, "{document}");
-        assert!(sound || matches!(result, Err(Failure::Misconfigured(_))), "{document}");
+        assert!(
+            sound || matches!(result, Err(Failure::Misconfigured(_))),
+            "{document}"
+        );
     }
 }

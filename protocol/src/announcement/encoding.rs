@@ -1,7 +1,12 @@
 //! The two forms of an [`Announcement`]: JSON for people, and postcard for frames and rows.
 //!
-//! Postcard names no fields, so a field cannot be added to it in silence. The highest bit of `generation` says that a list of
-//! parties follows; without it the bytes are those of programs that knew no list.
+//! Postcard names no fields, so a field cannot be added to it in silence. The highest bit of
+//! `generation` says that a list of parties follows; without it the bytes are those of programs
+//! that knew no list.
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::ser::SerializeTuple;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Announcement, StoredMark};
 use crate::committee::{Committee, Threshold};
@@ -9,9 +14,6 @@ use crate::hash::Hash;
 use crate::id::{KeyId, NodeId, SessionId, TaskId};
 use crate::outcome::Point;
 use crate::scheme::Scheme;
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::ser::SerializeTuple;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// In `generation`: parties are listed.
 const LISTS_PARTIES: u32 = 1 << 31;
@@ -46,7 +48,7 @@ impl Serialize for Announcement {
         }
         let listed = !self.parties.is_empty();
         // A greater number belongs to no generation; as the greatest it fits no mark.
-        let generation = self.generation.min(Announcement::MAX_GENERATION);
+        let generation = self.generation.min(Self::MAX_GENERATION);
         let mut fields = serializer.serialize_tuple(FIELDS - usize::from(!listed))?;
         fields.serialize_element(&self.key)?;
         fields.serialize_element(&self.task)?;
@@ -55,7 +57,11 @@ impl Serialize for Announcement {
         fields.serialize_element(&self.scheme)?;
         fields.serialize_element(&self.committee)?;
         fields.serialize_element(&self.threshold)?;
-        fields.serialize_element(&if listed { generation | LISTS_PARTIES } else { generation })?;
+        fields.serialize_element(&if listed {
+            generation | LISTS_PARTIES
+        } else {
+            generation
+        })?;
         fields.serialize_element(&Point(self.root_public_key.clone()))?;
         fields.serialize_element(&self.chain_code)?;
         fields.serialize_element(&self.public_shares)?;
@@ -69,10 +75,11 @@ impl Serialize for Announcement {
 }
 
 impl<'de> Deserialize<'de> for Announcement {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Announcement, D::Error> {
-        match deserializer.is_human_readable() {
-            true => Text::deserialize(deserializer),
-            false => deserializer.deserialize_tuple(FIELDS, Fields),
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            Text::deserialize(deserializer)
+        } else {
+            deserializer.deserialize_tuple(FIELDS, Fields)
         }
     }
 }
@@ -87,13 +94,24 @@ impl<'de> Visitor<'de> for Fields {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Announcement, A::Error> {
-        let (key, task, session) = (next(&mut fields)?, next(&mut fields)?, next(&mut fields)?);
-        let (name, scheme, committee) = (next(&mut fields)?, next(&mut fields)?, next(&mut fields)?);
-        let (threshold, numbered): (_, u32) = (next(&mut fields)?, next(&mut fields)?);
+        let key = next(&mut fields)?;
+        let task = next(&mut fields)?;
+        let session = next(&mut fields)?;
+        let name = next(&mut fields)?;
+        let scheme = next(&mut fields)?;
+        let committee = next(&mut fields)?;
+        let threshold = next(&mut fields)?;
+        let numbered: u32 = next(&mut fields)?;
         let Point(root_public_key) = next(&mut fields)?;
-        let (chain_code, public_shares, aux) = (next(&mut fields)?, next(&mut fields)?, next(&mut fields)?);
+        let chain_code = next(&mut fields)?;
+        let public_shares = next(&mut fields)?;
+        let aux = next(&mut fields)?;
         let listed = numbered & LISTS_PARTIES != 0;
-        let parties: Vec<NodeId> = if listed { next(&mut fields)? } else { Vec::new() };
+        let parties: Vec<NodeId> = if listed {
+            next(&mut fields)?
+        } else {
+            Vec::new()
+        };
         if listed && parties.is_empty() {
             return Err(A::Error::custom("a list of parties without a party"));
         }
@@ -117,5 +135,7 @@ impl<'de> Visitor<'de> for Fields {
 }
 
 fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(fields: &mut A) -> Result<T, A::Error> {
-    fields.next_element()?.ok_or_else(|| A::Error::custom("an announcement is cut short"))
+    fields
+        .next_element()?
+        .ok_or_else(|| A::Error::custom("an announcement is cut short"))
 }

@@ -1,8 +1,12 @@
-//! Reliable broadcast by echo: a message counts only when every other party has received the very same.
+//! Reliable broadcast by echo: a message counts only when every other party has received the very
+//! same.
 //!
-//! Each broadcast is signed by its sender. Whoever receives it tells the other receivers its hash together with that
-//! signature; it is handed on once all of them said the same. Two signatures of one sender under one number prove to
-//! anybody that the sender cheats. With two parties there is nobody to echo to and nothing is sent.
+//! Each broadcast is signed by its sender. Whoever receives it tells the other receivers its hash
+//! together with that signature; it is handed on once all of them said the same. Two signatures of
+//! one sender under one number prove to anybody that the sender cheats. With two parties there is
+//! nobody to echo to and nothing is sent.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::MAX_PHASES;
 use super::failure::{Fault, misbehaved};
@@ -11,11 +15,11 @@ use crate::evidence::{Echoed, Evidence, Misconduct, Signature, SignedHash};
 use crate::frame::{Message, body_hash, broadcast_digest, echo_digest};
 use crate::hash::Hash;
 use crate::id::{NodeId, SessionId};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Broadcasts of one sender in one phase; the longest protocol here has five.
 const MAX_NUMBER: u16 = 32;
-/// Broadcasts of one sender that may wait for echoes. An honest sender is at most one round ahead of whoever waits.
+/// Broadcasts of one sender that may wait for echoes. An honest sender is at most one round ahead
+/// of whoever waits.
 const MAX_INCOMPLETE: usize = 3;
 
 /// All broadcasts of one session.
@@ -25,7 +29,8 @@ pub(super) struct Broadcasts {
     parties: Vec<NodeId>,
     /// How many of its own broadcasts this party has made, by phase.
     made: BTreeMap<u8, u16>,
-    /// How many broadcasts have arrived, by phase and sender: tunnels keep the order, so the next one has that number.
+    /// How many broadcasts have arrived, by phase and sender: tunnels keep the order, so the next
+    /// one has that number.
     arrived: BTreeMap<(u8, usize), u16>,
     slots: BTreeMap<Key, Slot>,
 }
@@ -57,9 +62,16 @@ pub(super) struct Accepted {
 }
 
 impl Broadcasts {
-    pub(super) fn new(task: Hash, me: usize, parties: Vec<NodeId>) -> Broadcasts {
+    pub(super) fn new(task: Hash, me: usize, parties: Vec<NodeId>) -> Self {
         let (made, arrived, slots) = Default::default();
-        Broadcasts { task, me, parties, made, arrived, slots }
+        Self {
+            task,
+            me,
+            parties,
+            made,
+            arrived,
+            slots,
+        }
     }
 
     /// Numbers and signs a broadcast of this party.
@@ -75,7 +87,12 @@ impl Broadcasts {
         *made += 1;
         let me = &self.parties[self.me];
         let digest = broadcast_digest(self.task, session, me, phase, number, body_hash(&body));
-        Message::Broadcast { phase, number, signature: signer.sign(digest.as_bytes()), body }
+        Message::Broadcast {
+            phase,
+            number,
+            signature: signer.sign(digest.as_bytes()),
+            body,
+        }
     }
 
     /// A broadcast or an echo arrived from `from`.
@@ -87,7 +104,12 @@ impl Broadcasts {
         signer: &dyn IdentitySigner,
     ) -> Result<Accepted, Fault> {
         match message {
-            Message::Broadcast { phase, number, body, signature } => {
+            Message::Broadcast {
+                phase,
+                number,
+                body,
+                signature,
+            } => {
                 let key = self.key(from, phase, from, number)?;
                 self.check_turn(key)?;
                 let hash = body_hash(&body);
@@ -97,7 +119,14 @@ impl Broadcasts {
                 }
                 Ok(self.on_broadcast(session, key, hash, signature, body, signer))
             }
-            Message::Echo { phase, sender, number, body, signature, by } => {
+            Message::Echo {
+                phase,
+                sender,
+                number,
+                body,
+                signature,
+                by,
+            } => {
                 let key = self.key(from, phase, usize::from(sender), number)?;
                 if key.sender == from || key.sender == self.me {
                     let what = "echoed a broadcast that it should not";
@@ -113,7 +142,8 @@ impl Broadcasts {
         }
     }
 
-    /// True if something of this party has arrived in the phase, from itself or through another's echo.
+    /// True if something of this party has arrived in the phase, from itself or through another's
+    /// echo.
     pub(super) fn has_spoken(&self, party: usize, phase: u8) -> bool {
         self.slots.iter().any(|(key, slot)| {
             key.phase == phase
@@ -123,13 +153,25 @@ impl Broadcasts {
 
     /// Parties whose echo holds up a broadcast of this phase that has arrived.
     pub(super) fn silent(&self, phase: Option<u8>) -> BTreeSet<usize> {
-        let current = self.slots.iter().filter(|(key, slot)| Some(key.phase) == phase && !slot.done);
-        current.flat_map(|(key, slot)| self.missing(*key, slot)).collect()
+        let current = self
+            .slots
+            .iter()
+            .filter(|(key, slot)| Some(key.phase) == phase && !slot.done);
+        current
+            .flat_map(|(key, slot)| self.missing(*key, slot))
+            .collect()
     }
 
     fn missing(&self, key: Key, slot: &Slot) -> Vec<usize> {
-        let missing: Vec<usize> = self.receivers(key).filter(|party| !slot.echoed.contains(party)).collect();
-        if slot.body.is_none() { vec![key.sender] } else { missing }
+        let missing: Vec<usize> = self
+            .receivers(key)
+            .filter(|party| !slot.echoed.contains(party))
+            .collect();
+        if slot.body.is_none() {
+            vec![key.sender]
+        } else {
+            missing
+        }
     }
 
     fn receivers(&self, key: Key) -> impl Iterator<Item = usize> + use<> {
@@ -139,22 +181,36 @@ impl Broadcasts {
 
     fn key(&self, from: usize, phase: u8, sender: usize, number: u16) -> Result<Key, Fault> {
         if phase >= MAX_PHASES || number >= MAX_NUMBER || sender >= self.parties.len() {
-            return Err(misbehaved(self.parties[from], "sent a broadcast that no protocol has").into());
+            return Err(
+                misbehaved(self.parties[from], "sent a broadcast that no protocol has").into(),
+            );
         }
-        Ok(Key { phase, sender, number })
+        Ok(Key {
+            phase,
+            sender,
+            number,
+        })
     }
 
     /// What waits for echoes is bounded: the next number, and few at a time.
     fn check_turn(&self, key: Key) -> Result<(), Fault> {
-        let next = self.arrived.get(&(key.phase, key.sender)).copied().unwrap_or(0);
-        let waits = |(other, slot): &(&Key, &Slot)| other.sender == key.sender && slot.body.is_some();
+        let next = self
+            .arrived
+            .get(&(key.phase, key.sender))
+            .copied()
+            .unwrap_or(0);
+        let waits =
+            |(other, slot): &(&Key, &Slot)| other.sender == key.sender && slot.body.is_some();
         if key.number != next || self.slots.iter().filter(waits).count() >= MAX_INCOMPLETE {
-            return Err(misbehaved(self.parties[key.sender], "sent a broadcast out of turn").into());
+            return Err(
+                misbehaved(self.parties[key.sender], "sent a broadcast out of turn").into(),
+            );
         }
         Ok(())
     }
 
-    /// False: the sender did not sign this. An error: it signed this and something else under one number.
+    /// False: the sender did not sign this. An error: it signed this and something else under one
+    /// number.
     fn check_signed(
         &mut self,
         session: SessionId,
@@ -247,10 +303,19 @@ impl Broadcasts {
     ) -> Fault {
         let echo = Box::new(self.echoed(key, said, by));
         let misconduct = Misconduct::FalseEcho { session, echo };
-        let evidence = Evidence { task: self.task, node: self.parties[from], misconduct };
-        match evidence.verify(self.task, &self.parties) {
-            true => evidence.into(),
-            false => misbehaved(self.parties[from], "passed on a broadcast that was never signed").into(),
+        let evidence = Evidence {
+            task: self.task,
+            node: self.parties[from],
+            misconduct,
+        };
+        if evidence.verify(self.task, &self.parties) {
+            evidence.into()
+        } else {
+            misbehaved(
+                self.parties[from],
+                "passed on a broadcast that was never signed",
+            )
+            .into()
         }
     }
 
@@ -277,8 +342,21 @@ impl Broadcasts {
         key: Key,
         signed: [(Hash, [u8; 64]); 2],
     ) -> Fault {
-        let signed = signed.map(|(hash, signature)| SignedHash { hash, signature: Signature(signature) });
-        let misconduct = Misconduct::Broadcasts { session, phase: key.phase, number: key.number, signed };
-        Evidence { task: self.task, node, misconduct }.into()
+        let signed = signed.map(|(hash, signature)| SignedHash {
+            hash,
+            signature: Signature(signature),
+        });
+        let misconduct = Misconduct::Broadcasts {
+            session,
+            phase: key.phase,
+            number: key.number,
+            signed,
+        };
+        Evidence {
+            task: self.task,
+            node,
+            misconduct,
+        }
+        .into()
     }
 }

@@ -1,7 +1,7 @@
 //! How sessions end badly: stable codes, and texts that end with what to do.
 //!
-//! `culprits` are those whom this node itself saw cheating, or those it waited for. What one party says of another makes no
-//! culprit: the text says who says what of whom.
+//! `culprits` are those whom this node itself saw cheating, or those it waited for. What one party
+//! says of another makes no culprit: the text says who says what of whom.
 
 use crate::control::Stage;
 use crate::evidence::Evidence;
@@ -21,19 +21,30 @@ pub(super) struct Fault {
 }
 
 impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Fault {
-        Fault { failure, evidence: None }
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            evidence: None,
+        }
     }
 }
 
 impl From<Evidence> for Fault {
-    fn from(evidence: Evidence) -> Fault {
-        Fault { failure: evidence.failure(), evidence: Some(Box::new(evidence)) }
+    fn from(evidence: Evidence) -> Self {
+        Self {
+            failure: evidence.failure(),
+            evidence: Some(Box::new(evidence)),
+        }
     }
 }
 
 pub(super) fn failure(cause: Cause, code: &str, culprits: Vec<NodeId>, text: String) -> Failure {
-    Failure { cause, code: code.into(), text, culprits }
+    Failure {
+        cause,
+        code: code.into(),
+        text,
+        culprits,
+    }
 }
 
 pub(super) fn misbehaved(node: NodeId, what: &str) -> Failure {
@@ -41,7 +52,9 @@ pub(super) fn misbehaved(node: NodeId, what: &str) -> Failure {
         Cause::Peer,
         "peer-misbehaved",
         vec![node],
-        format!("{node} {what}; ask its operator which program and version it runs before trying again"),
+        format!(
+            "{node} {what}; ask its operator which program and version it runs before trying again"
+        ),
     )
 }
 
@@ -49,7 +62,8 @@ pub(super) fn overlong(node: NodeId) -> Failure {
     misbehaved(node, "sent more than the protocol has room for")
 }
 
-/// Nobody is named: the requester may have signed two tasks, and the coordinator may have named different parties.
+/// Nobody is named: the requester may have signed two tasks, and the coordinator may have named
+/// different parties.
 pub(super) fn split_view(node: NodeId, mine: &Ready, theirs: &Ready) -> Failure {
     let text = format!(
         "{node} is ready for task {} among parties {}, and this node for task {} among parties {}; compare what the coordinator offered to both before trying again",
@@ -82,30 +96,42 @@ pub(super) fn frames_lost(node: NodeId) -> Failure {
 }
 
 pub(super) fn peer_lost(node: NodeId) -> Failure {
-    let text = format!("the connection to {node} broke; see that it runs and is on line, then try again");
+    let text =
+        format!("the connection to {node} broke; see that it runs and is on line, then try again");
     failure(Cause::Environment, "peer-lost", vec![node], text)
 }
 
 /// `silent`: those of `waiting_for` whose silence cannot be the doing of a third party.
 pub(super) fn timed_out(stage: Stage, waiting_for: &[NodeId], silent: Vec<NodeId>) -> Failure {
-    let text = match silent.len() == waiting_for.len() {
-        true => format!(
+    let text = if silent.len() == waiting_for.len() {
+        format!(
             "time ran out while {stage}, waiting for {}; see that it runs and is on line, then try again",
             names(waiting_for)
-        ),
-        false => format!(
+        )
+    } else {
+        format!(
             "time ran out while {stage}: this node waited for {}, who may have waited for another; compare what each party says, then try again",
             names(waiting_for)
-        ),
+        )
     };
     failure(Cause::Environment, "session-timeout", silent, text)
 }
 
-/// Another party gave up. Its words are shown, cut and without control characters; they convict nobody.
+/// Another party gave up. Its words are shown, cut and without control characters; they convict
+/// nobody.
 pub(super) fn aborted(node: NodeId, abort: &Abort) -> Failure {
-    let said: String = abort.text.chars().filter(|c| !is_hidden(*c)).take(300).collect();
-    let code: String =
-        abort.code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let said: String = abort
+        .text
+        .chars()
+        .filter(|c| !is_hidden(*c))
+        .take(300)
+        .collect();
+    let code: String = abort
+        .code
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .take(40)
+        .collect();
     let accused = match &abort.accused[..] {
         [] => String::new(),
         accused => format!(
@@ -113,9 +139,18 @@ pub(super) fn aborted(node: NodeId, abort: &Abort) -> Failure {
             names(&accused[..accused.len().min(MAX_NAMES)])
         ),
     };
-    failure(Cause::Peer, "peer-aborted", Vec::new(), format!("{node} gave up ({code}): {said}{accused}"))
+    failure(
+        Cause::Peer,
+        "peer-aborted",
+        Vec::new(),
+        format!("{node} gave up ({code}): {said}{accused}"),
+    )
 }
 
 fn names(nodes: &[NodeId]) -> String {
-    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" and ")
+    nodes
+        .iter()
+        .map(NodeId::to_string)
+        .collect::<Vec<_>>()
+        .join(" and ")
 }

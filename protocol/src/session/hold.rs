@@ -1,22 +1,24 @@
-//! Frames that arrive before their task does: another party may be a moment ahead. Held in small numbers and few bytes, for
-//! a short time.
+//! Frames that arrive before their task does: another party may be a moment ahead. Held in small
+//! numbers and few bytes, for a short time.
 
-use crate::frame::{Body, Frame};
-use crate::id::{NodeId, TaskId};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::frame::{Body, Frame};
+use crate::id::{NodeId, TaskId};
+
 /// Frames held for one peer.
 const MAX_FRAMES: usize = 64;
-/// Bytes held for one peer, as they came. An honest frame has some hundred, and with a proof in it some thousand.
+/// Bytes held for one peer, as they came. An honest frame has some hundred, and with a proof in it
+/// some thousand.
 const MAX_BYTES: usize = 64 * 1024;
 /// How long.
 pub const MAX_AGE: Duration = Duration::from_secs(10);
 /// Frames held for all peers.
 const MAX_TOTAL: usize = 512;
 
-/// Holds frames for tasks that this node has not begun. Nobody can run a session with a node that has not said it is ready,
-/// so only small frames are worth holding.
+/// Holds frames for tasks that this node has not begun. Nobody can run a session with a node that
+/// has not said it is ready, so only small frames are worth holding.
 #[derive(Default)]
 pub struct Hold(VecDeque<Held>);
 
@@ -28,8 +30,8 @@ struct Held {
 }
 
 impl Hold {
-    /// Holds a frame that came as so many `bytes`; the oldest of the same peer, or of all, make room. One that is larger than
-    /// all of a peer's together may be is dropped.
+    /// Holds a frame that came as so many `bytes`; the oldest of the same peer, or of all, make
+    /// room. One that is larger than all of a peer's together may be is dropped.
     pub fn put(&mut self, now: Instant, from: NodeId, frame: Frame, bytes: usize) {
         self.expire(now);
         if !is_worth_holding(&frame.body) || bytes > MAX_BYTES {
@@ -41,12 +43,19 @@ impl Hold {
         if self.0.len() >= MAX_TOTAL {
             self.drop_first(|_| true);
         }
-        self.0.push_back(Held { since: now, from, frame, bytes });
+        self.0.push_back(Held {
+            since: now,
+            from,
+            frame,
+            bytes,
+        });
     }
 
-    /// Drops what is too old. Call it now and then: a peer that has fallen silent is to hold nothing here.
+    /// Drops what is too old. Call it now and then: a peer that has fallen silent is to hold
+    /// nothing here.
     pub fn expire(&mut self, now: Instant) {
-        self.0.retain(|held| now.duration_since(held.since) < MAX_AGE);
+        self.0
+            .retain(|held| now.duration_since(held.since) < MAX_AGE);
     }
 
     /// Takes the frames of a task, in the order of arrival, with the bytes that each came as.
@@ -54,7 +63,10 @@ impl Hold {
         let (taken, kept): (VecDeque<Held>, VecDeque<Held>) =
             self.0.drain(..).partition(|held| held.frame.task == task);
         self.0 = kept;
-        taken.into_iter().map(|held| (held.from, held.frame, held.bytes)).collect()
+        taken
+            .into_iter()
+            .map(|held| (held.from, held.frame, held.bytes))
+            .collect()
     }
 
     fn of(&self, peer: NodeId) -> impl Iterator<Item = &Held> {

@@ -1,15 +1,18 @@
-//! One run of one protocol, as a state machine that is fed and polled. It never touches a socket, a clock or a secret.
+//! One run of one protocol, as a state machine that is fed and polled. It never touches a socket, a
+//! clock or a secret.
 //!
-//! A session goes through three stages, each with a deadline. **Ready**: the parties exchange their view of the task and
-//! fresh randomness, signed; the session id is the hash over all of it, so a split view dies before any message that depends on a
-//! secret. Where there are more than two, each passes on what all the others said, so that nobody tells two parties two
-//! things and nobody keeps its word from one of them. **Running**: one engine after the other (phases) exchanges direct
-//! messages and reliable broadcasts (`broadcast.rs`). **Storing** (only where shares are made): everybody signs that its
-//! result is durable. A session that cannot go on says why and whom it waits for, and tells the others so that they need
-//! not wait.
+//! A session goes through three stages, each with a deadline. **Ready**: the parties exchange their
+//! view of the task and fresh randomness, signed; the session id is the hash over all of it, so a
+//! split view dies before any message that depends on a secret. Where there are more than two, each
+//! passes on what all the others said, so that nobody tells two parties two things and nobody keeps
+//! its word from one of them. **Running**: one engine after the other (phases) exchanges direct
+//! messages and reliable broadcasts (`broadcast.rs`). **Storing** (only where shares are made):
+//! everybody signs that its result is durable. A session that cannot go on says why and whom it
+//! waits for, and tells the others so that they need not wait.
 //!
-//! Who cheats is named by whoever saw it or can verify the proof ([`Evidence`]), which travels with the abort. A party that hears
-//! another accused without proof sends nothing more, and listens for a moment: what convicts the accused may be on its way.
+//! Who cheats is named by whoever saw it or can verify the proof ([`Evidence`]), which travels with
+//! the abort. A party that hears another accused without proof sends nothing more, and listens for
+//! a moment: what convicts the accused may be on its way.
 
 mod broadcast;
 mod failure;
@@ -17,6 +20,10 @@ pub mod hold;
 mod room;
 #[cfg(test)]
 mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::evidence::{Claim, Evidence, Misconduct, Signature};
 use crate::frame::{Abort, Body, Frame, Mark, Message, Ready, SignedMark, result_digest};
@@ -26,12 +33,20 @@ use crate::outcome::{Cause, Failure, StoredMark};
 use crate::{IdentitySigner, control::Stage};
 use broadcast::{Accepted, Broadcasts};
 use failure::{
-    Fault, aborted, frames_lost, misbehaved, overlong, peer_lost, split_view, timed_out, twin, wrong_result,
+    Fault, aborted, frames_lost, misbehaved, overlong, peer_lost, split_view, timed_out, twin,
+    wrong_result,
 };
 pub use room::{Room, Rooms};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+
+/// Engines that a session may run one after the other: one for each signature of a task.
+pub const MAX_PHASES: u8 = 64;
+/// How long a session goes on after a tunnel broke: long enough to use what has arrived.
+const LOST_GRACE: Duration = Duration::from_secs(2);
+/// How long a party that hears another accused listens for proof of its own.
+const LISTEN: Duration = Duration::from_secs(2);
+/// Engine messages of one party in one phase, and messages of one party that wait for their phase
+/// or for the session to begin. The longest protocol here has ten.
+const MAX_MESSAGES: u32 = 32;
 
 /// How long each stage may take.
 #[derive(Debug, Clone, Copy)]
@@ -43,21 +58,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    fn default() -> Limits {
-        Limits { ready: Duration::from_secs(5), storing: Duration::from_secs(10) }
+    fn default() -> Self {
+        Self {
+            ready: Duration::from_secs(5),
+            storing: Duration::from_secs(10),
+        }
     }
 }
-
-/// Engines that a session may run one after the other: one for each signature of a task.
-pub const MAX_PHASES: u8 = 64;
-
-/// How long a session goes on after a tunnel broke: long enough to use what has arrived.
-const LOST_GRACE: Duration = Duration::from_secs(2);
-/// How long a party that hears another accused listens for proof of its own.
-const LISTEN: Duration = Duration::from_secs(2);
-/// Engine messages of one party in one phase, and messages of one party that wait for their phase or for the session to
-/// begin. The longest protocol here has ten.
-const MAX_MESSAGES: u32 = 32;
 
 /// What a session is made from.
 pub struct Setup {
@@ -176,7 +183,7 @@ pub struct Session {
 
 impl Session {
     /// Begins to meet the others. `None` if this node is not among the parties.
-    pub fn new(now: Instant, setup: Setup) -> Option<Session> {
+    pub fn new(now: Instant, setup: Setup) -> Option<Self> {
         let position = setup.parties.iter().position(|party| *party == setup.me)?;
         let ready = Ready {
             task: setup.task_hash,
@@ -189,7 +196,7 @@ impl Session {
         let ready = ready.sign(&setup.me, &*setup.signer);
         let mut parties: Vec<Party> = setup.parties.iter().map(|_| Party::default()).collect();
         parties[position].ready = Some(ready.clone());
-        let mut session = Session {
+        let mut session = Self {
             deadline: now + setup.limits.ready,
             broadcasts: Broadcasts::new(setup.task_hash, position, setup.parties.clone()),
             position,
@@ -213,7 +220,9 @@ impl Session {
 
     /// A frame of this task arrived in the tunnel from `from`.
     pub fn handle_frame(&mut self, now: Instant, from: &NodeId, frame: Frame) {
-        let Some(sender) = self.setup.parties.iter().position(|party| party == from) else { return };
+        let Some(sender) = self.setup.parties.iter().position(|party| party == from) else {
+            return;
+        };
         if sender == self.position || self.is_over() {
             return;
         }
@@ -242,14 +251,16 @@ impl Session {
         }
     }
 
-    /// A frame of this task came from `peer` that [does not fit](Rooms::fits), and whoever received it dropped it.
+    /// A frame of this task came from `peer` that [does not fit](Rooms::fits), and whoever received
+    /// it dropped it.
     pub fn handle_overlong(&mut self, peer: &NodeId) {
         if self.setup.parties.contains(peer) && *peer != self.setup.me {
             self.fail(overlong(*peer));
         }
     }
 
-    /// The tunnel to `peer` broke. What has arrived may still be enough; if not, the session ends soon.
+    /// The tunnel to `peer` broke. What has arrived may still be enough; if not, the session ends
+    /// soon.
     pub fn handle_peer_lost(&mut self, now: Instant, peer: &NodeId) {
         let position = self.setup.parties.iter().position(|party| party == peer);
         if let (Some(position), None) = (position, self.lost) {
@@ -271,8 +282,8 @@ impl Session {
         }
     }
 
-    /// Begins the next engine: its messages are delivered from now on, and it has `limit` to finish. Phases count from 0 to
-    /// [`MAX_PHASES`] - 1, upwards.
+    /// Begins the next engine: its messages are delivered from now on, and it has `limit` to
+    /// finish. Phases count from 0 to [`MAX_PHASES`] - 1, upwards.
     pub fn begin_phase(&mut self, now: Instant, phase: u8, limit: Duration) {
         if self.is_over() {
             return;
@@ -283,8 +294,11 @@ impl Session {
         self.phase = Some(phase);
         self.deadline = now + limit;
         // What an ended engine did not take is not for the next one.
-        self.events.retain(|event| !matches!(event, SessionEvent::Message(_)));
-        self.parties.iter_mut().for_each(|party| (party.heard, party.waiting) = (0, (0, 0)));
+        self.events
+            .retain(|event| !matches!(event, SessionEvent::Message(_)));
+        self.parties
+            .iter_mut()
+            .for_each(|party| (party.heard, party.waiting) = (0, (0, 0)));
         for (of, message) in std::mem::take(&mut self.waiting) {
             self.deliver(of, message);
         }
@@ -293,23 +307,31 @@ impl Session {
     /// The engine has a message for one party.
     pub fn send_direct(&mut self, to: u16, body: Vec<u8>) {
         let known = usize::from(to) < self.parties.len() && self.told.is_none();
-        let (Some(phase), true) = (self.phase, known) else { return };
+        let (Some(phase), true) = (self.phase, known) else {
+            return;
+        };
         self.run_to(usize::from(to), Message::Direct { phase, body });
     }
 
     /// The engine has a message for all.
     pub fn send_broadcast(&mut self, body: Vec<u8>) {
-        let (Some(phase), Some(session)) = (self.phase, self.session) else { return };
+        let (Some(phase), Some(session)) = (self.phase, self.session) else {
+            return;
+        };
         if self.told.is_some() {
             return;
         }
-        let message = self.broadcasts.make(session, phase, body, &*self.setup.signer);
+        let message = self
+            .broadcasts
+            .make(session, phase, body, &*self.setup.signer);
         self.run_all(message);
     }
 
     /// The local result with this digest is durable: says so, and waits for the others.
     pub fn stored(&mut self, now: Instant, digest: Hash) {
-        let Some(session) = self.session.filter(|_| !self.is_over()) else { return };
+        let Some(session) = self.session.filter(|_| !self.is_over()) else {
+            return;
+        };
         self.state = State::Storing(digest);
         // A slower party may use all of the last engine's time before it stores.
         self.deadline = self.deadline.max(now + self.setup.limits.storing);
@@ -324,7 +346,8 @@ impl Session {
         }
     }
 
-    /// Others gave up: nothing may begin that depends on them. What has just been finished may still be of use.
+    /// Others gave up: nothing may begin that depends on them. What has just been finished may
+    /// still be of use.
     pub fn is_called_off(&self) -> Option<&Failure> {
         self.told.as_ref().map(|(failure, _)| failure)
     }
@@ -337,16 +360,26 @@ impl Session {
     /// How far each other party says that it has come, as far as it was heard.
     pub fn marks(&self) -> Vec<(NodeId, SignedMark)> {
         let said = |(position, party): (usize, &Party)| {
-            Some((self.setup.parties[position], party.ready.as_ref()?.signed_mark()))
+            Some((
+                self.setup.parties[position],
+                party.ready.as_ref()?.signed_mark(),
+            ))
         };
         self.others().filter_map(said).collect()
     }
 
     fn claim(&self, session: SessionId, digest: Hash) -> Claim {
         let mark = Signature(self.setup.signer.sign(digest.as_bytes()));
-        let claim = Claim { digest, mark, signature: Signature([0; 64]) };
+        let claim = Claim {
+            digest,
+            mark,
+            signature: Signature([0; 64]),
+        };
         let bound = result_digest(self.setup.task_hash, session, &self.setup.me, &claim);
-        Claim { signature: Signature(self.setup.signer.sign(bound.as_bytes())), ..claim }
+        Claim {
+            signature: Signature(self.setup.signer.sign(bound.as_bytes())),
+            ..claim
+        }
     }
 
     /// Gives up and tells the others.
@@ -373,13 +406,18 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let lost = self.lost.map(|(_, deadline)| deadline);
         let told = self.told.as_ref().map(|(_, deadline)| *deadline);
-        let first = [lost, told].into_iter().flatten().fold(self.deadline, Instant::min);
+        let first = [lost, told]
+            .into_iter()
+            .flatten()
+            .fold(self.deadline, Instant::min);
         (!self.is_over()).then_some(first)
     }
 
     /// True once the stage has used up its time. Not because a tunnel broke.
     pub fn is_late(&self, now: Instant) -> bool {
-        !self.is_over() && self.deadline <= now && self.lost.is_none_or(|(_, deadline)| deadline > now)
+        !self.is_over()
+            && self.deadline <= now
+            && self.lost.is_none_or(|(_, deadline)| deadline > now)
     }
 
     /// What the session is doing.
@@ -393,7 +431,11 @@ impl Session {
 
     /// The parties that are behind the others, in the order of their ids.
     pub fn waiting_for(&self) -> Vec<NodeId> {
-        let least = self.others().map(|(_, party)| party.heard).min().unwrap_or(0);
+        let least = self
+            .others()
+            .map(|(_, party)| party.heard)
+            .min()
+            .unwrap_or(0);
         let silent = self.broadcasts.silent(self.phase);
         self.others()
             .filter(|(position, party)| match self.state {
@@ -407,9 +449,10 @@ impl Session {
             .collect()
     }
 
-    /// Those of [`waiting_for`](Self::waiting_for) whose silence nobody else can have caused: where there is nobody else,
-    /// where all that they had to say depends on no other party's word, or where they say nothing at all. A party that has
-    /// begun may be waiting for what a third one keeps from it.
+    /// Those of [`waiting_for`](Self::waiting_for) whose silence nobody else can have caused: where
+    /// there is nobody else, where all that they had to say depends on no other party's word, or
+    /// where they say nothing at all. A party that has begun may be waiting for what a third one
+    /// keeps from it.
     fn silent(&self) -> Vec<NodeId> {
         let quiet = |node: &NodeId| match self.state {
             State::Ready => true,
@@ -417,7 +460,10 @@ impl Session {
             State::Storing(_) | State::Done => false,
         };
         let alone = self.parties.len() == 2;
-        self.waiting_for().into_iter().filter(|node| alone || quiet(node)).collect()
+        self.waiting_for()
+            .into_iter()
+            .filter(|node| alone || quiet(node))
+            .collect()
     }
 
     fn has_begun(&self, node: &NodeId) -> bool {
@@ -432,7 +478,10 @@ impl Session {
     }
 
     fn others(&self) -> impl Iterator<Item = (usize, &Party)> {
-        self.parties.iter().enumerate().filter(|(position, _)| *position != self.position)
+        self.parties
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| *position != self.position)
     }
 
     fn on_ready(&mut self, now: Instant, sender: usize, ready: Ready) {
@@ -447,11 +496,15 @@ impl Session {
         self.begin_if_all_are_ready(now);
     }
 
-    /// What another party heard when it met all: equal to what this one heard, or somebody said two things.
+    /// What another party heard when it met all: equal to what this one heard, or somebody said two
+    /// things.
     fn on_met(&mut self, now: Instant, sender: usize, readies: Vec<Ready>) {
         let node = self.setup.parties[sender];
         let signed = readies.len() == self.parties.len()
-            && readies.iter().zip(&self.setup.parties).all(|(ready, party)| ready.verifies(party));
+            && readies
+                .iter()
+                .zip(&self.setup.parties)
+                .all(|(ready, party)| ready.verifies(party));
         if !signed || std::mem::replace(&mut self.parties[sender].met, true) {
             return self.fail(misbehaved(node, "passed on what the parties did not say"));
         }
@@ -461,7 +514,8 @@ impl Session {
         self.begin_if_all_are_ready(now);
     }
 
-    /// Compares a party's signed word with this node's own, and with what that party said elsewhere.
+    /// Compares a party's signed word with this node's own, and with what that party said
+    /// elsewhere.
     fn take_ready(&mut self, party: usize, ready: Ready) {
         if self.is_over() {
             return;
@@ -472,7 +526,11 @@ impl Session {
             Some(_) if party == self.position => self.fail(twin()),
             Some(known) if ready.task == known.task => {
                 let misconduct = Misconduct::Readies(Box::new([known, ready]));
-                self.fail(Evidence { task: self.setup.task_hash, node, misconduct });
+                self.fail(Evidence {
+                    task: self.setup.task_hash,
+                    node,
+                    misconduct,
+                });
             }
             known => {
                 let mine = self.parties[self.position].ready.clone();
@@ -488,7 +546,10 @@ impl Session {
         let node = self.setup.parties[sender];
         match &abort.evidence {
             Some(evidence) if !evidence.verify(self.setup.task_hash, &self.setup.parties) => {
-                return self.fail(misbehaved(node, "accused another with a proof that does not hold"));
+                return self.fail(misbehaved(
+                    node,
+                    "accused another with a proof that does not hold",
+                ));
             }
             Some(evidence) if evidence.node == self.setup.me => return self.fail(twin()),
             Some(evidence) => return self.fail((**evidence).clone()),
@@ -514,7 +575,9 @@ impl Session {
     /// A third party's confirmation, brought by another.
     fn on_foreign_claim(&mut self, of: &NodeId, claim: Claim) {
         let position = self.setup.parties.iter().position(|party| party == of);
-        let (Some(position), Some(session)) = (position, self.session) else { return };
+        let (Some(position), Some(session)) = (position, self.session) else {
+            return;
+        };
         if position != self.position && claim.is_of(self.setup.task_hash, session, of) {
             self.on_stored(session, position, claim);
         }
@@ -530,18 +593,29 @@ impl Session {
 
     /// All views are equal: fixes the session id.
     fn begin(&mut self, now: Instant) {
-        let readies: Vec<&Ready> = self.parties.iter().filter_map(|party| party.ready.as_ref()).collect();
+        let readies: Vec<&Ready> = self
+            .parties
+            .iter()
+            .filter_map(|party| party.ready.as_ref())
+            .collect();
         let session = session_id(self.setup.task_hash, &self.setup.parties, &readies);
         let holds = readies.iter().map(|ready| ready.holds).collect();
         self.session = Some(session);
         self.state = State::Running;
         self.deadline = now + self.setup.limits.ready;
         if self.parties.len() > 2 {
-            let heard = self.parties.iter().filter_map(|party| party.ready.clone()).collect();
+            let heard = self
+                .parties
+                .iter()
+                .filter_map(|party| party.ready.clone())
+                .collect();
             self.transmit_all(&Body::Met(heard));
         }
-        self.events.push_back(SessionEvent::Begun { session, holds });
-        self.parties.iter_mut().for_each(|party| party.waiting = (0, 0));
+        self.events
+            .push_back(SessionEvent::Begun { session, holds });
+        self.parties
+            .iter_mut()
+            .for_each(|party| party.waiting = (0, 0));
         for (sender, claimed, message) in std::mem::take(&mut self.early) {
             self.on_run(sender, claimed, message);
         }
@@ -561,7 +635,14 @@ impl Session {
         }
         match message {
             Message::Direct { phase, body } => {
-                self.deliver(phase, EngineMessage { from: sender as u16, broadcast: false, body });
+                self.deliver(
+                    phase,
+                    EngineMessage {
+                        from: sender as u16,
+                        broadcast: false,
+                        body,
+                    },
+                );
             }
             Message::Stored(claim)
                 if claim.is_of(self.setup.task_hash, session, &self.setup.parties[sender]) =>
@@ -569,10 +650,16 @@ impl Session {
                 self.on_stored(session, sender, claim);
             }
             Message::Stored(_) => {
-                self.fail(misbehaved(self.setup.parties[sender], "did not sign its confirmation"));
+                self.fail(misbehaved(
+                    self.setup.parties[sender],
+                    "did not sign its confirmation",
+                ));
             }
             Message::Broadcast { .. } | Message::Echo { .. } => {
-                match self.broadcasts.handle(session, sender, message, &*self.setup.signer) {
+                match self
+                    .broadcasts
+                    .handle(session, sender, message, &*self.setup.signer)
+                {
                     Ok(accepted) => self.on_accepted(accepted),
                     Err(fault) => self.fail(fault),
                 }
@@ -580,8 +667,8 @@ impl Session {
         }
     }
 
-    /// Whether a frame is no longer than its phase has room for, beside what the sender sent of that phase before. Asked once for
-    /// each frame, when it arrives.
+    /// Whether a frame is no longer than its phase has room for, beside what the sender sent of
+    /// that phase before. Asked once for each frame, when it arrives.
     fn has_room(&mut self, sender: usize, frame: &Frame) -> bool {
         if !self.setup.rooms.fits(frame) {
             return false;
@@ -595,7 +682,10 @@ impl Session {
         };
         let carried = self.parties[sender].carried.entry(*phase).or_default();
         *carried += body.len();
-        self.setup.rooms.of(*phase).is_some_and(|room| *carried <= room.total)
+        self.setup
+            .rooms
+            .of(*phase)
+            .is_some_and(|room| *carried <= room.total)
     }
 
     fn keep_early(&mut self, sender: usize, claimed: SessionId, message: Message) {
@@ -609,12 +699,19 @@ impl Session {
             self.run_to(to, echo);
         }
         for (phase, from, body) in accepted.deliver {
-            self.deliver(phase, EngineMessage { from: from as u16, broadcast: true, body });
+            self.deliver(
+                phase,
+                EngineMessage {
+                    from: from as u16,
+                    broadcast: true,
+                    body,
+                },
+            );
         }
     }
 
-    /// Hands a message to the engine, or keeps it for the engine of a later phase. What comes after its engine has ended is
-    /// of no use to anybody.
+    /// Hands a message to the engine, or keeps it for the engine of a later phase. What comes after
+    /// its engine has ended is of no use to anybody.
     fn deliver(&mut self, phase: u8, message: EngineMessage) {
         let from = usize::from(message.from);
         match self.phase {
@@ -643,21 +740,40 @@ impl Session {
         let (messages, total) = &mut self.parties[sender].waiting;
         (*messages, *total) = (*messages + 1, *total + bytes);
         if *messages > MAX_MESSAGES || *total > self.setup.rooms.waiting() {
-            self.fail(misbehaved(self.setup.parties[sender], "sent far ahead of the protocol"));
+            self.fail(misbehaved(
+                self.setup.parties[sender],
+                "sent far ahead of the protocol",
+            ));
         }
     }
 
-    /// A confirmation that the party signed. Its mark is part of what makes the next generation, so it is verified here.
+    /// A confirmation that the party signed. Its mark is part of what makes the next generation, so
+    /// it is verified here.
     fn on_stored(&mut self, session: SessionId, sender: usize, claim: Claim) {
-        let (task, node) = (self.setup.task_hash, self.setup.parties[sender]);
+        let task = self.setup.task_hash;
+        let node = self.setup.parties[sender];
         if !claim.is_marked(&node) {
-            let misconduct = Misconduct::FalseMark { session, claim: Box::new(claim) };
-            return self.fail(Evidence { task, node, misconduct });
+            let misconduct = Misconduct::FalseMark {
+                session,
+                claim: Box::new(claim),
+            };
+            return self.fail(Evidence {
+                task,
+                node,
+                misconduct,
+            });
         }
         match self.parties[sender].claim {
             Some(known) if known.digest != claim.digest => {
-                let misconduct = Misconduct::Results { session, claims: Box::new([known, claim]) };
-                return self.fail(Evidence { task, node, misconduct });
+                let misconduct = Misconduct::Results {
+                    session,
+                    claims: Box::new([known, claim]),
+                };
+                return self.fail(Evidence {
+                    task,
+                    node,
+                    misconduct,
+                });
             }
             Some(_) => {}
             None => self.parties[sender].claim = Some(claim),
@@ -667,12 +783,21 @@ impl Session {
 
     /// Compares the confirmations that are there; the last one completes the session.
     fn check_claims(&mut self) {
-        let State::Storing(digest) = self.state else { return };
+        let State::Storing(digest) = self.state else {
+            return;
+        };
         let differs = |party: &Party| party.claim.filter(|claim| claim.digest != digest);
-        let differing = self.parties.iter().enumerate().find_map(|(at, party)| Some((at, differs(party)?)));
+        let differing = self
+            .parties
+            .iter()
+            .enumerate()
+            .find_map(|(at, party)| Some((at, differs(party)?)));
         if let Some((party, claim)) = differing {
             let node = self.setup.parties[party];
-            return self.fail_with(wrong_result(node, digest, claim.digest).into(), Some((node, claim)));
+            return self.fail_with(
+                wrong_result(node, digest, claim.digest).into(),
+                Some((node, claim)),
+            );
         }
         let marks: Vec<StoredMark> = self.stored_marks().collect();
         if marks.len() == self.parties.len() {
@@ -682,10 +807,17 @@ impl Session {
     }
 
     fn stored_marks(&self) -> impl Iterator<Item = StoredMark> {
-        self.setup.parties.iter().zip(&self.parties).filter_map(|(node, party)| {
-            let claim = party.claim?;
-            Some(StoredMark { node: *node, signature: claim.mark.0.to_vec() })
-        })
+        self.setup
+            .parties
+            .iter()
+            .zip(&self.parties)
+            .filter_map(|(node, party)| {
+                let claim = party.claim?;
+                Some(StoredMark {
+                    node: *node,
+                    signature: claim.mark.0.to_vec(),
+                })
+            })
     }
 
     fn run_to(&mut self, to: usize, message: Message) {
@@ -699,7 +831,10 @@ impl Session {
     }
 
     fn transmit_all(&mut self, body: &Body) {
-        for to in (0..self.parties.len()).filter(|to| *to != self.position).collect::<Vec<_>>() {
+        for to in (0..self.parties.len())
+            .filter(|to| *to != self.position)
+            .collect::<Vec<_>>()
+        {
             self.transmit(to, body.clone());
         }
     }
@@ -707,7 +842,14 @@ impl Session {
     fn transmit(&mut self, to: usize, body: Body) {
         let seq = self.parties[to].outgoing;
         self.parties[to].outgoing += 1;
-        self.transmits.push_back((self.setup.parties[to], Frame { task: self.setup.task, seq, body }));
+        self.transmits.push_back((
+            self.setup.parties[to],
+            Frame {
+                task: self.setup.task,
+                seq,
+                body,
+            },
+        ));
     }
 
     /// Ends the session and tells the others why.
@@ -718,7 +860,11 @@ impl Session {
     fn fail_with(&mut self, fault: Fault, result: Option<(NodeId, Claim)>) {
         if !self.is_over() {
             let Fault { failure, evidence } = &fault;
-            let accused = if failure.cause == Cause::Peer { failure.culprits.clone() } else { Vec::new() };
+            let accused = if failure.cause == Cause::Peer {
+                failure.culprits.clone()
+            } else {
+                Vec::new()
+            };
             self.transmit_all(&Body::Abort(Abort {
                 cause: failure.cause,
                 code: failure.code.clone(),
@@ -753,16 +899,21 @@ fn size_of_message(message: &Message) -> usize {
 fn parties_hash(parties: &[NodeId]) -> Hash {
     parties
         .iter()
-        .fold(Hasher::new("countersign/1 parties"), |hash, node| hash.field(node.as_bytes()))
+        .fold(Hasher::new("countersign/1 parties"), |hash, node| {
+            hash.field(node.as_bytes())
+        })
         .finish()
 }
 
 /// The hash over everything that all parties said when they met.
 fn session_id(task: Hash, parties: &[NodeId], readies: &[&Ready]) -> SessionId {
     let start = Hasher::new("countersign/1 session").field(task.as_bytes());
-    let hash = parties.iter().zip(readies).fold(start, |hash, (node, ready)| {
-        let holds: &[u8] = ready.holds.as_ref().map_or(&[], |holds| holds.as_bytes());
-        hash.field(node.as_bytes()).field(&ready.fresh).field(holds)
-    });
+    let hash = parties
+        .iter()
+        .zip(readies)
+        .fold(start, |hash, (node, ready)| {
+            let holds: &[u8] = ready.holds.as_ref().map_or(&[], |holds| holds.as_bytes());
+            hash.field(node.as_bytes()).field(&ready.fresh).field(holds)
+        });
     SessionId(hash.finish().0)
 }

@@ -1,10 +1,11 @@
-//! How much one party may send another in the run of one engine. So what waits for an engine is bounded before it sees any of it.
+//! How much one party may send another in the run of one engine. So what waits for an engine is
+//! bounded before it sees any of it.
 
 use crate::codec::encode;
 use crate::frame::{Body, Frame, Message};
 
-/// Bytes of what a party says beside its engines' messages: an honest `Abort` has some hundred, with a proof in it some
-/// thousand, and so has the `Met` of the largest committee.
+/// Bytes of what a party says beside its engines' messages: an honest `Abort` has some hundred,
+/// with a proof in it some thousand, and so has the `Met` of the largest committee.
 const MAX_WORDS: usize = 64 * 1024;
 /// More bytes than a frame has beside the body of a message.
 const ENVELOPE: usize = 256;
@@ -22,11 +23,17 @@ pub struct Room {
 
 impl Room {
     /// For messages of these lengths, each of which a party sends another once.
-    pub fn of(lengths: impl IntoIterator<Item = usize>) -> Room {
-        lengths.into_iter().fold(Room { longest: 0, total: 0 }, |room, length| Room {
-            longest: room.longest.max(length),
-            total: room.total.saturating_add(length),
-        })
+    pub fn of(lengths: impl IntoIterator<Item = usize>) -> Self {
+        lengths.into_iter().fold(
+            Self {
+                longest: 0,
+                total: 0,
+            },
+            |room, length| Self {
+                longest: room.longest.max(length),
+                total: room.total.saturating_add(length),
+            },
+        )
     }
 }
 
@@ -36,21 +43,35 @@ pub struct Rooms(Vec<Room>);
 
 impl Rooms {
     /// One for each phase, in order.
-    pub fn new(phases: impl IntoIterator<Item = Room>) -> Rooms {
-        Rooms(phases.into_iter().collect())
+    pub fn new(phases: impl IntoIterator<Item = Room>) -> Self {
+        Self(phases.into_iter().collect())
     }
 
-    /// Whether a frame is no longer than one of this session may be. To be asked before the frame waits anywhere.
+    /// Whether a frame is no longer than one of this session may be. To be asked before the frame
+    /// waits anywhere.
     pub fn fits(&self, frame: &Frame) -> bool {
         match &frame.body {
-            Body::Run { message: Message::Direct { phase, body }, .. }
-            | Body::Run { message: Message::Broadcast { phase, body, .. }, .. } => {
-                self.of(*phase).is_some_and(|room| body.len() <= room.longest)
+            Body::Run {
+                message: Message::Direct { phase, body },
+                ..
             }
-            Body::Run { message: Message::Echo { phase, .. }, .. } => self.of(*phase).is_some(),
+            | Body::Run {
+                message: Message::Broadcast { phase, body, .. },
+                ..
+            } => self
+                .of(*phase)
+                .is_some_and(|room| body.len() <= room.longest),
+            Body::Run {
+                message: Message::Echo { phase, .. },
+                ..
+            } => self.of(*phase).is_some(),
             Body::Abort(_) | Body::Met(_) => encode(&frame.body).len() <= MAX_WORDS,
             // Of one length.
-            Body::Ready(_) | Body::Run { message: Message::Stored(_), .. } => true,
+            Body::Ready(_)
+            | Body::Run {
+                message: Message::Stored(_),
+                ..
+            } => true,
             // Of no session; the router takes them out.
             Body::HighWater(_)
             | Body::Behind(_)
@@ -65,7 +86,10 @@ impl Rooms {
 
     /// Bytes of messages of one party that may wait in a session for their phase.
     pub fn waiting(&self) -> usize {
-        self.0.iter().fold(0, |sum: usize, room| sum.saturating_add(room.total)).min(MAX_WAITING)
+        self.0
+            .iter()
+            .fold(0, |sum: usize, room| sum.saturating_add(room.total))
+            .min(MAX_WAITING)
     }
 
     /// Bytes of so many frames of one party that may wait in front of a session.

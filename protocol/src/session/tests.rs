@@ -1,12 +1,20 @@
 //! Sessions among simulated parties: one thread, one clock, every frame in our hands.
 #![expect(clippy::disallowed_methods, reason = "the tests own the clock")]
 
+use ed25519_dalek::{Signer, SigningKey};
+
 use super::*;
 use crate::evidence::Echoed;
 use crate::frame::{body_hash, broadcast_digest, echo_digest};
 use crate::outcome::Cause;
 use crate::task::UnixMillis;
-use ed25519_dalek::{Signer, SigningKey};
+
+/// Of every phase but the last possible one.
+const ROOM: Room = Room {
+    longest: 2_000,
+    total: 20_000,
+};
+const TASK: TaskId = TaskId([5; 16]);
 
 struct Key(SigningKey);
 impl IdentitySigner for Key {
@@ -14,9 +22,6 @@ impl IdentitySigner for Key {
         self.0.sign(message).to_bytes()
     }
 }
-
-/// Of every phase but the last possible one.
-const ROOM: Room = Room { longest: 2_000, total: 20_000 };
 
 struct World {
     now: Instant,
@@ -27,16 +32,15 @@ struct World {
     wire: VecDeque<(NodeId, NodeId, Frame)>,
 }
 
-const TASK: TaskId = TaskId([5; 16]);
-
 impl World {
-    fn new(n: u8) -> World {
-        World::with_views(&vec![Hash([1; 32]); n.into()])
+    fn new(n: u8) -> Self {
+        Self::with_views(&vec![Hash([1; 32]); n.into()])
     }
 
-    fn with_views(views: &[Hash]) -> World {
-        let mut keys: Vec<Arc<Key>> =
-            (0..views.len()).map(|i| Arc::new(Key(SigningKey::from_bytes(&[i as u8 + 1; 32])))).collect();
+    fn with_views(views: &[Hash]) -> Self {
+        let mut keys: Vec<Arc<Key>> = (0..views.len())
+            .map(|i| Arc::new(Key(SigningKey::from_bytes(&[i as u8 + 1; 32]))))
+            .collect();
         let id = |key: &Arc<Key>| NodeId::from_bytes(key.0.verifying_key().to_bytes()).unwrap();
         keys.sort_by_key(id);
         let nodes: Vec<NodeId> = keys.iter().map(id).collect();
@@ -49,7 +53,11 @@ impl World {
                 me: nodes[i],
                 fresh: [i as u8; 32],
                 holds: (i == 0).then_some(Hash([9; 32])),
-                mark: Mark { at: UnixMillis(5), secrets: i as u64, audit: 7 },
+                mark: Mark {
+                    at: UnixMillis(5),
+                    secrets: i as u64,
+                    audit: 7,
+                },
                 signer: keys[i].clone(),
                 limits: Limits::default(),
                 rooms: Rooms::new([ROOM; MAX_PHASES as usize - 1]),
@@ -57,7 +65,13 @@ impl World {
             Session::new(now, setup).unwrap()
         };
         let sessions = (0..views.len()).map(session).collect();
-        World { now, nodes, keys, sessions, wire: VecDeque::new() }
+        Self {
+            now,
+            nodes,
+            keys,
+            sessions,
+            wire: VecDeque::new(),
+        }
     }
 
     /// Moves what the sessions want to send onto the wire.
@@ -112,7 +126,11 @@ impl World {
     fn messages(&mut self, i: usize) -> Vec<(u16, bool, Vec<u8>)> {
         std::iter::from_fn(|| self.sessions[i].poll_event())
             .map(|event| match event {
-                SessionEvent::Message(EngineMessage { from, broadcast, body }) => (from, broadcast, body),
+                SessionEvent::Message(EngineMessage {
+                    from,
+                    broadcast,
+                    body,
+                }) => (from, broadcast, body),
                 other => panic!("{other:?}"),
             })
             .collect()
@@ -121,25 +139,42 @@ impl World {
     /// What a cheat says to some that has said something else to others.
     fn another_ready(&self, i: usize) -> Ready {
         let ready = self.sessions[i].parties[i].ready.clone().unwrap();
-        Ready { fresh: [0xee; 32], ..ready }.sign(&self.nodes[i], &*self.keys[i])
+        Ready {
+            fresh: [0xee; 32],
+            ..ready
+        }
+        .sign(&self.nodes[i], &*self.keys[i])
     }
 
     /// All but the cheat name it, each with a proof that anybody can verify.
     fn all_convict(&mut self, cheat: usize, code: &str) {
         for i in (0..self.nodes.len()).filter(|i| *i != cheat) {
             let failure = self.failure(i);
-            assert_eq!((failure.code.as_str(), failure.cause), (code, Cause::Peer), "{failure:?}");
+            assert_eq!(
+                (failure.code.as_str(), failure.cause),
+                (code, Cause::Peer),
+                "{failure:?}"
+            );
             assert_eq!(failure.culprits, [self.nodes[cheat]], "at {i}: {failure:?}");
-            let evidence = self.sessions[i].evidence().unwrap_or_else(|| panic!("no proof at {i}"));
-            assert!(evidence.verify(Hash([1; 32]), &self.nodes) && evidence.node == self.nodes[cheat]);
-            assert!(!evidence.verify(Hash([2; 32]), &self.nodes), "of another task");
+            let evidence = self.sessions[i]
+                .evidence()
+                .unwrap_or_else(|| panic!("no proof at {i}"));
+            assert!(
+                evidence.verify(Hash([1; 32]), &self.nodes) && evidence.node == self.nodes[cheat]
+            );
+            assert!(
+                !evidence.verify(Hash([2; 32]), &self.nodes),
+                "of another task"
+            );
         }
     }
 
     fn after(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         let now = self.now;
-        self.sessions.iter_mut().for_each(|session| session.handle_timeout(now));
+        self.sessions
+            .iter_mut()
+            .for_each(|session| session.handle_timeout(now));
     }
 }
 
@@ -150,16 +185,26 @@ fn all_parties_meet_and_messages_arrive_alike() {
     world.sessions[1].send_broadcast(b"to all".to_vec());
     world.sessions[2].send_direct(0, b"to one".to_vec());
     world.run();
-    assert_eq!(world.messages(0), [(2, false, b"to one".to_vec()), (1, true, b"to all".to_vec())]);
+    assert_eq!(
+        world.messages(0),
+        [
+            (2, false, b"to one".to_vec()),
+            (1, true, b"to all".to_vec())
+        ]
+    );
     assert_eq!(world.messages(3), [(1, true, b"to all".to_vec())]);
     assert!(world.messages(1).is_empty());
 }
 
 #[test]
 fn fresh_randomness_gives_every_run_its_own_id() {
-    let (mut one, mut two) = (World::new(2), World::new(2));
+    let mut one = World::new(2);
+    let mut two = World::new(2);
     let other = two.another_ready(0);
-    two.sessions[0].transmits.iter_mut().for_each(|(_, frame)| frame.body = Body::Ready(other.clone()));
+    two.sessions[0]
+        .transmits
+        .iter_mut()
+        .for_each(|(_, frame)| frame.body = Body::Ready(other.clone()));
     two.sessions[0].parties[0].ready = Some(other);
     assert_ne!(one.begin(), two.begin());
 }
@@ -174,7 +219,12 @@ fn a_split_view_dies_before_the_first_message_and_names_both_views_and_nobody() 
         assert_eq!(failure.culprits, [], "{failure:?}");
         if failure.code == "split-view" {
             let views = [Hash([1; 32]), Hash([2; 32])];
-            assert!(views.iter().all(|view| failure.text.contains(&view.to_string())), "{failure:?}");
+            assert!(
+                views
+                    .iter()
+                    .all(|view| failure.text.contains(&view.to_string())),
+                "{failure:?}"
+            );
         }
         codes.push(failure.code);
         assert!(world.sessions[i].session.is_none());
@@ -186,9 +236,13 @@ fn a_split_view_dies_before_the_first_message_and_names_both_views_and_nobody() 
 fn whoever_is_ready_in_two_ways_is_convicted_by_all_others() {
     for (n, cheat, victim) in [(3, 0, 2), (3, 2, 0), (4, 1, 3)] {
         let mut world = World::new(n);
-        let (other, from, to) = (world.another_ready(cheat), world.nodes[cheat], world.nodes[victim]);
+        let other = world.another_ready(cheat);
+        let from = world.nodes[cheat];
+        let to = world.nodes[victim];
         world.run_with(|sender, receiver, mut frame| {
-            if let (true, true, Body::Ready(ready)) = (sender == from, receiver == to, &mut frame.body) {
+            if let (true, true, Body::Ready(ready)) =
+                (sender == from, receiver == to, &mut frame.body)
+            {
                 *ready = other.clone();
             }
             Some(frame)
@@ -212,19 +266,26 @@ fn a_ready_that_is_not_signed_counts_for_nothing() {
 #[test]
 fn a_ready_that_is_kept_from_one_reaches_it_through_the_others() {
     let mut world = World::new(3);
-    let (from, to) = (world.nodes[1], world.nodes[0]);
+    let from = world.nodes[1];
+    let to = world.nodes[0];
     world.run_with(|sender, receiver, frame| {
         let kept = sender == from && receiver == to && matches!(frame.body, Body::Ready(_));
         (!kept).then_some(frame)
     });
     // The gap is noticed only afterwards; by then all have begun.
-    assert!(world.sessions.iter().all(|session| session.session.is_some()));
+    assert!(
+        world
+            .sessions
+            .iter()
+            .all(|session| session.session.is_some())
+    );
 }
 
 #[test]
 fn words_of_this_node_that_it_never_said_reveal_another_process() {
     let mut world = World::new(3);
-    let (twin, carrier) = (world.another_ready(0), world.nodes[1]);
+    let twin = world.another_ready(0);
+    let carrier = world.nodes[1];
     let me = world.nodes[0];
     world.run_with(|from, to, mut frame| {
         if let (true, true, Body::Met(readies)) = (from == carrier, to == me, &mut frame.body) {
@@ -233,13 +294,17 @@ fn words_of_this_node_that_it_never_said_reveal_another_process() {
         Some(frame)
     });
     let failure = world.failure(0);
-    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("identity-twin", &[][..]));
+    assert_eq!(
+        (failure.code.as_str(), &failure.culprits[..]),
+        ("identity-twin", &[][..])
+    );
 }
 
 #[test]
 fn whoever_passes_on_what_nobody_said_is_named() {
     let mut world = World::new(3);
-    let (liar, victim) = (world.nodes[0], world.nodes[1]);
+    let liar = world.nodes[0];
+    let victim = world.nodes[1];
     world.run_with(|from, to, mut frame| {
         if let (true, true, Body::Met(readies)) = (from == liar, to == victim, &mut frame.body) {
             readies[2].fresh = [0xee; 32];
@@ -258,9 +323,16 @@ fn an_absent_party_is_named_at_the_deadline() {
     assert!(world.sessions[0].poll_event().is_none());
     world.after(1);
     let failure = world.failure(0);
-    assert_eq!((failure.code.as_str(), failure.cause), ("session-timeout", Cause::Environment));
+    assert_eq!(
+        (failure.code.as_str(), failure.cause),
+        ("session-timeout", Cause::Environment)
+    );
     assert_eq!(failure.culprits, [absent]);
-    assert!(failure.text.contains(&absent.to_string()), "{}", failure.text);
+    assert!(
+        failure.text.contains(&absent.to_string()),
+        "{}",
+        failure.text
+    );
 }
 
 #[test]
@@ -281,12 +353,22 @@ fn a_party_that_falls_silent_in_mid_run_is_named() {
 fn two_different_broadcasts_under_one_number_prove_who_cheats() {
     let mut world = World::new(3);
     let session = world.begin();
-    let (cheat, victim) = (world.nodes[0], world.nodes[2]);
+    let cheat = world.nodes[0];
+    let victim = world.nodes[2];
     let key = world.keys[0].clone();
     world.sessions[0].send_broadcast(b"one story".to_vec());
     world.run_with(|from, to, mut frame| {
-        if let (true, true, Body::Run { message: Message::Broadcast { body, signature, .. }, .. }) =
-            (from == cheat, to == victim, &mut frame.body)
+        if let (
+            true,
+            true,
+            Body::Run {
+                message:
+                    Message::Broadcast {
+                        body, signature, ..
+                    },
+                ..
+            },
+        ) = (from == cheat, to == victim, &mut frame.body)
         {
             *body = b"another story".to_vec();
             let digest = broadcast_digest(Hash([1; 32]), session, &cheat, 0, 0, body_hash(body));
@@ -303,7 +385,11 @@ fn a_broadcast_with_a_foreign_signature_is_refused() {
     world.begin();
     world.sessions[0].send_broadcast(b"signed".to_vec());
     world.run_with(|_, _, mut frame| {
-        if let Body::Run { message: Message::Broadcast { signature, .. }, .. } = &mut frame.body {
+        if let Body::Run {
+            message: Message::Broadcast { signature, .. },
+            ..
+        } = &mut frame.body
+        {
             signature[3] ^= 1;
         }
         Some(frame)
@@ -315,17 +401,38 @@ fn a_broadcast_with_a_foreign_signature_is_refused() {
 fn a_false_echo_convicts_whoever_passed_it_on() {
     let mut world = World::new(4);
     let session = world.begin();
-    let (cheat, victim) = (world.nodes[0], world.nodes[2]);
+    let cheat = world.nodes[0];
+    let victim = world.nodes[2];
     let key = world.keys[0].clone();
     world.sessions[1].send_broadcast(b"one story".to_vec());
     let of = world.nodes[1];
     world.run_with(|from, to, mut frame| {
-        if let (true, true, Body::Run { message: Message::Echo { body, signature, by, .. }, .. }) =
-            (from == cheat, to == victim, &mut frame.body)
+        if let (
+            true,
+            true,
+            Body::Run {
+                message:
+                    Message::Echo {
+                        body,
+                        signature,
+                        by,
+                        ..
+                    },
+                ..
+            },
+        ) = (from == cheat, to == victim, &mut frame.body)
         {
             *body = Hash([0xee; 32]);
-            let (claimed, signature) = (Signature(*signature), Signature([0; 64]));
-            let echo = Echoed { of, phase: 0, number: 0, body: *body, claimed, signature };
+            let claimed = Signature(*signature);
+            let signature = Signature([0; 64]);
+            let echo = Echoed {
+                of,
+                phase: 0,
+                number: 0,
+                body: *body,
+                claimed,
+                signature,
+            };
             *by = key.sign(echo_digest(Hash([1; 32]), session, &cheat, &echo).as_bytes());
         }
         Some(frame)
@@ -345,10 +452,14 @@ fn a_message_of_another_session_is_its_senders_doing() {
         Some(frame)
     });
     let failure = world.failure(1);
-    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![world.nodes[0]]));
+    assert_eq!(
+        (failure.code.as_str(), failure.culprits),
+        ("peer-misbehaved", vec![world.nodes[0]])
+    );
 }
 
-/// Who keeps a message from one party makes that party, and whoever waits for it, late. Nobody can tell them apart.
+/// Who keeps a message from one party makes that party, and whoever waits for it, late. Nobody can
+/// tell them apart.
 #[test]
 fn a_message_that_is_kept_from_one_names_none_of_its_victims() {
     let mut world = World::new(3);
@@ -356,7 +467,9 @@ fn a_message_that_is_kept_from_one_names_none_of_its_victims() {
     for session in &mut world.sessions {
         session.send_broadcast(b"round one".to_vec());
     }
-    let (cheat, victim, third) = (world.nodes[0], world.nodes[1], world.nodes[2]);
+    let cheat = world.nodes[0];
+    let victim = world.nodes[1];
+    let third = world.nodes[2];
     world.run_with(|from, to, frame| {
         let kept = from == cheat && to == victim && matches!(frame.body, Body::Run { .. });
         (!kept).then_some(frame)
@@ -365,8 +478,15 @@ fn a_message_that_is_kept_from_one_names_none_of_its_victims() {
     assert_eq!(world.sessions[2].waiting_for(), [victim]);
     world.after(5);
     let failure = world.failure(2);
-    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("session-timeout", &[][..]), "{failure:?}");
-    assert!(failure.text.contains(&victim.to_string()), "who was waited for is said: {failure:?}");
+    assert_eq!(
+        (failure.code.as_str(), &failure.culprits[..]),
+        ("session-timeout", &[][..]),
+        "{failure:?}"
+    );
+    assert!(
+        failure.text.contains(&victim.to_string()),
+        "who was waited for is said: {failure:?}"
+    );
     assert!(!world.failure(1).culprits.contains(&third));
 }
 
@@ -374,10 +494,14 @@ fn a_message_that_is_kept_from_one_names_none_of_its_victims() {
 fn what_one_says_of_another_convicts_neither() {
     let mut world = World::new(3);
     world.begin();
-    let (accused, messenger) = (world.nodes[2], world.nodes[0]);
+    let accused = world.nodes[2];
+    let messenger = world.nodes[0];
     world.sessions[0].abort(failure::misbehaved(accused, "sent nonsense"));
     world.run();
-    assert!(world.sessions[1].poll_event().is_none(), "it listens for a moment");
+    assert!(
+        world.sessions[1].poll_event().is_none(),
+        "it listens for a moment"
+    );
     world.sessions[1].send_broadcast(b"and says nothing more".to_vec());
     world.sessions[1].send_direct(2, b"to anybody".to_vec());
     world.collect();
@@ -385,9 +509,15 @@ fn what_one_says_of_another_convicts_neither() {
     world.after(2);
     for i in [1, 2] {
         let failure = world.failure(i);
-        assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("peer-aborted", &[][..]));
+        assert_eq!(
+            (failure.code.as_str(), &failure.culprits[..]),
+            ("peer-aborted", &[][..])
+        );
         for node in [messenger, accused] {
-            assert!(failure.text.contains(&node.to_string()), "who says what of whom: {failure:?}");
+            assert!(
+                failure.text.contains(&node.to_string()),
+                "who says what of whom: {failure:?}"
+            );
         }
         assert!(world.sessions[i].evidence().is_none());
     }
@@ -404,7 +534,11 @@ fn whoever_hears_of_a_cheat_and_sees_it_too_names_the_cheat() {
     // One engine finds it first.
     world.sessions[0].abort(failure::misbehaved(cheat, "sent a wrong proof"));
     world.run();
-    assert_eq!(world.messages(1), [(2, true, b"a wrong proof".to_vec())], "the other one still gets it");
+    assert_eq!(
+        world.messages(1),
+        [(2, true, b"a wrong proof".to_vec())],
+        "the other one still gets it"
+    );
     world.sessions[1].abort(failure::misbehaved(cheat, "sent a wrong proof"));
     assert_eq!(world.failure(1).culprits, [cheat]);
 }
@@ -418,13 +552,17 @@ fn nothing_is_begun_or_stored_while_somebody_is_accused() {
         world.run();
         let now = world.now;
         assert!(world.sessions[1].is_called_off().is_some());
-        match store {
-            true => world.sessions[1].stored(now, Hash([4; 32])),
-            false => world.sessions[1].begin_phase(now, 1, Duration::from_secs(5)),
+        if store {
+            world.sessions[1].stored(now, Hash([4; 32]))
+        } else {
+            world.sessions[1].begin_phase(now, 1, Duration::from_secs(5))
         }
         assert_eq!(world.failure(1).code, "peer-aborted");
         world.collect();
-        assert!(world.wire.iter().all(|(from, ..)| *from != world.nodes[1]), "no mark leaves");
+        assert!(
+            world.wire.iter().all(|(from, ..)| *from != world.nodes[1]),
+            "no mark leaves"
+        );
     }
 }
 
@@ -432,15 +570,23 @@ fn nothing_is_begun_or_stored_while_somebody_is_accused() {
 fn a_proof_that_does_not_hold_names_who_brought_it() {
     let mut world = World::new(3);
     world.begin();
-    let (liar, accused) = (world.nodes[0], world.nodes[2]);
+    let liar = world.nodes[0];
+    let accused = world.nodes[2];
     let readies = Box::new([world.another_ready(2), world.another_ready(1)]);
     let misconduct = Misconduct::Readies(readies);
-    let evidence = Evidence { task: Hash([1; 32]), node: accused, misconduct };
+    let evidence = Evidence {
+        task: Hash([1; 32]),
+        node: accused,
+        misconduct,
+    };
     world.sessions[0].fail(evidence);
     world.run();
     for i in [1, 2] {
         let failure = world.failure(i);
-        assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![liar]));
+        assert_eq!(
+            (failure.code.as_str(), failure.culprits),
+            ("peer-misbehaved", vec![liar])
+        );
     }
 }
 
@@ -448,31 +594,67 @@ fn a_proof_that_does_not_hold_names_who_brought_it() {
 fn proof_against_this_node_itself_reveals_another_process() {
     let mut world = World::new(3);
     world.begin();
-    let [one, two] = [world.sessions[0].parties[0].ready.clone().unwrap(), world.another_ready(0)];
+    let [one, two] = [
+        world.sessions[0].parties[0].ready.clone().unwrap(),
+        world.another_ready(0),
+    ];
     let misconduct = Misconduct::Readies(Box::new([one, two]));
-    world.sessions[1].fail(Evidence { task: Hash([1; 32]), node: world.nodes[0], misconduct });
+    world.sessions[1].fail(Evidence {
+        task: Hash([1; 32]),
+        node: world.nodes[0],
+        misconduct,
+    });
     world.run();
     let failure = world.failure(0);
-    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("identity-twin", &[][..]));
+    assert_eq!(
+        (failure.code.as_str(), &failure.culprits[..]),
+        ("identity-twin", &[][..])
+    );
     assert!(world.sessions[0].evidence().is_none());
-    assert_eq!(world.failure(2).culprits, [world.nodes[0]], "for the others it is proof");
+    assert_eq!(
+        world.failure(2).culprits,
+        [world.nodes[0]],
+        "for the others it is proof"
+    );
 }
 
 #[test]
 fn a_confirmation_that_is_brought_counts_only_if_its_author_signed_it() {
     let mut world = World::new(3);
     let session = world.begin();
-    let (now, liar, accused) = (world.now, world.nodes[0], world.nodes[2]);
+    let now = world.now;
+    let liar = world.nodes[0];
+    let accused = world.nodes[2];
     world.sessions[1].stored(now, Hash([4; 32]));
     let claim = world.sessions[0].claim(session, Hash([5; 32]));
-    let (cause, code, text) = (Cause::Peer, String::from("result-mismatch"), String::from("look"));
-    let abort =
-        Abort { cause, code, text, accused: vec![accused], evidence: None, result: Some((accused, claim)) };
-    let (me, seq) = (1, world.sessions[1].parties[0].incoming);
-    world.sessions[me].handle_frame(now, &liar, Frame { task: TASK, seq, body: Body::Abort(abort) });
+    let cause = Cause::Peer;
+    let code = String::from("result-mismatch");
+    let text = String::from("look");
+    let abort = Abort {
+        cause,
+        code,
+        text,
+        accused: vec![accused],
+        evidence: None,
+        result: Some((accused, claim)),
+    };
+    let me = 1;
+    let seq = world.sessions[1].parties[0].incoming;
+    world.sessions[me].handle_frame(
+        now,
+        &liar,
+        Frame {
+            task: TASK,
+            seq,
+            body: Body::Abort(abort),
+        },
+    );
     world.after(2);
     let failure = world.failure(me);
-    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("peer-aborted", &[][..]));
+    assert_eq!(
+        (failure.code.as_str(), &failure.culprits[..]),
+        ("peer-aborted", &[][..])
+    );
     assert!(world.sessions[me].evidence().is_none());
 }
 
@@ -480,23 +662,37 @@ fn a_confirmation_that_is_brought_counts_only_if_its_author_signed_it() {
 fn a_false_echo_that_its_author_did_not_sign_is_seen_by_one_and_proven_to_nobody() {
     let mut world = World::new(4);
     world.begin();
-    let (cheat, victim) = (world.nodes[0], world.nodes[2]);
+    let cheat = world.nodes[0];
+    let victim = world.nodes[2];
     world.sessions[1].send_broadcast(b"one story".to_vec());
     world.run_with(|from, to, mut frame| {
-        if let (true, true, Body::Run { message: Message::Echo { body, .. }, .. }) =
-            (from == cheat, to == victim, &mut frame.body)
+        if let (
+            true,
+            true,
+            Body::Run {
+                message: Message::Echo { body, .. },
+                ..
+            },
+        ) = (from == cheat, to == victim, &mut frame.body)
         {
             *body = Hash([0xee; 32]);
         }
         Some(frame)
     });
     let failure = world.failure(2);
-    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![cheat]));
+    assert_eq!(
+        (failure.code.as_str(), failure.culprits),
+        ("peer-misbehaved", vec![cheat])
+    );
     assert!(world.sessions[2].evidence().is_none());
     world.after(2);
     for i in [1, 3] {
         let failure = world.failure(i);
-        assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("peer-aborted", &[][..]), "at {i}");
+        assert_eq!(
+            (failure.code.as_str(), &failure.culprits[..]),
+            ("peer-aborted", &[][..]),
+            "at {i}"
+        );
     }
 }
 
@@ -504,17 +700,33 @@ fn a_false_echo_that_its_author_did_not_sign_is_seen_by_one_and_proven_to_nobody
 fn whoever_says_twice_that_it_is_ready_is_named() {
     let mut world = World::new(3);
     world.begin();
-    let (now, from) = (world.now, world.nodes[1]);
+    let now = world.now;
+    let from = world.nodes[1];
     let ready = world.sessions[1].parties[1].ready.clone().unwrap();
     let seq = world.sessions[0].parties[1].incoming;
-    world.sessions[0].handle_frame(now, &from, Frame { task: TASK, seq, body: Body::Ready(ready) });
+    world.sessions[0].handle_frame(
+        now,
+        &from,
+        Frame {
+            task: TASK,
+            seq,
+            body: Body::Ready(ready),
+        },
+    );
     let failure = world.failure(0);
-    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![from]));
+    assert_eq!(
+        (failure.code.as_str(), failure.culprits),
+        ("peer-misbehaved", vec![from])
+    );
 }
 
 #[test]
 fn a_mark_contradicts_an_earlier_one_only_if_it_is_later_and_less() {
-    let mark = |at, secrets, audit| Mark { at: UnixMillis(at), secrets, audit };
+    let mark = |at, secrets, audit| Mark {
+        at: UnixMillis(at),
+        secrets,
+        audit,
+    };
     let earlier = mark(10, 5, 100);
     for (later, contradicts) in [
         (mark(11, 4, 100), true),
@@ -539,7 +751,14 @@ fn duplicates_are_dropped_and_gaps_end_the_session() {
     world.sessions[1].handle_frame(now, &from, frame.clone());
     world.sessions[1].handle_frame(now, &from, frame.clone());
     assert_eq!(world.messages(1).len(), 1);
-    world.sessions[1].handle_frame(now, &from, Frame { seq: frame.seq + 2, ..frame });
+    world.sessions[1].handle_frame(
+        now,
+        &from,
+        Frame {
+            seq: frame.seq + 2,
+            ..frame
+        },
+    );
     assert_eq!(world.failure(1).code, "frames-lost");
 }
 
@@ -568,10 +787,19 @@ fn as_many_engines_as_a_task_may_have_run_one_after_the_other() {
         }
         world.run();
         for i in 0..3 {
-            let mut bodies: Vec<Vec<u8>> = world.messages(i).into_iter().map(|(_, _, body)| body).collect();
+            let mut bodies: Vec<Vec<u8>> = world
+                .messages(i)
+                .into_iter()
+                .map(|(_, _, body)| body)
+                .collect();
             bodies.sort();
             let others = (0..3).filter(|other| *other != i);
-            assert_eq!(bodies, others.map(|other| vec![phase, other as u8]).collect::<Vec<_>>());
+            assert_eq!(
+                bodies,
+                others
+                    .map(|other| vec![phase, other as u8])
+                    .collect::<Vec<_>>()
+            );
         }
     }
 }
@@ -587,12 +815,20 @@ fn what_one_engine_did_not_take_is_not_given_to_the_next() {
     assert!(world.messages(1).is_empty());
 }
 
-/// What waits in a session of one party's messages is what its engines can take, and no more: from the first frame on.
+/// What waits in a session of one party's messages is what its engines can take, and no more: from
+/// the first frame on.
 #[test]
 fn a_message_that_its_phase_has_no_room_for_convicts_its_sender() {
-    let direct = |phase, length| Message::Direct { phase, body: vec![0; length] };
-    let broadcast =
-        |phase, length| Message::Broadcast { phase, number: 0, body: vec![0; length], signature: [0; 64] };
+    let direct = |phase, length| Message::Direct {
+        phase,
+        body: vec![0; length],
+    };
+    let broadcast = |phase, length| Message::Broadcast {
+        phase,
+        number: 0,
+        body: vec![0; length],
+        signature: [0; 64],
+    };
     let without = MAX_PHASES - 1;
     let echo = Message::Echo {
         phase: without,
@@ -613,10 +849,22 @@ fn a_message_that_its_phase_has_no_room_for_convicts_its_sender() {
     for message in wrong {
         for begun in [false, true] {
             let mut world = World::new(3);
-            let session = if begun { world.begin() } else { SessionId([9; 32]) };
-            let (sender, now) = (world.nodes[1], world.now);
+            let session = if begun {
+                world.begin()
+            } else {
+                SessionId([9; 32])
+            };
+            let sender = world.nodes[1];
+            let now = world.now;
             let seq = world.sessions[0].parties[1].incoming;
-            let frame = Frame { task: TASK, seq, body: Body::Run { session, message: message.clone() } };
+            let frame = Frame {
+                task: TASK,
+                seq,
+                body: Body::Run {
+                    session,
+                    message: message.clone(),
+                },
+            };
             world.sessions[0].handle_frame(now, &sender, frame);
             assert!(world.sessions[0].early.is_empty() && world.sessions[0].waiting.is_empty());
             let failure = world.failure(0);
@@ -637,17 +885,33 @@ fn the_messages_of_a_phase_have_room_together_or_their_sender_is_named() {
     // Before the session has begun, before the phase has, and while it runs.
     for (begun, phase) in [(false, 0), (true, 1), (true, 0)] {
         let mut world = World::new(3);
-        let session = if begun { world.begin() } else { SessionId([9; 32]) };
-        let (sender, now) = (world.nodes[1], world.now);
+        let session = if begun {
+            world.begin()
+        } else {
+            SessionId([9; 32])
+        };
+        let sender = world.nodes[1];
+        let now = world.now;
         let first = world.sessions[0].parties[1].incoming;
         for count in 0..=fitting {
             assert!(!world.sessions[0].is_over(), "{count} messages");
-            let message = Message::Direct { phase, body: vec![0; ROOM.longest] };
+            let message = Message::Direct {
+                phase,
+                body: vec![0; ROOM.longest],
+            };
             let body = Body::Run { session, message };
-            let frame = Frame { task: TASK, seq: first + count as u32, body };
+            let frame = Frame {
+                task: TASK,
+                seq: first + count as u32,
+                body,
+            };
             world.sessions[0].handle_frame(now, &sender, frame);
         }
-        assert_eq!(world.failure(0).culprits, [sender], "begun {begun}, phase {phase}");
+        assert_eq!(
+            world.failure(0).culprits,
+            [sender],
+            "begun {begun}, phase {phase}"
+        );
     }
 }
 
@@ -656,29 +920,46 @@ fn who_sent_what_was_dropped_for_its_length_is_named() {
     let mut world = World::new(3);
     world.begin();
     let stranger = SigningKey::from_bytes(&[99; 32]).verifying_key().to_bytes();
-    let (sender, stranger, me) = (world.nodes[1], NodeId::from_bytes(stranger).unwrap(), world.nodes[0]);
+    let sender = world.nodes[1];
+    let stranger = NodeId::from_bytes(stranger).unwrap();
+    let me = world.nodes[0];
     for nobody in [stranger, me] {
         world.sessions[0].handle_overlong(&nobody);
         assert!(!world.sessions[0].is_over());
     }
     world.sessions[0].handle_overlong(&sender);
     let failure = world.failure(0);
-    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![sender]));
+    assert_eq!(
+        (failure.code.as_str(), failure.culprits),
+        ("peer-misbehaved", vec![sender])
+    );
     world.run();
     world.after(3);
-    assert_eq!(world.failure(2).code, "peer-aborted", "it is told, and does not believe it");
+    assert_eq!(
+        world.failure(2).code,
+        "peer-aborted",
+        "it is told, and does not believe it"
+    );
 }
 
 #[test]
 fn long_words_of_a_party_convict_it() {
     let mut world = World::new(2);
     world.begin();
-    let (sender, now) = (world.nodes[1], world.now);
+    let sender = world.nodes[1];
+    let now = world.now;
     let seq = world.sessions[0].parties[1].incoming;
-    let frame = Frame { task: TASK, seq, body: abort("x".repeat(70_000)) };
+    let frame = Frame {
+        task: TASK,
+        seq,
+        body: abort("x".repeat(70_000)),
+    };
     world.sessions[0].handle_frame(now, &sender, frame);
     let failure = world.failure(0);
-    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![sender]));
+    assert_eq!(
+        (failure.code.as_str(), failure.culprits),
+        ("peer-misbehaved", vec![sender])
+    );
 }
 
 #[test]
@@ -693,7 +974,10 @@ fn whoever_floods_is_named_for_it() {
         }
         world.run();
         let failure = world.failure(1);
-        assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![world.nodes[0]]));
+        assert_eq!(
+            (failure.code.as_str(), failure.culprits),
+            ("peer-misbehaved", vec![world.nodes[0]])
+        );
     }
 }
 
@@ -704,16 +988,24 @@ fn broadcasts_that_wait_for_echoes_are_few_and_in_turn() {
     for _ in 0..4 {
         world.sessions[0].send_broadcast(vec![0; 1000]);
     }
-    let (sender, victim) = (world.nodes[0], world.nodes[1]);
+    let sender = world.nodes[0];
+    let victim = world.nodes[1];
     world.run_with(|from, to, frame| (from == sender && to == victim).then_some(frame));
     let failure = world.failure(1);
-    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![sender]));
+    assert_eq!(
+        (failure.code.as_str(), failure.culprits),
+        ("peer-misbehaved", vec![sender])
+    );
 
     let mut world = World::new(2);
     world.begin();
     world.sessions[0].send_broadcast(b"first".to_vec());
     world.run_with(|_, _, mut frame| {
-        if let Body::Run { message: Message::Broadcast { number, .. }, .. } = &mut frame.body {
+        if let Body::Run {
+            message: Message::Broadcast { number, .. },
+            ..
+        } = &mut frame.body
+        {
             *number = 1;
         }
         Some(frame)
@@ -730,8 +1022,15 @@ fn a_message_after_the_end_of_its_engine_is_dropped_and_never_shown() {
     world.sessions[0].send_direct(1, b"secret".to_vec());
     world.run();
     assert!(world.messages(1).is_empty());
-    let message = EngineMessage { from: 0, broadcast: false, body: b"secret".to_vec() };
-    assert!(!format!("{:?}", SessionEvent::Message(message)).contains("115"), "the bytes are shown");
+    let message = EngineMessage {
+        from: 0,
+        broadcast: false,
+        body: b"secret".to_vec(),
+    };
+    assert!(
+        !format!("{:?}", SessionEvent::Message(message)).contains("115"),
+        "the bytes are shown"
+    );
 }
 
 #[test]
@@ -739,26 +1038,46 @@ fn storing_waits_for_a_party_that_is_still_within_its_engine_time() {
     let mut world = World::new(2);
     world.begin();
     let now = world.now;
-    world.sessions.iter_mut().for_each(|session| session.begin_phase(now, 1, Duration::from_secs(60)));
+    world
+        .sessions
+        .iter_mut()
+        .for_each(|session| session.begin_phase(now, 1, Duration::from_secs(60)));
     world.sessions[0].stored(now, Hash([4; 32]));
     world.run();
     world.after(50);
     let now = world.now;
     world.sessions[1].stored(now, Hash([4; 32]));
     world.run();
-    assert!(matches!(world.sessions[0].poll_event(), Some(SessionEvent::AllStored(_))));
+    assert!(matches!(
+        world.sessions[0].poll_event(),
+        Some(SessionEvent::AllStored(_))
+    ));
 }
 
 #[test]
 fn after_a_failure_nothing_else_is_said() {
     let mut world = World::new(3);
-    let (now, from) = (world.now, world.nodes[1]);
-    let foreign = Message::Direct { phase: 0, body: b"early".to_vec() };
-    world.run_with(|from, to, frame| (from != to).then_some(frame).filter(|frame| frame.seq == u32::MAX));
+    let now = world.now;
+    let from = world.nodes[1];
+    let foreign = Message::Direct {
+        phase: 0,
+        body: b"early".to_vec(),
+    };
+    world.run_with(|from, to, frame| {
+        (from != to)
+            .then_some(frame)
+            .filter(|frame| frame.seq == u32::MAX)
+    });
     world.sessions[0].keep_early(1, SessionId([9; 32]), foreign);
-    let ready: Vec<Ready> = (1..3).map(|i| world.sessions[i].parties[i].ready.clone().unwrap()).collect();
+    let ready: Vec<Ready> = (1..3)
+        .map(|i| world.sessions[i].parties[i].ready.clone().unwrap())
+        .collect();
     for (i, ready) in ready.into_iter().enumerate() {
-        let frame = Frame { task: TASK, seq: 0, body: Body::Ready(ready) };
+        let frame = Frame {
+            task: TASK,
+            seq: 0,
+            body: Body::Ready(ready),
+        };
         let node = world.nodes[i + 1];
         world.sessions[0].handle_frame(now, &node, frame);
     }
@@ -797,7 +1116,8 @@ fn a_key_counts_only_when_all_have_stored_the_same() {
 fn whoever_confirms_another_result_is_named_by_all_others() {
     let mut world = World::new(3);
     world.begin();
-    let (now, cheat) = (world.now, world.nodes[2]);
+    let now = world.now;
+    let cheat = world.nodes[2];
     world.sessions[2].stored(now, Hash([5; 32]));
     // It reaches one of them alone; the other hears of it.
     world.run_with(|from, to, frame| (from != cheat || to == world_node(0)).then_some(frame));
@@ -806,9 +1126,17 @@ fn whoever_confirms_another_result_is_named_by_all_others() {
     world.sessions[1].stored(now, Hash([4; 32]));
     for i in [0, 1] {
         let failure = world.failure(i);
-        assert_eq!((failure.code.as_str(), failure.culprits), ("result-mismatch", vec![cheat]));
+        assert_eq!(
+            (failure.code.as_str(), failure.culprits),
+            ("result-mismatch", vec![cheat])
+        );
         let both = [Hash([4; 32]), Hash([5; 32])];
-        assert!(both.iter().all(|digest| failure.text.contains(&digest.to_string())), "{}", failure.text);
+        assert!(
+            both.iter()
+                .all(|digest| failure.text.contains(&digest.to_string())),
+            "{}",
+            failure.text
+        );
     }
 }
 
@@ -822,15 +1150,23 @@ fn world_node(i: usize) -> NodeId {
 fn a_false_mark_convicts_its_author_at_all_parties() {
     let mut world = World::new(3);
     let session = world.begin();
-    let (now, cheat, victim) = (world.now, world.nodes[2], world.nodes[0]);
+    let now = world.now;
+    let cheat = world.nodes[2];
+    let victim = world.nodes[0];
     let key = world.keys[2].clone();
     for session in &mut world.sessions {
         session.stored(now, Hash([4; 32]));
     }
     // One party alone gets the false one.
     world.run_with(|from, to, mut frame| {
-        if let (true, true, Body::Run { message: Message::Stored(claim), .. }) =
-            (from == cheat, to == victim, &mut frame.body)
+        if let (
+            true,
+            true,
+            Body::Run {
+                message: Message::Stored(claim),
+                ..
+            },
+        ) = (from == cheat, to == victim, &mut frame.body)
         {
             claim.mark.0[3] ^= 1;
             let digest = result_digest(Hash([1; 32]), session, &cheat, claim);
@@ -853,16 +1189,28 @@ fn a_confirmation_that_is_not_signed_counts_for_nothing() {
         world.sessions[1].stored(now, Hash([4; 32]));
         let cheat = world.nodes[0];
         world.run_with(|from, _, mut frame| {
-            if let (true, Body::Run { message: Message::Stored(claim), .. }) =
-                (from == cheat, &mut frame.body)
+            if let (
+                true,
+                Body::Run {
+                    message: Message::Stored(claim),
+                    ..
+                },
+            ) = (from == cheat, &mut frame.body)
             {
-                let signature = if part == 0 { &mut claim.mark } else { &mut claim.signature };
+                let signature = if part == 0 {
+                    &mut claim.mark
+                } else {
+                    &mut claim.signature
+                };
                 signature.0[3] ^= 1;
             }
             Some(frame)
         });
         let failure = world.failure(1);
-        assert_eq!((failure.code.as_str(), failure.culprits), ("peer-misbehaved", vec![cheat]));
+        assert_eq!(
+            (failure.code.as_str(), failure.culprits),
+            ("peer-misbehaved", vec![cheat])
+        );
     }
 }
 
@@ -883,12 +1231,16 @@ fn two_confirmed_results_convict_whoever_signed_both() {
 fn a_lost_peer_ends_the_session_after_a_moment() {
     let mut world = World::new(2);
     world.begin();
-    let (now, peer) = (world.now, world.nodes[1]);
+    let now = world.now;
+    let peer = world.nodes[1];
     world.sessions[0].handle_peer_lost(now, &peer);
     assert_eq!(world.sessions[0].poll_timeout(), Some(now + LOST_GRACE));
     world.after(2);
     let failure = world.failure(0);
-    assert_eq!((failure.code.as_str(), failure.culprits), ("peer-lost", vec![peer]));
+    assert_eq!(
+        (failure.code.as_str(), failure.culprits),
+        ("peer-lost", vec![peer])
+    );
 }
 
 #[test]
@@ -903,21 +1255,40 @@ fn whoever_gives_up_tells_the_others_why() {
     ));
     world.run();
     let failure = world.failure(0);
-    assert_eq!((failure.code.as_str(), &failure.culprits[..]), ("peer-aborted", &[][..]));
+    assert_eq!(
+        (failure.code.as_str(), &failure.culprits[..]),
+        ("peer-aborted", &[][..])
+    );
     assert!(failure.text.contains(&world.nodes[1].to_string()));
-    assert!(failure.text.contains("it broke") && !failure.text.contains('\u{1b}'), "{}", failure.text);
+    assert!(
+        failure.text.contains("it broke") && !failure.text.contains('\u{1b}'),
+        "{}",
+        failure.text
+    );
 }
 
 fn abort(text: String) -> Body {
-    let (cause, code) = (Cause::Environment, String::new());
-    Body::Abort(Abort { cause, code, text, accused: vec![], evidence: None, result: None })
+    let cause = Cause::Environment;
+    let code = String::new();
+    Body::Abort(Abort {
+        cause,
+        code,
+        text,
+        accused: vec![],
+        evidence: None,
+        result: None,
+    })
 }
 
 #[test]
 fn early_frames_are_held_in_small_numbers() {
     let mut hold = hold::Hold::default();
     let world = World::new(2);
-    let frame = |seq| Frame { task: TASK, seq, body: abort(String::new()) };
+    let frame = |seq| Frame {
+        task: TASK,
+        seq,
+        body: abort(String::new()),
+    };
     for seq in 0..100 {
         hold.put(world.now, world.nodes[0], frame(seq), 10);
     }

@@ -16,20 +16,28 @@ use super::output::Output;
 use super::recover::key_json;
 use crate::{Curve, ExtendedPrivateKey, KeyPath, Token};
 
-/// From a private key (xprv, cprv), private and public children; from a public one (xpub, cpub), public ones.
+/// Said of a private key that was given where others can read it. Does not show it.
+const PRIVATE_ARGUMENT: &str = "a private key is no argument, others can read arguments and your shell keeps them: \
+    move what it guards, and use --key-file";
+/// No key file is longer.
+const MAX_KEY: usize = 1024;
+
+/// From a private key (xprv, cprv), private and public children; from a public one (xpub, cpub),
+/// public ones.
 #[derive(Debug, Args)]
 pub struct DeriveArgs {
     /// An extended public key: xpub or cpub. Private keys are typed, or come from --key-file.
     #[arg(value_name = "EXTENDED_PUBLIC_KEY", conflicts_with = "key_file")]
     key: Option<String>,
-    /// File (mode 600) with an extended key on one line; - is stdin. Without it and without an argument the key is typed.
+    /// File (mode 600) with an extended key on one line; - is stdin. Without it and without an
+    /// argument the key is typed.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Where the children are, separated by commas.
     #[arg(long, value_name = "PATHS", value_delimiter = ',', required = true)]
     paths: Vec<KeyPath>,
-    /// Show the addresses, too: BTC, XTN (test networks), ETH, SETH, MNT, SMNT_MNT, SOL. For Bitcoin all of P2PKH, P2WPKH and
-    /// P2TR (BIP-86); which one a wallet uses is not in its key.
+    /// Show the addresses, too: BTC, XTN (test networks), ETH, SETH, MNT, SMNT_MNT, SOL. For
+    /// Bitcoin all of P2PKH, P2WPKH and P2TR (BIP-86); which one a wallet uses is not in its key.
     #[arg(long, value_name = "TOKEN")]
     token: Option<Token>,
 }
@@ -43,7 +51,10 @@ enum Key {
 impl DeriveArgs {
     pub(super) fn run(self, output: Output) -> anyhow::Result<Outcome> {
         let key = self.key()?;
-        let keys = self.paths.iter().map(|path| self.child(&key, path).with_context(|| path.to_string()));
+        let keys = self
+            .paths
+            .iter()
+            .map(|path| self.child(&key, path).with_context(|| path.to_string()));
         let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
         let lines: Vec<_> = keys.iter().flat_map(lines).collect();
         output.result(&json!({ "keys": keys }), &lines)?;
@@ -67,34 +78,40 @@ impl DeriveArgs {
             }
             Key::Public(key) => {
                 let child = key.derive(path.steps())?;
-                (json!({ "extended_public_key": child.to_string() }), child.public_key().to_vec())
+                (
+                    json!({ "extended_public_key": child.to_string() }),
+                    child.public_key().to_vec(),
+                )
             }
         };
         json["path"] = path.to_string().into();
         json["public_key"] = format!("0x{}", hex::encode(&public)).into();
         if let Some(token) = self.token {
             let addresses = token.addresses(key.curve(), &public)?;
-            json["addresses"] =
-                addresses.into_iter().map(|(kind, it)| (kind, Value::from(it))).collect::<Value>();
+            json["addresses"] = addresses
+                .into_iter()
+                .map(|(kind, it)| (kind, Value::from(it)))
+                .collect::<Value>();
         }
         Ok(json)
     }
 }
 
 impl Key {
-    fn parse(text: &str) -> anyhow::Result<Key> {
+    fn parse(text: &str) -> anyhow::Result<Self> {
         let text = text.trim();
-        Ok(match is_private(text) {
-            true => Key::Private(ExtendedPrivateKey::parse(text)?),
-            false => Key::Public(text.parse()?),
+        Ok(if is_private(text) {
+            Self::Private(ExtendedPrivateKey::parse(text)?)
+        } else {
+            Self::Public(text.parse()?)
         })
     }
 
     fn curve(&self) -> Curve {
         match self {
-            Key::Private(key) => key.secret().curve(),
-            Key::Public(key) if key.fits(Curve::Ed25519.scheme()) => Curve::Ed25519,
-            Key::Public(_) => Curve::Secp256k1,
+            Self::Private(key) => key.secret().curve(),
+            Self::Public(key) if key.fits(Curve::Ed25519.scheme()) => Curve::Ed25519,
+            Self::Public(_) => Curve::Secp256k1,
         }
     }
 }
@@ -103,16 +120,14 @@ fn is_private(text: &str) -> bool {
     text.starts_with("xprv") || text.starts_with("cprv")
 }
 
-/// Said of a private key that was given where others can read it. Does not show it.
-const PRIVATE_ARGUMENT: &str = "a private key is no argument, others can read arguments and your shell keeps them: \
-    move what it guards, and use --key-file";
-
 /// The key in a file that only its owner can read, or on stdin.
 fn read_key(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let name = path.display();
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY));
     if path == Path::new("-") {
-        let read = std::io::stdin().take(MAX_KEY as u64).read_to_end(&mut bytes);
+        let read = std::io::stdin()
+            .take(MAX_KEY as u64)
+            .read_to_end(&mut bytes);
         read.map_err(|error| anyhow!("cannot read stdin ({error}): use a file"))?;
     } else {
         *bytes = read_file(path, MAX_KEY)?;
@@ -122,20 +137,31 @@ fn read_key(path: &Path) -> anyhow::Result<Zeroizing<String>> {
             "the key file {name} has mode {mode:03o}, others can open it: run `chmod 600 {name}`"
         );
     }
-    let text =
-        std::str::from_utf8(&bytes).map_err(|_| anyhow!("{name} is not text: give one key on one line"))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| anyhow!("{name} is not text: give one key on one line"))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// No key file is longer.
-const MAX_KEY: usize = 1024;
-
 fn lines(key: &Value) -> Vec<String> {
-    let line = |name: &str, value: &Value| format!("  {name:<20}  {}", value.as_str().unwrap_or_default());
+    let line =
+        |name: &str, value: &Value| format!("  {name:<20}  {}", value.as_str().unwrap_or_default());
     let mut lines = vec![key["path"].as_str().unwrap_or_default().to_owned()];
-    let forms = ["private_key", "extended_private_key", "public_key", "extended_public_key"];
-    lines.extend(forms.into_iter().filter_map(|form| key.get(form).map(|value| line(form, value))));
-    let addresses = key.get("addresses").and_then(Value::as_object).into_iter().flatten();
+    let forms = [
+        "private_key",
+        "extended_private_key",
+        "public_key",
+        "extended_public_key",
+    ];
+    lines.extend(
+        forms
+            .into_iter()
+            .filter_map(|form| key.get(form).map(|value| line(form, value))),
+    );
+    let addresses = key
+        .get("addresses")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
     lines.extend(addresses.map(|(kind, address)| line(kind, address)));
     lines
 }

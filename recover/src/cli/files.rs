@@ -1,4 +1,5 @@
-//! Recovery files and their passwords, as an operator names them; and the writing of what is secret.
+//! Recovery files and their passwords, as an operator names them; and the writing of what is
+//! secret.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
@@ -20,13 +21,15 @@ pub struct Files {
     /// The wallet's group id, as the files have it.
     #[arg(long, value_name = "ID")]
     group_id: String,
-    /// A file (mode 600) with the password of a recovery file: once for each, in the same order. Default: typed.
+    /// A file (mode 600) with the password of a recovery file: once for each, in the same order.
+    /// Default: typed.
     #[arg(long, value_name = "FILE")]
     password_file: Vec<PathBuf>,
 }
 
 impl Files {
-    /// Reads the files and checks that they are of one wallet and of different nodes. Asks for no password yet.
+    /// Reads the files and checks that they are of one wallet and of different nodes. Asks for no
+    /// password yet.
     pub fn load(&self) -> anyhow::Result<Recovery> {
         let passwords = self.password_file.len();
         ensure!(
@@ -34,7 +37,11 @@ impl Files {
             "{} recovery files but {passwords} password files: give --password-file once for each, in the same order",
             self.files.len()
         );
-        let files = self.files.iter().map(|path| self.load_one(path)).collect::<anyhow::Result<Vec<_>>>()?;
+        let files = self
+            .files
+            .iter()
+            .map(|path| self.load_one(path))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Recovery::new(files)?)
     }
 
@@ -43,7 +50,9 @@ impl Files {
         let open = |(i, share): (usize, &ExportedShare)| {
             let path = &self.files[i];
             let password = self.password(i, share)?;
-            share.open(&password).with_context(|| path.display().to_string())
+            share
+                .open(&password)
+                .with_context(|| path.display().to_string())
         };
         recovery.files().iter().enumerate().map(open).collect()
     }
@@ -94,16 +103,28 @@ pub fn typed(prompt: &str, instead: &str) -> anyhow::Result<Zeroizing<String>> {
         .map_err(|error| anyhow!("there is no terminal to type on ({error}): use {instead}"))
 }
 
-/// Writes a new file of mode 600, in a folder that is made with mode 700 if it is missing. Never replaces a file; one
-/// that cannot be written to its end is removed.
+/// Writes a new file of mode 600, in a folder that is made with mode 700 if it is missing. Never
+/// replaces a file; one that cannot be written to its end is removed.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let name = path.display();
-    let unwritable =
-        |error| anyhow!("cannot write {name} ({error}): name another folder, or remove what is in the way");
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
+    let unwritable = |error| {
+        anyhow!("cannot write {name} ({error}): name another folder, or remove what is in the way")
+    };
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(unwritable)?;
     }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
     let mut file = file.map_err(unwritable)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if written.is_err() {
@@ -115,16 +136,27 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     #[test]
     fn a_secret_is_written_once_and_for_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/er/list.csv");
         write_secret(&path, b"first").unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            std::fs::metadata(path.parent().unwrap())
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o700
+        );
         assert!(write_secret(&path, b"second").is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
     }

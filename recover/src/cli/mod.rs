@@ -12,70 +12,7 @@ use clap::{Parser, Subcommand};
 
 use output::Output;
 
-/// Rebuild a wallet's private key offline, from the recovery files of enough of its nodes.
-///
-/// Run it on a machine without a network: whoever sees the result has the wallet. Nothing is sent anywhere, and no private key is
-/// shown or written unless you ask for it.
-#[derive(Debug, Parser)]
-#[command(name = "countersign-recover", version, after_help = SHORT_HELP, after_long_help = LONG_HELP)]
-struct Cli {
-    /// Print one JSON value on stdout and nothing else there.
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Check recovery files: wallet, public keys, passwords and shares. One file is enough; shows no secret.
-    Verify(verify::VerifyArgs),
-    /// Rebuild the private key from the files of as many nodes as the threshold says, and derive keys from it.
-    Recover(recover::RecoverArgs),
-    /// Derive child keys and addresses from an extended key.
-    Derive(derive::DeriveArgs),
-    /// Print the version.
-    Version,
-}
-
-/// How a command that did not fail ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// Everything that was asked for.
-    Done,
-    /// Rows of an address list have no key.
-    Incomplete,
-}
-
-/// Parses the arguments of the process, runs, and returns the exit code.
-pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // A closed stdout or stderr is no reason for another message.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
-        }
-    };
-    let output = Output::new(cli.json);
-    let ended = match cli.command {
-        Command::Verify(args) => args.run(output),
-        Command::Recover(args) => args.run(output),
-        Command::Derive(args) => args.run(output),
-        Command::Version => output.version(),
-    };
-    match ended {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Incomplete) => ExitCode::from(2),
-        Err(error) => {
-            output.error(&error);
-            ExitCode::from(1)
-        }
-    }
-}
-
 const SHORT_HELP: &str = "`--help` shows examples, exit codes and where passwords come from.";
-
 const LONG_HELP: &str = "\
 Examples:
   countersign-recover verify alice.json --group-id GROUP
@@ -107,3 +44,71 @@ Exit codes:
      do not fit together
   2  the list of addresses is written, but rows whose public key is another than the one
      of their path have no private key";
+
+/// Rebuild a wallet's private key offline, from the recovery files of enough of its nodes.
+///
+/// Run it on a machine without a network: whoever sees the result has the wallet. Nothing is sent
+/// anywhere, and no private key is shown or written unless you ask for it.
+#[derive(Debug, Parser)]
+#[command(name = "countersign-recover", version, after_help = SHORT_HELP, after_long_help = LONG_HELP)]
+struct Cli {
+    /// Print one JSON value on stdout and nothing else there.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check recovery files: wallet, public keys, passwords and shares. One file is enough; shows
+    /// no secret.
+    Verify(verify::VerifyArgs),
+    /// Rebuild the private key from the files of as many nodes as the threshold says, and derive
+    /// keys from it.
+    Recover(recover::RecoverArgs),
+    /// Derive child keys and addresses from an extended key.
+    Derive(derive::DeriveArgs),
+    /// Print the version.
+    Version,
+}
+
+/// How a command that did not fail ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Everything that was asked for.
+    Done,
+    /// Rows of an address list have no key.
+    Incomplete,
+}
+
+/// Parses the arguments of the process, runs, and returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed stdout or stderr is no reason for another message.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(1)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let output = Output::new(cli.json);
+    let ended = match cli.command {
+        Command::Verify(args) => args.run(output),
+        Command::Recover(args) => args.run(output),
+        Command::Derive(args) => args.run(output),
+        Command::Version => output.version(),
+    };
+    match ended {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Incomplete) => ExitCode::from(2),
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! Where words go: results to stdout, everything else to stderr; with `--json`, one JSON value on stdout.
+//! Where words go: results to stdout, everything else to stderr; with `--json`, one JSON value on
+//! stdout.
 
 use std::io::Write;
 
@@ -15,15 +16,21 @@ pub struct Output {
 
 impl Output {
     /// For people, or for programs.
-    pub fn new(json: bool) -> Output {
-        Output { json }
+    pub fn new(json: bool) -> Self {
+        Self { json }
     }
 
     /// Prints the result, once: as JSON, or as lines for people.
     pub fn result(self, json: &Value, lines: &[String]) -> anyhow::Result<()> {
-        let text = if self.json { format!("{json}\n") } else { lines.join("\n") + "\n" };
+        let text = if self.json {
+            format!("{json}\n")
+        } else {
+            lines.join("\n") + "\n"
+        };
         let mut stdout = std::io::stdout().lock();
-        let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        let printed = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
         printed.map_err(|error| anyhow!("stdout is closed ({error}): read it to its end"))
     }
 
@@ -45,7 +52,10 @@ impl Output {
     pub fn version(self) -> anyhow::Result<Outcome> {
         let version = env!("CARGO_PKG_VERSION");
         let line = format!("countersign-recover {version}");
-        self.result(&json!({ "name": "countersign-recover", "version": version }), &[line])?;
+        self.result(
+            &json!({ "name": "countersign-recover", "version": version }),
+            &[line],
+        )?;
         Ok(Outcome::Done)
     }
 }

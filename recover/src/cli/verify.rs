@@ -8,8 +8,8 @@ use super::files::Files;
 use super::output::Output;
 use crate::Recovery;
 
-/// Rebuilds the root public key from the share public keys of all participants, opens every file with its password, and checks
-/// that each share makes its share public key.
+/// Rebuilds the root public key from the share public keys of all participants, opens every file
+/// with its password, and checks that each share makes its share public key.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     #[command(flatten)]

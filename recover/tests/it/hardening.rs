@@ -5,7 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The files of a process that may not be dumped belong to root, so it runs in a group that is not root's.
+/// The files of a process that may not be dumped belong to root, so it runs in a group that is not
+/// root's.
 const OTHER_GROUP: u32 = 65_534;
 
 #[test]
@@ -24,7 +25,10 @@ fn no_core_is_written_and_nobody_looks_into_the_memory() {
     let mut child = command.spawn().unwrap();
     let seen = || {
         let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
-        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+        let core = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max core file size"))
+            .unwrap();
         let environ = std::fs::metadata(format!("/proc/{}/environ", child.id())).unwrap();
         let core: Vec<_> = core.split_whitespace().map(str::to_owned).collect();
         (core.join(" "), environ.uid(), environ.gid())

@@ -1,13 +1,12 @@
-//! Extended private keys: published vectors, leading zeros, and agreement with the libraries that derive public keys.
+//! Extended private keys: published vectors, leading zeros, and agreement with the libraries that
+//! derive public keys.
 
-use countersign_recover::{Curve, DeriveKeyError, ExtendedPrivateKey, KeyPath, ParseKeyError, Secret};
+use countersign_recover::{
+    Curve, DeriveKeyError, ExtendedPrivateKey, KeyPath, ParseKeyError, Secret,
+};
 use countersign_verify::ExtendedPublicKey;
 
 use crate::reference;
-
-fn path(text: &str) -> KeyPath {
-    text.parse().unwrap()
-}
 
 /// BIP-32, test vectors 1 to 4: a root and its descendants, each with private and public text.
 const BIP_32: [&[(&str, &str, &str)]; 4] = [
@@ -75,7 +74,8 @@ const BIP_32: [&[(&str, &str, &str)]; 4] = [
             "xpub6FnCn6nSzZAw5Tw7cgR9bi15UV96gLZhjDstkXXxvCLsUXBGXPdSnLFbdpq8p9HmGsApME5hQTZ3emM2rnY5agb9rXpVGyy3bdW6EEgAtqt",
         ),
     ],
-    // Leading zeros must be kept: in the root, and below in a child that is the parent of a hardened one.
+    // Leading zeros must be kept: in the root, and below in a child that is the parent of a
+    // hardened one.
     &[
         (
             "m",
@@ -106,30 +106,8 @@ const BIP_32: [&[(&str, &str, &str)]; 4] = [
         ),
     ],
 ];
-
-#[test]
-fn bip_32_vectors_1_to_4() {
-    for chain in BIP_32 {
-        let root = ExtendedPrivateKey::parse(chain[0].1).unwrap();
-        for (steps, private, public) in chain {
-            let key = root.derive(&path(steps)).unwrap();
-            assert_eq!((key.to_text().as_str(), key.public_text().as_str()), (*private, *public), "{steps}");
-            assert_eq!(ExtendedPrivateKey::parse(private).unwrap().to_text().as_str(), *private);
-        }
-    }
-    let small = ExtendedPrivateKey::parse(BIP_32[2][0].1).unwrap();
-    assert_eq!(
-        hex::encode(small.secret().expose()),
-        "00ddb80b067e0d4993197fe10f2657a844a384589847602d56f0c629c81aae32"
-    );
-    let small = ExtendedPrivateKey::parse(BIP_32[3][1].1).unwrap();
-    assert_eq!(
-        hex::encode(small.secret().expose()),
-        "00d948e9261e41362a688b916f297121ba6bfb2274a3575ac0e456551dfd7f7e"
-    );
-}
-
-/// From the recovery tool that the files come from: root scalar, root public text, path, child scalar, child public text.
+/// From the recovery tool that the files come from: root scalar, root public text, path, child
+/// scalar, child public text.
 const TOOL: [(Curve, &str, &str, &str, &str, &str); 2] = [
     (
         Curve::Ed25519,
@@ -149,6 +127,42 @@ const TOOL: [(Curve, &str, &str, &str, &str, &str); 2] = [
     ),
 ];
 
+fn path(text: &str) -> KeyPath {
+    text.parse().unwrap()
+}
+
+#[test]
+fn bip_32_vectors_1_to_4() {
+    for chain in BIP_32 {
+        let root = ExtendedPrivateKey::parse(chain[0].1).unwrap();
+        for (steps, private, public) in chain {
+            let key = root.derive(&path(steps)).unwrap();
+            assert_eq!(
+                (key.to_text().as_str(), key.public_text().as_str()),
+                (*private, *public),
+                "{steps}"
+            );
+            assert_eq!(
+                ExtendedPrivateKey::parse(private)
+                    .unwrap()
+                    .to_text()
+                    .as_str(),
+                *private
+            );
+        }
+    }
+    let small = ExtendedPrivateKey::parse(BIP_32[2][0].1).unwrap();
+    assert_eq!(
+        hex::encode(small.secret().expose()),
+        "00ddb80b067e0d4993197fe10f2657a844a384589847602d56f0c629c81aae32"
+    );
+    let small = ExtendedPrivateKey::parse(BIP_32[3][1].1).unwrap();
+    assert_eq!(
+        hex::encode(small.secret().expose()),
+        "00d948e9261e41362a688b916f297121ba6bfb2274a3575ac0e456551dfd7f7e"
+    );
+}
+
 #[test]
 fn vectors_of_the_incumbent_tool() {
     for (curve, scalar, root_text, steps, child_scalar, child_text) in TOOL {
@@ -166,7 +180,10 @@ fn vectors_of_the_incumbent_tool() {
 
 /// A root with this number of leading zero bytes.
 fn root(curve: Curve, zeros: usize, fill: u8) -> ExtendedPrivateKey {
-    ExtendedPrivateKey::root(Secret::from_be_bytes(curve, &vec![fill; 32 - zeros]).unwrap(), [fill; 32])
+    ExtendedPrivateKey::root(
+        Secret::from_be_bytes(curve, &vec![fill; 32 - zeros]).unwrap(),
+        [fill; 32],
+    )
 }
 
 #[test]
@@ -181,10 +198,16 @@ fn private_and_public_derivation_agree_with_other_libraries_and_the_reference() 
                 let child = root.derive(&path(steps)).unwrap();
                 if !steps.contains('\'') {
                     let public: ExtendedPublicKey = root.public_text().parse().unwrap();
-                    assert_eq!(public.derive(path(steps).steps()).unwrap().to_string(), child.public_text());
+                    assert_eq!(
+                        public.derive(path(steps).steps()).unwrap().to_string(),
+                        child.public_text()
+                    );
                 }
                 let seen = reference(&["derive", &root.to_text(), steps]);
-                assert_eq!(seen["private_key"], format!("0x{}", hex::encode(child.secret().expose())));
+                assert_eq!(
+                    seen["private_key"],
+                    format!("0x{}", hex::encode(child.secret().expose()))
+                );
                 assert_eq!(seen["extended_private_key"], child.to_text().as_str());
                 assert_eq!(seen["extended_public_key"], child.public_text());
             }
@@ -208,9 +231,17 @@ fn every_root_of_few_bytes_has_a_text_of_its_kind() {
 #[test]
 fn paths_that_lead_nowhere_are_refused() {
     let derive = |curve, steps: &str| root(curve, 0, 1).derive(&path(steps)).map(|_| ());
-    assert_eq!(derive(Curve::Ed25519, "m/0/1H"), Err(DeriveKeyError::Hardened));
-    let deep = root(Curve::Secp256k1, 0, 1).derive(&path(&["0"; 255].join("/"))).unwrap();
-    assert_eq!(deep.derive(&path("0")).map(|_| ()), Err(DeriveKeyError::TooDeep));
+    assert_eq!(
+        derive(Curve::Ed25519, "m/0/1H"),
+        Err(DeriveKeyError::Hardened)
+    );
+    let deep = root(Curve::Secp256k1, 0, 1)
+        .derive(&path(&["0"; 255].join("/")))
+        .unwrap();
+    assert_eq!(
+        deep.derive(&path("0")).map(|_| ()),
+        Err(DeriveKeyError::TooDeep)
+    );
 }
 
 #[test]
@@ -223,10 +254,14 @@ fn texts_that_are_no_extended_private_key_are_refused() {
         ExtendedPrivateKey::parse(&bs58::encode(changed).with_check().into_string()).map(|_| ())
     };
     let parse = |text: &str| ExtendedPrivateKey::parse(text).map(|_| ());
-    assert_eq!(parse(&good.replace("PHi", "PHj")), Err(ParseKeyError::Encoding));
+    assert_eq!(
+        parse(&good.replace("PHi", "PHj")),
+        Err(ParseKeyError::Encoding)
+    );
     assert_eq!(parse(&"x".repeat(1 << 20)), Err(ParseKeyError::Encoding));
     assert_eq!(parse(BIP_32[0][0].2), Err(ParseKeyError::Version));
-    // BIP-32, test vector 5: a root with a parent or an index, a number that starts with 1, zero, and the order.
+    // BIP-32, test vector 5: a root with a parent or an index, a number that starts with 1, zero,
+    // and the order.
     assert_eq!(with(5, &[1]), Err(ParseKeyError::Contents));
     assert_eq!(with(12, &[1]), Err(ParseKeyError::Contents));
     assert_eq!(with(45, &[1]), Err(ParseKeyError::Contents));

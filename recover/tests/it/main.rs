@@ -1,4 +1,5 @@
-//! Recovery files against a second implementation (`tests/reference.py`), published vectors, damaged files, and the program itself.
+//! Recovery files against a second implementation (`tests/reference.py`), published vectors,
+//! damaged files, and the program itself.
 
 mod cli;
 mod damaged;
@@ -36,11 +37,22 @@ struct Wallet {
 
 impl Wallet {
     /// 2 of 3, with share ids of 39 digits as in the files of the field.
-    fn new(curve: Curve) -> Wallet {
+    fn new(curve: Curve) -> Self {
         let share_ids = ["1", "7", "9"].map(|digit| digit.repeat(39)).to_vec();
         let coefficients = vec![ROOT.to_owned(), "05".repeat(31)];
-        let (version, shape, hash_type) = (3, "groups", 5);
-        Wallet { curve, version, shape, hash_type, share_ids, coefficients, strip: false, long_keys: false }
+        let version = 3;
+        let shape = "groups";
+        let hash_type = 5;
+        Self {
+            curve,
+            version,
+            shape,
+            hash_type,
+            share_ids,
+            coefficients,
+            strip: false,
+            long_keys: false,
+        }
     }
 
     /// Writes the files and returns their places.
@@ -60,13 +72,18 @@ impl Wallet {
             "long_keys": self.long_keys,
         });
         reference(&["write", text(folder), &spec.to_string()]);
-        (0..self.share_ids.len()).map(|i| folder.join(format!("{i}.json"))).collect()
+        (0..self.share_ids.len())
+            .map(|i| folder.join(format!("{i}.json")))
+            .collect()
     }
 
     /// The files, read here.
     fn shares(&self) -> Vec<ExportedShare> {
         let folder = tempfile::tempdir().unwrap();
-        self.write(folder.path()).iter().map(|path| load(path)).collect()
+        self.write(folder.path())
+            .iter()
+            .map(|path| load(path))
+            .collect()
     }
 }
 
@@ -86,7 +103,15 @@ fn text(path: &Path) -> &str {
 fn reference(arguments: &[&str]) -> Value {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference.py");
     // No __pycache__ beside the sources.
-    let output = Command::new("python3").args(["-B", script]).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("python3")
+        .args(["-B", script])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -1,5 +1,5 @@
-//! A node for unit tests: its clock moves when it is told to, its servers are closures, and it remembers what the plugin
-//! did.
+//! A node for unit tests: its clock moves when it is told to, its servers are closures, and it
+//! remembers what the plugin did.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,11 +26,12 @@ pub struct MockLine {
     pub fields: Vec<(String, String)>,
 }
 
-/// A node for unit tests: its clock moves only by [`Host::sleep`] and [`advance`](Self::advance), its servers are
-/// closures, and it remembers what the plugin did.
+/// A node for unit tests: its clock moves only by [`Host::sleep`] and [`advance`](Self::advance),
+/// its servers are closures, and it remembers what the plugin did.
 ///
-/// As a [`Host`] it makes every write of state durable at once. What a node does, one decision after the other, is
-/// [`decide`](Self::decide); what happens when two are made at the same time, [`call`](Self::call).
+/// As a [`Host`] it makes every write of state durable at once. What a node does, one decision
+/// after the other, is [`decide`](Self::decide); what happens when two are made at the same time,
+/// [`call`](Self::call).
 #[derive(Default)]
 pub struct MockHost {
     document: String,
@@ -71,7 +72,7 @@ impl MockHost {
     /// Answers HTTP requests. Without a server every request is denied.
     pub fn with_server(
         mut self,
-        server: impl Fn(&MockHost, &Request) -> Result<Response, HttpError> + 'static,
+        server: impl Fn(&Self, &Request) -> Result<Response, HttpError> + 'static,
     ) -> Self {
         self.server = Some(Box::new(server));
         self
@@ -90,7 +91,11 @@ impl MockHost {
 
     /// The log lines so far, without their fields.
     pub fn lines(&self) -> Vec<(Level, String)> {
-        self.lines.borrow().iter().map(|line| (line.level, line.message.clone())).collect()
+        self.lines
+            .borrow()
+            .iter()
+            .map(|line| (line.level, line.message.clone()))
+            .collect()
     }
 
     /// The log lines so far.
@@ -109,7 +114,8 @@ impl MockHost {
         self
     }
 
-    /// Asks `P` as a node does: what it wrote becomes durable if it approves, and is forgotten if it does not.
+    /// Asks `P` as a node does: what it wrote becomes durable if it approves, and is forgotten if
+    /// it does not.
     pub fn decide<P: Plugin>(&self, config: &P::Config, task: &Task) -> Result<Verdict, Failure> {
         let call = self.call();
         let answer = P::evaluate(config, task, &call);
@@ -119,7 +125,8 @@ impl MockHost {
         answer
     }
 
-    /// Tells `P` of a task that others signed, as a node does: what it wrote becomes durable if it succeeds.
+    /// Tells `P` of a task that others signed, as a node does: what it wrote becomes durable if it
+    /// succeeds.
     pub fn observe<P: Plugin>(&self, config: &P::Config, task: &Task) -> Result<(), Failure> {
         let call = self.call();
         let counted = P::observe(config, task, &call);
@@ -184,22 +191,36 @@ impl Host for MockHost {
     }
 
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
-        let fields = fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        self.lines.borrow_mut().push(MockLine { level, message: message.into(), fields });
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
+        self.lines.borrow_mut().push(MockLine {
+            level,
+            message: message.into(),
+            fields,
+        });
     }
 
     fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, KeyError> {
         match self.granted(key, algorithm)? {
             Granted::Pair => Ok([key.as_bytes(), b"|", data].concat()),
             Granted::Secret(secret) => {
-                let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+                let mut mac =
+                    Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
                 mac.update(data);
                 Ok(mac.finalize().into_bytes().to_vec())
             }
         }
     }
 
-    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+    fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError> {
         Ok(self.sign(key, algorithm, data)? == signature)
     }
 
@@ -210,13 +231,20 @@ impl Host for MockHost {
 
     fn send(&self, request: &Request) -> Result<Response, HttpError> {
         self.requests.borrow_mut().push(request.clone());
-        let server = self.server.as_ref().ok_or_else(|| HttpError::Denied(request.url.clone()))?;
+        let server = self
+            .server
+            .as_ref()
+            .ok_or_else(|| HttpError::Denied(request.url.clone()))?;
         server(self, request)
     }
 
     fn send_all(&self, requests: &[Request]) -> Vec<Result<Response, HttpError>> {
         let most = self.answers.unwrap_or(requests.len());
-        requests.iter().map(|request| self.send(request)).take(most).collect()
+        requests
+            .iter()
+            .map(|request| self.send(request))
+            .take(most)
+            .collect()
     }
 
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
@@ -226,20 +254,28 @@ impl Host for MockHost {
     fn state_set(&self, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), StateError> {
         let call = self.call();
         call.state_set(key, value, ttl)?;
-        call.commit().map(drop).map_err(|_| StateError::Internal("another decision is under way".into()))
+        call.commit()
+            .map(drop)
+            .map_err(|_| StateError::Internal("another decision is under way".into()))
     }
 
     fn state_delete(&self, key: &str) -> Result<(), StateError> {
         let call = self.call();
         call.state_delete(key)?;
-        call.commit().map(drop).map_err(|_| StateError::Internal("another decision is under way".into()))
+        call.commit()
+            .map(drop)
+            .map_err(|_| StateError::Internal("another decision is under way".into()))
     }
 
     fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError> {
         self.call().state_keys(prefix, limit)
     }
 
-    fn state_entries(&self, prefix: &str, limit: u32) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+    fn state_entries(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
         self.call().state_entries(prefix, limit)
     }
 }

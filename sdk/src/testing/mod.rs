@@ -1,5 +1,6 @@
-//! Native unit tests for plugins: a scripted [`MockHost`] and ready-made tasks. Never part of a component: nothing
-//! there refers to it. Its RS256 signatures protect nothing; its HS256 codes are genuine.
+//! Native unit tests for plugins: a scripted [`MockHost`] and ready-made tasks. Never part of a
+//! component: nothing there refers to it. Its RS256 signatures protect nothing; its HS256 codes are
+//! genuine.
 //!
 //! ```
 //! use countersign_sdk::testing::{self, MockHost};
@@ -20,6 +21,6 @@ mod tasks;
 pub use host::{MockHost, MockLine};
 pub use state::{Conflict, MockCall, Reservation};
 pub use tasks::{
-    TransactionBuilder, blind, check_up, event, key, keygen, message, reshare, signing, signing_of, task,
-    transaction, transfer, typed_data, with_fact,
+    TransactionBuilder, blind, check_up, event, key, keygen, message, reshare, signing, signing_of,
+    task, transaction, transfer, typed_data, with_fact,
 };

@@ -1,5 +1,6 @@
-//! A plugin's memory in unit tests, with what the contract promises of it: a call sees its own writes, nobody else does
-//! until the decision; entries expire; what was reserved can be taken back.
+//! A plugin's memory in unit tests, with what the contract promises of it: a call sees its own
+//! writes, nobody else does until the decision; entries expire; what was reserved can be taken
+//! back.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -56,19 +57,33 @@ impl Store {
             let replaced = match write {
                 Some((value, ttl)) => {
                     let expires = ttl.map(|ttl| now + 1000 * ttl.as_secs());
-                    self.entries.insert(key.clone(), Entry { value, expires, commit: self.commits })
+                    self.entries.insert(
+                        key.clone(),
+                        Entry {
+                            value,
+                            expires,
+                            commit: self.commits,
+                        },
+                    )
                 }
                 None => self.entries.remove(&key),
             };
             before.insert(key, replaced);
         }
-        Reservation { commit: self.commits, before }
+        Reservation {
+            commit: self.commits,
+            before,
+        }
     }
 
     /// Entries that a later commit wrote stay as they are.
     pub(super) fn release(&mut self, reservation: Reservation) {
         for (key, before) in reservation.before {
-            if self.entries.get(&key).is_some_and(|entry| entry.commit > reservation.commit) {
+            if self
+                .entries
+                .get(&key)
+                .is_some_and(|entry| entry.commit > reservation.commit)
+            {
                 continue;
             }
             match before {
@@ -95,11 +110,16 @@ pub struct MockCall<'a> {
 impl<'a> MockCall<'a> {
     pub(super) fn new(host: &'a MockHost, store: &'a RefCell<Store>) -> Self {
         let began = store.borrow().commits;
-        MockCall { host, store, writes: RefCell::default(), began }
+        MockCall {
+            host,
+            store,
+            writes: RefCell::default(),
+            began,
+        }
     }
 
-    /// The task is approved: what was written becomes durable, unless another decision came first. Dropping the call
-    /// instead forgets it.
+    /// The task is approved: what was written becomes durable, unless another decision came first.
+    /// Dropping the call instead forgets it.
     pub fn commit(self) -> Result<Reservation, Conflict> {
         let mut store = self.store.borrow_mut();
         if store.commits != self.began {
@@ -112,9 +132,13 @@ impl<'a> MockCall<'a> {
     fn seen(&self) -> BTreeMap<String, Vec<u8>> {
         let now = self.host.now();
         let store = self.store.borrow();
-        let durable = store.entries.iter().filter(|(_, entry)| is_alive(entry, now));
-        let mut seen: BTreeMap<_, _> =
-            durable.map(|(key, entry)| (key.clone(), entry.value.clone())).collect();
+        let durable = store
+            .entries
+            .iter()
+            .filter(|(_, entry)| is_alive(entry, now));
+        let mut seen: BTreeMap<_, _> = durable
+            .map(|(key, entry)| (key.clone(), entry.value.clone()))
+            .collect();
         for (key, write) in self.writes.borrow().iter() {
             match write {
                 Some((value, _)) => seen.insert(key.clone(), value.clone()),
@@ -127,11 +151,19 @@ impl<'a> MockCall<'a> {
     fn write(&self, key: &str, write: Write) -> Result<(), StateError> {
         let length = write.as_ref().map_or(0, |(value, _)| value.len());
         if key.len() > KEY || length > VALUE {
-            return Err(StateError::Denied(format!("keys have {KEY} bytes, values {VALUE}")));
+            return Err(StateError::Denied(format!(
+                "keys have {KEY} bytes, values {VALUE}"
+            )));
         }
         let before = self.writes.borrow_mut().insert(key.into(), write);
-        let Some(quota) = self.store.borrow().quota else { return Ok(()) };
-        let used: usize = self.seen().iter().map(|(key, value)| key.len() + value.len()).sum();
+        let Some(quota) = self.store.borrow().quota else {
+            return Ok(());
+        };
+        let used: usize = self
+            .seen()
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
         if used as u64 <= quota {
             return Ok(());
         }
@@ -139,7 +171,9 @@ impl<'a> MockCall<'a> {
             Some(write) => self.writes.borrow_mut().insert(key.into(), write),
             None => self.writes.borrow_mut().remove(key),
         };
-        Err(StateError::Denied(format!("the quota of {quota} bytes is used up")))
+        Err(StateError::Denied(format!(
+            "the quota of {quota} bytes is used up"
+        )))
     }
 }
 
@@ -172,7 +206,13 @@ impl Host for MockCall<'_> {
         self.host.sign(key, algorithm, data)
     }
 
-    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+    fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError> {
         self.host.verify(key, algorithm, data, signature)
     }
 
@@ -191,7 +231,11 @@ impl Host for MockCall<'_> {
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
         match self.writes.borrow().get(key) {
             Some(write) => Ok(write.as_ref().map(|(value, _)| value.clone())),
-            None => Ok(self.store.borrow().visible(key, self.host.now()).map(|entry| entry.value.clone())),
+            None => Ok(self
+                .store
+                .borrow()
+                .visible(key, self.host.now())
+                .map(|entry| entry.value.clone())),
         }
     }
 
@@ -204,12 +248,25 @@ impl Host for MockCall<'_> {
     }
 
     fn state_keys(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StateError> {
-        Ok(self.state_entries(prefix, limit)?.into_iter().map(|(key, _)| key).collect())
+        Ok(self
+            .state_entries(prefix, limit)?
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect())
     }
 
-    fn state_entries(&self, prefix: &str, limit: u32) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+    fn state_entries(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
         let limit = LIST.min(limit as usize);
-        Ok(self.seen().into_iter().filter(|(key, _)| key.starts_with(prefix)).take(limit).collect())
+        Ok(self
+            .seen()
+            .into_iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+            .take(limit)
+            .collect())
     }
 }
 
@@ -241,7 +298,8 @@ mod tests {
     #[test]
     fn the_second_of_two_calls_has_to_be_repeated() {
         let host = MockHost::default();
-        let (first, second) = (host.call(), host.call());
+        let first = host.call();
+        let second = host.call();
         first.state_set("a", b"1", None).unwrap();
         first.commit().unwrap();
         assert_eq!(second.commit().unwrap_err(), Conflict);
@@ -285,14 +343,20 @@ mod tests {
         call.state_delete("a/0000").unwrap();
         call.state_set("a/00005", b"own", None).unwrap();
         let keys = call.state_keys("a/", 5000).unwrap();
-        assert_eq!((keys.len(), &*keys[0], &*keys[1]), (1000, "a/00005", "a/0001"));
+        assert_eq!(
+            (keys.len(), &*keys[0], &*keys[1]),
+            (1000, "a/00005", "a/0001")
+        );
     }
 
     #[test]
     fn a_quota_bounds_keys_and_values() {
         let host = MockHost::default().with_state_bytes(4);
         assert!(host.state_set("ab", b"12", None).is_ok());
-        assert!(matches!(host.state_set("c", b"", None), Err(StateError::Denied(_))));
+        assert!(matches!(
+            host.state_set("c", b"", None),
+            Err(StateError::Denied(_))
+        ));
         assert!(host.state_set("ab", b"3", None).is_ok());
         assert!(host.state_set("c", b"", None).is_ok());
     }

@@ -2,19 +2,27 @@
 
 use super::MockHost;
 use crate::{
-    Call, Destination, Event, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen, Operation,
-    Origin, Principal, Resharing, Signing, Statement, Task, Transaction, TypedData, What,
+    Call, Destination, Event, Grant, Input, Intent, Key, KeyShareCheck, KeyShareSigning, Keygen,
+    Operation, Origin, Principal, Resharing, Signing, Statement, Task, Transaction, TypedData,
+    What,
 };
 
-/// A task that asks for `operation`, received [now](MockHost::NOW), to be answered within two minutes.
+/// A task that asks for `operation`, received [now](MockHost::NOW), to be answered within two
+/// minutes.
 pub fn task(operation: Operation) -> Task {
     Task {
         id: "task-1".into(),
         attempt: 1,
         received_at: MockHost::NOW,
         deadline: MockHost::NOW + 120_000,
-        requester: Principal { id: "requester-key".into(), name: "treasury".into() },
-        coordinator: Principal { id: "coordinator-key".into(), name: "main".into() },
+        requester: Principal {
+            id: "requester-key".into(),
+            name: "treasury".into(),
+        },
+        coordinator: Principal {
+            id: "coordinator-key".into(),
+            name: "main".into(),
+        },
         node: "csn1self".into(),
         operation,
         extra: Vec::new(),
@@ -25,7 +33,14 @@ pub fn task(operation: Operation) -> Task {
 /// An event that happened [now](MockHost::NOW), about `task`.
 pub fn event(task: Option<Task>, what: What) -> Event {
     let id = "3f0c5b1e-9d7a-4c1b-8a44-2f6f4f0c9d11".into();
-    Event { id, at: MockHost::NOW, node: "csn1self".into(), task, what, tries: 0 }
+    Event {
+        id,
+        at: MockHost::NOW,
+        node: "csn1self".into(),
+        task,
+        what,
+        tries: 0,
+    }
 }
 
 /// A 2-of-3 ECDSA key.
@@ -62,8 +77,13 @@ pub fn reshare(new_threshold: u16, new_members: &[&str]) -> Task {
 
 /// A task to check this node's share of [`key`].
 pub fn check_up() -> Task {
-    let check = KeyShareCheck { key: key(), message: "hello".into() };
-    task(Operation::KeyShareSign(KeyShareSigning { checks: vec![check] }))
+    let check = KeyShareCheck {
+        key: key(),
+        message: "hello".into(),
+    };
+    task(Operation::KeyShareSign(KeyShareSigning {
+        checks: vec![check],
+    }))
 }
 
 /// A task to sign for `intent` with [`key`] at `m/44/60/0/0/0`, with the payload `evm-transaction`.
@@ -118,7 +138,11 @@ pub fn typed_data(
 
 /// The task with one more statement that the node stands behind.
 pub fn with_fact(mut task: Task, name: &str, value: &str) -> Task {
-    task.extra.push(Statement { name: name.into(), value: value.into(), origin: Origin::Fact });
+    task.extra.push(Statement {
+        name: name.into(),
+        value: value.into(),
+        origin: Origin::Fact,
+    });
     task
 }
 
@@ -143,7 +167,10 @@ pub fn transaction(chain: &str) -> TransactionBuilder {
         fee: None,
         unsigned: Vec::new(),
     };
-    TransactionBuilder { payload, transaction }
+    TransactionBuilder {
+        payload,
+        transaction,
+    }
 }
 
 /// A transaction in the making.
@@ -174,7 +201,13 @@ impl TransactionBuilder {
     /// Native value that returns to the key that signs.
     pub fn change(self, address: &str, amount: &str) -> Self {
         let mut changed = self.pays(address, amount);
-        changed.transaction.destinations.iter_mut().next_back().expect("just added").change = true;
+        changed
+            .transaction
+            .destinations
+            .iter_mut()
+            .next_back()
+            .expect("just added")
+            .change = true;
         changed
     }
 
@@ -192,13 +225,21 @@ impl TransactionBuilder {
 
     /// The last call takes native value along.
     pub fn with_value(mut self, amount: &str) -> Self {
-        self.transaction.calls.last_mut().expect("call `calls` first").amount = amount.into();
+        self.transaction
+            .calls
+            .last_mut()
+            .expect("call `calls` first")
+            .amount = amount.into();
         self
     }
 
     /// The last call is of a well-known method.
     pub fn known_as(mut self, method: &str) -> Self {
-        self.transaction.calls.last_mut().expect("call `calls` first").method = Some(method.into());
+        self.transaction
+            .calls
+            .last_mut()
+            .expect("call `calls` first")
+            .method = Some(method.into());
         self
     }
 

@@ -1,13 +1,16 @@
-//! The bare call: the engines of all parties in this process, without nodes, network, policy or journal.
+//! The bare call: the engines of all parties in this process, without nodes, network, policy or
+//! journal.
+
+use std::sync::{Arc, mpsc};
 
 use anyhow::{Context, bail};
 use countersign_engine::{
-    Aux, AuxParams, Engine, EngineError, KeygenParams, Message, MessageKind, Outgoing, PartyIndex, Primes,
-    Recipient, ReshareParams, Role, Scheme, Share, SignParams, Signature, Step, aux_info, keygen, sign,
+    Aux, AuxParams, Engine, EngineError, KeygenParams, Message, MessageKind, Outgoing, PartyIndex,
+    Primes, Recipient, ReshareParams, Role, Scheme, Share, SignParams, Signature, Step, aux_info,
+    keygen, sign,
 };
 use countersign_tests::fixtures;
 use rand::rngs::OsRng;
-use std::sync::{Arc, mpsc};
 
 /// The committee of every wallet here.
 pub const PARTIES: u16 = 3;
@@ -18,26 +21,50 @@ pub const MESSAGE: &[u8] = b"pay 1.25 to bob, for the third time this year";
 /// See [`MESSAGE`].
 pub const PATH: [u32; 2] = [0, 7];
 
+/// More messages than a party sends in a run, so that nobody waits to be heard.
+const INBOX: usize = 64;
+
 type Boxed<O> = Box<dyn Engine<Output = O>>;
 
 /// A key generation of all parties in one thread.
 pub fn generate(scheme: Scheme) -> anyhow::Result<Vec<Share>> {
     let engine = |me| {
         let me = PartyIndex(me);
-        keygen(scheme, KeygenParams { session: b"bench", me, parties: PARTIES, threshold: THRESHOLD }, OsRng)
+        keygen(
+            scheme,
+            KeygenParams {
+                session: b"bench",
+                me,
+                parties: PARTIES,
+                threshold: THRESHOLD,
+            },
+            OsRng,
+        )
     };
     in_one_thread((0..PARTIES).map(engine).collect::<Result<_, _>>()?)
 }
 
-/// New shares of the same key for the same committee, dealt by the first members, all in one thread.
+/// New shares of the same key for the same committee, dealt by the first members, all in one
+/// thread.
 pub fn reshare(shares: &[Share]) -> anyhow::Result<()> {
-    let role = |me: u16| Role { deals: (me < THRESHOLD).then_some(PartyIndex(me)), joins: true };
-    let (roles, old) = ((0..PARTIES).map(role).collect::<Vec<_>>(), shares[0].public());
+    let role = |me: u16| Role {
+        deals: (me < THRESHOLD).then_some(PartyIndex(me)),
+        joins: true,
+    };
+    let roles = (0..PARTIES).map(role).collect::<Vec<_>>();
+    let old = shares[0].public();
     let engine = |(me, share): (u16, &Share)| {
         let share = roles[usize::from(me)].deals.map(|_| share);
-        let (me, threshold) = (PartyIndex(me), THRESHOLD);
-        let params =
-            ReshareParams { session: b"bench", me, parties: &roles, threshold, old: &old, generation: 1 };
+        let me = PartyIndex(me);
+        let threshold = THRESHOLD;
+        let params = ReshareParams {
+            session: b"bench",
+            me,
+            parties: &roles,
+            threshold,
+            old: &old,
+            generation: 1,
+        };
         countersign_engine::reshare(params, share, OsRng)
     };
     in_one_thread((0..).zip(shares).map(engine).collect::<Result<_, _>>()?).map(drop)
@@ -45,14 +72,33 @@ pub fn reshare(shares: &[Share]) -> anyhow::Result<()> {
 
 /// Auxiliary information of all parties, each in its thread.
 pub fn generate_aux() -> anyhow::Result<Vec<Arc<Aux>>> {
-    let sets = (0..PARTIES).map(|party| prime_set(party.into())).collect::<anyhow::Result<Vec<_>>>()?;
-    let engine = |me, primes| aux_info(AuxParams { session: b"bench", me, parties: PARTIES }, primes, OsRng);
-    let made = in_threads(sets.into_iter().map(|set| move |me| engine(me, set)).collect())?;
+    let sets = (0..PARTIES)
+        .map(|party| prime_set(party.into()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let engine = |me, primes| {
+        aux_info(
+            AuxParams {
+                session: b"bench",
+                me,
+                parties: PARTIES,
+            },
+            primes,
+            OsRng,
+        )
+    };
+    let made = in_threads(
+        sets.into_iter()
+            .map(|set| move |me| engine(me, set))
+            .collect(),
+    )?;
     Ok(made.into_iter().map(Arc::new).collect())
 }
 
 fn prime_set(party: usize) -> anyhow::Result<Primes> {
-    let set = fixtures::primes(party)?.try_into().ok().context("a set is four primes")?;
+    let set = fixtures::primes(party)?
+        .try_into()
+        .ok()
+        .context("a set is four primes")?;
     Ok(Primes::new(set)?)
 }
 
@@ -73,11 +119,21 @@ pub fn sign_in_threads(shares: &[Share], auxes: &[Arc<Aux>]) -> anyhow::Result<(
 }
 
 /// The first two members sign, so that a signer's position is its index.
-fn signer(share: &Share, aux: Option<Arc<Aux>>, me: PartyIndex) -> Result<Boxed<Signature>, EngineError> {
+fn signer(
+    share: &Share,
+    aux: Option<Arc<Aux>>,
+    me: PartyIndex,
+) -> Result<Boxed<Signature>, EngineError> {
     let signers = [PartyIndex(0), PartyIndex(1)];
     let message = Message::Raw(MESSAGE.to_vec());
-    let params =
-        SignParams { session: b"bench", me, signers: &signers, path: &PATH, script_root: None, message };
+    let params = SignParams {
+        session: b"bench",
+        me,
+        signers: &signers,
+        path: &PATH,
+        script_root: None,
+        message,
+    };
     sign(params, share, aux, OsRng)
 }
 
@@ -101,22 +157,27 @@ fn in_one_thread<O>(mut engines: Vec<Boxed<O>>) -> anyhow::Result<Vec<O>> {
     Ok(outputs.into_iter().flatten().collect())
 }
 
-fn deliver<O>(engines: &mut [Boxed<O>], from: usize, message: &Outgoing) -> Result<(), EngineError> {
+fn deliver<O>(
+    engines: &mut [Boxed<O>],
+    from: usize,
+    message: &Outgoing,
+) -> Result<(), EngineError> {
     let (kind, to) = route(message, from, engines.len());
     let from = PartyIndex(from as u16);
-    to.into_iter().try_for_each(|to| engines[to].receive(from, kind, &message.body))
+    to.into_iter()
+        .try_for_each(|to| engines[to].receive(from, kind, &message.body))
 }
 
 /// How a message travels, and to whom.
 fn route(message: &Outgoing, from: usize, parties: usize) -> (MessageKind, Vec<usize>) {
     match message.to {
-        Recipient::All => (MessageKind::Broadcast, (0..parties).filter(|to| *to != from).collect()),
+        Recipient::All => (
+            MessageKind::Broadcast,
+            (0..parties).filter(|to| *to != from).collect(),
+        ),
         Recipient::One(to) => (MessageKind::Direct, vec![to.0.into()]),
     }
 }
-
-/// More messages than a party sends in a run, so that nobody waits to be heard.
-const INBOX: usize = 64;
 
 /// A message on its way between threads.
 type Packet = (PartyIndex, MessageKind, Vec<u8>);
@@ -127,8 +188,10 @@ where
     O: Send,
     B: FnOnce(PartyIndex) -> Result<Boxed<O>, EngineError> + Send,
 {
-    let (senders, inboxes): (Vec<_>, Vec<_>) =
-        builds.iter().map(|_| mpsc::sync_channel::<Packet>(INBOX)).unzip();
+    let (senders, inboxes): (Vec<_>, Vec<_>) = builds
+        .iter()
+        .map(|_| mpsc::sync_channel::<Packet>(INBOX))
+        .unzip();
     std::thread::scope(|scope| {
         let parties = builds.into_iter().zip(inboxes).enumerate();
         let threads = parties.map(|(me, (build, inbox))| {
@@ -136,10 +199,11 @@ where
             scope.spawn(move || run(build(PartyIndex(me as u16))?, me, &inbox, &senders))
         });
         let threads: Vec<_> = threads.collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<O>>| match thread.join() {
-            Ok(result) => result,
-            Err(_) => bail!("the thread of a party panicked"),
-        };
+        let join =
+            |thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<O>>| match thread.join() {
+                Ok(result) => result,
+                Err(_) => bail!("the thread of a party panicked"),
+            };
         threads.into_iter().map(join).collect()
     })
 }

@@ -1,17 +1,20 @@
-//! The nodes that are measured: real processes with the rules plugin and durable journals, logging as in production.
+//! The nodes that are measured: real processes with the rules plugin and durable journals, logging
+//! as in production.
 
-use crate::bare::{MESSAGE, PATH};
-use crate::process;
-use crate::sample::Samples;
-use crate::table::{Figure, Table, time};
-use countersign_client::{Client, Profile, SignOrder};
-use countersign_protocol::{KeyId, Scheme};
-use countersign_tests::{Blueprint, Cluster, PrimeSource};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use countersign_client::{Client, Profile, SignOrder};
+use countersign_protocol::{KeyId, Scheme};
+use countersign_tests::{Blueprint, Cluster, PrimeSource};
+
+use crate::bare::{MESSAGE, PATH};
+use crate::process;
+use crate::sample::Samples;
+use crate::table::{Figure, Table, time};
 
 /// Memory that an idle node may take, in MiB.
 const IDLE_MIB: f64 = 80.0;
@@ -26,44 +29,69 @@ pub struct Nodes {
 
 impl Nodes {
     /// Starts them, and tells what they take before they have done anything.
-    pub async fn start(table: &mut Table) -> anyhow::Result<Nodes> {
-        let blueprint = Blueprint { primes: PrimeSource::Fixture, ..Blueprint::default() };
+    pub async fn start(table: &mut Table) -> anyhow::Result<Self> {
+        let blueprint = Blueprint {
+            primes: PrimeSource::Fixture,
+            ..Blueprint::default()
+        };
         let cluster = Cluster::prepare(blueprint).await?;
         let disk = fsync_time(cluster.dir())?;
         table.plain("one fsync of this disk, 4 KiB", &time(disk), &[]);
-        let mut nodes = Nodes::run(cluster).await?;
+        let mut nodes = Self::run(cluster).await?;
         nodes.memory("memory of an idle node, at its first start", table)?;
         Ok(nodes)
     }
 
     /// Starts what was prepared, and waits until it is at rest.
-    pub async fn run(mut cluster: Cluster) -> anyhow::Result<Nodes> {
+    pub async fn run(mut cluster: Cluster) -> anyhow::Result<Self> {
         log_as_in_production(&cluster)?;
         cluster.start_coordinator()?;
         cluster.nodes.iter_mut().try_for_each(|node| node.start())?;
         cluster.wait_online().await?;
         let client = Arc::new(Client::new(Profile::load(&cluster.profile())?)?);
-        let nodes = Nodes { cluster, client };
+        let nodes = Self { cluster, client };
         nodes.settle().await?;
         Ok(nodes)
     }
 
     /// What the fattest node takes now.
     pub fn memory(&mut self, what: &str, table: &mut Table) -> anyhow::Result<()> {
-        let sizes = self.cluster.nodes.iter_mut().map(|node| process::resident(node.daemon().id()));
-        let most = sizes.collect::<anyhow::Result<Vec<f64>>>()?.into_iter().fold(0.0, f64::max);
-        table.plain(what, &format!("{most:.0} MiB"), &[Figure { asks: "<= 80 MiB", met: most <= IDLE_MIB }]);
+        let sizes = self
+            .cluster
+            .nodes
+            .iter_mut()
+            .map(|node| process::resident(node.daemon().id()));
+        let most = sizes
+            .collect::<anyhow::Result<Vec<f64>>>()?
+            .into_iter()
+            .fold(0.0, f64::max);
+        table.plain(
+            what,
+            &format!("{most:.0} MiB"),
+            &[Figure {
+                asks: "<= 80 MiB",
+                met: most <= IDLE_MIB,
+            }],
+        );
         Ok(())
     }
 
     /// Waits until no node computes: tables for ECDSA are built in the background.
     pub async fn settle(&self) -> anyhow::Result<()> {
-        let ids: Vec<u32> =
-            self.cluster.nodes.iter().filter_map(|node| node.daemon.as_ref()).map(|it| it.id()).collect();
+        let ids: Vec<u32> = self
+            .cluster
+            .nodes
+            .iter()
+            .filter_map(|node| node.daemon.as_ref())
+            .map(|it| it.id())
+            .collect();
         let deadline = Instant::now() + SETTLING;
         let mut before = process::processor_ticks(&ids)?;
         loop {
-            anyhow::ensure!(Instant::now() < deadline, "the nodes still compute after {SETTLING:?}");
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "the nodes still compute after {SETTLING:?}"
+            );
             tokio::time::sleep(Duration::from_secs(1)).await;
             let now = process::processor_ticks(&ids)?;
             // Keep-alives cost a tick now and then.
@@ -76,7 +104,11 @@ impl Nodes {
 
     /// Makes a 2-of-3 wallet.
     pub async fn wallet(&self, name: &str, scheme: Scheme) -> anyhow::Result<KeyId> {
-        Ok(self.cluster.create_wallet(name, scheme, crate::bare::THRESHOLD).await?.key)
+        Ok(self
+            .cluster
+            .create_wallet(name, scheme, crate::bare::THRESHOLD)
+            .await?
+            .key)
     }
 
     /// How many wallets there are: nodes and client keep records of them all.
@@ -119,7 +151,9 @@ fn fsync_time(dir: &Path) -> anyhow::Result<Duration> {
         file.sync_data()?;
         Ok(started.elapsed())
     };
-    let times = (0..200).map(|_| write()).collect::<std::io::Result<Vec<_>>>()?;
+    let times = (0..200)
+        .map(|_| write())
+        .collect::<std::io::Result<Vec<_>>>()?;
     std::fs::remove_file(&path)?;
     Ok(Samples::new(times).median())
 }

@@ -1,7 +1,9 @@
-//! `just bench`: ours against the bare call, as ratios in one run, each beside the figure that the design asks for.
+//! `just bench`: ours against the bare call, as ratios in one run, each beside the figure that the
+//! design asks for.
 //!
-//! Ours and the bare call alternate, so that a noisy machine slows both. A missed figure is said in words; the exit code
-//! is other than 0 only if something could not be measured. `--quick` repeats little, to see that the bench itself works.
+//! Ours and the bare call alternate, so that a noisy machine slows both. A missed figure is said in
+//! words; the exit code is other than 0 only if something could not be measured. `--quick` repeats
+//! little, to see that the bench itself works.
 
 mod bare;
 mod beside;
@@ -15,9 +17,10 @@ mod sample;
 mod signing;
 mod table;
 
+use std::process::ExitCode;
+
 use cluster::Nodes;
 use sample::Effort;
-use std::process::ExitCode;
 use table::Table;
 
 #[tokio::main]
@@ -51,7 +54,9 @@ async fn measure(effort: &Effort, table: &mut Table) {
 
     table.heading("Nodes");
     let nodes = Nodes::start(table).await;
-    let Some(nodes) = table.expect("a cluster", nodes) else { return };
+    let Some(nodes) = table.expect("a cluster", nodes) else {
+        return;
+    };
 
     table.heading("FROST, 2 of 3");
     let measured = signing::frost(effort, &nodes, table).await;

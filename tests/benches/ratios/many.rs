@@ -1,12 +1,14 @@
 //! What a node takes that holds many keys, beside what it took at first: KeyGen, a start, memory.
 
+use std::time::Duration;
+
+use countersign_protocol::Scheme;
+use countersign_tests::{Blueprint, Cluster};
+
 use crate::cluster::Nodes;
 use crate::process;
 use crate::sample::{Effort, Samples, timed};
 use crate::table::{Figure, Table, time};
-use countersign_protocol::Scheme;
-use countersign_tests::{Blueprint, Cluster};
-use std::time::Duration;
 
 /// A KeyGen among many keys, against one of the first.
 const RATIO: f64 = 1.25;
@@ -22,8 +24,14 @@ pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
     nodes.settle().await?;
     let later = keygens(effort, &nodes).await?;
     let ratio = later.as_secs_f64() / first.as_secs_f64();
-    let what = format!("the same among {} wallets, {ratio:.2} times that", nodes.wallets().await?);
-    let figure = Figure { asks: "<= 1.25 times", met: ratio <= RATIO };
+    let what = format!(
+        "the same among {} wallets, {ratio:.2} times that",
+        nodes.wallets().await?
+    );
+    let figure = Figure {
+        asks: "<= 1.25 times",
+        met: ratio <= RATIO,
+    };
     table.plain(&what, &time(later), &[figure]);
     process::restart(effort, &mut nodes, table).await
 }
@@ -33,7 +41,10 @@ async fn keygens(effort: &Effort, nodes: &Nodes) -> anyhow::Result<Duration> {
     let mut number = nodes.wallets().await?;
     let mut keygen = async || {
         number += 1;
-        nodes.wallet(&format!("one {number}"), Scheme::Ed25519).await.map(drop)
+        nodes
+            .wallet(&format!("one {number}"), Scheme::Ed25519)
+            .await
+            .map(drop)
     };
     let mut times = Vec::new();
     for _ in 0..effort.keygens {
@@ -45,7 +56,9 @@ async fn keygens(effort: &Effort, nodes: &Nodes) -> anyhow::Result<Duration> {
 /// Makes so many keys.
 async fn fill(keys: usize, nodes: &Nodes) -> anyhow::Result<()> {
     for from in (0..keys).step_by(AT_A_TIME) {
-        let names: Vec<String> = (from..from + AT_A_TIME).map(|number| format!("many {number}")).collect();
+        let names: Vec<String> = (from..from + AT_A_TIME)
+            .map(|number| format!("many {number}"))
+            .collect();
         let made = names.iter().map(|name| nodes.wallet(name, Scheme::Ed25519));
         futures_util::future::try_join_all(made).await?;
     }

@@ -1,18 +1,20 @@
-//! One decision: the chain with the rules plugin against the bare call of its component, a long list against a short one,
-//! and two callbacks against one.
+//! One decision: the chain with the rules plugin against the bare call of its component, a long
+//! list against a short one, and two callbacks against one.
 
-use crate::sample::{Effort, by_turns};
-use crate::table::{Figure, Table};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use countersign_host::rs256::{SigningKey, VerifyingKey};
 use countersign_host::{
-    Chain, Destination, FreezeLimits, Grants, Host, HostOptions, HttpClient, HttpOptions, Input, Intent, Key,
-    KeyGrant, KeyRing, KeyUsage, LocalServices, Operation, PluginSpec, Principal, Role, Signing, Task,
-    Transaction,
+    Chain, Destination, FreezeLimits, Grants, Host, HostOptions, HttpClient, HttpOptions, Input,
+    Intent, Key, KeyGrant, KeyRing, KeyUsage, LocalServices, Operation, PluginSpec, Principal,
+    Role, Signing, Task, Transaction,
 };
 use countersign_tests::{Approver, Script, process};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+
+use crate::sample::{Effort, by_turns};
+use crate::table::{Figure, Table};
 
 /// A decision, at most.
 const P99: Duration = Duration::from_micros(100);
@@ -28,16 +30,29 @@ const CALLBACKS_RATIO: f64 = 1.3;
 /// What an approval server takes to make up its mind.
 const THINKING: Duration = Duration::from_millis(20);
 
+/// As long as the ids of nodes are.
+const MEMBERS: [&str; 3] = [
+    "csn1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0jqaaaaaa",
+    "csn1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0jqbbbbbb",
+    "csn1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0jqcccccc",
+];
+
 /// Decides the same task over and over.
 pub async fn measure(effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
-    let host = Host::with(HostOptions { freeze: Some(FreezeLimits::default()), ..HostOptions::default() })?;
+    let host = Host::with(HostOptions {
+        freeze: Some(FreezeLimits::default()),
+        ..HostOptions::default()
+    })?;
     rules_only(&host, effort, table).await?;
     long_list(&host, effort, table).await?;
     two_callbacks(&host, effort, table).await
 }
 
 fn services(keys: KeyRing) -> anyhow::Result<Arc<LocalServices>> {
-    Ok(Arc::new(LocalServices::new(keys, HttpClient::new(&HttpOptions::default())?)))
+    Ok(Arc::new(LocalServices::new(
+        keys,
+        HttpClient::new(&HttpOptions::default())?,
+    )))
 }
 
 async fn approve(chain: &Chain, task: &Task) -> anyhow::Result<()> {
@@ -49,12 +64,16 @@ async fn approve(chain: &Chain, task: &Task) -> anyhow::Result<()> {
 /// Transfers to one of a thousand listed addresses against one of ten.
 async fn long_list(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
     let listing = async |entries: u32| {
-        let allow: Vec<String> = (0..entries).map(|entry| format!("0x{entry:040x}")).collect();
-        let policy = json!({ "name": "list", "transactions": { "destinations": { "allow": allow } } });
+        let allow: Vec<String> = (0..entries)
+            .map(|entry| format!("0x{entry:040x}"))
+            .collect();
+        let policy =
+            json!({ "name": "list", "transactions": { "destinations": { "allow": allow } } });
         let spec = rules_with(json!({ "enable": true, "key_sign": { "policies": [policy] } }))?;
         anyhow::Ok(Chain::load(host, vec![spec], services(KeyRing::default())?).await?)
     };
-    let (long, short) = (listing(1_000).await?, listing(10).await?);
+    let long = listing(1_000).await?;
+    let short = listing(10).await?;
     let task = transfer(&format!("0x{:040x}", 9));
     let pair = by_turns(
         effort.decisions / 4,
@@ -62,44 +81,68 @@ async fn long_list(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::R
         async || approve(&short, &task).await,
     );
     let pair = pair.await?;
-    let figure = Figure { asks: "ratio <= 2", met: pair.ratio() <= LIST_RATIO };
+    let figure = Figure {
+        asks: "ratio <= 2",
+        met: pair.ratio() <= LIST_RATIO,
+    };
     table.compare("1,000 list entries against 10", &pair, &[figure]);
     Ok(())
 }
 
 /// The rules and two callback servers against one callback server.
 async fn two_callbacks(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
-    let (servers, callback) = ([Approver::start().await?, Approver::start().await?], SigningKey::generate()?);
+    let servers = [Approver::start().await?, Approver::start().await?];
+    let callback = SigningKey::generate()?;
     let mut keys = KeyRing::default();
     for server in &servers {
         server.trust(&callback.verifying_key().to_pem())?;
         server.script(Script::Slow(THINKING));
         // All servers of a process have one key.
-        keys.insert_verifying("approver", VerifyingKey::from_pem(server.public_key_pem()?.as_bytes())?);
+        keys.insert_verifying(
+            "approver",
+            VerifyingKey::from_pem(server.public_key_pem()?.as_bytes())?,
+        );
     }
     keys.insert_signing("callback", callback);
     let services = services(keys)?;
-    let (first, second) = (asking("first", &servers[0].url())?, asking("second", &servers[1].url())?);
+    let first = asking("first", &servers[0].url())?;
+    let second = asking("second", &servers[1].url())?;
     let one = Chain::load(host, vec![first.clone()], services.clone()).await?;
     let two = Chain::load(host, vec![rules()?, first, second], services).await?;
     let task = keysign();
-    let pair =
-        by_turns(effort.frost, async || approve(&two, &task).await, async || approve(&one, &task).await)
-            .await?;
-    let figure = Figure { asks: "ratio <= 1.3", met: pair.ratio() <= CALLBACKS_RATIO };
-    table.compare("rules and 2 callback servers, against 1 server", &pair, &[figure]);
+    let pair = by_turns(
+        effort.frost,
+        async || approve(&two, &task).await,
+        async || approve(&one, &task).await,
+    )
+    .await?;
+    let figure = Figure {
+        asks: "ratio <= 1.3",
+        met: pair.ratio() <= CALLBACKS_RATIO,
+    };
+    table.compare(
+        "rules and 2 callback servers, against 1 server",
+        &pair,
+        &[figure],
+    );
     Ok(())
 }
 
 fn asking(label: &str, url: &str) -> anyhow::Result<PluginSpec> {
-    let key = |name: &str, usage| KeyGrant { name: name.into(), usage };
+    let key = |name: &str, usage| KeyGrant {
+        name: name.into(),
+        usage,
+    };
     Ok(PluginSpec {
         name: format!("jwt-callback:{label}"),
         file: process::plugin("jwt-callback")?,
         digest: None,
         config: json!({ "retry_times": 0, "servers": [{ "url": url, "key": "approver" }] }),
         grants: Grants {
-            keys: vec![key("callback", KeyUsage::SignJwt), key("approver", KeyUsage::Verify)],
+            keys: vec![
+                key("callback", KeyUsage::SignJwt),
+                key("approver", KeyUsage::Verify),
+            ],
             http: vec![url.parse()?],
             ..Grants::default()
         },
@@ -110,17 +153,28 @@ fn asking(label: &str, url: &str) -> anyhow::Result<PluginSpec> {
 
 async fn rules_only(host: &Host, effort: &Effort, table: &mut Table) -> anyhow::Result<()> {
     let chain = Chain::load(host, vec![rules()?], services(KeyRing::default())?).await?;
-    let (plugin, task) = (chain.plugins()[0], keysign());
+    let plugin = chain.plugins()[0];
+    let task = keysign();
     let ours = async || approve(&chain, &task).await;
     let bare = async || {
         let evaluation = plugin.evaluate(&task, Instant::now() + DEADLINE).await;
-        anyhow::ensure!(evaluation.verdict.refusal().is_none(), "refused: {:?}", evaluation.verdict);
+        anyhow::ensure!(
+            evaluation.verdict.refusal().is_none(),
+            "refused: {:?}",
+            evaluation.verdict
+        );
         Ok(())
     };
     let pair = by_turns(effort.decisions, ours, bare).await?;
     let figures = [
-        Figure { asks: "p99 <= 100 us", met: pair.ours.percentile(99) <= P99 },
-        Figure { asks: "ratio <= 1.2", met: pair.ratio() <= RATIO },
+        Figure {
+            asks: "p99 <= 100 us",
+            met: pair.ours.percentile(99) <= P99,
+        },
+        Figure {
+            asks: "ratio <= 1.2",
+            met: pair.ratio() <= RATIO,
+        },
     ];
     table.compare("decision on a KeySign, rules only", &pair, &figures);
     let rate = 1.0 / pair.ours.mean().as_secs_f64();
@@ -144,7 +198,10 @@ fn rules_with(config: Value) -> anyhow::Result<PluginSpec> {
         file: process::plugin("rules")?,
         digest: None,
         config,
-        grants: Grants { state_bytes: 1 << 20, ..Grants::default() },
+        grants: Grants {
+            state_bytes: 1 << 20,
+            ..Grants::default()
+        },
         role: Role::default(),
         written: None,
     })
@@ -187,17 +244,31 @@ fn keysign() -> Task {
         members: MEMBERS.map(String::from).to_vec(),
     };
     let message = crate::bare::MESSAGE.to_vec();
-    let input = Input { path: "m/0/7".into(), public_key: vec![7; 32], digest: message.clone(), tweak: None };
+    let input = Input {
+        path: "m/0/7".into(),
+        public_key: vec![7; 32],
+        digest: message.clone(),
+        tweak: None,
+    };
     Task {
         id: "000102030405060708090a0b0c0d0e0f".into(),
         attempt: 1,
         received_at: 1_700_000_000_000,
-        requester: Principal { id: MEMBERS[0].into(), name: "tests".into() },
-        coordinator: Principal { id: MEMBERS[1].into(), name: "127.0.0.1:4433".into() },
+        requester: Principal {
+            id: MEMBERS[0].into(),
+            name: "tests".into(),
+        },
+        coordinator: Principal {
+            id: MEMBERS[1].into(),
+            name: "127.0.0.1:4433".into(),
+        },
         node: MEMBERS[2].into(),
         operation: Operation::Sign(Signing {
             key,
-            signers: MEMBERS[..2].iter().map(|member| member.to_string()).collect(),
+            signers: MEMBERS[..2]
+                .iter()
+                .map(|member| member.to_string())
+                .collect(),
             inputs: vec![input],
             payload: "message".into(),
             blind: false,
@@ -207,10 +278,3 @@ fn keysign() -> Task {
         raw: vec![b'x'; 600],
     }
 }
-
-/// As long as the ids of nodes are.
-const MEMBERS: [&str; 3] = [
-    "csn1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0jqaaaaaa",
-    "csn1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0jqbbbbbb",
-    "csn1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0jqcccccc",
-];

@@ -1,12 +1,14 @@
 //! What the kernel tells of a process, and how long a node takes to start.
 
-use crate::cluster::Nodes;
-use crate::sample::{Effort, Samples};
-use crate::table::{Figure, Table, time};
+use std::time::{Duration, Instant};
+
 use anyhow::Context;
 use countersign_node::vault::Vault;
 use countersign_store::Passphrase;
-use std::time::{Duration, Instant};
+
+use crate::cluster::Nodes;
+use crate::sample::{Effort, Samples};
+use crate::table::{Figure, Table, time};
 
 /// Start of a node, beside the derivation from the passphrase.
 const START: Duration = Duration::from_secs(1);
@@ -16,12 +18,16 @@ const STOP: Duration = Duration::from_secs(30);
 /// Resident memory in MiB.
 pub fn resident(id: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a line VmRSS")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("a line VmRSS")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib / 1024.0)
 }
 
-/// Processor time of all these, in clock ticks: fields 14 and 15 of `stat`, counted behind the name in parentheses.
+/// Processor time of all these, in clock ticks: fields 14 and 15 of `stat`, counted behind the name
+/// in parentheses.
 pub fn processor_ticks(ids: &[u32]) -> anyhow::Result<u64> {
     ids.iter().map(|id| ticks(*id)).sum()
 }
@@ -34,32 +40,48 @@ fn ticks(id: u32) -> anyhow::Result<u64> {
     Ok(time(fields.next()).context("utime")? + time(fields.next()).context("stime")?)
 }
 
-/// Stops the first node and starts it again. Opening its store is measured beside it, because it is nearly all
-/// derivation from the passphrase, which is slow on purpose.
+/// Stops the first node and starts it again. Opening its store is measured beside it, because it is
+/// nearly all derivation from the passphrase, which is slow on purpose.
 pub async fn restart(effort: &Effort, nodes: &mut Nodes, table: &mut Table) -> anyhow::Result<()> {
-    let (mut opens, mut starts) = (Vec::new(), Vec::new());
+    let mut opens = Vec::new();
+    let mut starts = Vec::new();
     let mut keys = 0;
     for _ in 0..effort.starts {
         let node = &mut nodes.cluster.nodes[0];
         let status = node.daemon().terminate(STOP)?;
-        anyhow::ensure!(status.success(), "the node ended with {status}: {}", node.log());
+        anyhow::ensure!(
+            status.success(),
+            "the node ended with {status}: {}",
+            node.log()
+        );
         node.daemon = None;
         let (open, stored) = open_store(&node.db(), &node.dir.join("passphrase"))?;
         (keys, _) = (stored, opens.push(open));
         starts.push(start(nodes).await?);
     }
-    let (open, start) = (Samples::new(opens).median(), Samples::new(starts).median());
+    let open = Samples::new(opens).median();
+    let start = Samples::new(starts).median();
     table.plain("keys that it holds", &keys.to_string(), &[]);
-    table.plain("its store opened, passphrase derivation included", &time(open), &[]);
+    table.plain(
+        "its store opened, passphrase derivation included",
+        &time(open),
+        &[],
+    );
     table.plain("from start to on line", &time(start), &[]);
     let rest = start.saturating_sub(open);
-    let figure = Figure { asks: "<= 1 s", met: rest <= START };
+    let figure = Figure {
+        asks: "<= 1 s",
+        met: rest <= START,
+    };
     table.plain("of it, all but opening the store", &time(rest), &[figure]);
     nodes.settle().await?;
     nodes.memory("memory of an idle node, after this run", table)
 }
 
-fn open_store(db: &std::path::Path, passphrase: &std::path::Path) -> anyhow::Result<(Duration, usize)> {
+fn open_store(
+    db: &std::path::Path,
+    passphrase: &std::path::Path,
+) -> anyhow::Result<(Duration, usize)> {
     let started = Instant::now();
     let vault = Vault::open(db, &Passphrase::from_file(passphrase)?, &[])?;
     let open = started.elapsed();
@@ -71,10 +93,20 @@ async fn start(nodes: &mut Nodes) -> anyhow::Result<Duration> {
     let started = Instant::now();
     nodes.cluster.nodes[0].start()?;
     loop {
-        if nodes.client.nodes().await?.iter().any(|node| node.id == id && node.online) {
+        if nodes
+            .client
+            .nodes()
+            .await?
+            .iter()
+            .any(|node| node.id == id && node.online)
+        {
             return Ok(started.elapsed());
         }
-        anyhow::ensure!(started.elapsed() < STOP, "not on line: {}", nodes.cluster.nodes[0].log());
+        anyhow::ensure!(
+            started.elapsed() < STOP,
+            "not on line: {}",
+            nodes.cluster.nodes[0].log()
+        );
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

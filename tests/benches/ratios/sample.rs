@@ -1,4 +1,5 @@
-//! Repetitions and what they come to: warm-up, then ours and the bare call by turns; medians and percentiles.
+//! Repetitions and what they come to: warm-up, then ours and the bare call by turns; medians and
+//! percentiles.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ pub struct Effort {
 
 impl Effort {
     /// What figures are taken from.
-    pub const FULL: Effort = Effort {
+    pub const FULL: Self = Self {
         quick: false,
         decisions: 20_000,
         frost: 500,
@@ -35,7 +36,7 @@ impl Effort {
         starts: 5,
     };
     /// A try-out.
-    pub const QUICK: Effort = Effort {
+    pub const QUICK: Self = Self {
         quick: true,
         decisions: 200,
         frost: 10,
@@ -52,10 +53,10 @@ pub struct Samples(Vec<Duration>);
 
 impl Samples {
     /// At least one.
-    pub fn new(mut durations: Vec<Duration>) -> Samples {
+    pub fn new(mut durations: Vec<Duration>) -> Self {
         assert!(!durations.is_empty(), "nothing was measured");
         durations.sort_unstable();
-        Samples(durations)
+        Self(durations)
     }
 
     pub fn count(&self) -> usize {
@@ -100,12 +101,16 @@ pub async fn by_turns(
         ours().await?;
         bare().await?;
     }
-    let (mut our_times, mut bare_times) = (Vec::new(), Vec::new());
+    let mut our_times = Vec::new();
+    let mut bare_times = Vec::new();
     for _ in 0..repetitions {
         our_times.push(timed(&mut ours).await?);
         bare_times.push(timed(&mut bare).await?);
     }
-    Ok(Pair { ours: Samples::new(our_times), bare: Samples::new(bare_times) })
+    Ok(Pair {
+        ours: Samples::new(our_times),
+        bare: Samples::new(bare_times),
+    })
 }
 
 /// How long one call takes.

@@ -1,16 +1,18 @@
 //! KeySign end to end: from the client's order to a signature that it has verified.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use countersign_client::SignOrder;
+use countersign_engine::Aux;
+use countersign_protocol::{KeyId, Scheme};
+use tokio::task::JoinSet;
+
 use crate::bare;
 use crate::cluster::Nodes;
 use crate::sample::{Effort, by_turns};
 use crate::table::{Figure, Table};
-use countersign_client::SignOrder;
-use countersign_engine::Aux;
-use countersign_protocol::{KeyId, Scheme};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
 
 /// FROST, end to end.
 const FROST_P50: Duration = Duration::from_millis(15);
@@ -28,7 +30,14 @@ const PAIR: &[usize] = &[0, 1];
 pub async fn frost(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
     for scheme in [Scheme::Ed25519, Scheme::Taproot] {
         let wallet = nodes.wallet(&format!("{scheme}"), scheme).await?;
-        compare(effort, nodes, (scheme, wallet), &format!("KeySign, {scheme}"), table).await?;
+        compare(
+            effort,
+            nodes,
+            (scheme, wallet),
+            &format!("KeySign, {scheme}"),
+            table,
+        )
+        .await?;
         let rate = rate(effort.burst, nodes, &nodes.order(wallet, None)?).await?;
         print_rate(&format!("KeySign, {scheme}"), rate, table);
     }
@@ -36,7 +45,11 @@ pub async fn frost(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow:
 }
 
 /// FROST again, when nodes and client have many wallets: it should cost the same.
-pub async fn frost_among_many(effort: &Effort, nodes: &Nodes, table: &mut Table) -> anyhow::Result<()> {
+pub async fn frost_among_many(
+    effort: &Effort,
+    nodes: &Nodes,
+    table: &mut Table,
+) -> anyhow::Result<()> {
     let scheme = Scheme::Ed25519;
     let wallet = nodes.wallet("one of many", scheme).await?;
     let what = format!("KeySign, {scheme}, with {} wallets", nodes.wallets().await?);
@@ -56,8 +69,14 @@ async fn compare(
     let bare = async || bare::sign_in_one_thread(&shares);
     let pair = by_turns(effort.frost, ours, bare).await?;
     let figures = [
-        Figure { asks: "p50 <= 15 ms", met: pair.ours.median() <= FROST_P50 },
-        Figure { asks: "p99 <= 60 ms", met: pair.ours.percentile(99) <= FROST_P99 },
+        Figure {
+            asks: "p50 <= 15 ms",
+            met: pair.ours.median() <= FROST_P50,
+        },
+        Figure {
+            asks: "p99 <= 60 ms",
+            met: pair.ours.percentile(99) <= FROST_P99,
+        },
     ];
     table.compare(what, &pair, &figures);
     Ok(())
@@ -73,8 +92,15 @@ pub async fn rate(signatures: usize, nodes: &Nodes, order: &SignOrder) -> anyhow
 
 /// A line for a rate of FROST signatures.
 pub fn print_rate(what: &str, rate: f64, table: &mut Table) {
-    let figure = Figure { asks: ">= 300/s", met: rate >= FROST_RATE };
-    table.plain(&format!("{what}, {AT_A_TIME} at a time"), &format!("{rate:.0}/s"), &[figure]);
+    let figure = Figure {
+        asks: ">= 300/s",
+        met: rate >= FROST_RATE,
+    };
+    table.plain(
+        &format!("{what}, {AT_A_TIME} at a time"),
+        &format!("{rate:.0}/s"),
+        &[figure],
+    );
 }
 
 /// Each worker hands in its next order when it has the last signature.
@@ -82,7 +108,9 @@ async fn burst(signatures: usize, nodes: &Nodes, order: &SignOrder) -> anyhow::R
     let taken = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..AT_A_TIME {
-        let (client, order, taken) = (nodes.client.clone(), order.clone(), taken.clone());
+        let client = nodes.client.clone();
+        let order = order.clone();
+        let taken = taken.clone();
         workers.spawn(async move {
             while taken.fetch_add(1, Ordering::Relaxed) < signatures {
                 client.sign(&order, |_| {}).await?;
@@ -102,12 +130,21 @@ pub async fn ecdsa(
     table: &mut Table,
 ) -> anyhow::Result<()> {
     let shares = bare::generate(Scheme::EcdsaSecp256k1)?;
-    let auxes = auxes.iter().map(|aux| bare::with_tables(aux)).collect::<anyhow::Result<Vec<_>>>()?;
+    let auxes = auxes
+        .iter()
+        .map(|aux| bare::with_tables(aux))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     nodes.settle().await?;
     let order = nodes.order(wallet, Some(PAIR))?;
     let ours = async || Ok(nodes.client.sign(&order, |_| {}).await.map(drop)?);
-    let pair = by_turns(effort.ecdsa, ours, async || bare::sign_in_threads(&shares, &auxes)).await?;
-    let figure = Figure { asks: "ratio <= 1.15", met: pair.ratio() <= ECDSA_RATIO };
+    let pair = by_turns(effort.ecdsa, ours, async || {
+        bare::sign_in_threads(&shares, &auxes)
+    })
+    .await?;
+    let figure = Figure {
+        asks: "ratio <= 1.15",
+        met: pair.ratio() <= ECDSA_RATIO,
+    };
     table.compare("KeySign, ecdsa-secp256k1", &pair, &[figure]);
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The table: printed line by line as it comes about.
 
-use crate::sample::{Effort, Pair};
 use std::process::ExitCode;
 use std::time::Duration;
+
+use crate::sample::{Effort, Pair};
 
 /// Prints, and remembers what could not be measured.
 pub struct Table {
@@ -20,7 +21,7 @@ pub struct Figure {
 
 impl Table {
     /// Prints the head.
-    pub fn new(effort: &Effort) -> Table {
+    pub fn new(effort: &Effort) -> Self {
         let processors = std::thread::available_parallelism().map_or(0, usize::from);
         println!(
             "Countersign against the bare call: three nodes and a coordinator on loopback, {processors} processors"
@@ -29,8 +30,13 @@ impl Table {
             println!("A try-out: these figures mean nothing; use `just bench`.");
         }
         println!();
-        line(["", "ours p50", "ours p99", "bare p50", "ratio", "design", ""]);
-        Table { missed: 0, unmeasured: 0 }
+        line([
+            "", "ours p50", "ours p99", "bare p50", "ratio", "design", "",
+        ]);
+        Self {
+            missed: 0,
+            unmeasured: 0,
+        }
     }
 
     /// Begins a group of lines.
@@ -42,9 +48,14 @@ impl Table {
     pub fn compare(&mut self, what: &str, pair: &Pair, figures: &[Figure]) {
         let tail = pair.ours.percentile(99);
         // One run has no tail.
-        let tail = if pair.ours.count() > 1 { time(tail) } else { String::new() };
+        let tail = if pair.ours.count() > 1 {
+            time(tail)
+        } else {
+            String::new()
+        };
         let ours = time(pair.ours.median());
-        let (bare, ratio) = (time(pair.bare.median()), format!("{:.2}", pair.ratio()));
+        let bare = time(pair.bare.median());
+        let ratio = format!("{:.2}", pair.ratio());
         self.line([what, &ours, &tail, &bare, &ratio], figures);
     }
 
@@ -69,15 +80,30 @@ impl Table {
             0 => "every figure is met".into(),
             missed => format!("not met: {missed}"),
         };
-        println!("\nAgainst the design: {figures}; could not be measured: {}", self.unmeasured);
-        if self.unmeasured == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        println!(
+            "\nAgainst the design: {figures}; could not be measured: {}",
+            self.unmeasured
+        );
+        if self.unmeasured == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     fn line(&mut self, [what, ours, tail, bare, ratio]: [&str; 5], figures: &[Figure]) {
         let verdict = |figure: &Figure| if figure.met { "met" } else { "NOT MET" };
         let first = figures.first();
         let asks = first.map_or("", |figure| figure.asks);
-        line([&format!("  {what}"), ours, tail, bare, ratio, asks, first.map_or("", verdict)]);
+        line([
+            &format!("  {what}"),
+            ours,
+            tail,
+            bare,
+            ratio,
+            asks,
+            first.map_or("", verdict),
+        ]);
         for figure in figures.iter().skip(1) {
             line(["", "", "", "", "", figure.asks, verdict(figure)]);
         }
@@ -86,7 +112,8 @@ impl Table {
 }
 
 fn line([what, ours, tail, bare, ratio, asks, verdict]: [&str; 7]) {
-    let text = format!("{what:<46} {ours:>10} {tail:>10} {bare:>10} {ratio:>7}   {asks:<20} {verdict}");
+    let text =
+        format!("{what:<46} {ours:>10} {tail:>10} {bare:>10} {ratio:>7}   {asks:<20} {verdict}");
     println!("{}", text.trim_end());
 }
 
@@ -98,6 +125,10 @@ pub fn time(duration: Duration) -> String {
         s if s < 1.0 => (s * 1e3, "ms"),
         s => (s, "s"),
     };
-    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    let decimals = if value < 10.0 {
+        2
+    } else {
+        usize::from(value < 100.0)
+    };
     format!("{value:.decimals$} {unit}")
 }

@@ -1,8 +1,9 @@
-//! Loaded into a process before libc (`LD_PRELOAD`), it ends that process at a chosen moment of its writing: before or after
-//! the n-th `fsync` or `fdatasync`. The product has no hook for it and does not know.
+//! Loaded into a process before libc (`LD_PRELOAD`), it ends that process at a chosen moment of its
+//! writing: before or after the n-th `fsync` or `fdatasync`. The product has no hook for it and
+//! does not know.
 //!
-//! `COUNTERSIGN_FUSE` names a file. Each byte in it is a moment that passes; the moment after the last one removes the file and
-//! kills. Without the file all is as ever.
+//! `COUNTERSIGN_FUSE` names a file. Each byte in it is a moment that passes; the moment after the
+//! last one removes the file and kills. Without the file all is as ever.
 
 use std::ffi::{OsString, c_int};
 use std::fs::{self, OpenOptions};
@@ -25,7 +26,8 @@ pub extern "C" fn fdatasync(fd: c_int) -> c_int {
 
 fn between_moments(call: libc::c_long, fd: c_int) -> c_int {
     burn();
-    // SAFETY: one of two system calls that take a file descriptor and touch no memory of this process.
+    // SAFETY: one of two system calls that take a file descriptor and touch no memory of this
+    // process.
     let result = unsafe { libc::syscall(call, fd) } as c_int;
     // A failed call must leave `errno` alone.
     if result == 0 {
@@ -35,11 +37,18 @@ fn between_moments(call: libc::c_long, fd: c_int) -> c_int {
 }
 
 fn burn() {
-    let Some(fuse) = std::env::var_os("COUNTERSIGN_FUSE") else { return };
+    let Some(fuse) = std::env::var_os("COUNTERSIGN_FUSE") else {
+        return;
+    };
     let _one = BURNING.lock().unwrap_or_else(PoisonError::into_inner);
     match fs::metadata(&fuse).map(|known| known.len()) {
         Ok(0) => die(fuse),
-        Ok(left) => drop(OpenOptions::new().write(true).open(&fuse).and_then(|file| file.set_len(left - 1))),
+        Ok(left) => drop(
+            OpenOptions::new()
+                .write(true)
+                .open(&fuse)
+                .and_then(|file| file.set_len(left - 1)),
+        ),
         Err(_) => {}
     }
 }

@@ -1,7 +1,10 @@
 //! `just demo`: three organisations, one wallet for each scheme, and a risk control that means it.
 //!
-//! Everything is real: four daemons and an approval server on loopback, live primes, real links. Each step says what it
-//! does, checks it, and the program ends with 0 only if every step held.
+//! Everything is real: four daemons and an approval server on loopback, live primes, real links.
+//! Each step says what it does, checks it, and the program ends with 0 only if every step held.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use countersign_client::api::TaskView;
@@ -9,8 +12,6 @@ use countersign_client::{ClientError, ReshareOrder, Signature};
 use countersign_protocol::{Announcement, NodeId, Scheme};
 use countersign_tests::{Approver, Blueprint, Cluster, Plugins, PrimeSource, Script, openssl};
 use countersign_verify::ChildKey;
-use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
 
 const PAIRS: [[usize; 2]; 3] = [[0, 1], [0, 2], [1, 2]];
 
@@ -40,13 +41,21 @@ async fn demo(screen: &Screen) -> anyhow::Result<()> {
     change_a_rule(screen, &cluster, &wallets[1]).await?;
     renew_shares(screen, &cluster, &wallets[1]).await?;
     stop(screen, cluster).await?;
-    screen.title(&format!("Every step held, in {:.0} s", screen.started.elapsed().as_secs_f64()));
+    screen.title(&format!(
+        "Every step held, in {:.0} s",
+        screen.started.elapsed().as_secs_f64()
+    ));
     Ok(())
 }
 
 async fn start(screen: &Screen, approver: &Approver) -> anyhow::Result<Cluster> {
-    screen.step("Initialise: identities, callback keys, and 12 Paillier primes of 1536 bits, searched live");
-    let plugins = Plugins::RulesAndCallback { url: approver.url(), public_key: approver.public_key_pem()? };
+    screen.step(
+        "Initialise: identities, callback keys, and 12 Paillier primes of 1536 bits, searched live",
+    );
+    let plugins = Plugins::RulesAndCallback {
+        url: approver.url(),
+        public_key: approver.public_key_pem()?,
+    };
     let blueprint = Blueprint {
         nodes: 3,
         primes: PrimeSource::Live,
@@ -54,13 +63,17 @@ async fn start(screen: &Screen, approver: &Approver) -> anyhow::Result<Cluster> 
         limits: "{ prime_sets: 1 }".into(),
         ..Blueprint::default()
     };
-    let mut cluster = screen.busy("searching", Cluster::prepare(blueprint)).await?;
+    let mut cluster = screen
+        .busy("searching", Cluster::prepare(blueprint))
+        .await?;
     for node in &cluster.nodes {
         let record = countersign_node::public::read(&node.db())?;
         approver.trust(&record.callback_public_key)?;
         screen.line(&format!("{:<6} {}", node.name, node.id));
     }
-    screen.step("Start: the nodes dial the coordinator and build tunnels to each other that it cannot read");
+    screen.step(
+        "Start: the nodes dial the coordinator and build tunnels to each other that it cannot read",
+    );
     cluster.start_coordinator()?;
     cluster.nodes.iter_mut().try_for_each(|node| node.start())?;
     screen.busy("connecting", cluster.wait_online()).await?;
@@ -77,7 +90,10 @@ async fn create_wallets(screen: &Screen, cluster: &Cluster) -> anyhow::Result<Ve
         let started = Instant::now();
         let order = cluster.new_wallet(&format!("demo-{scheme}"), scheme, 2)?;
         let live = screen.live(cluster);
-        let wallet = cluster.client.create_wallet(&order, |view| live.show(view)).await;
+        let wallet = cluster
+            .client
+            .create_wallet(&order, |view| live.show(view))
+            .await;
         live.clear();
         let wallet = wallet.with_context(|| format!("making the {scheme} wallet"))?;
         let root = countersign_verify::extended_public_key(
@@ -100,14 +116,20 @@ async fn sign_with_every_pair(
     cluster: &Cluster,
     wallets: &[Announcement],
 ) -> anyhow::Result<()> {
-    screen.step("Sign with each pair of nodes; check each signature with a library that does not sign here");
+    screen.step(
+        "Sign with each pair of nodes; check each signature with a library that does not sign here",
+    );
     for wallet in wallets {
         let mut times = Vec::new();
         for (number, pair) in PAIRS.iter().enumerate() {
             let started = Instant::now();
             let message = format!("pay {} to bob", number + 1);
-            let order =
-                cluster.order(wallet.key, &format!("m/0/{number}"), message.as_bytes(), Some(pair))?;
+            let order = cluster.order(
+                wallet.key,
+                &format!("m/0/{number}"),
+                message.as_bytes(),
+                Some(pair),
+            )?;
             let live = screen.live(cluster);
             let signature = cluster.client.sign(&order, |view| live.show(view)).await;
             live.clear();
@@ -120,7 +142,12 @@ async fn sign_with_every_pair(
             ));
             check_independently(cluster, &signature)?;
         }
-        screen.done(&format!("{:<18} {}   {}", wallet.scheme, times.join("   "), verifier(wallet.scheme)));
+        screen.done(&format!(
+            "{:<18} {}   {}",
+            wallet.scheme,
+            times.join("   "),
+            verifier(wallet.scheme)
+        ));
     }
     Ok(())
 }
@@ -138,18 +165,25 @@ fn verifier(scheme: Scheme) -> &'static str {
 }
 
 fn check_independently(cluster: &Cluster, made: &Signature) -> anyhow::Result<()> {
-    let [signed] = &made.signed.signatures[..] else { anyhow::bail!("one signature was ordered") };
-    let (key, bytes, signature) = (&signed.public_key, &signed.signed_bytes, &signed.signature);
+    let [signed] = &made.signed.signatures[..] else {
+        anyhow::bail!("one signature was ordered")
+    };
+    let key = &signed.public_key;
+    let bytes = &signed.signed_bytes;
+    let signature = &signed.signature;
     match made.scheme {
         Scheme::EcdsaSecp256k1 => openssl::verify_ecdsa(cluster.dir(), key, bytes, signature),
         Scheme::Ed25519 => openssl::verify_ed25519(cluster.dir(), key, bytes, signature),
         Scheme::Taproot => verify_bip340(key, bytes, signature),
-        Scheme::SchnorrSecp256k1 => Ok(ChildKey::new(made.scheme, key).verify(bytes, signature).map(drop)?),
+        Scheme::SchnorrSecp256k1 => Ok(ChildKey::new(made.scheme, key)
+            .verify(bytes, signature)
+            .map(drop)?),
     }
 }
 
 fn verify_bip340(key: &[u8], message: &[u8], signature: &[u8]) -> anyhow::Result<()> {
-    let signature = secp256k1::schnorr::Signature::from_byte_array(signature.try_into().context("64 bytes")?);
+    let signature =
+        secp256k1::schnorr::Signature::from_byte_array(signature.try_into().context("64 bytes")?);
     let key = secp256k1::XOnlyPublicKey::from_byte_array(key.try_into().context("32 bytes")?)?;
     Ok(secp256k1::Secp256k1::verification_only().verify_schnorr(&signature, message, &key)?)
 }
@@ -164,53 +198,94 @@ async fn reject_one(
     approver.script(Script::Reject("amount over the daily limit".into()));
     let refused = cluster
         .client
-        .sign(&cluster.order(wallet.key, "m/0/9", b"pay 9000 to mallory", Some(&[0, 1]))?, |_| {})
+        .sign(
+            &cluster.order(wallet.key, "m/0/9", b"pay 9000 to mallory", Some(&[0, 1]))?,
+            |_| {},
+        )
         .await;
     approver.script(Script::Approve);
     let said = expect_refusal(refused, "jwt-callback")?;
-    anyhow::ensure!(said.contains("amount over the daily limit"), "the server's reason is missing: {said}");
+    anyhow::ensure!(
+        said.contains("amount over the daily limit"),
+        "the server's reason is missing: {said}"
+    );
     screen.done(&said);
-    cluster.client.sign(&cluster.order(wallet.key, "m/0/9", b"pay 9 to bob", Some(&[0, 1]))?, |_| {}).await?;
+    cluster
+        .client
+        .sign(
+            &cluster.order(wallet.key, "m/0/9", b"pay 9 to bob", Some(&[0, 1]))?,
+            |_| {},
+        )
+        .await?;
     screen.done("the next task is approved and signed");
     Ok(())
 }
 
-async fn change_a_rule(screen: &Screen, cluster: &Cluster, wallet: &Announcement) -> anyhow::Result<()> {
-    screen.step("Alice's operator edits rules.yaml while everything runs: key_sign.reject_all: true");
+async fn change_a_rule(
+    screen: &Screen,
+    cluster: &Cluster,
+    wallet: &Announcement,
+) -> anyhow::Result<()> {
+    screen
+        .step("Alice's operator edits rules.yaml while everything runs: key_sign.reject_all: true");
     let alice = &cluster.nodes[0];
     let before = alice.daemon.as_ref().map(|daemon| daemon.id());
     let rules = cluster.permissive_rules();
-    std::fs::write(alice.rules(), rules.replace("reject_all: false", "reject_all: true"))?;
+    std::fs::write(
+        alice.rules(),
+        rules.replace("reject_all: false", "reject_all: true"),
+    )?;
     wait_for_reload(cluster, 1).await?;
     let refused = cluster
         .client
-        .sign(&cluster.order(wallet.key, "m/0/10", b"pay 10 to bob", Some(&[0, 1]))?, |_| {})
+        .sign(
+            &cluster.order(wallet.key, "m/0/10", b"pay 10 to bob", Some(&[0, 1]))?,
+            |_| {},
+        )
         .await;
     screen.done(&expect_refusal(refused, "rules")?);
     std::fs::write(alice.rules(), rules)?;
     wait_for_reload(cluster, 2).await?;
     cluster
         .client
-        .sign(&cluster.order(wallet.key, "m/0/10", b"pay 10 to bob", Some(&[0, 1]))?, |_| {})
+        .sign(
+            &cluster.order(wallet.key, "m/0/10", b"pay 10 to bob", Some(&[0, 1]))?,
+            |_| {},
+        )
         .await?;
-    anyhow::ensure!(before == alice.daemon.as_ref().map(|daemon| daemon.id()), "a process was restarted");
+    anyhow::ensure!(
+        before == alice.daemon.as_ref().map(|daemon| daemon.id()),
+        "a process was restarted"
+    );
     screen.done("the rule is taken back and the next task is signed; no process was restarted");
     Ok(())
 }
 
-async fn renew_shares(screen: &Screen, cluster: &Cluster, wallet: &Announcement) -> anyhow::Result<()> {
+async fn renew_shares(
+    screen: &Screen,
+    cluster: &Cluster,
+    wallet: &Announcement,
+) -> anyhow::Result<()> {
     screen.step(
         "Deal new shares of one wallet, which every node's rules must allow: the old ones are destroyed",
     );
     let key = cluster.client.extended_public_key(wallet)?;
-    let ids: Vec<String> = wallet.committee.members().iter().map(NodeId::to_string).collect();
+    let ids: Vec<String> = wallet
+        .committee
+        .members()
+        .iter()
+        .map(NodeId::to_string)
+        .collect();
     let rules = format!(
         "{}key_reshare:\n  allow_list:\n    - {{ xpubkey: {key}, new_threshold: 2, new_node_ids: [{}] }}\n",
         cluster.permissive_rules(),
         ids.join(", ")
     );
     let reloads: Vec<usize> = (0..3).map(|node| reloads(cluster, node)).collect();
-    cluster.nodes.iter().try_for_each(|node| std::fs::write(node.rules(), &rules))?;
+    cluster
+        .nodes
+        .iter()
+        .try_for_each(|node| std::fs::write(node.rules(), &rules))?;
     for (node, before) in reloads.into_iter().enumerate() {
         wait_for_reload_of(cluster, node, before + 1).await?;
     }
@@ -220,16 +295,31 @@ async fn renew_shares(screen: &Screen, cluster: &Cluster, wallet: &Announcement)
     let renewed = cluster.client.reshare(&order, |view| live.show(view)).await;
     live.clear();
     let renewed = renewed.context("dealing new shares")?;
-    anyhow::ensure!(cluster.client.extended_public_key(&renewed)? == key, "the root key changed");
-    anyhow::ensure!(renewed.public_shares != wallet.public_shares, "the shares are the old ones");
+    anyhow::ensure!(
+        cluster.client.extended_public_key(&renewed)? == key,
+        "the root key changed"
+    );
+    anyhow::ensure!(
+        renewed.public_shares != wallet.public_shares,
+        "the shares are the old ones"
+    );
     screen.done(&format!(
         "generation {} in {:.0} ms, with the same root key",
         renewed.generation,
         started.elapsed().as_secs_f64() * 1e3
     ));
-    let intact = cluster.client.check_up(wallet.key, None, None, |_| {}).await?;
+    let intact = cluster
+        .client
+        .check_up(wallet.key, None, None, |_| {})
+        .await?;
     screen.done(&format!("{} shares prove themselves", intact.intact.len()));
-    cluster.client.sign(&cluster.order(wallet.key, "m/0/11", b"pay 11 to bob", None)?, |_| {}).await?;
+    cluster
+        .client
+        .sign(
+            &cluster.order(wallet.key, "m/0/11", b"pay 11 to bob", None)?,
+            |_| {},
+        )
+        .await?;
     screen.done("the wallet signs with its new shares");
     Ok(())
 }
@@ -245,18 +335,36 @@ async fn wait_for_reload_of(cluster: &Cluster, node: usize, times: usize) -> any
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    bail!("the changed rules were not noticed:\n{}", cluster.nodes[node].log())
+    bail!(
+        "the changed rules were not noticed:\n{}",
+        cluster.nodes[node].log()
+    )
 }
 
 fn reloads(cluster: &Cluster, node: usize) -> usize {
-    cluster.nodes[node].log().matches("plugins reloaded").count()
+    cluster.nodes[node]
+        .log()
+        .matches("plugins reloaded")
+        .count()
 }
 
 fn expect_refusal(result: Result<Signature, ClientError>, by: &str) -> anyhow::Result<String> {
     match result {
         Err(error @ ClientError::Rejected { .. }) => {
-            let ClientError::Rejected { node, plugin, code, reason, .. } = &error else { unreachable!() };
-            anyhow::ensure!(plugin.as_deref() == Some(by), "refused by another plugin: {error}");
+            let ClientError::Rejected {
+                node,
+                plugin,
+                code,
+                reason,
+                ..
+            } = &error
+            else {
+                unreachable!()
+            };
+            anyhow::ensure!(
+                plugin.as_deref() == Some(by),
+                "refused by another plugin: {error}"
+            );
             Ok(format!("refused by {node}, plugin {by}: {reason} [{code}]"))
         }
         Err(error) => Err(error).context("expected a refusal"),
@@ -268,9 +376,18 @@ async fn stop(screen: &Screen, mut cluster: Cluster) -> anyhow::Result<()> {
     screen.step("Stop everything with SIGTERM and clean up");
     for node in &mut cluster.nodes {
         let status = node.daemon().terminate(Duration::from_secs(30))?;
-        anyhow::ensure!(status.success(), "{} ended with {status}:\n{}", node.name, node.log());
+        anyhow::ensure!(
+            status.success(),
+            "{} ended with {status}:\n{}",
+            node.name,
+            node.log()
+        );
     }
-    let status = cluster.coordinator.as_mut().context("it runs")?.terminate(Duration::from_secs(30))?;
+    let status = cluster
+        .coordinator
+        .as_mut()
+        .context("it runs")?
+        .terminate(Duration::from_secs(30))?;
     anyhow::ensure!(status.success(), "the coordinator ended with {status}");
     let dir = cluster.dir().to_path_buf();
     drop(cluster);
@@ -287,8 +404,8 @@ struct Screen {
 }
 
 impl Screen {
-    fn new() -> Screen {
-        Screen {
+    fn new() -> Self {
+        Self {
             live: std::io::stdout().is_terminal(),
             started: Instant::now(),
             steps: std::cell::Cell::new(0),
@@ -296,7 +413,11 @@ impl Screen {
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
-        if self.live { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.into() }
+        if self.live {
+            format!("\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            text.into()
+        }
     }
 
     fn title(&self, text: &str) {
@@ -305,7 +426,10 @@ impl Screen {
 
     fn step(&self, text: &str) {
         self.steps.set(self.steps.get() + 1);
-        println!("\n{} {text}", self.paint("1;34", &format!("{}.", self.steps.get())));
+        println!(
+            "\n{} {text}",
+            self.paint("1;34", &format!("{}.", self.steps.get()))
+        );
     }
 
     fn line(&self, text: &str) {
@@ -338,7 +462,11 @@ impl Screen {
     }
 
     fn live<'a>(&'a self, cluster: &'a Cluster) -> Live<'a> {
-        Live { screen: self, cluster, started: Instant::now() }
+        Live {
+            screen: self,
+            cluster,
+            started: Instant::now(),
+        }
     }
 
     fn redraw(&self, text: &str) {
@@ -360,7 +488,11 @@ struct Live<'a> {
 impl Live<'_> {
     fn show(&self, view: &TaskView) {
         let name = |id: &NodeId| {
-            self.cluster.nodes.iter().find(|node| node.id == *id).map_or("?", |node| node.name.as_str())
+            self.cluster
+                .nodes
+                .iter()
+                .find(|node| node.id == *id)
+                .map_or("?", |node| node.name.as_str())
         };
         let parties: Vec<String> = view
             .nodes

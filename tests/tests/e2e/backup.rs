@@ -1,25 +1,34 @@
 //! Backups made while the node works, drills, and nodes that come back from their backup.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
 use countersign_client::{ClientError, ReshareOrder};
 use countersign_protocol::{Announcement, Operation, Scheme};
 use countersign_store::journal::Journal;
 use countersign_store::{Passphrase, Quarantine};
 use countersign_tests::process::{expect_success, run};
 use countersign_tests::{Blueprint, Cluster, Node, Plugins};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 const STOP: Duration = Duration::from_secs(30);
 
 async fn cluster() -> Cluster {
-    Cluster::start(Blueprint { plugins: Plugins::Unguarded, ..Blueprint::default() }).await.unwrap()
+    Cluster::start(Blueprint {
+        plugins: Plugins::Unguarded,
+        ..Blueprint::default()
+    })
+    .await
+    .unwrap()
 }
 
 /// A command about a backup, whose password lies beside the node's own.
 fn about(node: &Node, verb: &str, file: &Path) -> Command {
     let mut command = node.command(verb).unwrap();
-    command.arg(file).arg("--backup-key-file").arg(node.dir.join("passphrase"));
+    command
+        .arg(file)
+        .arg("--backup-key-file")
+        .arg(node.dir.join("passphrase"));
     command
 }
 
@@ -33,7 +42,10 @@ fn back_up(node: &Node, name: &str) -> PathBuf {
 /// What a command that must fail says.
 fn fails(command: &mut Command) -> String {
     let output = run(command).unwrap();
-    assert!(!output.status.success(), "{command:?} succeeded: {output:?}");
+    assert!(
+        !output.status.success(),
+        "{command:?} succeeded: {output:?}"
+    );
     String::from_utf8(output.stderr).unwrap()
 }
 
@@ -54,8 +66,13 @@ fn lose_the_store(node: &mut Node) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_comes_back_from_a_backup_that_was_made_while_it_signed() {
     let mut cluster = cluster().await;
-    let wallet = cluster.create_wallet("kept", Scheme::Ed25519, 2).await.unwrap();
-    let order = cluster.order(wallet.key, "m/3", b"pay", Some(&[0, 1])).unwrap();
+    let wallet = cluster
+        .create_wallet("kept", Scheme::Ed25519, 2)
+        .await
+        .unwrap();
+    let order = cluster
+        .order(wallet.key, "m/3", b"pay", Some(&[0, 1]))
+        .unwrap();
     let (command, file) = {
         let node = &cluster.nodes[0];
         let file = node.dir.join("backup.age");
@@ -69,17 +86,29 @@ async fn a_node_comes_back_from_a_backup_that_was_made_while_it_signed() {
         cluster.client.sign(&order, |_| {}).await.unwrap();
     }
     let printed = backing_up.await.unwrap().unwrap();
-    assert!(printed.contains(&cluster.nodes[0].id.to_string()), "{printed}");
+    assert!(
+        printed.contains(&cluster.nodes[0].id.to_string()),
+        "{printed}"
+    );
     let drill = expect_success(about(&cluster.nodes[0], "restore", &file).arg("--drill")).unwrap();
-    assert!(drill.contains("intact") && drill.contains("The drill succeeded"), "{drill}");
+    assert!(
+        drill.contains("intact") && drill.contains("The drill succeeded"),
+        "{drill}"
+    );
 
-    let before = cluster.sign_order(sign_operation(&cluster, wallet.key)).unwrap();
+    let before = cluster
+        .sign_order(sign_operation(&cluster, wallet.key))
+        .unwrap();
     lose_the_store(&mut cluster.nodes[0]);
     let printed = expect_success(&mut about(&cluster.nodes[0], "restore", &file)).unwrap();
     assert!(printed.contains("Restored into"), "{printed}");
     cluster.nodes[0].start().unwrap();
     cluster.wait_online().await.unwrap();
-    cluster.client.sign(&order, |_| {}).await.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
+    cluster
+        .client
+        .sign(&order, |_| {})
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
 
     // What was ordered before may have been decided on after the backup: nobody here can know.
     let view = cluster.hand_in(&before).await.unwrap();
@@ -90,16 +119,26 @@ async fn a_node_comes_back_from_a_backup_that_was_made_while_it_signed() {
 async fn said(words: &[(&str, &dyn Fn() -> String)]) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while let Some((word, log)) = words.iter().find(|(word, log)| !log().contains(word)) {
-        assert!(std::time::Instant::now() < deadline, "nobody says `{word}`:\n{}", log());
+        assert!(
+            std::time::Instant::now() < deadline,
+            "nobody says `{word}`:\n{}",
+            log()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_runs_beside_its_original_signs_nothing_and_stops_it_until_its_operator_decides() {
+async fn a_backup_that_runs_beside_its_original_signs_nothing_and_stops_it_until_its_operator_decides()
+ {
     let cluster = cluster().await;
-    let wallet = cluster.create_wallet("kept", Scheme::Ed25519, 2).await.unwrap();
-    let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
+    let wallet = cluster
+        .create_wallet("kept", Scheme::Ed25519, 2)
+        .await
+        .unwrap();
+    let order = cluster
+        .order(wallet.key, "m", b"pay", Some(&[0, 1]))
+        .unwrap();
     let file = back_up(&cluster.nodes[0], "backup.age");
     let original = &cluster.nodes[0];
     let mut copy = Node {
@@ -117,18 +156,32 @@ async fn a_backup_that_runs_beside_its_original_signs_nothing_and_stops_it_until
     copy.start().unwrap();
 
     said(&[
-        ("two processes run with the identity of this node", &|| cluster.coordinator_log()),
-        ("ALARM: another process runs with the identity of this node", &|| cluster.nodes[0].log()),
-        ("ALARM: two processes run with the identity of", &|| cluster.nodes[1].log()),
+        ("two processes run with the identity of this node", &|| {
+            cluster.coordinator_log()
+        }),
+        (
+            "ALARM: another process runs with the identity of this node",
+            &|| cluster.nodes[0].log(),
+        ),
+        ("ALARM: two processes run with the identity of", &|| {
+            cluster.nodes[1].log()
+        }),
         ("another process", &|| copy.log()),
     ])
     .await;
-    assert_eq!(crate::refusal(cluster.client.sign(&order, |_| {}).await).0, "twin");
+    assert_eq!(
+        crate::refusal(cluster.client.sign(&order, |_| {}).await).0,
+        "twin"
+    );
 
     copy.daemon().terminate(STOP).unwrap();
     let mut lift = cluster.nodes[0].command("quarantine").unwrap();
     expect_success(lift.arg("lift-twin")).unwrap();
-    cluster.client.sign(&order, |_| {}).await.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
+    cluster
+        .client
+        .sign(&order, |_| {})
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
 }
 
 fn sign_operation(cluster: &Cluster, key: countersign_protocol::KeyId) -> Operation {
@@ -144,21 +197,34 @@ fn sign_operation(cluster: &Cluster, key: countersign_protocol::KeyId) -> Operat
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_fitting_backup_restores_nothing() {
     let mut cluster = cluster().await;
-    let wallet = cluster.create_wallet("moves", Scheme::Ed25519, 2).await.unwrap();
+    let wallet = cluster
+        .create_wallet("moves", Scheme::Ed25519, 2)
+        .await
+        .unwrap();
     let backup = back_up(&cluster.nodes[0], "first.age");
     let foreign = back_up(&cluster.nodes[1], "foreign.age");
-    cluster.client.reshare(&refresh(&wallet), |_| {}).await.unwrap();
+    cluster
+        .client
+        .reshare(&refresh(&wallet), |_| {})
+        .await
+        .unwrap();
 
     let node = &mut cluster.nodes[0];
     let text = fails(&mut about(node, "restore", &backup));
-    assert!(text.contains("already") && text.contains("move the old store away"), "{text}");
+    assert!(
+        text.contains("already") && text.contains("move the old store away"),
+        "{text}"
+    );
     let text = fails(&mut about(node, "backup", &backup));
     assert!(text.contains("not overwritten"), "{text}");
     lose_the_store(node);
     let text = fails(&mut about(node, "restore", &foreign));
     assert!(text.contains("use that node's backup"), "{text}");
     let text = fails(&mut about(node, "restore", &backup));
-    assert!(text.contains("generation") && text.contains("use the newest backup"), "{text}");
+    assert!(
+        text.contains("generation") && text.contains("use the newest backup"),
+        "{text}"
+    );
     let whole = std::fs::read(&backup).unwrap();
     let cut = node.dir.join("cut.age");
     std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
@@ -167,9 +233,15 @@ async fn what_is_no_fitting_backup_restores_nothing() {
     std::fs::write(node.dir.join("other"), "quite another passphrase").unwrap();
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(node.dir.join("other"), private).unwrap();
-    wrong.arg(&backup).arg("--backup-key-file").arg(node.dir.join("other"));
+    wrong
+        .arg(&backup)
+        .arg("--backup-key-file")
+        .arg(node.dir.join("other"));
     assert!(fails(&mut wrong).contains("does not open"));
-    assert!(!node.db().join("identity.age").exists(), "nothing was restored");
+    assert!(
+        !node.db().join("identity.age").exists(),
+        "nothing was restored"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,7 +265,10 @@ async fn a_password_is_changed_and_the_old_one_opens_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_in_quarantine_takes_no_part_until_it_is_lifted() {
     let mut cluster = cluster().await;
-    let wallet = cluster.create_wallet("guarded", Scheme::Ed25519, 2).await.unwrap();
+    let wallet = cluster
+        .create_wallet("guarded", Scheme::Ed25519, 2)
+        .await
+        .unwrap();
     let peer = cluster.nodes[1].id;
     cluster.nodes[0].daemon().terminate(STOP).unwrap();
     let journal = Journal::open(&cluster.nodes[0].db()).unwrap();
@@ -211,10 +286,14 @@ async fn a_peer_in_quarantine_takes_no_part_until_it_is_lifted() {
     cluster.nodes[0].start().unwrap();
     cluster.wait_online().await.unwrap();
 
-    let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
+    let order = cluster
+        .order(wallet.key, "m", b"pay", Some(&[0, 1]))
+        .unwrap();
     let (code, _) = crate::refusal(cluster.client.sign(&order, |_| {}).await);
     assert_eq!(code, "peer-quarantined");
-    let without = cluster.order(wallet.key, "m", b"pay", Some(&[0, 2])).unwrap();
+    let without = cluster
+        .order(wallet.key, "m", b"pay", Some(&[0, 2]))
+        .unwrap();
     cluster.client.sign(&without, |_| {}).await.unwrap();
 
     let node = &cluster.nodes[0];
@@ -225,7 +304,8 @@ async fn a_peer_in_quarantine_takes_no_part_until_it_is_lifted() {
     cluster.client.sign(&order, |_| {}).await.unwrap();
     let mut again = node.command("quarantine").unwrap();
     assert!(
-        fails(again.args(["lift", &wallet.key.to_string(), &peer.to_string()])).contains("not kept away")
+        fails(again.args(["lift", &wallet.key.to_string(), &peer.to_string()]))
+            .contains("not kept away")
     );
 }
 
@@ -233,7 +313,10 @@ async fn a_peer_in_quarantine_takes_no_part_until_it_is_lifted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
     let mut cluster = cluster().await;
-    let wallet = cluster.create_wallet("first", Scheme::Ed25519, 2).await.unwrap();
+    let wallet = cluster
+        .create_wallet("first", Scheme::Ed25519, 2)
+        .await
+        .unwrap();
     let old = cluster.nodes[0].dir.join("old");
     std::fs::create_dir(&old).unwrap();
     cluster.nodes[0].daemon().terminate(STOP).unwrap();
@@ -244,12 +327,18 @@ async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
     }
     cluster.nodes[0].start().unwrap();
     cluster.wait_online().await.unwrap();
-    cluster.client.reshare(&refresh(&wallet), |_| {}).await.unwrap();
+    cluster
+        .client
+        .reshare(&refresh(&wallet), |_| {})
+        .await
+        .unwrap();
     // The peers hear how far it came with its next tunnel.
     cluster.nodes[0].daemon().terminate(STOP).unwrap();
     cluster.nodes[0].start().unwrap();
     cluster.wait_online().await.unwrap();
-    let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
+    let order = cluster
+        .order(wallet.key, "m", b"pay", Some(&[0, 1]))
+        .unwrap();
     cluster.client.sign(&order, |_| {}).await.unwrap();
     assert!(!cluster.logs().contains("older copy"), "{}", cluster.logs());
 
@@ -270,7 +359,9 @@ async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
         Err(ClientError::Failed { code, .. }) => assert_eq!(code, "generation-mismatch"),
         other => panic!("{other:?}"),
     }
-    let without = cluster.order(wallet.key, "m", b"pay", Some(&[1, 2])).unwrap();
+    let without = cluster
+        .order(wallet.key, "m", b"pay", Some(&[1, 2]))
+        .unwrap();
     cluster.client.sign(&without, |_| {}).await.unwrap();
 }
 
@@ -278,8 +369,15 @@ async fn peers_notice_a_store_that_was_rolled_back_and_say_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn shares_are_checked_logs_shown_and_stores_written_anew_by_hand() {
     let mut cluster = cluster().await;
-    let wallet = cluster.create_wallet("typed", Scheme::Ed25519, 2).await.unwrap();
-    cluster.client.reshare(&refresh(&wallet), |_| {}).await.unwrap();
+    let wallet = cluster
+        .create_wallet("typed", Scheme::Ed25519, 2)
+        .await
+        .unwrap();
+    cluster
+        .client
+        .reshare(&refresh(&wallet), |_| {})
+        .await
+        .unwrap();
     let typed = |node: &Node, verb: &str, arguments: &[&str]| {
         expect_success(node.command(verb).unwrap().args(arguments)).unwrap()
     };
@@ -292,22 +390,49 @@ async fn shares_are_checked_logs_shown_and_stores_written_anew_by_hand() {
     cluster.nodes[0].daemon().terminate(STOP).unwrap();
     cluster.nodes[0].start().unwrap();
     cluster.wait_online().await.unwrap();
-    assert!(cluster.nodes[0].log().contains("the storage key was renewed"), "{}", cluster.nodes[0].log());
+    assert!(
+        cluster.nodes[0]
+            .log()
+            .contains("the storage key was renewed"),
+        "{}",
+        cluster.nodes[0].log()
+    );
 
     cluster.nodes[0].daemon().terminate(STOP).unwrap();
     let checked = typed(&cluster.nodes[0], "sign", &["--message", "today"]);
-    assert!(checked.contains(&format!("intact  {}  generation 1", wallet.key)), "{checked}");
-    let proofs = typed(&cluster.nodes[0], "sign", &["--group-id", &wallet.key.to_string(), "--json"]);
+    assert!(
+        checked.contains(&format!("intact  {}  generation 1", wallet.key)),
+        "{checked}"
+    );
+    let proofs = typed(
+        &cluster.nodes[0],
+        "sign",
+        &["--group-id", &wallet.key.to_string(), "--json"],
+    );
     assert!(proofs.contains("public_shares"), "{proofs}");
     let migrated = typed(&cluster.nodes[0], "migrate", &[]);
-    assert!(migrated.contains("Backup: ") && migrated.contains("0 recovery recipients"), "{migrated}");
+    assert!(
+        migrated.contains("Backup: ") && migrated.contains("0 recovery recipients"),
+        "{migrated}"
+    );
     cluster.nodes[0].start().unwrap();
     cluster.wait_online().await.unwrap();
-    let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
+    let order = cluster
+        .order(wallet.key, "m", b"pay", Some(&[0, 1]))
+        .unwrap();
     cluster.client.sign(&order, |_| {}).await.unwrap();
 
     let mut address = Command::new(countersign_tests::process::program("countersign").unwrap());
-    address.args(["address", "typed", "--path", "m/44/501/0,m", "--config"]).arg(cluster.profile());
+    address
+        .args(["address", "typed", "--path", "m/44/501/0,m", "--config"])
+        .arg(cluster.profile());
     let printed = expect_success(&mut address).unwrap();
-    assert_eq!(printed.lines().filter(|line| line.starts_with("solana ")).count(), 2, "{printed}");
+    assert_eq!(
+        printed
+            .lines()
+            .filter(|line| line.starts_with("solana "))
+            .count(),
+        2,
+        "{printed}"
+    );
 }

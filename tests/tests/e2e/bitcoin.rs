@@ -1,4 +1,5 @@
-//! Bitcoin: every input of a transaction is signed by its own child, over the hash that BIP-143 and BIP-341 give it here.
+//! Bitcoin: every input of a transaction is signed by its own child, over the hash that BIP-143 and
+//! BIP-341 give it here.
 
 use bitcoin::absolute::LockTime;
 use bitcoin::bip32::{DerivationPath as Bip32Path, Fingerprint};
@@ -23,11 +24,16 @@ const AMOUNTS: [u64; 2] = [60_000, 40_000];
 async fn both_inputs_of_a_segwit_transaction_are_signed_by_their_own_children() {
     let (cluster, wallet) = wallet(PrimeSource::Fixture, Scheme::EcdsaSecp256k1).await;
     let keys = PATHS.map(|path| child(&wallet, path));
-    let scripts = keys.clone().map(|key| ScriptBuf::from([&[0, 20], &hash160(&key)[..]].concat()));
+    let scripts = keys
+        .clone()
+        .map(|key| ScriptBuf::from([&[0, 20], &hash160(&key)[..]].concat()));
     let mut psbt = spending(&scripts);
     for (input, (key, path)) in psbt.inputs.iter_mut().zip(keys.iter().zip(PATHS)) {
         let key = bitcoin::secp256k1::PublicKey::from_slice(key).unwrap();
-        input.bip32_derivation.insert(key, (fingerprint(&wallet), path.parse::<Bip32Path>().unwrap()));
+        input.bip32_derivation.insert(
+            key,
+            (fingerprint(&wallet), path.parse::<Bip32Path>().unwrap()),
+        );
     }
     let made = sign(&cluster, &wallet, &psbt).await;
     let secp = Secp256k1::verification_only();
@@ -35,8 +41,14 @@ async fn both_inputs_of_a_segwit_transaction_are_signed_by_their_own_children() 
         assert_eq!(one.path.to_string(), PATHS[index]);
         let signature = ecdsa::Signature::from_compact(&one.signature).unwrap();
         let key = PublicKey::from_slice(&keys[index]).unwrap();
-        let hash = bip143(&psbt.unsigned_tx, index, &hash160(&keys[index]), AMOUNTS[index]);
-        secp.verify_ecdsa(Message::from_digest(hash), &signature, &key).unwrap();
+        let hash = bip143(
+            &psbt.unsigned_tx,
+            index,
+            &hash160(&keys[index]),
+            AMOUNTS[index],
+        );
+        secp.verify_ecdsa(Message::from_digest(hash), &signature, &key)
+            .unwrap();
     }
 }
 
@@ -65,12 +77,23 @@ async fn both_inputs_of_a_taproot_transaction_are_signed_by_their_own_children()
         assert_eq!(one.path.to_string(), PATHS[index]);
         let signature = schnorr::Signature::from_byte_array(one.signature[..].try_into().unwrap());
         let key = secp256k1::XOnlyPublicKey::from_byte_array(outputs[index]).unwrap();
-        secp.verify_schnorr(&signature, &bip341(&psbt.unsigned_tx, index, &scripts), &key).unwrap();
+        secp.verify_schnorr(
+            &signature,
+            &bip341(&psbt.unsigned_tx, index, &scripts),
+            &key,
+        )
+        .unwrap();
     }
 }
 
 async fn wallet(primes: PrimeSource, scheme: Scheme) -> (Cluster, Announcement) {
-    let cluster = Cluster::start(Blueprint { nodes: 2, primes, ..Blueprint::default() }).await.unwrap();
+    let cluster = Cluster::start(Blueprint {
+        nodes: 2,
+        primes,
+        ..Blueprint::default()
+    })
+    .await
+    .unwrap();
     let wallet = cluster.create_wallet("bitcoin", scheme, 2).await.unwrap();
     (cluster, wallet)
 }
@@ -98,12 +121,23 @@ fn spending(scripts: &[ScriptBuf; 2]) -> Psbt {
         sequence: Sequence::MAX,
         witness: Witness::new(),
     };
-    let to =
-        |script: &ScriptBuf, amount| TxOut { value: Amount::from_sat(amount), script_pubkey: script.clone() };
+    let to = |script: &ScriptBuf, amount| TxOut {
+        value: Amount::from_sat(amount),
+        script_pubkey: script.clone(),
+    };
     let before = [0, 1].map(|at: usize| {
-        transaction(vec![from(OutPoint { vout: 7, ..OutPoint::default() })], to(&scripts[at], AMOUNTS[at]))
+        transaction(
+            vec![from(OutPoint {
+                vout: 7,
+                ..OutPoint::default()
+            })],
+            to(&scripts[at], AMOUNTS[at]),
+        )
     });
-    let inputs = before.iter().map(|previous| from(OutPoint::new(previous.compute_txid(), 0))).collect();
+    let inputs = before
+        .iter()
+        .map(|previous| from(OutPoint::new(previous.compute_txid(), 0)))
+        .collect();
     let nobody = ScriptBuf::from([&[0, 20], &[0x11; 20][..]].concat());
     let mut psbt = Psbt::from_unsigned_tx(transaction(inputs, to(&nobody, 99_000))).unwrap();
     for (input, previous) in psbt.inputs.iter_mut().zip(before) {
@@ -115,7 +149,11 @@ fn spending(scripts: &[ScriptBuf; 2]) -> Psbt {
 
 /// BIP-143 for P2WPKH and SIGHASH_ALL, of a transaction without lock time.
 fn bip143(transaction: &Transaction, index: usize, key_hash: &[u8; 20], amount: u64) -> [u8; 32] {
-    let Parts { outpoints, sequences, outputs } = parts(transaction);
+    let Parts {
+        outpoints,
+        sequences,
+        outputs,
+    } = parts(transaction);
     let code = [&[0x19, 0x76, 0xa9, 20], &key_hash[..], &[0x88, 0xac]].concat();
     let own = consensus::serialize(&transaction.input[index].previous_output);
     twice(&[
@@ -134,12 +172,16 @@ fn bip143(transaction: &Transaction, index: usize, key_hash: &[u8; 20], amount: 
 
 /// BIP-341 for the key path and SIGHASH_DEFAULT, of a transaction without lock time.
 fn bip341(transaction: &Transaction, index: usize, scripts: &[ScriptBuf; 2]) -> [u8; 32] {
-    let Parts { outpoints, sequences, outputs } = parts(transaction);
+    let Parts {
+        outpoints,
+        sequences,
+        outputs,
+    } = parts(transaction);
     let amounts = AMOUNTS.map(u64::to_le_bytes).concat();
     let scripts: Vec<u8> = scripts.iter().flat_map(consensus::serialize).collect();
     let tag: [u8; 32] = Sha256::digest(b"TapSighash").into();
-    let hashes =
-        [&outpoints, &amounts, &scripts, &sequences, &outputs].map(|part| Sha256::digest(part).to_vec());
+    let hashes = [&outpoints, &amounts, &scripts, &sequences, &outputs]
+        .map(|part| Sha256::digest(part).to_vec());
     let head = [&[0, 0][..], &2u32.to_le_bytes(), &0u32.to_le_bytes()].concat();
     let tail = [&[0][..], &(index as u32).to_le_bytes()].concat();
     Sha256::digest([&tag[..], &tag, &head, &hashes.concat(), &tail].concat()).into()
@@ -159,8 +201,16 @@ fn parts(transaction: &Transaction) -> Parts {
             .iter()
             .flat_map(|input| consensus::serialize(&input.previous_output))
             .collect(),
-        sequences: transaction.input.iter().flat_map(|input| input.sequence.0.to_le_bytes()).collect(),
-        outputs: transaction.output.iter().flat_map(consensus::serialize).collect(),
+        sequences: transaction
+            .input
+            .iter()
+            .flat_map(|input| input.sequence.0.to_le_bytes())
+            .collect(),
+        outputs: transaction
+            .output
+            .iter()
+            .flat_map(consensus::serialize)
+            .collect(),
     }
 }
 
@@ -178,6 +228,9 @@ fn fingerprint(wallet: &Announcement) -> Fingerprint {
 
 fn child(wallet: &Announcement, path: &str) -> Vec<u8> {
     let path: DerivationPath = path.parse().unwrap();
-    let (root, chain_code) = (&wallet.root_public_key, wallet.chain_code.as_bytes());
-    countersign_verify::derive_public(wallet.scheme, root, chain_code, path.steps()).unwrap().0
+    let root = &wallet.root_public_key;
+    let chain_code = wallet.chain_code.as_bytes();
+    countersign_verify::derive_public(wallet.scheme, root, chain_code, path.steps())
+        .unwrap()
+        .0
 }

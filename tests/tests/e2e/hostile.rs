@@ -1,17 +1,18 @@
 //! One real node against a coordinator that lies: it can waste time, and nothing else.
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
 use countersign_client::requester_key::RequesterKey;
 use countersign_link::hub::NodeLink;
 use countersign_link::{Hub, Identity};
 use countersign_protocol::control::{FromNode, ToNode};
 use countersign_protocol::{
-    Committee, CoordinatorId, KeyGen, NodeId, Operation, PROTOCOL_VERSION, Refusal, Scheme, SignedTask, Task,
-    TaskId, Threshold, UnixMillis, decode, encode,
+    Committee, CoordinatorId, KeyGen, NodeId, Operation, PROTOCOL_VERSION, Refusal, Scheme,
+    SignedTask, Task, TaskId, Threshold, UnixMillis, decode, encode,
 };
 use countersign_tests::cluster::{Node, init_node};
 use countersign_tests::{Approver, PrimeSource, Script, process};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// A node, the link to it, and a requester whom it knows.
@@ -30,23 +31,35 @@ fn identity(seed: u8) -> Arc<Identity> {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as u64
 }
 
 impl Liar {
-    async fn start() -> Liar {
-        Liar::start_with(|_| "policy: { allow_unguarded: true }".into()).await
+    async fn start() -> Self {
+        Self::start_with(|_| "policy: { allow_unguarded: true }".into()).await
     }
 
     /// With the policy that is made for the node.
-    async fn start_with(policy: impl FnOnce(&Node) -> String) -> Liar {
+    async fn start_with(policy: impl FnOnce(&Node) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let me = identity(1);
-        let hub = Hub::bind("127.0.0.1:0".parse().unwrap(), &me, Arc::new(|_| true), None).unwrap();
+        let hub = Hub::bind(
+            "127.0.0.1:0".parse().unwrap(),
+            &me,
+            Arc::new(|_| true),
+            None,
+        )
+        .unwrap();
         let id = CoordinatorId::from_bytes(me.public().0).unwrap();
-        let (home, quic, text) = (dir.path().join("alice"), hub.address(), id.to_string());
+        let home = dir.path().join("alice");
+        let quic = hub.address();
+        let text = id.to_string();
         let made =
-            tokio::task::spawn_blocking(move || init_node(0, home, &text, quic, PrimeSource::None)).await;
+            tokio::task::spawn_blocking(move || init_node(0, home, &text, quic, PrimeSource::None))
+                .await;
         let mut node = made.unwrap().unwrap();
         let requester = RequesterKey::create(&dir.path().join("requester.key")).unwrap();
         let absent = NodeId::from_bytes(identity(2).public().0).unwrap();
@@ -59,11 +72,31 @@ impl Liar {
         );
         std::fs::write(node.config(), config).unwrap();
         node.start().unwrap();
-        let mut link = tokio::time::timeout(Duration::from_secs(20), hub.accept()).await.unwrap().unwrap();
+        let mut link = tokio::time::timeout(Duration::from_secs(20), hub.accept())
+            .await
+            .unwrap()
+            .unwrap();
         let hello = link.control.receiver.recv().await.unwrap().unwrap();
-        assert!(matches!(decode(&hello).unwrap(), FromNode::HelloAs { protocol: PROTOCOL_VERSION, .. }));
-        let mut liar = Liar { node, link, requester, absent, _hub: hub, _dir: dir };
-        liar.say(&ToNode::Welcome { protocol: PROTOCOL_VERSION, software: "liar".into() }).await;
+        assert!(matches!(
+            decode(&hello).unwrap(),
+            FromNode::HelloAs {
+                protocol: PROTOCOL_VERSION,
+                ..
+            }
+        ));
+        let mut liar = Self {
+            node,
+            link,
+            requester,
+            absent,
+            _hub: hub,
+            _dir: dir,
+        };
+        liar.say(&ToNode::Welcome {
+            protocol: PROTOCOL_VERSION,
+            software: "liar".into(),
+        })
+        .await;
         liar
     }
 
@@ -74,7 +107,8 @@ impl Liar {
     async fn hear(&mut self) -> FromNode {
         loop {
             let frame =
-                tokio::time::timeout(Duration::from_secs(10), self.link.control.receiver.recv()).await;
+                tokio::time::timeout(Duration::from_secs(10), self.link.control.receiver.recv())
+                    .await;
             match decode(&frame.unwrap().unwrap().unwrap()).unwrap() {
                 FromNode::Progress { .. } | FromNode::Capacity { .. } => {}
                 other => return other,
@@ -84,7 +118,10 @@ impl Liar {
 
     async fn refusal(&mut self) -> Refusal {
         match self.hear().await {
-            FromNode::Decision { refusal: Some(refusal), .. } => refusal,
+            FromNode::Decision {
+                refusal: Some(refusal),
+                ..
+            } => refusal,
             other => panic!("expected a refusal, got {other:?}\n{}", self.node.log()),
         }
     }
@@ -125,8 +162,10 @@ async fn nothing_is_done_without_the_requesters_signature_over_these_very_bytes(
     let good = liar.requester.sign(&liar.task(1, parties.clone()));
 
     let mut forged = good.clone();
-    forged.bytes =
-        String::from_utf8(forged.bytes).unwrap().replace("\"threshold\":2", "\"threshold\": 2").into();
+    forged.bytes = String::from_utf8(forged.bytes)
+        .unwrap()
+        .replace("\"threshold\":2", "\"threshold\": 2")
+        .into();
     liar.offer(forged, parties.clone()).await;
     assert_eq!(liar.refusal().await.code, "requester-signature");
 
@@ -137,7 +176,8 @@ async fn nothing_is_done_without_the_requesters_signature_over_these_very_bytes(
     );
 
     let mut expired = liar.task(2, parties.clone());
-    (expired.created, expired.not_after) = (UnixMillis(now() - 120_000), UnixMillis(now() - 60_000));
+    (expired.created, expired.not_after) =
+        (UnixMillis(now() - 120_000), UnixMillis(now() - 60_000));
     let expired = liar.requester.sign(&expired);
     liar.offer(expired, parties).await;
     assert_eq!(liar.refusal().await.code, "task-expired");
@@ -149,7 +189,10 @@ async fn a_task_id_means_one_thing_for_ever_even_after_a_restart() {
     let parties = liar.parties();
     let first = liar.requester.sign(&liar.task(1, parties.clone()));
     liar.offer(first.clone(), parties.clone()).await;
-    assert!(matches!(liar.hear().await, FromNode::Decision { refusal: None, .. }));
+    assert!(matches!(
+        liar.hear().await,
+        FromNode::Decision { refusal: None, .. }
+    ));
 
     let mut other = liar.task(1, parties.clone());
     other.note = Some("something else".into());
@@ -158,16 +201,26 @@ async fn a_task_id_means_one_thing_for_ever_even_after_a_restart() {
     liar.node.daemon().kill().unwrap();
     liar.node.start().unwrap();
     let hub = &liar._hub;
-    let mut link = tokio::time::timeout(Duration::from_secs(20), hub.accept()).await.unwrap().unwrap();
+    let mut link = tokio::time::timeout(Duration::from_secs(20), hub.accept())
+        .await
+        .unwrap()
+        .unwrap();
     link.control.receiver.recv().await.unwrap().unwrap();
     liar.link = link;
-    liar.say(&ToNode::Welcome { protocol: PROTOCOL_VERSION, software: "liar".into() }).await;
+    liar.say(&ToNode::Welcome {
+        protocol: PROTOCOL_VERSION,
+        software: "liar".into(),
+    })
+    .await;
 
     liar.offer(other, parties.clone()).await;
     assert_eq!(liar.refusal().await.code, "task-id-reused");
     liar.offer(first, parties).await;
     match liar.hear().await {
-        FromNode::Outcome { outcome: countersign_protocol::Outcome::Failed(failure), .. } => {
+        FromNode::Outcome {
+            outcome: countersign_protocol::Outcome::Failed(failure),
+            ..
+        } => {
             assert_eq!(failure.code, "aborted-by-restart");
         }
         other => panic!("the recorded outcome is repeated, got {other:?}"),
@@ -183,7 +236,8 @@ async fn an_approver_is_asked_once_for_a_task_and_a_late_approval_is_on_record()
         let key = countersign_node::public::read(&node.db()).unwrap().callback_public_key;
         approver.trust(&key).unwrap();
         std::fs::write(node.dir.join("approver.pem"), approver.public_key_pem().unwrap()).unwrap();
-        let (file, url) = (process::plugin("jwt-callback").unwrap(), approver.url());
+        let file = process::plugin("jwt-callback").unwrap();
+        let url = approver.url();
         format!(
             "policy:\n  public_keys: {{ approver: approver.pem }}\n  plugins:\n    - name: jwt-callback\n      file: '{}'\n      \
              config: {{ retry_times: 0, request_timeout: 60, servers: [ {{ url: '{url}', key: approver }} ] }}\n      \
@@ -195,8 +249,14 @@ async fn an_approver_is_asked_once_for_a_task_and_a_late_approval_is_on_record()
     let parties = liar.parties();
     let task = liar.requester.sign(&liar.task(1, parties.clone()));
     liar.offer(task.clone(), parties.clone()).await;
-    tokio::time::timeout(Duration::from_secs(20), approver.asked(1)).await.unwrap();
-    liar.say(&ToNode::Cancel { task: TaskId([1; 16]), reason: "never mind".into() }).await;
+    tokio::time::timeout(Duration::from_secs(20), approver.asked(1))
+        .await
+        .unwrap();
+    liar.say(&ToNode::Cancel {
+        task: TaskId([1; 16]),
+        reason: "never mind".into(),
+    })
+    .await;
     assert_eq!(liar.refusal().await.code, "cancelled");
     for _ in 0..3 {
         liar.offer(task.clone(), parties.clone()).await;
@@ -206,8 +266,16 @@ async fn an_approver_is_asked_once_for_a_task_and_a_late_approval_is_on_record()
 
     approver.script(Script::Approve);
     let recorded = || {
-        let shown = liar.node.command("audit").unwrap().arg("show").output().unwrap();
-        String::from_utf8(shown.stdout).unwrap().contains("approved by jwt-callback after the task")
+        let shown = liar
+            .node
+            .command("audit")
+            .unwrap()
+            .arg("show")
+            .output()
+            .unwrap();
+        String::from_utf8(shown.stdout)
+            .unwrap()
+            .contains("approved by jwt-callback after the task")
     };
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while !recorded() {
@@ -215,7 +283,11 @@ async fn an_approver_is_asked_once_for_a_task_and_a_late_approval_is_on_record()
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     liar.offer(task, parties).await;
-    assert_eq!(liar.refusal().await.code, "cancelled", "the approval came too late");
+    assert_eq!(
+        liar.refusal().await.code,
+        "cancelled",
+        "the approval came too late"
+    );
     assert_eq!(approver.seen().len(), 1);
 }
 
@@ -225,7 +297,9 @@ async fn the_coordinator_chooses_neither_peers_nor_parties() {
     let parties = liar.parties();
     let stranger = NodeId::from_bytes(identity(3).public().0).unwrap();
 
-    let task = liar.requester.sign(&liar.task(1, vec![liar.node.id, stranger]));
+    let task = liar
+        .requester
+        .sign(&liar.task(1, vec![liar.node.id, stranger]));
     let mut with_stranger = vec![liar.node.id, stranger];
     with_stranger.sort_unstable();
     liar.offer(task, with_stranger).await;
@@ -242,20 +316,38 @@ async fn the_coordinator_chooses_neither_peers_nor_parties() {
 async fn an_absent_peer_is_named_within_its_deadline_and_garbage_is_survived() {
     let mut liar = Liar::start().await;
     let parties = liar.parties();
-    liar.link.control.sender.send(b"\xff\xff garbage").await.unwrap();
+    liar.link
+        .control
+        .sender
+        .send(b"\xff\xff garbage")
+        .await
+        .unwrap();
     let mut huge = liar.task(1, parties.clone());
     huge.note = Some("x".repeat(300));
     let huge = liar.requester.sign(&huge);
     liar.offer(huge, parties.clone()).await;
     let task = liar.requester.sign(&liar.task(2, parties.clone()));
     liar.offer(task, parties).await;
-    assert!(matches!(liar.hear().await, FromNode::Decision { refusal: None, .. }));
-    liar.say(&ToNode::Start { task: TaskId([2; 16]) }).await;
+    assert!(matches!(
+        liar.hear().await,
+        FromNode::Decision { refusal: None, .. }
+    ));
+    liar.say(&ToNode::Start {
+        task: TaskId([2; 16]),
+    })
+    .await;
     let started = std::time::Instant::now();
     match liar.hear().await {
-        FromNode::Outcome { outcome: countersign_protocol::Outcome::Failed(failure), .. } => {
+        FromNode::Outcome {
+            outcome: countersign_protocol::Outcome::Failed(failure),
+            ..
+        } => {
             assert_eq!(failure.culprits, [liar.absent]);
-            assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+            assert!(
+                started.elapsed() < Duration::from_secs(3),
+                "{:?}",
+                started.elapsed()
+            );
         }
         other => panic!("expected a failure, got {other:?}"),
     }
@@ -264,11 +356,21 @@ async fn an_absent_peer_is_named_within_its_deadline_and_garbage_is_survived() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_with_another_key_is_not_talked_to() {
     let dir = tempfile::tempdir().unwrap();
-    let impostor = Hub::bind("127.0.0.1:0".parse().unwrap(), &identity(9), Arc::new(|_| true), None).unwrap();
-    let genuine = CoordinatorId::from_bytes(identity(1).public().0).unwrap().to_string();
-    let (home, quic) = (dir.path().join("alice"), impostor.address());
+    let impostor = Hub::bind(
+        "127.0.0.1:0".parse().unwrap(),
+        &identity(9),
+        Arc::new(|_| true),
+        None,
+    )
+    .unwrap();
+    let genuine = CoordinatorId::from_bytes(identity(1).public().0)
+        .unwrap()
+        .to_string();
+    let home = dir.path().join("alice");
+    let quic = impostor.address();
     let made =
-        tokio::task::spawn_blocking(move || init_node(0, home, &genuine, quic, PrimeSource::None)).await;
+        tokio::task::spawn_blocking(move || init_node(0, home, &genuine, quic, PrimeSource::None))
+            .await;
     let mut node = made.unwrap().unwrap();
     node.start().unwrap();
     for _ in 0..200 {
@@ -278,7 +380,15 @@ async fn a_coordinator_with_another_key_is_not_talked_to() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let log = node.log();
-    assert!(log.contains("not the pinned one") || log.contains("pinned"), "{log}");
+    assert!(
+        log.contains("not the pinned one") || log.contains("pinned"),
+        "{log}"
+    );
     assert!(impostor.connected().is_empty(), "the impostor has a link");
-    assert!(process::run(&mut node.command("info").unwrap()).unwrap().status.success());
+    assert!(
+        process::run(&mut node.command("info").unwrap())
+            .unwrap()
+            .status
+            .success()
+    );
 }

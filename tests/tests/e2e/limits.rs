@@ -1,9 +1,10 @@
 //! Limits count what may have been signed: a task that came to nothing uses up none of them.
 
+use std::time::Duration;
+
 use countersign_client::api::TaskView;
 use countersign_protocol::Scheme;
 use countersign_tests::{Approver, Blueprint, Cluster, Plugins, Script, process};
-use std::time::Duration;
 
 /// Rules for every key, and a server that is asked about signatures.
 fn rules_and_server(url: &str) -> Plugins {
@@ -21,25 +22,56 @@ fn rules_and_server(url: &str) -> Plugins {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_another_signer_refuses_does_not_use_up_a_limit() {
     let approver = Approver::start().await.unwrap();
-    let mut cluster = Cluster::prepare(Blueprint { nodes: 2, ..Blueprint::default() }).await.unwrap();
+    let mut cluster = Cluster::prepare(Blueprint {
+        nodes: 2,
+        ..Blueprint::default()
+    })
+    .await
+    .unwrap();
     let rules = cluster.permissive_rules();
-    let one_an_hour = "  policies: [ { name: all, messages: {}, limits: [ { per: hour, tasks: 1 } ] } ]\n";
-    let [alice, bob] = &cluster.nodes[..] else { panic!("two nodes") };
+    let one_an_hour =
+        "  policies: [ { name: all, messages: {}, limits: [ { per: hour, tasks: 1 } ] } ]\n";
+    let [alice, bob] = &cluster.nodes[..] else {
+        panic!("two nodes")
+    };
     std::fs::write(alice.rules(), format!("{rules}{one_an_hour}")).unwrap();
-    cluster.write_node_config(1, &rules_and_server(&approver.url())).unwrap();
-    std::fs::write(bob.dir.join("server.pem"), approver.public_key_pem().unwrap()).unwrap();
-    approver.trust(&countersign_node::public::read(&bob.db()).unwrap().callback_public_key).unwrap();
+    cluster
+        .write_node_config(1, &rules_and_server(&approver.url()))
+        .unwrap();
+    std::fs::write(
+        bob.dir.join("server.pem"),
+        approver.public_key_pem().unwrap(),
+    )
+    .unwrap();
+    approver
+        .trust(
+            &countersign_node::public::read(&bob.db())
+                .unwrap()
+                .callback_public_key,
+        )
+        .unwrap();
     let alice = alice.id;
     cluster.start_all().await.unwrap();
-    let wallet = cluster.create_wallet("limited", Scheme::Ed25519, 2).await.unwrap();
+    let wallet = cluster
+        .create_wallet("limited", Scheme::Ed25519, 2)
+        .await
+        .unwrap();
     let order = cluster.order(wallet.key, "m/1", b"pay", None).unwrap();
 
     // By the time at which the server has failed to answer, the other node has long approved.
     approver.script(Script::Slow(Duration::from_secs(30)));
     let mut task = None;
-    let refused = cluster.client.sign(&order, |view| task = Some(view.summary.id)).await;
+    let refused = cluster
+        .client
+        .sign(&order, |view| task = Some(view.summary.id))
+        .await;
     assert_eq!(crate::refusal(refused).0, "plugin-failed:unavailable");
-    let party = |view: TaskView| view.nodes.into_iter().find(|party| party.node == alice).unwrap();
+    let party = |view: TaskView| {
+        view.nodes
+            .into_iter()
+            .find(|party| party.node == alice)
+            .unwrap()
+    };
     let decision = loop {
         let party = party(cluster.client.task(task.unwrap()).await.unwrap());
         match party.outcome {
@@ -47,9 +79,19 @@ async fn a_task_that_another_signer_refuses_does_not_use_up_a_limit() {
             None => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     };
-    assert_eq!(decision.refusal, None, "the rules had reserved a task for it");
+    assert_eq!(
+        decision.refusal, None,
+        "the rules had reserved a task for it"
+    );
 
     approver.script(Script::Approve);
-    cluster.client.sign(&order, |_| {}).await.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
-    assert_eq!(crate::refusal(cluster.client.sign(&order, |_| {}).await).0, "keysign-limit-tasks");
+    cluster
+        .client
+        .sign(&order, |_| {})
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
+    assert_eq!(
+        crate::refusal(cluster.client.sign(&order, |_| {}).await).0,
+        "keysign-limit-tasks"
+    );
 }

@@ -1,11 +1,13 @@
-//! The life of a key: made, handed over, refreshed, handed back. Its addresses stay, and old shares are worth nothing.
+//! The life of a key: made, handed over, refreshed, handed back. Its addresses stay, and old shares
+//! are worth nothing.
+
+use std::time::{Duration, Instant};
 
 use countersign_client::{ClientError, ReshareOrder};
 use countersign_protocol::{Announcement, Committee, KeyId, Operation, Scheme, Threshold};
 use countersign_store::journal::{AuditKind, Journal};
 use countersign_tests::process::expect_success;
 use countersign_tests::{Blueprint, Cluster, Plugins, PrimeSource};
-use std::time::{Duration, Instant};
 
 const PATHS: [&str; 2] = ["m", "m/0/7"];
 /// How long until every node knows what became of a reshare.
@@ -19,7 +21,12 @@ fn to(cluster: &Cluster, wallet: KeyId, members: &[usize], threshold: u16) -> Re
     )
 }
 
-async fn reshare(cluster: &Cluster, wallet: KeyId, members: &[usize], threshold: u16) -> Announcement {
+async fn reshare(
+    cluster: &Cluster,
+    wallet: KeyId,
+    members: &[usize],
+    threshold: u16,
+) -> Announcement {
     let order = to(cluster, wallet, members, threshold);
     let reshared = cluster.client.reshare(&order, |_| {}).await;
     reshared.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()))
@@ -29,7 +36,9 @@ async fn reshare(cluster: &Cluster, wallet: KeyId, members: &[usize], threshold:
 async fn sign(cluster: &Cluster, wallet: KeyId, signers: &[usize]) -> Vec<Vec<u8>> {
     let mut keys = Vec::new();
     for path in PATHS {
-        let order = cluster.order(wallet, path, b"pay the rent", Some(signers)).unwrap();
+        let order = cluster
+            .order(wallet, path, b"pay the rent", Some(signers))
+            .unwrap();
         let made = cluster.client.sign(&order, |_| {}).await;
         let made = made.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
         keys.push(made.signed.signatures[0].public_key.clone());
@@ -40,8 +49,13 @@ async fn sign(cluster: &Cluster, wallet: KeyId, signers: &[usize]) -> Vec<Vec<u8
 /// 2 of 3, then 3 of 5 others, the same with new shares, and back to 2 of 2.
 async fn lives(scheme: Scheme, primes: PrimeSource) {
     let limits = "{ prime_sets: 0 }".into();
-    let blueprint =
-        Blueprint { nodes: 8, primes, plugins: Plugins::Unguarded, limits, ..Blueprint::default() };
+    let blueprint = Blueprint {
+        nodes: 8,
+        primes,
+        plugins: Plugins::Unguarded,
+        limits,
+        ..Blueprint::default()
+    };
     let cluster = Cluster::start(blueprint).await.unwrap();
     let mut new = cluster.new_wallet("life", scheme, 2).unwrap();
     new.committee = Committee::new(cluster.ids(&[0, 1, 2])).unwrap();
@@ -54,12 +68,19 @@ async fn lives(scheme: Scheme, primes: PrimeSource) {
     let keys = sign(&cluster, wallet, &[0, 2]).await;
 
     let moved = reshare(&cluster, wallet, &[3, 4, 5, 6, 7], 3).await;
-    assert_eq!((moved.generation, moved.root_public_key.clone()), (1, made.root_public_key.clone()));
+    assert_eq!(
+        (moved.generation, moved.root_public_key.clone()),
+        (1, made.root_public_key.clone())
+    );
     assert_eq!(sign(&cluster, wallet, &[3, 5, 7]).await, keys);
     assert_eq!(sign(&cluster, wallet, &[4, 5, 6]).await, keys);
 
     let refreshed = reshare(&cluster, wallet, &[3, 4, 5, 6, 7], 3).await;
-    assert_eq!((refreshed.generation, refreshed.aux), (2, moved.aux), "the same committee needs nothing new");
+    assert_eq!(
+        (refreshed.generation, refreshed.aux),
+        (2, moved.aux),
+        "the same committee needs nothing new"
+    );
     assert_ne!(refreshed.public_shares, moved.public_shares);
     assert_eq!(sign(&cluster, wallet, &[3, 4, 7]).await, keys);
 
@@ -75,21 +96,32 @@ async fn assert_holders(cluster: &Cluster, wallet: KeyId, holders: &[usize]) {
     let deadline = Instant::now() + SETTLED;
     for (index, node) in cluster.nodes.iter().enumerate() {
         let holds = || {
-            let printed =
-                expect_success(node.command("info").unwrap().args(["--json", "group"])).unwrap_or_default();
+            let printed = expect_success(node.command("info").unwrap().args(["--json", "group"]))
+                .unwrap_or_default();
             printed.contains(&wallet.to_string())
         };
         while holds() != holders.contains(&index) {
-            assert!(Instant::now() < deadline, "{} holds {}\n{}", node.name, holds(), node.log());
+            assert!(
+                Instant::now() < deadline,
+                "{} holds {}\n{}",
+                node.name,
+                holds(),
+                node.log()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-    let gone = (0..cluster.nodes.len()).find(|index| !holders.contains(index)).unwrap();
-    let order = cluster.order(wallet, "m", b"pay", Some(&[holders[0], gone])).unwrap();
+    let gone = (0..cluster.nodes.len())
+        .find(|index| !holders.contains(index))
+        .unwrap();
+    let order = cluster
+        .order(wallet, "m", b"pay", Some(&[holders[0], gone]))
+        .unwrap();
     assert!(cluster.client.sign(&order, |_| {}).await.is_err());
 }
 
-/// Everybody who held a share of an earlier generation has it on record that the share is gone, and it is.
+/// Everybody who held a share of an earlier generation has it on record that the share is gone, and
+/// it is.
 async fn destroyed(mut cluster: Cluster, wallet: KeyId) {
     let deadline = Instant::now() + SETTLED;
     let kept = |node: &countersign_tests::Node| {
@@ -97,7 +129,11 @@ async fn destroyed(mut cluster: Cluster, wallet: KeyId) {
         printed.unwrap().contains("\"Leaving\"")
     };
     while cluster.nodes.iter().any(kept) {
-        assert!(Instant::now() < deadline, "shares are kept\n{}", cluster.logs());
+        assert!(
+            Instant::now() < deadline,
+            "shares are kept\n{}",
+            cluster.logs()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for node in &mut cluster.nodes {
@@ -105,13 +141,20 @@ async fn destroyed(mut cluster: Cluster, wallet: KeyId) {
         let journal = Journal::open(&node.db()).unwrap();
         journal.verify_audit().unwrap();
         let entries = journal.audit(0, 10_000).unwrap();
-        let destroyed = entries.iter().filter(|entry| entry.kind == AuditKind::Destroyed).count();
+        let destroyed = entries
+            .iter()
+            .filter(|entry| entry.kind == AuditKind::Destroyed)
+            .count();
         let first = ["alice", "bob", "carol"].contains(&node.name.as_str());
         let expected = if first { 1 } else { 2 };
         assert_eq!(destroyed, expected, "{}: {entries:?}", node.name);
         let vault = cluster_vault(node);
         assert_eq!(
-            vault.stored_keys().unwrap().iter().any(|key| key.key == wallet),
+            vault
+                .stored_keys()
+                .unwrap()
+                .iter()
+                .any(|key| key.key == wallet),
             ["alice", "bob"].contains(&node.name.as_str())
         );
         assert!(vault.next_keys().unwrap().is_empty());
@@ -119,7 +162,8 @@ async fn destroyed(mut cluster: Cluster, wallet: KeyId) {
 }
 
 fn cluster_vault(node: &countersign_tests::Node) -> countersign_node::vault::Vault {
-    let passphrase = countersign_store::Passphrase::from_file(&node.dir.join("passphrase")).unwrap();
+    let passphrase =
+        countersign_store::Passphrase::from_file(&node.dir.join("passphrase")).unwrap();
     countersign_node::vault::Vault::open(&node.db(), &passphrase, &[]).unwrap()
 }
 
@@ -141,14 +185,21 @@ async fn an_ecdsa_wallet_lives_through_four_generations() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reshare_needs_everybodys_rules_and_the_present_generation() {
     let cluster = Cluster::start(Blueprint::default()).await.unwrap();
-    let wallet = cluster.create_wallet("guarded", Scheme::Ed25519, 2).await.unwrap();
+    let wallet = cluster
+        .create_wallet("guarded", Scheme::Ed25519, 2)
+        .await
+        .unwrap();
     let order = to(&cluster, wallet.key, &[0, 1], 2);
     let (code, _) = crate::refusal(cluster.client.reshare(&order, |_| {}).await);
     assert_eq!(code, "keyreshare-not-allowed");
 
     let key = cluster.client.extended_public_key(&wallet).unwrap();
     for node in &cluster.nodes {
-        let ids: Vec<String> = cluster.ids(&[0, 1]).iter().map(ToString::to_string).collect();
+        let ids: Vec<String> = cluster
+            .ids(&[0, 1])
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let rules = format!(
             "{}key_reshare:\n  allow_list:\n    - {{ xpubkey: {key}, new_threshold: 2, new_node_ids: [{}] }}\n",
             cluster.permissive_rules(),
@@ -183,16 +234,36 @@ async fn a_reshare_needs_everybodys_rules_and_the_present_generation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_holder_proves_its_share_before_and_after() {
-    let blueprint = Blueprint { plugins: Plugins::Unguarded, ..Blueprint::default() };
+    let blueprint = Blueprint {
+        plugins: Plugins::Unguarded,
+        ..Blueprint::default()
+    };
     let cluster = Cluster::start(blueprint).await.unwrap();
     for scheme in [Scheme::Ed25519, Scheme::Taproot] {
         let wallet = cluster.create_wallet("checked", scheme, 2).await.unwrap();
-        let intact = cluster.client.check_up(wallet.key, None, None, |_| {}).await.unwrap();
+        let intact = cluster
+            .client
+            .check_up(wallet.key, None, None, |_| {})
+            .await
+            .unwrap();
         assert_eq!(intact.intact.len(), 3);
         let moved = reshare(&cluster, wallet.key, &[0, 1], 2).await;
-        let intact = cluster.client.check_up(wallet.key, None, None, |_| {}).await.unwrap();
-        let expected: Vec<_> = moved.committee.members().iter().map(|node| (*node, 1)).collect();
-        let found: Vec<_> = intact.intact.iter().map(|proof| (proof.node, proof.generation)).collect();
+        let intact = cluster
+            .client
+            .check_up(wallet.key, None, None, |_| {})
+            .await
+            .unwrap();
+        let expected: Vec<_> = moved
+            .committee
+            .members()
+            .iter()
+            .map(|node| (*node, 1))
+            .collect();
+        let found: Vec<_> = intact
+            .intact
+            .iter()
+            .map(|proof| (proof.node, proof.generation))
+            .collect();
         assert_eq!(found, expected);
     }
 }

@@ -1,12 +1,16 @@
-//! `task list` and `task resolve`: what an operator does about a reshare whose other parties never come back.
+//! `task list` and `task resolve`: what an operator does about a reshare whose other parties never
+//! come back.
+
+use std::time::Duration;
 
 use countersign_link::Identity;
 use countersign_protocol::{Announcement, Hash, NodeId, Scheme, StoredMark, TaskId, UnixMillis};
 use countersign_store::journal::Journal;
-use countersign_store::{Decided, Evidence, Handover, HandoverStage, KeyStatus, Passphrase, TaskKind};
+use countersign_store::{
+    Decided, Evidence, Handover, HandoverStage, KeyStatus, Passphrase, TaskKind,
+};
 use countersign_tests::process::{expect_success, run};
 use countersign_tests::{Blueprint, Cluster, Node, Plugins};
-use std::time::Duration;
 
 const TASK: TaskId = TaskId([7; 16]);
 
@@ -17,11 +21,18 @@ fn identity(node: &Node) -> Identity {
     vault.identity().unwrap()
 }
 
-/// A stopped cluster with a wallet, whose first node waits for the others with a reshare that would take its share.
+/// A stopped cluster with a wallet, whose first node waits for the others with a reshare that would
+/// take its share.
 async fn waiting() -> (Cluster, Announcement, Announcement) {
-    let blueprint = Blueprint { plugins: Plugins::Unguarded, ..Blueprint::default() };
+    let blueprint = Blueprint {
+        plugins: Plugins::Unguarded,
+        ..Blueprint::default()
+    };
     let mut cluster = Cluster::start(blueprint).await.unwrap();
-    let wallet = cluster.create_wallet("moves", Scheme::Ed25519, 2).await.unwrap();
+    let wallet = cluster
+        .create_wallet("moves", Scheme::Ed25519, 2)
+        .await
+        .unwrap();
     for node in &mut cluster.nodes {
         node.daemon().terminate(Duration::from_secs(30)).unwrap();
         node.daemon = None;
@@ -49,7 +60,8 @@ async fn waiting() -> (Cluster, Announcement, Announcement) {
         evidence: Evidence::default(),
     };
     journal.approve(UnixMillis(1), task, Vec::new()).unwrap();
-    let (announcement, stage) = (next.clone(), HandoverStage::Open);
+    let announcement = next.clone();
+    let stage = HandoverStage::Open;
     journal
         .open_handover(Handover {
             task: TASK,
@@ -71,19 +83,33 @@ fn listed(node: &Node) -> String {
 async fn an_operator_may_give_a_reshare_up_but_only_on_purpose() {
     let (mut cluster, wallet, _) = waiting().await;
     let node = &cluster.nodes[0];
-    assert!(listed(node).contains("waits for the other parties"), "{}", listed(node));
+    assert!(
+        listed(node).contains("waits for the other parties"),
+        "{}",
+        listed(node)
+    );
     let task = TASK.to_string();
     let mut careless = node.command("task").unwrap();
     let output = run(careless.args(["resolve", &task, "--abandon"])).unwrap();
     assert!(
-        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("--nobody-switched")
+        !output.status.success()
+            && String::from_utf8_lossy(&output.stderr).contains("--nobody-switched")
     );
     let mut resolve = node.command("task").unwrap();
     expect_success(resolve.args(["resolve", &task, "--abandon", "--nobody-switched"])).unwrap();
-    assert!(listed(node).contains("abandoned by the operator"), "{}", listed(node));
-    cluster.nodes.iter_mut().for_each(|node| node.start().unwrap());
+    assert!(
+        listed(node).contains("abandoned by the operator"),
+        "{}",
+        listed(node)
+    );
+    cluster
+        .nodes
+        .iter_mut()
+        .for_each(|node| node.start().unwrap());
     cluster.wait_online().await.unwrap();
-    let order = cluster.order(wallet.key, "m", b"pay", Some(&[0, 1])).unwrap();
+    let order = cluster
+        .order(wallet.key, "m", b"pay", Some(&[0, 1]))
+        .unwrap();
     cluster.client.sign(&order, |_| {}).await.unwrap();
 }
 
@@ -101,28 +127,51 @@ async fn all_marks_in_a_file_end_what_a_node_waits_for() {
     let adopt = |next: &Announcement| {
         std::fs::write(&file, serde_json::to_vec(next).unwrap()).unwrap();
         let mut resolve = node.command("task").unwrap();
-        run(resolve.args(["resolve", &TASK.to_string(), "--adopt"]).arg(&file)).unwrap()
+        run(resolve
+            .args(["resolve", &TASK.to_string(), "--adopt"])
+            .arg(&file))
+        .unwrap()
     };
     next.stored = all[1..].to_vec();
     next.stored.sort_by_key(|mark| mark.node);
     let refused = adopt(&next);
     assert!(!refused.status.success());
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("not every party's mark"), "{refused:?}");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("not every party's mark"),
+        "{refused:?}"
+    );
     next.stored = all;
     next.stored.sort_by_key(|mark| mark.node);
     // As `info --json group` of a node that has switched prints it.
     std::fs::write(&file, serde_json::json!([next]).to_string()).unwrap();
     let mut resolve = node.command("task").unwrap();
-    let adopted = run(resolve.args(["resolve", &TASK.to_string(), "--adopt"]).arg(&file)).unwrap();
+    let adopted = run(resolve
+        .args(["resolve", &TASK.to_string(), "--adopt"])
+        .arg(&file))
+    .unwrap();
     assert!(adopted.status.success(), "{adopted:?}");
-    assert!(listed(node).contains("done: the next generation is in force"), "{}", listed(node));
+    assert!(
+        listed(node).contains("done: the next generation is in force"),
+        "{}",
+        listed(node)
+    );
     let passphrase = Passphrase::from_file(&node.dir.join("passphrase")).unwrap();
     let vault = countersign_node::vault::Vault::open(&node.db(), &passphrase, &[]).unwrap();
-    assert!(vault.stored_keys().unwrap().iter().any(|key| key.key == wallet.key), "its share is kept");
+    assert!(
+        vault
+            .stored_keys()
+            .unwrap()
+            .iter()
+            .any(|key| key.key == wallet.key),
+        "its share is kept"
+    );
     drop(vault);
     let journal = Journal::open(&node.db()).unwrap();
     journal.verify_audit().unwrap();
-    assert_eq!(journal.key(&wallet.key).unwrap().unwrap().status, KeyStatus::Leaving);
+    assert_eq!(
+        journal.key(&wallet.key).unwrap().unwrap().status,
+        KeyStatus::Leaving
+    );
     drop(journal);
     let mut moved = node.command("info").unwrap();
     let moved = expect_success(moved.arg("moved")).unwrap();

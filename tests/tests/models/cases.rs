@@ -2,8 +2,8 @@
 
 use countersign_sdk::testing::{self, MockHost, TransactionBuilder};
 use countersign_sdk::{
-    End, Input, Intent, KeyShareCheck, NewKey, Operation, Origin, Participant, Rejection, ShareSignature,
-    Signature, Stage, Statement, Success, Task, What,
+    End, Input, Intent, KeyShareCheck, NewKey, Operation, Origin, Participant, Rejection,
+    ShareSignature, Signature, Stage, Statement, Success, Task, What,
 };
 
 const ETHEREUM: &str = "eip155:1";
@@ -21,11 +21,17 @@ pub fn tasks() -> Vec<(String, Task)> {
     ]
     .map(|(name, task)| (name.to_owned(), task))
     .into();
-    tasks.extend(payloads().into_iter().map(|(name, task)| (format!("sign {name}"), task)));
+    tasks.extend(
+        payloads()
+            .into_iter()
+            .map(|(name, task)| (format!("sign {name}"), task)),
+    );
     for scheme in ["ed25519", "schnorr-secp256k1", "taproot"] {
         tasks.push((format!("sign by {scheme}"), of_scheme(scheme)));
     }
-    let claimed = tasks.iter().map(|(name, task)| (format!("{name}, with claims"), with_claims(task)));
+    let claimed = tasks
+        .iter()
+        .map(|(name, task)| (format!("{name}, with claims"), with_claims(task)));
     let claimed: Vec<_> = claimed.collect();
     tasks.extend(claimed);
     tasks
@@ -35,42 +41,112 @@ fn payloads() -> Vec<(&'static str, Task)> {
     let transaction = testing::transaction;
     let token = format!("{ETHEREUM}/erc20:{USDT}");
     let erc20 = |asset: &str| {
-        transaction(ETHEREUM).pays_asset(asset, BOB, "2500000").calls(USDT, &[0xA9, 0x05, 0x9C, 0xBB])
+        transaction(ETHEREUM)
+            .pays_asset(asset, BOB, "2500000")
+            .calls(USDT, &[0xA9, 0x05, 0x9C, 0xBB])
     };
     let signed = |builder: TransactionBuilder| unsigned(builder.fee("21000").task());
     let either = format!("{ETHEREUM}/token:{USDT}");
-    let either = transaction(ETHEREUM).calls(USDT, &[9, 5, 0xEA, 0xB3]).grants(BOB, &either, Some("7"));
+    let either = transaction(ETHEREUM)
+        .calls(USDT, &[9, 5, 0xEA, 0xB3])
+        .grants(BOB, &either, Some("7"));
     vec![
-        ("evm payment", signed(transaction(ETHEREUM).pays(BOB, "1500000000000000000"))),
-        ("evm token", signed(erc20(&token).known_as("transfer(address,uint256)"))),
+        (
+            "evm payment",
+            signed(transaction(ETHEREUM).pays(BOB, "1500000000000000000")),
+        ),
+        (
+            "evm token",
+            signed(erc20(&token).known_as("transfer(address,uint256)")),
+        ),
         (
             "evm token without a name",
             signed(erc20("eip155:1/erc20:0xffff").known_as("transfer(address,uint256)")),
         ),
-        ("evm call", signed(transaction(ETHEREUM).calls(USDT, &[1, 2, 3, 4]).with_value("7"))),
+        (
+            "evm call",
+            signed(
+                transaction(ETHEREUM)
+                    .calls(USDT, &[1, 2, 3, 4])
+                    .with_value("7"),
+            ),
+        ),
         ("evm creation", signed(transaction(ETHEREUM).creates())),
         (
             "evm approval",
-            signed(transaction(ETHEREUM).calls(USDT, &[9, 5, 0xEA, 0xB3]).grants(BOB, &token, None)),
+            signed(
+                transaction(ETHEREUM)
+                    .calls(USDT, &[9, 5, 0xEA, 0xB3])
+                    .grants(BOB, &token, None),
+            ),
         ),
         (
             "evm payment, fee beyond 64 bits",
-            unsigned(transaction(ETHEREUM).pays(BOB, "1").fee("9223372036854775808").task()),
+            unsigned(
+                transaction(ETHEREUM)
+                    .pays(BOB, "1")
+                    .fee("9223372036854775808")
+                    .task(),
+            ),
         ),
-        ("evm call and a delegation", signed(erc20(&token).known_as("mint()").grants(BOB, "", None))),
-        ("evm approval of what may be a token's number", signed(either)),
+        (
+            "evm call and a delegation",
+            signed(erc20(&token).known_as("mint()").grants(BOB, "", None)),
+        ),
+        (
+            "evm approval of what may be a token's number",
+            signed(either),
+        ),
         ("eip7702", authorisation()),
-        ("evm on a chain without a name", signed(transaction("eip155:137").pays(BOB, "1"))),
-        ("psbt", signed(transaction(BITCOIN).pays("bc1qbob", "1000").change("bc1qown", "5"))),
-        ("psbt of many", signed(transaction(BITCOIN).pays("bc1qbob", "1000").pays("bc1qeve", "2000"))),
-        ("psbt to oneself", signed(transaction(BITCOIN).change("bc1qown", "5"))),
+        (
+            "evm on a chain without a name",
+            signed(transaction("eip155:137").pays(BOB, "1")),
+        ),
+        (
+            "psbt",
+            signed(
+                transaction(BITCOIN)
+                    .pays("bc1qbob", "1000")
+                    .change("bc1qown", "5"),
+            ),
+        ),
+        (
+            "psbt of many",
+            signed(
+                transaction(BITCOIN)
+                    .pays("bc1qbob", "1000")
+                    .pays("bc1qeve", "2000"),
+            ),
+        ),
+        (
+            "psbt to oneself",
+            signed(transaction(BITCOIN).change("bc1qown", "5")),
+        ),
         (
             "solana payment",
-            signed(transaction(SOLANA).pays("Bob", "5000").calls("1111", &[2]).known_as("Transfer")),
+            signed(
+                transaction(SOLANA)
+                    .pays("Bob", "5000")
+                    .calls("1111", &[2])
+                    .known_as("Transfer"),
+            ),
         ),
-        ("solana payment as wallets make it", signed(of_a_solana_wallet())),
-        ("solana grant", signed(transaction(SOLANA).pays("Bob", "5000").grants("Eve", "", None))),
-        ("solana call", signed(transaction(SOLANA).calls("Program", &[1]))),
+        (
+            "solana payment as wallets make it",
+            signed(of_a_solana_wallet()),
+        ),
+        (
+            "solana grant",
+            signed(
+                transaction(SOLANA)
+                    .pays("Bob", "5000")
+                    .grants("Eve", "", None),
+            ),
+        ),
+        (
+            "solana call",
+            signed(transaction(SOLANA).calls("Program", &[1])),
+        ),
         ("eip191", testing::message("eip191", "hi")),
         ("eip712", typed_data()),
         ("bitcoin-message", testing::message("bitcoin-message", "hi")),
@@ -101,7 +177,12 @@ fn of_a_solana_wallet() -> TransactionBuilder {
 
 /// What the node shows of a single authorisation of EIP-7702.
 fn authorisation() -> Task {
-    let mut task = unsigned(testing::transaction(ETHEREUM).grants(BOB, "", None).fee("0").task());
+    let mut task = unsigned(
+        testing::transaction(ETHEREUM)
+            .grants(BOB, "", None)
+            .fee("0")
+            .task(),
+    );
     if let Operation::Sign(signing) = &mut task.operation {
         signing.payload = "eip7702".into();
     }
@@ -131,7 +212,10 @@ fn of_many_inputs() -> Task {
     let mut task = testing::signing_of("digests", Intent::Opaque);
     if let Operation::Sign(signing) = &mut task.operation {
         signing.blind = true;
-        signing.inputs.push(Input { tweak: Some(vec![0xCD; 32]), ..signing.inputs[0].clone() });
+        signing.inputs.push(Input {
+            tweak: Some(vec![0xCD; 32]),
+            ..signing.inputs[0].clone()
+        });
     }
     task
 }
@@ -140,22 +224,36 @@ fn of_scheme(scheme: &str) -> Task {
     let mut task = testing::message("message", "hi");
     if let Operation::Sign(signing) = &mut task.operation {
         signing.key.scheme = scheme.into();
-        signing.key.curve = if scheme == "ed25519" { "ed25519" } else { "secp256k1" }.into();
+        signing.key.curve = if scheme == "ed25519" {
+            "ed25519"
+        } else {
+            "secp256k1"
+        }
+        .into();
     }
     task
 }
 
-/// What a requester may say, beside and against the node. About bare digests the requester's word stays where it is, and
-/// so must be of the reader's vocabulary.
+/// What a requester may say, beside and against the node. About bare digests the requester's word
+/// stays where it is, and so must be of the reader's vocabulary.
 fn with_claims(task: &Task) -> Task {
-    let claim =
-        |name: &str, value: &str| Statement { name: name.into(), value: value.into(), origin: Origin::Claim };
-    let proper =
-        r#"{"org": {"org_id": "o-1"}, "transaction": {"description": "rent", "category": ["rent"]}}"#;
+    let claim = |name: &str, value: &str| Statement {
+        name: name.into(),
+        value: value.into(),
+        origin: Origin::Claim,
+    };
+    let proper = r#"{"org": {"org_id": "o-1"}, "transaction": {"description": "rent", "category": ["rent"]}}"#;
     let against = r#"{"org": {"org_id": "o-1"}, "note": "rent", "coin": "DUST", "fee": "1", "gas_price": "1", "decimal": "8",
                       "transaction": {"description": "rent", "token_id": 1, "fee": "none", "category": ["rent"]}}"#;
-    let extra = if task.signing().is_some_and(|signing| signing.blind) { proper } else { against };
-    Task { extra: vec![claim("reference", "order-7"), claim("extra-info", extra)], ..task.clone() }
+    let extra = if task.signing().is_some_and(|signing| signing.blind) {
+        proper
+    } else {
+        against
+    };
+    Task {
+        extra: vec![claim("reference", "order-7"), claim("extra-info", extra)],
+        ..task.clone()
+    }
 }
 
 /// Every event: the stages and ends of each operation, and a ping.
@@ -166,13 +264,20 @@ pub fn events() -> Vec<(String, Option<Task>, What)> {
             events.push((format!("{name}: {stage}"), Some(task.clone()), what));
         }
         let success = success(&task.operation);
-        events.push((format!("{name}: succeeded"), Some(task), What::Succeeded(success)));
+        events.push((
+            format!("{name}: succeeded"),
+            Some(task),
+            What::Succeeded(success),
+        ));
     }
     events
 }
 
 fn life() -> [(&'static str, What); 7] {
-    let rejection = Rejection { code: "limit".into(), reason: "too much".into() };
+    let rejection = Rejection {
+        code: "limit".into(),
+        reason: "too much".into(),
+    };
     [
         ("created", What::Created),
         ("approving", What::Updated(Stage::Approving)),
@@ -180,7 +285,10 @@ fn life() -> [(&'static str, What); 7] {
         ("processing", What::Updated(Stage::Processing)),
         ("declined", What::Failed(End::Declined(rejection))),
         ("failed", What::Failed(End::Failed("a signer left".into()))),
-        ("cancelled", What::Failed(End::Cancelled("by the requester".into()))),
+        (
+            "cancelled",
+            What::Failed(End::Cancelled("by the requester".into())),
+        ),
     ]
 }
 

@@ -1,5 +1,6 @@
-//! The first vocabulary with the types that its published servers read it into: whole numbers of 64 bits with a sign, and
-//! text. A member of another type makes such a server refuse the whole document; one that it does not know, it passes over.
+//! The first vocabulary with the types that its published servers read it into: whole numbers of 64
+//! bits with a sign, and text. A member of another type makes such a server refuse the whole
+//! document; one that it does not know, it passes over.
 
 use countersign_sdk::Operation;
 use serde::Deserialize;

@@ -1,8 +1,13 @@
-//! The documents that plugins send, read with the models of those who receive them: PyPI `cobo-waas2` for the later
-//! vocabulary and for events, and the types of the published servers for the first one. No expectation here is ours.
+//! The documents that plugins send, read with the models of those who receive them: PyPI
+//! `cobo-waas2` for the later vocabulary and for events, and the types of the published servers for
+//! the first one. No expectation here is ours.
 
 mod cases;
 mod first;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -11,9 +16,6 @@ use countersign_jwt_events::JwtEvents;
 use countersign_sdk::testing::{self, MockHost};
 use countersign_sdk::{EventReceiver, HttpError, Operation, Plugin, Request, Task, json};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 /// The words of the servers for what the cases move.
 const ASSETS: &str = r#"{
@@ -77,12 +79,21 @@ fn asked(task: &Task, version: &str, strict: bool) -> Value {
 }
 
 fn host() -> MockHost {
-    MockHost::default().with_key("callback").with_key("server").with_key("event").with_server(|_, request| {
-        match request.url.contains("events") {
-            true => Ok(countersign_sdk::Response { status: 200, headers: Vec::new(), body: Vec::new() }),
-            false => Err(HttpError::Timeout),
-        }
-    })
+    MockHost::default()
+        .with_key("callback")
+        .with_key("server")
+        .with_key("event")
+        .with_server(|_, request| {
+            if request.url.contains("events") {
+                Ok(countersign_sdk::Response {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: Vec::new(),
+                })
+            } else {
+                Err(HttpError::Timeout)
+            }
+        })
 }
 
 /// The document in a request's JWT.
@@ -90,7 +101,9 @@ fn package(request: &Request) -> Value {
     let body = std::str::from_utf8(&request.body).unwrap();
     let claims = body.split('.').nth(1).expect("a token of three parts");
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
-    let package = STANDARD.decode(claims["package_data"].as_str().unwrap()).unwrap();
+    let package = STANDARD
+        .decode(claims["package_data"].as_str().unwrap())
+        .unwrap();
     serde_json::from_slice(&package).unwrap()
 }
 
@@ -116,7 +129,10 @@ fn case(name: &str, model: &str, document: Value) -> Value {
 fn read_by_models(documents: &[Value]) -> usize {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let python = here.join("../dist/models/bin/python");
-    assert!(python.exists(), "the models are not installed; run `just models`");
+    assert!(
+        python.exists(),
+        "the models are not installed; run `just models`"
+    );
     let mut reader = Command::new(python)
         .arg(here.join("tests/models/cobo_waas2_models.py"))
         .stdin(Stdio::piped())
@@ -125,9 +141,20 @@ fn read_by_models(documents: &[Value]) -> usize {
         .spawn()
         .unwrap();
     let mut input = reader.stdin.take().unwrap();
-    let lines: String = documents.iter().map(|document| format!("{document}\n")).collect();
+    let lines: String = documents
+        .iter()
+        .map(|document| format!("{document}\n"))
+        .collect();
     std::thread::spawn(move || input.write_all(lines.as_bytes()).unwrap());
     let output = reader.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
 }

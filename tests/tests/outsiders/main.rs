@@ -1,29 +1,35 @@
-//! Signatures of real nodes, taken by programs of others: anvil mines them, Bitcoin Core's script verification passes them,
-//! Solana's runtime executes them. With one byte of a signature changed none of them does.
+//! Signatures of real nodes, taken by programs of others: anvil mines them, Bitcoin Core's script
+//! verification passes them, Solana's runtime executes them. With one byte of a signature changed
+//! none of them does.
 //!
-//! `just outsiders` installs them; `outsiders.py` hands over what was signed and tells what became of it.
+//! `just outsiders` installs them; `outsiders.py` hands over what was signed and tells what became
+//! of it.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use bitcoin::absolute::LockTime;
 use bitcoin::bip32::{DerivationPath as Bip32Path, Fingerprint};
 use bitcoin::hashes::Hash as _;
 use bitcoin::transaction::Version;
 use bitcoin::{
-    Amount, CompressedPublicKey, OutPoint, Psbt, ScriptBuf, Sequence, TapNodeHash, Transaction, TxIn, TxOut,
-    Witness, consensus,
+    Amount, CompressedPublicKey, OutPoint, Psbt, ScriptBuf, Sequence, TapNodeHash, Transaction,
+    TxIn, TxOut, Witness, consensus,
 };
 use countersign_client::{BitcoinForm, SignOrder};
 use countersign_protocol::{Announcement, DerivationPath, Payload, PayloadKind, Scheme};
 use countersign_tests::{Blueprint, Cluster, PrimeSource};
 use countersign_verify::{address, derive_public};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 const PATH: &str = "m/44/60/0/0/7";
 const PATHS: [&str; 2] = ["m/84/0/0/0/3", "m/84/0/0/1/9"];
 const AMOUNTS: [u64; 2] = [60_000, 40_000];
 const SOL: u64 = 1_000_000_000;
+
+/// anvil's chain, 31337.
+const CHAIN: [u8; 2] = [0x7a, 0x69];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_for_ecdsa_pays_on_anvil_and_by_the_rules_of_bitcoin_core() {
@@ -45,7 +51,12 @@ async fn a_wallet_for_ecdsa_pays_on_anvil_and_by_the_rules_of_bitcoin_core() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_for_taproot_pays_by_the_rules_of_bitcoin_core() {
     let (cluster, wallet) = wallet(PrimeSource::None, Scheme::Taproot).await;
-    let keys = PATHS.map(|path| CompressedPublicKey::from_slice(&child(&wallet, path)).unwrap().0.into());
+    let keys = PATHS.map(|path| {
+        CompressedPublicKey::from_slice(&child(&wallet, path))
+            .unwrap()
+            .0
+            .into()
+    });
     // The second output has scripts; the first has none.
     let roots = [None, Some(TapNodeHash::from_byte_array([9; 32]))];
     let secp = bitcoin::secp256k1::Secp256k1::verification_only();
@@ -53,7 +64,9 @@ async fn a_wallet_for_taproot_pays_by_the_rules_of_bitcoin_core() {
     let mut psbt = spending(&scripts);
     for (index, (input, path)) in psbt.inputs.iter_mut().zip(PATHS).enumerate() {
         (input.tap_internal_key, input.tap_merkle_root) = (Some(keys[index]), roots[index]);
-        input.tap_key_origins.insert(keys[index], (vec![], origin(&wallet, path)));
+        input
+            .tap_key_origins
+            .insert(keys[index], (vec![], origin(&wallet, path)));
     }
     the_kernel_takes_both_inputs(&cluster, &wallet, psbt).await;
 }
@@ -62,7 +75,8 @@ async fn a_wallet_for_taproot_pays_by_the_rules_of_bitcoin_core() {
 async fn a_wallet_for_ed25519_pays_in_solanas_runtime() {
     let (cluster, wallet) = wallet(PrimeSource::None, Scheme::Ed25519).await;
     let path = "m/44/501/0";
-    let (payer, recipient) = (child(&wallet, path), child(&wallet, "m/44/501/1"));
+    let payer = child(&wallet, path);
+    let recipient = child(&wallet, "m/44/501/1");
     let message = solana_transfer(&payer, &recipient);
     let signed = signed(&cluster, &wallet, path, PayloadKind::SolanaMessage, message).await;
     let told = outsider(
@@ -75,11 +89,25 @@ async fn a_wallet_for_ed25519_pays_in_solanas_runtime() {
             "transactions": [hex::encode(changed(&signed, 40)), hex::encode(&signed)],
         }),
     );
-    assert!(told[0]["failed"].as_str().unwrap().contains("SignatureFailure"), "{told}");
-    assert_eq!((&told[0]["payer"], &told[0]["recipient"]), (&json!(3 * SOL), &Value::Null), "{told}");
+    assert!(
+        told[0]["failed"]
+            .as_str()
+            .unwrap()
+            .contains("SignatureFailure"),
+        "{told}"
+    );
+    assert_eq!(
+        (&told[0]["payer"], &told[0]["recipient"]),
+        (&json!(3 * SOL), &Value::Null),
+        "{told}"
+    );
     assert_eq!(told[1]["failed"], Value::Null, "{told}");
     // The fee of one signature is 5,000 lamports.
-    assert_eq!((&told[1]["payer"], &told[1]["recipient"]), (&json!(2 * SOL - 5000), &json!(SOL)), "{told}");
+    assert_eq!(
+        (&told[1]["payer"], &told[1]["recipient"]),
+        (&json!(2 * SOL - 5000), &json!(SOL)),
+        "{told}"
+    );
 }
 
 async fn anvil_mines_a_transfer_and_a_delegation(cluster: &Cluster, wallet: &Announcement) {
@@ -87,9 +115,14 @@ async fn anvil_mines_a_transfer_and_a_delegation(cluster: &Cluster, wallet: &Ann
     let recipient = format!("0x{}", "5a".repeat(20));
     let sign = |kind, bytes| signed(cluster, wallet, PATH, kind, bytes);
     let transfer = sign(PayloadKind::EvmTransaction, evm_transfer(0)).await;
-    // The account itself brings its authorisation, so that one is for the nonce after the transaction's.
+    // The account itself brings its authorisation, so that one is for the nonce after the
+    // transaction's.
     let authorization = sign(PayloadKind::Eip7702, evm_authorization(2)).await;
-    let delegation = sign(PayloadKind::EvmTransaction, evm_delegation(1, &authorization)).await;
+    let delegation = sign(
+        PayloadKind::EvmTransaction,
+        evm_delegation(1, &authorization),
+    )
+    .await;
     // Its last 32 bytes are s.
     let altered = changed(&transfer, transfer.len() - 5);
     let raw = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
@@ -104,15 +137,38 @@ async fn anvil_mines_a_transfer_and_a_delegation(cluster: &Cluster, wallet: &Ann
     );
     // Such a signature is somebody else's, who has nothing.
     assert!(told[0]["refused"].is_string(), "{told}");
-    assert_eq!((&told[0]["received"], &told[0]["nonce"]), (&json!("0"), &json!(0)), "{told}");
-    assert_eq!((&told[1]["status"], &told[1]["nonce"]), (&json!("0x1"), &json!(1)), "{told}");
+    assert_eq!(
+        (&told[0]["received"], &told[0]["nonce"]),
+        (&json!("0"), &json!(0)),
+        "{told}"
+    );
+    assert_eq!(
+        (&told[1]["status"], &told[1]["nonce"]),
+        (&json!("0x1"), &json!(1)),
+        "{told}"
+    );
     assert_eq!(told[1]["received"], "1000000000000000000", "{told}");
-    assert!(told[1]["from"].as_str().unwrap().eq_ignore_ascii_case(&sender), "{told}");
-    assert_eq!((&told[2]["status"], &told[2]["nonce"]), (&json!("0x1"), &json!(3)), "{told}");
-    assert_eq!(told[2]["code"], format!("0xef0100{}", "77".repeat(20)), "{told}");
+    assert!(
+        told[1]["from"]
+            .as_str()
+            .unwrap()
+            .eq_ignore_ascii_case(&sender),
+        "{told}"
+    );
+    assert_eq!(
+        (&told[2]["status"], &told[2]["nonce"]),
+        (&json!("0x1"), &json!(3)),
+        "{told}"
+    );
+    assert_eq!(
+        told[2]["code"],
+        format!("0xef0100{}", "77".repeat(20)),
+        "{told}"
+    );
 }
 
-/// Signs and finishes a payment out of two outputs, and lets Bitcoin Core's rules judge it and its alterations.
+/// Signs and finishes a payment out of two outputs, and lets Bitcoin Core's rules judge it and its
+/// alterations.
 async fn the_kernel_takes_both_inputs(cluster: &Cluster, wallet: &Announcement, psbt: Psbt) {
     let bytes = signed(cluster, wallet, "m", PayloadKind::Psbt, psbt.serialize()).await;
     let whole: Transaction = consensus::deserialize(&bytes).unwrap();
@@ -128,12 +184,20 @@ async fn the_kernel_takes_both_inputs(cluster: &Cluster, wallet: &Announcement, 
         json!({"script": hex::encode(output.script_pubkey.as_bytes()), "amount": output.value.to_sat()})
     });
     let transactions = [hex::encode(&bytes), altered(0), altered(1)];
-    let told = outsider("kernel", &json!({"spent": spent.collect::<Vec<_>>(), "transactions": transactions}));
+    let told = outsider(
+        "kernel",
+        &json!({"spent": spent.collect::<Vec<_>>(), "transactions": transactions}),
+    );
     assert_eq!(told, json!([[true, true], [false, true], [true, false]]));
 }
 
 async fn wallet(primes: PrimeSource, scheme: Scheme) -> (Cluster, Announcement) {
-    let cluster = Cluster::start(Blueprint { primes, ..Blueprint::default() }).await.unwrap();
+    let cluster = Cluster::start(Blueprint {
+        primes,
+        ..Blueprint::default()
+    })
+    .await
+    .unwrap();
     let wallet = cluster.create_wallet("outsiders", scheme, 2).await.unwrap();
     (cluster, wallet)
 }
@@ -149,7 +213,11 @@ async fn signed(
     let order = SignOrder::new(wallet.key, path.parse().unwrap(), Payload::new(kind, bytes));
     let made = cluster.client.sign(&order, |_| {}).await;
     let made = made.unwrap_or_else(|error| panic!("{error}\n{}", cluster.logs()));
-    let finished = cluster.client.finish(&order, &made, BitcoinForm::Transaction).await.unwrap();
+    let finished = cluster
+        .client
+        .finish(&order, &made, BitcoinForm::Transaction)
+        .await
+        .unwrap();
     assert_eq!(finished.missing, 0);
     finished.bytes
 }
@@ -162,29 +230,52 @@ fn changed(bytes: &[u8], at: usize) -> Vec<u8> {
 
 fn child(wallet: &Announcement, path: &str) -> Vec<u8> {
     let path: DerivationPath = path.parse().unwrap();
-    let (root, chain_code) = (&wallet.root_public_key, wallet.chain_code.as_bytes());
-    derive_public(wallet.scheme, root, chain_code, path.steps()).unwrap().0
+    let root = &wallet.root_public_key;
+    let chain_code = wallet.chain_code.as_bytes();
+    derive_public(wallet.scheme, root, chain_code, path.steps())
+        .unwrap()
+        .0
 }
 
 fn origin(wallet: &Announcement, path: &str) -> (Fingerprint, Bip32Path) {
     let root = CompressedPublicKey::from_slice(&wallet.root_public_key).unwrap();
     let hash = root.pubkey_hash().to_byte_array();
-    (Fingerprint::from([hash[0], hash[1], hash[2], hash[3]]), path.parse().unwrap())
+    (
+        Fingerprint::from([hash[0], hash[1], hash[2], hash[3]]),
+        path.parse().unwrap(),
+    )
 }
 
 /// Two outputs of these scripts, each of a transaction of its own, paid to nobody but for a fee.
 fn spending(scripts: &[ScriptBuf; 2]) -> Psbt {
-    let from = |previous_output| TxIn { previous_output, sequence: Sequence::MAX, ..TxIn::default() };
+    let from = |previous_output| TxIn {
+        previous_output,
+        sequence: Sequence::MAX,
+        ..TxIn::default()
+    };
     let paying = |input, script_pubkey: &ScriptBuf, amount| Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
         input,
-        output: vec![TxOut { value: Amount::from_sat(amount), script_pubkey: script_pubkey.clone() }],
+        output: vec![TxOut {
+            value: Amount::from_sat(amount),
+            script_pubkey: script_pubkey.clone(),
+        }],
     };
     let before = [0, 1].map(|at: usize| {
-        paying(vec![from(OutPoint { vout: 7, ..OutPoint::default() })], &scripts[at], AMOUNTS[at])
+        paying(
+            vec![from(OutPoint {
+                vout: 7,
+                ..OutPoint::default()
+            })],
+            &scripts[at],
+            AMOUNTS[at],
+        )
     });
-    let inputs = before.iter().map(|previous| from(OutPoint::new(previous.compute_txid(), 0))).collect();
+    let inputs = before
+        .iter()
+        .map(|previous| from(OutPoint::new(previous.compute_txid(), 0)))
+        .collect();
     let nobody = ScriptBuf::from([&[0, 20], &[0x11; 20][..]].concat());
     let mut psbt = Psbt::from_unsigned_tx(paying(inputs, &nobody, 99_000)).unwrap();
     for (input, previous) in psbt.inputs.iter_mut().zip(before) {
@@ -196,17 +287,38 @@ fn spending(scripts: &[ScriptBuf; 2]) -> Psbt {
 
 /// A legacy message: the payer sends 1 SOL by the system program.
 fn solana_transfer(payer: &[u8], recipient: &[u8]) -> Vec<u8> {
-    let instruction = [&[2, 2, 0, 1, 12][..], &2u32.to_le_bytes(), &SOL.to_le_bytes()].concat();
-    [&[1, 0, 1, 3][..], payer, recipient, &[0; 32], &[0x33; 32], &[1], &instruction].concat()
+    let instruction = [
+        &[2, 2, 0, 1, 12][..],
+        &2u32.to_le_bytes(),
+        &SOL.to_le_bytes(),
+    ]
+    .concat();
+    [
+        &[1, 0, 1, 3][..],
+        payer,
+        recipient,
+        &[0; 32],
+        &[0x33; 32],
+        &[1],
+        &instruction,
+    ]
+    .concat()
 }
-
-/// anvil's chain, 31337.
-const CHAIN: [u8; 2] = [0x7a, 0x69];
 
 /// What both transactions begin with: chain, nonce, fees of 1 and 2 gwei, and gas.
 fn evm_head(nonce: u8, gas: u32) -> Vec<u8> {
-    let fees = [rlp(&1_000_000_000u32.to_be_bytes()), rlp(&2_000_000_000u32.to_be_bytes())].concat();
-    [rlp(&CHAIN), rlp(&number(nonce)), fees, rlp(&gas.to_be_bytes()[1..])].concat()
+    let fees = [
+        rlp(&1_000_000_000u32.to_be_bytes()),
+        rlp(&2_000_000_000u32.to_be_bytes()),
+    ]
+    .concat();
+    [
+        rlp(&CHAIN),
+        rlp(&number(nonce)),
+        fees,
+        rlp(&gas.to_be_bytes()[1..]),
+    ]
+    .concat()
 }
 
 /// EIP-1559: 1 ETH to 0x5a5a….
@@ -218,12 +330,23 @@ fn evm_transfer(nonce: u8) -> Vec<u8> {
 
 /// EIP-7702: the account acts by the code of 0x7777….
 fn evm_authorization(nonce: u8) -> Vec<u8> {
-    [&[5][..], &list(&[rlp(&CHAIN), rlp(&[0x77; 20]), rlp(&number(nonce))].concat())].concat()
+    [
+        &[5][..],
+        &list(&[rlp(&CHAIN), rlp(&[0x77; 20]), rlp(&number(nonce))].concat()),
+    ]
+    .concat()
 }
 
 /// A transaction of type 4 that brings a signed authorisation and nothing else.
 fn evm_delegation(nonce: u8, authorization: &[u8]) -> Vec<u8> {
-    let rest = [rlp(&[0x5a; 20]), rlp(&[]), rlp(&[]), vec![0xc0], list(authorization)].concat();
+    let rest = [
+        rlp(&[0x5a; 20]),
+        rlp(&[]),
+        rlp(&[]),
+        vec![0xc0],
+        list(authorization),
+    ]
+    .concat();
     [&[4][..], &list(&[evm_head(nonce, 200_000), rest].concat())].concat()
 }
 
@@ -253,14 +376,23 @@ fn installed() -> PathBuf {
 }
 
 fn anvil() -> PathBuf {
-    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    installed().join(format!("node_modules/@foundry-rs/anvil-linux-{machine}/bin/anvil"))
+    let machine = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    installed().join(format!(
+        "node_modules/@foundry-rs/anvil-linux-{machine}/bin/anvil"
+    ))
 }
 
 /// What an outsider makes of `case`.
 fn outsider(name: &str, case: &Value) -> Value {
     let python = installed().join("bin/python");
-    assert!(python.exists() && anvil().exists(), "the outsiders are not installed; run `just outsiders`");
+    assert!(
+        python.exists() && anvil().exists(),
+        "the outsiders are not installed; run `just outsiders`"
+    );
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/outsiders/outsiders.py");
     let mut program = Command::new(python)
         .arg(script)
@@ -274,6 +406,10 @@ fn outsider(name: &str, case: &Value) -> Value {
     input.write_all(case.to_string().as_bytes()).unwrap();
     drop(input);
     let output = program.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -1,4 +1,5 @@
-//! `docs/derivation.md`: children of Ed25519 keys, by our derivation and by the formula as the page has it.
+//! `docs/derivation.md`: children of Ed25519 keys, by our derivation and by the formula as the page
+//! has it.
 
 use countersign_verify::ExtendedPublicKey;
 use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
@@ -21,15 +22,22 @@ fn root() -> ExtendedPublicKey {
 }
 
 fn steps() -> Vec<u32> {
-    PATH.split('/').skip(1).map(|step| step.parse().unwrap()).collect()
+    PATH.split('/')
+        .skip(1)
+        .map(|step| step.parse().unwrap())
+        .collect()
 }
 
 #[test]
 fn the_child_of_the_page_is_derived() {
-    assert_eq!(root().derive(&steps()).unwrap().to_string(), vector().cell(&format!("`{PATH}`")));
+    assert_eq!(
+        root().derive(&steps()).unwrap().to_string(),
+        vector().cell(&format!("`{PATH}`"))
+    );
 }
 
-/// `I = HMAC-SHA512(key = c, data = 0x00 || A || i)`, `A' = A + (I[0..32] as a big-endian number mod L) * B`, `c' = I[32..64]`.
+/// `I = HMAC-SHA512(key = c, data = 0x00 || A || i)`, `A' = A + (I[0..32] as a big-endian number
+/// mod L) * B`, `c' = I[32..64]`.
 #[test]
 fn the_formula_of_the_page_makes_the_child() {
     let formula = vector().block("");
@@ -49,9 +57,14 @@ fn the_formula_of_the_page_makes_the_child() {
         let mut little_endian: [u8; 32] = image[..32].try_into().unwrap();
         little_endian.reverse();
         let shift = Scalar::from_bytes_mod_order(little_endian) * ED25519_BASEPOINT_POINT;
-        key = (CompressedEdwardsY(key).decompress().unwrap() + shift).compress().0;
+        key = (CompressedEdwardsY(key).decompress().unwrap() + shift)
+            .compress()
+            .0;
         chain_code.copy_from_slice(&image[32..]);
     }
     let child: ExtendedPublicKey = vector().cell(&format!("`{PATH}`")).parse().unwrap();
-    assert_eq!((child.public_key(), child.chain_code()), (&key[..], &chain_code));
+    assert_eq!(
+        (child.public_key(), child.chain_code()),
+        (&key[..], &chain_code)
+    );
 }

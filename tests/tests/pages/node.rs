@@ -1,4 +1,5 @@
-//! The node of the examples: a task that pays, and a host whose keys are genuine and whose clock and chance are not.
+//! The node of the examples: a task that pays, and a host whose keys are genuine and whose clock
+//! and chance are not.
 
 use std::time::Duration;
 
@@ -8,8 +9,13 @@ use countersign_host::{hs256, rs256};
 use countersign_payload::{Intent, Key, Networks, decode};
 use countersign_protocol::{CoordinatorId, NodeId, Payload, PayloadKind, Scheme};
 use countersign_sdk::testing::{self, MockHost};
-use countersign_sdk::{Host, HttpError, KeyError, Level, Operation, Request, Response, StateError, Task};
+use countersign_sdk::{
+    Host, HttpError, KeyError, Level, Operation, Request, Response, StateError, Task,
+};
 use countersign_verify::ExtendedPublicKey;
+
+/// 0.01 ETH to `0x5dC6…`, EIP-1559, unsigned.
+const UNSIGNED: &str = "02ef0180843b9aca008504a817c800825208945dc69b1fbb13bafd09af88a782f0f285772ad5f8872386f26fc1000080c0";
 
 /// Asked by a plugin, and one answer for it.
 pub struct Node {
@@ -22,8 +28,8 @@ pub struct Node {
 
 impl Node {
     /// Whoever is asked answers this.
-    pub fn answered(answer: Response) -> Node {
-        Node {
+    pub fn answered(answer: Response) -> Self {
+        Self {
             mock: MockHost::default().with_server(move |_, _| Ok(answer.clone())),
             pair: None,
             secret: None,
@@ -31,13 +37,16 @@ impl Node {
     }
 
     /// With the private key of a page.
-    pub fn with_pair(mut self, pem: &str) -> Node {
-        let digits: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    pub fn with_pair(mut self, pem: &str) -> Self {
+        let digits: String = pem
+            .lines()
+            .filter(|line| !line.starts_with("-----"))
+            .collect();
         self.pair = Some(rs256::SigningKey::from_pkcs8(&STANDARD.decode(digits).unwrap()).unwrap());
         self
     }
 
-    pub fn with_secret(mut self, secret: &str) -> Node {
+    pub fn with_secret(mut self, secret: &str) -> Self {
         self.secret = Some(hs256::Secret::new(secret.as_bytes()).unwrap());
         self
     }
@@ -57,10 +66,6 @@ pub fn root() -> ExtendedPublicKey {
         .unwrap()
 }
 
-/// 0.01 ETH to `0x5dC6…`, EIP-1559, unsigned.
-const UNSIGNED: &str =
-    "02ef0180843b9aca008504a817c800825208945dc69b1fbb13bafd09af88a782f0f285772ad5f8872386f26fc1000080c0";
-
 /// Alice is to sign a payment with Bob, as the node decodes it.
 pub fn payment() -> Task {
     let root = root();
@@ -73,8 +78,12 @@ pub fn payment() -> Task {
     let payload = Payload::new(PayloadKind::EvmTransaction, unsigned.clone());
     let path = "m/44/60/0/0/0".parse().unwrap();
     let decoded = decode(&key, &path, &payload, &Networks::default()).unwrap();
-    let Intent::Transaction(does) = decoded.intent else { panic!("a transaction") };
-    let [paid] = &does.destinations[..] else { panic!("one payment") };
+    let Intent::Transaction(does) = decoded.intent else {
+        panic!("a transaction")
+    };
+    let [paid] = &does.destinations[..] else {
+        panic!("one payment")
+    };
 
     let built = testing::transaction(&does.chain).pays(&paid.address, &paid.amount);
     let mut task = built.fee(does.fee.as_deref().unwrap()).task();
@@ -82,14 +91,22 @@ pub fn payment() -> Task {
     task.node = members[0].clone();
     task.id = "5b".repeat(16);
     task.requester.id = "csr1af9xcclzn3fq40h42pa3xtk9lx25wa4wh6l8hyjzrm4xj9zx6gkq0e9urw".into();
-    task.coordinator.id = CoordinatorId::from_bytes(public_key(4)).unwrap().to_string();
-    let Operation::Sign(signing) = &mut task.operation else { panic!("a signature") };
+    task.coordinator.id = CoordinatorId::from_bytes(public_key(4))
+        .unwrap()
+        .to_string();
+    let Operation::Sign(signing) = &mut task.operation else {
+        panic!("a signature")
+    };
     signing.key.id = "csk1qvpsxqcrqvpsxqcrqvpsxqcrqvptzmel".into();
     signing.key.root_public_key = root.to_string();
     signing.key.members = members.to_vec();
     signing.signers = members[..2].to_vec();
     signing.inputs[0].digest = decoded.inputs[0].signed_bytes.clone();
-    signing.inputs[0].public_key = root.derive(&[44, 60, 0, 0, 0]).unwrap().public_key().to_vec();
+    signing.inputs[0].public_key = root
+        .derive(&[44, 60, 0, 0, 0])
+        .unwrap()
+        .public_key()
+        .to_vec();
     if let countersign_sdk::Intent::Transaction(seen) = &mut signing.intent {
         seen.unsigned = unsigned;
         seen.sources = does.sources;
@@ -102,7 +119,9 @@ fn node(seed: u8) -> String {
 }
 
 fn public_key(seed: u8) -> [u8; 32] {
-    ed25519_dalek::SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes()
+    ed25519_dalek::SigningKey::from_bytes(&[seed; 32])
+        .verifying_key()
+        .to_bytes()
 }
 
 impl Host for Node {
@@ -138,7 +157,13 @@ impl Host for Node {
         }
     }
 
-    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+    fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError> {
         match (algorithm, &self.pair, &self.secret) {
             ("RS256", Some(pair), _) => Ok(pair.verifying_key().verify(data, signature)),
             ("HS256", _, Some(secret)) => Ok(secret.verify(data, signature)),
@@ -174,7 +199,11 @@ impl Host for Node {
         self.mock.state_keys(prefix, limit)
     }
 
-    fn state_entries(&self, prefix: &str, limit: u32) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+    fn state_entries(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
         self.mock.state_entries(prefix, limit)
     }
 }

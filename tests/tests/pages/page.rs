@@ -30,7 +30,9 @@ impl Section {
         let mut blocks = Vec::new();
         let mut rest = self.0;
         while let Some((_, from)) = rest.split_once("\n```") {
-            let (named, from) = from.split_once('\n').expect("a block begins on a line of its own");
+            let (named, from) = from
+                .split_once('\n')
+                .expect("a block begins on a line of its own");
             let (block, after) = from.split_once("\n```").expect("a block has an end");
             if named == language {
                 blocks.push(block);
@@ -47,9 +49,13 @@ impl Section {
         blocks[0]
     }
 
-    /// What stands between backticks in the second column of the table's row whose first column is `name`.
+    /// What stands between backticks in the second column of the table's row whose first column is
+    /// `name`.
     pub fn cell(&self, name: &str) -> &'static str {
-        let mut rows = self.0.lines().filter_map(|line| line.strip_prefix(&format!("| {name} | `")));
+        let mut rows = self
+            .0
+            .lines()
+            .filter_map(|line| line.strip_prefix(&format!("| {name} | `")));
         let row = rows.next().unwrap_or_else(|| panic!("no row `{name}`"));
         row.split('`').next().expect("a cell")
     }

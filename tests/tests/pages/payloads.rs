@@ -13,14 +13,23 @@ fn the_authorisation_of_the_page_hands_over_an_account() {
     let line = PAGE.section("EVM: `eip7702`").block("");
     let words: Vec<_> = line.split(' ').collect();
     let after = |name: &str| words[words.iter().position(|word| *word == name).unwrap() + 1];
-    let payload = Payload::new(PayloadKind::Eip7702, read_hex(after("--eip7702").as_bytes()).unwrap());
+    let payload = Payload::new(
+        PayloadKind::Eip7702,
+        read_hex(after("--eip7702").as_bytes()).unwrap(),
+    );
     let root = node::root();
     let key = Key {
         scheme: Scheme::EcdsaSecp256k1,
         root_public_key: root.public_key(),
         chain_code: root.chain_code(),
     };
-    let decoded = decode(&key, &after("--path").parse().unwrap(), &payload, &Networks::default()).unwrap();
+    let decoded = decode(
+        &key,
+        &after("--path").parse().unwrap(),
+        &payload,
+        &Networks::default(),
+    )
+    .unwrap();
     let Intent::Transaction(does) = decoded.intent else {
         panic!("an authorisation is shown as a transaction")
     };

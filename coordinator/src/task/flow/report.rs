@@ -12,9 +12,13 @@ use crate::task::record::{Party, Proof, Reason, Report, State, is_abandonment};
 /// The code of a result that does not stand up to verification.
 const WRONG_RESULT: &str = "wrong-result";
 
+/// The code of a session that ended because another party gave up.
+const PEER_ABORTED: &str = "peer-aborted";
+
 impl Flow {
-    /// The first outcome that a node reports is its own, but for a failure that a result replaces: a party that missed the last
-    /// marks of a key reports once without and once with them, or that its operator gave it up.
+    /// The first outcome that a node reports is its own, but for a failure that a result replaces:
+    /// a party that missed the last marks of a key reports once without and once with them, or that
+    /// its operator gave it up.
     pub(super) fn reported(
         &mut self,
         from: NodeId,
@@ -22,14 +26,20 @@ impl Flow {
         world: &World<'_>,
         effects: &mut Effects,
     ) {
-        let Some(party) = self.record.parties.iter().find(|party| party.node == from) else { return };
+        let Some(party) = self.record.parties.iter().find(|party| party.node == from) else {
+            return;
+        };
         let replaces = |report: &Report| {
             matches!(report.outcome, Outcome::Failed(_))
                 && !report.wrong
                 && (matches!(outcome, Outcome::Created(_) | Outcome::Reshared(_))
                     || is_abandonment(&outcome) && report.outcome != outcome)
         };
-        if party.report.as_ref().is_some_and(|report| !replaces(report)) {
+        if party
+            .report
+            .as_ref()
+            .is_some_and(|report| !replaces(report))
+        {
             return;
         }
         let checked = match (&outcome, &self.record.result) {
@@ -43,7 +53,11 @@ impl Flow {
             Err(wrong) => (Outcome::Failed(wrong_result(from, &wrong)), None),
         };
         if let Some(party) = self.record.party_mut(&from) {
-            party.report = Some(Report { at: world.now, outcome: outcome.clone(), wrong });
+            party.report = Some(Report {
+                at: world.now,
+                outcome: outcome.clone(),
+                wrong,
+            });
         }
         effects.change = Change::Stored;
         match (proof.or_else(|| self.all_intact()), outcome) {
@@ -61,16 +75,38 @@ impl Flow {
     }
 
     /// A proof outranks every other end: what was verified exists, whatever else went wrong.
-    pub(super) fn complete(&mut self, from: NodeId, proof: Proof, now: UnixMillis, effects: &mut Effects) {
+    pub(super) fn complete(
+        &mut self,
+        from: NodeId,
+        proof: Proof,
+        now: UnixMillis,
+        effects: &mut Effects,
+    ) {
         if self.record.state == State::Completed {
             return;
         }
         self.record.result = Some(proof);
         self.record.reason = None;
-        self.enter(State::Completed, now, &format!("completed: {from} reported a verified result"), effects);
-        let holds = |outcome: &Outcome| matches!(outcome, Outcome::Created(_) | Outcome::Reshared(_));
-        let reported = |party: &Party| party.report.as_ref().is_some_and(|report| holds(&report.outcome));
-        let lacking = self.record.parties.iter().filter(|party| !reported(party)).map(|party| party.node);
+        self.enter(
+            State::Completed,
+            now,
+            &format!("completed: {from} reported a verified result"),
+            effects,
+        );
+        let holds =
+            |outcome: &Outcome| matches!(outcome, Outcome::Created(_) | Outcome::Reshared(_));
+        let reported = |party: &Party| {
+            party
+                .report
+                .as_ref()
+                .is_some_and(|report| holds(&report.outcome))
+        };
+        let lacking = self
+            .record
+            .parties
+            .iter()
+            .filter(|party| !reported(party))
+            .map(|party| party.node);
         for node in lacking.collect::<Vec<_>>() {
             self.settle(node, effects);
         }
@@ -80,18 +116,30 @@ impl Flow {
     pub(super) fn settle(&self, node: NodeId, effects: &mut Effects) {
         if let Some(announcement) = self.record.result.as_ref().and_then(Proof::wallet) {
             let announcement = Box::new(announcement.clone());
-            effects.send.push((node, ToNode::Settle { task: self.task.id, announcement }));
+            effects.send.push((
+                node,
+                ToNode::Settle {
+                    task: self.task.id,
+                    announcement,
+                },
+            ));
         }
     }
 
     pub(super) fn check(&self, from: &NodeId, outcome: &Outcome) -> Result<Option<Proof>, String> {
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
         let wallet = self.wallet.as_ref();
-        let order = proof::Order { task: &self.task, hash: self.hash, wallet, parties: &parties };
+        let order = proof::Order {
+            task: &self.task,
+            hash: self.hash,
+            wallet,
+            parties: &parties,
+        };
         proof::check(&order, from, outcome)
     }
 
-    /// The result of a check-up, once every node has proven its share. Each proof was verified when it came in.
+    /// The result of a check-up, once every node has proven its share. Each proof was verified when
+    /// it came in.
     fn all_intact(&self) -> Option<Proof> {
         let intact = |party: &Party| match &party.report.as_ref()?.outcome {
             Outcome::Intact(intact) => Some(intact.clone()),
@@ -111,27 +159,44 @@ impl Flow {
     ) {
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
         if !self.is_party(&from) || !evidence.verify(self.hash, &parties) {
-            return effects.alarms.push(format!("{from} accuses a party with a proof that does not hold"));
+            return effects.alarms.push(format!(
+                "{from} accuses a party with a proof that does not hold"
+            ));
         }
-        if self.record.proven.iter().any(|known| known.node == evidence.node) {
+        if self
+            .record
+            .proven
+            .iter()
+            .any(|known| known.node == evidence.node)
+        {
             return;
         }
-        self.record.note(world.now, format!("proven: {}", evidence.failure().text));
-        effects.alarms.push(format!("{} cheated in a task, and its own signatures prove it", evidence.node));
+        self.record
+            .note(world.now, format!("proven: {}", evidence.failure().text));
+        effects.alarms.push(format!(
+            "{} cheated in a task, and its own signatures prove it",
+            evidence.node
+        ));
         self.record.proven.push(evidence);
         effects.change = Change::Stored;
     }
 
-    /// Ends the task once all have reported. One party's word ends nothing for those that still run: only what was verified
-    /// here does, or that nobody else is on line.
+    /// Ends the task once all have reported. One party's word ends nothing for those that still
+    /// run: only what was verified here does, or that nobody else is on line.
     pub(super) fn conclude_failures(&mut self, world: &World<'_>, effects: &mut Effects) {
-        let Some(first) = self.record.parties.iter().filter_map(|p| Some(p.report.as_ref()?.at.0)).min()
+        let Some(first) = self
+            .record
+            .parties
+            .iter()
+            .filter_map(|p| Some(p.report.as_ref()?.at.0))
+            .min()
         else {
             return;
         };
         let waited = world.now.0 >= first.saturating_add(world.timings.grace);
         let others_run = self.unreported().any(|node| (world.online)(&node));
-        let over = self.unreported().next().is_none() || (waited && (!others_run || self.is_certain()));
+        let over =
+            self.unreported().next().is_none() || (waited && (!others_run || self.is_certain()));
         if self.record.state.is_final() || !over {
             return;
         }
@@ -145,26 +210,57 @@ impl Flow {
         !self.record.proven.is_empty() || self.record.parties.iter().any(wrong)
     }
 
-    /// Why the task came to nothing, if a party says so: what was proven or found here, else who says what.
+    /// Why the task came to nothing, if a party says so: what was proven or found here, else who
+    /// says what.
     pub(super) fn cause(&self) -> Option<Reason> {
         if let Some(proven) = self.record.proven.first() {
-            let nodes = self.record.proven.iter().map(|evidence| evidence.node).collect();
-            let (code, message) = (proven.code().to_owned(), proven.failure().text);
-            return Some(Reason { code, message, nodes, plugin: None });
+            let nodes = self
+                .record
+                .proven
+                .iter()
+                .map(|evidence| evidence.node)
+                .collect();
+            let code = proven.code().to_owned();
+            let message = proven.failure().text;
+            return Some(Reason {
+                code,
+                message,
+                nodes,
+                plugin: None,
+            });
         }
         let failures = failures(&self.record.parties);
         let first = failures.first()?;
         if first.wrong {
-            let Failure { code, text, culprits, .. } = first.failure.clone();
-            return Some(Reason { code, message: text, nodes: culprits, plugin: None });
+            let Failure {
+                code,
+                text,
+                culprits,
+                ..
+            } = first.failure.clone();
+            return Some(Reason {
+                code,
+                message: text,
+                nodes: culprits,
+                plugin: None,
+            });
         }
-        let said: Vec<String> =
-            failures.iter().map(|f| format!("{} says: {}", f.node, f.failure.text)).collect();
+        let said: Vec<String> = failures
+            .iter()
+            .map(|f| format!("{} says: {}", f.node, f.failure.text))
+            .collect();
         let silent: BTreeSet<NodeId> = self.unreported().collect();
-        let named: BTreeSet<NodeId> =
-            failures.iter().flat_map(|f| f.failure.culprits.iter().copied()).collect();
+        let named: BTreeSet<NodeId> = failures
+            .iter()
+            .flat_map(|f| f.failure.culprits.iter().copied())
+            .collect();
         let nodes = named.intersection(&silent).copied().collect();
-        Some(Reason { code: first.failure.code.clone(), message: said.join("; "), nodes, plugin: None })
+        Some(Reason {
+            code: first.failure.code.clone(),
+            message: said.join("; "),
+            nodes,
+            plugin: None,
+        })
     }
 }
 
@@ -177,8 +273,8 @@ struct Reported<'a> {
     wrong: bool,
 }
 
-/// What the parties report that failed: wrong results first, then by time, but what merely repeats that somebody else gave up
-/// last.
+/// What the parties report that failed: wrong results first, then by time, but what merely repeats
+/// that somebody else gave up last.
 fn failures(parties: &[Party]) -> Vec<Reported<'_>> {
     let mut failures: Vec<Reported<'_>> = parties.iter().filter_map(failure_of).collect();
     failures.sort_by_key(|f| (!f.wrong, f.failure.code == PEER_ABORTED, f.at));
@@ -188,7 +284,12 @@ fn failures(parties: &[Party]) -> Vec<Reported<'_>> {
 fn failure_of(party: &Party) -> Option<Reported<'_>> {
     let Report { at, outcome, wrong } = party.report.as_ref()?;
     match outcome {
-        Outcome::Failed(failure) => Some(Reported { at: *at, node: party.node, failure, wrong: *wrong }),
+        Outcome::Failed(failure) => Some(Reported {
+            at: *at,
+            node: party.node,
+            failure,
+            wrong: *wrong,
+        }),
         Outcome::Created(_)
         | Outcome::Signed(_)
         | Outcome::Refused(_)
@@ -197,7 +298,8 @@ fn failure_of(party: &Party) -> Option<Reported<'_>> {
     }
 }
 
-/// The code for a wrong result is the coordinator's; a node that uses it has given up, and no more is known.
+/// The code for a wrong result is the coordinator's; a node that uses it has given up, and no more
+/// is known.
 fn in_its_own_words(mut outcome: Outcome) -> Outcome {
     if let Outcome::Failed(failure) = &mut outcome
         && failure.code == WRONG_RESULT
@@ -211,10 +313,9 @@ fn wrong_result(node: NodeId, wrong: &str) -> Failure {
     Failure {
         cause: Cause::Peer,
         code: WRONG_RESULT.into(),
-        text: format!("{node} reported a result that is wrong: {wrong}; examine that node before using it"),
+        text: format!(
+            "{node} reported a result that is wrong: {wrong}; examine that node before using it"
+        ),
         culprits: vec![node],
     }
 }
-
-/// The code of a session that ended because another party gave up.
-const PEER_ABORTED: &str = "peer-aborted";

@@ -1,8 +1,9 @@
 //! The end of a reshare, when not everybody learns of it in the session.
 //!
-//! A party that has stored may neither forget that nor act on it before it knows whether all have. So it asks here, again and
-//! again: the marks that are known are kept, and once all are there the reshare is completed, however late. Once a party has
-//! said that its mark will never be there, the others are told. Until then those that said neither are asked.
+//! A party that has stored may neither forget that nor act on it before it knows whether all have.
+//! So it asks here, again and again: the marks that are known are kept, and once all are there the
+//! reshare is completed, however late. Once a party has said that its mark will never be there, the
+//! others are told. Until then those that said neither are asked.
 
 use countersign_protocol::control::ToNode;
 use countersign_protocol::outcome::void_digest;
@@ -10,6 +11,10 @@ use countersign_protocol::{Announcement, NodeId, Operation, Outcome, StoredMark,
 
 use super::{Change, Effects, Flow, World};
 use crate::task::proof;
+
+/// From one question to the next, in ms; less than the time after which a party says again that it
+/// waits.
+const ASK_AGAIN: u64 = 10_000;
 
 impl Flow {
     pub(super) fn stored(
@@ -24,7 +29,11 @@ impl Flow {
         }
         let announcement = match self.checked(from, announcement) {
             Ok(announcement) => announcement,
-            Err(wrong) => return effects.alarms.push(format!("{from} says that it stored, but {wrong}")),
+            Err(wrong) => {
+                return effects
+                    .alarms
+                    .push(format!("{from} says that it stored, but {wrong}"));
+            }
         };
         match self.merge(from, announcement) {
             Ok(true) => {
@@ -34,7 +43,9 @@ impl Flow {
                 self.complete_if_all_stored(from, world, effects);
             }
             Ok(false) => {}
-            Err(others) => effects.alarms.push(format!("{from} stored another generation than {others}")),
+            Err(others) => effects
+                .alarms
+                .push(format!("{from} stored another generation than {others}")),
         }
         self.pending(from, world, effects);
     }
@@ -50,18 +61,25 @@ impl Flow {
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
         proof::check_next(&self.task, reshare, &parties, &announcement)?;
         match &announcement.stored[..] {
-            [mark] if mark.node == from && mark.verifies(&announcement.digest()) => Ok(announcement),
+            [mark] if mark.node == from && mark.verifies(&announcement.digest()) => {
+                Ok(announcement)
+            }
             _ => Err("not with its own mark alone, or the mark does not verify".into()),
         }
     }
 
-    /// Adds a party's mark to those that are known. False if it is one of them; an error names those that stored something
-    /// else.
+    /// Adds a party's mark to those that are known. False if it is one of them; an error names
+    /// those that stored something else.
     fn merge(&mut self, from: NodeId, mut announcement: Announcement) -> Result<bool, String> {
-        let (digest, marks) = (announcement.digest(), std::mem::take(&mut announcement.stored));
+        let digest = announcement.digest();
+        let marks = std::mem::take(&mut announcement.stored);
         let known = self.record.stored.get_or_insert(announcement);
         if known.digest() != digest {
-            let others: Vec<String> = known.stored.iter().map(|mark| mark.node.to_string()).collect();
+            let others: Vec<String> = known
+                .stored
+                .iter()
+                .map(|mark| mark.node.to_string())
+                .collect();
             return Err(others.join(", "));
         }
         let new = known.stored.iter().all(|mark| mark.node != from);
@@ -73,14 +91,23 @@ impl Flow {
     }
 
     fn complete_if_all_stored(&mut self, from: NodeId, world: &World<'_>, effects: &mut Effects) {
-        if !self.record.parties.iter().all(|party| self.record.has_stored(&party.node)) {
+        if !self
+            .record
+            .parties
+            .iter()
+            .all(|party| self.record.has_stored(&party.node))
+        {
             return;
         }
-        let Some(all) = self.record.stored.clone() else { return };
+        let Some(all) = self.record.stored.clone() else {
+            return;
+        };
         match self.check(&from, &Outcome::Reshared(all)) {
             Ok(Some(proof)) => self.complete(from, proof, world.now, effects),
             Ok(None) => {}
-            Err(wrong) => effects.alarms.push(format!("all parties stored, but {wrong}")),
+            Err(wrong) => effects
+                .alarms
+                .push(format!("all parties stored, but {wrong}")),
         }
     }
 
@@ -94,15 +121,16 @@ impl Flow {
         let reshare = matches!(self.task.operation, Operation::KeyReshare(_));
         let own = mark.node == from && mark.verifies(&void_digest(self.hash));
         if !reshare || !own || !self.is_party(&from) {
-            return effects
-                .alarms
-                .push(format!("{from} says that it stored nothing, but not as a party would"));
+            return effects.alarms.push(format!(
+                "{from} says that it stored nothing, but not as a party would"
+            ));
         }
         if self.record.has_voided(&from) {
             return;
         }
         self.record.void.push(mark.clone());
-        self.record.note(world.now, format!("nothing stored at {from}, for good"));
+        self.record
+            .note(world.now, format!("nothing stored at {from}, for good"));
         effects.change = Change::Stored;
         self.judge_mark(from, effects);
         if self.record.has_stored(&from) {
@@ -111,15 +139,24 @@ impl Flow {
         self.fail_void(from, world.now, effects);
         let waiting = self.record.stored.iter().flat_map(|made| &made.stored);
         let task = self.task.id;
-        effects.send.extend(waiting.map(|stored| (stored.node, ToNode::Void { task, mark: mark.clone() })));
+        effects.send.extend(waiting.map(|stored| {
+            (
+                stored.node,
+                ToNode::Void {
+                    task,
+                    mark: mark.clone(),
+                },
+            )
+        }));
     }
 
-    /// A party whose two words contradict each other lies or has lost its memory. Its mark counts: the others may have it, too.
+    /// A party whose two words contradict each other lies or has lost its memory. Its mark counts:
+    /// the others may have it, too.
     fn judge_mark(&self, from: NodeId, effects: &mut Effects) {
         if self.record.has_stored(&from) && self.record.has_voided(&from) {
-            effects
-                .alarms
-                .push(format!("{from} signed both that it stored and that it never will; examine that node"));
+            effects.alarms.push(format!(
+                "{from} signed both that it stored and that it never will; examine that node"
+            ));
         }
     }
 
@@ -144,14 +181,23 @@ impl Flow {
         }
         if self.record.result.is_some() {
             // Whoever was just completed has been told.
-            let settled =
-                |(to, frame): &(NodeId, ToNode)| *to == node && matches!(frame, ToNode::Settle { .. });
+            let settled = |(to, frame): &(NodeId, ToNode)| {
+                *to == node && matches!(frame, ToNode::Settle { .. })
+            };
             if !effects.send.iter().any(settled) {
                 self.settle(node, effects);
             }
         } else if let Some(mark) = self.record.void().cloned() {
-            effects.send.push((node, ToNode::Void { task: self.task.id, mark }));
-        } else if self.record.state.is_final() && matches!(self.task.operation, Operation::KeyReshare(_)) {
+            effects.send.push((
+                node,
+                ToNode::Void {
+                    task: self.task.id,
+                    mark,
+                },
+            ));
+        } else if self.record.state.is_final()
+            && matches!(self.task.operation, Operation::KeyReshare(_))
+        {
             self.ask_silent(node, world, effects);
         }
     }
@@ -159,19 +205,27 @@ impl Flow {
     /// True if others wait for what this party stored, and it has not said.
     pub(super) fn owes_word(&self, node: &NodeId) -> bool {
         let record = &self.record;
-        record.is_unsettled() && self.is_party(node) && !record.has_stored(node) && !record.has_voided(node)
+        record.is_unsettled()
+            && self.is_party(node)
+            && !record.has_stored(node)
+            && !record.has_voided(node)
     }
 
-    /// Offers the task again to those that said neither: they answer with what they recorded. Seldom enough that nobody can
-    /// flood others by asking.
+    /// Offers the task again to those that said neither: they answer with what they recorded.
+    /// Seldom enough that nobody can flood others by asking.
     fn ask_silent(&mut self, asking: NodeId, world: &World<'_>, effects: &mut Effects) {
-        if self.record.asked.is_some_and(|at| world.now.0 < at.0.saturating_add(ASK_AGAIN)) {
+        if self
+            .record
+            .asked
+            .is_some_and(|at| world.now.0 < at.0.saturating_add(ASK_AGAIN))
+        {
             return;
         }
         let said = |node: &NodeId| self.record.has_stored(node) || self.record.has_voided(node);
         let parties = self.record.parties.iter().map(|party| party.node);
-        let silent: Vec<NodeId> =
-            parties.filter(|node| *node != asking && !said(node) && (world.online)(node)).collect();
+        let silent: Vec<NodeId> = parties
+            .filter(|node| *node != asking && !said(node) && (world.online)(node))
+            .collect();
         if silent.is_empty() {
             return;
         }
@@ -182,6 +236,3 @@ impl Flow {
         effects.change = Change::Stored;
     }
 }
-
-/// From one question to the next, in ms; less than the time after which a party says again that it waits.
-const ASK_AGAIN: u64 = 10_000;

@@ -1,16 +1,20 @@
 //! A check-up: everybody's proof, and each of them right.
 
-use super::*;
 use countersign_protocol::Intact;
+
+use super::*;
 
 impl Play {
     /// Nodes 0 and 2 have begun to prove their shares.
-    fn check_up() -> Play {
-        let mut play = Play::new(check_up(wallet().key, &[2, 0]), Some(wallet()));
+    fn check_up() -> Self {
+        let mut play = Self::new(check_up(wallet().key, &[2, 0]), Some(wallet()));
         play = play.act([On(0), On(1)]);
         assert_eq!(play.look(), (State::Waiting, "", vec![]));
         play = play.act([On(2), Yes(0), Yes(2)]);
-        assert_eq!(play.look().2, vec![(0, "offer"), (2, "offer"), (0, "start"), (2, "start")]);
+        assert_eq!(
+            play.look().2,
+            vec![(0, "offer"), (2, "offer"), (0, "start"), (2, "start")]
+        );
         play
     }
 
@@ -26,7 +30,8 @@ impl Play {
 #[test]
 fn a_check_up_is_complete_with_everybodys_proof() {
     let play = Play::check_up();
-    let (one, other) = (play.proves(2), play.proves(0));
+    let one = play.proves(2);
+    let other = play.proves(0);
     let expected = vec![play.proof(0), play.proof(2)];
     let mut play = play.act([one]);
     assert_eq!(play.look(), (State::Running, "", vec![]));
@@ -42,7 +47,9 @@ fn a_wrong_proof_is_the_fault_of_its_node() {
         ("proof", |intact| intact.proof.0[40] ^= 1),
         ("public share", |intact| intact.public_shares[1].0[0] ^= 1),
         ("generation", |intact| intact.generation = 1),
-        ("key", |intact| intact.key = KeyId::from_bytes([1; 16]).unwrap()),
+        ("key", |intact| {
+            intact.key = KeyId::from_bytes([1; 16]).unwrap()
+        }),
         ("node", |intact| intact.node = crowd()[2]),
     ];
     for (what, change) in changes {
@@ -58,7 +65,11 @@ fn a_wrong_proof_is_the_fault_of_its_node() {
     let play = Play::check_up();
     let another = Outcome::Intact(play.proof(2));
     let right = play.proves(2);
-    assert_eq!(play.act([right, says(0, another)]).look().1, "wrong-result", "another node's proof");
+    assert_eq!(
+        play.act([right, says(0, another)]).look().1,
+        "wrong-result",
+        "another node's proof"
+    );
     let play = Play::check_up().act([says(0, signed()), says(2, Outcome::Created(wallet()))]);
     assert!(play.flow.record.result.is_none());
 }

@@ -1,23 +1,24 @@
 //! A reshare to its end, whoever misses the last marks, and whoever lies about its own.
 
+use countersign_protocol::{KeyReshare, TaskId};
+
 use super::*;
 use crate::task::choose;
-use countersign_protocol::{KeyReshare, TaskId};
 
 impl Play {
     /// Nodes 0 and 1 stay, 3 joins; 2 holds a share and leaves.
-    fn reshare() -> Play {
-        Play::handing_to(&[0, 1, 3], Some(&[0, 1]))
+    fn reshare() -> Self {
+        Self::handing_to(&[0, 1, 3], Some(&[0, 1]))
     }
 
-    fn handing_to(members: &[usize], dealers: Option<&[usize]>) -> Play {
+    fn handing_to(members: &[usize], dealers: Option<&[usize]>) -> Self {
         let reshare = reshare(&wallet(), members, dealers);
-        Play::new(Operation::KeyReshare(Box::new(reshare)), None)
+        Self::new(Operation::KeyReshare(Box::new(reshare)), None)
     }
 
     /// A reshare whose parties have approved.
-    fn running() -> Play {
-        let mut play = Play::reshare().act([On(0), On(1), On(2), On(3), Yes(0), Yes(1), Yes(3)]);
+    fn running() -> Self {
+        let mut play = Self::reshare().act([On(0), On(1), On(2), On(3), Yes(0), Yes(1), Yes(3)]);
         assert_eq!(play.look().0, State::Running);
         play
     }
@@ -28,7 +29,13 @@ impl Play {
 
     /// What it makes, with these marks.
     fn made(&self, marked_by: &[usize]) -> Announcement {
-        let parties = self.flow.record.parties.iter().map(|party| party.node).collect();
+        let parties = self
+            .flow
+            .record
+            .parties
+            .iter()
+            .map(|party| party.node)
+            .collect();
         let mut made = next(&self.order(), self.flow.task().id, parties);
         mark_by(&mut made, marked_by);
         made
@@ -47,10 +54,10 @@ impl Play {
     }
 
     /// As the store keeps it, and a program that starts finds it.
-    fn restarted(self) -> Play {
+    fn restarted(self) -> Self {
         let text = serde_json::to_string(&self.flow.record).unwrap();
         let flow = Flow::restore(serde_json::from_str(&text).unwrap()).unwrap();
-        Play { flow, ..self }
+        Self { flow, ..self }
     }
 }
 
@@ -66,7 +73,13 @@ fn all_future_members_and_the_dealers_take_part() {
     assert_eq!(play.look(), (State::Waiting, "", vec![]));
     let mut play = play.act([On(3)]);
     let (state, _, offers) = play.look();
-    assert_eq!((state, sent(&offers)), (State::Approving, vec![(0, "offer"), (1, "offer"), (3, "offer")]));
+    assert_eq!(
+        (state, sent(&offers)),
+        (
+            State::Approving,
+            vec![(0, "offer"), (1, "offer"), (3, "offer")]
+        )
+    );
 }
 
 #[test]
@@ -77,8 +90,13 @@ fn the_coordinator_chooses_dealers_that_the_nodes_find_again() {
         let reshare = reshare(&from, members, None);
         let parties = choose::resharers(&TaskId([1; 16]), &reshare, online(present.to_vec()));
         parties.map(|parties| {
-            assert!(reshare.dealers_among(&parties).is_some(), "{members:?} {present:?}");
-            (0..5).filter(|n| parties.contains(&crowd()[*n])).collect::<Vec<usize>>()
+            assert!(
+                reshare.dealers_among(&parties).is_some(),
+                "{members:?} {present:?}"
+            );
+            (0..5)
+                .filter(|n| parties.contains(&crowd()[*n]))
+                .collect::<Vec<usize>>()
         })
     };
     type Row = (&'static [usize], &'static [usize], Option<Vec<usize>>);
@@ -94,18 +112,30 @@ fn the_coordinator_chooses_dealers_that_the_nodes_find_again() {
         (&[0, 1, 3], &[0, 1, 2], None),
     ];
     for (members, present, expected) in table {
-        assert_eq!(choose(members, present), expected, "{members:?} {present:?}");
+        assert_eq!(
+            choose(members, present),
+            expected,
+            "{members:?} {present:?}"
+        );
     }
     // Every committee of the crowd, whoever is on line.
-    let chosen = |bits: usize| (0..5).filter(move |n| bits & (1 << n) != 0).collect::<Vec<usize>>();
+    let chosen = |bits: usize| {
+        (0..5)
+            .filter(move |n| bits & (1 << n) != 0)
+            .collect::<Vec<usize>>()
+    };
     let mut possible = 0;
     for members in (0..32).map(chosen).filter(|members| members.len() >= 2) {
-        possible += (0..32).filter(|bits| choose(&members, &chosen(*bits)).is_some()).count();
+        possible += (0..32)
+            .filter(|bits| choose(&members, &chosen(*bits)).is_some())
+            .count();
     }
     assert!(possible > 50, "{possible}");
     let reshare = reshare(&wallet(), &[3, 4], None);
     let id = |n: u8| TaskId([n; 16]);
-    let sets: BTreeSet<_> = (0..50).map(|n| choose::resharers(&id(n), &reshare, |_| true).unwrap()).collect();
+    let sets: BTreeSet<_> = (0..50)
+        .map(|n| choose::resharers(&id(n), &reshare, |_| true).unwrap())
+        .collect();
     assert_eq!(sets.len(), 3, "dealers that leave are taken in turn");
 }
 
@@ -115,25 +145,36 @@ fn a_reshare_ends_well_whoever_misses_the_last_mark() {
     let play = Play::running();
     let reshared = play.reshared();
     let mut play = play.act([says(0, reshared.clone())]);
-    assert_eq!(play.look(), (State::Completed, "", vec![(1, "settle"), (3, "settle")]).sorted());
-    assert!(matches!(&play.flow.record.result, Some(Proof::Reshared(made)) if made.generation == 1));
+    assert_eq!(
+        play.look(),
+        (State::Completed, "", vec![(1, "settle"), (3, "settle")]).sorted()
+    );
+    assert!(
+        matches!(&play.flow.record.result, Some(Proof::Reshared(made)) if made.generation == 1)
+    );
     let mut play = play.act([says(1, reshared.clone()), says(3, reshared)]);
     assert_eq!(play.look(), (State::Completed, "", vec![]));
 
     // One misses it, and says again that it waits.
     let play = Play::running();
-    let (reshared, waits) = (play.reshared(), play.stores(3));
+    let reshared = play.reshared();
+    let waits = play.stores(3);
     let mut play = play.act([says(0, reshared), waits]);
     assert_eq!(play.look().2.last(), Some(&(3, "settle")));
     assert!(play.alarms.is_empty(), "{:?}", play.alarms);
 
     // All but one miss it: its word brings the task to its end.
     let play = Play::running();
-    let (first, second, reshared) = (play.stores(1), play.stores(3), play.reshared());
+    let first = play.stores(1);
+    let second = play.stores(3);
+    let reshared = play.reshared();
     let mut play = play.act([first, second]);
     assert_eq!(play.look(), (State::Running, "", vec![]));
     let mut play = play.act([says(0, reshared)]);
-    assert_eq!(play.look(), (State::Completed, "", vec![(1, "settle"), (3, "settle")]).sorted());
+    assert_eq!(
+        play.look(),
+        (State::Completed, "", vec![(1, "settle"), (3, "settle")]).sorted()
+    );
 
     // All miss it.
     let play = Play::running();
@@ -141,8 +182,13 @@ fn a_reshare_ends_well_whoever_misses_the_last_mark() {
     let mut play = play.act(all);
     let (state, code, settles) = play.look();
     assert_eq!((state, code), (State::Completed, ""));
-    assert_eq!(sent(&settles), vec![(0, "settle"), (1, "settle"), (3, "settle")]);
-    let Some(Proof::Reshared(made)) = &play.flow.record.result else { panic!("no result") };
+    assert_eq!(
+        sent(&settles),
+        vec![(0, "settle"), (1, "settle"), (3, "settle")]
+    );
+    let Some(Proof::Reshared(made)) = &play.flow.record.result else {
+        panic!("no result")
+    };
     assert!(made.succeeds(&wallet()) && made.stored.len() == 3);
 }
 
@@ -163,7 +209,9 @@ impl Sorted for (State, &str, Vec<(usize, &'static str)>) {
 #[test]
 fn marks_that_come_after_the_failure_still_complete_it() {
     let play = Play::running().act([Wait(300)]);
-    let (one, two, three) = (play.stores(0), play.stores(1), play.stores(3));
+    let one = play.stores(0);
+    let two = play.stores(1);
+    let three = play.stores(3);
     let mut play = play.act([]);
     assert_eq!((play.look().0, play.culprits().len()), (State::Failed, 3));
     let mut play = play.act([one]);
@@ -174,7 +222,11 @@ fn marks_that_come_after_the_failure_still_complete_it() {
         "the silent are asked"
     );
     let mut play = play.act([two]);
-    assert_eq!(play.look(), (State::Failed, "no-outcome", vec![]), "but not at every word");
+    assert_eq!(
+        play.look(),
+        (State::Failed, "no-outcome", vec![]),
+        "but not at every word"
+    );
     let mut play = play.act([three]);
     let (state, code, settles) = play.look();
     assert_eq!((state, code, settles.len()), (State::Completed, "", 3));
@@ -183,7 +235,8 @@ fn marks_that_come_after_the_failure_still_complete_it() {
 #[test]
 fn the_silent_are_asked_while_somebody_waits_and_on_line() {
     let play = Play::running().act([Wait(300), Off(3)]);
-    let (one, again) = (play.stores(0), play.stores(0));
+    let one = play.stores(0);
+    let again = play.stores(0);
     let mut play = play.act([one]);
     assert_eq!(play.look().2.last(), Some(&(1, "offer")));
     let two = play.stores(1);
@@ -192,20 +245,34 @@ fn the_silent_are_asked_while_somebody_waits_and_on_line() {
     let mut play = play.act([On(3)]);
     assert_eq!(play.look().2, vec![(3, "offer")], "when it comes");
     let mut play = play.act([Act::Pending(1)]);
-    assert_eq!(play.look().2, vec![(3, "offer")], "and when another one asks");
+    assert_eq!(
+        play.look().2,
+        vec![(3, "offer")],
+        "and when another one asks"
+    );
     let mut play = play.act([Act::Pending(0)]);
     assert_eq!(play.look().2, vec![]);
     let void = play.voids(3);
     let mut play = play.act([void]);
-    assert_eq!(play.look(), (State::Failed, "no-outcome", vec![(0, "void"), (1, "void")]));
+    assert_eq!(
+        play.look(),
+        (State::Failed, "no-outcome", vec![(0, "void"), (1, "void")])
+    );
     let mut play = play.act([Act::Pending(1), Act::Pending(2)]);
-    assert_eq!(play.look().2, vec![(1, "void")], "who is no party is told nothing");
+    assert_eq!(
+        play.look().2,
+        vec![(1, "void")],
+        "who is no party is told nothing"
+    );
 }
 
 #[test]
 fn a_party_that_never_stored_ends_it_and_whoever_stored_is_told() {
     let play = Play::running();
-    let (stored, void, again, late) = (play.stores(0), play.voids(3), play.voids(3), play.stores(1));
+    let stored = play.stores(0);
+    let void = play.voids(3);
+    let again = play.voids(3);
+    let late = play.stores(1);
     let mut play = play.act([stored, void]);
     let (state, code, frames) = play.look();
     assert_eq!((state, code), (State::Failed, "reshare-void"));
@@ -215,7 +282,10 @@ fn a_party_that_never_stored_ends_it_and_whoever_stored_is_told() {
     let mut play = play.act([again]);
     assert_eq!(play.look().2, vec![], "once is enough");
     let mut play = play.act([late]);
-    assert_eq!(play.look(), (State::Failed, "reshare-void", vec![(1, "void")]));
+    assert_eq!(
+        play.look(),
+        (State::Failed, "reshare-void", vec![(1, "void")])
+    );
     assert!(play.alarms.is_empty(), "{:?}", play.alarms);
 }
 
@@ -232,25 +302,43 @@ fn the_real_cause_is_told_where_it_is_known() {
 fn who_says_both_is_named_and_the_key_is_where_all_marks_are() {
     // Stored, then void: the mark counts, so nobody is told to drop anything.
     let play = Play::running();
-    let (stored, void, others) = (play.stores(0), play.voids(0), [play.stores(1), play.stores(3)]);
+    let stored = play.stores(0);
+    let void = play.voids(0);
+    let others = [play.stores(1), play.stores(3)];
     let mut play = play.act([stored, void]);
     assert_eq!(play.look(), (State::Running, "", vec![]));
-    assert!(play.alarms.len() == 1 && play.alarms[0].contains(&crowd()[0].to_string()), "{:?}", play.alarms);
+    assert!(
+        play.alarms.len() == 1 && play.alarms[0].contains(&crowd()[0].to_string()),
+        "{:?}",
+        play.alarms
+    );
     assert_eq!(play.act(others).look().0, State::Completed);
 
     // Void, then stored.
     let play = Play::running();
-    let (void, stored, others) = (play.voids(0), play.stores(0), [play.stores(1), play.stores(3)]);
+    let void = play.voids(0);
+    let stored = play.stores(0);
+    let others = [play.stores(1), play.stores(3)];
     let mut play = play.act([void, stored]);
     assert_eq!((play.look().0, play.alarms.len()), (State::Failed, 1));
-    assert_eq!((play.flow.record.void.len(), play.flow.record.stored.iter().len()), (1, 1));
+    assert_eq!(
+        (
+            play.flow.record.void.len(),
+            play.flow.record.stored.iter().len()
+        ),
+        (1, 1)
+    );
     assert_eq!(play.act(others).look().0, State::Completed);
 
     // Void after the end.
     let play = Play::running();
-    let (reshared, void) = (play.reshared(), play.voids(3));
+    let reshared = play.reshared();
+    let void = play.voids(3);
     let mut play = play.act([says(0, reshared), void]);
-    assert_eq!((play.look().2.last(), play.alarms.len()), (Some(&(3, "settle")), 1));
+    assert_eq!(
+        (play.look().2.last(), play.alarms.len()),
+        (Some(&(3, "settle")), 1)
+    );
     assert_eq!(play.look().0, State::Completed);
 }
 
@@ -260,12 +348,18 @@ fn marks_count_only_for_one_and_the_same_generation() {
     let mut other = play.made(&[]);
     other.public_shares.0[0] ^= 1;
     mark_by(&mut other, &[1]);
-    let (first, last) = (play.stores(0), play.stores(3));
+    let first = play.stores(0);
+    let last = play.stores(3);
     let play = play.act([first, Act::Stored(1, Box::new(other)), last]);
     assert_eq!(play.flow.record.stored.as_ref().unwrap().stored.len(), 2);
-    assert_eq!((play.flow.record.state, play.alarms.len()), (State::Running, 1));
+    assert_eq!(
+        (play.flow.record.state, play.alarms.len()),
+        (State::Running, 1)
+    );
     assert!(
-        [0, 1].iter().all(|who| play.alarms[0].contains(&crowd()[*who].to_string())),
+        [0, 1]
+            .iter()
+            .all(|who| play.alarms[0].contains(&crowd()[*who].to_string())),
         "{:?}",
         play.alarms
     );
@@ -277,7 +371,8 @@ fn who_stored_something_else_is_freed_all_the_same() {
     let mut other = play.made(&[]);
     other.public_shares.0[0] ^= 1;
     mark_by(&mut other, &[0]);
-    let (void, stored) = (play.voids(3), play.stores(1));
+    let void = play.voids(3);
+    let stored = play.stores(1);
     let mut play = play.act([Act::Stored(0, Box::new(other)), void]);
     play.look();
     let mut play = play.act([stored]);
@@ -291,22 +386,35 @@ fn a_mark_must_be_the_partys_own_over_what_was_ordered() {
         ("task", |made| made.task.0[0] ^= 1),
         ("generation", |made| made.generation = 2),
         ("threshold", |made| made.threshold = 3.try_into().unwrap()),
-        ("committee", |made| made.committee = nodes().try_into().unwrap()),
+        ("committee", |made| {
+            made.committee = nodes().try_into().unwrap()
+        }),
         ("root key", |made| made.root_public_key[0] ^= 1),
         ("name", |made| made.name.push('!')),
         ("chain code", |made| made.chain_code.0[0] ^= 1),
-        ("auxiliary information", |made| made.aux = Some(countersign_protocol::Hash([1; 32]))),
-        ("scheme", |made| made.scheme = countersign_protocol::Scheme::Taproot),
+        ("auxiliary information", |made| {
+            made.aux = Some(countersign_protocol::Hash([1; 32]))
+        }),
+        ("scheme", |made| {
+            made.scheme = countersign_protocol::Scheme::Taproot
+        }),
     ];
     for (what, change) in changes {
         let play = Play::running();
-        let (mut made, mut complete) = (play.made(&[]), play.made(&[]));
+        let mut made = play.made(&[]);
+        let mut complete = play.made(&[]);
         change(&mut made);
         mark_by(&mut made, &[0]);
         change(&mut complete);
         mark_by(&mut complete, &[0, 1, 3]);
-        let play = play.act([Act::Stored(0, Box::new(made)), says(1, Outcome::Reshared(complete))]);
-        assert!(play.flow.record.stored.is_none() && play.alarms.len() == 1, "{what}");
+        let play = play.act([
+            Act::Stored(0, Box::new(made)),
+            says(1, Outcome::Reshared(complete)),
+        ]);
+        assert!(
+            play.flow.record.stored.is_none() && play.alarms.len() == 1,
+            "{what}"
+        );
         assert_eq!(play.flow.record.state, State::Running, "{what}");
     }
     let play = Play::running();
@@ -323,14 +431,20 @@ fn a_mark_must_be_the_partys_own_over_what_was_ordered() {
         Act::Void(2, void_mark(2, play.flow.hash())),
     ];
     let mut play = play.act(acts);
-    assert_eq!((play.alarms.len(), play.look()), (8, (State::Running, "", vec![])));
+    assert_eq!(
+        (play.alarms.len(), play.look()),
+        (8, (State::Running, "", vec![]))
+    );
     assert!(play.flow.record.stored.is_none() && play.flow.record.void.is_empty());
 
     let keygen = Play::keygen().act([On(0), On(1), On(2), Yes(0), Yes(1), Yes(2)]);
     let made = announcement(keygen.flow.task().id, keygen.flow.hash());
     let void = keygen.voids(0);
     let keygen = keygen.act([Act::Stored(0, Box::new(made)), void]);
-    assert_eq!((keygen.alarms.len(), keygen.flow.record.state), (2, State::Running));
+    assert_eq!(
+        (keygen.alarms.len(), keygen.flow.record.state),
+        (2, State::Running)
+    );
 }
 
 #[test]
@@ -344,14 +458,25 @@ fn a_result_has_exactly_the_marks_of_the_parties() {
     ] {
         let play = Play::running();
         let made = play.made(marks);
-        assert_eq!(play.act([says(0, Outcome::Reshared(made))]).look().0, expected, "{marks:?}");
+        assert_eq!(
+            play.act([says(0, Outcome::Reshared(made))]).look().0,
+            expected,
+            "{marks:?}"
+        );
     }
     let play = Play::running();
     let created = Outcome::Created(play.made(&[0, 1, 3]));
     let play = play.act([says(0, created), says(1, signed())]);
-    let codes = play.flow.record.parties.iter().filter_map(|party| Some(&party.report.as_ref()?.outcome));
+    let codes = play
+        .flow
+        .record
+        .parties
+        .iter()
+        .filter_map(|party| Some(&party.report.as_ref()?.outcome));
     assert_eq!(
-        codes.filter(|outcome| matches!(outcome, Outcome::Failed(f) if f.code == "wrong-result")).count(),
+        codes
+            .filter(|outcome| matches!(outcome, Outcome::Failed(f) if f.code == "wrong-result"))
+            .count(),
         2
     );
 }
@@ -359,9 +484,18 @@ fn a_result_has_exactly_the_marks_of_the_parties() {
 #[test]
 fn a_dealer_that_leaves_must_store_as_well() {
     let play = Play::handing_to(&[3, 4], None).act((0..5).map(On));
-    let parties: Vec<usize> =
-        (0..5).filter(|n| play.flow.record.parties.iter().any(|party| party.node == crowd()[*n])).collect();
-    let [one, other, 3, 4] = parties[..] else { panic!("{parties:?}") };
+    let parties: Vec<usize> = (0..5)
+        .filter(|n| {
+            play.flow
+                .record
+                .parties
+                .iter()
+                .any(|party| party.node == crowd()[*n])
+        })
+        .collect();
+    let [one, other, 3, 4] = parties[..] else {
+        panic!("{parties:?}")
+    };
     let play = play.act(parties.iter().map(|n| Yes(*n)).collect::<Vec<_>>());
     let stored = [3, 4, one].map(|n| play.stores(n));
     let last = play.stores(other);
@@ -373,7 +507,10 @@ fn a_dealer_that_leaves_must_store_as_well() {
 #[test]
 fn marks_and_voids_outlive_a_restart() {
     let play = Play::running().act([Wait(300)]);
-    let (one, two, last, void) = (play.stores(0), play.stores(1), play.stores(3), play.voids(3));
+    let one = play.stores(0);
+    let two = play.stores(1);
+    let last = play.stores(3);
+    let void = play.voids(3);
     let play = play.act([one]).restarted().act([two]).restarted();
     let mut completed = play.act([last]).restarted();
     assert_eq!(completed.look().0, State::Completed);
@@ -381,11 +518,19 @@ fn marks_and_voids_outlive_a_restart() {
     assert_eq!(completed.look().2, vec![(1, "settle")]);
 
     let play = Play::running();
-    let (one, two) = (play.stores(0), play.stores(1));
+    let one = play.stores(0);
+    let two = play.stores(1);
     let mut play = play.act([one, void]).restarted();
     play.look();
     let mut play = play.act([two, Act::Pending(0)]);
-    assert_eq!(play.look(), (State::Failed, "reshare-void", vec![(1, "void"), (0, "void")]));
+    assert_eq!(
+        play.look(),
+        (
+            State::Failed,
+            "reshare-void",
+            vec![(1, "void"), (0, "void")]
+        )
+    );
 }
 
 #[test]
@@ -401,7 +546,13 @@ fn a_row_of_before_is_read() {
     let mut row = serde_json::to_value(&play.flow.record).unwrap();
     let fields = row.as_object_mut().unwrap();
     for new in ["stored", "void", "asked"] {
-        assert!(!fields.contains_key(new), "an old program reads what says nothing new");
+        assert!(
+            !fields.contains_key(new),
+            "an old program reads what says nothing new"
+        );
     }
-    assert_eq!(serde_json::from_value::<super::super::record::TaskRecord>(row).unwrap(), play.flow.record);
+    assert_eq!(
+        serde_json::from_value::<super::super::record::TaskRecord>(row).unwrap(),
+        play.flow.record
+    );
 }

@@ -1,7 +1,8 @@
 //! Parties that break the protocol, and who is named for it.
 //!
-//! The cheat is party 1 of [`REFRESH`] unless a test says otherwise: a dealer that stays. It follows the
-//! protocol but for what the network alters on its behalf; [`Wire`] is what goes over it.
+//! The cheat is party 1 of [`REFRESH`] unless a test says otherwise: a dealer that stays. It
+//! follows the protocol but for what the network alters on its behalf; [`Wire`] is what goes over
+//! it.
 
 use countersign_engine::{MessageKind, ReshareFault};
 use generic_ec::curves::{Ed25519, Secp256k1};
@@ -20,12 +21,21 @@ scheme_suite! {
     a_baseless_complaint_names_the_accuser, messages_out_of_role_name_the_sender,
 }
 
+const CHEAT: PartyIndex = PartyIndex(1);
+const HONEST: [usize; 2] = [0, 2];
+
 /// Every message of a resharing, as it is encoded.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 enum Wire<E: Curve> {
-    Commitment { plan: [u8; 32], polynomial: Option<[u8; 32]> },
-    Opening { coefficients: Vec<Point<E>>, nonce: [u8; 32] },
+    Commitment {
+        plan: [u8; 32],
+        polynomial: Option<[u8; 32]>,
+    },
+    Opening {
+        coefficients: Vec<Point<E>>,
+        nonce: [u8; 32],
+    },
     SubShare(SecretScalar<E>),
     Closing(Closing<E>),
 }
@@ -33,7 +43,11 @@ enum Wire<E: Curve> {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 enum Closing<E: Curve> {
-    Proofs { transcript: [u8; 32], dealer: Option<Proof<E>>, member: Option<Proof<E>> },
+    Proofs {
+        transcript: [u8; 32],
+        dealer: Option<Proof<E>>,
+        member: Option<Proof<E>>,
+    },
     Complaint(u16),
 }
 
@@ -60,21 +74,25 @@ macro_rules! with_curve {
     };
 }
 
-const CHEAT: PartyIndex = PartyIndex(1);
-const HONEST: [usize; 2] = [0, 2];
-
 /// Runs [`REFRESH`] of a fresh 2-of-3 key to a threshold of 2.
 fn run(scheme: Scheme, alter: impl FnMut(&mut Packet)) -> Outcomes<Reshared> {
     run_plan(scheme, &REFRESH, alter)
 }
 
-fn run_plan(scheme: Scheme, parties: &[Role], alter: impl FnMut(&mut Packet)) -> Outcomes<Reshared> {
+fn run_plan(
+    scheme: Scheme,
+    parties: &[Role],
+    alter: impl FnMut(&mut Packet),
+) -> Outcomes<Reshared> {
     let shares = generate(scheme, 2, 3, b"keygen");
     driver::run_altered(Plan::new(&shares, parties, 2).engines(&shares), alter)
 }
 
 /// As [`run`], but what the cheat broadcasts goes through `alter`, decoded.
-fn run_cheat<E: Curve>(scheme: Scheme, alter: impl FnMut(Wire<E>) -> Wire<E>) -> Outcomes<Reshared> {
+fn run_cheat<E: Curve>(
+    scheme: Scheme,
+    alter: impl FnMut(Wire<E>) -> Wire<E>,
+) -> Outcomes<Reshared> {
     run_cheat_in(scheme, &REFRESH, alter)
 }
 
@@ -107,23 +125,40 @@ fn commitment<E: Curve>(
     coefficients: &[Point<E>],
     nonce: &[u8; 32],
 ) -> [u8; 32] {
-    let coefficients: Vec<_> = coefficients.iter().map(|point| point.to_bytes(true)).collect();
+    let coefficients: Vec<_> = coefficients
+        .iter()
+        .map(|point| point.to_bytes(true))
+        .collect();
     let mut fields: Vec<&[u8]> = vec![b"countersign engine reshare opening v1", nonce];
     fields.extend(coefficients.iter().map(|point| point.as_bytes()));
     let opening = hash(&fields);
-    hash(&[b"countersign engine reshare commitment v1", plan, &dealer.0.to_be_bytes(), &opening])
+    hash(&[
+        b"countersign engine reshare commitment v1",
+        plan,
+        &dealer.0.to_be_bytes(),
+        &opening,
+    ])
 }
 
 fn hash(fields: &[&[u8]]) -> [u8; 32] {
     let hash = fields.iter().fold(Sha256::new(), |hash, field| {
-        hash.chain_update((field.len() as u64).to_be_bytes()).chain_update(field)
+        hash.chain_update((field.len() as u64).to_be_bytes())
+            .chain_update(field)
     });
     hash.finalize().into()
 }
 
 /// The named party has failed, and says who did what.
-fn names(outcomes: &Outcomes<Reshared>, party: usize, fault: ReshareFault, culprits: &[PartyIndex]) {
-    let expected = EngineError::Peer { fault: PeerFault::Reshare(fault), culprits: culprits.to_vec() };
+fn names(
+    outcomes: &Outcomes<Reshared>,
+    party: usize,
+    fault: ReshareFault,
+    culprits: &[PartyIndex],
+) {
+    let expected = EngineError::Peer {
+        fault: PeerFault::Reshare(fault),
+        culprits: culprits.to_vec(),
+    };
     match &outcomes[party] {
         Some(Err(error)) => assert_eq!(*error, expected, "party {party}"),
         Some(Ok(_)) => panic!("party {party} succeeded"),
@@ -137,9 +172,11 @@ fn honest_parties_name(outcomes: &Outcomes<Reshared>, fault: &ReshareFault) {
     }
 }
 
-/// The victim complains, the others abort too, and nothing that is broadcast holds the share in question.
+/// The victim complains, the others abort too, and nothing that is broadcast holds the share in
+/// question.
 fn a_wrong_sub_share_names_the_dealer_and_stays_secret(scheme: Scheme) {
-    let (mut dealt, mut broadcast) = (vec![], vec![]);
+    let mut dealt = vec![];
+    let mut broadcast = vec![];
     let outcomes = run(scheme, |packet| {
         if packet.kind == MessageKind::Broadcast {
             broadcast.extend_from_slice(&packet.body);
@@ -149,13 +186,20 @@ fn a_wrong_sub_share_names_the_dealer_and_stays_secret(scheme: Scheme) {
         }
     });
     names(&outcomes, 2, ReshareFault::SubShare, &[CHEAT]);
-    let complaint = ReshareFault::Complaint { accuser: PartyIndex(2), accused: CHEAT };
+    let complaint = ReshareFault::Complaint {
+        accuser: PartyIndex(2),
+        accused: CHEAT,
+    };
     names(&outcomes, 0, complaint.clone(), &[]);
     names(&outcomes, 1, complaint, &[]);
 
     // All but the altered byte.
     let secret = &dealt[dealt.len() - 32..dealt.len() - 1];
-    assert!(!broadcast.windows(secret.len()).any(|window| window == secret));
+    assert!(
+        !broadcast
+            .windows(secret.len())
+            .any(|window| window == secret)
+    );
 }
 
 /// The cheat commits to a polynomial of its own with `coefficients`, and opens it properly.
@@ -176,12 +220,33 @@ fn another_polynomial(scheme: Scheme, coefficients: usize, fault: &ReshareFault)
 }
 
 fn a_longer_polynomial_names_the_dealer(scheme: Scheme) {
-    another_polynomial(scheme, 3, &ReshareFault::Coefficients { given: 3, needed: 2 });
+    another_polynomial(
+        scheme,
+        3,
+        &ReshareFault::Coefficients {
+            given: 3,
+            needed: 2,
+        },
+    );
 }
 
 fn a_shorter_polynomial_names_the_dealer(scheme: Scheme) {
-    another_polynomial(scheme, 1, &ReshareFault::Coefficients { given: 1, needed: 2 });
-    another_polynomial(scheme, 0, &ReshareFault::Coefficients { given: 0, needed: 2 });
+    another_polynomial(
+        scheme,
+        1,
+        &ReshareFault::Coefficients {
+            given: 1,
+            needed: 2,
+        },
+    );
+    another_polynomial(
+        scheme,
+        0,
+        &ReshareFault::Coefficients {
+            given: 0,
+            needed: 2,
+        },
+    );
 }
 
 fn another_secret_names_the_dealer(scheme: Scheme) {
@@ -217,8 +282,8 @@ fn a_dealer_must_commit_and_nobody_else(scheme: Scheme) {
     });
 }
 
-/// What a session that does not echo would let through: the cheat commits to the same polynomial with
-/// another nonce towards party 2. All is in order for everybody, but the transcripts differ.
+/// What a session that does not echo would let through: the cheat commits to the same polynomial
+/// with another nonce towards party 2. All is in order for everybody, but the transcripts differ.
 fn two_stories_make_nobody_finish(scheme: Scheme) {
     with_curve!(scheme, E => {
         let shares = generate(scheme, 2, 3, b"keygen");
@@ -276,9 +341,17 @@ fn altered_proofs<E: Curve>(
     mut alter: impl FnMut(&mut Option<Proof<E>>, &mut Option<Proof<E>>),
 ) -> Outcomes<Reshared> {
     run_cheat_in::<E>(scheme, parties, |message| match message {
-        Wire::Closing(Closing::Proofs { transcript, mut dealer, mut member }) => {
+        Wire::Closing(Closing::Proofs {
+            transcript,
+            mut dealer,
+            mut member,
+        }) => {
             alter(&mut dealer, &mut member);
-            Wire::Closing(Closing::Proofs { transcript, dealer, member })
+            Wire::Closing(Closing::Proofs {
+                transcript,
+                dealer,
+                member,
+            })
         }
         message => message,
     })
@@ -322,7 +395,8 @@ fn a_copied_proof_names_the_copier(scheme: Scheme) {
     });
 }
 
-/// A complaint accuses somebody who dealt something to the accuser; otherwise it is a fault in itself.
+/// A complaint accuses somebody who dealt something to the accuser; otherwise it is a fault in
+/// itself.
 fn a_baseless_complaint_names_the_accuser(scheme: Scheme) {
     with_curve!(scheme, E => {
         let complains = |parties: &[Role], accused| {

@@ -1,8 +1,8 @@
-//! Many random histories of a key, each of several resharings: committees that overlap or do not, grow,
-//! shrink, and change their threshold.
+//! Many random histories of a key, each of several resharings: committees that overlap or do not,
+//! grow, shrink, and change their threshold.
 //!
-//! Whatever happens, the key stays, every subset of the last committee signs, and no share of an earlier
-//! generation signs along with it.
+//! Whatever happens, the key stays, every subset of the last committee signs, and no share of an
+//! earlier generation signs along with it.
 
 use countersign_engine::{SignParams, sign};
 use rand::Rng;
@@ -12,8 +12,11 @@ use rand::seq::IteratorRandom;
 use super::*;
 
 /// Together 500, over the schemes that sign in milliseconds.
-const HISTORIES: [(Scheme, usize); 3] =
-    [(Scheme::Ed25519, 200), (Scheme::SchnorrSecp256k1, 150), (Scheme::Taproot, 150)];
+const HISTORIES: [(Scheme, usize); 3] = [
+    (Scheme::Ed25519, 200),
+    (Scheme::SchnorrSecp256k1, 150),
+    (Scheme::Taproot, 150),
+];
 
 #[test]
 fn ed25519() {
@@ -50,13 +53,20 @@ struct Generation {
 fn history(scheme: Scheme, chance: &mut StdRng) -> usize {
     let (nodes, threshold) = committee(chance);
     let shares = generate(scheme, threshold, nodes.len() as u16, b"keygen");
-    let mut generations = vec![Generation { nodes, threshold, shares }];
+    let mut generations = vec![Generation {
+        nodes,
+        threshold,
+        shares,
+    }];
     for _ in 0..chance.gen_range(1..=3) {
         let next = next(&generations[generations.len() - 1], chance);
         generations.push(next);
     }
     let last = generations.pop().expect("generations");
-    let mixes = generations.iter().filter(|before| does_not_mix(before, &last, chance)).count();
+    let mixes = generations
+        .iter()
+        .filter(|before| does_not_mix(before, &last, chance))
+        .count();
     // Root key and chain code were compared at every hop.
     signs_as(&generations[0].shares[0], last.shares);
     mixes
@@ -77,31 +87,47 @@ fn next(old: &Generation, chance: &mut StdRng) -> Generation {
     let parties: Vec<Role> = (0..9)
         .filter_map(|node| {
             let held = old.nodes.iter().position(|member| *member == node);
-            let deals = held.filter(|index| dealers.contains(index)).map(|index| PartyIndex(index as u16));
+            let deals = held
+                .filter(|index| dealers.contains(index))
+                .map(|index| PartyIndex(index as u16));
             let joins = nodes.contains(&node);
             (deals.is_some() || joins).then_some(Role { deals, joins })
         })
         .collect();
     let shares = reshared(&old.shares, &parties, threshold);
     assert_eq!(shares.len(), nodes.len());
-    Generation { nodes, threshold, shares }
+    Generation {
+        nodes,
+        threshold,
+        shares,
+    }
 }
 
-/// A random subset of the last committee, in which one signer uses its share of an earlier generation. Where
-/// the committees do not allow for it, that signer cannot even begin. Whether it began.
+/// A random subset of the last committee, in which one signer uses its share of an earlier
+/// generation. Where the committees do not allow for it, that signer cannot even begin. Whether it
+/// began.
 fn does_not_mix(before: &Generation, last: &Generation, chance: &mut StdRng) -> bool {
     let members = 0..last.shares.len() as u16;
-    let mut signers = members.map(PartyIndex).choose_multiple(chance, last.threshold.into());
+    let mut signers = members
+        .map(PartyIndex)
+        .choose_multiple(chance, last.threshold.into());
     signers.sort_unstable();
     let relapse = chance.gen_range(0..signers.len());
-    let Some(old) = before.shares.get(usize::from(signers[relapse].0)) else { return false };
+    let Some(old) = before.shares.get(usize::from(signers[relapse].0)) else {
+        return false;
+    };
     let mut engines = vec![];
     for (me, signer) in signers.iter().enumerate() {
-        let share = if me == relapse { old } else { &last.shares[usize::from(signer.0)] };
+        let share = if me == relapse {
+            old
+        } else {
+            &last.shares[usize::from(signer.0)]
+        };
         match signer_with(share, me, &signers) {
             Ok(engine) => engines.push(engine),
             Err(error) => {
-                let fitting = before.threshold == last.threshold && before.shares.len() >= last.shares.len();
+                let fitting =
+                    before.threshold == last.threshold && before.shares.len() >= last.shares.len();
                 assert!(me == relapse && !fitting, "{error}");
                 return false;
             }
@@ -118,7 +144,14 @@ fn signer_with(
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
     let me = PartyIndex(me as u16);
     sign(
-        SignParams { session: b"mixed", me, signers, path: &[], script_root: None, message: message() },
+        SignParams {
+            session: b"mixed",
+            me,
+            signers,
+            path: &[],
+            script_root: None,
+            message: message(),
+        },
         share,
         None,
         OsRng,

@@ -1,4 +1,5 @@
-//! The compiler process by itself, for tests and for programs that embed the host and have no subcommand to spare.
+//! The compiler process by itself, for tests and for programs that embed the host and have no
+//! subcommand to spare.
 
 use std::process::ExitCode;
 

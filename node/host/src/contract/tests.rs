@@ -19,12 +19,23 @@ fn component(package: &str) -> PathBuf {
         let here = std::env::current_exe().unwrap();
         let target = here.ancestors().nth(3).unwrap();
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"])
+            .args([
+                "build",
+                "--quiet",
+                "--profile",
+                "plugin",
+                "--target",
+                "wasm32-wasip2",
+                "--target-dir",
+            ])
             .arg(target)
             .args(["-p", "countersign-rules", "-p", "countersign-guest-next"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
-        assert!(status.unwrap().success(), "is the target there? `rustup target add wasm32-wasip2`");
+        assert!(
+            status.unwrap().success(),
+            "is the target there? `rustup target add wasm32-wasip2`"
+        );
         target.join("wasm32-wasip2/plugin")
     });
     folder.join(format!("{}.wasm", package.replace('-', "_")))
@@ -36,7 +47,10 @@ fn spec(name: &str, package: &str, config: Value) -> PluginSpec {
         file: component(package),
         digest: None,
         config,
-        grants: Grants { state_bytes: 1000, ..Grants::default() },
+        grants: Grants {
+            state_bytes: 1000,
+            ..Grants::default()
+        },
         role: crate::Role::default(),
         written: None,
     }
@@ -49,11 +63,18 @@ fn next(config: Value) -> PluginSpec {
 /// Rules of 0.1 that allow [`task`].
 fn rules() -> PluginSpec {
     let allowed = json!([{"threshold": 2, "node_ids": ["a", "b"]}]);
-    spec("rules", "countersign-rules", json!({"enable": true, "key_gen": {"allow_list": allowed}}))
+    spec(
+        "rules",
+        "countersign-rules",
+        json!({"enable": true, "key_gen": {"allow_list": allowed}}),
+    )
 }
 
 fn task() -> Task {
-    let principal = || Principal { id: "id".into(), name: "name".into() };
+    let principal = || Principal {
+        id: "id".into(),
+        name: "name".into(),
+    };
     Task {
         id: "task-1".into(),
         attempt: 3,
@@ -67,7 +88,11 @@ fn task() -> Task {
             threshold: 2,
             members: vec!["a".into(), "b".into()],
         }),
-        extra: vec![Statement { name: "note".into(), value: "hello".into(), origin: Origin::Claim }],
+        extra: vec![Statement {
+            name: "note".into(),
+            value: "hello".into(),
+            origin: Origin::Claim,
+        }],
         raw: b"{}".to_vec(),
     }
 }
@@ -81,8 +106,12 @@ fn services() -> Arc<dyn Services> {
 async fn refusal(specs: Vec<PluginSpec>) -> Option<(String, String)> {
     let host = Host::new(HostLimits::default()).unwrap();
     let chain = Chain::load(&host, specs, services()).await.unwrap();
-    let decision = chain.decide(&task(), Instant::now() + Duration::from_secs(20)).await;
-    decision.refusal().map(|refusal| (refusal.code, refusal.reason))
+    let decision = chain
+        .decide(&task(), Instant::now() + Duration::from_secs(20))
+        .await;
+    decision
+        .refusal()
+        .map(|refusal| (refusal.code, refusal.reason))
 }
 
 #[tokio::test]
@@ -101,24 +130,38 @@ async fn a_task_is_told_in_the_words_of_the_version() {
 
 #[tokio::test]
 async fn an_answer_that_0_1_does_not_know_is_no_approval() {
-    let (code, _) = refusal(vec![rules(), next(json!("abstain"))]).await.unwrap();
+    let (code, _) = refusal(vec![rules(), next(json!("abstain"))])
+        .await
+        .unwrap();
     assert_eq!(code, Code::Unsupported.as_str());
 }
 
 #[tokio::test]
 async fn each_version_describes_and_checks_itself() {
     let host = Host::new(HostLimits::default()).unwrap();
-    let plugin = host.load(&next(json!("approve")), services()).await.unwrap();
-    assert_eq!((plugin.info().name.as_str(), plugin.info().version.as_str()), ("next", "9.0.0"));
-    let error = host.load(&next(json!("wrong")), services()).await.unwrap_err();
+    let plugin = host
+        .load(&next(json!("approve")), services())
+        .await
+        .unwrap();
+    assert_eq!(
+        (plugin.info().name.as_str(), plugin.info().version.as_str()),
+        ("next", "9.0.0")
+    );
+    let error = host
+        .load(&next(json!("wrong")), services())
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Code::Misconfigured, "{error}");
 }
 
 #[test]
 fn versions_agree_up_to_the_minor_one() {
-    for (version, agrees) in
-        [("0.1.0", "0.1"), ("0.1.27", "0.1"), ("0.2.0", "0.2"), ("0.1.0-rc.1", "0.1.0-rc.1")]
-    {
+    for (version, agrees) in [
+        ("0.1.0", "0.1"),
+        ("0.1.27", "0.1"),
+        ("0.2.0", "0.2"),
+        ("0.1.0-rc.1", "0.1.0-rc.1"),
+    ] {
         assert_eq!(super::minor(version), agrees);
     }
 }

@@ -29,7 +29,11 @@ fn without(received: &Received, name: &str) -> String {
 
 #[tokio::test]
 async fn approver_lets_the_token_expire() {
-    assert_disbelieved(|r| expiring(r, &(now() - 1).to_string()), "`exp` has passed").await;
+    assert_disbelieved(
+        |r| expiring(r, &(now() - 1).to_string()),
+        "`exp` has passed",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -79,7 +83,11 @@ async fn approver_expires_after_the_end_of_dates() {
 
 #[tokio::test]
 async fn approver_expires_in_milliseconds() {
-    assert_disbelieved(|r| expiring(r, &format!("{}000", now() + 120)), "`exp` is not a date").await;
+    assert_disbelieved(
+        |r| expiring(r, &format!("{}000", now() + 120)),
+        "`exp` is not a date",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -109,8 +117,11 @@ async fn approver_encloses_the_package_as_an_object() {
 
 #[tokio::test]
 async fn approver_encloses_a_list_of_packages() {
-    assert_disbelieved(|r| with(r, "package_data", json!([claims(r)["package_data"]])), "no package_data")
-        .await;
+    assert_disbelieved(
+        |r| with(r, "package_data", json!([claims(r)["package_data"]])),
+        "no package_data",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -151,7 +162,11 @@ async fn approver_sends_claims_that_are_no_json() {
 
 #[tokio::test]
 async fn approver_sends_two_parts() {
-    assert_disbelieved(|r| sound(r).rsplit_once('.').unwrap().0.to_owned(), "malformed token").await;
+    assert_disbelieved(
+        |r| sound(r).rsplit_once('.').unwrap().0.to_owned(),
+        "malformed token",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -186,12 +201,20 @@ async fn approver_leaves_stray_bits_in_a_part() {
 
 #[tokio::test]
 async fn approver_breaks_the_token_by_a_space() {
-    assert_disbelieved(|r| sound(r).replacen('.', ". ", 1), "not signed by the expected key").await;
+    assert_disbelieved(
+        |r| sound(r).replacen('.', ". ", 1),
+        "not signed by the expected key",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_breaks_the_token_by_a_line() {
-    assert_disbelieved(|r| sound(r).replacen('.', ".\r\n", 1), "not signed by the expected key").await;
+    assert_disbelieved(
+        |r| sound(r).replacen('.', ".\r\n", 1),
+        "not signed by the expected key",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -206,7 +229,11 @@ async fn approver_quotes_twice() {
 
 #[tokio::test]
 async fn approver_sends_two_tokens() {
-    assert_disbelieved(|r| format!("{} {}", decided(r, "REJECT"), sound(r)), MALFORMED).await;
+    assert_disbelieved(
+        |r| format!("{} {}", decided(r, "REJECT"), sound(r)),
+        MALFORMED,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Keys, and tokens of every kind: sound ones and forged ones, written as text so that nothing is normalised.
+//! Keys, and tokens of every kind: sound ones and forged ones, written as text so that nothing is
+//! normalised.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -41,7 +42,10 @@ fn key(once: &OnceLock<Vec<u8>>) -> SigningKey {
 }
 
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
@@ -65,7 +69,13 @@ pub fn token_by(encoding: &'static dyn RsaEncoding, header: &str, claims: &str) 
     let input = signing_input(header, claims);
     let pair = KeyPair::from_pkcs8(&server_key().to_pkcs8().unwrap()).unwrap();
     let mut signature = vec![0; pair.public_modulus_len()];
-    pair.sign(encoding, &SystemRandom::new(), input.as_bytes(), &mut signature).unwrap();
+    pair.sign(
+        encoding,
+        &SystemRandom::new(),
+        input.as_bytes(),
+        &mut signature,
+    )
+    .unwrap();
     format!("{input}.{}", base64url(signature))
 }
 

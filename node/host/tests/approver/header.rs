@@ -2,8 +2,8 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
-    RSA_PSS_SHA256,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256,
 };
 use serde_json::json;
 
@@ -19,12 +19,20 @@ fn header(alg: &str) -> String {
 
 #[tokio::test]
 async fn approver_signs_with_a_key_that_nobody_pinned() {
-    assert_disbelieved(|r| token(&stranger_key(), RS256, &claims(r).to_string()), FORGED).await;
+    assert_disbelieved(
+        |r| token(&stranger_key(), RS256, &claims(r).to_string()),
+        FORGED,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_signs_with_the_nodes_own_key() {
-    assert_disbelieved(|r| token(&node_key(), RS256, &claims(r).to_string()), FORGED).await;
+    assert_disbelieved(
+        |r| token(&node_key(), RS256, &claims(r).to_string()),
+        FORGED,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -34,14 +42,21 @@ async fn approver_reflects_the_request() {
 
 #[tokio::test]
 async fn approver_sends_an_empty_signature() {
-    assert_disbelieved(|r| format!("{}.", signing_input(RS256, &claims(r).to_string())), FORGED).await;
+    assert_disbelieved(
+        |r| format!("{}.", signing_input(RS256, &claims(r).to_string())),
+        FORGED,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_sends_a_signature_of_zeros() {
     let zeros = base64url([0; 256]);
-    assert_disbelieved(move |r| format!("{}.{zeros}", signing_input(RS256, &claims(r).to_string())), FORGED)
-        .await;
+    assert_disbelieved(
+        move |r| format!("{}.{zeros}", signing_input(RS256, &claims(r).to_string())),
+        FORGED,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -77,7 +92,10 @@ async fn approver_puts_other_claims_under_a_genuine_signature() {
         |r| {
             let genuine = decided(r, "REJECT");
             let signature = genuine.rsplit_once('.').unwrap().1;
-            format!("{}.{signature}", signing_input(RS256, &claims(r).to_string()))
+            format!(
+                "{}.{signature}",
+                signing_input(RS256, &claims(r).to_string())
+            )
         },
         FORGED,
     )
@@ -86,33 +104,73 @@ async fn approver_puts_other_claims_under_a_genuine_signature() {
 
 #[tokio::test]
 async fn approver_says_alg_none_in_lower_case() {
-    assert_disbelieved(|r| format!("{}.", signing_input(&header("none"), &claims(r).to_string())), ALG).await;
+    assert_disbelieved(
+        |r| {
+            format!(
+                "{}.",
+                signing_input(&header("none"), &claims(r).to_string())
+            )
+        },
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_says_alg_none_capitalised() {
-    assert_disbelieved(|r| format!("{}.", signing_input(&header("None"), &claims(r).to_string())), ALG).await;
+    assert_disbelieved(
+        |r| {
+            format!(
+                "{}.",
+                signing_input(&header("None"), &claims(r).to_string())
+            )
+        },
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_says_alg_none_in_capitals() {
-    assert_disbelieved(|r| format!("{}.", signing_input(&header("NONE"), &claims(r).to_string())), ALG).await;
+    assert_disbelieved(
+        |r| {
+            format!(
+                "{}.",
+                signing_input(&header("NONE"), &claims(r).to_string())
+            )
+        },
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_says_alg_none_over_a_genuine_signature() {
-    assert_disbelieved(|r| token(&server_key(), &header("none"), &claims(r).to_string()), ALG).await;
+    assert_disbelieved(
+        |r| token(&server_key(), &header("none"), &claims(r).to_string()),
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_says_rs256_in_lower_case() {
-    assert_disbelieved(|r| token(&server_key(), &header("rs256"), &claims(r).to_string()), ALG).await;
+    assert_disbelieved(
+        |r| token(&server_key(), &header("rs256"), &claims(r).to_string()),
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_uses_the_public_key_pem_as_a_shared_secret() {
     assert_disbelieved(
-        |r| token_hs256(server_key().verifying_key().to_pem().as_bytes(), &claims(r).to_string()),
+        |r| {
+            token_hs256(
+                server_key().verifying_key().to_pem().as_bytes(),
+                &claims(r).to_string(),
+            )
+        },
         ALG,
     )
     .await;
@@ -120,38 +178,69 @@ async fn approver_uses_the_public_key_pem_as_a_shared_secret() {
 
 #[tokio::test]
 async fn approver_uses_the_public_key_der_as_a_shared_secret() {
-    assert_disbelieved(|r| token_hs256(server_key().verifying_key().spki_der(), &claims(r).to_string()), ALG)
-        .await;
+    assert_disbelieved(
+        |r| {
+            token_hs256(
+                server_key().verifying_key().spki_der(),
+                &claims(r).to_string(),
+            )
+        },
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_signs_rs384() {
-    assert_disbelieved(|r| token_by(&RSA_PKCS1_SHA384, &header("RS384"), &claims(r).to_string()), ALG).await;
+    assert_disbelieved(
+        |r| token_by(&RSA_PKCS1_SHA384, &header("RS384"), &claims(r).to_string()),
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_signs_rs512() {
-    assert_disbelieved(|r| token_by(&RSA_PKCS1_SHA512, &header("RS512"), &claims(r).to_string()), ALG).await;
+    assert_disbelieved(
+        |r| token_by(&RSA_PKCS1_SHA512, &header("RS512"), &claims(r).to_string()),
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_signs_ps256() {
-    assert_disbelieved(|r| token_by(&RSA_PSS_SHA256, &header("PS256"), &claims(r).to_string()), ALG).await;
+    assert_disbelieved(
+        |r| token_by(&RSA_PSS_SHA256, &header("PS256"), &claims(r).to_string()),
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_signs_rs512_and_says_rs256() {
-    assert_disbelieved(|r| token_by(&RSA_PKCS1_SHA512, RS256, &claims(r).to_string()), FORGED).await;
+    assert_disbelieved(
+        |r| token_by(&RSA_PKCS1_SHA512, RS256, &claims(r).to_string()),
+        FORGED,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_signs_ps256_and_says_rs256() {
-    assert_disbelieved(|r| token_by(&RSA_PSS_SHA256, RS256, &claims(r).to_string()), FORGED).await;
+    assert_disbelieved(
+        |r| token_by(&RSA_PSS_SHA256, RS256, &claims(r).to_string()),
+        FORGED,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_signs_es256() {
-    let pkcs8 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap().to_pkcs8v1().unwrap();
+    let pkcs8 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+        .unwrap()
+        .to_pkcs8v1()
+        .unwrap();
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).unwrap();
     assert_disbelieved(
         move |r| {
@@ -166,31 +255,56 @@ async fn approver_signs_es256() {
 
 #[tokio::test]
 async fn approver_leaves_out_the_algorithm() {
-    assert_disbelieved(|r| token(&server_key(), r#"{"typ":"JWT"}"#, &claims(r).to_string()), ALG).await;
+    assert_disbelieved(
+        |r| token(&server_key(), r#"{"typ":"JWT"}"#, &claims(r).to_string()),
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_lists_algorithms() {
-    assert_disbelieved(|r| token(&server_key(), r#"{"alg":["RS256"]}"#, &claims(r).to_string()), ALG).await;
+    assert_disbelieved(
+        |r| {
+            token(
+                &server_key(),
+                r#"{"alg":["RS256"]}"#,
+                &claims(r).to_string(),
+            )
+        },
+        ALG,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_names_two_algorithms() {
     let twice = r#"{"alg":"none","alg":"RS256"}"#;
-    assert_disbelieved(move |r| token(&server_key(), twice, &claims(r).to_string()), "malformed token").await;
+    assert_disbelieved(
+        move |r| token(&server_key(), twice, &claims(r).to_string()),
+        "malformed token",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_says_the_token_is_no_jwt() {
     let other = r#"{"alg":"RS256","typ":"JOSE+JSON"}"#;
-    assert_disbelieved(move |r| token(&server_key(), other, &claims(r).to_string()), "`typ` is not JWT")
-        .await;
+    assert_disbelieved(
+        move |r| token(&server_key(), other, &claims(r).to_string()),
+        "`typ` is not JWT",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_demands_an_extension() {
     let crit = r#"{"alg":"RS256","crit":["b64"],"b64":false}"#;
-    assert_disbelieved(move |r| token(&server_key(), crit, &claims(r).to_string()), "`crit`").await;
+    assert_disbelieved(
+        move |r| token(&server_key(), crit, &claims(r).to_string()),
+        "`crit`",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -198,9 +312,13 @@ async fn approver_encloses_its_own_key_as_jwk() {
     let der = stranger_key().verifying_key().spki_der().to_vec();
     // The modulus lies at the end of the document, before the exponent 65537.
     let n = base64url(&der[der.len() - 261..der.len() - 5]);
-    let header =
-        json!({"alg": "RS256", "typ": "JWT", "jwk": {"kty": "RSA", "e": "AQAB", "n": n}}).to_string();
-    assert_disbelieved(move |r| token(&stranger_key(), &header, &claims(r).to_string()), FORGED).await;
+    let header = json!({"alg": "RS256", "typ": "JWT", "jwk": {"kty": "RSA", "e": "AQAB", "n": n}})
+        .to_string();
+    assert_disbelieved(
+        move |r| token(&stranger_key(), &header, &claims(r).to_string()),
+        FORGED,
+    )
+    .await;
 }
 
 /// The header points to a key on another server, which must stay unasked.
@@ -209,7 +327,11 @@ async fn assert_not_fetched(member: &str) {
     let mut header = json!({"alg": "RS256", "typ": "JWT"});
     header[member] = bystander.url().into();
     let header = header.to_string();
-    assert_disbelieved(move |r| token(&stranger_key(), &header, &claims(r).to_string()), FORGED).await;
+    assert_disbelieved(
+        move |r| token(&stranger_key(), &header, &claims(r).to_string()),
+        FORGED,
+    )
+    .await;
     assert_eq!(bystander.asked(), 0);
 }
 
@@ -226,13 +348,21 @@ async fn approver_points_to_a_certificate_with_x5u() {
 #[tokio::test]
 async fn approver_points_to_a_file_with_kid() {
     let header = json!({"alg": "RS256", "typ": "JWT", "kid": "../../../../dev/null"}).to_string();
-    assert_disbelieved(move |r| token(&stranger_key(), &header, &claims(r).to_string()), FORGED).await;
+    assert_disbelieved(
+        move |r| token(&stranger_key(), &header, &claims(r).to_string()),
+        FORGED,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_names_another_key_of_the_node_with_kid() {
     let header = json!({"alg": "RS256", "typ": "JWT", "kid": "callback"}).to_string();
-    assert_disbelieved(move |r| token(&node_key(), &header, &claims(r).to_string()), FORGED).await;
+    assert_disbelieved(
+        move |r| token(&node_key(), &header, &claims(r).to_string()),
+        FORGED,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Transport: servers that break HTTP, hang, flood, redirect or answer with a status that means something else. Where a
-//! genuine approval is inside, it does not help.
+//! Transport: servers that break HTTP, hang, flood, redirect or answer with a status that means
+//! something else. Where a genuine approval is inside, it does not help.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -15,7 +15,11 @@ const BROKEN: &str = "broken answer";
 
 #[tokio::test]
 async fn approver_says_internal_error_with_an_approval() {
-    assert_unsound(|r| http("500 Internal Server Error", sound(r)), "HTTP status 500").await;
+    assert_unsound(
+        |r| http("500 Internal Server Error", sound(r)),
+        "HTTP status 500",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -49,7 +53,11 @@ async fn approver_says_unauthorized_with_an_approval() {
 
 #[tokio::test]
 async fn approver_says_bad_request_with_an_approval() {
-    assert_unsound(|r| http("400 Bad Request", sound(r)), "HTTP status 400 with APPROVE").await;
+    assert_unsound(
+        |r| http("400 Bad Request", sound(r)),
+        "HTTP status 400 with APPROVE",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -65,7 +73,8 @@ async fn approver_invents_a_status() {
 #[tokio::test]
 async fn approver_switches_protocols() {
     let switch =
-        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: approve\r\n\r\n".to_vec();
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: approve\r\n\r\n"
+            .to_vec();
     assert_unsound(move |_| Reply::Bytes(switch.clone()), "").await;
 }
 
@@ -81,7 +90,13 @@ async fn assert_not_followed(status: &'static str) {
     let target = elsewhere.url();
     let words = format!("HTTP status {}", &status[..3]);
     assert_unsound(
-        move |r| Reply::Bytes(response(status, &format!("location: {target}\r\n"), sound(r))),
+        move |r| {
+            Reply::Bytes(response(
+                status,
+                &format!("location: {target}\r\n"),
+                sound(r),
+            ))
+        },
         &words,
     )
     .await;
@@ -123,8 +138,13 @@ async fn approver_redirects_the_post_for_good_308() {
 async fn approver_refreshes_to_another_host() {
     let elsewhere = Server::bystander().await;
     let target = elsewhere.url();
-    let reply =
-        move |_: &Received| Reply::Bytes(response("200 OK", &format!("refresh: 0; url={target}\r\n"), ""));
+    let reply = move |_: &Received| {
+        Reply::Bytes(response(
+            "200 OK",
+            &format!("refresh: 0; url={target}\r\n"),
+            "",
+        ))
+    };
     assert_unsound(reply, "the answer is empty").await;
     assert_eq!(elsewhere.asked(), 0);
 }
@@ -136,7 +156,11 @@ async fn approver_never_answers() {
 
 #[tokio::test]
 async fn approver_stops_in_the_middle_of_the_headers() {
-    assert_unsound(|_| Reply::Stall(b"HTTP/1.1 200 OK\r\ncontent-".to_vec()), TIMEOUT).await;
+    assert_unsound(
+        |_| Reply::Stall(b"HTTP/1.1 200 OK\r\ncontent-".to_vec()),
+        TIMEOUT,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -154,26 +178,45 @@ async fn approver_stops_before_the_last_byte() {
 
 #[tokio::test]
 async fn approver_trickles_beyond_the_timeout() {
-    assert_unsound(|r| Reply::Trickle(response("200 OK", "", sound(r)), Duration::from_millis(20)), TIMEOUT)
-        .await;
+    assert_unsound(
+        |r| Reply::Trickle(response("200 OK", "", sound(r)), Duration::from_millis(20)),
+        TIMEOUT,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_answers_after_the_timeout() {
-    assert_unsound(|r| Reply::Late(Duration::from_millis(1500), response("200 OK", "", sound(r))), TIMEOUT)
-        .await;
+    assert_unsound(
+        |r| {
+            Reply::Late(
+                Duration::from_millis(1500),
+                response("200 OK", "", sound(r)),
+            )
+        },
+        TIMEOUT,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_answers_after_the_task_s_deadline() {
-    let late = |r: &Received| Reply::Late(Duration::from_millis(2500), response("200 OK", "", sound(r)));
+    let late = |r: &Received| {
+        Reply::Late(
+            Duration::from_millis(2500),
+            response("200 OK", "", sound(r)),
+        )
+    };
     let server = Server::start(move |_, r| late(r)).await;
     let limit = Duration::from_millis(1500);
     let config = json!({"request_timeout": 10, "retry_times": 5});
     let evaluation = evaluate_within(&[server.url()], config, services(None), limit).await;
     assert_failed(&evaluation, TIMEOUT);
     assert_failed(&evaluation, "no time for another");
-    assert!(evaluation.elapsed < limit, "the plugin itself gave up in time");
+    assert!(
+        evaluation.elapsed < limit,
+        "the plugin itself gave up in time"
+    );
     assert_eq!(server.asked(), 1);
 }
 
@@ -202,7 +245,11 @@ async fn approver_resets_in_the_middle_of_the_body() {
 
 #[tokio::test]
 async fn approver_is_not_there() {
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let evaluation = evaluate(&[format!("http://{gone}/v2/check")], json!({})).await;
     assert_failed(&evaluation, "cannot connect");
 }
@@ -212,7 +259,10 @@ async fn approver_promises_more_than_it_sends() {
     assert_unsound(
         |r| {
             let token = sound(r);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", token.len() + 1);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+                token.len() + 1
+            );
             Reply::Bytes([head.as_bytes(), token.as_bytes()].concat())
         },
         BROKEN,
@@ -226,7 +276,10 @@ async fn approver_promises_less_than_it_sends() {
         |r| {
             let token = sound(r);
             // Five less than 342: no base64 text has such a length, whatever its last digit.
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", token.len() - 5);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+                token.len() - 5
+            );
             Reply::Bytes([head.as_bytes(), token.as_bytes()].concat())
         },
         "malformed token",
@@ -236,13 +289,21 @@ async fn approver_promises_less_than_it_sends() {
 
 #[tokio::test]
 async fn approver_promises_two_lengths() {
-    assert_unsound(|r| Reply::Bytes(response("200 OK", "content-length: 5\r\n", sound(r))), BROKEN).await;
+    assert_unsound(
+        |r| Reply::Bytes(response("200 OK", "content-length: 5\r\n", sound(r))),
+        BROKEN,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_promises_a_negative_length() {
     assert_unsound(
-        |r| Reply::Bytes(format!("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{}", sound(r)).into_bytes()),
+        |r| {
+            Reply::Bytes(
+                format!("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{}", sound(r)).into_bytes(),
+            )
+        },
         BROKEN,
     )
     .await;
@@ -255,12 +316,20 @@ async fn approver_speaks_http_0_9() {
 
 #[tokio::test]
 async fn approver_speaks_http_2() {
-    assert_unsound(|_| Reply::Bytes(b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64".to_vec()), BROKEN).await;
+    assert_unsound(
+        |_| Reply::Bytes(b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64".to_vec()),
+        BROKEN,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_speaks_tls_to_plain_http() {
-    assert_unsound(|_| Reply::Bytes(b"\x15\x03\x01\0\x02\x02\x46".to_vec()), BROKEN).await;
+    assert_unsound(
+        |_| Reply::Bytes(b"\x15\x03\x01\0\x02\x02\x46".to_vec()),
+        BROKEN,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -288,7 +357,12 @@ async fn approver_never_sends_the_last_chunk() {
 #[tokio::test]
 async fn approver_sends_headers_without_end() {
     assert_unsound(
-        |_| Reply::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), b"x-filler: xxxxxxxxxxxxxxxx\r\n".repeat(100)),
+        |_| {
+            Reply::Endless(
+                b"HTTP/1.1 200 OK\r\n".to_vec(),
+                b"x-filler: xxxxxxxxxxxxxxxx\r\n".repeat(100),
+            )
+        },
         BROKEN,
     )
     .await;
@@ -296,8 +370,11 @@ async fn approver_sends_headers_without_end() {
 
 #[tokio::test]
 async fn approver_sends_one_header_without_end() {
-    assert_unsound(|_| Reply::Endless(b"HTTP/1.1 200 OK\r\nx-filler: ".to_vec(), vec![b'x'; 4096]), BROKEN)
-        .await;
+    assert_unsound(
+        |_| Reply::Endless(b"HTTP/1.1 200 OK\r\nx-filler: ".to_vec(), vec![b'x'; 4096]),
+        BROKEN,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -313,7 +390,11 @@ async fn approver_sends_a_body_without_end() {
 async fn approver_sends_chunks_without_end() {
     let chunk = [b"1000\r\n".as_slice(), &[b'x'; 4096], b"\r\n"].concat();
     let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
-    assert_unsound(move |_| Reply::Endless(head.clone(), chunk.clone()), "exceeds 65536 bytes").await;
+    assert_unsound(
+        move |_| Reply::Endless(head.clone(), chunk.clone()),
+        "exceeds 65536 bytes",
+    )
+    .await;
 }
 
 /// A genuine approval with white space around it, which is allowed, up to this size.
@@ -334,8 +415,12 @@ async fn a_body_of_just_the_limit_is_read() {
 
 /// `gzip`'s output for `bytes`.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut child =
-        Command::new("gzip").arg("-9").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new("gzip")
+        .arg("-9")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let bytes = bytes.to_vec();
     let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
@@ -358,7 +443,13 @@ async fn approver_sends_a_compression_bomb() {
 #[tokio::test]
 async fn approver_compresses_an_approval() {
     assert_unsound(
-        |r| Reply::Bytes(response("200 OK", "content-encoding: gzip\r\n", gzip(sound(r).as_bytes()))),
+        |r| {
+            Reply::Bytes(response(
+                "200 OK",
+                "content-encoding: gzip\r\n",
+                gzip(sound(r).as_bytes()),
+            ))
+        },
         "not text",
     )
     .await;
@@ -366,5 +457,9 @@ async fn approver_compresses_an_approval() {
 
 #[tokio::test]
 async fn approver_sends_a_status_line_with_a_bare_return() {
-    assert_unsound(|_| Reply::Bytes(b"HTTP/1.1 200 OK\r\r\r\n\r\n".to_vec()), BROKEN).await;
+    assert_unsound(
+        |_| Reply::Bytes(b"HTTP/1.1 200 OK\r\r\r\n\r\n".to_vec()),
+        BROKEN,
+    )
+    .await;
 }

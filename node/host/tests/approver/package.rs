@@ -27,13 +27,27 @@ fn prefixed(received: &Received, text: &str) -> String {
 
 #[tokio::test]
 async fn approver_answers_another_request() {
-    assert_disbelieved(|r| with(r, "request_id", json!("0".repeat(32) + ":1")), "is for the request").await;
+    assert_disbelieved(
+        |r| with(r, "request_id", json!("0".repeat(32) + ":1")),
+        "is for the request",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_answers_another_attempt() {
     assert_disbelieved(
-        |r| with(r, "request_id", r.request["request_id"].as_str().unwrap().replace(":1", ":2").into()),
+        |r| {
+            with(
+                r,
+                "request_id",
+                r.request["request_id"]
+                    .as_str()
+                    .unwrap()
+                    .replace(":1", ":2")
+                    .into(),
+            )
+        },
         "is for the request",
     )
     .await;
@@ -51,19 +65,36 @@ async fn approver_answers_no_request() {
 
 #[tokio::test]
 async fn approver_answers_a_null_request() {
-    assert_disbelieved(|r| with(r, "request_id", Value::Null), "is for the request None").await;
+    assert_disbelieved(
+        |r| with(r, "request_id", Value::Null),
+        "is for the request None",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_answers_a_list_of_requests() {
-    assert_disbelieved(|r| with(r, "request_id", json!([r.request["request_id"]])), "invalid type: sequence")
-        .await;
+    assert_disbelieved(
+        |r| with(r, "request_id", json!([r.request["request_id"]])),
+        "invalid type: sequence",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_writes_the_request_id_in_capitals() {
     assert_disbelieved(
-        |r| with(r, "request_id", r.request["request_id"].as_str().unwrap().to_uppercase().into()),
+        |r| {
+            with(
+                r,
+                "request_id",
+                r.request["request_id"]
+                    .as_str()
+                    .unwrap()
+                    .to_uppercase()
+                    .into(),
+            )
+        },
         // Of 32 random hex digits at least one is a letter, but for one run in three million.
         "is for the request",
     )
@@ -73,7 +104,13 @@ async fn approver_writes_the_request_id_in_capitals() {
 #[tokio::test]
 async fn approver_adds_a_space_to_the_request_id() {
     assert_disbelieved(
-        |r| with(r, "request_id", format!("{} ", r.request["request_id"].as_str().unwrap()).into()),
+        |r| {
+            with(
+                r,
+                "request_id",
+                format!("{} ", r.request["request_id"].as_str().unwrap()).into(),
+            )
+        },
         "is for the request",
     )
     .await;
@@ -83,7 +120,11 @@ async fn approver_adds_a_space_to_the_request_id() {
 async fn approver_replays_the_approval_of_an_earlier_task() {
     let first = Server::start(|_, r| http("200 OK", sound(r))).await;
     let approved = evaluate(&[first.url()], json!({})).await;
-    assert!(approved.verdict.refusal().is_none(), "{:?}", approved.verdict);
+    assert!(
+        approved.verdict.refusal().is_none(),
+        "{:?}",
+        approved.verdict
+    );
     let recorded = sound(&first.received()[0]);
     // The task is the same down to its id: a node that lost its register of spent tasks.
     assert_disbelieved(move |_| recorded.clone(), "is for the request").await;
@@ -91,43 +132,74 @@ async fn approver_replays_the_approval_of_an_earlier_task() {
 
 #[tokio::test]
 async fn approver_says_both() {
-    assert_disbelieved(|r| prefixed(r, r#"{"action":"REJECT","#), "the member `action` is repeated").await;
+    assert_disbelieved(
+        |r| prefixed(r, r#"{"action":"REJECT","#),
+        "the member `action` is repeated",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_repeats_the_request_id() {
-    assert_disbelieved(|r| prefixed(r, r#"{"request_id":"x","#), "the member `request_id` is repeated").await;
+    assert_disbelieved(
+        |r| prefixed(r, r#"{"request_id":"x","#),
+        "the member `request_id` is repeated",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_repeats_a_member_behind_an_escape() {
-    assert_disbelieved(|r| prefixed(r, r#"{"act\u0069on":"REJECT","#), "the member `action` is repeated")
-        .await;
+    assert_disbelieved(
+        |r| prefixed(r, r#"{"act\u0069on":"REJECT","#),
+        "the member `action` is repeated",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_repeats_a_member_deep_inside() {
-    assert_disbelieved(|r| prefixed(r, r#"{"x":[{"a":1,"a":2}],"#), "the member `a` is repeated").await;
+    assert_disbelieved(
+        |r| prefixed(r, r#"{"x":[{"a":1,"a":2}],"#),
+        "the member `a` is repeated",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_lists_actions() {
-    assert_disbelieved(|r| with(r, "action", json!(["APPROVE", "REJECT"])), "invalid type: sequence").await;
+    assert_disbelieved(
+        |r| with(r, "action", json!(["APPROVE", "REJECT"])),
+        "invalid type: sequence",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_approves_in_lower_case() {
-    assert_disbelieved(|r| with(r, "action", json!("approve")), r#"action Some("approve")"#).await;
+    assert_disbelieved(
+        |r| with(r, "action", json!("approve")),
+        r#"action Some("approve")"#,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_approves_in_the_past_tense() {
-    assert_disbelieved(|r| with(r, "action", json!("APPROVED")), r#"action Some("APPROVED")"#).await;
+    assert_disbelieved(
+        |r| with(r, "action", json!("APPROVED")),
+        r#"action Some("APPROVED")"#,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_approves_with_a_trailing_space() {
-    assert_disbelieved(|r| with(r, "action", json!("APPROVE ")), r#"action Some("APPROVE ")"#).await;
+    assert_disbelieved(
+        |r| with(r, "action", json!("APPROVE ")),
+        r#"action Some("APPROVE ")"#,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -137,7 +209,11 @@ async fn approver_approves_in_look_alike_letters() {
 
 #[tokio::test]
 async fn approver_says_wait() {
-    assert_disbelieved(|r| with(r, "action", json!("WAIT")), r#"action Some("WAIT")"#).await;
+    assert_disbelieved(
+        |r| with(r, "action", json!("WAIT")),
+        r#"action Some("WAIT")"#,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -179,7 +255,11 @@ async fn approver_writes_the_status_as_text() {
 
 #[tokio::test]
 async fn approver_writes_the_status_as_a_fraction() {
-    assert_disbelieved(|r| with(r, "status", json!(0.5)), "invalid type: floating point").await;
+    assert_disbelieved(
+        |r| with(r, "status", json!(0.5)),
+        "invalid type: floating point",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -208,12 +288,20 @@ async fn approver_sends_the_members_as_a_list() {
 
 #[tokio::test]
 async fn approver_sends_a_list_of_responses() {
-    assert_disbelieved(|r| package(json!([approval(r)]).to_string()), "invalid type: sequence").await;
+    assert_disbelieved(
+        |r| package(json!([approval(r)]).to_string()),
+        "invalid type: sequence",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn approver_sends_the_response_as_text() {
-    assert_disbelieved(|r| package(json!(approval(r).to_string()).to_string()), "invalid type: string").await;
+    assert_disbelieved(
+        |r| package(json!(approval(r).to_string()).to_string()),
+        "invalid type: string",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -234,7 +322,12 @@ async fn approver_sends_xml() {
 #[tokio::test]
 async fn approver_nests_too_deep() {
     assert_disbelieved(
-        |r| prefixed(r, &format!(r#"{{"x":{}{},"#, "[".repeat(10_000), "]".repeat(10_000))),
+        |r| {
+            prefixed(
+                r,
+                &format!(r#"{{"x":{}{},"#, "[".repeat(10_000), "]".repeat(10_000)),
+            )
+        },
         "recursion limit",
     )
     .await;
@@ -242,7 +335,11 @@ async fn approver_nests_too_deep() {
 
 #[tokio::test]
 async fn approver_sends_a_byte_order_mark() {
-    assert_disbelieved(|r| package(format!("\u{feff}{}", approval(r))), "expected value").await;
+    assert_disbelieved(
+        |r| package(format!("\u{feff}{}", approval(r))),
+        "expected value",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -264,7 +361,11 @@ async fn approver_sends_utf16() {
     assert_disbelieved(
         |r| {
             let text = approval(r).to_string();
-            package(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>())
+            package(
+                text.encode_utf16()
+                    .flat_map(u16::to_le_bytes)
+                    .collect::<Vec<_>>(),
+            )
         },
         "package_data:",
     )
@@ -273,7 +374,11 @@ async fn approver_sends_utf16() {
 
 #[tokio::test]
 async fn approver_sends_a_second_document() {
-    assert_disbelieved(|r| package(format!("{}{{}}", approval(r))), "trailing characters").await;
+    assert_disbelieved(
+        |r| package(format!("{}{{}}", approval(r))),
+        "trailing characters",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -286,8 +391,11 @@ async fn assert_not_base64(encode: impl Fn(&str) -> String + Send + Sync + 'stat
     assert_disbelieved(
         move |r| {
             let mut claims = claims(r);
-            // A length that needs padding, and bytes that need both characters in which the alphabets differ.
-            let mut text = approval(r).to_string().replace("\"error\":\"\"", "\"error\":\"ÿ?>~ÿ\"");
+            // A length that needs padding, and bytes that need both characters in which the
+            // alphabets differ.
+            let mut text = approval(r)
+                .to_string()
+                .replace("\"error\":\"\"", "\"error\":\"ÿ?>~ÿ\"");
             while text.len() % 3 != 1 {
                 text.push(' ');
             }

@@ -16,7 +16,10 @@ fn bound(received: &Received) -> Value {
     claims
 }
 
-async fn assert_unbound(change: impl Fn(&Received, &mut Value) + Send + Sync + 'static, words: &str) {
+async fn assert_unbound(
+    change: impl Fn(&Received, &mut Value) + Send + Sync + 'static,
+    words: &str,
+) {
     let reply = move |_, received: &Received| {
         let mut claims = bound(received);
         change(received, &mut claims);
@@ -32,12 +35,25 @@ async fn assert_unbound(change: impl Fn(&Received, &mut Value) + Send + Sync + '
 async fn a_bound_answer_counts() {
     let server = Server::start(|_, r| http("200 OK", by_server(bound(r)))).await;
     let evaluation = evaluate(&[server.url()], json!({"strict": true})).await;
-    assert_eq!(evaluation.verdict, Verdict::Approve, "{:?}", evaluation.logs);
+    assert_eq!(
+        evaluation.verdict,
+        Verdict::Approve,
+        "{:?}",
+        evaluation.logs
+    );
     let received = &server.received()[0];
     assert_eq!(received.claims["iss"], "csn1self");
     assert_eq!(received.claims["nonce"].as_str().unwrap().len(), 64);
-    assert_eq!(received.claims["digest"], hex::encode(Sha256::digest(&received.document)));
-    assert!(evaluation.logs.iter().all(|line| !line.message.contains("compatible mode")));
+    assert_eq!(
+        received.claims["digest"],
+        hex::encode(Sha256::digest(&received.document))
+    );
+    assert!(
+        evaluation
+            .logs
+            .iter()
+            .all(|line| !line.message.contains("compatible mode"))
+    );
 }
 
 #[tokio::test]
@@ -70,7 +86,11 @@ async fn approver_repeats_another_nonce() {
 
 #[tokio::test]
 async fn approver_writes_the_nonce_in_capitals() {
-    assert_unbound(|_, c| c["nonce"] = c["nonce"].as_str().unwrap().to_uppercase().into(), "nonce").await;
+    assert_unbound(
+        |_, c| c["nonce"] = c["nonce"].as_str().unwrap().to_uppercase().into(),
+        "nonce",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -80,7 +100,11 @@ async fn approver_leaves_out_the_digest() {
 
 #[tokio::test]
 async fn approver_judged_another_document() {
-    assert_unbound(|_, c| c["digest"] = hex::encode(Sha256::digest(b"{}")).into(), "digest").await;
+    assert_unbound(
+        |_, c| c["digest"] = hex::encode(Sha256::digest(b"{}")).into(),
+        "digest",
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -17,13 +17,16 @@ use crate::world::*;
 
 const TLS: &str = "TLS failed";
 
+const GOOD: Certificate = Certificate {
+    name: "127.0.0.1",
+    until: 2090,
+};
+
 /// What a certificate says.
 struct Certificate {
     name: &'static str,
     until: i32,
 }
-
-const GOOD: Certificate = Certificate { name: "127.0.0.1", until: 2090 };
 
 /// URL of a server on loopback, and its authority in PEM.
 async fn server(certificate: Certificate) -> (String, String) {
@@ -40,7 +43,10 @@ async fn server(certificate: Certificate) -> (String, String) {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .with_single_cert(
+            vec![leaf.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/v2/check", listener.local_addr().unwrap());
@@ -56,7 +62,9 @@ fn pem(der: &[u8]) -> String {
 /// Sends nothing useful to whoever believes the certificate: the tests ask who does.
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
     while let Ok((stream, _)) = listener.accept().await {
-        let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+        let Ok(mut stream) = acceptor.accept(stream).await else {
+            continue;
+        };
         drop(stream.read_buf(&mut Vec::with_capacity(8192)).await);
         say(&mut stream, http("418 I'm a teapot", "")).await;
     }
@@ -64,7 +72,13 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
 
 async fn ask(url: String, authority: Option<String>) -> countersign_host::Evaluation {
     let limit = std::time::Duration::from_secs(20);
-    evaluate_within(&[url], json!({"request_timeout": 10}), services(authority), limit).await
+    evaluate_within(
+        &[url],
+        json!({"request_timeout": 10}),
+        services(authority),
+        limit,
+    )
+    .await
 }
 
 #[tokio::test]
@@ -83,13 +97,18 @@ async fn approver_has_a_certificate_of_an_unknown_authority() {
 
 #[tokio::test]
 async fn approver_has_a_certificate_of_another_private_authority() {
-    let ((url, _), (_, other)) = (server(GOOD).await, server(GOOD).await);
+    let (url, _) = server(GOOD).await;
+    let (_, other) = server(GOOD).await;
     assert_failed(&ask(url, Some(other)).await, TLS);
 }
 
 #[tokio::test]
 async fn approver_has_an_expired_certificate() {
-    let (url, authority) = server(Certificate { until: 2021, ..GOOD }).await;
+    let (url, authority) = server(Certificate {
+        until: 2021,
+        ..GOOD
+    })
+    .await;
     let evaluation = ask(url, Some(authority)).await;
     assert_failed(&evaluation, TLS);
     assert_failed(&evaluation, "expired");
@@ -97,7 +116,11 @@ async fn approver_has_an_expired_certificate() {
 
 #[tokio::test]
 async fn approver_has_a_certificate_for_another_name() {
-    let (url, authority) = server(Certificate { name: "other.example", ..GOOD }).await;
+    let (url, authority) = server(Certificate {
+        name: "other.example",
+        ..GOOD
+    })
+    .await;
     let evaluation = ask(url, Some(authority)).await;
     assert_failed(&evaluation, TLS);
     assert_failed(&evaluation, "not valid for name");

@@ -1,7 +1,9 @@
-//! The published Wycheproof cases for JSON web signatures, as answers of an approval server whose key is pinned.
+//! The published Wycheproof cases for JSON web signatures, as answers of an approval server whose
+//! key is pinned.
 //!
-//! None of these tokens has claims, so none can approve. A token whose signature counts is therefore told from the others
-//! by its words: the callback plugin looks at the claims after the signature, and at nothing but the claims.
+//! None of these tokens has claims, so none can approve. A token whose signature counts is
+//! therefore told from the others by its words: the callback plugin looks at the claims after the
+//! signature, and at nothing but the claims.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +24,9 @@ const PUBLISHED: &str = include_str!("../fixtures/wycheproof/json_web_signature_
 /// What the plugin says once the signature is good.
 const SIGNATURE_COUNTS: &str = "malformed token: the claims are not a JSON object";
 
-/// Good RS256 signatures by the very key, published as invalid because the key's JWK is for encryption (353, 355) or for
-/// PS512 (332). A pinned key is a PEM, which has no such members: whoever pins it says that it is for RS256.
+/// Good RS256 signatures by the very key, published as invalid because the key's JWK is for
+/// encryption (353, 355) or for PS512 (332). A pinned key is a PEM, which has no such members:
+/// whoever pins it says that it is for RS256.
 const PURPOSES_OF_A_JWK: [u64; 3] = [332, 353, 355];
 
 struct Case {
@@ -40,8 +43,14 @@ struct Case {
 fn cases() -> Vec<Case> {
     let published: Value = serde_json::from_str(PUBLISHED).unwrap();
     let groups = published["testGroups"].as_array().unwrap();
-    let first = groups.iter().find(|group| group["public"]["alg"] == "RS256").unwrap();
-    groups.iter().flat_map(|group| of_group(group, &first["public"])).collect()
+    let first = groups
+        .iter()
+        .find(|group| group["public"]["alg"] == "RS256")
+        .unwrap();
+    groups
+        .iter()
+        .flat_map(|group| of_group(group, &first["public"]))
+        .collect()
 }
 
 fn of_group(group: &Value, otherwise: &Value) -> Vec<Case> {
@@ -54,13 +63,21 @@ fn of_group(group: &Value, otherwise: &Value) -> Vec<Case> {
         rs256,
         valid: test["result"] == "valid",
     };
-    group["tests"].as_array().unwrap().iter().map(case).collect()
+    group["tests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(case)
+        .collect()
 }
 
 /// The key of a JWK (RFC 7518 section 6.3.1), as it is pinned.
 fn pinned(jwk: &Value) -> VerifyingKey {
     let member = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
-    let components = PublicKeyComponents { n: member("n"), e: member("e") };
+    let components = PublicKeyComponents {
+        n: member("n"),
+        e: member("e"),
+    };
     let der: PublicKeyX509Der = components.as_der().unwrap();
     VerifyingKey::from_spki(der.as_ref()).unwrap()
 }
@@ -82,7 +99,8 @@ async fn signature_counts(case: &Case) -> bool {
 
 /// Puts every case that `which` chooses, and returns how many there are: all, those that count.
 async fn put(which: impl Fn(&Case) -> bool, counts: impl Fn(&Case) -> bool) -> (usize, usize) {
-    let (mut all, mut good) = (0, 0);
+    let mut all = 0;
+    let mut good = 0;
     for case in cases().iter().filter(|case| which(case)) {
         let expected = counts(case);
         assert_eq!(signature_counts(case).await, expected, "case {}", case.id);
@@ -105,5 +123,8 @@ async fn another_algorithm_never_counts_however_good_its_signature() {
 
 #[tokio::test]
 async fn a_pinned_key_is_for_rs256_whatever_its_jwk_was_for() {
-    assert_eq!(put(|case| PURPOSES_OF_A_JWK.contains(&case.id), |_| true).await, (3, 3));
+    assert_eq!(
+        put(|case| PURPOSES_OF_A_JWK.contains(&case.id), |_| true).await,
+        (3, 3)
+    );
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use countersign_host::{
-    Code, Evaluation, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing, KeyUsage, Keygen,
-    LocalServices, Operation, Plugin, PluginSpec, Principal, Role, Task, Verdict,
+    Code, Evaluation, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing,
+    KeyUsage, Keygen, LocalServices, Operation, Plugin, PluginSpec, Principal, Role, Task, Verdict,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -57,7 +57,9 @@ pub fn http(status: &str, body: impl AsRef<[u8]>) -> Reply {
 pub fn response(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = body.len();
-    let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n"
+    );
     [head.as_bytes(), body].concat()
 }
 
@@ -72,15 +74,22 @@ impl Server {
     pub async fn start(script: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (asked, received) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let (script, count, log) = (Arc::new(script), asked.clone(), received.clone());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let script = Arc::new(script);
+        let count = asked.clone();
+        let log = received.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let n = count.fetch_add(1, Ordering::SeqCst) + 1;
                 tokio::spawn(serve(stream, n, script.clone(), log.clone()));
             }
         });
-        Self { address, asked, received }
+        Self {
+            address,
+            asked,
+            received,
+        }
     }
 
     /// A server that nobody has any business with.
@@ -108,7 +117,9 @@ async fn serve(
     script: Arc<impl Fn(usize, &Received) -> Reply>,
     log: Arc<Mutex<Vec<Received>>>,
 ) {
-    let Some(received) = receive(&mut stream).await else { return };
+    let Some(received) = receive(&mut stream).await else {
+        return;
+    };
     log.lock().unwrap().push(received.clone());
     let reply = script(n, &received);
     if let Reply::Reset(bytes) = &reply {
@@ -156,9 +167,13 @@ async fn receive(stream: &mut TcpStream) -> Option<Received> {
             return None;
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
         let head = head.to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))?;
         if body.len() == length.parse::<usize>().unwrap() {
             return Some(open(body));
         }
@@ -166,22 +181,44 @@ async fn receive(stream: &mut TcpStream) -> Option<Received> {
 }
 
 fn open(body: &str) -> Received {
-    let token = body.strip_prefix("TSS_JWT_MSG=").expect("another form field");
+    let token = body
+        .strip_prefix("TSS_JWT_MSG=")
+        .expect("another form field");
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    assert!(node_key().verifying_key().verify(signed.as_bytes(), &signature), "not signed by the node");
-    let claims = URL_SAFE_NO_PAD.decode(signed.split_once('.').unwrap().1).unwrap();
+    assert!(
+        node_key()
+            .verifying_key()
+            .verify(signed.as_bytes(), &signature),
+        "not signed by the node"
+    );
+    let claims = URL_SAFE_NO_PAD
+        .decode(signed.split_once('.').unwrap().1)
+        .unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();
-    let document = STANDARD.decode(claims["package_data"].as_str().unwrap()).unwrap();
+    let document = STANDARD
+        .decode(claims["package_data"].as_str().unwrap())
+        .unwrap();
     let request = serde_json::from_slice(&document).unwrap();
-    Received { token: token.into(), claims, document, request }
+    Received {
+        token: token.into(),
+        claims,
+        document,
+        request,
+    }
 }
 
 /// An entry of the callback plugin: `config` beside the servers.
 pub fn spec(urls: &[String], config: Value) -> PluginSpec {
-    let grant = |name: &str, usage| KeyGrant { name: name.into(), usage };
+    let grant = |name: &str, usage| KeyGrant {
+        name: name.into(),
+        usage,
+    };
     let mut document = json!({"retry_times": 0, "sleep_seconds": 0, "request_timeout": 1});
-    document["servers"] = urls.iter().map(|url| json!({"url": url, "key": "cb"})).collect();
+    document["servers"] = urls
+        .iter()
+        .map(|url| json!({"url": url, "key": "cb"}))
+        .collect();
     for (name, value) in config.as_object().unwrap() {
         document[name] = value.clone();
     }
@@ -191,7 +228,10 @@ pub fn spec(urls: &[String], config: Value) -> PluginSpec {
         digest: None,
         config: document,
         grants: Grants {
-            keys: vec![grant("callback", KeyUsage::SignJwt), grant("cb", KeyUsage::Verify)],
+            keys: vec![
+                grant("callback", KeyUsage::SignJwt),
+                grant("cb", KeyUsage::Verify),
+            ],
             http: urls.iter().map(|url| url.parse().unwrap()).collect(),
             ..Grants::default()
         },
@@ -217,7 +257,10 @@ pub async fn evaluate_within(
 }
 
 /// The server is asked once, and nothing that it says is believed, because of `words`.
-pub async fn assert_unsound(reply: impl Fn(&Received) -> Reply + Send + Sync + 'static, words: &str) {
+pub async fn assert_unsound(
+    reply: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    words: &str,
+) {
     let server = Server::start(move |_, received| reply(received)).await;
     let evaluation = evaluate(&[server.url()], json!({})).await;
     assert_failed(&evaluation, words);
@@ -233,10 +276,17 @@ pub async fn assert_disbelieved<B: AsRef<[u8]>>(
 }
 
 /// The body is believed and approves.
-pub async fn assert_approved<B: AsRef<[u8]>>(body: impl Fn(&Received) -> B + Send + Sync + 'static) {
+pub async fn assert_approved<B: AsRef<[u8]>>(
+    body: impl Fn(&Received) -> B + Send + Sync + 'static,
+) {
     let server = Server::start(move |_, received| http("200 OK", body(received))).await;
     let evaluation = evaluate(&[server.url()], json!({})).await;
-    assert_eq!(evaluation.verdict, Verdict::Approve, "{:?}", evaluation.logs);
+    assert_eq!(
+        evaluation.verdict,
+        Verdict::Approve,
+        "{:?}",
+        evaluation.logs
+    );
 }
 
 /// The body is believed, and is a no.
@@ -250,15 +300,22 @@ pub async fn assert_declined<B: AsRef<[u8]>>(
 
 /// No answer that counts: the stable code, and the reason in one clear line.
 pub fn assert_failed(evaluation: &Evaluation, words: &str) {
-    let Verdict::Failed { code, reason } = &evaluation.verdict else { panic!("{:?}", evaluation.verdict) };
+    let Verdict::Failed { code, reason } = &evaluation.verdict else {
+        panic!("{:?}", evaluation.verdict)
+    };
     assert_eq!(*code, Code::Unavailable, "{reason}");
     assert!(reason.contains(words), "{reason}");
-    assert!(!reason.contains("panic") && !reason.contains('\n') && reason.len() <= 1100, "{reason}");
+    assert!(
+        !reason.contains("panic") && !reason.contains('\n') && reason.len() <= 1100,
+        "{reason}"
+    );
 }
 
 /// A sound rejection.
 pub fn assert_rejected(evaluation: &Evaluation, words: &str) {
-    let Verdict::Reject { code, reason } = &evaluation.verdict else { panic!("{:?}", evaluation.verdict) };
+    let Verdict::Reject { code, reason } = &evaluation.verdict else {
+        panic!("{:?}", evaluation.verdict)
+    };
     assert_eq!(code, "callback-rejected", "{reason}");
     assert!(reason.contains(words), "{reason}");
 }
@@ -267,23 +324,31 @@ pub fn services(extra_ca_pem: Option<String>) -> Arc<LocalServices> {
     let mut keys = KeyRing::default();
     keys.insert_signing("callback", node_key());
     keys.insert_verifying("cb", server_key().verifying_key());
-    let options =
-        HttpOptions { extra_ca_pem: extra_ca_pem.map(String::into_bytes), ..HttpOptions::default() };
+    let options = HttpOptions {
+        extra_ca_pem: extra_ca_pem.map(String::into_bytes),
+        ..HttpOptions::default()
+    };
     Arc::new(LocalServices::new(keys, HttpClient::new(&options).unwrap()))
 }
 
-/// One host for all, so that the component is compiled once: it is kept as long as a plugin uses it.
+/// One host for all, so that the component is compiled once: it is kept as long as a plugin uses
+/// it.
 pub fn host() -> Host {
     static WARM: OnceLock<(Host, Plugin)> = OnceLock::new();
     let warm = || {
         let host = Host::new(HostLimits::default()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let spec = spec(&["http://127.0.0.1:9/".into()], json!({}));
         let plugin = runtime.block_on(host.load(&spec, services(None))).unwrap();
         (host, plugin)
     };
     // On a thread of its own, because the caller is inside a runtime already.
-    WARM.get_or_init(|| std::thread::spawn(warm).join().unwrap()).0.clone()
+    WARM.get_or_init(|| std::thread::spawn(warm).join().unwrap())
+        .0
+        .clone()
 }
 
 /// The component's file, built on first use.
@@ -307,14 +372,20 @@ fn component() -> PathBuf {
                 .current_dir(env!("CARGO_MANIFEST_DIR"))
                 .status()
                 .unwrap();
-            assert!(status.success(), "the component does not build: `rustup target add wasm32-wasip2`");
+            assert!(
+                status.success(),
+                "the component does not build: `rustup target add wasm32-wasip2`"
+            );
             target.join("wasm32-wasip2/plugin/countersign_jwt_callback.wasm")
         })
         .clone()
 }
 
 fn keygen() -> Task {
-    let principal = |name: &str| Principal { id: format!("{name}-id"), name: name.into() };
+    let principal = |name: &str| Principal {
+        id: format!("{name}-id"),
+        name: name.into(),
+    };
     Task {
         id: "task-1".into(),
         attempt: 1,

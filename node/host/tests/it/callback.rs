@@ -11,7 +11,10 @@ use crate::server::{Received, Server, http, sound, token};
 
 /// An entry of the callback plugin with one server.
 pub fn spec(url: &str, retry_times: u64) -> PluginSpec {
-    let grant = |name: &str, usage| KeyGrant { name: name.into(), usage };
+    let grant = |name: &str, usage| KeyGrant {
+        name: name.into(),
+        usage,
+    };
     PluginSpec {
         name: "jwt-callback".into(),
         file: component("countersign-jwt-callback"),
@@ -35,7 +38,10 @@ pub fn spec(url: &str, retry_times: u64) -> PluginSpec {
 }
 
 async fn evaluate(url: &str, retry_times: u64) -> Evaluation {
-    let plugin = host().load(&spec(url, retry_times), services()).await.unwrap();
+    let plugin = host()
+        .load(&spec(url, retry_times), services())
+        .await
+        .unwrap();
     plugin.evaluate(&keygen(), soon()).await
 }
 
@@ -53,18 +59,43 @@ async fn assert_disbelieved(
     words: &str,
 ) {
     let (evaluation, _server) = ask(script).await;
-    let Verdict::Failed { code, reason } = evaluation.verdict else { panic!("{:?}", evaluation.verdict) };
-    assert_eq!((code, reason.contains(words)), (Code::Unavailable, true), "{reason}");
+    let Verdict::Failed { code, reason } = evaluation.verdict else {
+        panic!("{:?}", evaluation.verdict)
+    };
+    assert_eq!(
+        (code, reason.contains(words)),
+        (Code::Unavailable, true),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
 async fn an_approving_server_approves() {
     let (evaluation, server) = ask(|_, received| http("200 OK", &sound(received, "APPROVE"))).await;
-    assert_eq!(evaluation.verdict, Verdict::Approve, "{:?}", evaluation.logs);
+    assert_eq!(
+        evaluation.verdict,
+        Verdict::Approve,
+        "{:?}",
+        evaluation.logs
+    );
     let received = &server.received()[0];
-    assert!(received.head.starts_with("post /v2/check http/1.1\r\n"), "{}", received.head);
-    assert!(received.head.contains("content-type: application/x-www-form-urlencoded"), "{}", received.head);
-    assert!(!received.head.contains("transfer-encoding"), "{}", received.head);
+    assert!(
+        received.head.starts_with("post /v2/check http/1.1\r\n"),
+        "{}",
+        received.head
+    );
+    assert!(
+        received
+            .head
+            .contains("content-type: application/x-www-form-urlencoded"),
+        "{}",
+        received.head
+    );
+    assert!(
+        !received.head.contains("transfer-encoding"),
+        "{}",
+        received.head
+    );
     let id = received.request["request_id"].as_str().unwrap();
     assert!(id.len() == 34 && id.ends_with(":1"), "{id}");
     assert_eq!(received.request["request_type"], 1);
@@ -73,16 +104,24 @@ async fn an_approving_server_approves() {
 #[tokio::test]
 async fn a_rejecting_server_rejects() {
     for status in ["200 OK", "400 Bad Request"] {
-        let (evaluation, _server) = ask(move |_, received| http(status, &sound(received, "REJECT"))).await;
+        let (evaluation, _server) =
+            ask(move |_, received| http(status, &sound(received, "REJECT"))).await;
         let (code, reason) = evaluation.verdict.refusal().unwrap();
-        assert_eq!((code, reason.contains("because")), ("callback-rejected", true), "{reason}");
+        assert_eq!(
+            (code, reason.contains("because")),
+            ("callback-rejected", true),
+            "{reason}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_absent_server_refuses() {
     let evaluation = evaluate("http://127.0.0.1:9/v2/check", 0).await;
-    assert_eq!(evaluation.verdict.refusal().unwrap().0, Code::Unavailable.as_str());
+    assert_eq!(
+        evaluation.verdict.refusal().unwrap().0,
+        Code::Unavailable.as_str()
+    );
 }
 
 #[tokio::test]
@@ -96,7 +135,15 @@ async fn a_silent_server_refuses_after_its_time() {
 async fn only_the_pinned_key_is_believed() {
     let stranger = SigningKey::generate().unwrap();
     let answer = move |_, received: &Received| {
-        http("200 OK", &token(&stranger, json!({"alg": "RS256"}), &received.request["request_id"], "APPROVE"))
+        http(
+            "200 OK",
+            &token(
+                &stranger,
+                json!({"alg": "RS256"}),
+                &received.request["request_id"],
+                "APPROVE",
+            ),
+        )
     };
     assert_disbelieved(answer, "not signed by the expected key").await;
 }
@@ -105,7 +152,10 @@ async fn only_the_pinned_key_is_believed() {
 async fn the_algorithm_is_not_the_server_s_choice() {
     let answer = |_, received: &Received| {
         let id = &received.request["request_id"];
-        http("200 OK", &token(&server_key(), json!({"alg": "none"}), id, "APPROVE"))
+        http(
+            "200 OK",
+            &token(&server_key(), json!({"alg": "none"}), id, "APPROVE"),
+        )
     };
     assert_disbelieved(answer, "not RS256").await;
 }
@@ -113,26 +163,40 @@ async fn the_algorithm_is_not_the_server_s_choice() {
 #[tokio::test]
 async fn an_answer_to_another_request_does_not_count() {
     let answer = |_, _: &Received| {
-        http("200 OK", &token(&server_key(), json!({"alg": "RS256"}), &json!("task-0:1"), "APPROVE"))
+        http(
+            "200 OK",
+            &token(
+                &server_key(),
+                json!({"alg": "RS256"}),
+                &json!("task-0:1"),
+                "APPROVE",
+            ),
+        )
     };
     assert_disbelieved(answer, "task-0:1").await;
 }
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
-    let answer = |n, received: &Received| match n {
+    let answer = |n, received: &Received| {
+        match n {
         1 => Some(
             "HTTP/1.1 307 Temporary Redirect\r\nlocation: /v2/check/other\r\ncontent-length: 0\r\n\r\n"
                 .into(),
         ),
         _ => http("200 OK", &sound(received, "APPROVE")),
+    }
     };
     assert_disbelieved(answer, "307").await;
 }
 
 #[tokio::test]
 async fn a_huge_answer_is_cut_off() {
-    assert_disbelieved(|_, _| http("200 OK", &"x".repeat(1 << 20)), "exceeds 65536 bytes").await;
+    assert_disbelieved(
+        |_, _| http("200 OK", &"x".repeat(1 << 20)),
+        "exceeds 65536 bytes",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -145,9 +209,15 @@ async fn a_failed_try_is_repeated() {
     let evaluation = evaluate(&format!("http://{}/v2/check", server.address), 2).await;
     assert_eq!(evaluation.verdict, Verdict::Approve);
     assert_eq!(server.received().len(), 2);
-    assert!(evaluation.elapsed >= Duration::from_secs(1), "no pause between the tries");
     assert!(
-        evaluation.logs.iter().any(|line| line.message == "callback try failed"),
+        evaluation.elapsed >= Duration::from_secs(1),
+        "no pause between the tries"
+    );
+    assert!(
+        evaluation
+            .logs
+            .iter()
+            .any(|line| line.message == "callback try failed"),
         "{:?}",
         evaluation.logs
     );

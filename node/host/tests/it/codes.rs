@@ -1,4 +1,5 @@
-//! The tables of `docs/codes.md` against the sources: every code that can refuse is there, and no other.
+//! The tables of `docs/codes.md` against the sources: every code that can refuse is there, and no
+//! other.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,23 +18,36 @@ fn read(file: impl AsRef<Path>) -> String {
 /// The first column of the table under a heading, in order.
 fn table(heading: &str) -> Vec<String> {
     let text = read("docs/codes.md");
-    let (_, section) = text.split_once(&format!("\n## {heading}\n")).expect("there is such a heading");
+    let (_, section) = text
+        .split_once(&format!("\n## {heading}\n"))
+        .expect("there is such a heading");
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
-    rows.map(|row| row.split('`').next().unwrap().to_owned()).collect()
+    rows.map(|row| row.split('`').next().unwrap().to_owned())
+        .collect()
 }
 
 /// The first string after each `marker` in `source`, if nothing but white space stands between.
 fn literals(source: &str, marker: &str) -> Vec<String> {
     let after = source.split(marker).skip(1);
-    let literal = |text: &str| Some(text.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
+    let literal = |text: &str| {
+        Some(
+            text.trim_start()
+                .strip_prefix('"')?
+                .split('"')
+                .next()?
+                .to_owned(),
+        )
+    };
     after.filter_map(literal).collect()
 }
 
 /// The texts of the arms of `fn code`.
 fn arms(file: &str) -> Vec<String> {
     let source = read(file);
-    let (_, body) = source.split_once("pub fn code(").expect("there is such a function");
+    let (_, body) = source
+        .split_once("pub fn code(")
+        .expect("there is such a function");
     literals(body.split("\n    }\n").next().unwrap(), "=>")
 }
 
@@ -44,15 +58,22 @@ fn set(codes: impl IntoIterator<Item = String>) -> BTreeSet<String> {
 /// Sources of a plugin without its tests.
 fn sources(plugin: &str) -> String {
     let folder = repository().join("plugins").join(plugin).join("src");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let rust = files.filter(|file| file.extension().is_some_and(|ext| ext == "rs"));
-    rust.filter(|file| !file.ends_with("tests.rs")).map(read).collect()
+    rust.filter(|file| !file.ends_with("tests.rs"))
+        .map(read)
+        .collect()
 }
 
 #[test]
 fn the_table_of_the_sandbox_is_complete() {
     let codes = Code::ALL.iter().map(|code| code.as_str().to_owned());
-    assert_eq!(table("The sandbox"), codes.chain(["rejected".into()]).collect::<Vec<_>>());
+    assert_eq!(
+        table("The sandbox"),
+        codes.chain(["rejected".into()]).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -73,16 +94,18 @@ fn the_tables_of_the_plugins_are_complete() {
         let plugin = folder.unwrap().file_name().into_string().unwrap();
         let sources = sources(&plugin);
         let codes = match plugin.as_str() {
-            // Some of its codes are chosen before they are used; all of them begin with an operation.
+            // Some of its codes are chosen before they are used; all of them begin with an
+            // operation.
             "rules" => prefixed(&sources),
             _ => set(literals(&sources, "reject(")),
         };
-        match codes.is_empty() {
-            true => assert!(
+        if codes.is_empty() {
+            assert!(
                 !read("docs/codes.md").contains(&format!("## `{plugin}`")),
                 "{plugin} rejects nothing"
-            ),
-            false => assert_eq!(set(table(&format!("`{plugin}`"))), codes, "{plugin}"),
+            )
+        } else {
+            assert_eq!(set(table(&format!("`{plugin}`"))), codes, "{plugin}")
         }
     }
 }
@@ -91,5 +114,11 @@ fn the_tables_of_the_plugins_are_complete() {
 fn prefixed(source: &str) -> BTreeSet<String> {
     let operations = ["keygen-", "keysign-", "keyreshare-", "keysharesign-"];
     let strings = source.split('"').map(str::to_owned);
-    strings.filter(|text| operations.iter().any(|operation| text.starts_with(operation))).collect()
+    strings
+        .filter(|text| {
+            operations
+                .iter()
+                .any(|operation| text.starts_with(operation))
+        })
+        .collect()
 }

@@ -9,7 +9,11 @@ use sha2::{Digest, Sha256};
 use crate::guests::{component, host, keygen, open_rules, rogue, services, soon};
 
 pub fn freezing(freeze: FreezeLimits) -> Host {
-    Host::with(HostOptions { freeze: Some(freeze), ..HostOptions::default() }).unwrap()
+    Host::with(HostOptions {
+        freeze: Some(freeze),
+        ..HostOptions::default()
+    })
+    .unwrap()
 }
 
 pub fn keeper(deed: &str, padding: usize) -> PluginSpec {
@@ -18,7 +22,10 @@ pub fn keeper(deed: &str, padding: usize) -> PluginSpec {
         name: "keeper".into(),
         file: component("countersign-guest-keeper"),
         config: json!({"check": deed, "padding": "x".repeat(padding)}),
-        grants: Grants { state_bytes: 1000, ..Grants::default() },
+        grants: Grants {
+            state_bytes: 1000,
+            ..Grants::default()
+        },
         ..open_rules()
     }
 }
@@ -29,7 +36,14 @@ async fn load(host: &Host, spec: &PluginSpec) -> Plugin {
 
 /// How many calls the memory of this call remembers; `check` counts as one.
 async fn remembered(plugin: &Plugin) -> String {
-    plugin.evaluate(&keygen(), soon()).await.verdict.refusal().unwrap().0.to_owned()
+    plugin
+        .evaluate(&keygen(), soon())
+        .await
+        .verdict
+        .refusal()
+        .unwrap()
+        .0
+        .to_owned()
 }
 
 #[tokio::test]
@@ -41,13 +55,21 @@ async fn a_large_configuration_is_read_once_and_no_call_sees_another() {
         assert_eq!(remembered(&plugin).await, "kept-1");
     }
     let file = std::fs::read(component("countersign-guest-keeper")).unwrap();
-    assert_eq!(plugin.digest(), <[u8; 32]>::from(Sha256::digest(file)), "records name the component itself");
+    assert_eq!(
+        plugin.digest(),
+        <[u8; 32]>::from(Sha256::digest(file)),
+        "records name the component itself"
+    );
 }
 
 #[tokio::test]
 async fn a_small_one_and_a_host_that_was_not_asked_freeze_nothing() {
     let small = load(&freezing(FreezeLimits::default()), &keeper("nothing", 10)).await;
-    let unasked = load(&Host::with(HostOptions::default()).unwrap(), &keeper("nothing", 5000)).await;
+    let unasked = load(
+        &Host::with(HostOptions::default()).unwrap(),
+        &keeper("nothing", 5000),
+    )
+    .await;
     for plugin in [small, unasked] {
         assert!(!plugin.is_frozen());
         assert_eq!(remembered(&plugin).await, "kept-0");
@@ -67,16 +89,28 @@ async fn what_saw_randomness_time_or_memory_in_check_is_not_frozen() {
 
 #[tokio::test]
 async fn what_can_show_a_nonce_to_others_is_not_frozen() {
-    let host = freezing(FreezeLimits { document_bytes: 0, ..FreezeLimits::default() });
+    let host = freezing(FreezeLimits {
+        document_bytes: 0,
+        ..FreezeLimits::default()
+    });
     assert!(!load(&host, &rogue(json!({}))).await.is_frozen());
 }
 
 #[tokio::test]
 async fn what_costs_too_much_is_not_frozen() {
     for limits in [
-        FreezeLimits { component_bytes: 1000, ..FreezeLimits::default() },
-        FreezeLimits { snapshot_bytes: 1000, ..FreezeLimits::default() },
-        FreezeLimits { wall: Duration::from_millis(1), ..FreezeLimits::default() },
+        FreezeLimits {
+            component_bytes: 1000,
+            ..FreezeLimits::default()
+        },
+        FreezeLimits {
+            snapshot_bytes: 1000,
+            ..FreezeLimits::default()
+        },
+        FreezeLimits {
+            wall: Duration::from_millis(1),
+            ..FreezeLimits::default()
+        },
     ] {
         let plugin = load(&freezing(limits), &keeper("nothing", 5000)).await;
         assert!(!plugin.is_frozen());
@@ -86,18 +120,30 @@ async fn what_costs_too_much_is_not_frozen() {
 
 #[tokio::test]
 async fn a_frozen_plugin_judges_as_before() {
-    let host = freezing(FreezeLimits { document_bytes: 0, ..FreezeLimits::default() });
+    let host = freezing(FreezeLimits {
+        document_bytes: 0,
+        ..FreezeLimits::default()
+    });
     let plugin = load(&host, &open_rules()).await;
     assert!(plugin.is_frozen());
-    assert_eq!(plugin.evaluate(&keygen(), soon()).await.verdict.refusal(), None);
+    assert_eq!(
+        plugin.evaluate(&keygen(), soon()).await.verdict.refusal(),
+        None
+    );
 }
 
 /// Rules with so many entries, of which the first allows the task.
 fn rules_with(entries: usize) -> PluginSpec {
     let first = json!({"threshold": 2, "node_ids": ["a", "b", "c"]});
-    let other = |i: usize| json!({"threshold": 3, "node_ids": [format!("node-{i}"), "b", "c", "d"]});
-    let entries: Vec<Value> = std::iter::once(first).chain((1..entries).map(other)).collect();
-    PluginSpec { config: json!({"enable": true, "key_gen": {"allow_list": entries}}), ..open_rules() }
+    let other =
+        |i: usize| json!({"threshold": 3, "node_ids": [format!("node-{i}"), "b", "c", "d"]});
+    let entries: Vec<Value> = std::iter::once(first)
+        .chain((1..entries).map(other))
+        .collect();
+    PluginSpec {
+        config: json!({"enable": true, "key_gen": {"allow_list": entries}}),
+        ..open_rules()
+    }
 }
 
 /// The fastest of many calls: what others do on this machine only slows calls down.
@@ -113,11 +159,20 @@ async fn fastest(plugin: &Plugin) -> Duration {
 
 #[tokio::test]
 async fn a_hundred_times_the_configuration_costs_at_most_twice_the_time() {
-    let freezing = freezing(FreezeLimits { document_bytes: 0, ..FreezeLimits::default() });
+    let freezing = freezing(FreezeLimits {
+        document_bytes: 0,
+        ..FreezeLimits::default()
+    });
     let small = fastest(&load(&freezing, &rules_with(10)).await).await;
     let large = fastest(&load(&freezing, &rules_with(1000)).await).await;
     let parsing = fastest(&load(&host(), &rules_with(1000)).await).await;
     println!("10 entries {small:?}, 1,000 entries {large:?}, read in every call {parsing:?}");
-    assert!(large < small * 2, "10 entries {small:?}, 1,000 entries {large:?}");
-    assert!(large * 4 < parsing, "1,000 entries {large:?}, read in every call {parsing:?}");
+    assert!(
+        large < small * 2,
+        "10 entries {small:?}, 1,000 entries {large:?}"
+    );
+    assert!(
+        large * 4 < parsing,
+        "1,000 entries {large:?}, read in every call {parsing:?}"
+    );
 }

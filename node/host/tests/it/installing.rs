@@ -4,7 +4,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use countersign_host::{
-    Code, Host, HostOptions, PluginSignature, PluginSource, PluginSpec, PluginStore, Publisher, StoreError,
+    Code, Host, HostOptions, PluginSignature, PluginSource, PluginSpec, PluginStore, Publisher,
+    StoreError,
 };
 use ed25519_dalek::SigningKey;
 use serde_json::json;
@@ -27,7 +28,10 @@ fn digest(file: &Path) -> [u8; 32] {
 }
 
 fn installed(name: &str) -> PluginSource {
-    PluginSource::Installed { name: name.into(), digest: None }
+    PluginSource::Installed {
+        name: name.into(),
+        digest: None,
+    }
 }
 
 #[tokio::test]
@@ -37,7 +41,10 @@ async fn what_is_installed_runs_under_its_own_name() {
     assert_eq!(store.list().unwrap(), []);
     let file = release(folder.path(), b'1');
     let manifest = store.install(&host(), &file).await.unwrap();
-    assert_eq!((manifest.name.as_str(), manifest.current.digest), ("rules", digest(&file)));
+    assert_eq!(
+        (manifest.name.as_str(), manifest.current.digest),
+        ("rules", digest(&file))
+    );
     assert_eq!(store.list().unwrap(), [manifest]);
     for entry in std::fs::read_dir(store.folder()).unwrap() {
         let mode = entry.unwrap().metadata().unwrap().permissions().mode();
@@ -46,9 +53,16 @@ async fn what_is_installed_runs_under_its_own_name() {
     std::fs::remove_file(&file).unwrap();
 
     let (file, digest) = installed("rules").locate(&store).unwrap();
-    let spec = PluginSpec { file, digest, ..open_rules() };
+    let spec = PluginSpec {
+        file,
+        digest,
+        ..open_rules()
+    };
     let plugin = host().load(&spec, services()).await.unwrap();
-    assert_eq!(plugin.evaluate(&keygen(), soon()).await.verdict.refusal(), None);
+    assert_eq!(
+        plugin.evaluate(&keygen(), soon()).await.verdict.refusal(),
+        None
+    );
 }
 
 /// Otherwise nobody could replay what a plain file decided, once it was replaced.
@@ -58,7 +72,10 @@ async fn a_component_from_a_plain_file_is_kept_by_its_digest_and_put_in_force_no
     let store = PluginStore::new(folder.path().join("plugins"));
     let file = release(folder.path(), b'k');
     let then = digest(&file);
-    let spec = PluginSpec { file: file.clone(), ..open_rules() };
+    let spec = PluginSpec {
+        file: file.clone(),
+        ..open_rules()
+    };
     let keeping = host().keeping(store.clone());
     keeping.load(&spec, services()).await.unwrap();
     std::fs::write(&file, "replaced").unwrap();
@@ -66,7 +83,11 @@ async fn a_component_from_a_plain_file_is_kept_by_its_digest_and_put_in_force_no
     let kept = store.component(&then).unwrap();
     assert_eq!((digest(&kept), kept), (then, store.component_file(&then)));
     assert_eq!(store.list().unwrap(), []);
-    assert_eq!(std::fs::read_dir(store.folder()).unwrap().count(), 1, "nothing is kept of what was refused");
+    assert_eq!(
+        std::fs::read_dir(store.folder()).unwrap().count(),
+        1,
+        "nothing is kept of what was refused"
+    );
 }
 
 /// A folder that cannot be written costs replays, not decisions.
@@ -75,24 +96,41 @@ async fn a_component_that_cannot_be_kept_runs_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let store = PluginStore::new(folder.path().join("a file"));
     std::fs::write(store.folder(), "").unwrap();
-    let plugin = host().keeping(store).load(&open_rules(), services()).await.unwrap();
-    assert_eq!(plugin.evaluate(&keygen(), soon()).await.verdict.refusal(), None);
+    let plugin = host()
+        .keeping(store)
+        .load(&open_rules(), services())
+        .await
+        .unwrap();
+    assert_eq!(
+        plugin.evaluate(&keygen(), soon()).await.verdict.refusal(),
+        None
+    );
 }
 
 #[tokio::test]
 async fn a_release_can_be_taken_back_and_put_in_force_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = PluginStore::new(folder.path().join("plugins"));
-    let (first, second) = (release(folder.path(), b'1'), release(folder.path(), b'2'));
+    let first = release(folder.path(), b'1');
+    let second = release(folder.path(), b'2');
     store.install(&host(), &first).await.unwrap();
-    assert!(matches!(store.rollback("rules"), Err(StoreError::NoPrevious(_))));
+    assert!(matches!(
+        store.rollback("rules"),
+        Err(StoreError::NoPrevious(_))
+    ));
     store.install(&host(), &second).await.unwrap();
     store.install(&host(), &second).await.unwrap();
     let in_force = || store.find("rules").unwrap().current.digest;
     assert_eq!(in_force(), digest(&second));
-    assert_eq!(store.rollback("rules").unwrap().current.digest, digest(&first));
+    assert_eq!(
+        store.rollback("rules").unwrap().current.digest,
+        digest(&first)
+    );
     assert_eq!(in_force(), digest(&first));
-    assert_eq!(installed("rules").locate(&store).unwrap().1, Some(digest(&first)));
+    assert_eq!(
+        installed("rules").locate(&store).unwrap().1,
+        Some(digest(&first))
+    );
     store.rollback("rules").unwrap();
     assert_eq!(in_force(), digest(&second));
     assert_eq!(store.find("rules").unwrap().previous.len(), 1);
@@ -104,19 +142,38 @@ async fn a_pin_holds_for_what_is_installed() {
     let store = PluginStore::new(folder.path());
     let file = release(folder.path(), b'1');
     store.install(&host(), &file).await.unwrap();
-    let pinned = |digest| PluginSource::Installed { name: "rules".into(), digest: Some(digest) };
+    let pinned = |digest| PluginSource::Installed {
+        name: "rules".into(),
+        digest: Some(digest),
+    };
     assert!(pinned(digest(&file)).locate(&store).is_ok());
-    assert!(matches!(pinned([0; 32]).locate(&store), Err(StoreError::Digest { .. })));
+    assert!(matches!(
+        pinned([0; 32]).locate(&store),
+        Err(StoreError::Digest { .. })
+    ));
 }
 
 #[tokio::test]
 async fn a_component_that_was_exchanged_in_the_store_is_not_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let store = PluginStore::new(folder.path().join("plugins"));
-    store.install(&host(), &release(folder.path(), b'1')).await.unwrap();
+    store
+        .install(&host(), &release(folder.path(), b'1'))
+        .await
+        .unwrap();
     let (file, digest) = installed("rules").locate(&store).unwrap();
     std::fs::copy(release(folder.path(), b'2'), &file).unwrap();
-    let error = host().load(&PluginSpec { file, digest, ..open_rules() }, services()).await.unwrap_err();
+    let error = host()
+        .load(
+            &PluginSpec {
+                file,
+                digest,
+                ..open_rules()
+            },
+            services(),
+        )
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Code::Digest);
 }
 
@@ -124,14 +181,39 @@ async fn a_component_that_was_exchanged_in_the_store_is_not_loaded() {
 async fn a_name_never_becomes_a_path() {
     let folder = tempfile::tempdir().unwrap();
     let store = PluginStore::new(folder.path().join("plugins"));
-    store.install(&host(), &release(folder.path(), b'1')).await.unwrap();
-    std::fs::copy(folder.path().join("plugins/rules.json"), folder.path().join("rules.json")).unwrap();
-    for name in
-        ["../rules", "/etc/passwd", "rules/", ".", "..", "", "Rules", "ru\0les", "a.b", &"a".repeat(65)]
-    {
-        assert!(matches!(store.find(name), Err(StoreError::Name(_))), "{name}");
-        assert!(matches!(store.rollback(name), Err(StoreError::Name(_))), "{name}");
-        assert!(matches!(installed(name).locate(&store), Err(StoreError::Name(_))), "{name}");
+    store
+        .install(&host(), &release(folder.path(), b'1'))
+        .await
+        .unwrap();
+    std::fs::copy(
+        folder.path().join("plugins/rules.json"),
+        folder.path().join("rules.json"),
+    )
+    .unwrap();
+    for name in [
+        "../rules",
+        "/etc/passwd",
+        "rules/",
+        ".",
+        "..",
+        "",
+        "Rules",
+        "ru\0les",
+        "a.b",
+        &"a".repeat(65),
+    ] {
+        assert!(
+            matches!(store.find(name), Err(StoreError::Name(_))),
+            "{name}"
+        );
+        assert!(
+            matches!(store.rollback(name), Err(StoreError::Name(_))),
+            "{name}"
+        );
+        assert!(
+            matches!(installed(name).locate(&store), Err(StoreError::Name(_))),
+            "{name}"
+        );
     }
 }
 
@@ -142,15 +224,27 @@ async fn links_and_what_is_no_file_are_not_followed() {
     let file = release(folder.path(), b'1');
     let link = folder.path().join("link.wasm");
     symlink(&file, &link).unwrap();
-    assert!(matches!(store.install(&host(), &link).await, Err(StoreError::Io { .. })));
-    assert!(matches!(store.install(&host(), Path::new("/dev/zero")).await, Err(StoreError::Io { .. })));
-    assert!(matches!(store.install(&host(), folder.path()).await, Err(StoreError::Io { .. })));
+    assert!(matches!(
+        store.install(&host(), &link).await,
+        Err(StoreError::Io { .. })
+    ));
+    assert!(matches!(
+        store.install(&host(), Path::new("/dev/zero")).await,
+        Err(StoreError::Io { .. })
+    ));
+    assert!(matches!(
+        store.install(&host(), folder.path()).await,
+        Err(StoreError::Io { .. })
+    ));
 
     store.install(&host(), &file).await.unwrap();
     let manifest = store.folder().join("rules.json");
     std::fs::rename(&manifest, folder.path().join("elsewhere.json")).unwrap();
     symlink(folder.path().join("elsewhere.json"), &manifest).unwrap();
-    assert!(matches!(store.find("rules"), Err(StoreError::Manifest { .. })));
+    assert!(matches!(
+        store.find("rules"),
+        Err(StoreError::Manifest { .. })
+    ));
 }
 
 #[tokio::test]
@@ -160,8 +254,21 @@ async fn a_store_that_others_can_write_is_not_used() {
     let file = release(folder.path(), b'1');
     store.install(&host(), &file).await.unwrap();
     std::fs::set_permissions(store.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(store.find("rules").unwrap_err().to_string().contains("chmod"));
-    assert!(store.install(&host(), &file).await.unwrap_err().to_string().contains("chmod"));
+    assert!(
+        store
+            .find("rules")
+            .unwrap_err()
+            .to_string()
+            .contains("chmod")
+    );
+    assert!(
+        store
+            .install(&host(), &file)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("chmod")
+    );
 }
 
 /// It says which component is in force.
@@ -171,7 +278,10 @@ async fn a_manifest_that_others_can_write_is_not_used() {
     let store = PluginStore::new(folder.path().join("plugins"));
     let file = release(folder.path(), b'1');
     store.install(&host(), &file).await.unwrap();
-    store.install(&host(), &release(folder.path(), b'2')).await.unwrap();
+    store
+        .install(&host(), &release(folder.path(), b'2'))
+        .await
+        .unwrap();
     let manifest = store.folder().join("rules.json");
     for mode in [0o620, 0o602, 0o666] {
         std::fs::set_permissions(&manifest, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -183,7 +293,10 @@ async fn a_manifest_that_others_can_write_is_not_used() {
             installed("rules").locate(&store).map(drop),
         ] {
             let error = refused.unwrap_err().to_string();
-            assert!(error.contains("chmod go-w") && error.contains("rules.json"), "{mode:o}: {error}");
+            assert!(
+                error.contains("chmod go-w") && error.contains("rules.json"),
+                "{mode:o}: {error}"
+            );
         }
     }
     std::fs::set_permissions(&manifest, std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -198,7 +311,10 @@ async fn a_manifest_that_others_can_write_is_not_used() {
 async fn a_damaged_manifest_is_said_to_be_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let store = PluginStore::new(folder.path().join("plugins"));
-    store.install(&host(), &release(folder.path(), b'1')).await.unwrap();
+    store
+        .install(&host(), &release(folder.path(), b'1'))
+        .await
+        .unwrap();
     let manifest = store.folder().join("rules.json");
     let good = std::fs::read_to_string(&manifest).unwrap();
     for bad in [
@@ -208,7 +324,10 @@ async fn a_damaged_manifest_is_said_to_be_damaged() {
         good.replace("\"current\"", "\"currant\""),
     ] {
         std::fs::write(&manifest, &bad).unwrap();
-        assert!(matches!(store.find("rules"), Err(StoreError::Manifest { .. })), "{bad}");
+        assert!(
+            matches!(store.find("rules"), Err(StoreError::Manifest { .. })),
+            "{bad}"
+        );
     }
 }
 
@@ -267,7 +386,12 @@ async fn what_cannot_be_loaded_is_not_installed() {
 async fn a_component_is_inspected_without_grants() {
     let seen = host().inspect(&rogue(json!({})).file).await.unwrap();
     assert_eq!(seen.info.name, "rogue");
-    assert!(seen.imports.contains(&"countersign:policy/http@0.1.0".to_owned()), "{:?}", seen.imports);
+    assert!(
+        seen.imports
+            .contains(&"countersign:policy/http@0.1.0".to_owned()),
+        "{:?}",
+        seen.imports
+    );
 }
 
 fn seed(number: u8) -> Zeroizing<[u8; 32]> {
@@ -275,11 +399,21 @@ fn seed(number: u8) -> Zeroizing<[u8; 32]> {
 }
 
 fn publisher(name: &str, number: u8) -> Publisher {
-    Publisher::new(name, SigningKey::from_bytes(&seed(number)).verifying_key().as_bytes()).unwrap()
+    Publisher::new(
+        name,
+        SigningKey::from_bytes(&seed(number))
+            .verifying_key()
+            .as_bytes(),
+    )
+    .unwrap()
 }
 
 fn trusting(publishers: &[Publisher]) -> Host {
-    Host::with(HostOptions { trusted_publishers: publishers.to_vec(), ..HostOptions::default() }).unwrap()
+    Host::with(HostOptions {
+        trusted_publishers: publishers.to_vec(),
+        ..HostOptions::default()
+    })
+    .unwrap()
 }
 
 fn sign(file: &Path, plugin: &str, number: u8) {
@@ -290,14 +424,20 @@ fn sign(file: &Path, plugin: &str, number: u8) {
 #[tokio::test]
 async fn where_publishers_are_listed_one_of_them_must_have_signed() {
     let folder = tempfile::tempdir().unwrap();
-    let (file, other) = (release(folder.path(), b'1'), release(folder.path(), b'2'));
+    let file = release(folder.path(), b'1');
+    let other = release(folder.path(), b'2');
     let host = trusting(&[publisher("acme", 1), publisher("initech", 2)]);
     let store = PluginStore::new(folder.path().join("plugins"));
-    let spec = PluginSpec { file: file.clone(), ..open_rules() };
+    let spec = PluginSpec {
+        file: file.clone(),
+        ..open_rules()
+    };
     let refused = async || {
         let error = host.load(&spec, services()).await.unwrap_err();
         assert_eq!(error.code(), Code::Signature, "{error}");
-        let StoreError::Component(error) = store.install(&host, &file).await.unwrap_err() else { panic!() };
+        let StoreError::Component(error) = store.install(&host, &file).await.unwrap_err() else {
+            panic!()
+        };
         assert_eq!(error.code(), Code::Signature, "{error}");
         error.to_string()
     };
@@ -305,9 +445,15 @@ async fn where_publishers_are_listed_one_of_them_must_have_signed() {
     sign(&file, "rules", 3);
     assert!(refused().await.contains("no trusted publisher"));
     sign(&other, "rules", 1);
-    std::fs::copy(folder.path().join("release-2.wasm.sig"), folder.path().join("release-1.wasm.sig"))
-        .unwrap();
-    assert!(refused().await.contains("no trusted publisher"), "a signature of other bytes");
+    std::fs::copy(
+        folder.path().join("release-2.wasm.sig"),
+        folder.path().join("release-1.wasm.sig"),
+    )
+    .unwrap();
+    assert!(
+        refused().await.contains("no trusted publisher"),
+        "a signature of other bytes"
+    );
     sign(&file, "rogue", 1);
     assert!(refused().await.contains("signed as `rogue`"));
     std::fs::write(folder.path().join("release-1.wasm.sig"), "{}").unwrap();
@@ -318,7 +464,16 @@ async fn where_publishers_are_listed_one_of_them_must_have_signed() {
     let manifest = store.install(&host, &file).await.unwrap();
     assert_eq!(manifest.current.publisher.as_deref(), Some("initech"));
     let (file, digest) = installed("rules").locate(&store).unwrap();
-    host.load(&PluginSpec { file, digest, ..open_rules() }, services()).await.unwrap();
+    host.load(
+        &PluginSpec {
+            file,
+            digest,
+            ..open_rules()
+        },
+        services(),
+    )
+    .await
+    .unwrap();
 }
 
 #[test]
@@ -327,7 +482,8 @@ fn the_bytes_that_a_publisher_signs_are_fixed() {
     let message = [b"countersign-plugin-v1\0rules\0".as_slice(), &[7; 32]].concat();
     let expected = SigningKey::from_bytes(&[1; 32]).sign(&message);
     let json: serde_json::Value =
-        serde_json::from_slice(&PluginSignature::sign("rules", &[7; 32], &seed(1)).to_json()).unwrap();
+        serde_json::from_slice(&PluginSignature::sign("rules", &[7; 32], &seed(1)).to_json())
+            .unwrap();
     assert_eq!(json["signature"], hex::encode(expected.to_bytes()));
     assert!(Publisher::new("weak", &[0; 32]).is_err());
 }

@@ -1,4 +1,5 @@
-//! Shared secrets: what a guest signs with one that it was granted, and that it signs with no other.
+//! Shared secrets: what a guest signs with one that it was granted, and that it signs with no
+//! other.
 
 use std::sync::Arc;
 
@@ -17,13 +18,19 @@ fn services() -> Arc<LocalServices> {
     keys.insert_signing("callback", node_key());
     keys.insert_secret("hook", hs256::Secret::new(&SECRET).unwrap());
     keys.insert_secret("other", hs256::Secret::new(&[8; 32]).unwrap());
-    Arc::new(LocalServices::new(keys, HttpClient::new(&HttpOptions::default()).unwrap()))
+    Arc::new(LocalServices::new(
+        keys,
+        HttpClient::new(&HttpOptions::default()).unwrap(),
+    ))
 }
 
 /// Code and reason with which the guest tells what came of a signature, under one grant.
 async fn sign(key: &str, algorithm: &str, granted: &str, usage: KeyUsage) -> (String, String) {
     let mut spec: PluginSpec = rogue(json!({"evaluate": {"sign-by": [key, algorithm]}}));
-    spec.grants.keys = vec![KeyGrant { name: granted.into(), usage }];
+    spec.grants.keys = vec![KeyGrant {
+        name: granted.into(),
+        usage,
+    }];
     let plugin = host().load(&spec, services()).await.unwrap();
     match plugin.evaluate(&keygen(), soon()).await.verdict {
         Verdict::Reject { code, reason } => (code, reason),
@@ -34,7 +41,9 @@ async fn sign(key: &str, algorithm: &str, granted: &str, usage: KeyUsage) -> (St
 #[tokio::test]
 async fn a_secret_that_was_granted_signs_and_verifies() {
     let (code, tag) = sign("hook", "HS256", "hook", KeyUsage::Mac).await;
-    let expected = hs256::Secret::new(&SECRET).unwrap().sign(b"pay everything to me");
+    let expected = hs256::Secret::new(&SECRET)
+        .unwrap()
+        .sign(b"pay everything to me");
     assert_eq!((code.as_str(), tag), ("signed", hex::encode(expected)));
 }
 
@@ -46,11 +55,16 @@ async fn a_secret_that_was_not_granted_is_unknown() {
         ("hook", "callback", KeyUsage::SignJwt),
         ("nobody's", "hook", KeyUsage::Mac),
     ] {
-        assert_eq!(sign(key, "HS256", granted, usage).await.0, "unknown-key", "{key} with {granted}");
+        assert_eq!(
+            sign(key, "HS256", granted, usage).await.0,
+            "unknown-key",
+            "{key} with {granted}"
+        );
     }
 }
 
-/// Neither is a key pair a secret, nor a secret a key pair, nor does a grant for the one reach to the other.
+/// Neither is a key pair a secret, nor a secret a key pair, nor does a grant for the one reach to
+/// the other.
 #[tokio::test]
 async fn a_key_works_with_its_own_algorithm_only() {
     for (key, algorithm, usage) in [

@@ -1,4 +1,5 @@
-//! What was recorded says the same again, without network, keys, memory and clock; and a difference is explained.
+//! What was recorded says the same again, without network, keys, memory and clock; and a difference
+//! is explained.
 
 use countersign_host::{
     Chain, Code, FreezeLimits, Grants, PluginSpec, Recorded, Recording, ReplayError, Verdict, With,
@@ -13,7 +14,9 @@ use crate::server::{Server, http, sound};
 
 /// Evaluates, through the bytes that a journal would keep.
 async fn record(spec: &PluginSpec) -> Recording {
-    let chain = Chain::load(&host(), vec![spec.clone()], services()).await.unwrap();
+    let chain = Chain::load(&host(), vec![spec.clone()], services())
+        .await
+        .unwrap();
     let decision = chain.decide(&keygen(), soon()).await;
     Recording::decode(&decision.recording(keygen()).encode(), keygen().raw).unwrap()
 }
@@ -21,17 +24,28 @@ async fn record(spec: &PluginSpec) -> Recording {
 /// Replays the only evaluation; gives its verdict then and now.
 async fn assert_same(spec: &PluginSpec) -> Recorded {
     let recording = record(spec).await;
-    let (question, recorded) = (recording.question.unwrap(), &recording.evaluations[0]);
+    let question = recording.question.unwrap();
+    let recorded = &recording.evaluations[0];
     assert_eq!(question, keygen());
-    let replay = host().replay(spec, &question, recorded, With::TheSame).await.unwrap();
-    assert!(replay.same, "{:?} is now {:?} ({:?})", recorded.verdict, replay.evaluation, replay.divergence);
+    let replay = host()
+        .replay(spec, &question, recorded, With::TheSame)
+        .await
+        .unwrap();
+    assert!(
+        replay.same,
+        "{:?} is now {:?} ({:?})",
+        recorded.verdict, replay.evaluation, replay.divergence
+    );
     recorded.clone()
 }
 
 #[tokio::test]
 async fn rules_say_the_same_again() {
     assert_eq!(assert_same(&open_rules()).await.verdict, Verdict::Approve);
-    assert_eq!(assert_same(&closed_rules()).await.verdict.code(), Some("keygen-reject-all"));
+    assert_eq!(
+        assert_same(&closed_rules()).await.verdict.code(),
+        Some("keygen-reject-all")
+    );
 }
 
 #[tokio::test]
@@ -67,7 +81,11 @@ async fn whatever_a_guest_did_it_does_again() {
     for deed in deeds {
         let mut spec = rogue(json!({"evaluate": deed}));
         // On a crowded machine 100 ms of CPU time can take longer than the usual limit.
-        spec.grants.wall_ms = if deed == json!({"sleep": 3_600_000}) { 200 } else { 20_000 };
+        spec.grants.wall_ms = if deed == json!({"sleep": 3_600_000}) {
+            200
+        } else {
+            20_000
+        };
         assert_same(&spec).await;
     }
 }
@@ -76,9 +94,14 @@ async fn whatever_a_guest_did_it_does_again() {
 #[tokio::test]
 async fn clocks_and_dice_fall_as_they_fell() {
     let spec = rogue(json!({"evaluate": "clocks-and-dice"}));
-    let (first, second) = (assert_same(&spec).await, assert_same(&spec).await);
+    let first = assert_same(&spec).await;
+    let second = assert_same(&spec).await;
     let reason = |recorded: &Recorded| recorded.verdict.refusal().unwrap().1.to_owned();
-    assert_ne!(reason(&first), reason(&second), "the dice fell the same twice");
+    assert_ne!(
+        reason(&first),
+        reason(&second),
+        "the dice fell the same twice"
+    );
 }
 
 #[tokio::test]
@@ -88,8 +111,15 @@ async fn an_approval_is_replayed_without_the_approver() {
     let recording = record(&spec).await;
     assert_eq!(recording.evaluations[0].verdict, Verdict::Approve);
     let question = recording.question.unwrap();
-    let replay = host().replay(&spec, &question, &recording.evaluations[0], With::TheSame).await.unwrap();
-    assert!(replay.same, "{:?} {:?}", replay.evaluation.verdict, replay.divergence);
+    let replay = host()
+        .replay(&spec, &question, &recording.evaluations[0], With::TheSame)
+        .await
+        .unwrap();
+    assert!(
+        replay.same,
+        "{:?} {:?}",
+        replay.evaluation.verdict, replay.divergence
+    );
     assert_eq!(server.received().len(), 1, "the replay asked the approver");
 }
 
@@ -97,46 +127,75 @@ async fn an_approval_is_replayed_without_the_approver() {
 #[tokio::test]
 async fn a_kept_configuration_stands_in_for_the_entrys() {
     let recording = record(&open_rules()).await;
-    let (question, recorded) = (recording.question.unwrap(), &recording.evaluations[0]);
+    let question = recording.question.unwrap();
+    let recorded = &recording.evaluations[0];
     let kept = open_rules().config.to_string();
-    let replay = host().replay(&closed_rules(), &question, recorded, With::Kept(&kept)).await.unwrap();
+    let replay = host()
+        .replay(&closed_rules(), &question, recorded, With::Kept(&kept))
+        .await
+        .unwrap();
     assert!(replay.same, "{:?}", replay.evaluation.verdict);
     let other = kept.replace("true", "true ");
-    let error = host().replay(&closed_rules(), &question, recorded, With::Kept(&other)).await.unwrap_err();
-    assert!(matches!(error, ReplayError::Configuration { .. }), "{error}");
+    let error = host()
+        .replay(&closed_rules(), &question, recorded, With::Kept(&other))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ReplayError::Configuration { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_decision_names_the_documents_that_decided() {
-    let chain = Chain::load(&host(), vec![open_rules()], services()).await.unwrap();
+    let chain = Chain::load(&host(), vec![open_rules()], services())
+        .await
+        .unwrap();
     let decision = chain.decide(&keygen(), soon()).await;
-    let documents: Vec<_> =
-        decision.documents().map(|(digest, document)| (digest, document.to_string())).collect();
+    let documents: Vec<_> = decision
+        .documents()
+        .map(|(digest, document)| (digest, document.to_string()))
+        .collect();
     let document = open_rules().config.to_string();
     assert_eq!(documents, [(Sha256::digest(&document).into(), document)]);
 }
 
-/// What it was granted then counts, not what its entry grants now: neither the entry nor the operator's leave is needed.
+/// What it was granted then counts, not what its entry grants now: neither the entry nor the
+/// operator's leave is needed.
 #[tokio::test]
 async fn a_replay_has_the_memory_of_then_and_needs_no_grants() {
     let mut spec = rogue(json!({"evaluate": "allocate"}));
     spec.grants.memory_bytes = 8 << 20;
     let recording = record(&spec).await;
-    let (question, recorded) = (recording.question.unwrap(), &recording.evaluations[0]);
+    let question = recording.question.unwrap();
+    let recorded = &recording.evaluations[0];
     let reason = recorded.verdict.refusal().unwrap().1.to_owned();
-    let bare = PluginSpec { grants: Grants::default(), config: Value::Null, ..spec.clone() };
+    let bare = PluginSpec {
+        grants: Grants::default(),
+        config: Value::Null,
+        ..spec.clone()
+    };
     let kept = spec.config.to_string();
-    let replay = host().replay(&bare, &question, recorded, With::Kept(&kept)).await.unwrap();
+    let replay = host()
+        .replay(&bare, &question, recorded, With::Kept(&kept))
+        .await
+        .unwrap();
     assert!(replay.same);
     assert_eq!(replay.evaluation.verdict.refusal().unwrap().1, reason);
 }
 
-/// The guest says by its code how many calls its memory remembers: one if it was frozen after `check`.
+/// The guest says by its code how many calls its memory remembers: one if it was frozen after
+/// `check`.
 #[tokio::test]
 async fn a_frozen_plugin_is_replayed_frozen() {
     let spec = keeper("nothing", 5000);
-    for (host, code) in [(freezing(FreezeLimits::default()), "kept-1"), (host(), "kept-0")] {
-        let chain = Chain::load(&host, vec![spec.clone()], services()).await.unwrap();
+    for (host, code) in [
+        (freezing(FreezeLimits::default()), "kept-1"),
+        (host(), "kept-0"),
+    ] {
+        let chain = Chain::load(&host, vec![spec.clone()], services())
+            .await
+            .unwrap();
         let decision = chain.decide(&keygen(), soon()).await;
         let bytes = decision.recording(keygen()).encode();
         let recording = Recording::decode(&bytes, keygen().raw).unwrap();
@@ -144,7 +203,10 @@ async fn a_frozen_plugin_is_replayed_frozen() {
         assert_eq!(recorded.verdict.code(), Some(code));
         // Whether the host that replays would freeze makes no difference.
         for replaying in [freezing(FreezeLimits::default()), crate::guests::host()] {
-            let replay = replaying.replay(&spec, &keygen(), recorded, With::TheSame).await.unwrap();
+            let replay = replaying
+                .replay(&spec, &keygen(), recorded, With::TheSame)
+                .await
+                .unwrap();
             assert!(replay.same, "{:?}", replay.evaluation.verdict);
         }
     }
@@ -153,12 +215,25 @@ async fn a_frozen_plugin_is_replayed_frozen() {
 #[tokio::test]
 async fn another_configuration_or_component_is_told_and_not_taken() {
     let recording = record(&open_rules()).await;
-    let (question, recorded) = (recording.question.unwrap(), &recording.evaluations[0]);
-    let error = host().replay(&closed_rules(), &question, recorded, With::TheSame).await.unwrap_err();
-    assert!(matches!(error, ReplayError::Configuration { .. }), "{error}");
-    let error = host().replay(&rogue(json!({})), &question, recorded, With::TheSame).await.unwrap_err();
+    let question = recording.question.unwrap();
+    let recorded = &recording.evaluations[0];
+    let error = host()
+        .replay(&closed_rules(), &question, recorded, With::TheSame)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ReplayError::Configuration { .. }),
+        "{error}"
+    );
+    let error = host()
+        .replay(&rogue(json!({})), &question, recorded, With::TheSame)
+        .await
+        .unwrap_err();
     assert!(matches!(error, ReplayError::Component { .. }), "{error}");
-    let what_if = host().replay(&closed_rules(), &question, recorded, With::Another).await.unwrap();
+    let what_if = host()
+        .replay(&closed_rules(), &question, recorded, With::Another)
+        .await
+        .unwrap();
     assert!(!what_if.same);
     assert_eq!(what_if.evaluation.verdict.code(), Some("keygen-reject-all"));
 }
@@ -167,31 +242,58 @@ async fn another_configuration_or_component_is_told_and_not_taken() {
 async fn the_first_import_that_differs_is_named() {
     let then = |deed: Value| rogue(json!({"evaluate": deed}));
     let recording = record(&then(json!({"verify": "cb"}))).await;
-    let (question, recorded) = (recording.question.unwrap(), &recording.evaluations[0]);
+    let question = recording.question.unwrap();
+    let recorded = &recording.evaluations[0];
     let now = then(json!({"remember": 10}));
-    let replay = host().replay(&now, &question, recorded, With::Another).await.unwrap();
+    let replay = host()
+        .replay(&now, &question, recorded, With::Another)
+        .await
+        .unwrap();
     assert!(!replay.same);
     let divergence = replay.divergence.unwrap();
-    assert_eq!((divergence.at, divergence.recorded.unwrap().import.as_ref()), (0, "keys.verify"));
-    assert_eq!((divergence.asked.import.as_ref(), divergence.asked.about.as_str()), ("state.get", "entry"));
+    assert_eq!(
+        (divergence.at, divergence.recorded.unwrap().import.as_ref()),
+        (0, "keys.verify")
+    );
+    assert_eq!(
+        (
+            divergence.asked.import.as_ref(),
+            divergence.asked.about.as_str()
+        ),
+        ("state.get", "entry")
+    );
 }
 
 #[tokio::test]
 async fn what_never_ran_or_was_too_large_is_not_replayed() {
     let mut recorded = record(&open_rules()).await.evaluations.remove(0);
     recorded.trace.cut = true;
-    let error = host().replay(&open_rules(), &keygen(), &recorded, With::TheSame).await.unwrap_err();
+    let error = host()
+        .replay(&open_rules(), &keygen(), &recorded, With::TheSame)
+        .await
+        .unwrap_err();
     assert!(matches!(error, ReplayError::Cut), "{error}");
     recorded.trace.cut = false;
     recorded.trace.ran = false;
-    recorded.verdict = Verdict::Failed { code: Code::Busy, reason: "busy".into() };
-    let error = host().replay(&open_rules(), &keygen(), &recorded, With::TheSame).await.unwrap_err();
-    assert!(matches!(error, ReplayError::NeverRan(Code::Busy)), "{error}");
+    recorded.verdict = Verdict::Failed {
+        code: Code::Busy,
+        reason: "busy".into(),
+    };
+    let error = host()
+        .replay(&open_rules(), &keygen(), &recorded, With::TheSame)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ReplayError::NeverRan(Code::Busy)),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_question_that_is_too_large_leaves_the_verdict_on_record() {
-    let chain = Chain::load(&host(), vec![open_rules()], services()).await.unwrap();
+    let chain = Chain::load(&host(), vec![open_rules()], services())
+        .await
+        .unwrap();
     let mut large = keygen();
     large.extra = vec![countersign_host::Statement {
         name: "reference".into(),
@@ -203,5 +305,8 @@ async fn a_question_that_is_too_large_leaves_the_verdict_on_record() {
     assert!(bytes.len() < 4096, "{}", bytes.len());
     let recording = Recording::decode(&bytes, Vec::new()).unwrap();
     assert!(recording.question.is_none() && recording.evaluations[0].trace.cut);
-    assert_eq!(recording.evaluations[0].verdict, decision.evaluations()[0].verdict);
+    assert_eq!(
+        recording.evaluations[0].verdict,
+        decision.evaluations()[0].verdict
+    );
 }

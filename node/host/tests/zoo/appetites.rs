@@ -14,31 +14,60 @@ fn looping() -> String {
 
 #[tokio::test]
 async fn zoo_a_loop_in_evaluate() {
-    is_stopped(&Cage::of(&Animal::evaluating(looping())), Code::Cpu, "100 ms of CPU").await;
+    is_stopped(
+        &Cage::of(&Animal::evaluating(looping())),
+        Code::Cpu,
+        "100 ms of CPU",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_a_loop_in_the_allocator() {
-    is_stopped(&Cage::of(&Animal { realloc: looping(), ..Animal::default() }), Code::Cpu, "100 ms of CPU")
-        .await;
+    is_stopped(
+        &Cage::of(&Animal {
+            realloc: looping(),
+            ..Animal::default()
+        }),
+        Code::Cpu,
+        "100 ms of CPU",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_a_loop_in_the_farewell() {
-    is_stopped(&Cage::of(&Animal { farewell: LOOP.into(), ..Animal::default() }), Code::Cpu, "100 ms of CPU")
-        .await;
+    is_stopped(
+        &Cage::of(&Animal {
+            farewell: LOOP.into(),
+            ..Animal::default()
+        }),
+        Code::Cpu,
+        "100 ms of CPU",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_a_loop_in_describe() {
-    let animal = Animal { describe: looping(), ..Animal::default() };
+    let animal = Animal {
+        describe: looping(),
+        ..Animal::default()
+    };
     is_not_loaded(&Cage::of(&animal), Code::Cpu, "100 ms of CPU").await;
 }
 
 #[tokio::test]
 async fn zoo_a_loop_in_check() {
-    is_not_loaded(&Cage::of(&Animal { check: looping(), ..Animal::default() }), Code::Cpu, "100 ms of CPU")
-        .await;
+    is_not_loaded(
+        &Cage::of(&Animal {
+            check: looping(),
+            ..Animal::default()
+        }),
+        Code::Cpu,
+        "100 ms of CPU",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -77,7 +106,12 @@ async fn zoo_naps_without_end() {
 
 #[tokio::test]
 async fn zoo_a_nap_through_wasi() {
-    deed_is_stopped(json!({ "wasi-sleep": 3_600_000 }), Code::Timeout, "no answer").await;
+    deed_is_stopped(
+        json!({ "wasi-sleep": 3_600_000 }),
+        Code::Timeout,
+        "no answer",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -88,19 +122,27 @@ async fn zoo_memory_page_by_page() {
 
 #[tokio::test]
 async fn zoo_memory_at_once() {
-    let animal = Animal::evaluating(format!("(drop (memory.grow (i32.const 65000)))(i32.const {VERDICT})"));
+    let animal = Animal::evaluating(format!(
+        "(drop (memory.grow (i32.const 65000)))(i32.const {VERDICT})"
+    ));
     is_stopped(&Cage::of(&animal), Code::Memory, "8388608 are granted").await;
 }
 
 #[tokio::test]
 async fn zoo_memory_from_the_start() {
-    let animal = Animal { memory: r#"(memory (export "memory") 200)"#.into(), ..Animal::default() };
+    let animal = Animal {
+        memory: r#"(memory (export "memory") 200)"#.into(),
+        ..Animal::default()
+    };
     is_not_loaded(&Cage::of(&animal), Code::Memory, "8388608 are granted").await;
 }
 
 #[tokio::test]
 async fn zoo_more_memory_than_a_slot_of_the_pool_has() {
-    let animal = Animal { memory: r#"(memory (export "memory") 65536)"#.into(), ..Animal::default() };
+    let animal = Animal {
+        memory: r#"(memory (export "memory") 65536)"#.into(),
+        ..Animal::default()
+    };
     is_not_loaded(&Cage::of(&animal), Code::NotAComponent, "memory").await;
 }
 
@@ -112,7 +154,8 @@ async fn zoo_memory_by_the_language_s_allocator() {
 #[tokio::test]
 async fn zoo_a_table_entry_by_entry() {
     let grow = "(drop (table.grow 0 (ref.null func) (i32.const 1000)))";
-    let animal = Animal::evaluating(format!("(loop {grow} (br 0)) unreachable")).with("(table 1 funcref)");
+    let animal =
+        Animal::evaluating(format!("(loop {grow} (br 0)) unreachable")).with("(table 1 funcref)");
     is_stopped(&Cage::of(&animal), Code::Memory, "table").await;
 }
 

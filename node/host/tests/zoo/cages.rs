@@ -14,7 +14,12 @@ async fn zoo_no_file() {
 
 #[tokio::test]
 async fn zoo_empty_file() {
-    is_not_loaded(&Cage::holding(b""), Code::NotAComponent, "not a WebAssembly component").await;
+    is_not_loaded(
+        &Cage::holding(b""),
+        Code::NotAComponent,
+        "not a WebAssembly component",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -27,56 +32,103 @@ async fn zoo_folder_in_place_of_a_file() {
 
 #[tokio::test]
 async fn zoo_text_form() {
-    is_not_loaded(&Cage::holding(b"(component)"), Code::NotAComponent, "not a WebAssembly component").await;
+    is_not_loaded(
+        &Cage::holding(b"(component)"),
+        Code::NotAComponent,
+        "not a WebAssembly component",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_shell_script() {
-    is_not_loaded(&Cage::holding(b"#!/bin/sh\nexit 0\n"), Code::NotAComponent, "not a WebAssembly component")
-        .await;
+    is_not_loaded(
+        &Cage::holding(b"#!/bin/sh\nexit 0\n"),
+        Code::NotAComponent,
+        "not a WebAssembly component",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_native_program() {
     let me = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    is_not_loaded(&Cage::holding(&me[..1 << 20]), Code::NotAComponent, "not a WebAssembly component").await;
+    is_not_loaded(
+        &Cage::holding(&me[..1 << 20]),
+        Code::NotAComponent,
+        "not a WebAssembly component",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_core_module() {
-    is_not_loaded(&Cage::holding(&Animal::default().module()), Code::NotAComponent, "component").await;
+    is_not_loaded(
+        &Cage::holding(&Animal::default().module()),
+        Code::NotAComponent,
+        "component",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_nothing_but_the_first_bytes() {
-    is_not_loaded(&Cage::holding(b"\0asm\x0d\0\x01\0"), Code::Incompatible, "does not fit").await;
+    is_not_loaded(
+        &Cage::holding(b"\0asm\x0d\0\x01\0"),
+        Code::Incompatible,
+        "does not fit",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_truncated_in_the_middle() {
     let whole = Animal::default().component();
-    is_not_loaded(&Cage::holding(&whole[..whole.len() / 2]), Code::NotAComponent, "unexpected end").await;
+    is_not_loaded(
+        &Cage::holding(&whole[..whole.len() / 2]),
+        Code::NotAComponent,
+        "unexpected end",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_truncated_by_one_byte() {
     let whole = Animal::default().component();
-    is_not_loaded(&Cage::holding(&whole[..whole.len() - 1]), Code::NotAComponent, "unexpected end").await;
+    is_not_loaded(
+        &Cage::holding(&whole[..whole.len() - 1]),
+        Code::NotAComponent,
+        "unexpected end",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_rubbish_at_the_end() {
     let more = [&Animal::default().component()[..], &[0xff; 64]].concat();
-    is_not_loaded(&Cage::holding(&more), Code::NotAComponent, "not a WebAssembly component").await;
+    is_not_loaded(
+        &Cage::holding(&more),
+        Code::NotAComponent,
+        "not a WebAssembly component",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_code_that_does_not_validate() {
     let mut bytes = Animal::evaluating("(i32.const 0x2aaaaaaa)").component();
     // The constant's opcode becomes that of a float: the function no longer leaves an i32.
-    let at = bytes.windows(6).position(|six| six == [0x41, 0xaa, 0xd5, 0xaa, 0xd5, 0x02]).unwrap();
+    let at = bytes
+        .windows(6)
+        .position(|six| six == [0x41, 0xaa, 0xd5, 0xaa, 0xd5, 0x02])
+        .unwrap();
     bytes[at] = 0x43;
-    is_not_loaded(&Cage::holding(&bytes), Code::NotAComponent, "not a WebAssembly component").await;
+    is_not_loaded(
+        &Cage::holding(&bytes),
+        Code::NotAComponent,
+        "not a WebAssembly component",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -108,29 +160,57 @@ async fn zoo_a_name_that_continues_the_own() {
 
 #[tokio::test]
 async fn zoo_a_contract_from_the_future() {
-    let animal = Animal { wit: other_wit("policy@0.1.0", "policy@0.3.0"), ..Animal::default() };
-    is_not_loaded(&Cage::of(&animal), Code::Incompatible, "built for countersign:policy@0.3.0").await;
+    let animal = Animal {
+        wit: other_wit("policy@0.1.0", "policy@0.3.0"),
+        ..Animal::default()
+    };
+    is_not_loaded(
+        &Cage::of(&animal),
+        Code::Incompatible,
+        "built for countersign:policy@0.3.0",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_a_changed_record() {
     let wit = other_wit("        attempt: u32,\n", "        attempt: u64,\n");
-    is_not_loaded(&Cage::of(&Animal { wit, ..Animal::default() }), Code::Incompatible, "u64").await;
+    is_not_loaded(
+        &Cage::of(&Animal {
+            wit,
+            ..Animal::default()
+        }),
+        Code::Incompatible,
+        "u64",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_imports_something_unknown() {
-    let wit =
-        other_wit("world risk-plugin {", "world risk-plugin {\n    import door: interface { open: func(); }");
-    let animal = Animal { wit, ..Animal::default() }.with(r#"(import "door" "open" (func))"#);
+    let wit = other_wit(
+        "world risk-plugin {",
+        "world risk-plugin {\n    import door: interface { open: func(); }",
+    );
+    let animal = Animal {
+        wit,
+        ..Animal::default()
+    }
+    .with(r#"(import "door" "open" (func))"#);
     is_not_loaded(&Cage::of(&animal), Code::NotGranted, "imports door").await;
 }
 
 #[tokio::test]
 async fn zoo_imports_a_function_that_the_contract_lacks() {
-    let wit = other_wit("    now: func() -> u64;", "    now: func() -> u64;\n    tomorrow: func() -> u64;");
-    let animal = Animal { wit, ..Animal::default() }
-        .with(r#"(import "countersign:policy/clock@0.1.0" "tomorrow" (func (result i64)))"#);
+    let wit = other_wit(
+        "    now: func() -> u64;",
+        "    now: func() -> u64;\n    tomorrow: func() -> u64;",
+    );
+    let animal = Animal {
+        wit,
+        ..Animal::default()
+    }
+    .with(r#"(import "countersign:policy/clock@0.1.0" "tomorrow" (func (result i64)))"#);
     is_not_loaded(&Cage::of(&animal), Code::Incompatible, "tomorrow").await;
 }
 
@@ -146,7 +226,12 @@ async fn zoo_keys_without_a_grant() {
 
 #[tokio::test]
 async fn zoo_state_without_a_grant() {
-    is_not_loaded(&Cage::of(&import("state")), Code::NotGranted, "policy/state").await;
+    is_not_loaded(
+        &Cage::of(&import("state")),
+        Code::NotGranted,
+        "policy/state",
+    )
+    .await;
 }
 
 /// A component that imports one function of an interface.
@@ -164,9 +249,15 @@ fn import(interface: &str) -> Animal {
 
 #[tokio::test]
 async fn zoo_grants_of_nothing() {
-    let nothing: [fn(&mut Grants); 3] = [|g| g.cpu_ms = 0, |g| g.memory_bytes = 0, |g| g.wall_ms = 0];
+    let nothing: [fn(&mut Grants); 3] =
+        [|g| g.cpu_ms = 0, |g| g.memory_bytes = 0, |g| g.wall_ms = 0];
     for change in nothing {
-        is_not_loaded(&Cage::of(&Animal::default()).granted(change), Code::Grants, "must not be 0").await;
+        is_not_loaded(
+            &Cage::of(&Animal::default()).granted(change),
+            Code::Grants,
+            "must not be 0",
+        )
+        .await;
     }
 }
 
@@ -197,5 +288,10 @@ async fn zoo_nested_components_without_end() {
         [&header[..], &[4, low | 0x80, mid | 0x80, high], &inner].concat()
     };
     let bytes = (0..2_000).fold(header.to_vec(), |inner, _| within(inner));
-    is_not_loaded(&Cage::holding(&bytes), Code::Incompatible, "does not export").await;
+    is_not_loaded(
+        &Cage::holding(&bytes),
+        Code::Incompatible,
+        "does not export",
+    )
+    .await;
 }

@@ -10,8 +10,10 @@ use crate::keeper::{Cage, host, is_not_loaded, services, soon, task};
 
 /// Takes half a second to approve.
 fn slow() -> Animal {
-    Animal::evaluating(format!("(call $sleep (i64.const 500))(i32.const {VERDICT})"))
-        .with(r#"(import "countersign:policy/clock@0.1.0" "sleep" (func $sleep (param i64)))"#)
+    Animal::evaluating(format!(
+        "(call $sleep (i64.const 500))(i32.const {VERDICT})"
+    ))
+    .with(r#"(import "countersign:policy/clock@0.1.0" "sleep" (func $sleep (param i64)))"#)
 }
 
 /// Judges a task by the slow component while `meddle` does something to its file.
@@ -44,7 +46,8 @@ async fn zoo_file_removed_during_a_task() {
 
 #[tokio::test]
 async fn zoo_file_renamed_during_a_task() {
-    let answer = judged_while(|cage| std::fs::rename(cage.file(), cage.dir.path().join("x")).unwrap()).await;
+    let answer =
+        judged_while(|cage| std::fs::rename(cage.file(), cage.dir.path().join("x")).unwrap()).await;
     assert_eq!(answer, (Verdict::Approve, true));
 }
 
@@ -72,7 +75,10 @@ async fn zoo_a_replaced_file_is_another_digest() {
 async fn zoo_a_pipe_in_place_of_a_file() {
     let cage = Cage::of(&Animal::default());
     std::fs::remove_file(cage.file()).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(cage.file()).status().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(cage.file())
+        .status()
+        .unwrap();
     assert!(made.success());
     // Nobody writes into the pipe: whoever opens it as a file waits for ever.
     let loading = tokio::time::timeout(
@@ -94,7 +100,8 @@ async fn zoo_two_entries_of_one_file_share_nothing() {
     let cage = Cage::of(&Animal::default());
     let mut other = cage.spec.clone();
     other.name = "zoo:second".into();
-    let (first, second) = (cage.load().await.unwrap(), host().load(&other, services()).await.unwrap());
+    let first = cage.load().await.unwrap();
+    let second = host().load(&other, services()).await.unwrap();
     assert_eq!(first.digest(), second.digest());
     assert_eq!(second.evaluate(&task(), soon()).await.plugin, "zoo:second");
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use countersign_host::rs256::SigningKey;
 use countersign_host::{
-    Code, Evaluation, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing, KeyUsage, Keygen,
-    LoadError, LocalServices, Operation, Plugin, PluginSpec, Principal, Role, Task, Verdict,
+    Code, Evaluation, Grants, Host, HostLimits, HttpClient, HttpOptions, KeyGrant, KeyRing,
+    KeyUsage, Keygen, LoadError, LocalServices, Operation, Plugin, PluginSpec, Principal, Role,
+    Task, Verdict,
 };
 use serde_json::Value;
 
@@ -20,18 +21,21 @@ pub struct Cage {
 }
 
 impl Cage {
-    pub fn of(animal: &Animal) -> Cage {
-        Cage::holding(&animal.component())
+    pub fn of(animal: &Animal) -> Self {
+        Self::holding(&animal.component())
     }
 
-    pub fn holding(bytes: &[u8]) -> Cage {
+    pub fn holding(bytes: &[u8]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("zoo.wasm");
         std::fs::write(&file, bytes).unwrap();
-        Cage { spec: entry("zoo", file, Value::Null), dir }
+        Self {
+            spec: entry("zoo", file, Value::Null),
+            dir,
+        }
     }
 
-    pub fn granted(mut self, change: impl FnOnce(&mut Grants)) -> Cage {
+    pub fn granted(mut self, change: impl FnOnce(&mut Grants)) -> Self {
         change(&mut self.spec.grants);
         self
     }
@@ -46,16 +50,39 @@ impl Cage {
 }
 
 fn entry(name: &str, file: PathBuf, config: Value) -> PluginSpec {
-    let grants = Grants { cpu_ms: 100, wall_ms: 1_500, memory_bytes: 8 << 20, ..Grants::default() };
-    PluginSpec { name: name.into(), file, digest: None, config, grants, role: Role::default(), written: None }
+    let grants = Grants {
+        cpu_ms: 100,
+        wall_ms: 1_500,
+        memory_bytes: 8 << 20,
+        ..Grants::default()
+    };
+    PluginSpec {
+        name: name.into(),
+        file,
+        digest: None,
+        config,
+        grants,
+        role: Role::default(),
+        written: None,
+    }
 }
 
 /// The guest that misbehaves as it is told, with a little of everything granted.
 pub fn rogue(deed: Value) -> PluginSpec {
-    let grant = |name: &str, usage| KeyGrant { name: name.into(), usage };
-    let mut spec = entry("rogue", rogue_file(), serde_json::json!({ "evaluate": deed }));
+    let grant = |name: &str, usage| KeyGrant {
+        name: name.into(),
+        usage,
+    };
+    let mut spec = entry(
+        "rogue",
+        rogue_file(),
+        serde_json::json!({ "evaluate": deed }),
+    );
     spec.grants.memory_bytes = 32 << 20;
-    spec.grants.keys = vec![grant("callback", KeyUsage::SignJwt), grant("cb", KeyUsage::Verify)];
+    spec.grants.keys = vec![
+        grant("callback", KeyUsage::SignJwt),
+        grant("cb", KeyUsage::Verify),
+    ];
     spec.grants.http = vec!["http://127.0.0.1:9/allowed/".parse().unwrap()];
     spec.grants.state_bytes = 1000;
     spec
@@ -66,12 +93,23 @@ fn rogue_file() -> PathBuf {
     let build = || {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let status = std::process::Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"])
+            .args([
+                "build",
+                "--quiet",
+                "--profile",
+                "plugin",
+                "--target",
+                "wasm32-wasip2",
+                "--target-dir",
+            ])
             .arg(target)
             .args(["-p", "countersign-guest-rogue"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
-        assert!(status.unwrap().success(), "run `rustup target add wasm32-wasip2`");
+        assert!(
+            status.unwrap().success(),
+            "run `rustup target add wasm32-wasip2`"
+        );
         target.join("wasm32-wasip2/plugin/countersign_guest_rogue.wasm")
     };
     BUILT.get_or_init(build).clone()
@@ -80,7 +118,8 @@ fn rogue_file() -> PathBuf {
 /// The host of all cases: what one specimen does must not show at the next.
 pub fn host() -> Host {
     static HOST: OnceLock<Host> = OnceLock::new();
-    HOST.get_or_init(|| Host::new(HostLimits::default()).unwrap()).clone()
+    HOST.get_or_init(|| Host::new(HostLimits::default()).unwrap())
+        .clone()
 }
 
 pub fn services() -> Arc<LocalServices> {
@@ -90,11 +129,17 @@ pub fn services() -> Arc<LocalServices> {
     let mut keys = KeyRing::default();
     keys.insert_signing("callback", SigningKey::from_pkcs8(own).unwrap());
     keys.insert_verifying("cb", SigningKey::from_pkcs8(other).unwrap().verifying_key());
-    Arc::new(LocalServices::new(keys, HttpClient::new(&HttpOptions::default()).unwrap()))
+    Arc::new(LocalServices::new(
+        keys,
+        HttpClient::new(&HttpOptions::default()).unwrap(),
+    ))
 }
 
 pub fn task() -> Task {
-    let principal = |name: &str| Principal { id: format!("{name}-id"), name: name.into() };
+    let principal = |name: &str| Principal {
+        id: format!("{name}-id"),
+        name: name.into(),
+    };
     Task {
         id: "00112233445566778899aabbccddeeff".into(),
         attempt: 1,
@@ -147,15 +192,27 @@ pub async fn deed_is_stopped(deed: Value, code: Code, words: &str) {
 pub async fn deed_is_denied(spec: PluginSpec, code: &str, words: &str) {
     let plugin = host().load(&spec, services()).await.unwrap();
     let evaluation = plugin.evaluate(&task(), soon()).await;
-    let Verdict::Reject { code: actual, reason } = &evaluation.verdict else {
+    let Verdict::Reject {
+        code: actual,
+        reason,
+    } = &evaluation.verdict
+    else {
         panic!("{:?}", evaluation.verdict);
     };
-    assert_eq!((actual.as_str(), reason.contains(words)), (code, true), "{reason}");
+    assert_eq!(
+        (actual.as_str(), reason.contains(words)),
+        (code, true),
+        "{reason}"
+    );
     neighbour_approves().await;
 }
 
 pub fn refused_by_host(evaluation: &Evaluation, code: Code, words: &str) {
-    let Verdict::Failed { code: actual, reason } = &evaluation.verdict else {
+    let Verdict::Failed {
+        code: actual,
+        reason,
+    } = &evaluation.verdict
+    else {
         panic!("{:?}", evaluation.verdict);
     };
     assert_eq!((*actual, reason.contains(words)), (code, true), "{reason}");
@@ -163,12 +220,15 @@ pub fn refused_by_host(evaluation: &Evaluation, code: Code, words: &str) {
     is_one_clear_sentence(reason);
 }
 
-/// What an operator reads: no control characters, no backtrace of the node, of bounded length. What the guest printed may
-/// say anything else.
+/// What an operator reads: no control characters, no backtrace of the node, of bounded length. What
+/// the guest printed may say anything else.
 pub fn is_one_clear_sentence(text: &str) {
     assert!(!text.chars().any(char::is_control), "{text:?}");
     let own = text.split("; it printed:").next().unwrap_or_default();
-    assert!(!own.contains("backtrace") && !own.contains(".rs:"), "{text}");
+    assert!(
+        !own.contains("backtrace") && !own.contains(".rs:"),
+        "{text}"
+    );
     assert!(text.len() < 1_400, "{} bytes", text.len());
 }
 
@@ -177,5 +237,8 @@ pub async fn neighbour_approves() {
     static HARMLESS: OnceLock<Vec<u8>> = OnceLock::new();
     let cage = Cage::holding(HARMLESS.get_or_init(|| Animal::default().component()));
     let plugin = cage.load().await.unwrap();
-    assert_eq!(plugin.evaluate(&task(), soon()).await.verdict, Verdict::Approve);
+    assert_eq!(
+        plugin.evaluate(&task(), soon()).await.verdict,
+        Verdict::Approve
+    );
 }

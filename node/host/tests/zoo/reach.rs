@@ -31,57 +31,112 @@ async fn zoo_verifies_with_a_key_it_may_only_sign_with() {
 
 #[tokio::test]
 async fn zoo_asks_another_host() {
-    denied(json!({ "request": ["http://127.0.0.2:9/allowed/", "x"] }), "denied", "127.0.0.2").await;
+    denied(
+        json!({ "request": ["http://127.0.0.2:9/allowed/", "x"] }),
+        "denied",
+        "127.0.0.2",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_asks_another_port() {
-    denied(json!({ "request": ["http://127.0.0.1:10/allowed/", "x"] }), "denied", ":10").await;
+    denied(
+        json!({ "request": ["http://127.0.0.1:10/allowed/", "x"] }),
+        "denied",
+        ":10",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_asks_by_another_scheme() {
-    denied(json!({ "request": ["https://127.0.0.1:9/allowed/", "x"] }), "denied", "https").await;
+    denied(
+        json!({ "request": ["https://127.0.0.1:9/allowed/", "x"] }),
+        "denied",
+        "https",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_asks_another_path() {
-    denied(json!({ "request": ["http://127.0.0.1:9/allowed-too", "x"] }), "denied", "allowed-too").await;
+    denied(
+        json!({ "request": ["http://127.0.0.1:9/allowed-too", "x"] }),
+        "denied",
+        "allowed-too",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_climbs_out_of_the_path() {
-    denied(json!({ "request": ["http://127.0.0.1:9/allowed/../admin", "x"] }), "denied", "admin").await;
+    denied(
+        json!({ "request": ["http://127.0.0.1:9/allowed/../admin", "x"] }),
+        "denied",
+        "admin",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_climbs_out_of_the_path_in_disguise() {
-    denied(json!({ "request": ["http://127.0.0.1:9/allowed/..%2fadmin", "x"] }), "denied", "%2f").await;
+    denied(
+        json!({ "request": ["http://127.0.0.1:9/allowed/..%2fadmin", "x"] }),
+        "denied",
+        "%2f",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_hides_the_host_behind_a_user() {
-    denied(json!({ "request": ["http://127.0.0.1:9@evil.example/allowed/", "x"] }), "denied", "evil").await;
+    denied(
+        json!({ "request": ["http://127.0.0.1:9@evil.example/allowed/", "x"] }),
+        "denied",
+        "evil",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_asks_for_a_file() {
-    denied(json!({ "request": ["file:///etc/passwd", "x"] }), "denied", "file").await;
+    denied(
+        json!({ "request": ["file:///etc/passwd", "x"] }),
+        "denied",
+        "file",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_sets_the_host_header() {
-    denied(json!({ "request": ["http://127.0.0.1:9/allowed/", "Host"] }), "denied", "header").await;
+    denied(
+        json!({ "request": ["http://127.0.0.1:9/allowed/", "Host"] }),
+        "denied",
+        "header",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_sets_the_length_of_the_body() {
-    denied(json!({ "request": ["http://127.0.0.1:9/allowed/", "content-length"] }), "denied", "header").await;
+    denied(
+        json!({ "request": ["http://127.0.0.1:9/allowed/", "content-length"] }),
+        "denied",
+        "header",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_sends_what_is_no_url() {
-    deed_is_stopped(json!({ "request": ["not a url", "x"] }), Code::Misconfigured, "malformed").await;
+    deed_is_stopped(
+        json!({ "request": ["not a url", "x"] }),
+        Code::Misconfigured,
+        "malformed",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -103,8 +158,13 @@ async fn zoo_remembers_a_value_too_long() {
 async fn zoo_signs_without_end() {
     let mut spec = rogue(json!({ "sign-for-ever": "callback" }));
     spec.grants.cpu_ms = 50;
-    let plugin = crate::keeper::host().load(&spec, crate::keeper::services()).await.unwrap();
-    let evaluation = plugin.evaluate(&crate::keeper::task(), crate::keeper::soon()).await;
+    let plugin = crate::keeper::host()
+        .load(&spec, crate::keeper::services())
+        .await
+        .unwrap();
+    let evaluation = plugin
+        .evaluate(&crate::keeper::task(), crate::keeper::soon())
+        .await;
     // Signatures cost the guest time: it runs out of that before it runs out of signatures.
     crate::keeper::refused_by_host(&evaluation, Code::Cpu, "50 ms of CPU");
     crate::keeper::neighbour_approves().await;
@@ -112,17 +172,32 @@ async fn zoo_signs_without_end() {
 
 #[tokio::test]
 async fn zoo_says_that_it_is_misconfigured() {
-    deed_is_stopped(json!({ "fail": "misconfigured" }), Code::Misconfigured, "misconfigured").await;
+    deed_is_stopped(
+        json!({ "fail": "misconfigured" }),
+        Code::Misconfigured,
+        "misconfigured",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_says_that_something_is_unavailable() {
-    deed_is_stopped(json!({ "fail": "unavailable" }), Code::Unavailable, "unavailable").await;
+    deed_is_stopped(
+        json!({ "fail": "unavailable" }),
+        Code::Unavailable,
+        "unavailable",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn zoo_says_that_the_task_is_unsupported() {
-    deed_is_stopped(json!({ "fail": "unsupported" }), Code::Unsupported, "unsupported").await;
+    deed_is_stopped(
+        json!({ "fail": "unsupported" }),
+        Code::Unsupported,
+        "unsupported",
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,19 +1,26 @@
-//! `plugin check`: loads one plugin as the node would, and asks it about one example, so that what only an answer shows is
-//! seen before a task is refused for it.
+//! `plugin check`: loads one plugin as the node would, and asks it about one example, so that what
+//! only an answer shows is seen before a task is refused for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use countersign_host::{Code, Plugin, Services, Verdict};
 
 use super::target::{self, Target};
 use super::task_file::Example;
 use super::trial::Trial;
 use crate::cli::Args;
 use crate::risk;
-use countersign_host::{Code, Plugin, Services, Verdict};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "Examples:
   countersign-node plugin check rules
   countersign-node plugin check ./limits.wasm --plugin-config limits.yaml --http https://risk.example.com/";
+
+/// What the plugin is asked about.
+const EXAMPLE: &str = "a transfer on Ethereum";
+/// How long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Arguments of `plugin check`.
 #[derive(Debug, clap::Args)]
@@ -31,13 +38,19 @@ pub struct Check {
 impl Check {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let (policy, entry) = self.target.find(args)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(async {
             let host = risk::sandbox(&policy, None)?;
             let (spec, seen) = target::spec(&host, &policy, &entry).await?;
             if self.schema {
-                let none =
-                    || anyhow::anyhow!("`{}` publishes no schema of its configuration", seen.info.name);
+                let none = || {
+                    anyhow::anyhow!(
+                        "`{}` publishes no schema of its configuration",
+                        seen.info.name
+                    )
+                };
                 println!("{}", seen.info.config_schema.as_deref().ok_or_else(none)?);
                 return Ok(());
             }
@@ -48,18 +61,22 @@ impl Check {
                 Err(_) => None,
             };
             let asked = asked.as_ref();
-            match self.json {
-                true => println!(
+            if self.json {
+                println!(
                     "{}",
                     serde_json::to_string_pretty(&as_json(&seen, loaded.as_ref().err(), asked))?
-                ),
-                false => show(&seen, &spec),
+                )
+            } else {
+                show(&seen, &spec)
             }
             if let Err(error) = loaded {
                 anyhow::bail!("`{}` cannot be used: {error}", entry.name);
             }
             if let Some(defect) = asked.and_then(Asked::defect) {
-                anyhow::bail!("`{}` cannot answer: asked about an example ({EXAMPLE}), {defect}", entry.name);
+                anyhow::bail!(
+                    "`{}` cannot answer: asked about an example ({EXAMPLE}), {defect}",
+                    entry.name
+                );
             }
             if !self.json {
                 println!("\nIts configuration is sound.");
@@ -70,11 +87,6 @@ impl Check {
     }
 }
 
-/// What the plugin is asked about.
-const EXAMPLE: &str = "a transfer on Ethereum";
-/// How long it may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// A plugin's answer about an example, without network and with an empty memory.
 struct Asked {
     verdict: Verdict,
@@ -83,18 +95,27 @@ struct Asked {
 }
 
 impl Asked {
-    async fn about_an_example(plugin: &Plugin, trial: &Trial) -> Asked {
+    async fn about_an_example(plugin: &Plugin, trial: &Trial) -> Self {
         let mut task = Example::Keysign.task();
         task.received_at = trial.now();
         let evaluation = plugin.evaluate(&task, Instant::now() + PATIENCE).await;
-        Asked { verdict: evaluation.verdict, outside: !trial.requests().is_empty() }
+        Self {
+            verdict: evaluation.verdict,
+            outside: !trial.requests().is_empty(),
+        }
     }
 
     /// What its author has to mend, if anything.
     fn defect(&self) -> Option<String> {
-        let Verdict::Failed { code, reason } = &self.verdict else { return None };
+        let Verdict::Failed { code, reason } = &self.verdict else {
+            return None;
+        };
         let fine = match code {
-            Code::Unavailable | Code::Unsupported | Code::Misconfigured | Code::Timeout | Code::Busy => true,
+            Code::Unavailable
+            | Code::Unsupported
+            | Code::Misconfigured
+            | Code::Timeout
+            | Code::Busy => true,
             // A code of a later version is none that is known to be fine.
             _ => false,
         };
@@ -111,7 +132,9 @@ impl Asked {
                 println!("Asked about an example ({EXAMPLE}), it rejects: {reason} [{code}]");
             }
             (Verdict::Failed { code, reason }, _) => {
-                println!("Asked about an example ({EXAMPLE}), it does not answer: {reason} [{code}]");
+                println!(
+                    "Asked about an example ({EXAMPLE}), it does not answer: {reason} [{code}]"
+                );
             }
         }
     }
@@ -135,13 +158,22 @@ fn show(seen: &countersign_host::Inspection, spec: &countersign_host::PluginSpec
     println!("  digest     sha256:{}", hex::encode(seen.digest));
     println!(
         "  publisher  {}",
-        seen.publisher.as_deref().unwrap_or("not checked: policy.trusted_publishers is empty")
+        seen.publisher
+            .as_deref()
+            .unwrap_or("not checked: policy.trusted_publishers is empty")
     );
-    let schema = if seen.info.config_schema.is_some() { "yes, see --schema" } else { "none" };
+    let schema = if seen.info.config_schema.is_some() {
+        "yes, see --schema"
+    } else {
+        "none"
+    };
     println!("  schema     {schema}");
-    let (ours, wasi): (Vec<&String>, Vec<&String>) =
-        seen.imports.iter().partition(|import| import.starts_with("countersign:"));
-    ours.iter().for_each(|import| println!("  imports    {import}"));
+    let (ours, wasi): (Vec<&String>, Vec<&String>) = seen
+        .imports
+        .iter()
+        .partition(|import| import.starts_with("countersign:"));
+    ours.iter()
+        .for_each(|import| println!("  imports    {import}"));
     if !wasi.is_empty() {
         println!(
             "  imports    {} interfaces of WASI (clocks, randomness, streams that lead nowhere)",

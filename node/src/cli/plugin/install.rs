@@ -1,13 +1,15 @@
 //! `plugin install`: a component into the plugin store.
 
-use super::target;
-use crate::cli::Args;
-use crate::risk;
-use countersign_host::PluginStore;
 use std::future::Future;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use countersign_host::PluginStore;
+
+use super::target;
+use crate::cli::Args;
+use crate::risk;
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "Example:
@@ -30,11 +32,15 @@ pub struct Install {
 impl Install {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<()> {
         let policy = target::policy(args)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let installed = runtime.block_on(async {
             let host = risk::sandbox(&policy, None)?;
             let store = PluginStore::new(&policy.plugin_dir);
-            anyhow::Ok(with_progress("Checking and compiling", store.install(&host, &self.file)).await?)
+            anyhow::Ok(
+                with_progress("Checking and compiling", store.install(&host, &self.file)).await?,
+            )
         })?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&installed)?);
@@ -48,13 +54,25 @@ impl Install {
             println!("  publisher  {publisher}");
         }
         if let Some(before) = installed.previous.first() {
-            println!("  before     {} sha256:{}", before.version, hex::encode(before.digest));
+            println!(
+                "  before     {} sha256:{}",
+                before.version,
+                hex::encode(before.digest)
+            );
         }
-        let users: Vec<&str> =
-            risk::users(&policy, &installed.name).map(|entry| entry.name.as_str()).collect();
-        match users.is_empty() {
-            true => println!("No entry of policy.plugins uses it yet; add: - {{ name: {} }}", installed.name),
-            false => println!("Used by {}; a node that runs takes it up within a second.", users.join(", ")),
+        let users: Vec<&str> = risk::users(&policy, &installed.name)
+            .map(|entry| entry.name.as_str())
+            .collect();
+        if users.is_empty() {
+            println!(
+                "No entry of policy.plugins uses it yet; add: - {{ name: {} }}",
+                installed.name
+            )
+        } else {
+            println!(
+                "Used by {}; a node that runs takes it up within a second.",
+                users.join(", ")
+            )
         }
         Ok(())
     }
@@ -62,7 +80,8 @@ impl Install {
 
 /// Shows on a terminal that something is going on.
 async fn with_progress<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let (started, live) = (Instant::now(), std::io::stderr().is_terminal());
+    let started = Instant::now();
+    let live = std::io::stderr().is_terminal();
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     tokio::pin!(work);
     loop {

@@ -1,14 +1,15 @@
-//! `plugin list`: how the configured plugins fare in the node that runs, or what the files say of them; and what is
-//! installed.
+//! `plugin list`: how the configured plugins fare in the node that runs, or what the files say of
+//! them; and what is installed.
+
+use countersign_host::{Anchor, PluginManifest, PluginStore};
+use countersign_protocol::UnixMillis;
+use serde_json::json;
 
 use crate::admin::{self, Answer, Question};
 use crate::cli::{Args, table, time};
 use crate::config::{Component, Config, PluginEntry, Shadow};
 use crate::events::LiveReceiver;
 use crate::public::LivePlugin;
-use countersign_host::{Anchor, PluginManifest, PluginStore};
-use countersign_protocol::UnixMillis;
-use serde_json::json;
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "While the node runs, it is asked how each entry fares: in force, a shadow, or broken, which refuses \
@@ -37,7 +38,10 @@ impl List {
         let installed = PluginStore::new(&config.policy.plugin_dir).list()?;
         let live = ask(&config)?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&as_json(&config, &installed, live.as_ref()))?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&as_json(&config, &installed, live.as_ref()))?
+            );
             return Ok(());
         }
         match &live {
@@ -48,7 +52,10 @@ impl List {
                 show_news(&config, live);
             }
             None => {
-                println!("No node runs in {}. What the files say:\n", config.dir.display());
+                println!(
+                    "No node runs in {}. What the files say:\n",
+                    config.dir.display()
+                );
                 show_files(&config, &installed);
             }
         }
@@ -84,7 +91,9 @@ fn show_plugins(plugins: &[LivePlugin]) {
         ]
     };
     table::print(
-        ["NAME", "STATE", "VERSION", "SHA256", "CONFIG", "SINCE", "IN REACH"],
+        [
+            "NAME", "STATE", "VERSION", "SHA256", "CONFIG", "SINCE", "IN REACH",
+        ],
         &plugins.iter().map(state).collect::<Vec<_>>(),
     );
     let counts = |plugin: &LivePlugin| {
@@ -102,7 +111,16 @@ fn show_plugins(plugins: &[LivePlugin]) {
     show_anchors(plugins);
     println!();
     table::print(
-        ["NAME", "ASKED", "APPROVED", "REJECTED", "FAILED", "MEAN", "SLOWEST", "LAST REFUSAL"],
+        [
+            "NAME",
+            "ASKED",
+            "APPROVED",
+            "REJECTED",
+            "FAILED",
+            "MEAN",
+            "SLOWEST",
+            "LAST REFUSAL",
+        ],
         &plugins.iter().map(counts).collect::<Vec<_>>(),
     );
     plugins.iter().for_each(show_trouble);
@@ -113,7 +131,12 @@ fn show_anchors(plugins: &[LivePlugin]) {
     let of = |plugin: &LivePlugin| {
         let name = plugin.shown.name.clone();
         let row = move |anchor: &Anchor| {
-            [name.clone(), anchor.kind.name().into(), anchor.name.clone(), anchor.digest()]
+            [
+                name.clone(),
+                anchor.kind.name().into(),
+                anchor.name.clone(),
+                anchor.digest(),
+            ]
         };
         plugin.shown.anchors.iter().map(row).collect::<Vec<_>>()
     };
@@ -127,7 +150,9 @@ fn show_anchors(plugins: &[LivePlugin]) {
 fn show_trouble(plugin: &LivePlugin) {
     let name = &plugin.shown.name;
     if let Some((code, reason)) = &plugin.shown.broken {
-        println!("\n  {name} is broken, and everything that it guards is refused: {reason} [{code}]");
+        println!(
+            "\n  {name} is broken, and everything that it guards is refused: {reason} [{code}]"
+        );
     }
     if let Some((code, reason)) = &plugin.shown.ill {
         println!("\n  {name} misses what it needs: {reason} [{code}]");
@@ -152,12 +177,23 @@ fn show_receivers(receivers: &[LiveReceiver]) {
             (None, None) => "loading",
         };
         let version = receiver.version.clone().unwrap_or_else(|| "-".into());
-        [receiver.name.clone(), state.into(), version, receiver.digest.as_deref().map_or("-".into(), short)]
+        [
+            receiver.name.clone(),
+            state.into(),
+            version,
+            receiver.digest.as_deref().map_or("-".into(), short),
+        ]
     };
-    table::print(["NAME", "STATE", "VERSION", "SHA256"], &receivers.iter().map(row).collect::<Vec<_>>());
+    table::print(
+        ["NAME", "STATE", "VERSION", "SHA256"],
+        &receivers.iter().map(row).collect::<Vec<_>>(),
+    );
     for receiver in receivers {
         if let Some(trouble) = &receiver.trouble {
-            println!("\n  {}: what is on disk is not taken up: {trouble}", receiver.name);
+            println!(
+                "\n  {}: what is on disk is not taken up: {trouble}",
+                receiver.name
+            );
         }
     }
 }
@@ -170,22 +206,34 @@ fn show_news(config: &Config, live: &Live) {
     if node != file {
         println!(
             "\nThe configuration file lists other plugins now: {}. They count once the node is started again.",
-            if file.is_empty() { "none".into() } else { file.join(", ") }
+            if file.is_empty() {
+                "none".into()
+            } else {
+                file.join(", ")
+            }
         );
     }
 }
 
 fn show_files(config: &Config, installed: &[PluginManifest]) {
-    let receivers = config.receivers.iter().map(|receiver| (&receiver.plugin, "told of events".to_owned()));
-    let plugins = config.policy.plugins.iter().map(|entry| (entry, role(entry)));
+    let receivers = config
+        .receivers
+        .iter()
+        .map(|receiver| (&receiver.plugin, "told of events".to_owned()));
+    let plugins = config
+        .policy
+        .plugins
+        .iter()
+        .map(|entry| (entry, role(entry)));
     let row = |(entry, role): (&PluginEntry, String)| {
         let (component, version, digest) = component(entry, installed);
         [entry.name.clone(), role, version, digest, component]
     };
     let rows: Vec<_> = plugins.chain(receivers).map(row).collect();
-    match rows.is_empty() {
-        true => println!("  no plugin is configured"),
-        false => table::print(["NAME", "ROLE", "VERSION", "SHA256", "COMPONENT"], &rows),
+    if rows.is_empty() {
+        println!("  no plugin is configured")
+    } else {
+        table::print(["NAME", "ROLE", "VERSION", "SHA256", "COMPONENT"], &rows)
     }
 }
 
@@ -199,14 +247,22 @@ fn role(entry: &PluginEntry) -> String {
 
 /// Place, version and digest of an entry's component, as far as files tell.
 fn component(entry: &PluginEntry, installed: &[PluginManifest]) -> (String, String, String) {
-    let pinned = entry.digest.map_or("-".into(), |digest| short(&hex::encode(digest)));
+    let pinned = entry
+        .digest
+        .map_or("-".into(), |digest| short(&hex::encode(digest)));
     match &entry.component {
         Component::File(file) => (file.display().to_string(), "-".into(), pinned),
         Component::Installed(name) => match found(installed, name) {
-            Some(PluginManifest { current, .. }) => {
-                (format!("installed {name}"), current.version.clone(), short(&hex::encode(current.digest)))
-            }
-            None => (format!("NOT INSTALLED: {name}; run `plugin install`"), "-".into(), pinned),
+            Some(PluginManifest { current, .. }) => (
+                format!("installed {name}"),
+                current.version.clone(),
+                short(&hex::encode(current.digest)),
+            ),
+            None => (
+                format!("NOT INSTALLED: {name}; run `plugin install`"),
+                "-".into(),
+                pinned,
+            ),
         },
     }
 }
@@ -218,13 +274,26 @@ fn show_installed(installed: &[PluginManifest]) {
     let mut rows = Vec::new();
     for manifest in installed {
         for (index, release) in manifest.releases().enumerate() {
-            let name = if index == 0 { manifest.name.clone() } else { "  before".into() };
+            let name = if index == 0 {
+                manifest.name.clone()
+            } else {
+                "  before".into()
+            };
             let publisher = release.publisher.clone().unwrap_or_else(|| "-".into());
             let at = time(UnixMillis(release.installed_at / 1000 * 1000));
-            rows.push([name, release.version.clone(), short(&hex::encode(release.digest)), publisher, at]);
+            rows.push([
+                name,
+                release.version.clone(),
+                short(&hex::encode(release.digest)),
+                publisher,
+                at,
+            ]);
         }
     }
-    table::print(["NAME", "VERSION", "SHA256", "SIGNED BY", "INSTALLED"], &rows);
+    table::print(
+        ["NAME", "VERSION", "SHA256", "SIGNED BY", "INSTALLED"],
+        &rows,
+    );
 }
 
 fn state_text(state: &str) -> &str {
@@ -259,9 +328,17 @@ fn found<'a>(installed: &'a [PluginManifest], name: &str) -> Option<&'a PluginMa
     installed.iter().find(|manifest| manifest.name == name)
 }
 
-fn as_json(config: &Config, installed: &[PluginManifest], live: Option<&Live>) -> serde_json::Value {
-    let configured: Vec<_> =
-        config.policy.plugins.iter().map(|entry| entry_as_json(entry, installed)).collect();
+fn as_json(
+    config: &Config,
+    installed: &[PluginManifest],
+    live: Option<&Live>,
+) -> serde_json::Value {
+    let configured: Vec<_> = config
+        .policy
+        .plugins
+        .iter()
+        .map(|entry| entry_as_json(entry, installed))
+        .collect();
     json!({
         "running": live.is_some(),
         "plugins": live.map(|live| &live.plugins),
@@ -276,7 +353,9 @@ fn entry_as_json(entry: &PluginEntry, installed: &[PluginManifest]) -> serde_jso
         Component::File(file) => (Some(file), None),
         Component::Installed(name) => (None, Some(name)),
     };
-    let release = installed_as.and_then(|name| found(installed, name)).map(|manifest| &manifest.current);
+    let release = installed_as
+        .and_then(|name| found(installed, name))
+        .map(|manifest| &manifest.current);
     json!({
         "name": entry.name,
         "file": file,

@@ -13,9 +13,11 @@ mod target;
 mod task_file;
 mod trial;
 
-use super::Args;
-use clap::Subcommand;
 use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::Args;
 
 /// `plugin …`
 #[derive(Debug, Subcommand)]
@@ -32,10 +34,12 @@ pub(super) enum PluginCommand {
     /// Put a component into policy.plugin_dir. A node that runs takes it up within a second.
     #[command(after_help = install::EXAMPLES)]
     Install(install::Install),
-    /// Put the release before the installed one in force again. A node that runs takes it up within a second.
+    /// Put the release before the installed one in force again. A node that runs takes it up within
+    /// a second.
     #[command(after_help = rollback::EXAMPLES)]
     Rollback(rollback::Rollback),
-    /// Ask a plugin about a task and explain its verdict. Nothing is signed, remembered or, without --network, sent.
+    /// Ask a plugin about a task and explain its verdict. Nothing is signed, remembered or, without
+    /// --network, sent.
     #[command(after_help = run::EXAMPLES)]
     Run(run::Run),
     /// Ask the plugins again what they decided about a task, with what they heard then.
@@ -53,22 +57,22 @@ pub(super) enum PluginCommand {
 impl PluginCommand {
     /// True if it changes nothing.
     pub(super) fn only_prints(&self) -> bool {
-        !matches!(self, PluginCommand::Install(_) | PluginCommand::Rollback(_))
-            && !matches!(self, PluginCommand::Keygen(_) | PluginCommand::Sign(_))
+        !matches!(self, Self::Install(_) | Self::Rollback(_))
+            && !matches!(self, Self::Keygen(_) | Self::Sign(_))
     }
 
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
         match self {
-            PluginCommand::New(new) => new.run(),
-            PluginCommand::List(list) => list.run(args),
-            PluginCommand::Check(check) => check.run(args),
-            PluginCommand::Install(install) => install.run(args),
-            PluginCommand::Rollback(rollback) => rollback.run(args),
-            PluginCommand::Run(run) => return run.run(args),
-            PluginCommand::Replay(replay) => return replay.run(args),
-            PluginCommand::Shadow(shadow) => shadow.run(args),
-            PluginCommand::Keygen(keygen) => keygen.run(),
-            PluginCommand::Sign(sign) => sign.run(),
+            Self::New(new) => new.run(),
+            Self::List(list) => list.run(args),
+            Self::Check(check) => check.run(args),
+            Self::Install(install) => install.run(args),
+            Self::Rollback(rollback) => rollback.run(args),
+            Self::Run(run) => return run.run(args),
+            Self::Replay(replay) => return replay.run(args),
+            Self::Shadow(shadow) => shadow.run(args),
+            Self::Keygen(keygen) => keygen.run(),
+            Self::Sign(sign) => sign.run(),
         }
         .map(|()| ExitCode::SUCCESS)
     }

@@ -1,7 +1,8 @@
 //! `plugin new`: a project that builds with one command into a component that this node accepts.
 
-use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
 
 /// The contract, for languages whose tools make bindings from it.
 const WIT: &str = include_str!("../../../../wit/policy.wit");
@@ -97,19 +98,19 @@ const SDK_MANIFEST: &str = template!("rust/sdk.toml");
 impl Language {
     fn files(self, need: Option<Need>) -> Vec<File> {
         match self {
-            Language::Rust => vec![
+            Self::Rust => vec![
                 ("Cargo.toml", template!("rust/Cargo.toml.in")),
                 (".cargo/config.toml", template!("rust/config.toml")),
                 (".gitignore", template!("rust/gitignore")),
                 ("src/lib.rs", policy(need)),
             ],
-            Language::Js => vec![
+            Self::Js => vec![
                 (".gitignore", template!("js/gitignore")),
                 ("package.json", template!("js/package.json")),
                 ("policy.js", template!("js/policy.js")),
                 ("wit/policy.wit", WIT),
             ],
-            Language::Python => vec![
+            Self::Python => vec![
                 (".gitignore", template!("python/gitignore")),
                 ("build.py", template!("python/build.py")),
                 ("requirements.txt", template!("python/requirements.txt")),
@@ -122,12 +123,15 @@ impl Language {
     /// The one command, and what it makes.
     fn build(self, name: &str) -> (&'static str, String) {
         match self {
-            Language::Rust => {
+            Self::Rust => {
                 let library = name.replace('-', "_");
-                ("cargo build --release", format!("target/wasm32-wasip2/release/{library}.wasm"))
+                (
+                    "cargo build --release",
+                    format!("target/wasm32-wasip2/release/{library}.wasm"),
+                )
             }
-            Language::Js => ("npm install", format!("{name}.wasm")),
-            Language::Python => ("python3 build.py", format!("{name}.wasm")),
+            Self::Js => ("npm install", format!("{name}.wasm")),
+            Self::Python => ("python3 build.py", format!("{name}.wasm")),
         }
     }
 }
@@ -146,14 +150,19 @@ impl New {
         check_name(&self.name)?;
         let dir = self.dir.clone().unwrap_or_else(|| self.name.clone().into());
         if dir.exists() {
-            bail!("{} exists already; choose another --dir, or remove it", dir.display());
+            bail!(
+                "{} exists already; choose another --dir, or remove it",
+                dir.display()
+            );
         }
         if !matches!(self.lang, Language::Rust) && self.with.is_some() {
             bail!("--with is for Rust; leave it out, or write --lang rust");
         }
         let sdk = self.sdk_dependency()?;
         for (file, text) in self.lang.files(self.with) {
-            let text = text.replace("__NAME__", &self.name).replace("__SDK__", &sdk);
+            let text = text
+                .replace("__NAME__", &self.name)
+                .replace("__SDK__", &sdk);
             write(&dir.join(file), &text)?;
         }
         if matches!(self.lang, Language::Rust) && self.sdk.is_none() {
@@ -164,16 +173,25 @@ impl New {
         println!("  cd {} && {command}", dir.display());
         println!("  countersign-node plugin check {component}");
         if let Language::Rust = self.lang {
-            println!("Its tests: cargo test --target {}-unknown-linux-gnu", std::env::consts::ARCH);
+            println!(
+                "Its tests: cargo test --target {}-unknown-linux-gnu",
+                std::env::consts::ARCH
+            );
         }
         Ok(())
     }
 
     /// What Cargo.toml says of the SDK.
     fn sdk_dependency(&self) -> anyhow::Result<String> {
-        let Some(sdk) = &self.sdk else { return Ok("{ path = \"sdk\" }".into()) };
-        let sdk = sdk.canonicalize().with_context(|| format!("{} is not there", sdk.display()))?;
-        let sdk = sdk.to_str().context("the path of the SDK is not UTF-8; copy the SDK elsewhere")?;
+        let Some(sdk) = &self.sdk else {
+            return Ok("{ path = \"sdk\" }".into());
+        };
+        let sdk = sdk
+            .canonicalize()
+            .with_context(|| format!("{} is not there", sdk.display()))?;
+        let sdk = sdk
+            .to_str()
+            .context("the path of the SDK is not UTF-8; copy the SDK elsewhere")?;
         Ok(format!("{{ path = {sdk:?} }}"))
     }
 }
@@ -182,14 +200,22 @@ fn write_sdk(dir: &Path) -> anyhow::Result<()> {
     let manifest = SDK_MANIFEST.replace("__VERSION__", env!("CARGO_PKG_VERSION"));
     write(&dir.join("sdk/Cargo.toml"), &manifest)?;
     write(&dir.join("sdk/wit/policy.wit"), WIT)?;
-    SDK.iter().try_for_each(|(file, text)| write(&dir.join(file), text))
+    SDK.iter()
+        .try_for_each(|(file, text)| write(&dir.join(file), text))
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {
-    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if !plain || !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.ends_with('-') || name.len() > 64
+    let plain = name
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if !plain
+        || !name.starts_with(|c: char| c.is_ascii_lowercase())
+        || name.ends_with('-')
+        || name.len() > 64
     {
-        bail!("`{name}` is no name for a plugin; use lower-case letters, digits and `-`, a letter first");
+        bail!(
+            "`{name}` is no name for a plugin; use lower-case letters, digits and `-`, a letter first"
+        );
     }
     Ok(())
 }
@@ -202,11 +228,15 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeSet;
 
+    use super::*;
+
     fn repository() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into()
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap()
+            .into()
     }
 
     fn sources(folder: &Path, found: &mut BTreeSet<PathBuf>) {
@@ -232,7 +262,8 @@ mod tests {
     #[test]
     fn the_copys_dependencies_are_those_of_the_workspace() {
         let read = |file: &str| std::fs::read_to_string(repository().join(file)).unwrap();
-        let (workspace, sdk) = (read("Cargo.toml"), read("sdk/Cargo.toml"));
+        let workspace = read("Cargo.toml");
+        let sdk = read("sdk/Cargo.toml");
         let named = |line: &str| line.split(['.', ' ']).next().unwrap_or_default().to_owned();
         let wanted = sdk.lines().skip_while(|line| *line != "[dependencies]");
         let wanted: Vec<String> = wanted
@@ -245,6 +276,8 @@ mod tests {
             let line = workspace.lines().find(|line| named(line) == name).unwrap();
             assert!(SDK_MANIFEST.lines().any(|copied| copied == line), "{line}");
         }
-        assert!(sdk.contains("getrandom = \"0.3\"") && SDK_MANIFEST.contains("getrandom = \"0.3\""));
+        assert!(
+            sdk.contains("getrandom = \"0.3\"") && SDK_MANIFEST.contains("getrandom = \"0.3\"")
+        );
     }
 }

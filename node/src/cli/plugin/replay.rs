@@ -1,20 +1,23 @@
-//! `plugin replay`: asks the plugins again what they decided, with what they heard then. Component and configuration are
-//! those that decided, found by their digests; nothing of the present configuration is needed.
+//! `plugin replay`: asks the plugins again what they decided, with what they heard then. Component
+//! and configuration are those that decided, found by their digests; nothing of the present
+//! configuration is needed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use countersign_host::{
+    Anchor, AnchorKind, Grants, Host, InForce, PluginSpec, PluginStore, Recorded, Recording,
+    Replay, Role, Services, Task, Verdict, With,
+};
+use countersign_protocol::{Hash, TaskId};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::admin::{self, Answer, Question, TaskRecording};
 use crate::cli::Args;
 use crate::config::{Component, Config, PluginEntry, Policy};
 use crate::risk;
-use anyhow::{Context, bail};
-use countersign_host::{
-    Anchor, AnchorKind, Grants, Host, InForce, PluginSpec, PluginStore, Recorded, Recording, Replay, Role,
-    Services, Task, Verdict, With,
-};
-use countersign_protocol::{Hash, TaskId};
-use serde_json::json;
-use sha2::{Digest, Sha256};
-use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Exit code if a plugin says something else than it did.
 const DIFFERENT: u8 = 3;
@@ -34,7 +37,8 @@ Exit codes: 0 every plugin says what it said, 3 one does not, 1 something cannot
 pub struct ReplayTask {
     /// The task's id.
     task: TaskId,
-    /// Ask the components and configurations that are configured now, instead of those that decided.
+    /// Ask the components and configurations that are configured now, instead of those that
+    /// decided.
     #[arg(long)]
     what_if: bool,
     /// Print JSON.
@@ -58,7 +62,8 @@ struct Asked {
     configuration: &'static str,
 }
 
-/// A key, a secret or authorities on which a decision rested, and what is configured under that name now.
+/// A key, a secret or authorities on which a decision rested, and what is configured under that
+/// name now.
 struct Rested<'a> {
     plugin: &'a str,
     then: Anchor,
@@ -70,17 +75,29 @@ type Told<'a> = Vec<(&'a Recorded, anyhow::Result<Asked>)>;
 impl ReplayTask {
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {
         let config = Config::load(&args.config)?;
-        let Answer::Recording(Some(kept)) = admin::ask(&config.dir, &Question::Recording(self.task))? else {
-            bail!("no decision about the task {} is on record; the newest are kept", self.task);
+        let Answer::Recording(Some(kept)) =
+            admin::ask(&config.dir, &Question::Recording(self.task))?
+        else {
+            bail!(
+                "no decision about the task {} is on record; the newest are kept",
+                self.task
+            );
         };
         let recording = Recording::decode(&kept.recording, kept.task.clone())?;
         let too_large = "the question was too large to be kept; the journal has the verdicts";
         let question = recording.question.as_ref().context(too_large)?;
         let policy = self.policy(config.policy);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let told = runtime.block_on(async {
             let host = risk::sandbox(&policy, None)?;
-            let stage = Stage { host, policy: &policy, kept: &kept, what_if: self.what_if };
+            let stage = Stage {
+                host,
+                policy: &policy,
+                kept: &kept,
+                what_if: self.what_if,
+            };
             let mut told = Vec::new();
             for recorded in &recording.evaluations {
                 told.push((recorded, stage.ask(question, recorded).await));
@@ -88,32 +105,43 @@ impl ReplayTask {
             anyhow::Ok(told)
         })?;
         let rested = rested(&policy, &kept, &recording);
-        match self.json {
-            true => self.print_json(&kept, &recording, &told, &rested)?,
-            false => self.print(&kept, &recording, &told, &rested),
+        if self.json {
+            self.print_json(&kept, &recording, &told, &rested)?
+        } else {
+            self.print(&kept, &recording, &told, &rested)
         }
         Ok(conclude(&told))
     }
 
-    /// A component that decided then is asked whoever is trusted now: it is the one on record, and nothing comes of what
-    /// it says.
+    /// A component that decided then is asked whoever is trusted now: it is the one on record, and
+    /// nothing comes of what it says.
     fn policy(&self, policy: Policy) -> Policy {
-        match self.what_if {
-            true => policy,
-            false => Policy { trusted_publishers: Default::default(), ..policy },
+        if self.what_if {
+            policy
+        } else {
+            Policy {
+                trusted_publishers: Default::default(),
+                ..policy
+            }
         }
     }
 
     fn print(&self, kept: &TaskRecording, recording: &Recording, told: &Told, rested: &[Rested]) {
-        println!("Task {}, decided by chain {}", self.task, hex::encode(recording.chain));
-        match kept.vouched {
-            true => println!("Audit entry {} vouches for the recording.", kept.entry),
-            false => println!(
+        println!(
+            "Task {}, decided by chain {}",
+            self.task,
+            hex::encode(recording.chain)
+        );
+        if kept.vouched {
+            println!("Audit entry {} vouches for the recording.", kept.entry)
+        } else {
+            println!(
                 "Audit entry {} vouches for the verdicts; the program that made the recording did not vouch for it.",
                 kept.entry
-            ),
+            )
         }
-        told.iter().for_each(|(recorded, asked)| show(recorded, asked));
+        told.iter()
+            .for_each(|(recorded, asked)| show(recorded, asked));
         show_rested(kept, recording, rested);
     }
 
@@ -124,7 +152,10 @@ impl ReplayTask {
         told: &Told,
         rested: &[Rested],
     ) -> anyhow::Result<()> {
-        let plugins: Vec<_> = told.iter().map(|(recorded, asked)| as_json(recorded, asked)).collect();
+        let plugins: Vec<_> = told
+            .iter()
+            .map(|(recorded, asked)| as_json(recorded, asked))
+            .collect();
         let json = json!({
             "task": self.task,
             "chain": hex::encode(recording.chain),
@@ -142,18 +173,34 @@ impl ReplayTask {
 impl Stage<'_> {
     async fn ask(&self, question: &Task, recorded: &Recorded) -> anyhow::Result<Asked> {
         recorded.is_replayable()?;
-        let (spec, with, configuration) = match self.what_if {
-            true => (risk::spec(self.policy, self.entry(recorded)?)?, With::Another, "now"),
-            false => self.as_it_was(recorded)?,
+        let (spec, with, configuration) = if self.what_if {
+            (
+                risk::spec(self.policy, self.entry(recorded)?)?,
+                With::Another,
+                "now",
+            )
+        } else {
+            self.as_it_was(recorded)?
         };
         let replay = self.host.replay(&spec, question, recorded, with).await?;
-        Ok(Asked { replay, component: spec.file, configuration })
+        Ok(Asked {
+            replay,
+            component: spec.file,
+            configuration,
+        })
     }
 
     /// The component that decided, with the configuration that decided.
-    fn as_it_was(&self, recorded: &Recorded) -> anyhow::Result<(PluginSpec, With<'_>, &'static str)> {
+    fn as_it_was(
+        &self,
+        recorded: &Recorded,
+    ) -> anyhow::Result<(PluginSpec, With<'_>, &'static str)> {
         let file = self.component(recorded)?;
-        let pinned = |spec| PluginSpec { file, digest: Some(recorded.digest), ..spec };
+        let pinned = |spec| PluginSpec {
+            file,
+            digest: Some(recorded.digest),
+            ..spec
+        };
         match self.kept.configurations.get(&Hash(recorded.revision)) {
             Some(document) => Ok((pinned(self.bare(recorded)), With::Kept(document), "journal")),
             // Decided by a program that did not keep it: the entry may have it still.
@@ -165,10 +212,13 @@ impl Stage<'_> {
         }
     }
 
-    /// An entry of that name with neither component nor configuration. Memory and time are those on record; where they are
-    /// not, the entry's of today.
+    /// An entry of that name with neither component nor configuration. Memory and time are those on
+    /// record; where they are not, the entry's of today.
     fn bare(&self, recorded: &Recorded) -> PluginSpec {
-        let now = self.entry(recorded).ok().and_then(|entry| risk::spec(self.policy, entry).ok());
+        let now = self
+            .entry(recorded)
+            .ok()
+            .and_then(|entry| risk::spec(self.policy, entry).ok());
         PluginSpec {
             name: recorded.plugin.clone(),
             file: PathBuf::new(),
@@ -186,8 +236,10 @@ impl Stage<'_> {
             return Ok(kept);
         }
         let digest = hex::encode(recorded.digest);
-        let (kept, missing) = (kept.display(), format!("the component with SHA-256 {digest} decided"));
-        let Some(Component::File(file)) = self.entry(recorded).ok().map(|entry| &entry.component) else {
+        let kept = kept.display();
+        let missing = format!("the component with SHA-256 {digest} decided");
+        let Some(Component::File(file)) = self.entry(recorded).ok().map(|entry| &entry.component)
+        else {
             bail!("{missing}, and it is not there any more; put it back as {kept}");
         };
         match countersign_files::read(file, 1 << 30).map(Sha256::digest) {
@@ -198,15 +250,25 @@ impl Stage<'_> {
                 hex::encode(found)
             ),
             Err(error) => {
-                bail!("{missing}, and {} cannot be read ({error}); put it back as {kept}", file.display())
+                bail!(
+                    "{missing}, and {} cannot be read ({error}); put it back as {kept}",
+                    file.display()
+                )
             }
         }
     }
 
     fn entry(&self, recorded: &Recorded) -> anyhow::Result<&PluginEntry> {
-        let entry = self.policy.plugins.iter().find(|entry| entry.name == recorded.plugin);
+        let entry = self
+            .policy
+            .plugins
+            .iter()
+            .find(|entry| entry.name == recorded.plugin);
         entry.with_context(|| {
-            format!("policy.plugins has no entry `{}` any more; write it again", recorded.plugin)
+            format!(
+                "policy.plugins has no entry `{}` any more; write it again",
+                recorded.plugin
+            )
         })
     }
 }
@@ -216,9 +278,12 @@ fn in_force(kept: &TaskRecording, recording: &Recording) -> Option<InForce> {
     InForce::parse(kept.configurations.get(&Hash(recording.chain))?)
 }
 
-/// On which keys and authorities the decision rested. What is read of the present ones is compared and nothing else.
+/// On which keys and authorities the decision rested. What is read of the present ones is compared
+/// and nothing else.
 fn rested<'a>(policy: &Policy, kept: &TaskRecording, recording: &'a Recording) -> Vec<Rested<'a>> {
-    let Some(in_force) = in_force(kept, recording) else { return Vec::new() };
+    let Some(in_force) = in_force(kept, recording) else {
+        return Vec::new();
+    };
     let now = risk::scratch(policy).ok();
     let present = |then: &Anchor| {
         let now = now.as_ref()?;
@@ -230,7 +295,11 @@ fn rested<'a>(policy: &Policy, kept: &TaskRecording, recording: &'a Recording) -
     };
     let of = |recorded: &'a Recorded| {
         let anchors = in_force.anchors(&recorded.plugin).to_vec();
-        anchors.into_iter().map(|then| Rested { plugin: &recorded.plugin, now: present(&then), then })
+        anchors.into_iter().map(|then| Rested {
+            plugin: &recorded.plugin,
+            now: present(&then),
+            then,
+        })
     };
     recording.evaluations.iter().flat_map(of).collect()
 }
@@ -255,8 +324,15 @@ fn show_rested(kept: &TaskRecording, recording: &Recording, rested: &[Rested]) {
         return println!("\nThe program that decided did not note keys and authorities.");
     }
     for rested @ Rested { plugin, then, now } in rested {
-        println!("\n{plugin} rested on the {} {}: {}", then.kind.name(), then.name, then.digest());
-        let now = now.as_ref().map_or("nothing of that name".into(), Anchor::digest);
+        println!(
+            "\n{plugin} rested on the {} {}: {}",
+            then.kind.name(),
+            then.name,
+            then.digest()
+        );
+        let now = now
+            .as_ref()
+            .map_or("nothing of that name".into(), Anchor::digest);
         match rested.is_same() {
             Some(true) => println!("  the same is configured now"),
             Some(false) => println!("  ANOTHER IS CONFIGURED NOW: {now}"),
@@ -274,19 +350,37 @@ fn conclude(told: &Told) -> ExitCode {
     if told.iter().any(|(_, asked)| asked.is_err()) {
         return ExitCode::FAILURE;
     }
-    let same = told.iter().all(|(_, asked)| asked.as_ref().is_ok_and(|asked| asked.replay.same));
-    if same { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) }
+    let same = told
+        .iter()
+        .all(|(_, asked)| asked.as_ref().is_ok_and(|asked| asked.replay.same));
+    if same {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DIFFERENT)
+    }
 }
 
 fn show(recorded: &Recorded, asked: &anyhow::Result<Asked>) {
-    println!("\n{} {} sha256:{}", recorded.plugin, recorded.version, hex::encode(recorded.digest));
+    println!(
+        "\n{} {} sha256:{}",
+        recorded.plugin,
+        recorded.version,
+        hex::encode(recorded.digest)
+    );
     println!("  said       {}", verdict(&recorded.verdict));
-    let Asked { replay, component, configuration } = match asked {
+    let Asked {
+        replay,
+        component,
+        configuration,
+    } = match asked {
         Ok(asked) => asked,
         Err(error) => return println!("  NOT REPLAYED: {error:#}"),
     };
     println!("  component  {}", component.display());
-    println!("  config     sha256:{} ({configuration})", hex::encode(replay.evaluation.revision));
+    println!(
+        "  config     sha256:{} ({configuration})",
+        hex::encode(replay.evaluation.revision)
+    );
     println!("  now says   {}", verdict(&replay.evaluation.verdict));
     if let Some(divergence) = &replay.divergence {
         println!("  it left the record: {divergence}");
@@ -295,7 +389,11 @@ fn show(recorded: &Recorded, asked: &anyhow::Result<Asked>) {
 }
 
 fn verdict(verdict: &Verdict) -> String {
-    verdict.refusal().map_or("approve".into(), |(code, reason)| format!("{code}: {reason}"))
+    verdict
+        .refusal()
+        .map_or("approve".into(), |(code, reason)| {
+            format!("{code}: {reason}")
+        })
 }
 
 fn as_json(recorded: &Recorded, asked: &anyhow::Result<Asked>) -> serde_json::Value {
@@ -326,13 +424,24 @@ mod tests {
             name: name.into(),
             sha256: byte.map(|byte| [byte; 32]),
         };
-        let same = |then, now| Rested { plugin: "p", then, now }.is_same();
+        let same = |then, now| {
+            Rested {
+                plugin: "p",
+                then,
+                now,
+            }
+            .is_same()
+        };
         let key = |byte| anchor(AnchorKind::PublicKey, "server", Some(byte));
         assert_eq!(same(key(1), Some(key(1))), Some(true));
         assert_eq!(same(key(1), Some(key(2))), Some(false));
         assert_eq!(same(key(1), None), Some(false), "it is configured no more");
         let secret = |byte| anchor(AnchorKind::Secret, "hmac", byte);
-        assert_eq!(same(secret(Some(1)), Some(secret(None))), None, "a running node alone can tell");
+        assert_eq!(
+            same(secret(Some(1)), Some(secret(None))),
+            None,
+            "a running node alone can tell"
+        );
         let own = anchor(AnchorKind::PublicKey, "callback", Some(1));
         assert!(risk::is_own_key(&own.name));
         assert_eq!(same(own, None), None);

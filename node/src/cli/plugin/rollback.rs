@@ -1,8 +1,9 @@
 //! `plugin rollback`: the release before, in force again.
 
+use countersign_host::PluginStore;
+
 use super::target;
 use crate::cli::Args;
-use countersign_host::PluginStore;
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "Example:

@@ -1,19 +1,21 @@
 //! `plugin run`: asks one plugin about one task, and explains the verdict. Signs nothing.
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use countersign_host::{Evaluation, HttpRequest, Level, LogLine, Services, StateWrite, Verdict};
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use super::target::{self, Target};
 use super::task_file::{self, Example};
 use super::trial::Trial;
 use crate::cli::Args;
 use crate::risk;
-use anyhow::Context;
-use countersign_host::{Evaluation, HttpRequest, Level, LogLine, Services, StateWrite, Verdict};
-use serde_json::json;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Exit code of a verdict that refuses.
 const REFUSED: u8 = 3;
@@ -63,17 +65,29 @@ impl Run {
         let (policy, entry) = self.target.find(args)?;
         let at = self.at.as_deref().map(instant).transpose()?;
         let trial = Arc::new(Trial::new(risk::scratch(&policy)?, at, self.network));
-        let task = self.task.as_deref().context("name a task with --task FILE")?;
-        let text = countersign_files::read_to_string(task, crate::cli::MAX_INPUT).with_context(|| {
-            format!("cannot read {}; `plugin run --example keysign` prints a task", task.display())
-        })?;
+        let task = self
+            .task
+            .as_deref()
+            .context("name a task with --task FILE")?;
+        let text =
+            countersign_files::read_to_string(task, crate::cli::MAX_INPUT).with_context(|| {
+                format!(
+                    "cannot read {}; `plugin run --example keysign` prints a task",
+                    task.display()
+                )
+            })?;
         let mut task = task_file::parse(&text).with_context(|| {
-            format!("{} is not a task; `plugin run --example keysign` prints one", task.display())
+            format!(
+                "{} is not a task; `plugin run --example keysign` prints one",
+                task.display()
+            )
         })?;
         if task.received_at == 0 {
             task.received_at = trial.now();
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let evaluation = runtime.block_on(async {
             let host = risk::sandbox(&policy, None)?;
             let (spec, _) = target::spec(&host, &policy, &entry).await?;
@@ -81,12 +95,20 @@ impl Run {
             let wall = Duration::from_millis(policy.wall_ms(&entry));
             anyhow::Ok(plugin.evaluate(&task, Instant::now() + wall).await)
         })?;
-        match self.json {
-            true => println!("{}", serde_json::to_string_pretty(&as_json(&evaluation, &trial.requests()))?),
-            false => show(&evaluation, &trial.requests(), self.network),
+        if self.json {
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&as_json(&evaluation, &trial.requests()))?
+            )
+        } else {
+            show(&evaluation, &trial.requests(), self.network)
         }
         let approved = evaluation.verdict == Verdict::Approve;
-        Ok(if approved { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+        Ok(if approved {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(REFUSED)
+        })
     }
 }
 
@@ -94,40 +116,70 @@ impl Run {
 fn instant(text: &str) -> anyhow::Result<u64> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok();
     let millis = time.and_then(|time| u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok());
-    millis.with_context(|| format!("`{text}` is not a time; write one such as 2026-01-31T23:30:00Z"))
+    millis
+        .with_context(|| format!("`{text}` is not a time; write one such as 2026-01-31T23:30:00Z"))
 }
 
 fn show(evaluation: &Evaluation, requests: &[HttpRequest], network: bool) {
-    println!("{} {} sha256:{}", evaluation.plugin, evaluation.version, hex::encode(evaluation.digest));
+    println!(
+        "{} {} sha256:{}",
+        evaluation.plugin,
+        evaluation.version,
+        hex::encode(evaluation.digest)
+    );
     for line in &evaluation.logs {
         println!("  {:<5}  {}", level(line.level), line.message);
         // Many plugins say in words what they also say in fields.
-        let unsaid = line.fields.iter().filter(|(_, value)| !line.message.contains(value));
+        let unsaid = line
+            .fields
+            .iter()
+            .filter(|(_, value)| !line.message.contains(value));
         unsaid.for_each(|(name, value)| println!("         {name}: {value}"));
     }
     if !requests.is_empty() {
-        println!("\n{}:", if network { "Requests it sent" } else { "Requests it would send" });
+        println!(
+            "\n{}:",
+            if network {
+                "Requests it sent"
+            } else {
+                "Requests it would send"
+            }
+        );
         for request in requests {
-            println!("  {} {} ({} bytes)", request.method, request.url, request.body.len());
+            println!(
+                "  {} {} ({} bytes)",
+                request.method,
+                request.url,
+                request.body.len()
+            );
         }
     }
     if !evaluation.writes.is_empty() {
         println!("\nState it would write:");
-        evaluation.writes.iter().for_each(|write| println!("  {}", describe(write)));
+        evaluation
+            .writes
+            .iter()
+            .for_each(|write| println!("  {}", describe(write)));
     }
     println!();
     match &evaluation.verdict {
         Verdict::Approve => println!("Verdict  approve"),
-        Verdict::Reject { code, reason } => println!("Verdict  reject\nCode     {code}\nReason   {reason}"),
+        Verdict::Reject { code, reason } => {
+            println!("Verdict  reject\nCode     {code}\nReason   {reason}")
+        }
         Verdict::Failed { code, reason } => {
-            println!("Verdict  no usable answer, which refuses\nCode     {code}\nReason   {reason}");
+            println!(
+                "Verdict  no usable answer, which refuses\nCode     {code}\nReason   {reason}"
+            );
         }
     }
     println!("Elapsed  {:.3} ms", evaluation.elapsed.as_secs_f64() * 1e3);
 }
 
 fn describe(write: &StateWrite) -> String {
-    let kept = write.ttl_seconds.map_or("for good".into(), |seconds| format!("for {seconds} s"));
+    let kept = write
+        .ttl_seconds
+        .map_or("for good".into(), |seconds| format!("for {seconds} s"));
     match &write.value {
         None => format!("delete {}", write.key),
         Some(value) => format!("{} = {} ({kept})", write.key, text_or_hex(value)),

@@ -1,9 +1,10 @@
 //! `plugin shadow`: what plugins that decide nothing would have decided otherwise.
 
+use countersign_store::Difference;
+
 use crate::admin::{self, Answer, Question};
 use crate::cli::{Args, time};
 use crate::config::Config;
-use countersign_store::Difference;
 
 /// Arguments of `plugin shadow`.
 #[derive(Debug, clap::Args)]
@@ -27,8 +28,15 @@ impl ShadowReport {
             println!("{}", serde_json::to_string_pretty(&differences)?);
             return Ok(());
         }
-        if config.policy.plugins.iter().all(|entry| entry.shadow.is_none()) {
-            println!("No entry of policy.plugins is a shadow now; write shadow: true, or shadows: NAME.");
+        if config
+            .policy
+            .plugins
+            .iter()
+            .all(|entry| entry.shadow.is_none())
+        {
+            println!(
+                "No entry of policy.plugins is a shadow now; write shadow: true, or shadows: NAME."
+            );
         }
         println!("Differences: {}", differences.len());
         differences.iter().for_each(show);
@@ -39,10 +47,15 @@ impl ShadowReport {
 fn show(difference: &Difference) {
     let against = difference.against.as_deref().unwrap_or("all that decide");
     println!("\n{}  task {}", time(difference.at), difference.task);
-    println!("  {against:<16} {}", difference.decided.as_deref().unwrap_or("approved"));
+    println!(
+        "  {against:<16} {}",
+        difference.decided.as_deref().unwrap_or("approved")
+    );
     let would = difference
         .would_have
         .as_deref()
-        .map_or("approve".into(), |code| format!("{code}: {}", difference.reason));
+        .map_or("approve".into(), |code| {
+            format!("{code}: {}", difference.reason)
+        });
     println!("  {:<16} would have said {would}", difference.shadow);
 }

@@ -1,12 +1,17 @@
-//! What an operator names on the command line: an entry of the configuration, an installed plugin, or a file.
+//! What an operator names on the command line: an entry of the configuration, an installed plugin,
+//! or a file.
 
-use crate::cli::Args;
-use crate::config::{Component, Config, ConfigError, PluginConfig, PluginEntry, Policy, RawGrants, RawScope};
-use crate::risk;
+use std::path::{Path, PathBuf};
+
 use anyhow::Context;
 use clap::CommandFactory;
 use countersign_host::PluginSpec;
-use std::path::{Path, PathBuf};
+
+use crate::cli::Args;
+use crate::config::{
+    Component, Config, ConfigError, PluginConfig, PluginEntry, Policy, RawGrants, RawScope,
+};
+use crate::risk;
 
 /// Durable state of a plugin that no entry grants anything.
 const TRIAL_STATE: u64 = 1 << 20;
@@ -14,7 +19,8 @@ const TRIAL_STATE: u64 = 1 << 20;
 /// Which plugin, and with which configuration.
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
-    /// An entry of policy.plugins, an installed plugin, or a component's file (with a `/` or ending in .wasm).
+    /// An entry of policy.plugins, an installed plugin, or a component's file (with a `/` or ending
+    /// in .wasm).
     #[arg(value_name = "NAME|FILE")]
     plugin: Option<String>,
     /// The plugin's configuration (YAML or JSON), instead of the entry's.
@@ -51,13 +57,22 @@ impl Target {
 
     /// An entry for a plugin that has none: it may use every key, and remember a little.
     fn stranger(&self, plugin: &str, policy: &Policy) -> PluginEntry {
-        let component = match is_file(plugin) {
-            true => Component::File(plugin.into()),
-            false => Component::Installed(plugin.into()),
+        let component = if is_file(plugin) {
+            Component::File(plugin.into())
+        } else {
+            Component::Installed(plugin.into())
         };
         let keys = [risk::CALLBACK_KEY.to_owned()].into_iter();
         let grants = RawGrants {
-            keys: keys.chain(policy.public_keys.keys().chain(policy.secrets.keys()).cloned()).collect(),
+            keys: keys
+                .chain(
+                    policy
+                        .public_keys
+                        .keys()
+                        .chain(policy.secrets.keys())
+                        .cloned(),
+                )
+                .collect(),
             http: self.http.clone(),
             state_bytes: TRIAL_STATE,
             ..RawGrants::default()

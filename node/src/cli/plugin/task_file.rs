@@ -1,5 +1,6 @@
-//! A task in a JSON file: the `task` record of `wit/policy.wit` with the contract's own names, bytes in hexadecimal
-//! (`0x…`), and a variant as an object with one member. What is left out is empty.
+//! A task in a JSON file: the `task` record of `wit/policy.wit` with the contract's own names,
+//! bytes in hexadecimal (`0x…`), and a variant as an object with one member. What is left out is
+//! empty.
 
 use countersign_host as host;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -53,7 +54,7 @@ impl Serialize for Bytes {
 }
 
 impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         let digits = text.strip_prefix("0x").unwrap_or(&text);
         let wrong = |_| {
@@ -228,21 +229,21 @@ record!(
 
 #[allow(clippy::derivable_impls, reason = "the enum is a macro's")]
 impl Default for Origin {
-    fn default() -> Origin {
-        Origin::Claim
+    fn default() -> Self {
+        Self::Claim
     }
 }
 
 impl Default for Operation {
-    fn default() -> Operation {
-        Operation::Other("nothing".into())
+    fn default() -> Self {
+        Self::Other("nothing".into())
     }
 }
 
 #[allow(clippy::derivable_impls, reason = "the enum is a macro's")]
 impl Default for Intent {
-    fn default() -> Intent {
-        Intent::Opaque
+    fn default() -> Self {
+        Self::Opaque
     }
 }
 
@@ -285,8 +286,14 @@ impl Example {
         Task {
             id: "00112233445566778899aabbccddeeff".into(),
             attempt: 1,
-            requester: Principal { id: "csr1…".into(), name: "treasury".into() },
-            coordinator: Principal { id: "csc1…".into(), name: "coordinator.example:7443".into() },
+            requester: Principal {
+                id: "csr1…".into(),
+                name: "treasury".into(),
+            },
+            coordinator: Principal {
+                id: "csc1…".into(),
+                name: "coordinator.example:7443".into(),
+            },
             node: "csn1…a".into(),
             operation: self.operation(),
             extra: vec![Statement {
@@ -300,23 +307,30 @@ impl Example {
 
     fn operation(self) -> Operation {
         match self {
-            Example::Keygen => Operation::Keygen(Keygen {
+            Self::Keygen => Operation::Keygen(Keygen {
                 scheme: "ecdsa-secp256k1".into(),
                 curve: "secp256k1".into(),
                 threshold: 2,
                 members: members(),
             }),
-            Example::Keysign => signing("evm-transaction", false, Intent::Transaction(transfer())),
-            Example::Message => signing("message", false, Intent::Message(Bytes(b"pay 3 to bob".to_vec()))),
-            Example::Blind => signing("digest", true, Intent::Opaque),
-            Example::Keyreshare => Operation::Reshare(Resharing {
+            Self::Keysign => signing("evm-transaction", false, Intent::Transaction(transfer())),
+            Self::Message => signing(
+                "message",
+                false,
+                Intent::Message(Bytes(b"pay 3 to bob".to_vec())),
+            ),
+            Self::Blind => signing("digest", true, Intent::Opaque),
+            Self::Keyreshare => Operation::Reshare(Resharing {
                 key: key(),
                 signers: members()[..2].to_vec(),
                 new_threshold: 2,
                 new_members: members(),
             }),
-            Example::Keysharesign => Operation::KeyShareSign(KeyShareSigning {
-                checks: vec![KeyShareCheck { key: key(), message: "check-up of this month".into() }],
+            Self::Keysharesign => Operation::KeyShareSign(KeyShareSigning {
+                checks: vec![KeyShareCheck {
+                    key: key(),
+                    message: "check-up of this month".into(),
+                }],
             }),
         }
     }
@@ -371,8 +385,9 @@ fn transfer() -> Transaction {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::ValueEnum;
+
+    use super::*;
 
     #[test]
     fn every_example_can_be_read_back() {
@@ -385,11 +400,23 @@ mod tests {
     #[test]
     fn a_file_uses_the_names_of_the_contract_and_misspelt_ones_are_refused() {
         let text = r#"{"operation": {"sign": {"key": {"root-public-key": "xpub1"}, "intent": {"message": "0x6869"}}}}"#;
-        let host::Operation::Sign(signing) = parse(text).unwrap().operation else { panic!("a signature") };
+        let host::Operation::Sign(signing) = parse(text).unwrap().operation else {
+            panic!("a signature")
+        };
         assert_eq!(signing.key.root_public_key, "xpub1");
         assert_eq!(signing.intent, host::Intent::Message(b"hi".to_vec()));
-        let error = parse(r#"{"operation": {"sign": {"blnd": true}}}"#).unwrap_err().to_string();
-        assert!(error.contains("`blnd`") && error.contains("line 1"), "{error}");
-        assert!(parse(r#"{"raw": "0xzz"}"#).unwrap_err().to_string().contains("hexadecimal"));
+        let error = parse(r#"{"operation": {"sign": {"blnd": true}}}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`blnd`") && error.contains("line 1"),
+            "{error}"
+        );
+        assert!(
+            parse(r#"{"raw": "0xzz"}"#)
+                .unwrap_err()
+                .to_string()
+                .contains("hexadecimal")
+        );
     }
 }

@@ -1,10 +1,12 @@
-//! What a plugin reaches while it is tried: the real keys of its approvers, a throw-away callback key, memory that is empty
-//! and forgotten, a clock that can be set, and no network unless the operator wants it.
+//! What a plugin reaches while it is tried: the real keys of its approvers, a throw-away callback
+//! key, memory that is empty and forgotten, a clock that can be set, and no network unless the
+//! operator wants it.
+
+use std::sync::{Mutex, PoisonError};
 
 use countersign_host::{
     Anchor, HttpError, HttpRequest, KeyError, LocalServices, Memory, Sending, Services, StateError,
 };
-use std::sync::{Mutex, PoisonError};
 
 /// Services for one evaluation that signs nothing.
 pub(super) struct Trial {
@@ -17,14 +19,22 @@ pub(super) struct Trial {
 
 impl Trial {
     /// `at`: what the plugin's clock says now, in milliseconds since 1970.
-    pub(super) fn new(local: LocalServices, at: Option<u64>, network: bool) -> Trial {
+    pub(super) fn new(local: LocalServices, at: Option<u64>, network: bool) -> Self {
         let ahead = at.map_or(0, |at| at as i64 - local.now() as i64);
-        Trial { local, ahead, network, requests: Mutex::default() }
+        Self {
+            local,
+            ahead,
+            network,
+            requests: Mutex::default(),
+        }
     }
 
     /// What was sent, or would have been.
     pub(super) fn requests(&self) -> Vec<HttpRequest> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -37,7 +47,13 @@ impl Services for Trial {
         self.local.sign(key, algorithm, data)
     }
 
-    fn verify(&self, key: &str, algorithm: &str, data: &[u8], signature: &[u8]) -> Result<bool, KeyError> {
+    fn verify(
+        &self,
+        key: &str,
+        algorithm: &str,
+        data: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, KeyError> {
         self.local.verify(key, algorithm, data, signature)
     }
 
@@ -54,13 +70,15 @@ impl Services for Trial {
     }
 
     fn send(&self, request: HttpRequest) -> Sending {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
-        match self.network {
-            true => self.local.send(request),
-            false => {
-                let denied = HttpError::Denied(format!("{} in a trial without --network", request.url));
-                Box::pin(async move { Err(denied) })
-            }
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request.clone());
+        if self.network {
+            self.local.send(request)
+        } else {
+            let denied = HttpError::Denied(format!("{} in a trial without --network", request.url));
+            Box::pin(async move { Err(denied) })
         }
     }
 

@@ -1,7 +1,8 @@
 //! The audit log: each entry carries the hash of the one before it and of the row that it is about.
 //!
-//! It makes an edit visible to whoever kept a later [`AuditHead`]; it does not stop one who can write the file from making
-//! a whole new log. Keep the head elsewhere (event receiver, backup, peer).
+//! It makes an edit visible to whoever kept a later [`AuditHead`]; it does not stop one who can
+//! write the file from making a whole new log. Keep the head elsewhere (event receiver, backup,
+//! peer).
 
 use countersign_protocol::{Hash, Hasher, TaskId, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -59,7 +60,10 @@ pub struct AuditHead {
 }
 
 impl AuditHead {
-    pub(super) const EMPTY: AuditHead = AuditHead { entries: 0, hash: Hash([0; 32]) };
+    pub(super) const EMPTY: Self = Self {
+        entries: 0,
+        hash: Hash([0; 32]),
+    };
 
     /// The next entry of the log.
     pub(super) fn append(
@@ -71,8 +75,16 @@ impl AuditHead {
         record: Option<Hash>,
     ) -> AuditEntry {
         let zero = Hash([0; 32]);
-        let mut entry =
-            AuditEntry { seq: self.entries, time, kind, task, text, record, previous: self.hash, hash: zero };
+        let mut entry = AuditEntry {
+            seq: self.entries,
+            time,
+            kind,
+            task,
+            text,
+            record,
+            previous: self.hash,
+            hash: zero,
+        };
         entry.hash = entry.digest();
         entry
     }
@@ -81,7 +93,10 @@ impl AuditHead {
 impl AuditEntry {
     /// The head of a log that ends here.
     pub(super) fn head(&self) -> AuditHead {
-        AuditHead { entries: self.seq + 1, hash: self.hash }
+        AuditHead {
+            entries: self.seq + 1,
+            hash: self.hash,
+        }
     }
 
     /// True if this is what follows `head`.
@@ -106,14 +121,14 @@ impl AuditKind {
     /// The name in texts, logs and hashes.
     pub fn name(self) -> &'static str {
         match self {
-            AuditKind::Approved => "approved",
-            AuditKind::Refused => "refused",
-            AuditKind::Ended => "ended",
-            AuditKind::Alarm => "alarm",
-            AuditKind::Stored => "stored",
-            AuditKind::Destroyed => "destroyed",
-            AuditKind::Policy => "policy",
-            AuditKind::Counted => "counted",
+            Self::Approved => "approved",
+            Self::Refused => "refused",
+            Self::Ended => "ended",
+            Self::Alarm => "alarm",
+            Self::Stored => "stored",
+            Self::Destroyed => "destroyed",
+            Self::Policy => "policy",
+            Self::Counted => "counted",
         }
     }
 }

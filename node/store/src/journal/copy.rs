@@ -1,28 +1,36 @@
 //! A copy of the whole journal as it is at one moment, while it is written.
 
+use std::path::Path;
+
+use redb::{
+    Builder, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    Value, WriteTransaction,
+};
+
 use super::operation::*;
 use super::outbox::OUTBOX;
 use super::{JournalOpenError, unopened};
 use crate::files;
-use redb::{
-    Builder, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, Value,
-    WriteTransaction,
-};
-use std::path::Path;
 
 /// Writes what the last commit left into a new file at `path`, down to the disk.
 pub(super) fn copy(from: &Database, path: &Path) -> Result<(), JournalOpenError> {
-    let io = |error| JournalOpenError::Io { path: path.into(), error };
+    let io = |error| JournalOpenError::Io {
+        path: path.into(),
+        error,
+    };
     let failed = |error| unopened(path, error);
     let file = files::create_private(path).map_err(io)?;
     let synced = file.try_clone().map_err(io)?;
-    let to = Builder::new().create_file(file).map_err(|error| failed(error.into()))?;
+    let to = Builder::new()
+        .create_file(file)
+        .map_err(|error| failed(error.into()))?;
     copy_all(from, &to).map_err(failed)?;
     drop(to);
     synced.sync_all().map_err(io)
 }
 
-/// Does the same with each table that a journal can have. One that is forgotten here is missing in every backup.
+/// Does the same with each table that a journal can have. One that is forgotten here is missing in
+/// every backup.
 macro_rules! every_table {
     ($do:ident($($with:expr),*)) => {
         every_table!(@ $do($($with),*)
@@ -36,8 +44,14 @@ macro_rules! every_table {
 
 /// True if both hold the same, in every table.
 pub(super) fn same(one: &Database, other: &Database) -> Result<bool, redb::Error> {
-    let (one, other, mut differ) = (one.begin_read()?, other.begin_read()?, false);
-    let mut compare = Compare { one: &one, other: &other, differ: &mut differ };
+    let one = one.begin_read()?;
+    let other = other.begin_read()?;
+    let mut differ = false;
+    let mut compare = Compare {
+        one: &one,
+        other: &other,
+        differ: &mut differ,
+    };
     every_table!(compare_table(&mut compare, ()));
     Ok(!differ)
 }
@@ -63,7 +77,8 @@ fn compare_table<K: Key + 'static, V: Value + 'static>(
     };
     let mut others = other.iter()?;
     for entry in one.iter()? {
-        let ((key, value), other) = (entry?, others.next().transpose()?);
+        let (key, value) = entry?;
+        let other = others.next().transpose()?;
         let same = other.is_some_and(|(k, v)| {
             K::as_bytes(&key.value()).as_ref() == K::as_bytes(&k.value()).as_ref()
                 && V::as_bytes(&value.value()).as_ref() == V::as_bytes(&v.value()).as_ref()
@@ -78,7 +93,8 @@ fn compare_table<K: Key + 'static, V: Value + 'static>(
 }
 
 fn copy_all(from: &Database, to: &Database) -> Result<(), redb::Error> {
-    let (from, to) = (from.begin_read()?, to.begin_write()?);
+    let from = from.begin_read()?;
+    let to = to.begin_write()?;
     every_table!(copy_table(&from, &to));
     Ok(to.commit()?)
 }
@@ -102,8 +118,9 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use redb::TableHandle;
+
+    use super::*;
 
     /// A table that is forgotten above would be missing in every backup.
     #[test]
@@ -123,7 +140,11 @@ mod tests {
         let original = Builder::new().create(dir.path().join("original")).unwrap();
         let transaction = original.begin_write().unwrap();
         drop(Tables::open(&transaction).unwrap());
-        transaction.open_table(META).unwrap().insert("format", 1).unwrap();
+        transaction
+            .open_table(META)
+            .unwrap()
+            .insert("format", 1)
+            .unwrap();
         transaction.commit().unwrap();
         copy(&original, &dir.path().join("copy")).unwrap();
         let copied = Builder::new().open(dir.path().join("copy")).unwrap();

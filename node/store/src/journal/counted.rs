@@ -1,13 +1,15 @@
-//! What plugins count of tasks that other members of a key's committee sign. It is counted as long as one of those who told of
-//! it has not said that nothing came of it: a single liar cannot free what an honest signer holds.
+//! What plugins count of tasks that other members of a key's committee sign. It is counted as long
+//! as one of those who told of it has not said that nothing came of it: a single liar cannot free
+//! what an honest signer holds.
+
+use countersign_protocol::{Hash, KeyId, NodeId, TaskId, UnixMillis};
+use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use serde::{Deserialize, Serialize};
 
 use super::error::{ReadJournalError, WriteJournalError};
 use super::memory::Memory;
 use super::operation::{COUNTED, StateWrite};
 use super::row::{self, StateValue};
-use countersign_protocol::{Hash, KeyId, NodeId, TaskId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
-use serde::{Deserialize, Serialize};
 
 /// A task that others sign, as far as it counts here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,30 +83,61 @@ impl Counted {
 pub(super) struct Uses<'t>(Table<'t, &'static [u8; 32], &'static [u8]>);
 
 impl<'t> Uses<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Uses<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, TableError> {
         Ok(Uses(transaction.open_table(COUNTED)?))
     }
 
     pub(super) fn get(&self, hash: &Hash) -> Result<Option<Counted>, WriteJournalError> {
-        let read =
-            |bytes: &[u8]| row::decode(bytes).map_err(|error| ReadJournalError::record("counted", error));
-        Ok(self.0.get(hash.as_bytes())?.map(|row| read(row.value())).transpose()?)
+        let read = |bytes: &[u8]| {
+            row::decode(bytes).map_err(|error| ReadJournalError::record("counted", error))
+        };
+        Ok(self
+            .0
+            .get(hash.as_bytes())?
+            .map(|row| read(row.value()))
+            .transpose()?)
     }
 
     fn put(&mut self, hash: &Hash, row: &Counted) -> Result<(), WriteJournalError> {
-        self.0.insert(hash.as_bytes(), row::encode(row).as_slice())?;
+        self.0
+            .insert(hash.as_bytes(), row::encode(row).as_slice())?;
         Ok(())
     }
 
     /// False: this signer has said so before, or has taken it back for good.
-    pub(super) fn count(&mut self, memory: &mut Memory<'_>, new: Count) -> Result<bool, WriteJournalError> {
-        let Count { hash, task, key, until, teller, state, owed, text: _ } = new;
-        let none = || Counted { task, key, until, tellers: Vec::new(), owed: Vec::new(), taken: Vec::new() };
+    pub(super) fn count(
+        &mut self,
+        memory: &mut Memory<'_>,
+        new: Count,
+    ) -> Result<bool, WriteJournalError> {
+        let Count {
+            hash,
+            task,
+            key,
+            until,
+            teller,
+            state,
+            owed,
+            text: _,
+        } = new;
+        let none = || Counted {
+            task,
+            key,
+            until,
+            tellers: Vec::new(),
+            owed: Vec::new(),
+            taken: Vec::new(),
+        };
         let mut row = self.get(&hash)?.unwrap_or_else(none);
         match row.teller(&teller) {
-            Some(known) if known.released || (state.is_empty() && owed == row.owed) => return Ok(false),
+            Some(known) if known.released || (state.is_empty() && owed == row.owed) => {
+                return Ok(false);
+            }
             Some(_) => {}
-            None => row.tellers.push(Teller { node: teller, released: false }),
+            None => row.tellers.push(Teller {
+                node: teller,
+                released: false,
+            }),
         }
         row.taken.extend(memory.count(state)?);
         row.owed = owed;
@@ -119,7 +152,9 @@ impl<'t> Uses<'t> {
         hash: &Hash,
         node: &NodeId,
     ) -> Result<Option<Counted>, WriteJournalError> {
-        let Some(mut row) = self.get(hash)? else { return Ok(None) };
+        let Some(mut row) = self.get(hash)? else {
+            return Ok(None);
+        };
         let counted = row.counts();
         let told = row.tellers.iter_mut().find(|teller| teller.node == *node);
         let Some(teller) = told else { return Ok(None) };
@@ -133,7 +168,8 @@ impl<'t> Uses<'t> {
         Ok(freed.then_some(row))
     }
 
-    /// Removes what nobody will say more of. A row that cannot be read is kept; reading it reports the damage.
+    /// Removes what nobody will say more of. A row that cannot be read is kept; reading it reports
+    /// the damage.
     pub(super) fn forget(&mut self, now: UnixMillis) -> Result<(), WriteJournalError> {
         let open = |bytes: &[u8]| row::decode::<Counted>(bytes).map_or(true, |row| now < row.until);
         Ok(self.0.retain(|_, row| open(row))?)

@@ -1,10 +1,13 @@
-//! The journal on a disk that fails: power cuts, no space, and slowness that lets writes share commits.
+//! The journal on a disk that fails: power cuts, no space, and slowness that lets writes share
+//! commits.
+
+use std::time::Duration;
+
+use countersign_protocol::{Cause, Failure};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::testing::Disk;
 use super::*;
-use countersign_protocol::{Cause, Failure};
-use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::time::Duration;
 
 const NOW: UnixMillis = UnixMillis(1);
 
@@ -16,8 +19,14 @@ fn empty() -> Vec<u8> {
 }
 
 fn journal(disk: &Disk) -> Journal {
-    Journal::start(Builder::new().set_cache_size(CACHE).create_with_backend(disk.clone()).unwrap(), None)
-        .unwrap()
+    Journal::start(
+        Builder::new()
+            .set_cache_size(CACHE)
+            .create_with_backend(disk.clone())
+            .unwrap(),
+        None,
+    )
+    .unwrap()
 }
 
 fn decided(number: u32) -> Decided {
@@ -36,8 +45,15 @@ fn decided(number: u32) -> Decided {
 }
 
 fn failed() -> Outcome {
-    let (code, text, culprits) = ("test".into(), "text".into(), Vec::new());
-    Outcome::Failed(Failure { cause: Cause::Peer, code, text, culprits })
+    let code = "test".into();
+    let text = "text".into();
+    let culprits = Vec::new();
+    Outcome::Failed(Failure {
+        cause: Cause::Peer,
+        code,
+        text,
+        culprits,
+    })
 }
 
 #[test]
@@ -66,7 +82,11 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         drop(writing);
         content = check(content, &acknowledged, round);
     }
-    assert!(acknowledged.len() > 100, "only {} writes got through", acknowledged.len());
+    assert!(
+        acknowledged.len() > 100,
+        "only {} writes got through",
+        acknowledged.len()
+    );
 }
 
 /// Opens what is left and compares it with what was promised; returns the repaired disk.
@@ -74,8 +94,14 @@ fn check(content: Vec<u8>, acknowledged: &[(TaskId, bool)], round: u32) -> Vec<u
     let disk = Disk::with(content);
     let journal = journal(&disk);
     for (task, ended) in acknowledged {
-        let row = journal.row(task).unwrap().unwrap_or_else(|| panic!("round {round}: {task} is lost"));
-        assert!(!ended || row.state != State::Approved, "round {round}: the outcome of {task} is lost");
+        let row = journal
+            .row(task)
+            .unwrap()
+            .unwrap_or_else(|| panic!("round {round}: {task} is lost"));
+        assert!(
+            !ended || row.state != State::Approved,
+            "round {round}: the outcome of {task} is lost"
+        );
     }
     journal.verify_audit().unwrap();
     drop(journal);
@@ -90,12 +116,25 @@ fn a_full_disk_is_an_error_for_every_write_from_then_on() {
     disk.fill();
     for number in 2..5 {
         let error = journal.approve(NOW, decided(number), vec![]).unwrap_err();
-        assert!(matches!(error, WriteJournalError::Failed(_) | WriteJournalError::Ended(_)), "{error}");
+        assert!(
+            matches!(
+                error,
+                WriteJournalError::Failed(_) | WriteJournalError::Ended(_)
+            ),
+            "{error}"
+        );
         let trouble = journal.trouble().why().expect("the node is told");
         assert!(trouble.contains("cannot be written"), "{trouble}");
-        assert_eq!(error.to_string().matches("cannot be written").count(), 1, "{error}");
+        assert_eq!(
+            error.to_string().matches("cannot be written").count(),
+            1,
+            "{error}"
+        );
     }
-    assert!(matches!(journal.end(NOW, decided(1).task, failed()), Err(WriteJournalError::Ended(_))));
+    assert!(matches!(
+        journal.end(NOW, decided(1).task, failed()),
+        Err(WriteJournalError::Ended(_))
+    ));
 }
 
 #[test]
@@ -117,9 +156,18 @@ fn concurrent_writes_share_a_commit_and_one_refusal_harms_no_other() {
         std::thread::sleep(Duration::from_millis(1));
     }
     disk.release();
-    let answers: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let answers: Vec<_> = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect();
     assert!(answers[..40].iter().all(Result::is_ok), "{answers:?}");
-    assert!(matches!(answers[40], Err(WriteJournalError::Refused(Refused::Known(_)))), "{answers:?}");
+    assert!(
+        matches!(
+            answers[40],
+            Err(WriteJournalError::Refused(Refused::Known(_)))
+        ),
+        "{answers:?}"
+    );
     assert_eq!(journal.commits() - before, 2);
     assert_eq!(journal.verify_audit().unwrap().entries, 41);
 }

@@ -1,10 +1,12 @@
 //! What can go wrong with the journal, one enum per operation. Each text ends with what to do.
 
-use super::row::Unreadable;
-use countersign_files::Holder;
-use countersign_protocol::{Hash, KeyId, TaskId};
 use std::io;
 use std::path::PathBuf;
+
+use countersign_files::Holder;
+use countersign_protocol::{Hash, KeyId, TaskId};
+
+use super::row::Unreadable;
 
 /// Why the journal does not open, or was not made.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +83,9 @@ pub enum ReadJournalError {
         version: u8,
     },
     /// A record that cannot be decoded.
-    #[error("a record in the journal's table `{table}` is damaged; restore the journal from a backup")]
+    #[error(
+        "a record in the journal's table `{table}` is damaged; restore the journal from a backup"
+    )]
     Damaged {
         /// Which table.
         table: &'static str,
@@ -163,7 +167,9 @@ pub enum Refused {
     )]
     HandoverOpen(TaskId),
     /// The key is of a later generation.
-    #[error("the key has come further than task {0} would bring it; compare all members' generations")]
+    #[error(
+        "the key has come further than task {0} would bring it; compare all members' generations"
+    )]
     Passed(TaskId),
     /// A name or value of a plugin's state that is out of bounds.
     #[error("plugin `{plugin}` stored a name or value that is too long; correct the plugin")]
@@ -224,23 +230,23 @@ pub enum AuditError {
 
 impl WriteJournalError {
     /// The same failure, for the next of those who shared a commit.
-    pub(super) fn for_another(&self) -> WriteJournalError {
+    pub(super) fn for_another(&self) -> Self {
         match self {
-            WriteJournalError::Refused(refused) => WriteJournalError::Refused(refused.clone()),
-            WriteJournalError::Read(error) => WriteJournalError::Failed(error.to_string()),
-            WriteJournalError::Failed(text) => WriteJournalError::Failed(text.clone()),
-            WriteJournalError::Moved(text) => WriteJournalError::Moved(text.clone()),
-            WriteJournalError::Ended(text) => WriteJournalError::Ended(text.clone()),
-            WriteJournalError::Closed => WriteJournalError::Closed,
+            Self::Refused(refused) => Self::Refused(refused.clone()),
+            Self::Read(error) => Self::Failed(error.to_string()),
+            Self::Failed(text) => Self::Failed(text.clone()),
+            Self::Moved(text) => Self::Moved(text.clone()),
+            Self::Ended(text) => Self::Ended(text.clone()),
+            Self::Closed => Self::Closed,
         }
     }
 }
 
 impl ReadJournalError {
-    pub(super) fn record(table: &'static str, error: Unreadable) -> ReadJournalError {
+    pub(super) fn record(table: &'static str, error: Unreadable) -> Self {
         match error {
-            Unreadable::Newer(version) => ReadJournalError::NewerFormat { version },
-            Unreadable::Malformed => ReadJournalError::Damaged { table },
+            Unreadable::Newer(version) => Self::NewerFormat { version },
+            Unreadable::Malformed => Self::Damaged { table },
         }
     }
 }
@@ -264,4 +270,10 @@ macro_rules! from_redb {
         }
     )*};
 }
-from_redb!(TransactionError, TableError, StorageError, CommitError, SetDurabilityError);
+from_redb!(
+    TransactionError,
+    TableError,
+    StorageError,
+    CommitError,
+    SetDurabilityError
+);

@@ -1,15 +1,19 @@
-//! The generations of keys with all their marks, and who still has to hear of them. Whoever knows that a reshare is complete
-//! tells everybody whom it concerns, until each has said that it knows; so a coordinator can withhold nothing.
+//! The generations of keys with all their marks, and who still has to hear of them. Whoever knows
+//! that a reshare is complete tells everybody whom it concerns, until each has said that it knows;
+//! so a coordinator can withhold nothing.
+
+use std::collections::BTreeSet;
+
+use countersign_protocol::{
+    Announcement, GenerationProof, KeyId, KeyReshare, NodeId, Operation, StoredMark, Task, TaskId,
+    UnixMillis,
+};
+use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use serde::{Deserialize, Serialize};
 
 use super::error::{ReadJournalError, WriteJournalError};
 use super::operation::{Done, GENERATIONS, Tables, UNHEARD, Written};
 use super::row::{self, KeyRecord, KeyStatus};
-use countersign_protocol::{
-    Announcement, GenerationProof, KeyId, KeyReshare, NodeId, Operation, StoredMark, Task, TaskId, UnixMillis,
-};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 /// Key id and number of the generation, big-endian.
 pub(super) type Place = &'static [u8; 20];
@@ -34,20 +38,29 @@ impl Generation {
     /// True if all of what the other proof says, mark by mark, is known here.
     pub fn covers(&self, other: &GenerationProof) -> bool {
         self.proof.announcement == other.announcement
-            && other.in_force.iter().all(|mark| self.proof.in_force.contains(mark))
+            && other
+                .in_force
+                .iter()
+                .all(|mark| self.proof.in_force.contains(mark))
     }
 
     /// Who has not said yet that it knows. A member that has the generation in force knows.
     pub fn unheard(&self) -> impl Iterator<Item = &NodeId> {
         let in_force = |node: &NodeId| self.proof.in_force.iter().any(|mark| mark.node == *node);
-        self.concerned.iter().filter(move |node| !self.heard.contains(node) && !in_force(node))
+        self.concerned
+            .iter()
+            .filter(move |node| !self.heard.contains(node) && !in_force(node))
     }
 
     /// Adds marks that are not there. True if there was one.
     fn merge(&mut self, marks: Vec<StoredMark>) -> bool {
         let before = self.proof.in_force.len();
         for mark in marks {
-            if let Err(place) = self.proof.in_force.binary_search_by_key(&mark.node, |known| known.node) {
+            if let Err(place) = self
+                .proof
+                .in_force
+                .binary_search_by_key(&mark.node, |known| known.node)
+            {
                 self.proof.in_force.insert(place, mark);
             }
         }
@@ -64,10 +77,15 @@ pub(super) fn place(key: &KeyId, generation: u32) -> [u8; 20] {
 
 /// The key and the number of a place.
 pub(super) fn split(place: &[u8; 20]) -> Result<(KeyId, u32), ReadJournalError> {
-    let damaged = || ReadJournalError::Damaged { table: "generations" };
+    let damaged = || ReadJournalError::Damaged {
+        table: "generations",
+    };
     let (key, number) = place.split_first_chunk::<16>().ok_or_else(damaged)?;
     let number = <[u8; 4]>::try_from(number).map_err(|_| damaged())?;
-    Ok((KeyId::from_bytes(*key).map_err(|_| damaged())?, u32::from_be_bytes(number)))
+    Ok((
+        KeyId::from_bytes(*key).map_err(|_| damaged())?,
+        u32::from_be_bytes(number),
+    ))
 }
 
 /// What a reshare's row ordered, if it can be read.
@@ -86,7 +104,7 @@ pub(super) struct Generations<'t> {
 }
 
 impl<'t> Generations<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Generations<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, TableError> {
         Ok(Generations {
             all: transaction.open_table(GENERATIONS)?,
             unheard: transaction.open_table(UNHEARD)?,
@@ -94,8 +112,14 @@ impl<'t> Generations<'t> {
     }
 
     fn get(&self, place: &[u8; 20]) -> Result<Option<Generation>, WriteJournalError> {
-        let read = |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("generations", e));
-        Ok(self.all.get(place)?.map(|bytes| read(bytes.value())).transpose()?)
+        let read = |bytes: &[u8]| {
+            row::decode(bytes).map_err(|e| ReadJournalError::record("generations", e))
+        };
+        Ok(self
+            .all
+            .get(place)?
+            .map(|bytes| read(bytes.value()))
+            .transpose()?)
     }
 
     fn put(&mut self, place: &[u8; 20], generation: &Generation) -> Result<(), WriteJournalError> {
@@ -107,8 +131,8 @@ impl<'t> Generations<'t> {
         Ok(())
     }
 
-    /// Keeps a generation. What was known of who has it in force, and who has heard of it, stays; an announcement that takes
-    /// the place of another one of its number takes nothing over.
+    /// Keeps a generation. What was known of who has it in force, and who has heard of it, stays;
+    /// an announcement that takes the place of another one of its number takes nothing over.
     pub(super) fn keep(
         &mut self,
         announcement: &Announcement,
@@ -118,11 +142,22 @@ impl<'t> Generations<'t> {
         let known = self.get(&place)?.filter(|known| known.is(announcement));
         let generation = match known {
             Some(known) => {
-                let concerned = known.concerned.iter().copied().chain(concerned).collect::<BTreeSet<_>>();
-                Generation { concerned: concerned.into_iter().collect(), ..known }
+                let concerned = known
+                    .concerned
+                    .iter()
+                    .copied()
+                    .chain(concerned)
+                    .collect::<BTreeSet<_>>();
+                Generation {
+                    concerned: concerned.into_iter().collect(),
+                    ..known
+                }
             }
             None => Generation {
-                proof: GenerationProof { announcement: announcement.clone(), in_force: Vec::new() },
+                proof: GenerationProof {
+                    announcement: announcement.clone(),
+                    in_force: Vec::new(),
+                },
                 concerned: concerned.into_iter().collect(),
                 heard: Vec::new(),
             },
@@ -132,14 +167,19 @@ impl<'t> Generations<'t> {
 }
 
 impl Tables<'_> {
-    /// Keeps the generation that a key has come to. Whoever held the one before has to hear of it, and every party.
+    /// Keeps the generation that a key has come to. Whoever held the one before has to hear of it,
+    /// and every party.
     pub(super) fn keep_generation(
         &mut self,
         announcement: &Announcement,
         before: &[NodeId],
     ) -> Result<(), WriteJournalError> {
         let marked = announcement.stored.iter().map(|mark| &mark.node);
-        let parties = announcement.parties.iter().chain(marked).chain(announcement.committee.members());
+        let parties = announcement
+            .parties
+            .iter()
+            .chain(marked)
+            .chain(announcement.committee.members());
         let concerned = match announcement.generation {
             // Its members met when they made it.
             0 => BTreeSet::new(),
@@ -158,7 +198,9 @@ impl Tables<'_> {
         let ordered = ordered.map(|(reshare, _)| reshare.from.committee);
         let present = self.key(key)?.map(|record| record.announcement.committee);
         let committees = ordered.into_iter().chain(present);
-        Ok(committees.flat_map(|committee| committee.members().to_vec()).collect())
+        Ok(committees
+            .flat_map(|committee| committee.members().to_vec())
+            .collect())
     }
 
     /// Members' marks that they have a generation in force, which the caller has verified.
@@ -169,7 +211,8 @@ impl Tables<'_> {
     /// These nodes know all that they need of a generation.
     pub(super) fn heard(&mut self, key: KeyId, generation: u32, nodes: &[NodeId]) -> Done {
         self.change_generation(key, generation, |known| {
-            let new = |node: &&NodeId| known.concerned.contains(node) && !known.heard.contains(node);
+            let new =
+                |node: &&NodeId| known.concerned.contains(node) && !known.heard.contains(node);
             let new: Vec<NodeId> = nodes.iter().filter(new).copied().collect();
             known.heard.extend(&new);
             !new.is_empty()
@@ -183,7 +226,9 @@ impl Tables<'_> {
         change: impl FnOnce(&mut Generation) -> bool,
     ) -> Done {
         let place = place(&key, generation);
-        let Some(mut known) = self.generations.get(&place)? else { return Ok(Written::Already) };
+        let Some(mut known) = self.generations.get(&place)? else {
+            return Ok(Written::Already);
+        };
         if !change(&mut known) {
             return Ok(Written::Already);
         }
@@ -194,9 +239,10 @@ impl Tables<'_> {
     /// The share that this node kept of a key that has moved on is of no use to anybody any more.
     pub(super) fn release(&mut self, key: KeyId) -> Done {
         match self.key(&key)? {
-            Some(record) if record.status == KeyStatus::Leaving => {
-                self.put_key(&KeyRecord { status: KeyStatus::Released, ..record })
-            }
+            Some(record) if record.status == KeyStatus::Leaving => self.put_key(&KeyRecord {
+                status: KeyStatus::Released,
+                ..record
+            }),
             Some(_) | None => Ok(Written::Already),
         }
     }

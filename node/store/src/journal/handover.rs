@@ -1,14 +1,16 @@
-//! Reshares for which this node has stored what it will hold. From that moment on the others may have the next generation,
-//! whatever this node sees: such a task has no end here until it is known what became of it.
+//! Reshares for which this node has stored what it will hold. From that moment on the others may
+//! have the next generation, whatever this node sees: such a task has no end here until it is known
+//! what became of it.
+
+use countersign_protocol::{Announcement, Failure, Outcome, TaskId, UnixMillis};
+use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use serde::{Deserialize, Serialize};
 
 use super::audit::AuditKind;
 use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::index::Change;
 use super::operation::{Done, HANDOVERS, Reservations, Tables};
 use super::row::{self, KeyRecord, KeyStatus, State};
-use countersign_protocol::{Announcement, Failure, Outcome, TaskId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
-use serde::{Deserialize, Serialize};
 
 /// One reshare at this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +36,9 @@ pub enum HandoverStage {
     Open,
     /// Everybody's mark is on record: the next generation is in force.
     Switched,
-    /// A party said that it never stored: the present generation stays in force. What was stored is kept asleep: should that
-    /// party have lied, and everybody's mark appear after all, the next generation is in force.
+    /// A party said that it never stored: the present generation stays in force. What was stored is
+    /// kept asleep: should that party have lied, and everybody's mark appear after all, the next
+    /// generation is in force.
     Void,
     /// The operator said that nobody switched. What was stored sleeps likewise.
     Abandoned,
@@ -45,48 +48,71 @@ pub enum HandoverStage {
 pub(super) struct Handovers<'t>(Table<'t, &'static [u8; 16], &'static [u8]>);
 
 impl<'t> Handovers<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Handovers<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, TableError> {
         Ok(Handovers(transaction.open_table(HANDOVERS)?))
     }
 
     pub(super) fn get(&self, task: &TaskId) -> Result<Option<Handover>, WriteJournalError> {
-        let read = |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("handovers", e));
-        Ok(self.0.get(&task.0)?.map(|bytes| read(bytes.value())).transpose()?)
+        let read =
+            |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("handovers", e));
+        Ok(self
+            .0
+            .get(&task.0)?
+            .map(|bytes| read(bytes.value()))
+            .transpose()?)
     }
 
     /// One that is open, or why there is none to be ended.
     pub(super) fn unsettled(&self, task: TaskId) -> Result<Handover, WriteJournalError> {
-        let open = self.get(&task)?.filter(|known| known.stage == HandoverStage::Open);
+        let open = self
+            .get(&task)?
+            .filter(|known| known.stage == HandoverStage::Open);
         open.ok_or_else(|| Refused::NoHandover(task).into())
     }
 
     /// One that came to nothing.
     pub(super) fn asleep(&self, task: TaskId) -> Result<Handover, WriteJournalError> {
-        let asleep = |known: &Handover| matches!(known.stage, HandoverStage::Void | HandoverStage::Abandoned);
-        self.get(&task)?.filter(asleep).ok_or_else(|| Refused::NoHandover(task).into())
+        let asleep = |known: &Handover| {
+            matches!(known.stage, HandoverStage::Void | HandoverStage::Abandoned)
+        };
+        self.get(&task)?
+            .filter(asleep)
+            .ok_or_else(|| Refused::NoHandover(task).into())
     }
 
     pub(super) fn is_open(&self, task: &TaskId) -> Result<bool, WriteJournalError> {
-        Ok(self.get(task)?.is_some_and(|known| known.stage == HandoverStage::Open))
+        Ok(self
+            .get(task)?
+            .is_some_and(|known| known.stage == HandoverStage::Open))
     }
 
     fn put(&mut self, handover: &Handover) -> Result<(), WriteJournalError> {
-        self.0.insert(&handover.task.0, row::encode(handover).as_slice())?;
+        self.0
+            .insert(&handover.task.0, row::encode(handover).as_slice())?;
         Ok(())
     }
 }
 
 impl Handover {
-    /// What becomes of the key once everybody's mark is there. Who leaves keeps its share until others have the next one in
-    /// force.
+    /// What becomes of the key once everybody's mark is there. Who leaves keeps its share until
+    /// others have the next one in force.
     pub(super) fn record(&self, announcement: Announcement, created: UnixMillis) -> KeyRecord {
-        let status = if self.joins { KeyStatus::Active } else { KeyStatus::Leaving };
-        KeyRecord { announcement, status, created }
+        let status = if self.joins {
+            KeyStatus::Active
+        } else {
+            KeyStatus::Leaving
+        };
+        KeyRecord {
+            announcement,
+            status,
+            created,
+        }
     }
 }
 
 impl Tables<'_> {
-    /// A key is handed over once at a time. The task of a reshare that is open has no end, so it is among the unfinished ones.
+    /// A key is handed over once at a time. The task of a reshare that is open has no end, so it is
+    /// among the unfinished ones.
     fn check_free(&self, handover: &Handover) -> Result<(), WriteJournalError> {
         for task in self.unfinished()? {
             let known = self.handovers.get(&task)?;
@@ -101,7 +127,8 @@ impl Tables<'_> {
 
     fn put_handover(&mut self, handover: &Handover) -> Result<(), WriteJournalError> {
         self.handovers.put(handover)?;
-        self.changes.push(Change::Handover(Box::new(handover.clone())));
+        self.changes
+            .push(Change::Handover(Box::new(handover.clone())));
         Ok(())
     }
 
@@ -114,11 +141,19 @@ impl Tables<'_> {
         }
         self.check_free(handover)?;
         self.put_handover(handover)?;
-        let Announcement { key, generation, .. } = &handover.announcement;
+        let Announcement {
+            key, generation, ..
+        } = &handover.announcement;
         let what = if handover.joins { "a share" } else { "the end" };
         let text = format!("{what} of {key}, for generation {generation}");
         let record = self.record_of(&task)?;
-        self.log(handover.opened, AuditKind::Stored, Some(task), &text, record)
+        self.log(
+            handover.opened,
+            AuditKind::Stored,
+            Some(task),
+            &text,
+            record,
+        )
     }
 
     pub(super) fn close_handover(
@@ -134,7 +169,8 @@ impl Tables<'_> {
         self.put_end(now, row, Outcome::Failed(failure), Reservations::Keep)
     }
 
-    /// The generation that all have stored is in force from the moment that the outcome is on record.
+    /// The generation that all have stored is in force from the moment that the outcome is on
+    /// record.
     pub(super) fn switch(
         &mut self,
         now: UnixMillis,
@@ -146,14 +182,25 @@ impl Tables<'_> {
     }
 
     /// The task's end stays what it was; the key goes on with the others.
-    pub(super) fn revive(&mut self, now: UnixMillis, task: TaskId, announcement: Announcement) -> Done {
+    pub(super) fn revive(
+        &mut self,
+        now: UnixMillis,
+        task: TaskId,
+        announcement: Announcement,
+    ) -> Done {
         let handover = self.handovers.asleep(task)?;
         self.put_in_force(now, handover, &announcement)?;
         let text = format!(
             "{} is of generation {} after all: a party that said it never stored had stored",
             announcement.key, announcement.generation
         );
-        self.log(now, AuditKind::Alarm, Some(task), &text, self.record_of(&task)?)
+        self.log(
+            now,
+            AuditKind::Alarm,
+            Some(task),
+            &text,
+            self.record_of(&task)?,
+        )
     }
 
     fn put_in_force(
@@ -165,7 +212,9 @@ impl Tables<'_> {
         if handover.announcement.digest() != announcement.digest() {
             return Err(Refused::NoHandover(handover.task).into());
         }
-        let present = self.key(&announcement.key)?.map(|record| record.announcement.generation);
+        let present = self
+            .key(&announcement.key)?
+            .map(|record| record.announcement.generation);
         if present.is_some_and(|present| present > announcement.generation) {
             return Err(Refused::Passed(handover.task).into());
         }
@@ -173,22 +222,36 @@ impl Tables<'_> {
         let before = self.holders_before(&handover.task, &announcement.key)?;
         self.keep_generation(announcement, &before)?;
         self.put_key(&handover.record(announcement.clone(), created))?;
-        self.put_handover(&Handover { stage: HandoverStage::Switched, ..handover })
+        self.put_handover(&Handover {
+            stage: HandoverStage::Switched,
+            ..handover
+        })
     }
 
-    /// A key that moved on without this node. A share that it still has is used no more, and kept for now.
+    /// A key that moved on without this node. A share that it still has is used no more, and kept
+    /// for now.
     pub(super) fn replace(&mut self, now: UnixMillis, announcement: Announcement) -> Done {
         let present = self.key(&announcement.key)?;
         let created = present.as_ref().map_or(now, |record| record.created);
-        let before = present.as_ref().map_or(&[][..], |record| record.announcement.committee.members());
+        let before = present
+            .as_ref()
+            .map_or(&[][..], |record| record.announcement.committee.members());
         self.keep_generation(&announcement, before)?;
         let status = match present.map(|record| record.status) {
             Some(KeyStatus::Released) | None => KeyStatus::Released,
             Some(KeyStatus::Pending | KeyStatus::Active | KeyStatus::Leaving) => KeyStatus::Leaving,
         };
-        let text = format!("{} moved on to generation {}", announcement.key, announcement.generation);
-        let (task, record) = (announcement.task, self.record_of(&announcement.task)?);
-        self.put_key(&KeyRecord { announcement, status, created })?;
+        let text = format!(
+            "{} moved on to generation {}",
+            announcement.key, announcement.generation
+        );
+        let task = announcement.task;
+        let record = self.record_of(&announcement.task)?;
+        self.put_key(&KeyRecord {
+            announcement,
+            status,
+            created,
+        })?;
         self.log(now, AuditKind::Ended, Some(task), &text, record)
     }
 }

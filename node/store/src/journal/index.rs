@@ -1,13 +1,17 @@
-//! What the rows of all keys and reshares say at a glance, in memory: so that no event at one key reads the rows of the others.
+//! What the rows of all keys and reshares say at a glance, in memory: so that no event at one key
+//! reads the rows of the others.
 //!
-//! It is made from the rows at the first question, each read once, and the writer keeps it true: what a commit changed is here
-//! before anybody is told of the commit. Nothing of it is on the disk, so no other program can leave it behind.
+//! It is made from the rows at the first question, each read once, and the writer keeps it true:
+//! what a commit changed is here before anybody is told of the commit. Nothing of it is on the
+//! disk, so no other program can leave it behind.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use countersign_protocol::{Committee, Hash, KeyId, NodeId, TaskId, UnixMillis};
 
 use super::handover::{Handover, HandoverStage};
 use super::row::{KeyRecord, KeyStatus};
-use countersign_protocol::{Committee, Hash, KeyId, NodeId, TaskId, UnixMillis};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is known of a key without reading its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +76,8 @@ struct OfCommittee {
 pub(super) struct Index(Arc<Mutex<Option<Known>>>);
 
 impl Index {
-    /// Asks, after `load` has read all rows if nobody has asked before. What is committed meanwhile waits.
+    /// Asks, after `load` has read all rows if nobody has asked before. What is committed meanwhile
+    /// waits.
     pub(super) fn ask<T, E>(
         &self,
         load: impl FnOnce() -> Result<(Vec<KeyRecord>, Vec<Handover>), E>,
@@ -85,7 +90,9 @@ impl Index {
         let (keys, handovers) = load()?;
         let mut new = Known::default();
         keys.iter().for_each(|record| new.put_key(record));
-        handovers.iter().for_each(|handover| new.put_handover(handover));
+        handovers
+            .iter()
+            .for_each(|handover| new.put_handover(handover));
         Ok(question(known.insert(new)))
     }
 
@@ -113,14 +120,23 @@ impl Known {
     }
 
     pub(super) fn pending(&self) -> Vec<(KeyId, TaskId)> {
-        self.pending.iter().filter_map(|key| Some((*key, self.keys.get(key)?.task))).collect()
+        self.pending
+            .iter()
+            .filter_map(|key| Some((*key, self.keys.get(key)?.task)))
+            .collect()
     }
 
     /// The active keys of committees in which all of these nodes are.
     pub(super) fn shared(&self, nodes: &[NodeId]) -> Vec<(KeyId, u32)> {
-        let theirs = |committee: &Committee| nodes.iter().all(|node| committee.index_of(node).is_some());
-        let of = self.committees.iter().filter(|(committee, _)| theirs(committee));
-        let keys = of.flat_map(|(_, of)| &of.keys).filter_map(|key| Some((*key, self.keys.get(key)?)));
+        let theirs =
+            |committee: &Committee| nodes.iter().all(|node| committee.index_of(node).is_some());
+        let of = self
+            .committees
+            .iter()
+            .filter(|(committee, _)| theirs(committee));
+        let keys = of
+            .flat_map(|(_, of)| &of.keys)
+            .filter_map(|key| Some((*key, self.keys.get(key)?)));
         let mut shared: Vec<(KeyId, u32)> = keys
             .filter(|(_, known)| known.status == KeyStatus::Active)
             .map(|(key, known)| (key, known.generation))
@@ -138,21 +154,36 @@ impl Known {
     /// What active keys use.
     pub(super) fn auxes(&self) -> BTreeSet<Hash> {
         let with_aux = self.committees.values().flat_map(|of| &of.with_aux);
-        with_aux.filter_map(|(_, key)| self.keys.get(key)?.aux).collect()
+        with_aux
+            .filter_map(|(_, key)| self.keys.get(key)?.aux)
+            .collect()
     }
 
     pub(super) fn reshares_of(&self, key: &KeyId) -> Vec<TaskId> {
-        self.of_key.get(key).into_iter().flatten().copied().collect()
+        self.of_key
+            .get(key)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect()
     }
 
     pub(super) fn reshares_at(&self, stage: HandoverStage) -> Vec<TaskId> {
-        self.reshares.iter().filter(|(_, (_, at))| *at == stage).map(|(task, _)| *task).collect()
+        self.reshares
+            .iter()
+            .filter(|(_, (_, at))| *at == stage)
+            .map(|(task, _)| *task)
+            .collect()
     }
 
     fn put_key(&mut self, record: &KeyRecord) {
-        let (key, announcement) = (record.key(), &record.announcement);
+        let key = record.key();
+        let announcement = &record.announcement;
         self.remove_key(&key);
-        let shared = self.committees.get_key_value(&announcement.committee).map(|(shared, _)| shared.clone());
+        let shared = self
+            .committees
+            .get_key_value(&announcement.committee)
+            .map(|(shared, _)| shared.clone());
         let committee = shared.unwrap_or_else(|| Arc::new(announcement.committee.clone()));
         let of = self.committees.entry(committee.clone()).or_default();
         of.keys.insert(key);
@@ -179,7 +210,9 @@ impl Known {
     }
 
     fn remove_key(&mut self, key: &KeyId) {
-        let Some(known) = self.keys.remove(key) else { return };
+        let Some(known) = self.keys.remove(key) else {
+            return;
+        };
         *self.counts.of(known.status) -= 1;
         self.pending.remove(key);
         if let Some(of) = self.committees.get_mut(&known.committee) {

@@ -1,12 +1,14 @@
-//! What plugins remember. An approval's writes are in force at once, so that the next decision sees them, and stay
-//! reserved until the task ends: taken back if nothing was signed, kept if a signature may exist.
+//! What plugins remember. An approval's writes are in force at once, so that the next decision sees
+//! them, and stay reserved until the task ends: taken back if nothing was signed, kept if a
+//! signature may exist.
+
+use countersign_protocol::{TaskId, UnixMillis};
+use redb::{ReadableTable, Table, TableError, WriteTransaction};
 
 use super::counted::Taken;
 use super::error::{ReadJournalError, WriteJournalError};
 use super::operation::{RESERVED, RESERVERS, Reservations, STATE, StateWrite};
 use super::row::{self, Reservation, StateValue};
-use countersign_protocol::{TaskId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
 
 type Bytes = &'static [u8];
 type Place = (&'static str, &'static str);
@@ -20,7 +22,7 @@ pub(super) struct Memory<'t> {
 }
 
 impl<'t> Memory<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Memory<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, TableError> {
         Ok(Memory {
             state: transaction.open_table(STATE)?,
             reserved: transaction.open_table(RESERVED)?,
@@ -29,17 +31,37 @@ impl<'t> Memory<'t> {
     }
 
     /// Writes what `task` writes, and notes what was there before.
-    pub(super) fn reserve(&mut self, task: TaskId, writes: Vec<StateWrite>) -> Result<(), WriteJournalError> {
+    pub(super) fn reserve(
+        &mut self,
+        task: TaskId,
+        writes: Vec<StateWrite>,
+    ) -> Result<(), WriteJournalError> {
         if writes.is_empty() {
             return Ok(());
         }
         let mut reservations = Vec::with_capacity(writes.len());
-        for StateWrite { plugin, key, value, expires } in writes {
-            let before = self.put(&plugin, &key, value.map(|value| StateValue { value, expires }))?;
-            self.reservers.insert((plugin.as_str(), key.as_str()), &task.0)?;
-            reservations.push(Reservation { plugin, key, before });
+        for StateWrite {
+            plugin,
+            key,
+            value,
+            expires,
+        } in writes
+        {
+            let before = self.put(
+                &plugin,
+                &key,
+                value.map(|value| StateValue { value, expires }),
+            )?;
+            self.reservers
+                .insert((plugin.as_str(), key.as_str()), &task.0)?;
+            reservations.push(Reservation {
+                plugin,
+                key,
+                before,
+            });
         }
-        self.reserved.insert(&task.0, row::encode(&reservations).as_slice())?;
+        self.reserved
+            .insert(&task.0, row::encode(&reservations).as_slice())?;
         Ok(())
     }
 
@@ -49,13 +71,22 @@ impl<'t> Memory<'t> {
         task: TaskId,
         reservations: Reservations,
     ) -> Result<(), WriteJournalError> {
-        let Some(reserved) = self.reserved.remove(&task.0)?.map(|bytes| bytes.value().to_vec()) else {
+        let Some(reserved) = self
+            .reserved
+            .remove(&task.0)?
+            .map(|bytes| bytes.value().to_vec())
+        else {
             return Ok(());
         };
         let reserved: Vec<Reservation> =
             row::decode(&reserved).map_err(|error| ReadJournalError::record("reserved", error))?;
         // Backwards: of two writes to one entry the earlier knows what was there before both.
-        for Reservation { plugin, key, before } in reserved.iter().rev() {
+        for Reservation {
+            plugin,
+            key,
+            before,
+        } in reserved.iter().rev()
+        {
             if reservations == Reservations::Release && self.is_last(task, plugin, key)? {
                 self.put(plugin, key, before.clone())?;
             }
@@ -68,22 +99,46 @@ impl<'t> Memory<'t> {
         Ok(())
     }
 
-    /// Writes what plugins count of a task of others. From here on nobody's reservation can undo it.
-    pub(super) fn count(&mut self, writes: Vec<StateWrite>) -> Result<Vec<Taken>, WriteJournalError> {
+    /// Writes what plugins count of a task of others. From here on nobody's reservation can undo
+    /// it.
+    pub(super) fn count(
+        &mut self,
+        writes: Vec<StateWrite>,
+    ) -> Result<Vec<Taken>, WriteJournalError> {
         let mut taken = Vec::with_capacity(writes.len());
-        for StateWrite { plugin, key, value, expires } in writes {
+        for StateWrite {
+            plugin,
+            key,
+            value,
+            expires,
+        } in writes
+        {
             let wrote = value.map(|value| StateValue { value, expires });
             let before = self.put(&plugin, &key, wrote.clone())?;
             self.reservers.remove((plugin.as_str(), key.as_str()))?;
-            taken.push(Taken { plugin, key, before, wrote });
+            taken.push(Taken {
+                plugin,
+                key,
+                before,
+                wrote,
+            });
         }
         Ok(taken)
     }
 
     /// Takes that back. An entry that somebody wrote since stays as it is.
     pub(super) fn uncount(&mut self, taken: Vec<Taken>) -> Result<(), WriteJournalError> {
-        for Taken { plugin, key, before, wrote } in taken.into_iter().rev() {
-            let now = self.state.get((plugin.as_str(), key.as_str()))?.map(|now| now.value().to_vec());
+        for Taken {
+            plugin,
+            key,
+            before,
+            wrote,
+        } in taken.into_iter().rev()
+        {
+            let now = self
+                .state
+                .get((plugin.as_str(), key.as_str()))?
+                .map(|now| now.value().to_vec());
             if now == wrote.as_ref().map(row::encode) {
                 self.put(&plugin, &key, before)?;
             }
@@ -92,12 +147,17 @@ impl<'t> Memory<'t> {
     }
 
     fn is_last(&self, task: TaskId, plugin: &str, key: &str) -> Result<bool, WriteJournalError> {
-        Ok(self.reservers.get((plugin, key))?.is_some_and(|last| *last.value() == task.0))
+        Ok(self
+            .reservers
+            .get((plugin, key))?
+            .is_some_and(|last| *last.value() == task.0))
     }
 
     /// Removes what has expired. What cannot be read is kept; reading it reports the damage.
     pub(super) fn forget_expired(&mut self, now: UnixMillis) -> Result<(), WriteJournalError> {
-        let alive = |bytes: &[u8]| row::decode::<StateValue>(bytes).map_or(true, |value| value.is_alive(now));
+        let alive = |bytes: &[u8]| {
+            row::decode::<StateValue>(bytes).map_or(true, |value| value.is_alive(now))
+        };
         Ok(self.state.retain(|_, value| alive(value))?)
     }
 
@@ -109,11 +169,14 @@ impl<'t> Memory<'t> {
         value: Option<StateValue>,
     ) -> Result<Option<StateValue>, WriteJournalError> {
         let before = match value {
-            Some(value) => self.state.insert((plugin, key), row::encode(&value).as_slice())?,
+            Some(value) => self
+                .state
+                .insert((plugin, key), row::encode(&value).as_slice())?,
             None => self.state.remove((plugin, key))?,
         };
-        let read =
-            |bytes: &[u8]| row::decode(bytes).map_err(|error| ReadJournalError::record("state", error));
+        let read = |bytes: &[u8]| {
+            row::decode(bytes).map_err(|error| ReadJournalError::record("state", error))
+        };
         Ok(before.map(|bytes| read(bytes.value())).transpose()?)
     }
 }

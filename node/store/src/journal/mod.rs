@@ -1,9 +1,11 @@
-//! What the node did and must not do again: task register, plugin state, key records and audit log, in `journal.redb`.
+//! What the node did and must not do again: task register, plugin state, key records and audit log,
+//! in `journal.redb`.
 //!
-//! Holds no secret. A write that returned is on the disk, in the file of that name; one that failed left nothing behind, and the
-//! node must not sign then: the journal tells its [`Trouble`] and takes nothing more. Writes of concurrent tasks share one commit
-//! (`writer`); reads see the last commit and never wait. Every page is verified when the journal is opened (`pages`), and what
-//! the database makes of a page that was damaged since is an error, never a panic.
+//! Holds no secret. A write that returned is on the disk, in the file of that name; one that failed
+//! left nothing behind, and the node must not sign then: the journal tells its [`Trouble`] and
+//! takes nothing more. Writes of concurrent tasks share one commit (`writer`); reads see the last
+//! commit and never wait. Every page is verified when the journal is opened (`pages`), and what the
+//! database makes of a page that was damaged since is an error, never a panic.
 
 mod audit;
 mod copy;
@@ -28,41 +30,43 @@ mod started;
 mod testing;
 mod writer;
 
-pub use audit::{AuditEntry, AuditHead, AuditKind};
-pub use counted::{Count, Counted, Teller};
-pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
-pub use generation::Generation;
-pub use handover::{Handover, HandoverStage};
-pub use index::{KeyCounts, KnownKey};
-pub use operation::{Decided, StateWrite, Written};
-pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
-pub use peer::PeerMark;
-pub use quarantine::{Attempt, Consequences, Quarantine, Stop};
-pub use recordings::{Configuration, Difference, Evidence, Proof};
-pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
-pub use snapshot::Snapshot;
-
-use crate::contain::contain;
-use crate::files::{self, NotPrivate};
-use crate::place::Place;
-use crate::trouble::Trouble;
-use countersign_files::Holder;
-use countersign_protocol::{
-    Announcement, Committee, Failure, Hash, KeyId, NodeId, Outcome, Refusal, StoredMark, TaskId, UnixMillis,
-};
-use index::{Index, Known};
-use operation::{
-    AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, Reservations, STATE, STOPS,
-    TASKS, Tables,
-};
-use pages::Pages;
-use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use countersign_files::Holder;
+use countersign_protocol::{
+    Announcement, Committee, Failure, Hash, KeyId, NodeId, Outcome, Refusal, StoredMark, TaskId,
+    UnixMillis,
+};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
+
+use crate::contain::contain;
+use crate::files::{self, NotPrivate};
+use crate::place::Place;
+use crate::trouble::Trouble;
+pub use audit::{AuditEntry, AuditHead, AuditKind};
+pub use counted::{Count, Counted, Teller};
+pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
+pub use generation::Generation;
+pub use handover::{Handover, HandoverStage};
+use index::{Index, Known};
+pub use index::{KeyCounts, KnownKey};
+use operation::{
+    AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, Reservations, STATE,
+    STOPS, TASKS, Tables,
+};
+pub use operation::{Decided, StateWrite, Written};
+pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
+use pages::Pages;
+pub use peer::PeerMark;
+pub use quarantine::{Attempt, Consequences, Quarantine, Stop};
+pub use recordings::{Configuration, Difference, Evidence, Proof};
+pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
+pub use snapshot::Snapshot;
 use writer::{Desk, Writer};
 
 /// The journal's file.
@@ -82,7 +86,8 @@ pub struct Journal {
     /// What is known of all keys without reading their rows.
     index: Index,
     trouble: Arc<Trouble>,
-    /// Alarms that others can cause again and again, as far as they are in the audit log since the journal was opened.
+    /// Alarms that others can cause again and again, as far as they are in the audit log since the
+    /// journal was opened.
     alarmed: Arc<Mutex<HashSet<Hash>>>,
     /// What the next write tells receivers.
     events: Vec<NewEvent>,
@@ -100,14 +105,19 @@ pub enum LookUp {
 }
 
 impl Journal {
-    /// Makes an empty journal in `dir`, which is made with mode 0700 if it is not there. All or nothing.
-    pub fn create(dir: &Path) -> Result<Journal, JournalOpenError> {
-        let (path, staged) = (dir.join(JOURNAL_FILE), dir.join(STAGED_JOURNAL));
+    /// Makes an empty journal in `dir`, which is made with mode 0700 if it is not there. All or
+    /// nothing.
+    pub fn create(dir: &Path) -> Result<Self, JournalOpenError> {
+        let path = dir.join(JOURNAL_FILE);
+        let staged = dir.join(STAGED_JOURNAL);
         if path.exists() {
             return Err(JournalOpenError::Exists { path });
         }
         files::private_dir(dir).map_err(|error| private(dir, error))?;
-        let io = |error| JournalOpenError::Io { path: path.clone(), error };
+        let io = |error| JournalOpenError::Io {
+            path: path.clone(),
+            error,
+        };
         let file = files::create_private(&staged).map_err(io)?;
         let synced = file.try_clone().map_err(io)?;
         Builder::new()
@@ -115,19 +125,25 @@ impl Journal {
             .map_err(redb::Error::from)
             .and_then(initialise)
             .map_err(|error| unopened(&path, error))?;
-        synced.sync_all().and_then(|()| files::publish(&staged, &path)).map_err(io)?;
+        synced
+            .sync_all()
+            .and_then(|()| files::publish(&staged, &path))
+            .map_err(io)?;
         drop(synced);
-        Journal::open(dir)
+        Self::open(dir)
     }
 
     /// Opens the journal in `dir`, after a crash too.
-    pub fn open(dir: &Path) -> Result<Journal, JournalOpenError> {
+    pub fn open(dir: &Path) -> Result<Self, JournalOpenError> {
         let path = dir.join(JOURNAL_FILE);
         if !path.exists() {
             return Err(JournalOpenError::Missing { path });
         }
         files::check_private(dir).map_err(|error| private(dir, error))?;
-        let io = |error| JournalOpenError::Io { path: path.clone(), error };
+        let io = |error| JournalOpenError::Io {
+            path: path.clone(),
+            error,
+        };
         let file = countersign_files::open_writable(&path).map_err(io)?;
         files::check_private(&path).map_err(|error| private(&path, error))?;
         let known = file.metadata().map_err(io)?;
@@ -135,20 +151,37 @@ impl Journal {
         if known.len() == 0 {
             return Err(damaged(&path, "it is empty"));
         }
-        let (place, kept) = (Place::of(&path, &known), file.try_clone().map_err(io)?);
-        let database =
-            contain(|| open_file(&path, file)).unwrap_or_else(|panic| Err(damaged(&path, panic)))?;
-        Journal::start(database, Some((kept, place))).map_err(io)
+        let place = Place::of(&path, &known);
+        let kept = file.try_clone().map_err(io)?;
+        let database = contain(|| open_file(&path, file))
+            .unwrap_or_else(|panic| Err(damaged(&path, panic)))?;
+        Self::start(database, Some((kept, place))).map_err(io)
     }
 
-    fn start(database: Database, file: Option<(File, Place)>) -> io::Result<Journal> {
-        let (database, trouble, index) = (Arc::new(database), Arc::new(Trouble::default()), Index::default());
+    fn start(database: Database, file: Option<(File, Place)>) -> io::Result<Self> {
+        let database = Arc::new(database);
+        let trouble = Arc::new(Trouble::default());
+        let index = Index::default();
         let (file, place) = file.unzip();
-        let (theirs, known) = (database.clone(), index.clone());
-        let desk = Desk { database: theirs, index: known, file, place, trouble: trouble.clone() };
+        let theirs = database.clone();
+        let known = index.clone();
+        let desk = Desk {
+            database: theirs,
+            index: known,
+            file,
+            place,
+            trouble: trouble.clone(),
+        };
         let writer = Arc::new(Writer::start(desk)?);
         let alarmed = Arc::default();
-        Ok(Journal { writer, database, index, trouble, alarmed, events: Vec::new() })
+        Ok(Self {
+            writer,
+            database,
+            index,
+            trouble,
+            alarmed,
+            events: Vec::new(),
+        })
     }
 
     /// What ended this journal, if anything did: it is written no more.
@@ -156,8 +189,8 @@ impl Journal {
         &self.trouble
     }
 
-    /// Whether the journal can still be used: it can be read, and is the file at its place. An error is the [`Trouble`] of the
-    /// journal from here on.
+    /// Whether the journal can still be used: it can be read, and is the file at its place. An
+    /// error is the [`Trouble`] of the journal from here on.
     pub fn check(&self) -> Result<(), String> {
         if let Err(error) = self.audit_entries() {
             self.trouble.raise(error.to_string());
@@ -168,8 +201,12 @@ impl Journal {
         self.trouble.why().map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
-    /// Reads. A page that was damaged since the journal was opened is an error, and the end of this journal.
-    fn look<T, E: From<ReadJournalError>>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    /// Reads. A page that was damaged since the journal was opened is an error, and the end of this
+    /// journal.
+    fn look<T, E: From<ReadJournalError>>(
+        &self,
+        read: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         guarded(&self.trouble, read)
     }
 
@@ -182,31 +219,58 @@ impl Journal {
         })
     }
 
-    /// Records an approval, and with it what the plugins wrote into their state. Only after this returned may the approval
-    /// leave the node.
+    /// Records an approval, and with it what the plugins wrote into their state. Only after this
+    /// returned may the approval leave the node.
     pub fn approve(
         &self,
         now: UnixMillis,
         task: Decided,
         state: Vec<StateWrite>,
     ) -> Result<(), WriteJournalError> {
-        self.run(Operation::Approve { now, task: Box::new(task), state }).map(drop)
+        self.run(Operation::Approve {
+            now,
+            task: Box::new(task),
+            state,
+        })
+        .map(drop)
     }
 
     /// Records a task that ends with this node's refusal. What plugins wrote is forgotten.
-    pub fn refuse(&self, now: UnixMillis, task: Decided, refusal: Refusal) -> Result<(), WriteJournalError> {
-        self.run(Operation::Refuse { now, task: Box::new(task), refusal }).map(drop)
+    pub fn refuse(
+        &self,
+        now: UnixMillis,
+        task: Decided,
+        refusal: Refusal,
+    ) -> Result<(), WriteJournalError> {
+        self.run(Operation::Refuse {
+            now,
+            task: Box::new(task),
+            refusal,
+        })
+        .map(drop)
     }
 
-    /// Records the one outcome of an approved task. The same outcome again is [`Written::Already`]; another is refused.
-    /// [`Outcome::Created`] makes the key active in the same commit, [`Outcome::Reshared`] puts the next generation in force;
-    /// no other outcome ends a task whose [`Handover`] is open. What plugins wrote for the task stays.
-    pub fn end(&self, now: UnixMillis, task: TaskId, outcome: Outcome) -> Result<Written, WriteJournalError> {
-        self.write_end(now, task, outcome, Reservations::Keep, Consequences::default())
+    /// Records the one outcome of an approved task. The same outcome again is [`Written::Already`];
+    /// another is refused. [`Outcome::Created`] makes the key active in the same commit,
+    /// [`Outcome::Reshared`] puts the next generation in force; no other outcome ends a task whose
+    /// [`Handover`] is open. What plugins wrote for the task stays.
+    pub fn end(
+        &self,
+        now: UnixMillis,
+        task: TaskId,
+        outcome: Outcome,
+    ) -> Result<Written, WriteJournalError> {
+        self.write_end(
+            now,
+            task,
+            outcome,
+            Reservations::Keep,
+            Consequences::default(),
+        )
     }
 
-    /// Like [`end`](Self::end), or [`end_unused`](Self::end_unused) if no share was `used`, together with what the end
-    /// means for the tasks to come.
+    /// Like [`end`](Self::end), or [`end_unused`](Self::end_unused) if no share was `used`,
+    /// together with what the end means for the tasks to come.
     pub fn conclude(
         &self,
         now: UnixMillis,
@@ -215,24 +279,37 @@ impl Journal {
         used: bool,
         consequences: Consequences,
     ) -> Result<Written, WriteJournalError> {
-        let reservations = if used { Reservations::Keep } else { Reservations::Release };
+        let reservations = if used {
+            Reservations::Keep
+        } else {
+            Reservations::Release
+        };
         self.write_end(now, task, outcome, reservations, consequences)
     }
 
     /// What happened in a task that has no end yet, for the tasks to come.
     pub fn judge(&self, consequences: Consequences) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Judge(Box::new(consequences))).map(drop)
+        self.writer
+            .run(Operation::Judge(Box::new(consequences)))
+            .map(drop)
     }
 
-    /// Like [`end`](Self::end), for a task of which this node knows that nothing was signed and nothing will be: what
-    /// plugins wrote for it is taken back, but for entries that a later task wrote too.
+    /// Like [`end`](Self::end), for a task of which this node knows that nothing was signed and
+    /// nothing will be: what plugins wrote for it is taken back, but for entries that a later task
+    /// wrote too.
     pub fn end_unused(
         &self,
         now: UnixMillis,
         task: TaskId,
         outcome: Outcome,
     ) -> Result<Written, WriteJournalError> {
-        self.write_end(now, task, outcome, Reservations::Release, Consequences::default())
+        self.write_end(
+            now,
+            task,
+            outcome,
+            Reservations::Release,
+            Consequences::default(),
+        )
     }
 
     fn write_end(
@@ -243,35 +320,59 @@ impl Journal {
         reservations: Reservations,
         consequences: Consequences,
     ) -> Result<Written, WriteJournalError> {
-        let (outcome, consequences) = (Box::new(outcome), Box::new(consequences));
-        self.run(Operation::End { now, task, outcome, reservations, consequences })
+        let outcome = Box::new(outcome);
+        let consequences = Box::new(consequences);
+        self.run(Operation::End {
+            now,
+            task,
+            outcome,
+            reservations,
+            consequences,
+        })
     }
 
     /// Keeps what a shadow would have decided. Not part of the audit log: it decided nothing.
     pub fn differ(&self, difference: Difference) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Differ(Box::new(difference))).map(drop)
+        self.writer
+            .run(Operation::Differ(Box::new(difference)))
+            .map(drop)
     }
 
-    /// At start: ends every approved task that has no outcome as failed with code `aborted-by-restart`, but for those in
-    /// `settling`, whose new share is stored and waits for the other members. Tells which were ended.
+    /// At start: ends every approved task that has no outcome as failed with code
+    /// `aborted-by-restart`, but for those in `settling`, whose new share is stored and waits for
+    /// the other members. Tells which were ended.
     pub fn abort_unfinished(
         &self,
         now: UnixMillis,
         settling: &[TaskId],
     ) -> Result<Vec<TaskId>, WriteJournalError> {
-        match self.run(Operation::AbortUnfinished { now, settling: settling.to_vec() })? {
+        match self.run(Operation::AbortUnfinished {
+            now,
+            settling: settling.to_vec(),
+        })? {
             Written::Aborted(tasks) => Ok(tasks),
             _ => Ok(Vec::new()),
         }
     }
 
     /// Adds a line to the audit log that an operator must see.
-    pub fn alarm(&self, now: UnixMillis, task: Option<TaskId>, text: &str) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Alarm { now, task, text: text.into() }).map(drop)
+    pub fn alarm(
+        &self,
+        now: UnixMillis,
+        task: Option<TaskId>,
+        text: &str,
+    ) -> Result<(), WriteJournalError> {
+        self.writer
+            .run(Operation::Alarm {
+                now,
+                task,
+                text: text.into(),
+            })
+            .map(drop)
     }
 
-    /// The same, unless this journal has had the very same text since it was opened: for what others can cause as often as they
-    /// like.
+    /// The same, unless this journal has had the very same text since it was opened: for what
+    /// others can cause as often as they like.
     pub fn alarm_once(&self, now: UnixMillis, text: &str) -> Result<(), WriteJournalError> {
         let alarm = Hash::of("countersign/1 alarm", text.as_bytes());
         if self.alarmed().contains(&alarm) {
@@ -286,19 +387,28 @@ impl Journal {
         self.alarmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a line to the audit log about what decides, and keeps the document that describes all of it.
+    /// Adds a line to the audit log about what decides, and keeps the document that describes all
+    /// of it.
     pub fn policy(
         &self,
         now: UnixMillis,
         text: &str,
         chain: Option<Configuration>,
     ) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Policy { now, text: text.into(), chain }).map(drop)
+        self.writer
+            .run(Operation::Policy {
+                now,
+                text: text.into(),
+                chain,
+            })
+            .map(drop)
     }
 
     /// Writes the public record of a key, over the old one if there is one.
     pub fn put_key(&self, record: KeyRecord) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::PutKey(Box::new(record))).map(drop)
+        self.writer
+            .run(Operation::PutKey(Box::new(record)))
+            .map(drop)
     }
 
     /// Removes the public record of a key that came to nothing.
@@ -314,8 +424,13 @@ impl Journal {
     /// The most that a peer ever said of how far it has come.
     pub fn peer(&self, peer: &NodeId) -> Result<Option<PeerMark>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::PEERS)? else { return Ok(None) };
-            table.get(peer.as_bytes())?.map(|mark| peer::read(mark.value())).transpose()
+            let Some(table) = self.later_table(operation::PEERS)? else {
+                return Ok(None);
+            };
+            table
+                .get(peer.as_bytes())?
+                .map(|mark| peer::read(mark.value()))
+                .transpose()
         })
     }
 
@@ -327,8 +442,8 @@ impl Journal {
         })
     }
 
-    /// Notes that the journal was restored from a backup and may lack tasks that the node has decided on: from here on those
-    /// made before `time` are refused.
+    /// Notes that the journal was restored from a backup and may lack tasks that the node has
+    /// decided on: from here on those made before `time` are refused.
     pub fn restored(&self, time: UnixMillis) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::NotBefore(time)).map(drop)
     }
@@ -338,14 +453,17 @@ impl Journal {
         self.moment(operation::RESTORED)
     }
 
-    /// When a share was destroyed for the first time since the storage key was renewed; `None`: none was.
+    /// When a share was destroyed for the first time since the storage key was renewed; `None`:
+    /// none was.
     pub fn rekey_due(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
         self.moment(operation::DESTROYED)
     }
 
     fn moment(&self, which: u8) -> Result<Option<UnixMillis>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::MOMENTS)? else { return Ok(None) };
+            let Some(table) = self.later_table(operation::MOMENTS)? else {
+                return Ok(None);
+            };
             Ok(table.get(which)?.map(|time| UnixMillis(time.value())))
         })
     }
@@ -355,12 +473,14 @@ impl Journal {
         self.writer.run(Operation::Twin(now))
     }
 
-    /// When another process with this node's identity was proven, if the operator has not decided since.
+    /// When another process with this node's identity was proven, if the operator has not decided
+    /// since.
     pub fn twin_since(&self) -> Result<Option<UnixMillis>, ReadJournalError> {
         self.moment(operation::TWIN)
     }
 
-    /// The operator has decided that this process goes on; [`Written::Already`] if no twin was known.
+    /// The operator has decided that this process goes on; [`Written::Already`] if no twin was
+    /// known.
     pub fn lift_twin(&self, now: UnixMillis) -> Result<Written, WriteJournalError> {
         self.writer.run(Operation::LiftTwin(now))
     }
@@ -370,14 +490,19 @@ impl Journal {
         self.writer.run(Operation::Rekeyed(now)).map(drop)
     }
 
-    /// Keeps a peer away from a key, with an alarm in the audit log. One that is kept away already stays so for its first
-    /// reason.
+    /// Keeps a peer away from a key, with an alarm in the audit log. One that is kept away already
+    /// stays so for its first reason.
     pub fn quarantine(&self, new: Quarantine) -> Result<Written, WriteJournalError> {
         self.writer.run(Operation::Quarantine(Box::new(new)))
     }
 
     /// Ends a quarantine; [`Written::Already`] if there is none.
-    pub fn lift(&self, now: UnixMillis, key: KeyId, peer: NodeId) -> Result<Written, WriteJournalError> {
+    pub fn lift(
+        &self,
+        now: UnixMillis,
+        key: KeyId,
+        peer: NodeId,
+    ) -> Result<Written, WriteJournalError> {
         self.writer.run(Operation::Lift { now, key, peer })
     }
 
@@ -386,10 +511,12 @@ impl Journal {
         self.writer.run(Operation::StartAgain { now, key })
     }
 
-    /// Records that what this node will hold after a reshare is stored. From here on only [`end`](Self::end) with the
-    /// reshared key, or [`close_handover`](Self::close_handover), ends the task.
+    /// Records that what this node will hold after a reshare is stored. From here on only
+    /// [`end`](Self::end) with the reshared key, or [`close_handover`](Self::close_handover), ends
+    /// the task.
     pub fn open_handover(&self, handover: Handover) -> Result<(), WriteJournalError> {
-        self.run(Operation::OpenHandover(Box::new(handover))).map(drop)
+        self.run(Operation::OpenHandover(Box::new(handover)))
+            .map(drop)
     }
 
     /// Ends a reshare that came to nothing, for the reason in `stage`.
@@ -400,22 +527,36 @@ impl Journal {
         stage: HandoverStage,
         failure: Failure,
     ) -> Result<(), WriteJournalError> {
-        self.run(Operation::CloseHandover { now, task, stage, failure }).map(drop)
+        self.run(Operation::CloseHandover {
+            now,
+            task,
+            stage,
+            failure,
+        })
+        .map(drop)
     }
 
-    /// Puts a generation in force whose reshare had come to nothing here, with an alarm in the audit log.
+    /// Puts a generation in force whose reshare had come to nothing here, with an alarm in the
+    /// audit log.
     pub fn revive(
         &self,
         now: UnixMillis,
         task: TaskId,
         announcement: Announcement,
     ) -> Result<(), WriteJournalError> {
-        self.run(Operation::Revive { now, task, announcement: Box::new(announcement) }).map(drop)
+        self.run(Operation::Revive {
+            now,
+            task,
+            announcement: Box::new(announcement),
+        })
+        .map(drop)
     }
 
     /// Keeps a generation of a key that the key has come to already. The caller has verified it.
     pub fn keep_generation(&self, announcement: Announcement) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::KeepGeneration(Box::new(announcement))).map(drop)
+        self.writer
+            .run(Operation::KeepGeneration(Box::new(announcement)))
+            .map(drop)
     }
 
     /// Records members' marks that they have a generation in force. The caller has verified them.
@@ -425,7 +566,11 @@ impl Journal {
         generation: u32,
         marks: Vec<StoredMark>,
     ) -> Result<Written, WriteJournalError> {
-        self.writer.run(Operation::InForce { key, generation, marks })
+        self.writer.run(Operation::InForce {
+            key,
+            generation,
+            marks,
+        })
     }
 
     /// Records that these nodes know all that they need of a generation.
@@ -435,49 +580,90 @@ impl Journal {
         generation: u32,
         nodes: Vec<NodeId>,
     ) -> Result<Written, WriteJournalError> {
-        self.writer.run(Operation::Heard { key, generation, nodes })
+        self.writer.run(Operation::Heard {
+            key,
+            generation,
+            nodes,
+        })
     }
 
-    /// Records that the share which this node kept of a key that has moved on is of no use to anybody any more.
+    /// Records that the share which this node kept of a key that has moved on is of no use to
+    /// anybody any more.
     pub fn release(&self, key: KeyId) -> Result<Written, WriteJournalError> {
         self.writer.run(Operation::Release(key))
     }
 
     /// Records that a key moved on to this generation without this node.
-    pub fn replace(&self, now: UnixMillis, announcement: Announcement) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Replace { now, announcement: Box::new(announcement) }).map(drop)
+    pub fn replace(
+        &self,
+        now: UnixMillis,
+        announcement: Announcement,
+    ) -> Result<(), WriteJournalError> {
+        self.writer
+            .run(Operation::Replace {
+                now,
+                announcement: Box::new(announcement),
+            })
+            .map(drop)
     }
 
     /// Records that the shares which this generation made useless are gone from the store.
-    pub fn destroyed(&self, now: UnixMillis, announcement: Announcement) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Destroyed { now, announcement: Box::new(announcement) }).map(drop)
+    pub fn destroyed(
+        &self,
+        now: UnixMillis,
+        announcement: Announcement,
+    ) -> Result<(), WriteJournalError> {
+        self.writer
+            .run(Operation::Destroyed {
+                now,
+                announcement: Box::new(announcement),
+            })
+            .map(drop)
     }
 
-    /// Records that a signer told of a task in which this node takes no part, and what plugins counted of it.
+    /// Records that a signer told of a task in which this node takes no part, and what plugins
+    /// counted of it.
     /// [`Written::Already`]: it had said so, and there is nothing new.
     pub fn count(&self, now: UnixMillis, new: Count) -> Result<Written, WriteJournalError> {
-        self.writer.run(Operation::Count { now, new: Box::new(new) })
+        self.writer.run(Operation::Count {
+            now,
+            new: Box::new(new),
+        })
     }
 
-    /// Records that nothing came of a task at a signer that had told of it. When all have said so, what plugins counted is taken
-    /// back, but for entries that were written again since; else [`Written::Already`].
-    pub fn uncount(&self, now: UnixMillis, task: Hash, teller: NodeId) -> Result<Written, WriteJournalError> {
+    /// Records that nothing came of a task at a signer that had told of it. When all have said so,
+    /// what plugins counted is taken back, but for entries that were written again since; else
+    /// [`Written::Already`].
+    pub fn uncount(
+        &self,
+        now: UnixMillis,
+        task: Hash,
+        teller: NodeId,
+    ) -> Result<Written, WriteJournalError> {
         self.writer.run(Operation::Uncount { now, task, teller })
     }
 
     /// A task that others sign, by its hash.
     pub fn counted(&self, task: &Hash) -> Result<Option<Counted>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::COUNTED)? else { return Ok(None) };
-            table.get(task.as_bytes())?.map(|row| read("counted", row.value())).transpose()
+            let Some(table) = self.later_table(operation::COUNTED)? else {
+                return Ok(None);
+            };
+            table
+                .get(task.as_bytes())?
+                .map(|row| read("counted", row.value()))
+                .transpose()
         })
     }
 
-    /// How many tasks of others each signer was the first to tell of, as far as more may be heard of them.
+    /// How many tasks of others each signer was the first to tell of, as far as more may be heard
+    /// of them.
     pub fn counted_by_teller(&self) -> Result<HashMap<NodeId, usize>, ReadJournalError> {
         self.look(|| {
             let mut counts = HashMap::new();
-            let Some(table) = self.later_table(operation::COUNTED)? else { return Ok(counts) };
+            let Some(table) = self.later_table(operation::COUNTED)? else {
+                return Ok(counts);
+            };
             for entry in table.iter()? {
                 let row: Counted = read("counted", entry?.1.value())?;
                 if let Some(first) = row.tellers.first() {
@@ -488,7 +674,8 @@ impl Journal {
         })
     }
 
-    /// Removes plugin state that has expired, and tasks of others of which nothing more is to be heard. Reads do not see it in any case.
+    /// Removes plugin state that has expired, and tasks of others of which nothing more is to be
+    /// heard. Reads do not see it in any case.
     pub fn forget_expired(&self, now: UnixMillis) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::ForgetExpired { now }).map(drop)
     }
@@ -497,7 +684,10 @@ impl Journal {
     pub fn row(&self, task: &TaskId) -> Result<Option<Row>, ReadJournalError> {
         self.look(|| {
             let table = self.database.begin_read()?.open_table(TASKS)?;
-            table.get(&task.0)?.map(|row| read("tasks", row.value())).transpose()
+            table
+                .get(&task.0)?
+                .map(|row| read("tasks", row.value()))
+                .transpose()
         })
     }
 
@@ -505,11 +695,14 @@ impl Journal {
     pub fn recent(&self, limit: usize) -> Result<Vec<Row>, ReadJournalError> {
         self.look(|| {
             let transaction = self.database.begin_read()?;
-            let (order, tasks) = (transaction.open_table(ORDER)?, transaction.open_table(TASKS)?);
+            let order = transaction.open_table(ORDER)?;
+            let tasks = transaction.open_table(TASKS)?;
             let mut rows = Vec::new();
             for entry in order.iter()?.rev().take(limit) {
                 let task = entry?.1;
-                let row = tasks.get(task.value())?.ok_or(ReadJournalError::Damaged { table: "tasks" })?;
+                let row = tasks
+                    .get(task.value())?
+                    .ok_or(ReadJournalError::Damaged { table: "tasks" })?;
                 rows.push(read("tasks", row.value())?);
             }
             Ok(rows)
@@ -519,8 +712,14 @@ impl Journal {
     /// The approved tasks without outcome.
     pub fn unfinished(&self) -> Result<Vec<TaskId>, ReadJournalError> {
         self.look(|| {
-            let table = self.database.begin_read()?.open_table(operation::UNFINISHED)?;
-            table.iter()?.map(|entry| Ok(TaskId(*entry?.0.value()))).collect()
+            let table = self
+                .database
+                .begin_read()?
+                .open_table(operation::UNFINISHED)?;
+            table
+                .iter()?
+                .map(|entry| Ok(TaskId(*entry?.0.value())))
+                .collect()
         })
     }
 
@@ -548,15 +747,26 @@ impl Journal {
     /// The plugins' state as it is at `now`, whatever is written afterwards.
     pub fn snapshot(&self, now: UnixMillis) -> Result<Snapshot, ReadJournalError> {
         self.look(|| {
-            Ok(Snapshot::new(self.database.begin_read()?.open_table(STATE)?, now, self.trouble.clone()))
+            Ok(Snapshot::new(
+                self.database.begin_read()?.open_table(STATE)?,
+                now,
+                self.trouble.clone(),
+            ))
         })
     }
 
     /// What shadows would have decided otherwise, newest first.
     pub fn differences(&self, limit: usize) -> Result<Vec<Difference>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(DIFFERENCES)? else { return Ok(Vec::new()) };
-            table.iter()?.rev().take(limit).map(|entry| read("differences", entry?.1.value())).collect()
+            let Some(table) = self.later_table(DIFFERENCES)? else {
+                return Ok(Vec::new());
+            };
+            table
+                .iter()?
+                .rev()
+                .take(limit)
+                .map(|entry| read("differences", entry?.1.value()))
+                .collect()
         })
     }
 
@@ -575,7 +785,10 @@ impl Journal {
     pub fn key(&self, key: &KeyId) -> Result<Option<KeyRecord>, ReadJournalError> {
         self.look(|| {
             let table = self.database.begin_read()?.open_table(KEYS)?;
-            table.get(key.as_bytes())?.map(|record| read("keys", record.value())).transpose()
+            table
+                .get(key.as_bytes())?
+                .map(|record| read("keys", record.value()))
+                .transpose()
         })
     }
 
@@ -583,23 +796,40 @@ impl Journal {
     pub fn keys(&self) -> Result<Vec<KeyRecord>, ReadJournalError> {
         self.look(|| {
             let table = self.database.begin_read()?.open_table(KEYS)?;
-            table.iter()?.map(|entry| read("keys", entry?.1.value())).collect()
+            table
+                .iter()?
+                .map(|entry| read("keys", entry?.1.value()))
+                .collect()
         })
     }
 
     /// Key records by id, those after `after`, at most `most`.
-    pub fn keys_after(&self, after: Option<KeyId>, most: usize) -> Result<Vec<KeyRecord>, ReadJournalError> {
+    pub fn keys_after(
+        &self,
+        after: Option<KeyId>,
+        most: usize,
+    ) -> Result<Vec<KeyRecord>, ReadJournalError> {
         self.look(|| {
             let table = self.database.begin_read()?.open_table(KEYS)?;
-            let from = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_bytes()));
-            let rows = table.range::<&[u8; 16]>((from, Bound::Unbounded))?.take(most);
+            let from = after
+                .as_ref()
+                .map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_bytes()));
+            let rows = table
+                .range::<&[u8; 16]>((from, Bound::Unbounded))?
+                .take(most);
             rows.map(|entry| read("keys", entry?.1.value())).collect()
         })
     }
 
     /// What is known of every key without reading its row, by id.
     pub fn known_keys(&self) -> Result<Vec<(KeyId, KnownKey)>, ReadJournalError> {
-        self.ask(|known| known.keys().iter().map(|(key, known)| (*key, known.clone())).collect())
+        self.ask(|known| {
+            known
+                .keys()
+                .iter()
+                .map(|(key, known)| (*key, known.clone()))
+                .collect()
+        })
     }
 
     /// How many keys there are.
@@ -632,7 +862,8 @@ impl Journal {
         self.read_handovers(self.ask(|known| known.reshares_of(key))?)
     }
 
-    /// Records, before a share is used for it, that a reshare of the key begins now. Those from before `since` are forgotten.
+    /// Records, before a share is used for it, that a reshare of the key begins now. Those from
+    /// before `since` are forgotten.
     pub fn start_reshare(
         &self,
         key: KeyId,
@@ -640,13 +871,23 @@ impl Journal {
         at: UnixMillis,
         since: UnixMillis,
     ) -> Result<Written, WriteJournalError> {
-        self.writer.run(Operation::StartReshare { key, task, at, since })
+        self.writer.run(Operation::StartReshare {
+            key,
+            task,
+            at,
+            since,
+        })
     }
 
     /// The reshares of a key that this node has started, and when, as far as they are still known.
-    pub fn started_reshares(&self, key: &KeyId) -> Result<Vec<(TaskId, UnixMillis)>, ReadJournalError> {
+    pub fn started_reshares(
+        &self,
+        key: &KeyId,
+    ) -> Result<Vec<(TaskId, UnixMillis)>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::STARTED)? else { return Ok(Vec::new()) };
+            let Some(table) = self.later_table(operation::STARTED)? else {
+                return Ok(Vec::new());
+            };
             started::read(&table, key)
         })
     }
@@ -658,56 +899,86 @@ impl Journal {
 
     fn read_handovers(&self, tasks: Vec<TaskId>) -> Result<Vec<Handover>, ReadJournalError> {
         let missing = || ReadJournalError::Damaged { table: "handovers" };
-        tasks.iter().map(|task| self.handover(task)?.ok_or_else(missing)).collect()
+        tasks
+            .iter()
+            .map(|task| self.handover(task)?.ok_or_else(missing))
+            .collect()
     }
 
     fn ask<T>(&self, question: impl FnOnce(&Known) -> T) -> Result<T, ReadJournalError> {
-        self.index.ask(|| Ok((self.keys()?, self.handovers()?)), question)
+        self.index
+            .ask(|| Ok((self.keys()?, self.handovers()?)), question)
     }
 
-    /// Rows that this thread has decoded so far, of any journal, and those that this journal's writer has: what an event costs,
-    /// for tests.
+    /// Rows that this thread has decoded so far, of any journal, and those that this journal's
+    /// writer has: what an event costs, for tests.
     pub fn rows_read(&self) -> u64 {
         row::decoded() + self.writer.rows_read()
     }
 
     /// A generation of a key with all marks, as far as this node was there or was told.
-    pub fn generation(&self, key: &KeyId, number: u32) -> Result<Option<Generation>, ReadJournalError> {
+    pub fn generation(
+        &self,
+        key: &KeyId,
+        number: u32,
+    ) -> Result<Option<Generation>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::GENERATIONS)? else { return Ok(None) };
+            let Some(table) = self.later_table(operation::GENERATIONS)? else {
+                return Ok(None);
+            };
             let place = generation::place(key, number);
-            table.get(&place)?.map(|known| read("generations", known.value())).transpose()
+            table
+                .get(&place)?
+                .map(|known| read("generations", known.value()))
+                .transpose()
         })
     }
 
     /// Generations of which somebody whom they concern has not said yet that it knows.
     pub fn unheard(&self) -> Result<Vec<(KeyId, u32)>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::UNHEARD)? else { return Ok(Vec::new()) };
-            table.iter()?.map(|entry| generation::split(entry?.0.value())).collect()
+            let Some(table) = self.later_table(operation::UNHEARD)? else {
+                return Ok(Vec::new());
+            };
+            table
+                .iter()?
+                .map(|entry| generation::split(entry?.0.value()))
+                .collect()
         })
     }
 
     /// What is known of a reshare for which this node has stored.
     pub fn handover(&self, task: &TaskId) -> Result<Option<Handover>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(HANDOVERS)? else { return Ok(None) };
-            table.get(&task.0)?.map(|handover| read("handovers", handover.value())).transpose()
+            let Some(table) = self.later_table(HANDOVERS)? else {
+                return Ok(None);
+            };
+            table
+                .get(&task.0)?
+                .map(|handover| read("handovers", handover.value()))
+                .transpose()
         })
     }
 
     /// All reshares for which this node has stored, by task.
     pub fn handovers(&self) -> Result<Vec<Handover>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(HANDOVERS)? else { return Ok(Vec::new()) };
-            table.iter()?.map(|entry| read("handovers", entry?.1.value())).collect()
+            let Some(table) = self.later_table(HANDOVERS)? else {
+                return Ok(Vec::new());
+            };
+            table
+                .iter()?
+                .map(|entry| read("handovers", entry?.1.value()))
+                .collect()
         })
     }
 
     /// Which peers are kept away from which keys.
     pub fn quarantines(&self) -> Result<Vec<Quarantine>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(QUARANTINE)? else { return Ok(Vec::new()) };
+            let Some(table) = self.later_table(QUARANTINE)? else {
+                return Ok(Vec::new());
+            };
             quarantine::read_all(&table, "quarantine")
         })
     }
@@ -715,7 +986,9 @@ impl Journal {
     /// Which keys sign no more, with certain signers or at all.
     pub fn stops(&self) -> Result<Vec<Stop>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(STOPS)? else { return Ok(Vec::new()) };
+            let Some(table) = self.later_table(STOPS)? else {
+                return Ok(Vec::new());
+            };
             quarantine::read_all(&table, "stops")
         })
     }
@@ -725,7 +998,10 @@ impl Journal {
         contain(|| copy::copy(&self.database, path)).unwrap_or_else(|panic| {
             let error = ReadJournalError::Page(panic).to_string();
             self.trouble.raise(error.clone());
-            Err(JournalOpenError::Io { path: path.into(), error: io::Error::other(error) })
+            Err(JournalOpenError::Io {
+                path: path.into(),
+                error: io::Error::other(error),
+            })
         })
     }
 
@@ -733,13 +1009,18 @@ impl Journal {
     pub fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, ReadJournalError> {
         self.look(|| {
             let table = self.database.begin_read()?.open_table(AUDIT)?;
-            table.range(from..)?.take(limit).map(|entry| read("audit", entry?.1.value())).collect()
+            table
+                .range(from..)?
+                .take(limit)
+                .map(|entry| read("audit", entry?.1.value()))
+                .collect()
         })
     }
 
-    /// Reads the whole audit log, every task's row and what proves the decisions, and checks that each entry follows from
-    /// the one before, that the last entry about a task vouches for its row, and the row for its recording and for the key that
-    /// it made. Before that every page of the file is verified; writes wait meanwhile.
+    /// Reads the whole audit log, every task's row and what proves the decisions, and checks that
+    /// each entry follows from the one before, that the last entry about a task vouches for its
+    /// row, and the row for its recording and for the key that it made. Before that every page of
+    /// the file is verified; writes wait meanwhile.
     pub fn verify_audit(&self) -> Result<AuditHead, AuditError> {
         self.look(|| {
             self.writer.verify_pages()?;
@@ -749,7 +1030,9 @@ impl Journal {
             for entry in transaction.open_table(AUDIT)?.iter()? {
                 let (seq, entry) = entry?;
                 let broken = AuditError::Broken { at: head.entries };
-                let Ok(entry) = row::decode::<AuditEntry>(entry.value()) else { return Err(broken) };
+                let Ok(entry) = row::decode::<AuditEntry>(entry.value()) else {
+                    return Err(broken);
+                };
                 if seq.value() != head.entries || !entry.follows(head) {
                     return Err(broken);
                 }
@@ -773,7 +1056,9 @@ impl Journal {
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Journal").field("commits", &self.commits()).finish_non_exhaustive()
+        f.debug_struct("Journal")
+            .field("commits", &self.commits())
+            .finish_non_exhaustive()
     }
 }
 
@@ -781,7 +1066,8 @@ fn read<T: row::Stored>(table: &'static str, bytes: &[u8]) -> Result<T, ReadJour
     row::decode(bytes).map_err(|error| ReadJournalError::record(table, error))
 }
 
-/// Every row must be the one that the last entry about it vouches for, and no vouched row may be missing.
+/// Every row must be the one that the last entry about it vouches for, and no vouched row may be
+/// missing.
 fn check_rows(
     transaction: &ReadTransaction,
     mut vouched: HashMap<TaskId, (u64, Hash)>,
@@ -814,46 +1100,69 @@ fn guarded<T, E: From<ReadJournalError>>(
 
 /// Opens the database in a file that nobody else has open, if all of it is what was written.
 fn open_file(path: &Path, file: File) -> Result<Database, JournalOpenError> {
-    let io = |error| JournalOpenError::Io { path: path.into(), error };
+    let io = |error| JournalOpenError::Io {
+        path: path.into(),
+        error,
+    };
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(locked(path)),
         Err(TryLockError::Error(error)) => return Err(io(error)),
     }
-    drop(Pages::of(&file).map_err(io)?.verify().map_err(|error| unopened(path, error))?);
+    drop(
+        Pages::of(&file)
+            .map_err(io)?
+            .verify()
+            .map_err(|error| unopened(path, error))?,
+    );
     let database = Builder::new().set_cache_size(CACHE).create_file(file);
     let database = database.map_err(|error| unopened(path, error.into()))?;
     match format(&database).map_err(|error| unopened(path, error))? {
-        Some(version) if version > FORMAT => {
-            Err(JournalOpenError::NewerFormat { path: path.into(), version })
-        }
+        Some(version) if version > FORMAT => Err(JournalOpenError::NewerFormat {
+            path: path.into(),
+            version,
+        }),
         Some(_) => Ok(database),
         None => Err(damaged(path, "it is no journal")),
     }
 }
 
 fn locked(path: &Path) -> JournalOpenError {
-    JournalOpenError::Locked { path: path.into(), holder: Holder::of(path) }
+    JournalOpenError::Locked {
+        path: path.into(),
+        holder: Holder::of(path),
+    }
 }
 
 fn damaged(path: &Path, what: impl Into<String>) -> JournalOpenError {
-    JournalOpenError::Damaged { path: path.into(), what: what.into() }
+    JournalOpenError::Damaged {
+        path: path.into(),
+        what: what.into(),
+    }
 }
 
-/// Every key's record must be readable, and the announcement be the one that its task, if its row is here, ended with.
+/// Every key's record must be readable, and the announcement be the one that its task, if its row
+/// is here, ended with.
 fn check_keys(transaction: &ReadTransaction) -> Result<(), AuditError> {
     let tasks = transaction.open_table(TASKS)?;
     for entry in transaction.open_table(KEYS)?.iter()? {
         let (place, record) = entry?;
         let record: KeyRecord = read("keys", record.value())?;
-        let (key, announcement) = (record.key(), &record.announcement);
+        let key = record.key();
+        let announcement = &record.announcement;
         if key.as_bytes() != place.value() {
             return Err(AuditError::Key { key });
         }
-        let Some(row) = tasks.get(&announcement.task.0)? else { continue };
+        let Some(row) = tasks.get(&announcement.task.0)? else {
+            continue;
+        };
         let row: Row = read("tasks", row.value())?;
-        let State::Ended { outcome, .. } = row.state else { continue };
-        let (Outcome::Created(made) | Outcome::Reshared(made)) = *outcome else { continue };
+        let State::Ended { outcome, .. } = row.state else {
+            continue;
+        };
+        let (Outcome::Created(made) | Outcome::Reshared(made)) = *outcome else {
+            continue;
+        };
         if made.digest() != announcement.digest() {
             return Err(AuditError::Key { key });
         }
@@ -882,19 +1191,26 @@ fn unopened(path: &Path, error: redb::Error) -> JournalOpenError {
     }
     let path = path.into();
     match error {
-        redb::Error::UpgradeRequired(version) => {
-            JournalOpenError::NewerFormat { path, version: version.into() }
-        }
+        redb::Error::UpgradeRequired(version) => JournalOpenError::NewerFormat {
+            path,
+            version: version.into(),
+        },
         redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
             JournalOpenError::Io { path, error }
         }
-        other => JournalOpenError::Damaged { path, what: other.to_string() },
+        other => JournalOpenError::Damaged {
+            path,
+            what: other.to_string(),
+        },
     }
 }
 
 fn private(path: &Path, error: NotPrivate) -> JournalOpenError {
     match error {
-        NotPrivate::Io(error) => JournalOpenError::Io { path: path.into(), error },
+        NotPrivate::Io(error) => JournalOpenError::Io {
+            path: path.into(),
+            error,
+        },
         NotPrivate::Mode(path, mode) => JournalOpenError::Exposed { path, mode },
     }
 }

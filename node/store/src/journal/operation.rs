@@ -1,5 +1,13 @@
-//! What can be written into the journal. Each operation judges before its first write, so that a refused one leaves nothing
-//! behind in the transaction that it shares with others; any other error takes the whole transaction with it.
+//! What can be written into the journal. Each operation judges before its first write, so that a
+//! refused one leaves nothing behind in the transaction that it shares with others; any other error
+//! takes the whole transaction with it.
+
+use countersign_protocol::text::is_hidden;
+use countersign_protocol::{
+    Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, StoredMark,
+    TaskId, UnixMillis,
+};
+use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
 use super::audit::{AuditEntry, AuditHead, AuditKind};
 use super::counted::{Count, Uses};
@@ -14,15 +22,6 @@ use super::quarantine::{Consequences, Place, Quarantine, Quarantines, Stop};
 use super::recordings::{Configuration, Difference, Evidence, Recordings};
 use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
 use super::started::{self, Started};
-use countersign_protocol::text::is_hidden;
-use countersign_protocol::{
-    Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, StoredMark, TaskId,
-    UnixMillis,
-};
-use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
-
-type Bytes = &'static [u8];
-type Id = &'static [u8; 16];
 
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Task id to [`Row`].
@@ -33,7 +32,8 @@ pub(super) const ORDER: TableDefinition<u64, Id> = TableDefinition::new("order")
 pub(super) const UNFINISHED: TableDefinition<Id, ()> = TableDefinition::new("unfinished");
 /// Plugin and key to [`StateValue`].
 pub(super) const STATE: TableDefinition<(&str, &str), Bytes> = TableDefinition::new("state");
-/// Approved task without outcome to [`Reservation`]s: what its approval changed in the plugins' state.
+/// Approved task without outcome to [`Reservation`]s: what its approval changed in the plugins'
+/// state.
 pub(super) const RESERVED: TableDefinition<Id, Bytes> = TableDefinition::new("reserved");
 /// Plugin and key to the approved task without outcome that wrote it last.
 pub(super) const RESERVERS: TableDefinition<(&str, &str), Id> = TableDefinition::new("reservers");
@@ -62,29 +62,32 @@ pub(super) const TWIN: u8 = 2;
 pub(super) const QUARANTINE: TableDefinition<Place, Bytes> = TableDefinition::new("quarantine");
 /// Key id and hash of signers to [`Stop`].
 pub(super) const STOPS: TableDefinition<Place, Bytes> = TableDefinition::new("stops");
-/// Key id and hash of signers to how many of their signatures came to nothing since the last that was made.
+/// Key id and hash of signers to how many of their signatures came to nothing since the last that
+/// was made.
 pub(super) const ATTEMPTS: TableDefinition<Place, u64> = TableDefinition::new("attempts");
 /// Node id to [`PeerMark`].
 pub(super) const PEERS: TableDefinition<&'static [u8; 32], Bytes> = TableDefinition::new("peers");
 /// Task id to [`Handover`].
 pub(super) const HANDOVERS: TableDefinition<Id, Bytes> = TableDefinition::new("handovers");
 /// Key id and number to [`Generation`](super::generation::Generation).
-pub(super) const GENERATIONS: TableDefinition<generation::Place, Bytes> = TableDefinition::new("generations");
+pub(super) const GENERATIONS: TableDefinition<generation::Place, Bytes> =
+    TableDefinition::new("generations");
 /// Generations of which somebody whom they concern has not said yet that it knows.
 pub(super) const UNHEARD: TableDefinition<generation::Place, ()> = TableDefinition::new("unheard");
-
 /// Key id and task id to when this node started the reshare.
 pub(super) const STARTED: TableDefinition<started::Place, u64> = TableDefinition::new("started");
-
 /// Hash of a task that others sign to [`Counted`](super::counted::Counted).
-pub(super) const COUNTED: TableDefinition<&'static [u8; 32], Bytes> = TableDefinition::new("counted");
-
+pub(super) const COUNTED: TableDefinition<&'static [u8; 32], Bytes> =
+    TableDefinition::new("counted");
 /// The longest name of a plugin or of its state, in bytes.
 const MAX_STATE_KEY: usize = 1024;
 /// The largest value of a plugin's state, in bytes. Hosts allow less.
 const MAX_STATE_VALUE: usize = 1024 * 1024;
 /// The longest text in the audit log, in bytes.
 const MAX_TEXT: usize = 1024;
+
+type Bytes = &'static [u8];
+type Id = &'static [u8; 16];
 
 /// A task on which the node has decided, as it enters the register.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,7 +248,7 @@ pub(super) enum Operation {
     },
     /// The operation, and events that tell of it.
     Telling {
-        operation: Box<Operation>,
+        operation: Box<Self>,
         events: Vec<NewEvent>,
     },
     Post(Vec<NewEvent>),
@@ -279,7 +282,7 @@ pub(super) struct Tables<'t> {
 pub(super) type Done = Result<Written, WriteJournalError>;
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, TableError> {
         Ok(Tables {
             moments: transaction.open_table(MOMENTS)?,
             peers: Peers::open(transaction)?,
@@ -309,7 +312,13 @@ impl<'t> Tables<'t> {
         match operation {
             Operation::Approve { now, task, state } => self.approve(now, *task, state),
             Operation::Refuse { now, task, refusal } => self.refuse(now, *task, refusal),
-            Operation::End { now, task, outcome, reservations, consequences } => {
+            Operation::End {
+                now,
+                task,
+                outcome,
+                reservations,
+                consequences,
+            } => {
                 let written = self.end(now, task, *outcome, reservations)?;
                 if written == Written::Now {
                     self.judge(&consequences)?;
@@ -319,9 +328,13 @@ impl<'t> Tables<'t> {
             Operation::Judge(consequences) => self.judge(&consequences),
             Operation::Differ(difference) => self.recordings.differ(&difference),
             Operation::AbortUnfinished { now, settling } => self.abort_unfinished(now, &settling),
-            Operation::Alarm { now, task, text } => self.log(now, AuditKind::Alarm, task, &text, None),
+            Operation::Alarm { now, task, text } => {
+                self.log(now, AuditKind::Alarm, task, &text, None)
+            }
             Operation::Policy { now, text, chain } => {
-                chain.iter().try_for_each(|chain| self.recordings.keep_configuration(chain))?;
+                chain
+                    .iter()
+                    .try_for_each(|chain| self.recordings.keep_configuration(chain))?;
                 self.log(now, AuditKind::Policy, None, &text, None)
             }
             Operation::PutKey(record) => self.put_key(&record),
@@ -334,15 +347,35 @@ impl<'t> Tables<'t> {
             Operation::Quarantine(new) => self.quarantine(&new),
             Operation::Lift { now, key, peer } => self.lift(now, key, peer),
             Operation::StartAgain { now, key } => self.start_again(now, key),
-            Operation::StartReshare { key, task, at, since } => self.started.start(&key, &task, at, since),
+            Operation::StartReshare {
+                key,
+                task,
+                at,
+                since,
+            } => self.started.start(&key, &task, at, since),
             Operation::OpenHandover(handover) => self.open_handover(&handover),
-            Operation::CloseHandover { now, task, stage, failure } => {
-                self.close_handover(now, task, stage, failure)
-            }
-            Operation::Revive { now, task, announcement } => self.revive(now, task, *announcement),
+            Operation::CloseHandover {
+                now,
+                task,
+                stage,
+                failure,
+            } => self.close_handover(now, task, stage, failure),
+            Operation::Revive {
+                now,
+                task,
+                announcement,
+            } => self.revive(now, task, *announcement),
             Operation::Replace { now, announcement } => self.replace(now, *announcement),
-            Operation::InForce { key, generation, marks } => self.in_force(key, generation, marks),
-            Operation::Heard { key, generation, nodes } => self.heard(key, generation, &nodes),
+            Operation::InForce {
+                key,
+                generation,
+                marks,
+            } => self.in_force(key, generation, marks),
+            Operation::Heard {
+                key,
+                generation,
+                nodes,
+            } => self.heard(key, generation, &nodes),
             Operation::Release(key) => self.release(key),
             Operation::KeepGeneration(announcement) => {
                 self.keep_generation(&announcement, &[])?;
@@ -360,20 +393,27 @@ impl<'t> Tables<'t> {
                 if self.moments.remove(TWIN)?.is_none() {
                     return Ok(Written::Already);
                 }
-                let text =
-                    "the operator has decided that this process is the original, and the other one is ended";
+                let text = "the operator has decided that this process is the original, and the other one is ended";
                 self.log(now, AuditKind::Alarm, None, text, None)
             }
             Operation::Rekeyed(now) => {
                 self.moments.remove(DESTROYED)?;
-                self.log(now, AuditKind::Destroyed, None, "the storage key of before", None)
+                self.log(
+                    now,
+                    AuditKind::Destroyed,
+                    None,
+                    "the storage key of before",
+                    None,
+                )
             }
             Operation::Destroyed { now, announcement } => {
                 if self.moments.get(DESTROYED)?.is_none() {
                     self.moments.insert(DESTROYED, now.0)?;
                 }
-                let text =
-                    format!("shares of {} up to generation {}", announcement.key, announcement.generation);
+                let text = format!(
+                    "shares of {} up to generation {}",
+                    announcement.key, announcement.generation
+                );
                 self.log(
                     now,
                     AuditKind::Destroyed,
@@ -391,7 +431,9 @@ impl<'t> Tables<'t> {
                 Ok(written)
             }
             Operation::Post(events) => {
-                events.into_iter().try_for_each(|event| self.outbox.post(event))?;
+                events
+                    .into_iter()
+                    .try_for_each(|event| self.outbox.post(event))?;
                 Ok(Written::Now)
             }
             Operation::Tried { position, what } => self.outbox.tried(position, what),
@@ -405,7 +447,12 @@ impl<'t> Tables<'t> {
         self.recordings.keep(task.task, &task.evidence)?;
         self.unfinished.insert(&task.task.0, ())?;
         let text = format!("{} with {} parties", task.kind.name(), task.parties.len());
-        self.enter(now, AuditKind::Approved, task.into_row(State::Approved), &text)
+        self.enter(
+            now,
+            AuditKind::Approved,
+            task.into_row(State::Approved),
+            &text,
+        )
     }
 
     fn refuse(&mut self, now: UnixMillis, task: Decided, refusal: Refusal) -> Done {
@@ -413,11 +460,20 @@ impl<'t> Tables<'t> {
         self.recordings.keep(task.task, &task.evidence)?;
         let outcome = Outcome::Refused(refusal);
         let text = describe(&outcome);
-        let row = task.into_row(State::Ended { outcome: outcome.into(), at: now });
+        let row = task.into_row(State::Ended {
+            outcome: outcome.into(),
+            at: now,
+        });
         self.enter(now, AuditKind::Refused, row, &text)
     }
 
-    fn end(&mut self, now: UnixMillis, task: TaskId, outcome: Outcome, reservations: Reservations) -> Done {
+    fn end(
+        &mut self,
+        now: UnixMillis,
+        task: TaskId,
+        outcome: Outcome,
+        reservations: Reservations,
+    ) -> Done {
         let row = self.row(&task)?.ok_or(Refused::Unknown(task))?;
         match &row.state {
             State::Approved => {}
@@ -440,8 +496,12 @@ impl<'t> Tables<'t> {
         outcome: Outcome,
         reservations: Reservations,
     ) -> Done {
-        let (task, text) = (row.task, describe(&outcome));
-        row.state = State::Ended { outcome: outcome.into(), at: now };
+        let task = row.task;
+        let text = describe(&outcome);
+        row.state = State::Ended {
+            outcome: outcome.into(),
+            at: now,
+        };
         self.unfinished.remove(&task.0)?;
         self.state.settle(task, reservations)?;
         self.put_row(now, AuditKind::Ended, &row, &text)
@@ -451,10 +511,19 @@ impl<'t> Tables<'t> {
         let mut tasks = self.unfinished()?;
         tasks.retain(|task| !settling.contains(task));
         for task in &tasks {
-            match self.end(now, *task, Outcome::Failed(aborted_by_restart()), Reservations::Keep) {
-                // Some are written already, so this is no refusal of the kind that leaves nothing behind.
+            match self.end(
+                now,
+                *task,
+                Outcome::Failed(aborted_by_restart()),
+                Reservations::Keep,
+            ) {
+                // Some are written already, so this is no refusal of the kind that leaves nothing
+                // behind.
                 Err(WriteJournalError::Refused(_)) => {
-                    return Err(ReadJournalError::Damaged { table: "unfinished" }.into());
+                    return Err(ReadJournalError::Damaged {
+                        table: "unfinished",
+                    }
+                    .into());
                 }
                 done => done?,
             };
@@ -466,7 +535,8 @@ impl<'t> Tables<'t> {
         if record.status == KeyStatus::Active && record.announcement.generation == 0 {
             self.keep_generation(&record.announcement, &[])?;
         }
-        self.keys.insert(record.key().as_bytes(), row::encode(record).as_slice())?;
+        self.keys
+            .insert(record.key().as_bytes(), row::encode(record).as_slice())?;
         self.changes.push(Change::Key(Box::new(record.clone())));
         Ok(Written::Now)
     }
@@ -474,28 +544,53 @@ impl<'t> Tables<'t> {
     fn delete_key(&mut self, key: KeyId) -> Done {
         let removed = self.keys.remove(key.as_bytes())?.is_some();
         self.changes.push(Change::NoKey(key));
-        Ok(if removed { Written::Now } else { Written::Already })
+        Ok(if removed {
+            Written::Now
+        } else {
+            Written::Already
+        })
     }
 
     fn not_before(&mut self, time: UnixMillis) -> Done {
         self.moments.insert(RESTORED, time.0)?;
-        self.log(time, AuditKind::Alarm, None, "restored from a backup; earlier tasks are refused", None)
+        self.log(
+            time,
+            AuditKind::Alarm,
+            None,
+            "restored from a backup; earlier tasks are refused",
+            None,
+        )
     }
 
     fn quarantine(&mut self, new: &Quarantine) -> Done {
         if !self.quarantines.put(new)? {
             return Ok(Written::Already);
         }
-        let text = format!("quarantined {} for {}: {} ({})", new.peer, new.key, new.text, new.code);
-        self.log(new.since, AuditKind::Alarm, Some(new.task), &text, self.record_of(&new.task)?)
+        let text = format!(
+            "quarantined {} for {}: {} ({})",
+            new.peer, new.key, new.text, new.code
+        );
+        self.log(
+            new.since,
+            AuditKind::Alarm,
+            Some(new.task),
+            &text,
+            self.record_of(&new.task)?,
+        )
     }
 
     fn judge(&mut self, consequences: &Consequences) -> Done {
-        let Consequences { quarantines, stops, attempt } = consequences;
+        let Consequences {
+            quarantines,
+            stops,
+            attempt,
+        } = consequences;
         for new in quarantines {
             self.quarantine(new)?;
         }
-        let spent = attempt.iter().map(|attempt| self.quarantines.attempt(attempt));
+        let spent = attempt
+            .iter()
+            .map(|attempt| self.quarantines.attempt(attempt));
         let spent = spent.collect::<Result<Vec<_>, _>>()?;
         for new in spent.iter().flatten().chain(stops) {
             self.stop(new)?;
@@ -508,7 +603,13 @@ impl<'t> Tables<'t> {
             return Ok(Written::Already);
         }
         let text = format!("stopped {}: {} ({})", new.key, new.text, new.code);
-        self.log(new.since, AuditKind::Alarm, Some(new.task), &text, self.record_of(&new.task)?)
+        self.log(
+            new.since,
+            AuditKind::Alarm,
+            Some(new.task),
+            &text,
+            self.record_of(&new.task)?,
+        )
     }
 
     fn start_again(&mut self, now: UnixMillis, key: KeyId) -> Done {
@@ -532,8 +633,13 @@ impl<'t> Tables<'t> {
     }
 
     pub(super) fn key(&self, key: &KeyId) -> Result<Option<KeyRecord>, WriteJournalError> {
-        let read = |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("keys", e));
-        Ok(self.keys.get(key.as_bytes())?.map(|known| read(known.value())).transpose()?)
+        let read =
+            |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("keys", e));
+        Ok(self
+            .keys
+            .get(key.as_bytes())?
+            .map(|known| read(known.value()))
+            .transpose()?)
     }
 
     /// What vouches for a task's row as it is: a line about a task must not leave it without.
@@ -549,11 +655,18 @@ impl<'t> Tables<'t> {
 
     fn count(&mut self, now: UnixMillis, new: Count) -> Done {
         new.state.iter().try_for_each(StateWrite::check)?;
-        let (task, text) = (new.task, format!("{} approved a use of {}{}", new.teller, new.key, new.text));
+        let task = new.task;
+        let text = format!("{} approved a use of {}{}", new.teller, new.key, new.text);
         if !self.uses.count(&mut self.state, new)? {
             return Ok(Written::Already);
         }
-        self.log(now, AuditKind::Counted, Some(task), &text, self.record_of(&task)?)
+        self.log(
+            now,
+            AuditKind::Counted,
+            Some(task),
+            &text,
+            self.record_of(&task)?,
+        )
     }
 
     fn uncount(&mut self, now: UnixMillis, hash: Hash, teller: NodeId) -> Done {
@@ -561,12 +674,21 @@ impl<'t> Tables<'t> {
             return Ok(Written::Already);
         };
         let text = format!("counts no more: nothing came of the use of {}", row.key);
-        self.log(now, AuditKind::Counted, Some(row.task), &text, self.record_of(&row.task)?)
+        self.log(
+            now,
+            AuditKind::Counted,
+            Some(row.task),
+            &text,
+            self.record_of(&row.task)?,
+        )
     }
 
     /// The approved tasks without outcome.
     pub(super) fn unfinished(&self) -> Result<Vec<TaskId>, WriteJournalError> {
-        self.unfinished.iter()?.map(|entry| Ok(TaskId(*entry?.0.value()))).collect()
+        self.unfinished
+            .iter()?
+            .map(|entry| Ok(TaskId(*entry?.0.value())))
+            .collect()
     }
 
     fn check_new(&self, task: &Decided) -> Result<(), WriteJournalError> {
@@ -579,7 +701,8 @@ impl<'t> Tables<'t> {
 
     pub(super) fn row(&self, task: &TaskId) -> Result<Option<Row>, WriteJournalError> {
         let row = self.tasks.get(&task.0)?;
-        let read = |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("tasks", e));
+        let read =
+            |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("tasks", e));
         Ok(row.map(|row| read(row.value())).transpose()?)
     }
 
@@ -605,29 +728,63 @@ impl<'t> Tables<'t> {
         record: Option<Hash>,
     ) -> Done {
         let entry = self.head()?.append(now, kind, task, one_line(text), record);
-        self.audit.insert(entry.seq, row::encode(&entry).as_slice())?;
+        self.audit
+            .insert(entry.seq, row::encode(&entry).as_slice())?;
         Ok(Written::Now)
     }
 
     fn head(&self) -> Result<AuditHead, WriteJournalError> {
-        let Some((_, last)) = self.audit.last()? else { return Ok(AuditHead::EMPTY) };
+        let Some((_, last)) = self.audit.last()? else {
+            return Ok(AuditHead::EMPTY);
+        };
         let entry: Result<AuditEntry, _> = row::decode(last.value());
-        Ok(entry.map_err(|error| ReadJournalError::record("audit", error))?.head())
+        Ok(entry
+            .map_err(|error| ReadJournalError::record("audit", error))?
+            .head())
     }
 
     /// A created key is in use from the moment that the outcome is on record.
-    fn activate(&mut self, now: UnixMillis, announcement: &Announcement) -> Result<(), WriteJournalError> {
+    fn activate(
+        &mut self,
+        now: UnixMillis,
+        announcement: &Announcement,
+    ) -> Result<(), WriteJournalError> {
         let created = self.created(announcement.key)?.unwrap_or(now);
-        let record = KeyRecord { announcement: announcement.clone(), status: KeyStatus::Active, created };
+        let record = KeyRecord {
+            announcement: announcement.clone(),
+            status: KeyStatus::Active,
+            created,
+        };
         self.put_key(&record).map(drop)
     }
 }
 
 impl Decided {
     fn into_row(self, state: State) -> Row {
-        let Decided { task, hash, kind, received_at, verdicts, parties, bytes, evidence } = self;
-        let (recording, chain) = (evidence.vouch(), evidence.chain);
-        Row { task, hash, kind, received_at, state, verdicts, parties, bytes, recording, chain }
+        let Self {
+            task,
+            hash,
+            kind,
+            received_at,
+            verdicts,
+            parties,
+            bytes,
+            evidence,
+        } = self;
+        let recording = evidence.vouch();
+        let chain = evidence.chain;
+        Row {
+            task,
+            hash,
+            kind,
+            received_at,
+            state,
+            verdicts,
+            parties,
+            bytes,
+            recording,
+            chain,
+        }
     }
 }
 
@@ -635,7 +792,9 @@ impl StateWrite {
     fn check(&self) -> Result<(), Refused> {
         let value = self.value.as_ref().map_or(0, Vec::len);
         if self.plugin.len().max(self.key.len()) > MAX_STATE_KEY || value > MAX_STATE_VALUE {
-            return Err(Refused::StateTooLarge { plugin: one_line(&self.plugin) });
+            return Err(Refused::StateTooLarge {
+                plugin: one_line(&self.plugin),
+            });
         }
         Ok(())
     }
@@ -660,7 +819,10 @@ fn describe(outcome: &Outcome) -> String {
         Outcome::Created(announcement) => format!("created {}", announcement.key),
         Outcome::Signed(signed) => format!("signed in session {}", signed.session),
         Outcome::Reshared(announcement) => {
-            format!("reshared {}, generation {}", announcement.key, announcement.generation)
+            format!(
+                "reshared {}, generation {}",
+                announcement.key, announcement.generation
+            )
         }
         Outcome::Intact(intact) => format!("share of {} is intact", intact.key),
         Outcome::Refused(refusal) => {
@@ -673,7 +835,10 @@ fn describe(outcome: &Outcome) -> String {
 
 /// A text that cannot forge a second line and has a bounded length.
 pub(super) fn one_line(text: &str) -> String {
-    let mut line: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
+    let mut line: String = text
+        .chars()
+        .map(|c| if is_hidden(c) { ' ' } else { c })
+        .collect();
     line.truncate(line.floor_char_boundary(MAX_TEXT));
     line
 }

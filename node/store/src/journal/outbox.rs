@@ -1,20 +1,22 @@
-//! Events on their way to receivers: written in the same commit as what they tell of, kept until they are delivered.
+//! Events on their way to receivers: written in the same commit as what they tell of, kept until
+//! they are delivered.
 //!
 //! The journal knows neither what an event says nor how it travels.
+
+use countersign_protocol::{TaskId, UnixMillis};
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
+use serde::{Deserialize, Serialize};
 
 use super::error::{ReadJournalError, WriteJournalError};
 use super::operation::Written;
 use super::row;
 use super::{Journal, Operation};
-use countersign_protocol::{TaskId, UnixMillis};
-use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
-use serde::{Deserialize, Serialize};
 
 /// Position in time to [`Delivery`].
 pub(super) const OUTBOX: TableDefinition<u64, &'static [u8]> = TableDefinition::new("outbox");
 
-/// The most rows that are kept. When it is full, the oldest delivery that was given up makes room, else the new event is
-/// not written: a receiver that is away must not fill the disk.
+/// The most rows that are kept. When it is full, the oldest delivery that was given up makes room,
+/// else the new event is not written: a receiver that is away must not fill the disk.
 pub const MAX_OUTBOX: u64 = 100_000;
 
 /// An event as it enters the outbox.
@@ -52,10 +54,14 @@ pub(super) enum Tried {
 }
 
 impl Journal {
-    /// The same journal for one write, which also puts these events into the outbox, in the same commit; none of them
-    /// if it is refused, or changes nothing. When the write ends several tasks, an event is for one that it ends.
-    pub fn telling(&self, events: Vec<NewEvent>) -> Journal {
-        Journal { events, ..self.clone() }
+    /// The same journal for one write, which also puts these events into the outbox, in the same
+    /// commit; none of them if it is refused, or changes nothing. When the write ends several
+    /// tasks, an event is for one that it ends.
+    pub fn telling(&self, events: Vec<NewEvent>) -> Self {
+        Self {
+            events,
+            ..self.clone()
+        }
     }
 
     /// Hands an operation to the writer, and with it what it gives reason to tell.
@@ -64,7 +70,10 @@ impl Journal {
             return self.writer.run(operation);
         }
         let events = self.events.clone();
-        self.writer.run(Operation::Telling { operation: Box::new(operation), events })
+        self.writer.run(Operation::Telling {
+            operation: Box::new(operation),
+            events,
+        })
     }
 
     /// Puts events into the outbox that tell of nothing else in the journal.
@@ -73,8 +82,13 @@ impl Journal {
     }
 
     /// What waits for `receiver`, oldest first, at most `limit`, with positions.
-    pub fn outbox(&self, receiver: &str, limit: usize) -> Result<Vec<(u64, Delivery)>, ReadJournalError> {
-        let wanted = |delivery: &Delivery| delivery.receiver == receiver && delivery.given_up.is_none();
+    pub fn outbox(
+        &self,
+        receiver: &str,
+        limit: usize,
+    ) -> Result<Vec<(u64, Delivery)>, ReadJournalError> {
+        let wanted =
+            |delivery: &Delivery| delivery.receiver == receiver && delivery.given_up.is_none();
         self.deliveries(limit, wanted)
     }
 
@@ -85,7 +99,9 @@ impl Journal {
 
     /// How many deliveries are kept, those that were given up among them.
     pub fn outbox_len(&self) -> Result<u64, ReadJournalError> {
-        Ok(self.later_table(OUTBOX)?.map_or(Ok(0), |table| table.len())?)
+        Ok(self
+            .later_table(OUTBOX)?
+            .map_or(Ok(0), |table| table.len())?)
     }
 
     fn deliveries(
@@ -117,18 +133,38 @@ impl Journal {
 
     /// The receiver has it: the row is gone.
     pub fn delivered(&self, position: u64) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Tried { position, what: Tried::Delivered }).map(drop)
+        self.writer
+            .run(Operation::Tried {
+                position,
+                what: Tried::Delivered,
+            })
+            .map(drop)
     }
 
     /// A try failed, and there will be another.
-    pub fn try_again(&self, position: u64, tries: u32, next: UnixMillis) -> Result<(), WriteJournalError> {
-        self.writer.run(Operation::Tried { position, what: Tried::Again { tries, next } }).map(drop)
+    pub fn try_again(
+        &self,
+        position: u64,
+        tries: u32,
+        next: UnixMillis,
+    ) -> Result<(), WriteJournalError> {
+        self.writer
+            .run(Operation::Tried {
+                position,
+                what: Tried::Again { tries, next },
+            })
+            .map(drop)
     }
 
     /// The last try failed. The row is kept for the operator.
     pub fn give_up(&self, position: u64, tries: u32, why: &str) -> Result<(), WriteJournalError> {
-        let what = Tried::GivenUp { tries, why: super::operation::one_line(why) };
-        self.writer.run(Operation::Tried { position, what }).map(drop)
+        let what = Tried::GivenUp {
+            tries,
+            why: super::operation::one_line(why),
+        };
+        self.writer
+            .run(Operation::Tried { position, what })
+            .map(drop)
     }
 }
 
@@ -136,18 +172,25 @@ impl Journal {
 pub(super) struct Outbox<'t>(Table<'t, u64, &'static [u8]>);
 
 impl<'t> Outbox<'t> {
-    pub(super) fn new(table: Table<'t, u64, &'static [u8]>) -> Outbox<'t> {
+    pub(super) fn new(table: Table<'t, u64, &'static [u8]>) -> Self {
         Outbox(table)
     }
 
     /// Adds the events that `written` gives reason for.
-    pub(super) fn tell(&mut self, written: &Written, events: Vec<NewEvent>) -> Result<(), WriteJournalError> {
+    pub(super) fn tell(
+        &mut self,
+        written: &Written,
+        events: Vec<NewEvent>,
+    ) -> Result<(), WriteJournalError> {
         let told = |event: &NewEvent| match written {
             Written::Now => true,
             Written::Already => false,
             Written::Aborted(tasks) => event.task.is_some_and(|task| tasks.contains(&task)),
         };
-        events.into_iter().filter(told).try_for_each(|event| self.post(event))
+        events
+            .into_iter()
+            .filter(told)
+            .try_for_each(|event| self.post(event))
     }
 
     pub(super) fn post(&mut self, event: NewEvent) -> Result<(), WriteJournalError> {
@@ -173,17 +216,25 @@ impl<'t> Outbox<'t> {
         let mut oldest = None;
         for entry in self.0.iter()? {
             let (position, bytes) = entry?;
-            if row::decode::<Delivery>(bytes.value()).is_ok_and(|delivery| delivery.given_up.is_some()) {
+            if row::decode::<Delivery>(bytes.value())
+                .is_ok_and(|delivery| delivery.given_up.is_some())
+            {
                 oldest = Some(position.value());
                 break;
             }
         }
-        let Some(position) = oldest else { return Ok(false) };
+        let Some(position) = oldest else {
+            return Ok(false);
+        };
         self.0.remove(position)?;
         Ok(true)
     }
 
-    pub(super) fn tried(&mut self, position: u64, what: Tried) -> Result<Written, WriteJournalError> {
+    pub(super) fn tried(
+        &mut self,
+        position: u64,
+        what: Tried,
+    ) -> Result<Written, WriteJournalError> {
         let delivery = match self.0.get(position)? {
             None => return Ok(Written::Already),
             Some(bytes) => row::decode::<Delivery>(bytes.value()),
@@ -206,16 +257,20 @@ impl<'t> Outbox<'t> {
 
 #[cfg(test)]
 mod tests {
+    use countersign_protocol::{Cause, Failure, Hash, Outcome};
+
     use super::*;
     use crate::{Decided, Evidence, TaskKind};
-    use countersign_protocol::{Cause, Failure, Hash, Outcome};
 
     const NOW: UnixMillis = UnixMillis(1_000);
     const TASK: TaskId = TaskId([1; 16]);
 
     fn journal() -> (tempfile::TempDir, Journal) {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
         let journal = Journal::create(dir.path()).unwrap();
         (dir, journal)
     }
@@ -234,26 +289,46 @@ mod tests {
     }
 
     fn failed(code: &str) -> Outcome {
-        let (code, text, culprits) = (code.into(), "text".into(), Vec::new());
-        Outcome::Failed(Failure { cause: Cause::Peer, code, text, culprits })
+        let code = code.into();
+        let text = "text".into();
+        let culprits = Vec::new();
+        Outcome::Failed(Failure {
+            cause: Cause::Peer,
+            code,
+            text,
+            culprits,
+        })
     }
 
     fn event(body: &str) -> Vec<NewEvent> {
         let receivers = vec!["a".into(), "b".into()];
-        vec![NewEvent { task: Some(TASK), receivers, body: body.as_bytes().to_vec() }]
+        vec![NewEvent {
+            task: Some(TASK),
+            receivers,
+            body: body.as_bytes().to_vec(),
+        }]
     }
 
     fn bodies(journal: &Journal, receiver: &str) -> Vec<String> {
         let waiting = journal.outbox(receiver, 1000).unwrap();
-        waiting.into_iter().map(|(_, delivery)| String::from_utf8(delivery.body).unwrap()).collect()
+        waiting
+            .into_iter()
+            .map(|(_, delivery)| String::from_utf8(delivery.body).unwrap())
+            .collect()
     }
 
     #[test]
     fn an_event_shares_the_commit_of_what_it_tells() {
         let (_dir, journal) = journal();
         let before = journal.commits();
-        journal.telling(event("approved")).approve(NOW, decided(), Vec::new()).unwrap();
-        journal.telling(event("ended")).end(NOW, TASK, failed("x")).unwrap();
+        journal
+            .telling(event("approved"))
+            .approve(NOW, decided(), Vec::new())
+            .unwrap();
+        journal
+            .telling(event("ended"))
+            .end(NOW, TASK, failed("x"))
+            .unwrap();
         assert_eq!(journal.commits(), before + 2);
         assert_eq!(bodies(&journal, "a"), ["approved", "ended"]);
         assert_eq!(bodies(&journal, "b"), ["approved", "ended"]);
@@ -263,10 +338,19 @@ mod tests {
     fn what_was_not_written_is_not_told() {
         let (_dir, journal) = journal();
         journal.approve(NOW, decided(), Vec::new()).unwrap();
-        journal.telling(event("twice")).approve(NOW, decided(), Vec::new()).unwrap_err();
+        journal
+            .telling(event("twice"))
+            .approve(NOW, decided(), Vec::new())
+            .unwrap_err();
         journal.end(NOW, TASK, failed("x")).unwrap();
-        journal.telling(event("again")).end(NOW, TASK, failed("x")).unwrap();
-        journal.telling(event("other")).end(NOW, TASK, failed("y")).unwrap_err();
+        journal
+            .telling(event("again"))
+            .end(NOW, TASK, failed("x"))
+            .unwrap();
+        journal
+            .telling(event("other"))
+            .end(NOW, TASK, failed("y"))
+            .unwrap_err();
         assert!(bodies(&journal, "a").is_empty());
     }
 
@@ -275,8 +359,14 @@ mod tests {
         let (_dir, journal) = journal();
         journal.approve(NOW, decided(), Vec::new()).unwrap();
         let mut events = event("ended");
-        events.push(NewEvent { task: Some(TaskId([9; 16])), ..event("not under way").remove(0) });
-        assert_eq!(journal.telling(events).abort_unfinished(NOW, &[]).unwrap(), [TASK]);
+        events.push(NewEvent {
+            task: Some(TaskId([9; 16])),
+            ..event("not under way").remove(0)
+        });
+        assert_eq!(
+            journal.telling(events).abort_unfinished(NOW, &[]).unwrap(),
+            [TASK]
+        );
         assert_eq!(bodies(&journal, "a"), ["ended"]);
     }
 
@@ -298,7 +388,10 @@ mod tests {
         journal.give_up(position, 2, "gone\nfor good").unwrap();
         assert!(bodies(&journal, "b").is_empty());
         let given_up = journal.given_up(10).unwrap().remove(0).1;
-        assert_eq!((given_up.tries, given_up.given_up.as_deref()), (2, Some("gone for good")));
+        assert_eq!(
+            (given_up.tries, given_up.given_up.as_deref()),
+            (2, Some("gone for good"))
+        );
         journal.delivered(position).unwrap();
         journal.delivered(position).unwrap();
     }

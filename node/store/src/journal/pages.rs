@@ -1,15 +1,18 @@
-//! Verifies every page of a journal's file by the checksums that the database keeps, without changing the file.
+//! Verifies every page of a journal's file by the checksums that the database keeps, without
+//! changing the file.
 //!
-//! The database itself looks at checksums only after a crash. Until then it believes what it reads, and a flipped bit becomes
-//! another record, or a panic. So the whole file is read once when it is opened; it is verified as a copy, whose changes are kept
-//! in memory, since the database repairs what it verifies.
+//! The database itself looks at checksums only after a crash. Until then it believes what it reads,
+//! and a flipped bit becomes another record, or a panic. So the whole file is read once when it is
+//! opened; it is verified as a copy, whose changes are kept in memory, since the database repairs
+//! what it verifies.
 
-use redb::{Builder, Database, StorageBackend};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Error, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use redb::{Builder, Database, StorageBackend};
 
 /// Bytes of a page of what was changed.
 const PAGE: usize = 4096;
@@ -33,20 +36,31 @@ struct Changed {
 
 impl Pages {
     /// What is in the file now. Nobody may write it meanwhile.
-    pub(super) fn of(file: &File) -> io::Result<Pages> {
+    pub(super) fn of(file: &File) -> io::Result<Self> {
         let len = file.metadata()?.len();
-        let changed = Mutex::new(Changed { len, kept: len, pages: BTreeMap::new() });
-        Ok(Pages { file: file.try_clone()?, changed })
+        let changed = Mutex::new(Changed {
+            len,
+            kept: len,
+            pages: BTreeMap::new(),
+        });
+        Ok(Self {
+            file: file.try_clone()?,
+            changed,
+        })
     }
 
-    /// The database in it. An error unless every page that holds something is the one that was written.
+    /// The database in it. An error unless every page that holds something is the one that was
+    /// written.
     pub(super) fn verify(self) -> Result<Database, redb::Error> {
-        let mut database = Builder::new().set_cache_size(CACHE).create_with_backend(self)?;
-        match database.check_integrity()? {
-            true => Ok(database),
-            false => {
-                Err(redb::Error::Corrupted("checksums do not fit, and the last commits are lost".into()))
-            }
+        let mut database = Builder::new()
+            .set_cache_size(CACHE)
+            .create_with_backend(self)?;
+        if database.check_integrity()? {
+            Ok(database)
+        } else {
+            Err(redb::Error::Corrupted(
+                "checksums do not fit, and the last commits are lost".into(),
+            ))
         }
     }
 
@@ -69,7 +83,9 @@ impl Changed {
     }
 
     fn end(&self, offset: u64, length: usize) -> io::Result<u64> {
-        let end = offset.checked_add(length as u64).filter(|end| *end <= self.len);
+        let end = offset
+            .checked_add(length as u64)
+            .filter(|end| *end <= self.len);
         end.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))
     }
 }
@@ -84,10 +100,12 @@ impl StorageBackend for Pages {
         let end = changed.end(offset, out.len())?;
         let mut at = offset;
         while at < end {
-            let (number, within) = (at / PAGE as u64, (at % PAGE as u64) as usize);
+            let number = at / PAGE as u64;
+            let within = (at % PAGE as u64) as usize;
             let take = (PAGE - within).min((end - at) as usize);
             let done = (at - offset) as usize;
-            out[done..done + take].copy_from_slice(&changed.page(&self.file, number)?[within..within + take]);
+            out[done..done + take]
+                .copy_from_slice(&changed.page(&self.file, number)?[within..within + take]);
             at += take as u64;
         }
         Ok(())
@@ -115,7 +133,8 @@ impl StorageBackend for Pages {
         let end = changed.end(offset, data.len())?;
         let mut at = offset;
         while at < end {
-            let (number, within) = (at / PAGE as u64, (at % PAGE as u64) as usize);
+            let number = at / PAGE as u64;
+            let within = (at % PAGE as u64) as usize;
             let take = (PAGE - within).min((end - at) as usize);
             let done = (at - offset) as usize;
             let mut page = changed.page(&self.file, number)?;

@@ -1,12 +1,14 @@
-//! How far each peer has come, as it said itself: a peer that says less than before was rolled back.
+//! How far each peer has come, as it said itself: a peer that says less than before was rolled
+//! back.
 
-use super::error::{ReadJournalError, WriteJournalError};
-use super::operation::PEERS;
-use super::row;
 use countersign_protocol::frame::{Mark, SignedMark};
 use countersign_protocol::{NodeId, UnixMillis};
 use redb::{ReadableTable, Table, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
+
+use super::error::{ReadJournalError, WriteJournalError};
+use super::operation::PEERS;
+use super::row;
 
 /// The most that a peer ever said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,9 +25,14 @@ pub struct PeerMark {
 
 impl PeerMark {
     /// What a peer has signed.
-    pub fn new(signed: SignedMark, at: UnixMillis) -> PeerMark {
+    pub fn new(signed: SignedMark, at: UnixMillis) -> Self {
         let Mark { secrets, audit, .. } = signed.mark;
-        PeerMark { secrets, audit, at, signed: Some(signed) }
+        Self {
+            secrets,
+            audit,
+            at,
+            signed: Some(signed),
+        }
     }
 
     /// True if the peer said more than this before.
@@ -47,20 +54,25 @@ impl PeerMark {
 pub(super) struct Peers<'t>(Table<'t, &'static [u8; 32], &'static [u8]>);
 
 impl<'t> Peers<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Peers<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, TableError> {
         Ok(Peers(transaction.open_table(PEERS)?))
     }
 
     /// Never lowers a mark.
     pub(super) fn raise(&mut self, peer: &NodeId, mark: PeerMark) -> Result<(), WriteJournalError> {
-        let known = self.0.get(peer.as_bytes())?.map(|bytes| read(bytes.value())).transpose()?;
+        let known = self
+            .0
+            .get(peer.as_bytes())?
+            .map(|bytes| read(bytes.value()))
+            .transpose()?;
         let said = Mark {
             at: mark.signed.map_or(mark.at, |signed| signed.mark.at),
             secrets: mark.secrets,
             audit: mark.audit,
         };
         if known.is_none_or(|known| known.is_raised_by(&said)) {
-            self.0.insert(peer.as_bytes(), row::encode(&mark).as_slice())?;
+            self.0
+                .insert(peer.as_bytes(), row::encode(&mark).as_slice())?;
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
-//! Which peer has cheated with which key, and which keys sign no more. Nothing is signed in spite of it until the operator has
-//! looked into it.
+//! Which peer has cheated with which key, and which keys sign no more. Nothing is signed in spite
+//! of it until the operator has looked into it.
+
+use countersign_protocol::{Evidence, Hash, Hasher, KeyId, NodeId, TaskId, UnixMillis};
+use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use serde::{Deserialize, Serialize};
 
 use super::error::{ReadJournalError, WriteJournalError};
 use super::operation::{ATTEMPTS, QUARANTINE, STOPS};
 use super::row;
-use countersign_protocol::{Evidence, Hash, Hasher, KeyId, NodeId, TaskId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
-use serde::{Deserialize, Serialize};
 
 /// Why a peer is kept away from a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +67,8 @@ pub enum Attempt {
         /// By whom.
         signers: Vec<NodeId>,
     },
-    /// It came to nothing. After `limit` of these with the same signers, and none made in between, `stop` is written.
+    /// It came to nothing. After `limit` of these with the same signers, and none made in between,
+    /// `stop` is written.
     Lost {
         /// How many are too many.
         limit: u64,
@@ -86,7 +88,7 @@ pub(super) struct Quarantines<'t> {
 }
 
 impl<'t> Quarantines<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Quarantines<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, TableError> {
         Ok(Quarantines {
             peers: transaction.open_table(QUARANTINE)?,
             stops: transaction.open_table(STOPS)?,
@@ -96,26 +98,39 @@ impl<'t> Quarantines<'t> {
 
     /// The first reason stays.
     pub(super) fn put(&mut self, new: &Quarantine) -> Result<bool, WriteJournalError> {
-        put_first(&mut self.peers, (new.key.as_bytes(), new.peer.as_bytes()), &row::encode(new))
+        put_first(
+            &mut self.peers,
+            (new.key.as_bytes(), new.peer.as_bytes()),
+            &row::encode(new),
+        )
     }
 
     /// The first reason stays.
     pub(super) fn stop(&mut self, new: &Stop) -> Result<bool, WriteJournalError> {
         let signers = signers_hash(&new.signers);
-        put_first(&mut self.stops, (new.key.as_bytes(), signers.as_bytes()), &row::encode(new))
+        put_first(
+            &mut self.stops,
+            (new.key.as_bytes(), signers.as_bytes()),
+            &row::encode(new),
+        )
     }
 
     /// What must be stopped for it.
     pub(super) fn attempt(&mut self, attempt: &Attempt) -> Result<Option<Stop>, WriteJournalError> {
         match attempt {
             Attempt::Signed { key, signers } => {
-                self.attempts.remove((key.as_bytes(), signers_hash(signers).as_bytes()))?;
+                self.attempts
+                    .remove((key.as_bytes(), signers_hash(signers).as_bytes()))?;
                 Ok(None)
             }
             Attempt::Lost { limit, stop } => {
                 let signers = signers_hash(&stop.signers);
                 let place = (stop.key.as_bytes(), signers.as_bytes());
-                let lost = self.attempts.get(place)?.map_or(0, |lost| lost.value()).saturating_add(1);
+                let lost = self
+                    .attempts
+                    .get(place)?
+                    .map_or(0, |lost| lost.value())
+                    .saturating_add(1);
                 self.attempts.insert(place, lost)?;
                 Ok((lost >= *limit).then(|| (**stop).clone()))
             }
@@ -123,7 +138,10 @@ impl<'t> Quarantines<'t> {
     }
 
     pub(super) fn lift(&mut self, key: &KeyId, peer: &NodeId) -> Result<bool, WriteJournalError> {
-        Ok(self.peers.remove((key.as_bytes(), peer.as_bytes()))?.is_some())
+        Ok(self
+            .peers
+            .remove((key.as_bytes(), peer.as_bytes()))?
+            .is_some())
     }
 
     /// Lifts every stop of the key, and counts from nothing.
@@ -155,13 +173,17 @@ fn put_first(
 
 fn signers_hash(signers: &[NodeId]) -> Hash {
     let hash = Hasher::new("countersign/1 stopped signers");
-    signers.iter().fold(hash, |hash, node| hash.field(node.as_bytes())).finish()
+    signers
+        .iter()
+        .fold(hash, |hash, node| hash.field(node.as_bytes()))
+        .finish()
 }
 
 pub(super) fn read_all<T: row::Stored>(
     table: &impl ReadableTable<Place, &'static [u8]>,
     name: &'static str,
 ) -> Result<Vec<T>, ReadJournalError> {
-    let read = |bytes: &[u8]| row::decode(bytes).map_err(|error| ReadJournalError::record(name, error));
+    let read =
+        |bytes: &[u8]| row::decode(bytes).map_err(|error| ReadJournalError::record(name, error));
     table.iter()?.map(|entry| read(entry?.1.value())).collect()
 }

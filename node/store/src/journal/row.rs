@@ -1,5 +1,12 @@
-//! What the journal remembers, and its bytes: a version, then postcard. Fields and variants are appended, never changed.
-//! Every version that was ever written is read for ever; what is written is of the newest.
+//! What the journal remembers, and its bytes: a version, then postcard. Fields and variants are
+//! appended, never changed. Every version that was ever written is read for ever; what is written
+//! is of the newest.
+
+use countersign_protocol::{
+    Announcement, Hash, KeyId, NodeId, Operation, Outcome, PluginVerdict, TaskId, UnixMillis,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::audit::AuditEntry;
 use super::counted::Counted;
@@ -9,17 +16,13 @@ use super::outbox::Delivery;
 use super::peer::PeerMark;
 use super::quarantine::{Quarantine, Stop};
 use super::recordings::Difference;
-use countersign_protocol::{
-    Announcement, Hash, KeyId, NodeId, Operation, Outcome, PluginVerdict, TaskId, UnixMillis,
-};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 /// A type that is stored.
 pub(super) trait Stored: Serialize + DeserializeOwned {
     /// In front of every value that is written.
     const VERSION: u8 = 1 + Self::SINCE.len() as u8;
-    /// What each version but the last lacks at its end against the next one, as postcard writes it where it is absent.
+    /// What each version but the last lacks at its end against the next one, as postcard writes it
+    /// where it is absent.
     const SINCE: &'static [&'static [u8]] = &[];
 }
 
@@ -42,11 +45,12 @@ pub struct Row {
     pub parties: Vec<NodeId>,
     /// The bytes that the requester signed.
     pub bytes: Vec<u8>,
-    /// Hash of the recording of the decision. Absent: nothing was recorded, or by a program that did not vouch for it.
+    /// Hash of the recording of the decision. Absent: nothing was recorded, or by a program that
+    /// did not vouch for it.
     pub recording: Option<Hash>,
-    /// SHA-256 of the document that describes everything that was in force when the plugins decided: components,
-    /// configurations, grants, keys and authorities. It is kept among the configurations. Absent: no plugin was asked, or by a
-    /// program that did not note it.
+    /// SHA-256 of the document that describes everything that was in force when the plugins
+    /// decided: components, configurations, grants, keys and authorities. It is kept among the
+    /// configurations. Absent: no plugin was asked, or by a program that did not note it.
     pub chain: Option<Hash>,
 }
 
@@ -96,10 +100,11 @@ pub enum KeyStatus {
     Pending,
     /// Confirmed by all members.
     Active,
-    /// Handed over to others: this node holds no share of it any more. The record tells how far the key had come.
+    /// Handed over to others: this node holds no share of it any more. The record tells how far the
+    /// key had come.
     Released,
-    /// Handed over to others, and not yet known to be in force at a quorum of them: this node's share is used no more, and
-    /// kept until then.
+    /// Handed over to others, and not yet known to be in force at a quorum of them: this node's
+    /// share is used no more, and kept until then.
     Leaving,
 }
 
@@ -149,12 +154,12 @@ impl Stored for Delivery {}
 impl Stored for Difference {}
 
 impl From<&Operation> for TaskKind {
-    fn from(operation: &Operation) -> TaskKind {
+    fn from(operation: &Operation) -> Self {
         match operation {
-            Operation::KeyGen(_) => TaskKind::KeyGen,
-            Operation::KeySign(_) => TaskKind::KeySign,
-            Operation::KeyReshare(_) => TaskKind::KeyReshare,
-            Operation::KeyShareSign(_) => TaskKind::KeyShareSign,
+            Operation::KeyGen(_) => Self::KeyGen,
+            Operation::KeySign(_) => Self::KeySign,
+            Operation::KeyReshare(_) => Self::KeyReshare,
+            Operation::KeyShareSign(_) => Self::KeyShareSign,
         }
     }
 }
@@ -163,10 +168,10 @@ impl TaskKind {
     /// The name in texts and logs.
     pub fn name(self) -> &'static str {
         match self {
-            TaskKind::KeyGen => "KeyGen",
-            TaskKind::KeySign => "KeySign",
-            TaskKind::KeyReshare => "KeyReshare",
-            TaskKind::KeyShareSign => "KeyShareSign",
+            Self::KeyGen => "KeyGen",
+            Self::KeySign => "KeySign",
+            Self::KeyReshare => "KeyReshare",
+            Self::KeyShareSign => "KeyShareSign",
         }
     }
 }
@@ -193,7 +198,9 @@ pub(super) enum Unreadable {
 
 pub(super) fn encode<T: Stored>(value: &T) -> Vec<u8> {
     let mut bytes = vec![T::VERSION];
-    bytes.extend(postcard::to_stdvec(value).unwrap_or_else(|error| unreachable!("plain data: {error}")));
+    bytes.extend(
+        postcard::to_stdvec(value).unwrap_or_else(|error| unreachable!("plain data: {error}")),
+    );
     bytes
 }
 
@@ -228,17 +235,19 @@ fn exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
+    use countersign_protocol::evidence::{Claim, Echoed, Misconduct, Signature, SignedHash};
+    use countersign_protocol::frame::{Mark, Ready};
+    use countersign_protocol::{
+        Cause, Committee, Evidence, Failure, GenerationProof, InputSignature, Intact, Point,
+        Refusal, Scheme, SessionId, Signed, StoredMark, Threshold,
+    };
+
     use super::super::audit::{AuditHead, AuditKind};
     use super::super::counted::{Taken, Teller};
     use super::super::handover::HandoverStage;
     use super::*;
-    use countersign_protocol::evidence::{Claim, Echoed, Misconduct, Signature, SignedHash};
-    use countersign_protocol::frame::{Mark, Ready};
-    use countersign_protocol::{
-        Cause, Committee, Evidence, Failure, GenerationProof, InputSignature, Intact, Point, Refusal, Scheme,
-        SessionId, Signed, StoredMark, Threshold,
-    };
-    use std::path::{Path, PathBuf};
 
     fn node(seed: u8) -> NodeId {
         let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
@@ -271,7 +280,10 @@ mod tests {
     }
 
     fn ended(outcome: Outcome) -> Row {
-        row(State::Ended { outcome: outcome.into(), at: UnixMillis(2_000) })
+        row(State::Ended {
+            outcome: outcome.into(),
+            at: UnixMillis(2_000),
+        })
     }
 
     fn announcement() -> Announcement {
@@ -289,15 +301,26 @@ mod tests {
             public_shares: Hash([9; 32]),
             aux: Some(Hash([10; 32])),
             parties: Vec::new(),
-            stored: vec![StoredMark { node: node(1), signature: vec![11; 64] }],
+            stored: vec![StoredMark {
+                node: node(1),
+                signature: vec![11; 64],
+            }],
         }
     }
 
     /// One row of each kind, by name.
     fn rows() -> Vec<(&'static str, Row)> {
-        let refusal = Refusal { code: "c".into(), reason: "r".into(), plugin: Some("p".into()) };
-        let failure =
-            Failure { cause: Cause::Bug, code: "c".into(), text: "t".into(), culprits: vec![node(2)] };
+        let refusal = Refusal {
+            code: "c".into(),
+            reason: "r".into(),
+            plugin: Some("p".into()),
+        };
+        let failure = Failure {
+            cause: Cause::Bug,
+            code: "c".into(),
+            text: "t".into(),
+            culprits: vec![node(2)],
+        };
         let signed = Signed {
             session: SessionId([6; 32]),
             signatures: vec![InputSignature {
@@ -332,7 +355,10 @@ mod tests {
             created: UnixMillis(3_000),
         };
         vec![
-            ("reshared", encode(&ended(Outcome::Reshared(announcement())))),
+            (
+                "reshared",
+                encode(&ended(Outcome::Reshared(announcement()))),
+            ),
             ("intact", encode(&ended(Outcome::Intact(intact)))),
             ("released", encode(&released)),
         ]
@@ -351,7 +377,12 @@ mod tests {
     }
 
     fn peer() -> PeerMark {
-        PeerMark { secrets: 9, audit: 300, at: UnixMillis(9_000), signed: None }
+        PeerMark {
+            secrets: 9,
+            audit: 300,
+            at: UnixMillis(9_000),
+            signed: None,
+        }
     }
 
     /// What is kept of cheats, as far as it is newer than the second format or has changed since.
@@ -361,43 +392,137 @@ mod tests {
             parties: Hash([2; 32]),
             fresh: [3; 32],
             holds: Some(Hash([4; 32])),
-            mark: Mark { at: UnixMillis(5), secrets: 6, audit: 700 },
+            mark: Mark {
+                at: UnixMillis(5),
+                secrets: 6,
+                audit: 700,
+            },
             signature: [8; 64],
         };
         let session = SessionId([9; 32]);
         let signature = Signature([10; 64]);
-        let signed = [SignedHash { hash: Hash([11; 32]), signature }; 2];
-        let claim = Claim { digest: Hash([12; 32]), mark: signature, signature };
-        let (of, body, claimed) = (node(1), Hash([13; 32]), signature);
-        let echo = Echoed { of, phase: 1, number: 2, body, claimed, signature };
+        let signed = [SignedHash {
+            hash: Hash([11; 32]),
+            signature,
+        }; 2];
+        let claim = Claim {
+            digest: Hash([12; 32]),
+            mark: signature,
+            signature,
+        };
+        let of = node(1);
+        let body = Hash([13; 32]);
+        let claimed = signature;
+        let echo = Echoed {
+            of,
+            phase: 1,
+            number: 2,
+            body,
+            claimed,
+            signature,
+        };
         let misconduct = [
-            ("readies", Misconduct::Readies(Box::new([ready.clone(), ready.clone()]))),
-            ("broadcasts", Misconduct::Broadcasts { session, phase: 1, number: 2, signed }),
-            ("results", Misconduct::Results { session, claims: Box::new([claim; 2]) }),
-            ("false-mark", Misconduct::FalseMark { session, claim: Box::new(claim) }),
-            ("false-echo", Misconduct::FalseEcho { session, echo: Box::new(echo) }),
+            (
+                "readies",
+                Misconduct::Readies(Box::new([ready.clone(), ready.clone()])),
+            ),
+            (
+                "broadcasts",
+                Misconduct::Broadcasts {
+                    session,
+                    phase: 1,
+                    number: 2,
+                    signed,
+                },
+            ),
+            (
+                "results",
+                Misconduct::Results {
+                    session,
+                    claims: Box::new([claim; 2]),
+                },
+            ),
+            (
+                "false-mark",
+                Misconduct::FalseMark {
+                    session,
+                    claim: Box::new(claim),
+                },
+            ),
+            (
+                "false-echo",
+                Misconduct::FalseEcho {
+                    session,
+                    echo: Box::new(echo),
+                },
+            ),
         ];
         let of = |(name, misconduct)| {
-            let evidence = Some(Evidence { task: Hash([14; 32]), node: node(2), misconduct });
-            (name, encode(&Quarantine { evidence, ..quarantine() }))
+            let evidence = Some(Evidence {
+                task: Hash([14; 32]),
+                node: node(2),
+                misconduct,
+            });
+            (
+                name,
+                encode(&Quarantine {
+                    evidence,
+                    ..quarantine()
+                }),
+            )
         };
-        let Quarantine { key, peer: signer, task, since, code, text, .. } = quarantine();
-        let stop = Stop { key, signers: vec![signer], task, since, code, text };
-        let signed = PeerMark { signed: Some(ready.signed_mark()), ..peer() };
-        let others =
-            [("stop", encode(&stop)), ("quarantine", encode(&quarantine())), ("peer", encode(&signed))];
+        let Quarantine {
+            key,
+            peer: signer,
+            task,
+            since,
+            code,
+            text,
+            ..
+        } = quarantine();
+        let stop = Stop {
+            key,
+            signers: vec![signer],
+            task,
+            since,
+            code,
+            text,
+        };
+        let signed = PeerMark {
+            signed: Some(ready.signed_mark()),
+            ..peer()
+        };
+        let others = [
+            ("stop", encode(&stop)),
+            ("quarantine", encode(&quarantine())),
+            ("peer", encode(&signed)),
+        ];
         misconduct.into_iter().map(of).chain(others).collect()
     }
 
     /// One value of each other kind that is stored, by name.
     fn others() -> Vec<(&'static str, Vec<u8>)> {
-        let key =
-            KeyRecord { announcement: announcement(), status: KeyStatus::Active, created: UnixMillis(3_000) };
-        let state = StateValue { value: vec![1, 2, 3], expires: Some(UnixMillis(4_000)) };
-        let head = AuditHead { entries: 7, hash: Hash([12; 32]) };
+        let key = KeyRecord {
+            announcement: announcement(),
+            status: KeyStatus::Active,
+            created: UnixMillis(3_000),
+        };
+        let state = StateValue {
+            value: vec![1, 2, 3],
+            expires: Some(UnixMillis(4_000)),
+        };
+        let head = AuditHead {
+            entries: 7,
+            hash: Hash([12; 32]),
+        };
         let record = Some(Hash([13; 32]));
-        let entry =
-            head.append(UnixMillis(5_000), AuditKind::Ended, Some(TaskId([3; 16])), "t".into(), record);
+        let entry = head.append(
+            UnixMillis(5_000),
+            AuditKind::Ended,
+            Some(TaskId([3; 16])),
+            "t".into(),
+            record,
+        );
         let delivery = Delivery {
             receiver: "r".into(),
             body: vec![1, 2],
@@ -426,15 +551,27 @@ mod tests {
 
     /// What is written since announcements list their parties.
     fn latest() -> Vec<(&'static str, Vec<u8>)> {
-        let listed = Announcement { parties: vec![node(1), node(2), node(3)], ..announcement() };
-        let mark = |signature| StoredMark { node: node(1), signature };
+        let listed = Announcement {
+            parties: vec![node(1), node(2), node(3)],
+            ..announcement()
+        };
+        let mark = |signature| StoredMark {
+            node: node(1),
+            signature,
+        };
         let generation = Generation {
-            proof: GenerationProof { announcement: listed.clone(), in_force: vec![mark(vec![15; 64])] },
+            proof: GenerationProof {
+                announcement: listed.clone(),
+                in_force: vec![mark(vec![15; 64])],
+            },
             concerned: vec![node(1), node(2)],
             heard: vec![node(2)],
         };
-        let leaving =
-            KeyRecord { announcement: listed, status: KeyStatus::Leaving, created: UnixMillis(3_000) };
+        let leaving = KeyRecord {
+            announcement: listed,
+            status: KeyStatus::Leaving,
+            created: UnixMillis(3_000),
+        };
         vec![
             ("handover", encode(&handover())),
             ("generation", encode(&generation)),
@@ -444,21 +581,49 @@ mod tests {
 
     /// What is kept of tasks that others sign.
     fn counts() -> Vec<(&'static str, Vec<u8>)> {
-        let value = |value| Some(StateValue { value, expires: Some(UnixMillis(4_000)) });
+        let value = |value| {
+            Some(StateValue {
+                value,
+                expires: Some(UnixMillis(4_000)),
+            })
+        };
         let counted = Counted {
             task: TaskId([3; 16]),
             key: KeyId::from_bytes([5; 16]).unwrap(),
             until: UnixMillis(9_000),
             tellers: vec![
-                Teller { node: node(1), released: true },
-                Teller { node: node(2), released: false },
+                Teller {
+                    node: node(1),
+                    released: true,
+                },
+                Teller {
+                    node: node(2),
+                    released: false,
+                },
             ],
             owed: vec!["p".into()],
-            taken: vec![Taken { plugin: "r".into(), key: "k".into(), before: None, wrote: value(vec![1]) }],
+            taken: vec![Taken {
+                plugin: "r".into(),
+                key: "k".into(),
+                before: None,
+                wrote: value(vec![1]),
+            }],
         };
-        let head = AuditHead { entries: 9, hash: Hash([12; 32]) };
-        let entry = head.append(UnixMillis(5_000), AuditKind::Counted, None, "t".into(), None);
-        vec![("counted", encode(&counted)), ("counted-entry", encode(&entry))]
+        let head = AuditHead {
+            entries: 9,
+            hash: Hash([12; 32]),
+        };
+        let entry = head.append(
+            UnixMillis(5_000),
+            AuditKind::Counted,
+            None,
+            "t".into(),
+            None,
+        );
+        vec![
+            ("counted", encode(&counted)),
+            ("counted-entry", encode(&entry)),
+        ]
     }
 
     #[test]
@@ -472,22 +637,42 @@ mod tests {
     }
 
     fn fixture(version: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).join("records.txt")
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(version)
+            .join("records.txt")
     }
 
     fn lines<'a>(records: impl Iterator<Item = (&'a str, Vec<u8>)>) -> String {
-        records.map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes))).collect()
+        records
+            .map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes)))
+            .collect()
     }
 
     /// Rows, which have come furthest, and what was added since the version before.
     fn newest() -> Vec<(&'static str, Vec<u8>)> {
         let row = |(name, row)| {
-            let (recording, chain) = (Some(Hash([14; 32])), Some(Hash([15; 32])));
-            (name, encode(&Row { recording, chain, ..row }))
+            let recording = Some(Hash([14; 32]));
+            let chain = Some(Hash([15; 32]));
+            (
+                name,
+                encode(&Row {
+                    recording,
+                    chain,
+                    ..row
+                }),
+            )
         };
-        let head = AuditHead { entries: 8, hash: Hash([12; 32]) };
+        let head = AuditHead {
+            entries: 8,
+            hash: Hash([12; 32]),
+        };
         let policy = head.append(UnixMillis(5_000), AuditKind::Policy, None, "t".into(), None);
-        rows().into_iter().map(row).chain([("policy", encode(&policy))]).collect()
+        rows()
+            .into_iter()
+            .map(row)
+            .chain([("policy", encode(&policy))])
+            .collect()
     }
 
     #[test]
@@ -497,9 +682,14 @@ mod tests {
             std::fs::write(fixture("v3"), &found).unwrap();
         }
         assert_eq!(found, std::fs::read_to_string(fixture("v3")).unwrap());
-        let unchanged = later().into_iter().filter(|(name, _)| !["reshared", "intact"].contains(name));
+        let unchanged = later()
+            .into_iter()
+            .filter(|(name, _)| !["reshared", "intact"].contains(name));
         let second = std::fs::read_to_string(fixture("v2")).unwrap();
-        assert!(second.contains(&lines(unchanged)), "what has its first version still");
+        assert!(
+            second.contains(&lines(unchanged)),
+            "what has its first version still"
+        );
         let found = lines(latest().into_iter());
         if std::env::var("BLESS").is_ok_and(|format| format == "v4") {
             std::fs::create_dir_all(fixture("v4").parent().unwrap()).unwrap();
@@ -507,12 +697,23 @@ mod tests {
         }
         assert_eq!(found, std::fs::read_to_string(fixture("v4")).unwrap());
         let first = std::fs::read_to_string(fixture("v1")).unwrap();
-        assert!(first.ends_with(&lines(others().into_iter())), "what has its first version still");
+        assert!(
+            first.ends_with(&lines(others().into_iter())),
+            "what has its first version still"
+        );
     }
 
     #[test]
     fn rows_of_earlier_versions_are_read() {
-        let recorded = |(name, row)| (name, Row { recording: Some(Hash([14; 32])), ..row });
+        let recorded = |(name, row)| {
+            (
+                name,
+                Row {
+                    recording: Some(Hash([14; 32])),
+                    ..row
+                },
+            )
+        };
         let second = rows().into_iter().map(recorded).collect();
         for (version, number, expected) in [("v1", 1, rows()), ("v2", 2, second)] {
             let kept = std::fs::read_to_string(fixture(version)).unwrap();
@@ -527,9 +728,18 @@ mod tests {
     #[test]
     fn reshares_of_programs_that_listed_no_parties_are_read() {
         let second = std::fs::read_to_string(fixture("v2")).unwrap();
-        let line = second.lines().find_map(|line| line.strip_prefix("handover ")).unwrap();
-        let expected = Handover { created: UnixMillis(0), ..handover() };
-        assert_eq!(decode::<Handover>(&hex::decode(line).unwrap()), Ok(expected));
+        let line = second
+            .lines()
+            .find_map(|line| line.strip_prefix("handover "))
+            .unwrap();
+        let expected = Handover {
+            created: UnixMillis(0),
+            ..handover()
+        };
+        assert_eq!(
+            decode::<Handover>(&hex::decode(line).unwrap()),
+            Ok(expected)
+        );
     }
 
     #[test]
@@ -546,10 +756,16 @@ mod tests {
     fn quarantines_and_marks_of_the_second_format_are_read() {
         let second = std::fs::read_to_string(fixture("v2")).unwrap();
         let stored = |name: &str| {
-            let line = second.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
+            let line = second
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+                .unwrap();
             hex::decode(line).unwrap()
         };
-        assert_eq!(decode::<Quarantine>(&stored("quarantine")), Ok(quarantine()));
+        assert_eq!(
+            decode::<Quarantine>(&stored("quarantine")),
+            Ok(quarantine())
+        );
         assert_eq!(decode::<PeerMark>(&stored("peer")), Ok(peer()));
     }
 
@@ -557,7 +773,10 @@ mod tests {
     fn only_exactly_one_record_of_a_known_version_is_read() {
         let mut bytes = encode(&row(State::Approved));
         assert_eq!(decode::<Row>(&bytes).unwrap(), row(State::Approved));
-        assert_eq!(decode::<Row>(&bytes[..bytes.len() - 1]), Err(Unreadable::Malformed));
+        assert_eq!(
+            decode::<Row>(&bytes[..bytes.len() - 1]),
+            Err(Unreadable::Malformed)
+        );
         bytes.push(0);
         assert_eq!(decode::<Row>(&bytes), Err(Unreadable::Malformed));
         bytes[0] = 4;

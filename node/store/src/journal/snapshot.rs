@@ -1,11 +1,13 @@
 //! The plugins' state at one moment: what one evaluation reads stays the same while it reads.
 
+use std::sync::Arc;
+
+use countersign_protocol::UnixMillis;
+use redb::ReadOnlyTable;
+
 use super::error::ReadJournalError;
 use super::row::StateValue;
 use super::{Trouble, guarded, read};
-use countersign_protocol::UnixMillis;
-use redb::ReadOnlyTable;
-use std::sync::Arc;
 
 /// A view that later writes do not change.
 pub struct Snapshot {
@@ -19,14 +21,20 @@ impl Snapshot {
         state: ReadOnlyTable<(&'static str, &'static str), &'static [u8]>,
         now: UnixMillis,
         trouble: Arc<Trouble>,
-    ) -> Snapshot {
-        Snapshot { state, now, trouble }
+    ) -> Self {
+        Self {
+            state,
+            now,
+            trouble,
+        }
     }
 
     /// What a plugin last wrote under `key`, unless it has expired.
     pub fn get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, ReadJournalError> {
         guarded(&self.trouble, || {
-            let Some(value) = self.state.get((plugin, key))? else { return Ok(None) };
+            let Some(value) = self.state.get((plugin, key))? else {
+                return Ok(None);
+            };
             let value: StateValue = read("state", value.value())?;
             Ok(value.is_alive(self.now).then_some(value.value))
         })
@@ -59,6 +67,8 @@ impl Snapshot {
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Snapshot").field("now", &self.now).finish_non_exhaustive()
+        f.debug_struct("Snapshot")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }

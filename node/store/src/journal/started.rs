@@ -1,10 +1,13 @@
-//! Reshares that this node has started, by key: also those that came to nothing, which cost as much as others.
+//! Reshares that this node has started, by key: also those that came to nothing, which cost as much
+//! as others.
+
+use std::ops::RangeInclusive;
+
+use countersign_protocol::{KeyId, TaskId, UnixMillis};
+use redb::{ReadableTable, Table, TableError, WriteTransaction};
 
 use super::error::ReadJournalError;
 use super::operation::{Done, STARTED, Written};
-use countersign_protocol::{KeyId, TaskId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
-use std::ops::RangeInclusive;
 
 /// Key id and task id.
 pub(super) type Place = &'static [u8; 32];
@@ -13,14 +16,21 @@ pub(super) type Place = &'static [u8; 32];
 pub(super) struct Started<'t>(Table<'t, Place, u64>);
 
 impl<'t> Started<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Started<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, TableError> {
         Ok(Started(transaction.open_table(STARTED)?))
     }
 
     /// Records one, and forgets those of the key from before `since`.
-    pub(super) fn start(&mut self, key: &KeyId, task: &TaskId, at: UnixMillis, since: UnixMillis) -> Done {
+    pub(super) fn start(
+        &mut self,
+        key: &KeyId,
+        task: &TaskId,
+        at: UnixMillis,
+        since: UnixMillis,
+    ) -> Done {
         let (first, last) = of(key).into_inner();
-        self.0.retain_in::<&[u8; 32], _>(&first..=&last, |_, at| at >= since.0)?;
+        self.0
+            .retain_in::<&[u8; 32], _>(&first..=&last, |_, at| at >= since.0)?;
         if self.0.get(&place(key, task))?.is_some() {
             return Ok(Written::Already);
         }
@@ -37,11 +47,16 @@ pub(super) fn read(
     let (first, last) = of(key).into_inner();
     let entry = |entry: Result<(redb::AccessGuard<'_, Place>, redb::AccessGuard<'_, u64>), _>| {
         let (place, at) = entry?;
-        let (_, task) =
-            place.value().split_last_chunk::<16>().ok_or(ReadJournalError::Damaged { table: "started" })?;
+        let (_, task) = place
+            .value()
+            .split_last_chunk::<16>()
+            .ok_or(ReadJournalError::Damaged { table: "started" })?;
         Ok((TaskId(*task), UnixMillis(at.value())))
     };
-    table.range::<&[u8; 32]>(&first..=&last)?.map(entry).collect()
+    table
+        .range::<&[u8; 32]>(&first..=&last)?
+        .map(entry)
+        .collect()
 }
 
 fn place(key: &KeyId, task: &TaskId) -> [u8; 32] {

@@ -1,9 +1,10 @@
 //! A disk for tests that forgets, tears or holds back what was not synced.
 
-use redb::StorageBackend;
 use std::io::{Error, ErrorKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
+
+use redb::StorageBackend;
 
 const SECTOR: usize = 512;
 
@@ -26,8 +27,8 @@ struct State {
 }
 
 impl Disk {
-    pub(super) fn with(content: Vec<u8>) -> Disk {
-        let disk = Disk::default();
+    pub(super) fn with(content: Vec<u8>) -> Self {
+        let disk = Self::default();
         disk.state().durable = content.clone();
         disk.state().live = content;
         disk
@@ -41,8 +42,11 @@ impl Disk {
     /// Waits until somebody hangs in a held sync.
     pub(super) fn wait_for_sync(&self) {
         let long = Duration::from_secs(20);
-        let (_state, waited) =
-            self.0.1.wait_timeout_while(self.state(), long, |state| !state.waiting).unwrap();
+        let (_state, waited) = self
+            .0
+            .1
+            .wait_timeout_while(self.state(), long, |state| !state.waiting)
+            .unwrap();
         assert!(!waited.timed_out(), "nobody synced the disk");
     }
 
@@ -61,7 +65,8 @@ impl Disk {
         self.state().syncs_left = Some(syncs);
     }
 
-    /// What is on the disk after a power cut: all that was synced, and of the rest each sector or not, as `keep` says.
+    /// What is on the disk after a power cut: all that was synced, and of the rest each sector or
+    /// not, as `keep` says.
     pub(super) fn after_power_cut(&self, mut keep: impl FnMut() -> bool) -> Vec<u8> {
         let state = self.state();
         let mut content = state.durable.clone();
@@ -101,7 +106,10 @@ impl StorageBackend for Disk {
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
         let state = self.state();
         let at = offset as usize;
-        let found = state.live.get(at..at + out.len()).ok_or(ErrorKind::UnexpectedEof)?;
+        let found = state
+            .live
+            .get(at..at + out.len())
+            .ok_or(ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(found);
         Ok(())
     }

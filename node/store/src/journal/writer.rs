@@ -1,5 +1,14 @@
-//! The one thread that writes the journal. What has queued up while it waited for the disk goes into its next commit, so
-//! that many tasks share one `fsync`.
+//! The one thread that writes the journal. What has queued up while it waited for the disk goes
+//! into its next commit, so that many tasks share one `fsync`.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use redb::{Database, Durability};
 
 use super::error::{ReadJournalError, WriteJournalError};
 use super::index::{Change, Index};
@@ -9,13 +18,6 @@ use super::row;
 use crate::contain::contain;
 use crate::place::{MovedError, Place};
 use crate::trouble::Trouble;
-use redb::{Database, Durability};
-use std::fs::File;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 /// The most operations in one commit.
 const MAX_BATCH: usize = 64;
@@ -53,13 +55,20 @@ struct Counts {
 }
 
 impl Writer {
-    pub(super) fn start(desk: Desk) -> io::Result<Writer> {
+    pub(super) fn start(desk: Desk) -> io::Result<Self> {
         let (requests, queue) = sync_channel(MAX_QUEUE);
-        let (counts, place) = (Arc::new(Counts::default()), desk.place.clone());
+        let counts = Arc::new(Counts::default());
+        let place = desk.place.clone();
         let theirs = counts.clone();
-        let thread =
-            std::thread::Builder::new().name("journal".into()).spawn(move || desk.serve(&queue, &theirs))?;
-        Ok(Writer { requests: Some(requests), thread: Some(thread), counts, place })
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || desk.serve(&queue, &theirs))?;
+        Ok(Self {
+            requests: Some(requests),
+            thread: Some(thread),
+            counts,
+            place,
+        })
     }
 
     /// Whether the file is still at its place.
@@ -74,16 +83,20 @@ impl Writer {
 
     /// Whether every page of the file is the one that was written, and holds what reads see.
     pub(super) fn verify_pages(&self) -> Result<(), ReadJournalError> {
-        self.hand_over(Work::Verify).map(drop).map_err(|error| match error {
-            WriteJournalError::Read(error) => error,
-            other => ReadJournalError::Page(other.to_string()),
-        })
+        self.hand_over(Work::Verify)
+            .map(drop)
+            .map_err(|error| match error {
+                WriteJournalError::Read(error) => error,
+                other => ReadJournalError::Page(other.to_string()),
+            })
     }
 
     fn hand_over(&self, work: Work) -> Done {
         let (reply, answer) = sync_channel(1);
         let requests = self.requests.as_ref().ok_or(WriteJournalError::Closed)?;
-        requests.send(Request { work, reply }).map_err(|_| WriteJournalError::Closed)?;
+        requests
+            .send(Request { work, reply })
+            .map_err(|_| WriteJournalError::Closed)?;
         self.counts.pending.fetch_add(1, Ordering::SeqCst);
         // A thread that died by a panic drops the reply.
         let done = answer.recv().unwrap_or(Err(WriteJournalError::Closed));
@@ -127,8 +140,12 @@ pub(super) struct Desk {
 impl Desk {
     fn serve(self, queue: &Receiver<Request>, counts: &Counts) {
         while let Ok(first) = queue.recv() {
-            let batch = std::iter::once(first).chain(queue.try_iter()).take(MAX_BATCH);
-            let (mut operations, mut replies, mut verify) = (Vec::new(), Vec::new(), Vec::new());
+            let batch = std::iter::once(first)
+                .chain(queue.try_iter())
+                .take(MAX_BATCH);
+            let mut operations = Vec::new();
+            let mut replies = Vec::new();
+            let mut verify = Vec::new();
             for Request { work, reply } in batch {
                 match work {
                     Work::Write(operation) => {
@@ -146,12 +163,19 @@ impl Desk {
         }
     }
 
-    fn answer_all(&self, operations: Vec<Operation>, replies: Vec<SyncSender<Done>>, counts: &Counts) {
+    fn answer_all(
+        &self,
+        operations: Vec<Operation>,
+        replies: Vec<SyncSender<Done>>,
+        counts: &Counts,
+    ) {
         if operations.is_empty() {
             return;
         }
         let answers = self.write(operations, counts).unwrap_or_else(|error| {
-            std::iter::repeat_with(|| Err(error.for_another())).take(replies.len()).collect()
+            std::iter::repeat_with(|| Err(error.for_another()))
+                .take(replies.len())
+                .collect()
         });
         counts.rows.store(row::decoded(), Ordering::SeqCst);
         for (reply, answer) in replies.into_iter().zip(answers) {
@@ -160,9 +184,12 @@ impl Desk {
         }
     }
 
-    /// What is on the disk, as a program would find it that opened it now, against what this one works with.
+    /// What is on the disk, as a program would find it that opened it now, against what this one
+    /// works with.
     fn verify(&self) -> Result<(), WriteJournalError> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
         let compared = contain(|| {
             let pages = Pages::of(file).map_err(redb::Error::Io)?;
             super::copy::same(&pages.verify()?, &self.database)
@@ -176,8 +203,13 @@ impl Desk {
         Err(ReadJournalError::Page(damage).into())
     }
 
-    /// What fails ends the journal, unless it is a record that was read: after a failed write nobody knows what the disk holds.
-    fn write(&self, operations: Vec<Operation>, counts: &Counts) -> Result<Vec<Done>, WriteJournalError> {
+    /// What fails ends the journal, unless it is a record that was read: after a failed write
+    /// nobody knows what the disk holds.
+    fn write(
+        &self,
+        operations: Vec<Operation>,
+        counts: &Counts,
+    ) -> Result<Vec<Done>, WriteJournalError> {
         if let Some(why) = self.trouble.why() {
             return Err(WriteJournalError::Ended(why.into()));
         }
@@ -235,7 +267,8 @@ fn ends_the_journal(error: &WriteJournalError) -> bool {
     }
 }
 
-/// One transaction for all. An operation that is refused answers for itself; a failing disk or a damaged record fails all.
+/// One transaction for all. An operation that is refused answers for itself; a failing disk or a
+/// damaged record fails all.
 fn write(
     database: &Database,
     operations: Vec<Operation>,

@@ -1,8 +1,9 @@
-//! What was added to a large store since its file was last written whole: a small file for each commit, so that a new key costs
-//! the same however many there are.
+//! What was added to a large store since its file was last written whole: a small file for each
+//! commit, so that a new key costs the same however many there are.
 //!
-//! `secrets.<generation, 20 digits>.added.age` is sealed as the store's file is. Its plaintext begins with the proof of the file
-//! that it follows, the store's or the addition before, so that none can be left out, repeated or put behind another store's:
+//! `secrets.<generation, 20 digits>.added.age` is sealed as the store's file is. Its plaintext
+//! begins with the proof of the file that it follows, the store's or the addition before, so that
+//! none can be left out, repeated or put behind another store's:
 //!
 //! ```text
 //! 0..32   last 32 bytes of the plaintext before
@@ -10,19 +11,22 @@
 //! last    trailer with the generation, as in the store's file, under a magic of its own
 //! ```
 //!
-//! Only new values come this way, and only of sections that grow with the keys. What is deleted or overwritten must be in no
-//! later file, so such a commit writes the store whole, and the additions go. So does the first commit after the store was
-//! opened, since its recipients may be others, and one in so many.
+//! Only new values come this way, and only of sections that grow with the keys. What is deleted or
+//! overwritten must be in no later file, so such a commit writes the store whole, and the additions
+//! go. So does the first commit after the store was opened, since its recipients may be others, and
+//! one in so many.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 use super::error::OpenError;
 use super::{Change, Section, open_private};
 use crate::files;
 use crate::seal::{NodeKey, Recipients};
 use crate::trailer::{self, Kind, Tag};
-use std::collections::BTreeSet;
-use std::io;
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// Stores with a smaller image are always written whole: about a hundred keys.
 pub(super) const SMALL: usize = 512 * 1024;
@@ -46,32 +50,48 @@ pub(super) struct Room {
 
 impl Room {
     /// Behind a store whose image has so many bytes; none behind a small one.
-    pub(super) fn behind(tag: Tag, image: usize) -> Option<Room> {
-        (image > SMALL).then_some(Room { tag, count: MAX_COUNT, bytes: image })
+    pub(super) fn behind(tag: Tag, image: usize) -> Option<Self> {
+        (image > SMALL).then_some(Self {
+            tag,
+            count: MAX_COUNT,
+            bytes: image,
+        })
     }
 
     /// The same behind the file that was just added.
-    pub(super) fn after(self, tag: Tag) -> Room {
-        Room { tag, ..self }
+    pub(super) fn after(self, tag: Tag) -> Self {
+        Self { tag, ..self }
     }
 
-    /// What is left after these changes; `None` if they must not come as an addition. `known`: whether there is such a value.
+    /// What is left after these changes; `None` if they must not come as an addition. `known`:
+    /// whether there is such a value.
     pub(super) fn take(
         &self,
         changes: &[Change],
         known: impl Fn(Section, &str) -> Result<bool, redb::Error>,
-    ) -> Result<Option<Room>, redb::Error> {
+    ) -> Result<Option<Self>, redb::Error> {
         let mut names = BTreeSet::new();
         let mut bytes = 0;
         for change in changes {
-            let Change::Put { section, key, value } = change else { return Ok(None) };
+            let Change::Put {
+                section,
+                key,
+                value,
+            } = change
+            else {
+                return Ok(None);
+            };
             if !grows(*section) || !names.insert((section.name(), key)) || known(*section, key)? {
                 return Ok(None);
             }
             bytes += key.len() + value.len();
         }
         let fits = !changes.is_empty() && self.count > 0 && bytes <= self.bytes;
-        Ok(fits.then(|| Room { tag: self.tag, count: self.count - 1, bytes: self.bytes - bytes }))
+        Ok(fits.then(|| Self {
+            tag: self.tag,
+            count: self.count - 1,
+            bytes: self.bytes - bytes,
+        }))
     }
 }
 
@@ -111,7 +131,8 @@ pub(super) fn remove(dir: &Path, generation: u64) -> io::Result<()> {
     if old.is_empty() {
         return Ok(());
     }
-    old.iter().try_for_each(|(_, path)| files::remove_if_there(path))?;
+    old.iter()
+        .try_for_each(|(_, path)| files::remove_if_there(path))?;
     files::sync_dir(dir)
 }
 
@@ -148,9 +169,13 @@ pub(super) fn read(
     }
     let (body, trailer) = plaintext.split_at(length);
     match body.strip_prefix(follows) {
-        None => Err(OpenError::damaged(path, "it does not follow the files before it")),
+        None => Err(OpenError::damaged(
+            path,
+            "it does not follow the files before it",
+        )),
         Some(entries) => {
-            let changes = decode(entries).ok_or_else(|| OpenError::damaged(path, "a value in it is cut"))?;
+            let changes =
+                decode(entries).ok_or_else(|| OpenError::damaged(path, "a value in it is cut"))?;
             Ok((changes, trailer::tag(trailer)))
         }
     }
@@ -165,7 +190,8 @@ fn encode(follows: &Tag, changes: &[Change]) -> Zeroizing<Vec<u8>> {
     let mut body = Zeroizing::new(Vec::with_capacity(length));
     body.extend_from_slice(follows);
     for change in changes {
-        let ((section, key), value) = (change.place(), change.value().unwrap_or_default());
+        let (section, key) = change.place();
+        let value = change.value().unwrap_or_default();
         body.push(section.name().len() as u8);
         body.extend_from_slice(section.name().as_bytes());
         body.extend_from_slice(&(key.len() as u16).to_be_bytes());
@@ -180,10 +206,18 @@ fn decode(mut entries: &[u8]) -> Option<Vec<Change>> {
     let mut changes = Vec::new();
     while !entries.is_empty() {
         let section = std::str::from_utf8(take::<1>(&mut entries)?).ok()?;
-        let section = Section::ALL.into_iter().find(|known| known.name() == section)?;
-        let key = std::str::from_utf8(take::<2>(&mut entries)?).ok()?.to_owned();
+        let section = Section::ALL
+            .into_iter()
+            .find(|known| known.name() == section)?;
+        let key = std::str::from_utf8(take::<2>(&mut entries)?)
+            .ok()?
+            .to_owned();
         let value = Zeroizing::new(take::<4>(&mut entries)?.to_vec());
-        changes.push(Change::Put { section, key, value });
+        changes.push(Change::Put {
+            section,
+            key,
+            value,
+        });
     }
     Some(changes)
 }
@@ -191,7 +225,9 @@ fn decode(mut entries: &[u8]) -> Option<Vec<Change>> {
 /// So many bytes of length, and what has it.
 fn take<'b, const N: usize>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
     let (length, rest) = bytes.split_first_chunk::<N>()?;
-    let length = length.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+    let length = length
+        .iter()
+        .fold(0, |number, byte| number << 8 | usize::from(*byte));
     let (value, rest) = rest.split_at_checked(length)?;
     *bytes = rest;
     Some(value)
@@ -202,53 +238,107 @@ mod tests {
     use super::*;
 
     fn change(section: Section, key: &str, value: &[u8]) -> Change {
-        Change::Put { section, key: key.into(), value: value.to_vec().into() }
+        Change::Put {
+            section,
+            key: key.into(),
+            value: value.to_vec().into(),
+        }
     }
 
     fn content(changes: &[Change]) -> Vec<(Section, &str, &[u8])> {
-        changes.iter().map(|change| (change.place().0, change.place().1, change.value().unwrap())).collect()
+        changes
+            .iter()
+            .map(|change| (change.place().0, change.place().1, change.value().unwrap()))
+            .collect()
     }
 
     #[test]
     fn the_bytes_are_frozen_and_no_cut_is_read() {
-        let changes = [change(Section::Share, "k", b"secret"), change(Section::Aux, "", b"")];
+        let changes = [
+            change(Section::Share, "k", b"secret"),
+            change(Section::Aux, "", b""),
+        ];
         let body = encode(&[7; 32], &changes);
-        let expected = "0573686172650001 6b 00000006 736563726574 03617578 0000 00000000".replace(' ', "");
+        let expected =
+            "0573686172650001 6b 00000006 736563726574 03617578 0000 00000000".replace(' ', "");
         assert_eq!(hex::encode(&body[32..]), expected);
         assert_eq!(body[..32], [7; 32]);
         assert_eq!(content(&decode(&body[32..]).unwrap()), content(&changes));
-        let whole: Vec<usize> = (32..body.len()).filter(|end| decode(&body[32..*end]).is_some()).collect();
+        let whole: Vec<usize> = (32..body.len())
+            .filter(|end| decode(&body[32..*end]).is_some())
+            .collect();
         assert_eq!(whole, [32, 32 + 19], "nothing, or the first value alone");
-        assert!(decode(b"\x05other\x00\x01k\x00\x00\x00\x00").is_none(), "an unknown section");
+        assert!(
+            decode(b"\x05other\x00\x01k\x00\x00\x00\x00").is_none(),
+            "an unknown section"
+        );
     }
 
     #[test]
     fn only_new_values_that_come_with_keys_are_added_and_only_so_many() {
-        let room = Room { tag: [0; 32], count: 2, bytes: 10 };
+        let room = Room {
+            tag: [0; 32],
+            count: 2,
+            bytes: 10,
+        };
         let known = |_: Section, key: &str| Ok(key == "known");
         let left = |room: &Room, changes: &[Change]| room.take(changes, known).unwrap();
         let fits = [change(Section::Share, "a", b"1234")];
         let after = left(&room, &fits).unwrap();
         assert_eq!((after.count, after.bytes), (1, 5));
-        assert!(left(&left(&after, &fits).unwrap(), &fits).is_none(), "there is no more room");
-        assert!(left(&after, &[change(Section::Share, "a", b"12345")]).is_none(), "it is too large");
-        assert!(left(&room, &[]).is_none(), "who commits nothing wants the store sealed anew");
+        assert!(
+            left(&left(&after, &fits).unwrap(), &fits).is_none(),
+            "there is no more room"
+        );
+        assert!(
+            left(&after, &[change(Section::Share, "a", b"12345")]).is_none(),
+            "it is too large"
+        );
+        assert!(
+            left(&room, &[]).is_none(),
+            "who commits nothing wants the store sealed anew"
+        );
         assert!(left(&room, &[change(Section::Share, "known", b"1")]).is_none());
         assert!(
-            left(&room, &[change(Section::Share, "a", b"1"), change(Section::Share, "a", b"2")]).is_none()
+            left(
+                &room,
+                &[
+                    change(Section::Share, "a", b"1"),
+                    change(Section::Share, "a", b"2")
+                ]
+            )
+            .is_none()
         );
-        assert!(left(&room, &[Change::Delete { section: Section::Prime, key: "a".into() }]).is_none());
+        assert!(
+            left(
+                &room,
+                &[Change::Delete {
+                    section: Section::Prime,
+                    key: "a".into()
+                }]
+            )
+            .is_none()
+        );
         for section in Section::ALL {
-            assert_eq!(left(&room, &[change(section, "a", b"1")]).is_some(), grows(section));
+            assert_eq!(
+                left(&room, &[change(section, "a", b"1")]).is_some(),
+                grows(section)
+            );
         }
-        assert!(Room::behind([0; 32], SMALL).is_none() && Room::behind([0; 32], SMALL + 1).is_some());
+        assert!(
+            Room::behind([0; 32], SMALL).is_none() && Room::behind([0; 32], SMALL + 1).is_some()
+        );
     }
 
     #[test]
     fn names_are_exact() {
         assert_eq!(name(7), "secrets.00000000000000000007.added.age");
         assert_eq!(generation_of(&name(u64::MAX)), Some(u64::MAX));
-        for other in ["secrets.redb.age", "secrets.7.added.age", "secrets.0000000000000000000x.added.age"] {
+        for other in [
+            "secrets.redb.age",
+            "secrets.7.added.age",
+            "secrets.0000000000000000000x.added.age",
+        ] {
             assert_eq!(generation_of(other), None);
         }
     }

@@ -1,14 +1,17 @@
 //! What can go wrong with the store, one enum per operation. Each text ends with what to do.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
+use countersign_files::Holder;
+
 use super::Section;
 use crate::files::NotPrivate;
 use crate::place::MovedError;
 use crate::seal::{BadRecipient, MAX_WORK_FACTOR};
-use countersign_files::Holder;
-use std::io;
-use std::path::{Path, PathBuf};
 
-/// Why the store's identity was not renewed. The store opens under the one or the other; open it again.
+/// Why the store's identity was not renewed. The store opens under the one or the other; open it
+/// again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenewError {
@@ -46,7 +49,9 @@ pub enum CreateError {
     #[error("the scrypt work factor {0} is not in 1 to {MAX_WORK_FACTOR}; use 16")]
     WorkFactor(u8),
     /// Not a native age recipient.
-    #[error("`{text}` is no age recipient; give the line that `age-keygen` shows, it begins with `age1`")]
+    #[error(
+        "`{text}` is no age recipient; give the line that `age-keygen` shows, it begins with `age1`"
+    )]
     Recipient {
         /// What was given.
         text: String,
@@ -76,7 +81,9 @@ pub enum CreateError {
         error: io::Error,
     },
     /// The database in memory failed.
-    #[error("the database in memory failed ({0}); check free memory, and report this if it persists")]
+    #[error(
+        "the database in memory failed ({0}); check free memory, and report this if it persists"
+    )]
     Database(Box<redb::Error>),
 }
 
@@ -101,7 +108,9 @@ pub enum OpenError {
         holder: Holder,
     },
     /// Nothing there.
-    #[error("{path} is not there; check the data directory, or run `countersign-node init` for a new node")]
+    #[error(
+        "{path} is not there; check the data directory, or run `countersign-node init` for a new node"
+    )]
     Missing {
         /// What was looked for.
         path: PathBuf,
@@ -133,7 +142,9 @@ pub enum OpenError {
         mode: u32,
     },
     /// Not a native age recipient.
-    #[error("`{text}` is no age recipient; give the line that `age-keygen` shows, it begins with `age1`")]
+    #[error(
+        "`{text}` is no age recipient; give the line that `age-keygen` shows, it begins with `age1`"
+    )]
     Recipient {
         /// What was given.
         text: String,
@@ -166,7 +177,9 @@ pub enum ReadError {
         version: u8,
     },
     /// The database in memory failed.
-    #[error("the database in memory failed ({0}); restart the node, and report this if it persists")]
+    #[error(
+        "the database in memory failed ({0}); restart the node, and report this if it persists"
+    )]
     Database(Box<redb::Error>),
 }
 
@@ -205,7 +218,8 @@ pub enum CommitError {
         /// What the system said.
         error: io::Error,
     },
-    /// The new file may have got its name or not. The store is closed now, since the disk may hold the old state or the new.
+    /// The new file may have got its name or not. The store is closed now, since the disk may hold
+    /// the old state or the new.
     #[error(
         "cannot replace the secrets in {dir} ({error}), the store is closed now; remove the cause, then restart the node"
     )]
@@ -223,32 +237,47 @@ pub enum CommitError {
 }
 
 impl CreateError {
-    pub(super) fn io(dir: &Path) -> impl Fn(io::Error) -> CreateError {
-        move |error| CreateError::Io { dir: dir.into(), error }
+    pub(super) fn io(dir: &Path) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Io {
+            dir: dir.into(),
+            error,
+        }
     }
 
-    pub(super) fn directory(dir: &Path, error: NotPrivate) -> CreateError {
+    pub(super) fn directory(dir: &Path, error: NotPrivate) -> Self {
         match error {
-            NotPrivate::Io(error) => CreateError::Io { dir: dir.into(), error },
-            NotPrivate::Mode(path, mode) => CreateError::Exposed { path, mode },
+            NotPrivate::Io(error) => Self::Io {
+                dir: dir.into(),
+                error,
+            },
+            NotPrivate::Mode(path, mode) => Self::Exposed { path, mode },
         }
     }
 }
 
 impl OpenError {
-    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> OpenError {
-        move |error| OpenError::Io { path: path.into(), error }
-    }
-
-    pub(super) fn private(path: &Path, error: NotPrivate) -> OpenError {
-        match error {
-            NotPrivate::Io(error) => OpenError::Io { path: path.into(), error },
-            NotPrivate::Mode(path, mode) => OpenError::Exposed { path, mode },
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Io {
+            path: path.into(),
+            error,
         }
     }
 
-    pub(super) fn damaged(path: &Path, what: impl ToString) -> OpenError {
-        OpenError::Damaged { path: path.into(), what: what.to_string() }
+    pub(super) fn private(path: &Path, error: NotPrivate) -> Self {
+        match error {
+            NotPrivate::Io(error) => Self::Io {
+                path: path.into(),
+                error,
+            },
+            NotPrivate::Mode(path, mode) => Self::Exposed { path, mode },
+        }
+    }
+
+    pub(super) fn damaged(path: &Path, what: impl ToString) -> Self {
+        Self::Damaged {
+            path: path.into(),
+            what: what.to_string(),
+        }
     }
 }
 
@@ -279,16 +308,17 @@ from_redb! {
 }
 
 impl CommitError {
-    /// Whether nothing more can be committed before a restart. After a failed write nobody knows what the disk holds.
+    /// Whether nothing more can be committed before a restart. After a failed write nobody knows
+    /// what the disk holds.
     pub(super) fn ends_the_store(&self) -> bool {
         match self {
-            CommitError::Rejected { .. } => false,
-            CommitError::Closed
-            | CommitError::Ended(_)
-            | CommitError::Moved(_)
-            | CommitError::Io { .. }
-            | CommitError::Unsure { .. }
-            | CommitError::Database(_) => true,
+            Self::Rejected { .. } => false,
+            Self::Closed
+            | Self::Ended(_)
+            | Self::Moved(_)
+            | Self::Io { .. }
+            | Self::Unsure { .. }
+            | Self::Database(_) => true,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Backups of real stores: whole or refused.
 
-use crate::support::*;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use countersign_protocol::UnixMillis;
 use countersign_store::backup::{self, Contents, OpenWith, SealTo};
 use countersign_store::{Backup, BackupError, Journal, Secrets};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use crate::support::*;
 
 fn contents() -> Contents {
     Contents {
@@ -21,10 +23,17 @@ fn contents() -> Contents {
 /// An age identity file, as `age-keygen` writes it, and its recipient.
 fn age_identity(dir: &Path) -> (PathBuf, String) {
     let path = dir.join("age-identity.txt");
-    let made = Command::new("age-keygen").arg("-o").arg(&path).output().unwrap();
+    let made = Command::new("age-keygen")
+        .arg("-o")
+        .arg(&path)
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{made:?}");
     let text = std::fs::read_to_string(&path).unwrap();
-    let recipient = text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
+    let recipient = text
+        .lines()
+        .find_map(|line| line.strip_prefix("# public key: "))
+        .unwrap();
     (path, recipient.to_owned())
 }
 
@@ -38,7 +47,14 @@ fn backed_up() -> (tempfile::TempDir, PathBuf) {
     let copy = db.join("copy.redb");
     journal.copy_to(&copy).unwrap();
     let out = dir.path().join("backup.age");
-    let made = backup::write(&db, &copy, contents(), &SealTo::Passphrase(&passphrase(WORDS)), &out).unwrap();
+    let made = backup::write(
+        &db,
+        &copy,
+        contents(),
+        &SealTo::Passphrase(&passphrase(WORDS)),
+        &out,
+    )
+    .unwrap();
     assert_eq!((made.format, made.files.len()), (1, 3));
     (dir, out)
 }
@@ -51,14 +67,20 @@ fn open(path: &Path) -> Result<Backup, BackupError> {
 fn a_backup_of_a_journal_that_is_written_gives_back_a_store_that_opens() {
     let (dir, out) = backed_up();
     let backup = open(&out).unwrap();
-    assert_eq!((backup.contents.node.as_str(), backup.contents.generation), ("csn1test", 7));
+    assert_eq!(
+        (backup.contents.node.as_str(), backup.contents.generation),
+        ("csn1test", 7)
+    );
     let restored = dir.path().join("restored");
     backup.unpack(&restored).unwrap();
     drop(Secrets::open(&restored, &passphrase(WORDS), &[]).unwrap());
     let journal = Journal::open(&restored).unwrap();
     assert_eq!(journal.audit(0, 10).unwrap()[0].text, "remember me");
     journal.verify_audit().unwrap();
-    assert!(matches!(backup.unpack(&restored), Err(BackupError::Exists { .. })), "nothing is overwritten");
+    assert!(
+        matches!(backup.unpack(&restored), Err(BackupError::Exists { .. })),
+        "nothing is overwritten"
+    );
 }
 
 #[test]
@@ -76,33 +98,69 @@ fn what_is_cut_or_changed_anywhere_is_refused() {
     }
     std::fs::write(&changed, [&whole[..], b"x"].concat()).unwrap();
     assert!(open(&changed).is_err(), "longer");
-    let wrong = Backup::open(&out, &OpenWith::Passphrase(&passphrase("quite another passphrase")));
+    let wrong = Backup::open(
+        &out,
+        &OpenWith::Passphrase(&passphrase("quite another passphrase")),
+    );
     assert!(matches!(wrong, Err(BackupError::WrongKey { .. })));
 }
 
 #[test]
 fn a_backup_needs_a_key_and_a_name_of_its_own() {
     let (dir, out) = backed_up();
-    let (db, journal) = (dir.path().join("db"), dir.path().join("db/copy.redb"));
+    let db = dir.path().join("db");
+    let journal = db.join("copy.redb");
     let short = passphrase("short");
     let write = |to: &SealTo<'_>, out: &Path| backup::write(&db, &journal, contents(), to, out);
     let new = dir.path().join("new.age");
-    assert!(matches!(write(&SealTo::Passphrase(&short), &new), Err(BackupError::NoKey)));
-    assert!(matches!(write(&SealTo::Recipients(&[]), &new), Err(BackupError::NoKey)));
-    assert!(matches!(write(&SealTo::Recipients(&["age1x".into()]), &new), Err(BackupError::Recipient(_))));
-    assert!(matches!(write(&SealTo::Passphrase(&passphrase(WORDS)), &out), Err(BackupError::Exists { .. })));
+    assert!(matches!(
+        write(&SealTo::Passphrase(&short), &new),
+        Err(BackupError::NoKey)
+    ));
+    assert!(matches!(
+        write(&SealTo::Recipients(&[]), &new),
+        Err(BackupError::NoKey)
+    ));
+    assert!(matches!(
+        write(&SealTo::Recipients(&["age1x".into()]), &new),
+        Err(BackupError::Recipient(_))
+    ));
+    assert!(matches!(
+        write(&SealTo::Passphrase(&passphrase(WORDS)), &out),
+        Err(BackupError::Exists { .. })
+    ));
     assert!(!new.exists());
 }
 
 #[test]
 fn recipients_open_a_backup_with_their_identity_file() {
     let (dir, _) = backed_up();
-    let (db, journal, out) =
-        (dir.path().join("db"), dir.path().join("db/copy.redb"), dir.path().join("to-recipient.age"));
+    let db = dir.path().join("db");
+    let journal = db.join("copy.redb");
+    let out = dir.path().join("to-recipient.age");
     let (identity, recipient) = age_identity(dir.path());
-    backup::write(&db, &journal, contents(), &SealTo::Recipients(&[recipient]), &out).unwrap();
-    assert_eq!(Backup::open(&out, &OpenWith::Identity(&identity)).unwrap().contents.generation, 7);
+    backup::write(
+        &db,
+        &journal,
+        contents(),
+        &SealTo::Recipients(&[recipient]),
+        &out,
+    )
+    .unwrap();
+    assert_eq!(
+        Backup::open(&out, &OpenWith::Identity(&identity))
+            .unwrap()
+            .contents
+            .generation,
+        7
+    );
     let (stranger, _) = age_identity(&dir.path().join("db"));
-    assert!(matches!(Backup::open(&out, &OpenWith::Identity(&stranger)), Err(BackupError::WrongKey { .. })));
-    assert!(matches!(open(&out), Err(BackupError::WrongKey { .. } | BackupError::Damaged { .. })));
+    assert!(matches!(
+        Backup::open(&out, &OpenWith::Identity(&stranger)),
+        Err(BackupError::WrongKey { .. })
+    ));
+    assert!(matches!(
+        open(&out),
+        Err(BackupError::WrongKey { .. } | BackupError::Damaged { .. })
+    ));
 }

@@ -1,15 +1,20 @@
-//! Files that are not what the node wrote: none of them opens, and none of them takes the program down.
+//! Files that are not what the node wrote: none of them opens, and none of them takes the program
+//! down.
 
-use crate::support::*;
+use std::path::{Path, PathBuf};
+
 use countersign_store::secrets::{IDENTITY_FILE, SECRETS_FILE};
 use countersign_store::{OpenError, Secrets, Section};
 use rand::{Rng, SeedableRng};
-use std::path::{Path, PathBuf};
+
+use crate::support::*;
 
 /// A store with some content, and the bytes of one of its files.
 fn store(name: &str) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     let dir = temporary();
-    create(dir.path()).commit(vec![put(Section::Share, "a", &[7; 70_000])]).unwrap();
+    create(dir.path())
+        .commit(vec![put(Section::Share, "a", &[7; 70_000])])
+        .unwrap();
     let path = dir.path().join(name);
     let bytes = std::fs::read(&path).unwrap();
     (dir, path, bytes)
@@ -18,7 +23,10 @@ fn store(name: &str) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
 fn refused(dir: &Path, what: &str) {
     let error = Secrets::open(dir, &passphrase(WORDS), &[]).expect_err(what);
     assert!(
-        matches!(error, OpenError::Damaged { .. } | OpenError::WrongPassphrase { .. }),
+        matches!(
+            error,
+            OpenError::Damaged { .. } | OpenError::WrongPassphrase { .. }
+        ),
         "{what}: {error}"
     );
 }
@@ -30,7 +38,10 @@ fn no_bit_can_be_flipped() {
         let (dir, path, bytes) = store(name);
         // Random places, and every byte of the header, where the formats meet.
         let random = (0..200).map(|_| random.gen_range(0..bytes.len()));
-        for at in random.chain((0..bytes.len().min(400)).step_by(3)).collect::<Vec<_>>() {
+        for at in random
+            .chain((0..bytes.len().min(400)).step_by(3))
+            .collect::<Vec<_>>()
+        {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1 << (at % 8);
             std::fs::write(&path, flipped).unwrap();
@@ -62,7 +73,10 @@ fn nothing_can_be_cut_off_or_added() {
         }
         for tail in [&b"\0"[..], &[0; 4096], &bytes] {
             std::fs::write(&path, [&bytes, tail].concat()).unwrap();
-            refused(dir.path(), &format!("{name} with {} bytes more", tail.len()));
+            refused(
+                dir.path(),
+                &format!("{name} with {} bytes more", tail.len()),
+            );
         }
     }
 }
@@ -71,7 +85,8 @@ fn nothing_can_be_cut_off_or_added() {
 fn who_knows_only_the_recipient_cannot_forge_a_store() {
     let (dir, path, _) = store(SECRETS_FILE);
     let recipient = identity(dir.path(), WORDS).to_public();
-    let plaintext = age::decrypt(&identity(dir.path(), WORDS), &std::fs::read(&path).unwrap()).unwrap();
+    let plaintext =
+        age::decrypt(&identity(dir.path(), WORDS), &std::fs::read(&path).unwrap()).unwrap();
     // With a trailer of another key, with the true trailer of another image, and without any.
     let mut forged = plaintext.clone();
     forged[0x2000] ^= 1;
@@ -98,10 +113,30 @@ fn the_store_of_another_node_is_not_ours() {
 fn no_work_factor_is_too_large_to_be_refused() {
     let (dir, path, bytes) = store(IDENTITY_FILE);
     let header = b"-> scrypt ";
-    let at = bytes.windows(header.len()).position(|window| window == header).unwrap() + header.len() + 23;
+    let at = bytes
+        .windows(header.len())
+        .position(|window| window == header)
+        .unwrap()
+        + header.len()
+        + 23;
     assert_eq!(&bytes[at - 1..at + 2], b" 1\n", "salt, then the factor");
-    for factor in ["0", "21", "22", "30", "63", "64", "99", "255", "256", "18446744073709551616"] {
-        std::fs::write(&path, [&bytes[..at], factor.as_bytes(), &bytes[at + 1..]].concat()).unwrap();
+    for factor in [
+        "0",
+        "21",
+        "22",
+        "30",
+        "63",
+        "64",
+        "99",
+        "255",
+        "256",
+        "18446744073709551616",
+    ] {
+        std::fs::write(
+            &path,
+            [&bytes[..at], factor.as_bytes(), &bytes[at + 1..]].concat(),
+        )
+        .unwrap();
         refused(dir.path(), factor);
     }
 }

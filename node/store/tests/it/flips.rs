@@ -1,12 +1,16 @@
-//! Every bit of the journal's file: flipped, it is named or it changes nothing. What the database makes of it is never a panic.
+//! Every bit of the journal's file: flipped, it is named or it changes nothing. What the database
+//! makes of it is never a panic.
 //!
-//! Some bits of each kind in every run; `COUNTERSIGN_FLIPS=1000` for that many, and for all of the header.
+//! Some bits of each kind in every run; `COUNTERSIGN_FLIPS=1000` for that many, and for all of the
+//! header.
 
-use crate::support::*;
+use std::path::Path;
+
 use countersign_store::{Journal, JournalOpenError, KeyRecord, KeyStatus};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::path::Path;
+
+use crate::support::*;
 
 /// What is known of a journal: all of it, as text.
 fn told(journal: &Journal) -> Result<String, String> {
@@ -14,7 +18,9 @@ fn told(journal: &Journal) -> Result<String, String> {
     let keys = journal.keys().map_err(|error| text(&error))?;
     let rows = journal.recent(1000).map_err(|error| text(&error))?;
     let audit = journal.audit(0, 1000).map_err(|error| text(&error))?;
-    let state = journal.state_list("rules", "", 1000, at(1)).map_err(|error| text(&error))?;
+    let state = journal
+        .state_list("rules", "", 1000, at(1))
+        .map_err(|error| text(&error))?;
     let head = journal.verify_audit().map_err(|error| text(&error))?;
     Ok(format!("{keys:?} {rows:?} {audit:?} {state:?} {head:?}"))
 }
@@ -23,7 +29,9 @@ fn filled(dir: &Path) -> String {
     let journal = Journal::create(dir).unwrap();
     for number in 1..60 {
         let writes = vec![state(&format!("day/{number}"), Some(&[number; 300]))];
-        journal.approve(at(5), proven(number, &[number; 900], "limits: {}"), writes).unwrap();
+        journal
+            .approve(at(5), proven(number, &[number; 900], "limits: {}"), writes)
+            .unwrap();
         if number % 2 == 0 {
             journal.end(at(6), task(number), signed(number)).unwrap();
         }
@@ -42,17 +50,25 @@ fn is_named(dir: &Path, whole: &str, what: &str) -> bool {
     let said = match Journal::open(dir) {
         Ok(journal) => told(&journal),
         Err(error) => {
-            let known =
-                matches!(error, JournalOpenError::Damaged { .. } | JournalOpenError::NewerFormat { .. });
+            let known = matches!(
+                error,
+                JournalOpenError::Damaged { .. } | JournalOpenError::NewerFormat { .. }
+            );
             assert!(known, "{what}: {error}");
-            assert!(error.to_string().contains("journal.redb"), "{what}: {error}");
+            assert!(
+                error.to_string().contains("journal.redb"),
+                "{what}: {error}"
+            );
             return true;
         }
     };
     match said {
         Ok(said) => {
             // Without the two texts, which are long.
-            assert!(said == whole, "{what} changes what the journal says, and nobody noticed");
+            assert!(
+                said == whole,
+                "{what} changes what the journal says, and nobody noticed"
+            );
             false
         }
         Err(_) => true,
@@ -81,9 +97,16 @@ fn a_flipped_bit_is_named_or_changes_nothing() {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         std::fs::write(&path, flipped).unwrap();
-        named += usize::from(is_named(dir.path(), &whole, &format!("bit {} of byte {}", bit % 8, bit / 8)));
+        named += usize::from(is_named(
+            dir.path(),
+            &whole,
+            &format!("bit {} of byte {}", bit % 8, bit / 8),
+        ));
     }
-    println!("{} bits flipped in journal.redb: {named} named, the others harmless", bits.len());
+    println!(
+        "{} bits flipped in journal.redb: {named} named, the others harmless",
+        bits.len()
+    );
     assert!(named > 0);
     std::fs::write(&path, bytes).unwrap();
     assert!(!is_named(dir.path(), &whole, "nothing"));

@@ -1,11 +1,14 @@
-//! Processes that die in mid-commit. A test starts its own binary again as the child that is killed.
+//! Processes that die in mid-commit. A test starts its own binary again as the child that is
+//! killed.
 
-use crate::support::*;
-use countersign_store::{Journal, LookUp, OpenError, Secrets, Section};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use countersign_store::{Journal, LookUp, OpenError, Secrets, Section};
+
+use crate::support::*;
 
 /// Names the directory to a child.
 const CHILD: &str = "COUNTERSIGN_STORE_TEST_CHILD";
@@ -25,11 +28,16 @@ fn spawn(test: &str, dir: &Path) -> Child {
         .unwrap()
 }
 
-/// Waits for the `lines`th acknowledgement, lets the child run on for a moment, kills it, and tells the last number it
-/// acknowledged.
+/// Waits for the `lines`th acknowledgement, lets the child run on for a moment, kills it, and tells
+/// the last number it acknowledged.
 fn kill_after(mut child: Child, lines: usize, extra: Duration) -> u64 {
-    let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let acknowledged = |line: String| line.strip_prefix("acknowledged ").and_then(|n| n.parse::<u64>().ok());
+    let mut output = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let acknowledged = |line: String| {
+        line.strip_prefix("acknowledged ")
+            .and_then(|n| n.parse::<u64>().ok())
+    };
     let mut last = output.by_ref().filter_map(acknowledged).take(lines).last();
     std::thread::sleep(extra);
     child.kill().unwrap();
@@ -40,7 +48,12 @@ fn kill_after(mut child: Child, lines: usize, extra: Duration) -> u64 {
 
 /// Twenty different places: after some commits, and a while into the next.
 fn places() -> impl Iterator<Item = (usize, Duration)> {
-    (0..20).map(|round| (round % 4, Duration::from_micros(1_700 * (round as u64 % 11))))
+    (0..20).map(|round| {
+        (
+            round % 4,
+            Duration::from_micros(1_700 * (round as u64 % 11)),
+        )
+    })
 }
 
 #[test]
@@ -60,13 +73,22 @@ fn no_acknowledged_commit_of_secrets_is_lost() {
     drop(create(dir.path()));
     let mut highest = 0;
     for (lines, extra) in places() {
-        let child = spawn("kill::no_acknowledged_commit_of_secrets_is_lost", dir.path());
+        let child = spawn(
+            "kill::no_acknowledged_commit_of_secrets_is_lost",
+            dir.path(),
+        );
         highest = kill_after(child, lines, extra).max(highest);
         let secrets = open(dir.path());
         let generation = secrets.generation().unwrap();
-        assert!(generation >= highest, "{generation} after {highest} was acknowledged");
+        assert!(
+            generation >= highest,
+            "{generation} after {highest} was acknowledged"
+        );
         if generation > 1 {
-            assert_eq!(get(&secrets, Section::Aux, "last").unwrap(), generation.to_be_bytes());
+            assert_eq!(
+                get(&secrets, Section::Aux, "last").unwrap(),
+                generation.to_be_bytes()
+            );
             let share = get(&secrets, Section::Share, &(generation % 8).to_string()).unwrap();
             assert_eq!(share, vec![generation as u8; 20_000]);
         }
@@ -75,32 +97,52 @@ fn no_acknowledged_commit_of_secrets_is_lost() {
     assert!(highest > 20, "only {highest} commits were made");
 }
 
-/// The same beside a store that is large, where new values are added: each round opens the store, writes it whole, and adds.
+/// The same beside a store that is large, where new values are added: each round opens the store,
+/// writes it whole, and adds.
 #[test]
 fn no_acknowledged_addition_is_lost() {
     if let Some(dir) = child_dir() {
         let secrets = open(&dir);
         for number in secrets.generation().unwrap() + 1.. {
-            let generation =
-                secrets.commit(vec![put(Section::Share, &number.to_string(), &number.to_be_bytes())]);
+            let generation = secrets.commit(vec![put(
+                Section::Share,
+                &number.to_string(),
+                &number.to_be_bytes(),
+            )]);
             println!("acknowledged {}", generation.unwrap());
         }
     }
     let dir = temporary();
-    let large = (0..8).map(|part| put(Section::Aux, &part.to_string(), &[7; 100_000])).collect();
+    let large = (0..8)
+        .map(|part| put(Section::Aux, &part.to_string(), &[7; 100_000]))
+        .collect();
     create(dir.path()).commit(large).unwrap();
-    let (mut highest, mut added) = (0, 0);
+    let mut highest = 0;
+    let mut added = 0;
     for (lines, extra) in places() {
         let child = spawn("kill::no_acknowledged_addition_is_lost", dir.path());
         highest = kill_after(child, lines, extra).max(highest);
-        added += names(dir.path()).iter().filter(|name| name.ends_with(".added.age")).count();
+        added += names(dir.path())
+            .iter()
+            .filter(|name| name.ends_with(".added.age"))
+            .count();
         let secrets = open(dir.path());
         let generation = secrets.generation().unwrap();
-        assert!(generation >= highest, "{generation} after {highest} was acknowledged");
+        assert!(
+            generation >= highest,
+            "{generation} after {highest} was acknowledged"
+        );
         for number in 3..=generation {
-            assert_eq!(get(&secrets, Section::Share, &number.to_string()).unwrap(), number.to_be_bytes());
+            assert_eq!(
+                get(&secrets, Section::Share, &number.to_string()).unwrap(),
+                number.to_be_bytes()
+            );
         }
-        assert!(names(dir.path()).iter().all(|name| !name.starts_with('.')), "{:?}", names(dir.path()));
+        assert!(
+            names(dir.path()).iter().all(|name| !name.starts_with('.')),
+            "{:?}",
+            names(dir.path())
+        );
     }
     assert!(added > 20, "only {added} files were added");
 }
@@ -114,8 +156,13 @@ fn another_process_is_kept_out_and_a_dead_one_is_not() {
     }
     let dir = temporary();
     drop(create(dir.path()));
-    let mut child = spawn("kill::another_process_is_kept_out_and_a_dead_one_is_not", dir.path());
-    let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut child = spawn(
+        "kill::another_process_is_kept_out_and_a_dead_one_is_not",
+        dir.path(),
+    );
+    let mut output = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
     assert!(output.any(|line| line == "acknowledged 1"));
     let error = Secrets::open(dir.path(), &passphrase(WORDS), &[]).unwrap_err();
     assert!(matches!(error, OpenError::Locked { .. }), "{error}");
@@ -133,11 +180,15 @@ fn an_interrupted_creation_leaves_a_whole_store_or_none() {
         drop(secrets);
         std::process::exit(0);
     }
-    let (mut whole, mut none) = (0, 0);
+    let mut whole = 0;
+    let mut none = 0;
     for round in 0..24 {
         let parent = temporary();
         let dir = parent.path().join("data");
-        let child = spawn("kill::an_interrupted_creation_leaves_a_whole_store_or_none", &dir);
+        let child = spawn(
+            "kill::an_interrupted_creation_leaves_a_whole_store_or_none",
+            &dir,
+        );
         // Every sixth may finish; the others die after 0 to 70 ms.
         let lines = if round % 6 == 5 { 2 } else { 1 };
         let acknowledged = kill_after(child, lines, Duration::from_millis(3 * round));
@@ -150,7 +201,9 @@ fn an_interrupted_creation_leaves_a_whole_store_or_none() {
                 none += 1;
                 assert!(acknowledged < 2, "{error}");
                 assert!(matches!(error, OpenError::Missing { .. }), "{error}");
-                create(&dir).commit(vec![put(Section::Share, "a", b"1")]).unwrap();
+                create(&dir)
+                    .commit(vec![put(Section::Share, "a", b"1")])
+                    .unwrap();
             }
         }
         assert_eq!(names(&dir).len(), 3, "{:?}", names(&dir));
@@ -169,10 +222,15 @@ fn every_stage_of_creation_can_be_the_last() {
         }
         dir
     };
-    let (secrets, identity) = ("secrets.redb.age", "identity.age");
-    let (first, staged) = (".secrets.redb.age.first", ".identity.age.tmp");
+    let secrets = "secrets.redb.age";
+    let identity = "identity.age";
+    let first = ".secrets.redb.age.first";
+    let staged = ".identity.age.tmp";
     // Before the identity has its name there is no store, and creation begins anew.
-    for files in [&[(secrets, first)][..], &[(secrets, first), (identity, staged)]] {
+    for files in [
+        &[(secrets, first)][..],
+        &[(secrets, first), (identity, staged)],
+    ] {
         let dir = stage(files);
         assert!(Secrets::open(dir.path(), &passphrase(WORDS), &[]).is_err());
         drop(create(dir.path()));
@@ -189,8 +247,16 @@ fn every_stage_of_creation_can_be_the_last() {
 fn no_acknowledged_write_of_the_journal_is_lost() {
     if let Some(dir) = child_dir() {
         let journal = Journal::open(&dir).unwrap();
-        for number in journal.recent(1).unwrap().first().map_or(0, |row| row.task.0[0]) + 1.. {
-            journal.approve(at(1), decided(number), vec![state("last", Some(&[number]))]).unwrap();
+        for number in journal
+            .recent(1)
+            .unwrap()
+            .first()
+            .map_or(0, |row| row.task.0[0])
+            + 1..
+        {
+            journal
+                .approve(at(1), decided(number), vec![state("last", Some(&[number]))])
+                .unwrap();
             journal.end(at(2), task(number), signed(number)).unwrap();
             println!("acknowledged {number}");
         }
@@ -199,12 +265,20 @@ fn no_acknowledged_write_of_the_journal_is_lost() {
     drop(Journal::create(dir.path()).unwrap());
     let mut highest = 0;
     for (lines, extra) in places() {
-        let child = spawn("kill::no_acknowledged_write_of_the_journal_is_lost", dir.path());
+        let child = spawn(
+            "kill::no_acknowledged_write_of_the_journal_is_lost",
+            dir.path(),
+        );
         highest = kill_after(child, lines, extra).max(highest);
         let journal = Journal::open(dir.path()).unwrap();
         for number in 1..=highest as u8 {
-            let found = journal.look_up(&task(number), &decided(number).hash).unwrap();
-            assert!(matches!(found, LookUp::Same(_)), "task {number} of {highest}: {found:?}");
+            let found = journal
+                .look_up(&task(number), &decided(number).hash)
+                .unwrap();
+            assert!(
+                matches!(found, LookUp::Same(_)),
+                "task {number} of {highest}: {found:?}"
+            );
         }
         journal.verify_audit().unwrap();
         journal.abort_unfinished(at(3), &[]).unwrap();
@@ -217,15 +291,25 @@ fn a_renewal_of_the_identity_may_be_killed_at_any_moment() {
     if let Some(dir) = child_dir() {
         let mut secrets = open(&dir);
         for number in 1_u64.. {
-            secrets = secrets.renew_identity(&passphrase(WORDS), WORK_FACTOR).unwrap();
+            secrets = secrets
+                .renew_identity(&passphrase(WORDS), WORK_FACTOR)
+                .unwrap();
             println!("acknowledged {number}");
         }
     }
     let dir = temporary();
-    create(dir.path()).commit(vec![put(Section::Share, "a", b"kept")]).unwrap();
+    create(dir.path())
+        .commit(vec![put(Section::Share, "a", b"kept")])
+        .unwrap();
     for (lines, extra) in places() {
-        let child = spawn("kill::a_renewal_of_the_identity_may_be_killed_at_any_moment", dir.path());
+        let child = spawn(
+            "kill::a_renewal_of_the_identity_may_be_killed_at_any_moment",
+            dir.path(),
+        );
         kill_after(child, lines, extra);
-        assert_eq!(get(&open(dir.path()), Section::Share, "a").unwrap(), b"kept");
+        assert_eq!(
+            get(&open(dir.path()), Section::Share, "a").unwrap(),
+            b"kept"
+        );
     }
 }

@@ -1,15 +1,17 @@
 //! What several tests of the store need.
 
+use std::path::Path;
+
 use countersign_protocol::{
-    Announcement, Committee, Hash, InputSignature, KeyId, NodeId, Outcome, PluginVerdict, Refusal, Scheme,
-    SessionId, Signed, TaskId, Threshold, UnixMillis,
+    Announcement, Committee, Hash, InputSignature, KeyId, NodeId, Outcome, PluginVerdict, Refusal,
+    Scheme, SessionId, Signed, TaskId, Threshold, UnixMillis,
 };
 use countersign_store::{
-    Change, Configuration, Decided, Evidence, Journal, Passphrase, Secrets, Section, StateWrite, TaskKind,
+    Change, Configuration, Decided, Evidence, Journal, Passphrase, Secrets, Section, StateWrite,
+    TaskKind,
 };
 use redb::{Database, TableDefinition};
 use sha2::{Digest, Sha256};
-use std::path::Path;
 use zeroize::Zeroizing;
 
 /// The lowest work factor: the tests are about files, not about scrypt.
@@ -23,7 +25,10 @@ pub fn passphrase(text: &str) -> Passphrase {
 /// A directory that only its owner can look into.
 pub fn temporary() -> tempfile::TempDir {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    tempfile::Builder::new().permissions(private).tempdir().unwrap()
+    tempfile::Builder::new()
+        .permissions(private)
+        .tempdir()
+        .unwrap()
 }
 
 pub fn create(dir: &Path) -> Secrets {
@@ -35,15 +40,25 @@ pub fn open(dir: &Path) -> Secrets {
 }
 
 pub fn put(section: Section, key: &str, value: &[u8]) -> Change {
-    Change::Put { section, key: key.into(), value: Zeroizing::new(value.to_vec()) }
+    Change::Put {
+        section,
+        key: key.into(),
+        value: Zeroizing::new(value.to_vec()),
+    }
 }
 
 pub fn delete(section: Section, key: &str) -> Change {
-    Change::Delete { section, key: key.into() }
+    Change::Delete {
+        section,
+        key: key.into(),
+    }
 }
 
 pub fn get(secrets: &Secrets, section: Section, key: &str) -> Option<Vec<u8>> {
-    secrets.get(section, key).unwrap().map(|value| value.to_vec())
+    secrets
+        .get(section, key)
+        .unwrap()
+        .map(|value| value.to_vec())
 }
 
 pub fn mode(path: &Path) -> u32 {
@@ -53,7 +68,9 @@ pub fn mode(path: &Path) -> u32 {
 /// Names in a directory, sorted.
 pub fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -98,8 +115,16 @@ pub fn proven(number: u8, recording: &[u8], document: &str) -> Decided {
     let configuration = configuration(document);
     let mut decided = decided(number);
     decided.verdicts[0].config = configuration.digest;
-    let (recording, configurations) = (recording.to_vec(), vec![configuration]);
-    Decided { evidence: Evidence { recording, configurations, chain: None }, ..decided }
+    let recording = recording.to_vec();
+    let configurations = vec![configuration];
+    Decided {
+        evidence: Evidence {
+            recording,
+            configurations,
+            chain: None,
+        },
+        ..decided
+    }
 }
 
 /// The same under a chain that `chain` describes.
@@ -112,7 +137,10 @@ pub fn proven_under(chain: &str, number: u8, recording: &[u8], document: &str) -
 }
 
 pub fn configuration(document: &str) -> Configuration {
-    Configuration { digest: Hash(Sha256::digest(document).into()), document: document.into() }
+    Configuration {
+        digest: Hash(Sha256::digest(document).into()),
+        document: document.into(),
+    }
 }
 
 pub fn signed(number: u8) -> Outcome {
@@ -129,11 +157,20 @@ pub fn signed(number: u8) -> Outcome {
 }
 
 pub fn refusal() -> Refusal {
-    Refusal { code: "limit".into(), reason: "too much".into(), plugin: Some("rules".into()) }
+    Refusal {
+        code: "limit".into(),
+        reason: "too much".into(),
+        plugin: Some("rules".into()),
+    }
 }
 
 pub fn state(key: &str, value: Option<&[u8]>) -> StateWrite {
-    StateWrite { plugin: "rules".into(), key: key.into(), value: value.map(<[u8]>::to_vec), expires: None }
+    StateWrite {
+        plugin: "rules".into(),
+        key: key.into(),
+        value: value.map(<[u8]>::to_vec),
+        expires: None,
+    }
 }
 
 /// The node's age identity, taken out of its file by age alone.
@@ -141,7 +178,11 @@ pub fn identity(dir: &Path, words: &str) -> age::x25519::Identity {
     let sealed = std::fs::read(dir.join(countersign_store::secrets::IDENTITY_FILE)).unwrap();
     let passphrase = age::scrypt::Identity::new(age::secrecy::SecretString::from(words));
     let text = String::from_utf8(age::decrypt(&passphrase, &sealed).unwrap()).unwrap();
-    text.lines().find(|line| !line.starts_with('#')).unwrap().parse().unwrap()
+    text.lines()
+        .find(|line| !line.starts_with('#'))
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Puts several identities into the identity file, as a renewal that was interrupted leaves them.

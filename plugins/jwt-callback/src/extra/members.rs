@@ -15,7 +15,11 @@ pub(super) struct Members {
 
 impl Members {
     pub(super) fn new(claims: Map<String, Value>) -> Self {
-        Self { members: claims, facts: BTreeSet::new(), overridden: Vec::new() }
+        Self {
+            members: claims,
+            facts: BTreeSet::new(),
+            overridden: Vec::new(),
+        }
     }
 
     /// The node's word; `None` is one too.
@@ -36,10 +40,11 @@ impl Members {
         self.facts.insert(name.into());
     }
 
-    /// Works on the members of the object `name`; anything else under this name is no object and gives way.
-    pub(super) fn within(&mut self, name: &str, work: impl FnOnce(&mut Members)) {
+    /// Works on the members of the object `name`; anything else under this name is no object and
+    /// gives way.
+    pub(super) fn within(&mut self, name: &str, work: impl FnOnce(&mut Self)) {
         let claim = self.members.remove(name);
-        let mut inner = Members::new(match claim {
+        let mut inner = Self::new(match claim {
             Some(Value::Object(members)) => members,
             Some(_) => {
                 self.overridden.push(name.into());
@@ -48,17 +53,23 @@ impl Members {
             None => Map::new(),
         });
         work(&mut inner);
-        self.overridden.extend(inner.overridden.iter().map(|member| format!("{name}.{member}")));
+        self.overridden.extend(
+            inner
+                .overridden
+                .iter()
+                .map(|member| format!("{name}.{member}")),
+        );
         self.members.insert(name.into(), inner.into_value());
         self.facts.insert(name.into());
     }
 
-    /// Moves every claim whose name is not among `passed` into an object `aside`, which is there only if it has members.
-    /// A claim of that very name goes the same way.
+    /// Moves every claim whose name is not among `passed` into an object `aside`, which is there
+    /// only if it has members. A claim of that very name goes the same way.
     pub(super) fn set_aside(&mut self, passed: &[&str], aside: &str) {
         let stays = |name: &str| self.facts.contains(name) || passed.contains(&name);
-        let (kept, moved): (Map<_, _>, Map<_, _>) =
-            std::mem::take(&mut self.members).into_iter().partition(|(name, _)| stays(name));
+        let (kept, moved): (Map<_, _>, Map<_, _>) = std::mem::take(&mut self.members)
+            .into_iter()
+            .partition(|(name, _)| stays(name));
         self.members = kept;
         if !moved.is_empty() {
             self.members.insert(aside.into(), Value::Object(moved));

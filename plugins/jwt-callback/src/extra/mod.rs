@@ -1,22 +1,25 @@
 //! `extra_info`: what the node knows, in the servers' vocabulary, and what the requester says.
 //!
-//! The requester may state members in the claim `extra-info`, a JSON object. Where the node decoded what is signed, and for
-//! every operation but a KeySign of bare digests, a claim stays in its place only if it names who ordered and why
-//! ([`v1::PASSED`], [`v2::PASSED`]). Every other member of the vocabulary describes what is signed: it is the node's, or it
-//! is absent. Readers take what stands there for a fact, so what the requester says besides goes to the member `claims`,
-//! whose name says what it is. A claim that contradicts a fact is logged.
+//! The requester may state members in the claim `extra-info`, a JSON object. Where the node decoded
+//! what is signed, and for every operation but a KeySign of bare digests, a claim stays in its
+//! place only if it names who ordered and why ([`v1::PASSED`], [`v2::PASSED`]). Every other member
+//! of the vocabulary describes what is signed: it is the node's, or it is absent. Readers take what
+//! stands there for a fact, so what the requester says besides goes to the member `claims`, whose
+//! name says what it is. A claim that contradicts a fact is logged.
 //!
-//! About bare digests the node knows nothing, and the claims stay where the requester put them: a server that is told the
-//! raw transaction can hash it itself.
+//! About bare digests the node knows nothing, and the claims stay where the requester put them: a
+//! server that is told the raw transaction can hash it itself.
 //!
-//! Amounts of v1 are in the asset's smallest unit, those of v2 in whole coins; chains and assets have the names of the
-//! configuration's `assets`, else CAIP ids.
+//! Amounts of v1 are in the asset's smallest unit, those of v2 in whole coins; chains and assets
+//! have the names of the configuration's `assets`, else CAIP ids.
 
 mod members;
 mod v1;
 mod v2;
 
-use countersign_sdk::{Destination, Failure, Host, Intent, Level, Operation, Task, Transaction, json};
+use countersign_sdk::{
+    Destination, Failure, Host, Intent, Level, Operation, Task, Transaction, json,
+};
 use serde_json::{Map, Value};
 
 use crate::config::{Config, Version};
@@ -55,15 +58,23 @@ pub(crate) fn extra_info(
     extra.fact(COUNTERSIGN, facts);
     if !extra.overridden.is_empty() {
         let names = extra.overridden.join(" ");
-        host.log(Level::Warn, "the requester's extra-info contradicts the node", &[("members", &names)]);
+        host.log(
+            Level::Warn,
+            "the requester's extra-info contradicts the node",
+            &[("members", &names)],
+        );
     }
     Ok(extra.into_value())
 }
 
 fn claimed(task: &Task) -> Result<Map<String, Value>, Failure> {
-    let Some(supplied) = task.claim(EXTRA_INFO) else { return Ok(Map::new()) };
+    let Some(supplied) = task.claim(EXTRA_INFO) else {
+        return Ok(Map::new());
+    };
     json::strict(supplied.as_bytes()).map_err(|error| {
-        Failure::Unsupported(format!("the claim `{EXTRA_INFO}` is not a JSON object: {error}"))
+        Failure::Unsupported(format!(
+            "the claim `{EXTRA_INFO}` is not a JSON object: {error}"
+        ))
     })
 }
 
@@ -74,9 +85,10 @@ fn is_opaque(task: &Task) -> bool {
             Intent::Opaque => true,
             Intent::Transaction(_) | Intent::Message(_) | Intent::TypedData(_) => false,
         },
-        Operation::Keygen(_) | Operation::Reshare(_) | Operation::KeyShareSign(_) | Operation::Other(_) => {
-            false
-        }
+        Operation::Keygen(_)
+        | Operation::Reshare(_)
+        | Operation::KeyShareSign(_)
+        | Operation::Other(_) => false,
     }
 }
 
@@ -87,9 +99,12 @@ fn only_source(transaction: &Transaction) -> Option<&str> {
     }
 }
 
-/// What leaves the key, if that is all that happens and all of it is of one asset: these vocabularies name one.
+/// What leaves the key, if that is all that happens and all of it is of one asset: these
+/// vocabularies name one.
 fn payments(transaction: &Transaction) -> Option<Vec<&Destination>> {
     let payments = transaction.payments()?;
-    let one_asset = payments.windows(2).all(|pair| pair[0].asset == pair[1].asset);
+    let one_asset = payments
+        .windows(2)
+        .all(|pair| pair[0].asset == pair[1].asset);
     one_asset.then_some(payments)
 }

@@ -1,7 +1,8 @@
 //! The first vocabulary: flat members of a KeySign.
 //!
-//! Types are those of the servers that read them: `fee`, `decimal`, `operation` and `transaction_type` are JSON numbers that
-//! fit into 64 bits with a sign, all else is text. A number out of that range is left out.
+//! Types are those of the servers that read them: `fee`, `decimal`, `operation` and
+//! `transaction_type` are JSON numbers that fit into 64 bits with a sign, all else is text. A
+//! number out of that range is left out.
 
 use countersign_sdk::{Destination, Intent, Task, Transaction};
 use serde_json::{Value, json};
@@ -12,8 +13,15 @@ use crate::config::Config;
 use crate::request::hex0x;
 
 /// Who ordered, under which reference, and why.
-pub(super) const PASSED: &[&str] =
-    &["cobo_id", "api_request_id", "transaction_type", "replace_cobo_id", "api_key", "operator", "note"];
+pub(super) const PASSED: &[&str] = &[
+    "cobo_id",
+    "api_request_id",
+    "transaction_type",
+    "replace_cobo_id",
+    "api_key",
+    "operator",
+    "note",
+];
 
 /// Ordered by API.
 const BY_API: u32 = 102;
@@ -25,18 +33,26 @@ pub(super) fn write(extra: &mut Members, config: &Config, task: &Task) {
     if let Some(reference) = task.claim(REFERENCE) {
         extra.default("api_request_id", reference);
     }
-    let Some(signing) = task.signing() else { return };
+    let Some(signing) = task.signing() else {
+        return;
+    };
     extra.default("transaction_type", BY_API);
     match &signing.intent {
         Intent::Opaque => {}
         Intent::Transaction(transaction) => write_transaction(extra, config, transaction),
-        Intent::Message(_) | Intent::TypedData(_) => extra.fact("operation", Some(SIGN_MESSAGE.into())),
+        Intent::Message(_) | Intent::TypedData(_) => {
+            extra.fact("operation", Some(SIGN_MESSAGE.into()))
+        }
     }
 }
 
 fn write_transaction(extra: &mut Members, config: &Config, transaction: &Transaction) {
     let payments = payments(transaction);
-    let operation = if payments.is_some() { TRANSFER } else { CONTRACT_CALL };
+    let operation = if payments.is_some() {
+        TRANSFER
+    } else {
+        CONTRACT_CALL
+    };
     extra.fact("operation", Some(operation.into()));
     extra.fact("raw_tx_hex", Some(hex0x(&transaction.unsigned).into()));
     extra.fact("from_address", only_source(transaction).map(Into::into));
@@ -55,7 +71,8 @@ fn write_transaction(extra: &mut Members, config: &Config, transaction: &Transac
     }
 }
 
-/// Servers read these numbers into 64 bits with a sign, and refuse the whole document if one does not fit.
+/// Servers read these numbers into 64 bits with a sign, and refuse the whole document if one does
+/// not fit.
 fn number(digits: &str) -> Option<Value> {
     digits.parse::<i64>().ok().map(Into::into)
 }
@@ -63,5 +80,7 @@ fn number(digits: &str) -> Option<Value> {
 /// JSON in a text, as that vocabulary has it.
 fn details(payments: &[&Destination]) -> Value {
     let detail = |to: &&Destination| json!({"to_address": to.address, "amount": to.amount});
-    Value::Array(payments.iter().map(detail).collect()).to_string().into()
+    Value::Array(payments.iter().map(detail).collect())
+        .to_string()
+        .into()
 }

@@ -1,5 +1,5 @@
-//! The later vocabulary: objects of the incumbent's second API. What is required in them, and of which type, is what its
-//! published models demand.
+//! The later vocabulary: objects of the incumbent's second API. What is required in them, and of
+//! which type, is what its published models demand.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,8 +16,15 @@ use crate::request::hex0x;
 /// In which organisation the key lives.
 pub(super) const PASSED: &[&str] = &["org", "project", "vault"];
 /// Of `transaction`: who ordered, under which reference, and why.
-const PASSED_OF_TRANSACTION: &[&str] =
-    &["transaction_id", "cobo_id", "request_id", "initiator", "initiator_type", "description", "category"];
+const PASSED_OF_TRANSACTION: &[&str] = &[
+    "transaction_id",
+    "cobo_id",
+    "request_id",
+    "initiator",
+    "initiator_type",
+    "description",
+    "category",
+];
 
 pub(super) fn write(extra: &mut Members, config: &Config, task: &Task) -> Result<(), Failure> {
     match &task.operation {
@@ -34,8 +41,14 @@ pub(super) fn write(extra: &mut Members, config: &Config, task: &Task) -> Result
             extra.fact("target_key_share_holder_group", Some(target));
         }
         Operation::KeyShareSign(signing) => {
-            let group =
-                |check: &KeyShareCheck| group(Some(&check.key), &check.key.members, &[], check.key.threshold);
+            let group = |check: &KeyShareCheck| {
+                group(
+                    Some(&check.key),
+                    &check.key.members,
+                    &[],
+                    check.key.threshold,
+                )
+            };
             let groups = signing.checks.iter().map(group).collect();
             extra.fact("validity_key_share_holder_groups", Some(groups));
         }
@@ -77,7 +90,10 @@ fn write_signing(
     if let Some(transaction) = task.transaction() {
         let chain = chain_id(config, transaction);
         let address = |source: &String| json!({"address": source, "chain_id": chain});
-        extra.fact("source_addresses", Some(transaction.sources.iter().map(address).collect()));
+        extra.fact(
+            "source_addresses",
+            Some(transaction.sources.iter().map(address).collect()),
+        );
     }
     let destination = destination(config, signing)?;
     extra.within("transaction", |members| {
@@ -111,14 +127,21 @@ fn write_transaction(
         ("destination", destination),
     ];
     if is_opaque(task) {
-        return known.into_iter().for_each(|(name, value)| members.default(name, value));
+        return known
+            .into_iter()
+            .for_each(|(name, value)| members.default(name, value));
     }
-    known.into_iter().for_each(|(name, value)| members.fact(name, Some(value)));
+    known
+        .into_iter()
+        .for_each(|(name, value)| members.fact(name, Some(value)));
     members.fact("type", Some(kind(&signing.intent).into()));
     if let Some(transaction) = task.transaction() {
         members.fact("chain_id", Some(chain_id(config, transaction).into()));
         members.fact("token_id", token_id(config, transaction).map(Into::into));
-        members.fact("raw_tx_info", Some(json!({"unsigned_raw_tx": unsigned_raw_tx(transaction)})));
+        members.fact(
+            "raw_tx_info",
+            Some(json!({"unsigned_raw_tx": unsigned_raw_tx(transaction)})),
+        );
     }
 }
 
@@ -132,18 +155,24 @@ fn kind(intent: &Intent) -> &'static str {
 
 /// That vocabulary names a chain as it names its native asset.
 fn chain_id<'a>(config: &'a Config, transaction: &'a Transaction) -> &'a str {
-    config.assets.find(&transaction.chain, "").map_or(&transaction.chain, |native| &native.id)
+    config
+        .assets
+        .find(&transaction.chain, "")
+        .map_or(&transaction.chain, |native| &native.id)
 }
 
 /// The asset that is paid; a call is paid for in the native one.
 fn token_id<'a>(config: &'a Config, transaction: &Transaction) -> Option<&'a str> {
     let payments = payments(transaction).unwrap_or_default();
     let asset = payments.first().map_or("", |first| &first.asset);
-    config.assets.find(&transaction.chain, asset).map(|asset| asset.id.as_str())
+    config
+        .assets
+        .find(&transaction.chain, asset)
+        .map(|asset| asset.id.as_str())
 }
 
-/// Hex of the bytes that are hashed; for Solana hex of the Base64 text of the transaction without signatures, which is a
-/// byte 0 and the message.
+/// Hex of the bytes that are hashed; for Solana hex of the Base64 text of the transaction without
+/// signatures, which is a byte 0 and the message.
 fn unsigned_raw_tx(transaction: &Transaction) -> String {
     if transaction.chain.starts_with("solana:") {
         let unsigned = [&[0], transaction.unsigned.as_slice()].concat();
@@ -160,8 +189,9 @@ fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
             json!({"destination_type": "EVM_EIP_191_Signature", "message": STANDARD.encode(message)})
         }
         Intent::TypedData(data) => {
-            let document: Value = json::strict(data.json.as_bytes())
-                .map_err(|error| Failure::Unsupported(format!("the typed data is not JSON: {error}")))?;
+            let document: Value = json::strict(data.json.as_bytes()).map_err(|error| {
+                Failure::Unsupported(format!("the typed data is not JSON: {error}"))
+            })?;
             json!({"destination_type": "EVM_EIP_712_Signature", "structured_data": document})
         }
         Intent::Message(message) if is_bip322(&signing.payload) => {
@@ -178,13 +208,14 @@ fn destination(config: &Config, signing: &Signing) -> Result<Value, Failure> {
     })
 }
 
-/// The two payloads that are messages in the form of BIP-322. A PSBT that is a payment has another intent.
+/// The two payloads that are messages in the form of BIP-322. A PSBT that is a payment has another
+/// intent.
 fn is_bip322(payload: &str) -> bool {
     matches!(payload, "bitcoin-message" | "psbt")
 }
 
-/// The payments, where they are all that happens and the asset has a name for the server; else the call itself, or, where
-/// that has no form, nothing but the fact that there is one.
+/// The payments, where they are all that happens and the asset has a name for the server; else the
+/// call itself, or, where that has no form, nothing but the fact that there is one.
 fn transaction_destination(config: &Config, transaction: &Transaction) -> Value {
     let native = |to: &Destination| to.asset.is_empty();
     let named = |to: &Destination| config.assets.find(&transaction.chain, &to.asset).is_some();
@@ -198,12 +229,17 @@ fn transaction_destination(config: &Config, transaction: &Transaction) -> Value 
             json!({"destination_type": "Address", "account_output": output})
         }
         (Some(several), _) => {
-            let outputs: Vec<_> = several.iter().map(|to| output(config, transaction, to)).collect();
+            let outputs: Vec<_> = several
+                .iter()
+                .map(|to| output(config, transaction, to))
+                .collect();
             json!({"destination_type": "Address", "utxo_outputs": outputs})
         }
-        // Authorisations of EIP-7702 stand beside the call, which would be shown as all that happens.
+        // Authorisations of EIP-7702 stand beside the call, which would be shown as all that
+        // happens.
         (None, [call])
-            if transaction.chain.starts_with("eip155:") && !transaction.hands_over_the_account() =>
+            if transaction.chain.starts_with("eip155:")
+                && !transaction.hands_over_the_account() =>
         {
             let value = coins(config, &transaction.chain, "", &call.amount);
             json!({
@@ -211,7 +247,9 @@ fn transaction_destination(config: &Config, transaction: &Transaction) -> Value 
                 "calldata": hex0x(&call.data),
             })
         }
-        (None, _) if transaction.chain.starts_with("solana:") => json!({"destination_type": "SOL_Contract"}),
+        (None, _) if transaction.chain.starts_with("solana:") => {
+            json!({"destination_type": "SOL_Contract"})
+        }
         (None, _) => json!({"destination_type": "Address"}),
     }
 }
@@ -236,5 +274,10 @@ fn coins(config: &Config, chain: &str, asset: &str, amount: &str) -> Option<Stri
         "solana" => 9,
         _ => return None,
     };
-    Some(amount.parse::<countersign_sdk::Amount>().ok()?.in_units(decimals))
+    Some(
+        amount
+            .parse::<countersign_sdk::Amount>()
+            .ok()?
+            .in_units(decimals),
+    )
 }

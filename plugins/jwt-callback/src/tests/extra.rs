@@ -2,8 +2,14 @@
 
 use super::*;
 
+const ASSETS: &str = r#"{"eip155:1": {"id": "ETH", "decimals": 18}, "eip155:1/erc20:0xdac": {"id": "ETH_USDT", "decimals": 6}}"#;
+
 fn claim(name: &str, value: &str) -> Statement {
-    Statement { name: name.into(), value: value.into(), origin: Origin::Claim }
+    Statement {
+        name: name.into(),
+        value: value.into(),
+        origin: Origin::Claim,
+    }
 }
 
 /// What a server of the given vocabulary reads as `extra_info`.
@@ -25,14 +31,16 @@ fn extra_with(assets: &str, version: &str, strict: bool, task: &Task) -> Value {
 
 fn payment() -> Task {
     let mut task = testing::transfer("eip155:1", "0xabc", "1500000000000000000");
-    let Operation::Sign(signing) = &mut task.operation else { unreachable!("built as a signing task") };
-    let Intent::Transaction(transaction) = &mut signing.intent else { unreachable!("built as a transfer") };
+    let Operation::Sign(signing) = &mut task.operation else {
+        unreachable!("built as a signing task")
+    };
+    let Intent::Transaction(transaction) = &mut signing.intent else {
+        unreachable!("built as a transfer")
+    };
     transaction.unsigned = vec![2, 0xEF];
     transaction.fee = Some("21000".into());
     task
 }
-
-const ASSETS: &str = r#"{"eip155:1": {"id": "ETH", "decimals": 18}, "eip155:1/erc20:0xdac": {"id": "ETH_USDT", "decimals": 6}}"#;
 
 fn erc20() -> testing::TransactionBuilder {
     testing::transaction("eip155:1")
@@ -44,7 +52,10 @@ fn erc20() -> testing::TransactionBuilder {
 #[test]
 fn facts_of_a_transaction_in_v1() {
     let mut task = payment();
-    task.extra = vec![claim("reference", "order 7"), claim("extra-info", r#"{"note": "rent"}"#)];
+    task.extra = vec![
+        claim("reference", "order 7"),
+        claim("extra-info", r#"{"note": "rent"}"#),
+    ];
     let facts = json!({
         "note": "rent", "api_request_id": "order 7", "transaction_type": 102, "operation": 100,
         "raw_tx_hex": "0x02ef", "from_address": "0xsource", "to_address": "0xabc",
@@ -53,27 +64,49 @@ fn facts_of_a_transaction_in_v1() {
     });
     assert_eq!(extra("v1", false, &task), facts);
     let named = extra_with(ASSETS, "v1", false, &task);
-    assert_eq!((&named["coin"], &named["decimal"]), (&json!("ETH"), &json!(18)));
+    assert_eq!(
+        (&named["coin"], &named["decimal"]),
+        (&json!("ETH"), &json!(18))
+    );
 }
 
 #[test]
 fn a_fee_that_does_not_fit_is_left_out() {
     for (fee, expected) in [
-        ("9223372036854775807", Some(json!(9_223_372_036_854_775_807_u64))),
+        (
+            "9223372036854775807",
+            Some(json!(9_223_372_036_854_775_807_u64)),
+        ),
         ("9223372036854775808", None),
         ("1000000000000000000000", None),
     ] {
-        let task = testing::transaction("eip155:1").pays("0xabc", "1").fee(fee).task();
-        assert_eq!(extra("v1", false, &task).get("fee").cloned(), expected, "{fee}");
+        let task = testing::transaction("eip155:1")
+            .pays("0xabc", "1")
+            .fee(fee)
+            .task();
+        assert_eq!(
+            extra("v1", false, &task).get("fee").cloned(),
+            expected,
+            "{fee}"
+        );
     }
 }
 
 #[test]
 fn facts_of_a_transaction_in_v2() {
     let extra = extra("v2", false, &payment());
-    assert_eq!(extra["source_addresses"], json!([{"address": "0xsource", "chain_id": "eip155:1"}]));
-    assert_eq!(extra["signer_key_share_holder_group"]["key_share_holders"][2]["signer"], false);
-    assert_eq!(extra["signer_key_share_holder_group"]["tss_key_share_groups"][0]["curve"], "SECP256K1");
+    assert_eq!(
+        extra["source_addresses"],
+        json!([{"address": "0xsource", "chain_id": "eip155:1"}])
+    );
+    assert_eq!(
+        extra["signer_key_share_holder_group"]["key_share_holders"][2]["signer"],
+        false
+    );
+    assert_eq!(
+        extra["signer_key_share_holder_group"]["tss_key_share_groups"][0]["curve"],
+        "SECP256K1"
+    );
     assert_eq!(
         extra["transaction"],
         json!({
@@ -94,11 +127,20 @@ fn assets_have_the_servers_names_where_the_operator_gave_them() {
     let named = extra_with(ASSETS, "v2", false, &erc20().task());
     assert_eq!(named["source_addresses"][0]["chain_id"], "ETH");
     let transaction = &named["transaction"];
-    assert_eq!((&transaction["chain_id"], &transaction["token_id"]), (&json!("ETH"), &json!("ETH_USDT")));
-    assert_eq!(transaction["destination"]["account_output"], json!({"address": "0xbob", "amount": "2.5"}));
+    assert_eq!(
+        (&transaction["chain_id"], &transaction["token_id"]),
+        (&json!("ETH"), &json!("ETH_USDT"))
+    );
+    assert_eq!(
+        transaction["destination"]["account_output"],
+        json!({"address": "0xbob", "amount": "2.5"})
+    );
     let unnamed = extra("v2", false, &erc20().task());
     assert!(unnamed["transaction"].get("token_id").is_none());
-    assert_eq!(unnamed["transaction"]["destination"]["destination_type"], "EVM_Contract");
+    assert_eq!(
+        unnamed["transaction"]["destination"]["destination_type"],
+        "EVM_Contract"
+    );
 }
 
 #[test]
@@ -113,27 +155,58 @@ fn a_claim_never_stands_in_for_a_fact() {
     task.extra = vec![claim("extra-info", lie)];
     let v1 = extra("v1", false, &task);
     let v1 = v1.as_object().unwrap();
-    assert_eq!((&v1["to_address"], &v1["note"], &v1["fee"]), (&json!("0xabc"), &json!("n"), &json!(21000)));
-    for described in ["raw_tx", "chain_id", "gas_price", "gas_limit", "spender", "custody_wallet_name"] {
-        assert!(!v1.contains_key(described), "{described} is the requester's word");
-        assert!(v1["claims"].get(described).is_some(), "{described} is told as what it is");
+    assert_eq!(
+        (&v1["to_address"], &v1["note"], &v1["fee"]),
+        (&json!("0xabc"), &json!("n"), &json!(21000))
+    );
+    for described in [
+        "raw_tx",
+        "chain_id",
+        "gas_price",
+        "gas_limit",
+        "spender",
+        "custody_wallet_name",
+    ] {
+        assert!(
+            !v1.contains_key(described),
+            "{described} is the requester's word"
+        );
+        assert!(
+            v1["claims"].get(described).is_some(),
+            "{described} is told as what it is"
+        );
     }
     let v2 = extra("v2", false, &task);
-    assert_eq!((&v2["org"]["org_id"], v2.get("wallet")), (&json!("o"), None));
+    assert_eq!(
+        (&v2["org"]["org_id"], v2.get("wallet")),
+        (&json!("o"), None)
+    );
     let transaction = v2["transaction"].as_object().unwrap();
-    assert_eq!(transaction["destination"]["account_output"]["address"], "0xabc");
-    assert_eq!(transaction["raw_tx_info"], json!({"unsigned_raw_tx": "0x02ef"}));
+    assert_eq!(
+        transaction["destination"]["account_output"]["address"],
+        "0xabc"
+    );
+    assert_eq!(
+        transaction["raw_tx_info"],
+        json!({"unsigned_raw_tx": "0x02ef"})
+    );
     assert_eq!(transaction["description"], "d");
     assert!(!transaction.contains_key("token_id") && !transaction.contains_key("fee"));
     assert!(v2.get("chain_id").is_none() && v2.get("coin").is_none());
     let strict = extra("v1", true, &task);
-    assert_eq!(strict["countersign"]["overridden"], json!(["fee", "coin", "to_address", "amount"]));
+    assert_eq!(
+        strict["countersign"]["overridden"],
+        json!(["fee", "coin", "to_address", "amount"])
+    );
 }
 
 #[test]
 fn a_claim_of_the_nodes_own_member_is_told_as_a_claim() {
     let mut task = payment();
-    task.extra = vec![claim("extra-info", r#"{"claims": {"coin": "X"}, "countersign": {"blind": false}}"#)];
+    task.extra = vec![claim(
+        "extra-info",
+        r#"{"claims": {"coin": "X"}, "countersign": {"blind": false}}"#,
+    )];
     let told = extra("v1", false, &task);
     assert_eq!(told["claims"]["claims"]["coin"], "X");
     assert!(told.get("countersign").is_none());
@@ -154,12 +227,21 @@ fn a_payment_that_is_not_all_is_not_shown_as_one() {
     }
     assert_eq!(v1["operation"], 200);
     let transaction = &extra("v2", false, &hidden)["transaction"];
-    assert_eq!(transaction["destination"], json!({"destination_type": "SOL_Contract"}));
+    assert_eq!(
+        transaction["destination"],
+        json!({"destination_type": "SOL_Contract"})
+    );
     assert_eq!(transaction["type"], "ContractCall");
     // Two assets in one list of amounts would be added up by a reader.
-    let mixed =
-        testing::transaction(chain).pays("A", "1").pays_asset("solana:mainnet/token:X", "B", "1").task();
-    assert!(extra("v1", false, &mixed).get("to_address_details").is_none());
+    let mixed = testing::transaction(chain)
+        .pays("A", "1")
+        .pays_asset("solana:mainnet/token:X", "B", "1")
+        .task();
+    assert!(
+        extra("v1", false, &mixed)
+            .get("to_address_details")
+            .is_none()
+    );
 }
 
 /// The message and the text of the incumbent's published test of native transfers.
@@ -177,8 +259,12 @@ fn an_unsigned_solana_transaction_is_the_hex_of_its_base64_text() {
                 4377414141414141414141\
                 3d";
     let mut task = testing::transfer("solana:mainnet", "C63e", "11");
-    let Operation::Sign(signing) = &mut task.operation else { unreachable!("built as a signing task") };
-    let Intent::Transaction(transaction) = &mut signing.intent else { unreachable!("built as a transfer") };
+    let Operation::Sign(signing) = &mut task.operation else {
+        unreachable!("built as a signing task")
+    };
+    let Intent::Transaction(transaction) = &mut signing.intent else {
+        unreachable!("built as a transfer")
+    };
     transaction.unsigned = hex::decode(message).unwrap();
     let raw = &extra("v2", false, &task)["transaction"]["raw_tx_info"];
     assert_eq!(raw["unsigned_raw_tx"], format!("0x{text}"));
@@ -187,23 +273,36 @@ fn an_unsigned_solana_transaction_is_the_hex_of_its_base64_text() {
 #[test]
 fn a_contradiction_is_logged() {
     let mut task = payment();
-    task.extra = vec![claim("extra-info", r#"{"transaction": {"destination": 1}}"#)];
+    task.extra = vec![claim(
+        "extra-info",
+        r#"{"transaction": {"destination": 1}}"#,
+    )];
     let host = host(|_, _| Err(HttpError::Timeout));
     assert!(JwtCallback::evaluate(&config(), &task, &host).is_err());
-    assert!(host.lines().iter().any(|(_, line)| line.contains("contradicts")));
+    assert!(
+        host.lines()
+            .iter()
+            .any(|(_, line)| line.contains("contradicts"))
+    );
 }
 
 #[test]
 fn of_bare_digests_everything_is_the_requesters_word() {
     let mut task = testing::signing(Intent::Opaque);
-    task.extra = vec![claim("extra-info", r#"{"to_address": "0xgood", "raw_tx_hex": "0x01"}"#)];
+    task.extra = vec![claim(
+        "extra-info",
+        r#"{"to_address": "0xgood", "raw_tx_hex": "0x01"}"#,
+    )];
     assert_eq!(
         extra("v1", false, &task),
         json!({"to_address": "0xgood", "raw_tx_hex": "0x01", "transaction_type": 102})
     );
     let destination = &extra("v2", false, &testing::blind())["transaction"]["destination"];
     let hash = format!("0x{}", "ab".repeat(32));
-    assert_eq!(destination, &json!({"destination_type": "Raw_Message_Signature", "msg_hash": hash}));
+    assert_eq!(
+        destination,
+        &json!({"destination_type": "Raw_Message_Signature", "msg_hash": hash})
+    );
     let strict = extra("v1", true, &task);
     assert_eq!(strict["countersign"]["intent"], Value::Null);
 }
@@ -228,7 +327,11 @@ fn contract_calls_messages_and_typed_data_in_v2() {
         destination(&transfer),
         json!({"destination_type": "EVM_Contract", "address": "0xdac", "value": "0", "calldata": "0xa9059cbb"})
     );
-    assert_eq!(extra("v1", false, &transfer)["operation"], 100, "a token's transfer is a transfer");
+    assert_eq!(
+        extra("v1", false, &transfer)["operation"],
+        100,
+        "a token's transfer is a transfer"
+    );
 
     let personal = testing::message("eip191", "hi");
     let shown = json!({"destination_type": "EVM_EIP_191_Signature", "message": "aGk="});
@@ -237,7 +340,10 @@ fn contract_calls_messages_and_typed_data_in_v2() {
 
     let plain = testing::message("message", "hi");
     let hash = format!("0x{}", "ab".repeat(32));
-    assert_eq!(destination(&plain), json!({"destination_type": "Raw_Message_Signature", "msg_hash": hash}));
+    assert_eq!(
+        destination(&plain),
+        json!({"destination_type": "Raw_Message_Signature", "msg_hash": hash})
+    );
 
     let typed = testing::signing(Intent::TypedData(TypedData {
         chain: None,
@@ -247,7 +353,10 @@ fn contract_calls_messages_and_typed_data_in_v2() {
         json: r#"{"primaryType": "Permit"}"#.into(),
         grants: Vec::new(),
     }));
-    assert_eq!(destination(&typed)["structured_data"]["primaryType"], "Permit");
+    assert_eq!(
+        destination(&typed)["structured_data"]["primaryType"],
+        "Permit"
+    );
 }
 
 /// One call, and beside it what the call does not show.
@@ -255,9 +364,19 @@ fn contract_calls_messages_and_typed_data_in_v2() {
 fn a_call_beside_which_the_account_is_handed_over_is_not_shown_as_all() {
     let call = testing::transaction("eip155:1").calls("0xdac", &[1, 2, 3, 4]);
     let transaction = |task: &Task| extra("v2", false, task)["transaction"].clone();
-    assert_eq!(transaction(&call.clone().task())["destination"]["destination_type"], "EVM_Contract");
-    let approves = call.clone().grants("0xeve", "eip155:1/erc20:0xdac", None).task();
-    assert_eq!(transaction(&approves)["destination"]["calldata"], "0x01020304", "the call is all");
+    assert_eq!(
+        transaction(&call.clone().task())["destination"]["destination_type"],
+        "EVM_Contract"
+    );
+    let approves = call
+        .clone()
+        .grants("0xeve", "eip155:1/erc20:0xdac", None)
+        .task();
+    assert_eq!(
+        transaction(&approves)["destination"]["calldata"],
+        "0x01020304",
+        "the call is all"
+    );
     let told = transaction(&call.grants("0xeve", "", None).task());
     assert_eq!(told["destination"], json!({"destination_type": "Address"}));
     assert_eq!(told["type"], "ContractCall");
@@ -267,8 +386,12 @@ fn a_call_beside_which_the_account_is_handed_over_is_not_shown_as_all() {
 fn a_message_of_bip_322_is_told_with_its_words() {
     for payload in ["bitcoin-message", "psbt"] {
         let transaction = &extra("v2", false, &testing::message(payload, "hi"))["transaction"];
-        let shown = json!({"destination_type": "BTC_BIP_322_Signature", "message_bip322": "0x6869"});
-        assert_eq!((&transaction["destination"], &transaction["type"]), (&shown, &json!("MessageSign")));
+        let shown =
+            json!({"destination_type": "BTC_BIP_322_Signature", "message_bip322": "0x6869"});
+        assert_eq!(
+            (&transaction["destination"], &transaction["type"]),
+            (&shown, &json!("MessageSign"))
+        );
     }
 }
 
@@ -293,7 +416,10 @@ fn a_payment_of_solana_is_told_as_one_with_what_wallets_put_around_it() {
     );
     let v2 = &extra("v2", false, &task)["transaction"];
     assert_eq!(v2["type"], "Withdrawal");
-    assert_eq!(v2["destination"]["account_output"], json!({"address": "Bob", "amount": "0.000005"}));
+    assert_eq!(
+        v2["destination"]["account_output"],
+        json!({"address": "Bob", "amount": "0.000005"})
+    );
 }
 
 #[test]

@@ -3,17 +3,16 @@
 mod extra;
 mod strict;
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use countersign_sdk::testing::{self, MockHost};
+use countersign_sdk::{HttpError, Request, Response, TypedData};
 use countersign_sdk::{
     Input, Intent, KeyShareCheck, KeyShareSigning, Operation, Origin, Resharing, Statement, json,
 };
 use serde_json::{Value, json};
-
-use std::time::Duration;
-
-use countersign_sdk::{HttpError, Request, Response, TypedData};
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -27,11 +26,19 @@ fn config() -> Config {
 }
 
 fn host(server: impl Fn(&MockHost, &Request) -> Result<Response, HttpError> + 'static) -> MockHost {
-    MockHost::default().with_key("callback").with_key("cb").with_key("stranger").with_server(server)
+    MockHost::default()
+        .with_key("callback")
+        .with_key("cb")
+        .with_key("stranger")
+        .with_server(server)
 }
 
 fn ok(body: impl Into<Vec<u8>>) -> Result<Response, HttpError> {
-    Ok(Response { status: 200, headers: Vec::new(), body: body.into() })
+    Ok(Response {
+        status: 200,
+        headers: Vec::new(),
+        body: body.into(),
+    })
 }
 
 /// A token as servers make it.
@@ -62,20 +69,33 @@ fn good(host: &MockHost, answer: Value) -> String {
 }
 
 fn evaluate(host: &MockHost) -> Result<Verdict, Failure> {
-    JwtCallback::evaluate(&config(), &testing::transfer("eip155:1", "0xabc", "1"), host)
+    JwtCallback::evaluate(
+        &config(),
+        &testing::transfer("eip155:1", "0xabc", "1"),
+        host,
+    )
 }
 
 /// The sound answer to what was received.
 fn good_for(host: &MockHost, request: &Request, action: &str) -> String {
     let (_, document) = opened(host, request);
-    good(host, json!({"request_id": document["request_id"], "action": action}))
+    good(
+        host,
+        json!({"request_id": document["request_id"], "action": action}),
+    )
 }
 
 /// The answer is not believed: three tries, two pauses, and no approval.
-fn assert_disbelieved(what: &str, server: impl Fn(&MockHost) -> Result<Response, HttpError> + 'static) {
+fn assert_disbelieved(
+    what: &str,
+    server: impl Fn(&MockHost) -> Result<Response, HttpError> + 'static,
+) {
     let host = host(move |host, _| server(host));
     let result = evaluate(&host);
-    assert!(matches!(result, Err(Failure::Unavailable(_))), "{what}: {result:?}");
+    assert!(
+        matches!(result, Err(Failure::Unavailable(_))),
+        "{what}: {result:?}"
+    );
     assert_eq!(host.requests().len(), 3, "{what}");
     assert_eq!(host.slept(), Duration::from_secs(30), "{what}");
 }
@@ -86,8 +106,12 @@ fn approve_approves_and_reject_rejects_at_once() {
     assert_eq!(evaluate(&approving), Ok(Verdict::Approve));
     assert_eq!(approving.requests().len(), 1);
 
-    let rejecting =
-        host(|host, _| ok(good(host, json!({"request_id": ID, "action": "REJECT", "error": "too much"}))));
+    let rejecting = host(|host, _| {
+        ok(good(
+            host,
+            json!({"request_id": ID, "action": "REJECT", "error": "too much"}),
+        ))
+    });
     let verdict = evaluate(&rejecting);
     assert!(
         matches!(&verdict, Ok(Verdict::Reject(r)) if r.code == "callback-rejected" && r.reason.contains("too much")),
@@ -101,8 +125,12 @@ fn what_servers_in_the_field_vary_is_tolerated() {
     let quoted = host(|host, _| ok(format!("\"{}\"\n", good(host, answer("APPROVE")))));
     assert_eq!(evaluate(&quoted), Ok(Verdict::Approve));
 
-    let sparse =
-        host(|host, _| ok(good(host, json!({"request_id": ID, "action": "APPROVE", "error": null}))));
+    let sparse = host(|host, _| {
+        ok(good(
+            host,
+            json!({"request_id": ID, "action": "APPROVE", "error": null}),
+        ))
+    });
     assert_eq!(evaluate(&sparse), Ok(Verdict::Approve));
 
     let nulls = host(|host, _| {
@@ -116,7 +144,11 @@ fn what_servers_in_the_field_vary_is_tolerated() {
 
     let status_400 = host(|host, _| {
         let answer = json!({"status": 10, "request_id": ID, "action": "REJECT", "error": "no"});
-        Ok(Response { status: 400, headers: Vec::new(), body: good(host, answer).into() })
+        Ok(Response {
+            status: 400,
+            headers: Vec::new(),
+            body: good(host, answer).into(),
+        })
     });
     assert!(matches!(evaluate(&status_400), Ok(Verdict::Reject(_))));
     assert_eq!(status_400.requests().len(), 1);
@@ -126,13 +158,26 @@ fn what_servers_in_the_field_vary_is_tolerated() {
 #[test]
 fn an_answer_with_an_error_status_is_a_no_at_once() {
     for (http, answer) in [
-        (400, json!({"status": 30, "request_id": ID, "error": "not on the list"})),
-        (200, json!({"status": 10, "request_id": ID, "action": null, "error": "not on the list"})),
-        (200, json!({"status": 30, "request_id": ID, "action": "APPROVE", "error": "not on the list"})),
+        (
+            400,
+            json!({"status": 30, "request_id": ID, "error": "not on the list"}),
+        ),
+        (
+            200,
+            json!({"status": 10, "request_id": ID, "action": null, "error": "not on the list"}),
+        ),
+        (
+            200,
+            json!({"status": 30, "request_id": ID, "action": "APPROVE", "error": "not on the list"}),
+        ),
     ] {
         let case = answer.to_string();
         let host = host(move |host, _| {
-            Ok(Response { status: http, headers: Vec::new(), body: good(host, answer.clone()).into() })
+            Ok(Response {
+                status: http,
+                headers: Vec::new(),
+                body: good(host, answer.clone()).into(),
+            })
         });
         let verdict = evaluate(&host);
         assert!(
@@ -146,13 +191,20 @@ fn an_answer_with_an_error_status_is_a_no_at_once() {
 #[test]
 fn what_is_not_a_sound_answer_is_not_believed() {
     assert_disbelieved("alg none", |host| {
-        ok(token(host, "cb", json!({"alg": "none", "typ": "JWT"}), claims(answer("APPROVE"))))
+        ok(token(
+            host,
+            "cb",
+            json!({"alg": "none", "typ": "JWT"}),
+            claims(answer("APPROVE")),
+        ))
     });
     assert_disbelieved("no signature", |host| {
         let token = good(host, answer("APPROVE"));
         ok(format!("{}.", token.rsplit_once('.').unwrap().0))
     });
-    assert_disbelieved("another key", |host| ok(token(host, "stranger", rs256(), claims(answer("APPROVE")))));
+    assert_disbelieved("another key", |host| {
+        ok(token(host, "stranger", rs256(), claims(answer("APPROVE"))))
+    });
     assert_disbelieved("the node's own key", |host| {
         ok(token(host, "callback", rs256(), claims(answer("APPROVE"))))
     });
@@ -162,11 +214,18 @@ fn what_is_not_a_sound_answer_is_not_believed() {
             json!({"status": 0, "request_id": "01010101010101010101010101010101:2", "action": "APPROVE"}),
         ))
     });
-    assert_disbelieved("no request id", |host| ok(good(host, json!({"status": 0, "action": "APPROVE"}))));
+    assert_disbelieved("no request id", |host| {
+        ok(good(host, json!({"status": 0, "action": "APPROVE"})))
+    });
     assert_disbelieved("unknown action", |host| ok(good(host, answer("approve"))));
-    assert_disbelieved("no action", |host| ok(good(host, json!({"request_id": ID}))));
+    assert_disbelieved("no action", |host| {
+        ok(good(host, json!({"request_id": ID})))
+    });
     assert_disbelieved("an error for another request", |host| {
-        ok(good(host, json!({"status": 30, "request_id": "0:1", "error": "no"})))
+        ok(good(
+            host,
+            json!({"status": 30, "request_id": "0:1", "error": "no"}),
+        ))
     });
     assert_disbelieved("expired", |host| {
         let mut claims = claims(answer("APPROVE"));
@@ -178,16 +237,24 @@ fn what_is_not_a_sound_answer_is_not_believed() {
         claims.as_object_mut().unwrap().remove("exp");
         ok(token(host, "cb", rs256(), claims))
     });
-    assert_disbelieved("no package", |host| ok(token(host, "cb", rs256(), json!({"exp": NOW_S + 60}))));
+    assert_disbelieved("no package", |host| {
+        ok(token(host, "cb", rs256(), json!({"exp": NOW_S + 60})))
+    });
     assert_disbelieved("empty", |_| ok(""));
     assert_disbelieved("empty quotes", |_| ok("\"\""));
     assert_disbelieved("html", |_| ok("<html><body>It works!</body></html>"));
     assert_disbelieved("plain json", |_| ok(answer("APPROVE").to_string()));
     assert_disbelieved("status 500", |host| {
-        Ok(Response { status: 500, headers: Vec::new(), body: good(host, answer("APPROVE")).into() })
+        Ok(Response {
+            status: 500,
+            headers: Vec::new(),
+            body: good(host, answer("APPROVE")).into(),
+        })
     });
     assert_disbelieved("timeout", |_| Err(HttpError::Timeout));
-    assert_disbelieved("no connection", |_| Err(HttpError::Connect("refused".into())));
+    assert_disbelieved("no connection", |_| {
+        Err(HttpError::Connect("refused".into()))
+    });
 }
 
 #[test]
@@ -197,7 +264,11 @@ fn a_later_try_may_succeed_with_a_new_token_and_the_same_request_id() {
         _ => ok(good(host, answer("APPROVE"))),
     });
     assert_eq!(evaluate(&host), Ok(Verdict::Approve));
-    let sent: Vec<_> = host.requests().iter().map(|request| opened(&host, request)).collect();
+    let sent: Vec<_> = host
+        .requests()
+        .iter()
+        .map(|request| opened(&host, request))
+        .collect();
     assert_eq!(sent[0].0["exp"], NOW_S + 120);
     assert_eq!(sent[2].0["exp"], NOW_S + 150);
     assert!(sent.iter().all(|(_, request)| request["request_id"] == ID));
@@ -208,7 +279,10 @@ fn the_deadline_ends_the_tries() {
     let host = host(|_, _| Err(HttpError::Timeout));
     let mut task = testing::transfer("eip155:1", "0xabc", "1");
     task.deadline = MockHost::NOW + 16_000;
-    assert!(matches!(JwtCallback::evaluate(&config(), &task, &host), Err(Failure::Unavailable(_))));
+    assert!(matches!(
+        JwtCallback::evaluate(&config(), &task, &host),
+        Err(Failure::Unavailable(_))
+    ));
     assert_eq!(host.requests().len(), 2);
     assert_eq!(host.requests()[0].timeout_ms, Some(10_000));
     assert_eq!(host.requests()[1].timeout_ms, Some(900));
@@ -222,7 +296,11 @@ fn every_server_must_approve() {
     )
     .unwrap();
     let host = host(|host, request| {
-        let action = if request.url.contains("a.example") { "APPROVE" } else { "REJECT" };
+        let action = if request.url.contains("a.example") {
+            "APPROVE"
+        } else {
+            "REJECT"
+        };
         ok(good_for(host, request, action))
     });
     let verdict = JwtCallback::evaluate(&config, &testing::signing(Intent::Opaque), &host);
@@ -235,12 +313,20 @@ fn opened(host: &MockHost, request: &Request) -> (Value, Value) {
     let token = body.strip_prefix("TSS_JWT_MSG=").unwrap();
     assert!(token.is_ascii() && !token.contains(['&', '+', '/', '=']));
     let parts: Vec<_> = token.split('.').collect();
-    assert_eq!(URL_SAFE_NO_PAD.decode(parts[0]).unwrap(), br#"{"alg":"RS256","typ":"JWT"}"#);
+    assert_eq!(
+        URL_SAFE_NO_PAD.decode(parts[0]).unwrap(),
+        br#"{"alg":"RS256","typ":"JWT"}"#
+    );
     let signed = format!("{}.{}", parts[0], parts[1]);
     let signature = URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
-    assert!(host.verify("callback", "RS256", signed.as_bytes(), &signature).unwrap());
+    assert!(
+        host.verify("callback", "RS256", signed.as_bytes(), &signature)
+            .unwrap()
+    );
     let claims: Value = json::strict(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
-    let package = STANDARD.decode(claims["package_data"].as_str().unwrap()).unwrap();
+    let package = STANDARD
+        .decode(claims["package_data"].as_str().unwrap())
+        .unwrap();
     assert!(package.is_ascii());
     (claims, json::strict(&package).unwrap())
 }
@@ -248,13 +334,21 @@ fn opened(host: &MockHost, request: &Request) -> (Value, Value) {
 /// The request that a task becomes: its type, its detail, its extra information.
 fn sent(task: Task) -> (Value, Value, Value) {
     let host = host(|host, _| ok(good(host, answer("APPROVE"))));
-    assert_eq!(JwtCallback::evaluate(&config(), &task, &host), Ok(Verdict::Approve));
+    assert_eq!(
+        JwtCallback::evaluate(&config(), &task, &host),
+        Ok(Verdict::Approve)
+    );
     let (claims, request) = opened(&host, &host.requests()[0]);
     assert_eq!(claims.as_object().unwrap().len(), 3);
     assert_eq!(claims["iss"], "");
     assert_eq!(request.as_object().unwrap().len(), 4);
-    let inner = |name: &str| json::strict::<Value>(request[name].as_str().unwrap().as_bytes()).unwrap();
-    (request["request_type"].clone(), inner("request_detail"), inner("extra_info"))
+    let inner =
+        |name: &str| json::strict::<Value>(request[name].as_str().unwrap().as_bytes()).unwrap();
+    (
+        request["request_type"].clone(),
+        inner("request_detail"),
+        inner("extra_info"),
+    )
 }
 
 #[test]
@@ -281,9 +375,15 @@ fn keygen_on_the_wire() {
 #[test]
 fn keysign_on_the_wire() {
     let mut task = testing::signing(Intent::Opaque);
-    let statement =
-        |name: &str, value: &str| Statement { name: name.into(), value: value.into(), origin: Origin::Claim };
-    task.extra = vec![statement("reference", "tx-ß"), statement("extra-info", r#"{"note":"ü"}"#)];
+    let statement = |name: &str, value: &str| Statement {
+        name: name.into(),
+        value: value.into(),
+        origin: Origin::Claim,
+    };
+    task.extra = vec![
+        statement("reference", "tx-ß"),
+        statement("extra-info", r#"{"note":"ü"}"#),
+    ];
     let (kind, detail, extra) = sent(task);
     assert_eq!(kind, 2);
     assert_eq!(
@@ -300,11 +400,19 @@ fn keysign_on_the_wire() {
 #[test]
 fn tweaks_stay_parallel_to_the_hashes() {
     let mut task = testing::signing(Intent::Opaque);
-    let Operation::Sign(signing) = &mut task.operation else { unreachable!("built as a signing task") };
+    let Operation::Sign(signing) = &mut task.operation else {
+        unreachable!("built as a signing task")
+    };
     signing.key.scheme = "taproot".into();
-    signing.inputs.push(Input { tweak: Some(vec![0xCD; 32]), ..signing.inputs[0].clone() });
+    signing.inputs.push(Input {
+        tweak: Some(vec![0xCD; 32]),
+        ..signing.inputs[0].clone()
+    });
     let (_, detail, _) = sent(task);
-    assert_eq!(detail["tweak_list"], json!(["", format!("0x{}", "cd".repeat(32))]));
+    assert_eq!(
+        detail["tweak_list"],
+        json!(["", format!("0x{}", "cd".repeat(32))])
+    );
     assert_eq!(detail["signature_type"], 3);
 }
 
@@ -330,9 +438,13 @@ fn keyreshare_on_the_wire() {
 
 #[test]
 fn key_share_sign_on_the_wire() {
-    let check = KeyShareCheck { key: testing::key(), message: "hello".into() };
-    let (kind, detail, _) =
-        sent(testing::task(Operation::KeyShareSign(KeyShareSigning { checks: vec![check] })));
+    let check = KeyShareCheck {
+        key: testing::key(),
+        message: "hello".into(),
+    };
+    let (kind, detail, _) = sent(testing::task(Operation::KeyShareSign(KeyShareSigning {
+        checks: vec![check],
+    })));
     assert_eq!(kind, 5);
     assert_eq!(
         detail,
@@ -347,7 +459,10 @@ fn key_share_sign_on_the_wire() {
 fn an_unknown_operation_is_not_sent() {
     let host = host(|host, _| ok(good(host, answer("APPROVE"))));
     let task = testing::task(Operation::Other("export".into()));
-    assert!(matches!(JwtCallback::evaluate(&config(), &task, &host), Err(Failure::Unsupported(_))));
+    assert!(matches!(
+        JwtCallback::evaluate(&config(), &task, &host),
+        Err(Failure::Unsupported(_))
+    ));
     assert!(host.requests().is_empty());
 }
 
@@ -363,22 +478,55 @@ fn check_finds_mistakes() {
         r#"{"servers": [{"url": "https://a", "key": "cb"}], "request_timeout": 0}"#,
     ] {
         let config = json::config(document).unwrap();
-        assert!(matches!(JwtCallback::check(&config, &host), Err(Failure::Misconfigured(_))), "{document}");
+        assert!(
+            matches!(
+                JwtCallback::check(&config, &host),
+                Err(Failure::Misconfigured(_))
+            ),
+            "{document}"
+        );
     }
     for (document, words) in [
-        (r#"{"servers": [{"url": "ftp://a", "key": "cb"}]}"#, "https://"),
-        (r#"{"servers": [{"url": "https://u:p@a/", "key": "cb"}]}"#, "without user"),
-        (r#"{"servers": [{"url": "https:///x", "key": "cb"}]}"#, "host"),
-        (r#"{"servers": [{"url": "https://a/#x", "key": "cb"}]}"#, "fragment"),
-        (r#"{"servers": [{"url": "https://a b/", "key": "cb"}]}"#, "spaces"),
+        (
+            r#"{"servers": [{"url": "ftp://a", "key": "cb"}]}"#,
+            "https://",
+        ),
+        (
+            r#"{"servers": [{"url": "https://u:p@a/", "key": "cb"}]}"#,
+            "without user",
+        ),
+        (
+            r#"{"servers": [{"url": "https:///x", "key": "cb"}]}"#,
+            "host",
+        ),
+        (
+            r#"{"servers": [{"url": "https://a/#x", "key": "cb"}]}"#,
+            "fragment",
+        ),
+        (
+            r#"{"servers": [{"url": "https://a b/", "key": "cb"}]}"#,
+            "spaces",
+        ),
         (
             r#"{"servers": [{"url": "https://A:443", "key": "cb"}, {"url": "https://a/", "key": "cb"}]}"#,
             "listed twice",
         ),
-        (r#"{"servers": [{"url": "https://a", "key": "cb"}], "token_expire_minutes": 0}"#, "1 to 1440"),
-        (r#"{"servers": [{"url": "https://a", "key": "cb"}], "request_timeout": 61}"#, "1 to 60"),
-        (r#"{"servers": [{"url": "https://a", "key": "cb"}], "sleep_seconds": 86401}"#, "0 to 86400"),
-        (r#"{"servers": [{"url": "https://a", "key": "cb"}], "retry_times": 256}"#, "256 requests"),
+        (
+            r#"{"servers": [{"url": "https://a", "key": "cb"}], "token_expire_minutes": 0}"#,
+            "1 to 1440",
+        ),
+        (
+            r#"{"servers": [{"url": "https://a", "key": "cb"}], "request_timeout": 61}"#,
+            "1 to 60",
+        ),
+        (
+            r#"{"servers": [{"url": "https://a", "key": "cb"}], "sleep_seconds": 86401}"#,
+            "0 to 86400",
+        ),
+        (
+            r#"{"servers": [{"url": "https://a", "key": "cb"}], "retry_times": 256}"#,
+            "256 requests",
+        ),
     ] {
         let found = JwtCallback::check(&json::config(document).unwrap(), &host);
         assert!(
@@ -386,7 +534,10 @@ fn check_finds_mistakes() {
             "{document}: {found:?}"
         );
     }
-    for document in [r#"{}"#, r#"{"servers": [{"url": "https://a", "key": "cb", "version": "v3"}]}"#] {
+    for document in [
+        r#"{}"#,
+        r#"{"servers": [{"url": "https://a", "key": "cb", "version": "v3"}]}"#,
+    ] {
         assert!(json::config::<Config>(document).is_err(), "{document}");
     }
 }
@@ -404,20 +555,37 @@ fn two_servers() -> Config {
 
 #[test]
 fn only_servers_without_a_sound_answer_are_asked_again() {
-    let host = host(|host, request| match (request.url.contains("a.example"), host.requests().len()) {
-        (false, n) if n < 4 => Err(HttpError::Timeout),
-        _ => ok(good_for(host, request, "APPROVE")),
-    });
-    assert_eq!(JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host), Ok(Verdict::Approve));
-    let urls: Vec<_> = host.requests().iter().map(|request| request.url.contains("a.example")).collect();
-    assert_eq!(urls, [true, false, false, false], "both at once, then the silent one alone");
+    let host =
+        host(
+            |host, request| match (request.url.contains("a.example"), host.requests().len()) {
+                (false, n) if n < 4 => Err(HttpError::Timeout),
+                _ => ok(good_for(host, request, "APPROVE")),
+            },
+        );
+    assert_eq!(
+        JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host),
+        Ok(Verdict::Approve)
+    );
+    let urls: Vec<_> = host
+        .requests()
+        .iter()
+        .map(|request| request.url.contains("a.example"))
+        .collect();
+    assert_eq!(
+        urls,
+        [true, false, false, false],
+        "both at once, then the silent one alone"
+    );
 }
 
 #[test]
 fn a_rejection_ends_it_although_another_server_is_silent() {
-    let host = host(|host, request| match request.url.contains("a.example") {
-        true => Err(HttpError::Timeout),
-        false => ok(good_for(host, request, "REJECT")),
+    let host = host(|host, request| {
+        if request.url.contains("a.example") {
+            Err(HttpError::Timeout)
+        } else {
+            ok(good_for(host, request, "REJECT"))
+        }
     });
     let verdict = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
     assert!(matches!(verdict, Ok(Verdict::Reject(r)) if r.reason.contains("b.example")));
@@ -436,10 +604,18 @@ fn one_servers_approval_does_not_count_for_another_that_shares_its_key() {
         ok(overheard.borrow().clone())
     });
     let failure = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
-    let Err(Failure::Unavailable(text)) = failure else { panic!("{failure:?}") };
-    assert!(text.contains("b.example") && !text.contains("a.example"), "{text}");
-    let ids: Vec<_> =
-        host.requests().iter().map(|request| opened(&host, request).1["request_id"].clone()).collect();
+    let Err(Failure::Unavailable(text)) = failure else {
+        panic!("{failure:?}")
+    };
+    assert!(
+        text.contains("b.example") && !text.contains("a.example"),
+        "{text}"
+    );
+    let ids: Vec<_> = host
+        .requests()
+        .iter()
+        .map(|request| opened(&host, request).1["request_id"].clone())
+        .collect();
     let second = ID.replace("01", "02");
     assert_eq!(ids, [ID, &second, &second, &second].map(Value::from));
 }
@@ -450,8 +626,17 @@ fn an_answer_that_the_node_loses_is_no_approval() {
     for left in [0, 1] {
         let host = host(|host, request| ok(good_for(host, request, "APPROVE"))).with_answers(left);
         let failure = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
-        assert!(matches!(failure, Err(Failure::Internal(_))), "{left}: {failure:?}");
-        assert!(matches!(JwtCallback::probe(&two_servers(), &host), Err(Failure::Internal(_))), "{left}");
+        assert!(
+            matches!(failure, Err(Failure::Internal(_))),
+            "{left}: {failure:?}"
+        );
+        assert!(
+            matches!(
+                JwtCallback::probe(&two_servers(), &host),
+                Err(Failure::Internal(_))
+            ),
+            "{left}"
+        );
     }
 }
 
@@ -459,14 +644,20 @@ fn an_answer_that_the_node_loses_is_no_approval() {
 fn every_silent_server_is_named() {
     let host = host(|_, _| Err(HttpError::Timeout));
     let failure = JwtCallback::evaluate(&two_servers(), &testing::keygen(2, &[]), &host);
-    let Err(Failure::Unavailable(text)) = failure else { panic!("{failure:?}") };
-    assert!(text.contains("a.example") && text.contains("b.example") && text.contains("tries: 3"), "{text}");
+    let Err(Failure::Unavailable(text)) = failure else {
+        panic!("{failure:?}")
+    };
+    assert!(
+        text.contains("a.example") && text.contains("b.example") && text.contains("tries: 3"),
+        "{text}"
+    );
 }
 
 #[test]
 fn no_retries_means_one_try() {
     let host = host(|_, _| Err(HttpError::Timeout));
-    let config = configured(r#"{"servers": [{"url": "https://a", "key": "cb"}], "retry_times": 0}"#);
+    let config =
+        configured(r#"{"servers": [{"url": "https://a", "key": "cb"}], "retry_times": 0}"#);
     assert!(JwtCallback::evaluate(&config, &testing::keygen(2, &[]), &host).is_err());
     assert_eq!((host.requests().len(), host.slept()), (1, Duration::ZERO));
 }
@@ -485,22 +676,39 @@ fn without_time_nobody_is_asked() {
 fn the_mode_is_logged_once_per_decision() {
     let said = |document: &str| {
         let host = host(|_, _| Err(HttpError::Timeout));
-        assert!(JwtCallback::evaluate(&configured(document), &testing::keygen(2, &[]), &host).is_err());
-        host.lines().iter().filter(|(_, line)| line.starts_with("compatible mode: ")).count()
+        assert!(
+            JwtCallback::evaluate(&configured(document), &testing::keygen(2, &[]), &host).is_err()
+        );
+        host.lines()
+            .iter()
+            .filter(|(_, line)| line.starts_with("compatible mode: "))
+            .count()
     };
-    assert_eq!(said(r#"{"servers": [{"url": "https://a", "key": "cb"}]}"#), 1);
-    assert_eq!(said(r#"{"servers": [{"url": "https://a", "key": "cb"}], "strict": true}"#), 0);
+    assert_eq!(
+        said(r#"{"servers": [{"url": "https://a", "key": "cb"}]}"#),
+        1
+    );
+    assert_eq!(
+        said(r#"{"servers": [{"url": "https://a", "key": "cb"}], "strict": true}"#),
+        0
+    );
 }
 
 #[test]
 fn an_array_of_members_is_not_a_response() {
-    assert_disbelieved("an array", |host| ok(good(host, json!([0, ID, "APPROVE", ""]))));
+    assert_disbelieved("an array", |host| {
+        ok(good(host, json!([0, ID, "APPROVE", ""])))
+    });
 }
 
 #[test]
 fn status_400_carries_rejections_only() {
     assert_disbelieved("approve with 400", |host| {
-        Ok(Response { status: 400, headers: Vec::new(), body: good(host, answer("APPROVE")).into() })
+        Ok(Response {
+            status: 400,
+            headers: Vec::new(),
+            body: good(host, answer("APPROVE")).into(),
+        })
     });
 }
 
@@ -512,14 +720,17 @@ fn probe_pings_every_server_and_names_the_dead() {
             ping,
             json!({"request_id": "", "request_type": 0, "request_detail": "", "extra_info": ""})
         );
-        match request.url.contains("a.example") {
+        if request.url.contains("a.example") {
             // Some servers leave out whatever is empty or zero.
-            true => ok(good(host, json!({}))),
-            false => ok(good(host, json!({"status": 30}))),
+            ok(good(host, json!({})))
+        } else {
+            ok(good(host, json!({"status": 30})))
         }
     });
     let failure = JwtCallback::probe(&two_servers(), &host);
-    let Err(Failure::Unavailable(text)) = failure else { panic!("{failure:?}") };
+    let Err(Failure::Unavailable(text)) = failure else {
+        panic!("{failure:?}")
+    };
     assert!(
         text.contains("b.example") && text.contains("status 30") && !text.contains("a.example"),
         "{text}"

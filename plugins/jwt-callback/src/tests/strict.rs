@@ -11,7 +11,9 @@ fn strict() -> Config {
 /// The sound answer in strict mode to what was received, as a claim set.
 fn bound(host: &MockHost, request: &Request, action: &str) -> Value {
     let (received, document) = opened(host, request);
-    let package = STANDARD.decode(received["package_data"].as_str().unwrap()).unwrap();
+    let package = STANDARD
+        .decode(received["package_data"].as_str().unwrap())
+        .unwrap();
     let mut claims = claims(json!({"request_id": document["request_id"], "action": action}));
     claims["nonce"] = received["nonce"].clone();
     claims["digest"] = json!(hex::encode(Sha256::digest(package)));
@@ -70,8 +72,11 @@ fn each_try_has_a_nonce_of_its_own() {
     config.retry_times = 2;
     let host = host(|_, _| Err(HttpError::Timeout));
     assert!(JwtCallback::evaluate(&config, &testing::keygen(2, &[]), &host).is_err());
-    let nonces: std::collections::BTreeSet<_> =
-        host.requests().iter().map(|request| opened(&host, request).0["nonce"].to_string()).collect();
+    let nonces: std::collections::BTreeSet<_> = host
+        .requests()
+        .iter()
+        .map(|request| opened(&host, request).0["nonce"].to_string())
+        .collect();
     assert_eq!(nonces.len(), 3);
 }
 
@@ -84,7 +89,8 @@ fn the_number_of_a_token_does_not_stand_where_amounts_do() {
         .grants("0xeve", either, Some("0"))
         .grants("0xeve", "eip155:1/erc20:0xdac", Some("5"))
         .task();
-    let told = super::extra::extra("v1", true, &task)["countersign"]["intent"]["transaction"].clone();
+    let told =
+        super::extra::extra("v1", true, &task)["countersign"]["intent"]["transaction"].clone();
     assert_eq!(
         (&told["destinations"], &told["grants"]),
         (

@@ -56,7 +56,8 @@ fn the_documented_file_has_every_key() {
     }
 }
 
-/// The schema that editors use: of each part, the keys of its definition there are those that the parser knows.
+/// The schema that editors use: of each part, the keys of its definition there are those that the
+/// parser knows.
 #[test]
 fn the_schema_has_the_keys_of_every_part_and_the_documented_file_fits() {
     let schema: serde_json::Value =
@@ -67,9 +68,15 @@ fn the_schema_has_the_keys_of_every_part_and_the_documented_file_fits() {
     for (document, part) in [
         ("{x: 0}".to_string(), None),
         ("{key_gen: {x: 0}}".into(), Some("key_gen")),
-        ("{key_gen: {allow_list: [{x: 0}]}}".into(), Some("key_gen_entry")),
+        (
+            "{key_gen: {allow_list: [{x: 0}]}}".into(),
+            Some("key_gen_entry"),
+        ),
         ("{key_reshare: {x: 0}}".into(), Some("key_reshare")),
-        ("{key_reshare: {allow_list: [{x: 0}]}}".into(), Some("key_reshare_entry")),
+        (
+            "{key_reshare: {allow_list: [{x: 0}]}}".into(),
+            Some("key_reshare_entry"),
+        ),
         ("{key_share_sign: {x: 0}}".into(), Some("key_share_sign")),
         (sign("{x: 0}"), Some("key_sign")),
         (sign("{assets: {a: {x: 0}}}"), Some("asset")),
@@ -78,9 +85,15 @@ fn the_schema_has_the_keys_of_every_part_and_the_documented_file_fits() {
         (policy("hours: {x: 0}"), Some("hours")),
         (policy("hours: {quiet: [{x: 0}]}"), Some("span")),
         (policy("transactions: {x: 0}"), Some("transactions")),
-        (policy("transactions: {destinations: {x: 0}}"), Some("destinations")),
+        (
+            policy("transactions: {destinations: {x: 0}}"),
+            Some("destinations"),
+        ),
         (policy("transactions: {calls: {x: 0}}"), Some("calls")),
-        (policy("transactions: {calls: {deny: [{x: 0}]}}"), Some("call")),
+        (
+            policy("transactions: {calls: {deny: [{x: 0}]}}"),
+            Some("call"),
+        ),
         (policy("transactions: {amounts: [{x: 0}]}"), Some("ceiling")),
         (policy("grants: {x: 0}"), Some("grants")),
         (policy("limits: [{x: 0}]"), Some("limit")),
@@ -89,30 +102,48 @@ fn the_schema_has_the_keys_of_every_part_and_the_documented_file_fits() {
     ] {
         let definition = part.map_or(&schema, |part| &schema["$defs"][part]);
         assert_eq!(definition["additionalProperties"], false, "{part:?}");
-        let properties = definition["properties"].as_object().unwrap().keys().cloned().collect();
+        let properties = definition["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
         let value: serde_json::Value = serde_norway::from_str(&document).unwrap();
         let Err(Failure::Misconfigured(error)) = json::config::<Config>(&value.to_string()) else {
             panic!("{document}")
         };
-        let known: std::collections::BTreeSet<String> =
-            error.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+        let known: std::collections::BTreeSet<String> = error
+            .split('`')
+            .skip(3)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
         assert_eq!(known, properties, "{part:?}: {error}");
         parts.extend(part.map(str::to_owned));
     }
     // What the parser does not tell by itself: either a text or an address with its label.
     parts.insert("address".into());
     let definitions = schema["$defs"].as_object().unwrap();
-    let objects = definitions.iter().filter(|(_, definition)| definition["type"] == "object");
-    assert_eq!(objects.map(|(name, _)| name.clone()).collect::<std::collections::BTreeSet<_>>(), parts);
+    let objects = definitions
+        .iter()
+        .filter(|(_, definition)| definition["type"] == "object");
+    assert_eq!(
+        objects
+            .map(|(name, _)| name.clone())
+            .collect::<std::collections::BTreeSet<_>>(),
+        parts
+    );
     let documented: serde_json::Value =
         serde_norway::from_str(include_str!("../../../../docs/rules.yaml")).unwrap();
     fits(&schema, &schema, &documented).unwrap();
     let mut other = documented;
-    other["key_sign"]["policies"][0]["transactions"]["destinations"]["allow"][0]["adress"] = "0x".into();
+    other["key_sign"]["policies"][0]["transactions"]["destinations"]["allow"][0]["adress"] =
+        "0x".into();
     assert!(fits(&schema, &schema, &other).is_err());
 }
 
-/// Whether a document has the keys, lists and words that the schema says. Enough of JSON Schema for ours.
+/// Whether a document has the keys, lists and words that the schema says. Enough of JSON Schema for
+/// ours.
 fn fits(
     all: &serde_json::Value,
     schema: &serde_json::Value,
@@ -120,24 +151,38 @@ fn fits(
 ) -> Result<(), String> {
     use serde_json::Value;
     if let Some(name) = schema["$ref"].as_str() {
-        return fits(all, &all["$defs"][name.trim_start_matches("#/$defs/")], value);
+        return fits(
+            all,
+            &all["$defs"][name.trim_start_matches("#/$defs/")],
+            value,
+        );
     }
     if let Some(choices) = schema["anyOf"].as_array() {
-        let one = choices.iter().any(|choice| fits(all, choice, value).is_ok());
+        let one = choices
+            .iter()
+            .any(|choice| fits(all, choice, value).is_ok());
         return if one { Ok(()) } else { Err(format!("{value}")) };
     }
     if let Some(words) = schema["enum"].as_array() {
-        return if words.contains(value) { Ok(()) } else { Err(format!("{value}")) };
+        return if words.contains(value) {
+            Ok(())
+        } else {
+            Err(format!("{value}"))
+        };
     }
     match (schema["type"].as_str(), value) {
         (Some("object"), Value::Object(members)) => members.iter().try_for_each(|(name, value)| {
             let more = Some(&schema["additionalProperties"]).filter(|more| more.is_object());
             let member = schema["properties"].get(name).or(more);
-            fits(all, member.ok_or_else(|| format!("unknown key {name}"))?, value)
+            fits(
+                all,
+                member.ok_or_else(|| format!("unknown key {name}"))?,
+                value,
+            )
         }),
-        (Some("array"), Value::Array(values)) => {
-            values.iter().try_for_each(|value| fits(all, &schema["items"], value))
-        }
+        (Some("array"), Value::Array(values)) => values
+            .iter()
+            .try_for_each(|value| fits(all, &schema["items"], value)),
         (Some("string"), Value::String(_))
         | (Some("integer"), Value::Number(_))
         | (Some("boolean"), Value::Bool(_)) => Ok(()),
@@ -157,7 +202,9 @@ fn mistake(rules: &str) -> String {
 #[test]
 fn mistakes_are_told_with_their_place_and_what_to_write() {
     let policy = |rules: &str| {
-        format!("{{assets: {{eth: {{id: 'eip155:1', decimals: 18}}}}, policies: [{{name: p, {rules}}}]}}")
+        format!(
+            "{{assets: {{eth: {{id: 'eip155:1', decimals: 18}}}}, policies: [{{name: p, {rules}}}]}}"
+        )
     };
     let transactions = |rules: &str| policy(&format!("transactions: {{{rules}}}"));
     for (rules, parts) in [
@@ -258,6 +305,7 @@ fn mistakes_are_told_with_their_place_and_what_to_write() {
     }
     let token = "{assets: {t: {id: 'eip155:1/erc20:0xab'}}, policies: [{name: p, transactions: {fees: [{asset: t, max: 1}]}}]}";
     assert!(mistake(token).contains("native assets"));
-    let limited = policy("transactions: {calls: {unknown: allow}}, limits: [{per: day, asset: eth, max: 1}]");
+    let limited =
+        policy("transactions: {calls: {unknown: allow}}, limits: [{per: day, asset: eth, max: 1}]");
     assert!(mistake(&limited).contains("limits cannot be kept"));
 }

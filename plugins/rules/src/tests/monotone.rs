@@ -1,4 +1,5 @@
-//! Adding a rule never turns a refusal into an approval, whatever the rules were and whatever the task is.
+//! Adding a rule never turns a refusal into an approval, whatever the rules were and whatever the
+//! task is.
 
 use countersign_sdk::testing::{TransactionBuilder, message, transaction, typed_data, with_fact};
 use proptest::prelude::*;
@@ -6,25 +7,45 @@ use serde_json::{Value, json as value};
 
 use super::*;
 
-const ADDRESSES: [&str; 2] =
-    ["0x1111111111111111111111111111111111111111", "0x2222222222222222222222222222222222222222"];
+const ADDRESSES: [&str; 2] = [
+    "0x1111111111111111111111111111111111111111",
+    "0x2222222222222222222222222222222222222222",
+];
 
 /// Rules, and where each is added.
 fn catalogue() -> Vec<(&'static str, Value)> {
     let [a, b] = ADDRESSES;
     let span = |from: &str, to: &str| value!([{"from": from, "to": to}]);
     let mut rules = vec![
-        ("/policies/0/transactions/calls/deny", value!([{"contract": a}])),
-        ("/policies/0/transactions/calls/deny", value!([{"contract": b, "methods": ["0xa9059cbb"]}])),
-        ("/policies/0/transactions/calls/deny", value!([{"contract": b, "methods": ["0xa9059cbc"]}])),
+        (
+            "/policies/0/transactions/calls/deny",
+            value!([{"contract": a}]),
+        ),
+        (
+            "/policies/0/transactions/calls/deny",
+            value!([{"contract": b, "methods": ["0xa9059cbb"]}]),
+        ),
+        (
+            "/policies/0/transactions/calls/deny",
+            value!([{"contract": b, "methods": ["0xa9059cbc"]}]),
+        ),
         ("/policies/0/limits", value!([{"per": "day", "tasks": 1}])),
         (
             "/policies/0/limits",
             value!([{"per": "day", "tasks": 9}, {"per": "hour", "asset": "eth", "max": 12}]),
         ),
-        ("/policies/0/hours", value!({"allow": span("07:00", "09:00")})),
-        ("/policies/0/hours", value!({"quiet": span("07:00", "09:00")})),
-        ("/policies/0/hours", value!({"allow": span("09:00", "07:00"), "quiet": span("20:00", "21:00")})),
+        (
+            "/policies/0/hours",
+            value!({"allow": span("07:00", "09:00")}),
+        ),
+        (
+            "/policies/0/hours",
+            value!({"quiet": span("07:00", "09:00")}),
+        ),
+        (
+            "/policies/0/hours",
+            value!({"allow": span("09:00", "07:00"), "quiet": span("20:00", "21:00")}),
+        ),
         ("/policies/0/messages/patterns", value!(["a+"])),
         ("/policies/0/messages/digests", value!("refuse")),
         ("/policies/0/typed_data/primary_types", value!(["Order"])),
@@ -85,18 +106,22 @@ impl Effect {
     fn on(&self, tx: TransactionBuilder) -> TransactionBuilder {
         const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
         match self {
-            Effect::Pay(to, amount) => tx.pays(to, &amount.to_string()),
-            Effect::Change(to, amount) => tx.change(to, &amount.to_string()),
-            Effect::Call(contract, value) => tx.calls(contract, &TRANSFER).with_value(&value.to_string()),
-            Effect::TransferToken(contract) => {
-                let asset = format!("eip155:1/erc20:{contract}");
-                tx.calls(contract, &TRANSFER).known_as("transfer").pays_asset(&asset, ADDRESSES[0], "1")
+            Self::Pay(to, amount) => tx.pays(to, &amount.to_string()),
+            Self::Change(to, amount) => tx.change(to, &amount.to_string()),
+            Self::Call(contract, value) => {
+                tx.calls(contract, &TRANSFER).with_value(&value.to_string())
             }
-            Effect::Grant(spender, amount) => {
+            Self::TransferToken(contract) => {
+                let asset = format!("eip155:1/erc20:{contract}");
+                tx.calls(contract, &TRANSFER)
+                    .known_as("transfer")
+                    .pays_asset(&asset, ADDRESSES[0], "1")
+            }
+            Self::Grant(spender, amount) => {
                 let amount = amount.map(|amount| amount.to_string());
                 tx.grants(spender, "eip155:1/erc20:0xaa", amount.as_deref())
             }
-            Effect::Fee(fee) => tx.fee(&fee.to_string()),
+            Self::Fee(fee) => tx.fee(&fee.to_string()),
         }
     }
 }
@@ -108,16 +133,21 @@ fn effect() -> impl Strategy<Value = Effect> {
         (address(), 0..20u64).prop_map(|(to, amount)| Effect::Change(to, amount)),
         (address(), 0..20u64).prop_map(|(contract, value)| Effect::Call(contract, value)),
         address().prop_map(Effect::TransferToken),
-        (address(), prop::option::of(0..5u64)).prop_map(|(spender, amount)| Effect::Grant(spender, amount)),
+        (address(), prop::option::of(0..5u64))
+            .prop_map(|(spender, amount)| Effect::Grant(spender, amount)),
         (0..20u64).prop_map(Effect::Fee),
     ]
 }
 
 fn task() -> impl Strategy<Value = Task> {
     let chain = prop::sample::select(vec!["eip155:1", "eip155:2"]);
-    let transactions = (chain, prop::collection::vec(effect(), 0..4)).prop_map(|(chain, effects)| {
-        effects.iter().fold(transaction(chain), |tx, effect| effect.on(tx)).task()
-    });
+    let transactions =
+        (chain, prop::collection::vec(effect(), 0..4)).prop_map(|(chain, effects)| {
+            effects
+                .iter()
+                .fold(transaction(chain), |tx, effect| effect.on(tx))
+                .task()
+        });
     prop_oneof![
         4 => transactions,
         1 => "[ab]{0,2}".prop_map(|text| message("eip191", text)),
@@ -130,13 +160,18 @@ fn task() -> impl Strategy<Value = Task> {
 
 /// Whether the rules approve the last of these tasks, after the node decided on the others.
 fn approves(rules: &Value, before: &[Task], last: &Task) -> bool {
-    let config = json::config::<Config>(&value!({"enable": true, "key_sign": rules}).to_string()).unwrap();
+    let config =
+        json::config::<Config>(&value!({"enable": true, "key_sign": rules}).to_string()).unwrap();
     let host = MockHost::default();
-    // What was approved before is the same in both worlds: state is part of the world, not of the rules.
+    // What was approved before is the same in both worlds: state is part of the world, not of the
+    // rules.
     for (i, task) in before.iter().enumerate() {
-        let spent = task.transaction().map_or("0", |tx| tx.destinations.first().map_or("0", |to| &to.amount));
+        let spent = task.transaction().map_or("0", |tx| {
+            tx.destinations.first().map_or("0", |to| &to.amount)
+        });
         let name = format!("used/p/key-1/{:013}/{i}", MockHost::NOW - 1);
-        host.state_set(&name, format!("eip155:1 {spent}").as_bytes(), None).unwrap();
+        host.state_set(&name, format!("eip155:1 {spent}").as_bytes(), None)
+            .unwrap();
     }
     matches!(host.decide::<Rules>(&config, last), Ok(Verdict::Approve))
 }

@@ -14,6 +14,15 @@ const SOLANA: &str = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp";
 const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
 const APPROVE: [u8; 4] = [0x09, 0x5e, 0xa7, 0xb3];
 
+const NFT: &str = "0xBC4CA0EdA7647A8aB7C2061c2E118A18a936f13D";
+const OWNER: &str = "9WzDXwBbmkg8ZTbNMqUxvQRAyrZzDsGYdLVL9zYtAWWM";
+const ACCOUNT: &str = "7dHbWXmci3dT8UFYWYZweBLXgycu7Y3iL6trKn1Y7ARj";
+const USDC_SOL: &str =
+    "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/token:EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
+const BITCOIN: &str = "bip122:000000000019d6689c085ae165831e93";
+/// What a Safe makes of a transaction, as its owners sign it.
+const SAFE: &[u8] = &[0x5a; 32];
+
 /// A code, rules under `key_sign`, what they refuse with it, and what they let pass.
 type Case = (&'static str, String, Task, Task);
 
@@ -28,9 +37,15 @@ fn transactions(code: &'static str, rules: &str, refused: Task, passes: Task) ->
 
 /// One policy.
 fn policy(code: &'static str, rules: &str, refused: Task, passes: Task) -> Case {
-    let assets =
-        format!("assets: {{eth: {{id: 'eip155:1', decimals: 18}}, usdc: {{id: '{USDC_ID}', decimals: 6}}}}");
-    case(code, &format!("{{{assets}, policies: [{{name: p, {rules}}}]}}"), refused, passes)
+    let assets = format!(
+        "assets: {{eth: {{id: 'eip155:1', decimals: 18}}, usdc: {{id: '{USDC_ID}', decimals: 6}}}}"
+    );
+    case(
+        code,
+        &format!("{{{assets}, policies: [{{name: p, {rules}}}]}}"),
+        refused,
+        passes,
+    )
 }
 
 fn pay(address: &str, amount: &str) -> Task {
@@ -54,8 +69,15 @@ fn approval(spender: &str, amount: Option<&str>) -> Task {
 }
 
 fn permit(spender: &str, amount: Option<&str>) -> Task {
-    let grant = Grant { spender: spender.into(), asset: USDC_ID.into(), amount: amount.map(Into::into) };
-    with_rights("shown", typed_data(Some(ETHEREUM), Some(USDC), "Permit", vec![grant]))
+    let grant = Grant {
+        spender: spender.into(),
+        asset: USDC_ID.into(),
+        amount: amount.map(Into::into),
+    };
+    with_rights(
+        "shown",
+        typed_data(Some(ETHEREUM), Some(USDC), "Permit", vec![grant]),
+    )
 }
 
 fn with_rights(rights: &str, task: Task) -> Task {
@@ -64,15 +86,19 @@ fn with_rights(rights: &str, task: Task) -> Task {
 
 /// Of a type that the node knows to hand out nothing.
 fn order(contract: Option<&str>, primary_type: &str) -> Task {
-    with_rights("none", typed_data(Some(ETHEREUM), contract, primary_type, Vec::new()))
+    with_rights(
+        "none",
+        typed_data(Some(ETHEREUM), contract, primary_type, Vec::new()),
+    )
 }
 
 /// Of a type that the node does not know, or knows to hand out more than grants can show.
 fn other(rights: &str) -> Task {
-    with_rights(rights, typed_data(Some(ETHEREUM), Some(USDC), "Session", Vec::new()))
+    with_rights(
+        rights,
+        typed_data(Some(ETHEREUM), Some(USDC), "Session", Vec::new()),
+    )
 }
-
-const NFT: &str = "0xBC4CA0EdA7647A8aB7C2061c2E118A18a936f13D";
 
 /// `approve` or `transferFrom` of a contract that may be of ERC-20 or of ERC-721.
 fn either(contract: &str) -> String {
@@ -100,11 +126,16 @@ fn with_standards(code: &'static str, rules: &str, refused: Task, passes: Task) 
     let assets = format!(
         "assets: {{usdc: {{id: '{USDC_ID}', decimals: 6}}, apes: {{id: 'eip155:1/erc721:{NFT}'}}, seven: {{id: 'eip155:1/erc721:{NFT}/7'}}}}"
     );
-    case(code, &format!("{{{assets}, policies: [{{name: p, {rules}}}]}}"), refused, passes)
+    case(
+        code,
+        &format!("{{{assets}, policies: [{{name: p, {rules}}}]}}"),
+        refused,
+        passes,
+    )
 }
 
-/// What is encoded alike in ERC-20 and ERC-721 is judged by the standard that the operator gave the contract, and by the
-/// worse of both where none was given.
+/// What is encoded alike in ERC-20 and ERC-721 is judged by the standard that the operator gave the
+/// contract, and by the worse of both where none was given.
 fn cases_of_two_standards() -> Vec<Case> {
     let grants = format!(
         "transactions: {{}}, grants: {{spenders: ['{BOB}'], amounts: [{{asset: apes, max: 1}}, {{asset: usdc, max: 5}}]}}"
@@ -242,15 +273,13 @@ fn cases_of_two_standards() -> Vec<Case> {
     ]
 }
 
-const OWNER: &str = "9WzDXwBbmkg8ZTbNMqUxvQRAyrZzDsGYdLVL9zYtAWWM";
-const ACCOUNT: &str = "7dHbWXmci3dT8UFYWYZweBLXgycu7Y3iL6trKn1Y7ARj";
-const USDC_SOL: &str =
-    "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/token:EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
-const BITCOIN: &str = "bip122:000000000019d6689c085ae165831e93";
-
 /// Native value for an account whose owner the transaction shows.
 fn wraps(owner: &str) -> Task {
-    with_fact(transfer(SOLANA, ACCOUNT, "1"), "token-owners", &format!(r#"{{"{ACCOUNT}": "{owner}"}}"#))
+    with_fact(
+        transfer(SOLANA, ACCOUNT, "1"),
+        "token-owners",
+        &format!(r#"{{"{ACCOUNT}": "{owner}"}}"#),
+    )
 }
 
 fn solana_token(owner: Option<&str>) -> Task {
@@ -260,21 +289,31 @@ fn solana_token(owner: Option<&str>) -> Task {
         .known_as("TransferChecked")
         .task();
     match owner {
-        Some(owner) => with_fact(task, "token-owners", &format!(r#"{{"{ACCOUNT}": "{owner}"}}"#)),
+        Some(owner) => with_fact(
+            task,
+            "token-owners",
+            &format!(r#"{{"{ACCOUNT}": "{owner}"}}"#),
+        ),
         None => task,
     }
 }
 
-/// Whom nobody can name may be on any list of whom nothing may go to. Every such list, beside what it lets pass.
+/// Whom nobody can name may be on any list of whom nothing may go to. Every such list, beside what
+/// it lets pass.
 fn cases_of_unknown_recipients() -> Vec<Case> {
     let deny = |list: &str| format!("{{deny: ['{list}']}}");
-    let deny_beside = |rules: &str| format!("{{deny: ['{BOB}'], policies: [{{name: p, {rules}}}]}}");
+    let deny_beside =
+        |rules: &str| format!("{{deny: ['{BOB}'], policies: [{{name: p, {rules}}}]}}");
     let destinations = |list: &str| {
         format!("{{policies: [{{name: p, transactions: {{destinations: {{deny: ['{list}']}}}}}}]}}")
     };
     let looked_up = || transfer(SOLANA, "unknown:Tab1e/3", "1");
     let script = || transfer(BITCOIN, "script:51", "1");
-    let multicall = || transaction(ETHEREUM).calls(ALICE, &[0xac, 0x96, 0x50, 0xd8]).task();
+    let multicall = || {
+        transaction(ETHEREUM)
+            .calls(ALICE, &[0xac, 0x96, 0x50, 0xd8])
+            .task()
+    };
     let mut data = transfer(BITCOIN, "", "0");
     if let Operation::Sign(signing) = &mut data.operation
         && let Intent::Transaction(does) = &mut signing.intent
@@ -285,8 +324,18 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
     let mut cases = Vec::new();
     for list in [deny, destinations] {
         cases.extend([
-            case(unknown, &list(BOB), looked_up(), transfer(SOLANA, OWNER, "1")),
-            case(unknown, &list(OWNER), looked_up(), transfer(SOLANA, ACCOUNT, "1")),
+            case(
+                unknown,
+                &list(BOB),
+                looked_up(),
+                transfer(SOLANA, OWNER, "1"),
+            ),
+            case(
+                unknown,
+                &list(OWNER),
+                looked_up(),
+                transfer(SOLANA, ACCOUNT, "1"),
+            ),
             case(unknown, &list(BOB), script(), data.clone()),
             case(
                 unknown,
@@ -294,8 +343,18 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
                 transfer(BITCOIN, "", "1"),
                 transfer(BITCOIN, "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", "1"),
             ),
-            case(unknown, &list(OWNER), solana_token(None), solana_token(Some(ACCOUNT))),
-            case(unknown, &list(OWNER), wraps("unknown:Tab1e/3"), wraps("Some0ther")),
+            case(
+                unknown,
+                &list(OWNER),
+                solana_token(None),
+                solana_token(Some(ACCOUNT)),
+            ),
+            case(
+                unknown,
+                &list(OWNER),
+                wraps("unknown:Tab1e/3"),
+                wraps("Some0ther"),
+            ),
             // A list without addresses of Solana cannot have meant an owner there.
             case(unknown, &list(BOB), looked_up(), solana_token(None)),
         ]);
@@ -347,29 +406,39 @@ fn cases_of_unknown_recipients() -> Vec<Case> {
 
 /// The typed data with a document that names this address somewhere.
 fn in_document(mut task: Task, address: &str) -> Task {
-    let Operation::Sign(signing) = &mut task.operation else { panic!("a signature") };
-    let Intent::TypedData(data) = &mut signing.intent else { panic!("typed data") };
+    let Operation::Sign(signing) = &mut task.operation else {
+        panic!("a signature")
+    };
+    let Intent::TypedData(data) = &mut signing.intent else {
+        panic!("typed data")
+    };
     data.json = format!(r#"{{"message": {{"n": 1, "to": [{{"key": "{address}"}}]}}}}"#);
     task
 }
 
 /// `2027-01-15T08:00Z` is a Friday: when the tasks of the mock arrive.
 fn at(mut task: Task, minutes: i64) -> Task {
-    task.received_at = task.received_at.checked_add_signed(minutes * 60_000).unwrap();
+    task.received_at = task
+        .received_at
+        .checked_add_signed(minutes * 60_000)
+        .unwrap();
     task
 }
 
 fn on_path(mut task: Task, path: &str) -> Task {
-    let Operation::Sign(signing) = &mut task.operation else { panic!("a signature") };
+    let Operation::Sign(signing) = &mut task.operation else {
+        panic!("a signature")
+    };
     signing.inputs[0].path = path.into();
     task
 }
 
-/// What a Safe makes of a transaction, as its owners sign it.
-const SAFE: &[u8] = &[0x5a; 32];
-
 fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn cases() -> Vec<Case> {
@@ -414,9 +483,19 @@ fn cases() -> Vec<Case> {
             typed_data(None, Some(BOB), "T", vec![]),
             transfer("eip155:2", BOB, "1"),
         ),
-        case("keysign-blind", &format!("{{deny: ['{BOB}']}}"), blind(), message("message", "x")),
+        case(
+            "keysign-blind",
+            &format!("{{deny: ['{BOB}']}}"),
+            blind(),
+            message("message", "x"),
+        ),
         policy("keysign-blind", any, blind(), pay(ALICE, "1")),
-        policy("keysign-blind", "messages: {}", said_to_be_blind(), message("message", "x")),
+        policy(
+            "keysign-blind",
+            "messages: {}",
+            said_to_be_blind(),
+            message("message", "x"),
+        ),
         policy(
             "keysign-no-policy",
             "when: {keys: [key-2, xpub-1]}, transactions: {}",
@@ -459,9 +538,24 @@ fn cases() -> Vec<Case> {
             message("message", "x"),
             message("eip191", "x"),
         ),
-        policy("keysign-no-transactions", "messages: {}", pay(ALICE, "1"), message("eip191", "x")),
-        policy("keysign-no-messages", any, message("eip191", "x"), pay(ALICE, "1")),
-        policy("keysign-no-typed-data", any, order(None, "Order"), pay(ALICE, "1")),
+        policy(
+            "keysign-no-transactions",
+            "messages: {}",
+            pay(ALICE, "1"),
+            message("eip191", "x"),
+        ),
+        policy(
+            "keysign-no-messages",
+            any,
+            message("eip191", "x"),
+            pay(ALICE, "1"),
+        ),
+        policy(
+            "keysign-no-typed-data",
+            any,
+            order(None, "Order"),
+            pay(ALICE, "1"),
+        ),
         policy(
             "keysign-outside-hours",
             "hours: {allow: [{days: [fri], from: '08:00', to: '18:00'}]}, transactions: {}",
@@ -508,7 +602,10 @@ fn cases() -> Vec<Case> {
             "keysign-destination-not-allowed",
             &format!("destinations: {{allow: ['{ALICE}']}}"),
             transaction(ETHEREUM).pays(ALICE, "1").pays(BOB, "1").task(),
-            transaction(ETHEREUM).pays(ALICE, "1").change(BOB, "1").task(),
+            transaction(ETHEREUM)
+                .pays(ALICE, "1")
+                .change(BOB, "1")
+                .task(),
         ),
         transactions(
             "keysign-destination-not-allowed",
@@ -532,20 +629,29 @@ fn cases() -> Vec<Case> {
         transactions(
             "keysign-call-unknown",
             "",
-            transaction(ETHEREUM).calls(USDC, &TRANSFER).known_as("transfer(address,uint256)").task(),
+            transaction(ETHEREUM)
+                .calls(USDC, &TRANSFER)
+                .known_as("transfer(address,uint256)")
+                .task(),
             approval_of_nothing(),
         ),
         transactions(
             "keysign-call-unknown",
             "",
             transaction(SOLANA).calls("Prog", &[3]).task(),
-            transaction(SOLANA).calls("Prog", &[3]).known_as("Transfer").task(),
+            transaction(SOLANA)
+                .calls("Prog", &[3])
+                .known_as("Transfer")
+                .task(),
         ),
         // Tokens that move by a method nobody knows.
         transactions(
             "keysign-call-unknown",
             "",
-            transaction(ETHEREUM).pays_asset(USDC_ID, ALICE, "1").calls(USDC, &TRANSFER).task(),
+            transaction(ETHEREUM)
+                .pays_asset(USDC_ID, ALICE, "1")
+                .calls(USDC, &TRANSFER)
+                .task(),
             pay_usdc(ALICE, "1"),
         ),
         // An instruction without data can do anything.
@@ -553,7 +659,10 @@ fn cases() -> Vec<Case> {
             "keysign-call-unknown",
             "",
             transaction(SOLANA).calls("Prog", &[]).task(),
-            transaction(SOLANA).calls("Prog", &[]).known_as("Create").task(),
+            transaction(SOLANA)
+                .calls("Prog", &[])
+                .known_as("Create")
+                .task(),
         ),
         // Two calls: which of them the token's destination comes from, nobody can tell.
         transactions(
@@ -570,7 +679,9 @@ fn cases() -> Vec<Case> {
         ),
         transactions(
             "keysign-call-not-allowed",
-            &format!("calls: {{allow: [{{contract: '{BOB}', methods: ['deposit()', '0xa9059cbb']}}]}}"),
+            &format!(
+                "calls: {{allow: [{{contract: '{BOB}', methods: ['deposit()', '0xa9059cbb']}}]}}"
+            ),
             transaction(ETHEREUM).calls(BOB, &APPROVE).task(),
             transaction(ETHEREUM).calls(BOB, &TRANSFER).task(),
         ),
@@ -594,11 +705,36 @@ fn cases() -> Vec<Case> {
             transaction(ETHEREUM).creates().task(),
             transaction(ETHEREUM).calls(BOB, &APPROVE).task(),
         ),
-        policy("keysign-grant", any, approval(BOB, Some("1")), approval(BOB, Some("0"))),
-        policy("keysign-grant", "typed_data: {}", permit(BOB, Some("1")), order(None, "Order")),
-        policy("keysign-spender-not-allowed", &grants, approval(ALICE, Some("1")), approval(BOB, Some("1"))),
-        policy("keysign-grant-unlimited", &grants, approval(BOB, None), approval(BOB, Some("5000000"))),
-        policy("keysign-grant-unlimited", &grants, permit(BOB, None), permit(BOB, Some("5000000"))),
+        policy(
+            "keysign-grant",
+            any,
+            approval(BOB, Some("1")),
+            approval(BOB, Some("0")),
+        ),
+        policy(
+            "keysign-grant",
+            "typed_data: {}",
+            permit(BOB, Some("1")),
+            order(None, "Order"),
+        ),
+        policy(
+            "keysign-spender-not-allowed",
+            &grants,
+            approval(ALICE, Some("1")),
+            approval(BOB, Some("1")),
+        ),
+        policy(
+            "keysign-grant-unlimited",
+            &grants,
+            approval(BOB, None),
+            approval(BOB, Some("5000000")),
+        ),
+        policy(
+            "keysign-grant-unlimited",
+            &grants,
+            permit(BOB, None),
+            permit(BOB, Some("5000000")),
+        ),
         policy(
             "keysign-grant-amount",
             &grants,
@@ -608,7 +744,9 @@ fn cases() -> Vec<Case> {
         policy(
             "keysign-grant-asset-not-allowed",
             &grants,
-            transaction(ETHEREUM).grants(BOB, "eip155:1/erc20:0xdd", Some("1")).task(),
+            transaction(ETHEREUM)
+                .grants(BOB, "eip155:1/erc20:0xdd", Some("1"))
+                .task(),
             approval(BOB, Some("1")),
         ),
         transactions(
@@ -621,7 +759,9 @@ fn cases() -> Vec<Case> {
             "keysign-delegation",
             "",
             transaction(ETHEREUM).grants(BOB, "", None).task(),
-            transaction(ETHEREUM).grants("0x0000000000000000000000000000000000000000", "", Some("0")).task(),
+            transaction(ETHEREUM)
+                .grants("0x0000000000000000000000000000000000000000", "", Some("0"))
+                .task(),
         ),
         policy(
             "keysign-delegation",
@@ -645,7 +785,10 @@ fn cases() -> Vec<Case> {
             "keysign-amount",
             "amounts: [{asset: eth, max: '0.000000000000000010'}]",
             transaction(ETHEREUM).pays(ALICE, "5").pays(BOB, "6").task(),
-            transaction(ETHEREUM).pays(ALICE, "5").change(BOB, "6").task(),
+            transaction(ETHEREUM)
+                .pays(ALICE, "5")
+                .change(BOB, "6")
+                .task(),
         ),
         // A call takes along what no destination shows.
         transactions(
@@ -653,8 +796,15 @@ fn cases() -> Vec<Case> {
             &format!(
                 "calls: {{allow: [{{contract: '{BOB}'}}]}}, amounts: [{{asset: eth, max: '0.000000000000000010'}}]"
             ),
-            transaction(ETHEREUM).calls(BOB, &TRANSFER).with_value("11").task(),
-            transaction(ETHEREUM).pays(BOB, "10").calls(BOB, &TRANSFER).with_value("10").task(),
+            transaction(ETHEREUM)
+                .calls(BOB, &TRANSFER)
+                .with_value("11")
+                .task(),
+            transaction(ETHEREUM)
+                .pays(BOB, "10")
+                .calls(BOB, &TRANSFER)
+                .with_value("10")
+                .task(),
         ),
         transactions(
             "keysign-asset-not-allowed",
@@ -680,8 +830,18 @@ fn cases() -> Vec<Case> {
             transfer("bip122:000000000019d6689c085ae165831e93", "", "0"),
             transfer("bip122:000000000019d6689c085ae165831e93", ALICE, "0"),
         ),
-        transactions("keysign-amount-malformed", "", pay(ALICE, "1e18"), pay(ALICE, "1")),
-        transactions("keysign-amount-malformed", "", pay(ALICE, ""), pay(ALICE, "0")),
+        transactions(
+            "keysign-amount-malformed",
+            "",
+            pay(ALICE, "1e18"),
+            pay(ALICE, "1"),
+        ),
+        transactions(
+            "keysign-amount-malformed",
+            "",
+            pay(ALICE, ""),
+            pay(ALICE, "0"),
+        ),
         transactions(
             "keysign-fee",
             "fees: [{asset: eth, max: '0.000000000000021'}]",
@@ -821,8 +981,18 @@ fn cases() -> Vec<Case> {
             order(None, "order"),
             order(None, "Order"),
         ),
-        policy("keysign-typed-data-unknown", "typed_data: {}", other("unknown"), order(None, "Order")),
-        policy("keysign-typed-data-unknown", "typed_data: {}", other("hidden"), order(None, "Order")),
+        policy(
+            "keysign-typed-data-unknown",
+            "typed_data: {}",
+            other("unknown"),
+            order(None, "Order"),
+        ),
+        policy(
+            "keysign-typed-data-unknown",
+            "typed_data: {}",
+            other("hidden"),
+            order(None, "Order"),
+        ),
         policy(
             "keysign-typed-data-unknown",
             "typed_data: {}",
@@ -837,31 +1007,49 @@ fn cases() -> Vec<Case> {
         ),
         policy(
             "keysign-delegation",
-            &format!("typed_data: {{primary_types: [Delegation]}}, transactions: {{delegates: ['{ALICE}']}}"),
+            &format!(
+                "typed_data: {{primary_types: [Delegation]}}, transactions: {{delegates: ['{ALICE}']}}"
+            ),
             delegation(BOB),
             delegation(ALICE),
         ),
     ];
-    [cases, cases_of_two_standards(), cases_of_unknown_recipients()].concat()
+    [
+        cases,
+        cases_of_two_standards(),
+        cases_of_unknown_recipients(),
+    ]
+    .concat()
 }
 
 /// Typed data that hands the whole account over.
 fn delegation(to: &str) -> Task {
-    let grant = Grant { spender: to.into(), asset: String::new(), amount: None };
-    with_rights("hidden", typed_data(Some(ETHEREUM), Some(USDC), "Delegation", vec![grant]))
+    let grant = Grant {
+        spender: to.into(),
+        asset: String::new(),
+        amount: None,
+    };
+    with_rights(
+        "hidden",
+        typed_data(Some(ETHEREUM), Some(USDC), "Delegation", vec![grant]),
+    )
 }
 
 /// Blind, although the node shows a meaning: nothing is believed of what is blind.
 fn said_to_be_blind() -> Task {
     let mut task = message("message", "x");
-    let Operation::Sign(signing) = &mut task.operation else { unreachable!() };
+    let Operation::Sign(signing) = &mut task.operation else {
+        unreachable!()
+    };
     signing.blind = true;
     task
 }
 
 fn other_key() -> Task {
     let mut task = pay(ALICE, "1");
-    let Operation::Sign(signing) = &mut task.operation else { unreachable!() };
+    let Operation::Sign(signing) = &mut task.operation else {
+        unreachable!()
+    };
     signing.key.id = "key-3".into();
     signing.key.root_public_key = "xpub-3".into();
     task
@@ -894,10 +1082,9 @@ fn codes(text: &str) -> std::collections::BTreeSet<&str> {
         .filter(|word| {
             word.starts_with("key")
                 && word.contains('-')
-                && word
-                    .split('-')
-                    .next()
-                    .is_some_and(|kind| ["keysign", "keygen", "keyreshare", "keysharesign"].contains(&kind))
+                && word.split('-').next().is_some_and(|kind| {
+                    ["keysign", "keygen", "keyreshare", "keysharesign"].contains(&kind)
+                })
         })
         .collect()
 }
@@ -920,26 +1107,44 @@ fn every_code_is_in_the_documentation_and_in_a_test() {
         include_str!("../when.rs"),
     ];
     let sources = sources.concat();
-    assert_eq!(codes(&sources), codes(include_str!("../../../../docs/rules.yaml")), "sources, documentation");
+    assert_eq!(
+        codes(&sources),
+        codes(include_str!("../../../../docs/rules.yaml")),
+        "sources, documentation"
+    );
     let cases = cases();
     // A full memory is tested among the limits.
-    let tested: std::collections::BTreeSet<_> =
-        cases.iter().map(|case| case.0).chain(["keysign-limit-memory"]).collect();
-    let for_signing = codes(&sources).into_iter().filter(|code| code.starts_with("keysign-"));
-    assert_eq!(for_signing.collect::<std::collections::BTreeSet<_>>(), tested);
+    let tested: std::collections::BTreeSet<_> = cases
+        .iter()
+        .map(|case| case.0)
+        .chain(["keysign-limit-memory"])
+        .collect();
+    let for_signing = codes(&sources)
+        .into_iter()
+        .filter(|code| code.starts_with("keysign-"));
+    assert_eq!(
+        for_signing.collect::<std::collections::BTreeSet<_>>(),
+        tested
+    );
 }
 
 #[test]
 fn the_first_policy_that_matches_decides() {
     let rules = "{policies: [{name: a, when: {payloads: [eip191]}, messages: {patterns: ['a']}}, {name: b, messages: {}}]}";
     let document = in_file(rules);
-    assert_eq!(judge(&document, &message("eip191", "b")), "keysign-message-not-allowed");
+    assert_eq!(
+        judge(&document, &message("eip191", "b")),
+        "keysign-message-not-allowed"
+    );
     assert_eq!(judge(&document, &message("message", "b")), "approve");
 }
 
 #[test]
 fn an_empty_list_of_policies_signs_nothing() {
-    assert_eq!(judge(&in_file("{policies: []}"), &pay(ALICE, "1")), "keysign-no-policy");
+    assert_eq!(
+        judge(&in_file("{policies: []}"), &pay(ALICE, "1")),
+        "keysign-no-policy"
+    );
 }
 
 #[test]
@@ -949,7 +1154,10 @@ fn blind_signatures_pass_where_a_policy_says_so_and_nowhere_else() {
     );
     assert_eq!(judge(&document, &blind()), "approve");
     assert_eq!(judge(&document, &pay(ALICE, "1")), "approve");
-    assert_eq!(judge(&document, &message("message", "x")), "keysign-no-messages");
+    assert_eq!(
+        judge(&document, &message("message", "x")),
+        "keysign-no-messages"
+    );
 }
 
 #[test]
@@ -963,10 +1171,18 @@ fn the_trail_names_every_rule_that_was_considered() {
     let verdict = host.decide::<Rules>(&config, &pay(ALICE, "10")).unwrap();
     assert!(matches!(verdict, Verdict::Reject(_)));
     let field = |line: &testing::MockLine, name: &str| {
-        line.fields.iter().find(|field| field.0 == name).unwrap().1.clone()
+        line.fields
+            .iter()
+            .find(|field| field.0 == name)
+            .unwrap()
+            .1
+            .clone()
     };
-    let trail: Vec<_> =
-        host.logged().iter().map(|line| (field(line, "rule"), field(line, "outcome"))).collect();
+    let trail: Vec<_> = host
+        .logged()
+        .iter()
+        .map(|line| (field(line, "rule"), field(line, "outcome")))
+        .collect();
     let expected = [
         ("deny", "passes"),
         ("policy m: when", "does not match"),
@@ -977,6 +1193,12 @@ fn the_trail_names_every_rule_that_was_considered() {
         ("policy t: transactions.delegates", "passes"),
         ("policy t: transactions.amounts", "refuses"),
     ];
-    assert_eq!(trail, expected.map(|(rule, outcome)| (rule.into(), outcome.into())));
-    assert_eq!(field(host.logged().last().unwrap(), "why"), "it spends 10 eth, at most 9 eth is allowed");
+    assert_eq!(
+        trail,
+        expected.map(|(rule, outcome)| (rule.into(), outcome.into()))
+    );
+    assert_eq!(
+        field(host.logged().last().unwrap(), "why"),
+        "it spends 10 eth, at most 9 eth is allowed"
+    );
 }

@@ -1,4 +1,5 @@
-//! Approves transfers on listed chains to listed addresses, up to an amount. Everything else is refused.
+//! Approves transfers on listed chains to listed addresses, up to an amount. Everything else is
+//! refused.
 
 use countersign_sdk::{
     Amount, Failure, Host, Keygen, Level, Operation, Plugin, Task, Transaction, Verdict, approve, export_plugin,
@@ -73,8 +74,9 @@ fn judge_transaction(config: &Config, transaction: &Transaction, host: &impl Hos
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_sdk::testing::{MockHost, transfer};
+
+    use super::*;
 
     fn judge(address: &str, amount: &str) -> Verdict {
         let config = Config {

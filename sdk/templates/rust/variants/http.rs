@@ -1,6 +1,8 @@
-//! Asks a server before each signature, and approves what the server answers with `{"approve": true}` and nothing else.
+//! Asks a server before each signature, and approves what the server answers with `{"approve":
+//! true}` and nothing else.
 //!
-//! Whoever can answer for the server's name decides: use https, or `keys` to check a signature over the answer.
+//! Whoever can answer for the server's name decides: use https, or `keys` to check a signature over
+//! the answer.
 
 use countersign_sdk::{
     Failure, Host, Level, Operation, Plugin, Request, Task, Verdict, approve, export_plugin, json, reject,
@@ -66,9 +68,10 @@ fn ask(config: &Config, task: &Task, host: &impl Host) -> Result<Verdict, Failur
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_sdk::testing::{MockHost, transfer};
     use countersign_sdk::{HttpError, Response};
+
+    use super::*;
 
     fn judge(answer: Result<(u16, &'static str), HttpError>) -> Result<Verdict, Failure> {
         let host = MockHost::default().with_server(move |_, _| {

@@ -1,10 +1,16 @@
-//! Lets transfers of one asset through until their sum within a day reaches a limit. Everything else is refused.
+//! Lets transfers of one asset through until their sum within a day reaches a limit. Everything
+//! else is refused.
+
+use std::time::Duration;
 
 use countersign_sdk::{
     Amount, Failure, Host, Level, Operation, Plugin, Task, Transaction, Verdict, approve, export_plugin, reject,
 };
 use serde::Deserialize;
-use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Entries that are read. A day with more transfers is refused.
+const MOST: u32 = 1000;
 
 /// Unknown keys are errors: a misspelt rule must not be silently absent.
 #[derive(Deserialize)]
@@ -15,9 +21,6 @@ pub struct Config {
     per_day: Amount,
 }
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Entries that are read. A day with more transfers is refused.
-const MOST: u32 = 1000;
 
 pub struct Policy;
 
@@ -35,7 +38,8 @@ impl Plugin for Policy {
         }
     }
 
-    /// Transfers that other holders of the key sign without this node: without them each node would have a limit of its own.
+    /// Transfers that other holders of the key sign without this node: without them each node would
+    /// have a limit of its own.
     fn observe(config: &Config, task: &Task, host: &impl Host) -> Result<(), Failure> {
         let Some(transaction) = task.transaction().filter(|transaction| transaction.chain == config.chain) else {
             return Ok(());
@@ -97,8 +101,9 @@ fn spent(host: &impl Host) -> Result<Amount, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use countersign_sdk::testing::{MockHost, transfer};
+
+    use super::*;
 
     #[test]
     fn the_transfers_of_a_day_are_added_up() {

@@ -1,4 +1,5 @@
-//! A guest that keeps something in memory from `check` on, and says by its code whether a call still finds it.
+//! A guest that keeps something in memory from `check` on, and says by its code whether a call
+//! still finds it.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -46,7 +47,8 @@ impl Plugin for Keeper {
     type Config = Config;
 
     const NAME: &'static str = "keeper";
-    const DESCRIPTION: &'static str = "Rejects everything and says how often this memory was asked.";
+    const DESCRIPTION: &'static str =
+        "Rejects everything and says how often this memory was asked.";
 
     fn check(config: &Config, host: &impl Host) -> Result<(), Failure> {
         act(config.check, host)?;
@@ -57,7 +59,10 @@ impl Plugin for Keeper {
 
     fn evaluate(_config: &Config, _task: &Task, _host: &impl Host) -> Result<Verdict, Failure> {
         let kept = KEPT.replace(KEPT.get() + 1);
-        reject(format!("kept-{kept}"), "the number of calls that this memory remembers")
+        reject(
+            format!("kept-{kept}"),
+            "the number of calls that this memory remembers",
+        )
     }
 }
 
@@ -67,7 +72,9 @@ fn act(deed: Deed, host: &impl Host) -> Result<(), Failure> {
     match deed {
         Deed::Nothing => Ok(()),
         Deed::Random => random(),
-        Deed::Time => (host.now() > 0).then_some(()).ok_or(Failure::Internal("no time".into())),
+        Deed::Time => (host.now() > 0)
+            .then_some(())
+            .ok_or(Failure::Internal("no time".into())),
         Deed::WasiTime => {
             std::hint::black_box(std::time::SystemTime::now());
             Ok(())
@@ -90,7 +97,9 @@ fn random() -> Result<(), Failure> {
     // SAFETY: the buffer is as long as said.
     let result = unsafe { getentropy(bytes.as_mut_ptr(), bytes.len()) };
     std::hint::black_box(bytes);
-    (result == 0).then_some(()).ok_or(Failure::Internal("no randomness".into()))
+    (result == 0)
+        .then_some(())
+        .ok_or(Failure::Internal("no randomness".into()))
 }
 
 #[cfg(not(target_family = "wasm"))]

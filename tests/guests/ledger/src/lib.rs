@@ -1,8 +1,9 @@
 //! A guest that approves so many tasks and no more, and remembers each under its own name.
 
+use std::time::Duration;
+
 use countersign_sdk::{Failure, Host, Plugin, Task, Verdict, approve, export_plugin, reject};
 use serde::Deserialize;
-use std::time::Duration;
 
 /// How many.
 #[derive(Debug, Deserialize)]
@@ -22,7 +23,11 @@ impl Plugin for Ledger {
     const DESCRIPTION: &'static str = "Approves so many tasks and no more.";
 
     fn observe(_config: &Config, task: &Task, host: &impl Host) -> Result<(), Failure> {
-        Ok(host.state_set(&format!("spent/{}", task.id), b"1", Some(Duration::from_secs(3600)))?)
+        Ok(host.state_set(
+            &format!("spent/{}", task.id),
+            b"1",
+            Some(Duration::from_secs(3600)),
+        )?)
     }
 
     fn evaluate(config: &Config, task: &Task, host: &impl Host) -> Result<Verdict, Failure> {
@@ -30,7 +35,11 @@ impl Plugin for Ledger {
         if spent >= config.limit {
             return reject("limit", format!("{spent} were approved"));
         }
-        host.state_set(&format!("spent/{}", task.id), b"1", Some(Duration::from_secs(3600)))?;
+        host.state_set(
+            &format!("spent/{}", task.id),
+            b"1",
+            Some(Duration::from_secs(3600)),
+        )?;
         approve()
     }
 }

@@ -1,5 +1,5 @@
-//! A guest of `countersign:policy@0.2.0`, a version that only tests know. It says what its configuration is, and shows by
-//! its reason how the task reached it.
+//! A guest of `countersign:policy@0.2.0`, a version that only tests know. It says what its
+//! configuration is, and shows by its reason how the task reached it.
 
 #[cfg(target_family = "wasm")]
 mod wasm {
@@ -15,12 +15,19 @@ mod wasm {
 
     impl Guest for Next {
         fn describe() -> Info {
-            Info { name: "next".into(), version: "9.0.0".into() }
+            Info {
+                name: "next".into(),
+                version: "9.0.0".into(),
+            }
         }
 
         fn check() -> Result<(), String> {
             let document = config::document();
-            if document.contains("wrong") { Err("it says wrong".into()) } else { Ok(()) }
+            if document.contains("wrong") {
+                Err("it says wrong".into())
+            } else {
+                Ok(())
+            }
         }
 
         fn evaluate(task: Task) -> Verdict {
@@ -31,9 +38,17 @@ mod wasm {
             if document.contains("abstain") {
                 return Verdict::Abstain;
             }
-            let Task { id, attempt, tags, raw } = task;
+            let Task {
+                id,
+                attempt,
+                tags,
+                raw,
+            } = task;
             let reason = format!("{id} {attempt} {tags:?} {}", raw.len());
-            Verdict::Reject(Rejection { code: "as-told".into(), reason })
+            Verdict::Reject(Rejection {
+                code: "as-told".into(),
+                reason,
+            })
         }
     }
 

@@ -1,5 +1,5 @@
-//! A guest that misbehaves as its configuration says. It exists to be contained, and approves if nobody stops it: a
-//! limit that does not hold shows up as an approval.
+//! A guest that misbehaves as its configuration says. It exists to be contained, and approves if
+//! nobody stops it: a limit that does not hold shows up as an approval.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -155,7 +155,11 @@ fn recurse() -> Result<Verdict, Failure> {
 /// Neither a loop in disguise nor a user of linear memory, whose end would stop it first.
 #[inline(never)]
 fn descend(depth: u64, end: u64) -> u64 {
-    if depth == end { end } else { descend(depth + 1, end).wrapping_mul(3).wrapping_add(depth) }
+    if depth == end {
+        end
+    } else {
+        descend(depth + 1, end).wrapping_mul(3).wrapping_add(depth)
+    }
 }
 
 fn log(host: &impl Host, lines: u32, bytes: usize) -> Result<Verdict, Failure> {
@@ -216,12 +220,18 @@ fn verify(host: &impl Host, key: &str) -> Result<Verdict, Failure> {
 
 fn request(host: &impl Host, url: &str, header: &str) -> Result<Verdict, Failure> {
     let headers = vec![(header.into(), "x".into())];
-    let request =
-        Request { method: "GET".into(), url: url.into(), headers, body: Vec::new(), timeout_ms: None };
+    let request = Request {
+        method: "GET".into(),
+        url: url.into(),
+        headers,
+        body: Vec::new(),
+        timeout_ms: None,
+    };
     match host.send(&request) {
-        Ok(response) => {
-            reject(format!("status-{}", response.status), format!("{} bytes", response.body.len()))
-        }
+        Ok(response) => reject(
+            format!("status-{}", response.status),
+            format!("{} bytes", response.body.len()),
+        ),
         Err(HttpError::Denied(what)) => reject("denied", what),
         Err(HttpError::TooLarge(limit)) => reject("too-large", limit.to_string()),
         Err(error) => Err(error.into()),
@@ -229,8 +239,15 @@ fn request(host: &impl Host, url: &str, header: &str) -> Result<Verdict, Failure
 }
 
 fn environment() -> Result<Verdict, Failure> {
-    let found: Vec<_> = std::env::vars().map(|(name, _)| name).chain(std::env::args()).collect();
-    if found.is_empty() { reject("nothing-there", "as it should be") } else { approve() }
+    let found: Vec<_> = std::env::vars()
+        .map(|(name, _)| name)
+        .chain(std::env::args())
+        .collect();
+    if found.is_empty() {
+        reject("nothing-there", "as it should be")
+    } else {
+        approve()
+    }
 }
 
 fn remember(host: &impl Host, bytes: usize) -> Result<Verdict, Failure> {
@@ -244,7 +261,10 @@ fn remember(host: &impl Host, bytes: usize) -> Result<Verdict, Failure> {
     host.log(
         Level::Info,
         "remembered",
-        &[("before", &before.len().to_string()), ("after", &after.len().to_string())],
+        &[
+            ("before", &before.len().to_string()),
+            ("after", &after.len().to_string()),
+        ],
     );
     approve()
 }
@@ -253,8 +273,12 @@ fn clocks_and_dice(host: &impl Host) -> Result<Verdict, Failure> {
     use std::hash::{BuildHasher, RandomState};
     let started = std::time::Instant::now();
     host.sleep(Duration::from_millis(3));
-    let (wall, dice) = (std::time::SystemTime::now(), RandomState::new().hash_one(1));
-    reject("said", format!("{} {wall:?} {:?} {dice}", host.now(), started.elapsed()))
+    let wall = std::time::SystemTime::now();
+    let dice = RandomState::new().hash_one(1);
+    reject(
+        "said",
+        format!("{} {wall:?} {:?} {dice}", host.now(), started.elapsed()),
+    )
 }
 
 fn failure(kind: &str) -> Failure {

@@ -1,9 +1,11 @@
-//! Nodes killed, at moments that chance chooses and at each step of their writing, and started again.
+//! Nodes killed, at moments that chance chooses and at each step of their writing, and started
+//! again.
+
+use std::time::Duration;
 
 use countersign_protocol::{Committee, KeyId, Scheme};
 use countersign_tests::process::Daemon;
 use countersign_tests::{Blueprint, Cluster, Fuse};
-use std::time::Duration;
 
 use super::{EARLY, blueprint, ecdsa_blueprint, reshare, settled, signs, some_of};
 
@@ -16,9 +18,14 @@ const ENDLESS: usize = 10_000;
 /// Whose keys are made and handed over while nodes are killed at random.
 const SCHEMES: [Scheme; 2] = [Scheme::Ed25519, Scheme::Taproot];
 
+const PARTS: [Part; 4] = [Part::Leaves, Part::Stays, Part::Joins, Part::Generates];
+
 /// How often a node is killed; `COUNTERSIGN_KILLS` asks for more.
 fn rounds() -> u32 {
-    std::env::var("COUNTERSIGN_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
+    std::env::var("COUNTERSIGN_KILLS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(12)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,12 +35,20 @@ async fn nodes_may_be_killed_at_any_moment_of_key_generation_and_reshare() {
     for scheme in SCHEMES {
         let mut new = cluster.new_wallet(scheme.name(), scheme, 2).unwrap();
         new.committee = Committee::new(cluster.ids(&[0, 1])).unwrap();
-        acknowledged.push(cluster.client.create_wallet(&new, |_| {}).await.unwrap().key);
+        acknowledged.push(
+            cluster
+                .client
+                .create_wallet(&new, |_| {})
+                .await
+                .unwrap()
+                .key,
+        );
     }
     for round in 0..rounds() {
         // Six rounds have every victim in both kinds of task.
         let turn = (round / 6) as usize % SCHEMES.len();
-        let (scheme, wallet) = (SCHEMES[turn], acknowledged[turn]);
+        let scheme = SCHEMES[turn];
+        let wallet = acknowledged[turn];
         let victim = (round % 3) as usize;
         let after = Duration::from_millis(rand::random::<u64>() % 120);
         let [_, next] = members(&cluster, wallet).await;
@@ -65,10 +80,20 @@ async fn nodes_may_be_killed_at_any_moment_of_key_generation_and_reshare() {
     }
 }
 
-/// The members of one generation; the next one has the others. Node 1 stays, of nodes 0 and 2 one leaves and one joins.
+/// The members of one generation; the next one has the others. Node 1 stays, of nodes 0 and 2 one
+/// leaves and one joins.
 async fn members(cluster: &Cluster, wallet: KeyId) -> [[usize; 2]; 2] {
-    let generation = cluster.client.find_wallet(&wallet.to_string()).await.unwrap().generation;
-    if generation % 2 == 0 { [[0, 1], [1, 2]] } else { [[1, 2], [0, 1]] }
+    let generation = cluster
+        .client
+        .find_wallet(&wallet.to_string())
+        .await
+        .unwrap()
+        .generation;
+    if generation % 2 == 0 {
+        [[0, 1], [1, 2]]
+    } else {
+        [[1, 2], [0, 1]]
+    }
 }
 
 /// What the node that is killed takes part in.
@@ -84,8 +109,6 @@ enum Part {
     Generates,
 }
 
-const PARTS: [Part; 4] = [Part::Leaves, Part::Stays, Part::Joins, Part::Generates];
-
 /// A cluster whose nodes can be ended at each step of their writing, and a key of nodes 0 and 1.
 struct Mortals {
     cluster: Cluster,
@@ -95,7 +118,7 @@ struct Mortals {
 }
 
 impl Mortals {
-    async fn start(scheme: Scheme, blueprint: Blueprint) -> Mortals {
+    async fn start(scheme: Scheme, blueprint: Blueprint) -> Self {
         let mut cluster = Cluster::prepare(blueprint).await.unwrap();
         cluster.start_coordinator().unwrap();
         let mut fuses = Vec::new();
@@ -107,8 +130,18 @@ impl Mortals {
         cluster.wait_online().await.unwrap();
         let mut new = cluster.new_wallet("moves", scheme, 2).unwrap();
         new.committee = Committee::new(cluster.ids(&[0, 1])).unwrap();
-        let wallet = cluster.client.create_wallet(&new, |_| {}).await.unwrap().key;
-        Mortals { cluster, fuses, scheme, wallet }
+        let wallet = cluster
+            .client
+            .create_wallet(&new, |_| {})
+            .await
+            .unwrap()
+            .key;
+        Self {
+            cluster,
+            fuses,
+            scheme,
+            wallet,
+        }
     }
 
     /// Kills the node of this part after so many moments. Returns how many were left, if any.
@@ -133,7 +166,10 @@ impl Mortals {
     ) -> Option<usize> {
         let task = reshare(&self.cluster, self.wallet, &next);
         let (ended, revived) = self.run(victim, moments, task, when).await;
-        println!("{when}: {}", ended.map_or_else(|error| error.to_string(), |_| "reshared".into()));
+        println!(
+            "{when}: {}",
+            ended.map_or_else(|error| error.to_string(), |_| "reshared".into())
+        );
         self.recover(victim, revived, when).await
     }
 
@@ -149,8 +185,8 @@ impl Mortals {
         left
     }
 
-    /// Runs a task to its end at all nodes while the fuse of one burns. If that node is ended it is started again at once, as a
-    /// supervisor does.
+    /// Runs a task to its end at all nodes while the fuse of one burns. If that node is ended it is
+    /// started again at once, as a supervisor does.
     async fn run<T>(
         &self,
         victim: usize,
@@ -158,7 +194,8 @@ impl Mortals {
         task: impl Future<Output = T>,
         when: &str,
     ) -> (T, Option<Daemon>) {
-        let (fuse, node) = (&self.fuses[victim], &self.cluster.nodes[victim]);
+        let fuse = &self.fuses[victim];
+        let node = &self.cluster.nodes[victim];
         let daemon = node.daemon.as_ref().expect("it runs");
         let task = async {
             let result = task.await;
@@ -179,7 +216,12 @@ impl Mortals {
         }
     }
 
-    async fn recover(&mut self, victim: usize, revived: Option<Daemon>, when: &str) -> Option<usize> {
+    async fn recover(
+        &mut self,
+        victim: usize,
+        revived: Option<Daemon>,
+        when: &str,
+    ) -> Option<usize> {
         let left = self.fuses[victim].put_out().unwrap();
         if revived.is_some() {
             self.cluster.nodes[victim].daemon = revived;
@@ -198,10 +240,15 @@ async fn each_step_of_writing_may_be_the_last(
     [parts, moments]: [usize; 2],
 ) {
     let mut mortals = Mortals::start(scheme, blueprint).await;
-    let (mut killed, mut surely) = (0, 0);
+    let mut killed = 0;
+    let mut surely = 0;
     for part in some_of(PARTS.len(), parts) {
         let part = PARTS[part];
-        let writes = ENDLESS - mortals.interrupt(part, ENDLESS).await.expect("an endless fuse");
+        let writes = ENDLESS
+            - mortals
+                .interrupt(part, ENDLESS)
+                .await
+                .expect("an endless fuse");
         assert!(writes > EARLY, "{part:?}: {writes} moments");
         println!("{part:?}: {writes} moments");
         for moment in some_of(writes, moments) {
@@ -217,7 +264,10 @@ async fn each_step_of_writing_may_be_the_last(
 async fn each_step_of_writing_may_be_the_last_ed25519() {
     // Who was killed needs a moment to meet the others again.
     let limits = "{ ready_seconds: 5, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0, reshares: 1000 }";
-    let blueprint = Blueprint { limits: limits.into(), ..blueprint() };
+    let blueprint = Blueprint {
+        limits: limits.into(),
+        ..blueprint()
+    };
     each_step_of_writing_may_be_the_last(Scheme::Ed25519, blueprint, [PARTS.len(), 2]).await;
 }
 

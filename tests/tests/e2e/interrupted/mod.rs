@@ -1,27 +1,33 @@
-//! A key's life interrupted: messages kept back, nodes killed at any moment and at every step of their writing. A key signs
-//! with the old or the new generation, never with neither.
+//! A key's life interrupted: messages kept back, nodes killed at any moment and at every step of
+//! their writing. A key signs with the old or the new generation, never with neither.
 
 mod killed;
 mod withheld;
+
+use std::time::{Duration, Instant};
 
 use countersign_client::{ClientError, ReshareOrder};
 use countersign_protocol::{Announcement, Committee, KeyId, Threshold};
 use countersign_store::{Handover, HandoverStage};
 use countersign_tests::{Blueprint, Cluster, Node, Plugins, PrimeSource, process};
-use std::time::{Duration, Instant};
 
 /// From the moment that everything passes again to a definite state.
 const SETTLED: Duration = Duration::from_secs(25);
 
-fn blueprint() -> Blueprint {
-    let limits = "{ ready_seconds: 1, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0, reshares: 1000 }";
-    Blueprint { limits: limits.into(), plugins: Plugins::Unguarded, ..Blueprint::default() }
-}
-
 /// A step that every task reaches at every party, however early it fails.
 const EARLY: usize = 4;
 
-/// So many of all the steps of something, at random, one of them early. `COUNTERSIGN_INTERRUPTIONS=all` asks for each.
+fn blueprint() -> Blueprint {
+    let limits = "{ ready_seconds: 1, keygen_seconds: 1, frost_seconds: 1, storing_seconds: 1, prime_sets: 0, reshares: 1000 }";
+    Blueprint {
+        limits: limits.into(),
+        plugins: Plugins::Unguarded,
+        ..Blueprint::default()
+    }
+}
+
+/// So many of all the steps of something, at random, one of them early.
+/// `COUNTERSIGN_INTERRUPTIONS=all` asks for each.
 fn some_of(all: usize, few: usize) -> Vec<usize> {
     if few >= all || std::env::var("COUNTERSIGN_INTERRUPTIONS").is_ok_and(|asked| asked == "all") {
         return (0..all).collect();
@@ -36,10 +42,18 @@ fn some_of(all: usize, few: usize) -> Vec<usize> {
 
 fn ecdsa_blueprint() -> Blueprint {
     let limits = "{ ready_seconds: 5, keygen_seconds: 2, storing_seconds: 2, prime_sets: 0, reshares: 1000 }";
-    Blueprint { primes: PrimeSource::Fixtures(4), limits: limits.into(), ..blueprint() }
+    Blueprint {
+        primes: PrimeSource::Fixtures(4),
+        limits: limits.into(),
+        ..blueprint()
+    }
 }
 
-async fn reshare(cluster: &Cluster, wallet: KeyId, members: &[usize]) -> Result<Announcement, ClientError> {
+async fn reshare(
+    cluster: &Cluster,
+    wallet: KeyId,
+    members: &[usize],
+) -> Result<Announcement, ClientError> {
     let order = ReshareOrder::new(
         wallet,
         Committee::new(cluster.ids(members)).unwrap(),
@@ -55,7 +69,11 @@ async fn signs(cluster: &Cluster, wallet: KeyId, when: &str) {
         let order = cluster.order(wallet, "m/1", b"still mine", None).unwrap();
         match cluster.client.sign(&order, |_| {}).await {
             Ok(_) => return,
-            Err(error) => assert!(Instant::now() < deadline, "{when}: {error}\n{}", cluster.logs()),
+            Err(error) => assert!(
+                Instant::now() < deadline,
+                "{when}: {error}\n{}",
+                cluster.logs()
+            ),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -64,8 +82,17 @@ async fn signs(cluster: &Cluster, wallet: KeyId, when: &str) {
 /// Every node knows what became of every reshare.
 async fn settled(cluster: &Cluster, when: &str) {
     let deadline = Instant::now() + SETTLED;
-    while let Some(node) = cluster.nodes.iter().find(|node| waits(node).unwrap_or(true)) {
-        assert!(Instant::now() < deadline, "{when}: {} waits\n{}", node.name, cluster.logs());
+    while let Some(node) = cluster
+        .nodes
+        .iter()
+        .find(|node| waits(node).unwrap_or(true))
+    {
+        assert!(
+            Instant::now() < deadline,
+            "{when}: {} waits\n{}",
+            node.name,
+            cluster.logs()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -74,5 +101,7 @@ async fn settled(cluster: &Cluster, when: &str) {
 fn waits(node: &Node) -> anyhow::Result<bool> {
     let printed = process::expect_success(node.command("task")?.args(["list", "--json"]))?;
     let handovers: Vec<Handover> = serde_json::from_str(&printed)?;
-    Ok(handovers.iter().any(|handover| handover.stage == HandoverStage::Open))
+    Ok(handovers
+        .iter()
+        .any(|handover| handover.stage == HandoverStage::Open))
 }

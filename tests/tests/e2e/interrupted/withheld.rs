@@ -14,8 +14,13 @@ async fn gated(blueprint: Blueprint) -> (Cluster, Coordinator, Gate) {
     let mut cluster = Cluster::prepare(blueprint).await.unwrap();
     let gate = Gate::default();
     let config = Config::load(&cluster.coordinator_config()).unwrap();
-    let coordinator = Coordinator::start_recorded(config, Some(gate.recorder())).await.unwrap();
-    cluster.nodes.iter_mut().for_each(|node| node.start().unwrap());
+    let coordinator = Coordinator::start_recorded(config, Some(gate.recorder()))
+        .await
+        .unwrap();
+    cluster
+        .nodes
+        .iter_mut()
+        .for_each(|node| node.start().unwrap());
     cluster.wait_online().await.unwrap();
     (cluster, coordinator, gate)
 }
@@ -38,25 +43,40 @@ async fn each_message_of_a_reshare_may_be_kept_back_ecdsa() {
 async fn wallet_of(cluster: &Cluster, name: &str, scheme: Scheme, members: [usize; 2]) -> KeyId {
     let mut new = cluster.new_wallet(name, scheme, 2).unwrap();
     new.committee = Committee::new(cluster.ids(&members)).unwrap();
-    cluster.client.create_wallet(&new, |_| {}).await.unwrap().key
+    cluster
+        .client
+        .create_wallet(&new, |_| {})
+        .await
+        .unwrap()
+        .key
 }
 
 /// `few` of the messages, at random, or all.
 async fn each_message_of_a_reshare(scheme: Scheme, blueprint: Blueprint, few: usize) {
     let (cluster, coordinator, gate) = gated(blueprint).await;
     let wallet = wallet_of(&cluster, "withheld", scheme, [0, 1]).await;
-    // A key that stays with a committee keeps its auxiliary information in use: no reshare here makes any.
+    // A key that stays with a committee keeps its auxiliary information in use: no reshare here
+    // makes any.
     wallet_of(&cluster, "stays", scheme, [0, 1]).await;
     wallet_of(&cluster, "stays too", scheme, [1, 2]).await;
     reshare(&cluster, wallet, &[1, 2]).await.unwrap();
     gate.close_after(usize::MAX);
     reshare(&cluster, wallet, &[0, 1]).await.unwrap();
     let messages = gate.passed();
-    assert!((20..MESSAGES).contains(&messages), "a reshare does not have {messages} messages");
+    assert!(
+        (20..MESSAGES).contains(&messages),
+        "a reshare does not have {messages} messages"
+    );
     gate.open();
-    // Messages may travel in more pieces than they did: all of them are tried until nothing is kept back.
-    let chosen = if few < MESSAGES { some_of(messages, few) } else { (0..MESSAGES).collect() };
-    let (mut kept_back, mut switched) = (0, 2);
+    // Messages may travel in more pieces than they did: all of them are tried until nothing is kept
+    // back.
+    let chosen = if few < MESSAGES {
+        some_of(messages, few)
+    } else {
+        (0..MESSAGES).collect()
+    };
+    let mut kept_back = 0;
+    let mut switched = 2;
     for passing in &chosen {
         // The members change between the two, so one deals and goes, one stays and one comes.
         let members: &[usize] = if switched % 2 == 0 { &[1, 2] } else { &[0, 1] };
@@ -66,9 +86,19 @@ async fn each_message_of_a_reshare(scheme: Scheme, blueprint: Blueprint, few: us
         let when = format!("after {passing} messages");
         settled(&cluster, &when).await;
         signs(&cluster, wallet, &when).await;
-        let now = cluster.client.find_wallet(&wallet.to_string()).await.unwrap();
-        assert!(now.generation == switched || now.generation == switched + 1, "{when}");
-        assert!(result.is_err() || now.generation == switched + 1, "{when}: a result was taken back");
+        let now = cluster
+            .client
+            .find_wallet(&wallet.to_string())
+            .await
+            .unwrap();
+        assert!(
+            now.generation == switched || now.generation == switched + 1,
+            "{when}"
+        );
+        assert!(
+            result.is_err() || now.generation == switched + 1,
+            "{when}: a result was taken back"
+        );
         switched = now.generation;
         // On a busy machine a run can be late all by itself.
         if !kept && result.is_ok() {
@@ -77,7 +107,10 @@ async fn each_message_of_a_reshare(scheme: Scheme, blueprint: Blueprint, few: us
         kept_back += usize::from(kept);
     }
     println!("{scheme}: {kept_back} of about {messages} messages kept back");
-    assert!(kept_back >= few.min(20) / 2, "{kept_back} of {messages} messages were kept back");
+    assert!(
+        kept_back >= few.min(20) / 2,
+        "{kept_back} of {messages} messages were kept back"
+    );
     coordinator.stop().await;
 }
 
@@ -87,18 +120,32 @@ async fn each_message_of_a_key_generation_and_of_a_signature_may_be_kept_back() 
     let mut generated = 0;
     for passing in 0..MESSAGES {
         gate.close_after(passing);
-        let result = cluster.create_wallet(&format!("w{passing}"), Scheme::Ed25519, 2).await;
+        let result = cluster
+            .create_wallet(&format!("w{passing}"), Scheme::Ed25519, 2)
+            .await;
         let kept = gate.open();
         if let Ok(wallet) = &result {
-            signs(&cluster, wallet.key, &format!("KeyGen after {passing} messages")).await;
+            signs(
+                &cluster,
+                wallet.key,
+                &format!("KeyGen after {passing} messages"),
+            )
+            .await;
         }
         if !kept && result.is_ok() {
             break;
         }
         generated += usize::from(kept);
     }
-    assert!((10..MESSAGES).contains(&generated), "a key generation does not have {generated} messages");
-    let wallet = cluster.create_wallet("signs", Scheme::Ed25519, 2).await.unwrap().key;
+    assert!(
+        (10..MESSAGES).contains(&generated),
+        "a key generation does not have {generated} messages"
+    );
+    let wallet = cluster
+        .create_wallet("signs", Scheme::Ed25519, 2)
+        .await
+        .unwrap()
+        .key;
     let mut signed = 0;
     for passing in 0..MESSAGES {
         gate.close_after(passing);
@@ -106,17 +153,27 @@ async fn each_message_of_a_key_generation_and_of_a_signature_may_be_kept_back() 
         let result = cluster.client.sign(&order, |_| {}).await;
         let kept = gate.open();
         // The same signers again: three in a row that come to nothing would stop them.
-        let again = cluster.order(wallet, "m/1", b"still mine", Some(&[0, 1])).unwrap();
+        let again = cluster
+            .order(wallet, "m/1", b"still mine", Some(&[0, 1]))
+            .unwrap();
         cluster
             .client
             .sign(&again, |_| {})
             .await
-            .unwrap_or_else(|error| panic!("KeySign after {passing} messages: {error}\n{}", cluster.logs()));
+            .unwrap_or_else(|error| {
+                panic!(
+                    "KeySign after {passing} messages: {error}\n{}",
+                    cluster.logs()
+                )
+            });
         if !kept && result.is_ok() {
             break;
         }
         signed += usize::from(kept);
     }
-    assert!((4..MESSAGES).contains(&signed), "a signature does not have {signed} messages");
+    assert!(
+        (4..MESSAGES).contains(&signed),
+        "a signature does not have {signed} messages"
+    );
     coordinator.stop().await;
 }

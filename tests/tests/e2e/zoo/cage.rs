@@ -1,15 +1,17 @@
 //! A specimen, and the plugin entry behind which it guards one key.
 
-use super::animal::Animal;
-use super::gate::Gate;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use countersign_host::Code;
 use countersign_protocol::KeyId;
 use countersign_tests::cluster::Node;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use super::animal::Animal;
+use super::gate::Gate;
 
 /// What is locked up, and what is to come of asking it.
 #[derive(Clone)]
@@ -43,25 +45,40 @@ pub enum Body {
 }
 
 impl Specimen {
-    pub fn new(name: &'static str, body: Body, code: &'static str, words: &'static str) -> Specimen {
-        Specimen { name, body, code, words, cpu_ms: 100, wall_ms: 1_500, pinned: false }
+    pub fn new(name: &'static str, body: Body, code: &'static str, words: &'static str) -> Self {
+        Self {
+            name,
+            body,
+            code,
+            words,
+            cpu_ms: 100,
+            wall_ms: 1_500,
+            pinned: false,
+        }
     }
 
     /// One that the host stops.
-    pub fn animal(name: &'static str, animal: Animal, code: Code, words: &'static str) -> Specimen {
-        Specimen::new(name, Body::Bytes(animal.component()), code.as_str(), words)
+    pub fn animal(name: &'static str, animal: Animal, code: Code, words: &'static str) -> Self {
+        Self::new(name, Body::Bytes(animal.component()), code.as_str(), words)
     }
 
-    pub fn deed(name: &'static str, deed: Value, code: &'static str, words: &'static str) -> Specimen {
-        Specimen::new(name, Body::Deed(deed), code, words)
+    pub fn deed(name: &'static str, deed: Value, code: &'static str, words: &'static str) -> Self {
+        Self::new(name, Body::Deed(deed), code, words)
     }
 
-    pub fn granted(self, cpu_ms: u64, wall_ms: u64) -> Specimen {
-        Specimen { cpu_ms, wall_ms, ..self }
+    pub fn granted(self, cpu_ms: u64, wall_ms: u64) -> Self {
+        Self {
+            cpu_ms,
+            wall_ms,
+            ..self
+        }
     }
 
-    pub fn pinned(self) -> Specimen {
-        Specimen { pinned: true, ..self }
+    pub fn pinned(self) -> Self {
+        Self {
+            pinned: true,
+            ..self
+        }
     }
 }
 
@@ -84,10 +101,18 @@ pub struct Cage {
 }
 
 impl Cage {
-    pub fn new(specimen: Specimen, key: KeyId, dir: &Path) -> Cage {
-        let extension = if matches!(specimen.body, Body::Deed(_)) { "json" } else { "wasm" };
+    pub fn new(specimen: Specimen, key: KeyId, dir: &Path) -> Self {
+        let extension = if matches!(specimen.body, Body::Deed(_)) {
+            "json"
+        } else {
+            "wasm"
+        };
         let file = dir.join(format!("{}.{extension}", specimen.name));
-        Cage { specimen, key, file }
+        Self {
+            specimen,
+            key,
+            file,
+        }
     }
 
     pub fn file(&self) -> &Path {
@@ -100,7 +125,11 @@ impl Cage {
 
     /// Name of its entry.
     pub fn entry(&self) -> String {
-        format!("{}:{}", if self.is_rogue() { "rogue" } else { "zoo" }, self.specimen.name)
+        format!(
+            "{}:{}",
+            if self.is_rogue() { "rogue" } else { "zoo" },
+            self.specimen.name
+        )
     }
 
     /// Puts the specimen in place.
@@ -119,7 +148,11 @@ impl Cage {
 
     /// Puts something harmless in its place.
     pub fn replace_by_honest(&self) {
-        let bytes = if self.is_rogue() { idle().to_string().into_bytes() } else { honest() };
+        let bytes = if self.is_rogue() {
+            idle().to_string().into_bytes()
+        } else {
+            honest()
+        };
         self.replace_by(&bytes);
     }
 
@@ -138,22 +171,34 @@ impl Cage {
         let entry = self.entry();
         let plugins = countersign_node::public::read(&node.db()).unwrap().plugins;
         let plugin = plugins.iter().find(|plugin| plugin.name == entry).unwrap();
-        let (shown, expected) = match self.is_rogue() {
-            true => (&plugin.config, Sha256::digest(idle().to_string())),
-            false => (&plugin.digest, Sha256::digest(honest())),
+        let (shown, expected) = if self.is_rogue() {
+            (&plugin.config, Sha256::digest(idle().to_string()))
+        } else {
+            (&plugin.digest, Sha256::digest(honest()))
         };
         plugin.state == "in-force" && shown.as_deref() == Some(hex::encode(expected).as_str())
     }
 
     /// Its entry of `policy.plugins`, which grants a little of everything to what uses it.
     pub fn policy(&self, rogue: &Path, gate: &Gate) -> String {
-        let Specimen { cpu_ms, wall_ms, pinned, .. } = self.specimen;
+        let Specimen {
+            cpu_ms,
+            wall_ms,
+            pinned,
+            ..
+        } = self.specimen;
         let file = self.file.display();
         let limits = format!("cpu_ms: {cpu_ms}, wall_ms: {wall_ms}");
         let rest = if self.is_rogue() {
-            let urls = [Some("http://127.0.0.1:9/allowed/".into()), Some(gate.url("/allowed/"))];
-            let urls: Vec<String> =
-                urls.into_iter().chain([gate.url_by_name("/allowed/")]).flatten().collect();
+            let urls = [
+                Some("http://127.0.0.1:9/allowed/".into()),
+                Some(gate.url("/allowed/")),
+            ];
+            let urls: Vec<String> = urls
+                .into_iter()
+                .chain([gate.url_by_name("/allowed/")])
+                .flatten()
+                .collect();
             format!(
                 "file: '{}', config_file: '{file}', grants: {{ {limits}, memory_bytes: 33554432, state_bytes: 1000, \
                  keys: [callback, cb], http: ['{}'] }}",
@@ -161,11 +206,18 @@ impl Cage {
                 urls.join("', '")
             )
         } else {
-            let digest = format!("digest: 'sha256:{}', ", hex::encode(Sha256::digest(honest())));
+            let digest = format!(
+                "digest: 'sha256:{}', ",
+                hex::encode(Sha256::digest(honest()))
+            );
             let digest = if pinned { digest.as_str() } else { "" };
             format!("file: '{file}', {digest}grants: {{ {limits}, memory_bytes: 8388608 }}")
         };
-        format!("    - {{ name: '{}', {rest}, scope: {{ keys: [{}] }} }}\n", self.entry(), self.key)
+        format!(
+            "    - {{ name: '{}', {rest}, scope: {{ keys: [{}] }} }}\n",
+            self.entry(),
+            self.key
+        )
     }
 }
 

@@ -1,35 +1,26 @@
-//! Files that change while a task is judged. What was hashed is what runs, to the end of the task. A sound change counts for
-//! the next task, whatever it does then; an unsound one counts for none, and what was in force stays so.
+//! Files that change while a task is judged. What was hashed is what runs, to the end of the task.
+//! A sound change counts for the next task, whatever it does then; an unsound one counts for none,
+//! and what was in force stays so.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_client::Signature;
+use countersign_host::Code;
+use countersign_protocol::Hash;
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
 
 use super::animal::{Animal, VERDICT};
 use super::cage::{Cage, Specimen, honest, make_pipe};
 use super::files::machine_code;
 use super::gate::Gate;
 use super::{Zoo, behaviours};
-use countersign_client::Signature;
-use countersign_host::Code;
-use countersign_protocol::Hash;
-use sha2::{Digest, Sha256};
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::task::JoinSet;
 
 /// By then every task that was ordered is being judged.
 const AT_WORK: Duration = Duration::from_millis(500);
-
-/// Takes its time to approve.
-fn slow() -> Animal {
-    Animal::evaluating(format!("(call $sleep (i64.const 3000))(i32.const {VERDICT})")).with(behaviours::SLEEP)
-}
-
-fn trap() -> Vec<u8> {
-    Animal::evaluating("unreachable").component()
-}
-
-/// Ways to change a file, by name.
-type Ways = [(&'static str, fn(&Path))];
 
 /// What lies there afterwards is sound, and traps.
 const SOUND: &Ways = &[
@@ -41,18 +32,40 @@ const SOUND: &Ways = &[
         symlink(other, file).unwrap();
     }),
 ];
-
 const UNSOUND: &Ways = &[
-    ("cut-off", |file| std::fs::write(file, &honest()[..300]).unwrap()),
+    ("cut-off", |file| {
+        std::fs::write(file, &honest()[..300]).unwrap()
+    }),
     ("removed", |file| std::fs::remove_file(file).unwrap()),
-    ("renamed", |file| std::fs::rename(file, file.with_extension("old")).unwrap()),
+    ("renamed", |file| {
+        std::fs::rename(file, file.with_extension("old")).unwrap()
+    }),
     ("made-a-pipe", |file| {
         std::fs::remove_file(file).unwrap();
         make_pipe(file);
     }),
-    ("made-a-core-module", |file| std::fs::write(file, Animal::default().module()).unwrap()),
-    ("made-machine-code", |file| std::fs::write(file, machine_code(&honest())).unwrap()),
+    ("made-a-core-module", |file| {
+        std::fs::write(file, Animal::default().module()).unwrap()
+    }),
+    ("made-machine-code", |file| {
+        std::fs::write(file, machine_code(&honest())).unwrap()
+    }),
 ];
+
+/// Takes its time to approve.
+fn slow() -> Animal {
+    Animal::evaluating(format!(
+        "(call $sleep (i64.const 3000))(i32.const {VERDICT})"
+    ))
+    .with(behaviours::SLEEP)
+}
+
+fn trap() -> Vec<u8> {
+    Animal::evaluating("unreachable").component()
+}
+
+/// Ways to change a file, by name.
+type Ways = [(&'static str, fn(&Path))];
 
 impl Zoo {
     fn caged(&self, names: &Ways) -> Vec<&Cage> {
@@ -63,7 +76,10 @@ impl Zoo {
     /// Changes every file in its way.
     fn meddle(&self, ways: &Ways) {
         for cage in self.caged(ways) {
-            let (_, way) = ways.iter().find(|(name, _)| *name == cage.specimen.name).unwrap();
+            let (_, way) = ways
+                .iter()
+                .find(|(name, _)| *name == cage.specimen.name)
+                .unwrap();
             way(cage.file());
         }
     }
@@ -75,7 +91,10 @@ impl Zoo {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("`{words}` is not in the log:\n{}", self.cluster.nodes[0].log());
+        panic!(
+            "`{words}` is not in the log:\n{}",
+            self.cluster.nodes[0].log()
+        );
     }
 }
 
@@ -89,8 +108,14 @@ fn all_at_once(zoo: &Arc<Zoo>, ways: &'static Ways) -> JoinSet<Signature> {
     for (name, _) in ways {
         let zoo = zoo.clone();
         tasks.spawn(async move {
-            let cage = zoo.cages.iter().find(|cage| cage.specimen.name == *name).unwrap();
-            zoo.sign(cage).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+            let cage = zoo
+                .cages
+                .iter()
+                .find(|cage| cage.specimen.name == *name)
+                .unwrap();
+            zoo.sign(cage)
+                .await
+                .unwrap_or_else(|error| panic!("{name}: {error}"))
         });
     }
     tasks
@@ -110,7 +135,10 @@ async fn zoo_a_task_is_judged_to_its_end_by_the_file_that_was_hashed() {
     tokio::time::sleep(AT_WORK).await;
     zoo.meddle(SOUND);
     zoo.logged("plugins reloaded").await;
-    assert!(tasks.try_join_next().is_none(), "the swap came too late to be of interest");
+    assert!(
+        tasks.try_join_next().is_none(),
+        "the swap came too late to be of interest"
+    );
     let mut signatures = tasks.join_all().await;
     for cage in zoo.caged(SOUND) {
         let refusal = zoo.attack(cage).await;
@@ -121,7 +149,8 @@ async fn zoo_a_task_is_judged_to_its_end_by_the_file_that_was_hashed() {
     tokio::time::sleep(AT_WORK).await;
     zoo.meddle(UNSOUND);
     signatures.extend(tasks.join_all().await);
-    zoo.logged("the old ones stay in force: plugin `zoo:cut-off`").await;
+    zoo.logged("the old ones stay in force: plugin `zoo:cut-off`")
+        .await;
     signatures.extend(all_at_once(&zoo, UNSOUND).join_all().await);
 
     let mut zoo = Arc::into_inner(zoo).unwrap();

@@ -1,14 +1,15 @@
 //! A server on loopback of which guests may reach one path.
 
-use countersign_tests::scripted::{Asked, Say, Server, http};
 use std::net::IpAddr;
+
+use countersign_tests::scripted::{Asked, Say, Server, http};
 
 /// A running server.
 pub struct Gate(Server);
 
 impl Gate {
-    pub async fn open() -> Gate {
-        Gate(Server::start(answer).await.unwrap())
+    pub async fn open() -> Self {
+        Self(Server::start(answer).await.unwrap())
     }
 
     /// The paths that were asked for, in turn.
@@ -21,9 +22,14 @@ impl Gate {
         self.0.url(path)
     }
 
-    /// The same by a name that leads to this machine and is not `localhost`, if this machine has one.
+    /// The same by a name that leads to this machine and is not `localhost`, if this machine has
+    /// one.
     pub fn url_by_name(&self, path: &str) -> Option<String> {
-        Some(format!("http://{}:{}{path}", name_of_this_machine()?, self.0.address().port()))
+        Some(format!(
+            "http://{}:{}{path}",
+            name_of_this_machine()?,
+            self.0.address().port()
+        ))
     }
 }
 
@@ -40,7 +46,9 @@ fn name_of_this_machine() -> Option<String> {
     let named = |line: &str| {
         let mut words = line.split('#').next()?.split_whitespace();
         let address: IpAddr = words.next()?.parse().ok()?;
-        words.find(|name| address.is_loopback() && !name.starts_with("localhost")).map(str::to_owned)
+        words
+            .find(|name| address.is_loopback() && !name.starts_with("localhost"))
+            .map(str::to_owned)
     };
     hosts.lines().find_map(named)
 }
