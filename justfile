@@ -52,6 +52,10 @@ interruptions: plugins
 alterations:
     COUNTERSIGN_ALTERATIONS=all cargo test -p countersign-engine --test alterations
 
+# Writes the tables of the documentation that come from the code.
+pages:
+    COUNTERSIGN_WRITE_PAGES=1 cargo test --workspace --test pages -- the_tables_are_those_of_the_code
+
 # 1,000 flipped bits in each file of a node, and all those of the journal's header, of which the tests try some.
 flips:
     COUNTERSIGN_FLIPS=1000 cargo test --workspace --test it --test damage -- --nocapture flipped

@@ -167,7 +167,7 @@ impl ClientError {
         match self {
             Self::File { .. } => "file",
             Self::Usage(_) => "usage",
-            Self::Payload(error) => error.code(),
+            Self::Payload(error) => error.code().as_str(),
             Self::Finish(_) => "finish",
             Self::Unreachable { .. } => "unreachable",
             Self::Api { code, .. } | Self::Rejected { code, .. } | Self::Failed { code, .. } => {

@@ -111,7 +111,7 @@ fn outcome(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Refused(refused) => Outcome::Refused(refusal(refused)),
         Outcome::Failed(mut failure) => {
-            failure.code = text(&failure.code);
+            failure.code = text(failure.code.as_str()).as_str().into();
             failure.text = text(&failure.text);
             failure.culprits.truncate(NODES);
             Outcome::Failed(failure)
@@ -125,7 +125,7 @@ fn outcome(outcome: Outcome) -> Outcome {
 
 fn refusal(refusal: Refusal) -> Refusal {
     Refusal {
-        code: text(&refusal.code),
+        code: text(refusal.code.as_str()).as_str().into(),
         reason: text(&refusal.reason),
         plugin: refusal.plugin.map(|plugin| text(&plugin)),
     }

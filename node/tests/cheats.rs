@@ -224,7 +224,7 @@ impl World {
         .await;
         match self.hear().await {
             FromNode::Decision { refusal, .. } => {
-                refusal.map_or(Ok(()), |refusal| Err(refusal.code))
+                refusal.map_or(Ok(()), |refusal| Err(refusal.code.to_string()))
             }
             other => panic!("no decision: {other:?}"),
         }

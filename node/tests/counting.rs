@@ -194,7 +194,9 @@ async fn offer(link: &mut NodeLink, task: &SignedTask, parties: &[NodeId]) -> Re
     )
     .await;
     match hear(link).await {
-        FromNode::Decision { refusal, .. } => refusal.map_or(Ok(()), |refusal| Err(refusal.code)),
+        FromNode::Decision { refusal, .. } => {
+            refusal.map_or(Ok(()), |refusal| Err(refusal.code.to_string()))
+        }
         other => panic!("no decision: {other:?}"),
     }
 }

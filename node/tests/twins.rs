@@ -94,7 +94,7 @@ impl Coordinator {
             if let FromNode::Decision { task, refusal, .. } = self.hear().await
                 && task == TaskId([number; 16])
             {
-                return refusal.map(|refusal| refusal.code);
+                return refusal.map(|refusal| refusal.code.to_string());
             }
         }
     }

@@ -35,7 +35,9 @@ mod testkit;
 #[cfg(test)]
 mod tests;
 
-use countersign_protocol::{Announcement, DerivationPath, Payload, PayloadKind, Scheme};
+use countersign_protocol::{
+    Announcement, DerivationPath, Payload, PayloadKind, RefusalCode, Scheme,
+};
 use countersign_verify::{ChildKey, DeriveError, derive_public};
 
 pub use finish::{BitcoinForm, FinishError, Finished, finish};
@@ -234,14 +236,14 @@ impl DecodeError {
     }
 
     /// The stable code in refusals.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static RefusalCode {
         match self {
-            Self::Malformed { .. } => "payload-malformed",
-            Self::Disguised { .. } => "message-is-transaction",
-            Self::Scheme { .. } => "payload-scheme",
-            Self::Derive(_) => "payload-path",
-            Self::Network(_) => "payload-network",
-            Self::DigestMismatch { .. } => "digest-mismatch",
+            Self::Malformed { .. } => &RefusalCode::PayloadMalformed,
+            Self::Disguised { .. } => &RefusalCode::MessageIsTransaction,
+            Self::Scheme { .. } => &RefusalCode::PayloadScheme,
+            Self::Derive(_) => &RefusalCode::PayloadPath,
+            Self::Network(_) => &RefusalCode::PayloadNetwork,
+            Self::DigestMismatch { .. } => &RefusalCode::DigestMismatch,
         }
     }
 }

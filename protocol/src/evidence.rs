@@ -7,10 +7,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::FailureCode;
 use crate::frame::{Ready, broadcast_digest, echo_digest, result_digest};
 use crate::hash::Hash;
 use crate::id::{NodeId, SessionId};
-use crate::outcome::{Cause, Failure};
+use crate::outcome::Failure;
 
 /// An Ed25519 signature; lower-case hexadecimal in texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,12 +178,14 @@ impl Evidence {
     }
 
     /// The code of the failure that it leads to.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> FailureCode {
         match self.misconduct {
             Misconduct::Readies(_) | Misconduct::Broadcasts { .. } | Misconduct::Results { .. } => {
-                "equivocation"
+                FailureCode::Equivocation
             }
-            Misconduct::FalseMark { .. } | Misconduct::FalseEcho { .. } => "peer-misbehaved",
+            Misconduct::FalseMark { .. } | Misconduct::FalseEcho { .. } => {
+                FailureCode::PeerMisbehaved
+            }
         }
     }
 
@@ -193,12 +196,7 @@ impl Evidence {
             self.node,
             self.what()
         );
-        Failure {
-            cause: Cause::Peer,
-            code: self.code().into(),
-            text,
-            culprits: vec![self.node],
-        }
+        Failure::new(self.code(), text).naming(vec![self.node])
     }
 
     fn what(&self) -> String {

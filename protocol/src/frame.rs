@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::IdentitySigner;
 use crate::announcement::GenerationProof;
+use crate::code::FailureCode;
 use crate::control::Held;
 use crate::encode;
 use crate::evidence::{Claim, Echoed, Evidence};
@@ -150,7 +151,7 @@ pub struct Abort {
     /// Whose doing it is, as the sender sees it.
     pub cause: Cause,
     /// Stable code.
-    pub code: String,
+    pub code: FailureCode,
     /// One sentence.
     pub text: String,
     /// Whom the sender itself saw cheating. Believed of nobody.

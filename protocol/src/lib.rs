@@ -5,6 +5,7 @@
 //! node's signature function are arguments; bytes go in, bytes come out.
 
 pub mod announcement;
+pub mod code;
 pub mod codec;
 pub mod committee;
 pub mod control;
@@ -24,6 +25,7 @@ pub mod task;
 pub mod text;
 pub mod twin;
 
+pub use code::{FailureCode, RefusalCode};
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, KeygenIndex, Threshold};
 pub use evidence::Evidence;

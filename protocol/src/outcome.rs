@@ -5,13 +5,10 @@ use serde::{Deserialize, Serialize};
 pub use crate::announcement::{
     Announcement, GenerationProof, StoredMark, public_shares_hash, void_digest,
 };
+use crate::code::{FailureCode, RefusalCode};
 use crate::hash::{Hash, Hasher};
 use crate::id::{KeyId, NodeId, SessionId};
 use crate::path::DerivationPath;
-
-/// Code of a failure that a node's operator decided on: what the node had stored for a reshare is
-/// given up there.
-pub const ABANDONED: &str = "reshare-abandoned";
 
 /// The one outcome of a task at a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,14 +94,14 @@ pub struct InputSignature {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Stable, for programs.
-    pub code: String,
+    pub code: RefusalCode,
     /// One sentence for people, free of control characters.
     pub reason: String,
     /// The plugin that refused; absent if the node itself did.
     pub plugin: Option<String>,
 }
 
-/// Whose doing a failure is; each leads to another action.
+/// Who is at fault. Each cause calls for a different action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
@@ -124,11 +121,33 @@ pub struct Failure {
     /// Whose doing.
     pub cause: Cause,
     /// Stable, for programs.
-    pub code: String,
+    pub code: FailureCode,
     /// One sentence for people that ends with what to do.
     pub text: String,
     /// Who is to blame or who was waited for.
     pub culprits: Vec<NodeId>,
+}
+
+impl Failure {
+    /// A failure with the cause of its code, and nobody to blame.
+    pub fn new(code: FailureCode, text: impl Into<String>) -> Self {
+        Self {
+            cause: code.cause(),
+            code,
+            text: text.into(),
+            culprits: Vec::new(),
+        }
+    }
+
+    /// The same, with those who are to blame or were waited for.
+    pub fn naming(self, culprits: Vec<NodeId>) -> Self {
+        Self { culprits, ..self }
+    }
+
+    /// True if a peer, honest or not, cannot have caused it by anything but cheating.
+    pub fn is_proof_of_cheating(&self) -> bool {
+        self.cause == Cause::Peer && self.code.is_proof_of_cheating()
+    }
 }
 
 /// What one plugin said of a task.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::RefusalCode;
 use crate::committee::{Committee, CommitteeError, Threshold};
 use crate::hash::Hash;
 use crate::id::{KeyId, NodeId, RequesterId, TaskId};
@@ -203,24 +204,24 @@ pub enum TaskError {
 
 impl TaskError {
     /// The stable code on the wire and in decision records.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static RefusalCode {
         match self {
-            Self::TooLarge(_) => "task-too-large",
-            Self::Malformed(_) => "task-malformed",
-            Self::Version(_) => "task-version",
-            Self::UnknownRequester(_) => "requester-unknown",
-            Self::BadSignature => "requester-signature",
-            Self::FromTheFuture(_) => "task-from-the-future",
-            Self::Expired(_) => "task-expired",
-            Self::Lifetime => "task-lifetime",
-            Self::Text(_) => "task-text",
-            Self::Claims(_) => "task-claims",
-            Self::Committee(_) => "task-committee",
-            Self::Payload(_) => "task-payload",
-            Self::Signers => "task-signers",
-            Self::From(_) => "task-from",
-            Self::Dealers(_) => "task-dealers",
-            Self::Nodes => "task-nodes",
+            Self::TooLarge(_) => &RefusalCode::TaskTooLarge,
+            Self::Malformed(_) => &RefusalCode::TaskMalformed,
+            Self::Version(_) => &RefusalCode::TaskVersion,
+            Self::UnknownRequester(_) => &RefusalCode::RequesterUnknown,
+            Self::BadSignature => &RefusalCode::RequesterSignature,
+            Self::FromTheFuture(_) => &RefusalCode::TaskFromTheFuture,
+            Self::Expired(_) => &RefusalCode::TaskExpired,
+            Self::Lifetime => &RefusalCode::TaskLifetime,
+            Self::Text(_) => &RefusalCode::TaskText,
+            Self::Claims(_) => &RefusalCode::TaskClaims,
+            Self::Committee(_) => &RefusalCode::TaskCommittee,
+            Self::Payload(_) => &RefusalCode::TaskPayload,
+            Self::Signers => &RefusalCode::TaskSigners,
+            Self::From(_) => &RefusalCode::TaskFrom,
+            Self::Dealers(_) => &RefusalCode::TaskDealers,
+            Self::Nodes => &RefusalCode::TaskNodes,
         }
     }
 }
@@ -625,7 +626,7 @@ mod tests {
             bytes.resize(length, b' ');
             signed(bytes)
                 .authenticate(|_| true, NOW)
-                .map_err(|error| error.code())
+                .map_err(|error| error.code().as_str())
         };
         use crate::PayloadKind::{Message, Psbt};
         assert!(padded(Message, SignedTask::MAX_BYTES).is_ok());
@@ -715,7 +716,7 @@ mod tests {
             )
             .parse()
             .map(drop)
-            .map_err(|error| error.code())
+            .map_err(|error| error.code().as_str())
         };
         let check_up = |nodes: &[u8]| {
             let nodes = nodes.iter().map(|seed| node(*seed)).collect();

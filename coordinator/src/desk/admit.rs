@@ -76,7 +76,7 @@ impl SubmitError {
     /// The stable code on the wire.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Task(error) => error.code(),
+            Self::Task(error) => error.code().as_str(),
             Self::Conflict(_) => "task-conflict",
             Self::UnknownWallet(_) => "wallet-unknown",
             Self::UnknownNode(_) => "node-unknown",

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{
-    Announcement, Evidence, Hash, KeyId, KeyReshare, NodeId, Operation, Outcome, PluginVerdict,
-    Refusal, SignedTask, StoredMark, Task, TaskError, TaskId, UnixMillis,
+    Announcement, Evidence, FailureCode, Hash, KeyId, KeyReshare, NodeId, Operation, Outcome,
+    PluginVerdict, Refusal, SignedTask, StoredMark, Task, TaskError, TaskId, UnixMillis,
 };
 
 use super::record::{Decision, Party, Progress, Reason, State, TaskRecord};
@@ -402,12 +402,7 @@ impl Flow {
 
     fn expire(&mut self, now: UnixMillis, effects: &mut Effects) {
         let message = "the nodes that are needed did not come on line in time; start them and send a new task";
-        self.record.reason = Some(Reason {
-            code: "expired".into(),
-            message: message.into(),
-            nodes: Vec::new(),
-            plugin: None,
-        });
+        self.record.reason = Some(Reason::failed(FailureCode::Expired, message, Vec::new()));
         self.enter(State::Expired, now, message, effects);
     }
 
@@ -527,12 +522,13 @@ impl Flow {
     fn give_up_decisions(&mut self, missing: Vec<NodeId>, now: UnixMillis, effects: &mut Effects) {
         let message = "not every party decided in time, or one lost its connection before the start; see that the \
                        named nodes run and are connected, then send a new task";
-        self.fail("decision-timeout", message.into(), missing, now, effects);
+        let reason = Reason::failed(FailureCode::DecisionTimeout, message, missing);
+        self.fail(reason, now, effects);
     }
 
     fn reject(&mut self, node: NodeId, refusal: &Refusal, now: UnixMillis, effects: &mut Effects) {
         self.record.reason = Some(Reason {
-            code: refusal.code.clone(),
+            code: refusal.code.to_string(),
             message: refusal.reason.clone(),
             nodes: vec![node],
             plugin: refusal.plugin.clone(),
@@ -614,7 +610,8 @@ impl Flow {
         if let Some(cause) = self.cause() {
             message = format!("{message}; {}", cause.message);
         }
-        self.fail("no-outcome", message, silent, world.now, effects);
+        let reason = Reason::failed(FailureCode::NoOutcome, message, silent);
+        self.fail(reason, world.now, effects);
     }
 
     fn started(&self) -> u64 {
@@ -634,21 +631,9 @@ impl Flow {
             .collect()
     }
 
-    fn fail(
-        &mut self,
-        code: &str,
-        message: String,
-        nodes: Vec<NodeId>,
-        now: UnixMillis,
-        effects: &mut Effects,
-    ) {
-        let text = format!("failed: {message} ({code})");
-        self.record.reason = Some(Reason {
-            code: code.into(),
-            message,
-            nodes,
-            plugin: None,
-        });
+    fn fail(&mut self, reason: Reason, now: UnixMillis, effects: &mut Effects) {
+        let text = format!("failed: {} ({})", reason.message, reason.code);
+        self.record.reason = Some(reason);
         self.enter(State::Failed, now, &text, effects);
         self.cancel_all(effects);
     }
@@ -674,7 +659,7 @@ impl Flow {
             .record
             .reason
             .as_ref()
-            .map_or("cancelled", |reason| &reason.code);
+            .map_or(FailureCode::Cancelled.as_str(), |reason| &reason.code);
         effects.send.push((
             node,
             ToNode::Cancel {

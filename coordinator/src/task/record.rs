@@ -1,10 +1,9 @@
 //! What is known of a task: kept in the store, shown by the API. Plain data; it decides nothing.
 
 use countersign_protocol::control::{Pace, Stage};
-use countersign_protocol::outcome::ABANDONED;
 use countersign_protocol::{
-    Announcement, Evidence, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed, StoredMark,
-    UnixMillis,
+    Announcement, Evidence, FailureCode, Intact, NodeId, Outcome, PluginVerdict, Refusal, Signed,
+    StoredMark, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +150,18 @@ pub struct Reason {
     pub plugin: Option<String>,
 }
 
+impl Reason {
+    /// Why a task failed.
+    pub fn failed(code: FailureCode, message: impl Into<String>, nodes: Vec<NodeId>) -> Self {
+        Self {
+            code: code.to_string(),
+            message: message.into(),
+            nodes,
+            plugin: None,
+        }
+    }
+}
+
 /// A result that was verified here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -253,7 +264,7 @@ impl TaskRecord {
 
 /// True of what a node reports whose operator gave the task up.
 pub fn is_abandonment(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed(failure) if failure.code == ABANDONED)
+    matches!(outcome, Outcome::Failed(failure) if failure.code == FailureCode::ReshareAbandoned)
 }
 
 impl Party {

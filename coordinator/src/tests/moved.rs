@@ -498,7 +498,7 @@ async fn a_wallet_is_free_again_once_all_that_stored_gave_the_task_up() {
     let again = reshare(&wallet, &[1, 2], Some(&[1, 2]));
     let abandoned = || FromNode::Outcome {
         task,
-        outcome: failed(countersign_protocol::outcome::ABANDONED),
+        outcome: failed("reshare-abandoned"),
     };
     all[0].say(abandoned()).await;
     tokio::time::sleep(Duration::from_millis(200)).await;

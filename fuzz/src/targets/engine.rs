@@ -341,10 +341,12 @@ impl Became {
                 .ok()
                 .filter(|_| bytes.is_empty())
         };
-        match one == other {
-            true => Self::Itself,
-            false if read(other).is_some_and(|other| read(one) == Some(other)) => Self::Similar,
-            false => Self::Other,
+        if one == other {
+            Self::Itself
+        } else if read(other).is_some_and(|other| read(one) == Some(other)) {
+            Self::Similar
+        } else {
+            Self::Other
         }
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn run<const KIND: u8>(input: &[u8]) -> bool {
             true
         }
         Err(error) => {
-            assert!(!error.code().is_empty());
+            assert!(!error.code().as_str().is_empty());
             assert!(
                 error.to_string().len() < 4096 + 2 * payload.bytes.len(),
                 "a refusal is for people"

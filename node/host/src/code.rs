@@ -3,26 +3,34 @@
 
 use std::fmt;
 
+use countersign_protocol::code::Explained;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($name:ident = $text:literal, $meaning:literal, $remedy:literal;)*) => {
         /// Why a plugin gave no usable answer. A plugin's own rejections carry codes of their own.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Code {
-            $($(#[$doc])* $name,)*
+            $(#[doc = $meaning] $name,)*
         }
 
         impl Code {
             /// All codes.
-            pub const ALL: &[Code] = &[$(Code::$name,)*];
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The rows of the documentation, in the order of [`Self::ALL`].
+            pub const EXPLAINED: &[Explained] = &[$(Explained {
+                code: $text,
+                meaning: $meaning,
+                remedy: $remedy,
+            },)*];
 
             /// The stable text.
             pub fn as_str(self) -> &'static str {
                 match self {
-                    $(Code::$name => $text,)*
+                    $(Self::$name => $text,)*
                 }
             }
         }
@@ -30,60 +38,87 @@ macro_rules! codes {
 }
 
 codes! {
-    /// No plugin is configured: nobody can approve.
     NoPlugin = "policy-missing",
-    /// The entry's configuration cannot be read.
+        "no entry guards the task",
+        "configure one, or widen a scope";
     Config = "plugin-config",
-    /// Every instance was in use until the deadline.
+        "the entry's configuration cannot be read, or has more than 4 MiB",
+        "correct the file or its path";
     Busy = "plugin-busy",
-    /// The component's file is missing or unreadable.
+        "all instances were in use, or other decisions were under way, until the deadline",
+        "try again; look for a slow plugin";
     Missing = "plugin-missing",
-    /// Somebody else could have written the component's file.
+        "the component's file is not there or unreadable",
+        "install it, or correct the path";
     Custody = "plugin-custody",
-    /// The component's file exceeds the limit.
+        "somebody other than root or the node's user could have written the component's file, or a folder or link on the way to it",
+        "look at the file, then run `chmod go-w` or `chown` as the reason says";
     TooLarge = "plugin-too-large",
-    /// The component's file is not the pinned one.
+        "the file exceeds `policy.compile.component_bytes`",
+        "strip it, or raise the limit";
     Digest = "plugin-digest",
-    /// The file is not a WebAssembly component.
+        "the file is not the pinned one",
+        "pin the new digest if the change was meant";
     NotAComponent = "plugin-not-a-component",
-    /// No trusted publisher signed the component.
+        "the file is something else",
+        "build it for `wasm32-wasip2`";
     Signature = "plugin-signature",
-    /// The component could not be compiled within the compiler's limits.
+        "no trusted publisher signed it",
+        "fetch the publisher's `.sig`";
     Compile = "plugin-compile",
-    /// The component imports what was not granted.
+        "not compiled within the compiler's limits",
+        "raise `policy.compile` if you trust the author";
     NotGranted = "plugin-not-granted",
-    /// The component does not fit the contract.
+        "it imports what its grants do not cover",
+        "grant it, if it should have it";
     Incompatible = "plugin-incompatible",
-    /// The component describes itself by another name.
+        "it was built for another contract",
+        "rebuild it, or update the node";
     Name = "plugin-name",
-    /// The grants themselves are malformed.
+        "it calls itself otherwise than its entry",
+        "rename the entry";
     Grants = "plugin-grants",
-    /// The component trapped: a panic, an abort, an invalid access.
+        "the grants themselves are not possible",
+        "correct them";
     Trap = "plugin-trap",
-    /// The component asked to exit.
+        "it panicked, aborted, or accessed memory that it does not have",
+        "tell its author";
     Exit = "plugin-exit",
-    /// The call stack was exhausted.
+        "it asked to exit",
+        "tell its author";
     Stack = "plugin-stack",
-    /// More memory was wanted than granted.
+        "it exhausted the call stack",
+        "tell its author";
     Memory = "plugin-memory",
-    /// More CPU time was used than granted.
+        "it wanted more memory than granted",
+        "raise `memory_bytes`, if it should have it";
     Cpu = "plugin-cpu",
-    /// No answer before the deadline or within the granted time.
+        "it used more CPU time than granted",
+        "raise `cpu_ms`, if it should have it";
     Timeout = "plugin-timeout",
-    /// More data was passed to the host than allowed.
+        "no answer before the deadline or within `wall_ms`",
+        "look for what it waits for";
     Output = "plugin-output",
-    /// More log lines, key operations or requests than allowed.
+        "it passed too much data to the node",
+        "tell its author";
     Budget = "plugin-budget",
-    /// The plugin rejects with a code that is none.
+        "too many log lines, key operations, requests or state operations",
+        "tell its author";
     RejectCode = "plugin-reject-code",
-    /// The plugin finds its configuration wrong.
+        "the plugin rejects with a code that is none: empty, longer than 64 bytes, or of other characters than lower-case letters, digits, `-` and `.`",
+        "ask its author to correct the code";
     Misconfigured = "plugin-failed:misconfigured",
-    /// The plugin misses something outside.
+        "it finds its configuration wrong",
+        "correct it";
     Unavailable = "plugin-failed:unavailable",
-    /// The plugin does not understand the task.
+        "it misses something outside, such as an approval server",
+        "see the reason";
     Unsupported = "plugin-failed:unsupported",
-    /// The plugin reports a defect of its own.
+        "it does not understand the task",
+        "ask its author; limit its scope";
     Internal = "plugin-failed:internal",
+        "it reports a defect of its own",
+        "tell its author";
 }
 
 impl Serialize for Code {

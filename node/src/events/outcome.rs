@@ -3,12 +3,11 @@
 use countersign_host::{
     Key, NewKey, Operation, Participant, ShareSignature, Signature, Success, What,
 };
-use countersign_protocol::{Announcement, InputSignature, Intact, NodeId, Outcome, Signed, TaskId};
+use countersign_protocol::{
+    Announcement, FailureCode, InputSignature, Intact, NodeId, Outcome, Signed, TaskId,
+};
 
 use super::Events;
-
-/// Codes of failures that came before the task began.
-const CANCELLED: [&str; 2] = ["cancelled", "not-started"];
 
 /// What the end of a task is to receivers.
 pub fn what_of(events: &Events, task: TaskId, outcome: &Outcome, now: u64) -> What {
@@ -30,15 +29,14 @@ pub fn what_of(events: &Events, task: TaskId, outcome: &Outcome, now: u64) -> Wh
             What::Succeeded(Success::Signatures(signatures(events, task, signed)))
         }
         Outcome::Refused(refusal) => What::Declined {
-            code: refusal.code.clone(),
+            code: refusal.code.to_string(),
             reason: refusal.reason.clone(),
         },
         Outcome::Failed(failure) => {
             let text = format!("{}: {}", failure.code, failure.text);
-            if CANCELLED.contains(&failure.code.as_str()) {
-                What::Cancelled(text)
-            } else {
-                What::Failed(text)
+            match failure.code {
+                FailureCode::Cancelled | FailureCode::NotStarted => What::Cancelled(text),
+                _ => What::Failed(text),
             }
         }
     }

@@ -324,7 +324,7 @@ fn conclude<J: Job>(
         },
         Some(refused) => Decision::Refused {
             refusal: Refusal {
-                code: refused.code,
+                code: refused.code.as_str().into(),
                 reason: refused.reason,
                 plugin: refused.plugin,
             },

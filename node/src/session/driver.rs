@@ -13,7 +13,8 @@ use countersign_link::PeerKey;
 use countersign_protocol::control::{Pace, Stage};
 use countersign_protocol::session::{EngineMessage, Setup};
 use countersign_protocol::{
-    Cause, Evidence, Failure, Hash, NodeId, Session, SessionEvent, SessionId, StoredMark, encode,
+    Cause, Evidence, Failure, FailureCode, Hash, NodeId, Session, SessionEvent, SessionId,
+    StoredMark, encode,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -148,9 +149,8 @@ impl Run {
             .await
             .unwrap_or_else(|| Err(called_off()))?;
         let session = Session::new(Instant::now(), setup).ok_or_else(|| {
-            failure(
-                Cause::Bug,
-                "not-a-party",
+            Failure::new(
+                FailureCode::NotAParty,
                 "this node is not among the parties; report this",
             )
         })?;
@@ -499,9 +499,8 @@ impl Run {
 
     fn unexpected(&mut self, event: &SessionEvent) -> Result<(), Failure> {
         tracing::error!(?event, "an event out of turn");
-        Err(self.give_up(failure(
-            Cause::Bug,
-            "event-out-of-turn",
+        Err(self.give_up(Failure::new(
+            FailureCode::EventOutOfTurn,
             "the session lost its order; report this",
         )))
     }
@@ -538,8 +537,8 @@ impl Run {
         match error {
             WorkError::Engine(error) => self.protocol_failed(seats, &Fault::from(error)),
             WorkError::Protocol(fault) => self.protocol_failed(seats, fault),
-            WorkError::Secrets(text) => failure(Cause::Environment, "secrets", text),
-            WorkError::Process(text) => failure(Cause::Environment, "aux-process", text),
+            WorkError::Secrets(text) => Failure::new(FailureCode::Secrets, text),
+            WorkError::Process(text) => Failure::new(FailureCode::AuxProcess, text),
             WorkError::Stopped => engine_died(),
         }
     }
@@ -547,7 +546,7 @@ impl Run {
     fn protocol_failed(&self, seats: &Seats, fault: &Fault) -> Failure {
         Failure {
             cause: fault.cause,
-            code: "protocol".into(),
+            code: FailureCode::Protocol,
             text: format!("the protocol failed: {}{}", fault.text, advice(fault.cause)),
             culprits: self.culprits(seats, fault),
         }
@@ -634,34 +633,18 @@ async fn wait_for_tunnels(
     }
 }
 
-/// A failure without culprits.
-pub fn failure(cause: Cause, code: &str, text: &str) -> Failure {
-    Failure {
-        cause,
-        code: code.into(),
-        text: text.into(),
-        culprits: Vec::new(),
-    }
-}
-
 fn no_tunnel(missing: Vec<NodeId>) -> Failure {
     let names: Vec<String> = missing.iter().map(NodeId::to_string).collect();
     let text = format!(
         "no tunnel to {}; see that it runs, is on line and has this node on its roster, then try again",
         names.join(" and ")
     );
-    Failure {
-        cause: Cause::Environment,
-        code: "session-timeout".into(),
-        text,
-        culprits: missing,
-    }
+    Failure::new(FailureCode::SessionTimeout, text).naming(missing)
 }
 
 fn no_thread(error: &std::io::Error) -> Failure {
-    failure(
-        Cause::Environment,
-        "no-thread",
+    Failure::new(
+        FailureCode::NoThread,
         &format!("no thread could be started ({error}); lower limits.tasks, then try again"),
     )
 }
@@ -674,31 +657,30 @@ fn took_too_long(long: LongPhase, waiting_for: &[NodeId]) -> Failure {
     let limit = long.limit.as_secs();
     let (code, text) = match (long.stage, waiting_for) {
         (Stage::Queued, _) => (
-            "queue-timeout",
+            FailureCode::QueueTimeout,
             format!(
                 "other wallets kept the nodes busy for {limit} s, and {names} did not come to this one; order it again when there is less to do"
             ),
         ),
         (_, []) => (
-            "aux-timeout",
+            FailureCode::AuxTimeout,
             format!(
                 "this node was still computing auxiliary information after {limit} s; free its processors or raise limits.aux_seconds, then try again: what is finished is kept"
             ),
         ),
         (_, _) => (
-            "aux-timeout",
+            FailureCode::AuxTimeout,
             format!(
                 "auxiliary information was not made in {limit} s, and the messages of {names} are missing; see that their processors are free and that limits.aux_seconds is long enough at all members, then try again: what is finished is kept"
             ),
         ),
     };
-    failure(Cause::Environment, code, &text)
+    Failure::new(code, text)
 }
 
 fn engine_died() -> Failure {
-    failure(
-        Cause::Bug,
-        "engine-died",
+    Failure::new(
+        FailureCode::EngineDied,
         "the thread of the protocol died; report this with the log",
     )
 }
@@ -708,26 +690,19 @@ fn peer_flood(peer: NodeId) -> Failure {
     let text = format!(
         "{peer} sent more than its part of the protocol; examine that node before trying again"
     );
-    Failure {
-        cause: Cause::Peer,
-        code: "peer-flood".into(),
-        text,
-        culprits: vec![peer],
-    }
+    Failure::new(FailureCode::PeerFlood, text).naming(vec![peer])
 }
 
 fn cut_off() -> Failure {
-    failure(
-        Cause::Bug,
-        "cut-off",
+    Failure::new(
+        FailureCode::CutOff,
         "the session lost its place at the router; report this with the log",
     )
 }
 
 fn called_off() -> Failure {
-    failure(
-        Cause::Environment,
-        "cancelled",
+    Failure::new(
+        FailureCode::Cancelled,
         "the task was cancelled or the node is stopping; try again with a new task",
     )
 }

@@ -373,7 +373,7 @@ mod tests {
     use countersign_protocol::encode;
     use countersign_protocol::frame::{Abort, Body, Message};
     use countersign_protocol::session::Room;
-    use countersign_protocol::{Cause, SessionId};
+    use countersign_protocol::{Cause, FailureCode, SessionId};
     use futures_util::FutureExt;
 
     use super::*;
@@ -397,7 +397,7 @@ mod tests {
     fn send(router: &Router, from: u8, count: u32) {
         for seq in 0..count {
             let cause = Cause::Bug;
-            let code = String::new();
+            let code = FailureCode::EngineDied;
             let text = String::new();
             let body = Body::Abort(Abort {
                 cause,
@@ -498,7 +498,7 @@ mod tests {
             assert!(matches!(next(&mut inbox), Some(Arrival::Overlong(by)) if by == node(2)));
         }
         let cause = Cause::Bug;
-        let code = String::new();
+        let code = FailureCode::EngineDied;
         let text = "x".repeat(100_000);
         let body = Body::Abort(Abort {
             cause,
@@ -549,7 +549,7 @@ mod tests {
         let router = router();
         let long_ago = Instant::now() - 2 * hold::MAX_AGE;
         let cause = Cause::Bug;
-        let code = String::new();
+        let code = FailureCode::EngineDied;
         let text = String::new();
         let body = Body::Abort(Abort {
             cause,

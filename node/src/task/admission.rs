@@ -7,7 +7,7 @@ use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::text::escaped;
 use countersign_protocol::{
     Announcement, Authenticated, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId,
-    Operation, PayloadKind, Refusal, Scheme, Task,
+    Operation, PayloadKind, Refusal, RefusalCode, Scheme, Task,
 };
 use countersign_store::{KeyRecord, KeyStatus, ReadJournalError};
 use countersign_verify::{DeriveError, ExtendedPublicKey};
@@ -77,7 +77,7 @@ fn admit_keygen(
 ) -> Result<KeyGenPlan, Refusal> {
     if parties != keygen.committee.members() {
         return refuse(
-            "parties-mismatch",
+            RefusalCode::PartiesMismatch,
             "the coordinator named other parties than the task; ask its operator why",
         );
     }
@@ -178,7 +178,7 @@ fn signs_binary(config: &Config, keysign: &KeySign) -> bool {
 fn check_blind(config: &Config, keysign: &KeySign, intent: &Intent) -> Result<(), Refusal> {
     match intent {
         Intent::Opaque if !config.allow_blind.contains(&keysign.key) => {
-            Err(refusal("blind-signing", blind(keysign)))
+            Err(refusal(RefusalCode::BlindSigning, blind(keysign)))
         }
         Intent::Opaque | Intent::Message(_) | Intent::Transaction(_) | Intent::TypedData(_) => {
             Ok(())
@@ -211,7 +211,7 @@ fn admit_reshare(
 ) -> Result<KeyResharePlan, Refusal> {
     let dealers = reshare.dealers_among(parties).ok_or_else(|| {
         refusal(
-            "parties-mismatch",
+            RefusalCode::PartiesMismatch,
             "the coordinator named other parties than the task needs; ask its operator why",
         )
     })?;
@@ -246,7 +246,7 @@ fn check_steps(
     reshare: &KeyReshare,
 ) -> Result<(), Refusal> {
     let key = reshare.from.key;
-    let unreadable = |error: ReadJournalError| refusal("journal", &error.to_string());
+    let unreadable = |error: ReadJournalError| refusal(RefusalCode::Journal, &error.to_string());
     let known = handover::steps(&core.journal, key).map_err(unreadable)?;
     let step = Step {
         generation: reshare.generation(),
@@ -255,10 +255,10 @@ fn check_steps(
     };
     match succession::may_store(&step, &known) {
         Err(hindrance @ Hindrance::Unsettled(_)) => {
-            return refuse("reshare-unsettled", &hindrance.to_string());
+            return refuse(RefusalCode::ReshareUnsettled, &hindrance.to_string());
         }
         Err(hindrance @ Hindrance::Later(_)) => {
-            return refuse("reshare-order", &hindrance.to_string());
+            return refuse(RefusalCode::ReshareOrder, &hindrance.to_string());
         }
         Ok(()) => {}
     }
@@ -269,7 +269,7 @@ fn check_steps(
         .next_allowed(core.now(), started.into_values())
     {
         Some(at) => refuse(
-            "reshare-rate",
+            RefusalCode::ReshareRate,
             &reshare::too_often(key, &core.config.reshares, at),
         ),
         None => Ok(()),
@@ -280,7 +280,7 @@ fn check_generation(core: &Core, reshare: &KeyReshare) -> Result<(), Refusal> {
     let mine = core
         .journal
         .key(&reshare.from.key)
-        .map_err(|error| refusal("journal", &error.to_string()))?;
+        .map_err(|error| refusal(RefusalCode::Journal, &error.to_string()))?;
     check_from(&core.me, mine.as_ref(), &reshare.from, |nodes| {
         on_roster(core, nodes)
     })
@@ -299,7 +299,7 @@ fn check_from(
         return match from.committee.index_of(me) {
             None => known(from.committee.members()),
             Some(_) => refuse(
-                "key-unknown",
+                RefusalCode::KeyUnknown,
                 &format!(
                     "this node is a member of {} and holds no share of it; restore its store from a backup",
                     from.key
@@ -317,7 +317,7 @@ fn check_from(
     }
     if mine.announcement.digest() != from.digest() {
         return refuse(
-            "generation-mismatch",
+            RefusalCode::GenerationMismatch,
             &format!(
                 "this node has generation {} of {} on record and not the one that is to be handed over; take the newest from the wallet",
                 mine.announcement.generation, from.key
@@ -326,7 +326,7 @@ fn check_from(
     }
     match mine.status {
         KeyStatus::Pending => refuse(
-            "key-pending",
+            RefusalCode::KeyPending,
             "not every member has confirmed this key; connect all of them to the coordinator",
         ),
         KeyStatus::Active | KeyStatus::Leaving | KeyStatus::Released => Ok(()),
@@ -343,7 +343,7 @@ fn admit_check_up(
     ordered.sort_unstable();
     if parties != ordered {
         return refuse(
-            "parties-mismatch",
+            RefusalCode::PartiesMismatch,
             "the coordinator named other parties than the task; ask its operator why",
         );
     }
@@ -368,7 +368,7 @@ fn decode(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded,
         &keysign.payload,
         &core.config.networks,
     )
-    .map_err(|error| refusal(error.code(), &printable(&error.to_string())))
+    .map_err(|error| refusal(error.code().clone(), &printable(&error.to_string())))
 }
 
 /// The root as text, and the inputs with the keys that will sign them.
@@ -387,7 +387,10 @@ fn root(key: &Announcement) -> Result<ExtendedPublicKey, Refusal> {
 }
 
 fn no_key(error: DeriveError) -> Refusal {
-    refusal("path", &format!("no key can be derived: {error}"))
+    refusal(
+        RefusalCode::Path,
+        &format!("no key can be derived: {error}"),
+    )
 }
 
 fn plan_input(
@@ -412,19 +415,19 @@ fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {
         Ok(Some(record)) if record.status == KeyStatus::Active => Ok(record),
         Ok(Some(record)) if matches!(record.status, KeyStatus::Released | KeyStatus::Leaving) => {
             refuse(
-                "key-released",
+                RefusalCode::KeyReleased,
                 &format!("this node has handed {key} over to others; choose another signer"),
             )
         }
         Ok(Some(_)) => refuse(
-            "key-pending",
+            RefusalCode::KeyPending,
             "not every member has confirmed this key; connect all of them to the coordinator",
         ),
         Ok(None) => refuse(
-            "key-unknown",
+            RefusalCode::KeyUnknown,
             &format!("this node holds no share of {key}; choose another signer"),
         ),
-        Err(error) => refuse("journal", &error.to_string()),
+        Err(error) => refuse(RefusalCode::Journal, &error.to_string()),
     }
 }
 
@@ -437,7 +440,7 @@ fn check_signers(keysign: &KeySign, record: &KeyRecord, parties: &[NodeId]) -> R
         .all(|party| announcement.committee.index_of(party).is_some());
     if !ascending || !members || parties.len() != usize::from(announcement.threshold.get()) {
         return refuse(
-            "signers",
+            RefusalCode::Signers,
             "the signers are not exactly as many members as the key needs; choose others",
         );
     }
@@ -447,7 +450,7 @@ fn check_signers(keysign: &KeySign, record: &KeyRecord, parties: &[NodeId]) -> R
     });
     match asked {
         Some(asked) if asked != parties => refuse(
-            "parties-mismatch",
+            RefusalCode::PartiesMismatch,
             "the coordinator named other signers than the task; ask its operator why",
         ),
         _ => Ok(()),
@@ -466,7 +469,7 @@ fn on_roster(core: &Core, nodes: &[NodeId]) -> Result<(), Refusal> {
     let known = |node: &&NodeId| **node == core.me || core.config.roster.contains_key(node);
     match nodes.iter().find(|party| !known(party)) {
         Some(stranger) => refuse(
-            "peer-unknown",
+            RefusalCode::PeerUnknown,
             &format!("{stranger} is not on this node's roster; add it if it should be"),
         ),
         None => Ok(()),
@@ -475,7 +478,7 @@ fn on_roster(core: &Core, nodes: &[NodeId]) -> Result<(), Refusal> {
 
 fn not_a_party<T>() -> Result<T, Refusal> {
     refuse(
-        "not-a-party",
+        RefusalCode::NotAParty,
         "this node is not among the parties; ask the coordinator's operator why it was asked",
     )
 }
@@ -486,15 +489,15 @@ fn printable(text: &str) -> String {
 }
 
 /// A refusal by the node itself.
-pub fn refusal(code: &str, reason: &str) -> Refusal {
+pub fn refusal(code: RefusalCode, reason: &str) -> Refusal {
     Refusal {
-        code: code.into(),
+        code,
         reason: reason.into(),
         plugin: None,
     }
 }
 
-fn refuse<T>(code: &str, reason: &str) -> Result<T, Refusal> {
+fn refuse<T>(code: RefusalCode, reason: &str) -> Result<T, Refusal> {
     Err(refusal(code, reason))
 }
 
@@ -542,12 +545,12 @@ mod tests {
             if nodes.iter().all(|node| roster.contains(node)) {
                 Ok(())
             } else {
-                refuse("peer-unknown", "x")
+                refuse(RefusalCode::PeerUnknown, "x")
             }
         };
         check_from(&node(1), record.as_ref(), from, known)
             .err()
-            .map(|refusal| refusal.code)
+            .map(|refusal| refusal.code.to_string())
     }
 
     /// A key of invented holders, beside one or two that the node knows, carries all their marks.
@@ -611,14 +614,15 @@ mod tests {
                 payload,
                 signers: None,
             };
-            let intent = match signs_binary(&config, &keysign) {
-                true => Intent::Message(bytes.to_vec()),
-                false if keysign.payload.is_blind() => Intent::Opaque,
-                false => Intent::Message(bytes.to_vec()),
+            let opaque = keysign.payload.is_blind() && !signs_binary(&config, &keysign);
+            let intent = if opaque {
+                Intent::Opaque
+            } else {
+                Intent::Message(bytes.to_vec())
             };
             check_blind(&config, &keysign, &intent)
                 .err()
-                .map(|refusal| refusal.code)
+                .map(|refusal| refusal.code.to_string())
         };
         let refused = Some("blind-signing".to_owned());
         let message = PayloadKind::Message;

@@ -7,12 +7,11 @@ use std::time::Duration;
 use countersign_engine::{AgreeParams, Aux, PartyIndex};
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::Room;
-use countersign_protocol::{Cause, Committee, Failure, Hash, NodeId, SessionId};
+use countersign_protocol::{Cause, Committee, Failure, FailureCode, Hash, NodeId, SessionId};
 use zeroize::Zeroizing;
 
 use crate::core::Core;
 use crate::heavy::{AuxJob, Place, roll_call};
-use crate::session::driver::failure;
 use crate::session::worker::Worker;
 use crate::session::{Run, Seats};
 use crate::vault::NewAux;
@@ -107,8 +106,7 @@ async fn tell(
             mine.map(|name| name.0.to_vec()),
         )?)
     });
-    let worker =
-        worker.map_err(|error| failure(Cause::Environment, "no-thread", &no_thread(&error)))?;
+    let worker = worker.map_err(|error| Failure::new(FailureCode::NoThread, &no_thread(&error)))?;
     // Whoever leaves waits here while the members wait for their turn and make it.
     let limit = turn_limit(core) + core.config.engines.aux;
     let everybody = Seats::of(parties, |_| true);
@@ -122,7 +120,7 @@ fn no_thread(error: &std::io::Error) -> String {
 
 fn no_name() -> Failure {
     let text = "the new members named their auxiliary information otherwise than by a hash; examine their nodes and versions before trying again";
-    failure(Cause::Peer, "protocol", text)
+    Failure::new(FailureCode::Protocol, text)
 }
 
 /// Those ahead may each use all of their time.
@@ -229,13 +227,13 @@ impl Making<'_> {
         let taken = tokio::task::spawn_blocking(move || core.primes.take(&core.vault)).await;
         let taken = match taken {
             Ok(taken) => {
-                taken.map_err(|error| failure(Cause::Environment, "secrets", &error.to_string()))?
+                taken.map_err(|error| Failure::new(FailureCode::Secrets, error.to_string()))?
             }
             Err(error) => {
                 let text = format!(
                     "the thread that takes primes died ({error}); report this with the log"
                 );
-                return Err(failure(Cause::Bug, "engine-died", &text));
+                return Err(Failure::new(FailureCode::EngineDied, text));
             }
         };
         if let Some(primes) = &taken {
@@ -269,7 +267,7 @@ fn steps(parties: u16) -> u32 {
 
 /// A peer was proven to have broken the protocol. That somebody gave up proves nothing.
 fn shows_a_cheat(failure: &Failure) -> bool {
-    failure.cause == Cause::Peer && failure.code != "peer-aborted"
+    failure.cause == Cause::Peer && failure.code != FailureCode::PeerAborted
 }
 
 /// Where a node is among others.

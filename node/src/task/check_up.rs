@@ -6,7 +6,7 @@ use countersign_engine::check_up;
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
-    Announcement, Cause, Committee, Failure, Hash, Intact, NodeId, Outcome, Point,
+    Announcement, Committee, Failure, FailureCode, Hash, Intact, NodeId, Outcome, Point,
 };
 use countersign_store::KeyRecord;
 
@@ -14,7 +14,6 @@ use super::{Job, Stopped, describe};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
-use crate::session::driver::failure;
 use crate::session::worker::{Immediate, WorkError};
 use crate::vault::UsesShare;
 
@@ -126,5 +125,5 @@ fn invalid(error: &countersign_verify::IntactError) -> Failure {
     let text = format!(
         "this node's share does not prove itself ({error}); restore the store from a backup"
     );
-    failure(Cause::Environment, "share-damaged", &text)
+    Failure::new(FailureCode::ShareDamaged, text)
 }

@@ -23,10 +23,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use countersign_protocol::control::{FromNode, Held, MAX_GENERATIONS, MAX_HELD, MAX_SHOWN};
-use countersign_protocol::outcome::{ABANDONED, void_digest};
+use countersign_protocol::outcome::void_digest;
 use countersign_protocol::{
-    Announcement, Cause, Failure, GenerationProof, Hash, IdentitySigner, KeyId, NodeId, Operation,
-    Outcome, StoredMark, Task, TaskId, UnixMillis,
+    Announcement, Failure, FailureCode, GenerationProof, Hash, IdentitySigner, KeyId, NodeId,
+    Operation, Outcome, StoredMark, Task, TaskId, UnixMillis,
 };
 use countersign_store::{
     Handover, HandoverStage, Journal, KeyRecord, KeyStatus, ReadJournalError, Row, State, TaskKind,
@@ -307,14 +307,11 @@ fn believe_void(
     {
         return Err(HandoverError::Unfit("it is not the word of another party"));
     }
-    let failure = failed(
-        "reshare-void",
-        format!(
-            "{} never stored its part; see why in its log, then try again with a new task",
-            mark.node
-        ),
-        vec![mark.node],
+    let text = format!(
+        "{} never stored its part; see why in its log, then try again with a new task",
+        mark.node
     );
+    let failure = Failure::new(FailureCode::ReshareVoid, text).naming(vec![mark.node]);
     journal.close_handover(now, task, HandoverStage::Void, failure.clone())?;
     Ok((handover.announcement.key, failure))
 }
@@ -327,7 +324,7 @@ pub fn abandon(journal: &Journal, now: UnixMillis, task: TaskId) -> Result<(), H
         now,
         task,
         HandoverStage::Abandoned,
-        failed(ABANDONED, text, Vec::new()),
+        Failure::new(FailureCode::ReshareAbandoned, text),
     )?;
     Ok(())
 }
@@ -919,15 +916,6 @@ fn unsettled(journal: &Journal, task: TaskId) -> Result<(Row, Handover), Handove
     match handover.stage {
         HandoverStage::Open => Ok((row, handover)),
         _ => Err(HandoverError::Unfit(unfit)),
-    }
-}
-
-fn failed(code: &str, text: String, culprits: Vec<NodeId>) -> Failure {
-    Failure {
-        cause: Cause::Environment,
-        code: code.into(),
-        text,
-        culprits,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What settles a reshare and what does not, at the journal of one node.
 
 use countersign_link::Identity;
-use countersign_protocol::{Committee, Hash, Scheme, SessionId, Threshold};
+use countersign_protocol::{Committee, Failure, FailureCode, Hash, Scheme, SessionId, Threshold};
 use countersign_store::{Decided, Evidence};
 
 use super::*;
@@ -209,7 +209,7 @@ fn a_new_link_is_told_at_once_of_what_waits() {
 #[test]
 fn nothing_but_a_settlement_ends_a_task_for_which_this_node_has_stored() {
     let (_dir, journal) = open_journal();
-    let failure = failed("c", "t".into(), Vec::new());
+    let failure = Failure::new(FailureCode::Cancelled, "t");
     assert!(
         journal
             .end(NOW, TASK, Outcome::Failed(failure.clone()))
@@ -281,7 +281,7 @@ fn a_node_that_failed_before_it_stored_says_so() {
         .end(
             NOW,
             TASK,
-            Outcome::Failed(failed("c", "t".into(), Vec::new())),
+            Outcome::Failed(Failure::new(FailureCode::Cancelled, "t")),
         )
         .unwrap();
     assert!(never_stored(&journal, &row()).unwrap());
@@ -349,7 +349,7 @@ fn a_key_moves_on_without_this_node_by_the_word_of_all_parties_alone() {
             .end(
                 NOW,
                 TASK,
-                Outcome::Failed(failed("c", "t".into(), Vec::new())),
+                Outcome::Failed(Failure::new(FailureCode::Cancelled, "t")),
             )
             .unwrap();
         let moved = show(&journal, generations);
@@ -427,7 +427,7 @@ fn a_holder_that_took_no_part_keeps_its_share_until_a_quorum_says_that_the_next_
         .end(
             NOW,
             TASK,
-            Outcome::Failed(failed("c", "t".into(), Vec::new())),
+            Outcome::Failed(Failure::new(FailureCode::Cancelled, "t")),
         )
         .unwrap();
     let vault = empty_vault(&dir);

@@ -8,7 +8,7 @@ use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
-    Announcement, Cause, Committee, Failure, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId,
+    Announcement, Committee, Failure, FailureCode, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId,
     StoredMark, TaskId,
 };
 use countersign_store::{KeyRecord, KeyStatus};
@@ -18,7 +18,6 @@ use super::{Job, Stopped, describe};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
-use crate::session::driver::failure;
 
 const KEY_PHASE: (u8, Stage) = (0, Stage::Running);
 /// And the two after it.
@@ -205,9 +204,8 @@ async fn store_share(
         ))
     });
     written.map_err(|error| {
-        failure(
-            Cause::Environment,
-            "store",
+        Failure::new(
+            FailureCode::Store,
             &format!("the new share could not be stored: {error}"),
         )
     })

@@ -9,7 +9,7 @@ use countersign_payload::{Input, Intent, MAX_INPUTS};
 use countersign_protocol::control::Stage;
 use countersign_protocol::session::{MAX_PHASES, Rooms};
 use countersign_protocol::{
-    Announcement, Cause, Committee, Failure, Hash, InputSignature, KeyId, NodeId, Outcome,
+    Announcement, Committee, Failure, FailureCode, Hash, InputSignature, KeyId, NodeId, Outcome,
     PayloadKind, Scheme, SessionId, Signed,
 };
 use countersign_store::KeyRecord;
@@ -20,7 +20,6 @@ use super::{Job, Stopped, describe, intent};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
-use crate::session::driver::failure;
 use crate::session::worker::WorkError;
 use crate::vault::UsesShare;
 
@@ -277,10 +276,7 @@ fn invalid(error: &VerifyError, counterpart: Option<NodeId>) -> Failure {
     let text = format!(
         "a finished signature does not verify ({error}); nothing was given out, look at the other signers' journals"
     );
-    Failure {
-        culprits: counterpart.into_iter().collect(),
-        ..failure(Cause::Peer, "signature-invalid", &text)
-    }
+    Failure::new(FailureCode::SignatureInvalid, text).naming(counterpart.into_iter().collect())
 }
 
 /// Says what each signer holds. Nobody is named: a reshare may not have reached everybody yet.
@@ -299,12 +295,12 @@ fn generation_mismatch(mine: &Announcement, signers: &[NodeId], holds: &[Option<
         mine.generation,
         theirs.join(" and ")
     );
-    failure(Cause::Peer, "generation-mismatch", &text)
+    Failure::new(FailureCode::GenerationMismatch, text)
 }
 
 #[cfg(test)]
 mod tests {
-    use countersign_protocol::{Committee, TaskId, Threshold};
+    use countersign_protocol::{Cause, Committee, TaskId, Threshold};
 
     use super::*;
 

@@ -12,8 +12,8 @@ use countersign_protocol::evidence::Evidence as Proof;
 use countersign_protocol::frame::Use;
 use countersign_protocol::session::Setup;
 use countersign_protocol::{
-    Authenticated, Cause, Committee, Failure, Hash, NodeId, Operation, Outcome, PluginVerdict,
-    Refusal, SignedTask, Task, TaskId,
+    Authenticated, Committee, Failure, FailureCode, Hash, NodeId, Operation, Outcome,
+    PluginVerdict, Refusal, RefusalCode, SignedTask, Task, TaskId,
 };
 use countersign_store::{
     Consequences, Decided, Evidence, Journal, LookUp, NewEvent, Row, State, TaskKind,
@@ -38,7 +38,6 @@ use crate::high_water;
 use crate::metrics::Ended;
 use crate::risk;
 use crate::risk::{Approved, Decision};
-use crate::session::driver::failure;
 use crate::session::{Router, Run};
 
 /// How long an approved task waits for the others' approvals.
@@ -260,7 +259,7 @@ impl Desk {
             // Not journalled under its id: whoever made this up must not use up a requester's task
             // id.
             Err(error) => {
-                let refusal = refusal(error.code(), &error.to_string());
+                let refusal = refusal(error.code().clone(), &error.to_string());
                 return self
                     .alarm_and_refuse(claimed, refusal, &self.unauthenticated)
                     .await;
@@ -566,7 +565,7 @@ impl Desk {
             rooms.clone(),
         ) else {
             let text = "a session of this task is open already; report this";
-            return Err(failure(Cause::Bug, "session-open", text));
+            return Err(Failure::new(FailureCode::SessionOpen, text));
         };
         let mut fresh = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut fresh);
@@ -581,7 +580,7 @@ impl Desk {
             me: core.me,
             fresh,
             holds: approved.plan().holds(&core),
-            mark: mark.map_err(|error| failure(Cause::Environment, "store", &error.to_string()))?,
+            mark: mark.map_err(|error| Failure::new(FailureCode::Store, error.to_string()))?,
             signer: core.signer.clone(),
             limits: core.config.session,
             rooms,
@@ -737,7 +736,7 @@ impl Desk {
         let recorded = refusal.clone();
         let verdicts = row.verdicts.clone();
         let what = What::Declined {
-            code: refusal.code.clone(),
+            code: refusal.code.to_string(),
             reason: refusal.reason.clone(),
         };
         told.extend(self.core.events.tell(&self.core.journal, id, what));
@@ -776,8 +775,12 @@ impl Desk {
 
     async fn id_reused(&self, task: &Task) {
         let reason = "this task id was used before with other bytes; find out who sends it, and use a new id";
-        self.alarm_and_refuse(task, refusal("task-id-reused", reason), &self.reused)
-            .await;
+        self.alarm_and_refuse(
+            task,
+            refusal(RefusalCode::TaskIdReused, reason),
+            &self.reused,
+        )
+        .await;
     }
 
     /// What the journal did not take does not happen.
@@ -785,7 +788,7 @@ impl Desk {
         tracing::error!(%task, %error, "the decision was not recorded, so the task is refused");
         self.report_decision(
             task,
-            Some(refusal("journal", &error.to_string())),
+            Some(refusal(RefusalCode::Journal, &error.to_string())),
             Vec::new(),
         );
     }

@@ -7,21 +7,12 @@
 //! bad luck from an attack. What others say of others counts for nothing here.
 
 use countersign_protocol::{
-    Cause, Evidence, Failure, KeyId, NodeId, Operation, Outcome, Refusal, Task, TaskId, UnixMillis,
+    Evidence, Failure, FailureCode, KeyId, NodeId, Operation, Outcome, Refusal, RefusalCode, Task,
+    TaskId, UnixMillis,
 };
 use countersign_store::{Attempt, Consequences, Journal, Quarantine, ReadJournalError, Stop};
 
 use super::admission::refusal;
-
-/// Codes of failures that a peer with our program does not cause, whatever happens to its machine
-/// or network.
-const CHEATS: [&str; 5] = [
-    "protocol",
-    "peer-misbehaved",
-    "equivocation",
-    "signature-invalid",
-    "result-mismatch",
-];
 
 /// Signatures in a row that may come to nothing with the same signers after shares were in use.
 pub(super) const MAX_LOST: u64 = 3;
@@ -68,7 +59,10 @@ impl Tried<'_> {
     }
 
     fn quarantines(&self, failure: &Failure) -> Vec<Quarantine> {
-        let culprits = failure.culprits.iter().filter(|_| is_cheat(failure));
+        let culprits = failure
+            .culprits
+            .iter()
+            .filter(|_| failure.is_proof_of_cheating());
         culprits
             .map(|peer| Quarantine {
                 key: self.key,
@@ -91,7 +85,7 @@ impl Tried<'_> {
             Operation::KeySign(_) | Operation::KeyReshare(_) => true,
             Operation::KeyGen(_) | Operation::KeyShareSign(_) => false,
         };
-        let nobody = is_cheat(failure) && failure.culprits.is_empty() && uses_a_key;
+        let nobody = failure.is_proof_of_cheating() && failure.culprits.is_empty() && uses_a_key;
         nobody.then(|| Stop {
             key: self.key,
             signers: Vec::new(),
@@ -122,7 +116,7 @@ impl Tried<'_> {
                     signers,
                     task: self.task.id,
                     since: self.now,
-                    code: "signatures-lost".into(),
+                    code: FailureCode::SignaturesLost,
                     text: format!(
                         "{MAX_LOST} signatures in a row by the same signers came to nothing after shares were in use; the last time: {}",
                         failure.text
@@ -136,10 +130,6 @@ impl Tried<'_> {
             | Outcome::Intact(_) => None,
         }
     }
-}
-
-fn is_cheat(failure: &Failure) -> bool {
-    failure.cause == Cause::Peer && CHEATS.contains(&failure.code.as_str())
 }
 
 /// What proves to anybody who cheated in a task.
@@ -166,7 +156,7 @@ pub(super) fn check(journal: &Journal, key: KeyId, parties: &[NodeId]) -> Result
         |stop: &&Stop| stop.key == key && (stop.signers.is_empty() || stop.signers == parties);
     match stops.iter().find(applies) {
         Some(stop) => Err(refusal(
-            "key-stopped",
+            RefusalCode::KeyStopped,
             &format!(
                 "{} (task {}, {}); examine all that took part, then lift it with `countersign-node quarantine lift {key}`",
                 stop.text, stop.task, stop.code
@@ -187,7 +177,7 @@ pub(super) fn check_new(journal: &Journal, parties: &[NodeId]) -> Result<(), Ref
 
 fn kept_away(kept: &Quarantine, key: &str) -> Refusal {
     refusal(
-        "peer-quarantined",
+        RefusalCode::PeerQuarantined,
         &format!(
             "{} cheated in task {} of {key} ({}); choose other nodes, or examine it and lift its quarantine",
             kept.peer, kept.task, kept.code
@@ -196,7 +186,7 @@ fn kept_away(kept: &Quarantine, key: &str) -> Refusal {
 }
 
 fn unreadable(error: ReadJournalError) -> Refusal {
-    refusal("journal", &error.to_string())
+    refusal(RefusalCode::Journal, &error.to_string())
 }
 
 #[cfg(test)]

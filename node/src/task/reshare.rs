@@ -8,8 +8,8 @@ use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
-    Announcement, Cause, Committee, Failure, Hash, KeyId, KeyReshare, NodeId, Outcome, SessionId,
-    TaskId, UnixMillis,
+    Announcement, Committee, Failure, FailureCode, Hash, KeyId, KeyReshare, NodeId, Outcome,
+    SessionId, TaskId, UnixMillis,
 };
 use countersign_store::KeyStatus;
 
@@ -20,7 +20,6 @@ use crate::config::ReshareRate;
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
-use crate::session::driver::failure;
 use crate::session::worker::WorkError;
 use crate::vault::UsesShare;
 
@@ -172,8 +171,8 @@ async fn count(core: &Arc<Core>, plan: &KeyResharePlan) -> Result<(), Failure> {
     });
     match counted.await {
         Ok(None) => Ok(()),
-        Ok(Some(text)) => Err(failure(Cause::Caller, "reshare-rate", &text)),
-        Err(text) => Err(failure(Cause::Environment, "store", &text)),
+        Ok(Some(text)) => Err(Failure::new(FailureCode::ReshareRate, text)),
+        Err(text) => Err(Failure::new(FailureCode::Store, text)),
     }
 }
 
@@ -231,10 +230,7 @@ async fn disclose(
         },
     );
     public_share(&from, &said.await?).ok_or_else(|| {
-        failure(
-            Cause::Peer,
-            "split-view",
-            "the dealers' public shares are not those that the members announced; compare the dealers' stores with their backups before trying again",
+        Failure::new(FailureCode::SplitView, "the dealers' public shares are not those that the members announced; compare the dealers' stores with their backups before trying again",
         )
     })
 }
@@ -340,9 +336,8 @@ async fn store(
         ))
     });
     written.map_err(|error| {
-        failure(
-            Cause::Environment,
-            "store",
+        Failure::new(
+            FailureCode::Store,
             &format!("the new share could not be stored: {error}"),
         )
     })

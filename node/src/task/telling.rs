@@ -2,13 +2,13 @@
 
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{
-    Authenticated, Cause, Failure, KeyId, Operation, Outcome, PluginVerdict, Refusal, Task,
+    Authenticated, Failure, FailureCode, KeyId, Operation, Outcome, PluginVerdict, Refusal,
+    RefusalCode, Task,
 };
 use countersign_store::{Consequences, TaskKind};
 
 use super::admission::refusal;
 use crate::metrics::Ended;
-use crate::session::driver::failure;
 
 /// True if a signature covers what the node does not understand; `None` where nothing is signed.
 pub(super) fn blind(task: &Task) -> Option<bool> {
@@ -93,7 +93,7 @@ pub(super) fn printable(text: &str) -> String {
 
 pub(super) fn bug(error: &dyn std::error::Error) -> Refusal {
     refusal(
-        "bug",
+        RefusalCode::Bug,
         &format!("the task could not be examined ({error}); report this with the log"),
     )
 }
@@ -108,13 +108,13 @@ pub(super) fn no_end(kind: TaskKind) -> Failure {
             "this node could not record how the task ended; see its log, then try again with a new task"
         }
     };
-    failure(Cause::Environment, "no-end", text)
+    Failure::new(FailureCode::NoEnd, text)
 }
 
 /// The journal may lack what this node decided between the backup and its restoration.
 pub(super) fn before_restore() -> Refusal {
     refusal(
-        "task-before-restore",
+        RefusalCode::TaskBeforeRestore,
         "the task was made before this node was restored from a backup, and the node may have decided on it already; order it again as a new task",
     )
 }
@@ -122,22 +122,21 @@ pub(super) fn before_restore() -> Refusal {
 /// Nobody knows which of two processes is the original.
 pub(super) fn twin() -> Refusal {
     refusal(
-        "twin",
+        RefusalCode::Twin,
         "another process runs with the identity of this node; once its operator has decided which one is the original, order again as a new task",
     )
 }
 
 pub(super) fn busy() -> Refusal {
     refusal(
-        "busy",
+        RefusalCode::Busy,
         "this node handles as many tasks as limits.tasks allows; try again later with a new task",
     )
 }
 
 pub(super) fn cancelled(text: &str) -> Failure {
-    failure(
-        Cause::Environment,
-        "cancelled",
+    Failure::new(
+        FailureCode::Cancelled,
         &format!("{text}; try again with a new task"),
     )
 }
@@ -146,7 +145,7 @@ pub(super) fn cancelled(text: &str) -> Failure {
 /// asked about the task again.
 pub(super) fn cancelled_early() -> Refusal {
     refusal(
-        "cancelled",
+        RefusalCode::Cancelled,
         "the coordinator cancelled the task before this node had decided; order it again as a new task",
     )
 }
@@ -166,13 +165,13 @@ pub(super) fn too_late(verdicts: &[PluginVerdict]) -> String {
 
 /// What the journal learned of a party or of the key while the task waited for the others.
 pub(super) fn not_trusted(refusal: Refusal) -> Failure {
-    failure(Cause::Peer, &refusal.code, &refusal.reason)
+    let code = FailureCode::from(refusal.code.as_str());
+    Failure::new(code, refusal.reason)
 }
 
 pub(super) fn not_started() -> Failure {
-    failure(
-        Cause::Environment,
-        "not-started",
+    Failure::new(
+        FailureCode::NotStarted,
         "the other parties did not approve in time; see whom the task waits for, then make a new one",
     )
 }

@@ -90,11 +90,12 @@ impl Transactions {
 
     /// Which of the rules here a call that nobody understands would evade.
     pub fn evaded_by_unknown_calls(&self) -> Option<&'static str> {
-        let counts_destinations = self.destinations.is_some();
-        match self.calls.unknown == Choice::Allow || self.calls.create == Choice::Allow {
-            true if counts_destinations => Some("transactions.destinations"),
-            true if self.amounts.is_some() => Some("transactions.amounts"),
-            _ => None,
+        if !self.allows_unknown_calls() {
+            None
+        } else if self.destinations.is_some() {
+            Some("transactions.destinations")
+        } else {
+            self.amounts.as_ref().map(|_| "transactions.amounts")
         }
     }
 

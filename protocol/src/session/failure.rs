@@ -3,12 +3,13 @@
 //! `culprits` are those whom this node itself saw cheating, or those it waited for. What one party
 //! says of another makes no culprit: the text says who says what of whom.
 
+use crate::code::FailureCode;
 use crate::control::Stage;
 use crate::evidence::Evidence;
 use crate::frame::{Abort, Ready};
 use crate::hash::Hash;
 use crate::id::NodeId;
-use crate::outcome::{Cause, Failure};
+use crate::outcome::Failure;
 use crate::text::is_hidden;
 
 /// Nodes that a text names at most; no task has more parties.
@@ -38,24 +39,11 @@ impl From<Evidence> for Fault {
     }
 }
 
-pub(super) fn failure(cause: Cause, code: &str, culprits: Vec<NodeId>, text: String) -> Failure {
-    Failure {
-        cause,
-        code: code.into(),
-        text,
-        culprits,
-    }
-}
-
 pub(super) fn misbehaved(node: NodeId, what: &str) -> Failure {
-    failure(
-        Cause::Peer,
-        "peer-misbehaved",
-        vec![node],
-        format!(
-            "{node} {what}; ask its operator which program and version it runs before trying again"
-        ),
-    )
+    let text = format!(
+        "{node} {what}; ask its operator which program and version it runs before trying again"
+    );
+    Failure::new(FailureCode::PeerMisbehaved, text).naming(vec![node])
 }
 
 pub(super) fn overlong(node: NodeId) -> Failure {
@@ -69,7 +57,7 @@ pub(super) fn split_view(node: NodeId, mine: &Ready, theirs: &Ready) -> Failure 
         "{node} is ready for task {} among parties {}, and this node for task {} among parties {}; compare what the coordinator offered to both before trying again",
         theirs.task, theirs.parties, mine.task, mine.parties
     );
-    failure(Cause::Peer, "split-view", Vec::new(), text)
+    Failure::new(FailureCode::SplitView, text)
 }
 
 /// All that a result is made of was broadcast, so honest parties of one run have the same.
@@ -77,28 +65,24 @@ pub(super) fn wrong_result(node: NodeId, mine: Hash, theirs: Hash) -> Failure {
     let text = format!(
         "{node} confirms {theirs} as the result of the run, and this node has {mine}; compare both nodes' programs and journals before trying again"
     );
-    failure(Cause::Peer, "result-mismatch", vec![node], text)
+    Failure::new(FailureCode::ResultMismatch, text).naming(vec![node])
 }
 
 /// Words under this node's own signature that it did not send.
 pub(super) fn twin() -> Failure {
     let text = "another process signs with this node's identity: find it, a restored backup perhaps, and stop it before trying again";
-    failure(Cause::Environment, "identity-twin", Vec::new(), text.into())
+    Failure::new(FailureCode::IdentityTwin, text)
 }
 
 pub(super) fn frames_lost(node: NodeId) -> Failure {
-    failure(
-        Cause::Environment,
-        "frames-lost",
-        vec![node],
-        format!("frames of {node} were lost on the way; try again"),
-    )
+    let text = format!("frames of {node} were lost on the way; try again");
+    Failure::new(FailureCode::FramesLost, text).naming(vec![node])
 }
 
 pub(super) fn peer_lost(node: NodeId) -> Failure {
     let text =
         format!("the connection to {node} broke; see that it runs and is on line, then try again");
-    failure(Cause::Environment, "peer-lost", vec![node], text)
+    Failure::new(FailureCode::PeerLost, text).naming(vec![node])
 }
 
 /// `silent`: those of `waiting_for` whose silence cannot be the doing of a third party.
@@ -114,7 +98,7 @@ pub(super) fn timed_out(stage: Stage, waiting_for: &[NodeId], silent: Vec<NodeId
             names(waiting_for)
         )
     };
-    failure(Cause::Environment, "session-timeout", silent, text)
+    Failure::new(FailureCode::SessionTimeout, text).naming(silent)
 }
 
 /// Another party gave up. Its words are shown, cut and without control characters; they convict
@@ -128,6 +112,7 @@ pub(super) fn aborted(node: NodeId, abort: &Abort) -> Failure {
         .collect();
     let code: String = abort
         .code
+        .as_str()
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
         .take(40)
@@ -139,12 +124,8 @@ pub(super) fn aborted(node: NodeId, abort: &Abort) -> Failure {
             names(&accused[..accused.len().min(MAX_NAMES)])
         ),
     };
-    failure(
-        Cause::Peer,
-        "peer-aborted",
-        Vec::new(),
-        format!("{node} gave up ({code}): {said}{accused}"),
-    )
+    let text = format!("{node} gave up ({code}): {said}{accused}");
+    Failure::new(FailureCode::PeerAborted, text)
 }
 
 fn names(nodes: &[NodeId]) -> String {

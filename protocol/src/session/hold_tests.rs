@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests own the clock")]
 
 use super::*;
+use crate::code::FailureCode;
 use crate::evidence::{Claim, Signature};
 use crate::frame::{Abort, Message};
 use crate::hash::Hash;
@@ -17,7 +18,7 @@ fn node(seed: u8) -> NodeId {
 
 fn abort() -> Frame {
     let cause = Cause::Bug;
-    let code = String::new();
+    let code = FailureCode::EngineDied;
     let text = String::new();
     let body = Body::Abort(Abort {
         cause,

@@ -4,6 +4,7 @@
 use ed25519_dalek::{Signer, SigningKey};
 
 use super::*;
+use crate::code::FailureCode;
 use crate::evidence::Echoed;
 use crate::frame::{body_hash, broadcast_digest, echo_digest};
 use crate::outcome::Cause;
@@ -229,7 +230,7 @@ fn a_split_view_dies_before_the_first_message_and_names_both_views_and_nobody() 
         codes.push(failure.code);
         assert!(world.sessions[i].session.is_none());
     }
-    assert!(codes.contains(&"split-view".to_owned()), "{codes:?}");
+    assert!(codes.contains(&FailureCode::SplitView), "{codes:?}");
 }
 
 #[test]
@@ -628,7 +629,7 @@ fn a_confirmation_that_is_brought_counts_only_if_its_author_signed_it() {
     world.sessions[1].stored(now, Hash([4; 32]));
     let claim = world.sessions[0].claim(session, Hash([5; 32]));
     let cause = Cause::Peer;
-    let code = String::from("result-mismatch");
+    let code = FailureCode::ResultMismatch;
     let text = String::from("look");
     let abort = Abort {
         cause,
@@ -1247,12 +1248,7 @@ fn a_lost_peer_ends_the_session_after_a_moment() {
 fn whoever_gives_up_tells_the_others_why() {
     let mut world = World::new(3);
     world.begin();
-    world.sessions[1].abort(super::failure::failure(
-        Cause::Bug,
-        "engine",
-        vec![],
-        "it broke\u{1b}[31m".into(),
-    ));
+    world.sessions[1].abort(Failure::new(FailureCode::EngineDied, "it broke\u{1b}[31m"));
     world.run();
     let failure = world.failure(0);
     assert_eq!(
@@ -1269,7 +1265,7 @@ fn whoever_gives_up_tells_the_others_why() {
 
 fn abort(text: String) -> Body {
     let cause = Cause::Environment;
-    let code = String::new();
+    let code = FailureCode::Cancelled;
     Body::Abort(Abort {
         cause,
         code,

@@ -3,17 +3,11 @@
 use std::collections::BTreeSet;
 
 use countersign_protocol::control::ToNode;
-use countersign_protocol::{Cause, Evidence, Failure, Intact, NodeId, Outcome, UnixMillis};
+use countersign_protocol::{Evidence, Failure, FailureCode, Intact, NodeId, Outcome, UnixMillis};
 
 use super::{Change, Effects, Flow, World};
 use crate::task::proof;
 use crate::task::record::{Party, Proof, Reason, Report, State, is_abandonment};
-
-/// The code of a result that does not stand up to verification.
-const WRONG_RESULT: &str = "wrong-result";
-
-/// The code of a session that ended because another party gave up.
-const PEER_ABORTED: &str = "peer-aborted";
 
 impl Flow {
     /// The first outcome that a node reports is its own, but for a failure that a result replaces:
@@ -201,7 +195,7 @@ impl Flow {
             return;
         }
         let Some(cause) = self.cause() else { return };
-        self.fail(&cause.code, cause.message, cause.nodes, world.now, effects);
+        self.fail(cause, world.now, effects);
     }
 
     /// True if the coordinator knows by itself that the task cannot succeed as it should.
@@ -220,14 +214,7 @@ impl Flow {
                 .iter()
                 .map(|evidence| evidence.node)
                 .collect();
-            let code = proven.code().to_owned();
-            let message = proven.failure().text;
-            return Some(Reason {
-                code,
-                message,
-                nodes,
-                plugin: None,
-            });
+            return Some(Reason::failed(proven.code(), proven.failure().text, nodes));
         }
         let failures = failures(&self.record.parties);
         let first = failures.first()?;
@@ -238,12 +225,7 @@ impl Flow {
                 culprits,
                 ..
             } = first.failure.clone();
-            return Some(Reason {
-                code,
-                message: text,
-                nodes: culprits,
-                plugin: None,
-            });
+            return Some(Reason::failed(code, text, culprits));
         }
         let said: Vec<String> = failures
             .iter()
@@ -255,12 +237,8 @@ impl Flow {
             .flat_map(|f| f.failure.culprits.iter().copied())
             .collect();
         let nodes = named.intersection(&silent).copied().collect();
-        Some(Reason {
-            code: first.failure.code.clone(),
-            message: said.join("; "),
-            nodes,
-            plugin: None,
-        })
+        let code = first.failure.code.clone();
+        Some(Reason::failed(code, said.join("; "), nodes))
     }
 }
 
@@ -277,7 +255,7 @@ struct Reported<'a> {
 /// that somebody else gave up last.
 fn failures(parties: &[Party]) -> Vec<Reported<'_>> {
     let mut failures: Vec<Reported<'_>> = parties.iter().filter_map(failure_of).collect();
-    failures.sort_by_key(|f| (!f.wrong, f.failure.code == PEER_ABORTED, f.at));
+    failures.sort_by_key(|f| (!f.wrong, f.failure.code == FailureCode::PeerAborted, f.at));
     failures
 }
 
@@ -302,20 +280,16 @@ fn failure_of(party: &Party) -> Option<Reported<'_>> {
 /// is known.
 fn in_its_own_words(mut outcome: Outcome) -> Outcome {
     if let Outcome::Failed(failure) = &mut outcome
-        && failure.code == WRONG_RESULT
+        && failure.code == FailureCode::WrongResult
     {
-        failure.code = PEER_ABORTED.into();
+        failure.code = FailureCode::PeerAborted;
     }
     outcome
 }
 
 fn wrong_result(node: NodeId, wrong: &str) -> Failure {
-    Failure {
-        cause: Cause::Peer,
-        code: WRONG_RESULT.into(),
-        text: format!(
-            "{node} reported a result that is wrong: {wrong}; examine that node before using it"
-        ),
-        culprits: vec![node],
-    }
+    let text = format!(
+        "{node} reported a result that is wrong: {wrong}; examine that node before using it"
+    );
+    Failure::new(FailureCode::WrongResult, text).naming(vec![node])
 }

@@ -7,10 +7,13 @@
 
 use countersign_protocol::control::ToNode;
 use countersign_protocol::outcome::void_digest;
-use countersign_protocol::{Announcement, NodeId, Operation, Outcome, StoredMark, UnixMillis};
+use countersign_protocol::{
+    Announcement, FailureCode, NodeId, Operation, Outcome, StoredMark, UnixMillis,
+};
 
 use super::{Change, Effects, Flow, World};
 use crate::task::proof;
+use crate::task::record::Reason;
 
 /// From one question to the next, in ms; less than the time after which a party says again that it
 /// waits.
@@ -165,11 +168,12 @@ impl Flow {
             return;
         }
         match self.cause() {
-            Some(cause) => self.fail(&cause.code, cause.message, cause.nodes, now, effects),
+            Some(cause) => self.fail(cause, now, effects),
             None => {
                 let message = "the named node gave up before it stored, so the key stays with its present holders; see \
                                its log, then send a new task";
-                self.fail("reshare-void", message.into(), vec![from], now, effects);
+                let reason = Reason::failed(FailureCode::ReshareVoid, message, vec![from]);
+                self.fail(reason, now, effects);
             }
         }
     }

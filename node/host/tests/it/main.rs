@@ -1,7 +1,6 @@
 //! The host against real components: built once, run in a real engine.
 
 mod callback;
-mod codes;
 mod compiling;
 mod containment;
 mod freezing;

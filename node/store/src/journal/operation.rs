@@ -4,8 +4,8 @@
 
 use countersign_protocol::text::is_hidden;
 use countersign_protocol::{
-    Announcement, Cause, Failure, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal, StoredMark,
-    TaskId, UnixMillis,
+    Announcement, Failure, FailureCode, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal,
+    StoredMark, TaskId, UnixMillis,
 };
 use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
@@ -806,12 +806,10 @@ pub(super) fn record_hash(row: &[u8]) -> Hash {
 }
 
 fn aborted_by_restart() -> Failure {
-    Failure {
-        cause: Cause::Environment,
-        code: "aborted-by-restart".into(),
-        text: "the node was restarted before the task ended; order it again as a new task".into(),
-        culprits: Vec::new(),
-    }
+    Failure::new(
+        FailureCode::AbortedByRestart,
+        "the node was restarted before the task ended; order it again as a new task",
+    )
 }
 
 fn describe(outcome: &Outcome) -> String {

@@ -1,7 +1,9 @@
 //! Which peer has cheated with which key, and which keys sign no more. Nothing is signed in spite
 //! of it until the operator has looked into it.
 
-use countersign_protocol::{Evidence, Hash, Hasher, KeyId, NodeId, TaskId, UnixMillis};
+use countersign_protocol::{
+    Evidence, FailureCode, Hash, Hasher, KeyId, NodeId, TaskId, UnixMillis,
+};
 use redb::{ReadableTable, Table, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +23,7 @@ pub struct Quarantine {
     /// When.
     pub since: UnixMillis,
     /// Code of the failure.
-    pub code: String,
+    pub code: FailureCode,
     /// What happened, for people.
     pub text: String,
     /// What proves it to anybody. Absent: this node saw it and can show it to nobody.
@@ -41,7 +43,7 @@ pub struct Stop {
     /// When.
     pub since: UnixMillis,
     /// Code of the failure.
-    pub code: String,
+    pub code: FailureCode,
     /// What happened, for people.
     pub text: String,
 }

@@ -1,13 +1,17 @@
-//! The tables of `docs/codes.md` against the sources: every code that can refuse is there, and no
-//! other.
+//! The tables of `docs/codes.md`: those of the program are rendered from its code; those of the
+//! plugins are compared with their sources.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use countersign_host::Code;
+use countersign_protocol::code::{Explained, FailureCode, RefusalCode};
+
+const PAGE: &str = "docs/codes.md";
 
 fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn read(file: impl AsRef<Path>) -> String {
@@ -17,7 +21,7 @@ fn read(file: impl AsRef<Path>) -> String {
 
 /// The first column of the table under a heading, in order.
 fn table(heading: &str) -> Vec<String> {
-    let text = read("docs/codes.md");
+    let text = read(PAGE);
     let (_, section) = text
         .split_once(&format!("\n## {heading}\n"))
         .expect("there is such a heading");
@@ -42,15 +46,6 @@ fn literals(source: &str, marker: &str) -> Vec<String> {
     after.filter_map(literal).collect()
 }
 
-/// The texts of the arms of `fn code`.
-fn arms(file: &str) -> Vec<String> {
-    let source = read(file);
-    let (_, body) = source
-        .split_once("pub fn code(")
-        .expect("there is such a function");
-    literals(body.split("\n    }\n").next().unwrap(), "=>")
-}
-
 fn set(codes: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     codes.into_iter().collect()
 }
@@ -67,24 +62,40 @@ fn sources(plugin: &str) -> String {
         .collect()
 }
 
-#[test]
-fn the_table_of_the_sandbox_is_complete() {
-    let codes = Code::ALL.iter().map(|code| code.as_str().to_owned());
-    assert_eq!(
-        table("The sandbox"),
-        codes.chain(["rejected".into()]).collect::<Vec<_>>()
-    );
+/// A table of the page as the code has it.
+fn rendered(rows: &[Explained]) -> String {
+    let mut table = String::from("| code | it means | what to do |\n|---|---|---|\n");
+    for row in rows {
+        let line = format!("| `{}` | {} | {} |\n", row.code, row.meaning, row.remedy);
+        table.push_str(&line);
+    }
+    table
+}
+
+/// Where the table under a heading begins and ends.
+fn place(page: &str, heading: &str) -> Range<usize> {
+    let heading = format!("\n## {heading}\n");
+    let section = page.find(&heading).expect("there is such a heading") + heading.len();
+    let start = section + page[section..].find("\n| ").expect("there is a table") + 1;
+    let end = page[start..].find("|\n\n").expect("the table ends") + start + 2;
+    start..end
 }
 
 #[test]
-fn the_table_of_the_node_is_complete() {
-    let desk = ["admission", "offer", "quarantine", "telling"]
-        .map(|file| read(format!("node/src/task/{file}.rs")))
-        .concat();
-    let mut codes = set([literals(&desk, "refusal("), literals(&desk, "refuse(")].concat());
-    codes.extend(arms("protocol/src/task.rs"));
-    codes.extend(arms("payload/src/lib.rs"));
-    assert_eq!(set(table("The node itself")), codes);
+fn the_tables_are_those_of_the_code() {
+    let mut page = read(PAGE);
+    for (heading, rows) in [
+        ("The node itself", RefusalCode::EXPLAINED),
+        ("Failures", FailureCode::EXPLAINED),
+        ("The sandbox", Code::EXPLAINED),
+    ] {
+        let place = place(&page, heading);
+        page.replace_range(place, &rendered(rows));
+    }
+    if std::env::var_os("COUNTERSIGN_WRITE_PAGES").is_some() {
+        std::fs::write(repository().join(PAGE), &page).unwrap();
+    }
+    assert_eq!(read(PAGE), page, "run `just pages`");
 }
 
 #[test]
@@ -101,7 +112,7 @@ fn the_tables_of_the_plugins_are_complete() {
         };
         if codes.is_empty() {
             assert!(
-                !read("docs/codes.md").contains(&format!("## `{plugin}`")),
+                !read(PAGE).contains(&format!("## `{plugin}`")),
                 "{plugin} rejects nothing"
             )
         } else {

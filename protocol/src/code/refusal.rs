@@ -1,0 +1,142 @@
+//! Why a node does not take part in a task.
+
+use super::codes;
+
+codes! {
+    /// Why a node does not take part in a task. What a plugin or the sandbox says is
+    /// [`Other`](Self::Other): its codes are its own, and [`Refusal::plugin`](crate::Refusal::plugin)
+    /// names it.
+    RefusalCode, other: Caller
+    TaskTooLarge = "task-too-large", Caller,
+        "the task has more bytes than a task may have",
+        "order less at once";
+    TaskMalformed = "task-malformed", Caller,
+        "the bytes are not a task",
+        "compare the versions of requester and node";
+    TaskVersion = "task-version", Caller,
+        "a version of the format that this node does not know",
+        "update the node";
+    RequesterUnknown = "requester-unknown", Caller,
+        "nobody listed under `requesters` ordered it",
+        "list the requester, if it should be";
+    RequesterSignature = "requester-signature", Caller,
+        "the signature is not the requester's",
+        "find out who changed the task";
+    TaskFromTheFuture = "task-from-the-future", Environment,
+        "it begins later than now",
+        "compare the clocks";
+    TaskExpired = "task-expired", Caller,
+        "its time is over",
+        "order again";
+    TaskBeforeRestore = "task-before-restore", Environment,
+        "it was made before the node was restored from a backup",
+        "order it again";
+    TaskLifetime = "task-lifetime", Caller,
+        "it would be valid for too long",
+        "give it a shorter life";
+    TaskText = "task-text", Caller,
+        "a name or note is too long, or has control, directional or invisible characters",
+        "correct it";
+    TaskClaims = "task-claims", Caller,
+        "too many or too long claims, or such characters in them",
+        "correct them";
+    TaskCommittee = "task-committee", Caller,
+        "members or threshold are not possible",
+        "correct them";
+    TaskPayload = "task-payload", Caller,
+        "the payload is empty or too large",
+        "correct it";
+    TaskSigners = "task-signers", Caller,
+        "the signers are listed twice or too many",
+        "correct the list";
+    TaskFrom = "task-from", Caller,
+        "the key that is to be reshared is not as its members announced it",
+        "take it from the wallet";
+    TaskDealers = "task-dealers", Caller,
+        "not exactly as many present members as the key needs are to deal",
+        "correct the list";
+    TaskNodes = "task-nodes", Caller,
+        "the nodes of a check-up are listed twice, or none, or too many",
+        "correct the list";
+    TaskIdReused = "task-id-reused", Caller,
+        "the id was used for other bytes",
+        "find out who did it; use a new id";
+    Twin = "twin", Environment,
+        "two processes run with the identity of this node, and its operator has not decided yet which one is the original",
+        "end the other one, then `countersign-node quarantine lift-twin`; order again";
+    Busy = "busy", Environment,
+        "as many tasks as `limits.tasks` allows are under way",
+        "try later";
+    PartiesMismatch = "parties-mismatch", Environment,
+        "the coordinator named others than the task does",
+        "ask its operator why";
+    NotAParty = "not-a-party", Environment,
+        "this node is not among the parties",
+        "ask the coordinator's operator why";
+    PeerUnknown = "peer-unknown", Environment,
+        "a party is not on this node's roster; or a present holder of a key that this node is to join and knows nothing of",
+        "add it, if it should be";
+    KeyUnknown = "key-unknown", Caller,
+        "this node holds no share of the key",
+        "choose another signer";
+    KeyPending = "key-pending", Environment,
+        "not every member has confirmed the key",
+        "connect all members";
+    KeyReleased = "key-released", Caller,
+        "this node has handed the key over to others",
+        "choose another signer";
+    GenerationMismatch = "generation-mismatch", Caller,
+        "the key is of another generation here",
+        "use the wallet's newest generation";
+    ReshareUnsettled = "reshare-unsettled", Environment,
+        "an earlier reshare of the key waits for its parties here",
+        "connect all of them; see `countersign-node task list`";
+    ReshareOrder = "reshare-order", Caller,
+        "this node has stored for a reshare of the same generation that was ordered later",
+        "order the reshare again";
+    ReshareRate = "reshare-rate", Caller,
+        "as many reshares of the key were started within 24 hours as `limits.reshares` allows, whatever became of them; the reason says when the next is allowed",
+        "wait until then";
+    PeerQuarantined = "peer-quarantined", Peer,
+        "a party has cheated with this key, or with any if a key is to be made",
+        "choose others, or `countersign-node quarantine lift`";
+    KeyStopped = "key-stopped", Peer,
+        "somebody cheated with this key and nobody can be named, or three signatures in a row by these signers came to nothing",
+        "examine all that took part, then `countersign-node quarantine lift`";
+    Cancelled = "cancelled", Environment,
+        "the coordinator gave the task up before this node had decided",
+        "order it again";
+    Signers = "signers", Caller,
+        "not exactly as many members as the key needs",
+        "choose others";
+    Path = "path", Caller,
+        "no key can be derived on the path",
+        "correct the path";
+    PayloadMalformed = "payload-malformed", Caller,
+        "the payload is not what its kind says",
+        "correct it; [payloads.md](payloads.md) has the form of each kind";
+    MessageIsTransaction = "message-is-transaction", Caller,
+        "the message is a transaction of some chain, or what is signed for one",
+        "send it under its own kind, or not at all";
+    PayloadScheme = "payload-scheme", Caller,
+        "the key's scheme does not sign such payloads",
+        "use a key of the other scheme";
+    PayloadPath = "payload-path", Caller,
+        "no key can be derived on a path of the payload",
+        "correct the path";
+    PayloadNetwork = "payload-network", Caller,
+        "the payload is for a network that the node is not configured for",
+        "correct it, or the node's `networks`";
+    DigestMismatch = "digest-mismatch", Caller,
+        "the digest in the task is not the one of the payload",
+        "find out who changed it";
+    BlindSigning = "blind-signing", Caller,
+        "a bare digest, and the key is not under `keys.allow_blind`; or a message that is no text, and it is under neither that nor `keys.allow_binary`",
+        "send the payload. Only an operator who means to sign what nobody can read lists a key there";
+    Journal = "journal", Environment,
+        "the decision could not be recorded",
+        "see the node's log: is the disk full?";
+    Bug = "bug", Bug,
+        "a defect of the node",
+        "report it with the log";
+}
