@@ -29,19 +29,18 @@ pub(crate) fn decode(
     payload: &Payload,
 ) -> Result<Decoded, DecodeError> {
     let bytes = &payload.bytes;
-    let (signed_bytes, intent) = match (payload.kind, key.scheme) {
-        (PayloadKind::Digest, _) => (bytes.clone(), Intent::Opaque),
-        (_, scheme) => {
-            if let Some((what, instead)) = foreign::transaction(bytes) {
-                return Err(DecodeError::Disguised { what, instead });
-            }
-            let intent = if payload.is_blind() {
-                Intent::Opaque
-            } else {
-                Intent::Message(bytes.clone())
-            };
-            (signed_message(scheme, bytes), intent)
+    let (signed_bytes, intent) = if payload.kind == PayloadKind::Digest {
+        (bytes.clone(), Intent::Opaque)
+    } else {
+        if let Some((what, instead)) = foreign::transaction(bytes) {
+            return Err(DecodeError::Disguised { what, instead });
         }
+        let intent = if payload.is_blind() {
+            Intent::Opaque
+        } else {
+            Intent::Message(bytes.clone())
+        };
+        (signed_message(key.scheme, bytes), intent)
     };
     Ok(Decoded {
         inputs: vec![Input::new(path.clone(), signed_bytes)],

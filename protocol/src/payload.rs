@@ -231,10 +231,20 @@ impl Payload {
     /// 32-byte digest. Other kinds are decoded: for them this is empty, which no accepted signature
     /// fits.
     pub fn signed_bytes(&self, scheme: Scheme) -> Vec<u8> {
-        match (self.kind, scheme) {
-            (PayloadKind::Message, Scheme::EcdsaSecp256k1) => Sha256::digest(&self.bytes).to_vec(),
-            (PayloadKind::Message | PayloadKind::Digest, _) => self.bytes.clone(),
-            _ => Vec::new(),
+        match self.kind {
+            PayloadKind::Message => match scheme {
+                Scheme::EcdsaSecp256k1 => Sha256::digest(&self.bytes).to_vec(),
+                Scheme::Ed25519 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => self.bytes.clone(),
+            },
+            PayloadKind::Digest => self.bytes.clone(),
+            PayloadKind::EvmTransaction
+            | PayloadKind::Eip191
+            | PayloadKind::Eip712
+            | PayloadKind::Psbt
+            | PayloadKind::SolanaMessage
+            | PayloadKind::Digests
+            | PayloadKind::BitcoinMessage
+            | PayloadKind::Eip7702 => Vec::new(),
         }
     }
 }

@@ -48,7 +48,10 @@ impl Scheme {
     /// True if a committee needs auxiliary information (Paillier moduli) before it can use the
     /// scheme.
     pub fn needs_aux(self) -> bool {
-        matches!(self, Self::EcdsaSecp256k1)
+        match self {
+            Self::EcdsaSecp256k1 => true,
+            Self::Ed25519 | Self::SchnorrSecp256k1 | Self::Taproot => false,
+        }
     }
 }
 

@@ -100,8 +100,12 @@ impl<'a> ChildKey<'a> {
             (Scheme::Taproot, root) => {
                 taproot_output_key(self.public_key, root).map(|key| key.to_vec())
             }
-            (_, Some(_)) => Err(DeriveError::ScriptRoot),
-            (_, None) => Ok(self.public_key.to_vec()),
+            (Scheme::EcdsaSecp256k1 | Scheme::Ed25519 | Scheme::SchnorrSecp256k1, Some(_)) => {
+                Err(DeriveError::ScriptRoot)
+            }
+            (Scheme::EcdsaSecp256k1 | Scheme::Ed25519 | Scheme::SchnorrSecp256k1, None) => {
+                Ok(self.public_key.to_vec())
+            }
         }
     }
 
@@ -110,8 +114,10 @@ impl<'a> ChildKey<'a> {
     pub fn tweak(&self) -> Result<Option<[u8; 32]>, DeriveError> {
         match (self.scheme, self.script_root) {
             (Scheme::Taproot, root) => taproot::tweak(self.public_key, root).map(Some),
-            (_, Some(_)) => Err(DeriveError::ScriptRoot),
-            (_, None) => Ok(None),
+            (Scheme::EcdsaSecp256k1 | Scheme::Ed25519 | Scheme::SchnorrSecp256k1, Some(_)) => {
+                Err(DeriveError::ScriptRoot)
+            }
+            (Scheme::EcdsaSecp256k1 | Scheme::Ed25519 | Scheme::SchnorrSecp256k1, None) => Ok(None),
         }
     }
 

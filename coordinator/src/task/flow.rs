@@ -243,7 +243,7 @@ impl Flow {
     pub fn moves(&self) -> Option<&KeyReshare> {
         match &self.task.operation {
             Operation::KeyReshare(reshare) => Some(reshare),
-            _ => None,
+            Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_) => None,
         }
     }
 
@@ -395,7 +395,9 @@ impl Flow {
                 Operation::KeyReshare(reshare) => {
                     choose::resharers(&self.task.id, reshare, world.free)
                 }
-                _ => choose::signers(&self.task.id, self.wallet.as_ref()?, world.free),
+                Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_) => {
+                    choose::signers(&self.task.id, self.wallet.as_ref()?, world.free)
+                }
             },
         }
     }

@@ -76,10 +76,10 @@ pub enum State {
 impl State {
     /// True if nothing more is expected.
     pub fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Completed | Self::Rejected | Self::Failed | Self::Expired
-        )
+        match self {
+            Self::Completed | Self::Rejected | Self::Failed | Self::Expired => true,
+            Self::Waiting | Self::Approving | Self::Running => false,
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::Grants;
 use crate::compiler::CompileError;
 use crate::host::Host;
+use crate::interface::Need;
 use crate::load::LoadError;
 
 /// First bytes of a component of the binary format's present version; a core module differs in the
@@ -155,56 +155,6 @@ fn remember(host: &Host, compiled: &Arc<Compiled>) {
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-/// What an import asks of the operator.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// Nothing.
-    Nothing,
-    /// A grant of keys.
-    Keys,
-    /// A grant of URLs.
-    Http,
-    /// A grant of memory.
-    State,
-    /// What nobody can grant.
-    Impossible,
-}
-
-impl Need {
-    fn of(import: &str) -> Self {
-        match import.split('@').next().unwrap_or_default() {
-            "countersign:policy/keys" => Self::Keys,
-            "countersign:policy/http" => Self::Http,
-            "countersign:policy/state" => Self::State,
-            name => {
-                let always = [
-                    "countersign:policy/",
-                    "wasi:cli/",
-                    "wasi:clocks/",
-                    "wasi:io/",
-                    "wasi:random/",
-                ];
-                let linked = always.iter().any(|prefix| name.starts_with(prefix));
-                if linked {
-                    Self::Nothing
-                } else {
-                    Self::Impossible
-                }
-            }
-        }
-    }
-
-    pub(crate) fn is_granted(self, grants: &Grants) -> bool {
-        match self {
-            Self::Nothing => true,
-            Self::Keys => !grants.keys.is_empty(),
-            Self::Http => !grants.http.is_empty(),
-            Self::State => grants.state_bytes > 0,
-            Self::Impossible => false,
-        }
-    }
 }
 
 /// Refuses the component if it imports what `allowed` does not let pass.

@@ -34,19 +34,8 @@ use crate::call::{self, Call, Context, Setting};
 use crate::compile::{compile_once, imports};
 use crate::contract::{self, Prepared};
 use crate::host::Host;
+use crate::interface::Freezing;
 use crate::surroundings;
-
-/// What the freezing run may reach, without versions.
-const ALLOWED: [&str; 6] = [
-    "countersign:policy/types",
-    "countersign:policy/config",
-    "countersign:policy/logging",
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:random/insecure-seed",
-];
-/// What a component must not import if it is to be frozen.
-const OUTWARD: [&str; 2] = ["countersign:policy/http", "countersign:policy/keys"];
 
 /// When it is worth it, and what it may cost.
 #[derive(Clone, Debug)]
@@ -147,10 +136,10 @@ async fn try_freeze(
     seed: [u8; 32],
 ) -> wasmtime::Result<Prepared> {
     let imports = imports(host, component);
-    let outward = imports
+    let forbidden = imports
         .iter()
-        .find(|import| OUTWARD.contains(&without_version(import)));
-    if let Some(import) = outward {
+        .find(|import| Freezing::of(import) == Freezing::Forbidden);
+    if let Some(import) = forbidden {
         wasmtime::bail!("it imports {import}");
     }
     if bytes.len() > limits.component_bytes {
@@ -234,8 +223,10 @@ fn secluded(component: &Component) -> wasmtime::Result<Linker<Call>> {
     cli::environment::add_to_linker::<Call, WasiCli>(&mut linker, Call::cli)?;
     cli::exit::add_to_linker::<Call, WasiCli>(&mut linker, Call::cli)?;
     for (name, item) in component.component_type().imports(engine) {
-        if ALLOWED.contains(&without_version(name)) {
-            continue;
+        match Freezing::of(name) {
+            Freezing::Linked => continue,
+            Freezing::Traps => {}
+            Freezing::Forbidden => wasmtime::bail!("it imports {name}"),
         }
         let ComponentItem::ComponentInstance(interface) = item.ty else {
             wasmtime::bail!("it imports {name}");
@@ -257,10 +248,6 @@ fn secluded(component: &Component) -> wasmtime::Result<Linker<Call>> {
         }
     }
     Ok(linker)
-}
-
-fn without_version(import: &str) -> &str {
-    import.split('@').next().unwrap_or_default()
 }
 
 /// The functions by which an instrumented instance gives away its memory and globals. They cannot

@@ -32,6 +32,7 @@ pub mod hs256;
 mod http;
 mod imports;
 mod in_force;
+mod interface;
 mod load;
 mod monitor;
 #[cfg(test)]

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::call::{Broken, Context};
-use crate::compile::{Compiled, Need, check_imports, compile, imports, sha256};
+use crate::compile::{Compiled, check_imports, compile, imports, sha256};
 use crate::compiler::CompileError;
 use crate::contract::{Prepared, is_receiver};
 use crate::freeze::freeze;
 use crate::host::Host;
+use crate::interface::Need;
 use crate::plugin::{self, Info, Plugin};
 use crate::signature::{PluginSignature, SignatureError};
 use crate::{

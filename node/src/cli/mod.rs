@@ -113,15 +113,24 @@ enum ConfigCommand {
 }
 
 impl Command {
+    /// True if it changes nothing, and may end where its output is closed.
     fn only_prints(&self) -> bool {
         match self {
             Self::Plugin(plugin) => plugin.only_prints(),
-            other => {
-                matches!(
-                    other,
-                    Self::Info(_) | Self::Config(_) | Self::Audit(_) | Self::Version
-                )
-            }
+            Self::Info(_) | Self::Config(_) | Self::Audit(_) | Self::Version => true,
+            Self::Init(_)
+            | Self::Start
+            | Self::Sign(_)
+            | Self::Event(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::ExportShare(_)
+            | Self::ChangePassword(_)
+            | Self::Migrate(_)
+            | Self::Quarantine(_)
+            | Self::Task(_)
+            | Self::PluginCompiler
+            | Self::AuxEngine => false,
         }
     }
 }

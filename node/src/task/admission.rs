@@ -411,23 +411,26 @@ fn plan_input(
 }
 
 fn find_key(core: &Core, key: KeyId) -> Result<KeyRecord, Refusal> {
-    match core.journal.key(&key) {
-        Ok(Some(record)) if record.status == KeyStatus::Active => Ok(record),
-        Ok(Some(record)) if matches!(record.status, KeyStatus::Released | KeyStatus::Leaving) => {
-            refuse(
-                RefusalCode::KeyReleased,
-                &format!("this node has handed {key} over to others; choose another signer"),
-            )
-        }
-        Ok(Some(_)) => refuse(
+    let record = core
+        .journal
+        .key(&key)
+        .map_err(|error| refusal(RefusalCode::Journal, &error.to_string()))?;
+    let Some(record) = record else {
+        return refuse(
+            RefusalCode::KeyUnknown,
+            &format!("this node holds no share of {key}; choose another signer"),
+        );
+    };
+    match record.status {
+        KeyStatus::Active => Ok(record),
+        KeyStatus::Pending => refuse(
             RefusalCode::KeyPending,
             "not every member has confirmed this key; connect all of them to the coordinator",
         ),
-        Ok(None) => refuse(
-            RefusalCode::KeyUnknown,
-            &format!("this node holds no share of {key}; choose another signer"),
+        KeyStatus::Released | KeyStatus::Leaving => refuse(
+            RefusalCode::KeyReleased,
+            &format!("this node has handed {key} over to others; choose another signer"),
         ),
-        Err(error) => refuse(RefusalCode::Journal, &error.to_string()),
     }
 }
 

@@ -103,13 +103,18 @@ impl PlannedInput {
         }
     }
 
+    /// What the engine is given: ECDSA signs a digest. Bytes of another length are passed on as they
+    /// are, and the engine refuses them.
     fn message(&self, scheme: Scheme) -> Message {
-        match (
-            scheme,
-            <[u8; 32]>::try_from(self.input.signed_bytes.as_slice()),
-        ) {
-            (Scheme::EcdsaSecp256k1, Ok(digest)) => Message::Digest(digest),
-            _ => Message::Raw(self.input.signed_bytes.clone()),
+        let bytes = &self.input.signed_bytes;
+        match scheme {
+            Scheme::EcdsaSecp256k1 => match <[u8; 32]>::try_from(bytes.as_slice()) {
+                Ok(digest) => Message::Digest(digest),
+                Err(_) => Message::Raw(bytes.clone()),
+            },
+            Scheme::Ed25519 | Scheme::SchnorrSecp256k1 | Scheme::Taproot => {
+                Message::Raw(bytes.clone())
+            }
         }
     }
 }

@@ -99,10 +99,12 @@ pub fn finish(
             bytes: [one.signature, &[27 + one.odd()?]].concat(),
             missing: 0,
         }),
-        (_, [one]) => Ok(Finished {
-            bytes: one.signature.to_vec(),
-            missing: 0,
-        }),
+        (PayloadKind::Message | PayloadKind::Digest | PayloadKind::Digests, [one]) => {
+            Ok(Finished {
+                bytes: one.signature.to_vec(),
+                missing: 0,
+            })
+        }
         (_, made) => Err(FinishError::Count {
             asked: 1,
             given: made.len(),

@@ -57,8 +57,16 @@ pub(super) enum PluginCommand {
 impl PluginCommand {
     /// True if it changes nothing.
     pub(super) fn only_prints(&self) -> bool {
-        !matches!(self, Self::Install(_) | Self::Rollback(_))
-            && !matches!(self, Self::Keygen(_) | Self::Sign(_))
+        match self {
+            Self::List(_) | Self::Check(_) | Self::Run(_) | Self::Replay(_) | Self::Shadow(_) => {
+                true
+            }
+            Self::New(_)
+            | Self::Install(_)
+            | Self::Rollback(_)
+            | Self::Keygen(_)
+            | Self::Sign(_) => false,
+        }
     }
 
     pub(super) fn run(&self, args: &Args) -> anyhow::Result<ExitCode> {

@@ -483,8 +483,11 @@ impl<'t> Tables<'t> {
         match &outcome {
             Outcome::Created(announcement) => self.activate(now, announcement)?,
             Outcome::Reshared(announcement) => self.switch(now, task, announcement)?,
-            _ if self.handovers.is_open(&task)? => return Err(Refused::HandoverOpen(task).into()),
-            _ => {}
+            Outcome::Signed(_) | Outcome::Refused(_) | Outcome::Failed(_) | Outcome::Intact(_) => {
+                if self.handovers.is_open(&task)? {
+                    return Err(Refused::HandoverOpen(task).into());
+                }
+            }
         }
         self.put_end(now, row, outcome, reservations)
     }
