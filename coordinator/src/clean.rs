@@ -1,7 +1,7 @@
 //! What nodes say, made harmless: bounded lengths, no control characters. Nothing is judged here.
 
 use countersign_protocol::control::{FromNode, Pace};
-use countersign_protocol::text::is_hidden;
+use countersign_protocol::text::printable;
 use countersign_protocol::{Outcome, PluginVerdict, Refusal};
 
 const TEXT: usize = 512;
@@ -99,12 +99,9 @@ pub fn frame(frame: FromNode) -> FromNode {
     }
 }
 
-/// A text for people: at most 512 characters on one line.
+/// A text for people, on one line of about 512 bytes.
 pub fn text(text: &str) -> String {
-    text.chars()
-        .take(TEXT)
-        .map(|c| if is_hidden(c) { ' ' } else { c })
-        .collect()
+    printable(text, TEXT)
 }
 
 fn outcome(outcome: Outcome) -> Outcome {

@@ -25,8 +25,17 @@ pub fn is_plain(text: &str) -> bool {
 
 /// The text with these characters as `\u{…}`.
 pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    printable(text, usize::MAX)
+}
+
+/// As [`escaped`], cut after about `limit` bytes.
+pub fn printable(text: &str, limit: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(limit));
     for c in text.chars() {
+        if out.len() >= limit {
+            out.push('…');
+            break;
+        }
         if is_hidden(c) {
             out.extend(c.escape_unicode());
         } else {
@@ -56,6 +65,14 @@ mod tests {
             assert_eq!(escaped(text), shown);
             assert!(!is_plain(text) && is_plain(shown));
         }
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        let text = printable(&"é".repeat(10_000), 100);
+        assert!(text.len() <= 104 && text.ends_with('…'));
+        assert_eq!(printable("short\n", 100), "short\\u{a}");
+        assert_eq!(printable("short", 5), "short");
     }
 
     #[test]

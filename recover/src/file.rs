@@ -12,6 +12,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use countersign_protocol::text::printable;
 use countersign_verify::ExtendedPublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -270,12 +271,7 @@ fn entries(bytes: &[u8]) -> Result<Vec<RawGroup>, serde_json::Error> {
 
 /// The ids in a file, fit to be shown.
 fn names(groups: &[RawGroup]) -> String {
-    let plain = |id: &str| {
-        id.chars()
-            .filter(|c| !c.is_control())
-            .take(80)
-            .collect::<String>()
-    };
+    let plain = |id: &str| printable(id, 80);
     let names: Vec<_> = groups
         .iter()
         .take(20)

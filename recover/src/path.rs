@@ -1,5 +1,7 @@
 //! Derivation paths below a private key, where hardened steps are possible.
 
+use countersign_protocol::text::printable;
+
 /// First hardened number.
 pub(crate) const HARDENED: u32 = 1 << 31;
 
@@ -36,7 +38,7 @@ impl std::str::FromStr for KeyPath {
             .map(step)
             .collect::<Option<Vec<_>>>();
         let steps = steps.filter(|steps| steps.len() <= usize::from(u8::MAX));
-        let shown = || text.chars().filter(|c| !c.is_control()).take(120).collect();
+        let shown = || printable(text, 120);
         steps.map(KeyPath).ok_or_else(|| KeyPathError(shown()))
     }
 }

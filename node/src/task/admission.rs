@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use countersign_payload::{Decoded, Input, Intent};
-use countersign_protocol::text::escaped;
+use countersign_protocol::text::printable;
 use countersign_protocol::{
     Announcement, Authenticated, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId,
     Operation, PayloadKind, Refusal, RefusalCode, Scheme, Task,
@@ -368,7 +368,7 @@ fn decode(core: &Core, key: &Announcement, keysign: &KeySign) -> Result<Decoded,
         &keysign.payload,
         &core.config.networks,
     )
-    .map_err(|error| refusal(error.code().clone(), &printable(&error.to_string())))
+    .map_err(|error| refusal(error.code().clone(), &printable(&error.to_string(), 1000)))
 }
 
 /// The root as text, and the inputs with the keys that will sign them.
@@ -484,11 +484,6 @@ fn not_a_party<T>() -> Result<T, Refusal> {
         RefusalCode::NotAParty,
         "this node is not among the parties; ask the coordinator's operator why it was asked",
     )
-}
-
-/// Words that may quote the requester, fit for a log and a journal.
-fn printable(text: &str) -> String {
-    escaped(text).chars().take(1000).collect()
 }
 
 /// A refusal by the node itself.

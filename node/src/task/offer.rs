@@ -11,6 +11,7 @@ use countersign_protocol::control::FromNode;
 use countersign_protocol::evidence::Evidence as Proof;
 use countersign_protocol::frame::Use;
 use countersign_protocol::session::Setup;
+use countersign_protocol::text::printable;
 use countersign_protocol::{
     Authenticated, Committee, Failure, FailureCode, Hash, NodeId, Operation, Outcome,
     PluginVerdict, Refusal, RefusalCode, SignedTask, Task, TaskId,
@@ -26,8 +27,7 @@ use tokio_util::task::TaskTracker;
 use super::admission::{self, Plan, refusal};
 use super::telling::{
     alarm_text, before_restore, bug, busy, cancelled, cancelled_early, ended, key_of,
-    log_consequences, log_outcome, log_refusal, no_end, not_started, not_trusted, printable,
-    too_late, twin,
+    log_consequences, log_outcome, log_refusal, no_end, not_started, not_trusted, too_late, twin,
 };
 use super::throttle::Throttle;
 use super::{Job, Stopped, handover, quarantine};
@@ -183,7 +183,7 @@ impl Desk {
     /// The coordinator has given the task up.
     pub fn cancel(&self, task: TaskId, reason: &str) {
         if let Some(handle) = self.lock().get(&task) {
-            tracing::info!(%task, reason = %printable(reason), "the coordinator cancels the task");
+            tracing::info!(%task, reason = %printable(reason, 300), "the coordinator cancels the task");
             handle.cancelled.cancel();
         }
     }

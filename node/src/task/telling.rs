@@ -1,6 +1,5 @@
 //! What the desk logs, counts and says: texts and codes, and nothing that decides.
 
-use countersign_protocol::text::is_hidden;
 use countersign_protocol::{
     Authenticated, Failure, FailureCode, KeyId, Operation, Outcome, PluginVerdict, Refusal,
     RefusalCode, Task,
@@ -84,11 +83,6 @@ pub(super) fn alarm_text(refusal: &Refusal, before: u64) -> String {
     } else {
         format!("{text} (after {before} more alarms of this kind)")
     }
-}
-
-/// Words of others, fit for a log.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|c| !is_hidden(*c)).take(300).collect()
 }
 
 pub(super) fn bug(error: &dyn std::error::Error) -> Refusal {

@@ -10,7 +10,7 @@ use crate::frame::{Abort, Ready};
 use crate::hash::Hash;
 use crate::id::NodeId;
 use crate::outcome::Failure;
-use crate::text::is_hidden;
+use crate::text::printable;
 
 /// Nodes that a text names at most; no task has more parties.
 const MAX_NAMES: usize = 18;
@@ -104,12 +104,7 @@ pub(super) fn timed_out(stage: Stage, waiting_for: &[NodeId], silent: Vec<NodeId
 /// Another party gave up. Its words are shown, cut and without control characters; they convict
 /// nobody.
 pub(super) fn aborted(node: NodeId, abort: &Abort) -> Failure {
-    let said: String = abort
-        .text
-        .chars()
-        .filter(|c| !is_hidden(*c))
-        .take(300)
-        .collect();
+    let said = printable(&abort.text, 300);
     let code: String = abort
         .code
         .as_str()

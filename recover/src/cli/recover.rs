@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use countersign_protocol::text::printable;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -113,12 +114,7 @@ impl RecoverArgs {
             .join(format!("address-recovery-{now}.csv"));
         write_secret(&path, &recovered.csv)?;
         for row in &recovered.unlike {
-            let address = row
-                .address
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(120)
-                .collect::<String>();
+            let address = printable(&row.address, 120);
             let said = "has another public key than its path leads to, and gets no private key: check path and wallet";
             output.note(&format!("line {}: `{address}` {said}", row.line));
         }

@@ -2,7 +2,7 @@
 //! refused one leaves nothing behind in the transaction that it shares with others; any other error
 //! takes the whole transaction with it.
 
-use countersign_protocol::text::is_hidden;
+use countersign_protocol::text::printable;
 use countersign_protocol::{
     Announcement, Failure, FailureCode, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal,
     StoredMark, TaskId, UnixMillis,
@@ -84,7 +84,7 @@ const MAX_STATE_KEY: usize = 1024;
 /// The largest value of a plugin's state, in bytes. Hosts allow less.
 const MAX_STATE_VALUE: usize = 1024 * 1024;
 /// The longest text in the audit log, in bytes.
-const MAX_TEXT: usize = 1024;
+pub(super) const MAX_TEXT: usize = 1024;
 
 type Bytes = &'static [u8];
 type Id = &'static [u8; 16];
@@ -730,7 +730,9 @@ impl<'t> Tables<'t> {
         text: &str,
         record: Option<Hash>,
     ) -> Done {
-        let entry = self.head()?.append(now, kind, task, one_line(text), record);
+        let entry = self
+            .head()?
+            .append(now, kind, task, printable(text, MAX_TEXT), record);
         self.audit
             .insert(entry.seq, row::encode(&entry).as_slice())?;
         Ok(Written::Now)
@@ -796,7 +798,7 @@ impl StateWrite {
         let value = self.value.as_ref().map_or(0, Vec::len);
         if self.plugin.len().max(self.key.len()) > MAX_STATE_KEY || value > MAX_STATE_VALUE {
             return Err(Refused::StateTooLarge {
-                plugin: one_line(&self.plugin),
+                plugin: printable(&self.plugin, MAX_TEXT),
             });
         }
         Ok(())
@@ -832,14 +834,4 @@ fn describe(outcome: &Outcome) -> String {
         }
         Outcome::Failed(failure) => format!("failed with {}: {}", failure.code, failure.text),
     }
-}
-
-/// A text that cannot forge a second line and has a bounded length.
-pub(super) fn one_line(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .map(|c| if is_hidden(c) { ' ' } else { c })
-        .collect();
-    line.truncate(line.floor_char_boundary(MAX_TEXT));
-    line
 }

@@ -3,12 +3,13 @@
 //!
 //! The journal knows neither what an event says nor how it travels.
 
+use countersign_protocol::text::printable;
 use countersign_protocol::{TaskId, UnixMillis};
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ReadJournalError, WriteJournalError};
-use super::operation::Written;
+use super::operation::{MAX_TEXT, Written};
 use super::row;
 use super::{Journal, Operation};
 
@@ -160,7 +161,7 @@ impl Journal {
     pub fn give_up(&self, position: u64, tries: u32, why: &str) -> Result<(), WriteJournalError> {
         let what = Tried::GivenUp {
             tries,
-            why: super::operation::one_line(why),
+            why: printable(why, MAX_TEXT),
         };
         self.writer
             .run(Operation::Tried { position, what })
