@@ -28,7 +28,7 @@ use crate::keygen::check_committee;
 use crate::random::tried;
 use crate::sealed::{DecodeError, Kind, open, seal};
 use crate::session::{Task, execution_id, labelled_hash};
-use crate::{Engine, EngineError, PartyIndex, Primes};
+use crate::{CommitteeIndex, Engine, EngineError, PartyIndex, Primes};
 use moduli::ModuliGate;
 use proven::{MAX_ROUND_TWO, Proofs, Proven};
 use recorder::Recorder;
@@ -77,7 +77,11 @@ pub fn aux_info(
     let inner = adapter::start_behind(me, parties, gate, move |party| async move {
         let builder = cggmp24::aux_info_gen(ExecutionId::new(&id), me.0, parties, primes);
         let info = builder.start(&mut rng, party).await.map_err(judge)?;
-        Ok(Aux { index: me, info })
+        // The session's parties are the committee.
+        Ok(Aux {
+            index: CommitteeIndex(me.0),
+            info,
+        })
     });
     let primes = Some([hat_p, hat_q]);
     Ok(Box::new(Proven {
@@ -106,7 +110,7 @@ pub(crate) fn limits() -> impl Iterator<Item = usize> {
 
 /// One party's auxiliary information. Secret: it holds the party's Paillier primes.
 pub struct Aux {
-    index: PartyIndex,
+    index: CommitteeIndex,
     info: AuxInfo,
 }
 
@@ -118,7 +122,7 @@ impl Aux {
     }
 
     /// Whose it is: position in the committee.
-    pub fn index(&self) -> PartyIndex {
+    pub fn index(&self) -> CommitteeIndex {
         self.index
     }
 
@@ -192,7 +196,7 @@ impl fmt::Debug for Aux {
 
 #[derive(Serialize, Deserialize)]
 struct Record<T> {
-    index: PartyIndex,
+    index: CommitteeIndex,
     info: T,
 }
 
@@ -203,7 +207,7 @@ fn consistent(record: &Record<AuxInfo>) -> bool {
     let Ok(parties) = u16::try_from(info.N.len()) else {
         return false;
     };
-    check_committee(*index, parties).is_ok()
+    check_committee(PartyIndex(index.0), parties).is_ok()
         && info.pedersen_params.len() == info.N.len()
         && info
             .pedersen_params
@@ -253,8 +257,8 @@ mod tests {
         let inconsistent = |alter: fn(&mut Record<DirtyAuxInfo>)| {
             assert_eq!(altered(alter).err(), Some(DecodeError::Inconsistent));
         };
-        inconsistent(|record| record.index = PartyIndex(1));
-        inconsistent(|record| record.index = PartyIndex(3));
+        inconsistent(|record| record.index = CommitteeIndex(1));
+        inconsistent(|record| record.index = CommitteeIndex(3));
         inconsistent(|record| record.info.N.swap(0, 2));
         inconsistent(|record| record.info.pedersen_params.truncate(2));
         inconsistent(|record| {

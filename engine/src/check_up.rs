@@ -31,7 +31,7 @@ use crate::random::{Rng, tried};
 use crate::scheme::with_suite;
 use crate::session::labelled_hash;
 use crate::sign::Suite;
-use crate::{EngineError, PartyIndex, PublicShare, Share};
+use crate::{CommitteeIndex, EngineError, PublicShare, Share};
 
 /// That a share is intact: commitment, compressed, and response, 32 bytes, big-endian. Together 65
 /// bytes on secp256k1 and 64 on Ed25519.
@@ -64,7 +64,7 @@ pub fn prove(
 /// at.
 pub fn verify(
     key: &PublicShare,
-    index: PartyIndex,
+    index: CommitteeIndex,
     context: &[u8],
     proof: &Proof,
 ) -> Result<(), CheckUpError> {
@@ -99,7 +99,7 @@ fn prove_on<E: KeyCurve>(
 /// `None` for a proof or a public share that cannot be decoded.
 fn holds_on<E: KeyCurve>(
     key: &PublicShare,
-    index: PartyIndex,
+    index: CommitteeIndex,
     context: &[u8],
     proof: &Proof,
 ) -> Option<bool> {
@@ -117,7 +117,7 @@ fn holds_on<E: KeyCurve>(
 }
 
 /// Everything that a proof is bound to, but for the public share, which every proof covers.
-fn bound(key: &PublicShare, index: PartyIndex, context: &[u8]) -> [u8; 32] {
+fn bound(key: &PublicShare, index: CommitteeIndex, context: &[u8]) -> [u8; 32] {
     let fields: [&[u8]; 4] = [
         key.scheme.name().as_bytes(),
         &key.root_public_key,

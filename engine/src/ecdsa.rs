@@ -23,7 +23,7 @@ use crate::engine::MessageKind;
 use crate::random::Rng;
 use crate::sign::{Job, Suite};
 use crate::{
-    Aux, CallerFault, DeriveError, Engine, EngineError, Message, PartyIndex, Scheme, Signature,
+    Aux, CallerFault, CommitteeIndex, DeriveError, Engine, EngineError, Message, Scheme, Signature,
 };
 use gate::RangeGate;
 
@@ -88,7 +88,7 @@ impl Suite for Ecdsa {
 
 /// Joins the share of the key with the auxiliary information of its committee.
 fn join(job: &Job<Secp256k1>, aux: &Aux) -> Result<KeyShare<Secp256k1>, CallerFault> {
-    if aux.index() != PartyIndex(job.core.i) || aux.parties() != job.core.n() {
+    if aux.index() != CommitteeIndex(job.core.i) || aux.parties() != job.core.n() {
         return Err(CallerFault::AuxMismatch);
     }
     Valid::from_parts((job.core.clone(), aux.info().clone())).map_err(|_| CallerFault::AuxMismatch)

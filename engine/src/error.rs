@@ -1,7 +1,7 @@
 //! Why a run failed, in the four causes that call for four actions: fix the call, exclude the peer,
 //! retry, file an issue.
 
-use crate::PartyIndex;
+use crate::{CommitteeIndex, PartyIndex};
 
 /// Who has to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,9 +119,9 @@ pub enum CallerFault {
     #[error("the key share is that of party {share}, but signer {signer} is to sign with it")]
     WrongShare {
         /// Index of the share.
-        share: PartyIndex,
-        /// Keygen index of the signer at the caller's position.
-        signer: PartyIndex,
+        share: CommitteeIndex,
+        /// The signer at the caller's position.
+        signer: CommitteeIndex,
     },
     /// A key share of an unexpected scheme or without chain code.
     #[error("the key share does not fit its scheme: restore it from a backup")]

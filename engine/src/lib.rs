@@ -44,7 +44,7 @@ mod session;
 mod share;
 mod sign;
 
-pub use countersign_protocol::Scheme;
+pub use countersign_protocol::{CommitteeIndex, Scheme};
 
 pub use agree::{AgreeParams, agree};
 pub use aux_info::{Aux, AuxParams, aux_info};

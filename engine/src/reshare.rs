@@ -21,7 +21,7 @@ use crate::curve::KeyCurve;
 use crate::random::{Rng, tried};
 use crate::scheme::with_suite;
 use crate::sign::Suite;
-use crate::{CallerFault, Engine, EngineError, PartyIndex, PublicShare, Share};
+use crate::{CallerFault, CommitteeIndex, Engine, EngineError, PartyIndex, PublicShare, Share};
 pub use fault::ReshareFault;
 use plan::Plan;
 
@@ -50,7 +50,7 @@ pub struct ReshareParams<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Role {
     /// Its position in the old committee, if it deals.
-    pub deals: Option<PartyIndex>,
+    pub deals: Option<CommitteeIndex>,
     /// Whether it becomes a member of the new committee.
     pub joins: bool,
 }

@@ -11,7 +11,7 @@ use crate::curve::{Core, KeyCurve};
 use crate::scheme::with_suite;
 use crate::sealed::{DecodeError, Kind, open, seal};
 use crate::sign::Suite;
-use crate::{CallerFault, PartyIndex, Scheme};
+use crate::{CallerFault, CommitteeIndex, Scheme};
 
 const KIND: Kind = Kind {
     name: "share",
@@ -38,7 +38,7 @@ pub struct PublicShare {
     /// How many of them sign.
     pub threshold: u16,
     /// Whose share it is: position in the committee.
-    pub index: PartyIndex,
+    pub index: CommitteeIndex,
     /// 33 bytes, compressed, on secp256k1; 32 bytes on Ed25519. For `taproot` the plain key,
     /// without the output tweak.
     pub root_public_key: Vec<u8>,
@@ -137,7 +137,7 @@ fn public<E: KeyCurve>(scheme: Scheme, core: &IncompleteKeyShare<E>) -> PublicSh
         scheme,
         parties: core.n(),
         threshold: core.min_signers(),
-        index: PartyIndex(core.i),
+        index: CommitteeIndex(core.i),
         root_public_key: core.shared_public_key.to_bytes(true).to_vec(),
         // Key generation and decoding both insist on a chain code.
         chain_code: core.chain_code.unwrap_or_default(),

@@ -18,7 +18,8 @@ use crate::random::{Rng, tried};
 use crate::scheme::with_suite;
 use crate::session::{Task, execution_id};
 use crate::{
-    Aux, CallerFault, DeriveError, Engine, EngineError, PartyIndex, PeerFault, Scheme, Share,
+    Aux, CallerFault, CommitteeIndex, DeriveError, Engine, EngineError, PartyIndex, PeerFault,
+    Scheme, Share,
 };
 
 /// What is to be signed.
@@ -84,7 +85,7 @@ pub struct SignParams<'a> {
     /// Position of this party in `signers`.
     pub me: PartyIndex,
     /// The signers' positions in the committee, ascending; exactly as many as the threshold.
-    pub signers: &'a [PartyIndex],
+    pub signers: &'a [CommitteeIndex],
     /// Child indices below 2³¹ from the root; empty signs with the root key.
     pub path: &'a [u32],
     /// `taproot` only: root of the output's script tree (BIP-341), `None` for an output without
@@ -249,7 +250,7 @@ fn check_signers<E: KeyCurve>(
         .ok_or(CallerFault::NotInSession(*me))?;
     if signer.0 != core.i {
         return Err(CallerFault::WrongShare {
-            share: PartyIndex(core.i),
+            share: CommitteeIndex(core.i),
             signer,
         });
     }

@@ -208,7 +208,7 @@ async fn two_parties_agree(lane: &Lane) {
                     }
                 };
                 let message = Incoming {
-                    from,
+                    from: PartyIndex(from),
                     kind,
                     body: message.body.to_vec(),
                 };

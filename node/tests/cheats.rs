@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use countersign_engine::{
-    AgreeParams, Engine, KeygenParams, Message as ToSign, MessageKind, PartyIndex, Recipient,
-    ReshareParams, Role, Share, SignParams, Step,
+    AgreeParams, CommitteeIndex, Engine, KeygenParams, Message as ToSign, MessageKind, PartyIndex,
+    Recipient, ReshareParams, Role, Share, SignParams, Step,
 };
 use countersign_link::hub::NodeLink;
 use countersign_link::mesh::MeshConfig;
@@ -22,7 +22,7 @@ use countersign_protocol::frame::{
     Body, Frame, HighWater, Mark, Message, NO_TASK, SignedMark, body_hash, broadcast_digest,
     result_digest,
 };
-use countersign_protocol::session::{EngineMessage, Limits, Room, Rooms, Setup};
+use countersign_protocol::session::{EngineMessage, Limits, Room, Rooms, SessionIndex, Setup};
 use countersign_protocol::{
     Announcement, Committee, CoordinatorId, Failure, Hash, IdentitySigner, KeyGen, KeyId,
     KeyReshare, KeySign, NodeId, Operation, Outcome, PROTOCOL_VERSION, Payload, PayloadKind,
@@ -504,7 +504,7 @@ impl Run<'_> {
             let params = SignParams {
                 session: &[&session.0[..], &[0]].concat(),
                 me,
-                signers: &[PartyIndex(0), PartyIndex(1)],
+                signers: &[CommitteeIndex(0), CommitteeIndex(1)],
                 path: &[],
                 script_root: None,
                 message: ToSign::Raw(b"pay".to_vec()),
@@ -532,7 +532,7 @@ impl Run<'_> {
             countersign_engine::agree(params, Some(encode(&old.public_shares))).unwrap();
         self.phase(0, disclosed, id, &mut honest).await?;
         let parties = &both.map(|index| Role {
-            deals: Some(index),
+            deals: Some(CommitteeIndex(index.0)),
             joins: true,
         });
         let params = ReshareParams {
@@ -577,7 +577,9 @@ impl Run<'_> {
             match engine.step().unwrap() {
                 Step::Send(message) => match message.to {
                     Recipient::All => self.session.send_broadcast(message.body.to_vec()),
-                    Recipient::One(to) => self.session.send_direct(to.0, message.body.to_vec()),
+                    Recipient::One(to) => self
+                        .session
+                        .send_direct(SessionIndex(to.0), message.body.to_vec()),
                 },
                 Step::Done(result) => {
                     self.transmit(alter, id).await?;
@@ -594,7 +596,7 @@ impl Run<'_> {
                         } else {
                             MessageKind::Direct
                         };
-                        engine.receive(PartyIndex(from), kind, &body).unwrap();
+                        engine.receive(PartyIndex(from.0), kind, &body).unwrap();
                     }
                     SessionEvent::Failed(_) => return None,
                     other => panic!("{other:?}"),

@@ -32,7 +32,7 @@ pub struct Announcement {
     pub name: String,
     /// What it signs.
     pub scheme: Scheme,
-    /// Who holds it, by keygen index.
+    /// Who holds it, in the order of the committee.
     pub committee: Committee,
     /// How many are needed.
     pub threshold: Threshold,

@@ -8,7 +8,13 @@ use crate::id::NodeId;
 /// Position of a node in its committee, counted from 0 in the order of node ids. Fixed for the life
 /// of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct KeygenIndex(pub u16);
+pub struct CommitteeIndex(pub u16);
+
+impl std::fmt::Display for CommitteeIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// How many of a committee must act: 2 ..= 9, never more than there are members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -56,17 +62,17 @@ impl Committee {
         Ok(Self(nodes))
     }
 
-    /// The members, by keygen index.
+    /// The members, in the order of the committee.
     pub fn members(&self) -> &[NodeId] {
         &self.0
     }
 
     /// Where a node stands, if it is a member.
-    pub fn index_of(&self, node: &NodeId) -> Option<KeygenIndex> {
+    pub fn index_of(&self, node: &NodeId) -> Option<CommitteeIndex> {
         self.0
             .binary_search(node)
             .ok()
-            .map(|index| KeygenIndex(index as u16))
+            .map(|index| CommitteeIndex(index as u16))
     }
 
     /// What all members must agree on.

@@ -27,7 +27,7 @@ pub mod twin;
 
 pub use code::{FailureCode, RefusalCode};
 pub use codec::{DecodeError, decode, encode};
-pub use committee::{Committee, CommitteeError, KeygenIndex, Threshold};
+pub use committee::{Committee, CommitteeError, CommitteeIndex, Threshold};
 pub use evidence::Evidence;
 pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};

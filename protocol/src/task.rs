@@ -347,7 +347,11 @@ fn check_claims(claims: &BTreeMap<String, String>) -> Result<(), TaskError> {
                 .bytes()
                 .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
-    let plain = |text: &str| !text.chars().any(|c| is_hidden(c) && c != '\n' && c != '\t');
+    let plain = |text: &str| {
+        !text
+            .chars()
+            .any(|c| c.is_control() && c != '\n' && c != '\t')
+    };
     let facts = [
         ("too many", claims.len() <= Task::MAX_CLAIMS),
         ("a name", claims.keys().all(|name| named(name))),

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::ReshareFault;
 use super::plan::{Dealer, Plan};
-use crate::PartyIndex;
 use crate::curve::KeyCurve;
 use crate::random::Rng;
 use crate::session::labelled_hash;
+use crate::{CommitteeIndex, PartyIndex};
 
 /// A random polynomial f of degree t' − 1 with f(0) = λ·x. Wiped when dropped.
 pub(super) struct Deal<E: KeyCurve> {
@@ -53,7 +53,7 @@ impl<E: KeyCurve> Deal<E> {
     }
 
     /// f at the point of a new member.
-    pub fn sub_share(&self, member: PartyIndex) -> SecretScalar<E> {
+    pub fn sub_share(&self, member: CommitteeIndex) -> SecretScalar<E> {
         SecretScalar::new(&mut self.polynomial.value(&at(member)))
     }
 }
@@ -99,13 +99,13 @@ impl<E: KeyCurve> Opening<E> {
     }
 
     /// F at the point of a new member.
-    pub fn public_sub_share(&self, member: PartyIndex) -> Point<E> {
+    pub fn public_sub_share(&self, member: CommitteeIndex) -> Point<E> {
         evaluate(&self.coefficients, member)
     }
 }
 
 /// C₀ + C₁·j + C₂·j² + … at the point j of a new member.
-pub(super) fn evaluate<E: KeyCurve>(coefficients: &[Point<E>], member: PartyIndex) -> Point<E> {
+pub(super) fn evaluate<E: KeyCurve>(coefficients: &[Point<E>], member: CommitteeIndex) -> Point<E> {
     let j = at::<E>(member);
     let powers: Vec<_> = std::iter::successors(Some(Scalar::one()), |power| Some(power * j))
         .take(coefficients.len())
@@ -114,6 +114,6 @@ pub(super) fn evaluate<E: KeyCurve>(coefficients: &[Point<E>], member: PartyInde
 }
 
 /// The point of the new member at this position: 1 for the first.
-fn at<E: KeyCurve>(member: PartyIndex) -> Scalar<E> {
+fn at<E: KeyCurve>(member: CommitteeIndex) -> Scalar<E> {
     Scalar::from(member.0) + Scalar::one()
 }

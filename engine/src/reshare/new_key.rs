@@ -14,7 +14,7 @@ use crate::curve::KeyCurve;
 use crate::proof::Proof;
 use crate::random::Rng;
 use crate::session::labelled_hash;
-use crate::{EngineError, PartyIndex, PeerFault, Share};
+use crate::{CommitteeIndex, EngineError, PartyIndex, PeerFault, Share};
 
 /// The public side of the new shares, the same at all parties.
 pub(super) struct NewKey<'p, E: KeyCurve> {
@@ -26,7 +26,7 @@ pub(super) struct NewKey<'p, E: KeyCurve> {
 }
 
 /// A new member's index and secret.
-type Held<E> = (PartyIndex, SecretScalar<E>);
+type Held<E> = (CommitteeIndex, SecretScalar<E>);
 
 impl<'p, E: KeyCurve> NewKey<'p, E> {
     /// Adds the polynomials, which were checked one by one. What they share must be the key itself.
@@ -47,7 +47,7 @@ impl<'p, E: KeyCurve> NewKey<'p, E> {
                 "the dealers' parts do not add up to the key",
             ));
         }
-        let members = (0..).map(PartyIndex).take(plan.members.len());
+        let members = (0..).map(CommitteeIndex).take(plan.members.len());
         let public_shares =
             members.map(|member| NonZero::from_point(evaluate(&polynomial, member)));
         let public_shares = public_shares.collect::<Option<_>>();
@@ -173,7 +173,7 @@ impl<'p, E: KeyCurve> NewKey<'p, E> {
         labelled_hash(b"countersign engine reshare proof v1", &fields)
     }
 
-    fn public_share(&self, index: PartyIndex) -> [Point<E>; 1] {
+    fn public_share(&self, index: CommitteeIndex) -> [Point<E>; 1] {
         [self.public_shares[usize::from(index.0)].into()]
     }
 

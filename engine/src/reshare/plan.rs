@@ -10,7 +10,7 @@ use crate::curve::KeyCurve;
 use crate::derive::point;
 use crate::keygen::{MAX_PARTIES, MIN_PARTIES};
 use crate::session::{Task, execution_id};
-use crate::{CallerFault, PartyIndex, PublicShare, Scheme};
+use crate::{CallerFault, CommitteeIndex, PartyIndex, PublicShare, Scheme};
 
 /// A resharing whose parameters were checked.
 pub(super) struct Plan<E: KeyCurve> {
@@ -32,7 +32,7 @@ pub(super) struct Plan<E: KeyCurve> {
 pub(super) struct Dealer<E: KeyCurve> {
     pub party: PartyIndex,
     /// Position in the old committee.
-    pub index: PartyIndex,
+    pub index: CommitteeIndex,
     /// Its Lagrange coefficient λ among the dealers.
     pub weight: NonZero<Scalar<E>>,
     /// λ·X: the public form of the secret that it must deal.
@@ -78,9 +78,9 @@ impl<E: KeyCurve> Plan<E> {
     }
 
     /// A party's position in the new committee, if it has one.
-    pub fn new_index(&self, party: PartyIndex) -> Option<PartyIndex> {
+    pub fn new_index(&self, party: PartyIndex) -> Option<CommitteeIndex> {
         let index = self.members.iter().position(|member| *member == party)?;
-        Some(PartyIndex(index as u16))
+        Some(CommitteeIndex(index as u16))
     }
 
     /// Who may say what: only dealers open and deal, and only members are dealt to.
@@ -139,8 +139,8 @@ fn check_roles(roles: &[Role], needed: u16) -> Result<(), CallerFault> {
 }
 
 fn check_new_committee(roles: &[Role], threshold: u16) -> Result<(), CallerFault> {
-    let joining = roles.iter().filter(|role| role.joins).count();
-    let parties = u16::try_from(joining).unwrap_or(u16::MAX);
+    let joining = roles.iter().filter(|role| role.joins);
+    let parties = joining.fold(0u16, |sum, _| sum.saturating_add(1));
     if !(MIN_PARTIES..=MAX_PARTIES).contains(&parties) {
         return Err(CallerFault::Parties(parties));
     }
@@ -153,12 +153,12 @@ fn check_new_committee(roles: &[Role], threshold: u16) -> Result<(), CallerFault
 /// The dealers with their parts of the key, which depend on who else deals.
 fn dealers<E: KeyCurve>(roles: &[Role], old: &KeyInfo<E>) -> Result<Vec<Dealer<E>>, CallerFault> {
     let chosen = positions(roles, |role| role.deals);
-    let held = |index: PartyIndex| old.share_preimage(index.0).ok_or(CallerFault::Dealers);
+    let held = |index: CommitteeIndex| old.share_preimage(index.0).ok_or(CallerFault::Dealers);
     let points = chosen
         .iter()
         .map(|(_, index)| held(*index))
         .collect::<Result<Vec<_>, _>>()?;
-    let dealer = |(nth, (party, index)): (usize, &(PartyIndex, PartyIndex))| {
+    let dealer = |(nth, (party, index)): (usize, &(PartyIndex, CommitteeIndex))| {
         // There is none if a dealer is listed twice.
         let weight = lagrange_coefficient_at_zero(nth, &points).ok_or(CallerFault::Dealers)?;
         let public_share = old
@@ -210,6 +210,6 @@ fn plan_id<E: KeyCurve>(
 
 /// Four bytes for each party: whether it deals, its old index, whether it joins.
 fn encode(role: &Role) -> [u8; 4] {
-    let [high, low] = role.deals.unwrap_or(PartyIndex(0)).0.to_be_bytes();
+    let [high, low] = role.deals.map_or(0, |index| index.0).to_be_bytes();
     [role.deals.is_some().into(), high, low, role.joins.into()]
 }

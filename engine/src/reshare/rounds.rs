@@ -18,7 +18,7 @@ use crate::curve::KeyCurve;
 use crate::engine::MessageKind;
 use crate::proof::Proof;
 use crate::random::Rng;
-use crate::{EngineError, PartyIndex, PeerFault};
+use crate::{CommitteeIndex, EngineError, PartyIndex, PeerFault};
 
 /// Everything that is sent. Of a party that does not deal there are the first and the last alone.
 #[derive(Clone, ProtocolMessage, Serialize, Deserialize)]
@@ -158,7 +158,7 @@ pub(super) async fn run<E: KeyCurve>(
 fn dealt<E: KeyCurve>(plan: &Plan<E>, deal: &Deal<E>) -> Vec<Outgoing<Msg<E>>> {
     let opening = Outgoing::broadcast(Msg::Opening(deal.opening.clone()));
     let others = (0..)
-        .map(PartyIndex)
+        .map(CommitteeIndex)
         .zip(&plan.members)
         .filter(|(_, member)| **member != plan.me);
     let sub_shares = others.map(|(index, member)| {
@@ -216,7 +216,7 @@ fn check_openings<E: KeyCurve>(
 /// A dealer whose sub-share does not lie on its polynomial. All that is known of the share stays
 /// here.
 fn wrong_sub_share<E: KeyCurve>(
-    my_index: PartyIndex,
+    my_index: CommitteeIndex,
     openings: &BTreeMap<PartyIndex, Opening<E>>,
     sub_shares: &BTreeMap<PartyIndex, SubShare<E>>,
 ) -> Option<PartyIndex> {

@@ -24,8 +24,8 @@ mod walk;
 use std::rc::Rc;
 
 use countersign_engine::{
-    AgreeParams, AuxParams, Message, PartyIndex, ReshareParams, Role, Scheme, agree, aux_info,
-    batch, check_up, reshare,
+    AgreeParams, AuxParams, CommitteeIndex, Message, PartyIndex, ReshareParams, Role, Scheme,
+    agree, aux_info, batch, check_up, reshare,
 };
 use rand::rngs::OsRng;
 
@@ -186,11 +186,11 @@ impl Tests {
     fn resharing(&mut self) {
         const PARTIES: [Role; 3] = [
             Role {
-                deals: Some(PartyIndex(0)),
+                deals: Some(CommitteeIndex(0)),
                 joins: true,
             },
             Role {
-                deals: Some(PartyIndex(1)),
+                deals: Some(CommitteeIndex(1)),
                 joins: true,
             },
             Role {
@@ -389,7 +389,7 @@ impl Tests {
             let share = &generate(scheme, 2, 3, b"keygen")[1];
             let proof = check_up::prove(share, b"today", OsRng).expect("a proof");
             let key = share.public();
-            let index = PartyIndex(1);
+            let index = CommitteeIndex(1);
             assert_eq!(check_up::verify(&key, index, b"today", &proof), Ok(()));
             for byte in 0..proof.bytes.len() {
                 for bit in 0..8 {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use countersign_engine::{
-    AuxParams, CallerFault, EngineError, Message, PartyIndex, Scheme, SignParams, aux_info, sign,
+    AuxParams, CallerFault, CommitteeIndex, EngineError, Message, PartyIndex, Scheme, SignParams,
+    aux_info, sign,
 };
 use rand::rngs::OsRng;
 
@@ -51,7 +52,7 @@ fn tables_change_neither_record_nor_signatures() {
 fn ecdsa_refuses_to_sign_without_the_right_one() {
     let wallet = Wallet::new(Scheme::EcdsaSecp256k1, 2, 3);
     let refusal = |aux| {
-        let signers = [PartyIndex(0), PartyIndex(1)];
+        let signers = [CommitteeIndex(0), CommitteeIndex(1)];
         let message = Message::Digest([1; 32]);
         let params = SignParams {
             session: b"s",

@@ -2,7 +2,8 @@
 
 use countersign_engine::check_up::{CheckUpError, Proof, prove, verify};
 use countersign_engine::{
-    Message, PartyIndex, PublicShare, Scheme, Share, Signature, check_signature, verification_key,
+    CommitteeIndex, Message, PublicShare, Scheme, Share, Signature, check_signature,
+    verification_key,
 };
 use rand::rngs::OsRng;
 
@@ -40,7 +41,7 @@ fn a_proof_counts_once(scheme: Scheme) {
     let proof = prove(&shares[0], CONTEXT, OsRng).unwrap();
     let refused = |key: &PublicShare, index, context: &[u8]| {
         assert_eq!(
-            verify(key, PartyIndex(index), context, &proof),
+            verify(key, CommitteeIndex(index), context, &proof),
             Err(CheckUpError)
         );
     };
@@ -93,7 +94,12 @@ fn no_changed_proof_counts(scheme: Scheme) {
     let Proof { bytes } = prove(share, CONTEXT, OsRng).unwrap();
     let refused = |bytes: Vec<u8>| {
         assert_eq!(
-            verify(&share.public(), PartyIndex(0), CONTEXT, &Proof { bytes }),
+            verify(
+                &share.public(),
+                CommitteeIndex(0),
+                CONTEXT,
+                &Proof { bytes }
+            ),
             Err(CheckUpError)
         );
     };

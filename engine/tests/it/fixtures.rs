@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use countersign_engine::{
-    Aux, Engine, KeygenParams, Message, PartyIndex, Primes, SafePrime, Scheme, Share, SignParams,
-    Signature, keygen, sign,
+    Aux, CommitteeIndex, Engine, KeygenParams, Message, PartyIndex, Primes, SafePrime, Scheme,
+    Share, SignParams, Signature, keygen, sign,
 };
 use rand::rngs::OsRng;
 
@@ -68,7 +68,7 @@ impl Wallet {
         session: &[u8],
     ) -> Box<dyn Engine<Output = Signature>> {
         let mine = usize::from(signers[me]);
-        let signers: Vec<_> = signers.iter().copied().map(PartyIndex).collect();
+        let signers: Vec<_> = signers.iter().copied().map(CommitteeIndex).collect();
         let params = SignParams {
             session,
             me: PartyIndex(me as u16),

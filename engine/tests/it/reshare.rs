@@ -5,8 +5,8 @@ mod cheats;
 mod histories;
 
 use countersign_engine::{
-    CallerFault, Engine, EngineError, Message, PartyIndex, PeerFault, PublicShare, ReshareParams,
-    Reshared, Role, Scheme, Share, Signature, reshare,
+    CallerFault, CommitteeIndex, Engine, EngineError, Message, PartyIndex, PeerFault, PublicShare,
+    ReshareParams, Reshared, Role, Scheme, Share, Signature, reshare,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -36,7 +36,7 @@ type Boxed = Box<dyn Engine<Output = Reshared>>;
 /// Deals, as member `index` of the old committee, and joins the new one.
 const fn stays(index: u16) -> Role {
     Role {
-        deals: Some(PartyIndex(index)),
+        deals: Some(CommitteeIndex(index)),
         joins: true,
     }
 }
@@ -44,7 +44,7 @@ const fn stays(index: u16) -> Role {
 /// Deals and does not join.
 const fn leaves(index: u16) -> Role {
     Role {
-        deals: Some(PartyIndex(index)),
+        deals: Some(CommitteeIndex(index)),
         joins: false,
     }
 }
@@ -136,7 +136,7 @@ fn reshared(shares: &[Share], parties: &[Role], threshold: u16) -> Vec<Share> {
         let expected = PublicShare {
             parties: public_shares.len() as u16,
             threshold,
-            index: PartyIndex(index),
+            index: CommitteeIndex(index),
             public_shares: public_shares.clone(),
             ..shares[0].public()
         };

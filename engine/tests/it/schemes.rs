@@ -1,9 +1,9 @@
 //! What holds for every scheme, written once.
 
 use countersign_engine::{
-    CallerFault, Cause, DeriveError, Engine, EngineError, KeygenParams, Message, MessageKind,
-    PartyIndex, PeerFault, Scheme, Share, SignParams, Signature, check_signature, derive_public,
-    keygen, sign, verification_key,
+    CallerFault, Cause, CommitteeIndex, DeriveError, Engine, EngineError, KeygenParams, Message,
+    MessageKind, PartyIndex, PeerFault, Scheme, Share, SignParams, Signature, check_signature,
+    derive_public, keygen, sign, verification_key,
 };
 use rand::rngs::OsRng;
 
@@ -91,7 +91,7 @@ fn shares_agree_and_survive_storage(scheme: Scheme) {
         let public = share.public();
         assert_eq!(
             (public.parties, public.threshold, public.index),
-            (2, 2, PartyIndex(index))
+            (2, 2, CommitteeIndex(index))
         );
         assert_eq!(public.root_public_key, shares[0].public().root_public_key);
         assert_eq!(public.chain_code, shares[0].public().chain_code);
@@ -157,7 +157,7 @@ fn wrong_committees_are_refused(scheme: Scheme) {
 fn wrong_signers_are_refused(scheme: Scheme) {
     let wallet = Wallet::new(scheme, 2, 3);
     let refusal = |me, signers: &[u16]| {
-        let signers: Vec<_> = signers.iter().copied().map(PartyIndex).collect();
+        let signers: Vec<_> = signers.iter().copied().map(CommitteeIndex).collect();
         let params = SignParams {
             session: b"s",
             me: PartyIndex(me),
@@ -190,8 +190,8 @@ fn wrong_signers_are_refused(scheme: Scheme) {
         CallerFault::NotInSession(PartyIndex(2))
     );
     let wrong = CallerFault::WrongShare {
-        share: PartyIndex(0),
-        signer: PartyIndex(1),
+        share: CommitteeIndex(0),
+        signer: CommitteeIndex(1),
     };
     assert_eq!(refusal(1, &[0, 1]), wrong);
 }
@@ -199,7 +199,7 @@ fn wrong_signers_are_refused(scheme: Scheme) {
 fn hardened_paths_are_refused(scheme: Scheme) {
     let wallet = Wallet::new(scheme, 2, 3);
     let refusal = |path: &[u32]| {
-        let signers = [PartyIndex(0), PartyIndex(1)];
+        let signers = [CommitteeIndex(0), CommitteeIndex(1)];
         let params = SignParams {
             session: b"s",
             me: PartyIndex(0),

@@ -2,8 +2,8 @@
 //! tree (BIP-341).
 
 use countersign_engine::{
-    CallerFault, DeriveError, Engine, Message, PartyIndex, Scheme, SignParams, Signature, sign,
-    verification_key,
+    CallerFault, CommitteeIndex, DeriveError, Engine, Message, PartyIndex, Scheme, SignParams,
+    Signature, sign, verification_key,
 };
 use rand::rngs::OsRng;
 use secp256k1::{SECP256K1, schnorr};
@@ -85,7 +85,7 @@ fn signer(
     let params = SignParams {
         session: b"scripts",
         me: PartyIndex(me),
-        signers: &[PartyIndex(0), PartyIndex(1)],
+        signers: &[CommitteeIndex(0), CommitteeIndex(1)],
         path: &PATH,
         script_root,
         message: Message::Raw(b"pay".to_vec()),

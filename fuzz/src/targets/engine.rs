@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use ciborium::Value;
 use countersign_engine::{
-    AgreeParams, Aux, AuxParams, Cause, Engine, EngineError, KeygenParams, Message, MessageKind,
-    PartyIndex, Primes, Recipient, ReshareParams, Role, SafePrime, Scheme, Share, SignParams, Step,
-    agree, aux_info, batch, keygen, reshare, sign,
+    AgreeParams, Aux, AuxParams, Cause, CommitteeIndex, Engine, EngineError, KeygenParams, Message,
+    MessageKind, PartyIndex, Primes, Recipient, ReshareParams, Role, SafePrime, Scheme, Share,
+    SignParams, Step, agree, aux_info, batch, keygen, reshare, sign,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -108,8 +108,8 @@ impl Protocol {
             }
             Self::Reshare(scheme) => {
                 let share = share(scheme, me);
-                let role = |index| Role {
-                    deals: Some(index),
+                let role = |party: PartyIndex| Role {
+                    deals: Some(CommitteeIndex(party.0)),
                     joins: true,
                 };
                 let params = ReshareParams {
@@ -154,7 +154,7 @@ fn signer(
     let params = SignParams {
         session,
         me,
-        signers: &PARTIES,
+        signers: &[CommitteeIndex(0), CommitteeIndex(1)],
         path: &[0, 7],
         script_root: None,
         message,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_protocol::frame::{Frame, Mark};
-use countersign_protocol::session::{Limits, Room, Rooms, Session, Setup};
+use countersign_protocol::session::{Limits, Room, Rooms, Session, SessionIndex, Setup};
 use countersign_protocol::{
     Hash, IdentitySigner, NodeId, SessionEvent, SessionId, TaskId, decode, encode,
 };
@@ -120,7 +120,10 @@ impl World {
             6 => self.begin_phase(node),
             7 if runs => match input.byte() & 1 {
                 0 => session.send_broadcast(input.piece().to_vec()),
-                _ => session.send_direct(((node + 1) % 3) as u16, input.piece().to_vec()),
+                _ => session.send_direct(
+                    SessionIndex(((node + 1) % 3) as u16),
+                    input.piece().to_vec(),
+                ),
             },
             8 if runs => match input.byte() & 3 {
                 0 => session.finish(),
@@ -217,7 +220,7 @@ impl Node {
                     );
                     assert_eq!(holds, [None; 3]);
                 }
-                SessionEvent::Message(message) => assert!(message.from < 3),
+                SessionEvent::Message(message) => assert!(message.from.0 < 3),
                 SessionEvent::AllStored(marks) => {
                     assert_eq!(marks.len(), 3);
                     assert!(

@@ -114,7 +114,7 @@ fn make(order: Order, incoming: &mpsc::Receiver<ToChild>) -> Result<Aux, WorkErr
                 receive(
                     &mut *engine,
                     Incoming {
-                        from,
+                        from: PartyIndex(from),
                         kind,
                         body: body.0.to_vec(),
                     },

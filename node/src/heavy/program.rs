@@ -205,7 +205,7 @@ async fn deliver<T>(to: &mut ChildStdin, message: Incoming, post: &Post<T>) -> i
     write(
         to,
         &ToChild::Message {
-            from,
+            from: from.0,
             broadcast,
             body,
         },

@@ -79,12 +79,12 @@ impl Heard {
             WorkError::Protocol(Fault {
                 cause: Cause::Peer,
                 text,
-                culprits: vec![PartyIndex(message.from)],
+                culprits: vec![message.from],
             })
         };
         let said = decode::<Option<Hash>>(&message.body)
             .map_err(|_| wrong("a message cannot be decoded"))?;
-        match (message.kind, self.0.get_mut(usize::from(message.from))) {
+        match (message.kind, self.0.get_mut(usize::from(message.from.0))) {
             (MessageKind::Broadcast, Some(entry @ None)) => *entry = Some(said),
             (MessageKind::Broadcast, Some(Some(_))) => {
                 return Err(wrong("two messages of one party"));
@@ -102,7 +102,7 @@ mod tests {
 
     fn says(from: u16, kind: MessageKind, held: Option<Hash>) -> Incoming {
         Incoming {
-            from,
+            from: PartyIndex(from),
             kind,
             body: encode(&held),
         }
@@ -120,7 +120,7 @@ mod tests {
             says(0, MessageKind::Direct, held),
             says(3, MessageKind::Broadcast, held),
             Incoming {
-                from: 0,
+                from: PartyIndex(0),
                 kind: MessageKind::Broadcast,
                 body: vec![9],
             },
@@ -130,7 +130,7 @@ mod tests {
             };
             assert_eq!(
                 (fault.cause, fault.culprits),
-                (Cause::Peer, vec![PartyIndex(wrong.from)])
+                (Cause::Peer, vec![wrong.from])
             );
         }
         heard.take(&says(0, MessageKind::Broadcast, held)).unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use countersign_engine::{Engine, EngineError, MessageKind, PartyIndex, Recipient};
 use countersign_link::PeerKey;
 use countersign_protocol::control::{Pace, Stage};
-use countersign_protocol::session::{EngineMessage, Setup};
+use countersign_protocol::session::{EngineMessage, SessionIndex, Setup};
 use countersign_protocol::{
     Cause, Evidence, Failure, FailureCode, Hash, NodeId, Session, SessionEvent, SessionId,
     StoredMark, encode,
@@ -78,13 +78,14 @@ impl LongPhase {
 /// Which parties of a session take part in a phase, as positions in its list. Its engine counts
 /// them in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seats(Vec<u16>);
+pub struct Seats(Vec<SessionIndex>);
 
 impl Seats {
     /// Those of `parties` for whom `seated` holds.
     pub fn of(parties: &[NodeId], seated: impl Fn(&NodeId) -> bool) -> Self {
         Self(
             (0..)
+                .map(SessionIndex)
                 .zip(parties)
                 .filter(|(_, node)| seated(node))
                 .map(|(position, _)| position)
@@ -97,16 +98,14 @@ impl Seats {
         self.0.len() as u16
     }
 
-    /// The index that the engine knows a position of the session by.
-    pub fn index(&self, position: u16) -> Option<u16> {
-        self.0
-            .iter()
-            .position(|seat| *seat == position)
-            .map(|index| index as u16)
+    /// The index that the engine knows a party of the session by.
+    pub fn index(&self, position: SessionIndex) -> Option<PartyIndex> {
+        let index = self.0.iter().position(|seat| *seat == position)?;
+        Some(PartyIndex(index as u16))
     }
 
-    fn position(&self, index: u16) -> Option<u16> {
-        self.0.get(usize::from(index)).copied()
+    fn position(&self, index: PartyIndex) -> Option<SessionIndex> {
+        self.0.get(usize::from(index.0)).copied()
     }
 }
 
@@ -148,12 +147,7 @@ impl Run {
             .run_until_cancelled(tunnels)
             .await
             .unwrap_or_else(|| Err(called_off()))?;
-        let session = Session::new(Instant::now(), setup).ok_or_else(|| {
-            Failure::new(
-                FailureCode::NotAParty,
-                "this node is not among the parties; report this",
-            )
-        })?;
+        let session = Session::new(Instant::now(), setup).ok_or_else(not_a_party)?;
         let stalled = BTreeSet::new();
         let may_have_signed = false;
         let place = None;
@@ -274,11 +268,12 @@ impl Run {
             match self.wake(Some(&mut worker), beat).await {
                 Wake::Engine(Some(FromEngine::Send(message))) => match message.to {
                     Recipient::All => self.session.send_broadcast(message.body.to_vec()),
-                    // An engine names nobody that it does not know.
-                    Recipient::One(party) => {
-                        let position = seats.position(party.0).unwrap_or(u16::MAX);
-                        self.session.send_direct(position, message.body.to_vec());
-                    }
+                    Recipient::One(party) => match seats.position(party) {
+                        Some(position) => {
+                            self.session.send_direct(position, message.body.to_vec());
+                        }
+                        None => return Err(self.give_up(not_a_party())),
+                    },
                 },
                 Wake::Engine(Some(FromEngine::Done(result))) => {
                     self.transmit().await;
@@ -328,9 +323,9 @@ impl Run {
     }
 
     fn counterpart_in(&self, seats: &Seats) -> Option<NodeId> {
-        let seated = (0..seats.count()).filter_map(|index| seats.position(index));
+        let seated = seats.0.iter();
         let seated: Vec<NodeId> = seated
-            .filter_map(|position| self.parties.get(usize::from(position)))
+            .filter_map(|position| self.parties.get(usize::from(position.0)))
             .copied()
             .collect();
         other_of_two(&seated, self.me)
@@ -489,7 +484,7 @@ impl Run {
                 if taken {
                     return Ok(());
                 }
-                let peer = self.parties.get(usize::from(from)).copied();
+                let peer = self.parties.get(usize::from(from.0)).copied();
                 Err(self.give_up(peer.map_or_else(cut_off, peer_flood)))
             }
             SessionEvent::Failed(failure) => Err(failure),
@@ -553,7 +548,7 @@ impl Run {
     }
 
     fn culprits(&self, seats: &Seats, fault: &Fault) -> Vec<NodeId> {
-        let position = |party: &PartyIndex| seats.position(party.0).map(usize::from);
+        let position = |party: &PartyIndex| Some(usize::from(seats.position(*party)?.0));
         let named = fault
             .culprits
             .iter()
@@ -676,6 +671,14 @@ fn took_too_long(long: LongPhase, waiting_for: &[NodeId]) -> Failure {
         ),
     };
     Failure::new(code, text)
+}
+
+/// A phase of a session in which somebody is missing for whom there is something to do.
+pub fn not_a_party() -> Failure {
+    Failure::new(
+        FailureCode::NotAParty,
+        "a node is missing among the parties of a session; report this with the log",
+    )
 }
 
 fn engine_died() -> Failure {

@@ -82,8 +82,8 @@ impl Lane {
 
 /// A message for an engine.
 pub struct Incoming {
-    /// Position of the sender among the parties.
-    pub from: u16,
+    /// The sender.
+    pub from: PartyIndex,
     /// How it travelled.
     pub kind: MessageKind,
     /// The engine's bytes.
@@ -317,5 +317,5 @@ pub fn compute<T>(
 
 /// Hands a message to the engine.
 pub fn receive<T>(engine: &mut dyn Engine<Output = T>, message: Incoming) -> Result<(), WorkError> {
-    Ok(engine.receive(PartyIndex(message.from), message.kind, &message.body)?)
+    Ok(engine.receive(message.from, message.kind, &message.body)?)
 }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::core::Core;
 use crate::heavy::{AuxJob, Place, roll_call};
+use crate::session::driver::not_a_party;
 use crate::session::worker::Worker;
 use crate::session::{Run, Seats};
 use crate::vault::NewAux;
@@ -88,11 +89,8 @@ async fn tell(
     mine: Option<Hash>,
     run: &mut Run,
 ) -> Result<Hash, Failure> {
-    let speakers: Vec<PartyIndex> = members
-        .iter()
-        .map(|member| position(*member, parties))
-        .collect();
-    let me = position(core.me, parties);
+    let speakers = positions(members, parties)?;
+    let me = position(core.me, parties)?;
     let count = parties.len() as u16;
     let worker = Worker::start(core.lanes.free.clone(), move || {
         let params = AgreeParams {
@@ -161,7 +159,7 @@ impl Making<'_> {
         phase: u8,
         run: &mut Run,
     ) -> Result<Option<Hash>, Failure> {
-        let who = (self.me(), self.seats.count());
+        let who = (self.me()?, self.seats.count());
         let core = self.core.clone();
         let committee = self.committee.clone();
         let worker = Worker::spawn(move |post| async move {
@@ -188,7 +186,7 @@ impl Making<'_> {
         let committee = self.committee.clone();
         let job = AuxJob {
             session: self.session.0,
-            me: self.me(),
+            me: self.me()?,
             parties,
             primes,
             found: Box::new(move |found| auxes.keep_primes(&committee, found)),
@@ -242,7 +240,7 @@ impl Making<'_> {
         Ok(taken)
     }
 
-    fn me(&self) -> PartyIndex {
+    fn me(&self) -> Result<PartyIndex, Failure> {
         position(self.core.me, self.committee.members())
     }
 }
@@ -271,13 +269,16 @@ fn shows_a_cheat(failure: &Failure) -> bool {
 }
 
 /// Where a node is among others.
-pub(super) fn position(node: NodeId, among: &[NodeId]) -> PartyIndex {
-    PartyIndex(
-        among
-            .iter()
-            .position(|other| *other == node)
-            .map_or(u16::MAX, |index| index as u16),
-    )
+pub(super) fn position(node: NodeId, among: &[NodeId]) -> Result<PartyIndex, Failure> {
+    let index = among.iter().position(|other| *other == node);
+    index
+        .map(|index| PartyIndex(index as u16))
+        .ok_or_else(not_a_party)
+}
+
+/// Where nodes are among others, in their own order.
+pub(super) fn positions(nodes: &[NodeId], among: &[NodeId]) -> Result<Vec<PartyIndex>, Failure> {
+    nodes.iter().map(|node| position(*node, among)).collect()
 }
 
 /// What the store keeps of it.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use countersign_engine::{KeygenParams, PartyIndex, Share};
+use countersign_engine::{KeygenParams, Share};
 use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::session::Rooms;
@@ -46,15 +46,6 @@ impl KeyGenPlan {
     /// The id that the new key will have.
     pub fn key(&self) -> KeyId {
         self.key
-    }
-
-    fn me(&self, core: &Core) -> PartyIndex {
-        PartyIndex(
-            self.keygen
-                .committee
-                .index_of(&core.me)
-                .map_or(u16::MAX, |index| index.0),
-        )
     }
 
     fn size(&self) -> u16 {
@@ -133,7 +124,7 @@ async fn make_key(
     session: SessionId,
     run: &mut Run,
 ) -> Result<Share, Failure> {
-    let me = plan.me(core);
+    let me = aux::position(core.me, plan.parties())?;
     let parties = plan.size();
     let scheme = plan.keygen.scheme;
     let threshold = plan.keygen.threshold.get();

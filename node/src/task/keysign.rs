@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use countersign_engine::{Engine, Message, PartyIndex, SignParams, Signature};
+use countersign_engine::{CommitteeIndex, Engine, Message, PartyIndex, SignParams, Signature};
 use countersign_host::Statement;
 use countersign_payload::{Input, Intent, MAX_INPUTS};
 use countersign_protocol::control::Stage;
@@ -76,13 +76,12 @@ impl KeySignPlan {
         }
     }
 
-    /// The signers' keygen indices, ascending because committees are sorted by id.
-    fn indices(&self) -> Vec<PartyIndex> {
+    /// The signers' positions in the committee, ascending because it is sorted by id.
+    fn indices(&self) -> Vec<CommitteeIndex> {
         let committee = &self.record.announcement.committee;
         self.signers
             .iter()
             .filter_map(|node| committee.index_of(node))
-            .map(|index| PartyIndex(index.0))
             .collect()
     }
 }
@@ -207,10 +206,11 @@ async fn sign(
     let inputs = first..plan.inputs.len().min(first + size);
     // The limit is for one signature; those of a batch are computed one after the other.
     let limit = limit.saturating_mul(inputs.len() as u32);
+    let me = position(core.me, &plan.signers)?;
     let core = core.clone();
     let approved = approved.clone();
     run.phase((number, Stage::Running), limit, lane, move || {
-        build(&core, &approved, session, inputs)
+        build(&core, &approved, (session, me), inputs)
     })
     .await
 }
@@ -219,7 +219,7 @@ async fn sign(
 fn build(
     core: &Core,
     approved: &Approved<KeySignPlan>,
-    session: SessionId,
+    (session, me): (SessionId, PartyIndex),
     inputs: std::ops::Range<usize>,
 ) -> Result<Box<dyn Engine<Output = Vec<Signature>>>, WorkError> {
     let plan = approved.plan();
@@ -232,7 +232,6 @@ fn build(
     let aux = aux.transpose().map_err(secrets)?;
     let share = core.vault.open_share(approved).map_err(secrets)?;
     let signers = plan.indices();
-    let me = position(core.me, &plan.signers);
     let engine = |number: usize| {
         let input = plan.inputs.get(number).ok_or(WorkError::Stopped)?;
         let params = SignParams {

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use countersign_engine::{AgreeParams, PartyIndex, PublicShare, ReshareParams, Reshared, Role};
+use countersign_engine::{AgreeParams, CommitteeIndex, PublicShare, ReshareParams, Reshared, Role};
 use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::session::Rooms;
@@ -13,7 +13,7 @@ use countersign_protocol::{
 };
 use countersign_store::KeyStatus;
 
-use super::aux::{self, Fresh, position};
+use super::aux::{self, Fresh, position, positions};
 use super::succession::{self, Step};
 use super::{Job, Stopped, describe, handover};
 use crate::config::ReshareRate;
@@ -63,7 +63,7 @@ impl KeyResharePlan {
             .index_of(node)
             .filter(|_| self.dealers.contains(node));
         Role {
-            deals: dealt.map(|index| PartyIndex(index.0)),
+            deals: dealt,
             joins: self.members().contains(node),
         }
     }
@@ -198,17 +198,14 @@ async fn disclose(
     let approved = approved.clone();
     let from = approved.plan().reshare.from.clone();
     let lane = core.lanes.free.clone();
+    let me = position(core.me, &approved.plan().parties)?;
+    let speakers = positions(&approved.plan().dealers, &approved.plan().parties)?;
     let said = run.phase(
         DISCLOSE_PHASE,
         core.config.engines.keygen,
         lane,
         move || {
             let plan = approved.plan();
-            let speakers: Vec<PartyIndex> = plan
-                .dealers
-                .iter()
-                .map(|node| position(*node, &plan.parties))
-                .collect();
             let mine = if plan.deals(&for_worker.me) {
                 Some(encode_shares(
                     &open(&for_worker, &approved)?.public().public_shares,
@@ -217,7 +214,6 @@ async fn disclose(
                 None
             };
             let parties = plan.parties.len() as u16;
-            let me = position(for_worker.me, &plan.parties);
             Ok(countersign_engine::agree(
                 AgreeParams {
                     session: &session.0,
@@ -247,7 +243,7 @@ fn public_share(from: &Announcement, said: &[u8]) -> Option<PublicShare> {
         scheme: from.scheme,
         parties: from.committee.members().len() as u16,
         threshold: from.threshold.get(),
-        index: PartyIndex(0),
+        index: CommitteeIndex(0),
         root_public_key: from.root_public_key.clone(),
         chain_code: from.chain_code.0,
         public_shares,
@@ -264,6 +260,7 @@ async fn deal(
     let for_worker = core.clone();
     let approved = approved.clone();
     let lane = core.lanes.free.clone();
+    let me = position(core.me, &approved.plan().parties)?;
     run.phase(DEAL_PHASE, core.config.engines.keygen, lane, move || {
         let plan = approved.plan();
         let share = if plan.deals(&for_worker.me) {
@@ -274,7 +271,7 @@ async fn deal(
         let roles: Vec<Role> = plan.parties.iter().map(|node| plan.role(node)).collect();
         let params = ReshareParams {
             session: &session.0,
-            me: position(for_worker.me, &plan.parties),
+            me,
             parties: &roles,
             threshold: plan.reshare.threshold.get(),
             old: &old,

@@ -108,11 +108,15 @@ pub enum SessionEvent {
     Failed(Failure),
 }
 
+/// Position of a party in a session's list of parties, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionIndex(pub u16);
+
 /// A message for an engine. Its `Debug` shows no bytes: they can carry a share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EngineMessage {
-    /// Position of the sender among the parties.
-    pub from: u16,
+    /// The sender.
+    pub from: SessionIndex,
     /// True for a broadcast that all parties received alike.
     pub broadcast: bool,
     /// The engine's bytes.
@@ -124,7 +128,7 @@ impl std::fmt::Debug for EngineMessage {
         write!(
             f,
             "EngineMessage(from {}, broadcast {}, {} bytes)",
-            self.from,
+            self.from.0,
             self.broadcast,
             self.body.len()
         )
@@ -305,12 +309,12 @@ impl Session {
     }
 
     /// The engine has a message for one party.
-    pub fn send_direct(&mut self, to: u16, body: Vec<u8>) {
-        let known = usize::from(to) < self.parties.len() && self.told.is_none();
+    pub fn send_direct(&mut self, to: SessionIndex, body: Vec<u8>) {
+        let known = usize::from(to.0) < self.parties.len() && self.told.is_none();
         let (Some(phase), true) = (self.phase, known) else {
             return;
         };
-        self.run_to(usize::from(to), Message::Direct { phase, body });
+        self.run_to(usize::from(to.0), Message::Direct { phase, body });
     }
 
     /// The engine has a message for all.
@@ -638,7 +642,7 @@ impl Session {
                 self.deliver(
                     phase,
                     EngineMessage {
-                        from: sender as u16,
+                        from: SessionIndex(sender as u16),
                         broadcast: false,
                         body,
                     },
@@ -702,7 +706,7 @@ impl Session {
             self.deliver(
                 phase,
                 EngineMessage {
-                    from: from as u16,
+                    from: SessionIndex(from as u16),
                     broadcast: true,
                     body,
                 },
@@ -713,7 +717,7 @@ impl Session {
     /// Hands a message to the engine, or keeps it for the engine of a later phase. What comes after
     /// its engine has ended is of no use to anybody.
     fn deliver(&mut self, phase: u8, message: EngineMessage) {
-        let from = usize::from(message.from);
+        let from = usize::from(message.from.0);
         match self.phase {
             Some(current) if phase == current => {
                 self.parties[from].heard += 1;

@@ -131,7 +131,7 @@ impl World {
                     from,
                     broadcast,
                     body,
-                }) => (from, broadcast, body),
+                }) => (from.0, broadcast, body),
                 other => panic!("{other:?}"),
             })
             .collect()
@@ -184,7 +184,7 @@ fn all_parties_meet_and_messages_arrive_alike() {
     let mut world = World::new(4);
     world.begin();
     world.sessions[1].send_broadcast(b"to all".to_vec());
-    world.sessions[2].send_direct(0, b"to one".to_vec());
+    world.sessions[2].send_direct(SessionIndex(0), b"to one".to_vec());
     world.run();
     assert_eq!(
         world.messages(0),
@@ -445,7 +445,7 @@ fn a_false_echo_convicts_whoever_passed_it_on() {
 fn a_message_of_another_session_is_its_senders_doing() {
     let mut world = World::new(3);
     world.begin();
-    world.sessions[0].send_direct(1, b"x".to_vec());
+    world.sessions[0].send_direct(SessionIndex(1), b"x".to_vec());
     world.run_with(|_, _, mut frame| {
         if let Body::Run { session, .. } = &mut frame.body {
             session.0[0] ^= 1;
@@ -504,7 +504,7 @@ fn what_one_says_of_another_convicts_neither() {
         "it listens for a moment"
     );
     world.sessions[1].send_broadcast(b"and says nothing more".to_vec());
-    world.sessions[1].send_direct(2, b"to anybody".to_vec());
+    world.sessions[1].send_direct(SessionIndex(2), b"to anybody".to_vec());
     world.collect();
     assert!(world.wire.is_empty(), "{:?}", world.wire);
     world.after(2);
@@ -745,7 +745,7 @@ fn a_mark_contradicts_an_earlier_one_only_if_it_is_later_and_less() {
 fn duplicates_are_dropped_and_gaps_end_the_session() {
     let mut world = World::new(2);
     world.begin();
-    world.sessions[0].send_direct(1, b"once".to_vec());
+    world.sessions[0].send_direct(SessionIndex(1), b"once".to_vec());
     world.collect();
     let (from, _, frame) = world.wire.pop_front().unwrap();
     let now = world.now;
@@ -810,7 +810,7 @@ fn what_one_engine_did_not_take_is_not_given_to_the_next() {
     let mut world = World::new(2);
     world.begin();
     let now = world.now;
-    world.sessions[0].send_direct(1, b"late".to_vec());
+    world.sessions[0].send_direct(SessionIndex(1), b"late".to_vec());
     world.run();
     world.sessions[1].begin_phase(now, 1, Duration::from_secs(1));
     assert!(world.messages(1).is_empty());
@@ -971,7 +971,7 @@ fn whoever_floods_is_named_for_it() {
         let now = world.now;
         world.sessions[0].begin_phase(now, phase, Duration::from_secs(1));
         for _ in 0..=MAX_MESSAGES {
-            world.sessions[0].send_direct(1, vec![0; 10]);
+            world.sessions[0].send_direct(SessionIndex(1), vec![0; 10]);
         }
         world.run();
         let failure = world.failure(1);
@@ -1020,11 +1020,11 @@ fn a_message_after_the_end_of_its_engine_is_dropped_and_never_shown() {
     world.begin();
     let now = world.now;
     world.sessions[1].stored(now, Hash([4; 32]));
-    world.sessions[0].send_direct(1, b"secret".to_vec());
+    world.sessions[0].send_direct(SessionIndex(1), b"secret".to_vec());
     world.run();
     assert!(world.messages(1).is_empty());
     let message = EngineMessage {
-        from: 0,
+        from: SessionIndex(0),
         broadcast: false,
         body: b"secret".to_vec(),
     };

@@ -5,9 +5,9 @@ use std::sync::{Arc, mpsc};
 
 use anyhow::{Context, bail};
 use countersign_engine::{
-    Aux, AuxParams, Engine, EngineError, KeygenParams, Message, MessageKind, Outgoing, PartyIndex,
-    Primes, Recipient, ReshareParams, Role, Scheme, Share, SignParams, Signature, Step, aux_info,
-    keygen, sign,
+    Aux, AuxParams, CommitteeIndex, Engine, EngineError, KeygenParams, Message, MessageKind,
+    Outgoing, PartyIndex, Primes, Recipient, ReshareParams, Role, Scheme, Share, SignParams,
+    Signature, Step, aux_info, keygen, sign,
 };
 use countersign_tests::fixtures;
 use rand::rngs::OsRng;
@@ -48,7 +48,7 @@ pub fn generate(scheme: Scheme) -> anyhow::Result<Vec<Share>> {
 /// thread.
 pub fn reshare(shares: &[Share]) -> anyhow::Result<()> {
     let role = |me: u16| Role {
-        deals: (me < THRESHOLD).then_some(PartyIndex(me)),
+        deals: (me < THRESHOLD).then_some(CommitteeIndex(me)),
         joins: true,
     };
     let roles = (0..PARTIES).map(role).collect::<Vec<_>>();
@@ -124,7 +124,7 @@ fn signer(
     aux: Option<Arc<Aux>>,
     me: PartyIndex,
 ) -> Result<Boxed<Signature>, EngineError> {
-    let signers = [PartyIndex(0), PartyIndex(1)];
+    let signers = [CommitteeIndex(0), CommitteeIndex(1)];
     let message = Message::Raw(MESSAGE.to_vec());
     let params = SignParams {
         session: b"bench",

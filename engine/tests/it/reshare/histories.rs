@@ -4,7 +4,7 @@
 //! Whatever happens, the key stays, every subset of the last committee signs, and no share of an
 //! earlier generation signs along with it.
 
-use countersign_engine::{SignParams, sign};
+use countersign_engine::{CommitteeIndex, SignParams, sign};
 use rand::Rng;
 use rand::rngs::OsRng;
 use rand::seq::IteratorRandom;
@@ -89,7 +89,7 @@ fn next(old: &Generation, chance: &mut StdRng) -> Generation {
             let held = old.nodes.iter().position(|member| *member == node);
             let deals = held
                 .filter(|index| dealers.contains(index))
-                .map(|index| PartyIndex(index as u16));
+                .map(|index| CommitteeIndex(index as u16));
             let joins = nodes.contains(&node);
             (deals.is_some() || joins).then_some(Role { deals, joins })
         })
@@ -109,7 +109,7 @@ fn next(old: &Generation, chance: &mut StdRng) -> Generation {
 fn does_not_mix(before: &Generation, last: &Generation, chance: &mut StdRng) -> bool {
     let members = 0..last.shares.len() as u16;
     let mut signers = members
-        .map(PartyIndex)
+        .map(CommitteeIndex)
         .choose_multiple(chance, last.threshold.into());
     signers.sort_unstable();
     let relapse = chance.gen_range(0..signers.len());
@@ -140,7 +140,7 @@ fn does_not_mix(before: &Generation, last: &Generation, chance: &mut StdRng) -> 
 fn signer_with(
     share: &Share,
     me: usize,
-    signers: &[PartyIndex],
+    signers: &[CommitteeIndex],
 ) -> Result<Box<dyn Engine<Output = Signature>>, EngineError> {
     let me = PartyIndex(me as u16);
     sign(
