@@ -37,8 +37,8 @@ pub struct Intact {
     pub key: KeyId,
     /// Of which generation.
     pub generation: u32,
-    /// All public shares of the generation, in the order of the committee: what [`Announcement::public_shares`]
-    /// is the hash of.
+    /// All public shares of the generation, in the order of the committee: what
+    /// [`Announcement::public_shares`] is the hash of.
     pub public_shares: Vec<Point>,
     /// That the node knows the secret of its public share: commitment, compressed, and response, 32
     /// bytes, big-endian.

@@ -3,6 +3,43 @@
 
 use crate::grants::Grants;
 
+const INTERFACES: [Interface; 26] = [
+    interface("countersign:policy/types", Need::Nothing, Freezing::Linked),
+    interface("countersign:policy/events", Need::Nothing, Freezing::Traps),
+    interface("countersign:policy/config", Need::Nothing, Freezing::Linked),
+    interface(
+        "countersign:policy/logging",
+        Need::Nothing,
+        Freezing::Linked,
+    ),
+    interface("countersign:policy/clock", Need::Nothing, Freezing::Traps),
+    interface("countersign:policy/keys", Need::Keys, Freezing::Forbidden),
+    interface("countersign:policy/http", Need::Http, Freezing::Forbidden),
+    interface("countersign:policy/state", Need::State, Freezing::Traps),
+    interface("wasi:cli/environment", Need::Nothing, Freezing::Linked),
+    interface("wasi:cli/exit", Need::Nothing, Freezing::Linked),
+    interface("wasi:cli/stdin", Need::Nothing, Freezing::Traps),
+    interface("wasi:cli/stdout", Need::Nothing, Freezing::Traps),
+    interface("wasi:cli/stderr", Need::Nothing, Freezing::Traps),
+    interface("wasi:cli/terminal-input", Need::Nothing, Freezing::Traps),
+    interface("wasi:cli/terminal-output", Need::Nothing, Freezing::Traps),
+    interface("wasi:cli/terminal-stdin", Need::Nothing, Freezing::Traps),
+    interface("wasi:cli/terminal-stdout", Need::Nothing, Freezing::Traps),
+    interface("wasi:cli/terminal-stderr", Need::Nothing, Freezing::Traps),
+    interface(
+        "wasi:clocks/monotonic-clock",
+        Need::Nothing,
+        Freezing::Traps,
+    ),
+    interface("wasi:clocks/wall-clock", Need::Nothing, Freezing::Traps),
+    interface("wasi:io/error", Need::Nothing, Freezing::Traps),
+    interface("wasi:io/poll", Need::Nothing, Freezing::Traps),
+    interface("wasi:io/streams", Need::Nothing, Freezing::Traps),
+    interface("wasi:random/random", Need::Nothing, Freezing::Traps),
+    interface("wasi:random/insecure", Need::Nothing, Freezing::Traps),
+    interface("wasi:random/insecure-seed", Need::Nothing, Freezing::Linked),
+];
+
 /// What an import asks of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -43,43 +80,6 @@ const fn interface(name: &'static str, need: Need, freezing: Freezing) -> Interf
         freezing,
     }
 }
-
-const INTERFACES: [Interface; 26] = [
-    interface("countersign:policy/types", Need::Nothing, Freezing::Linked),
-    interface("countersign:policy/events", Need::Nothing, Freezing::Traps),
-    interface("countersign:policy/config", Need::Nothing, Freezing::Linked),
-    interface(
-        "countersign:policy/logging",
-        Need::Nothing,
-        Freezing::Linked,
-    ),
-    interface("countersign:policy/clock", Need::Nothing, Freezing::Traps),
-    interface("countersign:policy/keys", Need::Keys, Freezing::Forbidden),
-    interface("countersign:policy/http", Need::Http, Freezing::Forbidden),
-    interface("countersign:policy/state", Need::State, Freezing::Traps),
-    interface("wasi:cli/environment", Need::Nothing, Freezing::Linked),
-    interface("wasi:cli/exit", Need::Nothing, Freezing::Linked),
-    interface("wasi:cli/stdin", Need::Nothing, Freezing::Traps),
-    interface("wasi:cli/stdout", Need::Nothing, Freezing::Traps),
-    interface("wasi:cli/stderr", Need::Nothing, Freezing::Traps),
-    interface("wasi:cli/terminal-input", Need::Nothing, Freezing::Traps),
-    interface("wasi:cli/terminal-output", Need::Nothing, Freezing::Traps),
-    interface("wasi:cli/terminal-stdin", Need::Nothing, Freezing::Traps),
-    interface("wasi:cli/terminal-stdout", Need::Nothing, Freezing::Traps),
-    interface("wasi:cli/terminal-stderr", Need::Nothing, Freezing::Traps),
-    interface(
-        "wasi:clocks/monotonic-clock",
-        Need::Nothing,
-        Freezing::Traps,
-    ),
-    interface("wasi:clocks/wall-clock", Need::Nothing, Freezing::Traps),
-    interface("wasi:io/error", Need::Nothing, Freezing::Traps),
-    interface("wasi:io/poll", Need::Nothing, Freezing::Traps),
-    interface("wasi:io/streams", Need::Nothing, Freezing::Traps),
-    interface("wasi:random/random", Need::Nothing, Freezing::Traps),
-    interface("wasi:random/insecure", Need::Nothing, Freezing::Traps),
-    interface("wasi:random/insecure-seed", Need::Nothing, Freezing::Linked),
-];
 
 fn find(import: &str) -> Option<&'static Interface> {
     let name = import.split('@').next()?;

@@ -640,7 +640,7 @@ fn no_tunnel(missing: Vec<NodeId>) -> Failure {
 fn no_thread(error: &std::io::Error) -> Failure {
     Failure::new(
         FailureCode::NoThread,
-        &format!("no thread could be started ({error}); lower limits.tasks, then try again"),
+        format!("no thread could be started ({error}); lower limits.tasks, then try again"),
     )
 }
 

@@ -104,7 +104,7 @@ async fn tell(
             mine.map(|name| name.0.to_vec()),
         )?)
     });
-    let worker = worker.map_err(|error| Failure::new(FailureCode::NoThread, &no_thread(&error)))?;
+    let worker = worker.map_err(|error| Failure::new(FailureCode::NoThread, no_thread(&error)))?;
     // Whoever leaves waits here while the members wait for their turn and make it.
     let limit = turn_limit(core) + core.config.engines.aux;
     let everybody = Seats::of(parties, |_| true);

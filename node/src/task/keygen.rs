@@ -197,7 +197,7 @@ async fn store_share(
     written.map_err(|error| {
         Failure::new(
             FailureCode::Store,
-            &format!("the new share could not be stored: {error}"),
+            format!("the new share could not be stored: {error}"),
         )
     })
 }

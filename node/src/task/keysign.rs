@@ -102,8 +102,8 @@ impl PlannedInput {
         }
     }
 
-    /// What the engine is given: ECDSA signs a digest. Bytes of another length are passed on as they
-    /// are, and the engine refuses them.
+    /// What the engine is given: ECDSA signs a digest. Bytes of another length are passed on as
+    /// they are, and the engine refuses them.
     fn message(&self, scheme: Scheme) -> Message {
         let bytes = &self.input.signed_bytes;
         match scheme {

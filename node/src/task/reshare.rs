@@ -335,7 +335,7 @@ async fn store(
     written.map_err(|error| {
         Failure::new(
             FailureCode::Store,
-            &format!("the new share could not be stored: {error}"),
+            format!("the new share could not be stored: {error}"),
         )
     })
 }

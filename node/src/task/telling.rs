@@ -131,7 +131,7 @@ pub(super) fn busy() -> Refusal {
 pub(super) fn cancelled(text: &str) -> Failure {
     Failure::new(
         FailureCode::Cancelled,
-        &format!("{text}; try again with a new task"),
+        format!("{text}; try again with a new task"),
     )
 }
 

@@ -4,8 +4,8 @@ use super::codes;
 
 codes! {
     /// Why a node does not take part in a task. What a plugin or the sandbox says is
-    /// [`Other`](Self::Other): its codes are its own, and [`Refusal::plugin`](crate::Refusal::plugin)
-    /// names it.
+    /// [`Other`](Self::Other): its codes are its own, and
+    /// [`Refusal::plugin`](crate::Refusal::plugin) names it.
     RefusalCode, other: Caller
     TaskTooLarge = "task-too-large", Caller,
         "the task has more bytes than a task may have",
