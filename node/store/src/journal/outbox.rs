@@ -391,7 +391,7 @@ mod tests {
         let given_up = journal.given_up(10).unwrap().remove(0).1;
         assert_eq!(
             (given_up.tries, given_up.given_up.as_deref()),
-            (2, Some("gone for good"))
+            (2, Some("gone\\u{a}for good"))
         );
         journal.delivered(position).unwrap();
         journal.delivered(position).unwrap();

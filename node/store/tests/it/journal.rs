@@ -304,7 +304,7 @@ fn everything_that_was_decided_is_in_the_audit_log() {
     ];
     assert_eq!(kinds, expected);
     assert_eq!(log[1].text, "refused by rules with limit: too much");
-    assert_eq!(log[3].text, "replayed with other bytes");
+    assert_eq!(log[3].text, "replayed\\u{a}with other bytes");
     assert_eq!(journal.audit(1, 2).unwrap(), log[1..3]);
     let head = journal.verify_audit().unwrap();
     assert_eq!((head.entries, head.hash), (4, log[3].hash));
