@@ -187,14 +187,15 @@ impl Desk {
         through: Option<Hash>,
         now: UnixMillis,
     ) -> Result<Submitted, SubmitError> {
-        let claimed = signed.parse()?;
+        let claimed = Arc::new(signed.claim()?);
+        let id = claimed.task().id;
         let mut inner = self.lock();
-        if let Some(record) = self.record_of(&inner, claimed.id)? {
-            let same = record.task.as_bytes() == signed.bytes;
+        if let Some(record) = self.record_of(&inner, id)? {
+            let same = record.task.as_bytes() == claimed.signed().bytes;
             let record = if same {
                 Ok(record)
             } else {
-                Err(SubmitError::Conflict(claimed.id))
+                Err(SubmitError::Conflict(id))
             }?;
             return Ok(Submitted {
                 record,
@@ -202,10 +203,10 @@ impl Desk {
                 ticket: self.store.now(),
             });
         }
-        let task = signed.authenticate(|requester| self.is_listed(requester), now)?;
+        let task = claimed.authenticate(|requester| self.is_listed(requester), now)?;
         let wallet = self.wallet_for(&inner, &task)?;
         inner.check_room(self.rules.load().open_tasks, &task.requester, through)?;
-        let flow = Flow::accept(inner.last_sequence + 1, signed, wallet, now)?;
+        let flow = Flow::accept(inner.last_sequence + 1, claimed, wallet, now)?;
         let ticket = self.store.put_task(task.id, &flow.record)?;
         inner.last_sequence += 1;
         info!(task = %task.id, operation = task.operation.name(), requester = %task.requester, "task accepted");

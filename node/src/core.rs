@@ -19,6 +19,7 @@ use crate::primes::PrimePool;
 use crate::report::Reporter;
 use crate::risk::Guard;
 use crate::session::{Lanes, Router};
+use crate::task::Register;
 use crate::task::uses::Uses;
 use crate::twins::Twins;
 use crate::vault::Vault;
@@ -40,7 +41,7 @@ pub struct Core {
     /// When the node was last restored from a backup: earlier tasks are refused.
     pub restored: Option<UnixMillis>,
     /// What receivers are told.
-    pub events: Events,
+    pub events: Arc<Events>,
     /// The receivers.
     pub receivers: Receivers,
     /// Risk control.
@@ -62,7 +63,9 @@ pub struct Core {
     /// What the last check-up of all shares found.
     pub check_ups: CheckUps,
     /// What is counted for operators.
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
+    /// Where tasks are written.
+    pub register: Register,
     /// Held while the public record is written.
     pub publishing: Mutex<()>,
     /// Held while this node looks how far it has come: of two looks the later says no less.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_host::{CodeCache, What};
+use countersign_host::CodeCache;
 use countersign_link::mesh::MeshConfig;
 use countersign_link::{Identity, Mesh, PeerKey};
 use countersign_protocol::{IdError, KeyId, NodeId};
@@ -26,7 +26,7 @@ use crate::events::{Events, Receivers};
 use crate::heavy::{Program, Queue};
 use crate::high_water;
 use crate::metrics::influx::{PushError, Pusher};
-use crate::metrics::{self, Reading, Tally};
+use crate::metrics::{self, Reading};
 use crate::parts::Parts;
 use crate::patience;
 use crate::primes::PrimePool;
@@ -37,7 +37,7 @@ use crate::session::{Lanes, Router};
 use crate::store_watch;
 use crate::task::handover::{self, HandoverError};
 use crate::task::uses::{self, Uses};
-use crate::task::{Desk, counting, gossip, settle};
+use crate::task::{Desk, Register, counting, gossip, settle};
 use crate::twins::Twins;
 use crate::vault::{Vault, VaultError};
 
@@ -143,8 +143,13 @@ pub async fn run(
     let vault = Arc::new(vault);
     let identity = Arc::new(vault.identity()?);
     let me = NodeId::from_bytes(identity.public().0)?;
-    let events = Events::new(me, &config.receivers);
-    let journal = open_journal(&config, &events)?;
+    let register = Register {
+        journal: patience::open_journal(&config.dir)?,
+        events: Arc::new(Events::new(me, &config.receivers)),
+        tally: Arc::default(),
+    };
+    end_unfinished(&register)?;
+    let journal = register.journal.clone();
     let services = Arc::new(services(&config, &vault, &journal)?);
     let guard = Guard::load(
         config.policy.clone(),
@@ -166,7 +171,7 @@ pub async fn run(
         restored: journal.restored_at()?,
         twins: Twins::new(journal.twin_since()?.is_some()),
         me,
-        events,
+        events: register.events.clone(),
         receivers,
         signer: Arc::new(Signer(identity.clone())),
         vault,
@@ -180,7 +185,8 @@ pub async fn run(
         primes: PrimePool::new(),
         reporter,
         check_ups: CheckUps::default(),
-        tally: Tally::default(),
+        tally: register.tally.clone(),
+        register,
         publishing: std::sync::Mutex::default(),
         aligning: std::sync::Mutex::default(),
         uses: Uses::default(),
@@ -393,23 +399,14 @@ async fn until_end(
     Err(StartError::Died(what))
 }
 
-/// What was approved and has no outcome did not survive: it is over, and a retry is a new task. A
-/// new key that waits for its members' confirmation keeps its task open.
-fn open_journal(config: &Config, events: &Events) -> Result<Journal, StartError> {
-    let journal = patience::open_journal(&config.dir)?;
-    let aborted =
-        What::Failed("aborted-by-restart: the node was restarted before the task ended".into());
-    let unfinished = journal.unfinished()?.into_iter();
-    let told = unfinished
-        .flat_map(|task| events.tell(&journal, task, aborted.clone()))
-        .collect();
-    for task in journal
-        .telling(told)
-        .abort_unfinished(now(), &settle::waiting(&journal)?)?
-    {
+/// Nothing is resumed: what was under way when the node stopped is over, but for tasks whose new
+/// share waits for the other members.
+fn end_unfinished(register: &Register) -> Result<(), StartError> {
+    let settling = settle::waiting(&register.journal)?;
+    for task in register.abort_unfinished(now(), settling)? {
         tracing::warn!(%task, "was under way when the node stopped, and is recorded as failed");
     }
-    Ok(journal)
+    Ok(())
 }
 
 /// A share without a record was stored the moment before a crash; its record is made up for.

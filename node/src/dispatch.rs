@@ -144,11 +144,8 @@ impl Dispatch {
             }),
             Ok(ToNode::Start { task }) => self.desk.start(task),
             Ok(ToNode::Cancel { task, reason }) => self.desk.cancel(task, &reason),
-            Ok(ToNode::Settle { task, announcement }) if announcement.generation > 0 => {
-                handover::settle(&self.core, task, *announcement).await;
-            }
             Ok(ToNode::Settle { task, announcement }) => {
-                settle::settle(&self.core, task, *announcement).await
+                handover::settle(&self.core, task, *announcement).await;
             }
             Ok(ToNode::Void { task, mark }) => handover::void(&self.core, task, mark).await,
             Ok(ToNode::Replaced { generations }) => {

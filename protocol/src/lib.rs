@@ -41,7 +41,7 @@ pub use reshare::KeyReshare;
 pub use scheme::Scheme;
 pub use session::{Session, SessionEvent};
 pub use task::{
-    Authenticated, KeyGen, KeyShareSign, KeySign, Operation, SignedTask, Task, TaskError,
+    Authenticated, Claimed, KeyGen, KeyShareSign, KeySign, Operation, SignedTask, Task, TaskError,
     UnixMillis,
 };
 

@@ -2,6 +2,7 @@
 //! bytes ([`SignedTask::signed_message`], `docs/task-api.md`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -435,7 +436,7 @@ impl SignedTask {
     }
 
     /// Reads the task within its bounds. The result is what somebody claims; only
-    /// [`authenticate`](Self::authenticate) says who.
+    /// [`Claimed::authenticate`] says who.
     pub fn parse(&self) -> Result<Task, TaskError> {
         let length = self.bytes.len();
         if length > Self::MAX_PSBT_BYTES {
@@ -450,50 +451,90 @@ impl SignedTask {
         Ok(task)
     }
 
-    /// Checks bounds, signature, requester and time window; the only way to an [`Authenticated`]
-    /// task.
+    /// The task with its exact bytes, read once.
+    pub fn claim(self) -> Result<Claimed, TaskError> {
+        Ok(Claimed {
+            task: self.parse()?,
+            hash: self.hash(),
+            signed: self,
+        })
+    }
+
+    /// [`claim`](Self::claim), then [`Claimed::authenticate`].
     pub fn authenticate(
         &self,
         listed: impl Fn(&RequesterId) -> bool,
         now: UnixMillis,
-    ) -> Result<Authenticated<Task>, TaskError> {
-        let task = self.parse()?;
+    ) -> Result<Authenticated, TaskError> {
+        Arc::new(self.clone().claim()?).authenticate(listed, now)
+    }
+}
+
+/// A task as somebody claims it, with the exact bytes that it was read from. Its requester is not
+/// proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    signed: SignedTask,
+    hash: Hash,
+    task: Task,
+}
+
+impl Claimed {
+    /// What is claimed.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// The bytes, and the signature over them.
+    pub fn signed(&self) -> &SignedTask {
+        &self.signed
+    }
+
+    /// The hash of the exact bytes.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// Checks requester, signature and time window; the only way to an [`Authenticated`] task.
+    pub fn authenticate(
+        self: &Arc<Self>,
+        listed: impl Fn(&RequesterId) -> bool,
+        now: UnixMillis,
+    ) -> Result<Authenticated, TaskError> {
+        let task = &self.task;
         task.check_words()?;
         if !listed(&task.requester) {
             return Err(TaskError::UnknownRequester(task.requester));
         }
-        if !task
-            .requester
-            .verify(&Self::signed_message(&self.bytes), &self.signature)
-        {
+        let message = SignedTask::signed_message(&self.signed.bytes);
+        if !task.requester.verify(&message, &self.signed.signature) {
             return Err(TaskError::BadSignature);
         }
         task.check_window(now)?;
-        Ok(Authenticated {
-            hash: self.hash(),
-            value: task,
-        })
+        Ok(Authenticated(self.clone()))
     }
 }
 
-/// A value whose requester was proven. Made by [`SignedTask::authenticate`] alone.
+/// A task whose requester was proven. Made by [`Claimed::authenticate`] alone. Clones share it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authenticated<T> {
-    hash: Hash,
-    value: T,
-}
+pub struct Authenticated(Arc<Claimed>);
 
-impl<T> Authenticated<T> {
+impl Authenticated {
     /// The hash of the exact bytes that were signed.
     pub fn hash(&self) -> Hash {
-        self.hash
+        self.0.hash
+    }
+
+    /// The bytes, and the signature over them.
+    pub fn signed(&self) -> &SignedTask {
+        &self.0.signed
     }
 }
 
-impl<T> std::ops::Deref for Authenticated<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.value
+impl std::ops::Deref for Authenticated {
+    type Target = Task;
+    fn deref(&self) -> &Task {
+        &self.0.task
     }
 }
 

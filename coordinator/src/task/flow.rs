@@ -9,11 +9,12 @@ mod report;
 mod reshare;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::{
-    Announcement, Evidence, FailureCode, Hash, KeyId, KeyReshare, NodeId, Operation, Outcome,
-    PluginVerdict, Refusal, SignedTask, StoredMark, Task, TaskError, TaskId, UnixMillis,
+    Announcement, Claimed, Evidence, FailureCode, Hash, KeyId, KeyReshare, NodeId, Operation,
+    Outcome, PluginVerdict, Refusal, SignedTask, StoredMark, Task, TaskError, TaskId, UnixMillis,
 };
 
 use super::record::{Decision, Party, Progress, Reason, State, TaskRecord};
@@ -27,9 +28,7 @@ const LONGEST: u64 = 48;
 pub struct Flow {
     /// What is shown and stored.
     pub record: TaskRecord,
-    task: Task,
-    signed: SignedTask,
-    hash: Hash,
+    claimed: Arc<Claimed>,
     wallet: Option<Announcement>,
     /// How many signatures the task orders: 1 where that is not known.
     signatures: u64,
@@ -171,14 +170,14 @@ impl Flow {
     /// A task that was just accepted.
     pub fn accept(
         sequence: u64,
-        signed: SignedTask,
+        claimed: Arc<Claimed>,
         wallet: Option<Announcement>,
         now: UnixMillis,
     ) -> Result<Self, TaskError> {
-        let task = signed.parse()?;
+        let signed = claimed.signed();
         let text = String::from_utf8(signed.bytes.clone())
             .map_err(|_| TaskError::Malformed("it is not UTF-8".into()))?;
-        let parties = choose::fixed(&task.operation).unwrap_or_default();
+        let parties = choose::fixed(&claimed.task().operation).unwrap_or_default();
         let mut record = TaskRecord {
             sequence,
             revision: 1,
@@ -199,8 +198,7 @@ impl Flow {
             events: Vec::new(),
         };
         record.note(now, "accepted");
-        let hash = signed.hash();
-        let mut flow = Self::new(record, task, signed, hash);
+        let mut flow = Self::new(record, claimed);
         flow.set_wallet(wallet);
         Ok(flow)
     }
@@ -211,17 +209,13 @@ impl Flow {
             bytes: record.task.clone().into_bytes(),
             signature: record.signature,
         };
-        let task = signed.parse()?;
-        let hash = signed.hash();
-        Ok(Self::new(record, task, signed, hash))
+        Ok(Self::new(record, Arc::new(signed.claim()?)))
     }
 
-    fn new(record: TaskRecord, task: Task, signed: SignedTask, hash: Hash) -> Self {
+    fn new(record: TaskRecord, claimed: Arc<Claimed>) -> Self {
         Self {
             record,
-            task,
-            signed,
-            hash,
+            claimed,
             wallet: None,
             signatures: 1,
             confirmed: BTreeSet::new(),
@@ -232,7 +226,7 @@ impl Flow {
 
     /// The key that the task uses, as the key is when the task is offered.
     pub fn uses(&self) -> Option<KeyId> {
-        match &self.task.operation {
+        match &self.task().operation {
             Operation::KeySign(keysign) => Some(keysign.key),
             Operation::KeyShareSign(check_up) => Some(check_up.key),
             Operation::KeyGen(_) | Operation::KeyReshare(_) => None,
@@ -241,7 +235,7 @@ impl Flow {
 
     /// The key that the task hands on.
     pub fn moves(&self) -> Option<&KeyReshare> {
-        match &self.task.operation {
+        match &self.task().operation {
             Operation::KeyReshare(reshare) => Some(reshare),
             Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_) => None,
         }
@@ -249,7 +243,7 @@ impl Flow {
 
     /// Says which wallet the task uses.
     pub fn set_wallet(&mut self, wallet: Option<Announcement>) {
-        self.signatures = match (&self.task.operation, &wallet) {
+        self.signatures = match (&self.task().operation, &wallet) {
             (Operation::KeySign(keysign), Some(wallet)) => {
                 proof::inputs(keysign, wallet).map_or(1, |inputs| inputs.len() as u64)
             }
@@ -260,12 +254,12 @@ impl Flow {
 
     /// The task.
     pub fn task(&self) -> &Task {
-        &self.task
+        self.claimed.task()
     }
 
     /// The exact bytes with their signature.
     pub fn signed(&self) -> &SignedTask {
-        &self.signed
+        self.claimed.signed()
     }
 
     /// The nodes that work on the task, or are about to.
@@ -295,7 +289,7 @@ impl Flow {
 
     /// The hash of the task's exact bytes.
     pub fn hash(&self) -> Hash {
-        self.hash
+        self.claimed.hash()
     }
 
     /// Takes in what happened and says what to do.
@@ -348,7 +342,7 @@ impl Flow {
             .record
             .offered
             .map_or(u64::MAX, |at| at.0.saturating_add(timings.decision));
-        offered.min(self.task.not_after.0)
+        offered.min(self.task().not_after.0)
     }
 
     fn advance(&mut self, world: &World<'_>, effects: &mut Effects) {
@@ -369,7 +363,7 @@ impl Flow {
     // Waiting.
 
     fn offer_or_expire(&mut self, world: &World<'_>, effects: &mut Effects) {
-        if world.now >= self.task.not_after {
+        if world.now >= self.task().not_after {
             return self.expire(world.now, effects);
         }
         let Some(parties) = self.available_parties(world) else {
@@ -389,14 +383,14 @@ impl Flow {
     }
 
     fn available_parties(&self, world: &World<'_>) -> Option<Vec<NodeId>> {
-        match choose::fixed(&self.task.operation) {
+        match choose::fixed(&self.task().operation) {
             Some(parties) => parties.iter().all(world.free).then_some(parties),
-            None => match &self.task.operation {
+            None => match &self.task().operation {
                 Operation::KeyReshare(reshare) => {
-                    choose::resharers(&self.task.id, reshare, world.free)
+                    choose::resharers(&self.task().id, reshare, world.free)
                 }
                 Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_) => {
-                    choose::signers(&self.task.id, self.wallet.as_ref()?, world.free)
+                    choose::signers(&self.task().id, self.wallet.as_ref()?, world.free)
                 }
             },
         }
@@ -413,7 +407,7 @@ impl Flow {
         effects.send.push((
             node,
             ToNode::Offer {
-                task: self.signed.clone(),
+                task: self.signed().clone(),
                 parties,
             },
         ));
@@ -472,9 +466,12 @@ impl Flow {
             // It lost the connection after the others began.
             (State::Running, None) => {
                 self.confirmed.insert(from);
-                effects
-                    .send
-                    .push((from, ToNode::Start { task: self.task.id }));
+                effects.send.push((
+                    from,
+                    ToNode::Start {
+                        task: self.task().id,
+                    },
+                ));
             }
             (State::Completed, _) => self.settle(from, effects),
             (State::Waiting, _) => {}
@@ -512,7 +509,7 @@ impl Flow {
             "approved by all parties, started",
             effects,
         );
-        let task: TaskId = self.task.id;
+        let task: TaskId = self.task().id;
         effects.send.extend(
             self.record
                 .parties
@@ -595,7 +592,7 @@ impl Flow {
         if self.record.state.is_final() {
             return;
         }
-        let silent = match self.task.operation {
+        let silent = match self.task().operation {
             Operation::KeyGen(_) | Operation::KeyReshare(_) => self.silent(world),
             Operation::KeySign(_) | Operation::KeyShareSign(_) => {
                 let limit = world.timings.keysign.saturating_mul(self.signatures);
@@ -665,7 +662,7 @@ impl Flow {
         effects.send.push((
             node,
             ToNode::Cancel {
-                task: self.task.id,
+                task: self.task().id,
                 reason: code.into(),
             },
         ));

@@ -4,6 +4,7 @@ mod check_up;
 mod reshare;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use countersign_protocol::control::{Pace, Stage, ToNode};
 use countersign_protocol::evidence::{Evidence, Misconduct};
@@ -53,7 +54,8 @@ fn says(node: usize, outcome: Outcome) -> Act {
 impl Play {
     fn new(operation: Operation, wallet: Option<Announcement>) -> Self {
         let signed = sign_task(&task(1, UnixMillis(T0), operation));
-        let flow = Flow::accept(1, signed, wallet, UnixMillis(T0)).unwrap();
+        let flow =
+            Flow::accept(1, Arc::new(signed.claim().unwrap()), wallet, UnixMillis(T0)).unwrap();
         Self {
             flow,
             online: BTreeSet::new(),

@@ -1,6 +1,7 @@
 //! `task`: reshares whose end this node does not know, and what its operator decides of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use countersign_protocol::{Announcement, GenerationProof, NodeId, TaskId};
@@ -10,8 +11,12 @@ use super::{Args, passphrase, time};
 use crate::admin::{self, Answer, AskError, Question};
 use crate::config::Config;
 use crate::core::now;
-use crate::task::handover;
+use crate::events::Events;
+use crate::task::{Register, Word, handover};
 use crate::vault::Vault;
+
+const NOTHING_STORED: &str =
+    "this node has stored nothing for such a task; see `countersign-node task list`";
 
 /// What `task` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -200,8 +205,15 @@ impl Resolve {
             &config.recipients,
         )?;
         let journal = Journal::open(&config.dir)?;
+        let me = NodeId::from_bytes(vault.identity()?.public().0)?;
+        let register = Register {
+            journal: journal.clone(),
+            events: Arc::new(Events::new(me, &config.receivers)),
+            tally: Arc::default(),
+        };
         let handover = journal.handover(&self.task)?;
-        let key = handover.map(|handover| handover.announcement.key);
+        let key = handover.context(NOTHING_STORED)?.announcement.key;
+        let place = (self.task, key);
         match &self.how.adopt {
             Some(file) => {
                 let read = || {
@@ -212,17 +224,16 @@ impl Resolve {
                 };
                 let text = countersign_files::read(file, super::MAX_INPUT).with_context(read)?;
                 let given: Given = countersign_strict::json(&text).with_context(read)?;
-                handover::adopt(&journal, now(), self.task, given.announcement())?;
+                let word = Word::AllStored(given.announcement().into());
+                handover::resolve(&register, me, now(), place, word)?;
                 println!("The next generation is in force.");
             }
             None => {
-                handover::abandon(&journal, now(), self.task)?;
+                handover::resolve(&register, me, now(), place, Word::GivenUp)?;
                 println!("The present generation stays in force.");
             }
         }
-        if let Some(key) = key {
-            handover::align(&journal, &vault, now(), key)?;
-        }
+        handover::align(&journal, &vault, now(), key)?;
         Ok(())
     }
 }

@@ -52,13 +52,18 @@ impl Events {
     /// For these receivers.
     pub fn new(me: NodeId, receivers: &[ReceiverEntry]) -> Self {
         let wants = |entry: &ReceiverEntry| (entry.plugin.name.clone(), entry.wanted.clone());
+        let receivers = receivers
+            .iter()
+            .filter(|entry| !entry.wanted.is_empty())
+            .map(wants);
+        Self::told_to(me, receivers.collect())
+    }
+
+    /// For receivers that each want these events, by name.
+    pub(crate) fn told_to(me: NodeId, receivers: Vec<(String, BTreeSet<Wanted>)>) -> Self {
         Self {
             me,
-            receivers: receivers
-                .iter()
-                .filter(|entry| !entry.wanted.is_empty())
-                .map(wants)
-                .collect(),
+            receivers,
             open: Mutex::default(),
             fresh: Arc::default(),
         }

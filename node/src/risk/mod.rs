@@ -3,6 +3,7 @@
 //! [`Approved`] exists only after every configured plugin approved; nothing else makes one. A
 //! plugin can only refuse.
 
+mod approved;
 mod housekeeping;
 mod news;
 mod reread;
@@ -20,45 +21,19 @@ use countersign_host::{
     Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, LogLine, Observation,
     Origin, Pipeline, PluginStore, Principal, Services, Statement, Turn,
 };
-use countersign_protocol::{
-    Authenticated, Hash, PluginVerdict, Refusal, SignedTask, Task, UnixMillis,
-};
+use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, UnixMillis};
 use countersign_store::{Configuration, Evidence, StateWrite, WriteJournalError};
 
 use self::news::News;
 use crate::config::{ConfigError, Policy};
 use crate::core::Core;
-use crate::task::Job;
+pub use approved::{Approved, PartOf};
 pub use housekeeping::sweep;
 pub use sandbox::{SandboxError, sandbox};
 pub use services::{CALLBACK_KEY, NodeServices, ServicesError, is_own_key, scratch};
 pub use specs::{SpecError, spec, users};
 pub(crate) use watch::{Sight, look};
 pub use watch::{hangup, watch};
-
-/// An operation that every configured plugin approved. Made by [`Guard::decide`] alone; nobody else
-/// can:
-///
-/// ```compile_fail,E0451
-/// let forged = countersign_node::risk::Approved { plan: "pay me", verdicts: Vec::new() };
-/// ```
-#[derive(Debug, Clone)]
-pub struct Approved<J> {
-    plan: J,
-    verdicts: Vec<PluginVerdict>,
-}
-
-impl<J> Approved<J> {
-    /// What was approved.
-    pub fn plan(&self) -> &J {
-        &self.plan
-    }
-
-    /// Who approved.
-    pub fn verdicts(&self) -> &[PluginVerdict] {
-        &self.verdicts
-    }
-}
 
 /// What became of the question.
 pub enum Decision<J> {
@@ -196,35 +171,32 @@ impl Guard {
         }
     }
 
-    /// Asks every plugin, in turn with other tasks if one of them remembers anything.
-    pub async fn decide<J: Job>(
+    /// Asks every plugin, in turn with other tasks if one of them remembers anything. `until`: the
+    /// end of the task's life.
+    pub async fn decide<J>(
         &self,
-        core: &Core,
-        task: &Authenticated<Task>,
-        signed: &SignedTask,
-        job: J,
+        clock: fn() -> UnixMillis,
+        until: UnixMillis,
+        question: Arc<countersign_host::Task>,
+        plan: J,
     ) -> Decision<J> {
         let Some(pipeline) = &self.pipeline else {
-            tracing::warn!(task = %task.id, "no plugin guards this node: approved because policy.allow_unguarded is set");
+            tracing::warn!(task = %question.id, "no plugin guards this node: approved because policy.allow_unguarded is set");
             return Decision::Approved {
-                approved: Approved {
-                    plan: job,
-                    verdicts: Vec::new(),
-                },
+                approved: Approved::new(plan, Vec::new()),
                 writes: Vec::new(),
                 evidence: Evidence::default(),
                 turn: Turn::default(),
             };
         };
-        let question = question(core, task, signed, job.question(), job.facts());
-        let left = Duration::from_millis(task.not_after.0.saturating_sub(core.now().0));
+        let left = Duration::from_millis(until.0.saturating_sub(clock().0));
         let deadline = Instant::now() + left.min(self.policy.deadline);
         let (decision, turn) = pipeline.decide(&question, deadline).await;
         for evaluation in decision.evaluations() {
             pass_on_logs(&question.id, &evaluation.plugin, &evaluation.logs);
         }
-        let evidence = evidence(&decision, question);
-        conclude(core.now(), job, &decision, turn, evidence)
+        let evidence = evidence(&decision, Arc::unwrap_or_clone(question));
+        conclude(clock(), plan, &decision, turn, evidence)
     }
 }
 
@@ -301,7 +273,7 @@ fn report_broken(entry: &EntryStatus) {
     }
 }
 
-fn conclude<J: Job>(
+fn conclude<J>(
     now: UnixMillis,
     job: J,
     decision: &countersign_host::Decision,
@@ -315,10 +287,7 @@ fn conclude<J: Job>(
                 .writes()
                 .map(|(plugin, write)| state_write(now, plugin, write))
                 .collect(),
-            approved: Approved {
-                plan: job,
-                verdicts,
-            },
+            approved: Approved::new(job, verdicts),
             evidence,
             turn,
         },
@@ -381,8 +350,7 @@ pub async fn check(
 /// established.
 pub(crate) fn question(
     core: &Core,
-    task: &Authenticated<Task>,
-    signed: &SignedTask,
+    task: &Authenticated,
     operation: countersign_host::Operation,
     facts: Vec<Statement>,
 ) -> countersign_host::Task {
@@ -409,7 +377,7 @@ pub(crate) fn question(
         node: core.me.to_string(),
         operation,
         extra: facts.into_iter().chain(note).chain(claims).collect(),
-        raw: signed.bytes.clone(),
+        raw: task.signed().bytes.clone(),
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use countersign_payload::{Decoded, Input, Intent};
 use countersign_protocol::text::printable;
 use countersign_protocol::{
-    Announcement, Authenticated, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign, NodeId,
-    Operation, PayloadKind, Refusal, RefusalCode, Scheme, Task,
+    Announcement, Authenticated, Committee, KeyGen, KeyId, KeyReshare, KeyShareSign, KeySign,
+    NodeId, Operation, PayloadKind, Refusal, RefusalCode, Scheme,
 };
 use countersign_store::{KeyRecord, KeyStatus, ReadJournalError};
 use countersign_verify::{DeriveError, ExtendedPublicKey};
@@ -20,6 +20,7 @@ use super::succession::{self, Hindrance, Step};
 use super::{Job, handover, quarantine, reshare};
 use crate::config::Config;
 use crate::core::Core;
+use crate::risk::PartOf;
 
 /// An admitted task.
 pub enum Plan {
@@ -33,30 +34,67 @@ pub enum Plan {
     CheckUp(CheckUpPlan),
 }
 
-impl Plan {
-    /// What plugins are asked, and receivers told.
-    pub fn question(&self) -> countersign_host::Operation {
-        match self {
-            Self::KeyGen(plan) => plan.question(),
-            Self::KeySign(plan) => plan.question(),
-            Self::KeyReshare(plan) => plan.question(),
-            Self::CheckUp(plan) => plan.question(),
+/// The same for every operation.
+macro_rules! of_each {
+    ($plan:expr, $inner:ident => $result:expr) => {
+        match $plan {
+            Plan::KeyGen($inner) => $result,
+            Plan::KeySign($inner) => $result,
+            Plan::KeyReshare($inner) => $result,
+            Plan::CheckUp($inner) => $result,
         }
+    };
+}
+
+impl Plan {
+    /// [`Job::question`].
+    pub fn question(&self) -> countersign_host::Operation {
+        of_each!(self, plan => plan.question())
     }
 
-    /// What is told of it besides.
+    /// [`Job::facts`].
     pub fn facts(&self) -> Vec<countersign_host::Statement> {
-        match self {
-            Self::KeyGen(plan) => plan.facts(),
-            Self::KeySign(plan) => plan.facts(),
-            Self::KeyReshare(plan) => plan.facts(),
-            Self::CheckUp(plan) => plan.facts(),
-        }
+        of_each!(self, plan => plan.facts())
+    }
+
+    /// [`Job::parties`].
+    pub fn parties(&self) -> &[NodeId] {
+        of_each!(self, plan => plan.parties())
+    }
+
+    /// [`Job::makes_aux_for`].
+    pub fn makes_aux_for(&self, me: &NodeId) -> Option<&Committee> {
+        of_each!(self, plan => plan.makes_aux_for(me))
+    }
+
+    /// [`Job::bystanders`].
+    pub fn bystanders(&self) -> Vec<NodeId> {
+        of_each!(self, plan => plan.bystanders())
     }
 }
 
+macro_rules! parts {
+    ($($variant:ident($part:ty),)*) => {
+        $(impl PartOf<Plan> for $part {
+            fn part_of(whole: Plan) -> Option<Self> {
+                match whole {
+                    Plan::$variant(part) => Some(part),
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+parts! {
+    KeyGen(KeyGenPlan),
+    KeySign(KeySignPlan),
+    KeyReshare(KeyResharePlan),
+    CheckUp(CheckUpPlan),
+}
+
 /// Resolves what the task is about, or says why this node takes no part.
-pub fn admit(core: &Core, task: &Authenticated<Task>, parties: &[NodeId]) -> Result<Plan, Refusal> {
+pub fn admit(core: &Core, task: &Authenticated, parties: &[NodeId]) -> Result<Plan, Refusal> {
     match &task.operation {
         Operation::KeyGen(keygen) => admit_keygen(core, task, keygen, parties).map(Plan::KeyGen),
         Operation::KeySign(keysign) => admit_keysign(core, keysign, parties).map(Plan::KeySign),
@@ -71,7 +109,7 @@ pub fn admit(core: &Core, task: &Authenticated<Task>, parties: &[NodeId]) -> Res
 
 fn admit_keygen(
     core: &Core,
-    task: &Authenticated<Task>,
+    task: &Authenticated,
     keygen: &KeyGen,
     parties: &[NodeId],
 ) -> Result<KeyGenPlan, Refusal> {
@@ -205,7 +243,7 @@ fn blind(keysign: &KeySign) -> &'static str {
 /// believes the marks of all present members, and the roster.
 fn admit_reshare(
     core: &Core,
-    task: &Authenticated<Task>,
+    task: &Authenticated,
     reshare: &KeyReshare,
     parties: &[NodeId],
 ) -> Result<KeyResharePlan, Refusal> {
@@ -240,11 +278,7 @@ fn admit_reshare(
 }
 
 /// One reshare of a key at a time, in the order in which they were ordered, and not too often.
-fn check_steps(
-    core: &Core,
-    task: &Authenticated<Task>,
-    reshare: &KeyReshare,
-) -> Result<(), Refusal> {
+fn check_steps(core: &Core, task: &Authenticated, reshare: &KeyReshare) -> Result<(), Refusal> {
     let key = reshare.from.key;
     let unreadable = |error: ReadJournalError| refusal(RefusalCode::Journal, &error.to_string());
     let known = handover::steps(&core.journal, key).map_err(unreadable)?;
@@ -335,7 +369,7 @@ fn check_from(
 
 fn admit_check_up(
     core: &Core,
-    task: &Authenticated<Task>,
+    task: &Authenticated,
     check_up: &KeyShareSign,
     parties: &[NodeId],
 ) -> Result<CheckUpPlan, Refusal> {

@@ -15,9 +15,7 @@ use countersign_link::PeerKey;
 use countersign_protocol::frame::{
     Body, Frame, MAX_USE_PART, MAX_USE_PARTS, NO_TASK, Use, UsePart,
 };
-use countersign_protocol::{
-    Authenticated, Hash, NodeId, Operation, Task, TaskError, decode, encode,
-};
+use countersign_protocol::{Authenticated, Hash, NodeId, Operation, TaskError, decode, encode};
 use countersign_store::{Count, Counted, Journal, Written};
 
 use super::admission::{self, Foreign};
@@ -226,8 +224,7 @@ fn is_known(row: &Counted, peer: &NodeId) -> bool {
 
 /// A use that proves itself.
 struct Proven {
-    used: Use,
-    task: Authenticated<Task>,
+    task: Authenticated,
     foreign: Foreign,
 }
 
@@ -262,20 +259,12 @@ fn check(core: &Core, peer: &NodeId, hash: Hash, used: &[u8]) -> Result<Proven, 
     }
     let foreign = admission::admit_foreign(core, keysign, &used.signers)
         .map_err(|refusal| Doubt::Unknown(format!("{} [{}]", refusal.reason, refusal.code)))?;
-    Ok(Proven {
-        used,
-        task,
-        foreign,
-    })
+    Ok(Proven { task, foreign })
 }
 
 /// True if a row was written.
 async fn count(core: &Arc<Core>, peer: NodeId, proven: Proven, row: Option<&Counted>) -> bool {
-    let Proven {
-        used,
-        task,
-        foreign,
-    } = proven;
+    let Proven { task, foreign } = proven;
     let hash = task.hash();
     let id = task.id;
     let key = foreign.key;
@@ -283,7 +272,7 @@ async fn count(core: &Arc<Core>, peer: NodeId, proven: Proven, row: Option<&Coun
     let counted = row.filter(|row| row.counts());
     let owed: Option<BTreeSet<String>> = counted.map(|row| row.owed.iter().cloned().collect());
     let wanted = |name: &str| owed.as_ref().is_none_or(|owed| owed.contains(name));
-    let question = crate::risk::question(core, &task, &used.task, foreign.operation, foreign.facts);
+    let question = crate::risk::question(core, &task, foreign.operation, foreign.facts);
     let Some(observed) = core
         .guard
         .observe(core, question, wanted, Instant::now() + PATIENCE)

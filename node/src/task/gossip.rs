@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::handover::{self, HandoverError, Learned};
+use super::resolve::Unfit;
 use super::settle;
 use crate::core::Core;
 
@@ -266,12 +267,12 @@ impl Gossip {
         let marks = proof.in_force.len();
         if place.1 == 0 {
             let announcement = proof.announcement;
-            settle::settle(core, announcement.task, announcement).await;
+            handover::settle(core, announcement.task, announcement).await;
             return None;
         }
         match handover::heed(core, proof).await {
             Ok(Learned::Nothing | Learned::Marks | Learned::Settled | Learned::Passed) => {}
-            Err(error @ HandoverError::Unproven) => {
+            Err(error @ HandoverError::Unfit(Unfit::Unproven)) => {
                 tracing::warn!(%peer, key = %place.0, %error, "a peer tells of a generation that proves nothing; examine that node");
                 self.muted.insert(peer);
                 return None;

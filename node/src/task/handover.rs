@@ -25,8 +25,8 @@ use std::time::Duration;
 use countersign_protocol::control::{FromNode, Held, MAX_GENERATIONS, MAX_HELD, MAX_SHOWN};
 use countersign_protocol::outcome::void_digest;
 use countersign_protocol::{
-    Announcement, Failure, FailureCode, GenerationProof, Hash, IdentitySigner, KeyId, NodeId,
-    Operation, Outcome, StoredMark, Task, TaskId, UnixMillis,
+    Announcement, GenerationProof, Hash, IdentitySigner, KeyId, NodeId, Operation, Outcome,
+    StoredMark, Task, TaskId, UnixMillis,
 };
 use countersign_store::{
     Handover, HandoverStage, Journal, KeyRecord, KeyStatus, ReadJournalError, Row, State, TaskKind,
@@ -34,7 +34,9 @@ use countersign_store::{
 };
 use tokio::time::Instant;
 
-use super::succession::{self, Evidence, OldShare, OnComplete, Standing, Step};
+use super::commit::Register;
+use super::resolve::{InDoubt, Resolved, Unfit, Word};
+use super::succession::{self, Evidence, OldShare, Standing, Step};
 use crate::core::Core;
 use crate::vault::{HeldShare, Vault, VaultError};
 
@@ -60,11 +62,8 @@ pub enum HandoverError {
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// What somebody brings does not settle the task.
-    #[error("{0}")]
-    Unfit(&'static str),
-    /// What somebody brings is no proof at all, which no honest node hands on.
-    #[error("not every party's mark is there and verifies; get the missing ones first")]
-    Unproven,
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// A share that must be there is not.
     #[error(
         "the share of {key} of generation {generation} is not in the store; restore the newest backup, or let the other members reshare the key"
@@ -121,7 +120,7 @@ pub fn started_at(
     Ok(stored.chain(journal.started_reshares(&key)?).collect())
 }
 
-fn step(handover: &Handover) -> Step {
+pub(super) fn step(handover: &Handover) -> Step {
     Step {
         generation: handover.announcement.generation,
         created: handover.created,
@@ -129,7 +128,7 @@ fn step(handover: &Handover) -> Step {
     }
 }
 
-fn standing(stage: HandoverStage) -> Standing {
+pub(super) fn standing(stage: HandoverStage) -> Standing {
     match stage {
         HandoverStage::Open => Standing::Waiting,
         HandoverStage::Switched => Standing::Taken,
@@ -156,26 +155,15 @@ fn stored(me: NodeId, signer: &dyn IdentitySigner, task: TaskId, next: &Announce
     FromNode::Stored { task, announcement }
 }
 
-/// Tells the coordinator, if it is so, that this node never stored for a reshare that has ended
-/// here.
-pub fn report_void(core: &Core, row: &Row) {
-    match never_stored(&core.journal, row) {
-        Ok(false) => {}
-        Ok(true) => {
-            let signature = core.signer.sign(void_digest(row.hash).as_bytes()).to_vec();
-            let mark = StoredMark {
-                node: core.me,
-                signature,
-            };
-            core.reporter.send(FromNode::Void {
-                task: row.task,
-                mark,
-            });
-        }
-        Err(error) => {
-            tracing::error!(task = %row.task, %error, "whether this node stored is not known")
-        }
-    }
+/// Tells the coordinator that this node never stored for a reshare that has ended here, and never
+/// will. `task_hash`: of the exact bytes.
+pub fn report_void(core: &Core, task: TaskId, task_hash: Hash) {
+    let signature = core.signer.sign(void_digest(task_hash).as_bytes()).to_vec();
+    let mark = StoredMark {
+        node: core.me,
+        signature,
+    };
+    core.reporter.send(FromNode::Void { task, mark });
 }
 
 /// True of a reshare that is over here and for which no mark was ever signed: none ever will be,
@@ -210,8 +198,16 @@ pub async fn follow(core: Arc<Core>) {
     }
 }
 
-/// The outcome of a reshare whose marks are all there, from the coordinator: [`learn`].
+/// The outcome of a task whose marks are all there, from the coordinator.
 pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) {
+    if announcement.generation == 0 {
+        let place = (task, announcement.key);
+        let word = Word::AllStored(announcement.into());
+        if let Err(error) = settle_by(core, place, word).await {
+            not_taken(task, "a settlement", &error);
+        }
+        return;
+    }
     let proof = GenerationProof {
         announcement,
         in_force: Vec::new(),
@@ -227,106 +223,101 @@ pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) 
 /// What does not fit is no news; that the journal failed is.
 fn not_taken(task: TaskId, what: &str, error: &HandoverError) {
     match error {
-        HandoverError::Unfit(_) | HandoverError::Unproven => {
+        HandoverError::Unfit(_) => {
             tracing::debug!(%task, %error, "{what} was ignored")
         }
         _ => tracing::error!(%task, %error, "{what} was not taken; it will be told again"),
     }
 }
 
-/// Puts the next generation in force: everybody's mark over exactly what is stored here must be
-/// there. That outweighs whatever was believed of the reshare before, for the others have switched.
-pub fn adopt(
-    journal: &Journal,
+/// Ends a task that is in doubt here, if the word settles it, and tells receivers. Waits for the
+/// disk.
+pub fn resolve(
+    register: &Register,
+    me: NodeId,
     now: UnixMillis,
-    task: TaskId,
-    announcement: Announcement,
-) -> Result<Announcement, HandoverError> {
-    let (row, handover) = known(journal, task)?;
-    if handover.announcement.digest() != announcement.digest() {
-        return Err(HandoverError::Unfit(
-            "it is another generation than the one stored here; compare both",
-        ));
-    }
-    let marked = |node: &NodeId| announcement.stored.iter().any(|mark| mark.node == *node);
-    if !announcement.is_complete() || !row.parties.iter().all(marked) {
-        return Err(HandoverError::Unproven);
-    }
-    let known = steps(journal, announcement.key)?;
-    let present = journal
-        .key(&announcement.key)?
-        .map(|record| record.announcement.generation);
-    match succession::on_complete(&step(&handover), &known, present) {
-        OnComplete::Take => {
-            drop(journal.end(now, task, Outcome::Reshared(announcement.clone()))?)
+    (task, key): (TaskId, KeyId),
+    word: Word,
+) -> Result<Resolution, HandoverError> {
+    let doubt = InDoubt::read(&register.journal, task, key)?;
+    let Resolved {
+        commit,
+        kind,
+        key,
+        outcome,
+    } = doubt.resolve(me, task, word)?;
+    register.commit(now, task, kind, commit)?;
+    Ok(Resolution { key, outcome })
+}
+
+/// How a task ended that was in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// Its key.
+    pub key: KeyId,
+    /// What the coordinator is told.
+    pub outcome: Outcome,
+}
+
+/// Ends a task whose word somebody brings, and does what follows from it at this node.
+async fn settle_by(
+    core: &Arc<Core>,
+    place: (TaskId, KeyId),
+    word: Word,
+) -> Result<(), HandoverError> {
+    let (task, _) = place;
+    let register = core.register.clone();
+    let me = core.me;
+    let now = core.now();
+    let resolved = core.journal(move |_| resolve(&register, me, now, place, word));
+    let Resolution { key, outcome } = resolved.await?;
+    match &outcome {
+        Outcome::Created(made) => {
+            tracing::info!(%key, "key confirmed by all members");
+            core.events.finish(task);
+            core.key_active(made.aux).await;
         }
-        OnComplete::Wake => journal.revive(now, task, announcement.clone())?,
-        OnComplete::Already => return Err(HandoverError::Unfit("it is in force already")),
-        OnComplete::Passed => {
-            return Err(HandoverError::Unfit(
-                "the key has come further here; compare all members' generations",
-            ));
+        Outcome::Reshared(_)
+        | Outcome::Signed(_)
+        | Outcome::Refused(_)
+        | Outcome::Failed(_)
+        | Outcome::Intact(_) => {
+            log_resolution(task, key, &outcome);
+            core.events.finish(task);
+            moved(core, key).await;
         }
     }
-    Ok(announcement)
+    core.reporter.send(FromNode::Outcome { task, outcome });
+    Ok(())
+}
+
+fn log_resolution(task: TaskId, key: KeyId, outcome: &Outcome) {
+    match outcome {
+        Outcome::Reshared(next) => {
+            let generation = next.generation;
+            tracing::info!(%task, %key, generation, "reshare settled: the next generation is in force");
+        }
+        Outcome::Failed(failure) => {
+            tracing::warn!(%task, %key, code = %failure.code, reason = %failure.text, "the reshare came to nothing");
+        }
+        Outcome::Created(_) | Outcome::Signed(_) | Outcome::Refused(_) | Outcome::Intact(_) => {}
+    }
 }
 
 /// A party's word that it never stored: the present generation stays.
 pub async fn void(core: &Arc<Core>, task: TaskId, mark: StoredMark) {
-    let me = core.me;
-    let now = core.now();
-    match core
-        .journal(move |journal| believe_void(journal, me, now, task, &mark))
-        .await
-    {
-        Ok((key, failure)) => {
-            tracing::warn!(%task, %key, "the reshare came to nothing: a party never stored its part");
-            core.events.finish(task);
-            moved(core, key).await;
-            core.reporter.send(FromNode::Outcome {
-                task,
-                outcome: Outcome::Failed(failure),
-            });
+    let stored = core.journal(move |journal| journal.handover(&task)).await;
+    let settled = match stored {
+        Ok(Some(stored)) => {
+            let key = stored.announcement.key;
+            settle_by(core, (task, key), Word::NeverStored(mark)).await
         }
-        Err(error) => not_taken(task, "a void", &error),
+        Ok(None) => return tracing::debug!(%task, "a void of nothing was ignored"),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = settled {
+        not_taken(task, "a void", &error);
     }
-}
-
-fn believe_void(
-    journal: &Journal,
-    me: NodeId,
-    now: UnixMillis,
-    task: TaskId,
-    mark: &StoredMark,
-) -> Result<(KeyId, Failure), HandoverError> {
-    let (row, handover) = unsettled(journal, task)?;
-    if !succession::heeds_void(standing(handover.stage))
-        || mark.node == me
-        || !row.parties.contains(&mark.node)
-        || !mark.verifies(&void_digest(row.hash))
-    {
-        return Err(HandoverError::Unfit("it is not the word of another party"));
-    }
-    let text = format!(
-        "{} never stored its part; see why in its log, then try again with a new task",
-        mark.node
-    );
-    let failure = Failure::new(FailureCode::ReshareVoid, text).naming(vec![mark.node]);
-    journal.close_handover(now, task, HandoverStage::Void, failure.clone())?;
-    Ok((handover.announcement.key, failure))
-}
-
-/// The operator says that nobody switched and nobody will: the present generation stays.
-pub fn abandon(journal: &Journal, now: UnixMillis, task: TaskId) -> Result<(), HandoverError> {
-    unsettled(journal, task)?;
-    let text = "this node's operator abandoned the reshare; try again with a new task".to_owned();
-    journal.close_handover(
-        now,
-        task,
-        HandoverStage::Abandoned,
-        Failure::new(FailureCode::ReshareAbandoned, text),
-    )?;
-    Ok(())
 }
 
 /// Generations that the coordinator shows to a node which they passed by.
@@ -353,31 +344,17 @@ pub async fn heed(core: &Arc<Core>, proof: GenerationProof) -> Result<Learned, H
     let task = proof.announcement.task;
     let key = proof.announcement.key;
     let generation = proof.announcement.generation;
-    let told = core.clone();
-    let announcement = proof.announcement.clone();
-    let learned = core.journal(move |journal| {
-        let what = crate::events::what_of(
-            &told.events,
-            task,
-            &Outcome::Reshared(proof.announcement.clone()),
-            now.0,
-        );
-        let telling = journal.telling(told.events.tell(journal, task, what));
-        learn(journal, &telling, me, now, &proof)
-    });
+    let outcome = Outcome::Reshared(proof.announcement.clone());
+    let register = core.register.clone();
+    let learned = core.journal(move |_| learn(&register, me, now, &proof));
     let learned = learned.await?;
     match learned {
         Learned::Nothing | Learned::Marks => {}
         Learned::Settled => {
-            tracing::info!(%task, %key, generation, "reshare settled: the next generation is in force");
-            core.tally
-                .task(TaskKind::KeyReshare, crate::metrics::Ended::Succeeded);
+            log_resolution(task, key, &outcome);
             core.events.finish(task);
             moved(core, key).await;
-            core.reporter.send(FromNode::Outcome {
-                task,
-                outcome: Outcome::Reshared(announcement),
-            });
+            core.reporter.send(FromNode::Outcome { task, outcome });
         }
         Learned::Passed => {
             tracing::warn!(%key, generation, "the key was handed over to others; this node's share of it is used no more");
@@ -405,14 +382,14 @@ pub enum Learned {
 
 /// Takes in a generation with all its marks, whoever brings it. A party that has stored for it has
 /// it in force from here on; for another holder every step must be one that the generation it knows
-/// has taken. `telling` is the journal that tells receivers of a task that ends by it.
+/// has taken.
 pub fn learn(
-    journal: &Journal,
-    telling: &Journal,
+    register: &Register,
     me: NodeId,
     now: UnixMillis,
     proof: &GenerationProof,
 ) -> Result<Learned, HandoverError> {
+    let journal = &register.journal;
     let next = &proof.announcement;
     let Concern { record, party } = Concern::of(journal, next)?;
     let kept = journal
@@ -421,11 +398,12 @@ pub fn learn(
     if kept.as_ref().is_none_or(|kept| !kept.covers(proof))
         && !(next.is_complete() && proof.marks_verify())
     {
-        return Err(HandoverError::Unproven);
+        return Err(Unfit::Unproven.into());
     }
     let learned = match (party, record) {
         (Some(handover), _) if handover.stage != HandoverStage::Switched => {
-            adopt(telling, now, next.task, next.clone())?;
+            let word = Word::AllStored(next.clone().into());
+            resolve(register, me, now, (next.task, next.key), word)?;
             Learned::Settled
         }
         (_, Some(record)) if next.generation > record.announcement.generation => {
@@ -437,12 +415,10 @@ pub fn learn(
             Learned::Nothing
         }
         (_, Some(_)) if kept.is_none() => {
-            return Err(HandoverError::Unfit(
-                "it is no generation that this node knows of the key",
-            ));
+            return Err(Unfit::Unfit("it is no generation that this node knows of the key").into());
         }
         (Some(_), _) | (None, Some(_)) => Learned::Nothing,
-        (None, None) => return Err(HandoverError::Unfit("this node knows no such key")),
+        (None, None) => return Err(Unfit::Unfit("this node knows no such key").into()),
     };
     let marks = journal.in_force(next.key, next.generation, proof.in_force.clone())?;
     Ok(if learned == Learned::Nothing && marks == Written::Now {
@@ -470,7 +446,7 @@ impl Concern {
         if record.is_some() || party.is_some() {
             Ok(Self { record, party })
         } else {
-            Err(HandoverError::Unfit("this node knows no such key"))
+            Err(Unfit::Unfit("this node knows no such key").into())
         }
     }
 }
@@ -483,7 +459,7 @@ fn pass(
     record: &KeyRecord,
     next: &Announcement,
 ) -> Result<(), HandoverError> {
-    let unfit = |why| Err(HandoverError::Unfit(why));
+    let unfit = |why| Err(Unfit::Unfit(why).into());
     if !next.succeeds(&record.announcement) {
         return unfit("it does not follow from the generation that this node knows");
     }
@@ -897,26 +873,6 @@ pub fn align_all(journal: &Journal, vault: &Vault, now: UnixMillis) -> Result<()
         }
     }
     Ok(())
-}
-
-/// A reshare for which this node has stored.
-fn known(journal: &Journal, task: TaskId) -> Result<(Row, Handover), HandoverError> {
-    let unfit = "this node has stored nothing for such a task; see `countersign-node task list`";
-    journal
-        .row(&task)?
-        .zip(journal.handover(&task)?)
-        .ok_or(HandoverError::Unfit(unfit))
-}
-
-/// One that waits.
-fn unsettled(journal: &Journal, task: TaskId) -> Result<(Row, Handover), HandoverError> {
-    let unfit =
-        "no reshare of this task waits to be settled here; see `countersign-node task list`";
-    let (row, handover) = known(journal, task)?;
-    match handover.stage {
-        HandoverStage::Open => Ok((row, handover)),
-        _ => Err(HandoverError::Unfit(unfit)),
-    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,44 @@
 
 use countersign_link::Identity;
 use countersign_protocol::{Committee, Failure, FailureCode, Hash, Scheme, SessionId, Threshold};
-use countersign_store::{Decided, Evidence};
+use countersign_store::{Decided, Evidence, Silent};
 
 use super::*;
+use crate::events::{Events, Wanted};
+use crate::metrics::Ended;
 
 const TASK: TaskId = TaskId([1; 16]);
 const HASH: Hash = Hash([7; 32]);
 pub(super) const NOW: UnixMillis = UnixMillis(1_000);
+
+/// Where this journal's tasks are written, and told to nobody.
+fn register(journal: &Journal) -> Register {
+    Register {
+        journal: journal.clone(),
+        events: Arc::new(Events::new(node(1), &[])),
+        tally: Arc::default(),
+    }
+}
+
+fn settled(
+    journal: &Journal,
+    task: TaskId,
+    key: KeyId,
+    word: Word,
+) -> Result<Outcome, HandoverError> {
+    let place = (task, key);
+    let resolution = resolve(&register(journal), node(1), NOW, place, word)?;
+    assert_eq!(resolution.key, key);
+    Ok(resolution.outcome)
+}
+
+fn adopt(journal: &Journal, task: TaskId, next: Announcement) -> Result<Outcome, HandoverError> {
+    settled(journal, task, next.key, Word::AllStored(next.into()))
+}
+
+fn abandon(journal: &Journal, task: TaskId) -> Result<Outcome, HandoverError> {
+    settled(journal, task, key(), Word::GivenUp)
+}
 
 pub(super) fn identity(seed: u8) -> Identity {
     Identity::from_seed(&[seed; 32]).unwrap()
@@ -137,7 +168,7 @@ fn the_marks_of_all_parties_put_the_next_generation_in_force() {
     let (_dir, journal) = open_journal();
     for marked_by in [&[][..], &[1, 3], &[1, 2], &[2, 3]] {
         assert!(
-            adopt(&journal, NOW, TASK, generation(1, [1, 3], marked_by)).is_err(),
+            adopt(&journal, TASK, generation(1, [1, 3], marked_by)).is_err(),
             "{marked_by:?}"
         );
     }
@@ -151,14 +182,14 @@ fn the_marks_of_all_parties_put_the_next_generation_in_force() {
         ..other
     };
     assert!(other.is_complete());
-    let refused = adopt(&journal, NOW, TASK, other);
+    let refused = adopt(&journal, TASK, other);
     assert!(
         matches!(refused, Err(HandoverError::Unfit(_))),
         "another generation: {refused:?}"
     );
     assert_eq!(record(&journal).announcement.generation, 0);
     assert_eq!(waiting(&journal).unwrap(), [handover()]);
-    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    adopt(&journal, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     assert_eq!(
         (
             record(&journal).announcement.generation,
@@ -168,7 +199,7 @@ fn the_marks_of_all_parties_put_the_next_generation_in_force() {
     );
     assert_eq!(waiting(&journal).unwrap(), []);
     assert!(
-        abandon(&journal, NOW, TASK).is_err(),
+        abandon(&journal, TASK).is_err(),
         "what is done cannot be abandoned"
     );
     journal.verify_audit().unwrap();
@@ -198,7 +229,7 @@ fn a_new_link_is_told_at_once_of_what_waits() {
         })
         .collect();
     assert_eq!(marks, [[mark(1, digest.as_bytes())]]);
-    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    adopt(&journal, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     assert!(
         !told()
             .iter()
@@ -227,7 +258,7 @@ fn nothing_but_a_settlement_ends_a_task_for_which_this_node_has_stored() {
     );
     let row = journal.row(&TASK).unwrap().unwrap();
     assert!(!never_stored(&journal, &row).unwrap());
-    abandon(&journal, NOW, TASK).unwrap();
+    abandon(&journal, TASK).unwrap();
     let row = journal.row(&TASK).unwrap().unwrap();
     assert!(
         !never_stored(&journal, &row).unwrap(),
@@ -240,10 +271,10 @@ fn nothing_but_a_settlement_ends_a_task_for_which_this_node_has_stored() {
 #[test]
 fn all_marks_revive_a_reshare_that_was_given_up() {
     let (_dir, journal) = open_journal();
-    abandon(&journal, NOW, TASK).unwrap();
+    abandon(&journal, TASK).unwrap();
     let end = journal.row(&TASK).unwrap().unwrap().state;
-    assert!(adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 3])).is_err());
-    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    assert!(adopt(&journal, TASK, generation(1, [1, 3], &[1, 3])).is_err());
+    adopt(&journal, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     assert_eq!(
         (
             record(&journal).announcement.generation,
@@ -266,7 +297,7 @@ fn all_marks_revive_a_reshare_that_was_given_up() {
             .contains("had stored")
     );
     assert!(
-        adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).is_err(),
+        adopt(&journal, TASK, generation(1, [1, 3], &[1, 2, 3])).is_err(),
         "once is enough"
     );
     journal.verify_audit().unwrap();
@@ -295,7 +326,8 @@ fn a_node_that_failed_before_it_stored_says_so() {
 fn another_party_s_own_word_ends_the_wait_and_nobody_else_s() {
     let (_dir, journal) = open_journal();
     let digest = void_digest(HASH);
-    let believe = |mark: &StoredMark| believe_void(&journal, node(1), NOW, TASK, mark);
+    let believe =
+        |mark: &StoredMark| settled(&journal, TASK, key(), Word::NeverStored(mark.clone()));
     let unsigned = StoredMark {
         node: node(2),
         ..mark(3, digest.as_bytes())
@@ -316,7 +348,9 @@ fn another_party_s_own_word_ends_the_wait_and_nobody_else_s() {
         assert!(believe(&wrong).is_err(), "{what}");
         assert_eq!(waiting(&journal).unwrap(), [handover()], "{what}");
     }
-    let (_, failure) = believe(&mark(2, digest.as_bytes())).unwrap();
+    let Outcome::Failed(failure) = believe(&mark(2, digest.as_bytes())).unwrap() else {
+        panic!("a void is a failure")
+    };
     assert_eq!(
         (failure.code.as_str(), &failure.culprits[..]),
         ("reshare-void", &[node(2)][..])
@@ -324,6 +358,40 @@ fn another_party_s_own_word_ends_the_wait_and_nobody_else_s() {
     assert_eq!(waiting(&journal).unwrap(), []);
     assert_eq!(record(&journal).announcement.generation, 0);
     assert!(believe(&mark(3, digest.as_bytes())).is_err(), "once");
+}
+
+/// However a reshare ends that was in doubt, receivers hear of it and it is counted, once and in
+/// the commit that ends it.
+#[test]
+fn every_end_of_a_reshare_in_doubt_is_told_and_counted() {
+    let void = mark(2, void_digest(HASH).as_bytes());
+    let all = generation(1, [1, 3], &[1, 2, 3]);
+    for (word, happening, ended) in [
+        (Word::NeverStored(void), "failed", Ended::Failed),
+        (Word::GivenUp, "failed", Ended::Failed),
+        (Word::AllStored(all.into()), "succeeded", Ended::Succeeded),
+    ] {
+        let (_dir, journal) = open_journal();
+        let wanted: Wanted = format!("request.keyreshare.{happening}").parse().unwrap();
+        let receivers = vec![("r".to_owned(), [wanted].into())];
+        let register = Register {
+            events: Arc::new(Events::told_to(node(1), receivers)),
+            ..register(&journal)
+        };
+        let end = || resolve(&register, node(1), NOW, (TASK, key()), word.clone());
+        let commits = journal.commits();
+        end().unwrap();
+        end().unwrap_err();
+        assert_eq!(journal.commits(), commits + 1, "{word:?}");
+        let told = journal.outbox("r", 10).unwrap();
+        assert_eq!(told.len(), 1, "{word:?}");
+        let counted = register.tally.tasks();
+        assert_eq!(
+            counted,
+            [(TaskKind::KeyReshare.name(), ended, 1)],
+            "{word:?}"
+        );
+    }
 }
 
 /// Shows node 1 these generations, one after the other; the last that it took.
@@ -334,7 +402,7 @@ fn show(journal: &Journal, generations: &[Announcement]) -> Result<Option<u32>, 
             announcement: announcement.clone(),
             in_force: Vec::new(),
         };
-        if learn(journal, journal, node(1), NOW, &proof)? == Learned::Passed {
+        if learn(&register(journal), node(1), NOW, &proof)? == Learned::Passed {
             taken = Some(announcement.generation);
         }
     }
@@ -433,7 +501,7 @@ fn a_holder_that_took_no_part_keeps_its_share_until_a_quorum_says_that_the_next_
     let vault = empty_vault(&dir);
     vault.keep_record(false, &generation(0, [1, 2], &[]));
     let next = generation(1, [3, 4], &[1, 2, 3, 4]);
-    let learnt = |proof: &GenerationProof| learn(&journal, &journal, node(1), NOW, proof);
+    let learnt = |proof: &GenerationProof| learn(&register(&journal), node(1), NOW, proof);
     let released = |handed_on| {
         align_it(&journal, &vault);
         release(&journal, &vault, NOW, key(), handed_on).unwrap()
@@ -448,7 +516,7 @@ fn a_holder_that_took_no_part_keeps_its_share_until_a_quorum_says_that_the_next_
         ..proof(&next, &[])
     };
     assert!(
-        matches!(learnt(&forged), Err(HandoverError::Unproven)),
+        matches!(learnt(&forged), Err(HandoverError::Unfit(Unfit::Unproven))),
         "that it stored is not that it switched"
     );
     let others = GenerationProof {
@@ -456,7 +524,7 @@ fn a_holder_that_took_no_part_keeps_its_share_until_a_quorum_says_that_the_next_
         ..proof(&next, &[])
     };
     assert!(
-        matches!(learnt(&others), Err(HandoverError::Unproven)),
+        matches!(learnt(&others), Err(HandoverError::Unfit(Unfit::Unproven))),
         "no member"
     );
     let invented = generation(1, [5, 6], &[1, 2, 5, 6]);
@@ -514,7 +582,7 @@ fn who_deals_and_leaves_keeps_its_share_just_so_and_says_so_to_all() {
         .unwrap();
     let vault = empty_vault(&dir);
     vault.keep_record(false, &generation(0, [1, 2], &[]));
-    let learnt = |proof: &GenerationProof| learn(&journal, &journal, node(1), NOW, proof).unwrap();
+    let learnt = |proof: &GenerationProof| learn(&register(&journal), node(1), NOW, proof).unwrap();
     assert_eq!(learnt(&proof(&all, &[2])), Learned::Settled);
     align_it(&journal, &vault);
     assert_eq!(
@@ -555,7 +623,7 @@ fn a_member_says_in_force_once_its_switch_is_durable_and_not_before() {
     let signer = crate::core::Signer(Arc::new(identity(1)));
     let vouched = || vouch(node(1), &signer, &journal, &vault, (key(), 1)).unwrap();
     assert!(!vouched(), "it waits");
-    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    adopt(&journal, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     assert!(
         !vouched(),
         "the share of before is still the one in the store"
@@ -584,7 +652,7 @@ fn a_member_says_in_force_once_its_switch_is_durable_and_not_before() {
 fn a_switch_spares_what_sleeps_for_a_reshare_that_was_ordered_later() {
     let (dir, journal) = open_journal();
     let vault = vault(&dir);
-    abandon(&journal, NOW, TASK).unwrap();
+    abandon(&journal, TASK).unwrap();
     let later = other(9);
     let approved = Decided {
         task: later.task,
@@ -608,8 +676,8 @@ fn a_switch_spares_what_sleeps_for_a_reshare_that_was_ordered_later() {
         })
         .unwrap();
     vault.keep_record(true, &later);
-    abandon(&journal, NOW, later.task).unwrap();
-    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    abandon(&journal, later.task).unwrap();
+    adopt(&journal, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     align_it(&journal, &vault);
     assert_eq!(shares(&vault), (vec![1], vec![later.task]));
     let steps = steps(&journal, key()).unwrap();
@@ -627,7 +695,7 @@ fn a_switch_spares_what_sleeps_for_a_reshare_that_was_ordered_later() {
 #[test]
 fn what_a_node_has_of_a_key_is_shown_from_where_it_is_asked() {
     let (_dir, journal) = open_journal();
-    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    adopt(&journal, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     let asked = |generation| {
         shown(
             &journal,
@@ -717,7 +785,7 @@ fn a_switch_puts_the_next_share_in_the_place_of_the_old_one_and_wakes_no_other()
         (vec![0], both),
         "the journal may be older than the store"
     );
-    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    adopt(&journal, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     for _ in 0..2 {
         align_it(&journal, &vault);
         assert_eq!(shares(&vault), (vec![1], vec![TaskId([9; 16])]));
@@ -751,7 +819,7 @@ fn a_key_that_moves_on_elsewhere_takes_no_share_that_waits() {
         (vec![], vec![TASK]),
         "the others may have switched already"
     );
-    abandon(&journal, NOW, TASK).unwrap();
+    abandon(&journal, TASK).unwrap();
     align_it(&journal, &vault);
     assert_eq!(
         shares(&vault),
@@ -775,7 +843,7 @@ fn a_share_that_must_be_there_and_is_not_is_said_to_be_missing() {
     let (dir, journal) = open_journal();
     let vault = vault(&dir);
     vault.drop_next_share(&handover().announcement).unwrap();
-    adopt(&journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
+    adopt(&journal, TASK, generation(1, [1, 3], &[1, 2, 3])).unwrap();
     let aligned = align(&journal, &vault, NOW, handover().announcement.key);
     assert!(
         matches!(
@@ -860,8 +928,8 @@ impl Party {
         }
     }
 
-    fn adopt(&self) -> Result<Announcement, HandoverError> {
-        adopt(&self.journal, NOW, TASK, generation(1, [1, 3], &[1, 2, 3]))
+    fn adopt(&self) -> Result<Outcome, HandoverError> {
+        adopt(&self.journal, TASK, generation(1, [1, 3], &[1, 2, 3]))
     }
 
     /// The generation that it signs with.

@@ -1,7 +1,7 @@
 //! What a start and a change of one key cost at a node that holds many: rows of the journal and
 //! records of the store that are read.
 
-use countersign_store::Journal;
+use countersign_store::{Journal, Silent};
 
 use super::tests::{NOW, empty_journal, empty_vault, generation, identity, node};
 use super::*;

@@ -1,22 +1,23 @@
-//! The way of a task through the node, the same for every operation.
-//!
-//! Authenticated, looked up in the journal, admitted, approved, journalled, started, run,
-//! journalled, reported. An operation is a [`Job`]: what it asks the plugins, who takes part, and
-//! the steps it runs.
+//! The way of a task through the node, the same for every operation: [`machine`]. An operation is a
+//! [`Job`]: what it asks the plugins, who takes part, and the steps it runs.
 
 pub mod admission;
 mod aux;
 pub mod check_up;
+mod commit;
 pub mod counting;
 mod describe;
+mod desk;
 pub mod gossip;
 pub mod handover;
 mod intent;
 pub mod keygen;
 pub mod keysign;
-mod offer;
+pub mod machine;
 mod quarantine;
 pub mod reshare;
+mod resolve;
+mod run;
 pub mod settle;
 mod succession;
 mod telling;
@@ -32,7 +33,9 @@ use countersign_protocol::{Committee, Failure, Hash, NodeId, Outcome};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
-pub use offer::{Desk, Offered};
+pub use commit::Register;
+pub use desk::{Desk, Offered};
+pub use resolve::{Unfit, Word};
 
 /// One operation, admitted: every fact it needs is resolved, and nothing has been asked yet.
 pub trait Job: Clone + Send + Sync + Sized + 'static {

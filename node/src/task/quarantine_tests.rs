@@ -5,7 +5,7 @@ use countersign_protocol::{
     Cause, Committee, DerivationPath, Failure, FailureCode, Hash, KeyGen, KeySign, Payload,
     PayloadKind, Refusal, RequesterId, Scheme, SessionId, Signed, Threshold,
 };
-use countersign_store::{Decided, TaskKind};
+use countersign_store::{Decided, Silent, TaskKind};
 
 use super::*;
 

@@ -1,17 +1,11 @@
 //! A new key between the moment its share is stored and the last member's confirmation. Its task
 //! has no end until then.
 
-use std::sync::Arc;
-
-use countersign_protocol::control::{FromNode, Held};
-use countersign_protocol::{Announcement, KeyId, NodeId, Outcome, TaskId, UnixMillis};
-use countersign_store::{
-    Journal, KeyRecord, KeyStatus, ReadJournalError, State, TaskKind, WriteJournalError,
-};
+use countersign_protocol::control::Held;
+use countersign_protocol::{Announcement, KeyId, NodeId, TaskId};
+use countersign_store::{Journal, KeyStatus, ReadJournalError, TaskKind};
 
 use super::handover;
-use crate::core::Core;
-use crate::{events, metrics};
 
 /// The KeyGens and KeyReshares that this node has stored for and whose last confirmations it has
 /// not seen.
@@ -21,48 +15,6 @@ pub fn waiting(journal: &Journal) -> Result<Vec<TaskId>, ReadJournalError> {
         .into_iter()
         .map(|handover| handover.task);
     Ok(keygens.chain(reshares).collect())
-}
-
-/// Activates a pending key, if every member's mark over exactly what is stored here is there,
-/// whoever brings them.
-pub async fn settle(core: &Arc<Core>, task: TaskId, announcement: Announcement) {
-    let key = announcement.key;
-    let Ok(Some(record)) = core.journal(move |journal| journal.key(&key)).await else {
-        return;
-    };
-    let same = record.announcement.digest() == announcement.digest();
-    if record.status != KeyStatus::Pending
-        || announcement.task != task
-        || !same
-        || !announcement.is_complete()
-    {
-        return tracing::debug!(%key, "a settlement does not fit and was ignored");
-    }
-    let now = core.now();
-    let created = record.created;
-    let settled = announcement.clone();
-    let told = core.clone();
-    let confirm = move |journal: &Journal| {
-        let what = events::what_of(
-            &told.events,
-            task,
-            &Outcome::Created(settled.clone()),
-            now.0,
-        );
-        let events = told.events.tell(journal, task, what);
-        self::confirm(&journal.telling(events), now, created, settled)
-    };
-    if let Err(error) = core.journal(confirm).await {
-        return tracing::error!(%key, %error, "the key stays pending");
-    }
-    tracing::info!(%key, "key confirmed by all members");
-    core.tally.task(TaskKind::KeyGen, metrics::Ended::Succeeded);
-    core.events.finish(task);
-    core.key_active(announcement.aux).await;
-    core.reporter.send(FromNode::Outcome {
-        task,
-        outcome: Outcome::Created(announcement),
-    });
 }
 
 /// The generations that this node has stored for and whose last marks it has not seen, each with
@@ -96,42 +48,53 @@ pub fn lacking(journal: &Journal) -> Result<Vec<(Held, Vec<NodeId>)>, ReadJourna
     Ok(lacking)
 }
 
-/// Ends the task with the key that all members have confirmed; the key is active from then on. A
-/// task that was recorded as over keeps its end, and the key becomes active all the same: all
-/// others have it.
-pub fn confirm(
-    journal: &Journal,
-    now: UnixMillis,
-    created: UnixMillis,
-    announcement: Announcement,
-) -> Result<(), WriteJournalError> {
-    let task = announcement.task;
-    match journal.row(&task)? {
-        Some(row) if row.state == State::Approved => journal
-            .end(now, task, Outcome::Created(announcement))
-            .map(drop),
-        _ => journal.put_key(KeyRecord {
-            announcement,
-            status: KeyStatus::Active,
-            created,
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use countersign_protocol::{Committee, Failure, Hash, Scheme, SessionId, Threshold};
-    use countersign_store::Decided;
+    use std::sync::Arc;
+
+    use countersign_protocol::{
+        Committee, Failure, FailureCode, Hash, Outcome, Scheme, SessionId, StoredMark, Threshold,
+        UnixMillis,
+    };
+    use countersign_store::{Decided, KeyRecord, Silent, State};
 
     use super::*;
+    use crate::events::Events;
+    use crate::task::{Register, Word};
 
     const TASK: TaskId = TaskId([1; 16]);
     const NOW: UnixMillis = UnixMillis(1_000);
     const HASH: Hash = Hash([7; 32]);
 
+    fn identity(seed: u8) -> countersign_link::Identity {
+        countersign_link::Identity::from_seed(&[seed; 32]).unwrap()
+    }
+
     fn node(seed: u8) -> NodeId {
-        let identity = countersign_link::Identity::from_seed(&[seed; 32]).unwrap();
-        NodeId::from_bytes(identity.public().0).unwrap()
+        NodeId::from_bytes(identity(seed).public().0).unwrap()
+    }
+
+    /// With the marks of these.
+    fn marked_by(seeds: &[u8]) -> Announcement {
+        let made = announcement();
+        let mark = |seed: &u8| StoredMark {
+            node: node(*seed),
+            signature: identity(*seed).sign(made.digest().as_bytes()).to_vec(),
+        };
+        let mut stored: Vec<_> = seeds.iter().map(mark).collect();
+        stored.sort_by_key(|mark| mark.node);
+        Announcement { stored, ..made }
+    }
+
+    fn confirm(journal: &Journal, made: Announcement) -> Result<(), handover::HandoverError> {
+        let register = Register {
+            journal: journal.clone(),
+            events: Arc::new(Events::new(node(1), &[])),
+            tally: Arc::default(),
+        };
+        let place = (TASK, made.key);
+        let word = Word::AllStored(made.into());
+        handover::resolve(&register, node(1), NOW, place, word).map(drop)
     }
 
     fn announcement() -> Announcement {
@@ -201,9 +164,17 @@ mod tests {
         );
         assert_eq!(journal.abort_unfinished(NOW, &settling).unwrap(), []);
         assert_eq!(status(&journal), KeyStatus::Pending);
-        confirm(&journal, NOW, NOW, announcement()).unwrap();
+        let strange = Announcement {
+            public_shares: Hash([9; 32]),
+            ..marked_by(&[1, 2])
+        };
+        for unfit in [marked_by(&[1]), marked_by(&[]), strange] {
+            confirm(&journal, unfit).unwrap_err();
+            assert_eq!(status(&journal), KeyStatus::Pending);
+        }
+        confirm(&journal, marked_by(&[1, 2])).unwrap();
         let ended = State::Ended {
-            outcome: Outcome::Created(announcement()).into(),
+            outcome: Outcome::Created(marked_by(&[1, 2])).into(),
             at: NOW,
         };
         assert_eq!(journal.row(&TASK).unwrap().unwrap().state, ended);
@@ -215,16 +186,11 @@ mod tests {
     #[test]
     fn a_recorded_end_stays_and_the_key_becomes_active() {
         let (_dir, journal) = journal();
-        let failure = Failure {
-            cause: countersign_protocol::Cause::Environment,
-            code: "c".into(),
-            text: "t".into(),
-            culprits: Vec::new(),
-        };
+        let failure = Failure::new(FailureCode::SessionTimeout, "t");
         journal
             .end(NOW, TASK, Outcome::Failed(failure.clone()))
             .unwrap();
-        confirm(&journal, NOW, NOW, announcement()).unwrap();
+        confirm(&journal, marked_by(&[1, 2])).unwrap();
         let ended = State::Ended {
             outcome: Outcome::Failed(failure).into(),
             at: NOW,

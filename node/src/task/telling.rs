@@ -1,10 +1,9 @@
 //! What the desk logs, counts and says: texts and codes, and nothing that decides.
 
 use countersign_protocol::{
-    Authenticated, Failure, FailureCode, KeyId, Operation, Outcome, PluginVerdict, Refusal,
-    RefusalCode, Task,
+    Failure, FailureCode, Operation, Outcome, PluginVerdict, Refusal, RefusalCode, Task,
 };
-use countersign_store::{Consequences, TaskKind};
+use countersign_store::{Consequences, TaskChange, TaskKind};
 
 use super::admission::refusal;
 use crate::metrics::Ended;
@@ -14,16 +13,6 @@ pub(super) fn blind(task: &Task) -> Option<bool> {
     match &task.operation {
         Operation::KeySign(keysign) => Some(keysign.payload.is_blind()),
         Operation::KeyGen(_) | Operation::KeyReshare(_) | Operation::KeyShareSign(_) => None,
-    }
-}
-
-/// The key that a task uses, or is to make.
-pub(super) fn key_of(task: &Authenticated<Task>) -> KeyId {
-    match &task.operation {
-        Operation::KeyGen(_) => KeyId::of_task(&task.hash()),
-        Operation::KeySign(keysign) => keysign.key,
-        Operation::KeyReshare(reshare) => reshare.from.key,
-        Operation::KeyShareSign(check_up) => check_up.key,
     }
 }
 
@@ -37,7 +26,7 @@ pub(super) fn ended(outcome: &Outcome) -> Ended {
     }
 }
 
-pub(super) fn log_outcome(task: &Task, outcome: &Outcome) {
+fn log_outcome(task: &Task, outcome: &Outcome) {
     let id = task.id;
     let blind = blind(task);
     match outcome {
@@ -66,8 +55,64 @@ pub(super) fn log_refusal(task: &Task, refusal: &Refusal) {
     tracing::warn!(task = %id, blind, code = %refusal.code, plugin = refusal.plugin.as_deref(), reason = %refusal.reason, "refused");
 }
 
+/// What is logged of a change once it is durable.
+pub(super) struct Lines {
+    refusal: Option<Refusal>,
+    outcome: Option<Outcome>,
+    /// No end: what was stored waits.
+    waits: bool,
+    consequences: Consequences,
+}
+
+impl Lines {
+    /// Of this change.
+    pub(super) fn of(change: &TaskChange) -> Self {
+        let mut lines = Self {
+            refusal: None,
+            outcome: None,
+            waits: false,
+            consequences: Consequences::default(),
+        };
+        match change {
+            TaskChange::Refuse { refusal, .. } => lines.refusal = Some(refusal.clone()),
+            TaskChange::End {
+                outcome,
+                consequences,
+                ..
+            } => {
+                lines.outcome = Some((**outcome).clone());
+                lines.consequences = (**consequences).clone();
+            }
+            TaskChange::Judge(consequences) => {
+                lines.waits = true;
+                lines.consequences = (**consequences).clone();
+            }
+            TaskChange::Approve { .. }
+            | TaskChange::AbortUnfinished { .. }
+            | TaskChange::CloseReshare { .. }
+            | TaskChange::Revive { .. }
+            | TaskChange::Activate(_) => {}
+        }
+        lines
+    }
+
+    /// Writes them.
+    pub(super) fn log(&self, task: &Task) {
+        log_consequences(&self.consequences);
+        if let Some(refusal) = &self.refusal {
+            log_refusal(task, refusal);
+        }
+        if let Some(outcome) = &self.outcome {
+            log_outcome(task, outcome);
+        }
+        if self.waits {
+            tracing::warn!(task = %task.id, "what was stored waits for the other parties");
+        }
+    }
+}
+
 /// What an operator has to hear of.
-pub(super) fn log_consequences(consequences: &Consequences) {
+fn log_consequences(consequences: &Consequences) {
     for new in &consequences.quarantines {
         tracing::error!(key = %new.key, peer = %new.peer, code = %new.code, proven = new.evidence.is_some(), "the peer is kept away from the key; see `countersign-node quarantine list`");
     }

@@ -18,12 +18,14 @@ mod trouble;
 
 pub use backup::{Backup, BackupError};
 pub use contain::is_contained;
+#[cfg(any(test, feature = "testing"))]
+pub use journal::Silent;
 pub use journal::{
     Attempt, AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Consequences, Count,
     Counted, Decided, Delivery, Difference, Evidence, Generation, Handover, HandoverStage, Journal,
     JournalOpenError, KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp, NewEvent, PeerMark, Proof,
-    Quarantine, ReadJournalError, Refused, Row, Snapshot, State, StateWrite, Stop, TaskKind,
-    Teller, WriteJournalError, Written,
+    Quarantine, ReadJournalError, Refused, Row, Snapshot, State, StateWrite, Stop, TaskChange,
+    TaskKind, Teller, WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use place::MovedError;

@@ -111,7 +111,9 @@ fn a_wallet_is_found_among_others_and_named_if_it_is_not() {
     );
     let refused = read(bytes.as_bytes(), "Missing").unwrap_err().to_string();
     assert!(
-        refused.contains("`Another\\u{1b}[2J`") && refused.contains(GROUP) && !refused.contains('\u{1b}'),
+        refused.contains("`Another\\u{1b}[2J`")
+            && refused.contains(GROUP)
+            && !refused.contains('\u{1b}'),
         "{refused}"
     );
 }

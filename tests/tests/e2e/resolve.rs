@@ -7,7 +7,7 @@ use countersign_link::Identity;
 use countersign_protocol::{Announcement, Hash, NodeId, Scheme, StoredMark, TaskId, UnixMillis};
 use countersign_store::journal::Journal;
 use countersign_store::{
-    Decided, Evidence, Handover, HandoverStage, KeyStatus, Passphrase, TaskKind,
+    Decided, Evidence, Handover, HandoverStage, KeyStatus, Passphrase, Silent, TaskKind,
 };
 use countersign_tests::process::{expect_success, run};
 use countersign_tests::{Blueprint, Cluster, Node, Plugins};
@@ -95,8 +95,17 @@ async fn an_operator_may_give_a_reshare_up_but_only_on_purpose() {
         !output.status.success()
             && String::from_utf8_lossy(&output.stderr).contains("--nobody-switched")
     );
+    let config = std::fs::read_to_string(node.config()).unwrap();
+    let receiver = "event:\n  server:\n    - url: http://127.0.0.1:9/\n  event_types: [request.keyreshare.failed]\n";
+    std::fs::write(node.config(), format!("{config}{receiver}")).unwrap();
     let mut resolve = node.command("task").unwrap();
     expect_success(resolve.args(["resolve", &task, "--abandon", "--nobody-switched"])).unwrap();
+    std::fs::write(node.config(), config).unwrap();
+    let told = Journal::open(&node.db()).unwrap().outbox_len().unwrap();
+    assert_eq!(
+        told, 1,
+        "the receiver hears of the end when the node starts"
+    );
     assert!(
         listed(node).contains("abandoned by the operator"),
         "{}",

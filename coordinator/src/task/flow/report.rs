@@ -113,7 +113,7 @@ impl Flow {
             effects.send.push((
                 node,
                 ToNode::Settle {
-                    task: self.task.id,
+                    task: self.task().id,
                     announcement,
                 },
             ));
@@ -124,8 +124,8 @@ impl Flow {
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
         let wallet = self.wallet.as_ref();
         let order = proof::Order {
-            task: &self.task,
-            hash: self.hash,
+            task: self.task(),
+            hash: self.hash(),
             wallet,
             parties: &parties,
         };
@@ -152,7 +152,7 @@ impl Flow {
         effects: &mut Effects,
     ) {
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
-        if !self.is_party(&from) || !evidence.verify(self.hash, &parties) {
+        if !self.is_party(&from) || !evidence.verify(self.hash(), &parties) {
             return effects.alarms.push(format!(
                 "{from} accuses a party with a proof that does not hold"
             ));

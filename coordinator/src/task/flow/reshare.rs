@@ -55,14 +55,14 @@ impl Flow {
 
     /// What a party stored, if that is what was ordered, with a mark of its own.
     fn checked(&self, from: NodeId, announcement: Announcement) -> Result<Announcement, String> {
-        let Operation::KeyReshare(reshare) = &self.task.operation else {
+        let Operation::KeyReshare(reshare) = &self.task().operation else {
             return Err("not for a reshare".into());
         };
         if !self.is_party(&from) {
             return Err("it is no party".into());
         }
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
-        proof::check_next(&self.task, reshare, &parties, &announcement)?;
+        proof::check_next(self.task(), reshare, &parties, &announcement)?;
         match &announcement.stored[..] {
             [mark] if mark.node == from && mark.verifies(&announcement.digest()) => {
                 Ok(announcement)
@@ -121,8 +121,8 @@ impl Flow {
         world: &World<'_>,
         effects: &mut Effects,
     ) {
-        let reshare = matches!(self.task.operation, Operation::KeyReshare(_));
-        let own = mark.node == from && mark.verifies(&void_digest(self.hash));
+        let reshare = matches!(self.task().operation, Operation::KeyReshare(_));
+        let own = mark.node == from && mark.verifies(&void_digest(self.hash()));
         if !reshare || !own || !self.is_party(&from) {
             return effects.alarms.push(format!(
                 "{from} says that it stored nothing, but not as a party would"
@@ -141,7 +141,7 @@ impl Flow {
         }
         self.fail_void(from, world.now, effects);
         let waiting = self.record.stored.iter().flat_map(|made| &made.stored);
-        let task = self.task.id;
+        let task = self.task().id;
         effects.send.extend(waiting.map(|stored| {
             (
                 stored.node,
@@ -195,12 +195,12 @@ impl Flow {
             effects.send.push((
                 node,
                 ToNode::Void {
-                    task: self.task.id,
+                    task: self.task().id,
                     mark,
                 },
             ));
         } else if self.record.state.is_final()
-            && matches!(self.task.operation, Operation::KeyReshare(_))
+            && matches!(self.task().operation, Operation::KeyReshare(_))
         {
             self.ask_silent(node, world, effects);
         }

@@ -1,7 +1,7 @@
 use countersign_protocol::{Cause, Failure, Outcome};
 
 use super::*;
-use crate::journal::{Decided, Evidence, Journal, TaskKind, Written};
+use crate::journal::{Decided, Evidence, Journal, Silent, TaskKind, Written};
 
 const TASK: TaskId = TaskId([1; 16]);
 const HASH: Hash = Hash([2; 32]);

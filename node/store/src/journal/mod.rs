@@ -8,6 +8,7 @@
 //! database makes of a page that was damaged since is an error, never a panic.
 
 mod audit;
+mod change;
 mod copy;
 mod counted;
 #[cfg(test)]
@@ -24,6 +25,8 @@ mod peer;
 mod quarantine;
 mod recordings;
 mod row;
+#[cfg(any(test, feature = "testing"))]
+mod silent;
 mod snapshot;
 mod started;
 #[cfg(test)]
@@ -39,8 +42,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_files::Holder;
 use countersign_protocol::{
-    Announcement, Committee, Failure, Hash, KeyId, NodeId, Outcome, Refusal, StoredMark, TaskId,
-    UnixMillis,
+    Announcement, Committee, Hash, KeyId, NodeId, Outcome, StoredMark, TaskId, UnixMillis,
 };
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
@@ -49,6 +51,7 @@ use crate::files::{self, NotPrivate};
 use crate::place::Place;
 use crate::trouble::Trouble;
 pub use audit::{AuditEntry, AuditHead, AuditKind};
+pub use change::TaskChange;
 pub use counted::{Count, Counted, Teller};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
 pub use generation::Generation;
@@ -56,8 +59,8 @@ pub use handover::{Handover, HandoverStage};
 use index::{Index, Known};
 pub use index::{KeyCounts, KnownKey};
 use operation::{
-    AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, Reservations, STATE,
-    STOPS, TASKS, Tables,
+    AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, STATE, STOPS, TASKS,
+    Tables,
 };
 pub use operation::{Decided, StateWrite, Written};
 pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
@@ -66,6 +69,8 @@ pub use peer::PeerMark;
 pub use quarantine::{Attempt, Consequences, Quarantine, Stop};
 pub use recordings::{Configuration, Difference, Evidence, Proof};
 pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
+#[cfg(any(test, feature = "testing"))]
+pub use silent::Silent;
 pub use snapshot::Snapshot;
 use writer::{Desk, Writer};
 
@@ -89,8 +94,6 @@ pub struct Journal {
     /// Alarms that others can cause again and again, as far as they are in the audit log since the
     /// journal was opened.
     alarmed: Arc<Mutex<HashSet<Hash>>>,
-    /// What the next write tells receivers.
-    events: Vec<NewEvent>,
 }
 
 /// What the register knows of a task id.
@@ -180,7 +183,6 @@ impl Journal {
             index,
             trouble,
             alarmed,
-            events: Vec::new(),
         })
     }
 
@@ -219,115 +221,19 @@ impl Journal {
         })
     }
 
-    /// Records an approval, and with it what the plugins wrote into their state. Only after this
-    /// returned may the approval leave the node.
-    pub fn approve(
+    /// Writes what becomes of a task, and the events that tell of it, in one commit; no event if
+    /// the change is refused or changes nothing. Only after this returned may anything of it leave
+    /// the node.
+    pub fn commit(
         &self,
         now: UnixMillis,
-        task: Decided,
-        state: Vec<StateWrite>,
-    ) -> Result<(), WriteJournalError> {
-        self.run(Operation::Approve {
-            now,
-            task: Box::new(task),
-            state,
-        })
-        .map(drop)
-    }
-
-    /// Records a task that ends with this node's refusal. What plugins wrote is forgotten.
-    pub fn refuse(
-        &self,
-        now: UnixMillis,
-        task: Decided,
-        refusal: Refusal,
-    ) -> Result<(), WriteJournalError> {
-        self.run(Operation::Refuse {
-            now,
-            task: Box::new(task),
-            refusal,
-        })
-        .map(drop)
-    }
-
-    /// Records the one outcome of an approved task. The same outcome again is [`Written::Already`];
-    /// another is refused. [`Outcome::Created`] makes the key active in the same commit,
-    /// [`Outcome::Reshared`] puts the next generation in force; no other outcome ends a task whose
-    /// [`Handover`] is open. What plugins wrote for the task stays.
-    pub fn end(
-        &self,
-        now: UnixMillis,
-        task: TaskId,
-        outcome: Outcome,
+        change: TaskChange,
+        events: Vec<NewEvent>,
     ) -> Result<Written, WriteJournalError> {
-        self.write_end(
+        self.writer.run(Operation::Change {
             now,
-            task,
-            outcome,
-            Reservations::Keep,
-            Consequences::default(),
-        )
-    }
-
-    /// Like [`end`](Self::end), or [`end_unused`](Self::end_unused) if no share was `used`,
-    /// together with what the end means for the tasks to come.
-    pub fn conclude(
-        &self,
-        now: UnixMillis,
-        task: TaskId,
-        outcome: Outcome,
-        used: bool,
-        consequences: Consequences,
-    ) -> Result<Written, WriteJournalError> {
-        let reservations = if used {
-            Reservations::Keep
-        } else {
-            Reservations::Release
-        };
-        self.write_end(now, task, outcome, reservations, consequences)
-    }
-
-    /// What happened in a task that has no end yet, for the tasks to come.
-    pub fn judge(&self, consequences: Consequences) -> Result<(), WriteJournalError> {
-        self.writer
-            .run(Operation::Judge(Box::new(consequences)))
-            .map(drop)
-    }
-
-    /// Like [`end`](Self::end), for a task of which this node knows that nothing was signed and
-    /// nothing will be: what plugins wrote for it is taken back, but for entries that a later task
-    /// wrote too.
-    pub fn end_unused(
-        &self,
-        now: UnixMillis,
-        task: TaskId,
-        outcome: Outcome,
-    ) -> Result<Written, WriteJournalError> {
-        self.write_end(
-            now,
-            task,
-            outcome,
-            Reservations::Release,
-            Consequences::default(),
-        )
-    }
-
-    fn write_end(
-        &self,
-        now: UnixMillis,
-        task: TaskId,
-        outcome: Outcome,
-        reservations: Reservations,
-        consequences: Consequences,
-    ) -> Result<Written, WriteJournalError> {
-        let outcome = Box::new(outcome);
-        let consequences = Box::new(consequences);
-        self.run(Operation::End {
-            now,
-            task,
-            outcome,
-            reservations,
-            consequences,
+            change: Box::new(change),
+            events,
         })
     }
 
@@ -336,23 +242,6 @@ impl Journal {
         self.writer
             .run(Operation::Differ(Box::new(difference)))
             .map(drop)
-    }
-
-    /// At start: ends every approved task that has no outcome as failed with code
-    /// `aborted-by-restart`, but for those in `settling`, whose new share is stored and waits for
-    /// the other members. Tells which were ended.
-    pub fn abort_unfinished(
-        &self,
-        now: UnixMillis,
-        settling: &[TaskId],
-    ) -> Result<Vec<TaskId>, WriteJournalError> {
-        match self.run(Operation::AbortUnfinished {
-            now,
-            settling: settling.to_vec(),
-        })? {
-            Written::Aborted(tasks) => Ok(tasks),
-            _ => Ok(Vec::new()),
-        }
     }
 
     /// Adds a line to the audit log that an operator must see.
@@ -515,41 +404,9 @@ impl Journal {
     /// [`end`](Self::end) with the reshared key, or [`close_handover`](Self::close_handover), ends
     /// the task.
     pub fn open_handover(&self, handover: Handover) -> Result<(), WriteJournalError> {
-        self.run(Operation::OpenHandover(Box::new(handover)))
+        self.writer
+            .run(Operation::OpenHandover(Box::new(handover)))
             .map(drop)
-    }
-
-    /// Ends a reshare that came to nothing, for the reason in `stage`.
-    pub fn close_handover(
-        &self,
-        now: UnixMillis,
-        task: TaskId,
-        stage: HandoverStage,
-        failure: Failure,
-    ) -> Result<(), WriteJournalError> {
-        self.run(Operation::CloseHandover {
-            now,
-            task,
-            stage,
-            failure,
-        })
-        .map(drop)
-    }
-
-    /// Puts a generation in force whose reshare had come to nothing here, with an alarm in the
-    /// audit log.
-    pub fn revive(
-        &self,
-        now: UnixMillis,
-        task: TaskId,
-        announcement: Announcement,
-    ) -> Result<(), WriteJournalError> {
-        self.run(Operation::Revive {
-            now,
-            task,
-            announcement: Box::new(announcement),
-        })
-        .map(drop)
     }
 
     /// Keeps a generation of a key that the key has come to already. The caller has verified it.

@@ -10,10 +10,11 @@ use countersign_protocol::{
 use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
 use super::audit::{AuditEntry, AuditHead, AuditKind};
+use super::change::TaskChange;
 use super::counted::{Count, Uses};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::generation::{self, Generations};
-use super::handover::{Handover, HandoverStage, Handovers};
+use super::handover::{Handover, Handovers};
 use super::index::Change;
 use super::memory::Memory;
 use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
@@ -143,30 +144,13 @@ pub(super) enum Reservations {
 
 /// One write.
 pub(super) enum Operation {
-    Approve {
+    /// A change of a task, and events that tell of it.
+    Change {
         now: UnixMillis,
-        task: Box<Decided>,
-        state: Vec<StateWrite>,
+        change: Box<TaskChange>,
+        events: Vec<NewEvent>,
     },
-    Refuse {
-        now: UnixMillis,
-        task: Box<Decided>,
-        refusal: Refusal,
-    },
-    End {
-        now: UnixMillis,
-        task: TaskId,
-        outcome: Box<Outcome>,
-        reservations: Reservations,
-        consequences: Box<Consequences>,
-    },
-    /// Consequences of a task that has no end yet.
-    Judge(Box<Consequences>),
     Differ(Box<Difference>),
-    AbortUnfinished {
-        now: UnixMillis,
-        settling: Vec<TaskId>,
-    },
     Alarm {
         now: UnixMillis,
         task: Option<TaskId>,
@@ -200,17 +184,6 @@ pub(super) enum Operation {
         since: UnixMillis,
     },
     OpenHandover(Box<Handover>),
-    CloseHandover {
-        now: UnixMillis,
-        task: TaskId,
-        stage: HandoverStage,
-        failure: Failure,
-    },
-    Revive {
-        now: UnixMillis,
-        task: TaskId,
-        announcement: Box<Announcement>,
-    },
     Replace {
         now: UnixMillis,
         announcement: Box<Announcement>,
@@ -245,11 +218,6 @@ pub(super) enum Operation {
         now: UnixMillis,
         task: Hash,
         teller: NodeId,
-    },
-    /// The operation, and events that tell of it.
-    Telling {
-        operation: Box<Self>,
-        events: Vec<NewEvent>,
     },
     Post(Vec<NewEvent>),
     Tried {
@@ -310,24 +278,16 @@ impl<'t> Tables<'t> {
 
     pub(super) fn apply(&mut self, operation: Operation) -> Done {
         match operation {
-            Operation::Approve { now, task, state } => self.approve(now, *task, state),
-            Operation::Refuse { now, task, refusal } => self.refuse(now, *task, refusal),
-            Operation::End {
+            Operation::Change {
                 now,
-                task,
-                outcome,
-                reservations,
-                consequences,
+                change,
+                events,
             } => {
-                let written = self.end(now, task, *outcome, reservations)?;
-                if written == Written::Now {
-                    self.judge(&consequences)?;
-                }
+                let written = self.change(now, *change)?;
+                self.outbox.tell(&written, events)?;
                 Ok(written)
             }
-            Operation::Judge(consequences) => self.judge(&consequences),
             Operation::Differ(difference) => self.recordings.differ(&difference),
-            Operation::AbortUnfinished { now, settling } => self.abort_unfinished(now, &settling),
             Operation::Alarm { now, task, text } => {
                 self.log(now, AuditKind::Alarm, task, &text, None)
             }
@@ -354,17 +314,6 @@ impl<'t> Tables<'t> {
                 since,
             } => self.started.start(&key, &task, at, since),
             Operation::OpenHandover(handover) => self.open_handover(&handover),
-            Operation::CloseHandover {
-                now,
-                task,
-                stage,
-                failure,
-            } => self.close_handover(now, task, stage, failure),
-            Operation::Revive {
-                now,
-                task,
-                announcement,
-            } => self.revive(now, task, *announcement),
             Operation::Replace { now, announcement } => self.replace(now, *announcement),
             Operation::InForce {
                 key,
@@ -425,11 +374,6 @@ impl<'t> Tables<'t> {
             Operation::ForgetExpired { now } => self.forget_expired(now),
             Operation::Count { now, new } => self.count(now, *new),
             Operation::Uncount { now, task, teller } => self.uncount(now, task, teller),
-            Operation::Telling { operation, events } => {
-                let written = self.apply(*operation)?;
-                self.outbox.tell(&written, events)?;
-                Ok(written)
-            }
             Operation::Post(events) => {
                 events
                     .into_iter()
@@ -437,6 +381,39 @@ impl<'t> Tables<'t> {
                 Ok(Written::Now)
             }
             Operation::Tried { position, what } => self.outbox.tried(position, what),
+        }
+    }
+
+    fn change(&mut self, now: UnixMillis, change: TaskChange) -> Done {
+        match change {
+            TaskChange::Approve { row, state } => self.approve(now, *row, state),
+            TaskChange::Refuse { row, refusal } => self.refuse(now, *row, refusal),
+            TaskChange::End {
+                task,
+                outcome,
+                used,
+                consequences,
+            } => {
+                let reservations = if used {
+                    Reservations::Keep
+                } else {
+                    Reservations::Release
+                };
+                let written = self.end(now, task, *outcome, reservations)?;
+                if written == Written::Now {
+                    self.judge(&consequences)?;
+                }
+                Ok(written)
+            }
+            TaskChange::Judge(consequences) => self.judge(&consequences),
+            TaskChange::AbortUnfinished { settling } => self.abort_unfinished(now, &settling),
+            TaskChange::CloseReshare {
+                task,
+                stage,
+                failure,
+            } => self.close_handover(now, task, stage, failure),
+            TaskChange::Revive { task, announcement } => self.revive(now, task, *announcement),
+            TaskChange::Activate(record) => self.put_key(&record),
         }
     }
 

@@ -55,28 +55,6 @@ pub(super) enum Tried {
 }
 
 impl Journal {
-    /// The same journal for one write, which also puts these events into the outbox, in the same
-    /// commit; none of them if it is refused, or changes nothing. When the write ends several
-    /// tasks, an event is for one that it ends.
-    pub fn telling(&self, events: Vec<NewEvent>) -> Self {
-        Self {
-            events,
-            ..self.clone()
-        }
-    }
-
-    /// Hands an operation to the writer, and with it what it gives reason to tell.
-    pub(super) fn run(&self, operation: Operation) -> Result<Written, WriteJournalError> {
-        if self.events.is_empty() {
-            return self.writer.run(operation);
-        }
-        let events = self.events.clone();
-        self.writer.run(Operation::Telling {
-            operation: Box::new(operation),
-            events,
-        })
-    }
-
     /// Puts events into the outbox that tell of nothing else in the journal.
     pub fn post(&self, events: Vec<NewEvent>) -> Result<(), WriteJournalError> {
         self.writer.run(Operation::Post(events)).map(drop)
@@ -261,7 +239,7 @@ mod tests {
     use countersign_protocol::{Cause, Failure, Hash, Outcome};
 
     use super::*;
-    use crate::{Decided, Evidence, TaskKind};
+    use crate::{Decided, Evidence, Silent, TaskChange, TaskKind};
 
     const NOW: UnixMillis = UnixMillis(1_000);
     const TASK: TaskId = TaskId([1; 16]);
@@ -301,6 +279,22 @@ mod tests {
         })
     }
 
+    fn approved() -> TaskChange {
+        TaskChange::Approve {
+            row: decided().into(),
+            state: Vec::new(),
+        }
+    }
+
+    fn ended(code: &str) -> TaskChange {
+        TaskChange::End {
+            task: TASK,
+            outcome: failed(code).into(),
+            used: true,
+            consequences: Box::default(),
+        }
+    }
+
     fn event(body: &str) -> Vec<NewEvent> {
         let receivers = vec!["a".into(), "b".into()];
         vec![NewEvent {
@@ -322,14 +316,8 @@ mod tests {
     fn an_event_shares_the_commit_of_what_it_tells() {
         let (_dir, journal) = journal();
         let before = journal.commits();
-        journal
-            .telling(event("approved"))
-            .approve(NOW, decided(), Vec::new())
-            .unwrap();
-        journal
-            .telling(event("ended"))
-            .end(NOW, TASK, failed("x"))
-            .unwrap();
+        journal.commit(NOW, approved(), event("approved")).unwrap();
+        journal.commit(NOW, ended("x"), event("ended")).unwrap();
         assert_eq!(journal.commits(), before + 2);
         assert_eq!(bodies(&journal, "a"), ["approved", "ended"]);
         assert_eq!(bodies(&journal, "b"), ["approved", "ended"]);
@@ -339,19 +327,10 @@ mod tests {
     fn what_was_not_written_is_not_told() {
         let (_dir, journal) = journal();
         journal.approve(NOW, decided(), Vec::new()).unwrap();
-        journal
-            .telling(event("twice"))
-            .approve(NOW, decided(), Vec::new())
-            .unwrap_err();
+        journal.commit(NOW, approved(), event("twice")).unwrap_err();
         journal.end(NOW, TASK, failed("x")).unwrap();
-        journal
-            .telling(event("again"))
-            .end(NOW, TASK, failed("x"))
-            .unwrap();
-        journal
-            .telling(event("other"))
-            .end(NOW, TASK, failed("y"))
-            .unwrap_err();
+        journal.commit(NOW, ended("x"), event("again")).unwrap();
+        journal.commit(NOW, ended("y"), event("other")).unwrap_err();
         assert!(bodies(&journal, "a").is_empty());
     }
 
@@ -364,10 +343,9 @@ mod tests {
             task: Some(TaskId([9; 16])),
             ..event("not under way").remove(0)
         });
-        assert_eq!(
-            journal.telling(events).abort_unfinished(NOW, &[]).unwrap(),
-            [TASK]
-        );
+        let settling = Vec::new();
+        let written = journal.commit(NOW, TaskChange::AbortUnfinished { settling }, events);
+        assert_eq!(written.unwrap(), Written::Aborted(vec![TASK]));
         assert_eq!(bodies(&journal, "a"), ["ended"]);
     }
 

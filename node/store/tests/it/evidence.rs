@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use countersign_protocol::{Hash, UnixMillis};
-use countersign_store::{AuditError, Decided, Evidence, Journal, ReadJournalError};
+use countersign_store::{AuditError, Decided, Evidence, Journal, ReadJournalError, Silent};
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition};
 
 use crate::support::*;

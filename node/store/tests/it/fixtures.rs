@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use countersign_protocol::Outcome;
-use countersign_store::{Journal, KeyRecord, KeyStatus, Passphrase, Secrets, Section, State};
+use countersign_store::{
+    Journal, KeyRecord, KeyStatus, Passphrase, Secrets, Section, Silent, State,
+};
 
 use crate::support::*;
 

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use countersign_store::{Journal, JournalOpenError, KeyRecord, KeyStatus};
+use countersign_store::{Journal, JournalOpenError, KeyRecord, KeyStatus, Silent};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 

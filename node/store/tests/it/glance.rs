@@ -3,7 +3,7 @@
 
 use countersign_protocol::{Announcement, Committee, Hash, KeyId, Outcome};
 use countersign_store::{
-    Decided, Handover, HandoverStage, Journal, KeyCounts, KeyRecord, KeyStatus, TaskKind,
+    Decided, Handover, HandoverStage, Journal, KeyCounts, KeyRecord, KeyStatus, Silent, TaskKind,
 };
 
 use crate::support::*;

@@ -3,7 +3,7 @@
 use countersign_protocol::{Cause, Failure, Hash, KeyId, Outcome, UnixMillis};
 use countersign_store::{
     AuditError, AuditKind, Decided, Difference, Journal, JournalOpenError, KeyRecord, KeyStatus,
-    LookUp, ReadJournalError, Refused, State, StateWrite, WriteJournalError, Written,
+    LookUp, ReadJournalError, Refused, Silent, State, StateWrite, WriteJournalError, Written,
 };
 use redb::{Database, ReadableTable, TableDefinition};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use countersign_store::{Journal, LookUp, OpenError, Secrets, Section};
+use countersign_store::{Journal, LookUp, OpenError, Secrets, Section, Silent};
 
 use crate::support::*;
 

@@ -1,0 +1,897 @@
+//! One task on its way through this node: looked up, authenticated, admitted, decided, journalled,
+//! started, run, journalled, reported.
+//!
+//! [`Machine::step`] takes what happened and says what to do. It performs nothing: it reads no
+//! journal and no clock, asks no plugin and sends nothing. The executor is `super::desk`. A task
+//! ends by [`Effect::Commit`] alone, which carries the row, the events and the counter, so none of
+//! them can be forgotten. Nothing leaves the node before it is journalled.
+//!
+//! ```text
+//! New ─ LookingUp ─ Admitting ─ Deciding ─ Recording ─ Waiting ─ Checking ─ Running ─ Recording ─ Over
+//!                                   └ GivenUp                                             └ Closing ┘
+//! ```
+//!
+//! An input that does not belong to the stage changes nothing.
+
+#![expect(
+    clippy::large_enum_variant,
+    reason = "a task has one of each at a time"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_host::{Stage as Telling, What};
+use countersign_protocol::{
+    Announcement, Authenticated, Claimed, Committee, Evidence as Proof, Failure, Hash, KeyId,
+    NodeId, Operation, Outcome, PluginVerdict, Refusal, RefusalCode, RequesterId, UnixMillis,
+};
+use countersign_store::{Consequences, Decided, Evidence, StateWrite, TaskChange, TaskKind};
+
+use super::admission::refusal;
+use super::commit::{Commit, Told};
+use super::quarantine::Tried;
+use super::telling::{
+    before_restore, busy, cancelled, cancelled_early, no_end, not_started, not_trusted, too_late,
+    twin,
+};
+
+/// How long an approved task waits for the others' approvals.
+const START_LIMIT: Duration = Duration::from_secs(300);
+
+/// A task and where it stands.
+#[derive(Debug)]
+pub struct Machine {
+    claimed: Arc<Claimed>,
+    /// Who is to take part, as the coordinator says.
+    offered_to: Vec<NodeId>,
+    stage: Stage,
+    /// Once its requester is proven.
+    authentic: Option<Authenticated>,
+    /// Who takes part, once the task is admitted.
+    parties: Vec<NodeId>,
+    /// What the plugins said, once that is on record.
+    verdicts: Vec<PluginVerdict>,
+    /// The coordinator said to begin, or to give up, before this node was ready for it.
+    started: bool,
+    cancelled: bool,
+}
+
+/// Where a task stands.
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing was done.
+    New,
+    /// The journal is asked what it knows of the task.
+    LookingUp,
+    /// The node checks the task against its own keys, roster and configuration.
+    Admitting,
+    /// The plugins are asked.
+    Deciding,
+    /// Given up while the plugins were asked. What they say is noted, and nothing follows from it.
+    GivenUp { recorded: bool, answered: bool },
+    /// A commit is under way.
+    Recording(Recording),
+    /// Approved and on record. The coordinator says when to begin.
+    Waiting,
+    /// Whether the parties are still trusted is looked up.
+    Checking,
+    /// The session runs.
+    Running,
+    /// The row is read once more, to report what it says; this if it says nothing.
+    Closing(Outcome),
+    /// Nothing more is done.
+    Over,
+}
+
+/// What is being journalled, and what follows once it is.
+#[derive(Debug, PartialEq, Eq)]
+enum Recording {
+    Refusal {
+        refusal: Refusal,
+        verdicts: Vec<PluginVerdict>,
+    },
+    Approval,
+    End {
+        outcome: Outcome,
+        used: bool,
+        proof: Option<Proof>,
+    },
+    /// The new share is stored, and the other parties have yet to say that theirs are.
+    InDoubt {
+        failure: Failure,
+        proof: Option<Proof>,
+    },
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The coordinator offers the task, perhaps again.
+    Offered,
+    /// It offers other bytes under the same id.
+    OtherBytes,
+    /// What the journal knows.
+    Found(Found),
+    /// The node's own checks.
+    Admitted(Result<Admission, Refusal>),
+    /// The plugins' answer.
+    Decided(Verdict),
+    /// The last [`Effect::Commit`] is durable, or could not be written.
+    Recorded(Result<(), String>),
+    /// All parties have approved.
+    Start,
+    /// The coordinator has given the task up.
+    Cancel,
+    /// The node stops.
+    Stop,
+    /// The time of the last [`Effect::Wait`] is over.
+    TimedOut,
+    /// Whether the parties are trusted.
+    Checked(Result<(), Refusal>),
+    /// The session is over.
+    Ended(SessionEnd),
+}
+
+/// What the journal knows of a task.
+#[derive(Debug)]
+pub enum Found {
+    /// Nothing.
+    New,
+    /// It was approved and has no end on record.
+    Approved {
+        /// A reshare for which this node has stored, and which waits for the others.
+        stored: Option<Box<Announcement>>,
+    },
+    /// It is over.
+    Ended {
+        /// How.
+        outcome: Box<Outcome>,
+        /// What the plugins said.
+        verdicts: Vec<PluginVerdict>,
+        /// What proves to anybody who cheated in it.
+        proofs: Vec<Proof>,
+        /// A reshare for which this node signed nothing, and never will.
+        never_stored: bool,
+    },
+    /// The id, with other bytes.
+    OtherBytes,
+    /// The journal cannot be read.
+    Unreadable(String),
+}
+
+/// What the node's own checks found.
+#[derive(Debug)]
+pub struct Admission {
+    /// Who takes part, in the order of their ids.
+    pub parties: Vec<NodeId>,
+    /// For whom this node may have to make auxiliary information.
+    pub makes_aux_for: Option<Committee>,
+}
+
+/// What the plugins made of the question.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Absent: approved.
+    pub refusal: Option<Refusal>,
+    /// What each that was asked said.
+    pub verdicts: Vec<PluginVerdict>,
+    /// What they remember if the approval becomes durable.
+    pub writes: Vec<StateWrite>,
+    /// What a replay needs.
+    pub evidence: Evidence,
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub struct SessionEnd {
+    /// What became of it.
+    pub result: SessionResult,
+    /// What proves a failure to anybody.
+    pub proof: Option<Proof>,
+}
+
+/// What became of a session.
+#[derive(Debug)]
+pub enum SessionResult {
+    /// A result that this node verified.
+    Completed(Outcome),
+    /// It came to nothing.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// A share was used.
+        used: bool,
+    },
+    /// This node has stored a share and said so; the others may yet have a key, or its next
+    /// generation.
+    InDoubt(Failure),
+}
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the journal what it knows of the task: [`Input::Found`].
+    LookUp,
+    /// Check the task against keys, roster and configuration: [`Input::Admitted`].
+    Admit(Authenticated),
+    /// From here on events describe the task as its requester and this node do.
+    Describe(Authenticated),
+    /// Ask the plugins: [`Input::Decided`].
+    Ask(Authenticated),
+    /// Write: [`Input::Recorded`].
+    Commit(Box<Commit>),
+    /// Tell an operator, in the log and the audit log, and count it. Others can cause it at will.
+    Alarm {
+        /// What was refused.
+        refusal: Refusal,
+        /// Alarms of one kind are bounded together.
+        kind: AlarmKind,
+    },
+    /// Note in the audit log.
+    Note(String),
+    /// Tell receivers, beside any commit.
+    Tell(Vec<What>),
+    /// Let the task take a place in the queue for auxiliary information when it is started.
+    Queue(Committee),
+    /// Tell the other holders of the key.
+    TellHolders,
+    /// Tell them how it ended.
+    ReleaseHolders {
+        /// A share was used.
+        used: bool,
+    },
+    /// Wait: [`Input::TimedOut`].
+    Wait(Duration),
+    /// Look up whether the parties are trusted: [`Input::Checked`].
+    Check(Check),
+    /// Run the session: [`Input::Ended`].
+    Run,
+    /// End the session.
+    CancelRun,
+    /// A key came to be, or moved.
+    Follow(KeyChange),
+    /// Tell the coordinator.
+    Report(Report),
+}
+
+/// Why an alarm was raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlarmKind {
+    /// Nobody proved to have ordered the task.
+    Unauthenticated,
+    /// Its id was used for other bytes.
+    Reused,
+}
+
+/// Who must not be kept away from what.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Check {
+    /// From any key.
+    NewKey(Vec<NodeId>),
+    /// From this key, which must not be stopped.
+    Key(KeyId, Vec<NodeId>),
+}
+
+/// What became of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// It can sign. With this auxiliary information.
+    Active(Option<Hash>),
+    /// Its next generation is in force.
+    Moved(KeyId),
+}
+
+/// What the coordinator is told.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The decision.
+    Decision {
+        /// Absent: approved.
+        refusal: Option<Refusal>,
+        /// What the plugins said.
+        verdicts: Vec<PluginVerdict>,
+    },
+    /// The outcome.
+    Outcome(Outcome),
+    /// Proof that a party cheated.
+    Evidence(Box<Proof>),
+    /// This node has stored for a reshare and waits for the others.
+    Stored(Box<Announcement>),
+    /// It has not, and never will.
+    NeverStored,
+}
+
+/// What a step needs to know of the world.
+pub struct World<'a> {
+    /// The time.
+    pub now: UnixMillis,
+    /// When the node was last restored from a backup.
+    pub restored: Option<UnixMillis>,
+    /// Another process has the identity of this node.
+    pub has_twin: bool,
+    /// The node can take another task.
+    pub has_room: bool,
+    /// The node is stopping.
+    pub stopping: bool,
+    /// Whose orders count.
+    pub requesters: &'a dyn Fn(&RequesterId) -> bool,
+}
+
+impl Machine {
+    /// A task that the coordinator offers to `parties`.
+    pub fn new(claimed: Arc<Claimed>, parties: Vec<NodeId>) -> Self {
+        Self {
+            claimed,
+            offered_to: parties,
+            stage: Stage::New,
+            authentic: None,
+            parties: Vec::new(),
+            verdicts: Vec::new(),
+            started: false,
+            cancelled: false,
+        }
+    }
+
+    /// The task, as it is claimed.
+    pub fn claimed(&self) -> &Arc<Claimed> {
+        &self.claimed
+    }
+
+    /// Who is to take part, as the coordinator says.
+    pub fn offered_to(&self) -> &[NodeId] {
+        &self.offered_to
+    }
+
+    /// The task, once its requester is proven.
+    pub fn authentic(&self) -> Option<Authenticated> {
+        self.authentic.clone()
+    }
+
+    /// True if nothing more will come of it.
+    pub fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// Takes in what happened and says what to do, in this order.
+    pub fn step(&mut self, input: Input, world: &World<'_>) -> Vec<Effect> {
+        match input {
+            Input::Offered => self.offered(),
+            Input::OtherBytes => reused(),
+            Input::Found(found) => self.found(found, world),
+            Input::Admitted(admission) => self.admitted(admission, world),
+            Input::Decided(verdict) => self.decided(verdict, world),
+            Input::Recorded(recorded) => self.recorded(recorded, world),
+            Input::Start => self.start(world),
+            Input::Cancel => self.cancel(world),
+            Input::Stop => self.stop(world),
+            Input::TimedOut => self.timed_out(world),
+            Input::Checked(trusted) => self.checked(trusted, world),
+            Input::Ended(end) => self.session_ended(end, world),
+        }
+    }
+
+    fn offered(&mut self) -> Vec<Effect> {
+        match self.stage {
+            Stage::New => {
+                self.stage = Stage::LookingUp;
+                vec![Effect::LookUp]
+            }
+            // The answer is the recorded one.
+            Stage::Waiting | Stage::Checking | Stage::Running => vec![approval(&self.verdicts)],
+            Stage::LookingUp
+            | Stage::Admitting
+            | Stage::Deciding
+            | Stage::GivenUp { .. }
+            | Stage::Recording(_)
+            | Stage::Closing(_)
+            | Stage::Over => Vec::new(),
+        }
+    }
+
+    fn found(&mut self, found: Found, world: &World<'_>) -> Vec<Effect> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::LookingUp => match found {
+                Found::New => self.consider(world),
+                Found::Approved { stored } => vec![Effect::Report(match stored {
+                    Some(next) => Report::Stored(next),
+                    None => Report::Outcome(Outcome::Failed(no_end(self.kind()))),
+                })],
+                Found::Ended { .. } => repeated(found),
+                Found::OtherBytes => reused(),
+                Found::Unreadable(error) => vec![unrecorded(&error)],
+            },
+            Stage::Closing(outcome) => match found {
+                Found::Ended { .. } => repeated(found),
+                Found::New | Found::Approved { .. } | Found::OtherBytes | Found::Unreadable(_) => {
+                    vec![Effect::Report(Report::Outcome(outcome))]
+                }
+            },
+            stage => self.stay(stage),
+        }
+    }
+
+    /// Everything before the node's own checks. Who ordered the task is known from here on, or the
+    /// task leaves no row: whoever makes a task up must not use up a requester's task id.
+    fn consider(&mut self, world: &World<'_>) -> Vec<Effect> {
+        let task = match self.claimed.authenticate(world.requesters, world.now) {
+            Ok(task) => task,
+            Err(error) => {
+                let refusal = refusal(error.code().clone(), &error.to_string());
+                return alarm(refusal, AlarmKind::Unauthenticated);
+            }
+        };
+        self.authentic = Some(task.clone());
+        let hindrance = if world
+            .restored
+            .is_some_and(|restored| task.created < restored)
+        {
+            Some(before_restore())
+        } else if world.has_twin {
+            Some(twin())
+        } else if !world.has_room {
+            Some(busy())
+        } else {
+            None
+        };
+        match hindrance {
+            Some(refusal) => self.refuse_unasked(task, refusal, world),
+            None => {
+                self.stage = Stage::Admitting;
+                vec![Effect::Admit(task)]
+            }
+        }
+    }
+
+    fn admitted(
+        &mut self,
+        admission: Result<Admission, Refusal>,
+        world: &World<'_>,
+    ) -> Vec<Effect> {
+        let Some(task) = self
+            .authentic
+            .clone()
+            .filter(|_| self.stage == Stage::Admitting)
+        else {
+            return Vec::new();
+        };
+        let admission = match admission {
+            Ok(admission) => admission,
+            Err(refusal) => return self.refuse_unasked(task, refusal, world),
+        };
+        if self.cancelled {
+            return self.refuse_unasked(task, cancelled_early(), world);
+        }
+        self.parties = admission.parties;
+        self.stage = Stage::Deciding;
+        let queue = admission.makes_aux_for.map(Effect::Queue);
+        let told = vec![What::Created, What::Updated(Telling::Approving)];
+        let asked = [
+            Effect::Describe(task.clone()),
+            Effect::Tell(told),
+            Effect::Ask(task),
+        ];
+        queue.into_iter().chain(asked).collect()
+    }
+
+    /// Refuses before any plugin was asked.
+    fn refuse_unasked(
+        &mut self,
+        task: Authenticated,
+        refusal: Refusal,
+        world: &World<'_>,
+    ) -> Vec<Effect> {
+        let row = self.row(Vec::new(), Evidence::default(), world);
+        let mut commit = Commit::refuse(row, refusal.clone());
+        commit.events.insert(0, Told::What(What::Created));
+        self.stage = Stage::Recording(Recording::Refusal {
+            refusal,
+            verdicts: Vec::new(),
+        });
+        vec![Effect::Describe(task), Effect::Commit(commit.into())]
+    }
+
+    fn decided(&mut self, verdict: Verdict, world: &World<'_>) -> Vec<Effect> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Deciding => self.record_decision(verdict, world),
+            Stage::GivenUp {
+                recorded,
+                answered: false,
+            } => {
+                self.given_up(recorded, true);
+                match verdict.refusal {
+                    Some(_) => Vec::new(),
+                    // Nothing follows from it, and it does not vanish without a trace.
+                    None => vec![Effect::Note(too_late(&verdict.verdicts))],
+                }
+            }
+            stage => self.stay(stage),
+        }
+    }
+
+    fn record_decision(&mut self, verdict: Verdict, world: &World<'_>) -> Vec<Effect> {
+        let Verdict {
+            refusal,
+            verdicts,
+            writes,
+            evidence,
+        } = verdict;
+        let row = self.row(verdicts.clone(), evidence, world);
+        let commit = match refusal {
+            Some(refusal) => {
+                self.stage = Stage::Recording(Recording::Refusal {
+                    refusal: refusal.clone(),
+                    verdicts,
+                });
+                Commit::refuse(row, refusal)
+            }
+            None => {
+                self.stage = Stage::Recording(Recording::Approval);
+                self.verdicts = verdicts;
+                Commit {
+                    change: TaskChange::Approve {
+                        row: row.into(),
+                        state: writes,
+                    },
+                    events: vec![Told::What(What::Updated(Telling::Waiting))],
+                    count: None,
+                }
+            }
+        };
+        vec![Effect::Commit(commit.into())]
+    }
+
+    fn recorded(&mut self, recorded: Result<(), String>, world: &World<'_>) -> Vec<Effect> {
+        match (std::mem::replace(&mut self.stage, Stage::Over), recorded) {
+            (Stage::Recording(Recording::Refusal { refusal, verdicts }), Ok(())) => {
+                vec![decision(Some(refusal), verdicts)]
+            }
+            (Stage::Recording(Recording::Approval), Ok(())) => self.approved(world),
+            (Stage::Recording(Recording::Refusal { .. } | Recording::Approval), Err(error)) => {
+                vec![unrecorded(&error)]
+            }
+            (
+                Stage::GivenUp {
+                    recorded: false,
+                    answered,
+                },
+                recorded,
+            ) => {
+                self.given_up(true, answered);
+                vec![match recorded {
+                    Ok(()) => decision(Some(cancelled_early()), Vec::new()),
+                    Err(error) => unrecorded(&error),
+                }]
+            }
+            (
+                Stage::Recording(Recording::End {
+                    outcome,
+                    used,
+                    proof,
+                }),
+                Ok(()),
+            ) => self.concluded(outcome, used, proof),
+            // What is not on record is not given out.
+            (Stage::Recording(Recording::End { .. }), Err(_)) => Vec::new(),
+            (Stage::Recording(Recording::InDoubt { failure, proof }), _) => {
+                self.stage = Stage::Closing(Outcome::Failed(failure));
+                evidence(proof).chain([Effect::LookUp]).collect()
+            }
+            (stage, _) => self.stay(stage),
+        }
+    }
+
+    /// The approval is durable, and may be heard of.
+    fn approved(&mut self, world: &World<'_>) -> Vec<Effect> {
+        self.stage = Stage::Waiting;
+        let mut effects = vec![Effect::TellHolders, approval(&self.verdicts)];
+        let left = self.task().not_after.0.saturating_sub(world.now.0);
+        effects.push(Effect::Wait(Duration::from_millis(left).min(START_LIMIT)));
+        if self.started {
+            effects.extend(self.start(world));
+        } else if self.cancelled {
+            effects.extend(self.cancel(world));
+        } else if world.stopping {
+            effects.extend(self.stop(world));
+        }
+        effects
+    }
+
+    fn start(&mut self, world: &World<'_>) -> Vec<Effect> {
+        self.started = true;
+        if self.stage != Stage::Waiting {
+            return Vec::new();
+        }
+        // Nothing begins after its time, whatever the coordinator says.
+        if world.now > self.task().not_after {
+            return self.fail_unused(not_started(), world);
+        }
+        let parties = self.parties.clone();
+        let check = match &self.task().operation {
+            Operation::KeyGen(_) => Check::NewKey(parties),
+            Operation::KeySign(_) | Operation::KeyReshare(_) => Check::Key(self.key(), parties),
+            // Done alone.
+            Operation::KeyShareSign(_) => return self.run(),
+        };
+        self.stage = Stage::Checking;
+        vec![Effect::Check(check)]
+    }
+
+    fn run(&mut self) -> Vec<Effect> {
+        self.stage = Stage::Running;
+        vec![Effect::Run]
+    }
+
+    /// Many approved tasks may have waited while one of them showed who cheats.
+    fn checked(&mut self, trusted: Result<(), Refusal>, world: &World<'_>) -> Vec<Effect> {
+        if self.stage != Stage::Checking {
+            return Vec::new();
+        }
+        match trusted {
+            Err(refusal) => self.fail_unused(not_trusted(refusal), world),
+            Ok(()) if self.cancelled => self.fail_unused(given_up(), world),
+            Ok(()) => self.run(),
+        }
+    }
+
+    fn cancel(&mut self, world: &World<'_>) -> Vec<Effect> {
+        self.cancelled = true;
+        match self.stage {
+            Stage::Deciding => {
+                self.given_up(false, false);
+                let row = self.row(Vec::new(), Evidence::default(), world);
+                vec![Effect::Commit(
+                    Commit::cancel(row, cancelled_early()).into(),
+                )]
+            }
+            Stage::Waiting => self.fail_unused(given_up(), world),
+            Stage::Running => vec![Effect::CancelRun],
+            // Remembered, where it matters.
+            Stage::New
+            | Stage::LookingUp
+            | Stage::Admitting
+            | Stage::GivenUp { .. }
+            | Stage::Recording(_)
+            | Stage::Checking
+            | Stage::Closing(_)
+            | Stage::Over => Vec::new(),
+        }
+    }
+
+    /// What is on its way to the disk is written, and a session has its time to end.
+    fn stop(&mut self, world: &World<'_>) -> Vec<Effect> {
+        match self.stage {
+            Stage::New | Stage::LookingUp | Stage::Admitting | Stage::Deciding => {
+                self.stage = Stage::Over;
+                Vec::new()
+            }
+            Stage::GivenUp { recorded, .. } => {
+                self.given_up(recorded, true);
+                Vec::new()
+            }
+            Stage::Waiting => self.fail_unused(cancelled("this node is stopping"), world),
+            Stage::Recording(_)
+            | Stage::Checking
+            | Stage::Running
+            | Stage::Closing(_)
+            | Stage::Over => Vec::new(),
+        }
+    }
+
+    fn timed_out(&mut self, world: &World<'_>) -> Vec<Effect> {
+        if self.stage == Stage::Waiting {
+            self.fail_unused(not_started(), world)
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn session_ended(&mut self, end: SessionEnd, world: &World<'_>) -> Vec<Effect> {
+        if self.stage != Stage::Running {
+            return Vec::new();
+        }
+        match end.result {
+            SessionResult::Completed(outcome) => self.end(outcome, true, end.proof, world),
+            SessionResult::Failed { failure, used } => {
+                self.end(Outcome::Failed(failure), used, end.proof, world)
+            }
+            SessionResult::InDoubt(failure) => self.leave_in_doubt(failure, end.proof, world),
+        }
+    }
+
+    /// No end is journalled, but whoever cheated is kept away.
+    fn leave_in_doubt(
+        &mut self,
+        failure: Failure,
+        proof: Option<Proof>,
+        world: &World<'_>,
+    ) -> Vec<Effect> {
+        let outcome = Outcome::Failed(failure.clone());
+        let consequences = self.consequences(&outcome, true, proof.clone(), world);
+        self.stage = Stage::Recording(Recording::InDoubt { failure, proof });
+        let commit = Commit {
+            change: TaskChange::Judge(consequences.into()),
+            events: Vec::new(),
+            count: None,
+        };
+        vec![Effect::Commit(commit.into())]
+    }
+
+    /// The task fails before a share was used.
+    fn fail_unused(&mut self, failure: Failure, world: &World<'_>) -> Vec<Effect> {
+        self.end(Outcome::Failed(failure), false, None, world)
+    }
+
+    /// Outcome and all that follows from it, in one commit. If no share was used, plugins forget
+    /// what they wrote for the task.
+    fn end(
+        &mut self,
+        outcome: Outcome,
+        used: bool,
+        proof: Option<Proof>,
+        world: &World<'_>,
+    ) -> Vec<Effect> {
+        let consequences = self.consequences(&outcome, used, proof.clone(), world);
+        let commit = Commit::end(self.task().id, outcome.clone(), used, consequences);
+        self.stage = Stage::Recording(Recording::End {
+            outcome,
+            used,
+            proof,
+        });
+        vec![Effect::Commit(commit.into())]
+    }
+
+    /// The end is durable, and may be heard of.
+    fn concluded(&mut self, outcome: Outcome, used: bool, proof: Option<Proof>) -> Vec<Effect> {
+        let change = match &outcome {
+            Outcome::Created(key) => Some(KeyChange::Active(key.aux)),
+            Outcome::Reshared(key) => Some(KeyChange::Moved(key.key)),
+            Outcome::Signed(_) | Outcome::Refused(_) | Outcome::Failed(_) | Outcome::Intact(_) => {
+                None
+            }
+        };
+        let mut effects = vec![Effect::ReleaseHolders { used }];
+        effects.extend(evidence(proof));
+        effects.extend(change.map(Effect::Follow));
+        match &self.task().operation {
+            // Whether this node ever stored for it is told along.
+            Operation::KeyReshare(_) => {
+                self.stage = Stage::Closing(outcome);
+                effects.push(Effect::LookUp);
+            }
+            Operation::KeyGen(_) | Operation::KeySign(_) | Operation::KeyShareSign(_) => {
+                effects.push(Effect::Report(Report::Outcome(outcome)));
+            }
+        }
+        effects
+    }
+
+    fn consequences(
+        &self,
+        outcome: &Outcome,
+        used: bool,
+        evidence: Option<Proof>,
+        world: &World<'_>,
+    ) -> Consequences {
+        Tried {
+            task: self.task(),
+            key: self.key(),
+            parties: &self.parties,
+            now: world.now,
+            used,
+            stopping: world.stopping,
+            evidence,
+        }
+        .consequences(outcome)
+    }
+
+    fn row(&self, verdicts: Vec<PluginVerdict>, evidence: Evidence, world: &World<'_>) -> Decided {
+        Decided {
+            task: self.task().id,
+            hash: self.claimed.hash(),
+            kind: self.kind(),
+            received_at: world.now,
+            bytes: self.claimed.signed().bytes.clone(),
+            parties: self.offered_to.clone(),
+            verdicts,
+            evidence,
+        }
+    }
+
+    fn task(&self) -> &countersign_protocol::Task {
+        self.claimed.task()
+    }
+
+    fn kind(&self) -> TaskKind {
+        TaskKind::from(&self.task().operation)
+    }
+
+    /// The key that the task uses, or is to make.
+    fn key(&self) -> KeyId {
+        match &self.task().operation {
+            Operation::KeyGen(_) => KeyId::of_task(&self.claimed.hash()),
+            Operation::KeySign(keysign) => keysign.key,
+            Operation::KeyReshare(reshare) => reshare.from.key,
+            Operation::KeyShareSign(check_up) => check_up.key,
+        }
+    }
+
+    fn given_up(&mut self, recorded: bool, answered: bool) {
+        self.stage = if recorded && answered {
+            Stage::Over
+        } else {
+            Stage::GivenUp { recorded, answered }
+        };
+    }
+
+    fn stay(&mut self, stage: Stage) -> Vec<Effect> {
+        self.stage = stage;
+        Vec::new()
+    }
+}
+
+fn given_up() -> Failure {
+    cancelled("the coordinator cancelled the task before it began")
+}
+
+fn decision(refusal: Option<Refusal>, verdicts: Vec<PluginVerdict>) -> Effect {
+    Effect::Report(Report::Decision { refusal, verdicts })
+}
+
+fn approval(verdicts: &[PluginVerdict]) -> Effect {
+    decision(None, verdicts.to_vec())
+}
+
+/// Nothing takes effect unless it was journalled.
+fn unrecorded(error: &str) -> Effect {
+    decision(Some(refusal(RefusalCode::Journal, error)), Vec::new())
+}
+
+fn alarm(refusal: Refusal, kind: AlarmKind) -> Vec<Effect> {
+    let reported = decision(Some(refusal.clone()), Vec::new());
+    vec![Effect::Alarm { refusal, kind }, reported]
+}
+
+fn reused() -> Vec<Effect> {
+    let reason =
+        "this task id was used before with other bytes; find out who sends it, and use a new id";
+    alarm(
+        refusal(RefusalCode::TaskIdReused, reason),
+        AlarmKind::Reused,
+    )
+}
+
+fn evidence(proof: Option<Proof>) -> impl Iterator<Item = Effect> {
+    proof
+        .into_iter()
+        .map(|proof| Effect::Report(Report::Evidence(proof.into())))
+}
+
+/// The coordinator asks again: the answer is the recorded one.
+fn repeated(found: Found) -> Vec<Effect> {
+    let Found::Ended {
+        outcome,
+        verdicts,
+        proofs,
+        never_stored,
+    } = found
+    else {
+        return Vec::new();
+    };
+    let mut effects: Vec<Effect> = proofs
+        .into_iter()
+        .flat_map(|proof| evidence(Some(proof)))
+        .collect();
+    match *outcome {
+        Outcome::Refused(refusal) => effects.push(decision(Some(refusal), verdicts)),
+        outcome => {
+            effects.push(Effect::Report(Report::Outcome(outcome)));
+            effects.extend(never_stored.then_some(Effect::Report(Report::NeverStored)));
+        }
+    }
+    effects
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;
