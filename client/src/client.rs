@@ -11,6 +11,7 @@ use countersign_protocol::{
     Announcement, Committee, DerivationPath, KeyGen, KeyId, KeySign, NodeId, Operation, Payload,
     RequesterId, Scheme, Signed, SignedTask, Task, TaskId, Threshold, UnixMillis,
 };
+use countersign_verify::result;
 use rand::RngCore;
 use tokio::time::Instant;
 
@@ -230,7 +231,7 @@ impl Client {
         let Some(ResultView::Signed(signed)) = view.result else {
             return Err(invalid("there is no signature in it".into()));
         };
-        proof::check_signatures(&inputs, &wallet, &signed).map_err(invalid)?;
+        result::signed(&wallet, &inputs, &signed).map_err(|wrong| invalid(wrong.to_string()))?;
         Ok(Signature {
             task,
             wallet: wallet.key,

@@ -4,13 +4,11 @@
 //! Children are derived and signatures checked by libraries that sign nothing. Nothing here talks
 //! to anybody.
 
-use countersign_payload::{
-    BitcoinForm, DecodeError, Decoded, FinishError, Finished, Input, Networks,
-};
+use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Networks};
 use countersign_protocol::{
-    Announcement, DerivationPath, Hash, Intact, KeyGen, KeyId, KeyReshare, NodeId, Operation,
-    Payload, Signed, SignedTask, Task, TaskId,
+    Announcement, DerivationPath, KeyId, Operation, Payload, Signed, SignedTask, Task, TaskId,
 };
+use countersign_verify::result;
 
 use crate::api::TaskView;
 use crate::client::SignOrder;
@@ -28,7 +26,7 @@ pub fn check_wallet(id: KeyId, wallet: &Announcement) -> Result<(), ClientError>
     if wallet.key != id {
         return bad("it has another id than the one that was asked for");
     }
-    if extended_public_key(wallet).is_err() {
+    if result::root_key(wallet).is_err() {
         return bad("its root key is no key of its scheme");
     }
     if !wallet.is_complete() {
@@ -56,13 +54,7 @@ pub fn check_origin(wallet: &Announcement, order: &SignedTask) -> Result<(), Str
     let Operation::KeyGen(keygen) = &task.operation else {
         return Err("its task is no KeyGen".into());
     };
-    if wallet.generation != 0
-        || wallet.task != task.id
-        || wallet.key != KeyId::of_task(&order.hash())
-    {
-        return Err("it does not belong to its task".into());
-    }
-    check_as_ordered(wallet, keygen)
+    result::created(task.id, order.hash(), keygen, wallet).map_err(|error| error.to_string())
 }
 
 /// Checks what a coordinator tells of a task against the order that it hands out with it: the order
@@ -85,13 +77,6 @@ pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), String> {
         ("wallet", summary.wallet == wallet),
         ("deadline", summary.not_after == task.not_after),
     ])
-}
-
-/// The text of a wallet's root key: `xpub…` or `cpub…`.
-pub fn extended_public_key(wallet: &Announcement) -> Result<String, String> {
-    let chain_code = wallet.chain_code.as_bytes();
-    countersign_verify::extended_public_key(wallet.scheme, &wallet.root_public_key, chain_code)
-        .map_err(|error| error.to_string())
 }
 
 /// What a payload means to a wallet: which signatures it asks for, and what they do.
@@ -127,17 +112,6 @@ pub fn finish(
     )
 }
 
-/// Checks signatures against the inputs that were ordered, each under its child key derived from
-/// the wallet.
-pub fn check_signatures(
-    inputs: &[Input],
-    wallet: &Announcement,
-    signed: &Signed,
-) -> Result<(), String> {
-    countersign_payload::check_signed(&wallet.into(), inputs, signed)
-        .map_err(|error| error.to_string())
-}
-
 /// Checks that each generation succeeds the one before, from the first, which is believed, to
 /// `told`.
 pub fn check_chain(
@@ -160,51 +134,6 @@ pub fn check_chain(
     } else {
         Err("its generations do not lead to the one that is told of".into())
     }
-}
-
-/// Checks that a generation is what this reshare ordered, and that it succeeds the one that was
-/// handed over.
-pub fn check_reshared(
-    reshare: &KeyReshare,
-    task: TaskId,
-    made: &Announcement,
-) -> Result<(), String> {
-    check_facts(&[
-        ("task", made.task == task),
-        ("committee", made.committee == reshare.committee),
-        ("threshold", made.threshold == reshare.threshold),
-    ])?;
-    if made.succeeds(&reshare.from) {
-        Ok(())
-    } else {
-        Err("it does not prove that it succeeds the generation before".into())
-    }
-}
-
-/// Checks a check-up: one proof of each node that was asked, in the order of their ids, and each
-/// verifies.
-pub fn check_intact(
-    wallet: &Announcement,
-    nodes: &[NodeId],
-    task: Hash,
-    intact: &[Intact],
-) -> Result<(), String> {
-    if !intact.iter().map(|one| &one.node).eq(nodes) {
-        return Err("it is not about exactly the nodes that were asked".into());
-    }
-    intact.iter().try_for_each(|one| {
-        let verified = countersign_verify::verify_intact(wallet, task, one);
-        verified.map_err(|error| format!("{}: {error}", one.node))
-    })
-}
-
-fn check_as_ordered(wallet: &Announcement, keygen: &KeyGen) -> Result<(), String> {
-    check_facts(&[
-        ("name", wallet.name == keygen.name),
-        ("scheme", wallet.scheme == keygen.scheme),
-        ("committee", wallet.committee == keygen.committee),
-        ("threshold", wallet.threshold == keygen.threshold),
-    ])
 }
 
 fn check_facts(facts: &[(&str, bool)]) -> Result<(), String> {

@@ -5,14 +5,14 @@
 use alloy_primitives::eip191_hash_message;
 use countersign_protocol::DerivationPath;
 
-use crate::{DecodeError, Decoded, Input, Intent, Key};
+use crate::{DecodeError, Decoded, Input, Intent, Key, must_be_ecdsa};
 
 pub(crate) fn decode(
     key: &Key,
     path: &DerivationPath,
     bytes: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    key.must_be_ecdsa("eip191")?;
+    must_be_ecdsa(key, "eip191")?;
     let input = Input::new(path.clone(), eip191_hash_message(bytes).to_vec());
     Ok(Decoded {
         inputs: vec![input],

@@ -12,7 +12,7 @@ use countersign_protocol::DerivationPath;
 use crate::eip712_rights::{Domain, look_up};
 use crate::eip712_type::{Document, address, number};
 use crate::json::{Json, without_mark};
-use crate::{DecodeError, Decoded, Input, Intent, Key, TypedData};
+use crate::{DecodeError, Decoded, Input, Intent, Key, TypedData, must_be_ecdsa};
 
 const KIND: &str = "eip712";
 
@@ -21,7 +21,7 @@ pub(crate) fn decode(
     path: &DerivationPath,
     bytes: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    key.must_be_ecdsa(KIND)?;
+    must_be_ecdsa(key, KIND)?;
     let malformed = |reason| DecodeError::malformed(KIND, reason);
     let json = Json::parse(bytes).map_err(malformed)?;
     let (digest, typed_data) = read(&json, bytes).map_err(malformed)?;

@@ -12,7 +12,7 @@ use alloy_rlp::Decodable;
 use countersign_protocol::DerivationPath;
 
 use crate::evm::{delegation, sender};
-use crate::{DecodeError, Decoded, Input, Intent, Key, Transaction};
+use crate::{DecodeError, Decoded, Input, Intent, Key, Transaction, must_be_ecdsa};
 
 const KIND: &str = "eip7702";
 /// `MAGIC` of the standard.
@@ -23,7 +23,7 @@ pub(crate) fn decode(
     path: &DerivationPath,
     bytes: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    key.must_be_ecdsa(KIND)?;
+    must_be_ecdsa(key, KIND)?;
     let account = sender(key, path)?;
     let authorization = read(bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
     let intent = Intent::Transaction(Transaction {

@@ -19,6 +19,7 @@ use countersign_protocol::DerivationPath;
 
 use crate::{
     Call, DecodeError, Decoded, Destination, Grant, Input, Intent, Key, Transaction, evm_call,
+    must_be_ecdsa,
 };
 
 const KIND: &str = "evm-transaction";
@@ -28,7 +29,7 @@ pub(crate) fn decode(
     path: &DerivationPath,
     bytes: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    key.must_be_ecdsa(KIND)?;
+    must_be_ecdsa(key, KIND)?;
     let sender = sender(key, path)?;
     let fields = read(bytes).map_err(|reason| DecodeError::malformed(KIND, reason))?;
     let intent =

@@ -27,7 +27,6 @@ mod psbt;
 mod psbt_key;
 mod psbt_multisig;
 mod psbt_v2;
-mod signed;
 mod solana;
 mod solana_message;
 #[cfg(test)]
@@ -35,57 +34,24 @@ mod testkit;
 #[cfg(test)]
 mod tests;
 
-use countersign_protocol::{
-    Announcement, DerivationPath, Payload, PayloadKind, RefusalCode, Scheme,
-};
-use countersign_verify::{ChildKey, DeriveError, derive_public};
+use countersign_protocol::{DerivationPath, Payload, PayloadKind, RefusalCode, Scheme};
+use countersign_verify::DeriveError;
+pub use countersign_verify::{Input, Key};
 
 pub use finish::{BitcoinForm, FinishError, Finished, finish};
 pub use forms::{FormError, read_hex, read_psbt, read_solana};
 pub use intent::{Call, Destination, Grant, Intent, Rights, Transaction, TypedData, facts};
 pub use network::UnknownNetwork;
-pub use signed::{SignedError, check_signed};
 
 /// Most signatures of one task.
 pub const MAX_INPUTS: usize = 64;
 
-/// The public side of the key that is to sign.
-#[derive(Debug, Clone, Copy)]
-pub struct Key<'a> {
-    /// Which algorithm signs.
-    pub scheme: Scheme,
-    /// Encoded as `countersign_verify::derive_public` takes it.
-    pub root_public_key: &'a [u8],
-    /// BIP-32 chain code.
-    pub chain_code: &'a [u8; 32],
-}
-
-impl<'a> From<&'a Announcement> for Key<'a> {
-    /// The root key of a wallet.
-    fn from(wallet: &'a Announcement) -> Self {
-        Key {
-            scheme: wallet.scheme,
-            root_public_key: &wallet.root_public_key,
-            chain_code: wallet.chain_code.as_bytes(),
-        }
-    }
-}
-
-impl Key<'_> {
-    fn child(&self, path: &DerivationPath) -> Result<Vec<u8>, DeriveError> {
-        Ok(derive_public(
-            self.scheme,
-            self.root_public_key,
-            self.chain_code,
-            path.steps(),
-        )?
-        .0)
-    }
-
-    fn must_be_ecdsa(&self, kind: &'static str) -> Result<(), DecodeError> {
-        match self.scheme {
-            Scheme::EcdsaSecp256k1 => Ok(()),
-            scheme => Err(DecodeError::Scheme { kind, scheme }),
+/// Kinds of payload of Ethereum need an ECDSA key.
+fn must_be_ecdsa(key: &Key<'_>, kind: &'static str) -> Result<(), DecodeError> {
+    match key.scheme {
+        Scheme::EcdsaSecp256k1 => Ok(()),
+        scheme @ (Scheme::Ed25519 | Scheme::SchnorrSecp256k1 | Scheme::Taproot) => {
+            Err(DecodeError::Scheme { kind, scheme })
         }
     }
 }
@@ -117,36 +83,6 @@ pub struct Decoded {
     pub inputs: Vec<Input>,
     /// What the signatures are for.
     pub intent: Intent,
-}
-
-/// One signature.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
-    /// The child that signs.
-    pub path: DerivationPath,
-    /// Root of the script tree of the output that is spent; only for keys of `taproot` (BIP-341).
-    pub script_root: Option<[u8; 32]>,
-    /// The bytes handed to the signature algorithm (ECDSA: the 32-byte digest).
-    pub signed_bytes: Vec<u8>,
-}
-
-impl Input {
-    fn new(path: DerivationPath, signed_bytes: Vec<u8>) -> Self {
-        Self {
-            path,
-            script_root: None,
-            signed_bytes,
-        }
-    }
-
-    /// The key that signs this input. `public_key` is the child at its path.
-    pub fn child_key<'a>(&'a self, scheme: Scheme, public_key: &'a [u8]) -> ChildKey<'a> {
-        ChildKey {
-            scheme,
-            public_key,
-            script_root: self.script_root.as_ref(),
-        }
-    }
 }
 
 /// Why a payload is not what it is said to be.

@@ -12,7 +12,10 @@ pub mod descriptor;
 mod ecdsa;
 mod ed25519;
 mod extended;
+mod order;
+pub mod result;
 mod schnorr;
+mod signed;
 mod taproot;
 
 use countersign_protocol::Scheme;
@@ -21,6 +24,9 @@ pub use check_up::{IntactError, verify_intact};
 pub use derive::{DeriveError, derive_public};
 pub use ecdsa::recovery_id;
 pub use extended::{ExtendedPublicKey, ParseError, extended_public_key};
+pub use order::{Input, Key};
+pub use result::WrongResult;
+pub use signed::{SignedError, check_signed};
 pub use taproot::taproot_output_key;
 
 /// A signature that was checked. Only [`ChildKey::verify`] makes one.

@@ -6,11 +6,11 @@ use countersign_protocol::{
     Announcement, Committee, Intact, KeyId, KeyReshare, KeyShareSign, NodeId, Operation, TaskId,
     Threshold,
 };
+use countersign_verify::result;
 
 use super::{Client, Remarks, SIGNATURE, WALLET};
 use crate::api::{ResultView, TaskView};
 use crate::error::ClientError;
-use crate::proof;
 
 /// A wallet to be handed to another committee, or to the same with new shares.
 #[derive(Debug, Clone)]
@@ -82,7 +82,8 @@ impl Client {
         let Some(ResultView::Reshared(wallet)) = view.result else {
             return Err(invalid("there is no generation of the wallet in it".into()));
         };
-        proof::check_reshared(&reshare, task, &wallet).map_err(invalid)?;
+        result::reshared(task, &reshare, None, &wallet)
+            .map_err(|wrong| invalid(wrong.to_string()))?;
         self.book.replace(&wallet)?;
         Ok(*wallet)
     }
@@ -115,7 +116,8 @@ impl Client {
         let Some(ResultView::Intact(intact)) = view.result else {
             return Err(invalid("there is no check-up in it".into()));
         };
-        proof::check_intact(&wallet, &nodes, order.hash(), &intact).map_err(invalid)?;
+        result::intact(&wallet, order.hash(), &nodes, &intact)
+            .map_err(|wrong| invalid(wrong.to_string()))?;
         Ok(CheckUp {
             task,
             wallet,

@@ -222,9 +222,9 @@ impl Client {
 
     /// The text of a wallet's root key: `xpub…` (secp256k1) or `cpub…` (ed25519).
     pub fn extended_public_key(&self, wallet: &Announcement) -> Result<String, ClientError> {
-        proof::extended_public_key(wallet).map_err(|reason| ClientError::Wallet {
+        countersign_verify::result::root_key(wallet).map_err(|wrong| ClientError::Wallet {
             wallet: wallet.key,
-            reason,
+            reason: wrong.to_string(),
         })
     }
 

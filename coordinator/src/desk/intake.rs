@@ -14,7 +14,6 @@ use tracing::{error, info};
 use super::moved::Moved;
 use super::{Desk, Inner, origin};
 use crate::store::{StoreError, Ticket};
-use crate::task::proof;
 use crate::task::record::{Proof, TaskRecord};
 
 /// Generations that are brought at once.
@@ -154,7 +153,7 @@ impl Desk {
             return Err(IntakeError::Count);
         }
         let readable = newest.name.len() <= 64 && !newest.name.chars().any(char::is_control);
-        if !readable || proof::extended_public_key(newest).is_err() {
+        if !readable || countersign_verify::result::root_key(newest).is_err() {
             return Err(IntakeError::Unproven("its name or root key is none"));
         }
         if let Some(stranger) = newest

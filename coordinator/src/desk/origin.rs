@@ -37,7 +37,8 @@ pub(super) fn record(
         parties: members,
     };
     let outcome = Outcome::Created(first.clone());
-    proof::check(&ordered, &members[0], &outcome).map_err(IntakeError::Order)?;
+    proof::check(&ordered, &members[0], &outcome)
+        .map_err(|error| IntakeError::Order(error.to_string()))?;
     let party = |node: &NodeId| Party {
         node: *node,
         decision: None,

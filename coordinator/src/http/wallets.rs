@@ -13,7 +13,6 @@ use super::App;
 use super::error::ApiError;
 use super::tasks::Submission;
 use crate::clock;
-use crate::task::proof;
 
 /// A wallet.
 #[derive(Debug, Serialize)]
@@ -128,12 +127,13 @@ fn unknown() -> ApiError {
 }
 
 fn view(announcement: Announcement) -> Result<WalletView, ApiError> {
-    let extended_public_key = proof::extended_public_key(&announcement).map_err(|reason| {
-        crate::store::StoreError::Row {
-            table: "wallets",
-            reason,
-        }
-    })?;
+    let extended_public_key =
+        countersign_verify::result::root_key(&announcement).map_err(|wrong| {
+            crate::store::StoreError::Row {
+                table: "wallets",
+                reason: wrong.to_string(),
+            }
+        })?;
     Ok(WalletView {
         id: announcement.key,
         name: announcement.name.clone(),

@@ -438,7 +438,6 @@ fn plan_input(
     let tweak = key.tweak()?;
     Ok(PlannedInput {
         input,
-        child,
         public_key,
         tweak,
     })

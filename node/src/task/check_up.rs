@@ -9,6 +9,7 @@ use countersign_protocol::{
     Announcement, Committee, Failure, FailureCode, Hash, Intact, NodeId, Outcome, Point,
 };
 use countersign_store::KeyRecord;
+use countersign_verify::WrongResult;
 
 use super::{Job, Stopped, describe};
 use crate::core::Core;
@@ -74,6 +75,14 @@ impl Job for CheckUpPlan {
         Rooms::default()
     }
 
+    fn wallet(&self) -> Option<&Announcement> {
+        Some(&self.record.announcement)
+    }
+
+    fn unbelieved(wrong: &WrongResult, _counterpart: Option<NodeId>) -> Stopped {
+        Stopped::Failed(invalid(wrong))
+    }
+
     async fn run(
         core: Arc<Core>,
         approved: Arc<Approved<Self>>,
@@ -83,15 +92,12 @@ impl Job for CheckUpPlan {
         let lane = core.lanes.free.clone();
         let limit = core.config.engines.keygen;
         let announcement = approved.plan().record.announcement.clone();
-        let task = approved.plan().task;
         let node = core.me;
         let proven = run.phase(PHASE, limit, lane, move || {
             let proven = prove(&core, &approved)?;
             Ok(Box::new(Immediate::new(proven)))
         });
         let intact = intact(node, &announcement, proven.await?);
-        countersign_verify::verify_intact(&announcement, task, &intact)
-            .map_err(|error| invalid(&error))?;
         Ok(Outcome::Intact(intact))
     }
 }
@@ -121,9 +127,9 @@ pub fn intact(node: NodeId, key: &Announcement, (public_shares, proof): Proven) 
     }
 }
 
-fn invalid(error: &countersign_verify::IntactError) -> Failure {
+fn invalid(wrong: &WrongResult) -> Failure {
     let text = format!(
-        "this node's share does not prove itself ({error}); restore the store from a backup"
+        "this node's share does not prove itself ({wrong}); restore the store from a backup"
     );
     Failure::new(FailureCode::ShareDamaged, text)
 }

@@ -13,7 +13,7 @@ use countersign_protocol::{
     PayloadKind, Scheme, SessionId, Signed,
 };
 use countersign_store::KeyRecord;
-use countersign_verify::VerifyError;
+use countersign_verify::WrongResult;
 
 use super::aux::position;
 use super::{Job, Stopped, describe, intent};
@@ -49,11 +49,9 @@ pub struct KeySignPlan {
 #[derive(Debug, Clone)]
 pub(super) struct PlannedInput {
     pub input: Input,
-    /// The derived public key, as the scheme's root keys are encoded.
-    pub child: Vec<u8>,
     /// The key that signatures verify with.
     pub public_key: Vec<u8>,
-    /// What makes `public_key` of `child`, if they differ.
+    /// What makes `public_key` of the child key, if they differ.
     pub tweak: Option<[u8; 32]>,
 }
 
@@ -159,6 +157,19 @@ impl Job for KeySignPlan {
             .collect()
     }
 
+    fn wallet(&self) -> Option<&Announcement> {
+        Some(&self.record.announcement)
+    }
+
+    fn inputs(&self) -> Vec<Input> {
+        let planned = self.inputs.iter();
+        planned.map(|planned| planned.input.clone()).collect()
+    }
+
+    fn unbelieved(wrong: &WrongResult, counterpart: Option<NodeId>) -> Stopped {
+        Stopped::Failed(invalid(wrong, counterpart))
+    }
+
     async fn run(
         core: Arc<Core>,
         approved: Arc<Approved<Self>>,
@@ -176,10 +187,7 @@ impl Job for KeySignPlan {
         let mut signatures = Vec::with_capacity(plan.inputs.len());
         for (number, inputs) in (0..).zip(plan.inputs.chunks(size)) {
             let made = sign(&core, &approved, session, (number, size), run).await?;
-            for (input, signature) in inputs.iter().zip(made) {
-                let checked = check(plan.scheme(), input, signature);
-                signatures.push(checked.map_err(|error| invalid(&error, run.counterpart()))?);
-            }
+            signatures.extend(inputs.iter().zip(made).map(finished));
         }
         Ok(Outcome::Signed(Signed {
             session,
@@ -254,31 +262,23 @@ fn build(
     Ok(countersign_engine::batch(engines))
 }
 
-/// The only place where an [`InputSignature`] is made: by a library that does not sign, under the
-/// key that this node derived.
-fn check(
-    scheme: Scheme,
-    planned: &PlannedInput,
-    signature: Signature,
-) -> Result<InputSignature, VerifyError> {
-    let PlannedInput { input, child, .. } = planned;
-    let verified = input
-        .child_key(scheme, child)
-        .verify(&input.signed_bytes, &signature.bytes)?;
-    Ok(InputSignature {
-        path: input.path.clone(),
-        public_key: verified.verification_key().to_vec(),
-        signed_bytes: input.signed_bytes.clone(),
+/// A signature with what it is for. It is believed once all of them are verified, by a library that
+/// does not sign, under keys that are derived anew (`super::run`).
+fn finished((planned, signature): (&PlannedInput, Signature)) -> InputSignature {
+    InputSignature {
+        path: planned.input.path.clone(),
+        public_key: planned.public_key.clone(),
+        signed_bytes: planned.input.signed_bytes.clone(),
         signature: signature.bytes,
         recovery_id: signature.recovery_id,
-    })
+    }
 }
 
 /// A signer altered what it gave. The engine could not tell who; where there is one other signer,
 /// it is that one.
-fn invalid(error: &VerifyError, counterpart: Option<NodeId>) -> Failure {
+fn invalid(wrong: &WrongResult, counterpart: Option<NodeId>) -> Failure {
     let text = format!(
-        "a finished signature does not verify ({error}); nothing was given out, look at the other signers' journals"
+        "a finished signature does not verify ({wrong}); nothing was given out, look at the other signers' journals"
     );
     Failure::new(FailureCode::SignatureInvalid, text).naming(counterpart.into_iter().collect())
 }
@@ -320,12 +320,12 @@ mod tests {
 
     #[test]
     fn a_wrong_signature_of_two_is_the_others_doing() {
-        let failure = invalid(&VerifyError::Key, Some(node(2)));
+        let failure = invalid(&WrongResult::WalletUnknown, Some(node(2)));
         assert_eq!(
             (failure.cause, &failure.culprits[..]),
             (Cause::Peer, &[node(2)][..])
         );
-        assert_eq!(invalid(&VerifyError::Key, None).culprits, []);
+        assert_eq!(invalid(&WrongResult::WalletUnknown, None).culprits, []);
     }
 
     #[test]

@@ -28,7 +28,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use countersign_protocol::session::Rooms;
-use countersign_protocol::{Committee, Failure, Hash, NodeId, Outcome};
+use countersign_protocol::{
+    Announcement, Cause, Committee, Failure, FailureCode, Hash, NodeId, Outcome,
+};
+use countersign_verify::{Input, WrongResult};
 
 use crate::core::Core;
 use crate::risk::Approved;
@@ -64,6 +67,26 @@ pub trait Job: Clone + Send + Sync + Sized + 'static {
     /// Who holds the key that is used, and takes no part.
     fn bystanders(&self) -> Vec<NodeId> {
         Vec::new()
+    }
+
+    /// The key that is used.
+    fn wallet(&self) -> Option<&Announcement> {
+        None
+    }
+
+    /// The signatures that are ordered.
+    fn inputs(&self) -> Vec<Input> {
+        Vec::new()
+    }
+
+    /// The end of a session whose result is not what was ordered. `counterpart`: the one other
+    /// party, if there is one.
+    fn unbelieved(wrong: &WrongResult, _counterpart: Option<NodeId>) -> Stopped {
+        let text = format!("this node does not believe its own result: {wrong}; report this");
+        Stopped::Unsettled(Failure {
+            cause: Cause::Bug,
+            ..Failure::new(FailureCode::Protocol, text)
+        })
     }
 
     /// The steps of the session.

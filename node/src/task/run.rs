@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use countersign_protocol::session::Setup;
-use countersign_protocol::{Authenticated, Failure, FailureCode};
+use countersign_protocol::{Authenticated, Failure, FailureCode, NodeId, Outcome};
+use countersign_verify::{WrongResult, result};
 use rand::RngCore;
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +64,15 @@ async fn run_as<J: Job + PartOf<Plan>>(core: Arc<Core>, ready: Ready) -> Session
         Err(failure) => return failed(failure, false),
     };
     run.set_place(place);
-    match J::run(core, Arc::new(approved), &mut run).await {
+    let approved = Arc::new(approved);
+    let me = core.me;
+    let made = J::run(core, approved.clone(), &mut run).await;
+    let believed = made.and_then(|outcome| {
+        let checked = check(approved.plan(), &task, me, &outcome);
+        let unbelieved = |wrong| J::unbelieved(&wrong, run.counterpart());
+        checked.map_err(unbelieved).map(|()| outcome)
+    });
+    match believed {
         Ok(outcome) => {
             run.finish().await;
             SessionEnd {
@@ -86,6 +95,23 @@ async fn run_as<J: Job + PartOf<Plan>>(core: Arc<Core>, ready: Ready) -> Session
             SessionEnd { proof, ..end }
         }
     }
+}
+
+/// What the node itself made is believed as little as what others report.
+fn check<J: Job>(
+    plan: &J,
+    task: &Authenticated,
+    me: NodeId,
+    outcome: &Outcome,
+) -> Result<(), WrongResult> {
+    let order = result::Order {
+        task,
+        hash: task.hash(),
+        wallet: plan.wallet(),
+        parties: plan.parties(),
+        inputs: &plan.inputs(),
+    };
+    order.check(&me, outcome)
 }
 
 fn failed(failure: Failure, used: bool) -> SessionEnd {

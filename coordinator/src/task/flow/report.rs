@@ -6,7 +6,7 @@ use countersign_protocol::control::ToNode;
 use countersign_protocol::{Evidence, Failure, FailureCode, Intact, NodeId, Outcome, UnixMillis};
 
 use super::{Change, Effects, Flow, World};
-use crate::task::proof;
+use crate::task::proof::{self, ProofError};
 use crate::task::record::{Party, Proof, Reason, Report, State, is_abandonment};
 
 impl Flow {
@@ -120,7 +120,11 @@ impl Flow {
         }
     }
 
-    pub(super) fn check(&self, from: &NodeId, outcome: &Outcome) -> Result<Option<Proof>, String> {
+    pub(super) fn check(
+        &self,
+        from: &NodeId,
+        outcome: &Outcome,
+    ) -> Result<Option<Proof>, ProofError> {
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
         let wallet = self.wallet.as_ref();
         let order = proof::Order {
@@ -287,7 +291,7 @@ fn in_its_own_words(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-fn wrong_result(node: NodeId, wrong: &str) -> Failure {
+fn wrong_result(node: NodeId, wrong: &ProofError) -> Failure {
     let text = format!(
         "{node} reported a result that is wrong: {wrong}; examine that node before using it"
     );

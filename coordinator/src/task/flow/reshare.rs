@@ -10,9 +10,9 @@ use countersign_protocol::outcome::void_digest;
 use countersign_protocol::{
     Announcement, FailureCode, NodeId, Operation, Outcome, StoredMark, UnixMillis,
 };
+use countersign_verify::result;
 
 use super::{Change, Effects, Flow, World};
-use crate::task::proof;
 use crate::task::record::Reason;
 
 /// From one question to the next, in ms; less than the time after which a party says again that it
@@ -62,7 +62,8 @@ impl Flow {
             return Err("it is no party".into());
         }
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
-        proof::check_next(self.task(), reshare, &parties, &announcement)?;
+        result::next(self.task().id, reshare, Some(&parties), &announcement)
+            .map_err(|wrong| wrong.to_string())?;
         match &announcement.stored[..] {
             [mark] if mark.node == from && mark.verifies(&announcement.digest()) => {
                 Ok(announcement)

@@ -1,10 +1,8 @@
-//! Whether reported signatures are those that a payload asks for: the coordinator and the client
-//! believe no others.
+//! Whether reported signatures are those that a payload asks for.
 
 use countersign_protocol::{InputSignature, Signed};
-use countersign_verify::{DeriveError, VerifyError};
 
-use crate::{Input, Key};
+use crate::{DeriveError, Input, Key, VerifyError};
 
 /// Why reported signatures are not those that were asked for. Signatures are counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
