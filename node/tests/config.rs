@@ -4,10 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use countersign_node::config::{
-    Component, Config, ConfigError, InfluxInto, PluginConfig, PluginEntry, RawOperation, Secret,
-    Shadow,
+    Component, Config, ConfigError, InfluxInto, PluginConfig, PluginEntry, Secret, Shadow,
 };
-use countersign_protocol::CoordinatorId;
+use countersign_protocol::{CoordinatorId, OperationKind};
 
 const COORDINATOR: &str = "coordinator: {address: 'localhost:7443', id: CSC}\n";
 
@@ -366,16 +365,16 @@ fn callbacks_that_are_brought_along_are_not_asked_about_check_ups() {
             .collect::<Vec<_>>()
     };
     let three = vec![
-        RawOperation::Keygen,
-        RawOperation::Keysign,
-        RawOperation::Keyreshare,
+        OperationKind::KeyGen,
+        OperationKind::KeySign,
+        OperationKind::KeyReshare,
     ];
     let callback =
         "callback: {cb_server_v2: [{service_address: 'http://a/v2/check', pubkey_path: a.pem}]}\n";
     let asked = ("jwt-callback".to_owned(), three);
     let by_rules = (
         "rules:check-ups".to_owned(),
-        vec![RawOperation::Keysharesign],
+        vec![OperationKind::KeyShareSign],
     );
     assert_eq!(guards(callback), [by_rules.clone(), asked.clone()]);
     let with_rules = format!("{callback}embedded_risk_control_rules: {{enable: true}}\n");

@@ -15,6 +15,8 @@ pub mod frame;
 mod generation_tests;
 pub mod hash;
 pub mod id;
+mod named;
+pub mod operation_kind;
 pub mod outcome;
 pub mod path;
 pub mod payload;
@@ -31,6 +33,7 @@ pub use committee::{Committee, CommitteeError, CommitteeIndex, Threshold};
 pub use evidence::Evidence;
 pub use hash::{Hash, Hasher};
 pub use id::{CoordinatorId, IdError, KeyId, NodeId, RequesterId, SessionId, TaskId};
+pub use operation_kind::{OperationKind, UnknownOperation};
 pub use outcome::{
     Announcement, Cause, Failure, GenerationProof, InputSignature, Intact, Outcome, PluginVerdict,
     Point, Refusal, Signed, StoredMark,

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::named::named;
 use crate::scheme::Scheme;
 
 /// The kind of a payload. Kinds are appended, never changed. What the bytes of each are, what is
@@ -42,58 +43,19 @@ pub enum PayloadKind {
     Eip7702,
 }
 
-impl PayloadKind {
-    /// Every kind there is.
-    pub const ALL: [Self; 10] = [
-        Self::Message,
-        Self::Digest,
-        Self::EvmTransaction,
-        Self::Eip191,
-        Self::Eip712,
-        Self::Psbt,
-        Self::SolanaMessage,
-        Self::Digests,
-        Self::BitcoinMessage,
-        Self::Eip7702,
-    ];
-
-    /// The name in tasks, plugins and texts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Message => "message",
-            Self::Digest => "digest",
-            Self::EvmTransaction => "evm-transaction",
-            Self::Eip191 => "eip191",
-            Self::Eip712 => "eip712",
-            Self::Psbt => "psbt",
-            Self::SolanaMessage => "solana-message",
-            Self::Digests => "digests",
-            Self::BitcoinMessage => "bitcoin-message",
-            Self::Eip7702 => "eip7702",
-        }
-    }
-}
-
-impl std::fmt::Display for PayloadKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// The text names no kind.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no kind of payload; use one of message, digest, evm-transaction, eip191, eip712, psbt, solana-message, digests, \
-     bitcoin-message, eip7702"
-)]
-pub struct UnknownPayloadKind(String);
-
-impl std::str::FromStr for PayloadKind {
-    type Err = UnknownPayloadKind;
-    fn from_str(text: &str) -> Result<Self, UnknownPayloadKind> {
-        let named = Self::ALL.into_iter().find(|kind| kind.name() == text);
-        named.ok_or_else(|| UnknownPayloadKind(text.chars().take(120).collect()))
-    }
+named! {
+    PayloadKind {
+        Message = "message",
+        Digest = "digest",
+        EvmTransaction = "evm-transaction",
+        Eip191 = "eip191",
+        Eip712 = "eip712",
+        Psbt = "psbt",
+        SolanaMessage = "solana-message",
+        Digests = "digests",
+        BitcoinMessage = "bitcoin-message",
+        Eip7702 = "eip7702",
+    } or UnknownPayloadKind("kind of payload")
 }
 
 /// What is to be signed, as the requester shows it.

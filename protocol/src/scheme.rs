@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::named::named;
+
 /// A threshold signature scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -18,25 +20,16 @@ pub enum Scheme {
     Taproot,
 }
 
+named! {
+    Scheme {
+        EcdsaSecp256k1 = "ecdsa-secp256k1",
+        Ed25519 = "ed25519",
+        SchnorrSecp256k1 = "schnorr-secp256k1",
+        Taproot = "taproot",
+    } or UnknownScheme("scheme")
+}
+
 impl Scheme {
-    /// Every scheme there is.
-    pub const ALL: [Self; 4] = [
-        Self::EcdsaSecp256k1,
-        Self::Ed25519,
-        Self::SchnorrSecp256k1,
-        Self::Taproot,
-    ];
-
-    /// The name in tasks, configuration and texts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EcdsaSecp256k1 => "ecdsa-secp256k1",
-            Self::Ed25519 => "ed25519",
-            Self::SchnorrSecp256k1 => "schnorr-secp256k1",
-            Self::Taproot => "taproot",
-        }
-    }
-
     /// The curve: `secp256k1` or `ed25519`.
     pub fn curve(self) -> &'static str {
         match self {
@@ -52,27 +45,6 @@ impl Scheme {
             Self::EcdsaSecp256k1 => true,
             Self::Ed25519 | Self::SchnorrSecp256k1 | Self::Taproot => false,
         }
-    }
-}
-
-impl std::fmt::Display for Scheme {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// The text names no scheme.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no scheme; use one of ecdsa-secp256k1, ed25519, schnorr-secp256k1, taproot")]
-pub struct UnknownScheme(String);
-
-impl std::str::FromStr for Scheme {
-    type Err = UnknownScheme;
-    fn from_str(text: &str) -> Result<Self, UnknownScheme> {
-        Self::ALL
-            .into_iter()
-            .find(|scheme| scheme.name() == text)
-            .ok_or_else(|| UnknownScheme(text.into()))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::code::RefusalCode;
 use crate::committee::{Committee, CommitteeError, Threshold};
 use crate::hash::Hash;
 use crate::id::{KeyId, NodeId, RequesterId, TaskId};
+use crate::operation_kind::OperationKind;
 use crate::path::DerivationPath;
 use crate::payload::{Payload, PayloadError};
 use crate::reshare::KeyReshare;
@@ -119,12 +120,7 @@ pub struct KeyShareSign {
 impl Operation {
     /// The name in texts and logs.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::KeyGen(_) => "KeyGen",
-            Self::KeySign(_) => "KeySign",
-            Self::KeyReshare(_) => "KeyReshare",
-            Self::KeyShareSign(_) => "KeyShareSign",
-        }
+        OperationKind::from(self).title()
     }
 }
 

@@ -66,8 +66,8 @@ pub struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// Checks what `from` reports. An error says what is wrong with the claim; that somebody refused
-    /// or failed claims nothing.
+    /// Checks what `from` reports. An error says what is wrong with the claim; that somebody
+    /// refused or failed claims nothing.
     pub fn check(&self, from: &NodeId, outcome: &Outcome) -> Result<(), WrongResult> {
         let wallet = || self.wallet.ok_or(WrongResult::WalletUnknown);
         let operation = &self.task.operation;

@@ -59,6 +59,7 @@ mod trace;
 mod turns;
 
 pub use countersign_files::{Custody, CustodyError};
+pub use countersign_protocol::OperationKind;
 
 pub use anchor::{Anchor, AnchorKind};
 pub use cache::CodeCache;
@@ -79,7 +80,7 @@ pub use pipeline::Pipeline;
 pub use plugin::{Info, Plugin};
 pub use receiver::{Delivery, Receiver};
 pub use recording::{Conditions, Recorded, Recording, Replay, ReplayError, Unreadable, With};
-pub use role::{OperationKind, Role, Scope, Shadow, UnknownOperation};
+pub use role::{Role, Scope, Shadow};
 pub use services::{
     HttpError, HttpRequest, HttpResponse, KeyError, KeyRing, LocalServices, Memory, Sending,
     Services, StateError,

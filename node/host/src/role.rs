@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use countersign_protocol::OperationKind;
+
 use crate::{Key, Operation};
 
 /// The part that an operator gives to one plugin entry. By default it guards every task.
@@ -29,19 +31,6 @@ pub struct Scope {
     pub schemes: Vec<String>,
 }
 
-/// Kinds of operation, as configurations name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OperationKind {
-    /// `keygen`
-    Keygen,
-    /// `keysign`
-    Keysign,
-    /// `keyreshare`
-    Keyreshare,
-    /// `keysharesign`
-    Keysharesign,
-}
-
 /// What an entry that decides nothing is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shadow {
@@ -60,39 +49,6 @@ impl Shadow {
         }
     }
 }
-
-impl OperationKind {
-    const ALL: [Self; 4] = [
-        Self::Keygen,
-        Self::Keysign,
-        Self::Keyreshare,
-        Self::Keysharesign,
-    ];
-
-    /// The name in configurations.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Keygen => "keygen",
-            Self::Keysign => "keysign",
-            Self::Keyreshare => "keyreshare",
-            Self::Keysharesign => "keysharesign",
-        }
-    }
-}
-
-impl std::str::FromStr for OperationKind {
-    type Err = UnknownOperation;
-
-    fn from_str(text: &str) -> Result<Self, UnknownOperation> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.name() == text);
-        kind.ok_or_else(|| UnknownOperation(text.into()))
-    }
-}
-
-/// Not a kind of operation.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no operation; write keygen, keysign, keyreshare or keysharesign")]
-pub struct UnknownOperation(String);
 
 /// One thing that a task uses. A check-up of shares can use several keys; every one must be
 /// guarded.
@@ -118,25 +74,25 @@ impl Scope {
 
 /// What `operation` uses, at least one subject.
 pub(crate) fn subjects(operation: &Operation) -> Vec<Subject<'_>> {
-    use OperationKind::{Keygen, Keyreshare, Keysharesign, Keysign};
+    use OperationKind::{KeyGen, KeyReshare, KeyShareSign, KeySign};
     match operation {
         Operation::Keygen(keygen) => {
             vec![Subject {
-                operation: Some(Keygen),
+                operation: Some(KeyGen),
                 key: None,
                 scheme: Some(&keygen.scheme),
             }]
         }
-        Operation::Sign(signing) => vec![Subject::of_key(Keysign, &signing.key)],
-        Operation::Reshare(resharing) => vec![Subject::of_key(Keyreshare, &resharing.key)],
+        Operation::Sign(signing) => vec![Subject::of_key(KeySign, &signing.key)],
+        Operation::Reshare(resharing) => vec![Subject::of_key(KeyReshare, &resharing.key)],
         Operation::KeyShareSign(signing) if !signing.checks.is_empty() => signing
             .checks
             .iter()
-            .map(|check| Subject::of_key(Keysharesign, &check.key))
+            .map(|check| Subject::of_key(KeyShareSign, &check.key))
             .collect(),
         Operation::KeyShareSign(_) => {
             vec![Subject {
-                operation: Some(Keysharesign),
+                operation: Some(KeyShareSign),
                 key: None,
                 scheme: None,
             }]

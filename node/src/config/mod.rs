@@ -31,7 +31,7 @@ pub use metrics::{Metrics, RawMetrics};
 pub use policy::{Component, PluginConfig, PluginEntry, Policy, Shadow};
 pub use raw::RawConfig;
 use raw::RawCoordinator;
-pub use raw_policy::{RawCompile, RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
+pub use raw_policy::{RawCompile, RawGrants, RawPlugin, RawPolicy, RawScope};
 pub use reshare_rate::ReshareRate;
 
 /// Most bytes of the file.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use countersign_protocol::{KeyId, Scheme};
+use countersign_protocol::{KeyId, OperationKind, Scheme, operation_kind};
 use serde::{Deserialize, Serialize};
 
 /// `policy.deadline_seconds` if the file does not say.
@@ -160,25 +160,14 @@ impl RawPlugin {
 #[serde(deny_unknown_fields, default)]
 pub struct RawScope {
     /// `keygen`, `keysign`, `keyreshare`, `keysharesign`.
-    #[serde(skip_serializing_if = "is_default")]
-    pub operations: Vec<RawOperation>,
+    #[serde(with = "operation_kind::names", skip_serializing_if = "is_default")]
+    pub operations: Vec<OperationKind>,
     /// Keys by id. An operation without a key, such as a key generation, does not fit.
     #[serde(skip_serializing_if = "is_default")]
     pub keys: Vec<KeyId>,
     /// Schemes, such as `ed25519`.
     #[serde(skip_serializing_if = "is_default")]
     pub schemes: Vec<Scheme>,
-}
-
-/// A kind of operation
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
-pub enum RawOperation {
-    Keygen,
-    Keysign,
-    Keyreshare,
-    Keysharesign,
 }
 
 /// `policy.plugins[].grants`

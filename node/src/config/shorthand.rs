@@ -4,13 +4,14 @@
 
 use std::path::Path;
 
+use countersign_protocol::OperationKind;
 use serde_json::{Value, json};
 
 use super::error::ConfigError;
 use super::events::{self, RawEvents};
 use super::incumbent::{RawCallback, RawCallbackServer};
 use super::raw::RawConfig;
-use super::raw_policy::{RawGrants, RawOperation, RawPlugin, RawPolicy, RawScope};
+use super::raw_policy::{RawGrants, RawPlugin, RawPolicy, RawScope};
 use crate::risk::CALLBACK_KEY;
 
 /// Durable state of the embedded rules, for limits over time.
@@ -112,7 +113,7 @@ fn rules(tree: &Value, notes: &mut Vec<String>) -> Result<Option<RawPlugin>, Con
 /// file was written for allows them unless a rule says no. So does this.
 fn check_ups() -> RawPlugin {
     let scope = RawScope {
-        operations: vec![RawOperation::Keysharesign],
+        operations: vec![OperationKind::KeyShareSign],
         ..RawScope::default()
     };
     let grants = RawGrants {
@@ -130,7 +131,7 @@ fn check_ups() -> RawPlugin {
 fn guards_check_ups(plugin: &RawPlugin) -> bool {
     let operations = &plugin.scope.operations;
     !plugin.is_shadow()
-        && (operations.is_empty() || operations.contains(&RawOperation::Keysharesign))
+        && (operations.is_empty() || operations.contains(&OperationKind::KeyShareSign))
 }
 
 /// A key without a value is a key that is not there. Not so below `key_sign`: a rule of a policy
@@ -209,9 +210,9 @@ fn callback_entry(
     // Of the servers in the field some refuse a check-up, some never answer, and one answers
     // another request.
     let operations = vec![
-        RawOperation::Keygen,
-        RawOperation::Keysign,
-        RawOperation::Keyreshare,
+        OperationKind::KeyGen,
+        OperationKind::KeySign,
+        OperationKind::KeyReshare,
     ];
     Ok(Some(RawPlugin {
         config: Some(config),

@@ -3,15 +3,14 @@
 use std::str::FromStr;
 
 use countersign_host::What;
-use countersign_store::TaskKind;
+use countersign_store::OperationKind;
 
-const OPERATIONS: [&str; 4] = ["keygen", "keysign", "keyreshare", "keysharesign"];
 const HAPPENINGS: [&str; 4] = ["created", "updated", "succeeded", "failed"];
 
 /// A name on the list that the configuration knows, such as `request.keysign.succeeded`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
-    operation: &'static str,
+    operation: OperationKind,
     happening: &'static str,
 }
 
@@ -21,7 +20,7 @@ pub struct UnknownEvent;
 
 impl Wanted {
     /// The name of what happened to a task of this kind; none for a ping.
-    pub(super) fn of(kind: TaskKind, what: &What) -> Option<Self> {
+    pub(super) fn of(kind: OperationKind, what: &What) -> Option<Self> {
         let happening = match what {
             What::Ping => return None,
             What::Created => "created",
@@ -29,12 +28,8 @@ impl Wanted {
             What::Succeeded(_) => "succeeded",
             What::Declined { .. } | What::Failed(_) | What::Cancelled(_) => "failed",
         };
-        let name = kind.name();
-        let operation = OPERATIONS
-            .into_iter()
-            .find(|operation| operation.eq_ignore_ascii_case(name))?;
         Some(Self {
-            operation,
+            operation: kind,
             happening,
         })
     }
@@ -48,11 +43,10 @@ impl FromStr for Wanted {
             .strip_prefix("request.")
             .and_then(|name| name.split_once('.'))
             .ok_or(UnknownEvent)?;
-        let known =
-            |list: [&'static str; 4], name: &str| list.into_iter().find(|known| *known == name);
+        let known = HAPPENINGS.into_iter().find(|known| *known == happening);
         Ok(Self {
-            operation: known(OPERATIONS, operation).ok_or(UnknownEvent)?,
-            happening: known(HAPPENINGS, happening).ok_or(UnknownEvent)?,
+            operation: operation.parse().map_err(|_| UnknownEvent)?,
+            happening: known.ok_or(UnknownEvent)?,
         })
     }
 }
@@ -67,20 +61,20 @@ mod tests {
     fn names_are_read_and_found_again() {
         let wanted: Wanted = "request.keysign.updated".parse().unwrap();
         assert_eq!(
-            Wanted::of(TaskKind::KeySign, &What::Updated(Stage::Waiting)),
+            Wanted::of(OperationKind::KeySign, &What::Updated(Stage::Waiting)),
             Some(wanted)
         );
         assert_ne!(
-            Wanted::of(TaskKind::KeyGen, &What::Updated(Stage::Waiting)),
+            Wanted::of(OperationKind::KeyGen, &What::Updated(Stage::Waiting)),
             Some(wanted)
         );
-        assert_eq!(Wanted::of(TaskKind::KeyGen, &What::Ping), None);
+        assert_eq!(Wanted::of(OperationKind::KeyGen, &What::Ping), None);
         let declined = What::Declined {
             code: "c".into(),
             reason: "r".into(),
         };
         assert_eq!(
-            Wanted::of(TaskKind::KeyGen, &declined),
+            Wanted::of(OperationKind::KeyGen, &declined),
             Some("request.keygen.failed".parse().unwrap())
         );
         for unknown in [

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_host::{Event, Participant, Recording, What};
 use countersign_protocol::{NodeId, Operation, SignedTask, TaskId};
-use countersign_store::{Journal, NewEvent, Row, TaskKind};
+use countersign_store::{Journal, NewEvent, OperationKind, Row};
 use rand::RngCore;
 use tokio::sync::Notify;
 
@@ -42,7 +42,7 @@ pub struct Events {
 /// A task as its events describe it.
 #[derive(Clone)]
 struct Subject {
-    kind: TaskKind,
+    kind: OperationKind,
     question: Arc<countersign_host::Task>,
     /// Holders of the shares that it made, once this node knows them.
     participants: Vec<Participant>,
@@ -70,7 +70,7 @@ impl Events {
     }
 
     /// A task came in; `question` is what plugins are to be asked about it.
-    pub fn begin(&self, task: TaskId, kind: TaskKind, question: countersign_host::Task) {
+    pub fn begin(&self, task: TaskId, kind: OperationKind, question: countersign_host::Task) {
         if !self.receivers.is_empty() {
             let subject = Subject {
                 kind,
@@ -236,8 +236,8 @@ fn question_of(me: NodeId, row: &Row) -> countersign_host::Task {
 }
 
 /// An operation of which nothing but the kind is known.
-pub fn unread(kind: TaskKind) -> countersign_host::Operation {
-    countersign_host::Operation::Other(kind.name().to_ascii_lowercase())
+pub fn unread(kind: OperationKind) -> countersign_host::Operation {
+    countersign_host::Operation::Other(kind.name().into())
 }
 
 /// Version 4 of RFC 9562.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use countersign_store::TaskKind;
+use countersign_store::OperationKind;
 
 /// The counters of a node.
 #[derive(Debug, Default)]
@@ -102,9 +102,9 @@ impl Tally {
     }
 
     /// A task is over at this node.
-    pub fn task(&self, kind: TaskKind, ended: Ended) {
+    pub fn task(&self, kind: OperationKind, ended: Ended) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        *tasks.entry((kind.name(), ended)).or_default() += 1;
+        *tasks.entry((kind.title(), ended)).or_default() += 1;
     }
 
     /// How many tasks of each kind ended how.

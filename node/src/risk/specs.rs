@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_host::{
-    Configured, CustodyError, Grants, KeyGrant, KeyUsage, OperationKind, PluginSource, PluginSpec,
-    PluginStore, PrefixError, Role, Scope, Shadow, StoreError, Written,
+    Configured, CustodyError, Grants, KeyGrant, KeyUsage, PluginSource, PluginSpec, PluginStore,
+    PrefixError, Role, Scope, Shadow, StoreError, Written,
 };
 use countersign_strict::Document;
 
 use super::services::CALLBACK_KEY;
-use crate::config::{self, Component, PluginConfig, PluginEntry, Policy, RawOperation};
+use crate::config::{self, Component, PluginConfig, PluginEntry, Policy};
 use crate::events::EVENT_KEY;
 
 /// Most bytes of a file that the policy names, other than a component.
@@ -142,14 +142,8 @@ pub fn spec(policy: &Policy, entry: &PluginEntry) -> Result<PluginSpec, SpecErro
 }
 
 fn role(entry: &PluginEntry) -> Role {
-    let operation = |operation: &RawOperation| match operation {
-        RawOperation::Keygen => OperationKind::Keygen,
-        RawOperation::Keysign => OperationKind::Keysign,
-        RawOperation::Keyreshare => OperationKind::Keyreshare,
-        RawOperation::Keysharesign => OperationKind::Keysharesign,
-    };
     let scope = Scope {
-        operations: entry.scope.operations.iter().map(operation).collect(),
+        operations: entry.scope.operations.clone(),
         keys: entry.scope.keys.iter().map(ToString::to_string).collect(),
         schemes: entry
             .scope

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use countersign_host::What;
 use countersign_protocol::{Outcome, Refusal, TaskId, UnixMillis};
 use countersign_store::{
-    Consequences, Decided, Journal, TaskChange, TaskKind, WriteJournalError, Written,
+    Consequences, Decided, Journal, OperationKind, TaskChange, WriteJournalError, Written,
 };
 
 use super::telling::ended;
@@ -93,7 +93,7 @@ impl Register {
         &self,
         now: UnixMillis,
         task: TaskId,
-        kind: TaskKind,
+        kind: OperationKind,
         commit: Commit,
     ) -> Result<Written, WriteJournalError> {
         let told = commit.events.into_iter().flat_map(|told| {

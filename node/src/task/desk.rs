@@ -13,7 +13,7 @@ use countersign_protocol::text::printable;
 use countersign_protocol::{
     Authenticated, Claimed, Committee, Hash, NodeId, Refusal, SignedTask, TaskId,
 };
-use countersign_store::{Journal, LookUp, ReadJournalError, State, TaskChange, TaskKind};
+use countersign_store::{Journal, LookUp, OperationKind, ReadJournalError, State, TaskChange};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -441,7 +441,7 @@ impl Executor<'_> {
 
     fn describe(&self, task: &Authenticated) {
         let core = &self.desk.core;
-        let kind = TaskKind::from(&task.operation);
+        let kind = OperationKind::from(&task.operation);
         let plan = self.plan.as_ref();
         let operation = plan.map_or_else(|| events::unread(kind), Plan::question);
         let facts = plan.map(Plan::facts).unwrap_or_default();
@@ -463,7 +463,7 @@ impl Executor<'_> {
     async fn commit(&mut self, commit: Commit) {
         let core = &self.desk.core;
         let id = self.id();
-        let kind = TaskKind::from(&self.machine.claimed().task().operation);
+        let kind = OperationKind::from(&self.machine.claimed().task().operation);
         let time = core.now();
         let register = core.register.clone();
         let lines = Lines::of(&commit.change);
@@ -491,7 +491,7 @@ impl Executor<'_> {
     async fn alarm(&mut self, refusal: Refusal, kind: AlarmKind) {
         let task = self.machine.claimed().task();
         log_refusal(task, &refusal);
-        let counted = TaskKind::from(&task.operation);
+        let counted = OperationKind::from(&task.operation);
         self.desk.core.tally.task(counted, Ended::Alarmed);
         let alarms = match kind {
             AlarmKind::Unauthenticated => &self.desk.unauthenticated,

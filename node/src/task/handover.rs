@@ -29,8 +29,8 @@ use countersign_protocol::{
     StoredMark, Task, TaskId, UnixMillis,
 };
 use countersign_store::{
-    Handover, HandoverStage, Journal, KeyRecord, KeyStatus, ReadJournalError, Row, State, TaskKind,
-    WriteJournalError, Written,
+    Handover, HandoverStage, Journal, KeyRecord, KeyStatus, OperationKind, ReadJournalError, Row,
+    State, WriteJournalError, Written,
 };
 use tokio::time::Instant;
 
@@ -170,7 +170,7 @@ pub fn report_void(core: &Core, task: TaskId, task_hash: Hash) {
 /// since nothing is resumed.
 pub fn never_stored(journal: &Journal, row: &Row) -> Result<bool, ReadJournalError> {
     let over = matches!(&row.state, State::Ended { outcome, .. } if !matches!(**outcome, Outcome::Reshared(_)));
-    Ok(row.kind == TaskKind::KeyReshare && over && journal.handover(&row.task)?.is_none())
+    Ok(row.kind == OperationKind::KeyReshare && over && journal.handover(&row.task)?.is_none())
 }
 
 /// The reshares that wait for others.

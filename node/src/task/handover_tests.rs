@@ -123,7 +123,7 @@ fn approve(journal: &Journal) {
     let task = Decided {
         task: TASK,
         hash: HASH,
-        kind: TaskKind::KeyReshare,
+        kind: OperationKind::KeyReshare,
         received_at: NOW,
         verdicts: Vec::new(),
         parties,
@@ -388,7 +388,7 @@ fn every_end_of_a_reshare_in_doubt_is_told_and_counted() {
         let counted = register.tally.tasks();
         assert_eq!(
             counted,
-            [(TaskKind::KeyReshare.name(), ended, 1)],
+            [(OperationKind::KeyReshare.title(), ended, 1)],
             "{word:?}"
         );
     }
@@ -657,7 +657,7 @@ fn a_switch_spares_what_sleeps_for_a_reshare_that_was_ordered_later() {
     let approved = Decided {
         task: later.task,
         hash: Hash([9; 32]),
-        kind: TaskKind::KeyReshare,
+        kind: OperationKind::KeyReshare,
         received_at: NOW,
         verdicts: Vec::new(),
         parties: Vec::new(),

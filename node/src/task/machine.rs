@@ -26,7 +26,7 @@ use countersign_protocol::{
     Announcement, Authenticated, Claimed, Committee, Evidence as Proof, Failure, Hash, KeyId,
     NodeId, Operation, Outcome, PluginVerdict, Refusal, RefusalCode, RequesterId, UnixMillis,
 };
-use countersign_store::{Consequences, Decided, Evidence, StateWrite, TaskChange, TaskKind};
+use countersign_store::{Consequences, Decided, Evidence, OperationKind, StateWrite, TaskChange};
 
 use super::admission::refusal;
 use super::commit::{Commit, Told};
@@ -802,8 +802,8 @@ impl Machine {
         self.claimed.task()
     }
 
-    fn kind(&self) -> TaskKind {
-        TaskKind::from(&self.task().operation)
+    fn kind(&self) -> OperationKind {
+        OperationKind::from(&self.task().operation)
     }
 
     /// The key that the task uses, or is to make.

@@ -853,5 +853,5 @@ fn a_decision_is_recorded_with_the_exact_bytes_and_the_offered_parties() {
     assert_eq!(row.bytes, claimed.signed().bytes);
     assert_eq!(row.hash, claimed.hash());
     assert_eq!((row.parties, row.received_at), (nodes(), NOW));
-    assert_eq!(row.kind, TaskKind::KeySign);
+    assert_eq!(row.kind, OperationKind::KeySign);
 }

@@ -5,7 +5,7 @@ use countersign_protocol::{
     Cause, Committee, DerivationPath, Failure, FailureCode, Hash, KeyGen, KeySign, Payload,
     PayloadKind, Refusal, RequesterId, Scheme, SessionId, Signed, Threshold,
 };
-use countersign_store::{Decided, Silent, TaskKind};
+use countersign_store::{Decided, OperationKind, Silent};
 
 use super::*;
 
@@ -101,7 +101,7 @@ fn ends(journal: &Journal, tried: &Tried<'_>, outcome: Outcome) {
     let decided = Decided {
         task: tried.task.id,
         hash: Hash([tried.task.id.0[0]; 32]),
-        kind: TaskKind::from(&tried.task.operation),
+        kind: OperationKind::from(&tried.task.operation),
         received_at: NOW,
         verdicts: Vec::new(),
         parties: tried.parties.to_vec(),

@@ -9,8 +9,8 @@ use countersign_protocol::{
     Announcement, Failure, FailureCode, KeyId, NodeId, Outcome, StoredMark, TaskId,
 };
 use countersign_store::{
-    Consequences, Handover, HandoverStage, Journal, KeyRecord, KeyStatus, ReadJournalError, Row,
-    State, TaskChange, TaskKind,
+    Consequences, Handover, HandoverStage, Journal, KeyRecord, KeyStatus, OperationKind,
+    ReadJournalError, Row, State, TaskChange,
 };
 
 use super::commit::{Commit, Told};
@@ -55,7 +55,7 @@ pub struct Resolved {
     /// The change.
     pub commit: Commit,
     /// Of which kind of task.
-    pub kind: TaskKind,
+    pub kind: OperationKind,
     /// Which key.
     pub key: KeyId,
     /// What the coordinator is told.
@@ -130,7 +130,7 @@ impl InDoubt {
         };
         Ok(Resolved {
             commit,
-            kind: TaskKind::KeyGen,
+            kind: OperationKind::KeyGen,
             key,
             outcome,
         })
@@ -172,7 +172,7 @@ impl InDoubt {
         };
         Ok(Resolved {
             commit,
-            kind: TaskKind::KeyReshare,
+            kind: OperationKind::KeyReshare,
             key,
             outcome,
         })
@@ -234,7 +234,7 @@ fn closed(task: TaskId, stored: &Handover, stage: HandoverStage, failure: Failur
             events: vec![Told::Outcome(outcome.clone().into())],
             count: Some(Ended::Failed),
         },
-        kind: TaskKind::KeyReshare,
+        kind: OperationKind::KeyReshare,
         key: stored.announcement.key,
         outcome,
     }

@@ -3,7 +3,7 @@
 
 use countersign_protocol::control::Held;
 use countersign_protocol::{Announcement, KeyId, NodeId, TaskId};
-use countersign_store::{Journal, KeyStatus, ReadJournalError, TaskKind};
+use countersign_store::{Journal, KeyStatus, OperationKind, ReadJournalError};
 
 use super::handover;
 
@@ -24,7 +24,7 @@ pub fn lacking(journal: &Journal) -> Result<Vec<(Held, Vec<NodeId>)>, ReadJourna
     for task in journal.unfinished()? {
         let Some(row) = journal
             .row(&task)?
-            .filter(|row| row.kind == TaskKind::KeyGen)
+            .filter(|row| row.kind == OperationKind::KeyGen)
         else {
             continue;
         };
@@ -127,7 +127,7 @@ mod tests {
         let task = Decided {
             task: TASK,
             hash: HASH,
-            kind: TaskKind::KeyGen,
+            kind: OperationKind::KeyGen,
             received_at: NOW,
             verdicts: Vec::new(),
             parties: vec![node(1), node(2)],

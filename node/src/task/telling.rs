@@ -3,7 +3,7 @@
 use countersign_protocol::{
     Failure, FailureCode, Operation, Outcome, PluginVerdict, Refusal, RefusalCode, Task,
 };
-use countersign_store::{Consequences, TaskChange, TaskKind};
+use countersign_store::{Consequences, OperationKind, TaskChange};
 
 use super::admission::refusal;
 use crate::metrics::Ended;
@@ -138,9 +138,9 @@ pub(super) fn bug(error: &dyn std::error::Error) -> Refusal {
 }
 
 /// An approved task whose end is not on record.
-pub(super) fn no_end(kind: TaskKind) -> Failure {
+pub(super) fn no_end(kind: OperationKind) -> Failure {
     let text = match kind {
-        TaskKind::KeyGen => {
+        OperationKind::KeyGen => {
             "this node waits for the confirmation of every member; connect all of them to the coordinator, then look at the key"
         }
         _ => {

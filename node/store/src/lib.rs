@@ -23,9 +23,9 @@ pub use journal::Silent;
 pub use journal::{
     Attempt, AuditEntry, AuditError, AuditHead, AuditKind, Configuration, Consequences, Count,
     Counted, Decided, Delivery, Difference, Evidence, Generation, Handover, HandoverStage, Journal,
-    JournalOpenError, KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp, NewEvent, PeerMark, Proof,
-    Quarantine, ReadJournalError, Refused, Row, Snapshot, State, StateWrite, Stop, TaskChange,
-    TaskKind, Teller, WriteJournalError, Written,
+    JournalOpenError, KeyCounts, KeyRecord, KeyStatus, KnownKey, LookUp, NewEvent, OperationKind,
+    PeerMark, Proof, Quarantine, ReadJournalError, Refused, Row, Snapshot, State, StateWrite, Stop,
+    TaskChange, Teller, WriteJournalError, Written,
 };
 pub use passphrase::{Passphrase, PassphraseError};
 pub use place::MovedError;

@@ -7,7 +7,7 @@ use countersign_link::Identity;
 use countersign_protocol::{Announcement, Hash, NodeId, Scheme, StoredMark, TaskId, UnixMillis};
 use countersign_store::journal::Journal;
 use countersign_store::{
-    Decided, Evidence, Handover, HandoverStage, KeyStatus, Passphrase, Silent, TaskKind,
+    Decided, Evidence, Handover, HandoverStage, KeyStatus, OperationKind, Passphrase, Silent,
 };
 use countersign_tests::process::{expect_success, run};
 use countersign_tests::{Blueprint, Cluster, Node, Plugins};
@@ -52,7 +52,7 @@ async fn waiting() -> (Cluster, Announcement, Announcement) {
     let task = Decided {
         task: TASK,
         hash: Hash([1; 32]),
-        kind: TaskKind::KeyReshare,
+        kind: OperationKind::KeyReshare,
         received_at: UnixMillis(1),
         verdicts: Vec::new(),
         parties,

@@ -97,8 +97,8 @@ fn refused(decision: &Decision) -> (Option<String>, String) {
 
 #[tokio::test]
 async fn only_what_a_broken_plugin_guards_is_refused() {
-    let keygens = scoped(on(OperationKind::Keygen), named("rules:keygen", broken()));
-    let keysigns = scoped(on(OperationKind::Keysign), rogue(json!({})));
+    let keygens = scoped(on(OperationKind::KeyGen), named("rules:keygen", broken()));
+    let keysigns = scoped(on(OperationKind::KeySign), rogue(json!({})));
     let pipeline = pipeline(vec![keygens, keysigns]).await;
     let decision = decide(&pipeline, &keygen()).await;
     assert_eq!(
@@ -171,7 +171,7 @@ async fn what_is_broken_is_tried_again_and_does_not_hold_others_up() {
 
 #[tokio::test]
 async fn a_task_that_no_entry_guards_is_refused() {
-    let pipeline = pipeline(vec![scoped(on(OperationKind::Keygen), open_rules())]).await;
+    let pipeline = pipeline(vec![scoped(on(OperationKind::KeyGen), open_rules())]).await;
     assert!(decide(&pipeline, &keygen()).await.approved());
     assert_eq!(
         refused(&decide(&pipeline, &keysign("k")).await),
@@ -193,13 +193,13 @@ async fn scopes_go_by_operation_key_and_scheme() {
     };
     for (scope, guarded) in [
         (scope(&[], &[], &[]), true),
-        (scope(&[OperationKind::Keysign], &["k"], &["ed25519"]), true),
+        (scope(&[OperationKind::KeySign], &["k"], &["ed25519"]), true),
         (scope(&[], &["other", "k"], &[]), true),
-        (scope(&[OperationKind::Keyreshare], &[], &[]), false),
+        (scope(&[OperationKind::KeyReshare], &[], &[]), false),
         (scope(&[], &["other"], &[]), false),
         (scope(&[], &[], &["taproot"]), false),
         (
-            scope(&[OperationKind::Keysign], &["k"], &["taproot"]),
+            scope(&[OperationKind::KeySign], &["k"], &["taproot"]),
             false,
         ),
     ] {

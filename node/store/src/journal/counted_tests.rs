@@ -1,7 +1,7 @@
 use countersign_protocol::{Cause, Failure, Outcome};
 
 use super::*;
-use crate::journal::{Decided, Evidence, Journal, Silent, TaskKind, Written};
+use crate::journal::{Decided, Evidence, Journal, OperationKind, Silent, Written};
 
 const TASK: TaskId = TaskId([1; 16]);
 const HASH: Hash = Hash([2; 32]);
@@ -57,7 +57,7 @@ fn approve(journal: &Journal, id: u8, writes: Vec<StateWrite>) -> TaskId {
     let task = Decided {
         task: TaskId([id; 16]),
         hash: Hash([id; 32]),
-        kind: TaskKind::KeySign,
+        kind: OperationKind::KeySign,
         received_at: NOW,
         verdicts: Vec::new(),
         parties: Vec::new(),

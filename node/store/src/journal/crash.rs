@@ -35,7 +35,7 @@ fn decided(number: u32) -> Decided {
     Decided {
         task: TaskId(id),
         hash: Hash([number as u8; 32]),
-        kind: TaskKind::KeySign,
+        kind: OperationKind::KeySign,
         received_at: NOW,
         verdicts: Vec::new(),
         parties: Vec::new(),

@@ -41,6 +41,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_files::Holder;
+pub use countersign_protocol::OperationKind;
 use countersign_protocol::{
     Announcement, Committee, Hash, KeyId, NodeId, Outcome, StoredMark, TaskId, UnixMillis,
 };
@@ -68,7 +69,7 @@ use pages::Pages;
 pub use peer::PeerMark;
 pub use quarantine::{Attempt, Consequences, Quarantine, Stop};
 pub use recordings::{Configuration, Difference, Evidence, Proof};
-pub use row::{KeyRecord, KeyStatus, Row, State, TaskKind};
+pub use row::{KeyRecord, KeyStatus, Row, State};
 #[cfg(any(test, feature = "testing"))]
 pub use silent::Silent;
 pub use snapshot::Snapshot;

@@ -4,8 +4,8 @@
 
 use countersign_protocol::text::printable;
 use countersign_protocol::{
-    Announcement, Failure, FailureCode, Hash, KeyId, NodeId, Outcome, PluginVerdict, Refusal,
-    StoredMark, TaskId, UnixMillis,
+    Announcement, Failure, FailureCode, Hash, KeyId, NodeId, OperationKind, Outcome, PluginVerdict,
+    Refusal, StoredMark, TaskId, UnixMillis,
 };
 use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
@@ -21,7 +21,7 @@ use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
 use super::peer::{PeerMark, Peers};
 use super::quarantine::{Consequences, Place, Quarantine, Quarantines, Stop};
 use super::recordings::{Configuration, Difference, Evidence, Recordings};
-use super::row::{self, KeyRecord, KeyStatus, Row, State, TaskKind};
+use super::row::{self, KeyRecord, KeyStatus, Row, State};
 use super::started::{self, Started};
 
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
@@ -98,7 +98,7 @@ pub struct Decided {
     /// Hash of the exact bytes that the requester signed.
     pub hash: Hash,
     /// What it orders.
-    pub kind: TaskKind,
+    pub kind: OperationKind,
     /// When the node first saw it.
     pub received_at: UnixMillis,
     /// What each plugin that was asked said.
@@ -423,7 +423,7 @@ impl<'t> Tables<'t> {
         self.state.reserve(task.task, state)?;
         self.recordings.keep(task.task, &task.evidence)?;
         self.unfinished.insert(&task.task.0, ())?;
-        let text = format!("{} with {} parties", task.kind.name(), task.parties.len());
+        let text = format!("{} with {} parties", task.kind.title(), task.parties.len());
         self.enter(
             now,
             AuditKind::Approved,

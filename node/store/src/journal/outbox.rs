@@ -239,7 +239,7 @@ mod tests {
     use countersign_protocol::{Cause, Failure, Hash, Outcome};
 
     use super::*;
-    use crate::{Decided, Evidence, Silent, TaskChange, TaskKind};
+    use crate::{Decided, Evidence, OperationKind, Silent, TaskChange};
 
     const NOW: UnixMillis = UnixMillis(1_000);
     const TASK: TaskId = TaskId([1; 16]);
@@ -258,7 +258,7 @@ mod tests {
         Decided {
             task: TASK,
             hash: Hash([2; 32]),
-            kind: TaskKind::KeySign,
+            kind: OperationKind::KeySign,
             received_at: NOW,
             verdicts: Vec::new(),
             parties: Vec::new(),

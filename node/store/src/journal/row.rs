@@ -3,7 +3,7 @@
 //! is of the newest.
 
 use countersign_protocol::{
-    Announcement, Hash, KeyId, NodeId, Operation, Outcome, PluginVerdict, TaskId, UnixMillis,
+    Announcement, Hash, KeyId, NodeId, OperationKind, Outcome, PluginVerdict, TaskId, UnixMillis,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub struct Row {
     /// Hash of the exact bytes that the requester signed.
     pub hash: Hash,
     /// What it orders.
-    pub kind: TaskKind,
+    pub kind: OperationKind,
     /// When the node first saw it.
     pub received_at: UnixMillis,
     /// Where it stands.
@@ -52,20 +52,6 @@ pub struct Row {
     /// decided: components, configurations, grants, keys and authorities. It is kept among the
     /// configurations. Absent: no plugin was asked, or by a program that did not note it.
     pub chain: Option<Hash>,
-}
-
-/// What a task orders, as the journal names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum TaskKind {
-    /// Make a new key.
-    KeyGen,
-    /// Use a key.
-    KeySign,
-    /// Hand a key over.
-    KeyReshare,
-    /// Prove that shares are intact.
-    KeyShareSign,
 }
 
 /// Where a task stands at this node.
@@ -152,29 +138,6 @@ impl Stored for Counted {}
 impl Stored for AuditEntry {}
 impl Stored for Delivery {}
 impl Stored for Difference {}
-
-impl From<&Operation> for TaskKind {
-    fn from(operation: &Operation) -> Self {
-        match operation {
-            Operation::KeyGen(_) => Self::KeyGen,
-            Operation::KeySign(_) => Self::KeySign,
-            Operation::KeyReshare(_) => Self::KeyReshare,
-            Operation::KeyShareSign(_) => Self::KeyShareSign,
-        }
-    }
-}
-
-impl TaskKind {
-    /// The name in texts and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KeyGen => "KeyGen",
-            Self::KeySign => "KeySign",
-            Self::KeyReshare => "KeyReshare",
-            Self::KeyShareSign => "KeyShareSign",
-        }
-    }
-}
 
 impl KeyRecord {
     /// Which key it is.
@@ -268,7 +231,7 @@ mod tests {
         Row {
             task: TaskId([3; 16]),
             hash: Hash([4; 32]),
-            kind: TaskKind::KeySign,
+            kind: OperationKind::KeySign,
             received_at: UnixMillis(1_000),
             state,
             verdicts: vec![verdict],

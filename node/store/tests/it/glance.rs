@@ -3,7 +3,8 @@
 
 use countersign_protocol::{Announcement, Committee, Hash, KeyId, Outcome};
 use countersign_store::{
-    Decided, Handover, HandoverStage, Journal, KeyCounts, KeyRecord, KeyStatus, Silent, TaskKind,
+    Decided, Handover, HandoverStage, Journal, KeyCounts, KeyRecord, KeyStatus, OperationKind,
+    Silent,
 };
 
 use crate::support::*;
@@ -32,7 +33,7 @@ fn with(keys: u64) -> (tempfile::TempDir, Journal) {
 
 fn reshare(task: u8, generation: u32) -> (Decided, Handover) {
     let decided = Decided {
-        kind: TaskKind::KeyReshare,
+        kind: OperationKind::KeyReshare,
         ..decided(task)
     };
     let announcement = Announcement {

@@ -7,8 +7,8 @@ use countersign_protocol::{
     Scheme, SessionId, Signed, TaskId, Threshold, UnixMillis,
 };
 use countersign_store::{
-    Change, Configuration, Decided, Evidence, Journal, Passphrase, Secrets, Section, StateWrite,
-    TaskKind,
+    Change, Configuration, Decided, Evidence, Journal, OperationKind, Passphrase, Secrets, Section,
+    StateWrite,
 };
 use redb::{Database, TableDefinition};
 use sha2::{Digest, Sha256};
@@ -92,7 +92,7 @@ pub fn decided(number: u8) -> Decided {
     Decided {
         task: task(number),
         hash: Hash([number; 32]),
-        kind: TaskKind::KeySign,
+        kind: OperationKind::KeySign,
         received_at: at(1_000 + u64::from(number)),
         verdicts: vec![PluginVerdict {
             plugin: "rules".into(),
