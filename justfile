@@ -52,6 +52,10 @@ interruptions: plugins
 alterations:
     COUNTERSIGN_ALTERATIONS=all cargo test -p countersign-engine --test alterations
 
+# Takes thirty defences out, one at a time, and checks that a test turns red each time. Takes an hour.
+sabotage *names:
+    tests/sabotage/run.py {{names}}
+
 # Writes the tables of the documentation that come from the code.
 pages:
     COUNTERSIGN_WRITE_PAGES=1 cargo test --workspace --test pages -- the_tables_are_those_of_the_code
