@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ClientError;
 use crate::profile::Profile;
-use crate::proof;
+use crate::proof::{self, Disbelief};
 
 /// Bytes of a reason.
 const MAX_REASON: usize = 256;
@@ -141,12 +141,12 @@ impl Introduction {
         proof::check_wallet(id, first)?;
         let order = match order {
             Some(order) if first.generation == 0 => {
-                proof::check_origin(first, order).map_err(bad)?;
-                Some(Order::read(order).map_err(bad)?)
+                proof::check_origin(first, order).map_err(|error| bad(error.to_string()))?;
+                Some(Order::read(order).map_err(|error| bad(error.to_string()))?)
             }
             Some(_) | None => None,
         };
-        proof::check_chain(first, rest, told).map_err(bad)?;
+        proof::check_chain(first, rest, told).map_err(|error| bad(error.to_string()))?;
         Ok(Self { order, generations })
     }
 
@@ -311,10 +311,9 @@ impl Introduction {
 
 impl Order {
     /// Reads an order and verifies its requester's signature.
-    pub fn read(order: &SignedTask) -> Result<Self, String> {
+    pub fn read(order: &SignedTask) -> Result<Self, Disbelief> {
         let requester = proof::check_requester(order)?.requester;
-        let task = String::from_utf8(order.bytes.clone())
-            .map_err(|_| "its order is no text".to_owned())?;
+        let task = String::from_utf8(order.bytes.clone()).map_err(|_| Disbelief::NotText)?;
         Ok(Self {
             requester,
             task,

@@ -262,7 +262,7 @@ impl Client {
     /// history are the coordinator's word.
     pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
         let view = self.api.task(id, None).await?;
-        proof::check_told(id, &view).map_err(|reason| ClientError::Invalid { task: id, reason })?;
+        check_told(id, &view)?;
         Ok(view)
     }
 
@@ -286,7 +286,7 @@ impl Client {
         let first = self.task(id).await?;
         progress(&first);
         let last = self.follow(first, until, progress).await?;
-        proof::check_told(id, &last).map_err(|reason| ClientError::Invalid { task: id, reason })?;
+        check_told(id, &last)?;
         Ok(last)
     }
 
@@ -498,6 +498,13 @@ fn with_others(error: ClientError, wallet: &Announcement, parties: &[PartyView])
         reason,
         others: others.into(),
     }
+}
+
+fn check_told(task: TaskId, view: &TaskView) -> Result<(), ClientError> {
+    proof::check_told(task, view).map_err(|error| ClientError::Invalid {
+        task,
+        reason: error.to_string(),
+    })
 }
 
 /// True if the same request may be answered a moment later.

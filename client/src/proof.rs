@@ -6,13 +6,44 @@
 
 use countersign_payload::{BitcoinForm, DecodeError, Decoded, FinishError, Finished, Networks};
 use countersign_protocol::{
-    Announcement, DerivationPath, KeyId, Operation, Payload, Signed, SignedTask, Task, TaskId,
+    Announcement, DerivationPath, KeyId, Operation, Payload, Signed, SignedTask, Task, TaskError,
+    TaskId,
 };
-use countersign_verify::result;
+use countersign_verify::{WrongResult, result};
 
 use crate::api::TaskView;
 use crate::client::SignOrder;
 use crate::error::ClientError;
+
+/// Why something that the coordinator tells is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Disbelief {
+    /// An order cannot be read.
+    #[error(transparent)]
+    Order(#[from] TaskError),
+    /// An order is not text.
+    #[error("its order is not text")]
+    NotText,
+    /// Nobody stands for an order.
+    #[error("the order that made it is not signed by its requester")]
+    Unsigned,
+    /// A wallet comes from a task that makes none.
+    #[error("its task is not a KeyGen")]
+    NotAKeyGen,
+    /// It is not what was ordered.
+    #[error(transparent)]
+    Result(#[from] WrongResult),
+    /// What is told of a task is not of its order.
+    #[error("its {0} is not the one that was ordered")]
+    Fact(&'static str),
+    /// A generation does not follow from the one before.
+    #[error("what is told to follow its generation {0} does not prove that it does")]
+    Gap(u32),
+    /// Generations lead to another one.
+    #[error("its generations do not lead to the one that is told of")]
+    OtherEnd,
+}
 
 /// Checks a wallet by itself: it has the id that was asked for, a usable root key, and the marks of
 /// all its holders.
@@ -37,29 +68,29 @@ pub fn check_wallet(id: KeyId, wallet: &Announcement) -> Result<(), ClientError>
 
 /// Reads an order and checks that the requester whom it names signed it. Who that is, it does not
 /// judge.
-pub fn check_requester(order: &SignedTask) -> Result<Task, String> {
-    let task = order.parse().map_err(|error| error.to_string())?;
+pub fn check_requester(order: &SignedTask) -> Result<Task, Disbelief> {
+    let task = order.parse()?;
     if !task
         .requester
         .verify(&SignedTask::signed_message(&order.bytes), &order.signature)
     {
-        return Err("the order that made it is not signed by its requester".into());
+        return Err(Disbelief::Unsigned);
     }
     Ok(task)
 }
 
 /// Checks that the wallet is what this KeyGen ordered, and that its requester signed that order.
-pub fn check_origin(wallet: &Announcement, order: &SignedTask) -> Result<(), String> {
+pub fn check_origin(wallet: &Announcement, order: &SignedTask) -> Result<(), Disbelief> {
     let task = check_requester(order)?;
     let Operation::KeyGen(keygen) = &task.operation else {
-        return Err("its task is no KeyGen".into());
+        return Err(Disbelief::NotAKeyGen);
     };
-    result::created(task.id, order.hash(), keygen, wallet).map_err(|error| error.to_string())
+    Ok(result::created(task.id, order.hash(), keygen, wallet)?)
 }
 
 /// Checks what a coordinator tells of a task against the order that it hands out with it: the order
 /// is signed, and the summary is of that order. What became of it is still the coordinator's word.
-pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), String> {
+pub fn check_told(id: TaskId, view: &TaskView) -> Result<(), Disbelief> {
     let order = view.order();
     let task = check_requester(&order)?;
     let summary = &view.summary;
@@ -118,27 +149,24 @@ pub fn check_chain(
     first: &Announcement,
     rest: &[Announcement],
     told: &Announcement,
-) -> Result<(), String> {
+) -> Result<(), Disbelief> {
     let mut newest = first;
     for next in rest {
         if !next.succeeds(newest) {
-            let number = newest.generation;
-            return Err(format!(
-                "what is told to follow its generation {number} does not prove that it does"
-            ));
+            return Err(Disbelief::Gap(newest.generation));
         }
         newest = next;
     }
     if newest.digest() == told.digest() {
         Ok(())
     } else {
-        Err("its generations do not lead to the one that is told of".into())
+        Err(Disbelief::OtherEnd)
     }
 }
 
-fn check_facts(facts: &[(&str, bool)]) -> Result<(), String> {
+fn check_facts(facts: &[(&'static str, bool)]) -> Result<(), Disbelief> {
     match facts.iter().find(|(_, fits)| !fits) {
-        Some((fact, _)) => Err(format!("its {fact} is not the one that was ordered")),
+        Some((fact, _)) => Err(Disbelief::Fact(fact)),
         None => Ok(()),
     }
 }

@@ -30,8 +30,6 @@ use rand::RngCore;
 use zeroize::Zeroizing;
 
 use crate::risk::Approved;
-use crate::task::keygen::KeyGenPlan;
-use crate::task::reshare::KeyResharePlan;
 pub use shares::HeldShare;
 use shares::Shares;
 
@@ -85,6 +83,18 @@ pub enum VaultError {
 pub trait UsesShare {
     /// The key whose share it uses, as this node has it on record.
     fn uses(&self) -> &Announcement;
+}
+
+/// A task that makes a key.
+pub trait MakesKey {
+    /// The new key.
+    fn makes(&self) -> KeyId;
+}
+
+/// A task that makes the next generation of a key.
+pub trait MovesKey {
+    /// The generation that is handed over.
+    fn moves(&self) -> &Announcement;
 }
 
 /// Auxiliary information that is to be stored along with a new share.
@@ -293,14 +303,14 @@ impl Vault {
     }
 
     /// Makes a new share durable, and new auxiliary information with it.
-    pub fn put_share(
+    pub fn put_share<J: MakesKey>(
         &self,
-        approved: &Approved<KeyGenPlan>,
+        approved: &Approved<J>,
         share: &Share,
         key: &Announcement,
         aux: Option<NewAux>,
     ) -> Result<(), VaultError> {
-        if approved.plan().key() != key.key {
+        if approved.plan().makes() != key.key {
             return Err(VaultError::NotApproved);
         }
         let name = key.key.to_string();
@@ -311,14 +321,14 @@ impl Vault {
 
     /// Makes the share of the next generation durable beside the one in force, and new auxiliary
     /// information with it.
-    pub fn put_next_share(
+    pub fn put_next_share<J: MovesKey>(
         &self,
-        approved: &Approved<KeyResharePlan>,
+        approved: &Approved<J>,
         share: &Share,
         next: &Announcement,
         aux: Option<NewAux>,
     ) -> Result<(), VaultError> {
-        let from = &approved.plan().reshare().from;
+        let from = approved.plan().moves();
         if !next.is_same_key(from) || next.generation != from.generation + 1 {
             return Err(VaultError::NotApproved);
         }

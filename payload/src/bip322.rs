@@ -18,6 +18,8 @@ use bitcoin::script::Builder;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 
+use crate::malformed::Malformed;
+
 const TAG: &[u8] = b"BIP0322-signed-message";
 /// Type of the global field in which a PSBT carries the message.
 const SIGNED_MESSAGE: u8 = 0x09;
@@ -104,7 +106,7 @@ pub(crate) fn carried(psbt: &Psbt) -> Option<&[u8]> {
 
 /// Checks that the PSBT is a `to_sign` of this message. `spent` are the outputs that its inputs
 /// spend.
-pub(crate) fn check(psbt: &Psbt, spent: &[TxOut], message: &[u8]) -> Result<(), String> {
+pub(crate) fn check(psbt: &Psbt, spent: &[TxOut], message: &[u8]) -> Result<(), Malformed> {
     let transaction = &psbt.unsigned_tx;
     let (Some(input), Some(first), [output]) = (
         transaction.input.first(),

@@ -10,6 +10,7 @@ use bitcoin::{Address, Network, TapSighashType};
 use countersign_protocol::DerivationPath;
 use serde::Deserialize;
 
+use crate::malformed::Malformed;
 use crate::psbt_key::{Form, Owner};
 use crate::{DecodeError, Decoded, Key, Networks, bip322, psbt};
 
@@ -41,7 +42,7 @@ pub(crate) fn decode(
 ) -> Result<Decoded, DecodeError> {
     let to_sign = read(key, path, bytes, networks)?;
     let owner = Owner::new(key)?;
-    let malformed = |reason: String| DecodeError::malformed(KIND, reason);
+    let malformed = |reason: Malformed| DecodeError::malformed(KIND, reason);
     let psbt = psbt::parse(&to_sign.psbt).map_err(malformed)?;
     psbt::read_message(&owner, &psbt, to_sign.message).map_err(malformed)
 }
@@ -53,9 +54,9 @@ pub(crate) fn read(
     networks: &Networks,
 ) -> Result<ToSign, DecodeError> {
     let network = psbt::network_for(KIND, key, networks)?;
-    let malformed = |reason: String| DecodeError::malformed(KIND, reason);
+    let malformed = |reason: Malformed| DecodeError::malformed(KIND, reason);
     let written: Written =
-        serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+        serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string().into()))?;
     let owner = Owner::new(key)?;
     match written {
         Written {
@@ -80,7 +81,7 @@ fn by_address(
     network: Network,
     message: String,
     address: &str,
-) -> Result<ToSign, String> {
+) -> Result<ToSign, Malformed> {
     let address: Address<NetworkUnchecked> = address
         .parse()
         .map_err(|_| "its address is none of Bitcoin")?;
@@ -88,14 +89,13 @@ fn by_address(
         .require_network(network)
         .map_err(|_| "its address is of another network")?;
     let script = address.script_pubkey();
-    let child = owner.child(path).map_err(|error| error.to_string())?;
+    let child = owner.child(path).map_err(Malformed::by)?;
     let form = child
         .form_of(&script)
         .ok_or_else(|| format!("its address is not one of the child at {path}"))?;
     let message = message.into_bytes();
     let to_spend = bip322::to_spend(&message, &script);
-    let mut psbt =
-        Psbt::from_unsigned_tx(bip322::to_sign(&to_spend)).map_err(|error| error.to_string())?;
+    let mut psbt = Psbt::from_unsigned_tx(bip322::to_sign(&to_spend)).map_err(Malformed::by)?;
     let input = psbt.inputs.first_mut().ok_or("a message has an input")?;
     owner.mark(input, &child)?;
     // "All signatures must use the SIGHASH_ALL flag."
@@ -114,7 +114,7 @@ fn by_address(
 }
 
 /// The transaction that is spent follows from message and script, so the PSBT need not have it.
-fn by_psbt(path: &DerivationPath, message: String, text: &str) -> Result<ToSign, String> {
+fn by_psbt(path: &DerivationPath, message: String, text: &str) -> Result<ToSign, Malformed> {
     if !path.steps().is_empty() {
         return Err("the inputs of its PSBT name their own paths; order it with path m".into());
     }

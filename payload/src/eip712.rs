@@ -12,6 +12,7 @@ use countersign_protocol::DerivationPath;
 use crate::eip712_rights::{Domain, look_up};
 use crate::eip712_type::{Document, address, number};
 use crate::json::{Json, without_mark};
+use crate::malformed::Malformed;
 use crate::{DecodeError, Decoded, Input, Intent, Key, TypedData, must_be_ecdsa};
 
 const KIND: &str = "eip712";
@@ -32,7 +33,7 @@ pub(crate) fn decode(
     })
 }
 
-fn read(json: &Json, bytes: &[u8]) -> Result<([u8; 32], TypedData), String> {
+fn read(json: &Json, bytes: &[u8]) -> Result<([u8; 32], TypedData), Malformed> {
     let document = Document::read(json)?;
     let separator = document.domain()?;
     // "\x19\x01" ‖ domainSeparator ‖ hashStruct(message)
@@ -69,7 +70,7 @@ fn read(json: &Json, bytes: &[u8]) -> Result<([u8; 32], TypedData), String> {
 }
 
 /// What the domain says.
-fn domain<'a>(document: &Document<'a>) -> Result<Domain<'a>, String> {
+fn domain<'a>(document: &Document<'a>) -> Result<Domain<'a>, Malformed> {
     let chain = document.domain.get("chainId");
     let contract = document.domain.get("verifyingContract");
     let is_address = document.domain_has_standard("verifyingContract");

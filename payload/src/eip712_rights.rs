@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::eip712_type::{Document, address, number};
 use crate::evm_call::{asset, limit};
 use crate::json::Json;
+use crate::malformed::Malformed;
 use crate::{Grant, Rights};
 
 static VOCABULARY: LazyLock<Vec<Entry>> = LazyLock::new(|| {
@@ -45,7 +46,7 @@ pub(crate) struct Domain<'a> {
 
 /// Looks the message's type up. An error: it is of a known type and does not say what such messages
 /// say.
-pub(crate) fn look_up(document: &Document, domain: &Domain) -> Result<Known, String> {
+pub(crate) fn look_up(document: &Document, domain: &Domain) -> Result<Known, Malformed> {
     let entry = VOCABULARY.iter().find(|entry| entry.fits(document));
     let Some(entry) = entry else {
         return Ok(Known {
@@ -150,7 +151,7 @@ impl Entry {
     }
 
     /// Whether the entry says all there is to say of the document.
-    fn is_exact(&self, document: &Document, domain: &Domain) -> Result<bool, String> {
+    fn is_exact(&self, document: &Document, domain: &Domain) -> Result<bool, Malformed> {
         let whole = document.encode_type(document.primary_type)?;
         let typed = self.types.contains(&whole)
             || self.prefixes.iter().any(|prefix| whole.starts_with(prefix));
@@ -172,7 +173,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn grants(&self, rule: &Rule) -> Result<Vec<Grant>, String> {
+    fn grants(&self, rule: &Rule) -> Result<Vec<Grant>, Malformed> {
         let spender = self.address(self.message, &rule.spender)?.to_string();
         let parts = match &rule.each {
             None => std::slice::from_ref(self.message),
@@ -189,7 +190,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn grant(&self, rule: &Rule, spender: &str, part: &Json) -> Result<Grant, String> {
+    fn grant(&self, rule: &Rule, spender: &str, part: &Json) -> Result<Grant, Malformed> {
         let taken_back = rule
             .condition
             .as_ref()
@@ -209,7 +210,12 @@ impl Reader<'_> {
         })
     }
 
-    fn amount(&self, rule: &Rule, part: &Json, names: &[String]) -> Result<Option<String>, String> {
+    fn amount(
+        &self,
+        rule: &Rule,
+        part: &Json,
+        names: &[String],
+    ) -> Result<Option<String>, Malformed> {
         let mut sum = U256::ZERO;
         for name in names {
             sum = sum.saturating_add(number(member(part, name)?)?);
@@ -223,7 +229,7 @@ impl Reader<'_> {
     }
 
     /// The asset, and whether it is one single token of ERC-721.
-    fn asset(&self, rule: &Rule, part: &Json) -> Result<(String, bool), String> {
+    fn asset(&self, rule: &Rule, part: &Json) -> Result<(String, bool), Malformed> {
         let (Some(standard), Some(token)) = (&rule.standard, &rule.token) else {
             return Ok((String::new(), false));
         };
@@ -244,7 +250,7 @@ impl Reader<'_> {
         ))
     }
 
-    fn address(&self, part: &Json, name: &str) -> Result<Address, String> {
+    fn address(&self, part: &Json, name: &str) -> Result<Address, Malformed> {
         match name {
             "@contract" => self.domain.contract.ok_or_else(|| {
                 "a message of this type names the contract that reads it as verifyingContract"
@@ -257,7 +263,7 @@ impl Reader<'_> {
 
 /// Seaport's `ItemType`: of 4 and 5 the buyer chooses the token. Native value (0) cannot be taken
 /// from an account.
-fn seaport_item(kind: U256, id: Option<U256>) -> Result<(&'static str, Option<U256>), String> {
+fn seaport_item(kind: U256, id: Option<U256>) -> Result<(&'static str, Option<U256>), Malformed> {
     match kind.try_into() {
         Ok(1u8) => Ok(("erc20", None)),
         Ok(2) => Ok(("erc721", id)),
@@ -268,17 +274,18 @@ fn seaport_item(kind: U256, id: Option<U256>) -> Result<(&'static str, Option<U2
     }
 }
 
-fn greatest(part: &Json, names: &[String]) -> Result<U256, String> {
+fn greatest(part: &Json, names: &[String]) -> Result<U256, Malformed> {
     let numbers = names.iter().map(|name| member(part, name).and_then(number));
     numbers
         .collect::<Result<Vec<_>, _>>()
         .map(|numbers| numbers.into_iter().max().unwrap_or(U256::MAX))
 }
 
-fn member<'a>(message: &'a Json, name: &str) -> Result<&'a Json, String> {
+fn member<'a>(message: &'a Json, name: &str) -> Result<&'a Json, Malformed> {
     message
         .get(name)
         .ok_or_else(|| format!("a message of this type has a member `{name}`"))
+        .map_err(Malformed::from)
 }
 
 #[cfg(test)]

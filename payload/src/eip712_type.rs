@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256, U256, keccak256};
 
 use crate::json::Json;
+use crate::malformed::Malformed;
 
 /// Members that a domain may have, in the standard's order.
 const DOMAIN: [(&str, &str); 5] = [
@@ -48,7 +49,7 @@ struct Field<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(crate) fn read(json: &'a Json) -> Result<Self, String> {
+    pub(crate) fn read(json: &'a Json) -> Result<Self, Malformed> {
         let members = json.object().ok_or("it is no JSON object")?;
         let [types, primary_type, domain, message] = MEMBERS.map(|name| {
             members
@@ -81,7 +82,7 @@ impl<'a> Document<'a> {
     }
 
     /// The domain separator.
-    pub(crate) fn domain(&self) -> Result<B256, String> {
+    pub(crate) fn domain(&self) -> Result<B256, Malformed> {
         let fields = self
             .types
             .get(DOMAIN_TYPE)
@@ -92,10 +93,9 @@ impl<'a> Document<'a> {
             DOMAIN.contains(&(name, kind)) || DOMAIN_OF_OTHERS.contains(&(name, kind))
         };
         if let Some(field) = fields.iter().find(|field| !known(field)) {
-            return Err(format!(
-                "EIP712Domain has no member `{} {}`",
-                field.kind, field.name
-            ));
+            return Err(
+                format!("EIP712Domain has no member `{} {}`", field.kind, field.name).into(),
+            );
         }
         let place = |field: &Field| DOMAIN.iter().position(|(name, _)| *name == field.name);
         if !fields.is_sorted_by_key(place) {
@@ -113,7 +113,7 @@ impl<'a> Document<'a> {
         {
             Some(extra) => Err(format!(
                 "the domain has a member `{extra}` that EIP712Domain does not declare, and libraries disagree on the digest"
-            )),
+            ).into()),
             None => self.hash_struct(DOMAIN_TYPE, self.domain),
         }
     }
@@ -213,7 +213,7 @@ impl<'a> Document<'a> {
         Json::Object(declared)
     }
 
-    pub(crate) fn hash_struct(&self, name: &str, value: &Json) -> Result<B256, String> {
+    pub(crate) fn hash_struct(&self, name: &str, value: &Json) -> Result<B256, Malformed> {
         let fields = self
             .types
             .get(name)
@@ -234,7 +234,7 @@ impl<'a> Document<'a> {
         Ok(keccak256(encoded))
     }
 
-    fn type_hash(&self, name: &str) -> Result<B256, String> {
+    fn type_hash(&self, name: &str) -> Result<B256, Malformed> {
         if let Some(hash) = self.type_hashes.borrow().get(name) {
             return Ok(*hash);
         }
@@ -244,7 +244,7 @@ impl<'a> Document<'a> {
     }
 
     /// `Name(type1 name1,...)`, followed by the types it refers to, by name.
-    pub(crate) fn encode_type(&self, name: &str) -> Result<String, String> {
+    pub(crate) fn encode_type(&self, name: &str) -> Result<String, Malformed> {
         let mut others = BTreeSet::new();
         self.collect(name, &mut others)?;
         others.remove(name);
@@ -261,7 +261,11 @@ impl<'a> Document<'a> {
     }
 
     /// Into `found`: `name`, and every type that its members are of, and theirs.
-    fn collect<'b>(&'b self, name: &'b str, found: &mut BTreeSet<&'b str>) -> Result<(), String> {
+    fn collect<'b>(
+        &'b self,
+        name: &'b str,
+        found: &mut BTreeSet<&'b str>,
+    ) -> Result<(), Malformed> {
         let mut open = vec![name];
         while let Some(name) = open.pop() {
             if !found.insert(name) {
@@ -278,11 +282,11 @@ impl<'a> Document<'a> {
     }
 
     /// The 32 bytes that stand for a value.
-    fn encode(&self, kind: &str, value: &Json) -> Result<B256, String> {
+    fn encode(&self, kind: &str, value: &Json) -> Result<B256, Malformed> {
         if let Some((element, length)) = split_array(kind)? {
             let values = value.list().ok_or("not a list")?;
             if length.is_some_and(|length| length != values.len()) {
-                return Err(format!("a list of {} where `{kind}` is due", values.len()));
+                return Err(format!("a list of {} where `{kind}` is due", values.len()).into());
             }
             let mut encoded = Vec::new();
             for value in values {
@@ -300,7 +304,7 @@ impl<'a> Document<'a> {
 /// Libraries that know the standard's members alone (ethers, eth-account, alloy) refuse a contract
 /// that is no address. What they could take for the standard's member under another type has two
 /// digests.
-fn check_texts(fields: &[Field], members: &BTreeMap<String, Json>) -> Result<(), String> {
+fn check_texts(fields: &[Field], members: &BTreeMap<String, Json>) -> Result<(), Malformed> {
     let is_text = |name: &str| {
         fields
             .iter()
@@ -339,7 +343,7 @@ fn looks_like_address(text: &str) -> bool {
 
 /// The type of a domain that a document does not give: the members that are there, in the
 /// standard's order.
-fn derive_domain(domain: &Json) -> Result<Vec<Field<'static>>, String> {
+fn derive_domain(domain: &Json) -> Result<Vec<Field<'static>>, Malformed> {
     let members = domain.object().ok_or("the domain is no object")?;
     if let Some(other) = members
         .keys()
@@ -347,7 +351,8 @@ fn derive_domain(domain: &Json) -> Result<Vec<Field<'static>>, String> {
     {
         return Err(format!(
             "types has no EIP712Domain, and `{other}` is no member that the standard gives a domain"
-        ));
+        )
+        .into());
     }
     let present = DOMAIN
         .iter()
@@ -355,7 +360,7 @@ fn derive_domain(domain: &Json) -> Result<Vec<Field<'static>>, String> {
     Ok(present.map(|(name, kind)| Field { name, kind }).collect())
 }
 
-fn read_types(json: &Json) -> Result<BTreeMap<&str, Vec<Field<'_>>>, String> {
+fn read_types(json: &Json) -> Result<BTreeMap<&str, Vec<Field<'_>>>, Malformed> {
     let types = json.object().ok_or("types is no object")?;
     types
         .iter()
@@ -363,7 +368,7 @@ fn read_types(json: &Json) -> Result<BTreeMap<&str, Vec<Field<'_>>>, String> {
         .collect()
 }
 
-fn read_fields<'a>(of: &str, json: &'a Json) -> Result<Vec<Field<'a>>, String> {
+fn read_fields<'a>(of: &str, json: &'a Json) -> Result<Vec<Field<'a>>, Malformed> {
     let mut names = BTreeSet::new();
     let fields = json
         .list()
@@ -378,25 +383,27 @@ fn read_fields<'a>(of: &str, json: &'a Json) -> Result<Vec<Field<'a>>, String> {
         let name = text("name")?;
         let kind = text("type")?;
         if !identifier(name) || !names.insert(name) {
-            return Err(format!("`{of}` declares `{name}` twice, or it is no name"));
+            return Err(Malformed::by(format_args!(
+                "`{of}` declares `{name}` twice, or it is no name"
+            )));
         }
         if is_kind(kind) {
             Ok(Field { name, kind })
         } else {
-            Err(format!(
+            Err(Malformed::by(format_args!(
                 "`{of}` gives `{name}` the type `{kind}`, which is none"
-            ))
+            )))
         }
     };
     fields.iter().map(read).collect()
 }
 
 /// A type of this name must not be taken for one that is built in.
-fn checked_name(name: &str) -> Result<&str, String> {
+fn checked_name(name: &str) -> Result<&str, Malformed> {
     if identifier(name) && !looks_built_in(name) {
         Ok(name)
     } else {
-        Err(format!("`{name}` is no name for a type"))
+        Err(format!("`{name}` is no name for a type").into())
     }
 }
 
@@ -437,7 +444,7 @@ fn is_kind(kind: &str) -> bool {
 }
 
 /// `T[]` and `T[n]` into `T` and `n`.
-fn split_array(kind: &str) -> Result<Option<(&str, Option<usize>)>, String> {
+fn split_array(kind: &str) -> Result<Option<(&str, Option<usize>)>, Malformed> {
     let Some((element, length)) = kind
         .strip_suffix(']')
         .and_then(|rest| rest.rsplit_once('['))
@@ -447,7 +454,7 @@ fn split_array(kind: &str) -> Result<Option<(&str, Option<usize>)>, String> {
     match (length, plain_number(length)) {
         ("", _) => Ok(Some((element, None))),
         (_, Some(length)) => Ok(Some((element, Some(length)))),
-        _ => Err(format!("`{kind}` is no type")),
+        _ => Err(format!("`{kind}` is no type").into()),
     }
 }
 
@@ -494,16 +501,16 @@ impl Atomic {
         }
     }
 
-    fn encode(&self, value: &Json) -> Result<B256, String> {
+    fn encode(&self, value: &Json) -> Result<B256, Malformed> {
         match self {
             Self::Uint(bits) => match number(value)? {
                 value if value.bit_len() <= *bits => Ok(value.into()),
-                _ => Err(format!("it has more than {bits} bits")),
+                _ => Err(format!("it has more than {bits} bits").into()),
             },
             Self::Int(bits) => signed(value, *bits).map(B256::from),
             Self::FixedBytes(size) => match bytes(value)? {
                 bytes if bytes.len() == *size => Ok(B256::right_padding_from(&bytes)),
-                bytes => Err(format!("{} bytes where {size} are due", bytes.len())),
+                bytes => Err(format!("{} bytes where {size} are due", bytes.len()).into()),
             },
             Self::Bytes => bytes(value).map(keccak256),
             Self::Text => value
@@ -520,7 +527,7 @@ impl Atomic {
 }
 
 /// A number that is not negative: JSON number, or text in decimal or after `0x` in hexadecimal.
-pub(crate) fn number(value: &Json) -> Result<U256, String> {
+pub(crate) fn number(value: &Json) -> Result<U256, Malformed> {
     let (Json::Number(text) | Json::Text(text)) = value else {
         return Err("not a number".into());
     };
@@ -531,13 +538,14 @@ pub(crate) fn number(value: &Json) -> Result<U256, String> {
         return Err(format!(
             "`{}` is no whole number",
             text.chars().take(80).collect::<String>()
-        ));
+        )
+        .into());
     }
     U256::from_str_radix(digits, u64::from(radix)).map_err(|_| "it has more than 256 bits".into())
 }
 
 /// Two's complement.
-fn signed(value: &Json, bits: usize) -> Result<U256, String> {
+fn signed(value: &Json, bits: usize) -> Result<U256, Malformed> {
     let (Json::Number(text) | Json::Text(text)) = value else {
         return Err("not a number".into());
     };
@@ -547,12 +555,12 @@ fn signed(value: &Json, bits: usize) -> Result<U256, String> {
     match negative {
         None if size < limit => Ok(size),
         Some(_) if size <= limit => Ok(size.wrapping_neg()),
-        _ => Err(format!("it has more than {bits} bits")),
+        _ => Err(format!("it has more than {bits} bits").into()),
     }
 }
 
 /// In mixed case it must fit its checksum (EIP-55).
-pub(crate) fn address(value: &Json) -> Result<Address, String> {
+pub(crate) fn address(value: &Json) -> Result<Address, Malformed> {
     let bytes: [u8; 20] = bytes(value)?
         .try_into()
         .map_err(|_| "an address has 20 bytes")?;
@@ -568,10 +576,10 @@ pub(crate) fn address(value: &Json) -> Result<Address, String> {
 }
 
 /// Hexadecimal after `0x`.
-fn bytes(value: &Json) -> Result<Vec<u8>, String> {
+fn bytes(value: &Json) -> Result<Vec<u8>, Malformed> {
     let digits = value
         .text()
         .and_then(|text| text.strip_prefix("0x"))
         .ok_or("not hexadecimal after 0x")?;
-    hex::decode(digits).map_err(|error| error.to_string())
+    hex::decode(digits).map_err(Malformed::by)
 }

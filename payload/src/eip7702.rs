@@ -12,6 +12,7 @@ use alloy_rlp::Decodable;
 use countersign_protocol::DerivationPath;
 
 use crate::evm::{delegation, sender};
+use crate::malformed::Malformed;
 use crate::{DecodeError, Decoded, Input, Intent, Key, Transaction, must_be_ecdsa};
 
 const KIND: &str = "eip7702";
@@ -44,7 +45,7 @@ pub(crate) fn decode(
 }
 
 /// The one encoding of an authorisation without signature.
-pub(crate) fn read(bytes: &[u8]) -> Result<Authorization, String> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Authorization, Malformed> {
     let Some((&MAGIC, mut rest)) = bytes.split_first() else {
         return Err("it does not begin with 05".into());
     };

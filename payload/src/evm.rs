@@ -17,6 +17,7 @@ use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, keccak256};
 use alloy_rlp::{Decodable, Header};
 use countersign_protocol::DerivationPath;
 
+use crate::malformed::Malformed;
 use crate::{
     Call, DecodeError, Decoded, Destination, Grant, Input, Intent, Key, Transaction, evm_call,
     must_be_ecdsa,
@@ -62,7 +63,7 @@ struct Fields {
     delegates: Vec<Address>,
 }
 
-fn read(bytes: &[u8]) -> Result<Fields, String> {
+fn read(bytes: &[u8]) -> Result<Fields, Malformed> {
     let unsigned = read_unsigned(bytes);
     if unsigned.is_err() && is_signed(bytes) {
         Err("it is signed already; send it to the network, or take its signature off to sign it anew"
@@ -78,7 +79,7 @@ fn is_signed(bytes: &[u8]) -> bool {
     TxEnvelope::decode_2718(&mut rest).is_ok() && rest.is_empty()
 }
 
-fn read_unsigned(bytes: &[u8]) -> Result<Fields, String> {
+fn read_unsigned(bytes: &[u8]) -> Result<Fields, Malformed> {
     let (first, rest) = bytes.split_first().ok_or("it is empty")?;
     match first {
         1 => typed::<TxEip2930>(rest, bytes),
@@ -88,29 +89,26 @@ fn read_unsigned(bytes: &[u8]) -> Result<Fields, String> {
         0xc0.. => canonical(legacy(bytes)?, bytes),
         5 => Err("it is an authorisation of EIP-7702; send it as eip7702".into()),
         b'0' => Err("it is hexadecimal text; send the bytes that it stands for".into()),
-        other => Err(format!(
-            "0x{other:02x} begins no transaction type that is known here"
-        )),
+        other => Err(format!("0x{other:02x} begins no transaction type that is known here").into()),
     }
 }
 
-fn typed<T>(mut rest: &[u8], bytes: &[u8]) -> Result<Fields, String>
+fn typed<T>(mut rest: &[u8], bytes: &[u8]) -> Result<Fields, Malformed>
 where
     T: RlpEcdsaDecodableTx + SignableTransaction<Signature>,
 {
-    let transaction = T::rlp_decode(&mut rest).map_err(|error| error.to_string())?;
+    let transaction = T::rlp_decode(&mut rest).map_err(Malformed::by)?;
     canonical(transaction, bytes)
 }
 
 /// EIP-155: six fields, the chain id, and two zeros in the place of the signature.
-pub(crate) fn legacy(mut rest: &[u8]) -> Result<TxLegacy, String> {
-    let mut items = Header::decode_bytes(&mut rest, true).map_err(|error| error.to_string())?;
-    let mut transaction =
-        TxLegacy::rlp_decode_fields(&mut items).map_err(|error| error.to_string())?;
+pub(crate) fn legacy(mut rest: &[u8]) -> Result<TxLegacy, Malformed> {
+    let mut items = Header::decode_bytes(&mut rest, true).map_err(Malformed::by)?;
+    let mut transaction = TxLegacy::rlp_decode_fields(&mut items).map_err(Malformed::by)?;
     if items.is_empty() {
         return Err("it names no chain and would count on every chain (EIP-155)".into());
     }
-    transaction.chain_id = Some(u64::decode(&mut items).map_err(|error| error.to_string())?);
+    transaction.chain_id = Some(u64::decode(&mut items).map_err(Malformed::by)?);
     Ok(transaction)
 }
 
@@ -118,7 +116,7 @@ pub(crate) fn legacy(mut rest: &[u8]) -> Result<TxLegacy, String> {
 fn canonical<T: SignableTransaction<Signature>>(
     transaction: T,
     bytes: &[u8],
-) -> Result<Fields, String> {
+) -> Result<Fields, Malformed> {
     if transaction.encoded_for_signing() != bytes {
         return Err(
             "it is not the one encoding of this transaction, or carries a signature or blobs"
@@ -144,7 +142,7 @@ fn canonical<T: SignableTransaction<Signature>>(
     })
 }
 
-fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, String> {
+fn meaning(fields: Fields, sender: Address, bytes: &[u8]) -> Result<Intent, Malformed> {
     let chain = format!("eip155:{}", fields.chain);
     let mut destinations = Vec::new();
     let mut grants: Vec<Grant> = fields.delegates.iter().map(delegation).collect();

@@ -13,6 +13,7 @@
 
 use alloy_primitives::{Address, U256, address};
 
+use crate::malformed::Malformed;
 use crate::{Destination, Grant};
 
 /// The same address on every chain.
@@ -33,7 +34,7 @@ pub(crate) fn understand(
     contract: &Address,
     sender: &Address,
     data: &[u8],
-) -> Result<Option<Known>, String> {
+) -> Result<Option<Known>, Malformed> {
     let Some((selector, arguments)) = data.split_first_chunk::<4>() else {
         return Ok(None);
     };
@@ -144,7 +145,7 @@ impl Reader<'_> {
         to: usize,
         asset: String,
         amount: U256,
-    ) -> Result<Known, String> {
+    ) -> Result<Known, Malformed> {
         let destinations = vec![self.destination(self.address(to)?, asset, amount)];
         Ok(Known {
             method,
@@ -153,7 +154,7 @@ impl Reader<'_> {
         })
     }
 
-    fn move_one(&self, method: &'static str) -> Result<Known, String> {
+    fn move_one(&self, method: &'static str) -> Result<Known, Malformed> {
         self.address(0)?;
         self.pay(
             method,
@@ -163,7 +164,7 @@ impl Reader<'_> {
         )
     }
 
-    fn move_many(&self, method: &'static str) -> Result<Known, String> {
+    fn move_many(&self, method: &'static str) -> Result<Known, Malformed> {
         self.address(0)?;
         let to = self.address(1)?;
         let ids = self.list(2)?;
@@ -188,7 +189,7 @@ impl Reader<'_> {
         standard: &str,
         spender: usize,
         amount: U256,
-    ) -> Result<Known, String> {
+    ) -> Result<Known, Malformed> {
         let spender = self.address(spender)?.to_string();
         let grant = Grant {
             spender,
@@ -209,7 +210,7 @@ impl Reader<'_> {
         standard: &str,
         spender: usize,
         allowed: usize,
-    ) -> Result<Known, String> {
+    ) -> Result<Known, Malformed> {
         let spender = self.address(spender)?.to_string();
         let amount = match self.amount(allowed)? {
             U256::ONE => None,
@@ -234,7 +235,7 @@ impl Reader<'_> {
         token: usize,
         spender: usize,
         amount: usize,
-    ) -> Result<Known, String> {
+    ) -> Result<Known, Malformed> {
         let asset = asset(self.chain, "erc20", &self.address(token)?, None);
         let amount = limit(self.amount160(amount)?, max160());
         let grant = Grant {
@@ -265,7 +266,7 @@ impl Reader<'_> {
         asset(self.chain, standard, self.contract, id)
     }
 
-    fn word(&self, at: usize) -> Result<&[u8; 32], String> {
+    fn word(&self, at: usize) -> Result<&[u8; 32], Malformed> {
         let rest = at
             .checked_mul(32)
             .and_then(|start| self.arguments.get(start..));
@@ -273,11 +274,11 @@ impl Reader<'_> {
             .ok_or_else(|| "its call data ends within the arguments".into())
     }
 
-    fn amount(&self, at: usize) -> Result<U256, String> {
+    fn amount(&self, at: usize) -> Result<U256, Malformed> {
         self.word(at).map(|word| U256::from_be_bytes(*word))
     }
 
-    fn amount160(&self, at: usize) -> Result<U256, String> {
+    fn amount160(&self, at: usize) -> Result<U256, Malformed> {
         let amount = self.amount(at)?;
         if amount > max160() {
             Err("its amount has more than 160 bits".into())
@@ -286,7 +287,7 @@ impl Reader<'_> {
         }
     }
 
-    fn address(&self, at: usize) -> Result<Address, String> {
+    fn address(&self, at: usize) -> Result<Address, Malformed> {
         let (high, low) = self.word(at)?.split_at(12);
         match high {
             [0, ..] if high.iter().all(|byte| *byte == 0) => Ok(Address::from_slice(low)),
@@ -295,7 +296,7 @@ impl Reader<'_> {
     }
 
     /// A list of numbers, which lies where the argument points to.
-    fn list(&self, at: usize) -> Result<Vec<U256>, String> {
+    fn list(&self, at: usize) -> Result<Vec<U256>, Malformed> {
         let outside = || "a list in its call data lies outside of it".to_string();
         let offset = usize::try_from(self.amount(at)?).map_err(|_| outside())?;
         let tail = Reader {
@@ -304,7 +305,7 @@ impl Reader<'_> {
         };
         let length = usize::try_from(tail.amount(0)?).map_err(|_| outside())?;
         if length > self.arguments.len() / 32 {
-            return Err(outside());
+            return Err(outside().into());
         }
         (1..=length).map(|index| tail.amount(index)).collect()
     }

@@ -11,6 +11,8 @@ use std::slice::Iter;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::malformed::Malformed;
+
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Json {
@@ -24,17 +26,17 @@ pub(crate) enum Json {
 }
 
 impl Json {
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let bytes = without_mark(bytes)?;
         // The text is JSON before numbers are looked for in it.
-        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| error.to_string())?;
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(Malformed::by)?;
         let numbers = numbers(bytes);
         let mut rest = numbers.iter();
         let mut reader = serde_json::Deserializer::from_slice(bytes);
         let value = Value(&mut rest)
             .deserialize(&mut reader)
-            .map_err(|error| error.to_string())?;
-        reader.end().map_err(|error| error.to_string())?;
+            .map_err(Malformed::by)?;
+        reader.end().map_err(Malformed::by)?;
         Ok(value)
     }
 
@@ -103,7 +105,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// `bytes` without the mark that some editors put before UTF-8 text.
-pub(crate) fn without_mark(bytes: &[u8]) -> Result<&[u8], String> {
+pub(crate) fn without_mark(bytes: &[u8]) -> Result<&[u8], Malformed> {
     match bytes {
         [0xef, 0xbb, 0xbf, text @ ..] => Ok(text),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err("it is UTF-16; save the file as UTF-8".into()),
@@ -269,11 +271,12 @@ mod tests {
             ("\u{fffe}{}", "expected"),
         ] {
             let error = Json::parse(text.as_bytes()).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
         }
         assert!(
             Json::parse(b"\xff\xfe{\0}\0")
                 .unwrap_err()
+                .to_string()
                 .contains("save the file as UTF-8")
         );
     }

@@ -21,6 +21,7 @@ mod foreign;
 mod forms;
 mod intent;
 mod json;
+mod malformed;
 mod message;
 mod network;
 mod psbt;

@@ -23,6 +23,7 @@ use bitcoin::sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType}
 use bitcoin::{Network, Script, TxOut};
 use countersign_protocol::{DerivationPath, Scheme};
 
+use crate::malformed::Malformed;
 use crate::psbt_key::{Form, Owner, op_return_data, script_root};
 use crate::psbt_multisig::{Multisig, Wrapping};
 use crate::{
@@ -76,7 +77,7 @@ fn read(
     bytes: &[u8],
     network: Network,
     chain: &str,
-) -> Result<Decoded, String> {
+) -> Result<Decoded, Malformed> {
     if !path.steps().is_empty() {
         return Err("its inputs name their own paths; order it with path m".into());
     }
@@ -114,7 +115,7 @@ fn read(
 }
 
 /// All of `bytes`, of either version.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, Malformed> {
     if bytes.starts_with(b"cHNidP") || bytes.starts_with(b"70736274") {
         return Err(
             "it is text; send the bytes that the text stands for, which begin with `psbt`".into(),
@@ -122,20 +123,20 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Psbt, String> {
     }
     let converted = psbt_v2::to_version_0(bytes)?;
     let bytes = converted.as_deref().unwrap_or(bytes);
-    let psbt = Psbt::deserialize(bytes).map_err(|error| error.to_string())?;
+    let psbt = Psbt::deserialize(bytes).map_err(Malformed::by)?;
     // The reader stops where the last map ends.
     if psbt.serialize().len() != bytes.len() {
         return Err("it has bytes behind its end, or is not in its shortest form".into());
     }
     if psbt.version != 0 {
-        return Err(format!("version {} is not known here", psbt.version));
+        return Err(format!("version {} is not known here", psbt.version).into());
     }
     let inputs = psbt.inputs.len();
     let outputs = psbt.outputs.len();
     if inputs > MOST_SPENT || outputs > MOST_OUTPUTS {
         return Err(format!(
             "it has {inputs} inputs and {outputs} outputs, and may have {MOST_SPENT} and {MOST_OUTPUTS}; make several"
-        ));
+        ).into());
     }
     Ok(psbt)
 }
@@ -145,7 +146,7 @@ pub(crate) fn read_message(
     owner: &Owner,
     psbt: &Psbt,
     message: Vec<u8>,
-) -> Result<Decoded, String> {
+) -> Result<Decoded, Malformed> {
     let spent = spent_outputs(owner, psbt)?;
     bip322::check(psbt, &spent, &message)?;
     let signed = sign(owner, psbt, &spent)?;
@@ -160,7 +161,11 @@ pub(crate) fn read_message(
 }
 
 /// The inputs of this key: their places, how they are unlocked, and what is signed.
-fn sign(owner: &Owner, psbt: &Psbt, spent: &[TxOut]) -> Result<Vec<(usize, Form, Input)>, String> {
+fn sign(
+    owner: &Owner,
+    psbt: &Psbt,
+    spent: &[TxOut],
+) -> Result<Vec<(usize, Form, Input)>, Malformed> {
     let mut signing = Signing {
         psbt,
         spent,
@@ -176,7 +181,8 @@ fn sign(owner: &Owner, psbt: &Psbt, spent: &[TxOut]) -> Result<Vec<(usize, Form,
         1..=MAX_INPUTS => Ok(signed),
         count => Err(format!(
             "{count} of its inputs have an origin in this key, not 1 to {MAX_INPUTS}"
-        )),
+        )
+        .into()),
     }
 }
 
@@ -219,7 +225,7 @@ fn scripts_shown(signed: &[(usize, Form, Input)], spent: &[TxOut], network: Netw
 }
 
 /// The output that each input spends, as far as its amount cannot be a lie.
-pub(crate) fn spent_outputs(owner: &Owner, psbt: &Psbt) -> Result<Vec<TxOut>, String> {
+pub(crate) fn spent_outputs(owner: &Owner, psbt: &Psbt) -> Result<Vec<TxOut>, Malformed> {
     let mut seen = std::collections::BTreeSet::new();
     let spent = psbt
         .unsigned_tx
@@ -230,7 +236,9 @@ pub(crate) fn spent_outputs(owner: &Owner, psbt: &Psbt) -> Result<Vec<TxOut>, St
         .map(|(index, (txin, input))| {
             let outpoint = txin.previous_output;
             if !seen.insert(outpoint) {
-                return Err(format!("input {index} spends what another input spends"));
+                return Err(Malformed::by(format_args!(
+                    "input {index} spends what another input spends"
+                )));
             }
             let whole = input.non_witness_utxo.as_ref().map(|previous| {
                 let output = previous
@@ -240,24 +248,26 @@ pub(crate) fn spent_outputs(owner: &Owner, psbt: &Psbt) -> Result<Vec<TxOut>, St
                     .filter(|_| previous.compute_txid() == outpoint.txid)
                     .cloned();
                 found.ok_or_else(|| {
-                    format!("the previous transaction of input {index} is another one")
+                    Malformed::by(format_args!(
+                        "the previous transaction of input {index} is another one"
+                    ))
                 })
             });
             match (whole.transpose()?, input.witness_utxo.clone()) {
-                (Some(whole), Some(alone)) if whole != alone => Err(format!(
+                (Some(whole), Some(alone)) if whole != alone => Err(Malformed::by(format_args!(
                     "the previous transaction and the witness output of input {index} differ"
-                )),
+                ))),
                 (Some(output), _) => Ok(output),
                 (None, Some(output)) if owner.scheme() == Scheme::Taproot => Ok(output),
-                _ => Err(format!(
+                _ => Err(Malformed::by(format_args!(
                     "input {index} lacks its previous transaction, which alone proves the amount"
-                )),
+                ))),
             }
         });
     spent.collect()
 }
 
-fn fee(psbt: &Psbt, spent: &[TxOut]) -> Result<u64, String> {
+fn fee(psbt: &Psbt, spent: &[TxOut]) -> Result<u64, Malformed> {
     let sum = |outputs: &[TxOut]| {
         outputs
             .iter()
@@ -278,7 +288,7 @@ struct Signing<'a> {
 
 impl Signing<'_> {
     /// `None`: the input is not ours.
-    fn input(&mut self, owner: &Owner, index: usize) -> Result<Option<(Form, Input)>, String> {
+    fn input(&mut self, owner: &Owner, index: usize) -> Result<Option<(Form, Input)>, Malformed> {
         let input = &self.psbt.inputs[index];
         let Some(origin) = owner.origin(&input.bip32_derivation, &input.tap_key_origins)? else {
             return Ok(None);
@@ -309,7 +319,7 @@ impl Signing<'_> {
 
     /// What a PSBT says about scripts must be what the output is. The scripts below a root that was
     /// proven do not matter to the key path.
-    fn fitting_scripts(&self, form: &Form, index: usize) -> Result<(), String> {
+    fn fitting_scripts(&self, form: &Form, index: usize) -> Result<(), Malformed> {
         let input = &self.psbt.inputs[index];
         let redeem = input.redeem_script.as_ref();
         let witness = input.witness_script.as_ref();
@@ -331,14 +341,15 @@ impl Signing<'_> {
         } else {
             Err(format!(
                 "input {index} has scripts that its output has not, or that are not supported"
-            ))
+            )
+            .into())
         }
     }
 
-    fn ecdsa(&mut self, index: usize, form: &Form) -> Result<Vec<u8>, String> {
+    fn ecdsa(&mut self, index: usize, form: &Form) -> Result<Vec<u8>, Malformed> {
         let all = EcdsaSighashType::All;
         match self.psbt.inputs[index].sighash_type {
-            Some(other) if other.to_u32() != all.to_u32() => return Err(sighash_type(index)),
+            Some(other) if other.to_u32() != all.to_u32() => return Err(sighash_type(index).into()),
             _ => {}
         }
         let script = &self.spent[index].script_pubkey;
@@ -357,49 +368,49 @@ impl Signing<'_> {
     }
 
     /// What was signed before BIP-143.
-    fn legacy(&self, index: usize, script: &Script) -> Result<Vec<u8>, String> {
+    fn legacy(&self, index: usize, script: &Script) -> Result<Vec<u8>, Malformed> {
         let hash = self
             .cache
             .legacy_signature_hash(index, script, EcdsaSighashType::All.to_u32());
         hash.map(|hash| hash.to_byte_array().to_vec())
-            .map_err(|error| error.to_string())
+            .map_err(Malformed::by)
     }
 
     /// BIP-143, with a witness script.
-    fn segwit_script(&mut self, index: usize, script: &Script) -> Result<Vec<u8>, String> {
+    fn segwit_script(&mut self, index: usize, script: &Script) -> Result<Vec<u8>, Malformed> {
         let value = self.spent[index].value;
         let hash = self
             .cache
             .p2wsh_signature_hash(index, script, value, EcdsaSighashType::All);
         hash.map(|hash| hash.to_byte_array().to_vec())
-            .map_err(|error| error.to_string())
+            .map_err(Malformed::by)
     }
 
     /// BIP-143.
-    fn segwit(&mut self, index: usize, script: &Script) -> Result<Vec<u8>, String> {
+    fn segwit(&mut self, index: usize, script: &Script) -> Result<Vec<u8>, Malformed> {
         let value = self.spent[index].value;
         let hash = self
             .cache
             .p2wpkh_signature_hash(index, script, value, EcdsaSighashType::All);
         hash.map(|hash| hash.to_byte_array().to_vec())
-            .map_err(|error| error.to_string())
+            .map_err(Malformed::by)
     }
 
     /// BIP-341.
-    fn taproot(&mut self, index: usize) -> Result<Vec<u8>, String> {
+    fn taproot(&mut self, index: usize) -> Result<Vec<u8>, Malformed> {
         let stated = self.psbt.inputs[index]
             .sighash_type
             .map(|stated| stated.taproot_hash_ty());
         let kind = match stated {
             None | Some(Ok(TapSighashType::Default)) => TapSighashType::Default,
             Some(Ok(TapSighashType::All)) => TapSighashType::All,
-            _ => return Err(sighash_type(index)),
+            _ => return Err(sighash_type(index).into()),
         };
         let hash =
             self.cache
                 .taproot_key_spend_signature_hash(index, &Prevouts::All(self.spent), kind);
         hash.map(|hash| hash.to_byte_array().to_vec())
-            .map_err(|error| error.to_string())
+            .map_err(Malformed::by)
     }
 }
 
@@ -416,16 +427,16 @@ fn destinations(
     psbt: &Psbt,
     shared: &[&Script],
     network: Network,
-) -> Result<Vec<Destination>, String> {
+) -> Result<Vec<Destination>, Malformed> {
     let outputs = psbt.unsigned_tx.output.iter().zip(&psbt.outputs);
     let mut own = 0;
     let destination = |(output, map): (&TxOut, &bitcoin::psbt::Output)| {
         let origin = owner.origin(&map.bip32_derivation, &map.tap_key_origins)?;
         own += usize::from(origin.is_some());
         if own > MOST_OWN_OUTPUTS {
-            return Err(format!(
+            return Err(Malformed::by(format_args!(
                 "more than {MOST_OWN_OUTPUTS} of its outputs have an origin in this key"
-            ));
+            )));
         }
         let script = &output.script_pubkey;
         let back = shared.contains(&script.as_script());

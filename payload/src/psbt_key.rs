@@ -11,6 +11,7 @@ use bitcoin::{PubkeyHash, Script, ScriptBuf, WPubkeyHash, XOnlyPublicKey, psbt, 
 use countersign_protocol::{DerivationPath, Scheme};
 use countersign_verify::{DeriveError, taproot_output_key};
 
+use crate::malformed::Malformed;
 use crate::psbt_multisig::Multisig;
 use crate::{DecodeError, Key};
 
@@ -68,15 +69,14 @@ impl<'a> Owner<'a> {
     }
 
     /// Writes down that an input is the child's, as [`Owner::origin`] reads it.
-    pub(crate) fn mark(&self, input: &mut psbt::Input, origin: &Origin) -> Result<(), String> {
+    pub(crate) fn mark(&self, input: &mut psbt::Input, origin: &Origin) -> Result<(), Malformed> {
         let steps = origin
             .path
             .steps()
             .iter()
             .map(|index| ChildNumber::Normal { index: *index });
         let source = (self.fingerprint.into(), steps.collect::<Vec<_>>().into());
-        let key =
-            secp256k1::PublicKey::from_slice(&origin.child).map_err(|error| error.to_string())?;
+        let key = secp256k1::PublicKey::from_slice(&origin.child).map_err(Malformed::by)?;
         match origin.scheme {
             Scheme::Taproot => {
                 drop(
@@ -98,7 +98,7 @@ impl<'a> Owner<'a> {
         &self,
         ecdsa: &BTreeMap<secp256k1::PublicKey, KeySource>,
         taproot: &BTreeMap<XOnlyPublicKey, (Vec<TapLeafHash>, KeySource)>,
-    ) -> Result<Option<Origin>, String> {
+    ) -> Result<Option<Origin>, Malformed> {
         let ours = |source: &KeySource| source.0.to_bytes() == self.fingerprint;
         let ecdsa = ecdsa
             .iter()
@@ -131,14 +131,12 @@ impl<'a> Owner<'a> {
             );
         }
         let path = path_of(source)?;
-        let child = self.key.child(&path).map_err(|error| error.to_string())?;
+        let child = self.key.child(&path).map_err(Malformed::by)?;
         let child: [u8; 33] = child
             .try_into()
             .map_err(|_| "the key is not one of secp256k1")?;
         if !child.ends_with(&named) {
-            return Err(format!(
-                "the key at {path} is not the one that the PSBT names"
-            ));
+            return Err(format!("the key at {path} is not the one that the PSBT names").into());
         }
         Ok(Some(Origin {
             path,
@@ -204,7 +202,7 @@ pub(crate) fn script_root(input: &psbt::Input) -> Option<[u8; 32]> {
     input.tap_merkle_root.map(|root| root.to_byte_array())
 }
 
-fn path_of((_, path): &KeySource) -> Result<DerivationPath, String> {
+fn path_of((_, path): &KeySource) -> Result<DerivationPath, Malformed> {
     let steps = path.into_iter().map(|step| match step {
         ChildNumber::Normal { index } => Ok(format!("/{index}")),
         ChildNumber::Hardened { .. } => {
@@ -214,7 +212,7 @@ fn path_of((_, path): &KeySource) -> Result<DerivationPath, String> {
     let steps: String = steps.collect::<Result<_, _>>()?;
     format!("m{steps}")
         .parse::<DerivationPath>()
-        .map_err(|error| error.to_string())
+        .map_err(Malformed::by)
 }
 
 /// What an OP_RETURN output carries: its one push, otherwise everything behind the opcode.

@@ -322,7 +322,7 @@ fn the_example_of_bip_341_has_its_published_sighash() {
     let published = "4f900a0bae3f1446fd48490c2958b5a023228f01661cda3496a11da502a7f7ef";
     assert_eq!(hex::encode(signing.taproot(4).unwrap()), published);
     let open = signing.input(&Owner::new(&key).unwrap(), 0).unwrap_err();
-    assert!(open.contains("sighash"), "{open}");
+    assert!(open.to_string().contains("sighash"), "{open}");
 }
 
 fn refused(key: &Key, change: impl FnOnce(&mut Psbt)) -> DecodeError {

@@ -15,6 +15,8 @@ use bitcoin::{
     Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, VarInt, Witness,
 };
 
+use crate::malformed::Malformed;
+
 const MAGIC: &[u8] = b"psbt\xff";
 
 /// Types of global fields.
@@ -45,7 +47,7 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The PSBT as version 0, if it is of version 2. What is of no version that is known here is left
 /// to the reader.
-pub(crate) fn to_version_0(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+pub(crate) fn to_version_0(bytes: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
     if version(bytes) != Some(2) {
         return Ok(None);
     }
@@ -123,7 +125,7 @@ fn version(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(version.as_slice().try_into().ok()?))
 }
 
-fn input(map: &mut Map) -> Result<TxIn, String> {
+fn input(map: &mut Map) -> Result<TxIn, Malformed> {
     let txid = map
         .remove(&[PREVIOUS_TXID][..])
         .and_then(|bytes| Txid::from_slice(&bytes).ok());
@@ -140,7 +142,7 @@ fn input(map: &mut Map) -> Result<TxIn, String> {
     })
 }
 
-fn output(map: &mut Map) -> Result<TxOut, String> {
+fn output(map: &mut Map) -> Result<TxOut, Malformed> {
     let amount = map
         .remove(&[AMOUNT][..])
         .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
@@ -156,7 +158,7 @@ fn output(map: &mut Map) -> Result<TxOut, String> {
 
 /// BIP-370, "Determining Lock Time": the greatest of the kind that every input with a demand
 /// supports, heights before times.
-fn lock_time(inputs: &mut [Map], fallback: u32) -> Result<LockTime, String> {
+fn lock_time(inputs: &mut [Map], fallback: u32) -> Result<LockTime, Malformed> {
     let mut times = Some(0);
     let mut heights = Some(0);
     let mut demanded = false;
@@ -183,7 +185,7 @@ fn lock_time(inputs: &mut [Map], fallback: u32) -> Result<LockTime, String> {
 }
 
 /// Takes a number of 32 bits, little-endian, out of the map.
-fn number(map: &mut Map, field: u8) -> Result<Option<u32>, String> {
+fn number(map: &mut Map, field: u8) -> Result<Option<u32>, Malformed> {
     let Some(value) = map.remove(&[field][..]) else {
         return Ok(None);
     };
@@ -193,7 +195,7 @@ fn number(map: &mut Map, field: u8) -> Result<Option<u32>, String> {
     Ok(Some(u32::from_le_bytes(bytes)))
 }
 
-fn count(map: &mut Map, field: u8) -> Result<usize, String> {
+fn count(map: &mut Map, field: u8) -> Result<usize, Malformed> {
     let value = map
         .remove(&[field][..])
         .ok_or("it does not say how many inputs and outputs it has")?;

@@ -63,7 +63,7 @@ fn what_was_signed_comes_back_in_version_2() {
 }
 
 /// A change of one map, by its place.
-fn changed(at: usize, change: impl FnOnce(&mut Map)) -> Result<Option<Vec<u8>>, String> {
+fn changed(at: usize, change: impl FnOnce(&mut Map)) -> Result<Option<Vec<u8>>, Malformed> {
     let mut maps = read(&version_2()).unwrap();
     change(&mut maps[at]);
     to_version_0(&write(&maps))

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 
 use countersign_protocol::{DerivationPath, Scheme};
 
+use crate::malformed::Malformed;
 use crate::solana_message::{Account, Instruction, Message};
 use crate::{
     Call, DecodeError, Decoded, Destination, Grant, Input, Intent, Key, Networks, Transaction,
@@ -80,7 +81,7 @@ pub(crate) fn decode(
     };
     let transaction = reader
         .transaction(bytes)
-        .map_err(|reason| malformed(&reason))?;
+        .map_err(|reason| malformed(&reason.to_string()))?;
     let input = Input::new(path.clone(), bytes.to_vec());
     Ok(Decoded {
         inputs: vec![input],
@@ -117,7 +118,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn transaction(&self, bytes: &[u8]) -> Result<Transaction, String> {
+    fn transaction(&self, bytes: &[u8]) -> Result<Transaction, Malformed> {
         let mut transaction = Transaction {
             chain: self.chain.into(),
             sources: vec![self.signer.clone()],
@@ -150,7 +151,7 @@ impl Reader<'_> {
     }
 
     /// The accounts of wrapped SOL that a `SyncNative` shows.
-    fn wrapped(&self) -> Result<BTreeSet<String>, String> {
+    fn wrapped(&self) -> Result<BTreeSet<String>, Malformed> {
         let mut wrapped = BTreeSet::new();
         for instruction in &self.message.instructions {
             let program = self.address(instruction.program)?;
@@ -168,7 +169,7 @@ impl Reader<'_> {
         program: &str,
         instruction: &Instruction,
         owners: &mut Owners,
-    ) -> Result<Known, String> {
+    ) -> Result<Known, Malformed> {
         match program {
             SYSTEM => system::understand(self, instruction, owners),
             TOKEN | TOKEN_2022 => token::understand(self, program, instruction, owners),
@@ -180,7 +181,7 @@ impl Reader<'_> {
     }
 
     /// The account that an instruction names in its list at `at`.
-    fn named(&self, instruction: &Instruction, at: usize) -> Result<String, String> {
+    fn named(&self, instruction: &Instruction, at: usize) -> Result<String, Malformed> {
         let place = instruction
             .accounts
             .get(at)
@@ -188,7 +189,7 @@ impl Reader<'_> {
         self.address(*place)
     }
 
-    fn address(&self, place: u8) -> Result<String, String> {
+    fn address(&self, place: u8) -> Result<String, Malformed> {
         match self.message.account(usize::from(place)) {
             Some(Account::Known(key)) => Ok(bs58::encode(key).into_string()),
             Some(Account::Looked { table, index }) => Ok(format!(
@@ -208,7 +209,7 @@ fn memo(data: &[u8]) -> Known {
 }
 
 /// A key in the data of an instruction, in text.
-fn key_at(data: &[u8], at: usize) -> Result<String, String> {
+fn key_at(data: &[u8], at: usize) -> Result<String, Malformed> {
     let key: &[u8; 32] = data
         .get(at..)
         .and_then(<[u8]>::first_chunk)
@@ -217,7 +218,7 @@ fn key_at(data: &[u8], at: usize) -> Result<String, String> {
 }
 
 /// Eight bytes at `at`, little-endian.
-fn number(data: &[u8], at: usize) -> Result<u64, String> {
+fn number(data: &[u8], at: usize) -> Result<u64, Malformed> {
     let bytes = data
         .get(at..)
         .and_then(<[u8]>::first_chunk)

@@ -294,8 +294,10 @@ impl Client {
         }
         let mut all = self.api.generations(id).await?;
         all.retain(|one| (known.generation + 1..=told.generation).contains(&one.generation));
-        proof::check_chain(&known, &all, told)
-            .map_err(|reason| ClientError::Wallet { wallet: id, reason })?;
+        proof::check_chain(&known, &all, told).map_err(|error| ClientError::Wallet {
+            wallet: id,
+            reason: error.to_string(),
+        })?;
         all.iter().try_for_each(|one| self.book.replace(one))?;
         Ok(told.clone())
     }

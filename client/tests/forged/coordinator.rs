@@ -234,7 +234,7 @@ pub fn made(order: &SignedTask, root: u8) -> Announcement {
         root_public_key: key(root).verifying_key().to_bytes().to_vec(),
         chain_code: Hash([6; 32]),
         public_shares: Hash([7; 32]),
-        aux: None,
+        aux: keygen.scheme.needs_aux().then_some(Hash([8; 32])),
         parties: Vec::new(),
         stored: vec![],
     };

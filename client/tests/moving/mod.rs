@@ -205,7 +205,7 @@ async fn a_reshare_counts_only_with_the_marks_of_those_that_gave_it_away() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, ClientError::Invalid { reason, .. } if reason.contains("succeeds")),
+        matches!(&error, ClientError::Invalid { reason, .. } if reason.contains("parties' marks")),
         "{error}"
     );
     assert_eq!(std::fs::read_to_string(book(&cluster)).unwrap(), before);

@@ -19,7 +19,6 @@ use rand::RngCore;
 use tokio::sync::Notify;
 
 use crate::config::ReceiverEntry;
-use crate::core::Core;
 pub(crate) use courier::deliver;
 pub use kind::{UnknownEvent, Wanted};
 pub use outcome::what_of;
@@ -108,7 +107,7 @@ impl Events {
     }
 
     /// The same for something that is not on record anywhere else. Nothing waits for it.
-    pub fn post(&self, core: &Core, task: TaskId, what: Vec<What>) {
+    pub fn post(&self, journal: &Journal, task: TaskId, what: Vec<What>) {
         let Some(subject) = self.lock().get(&task).cloned() else {
             return;
         };
@@ -119,7 +118,7 @@ impl Events {
         if events.is_empty() {
             return;
         }
-        let journal = core.journal.clone();
+        let journal = journal.clone();
         let fresh = self.fresh.clone();
         tokio::task::spawn_blocking(move || match journal.post(events) {
             Ok(()) => fresh.notify_waiters(),

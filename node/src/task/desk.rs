@@ -22,8 +22,8 @@ use tokio_util::task::TaskTracker;
 use super::admission::{self, Plan};
 use super::commit::Commit;
 use super::machine::{
-    Admission, AlarmKind, Check, Effect, Found, Input, KeyChange, Machine, Report, SessionEnd,
-    Verdict, World,
+    Admission, AlarmKind, Check, Effect, Found, Input, KeyChange, Machine, NotRecorded, Report,
+    SessionEnd, Verdict, World,
 };
 use super::run::{self, Ready};
 use super::telling::{Lines, alarm_text, bug, log_refusal};
@@ -403,7 +403,7 @@ impl Executor<'_> {
                 tracing::warn!(task = %id, "{text}");
                 self.note(text).await;
             }
-            Effect::Tell(what) => core.events.post(&core, id, what),
+            Effect::Tell(what) => core.events.post(&core.journal, id, what),
             Effect::Queue(committee) => drop(self.handle.line.committee.set(committee)),
             Effect::TellHolders => self.tell_holders(),
             Effect::ReleaseHolders { used } => core.uses.ended(self.handle.hash, used),
@@ -481,7 +481,7 @@ impl Executor<'_> {
             }
             Err(error) => {
                 tracing::error!(task = %id, %error, "what became of the task was not recorded, and is not given out");
-                Err(error.to_string())
+                Err(NotRecorded(error.to_string()))
             }
         };
         self.happened.push_back(Input::Recorded(recorded));
@@ -536,8 +536,11 @@ impl Executor<'_> {
             return;
         };
         let core = self.desk.core.clone();
-        core.events
-            .post(&core, task.id, vec![What::Updated(Telling::Processing)]);
+        core.events.post(
+            &core.journal,
+            task.id,
+            vec![What::Updated(Telling::Processing)],
+        );
         let ready = Ready {
             task,
             approved,

@@ -8,16 +8,18 @@ use countersign_protocol::control::Stage;
 use countersign_protocol::outcome::public_shares_hash;
 use countersign_protocol::session::Rooms;
 use countersign_protocol::{
-    Announcement, Committee, Failure, FailureCode, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId,
-    StoredMark, TaskId,
+    Announcement, Committee, Failure, Hash, KeyGen, KeyId, NodeId, Outcome, SessionId, StoredMark,
+    TaskId,
 };
 use countersign_store::{KeyRecord, KeyStatus};
 
 use super::aux::{self, Fresh};
+use super::storing::{self, StoreShareError};
 use super::{Job, Stopped, describe};
 use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
+use crate::vault::MakesKey;
 
 const KEY_PHASE: (u8, Stage) = (0, Stage::Running);
 /// And the two after it.
@@ -43,13 +45,14 @@ impl KeyGenPlan {
         }
     }
 
-    /// The id that the new key will have.
-    pub fn key(&self) -> KeyId {
-        self.key
-    }
-
     fn size(&self) -> u16 {
         self.keygen.committee.members().len() as u16
+    }
+}
+
+impl MakesKey for KeyGenPlan {
+    fn makes(&self) -> KeyId {
+        self.key
     }
 }
 
@@ -109,7 +112,9 @@ impl Job for KeyGenPlan {
         };
         run.still_on()?;
         let mut announcement = announce(plan, session, &share, aux);
-        store_share(&core, &approved, share, announcement.clone(), fresh).await?;
+        let written = announcement.clone();
+        let write = move |core: &Core| write_share(core, &approved, &share, written, fresh);
+        storing::store(&core, write).await?;
         announcement.stored = run
             .store(announcement.digest())
             .await
@@ -176,32 +181,6 @@ fn announce(
 }
 
 /// The share first, then the public record: a record never promises a share that is not there.
-async fn store_share(
-    core: &Arc<Core>,
-    approved: &Arc<Approved<KeyGenPlan>>,
-    share: Share,
-    announcement: Announcement,
-    aux: Fresh,
-) -> Result<(), Failure> {
-    let core = core.clone();
-    let approved = approved.clone();
-    let written = tokio::task::spawn_blocking(move || {
-        write_share(&core, &approved, &share, announcement, aux)
-    })
-    .await;
-    let written = written.unwrap_or_else(|error| {
-        Err(format!(
-            "the storing thread died ({error}); report this with the log"
-        ))
-    });
-    written.map_err(|error| {
-        Failure::new(
-            FailureCode::Store,
-            format!("the new share could not be stored: {error}"),
-        )
-    })
-}
-
 /// Auxiliary information serves other tasks only once it is durable.
 fn write_share(
     core: &Core,
@@ -209,11 +188,9 @@ fn write_share(
     share: &Share,
     announcement: Announcement,
     fresh: Fresh,
-) -> Result<(), String> {
+) -> Result<(), StoreShareError> {
     let aux = aux::to_store(&fresh);
-    core.vault
-        .put_share(approved, share, &announcement, aux)
-        .map_err(|error| error.to_string())?;
+    core.vault.put_share(approved, share, &announcement, aux)?;
     if let Some((digest, aux)) = fresh {
         core.auxes.put(digest, aux);
     }
@@ -222,7 +199,5 @@ fn write_share(
         created: core.now(),
         announcement,
     };
-    core.journal
-        .put_key(pending)
-        .map_err(|error| error.to_string())
+    Ok(core.journal.put_key(pending)?)
 }

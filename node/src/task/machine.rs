@@ -118,7 +118,7 @@ pub enum Input {
     /// The plugins' answer.
     Decided(Verdict),
     /// The last [`Effect::Commit`] is durable, or could not be written.
-    Recorded(Result<(), String>),
+    Recorded(Result<(), NotRecorded>),
     /// All parties have approved.
     Start,
     /// The coordinator has given the task up.
@@ -132,6 +132,11 @@ pub enum Input {
     /// The session is over.
     Ended(SessionEnd),
 }
+
+/// A commit could not be written; why, for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotRecorded(pub String);
 
 /// What the journal knows of a task.
 #[derive(Debug)]
@@ -541,14 +546,14 @@ impl Machine {
         vec![Effect::Commit(commit.into())]
     }
 
-    fn recorded(&mut self, recorded: Result<(), String>, world: &World<'_>) -> Vec<Effect> {
+    fn recorded(&mut self, recorded: Result<(), NotRecorded>, world: &World<'_>) -> Vec<Effect> {
         match (std::mem::replace(&mut self.stage, Stage::Over), recorded) {
             (Stage::Recording(Recording::Refusal { refusal, verdicts }), Ok(())) => {
                 vec![decision(Some(refusal), verdicts)]
             }
             (Stage::Recording(Recording::Approval), Ok(())) => self.approved(world),
             (Stage::Recording(Recording::Refusal { .. } | Recording::Approval), Err(error)) => {
-                vec![unrecorded(&error)]
+                vec![unrecorded(&error.to_string())]
             }
             (
                 Stage::GivenUp {
@@ -560,7 +565,7 @@ impl Machine {
                 self.given_up(true, answered);
                 vec![match recorded {
                     Ok(()) => decision(Some(cancelled_early()), Vec::new()),
-                    Err(error) => unrecorded(&error),
+                    Err(error) => unrecorded(&error.to_string()),
                 }]
             }
             (

@@ -578,7 +578,10 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("approved", decided(None)),
         ("refused", decided(Some(no()))),
         ("recorded", Input::Recorded(Ok(()))),
-        ("not recorded", Input::Recorded(Err("full".into()))),
+        (
+            "not recorded",
+            Input::Recorded(Err(NotRecorded("full".into()))),
+        ),
         ("start", Input::Start),
         ("cancel", Input::Cancel),
         ("stop", Input::Stop),

@@ -19,6 +19,7 @@ pub mod reshare;
 mod resolve;
 mod run;
 pub mod settle;
+mod storing;
 mod succession;
 mod telling;
 pub(crate) mod throttle;

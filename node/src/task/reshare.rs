@@ -14,6 +14,7 @@ use countersign_protocol::{
 use countersign_store::KeyStatus;
 
 use super::aux::{self, Fresh, position, positions};
+use super::storing::{self, StoreShareError};
 use super::succession::{self, Step};
 use super::{Job, Stopped, describe, handover};
 use crate::config::ReshareRate;
@@ -21,7 +22,7 @@ use crate::core::Core;
 use crate::risk::Approved;
 use crate::session::Run;
 use crate::session::worker::WorkError;
-use crate::vault::UsesShare;
+use crate::vault::{MovesKey, UsesShare};
 
 const DISCLOSE_PHASE: (u8, Stage) = (0, Stage::Running);
 const DEAL_PHASE: (u8, Stage) = (1, Stage::Running);
@@ -46,11 +47,6 @@ pub struct KeyResharePlan {
 }
 
 impl KeyResharePlan {
-    /// What was ordered.
-    pub fn reshare(&self) -> &KeyReshare {
-        &self.reshare
-    }
-
     fn members(&self) -> &[NodeId] {
         self.reshare.committee.members()
     }
@@ -79,6 +75,12 @@ impl KeyResharePlan {
 
 impl UsesShare for KeyResharePlan {
     fn uses(&self) -> &Announcement {
+        &self.reshare.from
+    }
+}
+
+impl MovesKey for KeyResharePlan {
+    fn moves(&self) -> &Announcement {
         &self.reshare.from
     }
 }
@@ -141,7 +143,10 @@ impl Job for KeyResharePlan {
         );
         run.still_on()?;
         let mut announcement = announce(plan, session, &reshared, aux);
-        store(&core, &approved, reshared, announcement.clone(), fresh).await?;
+        let next = announcement.clone();
+        let stored = approved.clone();
+        let write = move |core: &Core| write(core, &stored, reshared, next, fresh);
+        storing::store(&core, write).await?;
         handover::report(&core, plan.task, &announcement);
         announcement.stored = run
             .store(announcement.digest())
@@ -316,76 +321,49 @@ fn announce(
 }
 
 /// The share first, then the record of it: the record says that this node's mark may be out.
-async fn store(
-    core: &Arc<Core>,
-    approved: &Arc<Approved<KeyResharePlan>>,
-    reshared: Reshared,
-    next: Announcement,
-    fresh: Fresh,
-) -> Result<(), Failure> {
-    let core = core.clone();
-    let approved = approved.clone();
-    let written =
-        tokio::task::spawn_blocking(move || write(&core, &approved, reshared, next, fresh)).await;
-    let written = written.unwrap_or_else(|error| {
-        Err(format!(
-            "the storing thread died ({error}); report this with the log"
-        ))
-    });
-    written.map_err(|error| {
-        Failure::new(
-            FailureCode::Store,
-            format!("the new share could not be stored: {error}"),
-        )
-    })
-}
-
 fn write(
     core: &Core,
     approved: &Approved<KeyResharePlan>,
     reshared: Reshared,
     next: Announcement,
     fresh: Fresh,
-) -> Result<(), String> {
+) -> Result<(), StoreShareError> {
     let plan = approved.plan();
     let aux = aux::to_store(&fresh);
     // What an earlier reshare left to be done comes first, and nothing comes between the share and
     // its record.
     let _alone = core.aligning.lock().unwrap_or_else(PoisonError::into_inner);
-    handover::align(&core.journal, &core.vault, core.now(), next.key)
-        .map_err(|error| error.to_string())?;
+    handover::align(&core.journal, &core.vault, core.now(), next.key)?;
     check_present(core, plan, &next)?;
     if let Some(share) = &reshared.share {
-        core.vault
-            .put_next_share(approved, share, &next, aux)
-            .map_err(|error| error.to_string())?;
+        core.vault.put_next_share(approved, share, &next, aux)?;
     }
     if let Some((digest, aux)) = fresh {
         core.auxes.put(digest, aux);
     }
-    handover::open(core, plan.task, next, plan.joins(&core.me), plan.created)
-        .map_err(|error| error.to_string())
+    let joins = plan.joins(&core.me);
+    Ok(handover::open(core, plan.task, next, joins, plan.created)?)
 }
 
 /// Once more what admission has asked: another reshare of the key may have been stored for, or
 /// settled, since.
-fn check_present(core: &Core, plan: &KeyResharePlan, next: &Announcement) -> Result<(), String> {
-    let known = handover::steps(&core.journal, next.key).map_err(|error| error.to_string())?;
+fn check_present(
+    core: &Core,
+    plan: &KeyResharePlan,
+    next: &Announcement,
+) -> Result<(), StoreShareError> {
+    let known = handover::steps(&core.journal, next.key)?;
     let step = Step {
         generation: next.generation,
         created: plan.created,
         task: plan.task,
     };
-    succession::may_store(&step, &known).map_err(|hindrance| hindrance.to_string())?;
-    let record = core
-        .journal
-        .key(&next.key)
-        .map_err(|error| error.to_string())?;
+    succession::may_store(&step, &known)?;
+    let record = core.journal.key(&next.key)?;
     match record.filter(|record| record.status == KeyStatus::Active) {
-        Some(record) if record.announcement.digest() != plan.reshare.from.digest() => Err(format!(
-            "the key came to generation {} meanwhile",
-            record.announcement.generation
-        )),
+        Some(record) if record.announcement.digest() != plan.reshare.from.digest() => {
+            Err(StoreShareError::Moved(record.announcement.generation))
+        }
         Some(_) | None => Ok(()),
     }
 }

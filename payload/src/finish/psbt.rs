@@ -12,6 +12,7 @@ use countersign_protocol::Scheme;
 
 use super::{BitcoinForm, FinishError, Finished, Made};
 use crate::bitcoin_message::ToSign;
+use crate::malformed::Malformed;
 use crate::psbt::{KIND, parse, spent_outputs};
 use crate::psbt_key::{Form, Owner};
 use crate::psbt_multisig::{Multisig, Wrapping};
@@ -24,7 +25,7 @@ pub(super) fn finish(
     made: &[Made],
     form: BitcoinForm,
 ) -> Result<Finished, FinishError> {
-    let malformed = |reason: String| FinishError::from(DecodeError::malformed(KIND, reason));
+    let malformed = |reason: Malformed| FinishError::from(DecodeError::malformed(KIND, reason));
     let mut psbt = parse(bytes).map_err(malformed)?;
     let owned = owned(key, &psbt).map_err(malformed)?;
     let unsigned = psbt.unsigned_tx.clone();
@@ -86,8 +87,8 @@ pub(super) fn finish_message(
 }
 
 /// The inputs of this key, in the order of its signatures.
-fn owned(key: &Key, psbt: &Psbt) -> Result<Vec<(usize, Form)>, String> {
-    let owner = Owner::new(key).map_err(|error| error.to_string())?;
+fn owned(key: &Key, psbt: &Psbt) -> Result<Vec<(usize, Form)>, Malformed> {
+    let owner = Owner::new(key).map_err(Malformed::by)?;
     let mut owned = Vec::new();
     for (index, (output, input)) in spent_outputs(&owner, psbt)?
         .iter()

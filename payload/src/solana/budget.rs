@@ -12,6 +12,7 @@
 //! signers that is.
 
 use super::{COMPUTE_BUDGET, Known, Reader, SYSTEM, cut, number};
+use crate::malformed::Malformed;
 
 const LAMPORTS_PER_SIGNATURE: u128 = 5_000;
 const MOST_UNITS: u64 = 1_400_000;
@@ -35,7 +36,7 @@ enum Setting {
 }
 
 /// Lamports.
-pub(super) fn highest_fee(reader: &Reader) -> Result<u128, String> {
+pub(super) fn highest_fee(reader: &Reader) -> Result<u128, Malformed> {
     let mut signatures = u128::from(reader.message.required_signatures);
     let mut limit = None;
     let mut price = None;
@@ -69,7 +70,7 @@ pub(super) fn highest_fee(reader: &Reader) -> Result<u128, String> {
 }
 
 /// The instruction as a call.
-pub(super) fn understand(data: &[u8]) -> Result<Known, String> {
+pub(super) fn understand(data: &[u8]) -> Result<Known, Malformed> {
     let (method, field, value) = match setting(data)? {
         Setting::HeapFrame(bytes) => ("RequestHeapFrame", "bytes", u64::from(bytes)),
         Setting::UnitLimit(units) => ("SetComputeUnitLimit", "units", u64::from(units)),
@@ -83,7 +84,7 @@ pub(super) fn understand(data: &[u8]) -> Result<Known, String> {
 
 /// The network refuses what has no meaning here. It ignores bytes behind an instruction; nobody
 /// writes any.
-fn setting(data: &[u8]) -> Result<Setting, String> {
+fn setting(data: &[u8]) -> Result<Setting, Malformed> {
     let small = || {
         data.get(1..)
             .and_then(<[u8]>::first_chunk)

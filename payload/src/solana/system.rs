@@ -2,6 +2,7 @@
 
 use super::owners::Owners;
 use super::{Known, Reader, cut, key_at, number};
+use crate::malformed::Malformed;
 use crate::solana_message::Instruction;
 use crate::{Destination, Grant};
 
@@ -9,7 +10,7 @@ pub(super) fn understand(
     reader: &Reader,
     instruction: &Instruction,
     owners: &mut Owners,
-) -> Result<Known, String> {
+) -> Result<Known, Malformed> {
     let data = instruction.data;
     let Some(tag) = data.first_chunk::<4>() else {
         return Ok(Known::default());
@@ -57,9 +58,11 @@ pub(super) fn understand(
 }
 
 /// Where the fields behind `base` and `seed` begin.
-fn behind_seed(data: &[u8]) -> Result<usize, String> {
+fn behind_seed(data: &[u8]) -> Result<usize, Malformed> {
     let seed = usize::try_from(number(data, 36)?).map_err(|_| cut())?;
-    seed.checked_add(44).ok_or_else(cut)
+    seed.checked_add(44)
+        .ok_or_else(cut)
+        .map_err(Malformed::from)
 }
 
 /// Native value for an account.
@@ -69,7 +72,7 @@ pub(super) fn payment(
     to: String,
     lamports: u64,
     owners: &mut Owners,
-) -> Result<Known, String> {
+) -> Result<Known, Malformed> {
     let owner = owners.of_native(reader, &to);
     let destination = Destination {
         change: owner.as_ref().unwrap_or(&to) == &reader.signer,
@@ -94,7 +97,7 @@ fn hand_over(
     field: &'static str,
     data: &[u8],
     at: usize,
-) -> Result<Known, String> {
+) -> Result<Known, Malformed> {
     let spender = key_at(data, at)?;
     let fields = vec![(field, spender.clone())];
     let grant = Grant {
@@ -111,7 +114,7 @@ fn hand_over(
 }
 
 /// The authority of a nonce may withdraw what is in its account.
-fn initialize_nonce(reader: &Reader, data: &[u8]) -> Result<Known, String> {
+fn initialize_nonce(reader: &Reader, data: &[u8]) -> Result<Known, Malformed> {
     let known = hand_over("InitializeNonceAccount", "authority", data, 4)?;
     let own = known
         .grant

@@ -4,6 +4,7 @@
 use super::owners::Owners;
 use super::system::payment;
 use super::{Known, Reader, TOKEN, UNKNOWN, cut, key_at, number};
+use crate::malformed::Malformed;
 use crate::solana_message::Instruction;
 use crate::{Destination, Grant};
 
@@ -23,7 +24,7 @@ pub(super) fn understand(
     program: &str,
     instruction: &Instruction,
     owners: &mut Owners,
-) -> Result<Known, String> {
+) -> Result<Known, Malformed> {
     let data = instruction.data;
     let it = Token {
         reader,
@@ -93,7 +94,7 @@ pub(super) fn understand_associated(
     reader: &Reader,
     instruction: &Instruction,
     owners: &mut Owners,
-) -> Result<Known, String> {
+) -> Result<Known, Malformed> {
     let method = match instruction.data {
         [] | [0, ..] => "Create",
         [1, ..] => "CreateIdempotent",
@@ -137,7 +138,7 @@ impl Token<'_> {
         to: usize,
         amount: u64,
         owners: &mut Owners,
-    ) -> Result<Known, String> {
+    ) -> Result<Known, Malformed> {
         let source = self.named(0)?;
         let account = self.named(to)?;
         let made = || {
@@ -171,7 +172,7 @@ impl Token<'_> {
     }
 
     /// Tokens that are destroyed have left, and nobody receives them.
-    fn burn(&self, method: &'static str) -> Result<Known, String> {
+    fn burn(&self, method: &'static str) -> Result<Known, Malformed> {
         let mint = self.named(1)?;
         let amount = number(self.instruction.data, 1)?.to_string();
         let destination = Destination {
@@ -200,7 +201,7 @@ impl Token<'_> {
         mint: Option<usize>,
         delegate: usize,
         owners: &Owners,
-    ) -> Result<Known, String> {
+    ) -> Result<Known, Malformed> {
         let source = self.named(0)?;
         let amount = number(self.instruction.data, 1)?;
         let made = || owners.mint(&source).map(str::to_string);
@@ -226,13 +227,13 @@ impl Token<'_> {
 
     /// Whoever has an authority may do all that it is for: move what is in the account, close it,
     /// make more of a token.
-    fn set_authority(&self, owners: &mut Owners) -> Result<Known, String> {
+    fn set_authority(&self, owners: &mut Owners) -> Result<Known, Malformed> {
         let account = self.named(0)?;
         let data = self.instruction.data;
         let authority = match data.get(2) {
             Some(0) => None,
             Some(1) => Some(key_at(data, 3)?),
-            _ => return Err(cut()),
+            _ => return Err(cut().into()),
         };
         let asset = self.asset(owners.mint(&account));
         owners.lose(account.clone());
@@ -259,7 +260,7 @@ impl Token<'_> {
 
     /// All native value of an account, whose amount only the chain knows, goes to the second
     /// account.
-    fn empty(&self, method: &'static str) -> Result<Known, String> {
+    fn empty(&self, method: &'static str) -> Result<Known, Malformed> {
         let account = self.named(0)?;
         let spender = self.named(1)?;
         let returns = spender == self.reader.signer;
@@ -282,7 +283,7 @@ impl Token<'_> {
         method: &'static str,
         owner: String,
         owners: &mut Owners,
-    ) -> Result<Known, String> {
+    ) -> Result<Known, Malformed> {
         let account = self.named(0)?;
         let mint = self.named(1)?;
         owners.make(account.clone(), owner.clone(), mint.clone());
@@ -299,7 +300,7 @@ impl Token<'_> {
         format!("{}/token:{mint}", self.reader.chain)
     }
 
-    fn named(&self, at: usize) -> Result<String, String> {
+    fn named(&self, at: usize) -> Result<String, Malformed> {
         self.reader.named(self.instruction, at)
     }
 }

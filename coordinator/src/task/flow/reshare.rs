@@ -10,7 +10,7 @@ use countersign_protocol::outcome::void_digest;
 use countersign_protocol::{
     Announcement, FailureCode, NodeId, Operation, Outcome, StoredMark, UnixMillis,
 };
-use countersign_verify::result;
+use countersign_verify::{WrongResult, result};
 
 use super::{Change, Effects, Flow, World};
 use crate::task::record::Reason;
@@ -18,6 +18,24 @@ use crate::task::record::Reason;
 /// From one question to the next, in ms; less than the time after which a party says again that it
 /// waits.
 const ASK_AGAIN: u64 = 10_000;
+
+/// Why a party's word that it has stored does not count.
+#[derive(Debug, thiserror::Error)]
+enum Unstored {
+    #[error("not for a reshare")]
+    NotAReshare,
+    #[error("it is not a party")]
+    NotAParty,
+    #[error(transparent)]
+    Wrong(#[from] WrongResult),
+    #[error("not with its own mark alone, or the mark does not verify")]
+    Mark,
+}
+
+/// Who stored another generation than a party says.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", "))]
+struct OthersStored(Vec<NodeId>);
 
 impl Flow {
     pub(super) fn stored(
@@ -54,37 +72,36 @@ impl Flow {
     }
 
     /// What a party stored, if that is what was ordered, with a mark of its own.
-    fn checked(&self, from: NodeId, announcement: Announcement) -> Result<Announcement, String> {
+    fn checked(&self, from: NodeId, announcement: Announcement) -> Result<Announcement, Unstored> {
         let Operation::KeyReshare(reshare) = &self.task().operation else {
-            return Err("not for a reshare".into());
+            return Err(Unstored::NotAReshare);
         };
         if !self.is_party(&from) {
-            return Err("it is no party".into());
+            return Err(Unstored::NotAParty);
         }
         let parties: Vec<NodeId> = self.record.parties.iter().map(|party| party.node).collect();
-        result::next(self.task().id, reshare, Some(&parties), &announcement)
-            .map_err(|wrong| wrong.to_string())?;
+        result::next(self.task().id, reshare, Some(&parties), &announcement)?;
         match &announcement.stored[..] {
             [mark] if mark.node == from && mark.verifies(&announcement.digest()) => {
                 Ok(announcement)
             }
-            _ => Err("not with its own mark alone, or the mark does not verify".into()),
+            _ => Err(Unstored::Mark),
         }
     }
 
     /// Adds a party's mark to those that are known. False if it is one of them; an error names
     /// those that stored something else.
-    fn merge(&mut self, from: NodeId, mut announcement: Announcement) -> Result<bool, String> {
+    fn merge(
+        &mut self,
+        from: NodeId,
+        mut announcement: Announcement,
+    ) -> Result<bool, OthersStored> {
         let digest = announcement.digest();
         let marks = std::mem::take(&mut announcement.stored);
         let known = self.record.stored.get_or_insert(announcement);
         if known.digest() != digest {
-            let others: Vec<String> = known
-                .stored
-                .iter()
-                .map(|mark| mark.node.to_string())
-                .collect();
-            return Err(others.join(", "));
+            let others = known.stored.iter().map(|mark| mark.node);
+            return Err(OthersStored(others.collect()));
         }
         let new = known.stored.iter().all(|mark| mark.node != from);
         if new {
