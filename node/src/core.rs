@@ -1,6 +1,6 @@
 //! What every task of a node shares. Wired once, in the daemon.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use countersign_link::Identity;
@@ -14,10 +14,13 @@ use crate::check_ups::CheckUps;
 use crate::config::{Config, Coordinator};
 use crate::events::{Events, Receivers};
 use crate::heavy::{Program, Queue};
+use crate::high_water::OwnMark;
+use crate::key_switch::KeySwitch;
 use crate::metrics::Tally;
 use crate::primes::PrimePool;
+use crate::public::PublicFile;
 use crate::report::Reporter;
-use crate::risk::Guard;
+use crate::risk::{Asker, Guard};
 use crate::session::{Lanes, Router};
 use crate::task::Register;
 use crate::task::uses::Uses;
@@ -46,6 +49,8 @@ pub struct Core {
     pub receivers: Receivers,
     /// Risk control.
     pub guard: Guard,
+    /// What its questions have in common.
+    pub asker: Asker,
     /// Sessions and tunnels.
     pub router: Arc<Router>,
     /// How engines share the processor.
@@ -66,12 +71,12 @@ pub struct Core {
     pub tally: Arc<Tally>,
     /// Where tasks are written.
     pub register: Register,
-    /// Held while the public record is written.
-    pub publishing: Mutex<()>,
-    /// Held while this node looks how far it has come: of two looks the later says no less.
-    pub marking: Mutex<()>,
-    /// Held while the secrets file is brought to what the journal says of a key.
-    pub aligning: Mutex<()>,
+    /// The public record.
+    pub public: PublicFile,
+    /// How far this node has come.
+    pub own_mark: OwnMark,
+    /// Brings the secrets file to what the journal says of a key.
+    pub switch: KeySwitch,
     /// What this node approved and other holders of the key have yet to hear.
     pub uses: Uses,
     /// Told when something about a generation is to be told to others.

@@ -24,15 +24,16 @@ use crate::core::{Core, Signer, now};
 use crate::dispatch::Dispatch;
 use crate::events::{Events, Receivers};
 use crate::heavy::{Program, Queue};
-use crate::high_water;
+use crate::high_water::{self, OwnMark};
+use crate::key_switch::KeySwitch;
 use crate::metrics::influx::{PushError, Pusher};
 use crate::metrics::{self, Reading};
 use crate::parts::Parts;
 use crate::patience;
 use crate::primes::PrimePool;
-use crate::public;
+use crate::public::{self, PublicFile};
 use crate::report::Reporter;
-use crate::risk::{Guard, GuardError, NodeServices, SandboxError, ServicesError};
+use crate::risk::{Asker, Guard, GuardError, NodeServices, SandboxError, ServicesError};
 use crate::session::{Lanes, Router};
 use crate::store_watch;
 use crate::task::handover::{self, HandoverError};
@@ -168,6 +169,10 @@ pub async fn run(
     let (reporter, reports) = Reporter::new();
     let router = Router::new(mesh, config.roster.clone());
     let core = Arc::new(Core {
+        asker: Asker::new(me, &coordinator, config.requesters.clone()),
+        public: PublicFile::new(config.dir.clone()),
+        switch: KeySwitch::new(journal.clone(), vault.clone()),
+        own_mark: OwnMark::new(journal.clone(), vault.clone()),
         restored: journal.restored_at()?,
         twins: Twins::new(journal.twin_since()?.is_some()),
         me,
@@ -187,11 +192,8 @@ pub async fn run(
         check_ups: CheckUps::default(),
         tally: register.tally.clone(),
         register,
-        publishing: std::sync::Mutex::default(),
-        aligning: std::sync::Mutex::default(),
         uses: Uses::default(),
         gossip: tokio::sync::Notify::new(),
-        marking: std::sync::Mutex::default(),
         stopping: CancellationToken::new(),
         coordinator,
         config,

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use countersign_link::PeerKey;
@@ -18,10 +18,11 @@ use countersign_protocol::frame::{Body, Frame, HighWater, Mark, NO_TASK, SignedM
 use countersign_protocol::{NodeId, encode};
 use countersign_store::{Journal, PeerMark, ReadJournalError};
 
-use crate::core::Core;
+use crate::core::{Core, now};
 use crate::session::PeerNews;
 use crate::task::gossip;
 use crate::task::throttle::Throttle;
+use crate::vault::Vault;
 
 /// The least time between two alarms of one kind about one peer; those in between are counted.
 const PAUSE: Duration = Duration::from_secs(3600);
@@ -76,26 +77,45 @@ pub async fn follow(core: Arc<Core>) {
     peers.write(&core).await;
 }
 
-/// How far this node has come. To be asked off the network's threads.
-pub fn mark(core: &Core) -> Result<Mark, MarkError> {
-    let _alone = core.marking.lock().unwrap_or_else(PoisonError::into_inner);
-    let secrets = core
-        .vault
-        .generation()
-        .map_err(|error| MarkError::Secrets(error.to_string()))?;
-    // The clock first: what is said of a moment was so then at the latest.
-    let at = core.now();
-    Ok(Mark {
-        at,
-        secrets,
-        audit: core.journal.audit_entries()?,
-    })
+/// What tells how far this node has come. To be asked off the network's threads.
+pub struct OwnMark {
+    journal: Journal,
+    vault: Arc<Vault>,
+    /// Of two looks the later says no less.
+    looking: Mutex<()>,
+}
+
+impl OwnMark {
+    /// Of the node with this journal and this vault.
+    pub fn new(journal: Journal, vault: Arc<Vault>) -> Self {
+        Self {
+            journal,
+            vault,
+            looking: Mutex::default(),
+        }
+    }
+
+    /// How far the node has come now.
+    pub fn look(&self) -> Result<Mark, MarkError> {
+        let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let secrets = self
+            .vault
+            .generation()
+            .map_err(|error| MarkError::Secrets(error.to_string()))?;
+        // The clock first: what is said of a moment was so then at the latest.
+        let at = now();
+        Ok(Mark {
+            at,
+            secrets,
+            audit: self.journal.audit_entries()?,
+        })
+    }
 }
 
 async fn tell(core: &Arc<Core>, peer: NodeId) {
     let asked = core.clone();
     let mine = core.journal(move |journal| {
-        let signed = SignedMark::alone(mark(&asked)?, &asked.me, &*asked.signer);
+        let signed = SignedMark::alone(asked.own_mark.look()?, &asked.me, &*asked.signer);
         Ok::<_, MarkError>(HighWater {
             signed,
             keys: shared(journal, &asked.me, &peer)?,
@@ -248,7 +268,7 @@ async fn hear(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, signed: SignedM
 /// A peer says that this node had come further: true if this node signed that, and less is so now.
 async fn told_behind(core: &Arc<Core>, peers: &mut Peers, peer: NodeId, then: SignedMark) {
     let asked = core.clone();
-    let now = match core.journal(move |_| mark(&asked)).await {
+    let now = match core.journal(move |_| asked.own_mark.look()).await {
         Ok(now) => now,
         Err(error) => return tracing::warn!(%error, "how far this node has come is not known"),
     };

@@ -19,6 +19,7 @@ pub mod events;
 pub mod harden;
 pub mod heavy;
 pub mod high_water;
+pub mod key_switch;
 pub mod metrics;
 pub mod names;
 mod parts;

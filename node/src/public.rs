@@ -3,8 +3,8 @@
 //! them: the keys themselves are rows of the journal, which `info` reads ([`describe`]).
 
 use std::io::Write;
-use std::path::Path;
-use std::sync::PoisonError;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use countersign_host::{Anchor, Condition, EntryStatus, Health, rs256};
 use countersign_protocol::{Announcement, NodeId, UnixMillis};
@@ -141,14 +141,28 @@ pub fn new(node: NodeId, callback_public_key: String) -> PublicRecord {
     }
 }
 
+/// The record of a node that runs.
+pub struct PublicFile {
+    dir: PathBuf,
+    writing: Mutex<()>,
+}
+
+impl PublicFile {
+    /// In the folder of the node's secrets.
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            writing: Mutex::default(),
+        }
+    }
+}
+
 /// Writes into the record how far the secrets have come, how the plugins fare, and what the last
 /// check-up found.
 pub fn update(core: &Core) -> std::io::Result<()> {
-    let _alone = core
-        .publishing
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    let record = read(&core.config.dir)?;
+    let PublicFile { dir, writing } = &core.public;
+    let _alone = writing.lock().unwrap_or_else(PoisonError::into_inner);
+    let record = read(dir)?;
     let record = PublicRecord {
         version: VERSION,
         plugins: since(plugins(core), &record.plugins),
@@ -156,7 +170,7 @@ pub fn update(core: &Core) -> std::io::Result<()> {
         generation: core.vault.generation().map_err(std::io::Error::other)?,
         ..record
     };
-    write(&core.config.dir, &record)
+    write(dir, &record)
 }
 
 /// A plugin as the node that runs knows it: what the record shows, and what was counted since the

@@ -69,11 +69,11 @@ impl Events {
     }
 
     /// A task came in; `question` is what plugins are to be asked about it.
-    pub fn begin(&self, task: TaskId, kind: OperationKind, question: countersign_host::Task) {
+    pub fn begin(&self, task: TaskId, kind: OperationKind, question: Arc<countersign_host::Task>) {
         if !self.receivers.is_empty() {
             let subject = Subject {
                 kind,
-                question: question.into(),
+                question,
                 participants: Vec::new(),
             };
             self.lock().insert(task, subject);

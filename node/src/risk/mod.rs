@@ -6,6 +6,7 @@
 mod approved;
 mod housekeeping;
 mod news;
+mod question;
 mod reread;
 mod sandbox;
 mod services;
@@ -19,9 +20,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use countersign_host::{
     Chain, CodeCache, Condition, EntryStatus, Evaluation, Host, Level, LogLine, Observation,
-    Origin, Pipeline, PluginStore, Principal, Services, Statement, Turn,
+    Pipeline, PluginStore, Services, Turn,
 };
-use countersign_protocol::{Authenticated, Hash, PluginVerdict, Refusal, UnixMillis};
+use countersign_protocol::{Hash, PluginVerdict, Refusal, UnixMillis};
 use countersign_store::{Configuration, Evidence, StateWrite, WriteJournalError};
 
 use self::news::News;
@@ -29,6 +30,7 @@ use crate::config::{ConfigError, Policy};
 use crate::core::Core;
 pub use approved::{Approved, PartOf};
 pub use housekeeping::sweep;
+pub use question::Asker;
 pub use sandbox::{SandboxError, sandbox};
 pub use services::{CALLBACK_KEY, NodeServices, ServicesError, is_own_key, scratch};
 pub use specs::{SpecError, spec, users};
@@ -205,7 +207,7 @@ impl Guard {
     /// other decisions were under way until `deadline`.
     pub async fn observe(
         &self,
-        core: &Core,
+        clock: fn() -> UnixMillis,
         question: countersign_host::Task,
         wanted: impl Fn(&str) -> bool,
         deadline: Instant,
@@ -233,7 +235,7 @@ impl Guard {
             observed.writes.extend(
                 writes
                     .iter()
-                    .map(|write| state_write(core.now(), &plugin, write)),
+                    .map(|write| state_write(clock(), &plugin, write)),
             );
             if let Err((code, reason)) = result {
                 tracing::warn!(task = question.id, plugin, %code, reason, "the plugin did not count what other members sign");
@@ -344,50 +346,6 @@ pub async fn check(
     services: Arc<dyn Services>,
 ) -> Result<Chain, GuardError> {
     Ok(Chain::load(host, specs::read(policy)?, services).await?)
-}
-
-/// The task as plugins and receivers are told of it; `operation` and `facts` are what the node
-/// established.
-pub(crate) fn question(
-    core: &Core,
-    task: &Authenticated,
-    operation: countersign_host::Operation,
-    facts: Vec<Statement>,
-) -> countersign_host::Task {
-    let requester = core
-        .config
-        .requesters
-        .get(&task.requester)
-        .cloned()
-        .unwrap_or_default();
-    let note = task.note.iter().map(|note| claim("note", note));
-    let claims = task.claims.iter().map(|(name, value)| claim(name, value));
-    countersign_host::Task {
-        id: task.id.to_string(),
-        attempt: 1,
-        received_at: core.now().0,
-        requester: Principal {
-            id: task.requester.to_string(),
-            name: requester,
-        },
-        coordinator: Principal {
-            id: core.coordinator.id.to_string(),
-            name: core.coordinator.address.clone(),
-        },
-        node: core.me.to_string(),
-        operation,
-        extra: facts.into_iter().chain(note).chain(claims).collect(),
-        raw: task.signed().bytes.clone(),
-    }
-}
-
-/// What the requester says, and nobody else.
-fn claim(name: &str, value: &str) -> Statement {
-    Statement {
-        name: name.into(),
-        value: value.into(),
-        origin: Origin::Claim,
-    }
 }
 
 /// What plugins log, under the node's own name for them. The host has bounded and cleaned it.

@@ -21,7 +21,7 @@ use countersign_store::{Count, Counted, Journal, Written};
 use super::admission::{self, Foreign};
 use super::gossip::{Hearing, Said};
 use super::throttle::Throttle;
-use crate::core::Core;
+use crate::core::{Core, now};
 use crate::risk::Observed;
 
 /// Tasks that one peer may be the first to tell of, as long as more may be heard of them.
@@ -272,10 +272,12 @@ async fn count(core: &Arc<Core>, peer: NodeId, proven: Proven, row: Option<&Coun
     let counted = row.filter(|row| row.counts());
     let owed: Option<BTreeSet<String>> = counted.map(|row| row.owed.iter().cloned().collect());
     let wanted = |name: &str| owed.as_ref().is_none_or(|owed| owed.contains(name));
-    let question = crate::risk::question(core, &task, foreign.operation, foreign.facts);
+    let question = core
+        .asker
+        .question(core.now(), &task, foreign.operation, foreign.facts);
     let Some(observed) = core
         .guard
-        .observe(core, question, wanted, Instant::now() + PATIENCE)
+        .observe(now, question, wanted, Instant::now() + PATIENCE)
         .await
     else {
         tracing::debug!(%peer, "other decisions were under way; the use is counted when it is told again");

@@ -33,7 +33,7 @@ use crate::core::{Core, now};
 use crate::events;
 use crate::heavy::{Place, Queue};
 use crate::metrics::Ended;
-use crate::risk::{self, Approved, Decision};
+use crate::risk::{Approved, Decision};
 
 /// How long cancelled sessions have to tell the others.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -216,6 +216,7 @@ impl Desk {
             stop_heard: false,
             permit: None,
             plan: None,
+            question: None,
             approved: None,
             turn: None,
         };
@@ -288,6 +289,8 @@ struct Executor<'a> {
     stop_heard: bool,
     permit: Option<OwnedSemaphorePermit>,
     plan: Option<Plan>,
+    /// What the plugins are asked.
+    question: Option<Arc<countersign_host::Task>>,
     approved: Option<Approved<Plan>>,
     /// Kept until the approval is durable.
     turn: Option<Turn>,
@@ -439,23 +442,26 @@ impl Executor<'_> {
             })));
     }
 
-    fn describe(&self, task: &Authenticated) {
+    fn describe(&mut self, task: &Authenticated) {
         let core = &self.desk.core;
         let kind = OperationKind::from(&task.operation);
         let plan = self.plan.as_ref();
         let operation = plan.map_or_else(|| events::unread(kind), Plan::question);
         let facts = plan.map(Plan::facts).unwrap_or_default();
-        let question = risk::question(core, task, operation, facts);
-        core.events.begin(task.id, kind, question);
+        let question = core.asker.question(core.now(), task, operation, facts);
+        let question = Arc::new(question);
+        core.events.begin(task.id, kind, question.clone());
+        self.question = Some(question);
     }
 
     fn ask(&mut self, task: &Authenticated) {
-        let Some(plan) = self.plan.take() else { return };
+        let Some((plan, question)) = self.plan.take().zip(self.question.take()) else {
+            return;
+        };
         let core = self.desk.core.clone();
-        let question = risk::question(&core, task, plan.question(), plan.facts());
         let until = task.not_after;
         self.work = Some(Box::pin(async move {
-            let decision = core.guard.decide(now, until, question.into(), plan).await;
+            let decision = core.guard.decide(now, until, question, plan).await;
             Done::Decided(decision)
         }));
     }

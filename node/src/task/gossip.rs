@@ -445,9 +445,9 @@ struct Attended {
 }
 
 fn attend(core: &Core, place: Place, handed_on: bool) -> Result<Attended, HandoverError> {
-    let _alone = core.aligning.lock().unwrap_or_else(PoisonError::into_inner);
-    let journal = &core.journal;
-    let vault = &core.vault;
+    let switching = core.switch.alone();
+    let journal = switching.journal();
+    let vault = switching.vault();
     let vouched = handover::vouch(core.me, &*core.signer, journal, vault, place)?;
     let gone = handover::release(journal, vault, core.now(), place.0, handed_on)?;
     let done = journal

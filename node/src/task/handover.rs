@@ -10,8 +10,8 @@
 //!
 //! It learns the end in one of four ways: all marks, in the session, from the coordinator
 //! ([`settle`]) or from any other node ([`super::gossip`]); a party's signed word that it never
-//! stored, so that its mark can never be there ([`void`]); or its operator's decision ([`adopt`],
-//! [`abandon`]). Words can be false: what was stored for a reshare that came to nothing sleeps
+//! stored, so that its mark can never be there ([`void`]); or its operator's decision
+//! ([`resolve`]). Words can be false: what was stored for a reshare that came to nothing sleeps
 //! until the key's next switch, and all marks revive it. What follows from what is decided in
 //! `super::succession`.
 //!
@@ -19,7 +19,7 @@
 //! after a crash too.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_protocol::control::{FromNode, Held, MAX_GENERATIONS, MAX_HELD, MAX_SHOWN};
@@ -704,25 +704,17 @@ pub fn proofs(journal: &Journal, key: KeyId) -> Result<Vec<GenerationProof>, Rea
 /// After a commit of the journal that moved a key: the secrets file, the tables and the public
 /// record follow.
 pub async fn moved(core: &Arc<Core>, key: KeyId) {
-    let aligned = core.clone();
+    let switching = core.clone();
     let now = core.now();
-    let aligned = tokio::task::spawn_blocking(move || {
-        let _alone = aligned
-            .aligning
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        align(&aligned.journal, &aligned.vault, now, key)?;
-        Ok::<_, HandoverError>(aligned.journal.key(&key)?)
-    });
+    let aligned = core.journal(move |_| switching.switch.alone().align(now, key));
     match aligned.await {
-        Ok(Ok(record)) => {
+        Ok(record) => {
             let active = record.filter(|record| record.status == KeyStatus::Active);
             core.key_active(active.and_then(|record| record.announcement.aux))
                 .await;
         }
-        Ok(Err(error)) => tracing::error!(%key, %error, "the store does not follow the journal"),
         Err(error) => {
-            tracing::error!(%key, %error, "the storing thread died; report this with the log")
+            tracing::error!(%key, %error, "cannot apply the journal's word on the key to the secrets file")
         }
     }
     core.gossip.notify_one();
@@ -730,7 +722,7 @@ pub async fn moved(core: &Arc<Core>, key: KeyId) {
 
 /// Brings the secrets file to what the journal says of a key. Does nothing where they agree, so it
 /// can be repeated; one at a time, and never while a next share is being stored
-/// ([`Core::aligning`]): it would be taken for one that nobody needs.
+/// ([`KeySwitch`](crate::key_switch::KeySwitch)): it would be taken for one that nobody needs.
 pub fn align(
     journal: &Journal,
     vault: &Vault,

@@ -383,13 +383,21 @@ impl Machine {
                 vec![Effect::LookUp]
             }
             // The answer is the recorded one.
-            Stage::Waiting | Stage::Checking | Stage::Running => vec![approval(&self.verdicts)],
+            Stage::Waiting
+            | Stage::Checking
+            | Stage::Running
+            | Stage::Recording(Recording::End { .. } | Recording::InDoubt { .. })
+            | Stage::Closing(_) => vec![approval(&self.verdicts)],
+            Stage::GivenUp { recorded: true, .. } => {
+                vec![decision(Some(cancelled_early()), Vec::new())]
+            }
             Stage::LookingUp
             | Stage::Admitting
             | Stage::Deciding
-            | Stage::GivenUp { .. }
-            | Stage::Recording(_)
-            | Stage::Closing(_)
+            | Stage::GivenUp {
+                recorded: false, ..
+            }
+            | Stage::Recording(Recording::Refusal { .. } | Recording::Approval)
             | Stage::Over => Vec::new(),
         }
     }

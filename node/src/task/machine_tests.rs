@@ -138,6 +138,25 @@ const TABLE: &[(&str, &str, &[&str], &str)] = &[
         &["report journal"],
         "over",
     ),
+    (
+        "given up, recorded",
+        "offered",
+        &["report cancelled"],
+        "given up, recorded",
+    ),
+    (
+        "recording an end",
+        "offered",
+        &["report approval"],
+        "recording an end",
+    ),
+    (
+        "recording a doubt",
+        "offered",
+        &["report approval"],
+        "recording a doubt",
+    ),
+    ("closing", "offered", &["report approval"], "closing"),
     ("waiting", "offered", &["report approval"], "waiting"),
     ("waiting", "start", &["check for the key"], "checking"),
     (

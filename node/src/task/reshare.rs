@@ -1,7 +1,7 @@
 //! KeyReshare: the next generation of a key for another committee, or for the same. How it works:
 //! `docs/reshare.md`.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use countersign_engine::{AgreeParams, CommitteeIndex, PublicShare, ReshareParams, Reshared, Role};
 use countersign_protocol::control::Stage;
@@ -163,7 +163,7 @@ async fn count(core: &Arc<Core>, plan: &KeyResharePlan) -> Result<(), Failure> {
     let key = plan.reshare.from.key;
     let task = plan.task;
     let counted = core.journal(move |journal| {
-        let _alone = node.aligning.lock().unwrap_or_else(PoisonError::into_inner);
+        let _switching = node.switch.alone();
         let rate = &node.config.reshares;
         let now = node.now();
         let mut started = handover::started_at(journal, key).map_err(|error| error.to_string())?;
@@ -332,8 +332,8 @@ fn write(
     let aux = aux::to_store(&fresh);
     // What an earlier reshare left to be done comes first, and nothing comes between the share and
     // its record.
-    let _alone = core.aligning.lock().unwrap_or_else(PoisonError::into_inner);
-    handover::align(&core.journal, &core.vault, core.now(), next.key)?;
+    let switching = core.switch.alone();
+    switching.align(core.now(), next.key)?;
     check_present(core, plan, &next)?;
     if let Some(share) = &reshared.share {
         core.vault.put_next_share(approved, share, &next, aux)?;
@@ -342,7 +342,9 @@ fn write(
         core.auxes.put(digest, aux);
     }
     let joins = plan.joins(&core.me);
-    Ok(handover::open(core, plan.task, next, joins, plan.created)?)
+    handover::open(core, plan.task, next, joins, plan.created)?;
+    drop(switching);
+    Ok(())
 }
 
 /// Once more what admission has asked: another reshare of the key may have been stored for, or

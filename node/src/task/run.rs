@@ -17,7 +17,6 @@ use super::reshare::KeyResharePlan;
 use super::{Job, Stopped};
 use crate::core::Core;
 use crate::heavy::Place;
-use crate::high_water;
 use crate::risk::{Approved, PartOf};
 use crate::session::{Router, Run};
 
@@ -136,7 +135,7 @@ async fn begin<J: Job>(
     let mut fresh = [0; 32];
     rand::rngs::OsRng.fill_bytes(&mut fresh);
     let asked = core.clone();
-    let mark = core.journal(move |_| high_water::mark(&asked)).await;
+    let mark = core.journal(move |_| asked.own_mark.look()).await;
     let setup = Setup {
         task: task.id,
         task_hash: task.hash(),

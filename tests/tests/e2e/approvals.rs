@@ -65,10 +65,14 @@ async fn only_a_genuine_approval_counts() {
     }
     approver.script(Script::Approve);
     cluster.client.sign(&order, |_| {}).await.unwrap();
-    assert!(
-        cluster.logs().contains(" INFO signed"),
-        "the check above looks for the right words"
-    );
+    let found = async {
+        while !cluster.logs().contains(" INFO signed") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), found)
+        .await
+        .expect("the check above looks for the right words");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,13 @@
 //! peer).
 
 use countersign_protocol::{Hash, Hasher, TaskId, UnixMillis};
+use redb::TableDefinition;
 use serde::{Deserialize, Serialize};
+
+use super::codec::Stored;
+
+/// Sequence number to [`AuditEntry`].
+pub(super) const AUDIT: TableDefinition<u64, &'static [u8]> = TableDefinition::new("audit");
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +33,8 @@ pub struct AuditEntry {
     /// Hash of everything above.
     pub hash: Hash,
 }
+
+impl Stored for AuditEntry {}
 
 /// What an entry tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

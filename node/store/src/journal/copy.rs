@@ -7,8 +7,17 @@ use redb::{
     Value, WriteTransaction,
 };
 
+use super::audit::AUDIT;
+use super::counted::COUNTED;
+use super::generation::{GENERATIONS, UNHEARD};
+use super::handover::HANDOVERS;
+use super::memory::{RESERVED, RESERVERS, STATE};
 use super::operation::*;
 use super::outbox::OUTBOX;
+use super::peer::PEERS;
+use super::quarantine::{ATTEMPTS, QUARANTINE, STOPS};
+use super::recordings::{CONFIGURATIONS, DIFFERENCES, RECORDED, RECORDINGS};
+use super::started::STARTED;
 use super::{JournalOpenError, unopened};
 use crate::files;
 

@@ -3,13 +3,18 @@
 //! what an honest signer holds.
 
 use countersign_protocol::{Hash, KeyId, NodeId, TaskId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use super::codec::{self, Stored};
 use super::error::{ReadJournalError, WriteJournalError};
 use super::memory::Memory;
-use super::operation::{COUNTED, StateWrite};
-use super::row::{self, StateValue};
+use super::operation::StateWrite;
+use super::row::StateValue;
+
+/// Hash of a task that others sign to [`Counted`].
+pub(super) const COUNTED: TableDefinition<&'static [u8; 32], &'static [u8]> =
+    TableDefinition::new("counted");
 
 /// A task that others sign, as far as it counts here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +32,8 @@ pub struct Counted {
     /// What was written for it.
     pub(super) taken: Vec<Taken>,
 }
+
+impl Stored for Counted {}
 
 /// A signer that approved the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +96,7 @@ impl<'t> Uses<'t> {
 
     pub(super) fn get(&self, hash: &Hash) -> Result<Option<Counted>, WriteJournalError> {
         let read = |bytes: &[u8]| {
-            row::decode(bytes).map_err(|error| ReadJournalError::record("counted", error))
+            codec::decode(bytes).map_err(|error| ReadJournalError::record("counted", error))
         };
         Ok(self
             .0
@@ -100,7 +107,7 @@ impl<'t> Uses<'t> {
 
     fn put(&mut self, hash: &Hash, row: &Counted) -> Result<(), WriteJournalError> {
         self.0
-            .insert(hash.as_bytes(), row::encode(row).as_slice())?;
+            .insert(hash.as_bytes(), codec::encode(row).as_slice())?;
         Ok(())
     }
 
@@ -171,7 +178,8 @@ impl<'t> Uses<'t> {
     /// Removes what nobody will say more of. A row that cannot be read is kept; reading it reports
     /// the damage.
     pub(super) fn forget(&mut self, now: UnixMillis) -> Result<(), WriteJournalError> {
-        let open = |bytes: &[u8]| row::decode::<Counted>(bytes).map_or(true, |row| now < row.until);
+        let open =
+            |bytes: &[u8]| codec::decode::<Counted>(bytes).map_or(true, |row| now < row.until);
         Ok(self.0.retain(|_, row| open(row))?)
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use countersign_files::Holder;
 use countersign_protocol::{Hash, KeyId, TaskId};
 
-use super::row::Unreadable;
+use super::codec::Unreadable;
 
 /// Why the journal does not open, or was not made.
 #[derive(Debug, thiserror::Error)]

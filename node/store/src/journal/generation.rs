@@ -8,12 +8,19 @@ use countersign_protocol::{
     Announcement, GenerationProof, KeyId, KeyReshare, NodeId, Operation, StoredMark, Task, TaskId,
     UnixMillis,
 };
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use super::codec::{self, Stored};
 use super::error::{ReadJournalError, WriteJournalError};
-use super::operation::{Done, GENERATIONS, Tables, UNHEARD, Written};
-use super::row::{self, KeyRecord, KeyStatus};
+use super::operation::{Done, Tables, Written};
+use super::row::{KeyRecord, KeyStatus};
+
+/// Key id and number to [`Generation`].
+pub(super) const GENERATIONS: TableDefinition<Place, &'static [u8]> =
+    TableDefinition::new("generations");
+/// Generations of which somebody whom they concern has not said yet that it knows.
+pub(super) const UNHEARD: TableDefinition<Place, ()> = TableDefinition::new("unheard");
 
 /// Key id and number of the generation, big-endian.
 pub(super) type Place = &'static [u8; 20];
@@ -28,6 +35,8 @@ pub struct Generation {
     /// Who of them has said that it knows all that it needs.
     pub heard: Vec<NodeId>,
 }
+
+impl Stored for Generation {}
 
 impl Generation {
     /// True if this is about exactly that announcement.
@@ -113,7 +122,7 @@ impl<'t> Generations<'t> {
 
     fn get(&self, place: &[u8; 20]) -> Result<Option<Generation>, WriteJournalError> {
         let read = |bytes: &[u8]| {
-            row::decode(bytes).map_err(|e| ReadJournalError::record("generations", e))
+            codec::decode(bytes).map_err(|e| ReadJournalError::record("generations", e))
         };
         Ok(self
             .all
@@ -123,7 +132,8 @@ impl<'t> Generations<'t> {
     }
 
     fn put(&mut self, place: &[u8; 20], generation: &Generation) -> Result<(), WriteJournalError> {
-        self.all.insert(place, row::encode(generation).as_slice())?;
+        self.all
+            .insert(place, codec::encode(generation).as_slice())?;
         match generation.unheard().next() {
             Some(_) => self.unheard.insert(place, ())?,
             None => self.unheard.remove(place)?,

@@ -3,14 +3,19 @@
 //! what became of it.
 
 use countersign_protocol::{Announcement, Failure, Outcome, TaskId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::audit::AuditKind;
+use super::codec::{self, Stored};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
 use super::index::Change;
-use super::operation::{Done, HANDOVERS, Reservations, Tables};
-use super::row::{self, KeyRecord, KeyStatus, State};
+use super::operation::{Done, Reservations, Tables};
+use super::row::{KeyRecord, KeyStatus, State};
+
+/// Task id to [`Handover`].
+pub(super) const HANDOVERS: TableDefinition<&'static [u8; 16], &'static [u8]> =
+    TableDefinition::new("handovers");
 
 /// One reshare at this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +32,11 @@ pub struct Handover {
     pub stage: HandoverStage,
     /// When its requester made the order; 0 where a program wrote this that did not record it.
     pub created: UnixMillis,
+}
+
+impl Stored for Handover {
+    /// `created: 0`.
+    const SINCE: &'static [&'static [u8]] = &[&[0]];
 }
 
 /// Where a reshare stands at a node that has stored for it.
@@ -53,8 +63,9 @@ impl<'t> Handovers<'t> {
     }
 
     pub(super) fn get(&self, task: &TaskId) -> Result<Option<Handover>, WriteJournalError> {
-        let read =
-            |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("handovers", e));
+        let read = |bytes: &[u8]| {
+            codec::decode(bytes).map_err(|e| ReadJournalError::record("handovers", e))
+        };
         Ok(self
             .0
             .get(&task.0)?
@@ -88,7 +99,7 @@ impl<'t> Handovers<'t> {
 
     fn put(&mut self, handover: &Handover) -> Result<(), WriteJournalError> {
         self.0
-            .insert(&handover.task.0, row::encode(handover).as_slice())?;
+            .insert(&handover.task.0, codec::encode(handover).as_slice())?;
         Ok(())
     }
 }

@@ -3,12 +3,21 @@
 //! signature may exist.
 
 use countersign_protocol::{TaskId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
+use super::codec;
 use super::counted::Taken;
 use super::error::{ReadJournalError, WriteJournalError};
-use super::operation::{RESERVED, RESERVERS, Reservations, STATE, StateWrite};
-use super::row::{self, Reservation, StateValue};
+use super::operation::{Reservations, StateWrite};
+use super::row::{Reservation, StateValue};
+
+/// Plugin and key to [`StateValue`].
+pub(super) const STATE: TableDefinition<(&str, &str), Bytes> = TableDefinition::new("state");
+/// Approved task without outcome to [`Reservation`]s: what its approval changed in the plugins'
+/// state.
+pub(super) const RESERVED: TableDefinition<Id, Bytes> = TableDefinition::new("reserved");
+/// Plugin and key to the approved task without outcome that wrote it last.
+pub(super) const RESERVERS: TableDefinition<(&str, &str), Id> = TableDefinition::new("reservers");
 
 type Bytes = &'static [u8];
 type Place = (&'static str, &'static str);
@@ -61,7 +70,7 @@ impl<'t> Memory<'t> {
             });
         }
         self.reserved
-            .insert(&task.0, row::encode(&reservations).as_slice())?;
+            .insert(&task.0, codec::encode(&reservations).as_slice())?;
         Ok(())
     }
 
@@ -78,8 +87,8 @@ impl<'t> Memory<'t> {
         else {
             return Ok(());
         };
-        let reserved: Vec<Reservation> =
-            row::decode(&reserved).map_err(|error| ReadJournalError::record("reserved", error))?;
+        let reserved: Vec<Reservation> = codec::decode(&reserved)
+            .map_err(|error| ReadJournalError::record("reserved", error))?;
         // Backwards: of two writes to one entry the earlier knows what was there before both.
         for Reservation {
             plugin,
@@ -139,7 +148,7 @@ impl<'t> Memory<'t> {
                 .state
                 .get((plugin.as_str(), key.as_str()))?
                 .map(|now| now.value().to_vec());
-            if now == wrote.as_ref().map(row::encode) {
+            if now == wrote.as_ref().map(codec::encode) {
                 self.put(&plugin, &key, before)?;
             }
         }
@@ -156,7 +165,7 @@ impl<'t> Memory<'t> {
     /// Removes what has expired. What cannot be read is kept; reading it reports the damage.
     pub(super) fn forget_expired(&mut self, now: UnixMillis) -> Result<(), WriteJournalError> {
         let alive = |bytes: &[u8]| {
-            row::decode::<StateValue>(bytes).map_or(true, |value| value.is_alive(now))
+            codec::decode::<StateValue>(bytes).map_or(true, |value| value.is_alive(now))
         };
         Ok(self.state.retain(|_, value| alive(value))?)
     }
@@ -171,11 +180,11 @@ impl<'t> Memory<'t> {
         let before = match value {
             Some(value) => self
                 .state
-                .insert((plugin, key), row::encode(&value).as_slice())?,
+                .insert((plugin, key), codec::encode(&value).as_slice())?,
             None => self.state.remove((plugin, key))?,
         };
         let read = |bytes: &[u8]| {
-            row::decode(bytes).map_err(|error| ReadJournalError::record("state", error))
+            codec::decode(bytes).map_err(|error| ReadJournalError::record("state", error))
         };
         Ok(before.map(|bytes| read(bytes.value())).transpose()?)
     }

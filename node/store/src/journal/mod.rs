@@ -9,6 +9,7 @@
 
 mod audit;
 mod change;
+mod codec;
 mod copy;
 mod counted;
 #[cfg(test)]
@@ -51,23 +52,25 @@ use crate::contain::contain;
 use crate::files::{self, NotPrivate};
 use crate::place::Place;
 use crate::trouble::Trouble;
+use audit::AUDIT;
 pub use audit::{AuditEntry, AuditHead, AuditKind};
 pub use change::TaskChange;
 pub use counted::{Count, Counted, Teller};
 pub use error::{AuditError, JournalOpenError, ReadJournalError, Refused, WriteJournalError};
 pub use generation::Generation;
+use handover::HANDOVERS;
 pub use handover::{Handover, HandoverStage};
 use index::{Index, Known};
 pub use index::{KeyCounts, KnownKey};
-use operation::{
-    AUDIT, DIFFERENCES, HANDOVERS, KEYS, META, ORDER, Operation, QUARANTINE, STATE, STOPS, TASKS,
-    Tables,
-};
+use memory::STATE;
 pub use operation::{Decided, StateWrite, Written};
+use operation::{KEYS, META, ORDER, Operation, TASKS, Tables};
 pub use outbox::{Delivery, MAX_OUTBOX, NewEvent};
 use pages::Pages;
 pub use peer::PeerMark;
 pub use quarantine::{Attempt, Consequences, Quarantine, Stop};
+use quarantine::{QUARANTINE, STOPS};
+use recordings::DIFFERENCES;
 pub use recordings::{Configuration, Difference, Evidence, Proof};
 pub use row::{KeyRecord, KeyStatus, Row, State};
 #[cfg(any(test, feature = "testing"))]
@@ -314,7 +317,7 @@ impl Journal {
     /// The most that a peer ever said of how far it has come.
     pub fn peer(&self, peer: &NodeId) -> Result<Option<PeerMark>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::PEERS)? else {
+            let Some(table) = self.later_table(peer::PEERS)? else {
                 return Ok(None);
             };
             table
@@ -402,7 +405,7 @@ impl Journal {
     }
 
     /// Records that what this node will hold after a reshare is stored. From here on only
-    /// [`end`](Self::end) with the reshared key, or [`close_handover`](Self::close_handover), ends
+    /// [`commit`](Self::commit) of how the reshare ended, or of the reshared key, ends
     /// the task.
     pub fn open_handover(&self, handover: Handover) -> Result<(), WriteJournalError> {
         self.writer
@@ -504,7 +507,7 @@ impl Journal {
     /// A task that others sign, by its hash.
     pub fn counted(&self, task: &Hash) -> Result<Option<Counted>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::COUNTED)? else {
+            let Some(table) = self.later_table(counted::COUNTED)? else {
                 return Ok(None);
             };
             table
@@ -519,7 +522,7 @@ impl Journal {
     pub fn counted_by_teller(&self) -> Result<HashMap<NodeId, usize>, ReadJournalError> {
         self.look(|| {
             let mut counts = HashMap::new();
-            let Some(table) = self.later_table(operation::COUNTED)? else {
+            let Some(table) = self.later_table(counted::COUNTED)? else {
                 return Ok(counts);
             };
             for entry in table.iter()? {
@@ -743,7 +746,7 @@ impl Journal {
         key: &KeyId,
     ) -> Result<Vec<(TaskId, UnixMillis)>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::STARTED)? else {
+            let Some(table) = self.later_table(started::STARTED)? else {
                 return Ok(Vec::new());
             };
             started::read(&table, key)
@@ -771,7 +774,7 @@ impl Journal {
     /// Rows that this thread has decoded so far, of any journal, and those that this journal's
     /// writer has: what an event costs, for tests.
     pub fn rows_read(&self) -> u64 {
-        row::decoded() + self.writer.rows_read()
+        codec::decoded() + self.writer.rows_read()
     }
 
     /// A generation of a key with all marks, as far as this node was there or was told.
@@ -781,7 +784,7 @@ impl Journal {
         number: u32,
     ) -> Result<Option<Generation>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::GENERATIONS)? else {
+            let Some(table) = self.later_table(generation::GENERATIONS)? else {
                 return Ok(None);
             };
             let place = generation::place(key, number);
@@ -795,7 +798,7 @@ impl Journal {
     /// Generations of which somebody whom they concern has not said yet that it knows.
     pub fn unheard(&self) -> Result<Vec<(KeyId, u32)>, ReadJournalError> {
         self.look(|| {
-            let Some(table) = self.later_table(operation::UNHEARD)? else {
+            let Some(table) = self.later_table(generation::UNHEARD)? else {
                 return Ok(Vec::new());
             };
             table
@@ -888,7 +891,7 @@ impl Journal {
             for entry in transaction.open_table(AUDIT)?.iter()? {
                 let (seq, entry) = entry?;
                 let broken = AuditError::Broken { at: head.entries };
-                let Ok(entry) = row::decode::<AuditEntry>(entry.value()) else {
+                let Ok(entry) = codec::decode::<AuditEntry>(entry.value()) else {
                     return Err(broken);
                 };
                 if seq.value() != head.entries || !entry.follows(head) {
@@ -920,8 +923,8 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-fn read<T: row::Stored>(table: &'static str, bytes: &[u8]) -> Result<T, ReadJournalError> {
-    row::decode(bytes).map_err(|error| ReadJournalError::record(table, error))
+fn read<T: codec::Stored>(table: &'static str, bytes: &[u8]) -> Result<T, ReadJournalError> {
+    codec::decode(bytes).map_err(|error| ReadJournalError::record(table, error))
 }
 
 /// Every row must be the one that the last entry about it vouches for, and no vouched row may be

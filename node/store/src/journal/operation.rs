@@ -9,20 +9,21 @@ use countersign_protocol::{
 };
 use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
-use super::audit::{AuditEntry, AuditHead, AuditKind};
+use super::audit::{AUDIT, AuditEntry, AuditHead, AuditKind};
 use super::change::TaskChange;
+use super::codec;
 use super::counted::{Count, Uses};
 use super::error::{ReadJournalError, Refused, WriteJournalError};
-use super::generation::{self, Generations};
+use super::generation::Generations;
 use super::handover::{Handover, Handovers};
 use super::index::Change;
 use super::memory::Memory;
 use super::outbox::{NewEvent, OUTBOX, Outbox, Tried};
 use super::peer::{PeerMark, Peers};
-use super::quarantine::{Consequences, Place, Quarantine, Quarantines, Stop};
+use super::quarantine::{Consequences, Quarantine, Quarantines, Stop};
 use super::recordings::{Configuration, Difference, Evidence, Recordings};
-use super::row::{self, KeyRecord, KeyStatus, Row, State};
-use super::started::{self, Started};
+use super::row::{KeyRecord, KeyStatus, Row, State};
+use super::started::Started;
 
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Task id to [`Row`].
@@ -31,24 +32,6 @@ pub(super) const TASKS: TableDefinition<Id, Bytes> = TableDefinition::new("tasks
 pub(super) const ORDER: TableDefinition<u64, Id> = TableDefinition::new("order");
 /// Approved tasks without outcome.
 pub(super) const UNFINISHED: TableDefinition<Id, ()> = TableDefinition::new("unfinished");
-/// Plugin and key to [`StateValue`].
-pub(super) const STATE: TableDefinition<(&str, &str), Bytes> = TableDefinition::new("state");
-/// Approved task without outcome to [`Reservation`]s: what its approval changed in the plugins'
-/// state.
-pub(super) const RESERVED: TableDefinition<Id, Bytes> = TableDefinition::new("reserved");
-/// Plugin and key to the approved task without outcome that wrote it last.
-pub(super) const RESERVERS: TableDefinition<(&str, &str), Id> = TableDefinition::new("reservers");
-/// Task id to the recording of its decision.
-pub(super) const RECORDINGS: TableDefinition<Id, Bytes> = TableDefinition::new("recordings");
-/// Position in time to task id, of those that have a recording.
-pub(super) const RECORDED: TableDefinition<u64, Id> = TableDefinition::new("recorded");
-/// SHA-256 to the configuration document of a plugin.
-pub(super) const CONFIGURATIONS: TableDefinition<&'static [u8; 32], Bytes> =
-    TableDefinition::new("configurations");
-/// Position in time to what a shadow would have said.
-pub(super) const DIFFERENCES: TableDefinition<u64, Bytes> = TableDefinition::new("differences");
-/// Sequence number to [`AuditEntry`].
-pub(super) const AUDIT: TableDefinition<u64, Bytes> = TableDefinition::new("audit");
 /// Key id to [`KeyRecord`].
 pub(super) const KEYS: TableDefinition<Id, Bytes> = TableDefinition::new("keys");
 /// Moments to be remembered, in milliseconds since 1970: [`RESTORED`] and [`DESTROYED`].
@@ -59,27 +42,6 @@ pub(super) const RESTORED: u8 = 0;
 pub(super) const DESTROYED: u8 = 1;
 /// When another process with this node's identity was proven; until the operator has decided.
 pub(super) const TWIN: u8 = 2;
-/// Key id and node id to [`Quarantine`].
-pub(super) const QUARANTINE: TableDefinition<Place, Bytes> = TableDefinition::new("quarantine");
-/// Key id and hash of signers to [`Stop`].
-pub(super) const STOPS: TableDefinition<Place, Bytes> = TableDefinition::new("stops");
-/// Key id and hash of signers to how many of their signatures came to nothing since the last that
-/// was made.
-pub(super) const ATTEMPTS: TableDefinition<Place, u64> = TableDefinition::new("attempts");
-/// Node id to [`PeerMark`].
-pub(super) const PEERS: TableDefinition<&'static [u8; 32], Bytes> = TableDefinition::new("peers");
-/// Task id to [`Handover`].
-pub(super) const HANDOVERS: TableDefinition<Id, Bytes> = TableDefinition::new("handovers");
-/// Key id and number to [`Generation`](super::generation::Generation).
-pub(super) const GENERATIONS: TableDefinition<generation::Place, Bytes> =
-    TableDefinition::new("generations");
-/// Generations of which somebody whom they concern has not said yet that it knows.
-pub(super) const UNHEARD: TableDefinition<generation::Place, ()> = TableDefinition::new("unheard");
-/// Key id and task id to when this node started the reshare.
-pub(super) const STARTED: TableDefinition<started::Place, u64> = TableDefinition::new("started");
-/// Hash of a task that others sign to [`Counted`](super::counted::Counted).
-pub(super) const COUNTED: TableDefinition<&'static [u8; 32], Bytes> =
-    TableDefinition::new("counted");
 /// The longest name of a plugin or of its state, in bytes.
 const MAX_STATE_KEY: usize = 1024;
 /// The largest value of a plugin's state, in bytes. Hosts allow less.
@@ -516,7 +478,7 @@ impl<'t> Tables<'t> {
             self.keep_generation(&record.announcement, &[])?;
         }
         self.keys
-            .insert(record.key().as_bytes(), row::encode(record).as_slice())?;
+            .insert(record.key().as_bytes(), codec::encode(record).as_slice())?;
         self.changes.push(Change::Key(Box::new(record.clone())));
         Ok(Written::Now)
     }
@@ -614,7 +576,7 @@ impl<'t> Tables<'t> {
 
     pub(super) fn key(&self, key: &KeyId) -> Result<Option<KeyRecord>, WriteJournalError> {
         let read =
-            |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("keys", e));
+            |bytes: &[u8]| codec::decode(bytes).map_err(|e| ReadJournalError::record("keys", e));
         Ok(self
             .keys
             .get(key.as_bytes())?
@@ -682,7 +644,7 @@ impl<'t> Tables<'t> {
     pub(super) fn row(&self, task: &TaskId) -> Result<Option<Row>, WriteJournalError> {
         let row = self.tasks.get(&task.0)?;
         let read =
-            |bytes: &[u8]| row::decode(bytes).map_err(|e| ReadJournalError::record("tasks", e));
+            |bytes: &[u8]| codec::decode(bytes).map_err(|e| ReadJournalError::record("tasks", e));
         Ok(row.map(|row| read(row.value())).transpose()?)
     }
 
@@ -694,7 +656,7 @@ impl<'t> Tables<'t> {
     }
 
     fn put_row(&mut self, now: UnixMillis, kind: AuditKind, row: &Row, text: &str) -> Done {
-        let bytes = row::encode(row);
+        let bytes = codec::encode(row);
         self.tasks.insert(&row.task.0, bytes.as_slice())?;
         self.log(now, kind, Some(row.task), text, Some(record_hash(&bytes)))
     }
@@ -711,7 +673,7 @@ impl<'t> Tables<'t> {
             .head()?
             .append(now, kind, task, printable(text, MAX_TEXT), record);
         self.audit
-            .insert(entry.seq, row::encode(&entry).as_slice())?;
+            .insert(entry.seq, codec::encode(&entry).as_slice())?;
         Ok(Written::Now)
     }
 
@@ -719,7 +681,7 @@ impl<'t> Tables<'t> {
         let Some((_, last)) = self.audit.last()? else {
             return Ok(AuditHead::EMPTY);
         };
-        let entry: Result<AuditEntry, _> = row::decode(last.value());
+        let entry: Result<AuditEntry, _> = codec::decode(last.value());
         Ok(entry
             .map_err(|error| ReadJournalError::record("audit", error))?
             .head())

@@ -8,9 +8,9 @@ use countersign_protocol::{TaskId, UnixMillis};
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 use serde::{Deserialize, Serialize};
 
+use super::codec::{self, Stored};
 use super::error::{ReadJournalError, WriteJournalError};
 use super::operation::{MAX_TEXT, Written};
-use super::row;
 use super::{Journal, Operation};
 
 /// Position in time to [`Delivery`].
@@ -45,6 +45,8 @@ pub struct Delivery {
     /// Why it was given up, if it was.
     pub given_up: Option<String>,
 }
+
+impl Stored for Delivery {}
 
 /// What becomes of a delivery after a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,7 +187,8 @@ impl<'t> Outbox<'t> {
                 next: UnixMillis(0),
                 given_up: None,
             };
-            self.0.insert(position, row::encode(&delivery).as_slice())?;
+            self.0
+                .insert(position, codec::encode(&delivery).as_slice())?;
         }
         Ok(())
     }
@@ -195,7 +198,7 @@ impl<'t> Outbox<'t> {
         let mut oldest = None;
         for entry in self.0.iter()? {
             let (position, bytes) = entry?;
-            if row::decode::<Delivery>(bytes.value())
+            if codec::decode::<Delivery>(bytes.value())
                 .is_ok_and(|delivery| delivery.given_up.is_some())
             {
                 oldest = Some(position.value());
@@ -216,7 +219,7 @@ impl<'t> Outbox<'t> {
     ) -> Result<Written, WriteJournalError> {
         let delivery = match self.0.get(position)? {
             None => return Ok(Written::Already),
-            Some(bytes) => row::decode::<Delivery>(bytes.value()),
+            Some(bytes) => codec::decode::<Delivery>(bytes.value()),
         };
         let mut delivery = delivery.map_err(|error| ReadJournalError::record("outbox", error))?;
         match what {
@@ -229,7 +232,8 @@ impl<'t> Outbox<'t> {
                 (delivery.tries, delivery.given_up) = (tries, Some(why));
             }
         }
-        self.0.insert(position, row::encode(&delivery).as_slice())?;
+        self.0
+            .insert(position, codec::encode(&delivery).as_slice())?;
         Ok(Written::Now)
     }
 }

@@ -3,12 +3,15 @@
 
 use countersign_protocol::frame::{Mark, SignedMark};
 use countersign_protocol::{NodeId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use super::codec::{self, Stored};
 use super::error::{ReadJournalError, WriteJournalError};
-use super::operation::PEERS;
-use super::row;
+
+/// Node id to [`PeerMark`].
+pub(super) const PEERS: TableDefinition<&'static [u8; 32], &'static [u8]> =
+    TableDefinition::new("peers");
 
 /// The most that a peer ever said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,11 @@ pub struct PeerMark {
     pub at: UnixMillis,
     /// What it signed. Absent: a program heard it that knew no signed marks.
     pub signed: Option<SignedMark>,
+}
+
+impl Stored for PeerMark {
+    /// `signed: None`.
+    const SINCE: &'static [&'static [u8]] = &[&[0]];
 }
 
 impl PeerMark {
@@ -72,12 +80,12 @@ impl<'t> Peers<'t> {
         };
         if known.is_none_or(|known| known.is_raised_by(&said)) {
             self.0
-                .insert(peer.as_bytes(), row::encode(&mark).as_slice())?;
+                .insert(peer.as_bytes(), codec::encode(&mark).as_slice())?;
         }
         Ok(())
     }
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<PeerMark, ReadJournalError> {
-    row::decode(bytes).map_err(|error| ReadJournalError::record("peers", error))
+    codec::decode(bytes).map_err(|error| ReadJournalError::record("peers", error))
 }

@@ -4,12 +4,20 @@
 use countersign_protocol::{
     Evidence, FailureCode, Hash, Hasher, KeyId, NodeId, TaskId, UnixMillis,
 };
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use super::codec::{self, Stored};
 use super::error::{ReadJournalError, WriteJournalError};
-use super::operation::{ATTEMPTS, QUARANTINE, STOPS};
-use super::row;
+
+/// Key id and node id to [`Quarantine`].
+pub(super) const QUARANTINE: TableDefinition<Place, &'static [u8]> =
+    TableDefinition::new("quarantine");
+/// Key id and hash of signers to [`Stop`].
+pub(super) const STOPS: TableDefinition<Place, &'static [u8]> = TableDefinition::new("stops");
+/// Key id and hash of signers to how many of their signatures came to nothing since the last that
+/// was made.
+pub(super) const ATTEMPTS: TableDefinition<Place, u64> = TableDefinition::new("attempts");
 
 /// Why a peer is kept away from a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +39,11 @@ pub struct Quarantine {
     pub evidence: Option<Evidence>,
 }
 
+impl Stored for Quarantine {
+    /// `evidence: None`.
+    const SINCE: &'static [&'static [u8]] = &[&[0]];
+}
+
 /// Why a key signs no more, with certain signers or at all. Nobody is accused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
@@ -47,6 +60,8 @@ pub struct Stop {
     /// What happened, for people.
     pub text: String,
 }
+
+impl Stored for Stop {}
 
 /// What the end of a task means for those to come. It is written in one commit with that end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,7 +118,7 @@ impl<'t> Quarantines<'t> {
         put_first(
             &mut self.peers,
             (new.key.as_bytes(), new.peer.as_bytes()),
-            &row::encode(new),
+            &codec::encode(new),
         )
     }
 
@@ -113,7 +128,7 @@ impl<'t> Quarantines<'t> {
         put_first(
             &mut self.stops,
             (new.key.as_bytes(), signers.as_bytes()),
-            &row::encode(new),
+            &codec::encode(new),
         )
     }
 
@@ -181,11 +196,11 @@ fn signers_hash(signers: &[NodeId]) -> Hash {
         .finish()
 }
 
-pub(super) fn read_all<T: row::Stored>(
+pub(super) fn read_all<T: codec::Stored>(
     table: &impl ReadableTable<Place, &'static [u8]>,
     name: &'static str,
 ) -> Result<Vec<T>, ReadJournalError> {
     let read =
-        |bytes: &[u8]| row::decode(bytes).map_err(|error| ReadJournalError::record(name, error));
+        |bytes: &[u8]| codec::decode(bytes).map_err(|error| ReadJournalError::record(name, error));
     table.iter()?.map(|entry| read(entry?.1.value())).collect()
 }

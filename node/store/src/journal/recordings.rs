@@ -9,19 +9,28 @@ use std::sync::Arc;
 
 use countersign_protocol::{Hash, TaskId, UnixMillis};
 use redb::{
-    ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableError,
-    WriteTransaction,
+    ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
+    TableDefinition, TableError, WriteTransaction,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::audit::AUDIT;
+use super::codec::{self, Stored};
 use super::error::{AuditError, ReadJournalError, WriteJournalError};
-use super::operation::{
-    AUDIT, CONFIGURATIONS, DIFFERENCES, META, ORDER, RECORDED, RECORDINGS, TASKS, Written,
-    record_hash,
-};
-use super::row::{self, Row};
+use super::operation::{META, ORDER, TASKS, Written, record_hash};
+use super::row::Row;
 use super::{Journal, read};
+
+/// Task id to the recording of its decision.
+pub(super) const RECORDINGS: TableDefinition<Id, Bytes> = TableDefinition::new("recordings");
+/// Position in time to task id, of those that have a recording.
+pub(super) const RECORDED: TableDefinition<u64, Id> = TableDefinition::new("recorded");
+/// SHA-256 to the configuration document of a plugin.
+pub(super) const CONFIGURATIONS: TableDefinition<&'static [u8; 32], Bytes> =
+    TableDefinition::new("configurations");
+/// Position in time to what a shadow would have said.
+pub(super) const DIFFERENCES: TableDefinition<u64, Bytes> = TableDefinition::new("differences");
 
 /// The most recordings that are kept.
 const MAX_RECORDINGS: u64 = 20_000;
@@ -87,6 +96,8 @@ pub struct Difference {
     /// Why it would have refused.
     pub reason: String,
 }
+
+impl Stored for Difference {}
 
 /// The open tables of recordings.
 pub(super) struct Recordings<'t> {
@@ -163,7 +174,7 @@ impl<'t> Recordings<'t> {
             .last()?
             .map_or(0, |(last, _)| last.value() + 1);
         self.differences
-            .insert(position, row::encode(difference).as_slice())?;
+            .insert(position, codec::encode(difference).as_slice())?;
         while self.differences.len()? > MAX_DIFFERENCES {
             self.differences.pop_first()?;
         }

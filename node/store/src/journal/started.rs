@@ -4,10 +4,13 @@
 use std::ops::RangeInclusive;
 
 use countersign_protocol::{KeyId, TaskId, UnixMillis};
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
 use super::error::ReadJournalError;
-use super::operation::{Done, STARTED, Written};
+use super::operation::{Done, Written};
+
+/// Key id and task id to when this node started the reshare.
+pub(super) const STARTED: TableDefinition<Place, u64> = TableDefinition::new("started");
 
 /// Key id and task id.
 pub(super) type Place = &'static [u8; 32];

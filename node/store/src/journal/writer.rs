@@ -10,11 +10,11 @@ use std::thread::JoinHandle;
 
 use redb::{Database, Durability};
 
+use super::codec;
 use super::error::{ReadJournalError, WriteJournalError};
 use super::index::{Change, Index};
 use super::operation::{Operation, Tables, Written};
 use super::pages::Pages;
-use super::row;
 use crate::contain::contain;
 use crate::place::{MovedError, Place};
 use crate::trouble::Trouble;
@@ -177,7 +177,7 @@ impl Desk {
                 .take(replies.len())
                 .collect()
         });
-        counts.rows.store(row::decoded(), Ordering::SeqCst);
+        counts.rows.store(codec::decoded(), Ordering::SeqCst);
         for (reply, answer) in replies.into_iter().zip(answers) {
             // Nobody waits any longer; what was written stays true.
             let _ = reply.send(answer);
